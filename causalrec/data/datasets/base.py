@@ -1,0 +1,30 @@
+"""The contract of a data set: a card known before any file is read, and a loader from raw files."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from causalrec.data.log import CausalDataset, DatasetCard
+from causalrec.data.sources import Source
+
+
+class AbstractDataset(ABC):
+    """One data set. Constructor keywords are its YAML keys; concrete classes are final.
+
+    `item_text` holds phrases by item column that make an item's text (`data/text.py`); empty without text.
+    """
+
+    item_text: dict[str, str]
+
+    @property
+    @abstractmethod
+    def card(self) -> DatasetCard:
+        """What the data set is, without touching a file."""
+
+    @property
+    @abstractmethod
+    def sources(self) -> tuple[Source, ...]:
+        """The places its raw files can come from, in order of preference."""
+
+    @abstractmethod
+    def load(self, root: Path) -> CausalDataset:
+        """Read the raw files below `root` (`paths.data`), fetching what is missing; raise DataError on bad data."""

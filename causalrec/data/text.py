@@ -1,0 +1,40 @@
+"""Turn the columns of an item into a text, by phrases declared in YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from causalrec.errors import RequestError, nearest
+
+PHRASE = re.compile(r"[^{}]*\{(:[-+ .,\d]*[dfgs%]?)?\}[^{}]*")
+
+
+def check_phrases(phrases: Mapping[str, str], columns: Sequence[str]) -> None:
+    """Raise RequestError on a phrase for an unknown column, or one that is not text around a single `{}`."""
+    for name, phrase in phrases.items():
+        if name not in columns:
+            raise RequestError(f"dataset.item_text.{name}: no such item column; {nearest(name, columns)}")
+        if not PHRASE.fullmatch(phrase):
+            raise RequestError(f"dataset.item_text.{name}={phrase!r}: write text around one '{{}}'")
+
+
+def item_texts(table: pl.DataFrame, phrases: Mapping[str, str], view: Sequence[str]) -> tuple[str, ...]:
+    """Write one text per item from the columns that the view names; the graph so chooses what the encoder reads.
+
+    >>> table = pl.DataFrame({"title": ["Toy Story", ""], "year": [1995.0, 1990.0]})
+    >>> item_texts(table, {"title": "{}", "year": "({:.0f})"}, ["title", "year"])
+    ('Toy Story (1995)', '(1990)')
+    >>> item_texts(table, {"title": "{}", "year": "({:.0f})"}, ["title"])
+    ('Toy Story', '')
+    """
+    used = [name for name in phrases if name in view]
+    rows = table.select(used).iter_rows() if used else iter([()] * len(table))
+    return tuple(" ".join(filter(None, map(_phrase, (phrases[name] for name in used), row))) for row in rows)
+
+
+def _phrase(phrase: str, value: object) -> str:
+    worded = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return "" if worded is None or worded == "" else phrase.format(worded)

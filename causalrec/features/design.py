@@ -1,0 +1,27 @@
+"""A sparse design matrix for linear models over pairs: the view's numbers beside one-hot ids."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from causalrec.data.log import InteractionLog
+from causalrec.features.views import FeatureMatrix
+from causalrec.types import Ints
+
+
+def one_hot(ids: Ints, count: int) -> sparse.csr_matrix:
+    """Return ids int64[N] as a sparse float32 indicator matrix [N, count]."""
+    shape = (len(ids), count)
+    return sparse.csr_matrix((np.ones(len(ids), np.float32), ids, np.arange(len(ids) + 1)), shape=shape)
+
+
+def design(log: InteractionLog, features: FeatureMatrix) -> sparse.csr_matrix:
+    """Return float32[N, F + one-hot ids] for the log's rows; users and items expand only when the view names them."""
+    user = log.user if log.user is not None else np.zeros(len(log), np.int64)
+    parts = [sparse.csr_matrix(features(user, log.item))]
+    if "user" in features.ids:
+        parts.append(one_hot(user, log.num_users))
+    if "item" in features.ids:
+        parts.append(one_hot(log.item, log.num_items))
+    return sparse.hstack(parts, format="csr")

@@ -1,0 +1,100 @@
+"""From the adjustment set to inputs: which columns the propensity and the outcome model read, and as which numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from causalrec.data.log import CausalDataset, Column, DatasetCard, PairFeature
+from causalrec.errors import DataError
+from causalrec.graph.causal_graph import CausalGraph
+from causalrec.graph.identify import Adjustment
+from causalrec.types import Floats, Ints
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """The two views, as sorted column names."""
+
+    propensity: tuple[str, ...]
+    outcome: tuple[str, ...]
+
+
+def views(graph: CausalGraph, card: DatasetCard, adjustment: Adjustment) -> FeatureSpec:
+    """Return the views: propensity = the adjustment set; outcome = it and every observed cause of the outcome."""
+    causes = graph.causes_of_outcome() & graph.observed(card)
+    return FeatureSpec(
+        propensity=adjustment.training.columns,
+        outcome=tuple(sorted(causes | set(adjustment.training.columns))),
+    )
+
+
+@dataclass(frozen=True)
+class FeatureMatrix:
+    """The numbers of a view, by (user, item) pair, without a dense U x I array.
+
+    `names[F]` the expanded columns; `ids` the id columns of the view (embedded, never expanded here); calling it gives
+    float32[..., F]. Text columns are left to encoders that read.
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
+    user_block: Floats
+    item_block: Floats
+    pairs: tuple[PairFeature, ...]
+
+    def __call__(self, user: Ints, item: Ints) -> Floats:
+        parts = [self.user_block[user], self.item_block[item]]
+        for pair in self.pairs:
+            product = np.einsum("...d,...d->...", pair.user_part[user], pair.item_part[item])
+            parts.append((product * pair.scale + pair.shift)[..., None].astype(np.float32))
+        return np.concatenate(parts, axis=-1)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def feature_matrix(dataset: CausalDataset, view: tuple[str, ...]) -> FeatureMatrix:
+    """Expand a view's columns: numbers standardised over their table, categories one-hot, lists multi-hot."""
+    columns = [dataset.card.column(name) for name in view]
+    user_names, user_block = _block(dataset.user_table, [c for c in columns if c.of == "user"])
+    item_names, item_block = _block(dataset.item_table, [c for c in columns if c.of == "item"])
+    pair_names = [c.name for c in columns if c.of == "pair"]
+    return FeatureMatrix(
+        names=(*user_names, *item_names, *pair_names),
+        ids=tuple(c.name for c in columns if c.kind == "id"),
+        user_block=user_block,
+        item_block=item_block,
+        pairs=tuple(dataset.pair_features[name] for name in pair_names),
+    )
+
+
+def _block(table: pl.DataFrame, columns: list[Column]) -> tuple[list[str], Floats]:
+    names: list[str] = []
+    parts = [np.zeros((len(table), 0), np.float32)]
+    for column in columns:
+        if column.kind in ("id", "text"):
+            continue
+        expanded, block = _expand(table[column.name], column)
+        names += expanded
+        parts.append(block)
+    return names, np.concatenate(parts, axis=1)
+
+
+def _expand(series: pl.Series, column: Column) -> tuple[list[str], Floats]:
+    if column.kind == "numeric":
+        values = series.cast(pl.Float64).to_numpy()
+        if not np.isfinite(values).all():
+            row = int(np.argmax(~np.isfinite(values)))
+            raise DataError(f"column {column.name}: row {row} is not a finite number; fill or drop it")
+        spread = values.std() or 1.0
+        return [column.name], ((values - values.mean()) / spread).astype(np.float32)[:, None]
+    listed = [value if isinstance(value, list) else [value] for value in series.to_list()]
+    levels = sorted({str(level) for row in listed for level in row})
+    block = np.zeros((len(series), len(levels)), np.float32)
+    position = {level: k for k, level in enumerate(levels)}
+    for row, values in enumerate(listed):
+        block[row, [position[str(level)] for level in values]] = 1.0
+    return [f"{column.name}={level}" for level in levels], block

@@ -1,0 +1,87 @@
+"""The causal graph over user, item, text, exposure and outcome, as declared in YAML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import networkx as nx
+
+from causalrec.data.log import DatasetCard
+from causalrec.errors import RequestError, nearest
+from causalrec.types import Estimand
+
+SELF_SELECTION = "self_selection"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalGraph:
+    """A directed acyclic graph whose observed nodes are the data set's columns.
+
+    `edges` are written `cause -> effect`; `latent` nodes have no column. `assume=true` states that the latent common
+    causes of exposure and outcome are negligible: it is recorded, and every table says so. `estimand`:
+    `exposed_mean` is E[Y | do(exposed)], `effect` is E[Y(1) - Y(0)]; a table never mixes the two.
+    Raises RequestError on an edge that is not one, a cycle, or a graph without its exposure and outcome.
+    """
+
+    edges: list[str]
+    latent: list[str]
+    exposure: str = "exposure"
+    outcome: str = "outcome"
+    assume: bool = False
+    estimand: Estimand = "exposed_mean"
+
+    def __post_init__(self) -> None:
+        digraph = self.digraph
+        for role, node in (("exposure", self.exposure), ("outcome", self.outcome)):
+            if node not in digraph:
+                raise RequestError(f"graph.{role}={node!r}: no edge touches it; {nearest(node, digraph)}")
+        if not nx.is_directed_acyclic_graph(digraph):
+            cycle = " -> ".join([edge[0] for edge in nx.find_cycle(digraph)] + [nx.find_cycle(digraph)[0][0]])
+            raise RequestError(f"graph.edges: has the cycle {cycle}; a cause cannot be its own effect: drop an edge")
+
+    @property
+    def digraph(self) -> nx.DiGraph[str]:
+        """The graph as networkx's, nodes in sorted order."""
+        pairs = [self._pair(edge) for edge in self.edges]
+        digraph: nx.DiGraph[str] = nx.DiGraph()
+        digraph.add_nodes_from(sorted({node for pair in pairs for node in pair} | set(self.latent)))
+        digraph.add_edges_from(sorted(pairs))
+        return digraph
+
+    @staticmethod
+    def _pair(edge: str) -> tuple[str, str]:
+        parts = [part.strip() for part in edge.split("->")]
+        if len(parts) != 2 or not all(parts):
+            raise RequestError(f"graph.edges: {edge!r} is not an edge; write 'cause -> effect'")
+        return parts[0], parts[1]
+
+    def check_nodes(self, card: DatasetCard) -> None:
+        """Raise RequestError on a node that is neither a column of the data set, latent, exposure nor outcome."""
+        columns = {column.name for column in card.columns}
+        for node in self.digraph:
+            if node not in columns | set(self.latent) | {self.exposure, self.outcome}:
+                raise RequestError(
+                    f"graph.edges: unknown node {node!r} for dataset {card.name}; {nearest(node, columns)}; "
+                    f"or list it under graph.latent"
+                )
+
+    def observed(self, card: DatasetCard) -> frozenset[str]:
+        """Return the nodes that are columns of the data set and not declared latent."""
+        columns = {column.name for column in card.columns}
+        return frozenset(node for node in self.digraph if node in columns and node not in self.latent)
+
+    def causes_of_outcome(self) -> frozenset[str]:
+        """Return the ancestors of the outcome that exposure does not cause."""
+        digraph = self.digraph
+        after = nx.descendants(digraph, self.exposure) | {self.exposure}
+        return frozenset(nx.ancestors(digraph, self.outcome) - after)
+
+    def with_self_selection(self) -> nx.DiGraph[str]:
+        """Return the graph with a latent taste that drives both exposure and outcome, as such a card demands."""
+        digraph = self.digraph.copy()
+        digraph.add_edges_from([(SELF_SELECTION, self.exposure), (SELF_SELECTION, self.outcome)])
+        return digraph
+
+
+NodeKind = Literal["exposure", "outcome", "latent", "adjusted", "observed"]

@@ -1,0 +1,66 @@
+"""Draw a causal graph to SVG or PNG: latent nodes dashed, the adjustment set filled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import networkx as nx
+
+from causalrec.data.files import replacing
+from causalrec.graph.causal_graph import CausalGraph, NodeKind
+from causalrec.graph.identify import Adjustment
+
+FILL: dict[NodeKind, str] = {
+    "exposure": "#ffd9a8",
+    "outcome": "#b9e3c6",
+    "latent": "#ffffff",
+    "adjusted": "#b7d3f2",
+    "observed": "#eeeeee",
+}
+
+
+def kind_of(node: str, graph: CausalGraph, adjustment: Adjustment | None) -> NodeKind:
+    """Say how a node is drawn."""
+    if node == graph.exposure:
+        return "exposure"
+    if node == graph.outcome:
+        return "outcome"
+    if node in graph.latent:
+        return "latent"
+    return "adjusted" if adjustment is not None and node in adjustment.training.columns else "observed"
+
+
+def draw(graph: CausalGraph, adjustment: Adjustment | None, path: Path) -> None:
+    """Write the drawing; the file's ending (`.svg`, `.png`) chooses the format."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    digraph = graph.digraph
+    place = layout(digraph)
+    height = 1.2 + 0.62 * max(sum(1 for p in place.values() if p[0] == column) for column, _ in place.values())
+    figure = Figure(figsize=(2.6 + 2.3 * len({p[0] for p in place.values()}), height), layout="constrained")
+    axes = figure.subplots()
+    edge_style = {"arrowsize": 13, "node_size": 1500, "edge_color": "#777777", "connectionstyle": "arc3,rad=0.06"}
+    nx.draw_networkx_edges(digraph, place, ax=axes, **edge_style)
+    for node, (x, y) in place.items():
+        kind = kind_of(node, graph, adjustment)
+        line = "--" if kind == "latent" else "-"
+        box = {"boxstyle": "round,pad=0.4", "facecolor": FILL[kind], "edgecolor": "#444444", "linestyle": line}
+        axes.text(x, y, node, ha="center", va="center", fontsize=9, bbox=box, zorder=3)
+    shown = sorted({kind_of(node, graph, adjustment) for node in digraph})
+    marks = [Line2D([], [], marker="s", ls="", mec="#444444", mfc=FILL[kind], ms=9, label=kind) for kind in shown]
+    figure.legend(handles=marks, loc="outside lower center", ncol=len(marks), frameon=False, fontsize=8)
+    axes.margins(0.14)
+    axes.set_axis_off()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=150)
+
+
+def layout(digraph: nx.DiGraph[str]) -> dict[str, tuple[float, float]]:
+    """Place causes left of effects: one column per topological generation, evenly spread."""
+    place = {}
+    for column, nodes in enumerate(nx.topological_generations(digraph)):
+        ordered = sorted(nodes)
+        for row, node in enumerate(ordered):
+            place[node] = (float(column), (len(ordered) - 1) / 2 - row)
+    return place

@@ -1,0 +1,121 @@
+"""Identification: which columns must be adjusted for, judged by DoWhy's backdoor criterion.
+
+DoWhy 0.14 answers `[]` from `get_backdoor_variables()` both when nothing needs adjusting and when nothing identifies
+the effect, its set follows the hash seed, and its search is exponential. So DoWhy is asked one question only, whether
+a given set is valid. If any observed set is valid, all observed non-descendants among the ancestors of exposure and
+outcome are (van der Zander, Liskiewicz & Textor, AIJ 2019, corollary 2); that set is then thinned in a fixed order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import networkx as nx
+
+from causalrec.data.log import DatasetCard
+from causalrec.errors import NotIdentified
+from causalrec.graph.causal_graph import CausalGraph
+from causalrec.types import Estimand
+
+Strategy = Literal["backdoor", "randomised", "logged propensity", "known truth", "none"]
+
+
+@dataclass(frozen=True)
+class Identification:
+    """How one estimand is identified: by which strategy, given which columns, under which unproven assumptions."""
+
+    strategy: Strategy
+    columns: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """The identified estimand of a run; a randomised *test* identifies `evaluation`, never `training`."""
+
+    estimand: Estimand
+    training: Identification
+    evaluation: Identification
+
+    def expression(self, graph: CausalGraph) -> str:
+        """Write the training estimand as a formula of observed quantities."""
+        target = f"E[{graph.outcome} | do({graph.exposure})]"
+        if self.training.strategy == "logged propensity":
+            return f"{target} = E[ {graph.exposure} * {graph.outcome} / logged propensity ]"
+        if not self.training.columns:
+            return f"{target} = E[{graph.outcome} | {graph.exposure}]"
+        given = ", ".join(self.training.columns)
+        return f"{target} = E_{{{given}}}[ E[{graph.outcome} | {graph.exposure}, {given}] ]"
+
+
+def identify(graph: CausalGraph, card: DatasetCard, *, use_logged_propensity: bool = False) -> Adjustment:
+    """Identify training and evaluation from the graph and the card, before any data are read.
+
+    Raises RequestError on unknown nodes, NotIdentified when no strategy identifies training.
+    """
+    graph.check_nodes(card)
+    return Adjustment(graph.estimand, _training(graph, card, use_logged_propensity), _evaluation(card))
+
+
+def _evaluation(card: DatasetCard) -> Identification:
+    if card.known_truth:
+        return Identification("known truth")
+    return Identification("randomised" if card.randomised else "none")
+
+
+def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool) -> Identification:
+    if card.randomised_training:
+        return Identification("randomised")
+    if use_logged_propensity:
+        if not card.logged_propensity:
+            raise NotIdentified(f"propensity=logged: dataset {card.name} logs no propensities; choose another")
+        return Identification("logged propensity")
+    digraph = graph.with_self_selection() if card.self_selected else graph.digraph
+    observed = graph.observed(card)
+    columns = adjustment_set(digraph, graph.exposure, graph.outcome, observed)
+    if columns is not None:
+        return Identification("backdoor", columns)
+    hidden = confounders(digraph, graph.exposure, graph.outcome, observed)
+    if not graph.assume:
+        raise NotIdentified(
+            f"not identified: {', '.join(hidden)} drive(s) both {graph.exposure} and {graph.outcome} unobserved, so no "
+            f"backdoor set exists for {card.name}; use propensity=logged, a randomised training sample, or state "
+            f"graph.assume=true (recorded and footnoted)"
+        )
+    trimmed = digraph.copy()
+    trimmed.remove_edges_from([(node, child) for node in hidden for child in list(trimmed.successors(node))])
+    columns = adjustment_set(trimmed, graph.exposure, graph.outcome, observed)
+    assert columns is not None  # no latent common cause is left
+    return Identification("backdoor", columns, assumed=tuple(f"{node} is negligible" for node in hidden))
+
+
+def adjustment_set(
+    digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: frozenset[str]
+) -> tuple[str, ...] | None:
+    """Return a minimal valid backdoor set, sorted, or None when there is none (never confused with the empty set)."""
+    before = observed - nx.descendants(digraph, exposure)
+    relevant = nx.ancestors(digraph, exposure) | nx.ancestors(digraph, outcome)
+    chosen = (before & relevant) - {exposure, outcome}
+    if not valid_backdoor(digraph, exposure, outcome, chosen):
+        return None
+    parents = set(digraph.predecessors(exposure))
+    for node in sorted(chosen, key=lambda name: (name in parents, name)):  # the causes of exposure are kept longest
+        if valid_backdoor(digraph, exposure, outcome, chosen - {node}):
+            chosen = chosen - {node}
+    return tuple(sorted(chosen))
+
+
+def valid_backdoor(digraph: nx.DiGraph[str], exposure: str, outcome: str, given: frozenset[str]) -> bool:
+    """Ask DoWhy whether `given` blocks every backdoor path from exposure to outcome."""
+    from dowhy.graph import check_valid_backdoor_set  # 3 s to import: only a run pays for it
+
+    return bool(check_valid_backdoor_set(digraph, [exposure], [outcome], given)["is_dseparated"])
+
+
+def confounders(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: frozenset[str]) -> list[str]:
+    """Name the latent nodes from which both exposure and outcome can be reached, the latter not through exposure."""
+    without = digraph.copy()
+    without.remove_node(exposure)
+    hidden = nx.ancestors(digraph, exposure) - observed
+    return sorted(node for node in hidden if outcome in nx.descendants(without, node))

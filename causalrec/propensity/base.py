@@ -1,0 +1,38 @@
+"""The contract of a propensity model fitted before training."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from causalrec.data.log import InteractionLog
+from causalrec.errors import DataError
+from causalrec.features.views import FeatureMatrix
+from causalrec.types import Floats
+
+
+class AbstractPropensity(ABC):
+    """P(exposed | view) of logged rows. Constructor keywords are its YAML keys; concrete classes are final."""
+
+    uses_logged: ClassVar[bool] = False
+
+    @abstractmethod
+    def fit(self, log: InteractionLog, features: FeatureMatrix) -> None:
+        """Learn from the training log alone; `features` is the propensity view."""
+
+    @abstractmethod
+    def predict(self, log: InteractionLog) -> Floats:
+        """Return float32[N], a probability in (0, 1], for rows that need not be in the training log."""
+
+    @abstractmethod
+    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+        """Name the columns it really reads, given the view: the record tells when that is not the adjustment set."""
+
+
+def checked(propensity: Floats, who: str) -> Floats:
+    """Return the propensities, or raise DataError where one lies outside (0, 1] or is NaN."""
+    bad = ~((propensity > 0) & (propensity <= 1))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f"propensity={who}: row {row} got {propensity[row]}, outside (0, 1]; check its inputs")
+    return propensity

@@ -1,0 +1,31 @@
+"""Item popularity as a propensity: the share of users an item was exposed to."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from causalrec.data.log import InteractionLog
+from causalrec.features.views import FeatureMatrix
+from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.types import Floats
+
+
+@dataclass(kw_only=True)
+class Popularity(AbstractPropensity):
+    """`p(u, i) = n_i / U`: a probability, not the max-normalised count of much public code.
+
+    Items never exposed get half a user (no logged row of the training part is one). Assumption: every user is equally
+    likely to meet an item, so it reads the item alone, whatever the adjustment set.
+    """
+
+    _share: Floats = field(init=False, repr=False)
+
+    def fit(self, log: InteractionLog, features: FeatureMatrix) -> None:
+        counts = np.maximum(np.bincount(log.item, minlength=log.num_items), 0.5)
+        self._share = np.minimum(counts / max(log.num_users, 1), 1.0).astype(np.float32)
+
+    def predict(self, log: InteractionLog) -> Floats:
+        return checked(self._share[log.item], "popularity")
+
+    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+        return ("item",)

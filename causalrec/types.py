@@ -1,0 +1,106 @@
+"""Shapes and carriers that every room shares.
+
+Legend of shape letters: `B` batch, `N` log rows, `U` users, `I` items, `D` width, `F` features, `K` cut-off,
+`L` tokens, `H` history length, `R` replicates (of a bootstrap, or of a packed model).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NewType
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:  # the command line answers without importing torch
+    from torch import Tensor
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+OutcomeKind = Literal["rating", "click", "watch_ratio", "count", "reward"]
+Feedback = Literal["explicit", "exposure_logged", "positive_only"]
+Space = Literal["logged", "all_pairs", "triples"]
+Link = Literal["identity", "logit", "log"]
+Estimand = Literal["exposed_mean", "effect"]
+
+Role = NewType("Role", str)
+OUTCOME = Role("outcome")
+PROPENSITY = Role("propensity")
+IMPUTATION = Role("imputation")
+REPRESENTATION = Role("representation")
+
+
+def arm(index: int) -> Role:
+    """Name the role of the outcome under treatment arm `index` (0 = not exposed)."""
+    return Role(f"arm[{index}]")
+
+
+def link_of(kind: OutcomeKind) -> Link:
+    """Return the link between a head's raw output and the mean outcome: logit for clicks, log for counts.
+
+    >>> link_of("click"), link_of("count"), link_of("rating")
+    ('logit', 'log', 'identity')
+    """
+    links: dict[OutcomeKind, Link] = {"click": "logit", "count": "log"}
+    return links.get(kind, "identity")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's rows, handed over whole.
+
+    `user[B]` and `item[B]` int64; `treatment[B]` int64; `outcome[B]` float32 (0 where unobserved); `observed[B]`
+    float32 in {0, 1}; `propensity[B]` float32, a probability (1 where unobserved, never read there); `weight[B]`
+    float32 so that the mean of `weight * value` estimates the mean of `value` over the objective's population;
+    `features[B,F]` float32, the outcome view; `context[B,F]` float32 where the log has one.
+    """
+
+    item: Tensor
+    treatment: Tensor
+    outcome: Tensor
+    observed: Tensor
+    propensity: Tensor
+    weight: Tensor
+    features: Tensor
+    user: Tensor | None = None
+    context: Tensor | None = None
+
+    def __len__(self) -> int:
+        return int(self.item.shape[0])
+
+    def to(self, *args: Any, **kwargs: Any) -> Batch:
+        """Move every tensor (the signature of `Tensor.to`), so that Lightning can transfer the batch."""
+        moved = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return Batch(**{k: v.to(*args, **kwargs) if v is not None else None for k, v in moved.items()})
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Raw head outputs by role, each `[B]`, with the link that turns them into a mean outcome.
+
+    `link="logit"`: log-odds; `"log"`: log of a count; `"identity"`: the outcome's own unit (rating points).
+    """
+
+    values: Mapping[Role, Tensor]
+    link: Link
+
+    def __getitem__(self, role: Role) -> Tensor:
+        return self.values[role]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of a training loss: `sum(weight * value) / sum(weight * normaliser)`.
+
+    `value[B]` one number per row; `trains` the only role its gradient may reach; `normaliser[B]` where the estimator
+    divides by a batch sum (SNIPS, naive), None for a plain mean. The module reduces, so that DDP can all-reduce.
+    """
+
+    value: Tensor
+    trains: Role
+    normaliser: Tensor | None = None
