@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NewType
+from typing import TYPE_CHECKING, Any, Literal, NewType, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,16 @@ def link_of(kind: OutcomeKind) -> Link:
     return links.get(kind, "identity")
 
 
+class Component(Protocol):
+    """A checked part of the configuration, which a room can build without knowing where it was declared."""
+
+    def build(self, *parts: Any) -> Any:
+        """Construct the component from the run's parts."""
+
+    def resolved(self) -> dict[str, Any]:
+        """Return its path and arguments as plain values."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """One step's rows, handed over whole.
@@ -75,8 +85,9 @@ class Batch:
 
     def to(self, *args: Any, **kwargs: Any) -> Batch:
         """Move every tensor (the signature of `Tensor.to`), so that Lightning can transfer the batch."""
-        moved = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return Batch(**{k: v.to(*args, **kwargs) if v is not None else None for k, v in moved.items()})
+        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        moved: dict[str, Any] = {k: None if v is None else v.to(*args, **kwargs) for k, v in columns.items()}
+        return Batch(**moved)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def audit(dataset: CausalDataset, splits: Splits, splitter: Splitter) -> Audit:
         duplicate_rule="kept: the test outcomes are fresh draws" if fresh else splitter.duplicates,
         leaked_rows=0 if fresh else _shared(splits),
         unseen_rows=splits.unseen,
-        unseen_rule=splitter.unseen,
+        unseen_rule=splitter.unseen or dataset.card.unseen,
         candidates_per_user=candidates,
         positives_per_user=positives,
         users_without_positive=without,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -31,7 +31,8 @@ class DatasetCard:
 
     `scale` bounds the raw outcome (both ends included). `randomised` says how the randomised part was drawn, None
     without one. `self_selected`: users are known to choose by how they would rate, so exposure and outcome share a
-    cause that no column holds. `repeats`: whether one (user, item) pair may occur twice in one log.
+    cause that no column holds. `repeats`: whether one (user, item) pair may occur twice in one log. `unseen`:
+    what a split does by default with a test row whose user or item has no training row.
     """
 
     name: str
@@ -51,6 +52,7 @@ class DatasetCard:
     fresh_test_labels: bool = False
     self_selected: bool = False
     repeats: Literal["allowed", "error", "keep_last"] = "error"
+    unseen: Literal["error", "drop", "keep"] = "error"
 
     def column(self, name: str) -> Column:
         """Return the column of that name (KeyError where the card has none)."""
@@ -123,7 +125,7 @@ class InteractionLog:
         """Return the log of those rows (indices or a mask)."""
         labels = ("item", "treatment", "outcome", "user", "time", "position", "propensity", "context")
         columns = {label: getattr(self, label) for label in labels}
-        taken = {label: None if column is None else column[rows] for label, column in columns.items()}
+        taken: dict[str, Any] = {label: None if column is None else column[rows] for label, column in columns.items()}
         return replace(self, name=name or self.name, **taken)
 
     def with_propensity(self, propensity: Floats) -> InteractionLog:

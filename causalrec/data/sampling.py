@@ -77,7 +77,7 @@ class PairFinder:
 
 
 def uniform_pairs(log: InteractionLog, most: int) -> tuple[Ints, float]:
-    """Return codes of unexposed pairs and how many each stands for: all of them, or a uniform sample of about `most`."""
+    """Return codes of unexposed pairs and how many each stands for: all, or a uniform sample of `most`."""
     if log.num_pairs <= most:
         seen = np.zeros(log.num_pairs, bool)
         seen[log.codes] = True

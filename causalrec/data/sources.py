@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from causalrec.errors import DataError
 
@@ -25,7 +24,7 @@ CHUNK = 1 << 20
 TIMEOUT = 30  # seconds without a byte before the network counts as absent
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """A folder of raw files below `paths.data`, and the places it can be fetched from.
 
@@ -83,7 +82,7 @@ class Source:
             target.mkdir(exist_ok=True)
             for name in self.files:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(unpacked / name, target / name)
+                (unpacked / name).replace(target / name)
 
     def _archive(self, scratch: Path, target: Path) -> tuple[Path, str]:
         if self.wheel is not None:
@@ -142,11 +141,13 @@ def download(url: str, partial: Path) -> None:
             raise
         return
     with response, partial.open("ab" if response.status == 206 else "wb") as out:
-        length = response.headers.get("Content-Length")
-        with progress(f"fetching {url.rsplit('/', 1)[-1]}", int(length) if length else None) as bar:
+        length, received = int(response.headers.get("Content-Length") or 0), 0
+        with progress(f"fetching {url.rsplit('/', 1)[-1]}", length or None) as bar:
             while chunk := response.read(CHUNK):
-                out.write(chunk)
+                received += out.write(chunk)
                 bar(len(chunk))
+    if received < length:  # http.client ends a broken body like a whole one
+        raise ConnectionError(f"the connection ended after {received} of {length} bytes; try again to go on from there")
 
 
 def download_wheel(requirement: str, folder: Path) -> Path:
@@ -191,11 +192,11 @@ def progress(label: str, total: int | None) -> Iterator[_Advance]:
 
 
 class _Advance:
-    def __init__(self, bar: Progress, task: object) -> None:
+    def __init__(self, bar: Progress, task: TaskID) -> None:
         self.bar, self.task = bar, task
 
     def __call__(self, amount: int) -> None:
-        self.bar.advance(self.task, amount)  # type: ignore[arg-type]
+        self.bar.advance(self.task, amount)
 
 
 def _reason(error: OSError) -> str:

@@ -41,28 +41,29 @@ class Splits:
 class Splitter:
     """Draws the splits from `seed` alone, the same for every row of a table.
 
-    `validation`, `test`: shares of the logged part (the latter only without a randomised part). `duplicates`: a pair of
-    the randomised test that stands in the log too is dropped from the training side by default, which leaves the test
-    uniform and, the test being random, takes training rows at random. `unseen`: what to do with a test row whose user or
-    item has no training row.
+    `validation`, `test`: shares of the logged part (the latter only without a randomised part). `duplicates`: a pair
+    of the randomised test that stands in the log too is dropped from the training side by default, which leaves the
+    test uniform and, the test being random, takes training rows at random. `unseen`: what to do with a test row whose
+    user or item has no training row (None: as the card says).
     """
 
     validation: float = 0.1
     test: float = 0.1
     seed: int = 0
     duplicates: Duplicates = "drop_train"
-    unseen: Unseen = "error"
+    unseen: Unseen | None = None
 
     def __call__(self, dataset: CausalDataset) -> Splits:
         logged, test, repeated = self._separate(dataset)
         chance = np.random.default_rng(self.seed).permutation(len(logged)) / max(len(logged), 1)
         held = self.validation if dataset.randomised is not None else self.validation + self.test
-        train = _part(logged, chance >= held, "train")
-        validation = _part(logged, chance < self.validation, "validation")
+        whole = len(dataset.logged)
+        train = _part(logged, chance >= held, "train", whole)
+        validation = _part(logged, chance < self.validation, "validation", whole)
         if dataset.randomised is None:
-            test = _part(logged, (chance >= self.validation) & (chance < held), "test")
+            test = _part(logged, (chance >= self.validation) & (chance < held), "test", whole)
         new = _unseen(test, train)
-        test = self._settle(test, new, dataset.card.name)
+        test = _settle(test, new, self.unseen or dataset.card.unseen, dataset.card.name)
         for part in (train, validation, test):
             if not len(part):
                 raise DataError(f"{dataset.card.name}: the {part.name} split is empty; change split.* or the threshold")
@@ -80,22 +81,23 @@ class Splitter:
                 test = test.take(~repeated)
         return logged, replace(test, name="test"), int(repeated.sum())
 
-    def _settle(self, test: InteractionLog, new: Bools, name: str) -> InteractionLog:
-        if self.unseen == "error" and new.any():
-            row = int(np.argmax(new))
-            who = "" if test.user is None else f"user {test.user[row]}, "
-            raise DataError(
-                f"{name}: {int(new.sum())} test rows have a user or item without a training row (first: {who}item "
-                f"{test.item[row]}); set split.unseen=drop or split.unseen=keep"
-            )
-        return test.take(~new) if self.unseen == "drop" else test
+
+def _settle(test: InteractionLog, new: Bools, rule: Unseen, name: str) -> InteractionLog:
+    if rule == "error" and new.any():
+        row = int(np.argmax(new))
+        who = "" if test.user is None else f"user {test.user[row]}, "
+        raise DataError(
+            f"{name}: {int(new.sum())} test rows have a user or item without a training row (first: {who}item "
+            f"{test.item[row]}); set split.unseen=drop or split.unseen=keep"
+        )
+    return test.take(~new) if rule == "drop" else test
 
 
-def _part(logged: InteractionLog, chosen: Bools, name: str) -> InteractionLog:
+def _part(logged: InteractionLog, chosen: Bools, name: str, whole: int) -> InteractionLog:
     part = logged.take(np.flatnonzero(chosen), name)
     if part.propensity is None or not len(part):
         return part
-    return part.with_propensity(part.propensity * np.float32(len(part) / len(logged)))
+    return part.with_propensity(part.propensity * np.float32(len(part) / whole))
 
 
 def _unseen(test: InteractionLog, train: InteractionLog) -> Bools:

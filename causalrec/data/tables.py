@@ -17,10 +17,11 @@ def read_delimited(
     Raises DataError when the file cannot be decoded or has another number of columns.
     """
     try:
-        lines = path.read_bytes().decode(encoding).splitlines()
+        text = path.read_bytes().decode(encoding).replace("\r\n", "\n").rstrip("\n")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not {encoding} text (byte {error.start}); the file is corrupt") from error
-    rows = [line.split(separator) for line in lines[1 if header else 0 :] if line]
+    lines = text.split("\n")  # not splitlines: a title may hold U+0085; and a blank line counts, so numbers stay right
+    rows = [line.split(separator) for line in lines[1 if header else 0 :]]
     for number, row in enumerate(rows, start=2 if header else 1):
         if len(row) != len(names):
             raise DataError(

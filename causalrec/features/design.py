@@ -24,4 +24,4 @@ def design(log: InteractionLog, features: FeatureMatrix) -> sparse.csr_matrix:
         parts.append(one_hot(user, log.num_users))
     if "item" in features.ids:
         parts.append(one_hot(log.item, log.num_items))
-    return sparse.hstack(parts, format="csr")
+    return sparse.csr_matrix(sparse.hstack(parts, format="csr"))

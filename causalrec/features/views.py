@@ -73,7 +73,7 @@ def feature_matrix(dataset: CausalDataset, view: tuple[str, ...]) -> FeatureMatr
 
 def _block(table: pl.DataFrame, columns: list[Column]) -> tuple[list[str], Floats]:
     names: list[str] = []
-    parts = [np.zeros((len(table), 0), np.float32)]
+    parts = [np.zeros((max(len(table), 1), 0), np.float32)]  # a userless log reads row 0
     for column in columns:
         if column.kind in ("id", "text"):
             continue
@@ -95,6 +95,6 @@ def _expand(series: pl.Series, column: Column) -> tuple[list[str], Floats]:
     levels = sorted({str(level) for row in listed for level in row})
     block = np.zeros((len(series), len(levels)), np.float32)
     position = {level: k for k, level in enumerate(levels)}
-    for row, values in enumerate(listed):
-        block[row, [position[str(level)] for level in values]] = 1.0
+    for row, held in enumerate(listed):
+        block[row, [position[str(level)] for level in held]] = 1.0
     return [f"{column.name}={level}" for level in levels], block

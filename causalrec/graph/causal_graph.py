@@ -39,6 +39,8 @@ class CausalGraph:
         if not nx.is_directed_acyclic_graph(digraph):
             cycle = " -> ".join([edge[0] for edge in nx.find_cycle(digraph)] + [nx.find_cycle(digraph)[0][0]])
             raise RequestError(f"graph.edges: has the cycle {cycle}; a cause cannot be its own effect: drop an edge")
+        if self.outcome in nx.ancestors(digraph, self.exposure):
+            raise RequestError(f"graph.edges: {self.outcome!r} causes {self.exposure!r}; an outcome follows exposure")
 
     @property
     def digraph(self) -> nx.DiGraph[str]:

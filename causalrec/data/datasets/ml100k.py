@@ -35,27 +35,21 @@ OFFICIAL = Source(
         "u.item": "553841ebc7de3a0fd0d6b62a204ea30c1e651aacfb2814c7a6584ac52f2c5701",
     },
 )
-GENRES: Final = [
-    "unknown",
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children's",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
-]
+GENRES: Final = (
+    *(
+        "unknown",
+        "Action",
+        "Adventure",
+        "Animation",
+        "Children's",
+        "Comedy",
+        "Crime",
+        "Documentary",
+        "Drama",
+        "Fantasy",
+    ),
+    *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
 SCALE = (1.0, 5.0)
 COLUMNS = (
     Column("user", "user", "id"),
@@ -95,6 +89,7 @@ class ML100K(AbstractDataset):
             scale=SCALE,
             threshold=self.threshold,
             self_selected=True,
+            unseen="drop",
         )
 
     @property
@@ -143,7 +138,7 @@ def _read_official(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFra
     users = read_delimited(folder / "u.user", "|", ["id", "age", "gender", "occupation", "zip"], header=False)
     raw_names = ["id", "titled", "released", "video", "imdb", *GENRES]
     items = read_delimited(folder / "u.item", "|", raw_names, header=False, encoding="latin-1")
-    flags = items.select(GENRES).to_numpy() == "1"
+    flags = items.select(*GENRES).to_numpy() == "1"
     items = items.select(
         "id",
         title=pl.col("titled").str.replace(r"\s*\(\d{4}\)\s*$", "").replace("unknown", ""),

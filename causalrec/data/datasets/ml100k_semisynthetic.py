@@ -19,6 +19,7 @@ from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.ml100k import COLUMNS, GENRES, ITEM_TEXT, ML100K, OFFICIAL
 from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, Oracle, PairFeature
 from causalrec.data.sources import Source
+from causalrec.errors import RequestError
 from causalrec.types import Doubles, Floats, Ints
 
 MARGINAL: Final = (0.52624, 0.24193, 0.14389, 0.06243, 0.02552)  # of ratings 1..5: Marlin & Zemel, as Schnabel uses it
@@ -68,6 +69,7 @@ class ML100KSemisynthetic(AbstractDataset):
             logged_propensity=True,
             known_truth=True,
             fresh_test_labels=True,
+            unseen="keep",
             self_selected=self.mechanism == "rating",
         )
 
@@ -184,7 +186,9 @@ def self_selection(score: Doubles, exposed: float, alpha: float) -> tuple[Double
     order[np.argsort(score, axis=None, kind="stable")] = (np.arange(score.size) + 0.5) / score.size
     rating = 1 + np.digitize(order.reshape(score.shape), np.cumsum(MARGINAL)[:-1])
     shape = alpha ** np.maximum(0, 4 - rating)
-    return np.asarray(LEVELS)[rating - 1], np.minimum(shape * (exposed / shape.mean()), 1.0)
+    if exposed > shape.mean():  # k > 1: the best rated pairs would need a probability above 1
+        raise RequestError(f"dataset.exposed={exposed}: with alpha={alpha} at most {shape.mean():.3f} can be exposed")
+    return np.asarray(LEVELS)[rating - 1], shape * (exposed / shape.mean())
 
 
 def completed(log: InteractionLog, rank: int = 8, ridge: float = 8.0, sweeps: int = 15) -> Doubles:
@@ -206,7 +210,7 @@ def _least_squares(seen: Doubles, rating: Doubles, factors: Doubles, ridge: floa
     rank = factors.shape[1]
     outer = (factors[:, :, None] * factors[:, None, :]).reshape(len(factors), rank * rank)
     gram = (seen @ outer).reshape(-1, rank, rank) + ridge * np.eye(rank)
-    return np.linalg.solve(gram, (rating @ factors)[..., None])[..., 0]
+    return np.asarray(np.linalg.solve(gram, (rating @ factors)[..., None])[..., 0], dtype=np.float64)
 
 
 def text_term(users: pl.DataFrame, items: pl.DataFrame) -> Doubles:

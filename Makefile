@@ -1,0 +1,63 @@
+# `make help` lists the targets. Everything is run from .venv, which follows pyproject.toml and requirements.lock.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+PYTHON ?= $(shell for p in python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
+TORCH := 2.13.0
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip -qq
+STAMP := .venv/.stamp
+# Not locked: which build of torch (and of the CUDA packages it brings) pip takes differs by machine.
+UNLOCKED := torch|triton|nvidia-.*|cuda-.*|causalrec
+
+.PHONY: help setup run test check lock readme bench
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: $(STAMP) ## create or refresh .venv from the hash-locked versions
+
+# The lock comes before torch, so that torch's own requirements are met by locked versions and pip adds only the
+# libraries of the build it took (CUDA's, on PyPI's Linux build; none for a CPU build).
+$(STAMP): pyproject.toml requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install --no-deps --require-hashes -r requirements.lock
+	$(PIP) install torch==$(TORCH)
+	$(PIP) install --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip check
+	touch $@
+
+run: $(STAMP) ## the quick start: train every row of the study, print its table and draw its figure
+	env -u OMP_NUM_THREADS $(BIN)/causalrec reproduce quickstart/ml100k
+
+test: $(STAMP) ## all tests and docstring examples
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
+
+check: $(STAMP) ## lint, format and types, as the pre-commit hooks and CI run them
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict causalrec
+
+# From PyPI alone, whatever this machine's pip settings say. Pins stay where they are unless UPGRADE=--upgrade
+# (or UPGRADE='--upgrade-package polars').
+lock: ## re-make requirements.lock after a change of pyproject.toml (needs .venv; some minutes)
+	test -x $(BIN)/pip-compile || $(PYTHON) -m venv .venv
+	test -x $(BIN)/pip-compile || $(PIP) install 'pip-tools>=7.4'
+	echo 'torch==$(TORCH)' > .venv/torch.txt
+	cp requirements.lock .venv/pins.txt 2>/dev/null || touch .venv/pins.txt
+	PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS= PIP_EXTRA_INDEX_URL= $(BIN)/pip-compile --quiet --no-config $(UPGRADE) \
+	  --extra dev --generate-hashes --strip-extras --unsafe-package torch --unsafe-package pip \
+	  --constraint .venv/torch.txt --no-emit-index-url --no-emit-find-links --no-header \
+	  --output-file .venv/pins.txt pyproject.toml
+	{ echo '# Made by `make lock` (pip-compile, Python 3.11): do not edit. Every file is named by its PyPI hashes.'; \
+	  echo '# torch is installed beside it (`make setup`), for its build differs by machine.'; \
+	  awk -v drop='^($(UNLOCKED))( @|==)' '/^[^ ]/ { keep = !/^#/ && $$0 !~ drop } keep && NF' .venv/pins.txt; } > requirements.lock
+
+readme: $(STAMP) ## paste the quick start's table into README.md
+	$(BIN)/causalrec table runs/quickstart --paste README.md
+
+bench: $(STAMP) ## measure a training step beside a plain loop, and paste the ratios into README.md
+	$(BIN)/python benchmarks/step_overhead.py --paste README.md

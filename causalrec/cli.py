@@ -1,0 +1,66 @@
+"""The command `causalrec VERB [hydra overrides]`: exit code 0 done, 1 the work failed, 2 the request was wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from causalrec.errors import CausalRecError
+
+EPILOG = "key=value is a Hydra override: causalrec train -m encoder=mf,bert objective=naive,ips,dr_jl seed=0,1"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code; errors we know are one line on stderr."""
+    options = parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    verb: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return verb(options)
+    except CausalRecError as error:
+        print(f"causalrec: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("causalrec: interrupted", file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the verbs."""
+    from causalrec import commands
+
+    top = argparse.ArgumentParser("causalrec", description=__doc__, epilog=EPILOG)
+    verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    def add(name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
+        made = verbs.add_parser(name, help=help_text, description=help_text)
+        made.set_defaults(run=run)
+        made.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+        return made
+
+    train = add("train", commands.train, "run one job, or with -m a sweep of jobs, each into its own record.json")
+    train.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated values")
+    train.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
+    train.add_argument("overrides", nargs="*", metavar="key=value")
+
+    table = add("table", commands.table, "print rows x columns from the records below a folder")
+    table.add_argument("folder", type=Path)
+    table.add_argument("--columns", default="", help="metric@slice, by comma")
+    table.add_argument("--paste", type=Path, help="also paste it as markdown between the markers of this document")
+
+    reproduce = add("reproduce", commands.reproduce, "run a study and print its table; goes on where it was cut")
+    reproduce.add_argument("study")
+    reproduce.add_argument("--smoke", action="store_true", help="one seed, seconds")
+    reproduce.add_argument("overrides", nargs="*", metavar="key=value")
+
+    data = add("data", commands.data, "list the data sets; fetch, check or audit one")
+    data.add_argument("what", choices=["list", "fetch", "check", "audit"])
+    data.add_argument("dataset", nargs="?")
+    data.add_argument("overrides", nargs="*", metavar="key=value")
+
+    graph = add("graph", commands.graph, "print the identified estimand; draw the graph (--out FILE.svg or .png)")
+    graph.add_argument("what", choices=["show", "check"])
+    graph.add_argument("--out", type=Path, help="where to draw it (show: graph.svg by default)")
+    graph.add_argument("overrides", nargs="*", metavar="key=value")
+    return top

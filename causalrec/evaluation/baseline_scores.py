@@ -1,0 +1,60 @@
+"""The mandatory baselines' scores, fitted once per split and cached by what they depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from causalrec.data.files import replacing
+from causalrec.data.splits import Splits
+from causalrec.evaluation.baselines.base import AbstractBaseline
+from causalrec.evaluation.evaluator import Evaluator, Score
+from causalrec.types import Component
+
+VERSION = 1  # raise when a baseline's or a metric's mathematics change
+
+
+def baseline_scores(
+    baselines: Mapping[str, Component], evaluator: Evaluator, splits: Splits, cache: Path
+) -> list[Score]:
+    """Return every baseline's scores, from the cache when the splits, metrics and settings are the same."""
+    scores: list[Score] = []
+    for name, leaf in baselines.items():
+        path = cache / "baselines" / f"{_key(name, leaf, evaluator, splits)}.npz"
+        if not path.exists():
+            baseline: AbstractBaseline = leaf.build()
+            baseline.fit(splits.train)
+            _save(path, evaluator(baseline.predict, name))
+        scores += _load(path, name)
+    return scores
+
+
+def _key(name: str, leaf: Component, evaluator: Evaluator, splits: Splits) -> str:
+    labels = [(part.name, hashlib.sha256(part.label.tobytes()).hexdigest()) for part in evaluator.slices]
+    metrics = {metric: chosen.resolved() for metric, chosen in evaluator.metrics.items()}
+    settings = [evaluator.constant, evaluator.replicates, evaluator.seed, evaluator.level]
+    parts = [VERSION, name, leaf.resolved(), metrics, settings, splits.hashes, labels]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _save(path: Path, scores: list[Score]) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as out:
+        np.savez(
+            out,
+            names=np.array([[s.metric, s.slice] for s in scores]),
+            values=np.array([[s.value, s.low, s.high, s.n] for s in scores]),
+            replicates=np.array([s.replicates for s in scores]),
+        )
+
+
+def _load(path: Path, model: str) -> list[Score]:
+    with np.load(path, allow_pickle=False) as kept:
+        rows = zip(kept["names"], kept["values"], kept["replicates"], strict=True)
+        return [
+            Score(str(m), str(s), float(v), float(low), float(high), int(n), model, drawn)
+            for (m, s), (v, low, high, n), drawn in rows
+        ]

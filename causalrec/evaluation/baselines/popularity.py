@@ -1,0 +1,26 @@
+"""Popularity: how many users an item has pleased."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from causalrec.data.log import InteractionLog
+from causalrec.evaluation.baselines.base import AbstractBaseline
+from causalrec.types import Floats, Ints
+
+
+@dataclass(kw_only=True)
+class Popularity(AbstractBaseline):
+    """`sum of outcomes / U`: the chance that a random user was exposed *and* liked it, so it ranks by popularity.
+
+    As a mean outcome under exposure it is far too low wherever exposure is rare; its squared error says so.
+    """
+
+    _share: Floats = field(init=False, repr=False)
+
+    def fit(self, log: InteractionLog) -> None:
+        total = np.bincount(log.item, weights=log.outcome, minlength=log.num_items)
+        self._share = (total / max(log.num_users, 1)).astype(np.float32)
+
+    def predict(self, user: Ints, item: Ints) -> Floats:
+        return self._share[item]

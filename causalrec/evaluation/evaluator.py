@@ -1,0 +1,104 @@
+"""Scores: metrics x slices, each with a user-cluster bootstrap interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from causalrec.data.log import InteractionLog
+from causalrec.estimators.interval import cluster_weights, percentile_interval
+from causalrec.evaluation.slices import Slice
+from causalrec.metrics.base import AbstractMetric, Scored
+from causalrec.types import Component, Doubles, Floats, Ints
+
+Predict = Callable[[Ints, Ints], Floats]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number of the record: its interval, the rows `n` it rests on, and the bootstrap replicates behind it."""
+
+    metric: str
+    slice: str
+    value: float
+    low: float
+    high: float
+    n: int
+    model: str
+    replicates: Doubles
+
+    def as_record(self) -> dict[str, object]:
+        """Return the score as `record.json` holds it."""
+        return {k: v for k, v in vars(self).items() if k != "replicates"}
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Scores any predictor on every slice with every metric whose labels the slice has.
+
+    `constant`: the training mean outcome; `replicates` of the user bootstrap from `seed`, the same for every model;
+    `level` of the intervals.
+    """
+
+    metrics: Mapping[str, Component]
+    slices: list[Slice]
+    constant: float
+    replicates: int = 200
+    seed: int = 0
+    level: float = 0.95
+
+    def __call__(self, predict: Predict, model: str) -> list[Score]:
+        """Return the scores of a predictor of mean outcomes, (user, item) -> float32[N]."""
+        return [score for part in self.slices for score in self._on(part, predict(part.user, part.item), model)]
+
+    def _on(self, part: Slice, prediction: Floats, model: str) -> list[Score]:
+        scored = Scored(
+            torch.from_numpy(prediction), torch.from_numpy(part.label), torch.from_numpy(part.cluster), self.constant
+        )
+        weights = self._weights(part.num_clusters)
+        scores = []
+        for name, chosen in self.metrics.items():
+            metric: AbstractMetric = chosen.build(part.num_clusters)
+            if part.kind not in metric.labels:
+                continue
+            metric.update(scored)
+            scores.append(self._score(name, part, float(metric.compute()), metric.replicates(weights).numpy(), model))
+        return scores
+
+    def _weights(self, clusters: int) -> torch.Tensor:
+        return torch.from_numpy(cluster_weights(clusters, self.replicates, self.seed))
+
+    def _score(self, name: str, part: Slice, value: float, replicates: Doubles, model: str) -> Score:
+        low, high = percentile_interval(replicates, self.level)
+        return Score(name, part.name, value, low, high, len(part.item), model, replicates)
+
+    def exposed_mean(self, log: InteractionLog, model: str) -> Score:
+        """Return the SNIPS estimate of the mean outcome under exposure from logged rows, as a score."""
+        assert log.propensity is not None
+        cluster = log.user if log.user is not None else np.arange(len(log))
+        clusters = log.num_users or len(log)
+        weight = 1.0 / log.propensity.astype(np.float64)
+        total = np.bincount(cluster, weight * log.outcome, minlength=clusters)
+        norm = np.bincount(cluster, weight, minlength=clusters)
+        weights = cluster_weights(clusters, self.replicates, self.seed)
+        replicates = (weights @ total) / (weights @ norm)
+        low, high = percentile_interval(replicates, self.level)
+        value = float(total.sum() / norm.sum())
+        return Score("snips_mean", "logged", value, low, high, len(log), model, replicates)
+
+
+def reliability(prediction: Floats, label: Floats, bins: int = 10) -> list[dict[str, float]]:
+    """Return the mean prediction and mean label of equally filled bins of the prediction."""
+    order = np.argsort(prediction, kind="stable")
+    return [
+        {
+            "predicted": float(prediction[part].mean(dtype=np.float64)),
+            "true": float(label[part].mean(dtype=np.float64)),
+            "n": len(part),
+        }
+        for part in np.array_split(order, bins)
+        if len(part)
+    ]

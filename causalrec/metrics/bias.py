@@ -1,0 +1,16 @@
+"""Bias: mean prediction minus mean outcome."""
+
+import torch
+from torch import Tensor
+
+from causalrec.metrics.base import AbstractRatio, Scored
+
+
+class Bias(AbstractRatio):
+    """`mean(prediction - label)` in the outcome's unit; on all pairs with true rates it is the estimate's own bias."""
+
+    labels = frozenset({"binary", "rate", "graded"})
+    higher_is_better = None
+
+    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+        return scored.prediction - scored.label, torch.ones_like(scored.label), scored.cluster

@@ -1,0 +1,49 @@
+"""Normalised discounted cumulative gain at K, with an explicit convention for users without positives."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from causalrec.metrics.base import AbstractRatio, Scored
+from causalrec.metrics.ranking import EmptyUsers, averaged, per_user, ranked
+
+
+def ndcg_by_user(
+    prediction: Tensor, label: Tensor, user: Tensor, num_users: int, k: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (NDCG@k, whether the user has a positive, whether the user has a row), each `[U]`.
+
+    `DCG@k = sum of label / log2(1 + rank)` over the user's candidates, rank from 1, linear gain; divided by the best
+    possible. Source: Jarvelin & Kekalainen (TOIS 2002).
+
+    >>> value, _, _ = ndcg_by_user(torch.tensor([0.9, 0.1]), torch.tensor([0.0, 1.0]), torch.tensor([0, 0]), 1, 5)
+    >>> round(float(value), 4)
+    0.6309
+    """
+    rows = ranked(prediction, label, user)
+    discount = torch.where(rows.rank < k, 1 / torch.log2(rows.rank.double() + 2), 0.0)
+    gained = per_user(discount * rows.gain, rows.user, num_users)
+    best = per_user(discount * rows.ideal, rows.user, num_users)
+    present = torch.bincount(user, minlength=num_users) > 0
+    return gained / torch.where(best > 0, best, 1.0), best > 0, present
+
+
+class NDCG(AbstractRatio):
+    """Mean NDCG@k over users. `empty`: a user without positives is skipped, counts 0, or counts 1 (as much published
+    code has it, which flatters every method); published tables differ in it, so all three are reported.
+    """
+
+    labels = frozenset({"binary", "graded"})
+    higher_is_better = True
+
+    def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 5, empty: EmptyUsers = "skip") -> None:
+        super().__init__(num_clusters)
+        self.num_clusters, self.k, self.empty = num_clusters, k, empty
+
+    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+        by_user = ndcg_by_user(scored.prediction, scored.label, scored.cluster, self.num_clusters, self.k)
+        return averaged(*by_user, self.empty)

@@ -1,0 +1,186 @@
+"""Tables, from records alone: rows x columns, user-bootstrap intervals of seed averages, seed spread, and n."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from causalrec.errors import RequestError, nearest
+from causalrec.estimators.interval import percentile_interval
+from causalrec.reporting.record import Saved
+
+DEFAULT = ("auc", "ndcg@5", "mse", "skill", "bias")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Mean over seeds; `low`, `high`: user bootstrap of that mean; `spread`: standard deviation over seeds."""
+
+    mean: float
+    low: float
+    high: float
+    spread: float | None
+    seeds: int
+    n: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells by row and column (`metric@slice`); baselines first; footnotes say what the numbers rest on."""
+
+    dataset: str
+    columns: tuple[str, ...]
+    rows: dict[str, dict[str, Cell]]
+    baselines: tuple[str, ...]
+    footnotes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the table as plain values."""
+        cells = {row: {column: vars(cell) for column, cell in of.items()} for row, of in self.rows.items()}
+        return {**vars(self), "rows": cells}
+
+
+def tables(saved: Iterable[Saved], columns: tuple[str, ...] = ()) -> list[Table]:
+    """Make one table per data set and estimand (a table never mixes two estimands)."""
+    groups: dict[tuple[str, str], list[Saved]] = {}
+    for one in saved:
+        if one.record["status"] == "done":
+            groups.setdefault((_dataset(one.record), one.record["adjustment"]["estimand"]), []).append(one)
+    return [_table(label, estimand, group, columns) for (label, estimand), group in groups.items()]
+
+
+def _dataset(record: dict[str, Any]) -> str:
+    threshold = record["audit"]["threshold"]
+    return str(record["data"]["name"]) + ("" if threshold is None else f" (1 = rating >= {threshold:g})")
+
+
+def _table(label: str, estimand: str, saved: list[Saved], wanted: tuple[str, ...]) -> Table:
+    names = _row_names(saved)
+    groups: dict[str, list[Saved]] = {}
+    for one, name in zip(saved, names, strict=True):
+        groups.setdefault(name, []).append(one)
+    trivial = tuple(dict.fromkeys(score["model"] for one in saved for score in one.record["baselines"]))
+    available = list(dict.fromkeys(_column(s) for one in saved for s in one.record["scores"] + one.record["baselines"]))
+    columns = _columns(available, wanted)
+    rows = {name: _cells(saved[:1], name, "baselines", columns) for name in trivial}
+    rows |= {name: _cells(group, None, "scores", columns) for name, group in groups.items()}
+    return Table(label, columns, rows, trivial, tuple(_footnotes(estimand, groups)))
+
+
+def _column(score: dict[str, Any]) -> str:
+    return f"{score['metric']}@{score['slice']}"
+
+
+def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
+    for column in wanted:
+        if column not in available:
+            raise RequestError(f"column {column}: no record has it; {nearest(column, available)}")
+    usual = tuple(c for c in available if c.rpartition("@")[0] in DEFAULT or c == "snips_mean@logged")
+    return wanted or usual or tuple(available)
+
+
+def _row_names(saved: list[Saved]) -> list[str]:
+    """Name each row; rows of one name that differ in configuration get the differing settings appended."""
+    flat = [_flat(one.record["config"]) for one in saved]
+    names = []
+    for one, mine in zip(saved, flat, strict=True):
+        peers = [other for peer, other in zip(saved, flat, strict=True) if peer.record["name"] == one.record["name"]]
+        keys = sorted({key for other in peers for key in {*other, *mine} if other.get(key) != mine.get(key)})
+        names.append(" ".join([one.record["name"], *(f"{key}={mine.get(key)}" for key in keys)]))
+    return names
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if prefix or key not in ("seed", "paths", "logger", "sweep", "name", "choices"):
+            flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _cells(group: list[Saved], model: str | None, part: str, columns: tuple[str, ...]) -> dict[str, Cell]:
+    cells = {}
+    for column in columns:
+        found = [
+            (score, one.replicates.get(f"{score['model']}|{score['slice']}|{score['metric']}"))
+            for one in group
+            for score in one.record[part]
+            if _column(score) == column and (model is None or score["model"] == model)
+        ]
+        if found and all(score["value"] is not None for score, _ in found):
+            cells[column] = _cell(found)
+    return cells
+
+
+def _cell(found: list[tuple[dict[str, Any], Any]]) -> Cell:
+    values = [score["value"] for score, _ in found]
+    first = found[0][0]
+    low, high = first["low"], first["high"]
+    if len(found) > 1 and all(replicates is not None for _, replicates in found):
+        low, high = percentile_interval(np.mean([replicates for _, replicates in found], axis=0))
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Cell(float(np.mean(values)), low, high, spread, len(values), first["n"])
+
+
+def _footnotes(estimand: str, groups: dict[str, list[Saved]]) -> Iterable[str]:
+    yield "[low, high]: 95% interval of the seed average, users resampled; ± standard deviation over seeds."
+    yield f"Estimand: {estimand}" + (" (a debiased outcome, not an effect)." if estimand == "exposed_mean" else ".")
+    for name, group in groups.items():
+        adjustment, choices = group[0].record["adjustment"], group[0].record["config"]["choices"]
+        for assumption in adjustment["training"]["assumed"]:
+            yield f"{name}: assumed, not identified: {assumption}."
+        if adjustment["propensity_reads"] != adjustment["training"]["columns"]:
+            read, needed = adjustment["propensity_reads"], adjustment["training"]["columns"]
+            if adjustment["training"]["strategy"] == "backdoor":
+                yield f"{name}: propensity={choices['propensity']} reads {read}, the adjustment set is {needed}."
+        if adjustment["evaluation"]["strategy"] == "none":
+            yield f"{name}: the test is logged, not randomised: scores describe logged exposure only."
+    audit = next(iter(groups.values()))[0].record["audit"]
+    yield f"Test: {audit['test']}; {audit['duplicates']} pairs of it are also logged ({audit['duplicate_rule']})."
+
+
+def show(table: Table, console: Console) -> None:
+    """Print a table to a terminal."""
+    drawn = RichTable(title=table.dataset, caption="\n".join(dict.fromkeys(table.footnotes)), caption_justify="left")
+    drawn.add_column("row", no_wrap=True)
+    for column in table.columns:
+        drawn.add_column(column, justify="right", no_wrap=True)
+    drawn.add_column("seeds", justify="right")
+    for name, cells in table.rows.items():
+        if name not in table.baselines and drawn.rows and list(table.rows).index(name) == len(table.baselines):
+            drawn.add_section()
+        drawn.add_row(name, *(written(cells.get(c), "\n") for c in table.columns), seeds_of(name, table))
+    console.print(drawn)
+
+
+def seeds_of(name: str, table: Table) -> str:
+    """Return how many seeds a row averages; baselines have none to draw."""
+    cells = table.rows[name].values()
+    return "" if name in table.baselines else str(max((cell.seeds for cell in cells), default=0))
+
+
+def written(cell: Cell | None, gap: str = " ") -> str:
+    """Write one cell: mean ± spread, then the interval.
+
+    >>> written(Cell(0.5, 0.4, 0.6, 0.01, 2, 100))
+    '0.500 ± 0.010 [0.400, 0.600]'
+    """
+    if cell is None:
+        return "-"
+    spread = "" if cell.spread is None else f" ± {cell.spread:.3f}"
+    return f"{cell.mean:.3f}{spread}{gap}[{cell.low:.3f}, {cell.high:.3f}]"
+
+
+def markdown(table: Table) -> str:
+    """Write a table as GitHub markdown, with its footnotes."""
+    head = ["row", *table.columns, "seeds"]
+    lines = [f"**{table.dataset}**", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, cells in table.rows.items():
+        shown = [written(cells.get(column), "<br>") for column in table.columns]
+        lines.append("| " + " | ".join([name, *shown, seeds_of(name, table)]) + " |")
+    return "\n".join([*lines, "", *(f"- {note}" for note in dict.fromkeys(table.footnotes))])

@@ -1,0 +1,267 @@
+"""The data flow of a run, one page: identify, load, fit the propensity, train, evaluate, record."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from causalrec.config import TrainSpec
+from causalrec.data.audit import Audit, audit
+from causalrec.data.files import require_writable
+from causalrec.data.log import CausalDataset, InteractionLog
+from causalrec.data.sampling import pairs_log
+from causalrec.data.splits import Splits
+from causalrec.data.text import check_phrases, item_texts
+from causalrec.encoders.base import EncoderInputs
+from causalrec.errors import RequestError
+from causalrec.evaluation.baseline_scores import baseline_scores
+from causalrec.evaluation.evaluator import Evaluator, reliability
+from causalrec.evaluation.slices import slices
+from causalrec.features.views import FeatureMatrix, FeatureSpec, feature_matrix, views
+from causalrec.graph.identify import Adjustment, identify
+from causalrec.graph.overlap import Overlap, calibration_error, overlap
+from causalrec.models import CausalModel, RoleNetwork
+from causalrec.propensity.base import AbstractPropensity
+from causalrec.reporting.record import RunRecord, git_sha, versions
+from causalrec.training.datamodule import LogDataModule
+from causalrec.training.loggers import Job
+from causalrec.training.module import CausalRecModule
+from causalrec.training.trainer import Fit, seeded
+from causalrec.types import link_of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known before any file is read."""
+
+    adjustment: Adjustment
+    features: FeatureSpec
+
+
+def plan(spec: TrainSpec) -> Plan:
+    """Check the request as a whole and identify its estimand; raise RequestError or NotIdentified."""
+    dataset, graph = spec.leaves["dataset"].build(), spec.leaves["graph"].build()
+    objective, card = spec.leaves["objective"].target, dataset.card
+    if card.feedback not in objective.accepts:
+        raise RequestError(
+            f"objective={spec.spine.choices['objective']}: undefined for the {card.feedback} feedback of {card.name}, "
+            f"whose log has one outcome class; choose an objective for positive-only logs"
+        )
+    check_phrases(dataset.item_text, [column.name for column in card.columns if column.of == "item"])
+    use_logged = spec.leaves["propensity"].target.uses_logged
+    adjustment = identify(graph, card, use_logged_propensity=use_logged)
+    require_writable(spec.folder, "paths.runs")
+    require_writable(spec.spine.paths.cache, "paths.cache")
+    return Plan(adjustment, views(graph, card, adjustment))
+
+
+def train(spec: TrainSpec) -> Path:
+    """Run one job and return the path of its record; a failure is recorded too, then raised."""
+    started = time.monotonic()
+    planned = plan(spec)
+    try:
+        record, replicates = _run(spec, planned)
+    except Exception as error:
+        _record(spec, planned, status="failed", error=f"{type(error).__name__}: {error}").save(spec.folder)
+        raise
+    seconds = time.monotonic() - started
+    return record(seconds=seconds, peak_bytes=_peak_bytes()).save(spec.folder, replicates)
+
+
+def _run(spec: TrainSpec, planned: Plan) -> tuple[Callable[..., RunRecord], dict[str, Any]]:
+    ready = _ready(spec, planned)
+    dataset, splits, propensity = ready.dataset, ready.splits, ready.propensity
+    train_log, validation_log = ready.train, ready.validation
+    features = feature_matrix(dataset, planned.features.outcome)
+    logger, logs = spec.leaves["logger"].build(), None
+    try:
+        logs = logger.open(_job(spec))
+        fits = _fit_all(spec, dataset, planned, (train_log, validation_log), features, logs)
+        chosen = min(fits, key=lambda decay: (fits[decay].criterion, decay))
+        model = _model(spec, dataset, planned, features)
+        model.load_state_dict(_weights(fits[chosen]))
+        evaluator = Evaluator(
+            spec.metrics, slices(dataset, splits), float(splits.train.outcome.mean()), **dict(spec.spine.evaluation)
+        )
+        scores = evaluator(lambda u, i: model.predict(u, i, features), spec.spine.name)
+        scores.append(evaluator.exposed_mean(train_log, spec.spine.name))
+        trivial = baseline_scores(spec.baselines, evaluator, splits, spec.spine.paths.cache)
+    except BaseException:
+        logger.close(logs, {}, "failed")
+        raise
+    logger.close(logs, {f"{s.metric}@{s.slice}": s.value for s in scores}, "done")
+
+    last = evaluator.slices[-1]
+    shown = reliability(model.predict(last.user, last.item, features), last.label)
+    result: dict[str, Any] = {
+        "data": {"name": dataset.card.name, "sha256": dict(dataset.raw_sha256), "feedback": dataset.card.feedback},
+        "audit": asdict(ready.audit),
+        "adjustment": _adjustment(planned, propensity, features),
+        "overlap": asdict(_overlap(spec, dataset, train_log, ready.ece)),
+        "selection": _selection(spec, fits, chosen),
+        "parameters": {role: sum(p.numel() for p in model.parameters_of(role)) for role in _roles(spec)},
+        "scores": [score.as_record() for score in scores],
+        "baselines": [score.as_record() for score in trivial],
+        "calibration": shown,
+    }
+    replicates = {f"{s.model}|{s.slice}|{s.metric}": s.replicates for s in [*scores, *trivial]}
+    return lambda **cost: _record(spec, planned, status="done", **result, **cost), replicates
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What stands before training: data, splits and fitted propensities."""
+
+    dataset: CausalDataset
+    splits: Splits
+    audit: Audit
+    propensity: AbstractPropensity
+    train: InteractionLog
+    validation: InteractionLog
+    ece: float | None
+
+
+_LAST: dict[str, Ready] = {}  # the jobs of a study mostly differ in what comes after: keep the last one
+
+
+def _ready(spec: TrainSpec, planned: Plan) -> Ready:
+    parts = [spec.leaves[name].resolved() for name in ("dataset", "split", "propensity")]
+    key = repr([parts, planned.features.propensity, spec.spine.paths.data])
+    if key not in _LAST:
+        made = _prepare(spec, planned)
+        _LAST.clear()
+        _LAST[key] = made
+    return _LAST[key]
+
+
+def _prepare(spec: TrainSpec, planned: Plan) -> Ready:
+    dataset: CausalDataset = spec.leaves["dataset"].build().load(spec.spine.paths.data)
+    splitter = spec.leaves["split"].build()
+    splits: Splits = splitter(dataset)
+    propensity: AbstractPropensity = spec.leaves["propensity"].build()
+    propensity.fit(splits.train, feature_matrix(dataset, planned.features.propensity))
+    return Ready(
+        dataset,
+        splits,
+        audit(dataset, splits, splitter),
+        propensity,
+        splits.train.with_propensity(propensity.predict(splits.train)),
+        splits.validation.with_propensity(propensity.predict(splits.validation)),
+        _ece(splits.train, propensity),
+    )
+
+
+def _fit_all(
+    spec: TrainSpec,
+    dataset: CausalDataset,
+    planned: Plan,
+    logs: tuple[InteractionLog, InteractionLog],
+    features: FeatureMatrix,
+    logger: Any,
+) -> dict[float, Fit]:
+    """Train one candidate per weight decay; every objective gets the same number of them."""
+    objective, sampler = spec.leaves["objective"].build(), spec.leaves["sampler"].build()
+    trainer, optimizer = spec.leaves["trainer"].build(), spec.leaves["optimizer"]
+    candidates = spec.spine.selection.weight_decay or [optimizer.build().weight_decay]
+    fits = {}
+    for decay in candidates:
+        seeded(spec.spine.seed)
+        model = _model(spec, dataset, planned, features)
+        prefix = f"wd={decay:g}/" if len(candidates) > 1 else ""
+        tuned = optimizer.having(weight_decay=decay).build()
+        module = CausalRecModule(model, objective, tuned, spec.spine.selection.criterion, prefix)
+        data = LogDataModule(*logs, features, sampler, objective.space, spec.spine.seed)
+        label = f"{spec.spine.name} seed {spec.spine.seed} wd {decay:g}"
+        fits[decay] = trainer.fit(module, data, logger, spec.folder / "checkpoints" / f"wd={decay:g}", label)
+    return fits
+
+
+def _model(spec: TrainSpec, dataset: CausalDataset, planned: Plan, features: FeatureMatrix) -> CausalModel:
+    log = dataset.logged
+    phrases = spec.leaves["dataset"].build().item_text
+    inputs = EncoderInputs(
+        num_users=log.num_users if "user" in features.ids else 0,
+        num_items=log.num_items if "item" in features.ids else 0,
+        item_text=item_texts(dataset.item_table, phrases, planned.features.outcome),
+        data=spec.spine.paths.data,
+        cache=spec.spine.paths.cache,
+    )
+    networks = {
+        role: RoleNetwork(spec.leaves["encoder"].build(inputs), spec.leaves["head"].build(len(features)))
+        for role in _roles(spec)
+    }
+    return CausalModel(networks, link_of(dataset.card.outcome))
+
+
+def _roles(spec: TrainSpec) -> tuple[Any, ...]:
+    return tuple(spec.leaves["objective"].target.needs)
+
+
+def _weights(fit: Fit) -> dict[str, torch.Tensor]:
+    return {name.removeprefix("model."): value for name, value in fit.state.items() if name.startswith("model.")}
+
+
+def _ece(log: InteractionLog, propensity: AbstractPropensity) -> float | None:
+    """Return the calibration error on uniformly drawn pairs, where the propensity can tell them."""
+    if log.user is None or propensity.uses_logged:
+        return None
+    drawn = np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, 100_000))
+    predicted = propensity.predict(pairs_log(drawn // log.num_items, drawn % log.num_items, log))
+    return calibration_error(predicted, np.isin(drawn, log.codes).astype(np.float32))
+
+
+def _overlap(spec: TrainSpec, dataset: CausalDataset, log: InteractionLog, ece: float | None) -> Overlap:
+    assert log.propensity is not None
+    truth = None
+    if dataset.oracle is not None:
+        user = np.arange(log.num_users)[:, None]
+        truth = float(dataset.oracle.rate(user, np.arange(log.num_items)[None, :]).mean(dtype=np.float64))
+    clip = spec.leaves["objective"].build().clip
+    return overlap(log.propensity, log.outcome, log.num_pairs, clip=clip, ece=ece, truth=truth)
+
+
+def _adjustment(planned: Plan, propensity: AbstractPropensity, features: FeatureMatrix) -> dict[str, Any]:
+    return {
+        **asdict(planned.adjustment),
+        "propensity_view": planned.features.propensity,
+        "propensity_reads": propensity.reads(planned.features.propensity),
+        "outcome_view": planned.features.outcome,
+        "outcome_features": features.names,
+    }
+
+
+def _selection(spec: TrainSpec, fits: dict[float, Fit], chosen: float) -> dict[str, Any]:
+    tried = [
+        {"weight_decay": decay, "criterion": fit.criterion, "best_epoch": fit.best_epoch, "epochs": fit.epochs}
+        for decay, fit in fits.items()
+    ]
+    return {"criterion": spec.spine.selection.criterion, "chosen_weight_decay": chosen, "candidates": tried}
+
+
+def _record(spec: TrainSpec, planned: Plan, **fields: Any) -> RunRecord:
+    empty: dict[str, Any] = {name: {} for name in ("data", "audit", "overlap", "selection", "parameters")}
+    empty |= {"adjustment": asdict(planned.adjustment), "scores": [], "baselines": [], "seconds": 0.0, "peak_bytes": 0}
+    found = {"name": spec.spine.name, "config": spec.resolved(), "versions": versions(), "git_sha": git_sha()}
+    return RunRecord(**{**found, **empty, **fields})
+
+
+def _job(spec: TrainSpec) -> Job:
+    spine, choices = spec.spine, spec.spine.choices
+    tags = tuple(choices[group] for group in ("dataset", "encoder", "objective"))
+    flat = {**choices, "row": spine.name, "sweep": spine.sweep, "seed": spine.seed}
+    for group in ("optimizer", "objective", "trainer", "sampler"):
+        flat |= {f"{group}.{key}": value for key, value in spec.leaves[group].resolved().items() if key != "_target_"}
+    return Job(spine.name, spine.sweep, spec.key, spec.folder, tags, flat)
+
+
+def _peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

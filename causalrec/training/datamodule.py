@@ -1,0 +1,108 @@
+"""Hands Lightning whole batches: no per-sample collation, every batch a function of (seed, epoch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from causalrec.data.log import InteractionLog
+from causalrec.data.sampling import Rows, Sampler
+from causalrec.errors import DataError
+from causalrec.features.views import FeatureMatrix
+from causalrec.types import Batch, Space
+
+
+class LogTensors:
+    """A log's columns as tensors, ready to be sliced into batches."""
+
+    def __init__(self, log: InteractionLog, features: FeatureMatrix) -> None:
+        if log.propensity is None:
+            raise DataError(f"{log.name}: has no propensities; fit a propensity model before training")
+        self.features = features
+        self.treatment = torch.from_numpy(log.treatment)
+        self.outcome = torch.from_numpy(np.nan_to_num(log.outcome))
+        self.propensity = torch.from_numpy(log.propensity)
+
+    def batch(self, rows: Rows) -> Batch:
+        """Gather one batch; rows that are not logged get outcome 0, observed 0 and propensity 1."""
+        row = torch.from_numpy(rows.row)
+        observed = (row >= 0).float()
+        place = row.clamp_min(0)
+        return Batch(
+            user=torch.from_numpy(rows.user),
+            item=torch.from_numpy(rows.item),
+            treatment=torch.where(row >= 0, self.treatment[place], 0),
+            outcome=self.outcome[place] * observed,
+            observed=observed,
+            propensity=torch.where(row >= 0, self.propensity[place], 1.0),
+            weight=torch.from_numpy(rows.weight),
+            features=torch.from_numpy(self.features(rows.user, rows.item)),
+        )
+
+
+class BatchLoader:
+    """An iterable of batches for one rank; Lightning calls `sampler.set_epoch` on it.
+
+    Every rank takes every `world`-th row of each global batch, so that ranks together see each row once.
+    """
+
+    def __init__(
+        self, log: InteractionLog, tensors: LogTensors, sampler: Sampler, space: Space, seed: int, rank: int, world: int
+    ) -> None:
+        self.log, self.tensors, self.rows, self.space = log, tensors, sampler, space
+        self.seed, self.epoch, self.rank, self.world = seed, 0, rank, world
+        self.sampler = self  # Lightning looks here for set_epoch, and for shuffling in the other
+        self.batch_sampler = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose which epoch the next iteration yields."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.rows.batches(self.log, self.space)
+
+    def __iter__(self) -> Iterator[Batch]:
+        mine = slice(self.rank, None, self.world)
+        for rows in self.rows.epoch(self.log, self.space, self.seed, self.epoch):
+            part = Rows(rows.row[mine], rows.user[mine], rows.item[mine], rows.weight[mine])
+            yield self.tensors.batch(part if self.world > 1 else rows)
+
+
+class LogDataModule(pl.LightningDataModule):
+    """Training batches over the objective's space, validation over the logged rows held out."""
+
+    def __init__(
+        self,
+        train: InteractionLog,
+        validation: InteractionLog,
+        features: FeatureMatrix,
+        sampler: Sampler,
+        space: Space,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.logs = (train, validation)
+        self.tensors = (LogTensors(train, features), LogTensors(validation, features))
+        self.sampler, self.space, self.seed = sampler, space, seed
+
+    def train_dataloader(self) -> BatchLoader:
+        return self._loader(0, self.sampler, self.space)
+
+    def val_dataloader(self) -> BatchLoader:
+        return self._loader(1, Sampler(batch_size=1 << 16), "logged")
+
+    def _loader(self, which: int, sampler: Sampler, space: Space) -> BatchLoader:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return BatchLoader(self.logs[which], self.tensors[which], sampler, space, self.seed, rank, world)
+
+
+def batch_sum(value: Tensor) -> Tensor:
+    """Sum a tensor over the batch and, in a distributed run, over all ranks (no gradient)."""
+    total = value.detach().sum()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(total)
+    return total

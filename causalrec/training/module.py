@@ -1,0 +1,92 @@
+"""The one LightningModule: it reduces an objective's terms and steps one optimizer per trained role."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from causalrec.estimators.error import inverse_propensity, pointwise_error
+from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.models import CausalModel
+from causalrec.training.datamodule import batch_sum
+from causalrec.training.optimizer import AbstractOptimizer
+from causalrec.types import OUTCOME, Batch, Term
+
+Criterion = Literal["mnar_ips", "mnar_naive"]
+MONITOR = "validation/criterion"
+
+
+class CausalRecModule(pl.LightningModule):
+    """Trains a model on an objective. Never subclassed: vary it by the parts it is handed.
+
+    `criterion` is what early stopping and selection read, on *biased* validation rows: the self-normalised
+    inverse-propensity weighted error (`mnar_ips`), or the plain mean error (`mnar_naive`).
+    """
+
+    def __init__(
+        self,
+        model: CausalModel,
+        objective: AbstractObjective,
+        optimizer: AbstractOptimizer,
+        criterion: Criterion = "mnar_ips",
+        prefix: str = "",
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model, self.objective, self.optimizer = model, objective, optimizer
+        self.criterion, self.prefix = criterion, prefix
+        self.validation_error = MeanMetric()
+        self._loss: Tensor | float = 0.0
+        self._steps = 0
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.optimizer.build(self.model.parameters_of(role)) for role in self.objective.needs]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        terms = self.objective.terms(batch, self.model(batch))
+        loss = torch.stack([self.reduced(term, batch) for term in terms.values()]).sum()
+        optimizers: Any = self.optimizers()
+        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        self.manual_backward(loss)
+        for optimizer in optimizers:
+            optimizer.step()
+        self._loss = self._loss + loss.detach()
+        self._steps += 1
+
+    def reduced(self, term: Term, batch: Batch) -> Tensor:
+        """Return `sum(weight * value) / sum(weight * normaliser)` over the global batch, a scalar.
+
+        DDP averages gradients over ranks, so each rank's share is scaled by their number.
+        """
+        if term.normaliser is None:
+            total = batch_sum(torch.ones_like(term.value))
+        else:
+            total = batch_sum(batch.weight * term.normaliser)
+        return (batch.weight * term.value).sum() * self._world / total
+
+    @property
+    def _world(self) -> int:
+        return self.trainer.world_size if self._trainer is not None else 1
+
+    def on_train_epoch_end(self) -> None:
+        self.log(f"{self.prefix}train/loss", self._loss / max(self._steps, 1), sync_dist=True)
+        self._loss, self._steps = 0.0, 0
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        error = pointwise_error(self.model(batch)[OUTCOME], batch.outcome, self.model.link)
+        weight = batch.observed
+        if self.criterion == "mnar_ips":
+            weight = inverse_propensity(batch.observed, batch.propensity, self.objective.clip)
+        self.validation_error.update(error, weight)
+
+    def on_validation_epoch_end(self) -> None:
+        value = self.validation_error.compute()
+        self.validation_error.reset()
+        self.log(MONITOR, value, logger=False)
+        self.log(f"{self.prefix}{MONITOR}", value) if self.prefix else self.log(MONITOR, value)

@@ -1,0 +1,53 @@
+"""Thin typed constructors in front of torch's optimizers, whose signatures no validator can read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import nn
+
+Rate = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0)]
+
+
+class AbstractOptimizer(ABC):
+    """Builds a torch optimizer over one role's parameters."""
+
+    @abstractmethod
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the optimizer; scalars (global biases) are never decayed."""
+
+
+def groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Split parameters into those that decay and the scalars, which do not."""
+    listed = list(parameters)
+    decayed = {"params": [p for p in listed if p.ndim > 0], "weight_decay": weight_decay}
+    return [decayed, {"params": [p for p in listed if p.ndim == 0], "weight_decay": 0.0}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW(AbstractOptimizer):
+    """AdamW with decoupled decay (Loshchilov & Hutter, ICLR 2019): each step shrinks weights by `lr * weight_decay`."""
+
+    lr: Rate = 0.01
+    weight_decay: Decay = 0.1
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(groups(parameters, self.weight_decay), lr=self.lr, fused=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD(AbstractOptimizer):
+    """Stochastic gradient descent with momentum and coupled L2."""
+
+    lr: Rate = 0.1
+    weight_decay: Decay = 1e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(groups(parameters, self.weight_decay), lr=self.lr, momentum=self.momentum)

