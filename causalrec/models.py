@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +28,11 @@ class RoleNetwork(nn.Module):
         raw: Tensor = self.head(self.encoder.users(batch), self.encoder.items(batch.item), batch.features)
         return raw
 
+    def with_items(self, batch: Batch, items: Tensor) -> Tensor:
+        """Return raw outputs `[B]` given every item's vector, `items[I,D]`, encoded beforehand."""
+        raw: Tensor = self.head(self.encoder.users(batch), items[batch.item], batch.features)
+        return raw
+
 
 class CausalModel(nn.Module):
     """Networks by role; roles share no parameter."""
@@ -47,11 +53,16 @@ class CausalModel(nn.Module):
     def predict(self, user: Ints, item: Ints, features: FeatureMatrix, chunk: int = 1 << 18) -> Floats:
         """Return the predicted mean outcome float32[N] of (user, item) pairs, in the outcome's unit."""
         device = next(self.parameters()).device
-        network = self.networks[OUTCOME]
+        network = cast(RoleNetwork, self.networks[OUTCOME])
+        known = np.unique(item)  # each item is encoded once, however many pairs it is in
+        encoded = network.encoder.items(torch.from_numpy(known).to(device))
+        vectors = encoded.new_zeros(int(known[-1]) + 1, encoded.shape[-1]).index_copy_(
+            0, torch.from_numpy(known).to(device), encoded
+        )
         parts = []
         for start in range(0, len(item), chunk):
             batch = bare_batch(user[start : start + chunk], item[start : start + chunk], features).to(device)
-            parts.append(mean_of(network(batch), self.link).float().cpu())
+            parts.append(mean_of(network.with_items(batch, vectors), self.link).float().cpu())
         return torch.cat(parts).numpy()
 
 

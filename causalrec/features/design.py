@@ -7,7 +7,7 @@ from scipy import sparse
 
 from causalrec.data.log import InteractionLog
 from causalrec.features.views import FeatureMatrix
-from causalrec.types import Ints
+from causalrec.types import Floats, Ints
 
 
 def one_hot(ids: Ints, count: int) -> sparse.csr_matrix:
@@ -16,12 +16,10 @@ def one_hot(ids: Ints, count: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(ids), np.float32), ids, np.arange(len(ids) + 1)), shape=shape)
 
 
-def design(log: InteractionLog, features: FeatureMatrix) -> sparse.csr_matrix:
-    """Return float32[N, F + one-hot ids] for the log's rows; users and items expand only when the view names them."""
+def design(log: InteractionLog, features: FeatureMatrix) -> sparse.csr_matrix | Floats:
+    """Return float32[N, F + one-hot ids] for the log's rows, dense when the view names no ids to expand."""
     user = log.user if log.user is not None else np.zeros(len(log), np.int64)
-    parts = [sparse.csr_matrix(features(user, log.item))]
-    if "user" in features.ids:
-        parts.append(one_hot(user, log.num_users))
-    if "item" in features.ids:
-        parts.append(one_hot(log.item, log.num_items))
-    return sparse.csr_matrix(sparse.hstack(parts, format="csr"))
+    dense = features(user, log.item)
+    ids = [one_hot(user, log.num_users)] if "user" in features.ids else []
+    ids += [one_hot(log.item, log.num_items)] if "item" in features.ids else []
+    return sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(dense), *ids])) if ids else dense

@@ -28,7 +28,7 @@ class Logistic(AbstractPropensity):
     """
 
     l2: float = 1.0
-    max_pairs: int = 2_000_000
+    max_pairs: int = 400_000
     _features: FeatureMatrix = field(init=False, repr=False)
     _model: Any = field(init=False, repr=False, default=None)
     _rate: float = field(init=False, repr=False, default=1.0)
