@@ -30,8 +30,8 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m pip check
 	touch $@
 
-run: $(STAMP) ## the quick start: train every row of the study, print its table and draw its figure
-	env -u OMP_NUM_THREADS $(BIN)/causalrec reproduce quickstart/ml100k
+run: $(STAMP) ## the quick start: train every row of the study, print its table and draw its figure (one thread: these models are small)
+	OMP_NUM_THREADS=1 $(BIN)/causalrec reproduce quickstart/ml100k
 
 test: $(STAMP) ## all tests and docstring examples
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q

@@ -116,13 +116,14 @@ def bare_dr(log: InteractionLog, batch_size: int) -> float:
     """Return seconds per step of plain DR-JL: half logged rows, half uniform pairs, one optimizer per model."""
     user, item, outcome = (torch.from_numpy(c) for c in (log.user, log.item, log.outcome))
     propensity, find = torch.from_numpy(log.propensity), PairFinder(log)
+    rng = np.random.default_rng(0)
     models = [Bare(), Bare()]
     optimizers = [torch.optim.AdamW(m.parameters(), lr=0.01, fused=True) for m in models]
     cross_entropy = functional.binary_cross_entropy_with_logits
     steps, started = 0, time.perf_counter()
     for _ in range(EPOCHS):
         for rows in torch.randperm(ROWS).split(batch_size // 2):
-            codes = np.random.randint(USERS * ITEMS, size=len(rows))
+            codes = rng.integers(USERS * ITEMS, size=len(rows))
             found = torch.from_numpy(find(codes))
             row = torch.cat([rows, found])
             drawn = torch.from_numpy(codes)

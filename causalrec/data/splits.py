@@ -74,9 +74,8 @@ class Splitter:
         if test is None:
             return logged, logged, 0
         repeated = np.isin(test.codes, logged.codes)
-        if (
-            not dataset.card.fresh_test_labels and test.user is not None
-        ):  # arms of userless logs repeat by nature  # else the test outcome is a new draw: the pair repeats, the label not
+        # fresh test labels are new draws although the pair repeats; the arms of userless logs repeat by nature
+        if not dataset.card.fresh_test_labels and test.user is not None:
             if self.duplicates == "drop_train":
                 logged = logged.take(~np.isin(logged.codes, test.codes))
             elif self.duplicates == "drop_test":

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from causalrec.errors import RequestError, nearest
 from causalrec.estimators.interval import percentile_interval
@@ -146,7 +147,9 @@ def _footnotes(estimand: str, groups: dict[str, list[Saved]]) -> Iterable[str]:
 
 def show(table: Table, console: Console) -> None:
     """Print a table to a terminal."""
-    drawn = RichTable(title=table.dataset, caption="\n".join(dict.fromkeys(table.footnotes)), caption_justify="left")
+    drawn = RichTable(
+        title=table.dataset, caption=Text("\n".join(dict.fromkeys(table.footnotes))), caption_justify="left"
+    )
     drawn.add_column("row", no_wrap=True)
     for column in table.columns:
         drawn.add_column(column, justify="right", no_wrap=True)

@@ -88,5 +88,6 @@ class CausalRecModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         value = self.validation_error.compute()
         self.validation_error.reset()
-        self.log(MONITOR, value, logger=False)
-        self.log(f"{self.prefix}{MONITOR}", value) if self.prefix else self.log(MONITOR, value)
+        self.log(MONITOR, value, logger=not self.prefix)  # Lightning refuses one name logged twice
+        if self.prefix:
+            self.log(f"{self.prefix}{MONITOR}", value)

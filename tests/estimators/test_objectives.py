@@ -1,0 +1,292 @@
+"""Objectives: worked numbers, and the contract that every `conf/objective/*.yaml` keeps."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import random
+import typing
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch import Tensor
+
+from causalrec.config import leaf, package_folder
+from causalrec.estimators.error import inverse_propensity, mean_of, pointwise_error
+from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.dr_jl import DRJL, doubly_robust, imputation_error
+from causalrec.estimators.objective.ips import IPS, ips
+from causalrec.estimators.objective.naive import Naive
+from causalrec.estimators.objective.snips import SNIPS, snips
+from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role
+
+LINKS: tuple[Link, ...] = ("identity", "logit", "log")
+NAN = float("nan")
+
+
+def declared() -> dict[str, AbstractObjective]:
+    files = sorted((package_folder("conf") / "objective").glob("*.yaml"))
+    return {f.stem: leaf("objective", yaml.safe_load(f.read_text()), AbstractObjective).build() for f in files}
+
+
+OBJECTIVES = declared()
+
+
+def batch_of(outcome: Tensor, observed: Tensor, propensity: Tensor) -> Batch:
+    rows = len(outcome)
+    ids = torch.arange(rows)
+    return Batch(
+        item=ids,
+        treatment=observed.long(),
+        outcome=outcome,
+        observed=observed,
+        propensity=propensity,
+        weight=torch.ones(rows),
+        features=torch.zeros(rows, 0),
+        user=ids,
+    )
+
+
+def random_batch(rows: int = 24, seed: int = 0) -> Batch:
+    draw = torch.Generator().manual_seed(seed)
+    observed = (torch.rand(rows, generator=draw) < 0.6).float()
+    observed[:2] = torch.tensor([1.0, 0.0])
+    propensity = torch.rand(rows, generator=draw) * 0.9 + 0.05
+    outcome = (torch.rand(rows, generator=draw) < 0.5).float() * observed
+    return batch_of(outcome, observed, torch.where(observed > 0, propensity, torch.ones(rows)))
+
+
+def raw_outputs(objective: AbstractObjective, rows: int, seed: int = 1) -> dict[Role, Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    return {role: torch.randn(rows, generator=draw).requires_grad_() for role in objective.needs}
+
+
+def pure_functions() -> Iterator[tuple[str, Callable[..., Tensor], int]]:
+    """Every public function of an objective's module whose positional arguments are all tensors."""
+    for name, objective in OBJECTIVES.items():
+        module = importlib.import_module(type(objective).__module__)
+        for function_name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ != module.__name__ or function_name.startswith("_"):
+                continue
+            hints = typing.get_type_hints(function)
+            plain = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+            if plain and all(hints[p.name] is Tensor for p in plain):
+                yield f"{name}.{function_name}", function, len(plain)
+
+
+PURE = list(pure_functions())
+
+# Four rows in rating points: the third is unobserved, the propensity of the last is below the clip of 0.2.
+OBSERVED = torch.tensor([1.0, 1.0, 0.0, 1.0])
+PROPENSITY = torch.tensor([0.5, 0.25, NAN, 0.1])
+LABEL = torch.tensor([1.0, 1.0, 0.0, 2.0])
+RAW = torch.tensor([3.0, 1.0, 2.0, 0.0])  # errors 4, 0, (4), 4; inverse propensities 2, 4, 0, 5
+IMPUTED_LABEL = torch.tensor([2.0, 1.0, 1.0, 3.0])  # imputed errors 1, 0, 1, 9
+
+
+def hand_batch() -> Batch:
+    return batch_of(LABEL, OBSERVED, PROPENSITY)
+
+
+def hand_outputs() -> Outputs:
+    return Outputs({OUTCOME: RAW, IMPUTATION: IMPUTED_LABEL}, "identity")
+
+
+def test_naive_by_hand() -> None:
+    term = Naive().terms(hand_batch(), hand_outputs())["outcome"]
+    assert term.value.tolist() == [4, 0, 0, 4]
+    assert term.normaliser is not None and term.normaliser.tolist() == [1, 1, 0, 1]
+    assert term.trains == OUTCOME
+
+
+def test_ips_by_hand() -> None:
+    term = IPS(clip=0.2).terms(hand_batch(), hand_outputs())["outcome"]
+    assert term.value.tolist() == [8, 0, 0, 20]
+    assert term.normaliser is None
+    unclipped = IPS(clip=0.0).terms(hand_batch(), hand_outputs())["outcome"].value
+    assert unclipped.tolist() == pytest.approx([8, 0, 0, 40])
+
+
+def test_ips_gradient_by_hand() -> None:
+    raw = RAW.clone().requires_grad_()
+    IPS(clip=0.2).terms(hand_batch(), Outputs({OUTCOME: raw}, "identity"))["outcome"].value.sum().backward()
+    assert raw.grad is not None and raw.grad.tolist() == [2 * 2 * 2, 0, 0, 5 * 2 * -2]
+
+
+def test_snips_by_hand() -> None:
+    term = SNIPS(clip=0.2).terms(hand_batch(), hand_outputs())["outcome"]
+    assert term.value.tolist() == [8, 0, 0, 20]
+    assert term.normaliser is not None and term.normaliser.tolist() == [2, 4, 0, 5]
+
+
+def test_snips_ignores_a_common_factor_of_all_propensities_and_ips_does_not() -> None:
+    batch = random_batch()
+    error = torch.linspace(0, 3, len(batch))
+    estimates = []
+    for factor in (1.0, 0.25):
+        value, normaliser = snips(error, batch.observed, batch.propensity * factor)
+        estimates.append((float(value.sum() / normaliser.sum()), float(value.mean())))
+    assert estimates[0][0] == pytest.approx(estimates[1][0], rel=1e-5)
+    assert estimates[1][1] == pytest.approx(4 * estimates[0][1], rel=1e-5)
+
+
+def test_dr_jl_by_hand() -> None:
+    terms = DRJL(clip=0.2).terms(hand_batch(), hand_outputs())
+    # imputed + (error - imputed) / p: 1 + 3*2, 0, 1, 9 - 5*5; both parts divided by p
+    assert terms["outcome"].value.tolist() == [7, 0, 1, -16]
+    assert terms["imputation"].value.tolist() == [9 * 2, 0, 0, 25 * 5]
+    assert (terms["outcome"].trains, terms["imputation"].trains) == (OUTCOME, IMPUTATION)
+
+
+def test_dr_jl_gradient_by_hand() -> None:
+    raw, imputed = RAW.clone().requires_grad_(), IMPUTED_LABEL.clone().requires_grad_()
+    terms = DRJL(clip=0.2).terms(hand_batch(), Outputs({OUTCOME: raw, IMPUTATION: imputed}, "identity"))
+    terms["outcome"].value.sum().backward()
+    # d/df [(f-m)^2 + w ((f-y)^2 - (f-m)^2)] = 2 (f-m) + 2 w (m-y)
+    expected = [2 * (3 - 2) + 2 * 2 * (2 - 1), 0, 2 * (2 - 1), 2 * (0 - 3) + 2 * 5 * (3 - 2)]
+    assert raw.grad is not None and raw.grad.tolist() == expected
+    assert imputed.grad is None
+    raw.grad = None
+    terms["imputation"].value.sum().backward()
+    # d/dm w (e - (f-m)^2)^2 = 4 w (e - (f-m)^2) (f-m)
+    assert imputed.grad is not None and imputed.grad.tolist() == [4 * 2 * 3 * 1, 0, 0, 4 * 5 * -5 * -3]
+    assert raw.grad is None
+
+
+def test_doubly_robust_keeps_its_parts() -> None:
+    error, imputed = torch.tensor([2.0, 5.0]), torch.tensor([0.5, 0.75])
+    p = torch.tensor([0.5, 0.5])
+    assert doubly_robust(error, imputed, torch.zeros(2), p).tolist() == imputed.tolist()
+    assert doubly_robust(error, imputed, torch.ones(2), torch.ones(2)).tolist() == error.tolist()
+    assert doubly_robust(error, error, torch.tensor([1.0, 0.0]), p).tolist() == error.tolist()
+    zero = torch.zeros(2)
+    assert doubly_robust(error, zero, torch.ones(2), p).tolist() == ips(error, torch.ones(2), p).tolist()
+    assert imputation_error(error, error, torch.ones(2), p).tolist() == [0, 0]
+
+
+def test_pointwise_errors_by_hand() -> None:
+    raw, label = torch.tensor([math.log(3.0), math.log(3.0), 0.0]), torch.tensor([1.0, 0.0, 0.25])
+    cross_entropy = [-math.log(0.75), -math.log(0.25), math.log(2.0)]
+    assert pointwise_error(raw, label, "logit").tolist() == pytest.approx(cross_entropy, rel=1e-6)
+    poisson = [3 - math.log(3.0), 3.0, 1.0]
+    assert pointwise_error(raw, label, "log").tolist() == pytest.approx(poisson, rel=1e-6)
+    squared = [(math.log(3.0) - 1) ** 2, math.log(3.0) ** 2, 0.0625]
+    assert pointwise_error(raw, label, "identity").tolist() == pytest.approx(squared, rel=1e-6)
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_errors_are_least_where_the_mean_outcome_is_the_label(link: Link) -> None:
+    raw = torch.linspace(-3, 3, 601)
+    for label in (0.25, 0.5, 0.9):
+        error = pointwise_error(raw, torch.full_like(raw, label), link)
+        best = raw[error.argmin()][None]
+        assert float(mean_of(best, link)) == pytest.approx(label, abs=0.01)
+
+
+def test_inverse_propensity_clips_from_below_and_never_above() -> None:
+    weight = inverse_propensity(torch.ones(3), torch.tensor([0.01, 0.2, 1.0]), 0.1)
+    assert weight.tolist() == pytest.approx([10, 5, 1])
+    assert inverse_propensity(torch.zeros(2), torch.tensor([0.0, NAN]), 0.0).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_each_term_reaches_the_role_it_trains_and_no_other(name: str, link: Link) -> None:
+    objective, batch = OBJECTIVES[name], random_batch()
+    outputs = raw_outputs(objective, len(batch))
+    terms = objective.terms(batch, Outputs(outputs, link))
+    assert {term.trains for term in terms.values()} == set(objective.needs)
+    for term in terms.values():
+        assert term.value.shape == (len(batch),)
+        assert term.normaliser is None or (term.normaliser.shape == (len(batch),) and not term.normaliser.requires_grad)
+        found = torch.autograd.grad(term.value.sum(), list(outputs.values()), retain_graph=True, allow_unused=True)
+        for role, gradient in zip(outputs, found, strict=True):
+            if role == term.trains:
+                assert gradient is not None and gradient.abs().sum() > 0
+            else:
+                assert gradient is None or not gradient.any()
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_each_value_depends_on_its_own_row_alone(name: str, link: Link) -> None:
+    objective, batch = OBJECTIVES[name], random_batch()
+    outputs = {role: raw.detach() for role, raw in raw_outputs(objective, len(batch)).items()}
+    whole = objective.terms(batch, Outputs(outputs, link))
+    rows = torch.tensor([5, 0, 17, 1])
+    part = batch_of(batch.outcome[rows], batch.observed[rows], batch.propensity[rows])
+    cut = objective.terms(part, Outputs({role: raw[rows] for role, raw in outputs.items()}, link))
+    for key, term in whole.items():
+        torch.testing.assert_close(cut[key].value, term.value[rows])
+        if term.normaliser is not None:
+            assert cut[key].normaliser is not None
+            torch.testing.assert_close(cut[key].normaliser, term.normaliser[rows])
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_no_random_number_is_used(name: str) -> None:
+    objective, batch = OBJECTIVES[name], random_batch()
+    outputs = Outputs(raw_outputs(objective, len(batch)), "logit")
+    states = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002
+    first = objective.terms(batch, outputs)
+    assert torch.equal(states[0], torch.get_rng_state())
+    np.testing.assert_array_equal(states[1], np.random.get_state()[1])  # noqa: NPY002
+    assert states[2] == random.getstate()
+    for key, term in objective.terms(batch, outputs).items():
+        assert torch.equal(term.value, first[key].value)
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_unobserved_row_with_a_nan_propensity_is_finite_with_finite_gradients(name: str, link: Link) -> None:
+    objective = OBJECTIVES[name]
+    observed = torch.tensor([1.0, 0.0, 0.0, 1.0])
+    batch = batch_of(observed * 1.0, observed, torch.tensor([0.3, NAN, 0.0, 1e-12]))
+    outputs = raw_outputs(objective, 4)
+    terms = objective.terms(batch, Outputs(outputs, link))
+    loss = torch.stack([term.value.sum() for term in terms.values()]).sum()
+    loss.backward()
+    for term in terms.values():
+        assert term.value.isfinite().all()
+        assert term.normaliser is None or term.normaliser.isfinite().all()
+    for raw in outputs.values():
+        assert raw.grad is not None and raw.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_terms_map_under_vmap(name: str) -> None:
+    objective, batch, replicas = OBJECTIVES[name], random_batch(), 3
+    raws = [
+        torch.stack([raw_outputs(objective, len(batch), seed)[role].detach() for seed in range(replicas)])
+        for role in objective.needs
+    ]
+
+    def values(*one: Tensor) -> tuple[Tensor, ...]:
+        terms = objective.terms(batch, Outputs(dict(zip(objective.needs, one, strict=True)), "logit"))
+        return tuple(term.value for term in terms.values())
+
+    mapped = torch.func.vmap(values)(*raws)
+    for k in range(replicas):
+        for found, expected in zip(mapped, values(*[raw[k] for raw in raws]), strict=True):
+            torch.testing.assert_close(found[k], expected)
+
+
+def test_every_objective_has_a_pure_function() -> None:
+    assert {name.split(".")[0] for name, _, _ in PURE} == set(OBJECTIVES)
+
+
+@pytest.mark.parametrize(("function", "arity"), [pytest.param(f, n, id=name) for name, f, n in PURE])
+def test_pure_functions_map_under_vmap_and_keep_one_value_per_row(function: Callable[..., Tensor], arity: int) -> None:
+    draw = torch.Generator().manual_seed(3)
+    arguments = [torch.rand(4, 7, generator=draw) * 0.8 + 0.1 for _ in range(arity)]
+    mapped = torch.func.vmap(function)(*arguments)
+    looped = [function(*[a[k] for a in arguments]) for k in range(4)]
+    listed = mapped if isinstance(mapped, tuple) else (mapped,)
+    for k, one in enumerate(looped):
+        for found, expected in zip(listed, one if isinstance(one, tuple) else (one,), strict=True):
+            assert expected.shape == (7,)
+            torch.testing.assert_close(found[k], expected)

@@ -1,0 +1,148 @@
+"""What every metric of `conf/metric` keeps: exact bootstrap replicates, no dependence on order, batching, torchmetrics."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torchmetrics import Metric
+
+from causalrec.config import Leaf, leaf, package_folder
+from causalrec.estimators.interval import cluster_weights
+from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
+
+USERS = 12
+
+
+def declared() -> dict[str, Leaf]:
+    files = sorted((package_folder("conf") / "metric").glob("*.yaml"))
+    nodes = [(name, node) for file in files for name, node in yaml.safe_load(file.read_text()).items()]
+    return {name: leaf(f"metric.{name}", node, AbstractMetric) for name, node in nodes}
+
+
+METRICS = declared()
+CASES = [
+    pytest.param(name, kind, id=f"{name}-{kind}")
+    for name, chosen in METRICS.items()
+    for kind in get_args(LabelKind)
+    if kind in chosen.target.labels
+]
+
+
+def made(name: str, clusters: int = USERS) -> AbstractMetric:
+    metric: AbstractMetric = METRICS[name].build(clusters)
+    return metric
+
+
+def rows(kind: LabelKind, seed: int = 0) -> Scored:
+    """Rows with ties; user 10 has no positive, user 11 no row."""
+    rng = np.random.default_rng(seed)
+    user = np.concatenate([np.arange(11), rng.integers(0, 11, size=90)])
+    prediction = rng.random(len(user)).round(1) * 0.9 + 0.05
+    if kind == "binary":
+        label = (rng.random(len(user)) < prediction).astype(np.float32)
+    else:
+        label = (rng.integers(0, 6, size=len(user)) if kind == "graded" else rng.random(len(user))).astype(np.float32)
+    label[user == 10] = 0
+    columns = prediction.astype(np.float32), label, user
+    return Scored(*(torch.from_numpy(column) for column in columns), 0.4)
+
+
+def taken(scored: Scored, index: torch.Tensor) -> Scored:
+    return Scored(scored.prediction[index], scored.label[index], scored.cluster[index], scored.constant)
+
+
+def resampled(scored: Scored, times: np.ndarray) -> Scored:
+    """Build the resampled data set: user u stands in it `times[u]` times, each time as a user of its own."""
+    parts, clusters = [], []
+    copies = [user for user, count in enumerate(times) for _ in range(int(count))]
+    for new, user in enumerate(copies):
+        mine = torch.nonzero(scored.cluster == user).squeeze(1)
+        parts.append(mine)
+        clusters.append(torch.full((len(mine),), new))
+    return dataclasses.replace(taken(scored, torch.cat(parts)), cluster=torch.cat(clusters))
+
+
+def value(name: str, scored: Scored, clusters: int = USERS) -> float:
+    metric = made(name, clusters)
+    metric.update(scored)
+    return float(metric.compute())
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_replicates_are_the_metric_of_the_resampled_data_set(name: str, kind: LabelKind) -> None:
+    scored, weights = rows(kind), cluster_weights(USERS, 40, 1)
+    metric = made(name)
+    metric.update(scored)
+    found = metric.replicates(torch.from_numpy(weights))
+    assert found.shape == (40,)
+    expected = [value(name, resampled(scored, row)) for row in weights]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
+    assert len(set(expected)) > 20
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_weights_of_one_give_the_value(name: str, kind: LabelKind) -> None:
+    metric = made(name)
+    metric.update(rows(kind))
+    whole = metric.replicates(torch.ones(1, USERS, dtype=torch.float64))
+    assert float(whole[0]) == pytest.approx(float(metric.compute()), rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_neither_the_order_of_rows_nor_the_names_of_users_matter(name: str, kind: LabelKind) -> None:
+    scored = rows(kind)
+    rng = np.random.default_rng(2)
+    shuffled = taken(scored, torch.from_numpy(rng.permutation(len(scored.label))))
+    renamed = dataclasses.replace(shuffled, cluster=torch.from_numpy(rng.permutation(USERS))[shuffled.cluster])
+    assert value(name, renamed) == pytest.approx(value(name, scored), rel=1e-9)
+
+
+@pytest.mark.parametrize("split", ["by user", "across users"])
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_two_updates_equal_one(name: str, kind: LabelKind, split: str) -> None:
+    scored = rows(kind)
+    first = scored.cluster < 5 if split == "by user" else torch.arange(len(scored.label)) < 40
+    metric = made(name)
+    for part in (first, ~first):
+        metric.update(taken(scored, torch.nonzero(part).squeeze(1)))
+    assert float(metric.compute()) == pytest.approx(value(name, scored), rel=1e-9)
+    weights = torch.from_numpy(cluster_weights(USERS, 5, 3))
+    whole = made(name)
+    whole.update(scored)
+    np.testing.assert_allclose(metric.replicates(weights), whole.replicates(weights), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_a_metric_is_a_torchmetric_that_forgets_when_reset(name: str, kind: LabelKind) -> None:
+    metric = made(name)
+    assert isinstance(metric, Metric)
+    metric.update(rows(kind, seed=9))
+    metric.reset()
+    metric.update(rows(kind))
+    assert float(metric.compute()) == value(name, rows(kind))
+    copy = metric.clone()
+    copy.reset()
+    assert float(copy(rows(kind, seed=9))) == pytest.approx(value(name, rows(kind, seed=9)), rel=1e-9)
+    assert float(metric.compute()) == value(name, rows(kind))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_says_which_labels_and_which_direction(name: str) -> None:
+    metric = made(name)
+    assert metric.labels and metric.labels <= set(get_args(LabelKind))
+    better = metric.higher_is_better
+    if better is None:  # bias: neither high nor low, so perfect predictions must give 0
+        labels = rows("rate")
+        assert value(name, dataclasses.replace(labels, prediction=labels.label)) == 0
+        return
+    kind: LabelKind = sorted(metric.labels)[0]  # type: ignore[assignment]
+    scored = rows(kind)
+    top = float(scored.label.max())
+    good = dataclasses.replace(scored, prediction=scored.label / top if "log" in name else scored.label)
+    bad = dataclasses.replace(scored, prediction=top - scored.label)
+    assert (value(name, good) > value(name, bad)) == better
