@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -52,8 +53,10 @@ def _launch(overrides: list[str], multirun: bool) -> list[str]:
         spec = config.validate({str(key): value for key, value in plain.items()})
         try:
             return str(run.train(spec))
-        except CausalRecError as error:
-            failures.append(f"{spec.spine.name} seed {spec.spine.seed}: {error}")
+        except Exception as error:  # one failing job must not stop the others; its record holds the reason
+            if os.environ.get("HYDRA_FULL_ERROR"):
+                raise
+            failures.append(_failure(spec, error))
             return None
 
     kept, sys.argv = sys.argv, ["causalrec", *(["--multirun"] if multirun else []), *overrides]
@@ -62,6 +65,11 @@ def _launch(overrides: list[str], multirun: bool) -> list[str]:
     finally:
         sys.argv = kept
     return failures
+
+
+def _failure(spec: TrainSpec, error: Exception) -> str:
+    kind = "" if isinstance(error, CausalRecError) else f"{type(error).__name__}: "
+    return f"{spec.spine.name} seed {spec.spine.seed}: {kind}{' '.join(str(error).split())}"
 
 
 def _spec(overrides: list[str]) -> TrainSpec:
@@ -126,8 +134,8 @@ def reproduce(options: argparse.Namespace) -> int:
             continue
         try:
             run.train(spec)
-        except CausalRecError as error:
-            failures.append(f"{spec.spine.name} seed {spec.spine.seed}: {error}")
+        except Exception as error:  # as above
+            failures.append(_failure(spec, error))
     saved = [read(s.folder / "record.json") for s in specs if (s.folder / "record.json").exists()]
     shown = tables(saved, tuple(study.columns))
     _show(shown, options.json)
@@ -153,6 +161,7 @@ def _done(path: Path) -> bool:
 def data(options: argparse.Namespace) -> int:
     """`causalrec data list | fetch NAME | check NAME | audit NAME`."""
     from causalrec import config
+    from causalrec.leaf import leaf
 
     names = sorted(path.stem for path in (config.package_folder("conf") / "dataset").glob("*.yaml"))
     if options.what == "list":
@@ -160,20 +169,25 @@ def data(options: argparse.Namespace) -> int:
     if options.dataset not in names:
         raise RequestError(f"data {options.what}: name a data set; {nearest(options.dataset or '', names)}")
     plain = config.compose(config.prepared([f"dataset={options.dataset}", *_checked(options.overrides)]))
-    dataset = config.leaf("dataset", plain["dataset"]).build()
+    dataset = leaf("dataset", plain["dataset"]).build()
     root = Path(plain["paths"]["data"])
     if options.what == "fetch":
         from causalrec.data.sources import first_of
 
-        print(first_of(dataset.sources, root)[1])
+        folder = first_of(dataset.sources, root)[1]
+        _document({"name": options.dataset, "folder": folder}) if options.json else print(folder)
         return 0
     loaded = dataset.load(root)
     if options.what == "check":
-        print(f"{options.dataset}: {loaded.logged}, randomised: {loaded.randomised}; every file verified")
+        parts = {"logged": str(loaded.logged), "randomised": str(loaded.randomised) if loaded.randomised else None}
+        if options.json:
+            _document({"name": options.dataset, **parts, "sha256": dict(loaded.raw_sha256)})
+        else:
+            print(f"{options.dataset}: {parts['logged']}, randomised: {parts['randomised']}; every file verified")
         return 0
     from causalrec.data.audit import audit
 
-    splitter = config.leaf("split", plain["split"]).build()
+    splitter = leaf("split", plain["split"]).build()
     found = asdict(audit(loaded, splitter(loaded), splitter))
     if options.json:
         _document(found)
@@ -187,11 +201,12 @@ def _list(names: list[str], as_json: bool) -> int:
     from rich.table import Table as RichTable
 
     from causalrec import config
+    from causalrec.leaf import leaf
 
     rows = []
     for name in names:
         plain = config.compose([f"dataset={name}"])
-        dataset = config.leaf("dataset", plain["dataset"]).build()
+        dataset = leaf("dataset", plain["dataset"]).build()
         here = any(source.present(Path(plain["paths"]["data"])) for source in dataset.sources)
         places = [f"wheel {s.wheel}" if s.wheel else str(s.url) for s in dataset.sources]
         card = dataset.card
@@ -214,9 +229,10 @@ def graph(options: argparse.Namespace) -> int:
     from causalrec.features.views import views
     from causalrec.graph.draw import draw
     from causalrec.graph.identify import identify
+    from causalrec.leaf import leaf
 
     plain = config.compose(config.prepared(_checked(options.overrides)))
-    chosen = {key: config.leaf(key, plain[key]) for key in ("dataset", "graph", "propensity")}
+    chosen = {key: leaf(key, plain[key]) for key in ("dataset", "graph", "propensity")}
     causal, card = chosen["graph"].build(), chosen["dataset"].build().card
     adjustment = identify(causal, card, use_logged_propensity=chosen["propensity"].target.uses_logged)
     features = views(causal, card, adjustment)

@@ -1,28 +1,23 @@
 """The only door between YAML and Python: compose, validate, build.
 
-Hydra composes; a pydantic model checks the spine; each `_target_` leaf is checked, recursively, against its
-constructor's own signature, before anything is built or downloaded. Keyword-only constructor arguments are the YAML
-keys; positional ones are handed over by the run.
+Hydra composes; a pydantic model checks the spine; `leaf.py` checks each component, before anything is built or
+downloaded.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import inspect
 import json
-import os
-import types as pytypes
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from causalrec.errors import RequestError, nearest
+from causalrec.leaf import Leaf, leaf, load_class, wrong_value
 
 CONTRACTS: Mapping[str, str] = {
     "dataset": "causalrec.data.datasets.base.AbstractDataset",
@@ -83,33 +78,6 @@ class Spine(Strict):
     paths: Paths
     selection: Selection
     evaluation: Evaluation
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """A checked component: its class and the arguments YAML gives it."""
-
-    target: type[Any]
-    arguments: Mapping[str, Any]
-
-    def build(self, *parts: Any) -> Any:
-        """Construct the component from the run's parts and the YAML arguments."""
-        built = {k: v.build() if isinstance(v, Leaf) else v for k, v in self.arguments.items()}
-        return self.target(*parts, **built)
-
-    def having(self, **changes: Any) -> Leaf:
-        """Return the leaf with some arguments replaced."""
-        return replace(self, arguments={**self.arguments, **changes})
-
-    def resolved(self) -> dict[str, Any]:
-        """Return `_target_` and every argument, constructor defaults included, as plain values."""
-        defaults = {p.name: p.default for p in _keys(self.target).values() if p.default is not p.empty}
-        merged = {**defaults, **self.arguments}
-        return {"_target_": f"{self.target.__module__}.{self.target.__qualname__}"} | {
-            name: value.resolved() if isinstance(value, Leaf) else value
-            for name, value in merged.items()
-            if not repr(value).startswith("<dataclasses._") and repr(value) != "<factory>"
-        }
 
 
 @dataclass(frozen=True)
@@ -210,7 +178,7 @@ def _one_line() -> Iterator[None]:
     except MissingConfigException as error:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         raise RequestError(f"{group}={name}: unknown component; {nearest(name, error.options or [])}") from error
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise RequestError(" ".join(str(error).split())) from error
 
 
@@ -223,9 +191,9 @@ def validate(plain: Mapping[str, Any]) -> TrainSpec:
             raise RequestError(f"{key}={plain.get(key)!r}: expected a component; choose one with {key}=NAME")
     return TrainSpec(
         spine,
-        {key: leaf(key, plain[key], _load(contract)) for key, contract in CONTRACTS.items()},
+        {key: leaf(key, plain[key], load_class(contract)) for key, contract in CONTRACTS.items()},
         *(
-            {name: leaf(f"{key}.{name}", node, _load(contract)) for name, node in plain[key].items()}
+            {name: leaf(f"{key}.{name}", node, load_class(contract)) for name, node in plain[key].items()}
             for key, contract in COLLECTIONS.items()
         ),
     )
@@ -238,87 +206,8 @@ def _spine(values: dict[str, Any], known: list[str]) -> Spine:
         first = error.errors()[0]
         path = [str(part) for part in first["loc"]]
         if first["type"] != "extra_forbidden":
-            raise RequestError(_wrong(".".join(path), first["input"], first["msg"])) from error
+            raise RequestError(wrong_value(".".join(path), first["input"], first["msg"])) from error
         fields: list[str] = known
         for part in path[:-1]:
             fields = list(Spine.model_fields[part].annotation.model_fields)  # type: ignore[union-attr]
         raise RequestError(f"{'.'.join(path)}: unknown key; {nearest(path[-1], fields)}") from error
-
-
-def leaf(path: str, node: Any, contract: type[Any] | None = None) -> Leaf:
-    """Check one `_target_` leaf against its constructor and the contract it must fulfil."""
-    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
-        raise RequestError(f"{path}={node!r}: expected a mapping with a _target_")
-    target = _load(node["_target_"], path)
-    if contract is not None and not issubclass(target, contract):
-        raise RequestError(f"{path}._target_={node['_target_']}: is not a {contract.__name__}")
-    keys, hints = _keys(target), _hints(target)
-    given = {str(key): value for key, value in node.items() if key != "_target_"}
-    for key in given:
-        if key not in keys:
-            raise RequestError(f"{path}.{key}: unknown key; {nearest(key, keys)}")
-    for key, parameter in keys.items():
-        if parameter.default is parameter.empty and key not in given:
-            raise RequestError(f"{path}.{key}: is mandatory; set {path}.{key}=VALUE")
-    return Leaf(target, {key: _value(f"{path}.{key}", value, hints[key]) for key, value in given.items()})
-
-
-def _value(path: str, value: Any, hint: Any) -> Any:
-    if isinstance(value, Mapping) and "_target_" in value:
-        allowed = [part for part in _members(hint) if inspect.isclass(part)]
-        nested = leaf(path, value)
-        if not any(issubclass(nested.target, part) for part in allowed):
-            raise RequestError(f"{path}._target_={value['_target_']}: expected {hint}")
-        return nested
-    try:
-        return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RequestError(_wrong(".".join([path, *map(str, first["loc"])]), value, first["msg"])) from error
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) is not None or isinstance(hint, pytypes.UnionType) else (hint,)
-
-
-def _wrong(path: str, value: Any, message: str) -> str:
-    return f"{path}={value!r}: {message[0].lower()}{message[1:]}"
-
-
-def allowed_packages() -> tuple[str, ...]:
-    """Return the packages a `_target_` may come from: ours, and those named in `CAUSALREC_PACKAGES` (by comma)."""
-    extra = os.environ.get("CAUSALREC_PACKAGES", "")
-    return ("causalrec", *(name.strip() for name in extra.split(",") if name.strip()))
-
-
-@cache
-def _load(name: str, path: str = "contract") -> type[Any]:
-    """Import a class by full path, from an allowed package only (judged before the import, and after by its module)."""
-    module, _, attribute = name.rpartition(".")
-    _require_allowed(name, module, path)
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise RequestError(f"{path}._target_={name}: there is no such class") from error
-    if not inspect.isclass(found):
-        raise RequestError(f"{path}._target_={name}: is not a class")
-    _require_allowed(name, found.__module__, path)
-    return found
-
-
-def _require_allowed(name: str, module: str, path: str) -> None:
-    if module.split(".")[0] not in allowed_packages():
-        raise RequestError(
-            f"{path}._target_={name}: only classes of {', '.join(allowed_packages())} may be built; "
-            f"add your package to CAUSALREC_PACKAGES"
-        )
-
-
-def _keys(target: type[Any]) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(target).parameters.values()
-    return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
-
-
-def _hints(target: type[Any]) -> dict[str, Any]:
-    constructor: Any = target
-    return get_type_hints(constructor.__init__, include_extras=True)

@@ -56,6 +56,7 @@ def plan(spec: TrainSpec) -> Plan:
             f"whose log has one outcome class; choose an objective for positive-only logs"
         )
     check_phrases(dataset.item_text, [column.name for column in card.columns if column.of == "item"])
+    spec.leaves["trainer"].build().check()
     use_logged = spec.leaves["propensity"].target.uses_logged
     adjustment = identify(graph, card, use_logged_propensity=use_logged)
     require_writable(spec.folder, "paths.runs")

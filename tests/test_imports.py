@@ -25,7 +25,7 @@ LAYERS = (
     {"evaluation"},
     {"reporting"},
     {"sweeps"},
-    {"config"},
+    {"leaf", "config"},
     {"run"},
     {"commands", "cli", "__main__"},
 )

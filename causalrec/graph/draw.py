@@ -40,17 +40,22 @@ def draw(graph: CausalGraph, adjustment: Adjustment | None, path: Path) -> None:
     height = 1.2 + 0.62 * max(sum(1 for p in place.values() if p[0] == column) for column, _ in place.values())
     figure = Figure(figsize=(2.6 + 2.3 * len({p[0] for p in place.values()}), height), layout="constrained")
     axes = figure.subplots()
-    edge_style = {"arrowsize": 13, "node_size": 1500, "edge_color": "#777777", "connectionstyle": "arc3,rad=0.06"}
-    nx.draw_networkx_edges(digraph, place, ax=axes, **edge_style)
+    boxes = {}
     for node, (x, y) in place.items():
         kind = kind_of(node, graph, adjustment)
         line = "--" if kind == "latent" else "-"
         box = {"boxstyle": "round,pad=0.4", "facecolor": FILL[kind], "edgecolor": "#444444", "linestyle": line}
-        axes.text(x, y, node, ha="center", va="center", fontsize=9, bbox=box, zorder=3)
+        text = axes.text(x, y, node, ha="center", va="center", fontsize=9, bbox=box, zorder=3)
+        boxes[node] = text.get_bbox_patch()
+    for cause, effect in digraph.edges:
+        arrow = {"arrowstyle": "-|>", "color": "#777777", "connectionstyle": "arc3,rad=0.06", "mutation_scale": 13}
+        ends = {"patchA": boxes[cause], "patchB": boxes[effect], "shrinkA": 1, "shrinkB": 1}
+        axes.annotate("", xy=place[effect], xytext=place[cause], arrowprops={**arrow, **ends})
+    axes.set_xlim(-0.5, max(x for x, _ in place.values()) + 0.5)
+    axes.set_ylim(min(y for _, y in place.values()) - 0.6, max(y for _, y in place.values()) + 0.6)
     shown = sorted({kind_of(node, graph, adjustment) for node in digraph})
     marks = [Line2D([], [], marker="s", ls="", mec="#444444", mfc=FILL[kind], ms=9, label=kind) for kind in shown]
     figure.legend(handles=marks, loc="outside lower center", ncol=len(marks), frameon=False, fontsize=8)
-    axes.margins(0.14)
     axes.set_axis_off()
     with replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=150)

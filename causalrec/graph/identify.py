@@ -71,8 +71,9 @@ def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool
         if not card.logged_propensity:
             raise NotIdentified(f"propensity=logged: dataset {card.name} logs no propensities; choose another")
         return Identification("logged propensity")
-    digraph = graph.with_self_selection() if card.self_selected else graph.digraph
-    observed = graph.observed(card)
+    digraph, observed = graph.digraph, graph.observed(card)
+    if card.self_selected and not confounders(digraph, graph.exposure, graph.outcome, observed):
+        digraph = graph.with_self_selection()
     columns = adjustment_set(digraph, graph.exposure, graph.outcome, observed)
     if columns is not None:
         return Identification("backdoor", columns)

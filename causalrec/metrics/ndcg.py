@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from causalrec.metrics.base import AbstractRatio, Scored
-from causalrec.metrics.ranking import EmptyUsers, averaged, per_user, ranked
+from causalrec.metrics.ranking import AbstractByUser, per_user, ranked
 
 
 def ndcg_by_user(
@@ -32,18 +28,12 @@ def ndcg_by_user(
     return gained / torch.where(best > 0, best, 1.0), best > 0, present
 
 
-class NDCG(AbstractRatio):
+class NDCG(AbstractByUser):
     """Mean NDCG@k over users. `empty`: a user without positives is skipped, counts 0, or counts 1 (as much published
     code has it, which flatters every method); published tables differ in it, so all three are reported.
     """
 
     labels = frozenset({"binary", "graded"})
-    higher_is_better = True
 
-    def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 5, empty: EmptyUsers = "skip") -> None:
-        super().__init__(num_clusters)
-        self.num_clusters, self.k, self.empty = num_clusters, k, empty
-
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
-        by_user = ndcg_by_user(scored.prediction, scored.label, scored.cluster, self.num_clusters, self.k)
-        return averaged(*by_user, self.empty)
+    def by_user(self, prediction: Tensor, label: Tensor, user: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return ndcg_by_user(prediction, label, user, self.num_clusters, self.k)

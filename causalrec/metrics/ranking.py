@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
+
+from causalrec.metrics.base import AbstractMetric, Scored
 
 EmptyUsers = Literal["skip", "zero", "one"]
 
@@ -53,9 +57,45 @@ def per_user(value: Tensor, user: Tensor, count: int) -> Tensor:
     return torch.zeros(count, dtype=torch.float64).index_add_(0, user, value.double())
 
 
-def averaged(value: Tensor, defined: Tensor, present: Tensor, empty: EmptyUsers) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (value, count, user) of the users in the mean, under the convention for users without positives."""
+def averaged(value: Tensor, defined: Tensor, present: Tensor, empty: EmptyUsers) -> tuple[Tensor, Tensor]:
+    """Return (value, user) of the users in the mean, under the convention for users without positives."""
     filled = torch.where(defined, value, torch.full_like(value, 1.0 if empty == "one" else 0.0))
     counted = present & (defined if empty == "skip" else torch.ones_like(defined))
     users = torch.nonzero(counted).squeeze(1)
-    return filled[users], torch.ones(len(users), dtype=torch.float64), users
+    return filled[users], users
+
+
+class AbstractByUser(AbstractMetric):
+    """A mean over users of a ranking of all their rows: rows are kept until asked for, as one user may span updates."""
+
+    higher_is_better = True
+    prediction: list[Tensor]
+    label: list[Tensor]
+    cluster: list[Tensor]
+
+    def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 5, empty: EmptyUsers = "skip") -> None:
+        super().__init__()
+        self.num_clusters, self.k, self.empty = num_clusters, k, empty
+        for state in ("prediction", "label", "cluster"):
+            self.add_state(state, [], dist_reduce_fx="cat")
+
+    @abstractmethod
+    def by_user(self, prediction: Tensor, label: Tensor, user: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (value, whether the user has a positive, whether the user has a row), each `[U]`."""
+
+    def update(self, scored: Scored) -> None:
+        self.prediction.append(scored.prediction)
+        self.label.append(scored.label)
+        self.cluster.append(scored.cluster)
+
+    def compute(self) -> Tensor:
+        return self._averaged()[0].mean()
+
+    def replicates(self, weights: Tensor) -> Tensor:
+        value, user = self._averaged()
+        drawn = weights[:, user]
+        return (drawn @ value) / drawn.sum(1)
+
+    def _averaged(self) -> tuple[Tensor, Tensor]:
+        prediction, label, user = (torch.cat(list(s)) for s in (self.prediction, self.label, self.cluster))
+        return averaged(*self.by_user(prediction, label, user), self.empty)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from causalrec.metrics.base import AbstractRatio, Scored
-from causalrec.metrics.ranking import EmptyUsers, averaged, per_user, ranked
+from causalrec.metrics.ranking import AbstractByUser, per_user, ranked
 
 
 def recall_by_user(
@@ -30,16 +26,10 @@ def recall_by_user(
     return found / torch.where(positives > 0, positives, 1.0), positives > 0, present
 
 
-class Recall(AbstractRatio):
+class Recall(AbstractByUser):
     """Mean Recall@k over users; `empty` as in NDCG."""
 
     labels = frozenset({"binary"})
-    higher_is_better = True
 
-    def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 5, empty: EmptyUsers = "skip") -> None:
-        super().__init__(num_clusters)
-        self.num_clusters, self.k, self.empty = num_clusters, k, empty
-
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
-        by_user = recall_by_user(scored.prediction, scored.label, scored.cluster, self.num_clusters, self.k)
-        return averaged(*by_user, self.empty)
+    def by_user(self, prediction: Tensor, label: Tensor, user: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return recall_by_user(prediction, label, user, self.num_clusters, self.k)

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import subprocess
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -60,6 +61,8 @@ def _packed(arrays: Mapping[str, Doubles]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -91,7 +94,7 @@ def read(path: Path) -> Saved:
     try:
         with np.load(sidecar, allow_pickle=False) as kept:
             return Saved(path.parent, record, {key: kept[key].astype(np.float64) for key in kept.files})
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{sidecar}: not readable ({error}); run {name} again") from error
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from torch import Tensor
 
+from causalrec.errors import RequestError
 from causalrec.training.module import MONITOR, CausalRecModule
 
 Count = Annotated[int, Field(gt=0)]
@@ -46,6 +47,11 @@ class TrainerSettings:
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     limit_batches: Count | None = None
     progress: bool = True
+
+    def check(self) -> None:
+        """Raise RequestError where this machine lacks the accelerator."""
+        if self.accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+            raise RequestError("trainer.accelerator='gpu': no GPU is visible here; use trainer=cpu")
 
     def fit(self, module: CausalRecModule, data: Any, logger: Logger | None, folder: Path, label: str) -> Fit:
         """Train to the best epoch and return its weights; the best checkpoint stays in `folder`."""
