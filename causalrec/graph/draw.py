@@ -50,7 +50,7 @@ def draw(graph: CausalGraph, adjustment: Adjustment | None, path: Path) -> None:
     for cause, effect in digraph.edges:
         arrow = {"arrowstyle": "-|>", "color": "#777777", "connectionstyle": "arc3,rad=0.06", "mutation_scale": 13}
         ends = {"patchA": boxes[cause], "patchB": boxes[effect], "shrinkA": 1, "shrinkB": 1}
-        axes.annotate("", xy=place[effect], xytext=place[cause], arrowprops={**arrow, **ends})
+        axes.annotate("", xy=place[effect], xytext=place[cause], arrowprops={**arrow, **ends}, zorder=1)
     axes.set_xlim(-0.5, max(x for x, _ in place.values()) + 0.5)
     axes.set_ylim(min(y for _, y in place.values()) - 0.6, max(y for _, y in place.values()) + 0.6)
     shown = sorted({kind_of(node, graph, adjustment) for node in digraph})
@@ -62,10 +62,10 @@ def draw(graph: CausalGraph, adjustment: Adjustment | None, path: Path) -> None:
 
 
 def layout(digraph: nx.DiGraph[str]) -> dict[str, tuple[float, float]]:
-    """Place causes left of effects: one column per topological generation, evenly spread."""
+    """Place causes left of effects: one column per topological generation, every other one raised."""
     place = {}
     for column, nodes in enumerate(nx.topological_generations(digraph)):
         ordered = sorted(nodes)
         for row, node in enumerate(ordered):
-            place[node] = (float(column), (len(ordered) - 1) / 2 - row)
+            place[node] = (float(column), (len(ordered) - 1) / 2 - row + 0.35 * (column % 2))
     return place
