@@ -14,7 +14,7 @@ EPILOG = "key=value is a Hydra override: causalrec train -m encoder=mf,bert obje
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code; errors we know are one line on stderr."""
-    options = parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    options = _parsed(sys.argv[1:] if arguments is None else arguments)
     verb: Callable[[argparse.Namespace], int] = options.run
     try:
         return verb(options)
@@ -24,6 +24,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("causalrec: interrupted", file=sys.stderr)
         return 1
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse, taking overrides before and after options (argparse alone stops at the first option)."""
+    top = parser()
+    options, late = top.parse_known_args(arguments)
+    wrong = [text for text in late if text.startswith("-") or not hasattr(options, "overrides")]
+    if wrong:
+        top.error(f"unrecognized arguments: {' '.join(wrong)}")
+    if late:
+        options.overrides = [*options.overrides, *late]
+    return options
 
 
 def parser() -> argparse.ArgumentParser:

@@ -231,6 +231,9 @@ def graph(options: argparse.Namespace) -> int:
     from causalrec.graph.identify import identify
     from causalrec.leaf import leaf
 
+    out = options.out or (Path("graph.svg") if options.what == "show" else None)
+    if out is not None and out.suffix not in (".svg", ".png"):
+        raise RequestError(f"--out {out}: the name must end in .svg or .png")
     plain = config.compose(config.prepared(_checked(options.overrides)))
     chosen = {key: leaf(key, plain[key]) for key in ("dataset", "graph", "propensity")}
     causal, card = chosen["graph"].build(), chosen["dataset"].build().card
@@ -246,10 +249,7 @@ def graph(options: argparse.Namespace) -> int:
         _document(found)
     else:
         print("\n".join(f"{key}: {value}" for key, value in found.items()))
-    out = options.out or (Path("graph.svg") if options.what == "show" else None)
     if out is not None:
-        if out.suffix not in (".svg", ".png"):
-            raise RequestError(f"--out {out}: the name must end in .svg or .png")
         draw(causal, adjustment, out)
         _say(f"drawn: {out}")
     return 0

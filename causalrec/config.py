@@ -133,6 +133,8 @@ def prepared(overrides: list[str], config_dir: Path | None = None) -> list[str]:
     for text, override in zip(overrides, parsed, strict=True):
         key = override.key_or_group
         is_group = any((root / key).is_dir() for root in roots)
+        if is_group and not override.is_delete() and override.value() is None:
+            raise RequestError(f"{text}: expected a component; choose one with {key}=NAME")
         plain = is_group or key.startswith("hydra") or override.is_delete()
         result.append(text if plain else "++" + text.lstrip("+"))
     return result
@@ -178,7 +180,7 @@ def _one_line() -> Iterator[None]:
     except MissingConfigException as error:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         raise RequestError(f"{group}={name}: unknown component; {nearest(name, error.options or [])}") from error
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException) as error:
         raise RequestError(" ".join(str(error).split())) from error
 
 

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -42,4 +43,6 @@ class Bert(AbstractEncoder):
         return with_user_bias(self.user_table(user_ids(batch)))
 
     def items(self, ids: Tensor) -> Tensor:
-        return with_item_bias(self.item_table(ids) + self.project(self.get_buffer("text")[ids]))
+        distinct, place = torch.unique(ids, return_inverse=True)  # a batch holds many users but few items
+        told = self.project(self.get_buffer("text")[distinct])
+        return with_item_bias(self.item_table(ids) + told[place])

@@ -19,8 +19,8 @@ def cluster_weights(clusters: int, replicates: int, seed: int) -> Doubles:
 def percentile_interval(replicates: Doubles, level: float = 0.95) -> tuple[float, float]:
     """Return the percentile interval of the replicates [R] (nan replicates, where a metric is undefined, are left out).
 
-    >>> percentile_interval(np.arange(101.0), level=0.9)
-    (5.0, 95.0)
+    >>> percentile_interval(np.arange(101.0), level=0.5)
+    (25.0, 75.0)
     """
     defined = replicates[np.isfinite(replicates)]
     if not len(defined):

@@ -84,7 +84,8 @@ class Evaluator:
         total = np.bincount(cluster, weight * log.outcome, minlength=clusters)
         norm = np.bincount(cluster, weight, minlength=clusters)
         weights = cluster_weights(clusters, self.replicates, self.seed)
-        replicates = (weights @ total) / (weights @ norm)
+        with np.errstate(invalid="ignore"):  # 0 / 0, where no drawn user has a row: an undefined replicate
+            replicates = (weights @ total) / (weights @ norm)
         low, high = percentile_interval(replicates, self.level)
         value = float(total.sum() / norm.sum())
         return Score("snips_mean", "logged", value, low, high, len(log), model, replicates)

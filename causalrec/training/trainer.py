@@ -44,7 +44,7 @@ class TrainerSettings:
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
     devices: Count = 1
     strategy: str = "auto"
-    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     limit_batches: Count | None = None
     progress: bool = True
 
