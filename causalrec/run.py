@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,8 @@ def _run(spec: TrainSpec, planned: Plan) -> tuple[Callable[..., RunRecord], dict
         scores.append(evaluator.exposed_mean(train_log, spec.spine.name))
         trivial = baseline_scores(spec.baselines, evaluator, splits, spec.spine.paths.cache)
     except BaseException:
-        logger.close(logs, {}, "failed")
+        with suppress(Exception):  # what failed first is what the user must read
+            logger.close(logs, {}, "failed")
         raise
     logger.close(logs, {f"{s.metric}@{s.slice}": s.value for s in scores}, "done")
 

@@ -81,9 +81,9 @@ def _key(texts: list[str], folder: Path, pooling: str, max_tokens: int) -> str:
 def _embed(texts: list[str], folder: Path, pooling: Pooling, max_tokens: int, batch: int = 64) -> Floats:
     """Embed texts in batches of similar length, so that little is spent on padding."""
     from transformers import AutoModel, AutoTokenizer
-    from transformers.utils.logging import disable_progress_bar
+    from transformers.utils import logging as their_logging
 
-    disable_progress_bar()  # ours is the only bar
+    their_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the only bar
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     model = AutoModel.from_pretrained(folder, trust_remote_code=False, use_safetensors=True).eval()
     order = sorted(range(len(texts)), key=lambda k: (len(texts[k]), k))

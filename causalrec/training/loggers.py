@@ -79,6 +79,7 @@ class WandB(AbstractLogger):
 
     def open(self, job: Job) -> Logger | None:
         offline = self.mode == "offline" or (self.mode == "auto" and not os.environ.get("WANDB_API_KEY"))
+        job.folder.mkdir(parents=True, exist_ok=True)
         logger = WandbLogger(
             project=self.project,
             name=f"{job.name}-{job.key}",

@@ -28,7 +28,7 @@ def test_weights_are_a_function_of_the_seed_and_each_user_is_drawn_once_on_avera
 
 
 def test_percentile_interval_by_hand() -> None:
-    assert percentile_interval(np.arange(101.0), level=0.9) == (5.0, 95.0)
+    assert percentile_interval(np.arange(101.0), level=0.9) == pytest.approx((5.0, 95.0))
     assert percentile_interval(np.arange(101.0), level=0.5) == (25.0, 75.0)
     low, high = percentile_interval(np.arange(1001.0)[::-1])
     assert (low, high) == pytest.approx((25.0, 975.0))
@@ -36,5 +36,5 @@ def test_percentile_interval_by_hand() -> None:
 
 def test_undefined_replicates_are_left_out() -> None:
     values = np.array([np.nan, *np.arange(101.0), np.inf])
-    assert percentile_interval(values, level=0.9) == (5.0, 95.0)
+    assert percentile_interval(values, level=0.9) == pytest.approx((5.0, 95.0))
     assert np.isnan(percentile_interval(np.full(4, np.nan))).all()

@@ -1,4 +1,4 @@
-"""What every metric of `conf/metric` keeps: exact bootstrap replicates, no dependence on order, batching, torchmetrics."""
+"""What every metric of `conf/metric` keeps: exact bootstrap replicates, no dependence on order or batching."""
 
 from __future__ import annotations
 

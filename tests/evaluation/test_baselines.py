@@ -1,0 +1,129 @@
+"""The mandatory baselines, by hand and on data whose biases are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+from causalrec.config import leaf, package_folder
+from causalrec.data.log import InteractionLog
+from causalrec.evaluation.baselines.base import AbstractBaseline
+from causalrec.evaluation.baselines.bias_logistic import BiasLogistic
+from causalrec.evaluation.baselines.constant import Constant
+from causalrec.evaluation.baselines.item_mean import ItemMean
+from causalrec.evaluation.baselines.popularity import Popularity
+from causalrec.types import Doubles, Floats, Ints
+
+
+def log_of(user: Ints | None, item: Ints, outcome: Doubles, users: int, items: int) -> InteractionLog:
+    ones = np.ones(len(item), np.int64)
+    return InteractionLog(item, ones, np.asarray(outcome, np.float32), items, user, users)
+
+
+# item 0: 1, 1, 0; item 1: 1; item 2: 0, 0; item 3: never seen; overall mean 0.5
+HAND = log_of(np.array([0, 1, 2, 0, 1, 2]), np.array([0, 0, 0, 1, 2, 2]), np.array([1.0, 1, 0, 1, 0, 0]), 4, 4)
+ALL = np.zeros(4, np.int64), np.arange(4)
+
+
+def fitted(baseline: AbstractBaseline, log: InteractionLog = HAND) -> AbstractBaseline:
+    baseline.fit(log)
+    return baseline
+
+
+def test_constant_is_the_training_mean() -> None:
+    assert fitted(Constant()).predict(*ALL).tolist() == [0.5] * 4
+
+
+def test_popularity_is_the_positives_per_user() -> None:
+    assert fitted(Popularity()).predict(*ALL).tolist() == [0.5, 0.25, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("prior", "expected"),
+    [
+        (0.0, [2 / 3, 1.0, 0.0, 0.5]),
+        (2.0, [(2 + 1) / 5, (1 + 1) / 3, 1 / 4, 0.5]),
+        (1e9, [0.5] * 4),
+    ],
+)
+def test_item_mean_shrinks_to_the_overall_mean(prior: float, expected: list[float]) -> None:
+    assert fitted(ItemMean(prior=prior)).predict(*ALL).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def known_world(seed: int = 0, users: int = 80, items: int = 60) -> tuple[InteractionLog, Doubles]:
+    """Half of all pairs, the likelier the better the item; returns the log and the true log-odds of all pairs."""
+    rng = np.random.default_rng(seed)
+    of_user, of_item = rng.normal(size=users), rng.normal(size=items)
+    raw = (-0.5 + of_user[:, None] + of_item[None, :]).ravel()
+    chance = np.repeat((0.5 + 0.15 * np.tanh(of_item))[None, :], users, 0).ravel()
+    shown = np.flatnonzero(rng.random(raw.size) < chance)
+    outcome = rng.random(len(shown)) < 1 / (1 + np.exp(-raw[shown]))
+    return log_of(shown // items, shown % items, outcome.astype(np.float64), users, items), raw
+
+
+def every(log: InteractionLog) -> tuple[Ints, Ints]:
+    code = np.arange(log.num_pairs)
+    return code // log.num_items, code % log.num_items
+
+
+def test_bias_logistic_recovers_the_biases_and_beats_the_constant_and_the_item_mean() -> None:
+    log, raw = known_world()
+    truth = 1 / (1 + np.exp(-raw))
+    prediction = fitted(BiasLogistic(), log).predict(*every(log)).astype(np.float64)
+    learned = np.log(prediction / (1 - prediction)).reshape(80, 60)
+    true = raw.reshape(80, 60)
+    for axis in (0, 1):
+        assert np.corrcoef(learned.mean(axis), true.mean(axis))[0, 1] > 0.9
+    rows = learned - learned.mean(1, keepdims=True)
+    np.testing.assert_allclose(rows, np.broadcast_to(rows[:1], rows.shape), atol=1e-3)  # nothing but two biases
+
+    def error(found: Floats | Doubles) -> float:
+        return float(np.square(found - truth).mean())
+
+    for weaker in (Constant(), ItemMean(), Popularity()):
+        assert error(prediction) < 0.5 * error(fitted(weaker, log).predict(*every(log)))
+
+
+def test_bias_logistic_is_a_ridge_for_ratings() -> None:
+    rng = np.random.default_rng(1)
+    of_user, of_item = rng.normal(size=40), rng.normal(size=30)
+    code = rng.choice(1200, 800, replace=False)
+    rating = 3 + of_user[code // 30] + of_item[code % 30] + 0.1 * rng.normal(size=800)
+    log = log_of(code // 30, code % 30, rating, 40, 30)
+    truth = (3 + of_user[:, None] + of_item[None, :]).ravel()
+    found = fitted(BiasLogistic(), log).predict(*every(log))
+    assert np.corrcoef(found, truth)[0, 1] > 0.99
+    assert np.square(found - truth).mean() < 0.05
+    assert found.dtype == np.float32
+
+
+def test_bias_logistic_chooses_its_penalty_by_cross_validation() -> None:
+    rng = np.random.default_rng(2)
+    code = rng.choice(2000, 600, replace=False)
+    noise = log_of(code // 50, code % 50, (rng.random(600) < 0.3).astype(np.float64), 40, 50)
+    spread = [fitted(BiasLogistic(l2=l2), noise).predict(*every(noise)).std() for l2 in ((0.01, 100.0), (0.01,))]
+    assert spread[0] < 0.2 * spread[1]  # no bias in truth: the strong penalty is chosen where it is offered
+
+
+def test_bias_logistic_with_one_outcome_class_predicts_it() -> None:
+    log = log_of(np.arange(9), np.arange(9) % 4, np.ones(9), 9, 4)
+    np.testing.assert_allclose(fitted(BiasLogistic(), log).predict(*ALL), 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("path", sorted((package_folder("conf") / "baseline").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_declared_baseline_serves_userless_logs_and_ratings_within_their_range(path: object) -> None:
+    rng = np.random.default_rng(3)
+    item = rng.integers(0, 4, 200)
+    ((name, node),) = yaml.safe_load(path.read_text()).items()  # type: ignore[attr-defined]
+    for outcome in ((rng.random(200) < 0.2 + 0.15 * item).astype(np.float64), 1.0 + item):
+        baseline = leaf(name, node, AbstractBaseline).build()
+        baseline.fit(log_of(None, item, outcome, 0, 4))
+        found = baseline.predict(*ALL)
+        assert found.shape == (4,) and found.dtype == np.float32 and np.isfinite(found).all()
+        if name != "popularity":
+            assert outcome.min() - 1e-3 <= found.min() and found.max() <= outcome.max() + 1e-3
+        if name != "constant":
+            assert (
+                found.argmax() == np.bincount(item, outcome).argmax() if name == "popularity" else found[3] > found[0]
+            )

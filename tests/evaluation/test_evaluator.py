@@ -1,0 +1,249 @@
+"""The evaluator, its slices and the cache of baseline scores, on data small enough to check by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from causalrec.config import Leaf, leaf, package_folder
+from causalrec.data.log import CausalDataset, DatasetCard, InteractionLog, Oracle
+from causalrec.data.splits import Splits
+from causalrec.evaluation.baseline_scores import baseline_scores
+from causalrec.evaluation.baselines.base import AbstractBaseline
+from causalrec.evaluation.baselines.constant import Constant
+from causalrec.evaluation.evaluator import Evaluator, Score, reliability
+from causalrec.evaluation.slices import Slice, slices
+from causalrec.metrics.base import AbstractMetric, LabelKind
+from causalrec.types import Floats, Ints, OutcomeKind
+
+USERS, ITEMS = 20, 6
+
+
+def metric_leaves() -> Mapping[str, Leaf]:
+    files = sorted((package_folder("conf") / "metric").glob("*.yaml"))
+    nodes = [(name, node) for file in files for name, node in yaml.safe_load(file.read_text()).items()]
+    return {name: leaf(name, node, AbstractMetric) for name, node in nodes}
+
+
+METRICS = metric_leaves()
+
+
+def log_of(user: Ints, item: Ints, outcome: Floats, propensity: Floats | None = None) -> InteractionLog:
+    ones = np.ones(len(item), np.int64)
+    return InteractionLog(item, ones, outcome, ITEMS, user, USERS, propensity=propensity)
+
+
+def random_log(seed: int, rows: int = 60) -> InteractionLog:
+    rng = np.random.default_rng(seed)
+    codes = rng.choice(USERS * ITEMS, rows, replace=False)
+    return log_of(codes // ITEMS, codes % ITEMS, (rng.random(rows) < 0.5).astype(np.float32))
+
+
+def part_of(kind: LabelKind = "binary", seed: int = 0, rows: int = 60) -> Slice:
+    log = random_log(seed, rows)
+    assert log.user is not None
+    label = log.outcome
+    if kind != "binary":
+        rng = np.random.default_rng(seed)
+        label = (rng.integers(1, 6, len(log)) if kind == "graded" else rng.random(len(log))).astype(np.float32)
+    return Slice("part", kind, log.user, log.item, label, USERS)
+
+
+def guess(user: Ints, item: Ints) -> Floats:
+    return ((7 * user + 3 * item) % 11 / 12 + 0.05).astype(np.float32)
+
+
+def by_name(scores: list[Score]) -> dict[str, Score]:
+    return {score.metric: score for score in scores}
+
+
+def test_values_by_hand() -> None:
+    user, item = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    part = Slice("hand", "binary", user, item, np.array([1, 0, 0, 1], np.float32), 2)
+    known = np.array([[0.8, 0.4], [0.6, 0.2]], np.float32)
+    evaluator = Evaluator(METRICS, [part], constant=0.5, replicates=20)
+    found = by_name(evaluator(lambda u, i: known[u, i], "model"))
+    assert found["mse"].value == pytest.approx((0.04 + 0.16 + 0.36 + 0.64) / 4)
+    assert found["skill"].value == pytest.approx(1 - 0.3 / 0.25)
+    assert found["bias"].value == pytest.approx(0.0, abs=1e-7)
+    assert found["auc"].value == 0.5  # .8 beats .4 and .6, .2 beats none: 2 of 4 pairs
+    assert found["recall@5"].value == 1.0
+    assert found["ndcg@5"].value == pytest.approx((1 + 1 / np.log2(3)) / 2)
+    assert {(s.n, s.slice, s.model) for s in found.values()} == {(4, "hand", "model")}
+
+
+@pytest.mark.parametrize("kind", ["binary", "graded", "rate"])
+def test_each_metric_is_taken_on_the_labels_it_is_defined_for(kind: LabelKind) -> None:
+    scores = by_name(Evaluator(METRICS, [part_of(kind)], 0.5, replicates=10)(guess, "m"))
+    assert set(scores) == {name for name, chosen in METRICS.items() if kind in chosen.target.labels}
+    assert ("auc" in scores) == (kind == "binary")
+
+
+@pytest.mark.parametrize("kind", ["binary", "graded", "rate"])
+def test_intervals_contain_the_value_and_widen_with_the_level(kind: LabelKind) -> None:
+    parts = [part_of(kind, rows=115)]
+    wide = Evaluator(METRICS, parts, 0.5, level=0.99)(guess, "m")
+    narrow = Evaluator(METRICS, parts, 0.5, level=0.5)(guess, "m")
+    for outer, inner in zip(wide, narrow, strict=True):
+        assert outer.low <= outer.value <= outer.high
+        assert outer.low <= inner.low < inner.high <= outer.high
+        assert len(outer.replicates) == 200
+        np.testing.assert_array_equal(outer.replicates, inner.replicates)
+
+
+def test_two_models_meet_the_same_resampled_users() -> None:
+    evaluator = Evaluator(METRICS, [part_of("rate")], 0.5, replicates=100)
+    one = by_name(evaluator(guess, "one"))["bias"]
+    two = by_name(evaluator(lambda u, i: guess(u, i) + np.float32(0.125), "two"))["bias"]
+    assert one.replicates.std() > 0.01
+    np.testing.assert_allclose(two.replicates - one.replicates, 0.125, atol=1e-6)  # paired: no noise is left
+    other = by_name(dataclasses.replace(evaluator, seed=1)(guess, "one"))["bias"]
+    assert np.abs(other.replicates - one.replicates).max() > 0.01
+
+
+def test_rows_of_a_userless_log_are_resampled_by_themselves() -> None:
+    label = np.array([0, 1, 1, 0, 1], np.float32)
+    part = Slice("userless", "binary", np.zeros(5, np.int64), np.array([0, 1, 2, 0, 1]), label, 0)
+    assert part.num_clusters == 5 and part.cluster.tolist() == [0, 1, 2, 3, 4]
+    score = by_name(Evaluator({"mse": METRICS["mse"]}, [part], 0.6)(lambda u, i: np.full(len(i), 0.6, "f4"), "m"))
+    assert score["mse"].value == pytest.approx(0.24)
+    assert score["mse"].low < 0.24 < score["mse"].high
+
+
+def test_a_score_in_the_record_leaves_its_replicates_behind() -> None:
+    score = Evaluator(METRICS, [part_of()], 0.5, replicates=10)(guess, "m")[0]
+    record = score.as_record()
+    assert set(record) == {"metric", "slice", "value", "low", "high", "n", "model"}
+    assert record["value"] == score.value
+
+
+def test_exposed_mean_is_snips_of_the_outcome() -> None:
+    user, item = np.array([0, 0, 1]), np.array([0, 1, 2])
+    log = log_of(user, item, np.array([1, 0, 1], np.float32), np.array([0.5, 0.25, 0.1], np.float32))
+    score = Evaluator({}, [], 0.5, replicates=50).exposed_mean(log, "m")
+    assert score.value == pytest.approx((2 + 10) / (2 + 4 + 10))
+    assert score.low <= score.value <= score.high
+    assert (score.metric, score.slice, score.n) == ("snips_mean", "logged", 3)
+    assert set(np.round(score.replicates[np.isfinite(score.replicates)], 4)) <= {
+        np.round((2 * a + 10 * b) / (6 * a + 10 * b), 4) for a in range(30) for b in range(30) if a + b
+    }
+
+
+def test_reliability_bins_are_equally_filled_and_ordered() -> None:
+    prediction = np.array([0.9, 0.1, 0.5, 0.3, 0.7, 0.2], np.float32)
+    label = np.array([1.0, 0.0, 1.0, 0.0, 0.0, 1.0], np.float32)
+    found = reliability(prediction, label, bins=3)
+    assert [b["n"] for b in found] == [2, 2, 2]
+    assert [b["predicted"] for b in found] == pytest.approx([0.15, 0.4, 0.8])
+    assert [b["true"] for b in found] == pytest.approx([0.5, 0.5, 0.5])
+    assert len(reliability(prediction, label, bins=10)) == 6
+
+
+def dataset_of(kind: OutcomeKind, oracle: Oracle | None = None) -> CausalDataset:
+    card = DatasetCard("toy", "test", "none", (), {}, (), kind, "explicit")
+    tables = [pl.DataFrame({"id": np.arange(n)}) for n in (USERS, ITEMS)]
+    return CausalDataset(card, random_log(0), tables[0], tables[1], oracle=oracle)
+
+
+def splits_of(seed: int = 0, randomised: bool = True) -> Splits:
+    parts = [random_log(3 * seed + k, 40) for k in range(3)]
+    return Splits(parts[0], parts[1], parts[2], randomised, 0, 0)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("click", "binary"), ("rating", "graded"), ("count", "graded")])
+@pytest.mark.parametrize("randomised", [True, False])
+def test_the_test_slice_holds_the_test_log(kind: OutcomeKind, expected: str, randomised: bool) -> None:
+    splits = splits_of(randomised=randomised)
+    found = slices(dataset_of(kind), splits)
+    assert len(found) == 1
+    assert (found[0].name, found[0].kind) == ("randomised" if randomised else "logged", expected)
+    assert splits.test.user is not None
+    for column, held in zip((found[0].user, found[0].item), (splits.test.user, splits.test.item), strict=True):
+        np.testing.assert_array_equal(column, held)
+    np.testing.assert_array_equal(found[0].label, splits.test.outcome)
+
+
+def test_with_a_known_truth_every_pair_is_a_row_with_its_true_rate() -> None:
+    def rate(user: Ints, item: Ints) -> Floats:
+        return ((user * 10 + item) / 1000).astype(np.float32)
+
+    last = slices(dataset_of("click", Oracle(rate, rate)), splits_of())[-1]
+    assert (last.name, last.kind, len(last.label)) == ("all_pairs", "rate", USERS * ITEMS)
+    assert len(set(zip(last.user.tolist(), last.item.tolist(), strict=True))) == USERS * ITEMS
+    np.testing.assert_array_equal(last.label, rate(last.user, last.item))
+
+
+@dataclass(kw_only=True)
+class Counted(AbstractBaseline):
+    """A constant that counts how often it was fitted."""
+
+    plus: float = 0.0
+    _mean: float = field(init=False, repr=False, default=0.0)
+    fitted: ClassVar[int] = 0
+
+    def fit(self, log: InteractionLog) -> None:
+        type(self).fitted += 1
+        self._mean = float(log.outcome.mean()) + self.plus
+
+    def predict(self, user: Ints, item: Ints) -> Floats:
+        return np.full(len(item), self._mean, np.float32)
+
+
+@pytest.fixture
+def counted() -> Iterator[type[Counted]]:
+    Counted.fitted = 0
+    yield Counted
+    Counted.fitted = 0
+
+
+def same(one: list[Score], two: list[Score]) -> bool:
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_equal(a.as_record(), b.as_record())
+        np.testing.assert_array_equal(a.replicates, b.replicates)
+    return True
+
+
+def test_baseline_scores_are_kept_and_not_refitted(tmp_path: Path, counted: type[Counted]) -> None:
+    splits = splits_of()
+    evaluator = Evaluator(METRICS, slices(dataset_of("click"), splits), 0.5, replicates=20)
+    baselines = {"counted": Leaf(counted, {}), "constant": Leaf(Constant, {})}
+    first = baseline_scores(baselines, evaluator, splits, tmp_path)
+    assert counted.fitted == 1
+    assert same(first, baseline_scores(baselines, evaluator, splits, tmp_path))
+    assert counted.fitted == 1
+    assert {score.model for score in first} == {"counted", "constant"}
+    assert all(isinstance(score.n, int) for score in first)
+    direct = counted()
+    direct.fit(splits.train)
+    assert same(first[: len(first) // 2], evaluator(direct.predict, "counted"))
+
+
+def test_whatever_a_baseline_score_depends_on_refits_it(tmp_path: Path, counted: type[Counted]) -> None:
+    splits = splits_of()
+    part = slices(dataset_of("click"), splits)
+    evaluator = Evaluator(METRICS, part, 0.5, replicates=20)
+    other = splits_of(1)
+    fewer = {name: METRICS[name] for name in ("auc", "mse")}
+    requests = [
+        ({}, evaluator, splits),
+        ({}, evaluator, dataclasses.replace(splits, train=other.train)),
+        ({}, dataclasses.replace(evaluator, slices=slices(dataset_of("click"), other)), other),
+        ({"plus": 0.1}, evaluator, splits),
+        ({}, dataclasses.replace(evaluator, metrics=fewer), splits),
+        ({}, dataclasses.replace(evaluator, replicates=21), splits),
+        ({}, dataclasses.replace(evaluator, seed=1), splits),
+        ({}, dataclasses.replace(evaluator, level=0.9), splits),
+        ({}, dataclasses.replace(evaluator, constant=0.4), splits),
+    ]
+    for number, (arguments, asked, held) in enumerate(requests, start=1):
+        for _ in range(2):
+            baseline_scores({"counted": Leaf(counted, arguments)}, asked, held, tmp_path)
+        assert counted.fitted == number

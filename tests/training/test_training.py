@@ -1,0 +1,449 @@
+"""The one module, its optimizers and batches, and what a fit leaves behind."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import Logger
+from torch import Tensor
+
+from causalrec.data.log import InteractionLog
+from causalrec.data.sampling import Rows, Sampler
+from causalrec.encoders.base import EncoderInputs
+from causalrec.encoders.mf import MF
+from causalrec.errors import DataError
+from causalrec.estimators.error import pointwise_error
+from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.dr_jl import DRJL
+from causalrec.estimators.objective.ips import IPS
+from causalrec.estimators.objective.naive import Naive
+from causalrec.estimators.objective.snips import SNIPS
+from causalrec.features.views import FeatureMatrix
+from causalrec.heads.dot import Dot
+from causalrec.models import CausalModel, RoleNetwork, bare_batch
+from causalrec.training.datamodule import BatchLoader, LogDataModule, LogTensors, batch_sum
+from causalrec.training.module import MONITOR, CausalRecModule
+from causalrec.training.optimizer import SGD, AbstractOptimizer, AdamW
+from causalrec.training.trainer import Fit, TrainerSettings, seeded
+from causalrec.types import IMPUTATION, OUTCOME, Batch, Role, Term
+
+USERS, ITEMS = 24, 18
+OBJECTIVES: list[AbstractObjective] = [Naive(), IPS(), SNIPS(), DRJL()]
+
+
+def log_of(seed: int, rows: int) -> InteractionLog:
+    """Outcomes are coin flips, so that a model can only overfit."""
+    rng = np.random.default_rng(seed)
+    codes = rng.choice(USERS * ITEMS, rows, replace=False)
+    ones = np.ones(rows, np.int64)
+    outcome = (rng.random(rows) < 0.5).astype(np.float32)
+    propensity = rng.uniform(0.1, 0.9, rows).astype(np.float32)
+    return InteractionLog(codes % ITEMS, ones, outcome, ITEMS, codes // ITEMS, USERS, propensity=propensity)
+
+
+TRAIN, VALIDATION = log_of(0, 150), log_of(1, 60)
+
+
+def numbers() -> FeatureMatrix:
+    rng = np.random.default_rng(2)
+    blocks = [rng.normal(size=(count, 1)).astype(np.float32) for count in (USERS, ITEMS)]
+    return FeatureMatrix(("a", "b"), ("user", "item"), *blocks, ())
+
+
+FEATURES = numbers()
+
+
+def module_of(objective: AbstractObjective, optimizer: AbstractOptimizer | None = None, **more: Any) -> CausalRecModule:
+    inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
+    networks = {role: RoleNetwork(MF(inputs, width=4), Dot(2)) for role in objective.needs}
+    return CausalRecModule(CausalModel(networks, "logit"), objective, optimizer or AdamW(weight_decay=0.0), **more)
+
+
+def data_of(objective: AbstractObjective, batch_size: int = 32, seed: int = 0) -> LogDataModule:
+    return LogDataModule(TRAIN, VALIDATION, FEATURES, Sampler(batch_size=batch_size), objective.space, seed)
+
+
+def fit(
+    folder: Path,
+    objective: AbstractObjective,
+    settings: TrainerSettings,
+    optimizer: AbstractOptimizer | None = None,
+    seed: int = 0,
+    **more: Any,
+) -> Fit:
+    seeded(seed)
+    module = module_of(objective, optimizer, **more)
+    return settings.fit(module, data_of(objective, seed=seed), None, folder, "test")
+
+
+def quiet(**settings: Any) -> TrainerSettings:
+    return TrainerSettings(progress=False, **settings)
+
+
+# --- reduction
+
+
+def hand_batch(weight: list[float]) -> Batch:
+    ids = np.arange(len(weight))
+    bare = bare_batch(ids, ids, FEATURES)
+    return dataclasses.replace(bare, weight=torch.tensor(weight))
+
+
+def test_a_term_without_normaliser_is_the_weighted_mean_over_rows() -> None:
+    module, batch = module_of(Naive()), hand_batch([1.0, 2.0, 0.5])
+    term = Term(torch.tensor([3.0, 1.0, 4.0]), OUTCOME)
+    assert float(module.reduced(term, batch)) == pytest.approx((3 + 2 + 2) / 3)
+
+
+def test_a_term_with_normaliser_is_divided_by_its_weighted_sum() -> None:
+    module, batch = module_of(Naive()), hand_batch([1.0, 2.0, 0.5])
+    term = Term(torch.tensor([3.0, 1.0, 4.0]), OUTCOME, normaliser=torch.tensor([1.0, 0.5, 2.0]))
+    assert float(module.reduced(term, batch)) == pytest.approx((3 + 2 + 2) / (1 + 1 + 1))
+
+
+def test_the_normaliser_takes_no_gradient() -> None:
+    module, batch = module_of(Naive()), hand_batch([1.0, 1.0])
+    value, normaliser = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([1.0, 3.0], requires_grad=True)
+    module.reduced(Term(value, OUTCOME, normaliser=normaliser), batch).backward()
+    assert value.grad is not None and value.grad.tolist() == [0.25, 0.25]
+    assert normaliser.grad is None
+    assert float(batch_sum(value)) == 3.0 and not batch_sum(value).requires_grad
+
+
+# --- a training step
+
+
+@dataclass(frozen=True)
+class Separately:
+    """The parameters after each term alone was stepped on the role it trains."""
+
+    state: dict[str, Tensor]
+    reached: dict[str, set[str]]
+
+
+def stepped_alone(module: CausalRecModule, batch: Batch) -> Separately:
+    state = {name: value.clone() for name, value in module.model.state_dict().items()}
+    reached = {}
+    for key, trained in (
+        (key, term.trains) for key, term in module.objective.terms(batch, module.model(batch)).items()
+    ):
+        one = copy.deepcopy(module)
+        one.reduced(one.objective.terms(batch, one.model(batch))[key], batch).backward()
+        with_gradient = {n for n, p in one.model.named_parameters() if p.grad is not None and p.grad.any()}
+        reached[key] = {name.split(".")[1] for name in with_gradient}
+        one.optimizer.build(one.model.parameters_of(trained)).step()
+        state |= {n: v for n, v in one.model.state_dict().items() if n.startswith(f"networks.{trained}.")}
+    return Separately(state, reached)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(), AdamW(weight_decay=0.5)], ids=["sgd", "adamw"])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
+def test_a_step_changes_each_role_by_its_own_term_only(
+    tmp_path: Path, objective: AbstractObjective, optimizer: AbstractOptimizer
+) -> None:
+    seeded(3)
+    module, data = module_of(objective, optimizer), data_of(objective)
+    before = copy.deepcopy(module.model.state_dict())
+    loader = data.train_dataloader()
+    expected = stepped_alone(copy.deepcopy(module), next(iter(loader)))
+    assert all(
+        roles == {str(term_role)} for term_role, roles in zip(objective.needs, expected.reached.values(), strict=True)
+    )
+    found = quiet(max_epochs=1, limit_batches=1).fit(module, data, None, tmp_path, "one step").state
+    for name, value in expected.state.items():
+        torch.testing.assert_close(found[f"model.{name}"], value, rtol=1e-5, atol=1e-7)
+    for role in objective.needs:
+        moved = [n for n, v in before.items() if f".{role}." in n and not torch.equal(found[f"model.{n}"], v)]
+        assert moved
+
+
+def test_there_is_one_optimizer_per_role_over_its_parameters() -> None:
+    module = module_of(DRJL())
+    optimizers = module.configure_optimizers()
+    assert len(optimizers) == 2
+    for role, optimizer in zip((OUTCOME, IMPUTATION), optimizers, strict=True):
+        owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        assert owned == {id(p) for p in module.model.parameters_of(role)}
+
+
+@pytest.mark.parametrize("optimizer", [AdamW(lr=0.1, weight_decay=0.5), SGD(lr=0.1, weight_decay=0.5, momentum=0.0)])
+def test_a_step_without_gradient_decays_all_but_scalars(optimizer: AbstractOptimizer) -> None:
+    module = module_of(Naive())
+    with torch.no_grad():
+        for parameter in module.model.parameters():
+            parameter.fill_(2.0)
+    built = optimizer.build(module.model.parameters_of(OUTCOME))
+    for parameter in module.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    built.step()
+    scalars = [p for p in module.model.parameters() if p.ndim == 0]
+    assert [float(p.detach()) for p in scalars] == [2.0]  # the global bias
+    for parameter in module.model.parameters():
+        if parameter.ndim:
+            torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, 2 * (1 - 0.1 * 0.5)))
+
+
+def test_scalars_are_not_decayed_whatever_the_optimizer() -> None:
+    for optimizer in (AdamW(weight_decay=3.0), SGD(weight_decay=3.0)):
+        groups = optimizer.build(module_of(Naive()).model.parameters()).param_groups
+        assert {g["weight_decay"] for g in groups if all(p.ndim == 0 for p in g["params"])} == {0.0}
+        assert {g["weight_decay"] for g in groups if any(p.ndim for p in g["params"])} == {3.0}
+
+
+# --- batches
+
+
+def test_rows_that_are_not_logged_are_unobserved() -> None:
+    tensors = LogTensors(TRAIN, FEATURES)
+    rows = Rows(np.array([-1, 7, -1]), np.array([3, 5, 0]), np.array([2, 4, 1]), np.array([1.5, 0.5, 1.0], np.float32))
+    batch = tensors.batch(rows)
+    assert TRAIN.propensity is not None
+    assert batch.observed.tolist() == [0, 1, 0]
+    assert batch.outcome.tolist() == [0, TRAIN.outcome[7], 0]
+    assert batch.propensity.tolist() == [1, TRAIN.propensity[7], 1]
+    assert batch.treatment.tolist() == [0, 1, 0]
+    assert batch.user is not None and batch.user.tolist() == [3, 5, 0] and batch.item.tolist() == [2, 4, 1]
+    assert batch.weight.tolist() == [1.5, 0.5, 1.0]
+    np.testing.assert_array_equal(batch.features, FEATURES(rows.user, rows.item))
+
+
+def test_a_nan_outcome_of_an_unexposed_row_reaches_no_batch() -> None:
+    log = InteractionLog(
+        item=np.array([0, 1]),
+        treatment=np.array([0, 1]),
+        outcome=np.array([np.nan, 1.0], np.float32),
+        num_items=ITEMS,
+        user=np.array([0, 0]),
+        num_users=USERS,
+        propensity=np.array([0.5, 0.5], np.float32),
+    )
+    rows = Rows(np.array([0, 1]), np.array([0, 0]), np.array([0, 1]), np.ones(2, np.float32))
+    assert LogTensors(log, FEATURES).batch(rows).outcome.isfinite().all()
+
+
+def test_a_log_without_propensities_is_refused() -> None:
+    with pytest.raises(DataError, match="has no propensities"):
+        LogTensors(dataclasses.replace(TRAIN, propensity=None, name="toy"), FEATURES)
+
+
+def loader(space: Any, rank: int = 0, world: int = 1) -> BatchLoader:
+    return BatchLoader(TRAIN, LogTensors(TRAIN, FEATURES), Sampler(batch_size=32), space, 0, rank, world)
+
+
+@pytest.mark.parametrize("space", ["logged", "all_pairs"])
+def test_a_loader_yields_whole_batches_as_many_as_it_says(space: str) -> None:
+    found = list(loader(space))
+    assert len(found) == len(loader(space))
+    assert all(isinstance(batch, Batch) for batch in found)
+    assert [len(batch) for batch in found[:-1]] == [32] * (len(found) - 1)
+    assert 0 < len(found[-1]) <= 32
+    assert sum(int(batch.observed.sum()) for batch in found) >= len(TRAIN)
+
+
+@pytest.mark.parametrize("space", ["logged", "all_pairs"])
+def test_ranks_together_see_each_row_of_a_global_batch_once(space: str) -> None:
+    whole, parts = list(loader(space)), [list(loader(space, rank, 2)) for rank in range(2)]
+    for batch, one, two in zip(whole, *parts, strict=True):
+        assert abs(len(one) - len(two)) <= 1
+        for column in ("user", "item", "outcome", "weight", "propensity"):
+            together = torch.cat([getattr(one, column), getattr(two, column)]).sort().values
+            assert torch.equal(together, getattr(batch, column).sort().values)
+
+
+def test_an_epoch_is_a_function_of_seed_and_epoch() -> None:
+    def first(epoch: int, seed: int = 0) -> list[int]:
+        made = BatchLoader(TRAIN, LogTensors(TRAIN, FEATURES), Sampler(batch_size=32), "logged", seed, 0, 1)
+        made.set_epoch(epoch)
+        return [int(k) for k in next(iter(made)).item]
+
+    assert first(2) == first(2)
+    assert first(2) != first(3) and first(2) != first(2, seed=1)
+
+
+def test_a_batch_moves_as_a_whole() -> None:
+    batch = next(iter(loader("logged")))
+    moved = batch.to("meta")
+    for column in dataclasses.fields(Batch):
+        value = getattr(moved, column.name)
+        assert (value is None) == (getattr(batch, column.name) is None)
+        assert value is None or value.device.type == "meta"
+
+
+# --- fits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched(TrainerSettings):
+    """Keeps the criterion, the weights and the batches of every epoch."""
+
+    criteria: list[float] = field(default_factory=list)
+    states: list[dict[str, Tensor]] = field(default_factory=list)
+    firsts: list[list[int]] = field(default_factory=list)
+    logged: list[dict[str, float]] = field(default_factory=list)
+
+    def build(self, logger: Logger | None, callbacks: list[Callback]) -> pl.Trainer:
+        return super().build(logger, [*callbacks, _Watcher(self)])
+
+
+class _Watcher(Callback):
+    def __init__(self, watched: Watched) -> None:
+        self.watched = watched
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
+        if batch_idx == 0:
+            self.watched.firsts.append(batch.item.tolist())
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.watched.criteria.append(float(trainer.callback_metrics[MONITOR]))
+        self.watched.states.append({name: value.clone() for name, value in pl_module.state_dict().items()})
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch:
+            self._keep_logged(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._keep_logged(trainer)
+
+    def _keep_logged(self, trainer: pl.Trainer) -> None:
+        self.watched.logged.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+
+
+def watched(**settings: Any) -> Watched:
+    return Watched(progress=False, **settings)
+
+
+@pytest.mark.parametrize("objective", [Naive(), DRJL()], ids=["naive", "dr_jl"])
+def test_early_stopping_returns_the_weights_of_the_best_epoch(tmp_path: Path, objective: AbstractObjective) -> None:
+    settings = watched(max_epochs=40, patience=3)
+    found = fit(tmp_path, objective, settings, AdamW(lr=0.05, weight_decay=0.0))
+    best = int(np.argmin(settings.criteria))
+    assert (found.criterion, found.best_epoch) == (pytest.approx(min(settings.criteria), rel=1e-6), best)
+    assert found.epochs == len(settings.criteria) == best + 1 + 3 < 40
+    assert settings.criteria[-1] > settings.criteria[best]
+    for name, value in settings.states[best].items():
+        assert torch.equal(found.state[name], value)
+    table = "model.networks.outcome.encoder.item_table.table.weight"
+    assert not torch.equal(found.state[table], settings.states[-1][table])
+
+
+@pytest.mark.parametrize("criterion", ["mnar_ips", "mnar_naive"])
+def test_the_criterion_is_the_mean_error_of_biased_validation_rows(tmp_path: Path, criterion: Any) -> None:
+    objective = IPS(clip=0.3)
+    found = fit(tmp_path, objective, quiet(max_epochs=2), criterion=criterion)
+    module = module_of(objective)
+    module.load_state_dict(found.state)
+    assert VALIDATION.user is not None and VALIDATION.propensity is not None
+    with torch.no_grad():
+        raw = module.model(bare_batch(VALIDATION.user, VALIDATION.item, FEATURES))[OUTCOME]
+    error = pointwise_error(raw, torch.from_numpy(VALIDATION.outcome), "logit").numpy()
+    weight = 1 / np.maximum(VALIDATION.propensity, 0.3) if criterion == "mnar_ips" else np.ones(len(error))
+    assert found.criterion == pytest.approx((weight * error).sum() / weight.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
+def test_the_same_seed_gives_identical_weights_and_another_does_not(
+    tmp_path: Path, objective: AbstractObjective
+) -> None:
+    one, two, other = (
+        fit(tmp_path / name, objective, quiet(max_epochs=2), seed=seed)
+        for name, seed in (("one", 5), ("two", 5), ("other", 6))
+    )
+    assert one.criterion == two.criterion != other.criterion
+    for name, value in one.state.items():
+        assert torch.equal(value, two.state[name])
+
+
+def test_every_epoch_meets_other_batches_the_same_in_every_run(tmp_path: Path) -> None:
+    runs = [watched(max_epochs=3) for _ in range(2)]
+    for number, settings in enumerate(runs):
+        fit(tmp_path / str(number), Naive(), settings)
+    assert runs[0].firsts == runs[1].firsts
+    assert len({tuple(first) for first in runs[0].firsts}) == 3
+
+
+def test_a_fit_learns_what_there_is_to_learn(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    chance = 1 / (1 + np.exp(-2 * rng.normal(size=ITEMS)))
+    logs = []
+    for rows in (300, 100):
+        codes = rng.choice(USERS * ITEMS, rows, replace=False)
+        outcome = (rng.random(rows) < chance[codes % ITEMS]).astype(np.float32)
+        half = np.full(rows, 0.5, np.float32)
+        ones = np.ones(rows, np.int64)
+        logs.append(InteractionLog(codes % ITEMS, ones, outcome, ITEMS, codes // ITEMS, USERS, propensity=half))
+    for objective in OBJECTIVES:
+        seeded(0)
+        module = module_of(objective, AdamW(lr=0.03, weight_decay=0.1))
+        data = LogDataModule(logs[0], logs[1], FEATURES, Sampler(batch_size=64), objective.space, 0)
+        found = quiet(max_epochs=30).fit(module, data, None, tmp_path / type(objective).__name__, "learn")
+        base = float(logs[0].outcome.mean())
+        constant = -(logs[1].outcome * np.log(base) + (1 - logs[1].outcome) * np.log(1 - base)).mean()
+        assert found.criterion < 0.95 * constant
+
+
+@pytest.mark.parametrize(("prefix", "names"), [("", {"train/loss"}), ("wd=1/", {"wd=1/train/loss", f"wd=1/{MONITOR}"})])
+def test_a_candidate_logs_under_its_prefix_and_is_monitored_without(
+    tmp_path: Path, prefix: str, names: set[str]
+) -> None:
+    settings = watched(max_epochs=1)
+    fit(tmp_path, Naive(), settings, prefix=prefix)
+    assert set(settings.logged[0]) == names | {MONITOR}
+
+
+def test_the_logged_loss_is_the_mean_over_the_batches_of_the_epoch(tmp_path: Path) -> None:
+    settings = watched(max_epochs=2, limit_batches=1)
+    seeded(0)
+    module, data = module_of(Naive(), SGD(lr=1e-9, weight_decay=0.0)), data_of(Naive())
+    batches = data.train_dataloader()
+    expected = []
+    for epoch in range(2):
+        batches.set_epoch(epoch)
+        batch = next(iter(batches))
+        term = module.objective.terms(batch, module.model(batch))["outcome"]
+        expected.append(float(module.reduced(term, batch).detach()))
+    settings.fit(module, data, None, tmp_path, "loss")
+    assert [epoch["train/loss"] for epoch in settings.logged] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
+def test_bf16_trains_an_epoch_to_nearly_the_same_criterion(tmp_path: Path, objective: AbstractObjective) -> None:
+    settings = watched(max_epochs=1, precision="bf16-mixed")
+    found = fit(tmp_path / "other", objective, settings)
+    assert np.isfinite(settings.logged[0]["train/loss"])
+    plain = fit(tmp_path / "plain", objective, quiet(max_epochs=1))
+    assert found.criterion == pytest.approx(plain.criterion, rel=0.02)
+
+
+def test_the_best_checkpoint_stays_and_a_second_fit_takes_its_place(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        found = fit(tmp_path, Naive(), quiet(max_epochs=1), seed=seed)
+        assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
+        kept = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
+        assert all(torch.equal(kept[name], value) for name, value in found.state.items())
+
+
+def test_a_progress_bar_goes_to_stderr_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(tmp_path, Naive(), TrainerSettings(max_epochs=1))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.fixture(autouse=True)
+def keep_the_seeds_of_others() -> Iterator[None]:
+    state, legacy = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    yield
+    torch.set_rng_state(state)
+    np.random.set_state(legacy)  # noqa: NPY002
+
+
+def test_a_role_is_named_by_its_string() -> None:
+    assert set(module_of(DRJL()).model.networks) == {Role("outcome"), Role("imputation")}
