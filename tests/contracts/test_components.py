@@ -1,0 +1,111 @@
+"""One component = one class behind one YAML: it fulfils its contract, alone in its file, with typed keys."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+import yaml
+from pydantic import ConfigDict, TypeAdapter
+
+from causalrec.config import COLLECTIONS, CONTRACTS, package_folder
+
+CONF = package_folder("conf")
+GROUPS = {**CONTRACTS, **COLLECTIONS}
+THIN = {"logger", "optimizer"}  # rooms of thin constructors in front of a third party: several to a file
+
+
+def _components() -> list[tuple[str, str, dict[str, Any]]]:
+    """Every (group, label, node with a `_target_`) below conf/."""
+    found = []
+    for path in sorted(CONF.glob("*/*.yaml")):
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        nodes = loaded if path.parent.name in COLLECTIONS else {path.stem: loaded}
+        found += [(path.parent.name, str(name), node) for name, node in nodes.items()]
+    return found
+
+
+COMPONENTS = _components()
+each_component = pytest.mark.parametrize(
+    ("group", "node"), [(g, n) for g, _, n in COMPONENTS], ids=[f"{g}/{label}" for g, label, _ in COMPONENTS]
+)
+
+
+def _named(path: str) -> type[Any]:
+    module, _, attribute = path.rpartition(".")
+    found = getattr(importlib.import_module(module), attribute)
+    assert inspect.isclass(found)
+    return found
+
+
+def _concrete(module: str, contract: type[Any]) -> list[type[Any]]:
+    members = vars(importlib.import_module(module)).values()
+    classes = [m for m in members if inspect.isclass(m) and m.__module__ == module and issubclass(m, contract)]
+    return [c for c in classes if not inspect.isabstract(c) and not c.__name__.startswith(("_", "Abstract"))]
+
+
+def _keys(target: type[Any]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(target).parameters.values()
+    return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def test_every_group_has_components_and_every_folder_is_a_group() -> None:
+    folders = {path.name for path in CONF.iterdir() if path.is_dir()}
+    assert folders == set(GROUPS) == {group for group, _, _ in COMPONENTS}
+
+
+@each_component
+def test_the_target_is_a_final_class_that_fulfils_the_contract(group: str, node: dict[str, Any]) -> None:
+    target, contract = _named(node["_target_"]), _named(GROUPS[group])
+    assert issubclass(target, contract)
+    assert not inspect.isabstract(target)
+    assert target.__module__ == node["_target_"].rpartition(".")[0], "named where it is defined"
+    ours = [child for child in target.__subclasses__() if child.__module__.startswith("causalrec.")]
+    assert not ours, "concrete classes are never subclassed"
+    assert inspect.getdoc(target)
+
+
+@each_component
+def test_its_file_holds_no_other_component(group: str, node: dict[str, Any]) -> None:
+    target = _named(node["_target_"])
+    found = _concrete(target.__module__, _named(GROUPS[group]))
+    if group in THIN:
+        configured = {_named(n["_target_"]) for g, _, n in COMPONENTS if g == group}
+        assert set(found) == configured, "every class of the file has a YAML"
+    else:
+        assert found == [target]
+
+
+@each_component
+def test_its_yaml_keys_are_keyword_only_and_typed(group: str, node: dict[str, Any]) -> None:
+    target = _named(node["_target_"])
+    constructor: Any = target
+    keys, hints = _keys(target), get_type_hints(constructor.__init__, include_extras=True)
+    assert set(node) - {"_target_"} <= set(keys)
+    for name in keys:
+        assert hints.get(name, Any) is not Any, f"{target.__name__}.{name} has no type to check YAML against"
+        TypeAdapter(hints[name], config=ConfigDict(arbitrary_types_allowed=True))
+
+
+def test_yaml_says_only_what_differs_from_the_constructor() -> None:
+    """Also the check that a default lives in one place: a YAML that repeats it would hide a later change."""
+    repeated = []
+    for group, label, node in COMPONENTS:
+        keys = _keys(_named(node["_target_"]))
+        repeated += [
+            f"{group}/{label}: {key}"
+            for key, value in node.items()
+            if key in keys and keys[key].default == value and (group, key) not in EXPLICIT
+        ]
+    assert repeated == []
+
+
+EXPLICIT = {("dataset", "mechanism"), ("metric", "k"), ("metric", "empty")}  # part of the name the YAML gives it
+
+
+def test_the_components_on_disk_are_all_here() -> None:
+    assert len(list(CONF.glob("*/*.yaml"))) <= len(COMPONENTS)
+    assert Path(CONF / "train.yaml").is_file()

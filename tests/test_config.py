@@ -1,0 +1,386 @@
+"""The door between YAML and Python: what is refused, in which words, and what a validated request holds."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from causalrec import cli, config
+from causalrec.config import TrainSpec, package_folder
+from causalrec.encoders.base import EncoderInputs
+from causalrec.errors import CausalRecError, NotIdentified, RequestError
+from causalrec.reporting.study import load_study
+from causalrec.run import plan
+
+CONF = package_folder("conf")
+YAMLS = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+STUDIES = sorted(package_folder("experiments").rglob("*.yaml"))
+
+
+def spec(*overrides: str, config_dir: Path | None = None) -> TrainSpec:
+    return config.validate(config.compose(config.prepared(list(overrides), config_dir)))
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(RequestError) as caught:
+        spec(*overrides)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize("prefix", ["", "+"])
+@pytest.mark.parametrize(
+    ("extra", "key", "right"),
+    [
+        ([], "sed", "seed"),
+        ([], "encodr", "encoder"),
+        ([], "encoder.wdth", "width"),
+        ([], "trainer.max_epoch", "max_epochs"),
+        (["encoder=bert"], "encoder.model.foldr", "folder"),
+        ([], "paths.cahce", "cache"),
+        ([], "selection.criterin", "criterion"),
+        ([], "evaluation.replicats", "replicates"),
+        ([], "baseline.item_mean.priors", "prior"),
+    ],
+)
+def test_a_misspelt_key_is_one_line_with_its_path_and_the_right_name_and_exit_code_2(
+    prefix: str,
+    extra: list[str],
+    key: str,
+    right: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", *extra, f"{prefix}{key}=1"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"causalrec: {key}: unknown key; did you mean '{right}'")
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir()), "a refused request leaves nothing behind"
+
+
+def test_a_key_of_a_leaf_without_keys_is_refused() -> None:
+    assert refusal("metric.auc.k=3") == "metric.auc.k: unknown key; none are known here"
+
+
+def test_a_part_that_the_run_hands_over_is_not_a_yaml_key() -> None:
+    assert refusal("encoder.inputs=3").startswith("encoder.inputs: unknown key")
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("seed=abc", "seed", "'abc'"),
+        ("seed=-1", "seed", "-1"),
+        ("name=../elsewhere", "name", "'../elsewhere'"),
+        ("encoder.width=wide", "encoder.width", "'wide'"),
+        ("encoder.width=0", "encoder.width", "0"),
+        ("sampler.batch_size=1.5", "sampler.batch_size", "1.5"),
+        ("optimizer.lr=0", "optimizer.lr", "0"),
+        ("optimizer.lr=nan", "optimizer.lr", "nan"),
+        ("graph.edges=3", "graph.edges", "3"),
+        ("selection.weight_decay=0.1", "selection.weight_decay", "0.1"),
+        ("selection.weight_decay=[0.1,-1]", "selection.weight_decay.1", "-1"),
+        ("evaluation.level=1", "evaluation.level", "1"),
+        ("paths=3", "paths", "3"),
+        ("metric.auc=3", "metric.auc", "3"),
+        ("selection.criterion=best", "selection.criterion", "'best'"),
+        ("trainer.precision=bf17", "trainer.precision", "'bf17'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_path(override: str, path: str, value: str) -> None:
+    assert refusal(override).startswith(f"{path}={value}: ")
+
+
+def test_a_bad_choice_names_the_right_ones() -> None:
+    assert "'mnar_ips' or 'mnar_naive'" in refusal("selection.criterion=best")
+    assert "'bf16-mixed'" in refusal("trainer.precision=bf17")
+
+
+def test_a_wrong_value_in_a_nested_leaf_is_named_with_its_path() -> None:
+    assert refusal("encoder=bert", "encoder.model.wheel=[1]").startswith("encoder.model.wheel")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("encoder=brt", "encoder=brt: unknown component; did you mean 'bert'?"),
+        ("objective=ipss", "objective=ipss: unknown component; did you mean 'ips'"),
+        ("dataset=cot", "dataset=cot: unknown component; did you mean 'coat'?"),
+        ("metric=nope", "metric=nope: unknown component; known: "),
+    ],
+)
+def test_an_unknown_component_names_the_nearest(override: str, expected: str) -> None:
+    assert refusal(override).startswith(expected)
+
+
+@pytest.mark.parametrize("dataset", ["ml100k", "coat"])
+def test_a_missing_mandatory_argument_is_asked_for(dataset: str) -> None:
+    text = refusal(f"dataset={dataset}", "~dataset.threshold")
+    assert text == "dataset.threshold: is mandatory; set dataset.threshold=VALUE"
+    assert spec(f"dataset={dataset}", "dataset.threshold=null").leaves["dataset"].arguments["threshold"] is None
+
+
+@pytest.mark.parametrize("override", ["seed", "seed==1", "~nothing", "hydra.foo=1", "encoder=null", "seed=${nope}"])
+def test_a_malformed_override_is_one_line(override: str) -> None:
+    assert override.partition("=")[0].lstrip("~") in refusal(override)
+
+
+def test_a_component_taken_away_is_missed() -> None:
+    assert "encoder" in refusal("~encoder")
+    assert refusal("metric=[]").startswith("metric=None: expected a component")
+
+
+OUTSIDE = ["os.system", "torch.hub.load", "pathlib.Path", "builtins.eval", "subprocess.Popen", "causalrecx.X", "MF", ""]
+
+
+@pytest.mark.parametrize("target", OUTSIDE)
+def test_a_target_outside_the_allowed_packages_is_refused_before_any_import(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = config.compose([])
+    plain["encoder"] = {"_target_": target}
+    imported: list[str] = []
+    real = importlib.import_module
+
+    def spy(name: str, package: str | None = None) -> Any:
+        imported.append(name)
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", spy)
+    with pytest.raises(RequestError, match="only classes of causalrec may be built") as caught:
+        config.validate(plain)
+    assert str(caught.value).startswith(f"encoder._target_={target}: ")
+    assert not [name for name in imported if not name.startswith("causalrec.")]
+
+
+@pytest.mark.parametrize(
+    "target", ["causalrec.config.Path", "causalrec.heads.dot.Tensor", "causalrec.data.log.replace"]
+)
+def test_what_our_modules_merely_import_is_refused(target: str) -> None:
+    with pytest.raises(RequestError, match=r"only classes of causalrec may be built|is not a class"):
+        config.leaf("anything", {"_target_": target})
+    assert refusal(f"encoder._target_={target}").startswith(f"encoder._target_={target}: ")
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("causalrec.config.leaf", "is not a class"),
+        ("causalrec.config.importlib.import_module", "there is no such class"),
+        ("causalrec.encoders.mf.Nope", "there is no such class"),
+        ("causalrec.nowhere.X", "there is no such class"),
+        ("causalrec.heads.dot.Dot", "is not a AbstractEncoder"),
+        ("causalrec.config.Leaf", "is not a AbstractEncoder"),
+    ],
+)
+def test_a_target_of_ours_that_is_no_such_component_is_refused(target: str, why: str) -> None:
+    assert refusal(f"encoder._target_={target}") == f"encoder._target_={target}: {why}"
+
+
+def test_a_class_of_the_wrong_contract_is_refused_in_a_collection_and_in_a_nested_leaf() -> None:
+    wrong = "causalrec.metrics.auc.AUC"
+    assert refusal(f"baseline.constant._target_={wrong}").endswith("is not a AbstractBaseline")
+    plain = config.compose(config.prepared(["encoder=bert"]))
+    plain["encoder"]["model"] = {"_target_": "causalrec.training.trainer.TrainerSettings"}
+    with pytest.raises(RequestError, match=r"^encoder\.model\._target_=causalrec\.training.*: expected .*Source"):
+        config.validate(plain)
+
+
+def own_package(folder: Path, name: str) -> None:
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text("")
+    (folder / name / "towers.py").write_text(
+        textwrap.dedent(
+            """
+            import torch
+            from causalrec.encoders.base import AbstractEncoder
+
+            class Ones(AbstractEncoder):
+                def __init__(self, inputs, *, width: int = 3) -> None:
+                    super().__init__()
+                    self.width = width
+                def users(self, batch): return torch.ones(len(batch), self.width)
+                def items(self, ids): return torch.ones(*ids.shape, self.width)
+            """
+        )
+    )
+
+
+def test_only_a_declared_package_of_ones_own_gets_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own_package(tmp_path, "undeclared_towers")
+    own_package(tmp_path, "declared_towers")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("CAUSALREC_PACKAGES", "something_else, declared_towers")
+    assert "only classes of causalrec, something_else, declared_towers" in refusal(
+        "encoder._target_=undeclared_towers.towers.Ones"
+    )
+    assert not [name for name in sys.modules if name.startswith("undeclared_towers")], "judged before the import"
+    made = spec("encoder._target_=declared_towers.towers.Ones", "encoder.width=5").leaves["encoder"]
+    assert made.resolved() == {"_target_": "declared_towers.towers.Ones", "width": 5}
+    assert made.build(EncoderInputs(1, 1, (), tmp_path, tmp_path)).width == 5
+    assert "encoder.wdth: unknown key" in refusal("encoder._target_=declared_towers.towers.Ones", "encoder.wdth=5")
+
+
+def test_a_further_folder_of_yaml_is_searched(tmp_path: Path) -> None:
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "narrow.yaml").write_text("_target_: causalrec.encoders.mf.MF\nwidth: 2\n")
+    made = spec("encoder=narrow", config_dir=tmp_path)
+    assert made.leaves["encoder"].arguments == {"width": 2}
+    assert made.spine.choices["encoder"] == "narrow"
+    assert "encoder=narrow: unknown component" in refusal("encoder=narrow")
+
+
+def test_every_yaml_on_disk_composes_and_validates() -> None:
+    checked = []
+    for path in YAMLS:
+        if path == Path("train.yaml"):
+            assert spec().leaves
+        else:
+            group, name = path.parent.name, path.stem
+            assert path == Path(group, f"{name}.yaml"), "conf/ is one level of groups"
+            made = spec(f"{group}=[{name}]" if group in config.COLLECTIONS else f"{group}={name}")
+            if group in config.CONTRACTS:
+                written = yaml.safe_load((CONF / path).read_text(encoding="utf-8"))["_target_"]
+                assert made.leaves[group].resolved()["_target_"] == written
+        checked.append(path)
+    files = [p for p in CONF.rglob("*") if p.is_file()]
+    assert len(checked) == len(files) > 20
+    assert {path.parent.name for path in checked if path.parent.name} == {*config.CONTRACTS, *config.COLLECTIONS}
+
+
+def test_the_configurations_no_test_machine_can_run_validate_too() -> None:
+    gpu, ddp = (spec(f"trainer={name}").leaves["trainer"].resolved() for name in ("gpu", "ddp"))
+    assert (gpu["accelerator"], gpu["precision"]) == ("gpu", "bf16-mixed")
+    assert (ddp["strategy"], ddp["devices"]) == ("ddp", 2)
+
+
+def test_there_are_studies() -> None:
+    assert STUDIES
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("smoke", [False, True], ids=["full", "smoke"])
+def test_every_job_of_every_study_composes_validates_and_is_identified(path: Path, smoke: bool, tmp_path: Path) -> None:
+    study = load_study(str(path))
+    jobs = study.jobs(smoke)
+    assert len(jobs) == len(study.rows) * (1 if smoke else len(study.seeds))
+    folders = [f"paths.{name}={tmp_path / name}" for name in ("data", "cache", "runs")]
+    specs = [spec(*job, *folders) for job in jobs]
+    assert len({made.folder for made in specs}) == len(jobs), "no two jobs share a record"
+    for made in specs:
+        assert plan(made).adjustment.estimand in ("exposed_mean", "effect")
+        assert (made.leaves["trainer"].arguments.get("limit_batches") is not None) == smoke
+
+
+def test_resolved_holds_every_constructor_default_as_json() -> None:
+    resolved = spec("encoder=bert").resolved()
+    again = json.loads(json.dumps(resolved))
+    assert json.dumps(again) == json.dumps(resolved)
+    assert resolved["optimizer"] == {
+        "_target_": "causalrec.training.optimizer.AdamW",
+        "lr": 0.01,
+        "weight_decay": 0.1,
+    }
+    assert resolved["objective"] == {"_target_": "causalrec.estimators.objective.dr_jl.DRJL", "clip": 0.01}
+    assert resolved["encoder"]["width"] == 16
+    assert resolved["encoder"]["model"]["url"] is None, "a nested leaf is resolved as well"
+    assert resolved["metric"]["ndcg@5"] == {"_target_": "causalrec.metrics.ndcg.NDCG", "k": 5, "empty": "skip"}
+    assert resolved["dataset"]["item_text"]["popularity"] == "Popularity {:.1f}.", "defaults made by a factory as well"
+
+
+def test_resolved_names_every_yaml_key_of_every_leaf() -> None:
+    made = spec()
+    for name, leaf in {**made.leaves, **made.metrics, **made.baselines}.items():
+        parameters = inspect.signature(leaf.target).parameters.values()
+        keys = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        assert set(leaf.resolved()) == {"_target_", *keys}, name
+
+
+def test_what_was_given_wins_over_a_default_in_resolved() -> None:
+    resolved = spec("encoder.width=8", "objective.clip=0.2", "seed=7").resolved()
+    assert (resolved["encoder"]["width"], resolved["objective"]["clip"], resolved["seed"]) == (8, 0.2, 7)
+
+
+def test_the_key_is_stable_and_tells_what_determines_a_result() -> None:
+    key = spec().key
+    assert spec().key == key
+    for change in ("seed=1", "optimizer.lr=0.02", "encoder.width=8", "objective=ips", "dataset.draw=1", "split.seed=1"):
+        assert spec(change).key != key, change
+    assert spec("dataset.item_text={title: '{}'}").key != key
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "paths.runs=/elsewhere",
+        "paths.data=/elsewhere",
+        "paths.cache=/elsewhere",
+        "logger=none",
+        "sweep=other",
+        "name=other",
+        "trainer.progress=false",
+        "encoder.width=16",
+    ],
+)
+def test_the_key_ignores_what_does_not(override: str) -> None:
+    assert spec(override).key == spec().key
+
+
+def test_a_record_goes_to_a_folder_of_its_sweep_row_seed_and_key(tmp_path: Path) -> None:
+    made = spec(f"paths.runs={tmp_path}", "sweep=s", "name=row", "seed=3")
+    assert made.folder == tmp_path / "s" / "row" / f"seed3-{made.key}"
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+def test_a_value_absent_from_the_yaml_can_be_set(prefix: str) -> None:
+    assert "width" not in config.compose([])["encoder"]
+    made = spec(f"{prefix}encoder.width=8")
+    assert made.leaves["encoder"].arguments == {"width": 8}
+    assert made.leaves["encoder"].resolved()["width"] == 8
+
+
+def test_a_leaf_with_changes_leaves_the_original_alone() -> None:
+    leaf = spec().leaves["optimizer"]
+    assert leaf.having(weight_decay=3.0).build().weight_decay == 3.0
+    assert leaf.build().weight_decay == 0.1
+
+
+def test_a_sweep_expands_in_hydras_order() -> None:
+    jobs = config.jobs_of(config.prepared(["objective=naive,ips", "seed=0,1", "sweep=s"]))
+    assert jobs == [
+        [f"objective={objective}", f"++seed={seed}", "++sweep=s"] for objective in ("naive", "ips") for seed in (0, 1)
+    ]
+    named = [config.validate(config.compose(job)) for job in jobs]
+    assert [(made.spine.name, made.spine.seed) for made in named] == [
+        ("mf-naive", 0),
+        ("mf-naive", 1),
+        ("mf-ips", 0),
+        ("mf-ips", 1),
+    ]
+
+
+def test_a_sweep_over_a_list_and_over_a_range_expands() -> None:
+    jobs = config.jobs_of(config.prepared(["selection.weight_decay=[0.1],[1.0,3.0]", "encoder.width=range(1,3)"]))
+    assert len(jobs) == 4
+    assert jobs[-1] == ["++selection.weight_decay=[1.0,3.0]", "++encoder.width=2"]
+
+
+def test_without_sweeps_there_is_one_job() -> None:
+    assert config.jobs_of(config.prepared(["seed=3"])) == [["++seed=3"]]
+
+
+def test_what_is_not_identified_counts_as_a_wrong_request() -> None:
+    assert issubclass(NotIdentified, RequestError)
+    assert (RequestError.exit_code, CausalRecError.exit_code) == (2, 1)

@@ -1,0 +1,444 @@
+"""A run from raw files to its record: what is in it, what decides it, and what stops it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from conftest import FakeCoat, FakeML100K
+
+from causalrec import cli, config, run
+from causalrec.config import package_folder
+from causalrec.data.datasets.coat import Coat
+from causalrec.data.datasets.ml100k import ML100K
+from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
+from causalrec.data.log import DatasetCard
+from causalrec.data.splits import Splitter
+from causalrec.encoders import bert
+from causalrec.errors import NotIdentified, RequestError
+from causalrec.features.views import FeatureMatrix
+from causalrec.propensity.logistic import Logistic
+
+REAL = Path(os.environ.get("CAUSALREC_DATA", "absent"))  # read before any fixture changes it
+MUST_HAVE_DATA = bool(os.environ.get("CAUSALREC_REQUIRE_DATA"))
+CONF = package_folder("conf")
+OBJECTIVES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
+BASELINES = sorted(path.stem for path in (CONF / "baseline").glob("*.yaml"))
+SMALL = ["trainer=smoke", "logger=none", "selection.weight_decay=[0.1]", "trainer.progress=false"]
+SMALL += ["evaluation.replicates=20"]
+SEMI = ["dataset=ml100k_semisynthetic", "dataset.test_items=10"]
+DATASETS = {"semi": SEMI, "ml100k": ["dataset=ml100k"], "coat": ["dataset=coat", "split.unseen=drop"]}
+KEYS = {"name", "config", "versions", "git_sha", "data", "audit", "adjustment", "overlap", "selection", "parameters"}
+KEYS |= {"scores", "baselines", "seconds", "peak_bytes", "status"}
+
+Train = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def work(fake_ml100k: FakeML100K, fake_coat: FakeCoat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory beside fake raw data, with nothing kept from an earlier run."""
+    data = fake_coat(fake_ml100k(tmp_path / "data", users=60, items=50, ratings=900))
+    monkeypatch.setenv("CAUSALREC_DATA", str(data))
+    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    forget()
+    return tmp_path / "work"
+
+
+@pytest.fixture
+def train(work: Path, capsys: pytest.CaptureFixture[str]) -> Train:
+    """Train one job through the command and return its record."""
+
+    def call(*overrides: str, code: int = 0) -> dict[str, Any]:
+        capsys.readouterr()
+        assert cli.main(["train", "--json", *SMALL, *overrides]) == code
+        (found,) = json.loads(capsys.readouterr().out)
+        assert isinstance(found, dict)
+        return found
+
+    return call
+
+
+def forget() -> None:
+    run._LAST.clear()
+
+
+def spec_of(*overrides: str) -> config.TrainSpec:
+    return config.validate(config.compose(config.prepared([*SMALL, *overrides])))
+
+
+def finite(scores: list[dict[str, Any]]) -> None:
+    for score in scores:
+        assert set(score) == {"metric", "slice", "value", "low", "high", "n", "model"}
+        assert isinstance(score["n"], int) and score["n"] > 0
+        for part in ("value", "low", "high"):
+            assert score[part] is None or isinstance(score[part], float | int), score
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_runs_from_raw_files_to_a_whole_record(objective: str, dataset: str, train: Train) -> None:
+    record = train(*DATASETS[dataset], f"objective={objective}", "encoder=mf")
+    assert set(record) >= KEYS
+    assert (record["status"], record["error"]) == ("done", None)
+    assert record["name"] == f"mf-{objective}"
+    assert record["config"]["objective"]["_target_"].startswith(f"causalrec.estimators.objective.{objective}.")
+    assert record["versions"]["causalrec"] and record["versions"]["torch"]
+    assert record["data"]["sha256"]
+    assert all(count > 0 for count in record["audit"]["rows"].values())
+    assert record["parameters"]["outcome"] > 0
+    assert record["seconds"] > 0 and record["peak_bytes"] > 1e6
+    assert len(record["selection"]["candidates"]) == 1
+    assert record["overlap"]["effective_rows"] > 0
+    finite(record["scores"])
+    finite(record["baselines"])
+    assert {score["model"] for score in record["scores"]} == {f"mf-{objective}"}
+    assert {score["model"] for score in record["baselines"]} == set(BASELINES)
+    main = "logged" if dataset == "ml100k" else "randomised"
+    auc = {s["slice"]: s["value"] for s in record["scores"] if s["metric"] == "auc"}
+    assert 0 <= auc[main] <= 1
+    assert ("all_pairs" in {s["slice"] for s in record["scores"]}) == (dataset == "semi")
+
+
+def test_the_real_ratings_are_binarised_at_the_threshold_asked_for(train: Train) -> None:
+    four, five = (train("dataset=ml100k", f"dataset.threshold={t}", "objective=naive") for t in (4, 5))
+    assert (four["audit"]["threshold"], five["audit"]["threshold"]) == (4.0, 5.0)
+    assert four["audit"]["mean_outcome"]["train"] > five["audit"]["mean_outcome"]["train"]
+    assert four["adjustment"]["evaluation"]["strategy"] == "none", "its test is logged"
+
+
+def test_rating_points_are_trained_on_where_no_threshold_is_given(train: Train) -> None:
+    record = train("dataset=ml100k", "dataset.threshold=null", "objective=dr_jl")
+    assert record["audit"]["threshold"] is None
+    assert 1 < record["audit"]["mean_outcome"]["train"] <= 5
+    assert {"mse"} <= {s["metric"] for s in record["scores"]}
+    assert "auc" not in {s["metric"] for s in record["scores"]}, "no AUC of graded outcomes"
+
+
+def test_the_record_lies_where_the_specification_says(train: Train, work: Path) -> None:
+    record = train(*SEMI, "objective=naive", "sweep=s", "seed=2")
+    spec = spec_of(*SEMI, "objective=naive", "sweep=s", "seed=2")
+    assert json.loads((work / spec.folder / "record.json").read_text()) == record
+    assert record["config"] == json.loads(json.dumps(spec.resolved()))
+
+
+def same(record: dict[str, Any]) -> dict[str, Any]:
+    """What two runs of one seed must agree in."""
+    kept = {key: value for key, value in record.items() if key not in ("seconds", "peak_bytes")}
+    return {**kept, "config": {k: v for k, v in kept["config"].items() if k != "paths"}}
+
+
+@pytest.mark.parametrize("objective", ["ips", "dr_jl"])
+def test_the_same_seed_gives_the_same_record_and_another_does_not(objective: str, train: Train, work: Path) -> None:
+    made = []
+    for folder in ("a", "b"):
+        forget()
+        made.append(train(*SEMI, f"objective={objective}", f"paths.runs={folder}", f"paths.cache={folder}/cache"))
+    assert same(made[0]) == same(made[1])
+    first, second = (np.load(next((work / folder).rglob("replicates.npz"))) for folder in ("a", "b"))
+    assert first.files == second.files
+    assert all(np.array_equal(first[name], second[name], equal_nan=True) for name in first.files)
+    other = train(*SEMI, f"objective={objective}", "seed=1")
+    assert other["audit"]["hashes"] == made[0]["audit"]["hashes"], "the split has a seed of its own"
+    assert same(other)["scores"] != same(made[0])["scores"]
+
+
+def test_a_job_does_not_depend_on_the_job_before_it(train: Train) -> None:
+    alone = train(*SEMI, "objective=ips")
+    train(*SEMI, "objective=ips", "propensity=popularity")
+    train("dataset=ml100k", "objective=naive")
+    after = train(*SEMI, "objective=ips", "sweep=again")
+    assert after["scores"] == alone["scores"]
+    assert after["overlap"] == alone["overlap"]
+    other = train(*SEMI, "objective=ips", "propensity=popularity", "sweep=again")
+    assert other["overlap"] != alone["overlap"]
+
+
+def test_every_weight_decay_is_tried_and_the_best_on_biased_validation_rows_is_kept(train: Train) -> None:
+    selection = train(*SEMI, "objective=ips", "selection.weight_decay=[0.1,3.0]")["selection"]
+    tried = {c["weight_decay"]: c["criterion"] for c in selection["candidates"]}
+    assert set(tried) == {0.1, 3.0}
+    assert selection["chosen_weight_decay"] == min(tried, key=lambda decay: tried[decay])
+
+
+# The graph decides what is read.
+
+
+class Spied:
+    """What the propensity was fitted on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.views: list[FeatureMatrix] = []
+        real = Logistic.fit
+
+        def fit(propensity: Logistic, log: Any, features: FeatureMatrix) -> None:
+            self.views.append(features)
+            real(propensity, log, features)
+
+        monkeypatch.setattr(Logistic, "fit", fit)
+
+
+def edited_graph(folder: Path, old: str, new: str | None) -> Path:
+    """Copy the semi-synthetic graph with one edge replaced (or dropped) as graph=mine; return the config folder."""
+    graph = yaml.safe_load((CONF / "graph" / "ml100k_semisynthetic.yaml").read_text())
+    assert old in graph["edges"]
+    graph["edges"] = [new if edge == old else edge for edge in graph["edges"] if edge != old or new is not None]
+    (folder / "graph").mkdir(parents=True)
+    (folder / "graph" / "mine.yaml").write_text(yaml.safe_dump(graph))
+    return folder
+
+
+def test_one_edited_edge_changes_the_adjustment_set_and_both_inputs(
+    train: Train, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spied = Spied(monkeypatch)
+    before = train(*SEMI, "objective=ips")
+    folder = edited_graph(work / "conf", "popularity -> exposure", "exposure -> popularity")
+    after = train("--config-dir", str(folder), *SEMI, "objective=ips", "graph=mine")
+    assert before["adjustment"]["propensity_view"] == ["activity", "affinity", "popularity"]
+    assert after["adjustment"]["propensity_view"] == ["activity", "affinity"]
+    assert after["adjustment"]["training"]["columns"] == after["adjustment"]["propensity_reads"]
+    assert [view.names for view in spied.views] == [("activity", "popularity", "affinity"), ("activity", "affinity")]
+    assert "popularity" in before["adjustment"]["outcome_features"]
+    assert "popularity" not in after["adjustment"]["outcome_features"], "an effect of exposure is no input"
+    assert before["overlap"]["mean_outcome"]["snips"] != after["overlap"]["mean_outcome"]["snips"]
+    assert before["scores"] != after["scores"]
+    assert after["config"]["choices"]["graph"] == "mine"
+
+
+def test_a_dropped_cause_of_the_outcome_leaves_the_outcome_model_alone(train: Train, work: Path) -> None:
+    folder = edited_graph(work / "conf", "age -> outcome", None)
+    before, after = (
+        train(*SEMI, "objective=ips"),
+        train("--config-dir", str(folder), *SEMI, "objective=ips", "graph=mine"),
+    )
+    assert set(before["adjustment"]["outcome_features"]) - set(after["adjustment"]["outcome_features"]) == {"age"}
+    assert before["adjustment"]["propensity_view"] == after["adjustment"]["propensity_view"]
+
+
+def test_without_an_edge_from_the_ids_the_model_has_no_id_embeddings(train: Train, work: Path) -> None:
+    folder = edited_graph(work / "conf", "item -> outcome", None)
+    text = (folder / "graph" / "mine.yaml").read_text().replace("- item -> popularity\n", "")
+    (folder / "graph" / "mine.yaml").write_text(text)
+    before, after = (
+        train(*SEMI, "objective=naive"),
+        train("--config-dir", str(folder), *SEMI, "objective=naive", "graph=mine"),
+    )
+    assert "item" not in after["adjustment"]["outcome_view"]
+    assert before["parameters"]["outcome"] - after["parameters"]["outcome"] == 49 * 17, "one row stands for 50 items"
+
+
+def untouchable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def touched(self: object, root: Path) -> None:
+        raise AssertionError("data were touched")
+
+    for dataset in (Coat, ML100K, ML100KSemisynthetic):
+        monkeypatch.setattr(dataset, "load", touched)
+
+
+@pytest.mark.parametrize(
+    "overrides", [["dataset=coat", "graph.assume=false"], ["dataset.mechanism=rating"]], ids=["coat", "rating"]
+)
+def test_what_is_not_identified_stops_before_data_are_touched(
+    overrides: list[str], work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    untouchable(monkeypatch)
+    with pytest.raises(NotIdentified, match="not identified"):
+        run.train(spec_of(*overrides))
+    assert cli.main(["train", *SMALL, *overrides]) == 2
+    err = capsys.readouterr().err
+    assert "not identified" in err and err.count("\n") == 1
+    assert list(work.iterdir()) == []
+
+
+def test_self_selection_runs_on_logged_propensities(train: Train) -> None:
+    record = train(*SEMI, "dataset.mechanism=rating", "propensity=logged", "objective=ips")
+    assert record["adjustment"]["training"] == {"strategy": "logged propensity", "columns": [], "assumed": []}
+    assert record["overlap"]["inverse_sum"] == pytest.approx(1, abs=0.5)
+
+
+def test_logged_propensities_are_refused_where_none_are_logged(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    untouchable(monkeypatch)
+    assert cli.main(["train", *SMALL, "dataset=coat", "propensity=logged"]) == 2
+    assert "dataset coat logs no propensities" in capsys.readouterr().err
+
+
+def test_a_randomised_test_identifies_evaluation_and_not_training(train: Train) -> None:
+    adjustment = train(*DATASETS["coat"], "objective=ips")["adjustment"]
+    assert adjustment["evaluation"]["strategy"] == "randomised"
+    assert adjustment["training"]["strategy"] == "backdoor"
+    assert adjustment["training"]["columns"], "training is still adjusted for"
+    assert "taste is negligible" in adjustment["training"]["assumed"]
+
+
+def test_no_randomised_row_is_trained_on(train: Train) -> None:
+    audit = train(*DATASETS["coat"], "objective=naive")["audit"]
+    assert audit["duplicates"] > 0
+    assert audit["leaked_rows"] == audit["randomised_rows_used"] == 0
+
+
+@pytest.mark.parametrize("objective", ["naive", "ips", "snips", "dr_jl"])
+def test_a_positive_only_log_is_refused_by_objectives_it_degenerates(
+    objective: str, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ML100K.card.fget  # type: ignore[attr-defined]
+
+    def card(self: ML100K) -> DatasetCard:
+        return dataclasses.replace(real(self), feedback="positive_only")
+
+    monkeypatch.setattr(ML100K, "card", property(card))
+    untouchable(monkeypatch)
+    with pytest.raises(
+        RequestError, match=f"^objective={objective}: undefined for the positive_only feedback of ml100k"
+    ):
+        run.train(spec_of("dataset=ml100k", f"objective={objective}"))
+    assert list(work.iterdir()) == []
+
+
+# Failures are recorded.
+
+
+def test_a_failing_job_is_recorded_with_its_error(train: Train) -> None:
+    record = train("dataset=coat", "objective=ips", code=1)  # the fake test has users without a training row
+    assert record["status"] == "failed"
+    assert record["error"].startswith("DataError: coat: ") and "split.unseen=drop" in record["error"]
+    assert set(record) >= KEYS
+    assert record["adjustment"]["training"]["columns"], "what was known is kept"
+    assert (record["scores"], record["baselines"]) == ([], [])
+    assert record["config"]["dataset"]["threshold"] == 3
+
+
+def test_an_error_nobody_foresaw_is_recorded_and_raised(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object, root: Path) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(ML100KSemisynthetic, "load", broken)
+    spec = spec_of(*SEMI)
+    with pytest.raises(ZeroDivisionError):
+        run.train(spec)
+    record = json.loads((spec.folder / "record.json").read_text())
+    assert (record["status"], record["error"]) == ("failed", "ZeroDivisionError: a bug")
+
+
+def test_running_again_replaces_a_failed_record(train: Train) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ML100KSemisynthetic, "load", lambda self, root: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.train(spec_of(*SEMI, "objective=naive"))
+    record = train(*SEMI, "objective=naive")
+    assert (record["status"], record["error"]) == ("done", None)
+
+
+@pytest.mark.parametrize("logger", ["csv", "tensorboard"])
+def test_a_logger_leaves_its_curves_beside_the_record(logger: str, train: Train, work: Path) -> None:
+    train(*SEMI, "objective=naive", f"logger={logger}")
+    (record,) = work.rglob("record.json")
+    pattern = {"csv": "metrics.csv", "tensorboard": "events.out.tfevents*"}[logger]
+    assert list(record.parent.rglob(pattern))
+
+
+# Text.
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT of width 8 that knows single characters, saved as transformers saves one."""
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    characters = "abcdefghijklmnopqrstuvwxyz0123456789.,:()"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters)]
+    folder = tmp_path_factory.mktemp("bert")
+    BertTokenizerFast(vocab={word: k for k, word in enumerate(words)}).save_pretrained(folder)
+    width = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=64, **width)).save_pretrained(folder)
+    return folder
+
+
+def texts_read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    read: list[tuple[str, ...]] = []
+    real = bert.embeddings
+
+    def spy(texts: tuple[str, ...], *rest: Any) -> Any:
+        read.append(tuple(texts))
+        return real(texts, *rest)
+
+    monkeypatch.setattr(bert, "embeddings", spy)
+    return read
+
+
+def test_bert_reads_the_text_that_the_graph_names_and_no_other(
+    train: Train, work: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = texts_read(monkeypatch)
+    chosen = ["encoder=bert", f"encoder.model={tiny_bert}", "objective=ips"]
+    before = train(*SEMI, *chosen)
+    titled = read[-1]
+    folder = edited_graph(work / "conf", "title -> outcome", None)
+    after = train("--config-dir", str(folder), *SEMI, *chosen, "graph=mine")
+    untitled = read[-1]
+    assert (before["status"], after["status"]) == ("done", "done")
+    assert before["name"] == "bert-ips"
+    assert before["config"]["encoder"]["model"] == str(tiny_bert)
+    assert "Café 1" in titled[0] and "Genres:" in titled[0] and "Popularity" in titled[0]
+    assert "Café" not in " ".join(untitled) and "Genres:" in untitled[0]
+    assert "title" not in after["adjustment"]["outcome_view"]
+    assert before["scores"] != after["scores"]
+
+
+def test_the_text_of_an_effect_of_exposure_is_not_read(
+    train: Train, work: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = texts_read(monkeypatch)
+    folder = edited_graph(work / "conf", "popularity -> exposure", "exposure -> popularity")
+    train("--config-dir", str(folder), *SEMI, "encoder=bert", f"encoder.model={tiny_bert}", "graph=mine")
+    assert "Popularity" not in " ".join(read[-1])
+
+
+def test_bert_without_any_text_left_says_so(train: Train, tiny_bert: Path) -> None:
+    chosen = ["encoder=bert", f"encoder.model={tiny_bert}", "++dataset.item_text={}"]
+    record = train(*SEMI, *chosen, code=1)
+    assert record["status"] == "failed"
+    assert "no item text is left in the outcome view" in record["error"]
+
+
+def test_a_phrase_for_an_unknown_column_is_refused_before_data_are_touched(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untouchable(monkeypatch)
+    with pytest.raises(RequestError, match=r"dataset\.item_text\.titel: no such item column; did you mean 'title'"):
+        run.train(spec_of("dataset=ml100k", "+dataset.item_text={titel: '{}'}"))
+
+
+# The real files.
+
+
+def test_the_real_coat_has_366_repeated_pairs_and_none_of_them_is_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not (REAL / "coat" / "train.ascii").is_file():
+        if MUST_HAVE_DATA:
+            pytest.fail(f"CAUSALREC_REQUIRE_DATA is set, and {REAL / 'coat'} has no Coat")
+        pytest.skip("no Coat below CAUSALREC_DATA (its licence forbids to ship it)")
+    dataset = Coat(threshold=3.0).load(REAL)
+    splits = Splitter()(dataset)
+    assert (len(dataset.logged), len(splits.test), splits.duplicates) == (6960, 4640, 366)
+    assert len(splits.train) + len(splits.validation) == 6960 - 366
+    assert not np.isin(splits.train.codes, splits.test.codes).any()
+    monkeypatch.chdir(tmp_path)
+    folders = [f"paths.data={REAL}", f"paths.cache={tmp_path / 'cache'}"]
+    assert cli.main(["train", "--json", "dataset=coat", "objective=ips", *SMALL, *folders]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    audit = record["audit"]
+    assert (audit["duplicates"], audit["leaked_rows"], audit["duplicate_rule"]) == (366, 0, "drop_train")
+    assert audit["rows"]["test"] == 4640
+    assert audit["rows"]["train"] + audit["rows"]["validation"] == 6594
