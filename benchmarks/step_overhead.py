@@ -7,8 +7,10 @@ Rounds alternate; the ratio is the median of per-round ratios of seconds per ste
 from __future__ import annotations
 
 import argparse
+import logging
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,7 +80,9 @@ def ours(log: InteractionLog, objective: AbstractObjective, batch_size: int) -> 
     data = LogDataModule(log, log.take(np.arange(1000)), features, Sampler(batch_size=batch_size), objective.space, 0)
     timer = Timer()
     settings = TrainerSettings(max_epochs=EPOCHS)
-    settings.build(None, [timer]).fit(module, datamodule=data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        settings.build(None, [timer]).fit(module, datamodule=data)
     return timer.seconds / (EPOCHS * Sampler(batch_size=batch_size).batches(log, objective.space))
 
 
@@ -166,6 +170,7 @@ def main() -> None:
     arguments.add_argument("--paste", type=Path)
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     log = world()
     lines = ["| objective | batch | causalrec, ms/step | hand-written loop, ms/step | ratio |", "|---|---|---|---|---|"]
     for name, objective, bare in (("naive", Naive(), bare_naive), ("dr_jl", DRJL(clip=0.0), bare_dr)):

@@ -33,19 +33,19 @@ def train(options: argparse.Namespace) -> int:
             print(path)
     if options.json:
         _document([json.loads((s.folder / "record.json").read_text()) for s in specs])
-    for failure in failures:
+    for failure, _ in failures:
         _say(f"failed: {failure}")
-    return 1 if failures else 0
+    return failures[0][1] if len(specs) == len(failures) == 1 else int(bool(failures))
 
 
-def _launch(overrides: list[str], multirun: bool) -> list[str]:
-    """Let Hydra run the jobs (its launchers are plugins); return what failed, the other jobs having gone on."""
+def _launch(overrides: list[str], multirun: bool) -> list[tuple[str, int]]:
+    """Let Hydra run the jobs (its launchers are plugins); return what failed with its exit code; the others ran."""
     import hydra
     from omegaconf import DictConfig, OmegaConf
 
     from causalrec import config, run
 
-    failures: list[str] = []
+    failures: list[tuple[str, int]] = []
 
     def task(composed: DictConfig) -> str | None:
         plain = OmegaConf.to_container(composed, resolve=True)
@@ -56,7 +56,7 @@ def _launch(overrides: list[str], multirun: bool) -> list[str]:
         except Exception as error:  # one failing job must not stop the others; its record holds the reason
             if os.environ.get("HYDRA_FULL_ERROR"):
                 raise
-            failures.append(_failure(spec, error))
+            failures.append((_failure(spec, error), getattr(error, "exit_code", 1)))
             return None
 
     kept, sys.argv = sys.argv, ["causalrec", *(["--multirun"] if multirun else []), *overrides]
@@ -87,9 +87,12 @@ def table(options: argparse.Namespace) -> int:
     from causalrec.reporting.table import tables
 
     columns = tuple(filter(None, options.columns.split(",")))
-    _show(tables(read_all(options.folder), columns), options.json)
+    shown = tables(read_all(options.folder), columns)
+    if not shown:
+        raise DataError(f"{options.folder}: no finished run among its records; each failed one says why under `error`")
+    _show(shown, options.json)
     if options.paste:
-        _paste(options.paste, options.folder.name, tables(read_all(options.folder), columns))
+        _paste(options.paste, options.folder.name, shown)
     return 0
 
 

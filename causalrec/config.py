@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from causalrec.errors import RequestError, nearest
 from causalrec.leaf import Leaf, leaf, load_class, wrong_value
+from causalrec.types import Count
 
 CONTRACTS: Mapping[str, str] = {
     "dataset": "causalrec.data.datasets.base.AbstractDataset",
@@ -36,7 +37,8 @@ COLLECTIONS: Mapping[str, str] = {
     "metric": "causalrec.metrics.base.AbstractMetric",
     "baseline": "causalrec.evaluation.baselines.base.AbstractBaseline",
 }
-Count = Annotated[int, Field(gt=0)]
+MANDATORY = frozenset({"constant", "popularity", "item_mean", "bias_logistic"})  # beside every model, always
+Room = Literal["dataset", "graph", "propensity", "encoder", "objective"]
 
 
 class Strict(BaseModel):
@@ -74,7 +76,7 @@ class Spine(Strict):
     name: Annotated[str, Field(pattern=r"^[\w.+=-]+$")]
     sweep: Annotated[str, Field(pattern=r"^[\w.+=-]+$")]
     seed: Annotated[int, Field(ge=0)]
-    choices: dict[str, str]
+    choices: dict[Room, str]
     paths: Paths
     selection: Selection
     evaluation: Evaluation
@@ -191,6 +193,8 @@ def validate(plain: Mapping[str, Any]) -> TrainSpec:
     for key in groups:
         if not isinstance(plain.get(key), Mapping):
             raise RequestError(f"{key}={plain.get(key)!r}: expected a component; choose one with {key}=NAME")
+    if missing := sorted(MANDATORY - set(plain["baseline"])):
+        raise RequestError(f"baseline: {', '.join(missing)} missing; the trivial baselines are mandatory, add to them")
     return TrainSpec(
         spine,
         {key: leaf(key, plain[key], load_class(contract)) for key, contract in CONTRACTS.items()},

@@ -60,7 +60,7 @@ def plan(spec: TrainSpec) -> Plan:
     spec.leaves["trainer"].build().check()
     use_logged = spec.leaves["propensity"].target.uses_logged
     adjustment = identify(graph, card, use_logged_propensity=use_logged)
-    require_writable(spec.folder, "paths.runs")
+    require_writable(spec.spine.paths.runs, "paths.runs")
     require_writable(spec.spine.paths.cache, "paths.cache")
     return Plan(adjustment, views(graph, card, adjustment))
 
@@ -259,7 +259,12 @@ def _record(spec: TrainSpec, planned: Plan, **fields: Any) -> RunRecord:
 def _job(spec: TrainSpec) -> Job:
     spine, choices = spec.spine, spec.spine.choices
     tags = tuple(choices[group] for group in ("dataset", "encoder", "objective"))
-    flat = {**choices, "row": spine.name, "sweep": spine.sweep, "seed": spine.seed}
+    flat: dict[str, Any] = {
+        **{str(k): v for k, v in choices.items()},
+        "row": spine.name,
+        "sweep": spine.sweep,
+        "seed": spine.seed,
+    }
     for group in ("optimizer", "objective", "trainer", "sampler"):
         flat |= {f"{group}.{key}": value for key, value in spec.leaves[group].resolved().items() if key != "_target_"}
     return Job(spine.name, spine.sweep, spec.key, spec.folder, tags, flat)

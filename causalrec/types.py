@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NewType, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 if TYPE_CHECKING:  # the command line answers without importing torch
     from torch import Tensor
@@ -21,6 +22,9 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+Count = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 OutcomeKind = Literal["rating", "click", "watch_ratio", "count", "reward"]
 Feedback = Literal["explicit", "exposure_logged", "positive_only"]

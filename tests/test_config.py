@@ -250,7 +250,8 @@ def test_every_yaml_on_disk_composes_and_validates() -> None:
         else:
             group, name = path.parent.name, path.stem
             assert path == Path(group, f"{name}.yaml"), "conf/ is one level of groups"
-            made = spec(f"{group}=[{name}]" if group in config.COLLECTIONS else f"{group}={name}")
+            members = ",".join(sorted({name, *(config.MANDATORY if group == "baseline" else ())}))
+            made = spec(f"{group}=[{members}]" if group in config.COLLECTIONS else f"{group}={name}")
             if group in config.CONTRACTS:
                 written = yaml.safe_load((CONF / path).read_text(encoding="utf-8"))["_target_"]
                 assert made.leaves[group].resolved()["_target_"] == written
@@ -384,3 +385,17 @@ def test_without_sweeps_there_is_one_job() -> None:
 def test_what_is_not_identified_counts_as_a_wrong_request() -> None:
     assert issubclass(NotIdentified, RequestError)
     assert (RequestError.exit_code, CausalRecError.exit_code) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("baseline=[constant]", "baseline: bias_logistic, item_mean, popularity missing; the trivial baselines are"),
+        ("choices.foo=x", "choices.foo"),
+        ("split.validation=2", "split.validation=2: input should be less than 1"),
+        ("dataset.exposed=-1", "dataset.exposed=-1: input should be greater than 0"),
+        ("sampler.batch_size=0", "sampler.batch_size=0: input should be greater than 0"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(override: str, told: str) -> None:
+    assert refusal(override).startswith(told)

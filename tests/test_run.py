@@ -151,6 +151,16 @@ def test_the_same_seed_gives_the_same_record_and_another_does_not(objective: str
     assert same(other)["scores"] != same(made[0])["scores"]
 
 
+def test_the_seed_draws_the_initial_weights(train: Train) -> None:
+    """One batch of all rows leaves the seed nothing to choose but where training starts."""
+    auc = []
+    for seed in (0, 1):
+        record = train(*SEMI, "objective=naive", f"seed={seed}")
+        assert record["audit"]["rows"]["train"] < record["config"]["sampler"]["batch_size"]
+        auc += [s["value"] for s in record["scores"] if (s["metric"], s["slice"]) == ("auc", "randomised")]
+    assert abs(auc[0] - auc[1]) > 1e-3
+
+
 def test_a_job_does_not_depend_on_the_job_before_it(train: Train) -> None:
     alone = train(*SEMI, "objective=ips")
     train(*SEMI, "objective=ips", "propensity=popularity")
@@ -406,7 +416,7 @@ def test_the_text_of_an_effect_of_exposure_is_not_read(
 
 def test_bert_without_any_text_left_says_so(train: Train, tiny_bert: Path) -> None:
     chosen = ["encoder=bert", f"encoder.model={tiny_bert}", "++dataset.item_text={}"]
-    record = train(*SEMI, *chosen, code=1)
+    record = train(*SEMI, *chosen, code=2)
     assert record["status"] == "failed"
     assert "no item text is left in the outcome view" in record["error"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from causalrec.data.log import InteractionLog
-from causalrec.types import Floats, Ints, Space
+from causalrec.types import Count, Floats, Ints, Share, Space
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Sampler:
     `mean(weight * x)` unbiased for the mean of x over all pairs D while exposed pairs are oversampled.
     """
 
-    batch_size: int = 2048
-    observed_share: float = 0.5
+    batch_size: Count = 2048
+    observed_share: Share = 0.5
 
     def epoch(self, log: InteractionLog, space: Space, seed: int, epoch: int) -> Iterator[Rows]:
         """Yield the batches of one epoch; the same (seed, epoch) gives the same batches."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from causalrec.data.log import CausalDataset, InteractionLog
 from causalrec.errors import DataError
-from causalrec.types import Bools
+from causalrec.types import Bools, Share
 
 Unseen = Literal["error", "drop", "keep"]
 Duplicates = Literal["drop_train", "drop_test", "keep"]
@@ -47,9 +48,9 @@ class Splitter:
     user or item has no training row (None: as the card says).
     """
 
-    validation: float = 0.1
-    test: float = 0.1
-    seed: int = 0
+    validation: Share = 0.1
+    test: Share = 0.1
+    seed: Annotated[int, Field(ge=0)] = 0
     duplicates: Duplicates = "drop_train"
     unseen: Unseen | None = None
 

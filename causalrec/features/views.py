@@ -46,6 +46,8 @@ class FeatureMatrix:
     pairs: tuple[PairFeature, ...]
 
     def __call__(self, user: Ints, item: Ints) -> Floats:
+        if not self.names:
+            return np.zeros((*np.shape(item), 0), np.float32)
         parts = [self.user_block[user], self.item_block[item]]
         for pair in self.pairs:
             product = np.einsum("...d,...d->...", pair.user_part[user], pair.item_part[item])

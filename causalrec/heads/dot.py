@@ -15,4 +15,5 @@ class Dot(AbstractHead):
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor:
-        return (user * item).sum(-1) + features @ self.coefficients + self.bias
+        raw = (user * item).sum(-1) + self.bias
+        return raw + features @ self.coefficients if len(self.coefficients) else raw

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 
 from causalrec.data.log import InteractionLog
@@ -14,7 +15,7 @@ from causalrec.errors import DataError
 from causalrec.features.design import design
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, checked
-from causalrec.types import Floats
+from causalrec.types import Count, Floats
 
 
 @dataclass(kw_only=True)
@@ -27,8 +28,8 @@ class Logistic(AbstractPropensity):
     (ICML 2016, section 5.2).
     """
 
-    l2: float = 1.0
-    max_pairs: int = 400_000
+    l2: Annotated[float, Field(gt=0)] = 1.0
+    max_pairs: Count = 400_000
     _features: FeatureMatrix = field(init=False, repr=False)
     _model: Any = field(init=False, repr=False, default=None)
     _rate: float = field(init=False, repr=False, default=1.0)

@@ -15,6 +15,7 @@ from causalrec.errors import RequestError, nearest
 from causalrec.estimators.interval import percentile_interval
 from causalrec.reporting.record import Saved
 
+UNTOLD = ("seed", "paths", "logger", "sweep", "name", "choices")  # settings that never tell two rows apart
 DEFAULT = ("auc", "ndcg@5", "mse", "skill", "bias")
 
 
@@ -47,12 +48,14 @@ class Table:
 
 
 def tables(saved: Iterable[Saved], columns: tuple[str, ...] = ()) -> list[Table]:
-    """Make one table per data set and estimand (a table never mixes two estimands)."""
-    groups: dict[tuple[str, str], list[Saved]] = {}
+    """Make one table per data set, split and estimand (a table never mixes two estimands)."""
+    groups: dict[tuple[str, str, str], list[Saved]] = {}
     for one in saved:
         if one.record["status"] == "done":
-            groups.setdefault((_dataset(one.record), one.record["adjustment"]["estimand"]), []).append(one)
-    return [_table(label, estimand, group, columns) for (label, estimand), group in groups.items()]
+            record = one.record
+            key = (_dataset(record), record["adjustment"]["estimand"], record["audit"]["hashes"]["train"])
+            groups.setdefault(key, []).append(one)
+    return [_table(label, estimand, group, columns) for (label, estimand, _), group in groups.items()]
 
 
 def _dataset(record: dict[str, Any]) -> str:
@@ -99,7 +102,7 @@ def _row_names(saved: list[Saved]) -> list[str]:
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if prefix or key not in ("seed", "paths", "logger", "sweep", "name", "choices"):
+        if prefix + key != "trainer.progress" and (prefix or key not in UNTOLD):
             flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
 
@@ -114,22 +117,25 @@ def _cells(group: list[Saved], model: str | None, part: str, columns: tuple[str,
             if _column(score) == column and (model is None or score["model"] == model)
         ]
         if found and all(score["value"] is not None for score, _ in found):
-            cells[column] = _cell(found)
+            cells[column] = _cell(found, group[0].record["config"]["evaluation"]["level"])
     return cells
 
 
-def _cell(found: list[tuple[dict[str, Any], Any]]) -> Cell:
+def _cell(found: list[tuple[dict[str, Any], Any]], level: float) -> Cell:
     values = [score["value"] for score, _ in found]
     first = found[0][0]
     low, high = first["low"], first["high"]
-    if len(found) > 1 and all(replicates is not None for _, replicates in found):
-        low, high = percentile_interval(np.mean([replicates for _, replicates in found], axis=0))
+    if len(found) > 1:
+        kept = [replicates for _, replicates in found if replicates is not None]
+        whole = len(kept) == len(found)  # without every seed's replicates there is no interval of their average
+        low, high = percentile_interval(np.mean(kept, axis=0), level) if whole else (float("nan"), float("nan"))
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Cell(float(np.mean(values)), low, high, spread, len(values), first["n"])
 
 
 def _footnotes(estimand: str, groups: dict[str, list[Saved]]) -> Iterable[str]:
-    yield "[low, high]: 95% interval of the seed average, users resampled; ± standard deviation over seeds."
+    level = next(iter(groups.values()))[0].record["config"]["evaluation"]["level"]
+    yield f"[low, high]: {level:.0%} interval of the seed average, users resampled; ± standard deviation over seeds."
     yield f"Estimand: {estimand}" + (" (a debiased outcome, not an effect)." if estimand == "exposed_mean" else ".")
     for name, group in groups.items():
         adjustment, choices = group[0].record["adjustment"], group[0].record["config"]["choices"]

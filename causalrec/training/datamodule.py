@@ -30,15 +30,20 @@ class LogTensors:
     def batch(self, rows: Rows) -> Batch:
         """Gather one batch; rows that are not logged get outcome 0, observed 0 and propensity 1."""
         row = torch.from_numpy(rows.row)
-        observed = (row >= 0).float()
-        place = row.clamp_min(0)
+        logged = (rows.row >= 0).all()  # then nothing has to be masked
+        observed = torch.ones(len(rows.row)) if logged else (row >= 0).float()
+        place = row if logged else row.clamp_min(0)
+        treatment, outcome, propensity = self.treatment[place], self.outcome[place], self.propensity[place]
+        if not logged:
+            treatment, outcome = torch.where(row >= 0, treatment, 0), outcome * observed
+            propensity = torch.where(row >= 0, propensity, 1.0)
         return Batch(
             user=torch.from_numpy(rows.user),
             item=torch.from_numpy(rows.item),
-            treatment=torch.where(row >= 0, self.treatment[place], 0),
-            outcome=self.outcome[place] * observed,
+            treatment=treatment,
+            outcome=outcome,
             observed=observed,
-            propensity=torch.where(row >= 0, self.propensity[place], 1.0),
+            propensity=propensity,
             weight=torch.from_numpy(rows.weight),
             features=torch.from_numpy(self.features(rows.user, rows.item)),
         )
@@ -95,6 +100,9 @@ class LogDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> BatchLoader:
         return self._loader(1, Sampler(batch_size=1 << 16), "logged")
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch if device.type == "cpu" else batch.to(device, non_blocking=True)
+
     def _loader(self, which: int, sampler: Sampler, space: Space) -> BatchLoader:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return BatchLoader(self.logs[which], self.tensors[which], sampler, space, self.seed, rank, world)
@@ -102,7 +110,7 @@ class LogDataModule(pl.LightningDataModule):
 
 def batch_sum(value: Tensor) -> Tensor:
     """Sum a tensor over the batch and, in a distributed run, over all ranks (no gradient)."""
-    total = value.detach().sum()
+    total: Tensor = value.detach().sum()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(total)
     return total

@@ -48,7 +48,7 @@ class CausalRecModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         terms = self.objective.terms(batch, self.model(batch))
-        loss = torch.stack([self.reduced(term, batch) for term in terms.values()]).sum()
+        loss: Tensor = sum((self.reduced(term, batch) for term in terms.values()), start=batch.weight.new_zeros(()))
         optimizers: Any = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
         for optimizer in optimizers:

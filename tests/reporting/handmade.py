@@ -45,6 +45,7 @@ def make_saved(name: str = "mf-ips", **changes: Any) -> Saved:
         "data": {"name": changes.get("dataset", "coat")},
         "audit": {
             "threshold": changes.get("threshold", 3.0),
+            "hashes": {"train": "t", "validation": "v", "test": "e"},
             "test": changes.get("test", "randomised: uniform"),
             "duplicates": 366,
             "duplicate_rule": "drop_train",

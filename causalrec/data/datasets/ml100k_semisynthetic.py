@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 from scipy.special import expit, logit
 
 from causalrec.data.datasets.base import AbstractDataset
@@ -20,7 +21,7 @@ from causalrec.data.datasets.ml100k import COLUMNS, GENRES, ITEM_TEXT, ML100K, O
 from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, Oracle, PairFeature
 from causalrec.data.sources import Source
 from causalrec.errors import RequestError
-from causalrec.types import Doubles, Floats, Ints
+from causalrec.types import Count, Doubles, Floats, Ints, Share
 
 MARGINAL: Final = (0.52624, 0.24193, 0.14389, 0.06243, 0.02552)  # of ratings 1..5: Marlin & Zemel, as Schnabel uses it
 LEVELS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)  # true rate by completed rating, as in MRDR's semi-synthetic study
@@ -42,11 +43,11 @@ class ML100KSemisynthetic(AbstractDataset):
     """
 
     mechanism: Literal["features", "rating"] = "features"
-    exposed: float = 0.05
-    alpha: float = 0.25
-    mean_rate: float = 0.264
-    test_items: int = 100
-    draw: int = 0
+    exposed: Share = 0.05
+    alpha: Share = 0.25
+    mean_rate: Share = 0.264
+    test_items: Count = 100
+    draw: Annotated[int, Field(ge=0)] = 0
     item_text: dict[str, str] = field(default_factory=lambda: {**ITEM_TEXT, "popularity": "Popularity {:.1f}."})
 
     @property
