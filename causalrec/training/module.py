@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -48,7 +49,7 @@ class CausalRecModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         terms = self.objective.terms(batch, self.model(batch))
-        loss: Tensor = sum((self.reduced(term, batch) for term in terms.values()), start=batch.weight.new_zeros(()))
+        loss = reduce(torch.add, [self.reduced(term, batch) for term in terms.values()])
         optimizers: Any = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
         for optimizer in optimizers:
@@ -64,11 +65,12 @@ class CausalRecModule(pl.LightningModule):
 
         DDP averages gradients over ranks, so each rank's share is scaled by their number.
         """
-        if term.normaliser is None:
-            total = batch_sum(torch.ones_like(term.value))
-        else:
-            total = batch_sum(batch.weight * term.normaliser)
-        return (batch.weight * term.value).sum() * self._world / total
+        if self._world == 1:  # the usual case, spared the collective and its tensors
+            normaliser = term.normaliser
+            total = len(batch) if normaliser is None else torch.dot(batch.weight, normaliser.detach())
+            return torch.dot(batch.weight, term.value) / total
+        rows = torch.ones_like(term.value) if term.normaliser is None else batch.weight * term.normaliser
+        return torch.dot(batch.weight, term.value) * self._world / batch_sum(rows)
 
     @property
     def _world(self) -> int:
