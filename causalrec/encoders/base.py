@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from causalrec.types import Batch
 
@@ -69,7 +70,7 @@ def user_ids(batch: Batch) -> Tensor:
 
 def with_user_bias(embedded: Tensor) -> Tensor:
     """Turn `[p, b]` into `[p, b, 1]`, so that its product with `[q, 1, c]` is `p.q + b + c`."""
-    return torch.cat([embedded, torch.ones_like(embedded[..., :1])], dim=-1)
+    return functional.pad(embedded, (0, 1), value=1.0)
 
 
 def with_item_bias(embedded: Tensor) -> Tensor:
