@@ -55,7 +55,15 @@ def tables(saved: Iterable[Saved], columns: tuple[str, ...] = ()) -> list[Table]
             record = one.record
             key = (_dataset(record), record["adjustment"]["estimand"], record["audit"]["hashes"]["train"])
             groups.setdefault(key, []).append(one)
+    _require(columns, [one for group in groups.values() for one in group])
     return [_table(label, estimand, group, columns) for (label, estimand, _), group in groups.items()]
+
+
+def _require(columns: tuple[str, ...], saved: list[Saved]) -> None:
+    known = {_column(score) for one in saved for score in one.record["scores"] + one.record["baselines"]}
+    for column in columns if saved else ():
+        if column not in known:
+            raise RequestError(f"column {column}: no record has it; {nearest(column, known)}")
 
 
 def _dataset(record: dict[str, Any]) -> str:
@@ -81,11 +89,8 @@ def _column(score: dict[str, Any]) -> str:
 
 
 def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
-    for column in wanted:
-        if column not in available:
-            raise RequestError(f"column {column}: no record has it; {nearest(column, available)}")
     usual = tuple(c for c in available if c.rpartition("@")[0] in DEFAULT or c == "snips_mean@logged")
-    return wanted or usual or tuple(available)
+    return tuple(c for c in wanted if c in available) if wanted else usual or tuple(available)
 
 
 def _row_names(saved: list[Saved]) -> list[str]:
