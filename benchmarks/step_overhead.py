@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import statistics
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -80,9 +82,9 @@ def ours(log: InteractionLog, objective: AbstractObjective, batch_size: int) -> 
     data = LogDataModule(log, log.take(np.arange(1000)), features, Sampler(batch_size=batch_size), objective.space, 0)
     timer = Timer()
     settings = TrainerSettings(max_epochs=EPOCHS)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
-        settings.build(None, [timer]).fit(module, datamodule=data)
+        settings.build(None, [timer, ModelCheckpoint(folder)]).fit(module, datamodule=data)
     return timer.seconds / (EPOCHS * Sampler(batch_size=batch_size).batches(log, objective.space))
 
 
