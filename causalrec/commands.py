@@ -15,6 +15,9 @@ from causalrec.errors import CausalRecError, DataError, RequestError, nearest
 
 if TYPE_CHECKING:
     from causalrec.config import TrainSpec
+    from causalrec.data.datasets.base import AbstractDataset
+    from causalrec.data.log import CausalDataset
+    from causalrec.data.splits import Splitter
     from causalrec.reporting.table import Table
 
 
@@ -172,31 +175,38 @@ def data(options: argparse.Namespace) -> int:
     if options.dataset not in names:
         raise RequestError(f"data {options.what}: name a data set; {nearest(options.dataset or '', names)}")
     plain = config.compose(config.prepared([f"dataset={options.dataset}", *_checked(options.overrides)]))
-    dataset = leaf("dataset", plain["dataset"]).build()
-    root = Path(plain["paths"]["data"])
+    dataset, root = leaf("dataset", plain["dataset"]).build(), Path(plain["paths"]["data"])
     if options.what == "fetch":
-        from causalrec.data.sources import first_of
+        found = _fetched(dataset, root)
+    elif options.what == "check":
+        found = _loaded(dataset, root)
+    else:
+        found = _audited(dataset.load(root), leaf("split", plain["split"]).build())
+    if options.json:
+        _document({"name": options.dataset, **found})
+    elif options.what == "fetch":
+        print(found["folder"])  # alone, for a shell to use
+    else:
+        _lines(found)
+    return 0
 
-        folder = first_of(dataset.sources, root)[1]
-        _document({"name": options.dataset, "folder": folder}) if options.json else print(folder)
-        return 0
+
+def _fetched(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
+    from causalrec.data.sources import first_of
+
+    return {"folder": first_of(dataset.sources, root)[1]}
+
+
+def _loaded(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
     loaded = dataset.load(root)
-    if options.what == "check":
-        parts = {"logged": str(loaded.logged), "randomised": str(loaded.randomised) if loaded.randomised else None}
-        if options.json:
-            _document({"name": options.dataset, **parts, "sha256": dict(loaded.raw_sha256)})
-        else:
-            print(f"{options.dataset}: {parts['logged']}, randomised: {parts['randomised']}; every file verified")
-        return 0
+    randomised = None if loaded.randomised is None else str(loaded.randomised)
+    return {"logged": str(loaded.logged), "randomised": randomised, "sha256": dict(loaded.raw_sha256)}
+
+
+def _audited(dataset: CausalDataset, splitter: Splitter) -> dict[str, Any]:
     from causalrec.data.audit import audit
 
-    splitter = leaf("split", plain["split"]).build()
-    found = asdict(audit(loaded, splitter(loaded), splitter))
-    if options.json:
-        _document(found)
-    else:
-        print("\n".join(f"{key}: {value}" for key, value in found.items()))
-    return 0
+    return asdict(audit(dataset, splitter(dataset), splitter))
 
 
 def _list(names: list[str], as_json: bool) -> int:
@@ -248,10 +258,7 @@ def graph(options: argparse.Namespace) -> int:
         "propensity_view": features.propensity,
         "outcome_view": features.outcome,
     }
-    if options.json:
-        _document(found)
-    else:
-        print("\n".join(f"{key}: {value}" for key, value in found.items()))
+    _document(found) if options.json else _lines(found)
     if out is not None:
         draw(causal, adjustment, out)
         _say(f"drawn: {out}")
@@ -267,6 +274,10 @@ def _checked(overrides: list[str]) -> list[str]:
 
 def _document(value: Any) -> None:
     print(json.dumps(value, indent=1, default=str))
+
+
+def _lines(found: dict[str, Any]) -> None:
+    print("\n".join(f"{key}: {value}" for key, value in found.items()))
 
 
 def _say(text: str) -> None:

@@ -56,9 +56,13 @@ class Paths(Strict):
 
 
 class Selection(Strict):
-    """What early stopping and the choice of `weight_decay` read: biased validation rows, never the test."""
+    """What early stopping and the choice of `weight_decay` read: biased validation rows, never the test.
+
+    `clip`: least propensity the criterion divides by, the same for every row whatever its objective clips.
+    """
 
     criterion: Literal["mnar_ips", "mnar_naive"]
+    clip: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: list[Annotated[float, Field(ge=0)]]
 
 

@@ -180,7 +180,8 @@ def _fit_all(
         model = _model(spec, dataset, planned, features)
         prefix = f"wd={decay:g}/" if len(candidates) > 1 else ""
         tuned = optimizer.having(weight_decay=decay).build()
-        module = CausalRecModule(model, objective, tuned, spec.spine.selection.criterion, prefix)
+        selection = spec.spine.selection
+        module = CausalRecModule(model, objective, tuned, selection.criterion, selection.clip, prefix)
         data = LogDataModule(*logs, features, sampler, objective.space, spec.spine.seed)
         label = f"{spec.spine.name} seed {spec.spine.seed} wd {decay:g}"
         fits[decay] = trainer.fit(module, data, logger, spec.folder / "checkpoints" / f"wd={decay:g}", label)

@@ -17,8 +17,8 @@ class Audit:
     `duplicates`: test pairs that also stand in the logged part, before `duplicate_rule`; `leaked_rows`: pairs that
     training or validation share with the test after it. `unseen_rows`: test rows whose user or item has no training
     row, before `unseen_rule`. `candidates_per_user`, `positives_per_user`: mean over test users. `future_rows`: test
-    rows older than the newest training row (None without times). `randomised_rows_used`: of the randomised part, by
-    anything but the test.
+    rows older than the newest training row (None without times). `randomised_rows_used`: training and
+    validation rows that are not of the logged part, so of the randomised one.
     """
 
     rows: dict[str, int]
@@ -58,7 +58,7 @@ def audit(dataset: CausalDataset, splits: Splits, splitter: Splitter) -> Audit:
         positives_per_user=positives,
         users_without_positive=without,
         future_rows=_older(splits),
-        randomised_rows_used=0,
+        randomised_rows_used=_borrowed(dataset, splits),
     )
 
 
@@ -73,6 +73,11 @@ def _per_user(test: InteractionLog) -> tuple[float | None, float | None, int | N
 def _shared(splits: Splits) -> int:
     known = np.concatenate([splits.train.codes, splits.validation.codes])
     return int(np.isin(splits.test.codes, known).sum())
+
+
+def _borrowed(dataset: CausalDataset, splits: Splits) -> int:
+    used = np.concatenate([splits.train.codes, splits.validation.codes])
+    return int((~np.isin(used, dataset.logged.codes)).sum())
 
 
 def _older(splits: Splits) -> int | None:

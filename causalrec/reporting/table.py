@@ -166,9 +166,8 @@ def show(table: Table, console: Console) -> None:
         drawn.add_column(column, justify="right", no_wrap=True)
     drawn.add_column("seeds", justify="right")
     for name, cells in table.rows.items():
-        if name not in table.baselines and drawn.rows and list(table.rows).index(name) == len(table.baselines):
-            drawn.add_section()
-        drawn.add_row(name, *(written(cells.get(c), "\n") for c in table.columns), seeds_of(name, table))
+        shown = (written(cells.get(column), "\n") for column in table.columns)
+        drawn.add_row(name, *shown, seeds_of(name, table), end_section=name == table.baselines[-1])
     console.print(drawn)
 
 

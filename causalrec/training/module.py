@@ -25,7 +25,8 @@ class CausalRecModule(pl.LightningModule):
     """Trains a model on an objective. Never subclassed: vary it by the parts it is handed.
 
     `criterion` is what early stopping and selection read, on *biased* validation rows: the self-normalised
-    inverse-propensity weighted error (`mnar_ips`), or the plain mean error (`mnar_naive`).
+    inverse-propensity weighted error (`mnar_ips`, propensities clipped at `criterion_clip` whatever the objective
+    does, so that all rows of a table are chosen alike), or the plain mean error (`mnar_naive`).
     """
 
     def __init__(
@@ -34,12 +35,13 @@ class CausalRecModule(pl.LightningModule):
         objective: AbstractObjective,
         optimizer: AbstractOptimizer,
         criterion: Criterion = "mnar_ips",
+        criterion_clip: float = 0.01,
         prefix: str = "",
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model, self.objective, self.optimizer = model, objective, optimizer
-        self.criterion, self.prefix = criterion, prefix
+        self.criterion, self.criterion_clip, self.prefix = criterion, criterion_clip, prefix
         self.validation_error = MeanMetric()
         self._loss: Tensor | float = 0.0
         self._steps = 0
@@ -84,7 +86,7 @@ class CausalRecModule(pl.LightningModule):
         error = pointwise_error(self.model(batch)[OUTCOME], batch.outcome, self.model.link)
         weight = batch.observed
         if self.criterion == "mnar_ips":
-            weight = inverse_propensity(batch.observed, batch.propensity, self.objective.clip)
+            weight = inverse_propensity(batch.observed, batch.propensity, self.criterion_clip)
         self.validation_error.update(error, weight)
 
     def on_validation_epoch_end(self) -> None:

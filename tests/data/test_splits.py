@@ -185,6 +185,16 @@ def test_the_audit_counts_rows_candidates_positives_and_the_future_by_hand() -> 
     assert report.hashes == splits.hashes and report.randomised_rows_used == 0
 
 
+def test_the_audit_counts_training_rows_that_come_from_the_randomised_part() -> None:
+    data = dataset(log_of(np.arange(0, 50)), log_of(np.arange(100, 140)), randomised="uniform")
+    assert data.randomised is not None
+    splitter = Splitter(unseen="keep")
+    splits = splitter(data)
+    assert audit(data, splits, splitter).randomised_rows_used == 0
+    tuned = dataclasses.replace(splits, validation=data.randomised.take(np.arange(7)))
+    assert audit(data, tuned, splitter).randomised_rows_used == 7
+
+
 def test_the_audit_says_that_a_logged_test_is_not_unbiased() -> None:
     data = dataset(log_of(codes(300, 0)))
     report = audit(data, Splitter()(data), Splitter())
