@@ -42,7 +42,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the verbs."""
-    from causalrec import commands, reproduce
+    from causalrec.commands import data, graph, reproduce, table, train
 
     top = argparse.ArgumentParser("causalrec", description=__doc__, epilog=EPILOG)
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
@@ -53,32 +53,32 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help="print one JSON document on stdout")
         return made
 
-    train = add("train", commands.train, "run one job, or with -m a sweep of jobs, each into its own record.json")
-    train.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated values")
-    train.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
-    train.add_argument("overrides", nargs="*", metavar="key=value")
+    one = add("train", train.train, "run one job, or with -m a sweep of jobs, each into its own record.json")
+    one.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated values")
+    one.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
+    one.add_argument("overrides", nargs="*", metavar="key=value")
 
-    table = add("table", commands.table, "print rows x columns from the records below a folder")
-    table.add_argument("folder", type=Path)
-    table.add_argument("--columns", default="", help="metric@slice, by comma")
-    table.add_argument("--paste", type=Path, help="also paste it as markdown between the markers of this document")
+    one = add("table", table.table, "print rows x columns from the records below a folder")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--columns", default="", help="metric@slice, by comma")
+    one.add_argument("--paste", type=Path, help="also paste it as markdown between the markers of this document")
 
-    study = add("reproduce", reproduce.reproduce, "run a study, published beside obtained; goes on where it was cut")
-    study.add_argument("study")
-    study.add_argument("--smoke", action="store_true", help="one seed, seconds, nothing judged")
-    study.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes, one thread each")
-    study.add_argument("--paste", type=Path, help="also paste its markdown between the markers of this document")
-    study.add_argument("overrides", nargs="*", metavar="key=value")
+    one = add("reproduce", reproduce.reproduce, "run a study, published beside obtained; goes on where it was cut")
+    one.add_argument("study")
+    one.add_argument("--smoke", action="store_true", help="one seed, seconds, nothing judged")
+    one.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes, one thread each")
+    one.add_argument("--paste", type=Path, help="also paste its markdown between the markers of this document")
+    one.add_argument("overrides", nargs="*", metavar="key=value")
 
-    data = add("data", commands.data, "list the data sets; fetch, check or audit one")
-    data.add_argument("what", choices=["list", "fetch", "check", "audit"])
-    data.add_argument("dataset", nargs="?")
-    data.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
-    data.add_argument("overrides", nargs="*", metavar="key=value")
+    one = add("data", data.data, "list the data sets; fetch, check or audit one")
+    one.add_argument("what", choices=["list", "fetch", "check", "audit"])
+    one.add_argument("dataset", nargs="?")
+    one.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
+    one.add_argument("overrides", nargs="*", metavar="key=value")
 
-    graph = add("graph", commands.graph, "print the identified estimand; draw the graph (--out FILE.svg or .png)")
-    graph.add_argument("what", choices=["show", "check"])
-    graph.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
-    graph.add_argument("--out", type=Path, help="where to draw it (show: graph.svg by default)")
-    graph.add_argument("overrides", nargs="*", metavar="key=value")
+    one = add("graph", graph.graph, "print the identified estimand; draw the graph (--out FILE.svg or .png)")
+    one.add_argument("what", choices=["show", "check"])
+    one.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
+    one.add_argument("--out", type=Path, help="where to draw it (show: graph.svg by default)")
+    one.add_argument("overrides", nargs="*", metavar="key=value")
     return top

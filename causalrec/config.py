@@ -101,6 +101,7 @@ class TrainSpec:
     leaves: Mapping[str, Leaf]
     metrics: Mapping[str, Leaf]
     baselines: Mapping[str, Leaf]
+    overrides: tuple[str, ...] = ()  # what was asked for; part of the record, not of the key
 
     def resolved(self) -> dict[str, Any]:
         """Return the whole configuration with every default, as JSON holds it."""

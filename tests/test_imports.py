@@ -24,19 +24,18 @@ LAYERS = (
     {"training"},
     {"evaluation"},
     {"reporting"},
-    {"sweeps"},
     {"leaf", "config"},
     {"prepare", "run"},
+    {"sweeps"},
     {"commands"},
-    {"reproduce"},
     {"cli", "__main__"},
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 CONFIG_READERS = (
     "causalrec.prepare",
     "causalrec.run",
+    "causalrec.sweeps",
     "causalrec.commands",
-    "causalrec.reproduce",
     "causalrec.cli",
     "causalrec.__main__",
     "causalrec.config",
@@ -51,9 +50,11 @@ ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or package
     "lightning": ("causalrec.training",),
     "wandb": ("causalrec.training",),
     "sklearn": ("causalrec.propensity", "causalrec.evaluation"),
-    "hydra": ("causalrec.config", "causalrec.commands", "causalrec.cli"),
+    "hydra": ("causalrec.config", "causalrec.sweeps"),
+    "optuna": ("causalrec.sweeps",),
+    "ray": ("causalrec.sweeps",),
 }
-LIGHT = {"errors", "types", "config", "commands", "reproduce", "cli", "__main__"}
+LIGHT = {"errors", "types", "config", "commands", "cli", "__main__"}
 LIGHT |= {"data", "graph", "features", "propensity", "reporting"}
 HEAVY = {"torch", "torchmetrics", "pytorch_lightning", "lightning", "transformers", "peft"}
 

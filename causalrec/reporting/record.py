@@ -24,7 +24,9 @@ PACKAGES = ("causalrec", "torch", "pytorch-lightning", "transformers", "torchmet
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One job's result. `scores` and `baselines` are lists of {metric, slice, value, low, high, n, model}."""
+    """One job's result. `scores` and `baselines` are lists of {metric, slice, value, low, high, n, model}; `command` runs
+    it again.
+    """
 
     name: str
     config: dict[str, Any]
@@ -43,6 +45,7 @@ class RunRecord:
     status: Literal["done", "failed"]
     calibration: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
+    command: str = ""
 
     def save(
         self,

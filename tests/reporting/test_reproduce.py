@@ -11,8 +11,9 @@ import pytest
 import yaml
 from conftest import FakeCoat
 
-from causalrec import cli, reproduce
-from causalrec.commands import failure_of
+from causalrec import cli
+from causalrec.commands import reproduce
+from causalrec.commands.shared import failure_of
 from causalrec.config import package_folder
 from causalrec.errors import DataError
 

