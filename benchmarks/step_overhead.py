@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import PairFinder, Sampler
+from causalrec.data.sampling import Sampler
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.base import AbstractObjective
@@ -121,7 +121,7 @@ def bare_naive(log: InteractionLog, batch_size: int) -> float:
 def bare_dr(log: InteractionLog, batch_size: int) -> float:
     """Return seconds per step of plain DR-JL: half logged rows, half uniform pairs, one optimizer per model."""
     user, item, outcome = (torch.from_numpy(c) for c in (log.user, log.item, log.outcome))
-    propensity, find = torch.from_numpy(log.propensity), PairFinder(log)
+    propensity, find = torch.from_numpy(log.propensity), log.finder
     rng = np.random.default_rng(0)
     models = [Bare(), Bare()]
     optimizers = [torch.optim.AdamW(m.parameters(), lr=0.01, fused=True) for m in models]

@@ -15,6 +15,7 @@ from causalrec.data.splits import Splits
 from causalrec.data.text import check_phrases
 from causalrec.errors import RequestError
 from causalrec.evaluation.exposure import Exposure, exposure
+from causalrec.evaluation.slices import Slice, slices
 from causalrec.features.views import FeatureSpec, feature_matrix, views
 from causalrec.graph.identify import Adjustment, identify
 from causalrec.propensity.base import AbstractPropensity, pair_propensity
@@ -85,6 +86,11 @@ class Ready:
     train: InteractionLog
     validation: InteractionLog
     exposure: Exposure
+
+    @cached_property
+    def slices(self) -> list[Slice]:
+        """The test slices of the evaluation."""
+        return slices(self.dataset, self.splits)
 
     @cached_property
     def chance(self) -> PairColumn:

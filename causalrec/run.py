@@ -3,182 +3,180 @@
 from __future__ import annotations
 
 import resource
+import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from causalrec.config import TrainSpec
-from causalrec.data.log import CausalDataset
 from causalrec.data.text import item_texts
 from causalrec.encoders.base import EncoderInputs
-from causalrec.evaluation.baseline_scores import baseline_scores
-from causalrec.evaluation.evaluator import Evaluator, reliability
-from causalrec.evaluation.slices import slices
-from causalrec.features.views import FeatureMatrix, feature_matrix
-from causalrec.graph.overlap import Overlap, overlap
+from causalrec.features.views import feature_matrix
 from causalrec.models import SEEN, CausalModel, RoleNetwork
-from causalrec.prepare import Plan, Ready, plan, ready_for
-from causalrec.propensity.base import AbstractPropensity
+from causalrec.prepare import plan, ready_for
 from causalrec.reporting.record import RunRecord, git_sha, versions
+from causalrec.result import Result, result_of
 from causalrec.training.loggers import Job
-from causalrec.training.selection import Chosen, Search
+from causalrec.training.selection import (
+    Chosen,
+    FitAll,
+    Search,
+    chosen_together,
+    cross_validated,
+    each_alone,
+    held_out,
+)
+from causalrec.training.task import Task
 from causalrec.training.trainer import Fit
 from causalrec.types import link_of
 
 
 def train(spec: TrainSpec) -> Path:
     """Run one job and return the path of its record; a failure is recorded too, then raised."""
+    (outcome,) = train_together([spec], each_alone)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def train_together(specs: Sequence[TrainSpec], fit: FitAll) -> list[Path | Exception]:
+    """Run jobs in step, `fit` making all the fits they wait for at once; return each one's record, or why it failed.
+
+    The seconds of what is done together are shared evenly.
+    """
     started = time.monotonic()
-    planned = plan(spec)
+    runs = [Run(spec) for spec in specs]
     try:
-        record, replicates, jackknife = _run(spec, planned)
-    except Exception as error:
-        _record(spec, planned, status="failed", error=f"{type(error).__name__}: {error}").save(spec.folder)
-        raise
-    seconds = time.monotonic() - started
-    return record(seconds=seconds, peak_bytes=_peak_bytes()).save(spec.folder, replicates, jackknife)
+        live = [run for run in runs if run.tried(run.open)]
+        found = chosen_together([run.search() for run in live], fit)
+        shared = (time.monotonic() - started) / max(len(live), 1)
+        for run, chosen in zip(live, found, strict=True):
+            run.tried(lambda run=run, chosen=chosen: run.finish(chosen, shared))  # type: ignore[misc]
+    finally:
+        for run in runs:
+            run.close()
+    return [run.outcome for run in runs]
 
 
-def _run(spec: TrainSpec, planned: Plan) -> tuple[Callable[..., RunRecord], dict[str, Any], dict[str, Any]]:
-    ready = ready_for(spec, planned)
-    dataset, splits, propensity = ready.dataset, ready.splits, ready.propensity
-    features = feature_matrix(dataset, planned.features.outcome)
-    objective = spec.leaves["objective"].build()
-    logger, logs = spec.leaves["logger"].build(), None
-    try:
-        logs = logger.open(_job(spec))
-        chosen = _chosen(spec, planned, ready, features, logs)
-        model = _model(spec, dataset, planned, features)
+class Run:
+    """One job on its way: `open` what training needs, `search` for the fit, `finish` with a record."""
+
+    def __init__(self, spec: TrainSpec) -> None:
+        self.spec, self.planned = spec, plan(spec)
+        self.logger = spec.leaves["logger"].build()
+        self.logs: Any = None
+        self.outcome: Path | Exception = RuntimeError("not run")
+
+    def open(self) -> None:
+        """Load the data, fit the propensity, open the logger."""
+        self.ready = ready_for(self.spec, self.planned)
+        self.features = feature_matrix(self.ready.dataset, self.planned.features.outcome)
+        self.logs = self.logger.open(_job(self.spec))
+
+    def search(self) -> Search:
+        """Return the search for the weight decay; every objective gets the same number of candidates."""
+        optimizer, selection = self.spec.leaves["optimizer"], self.spec.spine.selection
+        decays = list(selection.weight_decay) or [optimizer.build().weight_decay]
+
+        def having(decay: float) -> Any:
+            return optimizer.having(weight_decay=decay).build()
+
+        if selection.folds > 1:
+            return cross_validated(self._task(), having, decays, selection.folds)
+        return held_out(self._task(), having, decays)
+
+    def finish(self, chosen: Chosen | Exception, shared: float) -> None:
+        """Score the chosen fit and write the record; `shared`: seconds spent so far."""
+        if isinstance(chosen, Exception):
+            raise chosen
+        started = time.monotonic()
+        model = self._model()
         model.load_state_dict(_weights(chosen.fit))
-        evaluator = Evaluator(
-            spec.metrics, slices(dataset, splits), float(splits.train.outcome.mean()), **dict(spec.spine.evaluation)
+        result = result_of(self.spec, self.planned, self.ready, self.features, chosen, model)
+        self._close(result, "done")
+        seconds = shared + time.monotonic() - started
+        record = self._record(status="done", **result.fields, seconds=seconds, peak_bytes=_peak_bytes())
+        self.outcome = record.save(self.spec.folder, result.replicates, result.jackknife)
+
+    def tried(self, step: Callable[[], None]) -> bool:
+        """Take a step; where it fails, write why and return False: one failing job must not stop the others."""
+        try:
+            step()
+        except Exception as error:
+            self.outcome = error
+            self.close()
+            with suppress(OSError):  # a full disk: what failed first is what the user must read
+                self._record(status="failed", error=f"{type(error).__name__}: {error}").save(self.spec.folder)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the logger of a run that did not finish."""
+        if self.logs is not None:
+            with suppress(Exception):  # as above
+                self._close(None, "failed")
+
+    def _close(self, result: Result | None, status: Any) -> None:
+        logs, self.logs = self.logs, None
+        self.logger.close(logs, {} if result is None else result.best, status)
+
+    def _task(self) -> Task:
+        spec, ready, selection = self.spec, self.ready, self.spec.spine.selection
+        objective = spec.leaves["objective"]
+        return Task(
+            model=self._model,
+            objective=objective.build(),
+            optimizer=spec.leaves["optimizer"].build(),
+            trainer=spec.leaves["trainer"].build(),
+            sampler=spec.leaves["sampler"].build(),
+            features=self.features,
+            train=ready.train,
+            validation=ready.validation,
+            seed=spec.spine.seed,
+            criterion="mnar_naive" if selection.criterion == "mar_val" else selection.criterion,
+            clip=selection.clip,
+            judged="triples" if ready.dataset.card.feedback == "positive_only" else "logged",
+            chance=ready.chance if objective.target.reads_pair_propensity else None,
+            logger=self.logs,
+            folder=spec.folder / "checkpoints",
+            label=f"{spec.spine.name} seed {spec.spine.seed}",
+            prefix="",
         )
-        scores = evaluator(lambda u, i: model.predict(u, i, features, objective), spec.spine.name)
-        if dataset.card.feedback != "positive_only":  # else every outcome is one
-            scores.append(evaluator.exposed_mean(ready.train, spec.spine.name))
-        trivial = baseline_scores(spec.baselines, evaluator, splits, spec.spine.paths.cache)
-    except BaseException:
-        with suppress(Exception):  # what failed first is what the user must read
-            logger.close(logs, {}, "failed")
-        raise
-    logger.close(logs, {f"{s.metric}@{s.slice}": s.value for s in scores}, "done")
 
-    last = evaluator.slices[-1]
-    predicted = model.predict(last.user, last.item, features, objective)
-    shown = [] if last.kind == "ranking" else reliability(predicted, last.label)  # a score has no unit to be right in
-    result: dict[str, Any] = {
-        "data": {"name": dataset.card.name, "sha256": dict(dataset.raw_sha256), "feedback": dataset.card.feedback},
-        "audit": asdict(ready.audit),
-        "adjustment": _adjustment(planned, propensity, features),
-        "overlap": asdict(_overlap(spec, ready)),
-        "selection": _selection(spec, chosen, ready),
-        "parameters": {role: sum(p.numel() for p in model.parameters_of(role)) for role in _roles(spec)},
-        "scores": [score.as_record() for score in scores],
-        "baselines": [score.as_record() for score in trivial],
-        "calibration": shown,
-    }
-    replicates = {f"{s.model}|{s.slice}|{s.metric}": s.replicates for s in [*scores, *trivial]}
-    left_out = {f"{s.model}|{s.slice}|{s.metric}": s.jackknife for s in [*scores, *trivial] if s.jackknife is not None}
-    return lambda **cost: _record(spec, planned, status="done", **result, **cost), replicates, left_out
-
-
-def _chosen(spec: TrainSpec, planned: Plan, ready: Ready, features: FeatureMatrix, logger: Any) -> Chosen:
-    """Train one candidate per weight decay; every objective gets the same number of them."""
-    optimizer, selection = spec.leaves["optimizer"], spec.spine.selection
-    search = Search(
-        model=lambda: _model(spec, ready.dataset, planned, features),
-        objective=spec.leaves["objective"].build(),
-        optimizer=lambda decay: optimizer.having(weight_decay=decay).build(),
-        trainer=spec.leaves["trainer"].build(),
-        sampler=spec.leaves["sampler"].build(),
-        features=features,
-        seed=spec.spine.seed,
-        criterion="mnar_naive" if selection.criterion == "mar_val" else selection.criterion,
-        clip=selection.clip,
-        judged="triples" if ready.dataset.card.feedback == "positive_only" else "logged",
-        logger=logger,
-        folder=spec.folder / "checkpoints",
-        label=f"{spec.spine.name} seed {spec.spine.seed}",
-        chance=ready.chance if spec.leaves["objective"].target.reads_pair_propensity else None,
-    )
-    decays = list(selection.weight_decay) or [optimizer.build().weight_decay]
-    if selection.folds > 1:
-        return search.cross_validated(ready.train, decays, selection.folds)
-    return search.held_out(ready.train, ready.validation, decays)
-
-
-def _model(spec: TrainSpec, dataset: CausalDataset, planned: Plan, features: FeatureMatrix) -> CausalModel:
-    log = dataset.logged
-    phrases = spec.leaves["dataset"].build().item_text
-    inputs = EncoderInputs(
-        num_users=log.num_users if "user" in features.ids else 0,
-        num_items=log.num_items if "item" in features.ids else 0,
-        item_text=item_texts(dataset.item_table, phrases, planned.features.outcome),
-        data=spec.spine.paths.data,
-        cache=spec.spine.paths.cache,
-    )
-    networks = {
-        role: RoleNetwork(
-            spec.leaves["encoder"].build(inputs), spec.leaves["head"].build(len(features)), SEEN.get(role, "pair")
+    def _model(self) -> CausalModel:
+        spec, log = self.spec, self.ready.dataset.logged
+        phrases = spec.leaves["dataset"].build().item_text
+        inputs = EncoderInputs(
+            num_users=log.num_users if "user" in self.features.ids else 0,
+            num_items=log.num_items if "item" in self.features.ids else 0,
+            item_text=item_texts(self.ready.dataset.item_table, phrases, self.planned.features.outcome),
+            data=spec.spine.paths.data,
+            cache=spec.spine.paths.cache,
         )
-        for role in _roles(spec)
-    }
-    return CausalModel(networks, link_of(dataset.card.outcome))
+        encoder, head = spec.leaves["encoder"], spec.leaves["head"]
+        networks = {
+            role: RoleNetwork(encoder.build(inputs), head.build(len(self.features)), SEEN.get(role, "pair"))
+            for role in spec.leaves["objective"].target.needs
+        }
+        return CausalModel(networks, link_of(self.ready.dataset.card.outcome))
 
-
-def _roles(spec: TrainSpec) -> tuple[Any, ...]:
-    return tuple(spec.leaves["objective"].target.needs)
+    def _record(self, **fields: Any) -> RunRecord:
+        spec = self.spec
+        empty: dict[str, Any] = {name: {} for name in ("data", "audit", "overlap", "selection", "parameters")}
+        empty |= {"adjustment": asdict(self.planned.adjustment), "scores": [], "baselines": []}
+        empty |= {"seconds": 0.0, "peak_bytes": 0, "command": shlex.join(["causalrec", "train", *spec.overrides])}
+        found = {"name": spec.spine.name, "config": spec.resolved(), "versions": versions(), "git_sha": git_sha()}
+        return RunRecord(**{**found, **empty, **fields})
 
 
 def _weights(fit: Fit) -> dict[str, torch.Tensor]:
     return {name.removeprefix("model."): value for name, value in fit.state.items() if name.startswith("model.")}
-
-
-def _overlap(spec: TrainSpec, ready: Ready) -> Overlap:
-    dataset, log, truth = ready.dataset, ready.train, None
-    assert log.propensity is not None
-    if dataset.oracle is not None:
-        user = np.arange(log.num_users)[:, None]
-        truth = float(dataset.oracle.rate(user, np.arange(log.num_items)[None, :]).mean(dtype=np.float64))
-    clip = spec.leaves["objective"].build().clip
-    return overlap(log.propensity, log.outcome, log.population, clip=clip, truth=truth, **vars(ready.exposure))
-
-
-def _adjustment(planned: Plan, propensity: AbstractPropensity, features: FeatureMatrix) -> dict[str, Any]:
-    return {
-        **asdict(planned.adjustment),
-        "propensity_view": planned.features.propensity,
-        "propensity_reads": propensity.reads(planned.features.propensity),
-        "outcome_view": planned.features.outcome,
-        "outcome_features": features.names,
-    }
-
-
-def _selection(spec: TrainSpec, chosen: Chosen, ready: Ready) -> dict[str, Any]:
-    selection, mar = spec.spine.selection, ready.splits.mar
-    uses = [name for name, used in (("propensity", True), ("selection", selection.criterion == "mar_val")) if used]
-    return {
-        "criterion": selection.criterion,
-        "folds": selection.folds,
-        "chosen_weight_decay": chosen.weight_decay,
-        "candidates": [asdict(candidate) for candidate in chosen.tried],
-        "randomised_rows": {"budget": selection.randomised_budget, "used": 0 if mar is None else len(mar)},
-        "randomised_rows_for": uses if mar is not None else [],
-    }
-
-
-def _record(spec: TrainSpec, planned: Plan, **fields: Any) -> RunRecord:
-    empty: dict[str, Any] = {name: {} for name in ("data", "audit", "overlap", "selection", "parameters")}
-    empty |= {"adjustment": asdict(planned.adjustment), "scores": [], "baselines": [], "seconds": 0.0, "peak_bytes": 0}
-    found = {"name": spec.spine.name, "config": spec.resolved(), "versions": versions(), "git_sha": git_sha()}
-    return RunRecord(**{**found, **empty, **fields})
 
 
 def _job(spec: TrainSpec) -> Job:

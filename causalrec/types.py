@@ -7,7 +7,7 @@ Legend of shape letters: `B` batch, `N` log rows, `U` users, `I` items, `D` widt
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol
 
@@ -98,9 +98,13 @@ class Batch:
 
     def to(self, *args: Any, **kwargs: Any) -> Batch:
         """Move every tensor (the signature of `Tensor.to`), so that Lightning can transfer the batch."""
+        return self.mapped(lambda column: column.to(*args, **kwargs))
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with every column changed."""
         columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        moved: dict[str, Any] = {k: None if v is None else v.to(*args, **kwargs) for k, v in columns.items()}
-        return Batch(**moved)
+        changed: dict[str, Any] = {k: None if column is None else change(column) for k, column in columns.items()}
+        return Batch(**changed)
 
     def rivals(self) -> Batch:
         """Return the batch of the rival items (ValueError outside the space `triples`)."""

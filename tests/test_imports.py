@@ -25,7 +25,7 @@ LAYERS = (
     {"evaluation"},
     {"reporting"},
     {"leaf", "config"},
-    {"prepare", "run"},
+    {"prepare", "result", "run"},
     {"sweeps"},
     {"commands"},
     {"cli", "__main__"},
@@ -33,6 +33,7 @@ LAYERS = (
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 CONFIG_READERS = (
     "causalrec.prepare",
+    "causalrec.result",
     "causalrec.run",
     "causalrec.sweeps",
     "causalrec.commands",

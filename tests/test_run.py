@@ -451,8 +451,9 @@ def test_randomised_rows_are_used_only_as_far_as_they_are_declared(train: Train,
     assert used == record["audit"]["rows"]["mar"] == round(0.25 * whole["rows"]["test"])
     assert record["audit"]["rows"]["test"] == whole["rows"]["test"] - used and "mar" in record["audit"]["hashes"]
     assert record["selection"]["randomised_rows"] == {"budget": 99, "used": used}
+    assert record["selection"]["randomised_rows_for"] == ["propensity"]
     chosen = train(*coat, "selection.criterion=mar_val", "selection.randomised_budget=99")
-    assert chosen["selection"]["randomised_rows_for"] == ["propensity", "selection"]
+    assert chosen["selection"]["randomised_rows_for"] == ["selection"]
     refused = train(*coat, f"selection.randomised_budget={used - 1}", code=2)
     assert f"declare them with selection.randomised_budget={used}" in refused["error"]
 

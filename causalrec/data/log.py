@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
+from causalrec.data.pairs import PairFinder
 from causalrec.errors import DataError
 from causalrec.types import Bools, Feedback, Floats, Ints, OutcomeKind
 
@@ -131,6 +133,11 @@ class InteractionLog:
     def codes(self) -> Ints:
         """One integer per row that names its (user, item) pair, row-major: `user * num_items + item`."""
         return self.item if self.user is None else self.user * self.num_items + self.item
+
+    @cached_property
+    def finder(self) -> PairFinder:
+        """Finds the row of a pair by its code, built when first asked for."""
+        return PairFinder(self.codes, self.num_pairs)
 
     def take(self, rows: Ints | Bools, name: str | None = None) -> InteractionLog:
         """Return the log of those rows (indices or a mask)."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairFinder
 from causalrec.types import Count, Floats, Ints, Share, Space
+
+BLOCK = 1 << 18  # rows drawn together
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one batch: `row[B]` their place in the log (-1: not logged), ids, and `weight[B]` (see `Batch`);
-    `rival[B]`: an item the user has no row with.
+    """Rows of one batch `[B]`, or of m batches of equal size `[m,B]`: `row` their place in the log (-1: not logged),
+    ids, and `weight` (see `Batch`); `rival`: an item the user has no row with.
     """
 
     row: Ints
@@ -23,8 +27,13 @@ class Rows:
     weight: Floats
     rival: Ints | None = None
 
-    def at(self, chosen: slice) -> Rows:
-        """Return a part of the rows."""
+    def flat(self) -> Rows:
+        """Return the batches' rows one after another."""
+        rival = None if self.rival is None else self.rival.reshape(-1)
+        return Rows(self.row.reshape(-1), self.user.reshape(-1), self.item.reshape(-1), self.weight.reshape(-1), rival)
+
+    def at(self, chosen: slice | int) -> Rows:
+        """Return a part of the rows, or one of the batches."""
         rival = None if self.rival is None else self.rival[chosen]
         return Rows(self.row[chosen], self.user[chosen], self.item[chosen], self.weight[chosen], rival)
 
@@ -52,59 +61,64 @@ class Sampler:
 
         `known`: further rows whose pairs are no rivals, so that validation does not hold training rows against a model.
         """
+        for block in self.blocks(log, space, seed, epoch, known):
+            yield from (block.at(k) for k in range(len(block.row)))
+
+    def blocks(
+        self, log: InteractionLog, space: Space, seed: int, epoch: int, known: InteractionLog | None = None
+    ) -> Iterator[Rows]:
+        """Yield the epoch as blocks `[m,B]` of equal batches, drawn together; a short last batch is a block."""
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(log))
-        if space == "logged":
-            weight = np.full(self.batch_size, len(log) / log.population, np.float32)
-            for start in range(0, len(log), self.batch_size):
-                rows = order[start : start + self.batch_size]
-                yield Rows(rows, _users(log, rows), log.item[rows], weight[: len(rows)])
-            return
-        finder = PairFinder(log if known is None else log.joined(known))
-        if space == "triples":
-            for start in range(0, len(log), self.batch_size):
-                yield self._against_rivals(order[start : start + self.batch_size], log, finder, rng)
-            return
-        logged = max(1, round(self.batch_size * self.observed_share))
-        for start in range(0, len(log), logged):
-            yield self._mixed(order[start : start + logged], log, finder, rng)
+        finder = (log if known is None else log.joined(known)).finder if space != "logged" else None
+        size = self._logged_per_batch(space)
+        full = len(log) // size * size
+        step = size * max(1, BLOCK // self.batch_size)
+        cuts = [*range(0, full, step), *([full] if full < len(log) else []), len(log)]
+        for start, stop in itertools.pairwise(cuts):
+            stop = stop if start == full else min(stop, full)
+            rows = order[start:stop].reshape(-1, size if start < full else stop - start)
+            yield self._block(rows, log, space, finder, rng)
 
     def batches(self, log: InteractionLog, space: Space) -> int:
         """Return the number of batches of an epoch."""
-        size = self.batch_size if space != "all_pairs" else max(1, round(self.batch_size * self.observed_share))
-        return -(-len(log) // size)
+        return -(-len(log) // self._logged_per_batch(space))
+
+    def _logged_per_batch(self, space: Space) -> int:
+        return self.batch_size if space != "all_pairs" else max(1, round(self.batch_size * self.observed_share))
+
+    def _block(
+        self, rows: Ints, log: InteractionLog, space: Space, finder: PairFinder | None, rng: np.random.Generator
+    ) -> Rows:
+        if finder is None:
+            weight = np.full(rows.shape, len(log) / log.population, np.float32)
+            return Rows(rows, _users(log, rows), log.item[rows], weight)
+        if space == "triples":
+            return self._against_rivals(rows, log, finder, rng)
+        return self._mixed(rows, log, finder, rng)
 
     def _mixed(self, rows: Ints, log: InteractionLog, finder: PairFinder, rng: np.random.Generator) -> Rows:
-        others = max(1, round(len(rows) * (1 - self.observed_share) / self.observed_share))
-        drawn = rng.integers(log.num_pairs, size=others)
-        row = np.concatenate([rows, finder(drawn)])
-        codes = np.concatenate([log.codes[rows], drawn])
-        share = len(rows) / len(row)
+        others = max(1, round(rows.shape[1] * (1 - self.observed_share) / self.observed_share))
+        drawn = rng.integers(log.num_pairs, size=(len(rows), others))
+        row = np.concatenate([rows, finder(drawn)], axis=1)
+        codes = np.concatenate([log.codes[rows], drawn], axis=1)
+        share = rows.shape[1] / row.shape[1]
         weight = 1 / (share * (row >= 0) * log.num_pairs / len(log) + 1 - share)
         return Rows(row, codes // log.num_items, codes % log.num_items, weight.astype(np.float32))
 
     def _against_rivals(self, rows: Ints, log: InteractionLog, finder: PairFinder, rng: np.random.Generator) -> Rows:
         user = _users(log, rows)
-        rival = rng.integers(log.num_items, size=len(rows))
+        rival = rng.integers(log.num_items, size=rows.shape)
         for _ in range(self.tries):
             known = finder(user * log.num_items + rival) >= 0
             if not known.any():
                 break
-            rival = np.where(known, rng.integers(log.num_items, size=len(rows)), rival)
+            rival = np.where(known, rng.integers(log.num_items, size=rows.shape), rival)
         weight = (finder(user * log.num_items + rival) < 0).astype(np.float32)
         return Rows(rows, user, log.item[rows], weight, rival)
 
 
-class PairFinder:
-    """Finds pairs in a log: codes int64[B] -> row int64[B], -1 where the pair is not logged."""
-
-    def __init__(self, log: InteractionLog) -> None:
-        self._order = np.argsort(log.codes, kind="stable")
-        self._sorted = log.codes[self._order]
-
-    def __call__(self, codes: Ints) -> Ints:
-        place = np.minimum(np.searchsorted(self._sorted, codes), len(self._sorted) - 1)
-        return np.where(self._sorted[place] == codes, self._order[place], -1)
+VALIDATION = Sampler(batch_size=1 << 16)  # of rows that are judged, not learnt from
 
 
 def uniform_pairs(log: InteractionLog, most: int) -> tuple[Ints, float]:
@@ -114,7 +128,7 @@ def uniform_pairs(log: InteractionLog, most: int) -> tuple[Ints, float]:
         seen[log.codes] = True
         return np.flatnonzero(~seen), 1.0
     drawn = np.random.default_rng(0).integers(log.num_pairs, size=most)
-    unexposed = drawn[PairFinder(log)(drawn) < 0]
+    unexposed = drawn[log.finder(drawn) < 0]
     return unexposed, (log.num_pairs - len(np.unique(log.codes))) / len(unexposed)
 
 
@@ -132,4 +146,4 @@ def pairs_log(user: Ints, item: Ints, like: InteractionLog) -> InteractionLog:
 
 
 def _users(log: InteractionLog, rows: Ints) -> Ints:
-    return log.user[rows] if log.user is not None else np.zeros(len(rows), np.int64)
+    return log.user[rows] if log.user is not None else np.zeros(rows.shape, np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,13 @@ class EncoderInputs:
 
 
 class AbstractEncoder(nn.Module, ABC):
-    """Two towers: a user vector and an item vector of the same width D, met by a head."""
+    """Two towers: a user vector and an item vector of the same width D, met by a head.
+
+    `packable`: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that differ
+    in numbers alone train as one program (`training/packed.py`); it must then draw no random numbers.
+    """
+
+    packable: ClassVar[bool] = False
 
     @abstractmethod
     def users(self, batch: Batch) -> Tensor:
@@ -59,8 +66,24 @@ class IdTable(nn.Module):
         nn.init.zeros_(self.table.weight[:, width:])
 
     def forward(self, ids: Tensor) -> Tensor:
-        embedded: Tensor = self.table(ids if self.known else torch.zeros_like(ids))
-        return embedded
+        return rows_of(self.table.weight, ids if self.known else torch.zeros_like(ids))
+
+
+def rows_of(table: Tensor, ids: Tensor) -> Tensor:
+    """Return rows `[...,D]` of a table `[N,D]`; of stacked tables `[R,N,D]`, the rows `[R,...,D]` of ids `[R,...]`.
+
+    >>> rows_of(torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]]), torch.tensor([[1], [0]])).flatten()
+    tensor([2., 3.])
+    """
+    if table.ndim == 2:
+        return functional.embedding(ids, table)
+    first = torch.arange(0, table.shape[0] * table.shape[1], table.shape[1], device=ids.device)
+    return table.flatten(0, 1)[ids + first.view(-1, *[1] * (ids.ndim - 1))]  # its gradient beats embedding's twofold
+
+
+def affine(layer: nn.Linear, value: Tensor) -> Tensor:
+    """Return `value[...,n,I] W' + b`, `[...,n,O]`; with stacked parameters every replica's own."""
+    return value @ layer.weight.transpose(-1, -2) + layer.bias[..., None, :]
 
 
 def user_ids(batch: Batch) -> Tensor:

@@ -1,13 +1,22 @@
 """A frozen BERT-type encoder over item text, beside ID embeddings."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from causalrec.data.sources import Source
-from causalrec.encoders.base import AbstractEncoder, EncoderInputs, IdTable, user_ids, with_item_bias, with_user_bias
+from causalrec.encoders.base import (
+    AbstractEncoder,
+    EncoderInputs,
+    IdTable,
+    affine,
+    rows_of,
+    user_ids,
+    with_item_bias,
+    with_user_bias,
+)
 from causalrec.encoders.text_cache import Pooling, as_buffer, embeddings, model_folder
 from causalrec.errors import RequestError
 from causalrec.types import Batch
@@ -19,6 +28,8 @@ class Bert(AbstractEncoder):
     `model`: a source, a local folder or a hub name, any BERT-type encoder with safetensors weights. The text is
     embedded once per distinct item text and cached on disk; texts are cut at `max_tokens`.
     """
+
+    packable: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -44,5 +55,5 @@ class Bert(AbstractEncoder):
 
     def items(self, ids: Tensor) -> Tensor:
         distinct, place = torch.unique(ids, return_inverse=True)  # a batch holds many users but few items
-        told = self.project(self.get_buffer("text")[distinct])
-        return with_item_bias(self.item_table(ids) + told[place])
+        told = affine(self.project, self.get_buffer("text")[distinct])
+        return with_item_bias(self.item_table(ids) + rows_of(told, place))

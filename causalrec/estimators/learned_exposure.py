@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -53,7 +52,7 @@ def imbalance(observed: Tensor, propensity: Tensor, function: Tensor, clip: floa
     >>> imbalance(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]), torch.ones(2), 0.0)
     tensor([ 2., -2.])
     """
-    safe = propensity.clamp(clip, 1 - clip) if clip else propensity
+    safe = propensity.clamp(clip, 1 - clip)
     return (observed / safe - (1 - observed) / (1 - safe)) * function
 
 
@@ -61,7 +60,7 @@ def balance_term(batch: Batch, outputs: Outputs, weight: float, clip: float) -> 
     """Return the squared mean imbalance of the predicted outcome; it trains the propensity."""
     predicted = mean_of(outputs[OUTCOME], outputs.link).detach()
     value = imbalance(batch.observed, torch.sigmoid(outputs[PROPENSITY]), predicted, clip)
-    return Term(math.sqrt(weight) * value, PROPENSITY, squared=True)
+    return Term(weight**0.5 * value, PROPENSITY, squared=True)
 
 
 def learned_doubly_robust(batch: Batch, outputs: Outputs, *, clip: float, weight: float = 1.0) -> Mapping[str, Term]:

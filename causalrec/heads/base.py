@@ -1,12 +1,15 @@
 """The contract of a head: from a user vector, an item vector and the view's numbers to one raw output."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 
 class AbstractHead(nn.Module, ABC):
-    """Built by the run as `Head(num_features, **yaml)`."""
+    """Built by the run as `Head(num_features, **yaml)`; `packable` as for encoders."""
+
+    packable: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor:

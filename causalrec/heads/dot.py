@@ -1,5 +1,7 @@
 """The dot product of two towers, a linear term of the view's numbers, and a global bias."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -9,11 +11,13 @@ from causalrec.heads.base import AbstractHead
 class Dot(AbstractHead):
     """`raw = user . item + coefficients . features + bias`; `features[B,F]` are standardised columns."""
 
+    packable: ClassVar[bool] = True
+
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.coefficients = nn.Parameter(torch.zeros(num_features))
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor:
-        raw = (user * item).sum(-1) + self.bias
-        return raw + features @ self.coefficients if len(self.coefficients) else raw
+        raw = (user * item).sum(-1) + self.bias[..., None]
+        return raw + (features @ self.coefficients[..., None])[..., 0] if features.shape[-1] else raw

@@ -9,6 +9,7 @@ import subprocess
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -24,8 +25,8 @@ PACKAGES = ("causalrec", "torch", "pytorch-lightning", "transformers", "torchmet
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One job's result. `scores` and `baselines` are lists of {metric, slice, value, low, high, n, model}; `command` runs
-    it again.
+    """One job's result. `scores` and `baselines` are lists of {metric, slice, value, low, high, n, model}; `command`
+    runs it again.
     """
 
     name: str
@@ -123,6 +124,7 @@ def read_all(folder: Path) -> list[Saved]:
     return [read(path) for path in paths]
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions a result depends on."""
     found = {}
@@ -134,6 +136,7 @@ def versions() -> dict[str, str]:
     return found
 
 
+@cache
 def git_sha() -> str | None:
     """Return the commit of the checkout the package lies in, with `+` for uncommitted changes; None outside one."""
     root = Path(__file__).parents[2]

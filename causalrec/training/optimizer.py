@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor
 
 Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0)]
@@ -19,15 +19,18 @@ class AbstractOptimizer(ABC):
     """Builds a torch optimizer over one role's parameters."""
 
     @abstractmethod
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Return the optimizer; scalars (global biases) are never decayed."""
+    def build(self, parameters: Iterable[Tensor], axes: int = 0) -> torch.optim.Optimizer:
+        """Return the optimizer, elementwise in every parameter; scalars (global biases) are never decayed.
+
+        `axes`: how many leading axes count replicas, and are no part of a parameter's own shape.
+        """
 
 
-def groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+def groups(parameters: Iterable[Tensor], weight_decay: float, axes: int) -> list[dict[str, Any]]:
     """Split parameters into those that decay and the scalars, which do not."""
     listed = list(parameters)
-    decayed = {"params": [p for p in listed if p.ndim > 0], "weight_decay": weight_decay}
-    return [decayed, {"params": [p for p in listed if p.ndim == 0], "weight_decay": 0.0}]
+    decayed = {"params": [p for p in listed if p.ndim > axes], "weight_decay": weight_decay}
+    return [decayed, {"params": [p for p in listed if p.ndim == axes], "weight_decay": 0.0}]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +40,8 @@ class AdamW(AbstractOptimizer):
     lr: Rate = 0.01
     weight_decay: Decay = 0.1
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(groups(parameters, self.weight_decay), lr=self.lr, fused=True)
+    def build(self, parameters: Iterable[Tensor], axes: int = 0) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(groups(parameters, self.weight_decay, axes), lr=self.lr, fused=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,5 +52,5 @@ class SGD(AbstractOptimizer):
     weight_decay: Decay = 1e-4
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(groups(parameters, self.weight_decay), lr=self.lr, momentum=self.momentum)
+    def build(self, parameters: Iterable[Tensor], axes: int = 0) -> torch.optim.Optimizer:
+        return torch.optim.SGD(groups(parameters, self.weight_decay, axes), lr=self.lr, momentum=self.momentum)

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-from pytorch_lightning.loggers import Logger
 
 from causalrec.data.log import InteractionLog, PairColumn
-from causalrec.data.sampling import Sampler
-from causalrec.estimators.objective.base import AbstractObjective
-from causalrec.features.views import FeatureMatrix
-from causalrec.models import CausalModel
-from causalrec.training.datamodule import LogDataModule
-from causalrec.training.module import CausalRecModule, Criterion
 from causalrec.training.optimizer import AbstractOptimizer
-from causalrec.training.trainer import Fit, TrainerSettings, seeded
-from causalrec.types import Space
+from causalrec.training.task import Task
+from causalrec.training.trainer import Epoch, Fit
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One weight decay tried: its criterion, best epoch and epochs trained (means over folds in cross-validation)."""
+    """One weight decay tried: its criterion, best epoch and epochs trained (means over folds in cross-validation, which
+    has no curve of its own).
+    """
 
     weight_decay: float
     criterion: float
     best_epoch: float
     epochs: float
+    curve: tuple[Epoch, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,68 +35,105 @@ class Chosen:
     tried: tuple[Candidate, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """Trains each candidate alike; every row of a table so gets the same tuning budget, naive included.
+Search = Generator[list[Task], list[Fit], Chosen]  # yields the fits it needs, is sent them, returns what it chose
 
-    `model`: makes a fresh model; `optimizer`: makes an optimizer from a weight decay; `judged`: the space of validation
-    rows; `chance`: the propensity of any pair, for objectives that read it. Only biased rows are read, unless the
+
+def held_out(task: Task, optimizer: Callable[[float], AbstractOptimizer], decays: Sequence[float]) -> Search:
+    """Fit every weight decay on the training rows, stop and choose by the criterion on the validation rows.
+
+    Every row of a table gets the same number of candidates, naive included; only biased rows are read, unless the
     caller hands over randomised ones (and declares it).
     """
+    fits = yield [_candidate(task, optimizer, decay, decays) for decay in decays]
+    tried = [
+        Candidate(decay, fit.criterion, fit.best_epoch, fit.epochs, fit.curve)
+        for decay, fit in zip(decays, fits, strict=True)
+    ]
+    best = min(range(len(tried)), key=lambda k: (tried[k].criterion, tried[k].weight_decay))
+    return Chosen(fits[best], decays[best], tuple(tried))
 
-    model: Callable[[], CausalModel]
-    objective: AbstractObjective
-    optimizer: Callable[[float], AbstractOptimizer]
-    trainer: TrainerSettings
-    sampler: Sampler
-    features: FeatureMatrix
-    seed: int
-    criterion: Criterion
-    clip: float
-    judged: Space
-    logger: Logger | None
-    folder: Path
-    label: str
-    chance: PairColumn | None = None
 
-    def held_out(self, train: InteractionLog, validation: InteractionLog, decays: list[float]) -> Chosen:
-        """Fit on `train`, stop and choose by the criterion on `validation`."""
-        fits = {decay: self._fit(train, validation, decay, self._prefix(decay, decays)) for decay in decays}
-        chosen = min(fits, key=lambda decay: (fits[decay].criterion, decay))
-        tried = (Candidate(d, fit.criterion, fit.best_epoch, fit.epochs) for d, fit in fits.items())
-        return Chosen(fits[chosen], chosen, tuple(tried))
+def cross_validated(
+    task: Task, optimizer: Callable[[float], AbstractOptimizer], decays: Sequence[float], folds: int
+) -> Search:
+    """Choose by the mean criterion over folds, then refit on all rows for the chosen one's mean number of epochs.
 
-    def cross_validated(self, whole: InteractionLog, decays: list[float], folds: int) -> Chosen:
-        """Choose by the mean criterion over folds, then refit on all rows for the chosen one's mean number of epochs.
+    Fold propensities are scaled by the share of rows a part holds, (k-1)/k and 1/k. Source: Schnabel et al. (ICML
+    2016, section 5.2). The folds are the same for every candidate and every row of a table.
+    """
+    within = replace(task, chance=scaled(task.chance, 1 - 1 / folds))
+    parts = list(fold_parts(task.train, folds))
+    fits = yield [
+        _candidate(replace(within, train=train, validation=validation), optimizer, decay, decays, f"fold={k}/")
+        for decay in decays
+        for k, (train, validation) in enumerate(parts)
+    ]
+    tried = []
+    for place, decay in enumerate(decays):
+        of_decay = fits[place * folds : (place + 1) * folds]
+        means = np.mean([(fit.criterion, fit.best_epoch, fit.epochs) for fit in of_decay], axis=0)
+        criterion, best_epoch, epochs = map(float, means)
+        tried.append(Candidate(decay, criterion, best_epoch, epochs))
+    best = min(tried, key=lambda candidate: (candidate.criterion, candidate.weight_decay))
+    refit = replace(task, validation=task.train, epochs=round(best.best_epoch) + 1)
+    (fit,) = yield [_candidate(refit, optimizer, best.weight_decay, [], "refit/")]
+    return Chosen(fit, best.weight_decay, tuple(tried))
 
-        Fold propensities are scaled by the share of rows a part holds, (k-1)/k and 1/k. Source: Schnabel et al. (ICML
-        2016, section 5.2). The folds are the same for every candidate and every row of a table.
-        """
-        tried = []
-        for decay in decays:
-            within = replace(self, chance=scaled(self.chance, 1 - 1 / folds))
-            prefix = self._prefix(decay, decays)
-            parts = enumerate(fold_parts(whole, folds))
-            fits = [within._fit(*part, decay, f"{prefix}fold={k}/") for k, part in parts]
-            means = np.mean([(fit.criterion, fit.best_epoch, fit.epochs) for fit in fits], axis=0)
-            tried.append(Candidate(decay, *map(float, means)))
-        best = min(tried, key=lambda candidate: (candidate.criterion, candidate.weight_decay))
-        fit = self._fit(whole, whole, best.weight_decay, "refit/", epochs=round(best.best_epoch) + 1)
-        return Chosen(fit, best.weight_decay, tuple(tried))
 
-    def _prefix(self, decay: float, decays: list[float]) -> str:
-        return f"wd={decay:g}/" if len(decays) > 1 else ""
+def _candidate(
+    task: Task,
+    optimizer: Callable[[float], AbstractOptimizer],
+    decay: float,
+    decays: Sequence[float],
+    part: str = "",
+) -> Task:
+    prefix = (f"wd={decay:g}/" if len(decays) > 1 else "") + part
+    folder = task.folder / (prefix.strip("/").replace("/", "-") or f"wd={decay:g}")
+    label = f"{task.label} wd {decay:g}"
+    return replace(task, optimizer=optimizer(decay), prefix=prefix, folder=folder, label=label)
 
-    def _fit(
-        self, train: InteractionLog, validation: InteractionLog, decay: float, prefix: str, epochs: int | None = None
-    ) -> Fit:
-        seeded(self.seed)
-        module = CausalRecModule(self.model(), self.objective, self.optimizer(decay), self.criterion, self.clip, prefix)
-        data = LogDataModule(
-            train, validation, self.features, self.sampler, self.objective.space, self.seed, self.judged, self.chance
-        )
-        folder = self.folder / (prefix.strip("/").replace("/", "-") or f"wd={decay:g}")
-        return self.trainer.fit(module, data, self.logger, folder, f"{self.label} wd {decay:g}", epochs)
+
+FitAll = Callable[[list[Task]], Sequence[Fit | Exception]]
+
+
+def each_alone(tasks: list[Task]) -> list[Fit | Exception]:
+    """Fit one task after another, by Lightning; a failure stands in the place of its fit."""
+    return [_fit_or_failure(task) for task in tasks]
+
+
+def _fit_or_failure(task: Task) -> Fit | Exception:
+    try:
+        return task.fit()
+    except Exception as error:
+        return error
+
+
+def chosen_together(searches: Sequence[Search], fit: FitAll = each_alone) -> list[Chosen | Exception]:
+    """Run searches in step, all the fits they wait for at once; one that fails leaves its exception."""
+    found: dict[int, Chosen | Exception] = {}
+    waiting: dict[int, list[Task]] = {}
+
+    def advance(k: int, fits: list[Fit] | None) -> None:
+        try:
+            waiting[k] = next(searches[k]) if fits is None else searches[k].send(fits)
+        except StopIteration as done:
+            found[k] = done.value
+        except Exception as error:
+            found[k] = error
+
+    for k in range(len(searches)):
+        advance(k, None)
+    while waiting:
+        asked, waiting = waiting, {}
+        made = iter(fit([task for tasks in asked.values() for task in tasks]))
+        for k, tasks in asked.items():
+            own = [next(made) for _ in tasks]
+            failed = [one for one in own if isinstance(one, Exception)]
+            if failed:
+                found[k] = failed[0]
+            else:
+                advance(k, [one for one in own if not isinstance(one, Exception)])
+    return [found[k] for k in range(len(searches))]
 
 
 def scaled(chance: PairColumn | None, share: float) -> PairColumn | None:

@@ -24,6 +24,15 @@ Count = Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True)
+class Epoch:
+    """One point of a learning curve: the mean training loss, and the criterion after the epoch (None in a refit)."""
+
+    epoch: int
+    loss: float
+    criterion: float | None
+
+
+@dataclass(frozen=True)
 class Fit:
     """One candidate's fit: the best epoch by the biased-validation criterion, its value, and the weights then."""
 
@@ -31,6 +40,7 @@ class Fit:
     best_epoch: int
     epochs: int
     state: dict[str, Tensor]
+    curve: tuple[Epoch, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import PairFinder, Rows, Sampler, pairs_log, uniform_pairs
+from causalrec.data.sampling import Rows, Sampler, pairs_log, uniform_pairs
 
 USERS, ITEMS = 30, 40
 
@@ -102,7 +102,7 @@ def test_a_userless_log_gives_user_zero() -> None:
 
 def test_the_finder_gives_the_row_of_a_logged_pair_and_minus_one_else() -> None:
     log = skewed_log()
-    found = PairFinder(log)(np.arange(log.num_pairs))
+    found = log.finder(np.arange(log.num_pairs))
     expected = np.full(log.num_pairs, -1)
     expected[log.codes] = np.arange(len(log))
     np.testing.assert_array_equal(found, expected)

@@ -31,6 +31,12 @@ class AbstractDataset(ABC):
     def load(self, root: Path) -> CausalDataset:
         """Read the raw files below `root` (`paths.data`), fetching what is missing; raise DataError on bad data."""
 
+    def identity(self, root: Path) -> str:
+        """Return what names the raw files' content, so that a result can be told from one on other data; the checksums
+        that `load` insists on, where they are known beforehand.
+        """
+        return repr(sorted(self.card.sha256.items()))
+
     def problems(self, root: Path) -> list[Problem]:
         """Return what is wrong with the raw files; a data set of ours stops at the first, as `load` raises it."""
         try:

@@ -154,6 +154,12 @@ class Csv(AbstractDataset):
     def sources(self) -> tuple[Source, ...]:
         return ()
 
+    def identity(self, root: Path) -> str:
+        """Return the sha256 of each file, taken when it was read."""
+        _, meta, problems = self._opened(root)
+        refuse(problems, self.name)
+        return repr(sorted(meta["sha256"].items()))
+
     def problems(self, root: Path) -> list[Problem]:
         """Return every problem of the files, errors and warnings, each with file and line; DataError is not raised."""
         return self._opened(root)[2]

@@ -1,6 +1,5 @@
 """Stabilised doubly robust (Li, Zheng & Wu, ICLR 2023, "StableDR")."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -42,7 +41,7 @@ class StableDR(AbstractObjective):
             "outcome": Term(value, OUTCOME, normaliser=weight),
             "imputation": errors.imputation_term(inverse_propensity(batch.observed, propensity, self.clip)),
             "exposure": exposure_term(batch, outputs),
-            "stability": Term(math.sqrt(self.stability) * unstable, PROPENSITY, squared=True),
+            "stability": Term(self.stability**0.5 * unstable, PROPENSITY, squared=True),
         }
 
 

@@ -1,0 +1,254 @@
+"""Training many fits as one program: parameters, batches, optimizers and stopping side by side on a replica axis.
+
+Replica r of R owns row r of every stacked parameter `[R,...]` and of every batch column `[R,B]`; objectives map without
+change, for they are elementwise over rows and sum over the last axis alone. A replica that has stopped leaves.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.models import CausalModel
+from causalrec.training.judge import judged_errors
+from causalrec.training.optimizer import AbstractOptimizer
+from causalrec.training.packed_batches import PackedBatches
+from causalrec.training.progress import Course
+from causalrec.training.task import Task
+from causalrec.training.trainer import Fit
+from causalrec.types import Batch, Term
+
+DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
+STATE_COPIES = 8  # parameters, gradients, two moments, the best ones, and what a step makes on its way
+
+
+def packable(task: Task) -> str | None:
+    """Return why a task cannot train beside others, None where it can."""
+    model = task.model()
+    for network in (model.network(role) for role in task.objective.needs):
+        for part in (network.encoder, network.head):
+            if not part.packable:
+                return f"{type(part).__name__} does not stack"
+    settings = task.trainer
+    if settings.precision not in DTYPES:
+        return f"trainer.precision={settings.precision}"
+    return None if settings.devices == 1 else f"trainer.devices={settings.devices}"
+
+
+def likeness(task: Task) -> Hashable:
+    """Return what tasks of one stack must share: all but seed, rows, and the numbers of objective and optimizer."""
+    objective = {name: value for name, value in vars(task.objective).items() if not isinstance(value, float)}
+    settings = (repr(task.trainer), task.sampler, task.criterion, task.clip, task.judged, task.epochs is None)
+    rows = (len(task.train), len(task.validation), id(task.features), task.chance is None)
+    return (type(task.objective), repr(objective), type(task.optimizer), settings, rows)
+
+
+def fit_together(
+    tasks: Sequence[Task], most: Callable[[int], int], tick: Callable[[int, int], None] = lambda done, total: None
+) -> list[Fit]:
+    """Fit tasks in as few stacks as their likeness allows, each of at most `most(bytes per replica)` replicas.
+
+    In float64 the weights equal those of `Task.fit` but for rounding; a stack gives the same bits every time it is
+    made of the same tasks. `tick(replicas done, replicas)` is called after every epoch.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for k, task in enumerate(tasks):
+        groups.setdefault(likeness(task), []).append(k)
+    fits: dict[int, Fit] = {}
+    for group in groups.values():
+        size = max(1, most(replica_bytes(tasks[group[0]])))
+        parts = -(-len(group) // size)
+        for part in range(parts):
+            members = group[part * len(group) // parts : (part + 1) * len(group) // parts]
+            before = len(fits)
+            stack = Stack([tasks[k] for k in members])
+            while stack.running:
+                stack.epoch()
+                tick(before + len(members) - len(stack.running), len(tasks))
+            fits |= dict(zip(members, stack.fits(), strict=True))
+    return [fits[k] for k in range(len(tasks))]
+
+
+def replica_bytes(task: Task) -> int:
+    """Return about how many bytes one replica of a stack takes."""
+    model, size = task.model(), DTYPES[task.trainer.precision].itemsize
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    rows = task.sampler.batch_size * (64 + len(task.features)) + len(task.validation) * 16
+    return size * (STATE_COPIES * parameters + rows * len(task.objective.needs))
+
+
+class Stack:
+    """Fits on their way together. `running`: the places of those that have not stopped, in the order of the stack."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks, settings = tasks, tasks[0].trainer
+        self.device = torch.device("cuda" if settings.accelerator == "gpu" else "cpu")
+        self.dtype = DTYPES[settings.precision]
+        self.courses = [Course(settings.patience) for _ in tasks]
+        self.running = sorted(range(len(tasks)), key=lambda k: repr(tasks[k].optimizer))  # alike ones step at once
+        models = [tasks[k].fresh_model() for k in self.running]
+        self.model = stacked(models).to(self.device, self.dtype)
+        self.best: dict[str, Tensor] = {}
+        self.batches = PackedBatches(tasks, self.dtype, self.device)
+        self._assemble()
+        self.done_epochs = 0
+
+    def _assemble(self) -> None:
+        tasks = [self.tasks[k] for k in self.running]
+        self.parameters = [p for role in tasks[0].objective.needs for p in self.model.parameters_of(role)]
+        self.optimizer = JointOptimizer([task.optimizer for task in tasks], self.parameters)
+        self.objective = joint([task.objective for task in tasks], self.parameters[0])
+        self.batches = self.batches.having(tasks)
+
+    def epoch(self) -> None:
+        """Train one epoch, judge every replica, and let those that have stopped leave the stack."""
+        losses = self._trained()
+        refit = self.tasks[0].epochs is not None
+        criteria = [None] * len(self.running) if refit else self._judged()
+        better = []
+        for place, (k, loss, criterion) in enumerate(zip(self.running, losses, criteria, strict=True)):
+            if self.courses[k].after(self.done_epochs, loss, criterion):
+                better.append(place)
+        self._keep_best(better)
+        self.done_epochs += 1
+        staying = [place for place, k in enumerate(self.running) if not self._stops(k)]
+        if len(staying) < len(self.running):
+            self._retain(staying)
+
+    def fits(self) -> list[Fit]:
+        """Return what each task came to, in the order they were given."""
+        return [
+            Fit(
+                course.criterion,
+                course.best_epoch,
+                course.epochs,
+                {f"model.{name}": values[k].cpu() for name, values in self.best.items()},
+                tuple(course.curve),
+            )
+            for k, course in enumerate(self.courses)
+        ]
+
+    def _stops(self, k: int) -> bool:
+        most = self.tasks[k].epochs or self.tasks[k].trainer.max_epochs
+        return self.courses[k].stopped or self.done_epochs >= most
+
+    def _trained(self) -> list[float]:
+        total = torch.zeros(len(self.running), dtype=self.dtype, device=self.device)
+        steps = 0
+        for batch in self.batches.training(self.done_epochs):
+            terms = self.objective.terms(batch, self.model(batch))
+            loss = torch.stack([reduced(term, batch) for term in terms.values()]).sum(0)
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            total += loss.detach()
+            steps += 1
+        return [float(value) for value in (total / max(steps, 1)).tolist()]
+
+    @torch.no_grad()
+    def _judged(self) -> list[float]:
+        task, sums = self.tasks[0], torch.zeros(2, len(self.running), dtype=torch.float64, device=self.device)
+        for batch in self.batches.validation():
+            error, weight = judged_errors(
+                self.objective, self.model(batch), batch, self.model.link, task.criterion, task.clip
+            )
+            sums += torch.stack([(error * weight).double().sum(-1), weight.double().expand_as(error).sum(-1)])
+        return [float(value) for value in (sums[0] / sums[1]).float().tolist()]
+
+    @torch.no_grad()
+    def _keep_best(self, places: list[int]) -> None:
+        rows = [self.running[place] for place in places]
+        for name, parameter in self.model.named_parameters():
+            if name not in self.best:
+                self.best[name] = parameter.new_empty(len(self.tasks), *parameter.shape[1:])
+            self.best[name][rows] = parameter.data[places]
+
+    def _retain(self, places: list[int]) -> None:
+        self.running = [self.running[place] for place in places]
+        if not self.running:
+            return
+        kept = self.optimizer.state_of(places)
+        for parameter in self.model.parameters():
+            parameter.data = parameter.data[places]
+        self._assemble()
+        self.optimizer.load(kept)
+
+
+def stacked(models: Sequence[CausalModel]) -> CausalModel:
+    """Return one model whose every parameter `[R,...]` holds the models' own."""
+    together = copy.deepcopy(models[0])
+    owned = [dict(model.named_parameters()) for model in models]
+    for name, parameter in together.named_parameters():
+        parameter.data = torch.stack([own[name].data for own in owned])
+    return together
+
+
+def joint(objectives: Sequence[AbstractObjective], like: Tensor) -> AbstractObjective:
+    """Return one objective whose numbers, where they differ, are `[R,1]` tensors."""
+    first: Any = objectives[0]
+    changed = {}
+    for name in (field.name for field in fields(first)):
+        values = [getattr(objective, name) for objective in objectives]
+        if any(value != values[0] for value in values):
+            changed[name] = torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
+    made: AbstractObjective = replace(first, **changed) if changed else first
+    return made
+
+
+def reduced(term: Term, batch: Batch) -> Tensor:
+    """Return `[R]`: each replica's `sum(weight * value) / sum(weight * normaliser)`, squared if asked."""
+    rows = batch.item.shape[-1]
+    total = rows if term.normaliser is None else (batch.weight * term.normaliser.detach()).sum(-1)
+    ratio: Tensor = (batch.weight * term.value).sum(-1) / total
+    return ratio.square() if term.squared else ratio
+
+
+class JointOptimizer:
+    """One torch optimizer per run of equal settings, over its replicas' slices of the stacked parameters."""
+
+    def __init__(self, settings: Sequence[AbstractOptimizer], parameters: Sequence[Tensor]) -> None:
+        self.parameters = parameters
+        self.parts: list[tuple[slice, list[Tensor], torch.optim.Optimizer]] = []
+        for setting, members in itertools.groupby(enumerate(settings), key=lambda pair: pair[1]):
+            places = [place for place, _ in members]
+            rows = slice(places[0], places[-1] + 1)
+            handles = [parameter.data[rows] for parameter in parameters]
+            self.parts.append((rows, handles, setting.build(handles, axes=1)))
+
+    def step(self) -> None:
+        """Update every slice by its gradient, and forget the gradients."""
+        for rows, handles, optimizer in self.parts:
+            for handle, parameter in zip(handles, self.parameters, strict=True):
+                handle.grad = None if parameter.grad is None else parameter.grad[rows]
+            optimizer.step()
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def state_of(self, places: Sequence[int]) -> list[list[dict[str, tuple[bool, Any]]]]:
+        """Return the optimizer's state by replica and parameter."""
+        return [[self._own(place, k) for k in range(len(self.parameters))] for place in places]
+
+    def _own(self, place: int, k: int) -> dict[str, tuple[bool, Any]]:
+        """Return one replica's state of one parameter: by name, whether it has a replica axis, and its own value."""
+        rows, handles, optimizer = next(part for part in self.parts if part[0].start <= place < part[0].stop)
+        found = {}
+        for name, value in optimizer.state.get(handles[k], {}).items():
+            apart = isinstance(value, Tensor) and value.shape == handles[k].shape
+            found[name] = (apart, value[place - rows.start].clone() if apart else copy.deepcopy(value))
+        return found
+
+    def load(self, kept: list[list[dict[str, tuple[bool, Any]]]]) -> None:
+        """Take over the state of `state_of`, in the order of this optimizer's replicas."""
+        for rows, handles, optimizer in self.parts:
+            for k, handle in enumerate(handles):
+                own = [replica[k] for replica in kept[rows]]
+                optimizer.state[handle] = {
+                    name: torch.stack([one[name][1] for one in own]) if apart else value
+                    for name, (apart, value) in own[0].items()
+                }
