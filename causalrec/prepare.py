@@ -16,7 +16,7 @@ from causalrec.data.text import check_phrases
 from causalrec.errors import RequestError
 from causalrec.evaluation.exposure import Exposure, exposure
 from causalrec.evaluation.slices import Slice, slices
-from causalrec.features.views import FeatureSpec, feature_matrix, views
+from causalrec.features.views import FeatureMatrix, FeatureSpec, feature_matrix, views
 from causalrec.graph.identify import Adjustment, identify
 from causalrec.propensity.base import AbstractPropensity, pair_propensity
 from causalrec.types import link_of
@@ -75,8 +75,9 @@ def _check_objective(spec: TrainSpec, card: DatasetCard) -> None:
 
 @dataclass(frozen=True)
 class Ready:
-    """What stands before training: data, splits and fitted propensities. Under cross-validation `train` is everything
-    logged and `validation` is not read apart; under `mar_val` it holds the randomised sample.
+    """What stands before training: data, splits, fitted propensities and the numbers of the outcome view. Under
+    cross-validation `train` is everything logged and `validation` is not read apart; under `mar_val` it holds the
+    randomised sample.
     """
 
     dataset: CausalDataset
@@ -86,6 +87,7 @@ class Ready:
     train: InteractionLog
     validation: InteractionLog
     exposure: Exposure
+    features: FeatureMatrix
 
     @cached_property
     def slices(self) -> list[Slice]:
@@ -104,7 +106,7 @@ _LAST: dict[str, Ready] = {}  # the jobs of a study mostly differ in what comes 
 def ready_for(spec: TrainSpec, planned: Plan) -> Ready:
     parts = [spec.leaves[name].resolved() for name in ("dataset", "split", "propensity")]
     selection = spec.spine.selection
-    key = repr([parts, planned.features.propensity, spec.spine.paths.data, selection])
+    key = repr([parts, planned.features, spec.spine.paths.data, selection])
     if key not in _LAST:
         made = _prepare(spec, planned)
         _LAST.clear()
@@ -134,6 +136,7 @@ def _prepare(spec: TrainSpec, planned: Plan) -> Ready:
         known,
         validation,
         exposure(known, propensity, view),
+        feature_matrix(dataset, planned.features.outcome),
     )
 
 

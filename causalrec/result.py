@@ -32,11 +32,10 @@ class Result:
     best: Mapping[str, float]
 
 
-def result_of(
-    spec: TrainSpec, planned: Plan, ready: Ready, features: FeatureMatrix, chosen: Chosen, model: CausalModel
-) -> Result:
+def result_of(spec: TrainSpec, planned: Plan, ready: Ready, chosen: Chosen, model: CausalModel) -> Result:
     """Score a trained model on every slice, beside the baselines, and say what the numbers rest on."""
-    dataset, splits, objective = ready.dataset, ready.splits, spec.leaves["objective"].build()
+    dataset, splits, features = ready.dataset, ready.splits, ready.features
+    objective = spec.leaves["objective"].build()
     evaluator = Evaluator(spec.metrics, ready.slices, float(splits.train.outcome.mean()), **dict(spec.spine.evaluation))
     predicted: dict[int, Floats] = {}
 

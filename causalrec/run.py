@@ -17,7 +17,6 @@ import torch
 from causalrec.config import TrainSpec
 from causalrec.data.text import item_texts
 from causalrec.encoders.base import EncoderInputs
-from causalrec.features.views import feature_matrix
 from causalrec.models import SEEN, CausalModel, RoleNetwork
 from causalrec.prepare import plan, ready_for
 from causalrec.reporting.record import RunRecord, git_sha, versions
@@ -76,7 +75,6 @@ class Run:
     def open(self) -> None:
         """Load the data, fit the propensity, open the logger."""
         self.ready = ready_for(self.spec, self.planned)
-        self.features = feature_matrix(self.ready.dataset, self.planned.features.outcome)
         self.logs = self.logger.open(_job(self.spec))
 
     def search(self) -> Search:
@@ -98,7 +96,7 @@ class Run:
         started = time.monotonic()
         model = self._model()
         model.load_state_dict(_weights(chosen.fit))
-        result = result_of(self.spec, self.planned, self.ready, self.features, chosen, model)
+        result = result_of(self.spec, self.planned, self.ready, chosen, model)
         self._close(result, "done")
         seconds = shared + time.monotonic() - started
         record = self._record(status="done", **result.fields, seconds=seconds, peak_bytes=_peak_bytes())
@@ -135,7 +133,7 @@ class Run:
             optimizer=spec.leaves["optimizer"].build(),
             trainer=spec.leaves["trainer"].build(),
             sampler=spec.leaves["sampler"].build(),
-            features=self.features,
+            features=self.ready.features,
             train=ready.train,
             validation=ready.validation,
             seed=spec.spine.seed,
@@ -153,15 +151,15 @@ class Run:
         spec, log = self.spec, self.ready.dataset.logged
         phrases = spec.leaves["dataset"].build().item_text
         inputs = EncoderInputs(
-            num_users=log.num_users if "user" in self.features.ids else 0,
-            num_items=log.num_items if "item" in self.features.ids else 0,
+            num_users=log.num_users if "user" in self.ready.features.ids else 0,
+            num_items=log.num_items if "item" in self.ready.features.ids else 0,
             item_text=item_texts(self.ready.dataset.item_table, phrases, self.planned.features.outcome),
             data=spec.spine.paths.data,
             cache=spec.spine.paths.cache,
         )
         encoder, head = spec.leaves["encoder"], spec.leaves["head"]
         networks = {
-            role: RoleNetwork(encoder.build(inputs), head.build(len(self.features)), SEEN.get(role, "pair"))
+            role: RoleNetwork(encoder.build(inputs), head.build(len(self.ready.features)), SEEN.get(role, "pair"))
             for role in spec.leaves["objective"].target.needs
         }
         return CausalModel(networks, link_of(self.ready.dataset.card.outcome))

@@ -11,7 +11,7 @@ import torch
 from causalrec.data.log import InteractionLog
 from causalrec.estimators.interval import cluster_weights, percentile_interval
 from causalrec.evaluation.slices import Slice
-from causalrec.metrics.base import AbstractMetric, Scored
+from causalrec.metrics.base import AbstractMetric, Parts, Scored
 from causalrec.types import Component, Doubles, Floats, Ints
 
 GROUPS = 20  # of the jackknife, on each of its three axes
@@ -65,7 +65,7 @@ class Evaluator:
             torch.from_numpy(prediction), torch.from_numpy(part.label), torch.from_numpy(part.cluster), self.constant
         )
         weights = self._weights(part.num_clusters)
-        without = left_out(part, scored) if part.kind != "rate" and len(part.item) <= MOST_JACKKNIFED else ()
+        without = left_out(part, scored) if part.kind != "rate" and len(part.item) <= MOST_JACKKNIFED else None
         scores = []
         for name, chosen in self.metrics.items():
             metric: AbstractMetric = chosen.build(part.num_clusters)
@@ -73,7 +73,7 @@ class Evaluator:
                 continue
             metric.update(scored)
             score = self._score(name, part, float(metric.compute()), metric.replicates(weights).numpy(), model)
-            scores.append(replace(score, jackknife=_jackknife(metric, without)) if without else score)
+            scores.append(replace(score, jackknife=_jackknife(metric, *without)) if without else score)
         return scores
 
     def _weights(self, clusters: int) -> torch.Tensor:
@@ -99,27 +99,24 @@ class Evaluator:
         return Score("snips_mean", "logged", value, low, high, len(log), model, replicates)
 
 
-def left_out(part: Slice, scored: Scored) -> tuple[Scored, ...]:
-    """Return the scored rows without each group of users, then of items, then of rows: 3 x GROUPS parts.
+def left_out(part: Slice, scored: Scored) -> tuple[torch.Tensor, Parts]:
+    """Return what stays without each group: of users, as weights float64[G,U]; of items, then of rows, as 2 G parts.
 
     Groups are seeded permutations, the same for every model on a slice, so that differences are paired.
     """
     rng = np.random.default_rng(0)
-    axes = ((scored.cluster.numpy(), part.num_clusters), (part.item, int(part.item.max()) + 1))
-    found = []
-    for ids, count in (*axes, (np.arange(len(part.item)), len(part.item))):
-        group = torch.from_numpy((rng.permutation(count) % GROUPS)[ids])
-        found += [scored.where(group != k) for k in range(GROUPS)]
-    return tuple(found)
+    each = torch.arange(GROUPS)[:, None]
+    user, item, row = (
+        torch.from_numpy(rng.permutation(count) % GROUPS)
+        for count in (part.num_clusters, int(part.item.max()) + 1, len(part.item))
+    )
+    kept = torch.cat([item[torch.from_numpy(part.item)] != each, row != each])
+    return (user != each).double(), Parts(scored, kept, part.num_clusters)
 
 
-def _jackknife(metric: AbstractMetric, parts: tuple[Scored, ...]) -> Doubles:
-    values = []
-    for part in parts:
-        metric.reset()
-        metric.update(part)
-        values.append(float(metric.compute()))
-    return np.array(values).reshape(3, -1)
+def _jackknife(metric: AbstractMetric, users: torch.Tensor, parts: Parts) -> Doubles:
+    values: Doubles = torch.cat([metric.replicates(users), metric.on_parts(parts)]).double().numpy()
+    return values.reshape(3, -1)
 
 
 def reliability(prediction: Floats, label: Floats, bins: int = 10) -> list[dict[str, float]]:

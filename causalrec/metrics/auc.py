@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.base import AbstractMetric, Scored
+from causalrec.metrics.base import AbstractMetric, Parts, Scored
 
 
 def weighted_auc(prediction: Tensor, label: Tensor, weight: Tensor) -> Tensor:
@@ -58,3 +58,9 @@ class AUC(AbstractMetric):
     def replicates(self, weights: Tensor) -> Tensor:
         prediction, label, cluster = (torch.cat(list(s)) for s in (self.prediction, self.label, self.cluster))
         return torch.cat([weighted_auc(prediction, label, part[:, cluster]) for part in torch.split(weights, 16)])
+
+    def on_parts(self, parts: Parts) -> Tensor:
+        whole = parts.whole
+        return torch.cat(
+            [weighted_auc(whole.prediction, whole.label, part.double()) for part in torch.split(parts.kept, 16)]
+        )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+
+from causalrec.metrics.ranks import Ranked, order_of, ranked_in_order
 
 LabelKind = Literal["binary", "rate", "graded", "ranking"]  # ranking: 1 where chosen; 0 says nothing of the outcome
 
@@ -27,6 +30,48 @@ class Scored:
     def where(self, mask: Tensor) -> Scored:
         """Return the rows of a mask `[N]`."""
         return Scored(self.prediction[mask], self.label[mask], self.cluster[mask], self.constant)
+
+    @cached_property
+    def orders(self) -> tuple[Tensor, Tensor]:
+        """The rows by user, then falling prediction; and by user, then falling label."""
+        return order_of(self.prediction, self.cluster), order_of(self.label, self.cluster)
+
+    @cached_property
+    def ranked(self) -> Ranked:
+        """The rows ranked within users."""
+        order, best = self.orders
+        return ranked_in_order(self.prediction[order], self.label[order], self.label[best], self.cluster[order])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Parts `kept` bool[P,N] of scored rows, looked at together; `clusters`: how many there are."""
+
+    whole: Scored
+    kept: Tensor
+    clusters: int
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    @cached_property
+    def rows(self) -> Scored:
+        """All parts' rows one after another; cluster c of part p is `p * clusters + c`."""
+        part, row = self.kept.nonzero(as_tuple=True)
+        return self._taken(part, row)
+
+    @cached_property
+    def ranked(self) -> Ranked:
+        """The rows ranked within users and parts: what was sorted once stays sorted where rows are left out."""
+        order, best = self.whole.orders
+        part, place = self.kept[:, order].nonzero(as_tuple=True)
+        rows = self._taken(part, order[place])
+        ideal = self.whole.label[best[self.kept[:, best].nonzero(as_tuple=True)[1]]]
+        return ranked_in_order(rows.prediction, rows.label, ideal, rows.cluster)
+
+    def _taken(self, part: Tensor, row: Tensor) -> Scored:
+        cluster = self.whole.cluster[row] + part * self.clusters
+        return Scored(self.whole.prediction[row], self.whole.label[row], cluster, self.whole.constant)
 
 
 class AbstractMetric(Metric, ABC):
@@ -48,6 +93,10 @@ class AbstractMetric(Metric, ABC):
     @abstractmethod
     def replicates(self, weights: Tensor) -> Tensor:
         """Return the value under each row of user weights float64[R,U], `[R]`."""
+
+    @abstractmethod
+    def on_parts(self, parts: Parts) -> Tensor:
+        """Return the value on each of the parts, `[P]`, whatever was added before."""
 
 
 class AbstractRatio(AbstractMetric):
@@ -79,3 +128,9 @@ class AbstractRatio(AbstractMetric):
 
     def replicates(self, weights: Tensor) -> Tensor:
         return self.finish((weights @ self.numerator) / (weights @ self.denominator))
+
+    def on_parts(self, parts: Parts) -> Tensor:
+        numerator, denominator, cluster = self.parts(parts.rows)
+        part, zeros = cluster // parts.clusters, torch.zeros(2, len(parts), dtype=torch.float64)
+        sums = zeros.index_add_(1, part, torch.stack([numerator.double(), denominator.double()]))
+        return self.finish(sums[0] / sums[1])

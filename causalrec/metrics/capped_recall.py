@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser, per_user
-from causalrec.metrics.recall import recall_by_user
+from causalrec.metrics.ranking import AbstractByUser
+from causalrec.metrics.ranks import Ranked, ranked
+from causalrec.metrics.recall import recall_of
 
 
 def capped_recall_by_user(
@@ -20,9 +21,14 @@ def capped_recall_by_user(
     >>> float(capped_recall_by_user(scores, labels, torch.zeros(3, dtype=torch.int64), 1, 2)[0])
     1.0
     """
-    share, defined, present = recall_by_user(prediction, label, user, num_users, k)
-    positives = per_user(label, user, num_users)
-    return share * positives / positives.clamp(1, k), defined, present
+    rows = ranked(prediction, label, user)
+    return *capped_recall_of(rows, num_users, k), rows.present(num_users)
+
+
+def capped_recall_of(rows: Ranked, num_users: int, k: int) -> tuple[Tensor, Tensor]:
+    """Return capped Recall@k and whether the user has a positive, each `[U]`, of ranked rows."""
+    share, positives = recall_of(rows, num_users, k)
+    return share * positives / positives.clamp(1, k), positives > 0
 
 
 class CappedRecall(AbstractByUser):
@@ -30,5 +36,5 @@ class CappedRecall(AbstractByUser):
 
     labels = frozenset({"binary"})
 
-    def by_user(self, prediction: Tensor, label: Tensor, user: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return capped_recall_by_user(prediction, label, user, self.num_clusters, self.k)
+    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+        return capped_recall_of(rows, count, self.k)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser, per_user, ranked
+from causalrec.metrics.ranking import AbstractByUser
+from causalrec.metrics.ranks import Ranked, ranked
 
 
 def dcg_by_user(
@@ -21,9 +22,13 @@ def dcg_by_user(
     1.0
     """
     rows = ranked(prediction, label, user)
+    return *dcg_of(rows, num_users, k), rows.present(num_users)
+
+
+def dcg_of(rows: Ranked, num_users: int, k: int) -> tuple[Tensor, Tensor]:
+    """Return DCG@k and whether the user has a positive, each `[U]`, of ranked rows."""
     gain = torch.where(rows.rank < k, rows.gain / torch.log2(rows.rank + 2.0), 0.0)
-    present = torch.bincount(user, minlength=num_users) > 0
-    return per_user(gain, rows.user, num_users), per_user(rows.ideal, rows.user, num_users) > 0, present
+    return rows.per_user(gain, num_users), rows.per_user(rows.ideal, num_users) > 0
 
 
 class DCG(AbstractByUser):
@@ -31,5 +36,5 @@ class DCG(AbstractByUser):
 
     labels = frozenset({"binary"})
 
-    def by_user(self, prediction: Tensor, label: Tensor, user: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return dcg_by_user(prediction, label, user, self.num_clusters, self.k)
+    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+        return dcg_of(rows, count, self.k)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser, averaged, per_user
-from causalrec.metrics.recall import recall_by_user
+from causalrec.metrics.ranking import AbstractByUser
+from causalrec.metrics.ranks import Ranked
+from causalrec.metrics.recall import recall_of
 
 
 def f1(precision: Tensor, recall: Tensor) -> Tensor:
@@ -25,17 +26,9 @@ class F1(AbstractByUser):
 
     labels = frozenset({"binary"})
 
-    def by_user(self, prediction: Tensor, label: Tensor, user: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return recall_by_user(prediction, label, user, self.num_clusters, self.k)
+    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+        recall, positives = recall_of(rows, count, self.k)
+        return torch.stack([recall * positives / self.k, recall]), positives > 0
 
-    def compute(self) -> Tensor:
-        return self.replicates(torch.ones(1, self.num_clusters, dtype=torch.float64))[0]
-
-    def replicates(self, weights: Tensor) -> Tensor:
-        prediction, label, cluster = (torch.cat(list(s)) for s in (self.prediction, self.label, self.cluster))
-        recall, defined, present = self.by_user(prediction, label, cluster)
-        precision = recall * per_user(label, cluster, self.num_clusters) / self.k
-        shares, user = averaged(precision, defined, present, self.empty)
-        recalls, _ = averaged(recall, defined, present, self.empty)
-        drawn = weights[:, user]
-        return f1((drawn @ shares) / drawn.sum(1), (drawn @ recalls) / drawn.sum(1))
+    def finish(self, means: Tensor) -> Tensor:
+        return f1(means[0], means[1])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser, per_user, ranked
+from causalrec.metrics.ranking import AbstractByUser
+from causalrec.metrics.ranks import Ranked, ranked
 
 
 def ndcg_by_user(
@@ -21,11 +22,15 @@ def ndcg_by_user(
     0.6309
     """
     rows = ranked(prediction, label, user)
+    return *ndcg_of(rows, num_users, k), rows.present(num_users)
+
+
+def ndcg_of(rows: Ranked, num_users: int, k: int) -> tuple[Tensor, Tensor]:
+    """Return NDCG@k and whether the user has a positive, each `[U]`, of ranked rows."""
     discount = torch.where(rows.rank < k, 1 / torch.log2(rows.rank.double() + 2), 0.0)
-    gained = per_user(discount * rows.gain, rows.user, num_users)
-    best = per_user(discount * rows.ideal, rows.user, num_users)
-    present = torch.bincount(user, minlength=num_users) > 0
-    return gained / torch.where(best > 0, best, 1.0), best > 0, present
+    gained = rows.per_user(discount * rows.gain, num_users)
+    best = rows.per_user(discount * rows.ideal, num_users)
+    return gained / torch.where(best > 0, best, 1.0), best > 0
 
 
 class NDCG(AbstractByUser):
@@ -35,5 +40,5 @@ class NDCG(AbstractByUser):
 
     labels = frozenset({"binary", "graded", "ranking"})
 
-    def by_user(self, prediction: Tensor, label: Tensor, user: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return ndcg_by_user(prediction, label, user, self.num_clusters, self.k)
+    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+        return ndcg_of(rows, count, self.k)

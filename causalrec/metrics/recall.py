@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser, per_user, ranked
+from causalrec.metrics.ranking import AbstractByUser
+from causalrec.metrics.ranks import Ranked, ranked
 
 
 def recall_by_user(
@@ -20,10 +21,15 @@ def recall_by_user(
     0.0
     """
     rows = ranked(prediction, label, user)
-    found = per_user(torch.where(rows.rank < k, rows.gain, 0.0), rows.user, num_users)
-    positives = per_user(rows.gain, rows.user, num_users)
-    present = torch.bincount(user, minlength=num_users) > 0
-    return found / torch.where(positives > 0, positives, 1.0), positives > 0, present
+    share, positives = recall_of(rows, num_users, k)
+    return share, positives > 0, rows.present(num_users)
+
+
+def recall_of(rows: Ranked, num_users: int, k: int) -> tuple[Tensor, Tensor]:
+    """Return Recall@k and the number of positives, each `[U]`, of ranked rows."""
+    found = rows.per_user(torch.where(rows.rank < k, rows.gain, 0.0), num_users)
+    positives = rows.per_user(rows.gain, num_users)
+    return found / torch.where(positives > 0, positives, 1.0), positives
 
 
 class Recall(AbstractByUser):
@@ -31,5 +37,6 @@ class Recall(AbstractByUser):
 
     labels = frozenset({"binary", "ranking"})
 
-    def by_user(self, prediction: Tensor, label: Tensor, user: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return recall_by_user(prediction, label, user, self.num_clusters, self.k)
+    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+        share, positives = recall_of(rows, count, self.k)
+        return share, positives > 0
