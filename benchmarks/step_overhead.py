@@ -91,10 +91,10 @@ def ours(log: InteractionLog, objective: AbstractObjective, batch_size: int) -> 
 class Bare(nn.Module):
     """The factorisation as one would write it by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, users: int = USERS, items: int = ITEMS, width: int = WIDTH) -> None:
         super().__init__()
-        self.user, self.item = nn.Embedding(USERS, WIDTH), nn.Embedding(ITEMS, WIDTH)
-        self.user_bias, self.item_bias = nn.Embedding(USERS, 1), nn.Embedding(ITEMS, 1)
+        self.user, self.item = nn.Embedding(users, width), nn.Embedding(items, width)
+        self.user_bias, self.item_bias = nn.Embedding(users, 1), nn.Embedding(items, 1)
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
@@ -118,26 +118,27 @@ def bare_naive(log: InteractionLog, batch_size: int) -> float:
     return (time.perf_counter() - started) / steps
 
 
-def bare_dr(log: InteractionLog, batch_size: int) -> float:
+def bare_dr(log: InteractionLog, batch_size: int, width: int = WIDTH, epochs: int = EPOCHS) -> float:
     """Return seconds per step of plain DR-JL: half logged rows, half uniform pairs, one optimizer per model."""
+    pairs, items = log.num_pairs, log.num_items
     user, item, outcome = (torch.from_numpy(c) for c in (log.user, log.item, log.outcome))
     propensity, find = torch.from_numpy(log.propensity), log.finder
     rng = np.random.default_rng(0)
-    models = [Bare(), Bare()]
+    models = [Bare(log.num_users, items, width) for _ in range(2)]
     optimizers = [torch.optim.AdamW(m.parameters(), lr=0.01, fused=True) for m in models]
     cross_entropy = functional.binary_cross_entropy_with_logits
     steps, started = 0, time.perf_counter()
-    for _ in range(EPOCHS):
-        for rows in torch.randperm(ROWS).split(batch_size // 2):
-            codes = rng.integers(USERS * ITEMS, size=len(rows))
+    for _ in range(epochs):
+        for rows in torch.randperm(len(log)).split(batch_size // 2):
+            codes = rng.integers(pairs, size=len(rows))
             found = torch.from_numpy(find(codes))
             row = torch.cat([rows, found])
             drawn = torch.from_numpy(codes)
-            u, i = torch.cat([user[rows], drawn // ITEMS]), torch.cat([item[rows], drawn % ITEMS])
+            u, i = torch.cat([user[rows], drawn // items]), torch.cat([item[rows], drawn % items])
             observed = (row >= 0).float()
             safe = row.clamp_min(0)
             label, inverse = outcome[safe] * observed, observed / propensity[safe]
-            weight = 1 / (0.5 * observed * USERS * ITEMS / ROWS + 0.5)
+            weight = 1 / (0.5 * observed * pairs / len(log) + 0.5)
             raw, pseudo = models[0](u, i), torch.sigmoid(models[1](u, i))
             error = cross_entropy(raw, label, reduction="none")
             imputed = cross_entropy(raw, pseudo.detach(), reduction="none")

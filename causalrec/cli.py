@@ -42,7 +42,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the verbs."""
-    from causalrec.commands import data, graph, reproduce, table, train
+    from causalrec.commands import data, graph, reproduce, sweep, table, train
 
     top = argparse.ArgumentParser("causalrec", description=__doc__, epilog=EPILOG)
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = add("train", train.train, "run one job, or with -m a sweep of jobs, each into its own record.json")
     one.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated values")
+    one.add_argument("--again", action="store_true", help="run what is finished too, from its start")
     one.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
     one.add_argument("overrides", nargs="*", metavar="key=value")
 
@@ -62,6 +63,19 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("folder", type=Path)
     one.add_argument("--columns", default="", help="metric@slice, by comma")
     one.add_argument("--paste", type=Path, help="also paste it as markdown between the markers of this document")
+
+    one = add("sweep", sweep.sweep, "show where the jobs of a sweep stand; queue failed ones again; free its disk")
+    one.add_argument("what", choices=["status", "retry", "gc"])
+    one.add_argument("folder", type=Path, metavar="DIR", help="the sweep's folder, runs/SWEEP")
+
+    one = add("report", _report, "write one self-contained HTML page of the records below a folder")
+    one.add_argument("folder", type=Path, metavar="DIR")
+    one.add_argument("--out", type=Path, metavar="FILE", help="where to write it (report.html in DIR by default)")
+    one.add_argument("--columns", default="", help="metric@slice, by comma")
+
+    one = add("wandb", _wandb, "send the records of a sweep to Weights & Biases, or make its workspace there")
+    one.add_argument("what", choices=["sync", "workspace"])
+    one.add_argument("folder", type=Path, metavar="DIR")
 
     one = add("reproduce", reproduce.reproduce, "run a study, published beside obtained; goes on where it was cut")
     one.add_argument("study")
@@ -82,3 +96,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, help="where to draw it (show: graph.svg by default)")
     one.add_argument("overrides", nargs="*", metavar="key=value")
     return top
+
+
+def _report(options: argparse.Namespace) -> int:
+    from causalrec.commands.report import report
+
+    return report(options)
+
+
+def _wandb(options: argparse.Namespace) -> int:
+    from causalrec.commands.wandb import wandb
+
+    return wandb(options)

@@ -152,7 +152,8 @@ def prepared(overrides: list[str], config_dir: Path | None = None) -> list[str]:
         is_group = any((root / key).is_dir() for root in roots)
         if is_group and not override.is_delete() and override.value() is None:
             raise RequestError(f"{text}: expected a component; choose one with {key}=NAME")
-        plain = is_group or key.startswith("hydra") or override.is_delete()
+        own = key.startswith("hydra") and not key.startswith(("hydra.launcher.", "hydra.sweeper."))
+        plain = is_group or own or override.is_delete()
         result.append(text if plain else "++" + text.lstrip("+"))
     return result
 

@@ -6,7 +6,7 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from causalrec.models import SEEN, CausalModel, RoleNetwork
 from causalrec.prepare import plan, ready_for
 from causalrec.reporting.record import RunRecord, git_sha, versions
 from causalrec.result import Result, result_of
+from causalrec.training.fit import Fit
 from causalrec.training.loggers import Job
 from causalrec.training.selection import (
     Chosen,
@@ -32,7 +33,6 @@ from causalrec.training.selection import (
     held_out,
 )
 from causalrec.training.task import Task
-from causalrec.training.trainer import Fit
 from causalrec.types import link_of
 
 
@@ -41,22 +41,27 @@ def train(spec: TrainSpec) -> Path:
     (outcome,) = train_together([spec], each_alone)
     if isinstance(outcome, Exception):
         raise outcome
+    assert outcome is not None
     return outcome
 
 
-def train_together(specs: Sequence[TrainSpec], fit: FitAll) -> list[Path | Exception]:
+def train_together(
+    specs: Sequence[TrainSpec], fit: FitAll, recorded: Collection[int] | None = None, engine: str = "alone"
+) -> list[Path | Exception | None]:
     """Run jobs in step, `fit` making all the fits they wait for at once; return each one's record, or why it failed.
 
-    The seconds of what is done together are shared evenly.
+    `recorded`: the places of the jobs that are scored and leave a record, where the others (None) only keep them
+    company; `engine`: what the record says of how it was made. Seconds of what is done together are shared evenly.
     """
     started = time.monotonic()
-    runs = [Run(spec) for spec in specs]
+    runs = [Run(spec, engine) for spec in specs]
     try:
         live = [run for run in runs if run.tried(run.open)]
         found = chosen_together([run.search() for run in live], fit)
         shared = (time.monotonic() - started) / max(len(live), 1)
         for run, chosen in zip(live, found, strict=True):
-            run.tried(lambda run=run, chosen=chosen: run.finish(chosen, shared))  # type: ignore[misc]
+            if recorded is None or runs.index(run) in recorded:
+                run.tried(lambda run=run, chosen=chosen: run.finish(chosen, shared))  # type: ignore[misc]
     finally:
         for run in runs:
             run.close()
@@ -66,11 +71,11 @@ def train_together(specs: Sequence[TrainSpec], fit: FitAll) -> list[Path | Excep
 class Run:
     """One job on its way: `open` what training needs, `search` for the fit, `finish` with a record."""
 
-    def __init__(self, spec: TrainSpec) -> None:
-        self.spec, self.planned = spec, plan(spec)
+    def __init__(self, spec: TrainSpec, engine: str) -> None:
+        self.spec, self.planned, self.engine = spec, plan(spec), engine
         self.logger = spec.leaves["logger"].build()
         self.logs: Any = None
-        self.outcome: Path | Exception = RuntimeError("not run")
+        self.outcome: Path | Exception | None = None
 
     def open(self) -> None:
         """Load the data, fit the propensity, open the logger."""
@@ -168,7 +173,12 @@ class Run:
         spec = self.spec
         empty: dict[str, Any] = {name: {} for name in ("data", "audit", "overlap", "selection", "parameters")}
         empty |= {"adjustment": asdict(self.planned.adjustment), "scores": [], "baselines": []}
-        empty |= {"seconds": 0.0, "peak_bytes": 0, "command": shlex.join(["causalrec", "train", *spec.overrides])}
+        empty |= {
+            "seconds": 0.0,
+            "peak_bytes": 0,
+            "engine": self.engine,
+            "command": shlex.join(["causalrec", "train", *spec.overrides]),
+        }
         found = {"name": spec.spine.name, "config": spec.resolved(), "versions": versions(), "git_sha": git_sha()}
         return RunRecord(**{**found, **empty, **fields})
 

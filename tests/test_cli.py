@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from conftest import FakeCoat, FakeML100K
 
-from causalrec import cli, commands
+from causalrec import cli
 from causalrec.errors import CausalRecError, DataError
 from causalrec.training.trainer import TrainerSettings
 
@@ -105,7 +105,7 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Captu
     def interrupt(options: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "table", interrupt)
+    monkeypatch.setattr("causalrec.commands.table.table", interrupt)
     assert call(capsys, "table", "x") == (1, "", "causalrec: interrupted\n")
 
 

@@ -26,7 +26,7 @@ PACKAGES = ("causalrec", "torch", "pytorch-lightning", "transformers", "torchmet
 @dataclass(frozen=True)
 class RunRecord:
     """One job's result. `scores` and `baselines` are lists of {metric, slice, value, low, high, n, model}; `command`
-    runs it again.
+    runs it again; `engine`: alone, or packed with others.
     """
 
     name: str
@@ -47,6 +47,7 @@ class RunRecord:
     calibration: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
     command: str = ""
+    engine: str = "alone"
 
     def save(
         self,

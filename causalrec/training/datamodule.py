@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -68,6 +70,8 @@ class BatchLoader:
 
     Every rank takes every `world`-th row of each global batch, so that ranks together see each row once. `known`: the
     training rows, where this is validation; then every epoch is the first one, so that a criterion is judged alike.
+    `start`: the epoch that is entered, and how many of its batches are behind; `limit`: batches of an epoch. It has no
+    length, so that Lightning takes for an epoch's last batch whichever comes last, also where one is entered midway.
     """
 
     def __init__(
@@ -80,9 +84,12 @@ class BatchLoader:
         rank: int,
         world: int,
         known: InteractionLog | None = None,
+        start: tuple[int, int] = (0, 0),
+        limit: int | None = None,
     ) -> None:
         self.log, self.tensors, self.rows, self.space, self.known = log, tensors, sampler, space, known
-        self.seed, self.epoch, self.rank, self.world = seed, 0, rank, world
+        self.seed, self.epoch, self.rank, self.world = seed, start[0], rank, world
+        self.start, self.limit = start, limit
         self.sampler = self  # Lightning looks here for set_epoch, and for shuffling in the other
         self.batch_sampler = None
 
@@ -90,19 +97,19 @@ class BatchLoader:
         """Choose which epoch the next iteration yields."""
         self.epoch = epoch if self.known is None else 0
 
-    def __len__(self) -> int:
-        return self.rows.batches(self.log, self.space)
-
     def __iter__(self) -> Iterator[Batch]:
         mine = slice(self.rank, None, self.world)
-        for rows in self.rows.epoch(self.log, self.space, self.seed, self.epoch, self.known):
+        behind = self.start[1] if self.epoch == self.start[0] else 0
+        epoch = self.rows.epoch(self.log, self.space, self.seed, self.epoch, self.known)
+        for rows in islice(epoch, behind, self.limit):
             yield self.tensors.batch(rows.at(mine) if self.world > 1 else rows)
 
 
 class LogDataModule(pl.LightningDataModule):
     """Training batches over the objective's space, validation over the logged rows held out.
 
-    A positive-only log has one outcome class: its validation rows meet rivals (`judged="triples"`).
+    A positive-only log has one outcome class: its validation rows meet rivals (`judged="triples"`). `start` and
+    `limit` are set by whoever trains: where training goes on, and the batches of an epoch.
     """
 
     def __init__(
@@ -120,9 +127,11 @@ class LogDataModule(pl.LightningDataModule):
         self.logs = (train, validation)
         self.tensors = (LogTensors(train, features, chance), LogTensors(validation, features))
         self.sampler, self.space, self.seed, self.judged = sampler, space, seed, judged
+        self.start: tuple[int, int] = (0, 0)
+        self.limit: int | None = None
 
     def train_dataloader(self) -> BatchLoader:
-        return self._loader(0, self.sampler, self.space)
+        return self._loader(0, self.sampler, self.space, None, self.start, self.limit)
 
     def val_dataloader(self) -> BatchLoader:
         return self._loader(1, Sampler(batch_size=1 << 16), self.judged, self.logs[0])
@@ -130,6 +139,6 @@ class LogDataModule(pl.LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch if device.type == "cpu" else batch.to(device, non_blocking=True)
 
-    def _loader(self, which: int, sampler: Sampler, space: Space, known: InteractionLog | None = None) -> BatchLoader:
+    def _loader(self, which: int, sampler: Sampler, space: Space, *more: Any) -> BatchLoader:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return BatchLoader(self.logs[which], self.tensors[which], sampler, space, self.seed, rank, world, known)
+        return BatchLoader(self.logs[which], self.tensors[which], sampler, space, self.seed, rank, world, *more)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric
 
-from causalrec.estimators.error import inverse_propensity, pointwise_error
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.reduction import batch_sum
 from causalrec.models import CausalModel
+from causalrec.training.checkpoint import random_states, set_random_states
+from causalrec.training.fit import MONITOR, Epoch, log_curve
+from causalrec.training.judge import Criterion, judged_errors
 from causalrec.training.optimizer import AbstractOptimizer
-from causalrec.types import OUTCOME, Batch, Term
+from causalrec.types import Batch, Term
 
-Criterion = Literal["mnar_ips", "mnar_naive"]
-MONITOR = "validation/criterion"
+__all__ = ["MONITOR", "CausalRecModule", "Criterion"]
 
 
 class CausalRecModule(pl.LightningModule):
@@ -26,7 +26,8 @@ class CausalRecModule(pl.LightningModule):
 
     `criterion` is what early stopping and selection read, on *biased* validation rows: the self-normalised
     inverse-propensity weighted error (`mnar_ips`, propensities clipped at `criterion_clip` whatever the objective
-    does, so that all rows of a table are chosen alike), or the plain mean error (`mnar_naive`).
+    does, so that all rows of a table are chosen alike), or the plain mean error (`mnar_naive`). `curve`: the epochs
+    trained so far. A checkpoint of it is a position within an epoch: the fit goes on with the next batch.
     """
 
     def __init__(
@@ -42,9 +43,12 @@ class CausalRecModule(pl.LightningModule):
         self.automatic_optimization = False
         self.model, self.objective, self.optimizer = model, objective, optimizer
         self.criterion, self.criterion_clip, self.prefix = criterion, criterion_clip, prefix
-        self.validation_error = MeanMetric()
+        self.fingerprint = ""
+        self.curve: list[Epoch] = []
         self._loss: Tensor | float = 0.0
         self._steps = 0
+        self._judged = torch.zeros(2, dtype=torch.float64)
+        self._random: dict[str, Any] | None = None
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return [self.optimizer.build(self.model.parameters_of(role)) for role in self.objective.needs]
@@ -86,24 +90,49 @@ class CausalRecModule(pl.LightningModule):
         return self.trainer.world_size if self._trainer is not None else 1
 
     def on_train_epoch_end(self) -> None:
-        self.log(f"{self.prefix}train/loss", self._loss / max(self._steps, 1), sync_dist=True)
+        mean = torch.as_tensor(self._loss / max(self._steps, 1), device=self.device)
+        loss = float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
+        judged = self.trainer.callback_metrics.get(MONITOR)
+        self.curve.append(Epoch(self.current_epoch, loss, None if judged is None else float(judged)))
+        log_curve(self.trainer.logger, self.prefix, self.curve[-1:])
         self._loss, self._steps = 0.0, 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        outputs = self.model(batch)
-        weight = batch.observed * batch.weight if batch.rival is not None else batch.observed
-        if batch.rival is not None:
-            ahead = self.objective.predict(outputs) - self.objective.predict(outputs.rivals)
-            error = torch.nn.functional.softplus(-ahead)
-        else:
-            error = pointwise_error(outputs[OUTCOME], batch.outcome, self.model.link)
-        if self.criterion == "mnar_ips":
-            weight = weight * inverse_propensity(batch.observed, batch.propensity, self.criterion_clip)
-        self.validation_error.update(error, weight)
+        outputs, link = self.model(batch), self.model.link
+        error, weight = judged_errors(self.objective, outputs, batch, link, self.criterion, self.criterion_clip)
+        parts = [(error * weight).to("cpu", torch.float64).sum(), weight.to("cpu", torch.float64).sum()]
+        self._judged = self._judged + torch.stack(parts)
 
     def on_validation_epoch_end(self) -> None:
-        value = self.validation_error.compute()
-        self.validation_error.reset()
-        self.log(MONITOR, value, logger=not self.prefix)  # Lightning refuses one name logged twice
-        if self.prefix:
-            self.log(f"{self.prefix}{MONITOR}", value)
+        sums = self._judged if self._world == 1 else batch_sum(self._judged.to(self.device)[:, None])[:, 0].cpu()
+        self._judged = torch.zeros(2, dtype=torch.float64)
+        self.log(MONITOR, (sums[0] / sums[1]).float(), logger=False)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        del checkpoint["loops"]  # the position is ours: Lightning's own does not resume between steps and validation
+        own = {"loss": self._loss, "random": random_states()}
+        checkpoint["fingerprint"], checkpoint["ranks"] = self.fingerprint, gathered(own, self._world)
+        checkpoint["steps"], checkpoint["curve"] = self._steps, [tuple(vars(point).values()) for point in self.curve]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        own = checkpoint["ranks"][self.trainer.global_rank]
+        self._loss, self._random, self._steps = own["loss"], own["random"], checkpoint["steps"]
+        self.curve = [Epoch(*point) for point in checkpoint["curve"]]
+        done: Any = self.trainer.fit_loop.epoch_progress.current
+        done.ready = done.started = done.processed = done.completed = checkpoint["epoch"]
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data.start = (checkpoint["epoch"], self._steps)
+
+    def on_train_start(self) -> None:
+        log_curve(self.trainer.logger, self.prefix, self.curve)
+        if self._random is not None:
+            set_random_states(self._random)
+
+
+def gathered(own: Any, world: int) -> list[Any]:
+    """Return the value of every rank."""
+    if world == 1:
+        return [own]
+    values: list[Any] = [None] * world
+    torch.distributed.all_gather_object(values, own)
+    return values

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import copy
 import itertools
+import time
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import fields, replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from causalrec.errors import DataError
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.models import CausalModel
+from causalrec.training.checkpoint import digest, read_checkpoint, write_checkpoint
+from causalrec.training.fit import Epoch, Fit
 from causalrec.training.judge import judged_errors
 from causalrec.training.optimizer import AbstractOptimizer
 from causalrec.training.packed_batches import PackedBatches
 from causalrec.training.progress import Course
 from causalrec.training.task import Task
-from causalrec.training.trainer import Fit
 from causalrec.types import Batch, Term
 
 DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
@@ -51,12 +57,16 @@ def likeness(task: Task) -> Hashable:
 
 
 def fit_together(
-    tasks: Sequence[Task], most: Callable[[int], int], tick: Callable[[int, int], None] = lambda done, total: None
+    tasks: Sequence[Task],
+    most: Callable[[int], int],
+    tick: Callable[[int, int], None] = lambda done, total: None,
+    shelf: Path | None = None,
 ) -> list[Fit]:
     """Fit tasks in as few stacks as their likeness allows, each of at most `most(bytes per replica)` replicas.
 
     In float64 the weights equal those of `Task.fit` but for rounding; a stack gives the same bits every time it is
-    made of the same tasks. `tick(replicas done, replicas)` is called after every epoch.
+    made of the same tasks. `tick(replicas done, replicas)` is called after every epoch. On the `shelf` stacks are saved
+    between epochs, as often as their trainer says; an interrupted one goes on from there.
     """
     groups: dict[Hashable, list[int]] = {}
     for k, task in enumerate(tasks):
@@ -69,8 +79,10 @@ def fit_together(
             members = group[part * len(group) // parts : (part + 1) * len(group) // parts]
             before = len(fits)
             stack = Stack([tasks[k] for k in members])
+            saver = Saver(stack, shelf)
             while stack.running:
                 stack.epoch()
+                saver.after_epoch()
                 tick(before + len(members) - len(stack.running), len(tasks))
             fits |= dict(zip(members, stack.fits(), strict=True))
     return [fits[k] for k in range(len(tasks))]
@@ -121,6 +133,41 @@ class Stack:
         staying = [place for place, k in enumerate(self.running) if not self._stops(k)]
         if len(staying) < len(self.running):
             self._retain(staying)
+
+    @property
+    def identity(self) -> str:
+        """Digest of what determines the fits: tasks in their order, rows, and the weights they begin with."""
+        parts: list[Any] = [version("torch"), repr(replace(self.tasks[0].trainer, progress=False))]
+        for task in self.tasks:
+            parts += [type(task.objective).__name__, vars(task.objective), task.optimizer, task.seed, task.epochs]
+        for log in {id(log): log for task in self.tasks for log in (task.train, task.validation)}.values():
+            parts += [log.codes, log.outcome, log.propensity]
+        return digest([*parts, *self.model.parameters()])
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next epochs depend on, as a checkpoint can hold it."""
+        courses = [{**vars(c), "curve": [tuple(vars(point).values()) for point in c.curve]} for c in self.courses]
+        return {
+            "epochs": self.done_epochs,
+            "running": self.running,
+            "courses": courses,
+            "best": self.best,
+            "weights": {name: parameter.data for name, parameter in self.model.named_parameters()},
+            "optimizer": self.optimizer.state_of(range(len(self.running))) if self.running else [],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.done_epochs, self.running = state["epochs"], state["running"]
+        for values in state["courses"]:
+            values["curve"] = [Epoch(*point) for point in values["curve"]]
+        self.courses = [Course(**values) for values in state["courses"]]
+        self.best = {name: value.to(self.device) for name, value in state["best"].items()}
+        if self.running:
+            for name, parameter in self.model.named_parameters():
+                parameter.data = state["weights"][name].to(self.device)
+            self._assemble()
+            self.optimizer.load(state["optimizer"])
 
     def fits(self) -> list[Fit]:
         """Return what each task came to, in the order they were given."""
@@ -178,6 +225,28 @@ class Stack:
             parameter.data = parameter.data[places]
         self._assemble()
         self.optimizer.load(kept)
+
+
+class Saver:
+    """Saves a stack on its way, and loads it where it was saved before."""
+
+    def __init__(self, stack: Stack, shelf: Path | None) -> None:
+        self.stack, self.pause = stack, stack.tasks[0].trainer.checkpoint_seconds
+        self.path = shelf / f"{stack.identity}.ckpt" if shelf else None
+        self.last = time.monotonic()
+        if self.path is None or not self.path.exists():
+            return
+        try:
+            stack.load(read_checkpoint(self.path))
+        except DataError as error:
+            warnings.warn(f"{error}; starting these fits again", stacklevel=2)
+            self.path.unlink(missing_ok=True)
+
+    def after_epoch(self) -> None:
+        """Save, where the last time is long enough ago."""
+        if self.path is not None and time.monotonic() - self.last >= self.pause:
+            write_checkpoint(self.path, self.stack.state())
+            self.last = time.monotonic()
 
 
 def stacked(models: Sequence[CausalModel]) -> CausalModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from causalrec.training.trainer import Epoch
+from causalrec.training.fit import Epoch
 
 
 @dataclass

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from causalrec.data.log import InteractionLog, PairColumn
+from causalrec.training.fit import Epoch, Fit
 from causalrec.training.optimizer import AbstractOptimizer
 from causalrec.training.task import Task
-from causalrec.training.trainer import Epoch, Fit
 
 
 @dataclass(frozen=True)

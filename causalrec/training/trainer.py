@@ -1,52 +1,42 @@
-"""A thin typed constructor in front of Lightning's Trainer, and what one fit leaves behind."""
+"""A thin typed constructor in front of Lightning's Trainer: one fit, gone on with where it was stopped."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pytorch_lightning as pl
 import torch
 from pydantic import Field
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins import DoublePrecision
 from rich.console import Console
 from rich.progress import Progress, TextColumn
-from torch import Tensor
 
 from causalrec.errors import RequestError
+from causalrec.training.checkpoint import CheckedIO
+from causalrec.training.datamodule import LogDataModule
+from causalrec.training.fit import Epoch, Fit, log_curve
+from causalrec.training.keeper import Keeper
+from causalrec.training.kept import FitFolder, fingerprint
 from causalrec.training.module import MONITOR, CausalRecModule
+from causalrec.types import Batch, Count
 
-Count = Annotated[int, Field(gt=0)]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One point of a learning curve: the mean training loss, and the criterion after the epoch (None in a refit)."""
-
-    epoch: int
-    loss: float
-    criterion: float | None
-
-
-@dataclass(frozen=True)
-class Fit:
-    """One candidate's fit: the best epoch by the biased-validation criterion, its value, and the weights then."""
-
-    criterion: float
-    best_epoch: int
-    epochs: int
-    state: dict[str, Tensor]
-    curve: tuple[Epoch, ...] = ()
+__all__ = ["Epoch", "Fit", "TrainerSettings", "seeded"]
+SHOWN = ("progress", "checkpoint_steps", "checkpoint_seconds")  # what no result depends on
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
     """How to train. `patience`: epochs without improvement before stopping; `limit_batches`: batches per epoch, for a
-    smoke run. `precision` as Lightning names it (`32-true`, `bf16-mixed`).
+    smoke run. `precision` as Lightning names it (`32-true`, `64-true`, `bf16-mixed`).
+
+    A fit is saved every `checkpoint_steps` steps, or where None as often as every `checkpoint_seconds`; stopped at any
+    step, it goes on from there to the same weights, bit for bit on a CPU. With `strategy=fsdp` it starts again.
     """
 
     max_epochs: Count = 30
@@ -54,9 +44,11 @@ class TrainerSettings:
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
     devices: Count = 1
     strategy: str = "auto"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     limit_batches: Count | None = None
     progress: bool = True
+    checkpoint_steps: Count | None = None
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
 
     def check(self) -> None:
         """Raise RequestError where this machine lacks the accelerator."""
@@ -66,42 +58,55 @@ class TrainerSettings:
     def fit(
         self,
         module: CausalRecModule,
-        data: Any,
+        data: LogDataModule,
         logger: Logger | None,
         folder: Path,
         label: str,
         epochs: int | None = None,
     ) -> Fit:
-        """Train to the best epoch and return its weights; the best checkpoint stays in `folder`.
+        """Train to the best epoch and return its weights; they stay in `folder`, where a finished fit is found again
+        and an interrupted one goes on.
 
         With `epochs` (a refit on all rows, nothing held out) train for that many and take the last; criterion nan.
         """
-        judged = MONITOR if epochs is None else None
-        keeper = ModelCheckpoint(folder, "best", judged, save_weights_only=True, enable_version_counter=False)
-        callbacks: list[Callback] = [keeper]
-        if epochs is None:
-            callbacks.append(EarlyStopping(MONITOR, patience=self.patience, check_finite=True))
-        if self.progress:
-            callbacks.append(EpochBar(label))
+        place = FitFolder(folder, fingerprint(module, data, self._determining(epochs)))
+        if (kept := place.finished()) is not None:
+            log_curve(logger, module.prefix, kept.curve)
+            return kept
+        module.to(torch.float64 if self.precision == "64-true" else torch.float32)  # before weights are restored
+        module.fingerprint, data.limit = place.fingerprint, self.limit_batches
+        place.tidy()
+        saves = None if self.strategy.startswith("fsdp") else place.resume
+        keeper = Keeper(saves, epochs is None, self.checkpoint_steps, self.checkpoint_seconds)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-            trainer = self.build(logger, callbacks, epochs)
-            trainer.fit(module, datamodule=data)
-        saved = torch.load(keeper.best_model_path, map_location="cpu", weights_only=True)
-        score = float("nan") if keeper.best_model_score is None else float(keeper.best_model_score)
-        return Fit(score, int(saved["epoch"]), trainer.current_epoch, saved["state_dict"])
+            trainer = self.build(logger, [keeper, *self._watchers(label, epochs)], epochs)
+            trainer.fit(module, datamodule=data, ckpt_path=place.resumable() if saves else None)
+        fit = Fit(keeper.criterion, keeper.best_epoch, trainer.current_epoch, keeper.best, tuple(module.curve))
+        if trainer.is_global_zero:
+            place.finish(fit)
+        return fit
+
+    def _determining(self, epochs: int | None) -> str:
+        settings = {field.name: getattr(self, field.name) for field in fields(TrainerSettings)}
+        return repr(({name: value for name, value in settings.items() if name not in SHOWN}, epochs))
+
+    def _watchers(self, label: str, epochs: int | None) -> list[Callback]:
+        stopping = [EarlyStopping(MONITOR, patience=self.patience, check_finite=True)] if epochs is None else []
+        return [*stopping, *([EpochBar(label)] if self.progress else [])]
 
     def build(self, logger: Logger | None, callbacks: list[Callback], epochs: int | None = None) -> pl.Trainer:
         """Build Lightning's Trainer from these settings; `epochs` replaces their number and drops validation."""
+        double = self.precision == "64-true"
         return pl.Trainer(
             max_epochs=self.max_epochs if epochs is None else epochs,
             limit_val_batches=None if epochs is None else 0,
             accelerator=self.accelerator,
             devices=self.devices,
             strategy=self.strategy,
-            precision=self.precision,
-            limit_train_batches=self.limit_batches,
+            precision=None if double else self.precision,
+            plugins=[CheckedIO(), *([WholeDoubles()] if double else [])],
             logger=logger or False,
             callbacks=callbacks,
             num_sanity_val_steps=0,
@@ -110,6 +115,13 @@ class TrainerSettings:
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
+
+
+class WholeDoubles(DoublePrecision):
+    """Float64 throughout. Lightning's own cannot convert a batch that is frozen."""
+
+    def convert_input(self, data: Batch) -> Batch:
+        return data.mapped(lambda column: column.double() if column.is_floating_point() else column)
 
 
 def seeded(seed: int) -> None:
@@ -126,7 +138,7 @@ class EpochBar(Callback):
         self.label = label
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.task = self.bar.add_task(self.label, total=trainer.max_epochs, note="")
+        self.task = self.bar.add_task(self.label, total=trainer.max_epochs, completed=trainer.current_epoch, note="")
         if trainer.is_global_zero:
             self.bar.start()
 

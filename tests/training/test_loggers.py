@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import numpy as np
 import pytest
 import wandb
 
-from causalrec import run
-from causalrec.config import TrainSpec, compose, leaf, package_folder, prepared, validate
+from causalrec.config import leaf, package_folder
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampling import Sampler
 from causalrec.encoders.base import EncoderInputs
@@ -24,14 +22,30 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.models import CausalModel, RoleNetwork
 from causalrec.training.datamodule import LogDataModule
-from causalrec.training.loggers import AbstractLogger, Csv, Job, NoLogger, TensorBoard, WandB
+from causalrec.training.fit import Epoch, log_curve
+from causalrec.training.loggers import AbstractLogger, Csv, Job, NoLogger, TensorBoard, curves_of
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
 from causalrec.training.trainer import TrainerSettings
+from causalrec.training.wandb_logger import WandB
 from causalrec.types import OUTCOME
 
 USERS, ITEMS, EPOCHS = 10, 8, 2
 BEST = {"auc@randomised": 0.75, "mse@randomised": 0.25}
+RECORD: dict[str, Any] = {
+    "status": "done",
+    "scores": [
+        {"metric": "auc", "slice": "randomised", "value": 0.75},
+        {"metric": "mse", "slice": "randomised", "value": 0.25},
+        {"metric": "skill", "slice": "randomised", "value": None},
+    ],
+    "selection": {
+        "candidates": [
+            {"weight_decay": 0.1, "curve": [{"epoch": 0, "loss": 0.7, "criterion": 0.6}]},
+            {"weight_decay": 1.0, "curve": [{"epoch": e, "loss": 0.5 - e / 10, "criterion": 0.4} for e in range(3)]},
+        ]
+    },
+}
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +80,7 @@ def trained(logger: AbstractLogger, job: Job, status: Any = "done") -> None:
     opened = logger.open(job)
     settings = TrainerSettings(max_epochs=EPOCHS, progress=False)
     settings.fit(CausalRecModule(model, Naive(), AdamW()), data, opened, job.folder / "checkpoints", "test")
-    logger.close(opened, BEST, status)
+    logger.close(opened, RECORD, status)
 
 
 def test_every_logger_of_the_configuration_is_one_of_ours() -> None:
@@ -82,10 +96,10 @@ def test_every_logger_of_the_configuration_is_one_of_ours() -> None:
     }
 
 
-def test_no_logger_writes_only_the_checkpoint(tmp_path: Path) -> None:
+def test_no_logger_writes_only_the_checkpoints(tmp_path: Path) -> None:
     trained(NoLogger(), job_of(tmp_path))
-    files = [path.relative_to(tmp_path / "abc123").as_posix() for path in tmp_path.rglob("*") if path.is_file()]
-    assert files == ["checkpoints/best.ckpt"]
+    parents = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert parents == {"abc123/checkpoints"}
 
 
 def test_csv_writes_a_row_per_epoch_and_the_best_scores(tmp_path: Path) -> None:
@@ -110,6 +124,35 @@ def test_tensorboard_writes_events_of_curves_and_best_scores(tmp_path: Path) -> 
     assert [point.value for point in read.Scalars("best/auc@randomised")] == [0.75]
 
 
+def test_a_job_that_is_over_is_replayed_with_its_curves_and_scores(tmp_path: Path) -> None:
+    Csv().replay(job_of(tmp_path), RECORD, "done")
+    with (tmp_path / "abc123" / "curves" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    second = [(row["epoch"], row["wd=1/train/loss"]) for row in rows if row["wd=1/train/loss"]]
+    assert [(float(epoch), pytest.approx(float(loss))) for epoch, loss in second] == [(0, 0.5), (1, 0.4), (2, 0.3)]
+    assert [float(row["wd=0.1/validation/criterion"]) for row in rows if row["wd=0.1/validation/criterion"]] == [0.6]
+    assert [float(row["best/auc@randomised"]) for row in rows if row["best/auc@randomised"]] == [0.75]
+    NoLogger().replay(job_of(tmp_path, "none"), RECORD, "done")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_single_candidate_logs_without_a_prefix_and_a_lost_loss_is_nan() -> None:
+    one = {"candidates": [{"weight_decay": 0.1, "curve": [{"epoch": 4, "loss": None, "criterion": None}]}]}
+    ((prefix, (point,)),) = curves_of({"selection": one})
+    assert prefix == "" and (point.epoch, point.criterion) == (4, None) and np.isnan(point.loss)
+    assert list(curves_of({})) == []
+
+
+def test_a_curve_without_a_criterion_logs_its_loss_alone(tmp_path: Path) -> None:
+    logger = Csv().open(job_of(tmp_path))
+    log_curve(logger, "refit/", [Epoch(0, 0.5, None), Epoch(1, 0.4, None)])
+    log_curve(None, "", [Epoch(0, 0.5, None)])
+    with (tmp_path / "abc123" / "curves" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["step"], row["refit/train/loss"]) for row in rows] == [("0", "0.5"), ("1", "0.4")]
+    assert "refit/validation/criterion" not in rows[0]
+
+
 def test_tensorboard_not_installed_is_a_request_error_that_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,103 +164,7 @@ def test_tensorboard_not_installed_is_a_request_error_that_names_the_extra(
         TensorBoard().open(job_of(tmp_path))
 
 
-@pytest.fixture
-def finished(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any, dict[str, Any]]]:
-    """What each finished W&B run was: (id, exit code, group / job type / tags / config / summary)."""
-    from wandb.sdk.wandb_run import Run
-
-    seen: list[tuple[str, Any, dict[str, Any]]] = []
-    real: Callable[..., None] = Run.finish
-
-    def finish(self: Run, exit_code: int | None = None) -> None:
-        about = {"group": self.group, "job_type": self.job_type, "tags": tuple(self.tags or ()), "name": self.name}
-        about |= {"config": dict(self.config), "summary": dict(self.summary), "offline": self.offline}
-        seen.append((self.id, exit_code, about))
-        real(self, exit_code=exit_code)
-
-    monkeypatch.setattr(Run, "finish", finish)
-    return seen
-
-
-def test_two_jobs_of_one_process_are_two_offline_runs(
-    tmp_path: Path, finished: list[tuple[str, Any, dict[str, Any]]]
-) -> None:
-    for key, name in (("key1", "mf-naive"), ("key2", "mf-ips")):
-        trained(WandB(), job_of(tmp_path, key, name))
-        assert wandb.run is None
-        (file,) = (tmp_path / key).rglob("*.wandb")  # in the job's own folder
-        assert key in file.name and file.stat().st_size > 0
-    assert [(key, code) for key, code, _ in finished] == [("key1", 0), ("key2", 0)]
-    for (_, _, about), name, key in zip(finished, ("mf-naive", "mf-ips"), ("key1", "key2"), strict=True):
-        assert about["offline"]
-        assert (about["group"], about["job_type"], about["name"]) == ("sweep-one", name, f"{name}-{key}")
-        assert set(about["tags"]) == {"coat", "mf", "naive"}
-        assert about["config"] == {"seed": 0, "optimizer.lr": 0.01}
-        assert about["summary"]["best/auc@randomised"] == 0.75
-        assert np.isfinite(about["summary"]["validation/criterion"])
-
-
-def test_wandb_goes_online_only_with_a_key_or_when_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
-
-    class Recorded:
-        experiment = None
-
-        def __init__(self, *, offline: bool, **_: object) -> None:
-            asked.append(offline)
-
-    monkeypatch.setattr("causalrec.training.loggers.WandbLogger", Recorded)
-    for mode in ("auto", "offline", "online"):
-        WandB(mode=mode).open(job_of(tmp_path))  # type: ignore[arg-type]
-    monkeypatch.setenv("WANDB_API_KEY", "x")
-    for mode in ("auto", "offline"):
-        WandB(mode=mode).open(job_of(tmp_path))  # type: ignore[arg-type]
-    assert asked == [True, True, False, False, True]
-
-
-def spec_of(tmp_path: Path, data: Path, *more: str) -> TrainSpec:
-    overrides = ["dataset=coat", "objective=naive", "encoder=mf", "trainer.max_epochs=1", "trainer.progress=false"]
-    overrides += [f"paths.data={data}", f"paths.cache={tmp_path / 'cache'}", f"paths.runs={tmp_path / 'runs'}"]
-    overrides += ["evaluation.replicates=5", "selection.weight_decay=[0.1]", *more]
-    return validate(compose(prepared(overrides)))
-
-
-def test_a_run_that_fails_finishes_its_wandb_run_as_failed(
-    tmp_path: Path,
-    fake_coat: Callable[..., Path],
-    finished: list[tuple[str, Any, dict[str, Any]]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    spec = spec_of(tmp_path, fake_coat(tmp_path / "data"), "logger=wandb", "split.unseen=keep")
-
-    def broken(*_: object, **__: object) -> None:
-        assert wandb.run is not None
-        raise RuntimeError("out of luck")
-
-    monkeypatch.setattr(TrainerSettings, "fit", broken)
-    with pytest.raises(RuntimeError, match="out of luck"):
-        run.train(spec)
-    assert wandb.run is None
-    assert [(key, code) for key, code, _ in finished] == [(spec.key, 1)]
-    record = json.loads((spec.folder / "record.json").read_text())
-    assert record["status"] == "failed" and "out of luck" in record["error"]
-
-
-def test_a_run_closes_its_logger_with_the_scores_of_its_record(
-    tmp_path: Path, fake_coat: Callable[..., Path], finished: list[tuple[str, Any, dict[str, Any]]]
-) -> None:
-    spec = spec_of(tmp_path, fake_coat(tmp_path / "data"), "logger=wandb", "split.unseen=keep")
-    record = json.loads(run.train(spec).read_text())
-    ((key, code, about),) = finished
-    assert (key, code, about["job_type"], about["group"]) == (spec.key, 0, "mf-naive", "default")
-    assert set(about["tags"]) == {"coat", "mf", "naive"}
-    best = {name: value for name, value in about["summary"].items() if name.startswith("best/")}
-    assert best == pytest.approx(
-        {f"best/{s['metric']}@{s['slice']}": s["value"] for s in record["scores"]}, nan_ok=True
-    )
-
-
 def test_closing_a_logger_that_never_opened_is_nothing() -> None:
     for logger in (NoLogger(), Csv(), TensorBoard(), WandB()):
-        assert logger.close(None, BEST, "failed") is None
+        assert logger.close(None, RECORD, "failed") is None
     assert wandb.run is None

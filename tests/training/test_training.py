@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers import CSVLogger, Logger
 from torch import Tensor
 
 from causalrec.data.log import InteractionLog
@@ -32,6 +33,7 @@ from causalrec.estimators.reduction import batch_mean, batch_sum
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.models import CausalModel, RoleNetwork, bare_batch
+from causalrec.training.checkpoint import read_checkpoint
 from causalrec.training.datamodule import BatchLoader, LogDataModule, LogTensors
 from causalrec.training.module import MONITOR, CausalRecModule
 from causalrec.training.optimizer import SGD, AbstractOptimizer, AdamW
@@ -260,7 +262,7 @@ def loader(space: Any, rank: int = 0, world: int = 1) -> BatchLoader:
 @pytest.mark.parametrize("space", ["logged", "all_pairs"])
 def test_a_loader_yields_whole_batches_as_many_as_it_says(space: str) -> None:
     found = list(loader(space))
-    assert len(found) == len(loader(space))
+    assert len(found) == Sampler(batch_size=32).batches(TRAIN, space)
     assert all(isinstance(batch, Batch) for batch in found)
     assert [len(batch) for batch in found[:-1]] == [32] * (len(found) - 1)
     assert 0 < len(found[-1]) <= 32
@@ -306,7 +308,6 @@ class Watched(TrainerSettings):
     criteria: list[float] = field(default_factory=list)
     states: list[dict[str, Tensor]] = field(default_factory=list)
     firsts: list[list[int]] = field(default_factory=list)
-    logged: list[dict[str, float]] = field(default_factory=list)
 
     def build(self, logger: Logger | None, callbacks: list[Callback], epochs: int | None = None) -> pl.Trainer:
         return super().build(logger, [*callbacks, _Watcher(self)], epochs)
@@ -323,16 +324,6 @@ class _Watcher(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.watched.criteria.append(float(trainer.callback_metrics[MONITOR]))
         self.watched.states.append({name: value.clone() for name, value in pl_module.state_dict().items()})
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.current_epoch:
-            self._keep_logged(trainer)
-
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._keep_logged(trainer)
-
-    def _keep_logged(self, trainer: pl.Trainer) -> None:
-        self.watched.logged.append({name: float(value) for name, value in trainer.callback_metrics.items()})
 
 
 def watched(**settings: Any) -> Watched:
@@ -410,17 +401,21 @@ def test_a_fit_learns_what_there_is_to_learn(tmp_path: Path) -> None:
         assert found.criterion < 0.95 * constant
 
 
-@pytest.mark.parametrize(("prefix", "names"), [("", {"train/loss"}), ("wd=1/", {"wd=1/train/loss", f"wd=1/{MONITOR}"})])
-def test_a_candidate_logs_under_its_prefix_and_is_monitored_without(
-    tmp_path: Path, prefix: str, names: set[str]
-) -> None:
-    settings = watched(max_epochs=1)
-    fit(tmp_path, Naive(), settings, prefix=prefix)
-    assert set(settings.logged[0]) == names | {MONITOR}
+@pytest.mark.parametrize("prefix", ["", "wd=1/"])
+def test_a_candidate_logs_its_curve_under_its_prefix_and_is_monitored_without(tmp_path: Path, prefix: str) -> None:
+    settings, logger = watched(max_epochs=3), CSVLogger(tmp_path / "curves", name="", version="")
+    seeded(0)
+    found = settings.fit(module_of(Naive(), prefix=prefix), data_of(Naive()), logger, tmp_path / "fit", "logs")
+    assert [float(point.criterion or 0) for point in found.curve] == settings.criteria
+    with (tmp_path / "curves" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert set(rows[0]) == {f"{prefix}train/loss", f"{prefix}{MONITOR}", "epoch", "step"}
+    kept = [(int(r["step"]), float(r[f"{prefix}train/loss"]), float(r[f"{prefix}{MONITOR}"])) for r in rows]
+    assert kept == [(point.epoch, point.loss, point.criterion) for point in found.curve]
 
 
 def test_the_logged_loss_is_the_mean_over_the_batches_of_the_epoch(tmp_path: Path) -> None:
-    settings = watched(max_epochs=2, limit_batches=1)
+    settings = quiet(max_epochs=2, limit_batches=1)
     seeded(0)
     module, data = module_of(Naive(), SGD(lr=1e-9, weight_decay=0.0)), data_of(Naive())
     batches = data.train_dataloader()
@@ -430,24 +425,46 @@ def test_the_logged_loss_is_the_mean_over_the_batches_of_the_epoch(tmp_path: Pat
         batch = next(iter(batches))
         term = module.objective.terms(batch, module.model(batch))["outcome"]
         expected.append(float(module.reduced(term, batch).detach()))
-    settings.fit(module, data, None, tmp_path, "loss")
-    assert [epoch["train/loss"] for epoch in settings.logged] == pytest.approx(expected, rel=1e-5)
+    found = settings.fit(module, data, None, tmp_path, "loss")
+    assert [point.loss for point in found.curve] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
 def test_bf16_trains_an_epoch_to_nearly_the_same_criterion(tmp_path: Path, objective: AbstractObjective) -> None:
-    settings = watched(max_epochs=1, precision="bf16-mixed")
-    found = fit(tmp_path / "other", objective, settings)
-    assert np.isfinite(settings.logged[0]["train/loss"])
+    found = fit(tmp_path / "other", objective, quiet(max_epochs=1, precision="bf16-mixed"))
+    assert np.isfinite(found.curve[0].loss)
     plain = fit(tmp_path / "plain", objective, quiet(max_epochs=1))
     assert found.criterion == pytest.approx(plain.criterion, rel=0.02)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
+def test_float64_trains_in_float64_to_nearly_the_same_fit(tmp_path: Path, objective: AbstractObjective) -> None:
+    double = fit(tmp_path / "double", objective, quiet(max_epochs=3, precision="64-true"))
+    single = fit(tmp_path / "single", objective, quiet(max_epochs=3))
+    assert {value.dtype for value in double.state.values()} == {torch.float64}
+    assert double.criterion == pytest.approx(single.criterion, rel=1e-4)
+    for name, value in double.state.items():
+        assert torch.allclose(value.float(), single.state[name], rtol=1e-3, atol=1e-4)
+        assert not torch.equal(value, value.float().double())  # computed so, not widened at the end
+
+
+def test_the_criterion_is_summed_in_float64(tmp_path: Path) -> None:
+    module, rows = module_of(Naive(), criterion="mnar_naive"), np.arange(3)
+    batch = dataclasses.replace(bare_batch(rows, rows, FEATURES), observed=torch.tensor([2.0**25, 1.0, 1.0]))
+    with torch.no_grad():
+        module.validation_step(batch, 0)
+    assert float(module._judged[1]) == 2**25 + 2  # float32 keeps no such odd ones
+    for _ in range(2):
+        with torch.no_grad():
+            module.validation_step(dataclasses.replace(batch, observed=torch.tensor([0.0, 0.0, 1.0])), 1)
+    assert float(module._judged[1]) == 2**25 + 4
 
 
 def test_the_best_checkpoint_stays_and_a_second_fit_takes_its_place(tmp_path: Path) -> None:
     for seed in (0, 1):
         found = fit(tmp_path, Naive(), quiet(max_epochs=1), seed=seed)
-        assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
-        kept = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "fit.json"]
+        kept = read_checkpoint(tmp_path / "best.ckpt")["state_dict"]
         assert all(torch.equal(kept[name], value) for name, value in found.state.items())
 
 

@@ -31,7 +31,7 @@ class ASIPS(AbstractObjective):
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         link = outputs.link
         taught = [mean_of(outputs[role], link).detach() for role in TEACHERS]
-        agree = ((taught[0] - taught[1]).abs() <= self.epsilon).float()
+        agree = ((taught[0] - taught[1]).abs() <= self.epsilon).to(batch.observed.dtype)
         error = pointwise_error(outputs[OUTCOME], taught[0], link)
         terms = {"outcome": Term(agree * error, OUTCOME, normaliser=agree + 1e-6)}
         for role in TEACHERS:

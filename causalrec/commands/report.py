@@ -1,0 +1,31 @@
+"""`causalrec report`: records as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from causalrec.commands.shared import document, say
+from causalrec.errors import RequestError
+
+
+def report(options: argparse.Namespace) -> int:
+    """`causalrec report DIR [--out FILE] [--columns a,b]`: the records below DIR as one page (DIR/report.html)."""
+    from causalrec.reporting.html.page import report as write
+
+    folder: Path = options.folder
+    out: Path = options.out or folder / "report.html"
+    if out.suffix not in (".html", ".htm"):
+        raise RequestError(f"--out {out}: the name must end in .html")
+    if out.is_dir():
+        raise RequestError(f"--out {out}: is a folder; name a file")
+    found = write(folder, out, tuple(filter(None, (options.columns or "").split(","))))
+    for one in found.broken:
+        say(f"not in the page's tables: {one.path}: {one.reason}")
+    if options.json:
+        tables = [{"dataset": part.table.dataset, "rows": list(part.table.rows)} for part in found.parts]
+        counts = {"records": len(found.saved), "failed": len(found.failed), "broken": len(found.broken)}
+        document({"out": str(out), "bytes": out.stat().st_size, **counts, "tables": tables})
+    else:
+        print(out)
+    return 0

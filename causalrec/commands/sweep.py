@@ -1,0 +1,81 @@
+"""`causalrec sweep`: where the jobs of a sweep stand, how to go on, and what may be thrown away."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from causalrec.commands.shared import document, say
+
+SHOWN = 40  # rows of one state on the terminal; --json has all
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """`causalrec sweep status | retry | gc DIR`."""
+    from causalrec.sweeps.upkeep import opened
+
+    ledger = opened(options.folder)
+    verbs = {"status": _status, "retry": _retry, "gc": _gc}
+    verbs[options.what](ledger, options.json)
+    return 0
+
+
+def _status(ledger: Any, as_json: bool) -> None:
+    from causalrec.sweeps.upkeep import status
+
+    found = status(ledger)
+    if as_json:
+        document(found)
+        return
+    counts: dict[str, int] = found["counts"]
+    print(f"{found['sweep']}: {', '.join(f'{n} {name}' for name, n in counts.items()) or 'nothing begun'}")
+    _show([row for row in found["jobs"] if row["status"] != "done"])
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table, shown = Table("job", "status", "host", "pid", "last sign", "reason"), Counter[str]()
+    for row in rows:
+        shown[row["status"]] += 1
+        if shown[row["status"]] <= SHOWN:
+            age = f"{row['age']:.0f} s ago" if "age" in row else ""
+            cells = (row["job"], row["status"], row.get("host"), row.get("pid"), age, row.get("reason"))
+            table.add_row(*("" if cell is None else str(cell) for cell in cells))
+    if rows:
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
+    for name, count in shown.items():
+        if count > SHOWN:
+            print(f"{count - SHOWN} more {name}: --json has all")
+
+
+def _retry(ledger: Any, as_json: bool) -> None:
+    from causalrec.sweeps.upkeep import retry
+
+    count, noted = retry(ledger)
+    if as_json:
+        document({"forgotten": count, "commands": [{k: note[k] for k in ("command", "folder")} for note in noted]})
+        return
+    say(f"{count} failure(s) forgotten" + ("; to run these jobs again:" if noted else ""))
+    for note in noted:
+        here = Path(note["folder"]) == Path.cwd()
+        print(note["command"] if here else f"(cd {note['folder']} && {note['command']})")
+
+
+def _gc(ledger: Any, as_json: bool) -> None:
+    from causalrec.sweeps.upkeep import collect
+
+    gone = collect(ledger)
+    counts, sizes = Counter(waste.kind for waste in gone), Counter[str]()
+    for waste in gone:
+        sizes[waste.kind] += waste.size
+    if as_json:
+        document({kind: {"removed": counts[kind], "bytes": sizes[kind]} for kind in counts})
+        return
+    for kind, count in counts.items():
+        print(f"{kind}: {count} removed, {sizes[kind] / 1e6:.1f} MB")
+    print(f"freed {sum(sizes.values()) / 1e6:.1f} MB")

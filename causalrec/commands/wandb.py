@@ -1,0 +1,73 @@
+"""`causalrec wandb`: send offline W&B runs, and build the dashboard that compares the rows of a sweep."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from causalrec.commands.shared import document, say
+from causalrec.errors import DataError
+
+
+def wandb(options: argparse.Namespace) -> int:
+    """`causalrec wandb sync|workspace DIR [--json] [--entity NAME] [--project NAME]`."""
+    folder: Path = options.folder
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; name one below which `causalrec train` wrote")
+    return _sync(folder, options.json) if options.what == "sync" else _workspace(folder, options)
+
+
+def _sync(folder: Path, as_json: bool) -> int:
+    """Print the commands that send the offline runs below a folder; runs still being written are left out."""
+    from causalrec.training.wandb_sync import offline_runs, sync_commands
+
+    found = offline_runs(folder)
+    ready = [run for run in found if run.finished]
+    held, commands = [run for run in found if not run.finished], sync_commands(ready)
+    if held:
+        say(f"{len(held)} file(s) left out, for their job has no record yet: {held[0].folder}, ...")
+    if as_json:
+        runs = [{"id": run.id, "started": run.started, "folder": str(run.folder)} for run in ready]
+        document({"runs": runs, "commands": commands, "left_out": [str(run.folder) for run in held]})
+    elif commands:
+        print("\n".join(commands))
+    else:
+        say(f"{folder}: no offline W&B run to send; train with logger=wandb, or all are sent")
+    return 0
+
+
+def _workspace(folder: Path, options: argparse.Namespace) -> int:
+    """Save the workspace on the server where there is a key, else write it to `wandb_workspace.json` in the folder."""
+    from causalrec.data.files import write_text
+    from causalrec.reporting.record import read_all
+    from causalrec.training.wandb_workspace import publish, serialised, workspace
+
+    records = [one.record for one in read_all(folder) if one.record["status"] == "done"]
+    if not records:
+        raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`")
+    project = vars(options).get("project") or os.environ.get("WANDB_PROJECT") or _project_of(records)
+    entity = vars(options).get("entity") or os.environ.get("WANDB_ENTITY") or ""
+    made = workspace(records, entity, project)
+    if os.environ.get("WANDB_API_KEY"):
+        where = publish(made)
+    else:
+        where = str(folder / "wandb_workspace.json")
+        write_text(Path(where), serialised(made))
+        say("no WANDB_API_KEY: written, not published; set it, send the runs by `causalrec wandb sync`, run this again")
+    sections = [{"name": section.name, "panels": len(section.panels)} for section in made.sections]
+    if options.json:
+        document({"workspace": where, "project": project, "entity": entity, "sections": sections})
+    else:
+        print(where)
+    return 0
+
+
+def _project_of(records: list[dict[str, object]]) -> str:
+    """Return the project the jobs were logged to."""
+    for record in records:
+        config = record.get("config")
+        logger = config.get("logger") if isinstance(config, dict) else None
+        if isinstance(logger, dict) and isinstance(logger.get("project"), str):
+            return str(logger["project"])
+    return "causalrec"

@@ -1,0 +1,146 @@
+"""Charts as inline SVG, each with a title and a description; what a colour says, a shape or a word says too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from causalrec.reporting.html.markup import Child, Html, compact, tag
+
+Point = tuple[float, float]
+LEFT = 40  # room for the labels of the upright axis
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a panel: its points, its class in the style sheet, and a point to mark."""
+
+    points: Sequence[Point]
+    kind: str
+    marked: Point | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps [low, high] to [start, end]."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        return round(self.start + min(1.0, max(0.0, share)) * (self.end - self.start), 1)
+
+
+def picture(width: float, height: float, title: str, told: str, *children: Child, class_: str = "") -> Html:
+    """Wrap a drawing; `told` says in words what it shows."""
+    named = (tag("title", title), tag("desc", told))
+    box = f"0 0 {width:g} {height:g}"
+    return tag("svg", *named, *children, viewBox=box, role="img", class_=f"chart {class_}".strip())
+
+
+def traced(points: Iterable[Point]) -> str:
+    """Write a line through points as a path's data.
+
+    >>> traced([(1.0, 2.5), (3.0, 4.0)])
+    'M1 2.5 3 4'
+    """
+    return "M" + " ".join(f"{x:g} {y:g}" for x, y in points)
+
+
+def text(x: float, y: float, words: str, anchor: str = "start") -> Html:
+    """Write on a drawing."""
+    return tag("text", words, x=f"{x:g}", y=f"{y:g}", text_anchor=None if anchor == "start" else anchor)
+
+
+def interval(mean: float, low: float, high: float, span: tuple[float, float]) -> Html:
+    """Draw an interval as a bar of a table's cell, on the scale of its column; the numbers stand beside it.
+
+    A mean outside the scale is an arrow at its end.
+    """
+    x = Scale(*span, 1, 99)
+    drawn = [tag("path", d="M0 5H100", class_="iv-axis")]
+    if math.isfinite(low) and math.isfinite(high):
+        drawn.append(tag("path", d=f"M{x(low):g} 5H{x(high):g}", class_="iv-line"))
+    arrow = "M5 1L1 5L5 9" if mean < span[0] else "M95 1L99 5L95 9" if mean > span[1] else None
+    drawn.append(tag("path", d=arrow or f"M{x(mean):g} 1V9", class_="iv-mark"))
+    return tag("svg", *drawn, viewBox="0 0 100 10", class_="iv", preserveAspectRatio="none", aria_hidden="true")
+
+
+def panel(title: str, told: str, lines: Sequence[Line], *, square: bool = False) -> Html | None:
+    """Draw lines on one pair of axes, the ends of each labelled; `square`: both axes alike, with a diagonal.
+
+    `title` is written on it, but for a square. None without a point.
+    """
+    points = [point for line in lines for point in line.points]
+    if not points:
+        return None
+    width, height = (200.0, 200.0) if square else (260.0, 130.0)
+    xs, ys = [p[0] for p in points], [p[1] for p in points]
+    if square:
+        xs = ys = [*xs, *ys, *((0.0, 1.0) if min(xs + ys) >= 0 and max(xs + ys) <= 1 else ())]
+    x, y = Scale(min(xs), max(xs), LEFT, width - 8), Scale(min(ys), max(ys), height - 18, 8)
+    drawn: list[Child] = [tag("path", d=f"M{LEFT} 8V{height - 18:g}H{width - 8:g}", class_="axis")]
+    if square:
+        drawn.append(tag("path", d=f"M{LEFT} {height - 18:g}L{width - 8:g} 8", class_="guide"))
+    else:
+        drawn.append(text(width - 8, 12, title, "end"))
+    for kind in dict.fromkeys(line.kind for line in lines):
+        alike = [line for line in lines if line.kind == kind]
+        paths = "".join(traced((x(a), y(b)) for a, b in line.points) for line in alike if len(line.points) > 1)
+        drawn.append(tag("path", d=paths, class_=kind) if paths else None)
+        marks = [line.marked or (line.points[0] if len(line.points) == 1 else None) for line in alike]
+        drawn += [tag("circle", cx=x(m[0]), cy=y(m[1]), r=2.4, class_=f"{kind} dot") for m in marks if m]
+    drawn += [text(LEFT - 4, 14, f"{max(ys):.3g}", "end"), text(LEFT - 4, height - 18, f"{min(ys):.3g}", "end")]
+    drawn += [text(LEFT, height - 5, compact(min(xs))), text(width - 8, height - 5, compact(max(xs)), "end")]
+    return picture(width, height, title, told, *drawn)
+
+
+def strip(quantiles: Sequence[float], clips: Sequence[float], span: tuple[float, float]) -> Html:
+    """Draw propensity quantiles (0, 1, 10, 50, 90, 100 %) on a logarithmic axis, and where they are clipped."""
+    least, first, tenth, middle, ninetieth, most = (max(q, span[0]) for q in quantiles)
+    x = Scale(math.log10(span[0]), math.log10(span[1]), 10, 290)
+
+    def at(value: float) -> float:
+        return x(math.log10(value))
+
+    decades = range(math.ceil(math.log10(span[0]) - 1e-9), math.floor(math.log10(span[1]) + 1e-9) + 1)
+    drawn: list[Child] = [tag("path", d="M10 30H290", class_="axis")]
+    for power in decades:
+        drawn += [tag("path", d=f"M{x(power):g} 30v4", class_="axis"), text(x(power), 45, f"{10.0**power:g}", "middle")]
+    drawn += [
+        tag("path", d=f"M{at(least):g} 18H{at(most):g}", class_="whisker"),
+        tag("path", d=f"M{at(first):g} 14v8M{at(most):g} 14v8M{at(least):g} 15v6", class_="whisker"),
+        tag("rect", x=at(tenth), y=11, width=max(1.0, at(ninetieth) - at(tenth)), height=14, class_="bar"),
+        tag("path", d=f"M{at(middle):g} 9V27", class_="iv-mark"),
+    ]
+    for clip in clips:
+        if span[0] <= clip <= span[1]:
+            drawn += [tag("path", d=f"M{at(clip):g} 2V30", class_="guide"), text(at(clip) + 3, 8, f"clip {clip:g}")]
+    told = ", ".join(f"{share} % {compact(q)}" for share, q in zip((0, 1, 10, 50, 90, 100), quantiles, strict=True))
+    return picture(300, 48, "Propensity of the logged rows", f"Quantiles: {told}.", *drawn)
+
+
+def dumbbells(rows: Sequence[tuple[str, float, float]], limit: float) -> Html:
+    """Draw standardised mean differences before (ring) and after weighting (dot); beyond `limit` a column is off."""
+    reach = max([limit * 1.5, *(abs(value) for _, *pair in rows for value in pair)])
+    x, height = Scale(-reach, reach, 130, 292), 18 * len(rows) + 20
+    drawn: list[Child] = [
+        tag("rect", x=x(-limit), y=0, width=x(limit) - x(-limit), height=height - 18, class_="safe"),
+        tag("path", d=f"M{x(0):g} 0V{height - 18}", class_="axis"),
+        text(x(-limit), height - 5, f"−{limit:g}", "middle"),
+        text(x(limit), height - 5, f"{limit:g}", "middle"),
+    ]
+    for k, (name, before, after) in enumerate(rows):
+        y = 18 * k + 9
+        drawn += [
+            text(124, y + 4, name if len(name) <= 20 else name[:19] + "…", "end"),
+            tag("path", d=f"M{x(before):g} {y}H{x(after):g}", class_="whisker"),
+            tag("circle", cx=x(before), cy=y, r=3.2, class_="ring"),
+            tag("circle", cx=x(after), cy=y, r=3.2, class_="main dot"),
+        ]
+    told = "; ".join(f"{name}: {compact(before)} before, {compact(after)} after" for name, before, after in rows)
+    return picture(300, height, "Balance of the columns furthest off", f"{told}.", *drawn)

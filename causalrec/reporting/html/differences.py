@@ -1,0 +1,154 @@
+"""Every row against every row a reader may choose: paired differences, computed here, drawn by the page."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from causalrec.reporting.compare import LEVEL, Values, holm, paired_test
+from causalrec.reporting.html.gather import Part
+from causalrec.types import Doubles
+
+MOST = 80  # with more rows than this only baselines and best rows can be compared to
+LOWER = frozenset({"mse", "mae", "log_loss"})  # modules of causalrec.metrics whose least value is best
+CENTRED = frozenset({"bias"})
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`difference` of a row to its rival in a column, half its interval's width, Holm's p-value, pairs of runs."""
+
+    row: str
+    difference: float
+    half: float
+    adjusted: float
+    real: bool
+    seeds: int
+
+
+def direction(part: Part, column: str) -> int:
+    """Return 1 where more of a column is better, -1 where less is, 0 where neither or where the records do not tell."""
+    metric = column.rpartition("@")[0]
+    for one in part.saved:
+        target = one.record["config"].get("metric", {}).get(metric, {}).get("_target_")
+        if target:
+            module = str(target).split(".")[-2]
+            return 0 if module in CENTRED else -1 if module in LOWER else 1
+    return 0
+
+
+def ordered(part: Part) -> list[str]:
+    """Return the rows by the first column, best mean first, those without a value last."""
+    first = next(iter(part.table.columns), "")
+    sign = direction(part, first) or 1
+    cells = {row: of.get(first) for row, of in part.table.rows.items()}
+    return sorted(cells, key=lambda row: -sign * cell.mean if (cell := cells[row]) else math.inf)
+
+
+def best_row(part: Part, column: str) -> str | None:
+    """Return the row of the best mean in a column, None where neither more nor less is better."""
+    sign = direction(part, column)
+    means = {row: cells[column].mean for row, cells in part.table.rows.items() if column in cells}
+    return max(means, key=lambda row: sign * means[row]) if sign and means else None
+
+
+def rivals(part: Part) -> list[str]:
+    """Return the rows that one may compare to."""
+    names = list(part.table.rows)
+    if len(names) <= MOST:
+        return names
+    best = [best_row(part, column) for column in part.table.columns]
+    plain = [row for row in part.rows if row.endswith("naive")][:4]
+    return list(dict.fromkeys([*part.table.baselines, *plain, *(row for row in best if row)]))
+
+
+def differences(part: Part) -> dict[str, dict[str, list[Difference]]]:
+    """Compare the rows of a table by column and rival as `reporting.compare` does: clustered both ways, then Holm."""
+    chosen, found = rivals(part), {}
+    level = _level(part)
+    for column in part.table.columns:
+        values = _values(part, column)
+        found[column] = {to: _against(values, to, level) for to in chosen if values.get(to)}
+    return found
+
+
+def _level(part: Part) -> float:
+    return float(part.saved[0].record["config"]["evaluation"]["level"])
+
+
+def _values(part: Part, column: str) -> dict[str, Values]:
+    """Return value and leave-groups-out values by row and seed; baselines are taken from the first run of a seed."""
+    found: dict[str, Values] = {}
+    for row, group in part.rows.items():
+        for one in group:
+            seed = int(one.record["config"]["seed"])
+            for score in one.record["scores"]:
+                _keep(found, row, seed, score, column, one.jackknife)
+            for score in one.record["baselines"]:
+                if seed not in found.get(score["model"], {}):
+                    _keep(found, score["model"], seed, score, column, one.jackknife)
+    return found
+
+
+def _keep(
+    found: dict[str, Values], row: str, seed: int, score: dict[str, Any], column: str, jackknife: dict[str, Doubles]
+) -> None:
+    if f"{score['metric']}@{score['slice']}" != column or score["value"] is None:
+        return
+    left_out = jackknife.get(f"{score['model']}|{score['slice']}|{score['metric']}")
+    if left_out is not None and np.isfinite(left_out).all():
+        found.setdefault(row, {})[seed] = (float(score["value"]), left_out)
+
+
+def _against(values: dict[str, Values], to: str, level: float) -> list[Difference]:
+    from scipy.stats import t
+
+    rival, tested = values[to], []
+    for row, mine in values.items():
+        seeds = sorted(mine.keys() & rival.keys())
+        if row == to or not seeds:
+            continue
+        apart = np.array([mine[seed][0] - rival[seed][0] for seed in seeds])
+        left_out = np.mean([mine[seed][1] - rival[seed][1] for seed in seeds], axis=0)
+        tested.append((row, len(seeds), *paired_test(apart, left_out)))
+    adjusted = holm([p for *_, p in tested])
+    reach = t.ppf((1 + level) / 2, [df for *_, df, _ in tested]) if tested else []
+    return [
+        Difference(row, difference, float(width) * se, one, one <= LEVEL, seeds)
+        for (row, seeds, difference, se, _, _), one, width in zip(tested, adjusted, reach, strict=True)
+    ]
+
+
+def embedded(part: Part) -> dict[str, Any]:
+    """Return what the page draws from: rows by number, differences by column and rival, numbers of four digits."""
+    names = list(part.table.rows)
+    place = {row: k for k, row in enumerate(names)}
+    cells = {
+        column: {str(place[to]): [_compact(place[one.row], one) for one in of] for to, of in by_rival.items()}
+        for column, by_rival in differences(part).items()
+    }
+    return {
+        "rows": names,
+        "baselines": len(part.table.baselines),
+        "real": LEVEL,
+        "better": {column: direction(part, column) for column in part.table.columns},
+        "cells": cells,
+    }
+
+
+def _compact(row: int, one: Difference) -> list[float]:
+    return [row, _short(one.difference), _short(one.half), _short(one.adjusted), one.seeds]
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def first_rival(part: Part) -> str | None:
+    """Return the row that a page compares to at first: a naive one if there is one, else the last baseline."""
+    naive = [row for row in part.rows if row.endswith("naive")]
+    names = [*naive, *reversed(part.table.baselines), *part.rows]
+    return names[0] if names else None

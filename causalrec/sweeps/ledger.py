@@ -1,0 +1,249 @@
+"""What makes a sweep resumable: which of its jobs are finished, failed, worked on, or were cut."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from causalrec.config import TrainSpec
+from causalrec.data.files import write_text
+from causalrec.errors import CausalRecError, DataError, RequestError
+from causalrec.sweeps.claims import BEAT, STALE, Claims, Holder, Seen, refresh, write_json
+from causalrec.sweeps.fingerprint import fingerprint, of_this_code
+from causalrec.sweeps.marks import ROOMS, Mark, Marks, Room, damage, digest, whole
+
+NAME = 140  # bytes of a job's name: markers add a fingerprint, a size and a time to it, and names end at 255
+Status = Literal["new", "done", "outdated", "failed", "interrupted", "running", "running elsewhere"]
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a job stands. `outdated`: done, but by another code or on other data; `running`: on this host; `note`: what
+    the user must know.
+    """
+
+    status: Status
+    reason: str = ""
+    note: str = ""
+    exit_code: int = 0
+    claim: Seen | None = None
+
+
+class LostClaim(CausalRecError):
+    """Another launcher has taken the job over: what was computed here is not recorded."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that this process alone works on; give it back with `done`, `failed` or `release`.
+
+    The fence: `done` and `failed` first ask `Claims.holds`. Between that answer and the mark a holder that was silent
+    for `stale_after` seconds could still be overtaken, which does no harm: the mark names a record that lies there
+    whole, and who takes over finds it (`Ledger.claim` looks once more after claiming) and does not train again.
+    """
+
+    ledger: Ledger
+    job: str
+    path: Path
+
+    def check(self) -> None:
+        """Raise LostClaim where the job was taken over; call it before a record is written."""
+        if not self.ledger.claims.holds(self.path):
+            raise LostClaim(f"{self.job}: taken over by another launcher; its record is the one that counts")
+
+    def done(self, record: Path) -> None:
+        """Mark the job as finished by this record; raise LostClaim, or DataError where the record is not whole."""
+        self.check()
+        if not whole(record):
+            raise DataError(f"{record}: not a whole record of a finished job; look at the disk, then launch again")
+        self.ledger.marks.done(self.job, self.ledger.fingerprints[self.job], record)
+        self.release()
+
+    def failed(self, reason: str, exit_code: int = 1) -> None:
+        """Mark the job as failed; it runs again at the next launch."""
+        self.check()
+        self.ledger.mark_failed(self.job, reason, exit_code)
+        self.release()
+
+    def release(self) -> None:
+        """Give the job back as it is; whoever claims it next goes on from its last checkpoint."""
+        self.ledger.claims.drop(self.path)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The state of a sweep in small files below SWEEP/.ledger, safe where several hosts share the folder.
+
+    A job's name is its folder's, `ROW~seed0-KEY`; its fingerprint says what its result depends on. `done/` holds empty
+    files, `JOB~FINGERPRINT~SIZE~TIME` of each record, `failed/` the reasons, `started/` what was begun (and the sha256
+    of an older record that lay there then), `claims/` who works on what, `groups/` what is trained together,
+    `launches/` the commands.
+    To tell finished jobs costs a listing, and one `stat` a job: no record is read unless its size or time has changed.
+    """
+
+    folder: Path
+    beat: float = BEAT
+    stale_after: float = STALE
+    fingerprints: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    claims: Claims = field(init=False, compare=False, repr=False)
+    marks: Marks = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "claims", Claims(self.root / "claims", self.beat, self.stale_after))
+        object.__setattr__(self, "marks", Marks(self.root))
+
+    @staticmethod
+    def of(spec: TrainSpec) -> Ledger:
+        """Return the ledger of a job's sweep."""
+        return Ledger(spec.folder.parents[1])
+
+    @property
+    def root(self) -> Path:
+        return self.folder / ".ledger"
+
+    def enter(self, spec: TrainSpec) -> str:
+        """Return a job's name, and remember its fingerprint for what follows."""
+        job = f"{spec.folder.parent.name}~{spec.folder.name}"
+        if len(os.fsencode(job)) > NAME:
+            raise RequestError(f"name={spec.spine.name}: too long by {len(os.fsencode(job)) - NAME} bytes; shorten it")
+        self.fingerprints[job] = fingerprint(spec)
+        return job
+
+    def job_folder(self, job: str) -> Path:
+        return self.folder / job.replace("~", "/")
+
+    def state(self, job: str) -> State:
+        """Return where one job stands."""
+        return self.states([job])[job]
+
+    def states(self, jobs: Sequence[str] | None = None) -> dict[str, State]:
+        """Return where jobs stand (all that were ever begun, by default), from one look at the folders."""
+        rooms = {room: self.marks.all(room) for room in ROOMS}
+        claims = self.claims.all()
+        known = sorted({*claims, *(job for marks in rooms.values() for job in marks)}) if jobs is None else jobs
+        return {job: self._state(job, rooms, claims.get(job, [])) for job in known}
+
+    def _state(self, job: str, rooms: Mapping[Room, dict[str, list[Mark]]], claims: Sequence[Path]) -> State:
+        fitting = {room: self._fitting(job, marks.get(job, [])) for room, marks in rooms.items()}
+        note = damage(self.job_folder(job) / "record.json", fitting["done"]) if fitting["done"] else ""
+        if fitting["done"] and not note:
+            return State("done")
+        for seen in map(self.claims.look, claims):
+            if seen.live:
+                here = seen.holder is not None and seen.holder.host == Holder.here().host
+                return State("running" if here else "running elsewhere", claim=seen)
+        if fitting["failed"]:
+            return self._failure(fitting["failed"])
+        if note:
+            return State("new", note=note)
+        if fitting["started"]:
+            return State("interrupted")
+        return State("outdated" if any(job in marks for marks in rooms.values()) else "new")
+
+    def _fitting(self, job: str, marks: Sequence[Mark]) -> Mark | None:
+        """Return the mark under the job's fingerprint; where that is not known, under the present code."""
+        wanted = self.fingerprints.get(job)
+        fits = [m for m in marks if (of_this_code(m.fingerprint) if wanted is None else m.fingerprint == wanted)]
+        return fits[-1] if fits else None
+
+    def _failure(self, mark: Mark) -> State:
+        try:
+            found = json.loads((self.root / "failed" / mark.name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = {}
+        return State("failed", str(found.get("reason", "unknown")), exit_code=int(found.get("exit_code", 1)))
+
+    def claim(self, job: str) -> Claim | None:
+        """Return the job for this process alone; None where it is finished, has failed (until `requeue`), or somebody
+        else works on it.
+
+        After claiming it looks once more: a record that was written under this fingerprint but not marked, because its
+        process died or has just finished, is adopted. What an older code left to resume from is removed.
+        """
+        path = self.claims.take(job)
+        if path is None:
+            return None
+        claim = Claim(self, job, path)
+        try:
+            for folder in (self.root / "failed", self.root / "started", self.job_folder(job)):
+                refresh(folder)
+            if (self.root / "failed" / f"{job}~{self.fingerprints[job]}").exists() or self.adopt(job):
+                claim.release()
+                return None
+            self._start(job)
+        except BaseException:
+            with suppress(OSError):
+                claim.release()
+            raise
+        return claim
+
+    def adopt(self, job: str) -> bool:
+        """Mark a whole record that was written under the present fingerprint; return whether there was one."""
+        record = self.job_folder(job) / "record.json"
+        try:
+            older = self._begun(job).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return False
+        if not whole(record) or digest(record) == older:
+            return False
+        self.marks.done(job, self.fingerprints[job], record)
+        return True
+
+    def _begun(self, job: str) -> Path:
+        return self.root / "started" / f"{job}~{self.fingerprints[job]}"
+
+    def _start(self, job: str) -> None:
+        begun, folder = self._begun(job), self.job_folder(job)
+        if begun.exists():
+            return
+        if (folder / "checkpoints").exists():
+            shutil.rmtree(folder / "checkpoints")
+        write_text(begun, digest(folder / "record.json"))
+        self.marks.remove("started", job, keep=begun.name)
+
+    def mark_failed(self, job: str, reason: str, exit_code: int) -> None:
+        """Note why a job failed."""
+        told = {"reason": reason, "exit_code": exit_code, "time": time.time(), **asdict(Holder.here())}
+        write_json(self.root / "failed" / f"{job}~{self.fingerprints[job]}", told)
+
+    def requeue(self, jobs: Iterable[str]) -> int:
+        """Forget that jobs failed, so that they run again; return how many had."""
+        failed = self.marks.all("failed")
+        return sum(self.marks.remove("failed", job) for job in jobs if job in failed)
+
+    def forget(self, job: str) -> None:
+        """Forget a job that nobody works on, and what it could be resumed from; its record stays until the next."""
+        for room in ROOMS:
+            self.marks.remove(room, job)
+        if (self.job_folder(job) / "checkpoints").exists():
+            shutil.rmtree(self.job_folder(job) / "checkpoints")
+
+    def remember_group(self, jobs: Mapping[str, Sequence[str]]) -> str:
+        """Note jobs that are trained together and what each was asked for, so that a later launch packs them alike;
+        return the group's name.
+        """
+        name = hashlib.sha256("\n".join(jobs).encode()).hexdigest()[:16]
+        write_json(self.root / "groups" / f"{name}.json", {job: list(asked) for job, asked in jobs.items()})
+        return name
+
+    def groups(self) -> dict[str, dict[str, list[str]]]:
+        """Return what was asked for each job of each group, by the group's name, the last noted first."""
+        found = {}
+        for path in sorted((self.root / "groups").glob("*.json"), key=lambda path: -path.stat().st_mtime_ns):
+            with suppress(ValueError, OSError):
+                found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    def note_launch(self, command: str, jobs: Sequence[str]) -> None:
+        """Note a launch: its command, time, place and jobs, one file each."""
+        told = {"command": command, "time": time.time(), "folder": str(Path.cwd()), "jobs": list(jobs)}
+        name = f"{time.time():.6f}-{Holder.here().host}-{os.getpid()}.json"
+        write_json(self.root / "launches" / name, {**told, **asdict(Holder.here())})

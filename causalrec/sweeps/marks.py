@@ -1,0 +1,93 @@
+"""The marks of a sweep's jobs: file names that say all, so that a listing tells where thousands of jobs stand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from causalrec.sweeps.claims import names
+
+Room = Literal["done", "failed", "started"]
+ROOMS: tuple[Room, ...] = ("done", "failed", "started")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A file name `JOB~FINGERPRINT`; of a finished job with `~SIZE~TIME` of its record, as they were then."""
+
+    name: str
+    job: str
+    fingerprint: str
+    size: int = 0
+    time: int = 0
+
+    @staticmethod
+    def parse(name: str) -> Mark:
+        """Read a mark's name; raise ValueError for a name of another form."""
+        row, seed, fingerprint, *record = name.split("~")
+        return Mark(name, f"{row}~{seed}", fingerprint, *map(int, record[:2]))
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The marks below one folder, by room."""
+
+    root: Path
+
+    def all(self, room: Room) -> dict[str, list[Mark]]:
+        """Return every mark of a room by job."""
+        found: dict[str, list[Mark]] = {}
+        for name in names(self.root / room):
+            with suppress(ValueError):
+                mark = Mark.parse(name)
+                found.setdefault(mark.job, []).append(mark)
+        return found
+
+    def of(self, room: Room, job: str) -> list[Mark]:
+        """Return the marks of one job."""
+        return [Mark.parse(name) for name in names(self.root / room) if name.startswith(f"{job}~")]
+
+    def remove(self, room: Room, job: str, keep: str = "") -> int:
+        """Remove the marks of a job but the one named `keep`; return how many went."""
+        old = [mark for mark in self.of(room, job) if mark.name != keep]
+        for mark in old:
+            (self.root / room / mark.name).unlink(missing_ok=True)
+        return len(old)
+
+    def done(self, job: str, fingerprint: str, record: Path) -> None:
+        """Mark a job as finished by this record; its other marks go, but for `started`."""
+        now = record.stat()
+        name = f"{job}~{fingerprint}~{now.st_size}~{now.st_mtime_ns}"
+        (self.root / "done").mkdir(parents=True, exist_ok=True)
+        (self.root / "done" / name).touch()
+        self.remove("done", job, keep=name)
+        self.remove("failed", job)
+
+
+def damage(record: Path, mark: Mark) -> str:
+    """Return what is wrong with a marked record, "" for a whole one; it is read only where size or time differ."""
+    try:
+        now = record.stat()
+    except OSError:
+        return f"{record}: gone; the job runs again"
+    if (now.st_size, now.st_mtime_ns) == (mark.size, mark.time) or whole(record):
+        return ""
+    return f"{record}: not whole, {now.st_size} bytes of {mark.size}; the job runs again"
+
+
+def whole(record: Path) -> bool:
+    """Whether a record is whole and of a finished job."""
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+        return isinstance(found, dict) and bool(found["status"] == "done")
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def digest(record: Path) -> str:
+    """Return the sha256 of a file, "" where there is none."""
+    return hashlib.sha256(record.read_bytes()).hexdigest() if record.exists() else ""

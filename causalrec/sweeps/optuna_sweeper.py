@@ -1,0 +1,185 @@
+"""A study: trials chosen by Optuna, each a normal job of the sweep."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.sweeper import Sweeper
+from omegaconf import DictConfig
+from pydantic import Field
+
+from causalrec.config import TrainSpec
+from causalrec.errors import CausalRecError, DataError, RequestError, nearest
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext, TaskFunction
+    from optuna.trial import Trial
+
+    from causalrec.sweeps.job import Outcome
+    from causalrec.sweeps.space import Space
+    from causalrec.sweeps.study_store import Direction, Store
+
+Count = Annotated[int, Field(gt=0)]
+WAIT = 2.0  # seconds between looks at trials or jobs that another launcher holds
+
+
+class OptunaSweeper(Sweeper):
+    """Search the space that the overrides name; launching again goes on to `n_trials` in total.
+
+    `metric`: None minimises the criterion on biased validation rows, by which every run chooses anyway; `NAME@SLICE`
+    takes a score of the record instead, which tunes on the test, and says so. `direction` follows the metric unless
+    given. `batch` trials are drawn at once and launched together; `sampler` is a class of `optuna.samplers`, seeded by
+    `seed`. `storage`: a database of SQLAlchemy's, by default `study.db` in the sweep's folder; launchers on several
+    machines need one with a server. A trial whose launcher is silent for six `beat`s (seconds) is queued again.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_trials: Count = 20,
+        batch: Count = 1,
+        metric: str | None = None,
+        direction: Literal["minimize", "maximize"] | None = None,
+        sampler: Literal["TPESampler", "RandomSampler", "GPSampler"] = "TPESampler",
+        seed: Annotated[int, Field(ge=0)] = 0,
+        storage: str | None = None,
+        beat: Count = 10,
+    ) -> None:
+        self.n_trials, self.batch, self.beat, self.storage = n_trials, batch, beat, storage
+        self.metric, self.direction = metric, direction
+        self.sampler, self.seed = sampler, seed
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what every sweeper of Hydra is handed, and build the launcher of the trials' jobs."""
+        from causalrec.sweeps.driver import launcher_of
+
+        if find_spec("optuna") is None:
+            raise RequestError("hydra/sweeper=optuna: Optuna is not installed; pip install 'causalrec[tune]'")
+        self.config = config
+        self.launcher = launcher_of(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def sweep(self, arguments: list[str]) -> list[Outcome | Exception]:
+        """Run trials until `n_trials` have a value or failed, and return the outcomes of the jobs launched here.
+
+        Raises RequestError, before any trial, where the space or the metric is wrong.
+        """
+        from causalrec.sweeps.space import space
+
+        searched = space(arguments)
+        first = self._checked([searched.overrides(corner) for corner in searched.corners()])[0]
+        store = self._opened(first, {"search": sorted(arguments), "metric": self.metric})
+        outcomes: list[Outcome | Exception] = []
+        while True:
+            if (left := store.left(self.n_trials)) > 0:
+                outcomes += self._run(store, searched, min(left, self.batch))
+            elif store.others():
+                time.sleep(WAIT)
+            else:
+                break
+        _say(store.summary())
+        return outcomes
+
+    def _opened(self, spec: TrainSpec, asked: Mapping[str, Any]) -> Store:
+        from causalrec.sweeps.study_store import opened
+
+        spine = spec.spine
+        direction = self.direction or _direction(self.metric, spec)
+        if self.metric is not None:
+            _say(f"hydra.sweeper.metric={self.metric}: the test is being tuned on; its scores are no longer a test")
+        return opened(self.storage, spine.paths.runs / spine.sweep, direction, asked, self.beat)
+
+    def _run(self, store: Store, searched: Space, number: int) -> list[Outcome | Exception]:
+        """Draw trials, run their jobs, tell their values."""
+        begun = [store.ask(self.sampler, self.seed, searched.searched, self.n_trials) for _ in range(number)]
+        trials = [trial for trial in begun if trial is not None]
+        jobs = [self._job(searched.overrides(trial.params), trial.user_attrs["place"]) for trial in trials]
+        with store.beating(trials):
+            outcomes = self._launched(jobs, trials)
+            for trial, outcome in zip(trials, outcomes, strict=True):
+                store.tell(trial, self._value(outcome))
+        return outcomes
+
+    def _job(self, overrides: list[str], place: int) -> list[str]:
+        """Name a trial's job after its row and place: trials of one row must not look like its seeds."""
+        try:
+            return [*overrides, f"++name={self._checked([overrides])[0].spine.name}-trial{place}"]
+        except CausalRecError:  # the job says so by itself
+            return overrides
+
+    def _launched(self, jobs: list[list[str]], trials: Sequence[Trial]) -> list[Outcome | Exception]:
+        """Launch jobs; where one still runs in a process that outlived its launcher, wait for it."""
+        found: dict[int, Outcome | Exception] = {}
+        while waiting := [k for k in range(len(jobs)) if k not in found]:
+            assert self.launcher is not None
+            returned = self.launcher.launch([jobs[k] for k in waiting], trials[waiting[0]].number)
+            outcomes = dict(zip(waiting, map(_outcome, returned), strict=True))
+            found |= {k: one for k, one in outcomes.items() if not _elsewhere(one)}
+            if len(found) < len(jobs):
+                time.sleep(WAIT)
+        return [found[k] for k in range(len(jobs))]
+
+    def _value(self, outcome: Outcome | Exception) -> float | str:
+        """Return a trial's value, or why it has none."""
+        from causalrec.reporting.record import read
+
+        if isinstance(outcome, Exception) or outcome.status == "failed":
+            return str(outcome) if isinstance(outcome, Exception) else outcome.reason
+        try:
+            return _score(read(outcome.folder / "record.json").record, self.metric)
+        except (DataError, OSError) as error:
+            return str(error)
+
+    def _checked(self, jobs: Sequence[list[str]]) -> list[TrainSpec]:
+        """Compose, validate and identify jobs."""
+        from causalrec import config, prepare
+
+        assert self.config is not None
+        texts = map(str, self.config.hydra.overrides.hydra)
+        places = [text for text in texts if text.startswith("hydra.searchpath=")]  # where further YAML lies
+        specs = config.compose_all([[*places, *job] for job in jobs])
+        for spec in specs:
+            prepare.plan(spec)
+        return specs
+
+
+def _direction(metric: str | None, spec: TrainSpec) -> Direction:
+    if metric is None:
+        return "minimize"
+    name, _, place = metric.rpartition("@")
+    if name not in spec.metrics or not place:
+        known = [f"{one}@SLICE" for one in spec.metrics]
+        raise RequestError(f"hydra.sweeper.metric={metric}: not a metric of this run; {nearest(metric, known)}")
+    return "maximize" if spec.metrics[name].target.higher_is_better else "minimize"
+
+
+def _score(record: Mapping[str, Any], metric: str | None) -> float:
+    """Return the value a trial is judged by; raise DataError where its record holds none."""
+    if metric is None:
+        criteria = [candidate["criterion"] for candidate in record["selection"]["candidates"]]
+        found = [criterion for criterion in criteria if criterion is not None]
+    else:
+        scores = {f"{score['metric']}@{score['slice']}": score["value"] for score in record["scores"]}
+        if metric not in scores:
+            raise DataError(f"hydra.sweeper.metric={metric}: not among the scores; {nearest(metric, scores)}")
+        found = [value for value in [scores[metric]] if value is not None]
+    if not found:
+        raise DataError(f"{metric or 'criterion'}: no finite value in the record")
+    return float(min(found))
+
+
+def _outcome(returned: JobReturn) -> Outcome | Exception:
+    found: Outcome | Exception = returned._return_value  # the property raises what failed
+    return found
+
+
+def _elsewhere(outcome: Outcome | Exception) -> bool:
+    return not isinstance(outcome, Exception) and outcome.status == "running elsewhere"
+
+
+def _say(text: str) -> None:
+    print(f"causalrec: {text}", file=sys.stderr)

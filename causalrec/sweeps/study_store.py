@@ -1,0 +1,201 @@
+"""A study's storage: which trials count, which are dead, and whose turn it is; a database that survives a kill."""
+
+from __future__ import annotations
+
+import json
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from causalrec.errors import DataError, RequestError
+from causalrec.sweeps.claims import Holder
+
+Direction = Literal["minimize", "maximize"]
+LOCK_SECONDS = 60  # how long a process waits while another writes the file
+MISSED = 6  # beats without which a trial counts as dead
+
+
+@dataclass(frozen=True)
+class Store:
+    """The study of one sweep. Several launchers may share it; each holds its own Store."""
+
+    storage: RDBStorage
+    study: optuna.Study
+    beat: int
+    adopted: set[int] = field(default_factory=set)
+
+    def left(self, n_trials: int) -> int:
+        """Return how many trials are still to be begun; the dead ones are queued again first."""
+        self._bury()
+        return n_trials - sum(map(_counts, self._trials()))
+
+    def others(self) -> bool:
+        """Return whether trials run that another launcher holds."""
+        return any(trial.state is TrialState.RUNNING for trial in self._trials())
+
+    def ask(self, sampler: str, seed: int, searched: Mapping[str, BaseDistribution], n_trials: int) -> Trial | None:
+        """Begin a trial; None where other launchers began the last ones at the same moment.
+
+        What is drawn depends on `seed`, the trial's place and the trials told before it, so a study that was cut draws
+        as one that was not.
+        """
+        place = sum(map(_counts, self._trials()))
+        state = int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
+        self.study.sampler = getattr(optuna.samplers, sampler)(seed=state)
+        with _quiet():
+            trial = self.study.ask(dict(searched))
+        self._record_beat(trial.number)
+        trial.set_user_attr("place", trial.user_attrs.get("place", place))
+        trial.set_user_attr("holder", asdict(Holder.here()))
+        earlier = (other for other in self._trials() if other.number < trial.number)
+        if sum(map(_counts, earlier)) >= n_trials:
+            self.study.tell(trial, state=TrialState.FAIL)
+            return None
+        return trial
+
+    def tell(self, trial: Trial, value: float | str) -> None:
+        """End a trial with its value, or with the reason why it has none."""
+        if isinstance(value, str):
+            trial.set_user_attr("reason", value)
+            self.study.tell(trial, state=TrialState.FAIL)
+        else:
+            self.study.tell(trial, value)
+
+    def summary(self) -> str:
+        """Say in one line how many trials have a value, how many failed, and the best one."""
+        trials = [trial for trial in self._trials() if _counts(trial)]
+        complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+        found = f"{len(complete)} trial(s) complete, {len(trials) - len(complete)} failed"
+        if not complete:
+            return found
+        best = self.study.best_trial
+        settings = " ".join(f"{key}={value}" for key, value in best.params.items())
+        return f"{found}; best {best.value:.6g} by trial{best.user_attrs['place']}: {settings}"
+
+    @contextmanager
+    def beating(self, trials: Sequence[Trial]) -> Iterator[None]:
+        """Keep trials alive in the eyes of other launchers while their jobs run."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(self.beat):
+                for trial in trials:
+                    self._record_beat(trial.number)
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _bury(self) -> None:
+        """Fail the trials whose launcher is gone and queue their settings again, under their place."""
+        for trial in self._trials():
+            if trial.state is not TrialState.RUNNING:
+                continue
+            holder = trial.user_attrs.get("holder")
+            if holder is None and trial.number not in self.adopted:
+                self.adopted.add(trial.number)  # cut before its first beat: from now on silence is noticed
+                self._record_beat(trial.number)
+            elif holder is not None and Holder(**holder).gone:
+                self._fail(trial)
+        with _quiet():
+            optuna.storages.fail_stale_trials(self.study)
+
+    def _fail(self, trial: FrozenTrial) -> None:
+        try:
+            if self.storage.set_trial_state_values(self._id(trial.number), TrialState.FAIL):
+                _again(self.study, trial)
+        except optuna.exceptions.UpdateFinishedTrialError:  # another launcher was first
+            return
+
+    def _record_beat(self, number: int) -> None:
+        self.storage.record_heartbeat(self._id(number))
+
+    def _id(self, number: int) -> int:
+        study = self.storage.get_study_id_from_name(self.study.study_name)
+        return self.storage.get_trial_id_from_study_id_trial_number(study, number)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
+
+
+def opened(url: str | None, folder: Path, direction: Direction, asked: Mapping[str, Any], beat: int) -> Store:
+    """Open the study of a sweep's folder, or begin it; without `url` its database is `study.db` there.
+
+    Raises RequestError where the study was begun with another search (its trials could not be compared), DataError
+    where the database cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    place = url or f"sqlite:///{folder.resolve() / 'study.db'}"
+    options = {"connect_args": {"timeout": LOCK_SECONDS}} if place.startswith("sqlite") else {}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with _quiet():
+            storage = RDBStorage(
+                place,
+                engine_kwargs=options,
+                heartbeat_interval=beat,
+                grace_period=beat * MISSED,
+                heartbeat_stale_trial_callback=_again,
+            )
+        study = optuna.create_study(storage=storage, study_name=folder.name, direction=direction, load_if_exists=True)
+        _require_same(study, folder, json.loads(json.dumps({**asked, "direction": direction})))
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, ImportError) as error:
+        where = url.split("@")[-1] if url else place  # an address may hold a password
+        raise DataError(f"{where}: not a study's database ({_line(error)}); name another sweep") from error
+    return Store(storage, study, beat)
+
+
+def _require_same(study: optuna.Study, folder: Path, asked: dict[str, Any]) -> None:
+    begun = study.user_attrs.get("asked")
+    if begun is None:
+        study.set_user_attr("asked", asked)
+        return
+    for name in asked:
+        if begun.get(name) != asked[name]:
+            raise RequestError(
+                f"{folder}: this study was begun with {name}={_short(begun.get(name))}, not {_short(asked[name])}; "
+                "name another sweep=NAME"
+            )
+
+
+def _short(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list) else str(value)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error.__cause__ or error).split("\n")[0].split())
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    """Return whether a trial is one of the `n_trials`: it has a value, a reason why it has none, or runs."""
+    return trial.state in (TrialState.COMPLETE, TrialState.RUNNING) or "reason" in trial.user_attrs
+
+
+def _again(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queue a dead trial's settings again."""
+    with _quiet():
+        RetryHeartbeatStaleTrialCallback()(study, trial)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna warns that its heartbeat is experimental, and that ask and tell do not beat by themselves."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.filterwarnings("ignore", message="Heartbeat of storage")
+        yield

@@ -1,0 +1,117 @@
+"""Checkpoints that are whole or refused: every file carries the sha256 of its payload and is replaced in one rename."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import random
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning.plugins import CheckpointIO
+from torch import Tensor
+
+from causalrec.data.files import replacing
+from causalrec.errors import DataError
+
+MAGIC = b"causalrec checkpoint 1\n"
+DIGEST = 64  # hexadecimal characters of a sha256
+
+
+def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint: magic line, sha256, payload. Raise DataError where it cannot be; the earlier one stays."""
+    payload = io.BytesIO()
+    torch.save(dict(content), payload)
+    body = payload.getbuffer()
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            file.write(MAGIC + hashlib.sha256(body).hexdigest().encode())
+            file.write(body)
+    except OSError as error:
+        reason = f"checkpoint cannot be written ({error.strerror})"
+        raise DataError(f"{path}: {reason}; make room or the folder writable, then run again to go on") from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint: tensors and plain values only. Raise DataError where it is truncated or altered."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: checkpoint cannot be read ({error.strerror})") from error
+    start = len(MAGIC) + DIGEST
+    if not raw.startswith(MAGIC) or len(raw) <= start:
+        raise DataError(f"{path}: not a checkpoint of causalrec, or truncated")
+    body = memoryview(raw)[start:]
+    if hashlib.sha256(body).hexdigest().encode() != raw[len(MAGIC) : start]:
+        raise DataError(f"{path}: checkpoint damaged (its sha256 differs)")
+    try:
+        content: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise DataError(f"{path}: checkpoint holds more than tensors and plain values ({reason})") from error
+    return content
+
+
+class CheckedIO(CheckpointIO):
+    """What Lightning reads and writes checkpoints with: local files alone, whole or refused."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_checkpoint(_local(path), checkpoint)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        return read_checkpoint(_local(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        _local(path).unlink(missing_ok=True)
+
+
+def _local(path: Any) -> Path:
+    if "://" in str(path):
+        raise DataError(f"{path}: a checkpoint is read from local files only")
+    return Path(path)
+
+
+def digest(parts: Iterable[Any]) -> str:
+    """Return 16 hexadecimal characters that differ where arrays, tensors or the text of other values do.
+
+    >>> digest([1, np.zeros(2)]) == digest([1, np.zeros(2)]), digest([np.zeros(2)]) == digest([np.zeros(3)])
+    (True, False)
+    """
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            flat = part.detach().cpu().contiguous().reshape(-1)
+            part = np.concatenate([np.array(part.shape, np.int64).view(np.uint8), flat.view(torch.uint8).numpy()])
+        if isinstance(part, np.ndarray):
+            found.update(f"|{part.dtype}{part.shape}".encode())
+            found.update(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+        else:
+            found.update(f"|{part!r}".encode())
+    return found.hexdigest()[:16]
+
+
+def random_states() -> dict[str, Any]:
+    """Return the states of the random generators of Python, numpy and torch, as a checkpoint can hold them."""
+    name, words, *rest = np.random.get_state()  # noqa: NPY002  # the global generator is what libraries draw from
+    states: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(np.asarray(words).astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def set_random_states(states: Mapping[str, Any]) -> None:
+    """Go on from `random_states`."""
+    random.setstate(states["python"])
+    name, words, *rest = states["numpy"]
+    np.random.set_state((name, words.numpy().astype(np.uint32), *rest))  # noqa: NPY002  # as above
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state_all(states["cuda"])

@@ -1,0 +1,43 @@
+"""What one fit leaves behind: its weights, its criterion and its learning curve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pytorch_lightning.loggers import Logger
+from torch import Tensor
+
+MONITOR = "validation/criterion"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One point of a learning curve: the mean training loss, and the criterion after the epoch (None in a refit)."""
+
+    epoch: int
+    loss: float
+    criterion: float | None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One candidate's fit: the best epoch by the biased-validation criterion, its value, and the weights then."""
+
+    criterion: float
+    best_epoch: int
+    epochs: int
+    state: dict[str, Tensor]
+    curve: tuple[Epoch, ...] = ()
+
+
+def log_curve(logger: Logger | None, prefix: str, curve: Iterable[Epoch]) -> None:
+    """Log points of a learning curve under the prefix of the fit; the step is the epoch."""
+    if logger is None:
+        return
+    for point in curve:
+        values = {f"{prefix}train/loss": point.loss, "epoch": float(point.epoch)}
+        if point.criterion is not None:
+            values[f"{prefix}{MONITOR}"] = point.criterion
+        logger.log_metrics(values, step=point.epoch)
+    logger.save()

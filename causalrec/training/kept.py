@@ -1,0 +1,144 @@
+"""The folder of one fit: what it was stopped at, and what it came to. Whatever does not fit is not used."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning.utilities import rank_zero_only
+
+from causalrec.data.files import write_text
+from causalrec.data.log import InteractionLog
+from causalrec.errors import DataError
+from causalrec.training.checkpoint import digest, read_checkpoint, write_checkpoint
+from causalrec.training.datamodule import LogDataModule
+from causalrec.training.fit import Epoch, Fit
+from causalrec.training.module import CausalRecModule
+
+NOTES = logging.getLogger(__name__)
+NAMES = ("best.ckpt", "resume.ckpt", "fit.json")
+ANOTHER = "was made by other settings, data or versions"
+PROBE = 256  # pairs whose features and propensities stand for the functions that give them
+
+
+@dataclass(frozen=True)
+class FitFolder:
+    """`best.ckpt` and `fit.json` of a finished fit, `resume.ckpt` of one on its way.
+
+    `fingerprint`: what determines the fit; files of another one are removed.
+    """
+
+    folder: Path
+    fingerprint: str
+
+    @property
+    def resume(self) -> Path:
+        """What an interrupted fit goes on from."""
+        return self.folder / "resume.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The weights of the best epoch."""
+        return self.folder / "best.ckpt"
+
+    def finished(self) -> Fit | None:
+        """Return the fit where it is whole and the same was asked for."""
+        if not self.best.exists():
+            return None
+        try:
+            saved = self._whole(self.best)
+        except DataError as error:
+            self._start_again(str(error))
+            return None
+        told = saved["fit"]
+        curve = tuple(Epoch(**point) for point in told["curve"])
+        return Fit(**{**told, "curve": curve}, state=saved["state_dict"])
+
+    def resumable(self) -> Path | None:
+        """Return the checkpoint an interrupted fit goes on from, where it is whole and of the same fit."""
+        if not self.resume.exists():
+            return None
+        try:
+            self._whole(self.resume)
+        except DataError as error:
+            self._start_again(str(error))
+            return None
+        return self.resume
+
+    def finish(self, fit: Fit) -> None:
+        """Keep a finished fit; `fit.json` shows what the checkpoint holds beside the weights."""
+        told = {"criterion": fit.criterion, "best_epoch": fit.best_epoch, "epochs": fit.epochs}
+        shown = {**told, "curve": [asdict(point) for point in fit.curve]}
+        write_checkpoint(self.best, {"fingerprint": self.fingerprint, "fit": shown, "state_dict": fit.state})
+        write_text(self.folder / "fit.json", json.dumps({"fingerprint": self.fingerprint, **shown}, indent=1) + "\n")
+        self.resume.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what a killed process was writing."""
+        if _is_first():
+            for path in _temporary(self.folder):
+                path.unlink(missing_ok=True)
+
+    def _whole(self, path: Path) -> dict[str, Any]:
+        saved = read_checkpoint(path)
+        if saved.get("fingerprint") != self.fingerprint:
+            raise DataError(f"{path}: {ANOTHER}")
+        return saved
+
+    def _start_again(self, reason: str) -> None:
+        if _is_first():
+            NOTES.warning("causalrec: %s; starting this fit again", reason)
+            forget(self.folder)
+
+
+def forget(folder: Path) -> None:
+    """Remove what fits left in a folder and below it, so that they start from their beginning."""
+    for path in [*(path for name in NAMES for path in folder.rglob(name)), *_temporary(folder)]:
+        path.unlink(missing_ok=True)
+
+
+def _temporary(folder: Path) -> list[Path]:
+    return [path for name in NAMES for path in folder.rglob(f".{name}.*")]
+
+
+def _is_first() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def fingerprint(module: CausalRecModule, data: LogDataModule, settings: str) -> str:
+    """Return a digest of what determines a fit: model and initial weights, objective, optimizer, rows, seed, versions.
+
+    `settings`: what the trainer adds. The folder, the logger and how a criterion is called do not count.
+    """
+    return digest([settings, version("torch"), version("causalrec"), *_of_module(module), *_of_data(data)])
+
+
+def _of_module(module: CausalRecModule) -> Iterator[Any]:
+    yield from (str(module.model), module.model.link, module.criterion, module.criterion_clip)
+    for part in (module.objective, module.optimizer):
+        yield (type(part).__qualname__, sorted(vars(part).items()))
+    for name, value in module.model.state_dict().items():
+        yield from (name, value)
+
+
+def _of_data(data: LogDataModule) -> Iterator[Any]:
+    yield from (data.sampler, data.space, data.seed, data.judged)
+    for log, tensors in zip(data.logs, data.tensors, strict=True):
+        yield from _of_log(log)
+        first = slice(0, PROBE)
+        user = np.zeros(len(log.item[first]), np.int64) if log.user is None else log.user[first]
+        yield tensors.features(user, log.item[first])
+        yield tensors.features.user_block
+        yield tensors.features.item_block
+        yield None if tensors.chance is None else tensors.chance(user, log.item[first])
+
+
+def _of_log(log: InteractionLog) -> Iterator[Any]:
+    for name in ("num_users", "num_items", "user", "item", "treatment", "outcome", "propensity"):
+        yield from (name, getattr(log, name))

@@ -1,0 +1,240 @@
+"""One job: claimed, trained, marked, whatever goes wrong with it or with the disk."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from causalrec import run
+from causalrec.config import TrainSpec, compose, validate
+from causalrec.data.files import write_text
+from causalrec.errors import DataError, RequestError
+from causalrec.sweeps.job import attempt, task
+from causalrec.sweeps.ledger import Ledger
+
+Work = Callable[[TrainSpec], Path]
+
+
+def spec_in(folder: Path, *overrides: str) -> TrainSpec:
+    return validate(compose([f"paths.runs={folder}", "sweep=s", "objective=naive", "dataset=coat", *overrides]))
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> TrainSpec:
+    return spec_in(tmp_path / "runs")
+
+
+@pytest.fixture
+def trains(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
+    """Let a job do something else than train."""
+    return lambda work: monkeypatch.setattr(run, "train", work)
+
+
+def saves(spec: TrainSpec) -> Path:
+    write_text(spec.folder / "record.json", json.dumps({"name": spec.spine.name, "status": "done"}))
+    return spec.folder / "record.json"
+
+
+def raises(error: BaseException) -> Work:
+    def work(spec: TrainSpec) -> Path:
+        raise error
+
+    return work
+
+
+def state_of(spec: TrainSpec) -> str:
+    ledger = Ledger.of(spec)
+    return ledger.state(ledger.enter(spec)).status
+
+
+def held(spec: TrainSpec) -> list[str]:
+    return [path.name for path in (spec.folder.parents[1] / ".ledger" / "claims").iterdir()]
+
+
+def test_a_job_is_trained_once_and_skipped_from_then_on(spec: TrainSpec, trains: Callable[[Work], None]) -> None:
+    trains(saves)
+    first = attempt(spec)
+    assert (first.status, first.label, first.folder) == ("done", "mf-naive seed 0", spec.folder)
+    assert state_of(spec) == "done" and held(spec) == []
+    trains(raises(AssertionError("trained again")))
+    assert attempt(spec).status == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "code"),
+    [
+        (DataError("no rows"), "no rows", 1),
+        (RequestError("wrong"), "wrong", 2),
+        (ZeroDivisionError("by\n zero"), "ZeroDivisionError: by zero", 1),
+    ],
+)
+def test_a_failure_is_told_and_marked(
+    error: Exception, reason: str, code: int, spec: TrainSpec, trains: Callable[[Work], None]
+) -> None:
+    trains(raises(error))
+    found = attempt(spec)
+    assert (found.status, found.reason, found.exit_code) == ("failed", reason, code)
+    assert held(spec) == []
+    trains(saves)
+    again = attempt(spec)
+    assert (again.status, again.reason, again.exit_code) == ("failed", reason, code), "until it is queued again"
+    Ledger.of(spec).requeue([found.job])
+    assert attempt(spec).status == "done"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+def test_an_interrupt_gives_the_job_back_and_goes_on(
+    error: BaseException, spec: TrainSpec, trains: Callable[[Work], None]
+) -> None:
+    trains(raises(error))
+    with pytest.raises(type(error)):
+        attempt(spec)
+    assert held(spec) == [] and state_of(spec) == "interrupted"
+
+
+def test_a_full_error_is_raised_where_hydra_is_told_to(
+    spec: TrainSpec, trains: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    trains(raises(DataError("here")))
+    with pytest.raises(DataError, match="here"):
+        attempt(spec)
+    assert held(spec) == []
+
+
+def test_a_job_held_by_another_process_is_left_to_it(spec: TrainSpec, trains: Callable[[Work], None]) -> None:
+    trains(raises(AssertionError("trained twice")))
+    ledger = Ledger.of(spec)
+    claim = ledger.claim(ledger.enter(spec))
+    found = attempt(spec)
+    assert claim is not None and found.status == "running elsewhere" and f"process {os.getpid()}" in found.reason
+
+
+@pytest.mark.parametrize("end", [saves, raises(DataError("late"))])
+def test_who_was_overtaken_marks_nothing(end: Work, spec: TrainSpec, trains: Callable[[Work], None]) -> None:
+    def overtaken(spec: TrainSpec) -> Path:
+        (name,) = held(spec)
+        (spec.folder.parents[1] / ".ledger" / "claims" / name.replace("~1", "~2")).touch()
+        return end(spec)
+
+    trains(overtaken)
+    assert attempt(spec).status == "running elsewhere"
+    assert not list((spec.folder.parents[1] / ".ledger").glob("done/*"))
+    assert not list((spec.folder.parents[1] / ".ledger").glob("failed/*"))
+
+
+@pytest.mark.parametrize("rank", ["RANK", "LOCAL_RANK", "NODE_RANK"])
+def test_a_helping_rank_trains_under_the_first_ones_claim(
+    rank: str, tmp_path: Path, trains: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, alone = spec_in(tmp_path, "trainer=ddp"), spec_in(tmp_path)
+    claims = [ledger.claim(ledger.enter(one)) for one in (spec, alone) if (ledger := Ledger.of(one))]
+    assert None not in claims
+    trains(saves)
+    monkeypatch.setenv(rank, "1")
+    assert attempt(spec).status == "done"
+    assert attempt(alone).status == "running elsewhere", "a launcher of its own, started by a scheduler"
+
+
+def test_the_task_is_sent_to_other_processes_by_its_name() -> None:
+    cloudpickle = pytest.importorskip("cloudpickle")
+    sent = cloudpickle.dumps(task)
+    assert b"causalrec.sweeps.job" in sent and len(sent) < 200, "no code is sent"
+
+
+# Disks that are full or shut.
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of two megabytes."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "causalrec", str(place)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("no mount here: a full disk cannot be made")
+    if mounted.returncode:
+        pytest.skip(f"a full disk cannot be made here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fills(error: Callable[[OSError], Exception]) -> Work:
+    """Fill the disk to the last byte, then fail as a library does that cannot write."""
+
+    def work(spec: TrainSpec) -> Path:
+        place = spec.spine.paths.runs / "filler"
+        try:
+            with place.open("wb", buffering=0) as out:
+                while True:
+                    out.write(b"0" * 4096)
+        except OSError as full:
+            raise error(full) from None
+        return place
+
+    return work
+
+
+def of_torch(error: OSError) -> Exception:
+    return RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 512 vs 456")
+
+
+@pytest.mark.parametrize("error", [lambda error: error, of_torch], ids=["python", "torch"])
+def test_a_full_disk_is_one_line_and_loses_nothing_finished(
+    error: Callable[[OSError], Exception], disk: Path, trains: Callable[[Work], None]
+) -> None:
+    finished, spec = spec_in(disk, "seed=0"), spec_in(disk, "seed=1")
+    trains(saves)
+    assert attempt(finished).status == "done"
+    trains(fills(error))
+    found = attempt(spec)
+    assert found.status == "failed" and str(disk) in found.reason and "\n" not in found.reason
+    assert "no space left on device; free some space, then launch again to go on" in found.reason
+    third = attempt(spec_in(disk, "seed=2"))
+    assert third.status == "failed" and "no space left on device" in third.reason, "not even its claim can be made"
+    assert state_of(finished) == "done"
+    (disk / "filler").unlink()
+    Ledger.of(spec).requeue([found.job])
+    trains(saves)
+    assert [attempt(one).status for one in (finished, spec)] == ["skipped", "done"]
+
+
+def test_a_record_that_cannot_be_marked_is_adopted_later(disk: Path, trains: Callable[[Work], None]) -> None:
+    spec = spec_in(disk)
+
+    def work(spec: TrainSpec) -> Path:
+        record = saves(spec)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        return record
+
+    trains(work)
+    found = attempt(spec)
+    assert found.status == "failed" and "read-only file system; make it writable" in found.reason
+    assert str(disk) in found.reason
+    assert attempt(spec).status in ("failed", "running elsewhere")
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    (disk / "s" / ".ledger" / "claims" / f"{found.job}~1").unlink(missing_ok=True)  # as if this process had ended
+    trains(raises(AssertionError("trained again")))
+    assert attempt(spec).status == "skipped"
+    assert state_of(spec) == "done"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
+def test_what_the_system_says_of_the_disk_names_the_path(
+    number: int, spec: TrainSpec, trains: Callable[[Work], None]
+) -> None:
+    """Where no disk can be made: the errors as the system gives them."""
+    shut = OSError(number, os.strerror(number), str(spec.folder / ".record.json.x"))
+    wrapped = DataError("could not save")
+    wrapped.__cause__ = shut
+    trains(raises(wrapped))
+    reason = attempt(spec).reason
+    assert reason.startswith(f"{spec.folder}: {os.strerror(number).lower()}; ") and "launch again" in reason
