@@ -66,6 +66,12 @@ def _check_objective(spec: TrainSpec, card: DatasetCard) -> None:
             f"{asked}: reads the propensity of pairs that are not logged, which "
             f"propensity={spec.spine.choices['propensity']} cannot tell; choose another, for example logistic"
         )
+    estimates, wanted = spec.leaves["propensity"].target.estimates, objective.divides_by
+    if wanted and estimates not in wanted:
+        raise RequestError(
+            f"{asked}: divides by a probability of {' or '.join(sorted(wanted))}, but "
+            f"propensity={spec.spine.choices['propensity']} estimates that of {estimates}"
+        )
     if (link := link_of(card.outcome)) not in objective.links:
         raise RequestError(
             f"{asked}: needs probabilities, but the outcome of {card.name} is a {card.outcome} ({link} link); set "

@@ -31,6 +31,7 @@ Feedback = Literal["explicit", "exposure_logged", "positive_only"]
 Space = Literal["logged", "all_pairs", "triples"]
 Link = Literal["identity", "logit", "log"]
 Estimand = Literal["exposed_mean", "effect"]
+Chance = Literal["exposure", "relative exposure", "examination", "logged"]  # of what a propensity is the probability
 
 Role = NewType("Role", str)
 OUTCOME = Role("outcome")

@@ -474,6 +474,20 @@ def test_a_request_that_makes_no_sense_is_refused_before_any_work(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dataset=openbandit", "objective=position_ips", "propensity=popularity"], "examination, but propensity=popul"),
+        (["dataset=lastfm", "objective=rel_mf", "propensity=logistic"], "relative exposure, but propensity=logistic est"),
+    ],
+)
+def test_an_objective_refuses_a_probability_of_something_else(
+    overrides: list[str], message: str, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *SMALL, *overrides]) == 2
+    assert message in capsys.readouterr().err
+
+
 # The real files.
 
 

@@ -9,19 +9,21 @@ from causalrec.data.log import InteractionLog, PairColumn
 from causalrec.data.sampling import pairs_log
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
-from causalrec.types import Floats, Ints
+from causalrec.types import Chance, Floats, Ints
 
 
 class AbstractPropensity(ABC):
     """P(exposed | view) of logged rows. Constructor keywords are its YAML keys; concrete classes are final.
 
     `uses_logged`: reads the log's own propensities; `needs_mar`: cannot be fitted without randomised rows;
-    `tells_pairs`: tells unlogged pairs apart, so that it can be judged against exposure (calibration).
+    `tells_pairs`: tells unlogged pairs apart, so that it can be judged against exposure (calibration); `estimates`: of
+    what it is the probability.
     """
 
     uses_logged: ClassVar[bool] = False
     needs_mar: ClassVar[bool] = False
     tells_pairs: ClassVar[bool] = True
+    estimates: ClassVar[Chance] = "exposure"
 
     @abstractmethod
     def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:

@@ -7,7 +7,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, checked
-from causalrec.types import Floats
+from causalrec.types import Chance, Floats
 
 
 @dataclass(kw_only=True)
@@ -16,6 +16,7 @@ class Logged(AbstractPropensity):
 
     uses_logged: ClassVar[bool] = True
     tells_pairs: ClassVar[bool] = False
+    estimates: ClassVar[Chance] = "logged"
 
     def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
         self.predict(log)

@@ -9,7 +9,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, checked
-from causalrec.types import Floats, Ints
+from causalrec.types import Chance, Floats, Ints
 
 
 @dataclass(kw_only=True)
@@ -24,6 +24,7 @@ class Position(AbstractPropensity):
     """
 
     tells_pairs: ClassVar[bool] = False
+    estimates: ClassVar[Chance] = "examination"
 
     _known: Ints = field(init=False, repr=False)
     _examined: Floats = field(init=False, repr=False)

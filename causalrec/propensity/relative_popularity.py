@@ -1,7 +1,7 @@
 """Relative exposure: an item's count beside that of the most popular item."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -9,7 +9,7 @@ from pydantic import Field
 from causalrec.data.log import InteractionLog
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, checked
-from causalrec.types import Floats
+from causalrec.types import Chance, Floats
 
 
 @dataclass(kw_only=True)
@@ -21,6 +21,7 @@ class RelativePopularity(AbstractPropensity):
     user is equally likely to meet an item. Source: Saito et al. (WSDM 2020, Rel-MF: power 1/2).
     """
 
+    estimates: ClassVar[Chance] = "relative exposure"
     power: Annotated[float, Field(gt=0)] = 0.5
     _exposure: Floats = field(init=False, repr=False)
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from causalrec.estimators.error import mean_of
-from causalrec.types import OUTCOME, Batch, Feedback, Link, Outputs, Role, Space, Term
+from causalrec.types import OUTCOME, Batch, Chance, Feedback, Link, Outputs, Role, Space, Term
 
 EXPOSED: frozenset[Feedback] = frozenset({"explicit", "exposure_logged"})
 POSITIVE: frozenset[Feedback] = frozenset({"positive_only"})
@@ -19,7 +19,8 @@ class AbstractObjective(ABC):
     """A training estimator. `needs`: the roles it reads; `space`: the rows it is an average over; `accepts`: the
     feedback it is defined for (a positive-only log has one outcome class); `clip`: least propensity it divides by;
     `reads`: the roles a prediction is made from; `links`: the links it is defined for;
-    `reads_pair_propensity`: it reads the propensity of pairs that are not logged too.
+    `reads_pair_propensity`: it reads the propensity of pairs that are not logged too; `divides_by`: of what the
+    propensity must be the probability (empty: the propensities are those of exposure, or not read).
     """
 
     needs: ClassVar[tuple[Role, ...]] = (OUTCOME,)
@@ -27,6 +28,7 @@ class AbstractObjective(ABC):
     accepts: ClassVar[frozenset[Feedback]] = EXPOSED
     reads: ClassVar[tuple[Role, ...]] = (OUTCOME,)
     reads_pair_propensity: ClassVar[bool] = False
+    divides_by: ClassVar[frozenset[Chance]] = frozenset()
     links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log"})
     clip: float = 0.0
 

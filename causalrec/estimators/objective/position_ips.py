@@ -11,7 +11,7 @@ from torch import Tensor
 from causalrec.estimators.error import pointwise_error
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.rel_mf import unbiased_relevance
-from causalrec.types import OUTCOME, Batch, Feedback, Link, Outputs, Term
+from causalrec.types import OUTCOME, Batch, Chance, Feedback, Link, Outputs, Term
 
 
 def debiased_click(
@@ -42,6 +42,7 @@ class PositionIPS(AbstractObjective):
 
     accepts: ClassVar[frozenset[Feedback]] = frozenset({"exposure_logged"})
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
+    divides_by: ClassVar[frozenset[Chance]] = frozenset({"examination"})
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

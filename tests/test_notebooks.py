@@ -1,0 +1,70 @@
+"""The notebooks run from top to bottom, read only, and stay thin."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+from causalrec import cli
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+TABLE = ["dataset=csv", "dataset.threshold=4"]
+QUICK = ["logger=none", "trainer=smoke", "trainer.progress=false", "evaluation.replicates=20", "encoder.width=2"]
+
+
+@pytest.fixture
+def ratings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small table of ratings, where the notebooks' own process finds it."""
+    rng = np.random.default_rng(0)
+    codes = rng.choice(40 * 25, 400, replace=False)
+    rows = "".join(f"{c // 25},{c % 25},{stars}\n" for c, stars in zip(codes, rng.integers(1, 6, 400), strict=True))
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "interactions.csv").write_text(f"user,item,rating\n{rows}")
+    monkeypatch.setenv("CAUSALREC_DATA", str(tmp_path))
+    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CAUSALREC_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    return tmp_path
+
+
+def executed(name: str) -> str:
+    """Run a notebook in a kernel of its own; return all it shows."""
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": NOTEBOOKS}}).execute()
+    shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    return "\n".join(str(output.get("text", "")) + str(output.get("data", "")) for output in shown)
+
+
+def test_compare_a_sweep(ratings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (
+        cli.main(["train", "-m", *TABLE, *QUICK, "objective=naive,ips", "seed=0,1", f"paths.runs={ratings}/runs"]) == 0
+    )
+    monkeypatch.setenv("CAUSALREC_RIVAL", "mf-naive")
+    shown = executed("compare_a_sweep")
+    assert "4 finished runs" in shown and "| mf-ips |" in shown and "difference to mf-naive" in shown
+    assert shown.count("image/png") >= 4
+
+
+def test_one_dataset(ratings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUSALREC_OVERRIDES", " ".join([*TABLE, "graph.assume=true"]))
+    shown = executed("one_dataset")
+    assert "400 rows" in shown and "<svg" in shown and "image/png" in shown and "'threshold': 4.0" in shown
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_only_read_and_are_stored_without_output(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    trees = [ast.parse(cell.source) for cell in code]
+    assert not any(isinstance(n, ast.FunctionDef | ast.ClassDef) for tree in trees for n in ast.walk(tree))
+    assert sum(len(cell.source.splitlines()) for cell in code) < 80
+
+
+def test_there_are_two() -> None:
+    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == {"compare_a_sweep", "one_dataset"}
