@@ -158,6 +158,15 @@ def prepared(overrides: list[str], config_dir: Path | None = None) -> list[str]:
     return result
 
 
+def asked(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return overrides as they are typed, without what `prepared` added.
+
+    >>> asked(["hydra.searchpath=[file:///conf]", "++seed=0", "dataset=coat"])
+    ('seed=0', 'dataset=coat')
+    """
+    return tuple(text.lstrip("+") for text in overrides if not text.startswith("hydra.searchpath"))
+
+
 def jobs_of(overrides: list[str]) -> list[list[str]]:
     """Expand a multirun's sweeps into the overrides of each job, in Hydra's order."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -216,7 +225,7 @@ def compose_all(jobs: Sequence[list[str]]) -> list[TrainSpec]:
         config = copy.deepcopy(config)
         for key, value in values.values():
             OmegaConf.update(config, key, value, merge=True, force_add=True)
-        specs.append(validate(_resolved(config, hydra), tuple(text.lstrip("+") for text in job)))
+        specs.append(validate(_resolved(config, hydra), asked(job)))
     return specs
 
 

@@ -72,7 +72,7 @@ def _dataset(record: dict[str, Any]) -> str:
 
 
 def _table(label: str, estimand: str, saved: list[Saved], wanted: tuple[str, ...]) -> Table:
-    names = _row_names(saved)
+    names = row_names(saved)
     groups: dict[str, list[Saved]] = {}
     for one, name in zip(saved, names, strict=True):
         groups.setdefault(name, []).append(one)
@@ -93,15 +93,22 @@ def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(c for c in wanted if c in available) if wanted else usual or tuple(available)
 
 
-def _row_names(saved: list[Saved]) -> list[str]:
+def row_names(saved: list[Saved]) -> list[str]:
     """Name each row; rows of one name that differ in configuration get the differing settings appended."""
     flat = [_flat(one.record["config"]) for one in saved]
-    names = []
+    peers: dict[str, list[dict[str, Any]]] = {}
     for one, mine in zip(saved, flat, strict=True):
-        peers = [other for peer, other in zip(saved, flat, strict=True) if peer.record["name"] == one.record["name"]]
-        keys = sorted({key for other in peers for key in {*other, *mine} if other.get(key) != mine.get(key)})
-        names.append(" ".join([one.record["name"], *(f"{key}={mine.get(key)}" for key in keys)]))
-    return names
+        peers.setdefault(one.record["name"], []).append(mine)
+    apart = {name: _differing(group) for name, group in peers.items()}
+    told = [
+        [f"{key}={mine.get(key)}" for key in apart[one.record["name"]]] for one, mine in zip(saved, flat, strict=True)
+    ]
+    return [" ".join([one.record["name"], *settings]) for one, settings in zip(saved, told, strict=True)]
+
+
+def _differing(group: list[dict[str, Any]]) -> list[str]:
+    keys = {key for one in group for key in one}
+    return sorted(key for key in keys if any(one.get(key) != group[0].get(key) for one in group[1:]))
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

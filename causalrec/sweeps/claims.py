@@ -163,8 +163,7 @@ def generation(path: Path) -> int:
 def names(folder: Path) -> list[str]:
     """Return the names in a folder, without hidden ones; none where there is no folder."""
     try:
-        with os.scandir(folder) as found:
-            return [entry.name for entry in found if not entry.name.startswith(".")]
+        return [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208  # thousands
     except FileNotFoundError:
         return []
 

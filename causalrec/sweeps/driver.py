@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalrec.config import TrainSpec, compose, compose_all, jobs_of, package_folder, validate
+from causalrec.config import TrainSpec, asked, compose, compose_all, jobs_of, package_folder, validate
 from causalrec.errors import DataError, RequestError
 from causalrec.leaf import allowed_packages, leaf
 from causalrec.sweeps.job import Outcome, attempt, failed, task
@@ -40,8 +40,7 @@ def specs_of(jobs: Sequence[list[str]]) -> list[TrainSpec]:
     from causalrec import prepare
 
     (alone, *others) = jobs
-    asked = tuple(text.lstrip("+") for text in alone)
-    specs = compose_all(jobs) if others else [validate(compose(alone), asked)]
+    specs = compose_all(jobs) if others else [validate(compose(alone), asked(alone))]
     for spec in specs:
         prepare.plan(spec)
     return specs

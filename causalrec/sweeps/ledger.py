@@ -132,19 +132,19 @@ class Ledger:
         return {job: self._state(job, rooms, claims.get(job, [])) for job in known}
 
     def _state(self, job: str, rooms: Mapping[Room, dict[str, list[Mark]]], claims: Sequence[Path]) -> State:
-        fitting = {room: self._fitting(job, marks.get(job, [])) for room, marks in rooms.items()}
-        note = damage(self.job_folder(job) / "record.json", fitting["done"]) if fitting["done"] else ""
-        if fitting["done"] and not note:
+        done = self._fitting(job, rooms["done"].get(job, ()))
+        note = damage(f"{self.folder}/{job.replace('~', '/')}/record.json", done) if done else ""
+        if done and not note:
             return State("done")
         for seen in map(self.claims.look, claims):
             if seen.live:
                 here = seen.holder is not None and seen.holder.host == Holder.here().host
                 return State("running" if here else "running elsewhere", claim=seen)
-        if fitting["failed"]:
-            return self._failure(fitting["failed"])
+        if failed := self._fitting(job, rooms["failed"].get(job, ())):
+            return self._failure(failed)
         if note:
             return State("new", note=note)
-        if fitting["started"]:
+        if self._fitting(job, rooms["started"].get(job, ())):
             return State("interrupted")
         return State("outdated" if any(job in marks for marks in rooms.values()) else "new")
 

@@ -152,20 +152,21 @@ def _direction(metric: str | None, spec: TrainSpec) -> Direction:
         return "minimize"
     name, _, place = metric.rpartition("@")
     if name not in spec.metrics or not place:
-        known = [f"{one}@SLICE" for one in spec.metrics]
-        raise RequestError(f"hydra.sweeper.metric={metric}: not a metric of this run; {nearest(metric, known)}")
+        raise RequestError(
+            f"hydra.sweeper.metric={metric}: not METRIC@SLICE of this run; {nearest(name, spec.metrics)}"
+        )
     return "maximize" if spec.metrics[name].target.higher_is_better else "minimize"
 
 
 def _score(record: Mapping[str, Any], metric: str | None) -> float:
-    """Return the value a trial is judged by; raise DataError where its record holds none."""
+    """Return the value a trial is judged by; raise DataError where it is not finite, RequestError where it has none."""
     if metric is None:
         criteria = [candidate["criterion"] for candidate in record["selection"]["candidates"]]
         found = [criterion for criterion in criteria if criterion is not None]
     else:
         scores = {f"{score['metric']}@{score['slice']}": score["value"] for score in record["scores"]}
         if metric not in scores:
-            raise DataError(f"hydra.sweeper.metric={metric}: not among the scores; {nearest(metric, scores)}")
+            raise RequestError(f"hydra.sweeper.metric={metric}: not among the scores; {nearest(metric, scores)}")
         found = [value for value in [scores[metric]] if value is not None]
     if not found:
         raise DataError(f"{metric or 'criterion'}: no finite value in the record")

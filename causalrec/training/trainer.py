@@ -73,7 +73,8 @@ class TrainerSettings:
         if (kept := place.finished()) is not None:
             log_curve(logger, module.prefix, kept.curve)
             return kept
-        module.to(torch.float64 if self.precision == "64-true" else torch.float32)  # before weights are restored
+        if self.precision == "64-true":
+            module.double()  # Lightning does so only after it has restored the weights
         module.fingerprint, data.limit = place.fingerprint, self.limit_batches
         place.tidy()
         saves = None if self.strategy.startswith("fsdp") else place.resume

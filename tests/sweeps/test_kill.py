@@ -70,13 +70,8 @@ def after(seconds: float, first: Callable[[], bool] = lambda: True) -> Callable[
 
 
 def midway(folder: Path) -> bool:
-    """Whether a fit was left within an epoch, by the batches its checkpoint has seen of it."""
-    for path in folder.rglob("resume.ckpt"):
-        loops = read_checkpoint(path)["loops"]["fit_loop"]
-        progress = loops["epoch_loop.batch_progress"]
-        if progress["current"]["completed"] > 0 and not progress["is_last_batch"]:
-            return True
-    return False
+    """Whether a fit was left within an epoch: its checkpoint tells how many batches of one are behind."""
+    return any(read_checkpoint(path)["steps"] > 0 for path in folder.rglob("resume.ckpt"))
 
 
 def marks(folder: Path) -> dict[str, int]:

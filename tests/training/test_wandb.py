@@ -267,11 +267,13 @@ def test_neither_the_home_folder_nor_a_secret_leaves_the_machine(
     config = {"paths": {"data": f"{home}/data", "near": f"{home}son/data"}, "store": {"api_key": "sk-123456"}}
     config |= {"address": "redis://me:word@host/0", "encoder": {"max_tokens": 5}}
     logger = WandB()
-    logger.close(logger.open(job_of(tmp_path, **searchable(config))), {"error": f"no {home}/data"}, "failed")
+    job = job_of(tmp_path, **searchable(config), note=f"{home}/note")
+    logger.close(logger.open(job), {"error": f"no {home}/data"}, "failed")
     (file,) = files_below(tmp_path)
     raw, one = file.read_bytes(), read_back(file)
     for secret in (f"{home}/", "sk-123456", "me:word"):
         assert secret.encode() not in raw
+    assert one.config["note"] == "~/note"
     assert one.config["paths.data"] == "~/data" and one.config["paths.near"] == f"{home}son/data"
     assert (one.config["store.api_key"], one.config["address"]) == ("redacted", "redis://redacted@host/0")
     assert one.config["encoder.max_tokens"] == 5 and one.summary["error"] == "no ~/data"
@@ -294,14 +296,15 @@ def offline(folder: Path, sweep: str, key: str, started: str, record: float | No
 def test_offline_runs_are_listed_by_sweep_and_oldest_first_without_those_sent(tmp_path: Path) -> None:
     late = offline(tmp_path, "b", "k1", "20260102_000000")
     early = offline(tmp_path, "b", "k1", "20260101_000000")
+    first = offline(tmp_path, "b", "k9", "20251231_000000")
     other = offline(tmp_path, "a", "k2", "20260103_000000")
     sent = offline(tmp_path, "a", "k3", "20260101_000000")
     (sent / "run-k3.wandb.synced").touch()
     runs = offline_runs(tmp_path)
-    assert [one.folder for one in runs] == [other, early, late]
-    assert [one.id for one in runs] == ["k2", "k1", "k1"]
-    assert [one.sweep for one in runs] == [tmp_path / "a", tmp_path / "b", tmp_path / "b"]
-    assert sync_commands(runs) == [f"wandb sync {other}", f"wandb sync {early} {late}"]
+    assert [one.folder for one in runs] == [other, first, early, late]
+    assert [one.id for one in runs] == ["k2", "k9", "k1", "k1"]
+    assert [one.sweep.name for one in runs] == ["a", "b", "b", "b"]
+    assert sync_commands(runs) == [f"wandb sync {other}", f"wandb sync {first} {early} {late}"]
 
 
 def test_files_still_being_written_are_not_finished(tmp_path: Path) -> None:
@@ -319,6 +322,8 @@ def test_long_commands_are_split_but_never_within_a_run() -> None:
     for k in range(20):
         (words,) = [one.split() for one in commands if f"{long}/{k}-1" in one]
         assert words.index(f"runs/s/{long}/{k}-2") == words.index(f"runs/s/{long}/{k}-1") + 1
+    one = [OfflineRun("k", str(t), Path(f"runs/s/{long}/{t}"), sweep, True) for t in range(30)]
+    assert len(sync_commands(one)) == 1
 
 
 def test_the_command_printed_is_the_one_wandb_takes(tmp_path: Path) -> None:

@@ -35,11 +35,13 @@ class Scale:
         return round(self.start + min(1.0, max(0.0, share)) * (self.end - self.start), 1)
 
 
-def picture(width: float, height: float, title: str, told: str, *children: Child, class_: str = "") -> Html:
+def picture(
+    width: float, height: float, title: str, told: str, *children: Child, class_: str = "", style: str | None = None
+) -> Html:
     """Wrap a drawing; `told` says in words what it shows."""
     named = (tag("title", title), tag("desc", told))
     box = f"0 0 {width:g} {height:g}"
-    return tag("svg", *named, *children, viewBox=box, role="img", class_=f"chart {class_}".strip())
+    return tag("svg", *named, *children, viewBox=box, role="img", class_=f"chart {class_}".strip(), style=style)
 
 
 def traced(points: Iterable[Point]) -> str:
@@ -78,23 +80,23 @@ def panel(title: str, told: str, lines: Sequence[Line], *, square: bool = False)
     points = [point for line in lines for point in line.points]
     if not points:
         return None
-    width, height = (200.0, 200.0) if square else (260.0, 130.0)
+    width, height, top = (200.0, 200.0, 8.0) if square else (260.0, 130.0, 20.0)
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     if square:
         xs = ys = [*xs, *ys, *((0.0, 1.0) if min(xs + ys) >= 0 and max(xs + ys) <= 1 else ())]
-    x, y = Scale(min(xs), max(xs), LEFT, width - 8), Scale(min(ys), max(ys), height - 18, 8)
-    drawn: list[Child] = [tag("path", d=f"M{LEFT} 8V{height - 18:g}H{width - 8:g}", class_="axis")]
+    x, y = Scale(min(xs), max(xs), LEFT, width - 8), Scale(min(ys), max(ys), height - 18, top)
+    drawn: list[Child] = [tag("path", d=f"M{LEFT} {top:g}V{height - 18:g}H{width - 8:g}", class_="axis")]
     if square:
         drawn.append(tag("path", d=f"M{LEFT} {height - 18:g}L{width - 8:g} 8", class_="guide"))
     else:
-        drawn.append(text(width - 8, 12, title, "end"))
+        drawn.append(text(width - 8, 11, title, "end"))
     for kind in dict.fromkeys(line.kind for line in lines):
         alike = [line for line in lines if line.kind == kind]
         paths = "".join(traced((x(a), y(b)) for a, b in line.points) for line in alike if len(line.points) > 1)
         drawn.append(tag("path", d=paths, class_=kind) if paths else None)
         marks = [line.marked or (line.points[0] if len(line.points) == 1 else None) for line in alike]
         drawn += [tag("circle", cx=x(m[0]), cy=y(m[1]), r=2.4, class_=f"{kind} dot") for m in marks if m]
-    drawn += [text(LEFT - 4, 14, f"{max(ys):.3g}", "end"), text(LEFT - 4, height - 18, f"{min(ys):.3g}", "end")]
+    drawn += [text(LEFT - 4, top + 6, f"{max(ys):.3g}", "end"), text(LEFT - 4, height - 18, f"{min(ys):.3g}", "end")]
     drawn += [text(LEFT, height - 5, compact(min(xs))), text(width - 8, height - 5, compact(max(xs)), "end")]
     return picture(width, height, title, told, *drawn)
 

@@ -34,7 +34,17 @@ def dag(config: Mapping[str, Any], adjusted: tuple[str, ...], anchor: str) -> Ht
     boxes = [_node(node, kinds[node], *spots[node], width) for node in digraph]
     told = "; ".join(f"{a} causes {b}" for a, b in digraph.edges)
     whole = columns * (width + GAP) + width + 16
-    drawing = picture(whole, height, "Causal graph", f"{told}.", _head(anchor), *arrows, *boxes, class_="dag")
+    drawing = picture(
+        whole,
+        height,
+        "Causal graph",
+        f"{told}.",
+        _head(anchor),
+        *arrows,
+        *boxes,
+        class_="dag",
+        style=f"width:{whole:g}px",
+    )
     return tag("div", drawing, class_="box", tabindex=0, role="region", aria_label="Causal graph")
 
 

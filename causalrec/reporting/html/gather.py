@@ -10,7 +10,7 @@ from typing import Any
 from causalrec.errors import CausalRecError, DataError
 from causalrec.reporting.estimation import estimated
 from causalrec.reporting.record import Saved, read
-from causalrec.reporting.table import Cell, Table, _row_names, tables
+from causalrec.reporting.table import Cell, Table, row_names, tables
 
 Record = dict[str, Any]
 NEEDED = ("config", "status")
@@ -64,7 +64,7 @@ def gather(folder: Path, columns: tuple[str, ...] = ()) -> Gathered:
         try:
             one = read(path)
         except (CausalRecError, OSError) as error:
-            broken.append(Broken(place, str(error).replace(f"{folder}/", "")))
+            broken.append(Broken(place, str(error).replace(f"{folder}/", "").removeprefix(f"{place}: ")))
             continue
         lack = _lack(one)
         if lack:
@@ -104,7 +104,7 @@ def _parts(done: Sequence[Saved], columns: tuple[str, ...]) -> list[Part]:
 
 def _rows(group: list[Saved]) -> dict[str, list[Saved]]:
     rows: dict[str, list[Saved]] = {}
-    for one, name in zip(group, _row_names(group), strict=True):
+    for one, name in zip(group, row_names(group), strict=True):
         rows.setdefault(name, []).append(one)
     return rows
 

@@ -137,15 +137,19 @@ def _checks(found: Record) -> Iterable[tuple[str, Child]]:
     threshold = found.get("threshold")
     yield "outcome", "as logged" if threshold is None else f"1 where the rating is at least {threshold:g}"
     yield "test", str(found.get("test", "–"))
-    yield "pairs of the test also logged", f"{compact(found.get('duplicates'))} ({found.get('duplicate_rule', '–')})"
+    yield "pairs of the test also logged", _ruled(found, "duplicates", "duplicate_rule")
     yield "rows leaked into training", _judged(found.get("leaked_rows"))
-    yield "test rows of unseen ids", f"{compact(found.get('unseen_rows'))} ({found.get('unseen_rule', '–')})"
+    yield "test rows of unseen ids", _ruled(found, "unseen_rows", "unseen_rule")
     if found.get("future_rows") is not None:
         yield "training rows later than the test", _judged(found["future_rows"])
     yield "randomised rows used before the test", compact(found.get("randomised_rows_used"))
     yield "test items per user", compact(found.get("candidates_per_user"))
     yield "positives per user", compact(found.get("positives_per_user"))
     yield "users without a positive", compact(found.get("users_without_positive"))
+
+
+def _ruled(found: Record, count: str, rule: str) -> str:
+    return f"{compact(found.get(count))} ({found[rule]})" if found.get(rule) else compact(found.get(count))
 
 
 def _judged(count: int | None) -> Html:

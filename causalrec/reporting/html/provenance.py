@@ -121,7 +121,10 @@ def _code(records: Sequence[Record]) -> Html:
     names = dict.fromkeys(name for record in records for name in record.get("versions") or {})
     rows = [[name, _distinct((record.get("versions") or {}).get(name) for record in records)] for name in names]
     return tag(
-        "div", tag("div", tag("h4", "Code"), *stated), grid("Versions", ["package", "version"], rows), class_="two"
+        "div",
+        tag("div", tag("h4", "Code"), *stated),
+        grid("Versions", ["package", "version"], rows, left=[1]),
+        class_="two",
     )
 
 
