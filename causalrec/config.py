@@ -158,10 +158,10 @@ def prepared(overrides: list[str], config_dir: Path | None = None) -> list[str]:
     return result
 
 
-def asked(overrides: Sequence[str]) -> tuple[str, ...]:
+def as_typed(overrides: Sequence[str]) -> tuple[str, ...]:
     """Return overrides as they are typed, without what `prepared` added.
 
-    >>> asked(["hydra.searchpath=[file:///conf]", "++seed=0", "dataset=coat"])
+    >>> as_typed(["hydra.searchpath=[file:///conf]", "++seed=0", "dataset=coat"])
     ('seed=0', 'dataset=coat')
     """
     return tuple(text.lstrip("+") for text in overrides if not text.startswith("hydra.searchpath"))
@@ -225,7 +225,7 @@ def compose_all(jobs: Sequence[list[str]]) -> list[TrainSpec]:
         config = copy.deepcopy(config)
         for key, value in values.values():
             OmegaConf.update(config, key, value, merge=True, force_add=True)
-        specs.append(validate(_resolved(config, hydra), asked(job)))
+        specs.append(validate(_resolved(config, hydra), as_typed(job)))
     return specs
 
 

@@ -23,13 +23,12 @@ from causalrec.types import Doubles, Floats, Ints
 @dataclass(frozen=True)
 class Result:
     """`fields` of the record; the bootstrap replicates and the leave-groups-out values of its scores, by
-    `model|slice|metric`; `best`: the scores alone, by `metric@slice`.
+    `model|slice|metric`.
     """
 
     fields: Mapping[str, Any]
     replicates: Mapping[str, Doubles]
     jackknife: Mapping[str, Doubles]
-    best: Mapping[str, float]
 
 
 def result_of(spec: TrainSpec, planned: Plan, ready: Ready, chosen: Chosen, model: CausalModel) -> Result:
@@ -68,7 +67,6 @@ def result_of(spec: TrainSpec, planned: Plan, ready: Ready, chosen: Chosen, mode
         fields,
         {name: score.replicates for name, score in both.items()},
         {name: score.jackknife for name, score in both.items() if score.jackknife is not None},
-        {f"{s.metric}@{s.slice}": s.value for s in scores},
     )
 
 

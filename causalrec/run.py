@@ -19,8 +19,9 @@ from causalrec.data.text import item_texts
 from causalrec.encoders.base import EncoderInputs
 from causalrec.models import SEEN, CausalModel, RoleNetwork
 from causalrec.prepare import plan, ready_for
-from causalrec.reporting.record import RunRecord, git_sha, versions
-from causalrec.result import Result, result_of
+from causalrec.reporting.figure import pictures
+from causalrec.reporting.record import RunRecord, git_sha, plain, versions
+from causalrec.result import result_of
 from causalrec.training.fit import Fit
 from causalrec.training.loggers import Job
 from causalrec.training.selection import (
@@ -35,6 +36,8 @@ from causalrec.training.selection import (
 from causalrec.training.task import Task
 from causalrec.types import link_of
 
+ALONE = "alone"
+
 
 def train(spec: TrainSpec) -> Path:
     """Run one job and return the path of its record; a failure is recorded too, then raised."""
@@ -46,7 +49,7 @@ def train(spec: TrainSpec) -> Path:
 
 
 def train_together(
-    specs: Sequence[TrainSpec], fit: FitAll, recorded: Collection[int] | None = None, engine: str = "alone"
+    specs: Sequence[TrainSpec], fit: FitAll, recorded: Collection[int] | None = None, engine: str = ALONE
 ) -> list[Path | Exception | None]:
     """Run jobs in step, `fit` making all the fits they wait for at once; return each one's record, or why it failed.
 
@@ -54,13 +57,13 @@ def train_together(
     company; `engine`: what the record says of how it was made. Seconds of what is done together are shared evenly.
     """
     started = time.monotonic()
-    runs = [Run(spec, engine) for spec in specs]
+    runs = [Run(spec, engine, recorded is None or place in recorded) for place, spec in enumerate(specs)]
     try:
         live = [run for run in runs if run.tried(run.open)]
         found = chosen_together([run.search() for run in live], fit)
         shared = (time.monotonic() - started) / max(len(live), 1)
         for run, chosen in zip(live, found, strict=True):
-            if recorded is None or runs.index(run) in recorded:
+            if run.recorded:
                 run.tried(lambda run=run, chosen=chosen: run.finish(chosen, shared))  # type: ignore[misc]
     finally:
         for run in runs:
@@ -71,8 +74,8 @@ def train_together(
 class Run:
     """One job on its way: `open` what training needs, `search` for the fit, `finish` with a record."""
 
-    def __init__(self, spec: TrainSpec, engine: str) -> None:
-        self.spec, self.planned, self.engine = spec, plan(spec), engine
+    def __init__(self, spec: TrainSpec, engine: str, recorded: bool) -> None:
+        self.spec, self.planned, self.engine, self.recorded = spec, plan(spec), engine, recorded
         self.logger = spec.leaves["logger"].build()
         self.logs: Any = None
         self.outcome: Path | Exception | None = None
@@ -80,7 +83,8 @@ class Run:
     def open(self) -> None:
         """Load the data, fit the propensity, open the logger."""
         self.ready = ready_for(self.spec, self.planned)
-        self.logs = self.logger.open(_job(self.spec))
+        if self.engine == ALONE:  # hundreds of runs open at once would cost more than they show
+            self.logs = self.logger.open(_job(self.spec))
 
     def search(self) -> Search:
         """Return the search for the weight decay; every objective gets the same number of candidates."""
@@ -102,9 +106,9 @@ class Run:
         model = self._model()
         model.load_state_dict(_weights(chosen.fit))
         result = result_of(self.spec, self.planned, self.ready, chosen, model)
-        self._close(result, "done")
         seconds = shared + time.monotonic() - started
         record = self._record(status="done", **result.fields, seconds=seconds, peak_bytes=_peak_bytes())
+        self._show(record)
         self.outcome = record.save(self.spec.folder, result.replicates, result.jackknife)
 
     def tried(self, step: Callable[[], None]) -> bool:
@@ -112,22 +116,31 @@ class Run:
         try:
             step()
         except Exception as error:
+            if not self.recorded:
+                return False
             self.outcome = error
-            self.close()
-            with suppress(OSError):  # a full disk: what failed first is what the user must read
-                self._record(status="failed", error=f"{type(error).__name__}: {error}").save(self.spec.folder)
+            record = self._record(status="failed", error=f"{type(error).__name__}: {error}")
+            with suppress(Exception):  # what failed first is what the user must read
+                self._show(record)
+            with suppress(OSError):  # a full disk: as above
+                record.save(self.spec.folder)
             return False
         return True
 
     def close(self) -> None:
-        """Close the logger of a run that did not finish."""
+        """Close the logger of a run that was interrupted."""
         if self.logs is not None:
             with suppress(Exception):  # as above
-                self._close(None, "failed")
+                self.logger.close(self.logs, None, "failed")
 
-    def _close(self, result: Result | None, status: Any) -> None:
+    def _show(self, record: RunRecord) -> None:
+        """Hand the record to the logger: to the run that was opened, or to one made now."""
         logs, self.logs = self.logs, None
-        self.logger.close(logs, {} if result is None else result.best, status)
+        shown, status = plain(vars(record)), record.status
+        if logs is not None:
+            self.logger.close(logs, shown, status, pictures)
+        elif self.engine != ALONE:
+            self.logger.replay(_job(self.spec), shown, status, pictures)
 
     def _task(self) -> Task:
         spec, ready, selection = self.spec, self.ready, self.spec.spine.selection

@@ -25,7 +25,7 @@ def spec_of(overrides: list[str]) -> TrainSpec:
     """Compose, validate and identify one job, before any work starts."""
     from causalrec import config, prepare
 
-    spec = config.validate(config.compose(overrides), config.asked(overrides))
+    spec = config.validate(config.compose(overrides), config.as_typed(overrides))
     prepare.plan(spec)
     return spec
 

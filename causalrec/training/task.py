@@ -14,7 +14,7 @@ from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.views import FeatureMatrix
 from causalrec.models import CausalModel
 from causalrec.training.datamodule import LogDataModule
-from causalrec.training.fit import Fit, log_curve
+from causalrec.training.fit import Fit
 from causalrec.training.kept import FitFolder
 from causalrec.training.module import CausalRecModule, Criterion
 from causalrec.training.optimizer import AbstractOptimizer
@@ -68,9 +68,8 @@ class Task:
         return self.trainer.fit(module, data, self.logger, self.folder, self.label, self.epochs)
 
     def keep(self, fit: Fit) -> None:
-        """Leave a fit made beside others where this task would have left it, and its curve in the logger."""
+        """Leave a fit made beside others where this task would have left it."""
         FitFolder(self.folder, "made beside others").finish(fit)
-        log_curve(self.logger, self.prefix, fit.curve)
 
     def fresh_model(self) -> CausalModel:
         """Return the model as the seed draws it."""
