@@ -60,4 +60,4 @@ readme: $(STAMP) ## paste the quick start's table into README.md
 	$(BIN)/causalrec table runs/quickstart --paste README.md
 
 bench: $(STAMP) ## measure a training step beside a plain loop, and paste the ratios into README.md
-	for name in step_overhead startup coat_study ingest; do $(BIN)/python benchmarks/$$name.py --paste README.md; done
+	for name in step_overhead packed ledger startup coat_study ingest; do $(BIN)/python benchmarks/$$name.py --paste README.md; done

@@ -1,6 +1,6 @@
-"""Packed training beside what it replaces, in one run: a bare loop, a hand-stacked loop, and a sweep launched job by job.
+"""Packed training beside what it replaces, in one run: a bare loop, a loop stacked by hand, a sweep launched job by job.
 
-1. DR-JL, factorisation of width 8 with biases, Coat, batch 128: a stack of R replicas (sampling and validation included)
+1. DR-JL, factorisation of width 8 with biases, Coat, batch 128: a stack of R replicas (sampling, validation included)
    against R bare loops one after the other (no validation), and the memory a stack takes; each size in a fresh process.
 2. A step of 16 replicas at batch 4096 against the same maths stacked by hand.
 3. `--sweep`: 64 jobs (8 seeds x 8 learning rates, three weight decays each) by `causalrec train -m`, packed against
@@ -36,7 +36,7 @@ from causalrec.heads.dot import Dot
 from causalrec.models import CausalModel, RoleNetwork
 from causalrec.reporting.paste import paste
 from causalrec.training.optimizer import AdamW
-from causalrec.training.packed import Stack
+from causalrec.training.packed.stack import Stack
 from causalrec.training.task import Task
 from causalrec.training.trainer import TrainerSettings
 

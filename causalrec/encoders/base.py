@@ -33,7 +33,7 @@ class AbstractEncoder(nn.Module, ABC):
     """Two towers: a user vector and an item vector of the same width D, met by a head.
 
     `packable`: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that differ
-    in numbers alone train as one program (`training/packed.py`); it must then draw no random numbers.
+    in numbers alone train as one program (`training/packed/`); it must then draw no random numbers.
     """
 
     packable: ClassVar[bool] = False

@@ -62,7 +62,7 @@ class PackedLauncher(Launcher):
     def _trained(self, group: Group) -> dict[Path, Outcome]:
         """Train a group; only the jobs that this process could claim leave a record."""
         from causalrec import run
-        from causalrec.training.packing import Packing
+        from causalrec.training.packed.packing import Packing
 
         claims = group.claimed()
         specs = list(group.specs.values())

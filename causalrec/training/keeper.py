@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
-from causalrec.training.fit import MONITOR
+from causalrec.training.fit import MONITOR, Fit
+from causalrec.training.kept import FitFolder
+from causalrec.training.module import CausalRecModule
 
 ASKING = 16  # steps between two looks at the clock where ranks must agree on what it says
 SHARE = 20  # saving takes at most one part in so many of the time
@@ -19,14 +20,15 @@ SHARE = 20  # saving takes at most one part in so many of the time
 
 class Keeper(Checkpoint):
     """Holds the weights of the best epoch in memory: the first, until one has a strictly lower criterion; the last one
-    where nothing is `judged`.
+    where nothing is `judged`. At the end `fit` is what came of it, kept in `place`.
 
-    The whole fit is saved to `path` at the end of a batch: every `steps` steps, or where None once `seconds` have gone
-    by. After an epoch's last batch it waits for the validation: a fit goes on before it, or after it.
+    Where it `saves`, the whole fit is written at the end of a batch: every `steps` steps, or where None once `seconds`
+    have gone by. After an epoch's last batch it waits for the validation: a fit goes on before it, or after it.
     """
 
-    def __init__(self, path: Path | None, judged: bool, steps: int | None, seconds: float) -> None:
-        self.path, self.judged, self.steps, self.seconds = path, judged, steps, seconds
+    def __init__(self, place: FitFolder, judged: bool, saves: bool, steps: int | None, seconds: float) -> None:
+        self.place, self.judged, self.saves, self.steps, self.seconds = place, judged, saves, steps, seconds
+        self.fit: Fit | None = None
         self.best: dict[str, Tensor] = {}
         self.best_epoch, self.criterion = 0, math.nan
         self._taken, self._saved, self._pause = 0, time.monotonic(), seconds
@@ -64,8 +66,14 @@ class Keeper(Checkpoint):
         weights = trainer.strategy.lightning_module_state_dict()
         self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, CausalRecModule)
+        self.fit = Fit(self.criterion, self.best_epoch, trainer.current_epoch, self.best, tuple(pl_module.curve))
+        if trainer.is_global_zero:
+            self.place.finish(self.fit)
+
     def _due(self, trainer: pl.Trainer, step: int) -> bool:
-        if self.path is None:
+        if not self.saves:
             return False
         if self.steps is not None:
             return self._taken >= self.steps
@@ -77,7 +85,6 @@ class Keeper(Checkpoint):
 
     def _save(self, trainer: pl.Trainer) -> None:
         started = time.monotonic()
-        assert self.path is not None
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.place.resume)
         self._taken, self._saved = 0, time.monotonic()
         self._pause = max(self.seconds, SHARE * (self._saved - started))

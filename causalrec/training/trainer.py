@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import Annotated, Literal
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from pydantic import Field
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import DoublePrecision
 from rich.console import Console
 from rich.progress import Progress, TextColumn
+from torch.multiprocessing.spawn import ProcessRaisedException
 
-from causalrec.errors import RequestError
+from causalrec.errors import CausalRecError, RequestError
 from causalrec.training.checkpoint import CheckedIO
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit import Epoch, Fit, log_curve
@@ -70,44 +73,78 @@ class TrainerSettings:
         With `epochs` (a refit on all rows, nothing held out) train for that many and take the last; criterion nan.
         """
         place = FitFolder(folder, fingerprint(module, data, self._determining(epochs)))
-        if (kept := place.finished()) is not None:
-            log_curve(logger, module.prefix, kept.curve)
-            return kept
-        if self.precision == "64-true":
-            module.double()  # Lightning does so only after it has restored the weights
-        module.fingerprint, data.limit = place.fingerprint, self.limit_batches
-        place.tidy()
-        saves = None if self.strategy.startswith("fsdp") else place.resume
-        keeper = Keeper(saves, epochs is None, self.checkpoint_steps, self.checkpoint_seconds)
+        fit = place.finished()
+        if told := fit is None:
+            place.tidy()
+            if self.precision == "64-true":
+                module.double()  # Lightning does so only after it has restored the weights
+            module.fingerprint, data.limit = place.fingerprint, self.limit_batches
+            fit = self._trained(module, data, None if self._forks() else logger, place, label, epochs)
+        if self._forks() or not told:
+            log_curve(logger, module.prefix, fit.curve)
+        return fit
+
+    def _trained(
+        self,
+        module: CausalRecModule,
+        data: LogDataModule,
+        logger: Logger | None,
+        place: FitFolder,
+        label: str,
+        epochs: int | None,
+    ) -> Fit:
+        saves = not self.strategy.startswith("fsdp")
+        keeper = Keeper(place, epochs is None, saves, self.checkpoint_steps, self.checkpoint_seconds)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning")
-            logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-            trainer = self.build(logger, [keeper, *self._watchers(label, epochs)], epochs)
-            trainer.fit(module, datamodule=data, ckpt_path=place.resumable() if saves else None)
-        fit = Fit(keeper.criterion, keeper.best_epoch, trainer.current_epoch, keeper.best, tuple(module.curve))
-        if trainer.is_global_zero:
-            place.finish(fit)
+            for name in ("pytorch_lightning", "lightning_fabric"):
+                logging.getLogger(name).setLevel(logging.ERROR)
+            trainer = self.build(logger, [keeper, *self._watchers(label, epochs)], epochs, place.folder)
+            try:
+                trainer.fit(module, datamodule=data, ckpt_path=place.resumable() if saves else None)
+            except ProcessRaisedException as error:
+                raise CausalRecError(f"a rank failed: {str(error).strip().splitlines()[-1]}") from error
+        fit = keeper.fit or place.finished()  # forked ranks leave it in the folder alone
+        assert fit is not None
         return fit
+
+    def _forks(self) -> bool:
+        """Whether ranks are forked for a fit, so that this process alone goes on with the job; not where torchrun or
+        Slurm has started them.
+        """
+        outside = {"LOCAL_RANK", "TORCHELASTIC_RUN_ID"} & set(os.environ) or SLURMEnvironment.detect()
+        return self.strategy == "ddp" and self.devices > 1 and not outside
 
     def _determining(self, epochs: int | None) -> str:
         settings = {field.name: getattr(self, field.name) for field in fields(TrainerSettings)}
         return repr(({name: value for name, value in settings.items() if name not in SHOWN}, epochs))
 
     def _watchers(self, label: str, epochs: int | None) -> list[Callback]:
-        stopping = [EarlyStopping(MONITOR, patience=self.patience, check_finite=True)] if epochs is None else []
-        return [*stopping, *([EpochBar(label)] if self.progress else [])]
+        watchers: list[Callback] = [EpochBar(label)] if self.progress else []
+        if epochs is None:
+            watchers.append(EarlyStopping(MONITOR, patience=self.patience, check_finite=True))
+        return [*watchers, *([OneThread()] if self._forks() else [])]
 
-    def build(self, logger: Logger | None, callbacks: list[Callback], epochs: int | None = None) -> pl.Trainer:
-        """Build Lightning's Trainer from these settings; `epochs` replaces their number and drops validation."""
+    def build(
+        self,
+        logger: Logger | None,
+        callbacks: list[Callback],
+        epochs: int | None = None,
+        folder: Path | None = None,
+    ) -> pl.Trainer:
+        """Build Lightning's Trainer from these settings; `epochs` replaces their number and drops validation; `folder`
+        is the only one it writes to.
+        """
         double = self.precision == "64-true"
         return pl.Trainer(
             max_epochs=self.max_epochs if epochs is None else epochs,
             limit_val_batches=None if epochs is None else 0,
             accelerator=self.accelerator,
             devices=self.devices,
-            strategy=self.strategy,
+            strategy="ddp_fork" if self._forks() else self.strategy,
             precision=None if double else self.precision,
             plugins=[CheckedIO(), *([WholeDoubles()] if double else [])],
+            default_root_dir=folder,
             logger=logger or False,
             callbacks=callbacks,
             num_sanity_val_steps=0,
@@ -116,6 +153,13 @@ class TrainerSettings:
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
+
+
+class OneThread(Callback):
+    """A forked process cannot use the threads of the one it came from."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        torch.set_num_threads(1)
 
 
 class WholeDoubles(DoublePrecision):

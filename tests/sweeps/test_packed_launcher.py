@@ -104,12 +104,12 @@ def test_one_failing_job_stops_no_companion(
 
 
 def test_a_diverging_stack_tells_its_reason_for_each_job(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from causalrec.training import packed
+    from causalrec.training.packed import stack
 
     def broken(self: Any) -> None:
         raise MemoryError("no room for the stack")
 
-    monkeypatch.setattr(packed.Stack, "epoch", broken)
+    monkeypatch.setattr(stack.Stack, "epoch", broken)
     assert cli.main(["train", *PACKED, "objective=naive", "seed=0,1"]) == 1
     assert [record["error"] for record in records(work / "runs").values()] == ["MemoryError: no room for the stack"] * 2
 

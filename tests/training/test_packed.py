@@ -25,8 +25,11 @@ from causalrec.leaf import leaf
 from causalrec.models import SEEN, CausalModel, RoleNetwork
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import SGD, AdamW
-from causalrec.training.packed import fit_together, joint, likeness, packable, reduced, replica_bytes, stacked
-from causalrec.training.packed_batches import PackedBatches
+from causalrec.training.packed import stack
+from causalrec.training.packed.batches import PackedBatches
+from causalrec.training.packed.joint import joint, reduced, stacked
+from causalrec.training.packed.likeness import likeness, packable, replica_bytes
+from causalrec.training.packed.stack import fit_together
 from causalrec.training.task import Task
 from causalrec.training.trainer import TrainerSettings
 from causalrec.types import OUTCOME, Batch
@@ -211,16 +214,14 @@ def test_in_float32_a_stack_gives_the_same_bits_again_and_small_stacks_nearly_th
 
 
 def test_a_group_that_would_not_fit_is_split_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from causalrec.training import packed
-
     made: list[int] = []
-    real = packed.Stack
+    real = stack.Stack
 
     def counting(tasks: Any, *rest: Any) -> Any:
         made.append(len(tasks))
         return real(tasks, *rest)
 
-    monkeypatch.setattr(packed, "Stack", counting)
+    monkeypatch.setattr(stack, "Stack", counting)
     tasks = [task(tmp_path, objective_of("naive"), seed=seed) for seed in range(10)]
     bytes_each = replica_bytes(tasks[0])
     assert bytes_each > 8 * 8 * sum(p.numel() for p in tasks[0].model().parameters())
@@ -256,8 +257,6 @@ def test_numbers_apart_from_kind_decide_what_stacks(tmp_path: Path) -> None:
 
 
 def test_a_stack_cut_between_epochs_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from causalrec.training import packed
-
     settings = TrainerSettings(progress=False, max_epochs=9, patience=2, checkpoint_seconds=0.0)
     optimizers = [AdamW(lr=lr, weight_decay=0.01) for lr in (0.5, 0.02, 0.5)]
     tasks = [
@@ -266,23 +265,23 @@ def test_a_stack_cut_between_epochs_goes_on_to_the_same_bits(tmp_path: Path, mon
     ]
     whole = fit_together(tasks, lambda size: 99)
     assert len({fit.epochs for fit in whole}) > 1
-    real = packed.Stack.epoch
+    real = stack.Stack.epoch
     for cut in range(1, max(fit.epochs for fit in whole) + 1):
         shelf, left = tmp_path / f"shelf{cut}", [cut]
 
-        def dying(stack: Any, left: list[int] = left) -> None:
+        def dying(self: Any, left: list[int] = left) -> None:
             if not left[0]:
                 raise KeyboardInterrupt
             left[0] -= 1
-            real(stack)
+            real(self)
 
-        monkeypatch.setattr(packed.Stack, "epoch", dying)
+        monkeypatch.setattr(stack.Stack, "epoch", dying)
         if cut < max(fit.epochs for fit in whole):
             with pytest.raises(KeyboardInterrupt):
                 fit_together(tasks, lambda size: 99, shelf=shelf)
         else:
             fit_together(tasks, lambda size: 99, shelf=shelf)
-        monkeypatch.setattr(packed.Stack, "epoch", real)
+        monkeypatch.setattr(stack.Stack, "epoch", real)
         resumed = fit_together(tasks, lambda size: 99, shelf=shelf)
         assert all(largest(a.state, b.state) == 0 for a, b in zip(whole, resumed, strict=True)), cut
         assert [fit.curve for fit in resumed] == [fit.curve for fit in whole]

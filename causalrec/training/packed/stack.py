@@ -6,12 +6,10 @@ change, for they are elementwise over rows and sum over the last axis alone. A r
 
 from __future__ import annotations
 
-import copy
-import itertools
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,40 +18,15 @@ import torch
 from torch import Tensor
 
 from causalrec.errors import DataError
-from causalrec.estimators.objective.base import AbstractObjective
-from causalrec.models import CausalModel
 from causalrec.training.checkpoint import digest, read_checkpoint, write_checkpoint
 from causalrec.training.fit import Epoch, Fit
 from causalrec.training.judge import judged_errors
-from causalrec.training.optimizer import AbstractOptimizer
-from causalrec.training.packed_batches import PackedBatches
-from causalrec.training.progress import Course
+from causalrec.training.packed.batches import PackedBatches
+from causalrec.training.packed.course import Course
+from causalrec.training.packed.joint import joint, reduced, stacked
+from causalrec.training.packed.likeness import DTYPES, likeness, replica_bytes
+from causalrec.training.packed.optimizer import JointOptimizer
 from causalrec.training.task import Task
-from causalrec.types import Batch, Term
-
-DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
-STATE_COPIES = 8  # parameters, gradients, two moments, the best ones, and what a step makes on its way
-
-
-def packable(task: Task) -> str | None:
-    """Return why a task cannot train beside others, None where it can."""
-    model = task.model()
-    for network in (model.network(role) for role in task.objective.needs):
-        for part in (network.encoder, network.head):
-            if not part.packable:
-                return f"{type(part).__name__} does not stack"
-    settings = task.trainer
-    if settings.precision not in DTYPES:
-        return f"trainer.precision={settings.precision}"
-    return None if settings.devices == 1 else f"trainer.devices={settings.devices}"
-
-
-def likeness(task: Task) -> Hashable:
-    """Return what tasks of one stack must share: all but seed, rows, and the numbers of objective and optimizer."""
-    objective = {name: value for name, value in vars(task.objective).items() if not isinstance(value, float)}
-    settings = (repr(task.trainer), task.sampler, task.criterion, task.clip, task.judged, task.epochs is None)
-    rows = (len(task.train), len(task.validation), id(task.features), task.chance is None)
-    return (type(task.objective), repr(objective), type(task.optimizer), settings, rows)
 
 
 def fit_together(
@@ -86,14 +59,6 @@ def fit_together(
                 tick(before + len(members) - len(stack.running), len(tasks))
             fits |= dict(zip(members, stack.fits(), strict=True))
     return [fits[k] for k in range(len(tasks))]
-
-
-def replica_bytes(task: Task) -> int:
-    """Return about how many bytes one replica of a stack takes."""
-    model, size = task.model(), DTYPES[task.trainer.precision].itemsize
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    rows = task.sampler.batch_size * (64 + len(task.features)) + len(task.validation) * 16
-    return size * (STATE_COPIES * parameters + rows * len(task.objective.needs))
 
 
 class Stack:
@@ -247,77 +212,3 @@ class Saver:
         if self.path is not None and time.monotonic() - self.last >= self.pause:
             write_checkpoint(self.path, self.stack.state())
             self.last = time.monotonic()
-
-
-def stacked(models: Sequence[CausalModel]) -> CausalModel:
-    """Return one model whose every parameter `[R,...]` holds the models' own."""
-    together = copy.deepcopy(models[0])
-    owned = [dict(model.named_parameters()) for model in models]
-    for name, parameter in together.named_parameters():
-        parameter.data = torch.stack([own[name].data for own in owned])
-    return together
-
-
-def joint(objectives: Sequence[AbstractObjective], like: Tensor) -> AbstractObjective:
-    """Return one objective whose numbers, where they differ, are `[R,1]` tensors."""
-    first: Any = objectives[0]
-    changed = {}
-    for name in (field.name for field in fields(first)):
-        values = [getattr(objective, name) for objective in objectives]
-        if any(value != values[0] for value in values):
-            changed[name] = torch.tensor(values, dtype=like.dtype, device=like.device)[:, None]
-    made: AbstractObjective = replace(first, **changed) if changed else first
-    return made
-
-
-def reduced(term: Term, batch: Batch) -> Tensor:
-    """Return `[R]`: each replica's `sum(weight * value) / sum(weight * normaliser)`, squared if asked."""
-    rows = batch.item.shape[-1]
-    total = rows if term.normaliser is None else (batch.weight * term.normaliser.detach()).sum(-1)
-    ratio: Tensor = (batch.weight * term.value).sum(-1) / total
-    return ratio.square() if term.squared else ratio
-
-
-class JointOptimizer:
-    """One torch optimizer per run of equal settings, over its replicas' slices of the stacked parameters."""
-
-    def __init__(self, settings: Sequence[AbstractOptimizer], parameters: Sequence[Tensor]) -> None:
-        self.parameters = parameters
-        self.parts: list[tuple[slice, list[Tensor], torch.optim.Optimizer]] = []
-        for setting, members in itertools.groupby(enumerate(settings), key=lambda pair: pair[1]):
-            places = [place for place, _ in members]
-            rows = slice(places[0], places[-1] + 1)
-            handles = [parameter.data[rows] for parameter in parameters]
-            self.parts.append((rows, handles, setting.build(handles, axes=1)))
-
-    def step(self) -> None:
-        """Update every slice by its gradient, and forget the gradients."""
-        for rows, handles, optimizer in self.parts:
-            for handle, parameter in zip(handles, self.parameters, strict=True):
-                handle.grad = None if parameter.grad is None else parameter.grad[rows]
-            optimizer.step()
-        for parameter in self.parameters:
-            parameter.grad = None
-
-    def state_of(self, places: Sequence[int]) -> list[list[dict[str, tuple[bool, Any]]]]:
-        """Return the optimizer's state by replica and parameter."""
-        return [[self._own(place, k) for k in range(len(self.parameters))] for place in places]
-
-    def _own(self, place: int, k: int) -> dict[str, tuple[bool, Any]]:
-        """Return one replica's state of one parameter: by name, whether it has a replica axis, and its own value."""
-        rows, handles, optimizer = next(part for part in self.parts if part[0].start <= place < part[0].stop)
-        found = {}
-        for name, value in optimizer.state.get(handles[k], {}).items():
-            apart = isinstance(value, Tensor) and value.shape == handles[k].shape
-            found[name] = (apart, value[place - rows.start].clone() if apart else copy.deepcopy(value))
-        return found
-
-    def load(self, kept: list[list[dict[str, tuple[bool, Any]]]]) -> None:
-        """Take over the state of `state_of`, in the order of this optimizer's replicas."""
-        for rows, handles, optimizer in self.parts:
-            for k, handle in enumerate(handles):
-                own = [replica[k] for replica in kept[rows]]
-                optimizer.state[handle] = {
-                    name: torch.stack([one[name][1] for one in own]) if apart else value
-                    for name, (apart, value) in own[0].items()
-                }

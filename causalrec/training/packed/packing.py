@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from causalrec.training.fit import Fit
-from causalrec.training.packed import fit_together, packable
+from causalrec.training.packed.likeness import packable
+from causalrec.training.packed.stack import fit_together
 from causalrec.training.selection import each_alone
 from causalrec.training.task import Task
 

@@ -1,0 +1,1 @@
+"""Many fits as one stacked program."""
