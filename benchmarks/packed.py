@@ -1,4 +1,4 @@
-"""Packed training beside what it replaces, in one run: a bare loop, a loop stacked by hand, a sweep launched job by job.
+"""Packed training beside what it replaces, in one run: bare loops, a loop stacked by hand, a sweep run job by job.
 
 1. DR-JL, factorisation of width 8 with biases, Coat, batch 128: a stack of R replicas (sampling, validation included)
    against R bare loops one after the other (no validation), and the memory a stack takes; each size in a fresh process.

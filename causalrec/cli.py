@@ -76,11 +76,14 @@ def parser() -> argparse.ArgumentParser:
     one = add("wandb", _wandb, "send the records of a sweep to Weights & Biases, or make its workspace there")
     one.add_argument("what", choices=["sync", "workspace"])
     one.add_argument("folder", type=Path, metavar="DIR")
+    one.add_argument("--entity", help="user or team of the workspace; by default WANDB_ENTITY or the account's own")
+    one.add_argument("--project", help="by default WANDB_PROJECT or the one the jobs were logged to")
 
     one = add("reproduce", reproduce.reproduce, "run a study, published beside obtained; goes on where it was cut")
     one.add_argument("study")
     one.add_argument("--smoke", action="store_true", help="one seed, seconds, nothing judged")
     one.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes, one thread each")
+    one.add_argument("--packed", action="store_true", help="train jobs that differ in numbers as one stacked program")
     one.add_argument("--paste", type=Path, help="also paste its markdown between the markers of this document")
     one.add_argument("overrides", nargs="*", metavar="key=value")
 

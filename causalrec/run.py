@@ -34,6 +34,7 @@ from causalrec.training.selection import (
     held_out,
 )
 from causalrec.training.task import Task
+from causalrec.training.wandb_config import searchable
 from causalrec.types import link_of
 
 ALONE = "alone"
@@ -202,16 +203,8 @@ def _weights(fit: Fit) -> dict[str, torch.Tensor]:
 
 def _job(spec: TrainSpec) -> Job:
     spine, choices = spec.spine, spec.spine.choices
-    tags = tuple(choices[group] for group in ("dataset", "encoder", "objective"))
-    flat: dict[str, Any] = {
-        **{str(k): v for k, v in choices.items()},
-        "row": spine.name,
-        "sweep": spine.sweep,
-        "seed": spine.seed,
-    }
-    for group in ("optimizer", "objective", "trainer", "sampler"):
-        flat |= {f"{group}.{key}": value for key, value in spec.leaves[group].resolved().items() if key != "_target_"}
-    return Job(spine.name, spine.sweep, spec.key, spec.folder, tags, flat)
+    tags = tuple(choices[group] for group in ("dataset", "encoder", "objective", "propensity"))
+    return Job(spine.name, spine.sweep, spec.key, spec.folder, tags, searchable(spec.resolved()))
 
 
 def _peak_bytes() -> int:

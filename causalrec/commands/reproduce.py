@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from causalrec.commands.shared import checked, document, failure_of, say, show_tables, spec_of
+from causalrec.commands.shared import checked, document, failure_of, say, show_tables
 from causalrec.errors import DataError, RequestError
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from causalrec.reporting.record import Saved
     from causalrec.reporting.study import Study
     from causalrec.reporting.table import Table
+    from causalrec.sweeps.job import Outcome
+
+T = TypeVar("T")
 
 
 def reproduce(options: argparse.Namespace) -> int:
@@ -32,9 +35,8 @@ def reproduce(options: argparse.Namespace) -> int:
     if options.jobs < 1:
         raise RequestError(f"--jobs {options.jobs}: at least 1")
     study, started = load_study(options.study), time.monotonic()
-    groups = _study_specs(study, checked(options.overrides), options.smoke)
-    failures = _run_missing(study, groups, options.jobs)
-    specs = [spec for group in groups for spec in group]
+    specs, jobs = _study_jobs(study, checked(options.overrides), options.smoke)
+    failures = _run_missing(study, specs, jobs, options)
     saved = _saved_of(specs)
     table, shown = _study_tables(study, saved, options.smoke)
     about: dict[str, Any] = {"study": options.study, "task": study.task, "smoke": options.smoke}
@@ -53,35 +55,19 @@ def reproduce(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _study_specs(study: Study, extra: list[str], smoke: bool) -> list[list[Any]]:
-    """Return the checked jobs of each row, before any starts.
-
-    Composing is slow: where the second job of a row differs from the first in its seed alone, so do the others.
-    """
+def _study_jobs(study: Study, extra: list[str], smoke: bool) -> tuple[list[Any], list[list[str]]]:
+    """Return the checked jobs, row by row, before any starts, and what is asked for each."""
     from causalrec import config
+    from causalrec.sweeps.driver import specs_of
 
-    make: Callable[[list[str]], Any] = _quiet_spec if study.task == "train" else _estimate_spec
     jobs = [config.prepared([*job, *extra]) for job in study.jobs(smoke)]
-    seeds = study.seeds[:1] if smoke else study.seeds
-    groups = []
-    for start in range(0, len(jobs), len(seeds)):
-        row = jobs[start : start + len(seeds)]
-        specs = [make(job) for job in row[:2]]
-        if len(seeds) > 2 and _reseeded(specs[0], seeds[1]) == specs[1]:
-            specs += [_reseeded(specs[0], seed) for seed in seeds[2:]]
-        else:
-            specs += [make(job) for job in row[2:]]
-        groups.append(specs)
-    return groups
+    if study.task == "estimate":
+        return [_estimate_spec(job) for job in jobs], jobs
+    return [_quiet(spec) for spec in specs_of(jobs)], jobs
 
 
-def _reseeded(spec: Any, seed: int) -> Any:
-    return replace(spec, spine=spec.spine.model_copy(update={"seed": seed}))
-
-
-def _quiet_spec(overrides: list[str]) -> TrainSpec:
+def _quiet(spec: TrainSpec) -> TrainSpec:
     """A study has one progress bar, of its jobs."""
-    spec = spec_of(overrides)
     trainer = spec.leaves["trainer"]
     quiet = trainer.having(progress=False) if "progress" in trainer.resolved() else trainer
     return replace(spec, leaves={**spec.leaves, "trainer": quiet})
@@ -97,43 +83,69 @@ def _estimate_spec(overrides: list[str]) -> EstimateSpec:
     return estimate_spec(composed, leaf("estimation", composed.get("estimation"), contract))
 
 
-def _run_missing(study: Study, groups: list[list[Any]], workers: int) -> list[str]:
-    """Run the jobs without a whole record, rows one after another or in processes; return what failed."""
+def _run_missing(study: Study, specs: list[Any], jobs: list[list[str]], options: argparse.Namespace) -> list[str]:
+    """Run what has no whole record: packed, in processes or one job after another; return what failed."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from causalrec.sweeps.pool import in_processes
-
-    pending = [[spec for spec in group if not _done(spec.folder / "record.json")] for group in groups]
-    pending = [group for group in pending if group]
-    work = _attempt if study.task == "train" else _attempt_estimate
-    paths = [spec.folder / "record.json" for group in pending for spec in group]
-    started = time.time() - 1
+    paths = [spec.folder / "record.json" for spec in specs]
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(study.title, total=len(paths))
+        begun, line = time.time() - 1, progress.add_task(study.title, total=len(paths))
 
         def tick() -> None:
-            progress.update(task, completed=sum(p.exists() and p.stat().st_mtime > started for p in paths))
+            progress.update(line, completed=sum(p.exists() and p.stat().st_mtime > begun for p in paths))
 
-        if workers > 1 and len(pending) > 1:
-            failures = in_processes(pending, work, failure_of, min(workers, len(pending)), tick)
-        else:
-            failures = []
-            for spec in (spec for group in pending for spec in group):
-                failures.append(work(spec))
-                tick()
-    return [failure for failure in failures if failure is not None]
+        if study.task == "estimate":
+            pending = [spec for spec in specs if not _done(spec.folder / "record.json")]
+            return [failure for failure in _each(pending, _attempt_estimate, failure_of, options.jobs, tick) if failure]
+        return _trained(specs, jobs, options, tick)
 
 
-def _attempt(spec: TrainSpec) -> str | None:
-    """Train one job, in this process or another; return why it failed: one failing job must not stop the others."""
-    from causalrec import run
+def _trained(
+    specs: list[TrainSpec], jobs: list[list[str]], options: argparse.Namespace, tick: Callable[[], None]
+) -> list[str]:
+    from causalrec.sweeps.driver import Job, run_specs
+    from causalrec.sweeps.job import failed
 
-    try:
-        run.train(spec)
-    except Exception as error:  # its record holds the reason
-        return failure_of(spec, error)
-    return None
+    def launch(left: list[Job]) -> list[Outcome]:
+        if options.packed:
+            from causalrec.sweeps.packed_launcher import PackedLauncher
+
+            return PackedLauncher().trained([job.spec for job in left], [job.overrides for job in left])
+        return _each([job.spec for job in left], _attempt, _lost, options.jobs, tick)
+
+    def _lost(spec: TrainSpec, why: str) -> Outcome:
+        return failed(spec, DataError(why), spec.folder)
+
+    for spec in specs:
+        _drop_damaged(spec.folder / "record.json")
+    outcomes = run_specs(specs, jobs, options.command, launch, say)
+    return [f"{one.label}: {one.reason}" for one in outcomes if one.status == "failed"]
+
+
+def _each(
+    specs: list[Any], work: Callable[[Any], T], lost: Callable[[Any, str], T], workers: int, tick: Callable[[], None]
+) -> list[T]:
+    """Work on jobs row by row: one after another, or rows in processes."""
+    from causalrec.sweeps.pool import in_processes
+
+    rows: dict[str, list[Any]] = {}
+    for spec in specs:
+        rows.setdefault(spec.spine.name, []).append(spec)
+    if workers > 1 and len(rows) > 1:
+        return in_processes(list(rows.values()), work, lost, min(workers, len(rows)), tick)
+    found = []
+    for spec in specs:
+        found.append(work(spec))
+        tick()
+    return found
+
+
+def _attempt(spec: TrainSpec) -> Outcome:
+    """Train one job, in this process or another; one failing job must not stop the others."""
+    from causalrec.sweeps.job import attempt
+
+    return attempt(spec)
 
 
 def _attempt_estimate(spec: EstimateSpec) -> str | None:
@@ -156,6 +168,18 @@ def _done(path: Path) -> bool:
         return path.exists() and bool(read(path).record["status"] == "done")
     except (DataError, KeyError):
         return False
+
+
+def _drop_damaged(path: Path) -> None:
+    """Remove a record that cannot be read with what lies beside it, so that its job runs again."""
+    from causalrec.reporting.record import read
+
+    try:
+        if path.exists():
+            read(path)
+    except DataError as error:
+        say(f"{error}; it runs again")
+        path.unlink()
 
 
 def _saved_of(specs: list[Any]) -> list[Saved]:

@@ -26,13 +26,13 @@ def _sync(folder: Path, as_json: bool) -> int:
     ready = [run for run in found if run.finished]
     held, commands = [run for run in found if not run.finished], sync_commands(ready)
     if held:
-        say(f"{len(held)} file(s) left out, for their job has no record yet: {held[0].folder}, ...")
+        say(f"{len(held)} file(s) left out, for their job is not over, or was cut: {held[0].folder}, ...")
     if as_json:
         runs = [{"id": run.id, "started": run.started, "folder": str(run.folder)} for run in ready]
         document({"runs": runs, "commands": commands, "left_out": [str(run.folder) for run in held]})
     elif commands:
         print("\n".join(commands))
-    else:
+    elif not held:
         say(f"{folder}: no offline W&B run to send; train with logger=wandb, or all are sent")
     return 0
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalrec.config import TrainSpec, asked, compose, compose_all, jobs_of, package_folder, validate
+from causalrec.config import TrainSpec, as_typed, compose, compose_all, jobs_of, package_folder, validate
 from causalrec.errors import DataError, RequestError
 from causalrec.leaf import allowed_packages, leaf
 from causalrec.sweeps.job import Outcome, attempt, failed, task
@@ -40,7 +40,7 @@ def specs_of(jobs: Sequence[list[str]]) -> list[TrainSpec]:
     from causalrec import prepare
 
     (alone, *others) = jobs
-    specs = compose_all(jobs) if others else [validate(compose(alone), asked(alone))]
+    specs = compose_all(jobs) if others else [validate(compose(alone), as_typed(alone))]
     for spec in specs:
         prepare.plan(spec)
     return specs
@@ -75,6 +75,18 @@ def run_all(overrides: list[str], command: str, again: bool, say: Say) -> list[O
         outcomes = [found[str(spec.folder)] for spec in specs]
     context.callbacks.on_multirun_end(config=config, config_name="train")
     return outcomes
+
+
+def run_specs(
+    specs: Sequence[TrainSpec],
+    overrides: Sequence[Sequence[str]],
+    command: str,
+    launch: Callable[[list[Job]], list[Outcome]],
+    say: Say,
+) -> list[Outcome]:
+    """Run what is left of checked jobs by `launch`; return one outcome a job, in order."""
+    found = _until_done(_entered(specs, overrides, command, again=False), launch, say)
+    return [found[str(spec.folder)] for spec in specs]
 
 
 def launcher_of(*, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Any:

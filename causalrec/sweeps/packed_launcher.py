@@ -48,18 +48,21 @@ class PackedLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs and return their outcomes in order."""
         jobs = [[*self.search_path, *overrides] for overrides in job_overrides]
-        specs = compose_all(jobs)
-        outcomes: dict[Path, Outcome] = {}
-        for group in groups_of(specs, jobs):
-            outcomes |= self._trained(group)
         returned = []
-        for spec in specs:
+        for outcome in self.trained(compose_all(jobs), jobs):
             one = JobReturn(status=JobStatus.COMPLETED)
-            one.return_value = outcomes[spec.folder]
+            one.return_value = outcome
             returned.append(one)
         return returned
 
-    def _trained(self, group: Group) -> dict[Path, Outcome]:
+    def trained(self, specs: Sequence[TrainSpec], jobs: Sequence[Sequence[str]]) -> list[Outcome]:
+        """Train jobs, `jobs` being what was asked for each, group by group."""
+        outcomes: dict[Path, Outcome] = {}
+        for group in groups_of(specs, jobs):
+            outcomes |= self._group(group)
+        return [outcomes[spec.folder] for spec in specs]
+
+    def _group(self, group: Group) -> dict[Path, Outcome]:
         """Train a group; only the jobs that this process could claim leave a record."""
         from causalrec import run
         from causalrec.training.packed.packing import Packing

@@ -13,9 +13,9 @@ from conftest import FakeCoat
 
 from causalrec import cli
 from causalrec.commands import reproduce
-from causalrec.commands.shared import failure_of
 from causalrec.config import package_folder
 from causalrec.errors import DataError
+from causalrec.sweeps.job import Outcome, failed
 
 Capture = pytest.CaptureFixture[str]
 
@@ -30,6 +30,7 @@ import polars as pl
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
 from causalrec.errors import DataError
+from causalrec.sweeps.job import Outcome, failed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,7 @@ EXTRA = """
 from dataclasses import dataclass
 
 from causalrec.errors import DataError
+from causalrec.sweeps.job import Outcome, failed
 from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate
 
 
@@ -189,7 +191,7 @@ def test_a_study_is_judged_and_written(work: Path, capsys: Capture) -> None:
 def test_it_goes_on_where_it_was_cut(work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     path, real, ran = study(work), reproduce._attempt, []
 
-    def cut(spec: Any) -> str | None:
+    def cut(spec: Any) -> Outcome:
         if len(ran) == 3:
             raise KeyboardInterrupt
         ran.append((spec.spine.name, spec.spine.seed))
@@ -223,12 +225,26 @@ def test_two_processes_make_the_records_of_one(work: Path, capsys: Capture) -> N
     assert one["mf-ips", 0]["scores"] != one["mf-ips", 2]["scores"]
 
 
+def test_packed_makes_nearly_the_same_table(work: Path, capsys: Capture) -> None:
+    path = study(work, seeds=[0, 1, 2])
+    assert call(capsys, path, "paths.runs=one", "trainer.precision=64-true")[0] == 0
+    code, _, err = call(capsys, path, "--packed", "paths.runs=two", "trainer.precision=64-true")
+    assert code == 0, err
+    engines = {json.loads(record.read_text())["engine"] for record in (work / "two").rglob("record.json")}
+    assert engines == {"packed: 3 jobs"}
+    one, two = contents(work / "one"), contents(work / "two")
+    assert set(one) == set(two)
+    for key, record in one.items():
+        values = ([s["value"] for s in made["scores"]] for made in (record, two[key]))
+        assert next(values) == pytest.approx(next(values), rel=1e-6)
+
+
 def test_a_failing_job_does_not_stop_the_others(work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     real = reproduce._attempt
 
-    def attempt(spec: Any) -> str | None:
+    def attempt(spec: Any) -> Outcome:
         if (spec.spine.name, spec.spine.seed) == ("mf-naive", 0):
-            return failure_of(spec, DataError("made to fail"))
+            return failed(spec, DataError("made to fail"), spec.folder)
         return real(spec)
 
     monkeypatch.setattr(reproduce, "_attempt", attempt)
