@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalrec.config import TrainSpec, as_typed, compose, compose_all, jobs_of, package_folder, validate
-from causalrec.errors import DataError, RequestError
+from causalrec.errors import DataError, RequestError, nearest
 from causalrec.leaf import allowed_packages, leaf
 from causalrec.sweeps.job import Outcome, attempt, failed, task
 from causalrec.sweeps.ledger import Ledger, State
@@ -95,6 +95,7 @@ def launcher_of(*, hydra_context: HydraContext, task_function: TaskFunction, con
 
 
 def _plugin(kind: str, context: HydraContext, function: TaskFunction, config: DictConfig) -> Any:
+    from hydra.core.config_store import ConfigStore
     from hydra.core.plugins import Plugins
     from omegaconf import OmegaConf
 
@@ -102,6 +103,9 @@ def _plugin(kind: str, context: HydraContext, function: TaskFunction, config: Di
     assert isinstance(node, dict)
     handed: dict[str, Any] = {"hydra_context": context, "task_function": function, "config": config}
     if str(node["_target_"]).split(".")[0] not in allowed_packages():
+        known = ConfigStore.instance().load(f"hydra/{kind}/{config.hydra.runtime.choices[f'hydra/{kind}']}.yaml").node
+        for key in sorted(set(node) - set(known)):
+            raise RequestError(f"hydra.{kind}.{key}: unknown key; {nearest(key, known)}")
         return getattr(Plugins.instance(), f"instantiate_{kind}")(**handed)
     built = leaf(f"hydra.{kind}", node).build()  # Hydra builds plugins of `hydra_plugins` only
     built.setup(**handed)
@@ -246,7 +250,7 @@ def _composed(overrides: list[str]) -> tuple[HydraContext, DictConfig]:
     from hydra.types import HydraContext, RunMode
     from omegaconf.errors import OmegaConfBaseException
 
-    with initialize_config_dir(version_base="1.3", config_dir=str(package_folder("conf"))):
+    with initialize_config_dir(version_base="1.3", config_dir=str(package_folder("conf")), job_name="causalrec"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SHUT = (errno.EROFS, errno.EACCES, errno.EPERM)
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-LEAST = 1 << 20  # bytes: a disk with less is full, whatever the library that could not write says
 
 
 @dataclass(frozen=True)
@@ -117,19 +115,12 @@ def _disk(errors: Iterable[BaseException], near: Path) -> str:
         if isinstance(error, OSError) and error.errno in (*FULL, *SHUT):
             mend = "free some space" if error.errno in FULL else "make it writable"
             return f"{_place(error, near)}: {os.strerror(error.errno).lower()}; {mend}, then launch again to go on"
-        if isinstance(error, RuntimeError | OSError) and _free(near) < LEAST:  # torch says only that it could not write
-            return f"{near}: {os.strerror(errno.ENOSPC).lower()}; free some space, then launch again to go on"
     return ""
 
 
 def _place(error: OSError, near: Path) -> str:
     named = error.filename2 or error.filename
     return str(Path(os.fsdecode(named)).parent) if isinstance(named, str | bytes) else str(near)
-
-
-def _free(near: Path) -> int:
-    existing = next((folder for folder in (near, *near.parents) if folder.exists()), Path())
-    return shutil.disk_usage(existing).free
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -65,7 +65,7 @@ class RayLauncher(Launcher):
         progress: bool = True,
     ) -> None:
         self.address = address
-        self.options = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_retries": 0}
+        self.options = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_retries": max_retries}
         self.progress = progress
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

@@ -171,14 +171,14 @@ def fills(error: Callable[[OSError], Exception]) -> Work:
     """Fill the disk to the last byte, then fail as a library does that cannot write."""
 
     def work(spec: TrainSpec) -> Path:
-        place = spec.spine.paths.runs / "filler"
+        full: list[OSError] = []
         try:
-            with place.open("wb", buffering=0) as out:
+            with (spec.spine.paths.runs / "filler").open("wb", buffering=0) as out:
                 while True:
                     out.write(b"0" * 4096)
-        except OSError as full:
-            raise error(full) from None
-        return place
+        except OSError as met:
+            full.append(met)
+        raise error(full[0])
 
     return work
 

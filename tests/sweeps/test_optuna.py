@@ -122,7 +122,9 @@ searched = space(["x=interval(0,1)", "y=interval(0,1)"]).searched
 if sys.argv[2] == "early":
     store.study.ask(dict(searched))
 else:
-    store.ask("TPESampler", 0, searched, 20)
+    first = store.ask("TPESampler", 0, searched, 20)
+    if sys.argv[2] == "first of two":
+        store.tell(store.ask("TPESampler", 0, searched, 20), 1.0)
 os.kill(os.getpid(), 9)
 """
 
@@ -144,6 +146,15 @@ def test_a_killed_trial_is_drawn_again_with_its_settings_and_place(tmp_path: Pat
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
     assert [trial.user_attrs["place"] for trial in trials] == [0, 1, 1, 2, 3]
     assert store.left(4) == 0 and not store.others()
+
+
+def test_a_killed_trial_keeps_its_place_where_a_later_one_has_ended(tmp_path: Path) -> None:
+    killed_after_asking(tmp_path, "first of two")
+    store = store_of(tmp_path)
+    assert store.left(3) == 2
+    drawn(store, 2)
+    places = {trial.user_attrs["place"] for trial in store.study.get_trials() if trial.state is TrialState.COMPLETE}
+    assert places == {0, 1, 2}
 
 
 def test_a_trial_killed_before_its_first_beat_does_not_run_for_ever(tmp_path: Path) -> None:
@@ -218,7 +229,7 @@ def criterion(record: dict[str, Any]) -> float:
 @pytest.mark.slow
 def test_a_study_minimises_the_biased_criterion_and_a_second_launch_goes_on_to_the_total(tmp_path: Path) -> None:
     folder, asked = tmp_path / "runs/study", [*STUDY, LR, "encoder.width=choice(2,4)"]
-    code, out, err = launched(tmp_path, *asked, "++hydra.sweeper.n_trials=3")
+    code, out, err = launched(tmp_path, *asked, "hydra.sweeper.n_trials=3")
     assert code == 0, err
     found = records(folder)
     assert marks(folder) == sorted(found) and len(found) == len(out.splitlines()) == 3
@@ -231,16 +242,16 @@ def test_a_study_minimises_the_biased_criterion_and_a_second_launch_goes_on_to_t
         assert config["encoder"]["width"] == int(trial.params["encoder.width"])
     assert f"3 trial(s) complete, 0 failed; best {min(values.values()):.6g} by trial" in err
     assert "tuned on" not in err
-    code, out, err = launched(tmp_path, *asked, "++hydra.sweeper.n_trials=5", "++hydra.sweeper.batch=2")
+    code, out, err = launched(tmp_path, *asked, "hydra.sweeper.n_trials=5", "hydra.sweeper.batch=2")
     assert code == 0, err
     assert len(trials_of(folder)) == len(records(folder)) == 5
-    code, out, err = launched(tmp_path, *asked, "++hydra.sweeper.n_trials=5")
+    code, out, err = launched(tmp_path, *asked, "hydra.sweeper.n_trials=5")
     assert code == 0 and len(records(folder)) == 5 and "5 trial(s) complete" in err
 
 
 @pytest.mark.slow
 def test_a_study_killed_between_and_in_trials_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    asked = [LR, "trainer.max_epochs=20", "hydra/sweeper=optuna", "++hydra.sweeper.n_trials=4"]
+    asked = [LR, "trainer.max_epochs=20", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4"]
     code, _, err = launched(tmp_path, *asked, "sweep=whole")
     assert code == 0, err
     folder = tmp_path / "runs/cut"
@@ -260,7 +271,7 @@ def test_a_study_killed_between_and_in_trials_ends_as_one_that_was_not(tmp_path:
 
 @pytest.mark.slow
 def test_a_failing_trial_is_told_and_the_others_go_on(tmp_path: Path) -> None:
-    asked = [*STUDY, "++hydra.sweeper.sampler=RandomSampler", "++hydra.sweeper.n_trials=5"]
+    asked = [*STUDY, "hydra.sweeper.sampler=RandomSampler", "hydra.sweeper.n_trials=5"]
     code, _, err = launched(tmp_path, *asked, "optimizer.lr=choice(0.01,1e38)")
     trials = trials_of(tmp_path / "runs/study")
     failed = [trial for trial in trials if trial.state is TrialState.FAIL]
@@ -269,9 +280,7 @@ def test_a_failing_trial_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     assert all(trial.user_attrs["reason"] for trial in failed)
     assert {trial.state.name for trial in trials if trial not in failed} == {"COMPLETE"}
     assert f"{5 - len(failed)} trial(s) complete, {len(failed)} failed" in err
-    code, _, err = launched(
-        tmp_path, *STUDY[:1], LR, "sweep=none", "dataset.outcome=nope", "++hydra.sweeper.n_trials=2"
-    )
+    code, _, err = launched(tmp_path, *STUDY[:1], LR, "sweep=none", "dataset.outcome=nope", "hydra.sweeper.n_trials=2")
     assert code == 1
     assert "causalrec: 0 trial(s) complete, 2 failed" in err and err.count("causalrec: failed: ") == 2
     assert all("nope" in trial.user_attrs["reason"] for trial in trials_of(tmp_path / "runs/none"))
@@ -279,7 +288,7 @@ def test_a_failing_trial_is_told_and_the_others_go_on(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_score_of_the_test_is_taken_only_by_name_and_with_a_warning(tmp_path: Path) -> None:
-    asked = [*STUDY, LR, "++hydra.sweeper.n_trials=2", "++hydra.sweeper.metric=auc@logged"]
+    asked = [*STUDY, LR, "hydra.sweeper.n_trials=2", "hydra.sweeper.metric=auc@logged"]
     code, _, err = launched(tmp_path, *asked)
     assert code == 0, err
     warning = "hydra.sweeper.metric=auc@logged: the test is being tuned on; its scores are no longer a test"
@@ -299,11 +308,11 @@ def test_a_score_of_the_test_is_taken_only_by_name_and_with_a_warning(tmp_path: 
         (["optimizer.lrr=interval(0.1,1)"], "optimizer.lrr: unknown key; did you mean 'lr'"),
         (["optimizer.lr=interval(-1,1)"], "optimizer.lr=-1.0: "),
         (
-            [LR, "++hydra.sweeper.metric=acu@logged"],
+            [LR, "hydra.sweeper.metric=acu@logged"],
             "hydra.sweeper.metric=acu@logged: not METRIC@SLICE of this run; did you mean 'auc'",
         ),
-        ([LR, "++hydra.sweeper.ntrials=3"], "hydra.sweeper.ntrials: unknown key; did you mean 'n_trials'"),
-        ([LR, "++hydra.sweeper.sampler=tpe"], "hydra.sweeper.sampler='tpe': "),
+        ([LR, "hydra.sweeper.ntrials=3"], "hydra.sweeper.ntrials: unknown key; did you mean 'n_trials'"),
+        ([LR, "hydra.sweeper.sampler=tpe"], "hydra.sweeper.sampler='tpe': "),
     ],
 )
 def test_a_wrong_study_is_refused_before_any_trial(asked: list[str], said: str, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def servers() -> set[int]:
 @pytest.mark.slow
 def test_ray_runs_every_job_once_and_leaves_no_process(tmp_path: Path) -> None:
     before = servers()
-    code, out, err = launched(tmp_path, "seed=0,1,2", "sweep=ray", RAY, "++hydra.launcher.num_cpus=0.5")
+    code, out, err = launched(tmp_path, "seed=0,1,2", "sweep=ray", RAY, "hydra.launcher.num_cpus=0.5")
     assert code == 0, err
     found = records(tmp_path / "runs/ray")
     assert marks(tmp_path / "runs/ray") == sorted(found) and len(found) == len(out.splitlines()) == 3
@@ -76,7 +76,7 @@ def holder_on(node: Any, folder: Path) -> str:
 def test_a_node_killed_in_the_middle_of_a_sweep_loses_no_job_and_doubles_none(tmp_path: Path, cluster: Any) -> None:
     made, nodes = cluster
     folder = tmp_path / "runs/ray"
-    address = f'++hydra.launcher.address="{made.address}"'
+    address = f'hydra.launcher.address="{made.address}"'
     process = begun(tmp_path, "seed=0,1,2,3", "trainer.max_epochs=30", "sweep=ray", RAY, address)
     cut = wait_for(lambda: process.poll() is not None or holder_on(nodes[0], folder))
     assert isinstance(cut, str), process.communicate()[1]
@@ -96,7 +96,7 @@ def test_a_job_whose_process_always_dies_fails_and_the_others_are_done(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for Ray's processes, which read `deadly` by name
-    launcher = ready(deadly, "++hydra.launcher.max_retries=1", "++hydra.launcher.progress=false")
+    launcher = ready(deadly, "hydra.launcher.max_retries=1", "hydra.launcher.progress=false")
     dead, alive = launcher.launch([["++seed=0"], ["++seed=1"]], initial_job_idx=0)
     assert alive.return_value == f"seed 1 in {tmp_path}"
     assert Path("tries").read_text() == "xx", "one try and one more"
@@ -123,12 +123,12 @@ def ready(task: Callable[[Any], Any], *overrides: str) -> Any:
 
 
 def test_the_yaml_keys_are_the_constructors() -> None:
-    launcher = ready(deadly, "++hydra.launcher.num_gpus=0.5", "++hydra.launcher.address=auto")
+    launcher = ready(deadly, "hydra.launcher.num_gpus=0.5", "hydra.launcher.address=auto")
     assert isinstance(launcher, RayLauncher)
     assert launcher.address == "auto"
     assert launcher.options == {"num_cpus": 1, "num_gpus": 0.5, "max_retries": 3}
     with pytest.raises(RequestError, match=r"hydra\.launcher\.num_gpu: unknown key; did you mean 'num_gpus'"):
-        ready(deadly, "++hydra.launcher.num_gpu=1")
+        ready(deadly, "hydra.launcher.num_gpu=1")
     with pytest.raises(RequestError, match=r"hydra\.launcher\.num_cpus=0: "):
         leaf("hydra.launcher", {"_target_": "causalrec.sweeps.ray_launcher.RayLauncher", "num_cpus": 0})
 
@@ -137,8 +137,8 @@ def test_the_yaml_keys_are_the_constructors() -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("++hydra.launcher.address=auto", "hydra.launcher.address=auto: no Ray to join ("),
-        ("++hydra.launcher.num_gpus=1", "hydra.launcher.num_gpus=1: no node has more than 0 GPU; ask for less"),
+        ("hydra.launcher.address=auto", "hydra.launcher.address=auto: no Ray to join ("),
+        ("hydra.launcher.num_gpus=1", "hydra.launcher.num_gpus=1: no node has more than 0 GPU; ask for less"),
     ],
 )
 def test_what_no_node_can_do_is_refused_in_one_line(override: str, said: str, tmp_path: Path) -> None:

@@ -7,9 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from causalrec import cli
 
 OBJECTIVES = ("naive", "snips", "dr_jl")
 
@@ -96,3 +100,30 @@ def test_two_processes_give_the_fit_of_one(tmp_path: Path) -> None:
         assert two[name]["size"] == pytest.approx(one[name]["size"], rel=1e-3), name
         assert (two[name]["best_epoch"], two[name]["epochs"]) == (one[name]["best_epoch"], one[name]["epochs"])
     assert len({fit["criterion"] for fit in one.values()}) == 3
+
+
+def record_of(folder: Path) -> dict[str, Any]:
+    (path,) = folder.rglob("record.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_the_command_leaves_one_record_that_tells_what_one_process_tells(
+    tmp_path: Path, fake_coat: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["dataset=coat", "objective=snips", "encoder=mf", "trainer.max_epochs=3", "trainer.progress=false"]
+    asked += [f"paths.data={fake_coat(tmp_path / 'data')}", "paths.cache=cache", "evaluation.replicates=5"]
+    asked += ["selection.weight_decay=[0.1,1.0]", "sampler.batch_size=16", "split.unseen=keep", "logger=csv"]
+    for trainer in ("cpu", "ddp"):
+        assert cli.main(["train", *asked, f"trainer={trainer}", f"paths.runs={trainer}"]) == 0
+    one, two = record_of(tmp_path / "cpu"), record_of(tmp_path / "ddp")
+    values = [[score["value"] for score in record["scores"]] for record in (one, two)]
+    assert values[0] == pytest.approx(values[1], abs=1e-4) and len(values[0]) > 3
+    for ours, theirs in zip(one["selection"]["candidates"], two["selection"]["candidates"], strict=True):
+        assert [p["loss"] for p in ours["curve"]] == pytest.approx([p["loss"] for p in theirs["curve"]], abs=1e-4)
+    curves = [next((tmp_path / name).rglob("metrics.csv")).read_text().splitlines() for name in ("cpu", "ddp")]
+    assert len(curves[0]) == len(curves[1]) and curves[0][0] == curves[1][0]
+    out, err = capfd.readouterr()
+    assert len(out.splitlines()) == 2 and all(line.startswith("causalrec: ") for line in err.splitlines())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "cpu", "data", "ddp"]

@@ -29,7 +29,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.sampling import Sampler
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
-from causalrec.errors import DataError
+from causalrec.errors import CausalRecError, DataError
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.naive import Naive
@@ -373,6 +373,19 @@ def test_how_often_it_is_saved_changes_no_bit(tmp_path: Path) -> None:
     assert death.steps == STEPS["dr_jl"] * EPOCHS - 12
 
 
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_two_processes_go_on_to_the_same_bits(tmp_path: Path, name: str) -> None:
+    both = {"strategy": "ddp", "devices": 2, "max_epochs": 3}
+    whole = fitted(tmp_path / "whole", name, **both)
+    with pytest.raises(CausalRecError, match=r"^a rank failed: .*Stopped$"):
+        fitted(tmp_path / "cut", name, Death("step", STEPS[name] + 4), checkpoint_steps=2, **both)
+    saved = read_checkpoint(tmp_path / "cut" / "resume.ckpt")
+    assert (saved["epoch"], saved["steps"]) == (1, 3 if name == "naive" else 2)
+    assert float(saved["ranks"][0]["loss"]) != float(saved["ranks"][1]["loss"])
+    assert_same(fitted(tmp_path / "cut", name, checkpoint_steps=2, **both), whole)
+    assert_same(fitted(tmp_path / "cut", name, Death("step", 1), **both), whole)  # finished: not trained again
+
+
 # --- what is not whole, or of another fit
 
 
@@ -473,12 +486,11 @@ def test_the_curve_of_a_resumed_fit_is_complete_and_that_of_a_finished_one_is_to
     fitted(tmp_path / "whole", "naive", logger=logger("whole-curve"))
     cut = {"name": "naive", "checkpoint_steps": 1}
     with pytest.raises(Stopped):
-        fitted(tmp_path / "cut", death=Death("step", 13), logger=logger("first-curve"), **cut)
-    assert len(logged(tmp_path / "first-curve")) == 1 + 2
-    fitted(tmp_path / "cut", logger=logger("cut-curve"), **cut)
-    fitted(tmp_path / "cut", logger=logger("again-curve"), **cut)
-    for name in ("cut-curve", "again-curve"):
-        assert logged(tmp_path / name) == logged(tmp_path / "whole-curve")
+        fitted(tmp_path / "cut", death=Death("step", 13), logger=logger("cut-curve"), **cut)
+    assert len(logged(tmp_path / "cut-curve")) == 1 + 2
+    for _ in ("resumed", "finished"):
+        fitted(tmp_path / "cut", logger=logger("cut-curve"), **cut)
+        assert logged(tmp_path / "cut-curve") == logged(tmp_path / "whole-curve")
     assert len(logged(tmp_path / "whole-curve")) == 1 + EPOCHS
 
 

@@ -309,8 +309,8 @@ class Watched(TrainerSettings):
     states: list[dict[str, Tensor]] = field(default_factory=list)
     firsts: list[list[int]] = field(default_factory=list)
 
-    def build(self, logger: Logger | None, callbacks: list[Callback], epochs: int | None = None) -> pl.Trainer:
-        return super().build(logger, [*callbacks, _Watcher(self)], epochs)
+    def build(self, logger: Logger | None, callbacks: list[Callback], *more: Any) -> pl.Trainer:  # type: ignore[override]
+        return super().build(logger, [*callbacks, _Watcher(self)], *more)
 
 
 class _Watcher(Callback):

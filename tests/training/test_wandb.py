@@ -344,8 +344,11 @@ def test_wandb_sync_prints_commands_or_says_there_is_none(tmp_path: Path, capsys
     assert ask("sync", tmp_path) == 0
     told = capsys.readouterr()
     assert told.out == "" and "no offline W&B run to send" in told.err
-    ready = offline(tmp_path / "my runs", "s", "k1", "20260101_000000")
     cut = offline(tmp_path / "my runs", "s", "k2", "20260101_000000", record=None)
+    assert ask("sync", tmp_path) == 0
+    told = capsys.readouterr()
+    assert told.out == "" and "1 file(s) left out" in told.err and "no offline" not in told.err
+    ready = offline(tmp_path / "my runs", "s", "k1", "20260101_000000")
     assert ask("sync", tmp_path) == 0
     told = capsys.readouterr()
     assert told.out == f"wandb sync {shlex.quote(str(ready))}\n" and "1 file(s) left out" in told.err
