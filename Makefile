@@ -34,7 +34,7 @@ run: $(STAMP) ## the quick start: train every row of the study, print its table 
 	OMP_NUM_THREADS=1 $(BIN)/causalrec reproduce quickstart/ml100k
 
 test: $(STAMP) ## all tests and docstring examples
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal
 
 check: $(STAMP) ## lint, format and types, as the pre-commit hooks and CI run them
 	$(BIN)/ruff check
