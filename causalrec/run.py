@@ -6,7 +6,7 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 from causalrec.config import TrainSpec
 from causalrec.data.text import item_texts
 from causalrec.encoders.base import EncoderInputs
+from causalrec.errors import CausalRecError
 from causalrec.models import SEEN, CausalModel, RoleNetwork
 from causalrec.prepare import plan, ready_for
 from causalrec.reporting.figure import pictures
@@ -40,9 +41,15 @@ from causalrec.types import link_of
 ALONE = "alone"
 
 
-def train(spec: TrainSpec) -> Path:
-    """Run one job and return the path of its record; a failure is recorded too, then raised."""
-    (outcome,) = train_together([spec], each_alone)
+Fence = Callable[[], None]
+
+
+def train(spec: TrainSpec, fence: Fence = lambda: None) -> Path:
+    """Run one job and return the path of its record; a failure is recorded too, then raised.
+
+    `fence` raises where somebody else has taken the job over: it is asked before anything is written.
+    """
+    (outcome,) = train_together([spec], each_alone, [fence])
     if isinstance(outcome, Exception):
         raise outcome
     assert outcome is not None
@@ -50,21 +57,21 @@ def train(spec: TrainSpec) -> Path:
 
 
 def train_together(
-    specs: Sequence[TrainSpec], fit: FitAll, recorded: Collection[int] | None = None, engine: str = ALONE
+    specs: Sequence[TrainSpec], fit: FitAll, fences: Sequence[Fence | None], engine: str = ALONE
 ) -> list[Path | Exception | None]:
     """Run jobs in step, `fit` making all the fits they wait for at once; return each one's record, or why it failed.
 
-    `recorded`: the places of the jobs that are scored and leave a record, where the others (None) only keep them
-    company; `engine`: what the record says of how it was made. Seconds of what is done together are shared evenly.
+    `fences`: as in `train`; a job whose fence is None leaves no record (and None here), it only keeps the others
+    company. `engine`: what the record says of how it was made. Seconds of what is done together are shared evenly.
     """
     started = time.monotonic()
-    runs = [Run(spec, engine, recorded is None or place in recorded) for place, spec in enumerate(specs)]
+    runs = [Run(spec, engine, fence) for spec, fence in zip(specs, fences, strict=True)]
     try:
         live = [run for run in runs if run.tried(run.open)]
         found = chosen_together([run.search() for run in live], fit)
         shared = (time.monotonic() - started) / max(len(live), 1)
         for run, chosen in zip(live, found, strict=True):
-            if run.recorded:
+            if run.fence is not None:
                 run.tried(lambda run=run, chosen=chosen: run.finish(chosen, shared))  # type: ignore[misc]
     finally:
         for run in runs:
@@ -75,8 +82,8 @@ def train_together(
 class Run:
     """One job on its way: `open` what training needs, `search` for the fit, `finish` with a record."""
 
-    def __init__(self, spec: TrainSpec, engine: str, recorded: bool) -> None:
-        self.spec, self.planned, self.engine, self.recorded = spec, plan(spec), engine, recorded
+    def __init__(self, spec: TrainSpec, engine: str, fence: Fence | None) -> None:
+        self.spec, self.planned, self.engine, self.fence = spec, plan(spec), engine, fence
         self.logger = spec.leaves["logger"].build()
         self.logs: Any = None
         self.outcome: Path | Exception | None = None
@@ -110,6 +117,8 @@ class Run:
         seconds = shared + time.monotonic() - started
         record = self._record(status="done", **result.fields, seconds=seconds, peak_bytes=_peak_bytes())
         self._show(record)
+        if self.fence is not None:
+            self.fence()
         self.outcome = record.save(self.spec.folder, result.replicates, result.jackknife)
 
     def tried(self, step: Callable[[], None]) -> bool:
@@ -117,13 +126,14 @@ class Run:
         try:
             step()
         except Exception as error:
-            if not self.recorded:
+            if self.fence is None:
                 return False
             self.outcome = error
             record = self._record(status="failed", error=f"{type(error).__name__}: {error}")
             with suppress(Exception):  # what failed first is what the user must read
                 self._show(record)
-            with suppress(OSError):  # a full disk: as above
+            with suppress(OSError, CausalRecError):  # a full disk, a lost claim: as above
+                self.fence()
                 record.save(self.spec.folder)
             return False
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ def attempt(spec: TrainSpec) -> Outcome:
     except OSError as error:
         return failed(spec, error, ledger.root)
     try:
-        return finish_claimed(spec, claim, _trained(spec))
+        return finish_claimed(spec, claim, _trained(spec, claim.check))
     finally:
         with suppress(OSError):  # a claim that cannot be removed goes stale with its process
             claim.release()
@@ -147,11 +147,11 @@ def _helped(spec: TrainSpec) -> Outcome:
     return failed(spec, result, spec.folder) if isinstance(result, Exception) else outcome_of(spec, "done")
 
 
-def _trained(spec: TrainSpec) -> Path | Exception:
+def _trained(spec: TrainSpec, fence: Callable[[], None] = lambda: None) -> Path | Exception:
     from causalrec import run
 
     try:
-        return run.train(spec)
+        return run.train(spec, fence)
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise

@@ -230,9 +230,14 @@ class Ledger:
         """Note jobs that are trained together and what each was asked for, so that a later launch packs them alike;
         return the group's name.
         """
-        name = hashlib.sha256("\n".join(jobs).encode()).hexdigest()[:16]
+        name = self.group_name(list(jobs))
         write_json(self.root / "groups" / f"{name}.json", {job: list(asked) for job, asked in jobs.items()})
         return name
+
+    def group_name(self, jobs: Sequence[str]) -> str:
+        """Return the name of a group of entered jobs, another one where their configuration, code or data is."""
+        whole = "\n".join(f"{job}~{self.fingerprints.get(job, '')}" for job in jobs)
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     def groups(self) -> dict[str, dict[str, list[str]]]:
         """Return what was asked for each job of each group, by the group's name, the last noted first."""

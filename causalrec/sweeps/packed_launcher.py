@@ -73,9 +73,9 @@ class PackedLauncher(Launcher):
         if not claims:
             return found
         packing = Packing(self.max_replicas, self.memory_share, group.folder, self.progress)
-        places = {place for place, job in enumerate(group.specs) if job in claims}
+        fences = [claims[job].check if job in claims else None for job in group.specs]
         try:
-            results = run.train_together(specs, packing, places, f"packed: {len(specs)} jobs")
+            results = run.train_together(specs, packing, fences, f"packed: {len(specs)} jobs")
         except BaseException:
             for claim in claims.values():
                 with suppress(OSError):
@@ -129,7 +129,7 @@ def groups_of(specs: Sequence[TrainSpec], jobs: Sequence[Sequence[str]]) -> list
             if any((root, job) in left for job in members):
                 known = compose_all(list(members.values()))
                 specs_of = {ledger.enter(spec): spec for spec in known}
-                if set(specs_of) == set(members):  # else the configuration has changed since
+                if set(specs_of) == set(members) and name == ledger.group_name(list(members)):  # else something changed
                     found.append(Group(ledger, specs_of, name))
                     for job in members:
                         left.pop((root, job), None)

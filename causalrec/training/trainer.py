@@ -74,13 +74,14 @@ class TrainerSettings:
         """
         place = FitFolder(folder, fingerprint(module, data, self._determining(epochs)))
         fit = place.finished()
-        if told := fit is None:
+        live = fit is None and not self._forks()  # a logger is of no use in another process
+        if fit is None:
             place.tidy()
             if self.precision == "64-true":
                 module.double()  # Lightning does so only after it has restored the weights
             module.fingerprint, data.limit = place.fingerprint, self.limit_batches
-            fit = self._trained(module, data, None if self._forks() else logger, place, label, epochs)
-        if self._forks() or not told:
+            fit = self._trained(module, data, logger if live else None, place, label, epochs)
+        if not live:
             log_curve(logger, module.prefix, fit.curve)
         return fit
 

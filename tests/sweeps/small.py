@@ -32,7 +32,7 @@ FAKE = """
 import json, os, time, uuid
 from causalrec import run
 from causalrec.data.files import write_text
-def work(spec):
+def work(spec, fence=None):
     (spec.spine.paths.runs / "worked").mkdir(exist_ok=True)
     (spec.spine.paths.runs / "worked" / f"{spec.spine.name}={spec.spine.seed}={os.getpid()}={uuid.uuid4()}").touch()
     time.sleep(0.02)

@@ -42,7 +42,7 @@ class Fake:
         self.ran: list[tuple[str, int]] = []
         self.fails: dict[tuple[str, int], Exception] = {}
 
-    def __call__(self, spec: TrainSpec) -> Path:
+    def __call__(self, spec: TrainSpec, fence: Any = None) -> Path:
         job = (spec.spine.name, spec.spine.seed)
         self.ran.append(job)
         if job in self.fails:
@@ -295,10 +295,10 @@ TELLS = """
 import uuid
 from causalrec import run
 real = run.train
-def tells(spec):
+def tells(spec, fence):
     (spec.spine.paths.runs / "worked").mkdir(exist_ok=True)
     (spec.spine.paths.runs / "worked" / f"{spec.spine.name}={spec.spine.seed}={uuid.uuid4()}").touch()
-    return real(spec)
+    return real(spec, fence)
 run.train = tells
 """
 

@@ -16,7 +16,7 @@ from causalrec.config import TrainSpec, compose, validate
 from causalrec.data.files import write_text
 from causalrec.errors import DataError, RequestError
 from causalrec.sweeps.job import attempt, task
-from causalrec.sweeps.ledger import Ledger
+from causalrec.sweeps.ledger import Ledger, LostClaim
 
 Work = Callable[[TrainSpec], Path]
 
@@ -33,7 +33,7 @@ def spec(tmp_path: Path) -> TrainSpec:
 @pytest.fixture
 def trains(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
     """Let a job do something else than train."""
-    return lambda work: monkeypatch.setattr(run, "train", work)
+    return lambda work: monkeypatch.setattr(run, "train", lambda spec, fence=None: work(spec))
 
 
 def saves(spec: TrainSpec) -> Path:
@@ -238,3 +238,26 @@ def test_what_the_system_says_of_the_disk_names_the_path(
     trains(raises(wrapped))
     reason = attempt(spec).reason
     assert reason.startswith(f"{spec.folder}: {os.strerror(number).lower()}; ") and "launch again" in reason
+
+
+def test_a_job_that_was_taken_over_meanwhile_leaves_the_record_alone(
+    spec: TrainSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both the whole record and the one of a failure are fenced."""
+    fenced: list[str] = []
+
+    def lost() -> None:
+        fenced.append("asked")
+        raise LostClaim("taken over by another launcher")
+
+    other = saves(spec)
+    before = other.read_bytes()
+    monkeypatch.setattr(run.Run, "open", lambda self: None)
+    monkeypatch.setattr(run.Run, "search", lambda self: iter(()))
+    monkeypatch.setattr(run, "chosen_together", lambda searches, fit: [ValueError("diverged")])
+    with pytest.raises(ValueError, match="diverged"):
+        run.train(spec, lost)
+    assert fenced == ["asked"] and other.read_bytes() == before
+    with pytest.raises(ValueError, match="diverged"):
+        run.train(spec)
+    assert other.read_bytes() != before

@@ -138,11 +138,11 @@ COUNTING = """
 import os
 from causalrec import run
 real = run.train_together
-def counted(specs, fit, recorded=None, engine="alone"):
-    for place in recorded or ():
-        (specs[place].spine.paths.runs / "worked").mkdir(parents=True, exist_ok=True)
-        (specs[place].spine.paths.runs / "worked" / f"{specs[place].key}={os.getpid()}").touch()
-    return real(specs, fit, recorded, engine)
+def counted(specs, fit, fences, engine="alone"):
+    for spec in (spec for spec, fence in zip(specs, fences) if fence is not None):
+        (spec.spine.paths.runs / "worked").mkdir(parents=True, exist_ok=True)
+        (spec.spine.paths.runs / "worked" / f"{spec.key}={os.getpid()}").touch()
+    return real(specs, fit, fences, engine)
 run.train_together = counted
 """
 

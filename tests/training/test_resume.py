@@ -256,8 +256,8 @@ def test_killed_from_outside_at_any_time_it_comes_to_the_same_bits(tmp_path: Pat
     whole, draw, cut = fitted(tmp_path / "whole", name), random.Random(name), tmp_path / "cut"
     codes = []
     for _ in range(12):
-        pid = nursery.start(folder=str(cut), name=name, kind="", left=-1, checkpoint_steps=1, pause=0.02)
-        time.sleep(draw.uniform(0.3, 1.5))
+        pid = nursery.start(folder=str(cut), name=name, kind="", left=-1, checkpoint_steps=1, pause=0.1)
+        time.sleep(draw.uniform(0.3, 1.0))
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         codes.append(nursery.end())
