@@ -176,7 +176,7 @@ def sweep(launcher: str, folder: str) -> float:
     ]
     asked += [f"paths.runs={folder}/{launcher}", "sweep=bench"]
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "causalrec", *asked], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([str(Path(sys.executable).with_name("causalrec")), *asked], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
 
 

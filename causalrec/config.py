@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -112,7 +113,7 @@ class TrainSpec:
             parts[group] = {name: leaf.resolved() for name, leaf in members.items()}
         return parts
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of what determines the result: everything but folders, the logger, how progress is shown
         and when it is saved."""
@@ -123,7 +124,7 @@ class TrainSpec:
             parts["trainer"].pop(name, None)
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Where this job's record goes."""
         spine = self.spine

@@ -38,7 +38,7 @@ class Leaf:
 
     def resolved(self) -> dict[str, Any]:
         """Return `_target_` and every argument, constructor defaults included, as plain values."""
-        defaults = {p.name: p.default for p in _keys(self.target).values() if p.default is not p.empty}
+        defaults = {p.name: p.default for p in _keys(_any(self.target)).values() if p.default is not p.empty}
         made = {f.name: f.default_factory for f in fields(self.target)} if is_dataclass(self.target) else {}
         defaults |= {name: make() for name, make in made.items() if name in defaults and make is not MISSING}
         return {"_target_": f"{self.target.__module__}.{self.target.__qualname__}"} | {
@@ -54,7 +54,7 @@ def leaf(path: str, node: Any, contract: type[Any] | None = None) -> Leaf:
     target = load_class(node["_target_"], path)
     if contract is not None and not issubclass(target, contract):
         raise RequestError(f"{path}._target_={node['_target_']}: is not a {contract.__name__}")
-    keys, hints = _keys(target), _hints(target)
+    keys = _keys(_any(target))
     given = {str(key): value for key, value in node.items() if key != "_target_"}
     for key in given:
         if key not in keys:
@@ -62,18 +62,19 @@ def leaf(path: str, node: Any, contract: type[Any] | None = None) -> Leaf:
     for key, parameter in keys.items():
         if parameter.default is parameter.empty and key not in given:
             raise RequestError(f"{path}.{key}: is mandatory; set {path}.{key}=VALUE")
-    return Leaf(target, {key: _value(f"{path}.{key}", value, hints[key]) for key, value in given.items()})
+    return Leaf(target, {key: _value(f"{path}.{key}", value, target, key) for key, value in given.items()})
 
 
-def _value(path: str, value: Any, hint: Any) -> Any:
+def _value(path: str, value: Any, target: type[Any], key: str) -> Any:
     if isinstance(value, Mapping) and "_target_" in value:
+        hint = _hints(_any(target))[key]
         allowed = [part for part in _members(hint) if inspect.isclass(part)]
         nested = leaf(path, value)
         if not any(issubclass(nested.target, part) for part in allowed):
             raise RequestError(f"{path}._target_={value['_target_']}: expected {hint}")
         return nested
     try:
-        return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
+        return _adapter(_any(target), key).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         raise RequestError(wrong_value(".".join([path, *map(str, first["loc"])]), value, first["msg"])) from error
@@ -117,11 +118,22 @@ def _require_allowed(name: str, module: str, path: str) -> None:
         )
 
 
+def _any(target: type[Any]) -> Any:
+    return target  # mypy holds that a class of unknown kind cannot be hashed
+
+
+@cache
 def _keys(target: type[Any]) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(target).parameters.values()
     return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
+@cache
+def _adapter(target: type[Any], key: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_hints(_any(target))[key], config=ConfigDict(arbitrary_types_allowed=True))
+
+
+@cache
 def _hints(target: type[Any]) -> dict[str, Any]:
     constructor: Any = target
     return get_type_hints(constructor.__init__, include_extras=True)

@@ -24,6 +24,7 @@ from causalrec.reporting.figure import pictures
 from causalrec.reporting.record import RunRecord, git_sha, plain, versions
 from causalrec.result import result_of
 from causalrec.training.fit import Fit
+from causalrec.training.kept import FitFolder
 from causalrec.training.loggers import Job
 from causalrec.training.selection import (
     Chosen,
@@ -119,6 +120,8 @@ class Run:
         self._show(record)
         if self.fence is not None:
             self.fence()
+        if self.engine != ALONE:  # a fit made alone has left its weights there itself
+            FitFolder(chosen.folder, "made beside others").finish(chosen.fit)
         self.outcome = record.save(self.spec.folder, result.replicates, result.jackknife)
 
     def tried(self, step: Callable[[], None]) -> bool:

@@ -78,7 +78,8 @@ def rows_of(table: Tensor, ids: Tensor) -> Tensor:
     if table.ndim == 2:
         return functional.embedding(ids, table)
     first = torch.arange(0, table.shape[0] * table.shape[1], table.shape[1], device=ids.device)
-    return table.flatten(0, 1)[ids + first.view(-1, *[1] * (ids.ndim - 1))]  # its gradient beats embedding's twofold
+    places = (ids + first.view(-1, *[1] * (ids.ndim - 1))).flatten()
+    return table.flatten(0, 1).index_select(0, places).view(*ids.shape, -1)  # its gradient beats embedding's twofold
 
 
 def affine(layer: nn.Linear, value: Tensor) -> Tensor:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from causalrec.config import TrainSpec, as_typed, compose, compose_all, jobs_of, package_folder, validate
 from causalrec.errors import DataError, RequestError, nearest
 from causalrec.leaf import allowed_packages, leaf
-from causalrec.sweeps.job import Outcome, attempt, failed, task
+from causalrec.sweeps.job import Outcome, attempt, failed, is_helper, task
 from causalrec.sweeps.ledger import Ledger, State
 
 if TYPE_CHECKING:
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 POLL = (0.5, 5.0)  # seconds between two looks at jobs that run elsewhere: at first, and at most
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 Say = Callable[[str], None]
+
+
+@runtime_checkable
+class SpecLauncher(Protocol):
+    """A launcher that takes jobs as they were checked, and need not compose them again."""
+
+    def trained(self, specs: Sequence[TrainSpec], jobs: Sequence[Sequence[str]]) -> list[Outcome]:
+        """Run checked jobs, `jobs` being what was asked for each; return their outcomes in order."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,10 @@ def specs_of(jobs: Sequence[list[str]]) -> list[TrainSpec]:
 
 
 def run_one(overrides: list[str], command: str, again: bool, say: Say) -> list[Outcome]:
-    """Run one job in this process, unless it is finished."""
+    """Run one job in this process, unless it is finished; a further rank of it only helps."""
     specs = specs_of([overrides])
+    if is_helper(specs[0]):
+        return [attempt(specs[0])]
     jobs = _entered(specs, [overrides], command, again)
     say(f"running {specs[0].spine.name}" if _left(jobs) else f"{specs[0].spine.name}: done already (--again runs it)")
     return list(_until_done(jobs, lambda left: [attempt(job.spec) for job in left], say).values())
@@ -202,6 +212,8 @@ def _launch_of(context: HydraContext, config: DictConfig) -> Callable[[list[Job]
 
     def launch(left: list[Job]) -> list[Outcome]:
         nonlocal begun
+        if isinstance(launcher, SpecLauncher):
+            return launcher.trained([job.spec for job in left], [job.overrides for job in left])
         first, begun = begun, begun + len(left)
         try:
             returned = launcher.launch([list(job.overrides) for job in left], initial_job_idx=first)

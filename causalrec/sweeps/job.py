@@ -39,7 +39,7 @@ def attempt(spec: TrainSpec) -> Outcome:
 
     An interrupt gives the job back and goes on; with HYDRA_FULL_ERROR set, an error does too.
     """
-    if _is_helper(spec):
+    if is_helper(spec):
         return _helped(spec)
     ledger = Ledger.of(spec)
     try:
@@ -133,7 +133,7 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _is_helper(spec: TrainSpec) -> bool:
+def is_helper(spec: TrainSpec) -> bool:
     """Whether this process only helps another, which holds the claim: a rank above 0 of one job on several devices."""
     several = spec.leaves["trainer"].resolved().get("devices", 1) != 1
     return several and any(os.environ.get(name, "0") != "0" for name in RANKS)
@@ -143,11 +143,14 @@ def _helped(spec: TrainSpec) -> Outcome:
     ledger = Ledger.of(spec)
     if ledger.state(ledger.enter(spec)).status == "done":
         return outcome_of(spec, "skipped")
-    result = _trained(spec)
+    from causalrec import run
+    from causalrec.training.selection import each_alone
+
+    (result,) = run.train_together([spec], each_alone, [None])  # rank 0 writes the record
     return failed(spec, result, spec.folder) if isinstance(result, Exception) else outcome_of(spec, "done")
 
 
-def _trained(spec: TrainSpec, fence: Callable[[], None] = lambda: None) -> Path | Exception:
+def _trained(spec: TrainSpec, fence: Callable[[], None]) -> Path | Exception:
     from causalrec import run
 
     try:

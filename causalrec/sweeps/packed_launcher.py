@@ -39,6 +39,7 @@ class PackedLauncher(Launcher):
         progress: bool = True,
     ) -> None:
         self.max_replicas, self.memory_share, self.progress = max_replicas, memory_share, progress
+        self.search_path: list[str] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what every launcher of Hydra is handed."""
@@ -47,9 +48,8 @@ class PackedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs and return their outcomes in order."""
-        jobs = [[*self.search_path, *overrides] for overrides in job_overrides]
         returned = []
-        for outcome in self.trained(compose_all(jobs), jobs):
+        for outcome in self.trained(compose_all([[*self.search_path, *job] for job in job_overrides]), job_overrides):
             one = JobReturn(status=JobStatus.COMPLETED)
             one.return_value = outcome
             returned.append(one)
@@ -58,7 +58,7 @@ class PackedLauncher(Launcher):
     def trained(self, specs: Sequence[TrainSpec], jobs: Sequence[Sequence[str]]) -> list[Outcome]:
         """Train jobs, `jobs` being what was asked for each, group by group."""
         outcomes: dict[Path, Outcome] = {}
-        for group in groups_of(specs, jobs):
+        for group in groups_of(specs, [[*self.search_path, *job] for job in jobs]):
             outcomes |= self._group(group)
         return [outcomes[spec.folder] for spec in specs]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
+
+from causalrec.training.stepper import AbstractStepper, FusedAdamW, TorchStepper
 
 Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0)]
@@ -24,6 +26,10 @@ class AbstractOptimizer(ABC):
 
         `axes`: how many leading axes count replicas, and are no part of a parameter's own shape.
         """
+
+    def stepper(self, parameters: Sequence[Tensor], axes: int) -> AbstractStepper:
+        """Return what updates slices of stacked parameters as the optimizer would."""
+        return TorchStepper(parameters, self.build(parameters, axes))
 
 
 def groups(parameters: Iterable[Tensor], weight_decay: float, axes: int) -> list[dict[str, Any]]:
@@ -42,6 +48,10 @@ class AdamW(AbstractOptimizer):
 
     def build(self, parameters: Iterable[Tensor], axes: int = 0) -> torch.optim.Optimizer:
         return torch.optim.AdamW(groups(parameters, self.weight_decay, axes), lr=self.lr, fused=True)
+
+    def stepper(self, parameters: Sequence[Tensor], axes: int) -> AbstractStepper:
+        still = [place for place, parameter in enumerate(parameters) if parameter.ndim == axes]
+        return FusedAdamW(parameters, still, self.lr, self.weight_decay)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -28,11 +29,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The fit that is evaluated, and every candidate it was chosen from."""
+    """The fit that is evaluated, every candidate it was chosen from, and where its weights lie."""
 
     fit: Fit
     weight_decay: float
     tried: tuple[Candidate, ...]
+    folder: Path
 
 
 Search = Generator[list[Task], list[Fit], Chosen]  # yields the fits it needs, is sent them, returns what it chose
@@ -44,13 +46,14 @@ def held_out(task: Task, optimizer: Callable[[float], AbstractOptimizer], decays
     Every row of a table gets the same number of candidates, naive included; only biased rows are read, unless the
     caller hands over randomised ones (and declares it).
     """
-    fits = yield [_candidate(task, optimizer, decay, decays) for decay in decays]
+    tasks = [_candidate(task, optimizer, decay, decays) for decay in decays]
+    fits = yield tasks
     tried = [
         Candidate(decay, fit.criterion, fit.best_epoch, fit.epochs, fit.curve)
         for decay, fit in zip(decays, fits, strict=True)
     ]
     best = min(range(len(tried)), key=lambda k: (tried[k].criterion, tried[k].weight_decay))
-    return Chosen(fits[best], decays[best], tuple(tried))
+    return Chosen(fits[best], decays[best], tuple(tried), tasks[best].folder)
 
 
 def cross_validated(
@@ -75,9 +78,10 @@ def cross_validated(
         criterion, best_epoch, epochs = map(float, means)
         tried.append(Candidate(decay, criterion, best_epoch, epochs))
     best = min(tried, key=lambda candidate: (candidate.criterion, candidate.weight_decay))
-    refit = replace(task, validation=task.train, epochs=round(best.best_epoch) + 1)
-    (fit,) = yield [_candidate(refit, optimizer, best.weight_decay, [], "refit/")]
-    return Chosen(fit, best.weight_decay, tuple(tried))
+    whole = replace(task, validation=task.train, epochs=round(best.best_epoch) + 1)
+    refit = _candidate(whole, optimizer, best.weight_decay, [], "refit/")
+    (fit,) = yield [refit]
+    return Chosen(fit, best.weight_decay, tuple(tried), refit.folder)
 
 
 def _candidate(

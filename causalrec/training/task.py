@@ -15,7 +15,6 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.models import CausalModel
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit import Fit
-from causalrec.training.kept import FitFolder
 from causalrec.training.module import CausalRecModule, Criterion
 from causalrec.training.optimizer import AbstractOptimizer
 from causalrec.training.trainer import TrainerSettings, seeded
@@ -66,10 +65,6 @@ class Task:
             self.chance,
         )
         return self.trainer.fit(module, data, self.logger, self.folder, self.label, self.epochs)
-
-    def keep(self, fit: Fit) -> None:
-        """Leave a fit made beside others where this task would have left it."""
-        FitFolder(self.folder, "made beside others").finish(fit)
 
     def fresh_model(self) -> CausalModel:
         """Return the model as the seed draws it."""

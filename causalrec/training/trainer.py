@@ -46,7 +46,7 @@ class TrainerSettings:
     patience: Count = 3
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
     devices: Count = 1
-    strategy: str = "auto"
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     limit_batches: Count | None = None
     progress: bool = True
@@ -57,6 +57,10 @@ class TrainerSettings:
         """Raise RequestError where this machine lacks the accelerator."""
         if self.accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
             raise RequestError("trainer.accelerator='gpu': no GPU is visible here; use trainer=cpu")
+        if self.accelerator == "gpu" and self.devices > max(1, torch.cuda.device_count()):
+            raise RequestError(f"trainer.devices={self.devices}: there are {torch.cuda.device_count()} GPU(s) here")
+        if self.strategy == "fsdp" and self.accelerator != "gpu":
+            raise RequestError("trainer.strategy='fsdp': needs GPUs; add trainer.accelerator=gpu or use trainer=ddp")
 
     def fit(
         self,

@@ -34,7 +34,7 @@ class Packing:
     rounds: int = 0
 
     def __call__(self, tasks: list[Task]) -> list[Fit | Exception]:
-        """Fit tasks and leave each one's best weights and curve where it would have left them alone."""
+        """Fit tasks; a failure stands in the place of its fit."""
         reasons = [packable(task) for task in tasks]
         self._say({reason for reason in reasons if reason})
         fits = dict(self._each([k for k, reason in enumerate(reasons) if reason], tasks, each_alone))
@@ -59,12 +59,9 @@ class Packing:
         with Progress(console=Console(stderr=True), transient=True, disable=not self.progress) as bar:
             line = bar.add_task(f"{len(tasks)} fits packed", total=len(tasks))
             try:
-                fits = fit_together(tasks, self._room, lambda done, _: bar.update(line, completed=done), self.folder)
+                return [*fit_together(tasks, self._room, lambda n, _: bar.update(line, completed=n), self.folder)]
             except Exception as error:  # the reason of every job in it
                 return [error] * len(tasks)
-        for task, fit in zip(tasks, fits, strict=True):
-            task.keep(fit)
-        return list(fits)
 
     def _room(self, bytes_each: int) -> int:
         return min(self.most, int(free_memory() * self.share) // bytes_each)
