@@ -13,7 +13,7 @@ STAMP := .venv/.stamp
 # Not locked: which build of torch (and of the CUDA packages it brings) pip takes differs by machine.
 UNLOCKED := torch|triton|nvidia-.*|cuda-.*|causalrec
 
-.PHONY: help setup run test check lock readme bench
+.PHONY: help setup run test validate check lock readme bench
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -35,6 +35,9 @@ run: $(STAMP) ## the quick start: train every row of the study, print its table 
 
 test: $(STAMP) ## all tests and docstring examples
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal
+
+validate: $(STAMP) ## the long simulations and the ten kills of a sweep (minutes; not part of `make test`)
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 -m long
 
 check: $(STAMP) ## lint, format and types, as the pre-commit hooks and CI run them
 	$(BIN)/ruff check

@@ -477,8 +477,14 @@ def test_a_request_that_makes_no_sense_is_refused_before_any_work(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["dataset=openbandit", "objective=position_ips", "propensity=popularity"], "examination, but propensity=popul"),
-        (["dataset=lastfm", "objective=rel_mf", "propensity=logistic"], "relative exposure, but propensity=logistic est"),
+        (
+            ["dataset=openbandit", "objective=position_ips", "propensity=popularity"],
+            "examination, but propensity=",
+        ),
+        (
+            ["dataset=lastfm", "objective=rel_mf", "propensity=logistic"],
+            "relative exposure, but propensity=",
+        ),
     ],
 )
 def test_an_objective_refuses_a_probability_of_something_else(

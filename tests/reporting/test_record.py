@@ -153,9 +153,9 @@ def test_versions_name_every_package_that_a_result_depends_on(monkeypatch: pytes
     assert set(found) == set(PACKAGES)
     assert found["numpy"] == np.__version__
     monkeypatch.setattr("causalrec.reporting.record.PACKAGES", ("no-such-package",))
-    assert versions() == {"no-such-package": "not installed"}
+    assert versions.__wrapped__() == {"no-such-package": "not installed"}
 
 
 def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("causalrec.reporting.record.__file__", str(tmp_path / "causalrec" / "reporting" / "record.py"))
-    assert git_sha() is None
+    assert git_sha.__wrapped__() is None

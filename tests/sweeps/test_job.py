@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,9 +137,12 @@ def test_a_helping_rank_trains_under_the_first_ones_claim(
     spec, alone = spec_in(tmp_path, "trainer=ddp"), spec_in(tmp_path)
     claims = [ledger.claim(ledger.enter(one)) for one in (spec, alone) if (ledger := Ledger.of(one))]
     assert None not in claims
+    helped: list[Any] = []
     trains(saves)
+    monkeypatch.setattr(run, "train_together", lambda specs, fit, fences: (helped.append(fences), [None])[1])
     monkeypatch.setenv(rank, "1")
     assert attempt(spec).status == "done"
+    assert helped == [[None]], "the first rank writes the record"
     assert attempt(alone).status == "running elsewhere", "a launcher of its own, started by a scheduler"
 
 

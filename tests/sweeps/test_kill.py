@@ -19,7 +19,6 @@ SEEDS = range(8)
 JOBS = {(f"mf-{row}", seed) for row in ROWS for seed in SEEDS}
 SWEEP = ["train", "-m", f"objective={','.join(ROWS)}", f"seed={','.join(map(str, SEEDS))}", "sweep=s", *SMALL]
 SWEEP += ["sampler.batch_size=16", "trainer.max_epochs=3", "trainer.checkpoint_steps=3"]
-KILLS, MIDWAY = 10, 3
 # Each fit that goes on from a checkpoint is told.
 TELLS = """
 import uuid
@@ -81,19 +80,22 @@ def marks(folder: Path) -> dict[str, int]:
     return {str(job): (folder / "s" / job / "record.json").stat().st_mtime_ns for job in jobs}
 
 
-@pytest.mark.slow
-def test_a_sweep_killed_again_and_again_equals_one_that_was_not(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kill", "within_epochs"),
+    [pytest.param(2, 1, marks=pytest.mark.slow), pytest.param(10, 3, marks=pytest.mark.long)],
+)
+def test_a_sweep_killed_again_and_again_equals_one_that_was_not(kill: int, within_epochs: int, tmp_path: Path) -> None:
     table(tmp_path)
     (tmp_path / "resumed").mkdir()
     ended(launched(tmp_path, "whole"))
     assert list((tmp_path / "resumed").iterdir()) == []
     chance, kills, within = random.Random(0), 0, 0
     runs = tmp_path / "killed"
-    while kills < KILLS or within < MIDWAY:
+    while kills < kill or within < within_epochs:
         finished = marks(runs)
         assert len(finished) < len(JOBS), f"done after {kills} kills, {within} of them within an epoch: too few"
         launcher = launched(tmp_path, "killed")
-        if kills < 2:
+        if kill > 2 and kills < 2:
             moment = after(chance.uniform(0, 6))  # while it starts
         elif kills % 2:
             moment = after(chance.uniform(0, 0.1), lambda: any(runs.rglob("resume.ckpt")))
@@ -105,7 +107,7 @@ def test_a_sweep_killed_again_and_again_equals_one_that_was_not(tmp_path: Path) 
         assert {job: when for job, when in marks(runs).items() if job in finished} == finished, "done is done"
     ended(launched(tmp_path, "killed"))
     assert len(list((runs / "s").rglob("record.json"))) == len(JOBS)
-    assert len(list((tmp_path / "resumed").iterdir())) >= MIDWAY
+    assert len(list((tmp_path / "resumed").iterdir())) >= within_epochs
     kept, uninterrupted = contents(runs / "s"), contents(tmp_path / "whole" / "s")
     assert set(kept) == JOBS
     assert kept == uninterrupted
