@@ -10,7 +10,7 @@ from tiny import launched, marks, records, result
 pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_joblib_runs_every_job_once_with_the_results_of_one_process(tmp_path: Path) -> None:
     seeds = "seed=0,1,2"
     code, out, err = launched(tmp_path, seeds, "sweep=alone")

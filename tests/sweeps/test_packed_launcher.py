@@ -172,7 +172,7 @@ def test_kill_9_in_a_stack_and_a_relaunch_end_in_the_same_bits(tmp_path: Path) -
     assert whole.wait(timeout=240) == 0
     rng, cut_on_the_way = np.random.default_rng(0), 0
     groups = tmp_path / "runs" / "s" / ".ledger" / "groups"
-    for _ in range(4):
+    for _ in range(2):
         process = start(tmp_path, "train", *sweep)
         until = time.monotonic() + 120
         seen = {path: path.stat().st_mtime_ns for path in groups.rglob("*.ckpt")}
@@ -184,7 +184,7 @@ def test_kill_9_in_a_stack_and_a_relaunch_end_in_the_same_bits(tmp_path: Path) -
         cut_on_the_way += process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    assert cut_on_the_way >= 3
+    assert cut_on_the_way == 2
     assert start(tmp_path, "train", *sweep).wait(timeout=240) == 0
     mine, other = records(tmp_path / "runs"), records(tmp_path / "whole")
     assert len(mine) == 8 and {k: result(v) for k, v in mine.items()} == {k: result(v) for k, v in other.items()}

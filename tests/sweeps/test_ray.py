@@ -34,6 +34,7 @@ def servers() -> set[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_ray_runs_every_job_once_and_leaves_no_process(tmp_path: Path) -> None:
     before = servers()
     code, out, err = launched(tmp_path, "seed=0,1,2", "sweep=ray", RAY, "hydra.launcher.num_cpus=0.5")
