@@ -61,6 +61,20 @@ def bias_weight(observed: Tensor, propensity: Tensor, clip: float) -> Tensor:
     return inverse * (inverse - observed).square()
 
 
+def doubly_robust(error: Tensor, imputed: Tensor, observed: Tensor, propensity: Tensor, *, clip: float = 0.0) -> Tensor:
+    """Return `e_hat + o * (e - e_hat) / max(p, clip)`, `[B]`; its mean over all pairs estimates the mean error.
+
+    `imputed[B]` the imputed error in the unit of `error[B]`; `propensity[B]` a probability in (0, 1]. Both parts are
+    divided by `p` (much public code divides only the first: not doubly robust). Assumption: unbiased when either the
+    propensities are true (and `clip=0`) or the imputed errors are. Source: Wang et al. (ICML 2019, eq. 5).
+
+    >>> import torch
+    >>> doubly_robust(torch.tensor([2.0, 9.0]), torch.ones(2), torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]))
+    tensor([3., 1.])
+    """
+    return imputed + (error - imputed) * inverse_propensity(observed, propensity, clip)
+
+
 def doubly_robust_terms(
     error: Tensor, imputed: Tensor, observed: Tensor, propensity: Tensor, *, clip: float, legacy: bool
 ) -> Mapping[str, Term]:
@@ -69,9 +83,9 @@ def doubly_robust_terms(
     Public code divides only `e` by the propensity, and adds the mean over *observed* rows of `e / p - e_hat` to the
     mean over all pairs of `e_hat`, without the factor |O| / |D|.
     """
-    inverse = inverse_propensity(observed, propensity, clip)
     if not legacy:
-        return {"outcome": Term(imputed + (error - imputed) * inverse, OUTCOME)}
+        return {"outcome": Term(doubly_robust(error, imputed, observed, propensity, clip=clip), OUTCOME)}
+    inverse = inverse_propensity(observed, propensity, clip)
     return {
         "outcome": Term(imputed, OUTCOME),
         "observed": Term(inverse * error - observed * imputed, OUTCOME, normaliser=observed),

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from causalrec.estimators.error import inverse_propensity, mean_of
-from causalrec.estimators.imputation import Errors
+from causalrec.estimators.imputation import Errors, doubly_robust
 from causalrec.types import OUTCOME, PROPENSITY, Batch, Outputs, Term
 
 
@@ -66,9 +66,8 @@ def balance_term(batch: Batch, outputs: Outputs, weight: float, clip: float) -> 
 def learned_doubly_robust(batch: Batch, outputs: Outputs, *, clip: float, weight: float = 1.0) -> Mapping[str, Term]:
     """Return DR-JL's terms by the learnt propensity beside the likelihood of exposure; `weight` of the outcome's."""
     errors, rows = Errors.of(batch, outputs), (batch.observed, learned_propensity(outputs))
-    inverse = inverse_propensity(*rows, clip)
     return {
-        "outcome": Term(weight * (errors.imputed + (errors.error - errors.imputed) * inverse), OUTCOME),
-        "imputation": errors.imputation_term(inverse),
+        "outcome": Term(weight * doubly_robust(errors.error, errors.imputed, *rows, clip=clip), OUTCOME),
+        "imputation": errors.imputation_term(inverse_propensity(*rows, clip)),
         "exposure": exposure_term(batch, outputs),
     }

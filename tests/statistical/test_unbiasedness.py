@@ -15,8 +15,8 @@ from torch import Tensor
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampling import Sampler
+from causalrec.estimators.imputation import doubly_robust
 from causalrec.estimators.interval import cluster_weights, percentile_interval
-from causalrec.estimators.objective.dr_jl import doubly_robust
 from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.objective.naive import naive
 from causalrec.estimators.objective.snips import snips

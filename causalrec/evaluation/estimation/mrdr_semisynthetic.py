@@ -14,7 +14,7 @@ from torch import Tensor
 
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_semisynthetic import LEVELS
-from causalrec.estimators.objective.dr_jl import doubly_robust
+from causalrec.estimators.imputation import doubly_robust
 from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.objective.naive import naive
 from causalrec.estimators.objective.snips import snips
