@@ -56,7 +56,10 @@ class CausalRecModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         terms = self.objective.terms(batch, self.model(batch))
         loss = reduce(torch.add, [self.reduced(term, batch) for term in terms.values()])
-        optimizers: Any = self.optimizers()
+        scaled = str(self.trainer.precision) == "16-mixed" if self._trainer is not None else True
+        optimizers: Any = self.optimizers(
+            use_pl_optimizer=scaled
+        )  # Lightning's wrapper would cost where none is needed
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
         for optimizer in optimizers:
             optimizer.zero_grad()
