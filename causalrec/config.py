@@ -224,8 +224,9 @@ def compose_all(jobs: Sequence[list[str]]) -> list[TrainSpec]:
             kept[chosen] = _composed(list(chosen), "train")
         config, hydra = kept[chosen]
         config = copy.deepcopy(config)
-        for key, value in values.values():
-            OmegaConf.update(config, key, value, merge=True, force_add=True)
+        with _one_line():
+            for key, value in values.values():
+                OmegaConf.update(config, key, value, merge=True, force_add=True)
         specs.append(validate(_resolved(config, hydra), as_typed(job)))
     return specs
 

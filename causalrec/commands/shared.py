@@ -1,4 +1,4 @@
-"""What the verbs share: overrides checked, jobs validated, results and failures told."""
+"""What the verbs share: overrides checked, results and failures told."""
 
 from __future__ import annotations
 
@@ -19,15 +19,6 @@ def checked(overrides: list[str]) -> list[str]:
         if "=" not in text and not text.startswith("~"):
             raise RequestError(f"{text}: not an override; write key=value")
     return list(overrides)
-
-
-def spec_of(overrides: list[str]) -> TrainSpec:
-    """Compose, validate and identify one job, before any work starts."""
-    from causalrec import config, prepare
-
-    spec = config.validate(config.compose(overrides), config.as_typed(overrides))
-    prepare.plan(spec)
-    return spec
 
 
 def failure_of(spec: TrainSpec | EstimateSpec, error: Exception | str) -> str:

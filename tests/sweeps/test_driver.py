@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small import FAKE, ROWS, SMALL, contents, start
+from small import FAKE, ROWS, SMALL, contents, start, table
 
 from causalrec import cli, run
 from causalrec.config import TrainSpec, compose, prepared, validate
@@ -23,6 +23,16 @@ from causalrec.sweeps.ledger import Ledger
 
 Capture = pytest.CaptureFixture[str]
 SWEEP = ["-m", "objective=naive,ips", "seed=0,1", "sweep=s", *SMALL]
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory beside a small table; the sources count as unchanged."""
+    monkeypatch.setenv("CAUSALREC_DATA", str(table(tmp_path)))
+    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fingerprint, "code_hash", lambda: "0" * 64)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 class Fake:

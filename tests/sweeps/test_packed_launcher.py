@@ -15,11 +15,22 @@ from small import SMALL, start, table
 
 from causalrec import cli, run
 from causalrec.config import TrainSpec
+from causalrec.sweeps import fingerprint
 from causalrec.sweeps.ledger import Ledger
 from causalrec.sweeps.packed_launcher import likeness
 
 PACKED = ["-m", "hydra/launcher=packed", "hydra.launcher.progress=false", "sweep=s", *SMALL]
 SWEEP = [*PACKED, "objective=naive,dr_jl", "seed=0,1", "optimizer.lr=0.02,0.2"]
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory beside a small table; the sources count as unchanged."""
+    monkeypatch.setenv("CAUSALREC_DATA", str(table(tmp_path)))
+    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fingerprint, "code_hash", lambda: "0" * 64)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def records(folder: Path) -> dict[str, dict[str, Any]]:
