@@ -13,10 +13,10 @@ STAMP := .venv/.stamp
 # Not locked: which build of torch (and of the CUDA packages it brings) pip takes differs by machine.
 UNLOCKED := torch|triton|nvidia-.*|cuda-.*|causalrec
 
-.PHONY: help setup run test validate check lock readme bench
+.PHONY: help setup run run-text test validate check lock readme bench
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
 
 setup: $(STAMP) ## create or refresh .venv from the hash-locked versions
 
@@ -32,6 +32,9 @@ $(STAMP): pyproject.toml requirements.lock
 
 run: $(STAMP) ## the quick start: train every row of the study, print its table and draw its figure (one thread: these models are small)
 	OMP_NUM_THREADS=1 $(BIN)/causalrec reproduce quickstart/ml100k
+
+run-text: $(STAMP) ## the quick start's rows that read text, by a pretrained BERT and a pretrained GPT (two threads: embedding is most of it)
+	$(BIN)/causalrec reproduce quickstart/text
 
 test: $(STAMP) ## all tests and docstring examples
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal
@@ -63,4 +66,4 @@ readme: $(STAMP) ## paste the quick start's table into README.md
 	$(BIN)/causalrec table runs/quickstart --paste README.md
 
 bench: $(STAMP) ## measure a training step beside a plain loop, and paste the ratios into README.md
-	for name in step_overhead packed ledger startup coat_study ingest; do $(BIN)/python benchmarks/$$name.py --paste README.md; done
+	for name in step_overhead packed ledger startup coat_study ingest embedding finetuning memory; do $(BIN)/python benchmarks/$$name.py --paste README.md; done

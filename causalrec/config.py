@@ -27,7 +27,8 @@ CONTRACTS: Mapping[str, str] = {
     "split": "causalrec.data.splits.Splitter",
     "graph": "causalrec.graph.causal_graph.CausalGraph",
     "propensity": "causalrec.propensity.base.AbstractPropensity",
-    "encoder": "causalrec.encoders.base.AbstractEncoder",
+    "encoder": "causalrec.encoders.base.AbstractAnyEncoder",
+    "tuning": "causalrec.encoders.tuning.base.AbstractTuning",
     "head": "causalrec.heads.base.AbstractHead",
     "objective": "causalrec.estimators.objective.base.AbstractObjective",
     "sampler": "causalrec.data.sampling.Sampler",
@@ -40,7 +41,7 @@ COLLECTIONS: Mapping[str, str] = {
     "baseline": "causalrec.evaluation.baselines.base.AbstractBaseline",
 }
 MANDATORY = frozenset({"constant", "popularity", "item_mean", "bias_logistic"})  # beside every model, always
-Room = Literal["dataset", "graph", "propensity", "encoder", "objective"]
+Room = Literal["dataset", "graph", "propensity", "encoder", "tuning", "objective"]
 
 
 class Strict(BaseModel):

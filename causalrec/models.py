@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from causalrec.encoders.base import AbstractEncoder
+from causalrec.encoders.base import AbstractEncoder, AbstractPairEncoder
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.base import AbstractHead
@@ -21,9 +21,11 @@ SEEN: Mapping[Role, Sees] = {USER_ONLY: "user", ITEM_ONLY: "item"}  # every othe
 
 
 class RoleNetwork(nn.Module):
-    """One role's encoder and head. `sees`: the pair, or the user or the item alone (the other side is held at one)."""
+    """One role's encoder and head. `sees`: the pair, or the user or the item alone (the other side is held at one).
+    What reads a pair together gives the vector of both: in place of a user's, the item's held at one.
+    """
 
-    def __init__(self, encoder: AbstractEncoder, head: AbstractHead, sees: Sees = "pair") -> None:
+    def __init__(self, encoder: AbstractEncoder | AbstractPairEncoder, head: AbstractHead, sees: Sees = "pair") -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
@@ -34,11 +36,23 @@ class RoleNetwork(nn.Module):
 
     def vectors(self, batch: Batch, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the user and item vectors `[B,D]`, given every item's vector `items[I,D]` where encoded beforehand."""
+        if isinstance(self.encoder, AbstractPairEncoder):
+            pair = self.encoder.pairs(batch)
+            return pair, torch.ones_like(pair)
         user = self.encoder.users(batch)
         item = self.encoder.items(batch.item) if items is None else items[batch.item]
         if self.sees == "user":
             return user, torch.ones_like(user)
         return (torch.ones_like(item), item) if self.sees == "item" else (user, item)
+
+    def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Return the parameters that are trained, by name."""
+        return ((name, part) for name, part in self.named_parameters() if part.requires_grad)
+
+    def rates(self) -> list[float | None]:
+        """Return the learning rate of each trained parameter, None where it takes the optimizer's."""
+        own = self.encoder.rates()
+        return [own.get(name.removeprefix("encoder.")) for name, _ in self.trained()]
 
     def of(self, vectors: tuple[Tensor, Tensor], features: Tensor) -> Tensor:
         """Return raw outputs `[B]`; the view's numbers describe the pair, so that a lone side does not read them."""
@@ -64,7 +78,7 @@ class CausalModel(nn.Module):
         values, vectors = {}, {}
         for name in names:
             network = self.network(Role(name))
-            pair = network.vectors(batch, None if items is None else items[name])
+            pair = network.vectors(batch, None if items is None else items.get(name))
             values[Role(name)], vectors[Role(name)] = network.of(pair, batch.features), pair
         return Outputs(values, self.link, vectors)
 
@@ -73,30 +87,64 @@ class CausalModel(nn.Module):
         return cast(RoleNetwork, self.networks[role])
 
     def parameters_of(self, role: Role) -> Iterator[nn.Parameter]:
-        """Return the parameters that a role owns."""
-        return self.network(role).parameters()
+        """Return the parameters of a role that are trained."""
+        return (part for _, part in self.network(role).trained())
+
+    def sizes(self, role: Role) -> dict[str, int]:
+        """Count the parameters a role owns, those that are trained, and those of its pretrained language model."""
+        network = self.network(role)
+        trained = sum(part.numel() for part in self.parameters_of(role))
+        owned = sum(part.numel() for part in network.parameters())
+        return {"parameters": owned, "trainable": trained, "language_model": network.encoder.language_size}
 
     @torch.inference_mode()
     def predict(
-        self, user: Ints, item: Ints, features: FeatureMatrix, objective: AbstractObjective, chunk: int = 1 << 18
+        self,
+        user: Ints,
+        item: Ints,
+        features: FeatureMatrix,
+        objective: AbstractObjective,
+        time: Ints | None = None,
     ) -> Floats:
-        """Return what the objective predicts, float32[N], of (user, item) pairs: the mean outcome in its unit."""
+        """Return what the objective predicts, float32[N], of (user, item) pairs: the mean outcome in its unit.
+
+        `time` of each pair, where known: what came later is no part of a history.
+        """
+        self.eval()
+        chunk = self.rows_at_once
         device = next(self.parameters()).device
         known = torch.from_numpy(np.unique(item)).to(device)  # each item is encoded once, however many pairs it is in
-        items = {str(role): self._encoded(role, known) for role in objective.reads}
+        items = {str(role): self._encoded(role, known) for role in objective.reads if not self._reads_pairs(role)}
+        roles = [str(role) for role in objective.reads]
         parts = []
         for start in range(0, len(item), chunk):
-            batch = bare_batch(user[start : start + chunk], item[start : start + chunk], features).to(device)
-            parts.append(objective.predict(self._outputs(batch, items, items)).float().cpu())
+            rows = slice(start, start + chunk)
+            when = None if time is None or not self.reads_time else time[rows]
+            batch = bare_batch(user[rows], item[rows], features, when).to(device)
+            parts.append(objective.predict(self._outputs(batch, roles, items)).float().cpu())
         return torch.cat(parts).numpy()
 
+    @property
+    def reads_time(self) -> bool:
+        """Whether any network reads histories."""
+        return any(self.network(Role(name)).encoder.reads_time for name in self.networks)
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows fit in memory where nothing is trained."""
+        return min(self.network(Role(name)).encoder.rows_at_once for name in self.networks)
+
+    def _reads_pairs(self, role: Role) -> bool:
+        return isinstance(self.network(role).encoder, AbstractPairEncoder)
+
     def _encoded(self, role: Role, known: Tensor) -> Tensor:
-        encoded = self.network(role).encoder.items(known)
+        encoder = cast(AbstractEncoder, self.network(role).encoder)
+        encoded = encoder.items(known)
         return encoded.new_zeros(int(known[-1]) + 1, encoded.shape[-1]).index_copy_(0, known, encoded)
 
 
-def bare_batch(user: Ints, item: Ints, features: FeatureMatrix) -> Batch:
-    """Make a batch of pairs to score: nothing is observed, every weight is one."""
+def bare_batch(user: Ints, item: Ints, features: FeatureMatrix, time: Ints | None = None) -> Batch:
+    """Make a batch of pairs to score: nothing is observed, every weight is one; without `time` it is late."""
     ones = torch.ones(len(item))
     return Batch(
         user=torch.from_numpy(user),
@@ -107,4 +155,5 @@ def bare_batch(user: Ints, item: Ints, features: FeatureMatrix) -> Batch:
         propensity=ones,
         weight=ones,
         features=torch.from_numpy(features(user, item)),
+        time=None if time is None else torch.from_numpy(time),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,13 +13,14 @@ from causalrec.data.files import require_writable
 from causalrec.data.log import CausalDataset, DatasetCard, InteractionLog, PairColumn
 from causalrec.data.splits import Splits
 from causalrec.data.text import check_phrases
+from causalrec.encoders.base import AbstractPairEncoder
 from causalrec.errors import RequestError
 from causalrec.evaluation.exposure import Exposure, exposure
 from causalrec.evaluation.slices import Slice, slices
 from causalrec.features.views import FeatureMatrix, FeatureSpec, feature_matrix, views
 from causalrec.graph.identify import Adjustment, identify
 from causalrec.propensity.base import AbstractPropensity, pair_propensity
-from causalrec.types import link_of
+from causalrec.types import ITEM_ONLY, USER_ONLY, link_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def plan(spec: TrainSpec) -> Plan:
     card = dataset.card
     _check_objective(spec, card)
     check_phrases(dataset.item_text, [column.name for column in card.columns if column.of == "item"])
+    check_phrases(dataset.user_text, [column.name for column in card.columns if column.of == "user"], "user")
     spec.leaves["trainer"].build().check()
     if spec.leaves["propensity"].target.needs_mar and not spec.leaves["split"].build().propensity_sample:
         raise RequestError(
@@ -50,6 +52,7 @@ def plan(spec: TrainSpec) -> Plan:
 
 
 def _check_objective(spec: TrainSpec, card: DatasetCard) -> None:
+    _check_encoder(spec)
     objective, asked = spec.leaves["objective"].target, f"objective={spec.spine.choices['objective']}"
     if card.feedback not in objective.accepts:
         raise RequestError(
@@ -79,6 +82,25 @@ def _check_objective(spec: TrainSpec, card: DatasetCard) -> None:
         )
 
 
+def _check_encoder(spec: TrainSpec) -> None:
+    objective, encoder = (spec.leaves[name].target for name in ("objective", "encoder"))
+    if issubclass(encoder, AbstractPairEncoder) and {USER_ONLY, ITEM_ONLY} & set(objective.needs):
+        raise RequestError(
+            f"objective={spec.spine.choices['objective']}: has networks that read the user or the item alone, but "
+            f"encoder={spec.spine.choices['encoder']} reads them together; choose an encoder of two towers"
+        )
+    if spec.leaves["split"].build().context == "all" and objective.space != "logged":
+        raise RequestError(
+            f"objective={spec.spine.choices['objective']}: reads pairs that are not logged, whose histories would hold "
+            f"test rows under split.context=all; choose an objective over logged rows (naive, ips, snips)"
+        )
+    if spec.leaves["tuning"].target.trains and not encoder.tunes:
+        raise RequestError(
+            f"tuning={spec.spine.choices['tuning']}: encoder={spec.spine.choices['encoder']} reads no text by a "
+            f"language model, so that there is nothing to tune; set tuning=frozen"
+        )
+
+
 @dataclass(frozen=True)
 class Ready:
     """What stands before training: data, splits, fitted propensities and the numbers of the outcome view. Under
@@ -104,6 +126,14 @@ class Ready:
     def chance(self) -> PairColumn:
         """The propensity of any pair, a table of all pairs where they are few."""
         return pair_propensity(self.propensity, self.train)
+
+    @property
+    def events(self) -> InteractionLog | None:
+        """What histories may read: the training rows and the split's context, where the view has users."""
+        if "user" not in self.features.ids:
+            return None
+        bare = replace(self.train, propensity=None)
+        return bare if self.splits.context is None else bare.joined(replace(self.splits.context, propensity=None))
 
 
 _LAST: dict[str, Ready] = {}  # the jobs of a study mostly differ in what comes after: keep the last one

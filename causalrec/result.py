@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,13 +11,14 @@ import numpy as np
 from causalrec.config import TrainSpec
 from causalrec.evaluation.baseline_scores import baseline_scores
 from causalrec.evaluation.evaluator import Evaluator, reliability
+from causalrec.evaluation.slices import Slice
 from causalrec.features.views import FeatureMatrix
 from causalrec.graph.overlap import Overlap, overlap
 from causalrec.models import CausalModel
 from causalrec.prepare import Plan, Ready
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.training.selection import Chosen
-from causalrec.types import Doubles, Floats, Ints
+from causalrec.types import Doubles, Floats, Role
 
 
 @dataclass(frozen=True)
@@ -36,28 +37,26 @@ def result_of(spec: TrainSpec, planned: Plan, ready: Ready, chosen: Chosen, mode
     dataset, splits, features = ready.dataset, ready.splits, ready.features
     objective = spec.leaves["objective"].build()
     evaluator = Evaluator(spec.metrics, ready.slices, float(splits.train.outcome.mean()), **dict(spec.spine.evaluation))
-    predicted: dict[int, Floats] = {}
+    predicted: dict[str, Floats] = {}
 
-    def predict(user: Ints, item: Ints) -> Floats:
-        if id(item) not in predicted:
-            predicted[id(item)] = model.predict(user, item, features, objective)
-        return predicted[id(item)]
+    def predict(part: Slice) -> Floats:
+        if part.name not in predicted:
+            predicted[part.name] = model.predict(part.user, part.item, features, objective, part.time)
+        return predicted[part.name]
 
     scores = evaluator(predict, spec.spine.name)
     if dataset.card.feedback != "positive_only":  # else every outcome is one
         scores.append(evaluator.exposed_mean(ready.train, spec.spine.name))
     trivial = baseline_scores(spec.baselines, evaluator, splits, spec.spine.paths.cache)
     last = ready.slices[-1]  # below: a ranking score has no unit to be right in
-    shown = [] if last.kind == "ranking" else reliability(predict(last.user, last.item), last.label)
+    shown = [] if last.kind == "ranking" else reliability(predict(last), last.label)
     fields = {
         "data": {"name": dataset.card.name, "sha256": dict(dataset.raw_sha256), "feedback": dataset.card.feedback},
         "audit": asdict(ready.audit),
         "adjustment": _adjustment(planned, ready.propensity, features),
         "overlap": asdict(_overlap(spec, ready)),
         "selection": _selection(spec, chosen, ready),
-        "parameters": {
-            role: sum(p.numel() for p in model.parameters_of(role)) for role in spec.leaves["objective"].target.needs
-        },
+        **_sizes(model, spec.leaves["objective"].target.needs),
         "scores": [score.as_record() for score in scores],
         "baselines": [score.as_record() for score in trivial],
         "calibration": shown,
@@ -68,6 +67,13 @@ def result_of(spec: TrainSpec, planned: Plan, ready: Ready, chosen: Chosen, mode
         {name: score.replicates for name, score in both.items()},
         {name: score.jackknife for name, score in both.items() if score.jackknife is not None},
     )
+
+
+def _sizes(model: CausalModel, roles: Sequence[Role]) -> dict[str, dict[str, int]]:
+    """Return `parameters`, `trainable` and `language_model`, each by role."""
+    found = {str(role): model.sizes(role) for role in roles}
+    kinds = ("parameters", "trainable", "language_model")
+    return {kind: {role: sizes[kind] for role, sizes in found.items()} for kind in kinds}
 
 
 def _overlap(spec: TrainSpec, ready: Ready) -> Overlap:

@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from causalrec.config import TrainSpec
-from causalrec.data.text import item_texts
+from causalrec.data.text import texts_of
 from causalrec.encoders.base import EncoderInputs
-from causalrec.errors import CausalRecError
+from causalrec.errors import CausalRecError, RequestError
 from causalrec.models import SEEN, CausalModel, RoleNetwork
 from causalrec.prepare import plan, ready_for
 from causalrec.reporting.figure import pictures
@@ -97,13 +98,19 @@ class Run:
 
     def search(self) -> Search:
         """Return the search for the weight decay; every objective gets the same number of candidates."""
-        optimizer, selection = self.spec.leaves["optimizer"], self.spec.spine.selection
+        spec = self.spec
+        optimizer, selection = spec.leaves["optimizer"], spec.spine.selection
         decays = list(selection.weight_decay) or [optimizer.build().weight_decay]
 
         def having(decay: float) -> Any:
             return optimizer.having(weight_decay=decay).build()
 
         if selection.folds > 1:
+            if self._model().reads_time:
+                raise RequestError(
+                    f"selection.folds={selection.folds}: encoder={spec.spine.choices['encoder']} reads histories, "
+                    f"which would hold the outcomes of other folds; set selection.folds=1"
+                )
             return cross_validated(self._task(), having, decays, selection.folds)
         return held_out(self._task(), having, decays)
 
@@ -180,21 +187,32 @@ class Run:
         )
 
     def _model(self) -> CausalModel:
-        spec, log = self.spec, self.ready.dataset.logged
-        phrases = spec.leaves["dataset"].build().item_text
-        inputs = EncoderInputs(
-            num_users=log.num_users if "user" in self.ready.features.ids else 0,
-            num_items=log.num_items if "item" in self.ready.features.ids else 0,
-            item_text=item_texts(self.ready.dataset.item_table, phrases, self.planned.features.outcome),
-            data=spec.spine.paths.data,
-            cache=spec.spine.paths.cache,
-        )
+        spec, inputs = self.spec, self._inputs
         encoder, head = spec.leaves["encoder"], spec.leaves["head"]
         networks = {
             role: RoleNetwork(encoder.build(inputs), head.build(len(self.ready.features)), SEEN.get(role, "pair"))
             for role in spec.leaves["objective"].target.needs
         }
         return CausalModel(networks, link_of(self.ready.dataset.card.outcome))
+
+    @cached_property
+    def _inputs(self) -> EncoderInputs:
+        spec, ready, view = self.spec, self.ready, self.planned.features.outcome
+        log, phrases, features = ready.dataset.logged, spec.leaves["dataset"].build(), ready.features
+        return EncoderInputs(
+            num_users=log.num_users if "user" in features.ids else 0,
+            num_items=log.num_items if "item" in features.ids else 0,
+            item_text=texts_of(ready.dataset.item_table, phrases.item_text, view),
+            user_text=texts_of(ready.dataset.user_table, phrases.user_text, view),
+            item_features=features.item_block,
+            user_features=features.user_block,
+            item_vectors={name: held for name, held in ready.dataset.item_vectors.items() if name in view},
+            events=ready.events,
+            liked=0.5 if ready.dataset.card.outcome == "click" else float(ready.train.outcome.mean()),
+            tuning=spec.leaves["tuning"].build(),
+            data=spec.spine.paths.data,
+            cache=spec.spine.paths.cache,
+        )
 
     def _record(self, **fields: Any) -> RunRecord:
         spec = self.spec

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the command line answers without importing torch
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Vectors = npt.NDArray[np.floating[Any]]  # as a file holds them, 16, 32 or 64 bits
 Bools = npt.NDArray[np.bool_]
 
 Count = Annotated[int, Field(gt=0)]
@@ -32,6 +33,8 @@ Space = Literal["logged", "all_pairs", "triples"]
 Link = Literal["identity", "logit", "log"]
 Estimand = Literal["exposed_mean", "effect"]
 Chance = Literal["exposure", "relative exposure", "examination", "logged"]  # of what a propensity is the probability
+
+LATE = 1 << 62  # a time after every other
 
 Role = NewType("Role", str)
 OUTCOME = Role("outcome")
@@ -73,11 +76,11 @@ class Batch:
 
     `user[B]` and `item[B]` int64; `treatment[B]` int64; `outcome[B]` float32 (0 where unobserved); `observed[B]`
     float32 in {0, 1}; `propensity[B]` float32, a probability (1 where unobserved, unless the objective asks for
-    that of every pair); `weight[B]`
-    float32 so that the mean of `weight * value` estimates the mean of `value` over the objective's population;
-    `features[B,F]` float32, the outcome view; `context[B,F]` float32 where the log has one. In the space `triples` a
-    row also has a rival item the user has no row with: `rival[B]` int64, `rival_features[B,F]`, and the `popularity[B]`
-    of both items (share of users, a probability).
+    that of every pair); `weight[B]` float32 so that the mean of `weight * value` estimates the mean of `value` over the
+    objective's population; `features[B,F]` float32, the outcome view; `time[B]` int64 where an encoder reads histories
+    (`LATE` for a pair that is not logged); `context[B,F]` float32 where the log has one. In the space `triples` a row
+    also has a rival item the user has no row with: `rival[B]` int64, `rival_features[B,F]`, and the `popularity[B]` of
+    both items (share of users, a probability).
     """
 
     item: Tensor
@@ -88,6 +91,7 @@ class Batch:
     weight: Tensor
     features: Tensor
     user: Tensor | None = None
+    time: Tensor | None = None
     context: Tensor | None = None
     rival: Tensor | None = None
     rival_features: Tensor | None = None
@@ -111,7 +115,8 @@ class Batch:
         """Return the batch of the rival items (ValueError outside the space `triples`)."""
         if self.rival is None or self.rival_features is None:
             raise ValueError("this batch has no rival items: the objective's space must be 'triples'")
-        return dataclasses.replace(self, item=self.rival, features=self.rival_features, rival=None)
+        swapped = {"rival": self.item, "rival_features": self.features}  # whose history must not tell it either
+        return dataclasses.replace(self, item=self.rival, features=self.rival_features, **swapped)
 
 
 @dataclass(frozen=True)

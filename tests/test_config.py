@@ -116,7 +116,7 @@ def test_a_wrong_value_in_a_nested_leaf_is_named_with_its_path() -> None:
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("encoder=brt", "encoder=brt: unknown component; did you mean 'bert'?"),
+        ("encoder=brt", "encoder=brt: unknown component; did you mean 'bert' or 'roberta'?"),
         ("objective=ipss", "objective=ipss: unknown component; did you mean 'ips'"),
         ("dataset=cot", "dataset=cot: unknown component; did you mean 'coat'?"),
         ("metric=nope", "metric=nope: unknown component; known: "),
@@ -182,8 +182,8 @@ def test_what_our_modules_merely_import_is_refused(target: str) -> None:
         ("causalrec.config.importlib.import_module", "there is no such class"),
         ("causalrec.encoders.mf.Nope", "there is no such class"),
         ("causalrec.nowhere.X", "there is no such class"),
-        ("causalrec.heads.dot.Dot", "is not a AbstractEncoder"),
-        ("causalrec.config.Leaf", "is not a AbstractEncoder"),
+        ("causalrec.heads.dot.Dot", "is not a AbstractAnyEncoder"),
+        ("causalrec.config.Leaf", "is not a AbstractAnyEncoder"),
     ],
 )
 def test_a_target_of_ours_that_is_no_such_component_is_refused(target: str, why: str) -> None:

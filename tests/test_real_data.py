@@ -11,7 +11,8 @@ import pytest
 from causalrec import config
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
-from causalrec.encoders.text_cache import embeddings, model_folder
+from causalrec.encoders.language.cache import embeddings
+from causalrec.encoders.language.folder import model_folder
 from causalrec.leaf import leaf
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
@@ -40,13 +41,13 @@ def test_the_semisynthetic_truth_is_recovered_by_the_true_propensities_only() ->
 
 def test_minilm_reads_meaning(tmp_path: Path) -> None:
     plain = config.compose(["encoder=bert"])
-    folder = model_folder(leaf("encoder", plain["encoder"]).arguments["model"].build(), DATA)
+    folder = model_folder(leaf("encoder", plain["encoder"]).arguments["model"].build(), DATA, tmp_path)
     texts = [
         "Star Wars. Genres: Sci-Fi, War.",
         "The Empire Strikes Back. Genres: Sci-Fi, War.",
         "Baking bread at home.",
     ]
-    vectors = embeddings(texts, folder, "mean", 64, tmp_path)
+    vectors = embeddings(texts, folder, pooling="mean", max_tokens=64, cache=tmp_path)
     similar, different = float(vectors[0] @ vectors[1]), float(vectors[0] @ vectors[2])
     assert vectors.shape == (3, 384)
     assert similar > different + 0.3

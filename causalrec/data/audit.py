@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from causalrec.data.log import CausalDataset, InteractionLog
 from causalrec.data.splits import Splits, Splitter
+from causalrec.types import Ints
+
+FEW_USERS = 30  # of a test, below which it is said
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,10 @@ class Audit:
     rows older than the newest training row (None without times). `randomised_rows_used`: rows of the randomised part
     that anything but the test reads: those set aside for propensities or selection, and any found in training or
     validation. `with_duplicates`, `without_duplicates`: the randomised test with and without the pairs that are also
-    logged, and the logged part with and without them.
+    logged, and the logged part with and without them. `users`, `items`: how many each part has a row of; `positives`:
+    rows of the outcome's upper class, of a click. `cold_users`, `cold_items`: test rows whose user, item has no
+    training row. `context_rows`: rows that only histories read; `drawn_from`: rows that few-shot training rows were
+    drawn from. `warnings`: one line each.
     """
 
     rows: dict[str, int]
@@ -40,6 +47,14 @@ class Audit:
     randomised_rows_used: int
     with_duplicates: dict[str, float]
     without_duplicates: dict[str, float]
+    users: dict[str, int]
+    items: dict[str, int]
+    positives: dict[str, int]
+    cold_users: int
+    cold_items: int
+    context_rows: int
+    drawn_from: int | None
+    warnings: tuple[str, ...]
 
 
 def audit(dataset: CausalDataset, splits: Splits, splitter: Splitter) -> Audit:
@@ -66,7 +81,41 @@ def audit(dataset: CausalDataset, splits: Splits, splitter: Splitter) -> Audit:
         randomised_rows_used=_borrowed(dataset, splits) + (0 if splits.mar is None else len(splits.mar)),
         with_duplicates=_sides(dataset, keep=True),
         without_duplicates=_sides(dataset, keep=False),
+        users={name: len(np.unique(part.user)) for name, part in parts.items() if part.user is not None},
+        items={name: len(np.unique(part.item)) for name, part in parts.items()},
+        positives=_positives(dataset, parts),
+        cold_users=_cold(splits.test.user, splits.train.user),
+        cold_items=_cold(splits.test.item, splits.train.item),
+        context_rows=0 if splits.context is None else len(splits.context),
+        drawn_from=None if splits.drawn_from is None else len(splits.drawn_from),
+        warnings=tuple(_warnings(dataset, splits)),
     )
+
+
+def _positives(dataset: CausalDataset, parts: Mapping[str, InteractionLog]) -> dict[str, int]:
+    if dataset.card.outcome != "click":
+        return {}
+    return {name: int((part.outcome > 0).sum()) for name, part in parts.items()}
+
+
+def _cold(tested: Ints | None, trained: Ints | None) -> int:
+    return 0 if tested is None or trained is None else int((~np.isin(tested, trained)).sum())
+
+
+def _warnings(dataset: CausalDataset, splits: Splits) -> Iterator[str]:
+    tested = splits.test.user
+    if tested is not None and (users := len(np.unique(tested))) < FEW_USERS:
+        yield f"the test has {users} users: few to resample, so its intervals are rough and a difference is hard to see"
+    for part in (splits.train, splits.validation):
+        if dataset.card.feedback != "positive_only" and len(np.unique(part.outcome)) == 1:
+            yield f"every outcome of the {part.name} split is {part.outcome[0]:g}: it tells no class from the other"
+    if splits.drawn_from is not None:
+        kept, pool, held = len(splits.train), len(splits.drawn_from), len(splits.validation)
+        yield f"few-shot: {kept} training rows drawn from {pool}, {held} validation rows"
+    if splits.context is not None:
+        shared = int(np.isin(splits.test.codes, splits.context.codes).sum())
+        rows = f"{len(splits.context)} rows that are not trained on, {shared} of the test"
+        yield f"histories read {rows}: each row only those strictly older than itself"
 
 
 def _kind(dataset: CausalDataset) -> str:

@@ -12,10 +12,10 @@ import polars as pl
 
 from causalrec.data.pairs import PairFinder
 from causalrec.errors import DataError
-from causalrec.types import Bools, Feedback, Floats, Ints, OutcomeKind
+from causalrec.types import Bools, Feedback, Floats, Ints, OutcomeKind, Vectors
 
 Of = Literal["user", "item", "pair"]
-ColumnKind = Literal["id", "numeric", "category", "multi_hot", "text"]
+ColumnKind = Literal["id", "numeric", "category", "multi_hot", "text", "vector"]
 
 
 @dataclass(frozen=True)
@@ -223,8 +223,9 @@ PairColumn = Callable[[Ints, Ints], Floats]  # (user, item) -> float32 of the br
 class CausalDataset:
     """A loaded data set: the logged part, the randomised part where there is one, and the tables of its columns.
 
-    `user_table` has U rows and `item_table` I rows, row = id; columns are named as graph nodes. `raw_sha256` names
-    the raw files as read.
+    `user_table` has U rows and `item_table` I rows, row = id; columns are named as graph nodes. `item_vectors`: float
+    arrays [I,D] of the item columns of kind `vector` (`data/vectors.py`), which no table holds; a row of NaN or of
+    zeros is missing. `raw_sha256` names the raw files as read.
     """
 
     card: DatasetCard
@@ -233,6 +234,7 @@ class CausalDataset:
     item_table: pl.DataFrame
     randomised: InteractionLog | None = None
     pair_features: Mapping[str, PairColumn] = field(default_factory=dict)
+    item_vectors: Mapping[str, Vectors] = field(default_factory=dict)
     oracle: Oracle | None = None
     raw_sha256: Mapping[str, str] = field(default_factory=dict)
 
@@ -243,3 +245,9 @@ class CausalDataset:
                 f"{self.card.name}: tables have {len(self.user_table)} users and {len(self.item_table)} items, "
                 f"the log {expected[0]} and {expected[1]}; give every id one row"
             )
+        for name, vectors in self.item_vectors.items():
+            if len(vectors) != expected[1]:
+                raise DataError(
+                    f"{self.card.name}: {name} has {len(vectors)} rows of vectors, but there are {expected[1]} items; "
+                    f"give one row per item, in item order"
+                )

@@ -32,7 +32,7 @@ class Rows:
         rival = None if self.rival is None else self.rival.reshape(-1)
         return Rows(self.row.reshape(-1), self.user.reshape(-1), self.item.reshape(-1), self.weight.reshape(-1), rival)
 
-    def at(self, chosen: slice | int) -> Rows:
+    def at(self, chosen: slice | int | tuple[slice, slice]) -> Rows:
         """Return a part of the rows, or one of the batches."""
         rival = None if self.rival is None else self.rival[chosen]
         return Rows(self.row[chosen], self.user[chosen], self.item[chosen], self.weight[chosen], rival)

@@ -1,9 +1,10 @@
-"""Turn the columns of an item into a text, by phrases declared in YAML."""
+"""Turn the columns of an item or a user into a text, by phrases declared in YAML."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import polars as pl
 
@@ -12,22 +13,22 @@ from causalrec.errors import RequestError, nearest
 PHRASE = re.compile(r"[^{}]*\{(:[-+ .,\d]*[dfgs%]?)?\}[^{}]*")
 
 
-def check_phrases(phrases: Mapping[str, str], columns: Sequence[str]) -> None:
+def check_phrases(phrases: Mapping[str, str], columns: Sequence[str], of: Literal["item", "user"] = "item") -> None:
     """Raise RequestError on a phrase for an unknown column, or one that is not text around a single `{}`."""
     for name, phrase in phrases.items():
         if name not in columns:
-            raise RequestError(f"dataset.item_text.{name}: no such item column; {nearest(name, columns)}")
+            raise RequestError(f"dataset.{of}_text.{name}: no such {of} column; {nearest(name, columns)}")
         if not PHRASE.fullmatch(phrase):
-            raise RequestError(f"dataset.item_text.{name}={phrase!r}: write text around one '{{}}'")
+            raise RequestError(f"dataset.{of}_text.{name}={phrase!r}: write text around one '{{}}'")
 
 
-def item_texts(table: pl.DataFrame, phrases: Mapping[str, str], view: Sequence[str]) -> tuple[str, ...]:
-    """Write one text per item from the columns that the view names; the graph so chooses what the encoder reads.
+def texts_of(table: pl.DataFrame, phrases: Mapping[str, str], view: Sequence[str]) -> tuple[str, ...]:
+    """Write one text per row of a side table from the columns that the view names: the graph chooses what is read.
 
     >>> table = pl.DataFrame({"title": ["Toy Story", ""], "year": [1995.0, 1990.0]})
-    >>> item_texts(table, {"title": "{}", "year": "({:.0f})"}, ["title", "year"])
+    >>> texts_of(table, {"title": "{}", "year": "({:.0f})"}, ["title", "year"])
     ('Toy Story (1995)', '(1990)')
-    >>> item_texts(table, {"title": "{}", "year": "({:.0f})"}, ["title"])
+    >>> texts_of(table, {"title": "{}", "year": "({:.0f})"}, ["title"])
     ('Toy Story', '')
     """
     used = [name for name in phrases if name in view]

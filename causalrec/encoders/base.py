@@ -1,9 +1,10 @@
-"""The contract of encoders: two towers, or a pair read together."""
+"""The contracts of encoders: two towers, or a pair read together."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,15 +12,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from causalrec.types import Batch
+from causalrec.data.log import InteractionLog
+from causalrec.encoders.tuning.base import AbstractTuning
+from causalrec.encoders.tuning.frozen import Frozen
+from causalrec.types import Batch, Floats, Vectors
 
 
 @dataclass(frozen=True)
 class EncoderInputs:
     """What the run hands an encoder: only what the outcome view names.
 
-    `num_users`, `num_items`: 0 where the graph gives the outcome no such id. `item_text[I]`: one text per item, written
-    from the view's columns. `data`, `cache`: folders of raw files and of what we derive.
+    `num_users`, `num_items`: 0 where the graph gives the outcome no such id. `item_text[I]`, `user_text[U]`: one text
+    each, written from the view's columns. `item_features[I,F]`, `user_features[U,F]`: its numbers, standardised.
+    `item_vectors`: its precomputed vectors [I,D] by column, as the file holds them (NaN or zeros: missing).
+    `events`: the training rows that histories may read, None where the view has no user; outcomes from `liked` on are
+    told as liked. `tuning`: how much of a language model is trained. `data`, `cache`: folders of raw files and of what
+    we derive.
     """
 
     num_users: int
@@ -27,16 +35,45 @@ class EncoderInputs:
     item_text: tuple[str, ...]
     data: Path
     cache: Path
+    user_text: tuple[str, ...] = ()
+    item_features: Floats | None = None
+    user_features: Floats | None = None
+    item_vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    events: InteractionLog | None = None
+    liked: float = 0.5
+    tuning: AbstractTuning = field(default_factory=Frozen)
 
 
-class AbstractEncoder(nn.Module, ABC):
-    """Two towers: a user vector and an item vector of the same width D, met by a head.
+class AbstractAnyEncoder(nn.Module, ABC):
+    """What reads users and items.
 
     `packable`: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that differ
-    in numbers alone train as one program (`training/packed/`); it must then draw no random numbers.
+    in numbers alone train as one program (`training/packed/`); it must then draw no random numbers. `reads_time`: it
+    reads histories, so that batches must tell the time of their rows. `rows_at_once`: how many rows fit in memory where
+    nothing is trained. `tunes`: it reads text by a language model, as much of which is trained as `tuning` says.
     """
 
-    packable: ClassVar[bool] = False
+    tunes: ClassVar[bool] = False
+    packable: bool = False
+    reads_time: bool = False
+    rows_at_once: int = 1 << 18
+
+    def rates(self) -> Mapping[str, float]:
+        """Return learning rates by parameter name, of those that do not take the optimizer's."""
+        return {}
+
+    def stepped(self) -> None:
+        """Called after each step of the optimizer, gradients still in place."""
+        return
+
+    @property
+    def language_size(self) -> int:
+        """Parameters of the pretrained language model it reads with, trained or not."""
+        return 0
+
+
+class AbstractEncoder(AbstractAnyEncoder):
+    """Two towers: a user vector and an item vector of the same width D, met by a head."""
 
     @abstractmethod
     def users(self, batch: Batch) -> Tensor:
@@ -47,7 +84,7 @@ class AbstractEncoder(nn.Module, ABC):
         """Return float32[...,D] for item ids int64[...]."""
 
 
-class AbstractPairEncoder(nn.Module, ABC):
+class AbstractPairEncoder(AbstractAnyEncoder):
     """A cross-encoder: user and item read together."""
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """Matrix factorisation with user and item biases (Koren, Bell & Volinsky, IEEE Computer 2009)."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
@@ -12,7 +12,7 @@ from causalrec.types import Batch
 class MF(AbstractEncoder):
     """ID embeddings of `width`; user and item bias ride in two further dimensions, the global one in the head."""
 
-    packable: ClassVar[bool] = True
+    packable = True
 
     def __init__(self, inputs: EncoderInputs, *, width: Annotated[int, Field(gt=0)] = 16) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from causalrec.data.files import replacing
 from causalrec.data.splits import Splits
 from causalrec.evaluation.baselines.base import AbstractBaseline
 from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score
-from causalrec.types import Component, Doubles
+from causalrec.evaluation.slices import Slice
+from causalrec.types import Component, Doubles, Floats, Ints
 
-VERSION = 2  # raise when a baseline's or a metric's mathematics change
+VERSION = 3  # raise when a baseline's or a metric's mathematics change
 
 
 def baseline_scores(
@@ -27,18 +29,28 @@ def baseline_scores(
         path = cache / "baselines" / f"{_key(name, leaf, evaluator, splits)}.npz"
         if not path.exists():
             baseline: AbstractBaseline = leaf.build()
-            baseline.fit(splits.train)
-            _save(path, evaluator(baseline.predict, name))
+            baseline.fit(splits.train, splits.context)
+            _save(path, evaluator(partial(_predicted, baseline), name))
         scores += _load(path, name)
     return scores
 
 
+def _predicted(baseline: AbstractBaseline, part: Slice) -> Floats:
+    return baseline.predict(part.user, part.item, part.time)
+
+
 def _key(name: str, leaf: Component, evaluator: Evaluator, splits: Splits) -> str:
-    labels = [(part.name, hashlib.sha256(part.label.tobytes()).hexdigest()) for part in evaluator.slices]
+    labels = [(part.name, _digest(part.label), sorted(part.parts)) for part in evaluator.slices]
     metrics = {metric: chosen.resolved() for metric, chosen in evaluator.metrics.items()}
     settings = [evaluator.constant, evaluator.replicates, evaluator.seed, evaluator.level]
-    parts = [VERSION, name, leaf.resolved(), metrics, settings, splits.hashes, labels]
+    timed = () if splits.context is None else (splits.train, splits.context, splits.test)
+    times = [_digest(log.time) for log in timed]
+    parts = [VERSION, name, leaf.resolved(), metrics, settings, splits.hashes, times, labels]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _digest(column: Floats | Ints | None) -> str | None:
+    return None if column is None else hashlib.sha256(column.tobytes()).hexdigest()
 
 
 def _save(path: Path, scores: list[Score]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,11 +13,11 @@ from causalrec.data.log import InteractionLog
 from causalrec.estimators.interval import cluster_weights, percentile_interval
 from causalrec.evaluation.slices import Slice
 from causalrec.metrics.base import AbstractMetric, Parts, Scored
-from causalrec.types import Component, Doubles, Floats, Ints
+from causalrec.types import Component, Doubles, Floats
 
 GROUPS = 20  # of the jackknife, on each of its three axes
 MOST_JACKKNIFED = 100_000
-Predict = Callable[[Ints, Ints], Floats]
+Predict = Callable[[Slice], Floats]
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,21 @@ class Evaluator:
     level: float = 0.95
 
     def __call__(self, predict: Predict, model: str) -> list[Score]:
-        """Return the scores of a predictor of mean outcomes, (user, item) -> float32[N]."""
-        return [score for part in self.slices for score in self._on(part, predict(part.user, part.item), model)]
+        """Return the scores of a predictor of mean outcomes, slice -> float32[N]; a slice's parts come after it."""
+        scores: list[Score] = []
+        for whole in self.slices:
+            prediction = predict(whole)
+            scores += self._on(whole, prediction, model, jackknifed=whole.kind != "rate")
+            for name, rows in whole.parts.items():
+                scores += self._on(whole.part(name), prediction[rows], model, jackknifed=False)
+        return scores
 
-    def _on(self, part: Slice, prediction: Floats, model: str) -> list[Score]:
+    def _on(self, part: Slice, prediction: Floats, model: str, jackknifed: bool) -> list[Score]:
         scored = Scored(
             torch.from_numpy(prediction), torch.from_numpy(part.label), torch.from_numpy(part.cluster), self.constant
         )
         weights = self._weights(part.num_clusters)
-        without = left_out(part, scored) if part.kind != "rate" and len(part.item) <= MOST_JACKKNIFED else None
+        without = left_out(part, scored) if jackknifed and len(part.item) <= MOST_JACKKNIFED else None
         scores = []
         for name, chosen in self.metrics.items():
             metric: AbstractMetric = chosen.build(part.num_clusters)
@@ -77,7 +84,7 @@ class Evaluator:
         return scores
 
     def _weights(self, clusters: int) -> torch.Tensor:
-        return torch.from_numpy(cluster_weights(clusters, self.replicates, self.seed))
+        return _drawn(clusters, self.replicates, self.seed)
 
     def _score(self, name: str, part: Slice, value: float, replicates: Doubles, model: str) -> Score:
         low, high = percentile_interval(replicates, self.level)
@@ -91,12 +98,18 @@ class Evaluator:
         weight = 1.0 / log.propensity.astype(np.float64)
         total = np.bincount(cluster, weight * log.outcome, minlength=clusters)
         norm = np.bincount(cluster, weight, minlength=clusters)
-        weights = cluster_weights(clusters, self.replicates, self.seed)
+        weights = self._weights(clusters).numpy()
         with np.errstate(invalid="ignore"):  # 0 / 0, where no drawn user has a row: an undefined replicate
             replicates = (weights @ total) / (weights @ norm)
         low, high = percentile_interval(replicates, self.level)
         value = float(total.sum() / norm.sum())
         return Score("snips_mean", "logged", value, low, high, len(log), model, replicates)
+
+
+@lru_cache(maxsize=1)
+def _drawn(clusters: int, replicates: int, seed: int) -> torch.Tensor:
+    """Return the resamples that every model and job on the same users shares."""
+    return torch.from_numpy(cluster_weights(clusters, replicates, seed))
 
 
 def left_out(part: Slice, scored: Scored) -> tuple[torch.Tensor, Parts]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,11 +13,15 @@ from causalrec.errors import DataError
 from causalrec.metrics.base import LabelKind
 from causalrec.types import Bools, Floats, Ints
 
+PARTS = ("head", "torso", "tail", "cold")
+BORDERS = (0.2, 0.8)  # of the rows, between head, torso and tail
+
 
 @dataclass(frozen=True)
 class Slice:
     """Rows to score: ids int64[N], `label[N]` observed outcomes, (kind `rate`) the true mean outcomes, or (kind
-    `ranking`) 1 where the user chose the item, 0 elsewhere, which says nothing of the outcome.
+    `ranking`) 1 where the user chose the item, 0 elsewhere, which says nothing of the outcome. `time[N]` where the rows
+    have one. `parts`: rows of this slice that are scored apart too, by the name of that slice.
     """
 
     name: str
@@ -25,6 +30,8 @@ class Slice:
     item: Ints
     label: Floats
     num_users: int
+    time: Ints | None = None
+    parts: Mapping[str, Ints] = field(default_factory=dict)
 
     @property
     def cluster(self) -> Ints:
@@ -35,9 +42,17 @@ class Slice:
     def num_clusters(self) -> int:
         return self.num_users or len(self.item)
 
+    def part(self, name: str) -> Slice:
+        """Return one of the parts as a slice."""
+        rows = self.parts[name]
+        time = None if self.time is None else self.time[rows]
+        columns = {"user": self.user[rows], "item": self.item[rows], "label": self.label[rows], "time": time}
+        return replace(self, name=name, parts={}, **columns)  # type: ignore[arg-type]
+
 
 def slices(dataset: CausalDataset, splits: Splits, most_pairs: int = 2_000_000) -> list[Slice]:
-    """Return the test slice, then all pairs with their true rates where the data set knows them.
+    """Return the test slice with its parts by popularity, then all pairs with their true rates where the data set
+    knows them.
 
     A positive-only log has one slice, `full_ranking` (see `full_ranking`), of at most `most_pairs` rows.
     """
@@ -47,7 +62,8 @@ def slices(dataset: CausalDataset, splits: Splits, most_pairs: int = 2_000_000) 
     kind: LabelKind = "binary" if dataset.card.outcome == "click" else "graded"
     name = dataset.card.unbiased if splits.test_is_randomised else "logged"
     user = test.user if test.user is not None else np.zeros(len(test), np.int64)
-    found = [Slice(name, kind, user, test.item, test.outcome, test.num_users)]
+    parts = by_popularity(name, test.item, splits.train if splits.drawn_from is None else splits.drawn_from)
+    found = [Slice(name, kind, user, test.item, test.outcome, test.num_users, test.time, parts)]
     if dataset.oracle is not None:
         every = np.arange(test.num_pairs)
         user, item = every // test.num_items, every % test.num_items
@@ -72,6 +88,24 @@ def full_ranking(splits: Splits, most_pairs: int) -> Slice:
     place, item = np.nonzero(~known)
     label = _marked(test, users)[place, item].astype(np.float32)
     return Slice("full_ranking", "ranking", users[place], item, label, test.num_users)
+
+
+def by_popularity(name: str, item: Ints, log: InteractionLog) -> dict[str, Ints]:
+    """Return the rows of `item[N]` in the head, the torso and the tail of the items, and those without a row in `log`
+    (`cold`), by `NAME_head` and so on; a part without rows is left out.
+
+    Items by falling count of their rows in `log` (ties by id) up to the first 20 % of its rows are the head, those of
+    the last 20 % the tail, the others the torso (Abdollahpouri et al., UMAP 2021); an item on a border is in the part
+    where its first row falls. Few-shot training rows are judged by the rows they were drawn from.
+    """
+    counts = np.bincount(log.item, minlength=log.num_items)
+    order = np.argsort(-counts, kind="stable")
+    earlier = np.empty(log.num_items)
+    earlier[order] = np.cumsum(counts[order]) - counts[order]  # rows of the items before
+    place = np.searchsorted(np.array(BORDERS) * len(log), earlier, side="right")
+    place[counts == 0] = len(BORDERS) + 1
+    rows = {f"{name}_{part}": np.flatnonzero(place[item] == k) for k, part in enumerate(PARTS)}
+    return {part: found for part, found in rows.items() if len(found)}
 
 
 def _marked(log: InteractionLog, users: Ints) -> Bools:

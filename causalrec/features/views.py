@@ -36,7 +36,7 @@ class FeatureMatrix:
     """The numbers of a view, by (user, item) pair, without a dense U x I array.
 
     `names[F]` the expanded columns; `ids` the id columns of the view (embedded, never expanded here); calling it gives
-    float32[..., F]. Text columns are left to encoders that read.
+    float32[..., F]. Text and vector columns are left to encoders that read.
     """
 
     names: tuple[str, ...]
@@ -76,7 +76,7 @@ def _block(table: pl.DataFrame, columns: list[Column]) -> tuple[list[str], Float
     names: list[str] = []
     parts = [np.zeros((max(len(table), 1), 0), np.float32)]  # a userless log reads row 0
     for column in columns:
-        if column.kind in ("id", "text"):
+        if column.kind in ("id", "text", "vector"):
             continue
         expanded, block = _expand(table[column.name], column)
         names += expanded

@@ -7,29 +7,36 @@ from torch import Tensor
 
 from causalrec.metrics.base import AbstractMetric, Parts, Scored
 
+AT_ONCE = 16  # resamples looked at together
 
-def weighted_auc(prediction: Tensor, label: Tensor, weight: Tensor) -> Tensor:
+
+def weighted_auc(prediction: Tensor, label: Tensor, weight: Tensor, cluster: Tensor | None = None) -> Tensor:
     """Return P(score of a positive > score of a negative) + half the ties, under row weights [R,N]: `[R]`.
 
-    `prediction[N]`, `label[N]` in {0, 1}; nan where a class has no weight. The scores are sorted once for all R.
+    `prediction[N]`, `label[N]` in {0, 1}; nan where a class has no weight. With `cluster[N]` the weights are those of
+    clusters [R,U]. The scores are sorted once for all R.
 
     >>> weighted_auc(torch.tensor([0.1, 0.5, 0.5]), torch.tensor([0.0, 1.0, 0.0]), torch.ones(1, 3))
     tensor([0.7500], dtype=torch.float64)
     """
     order = torch.argsort(prediction)
     _, counts = torch.unique_consecutive(prediction[order], return_counts=True)
-    ends = counts.cumsum(0) - 1
-    sorted_label = label[order].double()
-    sorted_weight = weight[:, order].double()
-    positive = _at(sorted_weight * sorted_label, ends)
-    negative = _at(sorted_weight * (1 - sorted_label), ends)
+    ends, sorted_label = counts.cumsum(0) - 1, label[order].double()
+    places = order if cluster is None else cluster[order]
+    parts = torch.split(weight, AT_ONCE)
+    return torch.cat([_sorted_auc(sorted_label, ends, part.index_select(1, places).double()) for part in parts])
+
+
+def _sorted_auc(label: Tensor, ends: Tensor, weight: Tensor) -> Tensor:
+    """The same of sorted rows; `ends`: the last row of each run of equal scores."""
+    positive, negative = _at(weight * label, ends), _at(weight * (1 - label), ends)
     below = negative - torch.diff(negative, dim=1, prepend=negative.new_zeros(len(weight), 1)) / 2
     gained = torch.diff(positive, dim=1, prepend=positive.new_zeros(len(weight), 1))
     return (gained * below).sum(1) / (positive[:, -1] * negative[:, -1])
 
 
 def _at(rows: Tensor, ends: Tensor) -> Tensor:
-    return rows.cumsum(1)[:, ends]
+    return rows.cumsum(1).index_select(1, ends)
 
 
 class AUC(AbstractMetric):
@@ -57,10 +64,7 @@ class AUC(AbstractMetric):
 
     def replicates(self, weights: Tensor) -> Tensor:
         prediction, label, cluster = (torch.cat(list(s)) for s in (self.prediction, self.label, self.cluster))
-        return torch.cat([weighted_auc(prediction, label, part[:, cluster]) for part in torch.split(weights, 16)])
+        return weighted_auc(prediction, label, weights, cluster)
 
     def on_parts(self, parts: Parts) -> Tensor:
-        whole = parts.whole
-        return torch.cat(
-            [weighted_auc(whole.prediction, whole.label, part.double()) for part in torch.split(parts.kept, 16)]
-        )
+        return weighted_auc(parts.whole.prediction, parts.whole.label, parts.kept)

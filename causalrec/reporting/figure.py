@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalrec.data.files import replacing
 from causalrec.reporting.record import Saved
+from causalrec.reporting.table import PARTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,7 +146,8 @@ def ranking_figure(record: Mapping[str, Any]) -> Figure | None:
     from matplotlib.figure import Figure
 
     both = [*(record.get("scores") or []), *(record.get("baselines") or [])]
-    ranked = [s for s in both if s["value"] is not None and ("@" in s["metric"] or s["metric"] == "auc")]
+    whole = [s for s in both if s["value"] is not None and not s["slice"].endswith(PARTS)]
+    ranked = [s for s in whole if "@" in s["metric"] or s["metric"] == "auc"]
     models = list(dict.fromkeys(s["model"] for s in ranked))
     rows = list(dict.fromkeys((s["metric"], s["slice"]) for s in ranked))
     if not rows:

@@ -26,7 +26,8 @@ PACKAGES = ("causalrec", "torch", "pytorch-lightning", "transformers", "torchmet
 @dataclass(frozen=True)
 class RunRecord:
     """One job's result. `scores` and `baselines` are lists of {metric, slice, value, low, high, n, model}; `command`
-    runs it again; `engine`: alone, or packed with others.
+    runs it again; `engine`: alone, or packed with others. By role: `parameters` it owns, those of them that are
+    `trainable`, and those of its pretrained `language_model`.
     """
 
     name: str
@@ -48,6 +49,8 @@ class RunRecord:
     error: str | None = None
     command: str = ""
     engine: str = "alone"
+    trainable: dict[str, int] = field(default_factory=dict)
+    language_model: dict[str, int] = field(default_factory=dict)
 
     def save(
         self,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from causalrec.config import package_folder
 from causalrec.errors import RequestError, nearest
 from causalrec.reporting.published import Compare, Missing, Published, Source, Strict, Tolerance
 
+Level = dict[str, list[str]]  # name -> overrides
+
 
 class Study(Strict):
     """`base` overrides hold for every row; a row named `a` runs as `name=a` in `sweep`; `smoke` is added by --smoke.
 
+    `grid`: blocks whose every combination of levels is a further row: axis -> level -> overrides; the names of the
+    levels make the row's (`{encoder: {mf: [...]}, objective: {ips: [...]}}` gives `mf-ips`). `smoke_of`: row or level
+    -> what --smoke adds to it alone, for what would take long.
     `task: estimate` runs `conf/estimate.yaml` and its jobs name the cells themselves. `published`: printed cells, each
     of a row and a column that are run or stand under `missing` with the reason. `compare`: paired differences to a row.
     """
@@ -24,9 +31,11 @@ class Study(Strict):
     sweep: str
     seeds: Annotated[list[int], Field(min_length=1)]
     base: list[str]
-    rows: Annotated[dict[str, list[str]], Field(min_length=1)]
+    grid: tuple[Annotated[dict[str, Annotated[Level, Field(min_length=1)]], Field(min_length=1)], ...] = ()
+    rows: dict[str, list[str]] = Field(default={}, validate_default=True)
     columns: list[str]
     smoke: tuple[str, ...] = ("trainer=smoke",)
+    smoke_of: Level = Field(default={})
     task: Literal["train", "estimate"] = "train"
     source: Source | None = None
     published: tuple[Published, ...] = ()
@@ -34,6 +43,19 @@ class Study(Strict):
     tolerance: Tolerance = Tolerance()
     compare: Compare | None = None
     notes: tuple[str, ...] = ()
+
+    @field_validator("rows")
+    @classmethod
+    def _with_grid(cls, rows: dict[str, list[str]], info: ValidationInfo) -> dict[str, list[str]]:
+        """Add the rows of the grid."""
+        whole = dict(rows)
+        for name, levels in _combined(info.data.get("grid", ())):
+            if name in whole:
+                raise ValueError(f"{name} stands twice in rows and grid; name the levels apart")
+            whole[name] = [text for _, overrides in levels for text in overrides]
+        if not whole and "grid" in info.data:
+            raise ValueError("there are none; give rows or a grid")
+        return whole
 
     @property
     def absent(self) -> dict[str, str]:
@@ -54,6 +76,10 @@ class Study(Strict):
         for k, absent in enumerate(self.missing):
             if absent.row in self.rows or absent.column in self.columns:
                 raise ValueError(f"missing.{k}: {absent.row or absent.column} is run here; drop it from missing")
+        known = {*self.rows, *(level for _, levels in _combined(self.grid) for level, _ in levels)}
+        for name in self.smoke_of:
+            if name not in known:
+                raise ValueError(f"smoke_of.{name}: is neither a row nor a level; {nearest(name, known)}")
         if self.compare:
             if self.task != "train":
                 raise ValueError("compare: only rows of task train are compared")
@@ -64,14 +90,26 @@ class Study(Strict):
 
     def jobs(self, smoke: bool) -> list[list[str]]:
         """Return the overrides of each job, row by row."""
-        extra = self.smoke if smoke else ()
+        levels = {name: [level for level, _ in parts] for name, parts in _combined(self.grid)}
         sweep = self.sweep + ("_smoke" if smoke else "")
         seeds = self.seeds[:1] if smoke else self.seeds
+        own = {
+            name: [self.smoke_of.get(one, []) for one in dict.fromkeys([name, *levels.get(name, ())])]
+            for name in self.rows
+        }
+        extra = {name: [*self.smoke, *chain(*found)] if smoke else [] for name, found in own.items()}
         return [
-            [*self.base, *overrides, *extra, f"name={name}", f"sweep={sweep}", f"seed={seed}"]
+            [*self.base, *overrides, *extra[name], f"name={name}", f"sweep={sweep}", f"seed={seed}"]
             for name, overrides in self.rows.items()
             for seed in seeds
         ]
+
+
+def _combined(grid: Sequence[dict[str, Level]]) -> Iterator[tuple[str, Sequence[tuple[str, list[str]]]]]:
+    """Yield the name of each row of a grid and the levels it is made of, with their overrides."""
+    for block in grid:
+        for levels in product(*(axis.items() for axis in block.values())):
+            yield "-".join(level for level, _ in levels), levels
 
 
 def load_study(name: str) -> Study:

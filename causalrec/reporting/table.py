@@ -17,6 +17,7 @@ from causalrec.reporting.record import Saved
 
 UNTOLD = ("seed", "paths", "logger", "sweep", "name", "choices")  # settings that never tell two rows apart
 DEFAULT = ("auc", "ndcg@5", "mse", "skill", "bias")
+PARTS = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,16 @@ def tables(saved: Iterable[Saved], columns: tuple[str, ...] = ()) -> list[Table]
     for one in saved:
         if one.record["status"] == "done" and "scores" in one.record:  # estimation records have none
             record = one.record
-            key = (_dataset(record), record["adjustment"]["estimand"], record["audit"]["hashes"]["train"])
+            key = (_dataset(record), record["adjustment"]["estimand"], split_of(record))
             groups.setdefault(key, []).append(one)
     _require(columns, [one for group in groups.values() for one in group])
     return [_table(label, estimand, group, columns) for (label, estimand, _), group in groups.items()]
+
+
+def split_of(record: dict[str, Any]) -> str:
+    """Return what names the rows that training saw: few-shot draws from the same rows stand in one table."""
+    hashes = record["audit"]["hashes"]
+    return str(hashes.get("drawn_from", hashes["train"]))
 
 
 def _require(columns: tuple[str, ...], saved: list[Saved]) -> None:
@@ -79,9 +86,21 @@ def _table(label: str, estimand: str, saved: list[Saved], wanted: tuple[str, ...
     trivial = tuple(dict.fromkeys(score["model"] for one in saved for score in one.record["baselines"]))
     available = list(dict.fromkeys(_column(s) for one in saved for s in one.record["scores"] + one.record["baselines"]))
     columns = _columns(available, wanted)
-    rows = {name: _cells(saved[:1], name, "baselines", columns) for name in trivial}
+    drawn = _drawn(saved)
+    rows = {name + mark: _cells(on, name, "baselines", columns) for mark, on in drawn.items() for name in trivial}
+    shown = tuple(rows)
     rows |= {name: _cells(group, None, "scores", columns) for name, group in groups.items()}
-    return Table(label, columns, rows, trivial, tuple(_footnotes(estimand, groups)))
+    return Table(label, columns, rows, shown, tuple(_footnotes(estimand, groups)))
+
+
+def _drawn(saved: list[Saved]) -> dict[str, list[Saved]]:
+    """Return one record of each training split, by what its baselines' names end with: the rows, where they differ."""
+    once = {one.record["audit"]["hashes"]["train"]: one for one in reversed(saved)}
+    sizes: dict[int, list[Saved]] = {}
+    for one in reversed(once.values()):
+        rows = one.record["audit"].get("rows") or {}
+        sizes.setdefault(int(rows.get("train", 0)), []).append(one)
+    return {f"-{size}" if len(sizes) > 1 else "": group for size, group in sorted(sizes.items())}
 
 
 def _column(score: dict[str, Any]) -> str:
@@ -89,8 +108,9 @@ def _column(score: dict[str, Any]) -> str:
 
 
 def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
-    usual = tuple(c for c in available if c.rpartition("@")[0] in DEFAULT or c == "snips_mean@logged")
-    return tuple(c for c in wanted if c in available) if wanted else usual or tuple(available)
+    whole = tuple(c for c in available if not c.endswith(PARTS))
+    usual = tuple(c for c in whole if c.rpartition("@")[0] in DEFAULT or c == "snips_mean@logged")
+    return tuple(c for c in wanted if c in available) if wanted else usual or whole
 
 
 def row_names(saved: list[Saved]) -> list[str]:
@@ -114,7 +134,7 @@ def _differing(group: list[dict[str, Any]]) -> list[str]:
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if prefix + key != "trainer.progress" and (prefix or key not in UNTOLD):
+        if prefix + key not in ("trainer.progress", "split.draw") and (prefix or key not in UNTOLD):
             flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
 
@@ -159,7 +179,10 @@ def _footnotes(estimand: str, groups: dict[str, list[Saved]]) -> Iterable[str]:
                 yield f"{name}: propensity={choices['propensity']} reads {read}, the adjustment set is {needed}."
         if adjustment["evaluation"]["strategy"] == "none":
             yield f"{name}: the test is logged, not randomised: scores describe logged exposure only."
-    audit = next(iter(groups.values()))[0].record["audit"]
+    audits = [one.record["audit"] for group in groups.values() for one in group]
+    for warning in dict.fromkeys(line for audit in audits for line in audit.get("warnings", ())):
+        yield f"{warning[0].upper()}{warning[1:]}."
+    audit = audits[0]
     yield f"Test: {audit['test']}; {audit['duplicates']} pairs of it are also logged ({audit['duplicate_rule']})."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from itertools import islice
 from typing import Any
 
@@ -12,21 +13,26 @@ import torch
 from torch import Tensor
 
 from causalrec.data.log import InteractionLog, PairColumn
-from causalrec.data.sampling import Rows, Sampler
+from causalrec.data.sampling import VALIDATION, Rows, Sampler
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
-from causalrec.types import Batch, Ints, Space
+from causalrec.types import LATE, Batch, Ints, Space
+
+AHEAD = 1 << 16  # rows gathered at once, which costs less than batch by batch
 
 
 class LogTensors:
     """A log's columns as tensors, ready to be sliced into batches; `chance(user, item)` is the propensity of any pair,
-    where an objective reads that of pairs that are not logged.
+    where an objective reads that of pairs that are not logged. `timed`: batches tell the time of their rows.
     """
 
-    def __init__(self, log: InteractionLog, features: FeatureMatrix, chance: PairColumn | None = None) -> None:
+    def __init__(
+        self, log: InteractionLog, features: FeatureMatrix, chance: PairColumn | None = None, timed: bool = False
+    ) -> None:
         if log.propensity is None:
             raise DataError(f"{log.name}: has no propensities; fit a propensity model before training")
         self.features, self.chance = features, chance
+        self.time = torch.from_numpy(log.time) if timed and log.time is not None else None
         self.treatment = torch.from_numpy(log.treatment)
         self.outcome = torch.from_numpy(np.nan_to_num(log.outcome))
         self.propensity = torch.from_numpy(log.propensity)
@@ -53,8 +59,13 @@ class LogTensors:
             propensity=propensity,
             weight=torch.from_numpy(rows.weight),
             features=torch.from_numpy(self.features(rows.user, rows.item)),
+            time=None if self.time is None else torch.where(row >= 0, self.time[place], LATE),
             **({} if rows.rival is None else self._rivals(rows, rows.rival)),
         )
+
+    def batches(self, rows: Rows) -> Batch:
+        """Gather batches of equal size at once, `[m,B]`."""
+        return self.batch(rows.flat()).mapped(lambda column: column.view(*rows.row.shape, *column.shape[1:]))
 
     def _rivals(self, rows: Rows, rival: Ints) -> dict[str, Tensor]:
         return {
@@ -98,18 +109,32 @@ class BatchLoader:
         self.epoch = epoch if self.known is None else 0
 
     def __iter__(self) -> Iterator[Batch]:
-        mine = slice(self.rank, None, self.world)
         behind = self.start[1] if self.epoch == self.start[0] else 0
-        epoch = self.rows.epoch(self.log, self.space, self.seed, self.epoch, self.known)
-        for rows in islice(epoch, behind, self.limit):
-            yield self.tensors.batch(rows.at(mine) if self.world > 1 else rows)
+        return islice(self._batches(), behind, self.limit)
+
+    def _batches(self) -> Iterator[Batch]:
+        mine = slice(self.rank, None, self.world)
+        for block in self.rows.blocks(self.log, self.space, self.seed, self.epoch, self.known):
+            step = max(1, AHEAD // block.row.shape[1])
+            for start in range(0, len(block.row), step):
+                yield from unbound(self.tensors.batches(block.at((slice(start, start + step), mine))))
+
+
+def unbound(block: Batch) -> Iterator[Batch]:
+    """Yield the batches of m side by side, `[m,...]`."""
+    columns = {field.name: getattr(block, field.name) for field in fields(Batch)}
+    parts = {name: column.unbind(0) for name, column in columns.items() if column is not None}
+    for k in range(len(block)):
+        one: dict[str, Any] = {name: parts[name][k] if name in parts else None for name in columns}
+        yield Batch(**one)
 
 
 class LogDataModule(pl.LightningDataModule):
     """Training batches over the objective's space, validation over the logged rows held out.
 
     A positive-only log has one outcome class: its validation rows meet rivals (`judged="triples"`). `start` and
-    `limit` are set by whoever trains: where training goes on, and the batches of an epoch.
+    `limit` are set by whoever trains: where training goes on, and the batches of an epoch. `timed`: as in `LogTensors`;
+    `judged_rows`: how many validation rows fit in memory at once.
     """
 
     def __init__(
@@ -122,10 +147,13 @@ class LogDataModule(pl.LightningDataModule):
         seed: int,
         judged: Space = "logged",
         chance: PairColumn | None = None,
+        timed: bool = False,
+        judged_rows: int = VALIDATION.batch_size,
     ) -> None:
         super().__init__()
         self.logs = (train, validation)
-        self.tensors = (LogTensors(train, features, chance), LogTensors(validation, features))
+        self.tensors = (LogTensors(train, features, chance, timed), LogTensors(validation, features, timed=timed))
+        self.judging = replace(VALIDATION, batch_size=min(judged_rows, VALIDATION.batch_size))
         self.sampler, self.space, self.seed, self.judged = sampler, space, seed, judged
         self.start: tuple[int, int] = (0, 0)
         self.limit: int | None = None
@@ -134,7 +162,7 @@ class LogDataModule(pl.LightningDataModule):
         return self._loader(0, self.sampler, self.space, None, self.start, self.limit)
 
     def val_dataloader(self) -> BatchLoader:
-        return self._loader(1, Sampler(batch_size=1 << 16), self.judged, self.logs[0])
+        return self._loader(1, self.judging, self.judged, self.logs[0])
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch if device.type == "cpu" else batch.to(device, non_blocking=True)

@@ -140,5 +140,5 @@ def _of_data(data: LogDataModule) -> Iterator[Any]:
 
 
 def _of_log(log: InteractionLog) -> Iterator[Any]:
-    for name in ("num_users", "num_items", "user", "item", "treatment", "outcome", "propensity"):
+    for name in ("num_users", "num_items", "user", "item", "time", "treatment", "outcome", "propensity"):
         yield from (name, getattr(log, name))

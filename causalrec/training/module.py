@@ -7,8 +7,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 
+from causalrec.encoders.base import AbstractAnyEncoder
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.reduction import batch_sum
 from causalrec.models import CausalModel
@@ -16,7 +18,7 @@ from causalrec.training.checkpoint import random_states, set_random_states
 from causalrec.training.fit import MONITOR, Epoch, log_curve
 from causalrec.training.judge import Criterion, judged_errors
 from causalrec.training.optimizer import AbstractOptimizer
-from causalrec.types import Batch, Term
+from causalrec.types import Batch, Role, Term
 
 __all__ = ["MONITOR", "CausalRecModule", "Criterion"]
 
@@ -47,27 +49,36 @@ class CausalRecModule(pl.LightningModule):
         self.curve: list[Epoch] = []
         self._loss: Tensor | float = 0.0
         self._steps = 0
+        self._direct: list[torch.optim.Optimizer] = []
         self._judged = torch.zeros(2, dtype=torch.float64)
         self._random: dict[str, Any] | None = None
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        return [self.optimizer.build(self.model.parameters_of(role)) for role in self.objective.needs]
+        return [self._optimizer(role) for role in self.objective.needs]
+
+    def _optimizer(self, role: Role) -> torch.optim.Optimizer:
+        network = self.model.network(role)
+        built = self.optimizer.build(self.model.parameters_of(role), rates=network.rates())
+        if type(network.encoder).stepped is not AbstractAnyEncoder.stepped:
+            built.register_step_post_hook(lambda *_: network.encoder.stepped())
+        return built
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         terms = self.objective.terms(batch, self.model(batch))
         loss = reduce(torch.add, [self.reduced(term, batch) for term in terms.values()])
-        scaled = str(self.trainer.precision) == "16-mixed" if self._trainer is not None else True
-        optimizers: Any = self.optimizers(
-            use_pl_optimizer=scaled
-        )  # Lightning's wrapper would cost where none is needed
-        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        self.manual_backward(loss)
-        for optimizer in optimizers:
-            optimizer.step()
+        self._update(loss)
         self._loss = self._loss + loss.detach()
         self._steps += 1
+
+    def _update(self, loss: Tensor) -> None:
+        """Step every optimizer; on one device without a scaler past Lightning, whose hooks would do nothing."""
+        optimizers = self._direct or _listed(self.optimizers())
+        for optimizer in optimizers:
+            for parameter in (one for group in optimizer.param_groups for one in group["params"]):
+                parameter.grad = None
+        loss.backward() if self._direct else self.manual_backward(loss)  # type: ignore[no-untyped-call]
+        for optimizer in optimizers:
+            optimizer.step()
 
     def reduced(self, term: Term, batch: Batch) -> Tensor:
         """Return `sum(weight * value) / sum(weight * normaliser)` over the global batch, a scalar; its square if asked.
@@ -127,9 +138,16 @@ class CausalRecModule(pl.LightningModule):
         data.start = (checkpoint["epoch"], self._steps)
 
     def on_train_start(self) -> None:
+        one_device = isinstance(self.trainer.strategy, SingleDeviceStrategy)
+        scaled = str(self.trainer.precision) == "16-mixed"
+        self._direct = _listed(self.optimizers(use_pl_optimizer=False)) if one_device and not scaled else []
         log_curve(self.trainer.logger, self.prefix, self.curve)
         if self._random is not None:
             set_random_states(self._random)
+
+
+def _listed(optimizers: Any) -> list[Any]:
+    return optimizers if isinstance(optimizers, list) else [optimizers]
 
 
 def gathered(own: Any, world: int) -> list[Any]:

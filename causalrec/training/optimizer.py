@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.training.stepper import AbstractStepper, FusedAdamW, TorchStepper
+from causalrec.training.stepper import AbstractStepper, JointAdamW, TorchStepper
 
 Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0)]
@@ -21,22 +22,40 @@ class AbstractOptimizer(ABC):
     """Builds a torch optimizer over one role's parameters."""
 
     @abstractmethod
-    def build(self, parameters: Iterable[Tensor], axes: int = 0) -> torch.optim.Optimizer:
+    def build(
+        self, parameters: Iterable[Tensor], axes: int = 0, rates: Sequence[float | None] = ()
+    ) -> torch.optim.Optimizer:
         """Return the optimizer, elementwise in every parameter; scalars (global biases) are never decayed.
 
-        `axes`: how many leading axes count replicas, and are no part of a parameter's own shape.
+        `axes`: how many leading axes count replicas, and are no part of a parameter's own shape. `rates`: the learning
+        rate of each parameter where it has one of its own (None: the optimizer's).
         """
 
-    def stepper(self, parameters: Sequence[Tensor], axes: int) -> AbstractStepper:
-        """Return what updates slices of stacked parameters as the optimizer would."""
-        return TorchStepper(parameters, self.build(parameters, axes))
+    @classmethod
+    def steppers(cls, settings: Sequence[Self], parameters: Sequence[Tensor]) -> list[tuple[slice, AbstractStepper]]:
+        """Return what updates stacked parameters `[R,...]`, replica r by setting r; here by runs of equal ones."""
+        found: list[tuple[slice, AbstractStepper]] = []
+        for setting, members in itertools.groupby(range(len(settings)), key=lambda place: settings[place]):
+            places = list(members)
+            rows = slice(places[0], places[-1] + 1)
+            parts = [parameter[rows] for parameter in parameters]
+            found.append((rows, TorchStepper(parts, setting.build(parts, axes=1))))
+        return found
 
 
-def groups(parameters: Iterable[Tensor], weight_decay: float, axes: int) -> list[dict[str, Any]]:
-    """Split parameters into those that decay and the scalars, which do not."""
+def groups(
+    parameters: Iterable[Tensor], weight_decay: float, axes: int, rates: Sequence[float | None] = ()
+) -> list[dict[str, Any]]:
+    """Split parameters into those that decay and the scalars, which do not, and each of these by learning rate."""
     listed = list(parameters)
-    decayed = {"params": [p for p in listed if p.ndim > axes], "weight_decay": weight_decay}
-    return [decayed, {"params": [p for p in listed if p.ndim == axes], "weight_decay": 0.0}]
+    own = list(rates) or [None] * len(listed)
+    found: list[dict[str, Any]] = []
+    for rate in dict.fromkeys([None, *own]):
+        alike = [p for p, of in zip(listed, own, strict=True) if of == rate]
+        rated: dict[str, Any] = {} if rate is None else {"lr": rate}
+        found.append({"params": [p for p in alike if p.ndim > axes], "weight_decay": weight_decay, **rated})
+        found.append({"params": [p for p in alike if p.ndim == axes], "weight_decay": 0.0, **rated})
+    return [group for place, group in enumerate(found) if place < 2 or group["params"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +65,17 @@ class AdamW(AbstractOptimizer):
     lr: Rate = 0.01
     weight_decay: Decay = 0.1
 
-    def build(self, parameters: Iterable[Tensor], axes: int = 0) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(groups(parameters, self.weight_decay, axes), lr=self.lr, fused=True)
+    def build(
+        self, parameters: Iterable[Tensor], axes: int = 0, rates: Sequence[float | None] = ()
+    ) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(groups(parameters, self.weight_decay, axes, rates), lr=self.lr, fused=True)
 
-    def stepper(self, parameters: Sequence[Tensor], axes: int) -> AbstractStepper:
-        still = [place for place, parameter in enumerate(parameters) if parameter.ndim == axes]
-        return FusedAdamW(parameters, still, self.lr, self.weight_decay)
+    @classmethod
+    def steppers(cls, settings: Sequence[Self], parameters: Sequence[Tensor]) -> list[tuple[slice, AbstractStepper]]:
+        still = [place for place, parameter in enumerate(parameters) if parameter.ndim == 1]
+        numbers = torch.tensor([(setting.lr, setting.weight_decay) for setting in settings], dtype=torch.float64)
+        rates, decays = numbers.to(parameters[0]).unbind(1)
+        return [(slice(0, len(settings)), JointAdamW(parameters, still, rates, decays))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,5 +86,7 @@ class SGD(AbstractOptimizer):
     weight_decay: Decay = 1e-4
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
 
-    def build(self, parameters: Iterable[Tensor], axes: int = 0) -> torch.optim.Optimizer:
-        return torch.optim.SGD(groups(parameters, self.weight_decay, axes), lr=self.lr, momentum=self.momentum)
+    def build(
+        self, parameters: Iterable[Tensor], axes: int = 0, rates: Sequence[float | None] = ()
+    ) -> torch.optim.Optimizer:
+        return torch.optim.SGD(groups(parameters, self.weight_decay, axes, rates), lr=self.lr, momentum=self.momentum)

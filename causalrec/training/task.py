@@ -51,9 +51,8 @@ class Task:
 
     def fit(self) -> Fit:
         """Fit alone, by Lightning."""
-        module = CausalRecModule(
-            self.fresh_model(), self.objective, self.optimizer, self.criterion, self.clip, self.prefix
-        )
+        model = self.fresh_model()
+        module = CausalRecModule(model, self.objective, self.optimizer, self.criterion, self.clip, self.prefix)
         data = LogDataModule(
             self.train,
             self.validation,
@@ -63,6 +62,8 @@ class Task:
             self.seed,
             self.judged,
             self.chance,
+            model.reads_time,
+            model.rows_at_once,
         )
         return self.trainer.fit(module, data, self.logger, self.folder, self.label, self.epochs)
 

@@ -16,6 +16,7 @@ import pytest
 from causalrec.config import compose, validate
 from causalrec.data.datasets import complete_journey
 from causalrec.data.datasets.complete_journey import DEMOGRAPHICS, CompleteJourney
+from causalrec.data.text import texts_of
 from causalrec.errors import DataError
 from causalrec.graph.identify import identify
 
@@ -112,6 +113,8 @@ def test_gaps_are_unknown_and_texts_empty(fake: Fake) -> None:
     data = CompleteJourney().load(fake())
     assert data.user_table["age"].to_list() == ["age!", "unknown"]
     assert data.user_table["home_ownership"].to_list() == ["unknown", "unknown"]
+    told = texts_of(data.user_table, CompleteJourney().user_text, ["age", "marital_status"])
+    assert told == ("Age: age!. Marital status: marital_status!.", "Age: unknown. Marital status: unknown.")
     assert data.item_table["product_category"].to_list() == ["FRZN ICE", "unknown", "unknown"]
     assert data.item_table["package_size"].to_list() == ["22 LB", "", ""]
     assert data.item_table["department"].to_list() == ["GROCERY", "PASTRY", "unknown"]

@@ -15,7 +15,7 @@ import pytest
 from causalrec.cli import main
 from causalrec.data.datasets.csv import Csv, Edges, Table
 from causalrec.data.log import InteractionLog
-from causalrec.data.text import item_texts
+from causalrec.data.text import texts_of
 from causalrec.errors import DataError, RequestError
 from causalrec.leaf import leaf
 
@@ -63,7 +63,7 @@ def test_the_rows_of_the_file_are_the_rows_of_the_log(tmp_path: Path) -> None:
         ("interactions.csv", RATED.encode("utf-8-sig"), {}),
         ("interactions.csv", RATED.encode("latin-1"), {"encoding": "latin-1"}),
         ("interactions.csv", RATED.encode("utf-16"), {"encoding": "utf-16"}),
-        ("interactions.csv.gz", gzip.compress(RATED.encode("cp1252")), {"encoding": "cp1252"}),
+        ("interactions.csv.gz", gzip.compress(RATED.encode("cp1252"), mtime=0), {"encoding": "cp1252"}),
         ("interactions.csv", RATED.split("\n", 1)[1].encode(), {"names": ["user", "item", "rating"]}),
     ],
 )
@@ -75,7 +75,7 @@ def test_any_delimited_text_gives_the_same_log(tmp_path: Path, name: str, conten
 def test_json_lines_and_parquet_give_the_same_log(tmp_path: Path, name: str) -> None:
     frame = pl.DataFrame(RATINGS, schema=["user", "item", "rating"], orient="row")
     text = "\n".join(json.dumps(row) for row in frame.to_dicts()).encode()
-    put(tmp_path, name, gzip.compress(text) if name.endswith(".gz") else text)
+    put(tmp_path, name, gzip.compress(text, mtime=0) if name.endswith(".gz") else text)
     if name.endswith(".parquet"):
         frame.write_parquet(tmp_path / "csv" / name)
     assert rows(tmp_path, interactions=name) == RATINGS
@@ -135,7 +135,7 @@ def test_tables_give_ids_their_order_and_columns_their_kinds(tmp_path: Path) -> 
     assert data.user_table.rows() == [("ü", 30), ("b", 20.5), ("a", 40), ("zoe", 1)]
     assert data.logged.user is not None and data.logged.user.tolist() == [1, 2, 1, 0]
     assert data.item_table["g"].to_list() == [["x", "y"], []]
-    assert item_texts(data.item_table, {"t": "{}:", "g": "{}"}, ["t", "g"]) == ('Up, "a": x, y', "So:")
+    assert texts_of(data.item_table, {"t": "{}:", "g": "{}"}, ["t", "g"]) == ('Up, "a": x, y', "So:")
     assert [(c.name, c.of, c.kind) for c in data.card.columns][2:] == [
         ("age", "user", "numeric"), ("t", "item", "text"), ("g", "item", "multi_hot")]  # fmt: skip
 

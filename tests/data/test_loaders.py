@@ -15,6 +15,7 @@ from causalrec.data.datasets.coat import Coat
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.sources import sha256_of
 from causalrec.data.tables import indices, numbers, read_delimited
+from causalrec.data.text import texts_of
 from causalrec.errors import DataError
 
 SetLine = Callable[[int, str], Edit]
@@ -167,6 +168,9 @@ def test_coat_tables_turn_one_hot_rows_into_the_categories_of_the_map(fake_coat:
     flags = np.loadtxt(root / "coat" / "user_item_features" / "user_features.ascii")
     assert data.user_table["user_gender"].to_list() == ["men" if row[0] else "women" for row in flags]
     assert data.user_table["user_fashioninterest"].to_list() == ["never" if row[6] else "often" for row in flags]
+    told = texts_of(data.user_table, Coat(threshold=None).user_text, ["user_gender", "user_fashioninterest"])
+    gender, interest = data.user_table["user_gender"][0], data.user_table["user_fashioninterest"][0]
+    assert told[0] == f"Gender: {gender}. Interest in fashion: {interest}."
     tables = {*data.user_table.columns, *data.item_table.columns}
     assert tables == {column.name for column in data.card.columns if column.kind != "id"}
     assert set(np.unique(data.logged.outcome)) == {0.0, 1.0}

@@ -13,7 +13,7 @@ import pytest
 from causalrec.config import compose, validate
 from causalrec.data.datasets import ml1m
 from causalrec.data.datasets.ml1m import ML1M
-from causalrec.data.text import item_texts
+from causalrec.data.text import texts_of
 from causalrec.errors import DataError
 from causalrec.graph.identify import identify
 
@@ -66,8 +66,10 @@ def test_codes_become_names_and_titles_lose_their_year(fake: Fake) -> None:
     assert data.item_table["title"].to_list()[2] == "Misérables, Les"
     assert data.item_table["genre"].to_list()[0] == ["Animation", "Children's", "Musical"]
     assert data.item_table["year"].to_list() == [1996.0, 1975.0, 1995.0]
-    texts = item_texts(data.item_table, ML1M(threshold=None).item_text, ["title", "genre", "year"])
+    texts = texts_of(data.item_table, ML1M(threshold=None).item_text, ["title", "genre", "year"])
     assert texts[1] == "One Flew Over the Cuckoo's Nest (1975). Genres: Drama."
+    people = texts_of(data.user_table, ML1M(threshold=None).user_text, ["gender", "age", "occupation"])
+    assert people[0] == "Age: under 18. Gender: F. Occupation: K-12 student."
     assert {*data.user_table.columns, *data.item_table.columns} == {c.name for c in data.card.columns if c.kind != "id"}
 
 

@@ -6,28 +6,28 @@ import polars as pl
 import pytest
 
 from causalrec.data.datasets.ml100k import ITEM_TEXT
-from causalrec.data.text import check_phrases, item_texts
+from causalrec.data.text import check_phrases, texts_of
 from causalrec.errors import RequestError
 
 TABLE = pl.DataFrame({"title": ["Heat", ""], "year": [1995.0, 1990.0], "genre": [["Action", "Crime"], []]})
 
 
 def test_phrases_word_numbers_and_lists_in_their_order() -> None:
-    assert item_texts(TABLE, ITEM_TEXT, ["genre", "title", "year"])[0] == "Heat (1995). Genres: Action, Crime."
+    assert texts_of(TABLE, ITEM_TEXT, ["genre", "title", "year"])[0] == "Heat (1995). Genres: Action, Crime."
 
 
 def test_an_empty_value_leaves_no_trace_of_its_phrase() -> None:
-    assert item_texts(TABLE, {"title": "Called {}."}, ["title"])[1] == ""
+    assert texts_of(TABLE, {"title": "Called {}."}, ["title"])[1] == ""
 
 
 def test_a_column_that_the_view_lacks_is_not_written() -> None:
-    assert item_texts(TABLE, ITEM_TEXT, ["title", "genre"])[0] == "Heat Genres: Action, Crime."
-    assert item_texts(TABLE, ITEM_TEXT, []) == ("", "")
+    assert texts_of(TABLE, ITEM_TEXT, ["title", "genre"])[0] == "Heat Genres: Action, Crime."
+    assert texts_of(TABLE, ITEM_TEXT, []) == ("", "")
 
 
 def test_a_missing_value_is_left_out() -> None:
     table = pl.DataFrame({"title": ["Heat", None]})
-    assert item_texts(table, {"title": "{}"}, ["title"]) == ("Heat", "")
+    assert texts_of(table, {"title": "{}"}, ["title"]) == ("Heat", "")
 
 
 def test_an_unknown_column_names_the_nearest() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import yaml
@@ -13,6 +15,7 @@ from causalrec.evaluation.baselines.bias_logistic import BiasLogistic
 from causalrec.evaluation.baselines.constant import Constant
 from causalrec.evaluation.baselines.item_mean import ItemMean
 from causalrec.evaluation.baselines.popularity import Popularity
+from causalrec.evaluation.baselines.user_mean import UserMean
 from causalrec.types import Doubles, Floats, Ints
 
 
@@ -49,6 +52,62 @@ def test_popularity_is_the_positives_per_user() -> None:
 )
 def test_item_mean_shrinks_to_the_overall_mean(prior: float, expected: list[float]) -> None:
     assert fitted(ItemMean(prior=prior)).predict(*ALL).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("prior", "expected"),
+    [
+        (0.0, [1.0, 0.5, 0.0, 0.5]),
+        (2.0, [(2 + 1) / 4, (1 + 1) / 4, 1 / 4, 0.5]),
+        (1e9, [0.5] * 4),
+    ],
+)
+def test_user_mean_shrinks_to_the_overall_mean(prior: float, expected: list[float]) -> None:
+    users, item = np.arange(4), np.zeros(4, np.int64)
+    assert fitted(UserMean(prior=prior)).predict(users, item).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def past(user: list[int], outcome: list[float], time: list[int], treatment: list[int] | None = None) -> InteractionLog:
+    log = log_of(np.array(user), np.zeros(len(user), np.int64), np.array(outcome), 3, 4)
+    exposed = np.ones(len(user), np.int64) if treatment is None else np.array(treatment)
+    return dataclasses.replace(log, time=np.array(time), treatment=exposed)
+
+
+def test_user_mean_reads_of_a_context_only_what_is_strictly_older_than_the_row() -> None:
+    train = past([0, 0, 1], [1.0, 0.0, 1.0], [10, 30, 20])
+    context = past([0, 0, 1, 0], [0.0, 1.0, 0.0, 1.0], [5, 20, 20, 1], [1, 1, 1, 0])  # the last was not met
+    baseline = UserMean(prior=0.0)
+    baseline.fit(train, context)
+    user = np.array([0, 0, 0, 0, 0, 1, 1, 2])
+    time = np.array([5, 6, 20, 21, 99, 20, 21, 99])
+    told = [2 / 3, 0.0, 1 / 2, 2 / 3, 1 / 2, 2 / 3, 1 / 2, 2 / 3]  # nothing older: the training mean
+    assert baseline.predict(user, user, time).tolist() == pytest.approx(told)
+    assert baseline.predict(user, user).tolist() == pytest.approx(
+        [0.5] * 5 + [1.0] * 2 + [2 / 3]
+    )  # training rows alone
+
+
+def test_user_mean_of_a_context_agrees_with_loops() -> None:
+    rng = np.random.default_rng(0)
+
+    def drawn(rows: int) -> InteractionLog:
+        log = log_of(rng.integers(6, size=rows), rng.integers(5, size=rows), rng.integers(2, size=rows), 6, 5)
+        return dataclasses.replace(log, time=rng.integers(30, size=rows))
+
+    train, context, test = drawn(20), drawn(90), drawn(50)
+    assert train.user is not None and context.user is not None and test.user is not None
+    assert train.time is not None and context.time is not None and test.time is not None
+    rows = [
+        *zip(train.user, train.time, train.outcome, strict=True),
+        *zip(context.user, context.time, context.outcome, strict=True),
+    ]
+    expected = []
+    for user, time in zip(test.user, test.time, strict=True):
+        met = [y for u, t, y in rows if u == user and t < time]
+        expected.append((sum(met) + 5 * train.outcome.mean()) / (len(met) + 5))
+    baseline = UserMean()
+    baseline.fit(train, context)
+    np.testing.assert_allclose(baseline.predict(test.user, test.item, test.time), expected, atol=1e-6)
 
 
 def known_world(seed: int = 0, users: int = 80, items: int = 60) -> tuple[InteractionLog, Doubles]:
@@ -123,7 +182,7 @@ def test_every_declared_baseline_serves_userless_logs_and_ratings_within_their_r
         assert found.shape == (4,) and found.dtype == np.float32 and np.isfinite(found).all()
         if name != "popularity":
             assert outcome.min() - 1e-3 <= found.min() and found.max() <= outcome.max() + 1e-3
-        if name != "constant":
+        if name not in ("constant", "user_mean"):  # which tell no item from another
             assert (
                 found.argmax() == np.bincount(item, outcome).argmax() if name == "popularity" else found[3] > found[0]
             )

@@ -58,8 +58,8 @@ def part_of(kind: LabelKind = "binary", seed: int = 0, rows: int = 60) -> Slice:
     return Slice("part", kind, log.user, log.item, label, USERS)
 
 
-def guess(user: Ints, item: Ints) -> Floats:
-    return ((7 * user + 3 * item) % 11 / 12 + 0.05).astype(np.float32)
+def guess(part: Slice) -> Floats:
+    return ((7 * part.user + 3 * part.item) % 11 / 12 + 0.05).astype(np.float32)
 
 
 def by_name(scores: list[Score]) -> dict[str, Score]:
@@ -71,7 +71,7 @@ def test_values_by_hand() -> None:
     part = Slice("hand", "binary", user, item, np.array([1, 0, 0, 1], np.float32), 2)
     known = np.array([[0.8, 0.4], [0.6, 0.2]], np.float32)
     evaluator = Evaluator(METRICS, [part], constant=0.5, replicates=20)
-    found = by_name(evaluator(lambda u, i: known[u, i], "model"))
+    found = by_name(evaluator(lambda part: known[part.user, part.item], "model"))
     assert found["mse"].value == pytest.approx((0.04 + 0.16 + 0.36 + 0.64) / 4)
     assert found["skill"].value == pytest.approx(1 - 0.3 / 0.25)
     assert found["bias"].value == pytest.approx(0.0, abs=1e-7)
@@ -103,7 +103,7 @@ def test_intervals_contain_the_value_and_widen_with_the_level(kind: LabelKind) -
 def test_two_models_meet_the_same_resampled_users() -> None:
     evaluator = Evaluator(METRICS, [part_of("rate")], 0.5, replicates=100)
     one = by_name(evaluator(guess, "one"))["bias"]
-    two = by_name(evaluator(lambda u, i: guess(u, i) + np.float32(0.125), "two"))["bias"]
+    two = by_name(evaluator(lambda part: guess(part) + np.float32(0.125), "two"))["bias"]
     assert one.replicates.std() > 0.01
     np.testing.assert_allclose(two.replicates - one.replicates, 0.125, atol=1e-6)  # paired: no noise is left
     other = by_name(dataclasses.replace(evaluator, seed=1)(guess, "one"))["bias"]
@@ -114,7 +114,9 @@ def test_rows_of_a_userless_log_are_resampled_by_themselves() -> None:
     label = np.array([0, 1, 1, 0, 1], np.float32)
     part = Slice("userless", "binary", np.zeros(5, np.int64), np.array([0, 1, 2, 0, 1]), label, 0)
     assert part.num_clusters == 5 and part.cluster.tolist() == [0, 1, 2, 3, 4]
-    score = by_name(Evaluator({"mse": METRICS["mse"]}, [part], 0.6)(lambda u, i: np.full(len(i), 0.6, "f4"), "m"))
+    score = by_name(
+        Evaluator({"mse": METRICS["mse"]}, [part], 0.6)(lambda part: np.full(len(part.item), 0.6, "f4"), "m")
+    )
     assert score["mse"].value == pytest.approx(0.24)
     assert score["mse"].low < 0.24 < score["mse"].high
 
@@ -190,11 +192,11 @@ class Counted(AbstractBaseline):
     _mean: float = field(init=False, repr=False, default=0.0)
     fitted: ClassVar[int] = 0
 
-    def fit(self, log: InteractionLog) -> None:
+    def fit(self, log: InteractionLog, context: InteractionLog | None = None) -> None:
         type(self).fitted += 1
         self._mean = float(log.outcome.mean()) + self.plus
 
-    def predict(self, user: Ints, item: Ints) -> Floats:
+    def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
         return np.full(len(item), self._mean, np.float32)
 
 
@@ -224,7 +226,7 @@ def test_baseline_scores_are_kept_and_not_refitted(tmp_path: Path, counted: type
     assert all(isinstance(score.n, int) for score in first)
     direct = counted()
     direct.fit(splits.train)
-    assert same(first[: len(first) // 2], evaluator(direct.predict, "counted"))
+    assert same(first[: len(first) // 2], evaluator(lambda part: direct.predict(part.user, part.item), "counted"))
 
 
 def test_whatever_a_baseline_score_depends_on_refits_it(tmp_path: Path, counted: type[Counted]) -> None:
@@ -243,6 +245,8 @@ def test_whatever_a_baseline_score_depends_on_refits_it(tmp_path: Path, counted:
         ({}, dataclasses.replace(evaluator, seed=1), splits),
         ({}, dataclasses.replace(evaluator, level=0.9), splits),
         ({}, dataclasses.replace(evaluator, constant=0.4), splits),
+        ({}, evaluator, dataclasses.replace(splits, context=other.train)),
+        ({}, evaluator, dataclasses.replace(splits, context=dataclasses.replace(other.train, time=np.arange(40)))),
     ]
     for number, (arguments, asked, held) in enumerate(requests, start=1):
         for _ in range(2):
@@ -272,9 +276,7 @@ def test_a_jackknifed_value_is_the_metric_of_the_rows_left() -> None:
     part = part_of(rows=60)
     evaluator = Evaluator(metric_leaves(), [part], 0.5)
     found = by_name(evaluator(guess, "m"))
-    scored = Scored(
-        torch.from_numpy(guess(part.user, part.item)), torch.from_numpy(part.label), torch.from_numpy(part.cluster), 0.5
-    )
+    scored = Scored(torch.from_numpy(guess(part)), torch.from_numpy(part.label), torch.from_numpy(part.cluster), 0.5)
     compared = 0
     for name, chosen in METRICS.items():
         if name not in found or (jackknife := found[name].jackknife) is None:

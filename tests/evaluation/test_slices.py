@@ -16,9 +16,9 @@ from causalrec.data.log import CausalDataset, DatasetCard, InteractionLog
 from causalrec.data.splits import Splits
 from causalrec.errors import DataError
 from causalrec.evaluation.evaluator import Evaluator
-from causalrec.evaluation.slices import slices
+from causalrec.evaluation.slices import PARTS, Slice, by_popularity, slices
 from causalrec.metrics.base import AbstractMetric
-from causalrec.types import Feedback, Floats, Ints
+from causalrec.types import Feedback, Floats
 
 USERS, ITEMS = 5, 4
 METRICS = {
@@ -115,8 +115,8 @@ def test_the_sample_is_not_the_first_users() -> None:
 def test_only_rankings_are_scored_and_as_by_hand() -> None:
     (part,) = slices(dataset_of(), HAND)
 
-    def prefers_late_items(user: Ints, item: Ints) -> Floats:
-        return item.astype(np.float32)
+    def prefers_late_items(shown: Slice) -> Floats:
+        return shown.item.astype(np.float32)
 
     found = {s.metric: s for s in Evaluator(METRICS, [part], 1.0, replicates=20)(prefers_late_items, "model")}
     assert set(found) == {name for name, chosen in METRICS.items() if "ranking" in chosen.target.labels}
@@ -145,3 +145,71 @@ def test_the_test_is_named_by_what_makes_it_unbiased(
     (found,) = slices(dataset_of("explicit", unbiased), splits)
     assert (found.name, found.kind) == (unbiased if apart else "logged", "binary")
     np.testing.assert_array_equal(found.item, HAND.test.item)
+
+
+def counted(*counts: int) -> InteractionLog:
+    """A log whose item k has counts[k] rows."""
+    item = np.repeat(np.arange(len(counts)), counts)
+    ones = np.ones(len(item), np.int64)
+    return InteractionLog(item, ones, ones.astype(np.float32), len(counts), np.arange(len(item)), len(item))
+
+
+def test_head_and_tail_hold_a_fifth_of_the_rows_each_and_cold_items_none() -> None:
+    log = counted(1, 0, 20, 10, 1, 30, 18, 0, 20)  # 100 rows; by falling count: 5 2 8 6 3 0 4, then 1 7
+    item = np.array([7, 5, 0, 3, 6, 2, 8, 4, 1, 5])
+    found = by_popularity("logged", item, log)
+    told = {name: item[rows].tolist() for name, rows in found.items()}
+    # rows before each: 0 30 50 70 88 98 99; from 20 on the torso, from 80 on the tail
+    assert told == {
+        "logged_head": [5, 5],
+        "logged_torso": [6, 2, 8],
+        "logged_tail": [0, 3, 4],
+        "logged_cold": [7, 1],
+    }
+    assert sorted(np.concatenate(list(found.values())).tolist()) == list(range(10))
+
+
+def test_an_item_on_the_border_starts_the_next_part_and_empty_parts_are_left_out() -> None:
+    found = by_popularity("x", np.arange(4), counted(2, 6, 1, 1))  # by count: 1 (0 before), 0 (6), 2 (8), 3 (9)
+    assert {name: rows.tolist() for name, rows in found.items()} == {"x_head": [1], "x_torso": [0], "x_tail": [2, 3]}
+    assert by_popularity("x", np.array([1, 1]), counted(2, 6, 1, 1)).keys() == {"x_head"}
+
+
+def test_few_shot_items_are_judged_by_the_rows_the_shots_were_drawn_from() -> None:
+    drawn = log_of((0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (0, 2), (0, 3), (0, 0))
+    splits = dataclasses.replace(HAND, train=log_of((0, 2)), drawn_from=drawn)
+    (found,) = slices(dataset_of("explicit"), splits)
+    told = {name: found.part(name).item.tolist() for name in found.parts}
+    assert told == {"logged_head": [1], "logged_torso": [2, 2], "logged_tail": [3]}
+    (alone,) = slices(dataset_of("explicit"), dataclasses.replace(splits, drawn_from=None))
+    assert set(alone.parts) == {"logged_head", "logged_cold"}
+
+
+def test_parts_are_scored_on_the_same_predictions_and_never_predicted_again() -> None:
+    rng = np.random.default_rng(0)
+    user, item = np.repeat(np.arange(30), 8), np.tile(np.arange(8), 30)
+    label = rng.integers(2, size=240).astype(np.float32)
+    log = counted(40, 30, 20, 10, 5, 3, 2, 0)
+    whole = Slice("logged", "binary", user, item, label, 30, np.arange(240), by_popularity("logged", item, log))
+    asked: list[str] = []
+
+    def predict(part: Slice) -> Floats:
+        asked.append(part.name)
+        return np.random.default_rng(1).random(len(part.item)).astype(np.float32)
+
+    scores = Evaluator(METRICS, [whole], 0.5, replicates=20)(predict, "model")
+    assert asked == ["logged"]
+    assert {s.slice for s in scores} == {"logged", *(f"logged_{part}" for part in PARTS)}
+    prediction = predict(whole)
+    for name, rows in whole.parts.items():
+        part = whole.part(name)
+        np.testing.assert_array_equal(part.item, item[rows])
+        assert part.time is not None and part.time.tolist() == rows.tolist() and part.num_users == 30
+        apart = Evaluator(METRICS, [part], 0.5, replicates=20)(lambda _, rows=rows: prediction[rows], "model")
+        mine = [s for s in scores if s.slice == name]
+        assert [(s.metric, s.n) for s in mine] == [(s.metric, s.n) for s in apart] and mine[0].n == len(rows)
+        for ours, theirs in zip(mine, apart, strict=True):
+            np.testing.assert_array_equal(ours.replicates, theirs.replicates)
+            assert ours.value == theirs.value or np.isnan([ours.value, theirs.value]).all()
+            assert ours.jackknife is None
+    assert all(s.jackknife is not None for s in scores if s.slice == "logged")

@@ -43,6 +43,35 @@ def test_smoke_takes_one_seed_its_own_sweep_and_what_the_study_adds(tmp_path: Pa
     assert "trainer.max_epochs=1" in own[0] and "trainer=smoke" not in own[0]
 
 
+GRID = [
+    {"encoder": {"bert": ["encoder=bert", "encoder.width=4"], "mf": ["encoder=mf"]}, "objective": {"ips": ["o=i"]}},
+    {"objective": {"naive": []}},
+]
+
+
+def test_a_grid_is_every_combination_of_its_levels_block_by_block(tmp_path: Path) -> None:
+    study = load_study(written(tmp_path, grid=GRID))
+    assert list(study.rows) == ["a", "b", "bert-ips", "mf-ips", "naive"]
+    assert study.rows["bert-ips"] == ["encoder=bert", "encoder.width=4", "o=i"] and study.rows["naive"] == []
+    alone = load_study(written(tmp_path, grid=GRID, rows=None))
+    assert list(alone.rows) == ["bert-ips", "mf-ips", "naive"]
+    assert [job[-2:] for job in alone.jobs(smoke=False)][:2] == [["sweep=s", "seed=3"], ["sweep=s", "seed=4"]]
+    apart = load_study(written(tmp_path, grid=GRID, smoke_of={"bert": ["x=1"], "naive": ["y=2"], "b": ["z=3"]}))
+    added = {job[-3]: job[len(apart.base) + len(apart.rows[job[-3][5:]]) : -3] for job in apart.jobs(smoke=True)}
+    assert added == {
+        "name=a": ["trainer=smoke"],
+        "name=b": ["trainer=smoke", "z=3"],
+        "name=bert-ips": ["trainer=smoke", "x=1"],
+        "name=mf-ips": ["trainer=smoke"],
+        "name=naive": ["trainer=smoke", "y=2"],  # a row and a level
+    }
+    assert not any({"x=1", "y=2", "z=3"} & {*job} for job in apart.jobs(smoke=False))
+    twice = load_study(written(tmp_path, grid=[{"head": {"a": ["h=1"]}, "tail": {"a": ["t=1"]}}]))
+    assert twice.rows["a-a"] == ["h=1", "t=1"], "a level's name may stand in several axes"
+    compared = load_study(written(tmp_path, grid=GRID, compare={"to": "mf-ips", "columns": ["auc@randomised"]}))
+    assert compared.compare is not None
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -52,6 +81,12 @@ def test_smoke_takes_one_seed_its_own_sweep_and_what_the_study_adds(tmp_path: Pa
         ({"rows": {}}, "rows: "),
         ({"rows": {"a": "objective=ips"}}, "rows.a: "),
         ({"sweep": None}, "sweep: "),
+        ({"rows": None}, "rows: there are none; give rows or a grid"),
+        ({"grid": [{"encoder": {"a": []}}]}, "rows: a stands twice in rows and grid"),
+        ({"grid": [{"encoder": {}}]}, "grid.0.encoder: "),
+        ({"grid": [{}]}, "grid.0: "),
+        ({"grid": GRID, "smoke_of": {"brt": []}}, "smoke_of.brt: is neither a row nor a level; did you mean 'bert'"),
+        ({"grid": [{"encoder": {"mf": "encoder=mf"}}]}, "grid.0.encoder.mf: "),
     ],
 )
 def test_what_is_wrong_in_a_study_is_one_line(tmp_path: Path, changes: dict[str, object], told: str) -> None:

@@ -29,6 +29,7 @@ from causalrec.training.packed import stack
 from causalrec.training.packed.batches import PackedBatches
 from causalrec.training.packed.joint import joint, reduced, stacked
 from causalrec.training.packed.likeness import likeness, packable, replica_bytes
+from causalrec.training.packed.shared import Shared, Sources
 from causalrec.training.packed.stack import fit_together
 from causalrec.training.task import Task
 from causalrec.training.trainer import TrainerSettings
@@ -299,3 +300,36 @@ def test_a_damaged_or_foreign_stack_is_not_gone_on_with(tmp_path: Path) -> None:
     assert all(largest(a.state, b.state) == 0 for a, b in zip(whole, again, strict=True))
     fit_together([replace(one, seed=9 + one.seed) for one in tasks], lambda size: 99, shelf=tmp_path / "shelf")
     assert len(list((tmp_path / "shelf").glob("*.ckpt"))) == 2, "other tasks are another stack"
+
+
+def test_numbers_that_replicas_share_are_held_once_and_give_what_a_copy_for_each_would() -> None:
+    torch.manual_seed(0)
+    sources = Sources(["b", "a", "b", "c", "b"], torch.device("cpu"))
+    rows, coefficients = torch.randn(3, 7, 4).double(), torch.randn(5, 4, 1).double().requires_grad_()
+    shared = Shared(rows, sources)
+    whole = rows[torch.tensor([0, 1, 0, 2, 0])]
+    weight = torch.randn(5, 7, 1).double()
+    results = []
+    for numbers in (shared, whole):
+        product = numbers @ coefficients
+        (gradient,) = torch.autograd.grad((product * weight).sum(), coefficients)
+        results += [product.detach(), gradient]
+    torch.testing.assert_close(results[0], results[2], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(results[1], results[3], rtol=1e-12, atol=1e-12)
+    assert shared.shape == whole.shape and shared.dtype == whole.dtype and torch.equal(shared[3], whole[3])
+    assert torch.equal(torch.zeros_like(shared), torch.zeros_like(whole))
+
+
+def test_replicas_of_one_seed_do_not_copy_its_numbers(tmp_path: Path) -> None:
+    tasks = [task(tmp_path, objective_of("naive"), seed=seed) for seed in (0, 1, 0, 0)]
+    batches = PackedBatches(tasks, torch.float64, torch.device("cpu"))
+    features: Any = next(batches.training(0)).features
+    assert features.rows.shape == (2, 16, 2) and features.shape == (4, 16, 2)
+    judged: Any = next(batches.validation()).features
+    assert judged.rows.shape == (1, len(VALIDATION), 2)
+
+
+def test_the_weights_of_a_fit_hold_no_other_replicas(tmp_path: Path) -> None:
+    tasks = [task(tmp_path, objective_of("naive"), seed=seed) for seed in range(3)]
+    for fit in fit_together(tasks, lambda size: 99):
+        assert all(value.untyped_storage().nbytes() == value.nbytes for value in fit.state.values())

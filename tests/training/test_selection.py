@@ -94,9 +94,9 @@ def test_cross_validation_tries_every_candidate_on_every_fold_then_refits_on_all
     seen: list[int] = []
 
     class Counting(Sampler):
-        def epoch(self, log: InteractionLog, *rest: Any) -> Any:
+        def blocks(self, log: InteractionLog, *rest: Any) -> Any:
             seen.append(len(log))
-            return super().epoch(log, *rest)
+            return super().blocks(log, *rest)
 
     found = chosen(
         cross_validated(task(tmp_path, log_of(120), sampler=Counting(batch_size=64)), decayed, [0.01, 30.0], 3)

@@ -1,4 +1,4 @@
-"""The lean AdamW of stacks is torch's own."""
+"""The steppers of stacks are torch's own optimizers, replica by replica."""
 
 from __future__ import annotations
 
@@ -7,36 +7,43 @@ import copy
 import torch
 
 from causalrec.training.optimizer import SGD, AdamW
-from causalrec.training.stepper import FusedAdamW, TorchStepper
+from causalrec.training.stepper import JointAdamW, TorchStepper
 
 
-def test_the_lean_kernel_steps_as_torchs_optimizer_does() -> None:
+def test_one_kernel_steps_every_replica_as_torchs_optimizer_does_at_its_own_rate_and_decay() -> None:
     torch.manual_seed(0)
-    setting = AdamW(lr=0.03, weight_decay=0.5)
+    settings = [AdamW(lr=lr, weight_decay=decay) for lr, decay in ((0.03, 0.5), (0.3, 0.5), (0.03, 2.0))]
     shapes = [(3, 4, 2), (3, 5), (3,)]
     mine = [torch.randn(shape, dtype=torch.float64) for shape in shapes]
-    other = [torch.nn.Parameter(value.clone()) for value in mine]
-    lean, optimizer = setting.stepper(mine, axes=1), setting.build(other, axes=1)
-    assert isinstance(lean, FusedAdamW)
+    others = [[torch.nn.Parameter(value[k].clone()) for value in mine] for k in range(3)]
+    optimizers = [setting.build(other) for setting, other in zip(settings, others, strict=True)]
+    ((rows, joint),) = AdamW.steppers(settings, mine)
+    assert rows == slice(0, 3) and isinstance(joint, JointAdamW)
     for step in range(7):
         gradients = [torch.randn(shape, dtype=torch.float64) for shape in shapes]
         skipped = {1} if step == 3 else set()  # a parameter without a gradient is left alone, and so is its count
-        lean.step([None if k in skipped else gradient for k, gradient in enumerate(gradients)])
-        for k, (value, gradient) in enumerate(zip(other, gradients, strict=True)):
-            value.grad = None if k in skipped else gradient.clone()
-        optimizer.step()
-    for value, parameter in zip(mine, other, strict=True):
-        torch.testing.assert_close(value, parameter.data, rtol=1e-12, atol=1e-12)
+        joint.step([None if k in skipped else gradient for k, gradient in enumerate(gradients)])
+        for replica, (other, optimizer) in enumerate(zip(others, optimizers, strict=True)):
+            for k, (value, gradient) in enumerate(zip(other, gradients, strict=True)):
+                value.grad = None if k in skipped else gradient[replica].clone()
+            optimizer.step()
+    for k, value in enumerate(mine):
+        for replica, other in enumerate(others):
+            torch.testing.assert_close(value[replica], other[k].data, rtol=1e-12, atol=1e-12)
 
 
-def test_other_optimizers_step_as_they_are_and_hand_over_their_state() -> None:
-    first, again = [torch.ones(2, 3)], [torch.ones(2, 3)]
-    whole = SGD(lr=0.1).stepper(first, axes=1)
-    assert isinstance(whole, TorchStepper)
-    whole.step([torch.full((2, 3), 2.0)])
+def test_other_optimizers_step_as_they_are_in_runs_of_equal_ones_and_hand_over_their_state() -> None:
+    settings = [SGD(lr=0.1), SGD(lr=0.1), SGD(lr=0.4)]
+    first, again = [torch.ones(3, 2)], [torch.ones(3, 2)]
+    whole = SGD.steppers(settings, first)
+    assert [rows for rows, _ in whole] == [slice(0, 2), slice(2, 3)]
+    for rows, stepper in whole:
+        assert isinstance(stepper, TorchStepper)
+        stepper.step([torch.full((3, 2), 2.0)[rows]])
     again[0].copy_(first[0])
-    resumed = SGD(lr=0.1).stepper(again, axes=1)
-    resumed.load(0, copy.deepcopy(whole.state(0)))
-    for stepper in (whole, resumed):
-        stepper.step([torch.ones(2, 3)])
-    assert torch.equal(first[0], again[0]) and not torch.equal(first[0], torch.ones(2, 3))
+    resumed = SGD.steppers(settings, again)
+    for (_, stepper), (_, other) in zip(resumed, whole, strict=True):
+        stepper.load(0, copy.deepcopy(other.state(0)))
+    for rows, stepper in (*whole, *resumed):
+        stepper.step([torch.ones(3, 2)[rows]])
+    assert torch.equal(first[0], again[0]) and len(first[0].unique()) == 2

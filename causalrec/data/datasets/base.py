@@ -1,7 +1,9 @@
 """The contract of a data set: a card known before any file is read, and a loader from raw files."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from causalrec.data.log import CausalDataset, DatasetCard
 from causalrec.data.problems import Problem
@@ -12,10 +14,12 @@ from causalrec.errors import DataError
 class AbstractDataset(ABC):
     """One data set. Constructor keywords are its YAML keys; concrete classes are final.
 
-    `item_text` holds phrases by item column that make an item's text (`data/text.py`); empty without text.
+    `item_text` holds phrases by item column that make an item's text (`data/text.py`), `user_text` by user column those
+    of a user's profile; empty without text.
     """
 
     item_text: dict[str, str]
+    user_text: Mapping[str, str] = MappingProxyType({})
 
     @property
     @abstractmethod

@@ -43,6 +43,12 @@ COLUMNS = (
     Column("item_onfrontpage", "item", "category"),
 )
 ITEM_TEXT = {"item_gender": "{}", "item_jackettype": "{} jacket,", "item_color": "{}."}
+USER_TEXT = {
+    "user_gender": "Gender: {}.",
+    "user_age": "Age: {}.",
+    "user_location": "Lives in: {}.",
+    "user_fashioninterest": "Interest in fashion: {}.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +60,7 @@ class Coat(AbstractDataset):
 
     threshold: float | None
     item_text: dict[str, str] = field(default_factory=lambda: dict(ITEM_TEXT))
+    user_text: dict[str, str] = field(default_factory=lambda: dict(USER_TEXT))
 
     @property
     def card(self) -> DatasetCard:

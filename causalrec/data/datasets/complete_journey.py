@@ -44,6 +44,15 @@ ITEM_COLUMNS = (
 )
 COLUMNS = (Column("user", "user", "id"), Column("item", "item", "id"), *USER_COLUMNS, *ITEM_COLUMNS)
 ITEM_TEXT = {"product_type": "{}.", "package_size": "{}.", "department": "Department: {}."}
+USER_TEXT = {
+    "age": "Age: {}.",
+    "income": "Income: {}.",
+    "home_ownership": "Home: {}.",
+    "marital_status": "Marital status: {}.",
+    "household_size": "Persons: {}.",
+    "household_comp": "Household: {}.",
+    "kids_count": "Children: {}.",
+}
 TRANSACTIONS: Final = ("household_id", "product_id", "store_id", "week", "transaction_timestamp")
 PROMOTIONS: Final = ("product_id", "store_id", "week", "display_location", "mailer_location")
 NOTES = logging.getLogger(__name__)
@@ -63,6 +72,7 @@ class CompleteJourney(AbstractDataset):
 
     min_purchases: Count = 1
     item_text: dict[str, str] = field(default_factory=lambda: dict(ITEM_TEXT))
+    user_text: dict[str, str] = field(default_factory=lambda: dict(USER_TEXT))
 
     @property
     def card(self) -> DatasetCard:

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, PairTable
 from causalrec.data.problems import Problem, refuse
-from causalrec.data.sources import Source
+from causalrec.data.sources import Source, sha256_of
 from causalrec.data.tables import binarised
 from causalrec.data.tabular.build import Build, EntityFile, Request
 from causalrec.data.tabular.edges import EdgeFile
@@ -23,8 +23,9 @@ from causalrec.data.tabular.entities import KIND, kind_of
 from causalrec.data.tabular.ingest import Roles, TimeUnit
 from causalrec.data.tabular.rawfile import RawFile
 from causalrec.data.tabular.store import keep, open_store, scratch_beside, store_folder
-from causalrec.errors import RequestError
-from causalrec.types import Feedback, OutcomeKind
+from causalrec.data.vectors import VectorFile, read_vectors
+from causalrec.errors import DataError, RequestError
+from causalrec.types import Feedback, OutcomeKind, Vectors
 
 FORMAT = 1  # of the arrays on disk: raise it when they change
 SCALES: dict[OutcomeKind, tuple[float, float]] = {
@@ -77,7 +78,8 @@ class Csv(AbstractDataset):
     (1 = the item was drawn at random) name columns, None where there is none; `randomised_interactions` is a file of
     random rows instead of a flag. `scale` bounds the raw outcome, both ends included (by kind: rating 1..5, click 0..1,
     watch_ratio 0..10, count 0..1e6). `threshold`: outcome is 1 from this value on, None to keep it. `self_selected`:
-    True, unless you know better, for users mostly choose what they rate.
+    True, unless you know better, for users mostly choose what they rate. `vectors`: precomputed vectors of items (of
+    images, of sound) by the name of their node in the graph, files beside the others (`data/vectors.py`).
     Files are streamed once into memory-mapped arrays, kept beside them (`data/store.py`) under a key of every file's
     path, size and modification time and of the keys that shape the arrays; the sha256 of each file is taken when it is
     read. A file changed within its size and time stamp is therefore not noticed: remove `.causalrec` then.
@@ -110,6 +112,8 @@ class Csv(AbstractDataset):
     items: Table | None = None
     edges: Edges | None = None
     item_text: dict[str, str] = field(default_factory=dict)
+    user_text: dict[str, str] = field(default_factory=dict)
+    vectors: dict[str, VectorFile] = field(default_factory=dict)
     self_selected: bool = True
     repeats: Literal["allowed", "error", "keep_last"] = "error"
     unseen: Literal["error", "drop", "keep"] = "drop"
@@ -158,11 +162,18 @@ class Csv(AbstractDataset):
         """Return the sha256 of each file, taken when it was read."""
         _, meta, problems = self._opened(root)
         refuse(problems, self.name)
-        return repr(sorted(meta["sha256"].items()))
+        return repr(sorted({**meta["sha256"], **self._vector_sums(root)}.items()))
 
     def problems(self, root: Path) -> list[Problem]:
         """Return every problem of the files, errors and warnings, each with file and line; DataError is not raised."""
-        return self._opened(root)[2]
+        place, _, found = self._opened(root)
+        if any(problem.severity == "error" for problem in found):
+            return found
+        try:
+            self._vectors(root, pl.read_parquet(place / "items.parquet")["item"].to_list())
+        except DataError as error:
+            return [*found, Problem("error", self.name, None, None, str(error))]
+        return found
 
     def load(self, root: Path) -> CausalDataset:
         place, meta, problems = self._opened(root)
@@ -184,7 +195,8 @@ class Csv(AbstractDataset):
             user_table=tables["user"],
             item_table=tables["item"],
             pair_features=pairs,
-            raw_sha256=meta["sha256"],
+            item_vectors=self._vectors(root, tables["item"]["item"].to_list()),
+            raw_sha256={**meta["sha256"], **self._vector_sums(root)},
         )
 
     def _columns(self) -> tuple[Column, ...]:
@@ -199,11 +211,23 @@ class Csv(AbstractDataset):
         found += [
             Column(name, "item", kind_of(kind)[0]) for name, kind in (self.items.columns if self.items else {}).items()
         ]
+        found += [Column(name, "item", "vector") for name in self.vectors]
         return (*found, *([Column(self.edges.column, "pair", "numeric")] if self.edges else []))
+
+    def _folder(self, root: Path) -> Path:
+        return Path(self.folder) if self.folder.startswith((".", "/")) else root / self.folder
+
+    def _vectors(self, root: Path, ids: list[str]) -> dict[str, Vectors]:
+        folder, files = self._folder(root), self.vectors.items()
+        return {k: read_vectors(folder / one.file, ids, k, column=one.column, id=one.id) for k, one in files}
+
+    def _vector_sums(self, root: Path) -> dict[str, str]:
+        paths = {self._folder(root) / one.file for one in self.vectors.values()}
+        return {path.name: sha256_of(path) for path in paths if path.is_file()}
 
     def _opened(self, root: Path) -> tuple[Path, dict[str, Any], list[Problem]]:
         """Return the store, its meta data and the problems met; an error leaves no store."""
-        folder = Path(self.folder) if self.folder.startswith((".", "/")) else root / self.folder
+        folder = self._folder(root)
         request = self._request(folder)
         place = store_folder(folder, root) / f"{self.name}-{_key(request)}"
         meta = open_store(place)

@@ -62,6 +62,7 @@ COLUMNS = (
     Column("year", "item", "numeric"),
 )
 ITEM_TEXT = {"title": "{}", "year": "({:.0f}).", "genre": "Genres: {}."}
+USER_TEXT = {"age": "A person of {:.0f} years,", "gender": "gender {},", "occupation": "occupation {}."}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ class ML100K(AbstractDataset):
 
     threshold: float | None
     item_text: dict[str, str] = field(default_factory=lambda: dict(ITEM_TEXT))
+    user_text: dict[str, str] = field(default_factory=lambda: dict(USER_TEXT))
 
     @property
     def card(self) -> DatasetCard:

@@ -17,7 +17,7 @@ from pydantic import Field
 from scipy.special import expit, logit
 
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.datasets.ml100k import COLUMNS, GENRES, ITEM_TEXT, ML100K, OFFICIAL
+from causalrec.data.datasets.ml100k import COLUMNS, GENRES, ITEM_TEXT, ML100K, OFFICIAL, USER_TEXT
 from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, Oracle, PairFeature
 from causalrec.data.sources import Source
 from causalrec.errors import RequestError
@@ -49,6 +49,7 @@ class ML100KSemisynthetic(AbstractDataset):
     test_items: Count = 100
     draw: Annotated[int, Field(ge=0)] = 0
     item_text: dict[str, str] = field(default_factory=lambda: {**ITEM_TEXT, "popularity": "Popularity {:.1f}."})
+    user_text: dict[str, str] = field(default_factory=lambda: dict(USER_TEXT))
 
     @property
     def card(self) -> DatasetCard:

@@ -50,6 +50,8 @@ COLUMNS = (
     Column("year", "item", "numeric"),
 )
 
+USER_TEXT = {"age": "Age: {}.", "gender": "Gender: {}.", "occupation": "Occupation: {}."}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ML1M(AbstractDataset):
@@ -64,6 +66,7 @@ class ML1M(AbstractDataset):
     item_text: dict[str, str] = field(
         default_factory=lambda: {"title": "{}", "year": "({:.0f}).", "genre": "Genres: {}."}
     )
+    user_text: dict[str, str] = field(default_factory=lambda: dict(USER_TEXT))
 
     @property
     def card(self) -> DatasetCard:

@@ -10,9 +10,12 @@ class AbstractBaseline(ABC):
     """A trivial predictor of the mean outcome. Constructor keywords are its YAML keys; concrete classes are final."""
 
     @abstractmethod
-    def fit(self, log: InteractionLog) -> None:
-        """Learn from the training log (a biased one, where exposure was)."""
+    def fit(self, log: InteractionLog, context: InteractionLog | None = None) -> None:
+        """Learn from the training log (a biased one, where exposure was).
+
+        `context`: rows that only the history of a later row may read (`Splits.context`); most baselines read none.
+        """
 
     @abstractmethod
-    def predict(self, user: Ints, item: Ints) -> Floats:
-        """Return predicted mean outcomes float32[N]."""
+    def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
+        """Return predicted mean outcomes float32[N]; `time` of each row, where it has one."""

@@ -29,7 +29,7 @@ class BiasLogistic(AbstractBaseline):
     _model: Any = field(init=False, repr=False, default=None)
     _sizes: tuple[int, int] = field(init=False, repr=False, default=(0, 0))
 
-    def fit(self, log: InteractionLog) -> None:
+    def fit(self, log: InteractionLog, context: InteractionLog | None = None) -> None:
         self._sizes = (log.num_users, log.num_items)
         rows = self._design(log.user if log.user is not None else np.zeros(len(log), np.int64), log.item)
         outcome = log.outcome.astype(np.float64)
@@ -40,7 +40,7 @@ class BiasLogistic(AbstractBaseline):
         ]
         self._model = self._fitted(self.l2[int(np.argmin(losses))], rows, outcome)
 
-    def predict(self, user: Ints, item: Ints) -> Floats:
+    def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
         raw = self._raw(user, item)
         return (1 / (1 + np.exp(-raw)) if self._binary else raw).astype(np.float32)
 

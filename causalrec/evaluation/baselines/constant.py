@@ -15,8 +15,8 @@ class Constant(AbstractBaseline):
 
     _mean: float = field(init=False, repr=False, default=0.0)
 
-    def fit(self, log: InteractionLog) -> None:
+    def fit(self, log: InteractionLog, context: InteractionLog | None = None) -> None:
         self._mean = float(log.outcome.mean(dtype=np.float64))
 
-    def predict(self, user: Ints, item: Ints) -> Floats:
+    def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
         return np.full(len(item), self._mean, np.float32)

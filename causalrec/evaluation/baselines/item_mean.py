@@ -18,12 +18,12 @@ class ItemMean(AbstractBaseline):
     prior: Annotated[float, Field(ge=0)] = 5.0
     _mean: Floats = field(init=False, repr=False)
 
-    def fit(self, log: InteractionLog) -> None:
+    def fit(self, log: InteractionLog, context: InteractionLog | None = None) -> None:
         overall = log.outcome.mean(dtype=np.float64)
         total = np.bincount(log.item, weights=log.outcome, minlength=log.num_items)
         count = np.bincount(log.item, minlength=log.num_items)
         shrunk = (total + self.prior * overall) / np.maximum(count + self.prior, 1e-9)
         self._mean = np.where(count + self.prior > 0, shrunk, overall).astype(np.float32)
 
-    def predict(self, user: Ints, item: Ints) -> Floats:
+    def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
         return self._mean[item]

@@ -18,9 +18,9 @@ class Popularity(AbstractBaseline):
 
     _share: Floats = field(init=False, repr=False)
 
-    def fit(self, log: InteractionLog) -> None:
+    def fit(self, log: InteractionLog, context: InteractionLog | None = None) -> None:
         total = np.bincount(log.item, weights=log.outcome, minlength=log.num_items)
         self._share = (total / max(log.num_users, 1)).astype(np.float32)
 
-    def predict(self, user: Ints, item: Ints) -> Floats:
+    def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
         return self._share[item]

@@ -10,7 +10,7 @@ from typing import Any
 from causalrec.errors import CausalRecError, DataError
 from causalrec.reporting.estimation import estimated
 from causalrec.reporting.record import Saved, read
-from causalrec.reporting.table import Cell, Table, row_names, tables
+from causalrec.reporting.table import Cell, Table, row_names, split_of, tables
 
 Record = dict[str, Any]
 NEEDED = ("config", "status")
@@ -96,7 +96,7 @@ def _parts(done: Sequence[Saved], columns: tuple[str, ...]) -> list[Part]:
     for one in done:
         if "scores" in one.record:
             audit = one.record["audit"]
-            data = (one.record["data"]["name"], audit["threshold"], audit["hashes"]["train"])
+            data = (one.record["data"]["name"], audit["threshold"], split_of(one.record))
             groups.setdefault((*data, one.record["adjustment"]["estimand"]), []).append(one)
     made = tables(done, columns)
     return [Part(table, _rows(group)) for table, group in zip(made, groups.values(), strict=True)]

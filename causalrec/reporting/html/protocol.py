@@ -146,6 +146,12 @@ def _checks(found: Record) -> Iterable[tuple[str, Child]]:
     yield "test items per user", compact(found.get("candidates_per_user"))
     yield "positives per user", compact(found.get("positives_per_user"))
     yield "users without a positive", compact(found.get("users_without_positive"))
+    if found.get("drawn_from") is not None:
+        yield "rows the few shots were drawn from", compact(found["drawn_from"])
+    if found.get("context_rows"):
+        yield "rows that only histories read", compact(found["context_rows"])
+    for warning in found.get("warnings") or []:
+        yield "note", warning
 
 
 def _ruled(found: Record, count: str, rule: str) -> str:

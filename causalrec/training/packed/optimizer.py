@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,21 +10,16 @@ import torch
 from torch import Tensor
 
 from causalrec.training.optimizer import AbstractOptimizer
-from causalrec.training.stepper import AbstractStepper
 
 Own = dict[str, tuple[bool, Any]]  # one replica's state of one parameter: whether it has a replica axis, and its value
 
 
 class JointOptimizer:
-    """One stepper per run of equal settings, over its replicas' slices of the stacked parameters."""
+    """The steppers of the replicas' settings, over their slices of the stacked parameters."""
 
     def __init__(self, settings: Sequence[AbstractOptimizer], parameters: Sequence[Tensor]) -> None:
         self.parameters = parameters
-        self.parts: list[tuple[slice, AbstractStepper]] = []
-        for setting, members in itertools.groupby(enumerate(settings), key=lambda pair: pair[1]):
-            places = [place for place, _ in members]
-            rows = slice(places[0], places[-1] + 1)
-            self.parts.append((rows, setting.stepper([parameter.data[rows] for parameter in parameters], axes=1)))
+        self.parts = type(settings[0]).steppers(settings, [parameter.data for parameter in parameters])
 
     @torch.no_grad()
     def step(self) -> None:

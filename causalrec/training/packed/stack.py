@@ -141,7 +141,7 @@ class Stack:
                 course.criterion,
                 course.best_epoch,
                 course.epochs,
-                {f"model.{name}": values[k].cpu() for name, values in self.best.items()},
+                {f"model.{name}": values[k].cpu().clone() for name, values in self.best.items()},
                 tuple(course.curve),
             )
             for k, course in enumerate(self.courses)

@@ -1,0 +1,114 @@
+"""A cross-encoder: what a user liked before and the item, read together as one text (Devlin et al., NAACL 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from causalrec.data.sources import Source
+from causalrec.encoders.base import AbstractPairEncoder, EncoderInputs, user_ids
+from causalrec.encoders.history import Histories
+from causalrec.encoders.language.folder import model_folder
+from causalrec.encoders.language.model import Precision, load, padded
+from causalrec.encoders.language.pooling import AttentionPooling, Pooling, pooled
+from causalrec.encoders.live_text import WORTH, WORTH_ELSEWHERE, batches
+from causalrec.encoders.pair_text import PairTexts
+from causalrec.encoders.text_tower import stamp_of
+from causalrec.encoders.towers import require_text
+from causalrec.encoders.tuning.tuned import Tuned
+from causalrec.types import Batch, Count
+
+Pair = tuple[tuple[int, ...], int]  # tokens, and where the item's text begins
+
+
+class Cross(AbstractPairEncoder):
+    """Pair vector = projection of the pooled states of `[CLS] behaviour [SEP] item [SEP]`.
+
+    Behaviour: the texts of the latest `history_length` items the user met strictly before the row, liked and not told
+    apart (`Histories`), behind the `profile` where that is asked for; without users in the outcome view there is none.
+    Every distinct pair of a batch is read once. The classic recipe tunes all of it: `tuning=full tuning.lr=2e-5
+    sampler.batch_size=16 trainer.max_epochs=5`. Costs a pass through the model for each pair: not for a full ranking.
+    Raises RequestError where no item text is left in the outcome view, or `max_tokens` is more than the model takes.
+    """
+
+    tunes = True
+    rows_at_once = 1024
+
+    def __init__(
+        self,
+        inputs: EncoderInputs,
+        *,
+        model: str | Source,
+        pooling: Pooling = "mean",
+        max_tokens: Count = 128,
+        event_tokens: Count = 16,
+        layers: Count | None = None,
+        precision: Precision = "float32",
+        width: Count = 16,
+        history_length: Count = 10,
+        profile: bool = False,
+        liked: str = "Liked:",
+        disliked: str = "Not liked:",
+    ) -> None:
+        super().__init__()
+        require_text(inputs, {"item": True, "user": profile})
+        folder = model_folder(model, inputs.data, inputs.cache)
+        language = load(folder, layers=layers, dtype=precision)
+        phrases = {"liked": liked, "disliked": disliked, "max_tokens": max_tokens, "event_tokens": event_tokens}
+        self.texts = PairTexts(language, inputs.item_text, inputs.user_text if profile else (), **phrases)  # type: ignore[arg-type]
+        self.histories = None if inputs.events is None else Histories(inputs.events, history_length)
+        self.reads_time, self.profile, self.threshold = self.histories is not None, profile, inputs.liked
+        self.tuned = Tuned(language, inputs.tuning, stamp_of(folder, inputs.cache, layers))
+        self.pooling = pooling
+        self.attention = AttentionPooling(language.width) if pooling == "attention" else None
+        self.project = nn.Linear(language.width, width)
+
+    def pairs(self, batch: Batch) -> Tensor:
+        made = self._pairs(batch)
+        distinct = sorted(set(made), key=lambda pair: (len(pair[0]), pair))  # neighbours need little padding
+        place = {pair: k for k, pair in enumerate(distinct)}
+        device = batch.item.device
+        worth = WORTH.get(device.type, WORTH_ELSEWHERE)
+        lengths = [len(tokens) for tokens, _ in distinct]
+        vectors = torch.cat([self._vectors(distinct[part], device) for part in batches(lengths, worth)])
+        told: Tensor = self.project(vectors)
+        return told[torch.tensor([place[pair] for pair in made], device=device)]
+
+    def _pairs(self, batch: Batch) -> list[Pair]:
+        users = user_ids(batch).tolist()
+        events: list[list[tuple[int, bool]]] = [[] for _ in users]
+        if self.histories is not None:
+            history = self.histories(batch)
+            liked = (history.outcomes >= self.threshold).tolist()
+            for row, (items, likes) in enumerate(zip(history.items.tolist(), liked, strict=True)):
+                events[row] = [(item, like) for item, like in zip(items, likes, strict=True) if item >= 0]
+        made = []
+        for item, user, told in zip(batch.item.tolist(), users, events, strict=True):
+            tokens, second = self.texts.pair(item, told, user if self.profile else None)
+            made.append((tuple(tokens), second))
+        return made
+
+    def _vectors(self, pairs: list[Pair], device: torch.device) -> Tensor:
+        tokens = padded([pair for pair, _ in pairs], self.tuned.language.pad)
+        ids, mask = tokens.ids.to(device), tokens.mask.to(device)
+        second = torch.tensor([second for _, second in pairs], device=device)[:, None]
+        types = (torch.arange(ids.shape[1], device=device) >= second).long() * mask
+        hidden = self.tuned(ids, mask, types if self.texts.frame.types else None)
+        if hidden.dtype in (torch.bfloat16, torch.float16):
+            hidden = hidden.float()
+        if self.attention is not None:
+            vector: Tensor = self.attention(hidden, mask)
+            return vector
+        return pooled(hidden, mask, self.pooling)  # type: ignore[arg-type]
+
+    def rates(self) -> Mapping[str, float]:
+        return {f"tuned.{name}": rate for name, rate in self.tuned.rates().items()}
+
+    def stepped(self) -> None:
+        self.tuned.stepped()
+
+    @property
+    def language_size(self) -> int:
+        return self.tuned.size

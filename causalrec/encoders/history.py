@@ -1,0 +1,125 @@
+"""What each user met before, as tensors: the histories that encoders read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from causalrec.data.log import InteractionLog
+from causalrec.encoders.base import user_ids
+from causalrec.errors import RequestError
+from causalrec.types import Batch
+
+PAD = -1
+
+
+@dataclass(frozen=True)
+class History:
+    """The latest events of each row's user, oldest first, ending at the right: `items[B,H]` int64, -1 where there are
+    fewer; `outcomes[B,H]` float32 in the outcome's unit, 0 there.
+    """
+
+    items: Tensor
+    outcomes: Tensor
+
+    @property
+    def mask(self) -> Tensor:
+        """Return bool[B,H], where there is an event."""
+        return self.items != PAD
+
+    def trimmed(self) -> History:
+        """Return it without the first columns in which no row has an event."""
+        met = self.mask.any(0)
+        first = int(met.long().argmax()) if met.any() else self.items.shape[1]
+        return History(self.items[:, first:], self.outcomes[:, first:])
+
+
+class Histories(nn.Module):
+    """Finds the exposed training events of a user that a row may read.
+
+    Strictly older than the row (`Batch.time`; without it, as for a pair that is not logged, all of them), so that
+    neither the row itself, nor one of the same time, nor a later one is ever in its history. In a log without times all
+    the user's other events, in the order of the log. An event of the row's own item, or of its rival, is never told:
+    where a pair repeats, the latest `2 length` events are searched for `length` others. Raises RequestError without
+    events.
+    """
+
+    def __init__(self, events: InteractionLog | None, length: int) -> None:
+        super().__init__()
+        if events is None or events.user is None:
+            raise RequestError(
+                "encoder: histories need users in the data and in the outcome view; add user to the graph"
+            )
+        self.length, self.timed = length, events.time is not None
+        rows = np.flatnonzero(events.treatment > 0)
+        time = np.zeros(len(rows), np.int64) if events.time is None else events.time[rows]
+        times, rank = np.unique(time, return_inverse=True)
+        self.ranks = max(len(times), 1)
+        keys = events.user[rows] * self.ranks + rank  # one integer sorts by user, then time
+        order = np.argsort(keys, kind="stable")
+        _, repeats = np.unique(events.codes[rows], return_counts=True)
+        self.window = length + min(int(repeats.max(initial=1)), length)  # room to leave out the own item
+        self._keep("times", times)
+        self._keep("keys", keys[order])
+        self._keep("told_items", events.item[rows][order])
+        self._keep("told_outcomes", events.outcome[rows][order])
+
+    def _keep(self, name: str, values: np.ndarray) -> None:
+        self.register_buffer(name, torch.from_numpy(values), persistent=False)
+
+    def forward(self, batch: Batch) -> History:
+        """Return the history of each row, `[B,length]`."""
+        place, _, first = self._windows(batch)
+        return self._history(place, _without(self._told(place, first), _own(batch)))
+
+    def distinct(self, batch: Batch) -> tuple[History, Tensor]:
+        """Return the histories that differ, `[M,length]`, and each row's place among them, int64[B]: many rows of a
+        batch are late pairs of the same user.
+        """
+        place, end, first = self._windows(batch)
+        items = self._told(place, first)
+        left_out = [torch.where((items == own[:, None]).any(1), own, PAD) for own in _own(batch)]
+        marks = torch.stack([torch.where(end > first, end, PAD), *left_out], dim=1)
+        known, rows = torch.unique(marks, dim=0, return_inverse=True)
+        example = rows.new_zeros(len(known)).scatter_(0, rows, torch.arange(len(rows), device=rows.device))
+        return self._history(place[example], _without(items, _own(batch))[example]), rows
+
+    def _windows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the places of the events before each row `[B,window]`, and where they end and begin `[B]`."""
+        start, keys = user_ids(batch) * self.ranks, self.get_buffer("keys")
+        first, end = torch.searchsorted(keys, start), torch.searchsorted(keys, start + self._rank(batch))
+        return end[:, None] + torch.arange(-self.window, 0, device=end.device), end, first
+
+    def _rank(self, batch: Batch) -> Tensor:
+        """Return how many of the times are before each row's."""
+        if batch.time is None or not self.timed:
+            return torch.full_like(batch.item, self.ranks)
+        return torch.searchsorted(self.get_buffer("times"), batch.time)
+
+    def _told(self, place: Tensor, first: Tensor) -> Tensor:
+        """Return the items at those places, -1 before the user's first event."""
+        return torch.where(place >= first[:, None], self._at("told_items", place), PAD)
+
+    def _history(self, place: Tensor, items: Tensor) -> History:
+        right = torch.argsort((items != PAD).to(torch.int8), dim=1, stable=True)[:, -self.length :]
+        items = items.gather(1, right)
+        outcomes = self._at("told_outcomes", place.gather(1, right))
+        return History(items, torch.where(items == PAD, 0.0, outcomes))
+
+    def _at(self, name: str, place: Tensor) -> Tensor:
+        """Return the values at places, anything where there is none."""
+        values = self.get_buffer(name)
+        return values[place.clamp_min(0)] if len(values) else values.new_zeros(place.shape)
+
+
+def _own(batch: Batch) -> list[Tensor]:
+    return [batch.item] if batch.rival is None else [batch.item, batch.rival]
+
+
+def _without(items: Tensor, left_out: list[Tensor]) -> Tensor:
+    for own in left_out:
+        items = torch.where(items == own[:, None], PAD, items)
+    return items

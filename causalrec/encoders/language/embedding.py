@@ -1,0 +1,118 @@
+"""Texts through a frozen language model, with little spent on padding."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from timeit import timeit
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+
+from causalrec.encoders.language.model import LanguageModel, Precision, padded
+from causalrec.encoders.language.pooling import Fixed, pooled
+from causalrec.errors import RequestError
+from causalrec.types import Floats
+
+BUDGET = {"cpu": 4096, "cuda": 1 << 16}  # tokens of a batch, padding included
+WORTH = 64  # tokens of padding that cost as much as another batch
+
+
+def embed(texts: Sequence[str], language: LanguageModel, pooling: Fixed, max_tokens: int) -> Floats:
+    """Return the texts' unit vectors float32[T,D], computed in the model's precision and pooled in float32.
+
+    Texts that are the same tokens are read once; batches hold texts of nearly one length. Runs on a GPU if there is
+    one. Raises RequestError for `cls` of a decoder, whose first token has seen nothing of the text.
+    """
+    if pooling == "cls" and language.causal:
+        raise RequestError("encoder.pooling=cls: a decoder's first token sees none of the others; take last or mean")
+    rows = [tuple(row) for row in language.token_ids(texts, max_tokens)]
+    distinct = sorted(set(rows), key=lambda row: (len(row), row))
+    vectors = _read(distinct, language, pooling)
+    place = {row: k for k, row in enumerate(distinct)}
+    return vectors[[place[row] for row in rows]]
+
+
+@torch.inference_mode()
+def _read(rows: list[tuple[int, ...]], language: LanguageModel, pooling: Fixed) -> Floats:
+    """Embed rows of tokens in ascending order of length."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    backbone = language.backbone.to(device)  # type: ignore[arg-type]
+    result = np.empty((len(rows), language.width), np.float32)
+    lengths = [len(row) for row in rows]
+    with threads(), Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("embedding texts", total=sum(lengths))
+        for part in batches(lengths, BUDGET[device]):
+            tokens = padded(rows[part], language.pad)
+            even = lengths[part.start] == lengths[part.stop - 1] or language.causal  # then nothing sees the padding
+            mask = None if even else tokens.mask.to(device)
+            hidden: Tensor = backbone(input_ids=tokens.ids.to(device), attention_mask=mask).last_hidden_state
+            result[part] = pooled(hidden.float(), tokens.mask.to(device), pooling).cpu().numpy()
+            bar.advance(task, sum(lengths[part]))
+    return result
+
+
+def batches(lengths: Sequence[int], budget: int, worth: int = WORTH) -> Iterator[slice]:
+    """Cut ascending lengths into batches of at most `budget` tokens and at most about `worth` tokens of padding.
+
+    >>> [(part.start, part.stop) for part in batches([2, 2, 3, 9, 9], budget=12, worth=4)]
+    [(0, 3), (3, 4), (4, 5)]
+    """
+    start, padding = 0, 0
+    for place, (before, length) in enumerate(pairwise(lengths), start=1):
+        padding += (place - start) * (length - before)
+        if padding > worth or (place - start + 1) * length > budget:
+            yield slice(start, place)
+            start, padding = place, 0
+    if lengths:
+        yield slice(start, len(lengths))
+
+
+def able(precision: Precision, width: int = 384) -> Precision:
+    """Return float32 for a bfloat16 that this machine only emulates, which is slower and less exact; it says so."""
+    if precision == "float32":
+        return precision
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = 1.2 * _seconds(width, torch.bfloat16) < _seconds(width, torch.float32)
+    if not native:
+        line = "precision=bfloat16: emulated here and slower, so texts are embedded in float32"
+        Console(stderr=True).print(line, soft_wrap=True)
+    return "bfloat16" if native else "float32"
+
+
+def _seconds(width: int, dtype: torch.dtype) -> float:
+    """Time a layer's matrix product, the best of some."""
+    tokens, weight = torch.ones(1024, width, dtype=dtype), torch.ones(4 * width, width, dtype=dtype)
+    with threads(), torch.inference_mode():
+        return min(timeit(lambda: tokens @ weight.T, number=1) for _ in range(5))
+
+
+@contextmanager
+def threads() -> Iterator[None]:
+    """Let torch use all cores that this process may use; OMP_NUM_THREADS, where it is set, is left to rule."""
+    before = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(cores())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def cores() -> int:
+    """Count the cores that this process may use; two threads of one core count once."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    siblings = set()
+    for cpu in os.sched_getaffinity(0):
+        path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        siblings.add(path.read_text(encoding="ascii") if path.exists() else str(cpu))
+    return len(siblings)

@@ -1,0 +1,107 @@
+"""Where a language model's files are: a local folder, from a source, a path, a GGUF file or a hub name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from causalrec.data.sources import Source
+from causalrec.encoders.language.converted import converted
+from causalrec.errors import DataError, RequestError
+
+HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+def model_folder(model: str | Source, data: Path, cache: Path) -> Path:
+    """Return the local folder of a model with its config, tokenizer and safetensors weights.
+
+    `model`: a source, the path of a folder or of a `.gguf` file (converted once below `cache`), or a hub name. Raises
+    RequestError for a path that does not exist, for a model that lacks one of the three, that has pickled weights only
+    or that brings code of its own; DataError when a source or a hub name cannot be downloaded.
+    """
+    if isinstance(model, Source):
+        folder = model.fetch(data)
+    elif Path(model).expanduser().exists():
+        folder = Path(model).expanduser()
+    elif _is_path(model):
+        raise RequestError(f"encoder.model={model}: no such folder; name a folder saved by transformers or a hub name")
+    else:
+        folder = _from_hub(model)
+    if quantised := _gguf(folder):
+        folder = converted(quantised, cache)
+    check_folder(folder)
+    return folder
+
+
+def _is_path(model: str) -> bool:
+    return model.startswith(("/", ".", "~")) or model.count("/") > 1 or "\\" in model
+
+
+def _gguf(path: Path) -> Path | None:
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise RequestError(f"encoder.model={path}: a file that is not .gguf; name the model's folder")
+        return path
+    found = sorted(path.glob("*.gguf"))
+    if (path / "config.json").exists() or not found:
+        return None
+    if len(found) > 1:
+        raise RequestError(f"encoder.model={path}: holds {len(found)} .gguf files; name one of them")
+    return found[0]
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+    except HFValidationError as error:
+        raise RequestError(f"encoder.model={name}: neither an existing folder nor a hub name") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise DataError(
+            f"encoder.model={name}: not on this machine and the hub cannot be reached or has no such model; download "
+            f"https://huggingface.co/{name} ({', '.join(HUB_FILES)}) into a folder and name the folder"
+        ) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Raise RequestError where a folder lacks what a model needs, or would have us run its code."""
+    what = f"encoder.model={folder}"
+    if not (folder / "config.json").is_file():
+        raise RequestError(f"{what}: no config.json in it; name a folder saved by transformers")
+    for name in ("config.json", "tokenizer_config.json"):
+        if "auto_map" in _read(folder / name):
+            raise RequestError(
+                f"{what}: {name} asks to run Python code that comes with the model (auto_map), which is refused; "
+                f"name a model whose architecture transformers has itself"
+            )
+    if not any(any(folder.glob(pattern)) for pattern in TOKENIZERS):
+        raise RequestError(f"{what}: no tokenizer in it ({', '.join(TOKENIZERS)}); save the model's tokenizer there")
+    if not any(folder.glob("*.safetensors")):
+        raise RequestError(f"{what}: {_no_weights(folder)}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RequestError(f"encoder.model={path.parent}: {path.name} is not JSON ({error}); fetch it again") from error
+    if not isinstance(found, dict):
+        raise RequestError(f"encoder.model={path.parent}: {path.name} is not a JSON object; fetch it again")
+    return found
+
+
+def _no_weights(folder: Path) -> str:
+    pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+    if not pickled:
+        return "no weights in it (*.safetensors); save the model there with save_pretrained"
+    return (
+        f"only pickled weights ({pickled[0]}), which can run code when they are read; if you trust them, convert them "
+        f"once: transformers' AutoModel.from_pretrained(FOLDER, use_safetensors=False).save_pretrained(FOLDER)"
+    )

@@ -1,0 +1,46 @@
+"""From token vectors to one unit vector per text."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Fixed = Literal["cls", "mean", "last"]
+Pooling = Literal["cls", "mean", "last", "attention"]
+
+
+def pooled(hidden: Tensor, mask: Tensor, pooling: Fixed) -> Tensor:
+    """Pool token vectors float32[B,L,D] under the mask[B,L], padded on either side, into unit vectors [B,D].
+
+    `cls` and `last`: the vector of the first and of the last token that is not padding; `mean`: of all of them.
+
+    >>> hidden, mask = torch.tensor([[[3.0, 4.0], [0.0, 2.0], [9.0, 9.0]]]), torch.tensor([[1, 1, 0]])
+    >>> [pooled(hidden, mask, how).tolist() for how in ("cls", "last")]
+    [[[0.6000000238418579, 0.800000011920929]], [[0.0, 1.0]]]
+    """
+    seen = mask.bool()
+    if pooling == "mean":
+        total = hidden.masked_fill(~seen.unsqueeze(-1), 0).sum(1)  # not times the mask: padding may hold nan
+        return functional.normalize(total / seen.sum(1, keepdim=True).clamp_min(1), dim=-1)
+    first = seen.int().argmax(1)
+    place = first if pooling == "cls" else seen.shape[1] - 1 - seen.flip(1).int().argmax(1)
+    return functional.normalize(hidden[torch.arange(len(hidden), device=hidden.device), place], dim=-1)
+
+
+class AttentionPooling(nn.Module):
+    """Average of token vectors, weighted by softmax of `query . h / sqrt(D)` over the tokens; at first their mean."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(width))
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Pool float32[B,L,D] under the mask[B,L] into unit vectors [B,D]."""
+        seen = mask.bool()
+        hidden = hidden.masked_fill(~seen.unsqueeze(-1), 0)
+        scores = hidden @ self.query / hidden.shape[-1] ** 0.5
+        weight = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(1)
+        return functional.normalize((weight.unsqueeze(1) @ hidden).squeeze(1), dim=-1)

@@ -1,0 +1,128 @@
+"""A transformer over the items a user met: what the encoders of sequences share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from causalrec.data.sources import Source
+from causalrec.encoders.base import EncoderInputs, with_item_bias, with_user_bias
+from causalrec.encoders.history import Histories, History
+from causalrec.errors import RequestError
+from causalrec.types import Batch
+
+NUMBERS = 1 << 23  # hidden numbers at once where nothing is trained: some 32 MB, and a dozen such tensors per layer
+NOTHING, DISLIKED, LIKED = 0, 1, 2
+
+
+class Sequence(nn.Module):
+    """A user vector from the user's history, an item vector from the vocabulary the history is written in.
+
+    `backbone`: a transformers model of hidden size `width` with `num_items + 1` input embeddings, the items and a
+    query, and `length + 1` positions. The query stands at the `end` of the history (a mask token that reads all of it)
+    or at its `start` (then the last event is read, which has read all before it); it alone is what a user without
+    history gets. An event is told as its item's embedding plus, with `feedback`, one that says whether the outcome was
+    at least `inputs.liked`. `text`: a language model, whose frozen embeddings of the item texts (cut at `max_tokens`)
+    are projected and added to an item's embedding, which then starts at zero. The item vectors are the input
+    embeddings; both sides carry biases as in `mf`. Padding is never attended to; positions are counted from the end.
+    """
+
+    def __init__(
+        self,
+        inputs: EncoderInputs,
+        backbone: nn.Module,
+        *,
+        length: int,
+        query: Literal["start", "end"],
+        feedback: bool,
+        text: str | Source | None,
+        max_tokens: int,
+    ) -> None:
+        super().__init__()
+        self.histories = Histories(inputs.events, length)
+        self.backbone, self.query, self.length, self.liked = backbone, query, length, inputs.liked
+        self.words: nn.Embedding = backbone.get_input_embeddings()  # type: ignore[operator]
+        self.asking, width = inputs.num_items, self.words.embedding_dim
+        self.told = nn.Embedding(3, width, padding_idx=NOTHING) if feedback else None
+        self.out = nn.Linear(width, width + 1)
+        self.bias = nn.Embedding(inputs.num_items, 1)
+        nn.init.zeros_(self.bias.weight)
+        self.described = None if text is None else Described(inputs, text, width, max_tokens)
+        if self.described is not None:
+            nn.init.zeros_(self.words.weight[: inputs.num_items])
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many histories fit in memory where nothing is trained."""
+        return max(NUMBERS // ((self.length + 1) * self.words.embedding_dim), 64)
+
+    def users(self, batch: Batch) -> Tensor:
+        """Return float32[B,width + 2]; each distinct history of the batch is run once."""
+        history, rows = self.histories.distinct(batch)
+        return with_user_bias(self.out(self.states(history.trimmed()))).index_select(0, rows)
+
+    def items(self, ids: Tensor) -> Tensor:
+        """Return float32[...,width + 2]."""
+        return with_item_bias(torch.cat([self._vectors(ids), self.bias(ids)], dim=-1))
+
+    def states(self, history: History) -> Tensor:
+        """Return what the transformer makes of each history `[B,H]` of at most `length` events, float32[B,width]."""
+        events, start = self._told(history), self.query == "start"
+        query = self.words.weight[self.asking].expand(len(events), 1, -1)
+        place = torch.arange(self.length - events.shape[1], self.length + 1, device=events.device)
+        if start:
+            place[0] = 0
+        hidden: Tensor = self.backbone(
+            inputs_embeds=torch.cat([query, events] if start else [events, query], dim=1),
+            attention_mask=functional.pad(history.mask.long(), (1, 0) if start else (0, 1), value=1),
+            position_ids=place[None],
+        ).last_hidden_state
+        if not start or not events.shape[1]:
+            return hidden[:, -1]
+        return torch.where(history.mask[:, -1:], hidden[:, -1], hidden[:, 0])
+
+    def _told(self, history: History) -> Tensor:
+        vectors = self._vectors(history.items.clamp_min(0))  # in place of padding any item will do
+        if self.told is not None:
+            told = torch.where(history.outcomes >= self.liked, LIKED, DISLIKED)
+            vectors = vectors + self.told(torch.where(history.mask, told, NOTHING))
+        return vectors
+
+    def _vectors(self, ids: Tensor) -> Tensor:
+        own: Tensor = self.words(ids)
+        return own if self.described is None else own + self.described(ids)
+
+
+class Described(nn.Module):
+    """Frozen embeddings of the item texts, projected to `width`; each distinct text is embedded once and kept on disk.
+
+    Raises RequestError where the outcome view has no item text.
+    """
+
+    def __init__(self, inputs: EncoderInputs, model: str | Source, width: int, max_tokens: int) -> None:
+        from causalrec.encoders.language.cache import embeddings
+        from causalrec.encoders.language.folder import model_folder
+
+        super().__init__()
+        if not any(inputs.item_text):
+            raise RequestError("encoder.text: no item text is left in the outcome view; add a text column to the graph")
+        folder = model_folder(model, inputs.data, inputs.cache)
+        text = embeddings(inputs.item_text, folder, pooling="mean", max_tokens=max_tokens, cache=inputs.cache)
+        self.register_buffer("text", torch.from_numpy(np.array(text, np.float32)), persistent=False)
+        self.project = nn.Linear(text.shape[1], width, bias=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        told: Tensor = self.project(functional.embedding(ids, self.get_buffer("text")))
+        return told
+
+
+def check_shape(inputs: EncoderInputs, *, width: int, heads: int) -> None:
+    """Raise RequestError where no transformer over item ids can be built."""
+    if not inputs.num_items:
+        raise RequestError("encoder: histories of item ids need item in the outcome view; add item to the graph")
+    if width % heads:
+        raise RequestError(f"encoder.heads={heads}: does not divide encoder.width={width}; choose a divisor")

@@ -1,0 +1,137 @@
+"""Two towers that read text: any BERT, RoBERTa or GPT, frozen or tuned, beside ids, histories and profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from causalrec.data.sources import Source
+from causalrec.encoders.base import AbstractEncoder, EncoderInputs, IdTable, user_ids, with_item_bias, with_user_bias
+from causalrec.encoders.history import Histories, History
+from causalrec.encoders.language.model import Precision
+from causalrec.encoders.language.pooling import Pooling
+from causalrec.encoders.text_tower import TextTower
+from causalrec.errors import RequestError
+from causalrec.types import Batch, Count
+
+EVENTS_AT_ONCE = 1 << 19  # of the histories of rows that fit in memory together
+
+
+class TextTowers(AbstractEncoder):
+    """Item vector = sum of its parts: ID embedding, projected text. User vector = sum of its parts: ID embedding,
+    projected profile text, and the texts of the items met before, projected as the items' own and pooled.
+
+    `model`: a source, a local folder, a `.gguf` file or a hub name, of which `inputs.tuning` says how much is trained;
+    texts are cut at `max_tokens`; `layers`: its first ones only; `precision`: of a frozen model. Biases ride along as
+    in `MF`. Raises RequestError where a text asked for is not left in the outcome view, and for a tuning without text.
+    """
+
+    tunes = True
+
+    def __init__(
+        self,
+        inputs: EncoderInputs,
+        *,
+        model: str | Source,
+        pooling: Pooling = "mean",
+        max_tokens: Count = 64,
+        layers: Count | None = None,
+        precision: Precision = "float32",
+        width: Count = 16,
+        item: Annotated[tuple[Literal["id", "text"], ...], Field(min_length=1)] = ("id", "text"),
+        user: Annotated[tuple[Literal["id", "history", "profile"], ...], Field(min_length=1)] = ("id",),
+        history_length: Count = 20,
+        history_pooling: Literal["mean", "attention"] = "mean",
+    ) -> None:
+        super().__init__()
+        self.item, reads = item, {"item": "text" in item or "history" in user, "user": "profile" in user}
+        require_text(inputs, reads)
+        asked: dict[str, Any] = {"model": model, "pooling": pooling, "max_tokens": max_tokens, "layers": layers}
+        asked |= {"precision": precision, "width_out": width + 1}
+        self.user_table = IdTable(inputs.num_users, width) if "id" in user else None
+        self.item_table = IdTable(inputs.num_items, width) if "id" in item else None
+        self.item_text = TextTower(inputs.item_text, inputs, **asked) if reads["item"] else None
+        self.profile = TextTower(inputs.user_text, inputs, **asked, beside=self.item_text) if reads["user"] else None
+        self.history = Past(inputs, history_length, width + 1, history_pooling) if "history" in user else None
+        self.reads_time = self.history is not None
+        self.packable = self.history is None and all(tower.fixed for tower in self.towers().values())
+        if self.history is not None:
+            self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
+
+    def towers(self) -> Mapping[str, TextTower]:
+        """Return what reads text, by name."""
+        named = {"item_text": self.item_text, "profile": self.profile}
+        return {name: tower for name, tower in named.items() if tower is not None}
+
+    def users(self, batch: Batch) -> Tensor:
+        parts, ids = [], user_ids(batch)
+        if self.user_table is not None:
+            parts.append(self.user_table(ids))
+        if self.profile is not None:
+            parts.append(self.profile(ids))
+        if self.history is not None and self.item_text is not None:
+            history: History = self.history.histories(batch)
+            items = torch.where(history.mask, history.items, batch.item[:, None])  # which is read anyway
+            ahead = batch.item if "text" in self.item else None
+            parts.append(self.history(history, self.item_text(items, ahead)))
+        return with_user_bias(reduce(torch.add, parts))
+
+    def items(self, ids: Tensor) -> Tensor:
+        parts = [] if self.item_table is None else [self.item_table(ids)]
+        if self.item_text is not None and "text" in self.item:
+            parts.append(self.item_text(ids))
+        return with_item_bias(reduce(torch.add, parts))
+
+    def rates(self) -> Mapping[str, float]:
+        return {f"{at}.{name}": rate for at, tower in self.towers().items() for name, rate in tower.rates().items()}
+
+    def stepped(self) -> None:
+        for tower in self.towers().values():
+            tower.stepped()
+
+    @property
+    def language_size(self) -> int:
+        return max(tower.size for tower in self.towers().values()) if self.towers() else 0
+
+
+class Past(nn.Module):
+    """What a user met before as one vector: `gain * v + shift` of each item's vector v, averaged; 0 of no item.
+
+    `gain` and `shift` float32[2,D] differ between what was liked and what was not (at first 1 and -1, and 0), so that
+    the average tells which items were liked. `attention`: weighted by softmax of `query . v / sqrt(D)`, at first alike.
+    """
+
+    def __init__(
+        self, inputs: EncoderInputs, length: int, width: int, pooling: Literal["mean", "attention"] = "mean"
+    ) -> None:
+        super().__init__()
+        self.histories, self.liked = Histories(inputs.events, length), inputs.liked
+        self.gain = nn.Parameter(torch.tensor([[-1.0], [1.0]]).repeat(1, width))
+        self.shift = nn.Parameter(torch.zeros(2, width))
+        self.query = nn.Parameter(torch.zeros(width)) if pooling == "attention" else None
+
+    def forward(self, history: History, vectors: Tensor) -> Tensor:
+        """Pool float32[B,H,D] to float32[B,D]."""
+        liked = (history.outcomes >= self.liked).long()
+        told = vectors * self.gain[liked] + self.shift[liked]
+        scores = torch.zeros_like(told[..., 0]) if self.query is None else told @ self.query / told.shape[-1] ** 0.5
+        weight = scores.masked_fill(~history.mask, torch.finfo(scores.dtype).min).softmax(1) * history.mask
+        return (weight.unsqueeze(1) @ told).squeeze(1)
+
+
+def require_text(inputs: EncoderInputs, reads: Mapping[str, bool]) -> None:
+    """Raise RequestError where a text that is to be read is not there, or where nothing reads what is to be tuned."""
+    texts: Mapping[str, Sequence[str]] = {"item": inputs.item_text, "user": inputs.user_text}
+    for side, asked in reads.items():
+        if asked and not any(text.strip() for text in texts[side]):
+            raise RequestError(
+                f"encoder: no {side} text is left in the outcome view; add a column that dataset.{side}_text tells to "
+                f"the graph, or set encoder.{side}=[id]"
+            )
+    if inputs.tuning.trains and not any(reads.values()):
+        raise RequestError("tuning: the encoder reads no text, so that there is nothing to tune; set tuning=frozen")

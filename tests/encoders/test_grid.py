@@ -1,0 +1,85 @@
+"""Every encoder with every kind of objective, and every tuning, by configuration alone: one smoke step each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FakeML100K
+from tiny_models import write_bert, write_gpt2, write_roberta
+
+from causalrec import cli, prepare
+from causalrec.config import package_folder
+
+OBJECTIVES = ("naive", "ips", "dr_jl", "mrdr")
+WRITERS = {"bert": write_bert, "roberta": write_roberta, "gpt": write_gpt2, "cross": write_bert, "hybrid": write_bert}
+ENCODERS = sorted(path.stem for path in (package_folder("conf") / "encoder").glob("*.yaml"))
+TUNINGS = sorted(path.stem for path in (package_folder("conf") / "tuning").glob("*.yaml"))
+SMALL = ["dataset=ml100k", "trainer=smoke", "trainer.limit_batches=1", "trainer.progress=false", "logger=none"]
+SMALL += ["selection.weight_decay=[0.1]", "evaluation.replicates=5", "sampler.batch_size=32"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: write(tmp_path_factory.mktemp(name)) for name, write in WRITERS.items()}
+
+
+@pytest.fixture
+def chosen(
+    models: dict[str, Path], fake_ml100k: FakeML100K, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, list[str]]:
+    """The overrides that choose each encoder, in a working directory beside fake raw data."""
+    data = fake_ml100k(tmp_path / "data", users=20, items=25, ratings=250)
+    monkeypatch.setenv("CAUSALREC_DATA", str(data))
+    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    prepare._LAST.clear()
+    read = {name: [f"encoder.model={folder}", "encoder.max_tokens=24"] for name, folder in models.items()}
+    read["gpt"] += ["encoder.pooling=last", "encoder.layers=1"]
+    return {name: [f"encoder={name}", *read.get(name, [])] for name in ENCODERS}
+
+
+def trained(overrides: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    assert cli.main(["train", "--json", *SMALL, *overrides]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["status"] == "done" and found["error"] is None
+    assert {score["model"] for score in found["scores"]} == {found["name"]}
+    return dict(found)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_encoder_trains_under_every_objective(
+    encoder: str, chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for objective in OBJECTIVES:
+        record = trained([*chosen[encoder], f"objective={objective}"], capsys)
+        roles = {"outcome", "imputation"} if objective in ("dr_jl", "mrdr") else {"outcome"}
+        assert record["name"] == f"{encoder}-{objective}" and set(record["parameters"]) == roles
+        assert all(count > 0 for count in record["parameters"].values())
+
+
+@pytest.mark.parametrize("tuning", TUNINGS)
+def test_every_tuning_trains_a_decoder(
+    tuning: str, chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["tuning.count=1"] if tuning == "last_layers" else []
+    record = trained([*chosen["gpt"], "objective=ips", f"tuning={tuning}", *more], capsys)
+    bare = trained([*chosen["gpt"], "objective=ips"], capsys)
+    assert (record["trainable"]["outcome"] > bare["trainable"]["outcome"]) == (tuning != "frozen")
+    assert record["config"]["choices"]["tuning"] == tuning
+
+
+def test_what_reads_no_text_has_nothing_to_tune(
+    chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *SMALL, *chosen["mf"], "tuning=lora"]) == 2
+    assert "tuning=lora" in capsys.readouterr().err
+
+
+def test_histories_that_may_read_the_test_are_refused_to_pairs_without_a_time(
+    chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *SMALL, *chosen["mf"], "split=tallrec", "objective=dr_jl"]) == 2
+    assert "split.context=all" in capsys.readouterr().err

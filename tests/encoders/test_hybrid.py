@@ -1,0 +1,281 @@
+"""A hybrid fuses what is there: worked weights, missing modalities, and packed fits that are those made alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import WRITERS
+from torch import Tensor, nn
+
+from causalrec.data.log import InteractionLog
+from causalrec.encoders.base import EncoderInputs
+from causalrec.encoders.fusion import Fusion, How, Rows, moments, present_rows
+from causalrec.encoders.hybrid import Hybrid
+from causalrec.encoders.towers import TextTowers
+from causalrec.encoders.tuning.full import Full
+from causalrec.errors import RequestError
+from causalrec.estimators.objective.dr_jl import DRJL
+from causalrec.heads.dot import Dot
+from causalrec.models import SEEN, CausalModel, RoleNetwork, bare_batch
+from causalrec.training.packed.likeness import packable
+from causalrec.training.packed.stack import fit_together
+from causalrec.training.task import Task
+from tests.training import test_packed
+
+TEXTS = ("the film of war", "love", "", "the new films")
+PEOPLE = ("drama", "", "user liked the comedy")
+USERS, ITEMS, WIDTH = len(PEOPLE), len(TEXTS), 3
+POSTERS = np.array([[1, 5], [np.nan, np.nan], [3, 1], [0, 0]], np.float32)
+SOUNDS = np.array([[2.0], [4.0], [6.0], [8.0]], np.float16)
+FULL: dict[str, Any] = {"item": ("id", "text", "features", "vectors"), "user": ("id", "profile", "features")}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(WRITERS["bert"](tmp_path_factory.mktemp("bert")))
+
+
+def events() -> InteractionLog:
+    """User 0 liked item 3 at time 5; the others met nothing."""
+    one = np.array([1], np.int64)
+    return InteractionLog(3 * one, one, np.ones(1, np.float32), ITEMS, user=0 * one, num_users=USERS, time=5 * one)
+
+
+def inputs(where: Path, **changes: Any) -> EncoderInputs:
+    rng = np.random.default_rng(0)
+    made = EncoderInputs(
+        USERS,
+        ITEMS,
+        TEXTS,
+        where,
+        where / "cache",
+        user_text=PEOPLE,
+        item_features=rng.normal(size=(ITEMS, 2)).astype(np.float32),
+        user_features=rng.normal(size=(USERS, 4)).astype(np.float32),
+        item_vectors={"poster": POSTERS, "sound.wave": SOUNDS},
+        events=events(),
+    )
+    return replace(made, **changes)
+
+
+def hybrid(where: Path, model: str, changes: dict[str, Any] | None = None, **settings: Any) -> Hybrid:
+    torch.manual_seed(0)
+    return Hybrid(inputs(where, **(changes or {})), model=model, **{"width": WIDTH, "max_tokens": 30, **settings})
+
+
+# --- fusion
+
+
+class Fixed(nn.Module):
+    """Gives the same vector for every id."""
+
+    def __init__(self, *vector: float) -> None:
+        super().__init__()
+        self.register_buffer("vector", torch.tensor(vector, dtype=torch.float32))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.get_buffer("vector").expand(*ids.shape, -1)
+
+
+BOTH, LEFT, RIGHT, NONE = 0, 1, 2, 3
+THERE = torch.tensor([[True, True], [True, False], [False, True], [False, False]])
+
+
+@pytest.mark.parametrize(("how", "both"), [("sum", [4.0, 6.0]), ("mean", [2.0, 3.0]), ("gated", [2.0, 3.0])])
+def test_what_is_missing_takes_no_part_and_of_nothing_a_learned_vector_is_made(how: How, both: list[float]) -> None:
+    fusion = Fusion({"a": Fixed(1, 2), "b": Fixed(3, 4)}, THERE, 2, how)
+    assert fusion.default is not None
+    with torch.no_grad():
+        fusion.default.copy_(torch.tensor([7.0, 8.0]))
+    ids = torch.tensor([[BOTH, LEFT], [RIGHT, NONE]])
+    assert fusion(ids).tolist() == [[both, [1, 2]], [[3, 4], [7, 8]]]
+    fusion(ids).sum().backward()
+    assert fusion.default.grad is not None and fusion.default.grad.tolist() == [1, 1], "of the one row without any"
+
+
+def test_the_gate_weighs_by_the_vectors_themselves() -> None:
+    fusion = Fusion({"a": Fixed(1, 2), "b": Fixed(3, 4)}, THERE, 2, "gated")
+    assert fusion.gate is not None
+    with torch.no_grad():
+        fusion.gate.weight.copy_(torch.tensor([[0.5, 0, 0, 0], [0, 0, 0, 0.25]]))
+    scores = torch.tensor([0.5 * 1, 0.25 * 4])
+    weight = torch.softmax(scores, 0)
+    assert torch.allclose(
+        fusion(torch.tensor([BOTH]))[0], weight[0] * torch.tensor([1.0, 2]) + weight[1] * torch.tensor([3.0, 4])
+    )
+    assert fusion(torch.tensor([RIGHT]))[0].tolist() == [3, 4], "the only one has all the weight"
+    assert fusion(torch.tensor([LEFT]))[0].tolist() == [1, 2]
+
+
+def test_no_missing_row_needs_no_learned_vector_and_no_part_is_one_for_all() -> None:
+    assert Fusion({"a": Fixed(1, 2)}, torch.ones(4, 1, dtype=torch.bool), 2).default is None
+    empty = Fusion({}, torch.ones(4, 0, dtype=torch.bool), 2)
+    assert empty(torch.tensor([[0, 1, 3]])).shape == (1, 3, 2)
+
+
+def test_moments_are_those_of_the_rows_present() -> None:
+    assert present_rows(POSTERS).tolist() == [True, False, True, False]
+    mean, scale = moments(POSTERS)
+    assert mean.tolist() == [2, 3] and np.allclose(scale, [1 / np.sqrt(2), 1 / (2 * np.sqrt(2))])
+    constant = np.full((3, 4), 9, np.float16)
+    assert moments(constant)[1].tolist() == [0.5] * 4, "a constant column is not divided by zero"
+
+
+def test_a_row_of_vectors_is_standardised_and_projected() -> None:
+    rows = Rows(POSTERS, 2, standardise=True)
+    with torch.no_grad():
+        rows.project.weight.copy_(torch.eye(2))
+        rows.project.bias.zero_()
+    half = 1 / np.sqrt(2)
+    assert np.allclose(rows(torch.tensor([[0, 2]])).detach().numpy(), [[[-half, half], [half, -half]]])
+    assert rows(torch.tensor([1])).isfinite().all()
+
+
+# --- the encoder
+
+
+def test_a_sum_of_id_and_text_is_the_text_towers(model: str, tmp_path: Path) -> None:
+    whole = {"item_text": ("love", "drama", "war", "the new films")}
+    mine = hybrid(tmp_path, model, whole, fusion="sum", item=("id", "text"), user=("id",))
+    theirs = TextTowers(inputs(tmp_path, **whole), model=model, width=WIDTH, max_tokens=30)
+    names = {
+        "item_side.parts.id": "item_table",
+        "item_side.parts.text": "item_text",
+        "user_side.parts.id": "user_table",
+    }
+    state: dict[str, Tensor] = dict(mine.state_dict())
+    for own, other in names.items():
+        state = {(other + name.removeprefix(own) if name.startswith(own) else name): v for name, v in state.items()}
+    theirs.load_state_dict(state)
+    ids = torch.tensor([0, 3, 3])
+    batch = bare_batch(np.array([0, 1, 2]), np.array([0, 1, 2]), test_packed.view(0))
+    assert torch.equal(mine.items(ids), theirs.items(ids)) and torch.equal(mine.users(batch), theirs.users(batch))
+
+
+def test_by_itself_it_reads_all_the_view_gives(model: str, tmp_path: Path) -> None:
+    made = hybrid(tmp_path, model)
+    assert list(made.item_side.parts) == ["id", "text", "features", "vectors0", "vectors1"]
+    assert list(made.user_side.parts) == ["id", "profile", "features"]
+    assert not made.reads_time and made.packable
+    bare = {"item_text": (), "user_text": (), "item_features": None, "user_features": np.zeros((USERS, 0), np.float32)}
+    least = hybrid(tmp_path, "no model is looked for", {**bare, "item_vectors": {}})
+    assert (list(least.item_side.parts), list(least.user_side.parts)) == (["id"], ["id"])
+    assert least.language_size == 0 < made.language_size
+
+
+def test_an_empty_text_and_a_missing_vector_change_nothing(model: str, tmp_path: Path) -> None:
+    made = hybrid(tmp_path, model)
+    there = made.item_side.get_buffer("present")
+    assert there[:, 1].tolist() == [True, True, False, True], "text"
+    assert there[:, 3].tolist() == [True, False, True, False], "poster: NaN, zeros"
+    assert there[:, 4].tolist() == [True] * 4
+    assert made.user_side.get_buffer("present")[:, 1].tolist() == [True, False, True]
+    assert moved(made, "text") == [True, True, False, True]
+    assert moved(made, "vectors0") == [True, False, True, False]
+
+
+def moved(made: Hybrid, part: str) -> list[bool]:
+    """Which items change with a part's bias."""
+    before = made.items(torch.arange(ITEMS))
+    with torch.no_grad():
+        made.get_parameter(f"item_side.parts.{part}.project.bias").add_(1.0)
+    found: list[bool] = (made.items(torch.arange(ITEMS)) != before).any(1).tolist()
+    return found
+
+
+def test_gradients_reach_every_modality_and_no_language_model(model: str, tmp_path: Path) -> None:
+    made = hybrid(tmp_path, model)
+    batch = bare_batch(np.array([0, 1, 2, 0]), np.arange(4), test_packed.view(0))
+    (made.users(batch) * made.items(batch.item)).square().sum().backward()
+    assert [name for name, value in made.named_parameters() if value.grad is None or not value.grad.any()] == []
+    tuned = hybrid(tmp_path, model, {"tuning": Full()})
+    assert not tuned.packable
+    assert tuned.rates().keys() <= {name for name, _ in tuned.named_parameters(remove_duplicate=False)} != set()
+
+
+def test_a_history_is_the_fused_items_met_and_absent_where_nothing_was_met(model: str, tmp_path: Path) -> None:
+    made = hybrid(tmp_path, model, user=("id", "history"))
+    assert made.reads_time and not made.packable and made.history is not None
+    batch = bare_batch(np.array([0, 1, 0]), np.array([1, 1, 3]), test_packed.view(0))
+    own = made.user_side.parts["id"](torch.tensor([0, 1, 0]))
+    met = made.item_side(torch.tensor([3]))[0]
+    expected = torch.stack([(own[0] + met) / 2, own[1], own[2]])  # the last row is of the item met itself
+    assert torch.allclose(made.users(batch)[:, : WIDTH + 1], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked", "told"),
+    [
+        ({"item_text": ("",) * ITEMS}, {"item": ("id", "text")}, r"encoder\.item=\['id', 'text'\]: .* no text of"),
+        ({"user_text": ()}, {"user": ("profile",)}, "no profile of the user; .*user_text"),
+        ({"item_vectors": {}}, {"item": ("vectors",)}, "no vectors of the item; name a file under dataset.vec"),
+        ({"user_features": None}, {"user": ("features",)}, "no features of the user"),
+        ({"num_items": 0}, {"item": ("id",)}, "no id of the item; add item -> outcome"),
+        ({"events": None}, {"user": ("history",)}, "histories need users"),
+        ({"tuning": Full()}, {"item": ("id",), "user": ("id",)}, "nothing to tune"),
+    ],
+)  # fmt: skip
+def test_what_is_asked_for_must_be_in_the_view(
+    model: str, tmp_path: Path, changes: dict[str, Any], asked: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(RequestError, match=told) as caught:
+        hybrid(tmp_path, model, changes, **asked)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_log_without_users_has_one_vector_for_all(model: str, tmp_path: Path) -> None:
+    nobody = {"num_users": 0, "user_text": (), "user_features": np.zeros((1, 0), np.float32), "events": None}
+    made = hybrid(tmp_path, model, nobody)
+    batch = replace(bare_batch(np.zeros(3, np.int64), np.arange(3), test_packed.view(0)), user=None)
+    assert made.users(batch).shape == made.items(batch.item).shape == (3, WIDTH + 2)
+
+
+# --- packed fits
+
+
+def task(where: Path, model: str, **settings: Any) -> Task:
+    """A small task of test_packed with this encoder, some of whose texts and vectors are missing."""
+    rng, counts = np.random.default_rng(1), (test_packed.USERS, test_packed.ITEMS)
+    posters = rng.normal(size=(counts[1], 5)).astype(np.float32)
+    posters[[2, 5]] = np.nan
+    made = inputs(
+        where,
+        num_users=counts[0],
+        num_items=counts[1],
+        item_text=tuple(TEXTS[k % ITEMS] for k in range(counts[1])),
+        user_text=tuple(PEOPLE[k % USERS] for k in range(counts[0])),
+        item_features=rng.normal(size=(counts[1], 2)).astype(np.float32),
+        user_features=rng.normal(size=(counts[0], 3)).astype(np.float32),
+        item_vectors={"poster": posters},
+    )
+
+    def network() -> CausalModel:
+        networks = {
+            role: RoleNetwork(
+                Hybrid(made, model=model, max_tokens=30, width=3, **settings),
+                Dot(len(test_packed.VIEW)),
+                SEEN.get(role, "pair"),
+            )
+            for role in DRJL().needs
+        }
+        return CausalModel(networks, "logit")
+
+    return test_packed.task(where / "fit", DRJL(), model=network)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"fusion": how} for how in ("gated", "mean", "sum")] + [{"item": ("text", "vectors"), "user": ("profile",)}],
+    ids=["gated", "mean", "sum", "some rows have nothing"],
+)
+def test_packed_fits_are_those_made_alone(model: str, tmp_path: Path, settings: dict[str, Any]) -> None:
+    one = task(tmp_path, model, **settings)
+    assert packable(one) is None
+    tasks = [replace(one, seed=seed, folder=tmp_path / str(seed)) for seed in (0, 1)]
+    for mine, other in zip(fit_together(tasks, lambda size: 9), [one.fit() for one in tasks], strict=True):
+        assert test_packed.largest(mine.state, other.state) < 1e-8

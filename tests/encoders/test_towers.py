@@ -1,0 +1,567 @@
+"""Towers that read text: what their vectors are made of, and that each distinct text of a step is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import LAYERS, WRITERS
+from torch import Tensor
+from transformers import AutoModel, AutoTokenizer
+
+from causalrec.data.log import InteractionLog
+from causalrec.encoders.base import EncoderInputs
+from causalrec.encoders.language.cache import embeddings
+from causalrec.encoders.live_text import LiveText, batches
+from causalrec.encoders.text_tower import TextTower, size_of
+from causalrec.encoders.towers import Past, TextTowers
+from causalrec.encoders.tuning.adalora import AdaLoRA
+from causalrec.encoders.tuning.base import AbstractTuning
+from causalrec.encoders.tuning.frozen import Frozen
+from causalrec.encoders.tuning.full import Full
+from causalrec.encoders.tuning.last_layers import LastLayers
+from causalrec.encoders.tuning.lora import LoRA
+from causalrec.errors import RequestError
+from causalrec.estimators.objective.dr_jl import DRJL
+from causalrec.estimators.objective.naive import Naive
+from causalrec.features.views import FeatureMatrix
+from causalrec.heads.dot import Dot
+from causalrec.models import SEEN, CausalModel, RoleNetwork, bare_batch
+from causalrec.training.module import CausalRecModule
+from causalrec.training.optimizer import AdamW
+from causalrec.training.packed.likeness import packable
+from causalrec.training.packed.stack import fit_together
+from causalrec.training.task import Task
+from causalrec.training.trainer import TrainerSettings
+from causalrec.types import OUTCOME, Batch
+from tests.training import test_packed
+
+TEXTS = (
+    "the film of war",
+    "love",
+    "a comedy about the old city and the new city and the old film of love",
+    "drama",
+    "the new films",
+    "love",  # two items with one text
+    "",
+)
+PEOPLE = ("user liked the comedy", "drama", "user liked the comedy", "")
+USERS, ITEMS, WIDTH = len(PEOPLE), len(TEXTS), 3
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {name: write(tmp_path_factory.mktemp(name)) for name, write in WRITERS.items()}
+
+
+def inputs_of(cache: Path, tuning: AbstractTuning | None = None, **changes: Any) -> EncoderInputs:
+    made = EncoderInputs(USERS, ITEMS, TEXTS, cache / "data", cache, user_text=PEOPLE, tuning=tuning or Frozen())
+    return replace(made, events=past(), **changes)
+
+
+def past() -> InteractionLog:
+    """User 0 liked item 0 and then disliked item 3; user 1 liked item 2; the others met nothing."""
+    columns = [np.array(column, np.int64) for column in ([0, 3, 2], [1, 1, 1], [0, 0, 1], [5, 6, 5])]
+    item, treatment, user, time = columns
+    outcome = np.array([1, 0, 1], np.float32)
+    return InteractionLog(
+        item=item, treatment=treatment, outcome=outcome, num_items=ITEMS, user=user, num_users=USERS, time=time
+    )
+
+
+def towers(folder: Path, cache: Path, tuning: AbstractTuning | None = None, **settings: Any) -> TextTowers:
+    torch.manual_seed(0)
+    return TextTowers(inputs_of(cache, tuning), model=str(folder), **{"max_tokens": 30, "width": WIDTH, **settings})
+
+
+def tower(folder: Path, cache: Path, tuning: AbstractTuning | None = None, **settings: Any) -> TextTower:
+    asked = {"model": str(folder), "pooling": "mean", "max_tokens": 30, "layers": None, "precision": "float32"}
+    torch.manual_seed(0)
+    return TextTower(TEXTS, inputs_of(cache, tuning), **{**asked, "width_out": 4, **settings})
+
+
+def view() -> FeatureMatrix:
+    none = [np.zeros((count, 0), np.float32) for count in (USERS, ITEMS)]
+    return FeatureMatrix((), ("user", "item"), *none, ())
+
+
+def batch(user: list[int], item: list[int]) -> Batch:
+    return bare_batch(np.array(user), np.array(item), view())
+
+
+def shaken(module: Any) -> Any:
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.requires_grad and not any(parameter is p for p in language(module)):
+                parameter.normal_()
+    return module
+
+
+def language(module: Any) -> list[torch.nn.Parameter]:
+    tuned = [part for part in module.modules() if type(part).__name__ == "Tuned"]
+    return [parameter for part in tuned for parameter in part.model.parameters()]
+
+
+def of_text(made: TextTower, vectors: Tensor) -> Tensor:
+    return vectors @ made.project.weight.T + made.project.bias
+
+
+# --- one tower
+
+
+@pytest.mark.parametrize(
+    ("model", "pooling"), [(m, p) for m in WRITERS for p in ("mean", "last", "cls") if p != "cls" or "bert" in m]
+)
+def test_read_live_the_vectors_are_the_cached_ones(
+    folders: dict[str, Path], tmp_path: Path, model: str, pooling: str
+) -> None:
+    fixed = tower(folders[model], tmp_path, pooling=pooling)
+    live = tower(folders[model], tmp_path, Full(), pooling=pooling).eval()
+    assert fixed.fixed and not live.fixed and not list(language(fixed))
+    ids = torch.tensor([[6, 0, 2], [1, 5, 3]])
+    live.project.load_state_dict(fixed.project.state_dict())
+    expected = of_text(fixed, torch.from_numpy(np.array(embeddings_of(folders[model], tmp_path, pooling)))[ids])
+    torch.testing.assert_close(fixed(ids), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(live(ids), expected, atol=1e-5, rtol=0)  # with gradients
+    with torch.inference_mode():
+        torch.testing.assert_close(live(ids), expected, atol=1e-5, rtol=0)
+
+
+def embeddings_of(folder: Path, cache: Path, pooling: Any) -> np.ndarray:
+    return embeddings(TEXTS, folder, pooling=pooling, max_tokens=30, cache=cache)
+
+
+def counted(made: Any) -> list[Tensor]:
+    """Token ids of each pass through the language model."""
+    seen: list[Tensor] = []
+    for part in made.modules():
+        if type(part).__name__ == "Tuned":
+            part.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    return seen
+
+
+def texts_read(seen: list[Tensor]) -> int:
+    return sum(len(ids) for ids in seen)
+
+
+def test_each_distinct_text_of_a_call_is_read_once_and_trimmed(folders: dict[str, Path], tmp_path: Path) -> None:
+    made = tower(folders["bert"], tmp_path, LoRA())
+    seen = counted(made)
+    made(torch.tensor([1, 5, 1, 1, 5, 3]))
+    assert texts_read(seen) == 2, "items 1 and 5 have one text"
+    tokens = AutoTokenizer.from_pretrained(folders["bert"])(["love", "drama"])["input_ids"]
+    assert [ids.shape[1] for ids in seen] == [max(map(len, tokens))]
+
+
+def test_without_gradients_a_text_is_read_again_only_after_a_step(folders: dict[str, Path], tmp_path: Path) -> None:
+    made = tower(folders["bert"], tmp_path, LoRA()).eval()
+    seen = counted(made)
+    with torch.inference_mode():
+        first = made(torch.arange(4))
+        assert texts_read(seen) == 4
+        again = made(torch.arange(ITEMS))
+    assert texts_read(seen) == len(set(TEXTS)) and torch.equal(first, again[:4])
+    with torch.no_grad():  # not the inference mode the vectors were made in
+        assert torch.equal(made(torch.arange(ITEMS)), again)
+    optimizer = torch.optim.AdamW([p for p in made.parameters() if p.requires_grad], lr=0.1, fused=True)
+    for _ in range(2):
+        made.train()(torch.arange(ITEMS)).sum().backward()
+        optimizer.step()
+    before = texts_read(seen)
+    made.eval()
+    with torch.inference_mode():
+        told = made(torch.arange(ITEMS))
+    assert texts_read(seen) == before + len(set(TEXTS))
+    assert not torch.equal(told, again)
+    torch.testing.assert_close(told, made(torch.arange(ITEMS)), atol=1e-6, rtol=0)
+
+
+def test_what_is_read_ahead_is_not_read_again(folders: dict[str, Path], tmp_path: Path) -> None:
+    made, apart = (tower(folders["bert"], tmp_path, Full()).eval() for _ in range(2))
+    seen = counted(made)
+    first, second = torch.tensor([0, 1]), torch.tensor([1, 3])
+    found = made(first, ahead=second), made(second)
+    assert texts_read(seen) == 3
+    expected = apart(first), apart(second)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+    sum(one.square().sum() for one in found).backward()  # type: ignore[union-attr]
+    sum(one.square().sum() for one in expected).backward()  # type: ignore[union-attr]
+    for mine, other in zip(made.parameters(), apart.parameters(), strict=True):
+        if other.grad is not None:
+            torch.testing.assert_close(mine.grad, other.grad, atol=1e-5, rtol=1e-4)
+    made(second)
+    assert texts_read(seen) == 5, "what was kept is kept for one call"
+
+
+def test_nothing_read_before_a_step_is_used_after_it(folders: dict[str, Path], tmp_path: Path) -> None:
+    made = tower(folders["bert"], tmp_path, Full()).eval()
+    ids = torch.tensor([0, 1])
+    made(ids, ahead=ids).sum().backward()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(1.5)
+    kept = made(ids)
+    torch.testing.assert_close(kept, made(ids))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_batches_of_like_length_change_no_vector(
+    folders: dict[str, Path], tmp_path: Path, pooling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tower(folders["gpt2"], tmp_path, Full(), pooling=pooling).eval()
+    cut = tower(folders["gpt2"], tmp_path, Full(), pooling=pooling).eval()
+    monkeypatch.setattr("causalrec.encoders.live_text.WORTH", {"cpu": 1 << 20})
+    seen, expected = counted(whole), whole(torch.arange(ITEMS))
+    assert len(seen) == 1
+    monkeypatch.setattr("causalrec.encoders.live_text.WORTH", {"cpu": 0})
+    seen = counted(cut)
+    torch.testing.assert_close(cut(torch.arange(ITEMS)), expected, atol=1e-5, rtol=0)
+    assert len(seen) > 1
+
+
+def test_read_ahead_and_never_asked_for_is_dropped_by_a_step_of_a_fused_optimizer(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    made = towers(folders["bert"], tmp_path, Full(lr=0.1), user=("history",))
+    module: Any = CausalRecModule(CausalModel({OUTCOME: RoleNetwork(made, Dot(0))}, "logit"), Naive(), AdamW(lr=0.1))
+    (optimizer,) = module.configure_optimizers()
+    rows = batch([0, 1], [6, 3])
+    made.users(rows).sum().backward()  # reads the batch's items ahead
+    optimizer.step()
+    fresh = towers(folders["bert"], tmp_path, Full(), user=("history",))
+    fresh.load_state_dict(made.state_dict())
+    made.eval(), fresh.eval()
+    torch.testing.assert_close(made.items(rows.item), fresh.items(rows.item))
+
+
+@pytest.mark.parametrize("worth", [0, 3, 1000])
+@pytest.mark.parametrize("most", [1, 12, 1000])
+def test_batches_are_all_of_the_texts_in_order_and_small(worth: int, most: int) -> None:
+    lengths = sorted([1, 1, 2, 2, 2, 5, 9, 9, 30])
+    parts = list(batches(lengths, worth, most))
+    assert [k for part in parts for k in range(part.start, part.stop)] == list(range(len(lengths)))
+    for part in parts:
+        inside = lengths[part]
+        assert len(inside) == 1 or max(inside) * len(inside) <= most
+        assert max(inside) * len(inside) - sum(inside) <= worth
+
+
+def test_an_empty_text_is_absent_but_finite(folders: dict[str, Path], tmp_path: Path) -> None:
+    for tuning in (Frozen(), Full()):
+        made = tower(folders["llama"], tmp_path, tuning)
+        assert made.get_buffer("present").tolist() == [True] * 6 + [False]
+        assert made(torch.tensor([6])).isfinite().all()
+
+
+def test_no_text_at_all_is_an_empty_tensor(folders: dict[str, Path], tmp_path: Path) -> None:
+    for tuning in (Frozen(), Full()):
+        assert tower(folders["bert"], tmp_path, tuning)(torch.zeros(2, 0, dtype=torch.int64)).shape == (2, 0, 4)
+
+
+def test_the_model_is_counted_the_same_from_its_files_and_at_hand(folders: dict[str, Path], tmp_path: Path) -> None:
+    for name, folder in folders.items():
+        for layers in (None, 1):
+            live = tower(folder, tmp_path, LoRA(), layers=layers)
+            assert live.size == tower(folder, tmp_path, layers=layers).size == size_of(folder, layers), name
+            frozen = sum(p.numel() for p in language(live) if not p.requires_grad)
+            assert frozen == live.size
+
+
+def test_a_fit_knows_another_model_tuning_or_text_by_its_repr(folders: dict[str, Path], tmp_path: Path) -> None:
+    other = WRITERS["bert"](tmp_path / "other", seed=1)
+    bert = folders["bert"]
+    made = [
+        tower(bert, tmp_path),
+        tower(other, tmp_path),
+        tower(bert, tmp_path, pooling="cls"),
+        tower(bert, tmp_path, Full()),
+        tower(other, tmp_path, Full()),
+        tower(bert, tmp_path, Full(lr=1e-3)),
+        TextTower(
+            TEXTS[::-1],
+            inputs_of(tmp_path),
+            model=str(bert),
+            pooling="mean",
+            max_tokens=30,
+            layers=None,
+            precision="float32",
+            width_out=4,
+        ),
+    ]
+    assert len({str(one) for one in made}) == len(made)
+    assert str(tower(bert, tmp_path)) == str(made[0])
+
+
+@pytest.mark.parametrize("tuning", [Frozen(), LoRA()], ids=lambda tuning: type(tuning).__name__)
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_all_it_needs_moves_with_it(
+    folders: dict[str, Path], tmp_path: Path, tuning: AbstractTuning, pooling: Any
+) -> None:
+    made = tower(folders["bert"], tmp_path, tuning, pooling=pooling).to("meta")
+    assert {value.device.type for value in [*made.parameters(), *made.buffers()]} == {"meta"}
+
+
+# --- item vectors
+
+
+def test_items_are_ids_plus_projected_text_and_the_text_is_frozen(folders: dict[str, Path], tmp_path: Path) -> None:
+    made = shaken(towers(folders["bert"], tmp_path))
+    text = torch.from_numpy(np.array(embeddings_of(folders["bert"], tmp_path, "mean")))
+    ids = torch.tensor([4, 0])
+    plain = made.item_table.table.weight[ids] + of_text(made.item_text, text[ids])
+    found = made.items(ids)
+    torch.testing.assert_close(found[:, :WIDTH], plain[:, :WIDTH])
+    torch.testing.assert_close(found[:, -1], plain[:, WIDTH])
+    assert (found[:, WIDTH] == 1).all()
+    names = {"user_table.table.weight", "item_table.table.weight", "item_text.project.weight", "item_text.project.bias"}
+    assert {name for name, _ in made.named_parameters()} == names == set(made.state_dict())  # no copy of the cache
+    assert made.packable and not made.reads_time and not made.rates()
+
+
+def test_the_product_of_the_towers_is_p_q_plus_both_biases(folders: dict[str, Path], tmp_path: Path) -> None:
+    made, rows = shaken(towers(folders["bert"], tmp_path, user=("id", "profile"))), batch([0, 1, 3], [2, 0, 6])
+    user = made.user_table(rows.user) + made.profile(rows.user)
+    item = made.item_table(rows.item) + made.item_text(rows.item)
+    found = (made.users(rows) * made.items(rows.item)).sum(-1)
+    expected = (user[:, :WIDTH] * item[:, :WIDTH]).sum(1) + user[:, WIDTH] + item[:, WIDTH]
+    torch.testing.assert_close(found, expected)
+
+
+def test_without_item_ids_items_of_one_text_are_one_and_others_differ(folders: dict[str, Path], tmp_path: Path) -> None:
+    for made in (
+        TextTowers(inputs_of(tmp_path, num_items=0), model=str(folders["bert"]), max_tokens=30),
+        towers(folders["bert"], tmp_path, item=("text",)),
+    ):
+        vectors = made.items(torch.arange(ITEMS))
+        assert torch.equal(vectors[1], vectors[5])
+        assert len(torch.unique(vectors, dim=0)) == len(set(TEXTS))
+
+
+@pytest.mark.parametrize("model", WRITERS)
+def test_layers_and_pooling_are_those_asked_for(folders: dict[str, Path], tmp_path: Path, model: str) -> None:
+    made = towers(folders[model], tmp_path, pooling="last", layers=1, item=("text",))
+    plain, tokens = AutoModel.from_pretrained(folders[model]).eval(), AutoTokenizer.from_pretrained(folders[model])
+    stack = next(m for m in plain.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == LAYERS)
+    del stack[1]
+    plain.config.num_hidden_layers = 1
+    with torch.no_grad():
+        ids = tokens(TEXTS[0], return_tensors="pt")["input_ids"]
+        hidden = plain(input_ids=ids).last_hidden_state[0, -1]
+    vector = of_text(made.item_text, torch.nn.functional.normalize(hidden, dim=0))  # type: ignore[arg-type]
+    torch.testing.assert_close(made.items(torch.tensor([0]))[0, :WIDTH], vector[:WIDTH], atol=1e-5, rtol=0)
+
+
+# --- user vectors
+
+
+def test_a_profile_is_the_projected_text_of_the_user(folders: dict[str, Path], tmp_path: Path) -> None:
+    made, rows = towers(folders["bert"], tmp_path, user=("profile",)), batch([0, 1, 2, 3], [0, 0, 0, 0])
+    text = embeddings(PEOPLE, folders["bert"], pooling="mean", max_tokens=30, cache=tmp_path)
+    expected = of_text(made.profile, torch.from_numpy(np.array(text)))  # type: ignore[arg-type]
+    torch.testing.assert_close(made.users(rows)[:, : WIDTH + 1], expected)
+    assert made.packable and torch.equal(made.users(rows)[0], made.users(rows)[2])
+
+
+def test_a_history_tells_what_was_liked_and_what_was_not(folders: dict[str, Path], tmp_path: Path) -> None:
+    made = shaken(towers(folders["bert"], tmp_path, user=("history",)))
+    rows = batch([0, 0, 1, 2], [6, 3, 6, 6])
+    text = made.item_text(torch.arange(ITEMS))
+    (disliked, liked), (no, yes) = made.history.gain, made.history.shift
+    first, second = text[0] * liked + yes, text[3] * disliked + no
+    expected = [(first + second) / 2, first, text[2] * liked + yes, torch.zeros(WIDTH + 1)]  # not the row's own item
+    torch.testing.assert_close(made.users(rows)[:, : WIDTH + 1], torch.stack(expected))
+    early = made.users(replace(rows, time=torch.tensor([5, 6, 5, 9])))[:, : WIDTH + 1]
+    torch.testing.assert_close(early[:3], torch.stack([torch.zeros(WIDTH + 1), first, torch.zeros(WIDTH + 1)]))
+    assert made.reads_time and not made.packable and made.rows_at_once < 1 << 18
+
+
+def test_user_parts_add_up(folders: dict[str, Path], tmp_path: Path) -> None:
+    rows = batch([0, 1, 2, 3], [4, 4, 4, 4])
+    every = shaken(towers(folders["bert"], tmp_path, user=("id", "history", "profile")))
+    item = every.item_text(torch.where((h := every.history.histories(rows)).mask, h.items, 0))
+    parts = every.user_table(rows.user) + every.profile(rows.user) + every.history(h, item)
+    torch.testing.assert_close(every.users(rows)[:, : WIDTH + 1], parts)
+
+
+def test_attention_over_a_history_starts_as_the_mean_and_reads_no_padding(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    mean, attended = (Past(inputs_of(tmp_path), 4, WIDTH, how) for how in ("mean", "attention"))  # type: ignore[arg-type]
+    history, vectors = mean.histories(batch([0, 1, 2], [6, 6, 6])), torch.randn(3, 4, WIDTH)
+    torch.testing.assert_close(attended(history, vectors), mean(history, vectors))
+    query = torch.randn(WIDTH)
+    with torch.no_grad():
+        attended.query.copy_(query)  # type: ignore[union-attr]
+    told = torch.stack([vectors[0, 2] * attended.gain[1], vectors[0, 3] * attended.gain[0]])
+    weight = (told @ query / WIDTH**0.5).softmax(0)
+    torch.testing.assert_close(attended(history, vectors)[0], weight @ told)
+    spoilt = torch.where(history.mask.unsqueeze(-1), vectors, 1e6)
+    torch.testing.assert_close(attended(history, spoilt), attended(history, vectors))
+    assert not attended(history, vectors)[2].any()
+
+
+def test_history_and_batch_are_read_together_and_the_profile_by_the_same_model(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    made = towers(folders["bert"], tmp_path, LoRA(), user=("history", "profile"))
+    assert made.item_text is not None and made.profile is not None and made.item_text.tuned is made.profile.tuned
+    assert not any(name.startswith("profile.reader") for name in made.state_dict()), "one model is written once"
+    assert set(made.rates()) <= {name for name, _ in made.named_parameters()}
+    network, seen = RoleNetwork(made, Dot(0)), counted(made)
+    network(batch([0, 0, 1], [6, 3, 0]))
+    assert texts_read(seen) == 4 + 2, "items 0, 2, 3, 6; the profiles of users 0 and 1"
+
+
+def test_a_role_of_the_user_alone_and_one_after_it_are_not_mixed_up(folders: dict[str, Path], tmp_path: Path) -> None:
+    made = towers(folders["bert"], tmp_path, Full(), user=("history",))
+    network = RoleNetwork(made, Dot(0), "user")
+    for _ in range(2):
+        network(batch([0, 1], [6, 3])).sum().backward()
+    assert made.item_text is not None and isinstance(made.item_text.reader, LiveText)
+
+
+def test_predictions_in_chunks_are_those_at_once(folders: dict[str, Path], tmp_path: Path) -> None:
+    made = shaken(towers(folders["gpt2"], tmp_path, LoRA(), user=("id", "history")))
+    model = CausalModel({OUTCOME: RoleNetwork(made, Dot(0))}, "logit")
+    user, item = np.arange(USERS * ITEMS) // ITEMS, np.arange(USERS * ITEMS) % ITEMS
+    whole = model.predict(user, item, view(), Naive())
+    with torch.no_grad():
+        raw = model(bare_batch(user, item, view()))[OUTCOME]
+    np.testing.assert_allclose(whole, torch.sigmoid(raw).numpy(), rtol=1e-5)
+    made.rows_at_once, seen = 3, counted(made)
+    np.testing.assert_allclose(model.predict(user, item, view(), Naive()), whole, rtol=1e-5)
+    assert texts_read(seen) == 0, "all texts are known since the first prediction"
+
+
+# --- requests
+
+
+def refused(call: Callable[[], object], *said: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in said:
+        assert part in message, message
+
+
+@pytest.mark.parametrize("side", ["item", "user"])
+@pytest.mark.parametrize("texts", [(), ("", " ", "")])
+def test_without_text_the_request_is_refused_before_the_model_is_looked_for(
+    tmp_path: Path, side: str, texts: tuple[str, ...]
+) -> None:
+    inputs = inputs_of(tmp_path, **{f"{side}_text": texts})
+    asked: dict[str, Any] = {"item": ("id", "text"), "user": ("profile",)}
+    refused(
+        lambda: TextTowers(inputs, model="nowhere/at-all", **asked),
+        f"no {side} text is left in the outcome view",
+        f"encoder.{side}=[id]",
+    )
+
+
+@pytest.mark.parametrize("tuning", [Frozen(), Full()], ids=lambda tuning: type(tuning).__name__)
+def test_the_first_token_of_a_decoder_is_refused(
+    folders: dict[str, Path], tmp_path: Path, tuning: AbstractTuning
+) -> None:
+    refused(lambda: towers(folders["gpt2"], tmp_path, tuning, pooling="cls"), "encoder.pooling=cls", "decoder")
+
+
+def test_a_history_without_users_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    inputs = inputs_of(tmp_path)
+    refused(
+        lambda: TextTowers(replace(inputs, events=None), model=str(folders["bert"]), max_tokens=30, user=("history",)),
+        "histories need users",
+    )
+
+
+# --- fits
+
+
+def task(folder: Path, where: Path, objective: Any, tuning: AbstractTuning | None = None, **changes: Any) -> Task:
+    """A small task of test_packed with this encoder."""
+    texts = [TEXTS[k % ITEMS] or "new" for k in range(test_packed.ITEMS)]
+    people = [PEOPLE[k % USERS] or "old" for k in range(test_packed.USERS)]
+    counts = (test_packed.USERS, test_packed.ITEMS, tuple(texts))
+    settings = changes.pop("encoder", {})
+    made = EncoderInputs(*counts, where, where / "cache", user_text=tuple(people), tuning=tuning or Frozen())
+
+    def model() -> CausalModel:
+        networks = {
+            role: RoleNetwork(
+                TextTowers(made, model=str(folder), max_tokens=30, width=3, **settings),
+                Dot(len(test_packed.VIEW)),
+                SEEN.get(role, "pair"),
+            )
+            for role in objective.needs
+        }
+        return CausalModel(networks, "logit")
+
+    return test_packed.task(where / "fit", objective, model=model, **changes)
+
+
+def test_frozen_towers_stack_and_come_to_the_weights_of_fits_made_alone(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    asked = {"encoder": {"user": ("id", "profile"), "item": ("id", "text")}}
+    tasks = [replace(task(folders["bert"], tmp_path, DRJL(), **asked), seed=seed) for seed in (0, 1)]
+    tasks = [replace(one, folder=tmp_path / str(one.seed)) for one in tasks]
+    assert packable(tasks[0]) is None
+    packed, alone = fit_together(tasks, lambda size: 9), [one.fit() for one in tasks]
+    for mine, other in zip(packed, alone, strict=True):
+        assert test_packed.largest(mine.state, other.state) < 1e-8
+    assert packable(task(folders["bert"], tmp_path, DRJL(), LoRA())) == "TextTowers does not stack"
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
+@pytest.mark.parametrize("tuning", [Frozen(), Full(lr=1e-3), LoRA(), LastLayers()], ids=lambda t: type(t).__name__)
+@pytest.mark.parametrize("model", ["bert", "gpt2"])
+def test_fits_run_in_every_precision(
+    folders: dict[str, Path], tmp_path: Path, model: str, tuning: AbstractTuning, precision: Any
+) -> None:
+    settings = TrainerSettings(progress=False, max_epochs=1, limit_batches=2, precision=precision)
+    pooling = {"encoder": {"pooling": "attention"}}
+    one = task(folders[model], tmp_path, DRJL(), tuning, trainer=settings, **pooling)
+    start, fit = one.fresh_model().state_dict(), one.fit()
+    moved = {n for n, value in start.items() if not torch.equal(value, fit.state[f"model.{n}"].to(value.dtype))}
+    assert any("tuned" in name for name in moved) == tuning.trains and any("project" in name for name in moved)
+    assert np.isfinite(fit.criterion) and all(value.isfinite().all() for value in fit.state.values())
+
+
+class Stopped(Exception):
+    """Ends a fit from within."""
+
+
+@pytest.mark.parametrize("name", ["lora", "adalora", "last_layers"])
+def test_a_tuned_fit_stopped_in_mid_epoch_goes_on_to_the_same_bits(
+    folders: dict[str, Path], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = AdaLoRA(rank=3, final_rank=1, steps=40, warmup=2, final=5, every=2, lr=1e-2)
+    tunings = {"lora": LoRA(lr=1e-2, dropout=0.2), "adalora": schedule, "last_layers": LastLayers(count=1, lr=1e-3)}
+    settings = TrainerSettings(progress=False, max_epochs=3, patience=3, checkpoint_steps=1)
+    asked = {"trainer": settings, "encoder": {"user": ("id", "profile")}}
+    one = task(folders["bert"], tmp_path, DRJL(), tunings[name], **asked)
+    whole = replace(one, folder=tmp_path / "whole").fit()
+    real, left = CausalRecModule.training_step, [0]
+
+    def counting(self: CausalRecModule, rows: Batch, place: int) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Stopped
+        real(self, rows, place)
+
+    monkeypatch.setattr(CausalRecModule, "training_step", counting)
+    left[0] = 18  # of 12 steps an epoch
+    with pytest.raises(Stopped):
+        replace(one, folder=tmp_path / "cut").fit()
+    left[0] = 0
+    resumed = replace(one, folder=tmp_path / "cut").fit()
+    assert left[0] == -(3 * 12 - 17)
+    assert test_packed.largest(resumed.state, whole.state) == 0
+    assert (resumed.curve, resumed.criterion) == (whole.curve, whole.criterion)
+    kept = [name for name in whole.state if ".tuned." in name]
+    assert kept and not any("embeddings" in name for name in kept), "frozen weights are not written"
