@@ -117,14 +117,22 @@ def _verdict(
 
 
 def obtained_of(shown: Sequence[Table]) -> tuple[dict[Key, Obtained], tuple[str, ...]]:
-    """Return the cells of tables by row and column, and the names of the baselines among the rows."""
+    """Return the cells of tables by row and column, and the names of the baselines among the rows.
+
+    With several data sets a baseline is named with its own: each of them has one of that name.
+    """
+    several = len({table.dataset for table in shown}) > 1
+
+    def named(table: Table, row: str) -> str:
+        return f"{row}, {table.dataset.partition(' ')[0]}" if several and row in table.baselines else row
+
     cells = {
-        (row, column): Obtained(cell.mean, cell.spread, cell.low, cell.high, cell.seeds)
+        (named(table, row), column): Obtained(cell.mean, cell.spread, cell.low, cell.high, cell.seeds)
         for table in shown
         for row, of in table.rows.items()
         for column, cell in of.items()
     }
-    return cells, tuple(dict.fromkeys(name for table in shown for name in table.baselines))
+    return cells, tuple(dict.fromkeys(named(table, name) for table in shown for name in table.baselines))
 
 
 def _differences(study: Study, saved: Sequence[Saved]) -> dict[Key, Comparison]:

@@ -17,6 +17,8 @@ from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.fusion import Fusion, How, Rows, moments, present_rows
 from causalrec.encoders.hybrid import Hybrid
 from causalrec.encoders.towers import TextTowers
+from causalrec.encoders.tuning.base import AbstractTuning
+from causalrec.encoders.tuning.frozen import Frozen
 from causalrec.encoders.tuning.full import Full
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.dr_jl import DRJL
@@ -25,6 +27,7 @@ from causalrec.models import SEEN, CausalModel, RoleNetwork, bare_batch
 from causalrec.training.packed.likeness import packable
 from causalrec.training.packed.stack import fit_together
 from causalrec.training.task import Task
+from causalrec.training.trainer import TrainerSettings
 from tests.training import test_packed
 
 TEXTS = ("the film of war", "love", "", "the new films")
@@ -238,7 +241,7 @@ def test_a_log_without_users_has_one_vector_for_all(model: str, tmp_path: Path) 
 # --- packed fits
 
 
-def task(where: Path, model: str, **settings: Any) -> Task:
+def task(where: Path, model: str, tuning: AbstractTuning | None = None, **settings: Any) -> Task:
     """A small task of test_packed with this encoder, some of whose texts and vectors are missing."""
     rng, counts = np.random.default_rng(1), (test_packed.USERS, test_packed.ITEMS)
     posters = rng.normal(size=(counts[1], 5)).astype(np.float32)
@@ -252,6 +255,7 @@ def task(where: Path, model: str, **settings: Any) -> Task:
         item_features=rng.normal(size=(counts[1], 2)).astype(np.float32),
         user_features=rng.normal(size=(counts[0], 3)).astype(np.float32),
         item_vectors={"poster": posters},
+        tuning=tuning or Frozen(),
     )
 
     def network() -> CausalModel:
@@ -279,3 +283,15 @@ def test_packed_fits_are_those_made_alone(model: str, tmp_path: Path, settings: 
     tasks = [replace(one, seed=seed, folder=tmp_path / str(seed)) for seed in (0, 1)]
     for mine, other in zip(fit_together(tasks, lambda size: 9), [one.fit() for one in tasks], strict=True):
         assert test_packed.largest(mine.state, other.state) < 1e-8
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("tuned", [False, True], ids=["frozen", "full"])
+def test_fits_run_in_every_precision(model: str, tmp_path: Path, precision: Any, tuned: bool) -> None:
+    settings = TrainerSettings(progress=False, max_epochs=1, limit_batches=2, precision=precision)
+    one = replace(task(tmp_path, model, tuning=Full(lr=1e-3) if tuned else Frozen()), trainer=settings)
+    start, fit = one.fresh_model().state_dict(), one.fit()
+    moved = {n for n, value in start.items() if not torch.equal(value, fit.state[f"model.{n}"].to(value.dtype))}
+    assert any("tuned" in name for name in moved) == tuned and any("gate" in name for name in moved)
+    assert np.isfinite(fit.criterion) and all(value.isfinite().all() for value in fit.state.values())
+    assert (packable(replace(one, trainer=replace(settings, precision="32-true"))) is None) != tuned

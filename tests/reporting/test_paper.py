@@ -199,3 +199,13 @@ def test_the_names_of_rows_are_escaped_in_latex() -> None:
     printed = [*WHOLE["published"], {"row": "U_P&O", "column": AUC, "value": ".5"}]
     text = latex(made(missing=[*WHOLE["missing"], {"row": "U_P&O", "reason": "no formula"}], published=printed))
     assert "\n" + r"U\_P\&O & .5 & -- & -- & -- \\" in text
+
+
+def test_baselines_of_several_data_sets_stay_apart() -> None:
+    one, two = tables([make_saved()])[0], tables([make_saved()])[0]
+    other = dataclasses.replace(two, dataset="shop", rows={name: dict(of) for name, of in two.rows.items()})
+    alone, names = obtained_of([one])
+    assert names == one.baselines and {row for row, _ in alone} == set(one.rows)
+    both, names = obtained_of([one, other])
+    assert names == tuple(f"{name}, {table.dataset.split()[0]}" for table in (one, other) for name in one.baselines)
+    assert len(both) == len(alone) + sum(row in one.baselines for row, _ in alone), "the model's row is told once"
