@@ -82,7 +82,7 @@ def marks(folder: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     ("kill", "within_epochs"),
-    [pytest.param(2, 1, marks=pytest.mark.slow), pytest.param(10, 3, marks=pytest.mark.long)],
+    [pytest.param(2, 1, marks=pytest.mark.long), pytest.param(10, 3, marks=pytest.mark.long)],
 )
 def test_a_sweep_killed_again_and_again_equals_one_that_was_not(kill: int, within_epochs: int, tmp_path: Path) -> None:
     table(tmp_path)

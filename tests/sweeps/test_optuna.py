@@ -249,7 +249,7 @@ def test_a_study_minimises_the_biased_criterion_and_a_second_launch_goes_on_to_t
     assert code == 0 and len(records(folder)) == 5 and "5 trial(s) complete" in err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_killed_between_and_in_trials_ends_as_one_that_was_not(tmp_path: Path) -> None:
     asked = [LR, "trainer.max_epochs=20", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4"]
     code, _, err = launched(tmp_path, *asked, "sweep=whole")
