@@ -23,7 +23,7 @@ def test_joblib_runs_every_job_once_with_the_results_of_one_process(tmp_path: Pa
     assert [Path(line).parent.name.split("-")[0] for line in out.splitlines()] == ["seed0", "seed1", "seed2"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_failing_job_stops_no_other_and_a_second_launch_runs_it_alone(tmp_path: Path) -> None:
     sweep = ["dataset.outcome=nope,rating", "sweep=mixed", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     code, out, err = launched(tmp_path, *sweep)
