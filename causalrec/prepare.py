@@ -36,6 +36,7 @@ def plan(spec: TrainSpec) -> Plan:
     dataset, graph = spec.leaves["dataset"].build(), spec.leaves["graph"].build()
     card = dataset.card
     _check_objective(spec, card)
+    _check_encoder(spec)
     check_phrases(dataset.item_text, [column.name for column in card.columns if column.of == "item"])
     check_phrases(dataset.user_text, [column.name for column in card.columns if column.of == "user"], "user")
     spec.leaves["trainer"].build().check()
@@ -52,7 +53,6 @@ def plan(spec: TrainSpec) -> Plan:
 
 
 def _check_objective(spec: TrainSpec, card: DatasetCard) -> None:
-    _check_encoder(spec)
     objective, asked = spec.leaves["objective"].target, f"objective={spec.spine.choices['objective']}"
     if card.feedback not in objective.accepts:
         raise RequestError(

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,17 @@ class EncoderInputs:
     tuning: AbstractTuning = field(default_factory=Frozen)
 
 
+class Reader(Protocol):
+    """What reads text by a language model of `size` parameters."""
+
+    @property
+    def size(self) -> int: ...
+
+    def rates(self) -> Mapping[str, float]: ...
+
+    def stepped(self) -> None: ...
+
+
 class AbstractAnyEncoder(nn.Module, ABC):
     """What reads users and items.
 
@@ -58,18 +69,23 @@ class AbstractAnyEncoder(nn.Module, ABC):
     reads_time: bool = False
     rows_at_once: int = 1 << 18
 
+    def readers(self) -> Mapping[str, Reader]:
+        """Return what reads text by a language model, by its place among the submodules."""
+        return {}
+
     def rates(self) -> Mapping[str, float]:
         """Return learning rates by parameter name, of those that do not take the optimizer's."""
-        return {}
+        return {f"{at}.{name}": rate for at, reader in self.readers().items() for name, rate in reader.rates().items()}
 
     def stepped(self) -> None:
         """Called after each step of the optimizer, gradients still in place."""
-        return
+        for reader in self.readers().values():
+            reader.stepped()
 
     @property
     def language_size(self) -> int:
         """Parameters of the pretrained language model it reads with, trained or not."""
-        return 0
+        return max((reader.size for reader in self.readers().values()), default=0)
 
 
 class AbstractEncoder(AbstractAnyEncoder):

@@ -11,11 +11,11 @@ from causalrec.data.sources import Source
 from causalrec.encoders.base import AbstractPairEncoder, EncoderInputs, user_ids
 from causalrec.encoders.history import Histories
 from causalrec.encoders.language.folder import model_folder
-from causalrec.encoders.language.model import Precision, load, padded
-from causalrec.encoders.language.pooling import AttentionPooling, Pooling, pooled
-from causalrec.encoders.live_text import WORTH, WORTH_ELSEWHERE, batches
+from causalrec.encoders.language.model import Precision, padded
+from causalrec.encoders.language.pooling import Pooling, TextPooling, check_pooling
+from causalrec.encoders.live_text import alike
 from causalrec.encoders.pair_text import PairTexts
-from causalrec.encoders.text_tower import stamp_of
+from causalrec.encoders.text_tower import check_precision, tuned_model
 from causalrec.encoders.towers import require_text
 from causalrec.encoders.tuning.tuned import Tuned
 from causalrec.types import Batch, Count
@@ -54,15 +54,15 @@ class Cross(AbstractPairEncoder):
     ) -> None:
         super().__init__()
         require_text(inputs, {"item": True, "user": profile})
-        folder = model_folder(model, inputs.data, inputs.cache)
-        language = load(folder, layers=layers, dtype=precision)
+        check_precision(inputs, precision)
+        self.tuned = tuned_model(model_folder(model, inputs.data, inputs.cache), inputs, layers, precision)
+        language = self.tuned.language
+        check_pooling(language, pooling)
         phrases = {"liked": liked, "disliked": disliked, "max_tokens": max_tokens, "event_tokens": event_tokens}
         self.texts = PairTexts(language, inputs.item_text, inputs.user_text if profile else (), **phrases)  # type: ignore[arg-type]
         self.histories = None if inputs.events is None else Histories(inputs.events, history_length)
         self.reads_time, self.profile, self.threshold = self.histories is not None, profile, inputs.liked
-        self.tuned = Tuned(language, inputs.tuning, stamp_of(folder, inputs.cache, layers))
-        self.pooling = pooling
-        self.attention = AttentionPooling(language.width) if pooling == "attention" else None
+        self.pool = TextPooling(pooling, language.width)
         self.project = nn.Linear(language.width, width)
 
     def pairs(self, batch: Batch) -> Tensor:
@@ -70,9 +70,8 @@ class Cross(AbstractPairEncoder):
         distinct = sorted(set(made), key=lambda pair: (len(pair[0]), pair))  # neighbours need little padding
         place = {pair: k for k, pair in enumerate(distinct)}
         device = batch.item.device
-        worth = WORTH.get(device.type, WORTH_ELSEWHERE)
         lengths = [len(tokens) for tokens, _ in distinct]
-        vectors = torch.cat([self._vectors(distinct[part], device) for part in batches(lengths, worth)])
+        vectors = torch.cat([self._vectors(distinct[part], device) for part in alike(lengths, device)])
         told: Tensor = self.project(vectors)
         return told[torch.tensor([place[pair] for pair in made], device=device)]
 
@@ -95,20 +94,8 @@ class Cross(AbstractPairEncoder):
         ids, mask = tokens.ids.to(device), tokens.mask.to(device)
         second = torch.tensor([second for _, second in pairs], device=device)[:, None]
         types = (torch.arange(ids.shape[1], device=device) >= second).long() * mask
-        hidden = self.tuned(ids, mask, types if self.texts.frame.types else None)
-        if hidden.dtype in (torch.bfloat16, torch.float16):
-            hidden = hidden.float()
-        if self.attention is not None:
-            vector: Tensor = self.attention(hidden, mask)
-            return vector
-        return pooled(hidden, mask, self.pooling)  # type: ignore[arg-type]
+        vector: Tensor = self.pool(self.tuned(ids, mask, types if self.texts.frame.types else None), mask)
+        return vector
 
-    def rates(self) -> Mapping[str, float]:
-        return {f"tuned.{name}": rate for name, rate in self.tuned.rates().items()}
-
-    def stepped(self) -> None:
-        self.tuned.stepped()
-
-    @property
-    def language_size(self) -> int:
-        return self.tuned.size
+    def readers(self) -> Mapping[str, Tuned]:
+        return {"tuned": self.tuned}

@@ -69,12 +69,11 @@ class Hybrid(AbstractEncoder):
         self.user_side = _fusion(chosen["user"], "user", inputs, profile, width + 1, fusion, further=int(history))
         self.history = Past(inputs, history_length, width + 1) if history else None
         self.reads_time = history
-        self.packable = not history and all(tower.fixed for tower in self.towers().values())
+        self.packable = not history and all(tower.fixed for tower in self.readers().values())
         if history:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
 
-    def towers(self) -> Mapping[str, TextTower]:
-        """Return what reads text, by name."""
+    def readers(self) -> Mapping[str, TextTower]:
         return {name: tower for name, tower in self._texts.items() if tower is not None}
 
     def users(self, batch: Batch) -> Tensor:
@@ -87,17 +86,6 @@ class Hybrid(AbstractEncoder):
 
     def items(self, ids: Tensor) -> Tensor:
         return with_item_bias(self.item_side(ids))
-
-    def rates(self) -> Mapping[str, float]:
-        return {f"{at}.{name}": rate for at, tower in self.towers().items() for name, rate in tower.rates().items()}
-
-    def stepped(self) -> None:
-        for tower in self.towers().values():
-            tower.stepped()
-
-    @property
-    def language_size(self) -> int:
-        return max((tower.size for tower in self.towers().values()), default=0)
 
 
 def _chosen(side: str, asked: tuple[str, ...] | None, inputs: EncoderInputs) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from causalrec.encoders.language.pooling import AttentionPooling, Pooling, pooled
+from causalrec.encoders.language.batching import batches
+from causalrec.encoders.language.pooling import Pooling, TextPooling
 from causalrec.encoders.tuning.tuned import Tuned
 
 TOKENS_AT_ONCE = 1 << 14  # padding included
@@ -34,8 +35,7 @@ class LiveText(nn.Module):
         else:
             vars(self)["tuned"] = tuned  # no part of this module: it is another's, and written once
         self.width, self.size = tuned.language.width, tuned.size
-        self.pooling = pooling
-        self.attention = AttentionPooling(self.width) if pooling == "attention" else None
+        self.pool = TextPooling(pooling, self.width)
         self.lengths = [len(row) for row in rows]
         starts = np.cumsum([0, *self.lengths[:-1]]).astype(np.int64)
         self.register_buffer("starts", torch.from_numpy(starts), persistent=False)
@@ -88,33 +88,17 @@ class LiveText(nn.Module):
         if not len(distinct):
             return torch.zeros(0, self.width, device=distinct.device)
         lengths = [self.lengths[place] for place in distinct.tolist()]
-        worth = WORTH.get(distinct.device.type, WORTH_ELSEWHERE)
-        return torch.cat([self._pooled(distinct[part], lengths[part]) for part in batches(lengths, worth)])
+        return torch.cat([self._pooled(distinct[part], lengths[part]) for part in alike(lengths, distinct.device)])
 
     def _pooled(self, distinct: Tensor, lengths: Sequence[int]) -> Tensor:
         spread = torch.arange(lengths[-1], device=distinct.device)
         mask = spread < torch.tensor(lengths, device=distinct.device)[:, None]
         places = (self.get_buffer("starts")[distinct][:, None] + spread) * mask
         ids = torch.where(mask, self.get_buffer("tokens")[places], self.tuned.language.pad)
-        hidden = self.tuned(ids, mask.long())
-        if hidden.dtype in (torch.bfloat16, torch.float16):
-            hidden = hidden.float()
-        if self.attention is not None:
-            vector: Tensor = self.attention(hidden, mask)
-            return vector
-        return pooled(hidden, mask, self.pooling)  # type: ignore[arg-type]
+        vector: Tensor = self.pool(self.tuned(ids, mask.long()), mask)
+        return vector
 
 
-def batches(lengths: Sequence[int], worth: int, most: int = TOKENS_AT_ONCE) -> Iterator[slice]:
-    """Cut ascending lengths where padding on would cost more than `worth` tokens, or `most` tokens are exceeded.
-
-    >>> [(part.start, part.stop) for part in batches([2, 2, 2, 3, 9], worth=4)]
-    [(0, 4), (4, 5)]
-    """
-    start, wasted = 0, 0
-    for place in range(1, len(lengths)):
-        wasted += (place - start) * (lengths[place] - lengths[place - 1])
-        if wasted > worth or (place - start + 1) * lengths[place] > most:
-            yield slice(start, place)
-            start, wasted = place, 0
-    yield slice(start, len(lengths))
+def alike(lengths: Sequence[int], device: torch.device) -> Iterator[slice]:
+    """Cut ascending lengths into batches as it pays on a device."""
+    return batches(lengths, TOKENS_AT_ONCE, WORTH.get(device.type, WORTH_ELSEWHERE))

@@ -17,12 +17,10 @@ from causalrec.encoders.language.cache import embeddings
 from causalrec.encoders.language.digests import key_of, remembered_sha256
 from causalrec.encoders.language.folder import model_folder
 from causalrec.encoders.language.model import Precision, load
-from causalrec.encoders.language.pooling import Pooling
+from causalrec.encoders.language.pooling import Pooling, check_pooling
 from causalrec.encoders.live_text import LiveText
 from causalrec.encoders.tuning.tuned import Tuned
 from causalrec.errors import RequestError
-
-DECODER_CLS = "encoder.pooling=cls: a decoder's first token sees none of the others; take last, mean or attention"
 
 
 class TextTower(nn.Module):
@@ -48,10 +46,7 @@ class TextTower(nn.Module):
         beside: TextTower | None = None,
     ) -> None:
         super().__init__()
-        if inputs.tuning.trains and precision != "float32":
-            raise RequestError(
-                f"encoder.precision={precision}: parameters that are trained stay in float32; set trainer=bf16 instead"
-            )
+        check_precision(inputs, precision)
         folder, distinct = model_folder(model, inputs.data, inputs.cache), sorted(set(texts))
         self.reader: FixedText | LiveText
         if not inputs.tuning.trains and pooling != "attention":
@@ -61,10 +56,8 @@ class TextTower(nn.Module):
         else:
             tuned = None if beside is None else beside.tuned
             if tuned is None:
-                language = load(folder, layers=layers, dtype=precision)
-                tuned = Tuned(language, inputs.tuning, stamp_of(folder, inputs.cache, layers))
-            if pooling == "cls" and tuned.language.causal:
-                raise RequestError(DECODER_CLS)
+                tuned = tuned_model(folder, inputs, layers, precision)
+            check_pooling(tuned.language, pooling)
             read = dict(zip(distinct, tuned.language.token_ids(distinct, max_tokens), strict=True))
             distinct.sort(key=lambda text: len(read[text]))  # neighbours need little padding
             self.reader = LiveText(tuned, [read[text] for text in distinct], pooling, owns=beside is None)
@@ -130,6 +123,20 @@ class FixedText(nn.Module):
 
     def extra_repr(self) -> str:
         return f"vectors={self.stamp}"
+
+
+def check_precision(inputs: EncoderInputs, precision: Precision) -> None:
+    """Raise RequestError for a precision that nothing can be trained in."""
+    if inputs.tuning.trains and precision != "float32":
+        raise RequestError(
+            f"encoder.precision={precision}: parameters that are trained stay in float32; set trainer=bf16 instead"
+        )
+
+
+def tuned_model(folder: Path, inputs: EncoderInputs, layers: int | None, precision: Precision) -> Tuned:
+    """Load a model, as much of which is trained as the run says."""
+    language = load(folder, layers=layers, dtype=precision)
+    return Tuned(language, inputs.tuning, stamp_of(folder, inputs.cache, layers))
 
 
 def stamp_of(folder: Path, cache: Path, layers: int | None) -> str:

@@ -59,12 +59,11 @@ class TextTowers(AbstractEncoder):
         self.profile = TextTower(inputs.user_text, inputs, **asked, beside=self.item_text) if reads["user"] else None
         self.history = Past(inputs, history_length, width + 1, history_pooling) if "history" in user else None
         self.reads_time = self.history is not None
-        self.packable = self.history is None and all(tower.fixed for tower in self.towers().values())
+        self.packable = self.history is None and all(tower.fixed for tower in self.readers().values())
         if self.history is not None:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
 
-    def towers(self) -> Mapping[str, TextTower]:
-        """Return what reads text, by name."""
+    def readers(self) -> Mapping[str, TextTower]:
         named = {"item_text": self.item_text, "profile": self.profile}
         return {name: tower for name, tower in named.items() if tower is not None}
 
@@ -86,17 +85,6 @@ class TextTowers(AbstractEncoder):
         if self.item_text is not None and "text" in self.item:
             parts.append(self.item_text(ids))
         return with_item_bias(reduce(torch.add, parts))
-
-    def rates(self) -> Mapping[str, float]:
-        return {f"{at}.{name}": rate for at, tower in self.towers().items() for name, rate in tower.rates().items()}
-
-    def stepped(self) -> None:
-        for tower in self.towers().values():
-            tower.stepped()
-
-    @property
-    def language_size(self) -> int:
-        return max(tower.size for tower in self.towers().values()) if self.towers() else 0
 
 
 class Past(nn.Module):

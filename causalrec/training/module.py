@@ -10,7 +10,6 @@ import torch
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 
-from causalrec.encoders.base import AbstractAnyEncoder
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.reduction import batch_sum
 from causalrec.models import CausalModel
@@ -59,7 +58,7 @@ class CausalRecModule(pl.LightningModule):
     def _optimizer(self, role: Role) -> torch.optim.Optimizer:
         network = self.model.network(role)
         built = self.optimizer.build(self.model.parameters_of(role), rates=network.rates())
-        if type(network.encoder).stepped is not AbstractAnyEncoder.stepped:
+        if network.encoder.readers():
             built.register_step_post_hook(lambda *_: network.encoder.stepped())
         return built
 

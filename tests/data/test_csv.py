@@ -13,8 +13,9 @@ import polars as pl
 import pytest
 
 from causalrec.cli import main
-from causalrec.data.datasets.csv import Csv, Edges, Table
+from causalrec.data.datasets.csv import Csv
 from causalrec.data.log import InteractionLog
+from causalrec.data.tabular.declared import Edges, Table
 from causalrec.data.text import texts_of
 from causalrec.errors import DataError, RequestError
 from causalrec.leaf import leaf

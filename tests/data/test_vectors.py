@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from test_csv import put
 
 from causalrec import cli
-from causalrec.data.datasets.csv import Csv, Table
+from causalrec.data.datasets.csv import Csv
 from causalrec.data.log import CausalDataset, Column
+from causalrec.data.tabular.declared import Table
 from causalrec.data.vectors import VectorFile, read_vectors
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import feature_matrix
-from tests.data.test_csv import put
 
 IDS = ["i9", "i10", "i3"]
 VALUES = np.array([[1, 2], [np.nan, np.nan], [0.5, -1]], np.float32)

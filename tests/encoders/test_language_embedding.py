@@ -15,7 +15,8 @@ from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
 
 from causalrec.encoders.language import embedding
-from causalrec.encoders.language.embedding import able, batches, embed, threads
+from causalrec.encoders.language.batching import batches
+from causalrec.encoders.language.embedding import able, embed, threads
 from causalrec.encoders.language.model import LanguageModel, load
 from causalrec.encoders.language.pooling import AttentionPooling, Fixed, pooled
 from causalrec.errors import RequestError
@@ -117,7 +118,7 @@ def test_batches_hold_every_text_once_within_the_budget(budget: int, worth: int)
         inside = lengths[part]
         assert len(inside) * inside[-1] <= budget or len(inside) == 1
         assert sum(inside[-1] - length for length in inside) <= worth
-    assert list(batches([], budget)) == []
+    assert list(batches([], budget, worth)) == []
 
 
 def test_pooling_by_hand_on_either_side() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from refusal import refused
 from tiny_models import LAYERS, WRITERS
 from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.base import EncoderInputs
+from causalrec.encoders.language.batching import batches
 from causalrec.encoders.language.cache import embeddings
-from causalrec.encoders.live_text import LiveText, batches
+from causalrec.encoders.live_text import LiveText
 from causalrec.encoders.text_tower import TextTower, size_of
 from causalrec.encoders.towers import Past, TextTowers
 from causalrec.encoders.tuning.adalora import AdaLoRA
@@ -26,7 +27,6 @@ from causalrec.encoders.tuning.frozen import Frozen
 from causalrec.encoders.tuning.full import Full
 from causalrec.encoders.tuning.last_layers import LastLayers
 from causalrec.encoders.tuning.lora import LoRA
-from causalrec.errors import RequestError
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
@@ -244,7 +244,7 @@ def test_read_ahead_and_never_asked_for_is_dropped_by_a_step_of_a_fused_optimize
 @pytest.mark.parametrize("most", [1, 12, 1000])
 def test_batches_are_all_of_the_texts_in_order_and_small(worth: int, most: int) -> None:
     lengths = sorted([1, 1, 2, 2, 2, 5, 9, 9, 30])
-    parts = list(batches(lengths, worth, most))
+    parts = list(batches(lengths, most, worth))
     assert [k for part in parts for k in range(part.start, part.stop)] == list(range(len(lengths)))
     for part in parts:
         inside = lengths[part]
@@ -439,15 +439,6 @@ def test_predictions_in_chunks_are_those_at_once(folders: dict[str, Path], tmp_p
 
 
 # --- requests
-
-
-def refused(call: Callable[[], object], *said: str) -> None:
-    with pytest.raises(RequestError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in said:
-        assert part in message, message
 
 
 @pytest.mark.parametrize("side", ["item", "user"])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from refusal import refused
 from tiny_models import WRITERS
 from torch import Tensor
 
@@ -26,7 +27,6 @@ from causalrec.encoders.tuning.last_layers import LastLayers
 from causalrec.encoders.tuning.layers import depths, layers_of
 from causalrec.encoders.tuning.lora import LoRA
 from causalrec.encoders.tuning.tuned import Tuned
-from causalrec.errors import RequestError
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.naive import Naive
@@ -299,15 +299,6 @@ def test_the_orthogonality_gradient_is_autograds() -> None:
 
 
 # --- bad requests
-
-
-def refused(call: Callable[[], object], *said: str) -> None:
-    with pytest.raises(RequestError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in said:
-        assert part in message, message
 
 
 def test_more_layers_than_there_are(folders: dict[str, Path]) -> None:

@@ -6,11 +6,11 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, PairTable
@@ -18,8 +18,9 @@ from causalrec.data.problems import Problem, refuse
 from causalrec.data.sources import Source, sha256_of
 from causalrec.data.tables import binarised
 from causalrec.data.tabular.build import Build, EntityFile, Request
+from causalrec.data.tabular.declared import Edges, Separator, Table
 from causalrec.data.tabular.edges import EdgeFile
-from causalrec.data.tabular.entities import KIND, kind_of
+from causalrec.data.tabular.entities import kind_of
 from causalrec.data.tabular.ingest import Roles, TimeUnit
 from causalrec.data.tabular.rawfile import RawFile
 from causalrec.data.tabular.store import keep, open_store, scratch_beside, store_folder
@@ -35,38 +36,6 @@ SCALES: dict[OutcomeKind, tuple[float, float]] = {
     "count": (0.0, 1e6),
     "reward": (float("-inf"), float("inf")),
 }
-Separator = Annotated[str, Field(pattern=r"^[\x00-\x7f]$")]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table of users or items. `columns`: name -> numeric, category, text, or multi_hot(|) with its separator.
-
-    What is None is as for the interactions; `names` is for a file without a header.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    file: str
-    id: str
-    columns: dict[str, Annotated[str, Field(pattern=KIND)]] = field(default_factory=dict)
-    separator: Separator | None = None
-    encoding: str | None = None
-    names: list[str] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Edges:
-    """A table of edges: `source` trusts `target`; `column` names the pair column made of them in the graph."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    file: str
-    source: str = "user"
-    target: str = "trusted"
-    weight: str | None = None
-    column: str = "trusted_count"
-    separator: Separator | None = None
-    encoding: str | None = None
-    names: list[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

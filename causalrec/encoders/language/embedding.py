@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from timeit import timeit
 
@@ -15,9 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
+from causalrec.encoders.language.batching import batches
 from causalrec.encoders.language.model import LanguageModel, Precision, padded
-from causalrec.encoders.language.pooling import Fixed, pooled
-from causalrec.errors import RequestError
+from causalrec.encoders.language.pooling import Fixed, check_pooling, pooled
 from causalrec.types import Floats
 
 BUDGET = {"cpu": 4096, "cuda": 1 << 16}  # tokens of a batch, padding included
@@ -30,8 +29,7 @@ def embed(texts: Sequence[str], language: LanguageModel, pooling: Fixed, max_tok
     Texts that are the same tokens are read once; batches hold texts of nearly one length. Runs on a GPU if there is
     one. Raises RequestError for `cls` of a decoder, whose first token has seen nothing of the text.
     """
-    if pooling == "cls" and language.causal:
-        raise RequestError("encoder.pooling=cls: a decoder's first token sees none of the others; take last or mean")
+    check_pooling(language, pooling)
     rows = [tuple(row) for row in language.token_ids(texts, max_tokens)]
     distinct = sorted(set(rows), key=lambda row: (len(row), row))
     vectors = _read(distinct, language, pooling)
@@ -48,7 +46,7 @@ def _read(rows: list[tuple[int, ...]], language: LanguageModel, pooling: Fixed) 
     lengths = [len(row) for row in rows]
     with threads(), Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("embedding texts", total=sum(lengths))
-        for part in batches(lengths, BUDGET[device]):
+        for part in batches(lengths, BUDGET[device], WORTH):
             tokens = padded(rows[part], language.pad)
             even = lengths[part.start] == lengths[part.stop - 1] or language.causal  # then nothing sees the padding
             mask = None if even else tokens.mask.to(device)
@@ -56,22 +54,6 @@ def _read(rows: list[tuple[int, ...]], language: LanguageModel, pooling: Fixed) 
             result[part] = pooled(hidden.float(), tokens.mask.to(device), pooling).cpu().numpy()
             bar.advance(task, sum(lengths[part]))
     return result
-
-
-def batches(lengths: Sequence[int], budget: int, worth: int = WORTH) -> Iterator[slice]:
-    """Cut ascending lengths into batches of at most `budget` tokens and at most about `worth` tokens of padding.
-
-    >>> [(part.start, part.stop) for part in batches([2, 2, 3, 9, 9], budget=12, worth=4)]
-    [(0, 3), (3, 4), (4, 5)]
-    """
-    start, padding = 0, 0
-    for place, (before, length) in enumerate(pairwise(lengths), start=1):
-        padding += (place - start) * (length - before)
-        if padding > worth or (place - start + 1) * length > budget:
-            yield slice(start, place)
-            start, padding = place, 0
-    if lengths:
-        yield slice(start, len(lengths))
 
 
 def able(precision: Precision, width: int = 384) -> Precision:

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from causalrec.encoders.language.model import LanguageModel
+from causalrec.errors import RequestError
+
 Fixed = Literal["cls", "mean", "last"]
 Pooling = Literal["cls", "mean", "last", "attention"]
 
@@ -44,3 +47,29 @@ class AttentionPooling(nn.Module):
         scores = hidden @ self.query / hidden.shape[-1] ** 0.5
         weight = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(1)
         return functional.normalize((weight.unsqueeze(1) @ hidden).squeeze(1), dim=-1)
+
+
+class TextPooling(nn.Module):
+    """Any pooling, of half-precision states in float32."""
+
+    def __init__(self, pooling: Pooling, width: int) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.attention = AttentionPooling(width) if pooling == "attention" else None
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Pool float[B,L,D] under the mask[B,L] into unit vectors [B,D]."""
+        if hidden.dtype in (torch.bfloat16, torch.float16):
+            hidden = hidden.float()
+        if self.attention is not None:
+            vector: Tensor = self.attention(hidden, mask)
+            return vector
+        return pooled(hidden, mask, self.pooling)  # type: ignore[arg-type]
+
+
+def check_pooling(language: LanguageModel, pooling: Pooling) -> None:
+    """Raise RequestError for `cls` of a decoder, whose first token has seen nothing of the text."""
+    if pooling == "cls" and language.causal:
+        raise RequestError(
+            "encoder.pooling=cls: a decoder's first token sees none of the others; take last, mean or attention"
+        )

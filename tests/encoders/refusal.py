@@ -1,0 +1,19 @@
+"""What a refused request says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from causalrec.errors import RequestError
+
+
+def refused(call: Callable[[], object], *said: str) -> None:
+    """Hold that a call raises RequestError in one line that says all of `said`."""
+    with pytest.raises(RequestError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in said:
+        assert part in message, message
