@@ -158,7 +158,7 @@ def test_two_packed_launchers_at_once_share_the_groups(tmp_path: Path) -> None:
     assert len(worked) == len(set(worked)) == 8, "no job was trained twice"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_in_a_stack_and_a_relaunch_end_in_the_same_bits(tmp_path: Path) -> None:
     table(tmp_path, rows=900)
     sweep = [
