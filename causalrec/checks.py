@@ -6,6 +6,7 @@ from causalrec.config import MANDATORY, MANDATORY_OF_EFFECTS, TrainSpec
 from causalrec.data.log import DatasetCard
 from causalrec.encoders.base import AbstractPairEncoder
 from causalrec.errors import RequestError
+from causalrec.features.views import FeatureSpec
 from causalrec.types import ITEM_ONLY, USER_ONLY, Estimand, link_of
 
 
@@ -57,7 +58,34 @@ def _check_learner(spec: TrainSpec, card: DatasetCard, estimand: Estimand) -> No
     asked = f"effect={spec.spine.choices['effect']}"
     if estimand != "effect":
         raise RequestError(f"{asked}: estimates an effect, but graph.estimand={estimand}; set graph.estimand=effect")
+    if spec.leaves["tuning"].target.trains:
+        raise RequestError(
+            f"tuning={spec.spine.choices['tuning']}: {asked} reads text by a model that stays as it was pretrained, "
+            f"for one tuned on the same rows would make its intervals void; set tuning=frozen"
+        )
     _check_arms(spec, card, asked)
+
+
+def check_columns(spec: TrainSpec, card: DatasetCard, features: FeatureSpec) -> None:
+    """Raise RequestError where a learner from a table has no modifier that is a number, or a control that is none."""
+    if spec.trains_network:
+        return
+    asked, left_out = f"effect={spec.spine.choices['effect']}", {"id", "text"}
+    if spec.leaves["encoder"].target.tunes:
+        left_out.remove("text")
+    kinds = {name: card.column(name).kind for name in (*features.modifiers, *features.controls)}
+    if not any(kinds[name] not in left_out for name in features.modifiers):
+        raise RequestError(
+            f"{asked}: learns from numbers, but {card.name} has none among the modifiers of its graph "
+            f"({', '.join(features.modifiers) or 'none'}); name some in graph.modifiers, have text read by "
+            f"encoder=bert, or set effect=network"
+        )
+    if unread := [name for name in features.controls if kinds[name] in left_out]:
+        reader = "have text read by encoder=bert, or " if "text" in map(kinds.get, unread) else ""
+        raise RequestError(
+            f"{asked}: learns from numbers, but the graph adjusts for {', '.join(unread)}; {reader}set effect=network, "
+            f"which reads ids and text"
+        )
 
 
 def _check_arms(spec: TrainSpec, card: DatasetCard, asked: str) -> None:

@@ -44,6 +44,7 @@ COLLECTIONS: Mapping[str, str] = {
 MANDATORY = frozenset({"constant", "popularity", "item_mean", "bias_logistic"})  # beside every model, always
 MANDATORY_OF_EFFECTS = frozenset({"constant_effect", "item_effect"})
 NETWORK = ("head", "objective", "sampler", "optimizer", "trainer")  # what a learner from a table does not read
+LEARNER = ("representation",)  # what a network does not read
 Room = Literal["dataset", "graph", "propensity", "encoder", "tuning", "head", "objective", "effect"]
 
 
@@ -87,6 +88,12 @@ class Evaluation(Strict):
     level: Annotated[float, Field(gt=0, lt=1)]
 
 
+class Representation(Strict):
+    """How many principal `components` of each text or vector column a learner from a table reads."""
+
+    components: Count
+
+
 class Spine(Strict):
     """The scalars of a run."""
 
@@ -97,6 +104,7 @@ class Spine(Strict):
     paths: Paths
     selection: Selection
     evaluation: Evaluation
+    representation: Representation
     refute: bool = False
 
 
@@ -113,8 +121,9 @@ class TrainSpec:
     def resolved(self) -> dict[str, Any]:
         """Return the whole configuration with every default, as JSON holds it."""
         parts: dict[str, Any] = self.spine.model_dump(mode="json")
-        unread = () if self.trains_network else NETWORK
-        parts |= {name: leaf.resolved() for name, leaf in self.leaves.items() if name not in unread}
+        parts |= {name: leaf.resolved() for name, leaf in self.leaves.items()}
+        for name in LEARNER if self.trains_network else NETWORK:
+            parts.pop(name)
         for group, members in (("metric", self.metrics), ("baseline", self.baselines)):
             parts[group] = {name: leaf.resolved() for name, leaf in members.items()}
         return parts

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from causalrec.config import TrainSpec
 from causalrec.data.log import CausalDataset, InteractionLog
+from causalrec.encoders.representation import TextReader, represented
 from causalrec.errors import RequestError, nearest
 from causalrec.estimators.effect.base import AbstractEffect, AbstractFittedEffect, EffectRows
 from causalrec.estimators.objective.base import AbstractObjective
@@ -18,6 +20,7 @@ from causalrec.evaluation.effect_slices import named
 from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.slices import Slice
 from causalrec.features.views import FeatureMatrix, feature_matrix
+from causalrec.leaf import Leaf
 from causalrec.models import CausalModel
 from causalrec.prepare import Plan, Ready
 from causalrec.types import Doubles, Floats, Ints
@@ -86,22 +89,12 @@ class Table:
     controls: FeatureMatrix
 
     @classmethod
-    def of(cls, ready: Ready, planned: Plan, asked: str) -> Table:
-        """Expand the graph's modifiers and controls; RequestError where no modifier is a number."""
-        views, card = planned.features, ready.dataset.card
-        table = cls(*(feature_matrix(ready.dataset, view) for view in (views.modifiers, views.controls)))
-        unread = [n for n in (*views.modifiers, *views.controls) if card.column(n).kind in ("id", "text", "vector")]
-        if not table.modifiers.names:
-            raise RequestError(
-                f"effect={asked}: learns from numbers, but {card.name} has none among the modifiers of its graph "
-                f"({', '.join(views.modifiers) or 'none'}); name some in graph.modifiers, or set effect=network"
-            )
-        if unread_controls := [name for name in unread if name in views.controls]:
-            raise RequestError(
-                f"effect={asked}: learns from numbers, but the graph adjusts for {', '.join(unread_controls)}; "
-                f"set effect=network, which reads ids and text"
-            )
-        return table
+    def of(cls, spec: TrainSpec, planned: Plan, ready: Ready) -> Table:
+        """Expand the graph's modifiers and controls, texts and vectors as components."""
+        views, fitted = planned.features, ready.train.joined(ready.validation)
+        names, components = sorted({*views.modifiers, *views.controls}), spec.spine.representation.components
+        read = represented(ready.dataset, names, _reader(spec), components, fitted)
+        return cls(*(feature_matrix(ready.dataset, view, read) for view in (views.modifiers, views.controls)))
 
     def columns(self, user: Ints, item: Ints) -> tuple[Doubles, Doubles]:
         """Return X float64[N,Dx] and W float64[N,Dw]."""
@@ -128,6 +121,17 @@ class Table:
             modifier_names=self.modifiers.names,
             control_names=self.controls.names,
         )
+
+
+def _reader(spec: TrainSpec) -> TextReader | None:
+    """Return how the chosen encoder reads texts, None where it reads none."""
+    encoder, paths = spec.leaves["encoder"], spec.spine.paths
+    if not encoder.target.tunes:
+        return None
+    told, model = encoder.resolved(), encoder.arguments["model"]
+    settings = {key: told[key] for key in ("pooling", "max_tokens", "layers", "precision")}
+    source = model.build() if isinstance(model, Leaf) else model
+    return TextReader(source, **settings, data=paths.data, cache=paths.cache)
 
 
 def as_replicates(value: float, standard_error: float, count: int) -> Doubles:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from causalrec.checks import check_together
+from causalrec.checks import check_columns, check_together
 from causalrec.config import Selection, TrainSpec
 from causalrec.data.audit import Audit, audit
 from causalrec.data.files import require_writable
@@ -48,9 +48,11 @@ def plan(spec: TrainSpec) -> Plan:
     use_logged = spec.leaves["propensity"].target.uses_logged
     adjustment = identify(graph, card, use_logged_propensity=use_logged)
     graph.check_modifiers(card)
+    features = views(graph, card, adjustment)
+    check_columns(spec, card, features)
     require_writable(spec.spine.paths.runs, "paths.runs")
     require_writable(spec.spine.paths.cache, "paths.cache")
-    return Plan(adjustment, views(graph, card, adjustment))
+    return Plan(adjustment, features)
 
 
 @dataclass(frozen=True)

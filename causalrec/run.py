@@ -208,7 +208,7 @@ class Run:
     def learner(self) -> LearnerPredictor:
         """Fit the learner from a table."""
         spec = self.spec
-        table = Table.of(self.ready, self.planned, spec.spine.choices["effect"])
+        table = Table.of(spec, self.planned, self.ready)
         return LearnerPredictor(spec.leaves["effect"].build(), self.ready, table, spec.spine.seed)
 
     def network(self, state: Mapping[str, torch.Tensor]) -> NetworkPredictor:

@@ -33,6 +33,7 @@ LAYERS = (
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 CONFIG_READERS = (
     "causalrec.checks",
+    "causalrec.predictor",
     "causalrec.prepare",
     "causalrec.result",
     "causalrec.run",
@@ -56,7 +57,12 @@ ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or package
     "pytorch_lightning": ("causalrec.training",),
     "lightning": ("causalrec.training",),
     "wandb": ("causalrec.training",),
-    "sklearn": ("causalrec.propensity", "causalrec.evaluation", "causalrec.estimators.effect"),
+    "sklearn": (
+        "causalrec.propensity",
+        "causalrec.evaluation",
+        "causalrec.estimators.effect",
+        "causalrec.encoders.representation",
+    ),
     "numba": ("causalrec.metrics.compiled",),
     "hydra": ("causalrec.config", "causalrec.sweeps"),
     "optuna": ("causalrec.sweeps",),

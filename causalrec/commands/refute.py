@@ -66,7 +66,7 @@ def _problem(spec: TrainSpec, seed: int, controls: list[str]) -> tuple[Problem, 
     _check_controls(controls, planned.adjustment.training.columns, spec.leaves["graph"].build())
     ready, choice = ready_for(spec, planned), spec.spine.choices["effect"]
     card = ready.dataset.card
-    table = Table.of(ready, planned, choice)
+    table = Table.of(spec, planned, ready)
     log = ready.train.joined(ready.validation)
     rows = table.rows(log, len(card.arms), card.outcome == "click")
     learner = None if spec.trains_network else spec.leaves["effect"].build()

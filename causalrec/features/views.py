@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,7 +44,8 @@ class FeatureMatrix:
     """The numbers of a view, by (user, item) pair, without a dense U x I array.
 
     `names[F]` the expanded columns; `ids` the id columns of the view (embedded, never expanded here); calling it gives
-    float32[..., F]. Text and vector columns are left to encoders that read.
+    float32[..., F]. Text and vector columns are left to encoders
+    that read, unless they come as numbers.
     """
 
     names: tuple[str, ...]
@@ -72,11 +74,16 @@ class FeatureMatrix:
         return digest.hexdigest()
 
 
-def feature_matrix(dataset: CausalDataset, view: tuple[str, ...]) -> FeatureMatrix:
-    """Expand a view's columns: numbers standardised over their table, categories one-hot, lists multi-hot."""
-    columns = [dataset.card.column(name) for name in view]
-    user_names, user_block = _block(dataset.user_table, [c for c in columns if c.of == "user"])
-    item_names, item_block = _block(dataset.item_table, [c for c in columns if c.of == "item"])
+def feature_matrix(
+    dataset: CausalDataset, view: tuple[str, ...], represented: Mapping[str, Floats] | None = None
+) -> FeatureMatrix:
+    """Expand a view's columns: numbers standardised over their table, categories one-hot, lists multi-hot.
+
+    `represented`: text and vector columns that are numbers already, float32[rows,K] by name.
+    """
+    columns, given = [dataset.card.column(name) for name in view], represented or {}
+    user_names, user_block = _block(dataset.user_table, [c for c in columns if c.of == "user"], given)
+    item_names, item_block = _block(dataset.item_table, [c for c in columns if c.of == "item"], given)
     pair_names = [c.name for c in columns if c.of == "pair"]
     return FeatureMatrix(
         names=(*user_names, *item_names, *pair_names),
@@ -87,10 +94,15 @@ def feature_matrix(dataset: CausalDataset, view: tuple[str, ...]) -> FeatureMatr
     )
 
 
-def _block(table: pl.DataFrame, columns: list[Column]) -> tuple[list[str], Floats]:
+def _block(table: pl.DataFrame, columns: list[Column], represented: Mapping[str, Floats]) -> tuple[list[str], Floats]:
     names: list[str] = []
     parts = [np.zeros((max(len(table), 1), 0), np.float32)]  # a userless log reads row 0
     for column in columns:
+        if column.name in represented:
+            block = represented[column.name]
+            names += [f"{column.name}[{k}]" for k in range(block.shape[1])]
+            parts.append(block)
+            continue
         if column.kind in ("id", "text", "vector"):
             continue
         expanded, block = _expand(table[column.name], column)

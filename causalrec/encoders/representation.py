@@ -1,0 +1,103 @@
+"""What an encoder reads, as numbers for a learner from a table: principal components of frozen vectors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from causalrec.data.log import CausalDataset, Column, InteractionLog
+from causalrec.data.sources import Source
+from causalrec.encoders.language.cache import embeddings
+from causalrec.encoders.language.folder import model_folder
+from causalrec.encoders.language.model import Precision
+from causalrec.encoders.language.pooling import Pooling
+from causalrec.errors import RequestError
+from causalrec.types import Bools, Floats, Ints
+
+NOTES = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TextReader:
+    """How a frozen language model reads texts: the settings of an encoder, and the folders of models and vectors."""
+
+    model: str | Source
+    pooling: Pooling
+    max_tokens: int
+    layers: int | None
+    precision: Precision
+    data: Path
+    cache: Path
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """Return unit vectors float32[N,D]."""
+        return embeddings(
+            texts,
+            model_folder(self.model, self.data, self.cache),
+            pooling=self.pooling,
+            max_tokens=self.max_tokens,
+            layers=self.layers,
+            precision=self.precision,
+            cache=self.cache,
+        )
+
+
+def represented(
+    dataset: CausalDataset, view: Sequence[str], reader: TextReader | None, components: int, fitted: InteractionLog
+) -> Mapping[str, Floats]:
+    """Return the first principal components of each text or vector column of a view, float32[rows,components] by name.
+
+    Texts are read one column at a time by a language model that stays as it was pretrained, and left out without a
+    `reader`; vectors are the data set's own. Components are those of the rows in `fitted`, each of unit variance there;
+    no outcome is read, so that intervals of what learns from them stay valid. A missing text or vector is 0, the mean.
+    """
+    found: dict[str, Floats] = {}
+    for name in view:
+        column = dataset.card.column(name)
+        vectors = _vectors(dataset, column, reader)
+        if vectors is not None:
+            used = np.unique(fitted.users if column.of == "user" else fitted.item)
+            found[name] = principal_components(*vectors, used, components, name)
+    return found
+
+
+def principal_components(vectors: Floats, present: Bools, used: Ints, components: int, name: str) -> Floats:
+    """Return `vectors[N,D]` on the first principal components of the rows `used` that are `present[N]`, whitened.
+
+    Raises RequestError where these rows have fewer dimensions than are asked for.
+    """
+    from sklearn.decomposition import PCA
+
+    known = used[present[used]]
+    most = min(len(np.unique(vectors[known], axis=0)) - 1, vectors.shape[1]) if len(known) else 0
+    if components > most:
+        raise RequestError(
+            f"representation.components={components}: {name} has {most} dimensions in the rows learnt from; "
+            f"set representation.components={max(most, 1)} or less, or leave {name} out of the graph"
+        )
+    fitted = PCA(components, whiten=True, svd_solver="full").fit(vectors[known].astype(np.float64))
+    NOTES.info(
+        "%s: %d components hold %.0f %% of the variance of its vectors",
+        name,
+        components,
+        100 * fitted.explained_variance_ratio_.sum(),
+    )
+    filled = np.where(present[:, None], vectors, fitted.mean_).astype(np.float64)
+    told: Floats = fitted.transform(filled).astype(np.float32)
+    return told
+
+
+def _vectors(dataset: CausalDataset, column: Column, reader: TextReader | None) -> tuple[Floats, Bools] | None:
+    """Return the vector of each row of a column, and whether it has one; None of a column that nothing reads."""
+    if column.kind == "vector":
+        vectors = np.asarray(dataset.item_vectors[column.name], np.float32)
+        return vectors, np.isfinite(vectors).all(1) & (vectors != 0).any(1)
+    if column.kind != "text" or reader is None:
+        return None
+    table = dataset.user_table if column.of == "user" else dataset.item_table
+    texts = ["" if text is None else str(text) for text in table[column.name]]
+    return reader(texts), np.array([bool(text.strip()) for text in texts])
