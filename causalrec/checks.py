@@ -7,6 +7,7 @@ from causalrec.data.log import DatasetCard
 from causalrec.encoders.base import AbstractPairEncoder
 from causalrec.errors import RequestError
 from causalrec.features.views import FeatureSpec
+from causalrec.graph.identify import Identification
 from causalrec.types import ITEM_ONLY, USER_ONLY, Estimand, link_of
 
 
@@ -66,11 +67,42 @@ def _check_learner(spec: TrainSpec, card: DatasetCard, estimand: Estimand) -> No
     _check_arms(spec, card, asked)
 
 
+READERS = {"front-door": "effect=dowhy_front_door", "instrument": "effect=ortho_iv"}
+
+
+def check_design(spec: TrainSpec, card: DatasetCard, training: Identification) -> None:
+    """Raise RequestError where what identifies the effect is not what the learner goes by.
+
+    A network adjusts for columns; instruments and mediators are for learners from a table that read them.
+    """
+    asked, built = f"effect={spec.spine.choices['effect']}", spec.leaves["effect"].build()
+    own = "adjustment" if spec.trains_network else built.design
+    needed = "adjustment" if training.adjusts else training.strategy
+    if own == needed:
+        return
+    if needed == "adjustment":
+        way = "an instrument" if own == "instrument" else "a mediator"
+        raise RequestError(
+            f"{asked}: goes by {way}, but the graph identifies the effect by {training.strategy}; choose a learner "
+            f"that adjusts, for example effect=linear_dml"
+        )
+    what = ", ".join(training.instruments) or training.mediator
+    raise RequestError(
+        f"{asked}: adjusts for columns, but the graph identifies the effect of {card.name} by {needed} ({what}); set "
+        f"{READERS[needed]}, or graph.assume=true (recorded and footnoted)"
+    )
+
+
 def check_columns(spec: TrainSpec, card: DatasetCard, features: FeatureSpec) -> None:
-    """Raise RequestError where a learner from a table has no modifier that is a number, or a control that is none."""
+    """Raise RequestError where a learner from a table has no modifier that is a number, or another column is none."""
     if spec.trains_network:
         return
     asked, left_out = f"effect={spec.spine.choices['effect']}", {"id", "text"}
+    for name in (*features.instruments, *features.mediators):
+        if card.column(name).kind not in ("numeric", "category", "multi_hot"):
+            raise RequestError(f"{asked}: reads {name}, by which the effect is identified, but it is no number")
+        if name in features.modifiers:
+            raise RequestError(f"graph.modifiers: {name!r} identifies the effect; name columns beside it")
     if spec.leaves["encoder"].target.tunes:
         left_out.remove("text")
     kinds = {name: card.column(name).kind for name in (*features.modifiers, *features.controls)}

@@ -83,18 +83,20 @@ class NetworkPredictor(AbstractPredictor):
 
 @dataclass(frozen=True)
 class Table:
-    """The columns a learner reads: X and W of (user, item) pairs, float64."""
+    """The columns a learner reads: X and W of (user, item) pairs, and its instruments or mediator, float64."""
 
     modifiers: FeatureMatrix
     controls: FeatureMatrix
+    beside: FeatureMatrix
 
     @classmethod
     def of(cls, spec: TrainSpec, planned: Plan, ready: Ready) -> Table:
         """Expand the graph's modifiers and controls, texts and vectors as components."""
         views, fitted = planned.features, ready.train.joined(ready.validation)
+        beside = (*views.instruments, *views.mediators)
         names, components = sorted({*views.modifiers, *views.controls}), spec.spine.representation.components
         read = represented(ready.dataset, names, _reader(spec), components, fitted)
-        return cls(*(feature_matrix(ready.dataset, view, read) for view in (views.modifiers, views.controls)))
+        return cls(*(feature_matrix(ready.dataset, view, read) for view in (views.modifiers, views.controls, beside)))
 
     def columns(self, user: Ints, item: Ints) -> tuple[Doubles, Doubles]:
         """Return X float64[N,Dx] and W float64[N,Dw]."""
@@ -111,6 +113,7 @@ class Table:
     def rows(self, log: InteractionLog, arms: int, binary: bool) -> EffectRows:
         """Return logged rows as a learner reads them."""
         repeated = log.user is not None and len(np.unique(log.user)) < len(log)
+        beside = self.beside(log.users, log.item).astype(np.float64)
         return EffectRows(
             *self.columns(log.users, log.item),
             treatment=log.treatment,
@@ -120,6 +123,7 @@ class Table:
             groups=log.user if repeated else None,
             modifier_names=self.modifiers.names,
             control_names=self.controls.names,
+            beside=beside if self.beside.names else None,
         )
 
 
@@ -148,6 +152,7 @@ class LearnerPredictor(AbstractPredictor):
     def __init__(self, learner: AbstractEffect, ready: Ready, table: Table, seed: int) -> None:
         card, self.table = ready.dataset.card, table
         log = ready.train.joined(ready.validation)
+        self.last = {part.arm: part.name for part in ready.slices}
         self.rows = table.rows(log, len(card.arms), card.outcome == "click")
         self.fitted: AbstractFittedEffect = learner.fit(self.rows, seed)
 
@@ -157,7 +162,7 @@ class LearnerPredictor(AbstractPredictor):
     def averages(self, part: Slice, evaluator: Evaluator, name: str) -> Iterable[Score]:
         columns, arm = self.table.columns(part.user, part.item), part.arm - 1
         places = {part.name: columns}
-        if part.kind == "uplift":
+        if part.name == self.last[part.arm]:
             places[named("training", part.arm)] = (self.rows.modifiers, self.rows.controls)
         for place, (modifiers, controls) in places.items():
             average = self.fitted.average(modifiers, controls, evaluator.level)

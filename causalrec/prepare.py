@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from causalrec.checks import check_columns, check_together
+from causalrec.checks import check_columns, check_design, check_together
 from causalrec.config import Selection, TrainSpec
 from causalrec.data.audit import Audit, audit
 from causalrec.data.files import require_writable
@@ -49,6 +49,7 @@ def plan(spec: TrainSpec) -> Plan:
     adjustment = identify(graph, card, use_logged_propensity=use_logged)
     graph.check_modifiers(card)
     features = views(graph, card, adjustment)
+    check_design(spec, card, adjustment.training)
     check_columns(spec, card, features)
     require_writable(spec.spine.paths.runs, "paths.runs")
     require_writable(spec.spine.paths.cache, "paths.cache")
@@ -59,7 +60,7 @@ def plan(spec: TrainSpec) -> Plan:
 class Ready:
     """What stands before training: data, splits, fitted propensities and the numbers of the outcome view. Under
     cross-validation `train` is everything logged and `validation` is not read apart; under `mar_val` it holds the
-    randomised sample.
+    randomised sample. `adjusts`: whether treated and untreated rows are alike given the adjustment set.
     """
 
     dataset: CausalDataset
@@ -71,12 +72,13 @@ class Ready:
     exposure: Exposure
     features: FeatureMatrix
     estimand: Estimand = "exposed_mean"
+    adjusts: bool = True
 
     @cached_property
     def slices(self) -> list[Slice]:
         """The test slices of the evaluation."""
         if self.estimand == "effect":
-            return effect_slices(self.dataset, self.splits, self.propensity)
+            return effect_slices(self.dataset, self.splits, self.propensity, self.adjusts)
         return slices(self.dataset, self.splits)
 
     @cached_property
@@ -99,7 +101,7 @@ _LAST: dict[str, Ready] = {}  # the jobs of a study mostly differ in what comes 
 def ready_for(spec: TrainSpec, planned: Plan) -> Ready:
     parts = [spec.leaves[name].resolved() for name in ("dataset", "split", "propensity")]
     selection = spec.spine.selection
-    key = repr([parts, planned.features, planned.adjustment.estimand, spec.spine.paths.data, selection])
+    key = repr([parts, planned.features, planned.adjustment, spec.spine.paths.data, selection])
     if key not in _LAST:
         made = _prepare(spec, planned)
         _LAST.clear()
@@ -131,6 +133,7 @@ def _prepare(spec: TrainSpec, planned: Plan) -> Ready:
         arm_exposure(known, view) if planned.adjustment.estimand == "effect" else exposure(known, propensity, view),
         feature_matrix(dataset, planned.features.outcome),
         planned.adjustment.estimand,
+        planned.adjustment.training.adjusts,
     )
 
 

@@ -152,6 +152,19 @@ def test_an_edited_edge_changes_what_a_learner_reads_as_x_and_w(
         (["baseline=[constant_effect]"], "baseline: item_effect missing; the trivial baselines are mandatory"),
         (["graph.modifiers=[y]"], "graph.modifiers: 'y' is no column of effect_simulation; "),
         (["effect=linear_dml", "graph.estimand=exposed_mean"], "baseline: "),
+        (
+            ["effect=ortho_iv"],
+            "effect=ortho_iv: goes by an instrument, but the graph identifies the effect by backdoor",
+        ),
+        (
+            ["graph=effect_simulation_instrument", "effect=linear_dml"],
+            "the effect of effect_simulation by instrument (nudge); set effect=ortho_iv, or graph.assume=true",
+        ),
+        (["graph=effect_simulation_front_door"], "by front-door (seen); set effect=dowhy_front_door, or graph.assume"),
+        (
+            ["graph=effect_simulation_instrument", "effect=ortho_iv", "graph.modifiers=[x0,nudge]"],
+            "graph.modifiers: 'nudge' identifies the effect",
+        ),
         (["effect=lineardml"], "effect=lineardml: unknown component; did you mean 'linear_dml'"),
     ],
 )

@@ -19,23 +19,31 @@ from causalrec.types import Floats, Ints
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """The two views, as sorted column names; for a learner from a table, `modifiers` (X) and `controls` (W)."""
+    """The two views, as sorted column names; for a learner from a table, `modifiers` (X) and `controls` (W), and the
+    `instruments` (Z) or `mediators` by which the effect is identified, where adjusting does not.
+    """
 
     propensity: tuple[str, ...]
     outcome: tuple[str, ...]
     modifiers: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
+    mediators: tuple[str, ...] = ()
 
 
 def views(graph: CausalGraph, card: DatasetCard, adjustment: Adjustment) -> FeatureSpec:
     """Return the views: propensity = the adjustment set; outcome = it and every observed cause of the outcome."""
-    causes, adjusted = graph.causes_of_outcome() & graph.observed(card), set(adjustment.training.columns)
+    training = adjustment.training
+    causes, adjusted = graph.causes_of_outcome() & graph.observed(card), set(training.columns)
+    causes -= set(training.instruments)  # they reach the outcome by exposure alone
     modifiers = causes if graph.modifiers is None else set(graph.modifiers)
     return FeatureSpec(
-        propensity=adjustment.training.columns,
+        propensity=training.columns,
         outcome=tuple(sorted(causes | adjusted)),
         modifiers=tuple(sorted(modifiers)),
         controls=tuple(sorted(adjusted - modifiers)),
+        instruments=training.instruments,
+        mediators=() if training.mediator is None else (training.mediator,),
     )
 
 

@@ -4,6 +4,7 @@ DoWhy 0.14 answers `[]` from `get_backdoor_variables()` both when nothing needs 
 the effect, its set follows the hash seed, and its search is exponential. So DoWhy is asked one question only, whether
 a given set is valid. If any observed set is valid, all observed non-descendants among the ancestors of exposure and
 outcome are (van der Zander, Liskiewicz & Textor, AIJ 2019, corollary 2); that set is then thinned in a fixed order.
+An effect that no backdoor set identifies may be by a mediator or by instruments (`designs.py`).
 """
 
 from __future__ import annotations
@@ -16,18 +17,31 @@ import networkx as nx
 from causalrec.data.log import DatasetCard
 from causalrec.errors import NotIdentified
 from causalrec.graph.causal_graph import CausalGraph
+from causalrec.graph.designs import front_door, instruments
 from causalrec.types import Estimand
 
-Strategy = Literal["backdoor", "randomised", "fully observed", "logged propensity", "known truth", "none"]
+Strategy = Literal[
+    "backdoor", "front-door", "instrument", "randomised", "fully observed", "logged propensity", "known truth", "none"
+]
+CONSTANT = "the effect does not vary with what is hidden (else it is that of whom the instrument moves)"
 
 
 @dataclass(frozen=True)
 class Identification:
-    """How one estimand is identified: by which strategy, given which columns, under which unproven assumptions."""
+    """How one estimand is identified: by which strategy, given which columns, under which unproven assumptions; by
+    which `instruments` or `mediator`, where those identify it.
+    """
 
     strategy: Strategy
     columns: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
+    mediator: str | None = None
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether treated and untreated rows are alike given the columns."""
+        return self.strategy not in ("front-door", "instrument")
 
 
 @dataclass(frozen=True)
@@ -43,10 +57,22 @@ class Adjustment:
         target = f"E[{graph.outcome} | do({graph.exposure})]"
         if self.training.strategy == "logged propensity":
             return f"{target} = E[ {graph.exposure} * {graph.outcome} / logged propensity ]"
+        if not self.training.adjusts:
+            return self._without_adjusting(graph, target)
         if not self.training.columns:
             return f"{target} = E[{graph.outcome} | {graph.exposure}]"
         given = ", ".join(self.training.columns)
         return f"{target} = E_{{{given}}}[ E[{graph.outcome} | {graph.exposure}, {given}] ]"
+
+    def _without_adjusting(self, graph: CausalGraph, target: str) -> str:
+        x, y, given = graph.exposure, graph.outcome, ", ".join(self.training.columns)
+        among = f" | {given}" if given else ""
+        if (m := self.training.mediator) is None:
+            z = ", ".join(self.training.instruments)
+            return f"E[{y} | do({x}=1)] - E[{y} | do({x}=0)] = cov({y}, {z}{among}) / cov({x}, {z}{among})"
+        also = f", {given}" if given else ""
+        inner = f"sum_{m} P({m} | {x}{also}) sum_{x}' P({x}'{among}) E[{y} | {m}, {x}'{also}]"
+        return f"{target} = E_{{{given}}}[ {inner} ]" if given else f"{target} = {inner}"
 
 
 def identify(graph: CausalGraph, card: DatasetCard, *, use_logged_propensity: bool = False) -> Adjustment:
@@ -81,16 +107,28 @@ def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool
         return Identification("backdoor", columns)
     hidden = confounders(digraph, graph.exposure, graph.outcome, observed)
     if not graph.assume:
-        raise NotIdentified(
-            f"not identified: {', '.join(hidden)} drive(s) both {graph.exposure} and {graph.outcome} unobserved, so no "
-            f"backdoor set exists for {card.name}; use propensity=logged, a randomised training sample, or state "
-            f"graph.assume=true (recorded and footnoted)"
-        )
+        return _otherwise(digraph, graph, observed, card.name, hidden)
     trimmed = digraph.copy()
     trimmed.remove_edges_from([(node, child) for node in hidden for child in list(trimmed.successors(node))])
     columns = adjustment_set(trimmed, graph.exposure, graph.outcome, observed)
     assert columns is not None  # no latent common cause is left
     return Identification("backdoor", columns, assumed=tuple(f"{node} is negligible" for node in hidden))
+
+
+def _otherwise(
+    digraph: nx.DiGraph[str], graph: CausalGraph, observed: frozenset[str], dataset: str, hidden: list[str]
+) -> Identification:
+    """Identify an effect without a backdoor set; raise NotIdentified where the graph offers no other way."""
+    if graph.estimand == "effect":
+        if (found := front_door(digraph, graph.exposure, graph.outcome, observed)) is not None:
+            return Identification("front-door", found.columns, mediator=found.mediator)
+        if (moved := instruments(digraph, graph.exposure, graph.outcome, observed)) is not None:
+            return Identification("instrument", moved.columns, (CONSTANT,), instruments=moved.names)
+    raise NotIdentified(
+        f"not identified: {', '.join(hidden)} drive(s) both {graph.exposure} and {graph.outcome} unobserved, so no "
+        f"backdoor set exists for {dataset}; use propensity=logged, a randomised training sample, or state "
+        f"graph.assume=true (recorded and footnoted)"
+    )
 
 
 def adjustment_set(

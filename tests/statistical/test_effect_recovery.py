@@ -29,7 +29,11 @@ NETWORKS = {
 LEARNERS = {
     path.stem: [f"effect={path.stem}"]
     for path in sorted((package_folder("conf") / "effect").glob("*.yaml"))
-    if path.stem != "network"
+    if path.stem not in ("network", "ortho_iv", "dowhy_front_door")
+}
+HIDDEN = {  # by what identifies the effect where a hidden cause drives exposure and outcome
+    "ortho_iv": ["graph=effect_simulation_instrument", "dataset.nudge=2"],
+    "dowhy_front_door": ["graph=effect_simulation_front_door", "dataset.mediated=true"],
 }
 CONSTANT = {name for name in LEARNERS if name.startswith("dowhy_")}  # one effect for all: they rank nothing
 QUICK = {"tarnet", "linear_dml"}  # the others are long
@@ -59,3 +63,28 @@ def test_effects_are_recovered(
             assert found[metric, "logged"]["low"] > 0
         trivial = [one["value"] for one in record["baselines"] if one["metric"] == "sqrt_pehe"]
         assert found["sqrt_pehe", "out_of_sample"]["value"] < 0.9 * min(trivial)
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_effects_behind_a_hidden_cause_are_recovered_and_adjusting_misses_them(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    prepare._LAST.clear()
+    found = {}
+    for effect, more in ((name, []), ("linear_dml", ["graph.assume=true"])):
+        assert (
+            cli.main(["effect", "--json", *SMALL, *HIDDEN[name], "dataset.hidden=1.5", f"effect={effect}", *more]) == 0
+        )
+        (record,) = json.loads(capsys.readouterr().out)
+        scores = {(one["metric"], one["slice"]): one for one in record["scores"]}
+        truth, average = record["overlap"]["mean_outcome"]["true"], scores["average_effect", "training"]
+        found[effect] = abs(average["value"] - truth) / ((average["high"] - average["low"]) / 3.92)
+        assert record["adjustment"]["training"]["strategy"] == ("backdoor" if more else record_strategy(name))
+        assert any(where == "logged" for _, where in scores) == bool(more), "logged rows judge only what is adjusted"
+    assert found[name] < 3 < 10 < found["linear_dml"]
+
+
+def record_strategy(name: str) -> str:
+    return "instrument" if name == "ortho_iv" else "front-door"

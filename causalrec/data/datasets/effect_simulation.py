@@ -13,10 +13,12 @@ from pydantic import Field
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, PotentialOutcomes
 from causalrec.data.sources import Source
+from causalrec.errors import RequestError
 from causalrec.types import Count, Doubles, Floats, Ints, OutcomeKind
 
 Strength = Annotated[float, Field(ge=0)]
 WIDTH = 5
+SEEN = (0.2, 0.8)
 NAMES = tuple(f"x{k}" for k in range(WIDTH))
 
 
@@ -29,7 +31,9 @@ class EffectSimulation(AbstractDataset):
     against none are `confounding (x0 + x1) / a + hidden h`, h ~ N(0, 1) unseen: with `hidden` above 0 nothing observed
     identifies the effect. `confounding=0, hidden=0` is a randomised experiment. True means are of the unit, h included.
     The column z, `hidden h + x0 + noise`, is no cause of anything: a negative control. `randomised`: so many further
-    units, whose treatment is drawn evenly.
+    units, whose treatment is drawn evenly. The column nudge, a fair coin, adds `nudge` to the log-odds of every arm or
+    takes it away: an instrument. The column seen is 1 with chance 0.2 without treatment and 0.8 under arm 1; where the
+    effect is `mediated`, outcomes follow it as if it were the treatment (one arm): a front door.
     """
 
     units: Count = 2000
@@ -40,6 +44,8 @@ class EffectSimulation(AbstractDataset):
     confounding: Strength = 1.0
     hidden: Strength = 0.0
     randomised: Annotated[int, Field(ge=0)] = 0
+    nudge: Strength = 0.0
+    mediated: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
 
     @property
@@ -51,7 +57,7 @@ class EffectSimulation(AbstractDataset):
             licence="made here",
             urls=(),
             sha256={},
-            columns=tuple(Column(name, "user", "numeric") for name in (*NAMES, "z")),
+            columns=tuple(Column(name, "user", "numeric") for name in (*NAMES, "z", "nudge", "seen")),
             outcome=kind,
             drawn_anew=("seed",),
             feedback="exposure_logged",
@@ -73,10 +79,19 @@ class EffectSimulation(AbstractDataset):
         return repr(self)
 
     def load(self, root: Path) -> CausalDataset:
+        if self.mediated and self.arms > 1:
+            raise RequestError(
+                f"dataset.mediated: is made for one arm, and dataset.arms={self.arms}; set dataset.arms=1"
+            )
         rng, units = np.random.default_rng([self.seed, 17]), self.units + self.randomised
+        own = np.random.default_rng([self.seed, 18])  # of the columns added later, so that the others stay as they were
+        nudge, seen = own.integers(2, size=units), (own.random((units, 2)) < SEEN).astype(np.int64)
         x, hidden = rng.normal(size=(units, WIDTH)), rng.normal(size=units)
         means = self._means(x, hidden)
-        treatment, drawn = self._treated(x, hidden, rng), self._drawn(means, rng)
+        treatment, drawn = self._treated(x, hidden, nudge, rng), self._drawn(means, rng)
+        if self.mediated:
+            drawn = np.take_along_axis(drawn, seen, 1)
+            means = means[:, :1] + (means[:, 1:] - means[:, :1]) * np.array(SEEN)
         if self.randomised:
             treatment[self.units :] = rng.integers(self.arms + 1, size=self.randomised)
         control = self.hidden * hidden + x[:, 0] + rng.normal(size=units)
@@ -90,7 +105,8 @@ class EffectSimulation(AbstractDataset):
             num_users=units,
             name="effect_simulation",
         )
-        columns = {name: x[:, k] for k, name in enumerate(NAMES)} | {"z": control}
+        columns = {name: x[:, k] for k, name in enumerate(NAMES)} | {"z": control, "nudge": nudge}
+        columns["seen"] = seen[every, np.minimum(treatment, 1)]
         return CausalDataset(
             card=self.card,
             logged=log.take(every[: self.units]),
@@ -108,9 +124,10 @@ class EffectSimulation(AbstractDataset):
             return np.asarray(1 / (1 + np.exp(1 - raw)))
         return np.exp(raw / 3) if self.outcome == "count" else raw
 
-    def _treated(self, x: Doubles, hidden: Doubles, rng: np.random.Generator) -> Ints:
+    def _treated(self, x: Doubles, hidden: Doubles, nudge: Ints, rng: np.random.Generator) -> Ints:
+        pushed = self.hidden * hidden + self.nudge * (2 * nudge - 1)
         odds = [np.zeros(len(x))]
-        odds += [self.confounding * (x[:, 0] + x[:, 1]) / arm + self.hidden * hidden for arm in range(1, self.arms + 1)]
+        odds += [self.confounding * (x[:, 0] + x[:, 1]) / arm + pushed for arm in range(1, self.arms + 1)]
         drawn = np.stack(odds, 1) + rng.gumbel(size=(len(x), self.arms + 1))
         return np.asarray(drawn.argmax(1), np.int64)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from causalrec.errors import DataError
 from causalrec.types import Doubles, Ints
 
+Design = Literal["adjustment", "instrument", "front-door"]
 LEAST_ROWS = 10  # of an arm: below it no fold can be held out
 
 
@@ -20,8 +21,9 @@ class EffectRows:
 
     `modifiers` float64[N,Dx]: X, by which the effect may vary; `controls` float64[N,Dw], Dw may be 0: W, the adjustment
     set where it is not in X; `treatment` int64[N] in 0..A, 0 = none, every arm present; `outcome` float64[N] in its own
-    unit; `arms`: A; `binary`: the outcome is 0 or 1; `groups` int64[N]: rows of one user stay in one fold. The names
-    are those of the columns, for messages. Raises DataError where the rows do not hold what they must.
+    unit; `arms`: A; `binary`: the outcome is 0 or 1; `groups` int64[N]: rows of one user stay in one fold. `beside`
+    float64[N,D]: instruments (Z) or the mediator, where a learner's `design` reads them. The names are those of the
+    columns, for messages. Raises DataError where the rows do not hold what they must.
     """
 
     modifiers: Doubles
@@ -33,11 +35,14 @@ class EffectRows:
     groups: Ints | None = None
     modifier_names: tuple[str, ...] = ()
     control_names: tuple[str, ...] = ()
+    beside: Doubles | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()
         check_finite("modifiers", self.modifiers, self.modifier_names)
         check_finite("controls", self.controls, self.control_names)
+        if self.beside is not None:
+            check_finite("instruments or mediator", self.beside, ())
         self._check_outcome()
         self._check_arms()
 
@@ -137,6 +142,11 @@ class AbstractEffect(ABC):
     """
 
     trains_network: ClassVar[bool] = False
+
+    @property
+    def design(self) -> Design:
+        """By what it identifies the effect: it adjusts for columns, or reads instruments or a mediator beside them."""
+        return "adjustment"
 
     @abstractmethod
     def fit(self, rows: EffectRows, seed: int) -> AbstractFittedEffect:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.effect.aipw import normal_average
-from causalrec.estimators.effect.base import AbstractEffect, AbstractFittedEffect, Average, EffectRows
+from causalrec.estimators.effect.base import AbstractEffect, AbstractFittedEffect, Average, Design, EffectRows
 from causalrec.estimators.effect.nuisance import Model, Plain, built, check_keys, keys_of, quiet, third_party
 from causalrec.types import Doubles, Ints
 
@@ -19,13 +19,15 @@ PROPENSITY = "propensity_score_model"
 RUN_SETS = {"identified_estimand", "confidence_intervals", "test_significance", "confidence_level", "kwargs"}
 RUN_SETS |= {"num_null_simulations", "num_simulations", "sample_size_fraction", "need_conditional_estimates"}
 RUN_SETS |= {"evaluate_effect_strength", "num_quantiles_to_discretize_cont_cols", "propensity_score_column"}
-RUN_SETS |= {"regression_estimator", PROPENSITY}
-OTHER_DESIGNS = ("instrumental", "two_stage", "discontinuity", "econml", "causalml", "generalized_linear")
+RUN_SETS |= {"regression_estimator", "first_stage_model", "second_stage_model", PROPENSITY}
+FRONT_DOOR = "two_stage_regression"
+OTHER_DESIGNS = ("instrumental", "discontinuity", "econml", "causalml", "generalized_linear")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DoWhy(AbstractEffect):
-    """E[Y(1) - Y(0)] by a backdoor estimator of DoWhy given X and W, each column standardised.
+    """E[Y(1) - Y(0)] by an estimator of DoWhy given X and W, each column standardised: by the backdoor, or, two-stage
+    regression, by the front door.
 
     `estimator`: its class, below `dowhy.causal_estimators.`; `arguments`: plain values of its constructor; `models`:
     its `propensity_score_model`, a class of scikit-learn, which must be named. A regression tells effects by row; any
@@ -52,16 +54,24 @@ class DoWhy(AbstractEffect):
             raise RequestError(f"effect.models.{PROPENSITY}: name the model of the treatment")
         self._models(seed=0)
 
+    @property
+    def design(self) -> Design:
+        return "front-door" if FRONT_DOOR in self.estimator else "adjustment"
+
     def fit(self, rows: EffectRows, seed: int) -> AbstractFittedEffect:
         if rows.arms != 1:
             name = self.estimator.rpartition(".")[2]
             raise DataError(f"effect: {name} compares one arm with none, not {rows.arms}; choose dr_learner")
         features = rows.features
-        if not features.shape[1]:
+        if self.design == "front-door" and (rows.beside is None or rows.beside.shape[1] != 1):
+            raise DataError(f"effect: {self.estimator} reads one mediator that is a number, and these rows have none")
+        if not features.shape[1] and self.design == "adjustment":
             raise DataError(f"effect: {self.estimator} has no column to adjust for; give modifiers or controls")
         spread = features.std(axis=0)
         scale = Scale(features.mean(axis=0), np.where(spread > 0, spread, 1.0))
         table = scale.table(features).assign(treatment=rows.treatment, outcome=rows.outcome)
+        if self.design == "front-door" and rows.beside is not None:
+            table = table.assign(mediator=rows.beside[:, 0])
         estimator = self.fitted(table, rows, seed)
         return _Fitted(self, rows, scale, table, estimator, self.value(estimator, table), seed)
 
@@ -71,8 +81,13 @@ class DoWhy(AbstractEffect):
         from dowhy.causal_identifier import IdentifiedEstimand
 
         adjusted, varying = _names(rows.features.shape[1]), _names(rows.modifiers.shape[1])
-        backdoor = {"backdoor_variables": {"backdoor": adjusted}, "default_backdoor_id": "backdoor"}
-        estimand = IdentifiedEstimand(None, ["treatment"], ["outcome"], identifier_method="backdoor", **backdoor)
+        how: dict[str, Any] = {"backdoor_variables": {"backdoor": adjusted}, "default_backdoor_id": "backdoor"}
+        how["identifier_method"] = "backdoor"
+        if self.design == "front-door":
+            how |= {"identifier_method": "frontdoor", "frontdoor_variables": ["mediator"]}
+            how["mediation_first_stage_confounders"] = {"backdoor": adjusted}
+            how["mediation_second_stage_confounders"] = {"backdoor": [*adjusted, "treatment"]}
+        estimand = IdentifiedEstimand(None, ["treatment"], ["outcome"], **how)
         target = _estimator_class(self.estimator)
         tells_rows_apart = issubclass(target, RegressionEstimator) and varying
         with quiet(self.estimator):
@@ -157,9 +172,9 @@ def _names(columns: int) -> list[str]:
 
 
 def _estimator_class(name: str) -> type[Any]:
-    """Import a backdoor estimator of DoWhy; RequestError where it is none."""
+    """Import an estimator of DoWhy; RequestError where it is none of those that adjust or go by the front door."""
     if any(word in name for word in OTHER_DESIGNS):
-        raise RequestError(f"effect.estimator={name}: is not a backdoor estimator that YAML can name")
+        raise RequestError(f"effect.estimator={name}: is not an estimator that YAML can name")
     target = third_party("effect.estimator", name, "dowhy")
     from dowhy.causal_estimator import CausalEstimator
 

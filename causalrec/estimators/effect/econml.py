@@ -11,14 +11,14 @@ import numpy as np
 
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.effect.aipw import CrossFit, clustered_variance, normal_average
-from causalrec.estimators.effect.base import AbstractEffect, AbstractFittedEffect, Average, EffectRows
+from causalrec.estimators.effect.base import AbstractEffect, AbstractFittedEffect, Average, Design, EffectRows
 from causalrec.estimators.effect.nuisance import Kind, Model, Plain, built, check_keys, keys_of, quiet, third_party
 from causalrec.types import Doubles
 
 RUN_SETS = {"discrete_treatment", "discrete_outcome", "treatment_featurizer", "categories", "random_state"}
-RUN_SETS |= {"allow_missing", "use_ray", "ray_remote_func_options", "enable_federation"}
+RUN_SETS |= {"discrete_instrument", "allow_missing", "use_ray", "ray_remote_func_options", "enable_federation"}
 TREATMENT_MODELS = {"model_t", "model_propensity", "propensity_model"}
-TREATMENT_MODELS |= {"model_t_final", "propensity_model_final"}
+TREATMENT_MODELS |= {"model_t_final", "propensity_model_final", "model_t_xw", "model_t_xwz"}
 EFFECT_MODELS = {"model_final", "cate_models", "final_models"}
 
 
@@ -30,12 +30,13 @@ class EconML(AbstractEffect):
     (and `featurizer`), classes of scikit-learn: all must be named, as EconML's own choice searches for minutes.
     `binary_models` replace them where the outcome is 0 or 1, as classifiers (`discrete_outcome` is then set); without
     them, and in metalearners, regressors of the 0/1 outcome serve. Folds keep users whole. A learner that takes no W
-    reads it as further columns of X. Intervals are EconML's own where rows are independent (no user has two), else
-    there are none. The average effect is the learner's own where its standard error is exact (linear final stages) and
-    rows are independent, otherwise that of `average`, which answers for the rows fitted on. Assumption: no unmeasured
-    confounding given X and W, every arm possible. Source: Chernozhukov et al. (Econometrics Journal 2018), Kennedy
-    (EJS 2023), Künzel et al. (PNAS 2019), Athey, Tibshirani & Wager (Annals of Statistics 2019). Raises RequestError
-    where a class or an argument is not allowed, DataError where the learner fails on the rows.
+    reads it as further columns of X; one that takes Z reads the graph's instruments, as numbers. Intervals are EconML's
+    own where rows are independent (no user has two), else there are none. The average effect is the learner's own where
+    its standard error is exact (linear final stages) and rows are independent, otherwise that of `average`, which
+    answers for the rows fitted on. Assumption: no unmeasured confounding given X and W, every arm possible. Source:
+    Chernozhukov et al. (Econometrics Journal 2018), Kennedy (EJS 2023), Künzel et al. (PNAS 2019), Athey, Tibshirani &
+    Wager (Annals of Statistics 2019). Raises RequestError where a class or an argument is not allowed, DataError where
+    the learner fails on the rows.
     """
 
     learner: str
@@ -55,11 +56,17 @@ class EconML(AbstractEffect):
         check_keys("effect.arguments", self.arguments, known.keys() - RUN_SETS - nuisances)  # type: ignore[arg-type]
         for name, models in (("models", self.models), ("binary_models", self.binary_models)):
             check_keys(f"effect.{name}", models, dict.fromkeys(nuisances))
-        for key in nuisances & {k for k, p in known.items() if p.default is not None}:
+        unused = {"model_z_xw" if self.arguments.get("projection") else "model_t_xwz"}  # of instruments, either is
+        for key in (nuisances - unused) & {k for k, p in known.items() if p.default is not None}:
             if key not in self.models:
                 raise RequestError(f"effect.models.{key}: name the model; the choice of {self.learner} takes minutes")
         self._models(binary=False, seed=0)
         self._models(binary=True, seed=0)
+
+    @property
+    def design(self) -> Design:
+        takes = inspect.signature(_learner_class(self.learner).fit).parameters
+        return "instrument" if "Z" in takes else "adjustment"
 
     def fit(self, rows: EffectRows, seed: int) -> AbstractFittedEffect:
         if not rows.modifiers.shape[1]:
@@ -75,6 +82,10 @@ class EconML(AbstractEffect):
         columns: dict[str, Any] = {"X": rows.modifiers if "W" in takes else rows.features}
         if "W" in takes and rows.controls.shape[1]:
             columns["W"] = rows.controls
+        if "Z" in takes:
+            if rows.beside is None:
+                raise DataError(f"effect: {self.learner} reads instruments, and these rows have none")
+            columns["Z"] = rows.beside
         if "groups" in takes and rows.groups is not None:
             columns["groups"] = rows.groups
         with quiet(self.learner):
@@ -156,9 +167,8 @@ def _learner_class(name: str) -> type[Any]:
 
     if not issubclass(target, BaseCateEstimator) or inspect.isabstract(target):
         raise RequestError(f"effect.learner={name}: is not a learner of conditional effects")
-    takes = inspect.signature(target.fit).parameters
-    if "Z" in takes or target.__module__.startswith("econml.panel"):
-        raise RequestError(f"effect.learner={name}: needs an instrument or a panel, which no log here has")
+    if target.__module__.startswith("econml.panel"):
+        raise RequestError(f"effect.learner={name}: needs a panel, which no log here has")
     if "categories" not in keys_of(target):
         raise RequestError(f"effect.learner={name}: cannot be told which arm is the control; choose another")
     return target

@@ -1,0 +1,102 @@
+"""Front doors and instruments: found where the criteria hold, and only there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import networkx as nx
+import pytest
+
+from causalrec.data.datasets.effect_simulation import EffectSimulation
+from causalrec.errors import NotIdentified
+from causalrec.features.views import views
+from causalrec.graph.causal_graph import CausalGraph
+from causalrec.graph.designs import front_door, instruments
+from causalrec.graph.identify import identify
+
+
+def graph(*edges: str) -> nx.DiGraph:
+    return nx.DiGraph([tuple(edge.split(" -> ")) for edge in edges])
+
+
+HIDDEN = ("h -> x", "h -> y")
+THROUGH = (*HIDDEN, "x -> m", "m -> y")
+
+
+@pytest.mark.parametrize(
+    ("edges", "observed", "found"),
+    [
+        (THROUGH, "m", ("m", ())),
+        ((*THROUGH, "x -> y"), "m", None),  # a direct effect
+        ((*THROUGH, "h -> m"), "m", None),
+        ((*THROUGH, "c -> x", "c -> m"), "m c", ("m", ("c",))),
+        ((*THROUGH, "c -> x", "c -> m"), "m", None),  # c unseen
+        ((*THROUGH, "c -> m", "c -> y"), "m c", ("m", ("c",))),
+        ((*THROUGH, "c -> y"), "m c", ("m", ())),  # needless, so dropped
+        ((*HIDDEN, "x -> m", "m -> n", "n -> y"), "m n", ("m", ())),
+        ((*HIDDEN, "x -> m", "m -> n", "n -> y", "k -> m", "k -> y"), "m n", None),  # k unseen: n <- m <- k -> y
+        ((*HIDDEN, "x -> m", "x -> n", "m -> y", "n -> y"), "m n", None),  # two ways, and neither carries all
+    ],
+)
+def test_front_doors(edges: tuple[str, ...], observed: str, found: Any) -> None:
+    told = front_door(graph(*edges), "x", "y", frozenset(observed.split()))
+    assert (told and (told.mediator, told.columns)) == found
+
+
+MOVED = (*HIDDEN, "x -> y", "z -> x")
+
+
+@pytest.mark.parametrize(
+    ("edges", "observed", "found"),
+    [
+        (MOVED, "z", (("z",), ())),
+        ((*MOVED, "z -> y"), "z", None),  # no exclusion
+        ((*MOVED, "h -> z"), "z", None),  # not as good as drawn
+        ((*HIDDEN, "x -> y", "z -> c"), "z c", None),  # moves nothing
+        ((*MOVED, "c -> z", "c -> y"), "z c", (("z",), ("c",))),  # conditional
+        ((*MOVED, "c -> z", "c -> y"), "z", None),
+        ((*MOVED, "c -> x", "c -> y"), "z c", (("z",), ())),
+        ((*MOVED, "w -> x"), "z w", (("w", "z"), ())),
+        ((*HIDDEN, "x -> y", "u -> z", "u -> x"), "z", None),  # a proxy, which causes neither: not searched for
+        ((*MOVED, "x -> d", "z -> d"), "z d", (("z",), ())),  # what exposure causes is never held fixed
+    ],
+)
+def test_instruments(edges: tuple[str, ...], observed: str, found: Any) -> None:
+    told = instruments(graph(*edges), "x", "y", frozenset(observed.split()))
+    assert (told and (told.names, told.columns)) == found
+
+
+def declared(*edges: str, **more: Any) -> CausalGraph:
+    return CausalGraph(edges=[*edges], latent=["h"], estimand=more.pop("estimand", "effect"), **more)
+
+
+BASE = ("x0 -> exposure", "h -> exposure", "h -> outcome", "x0 -> outcome", "x1 -> outcome")
+NUDGED = (*BASE, "exposure -> outcome", "nudge -> exposure")
+SEEN = (*BASE, "exposure -> seen", "seen -> outcome")
+
+
+def test_what_identifies_an_effect_chooses_what_a_learner_reads() -> None:
+    card = EffectSimulation().card
+    by_nudge = identify(declared(*NUDGED), card)
+    assert by_nudge.training.strategy == "instrument" and by_nudge.training.instruments == ("nudge",)
+    assert not by_nudge.training.adjusts and "does not vary with what is hidden" in by_nudge.training.assumed[0]
+    read = views(declared(*NUDGED), card, by_nudge)
+    assert (read.modifiers, read.controls, read.instruments) == (("x0", "x1"), (), ("nudge",))
+    by_seen = identify(declared(*SEEN), card)
+    assert (by_seen.training.strategy, by_seen.training.mediator) == ("front-door", "seen")
+    read = views(declared(*SEEN, modifiers=["x1"]), card, by_seen)
+    assert (read.modifiers, read.controls, read.mediators) == (("x1",), (), ("seen",))
+    assert "cov(outcome, nudge) / cov(exposure, nudge)" in by_nudge.expression(declared(*NUDGED))
+    assert "sum_seen P(seen | exposure) sum_exposure' P(exposure')" in by_seen.expression(declared(*SEEN))
+
+
+def test_a_backdoor_set_comes_first_an_assumption_is_the_users_and_means_are_not_effects() -> None:
+    card = EffectSimulation().card
+    known = [edge for edge in NUDGED if not edge.startswith("h ")]
+    assert identify(declared(*known), card).training.strategy == "backdoor"
+    assumed = identify(declared(*NUDGED, assume=True), card).training
+    assert assumed.strategy == "backdoor" and assumed.assumed == ("h is negligible",)
+    with pytest.raises(NotIdentified, match="h drive"):
+        identify(declared(*NUDGED, estimand="exposed_mean"), card)
+    with pytest.raises(NotIdentified, match="h drive"):
+        identify(declared(*BASE, "exposure -> outcome"), card)
