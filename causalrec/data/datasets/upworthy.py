@@ -21,6 +21,8 @@ from causalrec.errors import DataError
 from causalrec.types import Bools, Share
 
 PAGE: Final = "https://osf.io/jd64p/"
+URLS: Final = (PAGE, "https://doi.org/10.1038/s41597-021-00934-7")
+LICENCE: Final = "open access by its owners (OSF), article CC BY 4.0; no licence of the data was found"
 COMPACT = Source(
     folder="upworthy",
     page="https://github.com/elilk2/Upworthy-Analysis-Project (parquet as CSV, every field quoted, gzipped)",
@@ -75,8 +77,8 @@ class Upworthy(AbstractDataset):
             name="upworthy",
             domain="news",
             size="22,666 arms of 4,873 tests",
-            licence="open access by its owners (OSF), article CC BY 4.0; no licence of the data was found",
-            urls=(PAGE, "https://doi.org/10.1038/s41597-021-00934-7"),
+            licence=LICENCE,
+            urls=URLS,
             sha256=COMPACT.files,
             columns=COLUMNS,
             outcome="reward",
@@ -89,12 +91,10 @@ class Upworthy(AbstractDataset):
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        return (COMPACT, OFFICIAL)
+        return arms_sources()
 
     def load(self, root: Path) -> CausalDataset:
-        source, folder = first_of(self.sources, root)
-        name = next(iter(source.files))
-        arms = self._reliable(read_arms(folder / name))
+        arms, raw_sha256 = arms_below(root, self.card.name, keep_unreliable=self.keep_unreliable)
         held = self._held(arms["clickability_test_id"])
         log = _log(arms)
         return CausalDataset(
@@ -103,16 +103,8 @@ class Upworthy(AbstractDataset):
             randomised=log.take(held, "upworthy held out"),
             user_table=pl.DataFrame(),
             item_table=_items(arms),
-            raw_sha256={name: sha256_of(folder / name)},
+            raw_sha256=raw_sha256,
         )
-
-    def _reliable(self, arms: pl.DataFrame) -> pl.DataFrame:
-        doubted = arms.filter(pl.col("test_week").is_between(*UNRELIABLE))["clickability_test_id"].unique()
-        if self.keep_unreliable or not len(doubted):
-            return arms
-        kept = arms.filter(~pl.col("clickability_test_id").is_in(doubted.implode()))
-        NOTES.info("upworthy: %d tests, %d arms of doubted weeks left out", len(doubted), len(arms) - len(kept))
-        return kept
 
     def _held(self, tests: pl.Series) -> Bools:
         names = tests.unique().sort()
@@ -121,6 +113,31 @@ class Upworthy(AbstractDataset):
         drawn = np.random.default_rng(self.seed).permutation(len(names))
         chosen = names.gather(drawn[: min(max(1, round(self.test_share * len(names))), len(names) - 1)])
         return tests.is_in(chosen.implode()).to_numpy()
+
+
+def arms_sources() -> tuple[Source, ...]:
+    """Return the places the arms can come from, in order of preference."""
+    return (COMPACT, OFFICIAL)
+
+
+def arms_below(root: Path, name: str, *, keep_unreliable: bool) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Return the arms of all tests but those with an arm in `UNRELIABLE` weeks (how many is logged), unless these are
+    to be kept, and the checksum of the file they are from.
+    """
+    source, folder = first_of(arms_sources(), root)
+    file = next(iter(source.files))
+    arms, sums = read_arms(folder / file), {file: sha256_of(folder / file)}
+    doubted = arms.filter(pl.col("test_week").is_between(*UNRELIABLE))["clickability_test_id"].unique()
+    if keep_unreliable or not len(doubted):
+        return arms, sums
+    kept = arms.filter(~pl.col("clickability_test_id").is_in(doubted.implode()))
+    NOTES.info("%s: %d tests, %d arms of doubted weeks left out", name, len(doubted), len(arms) - len(kept))
+    return kept, sums
+
+
+def weeks(week: pl.Expr) -> pl.Expr:
+    """Return weeks YYYYWW as weeks since the start of 2013, float64."""
+    return ((week // 100 - 2013) * 52 + week % 100).cast(pl.Float64)
 
 
 def read_arms(path: Path) -> pl.DataFrame:
@@ -153,13 +170,12 @@ def _log(arms: pl.DataFrame) -> InteractionLog:
 
 
 def _items(arms: pl.DataFrame) -> pl.DataFrame:
-    week = pl.col("test_week")
     image = pl.col("eyecatcher_id")
     return arms.select(
         headline=pl.Series([plain(text) for text in arms["headline"]], dtype=pl.String),
         eyecatcher=pl.when(image != "").then(image).otherwise(pl.lit(UNKNOWN)),
         test=pl.col("clickability_test_id"),
-        week=((week // 100 - 2013) * 52 + week % 100).cast(pl.Float64),
+        week=weeks(pl.col("test_week")),
         impressions=pl.col("impressions").cast(pl.Float64),
     )
 
