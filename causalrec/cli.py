@@ -105,7 +105,9 @@ def parser() -> argparse.ArgumentParser:
 
     one = add("recommend", recommend.recommend, "rank items for one user by what recommending them would change")
     one.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
-    one.add_argument("--user", type=int, required=True, metavar="ID", help="row of the data set's user table, from 0")
+    one.add_argument(
+        "--user", required=True, metavar="ID", help="a user's id in the raw files; its row where they name none"
+    )
     one.add_argument("--top", type=int, default=10, metavar="N")
     one.add_argument("--arm", type=int, default=1, metavar="K", help="the treatment, where there are several")
     one.add_argument("--all", action="store_true", help="items the user has met, too")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from causalrec.config import TrainSpec
+from causalrec.data.log import CausalDataset
 from causalrec.evaluation.baseline_scores import baseline_scores
 from causalrec.evaluation.evaluator import Evaluator, means, reliability
 from causalrec.features.views import FeatureMatrix
@@ -44,7 +45,7 @@ def result_of(spec: TrainSpec, planned: Plan, ready: Ready, chosen: Chosen, pred
     last = ready.slices[-1]  # below: a ranking score has no unit to be right in
     shown = [] if last.kind in ("ranking", "uplift") else reliability(means(predict(last)), last.label)
     fields = {
-        "data": {"name": dataset.card.name, "sha256": dict(dataset.raw_sha256), "feedback": dataset.card.feedback},
+        "data": _data(dataset),
         "audit": asdict(ready.audit),
         "adjustment": _adjustment(planned, ready.propensity, ready.features, spec.trains_network),
         "overlap": asdict(_overlap(spec, ready)),
@@ -60,6 +61,12 @@ def result_of(spec: TrainSpec, planned: Plan, ready: Ready, chosen: Chosen, pred
         {name: score.replicates for name, score in both.items()},
         {name: score.jackknife for name, score in both.items() if score.jackknife is not None},
     )
+
+
+def _data(dataset: CausalDataset) -> dict[str, Any]:
+    card = dataset.card
+    about = {"name": card.name, "sha256": dict(dataset.raw_sha256), "feedback": card.feedback}
+    return about if card.notice is None else {**about, "notice": card.notice}
 
 
 def _overlap(spec: TrainSpec, ready: Ready) -> Overlap:

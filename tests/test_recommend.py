@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,11 @@ import pytest
 from conftest import FakeML100K
 
 from causalrec import cli, prepare
+from causalrec.errors import RequestError
+from tests.encoders.tiny_models import write_bert
 
+BUYERS = ("zoé", "ann", "bob")
+THINGS = ("tea", "rum", "milk", "beer")
 QUICK = ["logger=none", "trainer=smoke", "selection.weight_decay=[0.1]", "evaluation.replicates=20"]
 
 
@@ -33,7 +39,8 @@ def call(
 
 
 def folder_of(call: Any, *asked: str, verb: str = "train") -> str:
-    assert call(verb, *QUICK, *asked, "name=run")[0] == 0
+    code, _, err = call(verb, *QUICK, *asked, "name=run")
+    assert code == 0, err
     (folder,) = Path("runs/default/run").iterdir()
     return str(folder)
 
@@ -48,6 +55,11 @@ def test_a_mean_outcome_ranks_what_the_user_has_not_met(call: Any) -> None:
     at = {row["item"]: row for row in every["items"]}
     assert all(at[row["item"]] == row for row in found["items"]) and "title" in found["items"][0]
     assert found["estimand"] == "exposed_mean" and found["adjustment"]["strategy"] == "backdoor"
+    lines = Path(os.environ["CAUSALREC_DATA"], "ml-100k", "ml-100k.inter").read_text().splitlines()[1:]
+    rated = {item for user, item, *_ in (line.split("\t") for line in lines) if user == "3"}
+    assert found["user"] == "3" and set(at) == {str(number) for number in range(1, 51)}, "raw ids of the files"
+    assert set(at) - {row["item"] for row in found["items"]} <= rated, "only what this very user rated is left out"
+    assert at["7"]["title"] == "Café 7, The"
     again = json.loads(call("recommend", folder, "--user", "3", "--top", "2", "--json")[1])
     assert again["items"] == found["items"][:2]
 
@@ -83,16 +95,91 @@ def test_what_cannot_be_answered_is_one_line(call: Any) -> None:
     asked = ["dataset=ml100k", "objective=naive", "split=cold_users", edges, "graph.latent=[]", "graph.assume=true"]
     folder = folder_of(call, *asked)
     for wrong, said in (
-        (["--user", "60"], "--user 60: ml100k has the users 0..59, rows of its user table"),
+        (
+            ["--user", "61"],
+            "--user 61: ml100k has no such user; the 60 ids of its files run from 1 to 60; nearest: 60",
+        ),
+        (["--user", "0"], "--user 0: ml100k has no such user; the 60 ids of its files run from 1 to 60; nearest: 1"),
         (["--user", "1", "--top", "0"], "--top 0: at least 1"),
         (["--user", "1", "--arm", "2"], "--arm 2: ml100k has the treatments 1..1"),
     ):
         code, _, err = call("recommend", folder, *wrong)
         assert code == 2 and err.strip().endswith(said)
-    answers = (call("recommend", folder, "--user", str(user)) for user in range(60))
+    answers = (call("recommend", folder, "--user", str(user)) for user in range(1, 61))
     cold = next(err for code, _, err in answers if code == 2)
     assert "has no training row, and the model knows users by their id alone" in cold
     for path in Path(folder).rglob("best.ckpt"):
         path.unlink()
     code, _, err = call("recommend", folder, "--user", "1")
     assert code == 2 and "best.ckpt: the weights are gone; run the job again with --again" in err
+
+
+SHOP = {
+    "rows.csv": "buyer,thing,bought\n"
+    + "".join(f"{b},{t},{(k + len(t)) % 2}\n" for k, b in enumerate(BUYERS * 4) for t in THINGS[k % 4 :]),
+    "buyers.csv": "id,about\nzoé,likes tea\nann,likes rum\nbob,likes milk\nnew,likes tea\n",
+}
+
+
+def shop(call: Any, *asked: str, graph: str = "'item -> outcome','user -> outcome'") -> str:
+    """A run on a csv of text ids, whose user table has a text column alone and one user without rows."""
+    for name, text in SHOP.items():
+        path = Path(os.environ["CAUSALREC_DATA"], "csv", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    table = "dataset.users={file: buyers.csv, id: id, columns: {about: text}}"
+    roles = ["dataset.interactions=rows.csv", "dataset.user=buyer", "dataset.item=thing", "dataset.outcome=bought"]
+    keys = ["dataset.kind=click", "dataset.repeats=keep_last", "dataset.user_text={about: '{}'}", "graph.assume=true"]
+    edges = [f"graph.edges=[{graph},'exposure -> outcome']", "graph.latent=[]", "objective=naive"]
+    return folder_of(call, "dataset=csv", "dataset.threshold=null", table, *roles, *keys, *edges, *asked)
+
+
+def answered(folder: str, user: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    from causalrec.commands.recommend import recommend
+
+    capsys.readouterr()
+    asked = {"user": user, "top": 9, "arm": 1, "all": True, "json": True, "config_dir": None}
+    assert recommend(argparse.Namespace(run_folder=Path(folder), **asked)) == 0
+    out, err = capsys.readouterr()
+    return json.loads(out), err
+
+
+def test_users_and_items_are_known_by_the_words_of_the_files(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shop(call)
+    found = answered(folder, "zoé", capsys)[0]
+    assert found["user"] == "zoé" and {row["item"] for row in found["items"]} == set(THINGS)
+    assert set(found["items"][0]) == {"item", "predicted"}, "without a text there is none to tell"
+    assert found["items"] != answered(folder, "ann", capsys)[0]["items"]
+    with pytest.raises(RequestError, match=r"--user zoe: csv has no such user; the 4 ids .* ann to zoé; nearest: zoé"):
+        answered(folder, "zoe", capsys)
+    with pytest.raises(RequestError, match="--user new: has no training row, and the model knows users by their id"):
+        answered(folder, "new", capsys)
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_user_without_history_is_known_by_its_text_if_that_is_read(
+    call: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, read: bool
+) -> None:
+    edges = "'item -> outcome','user -> outcome','about -> outcome'"
+    reader = [
+        "encoder=bert",
+        f"encoder.model={write_bert(tmp_path / 'model')}",
+        "encoder.item=[id]",
+        "encoder.max_tokens=30",
+    ]
+    folder = shop(call, *reader, "encoder.user=[id,profile]", graph=edges) if read else shop(call, graph=edges)
+    if not read:
+        with pytest.raises(RequestError, match="--user new: has no training row, and the model knows users by their"):
+            answered(folder, "new", capsys)
+        return
+    found, err = answered(folder, "new", capsys)
+    assert found["user"] == "new" and "user new has no training row: what follows rests on the columns" in err
+
+
+def test_where_files_name_no_users_the_row_is_the_id(call: Any) -> None:
+    folder = folder_of(call, "dataset.units=60", "effect=linear_dml", verb="effect")
+    found = json.loads(call("recommend", folder, "--user", "59", "--json")[1])
+    assert (found["user"], found["items"][0]["item"]) == ("59", "0")
+    code, _, err = call("recommend", folder, "--user", "60")
+    assert code == 2
+    assert "--user 60: effect_simulation has no such user; its files name no users, so give a row number, 0..59" in err

@@ -42,7 +42,8 @@ def refute_run(spec: TrainSpec, jobs: int = 1, seed: int = 0, controls: list[str
     with Progress(console=Console(stderr=True), transient=True) as bar:
         line = bar.add_task("refuting", total=len(REFUTERS))
         verdicts = refuted(problem, jobs, lambda: bar.update(line, advance=1))
-    found = {"run": spec.spine.name, "estimator": estimator, **_original(problem), "verdicts": _plain(verdicts)}
+    about = {"run": spec.spine.name, "notice": spec.leaves["dataset"].build().card.notice, "estimator": estimator}
+    found = {**about, **_original(problem), "verdicts": _plain(verdicts)}
     write_text(spec.folder / "refute.json", json.dumps(found, indent=1))
     with replacing(spec.folder / "refute.png") as temporary:
         refute_figure(found).savefig(temporary, format="png", dpi=120)
@@ -62,6 +63,11 @@ def _problem(spec: TrainSpec, seed: int, controls: list[str]) -> tuple[Problem, 
         raise RequestError(
             f"{spec.folder}: estimates a mean outcome under exposure, not an effect; its overlap and baselines are in "
             f"the record. Runs of `causalrec effect` can be refuted"
+        )
+    if not (training := planned.adjustment.training).adjusts:
+        raise RequestError(
+            f"{spec.folder}: its effect is identified by {training.strategy}; the refuters try effects that are "
+            f"adjusted for columns"
         )
     _check_controls(controls, planned.adjustment.training.columns, spec.leaves["graph"].build())
     ready, choice = ready_for(spec, planned), spec.spine.choices["effect"]
@@ -135,3 +141,5 @@ def _show(found: dict[str, Any]) -> None:
         table.add_row(one["refuter"], str(one["arm"]), one["verdict"], value, one["rule"], one["blind_to"])
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     print(f"estimated by {found['estimator']}")
+    if found["notice"] is not None:
+        print(found["notice"])

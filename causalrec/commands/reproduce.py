@@ -210,8 +210,10 @@ def _show_study(study: Study, table: PaperTable, shown: list[Table], saved: list
     if study.source is None and study.task == "train":
         show_tables(shown, as_json=False)
         if shown:
-            predicted_against_true(saved, folder / "predicted_against_true.png")
-            print(f"{two_sentences(saved, shown)}\nfigure: {folder / 'predicted_against_true.png'}")
+            print(two_sentences(saved, shown))
+            if any(one.record["status"] == "done" and one.record["calibration"] for one in saved):
+                predicted_against_true(saved, folder / "predicted_against_true.png")
+                print(f"figure: {folder / 'predicted_against_true.png'}")
     else:
         show(table, Console(width=None if sys.stdout.isatty() else 160))
     print(f"tables: {folder / 'table.md'}, {folder / 'table.tex'}, {folder / 'result.json'}")

@@ -41,6 +41,7 @@ class DatasetCard:
     no column holds. `repeats`: whether one (user, item) pair may occur twice in one log. `unseen`: what a split does by
     default with a test row whose user or item has no training row. `unbiased`: whether the part apart from the log was
     drawn at random, or is a block whose every pair was observed (no random draw: it is unbiased for that block alone).
+    `notice`: what must be read with any result on it, without a full stop; each table and report repeats it.
     """
 
     name: str
@@ -66,6 +67,7 @@ class DatasetCard:
     self_selected: bool = False
     repeats: Literal["allowed", "error", "keep_last"] = "error"
     unseen: Literal["error", "drop", "keep"] = "error"
+    notice: str | None = None
 
     def column(self, name: str) -> Column:
         """Return the column of that name (KeyError where the card has none)."""
@@ -251,7 +253,8 @@ class CausalDataset:
 
     `user_table` has U rows and `item_table` I rows, row = id; columns are named as graph nodes. `item_vectors`: float
     arrays [I,D] of the item columns of kind `vector` (`data/vectors.py`), which no table holds; a row of NaN or of
-    zeros is missing. `potential`: of simulated effects. `raw_sha256` names the raw files as read.
+    zeros is missing. `potential`: of simulated effects. `raw_sha256` names the raw files as read. `user_ids[U]`,
+    `item_ids[I]`: the ids of the raw files, any dtype, row = id of the log; None where the files name none.
     """
 
     card: DatasetCard
@@ -264,6 +267,8 @@ class CausalDataset:
     oracle: Oracle | None = None
     potential: PotentialOutcomes | None = None
     raw_sha256: Mapping[str, str] = field(default_factory=dict)
+    user_ids: pl.Series | None = None
+    item_ids: pl.Series | None = None
 
     def __post_init__(self) -> None:
         expected = (self.logged.num_users, self.logged.num_items)
@@ -278,3 +283,14 @@ class CausalDataset:
                     f"{self.card.name}: {name} has {len(vectors)} rows of vectors, but there are {expected[1]} items; "
                     f"give one row per item, in item order"
                 )
+        for of, ids, count in zip(("user", "item"), (self.user_ids, self.item_ids), expected, strict=True):
+            if ids is not None:
+                self._check_raw_ids(of, ids, count)
+
+    def _check_raw_ids(self, of: str, ids: pl.Series, count: int) -> None:
+        name = f"{self.card.name}: {of}_ids"
+        if len(ids) != count:
+            raise DataError(f"{name} has {len(ids)} raw ids, but there are {count} {of}s; give each {of} one, in order")
+        if (odd := ids.is_null() | ids.is_duplicated()).any():
+            row = int(odd.arg_max() or 0)
+            raise DataError(f"{name}: row {row}: {ids[row]!r} is missing or not the only one; give each {of} its own")

@@ -14,6 +14,7 @@ import numpy as np
 from causalrec.data.log import CausalDataset, Column, DatasetCard
 from causalrec.errors import DataError
 from causalrec.graph.causal_graph import CausalGraph
+from causalrec.graph.identify import adjustment_set
 from causalrec.types import Ints
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ ROWS = 500  # the test's seconds grow with their cube
 LEVEL = 0.01  # of the whole family: the kernel test rejects true independences somewhat too often far in the tail
 PERMUTED, WEAK = 20, 0.05  # graphs of permuted nodes; the share of them that may do as well
 READ = ("numeric", "category")
-Outcome = Literal["passes", "fails", "not testable"]
+Outcome = Literal["passes", "incomplete", "fails", "not testable"]
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,12 @@ def falsify(
 
     Each node is independent of its non-descendants given its causes (local Markov condition), by a kernel test on at
     most `rows` logged rows, one of each user; where the log holds exposed rows alone, on pairs drawn evenly, without
-    the outcome. The graph fails where a test rejects at 1 % after Holm's correction for their number. Where none does,
-    it passes only if it does better than graphs of the same shape with `permuted` nodes that imply something else:
-    otherwise the data are too weak to tell. Source: Eulig et al. (arXiv:2305.09565), by DoWhy, which asks the latter
-    alone and so takes few contradictions for none; Zhang et al. (UAI 2011) for the test.
+    the outcome. The graph fails where a test rejects at 1 % after Holm's correction for their number; it is incomplete
+    where only columns contradict it and every cause of exposure is adjusted for: no edge between columns then opens a
+    backdoor path (Pearl 2009, theorem 3.2.2). Where none does, it passes only if it does better than graphs of the
+    same shape with `permuted` nodes that imply something else: otherwise the data are too weak to tell. Source: Eulig
+    et al. (arXiv:2305.09565), by DoWhy, which asks the latter alone and so takes few contradictions for none; Zhang et
+    al. (UAI 2011) for the test.
     """
     if (why := untestable(graph, dataset.card)) is not None:
         return Falsification("not testable", why)
@@ -109,14 +112,25 @@ def _judged(
     violated = holm(pairs, LEVEL)
     weak = no_worse - alike > WEAK
     why = f"{len(violated)} of {len(pairs)} implied independences rejected at {LEVEL:.0%} (Holm)"
+    about = sum(bool({graph.exposure, graph.outcome} & {one.left, one.right}) for one in violated)
+    stands = not about and _causes_adjusted(graph)
     if violated:
-        about = sum(bool({graph.exposure, graph.outcome} & {one.left, one.right}) for one in violated)
         others = "; columns depend on each other: draw edges between them" if about < len(violated) else ""
+        others += "; what is adjusted for rests on them" if not about and not stands else ""
+        others += "; the adjustment holds whatever they are" if stands else ""
         why += f", {about or 'none'} of them about {graph.exposure} or {graph.outcome}{others}"
     elif weak:
         why += ", but graphs with permuted nodes do as well: dependences are too weak to tell them apart"
-    verdict: Outcome = "fails" if violated else "not testable" if weak else "passes"
+    broken: Outcome = "incomplete" if stands else "fails"
+    verdict: Outcome = broken if violated else "not testable" if weak else "passes"
     return Falsification(verdict, why, rows, len(pairs), violated, untested, no_worse, alike)
+
+
+def _causes_adjusted(graph: CausalGraph) -> bool:
+    """Whether the backdoor set holds every declared cause of exposure; true where there is none."""
+    digraph, seen = graph.digraph, frozenset(graph.digraph) - frozenset(graph.latent)
+    chosen = adjustment_set(digraph, graph.exposure, graph.outcome, seen)
+    return chosen is not None and set(digraph.predecessors(graph.exposure)) <= set(chosen)
 
 
 def holm(tests: list[Independence], level: float) -> tuple[Independence, ...]:

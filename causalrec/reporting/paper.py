@@ -11,7 +11,7 @@ from causalrec.reporting.compare import Comparison, compared
 from causalrec.reporting.published import Published
 from causalrec.reporting.record import Saved
 from causalrec.reporting.study import Study
-from causalrec.reporting.table import Table
+from causalrec.reporting.table import Table, notices
 from causalrec.reporting.verdict import Obtained, Verdict, judge
 
 Key = tuple[str, str]
@@ -95,7 +95,8 @@ def paper_table(
             if told or obtained:
                 verdict = _verdict(study, told, obtained, found, smoke)
                 cells[key] = PaperCell(row, column, told, obtained, verdict, differences.get(key))
-    return PaperTable(study, tuple(baselines), rows, columns, cells, tuple(_footnotes(study, bool(differences))))
+    notes = (*notices(saved), *_footnotes(study, bool(differences)))
+    return PaperTable(study, tuple(baselines), rows, columns, cells, notes)
 
 
 def _verdict(

@@ -35,4 +35,6 @@ def refute_figure(found: dict[str, Any]) -> Figure:
         axes.set_yticks(range(len(shown)), [f"{v['refuter']}: {v['verdict']}" for v in reversed(shown)])
         axes.set_xlabel(f"average effect of arm {a + 1}")
         axes.legend(loc="best", fontsize="small")
+    if found.get("notice"):
+        figure.supxlabel(found["notice"], fontsize="x-small")
     return figure

@@ -174,7 +174,14 @@ def _cell(found: list[tuple[dict[str, Any], Any]], level: float) -> Cell:
     return Cell(float(np.mean(values)), low, high, spread, len(values), first["n"])
 
 
+def notices(saved: Iterable[Saved]) -> list[str]:
+    """Return what the data sets of records want read with any result on them, once each, as footnotes."""
+    about = (one.record.get("data") or {} for one in saved)
+    return list(dict.fromkeys(f"{data['name']}: {data['notice']}." for data in about if data.get("notice")))
+
+
 def _footnotes(estimand: str, groups: dict[str, list[Saved]]) -> Iterable[str]:
+    yield from notices(one for group in groups.values() for one in group)
     level = next(iter(groups.values()))[0].record["config"]["evaluation"]["level"]
     yield f"[low, high]: {level:.0%} interval of the seed average, users resampled; ± standard deviation over seeds."
     yield f"Estimand: {estimand}" + (" (a debiased outcome, not an effect)." if estimand == "exposed_mean" else ".")

@@ -104,6 +104,7 @@ def _facts(record: Record) -> dict[str, Any]:
     """Return what else a run may be sorted by."""
     found: dict[str, Any] = {key: record.get(key) for key in ("status", "error", "seconds", "peak_bytes")}
     overlap, selection = record.get("overlap") or {}, record.get("selection") or {}
+    found["notice"] = (record.get("data") or {}).get("notice")
     found |= {f"overlap/{key}": overlap.get(key) for key in ("clipped", "effective_rows", "inverse_sum", "ece")}
     found["selection/weight_decay"] = selection.get("chosen_weight_decay")
     return {key: shareable(value) for key, value in found.items() if value is not None}

@@ -52,6 +52,10 @@ def said(root: Path, **keys: Any) -> list[str]:
 def test_the_rows_of_the_file_are_the_rows_of_the_log(tmp_path: Path) -> None:
     assert rows(put(tmp_path)) == RATINGS
     assert rows(tmp_path) == RATINGS, "opened again"
+    for opened in (Csv(threshold=None).load(tmp_path), Csv(threshold=4).load(tmp_path)):
+        assert opened.user_ids is not None and opened.item_ids is not None and opened.logged.user is not None
+        assert opened.user_ids.gather(opened.logged.user).to_list() == [user for user, _, _ in RATINGS]
+        assert opened.item_ids.gather(opened.logged.item).to_list() == [item for _, item, _ in RATINGS]
     assert Csv(threshold=4).load(tmp_path).logged.outcome.tolist() == [1, 0, 0, 1]
 
 

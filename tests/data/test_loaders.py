@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from conftest import Edit, FakeCoat, FakeML100K
 from polars.testing import assert_frame_equal
@@ -41,6 +43,44 @@ def test_ml100k_log_holds_the_rows_of_the_raw_file(fake_ml100k: FakeML100K, tmp_
     np.testing.assert_array_equal(data.logged.item, item - 1)
     np.testing.assert_array_equal(data.logged.outcome, rating)
     np.testing.assert_array_equal(data.logged.time, time)
+
+
+def test_raw_ids_are_those_of_the_tables_in_the_order_of_the_log(
+    fake_ml100k: FakeML100K, fake_coat: FakeCoat, set_line: SetLine, tmp_path: Path
+) -> None:
+    data = ML100K(threshold=None).load(
+        fake_ml100k(
+            tmp_path,
+            edit={
+                "ml-100k.user": lambda text: text.replace("\n30\t", "\n0\t"),
+                "ml-100k.inter": lambda text: text.replace("\n30\t", "\n0\t"),
+            },
+        )
+    )
+    assert data.user_ids is not None and data.item_ids is not None and data.logged.user is not None
+    assert data.user_ids.to_list() == [*map(str, range(1, 30)), "0"]
+    lines = (tmp_path / "ml-100k" / "ml-100k.inter").read_text().splitlines()[1:]
+    raw = [line.split("\t")[:2] for line in lines]
+    assert data.user_ids.gather(data.logged.user).to_list() == [user for user, _ in raw]
+    assert data.item_ids.gather(data.logged.item).to_list() == [item for _, item in raw]
+    coat = Coat(threshold=None).load(fake_coat(tmp_path))
+    assert (coat.user_ids, coat.item_ids) == (None, None), "the matrices name none"
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["a", "b"], "ml100k: user_ids has 2 raw ids, but there are 30 users; give each user one, in order"),
+        (["a"] * 30, "ml100k: user_ids: row 0: 'a' is missing or not the only one; give each user its own"),
+        ([*"abcdefghijklmnopqrstuvwxyzABC", None], "row 29: None is missing or not the only one"),
+    ],
+)
+def test_raw_ids_that_are_not_one_for_each_are_refused(
+    fake_ml100k: FakeML100K, tmp_path: Path, ids: list[str | None], message: str
+) -> None:
+    data = ML100K(threshold=None).load(fake_ml100k(tmp_path))
+    with pytest.raises(DataError, match=re.escape(message)):
+        dataclasses.replace(data, user_ids=pl.Series(ids))
 
 
 def test_ml100k_threshold_binarises_and_changes_the_outcome_kind(fake_ml100k: FakeML100K, tmp_path: Path) -> None:

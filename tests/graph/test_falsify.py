@@ -10,14 +10,22 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
+import causalrec
 from causalrec import cli
 from causalrec.data.datasets.effect_simulation import EffectSimulation
+from causalrec.data.datasets.hillstrom import Hillstrom
+from causalrec.data.datasets.ihdp import IHDP
+from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
 from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
 from causalrec.errors import DataError
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.falsify import Independence, falsify, holm, untestable
+from causalrec.graph.identify import adjustment_set
 
+CONF = Path(causalrec.__file__).parents[1] / "conf"
+CARDS = {one.card.name: one.card for one in (Hillstrom(), IHDP(), ML100KSemisynthetic())}
 OUTCOME = [f"x{k} -> outcome" for k in range(5)]
 
 
@@ -88,8 +96,46 @@ def test_dependent_columns_are_told_apart_from_what_is_said_of_exposure() -> Non
     a = data.user_table["a"].to_numpy()
     twin = dataset(data.logged, a=a, b=data.user_table["b"].to_numpy(), c=a + 0.1 * exposure.std())
     found = falsify(graph(*TRUE, "c -> exposure", "c -> outcome"), twin)
-    assert [(one.left, one.right) for one in found.violated] == [("a", "c")]
-    assert "none of them about exposure or outcome; columns depend on each other: draw edges between them" in found.why
+    assert (found.verdict, [(one.left, one.right) for one in found.violated]) == ("incomplete", [("a", "c")])
+    told = (
+        "none of them about exposure or outcome; columns depend on each other: draw edges between them; the adjustment"
+    )
+    assert f"{told} holds whatever they are" in found.why
+
+
+def test_dependent_columns_fail_a_graph_whose_adjustment_rests_on_their_independence() -> None:
+    """a is said to drive exposure alone and b the outcome alone: nothing is adjusted for, unless a and b depend."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=240)
+    b = a + 0.5 * rng.normal(size=240)
+    exposure = rng.integers(2, size=240)
+    outcome = exposure + 2 * b + rng.normal(size=240)
+    found = falsify(graph("a -> exposure", "b -> outcome"), dataset(treated(exposure, outcome), a=a, b=b), permuted=1)
+    assert [(one.left, one.right) for one in found.violated] == [("a", "b")]
+    assert found.verdict == "fails" and "draw edges between them; what is adjusted for rests on them" in found.why
+    whole = falsify(
+        graph("a -> b", "a -> exposure", "b -> outcome"), dataset(treated(exposure, outcome), a=a, b=b), permuted=1
+    )
+    assert whole.violated == ()
+
+
+@pytest.mark.parametrize("name", ["hillstrom", "ihdp", "ml100k_semisynthetic"])
+def test_edges_between_columns_change_no_adjustment(name: str) -> None:
+    """Without the edges that touch neither exposure nor outcome, the same columns are adjusted for."""
+    declared = yaml.safe_load((CONF / "graph" / f"{name}.yaml").read_text(encoding="utf-8"))
+    ends = ({part.strip() for part in edge.split("->")} for edge in declared["edges"])
+    touching = [edge for edge, both in zip(declared["edges"], ends, strict=True) if both & {"exposure", "outcome"}]
+    chosen = []
+    for edges in (declared["edges"], touching):
+        one = CausalGraph(edges=edges, latent=declared["latent"])
+        observed = frozenset(one.digraph) - set(one.latent) - {"exposure", "outcome"}
+        chosen.append(adjustment_set(one.digraph, "exposure", "outcome", observed))
+    causes = sorted(edge.split(" -> ")[0] for edge in touching if edge.endswith("-> exposure"))
+    assert len(touching) < len(declared["edges"]) and chosen == [tuple(causes)] * 2
+    told = untestable(CausalGraph(edges=declared["edges"], latent=declared["latent"]), CARDS[name])
+    assert told == (
+        "no column holds background, whose effects are among what would be tested" if name == "ihdp" else None
+    )
 
 
 def test_categories_are_read() -> None:

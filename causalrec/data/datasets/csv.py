@@ -166,6 +166,8 @@ class Csv(AbstractDataset):
             pair_features=pairs,
             item_vectors=self._vectors(root, tables["item"]["item"].to_list()),
             raw_sha256={**meta["sha256"], **self._vector_sums(root)},
+            user_ids=None if self.user is None else tables["user"]["user"],
+            item_ids=tables["item"]["item"],
         )
 
     def _columns(self) -> tuple[Column, ...]:

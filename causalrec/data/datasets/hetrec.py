@@ -49,6 +49,7 @@ class Listening:
     """Who plays which artist: `user[N]`, `artist[N]` int64 from 0, `plays[N]` int64, with the tables behind the ids.
 
     `users[U]` raw ids, ascending; `artists` one row per artist in the order of raw ids: its name and its tags.
+    `artist_ids`: those raw ids.
     """
 
     user: Ints
@@ -56,6 +57,7 @@ class Listening:
     plays: Ints
     users: Ints
     artists: pl.DataFrame
+    artist_ids: pl.Series
 
 
 def located(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
@@ -87,6 +89,7 @@ def read_listening(paths: dict[str, Path], *, tags: int, min_listeners: int) -> 
         plays=plays[kept],
         users=users,
         artists=_tagged(artists.filter(pl.Series(enough)), artists["id"], paths, tags),
+        artist_ids=artists["number"].filter(pl.Series(enough)),
     )
 
 

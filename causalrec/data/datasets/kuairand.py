@@ -114,6 +114,8 @@ class KuaiRand(AbstractDataset):
             user_table=side_table(users, "user_id", user_ids, USER_COLUMNS),
             item_table=side_table(items, "video_id", item_ids, ITEM_COLUMNS),
             raw_sha256=dict(PURE.files),
+            user_ids=user_ids,
+            item_ids=item_ids,
         )
 
     def _rows(self, path: Path) -> pl.DataFrame:

@@ -113,6 +113,8 @@ class KuaiRec(AbstractDataset):
             raw_sha256={
                 name: sha256_of(root / source.folder / name) for source in self.sources for name in source.files
             },
+            user_ids=user_ids,
+            item_ids=item_ids,
         )
 
     def _log(self, rows: pl.DataFrame, users: pl.Series, items: pl.Series, name: str) -> InteractionLog:

@@ -85,4 +85,6 @@ class LastFM(AbstractDataset):
             user_table=pl.DataFrame({"user": listening.users}),
             item_table=listening.artists,
             raw_sha256=sums,
+            user_ids=pl.Series("user", listening.users),
+            item_ids=listening.artist_ids,
         )

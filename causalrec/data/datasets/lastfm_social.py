@@ -74,6 +74,7 @@ class LastFMSocial(AbstractDataset):
         paths, sums = located(root)
         listening = read_listening(paths, tags=self.tags, min_listeners=self.min_listeners)
         friends = read_friends(paths["user_friends.dat"], listening.users)
+        people = pl.Series("user", listening.users)
         if self.task == "artists":
             rows, items = (listening.user, listening.artist), listening.artists
             pair = {"friends_listening": friends_listening(listening, friends)}
@@ -96,6 +97,8 @@ class LastFMSocial(AbstractDataset):
             item_table=items,
             pair_features=pair,
             raw_sha256=sums,
+            user_ids=people,
+            item_ids=listening.artist_ids if self.task == "artists" else people,
         )
 
 

@@ -135,6 +135,8 @@ class ML100K(AbstractDataset):
             logged=log.without_repeats(self.card.repeats),
             user_table=users.drop("id"),
             item_table=items.drop("id"),
+            user_ids=users["id"],
+            item_ids=items["id"],
             raw_sha256={name: sha256_of(folder / name) for name in source.files},
         )
 

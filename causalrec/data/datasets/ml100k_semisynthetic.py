@@ -133,6 +133,8 @@ class ML100KSemisynthetic(AbstractDataset):
             pair_features={"affinity": affinity},
             oracle=Oracle(rate=lambda u, i: rate[u, i], propensity=lambda u, i: propensity[u, i]),
             raw_sha256=real.raw_sha256,
+            user_ids=real.user_ids,
+            item_ids=real.item_ids,
         )
 
 

@@ -106,6 +106,8 @@ class ML100KUplift(AbstractDataset):
                 means=lambda u, i: means[u, i], drawn=lambda u, i: drawn[u, i].astype(np.float32)
             ),
             raw_sha256=real.raw_sha256,
+            user_ids=real.user_ids,
+            item_ids=real.item_ids,
         )
 
     def _log(self, means: Floats, propensity: Floats) -> InteractionLog:

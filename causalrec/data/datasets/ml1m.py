@@ -111,6 +111,8 @@ class ML1M(AbstractDataset):
             logged=log.without_repeats(self.card.repeats),
             user_table=users.drop("id"),
             item_table=items.drop("id"),
+            user_ids=users["id"],
+            item_ids=items["id"],
             raw_sha256={name: sha256_of(folder / name) for name in ML1M_FILES.files},
         )
 

@@ -106,6 +106,7 @@ class OpenBandit(AbstractDataset):
             randomised=logs[1],
             user_table=pl.DataFrame(),
             item_table=items.drop("item_id"),
+            item_ids=items["item_id"],
             raw_sha256={name: value for name, value in OBP.files.items() if f"/{self.campaign}/" in name},
         )
 

@@ -68,13 +68,17 @@ class YahooR3(AbstractDataset):
 
     def load(self, root: Path) -> CausalDataset:
         folder = YAHOO.fetch(root)
+        users = pl.DataFrame({"user": np.arange(1, USERS + 1)})
+        items = pl.DataFrame({"item": np.arange(1, ITEMS + 1)})
         return CausalDataset(
             card=self.card,
             logged=self._ratings(folder / TRAIN, "yahoo_r3"),
             randomised=self._ratings(folder / TEST, "yahoo_r3 randomised"),
-            user_table=pl.DataFrame({"user": np.arange(1, USERS + 1)}),
-            item_table=pl.DataFrame({"item": np.arange(1, ITEMS + 1)}),
+            user_table=users,
+            item_table=items,
             raw_sha256={name: sha256_of(folder / name) for name in YAHOO.files},
+            user_ids=users["user"],
+            item_ids=items["item"],
         )
 
     def _ratings(self, path: Path, name: str) -> InteractionLog:
