@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,21 @@ def test_no_cold_id_of_the_test_or_the_validation_has_a_row_elsewhere(side: str,
     assert len(splits.test) == np.isin(getattr(whole, side), list(ids[2])).sum(), "all rows of a cold id are tested"
     report = audit(data, splits, Splitter(cold=side, unseen="keep"))  # type: ignore[arg-type]
     assert {"item": report.cold_items, "user": report.cold_users}[side] == len(splits.test) == report.unseen_rows
+
+
+def test_a_randomised_part_of_other_users_stays_whole_and_takes_no_training_row() -> None:
+    log = InteractionLog(
+        item=np.arange(60) % 6,
+        treatment=np.ones(60, np.int64),
+        outcome=np.ones(60, np.float32),
+        user=np.arange(60) // 6,
+        num_items=6,
+        num_users=10,
+    )
+    data = replace(dataset(log.take(log.users < 8)), randomised=log.take(log.users >= 8))
+    splits = Splitter(cold="user", validation=0.25, test=0.5, unseen="keep")(data)
+    assert len(splits.test) == 12 and (len(splits.train), len(splits.validation)) == (36, 12)
+    assert not np.isin(splits.validation.users, splits.train.users).any()
 
 
 def test_cold_ids_follow_the_seed_and_are_drawn_among_those_with_rows() -> None:
