@@ -100,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
     one.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     one.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    one.add_argument("--repeats", type=int, default=20, metavar="R", help="how often what is random is drawn")
     one.add_argument("--negative-control", action="append", metavar="NAME", help="a column that exposure cannot change")
     one.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
 

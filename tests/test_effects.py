@@ -266,3 +266,56 @@ def test_every_learner_on_disk_is_a_choice() -> None:
     assert {"linear_dml", "causal_forest_dml", "dr_learner", "linear_dr_learner", "x_learner", "network"} <= {
         path.stem for path in (package_folder("conf") / "effect").glob("*.yaml")
     }
+
+
+def trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edit: Callable[[list[str]], list[str]] | None = None
+) -> list[str]:
+    """A table of an experiment of one's own: 400 persons, an arm drawn evenly, an outcome of effect 2 + age / 10."""
+    rng, folder = np.random.default_rng(0), tmp_path / "data" / "csv"
+    age, arm = rng.normal(size=400), rng.integers(2, size=400)
+    spent = age + arm * (2 + age / 10) + rng.normal(size=400)
+    rows = [f"p{k},offer,{arm[k]},{spent[k]:.4f},0.5" for k in range(400)]
+    folder.mkdir(parents=True)
+    (folder / "interactions.csv").write_text("\n".join(["who,what,arm,spent,chance", *(edit(rows) if edit else rows)]))
+    (folder / "people.csv").write_text("\n".join(["who,age", *(f"p{k},{age[k]:.4f}" for k in range(400))]))
+    monkeypatch.setenv("CAUSALREC_DATA", str(tmp_path / "data"))
+    keys = {
+        "user": "who",
+        "item": "what",
+        "exposure": "arm",
+        "outcome": "spent",
+        "propensity": "chance",
+        "kind": "reward",
+    }
+    asked = [f"dataset.{key}={column}" for key, column in keys.items()]
+    asked += [
+        "dataset=csv",
+        "dataset.threshold=null",
+        "dataset.feedback=exposure_logged",
+        "dataset.self_selected=false",
+    ]
+    asked += ["dataset.users={file: people.csv, id: who, columns: {age: numeric}}", "graph.estimand=effect"]
+    asked += ["graph.edges=['age -> outcome','exposure -> outcome']", "graph.latent=[]", "split.unseen=keep"]
+    return [*asked, "propensity=logged", "dataset.randomised_log=true", "logger=none", "evaluation.replicates=20"]
+
+
+def test_an_experiment_of_ones_own_needs_no_python(
+    effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = trial(tmp_path, monkeypatch)
+    record = effect(*asked, "dataset.arms=[offer]", "effect=linear_dml")
+    average = value(record, "average_effect", "training")
+    assert average["low"] < 2 < average["high"] < average["low"] + 0.8
+    assert record["adjustment"]["training"]["strategy"] == "randomised"
+    assert record["adjustment"]["effect_modifiers"] == ["age"]
+
+
+def test_arms_of_a_table_are_named_and_have_outcomes(
+    effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = trial(tmp_path, monkeypatch, lambda rows: [*rows[:-1], "p399,offer,2,1.0,0.5"])
+    error = effect(*asked, "dataset.arms=[offer]", "effect=linear_dml", code=1)
+    assert "exposure above 1, the last of dataset.arms; name it there (1 such rows)" in error
+    told = effect(*asked, "dataset.arms=[offer,other]", "dataset.exposure=null", "effect=linear_dml", code=2)
+    assert "dataset.arms: effects need rows of exposure 0 too" in told

@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 
 
 def refute(options: argparse.Namespace) -> int:
-    """`causalrec refute RUN [--jobs N] [--negative-control NAME]`: a table of verdicts, refute.json and refute.png."""
-    if options.jobs < 1:
-        raise RequestError(f"--jobs {options.jobs}: at least 1")
+    """`causalrec refute RUN [--jobs N] [--repeats R] [--negative-control NAME]`: verdicts, as a table and as files."""
+    for name, least in (("jobs", 1), ("repeats", 3)):
+        if getattr(options, name) < least:
+            raise RequestError(f"--{name} {getattr(options, name)}: at least {least}")
     spec, _ = reopened(options.run_folder, options.config_dir)
-    found = refute_run(spec, options.jobs, options.seed, options.negative_control)
+    found = refute_run(spec, options.jobs, options.seed, options.negative_control, options.repeats)
     document(found) if options.json else _show(found)
     return 0
 
 
-def refute_run(spec: TrainSpec, jobs: int = 1, seed: int = 0, controls: list[str] | None = None) -> dict[str, Any]:
+def refute_run(
+    spec: TrainSpec, jobs: int = 1, seed: int = 0, controls: list[str] | None = None, repeats: int = 20
+) -> dict[str, Any]:
     """Refute a finished run and leave `refute.json` and `refute.png` in its folder; return what the former holds."""
     from rich.console import Console
     from rich.progress import Progress
@@ -38,7 +41,7 @@ def refute_run(spec: TrainSpec, jobs: int = 1, seed: int = 0, controls: list[str
     from causalrec.evaluation.refute.every import REFUTERS, refuted
     from causalrec.reporting.refute_figure import refute_figure
 
-    problem, estimator = _problem(spec, seed, controls or [])
+    problem, estimator = _problem(spec, seed, controls or [], repeats)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         line = bar.add_task("refuting", total=len(REFUTERS))
         verdicts = refuted(problem, jobs, lambda: bar.update(line, advance=1))
@@ -51,7 +54,7 @@ def refute_run(spec: TrainSpec, jobs: int = 1, seed: int = 0, controls: list[str
     return found
 
 
-def _problem(spec: TrainSpec, seed: int, controls: list[str]) -> tuple[Problem, str]:
+def _problem(spec: TrainSpec, seed: int, controls: list[str], repeats: int) -> tuple[Problem, str]:
     """Return the effect to refute, and how it is estimated, in words."""
     from causalrec.evaluation.refute.base import Problem
     from causalrec.evaluation.refute.refit import LINEAR, Refit
@@ -88,6 +91,7 @@ def _problem(spec: TrainSpec, seed: int, controls: list[str]) -> tuple[Problem, 
         chances=LINEAR.nuisances(rows, seed)[1],
         controls={name: table.column(ready.dataset, name, log) for name in controls},
         seen=_randomised(ready.dataset.randomised, len(card.arms), card.randomised_training),
+        repeats=repeats,
         seed=seed,
     )
     return problem, told

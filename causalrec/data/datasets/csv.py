@@ -45,10 +45,12 @@ class Csv(AbstractDataset):
     `folder`: where the files lie, below `paths.data`; `./folder` is taken from the working directory. `user`, `item`,
     `outcome`, `time`, `position`, `exposure` (0 = not exposed, 1.. = arms), `propensity` in (0, 1], `randomised_flag`
     (1 = the item was drawn at random) name columns, None where there is none; `randomised_interactions` is a file of
-    random rows instead of a flag. `scale` bounds the raw outcome, both ends included (by kind: rating 1..5, click 0..1,
-    watch_ratio 0..10, count 0..1e6). `threshold`: outcome is 1 from this value on, None to keep it. `self_selected`:
-    True, unless you know better, for users mostly choose what they rate. `vectors`: precomputed vectors of items (of
-    images, of sound) by the name of their node in the graph, files beside the others (`data/vectors.py`).
+    random rows instead of a flag. `arms`: what exposures 1, 2 and so on are, where rows of exposure 0 have outcomes
+    too, so that effects can be learnt; `randomised_log`: exposure was drawn at random in every row. `scale` bounds the
+    raw outcome, both ends included (by kind: rating 1..5, click 0..1, watch_ratio 0..10, count 0..1e6). `threshold`:
+    outcome is 1 from this value on, None to keep it. `self_selected`: True, unless you know better, for users mostly
+    choose what they rate. `vectors`: precomputed vectors of items (of images, of sound) by the name of their node in
+    the graph, files beside the others (`data/vectors.py`).
     Files are streamed once into memory-mapped arrays, kept beside them (`data/store.py`) under a key of every file's
     path, size and modification time and of the keys that shape the arrays; the sha256 of each file is taken when it is
     read. A file changed within its size and time stamp is therefore not noticed: remove `.causalrec` then.
@@ -77,6 +79,8 @@ class Csv(AbstractDataset):
     propensity: str | None = None
     randomised_flag: str | None = None
     how_randomised: str = "as the file says"
+    arms: list[str] = field(default_factory=list)
+    randomised_log: bool = False
     users: Table | None = None
     items: Table | None = None
     edges: Edges | None = None
@@ -98,6 +102,11 @@ class Csv(AbstractDataset):
             raise RequestError("dataset.randomised_flag: give the flag or randomised_interactions, not both")
         if self.user is None and (self.users or self.edges):
             raise RequestError("dataset.user: is null, so users and edges have no one to belong to; name the column")
+        if self.arms and (self.exposure is None or self.feedback != "exposure_logged"):
+            raise RequestError(
+                "dataset.arms: effects need rows of exposure 0 too; name the column with dataset.exposure and set "
+                "dataset.feedback=exposure_logged"
+            )
         if self.outcome is None and self.feedback != "positive_only":
             raise RequestError("dataset.outcome: is null; name the column, or set dataset.feedback=positive_only")
 
@@ -116,7 +125,9 @@ class Csv(AbstractDataset):
             feedback=self.feedback,
             scale=self.scale or SCALES[self.kind],
             threshold=self.threshold,
+            arms=tuple(self.arms),
             randomised=self.how_randomised if random else None,
+            randomised_training=self.randomised_log,
             logged_propensity=self.propensity is not None,
             self_selected=self.self_selected,
             repeats="allowed" if self.user is None else self.repeats,
@@ -153,6 +164,8 @@ class Csv(AbstractDataset):
         }
         sizes = (len(tables["user"]), len(tables["item"]))
         logs = {part: self._log(place / part, sizes, part) for part in meta["rows"]}
+        for log in logs.values():
+            self._check_arms(log)
         pairs = {}
         if self.edges is not None:
             codes, values = (np.load(place / f"pair_{name}.npy", mmap_mode="r") for name in ("codes", "values"))
@@ -169,6 +182,20 @@ class Csv(AbstractDataset):
             user_ids=None if self.user is None else tables["user"]["user"],
             item_ids=tables["item"]["item"],
         )
+
+    def _check_arms(self, log: InteractionLog) -> None:
+        """Raise DataError on an exposure that is no arm, and on an unexposed row without an outcome."""
+        if not self.arms:
+            return
+        for bad, what in (
+            (
+                log.treatment > len(self.arms),
+                f"exposure above {len(self.arms)}, the last of dataset.arms; name it there",
+            ),
+            (np.isnan(log.outcome), "no outcome, which an effect needs of unexposed rows too; drop the row"),
+        ):
+            if bad.any():
+                raise DataError(f"{log.name}: row {int(np.argmax(bad))}: {what} ({int(bad.sum())} such rows)")
 
     def _columns(self) -> tuple[Column, ...]:
         found = (
