@@ -6,13 +6,16 @@ error's spread grows with x1, so that an interval which takes it as constant mis
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
+from causalrec import cli
 from causalrec.config import leaf, package_folder
 from causalrec.estimators.effect.base import AbstractEffect, EffectRows
 from causalrec.types import Doubles
@@ -87,6 +90,45 @@ def test_200_draws_are_covered(name: str) -> None:
     assert (points is None) == (name in {*AVERAGES, *RESAMPLED})
     if points is not None:
         assert (points >= 0.90).all() and (points <= 0.99).all()
+
+
+NETWORKS = {
+    "s_net": ["head=s_net"],
+    "t_net": ["head=t_net"],
+    "tarnet": [],
+    "cfr_wass": ["objective=cfr_wass"],
+    "cfr_mmd": ["objective=cfr_mmd"],
+    "dragonnet": ["objective=dragonnet", "head=dragonnet"],
+    "euen": ["head=euen"],
+    "descn": ["objective=descn", "head=descn"],
+    "x_net": ["objective=x_learner", "head=t_net"],
+    "r_net": ["objective=r_learner", "head=t_net"],
+    "dr_net": ["objective=dr_learner", "head=t_net"],
+}
+SWEPT = [
+    "hydra/launcher=packed",
+    "logger=none",
+    "trainer.progress=false",
+    "selection.weight_decay=[0.1]",
+    "split.test=0.5",
+]
+SWEPT += ["trainer.max_epochs=15", "trainer.patience=5", "metric=[ate_error]", "sweep=draws", "dataset.units=2000"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NETWORKS)
+def test_200_networks_cover_the_average(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Doubly robust averages over 1,000 rows held out, by a network trained on the others; the truth is 1 + E|x2|."""
+    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["effect", "-m", *SWEPT, *NETWORKS[name], "dataset.seed=range(0,200)"]) == 0
+    truth, found = 1 + np.sqrt(2 / np.pi), []
+    for path in sorted(tmp_path.glob("runs/draws/*/*/record.json")):
+        scores = json.loads(path.read_text())["scores"]
+        (average,) = [one for one in scores if (one["metric"], one["slice"]) == ("average_effect", "logged")]
+        found.append(average["low"] <= truth <= average["high"])
+    assert len(found) == 200
+    assert 0.90 <= np.mean(found) <= 0.99
 
 
 def nudged(rows: int, seed: int) -> EffectRows:
