@@ -1,13 +1,14 @@
-"""Tiny fake raw files of the true formats, whose checksums stand in for the real ones."""
+"""Tiny fake raw files of the true formats, whose checksums stand in for the real ones, and what EconML is handed."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -197,3 +198,20 @@ def set_line() -> Callable[[int, str], Edit]:
         return edit
 
     return make
+
+
+@pytest.fixture
+def linear_dml_columns(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, np.ndarray]]:
+    """The X, W and groups of each fit of EconML's LinearDML from now on, as arrays."""
+    import econml.dml
+
+    seen: list[dict[str, np.ndarray]] = []
+    fit = econml.dml.LinearDML.fit
+
+    @functools.wraps(fit)
+    def noted(self: Any, outcome: Any, treatment: Any, **columns: Any) -> Any:
+        seen.append({name: np.array(held) for name, held in columns.items() if held is not None})
+        return fit(self, outcome, treatment, **columns)
+
+    monkeypatch.setattr(econml.dml.LinearDML, "fit", noted)
+    return seen

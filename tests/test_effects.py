@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 from collections.abc import Callable
@@ -103,20 +102,10 @@ def test_a_learner_from_a_table_leaves_the_record_of_a_network_without_its_parts
 
 
 def test_an_edited_edge_changes_what_a_learner_reads_as_x_and_w(
-    effect: Effect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    effect: Effect, linear_dml_columns: list[dict[str, Any]]
 ) -> None:
     """To the call of EconML itself."""
-    import econml.dml
-
-    seen: list[dict[str, Any]] = []
-    fit = econml.dml.LinearDML.fit
-
-    @functools.wraps(fit)
-    def noted(self: Any, outcome: Any, treatment: Any, **columns: Any) -> Any:
-        seen.append({name: None if held is None else np.array(held) for name, held in columns.items()})
-        return fit(self, outcome, treatment, **columns)
-
-    monkeypatch.setattr(econml.dml.LinearDML, "fit", noted)
+    seen = linear_dml_columns
     asked = [*SMALL, "effect=linear_dml", "dataset.units=400", "graph.modifiers=[x2]"]
     edges = [f"x{k} -> exposure" for k in (0, 1)] + [f"x{k} -> outcome" for k in range(5)] + ["exposure -> outcome"]
     read = {}
