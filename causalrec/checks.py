@@ -79,6 +79,7 @@ def check_design(spec: TrainSpec, card: DatasetCard, training: Identification) -
     own = "adjustment" if spec.trains_network else built.design
     needed = "adjustment" if training.adjusts else training.strategy
     if own == needed:
+        _check_few_arms(spec, card, training)
         return
     if needed == "adjustment":
         way = "an instrument" if own == "instrument" else "a mediator"
@@ -93,26 +94,36 @@ def check_design(spec: TrainSpec, card: DatasetCard, training: Identification) -
     )
 
 
+def _check_few_arms(spec: TrainSpec, card: DatasetCard, training: Identification) -> None:
+    if training.strategy == "front-door":
+        _check_count(card, 1, f"effect={spec.spine.choices['effect']}")
+    if training.strategy == "instrument" and len(card.arms) > len(training.instruments):
+        raise RequestError(
+            f"effect={spec.spine.choices['effect']}: {len(card.arms)} treatments need as many instruments, and "
+            f"the graph of {card.name} has {', '.join(training.instruments)}; set dataset.arms to fewer"
+        )
+
+
 def check_columns(spec: TrainSpec, card: DatasetCard, features: FeatureSpec) -> None:
     """Raise RequestError where a learner from a table has no modifier that is a number, or another column is none."""
     if spec.trains_network:
         return
     asked, left_out = f"effect={spec.spine.choices['effect']}", {"id", "text"}
     for name in (*features.instruments, *features.mediators):
-        if card.column(name).kind not in ("numeric", "category", "multi_hot"):
+        if card.column(name).kind not in (("numeric",) if name in features.mediators else ("numeric", "category")):
             raise RequestError(f"{asked}: reads {name}, by which the effect is identified, but it is no number")
         if name in features.modifiers:
             raise RequestError(f"graph.modifiers: {name!r} identifies the effect; name columns beside it")
     if spec.leaves["encoder"].target.tunes:
         left_out.remove("text")
-    kinds = {name: card.column(name).kind for name in (*features.modifiers, *features.controls)}
+    kinds = {name: card.column(name).kind for name in (*features.modifiers, *features.controls, *features.propensity)}
     if not any(kinds[name] not in left_out for name in features.modifiers):
         raise RequestError(
             f"{asked}: learns from numbers, but {card.name} has none among the modifiers of its graph "
             f"({', '.join(features.modifiers) or 'none'}); name some in graph.modifiers, have text read by "
             f"encoder=bert, or set effect=network"
         )
-    if unread := [name for name in features.controls if kinds[name] in left_out]:
+    if unread := [name for name in features.propensity if kinds[name] in left_out]:  # the adjustment set
         reader = "have text read by encoder=bert, or " if "text" in map(kinds.get, unread) else ""
         raise RequestError(
             f"{asked}: learns from numbers, but the graph adjusts for {', '.join(unread)}; {reader}set effect=network, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from causalrec.data.log import CausalDataset, InteractionLog
 from causalrec.encoders.representation import TextReader, represented
 from causalrec.errors import RequestError, nearest
 from causalrec.estimators.effect.base import AbstractEffect, AbstractFittedEffect, EffectRows
+from causalrec.estimators.effect.strength import first_stage_f
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.evaluation.effect_slices import named
 from causalrec.evaluation.evaluator import Evaluator, Score
@@ -24,6 +26,9 @@ from causalrec.leaf import Leaf
 from causalrec.models import CausalModel
 from causalrec.prepare import Plan, Ready
 from causalrec.types import Doubles, Floats, Ints
+
+WEAK = 10  # a first-stage F below it: Staiger & Stock (Econometrica 1997)
+NOTES = logging.getLogger(__name__)
 
 
 class AbstractPredictor(ABC):
@@ -36,6 +41,10 @@ class AbstractPredictor(ABC):
     @abstractmethod
     def averages(self, part: Slice, evaluator: Evaluator, name: str) -> Iterable[Score]:
         """Return scores of a slice of effects that are no metric of single predictions: averages and their coverage."""
+
+    def of_training(self, evaluator: Evaluator, name: str) -> Iterable[Score]:
+        """Return scores of what was learnt from the training rows as a whole."""
+        return ()
 
     def by_arm(self, part: Slice) -> Floats | None:
         """Return mean outcomes under each treatment, float32[N,A+1], where they are told."""
@@ -152,27 +161,41 @@ class LearnerPredictor(AbstractPredictor):
     def __init__(self, learner: AbstractEffect, ready: Ready, table: Table, seed: int) -> None:
         card, self.table = ready.dataset.card, table
         log = ready.train.joined(ready.validation)
-        self.last = {part.arm: part.name for part in ready.slices}
+        self.design = learner.design
         self.rows = table.rows(log, len(card.arms), card.outcome == "click")
         self.fitted: AbstractFittedEffect = learner.fit(self.rows, seed)
 
     def __call__(self, part: Slice) -> Floats:
         return self.fitted.effects(*self.table.columns(part.user, part.item)).astype(np.float32)
 
+    def of_training(self, evaluator: Evaluator, name: str) -> Iterable[Score]:
+        columns = self.rows.modifiers, self.rows.controls
+        for arm in range(1, self.rows.arms + 1):
+            yield from self._average(columns, arm, named("training", arm), evaluator, name)
+            if self.design == "instrument":
+                strength = first_stage_f(self.rows, arm)
+                if strength < WEAK:
+                    NOTES.warning(
+                        "%s: instruments are weak, first-stage F %.1f: its interval is not valid", name, strength
+                    )
+                nothing = np.full(evaluator.replicates, np.nan)
+                place = named("training", arm)
+                yield Score("first_stage_f", place, strength, np.nan, np.nan, len(self.rows), name, nothing)
+
+    def _average(
+        self, columns: tuple[Doubles, Doubles], arm: int, place: str, evaluator: Evaluator, name: str
+    ) -> Iterable[Score]:
+        average = self.fitted.average(*columns, evaluator.level)
+        if average is not None:
+            value, low, high = (float(end[arm - 1]) for end in (average.value, average.low, average.high))
+            told = as_replicates(value, float(average.standard_error[arm - 1]), evaluator.replicates)
+            yield Score("average_effect", place, value, low, high, len(columns[0]), name, told)
+
     def averages(self, part: Slice, evaluator: Evaluator, name: str) -> Iterable[Score]:
-        columns, arm = self.table.columns(part.user, part.item), part.arm - 1
-        places = {part.name: columns}
-        if part.name == self.last[part.arm]:
-            places[named("training", part.arm)] = (self.rows.modifiers, self.rows.controls)
-        for place, (modifiers, controls) in places.items():
-            average = self.fitted.average(modifiers, controls, evaluator.level)
-            if average is not None:
-                value, low, high = (float(end[arm]) for end in (average.value, average.low, average.high))
-                told = as_replicates(value, float(average.standard_error[arm]), evaluator.replicates)
-                yield Score("average_effect", place, value, low, high, len(modifiers), name, told)
+        yield from self._average(self.table.columns(part.user, part.item), part.arm, part.name, evaluator, name)
         interval = self.interval(part, evaluator.level) if part.kind == "effect" else None
         if interval is not None:
-            lower, upper = (bound[:, arm] for bound in interval)
+            lower, upper = (bound[:, part.arm - 1] for bound in interval)
             yield evaluator.share(part, (lower <= part.label) & (part.label <= upper), "coverage", name)
 
     def interval(self, part: Slice, level: float) -> tuple[Doubles, Doubles] | None:

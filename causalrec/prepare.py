@@ -19,7 +19,7 @@ from causalrec.evaluation.effect_slices import effect_slices
 from causalrec.evaluation.exposure import Exposure, arm_exposure, exposure
 from causalrec.evaluation.slices import Slice, slices
 from causalrec.features.views import FeatureMatrix, FeatureSpec, feature_matrix, views
-from causalrec.graph.identify import Adjustment, identify
+from causalrec.graph.identify import Adjustment, identify, require_identified
 from causalrec.propensity.base import AbstractPropensity, pair_propensity
 from causalrec.types import Estimand
 
@@ -51,6 +51,9 @@ def plan(spec: TrainSpec) -> Plan:
     features = views(graph, card, adjustment)
     check_design(spec, card, adjustment.training)
     check_columns(spec, card, features)
+    if adjustment.estimand == "effect":
+        read = features.outcome if spec.trains_network else (*features.modifiers, *features.controls)
+        require_identified(graph, card, adjustment.training, frozenset(read))
     require_writable(spec.spine.paths.runs, "paths.runs")
     require_writable(spec.spine.paths.cache, "paths.cache")
     return Plan(adjustment, features)

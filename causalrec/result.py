@@ -39,11 +39,13 @@ def result_of(spec: TrainSpec, planned: Plan, ready: Ready, chosen: Chosen, pred
     scores = evaluator(predict, spec.spine.name)
     if ready.estimand == "effect":
         scores += [one for part in ready.slices for one in predict.averages(part, evaluator, spec.spine.name)]
+        scores += predict.of_training(evaluator, spec.spine.name)
     elif dataset.card.feedback != "positive_only":  # else every outcome is one
         scores.append(evaluator.exposed_mean(ready.train, spec.spine.name))
     trivial = baseline_scores(spec.baselines, evaluator, splits, spec.spine.paths.cache)
-    last = ready.slices[-1]  # below: a ranking score has no unit to be right in
-    shown = [] if last.kind in ("ranking", "uplift") else reliability(means(predict(last)), last.label)
+    last = ready.slices[-1] if ready.slices else None  # below: a ranking score has no unit to be right in
+    judged = last is not None and last.kind not in ("ranking", "uplift")
+    shown = reliability(means(predict(last)), last.label) if judged and last is not None else []
     fields = {
         "data": _data(dataset),
         "audit": asdict(ready.audit),

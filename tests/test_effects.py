@@ -267,7 +267,9 @@ def trial(
     rows = [f"p{k},offer,{arm[k]},{spent[k]:.4f},0.5" for k in range(400)]
     folder.mkdir(parents=True)
     (folder / "interactions.csv").write_text("\n".join(["who,what,arm,spent,chance", *(edit(rows) if edit else rows)]))
-    (folder / "people.csv").write_text("\n".join(["who,age", *(f"p{k},{age[k]:.4f}" for k in range(400))]))
+    coin = np.where(rng.random(400) < 0.1, 1 - arm, arm)
+    people = [f"p{k},{age[k]:.4f},{coin[k]}" for k in range(400)]
+    (folder / "people.csv").write_text("\n".join(["who,age,coin", *people]))
     monkeypatch.setenv("CAUSALREC_DATA", str(tmp_path / "data"))
     keys = {
         "user": "who",
@@ -284,7 +286,10 @@ def trial(
         "dataset.feedback=exposure_logged",
         "dataset.self_selected=false",
     ]
-    asked += ["dataset.users={file: people.csv, id: who, columns: {age: numeric}}", "graph.estimand=effect"]
+    asked += [
+        "dataset.users={file: people.csv, id: who, columns: {age: numeric, coin: numeric}}",
+        "graph.estimand=effect",
+    ]
     asked += ["graph.edges=['age -> outcome','exposure -> outcome']", "graph.latent=[]", "split.unseen=keep"]
     return [*asked, "propensity=logged", "dataset.randomised_log=true", "logger=none", "evaluation.replicates=20"]
 
@@ -308,3 +313,44 @@ def test_arms_of_a_table_are_named_and_have_outcomes(
     assert "exposure above 1, the last of dataset.arms; name it there (1 such rows)" in error
     told = effect(*asked, "dataset.arms=[offer,other]", "dataset.exposure=null", "effect=linear_dml", code=2)
     assert "dataset.arms: effects need rows of exposure 0 too" in told
+    again = effect(*asked, "dataset.arms=[offer,offer]", "effect=linear_dml", code=2)
+    assert "a name is given twice" in again
+    drawn = effect(*asked, "dataset.arms=[offer]", "dataset.self_selected=true", "effect=linear_dml", code=2)
+    assert "dataset.randomised_log: says that treatment was drawn at random, which needs" in drawn
+
+
+def test_an_arm_of_a_table_without_a_row_is_told(
+    effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = trial(tmp_path, monkeypatch)
+    error = effect(*asked, "dataset.arms=[offer,other]", "effect=linear_dml", code=1)
+    assert "has no row of exposure 2; leave it out of dataset.arms" in error
+
+
+def test_instruments_need_no_judge_and_their_strength_is_told(
+    effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log of one's own with a hidden cause: no row judges a prediction, and the average is told all the same."""
+    asked = [
+        one for one in trial(tmp_path, monkeypatch) if one not in ("dataset.randomised_log=true", "propensity=logged")
+    ]
+    edges = "'coin -> exposure','h -> exposure','h -> outcome','age -> outcome','exposure -> outcome'"
+    asked += ["dataset.arms=[offer]", f"graph.edges=[{edges}]", "graph.latent=[h]", "graph.assume=false"]
+    asked += ["propensity=treatment"]
+    record = effect(*asked, "effect=ortho_iv")
+    assert {(one["metric"], one["slice"]) for one in record["scores"]} == {
+        ("average_effect", "training"),
+        ("first_stage_f", "training"),
+    }
+    average = value(record, "average_effect", "training")
+    assert average["low"] < 2 < average["high"] < average["low"] + 1
+    told = effect(*asked, "effect=ortho_iv", "dataset.arms=[offer,other]", code=2)
+    assert "2 treatments need as many instruments, and the graph of csv has coin" in told
+    sim = ["graph=effect_simulation_instrument", "effect=ortho_iv", "dataset.hidden=1", "dataset.units=800"]
+    strong, weak = (effect(*SMALL, *sim, f"dataset.nudge={nudge}", f"name=n{nudge}") for nudge in (2, 0))
+    assert (
+        value(strong, "first_stage_f", "training")["value"]
+        > 50
+        > 10
+        > value(weak, "first_stage_f", "training")["value"]
+    )

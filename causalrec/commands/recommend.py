@@ -184,7 +184,9 @@ def _show(found: dict[str, Any]) -> None:
         print(found["notice"])
     adjustment = found["adjustment"]
     given = ", ".join(adjustment["columns"]) or "nothing"
-    print(f"{found['estimand']}, identified by {adjustment['strategy']} given {given}")
+    way = ", ".join(adjustment.get("instruments", ())) or adjustment.get("mediator")
+    by = f"{adjustment['strategy']} ({way})" if way else adjustment["strategy"]
+    print(f"{found['estimand']}, identified by {by} given {given}")
     for assumed in adjustment["assumed"]:
         print(f"assumed: {assumed}")
     if "score" in found["items"][0]:

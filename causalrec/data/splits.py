@@ -66,8 +66,8 @@ class Splitter:
     `windows`: the rows with `before` earlier ones of their user, users in the order of their first row, of which the
     last `windows` are cut into training, validation and test by place (TALLRec, Bao et al., RecSys 2023).
     `cold`: the shares are of items (users), all of whose rows move, so that none of the test's has a training row; of a
-    randomised part, only the rows of a share `test` of its items (users) are the test, but all of one whose items
-    (users) have no logged row.
+    randomised part, only the rows of a share `test` of its items (users) are the test, and all rows of those without a
+    logged row.
     `shots`: few-shot, so many rows of what would be training, drawn by `draw` and so that fewer shots are a part of
     more; the validation keeps as many, but 16 at least (all it has, where that is fewer). `context`: what histories may
     read beside training rows: `rest`, the training rows that `shots` left out, or `all` logged rows, of the test too;
@@ -139,10 +139,11 @@ class Splitter:
         """Return the same of whole items (users), and what of a randomised test belongs to them."""
         assert self.cold is not None
         ids = ids_of(logged, self.cold)
-        apart = not from_log and not np.isin(ids_of(test, self.cold), ids).any()
+        new = np.zeros(len(test), bool) if from_log else ~np.isin(ids_of(test, self.cold), ids)
+        apart = not from_log and bool(new.all())
         logs, last = ([logged], 0.0) if apart else ([logged, test], self.test)
         held, tested = cold_ids(logs, self.cold, self.validation, last, self.seed)
-        test = test if from_log or apart else test.take(tested[ids_of(test, self.cold)])
+        test = test if from_log else test.take(new | tested[ids_of(test, self.cold)])
         return ~(held | tested)[ids], held[ids], tested[ids], test
 
     def _drawn(self, pool: Ints, reserve: Ints) -> tuple[Ints, Ints]:

@@ -18,6 +18,7 @@ from causalrec.encoders.language.pooling import Pooling
 from causalrec.errors import RequestError
 from causalrec.types import Bools, Floats, Ints
 
+ROUNDING = 1e-11  # of a variance, against the largest: float32 holds 7 digits
 NOTES = logging.getLogger(__name__)
 
 
@@ -73,7 +74,7 @@ def principal_components(vectors: Floats, present: Bools, used: Ints, components
     from sklearn.decomposition import PCA
 
     known = used[present[used]]
-    most = min(len(np.unique(vectors[known], axis=0)) - 1, vectors.shape[1]) if len(known) else 0
+    most = rank(vectors[known])
     if components > most:
         raise RequestError(
             f"representation.components={components}: {name} has {most} dimensions in the rows learnt from; "
@@ -89,6 +90,18 @@ def principal_components(vectors: Floats, present: Bools, used: Ints, components
     filled = np.where(present[:, None], vectors, fitted.mean_).astype(np.float64)
     told: Floats = fitted.transform(filled).astype(np.float32)
     return told
+
+
+def rank(vectors: Floats) -> int:
+    """Return in how many dimensions rows [N,D] vary, beyond the rounding of float32.
+
+    >>> rank(np.array([[1, 1, 5], [2, 2, 5], [3, 3, 5]], np.float32))
+    1
+    """
+    if len(vectors) < 2:
+        return 0
+    spread = np.linalg.eigvalsh(np.cov(vectors.T.astype(np.float64)).reshape(vectors.shape[1], -1))
+    return int((spread > spread[-1] * ROUNDING).sum()) if spread[-1] > 0 else 0
 
 
 def _vectors(dataset: CausalDataset, column: Column, reader: TextReader | None) -> tuple[Floats, Bools] | None:

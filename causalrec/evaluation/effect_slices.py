@@ -8,7 +8,6 @@ import numpy as np
 
 from causalrec.data.log import CausalDataset, PotentialOutcomes
 from causalrec.data.splits import Splits
-from causalrec.errors import RequestError
 from causalrec.evaluation.slices import Slice
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.types import Floats, Ints
@@ -22,8 +21,7 @@ def effect_slices(
 
     Units without items are known `in_sample` (training and validation rows, whose outcome a method has seen) and
     `out_of_sample` (test rows); of users and items, `all_pairs` are. Where columns do not make treated and untreated
-    rows alike (`adjusts` False), only randomised rows are an `uplift` slice. Raises RequestError where nothing is left
-    to judge by.
+    rows alike (`adjusts` False), only randomised rows are an `uplift` slice, so that there may be no slice at all.
     """
     found: list[Slice] = []
     for arm in range(1, len(dataset.card.arms) + 1):
@@ -31,11 +29,6 @@ def effect_slices(
             found += [_known(dataset.potential, arm, *where) for where in _places(dataset, splits)]
         if adjusts or splits.test_is_randomised:
             found.append(_seen(dataset, splits, propensity, arm))
-    if not found:
-        raise RequestError(
-            f"{dataset.card.name}: its effect is identified by instruments or a mediator, so that logged rows cannot "
-            f"judge one prediction, and there is neither a randomised test nor a known truth; state graph.assume=true"
-        )
     return found
 
 

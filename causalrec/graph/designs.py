@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import networkx as nx
 
@@ -27,45 +28,45 @@ class Instruments:
 
 
 def front_door(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: Names) -> FrontDoor | None:
-    """Return the first observed mediator, by name, that satisfies the front-door criterion given a minimal set.
-
-    Given columns C that exposure does not cause: every directed path from exposure to outcome meets the mediator, C
-    blocks each backdoor path from exposure to it, and exposure and C block each one from it to the outcome. Source:
-    Pearl (Biometrika 1995, section 3; Causality 2009, definition 3.3.3, within C).
-    """
-    after = nx.descendants(digraph, exposure)
+    """Return the first observed mediator, by name, that satisfies the front-door criterion given a minimal set."""
     given = _relevant(digraph, exposure, outcome, observed)
-    for mediator in sorted(observed & after & nx.ancestors(digraph, outcome)):
-        if outcome in nx.descendants(_without(digraph, mediator), exposure):
-            continue
-
-        def holds(chosen: Names, mediator: str = mediator) -> bool:
-            first = _separated(_cut_after(digraph, exposure), exposure, mediator, chosen)
-            return first and _separated(_cut_after(digraph, mediator), mediator, outcome, chosen | {exposure})
-
-        if holds(given):
-            return FrontDoor(mediator, _thinned(given, holds))
+    for mediator in sorted(observed & nx.descendants(digraph, exposure) & nx.ancestors(digraph, outcome)):
+        if carries(digraph, exposure, outcome, mediator, given):
+            return FrontDoor(mediator, _thinned(given, partial(carries, digraph, exposure, outcome, mediator)))
     return None
 
 
-def instruments(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: Names) -> Instruments | None:
-    """Return every observed column that is an instrument given the others that are none, thinned in a fixed order.
+def carries(digraph: nx.DiGraph[str], exposure: str, outcome: str, mediator: str, given: Names) -> bool:
+    """Whether the front-door criterion holds given columns that exposure does not cause.
 
-    Given columns C that exposure does not cause, an instrument is connected with exposure, and is separated from the
-    outcome once the arrows that leave exposure are cut. Source: Brito & Pearl (UAI 2002, conditional instruments).
+    Every directed path from exposure to outcome meets the mediator, the columns block each backdoor path from exposure
+    to it, and exposure and the columns each one from it to the outcome. Source: Pearl (Biometrika 1995, section 3;
+    Causality 2009, definition 3.3.3, within the columns).
     """
+    whole = outcome not in nx.descendants(_without(digraph, mediator), exposure)
+    first = whole and _separated(_cut_after(digraph, exposure), exposure, mediator, given)
+    return first and _separated(_cut_after(digraph, mediator), mediator, outcome, given | {exposure})
+
+
+def instruments(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: Names) -> Instruments | None:
+    """Return every observed column that is an instrument given the others that are none, thinned in a fixed order."""
     given = _relevant(digraph, exposure, outcome, observed)
-    cut = _cut_after(digraph, exposure)
-
-    def valid(names: Names, chosen: Names) -> bool:
-        return all(
-            _separated(cut, name, outcome, chosen) and not _separated(digraph, name, exposure, chosen) for name in names
-        )
-
-    names = frozenset(name for name in given if valid(frozenset({name}), given - {name}))
-    if not names or not valid(names, given - names):
+    names = frozenset(name for name in given if move(digraph, exposure, outcome, frozenset({name}), given - {name}))
+    if not names or not move(digraph, exposure, outcome, names, given - names):
         return None
-    return Instruments(tuple(sorted(names)), _thinned(given - names, lambda chosen: valid(names, chosen)))
+    return Instruments(tuple(sorted(names)), _thinned(given - names, partial(move, digraph, exposure, outcome, names)))
+
+
+def move(digraph: nx.DiGraph[str], exposure: str, outcome: str, names: Names, given: Names) -> bool:
+    """Whether each name is an instrument given columns that exposure does not cause.
+
+    It is connected with exposure, and separated from the outcome once the arrows that leave exposure are cut. Source:
+    Brito & Pearl (UAI 2002, conditional instruments).
+    """
+    cut = _cut_after(digraph, exposure)
+    return all(
+        _separated(cut, name, outcome, given) and not _separated(digraph, name, exposure, given) for name in names
+    )
 
 
 def _relevant(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: Names) -> Names:

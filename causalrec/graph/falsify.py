@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import networkx as nx
 import numpy as np
 
 from causalrec.data.log import CausalDataset, Column, DatasetCard
@@ -82,11 +83,11 @@ def falsify(
     Each node is independent of its non-descendants given its causes (local Markov condition), by a kernel test on at
     most `rows` logged rows, one of each user; where the log holds exposed rows alone, on pairs drawn evenly, without
     the outcome. The graph fails where a test rejects at 1 % after Holm's correction for their number; it is incomplete
-    where only columns contradict it and every cause of exposure is adjusted for: no edge between columns then opens a
-    backdoor path (Pearl 2009, theorem 3.2.2). Where none does, it passes only if it does better than graphs of the
-    same shape with `permuted` nodes that imply something else: otherwise the data are too weak to tell. Source: Eulig
-    et al. (arXiv:2305.09565), by DoWhy, which asks the latter alone and so takes few contradictions for none; Zhang et
-    al. (UAI 2011) for the test.
+    where only columns that do not follow exposure contradict it and every cause of exposure is adjusted for: no edge
+    between columns then opens a backdoor path (Pearl 2009, theorem 3.2.2). Where none does, it passes only if it does
+    better than graphs of the same shape with `permuted` nodes that imply something else: otherwise the data are too
+    weak to tell. Source: Eulig et al. (arXiv:2305.09565), by DoWhy, which asks the latter alone and so takes few
+    contradictions for none; Zhang et al. (UAI 2011) for the test.
     """
     if (why := untestable(graph, dataset.card)) is not None:
         return Falsification("not testable", why)
@@ -113,7 +114,9 @@ def _judged(
     weak = no_worse - alike > WEAK
     why = f"{len(violated)} of {len(pairs)} implied independences rejected at {LEVEL:.0%} (Holm)"
     about = sum(bool({graph.exposure, graph.outcome} & {one.left, one.right}) for one in violated)
-    stands = not about and _causes_adjusted(graph)
+    after = nx.descendants(graph.digraph, graph.exposure)
+    follows = any({one.left, one.right} & after for one in violated)
+    stands = not about and not follows and _causes_adjusted(graph)
     if violated:
         others = "; columns depend on each other: draw edges between them" if about < len(violated) else ""
         others += "; what is adjusted for rests on them" if not about and not stands else ""

@@ -15,15 +15,19 @@ from typing import Literal
 import networkx as nx
 
 from causalrec.data.log import DatasetCard
-from causalrec.errors import NotIdentified
+from causalrec.errors import NotIdentified, RequestError
 from causalrec.graph.causal_graph import CausalGraph
-from causalrec.graph.designs import front_door, instruments
+from causalrec.graph.designs import carries, front_door, instruments, move
 from causalrec.types import Estimand
 
 Strategy = Literal[
     "backdoor", "front-door", "instrument", "randomised", "fully observed", "logged propensity", "known truth", "none"
 ]
-CONSTANT = "the effect does not vary with what is hidden (else it is that of whom the instrument moves)"
+CONSTANT = (
+    "the effect does not vary with what is hidden (else, if the instrument moves no one the other way, it is that of "
+    "whom it moves)"
+)
+LINEAR = "mediator and outcome are linear in what is read, and no column changes both stages of the front door"
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,14 @@ class Adjustment:
         x, y, given = graph.exposure, graph.outcome, ", ".join(self.training.columns)
         among = f" | {given}" if given else ""
         if (m := self.training.mediator) is None:
-            z = ", ".join(self.training.instruments)
-            return f"E[{y} | do({x}=1)] - E[{y} | do({x}=0)] = cov({y}, {z}{among}) / cov({x}, {z}{among})"
+            several = len(self.training.instruments) > 1
+            z = ", ".join(
+                [*self.training.instruments, *self.training.columns] if several else self.training.instruments
+            )
+            z = f"E[{x} | {z}]" if several else z
+            ratio = f"cov({y}, {z}{among}) / cov({x}, {z}{among})"
+            effect = f"E[{y} | do({x}=1)] - E[{y} | do({x}=0)]"
+            return f"{effect} = E_{{{given}}}[ {ratio} ]" if given else f"{effect} = {ratio}"
         also = f", {given}" if given else ""
         inner = f"sum_{m} P({m} | {x}{also}) sum_{x}' P({x}'{among}) E[{y} | {m}, {x}'{also}]"
         return f"{target} = E_{{{given}}}[ {inner} ]" if given else f"{target} = {inner}"
@@ -94,25 +104,65 @@ def _evaluation(card: DatasetCard) -> Identification:
 
 def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool) -> Identification:
     if card.randomised_training:
+        _require_no_drivers(graph, card)
         return Identification("randomised")
     if use_logged_propensity:
         if not card.logged_propensity:
             raise NotIdentified(f"propensity=logged: dataset {card.name} logs no propensities; choose another")
         return Identification("logged propensity")
-    digraph, observed = graph.digraph, graph.observed(card)
-    if card.self_selected and not confounders(digraph, graph.exposure, graph.outcome, observed):
-        digraph = graph.with_self_selection()
+    digraph, observed = _declared(graph, card), graph.observed(card)
     columns = adjustment_set(digraph, graph.exposure, graph.outcome, observed)
     if columns is not None:
         return Identification("backdoor", columns)
     hidden = confounders(digraph, graph.exposure, graph.outcome, observed)
     if not graph.assume:
         return _otherwise(digraph, graph, observed, card.name, hidden)
-    trimmed = digraph.copy()
-    trimmed.remove_edges_from([(node, child) for node in hidden for child in list(trimmed.successors(node))])
+    trimmed = _trimmed(digraph, hidden)
     columns = adjustment_set(trimmed, graph.exposure, graph.outcome, observed)
     assert columns is not None  # no latent common cause is left
     return Identification("backdoor", columns, assumed=tuple(f"{node} is negligible" for node in hidden))
+
+
+def _require_no_drivers(graph: CausalGraph, card: DatasetCard) -> None:
+    """Raise NotIdentified where an effect's treatment was drawn at random, and the graph has something drive it."""
+    drivers = sorted(graph.digraph.predecessors(graph.exposure))
+    if graph.estimand == "effect" and drivers:
+        raise NotIdentified(
+            f"{card.name} is randomised, but the graph has {', '.join(drivers)} drive {graph.exposure}; drop these "
+            f"edges, or, where it was drawn by strata, say that it is not (of csv, dataset.randomised_log=false)"
+        )
+
+
+def _declared(graph: CausalGraph, card: DatasetCard) -> nx.DiGraph[str]:
+    """Return the graph with a latent taste where the card demands one and the graph has no hidden cause of both."""
+    hidden = confounders(graph.digraph, graph.exposure, graph.outcome, graph.observed(card))
+    return graph.with_self_selection() if card.self_selected and not hidden else graph.digraph
+
+
+def _trimmed(digraph: nx.DiGraph[str], hidden: list[str]) -> nx.DiGraph[str]:
+    """Return the graph in which the hidden nodes cause nothing: they are assumed to be negligible."""
+    left = digraph.copy()
+    left.remove_edges_from([(node, child) for node in hidden for child in list(left.successors(node))])
+    return left
+
+
+def require_identified(graph: CausalGraph, card: DatasetCard, training: Identification, read: frozenset[str]) -> None:
+    """Raise RequestError where the effect is not identified given all that is read, which may be more than is needed:
+    a column held fixed can open a path.
+    """
+    digraph, x, y = _declared(graph, card), graph.exposure, graph.outcome
+    if training.strategy == "backdoor":
+        hidden = confounders(digraph, x, y, graph.observed(card)) if training.assumed else []
+        holds = valid_backdoor(_trimmed(digraph, hidden), x, y, read & set(digraph))
+    elif training.mediator is not None:
+        holds = carries(digraph, x, y, training.mediator, read & set(digraph))
+    else:
+        holds = not training.instruments or move(digraph, x, y, frozenset(training.instruments), read & set(digraph))
+    if not holds:
+        raise RequestError(
+            f"graph.modifiers: the effect is not identified given {', '.join(sorted(read))} together, as one of them "
+            f"opens a path; leave out what does not cause the outcome"
+        )
 
 
 def _otherwise(
@@ -121,7 +171,7 @@ def _otherwise(
     """Identify an effect without a backdoor set; raise NotIdentified where the graph offers no other way."""
     if graph.estimand == "effect":
         if (found := front_door(digraph, graph.exposure, graph.outcome, observed)) is not None:
-            return Identification("front-door", found.columns, mediator=found.mediator)
+            return Identification("front-door", found.columns, (LINEAR,), mediator=found.mediator)
         if (moved := instruments(digraph, graph.exposure, graph.outcome, observed)) is not None:
             return Identification("instrument", moved.columns, (CONSTANT,), instruments=moved.names)
     raise NotIdentified(

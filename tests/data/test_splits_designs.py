@@ -107,6 +107,9 @@ def test_a_randomised_part_of_other_users_stays_whole_and_takes_no_training_row(
     splits = Splitter(cold="user", validation=0.25, test=0.5, unseen="keep")(data)
     assert len(splits.test) == 12 and (len(splits.train), len(splits.validation)) == (36, 12)
     assert not np.isin(splits.validation.users, splits.train.users).any()
+    known = replace(data, logged=log.take((log.users < 8) | (np.arange(60) == 48)))
+    mixed = Splitter(cold="user", validation=0.2, test=0.1, seed=1, unseen="keep", duplicates="keep")(known)
+    assert (mixed.test.users == 9).sum() == 6, "a user without a logged row stays whole beside one with some"
 
 
 def test_cold_ids_follow_the_seed_and_are_drawn_among_those_with_rows() -> None:

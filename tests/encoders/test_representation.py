@@ -53,6 +53,8 @@ def test_more_components_than_dimensions_are_refused() -> None:
     same = np.repeat(spread()[:3], 10, axis=0)
     with pytest.raises(RequestError, match=r"components=3: title has 2 dimensions in the rows learnt from; set .*=2"):
         principal_components(same, np.ones(30, bool), np.arange(30), 3, "title")
+    with pytest.raises(RequestError, match="v has 3 dimensions"):
+        principal_components(spread(), np.ones(ROWS, bool), np.arange(ROWS), 4, "v")
     with pytest.raises(RequestError, match="title has 0 dimensions"):
         principal_components(same, np.zeros(30, bool), np.arange(30), 1, "title")
 
@@ -99,9 +101,23 @@ def test_the_graph_says_where_a_text_goes_to_the_call_of_econml(
     ("overrides", "said", "read"),
     [
         (["tuning=lora"], "tuning=lora: effect=linear_dml reads text by a model that stays as it was pretrained", True),
-        (["representation.components=500"], "representation.components=500: title has 32 dimensions in", True),
+        (["representation.components=500"], "dimensions in the rows learnt from; set representation.components=", True),
         (["representation.components=0"], "representation.components=0: ", True),
         (["graph.modifiers=[title]"], "have text read by encoder=bert", False),
+        (
+            ["graph.latent=[]", "graph.edges=['item -> outcome','item -> exposure','exposure -> outcome']"],
+            "the graph adjusts for item; set effect=network",
+            True,
+        ),
+        (
+            [
+                "graph.latent=[]",
+                "graph.modifiers=null",
+                "graph.edges=['title -> outcome','title -> exposure','exposure -> outcome','year -> outcome']",
+            ],
+            "the graph adjusts for title; have text read by encoder=bert, or set effect=network",
+            False,
+        ),
         (
             ["graph.latent=[]", "graph.edges=['title -> outcome','title -> exposure','exposure -> outcome']"],
             "the graph adjusts for title; have text read by encoder=bert, or set effect=network",

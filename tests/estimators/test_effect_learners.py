@@ -342,6 +342,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("linear_dml", {"learner": "econml.dml.LinearDLM"}, "effect.learner=econml.dml.LinearDLM: there is no such class"),
     ("linear_dml", {"learner": "econml.dml.np"}, "effect.learner=econml.dml.np: "),
     ("linear_dml", {"learner": "econml.grf.CausalForest"}, "effect.learner=econml.grf.CausalForest: is not a learner"),
+    (
+        "ortho_iv",
+        {"average": node("linear_dml")["average"]},
+        "effect.average: adjusts for columns, but this learner goes by instruments",
+    ),
     ("ortho_iv", {"models": {}}, "effect.models.model_t_xw: name the model; the choice of econml.iv.dml.OrthoIV takes"),
     ("linear_dml", {"learner": "econml.panel.dml.DynamicDML"}, "effect.learner=econml.panel.dml.DynamicDML: needs a p"),
     ("linear_dml", {"arguments": {"cvv": 3}}, "effect.arguments.cvv: unknown key; did you mean 'cv'?"),

@@ -8,11 +8,12 @@ import networkx as nx
 import pytest
 
 from causalrec.data.datasets.effect_simulation import EffectSimulation
-from causalrec.errors import NotIdentified
+from causalrec.data.datasets.hillstrom import Hillstrom
+from causalrec.errors import NotIdentified, RequestError
 from causalrec.features.views import views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.designs import front_door, instruments
-from causalrec.graph.identify import identify
+from causalrec.graph.identify import identify, require_identified
 
 
 def graph(*edges: str) -> nx.DiGraph:
@@ -84,6 +85,7 @@ def test_what_identifies_an_effect_chooses_what_a_learner_reads() -> None:
     assert (read.modifiers, read.controls, read.instruments) == (("x0", "x1"), (), ("nudge",))
     by_seen = identify(declared(*SEEN), card)
     assert (by_seen.training.strategy, by_seen.training.mediator) == ("front-door", "seen")
+    assert "linear" in by_seen.training.assumed[0]
     read = views(declared(*SEEN, modifiers=["x1"]), card, by_seen)
     assert (read.modifiers, read.controls, read.mediators) == (("x1",), (), ("seen",))
     assert "cov(outcome, nudge) / cov(exposure, nudge)" in by_nudge.expression(declared(*NUDGED))
@@ -100,3 +102,27 @@ def test_a_backdoor_set_comes_first_an_assumption_is_the_users_and_means_are_not
         identify(declared(*NUDGED, estimand="exposed_mean"), card)
     with pytest.raises(NotIdentified, match="h drive"):
         identify(declared(*BASE, "exposure -> outcome"), card)
+
+
+COLLIDERS = {
+    "backdoor": ("x0 -> exposure", "x0 -> z", "x1 -> outcome", "x1 -> z", "exposure -> outcome"),
+    "instrument": (*NUDGED, "nudge -> z", "h -> z"),
+    "front-door": (*SEEN, "x2 -> z", "x2 -> seen", "h -> z"),
+}
+
+
+@pytest.mark.parametrize("strategy", COLLIDERS)
+def test_a_modifier_that_opens_a_path_is_refused(strategy: str) -> None:
+    causal, card = declared(*COLLIDERS[strategy]), EffectSimulation().card
+    training = identify(causal, card).training
+    assert training.strategy == strategy
+    require_identified(causal, card, training, frozenset({*training.columns, "x1"}))
+    with pytest.raises(RequestError, match=r"not identified given .*z.* together"):
+        require_identified(causal, card, training, frozenset({*training.columns, "z"}))
+
+
+def test_a_randomised_treatment_has_no_causes() -> None:
+    card = Hillstrom().card
+    causal = CausalGraph(edges=["recency -> exposure", "exposure -> outcome"], latent=[], estimand="effect")
+    with pytest.raises(NotIdentified, match="hillstrom is randomised, but the graph has recency drive exposure"):
+        identify(causal, card)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,20 @@ def test_dependent_columns_are_told_apart_from_what_is_said_of_exposure() -> Non
         "none of them about exposure or outcome; columns depend on each other: draw edges between them; the adjustment"
     )
     assert f"{told} holds whatever they are" in found.why
+
+
+def test_a_dependence_on_what_follows_exposure_is_no_mere_matter_of_columns() -> None:
+    """What is taken for a cause of the outcome follows exposure by m: adjusting for all parents does not help."""
+    rng = np.random.default_rng(0)
+    exposure = (rng.random(240) < 0.5).astype(np.int64)
+    m = exposure + rng.normal(size=240)
+    c = m + 0.3 * rng.normal(size=240)
+    log = world()[0].logged
+    rows = replace(
+        log.take(np.arange(240)), treatment=exposure, outcome=(m + c + rng.normal(size=240)).astype(np.float32)
+    )
+    found = falsify(graph("exposure -> m", "m -> outcome", "c -> outcome"), dataset(rows, m=m, c=c))
+    assert found.verdict == "fails" and ("c", "m") in {(one.left, one.right) for one in found.violated}
 
 
 def test_dependent_columns_fail_a_graph_whose_adjustment_rests_on_their_independence() -> None:

@@ -107,6 +107,13 @@ class Csv(AbstractDataset):
                 "dataset.arms: effects need rows of exposure 0 too; name the column with dataset.exposure and set "
                 "dataset.feedback=exposure_logged"
             )
+        if len(set(self.arms)) < len(self.arms):
+            raise RequestError(f"dataset.arms={self.arms}: a name is given twice; name each arm once")
+        if self.randomised_log and (not self.arms or self.self_selected):
+            raise RequestError(
+                "dataset.randomised_log: says that treatment was drawn at random, which needs dataset.arms and "
+                "dataset.self_selected=false"
+            )
         if self.outcome is None and self.feedback != "positive_only":
             raise RequestError("dataset.outcome: is null; name the column, or set dataset.feedback=positive_only")
 
@@ -195,7 +202,12 @@ class Csv(AbstractDataset):
             (np.isnan(log.outcome), "no outcome, which an effect needs of unexposed rows too; drop the row"),
         ):
             if bad.any():
-                raise DataError(f"{log.name}: row {int(np.argmax(bad))}: {what} ({int(bad.sum())} such rows)")
+                first = int(np.argmax(bad)) + 1
+                raise DataError(f"{self.name}: {log.name} row {first}: {what} ({int(bad.sum())} such rows)")
+        if missing := set(range(len(self.arms) + 1)) - set(np.unique(log.treatment).tolist()):
+            raise DataError(
+                f"{self.name}: {log.name} has no row of exposure {min(missing)}; leave it out of dataset.arms"
+            )
 
     def _columns(self) -> tuple[Column, ...]:
         found = (

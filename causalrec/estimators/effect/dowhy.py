@@ -33,8 +33,10 @@ class DoWhy(AbstractEffect):
     its `propensity_score_model`, a class of scikit-learn, which must be named. A regression tells effects by row; any
     other gives every row the average. `replicates`: resampled users for the standard error of the average (0: nan, as
     for matching, where the bootstrap fails: Abadie & Imbens, Econometrica 2008). One arm against none only. Assumption:
-    no unmeasured confounding given X and W. Source: Sharma & Kiciman (arXiv:2011.04216). Raises RequestError where a
-    class or an argument is not allowed, DataError where the rows have several arms or the estimator fails on them.
+    no unmeasured confounding given X and W; by the front door, the criterion given X and W and linear models of
+    mediator and outcome without interactions: the average is the product of two coefficients. Source: Sharma & Kiciman
+    (arXiv:2011.04216). Raises RequestError where a class or an argument is not allowed, DataError where the rows have
+    several arms or the estimator fails on them.
     """
 
     estimator: str

@@ -33,7 +33,8 @@ class EconML(AbstractEffect):
     reads it as further columns of X; one that takes Z reads the graph's instruments, as numbers. Intervals are EconML's
     own where rows are independent (no user has two), else there are none. The average effect is the learner's own where
     its standard error is exact (linear final stages) and rows are independent, otherwise that of `average`, which
-    answers for the rows fitted on. Assumption: no unmeasured confounding given X and W, every arm possible. Source:
+    answers for the rows fitted on. Assumption: no unmeasured confounding given X and W, every arm possible; of one that
+    takes Z, valid and relevant instruments given X and W, and an effect that does not vary with what is hidden. Source:
     Chernozhukov et al. (Econometrics Journal 2018), Kennedy (EJS 2023), Künzel et al. (PNAS 2019), Athey, Tibshirani &
     Wager (Annals of Statistics 2019). Raises RequestError where a class or an argument is not allowed, DataError where
     the learner fails on the rows.
@@ -56,8 +57,13 @@ class EconML(AbstractEffect):
         check_keys("effect.arguments", self.arguments, known.keys() - RUN_SETS - nuisances)  # type: ignore[arg-type]
         for name, models in (("models", self.models), ("binary_models", self.binary_models)):
             check_keys(f"effect.{name}", models, dict.fromkeys(nuisances))
-        unused = {"model_z_xw" if self.arguments.get("projection") else "model_t_xwz"}  # of instruments, either is
-        for key in (nuisances - unused) & {k for k, p in known.items() if p.default is not None}:
+        projects = self.arguments.get("projection")  # of a learner that may, one of two models is never fitted
+        unused = {"model_z_xw" if projects else "model_t_xwz"} if "projection" in known else set()
+        if self.average is not None and self.design == "instrument":
+            raise RequestError(
+                "effect.average: adjusts for columns, but this learner goes by instruments; leave it out"
+            )
+        for key in sorted((nuisances - unused) & {k for k, p in known.items() if p.default is not None}):
             if key not in self.models:
                 raise RequestError(f"effect.models.{key}: name the model; the choice of {self.learner} takes minutes")
         self._models(binary=False, seed=0)
