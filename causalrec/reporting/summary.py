@@ -25,8 +25,10 @@ def _estimate(done: Sequence[Saved]) -> str:
         f"{means['snips']:.3f} (error {means['snips'] - means['true']:+.3f}) given {', '.join(columns) or 'nothing'}"
         for columns, means in sets.items()
     )
+    effect = done[0].record["adjustment"]["estimand"] == "effect"
+    what = "average effect on the training rows" if effect else "mean outcome over all pairs"
     return (
-        f"The true mean outcome over all pairs is {first['true']:.3f}; the logged rows say {first['naive']:.3f}, and "
+        f"The true {what} is {first['true']:.3f}; the logged rows say {first['naive']:.3f}, and "
         f"weighting them by the learned propensity gives {told}."
     )
 

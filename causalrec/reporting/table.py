@@ -65,8 +65,10 @@ def split_of(record: dict[str, Any]) -> str:
     rows or outcomes drawn anew of the same users and items.
     """
     hashes, anew = record["audit"]["hashes"], drawn_anew(record)
-    if any(key.startswith("dataset.") for key in anew):
-        return repr(sorted((record["audit"].get("rows") or {}).items()))
+    if any(key.startswith("dataset.") for key in anew):  # the draws need not have as many rows
+        rooms = {room: record["config"].get(room) or {} for room in ("dataset", "split")}
+        asked = {f"{room}.{key}": value for room, keys in rooms.items() for key, value in keys.items()}
+        return repr(sorted((key, repr(value)) for key, value in asked.items() if key not in anew))
     return str(hashes.get("drawn_from", hashes["train"]))
 
 

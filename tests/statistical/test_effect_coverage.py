@@ -24,7 +24,7 @@ PLACES = np.array([[-1.0, 0.5], [0.0, 0.0], [1.0, -0.5]])  # modifiers at which 
 LINEAR = ("linear_dml", "linear_dr_learner")
 FORESTS = ("causal_forest_dml", "forest_dr_learner")
 AVERAGES = ("kernel_dml", "dr_learner", "s_learner", "t_learner", "x_learner")  # no interval of a single effect
-RESAMPLED = ("dowhy_linear_regression", "dowhy_ipw", "dowhy_doubly_robust")  # by the bootstrap: fewer rows
+RESAMPLED = ("dowhy_linear_regression", "dowhy_ipw", "dowhy_doubly_robust", "dowhy_stratification")  # on fewer rows
 
 
 def learner(name: str, **arguments: Any) -> AbstractEffect:
