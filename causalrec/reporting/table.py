@@ -65,7 +65,7 @@ def split_of(record: dict[str, Any]) -> str:
     rows or outcomes drawn anew of the same users and items.
     """
     hashes, anew = record["audit"]["hashes"], drawn_anew(record)
-    if any(key.startswith("dataset.") for key in anew):  # the draws need not have as many rows
+    if _redraws(record):  # the draws need not have as many rows
         rooms = {room: record["config"].get(room) or {} for room in ("dataset", "split")}
         asked = {f"{room}.{key}": value for room, keys in rooms.items() for key, value in keys.items()}
         return repr(sorted((key, repr(value)) for key, value in asked.items() if key not in anew))
@@ -75,6 +75,10 @@ def split_of(record: dict[str, Any]) -> str:
 def drawn_anew(record: dict[str, Any]) -> tuple[str, ...]:
     """Return the settings that only draw rows or outcomes anew, as seeds do."""
     return tuple(record["audit"].get("drawn_anew", ("split.draw",)))
+
+
+def _redraws(record: dict[str, Any]) -> bool:
+    return any(key.startswith("dataset.") for key in drawn_anew(record))
 
 
 def _require(columns: tuple[str, ...], saved: list[Saved]) -> None:
@@ -109,7 +113,7 @@ def _drawn(saved: list[Saved]) -> dict[str, list[Saved]]:
     once = {one.record["audit"]["hashes"]["train"]: one for one in reversed(saved)}
     sizes: dict[int, list[Saved]] = {}
     for one in reversed(once.values()):
-        rows = one.record["audit"].get("rows") or {}
+        rows = {} if _redraws(one.record) else one.record["audit"].get("rows") or {}
         sizes.setdefault(int(rows.get("train", 0)), []).append(one)
     return {f"-{size}" if len(sizes) > 1 else "": group for size, group in sorted(sizes.items())}
 

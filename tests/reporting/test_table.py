@@ -75,7 +75,7 @@ def test_what_draws_outcomes_anew_is_a_replicate_as_a_seed_is() -> None:
     files = [make_saved(seed=k, auc=0.6 + k / 10) for k in (1, 2)]
     for k, one in enumerate(files):
         one.record["config"]["dataset"] = {"replication": k}
-        one.record["audit"] |= {"hashes": {"train": f"draw {k}"}, "rows": {"train": 90}}
+        one.record["audit"] |= {"hashes": {"train": f"draw {k}"}, "rows": {"train": 90 + k}}
     assert len(tables(files)) == 2, "other rows, another table"
     for one in files:
         one.record["audit"]["drawn_anew"] = ["split.draw", "dataset.replication"]
