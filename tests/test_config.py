@@ -288,7 +288,7 @@ def test_there_are_studies() -> None:
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("smoke", [False, True], ids=["full", "smoke"])
+@pytest.mark.parametrize("smoke", [False, pytest.param(True, marks=pytest.mark.long)], ids=["full", "smoke"])
 def test_every_job_of_every_study_composes_validates_and_is_identified(path: Path, smoke: bool, tmp_path: Path) -> None:
     study = load_study(str(path))
     assert len(study.jobs(smoke)) == len(study.rows) * (1 if smoke else len(study.seeds))

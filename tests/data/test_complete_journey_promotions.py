@@ -256,7 +256,8 @@ def test_every_result_repeats_that_the_data_are_simulated(
     folder = record.parent
     first = "simulated data, made by 84.51° on real patterns"
     assert first in json.loads(record.read_text())["data"]["notice"]
-    for ask in (["table", "runs"], ["refute", str(folder)], ["recommend", str(folder), "--user", "1", "--all"]):
+    refute = ["refute", str(folder), "--repeats", "3"]
+    for ask in (["table", "runs"], refute, ["recommend", str(folder), "--user", "1", "--all"]):
         shown = told(*ask), json.loads(told(*ask, "--json"))
         assert first in shown[0] and first in json.dumps(shown[1], ensure_ascii=False), ask
     told("report", "runs")

@@ -262,7 +262,7 @@ def test_hydras_own_plugins_are_built_by_hydra(work: Path, capsys: Capture) -> N
 # Two launchers at once.
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_launchers_of_quick_jobs_run_each_once(work: Path) -> None:
     seeds = ",".join(map(str, range(12)))
     chosen = ["train", "-m", "objective=naive,ips,dr_jl", f"seed={seeds}", "sweep=s", *SMALL]
