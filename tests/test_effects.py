@@ -20,6 +20,7 @@ from causalrec.evaluation.baselines.constant_effect import ConstantEffect
 from causalrec.evaluation.baselines.item_effect import ItemEffect
 from causalrec.evaluation.effect_slices import effect_slices
 from causalrec.features.views import FeatureMatrix
+from causalrec.graph.overlap import arm_overlap
 from causalrec.propensity.logged import Logged
 from causalrec.propensity.treatment import Treatment
 
@@ -354,3 +355,21 @@ def test_instruments_need_no_judge_and_their_strength_is_told(
         > 10
         > value(weak, "first_stage_f", "training")["value"]
     )
+
+
+def test_weights_that_explode_and_arms_that_do_not_overlap_are_warned_of(effect: Effect) -> None:
+    """With log-odds of a standard deviation of 8, many rows have one possible treatment."""
+    sim = [*SMALL, "effect=linear_dr_learner", "dataset.units=1500"]
+    fine, apart = (effect(*sim, f"dataset.confounding={strength}", f"name=c{strength}") for strength in (0.5, 6))
+    assert fine["overlap"]["warnings"] == []
+    told = " ".join(apart["overlap"]["warnings"])
+    assert "outside 0.8 to 1.25" in told, "rows of the unlikely arm are missing, and those left cannot stand for them"
+    assert "standard deviations after weighting, above 0.1" in told
+
+
+def test_a_few_rows_that_carry_all_the_weight_are_warned_of() -> None:
+    chance, treatment = np.full(1000, 0.9, np.float32), np.tile([0, 1], 500)
+    chance[:4] = 1e-5
+    log = InteractionLog(np.zeros(1000, int), treatment, np.ones(1000, np.float32), 1, propensity=chance)
+    told = " ".join(arm_overlap(log, clip=0.01, truth=None).warnings)
+    assert "effective rows are 4 of 1000, below 10 %" in told
