@@ -373,3 +373,14 @@ def test_a_few_rows_that_carry_all_the_weight_are_warned_of() -> None:
     log = InteractionLog(np.zeros(1000, int), treatment, np.ones(1000, np.float32), 1, propensity=chance)
     told = " ".join(arm_overlap(log, clip=0.01, truth=None).warnings)
     assert "effective rows are 4 of 1000, below 10 %" in told
+
+
+def test_a_score_without_an_interval_is_shown_without_one(effect: Effect, capsys: pytest.CaptureFixture[str]) -> None:
+    sim = [*SMALL, "graph=effect_simulation_instrument", "effect=ortho_iv", "dataset.hidden=1", "dataset.nudge=2"]
+    for seed in (0, 1):
+        effect(*sim, "dataset.units=600", f"dataset.seed={seed}", "sweep=shown")
+    for ask in (["table", "runs/shown"], ["table", "runs/shown", "--json"], ["report", "runs/shown"]):
+        assert cli.main(ask) == 0
+    out = capsys.readouterr().out
+    assert "nan" not in out.lower() and "first_stage_f" in out
+    assert "first_stage_f" in Path("runs/shown/report.html").read_text(encoding="utf-8")

@@ -27,7 +27,10 @@ def failure_of(spec: TrainSpec | EstimateSpec, error: Exception | str) -> str:
 
 
 def document(value: Any) -> None:
-    print(json.dumps(value, indent=1, default=str))
+    """Print a value as JSON, in which a number that is not finite is null."""
+    from causalrec.reporting.record import plain
+
+    print(json.dumps(plain(value), indent=1, allow_nan=False))
 
 
 def lines(found: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -171,7 +172,7 @@ def _cells(group: list[Saved], model: str | None, part: str, columns: tuple[str,
 def _cell(found: list[tuple[dict[str, Any], Any]], level: float) -> Cell:
     values = [score["value"] for score, _ in found]
     first = found[0][0]
-    low, high = first["low"], first["high"]
+    low, high = (float("nan") if end is None else end for end in (first["low"], first["high"]))  # it has none
     if len(found) > 1:
         kept = [replicates for _, replicates in found if replicates is not None]
         whole = len(kept) == len(found)  # without every seed's replicates there is no interval of their average
@@ -230,7 +231,7 @@ def seeds_of(name: str, table: Table) -> str:
 
 
 def written(cell: Cell | None, gap: str = " ") -> str:
-    """Write one cell: mean ± spread, then the interval.
+    """Write one cell: mean ± spread, then the interval where it has one.
 
     >>> written(Cell(0.5, 0.4, 0.6, 0.01, 2, 100))
     '0.500 ± 0.010 [0.400, 0.600]'
@@ -238,7 +239,8 @@ def written(cell: Cell | None, gap: str = " ") -> str:
     if cell is None:
         return "-"
     spread = "" if cell.spread is None else f" ± {cell.spread:.3f}"
-    return f"{cell.mean:.3f}{spread}{gap}[{cell.low:.3f}, {cell.high:.3f}]"
+    ends = f"{gap}[{cell.low:.3f}, {cell.high:.3f}]" if math.isfinite(cell.low) else ""
+    return f"{cell.mean:.3f}{spread}{ends}"
 
 
 def markdown(table: Table) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -72,7 +73,8 @@ def obtained_parts(obtained: Obtained | None) -> tuple[str, str, str]:
     if obtained is None:
         return "-", "-", "-"
     spread = "" if obtained.spread is None else f" ± {obtained.spread:.4f}"
-    return f"{obtained.mean:.4f}{spread}", f"[{obtained.low:.4f}, {obtained.high:.4f}]", str(obtained.n)
+    ends = f"[{obtained.low:.4f}, {obtained.high:.4f}]" if math.isfinite(obtained.low) else "-"
+    return f"{obtained.mean:.4f}{spread}", ends, str(obtained.n)
 
 
 def difference(one: Comparison | None) -> str:
