@@ -171,16 +171,17 @@ class LearnerPredictor(AbstractPredictor):
     def of_training(self, evaluator: Evaluator, name: str) -> Iterable[Score]:
         columns = self.rows.modifiers, self.rows.controls
         for arm in range(1, self.rows.arms + 1):
-            yield from self._average(columns, arm, named("training", arm), evaluator, name)
+            place = named("training", arm)
+            yield from self._average(columns, arm, place, evaluator, name)
             if self.design == "instrument":
-                strength = first_stage_f(self.rows, arm)
-                if strength < WEAK:
-                    NOTES.warning(
-                        "%s: instruments are weak, first-stage F %.1f: its interval is not valid", name, strength
-                    )
-                nothing = np.full(evaluator.replicates, np.nan)
-                place = named("training", arm)
-                yield Score("first_stage_f", place, strength, np.nan, np.nan, len(self.rows), name, nothing)
+                yield self._strength(arm, place, evaluator, name)
+
+    def _strength(self, arm: int, place: str, evaluator: Evaluator, name: str) -> Score:
+        strength = first_stage_f(self.rows, arm)
+        if strength < WEAK:
+            NOTES.warning("%s: instruments are weak, first-stage F %.1f: its interval is not valid", name, strength)
+        nothing = np.full(evaluator.replicates, np.nan)
+        return Score("first_stage_f", place, strength, np.nan, np.nan, len(self.rows), name, nothing)
 
     def _average(
         self, columns: tuple[Doubles, Doubles], arm: int, place: str, evaluator: Evaluator, name: str

@@ -312,6 +312,9 @@ def test_arms_of_a_table_are_named_and_have_outcomes(
     asked = trial(tmp_path, monkeypatch, lambda rows: [*rows[:-1], "p399,offer,2,1.0,0.5"])
     error = effect(*asked, "dataset.arms=[offer]", "effect=linear_dml", code=1)
     assert "exposure above 1, the last of dataset.arms; name it there (1 such rows)" in error
+    keys = [one for one in asked if one.startswith("dataset.")]
+    assert cli.main(["data", "check", "csv", *keys, "dataset.arms=[offer,other]"]) == 0
+    assert cli.main(["data", "check", "csv", *keys, "dataset.arms=[offer]"]) == 1, "told before any run"
     told = effect(*asked, "dataset.arms=[offer,other]", "dataset.exposure=null", "effect=linear_dml", code=2)
     assert "dataset.arms: effects need rows of exposure 0 too" in told
     again = effect(*asked, "dataset.arms=[offer,offer]", "effect=linear_dml", code=2)

@@ -17,6 +17,7 @@ from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLo
 from causalrec.data.problems import Problem, refuse
 from causalrec.data.sources import Source, sha256_of
 from causalrec.data.tables import binarised
+from causalrec.data.tabular.arms import check_arms
 from causalrec.data.tabular.build import Build, EntityFile, Request
 from causalrec.data.tabular.declared import Edges, Separator, Table
 from causalrec.data.tabular.edges import EdgeFile
@@ -153,11 +154,11 @@ class Csv(AbstractDataset):
 
     def problems(self, root: Path) -> list[Problem]:
         """Return every problem of the files, errors and warnings, each with file and line; DataError is not raised."""
-        place, _, found = self._opened(root)
+        _, _, found = self._opened(root)
         if any(problem.severity == "error" for problem in found):
             return found
         try:
-            self._vectors(root, pl.read_parquet(place / "items.parquet")["item"].to_list())
+            self.load(root)
         except DataError as error:
             return [*found, Problem("error", self.name, None, None, str(error))]
         return found
@@ -172,7 +173,7 @@ class Csv(AbstractDataset):
         sizes = (len(tables["user"]), len(tables["item"]))
         logs = {part: self._log(place / part, sizes, part) for part in meta["rows"]}
         for log in logs.values():
-            self._check_arms(log)
+            check_arms(log, self.arms, self.name)
         pairs = {}
         if self.edges is not None:
             codes, values = (np.load(place / f"pair_{name}.npy", mmap_mode="r") for name in ("codes", "values"))
@@ -189,25 +190,6 @@ class Csv(AbstractDataset):
             user_ids=None if self.user is None else tables["user"]["user"],
             item_ids=tables["item"]["item"],
         )
-
-    def _check_arms(self, log: InteractionLog) -> None:
-        """Raise DataError on an exposure that is no arm, and on an unexposed row without an outcome."""
-        if not self.arms:
-            return
-        for bad, what in (
-            (
-                log.treatment > len(self.arms),
-                f"exposure above {len(self.arms)}, the last of dataset.arms; name it there",
-            ),
-            (np.isnan(log.outcome), "no outcome, which an effect needs of unexposed rows too; drop the row"),
-        ):
-            if bad.any():
-                first = int(np.argmax(bad)) + 1
-                raise DataError(f"{self.name}: {log.name} row {first}: {what} ({int(bad.sum())} such rows)")
-        if missing := set(range(len(self.arms) + 1)) - set(np.unique(log.treatment).tolist()):
-            raise DataError(
-                f"{self.name}: {log.name} has no row of exposure {min(missing)}; leave it out of dataset.arms"
-            )
 
     def _columns(self) -> tuple[Column, ...]:
         found = (
