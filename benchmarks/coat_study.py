@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from causalrec import config, run
+from causalrec.config.compose import compose_config, normalise_overrides, validate_config
 from causalrec.data.datasets.coat import Coat
 from causalrec.data.log import InteractionLog
-from causalrec.data.splits import Splitter
-from causalrec.reporting.paste import paste
+from causalrec.data.split.random import Random
+from causalrec.reporting.paste_between_markers import paste
+from causalrec.running import run
 
 WIDTH, BATCH = 4, 128
 
@@ -74,8 +75,13 @@ def ours(epochs: int, seed: int, folder: str) -> float:
     """Return the seconds of one whole run of as many epochs."""
     chosen = ["dataset=coat", "objective=dr_jl", f"encoder.width={WIDTH}", f"sampler.batch_size={BATCH}"]
     chosen += [f"trainer.max_epochs={epochs}", f"trainer.patience={epochs}", "trainer.progress=false"]
-    chosen += ["selection.weight_decay=[0.1]", "logger=none", f"seed={seed}", f"paths.runs={folder}"]
-    spec = config.validate(config.compose(config.prepared(chosen)))
+    chosen += [
+        "selection.candidates={optimizer.weight_decay:[0.1]}",
+        "logger=none",
+        f"seed={seed}",
+        f"paths.runs={folder}",
+    ]
+    spec = validate_config(compose_config(normalise_overrides(chosen)))
     started = time.perf_counter()
     run.train(spec)
     return time.perf_counter() - started
@@ -90,7 +96,7 @@ def main() -> None:
     options = arguments.parse_args()
     torch.set_num_threads(1)
     root = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache/causalrec/data"))
-    log = Splitter()(Coat(threshold=3).load(root)).train
+    log = Random()(Coat(threshold=3).load(root)).train
     with tempfile.TemporaryDirectory() as folder:
         ours(1, 0, folder), plain(log, 1)  # warm-up: data, propensities and baselines are kept from here on
         pairs = [(ours(options.epochs, k + 1, folder), plain(log, options.epochs)) for k in range(options.rounds)]

@@ -20,14 +20,14 @@ import torch
 import yaml
 from torch.nn.functional import normalize
 
-from causalrec.config import package_folder
+from causalrec.config.compose import package_folder
 from causalrec.data.datasets.amazon_video_games import AmazonVideoGames
 from causalrec.data.sources import Source
 from causalrec.encoders.language.cache import embeddings
 from causalrec.encoders.language.embedding import able, embed, threads
 from causalrec.encoders.language.folder import model_folder
 from causalrec.encoders.language.model import LanguageModel, Precision, load
-from causalrec.reporting.paste import paste
+from causalrec.reporting.paste_between_markers import paste
 from causalrec.types import Floats
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache/causalrec/data"))

@@ -18,16 +18,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from causalrec import config
+from causalrec.config.component import validate_component
+from causalrec.config.compose import compose_config
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.text import texts_of
 from causalrec.encoders.base import EncoderInputs
+from causalrec.encoders.finetuning.lora import LoRA
 from causalrec.encoders.language.pooling import pooled
 from causalrec.encoders.live_text import LiveText
 from causalrec.encoders.text_tower import TextTower
-from causalrec.encoders.tuning.lora import LoRA
-from causalrec.leaf import leaf
-from causalrec.reporting.paste import paste
+from causalrec.reporting.paste_between_markers import paste
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
 BATCHES = (128, 2048)
@@ -35,9 +35,9 @@ Step = Callable[[Tensor], Tensor]
 
 
 def tower(cache: Path, items: list[str]) -> TextTower:
-    """Make the tower of `encoder=bert tuning=lora`, whatever the texts."""
-    model = leaf("encoder", config.compose(["encoder=bert"])["encoder"]).arguments["model"].build()
-    inputs = EncoderInputs(0, len(items), tuple(items), DATA, cache, tuning=LoRA())
+    """Make the tower of `encoder=bert finetuning=lora`, whatever the texts."""
+    model = validate_component("encoder", compose_config(["encoder=bert"])["encoder"]).arguments["model"].build()
+    inputs = EncoderInputs(0, len(items), tuple(items), DATA, cache, finetuning=LoRA())
     asked: dict[str, Any] = {"pooling": "mean", "max_tokens": 64, "layers": None, "precision": "float32"}
     return TextTower(items, inputs, model=model, width_out=17, **asked)
 

@@ -14,13 +14,20 @@ from pathlib import Path
 
 import torch
 
-from causalrec import config, prepare, run
-from causalrec.reporting.paste import paste
-from causalrec.training.packed.stack import fit_together
-from causalrec.training.task import Task
+from causalrec.config.compose import compose_config, normalise_overrides, validate_config
+from causalrec.learners.network import NetworkLearner
+from causalrec.reporting.paste_between_markers import paste
+from causalrec.running.prepare import plan_run, prepare_data
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.stacked.stacked_trainer import fit_stacked
 
 ASKED = ["task=effect", "dataset=ihdp", "split.test=0.1", "split.validation=0.27", "sampler.batch_size=100"]
-ASKED += ["selection.criterion=mnar_naive", "selection.weight_decay=[0.1]", "logger=none", "trainer.progress=false"]
+ASKED += [
+    "selection.criterion=naive",
+    "selection.candidates={optimizer.weight_decay:[0.1]}",
+    "logger=none",
+    "trainer.progress=false",
+]
 HEADS = {
     "tarnet": [],
     "t_net": ["head=t_net"],
@@ -30,15 +37,13 @@ HEADS = {
 }
 
 
-def tasks_of(row: list[str], epochs: int, folder: Path) -> list[Task]:
+def tasks_of(row: list[str], epochs: int, folder: Path) -> list[FitRequest]:
     """Return one fit per file, as the command would make it."""
     found = []
     for replication in range(1, 11):
         asked = [*ASKED, *row, f"dataset.replication={replication}", f"paths.runs={folder}", f"paths.cache={folder}"]
-        job = run.Run(config.validate(config.compose(config.prepared(asked))), run.ALONE, None)
-        prepare._LAST.clear()
-        job.open()
-        (task,) = next(job.search())
+        config = validate_config(compose_config(normalise_overrides(asked)))
+        (task,) = NetworkLearner().first(config, prepare_data(config, plan_run(config)))
         trainer = replace(task.trainer, max_epochs=epochs, patience=epochs, checkpoint_seconds=1e9)
         found.append(replace(task, trainer=trainer))
     return found
@@ -51,7 +56,7 @@ def ratio(row: list[str], epochs: int, rounds: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
             tasks = tasks_of(row, epochs, Path(folder))
             started = time.perf_counter()
-            fit_together(tasks, lambda _: 10)
+            fit_stacked(tasks, lambda _: 10)
             packed = time.perf_counter() - started
             for place, task in enumerate(tasks):
                 replace(task, folder=Path(folder) / str(place)).fit()

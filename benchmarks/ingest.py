@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from causalrec.reporting.paste import paste
+from causalrec.reporting.paste_between_markers import paste
 
 MEASURE = """
 import json, resource, sys, time

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from causalrec.reporting.paste import paste
+from causalrec.reporting.paste_between_markers import paste
 from causalrec.sweeps.fingerprint import code_hash
 from causalrec.sweeps.ledger import Ledger
 

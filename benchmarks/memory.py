@@ -21,10 +21,10 @@ import numpy as np
 import polars as pl
 import yaml
 
-from causalrec.config import package_folder
+from causalrec.config.compose import package_folder
 from causalrec.data.sources import Source
 from causalrec.errors import DataError
-from causalrec.reporting.paste import paste
+from causalrec.reporting.paste_between_markers import paste
 
 LIMIT = 3e9  # bytes
 WORDS = (
@@ -52,7 +52,12 @@ DATASET = (
     "dataset.item_text={title: '{}', kind: 'Kind: {}'}",
     f"graph.edges={json.dumps(EDGES)}",
 )
-COMMON = ("logger=none", "trainer.progress=false", "selection.weight_decay=[0.1]", "sweep=memory")
+COMMON = (
+    "logger=none",
+    "trainer.progress=false",
+    "selection.candidates={optimizer.weight_decay:[0.1]}",
+    "sweep=memory",
+)
 
 
 def write(folder: Path, users: int, items: int, rows: int) -> None:

@@ -27,17 +27,17 @@ from torch.nn import functional
 
 from causalrec.data.datasets.coat import Coat
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import Sampler
-from causalrec.data.splits import Splitter
+from causalrec.data.sampler.balanced import Balanced
+from causalrec.data.split.random import Random
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.heads.dot import Dot
 from causalrec.models import CausalModel, RoleNetwork
-from causalrec.reporting.paste import paste
+from causalrec.reporting.paste_between_markers import paste
+from causalrec.training.fit_request import FitRequest
 from causalrec.training.optimizer import AdamW
-from causalrec.training.packed.stack import Stack
-from causalrec.training.task import Task
+from causalrec.training.stacked.stacked_trainer import StackedTrainer
 from causalrec.training.trainer import TrainerSettings
 
 WIDTH, SIZES = 8, (1, 4, 16, 64, 256)
@@ -46,7 +46,7 @@ WIDTH, SIZES = 8, (1, 4, 16, 64, 256)
 def coat() -> tuple[InteractionLog, InteractionLog]:
     """Return Coat's training and validation rows, propensity by item popularity."""
     root = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache/causalrec/data"))
-    splits = Splitter()(Coat(threshold=3).load(root))
+    splits = Random()(Coat(threshold=3).load(root))
     shares = np.bincount(splits.train.item, minlength=splits.train.num_items) / splits.train.num_users
     parts = [
         log.with_propensity(shares[log.item].clip(0.01).astype(np.float32)) for log in (splits.train, splits.validation)
@@ -54,27 +54,27 @@ def coat() -> tuple[InteractionLog, InteractionLog]:
     return parts[0], parts[1]
 
 
-def task(log: InteractionLog, validation: InteractionLog, seed: int, batch: int, width: int, epochs: int) -> Task:
+def task(log: InteractionLog, validation: InteractionLog, seed: int, batch: int, width: int, epochs: int) -> FitRequest:
     """Return one fit of DR-JL."""
     objective, inputs = DRJL(), EncoderInputs(log.num_users, log.num_items, (), Path(), Path())
 
     def model() -> CausalModel:
-        return CausalModel({role: RoleNetwork(MF(inputs, width=width), Dot(0)) for role in objective.needs}, "logit")
+        return CausalModel({role: RoleNetwork(MF(inputs, width=width), Dot(0)) for role in objective.roles}, "logit")
 
-    return Task(
+    return FitRequest(
         model=model,
         objective=objective,
         optimizer=AdamW(lr=0.01, weight_decay=0.1),
         trainer=TrainerSettings(max_epochs=epochs, patience=epochs, progress=False),
-        sampler=Sampler(batch_size=batch),
+        sampler=Balanced(batch_size=batch),
         features=NO_FEATURES[log.num_users, log.num_items],
         train=log,
         validation=validation,
         seed=seed,
-        criterion="mnar_ips",
+        criterion="ips",
         clip=0.01,
-        judged="logged",
-        chance=None,
+        validation_space="logged",
+        pair_propensity=None,
         logger=None,
         folder=Path(),
         label="",
@@ -90,7 +90,7 @@ def packed_step(
 ) -> float:
     """Return the seconds per step of a stack, after an epoch of warm-up."""
     tasks = [task(log, validation, seed, batch, width, epochs + 2) for seed in range(replicas)]
-    stack = Stack(tasks)
+    stack = StackedTrainer(tasks)
     stack.epoch()
     started = time.perf_counter()
     for _ in range(epochs):

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from causalrec.reporting.paste import paste
+from causalrec.reporting.paste_between_markers import paste
 
 FIRST_STEP = """
 import os, sys

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import Sampler
+from causalrec.data.sampler.balanced import Balanced
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.base import AbstractObjective
@@ -32,7 +32,7 @@ from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.models import CausalModel, RoleNetwork
-from causalrec.reporting.paste import paste
+from causalrec.reporting.paste_between_markers import paste
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
@@ -77,15 +77,15 @@ class Timer(pl.Callback):
 def ours(log: InteractionLog, objective: AbstractObjective, batch_size: int) -> float:
     """Return seconds per step of the framework."""
     features, inputs = no_features(USERS, ITEMS), EncoderInputs(USERS, ITEMS, (), Path(), Path())
-    networks = {role: RoleNetwork(MF(inputs, width=WIDTH), Dot(0)) for role in objective.needs}
+    networks = {role: RoleNetwork(MF(inputs, width=WIDTH), Dot(0)) for role in objective.roles}
     module = CausalRecModule(CausalModel(networks, "logit"), objective, AdamW())
-    data = LogDataModule(log, log.take(np.arange(1000)), features, Sampler(batch_size=batch_size), objective.space, 0)
+    data = LogDataModule(log, log.take(np.arange(1000)), features, Balanced(batch_size=batch_size), objective.space, 0)
     timer = Timer()
     settings = TrainerSettings(max_epochs=EPOCHS)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         settings.build(None, [timer, ModelCheckpoint(folder)]).fit(module, datamodule=data)
-    return timer.seconds / (EPOCHS * Sampler(batch_size=batch_size).batches(log, objective.space))
+    return timer.seconds / (EPOCHS * Balanced(batch_size=batch_size).batches(log, objective.space))
 
 
 class Bare(nn.Module):

@@ -20,7 +20,7 @@ from sklift.metrics import qini_auc_score
 from causalrec.estimators.interval import cluster_weights
 from causalrec.metrics.base import Scored
 from causalrec.metrics.qini import Qini
-from causalrec.reporting.paste import paste
+from causalrec.reporting.paste_between_markers import paste
 from causalrec.types import Doubles
 
 

@@ -84,15 +84,11 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help="print one JSON document on stdout")
         return made
 
-    for name, run, told in (
-        ("train", train.train, "run one job, or with -m a sweep of jobs, each into its own record.json"),
-        ("effect", train.effect, "train with the defaults of effects (task=effect): what exposure changes"),
-    ):
-        one = add(name, run, told)
-        one.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated values")
-        one.add_argument("--again", action="store_true", help="run what is finished too, from its start")
-        one.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
-        one.add_argument("overrides", nargs="*", metavar="key=value")
+    one = add("train", train.train, "run one job, or with -m a sweep of jobs, each into its own record.json")
+    one.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated values")
+    one.add_argument("--rerun", action="store_true", help="run what is finished too, from its start")
+    _add_config_dir(one)
+    one.add_argument("overrides", nargs="*", metavar="key=value")
 
     one = add(
         "refute", refute.refute, "try to break the average effect a run estimated; say what each attempt cannot see"
@@ -102,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, default=0, help="of what is drawn")
     one.add_argument("--repeats", type=int, default=20, metavar="R", help="how often what is random is drawn")
     one.add_argument("--negative-control", action="append", metavar="NAME", help="a column that exposure cannot change")
-    one.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
+    _add_config_dir(one)
 
     one = add("recommend", recommend.recommend, "rank items for one user by what recommending them would change")
     one.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
@@ -112,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--top", type=int, default=10, metavar="N")
     one.add_argument("--arm", type=int, default=1, metavar="K", help="the treatment, where there are several")
     one.add_argument("--all", action="store_true", help="items the user has met, too")
-    one.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
+    _add_config_dir(one)
 
     one = add("table", table.table, "print rows x columns from the records below a folder")
     one.add_argument("folder", type=Path)
@@ -145,16 +141,21 @@ def parser() -> argparse.ArgumentParser:
     one = add("data", data.data, "list the data sets; fetch, check or audit one")
     one.add_argument("what", choices=["list", "fetch", "check", "audit"])
     one.add_argument("dataset", nargs="?")
-    one.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
+    _add_config_dir(one)
     one.add_argument("overrides", nargs="*", metavar="key=value")
 
     told = "print the identified estimand; draw the graph (--out FILE.svg or .png); check: do the data contradict it?"
     one = add("graph", graph.graph, told)
     one.add_argument("what", choices=["show", "check"])
-    one.add_argument("--config-dir", type=Path, help="a further folder of YAML components")
+    _add_config_dir(one)
     one.add_argument("--out", type=Path, help="where to draw it (show: graph.svg by default)")
     one.add_argument("overrides", nargs="*", metavar="key=value")
     return top
+
+
+def _add_config_dir(verb: argparse.ArgumentParser) -> None:
+    told = "a further folder of YAML components (several: once each)"
+    verb.add_argument("--config-dir", type=Path, action="append", default=[], metavar="DIR", help=told)
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -80,9 +80,9 @@ class CausalModel(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         outputs = self._outputs(batch, self.networks)
-        if batch.rival is None:
+        if batch.negative is None:
             return outputs
-        return replace(outputs, rivals=self._outputs(batch.rivals(), self.networks))
+        return replace(outputs, negatives=self._outputs(batch.with_negative_items(), self.networks))
 
     def _outputs(self, batch: Batch, names: Iterable[str], items: Mapping[str, Tensor] | None = None) -> Outputs:
         values, parts, vectors = {}, {}, {}
@@ -128,24 +128,29 @@ class CausalModel(nn.Module):
         objective: AbstractObjective,
         time: Ints | None = None,
         tell: Callable[[Outputs], Tensor] | None = None,
+        row: Floats | None = None,
     ) -> Floats:
         """Return what the objective predicts, float32[N], of (user, item) pairs: the mean outcome in its unit, of a
         class outcome the chance of each class, float32[N,C], or the effect of each arm, float32[N,A].
 
         `time` of each pair, where known: what came later is no part of a history. `tell`: what else of its outputs.
+        `row` float32[N,Fr]: the features' row block, where they have one.
         """
         self.eval()
         chunk = self.rows_at_once
         device = next(self.parameters()).device
         known = torch.from_numpy(np.unique(item)).to(device)  # each item is encoded once, however many pairs it is in
-        items = {str(role): self._encoded(role, known) for role in objective.reads if not self._reads_pairs(role)}
-        roles = [str(role) for role in objective.reads]
+        items = {
+            str(role): self._encoded(role, known) for role in objective.prediction_roles if not self._reads_pairs(role)
+        }
+        roles = [str(role) for role in objective.prediction_roles]
         parts = []
         for start in range(0, len(item), chunk):
             rows = slice(start, start + chunk)
             when = None if time is None or not self.reads_time else time[rows]
-            batch = bare_batch(user[rows], item[rows], features, when).to(device)
-            parts.append((tell or objective.foretell)(self._outputs(batch, roles, items)).float().cpu())
+            block = None if row is None else row[rows]
+            batch = inference_batch(user[rows], item[rows], features, when, block).to(device)
+            parts.append((tell or objective.predict)(self._outputs(batch, roles, items)).float().cpu())
         return torch.cat(parts).numpy()
 
     @property
@@ -167,8 +172,12 @@ class CausalModel(nn.Module):
         return encoded.new_zeros(int(known[-1]) + 1, encoded.shape[-1]).index_copy_(0, known, encoded)
 
 
-def bare_batch(user: Ints, item: Ints, features: FeatureMatrix, time: Ints | None = None) -> Batch:
-    """Make a batch of pairs to score: nothing is observed, every weight is one; without `time` it is late."""
+def inference_batch(
+    user: Ints, item: Ints, features: FeatureMatrix, time: Ints | None = None, row: Floats | None = None
+) -> Batch:
+    """Make a batch of pairs to score: nothing is observed, every weight is one; without `time` it is late. `row`: the
+    features' row block, where they have one.
+    """
     ones = torch.ones(len(item))
     return Batch(
         user=torch.from_numpy(user),
@@ -178,7 +187,7 @@ def bare_batch(user: Ints, item: Ints, features: FeatureMatrix, time: Ints | Non
         observed=torch.zeros(len(item)),
         propensity=ones,
         weight=ones,
-        features=torch.from_numpy(features(user, item)),
+        features=torch.from_numpy(features(user, item, row)),
         time=None if time is None else torch.from_numpy(time),
     )
 
@@ -187,6 +196,7 @@ def bare_batch(user: Ints, item: Ints, features: FeatureMatrix, time: Ints | Non
 def vector_width(encoder: AbstractAnyEncoder, features: FeatureMatrix) -> int:
     """Return the width of an encoder's vectors, by asking it for those of one pair."""
     training, zero = encoder.training, np.zeros(1, np.int64)
-    vectors, _ = RoleNetwork(encoder.eval(), nn.Identity()).vectors(bare_batch(zero, zero, features))  # type: ignore[arg-type]
+    pair = inference_batch(zero, zero, features, row=np.zeros((1, features.row_width), np.float32))
+    vectors, _ = RoleNetwork(encoder.eval(), nn.Identity()).vectors(pair)  # type: ignore[arg-type]
     encoder.train(training)
     return int(vectors.shape[-1])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType
 
 import numpy as np
 import numpy.typing as npt
@@ -26,17 +26,18 @@ Bools = npt.NDArray[np.bool_]
 
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+TensorPath = tuple[str, ...]  # where a tensor lies in a batch
 
 OutcomeKind = Literal["rating", "click", "watch_ratio", "count", "reward", "class"]  # class: one of 0, 1, .. in order
 Feedback = Literal["explicit", "exposure_logged", "positive_only"]
-Space = Literal["logged", "all_pairs", "triples"]
+Space = str  # kind of rows that an objective averages over and a sampler draws: logged, all_pairs, triples, or another
 Link = Literal["identity", "logit", "log", "softmax"]
 Estimand = Literal["exposed_mean", "effect"]
-Chance = Literal[
+PropensityKind = Literal[
     "exposure", "relative exposure", "examination", "logged", "treatment"
 ]  # of what a propensity is the probability
 
-LATE = 1 << 62  # a time after every other
+UNLOGGED_TIME = 1 << 62  # a time after every other
 
 Role = NewType("Role", str)
 OUTCOME = Role("outcome")
@@ -66,27 +67,19 @@ def link_of(kind: OutcomeKind) -> Link:
     return links.get(kind, "identity")
 
 
-class Component(Protocol):
-    """A checked part of the configuration, which a room can build without knowing where it was declared."""
-
-    def build(self, *parts: Any) -> Any:
-        """Construct the component from the run's parts."""
-
-    def resolved(self) -> dict[str, Any]:
-        """Return its path and arguments as plain values."""
-
-
 @dataclass(frozen=True)
 class Batch:
     """One step's rows, handed over whole.
 
     `user[B]` and `item[B]` int64; `treatment[B]` int64; `outcome[B]` float32 (0 where unobserved); `observed[B]`
-    float32 in {0, 1}; `propensity[B]` float32, a probability (1 where unobserved, unless the objective asks for
-    that of every pair); `weight[B]` float32 so that the mean of `weight * value` estimates the mean of `value` over the
+    float32 in {0, 1}; `propensity[B]` float32, a probability (1 where unobserved, unless the objective asks for that of
+    every pair); `weight[B]` float32 so that the mean of `weight * value` estimates the mean of `value` over the
     objective's population; `features[B,F]` float32, the outcome view; `time[B]` int64 where an encoder reads histories
-    (`LATE` for a pair that is not logged); `context[B,F]` float32 where the log has one. In the space `triples` a row
-    also has a rival item the user has no row with: `rival[B]` int64, `rival_features[B,F]`, and the `popularity[B]` of
-    both items (share of users, a probability).
+    (`UNLOGGED_TIME` for a pair that is not logged). In the space `triples` a row also has a negative, an item the user
+    has no row with: `negative[B]` int64, `negative_features[B,F]`, and the `popularity[B]` of both items (share of
+    users, a probability). `columns[B]` by name, what objective and penalties read of the data set: int64 level codes of
+    a category, float32 numbers. `penalty_batches`: by the penalty's name, the rows of those that draw rows of their
+    own.
     """
 
     item: Tensor
@@ -98,11 +91,12 @@ class Batch:
     features: Tensor
     user: Tensor | None = None
     time: Tensor | None = None
-    context: Tensor | None = None
-    rival: Tensor | None = None
-    rival_features: Tensor | None = None
+    negative: Tensor | None = None
+    negative_features: Tensor | None = None
     popularity: Tensor | None = None
-    rival_popularity: Tensor | None = None
+    negative_popularity: Tensor | None = None
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+    penalty_batches: Mapping[str, Batch] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.item.shape[0])
@@ -113,16 +107,45 @@ class Batch:
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """Return the batch with every column changed."""
-        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        changed: dict[str, Any] = {k: None if column is None else change(column) for k, column in columns.items()}
-        return Batch(**changed)
+        return Batch.from_tensors({path: change(column) for path, column in self.tensors().items()})
 
-    def rivals(self) -> Batch:
-        """Return the batch of the rival items (ValueError outside the space `triples`)."""
-        if self.rival is None or self.rival_features is None:
-            raise ValueError("this batch has no rival items: the objective's space must be 'triples'")
-        swapped = {"rival": self.item, "rival_features": self.features}  # whose history must not tell it either
-        return dataclasses.replace(self, item=self.rival, features=self.rival_features, **swapped)
+    def tensors(self) -> dict[TensorPath, Tensor]:
+        """Return every tensor by its path, `("item",)` or `("columns", NAME)`: what a change of all goes over."""
+        values = {name: getattr(self, name) for name in PLAIN_COLUMNS}
+        flat: dict[TensorPath, Tensor] = {(name,): value for name, value in values.items() if value is not None}
+        flat |= {("columns", name): column for name, column in self.columns.items()}
+        for name, batch in self.penalty_batches.items():
+            flat |= {("penalty_batches", name, *path): column for path, column in batch.tensors().items()}
+        return flat
+
+    @staticmethod
+    def from_tensors(tensors: Mapping[TensorPath, Tensor]) -> Batch:
+        """Return the batch of these tensors, as `tensors` names them."""
+        plain = {path[0]: tensor for path, tensor in tensors.items() if len(path) == 1}
+        columns = {path[1]: tensor for path, tensor in tensors.items() if path[0] == "columns"}
+        nested: dict[str, dict[TensorPath, Tensor]] = {}
+        for path, tensor in tensors.items():
+            if path[0] == "penalty_batches":
+                nested.setdefault(path[1], {})[path[2:]] = tensor
+        batches = {name: Batch.from_tensors(inner) for name, inner in nested.items()}
+        return Batch(**plain, columns=columns, penalty_batches=batches)
+
+    def with_negative_items(self) -> Batch:
+        """Return the batch with the negatives in place of its items (ValueError outside the space `triples`)."""
+        if self.negative is None or self.negative_features is None:
+            raise ValueError("this batch has no negatives: the objective's space must be 'triples'")
+        return dataclasses.replace(
+            self,
+            item=self.negative,
+            features=self.negative_features,
+            negative=self.item,  # whose history must not tell it either
+            negative_features=self.features,
+            columns={},  # those of the first item
+            penalty_batches={},
+        )
+
+
+PLAIN_COLUMNS = tuple(column.name for column in dataclasses.fields(Batch))[:-2]  # all but the two mappings
 
 
 @dataclass(frozen=True)
@@ -131,14 +154,14 @@ class Outputs:
 
     `link="logit"`: log-odds; `"log"`: log of a count; `"identity"`: the outcome's own unit (rating points);
     `"softmax"`: `[B,C]`, log-probabilities of C classes up to a constant. `vectors`:
-    the user and item vectors `[B,D]` behind each role; `rivals`: the outputs of a triple's rival items; `parts`: by
+    the user and item vectors `[B,D]` behind each role; `negatives`: the outputs of a triple's negatives; `parts`: by
     role what a head gives where it gives more than one number, as its `gives` says.
     """
 
     values: Mapping[Role, Tensor]
     link: Link
     vectors: Mapping[Role, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    rivals: Outputs | None = None
+    negatives: Outputs | None = None
     parts: Mapping[Role, Mapping[Role, Tensor]] = field(default_factory=dict)
 
     def __getitem__(self, role: Role) -> Tensor:

@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 from conftest import FakeML100K
 
-from causalrec import cli, prepare
+from causalrec import cli
 from causalrec.reporting.html.page import report
 from causalrec.reporting.study import load_study
 from tests.encoders.tiny_models import write_bert
 
 CLASSES = ["dataset=ml100k", "dataset.threshold=null", "dataset.classes=[3,4]", "head=classes"]
 CLASSES += ["metric=[mse,accuracy,macro_f1]", "baseline=[constant,popularity,item_mean,bias_logistic,majority]"]
-SMALL = ["trainer=smoke", "logger=none", "selection.weight_decay=[0.1]", "evaluation.replicates=20"]
+SMALL = [
+    "trainer=smoke",
+    "logger=none",
+    "selection.candidates={optimizer.weight_decay:[0.1]}",
+    "evaluation.replicates=20",
+]
 
 Train = Callable[..., Any]
 
@@ -30,7 +35,6 @@ def train(
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    prepare._LAST.clear()
 
     def call(*overrides: str, code: int = 0) -> Any:
         capsys.readouterr()
@@ -45,6 +49,7 @@ def scores_of(record: dict[str, Any], kind: str = "scores") -> dict[tuple[str, s
     return {(one["model"], one["metric"]): one["value"] for one in record[kind]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", ["naive", "ips", "snips", "clipped_ips", "dr_jl", "mrdr"])
 def test_objectives_train_on_classes(train: Train, objective: str) -> None:
     record = train(*CLASSES, f"objective={objective}", "name=run")
@@ -68,14 +73,15 @@ def test_a_page_shows_a_class_outcome(train: Train, tmp_path: Path) -> None:
     assert "how many of 3, 4 the rating reaches" in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("tuning", ["frozen", "full"])
-def test_the_cross_encoder_runs_from_raw_files(train: Train, tmp_path: Path, tuning: str) -> None:
+@pytest.mark.long
+@pytest.mark.parametrize("finetuning", ["frozen", "full"])
+def test_the_cross_encoder_runs_from_raw_files(train: Train, tmp_path: Path, finetuning: str) -> None:
     model = write_bert(tmp_path / "bert")
     asked = [f"encoder.model={model}", "encoder.max_tokens=40", "encoder.history_length=3", "encoder.profile=true"]
-    record = train(*CLASSES, "encoder=cross", *asked, f"tuning={tuning}", "objective=dr_jl")
+    record = train(*CLASSES, "encoder=cross", *asked, f"finetuning={finetuning}", "objective=dr_jl")
     sizes = record["trainable"]
-    assert (sizes["outcome"] > record["language_model"]["outcome"]) == (tuning == "full")
-    click = train("dataset=ml100k", "encoder=cross", *asked, f"tuning={tuning}", "objective=naive")
+    assert (sizes["outcome"] > record["language_model"]["outcome"]) == (finetuning == "full")
+    click = train("dataset=ml100k", "encoder=cross", *asked, f"finetuning={finetuning}", "objective=naive")
     assert click["status"] == "done" and click["selection"]["candidates"][0]["curve"][0]["report"] is None
 
 

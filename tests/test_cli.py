@@ -19,8 +19,13 @@ from causalrec.errors import CausalRecError, DataError
 from causalrec.training.trainer import TrainerSettings
 
 Capture = pytest.CaptureFixture[str]
-VERBS = ("train", "effect", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph")
-SMALL = ["trainer=smoke", "logger=none", "selection.weight_decay=[0.1]", "trainer.progress=false"]
+VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph")
+SMALL = [
+    "trainer=smoke",
+    "logger=none",
+    "selection.candidates={optimizer.weight_decay:[0.1]}",
+    "trainer.progress=false",
+]
 SMALL += ["evaluation.replicates=20"]
 WORLD = [*SMALL, "dataset.test_items=10"]
 
@@ -131,6 +136,7 @@ def test_data_list_shows_every_data_set(work: Path, capsys: Capture) -> None:
     assert all(row["name"] in out and row["domain"] in out for row in rows)
 
 
+@pytest.mark.long
 def test_data_list_says_where_absent_files_come_from(
     work: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -367,6 +373,7 @@ def study(folder: Path) -> str:
     return str(path)
 
 
+@pytest.mark.long
 def test_a_study_runs_and_goes_on_where_it_was_cut(
     work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

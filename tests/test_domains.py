@@ -12,12 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from causalrec import cli, prepare
+from causalrec import cli
 from causalrec.data.datasets import kuairand, ml1m, yahoo_r3
-from causalrec.evaluation.slices import PARTS
+from causalrec.evaluation.slice.popularity import LEVELS
 
 USERS, ITEMS = 20, 16
-QUICK = ["trainer=smoke", "logger=none", "selection.weight_decay=[0.1]", "trainer.progress=false"]
+QUICK = [
+    "trainer=smoke",
+    "logger=none",
+    "selection.candidates={optimizer.weight_decay:[0.1]}",
+    "trainer.progress=false",
+]
 QUICK += ["evaluation.replicates=20", "split.unseen=drop", "propensity=popularity", "objective=ips"]
 Run = Callable[..., dict[str, Any]]
 
@@ -40,7 +45,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("CAUSALREC_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    prepare._LAST.clear()
 
     def call(*overrides: str, code: int = 0) -> dict[str, Any]:
         capsys.readouterr()
@@ -66,7 +70,7 @@ def values(record: dict[str, Any], metric: str) -> dict[str, float]:
 
 def wholes(record: dict[str, Any]) -> set[str]:
     """The slices that an AUC stands on, without their parts by popularity."""
-    return {name for name in values(record, "auc") if not name.endswith(tuple(f"_{part}" for part in PARTS))}
+    return {name for name in values(record, "auc") if not name.endswith(tuple(f"_{level}" for level in LEVELS))}
 
 
 def test_yahoo_r3(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +82,9 @@ def test_yahoo_r3(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert record["audit"]["test"].startswith("randomised") and 0 <= values(record, "auc")["randomised"] <= 1
 
 
+TEMPORAL = "causalrec.data.split.temporal.Temporal"
+
+
 def test_ml1m(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {
         "ratings.dat": [f"{u}::{i}::{r}::{978300000 + 7 * k}" for k, (u, i, r) in enumerate(LOGGED)],
@@ -87,7 +94,7 @@ def test_ml1m(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     sums = write(tmp_path / "data" / "ml-1m", files, "latin-1")
     monkeypatch.setattr(ml1m, "ML1M_FILES", dataclasses.replace(ml1m.ML1M_FILES, files=sums))
     record = run("dataset=ml1m", "split=temporal")
-    assert wholes(record) == {"logged"} and record["config"]["split"]["order"] == "time"
+    assert wholes(record) == {"logged"} and record["config"]["split"]["_target_"] == TEMPORAL
 
 
 def test_kuairand(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,20 +11,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from causalrec import cli, prepare
-from causalrec.config import package_folder
+from causalrec import cli
+from causalrec.config.compose import package_folder
 from causalrec.data.datasets.effect_simulation import EffectSimulation
 from causalrec.data.log import InteractionLog
-from causalrec.data.splits import Splitter
-from causalrec.evaluation.baselines.constant_effect import ConstantEffect
-from causalrec.evaluation.baselines.item_effect import ItemEffect
-from causalrec.evaluation.effect_slices import effect_slices
+from causalrec.data.split.random import Random
+from causalrec.evaluation.baseline.constant_effect import ConstantEffect
+from causalrec.evaluation.baseline.item_effect import ItemEffect
+from causalrec.evaluation.slice.base import EFFECT_KINDS, SliceData, select_all
+from causalrec.evaluation.slice.effect_truth import EffectTruthSlice
+from causalrec.evaluation.slice.uplift import UpliftSlice
 from causalrec.features.views import FeatureMatrix
 from causalrec.graph.overlap import arm_overlap
 from causalrec.propensity.logged import Logged
 from causalrec.propensity.treatment import Treatment
+from tests.evaluation.slice_source import Source
 
-SMALL = ["logger=none", "trainer.progress=false", "evaluation.replicates=20", "selection.weight_decay=[0.1]"]
+TABLE = ["logger=none", "evaluation.replicates=20"]  # what a learner from a table reads too
+SMALL = [*TABLE, "trainer.progress=false", "selection.candidates={optimizer.weight_decay:[0.1]}"]
 QUICK = [*SMALL, "trainer.max_epochs=1", "trainer.limit_batches=2", "dataset.units=300"]
 NETWORKS = {
     "s": ["head=s_net"],
@@ -47,14 +51,13 @@ Effect = Callable[..., Any]
 
 @pytest.fixture
 def effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Effect:
-    """Run `causalrec effect` and return its record, or what it said."""
+    """Run `causalrec train task=effect` and return its record, or what it said."""
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    prepare._LAST.clear()
 
     def call(*overrides: str, code: int = 0) -> Any:
         capsys.readouterr()
-        assert cli.main(["effect", "--json", *overrides]) == code
+        assert cli.main(["train", "task=effect", "--json", *overrides]) == code
         out, err = capsys.readouterr()
         return err if code else json.loads(out)[0]
 
@@ -77,7 +80,7 @@ def test_every_network_trains_on_two_arms(name: str, outcome: str, effect: Effec
     }
     assert all(np.isfinite(score["value"]) for score in record["scores"] if score["metric"] == "average_effect")
     assert {score["model"] for score in record["baselines"]} == {"constant_effect", "item_effect"}
-    assert record["adjustment"]["estimand"] == "effect"
+    assert record["task"]["estimand"] == "effect"
     assert record["overlap"]["inverse_sum"] == pytest.approx(1, abs=0.1)
     assert record["overlap"]["mean_outcome"]["true"] > 0
 
@@ -88,9 +91,10 @@ def test_an_r_learner_is_for_one_arm(effect: Effect) -> None:
     assert "objective=r_learner: is defined for 1 treatment, but effect_simulation has 2 (arm 1, arm 2); set" in said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("learner", ["linear_dml", "t_learner"])
 def test_a_learner_from_a_table_leaves_the_record_of_a_network_without_its_parts(learner: str, effect: Effect) -> None:
-    record = effect(*SMALL, f"effect={learner}", "dataset.units=800")
+    record = effect(*TABLE, f"learner={learner}", "dataset.units=800")
     assert (record["status"], record["name"]) == ("done", learner)
     assert not {"head", "objective", "sampler", "optimizer", "trainer"} & set(record["config"])
     assert record["selection"]["candidates"] == [] and record["parameters"] == {}
@@ -107,7 +111,7 @@ def test_an_edited_edge_changes_what_a_learner_reads_as_x_and_w(
 ) -> None:
     """To the call of EconML itself."""
     seen = linear_dml_columns
-    asked = [*SMALL, "effect=linear_dml", "dataset.units=400", "graph.modifiers=[x2]"]
+    asked = [*TABLE, "learner=linear_dml", "dataset.units=400", "graph.modifiers=[x2]"]
     edges = [f"x{k} -> exposure" for k in (0, 1)] + [f"x{k} -> outcome" for k in range(5)] + ["exposure -> outcome"]
     read = {}
     for name, dropped in (("whole", None), ("cut", "x0 -> exposure")):
@@ -127,7 +131,7 @@ def test_an_edited_edge_changes_what_a_learner_reads_as_x_and_w(
     [
         (
             ["objective=naive", "head=dot"],
-            "objective=naive: estimates a mean outcome under exposure, but graph=effect_sim",
+            "objective=naive: estimates exposed_mean, but task=effect asks for effect; choose another objective, or",
         ),
         (["head=dot"], "objective=factual: reads arms of the head, which head=dot does not give; set head=tarnet"),
         (["objective=dragonnet"], "objective=dragonnet: reads epsilon, propensity of the head, which head=tarnet does"),
@@ -137,30 +141,38 @@ def test_an_edited_edge_changes_what_a_learner_reads_as_x_and_w(
         ),
         (
             ["baseline=[constant_effect,item_effect,popularity]"],
-            "baseline=popularity: predicts another thing than graph.",
+            "baseline=popularity: predicts exposed_mean, but task=effect asks for effect; set baseline=[constant_e",
         ),
         (["baseline=[constant_effect]"], "baseline: item_effect missing; the trivial baselines are mandatory"),
         (["graph.modifiers=[y]"], "graph.modifiers: 'y' is no column of effect_simulation; "),
-        (["effect=linear_dml", "graph.estimand=exposed_mean"], "baseline: "),
         (
-            ["effect=ortho_iv"],
-            "effect=ortho_iv: goes by an instrument, but the graph identifies the effect by backdoor",
+            ["learner=ortho_iv"],
+            "learner=ortho_iv: goes by an instrument, but the graph identifies the effect by backdoor",
         ),
         (
-            ["graph=effect_simulation_instrument", "effect=linear_dml"],
-            "the effect of effect_simulation by instrument (nudge); set effect=ortho_iv, or graph.assume=true",
+            ["graph=effect_simulation_instrument", "learner=linear_dml"],
+            "the effect of effect_simulation by instrument (nudge); set learner=ortho_iv, or graph.assume=true",
         ),
-        (["graph=effect_simulation_front_door"], "by front-door (seen); set effect=dowhy_front_door, or graph.assume"),
+        (["graph=effect_simulation_front_door"], "by front-door (seen); set learner=dowhy_front_door, or graph.assume"),
         (
-            ["graph=effect_simulation_instrument", "effect=ortho_iv", "graph.modifiers=[x0,nudge]"],
+            ["graph=effect_simulation_instrument", "learner=ortho_iv", "graph.modifiers=[x0,nudge]"],
             "graph.modifiers: 'nudge' identifies the effect",
         ),
-        (["effect=lineardml"], "effect=lineardml: unknown component; did you mean 'linear_dml'"),
+        (["learner=lineardml"], "learner=lineardml: unknown component; did you mean 'linear_dml'"),
     ],
 )
 def test_what_does_not_go_together_is_one_line_before_any_work(overrides: list[str], said: str, effect: Effect) -> None:
-    error = effect(*QUICK, *overrides, code=2)
+    by_table = any(text.startswith("learner=") for text in overrides)
+    error = effect(*(TABLE if by_table else QUICK), *overrides, code=2)
     assert said in error and len(error.strip().splitlines()) == 1
+
+
+def test_a_learner_of_effects_answers_no_other_question(effect: Effect, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["task=exposed_mean", "dataset=ml100k", "learner=linear_dml"]
+    assert cli.main(["train", *asked]) == 2
+    said = capsys.readouterr().err
+    assert "learner=linear_dml: estimates effect, but task=exposed_mean asks for exposed_mean" in said
+    assert "set task=effect" in said and len(said.strip().splitlines()) == 1
 
 
 def test_a_descendant_of_exposure_is_no_modifier_and_is_never_read(effect: Effect) -> None:
@@ -169,7 +181,7 @@ def test_a_descendant_of_exposure_is_no_modifier_and_is_never_read(effect: Effec
     edges += "'exposure -> outcome']"
     record = effect(*QUICK, f"graph.edges={edges}")
     assert "x4" not in record["adjustment"]["outcome_features"]
-    said = effect(*QUICK, f"graph.edges={edges}", "graph.modifiers=[x4]", "effect=linear_dml", code=2)
+    said = effect(*TABLE, f"graph.edges={edges}", "graph.modifiers=[x4]", "learner=linear_dml", code=2)
     assert "graph.modifiers: 'exposure' causes 'x4'; name columns it does not cause" in said
 
 
@@ -202,32 +214,38 @@ def test_treatment_propensities_are_those_of_the_simulation() -> None:
     model.fit(data.logged, view)
     odds = np.stack([np.zeros(len(x)), x[:, 0] + x[:, 1], (x[:, 0] + x[:, 1]) / 2], 1)
     truth = np.exp(odds) / np.exp(odds).sum(1, keepdims=True)
-    chances = model.chances(data.logged, 2)
+    chances = model.treatment_probabilities(data.logged, 2)
     assert np.abs(chances - truth).max() < 0.03
     np.testing.assert_allclose(model.predict(data.logged), chances[np.arange(len(x)), data.logged.treatment])
 
 
 def test_logged_propensities_tell_other_arms_only_where_all_rows_are_alike() -> None:
     log = log_of([0, 1, 1], [0, 1, 1]).with_propensity(np.array([0.5, 0.5, 0.5], np.float32))
-    np.testing.assert_allclose(Logged().chances(log, 1), np.full((3, 2), 0.5))
+    np.testing.assert_allclose(Logged().treatment_probabilities(log, 1), np.full((3, 2), 0.5))
     with pytest.raises(Exception, match="propensities of treatment 1 differ by row; choose propensity=treatment"):
-        Logged().chances(log.with_propensity(np.array([0.5, 0.4, 0.5], np.float32)), 1)
+        Logged().treatment_probabilities(log.with_propensity(np.array([0.5, 0.4, 0.5], np.float32)), 1)
+
+
+def select(source: Source) -> list[SliceData]:
+    selected = select_all({"effect_truth": EffectTruthSlice(), "uplift": UpliftSlice()}, source, EFFECT_KINDS)
+    return [data for chosen in selected.values() for data in chosen]
 
 
 def test_slices_hold_the_truth_of_an_arm_and_the_rows_under_it_or_none() -> None:
     data = EffectSimulation(units=500, arms=2).load(ROOT)
-    splits = Splitter(test=0.4)(data)
+    splits = Random(test=0.4)(data)
     model = Treatment()
     model.fit(splits.train, FeatureMatrix((), (), np.zeros((500, 0), np.float32), np.zeros((1, 0), np.float32), ()))
-    found = {part.name: part for part in effect_slices(data, splits, model)}
+    found = {part.name: part for part in select(Source(data, splits, model))}
     assert list(found) == [
         "in_sample",
         "out_of_sample",
-        "logged",
         "in_sample_arm2",
         "out_of_sample_arm2",
+        "logged",
         "logged_arm2",
     ]
+    assert not list(UpliftSlice().select(Source(data, splits, model, adjusts=False)))
     inside, outside, seen = found["in_sample_arm2"], found["out_of_sample_arm2"], found["logged_arm2"]
     assert len(inside.item) + len(outside.item) == 500 and not set(inside.user) & set(outside.user)
     means = data.potential.means(outside.user, outside.item)  # type: ignore[union-attr]
@@ -242,10 +260,10 @@ def test_slices_hold_the_truth_of_an_arm_and_the_rows_under_it_or_none() -> None
 
 def test_doubly_robust_averages_by_hand() -> None:
     data = EffectSimulation(units=60).load(ROOT)
-    splits = Splitter(test=0.5)(data)
+    splits = Random(test=0.5)(data)
     model = Treatment()
     model.fit(splits.train, FeatureMatrix((), (), np.zeros((60, 0), np.float32), np.zeros((1, 0), np.float32), ()))
-    part = effect_slices(data, splits, model)[-1]
+    part = select(Source(data, splits, model))[-1]
     means = np.random.default_rng(0).normal(size=(len(part.item), 2)).astype(np.float32)
     t, p, y = part.treatment, part.propensity, part.label
     expected = means[:, 1] - means[:, 0] + t * (y - means[:, 1]) / p - (1 - t) * (y - means[:, 0]) / (1 - p)  # type: ignore[operator]
@@ -254,7 +272,7 @@ def test_doubly_robust_averages_by_hand() -> None:
 
 def test_every_learner_on_disk_is_a_choice() -> None:
     assert {"linear_dml", "causal_forest_dml", "dr_learner", "linear_dr_learner", "x_learner", "network"} <= {
-        path.stem for path in (package_folder("conf") / "effect").glob("*.yaml")
+        path.stem for path in (package_folder("conf") / "learner").glob("*.yaml")
     }
 
 
@@ -287,10 +305,7 @@ def trial(
         "dataset.feedback=exposure_logged",
         "dataset.self_selected=false",
     ]
-    asked += [
-        "dataset.users={file: people.csv, id: who, columns: {age: numeric, coin: numeric}}",
-        "graph.estimand=effect",
-    ]
+    asked += ["dataset.users={file: people.csv, id: who, columns: {age: numeric, coin: numeric}}"]
     asked += ["graph.edges=['age -> outcome','exposure -> outcome']", "graph.latent=[]", "split.unseen=keep"]
     return [*asked, "propensity=logged", "dataset.randomised_log=true", "logger=none", "evaluation.replicates=20"]
 
@@ -299,7 +314,7 @@ def test_an_experiment_of_ones_own_needs_no_python(
     effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = trial(tmp_path, monkeypatch)
-    record = effect(*asked, "dataset.arms=[offer]", "effect=linear_dml")
+    record = effect(*asked, "dataset.arms=[offer]", "learner=linear_dml")
     average = value(record, "average_effect", "training")
     assert average["low"] < 2 < average["high"] < average["low"] + 0.8
     assert record["adjustment"]["training"]["strategy"] == "randomised"
@@ -310,16 +325,16 @@ def test_arms_of_a_table_are_named_and_have_outcomes(
     effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = trial(tmp_path, monkeypatch, lambda rows: [*rows[:-1], "p399,offer,2,1.0,0.5"])
-    error = effect(*asked, "dataset.arms=[offer]", "effect=linear_dml", code=1)
+    error = effect(*asked, "dataset.arms=[offer]", "learner=linear_dml", code=1)
     assert "exposure above 1, the last of dataset.arms; name it there (1 such rows)" in error
     keys = [one for one in asked if one.startswith("dataset.")]
     assert cli.main(["data", "check", "csv", *keys, "dataset.arms=[offer,other]"]) == 0
     assert cli.main(["data", "check", "csv", *keys, "dataset.arms=[offer]"]) == 1, "told before any run"
-    told = effect(*asked, "dataset.arms=[offer,other]", "dataset.exposure=null", "effect=linear_dml", code=2)
+    told = effect(*asked, "dataset.arms=[offer,other]", "dataset.exposure=null", "learner=linear_dml", code=2)
     assert "dataset.arms: effects need rows of exposure 0 too" in told
-    again = effect(*asked, "dataset.arms=[offer,offer]", "effect=linear_dml", code=2)
+    again = effect(*asked, "dataset.arms=[offer,offer]", "learner=linear_dml", code=2)
     assert "a name is given twice" in again
-    drawn = effect(*asked, "dataset.arms=[offer]", "dataset.self_selected=true", "effect=linear_dml", code=2)
+    drawn = effect(*asked, "dataset.arms=[offer]", "dataset.self_selected=true", "learner=linear_dml", code=2)
     assert "dataset.randomised_log: says that treatment was drawn at random, which needs" in drawn
 
 
@@ -327,7 +342,7 @@ def test_an_arm_of_a_table_without_a_row_is_told(
     effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = trial(tmp_path, monkeypatch)
-    error = effect(*asked, "dataset.arms=[offer,other]", "effect=linear_dml", code=1)
+    error = effect(*asked, "dataset.arms=[offer,other]", "learner=linear_dml", code=1)
     assert "has no row of exposure 2; leave it out of dataset.arms" in error
 
 
@@ -341,17 +356,17 @@ def test_instruments_need_no_judge_and_their_strength_is_told(
     edges = "'coin -> exposure','h -> exposure','h -> outcome','age -> outcome','exposure -> outcome'"
     asked += ["dataset.arms=[offer]", f"graph.edges=[{edges}]", "graph.latent=[h]", "graph.assume=false"]
     asked += ["propensity=treatment"]
-    record = effect(*asked, "effect=ortho_iv")
+    record = effect(*asked, "learner=ortho_iv")
     assert {(one["metric"], one["slice"]) for one in record["scores"]} == {
         ("average_effect", "training"),
         ("first_stage_f", "training"),
     }
     average = value(record, "average_effect", "training")
     assert average["low"] < 2 < average["high"] < average["low"] + 1
-    told = effect(*asked, "effect=ortho_iv", "dataset.arms=[offer,other]", code=2)
+    told = effect(*asked, "learner=ortho_iv", "dataset.arms=[offer,other]", code=2)
     assert "2 treatments need as many instruments, and the graph of csv has coin" in told
-    sim = ["graph=effect_simulation_instrument", "effect=ortho_iv", "dataset.hidden=1", "dataset.units=800"]
-    strong, weak = (effect(*SMALL, *sim, f"dataset.nudge={nudge}", f"name=n{nudge}") for nudge in (2, 0))
+    sim = ["graph=effect_simulation_instrument", "learner=ortho_iv", "dataset.hidden=1", "dataset.units=800"]
+    strong, weak = (effect(*TABLE, *sim, f"dataset.nudge={nudge}", f"name=n{nudge}") for nudge in (2, 0))
     assert (
         value(strong, "first_stage_f", "training")["value"]
         > 50
@@ -362,7 +377,7 @@ def test_instruments_need_no_judge_and_their_strength_is_told(
 
 def test_weights_that_explode_and_arms_that_do_not_overlap_are_warned_of(effect: Effect) -> None:
     """With log-odds of a standard deviation of 8, many rows have one possible treatment."""
-    sim = [*SMALL, "effect=linear_dr_learner", "dataset.units=1500"]
+    sim = [*TABLE, "learner=linear_dr_learner", "dataset.units=1500"]
     fine, apart = (effect(*sim, f"dataset.confounding={strength}", f"name=c{strength}") for strength in (0.5, 6))
     assert fine["overlap"]["warnings"] == []
     told = " ".join(apart["overlap"]["warnings"])
@@ -379,7 +394,7 @@ def test_a_few_rows_that_carry_all_the_weight_are_warned_of() -> None:
 
 
 def test_a_score_without_an_interval_is_shown_without_one(effect: Effect, capsys: pytest.CaptureFixture[str]) -> None:
-    sim = [*SMALL, "graph=effect_simulation_instrument", "effect=ortho_iv", "dataset.hidden=1", "dataset.nudge=2"]
+    sim = [*TABLE, "graph=effect_simulation_instrument", "learner=ortho_iv", "dataset.hidden=1", "dataset.nudge=2"]
     for seed in (0, 1):
         effect(*sim, "dataset.units=600", f"dataset.seed={seed}", "sweep=shown")
     for ask in (["table", "runs/shown"], ["table", "runs/shown", "--json"], ["report", "runs/shown"]):

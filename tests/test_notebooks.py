@@ -40,6 +40,7 @@ def executed(name: str) -> str:
     return "\n".join(str(output.get("text", "")) + str(output.get("data", "")) for output in shown)
 
 
+@pytest.mark.long
 def test_compare_a_sweep(ratings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (
         cli.main(["train", "-m", *TABLE, *QUICK, "objective=naive,ips", "seed=0,1", f"paths.runs={ratings}/runs"]) == 0

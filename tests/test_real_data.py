@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from causalrec import config
+from causalrec.config.component import validate_component
+from causalrec.config.compose import compose_config
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
 from causalrec.encoders.language.cache import embeddings
 from causalrec.encoders.language.folder import model_folder
-from causalrec.leaf import leaf
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
 pytestmark = pytest.mark.network
@@ -40,8 +40,8 @@ def test_the_semisynthetic_truth_is_recovered_by_the_true_propensities_only() ->
 
 
 def test_minilm_reads_meaning(tmp_path: Path) -> None:
-    plain = config.compose(["encoder=bert"])
-    folder = model_folder(leaf("encoder", plain["encoder"]).arguments["model"].build(), DATA, tmp_path)
+    plain = compose_config(["encoder=bert"])
+    folder = model_folder(validate_component("encoder", plain["encoder"]).arguments["model"].build(), DATA, tmp_path)
     texts = [
         "Star Wars. Genres: Sci-Fi, War.",
         "The Empire Strikes Back. Genres: Sci-Fi, War.",

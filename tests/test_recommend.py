@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from conftest import FakeML100K
 
-from causalrec import cli, prepare
+from causalrec import cli
 from causalrec.errors import RequestError
 from tests.encoders.tiny_models import write_bert
 
 BUYERS = ("zoé", "ann", "bob")
 THINGS = ("tea", "rum", "milk", "beer")
-QUICK = ["logger=none", "trainer=smoke", "selection.weight_decay=[0.1]", "evaluation.replicates=20"]
+TABLE = ["logger=none", "evaluation.replicates=20"]  # what a learner from a table reads too
+QUICK = [*TABLE, "trainer=smoke", "selection.candidates={optimizer.weight_decay:[0.1]}"]
 
 
 @pytest.fixture
@@ -28,7 +29,6 @@ def call(
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    prepare._LAST.clear()
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -38,8 +38,9 @@ def call(
     return run
 
 
-def folder_of(call: Any, *asked: str, verb: str = "train") -> str:
-    code, _, err = call(verb, *QUICK, *asked, "name=run")
+def folder_of(call: Any, *asked: str) -> str:
+    shared = TABLE if "learner=linear_dml" in asked else QUICK
+    code, _, err = call("train", *shared, *asked, "name=run")
     assert code == 0, err
     (folder,) = Path("runs/default/run").iterdir()
     return str(folder)
@@ -65,7 +66,7 @@ def test_a_mean_outcome_ranks_what_the_user_has_not_met(call: Any) -> None:
 
 
 def test_a_network_of_effects_tells_the_outcome_with_and_without(call: Any) -> None:
-    folder = folder_of(call, "dataset.units=300", "dataset.arms=2", "head.width=8", "head.arm_width=4", verb="effect")
+    folder = folder_of(call, "dataset.units=300", "dataset.arms=2", "head.width=8", "head.arm_width=4", "task=effect")
     for arm in ("1", "2"):
         (row,) = json.loads(call("recommend", folder, "--user", "5", "--arm", arm, "--json")[1])["items"]
         assert row["effect"] == pytest.approx(row["with"] - row["without"], abs=1e-5)
@@ -76,7 +77,7 @@ def test_a_network_of_effects_tells_the_outcome_with_and_without(call: Any) -> N
 
 def test_a_score_that_only_ranks_by_effect_is_not_called_one(call: Any) -> None:
     folder = folder_of(
-        call, "dataset=ml100k_uplift", "head=dot", "objective=ulrmf", "dataset.recommendations=10", verb="effect"
+        call, "dataset=ml100k_uplift", "head=dot", "objective=ulrmf", "dataset.recommendations=10", "task=effect"
     )
     code, out, _ = call("recommend", folder, "--user", "5", "--top", "2")
     assert code == 0 and "score: it ranks by effect and is none" in out and "interval" not in out
@@ -85,7 +86,7 @@ def test_a_score_that_only_ranks_by_effect_is_not_called_one(call: Any) -> None:
 
 
 def test_a_learner_from_a_table_tells_an_interval(call: Any) -> None:
-    folder = folder_of(call, "dataset.units=500", "effect=linear_dml", verb="effect")
+    folder = folder_of(call, "dataset.units=500", "learner=linear_dml", "task=effect")
     (row,) = json.loads(call("recommend", folder, "--user", "0", "--json")[1])["items"]
     assert row["low"] < row["effect"] < row["high"]
 
@@ -111,7 +112,7 @@ def test_what_cannot_be_answered_is_one_line(call: Any) -> None:
     for path in Path(folder).rglob("best.ckpt"):
         path.unlink()
     code, _, err = call("recommend", folder, "--user", "1")
-    assert code == 2 and "best.ckpt: the weights are gone; run the job again with --again" in err
+    assert code == 2 and "best.ckpt: the weights are gone; run the job again with --rerun" in err
 
 
 SHOP = {
@@ -138,7 +139,7 @@ def answered(folder: str, user: str, capsys: pytest.CaptureFixture[str]) -> tupl
     from causalrec.commands.recommend import recommend
 
     capsys.readouterr()
-    asked = {"user": user, "top": 9, "arm": 1, "all": True, "json": True, "config_dir": None}
+    asked = {"user": user, "top": 9, "arm": 1, "all": True, "json": True, "config_dir": []}
     assert recommend(argparse.Namespace(run_folder=Path(folder), **asked)) == 0
     out, err = capsys.readouterr()
     return json.loads(out), err
@@ -177,7 +178,7 @@ def test_a_user_without_history_is_known_by_its_text_if_that_is_read(
 
 
 def test_where_files_name_no_users_the_row_is_the_id(call: Any) -> None:
-    folder = folder_of(call, "dataset.units=60", "effect=linear_dml", verb="effect")
+    folder = folder_of(call, "dataset.units=60", "learner=linear_dml", "task=effect")
     found = json.loads(call("recommend", folder, "--user", "59", "--json")[1])
     assert (found["user"], found["items"][0]["item"]) == ("59", "0")
     code, _, err = call("recommend", folder, "--user", "60")

@@ -15,18 +15,25 @@ import pytest
 import yaml
 from conftest import FakeCoat, FakeML100K
 
-from causalrec import cli, config, prepare, run
-from causalrec.config import package_folder
+from causalrec import cli
+from causalrec.config.component import load_class
+from causalrec.config.compose import compose_config, normalise_overrides, package_folder, validate_config
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.card import DatasetCard
 from causalrec.data.datasets.coat import Coat
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
-from causalrec.data.log import DatasetCard
-from causalrec.data.splits import Splitter
+from causalrec.data.split.random import Random
 from causalrec.encoders import text_tower
 from causalrec.errors import NotIdentified, RequestError
 from causalrec.features.views import FeatureMatrix
-from causalrec.leaf import load_class
+from causalrec.ids import fit_id
+from causalrec.prepared import PreparedData
 from causalrec.propensity.logistic import Logistic
+from causalrec.running import run
+from causalrec.running.cache import PreparedCache
+from causalrec.running.prepare import plan_run
+from causalrec.tasks.exposed_mean import ExposedMean
 from causalrec.training.module import CausalRecModule
 
 REAL = Path(os.environ.get("CAUSALREC_DATA", "absent"))  # read before any fixture changes it
@@ -34,8 +41,10 @@ MUST_HAVE_DATA = bool(os.environ.get("CAUSALREC_REQUIRE_DATA"))
 CONF = package_folder("conf")
 OBJECTIVES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
 TARGETS = {n: yaml.safe_load((CONF / "objective" / f"{n}.yaml").read_text())["_target_"] for n in OBJECTIVES}
-BASELINES = sorted(config.MANDATORY)
-SMALL = ["trainer=smoke", "logger=none", "selection.weight_decay=[0.1]", "trainer.progress=false"]
+BASELINES = sorted(ExposedMean.mandatory_baselines)
+SMALL = ["trainer=smoke", "logger=none", "selection.candidates={optimizer.weight_decay:[0.1]}"]
+DECAY = "optimizer.weight_decay"
+SMALL += ["trainer.progress=false"]
 SMALL += ["evaluation.replicates=20"]
 SEMI = ["dataset=ml100k_semisynthetic", "dataset.test_items=10"]
 DATASETS = {"semi": SEMI, "ml100k": ["dataset=ml100k"], "coat": ["dataset=coat", "split.unseen=drop"]}
@@ -44,7 +53,9 @@ RUNS = [(o, d) for o in CORE for d in DATASETS]  # the others, one data set each
 RUNS += [
     (o, "coat")
     for o in OBJECTIVES
-    if o not in CORE and "explicit" in load_class(TARGETS[o]).accepts and load_class(TARGETS[o]).estimand != "effect"
+    if o not in CORE
+    and "explicit" in load_class(TARGETS[o]).feedback_types
+    and load_class(TARGETS[o]).estimand != "effect"
 ]
 KEYS = {"name", "config", "versions", "git_sha", "data", "audit", "adjustment", "overlap", "selection", "parameters"}
 KEYS |= {"scores", "baselines", "seconds", "peak_bytes", "status"}
@@ -60,7 +71,6 @@ def work(fake_ml100k: FakeML100K, fake_coat: FakeCoat, tmp_path: Path, monkeypat
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    forget()
     return tmp_path / "work"
 
 
@@ -78,12 +88,8 @@ def train(work: Path, capsys: pytest.CaptureFixture[str]) -> Train:
     return call
 
 
-def forget() -> None:
-    prepare._LAST.clear()
-
-
-def spec_of(*overrides: str) -> config.TrainSpec:
-    return config.validate(config.compose(config.prepared([*SMALL, *overrides])))
+def spec_of(*overrides: str) -> ExperimentConfig:
+    return validate_config(compose_config(normalise_overrides([*SMALL, *overrides])))
 
 
 def finite(scores: list[dict[str, Any]]) -> None:
@@ -111,7 +117,7 @@ def test_every_objective_runs_from_raw_files_to_a_whole_record(objective: str, d
     finite(record["scores"])
     finite(record["baselines"])
     assert {score["model"] for score in record["scores"]} == {f"mf-{objective}"}
-    assert {score["model"] for score in record["baselines"]} == config.MANDATORY
+    assert {score["model"] for score in record["baselines"]} == ExposedMean.mandatory_baselines
     main = "logged" if dataset == "ml100k" else "randomised"
     auc = {s["slice"]: s["value"] for s in record["scores"] if s["metric"] == "auc"}
     assert 0 <= auc[main] <= 1
@@ -137,7 +143,7 @@ def test_the_record_lies_where_the_specification_says(train: Train, work: Path) 
     record = train(*SEMI, "objective=naive", "sweep=s", "seed=2")
     spec = spec_of(*SEMI, "objective=naive", "sweep=s", "seed=2")
     assert json.loads((work / spec.folder / "record.json").read_text()) == record
-    assert record["config"] == json.loads(json.dumps(spec.resolved()))
+    assert record["config"] == json.loads(json.dumps(spec.to_dict()))
 
 
 def same(record: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +156,6 @@ def same(record: dict[str, Any]) -> dict[str, Any]:
 def test_the_same_seed_gives_the_same_record_and_another_does_not(objective: str, train: Train, work: Path) -> None:
     made = []
     for folder in ("a", "b"):
-        forget()
         made.append(train(*SEMI, f"objective={objective}", f"paths.runs={folder}", f"paths.cache={folder}/cache"))
     assert same(made[0]) == same(made[1])
     first, second = (np.load(next((work / folder).rglob("replicates.npz"))) for folder in ("a", "b"))
@@ -171,22 +176,42 @@ def test_the_seed_draws_the_initial_weights(train: Train) -> None:
     assert abs(auc[0] - auc[1]) > 1e-3
 
 
-def test_a_job_does_not_depend_on_the_job_before_it(train: Train) -> None:
-    alone = train(*SEMI, "objective=ips")
-    train(*SEMI, "objective=ips", "propensity=popularity")
-    train("dataset=ml100k", "objective=naive")
-    after = train(*SEMI, "objective=ips", "sweep=again")
+def test_a_job_does_not_depend_on_the_job_before_it(work: Path) -> None:
+    cache = PreparedCache()
+
+    def record(*overrides: str) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads(run.train(spec_of(*overrides), cache=cache).read_text())
+        return loaded
+
+    alone = record(*SEMI, "objective=ips")
+    other = record(*SEMI, "objective=ips", "propensity=popularity")
+    record("dataset=ml100k", "objective=naive")
+    after = record(*SEMI, "objective=ips", "sweep=again")
     assert after["scores"] == alone["scores"]
     assert after["overlap"] == alone["overlap"]
-    other = train(*SEMI, "objective=ips", "propensity=popularity", "sweep=again")
     assert other["overlap"] != alone["overlap"]
 
 
+def test_jobs_that_prepare_the_same_share_it_and_no_other_does(work: Path) -> None:
+    cache = PreparedCache()
+
+    def prepared(*overrides: str) -> PreparedData:
+        config = spec_of(*SEMI, *overrides)
+        return cache.prepare(config, plan_run(config))
+
+    first = prepared("objective=ips")
+    assert prepared("objective=snips", "seed=3", "encoder.width=4") is first, "what comes after a split"
+    for changed in ("split.seed=1", "propensity=popularity", "dataset.draw=1", "selection.folds=2"):
+        assert prepared("objective=ips", changed) is not first
+    assert prepared("objective=ips") is not first, "the last alone is held"
+
+
 def test_every_weight_decay_is_tried_and_the_best_on_biased_validation_rows_is_kept(train: Train) -> None:
-    selection = train(*SEMI, "objective=ips", "selection.weight_decay=[0.1,3.0]")["selection"]
-    tried = {c["weight_decay"]: c["criterion"] for c in selection["candidates"]}
+    selection = train(*SEMI, "objective=ips", "selection.candidates={optimizer.weight_decay:[0.1,3.0]}")["selection"]
+    tried = {c["settings"][DECAY]: c["criterion"] for c in selection["candidates"]}
     assert set(tried) == {0.1, 3.0}
-    assert selection["chosen_weight_decay"] == min(tried, key=lambda decay: tried[decay])
+    chosen = min(tried, key=lambda decay: tried[decay])
+    assert selection["chosen"] == {DECAY: chosen} and selection["fit"] == fit_id(selection["chosen"])
 
 
 # The graph decides what is read.
@@ -199,9 +224,9 @@ class Spied:
         self.views: list[FeatureMatrix] = []
         real = Logistic.fit
 
-        def fit(propensity: Logistic, log: Any, features: FeatureMatrix, mar: Any = None) -> None:
+        def fit(propensity: Logistic, log: Any, features: FeatureMatrix, randomised_sample: Any = None) -> None:
             self.views.append(features)
-            real(propensity, log, features, mar)
+            real(propensity, log, features, randomised_sample)
 
         monkeypatch.setattr(Logistic, "fit", fit)
 
@@ -454,13 +479,14 @@ def test_the_text_of_an_effect_of_exposure_is_not_read(
     assert "Popularity" not in " ".join(read[-1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", ["naive", "dr_jl"])
 def test_a_language_model_is_tuned_beside_any_objective_and_its_parameters_are_counted(
     train: Train, tiny_bert: Path, objective: str
 ) -> None:
     chosen = ["encoder=bert", f"encoder.model={tiny_bert}", "encoder.user=[id,history]", f"objective={objective}"]
-    modes = {name: [f"tuning={name}"] for name in ("frozen", "lora", "adapters", "full", "last_layers")}
-    modes["last_layers"].append("tuning.count=1")
+    modes = {name: [f"finetuning={name}"] for name in ("frozen", "lora", "adapters", "full", "last_layers")}
+    modes["last_layers"].append("finetuning.count=1")
     found = {name: train(*SEMI, *chosen, *mode) for name, mode in modes.items()}
     sizes = {name: (record["trainable"], record["language_model"]) for name, record in found.items()}
     whole = sizes["full"][1]["outcome"]
@@ -471,7 +497,7 @@ def test_a_language_model_is_tuned_beside_any_objective_and_its_parameters_are_c
     assert found["frozen"]["parameters"] == sizes["frozen"][0], "of a frozen model only the vectors are there"
     assert found["lora"]["parameters"]["outcome"] == trained[1] + whole
     assert set(sizes["lora"][0]) == set(found["lora"]["parameters"])
-    assert found["lora"]["config"]["tuning"]["rank"] == 8
+    assert found["lora"]["config"]["finetuning"]["rank"] == 8
 
 
 def test_bert_without_any_text_left_says_so(train: Train, tiny_bert: Path) -> None:
@@ -496,7 +522,7 @@ def test_cross_validation_fits_each_candidate_on_each_fold_and_refits_on_all_log
     record = train("dataset=coat", "split.unseen=keep", "objective=tdr_jl", "selection.folds=3")
     assert record["selection"]["folds"] == 3 and record["selection"]["candidates"][0]["criterion"] > 0
     fits = {path.name for path in Path(record["config"]["paths"]["runs"]).rglob("checkpoints/*")}
-    assert fits == {"fold=0", "fold=1", "fold=2", "refit"}
+    assert fits == {fit_id({DECAY: 0.1}, stage) for stage in ("fold=0", "fold=1", "fold=2", "refit")}
 
 
 def test_randomised_rows_are_used_only_as_far_as_they_are_declared(train: Train, capsys: Any) -> None:
@@ -504,11 +530,14 @@ def test_randomised_rows_are_used_only_as_far_as_they_are_declared(train: Train,
     whole = train("dataset=coat", "split.unseen=keep", "objective=ips")["audit"]
     record = train(*coat, "propensity=naive_bayes", "propensity.smoothing=1", "selection.randomised_budget=99")
     used = record["audit"]["randomised_rows_used"]
-    assert used == record["audit"]["rows"]["mar"] == round(0.25 * whole["rows"]["test"])
-    assert record["audit"]["rows"]["test"] == whole["rows"]["test"] - used and "mar" in record["audit"]["hashes"]
+    assert used == record["audit"]["rows"]["randomised_sample"] == round(0.25 * whole["rows"]["test"])
+    assert (
+        record["audit"]["rows"]["test"] == whole["rows"]["test"] - used
+        and "randomised_sample" in record["audit"]["hashes"]
+    )
     assert record["selection"]["randomised_rows"] == {"budget": 99, "used": used}
     assert record["selection"]["randomised_rows_for"] == ["propensity"]
-    chosen = train(*coat, "selection.criterion=mar_val", "selection.randomised_budget=99")
+    chosen = train(*coat, "selection.criterion=randomised", "selection.randomised_budget=99")
     assert chosen["selection"]["randomised_rows_for"] == ["selection"]
     refused = train(*coat, f"selection.randomised_budget={used - 1}", code=2)
     assert f"declare them with selection.randomised_budget={used}" in refused["error"]
@@ -561,7 +590,7 @@ def test_the_real_coat_has_366_repeated_pairs_and_none_of_them_is_trained_on(
             pytest.fail(f"CAUSALREC_REQUIRE_DATA is set, and {REAL / 'coat'} has no Coat")
         pytest.skip("no Coat below CAUSALREC_DATA (its licence forbids to ship it)")
     dataset = Coat(threshold=3.0).load(REAL)
-    splits = Splitter()(dataset)
+    splits = Random()(dataset)
     assert (len(dataset.logged), len(splits.test), splits.duplicates) == (6960, 4640, 366)
     assert len(splits.train) + len(splits.validation) == 6960 - 366
     assert not np.isin(splits.train.codes, splits.test.codes).any()

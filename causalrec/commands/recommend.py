@@ -15,10 +15,9 @@ from causalrec.errors import RequestError
 if TYPE_CHECKING:
     import polars as pl
 
-    from causalrec.config import TrainSpec
-    from causalrec.evaluation.slices import Slice
-    from causalrec.predictor import AbstractPredictor
-    from causalrec.prepare import Ready
+    from causalrec.config.schema import ExperimentConfig
+    from causalrec.prepared import PreparedData
+    from causalrec.tasks.base import Ranking
     from causalrec.types import Ints
 
 AROUND = 500  # neighbours in order among which a misspelt id is sought: similarity is slow to compute
@@ -29,30 +28,49 @@ def recommend(options: argparse.Namespace) -> int:
 
     ID is a user's id in the raw files, a row number (from 0) where they name none; items are told likewise.
     """
-    from causalrec.run import learnt
+    import numpy as np
+
+    from causalrec.running.run import load_trained
 
     if options.top < 1:
         raise RequestError(f"--top {options.top}: at least 1")
-    spec, record = reopened(options.run_folder, options.config_dir)
-    ready, predictor = learnt(spec, record["selection"].get("chosen_weight_decay"))
-    user = _user(ready, str(options.user))
-    _check(options, ready, spec, user)
-    part = _asked(ready, user, _items(ready, user, options), options.arm)
-    found = {
-        "run": spec.spine.name,
+    config, record = reopened(options.run_folder, options.config_dir)
+    _check_moment(config)
+    prepared, predictor = load_trained(config, record.selection)
+    user = _user(prepared, str(options.user))
+    _check(options, prepared, config, user)
+    item = _items(prepared, user, options)
+    ranking = config.components.task.rank(config, prepared, predictor, np.full(len(item), user), item, options.arm)
+    shown = {
+        "run": config.run.name,
         "user": str(options.user),
-        "estimand": ready.estimand,
-        "adjustment": record["adjustment"]["training"],
-        "notice": ready.dataset.card.notice,
-        "items": _ranked(ready, predictor, part, options.top, spec),
+        "estimand": prepared.plan.adjustment.estimand,
+        "adjustment": vars(record.adjustment.training),
+        "caveat": prepared.dataset.card.notice,
+        "note": ranking.note,
+        "items": _ranked(prepared, ranking, item, options.top),
     }
-    document(found) if options.json else _show(found)
+    document(shown) if options.json else _show(shown)
     return 0
 
 
-def _user(ready: Ready, asked: str) -> int:
+def _check_moment(config: ExperimentConfig) -> None:
+    """Raise RequestError where the model reads a column of rows: no user and item alone have one."""
+    from causalrec.running.prepare import plan_run
+
+    learner, card = config.components.learner, config.components.dataset.card
+    view = learner.columns_read(plan_run(config).views) if learner else ()
+    names = ", ".join(column.name for column in card.row_columns if column.name in view)
+    if names:
+        raise RequestError(
+            f"{config.folder}: its model reads {names}, which a moment has, not a user and an item; recommend from a "
+            f"run whose graph leaves it out"
+        )
+
+
+def _user(prepared: PreparedData, asked: str) -> int:
     """Return the row of the user of that raw id, or of that row number where the data set names no raw ids."""
-    log, ids, name = ready.dataset.logged, ready.dataset.user_ids, ready.dataset.card.name
+    log, ids, name = prepared.dataset.logged, prepared.dataset.user_ids, prepared.dataset.card.name
     if log.user is None:
         raise RequestError(f"{name}: has no users to recommend to")
     if ids is None:
@@ -81,13 +99,13 @@ def _nearest(asked: str, ids: pl.Series) -> str:
     return f"the {len(ids)} ids of its files run from {ordered[0]} to {ordered[-1]}; nearest: {found}"
 
 
-def _check(options: argparse.Namespace, ready: Ready, spec: TrainSpec, user: int) -> None:
-    name = ready.dataset.card.name
-    arms = max(len(ready.dataset.card.arms), 1)
+def _check(options: argparse.Namespace, prepared: PreparedData, config: ExperimentConfig, user: int) -> None:
+    name = prepared.dataset.card.name
+    arms = max(len(prepared.dataset.card.arms), 1)
     if not 1 <= options.arm <= arms:
         raise RequestError(f"--arm {options.arm}: {name} has the treatments 1..{arms}")
-    if not (ready.train.users == user).any():
-        if "user" in ready.features.ids and not _knows_more(ready, spec, user):
+    if not (prepared.train.users == user).any():
+        if "user" in prepared.features.ids and not _knows_more(prepared, config, user):
             raise RequestError(
                 f"--user {options.user}: has no training row, and the model knows users by their id alone; choose a "
                 f"user with a history, or train a model that reads columns of the user"
@@ -95,80 +113,66 @@ def _check(options: argparse.Namespace, ready: Ready, spec: TrainSpec, user: int
         say(f"user {options.user} has no training row: what follows rests on the columns of the user and the items")
 
 
-def _knows_more(ready: Ready, spec: TrainSpec, user: int) -> bool:
+def _knows_more(prepared: PreparedData, config: ExperimentConfig, user: int) -> bool:
     """Whether the model reads a column that tells of the user, be it of numbers, of pairs or of text."""
     from causalrec.data.text import texts_of
-    from causalrec.prepare import plan
 
-    if ready.features.user_block.shape[1] or ready.features.pairs:
+    if prepared.features.user_block.shape[1] or prepared.features.pairs:
         return True
-    reads = spec.leaves["encoder"].resolved() if spec.trains_network else {}
-    sides = reads.get("user", ())  # None: all that the view gives
-    if not (reads.get("profile") or sides is None or "profile" in sides):
+    if "head" in config.unread or not _reads_profile(config):
         return False
-    phrases, view = spec.leaves["dataset"].build().user_text, plan(spec).features.outcome
-    return bool(texts_of(ready.dataset.user_table[user : user + 1], phrases, view)[0].strip())
+    phrases, view = config.components.dataset.user_text, prepared.plan.views.outcome
+    return bool(texts_of(prepared.dataset.user_table[user : user + 1], phrases, view)[0].strip())
 
 
-def _items(ready: Ready, user: int, options: argparse.Namespace) -> Ints:
+def _reads_profile(config: ExperimentConfig) -> bool:
+    """Whether the encoder reads a text of the user: it says so by `profile`, or among the sides of `user`."""
+    encoder = config.encoder
+    sides = encoder.setting("user") if "user" in encoder.keyword_names else ()
+    if "profile" in encoder.keyword_names and encoder.setting("profile"):
+        return True
+    return sides is None or (isinstance(sides, tuple | list) and "profile" in sides)  # None: all that the view gives
+
+
+def _items(prepared: PreparedData, user: int, options: argparse.Namespace) -> Ints:
     """Return the items to rank: those the user was not exposed to in training and validation, unless all are wanted."""
     import numpy as np
 
-    items = np.arange(ready.dataset.logged.num_items)
+    items = np.arange(prepared.dataset.logged.num_items)
     if options.all or len(items) == 1:
         return items
-    met = [log.item[(log.users == user) & (log.treatment > 0)] for log in (ready.train, ready.validation)]
+    met = [log.item[(log.users == user) & (log.treatment > 0)] for log in (prepared.train, prepared.validation)]
     left: Ints = np.setdiff1d(items, np.concatenate(met))
     if not len(left):
         raise RequestError(f"--user {options.user}: has met every item; --all ranks them too")
     return left
 
 
-def _asked(ready: Ready, user: int, items: Ints, arm: int) -> Slice:
+def _ranked(prepared: PreparedData, ranking: Ranking, items: Ints, top: int) -> list[dict[str, Any]]:
+    """Return the best items: what they are ranked by, its interval, and the outcome without and with exposure."""
     import numpy as np
 
-    from causalrec.evaluation.slices import Slice
-
-    kind, of = ("effect", arm) if ready.estimand == "effect" else ("rate", 0)
-    users, nothing = np.full(len(items), user), np.zeros(len(items), np.float32)
-    return Slice("asked", kind, users, items, nothing, ready.dataset.logged.num_users, arm=of)  # type: ignore[arg-type]
-
-
-def _ranked(ready: Ready, predictor: AbstractPredictor, part: Slice, top: int, spec: TrainSpec) -> list[dict[str, Any]]:
-    """Return the best items: rating, effect or a score that only ranks by it, the effect's interval, and the predicted
-    outcome with and without exposure.
-    """
-    import numpy as np
-
-    from causalrec.evaluation.evaluator import means
-
-    told = predictor(part)
-    column = means(told) if not part.arm else told if told.ndim == 1 else told[:, part.arm - 1]
-    best = np.argsort(-column, kind="stable")[:top]
-    by_arm = predictor.by_arm(part) if part.arm else None
-    interval = predictor.interval(part, spec.spine.evaluation.level) if part.arm else None
-    ranks_only = spec.trains_network and not spec.leaves["objective"].target.asks
-    told_as = "predicted" if not part.arm else "score" if ranks_only else "effect"
-    ids, texts = ready.dataset.item_ids, _texts(ready)
-    found = []
+    best = np.argsort(-ranking.values, kind="stable")[:top]
+    ids, texts = prepared.dataset.item_ids, _texts(prepared)
+    rows = []
     for k in best:
-        item = int(part.item[k])
+        item = int(items[k])
         row: dict[str, Any] = {"item": str(item if ids is None else ids[item])}
         row |= {column.name: str(column[item]) for column in texts}
-        row[told_as] = float(column[k])
-        if interval is not None:
-            row |= {end: float(bound[k, part.arm - 1]) for end, bound in zip(("low", "high"), interval, strict=True)}
-        if by_arm is not None:
-            row |= {"without": float(by_arm[k, 0]), "with": float(by_arm[k, part.arm])}
-        found.append(row)
-    return found
+        row[ranking.column] = float(ranking.values[k])
+        if ranking.interval is not None:
+            row |= {end: float(bound[k]) for end, bound in zip(("low", "high"), ranking.interval, strict=True)}
+        if ranking.outcomes is not None:
+            row |= {name: float(told[k]) for name, told in zip(("without", "with"), ranking.outcomes, strict=True)}
+        rows.append(row)
+    return rows
 
 
-def _texts(ready: Ready) -> list[pl.Series]:
+def _texts(prepared: PreparedData) -> list[pl.Series]:
     """Return the column that tells items to a reader: the title, else the first text; none where there is no text."""
-    names = [column.name for column in ready.dataset.card.columns if (column.of, column.kind) == ("item", "text")]
+    names = [column.name for column in prepared.dataset.card.columns if (column.of, column.kind) == ("item", "text")]
     shown = "title" if "title" in names else names[0] if names else None
-    return [] if shown is None else [ready.dataset.item_table[shown]]
+    return [] if shown is None else [prepared.dataset.item_table[shown]]
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -180,8 +184,8 @@ def _show(found: dict[str, Any]) -> None:
     for row in found["items"]:
         table.add_row(*(f"{row[name]:.4f}" if isinstance(row[name], float) else str(row[name]) for name in names))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
-    if found["notice"] is not None:
-        print(found["notice"])
+    if found["caveat"] is not None:
+        print(found["caveat"])
     adjustment = found["adjustment"]
     given = ", ".join(adjustment["columns"]) or "nothing"
     way = ", ".join(adjustment.get("instruments", ())) or adjustment.get("mediator")
@@ -189,7 +193,5 @@ def _show(found: dict[str, Any]) -> None:
     print(f"{found['estimand']}, identified by {by} given {given}")
     for assumed in adjustment["assumed"]:
         print(f"assumed: {assumed}")
-    if "score" in found["items"][0]:
-        print("score: it ranks by effect and is none")
-    elif found["estimand"] == "effect" and "low" not in found["items"][0]:
-        print("no interval: this model has none that is valid for a single effect")
+    if found["note"] is not None:
+        print(found["note"])

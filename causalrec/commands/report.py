@@ -19,12 +19,12 @@ def report(options: argparse.Namespace) -> int:
         raise RequestError(f"--out {out}: the name must end in .html")
     if out.is_dir():
         raise RequestError(f"--out {out}: is a folder; name a file")
-    found = write(folder, out, tuple(filter(None, (options.columns or "").split(","))))
-    for one in found.broken:
+    data = write(folder, out, tuple(filter(None, (options.columns or "").split(","))))
+    for one in data.broken:
         say(f"not in the page's tables: {one.path}: {one.reason}")
     if options.json:
-        tables = [{"dataset": part.table.dataset, "rows": list(part.table.rows)} for part in found.parts]
-        counts = {"records": len(found.saved), "failed": len(found.failed), "broken": len(found.broken)}
+        tables = [{"dataset": part.table.dataset, "rows": list(part.table.rows)} for part in data.tables]
+        counts = {"records": len(data.folders), "failed": len(data.failed), "broken": len(data.broken)}
         document({"out": str(out), "bytes": out.stat().st_size, **counts, "tables": tables})
     else:
         print(out)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalrec.errors import CausalRecError, RequestError
 
 if TYPE_CHECKING:
-    from causalrec.config import TrainSpec
+    from causalrec.config.schema import ExperimentConfig
     from causalrec.reporting.estimation import EstimateSpec
     from causalrec.reporting.table import Table
 
@@ -21,19 +20,19 @@ def checked(overrides: list[str]) -> list[str]:
     return list(overrides)
 
 
-def failure_of(spec: TrainSpec | EstimateSpec, error: Exception | str) -> str:
+def failure_of(spec: ExperimentConfig | EstimateSpec, error: Exception | str) -> str:
     kind = "" if isinstance(error, CausalRecError | str) else f"{type(error).__name__}: "
-    return f"{spec.spine.name} seed {spec.spine.seed}: {kind}{' '.join(str(error).split())}"
+    return f"{spec.run.name} seed {spec.run.seed}: {kind}{' '.join(str(error).split())}"
 
 
-def document(value: Any) -> None:
+def document(value: object) -> None:
     """Print a value as JSON, in which a number that is not finite is null."""
-    from causalrec.reporting.record import plain
+    from causalrec.records.plain import json_text
 
-    print(json.dumps(plain(value), indent=1, allow_nan=False))
+    print(json_text(value), end="")
 
 
-def lines(found: dict[str, Any]) -> None:
+def lines(found: dict[str, object]) -> None:
     print("\n".join(f"{key}: {value}" for key, value in found.items()))
 
 
@@ -44,11 +43,11 @@ def say(text: str) -> None:
 def show_tables(shown: list[Table], as_json: bool) -> None:
     from rich.console import Console
 
-    from causalrec.reporting.table import show
+    from causalrec.reporting.table import print_table
 
     if as_json:
         document([one.as_json() for one in shown])
         return
     console = Console(width=None if sys.stdout.isatty() else 200)
     for one in shown:
-        show(one, console)
+        print_table(one, console)

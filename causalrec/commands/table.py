@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def table(options: argparse.Namespace) -> int:
     """`causalrec table DIR`: the records below DIR as tables."""
-    from causalrec.reporting.record import read_all
+    from causalrec.records.run_folder import load_folders, runs_of
     from causalrec.reporting.table import tables
 
     columns = tuple(filter(None, options.columns.split(",")))
-    shown = tables(read_all(options.folder), columns)
+    shown = tables(runs_of(load_folders(options.folder, ["replicates"])), columns)
     if not shown:
         raise DataError(f"{options.folder}: no finished run among its records; each failed one says why under `error`")
     show_tables(shown, options.json)
@@ -30,7 +30,7 @@ def table(options: argparse.Namespace) -> int:
 
 
 def _paste(page: Path, marker: str, shown: Iterable[Table]) -> None:
-    from causalrec.reporting.paste import paste
+    from causalrec.reporting.paste_between_markers import paste
     from causalrec.reporting.table import markdown
 
     paste(page, marker, "\n\n".join(map(markdown, shown)))

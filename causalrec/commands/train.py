@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from causalrec.commands.shared import checked, document, say
+from causalrec.running.cache import PreparedCache
 
 
-def effect(options: argparse.Namespace) -> int:
-    """`causalrec effect [-m] key=value ...`: train with the defaults of effects."""
-    options.overrides = ["task=effect", *options.overrides]
-    return train(options)
-
-
-def _refuted(folder: Path) -> None:
+def _refute(folder: Path, config_dirs: Sequence[Path], cache: PreparedCache) -> None:
     """Refute a job that asked for it."""
-    if json.loads((folder / "record.json").read_text(encoding="utf-8")).get("config", {}).get("refute"):
+    from causalrec.records.run_record import RECORD, RunRecord
+
+    if RunRecord.load(folder / RECORD).setting("refute"):
         from causalrec.commands.refute import refute_run
         from causalrec.commands.reopened import reopened
 
-        refute_run(reopened(folder, None)[0])
+        refute_run(reopened(folder, config_dirs)[0], cache=cache)
 
 
 def train(options: argparse.Namespace) -> int:
-    """`causalrec train [-m] [--again] key=value ...`: validate every job, then run those that are left."""
-    from causalrec import config
+    """`causalrec train [-m] [--rerun] key=value ...`: validate every job, then run those that are left."""
+    from causalrec.config.compose import normalise_overrides
+    from causalrec.records.run_record import RECORD, RunRecord
     from causalrec.sweeps import driver
+    from causalrec.sweeps.job import JobRunner
 
-    overrides = config.prepared(checked(options.overrides), options.config_dir)
+    overrides = normalise_overrides(checked(options.overrides), options.config_dir)
     launch = driver.run_all if options.multirun else driver.run_one
-    outcomes = launch(overrides, options.command, options.again, say)
-    records = [path for one in outcomes if one.job and (path := one.folder / "record.json").exists()]
+    runner = JobRunner()
+    outcomes = launch(overrides, options.command, options.rerun, say, runner)
+    records = [path for one in outcomes if one.job and (path := one.folder / RECORD).exists()]
     if options.json:
-        document([json.loads(path.read_text(encoding="utf-8")) for path in records])
+        document([RunRecord.load(path) for path in records])
     else:
         for path in records:
             print(path)
     for one in outcomes:
-        if one.status == "done" and (one.folder / "record.json").exists():
-            _refuted(one.folder)
+        if one.status == "done" and (one.folder / RECORD).exists():
+            _refute(one.folder, options.config_dir, runner.cache)
     failures = [one for one in outcomes if one.status == "failed"]
     for one in failures:
         say(f"failed: {one.label}: {one.reason}")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from causalrec.commands.shared import document, say
 from causalrec.errors import DataError
+
+if TYPE_CHECKING:
+    from causalrec.records.run_record import RunRecord
 
 
 def wandb(options: argparse.Namespace) -> int:
@@ -20,7 +24,7 @@ def wandb(options: argparse.Namespace) -> int:
 
 def _sync(folder: Path, as_json: bool) -> int:
     """Print the commands that send the offline runs below a folder; runs still being written are left out."""
-    from causalrec.training.wandb_sync import offline_runs, sync_commands
+    from causalrec.tracking.wandb_sync import offline_runs, sync_commands
 
     found = offline_runs(folder)
     ready = [run for run in found if run.finished]
@@ -40,10 +44,10 @@ def _sync(folder: Path, as_json: bool) -> int:
 def _workspace(folder: Path, options: argparse.Namespace) -> int:
     """Save the workspace on the server where there is a key, else write it to `wandb_workspace.json` in the folder."""
     from causalrec.data.files import write_text
-    from causalrec.reporting.record import read_all
-    from causalrec.training.wandb_workspace import publish, serialised, workspace
+    from causalrec.records.run_folder import finished, load_folders, runs_of
+    from causalrec.tracking.wandb_workspace import publish, serialised, workspace
 
-    records = [one.record for one in read_all(folder) if one.record["status"] == "done"]
+    records = [one.record for one in finished(runs_of(load_folders(folder, [])))]
     if not records:
         raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`")
     project = vars(options).get("project") or os.environ.get("WANDB_PROJECT") or _project_of(records)
@@ -63,11 +67,7 @@ def _workspace(folder: Path, options: argparse.Namespace) -> int:
     return 0
 
 
-def _project_of(records: list[dict[str, object]]) -> str:
+def _project_of(records: list[RunRecord]) -> str:
     """Return the project the jobs were logged to."""
-    for record in records:
-        config = record.get("config")
-        logger = config.get("logger") if isinstance(config, dict) else None
-        if isinstance(logger, dict) and isinstance(logger.get("project"), str):
-            return str(logger["project"])
-    return "causalrec"
+    named = (record.setting("logger.project") for record in records)
+    return next((project for project in named if isinstance(project, str)), "causalrec")

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.data.log import CausalDataset, InteractionLog
-from causalrec.data.splits import Splits, Splitter
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.base import AbstractSplit
+from causalrec.data.split.splits import Splits
 from causalrec.types import Ints
 
 FEW_USERS = 30  # of a test, below which it is said
@@ -27,7 +29,8 @@ class Audit:
     logged, and the logged part with and without them. `users`, `items`: how many each part has a row of; `positives`:
     rows of the outcome's upper class, of a click. `cold_users`, `cold_items`: test rows whose user, item has no
     training row. `context_rows`: rows that only histories read; `drawn_from`: rows that few-shot training rows were
-    drawn from. `warnings`: one line each.
+    drawn from. `augmented_rows`: rows that networks train on where an augmentation changed them. `resampled_by`:
+    settings that only draw rows or outcomes anew. `warnings`: one line each.
     """
 
     rows: dict[str, int]
@@ -55,14 +58,17 @@ class Audit:
     cold_items: int
     context_rows: int
     drawn_from: int | None
-    drawn_anew: tuple[str, ...]
+    augmented_rows: int | None
+    resampled_by: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
-def audit(dataset: CausalDataset, splits: Splits, splitter: Splitter) -> Audit:
-    """Count what the protocol must show."""
+def audit(
+    dataset: CausalDataset, splits: Splits, split: AbstractSplit, augmented: InteractionLog | None = None
+) -> Audit:
+    """Count what the protocol must show; `augmented`: the rows trained on, where they are not the training split."""
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    parts |= {} if splits.mar is None else {"mar": splits.mar}
+    parts |= {} if splits.randomised_sample is None else {"randomised_sample": splits.randomised_sample}
     candidates, positives, without = _per_user(splits.test)
     fresh = dataset.card.fresh_test_labels
     return Audit(
@@ -73,26 +79,27 @@ def audit(dataset: CausalDataset, splits: Splits, splitter: Splitter) -> Audit:
         cuts=dataset.card.cuts,
         test=f"{_kind(dataset)}: {dataset.card.randomised}" if splits.test_is_randomised else "logged (not unbiased)",
         duplicates=splits.duplicates,
-        duplicate_rule="kept: the test outcomes are fresh draws" if fresh else splitter.duplicates,
-        leaked_rows=0 if fresh else _shared(splits),
+        duplicate_rule="kept: the test outcomes are fresh draws" if fresh else split.rules.duplicates,
+        leaked_rows=0 if fresh else _leaked_pairs(splits, augmented),
         unseen_rows=splits.unseen,
-        unseen_rule=splitter.unseen or dataset.card.unseen,
+        unseen_rule=split.rules.unseen or dataset.card.unseen,
         candidates_per_user=candidates,
         positives_per_user=positives,
         users_without_positive=without,
-        future_rows=_older(splits),
-        randomised_rows_used=_borrowed(dataset, splits) + (0 if splits.mar is None else len(splits.mar)),
-        with_duplicates=_sides(dataset, keep=True),
-        without_duplicates=_sides(dataset, keep=False),
+        future_rows=_future_rows(splits),
+        randomised_rows_used=_randomised_rows_used(dataset, splits),
+        with_duplicates=_duplicate_counts(dataset, keep=True),
+        without_duplicates=_duplicate_counts(dataset, keep=False),
         users={name: len(np.unique(part.user)) for name, part in parts.items() if part.user is not None},
         items={name: len(np.unique(part.item)) for name, part in parts.items()},
         positives=_positives(dataset, parts),
-        cold_users=_cold(splits.test.user, splits.train.user),
-        cold_items=_cold(splits.test.item, splits.train.item),
+        cold_users=_unseen_rows(splits.test.user, splits.train.user),
+        cold_items=_unseen_rows(splits.test.item, splits.train.item),
         context_rows=0 if splits.context is None else len(splits.context),
         drawn_from=None if splits.drawn_from is None else len(splits.drawn_from),
-        drawn_anew=("split.draw", *(f"dataset.{key}" for key in dataset.card.drawn_anew)),
-        warnings=tuple(_warnings(dataset, splits)),
+        augmented_rows=None if augmented is None else len(augmented),
+        resampled_by=_resampled_by(dataset, split),
+        warnings=tuple(_warnings(dataset, splits, augmented)),
     )
 
 
@@ -102,11 +109,11 @@ def _positives(dataset: CausalDataset, parts: Mapping[str, InteractionLog]) -> d
     return {name: int((part.outcome > 0).sum()) for name, part in parts.items()}
 
 
-def _cold(tested: Ints | None, trained: Ints | None) -> int:
+def _unseen_rows(tested: Ints | None, trained: Ints | None) -> int:
     return 0 if tested is None or trained is None else int((~np.isin(tested, trained)).sum())
 
 
-def _warnings(dataset: CausalDataset, splits: Splits) -> Iterator[str]:
+def _warnings(dataset: CausalDataset, splits: Splits, augmented: InteractionLog | None) -> Iterator[str]:
     tested = splits.test.user
     if tested is not None and (users := len(np.unique(tested))) < FEW_USERS:
         yield f"the test has {users} users: few to resample, so its intervals are rough and a difference is hard to see"
@@ -116,6 +123,8 @@ def _warnings(dataset: CausalDataset, splits: Splits) -> Iterator[str]:
     if splits.drawn_from is not None:
         kept, pool, held = len(splits.train), len(splits.drawn_from), len(splits.validation)
         yield f"few-shot: {kept} training rows drawn from {pool}, {held} validation rows"
+    if augmented is not None:
+        yield f"augmented: networks train on {len(augmented)} rows made of the {len(splits.train)} training rows"
     if splits.context is not None:
         shared = int(np.isin(splits.test.codes, splits.context.codes).sum())
         rows = f"{len(splits.context)} rows that are not trained on, {shared} of the test"
@@ -126,17 +135,17 @@ def _kind(dataset: CausalDataset) -> str:
     return dataset.card.unbiased.replace("_", " ")
 
 
-def _sides(dataset: CausalDataset, keep: bool) -> dict[str, float]:
+def _duplicate_counts(dataset: CausalDataset, keep: bool) -> dict[str, float]:
     logged, test = dataset.logged, dataset.randomised
     if test is None:
         return {}
     sides = {"test": (test, logged.codes), "logged": (logged, test.codes)}
-    found: dict[str, float] = {}
+    counts: dict[str, float] = {}
     for name, (log, others) in sides.items():
         outcome = log.outcome if keep else log.outcome[~np.isin(log.codes, others)]
-        found[f"{name}_rows"] = len(outcome)
-        found[f"{name}_mean_outcome"] = float(outcome.mean(dtype=np.float64)) if len(outcome) else float("nan")
-    return found
+        counts[f"{name}_rows"] = len(outcome)
+        counts[f"{name}_mean_outcome"] = float(outcome.mean(dtype=np.float64)) if len(outcome) else float("nan")
+    return counts
 
 
 def _per_user(test: InteractionLog) -> tuple[float | None, float | None, int | None]:
@@ -147,17 +156,24 @@ def _per_user(test: InteractionLog) -> tuple[float | None, float | None, int | N
     return float(candidates[candidates > 0].mean()), float(positives.mean()), int((positives == 0).sum())
 
 
-def _shared(splits: Splits) -> int:
-    known = np.concatenate([splits.train.codes, splits.validation.codes])
-    return int(np.isin(splits.test.codes, known).sum())
+def _leaked_pairs(splits: Splits, augmented: InteractionLog | None) -> int:
+    added = [] if augmented is None else [augmented.codes]
+    codes = np.concatenate([splits.train.codes, splits.validation.codes, *added])
+    return int(np.isin(splits.test.codes, codes).sum())
 
 
-def _borrowed(dataset: CausalDataset, splits: Splits) -> int:
-    used = np.concatenate([splits.train.codes, splits.validation.codes])
-    return int((~np.isin(used, dataset.logged.codes)).sum())
+def _randomised_rows_used(dataset: CausalDataset, splits: Splits) -> int:
+    codes = np.concatenate([splits.train.codes, splits.validation.codes])
+    set_aside = 0 if splits.randomised_sample is None else len(splits.randomised_sample)
+    return int((~np.isin(codes, dataset.logged.codes)).sum()) + set_aside
 
 
-def _older(splits: Splits) -> int | None:
+def _resampled_by(dataset: CausalDataset, split: AbstractSplit) -> tuple[str, ...]:
+    settings = {"split": split.resampled_by, "dataset": dataset.card.resampled_by}
+    return tuple(f"{group}.{key}" for group, keys in settings.items() for key in sorted(keys))
+
+
+def _future_rows(splits: Splits) -> int | None:
     if splits.test.time is None or splits.train.time is None:
         return None
     return int((splits.test.time < splits.train.time.max()).sum())

@@ -1,10 +1,15 @@
-"""Finding pairs among the rows of a log."""
+"""Columns of (user, item) pairs, and finding pairs among the rows of a log."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-from causalrec.types import Ints
+from causalrec.types import Floats, Ints
+
+PairColumn = Callable[[Ints, Ints], Floats]  # (user, item) -> float32 of the broadcast shape
 
 DENSE = 1 << 24  # pairs; a table of them takes four bytes each
 
@@ -30,3 +35,36 @@ class PairFinder:
         assert self._order is not None and self._sorted is not None
         place = np.minimum(np.searchsorted(self._sorted, codes), len(self._sorted) - 1)
         return np.where(self._sorted[place] == codes, self._order[place], -1)
+
+
+@dataclass(frozen=True)
+class PairFeature:
+    """A numeric column of (user, item) pairs as a scaled product of factors: `scale * (user_part . item_part) + shift`.
+
+    `user_part[U,D]`, `item_part[I,D]` float32: never a dense U x I array.
+    """
+
+    user_part: Floats
+    item_part: Floats
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def __call__(self, user: Ints, item: Ints) -> Floats:
+        product = np.einsum("...d,...d->...", self.user_part[user], self.item_part[item])
+        return np.asarray(product * self.scale + self.shift, np.float32)
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """A sparse numeric column of pairs: `values[M]` float32 at sorted `codes[M]` = user * num_items + item, else 0."""
+
+    codes: Ints
+    values: Floats
+    num_items: int
+
+    def __call__(self, user: Ints, item: Ints) -> Floats:
+        if not len(self.codes):
+            return np.zeros(np.broadcast(user, item).shape, np.float32)
+        wanted = np.asarray(user) * self.num_items + np.asarray(item)
+        place = np.minimum(np.searchsorted(self.codes, wanted), len(self.codes) - 1)
+        return np.where(self.codes[place] == wanted, self.values[place], np.float32(0))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from causalrec.data.log import Column
+from causalrec.data.card import Column
 from causalrec.errors import DataError
 from causalrec.types import Ints
 

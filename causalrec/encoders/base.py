@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from causalrec.data.log import InteractionLog
-from causalrec.encoders.tuning.base import AbstractTuning
-from causalrec.encoders.tuning.frozen import Frozen
+from causalrec.encoders.finetuning.base import AbstractFinetuning
+from causalrec.encoders.finetuning.frozen import Frozen
 from causalrec.types import Batch, Floats, Vectors
 
 
@@ -26,8 +26,8 @@ class EncoderInputs:
     each, written from the view's columns. `item_features[I,F]`, `user_features[U,F]`: its numbers, standardised.
     `item_vectors`: its precomputed vectors [I,D] by column, as the file holds them (NaN or zeros: missing).
     `events`: the training rows that histories may read, None where the view has no user; outcomes from `liked` on are
-    told as liked. `tuning`: how much of a language model is trained. `data`, `cache`: folders of raw files and of what
-    we derive.
+    told as liked. `finetuning`: how much of a language model is trained. `data`, `cache`: folders of raw files and of
+    what we derive.
     """
 
     num_users: int
@@ -41,7 +41,7 @@ class EncoderInputs:
     item_vectors: Mapping[str, Vectors] = field(default_factory=dict)
     events: InteractionLog | None = None
     liked: float = 0.5
-    tuning: AbstractTuning = field(default_factory=Frozen)
+    finetuning: AbstractFinetuning = field(default_factory=Frozen)
 
 
 class Reader(Protocol):
@@ -58,14 +58,15 @@ class Reader(Protocol):
 class AbstractAnyEncoder(nn.Module, ABC):
     """What reads users and items.
 
-    `packable`: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that differ
-    in numbers alone train as one program (`training/packed/`); it must then draw no random numbers. `reads_time`: it
-    reads histories, so that batches must tell the time of their rows. `rows_at_once`: how many rows fit in memory where
-    nothing is trained. `tunes`: it reads text by a language model, as much of which is trained as `tuning` says.
+    `vectorizable`: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that
+    differ in numbers alone train as one program (`training/stacked/`); it must then draw no random numbers.
+    `reads_time`: it reads histories, so that batches must tell the time of their rows. `rows_at_once`: how many rows
+    fit in memory where nothing is trained. `tunes`: it reads text by a language model, as much of which is trained as
+    `finetuning` says.
     """
 
     tunes: ClassVar[bool] = False
-    packable: bool = False
+    vectorizable: bool = False
     reads_time: bool = False
     rows_at_once: int = 1 << 18
 

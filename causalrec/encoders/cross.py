@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from causalrec.data.sources import Source
 from causalrec.encoders.base import AbstractPairEncoder, EncoderInputs, user_ids
+from causalrec.encoders.finetuning.finetuned_model import FineTunedModel
 from causalrec.encoders.history import Histories
 from causalrec.encoders.language.folder import model_folder
 from causalrec.encoders.language.model import Precision, padded
@@ -17,7 +18,6 @@ from causalrec.encoders.live_text import alike
 from causalrec.encoders.pair_text import PairTexts
 from causalrec.encoders.text_tower import check_precision, tuned_model
 from causalrec.encoders.towers import require_text
-from causalrec.encoders.tuning.tuned import Tuned
 from causalrec.types import Batch, Count
 
 Pair = tuple[tuple[int, ...], int]  # tokens, and where the item's text begins
@@ -28,7 +28,7 @@ class Cross(AbstractPairEncoder):
 
     Behaviour: the texts of the latest `history_length` items the user met strictly before the row, liked and not told
     apart (`Histories`), behind the `profile` where that is asked for; without users in the outcome view there is none.
-    Every distinct pair of a batch is read once. The classic recipe tunes all of it: `tuning=full tuning.lr=2e-5
+    Every distinct pair of a batch is read once. The classic recipe tunes all of it: `finetuning=full finetuning.lr=2e-5
     sampler.batch_size=16 trainer.max_epochs=5`. Costs a pass through the model for each pair: not for a full ranking.
     Raises RequestError where no item text is left in the outcome view, or `max_tokens` is more than the model takes.
     """
@@ -97,5 +97,5 @@ class Cross(AbstractPairEncoder):
         vector: Tensor = self.pool(self.tuned(ids, mask, types if self.texts.frame.types else None), mask)
         return vector
 
-    def readers(self) -> Mapping[str, Tuned]:
+    def readers(self) -> Mapping[str, FineTunedModel]:
         return {"tuned": self.tuned}

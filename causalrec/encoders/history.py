@@ -42,7 +42,7 @@ class Histories(nn.Module):
 
     Strictly older than the row (`Batch.time`; without it, as for a pair that is not logged, all of them), so that
     neither the row itself, nor one of the same time, nor a later one is ever in its history. In a log without times all
-    the user's other events, in the order of the log. An event of the row's own item, or of its rival, is never told:
+    the user's other events, in the order of the log. An event of the row's own item, or of its negative, is never told:
     where a pair repeats, the latest `2 length` events are searched for `length` others. Raises RequestError without
     events.
     """
@@ -116,7 +116,7 @@ class Histories(nn.Module):
 
 
 def _own(batch: Batch) -> list[Tensor]:
-    return [batch.item] if batch.rival is None else [batch.item, batch.rival]
+    return [batch.item] if batch.negative is None else [batch.item, batch.negative]
 
 
 def _without(items: Tensor, left_out: list[Tensor]) -> Tensor:

@@ -61,15 +61,17 @@ class Hybrid(AbstractEncoder):
         asked |= {"precision": precision, "width_out": width + 1}
         told = TextTower(inputs.item_text, inputs, **asked) if "text" in chosen["item"] else None
         profile = TextTower(inputs.user_text, inputs, **asked, beside=told) if "profile" in chosen["user"] else None
-        if inputs.tuning.trains and told is None and profile is None:
-            raise RequestError("tuning: the encoder reads no text, so that there is nothing to tune; set tuning=frozen")
+        if inputs.finetuning.trains and told is None and profile is None:
+            raise RequestError(
+                "tuning: the encoder reads no text, so that there is nothing to tune; set finetuning=frozen"
+            )
         self._texts = {"item_side.parts.text": told, "user_side.parts.profile": profile}
         history = "history" in chosen["user"]
         self.item_side = _fusion(chosen["item"], "item", inputs, told, width + 1, fusion)
         self.user_side = _fusion(chosen["user"], "user", inputs, profile, width + 1, fusion, further=int(history))
         self.history = Past(inputs, history_length, width + 1) if history else None
         self.reads_time = history
-        self.packable = not history and all(tower.fixed for tower in self.readers().values())
+        self.vectorizable = not history and all(tower.fixed for tower in self.readers().values())
         if history:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from causalrec.encoders.finetuning.finetuned_model import FineTunedModel
 from causalrec.encoders.language.batching import batches
 from causalrec.encoders.language.pooling import Pooling, TextPooling
-from causalrec.encoders.tuning.tuned import Tuned
 
 TOKENS_AT_ONCE = 1 << 14  # padding included
 WORTH = {"cpu": 64}  # padded tokens that cost as much as one more pass through the layers
@@ -26,9 +26,11 @@ class LiveText(nn.Module):
     is read once until a parameter changes or `forget` is called. `owns`: whether `tuned` is part of this module.
     """
 
-    tuned: Tuned
+    tuned: FineTunedModel
 
-    def __init__(self, tuned: Tuned, rows: Sequence[Sequence[int]], pooling: Pooling, owns: bool = True) -> None:
+    def __init__(
+        self, tuned: FineTunedModel, rows: Sequence[Sequence[int]], pooling: Pooling, owns: bool = True
+    ) -> None:
         super().__init__()
         if owns:
             self.tuned = tuned

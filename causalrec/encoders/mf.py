@@ -12,7 +12,7 @@ from causalrec.types import Batch
 class MF(AbstractEncoder):
     """ID embeddings of `width`; user and item bias ride in two further dimensions, the global one in the head."""
 
-    packable = True
+    vectorizable = True
 
     def __init__(self, inputs: EncoderInputs, *, width: Annotated[int, Field(gt=0)] = 16) -> None:
         super().__init__()

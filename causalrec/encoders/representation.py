@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from causalrec.data.log import CausalDataset, Column, InteractionLog
+from causalrec.data.card import Column
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
 from causalrec.encoders.language.cache import embeddings
 from causalrec.encoders.language.folder import model_folder

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from causalrec.data.sources import Source
 from causalrec.encoders.base import EncoderInputs, affine, rows_of
+from causalrec.encoders.finetuning.finetuned_model import FineTunedModel
 from causalrec.encoders.language.cache import embeddings
 from causalrec.encoders.language.digests import key_of, remembered_sha256
 from causalrec.encoders.language.folder import model_folder
 from causalrec.encoders.language.model import Precision, load
 from causalrec.encoders.language.pooling import Pooling, check_pooling
 from causalrec.encoders.live_text import LiveText
-from causalrec.encoders.tuning.tuned import Tuned
 from causalrec.errors import RequestError
 
 
@@ -49,7 +49,7 @@ class TextTower(nn.Module):
         check_precision(inputs, precision)
         folder, distinct = model_folder(model, inputs.data, inputs.cache), sorted(set(texts))
         self.reader: FixedText | LiveText
-        if not inputs.tuning.trains and pooling != "attention":
+        if not inputs.finetuning.trains and pooling != "attention":
             asked = {"pooling": pooling, "max_tokens": max_tokens, "layers": layers, "precision": precision}
             found = embeddings(distinct, folder, cache=inputs.cache, **asked)  # type: ignore[arg-type]
             self.reader = FixedText(np.array(found, np.float32), size_of(folder, layers))
@@ -80,12 +80,12 @@ class TextTower(nn.Module):
         return isinstance(self.reader, FixedText)
 
     @property
-    def tuned(self) -> Tuned | None:
+    def tuned(self) -> FineTunedModel | None:
         """The language model, where it is at hand."""
         return self.reader.tuned if isinstance(self.reader, LiveText) else None
 
     @property
-    def _own(self) -> Tuned | None:
+    def _own(self) -> FineTunedModel | None:
         return self.tuned if "tuned" in dict(self.reader.named_children()) else None
 
     @property
@@ -127,16 +127,16 @@ class FixedText(nn.Module):
 
 def check_precision(inputs: EncoderInputs, precision: Precision) -> None:
     """Raise RequestError for a precision that nothing can be trained in."""
-    if inputs.tuning.trains and precision != "float32":
+    if inputs.finetuning.trains and precision != "float32":
         raise RequestError(
             f"encoder.precision={precision}: parameters that are trained stay in float32; set trainer=bf16 instead"
         )
 
 
-def tuned_model(folder: Path, inputs: EncoderInputs, layers: int | None, precision: Precision) -> Tuned:
+def tuned_model(folder: Path, inputs: EncoderInputs, layers: int | None, precision: Precision) -> FineTunedModel:
     """Load a model, as much of which is trained as the run says."""
     language = load(folder, layers=layers, dtype=precision)
-    return Tuned(language, inputs.tuning, stamp_of(folder, inputs.cache, layers))
+    return FineTunedModel(language, inputs.finetuning, stamp_of(folder, inputs.cache, layers))
 
 
 def stamp_of(folder: Path, cache: Path, layers: int | None) -> str:

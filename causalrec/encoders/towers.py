@@ -26,9 +26,10 @@ class TextTowers(AbstractEncoder):
     """Item vector = sum of its parts: ID embedding, projected text. User vector = sum of its parts: ID embedding,
     projected profile text, and the texts of the items met before, projected as the items' own and pooled.
 
-    `model`: a source, a local folder, a `.gguf` file or a hub name, of which `inputs.tuning` says how much is trained;
-    texts are cut at `max_tokens`; `layers`: its first ones only; `precision`: of a frozen model. Biases ride along as
-    in `MF`. Raises RequestError where a text asked for is not left in the outcome view, and for a tuning without text.
+    `model`: a source, a local folder, a `.gguf` file or a hub name, of which `inputs.finetuning` says how much is
+    trained; texts are cut at `max_tokens`; `layers`: its first ones only; `precision`: of a frozen model. Biases ride
+    along as in `MF`. Raises RequestError where a text asked for is not left in the outcome view, and for a tuning
+    without text.
     """
 
     tunes = True
@@ -59,7 +60,7 @@ class TextTowers(AbstractEncoder):
         self.profile = TextTower(inputs.user_text, inputs, **asked, beside=self.item_text) if reads["user"] else None
         self.history = Past(inputs, history_length, width + 1, history_pooling) if "history" in user else None
         self.reads_time = self.history is not None
-        self.packable = self.history is None and all(tower.fixed for tower in self.readers().values())
+        self.vectorizable = self.history is None and all(tower.fixed for tower in self.readers().values())
         if self.history is not None:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
 
@@ -121,5 +122,5 @@ def require_text(inputs: EncoderInputs, reads: Mapping[str, bool]) -> None:
                 f"encoder: no {side} text is left in the outcome view; add a column that dataset.{side}_text tells to "
                 f"the graph, or set encoder.{side}=[id]"
             )
-    if inputs.tuning.trains and not any(reads.values()):
-        raise RequestError("tuning: the encoder reads no text, so that there is nothing to tune; set tuning=frozen")
+    if inputs.finetuning.trains and not any(reads.values()):
+        raise RequestError("tuning: the encoder reads no text, so that there is nothing to tune; set finetuning=frozen")

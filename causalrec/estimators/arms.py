@@ -28,10 +28,10 @@ def effects_of(arms: Tensor, link: Link) -> Tensor:
     return means[..., 1:] - means[..., :1]
 
 
-def received(treatment: Tensor, arms: int) -> Tensor:
+def treatment_one_hot(treatment: Tensor, arms: int) -> Tensor:
     """Return which of the arms 1..A was received, float32 `[B,A]` in {0, 1}.
 
-    >>> received(torch.tensor([0, 2]), 2)
+    >>> treatment_one_hot(torch.tensor([0, 2]), 2)
     tensor([[0., 0.],
             [0., 1.]])
     """
@@ -50,11 +50,11 @@ def doubly_robust_effects(means: Tensor, outcome: Tensor, treatment: Tensor, inv
     tensor([[1.2500]])
     """
     residual = (outcome - factual(means, treatment)) * inverse
-    sign = received(treatment, means.shape[-1] - 1) - (treatment == 0).to(means.dtype)[..., None]
+    sign = treatment_one_hot(treatment, means.shape[-1] - 1) - (treatment == 0).to(means.dtype)[..., None]
     return means[..., 1:] - means[..., :1] + sign * residual[..., None]
 
 
-def halves(user: Tensor, item: Tensor) -> Tensor:
+def crossfit_fold(user: Tensor, item: Tensor) -> Tensor:
     """Return which half of the rows a pair belongs to, float32 `[B]` in {0, 1}: a hash of its ids, the same whenever
     it is met, so that what is learnt from one half is used on the other (cross-fitting; Chernozhukov et al., 2018).
     """

@@ -7,22 +7,22 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from causalrec.estimators.arms import factual, halves
+from causalrec.estimators.arms import crossfit_fold, factual
 from causalrec.estimators.error import mean_of, pointwise_error
 from causalrec.types import ARMS, Batch, Outputs, Role, Term, nuisance
 
-HALVES: tuple[Role, Role] = (nuisance(0), nuisance(1))
+CROSSFIT_ROLES: tuple[Role, Role] = (nuisance(0), nuisance(1))
 
 
-def half_of(batch: Batch) -> Tensor:
+def fold_of(batch: Batch) -> Tensor:
     """Return which half each row belongs to, float32 `[B]`."""
-    return halves(torch.zeros_like(batch.item) if batch.user is None else batch.user, batch.item)
+    return crossfit_fold(torch.zeros_like(batch.item) if batch.user is None else batch.user, batch.item)
 
 
 def nuisance_terms(batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
     """Return the factual error of each nuisance network over its own half."""
-    half, terms = half_of(batch), {}
-    for k, role in enumerate(HALVES):
+    half, terms = fold_of(batch), {}
+    for k, role in enumerate(CROSSFIT_ROLES):
         mine = batch.observed * (half == k).to(half.dtype)
         raw = factual(outputs.parts[role][ARMS], batch.treatment)
         error = pointwise_error(raw, batch.outcome, outputs.link)
@@ -32,6 +32,6 @@ def nuisance_terms(batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
 
 def crossed_means(batch: Batch, outputs: Outputs) -> Tensor:
     """Return mean outcomes `[B,A+1]` of each row by the network that has not learnt from its half, without gradient."""
-    half = half_of(batch)[..., None]
-    first, second = (mean_of(outputs.parts[role][ARMS].detach(), outputs.link) for role in HALVES)
+    half = fold_of(batch)[..., None]
+    first, second = (mean_of(outputs.parts[role][ARMS].detach(), outputs.link) for role in CROSSFIT_ROLES)
     return half * first + (1 - half) * second

@@ -10,47 +10,52 @@ from pathlib import Path
 
 import numpy as np
 
+from causalrec.config.component import ComponentConfig
 from causalrec.data.files import replacing
-from causalrec.data.splits import Splits
-from causalrec.evaluation.baselines.base import AbstractBaseline
+from causalrec.data.split.splits import Splits
+from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score
-from causalrec.evaluation.slices import Slice
-from causalrec.types import Component, Doubles, Floats, Ints
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.types import Doubles, Floats, Ints
 
-VERSION = 3  # raise when a baseline's or a metric's mathematics change
+VERSION = 4  # raise when a baseline's or a metric's mathematics change
 
 
 def baseline_scores(
-    baselines: Mapping[str, Component], evaluator: Evaluator, splits: Splits, cache: Path
+    baselines: Mapping[str, ComponentConfig[AbstractBaseline]], evaluator: Evaluator, splits: Splits, cache: Path
 ) -> list[Score]:
     """Return every baseline's scores, from the cache when the splits, metrics and settings are the same."""
     scores: list[Score] = []
-    for name, leaf in baselines.items():
-        path = cache / "baselines" / f"{_key(name, leaf, evaluator, splits)}.npz"
+    for name, component in baselines.items():
+        path = cache / "baselines" / f"{_key(name, component, evaluator, splits)}.npz"
         if not path.exists():
-            baseline: AbstractBaseline = leaf.build()
+            baseline: AbstractBaseline = component.build()
             baseline.fit(splits.train, splits.context)
-            _save(path, evaluator(partial(_predicted, baseline), name))
+            _save(path, evaluator(partial(_predict, baseline), name))
         scores += _load(path, name)
     return scores
 
 
-def _predicted(baseline: AbstractBaseline, part: Slice) -> Floats:
-    return baseline.predict(part.user, part.item, part.time)
+def _predict(baseline: AbstractBaseline, data: SliceData) -> Floats:
+    return baseline.predict(data.user, data.item, data.time)
 
 
-def _key(name: str, leaf: Component, evaluator: Evaluator, splits: Splits) -> str:
-    labels = [
-        (part.name, _digest(part.label), sorted(part.parts), _digest(part.treatment)) for part in evaluator.slices
-    ]
-    metrics = {metric: chosen.resolved() for metric, chosen in evaluator.metrics.items()}
+def _key(name: str, component: ComponentConfig[AbstractBaseline], evaluator: Evaluator, splits: Splits) -> str:
+    metrics = {metric: chosen.to_dict() for metric, chosen in evaluator.metrics.items()}
     settings = [evaluator.constant, evaluator.replicates, evaluator.seed, evaluator.level]
     timed = () if splits.context is None else (splits.train, splits.context, splits.test)
     times = [_digest(log.time) for log in timed]
-    arms = [part.arm for part in evaluator.slices]
-    treatment = _digest(splits.train.treatment) if any(arms) else None
-    parts = [VERSION, name, leaf.resolved(), metrics, settings, splits.hashes, times, labels, arms, treatment]
+    treatment = _digest(splits.train.treatment) if any(data.arm for data in evaluator.slices) else None
+    slices = [_identity(data) for data in evaluator.slices]
+    parts = [VERSION, name, component.to_dict(), metrics, settings, splits.hashes, times, slices, treatment]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _identity(data: SliceData) -> list[object]:
+    """Return what the scores on a slice depend on, but for the prediction."""
+    columns = (data.label, data.treatment, data.propensity, data.drawn_effect, data.rows)
+    about = [data.name, data.kind, data.arm, data.jackknife, data.rows_key]
+    return about + [_digest(column) for column in columns]
 
 
 def _digest(column: Floats | Ints | None) -> str | None:
@@ -69,13 +74,13 @@ def _save(path: Path, scores: list[Score]) -> None:
 
 
 def _load(path: Path, model: str) -> list[Score]:
-    with np.load(path, allow_pickle=False) as kept:
-        rows = zip(kept["names"], kept["values"], kept["replicates"], kept["jackknife"], strict=True)
+    with np.load(path, allow_pickle=False) as saved:
+        rows = zip(saved["names"], saved["values"], saved["replicates"], saved["jackknife"], strict=True)
         return [
-            Score(str(m), str(s), float(v), float(low), float(high), int(n), model, drawn, _known(left_out))
-            for (m, s), (v, low, high, n), drawn, left_out in rows
+            Score(str(m), str(s), float(v), float(low), float(high), int(n), model, replicates, _or_none(jackknife))
+            for (m, s), (v, low, high, n), replicates, jackknife in rows
         ]
 
 
-def _known(left_out: Doubles) -> Doubles | None:
-    return None if np.isnan(left_out).all() else left_out
+def _or_none(jackknife: Doubles) -> Doubles | None:
+    return None if np.isnan(jackknife).all() else jackknife

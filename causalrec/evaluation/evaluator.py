@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 
+from causalrec.config.component import ComponentConfig
 from causalrec.data.log import InteractionLog
 from causalrec.estimators.interval import cluster_weights, percentile_interval
-from causalrec.evaluation.slices import Slice
-from causalrec.metrics.base import AbstractMetric, Parts, Scored
-from causalrec.types import Bools, Component, Doubles, Floats
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.metrics.base import AbstractMetric, Scored, Subsets
+from causalrec.records.sections import CalibrationBin, ScoreRecord, finite_or_none
+from causalrec.types import Bools, Doubles, Floats
 
 GROUPS = 20  # of the jackknife, on each of its three axes
 MOST_JACKKNIFED = 100_000
-Predict = Callable[[Slice], Floats]
+Predict = Callable[[SliceData], Floats]
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,10 @@ class Score:
     replicates: Doubles
     jackknife: Doubles | None = None
 
-    def as_record(self) -> dict[str, object]:
-        """Return the score as `record.json` holds it."""
-        return {k: v for k, v in vars(self).items() if k not in ("replicates", "jackknife")}
+    def as_record(self) -> ScoreRecord:
+        """Return the score as the record holds it."""
+        ends = finite_or_none(self.value), finite_or_none(self.low), finite_or_none(self.high)
+        return ScoreRecord(self.model, self.slice, self.metric, *ends, int(self.n))
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class Evaluator:
     `level` of the intervals. Test slices of at most `MOST_JACKKNIFED` rows also get leave-groups-out values.
     """
 
-    metrics: Mapping[str, Component]
-    slices: list[Slice]
+    metrics: Mapping[str, ComponentConfig[AbstractMetric]]
+    slices: Sequence[SliceData]
     constant: float
     replicates: int = 200
     seed: int = 0
@@ -59,36 +62,34 @@ class Evaluator:
 
     def __call__(self, predict: Predict, model: str) -> list[Score]:
         """Return the scores of a predictor, slice -> float32[N] mean outcomes, float32[N,C] chances of classes or
-        float32[N,A] effects; a slice's parts come after it.
+        float32[N,A] effects; the same rows are predicted once.
         """
+        predictions: dict[str, Floats] = {}
         scores: list[Score] = []
-        for whole in self.slices:
-            prediction = predict(whole)
-            scores += self._on(whole, prediction, model, jackknifed=whole.kind not in ("rate", "effect"))
-            for name, rows in whole.parts.items():
-                scores += self._on(whole.part(name), prediction[rows], model, jackknifed=False)
+        for data in self.slices:
+            scores += self._score_slice(data, _predict_once(predict, data, predictions), model)
         return scores
 
-    def _on(self, part: Slice, prediction: Floats, model: str, jackknifed: bool) -> list[Score]:
-        scored = scored_of(part, prediction, self.constant)
-        weights = self._weights(part.num_clusters)
-        without = left_out(part, scored) if jackknifed and len(part.item) <= MOST_JACKKNIFED else None
+    def _score_slice(self, data: SliceData, prediction: Floats, model: str) -> list[Score]:
+        scored = scored_of(data, prediction, self.constant)
+        weights = self._weights(data.num_clusters)
+        groups = jackknife_groups(data, scored) if data.jackknife and len(data) <= MOST_JACKKNIFED else None
         scores = []
         for name, chosen in self.metrics.items():
-            metric: AbstractMetric = chosen.build(part.num_clusters)
-            if part.kind not in metric.labels or (metric.ranks_users and not part.num_users):
+            metric: AbstractMetric = chosen.build(data.num_clusters)
+            if data.kind not in metric.labels or (metric.ranks_users and not data.num_users):
                 continue
             metric.update(scored)
-            score = self._score(name, part, float(metric.compute()), metric.replicates(weights).numpy(), model)
-            scores.append(replace(score, jackknife=_jackknife(metric, *without)) if without else score)
+            score = self._score(name, data, float(metric.compute()), metric.replicates(weights).numpy(), model)
+            scores.append(replace(score, jackknife=_jackknife(metric, *groups)) if groups else score)
         return scores
 
     def _weights(self, clusters: int) -> torch.Tensor:
         return _drawn(clusters, self.replicates, self.seed)
 
-    def _score(self, name: str, part: Slice, value: float, replicates: Doubles, model: str) -> Score:
+    def _score(self, name: str, data: SliceData, value: float, replicates: Doubles, model: str) -> Score:
         low, high = percentile_interval(replicates, self.level)
-        return Score(name, part.name, value, low, high, len(part.item), model, replicates)
+        return Score(name, data.name, value, low, high, len(data), model, replicates)
 
     def exposed_mean(self, log: InteractionLog, model: str) -> Score:
         """Return the SNIPS estimate of the mean outcome under exposure from logged rows, as a score."""
@@ -105,27 +106,36 @@ class Evaluator:
         value = float(total.sum() / norm.sum())
         return Score("snips_mean", "logged", value, low, high, len(log), model, replicates)
 
-    def share(self, part: Slice, held: Bools, metric: str, model: str) -> Score:
+    def share(self, data: SliceData, holds: Bools, metric: str, model: str) -> Score:
         """Return the share of a slice's rows for which something holds, as a score."""
-        total = np.bincount(part.cluster, held, minlength=part.num_clusters)
-        count = np.bincount(part.cluster, minlength=part.num_clusters)
-        weights = self._weights(part.num_clusters).numpy()
-        return self._score(metric, part, float(held.mean()), (weights @ total) / (weights @ count), model)
+        total = np.bincount(data.cluster, holds, minlength=data.num_clusters)
+        count = np.bincount(data.cluster, minlength=data.num_clusters)
+        weights = self._weights(data.num_clusters).numpy()
+        return self._score(metric, data, float(holds.mean()), (weights @ total) / (weights @ count), model)
 
-    def average_effect(self, part: Slice, means: Floats, model: str) -> Score:
+    def average_effect(self, data: SliceData, means: Floats, model: str) -> Score:
         """Return the doubly robust estimate of an arm's average effect from the rows of an `uplift` slice, as a score.
 
         `means` float32[N,A+1]: outcomes under each treatment by networks that have not learnt from these rows, so that
         no cross-fitting is missing. Source: Robins, Rotnitzky & Zhao (JASA 1994).
         """
-        assert part.treatment is not None and part.propensity is not None
-        contributions = part.effects(means)
-        total = np.bincount(part.cluster, contributions, minlength=part.num_clusters)
-        count = np.bincount(part.cluster, minlength=part.num_clusters)
-        weights = self._weights(part.num_clusters).numpy()
+        assert data.treatment is not None and data.propensity is not None
+        contributions = data.effects(means)
+        total = np.bincount(data.cluster, contributions, minlength=data.num_clusters)
+        count = np.bincount(data.cluster, minlength=data.num_clusters)
+        weights = self._weights(data.num_clusters).numpy()
         with np.errstate(invalid="ignore"):  # as below
             replicates = (weights @ total) / (weights @ count)
-        return self._score("average_effect", part, float(contributions.mean()), replicates, model)
+        return self._score("average_effect", data, float(contributions.mean()), replicates, model)
+
+
+def _predict_once(predict: Predict, data: SliceData, predictions: dict[str, Floats]) -> Floats:
+    """Return the prediction of a slice: of a subset, the rows of what was predicted for the larger slice."""
+    if data.subset_of is not None:
+        return _predict_once(predict, data.subset_of, predictions)[data.rows]
+    if data.rows_key not in predictions:
+        predictions[data.rows_key] = predict(data)
+    return predictions[data.rows_key]
 
 
 @lru_cache(maxsize=1)
@@ -134,8 +144,8 @@ def _drawn(clusters: int, replicates: int, seed: int) -> torch.Tensor:
     return torch.from_numpy(cluster_weights(clusters, replicates, seed))
 
 
-def left_out(part: Slice, scored: Scored) -> tuple[torch.Tensor, Parts]:
-    """Return what stays without each group: of users, as weights float64[G,U]; of items, then of rows, as 2 G parts.
+def jackknife_groups(data: SliceData, scored: Scored) -> tuple[torch.Tensor, Subsets]:
+    """Return what stays without each group: of users, as weights float64[G,U]; of items, then of rows, as 2 G subsets.
 
     Groups are seeded permutations, the same for every model on a slice, so that differences are paired.
     """
@@ -143,27 +153,27 @@ def left_out(part: Slice, scored: Scored) -> tuple[torch.Tensor, Parts]:
     each = torch.arange(GROUPS)[:, None]
     user, item, row = (
         torch.from_numpy(rng.permutation(count) % GROUPS)
-        for count in (part.num_clusters, int(part.item.max()) + 1, len(part.item))
+        for count in (data.num_clusters, int(data.item.max()) + 1, len(data))
     )
-    kept = torch.cat([item[torch.from_numpy(part.item)] != each, row != each])
-    return (user != each).double(), Parts(scored, kept, part.num_clusters)
+    mask = torch.cat([item[torch.from_numpy(data.item)] != each, row != each])
+    return (user != each).double(), Subsets(scored, mask, data.num_clusters)
 
 
-def _jackknife(metric: AbstractMetric, users: torch.Tensor, parts: Parts) -> Doubles:
-    values: Doubles = torch.cat([metric.replicates(users), metric.on_parts(parts)]).double().numpy()
+def _jackknife(metric: AbstractMetric, users: torch.Tensor, subsets: Subsets) -> Doubles:
+    values: Doubles = torch.cat([metric.replicates(users), metric.on_subsets(subsets)]).double().numpy()
     return values.reshape(3, -1)
 
 
-def scored_of(part: Slice, prediction: Floats, constant: float) -> Scored:
+def scored_of(data: SliceData, prediction: Floats, constant: float) -> Scored:
     """Return a slice's rows beside what was predicted: float32[N] numbers, float32[N,C] chances of classes, or
     float32[N,A] effects, of which the slice's arm is taken.
     """
-    if part.arm:
-        told, likeliest = prediction if prediction.ndim == 1 else prediction[:, part.arm - 1], None
+    if data.arm:
+        values, likeliest = prediction if prediction.ndim == 1 else prediction[:, data.arm - 1], None
     else:
-        told, likeliest = means(prediction), prediction.argmax(-1) if prediction.ndim == 2 else None
-    columns = (told, part.label, part.cluster, likeliest, part.treatment, part.propensity, part.drawn)
-    tensors = [None if one is None else torch.from_numpy(np.ascontiguousarray(one)) for one in columns]
+        values, likeliest = means(prediction), prediction.argmax(-1) if prediction.ndim == 2 else None
+    columns = (values, data.label, data.cluster, likeliest, data.treatment, data.propensity, data.drawn_effect)
+    tensors = [None if column is None else torch.from_numpy(np.ascontiguousarray(column)) for column in columns]
     predicted, label, cluster, *others = tensors
     assert predicted is not None and label is not None and cluster is not None
     return Scored(predicted, label, cluster, constant, *others)
@@ -180,15 +190,15 @@ def means(prediction: Floats) -> Floats:
     return (prediction @ np.arange(prediction.shape[1])).astype(np.float32)
 
 
-def reliability(prediction: Floats, label: Floats, bins: int = 10) -> list[dict[str, float]]:
+def reliability(prediction: Floats, label: Floats, bins: int = 10) -> list[CalibrationBin]:
     """Return the mean prediction and mean label of equally filled bins of the prediction."""
     order = np.argsort(prediction, kind="stable")
     return [
-        {
-            "predicted": float(prediction[part].mean(dtype=np.float64)),
-            "true": float(label[part].mean(dtype=np.float64)),
-            "n": len(part),
-        }
-        for part in np.array_split(order, bins)
-        if len(part)
+        CalibrationBin(
+            finite_or_none(float(prediction[rows].mean(dtype=np.float64))),
+            finite_or_none(float(label[rows].mean(dtype=np.float64))),
+            len(rows),
+        )
+        for rows in np.array_split(order, bins)
+        if len(rows)
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import pairs_log
+from causalrec.data.sampler.rows import pairs_log
 from causalrec.features.views import FeatureMatrix
 from causalrec.graph.overlap import Balance, balance, calibration_error, calibration_error_by_width
 from causalrec.propensity.base import AbstractPropensity
@@ -29,18 +29,21 @@ class Exposure:
 def arm_exposure(log: InteractionLog, columns: FeatureMatrix) -> Exposure:
     """Judge propensities of the treatment received: the balance of the view's columns between treated and all rows."""
     assert log.propensity is not None
-    every, treated = columns(log.users, log.item), log.treatment > 0
+    every, treated = columns.of_log(log), log.treatment > 0
     return Exposure(balance=balance(every[treated], every, log.propensity[treated], columns.names))
 
 
 def exposure(log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix) -> Exposure:
-    """Judge the propensity that `log` carries; `columns` is the propensity view."""
+    """Judge the propensity that `log` carries; `columns` is the propensity view, without those of rows: the drawn pairs
+    have none.
+    """
     if log.user is None or log.propensity is None:
         return Exposure()
     drawn = np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MOST_DRAWN))
     user, item = drawn // log.num_items, drawn % log.num_items
+    columns = columns.of_pairs
     balanced = balance(columns(log.user, log.item), columns(user, item), log.propensity, columns.names)
-    if not propensity.tells_pairs:
+    if not propensity.scores_unlogged_pairs:
         return Exposure(balance=balanced)
     predicted = propensity.predict(pairs_log(user, item, log))
     happened = np.isin(drawn, log.codes).astype(np.float32)

@@ -18,8 +18,7 @@ def one_hot(ids: Ints, count: int) -> sparse.csr_matrix:
 
 def design(log: InteractionLog, features: FeatureMatrix) -> sparse.csr_matrix | Floats:
     """Return float32[N, F + one-hot ids] for the log's rows, dense when the view names no ids to expand."""
-    user = log.user if log.user is not None else np.zeros(len(log), np.int64)
-    dense = features(user, log.item)
-    ids = [one_hot(user, log.num_users)] if "user" in features.ids else []
+    dense = features.of_log(log)
+    ids = [one_hot(log.users, log.num_users)] if "user" in features.ids else []
     ids += [one_hot(log.item, log.num_items)] if "item" in features.ids else []
     return sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(dense), *ids])) if ids else dense

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
-from causalrec.data.log import CausalDataset, Column, DatasetCard, PairColumn
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairColumn
 from causalrec.errors import DataError
+from causalrec.features.row_columns import AbstractRowColumn, Rows, row_column
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment
 from causalrec.types import Floats, Ints
@@ -49,34 +53,73 @@ def views(graph: CausalGraph, card: DatasetCard, adjustment: Adjustment) -> Feat
 
 @dataclass(frozen=True)
 class FeatureMatrix:
-    """The numbers of a view, by (user, item) pair, without a dense U x I array.
+    """The numbers of a view, by (user, item) pair and row, without a dense U x I array.
 
-    `names[F]` the expanded columns; `ids` the id columns of the view (embedded, never expanded here); calling it gives
-    float32[..., F]. Text and vector columns are left to encoders
-    that read, unless they come as numbers.
+    Calling it gives float32[...,F]. Text and vector columns are left to encoders that read, unless they come as
+    numbers.
+
+    Attributes:
+        names: [F], the expanded columns: of users, of items, of pairs, of rows.
+        ids: The id columns of the view (embedded, never expanded here).
+        user_block: float32[U,Fu].
+        item_block: float32[I,Fi].
+        pairs: The columns of pairs.
+        rows: The columns of rows, which only logged rows have.
     """
 
     names: tuple[str, ...]
     ids: tuple[str, ...]
     user_block: Floats
     item_block: Floats
-    pairs: tuple[PairColumn, ...]
+    pairs: tuple[PairColumn, ...] = ()
+    rows: tuple[AbstractRowColumn, ...] = ()
 
-    def __call__(self, user: Ints, item: Ints) -> Floats:
+    def __call__(self, user: Ints, item: Ints, row: Floats | None = None) -> Floats:
+        """Return float32[...,F] of pairs; `row` float32[...,Fr]: their `row_block`. DataError where it is missing."""
+        if self.rows and row is None:
+            raise DataError(
+                f"features: {', '.join(self.row_columns)} are of the row, and a pair alone has none; hand over the row "
+                f"block of logged rows, or leave them out of the graph"
+            )
         if not self.names:
             return np.zeros((*np.shape(item), 0), np.float32)
         parts = [self.user_block[user], self.item_block[item]]
         for pair in self.pairs:
             parts.append(pair(user, item)[..., None])
+        if self.rows and row is not None:
+            parts.append(row)
         return np.concatenate(parts, axis=-1)
 
     def __len__(self) -> int:
         return len(self.names)
 
+    def row_block(self, rows: Rows) -> Floats | None:
+        """Return the columns of rows as numbers, float32[N,Fr]; None where the view has none."""
+        return np.concatenate([column(rows) for column in self.rows], axis=1) if self.rows else None
+
+    def of_log(self, log: InteractionLog) -> Floats:
+        """Return the numbers of logged rows, float32[N,F]."""
+        return self(log.users, log.item, self.row_block(log))
+
+    @property
+    def row_columns(self) -> tuple[str, ...]:
+        """The columns of rows that the view names."""
+        return tuple(column.column for column in self.rows)
+
+    @property
+    def row_width(self) -> int:
+        """Fr, the number of expanded columns of rows."""
+        return sum(len(column.names) for column in self.rows)
+
+    @property
+    def of_pairs(self) -> FeatureMatrix:
+        """The same without the columns of rows, which pairs that were never logged do not have."""
+        return replace(self, names=self.names[: len(self.names) - self.row_width], rows=()) if self.rows else self
+
     @cached_property
     def identity(self) -> str:
         """Tells matrices of unlike numbers apart, however they were made."""
-        digest = hashlib.sha256(repr((self.names, self.ids, [id(pair) for pair in self.pairs])).encode())
+        digest = hashlib.sha256(repr((self.names, self.ids, [id(pair) for pair in self.pairs], self.rows)).encode())
         for block in (self.user_block, self.item_block):
             digest.update(repr(block.shape).encode() + np.ascontiguousarray(block).tobytes())
         return digest.hexdigest()
@@ -85,7 +128,8 @@ class FeatureMatrix:
 def feature_matrix(
     dataset: CausalDataset, view: tuple[str, ...], represented: Mapping[str, Floats] | None = None
 ) -> FeatureMatrix:
-    """Expand a view's columns: numbers standardised over their table, categories one-hot, lists multi-hot.
+    """Expand a view's columns: numbers standardised over their table (of a row: over the logged rows), categories
+    one-hot, lists multi-hot.
 
     `represented`: text and vector columns that are numbers already, float32[rows,K] by name.
     """
@@ -93,12 +137,14 @@ def feature_matrix(
     user_names, user_block = _block(dataset.user_table, [c for c in columns if c.of == "user"], given)
     item_names, item_block = _block(dataset.item_table, [c for c in columns if c.of == "item"], given)
     pair_names = [c.name for c in columns if c.of == "pair"]
+    rows = tuple(row_column(c, dataset.logged.columns[c.name]) for c in columns if c.of == "row")
     return FeatureMatrix(
-        names=(*user_names, *item_names, *pair_names),
+        names=(*user_names, *item_names, *pair_names, *(name for row in rows for name in row.names)),
         ids=tuple(c.name for c in columns if c.kind == "id"),
         user_block=user_block,
         item_block=item_block,
         pairs=tuple(dataset.pair_features[name] for name in pair_names),
+        rows=rows,
     )
 
 

@@ -7,9 +7,8 @@ from typing import Literal
 
 import networkx as nx
 
-from causalrec.data.log import DatasetCard
+from causalrec.data.card import DatasetCard
 from causalrec.errors import RequestError, nearest
-from causalrec.types import Estimand
 
 SELF_SELECTION = "self_selection"
 
@@ -19,9 +18,8 @@ class CausalGraph:
     """A directed acyclic graph whose observed nodes are the data set's columns.
 
     `edges` are written `cause -> effect`; `latent` nodes have no column. `assume=true` states that the latent common
-    causes of exposure and outcome are negligible: it is recorded, and every table says so. `estimand`:
-    `exposed_mean` is E[Y | do(exposed)], `effect` is E[Y(1) - Y(0)]; a table never mixes the two. `modifiers`: by which
-    columns the effect may vary (X of a learner from a table); None: every observed cause of the outcome that exposure
+    causes of exposure and outcome are negligible: it is recorded, and every table says so. `modifiers`: by which
+    columns an effect may vary (X of a learner from a table); None: every observed cause of the outcome that exposure
     does not cause. What the adjustment set has beside them are its controls (W).
     Raises RequestError on an edge that is not one, a cycle, or a graph without its exposure and outcome.
     """
@@ -31,7 +29,6 @@ class CausalGraph:
     exposure: str = "exposure"
     outcome: str = "outcome"
     assume: bool = False
-    estimand: Estimand = "exposed_mean"
     modifiers: list[str] | None = None
 
     def __post_init__(self) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import networkx as nx
 import numpy as np
 
-from causalrec.data.log import CausalDataset, Column, DatasetCard
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.errors import DataError
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import adjustment_set
@@ -80,14 +81,14 @@ def falsify(
 ) -> Falsification:
     """Test the independences that the graph implies between the data's numbers and categories, exposure and outcome.
 
-    Each node is independent of its non-descendants given its causes (local Markov condition), by a kernel test on at
-    most `rows` logged rows, one of each user; where the log holds exposed rows alone, on pairs drawn evenly, without
-    the outcome. The graph fails where a test rejects at 1 % after Holm's correction for their number; it is incomplete
-    where only columns that do not follow exposure contradict it and every cause of exposure is adjusted for: no edge
-    between columns then opens a backdoor path (Pearl 2009, theorem 3.2.2). Where none does, it passes only if it does
-    better than graphs of the same shape with `permuted` nodes that imply something else: otherwise the data are too
-    weak to tell. Source: Eulig et al. (arXiv:2305.09565), by DoWhy, which asks the latter alone and so takes few
-    contradictions for none; Zhang et al. (UAI 2011) for the test.
+    Each node is independent of its non-descendants given its causes (local Markov condition), by a kernel test on
+    at most `rows` logged rows, one of each user; where the log holds exposed rows alone, on pairs drawn evenly,
+    without the outcome and the columns of rows. The graph fails where a test rejects at 1 % after Holm's correction
+    for their number; it is incomplete where only columns that do not follow exposure contradict it and every cause
+    of exposure is adjusted for: no edge between columns then opens a backdoor path (Pearl 2009, theorem 3.2.2).
+    Where none does, it passes only if it does better than graphs of the same shape with `permuted` nodes that imply
+    something else: otherwise the data are too weak to tell. Source: Eulig et al. (arXiv:2305.09565), by DoWhy,
+    which asks the latter alone and so takes few contradictions for none; Zhang et al. (UAI 2011) for the test.
     """
     if (why := untestable(graph, dataset.card)) is not None:
         return Falsification("not testable", why)
@@ -206,7 +207,7 @@ def _frame(graph: CausalGraph, dataset: CausalDataset, rows: int, rng: np.random
     """Return a column for each node that has one and varies; categories as text."""
     import pandas as pd
 
-    log = dataset.logged
+    log, chosen = dataset.logged, None
     if log.has_arms:
         chosen = _one_of_each(log.user, len(log), rows, rng)
         user, item, treatment = log.users[chosen], log.item[chosen], log.treatment[chosen]
@@ -219,7 +220,7 @@ def _frame(graph: CausalGraph, dataset: CausalDataset, rows: int, rng: np.random
     arms = len(dataset.card.arms)
     columns[graph.exposure] = treatment.astype(np.float64) if arms < 2 else np.char.add("arm ", treatment.astype(str))
     named = [c for c in dataset.card.columns if c.kind in READ and c.name in graph.observed(dataset.card)]
-    columns |= {column.name: _column(dataset, column, user, item) for column in named}
+    columns |= {c.name: _column(dataset, c, user, item, chosen) for c in named if c.of != "row" or chosen is not None}
     return pd.DataFrame({name: held for name, held in columns.items() if len(np.unique(held)) > 1})
 
 
@@ -231,9 +232,12 @@ def _one_of_each(groups: Ints | None, count: int, rows: int, rng: np.random.Gene
     return order[:rows]
 
 
-def _column(dataset: CausalDataset, column: Column, user: Ints, item: Ints) -> Any:
+def _column(dataset: CausalDataset, column: Column, user: Ints, item: Ints, rows: Ints | None) -> Any:
+    """Return a column of these pairs; of rows, of the logged `rows` they are."""
     if column.of == "pair":
         values = dataset.pair_features[column.name](user, item).astype(np.float64)
+    elif column.of == "row":
+        values = dataset.logged.columns[column.name][rows]
     else:
         table, place = (dataset.user_table, user) if column.of == "user" else (dataset.item_table, item)
         values = table[column.name].to_numpy()[place]

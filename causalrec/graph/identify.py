@@ -14,11 +14,10 @@ from typing import Literal
 
 import networkx as nx
 
-from causalrec.data.log import DatasetCard
+from causalrec.data.card import DatasetCard
 from causalrec.errors import NotIdentified, RequestError
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.designs import carries, front_door, instruments, move
-from causalrec.types import Estimand
 
 Strategy = Literal[
     "backdoor", "front-door", "instrument", "randomised", "fully observed", "logged propensity", "known truth", "none"
@@ -52,7 +51,7 @@ class Identification:
 class Adjustment:
     """The identified estimand of a run; a randomised *test* identifies `evaluation`, never `training`."""
 
-    estimand: Estimand
+    estimand: str
     training: Identification
     evaluation: Identification
 
@@ -85,13 +84,29 @@ class Adjustment:
         return f"{target} = E_{{{given}}}[ {inner} ]" if given else f"{target} = {inner}"
 
 
-def identify(graph: CausalGraph, card: DatasetCard, *, use_logged_propensity: bool = False) -> Adjustment:
+def identify(
+    graph: CausalGraph,
+    card: DatasetCard,
+    *,
+    estimand: str = "exposed_mean",
+    contrasts_exposure: bool = False,
+    use_logged_propensity: bool = False,
+) -> Adjustment:
     """Identify training and evaluation from the graph and the card, before any data are read.
+
+    Args:
+        graph: the declared causes.
+        card: what the data set holds.
+        estimand: what is asked for, for the record.
+        contrasts_exposure: whether that is what exposure changes: then nothing may drive a treatment that was drawn at
+            random, and a front door or instruments may identify it.
+        use_logged_propensity: whether the log tells the propensities.
 
     Raises RequestError on unknown nodes, NotIdentified when no strategy identifies training.
     """
     graph.check_nodes(card)
-    return Adjustment(graph.estimand, _training(graph, card, use_logged_propensity), _evaluation(card))
+    training = _training(graph, card, use_logged_propensity, contrasts_exposure)
+    return Adjustment(estimand, training, _evaluation(card))
 
 
 def _evaluation(card: DatasetCard) -> Identification:
@@ -102,9 +117,10 @@ def _evaluation(card: DatasetCard) -> Identification:
     return Identification("randomised" if card.unbiased == "randomised" else "fully observed")
 
 
-def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool) -> Identification:
+def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool, contrasts: bool) -> Identification:
     if card.randomised_training:
-        _require_no_drivers(graph, card)
+        if contrasts:
+            _require_no_drivers(graph, card)
         return Identification("randomised")
     if use_logged_propensity:
         if not card.logged_propensity:
@@ -116,7 +132,15 @@ def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool
         return Identification("backdoor", columns)
     hidden = confounders(digraph, graph.exposure, graph.outcome, observed)
     if not graph.assume:
-        return _otherwise(digraph, graph, observed, card.name, hidden)
+        if contrasts and (indirect := _identify_indirectly(digraph, graph, observed)) is not None:
+            return indirect
+        indirect = None if contrasts else _identify_indirectly(digraph, graph, observed)
+        hint = f", ask for the effect (task=effect, by {indirect.strategy})" if indirect else ""
+        raise NotIdentified(
+            f"not identified: {', '.join(hidden)} drive(s) both {graph.exposure} and {graph.outcome} unobserved, so no "
+            f"backdoor set exists for {card.name}; use propensity=logged, a randomised training sample{hint}, or state "
+            f"graph.assume=true (recorded and footnoted)"
+        )
     trimmed = _trimmed(digraph, hidden)
     columns = adjustment_set(trimmed, graph.exposure, graph.outcome, observed)
     assert columns is not None  # no latent common cause is left
@@ -126,7 +150,7 @@ def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool
 def _require_no_drivers(graph: CausalGraph, card: DatasetCard) -> None:
     """Raise NotIdentified where an effect's treatment was drawn at random, and the graph has something drive it."""
     drivers = sorted(graph.digraph.predecessors(graph.exposure))
-    if graph.estimand == "effect" and drivers:
+    if drivers:
         raise NotIdentified(
             f"{card.name} is randomised, but the graph has {', '.join(drivers)} drive {graph.exposure}; drop these "
             f"edges, or, where it was drawn by strata, say that it is not (of csv, dataset.randomised_log=false)"
@@ -165,20 +189,15 @@ def require_identified(graph: CausalGraph, card: DatasetCard, training: Identifi
         )
 
 
-def _otherwise(
-    digraph: nx.DiGraph[str], graph: CausalGraph, observed: frozenset[str], dataset: str, hidden: list[str]
-) -> Identification:
-    """Identify an effect without a backdoor set; raise NotIdentified where the graph offers no other way."""
-    if graph.estimand == "effect":
-        if (found := front_door(digraph, graph.exposure, graph.outcome, observed)) is not None:
-            return Identification("front-door", found.columns, (LINEAR,), mediator=found.mediator)
-        if (moved := instruments(digraph, graph.exposure, graph.outcome, observed)) is not None:
-            return Identification("instrument", moved.columns, (CONSTANT,), instruments=moved.names)
-    raise NotIdentified(
-        f"not identified: {', '.join(hidden)} drive(s) both {graph.exposure} and {graph.outcome} unobserved, so no "
-        f"backdoor set exists for {dataset}; use propensity=logged, a randomised training sample, or state "
-        f"graph.assume=true (recorded and footnoted)"
-    )
+def _identify_indirectly(
+    digraph: nx.DiGraph[str], graph: CausalGraph, observed: frozenset[str]
+) -> Identification | None:
+    """Identify an effect by a front door or by instruments; None where the graph has neither."""
+    if (door := front_door(digraph, graph.exposure, graph.outcome, observed)) is not None:
+        return Identification("front-door", door.columns, (LINEAR,), mediator=door.mediator)
+    if (moved := instruments(digraph, graph.exposure, graph.outcome, observed)) is not None:
+        return Identification("instrument", moved.columns, (CONSTANT,), instruments=moved.names)
+    return None
 
 
 def adjustment_set(

@@ -11,21 +11,21 @@ from causalrec.types import Link, Role
 
 class AbstractHead(nn.Module, ABC):
     """Built by the run as `Head(num_features, **yaml)`, one that `reads_width` as `Head(num_features, width, **yaml)`
-    with the width D of the vectors it is handed, one that `gives` outcomes under A + 1 treatments as
+    with the width D of the vectors it is handed, one whose `head_outputs` are outcomes under A + 1 treatments as
     `Head(num_features, width, A + 1, **yaml)`.
 
-    `packable` as for encoders; `links`: of which raw outputs it gives, of `softmax` one per class, `count` in YAML;
-    `gives`: the parts of its outputs, where they are more than one number: `arms` [B,A+1] raw outputs, `propensity`
-    [B,A+1] log-probabilities of the treatments up to a constant, `representation` [B,D], `epsilon` [B].
+    `vectorizable` as for encoders; `links`: of which raw outputs it gives, of `softmax` one per class, `count` in YAML;
+    `head_outputs`: the parts of its outputs, where they are more than one number: `arms` [B,A+1] raw outputs,
+    `propensity` [B,A+1] log-probabilities of the treatments up to a constant, `representation` [B,D], `epsilon` [B].
     """
 
-    packable: ClassVar[bool] = False
+    vectorizable: ClassVar[bool] = False
     reads_width: ClassVar[bool] = False
     links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log"})
-    gives: ClassVar[frozenset[Role]] = frozenset()
+    head_outputs: ClassVar[frozenset[Role]] = frozenset()
 
     @abstractmethod
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor | Mapping[Role, Tensor]:
-        """Return raw outputs float32[B], [B,C] of C classes, or what it `gives`, from `user[B,D]`, `item[B,D]`,
+        """Return raw outputs float32[B], [B,C] of C classes, or its `head_outputs`, from `user[B,D]`, `item[B,D]`,
         `features[B,F]`.
         """

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from causalrec.encoders.base import affine
 from causalrec.heads.base import AbstractHead
-from causalrec.heads.layers import MLP, each_of, meeting
+from causalrec.heads.layers import MLP, join_inputs, stack_outputs
 from causalrec.types import ARMS, EFFECT, PROPENSITY, REPRESENTATION, Count, Role
 
 
@@ -18,24 +18,24 @@ class DESCN(AbstractHead):
     raw output to give another arm's.
     """
 
-    packable: ClassVar[bool] = True
+    vectorizable: ClassVar[bool] = True
     reads_width: ClassVar[bool] = True
-    gives: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, REPRESENTATION, EFFECT})
+    head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, REPRESENTATION, EFFECT})
 
     def __init__(
         self, num_features: int, vector_width: int, arms: int, *, width: Count = 128, arm_width: Count = 64
     ) -> None:
         super().__init__()
-        self.represent = MLP([vector_width + num_features, width, width], is_open=True)
-        self.answers = nn.ModuleList(MLP([width, arm_width, arm_width, 1]) for _ in range(arms))
-        self.effects = nn.ModuleList(MLP([width, arm_width, arm_width, 1]) for _ in range(arms - 1))
-        self.treats = nn.Linear(width, arms)
+        self.trunk = MLP([vector_width + num_features, width, width], activate_last=True)
+        self.outcome_heads = nn.ModuleList(MLP([width, arm_width, arm_width, 1]) for _ in range(arms))
+        self.effect_heads = nn.ModuleList(MLP([width, arm_width, arm_width, 1]) for _ in range(arms - 1))
+        self.propensity_head = nn.Linear(width, arms)
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Mapping[Role, Tensor]:
-        phi = self.represent(meeting(user, item, features))
+        phi = self.trunk(join_inputs(user, item, features))
         return {
-            ARMS: each_of(self.answers, phi),
-            EFFECT: each_of(self.effects, phi),
-            PROPENSITY: affine(self.treats, phi),
+            ARMS: stack_outputs(self.outcome_heads, phi),
+            EFFECT: stack_outputs(self.effect_heads, phi),
+            PROPENSITY: affine(self.propensity_head, phi),
             REPRESENTATION: phi,
         }

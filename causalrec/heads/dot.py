@@ -11,7 +11,7 @@ from causalrec.heads.base import AbstractHead
 class Dot(AbstractHead):
     """`raw = user . item + coefficients . features + bias`; `features[B,F]` are standardised columns."""
 
-    packable: ClassVar[bool] = True
+    vectorizable: ClassVar[bool] = True
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

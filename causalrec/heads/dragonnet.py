@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from causalrec.encoders.base import affine
 from causalrec.heads.base import AbstractHead
-from causalrec.heads.layers import MLP, each_of, meeting
+from causalrec.heads.layers import MLP, join_inputs, stack_outputs
 from causalrec.types import ARMS, EPSILON, PROPENSITY, REPRESENTATION, Count, Role
 
 
@@ -20,9 +20,9 @@ class DragonNet(AbstractHead):
     Three ELU layers of `width` for phi, two of `arm_width` for each h_a, as in the paper.
     """
 
-    packable: ClassVar[bool] = True
+    vectorizable: ClassVar[bool] = True
     reads_width: ClassVar[bool] = True
-    gives: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, REPRESENTATION, EPSILON})
+    head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, REPRESENTATION, EPSILON})
 
     def __init__(
         self,
@@ -34,17 +34,17 @@ class DragonNet(AbstractHead):
         arm_width: Count = 100,
     ) -> None:
         super().__init__()
-        self.represent = MLP([vector_width + num_features, width, width, width], is_open=True)
-        self.answers = nn.ModuleList(MLP([width, arm_width, arm_width, 1]) for _ in range(arms))
-        self.treats = nn.Linear(width, arms)
+        self.trunk = MLP([vector_width + num_features, width, width, width], activate_last=True)
+        self.outcome_heads = nn.ModuleList(MLP([width, arm_width, arm_width, 1]) for _ in range(arms))
+        self.propensity_head = nn.Linear(width, arms)
         self.epsilon = nn.Parameter(torch.zeros(()))
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Mapping[Role, Tensor]:
-        phi = self.represent(meeting(user, item, features))
+        phi = self.trunk(join_inputs(user, item, features))
         epsilon = self.epsilon[..., None].expand(phi.shape[:-1])
         return {
-            ARMS: each_of(self.answers, phi),
-            PROPENSITY: affine(self.treats, phi),
+            ARMS: stack_outputs(self.outcome_heads, phi),
+            PROPENSITY: affine(self.propensity_head, phi),
             REPRESENTATION: phi,
             EPSILON: epsilon,
         }

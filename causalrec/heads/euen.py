@@ -9,26 +9,26 @@ import torch
 from torch import Tensor, nn
 
 from causalrec.heads.base import AbstractHead
-from causalrec.heads.layers import MLP, each_of, meeting
+from causalrec.heads.layers import MLP, join_inputs, stack_outputs
 from causalrec.types import ARMS, Count, Role
 
 
 class EUEN(AbstractHead):
     """`arms[B,A+1] = [h(x), h(x) + u_1(x), ..]`: a sum of raw outputs, of log-odds where outcomes are clicks."""
 
-    packable: ClassVar[bool] = True
+    vectorizable: ClassVar[bool] = True
     reads_width: ClassVar[bool] = True
-    gives: ClassVar[frozenset[Role]] = frozenset({ARMS})
+    head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS})
 
     def __init__(
         self, num_features: int, vector_width: int, arms: int, *, width: Count = 100, layers: Count = 2
     ) -> None:
         super().__init__()
         widths = [vector_width + num_features, *[width] * layers, 1]
-        self.answer = MLP(widths)
-        self.uplifts = nn.ModuleList(MLP(widths) for _ in range(arms - 1))
+        self.outcome_head = MLP(widths)
+        self.effect_heads = nn.ModuleList(MLP(widths) for _ in range(arms - 1))
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Mapping[Role, Tensor]:
-        read = meeting(user, item, features)
-        control = self.answer(read)
-        return {ARMS: torch.cat([control, control + each_of(self.uplifts, read)], -1)}
+        read = join_inputs(user, item, features)
+        control = self.outcome_head(read)
+        return {ARMS: torch.cat([control, control + stack_outputs(self.effect_heads, read)], -1)}

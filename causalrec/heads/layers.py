@@ -13,30 +13,30 @@ from causalrec.encoders.base import affine
 
 
 class MLP(nn.Module):
-    """Affine maps through `widths`, an ELU between them, and after the last one where it is `open`."""
+    """Affine maps through `widths`, an ELU between them, and after the last one where `activate_last`."""
 
-    def __init__(self, widths: Sequence[int], *, is_open: bool = False) -> None:
+    def __init__(self, widths: Sequence[int], *, activate_last: bool = False) -> None:
         super().__init__()
         self.maps = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
-        self.is_open = is_open
+        self.activate_last = activate_last
         for layer in self.maps:
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, value: Tensor) -> Tensor:
         for place, layer in enumerate(self.maps):
             value = affine(layer, value)  # type: ignore[arg-type]
-            if self.is_open or place < len(self.maps) - 1:
+            if self.activate_last or place < len(self.maps) - 1:
                 value = functional.elu(value)
         return value
 
 
-def meeting(user: Tensor, item: Tensor, features: Tensor) -> Tensor:
+def join_inputs(user: Tensor, item: Tensor, features: Tensor) -> Tensor:
     """Return what a head of layers reads, `[B,D+F]`: `user * item` (of a pair read together, its vector), then the
     view's numbers.
     """
     return torch.cat([user * item, features], -1)
 
 
-def each_of(networks: nn.ModuleList, value: Tensor) -> Tensor:
+def stack_outputs(networks: nn.ModuleList, value: Tensor) -> Tensor:
     """Return the one output of each network side by side, `[B,len(networks)]`."""
     return torch.cat([network(value) for network in networks], -1)

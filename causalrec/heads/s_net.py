@@ -9,28 +9,29 @@ import torch
 from torch import Tensor
 
 from causalrec.heads.base import AbstractHead
-from causalrec.heads.layers import MLP, meeting
+from causalrec.heads.layers import MLP, join_inputs
 from causalrec.types import ARMS, Count, Role
 
 
 class SNet(AbstractHead):
     """`arms[B,A+1] = h(x, a)`, a one-hot: `layers` ELU layers of `width`. Weight decay shrinks the effect."""
 
-    packable: ClassVar[bool] = True
+    vectorizable: ClassVar[bool] = True
     reads_width: ClassVar[bool] = True
-    gives: ClassVar[frozenset[Role]] = frozenset({ARMS})
+    head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS})
 
     def __init__(
         self, num_features: int, vector_width: int, arms: int, *, width: Count = 100, layers: Count = 2
     ) -> None:
         super().__init__()
         self.arms = arms
-        self.answer = MLP([vector_width + num_features + arms, *[width] * layers, 1])
+        self.outcome_head = MLP([vector_width + num_features + arms, *[width] * layers, 1])
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Mapping[Role, Tensor]:
-        read = meeting(user, item, features)
+        read = join_inputs(user, item, features)
         told = torch.eye(self.arms, dtype=read.dtype, device=read.device)
         each = [
-            self.answer(torch.cat([read, told[a].expand(*read.shape[:-1], self.arms)], -1)) for a in range(self.arms)
+            self.outcome_head(torch.cat([read, told[a].expand(*read.shape[:-1], self.arms)], -1))
+            for a in range(self.arms)
         ]
         return {ARMS: torch.cat(each, -1)}

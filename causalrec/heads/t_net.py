@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from causalrec.heads.base import AbstractHead
-from causalrec.heads.layers import MLP, each_of, meeting
+from causalrec.heads.layers import MLP, join_inputs, stack_outputs
 from causalrec.types import ARMS, Count, Role
 
 
@@ -17,15 +17,17 @@ class TNet(AbstractHead):
     read numbers alone, or a frozen encoder, for T-learners that share nothing.
     """
 
-    packable: ClassVar[bool] = True
+    vectorizable: ClassVar[bool] = True
     reads_width: ClassVar[bool] = True
-    gives: ClassVar[frozenset[Role]] = frozenset({ARMS})
+    head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS})
 
     def __init__(
         self, num_features: int, vector_width: int, arms: int, *, width: Count = 100, layers: Count = 2
     ) -> None:
         super().__init__()
-        self.answers = nn.ModuleList(MLP([vector_width + num_features, *[width] * layers, 1]) for _ in range(arms))
+        self.outcome_heads = nn.ModuleList(
+            MLP([vector_width + num_features, *[width] * layers, 1]) for _ in range(arms)
+        )
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Mapping[Role, Tensor]:
-        return {ARMS: each_of(self.answers, meeting(user, item, features))}
+        return {ARMS: stack_outputs(self.outcome_heads, join_inputs(user, item, features))}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from causalrec.heads.base import AbstractHead
-from causalrec.heads.layers import MLP, each_of, meeting
+from causalrec.heads.layers import MLP, join_inputs, stack_outputs
 from causalrec.types import ARMS, REPRESENTATION, Count, Role
 
 
@@ -19,9 +19,9 @@ class TARNet(AbstractHead):
     `normalised`: phi is divided by its length, as the published code of CFR does. Widths and depths are the paper's.
     """
 
-    packable: ClassVar[bool] = True
+    vectorizable: ClassVar[bool] = True
     reads_width: ClassVar[bool] = True
-    gives: ClassVar[frozenset[Role]] = frozenset({ARMS, REPRESENTATION})
+    head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, REPRESENTATION})
 
     def __init__(
         self,
@@ -35,11 +35,11 @@ class TARNet(AbstractHead):
         normalised: bool = False,
     ) -> None:
         super().__init__()
-        self.represent = MLP([vector_width + num_features, *[width] * layers], is_open=True)
-        self.answers = nn.ModuleList(MLP([width, *[arm_width] * layers, 1]) for _ in range(arms))
+        self.trunk = MLP([vector_width + num_features, *[width] * layers], activate_last=True)
+        self.outcome_heads = nn.ModuleList(MLP([width, *[arm_width] * layers, 1]) for _ in range(arms))
         self.normalised = normalised
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Mapping[Role, Tensor]:
-        phi = self.represent(meeting(user, item, features))
+        phi = self.trunk(join_inputs(user, item, features))
         phi = functional.normalize(phi, dim=-1) if self.normalised else phi
-        return {ARMS: each_of(self.answers, phi), REPRESENTATION: phi}
+        return {ARMS: stack_outputs(self.outcome_heads, phi), REPRESENTATION: phi}

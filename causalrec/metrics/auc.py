@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.base import AbstractMetric, Parts, Scored
+from causalrec.metrics.base import AbstractMetric, Scored, Subsets
 
 AT_ONCE = 16  # resamples looked at together
 
@@ -66,5 +66,5 @@ class AUC(AbstractMetric):
         prediction, label, cluster = (torch.cat(list(s)) for s in (self.prediction, self.label, self.cluster))
         return weighted_auc(prediction, label, weights, cluster)
 
-    def on_parts(self, parts: Parts) -> Tensor:
-        return weighted_auc(parts.whole.prediction, parts.whole.label, parts.kept)
+    def on_subsets(self, subsets: Subsets) -> Tensor:
+        return weighted_auc(subsets.scored.prediction, subsets.scored.label, subsets.mask)

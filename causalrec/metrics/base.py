@@ -20,12 +20,17 @@ LabelKind = Literal["binary", "rate", "graded", "ranking", "effect", "uplift"]
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions beside labels. `prediction[N]` the mean outcome in the outcome's unit; `label[N]` observed outcomes,
-    or true rates; `cluster[N]` int64, the user (the row, in userless logs); `constant` the training mean outcome.
-    `chosen[N]` int64, the likeliest class, where the chance of each was predicted.
+    """Predictions beside labels.
 
-    Where effects were predicted: `treatment[N]` int64, 1 under the arm compared and 0 under none; `propensity[N]` the
-    probability of 1; `drawn[N]` the difference of both drawn outcomes, which only a simulation tells.
+    Attributes:
+        prediction: `[N]`, the mean outcome in the outcome's unit, or an effect.
+        label: `[N]`, observed outcomes, true rates, or true effects.
+        cluster: int64[N], the user (the row, in userless logs).
+        constant: the training mean outcome.
+        chosen: int64[N], the likeliest class, where the chance of each was predicted.
+        treatment: int64[N], 1 under the arm compared and 0 under none, where effects were predicted.
+        propensity: `[N]`, the probability of treatment 1.
+        drawn_effect: `[N]`, the difference of both drawn outcomes, which only a simulation tells.
     """
 
     prediction: Tensor
@@ -35,13 +40,13 @@ class Scored:
     chosen: Tensor | None = None
     treatment: Tensor | None = None
     propensity: Tensor | None = None
-    drawn: Tensor | None = None
+    drawn_effect: Tensor | None = None
 
     def where(self, mask: Tensor) -> Scored:
         """Return the rows of a mask `[N]`, or at places `[M]`."""
         columns = {name: column for name, column in vars(self).items() if isinstance(column, Tensor)}
-        kept: dict[str, Any] = {f.name: columns[f.name][mask] for f in fields(self) if f.name in columns}
-        return replace(self, **kept)
+        taken: dict[str, Any] = {f.name: columns[f.name][mask] for f in fields(self) if f.name in columns}
+        return replace(self, **taken)
 
     @property
     def classes(self) -> tuple[Tensor, Tensor]:
@@ -62,34 +67,34 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Parts `kept` bool[P,N] of scored rows, looked at together; `clusters`: how many there are."""
+class Subsets:
+    """Subsets of scored rows, looked at together: `mask` bool[S,N] says who is in each; `num_clusters` in all rows."""
 
-    whole: Scored
-    kept: Tensor
-    clusters: int
+    scored: Scored
+    mask: Tensor
+    num_clusters: int
 
     def __len__(self) -> int:
-        return len(self.kept)
+        return len(self.mask)
 
     @cached_property
     def rows(self) -> Scored:
-        """All parts' rows one after another; cluster c of part p is `p * clusters + c`."""
-        part, row = self.kept.nonzero(as_tuple=True)
-        return self._taken(part, row)
+        """All subsets' rows one after another; cluster c of subset s is `s * num_clusters + c`."""
+        subset, row = self.mask.nonzero(as_tuple=True)
+        return self._taken(subset, row)
 
     @cached_property
     def ranked(self) -> Ranked:
-        """The rows ranked within users and parts: what was sorted once stays sorted where rows are left out."""
-        order, best = self.whole.orders
-        part, place = self.kept[:, order].nonzero(as_tuple=True)
-        rows = self._taken(part, order[place])
-        ideal = self.whole.label[best[self.kept[:, best].nonzero(as_tuple=True)[1]]]
+        """The rows ranked within users and subsets: what was sorted once stays sorted where rows are left out."""
+        order, best = self.scored.orders
+        subset, position = self.mask[:, order].nonzero(as_tuple=True)
+        rows = self._taken(subset, order[position])
+        ideal = self.scored.label[best[self.mask[:, best].nonzero(as_tuple=True)[1]]]
         return ranked_in_order(rows.prediction, rows.label, ideal, rows.cluster)
 
-    def _taken(self, part: Tensor, row: Tensor) -> Scored:
-        rows = self.whole.where(row)
-        return replace(rows, cluster=rows.cluster + part * self.clusters)
+    def _taken(self, subset: Tensor, row: Tensor) -> Scored:
+        rows = self.scored.where(row)
+        return replace(rows, cluster=rows.cluster + subset * self.num_clusters)
 
 
 class AbstractMetric(Metric, ABC):
@@ -113,8 +118,8 @@ class AbstractMetric(Metric, ABC):
         """Return the value under each row of user weights float64[R,U], `[R]`."""
 
     @abstractmethod
-    def on_parts(self, parts: Parts) -> Tensor:
-        """Return the value on each of the parts, `[P]`, whatever was added before."""
+    def on_subsets(self, subsets: Subsets) -> Tensor:
+        """Return the value on each of the subsets, `[S]`, whatever was added before."""
 
 
 class AbstractRatio(AbstractMetric):
@@ -147,8 +152,8 @@ class AbstractRatio(AbstractMetric):
     def replicates(self, weights: Tensor) -> Tensor:
         return self.finish((weights @ self.numerator) / (weights @ self.denominator))
 
-    def on_parts(self, parts: Parts) -> Tensor:
-        numerator, denominator, cluster = self.parts(parts.rows)
-        part, zeros = cluster // parts.clusters, torch.zeros(2, len(parts), dtype=torch.float64)
-        sums = zeros.index_add_(1, part, torch.stack([numerator.double(), denominator.double()]))
+    def on_subsets(self, subsets: Subsets) -> Tensor:
+        numerator, denominator, cluster = self.parts(subsets.rows)
+        subset, zeros = cluster // subsets.num_clusters, torch.zeros(2, len(subsets), dtype=torch.float64)
+        sums = zeros.index_add_(1, subset, torch.stack([numerator.double(), denominator.double()]))
         return self.finish(sums[0] / sums[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.base import AbstractMetric, Parts, Scored
+from causalrec.metrics.base import AbstractMetric, Scored, Subsets
 
 
 def macro_f1(hits: Tensor, chosen: Tensor, true: Tensor) -> Tensor:
@@ -46,9 +46,9 @@ class MacroF1(AbstractMetric):
     def replicates(self, weights: Tensor) -> Tensor:
         return macro_f1(*(weights @ self._counts()))
 
-    def on_parts(self, parts: Parts) -> Tensor:
-        rows = parts.rows
-        return macro_f1(*counts(*rows.classes, rows.cluster // parts.clusters, len(parts)))
+    def on_subsets(self, subsets: Subsets) -> Tensor:
+        rows = subsets.rows
+        return macro_f1(*counts(*rows.classes, rows.cluster // subsets.num_clusters, len(subsets)))
 
     def _counts(self) -> Tensor:
         chosen, true, cluster = (torch.cat(list(state)) for state in (self.chosen, self.true, self.cluster))

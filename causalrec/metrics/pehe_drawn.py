@@ -28,11 +28,11 @@ class SqrtPEHEDrawn(AbstractRatio):
     higher_is_better = False
 
     def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
-        if scored.drawn is None:
+        if scored.drawn_effect is None:
             raise DataError(
                 "sqrt_pehe_drawn: this data set draws no outcome under each treatment; use sqrt_pehe (metric=[pehe])"
             )
-        error = scored.prediction.double() - scored.drawn.double()
+        error = scored.prediction.double() - scored.drawn_effect.double()
         return error.square(), torch.ones_like(error), scored.cluster
 
     def finish(self, ratio: Tensor) -> Tensor:

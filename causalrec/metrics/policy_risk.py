@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.policy_value import policy_value, policy_value_of
+from causalrec.metrics.uplift_policy_value import uplift_policy_value, uplift_policy_value_of
 from causalrec.metrics.uplift_rows import AbstractUplift, Clip, UpliftRows
 
 
 def policy_risk(
     prediction: Tensor, outcome: Tensor, treatment: Tensor, propensity: Tensor | None = None, *, threshold: float = 0.0
 ) -> Tensor:
-    """Return `1 - policy_value` of outcomes 0 and 1, in which 1 is good, a scalar; arguments `[N]` as of `qini`.
+    """Return `1 - uplift_policy_value` of outcomes 0 and 1, in which 1 is good, a scalar; arguments `[N]` as of `qini`.
 
     Source: Shalit, Johansson & Sontag (ICML 2017), section 5.
 
@@ -20,7 +20,7 @@ def policy_risk(
     >>> policy_risk(effect, torch.tensor([1.0, 0.0, 0.0]), torch.tensor([1, 0, 0]))
     tensor(0.3333, dtype=torch.float64)
     """
-    return 1 - policy_value(prediction, outcome, treatment, propensity, threshold=threshold)
+    return 1 - uplift_policy_value(prediction, outcome, treatment, propensity, threshold=threshold)
 
 
 class PolicyRisk(AbstractUplift):
@@ -33,5 +33,5 @@ class PolicyRisk(AbstractUplift):
         self.threshold = threshold
 
     def value(self, rows: UpliftRows, weight: Tensor) -> Tensor:
-        risk = 1 - policy_value_of(rows, weight, self.threshold)
+        risk = 1 - uplift_policy_value_of(rows, weight, self.threshold)
         return risk if rows.binary else torch.full_like(risk, float("nan"))

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.metrics.base import AbstractMetric, Parts, Scored
+from causalrec.metrics.base import AbstractMetric, Scored, Subsets
 from causalrec.metrics.ranks import Ranked, ranked
 
 EmptyUsers = Literal["skip", "zero", "one"]
@@ -54,11 +54,11 @@ class AbstractByUser(AbstractMetric):
         drawn = weights[:, user]
         return self.finish((value @ drawn.T) / drawn.sum(1))
 
-    def on_parts(self, parts: Parts) -> Tensor:
-        value, user = self._counted(parts.ranked, len(parts) * parts.clusters)
-        part = user // parts.clusters
-        sums = value.new_zeros(*value.shape[:-1], len(parts)).index_add_(-1, part, value)
-        return self.finish(sums / torch.bincount(part, minlength=len(parts)))
+    def on_subsets(self, subsets: Subsets) -> Tensor:
+        value, user = self._counted(subsets.ranked, len(subsets) * subsets.num_clusters)
+        subset = user // subsets.num_clusters
+        sums = value.new_zeros(*value.shape[:-1], len(subsets)).index_add_(-1, subset, value)
+        return self.finish(sums / torch.bincount(subset, minlength=len(subsets)))
 
     def _rows(self) -> Ranked:
         prediction, label, user = (torch.cat(list(s)) for s in (self.prediction, self.label, self.cluster))

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.metrics.base import Parts, Scored
+from causalrec.metrics.base import Scored, Subsets
 from causalrec.metrics.ranks import order_of, ranked_in_order
-from causalrec.metrics.uplift_rows import AbstractSeen, Clip
+from causalrec.metrics.uplift_rows import AbstractObservedOutcomeMetric, Clip
 
 Variant = Literal["naive", "ips", "snips"]
 
@@ -53,7 +53,7 @@ def uplift_by_user(
     return torch.where(defined, gained / exposed_weight - lost / other_weight, 0.0), defined
 
 
-class UpliftAtN(AbstractSeen):
+class UpliftAtN(AbstractObservedOutcomeMetric):
     """Mean over users of Uplift@N, N = `k`; users whose k best rows are all exposed, or all not, are left out."""
 
     ranks_users = True
@@ -70,16 +70,16 @@ class UpliftAtN(AbstractSeen):
         self.k, self.variant, self.clip = k, variant, clip
 
     def compute(self) -> Tensor:
-        value, defined = self._by_user(self._kept(), self.num_clusters)
+        value, defined = self._by_user(self._stored(), self.num_clusters)
         return value.sum() / defined.sum()
 
     def replicates(self, weights: Tensor) -> Tensor:
-        value, defined = self._by_user(self._kept(), self.num_clusters)
+        value, defined = self._by_user(self._stored(), self.num_clusters)
         return (weights @ value) / (weights @ defined.double())
 
-    def on_parts(self, parts: Parts) -> Tensor:
-        value, defined = self._by_user(parts.rows, len(parts) * parts.clusters)
-        return value.view(len(parts), -1).sum(1) / defined.view(len(parts), -1).sum(1)
+    def on_subsets(self, subsets: Subsets) -> Tensor:
+        value, defined = self._by_user(subsets.rows, len(subsets) * subsets.num_clusters)
+        return value.view(len(subsets), -1).sum(1) / defined.view(len(subsets), -1).sum(1)
 
     def _by_user(self, scored: Scored, count: int) -> tuple[Tensor, Tensor]:
         return uplift_by_user(scored, count, self.k, self.variant, self.clip)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from causalrec.errors import DataError
-from causalrec.metrics.base import AbstractMetric, Parts, Scored
+from causalrec.metrics.base import AbstractMetric, Scored, Subsets
 
 BLOCK, TOGETHER = 1 << 13, 8  # rows and replicates a thread looks at together: what a core's cache holds
 CELLS = ((1, 1), (1, 0), (0, 0), (0, 1))  # treated or not, and the outcome
@@ -105,7 +105,7 @@ def uplift_rows(
     )
 
 
-class AbstractSeen(AbstractMetric):
+class AbstractObservedOutcomeMetric(AbstractMetric):
     """Keeps the rows of an `uplift` slice until asked, as a metric of a ranking needs them all."""
 
     labels = frozenset({"uplift"})
@@ -128,13 +128,13 @@ class AbstractSeen(AbstractMetric):
         for state in ("prediction", "label", "treatment", "propensity", "cluster"):
             getattr(self, state).append(getattr(scored, state))
 
-    def _kept(self) -> Scored:
+    def _stored(self) -> Scored:
         states = (self.prediction, self.label, self.treatment, self.propensity, self.cluster)
         prediction, label, treatment, propensity, cluster = (torch.cat(list(state)) for state in states)
         return Scored(prediction, label, cluster, 0.0, None, treatment, propensity)
 
 
-class AbstractUplift(AbstractSeen):
+class AbstractUplift(AbstractObservedOutcomeMetric):
     """A function of all rows, sorted by falling prediction, and of their weights: sorted once for all replicates.
 
     `weights`: by inverse propensity (the same as none where the propensity is constant); `clip` bounds propensities.
@@ -149,17 +149,17 @@ class AbstractUplift(AbstractSeen):
         """Return the metric `[R]` under row weights float64[R,N]; nan where it is not defined."""
 
     def compute(self) -> Tensor:
-        rows = self._sorted(self._kept())
+        rows = self._sorted(self._stored())
         return self._values(rows, torch.ones(1, len(rows.order)), torch.arange(len(rows.order)))[0]
 
     def replicates(self, weights: Tensor) -> Tensor:
-        kept = self._kept()
-        rows = self._sorted(kept)
-        return self._values(rows, weights, kept.cluster[rows.order])
+        scored = self._stored()
+        rows = self._sorted(scored)
+        return self._values(rows, weights, scored.cluster[rows.order])
 
-    def on_parts(self, parts: Parts) -> Tensor:
-        rows = self._sorted(parts.whole)
-        return self._values(rows, parts.kept, rows.order)
+    def on_subsets(self, subsets: Subsets) -> Tensor:
+        rows = self._sorted(subsets.scored)
+        return self._values(rows, subsets.mask, rows.order)
 
     def _sorted(self, scored: Scored) -> UpliftRows:
         assert scored.treatment is not None

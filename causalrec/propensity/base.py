@@ -5,35 +5,42 @@ from typing import ClassVar
 
 import numpy as np
 
-from causalrec.data.log import InteractionLog, PairColumn
-from causalrec.data.sampling import pairs_log
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairColumn
+from causalrec.data.sampler.rows import pairs_log
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
-from causalrec.types import Chance, Floats, Ints
+from causalrec.types import Floats, Ints, PropensityKind
 
 
 class AbstractPropensity(ABC):
     """P(exposed | view) of logged rows. Constructor keywords are its YAML keys; concrete classes are final.
 
-    `uses_logged`: reads the log's own propensities; `needs_mar`: cannot be fitted without randomised rows;
-    `tells_pairs`: tells unlogged pairs apart, so that it can be judged against exposure (calibration); `estimates`: of
-    what it is the probability.
+    `uses_logged`: reads the log's own propensities; `needs_randomised_sample`: cannot be fitted without randomised
+    rows;
+    `scores_unlogged_pairs`: tells unlogged pairs apart, so that it can be judged against exposure (calibration);
+    `kind`: of what it is the probability.
     """
 
     uses_logged: ClassVar[bool] = False
-    needs_mar: ClassVar[bool] = False
-    tells_pairs: ClassVar[bool] = True
-    estimates: ClassVar[Chance] = "exposure"
+    needs_randomised_sample: ClassVar[bool] = False
+    scores_unlogged_pairs: ClassVar[bool] = True
+    kind: ClassVar[PropensityKind] = "exposure"
 
     @abstractmethod
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
-        """Learn from the training log; `features` is the propensity view, `mar` randomised rows set aside for it."""
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
+        """Learn from the training log; `features` is the propensity view.
+
+        `randomised_sample`: randomised rows set aside for it.
+        """
 
     @abstractmethod
     def predict(self, log: InteractionLog) -> Floats:
         """Return float32[N], a probability in (0, 1], for rows that need not be in the training log."""
 
-    def chances(self, log: InteractionLog, arms: int) -> Floats:
+    def treatment_probabilities(self, log: InteractionLog, arms: int) -> Floats:
         """Return the probability of each treatment, float32[N,A+1], rows summing to 1, of rows whatever they received.
 
         Here for policies that draw alike for every row: the mean of `predict` over the rows that received it. Raises

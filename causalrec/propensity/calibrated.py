@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import pairs_log, uniform_pairs
+from causalrec.data.sampler.rows import pairs_log, uniform_pairs
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, checked
@@ -43,9 +43,11 @@ class Calibrated(AbstractPropensity):
     seed: Annotated[int, Field(ge=0)] = 0
     _calibrator: Calibrator = field(init=False, repr=False)
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
         name = type(self.base).__name__
-        if not self.base.tells_pairs:
+        if not self.base.scores_unlogged_pairs:
             raise RequestError(f"propensity.base={name}: cannot tell unlogged pairs apart; choose another base")
         if log.user is None:
             raise DataError("propensity=calibrated: the log has no users; choose propensity=logged or popularity")
@@ -53,8 +55,8 @@ class Calibrated(AbstractPropensity):
             raise DataError(
                 f"propensity=calibrated: {len(log)} rows for {self.folds} folds; set propensity.folds lower"
             )
-        self.base.fit(log, features, mar)
-        self._calibrator = METHODS[self.method](*self._held_out(log, features, mar))
+        self.base.fit(log, features, randomised_sample)
+        self._calibrator = METHODS[self.method](*self._held_out(log, features, randomised_sample))
 
     def predict(self, log: InteractionLog) -> Floats:
         chance = self._calibrator(self.base.predict(log).astype(np.float64)).astype(np.float32)
@@ -64,7 +66,7 @@ class Calibrated(AbstractPropensity):
         return self.base.reads(view)
 
     def _held_out(
-        self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None
     ) -> tuple[Doubles, Doubles, Doubles]:
         """Return what bases predict of exposures they were not fitted on, what happened, and each pair's weight."""
         others, weight = uniform_pairs(log, self.max_pairs)
@@ -74,7 +76,7 @@ class Calibrated(AbstractPropensity):
         predicted, happened = [], []
         for fold in range(self.folds):
             base = deepcopy(self.base)
-            base.fit(log.take(row_fold != fold), features, mar)
+            base.fit(log.take(row_fold != fold), features, randomised_sample)
             rows, pairs = log.take(row_fold == fold), unexposed.take(pair_fold == fold)
             shown = base.predict(pairs).astype(np.float64)
             scale = (

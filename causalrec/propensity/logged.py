@@ -7,7 +7,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, checked
-from causalrec.types import Chance, Floats
+from causalrec.types import Floats, PropensityKind
 
 
 @dataclass(kw_only=True)
@@ -15,10 +15,12 @@ class Logged(AbstractPropensity):
     """The log's own propensity column. Assumption: the logging policy wrote the probability it really used."""
 
     uses_logged: ClassVar[bool] = True
-    tells_pairs: ClassVar[bool] = False
-    estimates: ClassVar[Chance] = "logged"
+    scores_unlogged_pairs: ClassVar[bool] = False
+    kind: ClassVar[PropensityKind] = "logged"
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
         self.predict(log)
 
     def predict(self, log: InteractionLog) -> Floats:

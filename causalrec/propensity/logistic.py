@@ -10,7 +10,7 @@ from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import pairs_log, uniform_pairs
+from causalrec.data.sampler.rows import pairs_log, uniform_pairs
 from causalrec.errors import DataError
 from causalrec.features.design import design
 from causalrec.features.views import FeatureMatrix
@@ -34,7 +34,9 @@ class Logistic(AbstractPropensity):
     _model: Any = field(init=False, repr=False, default=None)
     _rate: float = field(init=False, repr=False, default=1.0)
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
         if log.user is None:
             raise DataError("propensity=logistic: the log has no users; choose propensity=logged or popularity")
         self._features = features

@@ -37,7 +37,9 @@ class Matrix(AbstractPropensity):
     max_pairs: Count = 4_000_000
     _chance: Floats = field(init=False, repr=False)
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
         if log.user is None:
             raise DataError("propensity=matrix: the log has no users; choose propensity=logged or popularity")
         if log.num_pairs > self.max_pairs:

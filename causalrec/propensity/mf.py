@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import uniform_pairs
+from causalrec.data.sampler.rows import uniform_pairs
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, checked
@@ -39,7 +39,9 @@ class MF(AbstractPropensity):
     _item: Doubles = field(init=False, repr=False)
     _mean: float = field(init=False, repr=False)
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
         if log.user is None:
             raise DataError("propensity=mf: the log has no users; choose propensity=logged or popularity")
         others, weight = uniform_pairs(log, self.max_pairs)

@@ -23,26 +23,29 @@ class NaiveBayes(AbstractPropensity):
     section 5). Raises RequestError without randomised rows, DataError on a grade never counted.
     """
 
-    needs_mar: ClassVar[bool] = True
-    tells_pairs: ClassVar[bool] = False
+    needs_randomised_sample: ClassVar[bool] = True
+    scores_unlogged_pairs: ClassVar[bool] = False
 
     smoothing: Annotated[float, Field(ge=0)] = 0.0
     _grades: Floats = field(init=False, repr=False)
     _chance: Doubles = field(init=False, repr=False)
     _rate: float = field(init=False, repr=False)
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
-        if mar is None:
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
+        if randomised_sample is None:
             raise RequestError(
                 "propensity=naive_bayes: needs randomised rows of its own; set split.propensity_sample=0.05"
             )
-        self._grades = np.unique(np.concatenate([log.outcome, mar.outcome]))
+        self._grades = np.unique(np.concatenate([log.outcome, randomised_sample.outcome]))
         self._rate = len(log) / log.num_pairs
-        exposed, uniform = self._counts(log), self._counts(mar)
+        exposed, uniform = self._counts(log), self._counts(randomised_sample)
         if not uniform.all():
             raise DataError(
                 f"propensity=naive_bayes: outcome {self._grades[int(np.argmin(uniform))]:g} never occurs in the "
-                f"{len(mar)} randomised rows; set propensity.smoothing=1 or a larger split.propensity_sample"
+                f"{len(randomised_sample)} randomised rows; set propensity.smoothing=1 or a larger "
+                f"split.propensity_sample"
             )
         self._chance = np.minimum(self._rate * (exposed / exposed.sum()) / (uniform / uniform.sum()), 1.0)
 

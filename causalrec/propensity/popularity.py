@@ -20,7 +20,9 @@ class Popularity(AbstractPropensity):
 
     _share: Floats = field(init=False, repr=False)
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
         counts = np.maximum(np.bincount(log.item, minlength=log.num_items), 0.5)
         self._share = np.minimum(counts / max(log.num_users, 1), 1.0).astype(np.float32)
 

@@ -9,7 +9,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, checked
-from causalrec.types import Chance, Floats, Ints
+from causalrec.types import Floats, Ints, PropensityKind
 
 
 @dataclass(kw_only=True)
@@ -23,14 +23,16 @@ class Position(AbstractPropensity):
     Raises DataError on a log without positions, outcomes outside [0, 1], or a position that no fitted row has.
     """
 
-    tells_pairs: ClassVar[bool] = False
-    estimates: ClassVar[Chance] = "examination"
+    scores_unlogged_pairs: ClassVar[bool] = False
+    kind: ClassVar[PropensityKind] = "examination"
 
     _known: Ints = field(init=False, repr=False)
     _examined: Floats = field(init=False, repr=False)
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
-        rows = log if mar is None else mar
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
+        rows = log if randomised_sample is None else randomised_sample
         _positions(log)
         bad = ~((rows.outcome >= 0) & (rows.outcome <= 1))
         if bad.any():

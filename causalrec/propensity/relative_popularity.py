@@ -9,7 +9,7 @@ from pydantic import Field
 from causalrec.data.log import InteractionLog
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, checked
-from causalrec.types import Chance, Floats
+from causalrec.types import Floats, PropensityKind
 
 
 @dataclass(kw_only=True)
@@ -21,11 +21,13 @@ class RelativePopularity(AbstractPropensity):
     user is equally likely to meet an item. Source: Saito et al. (WSDM 2020, Rel-MF: power 1/2).
     """
 
-    estimates: ClassVar[Chance] = "relative exposure"
+    kind: ClassVar[PropensityKind] = "relative exposure"
     power: Annotated[float, Field(gt=0)] = 0.5
     _exposure: Floats = field(init=False, repr=False)
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
         counts = np.maximum(np.bincount(log.item, minlength=log.num_items), 0.5)
         self._exposure = ((counts / counts.max()) ** self.power).astype(np.float32)
 

@@ -14,7 +14,7 @@ from causalrec.errors import DataError
 from causalrec.features.design import design
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, checked
-from causalrec.types import Chance, Floats
+from causalrec.types import Floats, PropensityKind
 
 
 @dataclass(kw_only=True)
@@ -25,14 +25,16 @@ class Treatment(AbstractPropensity):
     Assumption: treatment is logistic in the adjustment set. Source: Imbens (Biometrika 2000), generalised propensity.
     """
 
-    tells_pairs: ClassVar[bool] = False
-    estimates: ClassVar[Chance] = "treatment"
+    scores_unlogged_pairs: ClassVar[bool] = False
+    kind: ClassVar[PropensityKind] = "treatment"
     l2: Annotated[float, Field(gt=0)] = 1.0
     _features: FeatureMatrix = field(init=False, repr=False)
     _model: Any = field(init=False, repr=False, default=None)
     _shares: Floats = field(init=False, repr=False)
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
         counts = np.bincount(log.treatment)
         if len(counts) < 2 or not counts.all():
             had = ", ".join(f"{count} of {arm}" for arm, count in enumerate(counts))
@@ -49,9 +51,9 @@ class Treatment(AbstractPropensity):
             raise DataError(
                 f"{log.name}: row {row}: treatment {log.treatment[row]} has no training row; drop such rows"
             )
-        return checked(self.chances(log, known - 1)[np.arange(len(log)), log.treatment], "treatment")
+        return checked(self.treatment_probabilities(log, known - 1)[np.arange(len(log)), log.treatment], "treatment")
 
-    def chances(self, log: InteractionLog, arms: int) -> Floats:
+    def treatment_probabilities(self, log: InteractionLog, arms: int) -> Floats:
         if self._model is None:
             return np.tile(self._shares, (len(log), 1))
         return np.asarray(self._model.predict_proba(design(log, self._features)), np.float32)

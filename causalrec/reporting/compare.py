@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from causalrec.reporting.record import Saved
+from causalrec.ids import score_key
+from causalrec.records.names import parse_column
+from causalrec.records.run_folder import RunFolder, finished
 from causalrec.types import Doubles
 
 LEVEL = 0.05
@@ -33,31 +35,31 @@ class Comparison:
     seeds: int
 
 
-def compared(saved: Sequence[Saved], to: str, column: str) -> list[Comparison]:
+def compared(folders: Sequence[RunFolder], to: str, column: str) -> list[Comparison]:
     """Compare every row and baseline of finished records to the row `to` in a column (`metric@slice`), seed by seed.
 
     Rows without a common seed, a defined value or leave-groups-out values are left out.
     """
-    done = [one for one in saved if one.record["status"] == "done"]
+    done = finished(folders)
     rival = _values(done, to, column)
-    names = [*dict.fromkeys(s["model"] for one in done for s in one.record["baselines"])]
-    names += dict.fromkeys(one.record["name"] for one in done)
-    found = [_paired(name, to, column, _values(done, name, column), rival) for name in names if name != to]
-    kept = [one for one in found if one is not None]
-    adjusted = holm([one.p for one in kept])
-    return [replace(one, adjusted=p, real=p <= LEVEL) for one, p in zip(kept, adjusted, strict=True)]
+    names = [*dict.fromkeys(score.model for one in done for score in one.record.baselines)]
+    names += dict.fromkeys(one.record.name for one in done)
+    paired = [_paired(name, to, column, _values(done, name, column), rival) for name in names if name != to]
+    tested = [one for one in paired if one is not None]
+    adjusted = holm([one.p for one in tested])
+    return [replace(one, adjusted=p, real=p <= LEVEL) for one, p in zip(tested, adjusted, strict=True)]
 
 
-def _values(done: Sequence[Saved], name: str, column: str) -> Values:
-    metric, _, where = column.rpartition("@")
-    found = {}
+def _values(done: Sequence[RunFolder], name: str, column: str) -> Values:
+    metric, slice_name = parse_column(column)
+    key = score_key(name, slice_name, metric)
+    values: Values = {}
     for one in done:
-        for score in one.record["scores"] + one.record["baselines"]:
-            left_out = one.jackknife.get(f"{name}|{where}|{metric}")
-            same = (score["model"], score["metric"], score["slice"]) == (name, metric, where)
-            if same and score["value"] is not None and left_out is not None and np.isfinite(left_out).all():
-                found[int(one.record["config"]["seed"])] = (float(score["value"]), left_out)
-    return found
+        left_out = one.jackknife.get(key)
+        for score in one.record.all_scores:
+            if score.key == key and score.value is not None and left_out is not None and np.isfinite(left_out).all():
+                values[one.record.seed] = (score.value, left_out)
+    return values
 
 
 def _paired(row: str, to: str, column: str, mine: Values, rival: Values) -> Comparison | None:

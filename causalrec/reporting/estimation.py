@@ -1,27 +1,31 @@
-"""An estimation job: its spine, its record, and its cells. It trains nothing: known truth, draws, estimates."""
+"""An estimation job: its run, its record, and its cells. It trains nothing: known truth, draws, estimates."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field, ValidationError
 
-from causalrec.data.files import write_text
+from causalrec.config.component import ComponentConfig
 from causalrec.errors import RequestError, nearest
-from causalrec.reporting.published import Strict
-from causalrec.reporting.record import git_sha, plain, versions
+from causalrec.ids import job_folder
+from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
+from causalrec.records.plain import Json
+from causalrec.records.sections import Number, finite_or_none
+from causalrec.records.versions import git_sha, versions
+from causalrec.reporting.published_numbers import Strict
 from causalrec.reporting.verdict import Obtained
-from causalrec.types import Component
+from causalrec.types import Doubles
 
 if TYPE_CHECKING:
-    from causalrec.evaluation.estimation.base import Estimate
+    from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate
 
 NAME = r"^[\w.+=-]+$"
 
@@ -34,7 +38,7 @@ class EstimatePaths(Strict):
     runs: Path
 
 
-class EstimateSpine(Strict):
+class EstimateRun(Strict):
     """The scalars of an estimation job."""
 
     name: Annotated[str, Field(pattern=NAME)]
@@ -45,78 +49,89 @@ class EstimateSpine(Strict):
 
 @dataclass(frozen=True)
 class EstimateSpec:
-    """A validated request to estimate: the spine and the checked component `estimation`."""
+    """A validated request to estimate: the run and the checked component `estimation`."""
 
-    spine: EstimateSpine
-    estimation: Component
+    run: EstimateRun
+    estimation: ComponentConfig[AbstractEstimation]
 
-    def resolved(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return the whole configuration with every default, as JSON holds it."""
-        return {**self.spine.model_dump(mode="json"), "estimation": self.estimation.resolved()}
+        return {**self.run.model_dump(mode="json"), "estimation": self.estimation.to_dict()}
 
     @property
     def folder(self) -> Path:
         """Where this job's record goes: its key is a hash of what determines the result."""
-        parts = {"estimation": self.estimation.resolved(), "seed": self.spine.seed}
+        parts = {"estimation": self.estimation.to_dict(), "seed": self.run.seed}
         key = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
-        return self.spine.paths.runs / self.spine.sweep / self.spine.name / f"seed{self.spine.seed}-{key}"
+        return job_folder(self.run.paths.runs / self.run.sweep, self.run.name, self.run.seed, key)
 
 
-def estimate_spec(composed: Mapping[str, Any], estimation: Component) -> EstimateSpec:
-    """Check the spine of a composed `estimate.yaml`; raise RequestError in one line."""
+def estimate_spec(composed: Mapping[str, object], estimation: ComponentConfig[AbstractEstimation]) -> EstimateSpec:
+    """Check the scalars of a composed `estimate.yaml`; raise RequestError in one line."""
     values = {key: value for key, value in composed.items() if key != "estimation"}
     try:
-        return EstimateSpec(EstimateSpine.model_validate(values), estimation)
+        return EstimateSpec(EstimateRun.model_validate(values), estimation)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            known = [*EstimateSpine.model_fields, "estimation"]
+            known = [*EstimateRun.model_fields, "estimation"]
             raise RequestError(f"{place}: unknown key; {nearest(place, known)}") from error
         raise RequestError(f"{place}={first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
 
 
 def save_estimates(spec: EstimateSpec, estimates: Sequence[Estimate], seconds: float, error: str | None = None) -> Path:
     """Write `record.json` of a job, whole or not at all, and return its path."""
-    record = {
-        "name": spec.spine.name,
-        "config": spec.resolved(),
-        "versions": versions(),
-        "git_sha": git_sha(),
-        "estimates": [asdict(one) for one in estimates],
-        "seconds": seconds,
-        "status": "failed" if error else "done",
-        "error": error,
-    }
-    path = spec.folder / "record.json"
-    write_text(path, json.dumps(plain(record), indent=1, allow_nan=False) + "\n")
-    return path
+    record = EstimationRecord(
+        name=spec.run.name,
+        status="failed" if error else "done",
+        error=error,
+        estimates=tuple(map(_recorded, estimates)),
+        seconds=seconds,
+        versions=versions(),
+        git_sha=git_sha(),
+        config=spec.to_dict(),
+    )
+    return record.save(spec.folder)
 
 
-def estimated(records: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Obtained]:
+def _recorded(one: Estimate) -> EstimateRecord:
+    return EstimateRecord(
+        row=one.row,
+        column=one.column,
+        truth=finite_or_none(one.truth),
+        value=finite_or_none(one.value),
+        sd=finite_or_none(one.sd),
+        low=finite_or_none(one.low),
+        high=finite_or_none(one.high),
+        draws=one.draws,
+    )
+
+
+def pool_estimates(records: Iterable[EstimationRecord]) -> dict[tuple[str, str], Obtained]:
     """Return the cells of estimation records by row and column; records of one cell (seeds) are pooled.
 
-    `spread` is the standard deviation over all draws; low and high are averaged over records.
+    `sd` is the standard deviation over all draws; low and high are averaged over records.
     """
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, str], list[EstimateRecord]] = {}
     for record in records:
-        if record["status"] == "done":
-            for one in record["estimates"]:
-                groups.setdefault((one["row"], one["column"]), []).append(one)
+        if record.done:
+            for one in record.estimates:
+                groups.setdefault((one.row, one.column), []).append(one)
     return {key: _pooled(group) for key, group in groups.items()}
 
 
-def _pooled(group: Sequence[Mapping[str, Any]]) -> Obtained:
-    draws = [int(one["draws"]) for one in group]
-    values = np.array([one["value"] for one in group], np.float64)
-    within = [one["spread"] for one in group]
+def _pooled(group: Sequence[EstimateRecord]) -> Obtained:
+    draws = [one.draws for one in group]
+    values = _numbers(one.value for one in group)
+    within = [one.sd for one in group if one.sd is not None]
     mean = float(np.average(values, weights=draws))
-    low, high = (float(np.mean([_number(one[side]) for one in group])) for side in ("low", "high"))
-    if any(spread is None for spread in within):
+    low, high = float(_numbers(one.low for one in group).mean()), float(_numbers(one.high for one in group).mean())
+    if len(within) < len(group):
         return Obtained(mean, None, low, high, sum(draws))
     squares = sum((n - 1) * s**2 + n * (v - mean) ** 2 for n, s, v in zip(draws, within, values, strict=True))
     return Obtained(mean, math.sqrt(squares / max(sum(draws) - 1, 1)), low, high, sum(draws))
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)
+def _numbers(values: Iterable[Number]) -> Doubles:
+    return np.array([math.nan if value is None else value for value in values], np.float64)

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalrec.data.files import replacing
-from causalrec.reporting.record import Saved
+from causalrec.records.names import PICTURES
+from causalrec.records.run_folder import RunFolder, finished
+from causalrec.records.run_record import RunRecord
 from causalrec.reporting.table import PARTS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 QUANTILES = 6  # as `graph.overlap.Overlap.quantiles` holds
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777")
 
 
-def predicted_against_true(saved: Iterable[Saved], path: Path) -> None:
+def predicted_against_true(folders: Iterable[RunFolder], path: Path) -> None:
     """Draw predicted against true mean outcome, ten bins per run: one panel per encoder, one colour per objective."""
     from matplotlib.figure import Figure
 
-    done = [one for one in saved if one.record["status"] == "done" and one.record["calibration"]]
-    kinds = {one.record["name"]: one.record["config"]["choices"] for one in done}
-    encoders = sorted({choice["encoder"] for choice in kinds.values()})
-    colours = dict(zip(sorted(kinds), COLOURS * len(kinds), strict=False))
+    done = [one.record for one in finished(list(folders)) if one.record.calibration]
+    encoder_of = {record.name: str(record.choice("encoder")) for record in done}
+    encoders = sorted(set(encoder_of.values()))
+    colours = dict(zip(sorted(encoder_of), COLOURS * len(encoder_of), strict=False))
     figure = Figure(figsize=(4.6 * len(encoders), 4.4), layout="constrained")
     panels = figure.subplots(1, len(encoders), squeeze=False, sharex=True, sharey=True)[0]
     for panel, encoder in zip(panels, encoders, strict=True):
-        for name in sorted(kinds):
-            if kinds[name]["encoder"] != encoder:
-                continue
-            for k, one in enumerate(o for o in done if o.record["name"] == name):
-                bins = one.record["calibration"]
-                x, y = [b["predicted"] for b in bins], [b["true"] for b in bins]
+        for name in sorted(name for name, chosen in encoder_of.items() if chosen == encoder):
+            for k, record in enumerate(one for one in done if one.name == name):
+                x, y = zip(*((b.predicted, b.true) for b in record.calibration), strict=True)
                 panel.plot(x, y, "o-", ms=3, lw=1.2, color=colours[name], alpha=0.85, label=None if k else name)
         panel.axline((0, 0), slope=1, color="#999999", lw=1, ls="--", zorder=0)
         panel.set(title=f"encoder: {encoder}", xlabel="predicted mean outcome", xlim=(0, 1), ylim=(0, 1))
@@ -44,15 +44,14 @@ def predicted_against_true(saved: Iterable[Saved], path: Path) -> None:
         figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=150)
 
 
-def _truth(done: list[Saved]) -> bool:
-    return all(one.record["adjustment"]["evaluation"]["strategy"] == "known truth" for one in done)
+def _truth(done: list[RunRecord]) -> bool:
+    return all(record.adjustment.evaluation.strategy == "known truth" for record in done)
 
 
-def pictures(record: Mapping[str, Any]) -> dict[str, bytes]:
+def pictures(record: RunRecord) -> dict[str, bytes]:
     """Return PNG images of a record by name: `overlap`, `calibration`, `ranking`, each where it holds what to draw."""
-    drawn = {"overlap": overlap_figure(record), "calibration": calibration_figure(record)}
-    drawn["ranking"] = ranking_figure(record)
-    return {name: _png(figure) for name, figure in drawn.items() if figure is not None}
+    figures = (overlap_figure(record), calibration_figure(record), ranking_figure(record))
+    return {name: _png(figure) for name, figure in zip(PICTURES, figures, strict=True) if figure is not None}
 
 
 def _png(figure: Figure) -> bytes:
@@ -61,34 +60,35 @@ def _png(figure: Figure) -> bytes:
     return out.getvalue()
 
 
-def overlap_figure(record: Mapping[str, Any]) -> Figure | None:
+def overlap_figure(record: RunRecord) -> Figure | None:
     """Draw what the weights rest on: propensities of the logged rows, estimates of the mean outcome, balance.
 
     None where the record lacks the propensities.
     """
     from matplotlib.figure import Figure
 
-    found = record.get("overlap") or {}
-    quantiles = found.get("quantiles") or []
-    if len(quantiles) != QUANTILES or any(not q for q in quantiles):
+    overlap = record.overlap
+    quantiles = [q for q in overlap.quantiles if q]
+    if len(quantiles) != QUANTILES or len(quantiles) != len(overlap.quantiles):
         return None
-    worst = (found.get("balance") or {}).get("worst") or []
+    columns = () if overlap.balance is None else overlap.balance.worst
+    worst = [(name, a, b) for name, a, b in columns if a is not None and b is not None]
     count = 3 if worst else 2
     figure = Figure(figsize=(3.6 * count, 2.6))
     edges = {"left": 0.02, "right": 0.98, "bottom": 0.13, "top": 0.78, "wspace": 0.08}
     panels = figure.subplots(1, count, gridspec_kw=edges)
-    _propensities(panels[0], quantiles, found.get("clip") or 0.0)
-    means = [(name, value) for name, value in (found.get("mean_outcome") or {}).items() if value is not None]
+    _propensities(panels[0], quantiles, overlap.clip)
+    means = [(name, value) for name, value in overlap.mean_outcome.items() if value is not None]
     panels[1].plot([value for _, value in means], range(len(means)), "o", color=COLOURS[0])
     _named(panels[1], [name for name, _ in means], "estimates of the mean outcome")
     if worst:
         _balance(panels[2], worst)
-    clipped, rows = found.get("clipped") or 0.0, found.get("effective_rows") or 0.0
-    figure.suptitle(f"{record['name']}: {rows:.0f} effective rows, {clipped:.1%} clipped", fontsize=9)
+    clipped, rows = overlap.clipped or 0.0, overlap.effective_rows or 0.0
+    figure.suptitle(f"{record.name}: {rows:.0f} effective rows, {clipped:.1%} clipped", fontsize=9)
     return figure
 
 
-def _propensities(panel: Any, quantiles: list[float], clip: float) -> None:
+def _propensities(panel: Axes, quantiles: list[float], clip: float) -> None:
     least, low, tenth, median, ninetieth, most = quantiles
     panel.plot([least, most], [0, 0], ":", color=COLOURS[-1], lw=1, label="all")
     panel.plot([low, most], [0, 0], "-", color=COLOURS[0], lw=1.5, label="from 1 %")
@@ -102,7 +102,7 @@ def _propensities(panel: Any, quantiles: list[float], clip: float) -> None:
     panel.legend(frameon=False, fontsize=7, loc="upper left", ncols=3)
 
 
-def _balance(panel: Any, worst: list[tuple[str, float, float]]) -> None:
+def _balance(panel: Axes, worst: Sequence[tuple[str, float, float]]) -> None:
     for place, (_, before, after) in enumerate(worst):
         panel.plot([before, after], [place, place], "-", color=COLOURS[-1], lw=1, zorder=0)
         panel.plot([before], [place], "o", mfc="white", color=COLOURS[1], label=None if place else "before weighting")
@@ -112,7 +112,7 @@ def _balance(panel: Any, worst: list[tuple[str, float, float]]) -> None:
     _named(panel, [name for name, _, _ in worst], "columns furthest off (standard deviations)")
 
 
-def _named(panel: Any, names: list[str], title: str) -> None:
+def _named(panel: Axes, names: list[str], title: str) -> None:
     """Name the rows of a panel inside it: no layout has to be worked out, which takes longer than drawing."""
     panel.set(yticks=[], ylim=(len(names) - 0.4, -0.9))
     panel.set_title(title, fontsize=8)
@@ -121,14 +121,14 @@ def _named(panel: Any, names: list[str], title: str) -> None:
         panel.text(0.02, place - 0.15, name, transform=panel.get_yaxis_transform(), fontsize=7, va="bottom")
 
 
-def calibration_figure(record: Mapping[str, Any]) -> Figure | None:
+def calibration_figure(record: RunRecord) -> Figure | None:
     """Draw the mean outcome of each bin against its mean prediction, larger where it has more rows; None without."""
     from matplotlib.figure import Figure
 
-    bins = [b for b in record.get("calibration") or [] if b["predicted"] is not None and b["true"] is not None]
+    bins = [(b.predicted, b.true, b.n) for b in record.calibration if b.predicted is not None and b.true is not None]
     if not bins:
         return None
-    x, y, rows = ([b[key] for b in bins] for key in ("predicted", "true", "n"))
+    x, y, rows = zip(*bins, strict=True)
     error = sum(n * abs(p - t) for p, t, n in zip(x, y, rows, strict=True)) / sum(rows)
     low, high = min(0.0, *x, *y), max(1.0, *x, *y)
     figure = Figure(figsize=(4.2, 4.2))
@@ -137,19 +137,18 @@ def calibration_figure(record: Mapping[str, Any]) -> Figure | None:
     panel.plot(x, y, "-", color=COLOURS[0], lw=1)
     panel.scatter(x, y, s=[10 + 60 * n / max(rows) for n in rows], color=COLOURS[0])
     panel.set(xlabel="mean prediction of the bin", ylabel="mean outcome of the bin", xlim=(low, high), ylim=(low, high))
-    panel.set_title(f"{record['name']}: expected calibration error {error:.3f}", fontsize=9)
+    panel.set_title(f"{record.name}: expected calibration error {error:.3f}", fontsize=9)
     return figure
 
 
-def ranking_figure(record: Mapping[str, Any]) -> Figure | None:
+def ranking_figure(record: RunRecord) -> Figure | None:
     """Draw the ranking metrics (AUC, and those with a cut-off) with their intervals, the model beside the baselines."""
     from matplotlib.figure import Figure
 
-    both = [*(record.get("scores") or []), *(record.get("baselines") or [])]
-    whole = [s for s in both if s["value"] is not None and not s["slice"].endswith(PARTS)]
-    ranked = [s for s in whole if "@" in s["metric"] or s["metric"] == "auc"]
-    models = list(dict.fromkeys(s["model"] for s in ranked))
-    rows = list(dict.fromkeys((s["metric"], s["slice"]) for s in ranked))
+    defined = [s for s in record.all_scores if s.value is not None and not s.slice.endswith(PARTS)]
+    ranked = [s for s in defined if "@" in s.metric or s.metric == "auc"]
+    models = list(dict.fromkeys(s.model for s in ranked))
+    rows = list(dict.fromkeys((s.metric, s.slice) for s in ranked))
     if not rows:
         return None
     height = 1.2 + 0.12 * len(rows) * (len(models) + 2)
@@ -158,16 +157,18 @@ def ranking_figure(record: Mapping[str, Any]) -> Figure | None:
     edges = {"left": (0.2 + 0.06 * max(map(len, names))) / 6.4, "right": 0.98}  # inches a letter takes
     panel = figure.subplots(gridspec_kw={**edges, "bottom": 0.7 / height, "top": 1 - 0.3 / height})
     for k, model in enumerate(models):
-        mine = [s for s in ranked if s["model"] == model]
-        places = [rows.index((s["metric"], s["slice"])) + (k + 1) / (len(models) + 1) - 0.5 for s in mine]
+        mine = [s for s in ranked if s.model == model]
+        places = [rows.index((s.metric, s.slice)) + (k + 1) / (len(models) + 1) - 0.5 for s in mine]
         colour = COLOURS[k % len(COLOURS)]
         for place, one in zip(places, mine, strict=True):
-            if one["low"] is not None and one["high"] is not None:
-                panel.plot([one["low"], one["high"]], [place, place], "-", color=colour, lw=1)
-        panel.plot([s["value"] for s in mine], places, "s" if k else "D", ms=4, color=colour, label=model)
+            if one.low is not None and one.high is not None:
+                panel.plot([one.low, one.high], [place, place], "-", color=colour, lw=1)
+        panel.plot(
+            [s.value for s in mine if s.value is not None], places, "s" if k else "D", ms=4, color=colour, label=model
+        )
     panel.set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
     panel.set_yticklabels(names)
     panel.tick_params(labelsize=7)
-    panel.set_title(f"{record['name']}: ranking", fontsize=8)
+    panel.set_title(f"{record.name}: ranking", fontsize=8)
     figure.legend(frameon=False, fontsize=7, loc="lower center", ncols=5)
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from causalrec.reporting.paper import PaperCell, PaperTable
+from causalrec.reporting.paper_table import PaperCell, PaperTable
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -71,7 +71,7 @@ def _parts(cell: PaperCell | None) -> tuple[str, str]:
     published = escaped(cell.published.text) if cell.published else "--"
     if cell.obtained is None:
         return published, "--"
-    spread = "" if cell.obtained.spread is None else rf" $\pm$ {cell.obtained.spread:.3f}"
+    sd = "" if cell.obtained.sd is None else rf" $\pm$ {cell.obtained.sd:.3f}"
     star = "*" if cell.comparison and cell.comparison.real else ""
     mark = MARKS.get(cell.verdict.word, "") if cell.verdict else ""
-    return published, f"{cell.obtained.mean:.3f}{spread}{star}" + (f" {mark}" if mark else "")
+    return published, f"{cell.obtained.mean:.3f}{sd}{star}" + (f" {mark}" if mark else "")

@@ -7,16 +7,6 @@ from typing import Any
 from matplotlib.figure import Figure
 
 COLOURS = {"passes": "tab:green", "fails": "tab:red", "not testable": "tab:gray"}
-OF_THE_EFFECT = frozenset(
-    {
-        "placebo exposure",
-        "dummy outcome",
-        "random common cause",
-        "data subset",
-        "negative control outcome",
-        "randomised slice",
-    }
-)
 
 
 def refute_figure(found: dict[str, Any]) -> Figure:
@@ -24,17 +14,18 @@ def refute_figure(found: dict[str, Any]) -> Figure:
     arms = len(found["value"])
     figure = Figure(figsize=(7, 1.2 + 2.2 * arms), layout="constrained")
     for a, axes in enumerate(figure.subplots(arms, 1, squeeze=False)[:, 0]):
-        shown = [v for v in found["verdicts"] if v["arm"] == a + 1 and v["refuter"] in OF_THE_EFFECT]
+        shown = [v for v in found["verdicts"] if v["arm"] == a + 1 and v["value_is_effect"]]
         axes.axvspan(found["low"][a], found["high"][a], color="tab:blue", alpha=0.2)
         axes.axvline(found["value"][a], color="tab:blue", label="the run")
         axes.axvline(0, color="black", linewidth=0.8)
-        for place, one in enumerate(reversed(shown)):
-            if one["value"] is not None:
-                axes.plot([one["low"], one["high"]], [place, place], color=COLOURS[one["verdict"]])
-                axes.plot(one["value"], place, "o", color=COLOURS[one["verdict"]])
+        for height, verdict in enumerate(reversed(shown)):
+            if verdict["value"] is not None:
+                colour = COLOURS[verdict["verdict"]]
+                axes.plot([verdict["low"], verdict["high"]], [height, height], color=colour)
+                axes.plot(verdict["value"], height, "o", color=colour)
         axes.set_yticks(range(len(shown)), [f"{v['refuter']}: {v['verdict']}" for v in reversed(shown)])
         axes.set_xlabel(f"average effect of arm {a + 1}")
         axes.legend(loc="best", fontsize="small")
-    if found.get("notice"):
-        figure.supxlabel(found["notice"], fontsize="x-small")
+    if found.get("caveat"):
+        figure.supxlabel(found["caveat"], fontsize="x-small")
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from causalrec.config import package_folder
+from causalrec.config.compose import package_folder
 from causalrec.errors import RequestError, nearest
-from causalrec.reporting.published import Compare, Missing, Published, Source, Strict, Tolerance
+from causalrec.reporting.published_numbers import Compare, Missing, Published, Source, Strict, Tolerance
 
 Level = dict[str, list[str]]  # name -> overrides
 
@@ -23,7 +23,7 @@ class Study(Strict):
     `grid`: blocks whose every combination of levels is a further row: axis -> level -> overrides; the names of the
     levels make the row's (`{encoder: {mf: [...]}, objective: {ips: [...]}}` gives `mf-ips`). `smoke_of`: row or level
     -> what --smoke adds to it alone, for what would take long.
-    `task: estimate` runs `conf/estimate.yaml` and its jobs name the cells themselves. `published`: printed cells, each
+    `kind: estimate` runs `conf/estimate.yaml` and its jobs name the cells themselves. `published`: printed cells, each
     of a row and a column that are run or stand under `missing` with the reason. `compare`: paired differences to a row.
     """
 
@@ -36,7 +36,7 @@ class Study(Strict):
     columns: list[str]
     smoke: tuple[str, ...] = ("trainer=smoke",)
     smoke_of: Level = Field(default={})
-    task: Literal["train", "estimate"] = "train"
+    kind: Literal["train", "estimate"] = "train"
     source: Source | None = None
     published: tuple[Published, ...] = ()
     missing: tuple[Missing, ...] = ()
@@ -62,13 +62,22 @@ class Study(Strict):
         """Reason by name of each row and column that is not run."""
         return {str(one.row or one.column): one.reason for one in self.missing}
 
+    @property
+    def declares_cells(self) -> bool:
+        """Whether the study names the rows and columns of its table; else its jobs do."""
+        return self.kind == "train"
+
+    def rows_of_table(self, computed: Iterable[str]) -> tuple[str, ...]:
+        """Return the rows of its table: those it declares, else those that its jobs computed, in order."""
+        return tuple(self.rows) if self.declares_cells else tuple(dict.fromkeys(computed))
+
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         seen: dict[tuple[str, str], int] = {}
         rows = [*self.rows, *(one.row for one in self.missing if one.row)]
         columns = [*self.columns, *(one.column for one in self.missing if one.column)]
         for k, one in enumerate(self.published):
-            if self.task == "train":
+            if self.declares_cells:
                 _require(f"published.{k}.row", one.row, rows)
                 _require(f"published.{k}.column", one.column, columns)
             if (first := seen.setdefault((one.row, one.column), k)) != k:
@@ -81,8 +90,8 @@ class Study(Strict):
             if name not in known:
                 raise ValueError(f"smoke_of.{name}: is neither a row nor a level; {nearest(name, known)}")
         if self.compare:
-            if self.task != "train":
-                raise ValueError("compare: only rows of task train are compared")
+            if not self.declares_cells:
+                raise ValueError("compare: only rows of kind train are compared")
             _require("compare.to", self.compare.to, list(self.rows))
             for column in self.compare.columns:
                 _require("compare.columns", column, self.columns)

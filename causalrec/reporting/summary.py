@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from causalrec.reporting.record import Saved
+from causalrec.records.run_folder import RunFolder, finished
+from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import Number
 from causalrec.reporting.table import Cell, Table
 
 
-def two_sentences(saved: Sequence[Saved], shown: Sequence[Table]) -> str:
+def two_sentences(folders: Sequence[RunFolder], shown: Sequence[Table]) -> str:
     """Say how far each adjustment set brings the estimate of the mean to the truth, and which row ranks best."""
-    done = [one for one in saved if one.record["status"] == "done"]
+    done = [one.record for one in finished(folders)]
     return " ".join(filter(None, [_estimate(done), *(_ranking(table) for table in shown)]))
 
 
-def _estimate(done: Sequence[Saved]) -> str:
-    sets: dict[tuple[str, ...], dict[str, float]] = {}
-    for one in done:
-        sets.setdefault(tuple(one.record["adjustment"]["training"]["columns"]), one.record["overlap"]["mean_outcome"])
-    if not sets or "true" not in next(iter(sets.values())):
+def _estimate(done: Sequence[RunRecord]) -> str:
+    sets: dict[tuple[str, ...], Mapping[str, Number]] = {}
+    for record in done:
+        sets.setdefault(record.adjustment.training.columns, record.overlap.mean_outcome)
+    first = next(iter(sets.values()), {})
+    truth, naive = first.get("true"), first.get("naive")
+    if truth is None or naive is None:
         return ""
-    first = next(iter(sets.values()))
     told = " and ".join(
-        f"{means['snips']:.3f} (error {means['snips'] - means['true']:+.3f}) given {', '.join(columns) or 'nothing'}"
+        f"{weighted:.3f} (error {weighted - truth:+.3f}) given {', '.join(columns) or 'nothing'}"
         for columns, means in sets.items()
+        if (weighted := means.get("snips")) is not None
     )
-    effect = done[0].record["adjustment"]["estimand"] == "effect"
-    what = "average effect on the training rows" if effect else "mean outcome over all pairs"
     return (
-        f"The true {what} is {first['true']:.3f}; the logged rows say {first['naive']:.3f}, and "
+        f"The true {done[0].task.summary} is {truth:.3f}; the logged rows say {naive:.3f}, and "
         f"weighting them by the learned propensity gives {told}."
     )
 

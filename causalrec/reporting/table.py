@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -14,21 +13,34 @@ from rich.text import Text
 
 from causalrec.errors import RequestError, nearest
 from causalrec.estimators.interval import percentile_interval
-from causalrec.reporting.record import Saved
+from causalrec.records.names import column_of, flat_settings, parse_column
+from causalrec.records.run_folder import RunFolder, finished
+from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import ScoreRecord
+from causalrec.types import Doubles
 
-UNTOLD = ("seed", "paths", "logger", "sweep", "name", "choices")  # settings that never tell two rows apart
+NO_PART_OF_A_ROW = ("seed", "paths", "logger", "sweep", "name", "choices")  # never tell two rows apart
 DEFAULT = ("auc", "ndcg@5", "mse", "skill", "bias")
 PARTS = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean over seeds; `low`, `high`: user bootstrap of that mean; `spread`: standard deviation over seeds."""
+    """One number of a table.
+
+    Attributes:
+        mean: over seeds.
+        low: lower end of the user bootstrap's interval of that mean; nan where there is none.
+        high: upper end.
+        sd: standard deviation over seeds; None for one.
+        seeds: how many there are.
+        n: rows (or users) a score rests on.
+    """
 
     mean: float
     low: float
     high: float
-    spread: float | None
+    sd: float | None
     seeds: int
     n: int
 
@@ -43,185 +55,201 @@ class Table:
     baselines: tuple[str, ...]
     footnotes: tuple[str, ...]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the table as plain values."""
         cells = {row: {column: vars(cell) for column, cell in of.items()} for row, of in self.rows.items()}
         return {**vars(self), "rows": cells}
 
 
-def tables(saved: Iterable[Saved], columns: tuple[str, ...] = ()) -> list[Table]:
+def tables(folders: Iterable[RunFolder], columns: tuple[str, ...] = ()) -> list[Table]:
     """Make one table per data set, split and estimand (a table never mixes two estimands)."""
-    groups: dict[tuple[str, str, str], list[Saved]] = {}
-    for one in saved:
-        if one.record["status"] == "done" and "scores" in one.record:  # estimation records have none
-            record = one.record
-            key = (_dataset(record), record["adjustment"]["estimand"], split_of(record))
-            groups.setdefault(key, []).append(one)
-    _require(columns, [one for group in groups.values() for one in group])
-    return [_table(label, estimand, group, columns) for (label, estimand, _), group in groups.items()]
+    groups = groups_of_tables(folders)
+    _require(columns, [one for group in groups for one in group])
+    return [_table(group, columns) for group in groups]
 
 
-def split_of(record: dict[str, Any]) -> str:
+def groups_of_tables(folders: Iterable[RunFolder]) -> list[list[RunFolder]]:
+    """Return the finished runs of each table."""
+    groups: dict[tuple[str, str, str], list[RunFolder]] = {}
+    for one in finished(list(folders)):
+        key = (_dataset(one.record), one.record.task.estimand, split_of(one.record))
+        groups.setdefault(key, []).append(one)
+    return list(groups.values())
+
+
+def split_of(record: RunRecord) -> str:
     """Return what names the rows that training saw: few-shot draws from the same rows stand in one table, and so do
     rows or outcomes drawn anew of the same users and items.
     """
-    hashes, anew = record["audit"]["hashes"], drawn_anew(record)
     if _redraws(record):  # the draws need not have as many rows
-        rooms = {room: record["config"].get(room) or {} for room in ("dataset", "split")}
-        asked = {f"{room}.{key}": value for room, keys in rooms.items() for key, value in keys.items()}
-        return repr(sorted((key, repr(value)) for key, value in asked.items() if key not in anew))
-    return str(hashes.get("drawn_from", hashes["train"]))
+        settings = {key: value for key, value in flat_of(record).items() if key.startswith(("dataset.", "split."))}
+        return repr(sorted((key, repr(value)) for key, value in settings.items()))
+    hashes = record.audit.hashes
+    return hashes.get("drawn_from", hashes.get("train", ""))
 
 
-def drawn_anew(record: dict[str, Any]) -> tuple[str, ...]:
-    """Return the settings that only draw rows or outcomes anew, as seeds do."""
-    return tuple(record["audit"].get("drawn_anew", ("split.draw",)))
+def _redraws(record: RunRecord) -> bool:
+    return any(key.startswith("dataset.") for key in record.audit.resampled_by)
 
 
-def _redraws(record: dict[str, Any]) -> bool:
-    return any(key.startswith("dataset.") for key in drawn_anew(record))
+def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
+    present = {column_of(score) for one in folders for score in one.record.all_scores}
+    for column in columns if folders else ():
+        if column not in present:
+            raise RequestError(f"column {column}: no record has it; {nearest(column, present)}")
 
 
-def _require(columns: tuple[str, ...], saved: list[Saved]) -> None:
-    known = {_column(score) for one in saved for score in one.record["scores"] + one.record["baselines"]}
-    for column in columns if saved else ():
-        if column not in known:
-            raise RequestError(f"column {column}: no record has it; {nearest(column, known)}")
+def _dataset(record: RunRecord) -> str:
+    threshold = record.audit.threshold
+    return record.data.name + ("" if threshold is None else f" (1 = rating >= {threshold:g})")
 
 
-def _dataset(record: dict[str, Any]) -> str:
-    threshold = record["audit"]["threshold"]
-    return str(record["data"]["name"]) + ("" if threshold is None else f" (1 = rating >= {threshold:g})")
-
-
-def _table(label: str, estimand: str, saved: list[Saved], wanted: tuple[str, ...]) -> Table:
-    names = row_names(saved)
-    groups: dict[str, list[Saved]] = {}
-    for one, name in zip(saved, names, strict=True):
-        groups.setdefault(name, []).append(one)
-    trivial = tuple(dict.fromkeys(score["model"] for one in saved for score in one.record["baselines"]))
-    available = list(dict.fromkeys(_column(s) for one in saved for s in one.record["scores"] + one.record["baselines"]))
+def _table(folders: list[RunFolder], wanted: tuple[str, ...]) -> Table:
+    groups = rows_of(folders)
+    trivial = tuple(dict.fromkeys(score.model for one in folders for score in one.record.baselines))
+    available = list(dict.fromkeys(column_of(score) for one in folders for score in one.record.all_scores))
     columns = _columns(available, wanted)
-    drawn = _drawn(saved)
-    rows = {name + mark: _cells(on, name, "baselines", columns) for mark, on in drawn.items() for name in trivial}
-    shown = tuple(rows)
-    rows |= {name: _cells(group, None, "scores", columns) for name, group in groups.items()}
-    return Table(label, columns, rows, shown, tuple(_footnotes(estimand, groups)))
+    rows = {
+        name + mark: _cells([(one, one.record.baselines) for one in group], name, columns)
+        for mark, group in _by_training_rows(folders).items()
+        for name in trivial
+    }
+    baselines = tuple(rows)
+    rows |= {name: _cells([(one, one.record.scores) for one in group], None, columns) for name, group in groups.items()}
+    return Table(_dataset(folders[0].record), columns, rows, baselines, tuple(_footnotes(groups)))
 
 
-def _drawn(saved: list[Saved]) -> dict[str, list[Saved]]:
+def rows_of(folders: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
+    """Return the runs of each row, by the row's name."""
+    rows: dict[str, list[RunFolder]] = {}
+    for one, name in zip(folders, row_names(folders), strict=True):
+        rows.setdefault(name, []).append(one)
+    return rows
+
+
+def _by_training_rows(folders: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
     """Return one record of each training split, by what its baselines' names end with: the rows, where they differ."""
-    once = {one.record["audit"]["hashes"]["train"]: one for one in reversed(saved)}
-    sizes: dict[int, list[Saved]] = {}
+    once = {one.record.audit.hashes.get("train"): one for one in reversed(folders)}
+    sizes: dict[int, list[RunFolder]] = {}
     for one in reversed(once.values()):
-        rows = {} if _redraws(one.record) else one.record["audit"].get("rows") or {}
-        sizes.setdefault(int(rows.get("train", 0)), []).append(one)
+        rows = {} if _redraws(one.record) else one.record.audit.rows
+        sizes.setdefault(rows.get("train", 0), []).append(one)
     return {f"-{size}" if len(sizes) > 1 else "": group for size, group in sorted(sizes.items())}
 
 
-def _column(score: dict[str, Any]) -> str:
-    return f"{score['metric']}@{score['slice']}"
-
-
 def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
-    whole = tuple(c for c in available if not c.endswith(PARTS))
-    usual = tuple(c for c in whole if c.rpartition("@")[0] in DEFAULT or c == "snips_mean@logged")
-    return tuple(c for c in wanted if c in available) if wanted else usual or whole
+    of_a_slice = tuple(c for c in available if not c.endswith(PARTS))
+    usual = tuple(c for c in of_a_slice if parse_column(c)[0] in DEFAULT or c == "snips_mean@logged")
+    return tuple(c for c in wanted if c in available) if wanted else usual or of_a_slice
 
 
-def row_names(saved: list[Saved]) -> list[str]:
+def row_names(folders: Sequence[RunFolder]) -> list[str]:
     """Name each row; rows of one name that differ in configuration get the differing settings appended."""
-    flat = [_flat(one.record["config"], drawn_anew(one.record)) for one in saved]
-    peers: dict[str, list[dict[str, Any]]] = {}
-    for one, mine in zip(saved, flat, strict=True):
-        peers.setdefault(one.record["name"], []).append(mine)
+    flat = [flat_of(one.record) for one in folders]
+    peers: dict[str, list[Mapping[str, object]]] = {}
+    for one, settings in zip(folders, flat, strict=True):
+        peers.setdefault(one.record.name, []).append(settings)
     apart = {name: _differing(group) for name, group in peers.items()}
-    told = [
-        [f"{key}={mine.get(key)}" for key in apart[one.record["name"]]] for one, mine in zip(saved, flat, strict=True)
+    return [
+        " ".join([one.record.name, *(f"{key}={settings.get(key)}" for key in apart[one.record.name])])
+        for one, settings in zip(folders, flat, strict=True)
     ]
-    return [" ".join([one.record["name"], *settings]) for one, settings in zip(saved, told, strict=True)]
 
 
-def _differing(group: list[dict[str, Any]]) -> list[str]:
-    keys = {key for one in group for key in one}
-    return sorted(key for key in keys if any(one.get(key) != group[0].get(key) for one in group[1:]))
+def _differing(group: Sequence[Mapping[str, object]]) -> list[str]:
+    first = group[0]
+    others = [one for one in group[1:] if one != first]
+    keys = {key for one in (first, *others) for key in one} if others else set()
+    return sorted(key for key in keys if any(one.get(key) != first.get(key) for one in others))
 
 
-def _flat(config: dict[str, Any], anew: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if prefix + key not in ("trainer.progress", *anew) and (prefix or key not in UNTOLD):
-            flat |= _flat(value, anew, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+def flat_of(record: RunRecord) -> dict[str, object]:
+    """Return the settings that may tell two rows apart, by dotted key."""
+    drawn = ("trainer.progress", *record.audit.resampled_by)
+    config = {key: value for key, value in record.config.items() if key not in NO_PART_OF_A_ROW}
+    return {key: value for key, value in flat_settings(config) if key not in drawn}
 
 
-def _cells(group: list[Saved], model: str | None, part: str, columns: tuple[str, ...]) -> dict[str, Cell]:
-    cells = {}
-    for column in columns:
-        found = [
-            (score, one.replicates.get(f"{score['model']}|{score['slice']}|{score['metric']}"))
-            for one in group
-            for score in one.record[part]
-            if _column(score) == column and (model is None or score["model"] == model)
-        ]
-        if found and all(score["value"] is not None for score, _ in found):
-            cells[column] = _cell(found, group[0].record["config"]["evaluation"]["level"])
-    return cells
+def _cells(
+    group: Sequence[tuple[RunFolder, Sequence[ScoreRecord]]], model: str | None, columns: tuple[str, ...]
+) -> dict[str, Cell]:
+    by_column: dict[str, list[tuple[ScoreRecord, Doubles | None]]] = {}
+    for one, scores in group:
+        for score in scores:
+            if model is None or score.model == model:
+                by_column.setdefault(column_of(score), []).append((score, one.replicates.get(score.key)))
+    level = group[0][0].record.level
+    return {
+        column: _cell(held, values, level)
+        for column in columns
+        if (held := by_column.get(column)) and (values := _values(held)) is not None
+    }
 
 
-def _cell(found: list[tuple[dict[str, Any], Any]], level: float) -> Cell:
-    values = [score["value"] for score, _ in found]
-    first = found[0][0]
-    low, high = (float("nan") if end is None else end for end in (first["low"], first["high"]))  # it has none
-    if len(found) > 1:
-        kept = [replicates for _, replicates in found if replicates is not None]
-        whole = len(kept) == len(found)  # without every seed's replicates there is no interval of their average
-        low, high = percentile_interval(np.mean(kept, axis=0), level) if whole else (float("nan"), float("nan"))
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Cell(float(np.mean(values)), low, high, spread, len(values), first["n"])
+def _values(scores: Sequence[tuple[ScoreRecord, Doubles | None]]) -> list[float] | None:
+    """Return the values of scores, None where one is undefined."""
+    values = [score.value for score, _ in scores if score.value is not None]
+    return values if len(values) == len(scores) else None
 
 
-def notices(saved: Iterable[Saved]) -> list[str]:
+def _cell(scores: Sequence[tuple[ScoreRecord, Doubles | None]], values: list[float], level: float) -> Cell:
+    first = scores[0][0]
+    low, high = (float("nan") if end is None else end for end in (first.low, first.high))  # it has none
+    if len(scores) > 1:
+        held = [replicates for _, replicates in scores if replicates is not None]
+        complete = len(held) == len(scores)  # without every seed's replicates there is no interval of their average
+        low, high = percentile_interval(np.mean(held, axis=0), level) if complete else (float("nan"), float("nan"))
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Cell(float(np.mean(values)), low, high, sd, len(values), first.n)
+
+
+def caveats(folders: Iterable[RunFolder]) -> list[str]:
     """Return what the data sets of records want read with any result on them, once each, as footnotes."""
-    about = (one.record.get("data") or {} for one in saved)
-    return list(dict.fromkeys(f"{data['name']}: {data['notice']}." for data in about if data.get("notice")))
+    data = (one.record.data for one in folders)
+    return list(dict.fromkeys(f"{one.name}: {one.caveat}." for one in data if one.caveat))
 
 
-def _footnotes(estimand: str, groups: dict[str, list[Saved]]) -> Iterable[str]:
-    yield from notices(one for group in groups.values() for one in group)
-    level = next(iter(groups.values()))[0].record["config"]["evaluation"]["level"]
-    yield f"[low, high]: {level:.0%} interval of the seed average, users resampled; ± standard deviation over seeds."
-    yield f"Estimand: {estimand}" + (" (a debiased outcome, not an effect)." if estimand == "exposed_mean" else ".")
+def _footnotes(groups: dict[str, list[RunFolder]]) -> Iterable[str]:
+    folders = [one for group in groups.values() for one in group]
+    first = folders[0].record
+    yield from caveats(folders)
+    interval = f"{first.level:.0%} interval of the seed average, users resampled"
+    yield f"[low, high]: {interval}; ± standard deviation over seeds."
+    yield from first.task.footnotes
     for name, group in groups.items():
-        adjustment, choices = group[0].record["adjustment"], group[0].record["config"]["choices"]
-        for assumption in adjustment["training"]["assumed"]:
-            yield f"{name}: assumed, not identified: {assumption}."
-        if adjustment["propensity_reads"] != adjustment["training"]["columns"]:
-            read, needed = adjustment["propensity_reads"], adjustment["training"]["columns"]
-            if adjustment["training"]["strategy"] == "backdoor":
-                yield f"{name}: propensity={choices['propensity']} reads {read}, the adjustment set is {needed}."
-        if adjustment["evaluation"]["strategy"] == "none":
-            yield f"{name}: the test is logged, not randomised: scores describe logged exposure only."
-    audits = [one.record["audit"] for group in groups.values() for one in group]
-    for warning in dict.fromkeys(line for audit in audits for line in audit.get("warnings", ())):
+        for note in _row_footnotes(group[0].record):
+            yield f"{name}: {note}"
+    for warning in dict.fromkeys(line for one in folders for line in one.record.audit.warnings):
         yield f"{warning[0].upper()}{warning[1:]}."
-    audit = audits[0]
-    yield f"Test: {audit['test']}; {audit['duplicates']} pairs of it are also logged ({audit['duplicate_rule']})."
+    audit = first.audit
+    yield f"Test: {audit.test}; {audit.duplicates} pairs of it are also logged ({audit.duplicate_rule})."
 
 
-def show(table: Table, console: Console) -> None:
+def _row_footnotes(record: RunRecord) -> Iterable[str]:
+    """Yield what is to be said of one row alone."""
+    adjustment = record.adjustment
+    for assumption in adjustment.training.assumed:
+        yield f"assumed, not identified: {assumption}."
+    reads, needed = list(adjustment.propensity_reads), list(adjustment.training.columns)
+    if reads != needed and adjustment.training.strategy == "backdoor":
+        yield f"propensity={record.choice('propensity')} reads {reads}, the adjustment set is {needed}."
+    if adjustment.evaluation.strategy == "none":
+        yield "the test is logged, not randomised: scores describe logged exposure only."
+
+
+def print_table(table: Table, console: Console) -> None:
     """Print a table to a terminal."""
-    drawn = RichTable(
+    rich_table = RichTable(
         title=table.dataset, caption=Text("\n".join(dict.fromkeys(table.footnotes))), caption_justify="left"
     )
-    drawn.add_column("row", no_wrap=True)
+    rich_table.add_column("row", no_wrap=True)
     for column in table.columns:
-        drawn.add_column(column, justify="right", no_wrap=True)
-    drawn.add_column("seeds", justify="right")
+        rich_table.add_column(column, justify="right", no_wrap=True)
+    rich_table.add_column("seeds", justify="right")
     for name, cells in table.rows.items():
-        shown = (written(cells.get(column), "\n") for column in table.columns)
-        drawn.add_row(name, *shown, seeds_of(name, table), end_section=name == table.baselines[-1])
-    console.print(drawn)
+        texts = (format_cell(cells.get(column), "\n") for column in table.columns)
+        rich_table.add_row(name, *texts, seeds_of(name, table), end_section=name in table.baselines[-1:])
+    console.print(rich_table)
 
 
 def seeds_of(name: str, table: Table) -> str:
@@ -230,17 +258,17 @@ def seeds_of(name: str, table: Table) -> str:
     return "" if name in table.baselines else str(max((cell.seeds for cell in cells), default=0))
 
 
-def written(cell: Cell | None, gap: str = " ") -> str:
-    """Write one cell: mean ± spread, then the interval where it has one.
+def format_cell(cell: Cell | None, gap: str = " ") -> str:
+    """Write one cell: mean ± standard deviation, then the interval where it has one.
 
-    >>> written(Cell(0.5, 0.4, 0.6, 0.01, 2, 100))
+    >>> format_cell(Cell(0.5, 0.4, 0.6, 0.01, 2, 100))
     '0.500 ± 0.010 [0.400, 0.600]'
     """
     if cell is None:
         return "-"
-    spread = "" if cell.spread is None else f" ± {cell.spread:.3f}"
+    sd = "" if cell.sd is None else f" ± {cell.sd:.3f}"
     ends = f"{gap}[{cell.low:.3f}, {cell.high:.3f}]" if math.isfinite(cell.low) else ""
-    return f"{cell.mean:.3f}{spread}{ends}"
+    return f"{cell.mean:.3f}{sd}{ends}"
 
 
 def markdown(table: Table) -> str:
@@ -248,6 +276,6 @@ def markdown(table: Table) -> str:
     head = ["row", *table.columns, "seeds"]
     lines = [f"**{table.dataset}**", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, cells in table.rows.items():
-        shown = [written(cells.get(column), "<br>") for column in table.columns]
-        lines.append("| " + " | ".join([name, *shown, seeds_of(name, table)]) + " |")
+        texts = [format_cell(cells.get(column), "<br>") for column in table.columns]
+        lines.append("| " + " | ".join([name, *texts, seeds_of(name, table)]) + " |")
     return "\n".join([*lines, "", *(f"- {note}" for note in dict.fromkeys(table.footnotes))])

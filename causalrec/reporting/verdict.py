@@ -6,19 +6,25 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from causalrec.reporting.published import Published, half_digit
+from causalrec.reporting.published_numbers import Published, half_digit
 
-Word = Literal["reproduced", "not reproduced", "cannot be", "not run", "smoke: not judged"]
+VerdictLabel = Literal["reproduced", "not reproduced", "cannot be", "not run", "smoke: not judged"]
 
 
 @dataclass(frozen=True)
 class Obtained:
-    """Our number: `mean` over `n` runs (seeds, or draws of a simulation), their standard deviation `spread` (None for
-    one run), and the interval `low`, `high` of the mean.
+    """Our number.
+
+    Attributes:
+        mean: over runs (seeds, or draws of a simulation).
+        sd: their standard deviation; None for one run.
+        low: lower end of the interval of the mean; nan where there is none.
+        high: upper end.
+        n: how many runs.
     """
 
     mean: float
-    spread: float | None
+    sd: float | None
     low: float
     high: float
     n: int
@@ -28,7 +34,7 @@ class Obtained:
 class Verdict:
     """`difference` obtained - published, and the largest that would have counted as reproduced."""
 
-    word: Word
+    word: VerdictLabel
     difference: float | None = None
     tolerance: float | None = None
     reason: str | None = None
@@ -44,10 +50,12 @@ def judge(published: Published, obtained: Obtained, factor: float = 3.0) -> Verd
     Verdict(word='reproduced', difference=0.009, tolerance=0.00989, reason=None)
     """
     difference = obtained.mean - float(published.value)
-    spreads = [s for s in (obtained.spread, None if published.sd is None else float(published.sd)) if s is not None]
-    if not spreads:
-        return Verdict("cannot be", _round(difference), None, "one run and no published spread: nothing to judge by")
-    error = max(spreads) * math.sqrt(1 / (published.n or 1) + 1 / obtained.n)
+    sds = [s for s in (obtained.sd, None if published.sd is None else float(published.sd)) if s is not None]
+    if not sds:
+        return Verdict(
+            "cannot be", _round(difference), None, "one run and no published standard deviation: nothing to judge by"
+        )
+    error = max(sds) * math.sqrt(1 / (published.n or 1) + 1 / obtained.n)
     tolerance = factor * error + half_digit(published.value)
     inside = abs(difference) <= tolerance + 1e-12
     return Verdict("reproduced" if inside else "not reproduced", _round(difference), _round(tolerance))

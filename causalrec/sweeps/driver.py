@@ -2,101 +2,114 @@
 
 from __future__ import annotations
 
+import math
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from causalrec.config import TrainSpec, as_typed, compose, compose_all, jobs_of, package_folder, validate
+from causalrec.config.component import allowed_packages, validate_component
+from causalrec.config.compose import (
+    compose_all,
+    compose_config,
+    expand_sweep,
+    original_overrides,
+    package_folder,
+    validate_config,
+)
+from causalrec.config.schema import ExperimentConfig
+from causalrec.config.settings import refuse_unused
 from causalrec.errors import DataError, RequestError, nearest
-from causalrec.leaf import allowed_packages, leaf
-from causalrec.sweeps.job import Outcome, attempt, failed, is_helper, task
-from causalrec.sweeps.ledger import Ledger, State
+from causalrec.sweeps.job import JobOutcome, JobRunner, failed, is_helper
+from causalrec.sweeps.launch import Job, Say, enter_jobs, one_line, recorded_outcome, run_until_done
+from causalrec.sweeps.ledger import Ledger
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
-POLL = (0.5, 5.0)  # seconds between two looks at jobs that run elsewhere: at first, and at most
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
-Say = Callable[[str], None]
 
 
 @runtime_checkable
 class SpecLauncher(Protocol):
     """A launcher that takes jobs as they were checked, and need not compose them again."""
 
-    def trained(self, specs: Sequence[TrainSpec], jobs: Sequence[Sequence[str]]) -> list[Outcome]:
+    def trained(self, specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobOutcome]:
         """Run checked jobs, `jobs` being what was asked for each; return their outcomes in order."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One job of a launch: its name in its sweep's ledger, and what was asked for."""
-
-    name: str
-    ledger: Ledger
-    spec: TrainSpec
-    overrides: tuple[str, ...]
-
-
-def specs_of(jobs: Sequence[list[str]]) -> list[TrainSpec]:
+def specs_of(jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
     """Compose, validate and identify every job, before any starts."""
-    from causalrec import prepare
+    from causalrec.running.prepare import plan_run
 
     (alone, *others) = jobs
-    specs = compose_all(jobs) if others else [validate(compose(alone), as_typed(alone))]
+    specs = compose_all(jobs) if others else [validate_config(compose_config(alone), original_overrides(alone))]
+    refuse_unused(specs, [original_overrides(job) for job in jobs])
     for spec in specs:
-        prepare.plan(spec)
+        plan_run(spec)
     return specs
 
 
-def run_one(overrides: list[str], command: str, again: bool, say: Say) -> list[Outcome]:
+def run_one(
+    overrides: list[str], command: str, rerun: bool, say: Say, runner: JobRunner | None = None
+) -> list[JobOutcome]:
     """Run one job in this process, unless it is finished; a further rank of it only helps."""
-    specs = specs_of([overrides])
-    if is_helper(specs[0]):
-        return [attempt(specs[0])]
-    jobs = _entered(specs, [overrides], command, again)
-    say(f"running {specs[0].spine.name}" if _left(jobs) else f"{specs[0].spine.name}: done already (--again runs it)")
-    return list(_until_done(jobs, lambda left: [attempt(job.spec) for job in left], say).values())
+    (config,), runner = specs_of([overrides]), runner or JobRunner()
+    if is_helper(config):
+        return [runner.run(config)]
+    entered = enter_jobs([config], [overrides], command, rerun)
+    say(_about(config) if entered.left else f"{config.run.name}: done already (--rerun runs it)")
+    return list(run_until_done(entered, lambda left: [runner.run(job.config) for job in left], say).values())
 
 
-def run_all(overrides: list[str], command: str, again: bool, say: Say) -> list[Outcome]:
+def _about(config: ExperimentConfig) -> str:
+    """Say what one job will do: how many fits, of which candidates."""
+    tried = config.candidates
+    if config.learner is None or "trainer" in config.unread:
+        return f"running {config.run.name}"
+    combined = math.prod(len(values) for values in tried.values())
+    fits = combined * config.run.selection.folds + (config.run.selection.folds > 1)
+    numbers = ", ".join(f"{path} {'|'.join(f'{value:g}' for value in values)}" for path, values in tried.items())
+    return f"running {config.run.name}: {fits} fit(s)" + (f", choosing {numbers}" if tried else "")
+
+
+def run_all(
+    overrides: list[str], command: str, rerun: bool, say: Say, runner: JobRunner | None = None
+) -> list[JobOutcome]:
     """Run every job of a multirun that is left, through the launcher asked for; return one outcome a job, in order.
 
     Where another sweeper than Hydra's own is asked for, it chooses the jobs.
     """
     context, config = _composed(overrides)
+    runner = runner or JobRunner()
     context.callbacks.on_multirun_start(config=config, config_name="train")
     asked = [str(text) for text in config.hydra.overrides.task]
     if config.hydra.sweeper["_target_"] != BASIC:
-        outcomes = _swept(asked, context, config, command)
+        outcomes = _swept(asked, context, config, command, runner)
     else:
         places = [text for text in map(str, config.hydra.overrides.hydra) if text.startswith("hydra.searchpath")]
-        wanted = jobs_of(asked)
-        specs = specs_of([[*places, *job] for job in wanted])
-        jobs = _entered(specs, wanted, command, again)
-        left, total = len(_left(jobs)), len(jobs)
+        wanted = expand_sweep(asked)
+        configs = specs_of([[*places, *job] for job in wanted])
+        entered = enter_jobs(configs, wanted, command, rerun)
+        left, total = len(entered.left), len(entered.jobs)
         say(f"{left} job(s) to run" + (f", {total - left} of {total} done already" if left < total else ""))
-        found = _until_done(jobs, _launch_of(context, config), say)
-        outcomes = [found[str(spec.folder)] for spec in specs]
+        outcomes_by_job = run_until_done(entered, _launch_of(context, config, runner), say)
+        outcomes = [outcomes_by_job[str(one.folder)] for one in configs]
     context.callbacks.on_multirun_end(config=config, config_name="train")
     return outcomes
 
 
 def run_specs(
-    specs: Sequence[TrainSpec],
+    specs: Sequence[ExperimentConfig],
     overrides: Sequence[Sequence[str]],
     command: str,
-    launch: Callable[[list[Job]], list[Outcome]],
+    launch: Callable[[list[Job]], list[JobOutcome]],
     say: Say,
-) -> list[Outcome]:
+) -> list[JobOutcome]:
     """Run what is left of checked jobs by `launch`; return one outcome a job, in order."""
-    found = _until_done(_entered(specs, overrides, command, again=False), launch, say)
-    return [found[str(spec.folder)] for spec in specs]
+    outcomes = run_until_done(enter_jobs(specs, overrides, command, rerun=False), launch, say)
+    return [outcomes[str(spec.folder)] for spec in specs]
 
 
 def launcher_of(*, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Any:
@@ -117,103 +130,22 @@ def _plugin(kind: str, context: HydraContext, function: TaskFunction, config: Di
         for key in sorted(set(node) - set(known)):
             raise RequestError(f"hydra.{kind}.{key}: unknown key; {nearest(key, known)}")
         return getattr(Plugins.instance(), f"instantiate_{kind}")(**handed)
-    built = leaf(f"hydra.{kind}", node).build()  # Hydra builds plugins of `hydra_plugins` only
+    built: Any = validate_component(
+        f"hydra.{kind}", node, object
+    ).build()  # Hydra builds plugins of `hydra_plugins` only
     built.setup(**handed)
     return built
 
 
-def _entered(
-    specs: Sequence[TrainSpec], overrides: Sequence[Sequence[str]], command: str, again: bool
-) -> dict[str, Job]:
-    """Enter jobs into their ledgers, each once; jobs that failed are queued again, and with `again` finished ones."""
-    ledgers: dict[Path, Ledger] = {}
-    jobs: dict[str, Job] = {}
-    for spec, asked in zip(specs, overrides, strict=True):
-        ledger = ledgers.setdefault(spec.folder.parents[1], Ledger.of(spec))
-        name = ledger.enter(spec)
-        jobs.setdefault(str(spec.folder), Job(name, ledger, spec, tuple(asked)))
-    for ledger in ledgers.values():
-        mine = [job.name for job in jobs.values() if job.ledger is ledger]
-        with _one_line(ledger):
-            ledger.requeue(mine)
-            for name, state in ledger.states(mine).items() if again else ():
-                if not state.status.startswith("running"):
-                    ledger.forget(name)
-            ledger.note_launch(command, mine)
-    return jobs
-
-
-@contextmanager
-def _one_line(ledger: Ledger) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RequestError(f"{ledger.root}: cannot be written ({error.strerror}); launch where it can") from error
-
-
-def _states(jobs: Mapping[str, Job]) -> dict[str, State]:
-    by_ledger: dict[int, list[tuple[str, Job]]] = {}
-    for key, job in jobs.items():
-        by_ledger.setdefault(id(job.ledger), []).append((key, job))
-    found: dict[str, State] = {}
-    for members in by_ledger.values():
-        states = members[0][1].ledger.states([job.name for _, job in members])
-        found |= {key: states[job.name] for key, job in members}
-    return {key: found[key] for key in jobs}
-
-
-def _left(jobs: Mapping[str, Job]) -> list[str]:
-    return [key for key, state in _states(jobs).items() if state.status != "done"]
-
-
-def _until_done(jobs: Mapping[str, Job], launch: Callable[[list[Job]], list[Outcome]], say: Say) -> dict[str, Outcome]:
-    """Launch what is left, wait for what runs elsewhere, take over what was abandoned there."""
-    found: dict[str, Outcome] = {}
-    pause, told = POLL[0], 0
-    for state in _states(jobs).values():
-        if state.note:
-            say(state.note)
-    while waiting := {key: job for key, job in jobs.items() if key not in found}:
-        states = _states(waiting)
-        found |= {
-            key: _seen(waiting[key], state) for key, state in states.items() if state.status in ("done", "failed")
-        }
-        free = [key for key, state in states.items() if key not in found and not state.status.startswith("running")]
-        if free:
-            outcomes = launch([jobs[key] for key in free])
-            news = {key: one for key, one in zip(free, outcomes, strict=True) if one.status != "running elsewhere"}
-            found, pause = found | news, (POLL[0] if news else pause)
-            if news:
-                continue
-        if elsewhere := len(jobs) - len(found):
-            if elsewhere != told:
-                say(f"waiting for {elsewhere} job(s) that run elsewhere{_where(states)}")
-            told = elsewhere
-            time.sleep(pause)
-            pause = min(2 * pause, POLL[1])
-    return {key: found[key] for key in jobs}
-
-
-def _where(states: Mapping[str, State]) -> str:
-    holders = {state.claim.holder for state in states.values() if state.claim and state.claim.holder}
-    return f" ({', '.join(sorted(f'{one.host} process {one.pid}' for one in holders))})" if holders else ""
-
-
-def _seen(job: Job, state: State) -> Outcome:
-    spec, label = job.spec, f"{job.spec.spine.name} seed {job.spec.spine.seed}"
-    status: Any = "skipped" if state.status == "done" else "failed"
-    return Outcome(job.name, status, state.reason, state.exit_code, label, spec.folder)
-
-
-def _launch_of(context: HydraContext, config: DictConfig) -> Callable[[list[Job]], list[Outcome]]:
+def _launch_of(context: HydraContext, config: DictConfig, runner: JobRunner) -> Callable[[list[Job]], list[JobOutcome]]:
     """Return what launches jobs through the launcher asked for; where it breaks, the ledger knows what was finished."""
-    launcher = launcher_of(hydra_context=context, task_function=task, config=config)
+    launcher = launcher_of(hydra_context=context, task_function=runner, config=config)
     begun = 0
 
-    def launch(left: list[Job]) -> list[Outcome]:
+    def launch(left: list[Job]) -> list[JobOutcome]:
         nonlocal begun
         if isinstance(launcher, SpecLauncher):
-            return launcher.trained([job.spec for job in left], [job.overrides for job in left])
+            return launcher.trained([job.config for job in left], [job.overrides for job in left])
         first, begun = begun, begun + len(left)
         try:
             returned = launcher.launch([list(job.overrides) for job in left], initial_job_idx=first)
@@ -226,31 +158,37 @@ def _launch_of(context: HydraContext, config: DictConfig) -> Callable[[list[Job]
     return launch
 
 
-def _returned(job: Job, returned: Any) -> Outcome:
+def _returned(job: Job, returned: Any) -> JobOutcome:
     try:
         found = returned.return_value
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
         return _without_launcher(job, error)
-    return found if isinstance(found, Outcome) else _without_launcher(job, DataError(f"launcher returned {found!r}"))
+    return found if isinstance(found, JobOutcome) else _without_launcher(job, DataError(f"launcher returned {found!r}"))
 
 
-def _without_launcher(job: Job, error: Exception) -> Outcome:
+def _without_launcher(job: Job, error: Exception) -> JobOutcome:
     state = job.ledger.state(job.name)
-    return _seen(job, state) if state.status in ("done", "failed") else failed(job.spec, error, job.spec.folder)
+    return (
+        recorded_outcome(job, state)
+        if state.status in ("done", "failed")
+        else failed(job.config, error, job.config.folder)
+    )
 
 
-def _swept(asked: list[str], context: HydraContext, config: DictConfig, command: str) -> list[Outcome]:
+def _swept(
+    asked: list[str], context: HydraContext, config: DictConfig, command: str, runner: JobRunner
+) -> list[JobOutcome]:
     """Hand over to a sweeper, which learns the jobs as it goes."""
     ledger = Ledger(Path(str(config.paths.runs)) / str(config.sweep))
-    with _one_line(ledger):
+    with one_line(ledger):
         ledger.requeue(list(ledger.marks.all("failed")))
         ledger.note_launch(command, [])
-    returned = _plugin("sweeper", context, task, config).sweep(asked) or []
-    outcomes = [one for one in returned if isinstance(one, Outcome)]
+    returned = _plugin("sweeper", context, runner, config).sweep(asked) or []
+    outcomes = [one for one in returned if isinstance(one, JobOutcome)]
     lost = [one for one in returned if isinstance(one, Exception)]
-    return [*outcomes, *(Outcome("", "failed", " ".join(str(one).split()), 1, "launcher") for one in lost)]
+    return [*outcomes, *(JobOutcome("", "failed", " ".join(str(one).split()), 1, "launcher") for one in lost)]
 
 
 def _composed(overrides: list[str]) -> tuple[HydraContext, DictConfig]:

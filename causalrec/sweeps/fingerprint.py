@@ -8,12 +8,12 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from causalrec.config import TrainSpec
+from causalrec.config.component import allowed_packages
+from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError
-from causalrec.leaf import allowed_packages
 
 
-def fingerprint(spec: TrainSpec) -> str:
+def fingerprint(spec: ExperimentConfig) -> str:
     """Return what a result depends on, 24 hexadecimal digits: the configuration's key, the code and the raw data.
 
     The first 8 are the code's alone, so that a marker's name tells whether the code has changed since.
@@ -45,11 +45,11 @@ def code_hash() -> str:
 _IDENTITIES: dict[str, str] = {}  # by data set and folder: the jobs of a sweep mostly share them
 
 
-def _identity(spec: TrainSpec) -> str:
-    key = repr((spec.leaves["dataset"].resolved(), spec.spine.paths.data))
+def _identity(spec: ExperimentConfig) -> str:
+    key = repr((spec.dataset.to_dict(), spec.run.paths.data))
     if key not in _IDENTITIES:
         try:
-            _IDENTITIES[key] = str(spec.leaves["dataset"].build().identity(spec.spine.paths.data))
+            _IDENTITIES[key] = str(spec.dataset.build().identity(spec.run.paths.data))
         except (CausalRecError, OSError) as error:  # the job itself meets it and records it
             return f"unknown: {error}"
     return _IDENTITIES[key]

@@ -6,12 +6,15 @@ import errno
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from causalrec.config import TrainSpec
+from causalrec.config.compose import original_overrides, validate_config
+from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError
+from causalrec.ids import job_id_of
+from causalrec.running.cache import PreparedCache
 from causalrec.sweeps.ledger import Claim, Ledger, LostClaim
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """What became of a job: `job` is its name in the ledger, `label` what messages call it, `folder` its record's."""
 
     job: str
@@ -34,79 +37,79 @@ class Outcome:
     folder: Path = Path()
 
 
-def attempt(spec: TrainSpec) -> Outcome:
+def run_job(config: ExperimentConfig, cache: PreparedCache) -> JobOutcome:
     """Claim a job, train it and mark it; a finished one is skipped. Whatever fails is told, and stops no other job.
 
     An interrupt gives the job back and goes on; with HYDRA_FULL_ERROR set, an error does too.
     """
-    if is_helper(spec):
-        return _helped(spec)
-    ledger = Ledger.of(spec)
+    if is_helper(config):
+        return _help(config, cache)
+    ledger = Ledger.of(config)
     try:
-        claim = ledger.claim(job := ledger.enter(spec))
+        claim = ledger.claim(job := ledger.enter(config))
         if claim is None:
-            return standing(spec, ledger, job)
+            return unclaimed_outcome(config, ledger, job)
     except OSError as error:
-        return failed(spec, error, ledger.root)
+        return failed(config, error, ledger.root)
     try:
-        return finish_claimed(spec, claim, _trained(spec, claim.check))
+        return finish_claimed(config, claim, _train(config, claim.check, cache))
     finally:
         with suppress(OSError):  # a claim that cannot be removed goes stale with its process
             claim.release()
 
 
-def finish_claimed(spec: TrainSpec, claim: Claim, result: Path | Exception) -> Outcome:
+def finish_claimed(config: ExperimentConfig, claim: Claim, result: Path | Exception) -> JobOutcome:
     """Mark a claimed job by what its training came to: the path of its record, or why it failed."""
     try:
         if isinstance(result, Exception):
             raise result
         claim.done(result)
     except LostClaim as error:
-        return outcome_of(spec, "running elsewhere", str(error))
+        return outcome_of(config, "running elsewhere", str(error))
     except Exception as error:
-        return give_back(spec, claim, error)
-    return outcome_of(spec, "done")
+        return mark_failed(config, claim, error)
+    return outcome_of(config, "done")
 
 
-def give_back(spec: TrainSpec, claim: Claim, error: Exception) -> Outcome:
+def mark_failed(config: ExperimentConfig, claim: Claim, error: Exception) -> JobOutcome:
     """Mark a claimed job as failed; where not even that can be written, say both and leave it to the next launch."""
-    told = failed(spec, error, spec.folder)
+    told = failed(config, error, config.folder)
     try:
         claim.failed(told.reason, told.exit_code)
     except LostClaim:
-        return outcome_of(spec, "running elsewhere", told.reason)
+        return outcome_of(config, "running elsewhere", told.reason)
     except OSError as second:
-        return told if _disk([error], spec.folder) else failed(spec, second, spec.folder)
+        return told if _disk([error], config.folder) else failed(config, second, config.folder)
     return told
 
 
-def failed(spec: TrainSpec, error: Exception, near: Path) -> Outcome:
+def failed(config: ExperimentConfig, error: Exception, near: Path) -> JobOutcome:
     """Say in one line why a job failed; `near` is named where the disk is the reason and the error names no path."""
     kind = "" if isinstance(error, CausalRecError) else f"{type(error).__name__}: "
     reason = _disk(_chain(error), near) or f"{kind}{' '.join(str(error).split())}"
-    return outcome_of(spec, "failed", reason, getattr(error, "exit_code", 1))
+    return outcome_of(config, "failed", reason, getattr(error, "exit_code", 1))
 
 
 def outcome_of(
-    spec: TrainSpec,
+    config: ExperimentConfig,
     status: Literal["done", "skipped", "running elsewhere", "failed"],
     reason: str = "",
     exit_code: int = 0,
-) -> Outcome:
+) -> JobOutcome:
     """Return what became of a job."""
-    job = f"{spec.folder.parent.name}~{spec.folder.name}"
-    return Outcome(job, status, reason, exit_code, f"{spec.spine.name} seed {spec.spine.seed}", spec.folder)
+    label = f"{config.run.name} seed {config.run.seed}"
+    return JobOutcome(job_id_of(config.folder), status, reason, exit_code, label, config.folder)
 
 
-def standing(spec: TrainSpec, ledger: Ledger, job: str) -> Outcome:
+def unclaimed_outcome(config: ExperimentConfig, ledger: Ledger, job: str) -> JobOutcome:
     """Say why a job could not be claimed."""
     state = ledger.state(job)
     if state.status == "done":
-        return outcome_of(spec, "skipped")
+        return outcome_of(config, "skipped")
     if state.status == "failed":
-        return outcome_of(spec, "failed", state.reason, state.exit_code)
+        return outcome_of(config, "failed", state.reason, state.exit_code)
     holder = state.claim.holder if state.claim else None
-    return outcome_of(spec, "running elsewhere", f"host {holder.host}, process {holder.pid}" if holder else "")
+    return outcome_of(config, "running elsewhere", f"host {holder.host}, process {holder.pid}" if holder else "")
 
 
 def _disk(errors: Iterable[BaseException], near: Path) -> str:
@@ -133,41 +136,53 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def is_helper(spec: TrainSpec) -> bool:
+def is_helper(config: ExperimentConfig) -> bool:
     """Whether this process only helps another, which holds the claim: a rank above 0 of one job on several devices."""
-    several = spec.leaves["trainer"].resolved().get("devices", 1) != 1
+    several = "trainer" not in config.unread and config.trainer.setting("devices") != 1
     return several and any(os.environ.get(name, "0") != "0" for name in RANKS)
 
 
-def _helped(spec: TrainSpec) -> Outcome:
-    ledger = Ledger.of(spec)
-    if ledger.state(ledger.enter(spec)).status == "done":
-        return outcome_of(spec, "skipped")
-    from causalrec import run
-    from causalrec.training.selection import each_alone
+def _help(config: ExperimentConfig, cache: PreparedCache) -> JobOutcome:
+    ledger = Ledger.of(config)
+    if ledger.state(ledger.enter(config)).status == "done":
+        return outcome_of(config, "skipped")
+    from causalrec.running.run import train_together
+    from causalrec.training.selection import fit_sequentially
 
-    (result,) = run.train_together([spec], each_alone, [None])  # rank 0 writes the record
-    return failed(spec, result, spec.folder) if isinstance(result, Exception) else outcome_of(spec, "done")
+    (result,) = train_together([config], fit_sequentially, [None], cache=cache)  # rank 0 writes the record
+    return failed(config, result, config.folder) if isinstance(result, Exception) else outcome_of(config, "done")
 
 
-def _trained(spec: TrainSpec, fence: Callable[[], None]) -> Path | Exception:
-    from causalrec import run
+def _train(config: ExperimentConfig, check_ownership: Callable[[], None], cache: PreparedCache) -> Path | Exception:
+    from causalrec.running import run
 
     try:
-        return run.train(spec, fence)
+        return run.train(config, check_ownership, cache)
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
         return error
 
 
-def task(composed: DictConfig) -> Outcome:
-    """Run one job composed by Hydra; a module-level function, so that it is sent to other processes by its name."""
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
+@dataclass
+class JobRunner:
+    """Runs jobs one after another in this process, or where it was sent; what was prepared last stays for the next.
 
-    from causalrec import config
+    As Hydra's task function it takes a composed configuration.
+    """
 
-    plain = OmegaConf.to_container(composed, resolve=True)
-    asked = tuple(text.lstrip("+") for text in HydraConfig.get().overrides.task)
-    return attempt(config.validate({str(key): value for key, value in dict(plain).items()}, asked))  # type: ignore[arg-type]
+    cache: PreparedCache = field(default_factory=PreparedCache)
+
+    def run(self, config: ExperimentConfig) -> JobOutcome:
+        """Run one checked job."""
+        return run_job(config, self.cache)
+
+    def __call__(self, composed: DictConfig) -> JobOutcome:
+        """Run one job composed by Hydra."""
+        from hydra.core.hydra_config import HydraConfig
+        from omegaconf import OmegaConf
+
+        plain = OmegaConf.to_container(composed, resolve=True)
+        assert isinstance(plain, dict)
+        asked = original_overrides([str(text) for text in HydraConfig.get().overrides.task])
+        return self.run(validate_config({str(key): value for key, value in plain.items()}, asked))

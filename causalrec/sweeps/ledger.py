@@ -13,12 +13,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from causalrec.config import TrainSpec
+from causalrec.config.schema import ExperimentConfig
 from causalrec.data.files import write_text
 from causalrec.errors import CausalRecError, DataError, RequestError
+from causalrec.ids import job_id_of, job_path
+from causalrec.records.run_record import RECORD
 from causalrec.sweeps.claims import BEAT, STALE, Claims, Holder, Seen, refresh, write_json
 from causalrec.sweeps.fingerprint import fingerprint, of_this_code
-from causalrec.sweeps.marks import ROOMS, Mark, Marks, Room, damage, digest, whole
+from causalrec.sweeps.marks import ROOMS, Mark, Marks, Room, damage, digest, is_complete, mark_name
 
 NAME = 140  # bytes of a job's name: markers add a fingerprint, a size and a time to it, and names end at 255
 Status = Literal["new", "done", "outdated", "failed", "interrupted", "running", "running elsewhere"]
@@ -62,7 +64,7 @@ class Claim:
     def done(self, record: Path) -> None:
         """Mark the job as finished by this record; raise LostClaim, or DataError where the record is not whole."""
         self.check()
-        if not whole(record):
+        if not is_complete(record):
             raise DataError(f"{record}: not a whole record of a finished job; look at the disk, then launch again")
         self.ledger.marks.done(self.job, self.ledger.fingerprints[self.job], record)
         self.release()
@@ -101,7 +103,7 @@ class Ledger:
         object.__setattr__(self, "marks", Marks(self.root))
 
     @staticmethod
-    def of(spec: TrainSpec) -> Ledger:
+    def of(spec: ExperimentConfig) -> Ledger:
         """Return the ledger of a job's sweep."""
         return Ledger(spec.folder.parents[1])
 
@@ -109,16 +111,16 @@ class Ledger:
     def root(self) -> Path:
         return self.folder / ".ledger"
 
-    def enter(self, spec: TrainSpec) -> str:
+    def enter(self, spec: ExperimentConfig) -> str:
         """Return a job's name, and remember its fingerprint for what follows."""
-        job = f"{spec.folder.parent.name}~{spec.folder.name}"
+        job = job_id_of(spec.folder)
         if len(os.fsencode(job)) > NAME:
-            raise RequestError(f"name={spec.spine.name}: too long by {len(os.fsencode(job)) - NAME} bytes; shorten it")
+            raise RequestError(f"name={spec.run.name}: too long by {len(os.fsencode(job)) - NAME} bytes; shorten it")
         self.fingerprints[job] = fingerprint(spec)
         return job
 
     def job_folder(self, job: str) -> Path:
-        return self.folder / job.replace("~", "/")
+        return self.folder / job_path(job)
 
     def state(self, job: str) -> State:
         """Return where one job stands."""
@@ -133,7 +135,7 @@ class Ledger:
 
     def _state(self, job: str, rooms: Mapping[Room, dict[str, list[Mark]]], claims: Sequence[Path]) -> State:
         done = self._fitting(job, rooms["done"].get(job, ()))
-        note = damage(f"{self.folder}/{job.replace('~', '/')}/record.json", done) if done else ""
+        note = damage(f"{self.folder}/{job_path(job)}/{RECORD}", done) if done else ""
         if done and not note:
             return State("done")
         for seen in map(self.claims.look, claims):
@@ -175,7 +177,7 @@ class Ledger:
         try:
             for folder in (self.root / "failed", self.root / "started", self.job_folder(job)):
                 refresh(folder)
-            if (self.root / "failed" / f"{job}~{self.fingerprints[job]}").exists() or self.adopt(job):
+            if (self.root / "failed" / mark_name(job, self.fingerprints[job])).exists() or self.adopt(job):
                 claim.release()
                 return None
             self._start(job)
@@ -187,18 +189,18 @@ class Ledger:
 
     def adopt(self, job: str) -> bool:
         """Mark a whole record that was written under the present fingerprint; return whether there was one."""
-        record = self.job_folder(job) / "record.json"
+        record = self.job_folder(job) / RECORD
         try:
             older = self._begun(job).read_text(encoding="utf-8")
         except FileNotFoundError:
             return False
-        if not whole(record) or digest(record) == older:
+        if not is_complete(record) or digest(record) == older:
             return False
         self.marks.done(job, self.fingerprints[job], record)
         return True
 
     def _begun(self, job: str) -> Path:
-        return self.root / "started" / f"{job}~{self.fingerprints[job]}"
+        return self.root / "started" / mark_name(job, self.fingerprints[job])
 
     def _start(self, job: str) -> None:
         begun, folder = self._begun(job), self.job_folder(job)
@@ -206,13 +208,13 @@ class Ledger:
             return
         if (folder / "checkpoints").exists():
             shutil.rmtree(folder / "checkpoints")
-        write_text(begun, digest(folder / "record.json"))
+        write_text(begun, digest(folder / RECORD))
         self.marks.remove("started", job, keep=begun.name)
 
     def mark_failed(self, job: str, reason: str, exit_code: int) -> None:
         """Note why a job failed."""
         told = {"reason": reason, "exit_code": exit_code, "time": time.time(), **asdict(Holder.here())}
-        write_json(self.root / "failed" / f"{job}~{self.fingerprints[job]}", told)
+        write_json(self.root / "failed" / mark_name(job, self.fingerprints[job]), told)
 
     def requeue(self, jobs: Iterable[str]) -> int:
         """Forget that jobs failed, so that they run again; return how many had."""
@@ -236,7 +238,7 @@ class Ledger:
 
     def group_name(self, jobs: Sequence[str]) -> str:
         """Return the name of a group of entered jobs, another one where their configuration, code or data is."""
-        whole = "\n".join(f"{job}~{self.fingerprints.get(job, '')}" for job in jobs)
+        whole = "\n".join(mark_name(job, self.fingerprints.get(job, "")) for job in jobs)
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     def groups(self) -> dict[str, dict[str, list[str]]]:

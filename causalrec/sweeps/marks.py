@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from causalrec.errors import DataError
+from causalrec.ids import BETWEEN
+from causalrec.records.run_record import RunRecord
 from causalrec.sweeps.claims import names
 
 Room = Literal["done", "failed", "started"]
 ROOMS: tuple[Room, ...] = ("done", "failed", "started")
+
+
+def mark_name(job: str, fingerprint: str, *record: int) -> str:
+    """Return the name of a mark: `JOB~FINGERPRINT`, and of a finished job `~SIZE~TIME` of its record.
+
+    >>> mark_name("mf~seed0-1f2e", "ab", 10, 3)
+    'mf~seed0-1f2e~ab~10~3'
+    """
+    return BETWEEN.join((job, fingerprint, *map(str, record)))
 
 
 @dataclass(frozen=True)
@@ -29,8 +40,8 @@ class Mark:
     @staticmethod
     def parse(name: str) -> Mark:
         """Read a mark's name; raise ValueError for a name of another form."""
-        row, seed, fingerprint, *record = name.split("~")
-        return Mark(name, f"{row}~{seed}", fingerprint, *map(int, record[:2]))
+        row, folder, fingerprint, *record = name.split(BETWEEN)
+        return Mark(name, BETWEEN.join((row, folder)), fingerprint, *map(int, record[:2]))
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,7 @@ class Marks:
 
     def of(self, room: Room, job: str) -> list[Mark]:
         """Return the marks of one job."""
-        return [Mark.parse(name) for name in names(self.root / room) if name.startswith(f"{job}~")]
+        return [Mark.parse(name) for name in names(self.root / room) if name.startswith(mark_name(job, ""))]
 
     def remove(self, room: Room, job: str, keep: str = "") -> int:
         """Remove the marks of a job but the one named `keep`; return how many went."""
@@ -62,7 +73,7 @@ class Marks:
     def done(self, job: str, fingerprint: str, record: Path) -> None:
         """Mark a job as finished by this record; its other marks go, but for `started`."""
         now = record.stat()
-        name = f"{job}~{fingerprint}~{now.st_size}~{now.st_mtime_ns}"
+        name = mark_name(job, fingerprint, now.st_size, now.st_mtime_ns)
         (self.root / "done").mkdir(parents=True, exist_ok=True)
         (self.root / "done" / name).touch()
         self.remove("done", job, keep=name)
@@ -75,17 +86,16 @@ def damage(record: str, mark: Mark) -> str:
         now = os.stat(record)  # noqa: PTH116  # thousands: a Path takes as long to make as the rest
     except OSError:
         return f"{record}: gone; the job runs again"
-    if (now.st_size, now.st_mtime_ns) == (mark.size, mark.time) or whole(Path(record)):
+    if (now.st_size, now.st_mtime_ns) == (mark.size, mark.time) or is_complete(Path(record)):
         return ""
     return f"{record}: not whole, {now.st_size} bytes of {mark.size}; the job runs again"
 
 
-def whole(record: Path) -> bool:
+def is_complete(record: Path) -> bool:
     """Whether a record is whole and of a finished job."""
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))
-        return isinstance(found, dict) and bool(found["status"] == "done")
-    except (OSError, ValueError, KeyError):
+        return RunRecord.load(record).done
+    except (OSError, DataError):
         return False
 
 

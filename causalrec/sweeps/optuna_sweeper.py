@@ -13,14 +13,17 @@ from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig
 from pydantic import Field
 
-from causalrec.config import TrainSpec
+from causalrec.config.compose import compose_all
+from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError, DataError, RequestError, nearest
+from causalrec.records.names import column_of, parse_column
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from optuna.trial import Trial
 
-    from causalrec.sweeps.job import Outcome
+    from causalrec.records.run_record import RunRecord
+    from causalrec.sweeps.job import JobOutcome
     from causalrec.sweeps.space import Space
     from causalrec.sweeps.study_store import Direction, Store
 
@@ -63,7 +66,7 @@ class OptunaSweeper(Sweeper):
         self.config = config
         self.launcher = launcher_of(hydra_context=hydra_context, task_function=task_function, config=config)
 
-    def sweep(self, arguments: list[str]) -> list[Outcome | Exception]:
+    def sweep(self, arguments: list[str]) -> list[JobOutcome | Exception]:
         """Run trials until `n_trials` have a value or failed, and return the outcomes of the jobs launched here.
 
         Raises RequestError, before any trial, where the space or the metric is wrong.
@@ -73,7 +76,7 @@ class OptunaSweeper(Sweeper):
         searched = space(arguments)
         first = self._checked([searched.overrides(corner) for corner in searched.corners()])[0]
         store = self._opened(first, {"search": sorted(arguments), "metric": self.metric})
-        outcomes: list[Outcome | Exception] = []
+        outcomes: list[JobOutcome | Exception] = []
         while True:
             if (left := store.left(self.n_trials)) > 0:
                 outcomes += self._run(store, searched, min(left, self.batch))
@@ -84,16 +87,16 @@ class OptunaSweeper(Sweeper):
         _say(store.summary())
         return outcomes
 
-    def _opened(self, spec: TrainSpec, asked: Mapping[str, Any]) -> Store:
+    def _opened(self, spec: ExperimentConfig, asked: Mapping[str, Any]) -> Store:
         from causalrec.sweeps.study_store import opened
 
-        spine = spec.spine
+        spine = spec.run
         direction = self.direction or _direction(self.metric, spec)
         if self.metric is not None:
             _say(f"hydra.sweeper.metric={self.metric}: the test is being tuned on; its scores are no longer a test")
         return opened(self.storage, spine.paths.runs / spine.sweep, direction, asked, self.beat)
 
-    def _run(self, store: Store, searched: Space, number: int) -> list[Outcome | Exception]:
+    def _run(self, store: Store, searched: Space, number: int) -> list[JobOutcome | Exception]:
         """Draw trials, run their jobs, tell their values."""
         begun = [store.ask(self.sampler, self.seed, searched.searched, self.n_trials) for _ in range(number)]
         trials = [trial for trial in begun if trial is not None]
@@ -107,13 +110,13 @@ class OptunaSweeper(Sweeper):
     def _job(self, overrides: list[str], place: int) -> list[str]:
         """Name a trial's job after its row and place: trials of one row must not look like its seeds."""
         try:
-            return [*overrides, f"++name={self._checked([overrides])[0].spine.name}-trial{place}"]
+            return [*overrides, f"++name={self._checked([overrides])[0].run.name}-trial{place}"]
         except CausalRecError:  # the job says so by itself
             return overrides
 
-    def _launched(self, jobs: list[list[str]], trials: Sequence[Trial]) -> list[Outcome | Exception]:
+    def _launched(self, jobs: list[list[str]], trials: Sequence[Trial]) -> list[JobOutcome | Exception]:
         """Launch jobs; where one still runs in a process that outlived its launcher, wait for it."""
-        found: dict[int, Outcome | Exception] = {}
+        found: dict[int, JobOutcome | Exception] = {}
         while waiting := [k for k in range(len(jobs)) if k not in found]:
             assert self.launcher is not None
             returned = self.launcher.launch([jobs[k] for k in waiting], trials[waiting[0]].number)
@@ -123,62 +126,60 @@ class OptunaSweeper(Sweeper):
                 time.sleep(WAIT)
         return [found[k] for k in range(len(jobs))]
 
-    def _value(self, outcome: Outcome | Exception) -> float | str:
+    def _value(self, outcome: JobOutcome | Exception) -> float | str:
         """Return a trial's value, or why it has none."""
-        from causalrec.reporting.record import read
+        from causalrec.records.run_record import RECORD, RunRecord
 
         if isinstance(outcome, Exception) or outcome.status == "failed":
             return str(outcome) if isinstance(outcome, Exception) else outcome.reason
         try:
-            return _score(read(outcome.folder / "record.json").record, self.metric)
+            return _score(RunRecord.load(outcome.folder / RECORD), self.metric)
         except (DataError, OSError) as error:
             return str(error)
 
-    def _checked(self, jobs: Sequence[list[str]]) -> list[TrainSpec]:
+    def _checked(self, jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
         """Compose, validate and identify jobs."""
-        from causalrec import config, prepare
+        from causalrec.running.prepare import plan_run
 
         assert self.config is not None
         texts = map(str, self.config.hydra.overrides.hydra)
         places = [text for text in texts if text.startswith("hydra.searchpath=")]  # where further YAML lies
-        specs = config.compose_all([[*places, *job] for job in jobs])
+        specs = compose_all([[*places, *job] for job in jobs])
         for spec in specs:
-            prepare.plan(spec)
+            plan_run(spec)
         return specs
 
 
-def _direction(metric: str | None, spec: TrainSpec) -> Direction:
+def _direction(metric: str | None, spec: ExperimentConfig) -> Direction:
     if metric is None:
         return "minimize"
-    name, _, place = metric.rpartition("@")
-    if name not in spec.metrics or not place:
-        raise RequestError(
-            f"hydra.sweeper.metric={metric}: not METRIC@SLICE of this run; {nearest(name, spec.metrics)}"
-        )
-    return "maximize" if spec.metrics[name].target.higher_is_better else "minimize"
+    name, slice_name = parse_column(metric)
+    if name not in spec.metric or not slice_name:
+        raise RequestError(f"hydra.sweeper.metric={metric}: not METRIC@SLICE of this run; {nearest(name, spec.metric)}")
+    return "maximize" if spec.metric[name].target.higher_is_better else "minimize"
 
 
-def _score(record: Mapping[str, Any], metric: str | None) -> float:
+def _score(record: RunRecord, metric: str | None) -> float:
     """Return the value a trial is judged by; raise DataError where it is not finite, RequestError where it has none."""
     if metric is None:
-        criteria = [candidate["criterion"] for candidate in record["selection"]["candidates"]]
-        found = [criterion for criterion in criteria if criterion is not None]
+        values = [candidate.criterion for candidate in record.selection.candidates]
     else:
-        scores = {f"{score['metric']}@{score['slice']}": score["value"] for score in record["scores"]}
+        scores = {column_of(score): score.value for score in record.scores}
         if metric not in scores:
             raise RequestError(f"hydra.sweeper.metric={metric}: not among the scores; {nearest(metric, scores)}")
-        found = [value for value in [scores[metric]] if value is not None]
-    if not found:
+        values = [scores[metric]]
+    finite = [value for value in values if value is not None]
+    if not finite:
         raise DataError(f"{metric or 'criterion'}: no finite value in the record")
-    return float(min(found))
+    return min(finite)
 
 
-def _outcome(returned: JobReturn) -> Outcome | Exception:
-    found: Outcome | Exception = returned._return_value  # the property raises what failed
+def _outcome(returned: JobReturn) -> JobOutcome | Exception:
+    found: JobOutcome | Exception = returned._return_value  # the property raises what failed
     return found
 
 
-def _elsewhere(outcome: Outcome | Exception) -> bool:
+def _elsewhere(outcome: JobOutcome | Exception) -> bool:
     return not isinstance(outcome, Exception) and outcome.status == "running elsewhere"
 
 

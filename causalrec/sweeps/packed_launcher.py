@@ -14,8 +14,9 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 from pydantic import Field
 
-from causalrec.config import TrainSpec, compose_all
-from causalrec.sweeps.job import Outcome, finish_claimed, standing
+from causalrec.config.compose import compose_all
+from causalrec.config.schema import ExperimentConfig
+from causalrec.sweeps.job import JobOutcome, finish_claimed, unclaimed_outcome
 from causalrec.sweeps.ledger import Claim, Ledger
 from causalrec.types import Count
 
@@ -55,27 +56,27 @@ class PackedLauncher(Launcher):
             returned.append(one)
         return returned
 
-    def trained(self, specs: Sequence[TrainSpec], jobs: Sequence[Sequence[str]]) -> list[Outcome]:
+    def trained(self, specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobOutcome]:
         """Train jobs, `jobs` being what was asked for each, group by group."""
-        outcomes: dict[Path, Outcome] = {}
+        outcomes: dict[Path, JobOutcome] = {}
         for group in groups_of(specs, [[*self.search_path, *job] for job in jobs]):
             outcomes |= self._group(group)
         return [outcomes[spec.folder] for spec in specs]
 
-    def _group(self, group: Group) -> dict[Path, Outcome]:
+    def _group(self, group: Group) -> dict[Path, JobOutcome]:
         """Train a group; only the jobs that this process could claim leave a record."""
-        from causalrec import run
-        from causalrec.training.packed.packing import Packing
+        from causalrec.running.run import train_together
+        from causalrec.training.stacked.stacked_fitter import StackedFitter
 
         claims = group.claimed()
         specs = list(group.specs.values())
-        found = {spec.folder: standing(spec, group.ledger, job) for job, spec in group.specs.items()}
+        found = {spec.folder: unclaimed_outcome(spec, group.ledger, job) for job, spec in group.specs.items()}
         if not claims:
             return found
-        packing = Packing(self.max_replicas, self.memory_share, group.folder, self.progress)
-        fences = [claims[job].check if job in claims else None for job in group.specs]
+        fitter = StackedFitter(self.max_replicas, self.memory_share, group.folder, self.progress)
+        ownership = [claims[job].check if job in claims else None for job in group.specs]
         try:
-            results = run.train_together(specs, packing, fences, f"packed: {len(specs)} jobs")
+            results = train_together(specs, fitter, ownership, f"packed: {len(specs)} jobs")
         except BaseException:
             for claim in claims.values():
                 with suppress(OSError):
@@ -84,7 +85,7 @@ class PackedLauncher(Launcher):
         for (job, spec), result in zip(group.specs.items(), results, strict=True):
             if job in claims and result is not None:
                 found[spec.folder] = finish_claimed(spec, claims[job], result)
-        packing.forget()
+        fitter.delete_checkpoints()
         return found
 
 
@@ -95,7 +96,7 @@ class Group:
     """
 
     ledger: Ledger
-    specs: Mapping[str, TrainSpec]
+    specs: Mapping[str, ExperimentConfig]
     name: str
 
     @property
@@ -116,10 +117,10 @@ class Group:
         return claims
 
 
-def groups_of(specs: Sequence[TrainSpec], jobs: Sequence[Sequence[str]]) -> list[Group]:
+def groups_of(specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[Group]:
     """Put jobs into the groups they were once trained in; the rest by likeness, and note those groups."""
     ledgers = {spec.folder.parents[1]: Ledger.of(spec) for spec in specs}
-    left: dict[tuple[Path, str], tuple[TrainSpec, list[str]]] = {}
+    left: dict[tuple[Path, str], tuple[ExperimentConfig, list[str]]] = {}
     for spec, job in zip(specs, jobs, strict=True):
         ledger = ledgers[spec.folder.parents[1]]
         left[spec.folder.parents[1], ledger.enter(spec)] = (spec, list(job))
@@ -133,7 +134,7 @@ def groups_of(specs: Sequence[TrainSpec], jobs: Sequence[Sequence[str]]) -> list
                     found.append(Group(ledger, specs_of, name))
                     for job in members:
                         left.pop((root, job), None)
-    alike: dict[tuple[Path, str], dict[str, tuple[TrainSpec, list[str]]]] = {}
+    alike: dict[tuple[Path, str], dict[str, tuple[ExperimentConfig, list[str]]]] = {}
     for (root, job), member in left.items():
         alike.setdefault((root, likeness(member[0])), {})[job] = member
     for (root, _), together in alike.items():
@@ -142,16 +143,21 @@ def groups_of(specs: Sequence[TrainSpec], jobs: Sequence[Sequence[str]]) -> list
     return found
 
 
-def likeness(spec: TrainSpec) -> str:
+def likeness(spec: ExperimentConfig) -> str:
     """Return what jobs of one group share: all but the row's name, the seed, the numbers that stack, and what
     draws rows or outcomes anew.
     """
-    parts: dict[str, Any] = spec.resolved()
+    parts: dict[str, Any] = spec.to_dict()
     for name in ("name", "seed"):
         parts.pop(name)
     for group in {"optimizer", "objective"} & set(parts):
         parts[group] = {key: None if isinstance(value, float) else value for key, value in parts[group].items()}
-    for group, drawn in (("dataset", spec.leaves["dataset"].build().card.drawn_anew), ("split", ("draw",))):
+    if isinstance(penalties := parts.get("penalty"), dict):
+        parts["penalty"] = {name: {**one, "weight": None} for name, one in penalties.items()}
+    for group, drawn in (
+        ("dataset", spec.components.dataset.card.resampled_by),
+        ("split", spec.split.target.resampled_by),
+    ):
         parts[group] = {key: None if key in drawn else value for key, value in parts[group].items()}
-    parts["selection"] = {**parts["selection"], "weight_decay": None}
+    parts["selection"] = {**parts["selection"], "candidates": sorted(spec.candidates)}
     return json.dumps(parts, sort_keys=True, default=str)

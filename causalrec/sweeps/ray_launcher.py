@@ -141,7 +141,7 @@ def _join(ray: Any, address: str | None) -> None:
         ) from error
 
 
-def _ended(ray: Any, tasks: list[Any], shown: bool) -> Iterator[Any]:
+def _ended(ray: Any, tasks: list[object], shown: bool) -> Iterator[object]:
     """Yield the tasks as they end, with a bar on stderr."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
@@ -155,7 +155,7 @@ def _ended(ray: Any, tasks: list[Any], shown: bool) -> Iterator[Any]:
             yield task
 
 
-def _outcome(ray: Any, task: Any) -> JobReturn:
+def _outcome(ray: Any, task: object) -> JobReturn:
     """Return what a task returned; where Ray gave it up (retries used, no memory), a failure that says so."""
     try:
         found = ray.get(task)

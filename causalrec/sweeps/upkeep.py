@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from causalrec.errors import DataError
+from causalrec.ids import job_path
+from causalrec.records.run_record import RECORD
 from causalrec.sweeps.claims import names
 from causalrec.sweeps.ledger import Ledger, State
+from causalrec.sweeps.marks import Mark
 
 ORDER = ("done", "running", "running elsewhere", "waiting", "interrupted", "failed", "outdated", "new")
 BEST = "best"  # checkpoints of this name are kept: the weights a record was computed from
@@ -42,7 +45,7 @@ def status(ledger: Ledger) -> dict[str, Any]:
     rows = [_row(job, state) for job, state in states.items()]
     noted = launches(ledger)
     waiting = [job for job in (noted[-1]["jobs"] if noted else []) if job not in states]
-    rows += [{"job": job.replace("~", "/"), "status": "waiting"} for job in waiting]
+    rows += [{"job": job_path(job), "status": "waiting"} for job in waiting]
     counts = Counter(row["status"] for row in rows)
     return {
         "sweep": ledger.folder.name,
@@ -53,7 +56,7 @@ def status(ledger: Ledger) -> dict[str, Any]:
 
 
 def _row(job: str, state: State) -> dict[str, Any]:
-    row: dict[str, Any] = {"job": job.replace("~", "/"), "status": state.status}
+    row: dict[str, Any] = {"job": job_path(job), "status": state.status}
     if state.claim is not None:
         holder = state.claim.holder
         row |= {"host": holder and holder.host, "pid": holder and holder.pid, "age": round(state.claim.age, 1)}
@@ -124,8 +127,8 @@ def _temporary(ledger: Ledger, states: dict[str, State]) -> Iterator[Waste]:
 
 def _marks(ledger: Ledger, states: dict[str, State]) -> Iterator[Waste]:
     for name in names(ledger.root / "done"):
-        row, seed, *_ = name.split("~")
-        if not (ledger.folder / row / seed / "record.json").exists() and not _running(states, f"{row}~{seed}"):
+        job = Mark.parse(name).job
+        if not (ledger.job_folder(job) / RECORD).exists() and not _running(states, job):
             yield Waste(ledger.root / "done" / name, "mark without a record", 0)
 
 

@@ -20,9 +20,10 @@ from causalrec.errors import DataError
 
 MAGIC = b"causalrec checkpoint 1\n"
 DIGEST = 64  # hexadecimal characters of a sha256
+Checkpoint = dict[str, Any]  # what Lightning and torch keep of a fit
 
 
-def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+def write_checkpoint(path: Path, content: Mapping[str, object]) -> None:
     """Write a checkpoint: magic line, sha256, payload. Raise DataError where it cannot be; the earlier one stays."""
     payload = io.BytesIO()
     torch.save(dict(content), payload)
@@ -36,7 +37,7 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
         raise DataError(f"{path}: {reason}; make room or the folder writable, then run again to go on") from error
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint: tensors and plain values only. Raise DataError where it is truncated or altered."""
     try:
         raw = path.read_bytes()
@@ -49,7 +50,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if hashlib.sha256(body).hexdigest().encode() != raw[len(MAGIC) : start]:
         raise DataError(f"{path}: checkpoint damaged (its sha256 differs)")
     try:
-        content: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+        content: Checkpoint = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = " ".join(str(error).split())[:100]
         raise DataError(f"{path}: checkpoint holds more than tensors and plain values ({reason})") from error
@@ -59,23 +60,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 class CheckedIO(CheckpointIO):
     """What Lightning reads and writes checkpoints with: local files alone, whole or refused."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: Checkpoint, path: str | Path, storage_options: object = None) -> None:
         write_checkpoint(_local(path), checkpoint)
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: str | Path, map_location: object = None, weights_only: bool | None = True
+    ) -> Checkpoint:
         return read_checkpoint(_local(path))
 
-    def remove_checkpoint(self, path: Any) -> None:
+    def remove_checkpoint(self, path: str | Path) -> None:
         _local(path).unlink(missing_ok=True)
 
 
-def _local(path: Any) -> Path:
+def _local(path: str | Path) -> Path:
     if "://" in str(path):
         raise DataError(f"{path}: a checkpoint is read from local files only")
     return Path(path)
 
 
-def digest(parts: Iterable[Any]) -> str:
+def digest(parts: Iterable[object]) -> str:
     """Return 16 hexadecimal characters that differ where arrays, tensors or the text of other values do.
 
     >>> digest([1, np.zeros(2)]) == digest([1, np.zeros(2)]), digest([np.zeros(2)]) == digest([np.zeros(3)])
@@ -94,10 +97,10 @@ def digest(parts: Iterable[Any]) -> str:
     return found.hexdigest()[:16]
 
 
-def random_states() -> dict[str, Any]:
+def random_states() -> Checkpoint:
     """Return the states of the random generators of Python, numpy and torch, as a checkpoint can hold them."""
     name, words, *rest = np.random.get_state()  # noqa: NPY002  # the global generator is what libraries draw from
-    states: dict[str, Any] = {
+    states: Checkpoint = {
         "python": random.getstate(),
         "numpy": (name, torch.from_numpy(np.asarray(words).astype(np.int64)), *rest),
         "torch": torch.get_rng_state(),
@@ -107,7 +110,7 @@ def random_states() -> dict[str, Any]:
     return states
 
 
-def set_random_states(states: Mapping[str, Any]) -> None:
+def set_random_states(states: Checkpoint) -> None:
     """Go on from `random_states`."""
     random.setstate(states["python"])
     name, words, *rest = states["numpy"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields, replace
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -12,43 +13,59 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from causalrec.data.log import InteractionLog, PairColumn
-from causalrec.data.sampling import VALIDATION, Rows, Sampler
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairColumn
+from causalrec.data.sampler.balanced import VALIDATION
+from causalrec.data.sampler.base import AbstractSampler
+from causalrec.data.sampler.rows import Rows
 from causalrec.errors import DataError
+from causalrec.estimators.penalty.base import AbstractPenaltyRows
+from causalrec.features.batch_columns import BatchColumn
 from causalrec.features.views import FeatureMatrix
-from causalrec.types import LATE, Batch, Ints, Space
+from causalrec.types import UNLOGGED_TIME, Batch, Floats, Ints, Space
 
-AHEAD = 1 << 16  # rows gathered at once, which costs less than batch by batch
+ROWS_PER_GATHER = 1 << 16  # rows gathered at once, which costs less than batch by batch
 
 
 class LogTensors:
-    """A log's columns as tensors, ready to be sliced into batches; `chance(user, item)` is the propensity of any pair,
-    where an objective reads that of pairs that are not logged. `timed`: batches tell the time of their rows.
+    """A log's columns as tensors, ready to be sliced into batches.
+
+    `pair_propensity(user, item)`: the propensity of any pair, where an objective reads that of pairs that are not
+    logged. `with_time`: batches tell the time of their rows; `columns`: what else they hold, by name.
     """
 
     def __init__(
-        self, log: InteractionLog, features: FeatureMatrix, chance: PairColumn | None = None, timed: bool = False
+        self,
+        log: InteractionLog,
+        features: FeatureMatrix,
+        pair_propensity: PairColumn | None = None,
+        with_time: bool = False,
+        columns: Mapping[str, BatchColumn] | None = None,
     ) -> None:
         if log.propensity is None:
             raise DataError(f"{log.name}: has no propensities; fit a propensity model before training")
-        self.features, self.chance = features, chance
-        self.time = torch.from_numpy(log.time) if timed and log.time is not None else None
+        self.log, self.features, self.pair_propensity = log, features, pair_propensity
+        self.columns = {} if columns is None else columns
+        self.row_block = features.row_block(log)
+        self.time = torch.from_numpy(log.time) if with_time and log.time is not None else None
         self.treatment = torch.from_numpy(log.treatment)
         self.outcome = torch.from_numpy(np.nan_to_num(log.outcome))
         self.propensity = torch.from_numpy(log.propensity)
-        shares = np.bincount(log.item, minlength=log.num_items) / max(log.num_users, 1)
+        shares = np.bincount(log.item, log.weight, minlength=log.num_items) / max(log.num_users, 1)
         self.popularity = torch.from_numpy(np.minimum(shares, 1.0).astype(np.float32))
 
     def batch(self, rows: Rows) -> Batch:
-        """Gather one batch; rows that are not logged get outcome 0, observed 0 and propensity 1 (or `chance`)."""
+        """Gather one batch; rows that are not logged get outcome 0, observed 0, propensity 1 (or `pair_propensity`)."""
         row = torch.from_numpy(rows.row)
         logged = (rows.row >= 0).all()  # then nothing has to be masked
         observed = torch.ones(len(rows.row)) if logged else (row >= 0).float()
-        place = row if logged else row.clamp_min(0)
-        treatment, outcome, propensity = self.treatment[place], self.outcome[place], self.propensity[place]
+        index = row if logged else row.clamp_min(0)
+        treatment, outcome, propensity = self.treatment[index], self.outcome[index], self.propensity[index]
         if not logged:
             treatment, outcome = torch.where(row >= 0, treatment, 0), outcome * observed
-            other = 1.0 if self.chance is None else torch.from_numpy(self.chance(rows.user, rows.item))
+            other = (
+                1.0 if self.pair_propensity is None else torch.from_numpy(self.pair_propensity(rows.user, rows.item))
+            )
             propensity = torch.where(row >= 0, propensity, other)
         return Batch(
             user=torch.from_numpy(rows.user),
@@ -58,47 +75,65 @@ class LogTensors:
             observed=observed,
             propensity=propensity,
             weight=torch.from_numpy(rows.weight),
-            features=torch.from_numpy(self.features(rows.user, rows.item)),
-            time=None if self.time is None else torch.where(row >= 0, self.time[place], LATE),
-            **({} if rows.rival is None else self._rivals(rows, rows.rival)),
+            features=torch.from_numpy(self._features(rows)),
+            columns=self._columns(rows),
+            time=None if self.time is None else torch.where(row >= 0, self.time[index], UNLOGGED_TIME),
+            **({} if rows.negative is None else self._negatives(rows, rows.negative)),
         )
+
+    def _features(self, rows: Rows) -> Floats:
+        if self.row_block is None:
+            return self.features(rows.user, rows.item)
+        if (rows.row < 0).any():
+            raise DataError(
+                f"features: pairs that were never logged have no {', '.join(self.features.row_columns)}; choose an "
+                f"objective over logged rows"
+            )
+        return self.features(rows.user, rows.item, self.row_block[rows.row])
 
     def batches(self, rows: Rows) -> Batch:
         """Gather batches of equal size at once, `[m,B]`."""
         return self.batch(rows.flat()).mapped(lambda column: column.view(*rows.row.shape, *column.shape[1:]))
 
-    def _rivals(self, rows: Rows, rival: Ints) -> dict[str, Tensor]:
+    def _columns(self, rows: Rows) -> dict[str, Tensor]:
+        values = {n: column.read(self.log, rows.user, rows.item, rows.row) for n, column in self.columns.items()}
+        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()}
+
+    def _negatives(self, rows: Rows, negative: Ints) -> dict[str, Any]:
         return {
-            "rival": torch.from_numpy(rival),
-            "rival_features": torch.from_numpy(self.features(rows.user, rival)),
+            "negative": torch.from_numpy(negative),
+            "negative_features": torch.from_numpy(self.features(rows.user, negative)),
             "popularity": self.popularity[torch.from_numpy(rows.item)],
-            "rival_popularity": self.popularity[torch.from_numpy(rival)],
+            "negative_popularity": self.popularity[torch.from_numpy(negative)],
         }
 
 
 class BatchLoader:
     """An iterable of batches for one rank; Lightning calls `sampler.set_epoch` on it.
 
-    Every rank takes every `world`-th row of each global batch, so that ranks together see each row once. `known`: the
-    training rows, where this is validation; then every epoch is the first one, so that a criterion is judged alike.
-    `start`: the epoch that is entered, and how many of its batches are behind; `limit`: batches of an epoch. It has no
-    length, so that Lightning takes for an epoch's last batch whichever comes last, also where one is entered midway.
+    Every rank takes every `world`-th row of each global batch, so that ranks together see each row once.
+    `training_log`: the training rows, where this is validation; then every epoch is the first one, so that a criterion
+    is judged alike. `start`: the epoch that is entered, and how many of its batches are behind; `limit`: batches of an
+    epoch. It has no length, so that Lightning takes for an epoch's last batch whichever comes last, also where one is
+    entered midway. `penalty_rows`: by the penalty's name, what draws the rows that go beside each batch.
     """
 
     def __init__(
         self,
         log: InteractionLog,
         tensors: LogTensors,
-        sampler: Sampler,
+        sampler: AbstractSampler,
         space: Space,
         seed: int,
         rank: int,
         world: int,
-        known: InteractionLog | None = None,
+        training_log: InteractionLog | None = None,
         start: tuple[int, int] = (0, 0),
         limit: int | None = None,
+        penalty_rows: Mapping[str, AbstractPenaltyRows] | None = None,
     ) -> None:
-        self.log, self.tensors, self.rows, self.space, self.known = log, tensors, sampler, space, known
+        self.penalty_rows = {} if penalty_rows is None else penalty_rows
+        self.log, self.tensors, self.rows, self.space, self.training_log = log, tensors, sampler, space, training_log
         self.seed, self.epoch, self.rank, self.world = seed, start[0], rank, world
         self.start, self.limit = start, limit
         self.sampler = self  # Lightning looks here for set_epoch, and for shuffling in the other
@@ -106,7 +141,7 @@ class BatchLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Choose which epoch the next iteration yields."""
-        self.epoch = epoch if self.known is None else 0
+        self.epoch = epoch if self.training_log is None else 0
 
     def __iter__(self) -> Iterator[Batch]:
         behind = self.start[1] if self.epoch == self.start[0] else 0
@@ -114,27 +149,44 @@ class BatchLoader:
 
     def _batches(self) -> Iterator[Batch]:
         mine = slice(self.rank, None, self.world)
-        for block in self.rows.blocks(self.log, self.space, self.seed, self.epoch, self.known):
-            step = max(1, AHEAD // block.row.shape[1])
+        penalties = self.penalty_rows.items()
+        draws = {name: PenaltyDraws(rows, name, self.log, self.seed, self.epoch) for name, rows in penalties}
+        for block in self.rows.blocks(self.log, self.space, self.seed, self.epoch, self.training_log):
+            step = max(1, ROWS_PER_GATHER // block.row.shape[1])
             for start in range(0, len(block.row), step):
-                yield from unbound(self.tensors.batches(block.at((slice(start, start + step), mine))))
+                batches = self.tensors.batches(block.at((slice(start, start + step), mine)))
+                yield from split_batches(self._with_penalty_rows(batches, draws, mine) if draws else batches)
+
+    def _with_penalty_rows(self, batches: Batch, draws: Mapping[str, PenaltyDraws], mine: slice) -> Batch:
+        rows = {name: each.next(len(batches), mine) for name, each in draws.items()}
+        return replace(batches, penalty_batches={name: self.tensors.batches(each) for name, each in rows.items()})
 
 
-def unbound(block: Batch) -> Iterator[Batch]:
+class PenaltyDraws:
+    """The rows of one penalty in the course of an epoch, a function of its name, the seed and the epoch."""
+
+    def __init__(self, rows: AbstractPenaltyRows, name: str, log: InteractionLog, seed: int, epoch: int) -> None:
+        self.rows, self.log = rows, log
+        self.generator = np.random.default_rng([seed, epoch, zlib.crc32(name.encode())])
+
+    def next(self, count: int, mine: slice) -> Rows:
+        """Return the rows of the next `count` steps, `[count,B]`, those of this rank."""
+        return self.rows.draw(self.log, self.generator, count).at((slice(None), mine))
+
+
+def split_batches(block: Batch) -> Iterator[Batch]:
     """Yield the batches of m side by side, `[m,...]`."""
-    columns = {field.name: getattr(block, field.name) for field in fields(Batch)}
-    parts = {name: column.unbind(0) for name, column in columns.items() if column is not None}
+    unbound = {path: column.unbind(0) for path, column in block.tensors().items()}
     for k in range(len(block)):
-        one: dict[str, Any] = {name: parts[name][k] if name in parts else None for name in columns}
-        yield Batch(**one)
+        yield Batch.from_tensors({path: columns[k] for path, columns in unbound.items()})
 
 
 class LogDataModule(pl.LightningDataModule):
     """Training batches over the objective's space, validation over the logged rows held out.
 
-    A positive-only log has one outcome class: its validation rows meet rivals (`judged="triples"`). `start` and
-    `limit` are set by whoever trains: where training goes on, and the batches of an epoch. `timed`: as in `LogTensors`;
-    `judged_rows`: how many validation rows fit in memory at once.
+    A positive-only log has one outcome class: its validation rows meet negatives (`validation_space="triples"`).
+    `start` and `limit` are set by whoever trains: where training goes on, and the batches of an epoch. `with_time`: as
+    in `LogTensors`; `validation_rows`: how many validation rows fit in memory at once.
     """
 
     def __init__(
@@ -142,31 +194,37 @@ class LogDataModule(pl.LightningDataModule):
         train: InteractionLog,
         validation: InteractionLog,
         features: FeatureMatrix,
-        sampler: Sampler,
+        sampler: AbstractSampler,
         space: Space,
         seed: int,
-        judged: Space = "logged",
-        chance: PairColumn | None = None,
-        timed: bool = False,
-        judged_rows: int = VALIDATION.batch_size,
+        validation_space: Space = "logged",
+        pair_propensity: PairColumn | None = None,
+        with_time: bool = False,
+        validation_rows: int = VALIDATION.batch_size,
+        columns: Mapping[str, BatchColumn] | None = None,
+        penalty_rows: Mapping[str, AbstractPenaltyRows] | None = None,
     ) -> None:
         super().__init__()
         self.logs = (train, validation)
-        self.tensors = (LogTensors(train, features, chance, timed), LogTensors(validation, features, timed=timed))
-        self.judging = replace(VALIDATION, batch_size=min(judged_rows, VALIDATION.batch_size))
-        self.sampler, self.space, self.seed, self.judged = sampler, space, seed, judged
+        self.tensors = (
+            LogTensors(train, features, pair_propensity, with_time, columns),
+            LogTensors(validation, features, with_time=with_time, columns=columns),
+        )
+        self.penalty_rows = penalty_rows
+        self.validation_sampler = replace(VALIDATION, batch_size=min(validation_rows, VALIDATION.batch_size))
+        self.sampler, self.space, self.seed, self.validation_space = sampler, space, seed, validation_space
         self.start: tuple[int, int] = (0, 0)
         self.limit: int | None = None
 
     def train_dataloader(self) -> BatchLoader:
-        return self._loader(0, self.sampler, self.space, None, self.start, self.limit)
+        return self._loader(0, self.sampler, self.space, None, self.start, self.limit, self.penalty_rows)
 
     def val_dataloader(self) -> BatchLoader:
-        return self._loader(1, self.judging, self.judged, self.logs[0])
+        return self._loader(1, self.validation_sampler, self.validation_space, self.logs[0])
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch if device.type == "cpu" else batch.to(device, non_blocking=True)
 
-    def _loader(self, which: int, sampler: Sampler, space: Space, *more: Any) -> BatchLoader:
+    def _loader(self, which: int, sampler: AbstractSampler, space: Space, *more: Any) -> BatchLoader:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return BatchLoader(self.logs[which], self.tensors[which], sampler, space, self.seed, rank, world, *more)

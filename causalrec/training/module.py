@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
 
+from causalrec.errors import CausalRecError
 from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.penalty.base import AbstractPenalty
 from causalrec.estimators.reduction import batch_sum
 from causalrec.models import CausalModel
-from causalrec.training.checkpoint import random_states, set_random_states
-from causalrec.training.fit import MONITOR, Epoch, log_curve
-from causalrec.training.judge import Criterion, confusion, judged_errors, report_of
+from causalrec.training.checkpoint import Checkpoint, random_states, set_random_states
+from causalrec.training.criterion import Criterion, classification_report, confusion, validation_errors
+from causalrec.training.fit_result import MONITOR, Epoch, log_curve
 from causalrec.training.optimizer import AbstractOptimizer
-from causalrec.types import OUTCOME, Batch, Role, Term
+from causalrec.training.scheduler import AbstractScheduler, Constant
+from causalrec.types import OUTCOME, Batch, Outputs, Role, Term
 
 __all__ = ["MONITOR", "CausalRecModule", "Criterion"]
+T = TypeVar("T")
 
 
 class CausalRecModule(pl.LightningModule):
     """Trains a model on an objective. Never subclassed: vary it by the parts it is handed.
 
     `criterion` is what early stopping and selection read, on *biased* validation rows: the self-normalised
-    inverse-propensity weighted error (`mnar_ips`, propensities clipped at `criterion_clip` whatever the objective
-    does, so that all rows of a table are chosen alike), or the plain mean error (`mnar_naive`). `curve`: the epochs
-    trained so far. A checkpoint of it is a position within an epoch: the fit goes on with the next batch.
+    inverse-propensity weighted error (`ips`, propensities clipped at `criterion_clip` whatever the objective
+    does, so that all rows of a table are chosen alike), or the plain mean error (`naive`). `penalties` by name:
+    terms added to the objective's; `gradient_clip`, set by the trainer: the largest gradient norm of a role. `curve`:
+    the epochs trained so far. A checkpoint of it is a position within an epoch: the fit goes on with the next batch.
     """
 
     def __init__(
@@ -36,14 +42,19 @@ class CausalRecModule(pl.LightningModule):
         model: CausalModel,
         objective: AbstractObjective,
         optimizer: AbstractOptimizer,
-        criterion: Criterion = "mnar_ips",
+        criterion: Criterion = "ips",
         criterion_clip: float = 0.01,
         prefix: str = "",
+        penalties: Mapping[str, AbstractPenalty] | None = None,
+        scheduler: AbstractScheduler | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model, self.objective, self.optimizer = model, objective, optimizer
         self.criterion, self.criterion_clip, self.prefix = criterion, criterion_clip, prefix
+        self.penalties = {} if penalties is None else dict(penalties)
+        self.scheduler = Constant() if scheduler is None else scheduler
+        self.gradient_clip: float | None = None
         self.fingerprint = ""
         self.curve: list[Epoch] = []
         self._loss: Tensor | float = 0.0
@@ -51,11 +62,14 @@ class CausalRecModule(pl.LightningModule):
         self._direct: list[torch.optim.Optimizer] = []
         self._judged = torch.zeros(2, dtype=torch.float64)
         self._confused: Tensor | None = None
-        self._report: dict[str, Any] | None = None
-        self._random: dict[str, Any] | None = None
+        self._report: dict[str, object] | None = None
+        self._random: Checkpoint | None = None
 
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        return [self._optimizer(role) for role in self.objective.needs]
+    def configure_optimizers(self) -> Any:
+        optimizers = [self._optimizer(role) for role in self.objective.roles]
+        epochs = 1 if self._trainer is None else self.trainer.max_epochs or 1
+        schedules = [built for each in optimizers if (built := self.scheduler.build(each, epochs)) is not None]
+        return (optimizers, schedules) if schedules else optimizers
 
     def _optimizer(self, role: Role) -> torch.optim.Optimizer:
         network = self.model.network(role)
@@ -65,11 +79,25 @@ class CausalRecModule(pl.LightningModule):
         return built
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        terms = self.objective.terms(batch, self.model(batch))
+        outputs = self.model(batch)
+        terms = self.objective.terms(batch, outputs)
         loss = reduce(torch.add, [self.reduced(term, batch) for term in terms.values()])
+        for name, penalty in self.penalties.items():
+            loss = loss + penalty.weight * self._penalty(name, penalty, batch, outputs)
         self._update(loss)
         self._loss = self._loss + loss.detach()
         self._steps += 1
+
+    def _penalty(self, name: str, penalty: AbstractPenalty, batch: Batch, outputs: Outputs) -> Tensor:
+        """Return a penalty's value, from its own rows where it draws them; raise CausalRecError where not finite."""
+        if penalty.rows is not None:
+            batch = batch.penalty_batches[name]
+            outputs = self.model(batch)
+        ratios = penalty.ratios(batch, outputs)
+        value = penalty.combine({key: self._global_ratio(term, batch) for key, term in ratios.items()})
+        if not torch.isfinite(value.detach()):
+            raise not_finite(name, float(value.detach()), self.current_epoch, self._steps)
+        return value
 
     def _update(self, loss: Tensor) -> None:
         """Step every optimizer; on one device without a scaler past Lightning, whose hooks would do nothing."""
@@ -79,18 +107,28 @@ class CausalRecModule(pl.LightningModule):
                 parameter.grad = None
         loss.backward() if self._direct else self.manual_backward(loss)  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
+            self._clip_gradients(optimizer)
             optimizer.step()
+
+    def _clip_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.gradient_clip is None:
+            return
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        scale = 1.0 if scaler is None else float(scaler.get_scale())  # its gradients are not unscaled yet: so the bound
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, self.gradient_clip * scale)
 
     def reduced(self, term: Term, batch: Batch) -> Tensor:
         """Return `sum(weight * value) / sum(weight * normaliser)` over the global batch, a scalar; its square if asked.
 
         DDP averages gradients over ranks, so each rank's share is scaled by their number.
         """
+        return self._global_ratio(term, batch).square() if term.squared else self._ratio(term, batch)
+
+    def _global_ratio(self, term: Term, batch: Batch) -> Tensor:
+        """Return the ratio over all ranks, whose gradient is this rank's share: for functions that are not linear."""
         ratio = self._ratio(term, batch)
-        if not term.squared:
-            return ratio
-        whole = batch_sum(ratio / self._world)
-        return 2 * whole * ratio - whole.square()  # the value of the square, and its gradient on every rank
+        return batch_sum(ratio / self._world) + (ratio - ratio.detach())
 
     def _ratio(self, term: Term, batch: Batch) -> Tensor:
         if self._world == 1:  # the usual case, spared the collective and its tensors
@@ -112,10 +150,12 @@ class CausalRecModule(pl.LightningModule):
         self.curve.append(Epoch(self.current_epoch, loss, criterion, self._report))
         log_curve(self.trainer.logger, self.prefix, self.curve[-1:])
         self._loss, self._steps = 0.0, 0
+        for schedule in _listed(self.lr_schedulers() or []):
+            schedule.step()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         outputs, link = self.model(batch), self.model.link
-        error, weight = judged_errors(self.objective, outputs, batch, self.criterion, self.criterion_clip)
+        error, weight = validation_errors(self.objective, outputs, batch, self.criterion, self.criterion_clip)
         parts = [(error * weight).to("cpu", torch.float64).sum(), weight.to("cpu", torch.float64).sum()]
         self._judged = self._judged + torch.stack(parts)
         if link == "softmax":
@@ -127,16 +167,16 @@ class CausalRecModule(pl.LightningModule):
         self._judged = torch.zeros(2, dtype=torch.float64)
         if self._confused is not None:
             whole = self._confused if self._world == 1 else batch_sum(self._confused[..., None])[..., 0]
-            self._confused, self._report = None, report_of(whole.cpu())
+            self._confused, self._report = None, classification_report(whole.cpu())
         self.log(MONITOR, (sums[0] / sums[1]).float(), logger=False)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         del checkpoint["loops"]  # the position is ours: Lightning's own does not resume between steps and validation
         own = {"loss": self._loss, "random": random_states()}
         checkpoint["fingerprint"], checkpoint["ranks"] = self.fingerprint, gathered(own, self._world)
         checkpoint["steps"], checkpoint["curve"] = self._steps, [tuple(vars(point).values()) for point in self.curve]
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         own = checkpoint["ranks"][self.trainer.global_rank]
         self._loss, self._random, self._steps = own["loss"], own["random"], checkpoint["steps"]
         self.curve = [Epoch(*point) for point in checkpoint["curve"]]
@@ -154,14 +194,22 @@ class CausalRecModule(pl.LightningModule):
             set_random_states(self._random)
 
 
-def _listed(optimizers: Any) -> list[Any]:
-    return optimizers if isinstance(optimizers, list) else [optimizers]
+def _listed(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else [values]
 
 
-def gathered(own: Any, world: int) -> list[Any]:
+def not_finite(name: str, value: float, epoch: int, step: int) -> CausalRecError:
+    """Say where a penalty's value went wrong."""
+    return CausalRecError(
+        f"penalty={name}: its value is {value} at epoch {epoch}, step {step}; lower penalty.{name}.weight or "
+        f"optimizer.lr, or mend its combine"
+    )
+
+
+def gathered(own: T, world: int) -> list[T]:
     """Return the value of every rank."""
     if world == 1:
         return [own]
-    values: list[Any] = [None] * world
+    values = [own] * world
     torch.distributed.all_gather_object(values, own)
     return values

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.training.stepper import AbstractStepper, JointAdamW, TorchStepper
+from causalrec.training.stacked_optimizer import AbstractStackedOptimizer, StackedAdamW, StackedTorchOptimizer
 
 Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0)]
 
 
 class AbstractOptimizer(ABC):
-    """Builds a torch optimizer over one role's parameters."""
+    """Builds a torch optimizer over one role's parameters.
+
+    Attributes:
+        candidates: numbers that `selection.candidates=auto` tries, by the name of the setting.
+    """
+
+    candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {}
 
     @abstractmethod
     def build(
@@ -32,14 +38,16 @@ class AbstractOptimizer(ABC):
         """
 
     @classmethod
-    def steppers(cls, settings: Sequence[Self], parameters: Sequence[Tensor]) -> list[tuple[slice, AbstractStepper]]:
+    def stacked_optimizers(
+        cls, settings: Sequence[Self], parameters: Sequence[Tensor]
+    ) -> list[tuple[slice, AbstractStackedOptimizer]]:
         """Return what updates stacked parameters `[R,...]`, replica r by setting r; here by runs of equal ones."""
-        found: list[tuple[slice, AbstractStepper]] = []
-        for setting, members in itertools.groupby(range(len(settings)), key=lambda place: settings[place]):
-            places = list(members)
-            rows = slice(places[0], places[-1] + 1)
+        found: list[tuple[slice, AbstractStackedOptimizer]] = []
+        for setting, members in itertools.groupby(range(len(settings)), key=lambda index: settings[index]):
+            indices = list(members)
+            rows = slice(indices[0], indices[-1] + 1)
             parts = [parameter[rows] for parameter in parameters]
-            found.append((rows, TorchStepper(parts, setting.build(parts, axes=1))))
+            found.append((rows, StackedTorchOptimizer(parts, setting.build(parts, axes=1))))
         return found
 
 
@@ -55,12 +63,14 @@ def groups(
         rated: dict[str, Any] = {} if rate is None else {"lr": rate}
         found.append({"params": [p for p in alike if p.ndim > axes], "weight_decay": weight_decay, **rated})
         found.append({"params": [p for p in alike if p.ndim == axes], "weight_decay": 0.0, **rated})
-    return [group for place, group in enumerate(found) if place < 2 or group["params"]]
+    return [group for index, group in enumerate(found) if index < 2 or group["params"]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW(AbstractOptimizer):
     """AdamW with decoupled decay (Loshchilov & Hutter, ICLR 2019): each step shrinks weights by `lr * weight_decay`."""
+
+    candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {"weight_decay": (0.1, 0.3, 1.0)}
 
     lr: Rate = 0.01
     weight_decay: Decay = 0.1
@@ -71,16 +81,20 @@ class AdamW(AbstractOptimizer):
         return torch.optim.AdamW(groups(parameters, self.weight_decay, axes, rates), lr=self.lr, fused=True)
 
     @classmethod
-    def steppers(cls, settings: Sequence[Self], parameters: Sequence[Tensor]) -> list[tuple[slice, AbstractStepper]]:
-        still = [place for place, parameter in enumerate(parameters) if parameter.ndim == 1]
+    def stacked_optimizers(
+        cls, settings: Sequence[Self], parameters: Sequence[Tensor]
+    ) -> list[tuple[slice, AbstractStackedOptimizer]]:
+        undecayed = [index for index, parameter in enumerate(parameters) if parameter.ndim == 1]
         numbers = torch.tensor([(setting.lr, setting.weight_decay) for setting in settings], dtype=torch.float64)
         rates, decays = numbers.to(parameters[0]).unbind(1)
-        return [(slice(0, len(settings)), JointAdamW(parameters, still, rates, decays))]
+        return [(slice(0, len(settings)), StackedAdamW(parameters, undecayed, rates, decays))]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(AbstractOptimizer):
     """Stochastic gradient descent with momentum and coupled L2."""
+
+    candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {"weight_decay": (1e-5, 1e-4, 1e-3)}
 
     lr: Rate = 0.1
     weight_decay: Decay = 1e-4

@@ -1,26 +1,37 @@
-"""Choosing the weight decay on biased data: on one held-out part, or by k-fold cross-validation and a refit on all."""
+"""Choosing among candidates on biased data: on held-out rows, or by k-fold cross-validation and a refit on all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from causalrec.data.log import InteractionLog, PairColumn
-from causalrec.training.fit import Epoch, Fit
-from causalrec.training.optimizer import AbstractOptimizer
-from causalrec.training.task import Task
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairColumn
+from causalrec.ids import fit_id
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.fit_result import Epoch, FitResult
+
+Settings = Mapping[str, float]  # numbers by the path of the setting, as `selection.candidates` names them
+Requests = Sequence[tuple[Settings, FitRequest]]  # one a candidate
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One weight decay tried: its criterion, best epoch and epochs trained (means over folds in cross-validation, which
-    has no curve of its own).
+    """One set of settings that was tried; means over folds in cross-validation, which has no curve.
+
+    Attributes:
+        settings: numbers by the path of the setting.
+        criterion: of the best epoch, the lower the better.
+        best_epoch: from 0.
+        epochs: trained in all.
+        curve: the learning curve.
     """
 
-    weight_decay: float
+    settings: Settings
     criterion: float
     best_epoch: float
     epochs: float
@@ -28,136 +39,127 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The fit that is evaluated, every candidate it was chosen from, and where its weights lie."""
+class SelectedFit:
+    """The fit that is evaluated, its settings, every candidate it was chosen from, and where its weights lie."""
 
-    fit: Fit
-    weight_decay: float
-    tried: tuple[Candidate, ...]
+    fit: FitResult
+    settings: Settings
+    candidates: tuple[Candidate, ...]
     folder: Path
 
 
-Search = Generator[list[Task], list[Fit], Chosen]  # yields the fits it needs, is sent them, returns what it chose
+def combine_candidates(candidates: Mapping[str, Sequence[float]]) -> list[Settings]:
+    """Return every combination of the candidates, one empty one where there are none.
+
+    >>> combine_candidates({"optimizer.lr": [0.1, 0.2]})
+    [{'optimizer.lr': 0.1}, {'optimizer.lr': 0.2}]
+    """
+    return [dict(zip(candidates, values, strict=True)) for values in itertools.product(*candidates.values())]
 
 
-def held_out(task: Task, optimizer: Callable[[float], AbstractOptimizer], decays: Sequence[float]) -> Search:
-    """Fit every weight decay on the training rows, stop and choose by the criterion on the validation rows.
+def search_requests(requests: Requests, folds: int) -> list[FitRequest]:
+    """Return the fits of a search: one a candidate, stopped and chosen on the validation rows, or one a fold.
 
     Every row of a table gets the same number of candidates, naive included; only biased rows are read, unless the
-    caller hands over randomised ones (and declares it).
+    caller hands over randomised ones (and declares it). Fold propensities are scaled by the share of rows a part holds,
+    (k-1)/k and 1/k. Source: Schnabel et al. (ICML 2016, section 5.2). The folds are the same for every candidate and
+    every row of a table.
     """
-    tasks = [_candidate(task, optimizer, decay, decays) for decay in decays]
-    fits = yield tasks
-    tried = [
-        Candidate(decay, fit.criterion, fit.best_epoch, fit.epochs, fit.curve)
-        for decay, fit in zip(decays, fits, strict=True)
-    ]
-    best = min(range(len(tried)), key=lambda k: (tried[k].criterion, tried[k].weight_decay))
-    return Chosen(fits[best], decays[best], tuple(tried), tasks[best].folder)
-
-
-def cross_validated(
-    task: Task, optimizer: Callable[[float], AbstractOptimizer], decays: Sequence[float], folds: int
-) -> Search:
-    """Choose by the mean criterion over folds, then refit on all rows for the chosen one's mean number of epochs.
-
-    Fold propensities are scaled by the share of rows a part holds, (k-1)/k and 1/k. Source: Schnabel et al. (ICML
-    2016, section 5.2). The folds are the same for every candidate and every row of a table.
-    """
-    within = replace(task, chance=scaled(task.chance, 1 - 1 / folds))
-    parts = list(fold_parts(task.train, folds))
-    fits = yield [
-        _candidate(replace(within, train=train, validation=validation), optimizer, decay, decays, f"fold={k}/")
-        for decay in decays
+    several = len(requests) > 1
+    if folds == 1:
+        return [_labelled(request, settings, several=several) for settings, request in requests]
+    (_, shared), *_ = requests
+    parts = list(fold_parts(shared.train, folds))
+    return [
+        _labelled(
+            replace(
+                request,
+                pair_propensity=scale_propensity(request.pair_propensity, 1 - 1 / folds),
+                train=train,
+                validation=validation,
+            ),
+            settings,
+            f"fold={k}",
+            several=several,
+        )
+        for settings, request in requests
         for k, (train, validation) in enumerate(parts)
     ]
-    tried = []
-    for place, decay in enumerate(decays):
-        of_decay = fits[place * folds : (place + 1) * folds]
-        means = np.mean([(fit.criterion, fit.best_epoch, fit.epochs) for fit in of_decay], axis=0)
-        criterion, best_epoch, epochs = map(float, means)
-        tried.append(Candidate(decay, criterion, best_epoch, epochs))
-    best = min(tried, key=lambda candidate: (candidate.criterion, candidate.weight_decay))
-    whole = replace(task, validation=task.train, epochs=round(best.best_epoch) + 1)
-    refit = _candidate(whole, optimizer, best.weight_decay, [], "refit/")
-    (fit,) = yield [refit]
-    return Chosen(fit, best.weight_decay, tuple(tried), refit.folder)
 
 
-def _candidate(
-    task: Task,
-    optimizer: Callable[[float], AbstractOptimizer],
-    decay: float,
-    decays: Sequence[float],
-    part: str = "",
-) -> Task:
-    prefix = (f"wd={decay:g}/" if len(decays) > 1 else "") + part
-    folder = task.folder / (prefix.strip("/").replace("/", "-") or f"wd={decay:g}")
-    label = f"{task.label} wd {decay:g}"
-    return replace(task, optimizer=optimizer(decay), prefix=prefix, folder=folder, label=label)
+def refit_request(requests: Requests, results: Sequence[FitResult], folds: int) -> FitRequest:
+    """Return the fit of the best candidate on all rows, for the mean number of epochs of its folds."""
+    candidates = judge_candidates(requests, results, folds)
+    best = best_candidate(candidates)
+    settings, request = requests[best]
+    epochs = round(candidates[best].best_epoch) + 1
+    return _labelled(replace(request, validation=request.train, epochs=epochs), settings, "refit", several=False)
 
 
-def unfitted(folder: Path) -> Search:
-    """Ask for no fit: the job trains no network."""
-    return Chosen(Fit(float("nan"), 0, 0, {}, ()), float("nan"), (), folder)
-    yield []
+def select_fit(requests: Requests, results: Sequence[FitResult], folds: int) -> SelectedFit:
+    """Return the fit that is evaluated: the best candidate's, or the refit, which came last."""
+    candidates = judge_candidates(requests, results, folds)
+    best = best_candidate(candidates)
+    settings = requests[best][0]
+    if folds > 1:
+        return SelectedFit(results[-1], settings, candidates, refit_request(requests, results, folds).folder)
+    return SelectedFit(results[best], settings, candidates, search_requests(requests, folds)[best].folder)
 
 
-FitAll = Callable[[list[Task]], Sequence[Fit | Exception]]
+def judge_candidates(requests: Requests, results: Sequence[FitResult], folds: int) -> tuple[Candidate, ...]:
+    """Return what became of each candidate, from the results of its search."""
+    if folds == 1:
+        pairs = zip(requests, results, strict=True)
+        return tuple(Candidate(s, fit.criterion, fit.best_epoch, fit.epochs, fit.curve) for (s, _), fit in pairs)
+    judged = []
+    for k, (settings, _) in enumerate(requests):
+        numbers = [(fit.criterion, fit.best_epoch, fit.epochs) for fit in results[k * folds : (k + 1) * folds]]
+        criterion, best_epoch, epochs = map(float, np.mean(numbers, axis=0))
+        judged.append(Candidate(settings, criterion, best_epoch, epochs))
+    return tuple(judged)
 
 
-def each_alone(tasks: list[Task]) -> list[Fit | Exception]:
-    """Fit one task after another, by Lightning; a failure stands in the place of its fit."""
-    return [_fit_or_failure(task) for task in tasks]
+def best_candidate(candidates: Sequence[Candidate]) -> int:
+    """Return the place of the candidate of least criterion; of equal ones, that of the least settings."""
+    keys = [(candidate.criterion, tuple(candidate.settings.values())) for candidate in candidates]
+    return min(range(len(candidates)), key=lambda k: keys[k])
 
 
-def _fit_or_failure(task: Task) -> Fit | Exception:
+def _labelled(request: FitRequest, settings: Settings, stage: str = "", *, several: bool) -> FitRequest:
+    """Return the request under the name of its candidate and stage: its folder, its prefix in logs, its label."""
+    name = fit_id(settings, stage)
+    prefix = f"{name}/" if several or stage else ""
+    told = " ".join(f"{path.rpartition('.')[2]} {value:g}" for path, value in settings.items())
+    return replace(request, prefix=prefix, folder=request.folder / name, label=f"{request.label} {told}".rstrip())
+
+
+FitAll = Callable[[list[FitRequest]], Sequence[FitResult | Exception]]
+
+
+def fit_sequentially(requests: list[FitRequest]) -> list[FitResult | Exception]:
+    """Make one fit after another, by Lightning; a failure stands in the place of its fit."""
+    return [_fit_or_failure(request) for request in requests]
+
+
+def _fit_or_failure(request: FitRequest) -> FitResult | Exception:
     try:
-        return task.fit()
+        return request.fit()
     except Exception as error:
         return error
 
 
-def chosen_together(searches: Sequence[Search], fit: FitAll = each_alone) -> list[Chosen | Exception]:
-    """Run searches in step, all the fits they wait for at once; one that fails leaves its exception."""
-    found: dict[int, Chosen | Exception] = {}
-    waiting: dict[int, list[Task]] = {}
-
-    def advance(k: int, fits: list[Fit] | None) -> None:
-        try:
-            waiting[k] = next(searches[k]) if fits is None else searches[k].send(fits)
-        except StopIteration as done:
-            found[k] = done.value
-        except Exception as error:
-            found[k] = error
-
-    for k in range(len(searches)):
-        advance(k, None)
-    while waiting:
-        asked, waiting = waiting, {}
-        made = iter(fit([task for tasks in asked.values() for task in tasks]))
-        for k, tasks in asked.items():
-            own = [next(made) for _ in tasks]
-            failed = [one for one in own if isinstance(one, Exception)]
-            if failed:
-                found[k] = failed[0]
-            else:
-                advance(k, [one for one in own if not isinstance(one, Exception)])
-    return [found[k] for k in range(len(searches))]
-
-
-def scaled(chance: PairColumn | None, share: float) -> PairColumn | None:
+def scale_propensity(propensity: PairColumn | None, share: float) -> PairColumn | None:
     """Return the propensity of any pair within a part that holds this share of the rows."""
-    return None if chance is None else lambda user, item: chance(user, item) * np.float32(share)
+    return None if propensity is None else lambda user, item: propensity(user, item) * np.float32(share)
 
 
-def fold_parts(whole: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
+def fold_parts(rows: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
     """Yield (training, validation) logs of a seeded k-fold partition of rows, propensities scaled to each part."""
-    assert whole.propensity is not None
-    fold = np.random.default_rng(0).permutation(len(whole)) % folds
+    assert rows.propensity is not None
+    fold = np.random.default_rng(0).permutation(len(rows)) % folds
     for k in range(folds):
         parts = []
-        for rows in (np.flatnonzero(fold != k), np.flatnonzero(fold == k)):
-            share = np.float32(1 if whole.has_arms else len(rows) / len(whole))  # p(arm | row) stays
-            parts.append(whole.take(rows).with_propensity(whole.propensity[rows] * share))
+        for chosen in (np.flatnonzero(fold != k), np.flatnonzero(fold == k)):
+            share = np.float32(1 if rows.has_arms else len(chosen) / len(rows))  # p(arm | row) stays
+            parts.append(rows.take(chosen).with_propensity(rows.propensity[chosen] * share))
         yield parts[0], parts[1]

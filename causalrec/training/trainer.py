@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import warnings
@@ -21,16 +22,17 @@ from rich.progress import Progress, TextColumn
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from causalrec.errors import CausalRecError, RequestError
+from causalrec.training.best_checkpoint import BestCheckpoint
+from causalrec.training.callback import AbstractCallback
 from causalrec.training.checkpoint import CheckedIO
 from causalrec.training.datamodule import LogDataModule
-from causalrec.training.fit import Epoch, Fit, log_curve
-from causalrec.training.keeper import Keeper
-from causalrec.training.kept import FitFolder, fingerprint
+from causalrec.training.fit_result import Epoch, FitResult, log_curve
+from causalrec.training.fit_store import FitFolder, fingerprint
 from causalrec.training.module import MONITOR, CausalRecModule
 from causalrec.types import Batch, Count
 
-__all__ = ["Epoch", "Fit", "TrainerSettings", "seeded"]
-SHOWN = ("progress", "checkpoint_steps", "checkpoint_seconds")  # what no result depends on
+__all__ = ["Epoch", "FitResult", "TrainerSettings", "seeded"]
+WITHOUT_EFFECT = ("progress", "checkpoint_steps", "checkpoint_seconds")  # what no result depends on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,8 @@ class TrainerSettings:
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     limit_batches: Count | None = None
     progress: bool = True
+    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    callbacks: tuple[AbstractCallback, ...] = ()
     checkpoint_steps: Count | None = None
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
 
@@ -59,6 +63,11 @@ class TrainerSettings:
             raise RequestError("trainer.accelerator='gpu': no GPU is visible here; use trainer=cpu")
         if self.accelerator == "gpu" and self.devices > max(1, torch.cuda.device_count()):
             raise RequestError(f"trainer.devices={self.devices}: there are {torch.cuda.device_count()} GPU(s) here")
+        if self.strategy == "fsdp" and self.gradient_clip is not None:
+            raise RequestError(
+                "trainer.gradient_clip: the norm of parameters cut over devices is not ours to take; leave it, or set "
+                "trainer.strategy=ddp"
+            )
         if self.strategy == "fsdp" and self.accelerator != "gpu":
             raise RequestError("trainer.strategy='fsdp': needs GPUs; add trainer.accelerator=gpu or use trainer=ddp")
 
@@ -70,46 +79,47 @@ class TrainerSettings:
         folder: Path,
         label: str,
         epochs: int | None = None,
-    ) -> Fit:
+    ) -> FitResult:
         """Train to the best epoch and return its weights; they stay in `folder`, where a finished fit is found again
         and an interrupted one goes on.
 
         With `epochs` (a refit on all rows, nothing held out) train for that many and take the last; criterion nan.
         """
-        place = FitFolder(folder, fingerprint(module, data, self._determining(epochs)))
-        fit = place.finished()
+        store = FitFolder(folder, fingerprint(module, data, self._identity(epochs)))
+        fit = store.finished()
         live = fit is None and not self._forks()  # a logger is of no use in another process
         if fit is None:
-            place.tidy()
+            store.remove_partial_files()
             if self.precision == "64-true":
                 module.double()  # Lightning does so only after it has restored the weights
-            module.fingerprint, data.limit = place.fingerprint, self.limit_batches
-            fit = self._trained(module, data, logger if live else None, place, label, epochs)
+            module.gradient_clip = self.gradient_clip
+            module.fingerprint, data.limit = store.fingerprint, self.limit_batches
+            fit = self._train(module, data, logger if live else None, store, label, epochs)
         if not live:
             log_curve(logger, module.prefix, fit.curve)
         return fit
 
-    def _trained(
+    def _train(
         self,
         module: CausalRecModule,
         data: LogDataModule,
         logger: Logger | None,
-        place: FitFolder,
+        store: FitFolder,
         label: str,
         epochs: int | None,
-    ) -> Fit:
-        saves = not self.strategy.startswith("fsdp")
-        keeper = Keeper(place, epochs is None, saves, self.checkpoint_steps, self.checkpoint_seconds)
+    ) -> FitResult:
+        can_resume = not self.strategy.startswith("fsdp")
+        best = BestCheckpoint(store, epochs is None, can_resume, self.checkpoint_steps, self.checkpoint_seconds)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             for name in ("pytorch_lightning", "lightning_fabric"):
                 logging.getLogger(name).setLevel(logging.ERROR)
-            trainer = self.build(logger, [keeper, *self._watchers(label, epochs)], epochs, place.folder)
+            trainer = self.build(logger, [best, *self._callbacks(label, epochs)], epochs, store.folder)
             try:
-                trainer.fit(module, datamodule=data, ckpt_path=place.resumable() if saves else None)
+                trainer.fit(module, datamodule=data, ckpt_path=store.resumable() if can_resume else None)
             except ProcessRaisedException as error:
                 raise CausalRecError(f"a rank failed: {str(error).strip().splitlines()[-1]}") from error
-        fit = keeper.fit or place.finished()  # forked ranks leave it in the folder alone
+        fit = best.fit or store.finished()  # forked ranks leave it in the folder alone
         assert fit is not None
         return fit
 
@@ -120,15 +130,15 @@ class TrainerSettings:
         outside = {"LOCAL_RANK", "TORCHELASTIC_RUN_ID"} & set(os.environ) or SLURMEnvironment.detect()
         return self.strategy == "ddp" and self.devices > 1 and not outside
 
-    def _determining(self, epochs: int | None) -> str:
+    def _identity(self, epochs: int | None) -> str:
         settings = {field.name: getattr(self, field.name) for field in fields(TrainerSettings)}
-        return repr(({name: value for name, value in settings.items() if name not in SHOWN}, epochs))
+        return repr(({name: value for name, value in settings.items() if name not in WITHOUT_EFFECT}, epochs))
 
-    def _watchers(self, label: str, epochs: int | None) -> list[Callback]:
-        watchers: list[Callback] = [EpochBar(label)] if self.progress else []
+    def _callbacks(self, label: str, epochs: int | None) -> list[Callback]:
+        callbacks: list[Callback] = [EpochBar(label)] if self.progress else []
         if epochs is None:
-            watchers.append(EarlyStopping(MONITOR, patience=self.patience, check_finite=True))
-        return [*watchers, *([OneThread()] if self._forks() else [])]
+            callbacks.append(EarlyStopping(MONITOR, patience=self.patience, check_finite=True))
+        return [*callbacks, *copy.deepcopy(self.callbacks), *([OneThread()] if self._forks() else [])]
 
     def build(
         self,

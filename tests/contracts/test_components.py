@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -11,20 +13,21 @@ import pytest
 import yaml
 from pydantic import ConfigDict, TypeAdapter
 
-from causalrec.config import COLLECTIONS, CONTRACTS, package_folder
+from causalrec.config import schema
+from causalrec.config.compose import package_folder
+from causalrec.config.schema import COLLECTIONS
 
 CONF = package_folder("conf")
-GROUPS = {**CONTRACTS, **COLLECTIONS, "estimation": "causalrec.evaluation.estimation.base.AbstractEstimation"}
-THIN = {"logger", "optimizer"}  # rooms of thin constructors in front of a third party: several to a file
+GROUPS = {**schema.GROUPS, **COLLECTIONS, "estimation": "causalrec.evaluation.estimation.base.AbstractEstimation"}
+THIN = {"logger", "optimizer", "scheduler"}  # rooms of thin constructors in front of a third party: several to a file
 
 
 def _components() -> list[tuple[str, str, dict[str, Any]]]:
     """Every (group, label, node with a `_target_`) below conf/."""
     found = []
     for path in sorted(CONF.glob("*/*.yaml")):
-        if path.parent.name == "task":
-            continue
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = loaded["task"] if path.parent.name == "task" else loaded  # beside the defaults that suit it
         nodes = loaded if path.parent.name in COLLECTIONS else {path.stem: loaded}
         found += [(path.parent.name, str(name), node) for name, node in nodes.items()]
     return found
@@ -55,7 +58,7 @@ def _keys(target: type[Any]) -> dict[str, inspect.Parameter]:
 
 
 def test_every_group_has_components_and_every_folder_is_a_group() -> None:
-    others = ("hydra", "task")  # no rooms of a run
+    others = ("hydra",)  # no rooms of a run
     folders = {path.name for path in CONF.iterdir() if path.is_dir() and path.name not in others}
     assert folders == set(GROUPS) == {group for group, _, _ in COMPONENTS}
 
@@ -86,8 +89,8 @@ def test_its_file_holds_no_other_component(group: str, node: dict[str, Any]) -> 
 @each_component
 def test_its_yaml_keys_are_keyword_only_and_typed(group: str, node: dict[str, Any]) -> None:
     target = _named(node["_target_"])
-    constructor: Any = target
-    keys, hints = _keys(target), get_type_hints(constructor.__init__, include_extras=True)
+    constructor: Any = target if is_dataclass(target) else target.__init__
+    keys, hints = _keys(target), get_type_hints(constructor, include_extras=True)
     assert set(node) - {"_target_"} <= set(keys)
     for name in keys:
         assert hints.get(name, Any) is not Any, f"{target.__name__}.{name} has no type to check YAML against"
@@ -110,6 +113,26 @@ def test_yaml_says_only_what_differs_from_the_constructor() -> None:
 EXPLICIT = {("dataset", "mechanism"), ("metric", "k"), ("metric", "empty")}  # part of the name the YAML gives it
 
 
+@pytest.mark.parametrize(
+    "node", [n for g, _, n in COMPONENTS if g in ("slice", "refuter")], ids=lambda n: n["_target_"]
+)
+def test_slices_and_refuters_are_frozen_values(node: dict[str, Any]) -> None:
+    """They are shared by the jobs of a study, and sent to other processes."""
+    target = _named(node["_target_"])
+    assert dataclasses.is_dataclass(target) and target.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def test_each_refuter_has_a_name_of_its_own_and_says_its_limitation() -> None:
+    refuters = [_named(node["_target_"]) for group, _, node in COMPONENTS if group == "refuter"]
+    assert len({refuter.name for refuter in refuters}) == len(refuters) > 10
+    assert all(refuter.limitation and isinstance(refuter.value_is_effect, bool) for refuter in refuters)
+
+
+def test_each_baseline_says_what_it_predicts() -> None:
+    baselines = [_named(node["_target_"]) for group, _, node in COMPONENTS if group == "baseline"]
+    assert {baseline.estimand for baseline in baselines} == {"exposed_mean", "effect"}
+
+
 def test_the_components_on_disk_are_all_here() -> None:
-    assert len([path for path in CONF.glob("*/*.yaml") if path.parent.name != "task"]) <= len(COMPONENTS)
+    assert len([path for path in CONF.glob("*/*.yaml") if path.parent.name != "hydra"]) <= len(COMPONENTS)
     assert Path(CONF / "train.yaml").is_file()

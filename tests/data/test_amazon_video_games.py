@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import amazon_video_games
 from causalrec.data.datasets.amazon_video_games import GAMES, AmazonVideoGames
 from causalrec.errors import DataError
@@ -108,8 +108,8 @@ def test_absent_files_are_asked_for_with_their_page(tmp_path: Path) -> None:
 
 
 def test_training_is_only_assumed() -> None:
-    spec = validate(compose(["dataset=amazon_video_games"]))
-    found = identify(spec.leaves["graph"].build(), spec.leaves["dataset"].build().card)
+    spec = validate_config(compose_config(["dataset=amazon_video_games"]))
+    found = identify(spec.graph.build(), spec.dataset.build().card)
     assert found.training.columns == ("item", "user") and found.training.assumed == ("taste is negligible",)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import complete_journey
 from causalrec.data.datasets.complete_journey import DEMOGRAPHICS, CompleteJourney
 from causalrec.data.text import texts_of
@@ -98,10 +98,11 @@ def test_a_row_is_the_last_purchase_of_a_pair(fake: Fake, caplog: pytest.LogCapt
     assert "2 promotions of a product, store and week given twice" in caplog.text
 
 
-def test_the_context_is_the_promotion_in_the_store_and_week_of_that_purchase(fake: Fake) -> None:
+def test_a_row_tells_the_promotion_in_the_store_and_week_of_that_purchase(fake: Fake) -> None:
     log = CompleteJourney().load(fake()).logged
-    assert log.context is not None and log.context.dtype == np.float32
-    assert log.context.tolist() == [
+    shown = np.stack([log.columns["display_location"], log.columns["mailer_location"]], axis=1)
+    assert shown.dtype == np.float32
+    assert shown.tolist() == [
         [0, 0],  # 2000 was in the mailer a week later only
         [0, 0],  # its row says neither
         [1, 0],  # one of two rows says on display
@@ -160,18 +161,20 @@ def test_a_file_that_is_no_parquet_is_refused(fake: Fake, monkeypatch: pytest.Mo
 
 
 def test_the_card_says_simulated_and_positive_only() -> None:
-    spec = validate(compose(["dataset=complete_journey"]))
-    card = spec.leaves["dataset"].build().card
+    spec = validate_config(compose_config(["dataset=complete_journey"]))
+    card = spec.dataset.build().card
     assert "simulated data" in card.licence and card.feedback == "positive_only"
     assert card.randomised is None
-    found = identify(spec.leaves["graph"].build(), card)
+    found = identify(spec.graph.build(), card)
     assert found.training.assumed == tuple(f"{node} is negligible" for node in ("promotion", "taste"))
 
 
+@pytest.mark.long
 @pytest.mark.network
 def test_the_real_files_are_whole() -> None:
     data = CompleteJourney().load(DATA)
     assert (data.logged.num_users, data.logged.num_items, len(data.logged)) == (2_469, 68_509, 867_688)
     assert (data.user_table["age"] == "unknown").sum() == 2_469 - 801
-    assert data.logged.context is not None
-    np.testing.assert_allclose(data.logged.context.mean(axis=0), [0.1069, 0.1573], atol=1e-4)
+    columns = data.logged.columns
+    np.testing.assert_allclose(columns["display_location"].mean(), 0.1069, atol=1e-4)
+    np.testing.assert_allclose(columns["mailer_location"].mean(), 0.1573, atol=1e-4)

@@ -14,11 +14,11 @@ import polars as pl
 import pytest
 
 from causalrec import cli
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets import complete_journey
 from causalrec.data.datasets.complete_journey import DEMOGRAPHICS
 from causalrec.data.datasets.complete_journey_promotions import PAIR_COLUMNS, Arms, CompleteJourneyPromotions
-from causalrec.data.log import CausalDataset
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import feature_matrix
 from causalrec.graph.identify import identify
@@ -229,15 +229,16 @@ def test_a_table_of_promotions_without_a_column_is_refused(fake: Fake, monkeypat
 
 
 def test_the_graph_adjusts_for_numbers_alone_and_says_what_it_assumes() -> None:
-    spec = validate(compose(["task=effect", "dataset=complete_journey_promotions"]))
-    card = spec.leaves["dataset"].build().card
-    found = identify(spec.leaves["graph"].build(), card).training
+    spec = validate_config(compose_config(["task=effect", "dataset=complete_journey_promotions"]))
+    card = spec.dataset.build().card
+    found = identify(spec.graph.build(), card).training
     assert found.assumed == ("demand is negligible", "discount is negligible")
     assert {card.column(name).kind for name in found.columns} == {"numeric", "category"}
     assert {*PAIR_COLUMNS, "visits", "promoted_share", "product_category", "age"} <= set(found.columns)
     assert "simulated data" in str(card.notice)
 
 
+@pytest.mark.long
 def test_every_result_repeats_that_the_data_are_simulated(
     fake: Fake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -250,12 +251,12 @@ def test_every_result_repeats_that_the_data_are_simulated(
         assert cli.main(list(arguments)) == 0
         return " ".join(capsys.readouterr().out.split())
 
-    asked = ["dataset=complete_journey_promotions", "dataset.products=2", "effect=linear_dml", "metric=[qini]"]
-    told("effect", *asked, "logger=none", "trainer=smoke", "evaluation.replicates=20")
+    asked = ["dataset=complete_journey_promotions", "dataset.products=2", "learner=linear_dml", "metric=[qini]"]
+    told("train", "task=effect", *asked, "logger=none", "evaluation.replicates=20")
     (record,) = Path("runs").rglob("record.json")
     folder = record.parent
     first = "simulated data, made by 84.51° on real patterns"
-    assert first in json.loads(record.read_text())["data"]["notice"]
+    assert first in json.loads(record.read_text())["data"]["caveat"]
     refute = ["refute", str(folder), "--repeats", "3"]
     for ask in (["table", "runs"], refute, ["recommend", str(folder), "--user", "1", "--all"]):
         shown = told(*ask), json.loads(told(*ask, "--json"))
@@ -264,6 +265,7 @@ def test_every_result_repeats_that_the_data_are_simulated(
     assert first in Path("runs/report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.network
 def test_the_real_files_give_these_rows() -> None:
     data = CompleteJourneyPromotions(arms="each").load(DATA)

@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 
 from causalrec.cli import main
+from causalrec.config.component import validate_component
 from causalrec.data.datasets.csv import Csv
 from causalrec.data.log import InteractionLog
 from causalrec.data.tabular.declared import Edges, Table
 from causalrec.data.text import texts_of
 from causalrec.errors import DataError, RequestError
-from causalrec.leaf import leaf
 
 EXAMPLES = Path(__file__).parents[2] / "experiments" / "examples"
 RATINGS = [("b", "i9", 5), ("a", "i10", 1), ("b", "i10", 3), ("ü", "i9", 4)]
@@ -100,6 +100,40 @@ def test_every_column_reaches_its_place(tmp_path: Path) -> None:
     assert random is not None and random.time is not None
     assert (random.item.tolist(), random.time.tolist(), random.outcome.tolist()) == ([1], [1600], [0])
     assert data.card.randomised and data.card.logged_propensity
+
+
+def test_columns_of_a_row_are_numbers_and_categories(tmp_path: Path) -> None:
+    head, kinds = "user,item,rating,hour,store/week,random", {"hour": "numeric", "store/week": "category"}
+    lines = ["u1,7,1,1.5,b-2,0", "u1,12,2,23,a-10,1", "u2,7,4,-1e2,b-2,0", "u2,12,4,0,c,1"]
+    put(tmp_path, text="\n".join([head, *lines]))
+    for _ in ("read", "opened again"):
+        data = Csv(threshold=None, randomised_flag="random", row_columns=kinds).load(tmp_path)  # type: ignore[arg-type]
+        assert data.randomised is not None
+        assert [(c.name, c.of, c.kind) for c in data.card.row_columns] == [
+            ("hour", "row", "numeric"),
+            ("store/week", "row", "category"),
+        ]
+        assert data.logged.columns["hour"].tolist() == [1.5, -100]
+        assert data.logged.columns["store/week"].tolist() == ["b-2", "b-2"]
+        assert data.randomised.columns["hour"].tolist() == [23, 0]
+        assert data.randomised.columns["store/week"].tolist() == ["a-10", "c"]
+
+
+def test_a_gap_in_a_column_of_a_row_is_named_with_file_and_line(tmp_path: Path) -> None:
+    put(tmp_path, text="user,item,rating,hour,store\na,x,1,5,s\na,y,2,soon,s\nb,x,3,,s\nb,y,3,inf,\n")
+    kinds = {"hour": "numeric", "store": "category"}
+    assert said(tmp_path, row_columns=kinds) == [
+        "interactions.csv: line 3: hour: 'soon' is not a finite number; fill it or drop the row",
+        "interactions.csv: line 4: hour: nothing is not a finite number; fill it or drop the row",
+        "interactions.csv: line 5: hour: 'inf' is not a finite number; fill it or drop the row",
+        "interactions.csv: line 5: store: no category; fill it or drop the row",
+    ]
+    with pytest.raises(DataError, match=r"interactions\.csv: line 3: hour: 'soon' is not a finite number"):
+        Csv(threshold=None, row_columns=kinds).load(tmp_path)  # type: ignore[arg-type]
+    wrong = said(tmp_path, row_columns={"hours": "numeric"})
+    assert wrong[0].startswith("interactions.csv: line 1: hours: no such column; did you mean 'hour'?")
+    with pytest.raises(RequestError, match="'user' is taken twice"):
+        Csv(threshold=None, row_columns={"user": "category"})
 
 
 def test_a_file_of_random_rows_shares_the_ids_of_the_log(tmp_path: Path) -> None:
@@ -279,7 +313,7 @@ def test_repeats_are_kept_last_or_allowed_where_the_yaml_says_so(tmp_path: Path)
 )
 def test_yaml_keys_are_checked_before_any_file_is_read(node: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        leaf("dataset", {"_target_": "causalrec.data.datasets.csv.Csv", **node})
+        validate_component("dataset", {"_target_": "causalrec.data.datasets.csv.Csv", **node})
 
 
 def test_contradictory_keys_are_refused() -> None:

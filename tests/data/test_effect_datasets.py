@@ -17,19 +17,19 @@ import pytest
 from conftest import FakeML100K
 from scipy.special import expit
 
-from causalrec.config import compose
+from causalrec.config.component import validate_component
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data import factorisation
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets import hillstrom, ihdp
 from causalrec.data.datasets.hillstrom import Hillstrom
 from causalrec.data.datasets.ihdp import IHDP
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_uplift import ML100KUplift, exposure_chances, fitted
 from causalrec.data.factorisation import Factorisation
-from causalrec.data.log import CausalDataset
 from causalrec.data.sources import Source
 from causalrec.errors import DataError, NotIdentified, RequestError
-from causalrec.graph.identify import Adjustment, identify
-from causalrec.leaf import leaf
+from causalrec.graph.identify import Adjustment
 from causalrec.types import Doubles, Floats
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
@@ -44,8 +44,8 @@ def require(*sources: Source) -> None:
 
 
 def identified(*overrides: str) -> Adjustment:
-    plain = compose(list(overrides))
-    return identify(leaf("graph", plain["graph"]).build(), leaf("dataset", plain["dataset"]).build().card)
+    config = validate_config(compose_config(["task=effect", *overrides]))
+    return config.components.task.identify(config, config.components.dataset.card)
 
 
 def both(data: CausalDataset) -> Any:
@@ -502,6 +502,6 @@ def test_the_real_movies_have_a_confounded_effect() -> None:
 
 @pytest.mark.parametrize("name", ["ihdp", "hillstrom", "ml100k_uplift"])
 def test_each_says_that_it_has_effects(name: str) -> None:
-    card = leaf("dataset", compose([f"dataset={name}"])["dataset"]).build().card
+    card = validate_component("dataset", compose_config([f"dataset={name}"])["dataset"]).build().card
     assert card.feedback == "exposure_logged" and card.arms and card.name == name
     assert card.known_truth == (name != "hillstrom")

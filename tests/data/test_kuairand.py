@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import kuairand
 from causalrec.data.datasets.kuairand import USER_CATEGORIES, KuaiRand
 from causalrec.errors import DataError
@@ -34,7 +34,7 @@ def row(user: int, video: int, time: int, click: int = 0, view: int = 0, play: i
 
 
 EARLY = [row(3, 40, 1_649_675_512_388, click=1)]
-LATE = [
+UNLOGGED_TIME = [
     row(7, 40, 1_650_675_513_999, click=1, play=9000),
     row(3, 20, 1_650_675_512_388, view=1, play=250),
     row(7, 40, 1_650_675_510_000, click=0, play=0),  # older than the first line: the pair's last outcome is a click
@@ -52,7 +52,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
         levels = ",".join(["full_active", "0", "0", *["1"] * (len(USER_CATEGORIES) - 2), "5"])
         files = {
             "log_standard_4_08_to_4_21_pure.csv": [LOG, *EARLY],
-            "log_standard_4_22_to_5_08_pure.csv": [LOG, *LATE],
+            "log_standard_4_22_to_5_08_pure.csv": [LOG, *UNLOGGED_TIME],
             "log_random_4_22_to_5_08_pure.csv": [LOG, *RANDOM],
             "user_features_pure.csv": [USERS, f"3,{levels}", f"7,{levels}".replace("full_active", ""), f"5,{levels}"],
             "video_features_basic_pure.csv": [
@@ -141,8 +141,8 @@ def test_a_user_given_twice_is_refused(fake: Fake) -> None:
 
 
 def test_the_random_part_identifies_evaluation_and_training_is_assumed() -> None:
-    spec = validate(compose(["dataset=kuairand"]))
-    found = identify(spec.leaves["graph"].build(), spec.leaves["dataset"].build().card)
+    spec = validate_config(compose_config(["dataset=kuairand"]))
+    found = identify(spec.graph.build(), spec.dataset.build().card)
     assert found.evaluation.strategy == "randomised"
     assert found.training.assumed == ("taste is negligible",) and "tag" in found.training.columns
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import kuairec
 from causalrec.data.datasets.kuairand import USER_CATEGORIES
 from causalrec.data.datasets.kuairec import KuaiRec
@@ -143,13 +143,13 @@ def test_a_bad_row_is_refused_with_its_line(fake: Fake, name: str, text: str, me
 
 
 def test_the_block_is_declared_fully_observed_and_not_randomised() -> None:
-    spec = validate(compose(["dataset=kuairec"]))
-    card = spec.leaves["dataset"].build().card
+    spec = validate_config(compose_config(["dataset=kuairec"]))
+    card = spec.dataset.build().card
     assert card.unbiased == "fully_observed" and card.randomised.startswith("not randomised")
-    found = identify(spec.leaves["graph"].build(), card)
+    found = identify(spec.graph.build(), card)
     assert found.training.assumed == ("taste is negligible",)
     with pytest.raises(RequestError, match="threshold"):
-        validate(compose(["dataset=kuairec", "~dataset.threshold"]))
+        validate_config(compose_config(["dataset=kuairec", "~dataset.threshold"]))
 
 
 def test_the_real_files_are_whole() -> None:

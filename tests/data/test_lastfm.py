@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from polars.testing import assert_frame_equal
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import hetrec
 from causalrec.data.datasets.lastfm import LastFM
 from causalrec.errors import DataError, NotIdentified
@@ -132,8 +132,8 @@ def test_a_bad_row_is_refused_with_its_line(fake: Fake, name: str, line: int, te
 
 
 def test_training_is_only_assumed_and_the_view_can_be_expanded(fake: Fake) -> None:
-    spec = validate(compose(["dataset=lastfm"]))
-    graph, dataset = spec.leaves["graph"].build(), spec.leaves["dataset"].build()
+    spec = validate_config(compose_config(["dataset=lastfm"]))
+    graph, dataset = spec.graph.build(), spec.dataset.build()
     found = identify(graph, dataset.card)
     assert (found.training.columns, found.training.assumed) == (("item", "tag"), ("taste is negligible",))
     with pytest.raises(NotIdentified, match="taste"):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import hetrec
 from causalrec.data.datasets.lastfm_social import LastFMSocial
 from causalrec.errors import DataError, RequestError
@@ -84,7 +84,7 @@ def test_friends_who_listen_are_counted_and_the_user_itself_never_is(fake: Fake)
 
 def test_friends_are_rows_in_both_directions_and_shared_artists_a_column(fake: Fake) -> None:
     plays, bonds = world()
-    data = LastFMSocial(task="friends").load(fake())
+    data = LastFMSocial(recommends="friends").load(fake())
     assert data.logged.user is not None
     assert set(zip(data.logged.user.tolist(), data.logged.item.tolist(), strict=True)) == bonds
     assert len(data.logged) == len(bonds) and data.logged.num_items == len(USERS)
@@ -100,14 +100,14 @@ def test_friends_are_rows_in_both_directions_and_shared_artists_a_column(fake: F
 
 
 def test_a_direction_that_is_missing_is_added_and_repeats_count_once(fake: Fake) -> None:
-    log = LastFMSocial(task="friends").load(fake(["2\t3", "2\t3", "100\t7"])).logged
+    log = LastFMSocial(recommends="friends").load(fake(["2\t3", "2\t3", "100\t7"])).logged
     assert log.user is not None
     assert list(zip(log.user.tolist(), log.item.tolist(), strict=True)) == [(0, 1), (1, 0), (2, 5), (5, 2)]
 
 
 def test_a_person_is_described_by_what_it_plays_most(fake: Fake) -> None:
     plays, _ = world()
-    table = LastFMSocial(task="friends").load(fake()).item_table
+    table = LastFMSocial(recommends="friends").load(fake()).item_table
     for u, row in enumerate(table.iter_rows(named=True)):
         most_first = sorted((a for v, a in plays if v == u), reverse=True)  # plays grow with the place of the artist
         assert row["artist"] == ", ".join(f"Artist {ARTISTS[a]}" for a in most_first)
@@ -127,7 +127,7 @@ def test_a_person_is_described_by_what_it_plays_most(fake: Fake) -> None:
 def test_a_friendship_that_cannot_be_is_refused(fake: Fake, task: str, rows: list[str], message: str) -> None:
     root = fake(rows)
     with pytest.raises(DataError, match=message):
-        LastFMSocial(task=task).load(root)  # type: ignore[arg-type]
+        LastFMSocial(recommends=task).load(root)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_a_friendship_that_cannot_be_is_refused(fake: Fake, task: str, rows: lis
 def test_each_task_has_its_graph_and_the_view_can_be_expanded(
     fake: Fake, name: str, columns: tuple[str, ...], assumed: str
 ) -> None:
-    spec = validate(compose([f"dataset={name}"]))
-    dataset = spec.leaves["dataset"].build()
-    found = identify(spec.leaves["graph"].build(), dataset.card)
+    spec = validate_config(compose_config([f"dataset={name}"]))
+    dataset = spec.dataset.build()
+    found = identify(spec.graph.build(), dataset.card)
     assert (found.training.columns, found.training.assumed) == (columns, (f"{assumed} is negligible",))
     data = dataset.load(fake())
     matrix = feature_matrix(data, columns)
@@ -152,17 +152,18 @@ def test_each_task_has_its_graph_and_the_view_can_be_expanded(
 
 
 def test_the_graph_of_the_other_task_is_refused() -> None:
-    spec = validate(compose(["dataset=lastfm_social_friends", "graph=lastfm_social"]))
+    spec = validate_config(compose_config(["dataset=lastfm_social_friends", "graph=lastfm_social"]))
     with pytest.raises(RequestError, match="unknown node 'friends_listening' for dataset lastfm_social"):
-        identify(spec.leaves["graph"].build(), spec.leaves["dataset"].build().card)
+        identify(spec.graph.build(), spec.dataset.build().card)
 
 
+@pytest.mark.long
 def test_the_real_files_are_whole() -> None:
     if not (hetrec.GZIPPED.present(DATA) or hetrec.OFFICIAL.present(DATA)):
         if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
             pytest.fail(f"Last.FM is not in {DATA}")
         pytest.skip(f"Last.FM is not in {DATA}")
-    artists, friends = LastFMSocial().load(DATA), LastFMSocial(task="friends").load(DATA)
+    artists, friends = LastFMSocial().load(DATA), LastFMSocial(recommends="friends").load(DATA)
     assert (len(artists.logged), len(friends.logged), friends.logged.num_items) == (92_834, 25_434, 1_892)
     exposed = artists.pair_features["friends_listening"](artists.logged.user, artists.logged.item)  # type: ignore[arg-type]
     assert float((exposed > 0).mean()) == pytest.approx(0.4423, abs=1e-3)

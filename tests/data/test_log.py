@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from causalrec.data.log import InteractionLog, PairFeature, PairTable
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairFeature, PairTable
 from causalrec.errors import DataError
 
 
@@ -46,7 +47,15 @@ def log(**columns: Any) -> InteractionLog:
         ({"user": np.array([0, -1, 1, 1])}, r"row 1: user id is outside 0\.\.1"),
         ({"outcome": np.ones(3, np.float32)}, "outcome has 3 rows, item has 4; align them"),
         ({"time": np.arange(5)}, "time has 5 rows, item has 4"),
-        ({"context": np.zeros((2, 3), np.float32)}, "context has 2 rows, item has 4"),
+        ({"columns": {"hour": np.zeros(2, np.float32)}}, "hour has 2 rows, item has 4"),
+        (
+            {"columns": {"hour": np.array([0, np.inf, 1, np.nan])}},
+            r"row 1: column hour is not a finite number \(2 such rows\); fill it or drop the row",
+        ),
+        (
+            {"columns": {"store": np.array(["a", None, "b", "c"])}},
+            "column store is of type object; give numbers, or cat",
+        ),
     ],
 )
 def test_a_bad_column_is_refused_with_row_and_mend(columns: dict[str, Any], message: str) -> None:
@@ -59,17 +68,23 @@ def test_an_unseen_outcome_of_an_unexposed_row_is_accepted() -> None:
     assert np.isnan(built.outcome[0])
 
 
-def test_arms_counts_and_context_are_accepted_and_travel_with_take() -> None:
+def test_arms_counts_and_columns_of_rows_travel_with_take() -> None:
     built = log(
         treatment=np.array([0, 1, 2, 3]),
         outcome=np.array([0, 12, 3.5, 1], np.float32),
         position=np.array([1, 2, 3, 1]),
         propensity=np.array([1, 0.5, 0.25, 0.1], np.float32),
-        context=np.arange(8, dtype=np.float32).reshape(4, 2),
+        columns={"hour": np.array([0.5, 1.5, 2.5, 3.5]), "store": np.array(["a", "b", "a", "c"])},
     )
     taken = built.take(np.array([3, 1]), "part")
     assert taken.treatment.tolist() == [3, 1]
-    assert taken.context is not None and taken.context.tolist() == [[6, 7], [2, 3]]
+    assert {name: values.tolist() for name, values in taken.columns.items()} == {
+        "hour": [3.5, 1.5],
+        "store": ["c", "b"],
+    }
+    both = taken.joined(built).columns
+    assert both["hour"].tolist() == [3.5, 1.5, 0.5, 1.5, 2.5, 3.5] and both["store"].tolist() == [*"cbabac"]
+    assert built.with_propensity(np.ones(4, np.float32)).columns is built.columns
     assert taken.propensity is not None and taken.propensity.tolist() == pytest.approx([0.1, 0.5])
     assert taken.position is not None and taken.position.tolist() == [1, 2]
     assert (taken.time, taken.name, len(taken)) == (None, "part", 2)

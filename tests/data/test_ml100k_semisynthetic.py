@@ -11,8 +11,8 @@ import pytest
 from conftest import FakeML100K
 from polars.testing import assert_frame_equal
 
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic, self_selection, text_term
-from causalrec.data.log import CausalDataset
 from causalrec.errors import RequestError
 from causalrec.types import Doubles
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import ml1m
 from causalrec.data.datasets.ml1m import ML1M
 from causalrec.data.text import texts_of
@@ -97,8 +97,8 @@ def test_a_bad_row_is_refused_with_its_line(fake: Fake, name: str, text: str, me
 
 
 def test_training_is_only_assumed_and_no_test_is_unbiased() -> None:
-    spec = validate(compose(["dataset=ml1m"]))
-    found = identify(spec.leaves["graph"].build(), spec.leaves["dataset"].build().card)
+    spec = validate_config(compose_config(["dataset=ml1m"]))
+    found = identify(spec.graph.build(), spec.dataset.build().card)
     assert found.training.assumed == ("taste is negligible",) and found.evaluation.strategy == "none"
     assert found.training.columns == ("age", "gender", "genre", "occupation", "year", "zip_region")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import openbandit
 from causalrec.data.datasets.openbandit import Campaign, OpenBandit
 from causalrec.errors import DataError, NotIdentified
@@ -70,23 +70,24 @@ def test_both_logs_hold_the_rows_of_their_policy(fake: Fake) -> None:
     assert uniform.item.tolist() == [0, 1, 2]
 
 
-def test_the_context_is_one_hot_over_the_levels_of_both_logs(fake: Fake) -> None:
+def test_a_row_holds_the_visitor(fake: Fake) -> None:
     data = OpenBandit().load(fake())
-    assert data.logged.context is not None and data.randomised is not None and data.randomised.context is not None
-    # levels: u0 u1 | a b | p q r | x
-    assert data.logged.context.tolist() == [
-        [1, 0, 1, 0, 1, 0, 0, 1],
-        [0, 1, 1, 0, 0, 1, 0, 1],
-        [1, 0, 0, 1, 1, 0, 0, 1],
-    ]
-    assert data.randomised.context[0].tolist() == [1, 0, 1, 0, 0, 0, 1, 1]
+    assert data.randomised is not None
+    held = {name: values.tolist() for name, values in data.logged.columns.items()}
+    assert held == {
+        "user_feature_0": ["u0", "u1", "u0"],
+        "user_feature_1": ["a", "a", "b"],
+        "user_feature_2": ["p", "q", "p"],
+        "user_feature_3": ["x", "x", "x"],
+    }
+    assert [data.randomised.columns[f"user_feature_{k}"][0] for k in range(4)] == ["u0", "a", "r", "x"]
 
 
 def test_items_join_on_their_id_and_take_the_first_policy_s_names(fake: Fake) -> None:
     table = OpenBandit().load(fake()).item_table
     assert table["item_feature_0"].to_list() == [-0.5, 0.25, 0.75]
     assert table["item_feature_1"].to_list() == ["h1", "h1", "h2"]
-    assert set(table.columns) == {c.name for c in OpenBandit().card.columns if c.kind != "id"}
+    assert set(table.columns) == {c.name for c in OpenBandit().card.columns if c.of == "item" and c.kind != "id"}
 
 
 @pytest.mark.parametrize("campaign", ["men", "women"])
@@ -123,8 +124,8 @@ def test_a_bad_row_is_refused_with_its_place(fake: Fake, name: str, line: int, t
 
 
 def test_only_the_logged_propensity_identifies_training() -> None:
-    spec = validate(compose(["dataset=openbandit", "propensity=logged", "objective=ips"]))
-    graph, card = spec.leaves["graph"].build(), spec.leaves["dataset"].build().card
+    spec = validate_config(compose_config(["dataset=openbandit", "propensity=logged", "objective=ips"]))
+    graph, card = spec.graph.build(), spec.dataset.build().card
     assert identify(graph, card, use_logged_propensity=True).training.strategy == "logged propensity"
     assert identify(graph, card, use_logged_propensity=True).evaluation.strategy == "randomised"
     with pytest.raises(NotIdentified, match="slot"):

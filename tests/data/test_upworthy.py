@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import upworthy
 from causalrec.data.datasets.upworthy import Upworthy, plain
 from causalrec.errors import DataError
@@ -170,11 +170,12 @@ def test_tags_leave_no_double_space_and_an_arrow_stays() -> None:
 
 
 def test_training_is_identified_by_randomisation() -> None:
-    spec = validate(compose(["dataset=upworthy"]))
-    found = identify(spec.leaves["graph"].build(), spec.leaves["dataset"].build().card)
+    spec = validate_config(compose_config(["dataset=upworthy"]))
+    found = identify(spec.graph.build(), spec.dataset.build().card)
     assert (found.training.strategy, found.evaluation.strategy) == ("randomised", "randomised")
 
 
+@pytest.mark.long
 def test_the_real_file_is_whole() -> None:
     if not upworthy.COMPACT.present(DATA):
         if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":

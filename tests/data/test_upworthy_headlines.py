@@ -12,15 +12,15 @@ import polars as pl
 import pytest
 from test_upworthy import HEADER, arm
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets import upworthy
 from causalrec.data.datasets.upworthy_headlines import UpworthyHeadlines, headlines, paired
-from causalrec.data.log import CausalDataset, InteractionLog
-from causalrec.data.splits import Splitter
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.random import Random
 from causalrec.data.text import texts_of
 from causalrec.errors import DataError
-from causalrec.graph.identify import identify
-from causalrec.prepare import plan
+from causalrec.running.prepare import plan_run
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
 ARMS = [
@@ -182,7 +182,7 @@ def test_a_lone_test_with_a_pair_is_refused(write: Write) -> None:
 
 def test_splits_keep_both_rows_of_a_held_out_pair(write: Write) -> None:
     data = UpworthyHeadlines().load(write(many(40)))
-    splits = Splitter()(data)
+    splits = Random()(data)
     assert data.randomised is not None
     assert len(splits.train) + len(splits.validation) == len(data.logged)
     assert np.array_equal(splits.test.codes, data.randomised.codes) and splits.duplicates == 0
@@ -197,18 +197,19 @@ def test_the_text_of_a_pair_tells_both_headlines_in_order() -> None:
 
 def test_effects_are_identified_by_randomisation_and_read_both_texts(tmp_path: Path) -> None:
     runs = [f"paths.{name}={tmp_path / name}" for name in ("runs", "cache")]
-    spec = validate(compose(["task=effect", "dataset=upworthy_headlines", "propensity=logged", *runs]))
-    found = identify(spec.leaves["graph"].build(), spec.leaves["dataset"].build().card)
+    spec = validate_config(compose_config(["task=effect", "dataset=upworthy_headlines", "propensity=logged", *runs]))
+    found = spec.components.task.identify(spec, spec.components.dataset.card)
     assert (found.estimand, found.training.strategy, found.evaluation.strategy) == (
         "effect",
         "randomised",
         "randomised",
     )
-    features = plan(spec).features
+    features = plan_run(spec).views
     assert set(features.outcome) == set(features.modifiers) == {c.name for c in UpworthyHeadlines().card.columns}
     assert features.controls == features.propensity == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_real_file_has_the_counts_the_card_states(seed: int) -> None:
     if not upworthy.COMPACT.present(DATA):

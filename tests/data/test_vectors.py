@@ -11,8 +11,9 @@ import pytest
 from test_csv import put
 
 from causalrec import cli
+from causalrec.data.card import Column
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.csv import Csv
-from causalrec.data.log import CausalDataset, Column
 from causalrec.data.tabular.declared import Table
 from causalrec.data.vectors import VectorFile, read_vectors
 from causalrec.errors import DataError, RequestError
@@ -168,7 +169,12 @@ def test_the_graph_chooses_whether_vectors_are_read(
     monkeypatch.setenv("CAUSALREC_CACHE", str(shop / "cache"))
     monkeypatch.chdir(shop)
     asked = ["train", "dataset=csv", "trainer=smoke", "trainer.progress=false", "logger=none", "objective=naive"]
-    asked += ["selection.weight_decay=[0.1]", "evaluation.replicates=20", "propensity=popularity", "encoder=hybrid"]
+    asked += [
+        "selection.candidates={optimizer.weight_decay:[0.1]}",
+        "evaluation.replicates=20",
+        "propensity=popularity",
+        "encoder=hybrid",
+    ]
     asked += ["+dataset.vectors.poster.file=posters.npy", "+dataset.items={file:items.csv,id:id}"]
     asked += ["encoder.item=[id,vectors]"]
     assert cli.main(asked) == 2, "the graph does not name it"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import yahoo_r3
 from causalrec.data.datasets.yahoo_r3 import TEST, TRAIN, YahooR3
 from causalrec.errors import DataError
@@ -88,8 +88,8 @@ def test_absent_files_are_asked_for_with_the_owner_s_page(tmp_path: Path) -> Non
 
 
 def test_training_is_only_assumed_and_evaluation_is_randomised() -> None:
-    spec = validate(compose(["dataset=yahoo_r3"]))
-    found = identify(spec.leaves["graph"].build(), spec.leaves["dataset"].build().card)
+    spec = validate_config(compose_config(["dataset=yahoo_r3"]))
+    found = identify(spec.graph.build(), spec.dataset.build().card)
     assert found.training.assumed == ("taste is negligible",) and found.evaluation.strategy == "randomised"
     assert found.training.columns == ("item", "user")
 

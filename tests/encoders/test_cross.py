@@ -15,12 +15,12 @@ from tiny_models import LIMIT, WRITERS
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.cross import Cross
+from causalrec.encoders.finetuning.full import Full
+from causalrec.encoders.finetuning.lora import LoRA
 from causalrec.encoders.language.model import load
 from causalrec.encoders.pair_text import PairTexts
-from causalrec.encoders.tuning.full import Full
-from causalrec.encoders.tuning.lora import LoRA
 from causalrec.errors import RequestError
-from causalrec.types import LATE
+from causalrec.types import UNLOGGED_TIME
 
 USERS, ITEMS = 4, 6
 TEXTS = ("the film of war", "love", "a comedy", "drama", "the new city", "old love")
@@ -86,20 +86,22 @@ def test_the_tokens_are_those_of_the_two_texts(model: str, folders: dict[str, Pa
 
 def test_behaviour_is_what_was_met_strictly_before_and_never_the_item_itself(folders: dict[str, Path]) -> None:
     encoder = made(folders["bert"])
-    early, late, own, other, none = told(encoder, (0, 5, 2), (0, 5, LATE), (0, 4, LATE), (1, 5, LATE), (3, 5, LATE))
+    early, late, own, other, none = told(
+        encoder, (0, 5, 2), (0, 5, UNLOGGED_TIME), (0, 4, UNLOGGED_TIME), (1, 5, UNLOGGED_TIME), (3, 5, UNLOGGED_TIME)
+    )
     assert early == "liked the film of war not liked love old love"
     assert late == "liked the film of war a comedy the new city not liked love drama old love"
     assert own == "liked the film of war a comedy not liked love drama the new city"
     assert other == "liked a comedy old love" and none == "old love"
-    assert told(made(folders["bert"], history_length=1), (0, 5, LATE)) == ["liked the new city old love"]
-    assert told(made(folders["bert"], events=None), (0, 5, LATE)) == ["old love"]
+    assert told(made(folders["bert"], history_length=1), (0, 5, UNLOGGED_TIME)) == ["liked the new city old love"]
+    assert told(made(folders["bert"], events=None), (0, 5, UNLOGGED_TIME)) == ["old love"]
     assert told(made(folders["bert"], profile=True), (0, 5, 1))[0].startswith("new user liked the film of war")
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_too_long_loses_its_oldest_events_and_keeps_the_item(model: str, folders: dict[str, Path]) -> None:
     encoder = made(folders[model], max_tokens=20, history_length=5)
-    (tokens, second), (bare, start) = encoder._pairs(batch_of([0, 3], [5, 5], [LATE, LATE]))
+    (tokens, second), (bare, start) = encoder._pairs(batch_of([0, 3], [5, 5], [UNLOGGED_TIME, UNLOGGED_TIME]))
     assert len(tokens) <= 20 and tokens[second:] == bare[start:]
     decode = encoder.tuned.language.tokenizer.decode
     assert "the new city" in decode(list(tokens)) and "the film of war" not in decode(list(tokens))
@@ -112,7 +114,7 @@ def test_what_is_too_long_loses_its_oldest_events_and_keeps_the_item(model: str,
 @pytest.mark.parametrize("model", MODELS)
 def test_a_pair_alone_has_the_vector_it_has_in_a_batch(model: str, folders: dict[str, Path]) -> None:
     encoder = made(folders[model], pooling="last" if model in ("gpt2", "llama") else "cls")
-    user, item, time = [0, 1, 3, 0, 0], [5, 5, 0, 5, 4], [LATE, LATE, LATE, LATE, 2]
+    user, item, time = [0, 1, 3, 0, 0], [5, 5, 0, 5, 4], [UNLOGGED_TIME, UNLOGGED_TIME, UNLOGGED_TIME, UNLOGGED_TIME, 2]
     with torch.no_grad():
         whole = encoder.pairs(batch_of(user, item, time))
         alone = [encoder.pairs(batch_of([u], [i], [t])) for u, i, t in zip(user, item, time, strict=True)]
@@ -126,25 +128,25 @@ def test_each_distinct_pair_is_read_once(folders: dict[str, Path], monkeypatch: 
     encoder, rows = made(folders["bert"]), []
     forward = encoder.tuned.forward
     monkeypatch.setattr(encoder.tuned, "forward", lambda ids, *more: rows.append(len(ids)) or forward(ids, *more))
-    encoder.pairs(batch_of([0, 0, 3, 2, 1], [5, 5, 5, 5, 5], [LATE] * 5))
+    encoder.pairs(batch_of([0, 0, 3, 2, 1], [5, 5, 5, 5, 5], [UNLOGGED_TIME] * 5))
     assert sum(rows) == 3, "users 2 and 3 met nothing"
 
 
 def test_gradients_reach_what_the_tuning_names(folders: dict[str, Path]) -> None:
     def trained(**settings: Any) -> set[str]:
         encoder = made(folders["bert"], **settings).train()
-        encoder.pairs(batch_of([0, 1], [5, 5], [LATE, LATE])).sum().backward()
+        encoder.pairs(batch_of([0, 1], [5, 5], [UNLOGGED_TIME, UNLOGGED_TIME])).sum().backward()
         return {
             name for name, part in encoder.named_parameters() if part.grad is not None and part.grad.abs().sum() > 0
         }
 
     own = {"project.weight", "project.bias"}
     assert trained() == own
-    assert {name for name in trained(tuning=LoRA(rank=2)) - own if "lora_" not in name} == set()
-    assert len(trained(tuning=LoRA(rank=2))) > 2
-    full = trained(tuning=Full())
+    assert {name for name in trained(finetuning=LoRA(rank=2)) - own if "lora_" not in name} == set()
+    assert len(trained(finetuning=LoRA(rank=2))) > 2
+    full = trained(finetuning=Full())
     assert any("token_type_embeddings" in name for name in full) and any("layer.0." in name for name in full)
-    rates = made(folders["bert"], tuning=Full(lr=2e-5)).rates()
+    rates = made(folders["bert"], finetuning=Full(lr=2e-5)).rates()
     assert rates and set(rates.values()) == {2e-5}
 
 

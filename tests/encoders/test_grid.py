@@ -1,4 +1,4 @@
-"""Every encoder with every kind of objective, and every tuning, by configuration alone: one smoke step each."""
+"""Every encoder with every kind of objective, and every fine-tuning, by configuration alone: one smoke step each."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import FakeML100K
 from tiny_models import write_bert, write_gpt2, write_roberta
 
-from causalrec import cli, prepare
-from causalrec.config import package_folder
+from causalrec import cli
+from causalrec.config.component import load_class
+from causalrec.config.compose import package_folder
 
 OBJECTIVES = ("naive", "ips", "dr_jl", "mrdr")
-WRITERS = {"bert": write_bert, "roberta": write_roberta, "gpt": write_gpt2, "cross": write_bert, "hybrid": write_bert}
-ENCODERS = sorted(path.stem for path in (package_folder("conf") / "encoder").glob("*.yaml"))
-TUNINGS = sorted(path.stem for path in (package_folder("conf") / "tuning").glob("*.yaml"))
+CONF = {path.stem: path for path in sorted((package_folder("conf") / "encoder").glob("*.yaml"))}
+ENCODERS = list(CONF)
+OTHERS = {"roberta": write_roberta, "gpt": write_gpt2}  # every other encoder that reads text reads a tiny BERT
+READERS = [name for name, path in CONF.items() if load_class(yaml.safe_load(path.read_text())["_target_"]).tunes]
+FINETUNINGS = sorted(path.stem for path in (package_folder("conf") / "finetuning").glob("*.yaml"))
 SMALL = ["dataset=ml100k", "trainer=smoke", "trainer.limit_batches=1", "trainer.progress=false", "logger=none"]
-SMALL += ["selection.weight_decay=[0.1]", "evaluation.replicates=5", "sampler.batch_size=32"]
+SMALL += ["selection.candidates={optimizer.weight_decay:[0.1]}", "evaluation.replicates=5", "sampler.batch_size=32"]
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {name: write(tmp_path_factory.mktemp(name)) for name, write in WRITERS.items()}
+    return {name: write(tmp_path_factory.mktemp(name)) for name in READERS for write in [OTHERS.get(name, write_bert)]}
 
 
 @pytest.fixture
@@ -35,7 +39,6 @@ def chosen(
     monkeypatch.setenv("CAUSALREC_DATA", str(data))
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    prepare._LAST.clear()
     read = {name: [f"encoder.model={folder}", "encoder.max_tokens=24"] for name, folder in models.items()}
     read["gpt"] += ["encoder.pooling=last", "encoder.layers=1"]
     return {name: [f"encoder={name}", *read.get(name, [])] for name in ENCODERS}
@@ -49,6 +52,7 @@ def trained(overrides: list[str], capsys: pytest.CaptureFixture[str]) -> dict[st
     return dict(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_every_encoder_trains_under_every_objective(
     encoder: str, chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
@@ -60,26 +64,27 @@ def test_every_encoder_trains_under_every_objective(
         assert all(count > 0 for count in record["parameters"].values())
 
 
-@pytest.mark.parametrize("tuning", TUNINGS)
-def test_every_tuning_trains_a_decoder(
-    tuning: str, chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+@pytest.mark.long
+@pytest.mark.parametrize("finetuning", FINETUNINGS)
+def test_every_finetuning_trains_a_decoder(
+    finetuning: str, chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["tuning.count=1"] if tuning == "last_layers" else []
-    record = trained([*chosen["gpt"], "objective=ips", f"tuning={tuning}", *more], capsys)
+    more = ["finetuning.count=1"] if finetuning == "last_layers" else []
+    record = trained([*chosen["gpt"], "objective=ips", f"finetuning={finetuning}", *more], capsys)
     bare = trained([*chosen["gpt"], "objective=ips"], capsys)
-    assert (record["trainable"]["outcome"] > bare["trainable"]["outcome"]) == (tuning != "frozen")
-    assert record["config"]["choices"]["tuning"] == tuning
+    assert (record["trainable"]["outcome"] > bare["trainable"]["outcome"]) == (finetuning != "frozen")
+    assert record["config"]["choices"]["finetuning"] == finetuning
 
 
 def test_what_reads_no_text_has_nothing_to_tune(
     chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *SMALL, *chosen["mf"], "tuning=lora"]) == 2
-    assert "tuning=lora" in capsys.readouterr().err
+    assert cli.main(["train", *SMALL, *chosen["mf"], "finetuning=lora"]) == 2
+    assert "finetuning=lora" in capsys.readouterr().err
 
 
 def test_histories_that_may_read_the_test_are_refused_to_pairs_without_a_time(
     chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["train", *SMALL, *chosen["mf"], "split=tallrec", "objective=dr_jl"]) == 2
-    assert "split.context=all" in capsys.readouterr().err
+    assert "split.history_rows=all" in capsys.readouterr().err

@@ -14,11 +14,14 @@ from conftest import FakeCoat, FakeML100K
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from causalrec import cli, prepare
+from causalrec import cli
+from causalrec.config.schema import ExperimentConfig
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.history import PAD, Histories, History
 from causalrec.errors import RequestError
-from causalrec.types import LATE, Batch, Ints
+from causalrec.prepared import PreparedData, RunPlan
+from causalrec.running import prepare
+from causalrec.types import UNLOGGED_TIME, Batch, Ints
 
 USERS, ITEMS = 5, 6
 
@@ -37,7 +40,7 @@ def log_of(rows: list[tuple[int, int, int, int, int]], timed: bool = True) -> In
     )
 
 
-def batch_of(user: Any, item: Any, time: Any = None, rival: Any = None) -> Batch:
+def batch_of(user: Any, item: Any, time: Any = None, negative: Any = None) -> Batch:
     ones = torch.ones(len(item))
     return Batch(
         user=torch.as_tensor(user),
@@ -49,7 +52,7 @@ def batch_of(user: Any, item: Any, time: Any = None, rival: Any = None) -> Batch
         weight=ones,
         features=torch.zeros(len(item), 0),
         time=None if time is None else torch.as_tensor(time),
-        rival=None if rival is None else torch.as_tensor(rival),
+        negative=None if negative is None else torch.as_tensor(negative),
     )
 
 
@@ -82,7 +85,7 @@ events = st.tuples(
 wanted = st.tuples(
     st.integers(0, USERS - 1),
     st.integers(0, ITEMS - 1),
-    st.sampled_from([0, *range(1_000_000_000, 1_000_000_006), LATE]),
+    st.sampled_from([0, *range(1_000_000_000, 1_000_000_006), UNLOGGED_TIME]),
 )
 
 
@@ -104,13 +107,15 @@ def test_histories_are_those_of_a_plain_loop(rows: Any, asked: Any, length: int,
 def test_an_own_item_met_many_times_leaves_room_for_others() -> None:
     rows = [(0, 1, 1, 1, 3), (0, 2, 2, 1, 4), *[(0, 5, t, 1, 1) for t in (3, 4, 5)]]
     histories = Histories(log_of(rows), 2)
-    assert pairs(histories(batch_of([0], [5], [LATE]))) == [[(PAD, 0.0), (2, 4.0)]], "of the latest four events"
-    assert pairs(Histories(log_of(rows), 3)(batch_of([0], [5], [LATE])))[0][1:] == [(1, 3.0), (2, 4.0)]
+    assert pairs(histories(batch_of([0], [5], [UNLOGGED_TIME]))) == [[(PAD, 0.0), (2, 4.0)]], (
+        "of the latest four events"
+    )
+    assert pairs(Histories(log_of(rows), 3)(batch_of([0], [5], [UNLOGGED_TIME])))[0][1:] == [(1, 3.0), (2, 4.0)]
 
 
-def test_a_rival_is_left_out_of_the_history_too() -> None:
+def test_a_negative_is_left_out_of_the_history_too() -> None:
     rows = [(0, 1, 1, 1, 3), (0, 2, 2, 1, 4), (0, 3, 3, 1, 5), (0, 3, 3, 1, 5)]
-    histories, batch = Histories(log_of(rows), 2), batch_of([0, 0, 0], [3, 3, 0], rival=[2, 4, 3])
+    histories, batch = Histories(log_of(rows), 2), batch_of([0, 0, 0], [3, 3, 0], negative=[2, 4, 3])
     expected = [[PAD, 1], [1, 2], [1, 2]]
     assert histories(batch).items.tolist() == expected
     few, place = histories.distinct(batch)
@@ -156,7 +161,7 @@ def test_without_events_every_history_is_empty(timed: bool) -> None:
 
 def test_in_double_precision_outcomes_are_double_and_ids_stay_whole() -> None:
     for rows in ([(0, 1, 5, 1, 1)], []):
-        found = Histories(log_of(rows), 2).double()(batch_of([0], [3], [LATE]))
+        found = Histories(log_of(rows), 2).double()(batch_of([0], [3], [UNLOGGED_TIME]))
         assert found.outcomes.dtype == torch.float64 and found.items.dtype == torch.int64
 
 
@@ -176,7 +181,7 @@ Read = list[tuple[Batch, History]]
 @pytest.fixture
 def trained(
     fake_ml100k: FakeML100K, fake_coat: FakeCoat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[prepare.Ready, Read]]:
+) -> Callable[..., tuple[PreparedData, Read]]:
     """Train through the command line; return what it was trained on and every history that was read."""
     data = fake_coat(fake_ml100k(tmp_path / "data", users=40, items=30, ratings=700))
     for name, folder in (("DATA", data), ("CACHE", tmp_path / "cache"), ("RUNS", tmp_path / "runs")):
@@ -191,15 +196,26 @@ def trained(
         return few, place
 
     monkeypatch.setattr(Histories, "distinct", spied)
+    prepared_last: list[PreparedData] = []
+    prepare_data = prepare.prepare_data
 
-    def call(*overrides: str) -> tuple[prepare.Ready, Read]:
-        prepare._LAST.clear()
+    def noted(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
+        prepared_last.append(prepare_data(config, plan))
+        return prepared_last[-1]
+
+    monkeypatch.setattr(prepare, "prepare_data", noted)
+
+    def call(*overrides: str) -> tuple[PreparedData, Read]:
         read.clear()
-        small = ["trainer=smoke", "trainer.progress=false", "logger=none", "selection.weight_decay=[0.1]"]
+        small = [
+            "trainer=smoke",
+            "trainer.progress=false",
+            "logger=none",
+            "selection.candidates={optimizer.weight_decay:[0.1]}",
+        ]
         small += ["evaluation.replicates=20", "encoder.width=8", "encoder.length=10", "sampler.batch_size=64"]
         assert cli.main(["train", *small, *overrides]) == 0
-        (ready,) = prepare._LAST.values()
-        return ready, list(read)
+        return prepared_last[-1], list(read)
 
     return call
 
@@ -209,7 +225,7 @@ def trained(
 def test_no_history_of_a_run_holds_its_own_row_or_a_later_one(objective: str, split: str, trained: Any) -> None:
     ready, read = trained("dataset=ml100k", "encoder=gpt4rec", f"objective={objective}", f"split={split}")
     parts = {"train": ready.train, "validation": ready.validation, "test": ready.splits.test}
-    logs = dict(parts, events=ready.events)
+    logs = dict(parts, events=ready.history_log)
     logged = {name: set(zip(log.user.tolist(), log.item.tolist(), strict=True)) for name, log in logs.items()}
     when = {(u, i): t for log in logs.values() for u, i, t in zip(log.user, log.item, log.time, strict=True)}
     judged = dict.fromkeys(parts, 0)
@@ -217,25 +233,28 @@ def test_no_history_of_a_run_holds_its_own_row_or_a_later_one(objective: str, sp
         assert batch.time is not None, "a batch of a timed log tells its times"
         rows = zip(batch.user.tolist(), batch.item.tolist(), batch.time.tolist(), history.items.tolist(), strict=True)
         for user, item, time, told in rows:
-            assert time == when.get((user, item), LATE) or ((user, item) not in logged["train"] and time == LATE)
+            assert time == when.get((user, item), UNLOGGED_TIME) or (
+                (user, item) not in logged["train"] and time == UNLOGGED_TIME
+            )
             for other in told:
                 if other != PAD:
                     assert other != item
                     assert (user, other) in logged["events"], "only training rows are told"
                     assert when[user, other] < time
             for name in parts:
-                judged[name] += (user, item) in logged[name] and time < LATE and max(told) > PAD
+                judged[name] += (user, item) in logged[name] and time < UNLOGGED_TIME and max(told) > PAD
     assert min(judged.values()) > 20, f"each part was read, with histories: {judged}"
 
 
 def test_a_run_on_a_log_without_times_reads_the_other_rows(trained: Any) -> None:
     ready, read = trained("dataset=coat", "split.unseen=drop", "encoder=bert4rec", "objective=ips")
-    events: Ints = ready.events.codes
-    assert ready.events.time is None and read
+    told = ready.history_log
+    assert told is not None and told.time is None and read
+    events: Ints = told.codes
     for batch, history in read:
         assert not (history.items == batch.item[:, None]).any()
-        codes = batch.user[:, None] * ready.events.num_items + history.items
+        codes = batch.user[:, None] * told.num_items + history.items
         assert np.isin(codes[history.mask].numpy(), events).all()
-        counts = np.bincount(ready.events.user, minlength=ready.events.num_users)[batch.user]
-        own = np.isin((batch.user * ready.events.num_items + batch.item).numpy(), events)
+        counts = np.bincount(told.user, minlength=told.num_users)[batch.user]
+        own = np.isin((batch.user * told.num_items + batch.item).numpy(), events)
         np.testing.assert_array_equal(history.mask.sum(1).numpy(), np.minimum(counts - own, 10))

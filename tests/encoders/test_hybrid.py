@@ -14,21 +14,21 @@ from torch import Tensor, nn
 
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.base import EncoderInputs
+from causalrec.encoders.finetuning.base import AbstractFinetuning
+from causalrec.encoders.finetuning.frozen import Frozen
+from causalrec.encoders.finetuning.full import Full
 from causalrec.encoders.fusion import Fusion, How, Rows, moments, present_rows
 from causalrec.encoders.hybrid import Hybrid
 from causalrec.encoders.towers import TextTowers
-from causalrec.encoders.tuning.base import AbstractTuning
-from causalrec.encoders.tuning.frozen import Frozen
-from causalrec.encoders.tuning.full import Full
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.heads.dot import Dot
-from causalrec.models import SEEN, CausalModel, RoleNetwork, bare_batch
-from causalrec.training.packed.likeness import packable
-from causalrec.training.packed.stack import fit_together
-from causalrec.training.task import Task
+from causalrec.models import SEEN, CausalModel, RoleNetwork, inference_batch
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.stacked.stack_key import reason_to_fit_alone
+from causalrec.training.stacked.stacked_trainer import fit_stacked
 from causalrec.training.trainer import TrainerSettings
-from tests.training import test_packed
+from tests.training import test_stacked
 
 TEXTS = ("the film of war", "love", "", "the new films")
 PEOPLE = ("drama", "", "user liked the comedy")
@@ -156,7 +156,7 @@ def test_a_sum_of_id_and_text_is_the_text_towers(model: str, tmp_path: Path) -> 
         state = {(other + name.removeprefix(own) if name.startswith(own) else name): v for name, v in state.items()}
     theirs.load_state_dict(state)
     ids = torch.tensor([0, 3, 3])
-    batch = bare_batch(np.array([0, 1, 2]), np.array([0, 1, 2]), test_packed.view(0))
+    batch = inference_batch(np.array([0, 1, 2]), np.array([0, 1, 2]), test_stacked.view(0))
     assert torch.equal(mine.items(ids), theirs.items(ids)) and torch.equal(mine.users(batch), theirs.users(batch))
 
 
@@ -164,7 +164,7 @@ def test_by_itself_it_reads_all_the_view_gives(model: str, tmp_path: Path) -> No
     made = hybrid(tmp_path, model)
     assert list(made.item_side.parts) == ["id", "text", "features", "vectors0", "vectors1"]
     assert list(made.user_side.parts) == ["id", "profile", "features"]
-    assert not made.reads_time and made.packable
+    assert not made.reads_time and made.vectorizable
     bare = {"item_text": (), "user_text": (), "item_features": None, "user_features": np.zeros((USERS, 0), np.float32)}
     least = hybrid(tmp_path, "no model is looked for", {**bare, "item_vectors": {}})
     assert (list(least.item_side.parts), list(least.user_side.parts)) == (["id"], ["id"])
@@ -193,18 +193,18 @@ def moved(made: Hybrid, part: str) -> list[bool]:
 
 def test_gradients_reach_every_modality_and_no_language_model(model: str, tmp_path: Path) -> None:
     made = hybrid(tmp_path, model)
-    batch = bare_batch(np.array([0, 1, 2, 0]), np.arange(4), test_packed.view(0))
+    batch = inference_batch(np.array([0, 1, 2, 0]), np.arange(4), test_stacked.view(0))
     (made.users(batch) * made.items(batch.item)).square().sum().backward()
     assert [name for name, value in made.named_parameters() if value.grad is None or not value.grad.any()] == []
-    tuned = hybrid(tmp_path, model, {"tuning": Full()})
-    assert not tuned.packable
+    tuned = hybrid(tmp_path, model, {"finetuning": Full()})
+    assert not tuned.vectorizable
     assert tuned.rates().keys() <= {name for name, _ in tuned.named_parameters(remove_duplicate=False)} != set()
 
 
 def test_a_history_is_the_fused_items_met_and_absent_where_nothing_was_met(model: str, tmp_path: Path) -> None:
     made = hybrid(tmp_path, model, user=("id", "history"))
-    assert made.reads_time and not made.packable and made.history is not None
-    batch = bare_batch(np.array([0, 1, 0]), np.array([1, 1, 3]), test_packed.view(0))
+    assert made.reads_time and not made.vectorizable and made.history is not None
+    batch = inference_batch(np.array([0, 1, 0]), np.array([1, 1, 3]), test_stacked.view(0))
     own = made.user_side.parts["id"](torch.tensor([0, 1, 0]))
     met = made.item_side(torch.tensor([3]))[0]
     expected = torch.stack([(own[0] + met) / 2, own[1], own[2]])  # the last row is of the item met itself
@@ -220,7 +220,7 @@ def test_a_history_is_the_fused_items_met_and_absent_where_nothing_was_met(model
         ({"user_features": None}, {"user": ("features",)}, "no features of the user"),
         ({"num_items": 0}, {"item": ("id",)}, "no id of the item; add item -> outcome"),
         ({"events": None}, {"user": ("history",)}, "histories need users"),
-        ({"tuning": Full()}, {"item": ("id",), "user": ("id",)}, "nothing to tune"),
+        ({"finetuning": Full()}, {"item": ("id",), "user": ("id",)}, "nothing to tune"),
     ],
 )  # fmt: skip
 def test_what_is_asked_for_must_be_in_the_view(
@@ -234,16 +234,16 @@ def test_what_is_asked_for_must_be_in_the_view(
 def test_a_log_without_users_has_one_vector_for_all(model: str, tmp_path: Path) -> None:
     nobody = {"num_users": 0, "user_text": (), "user_features": np.zeros((1, 0), np.float32), "events": None}
     made = hybrid(tmp_path, model, nobody)
-    batch = replace(bare_batch(np.zeros(3, np.int64), np.arange(3), test_packed.view(0)), user=None)
+    batch = replace(inference_batch(np.zeros(3, np.int64), np.arange(3), test_stacked.view(0)), user=None)
     assert made.users(batch).shape == made.items(batch.item).shape == (3, WIDTH + 2)
 
 
 # --- packed fits
 
 
-def task(where: Path, model: str, tuning: AbstractTuning | None = None, **settings: Any) -> Task:
-    """A small task of test_packed with this encoder, some of whose texts and vectors are missing."""
-    rng, counts = np.random.default_rng(1), (test_packed.USERS, test_packed.ITEMS)
+def task(where: Path, model: str, finetuning: AbstractFinetuning | None = None, **settings: Any) -> FitRequest:
+    """A small task of test_stacked with this encoder, some of whose texts and vectors are missing."""
+    rng, counts = np.random.default_rng(1), (test_stacked.USERS, test_stacked.ITEMS)
     posters = rng.normal(size=(counts[1], 5)).astype(np.float32)
     posters[[2, 5]] = np.nan
     made = inputs(
@@ -255,23 +255,24 @@ def task(where: Path, model: str, tuning: AbstractTuning | None = None, **settin
         item_features=rng.normal(size=(counts[1], 2)).astype(np.float32),
         user_features=rng.normal(size=(counts[0], 3)).astype(np.float32),
         item_vectors={"poster": posters},
-        tuning=tuning or Frozen(),
+        finetuning=finetuning or Frozen(),
     )
 
     def network() -> CausalModel:
         networks = {
             role: RoleNetwork(
                 Hybrid(made, model=model, max_tokens=30, width=3, **settings),
-                Dot(len(test_packed.VIEW)),
+                Dot(len(test_stacked.VIEW)),
                 SEEN.get(role, "pair"),
             )
-            for role in DRJL().needs
+            for role in DRJL().roles
         }
         return CausalModel(networks, "logit")
 
-    return test_packed.task(where / "fit", DRJL(), model=network)
+    return test_stacked.task(where / "fit", DRJL(), model=network)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings",
     [{"fusion": how} for how in ("gated", "mean", "sum")] + [{"item": ("text", "vectors"), "user": ("profile",)}],
@@ -279,19 +280,19 @@ def task(where: Path, model: str, tuning: AbstractTuning | None = None, **settin
 )
 def test_packed_fits_are_those_made_alone(model: str, tmp_path: Path, settings: dict[str, Any]) -> None:
     one = task(tmp_path, model, **settings)
-    assert packable(one) is None
+    assert reason_to_fit_alone(one) is None
     tasks = [replace(one, seed=seed, folder=tmp_path / str(seed)) for seed in (0, 1)]
-    for mine, other in zip(fit_together(tasks, lambda size: 9), [one.fit() for one in tasks], strict=True):
-        assert test_packed.largest(mine.state, other.state) < 1e-8
+    for mine, other in zip(fit_stacked(tasks, lambda size: 9), [one.fit() for one in tasks], strict=True):
+        assert test_stacked.largest(mine.state, other.state) < 1e-8
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("tuned", [False, True], ids=["frozen", "full"])
 def test_fits_run_in_every_precision(model: str, tmp_path: Path, precision: Any, tuned: bool) -> None:
     settings = TrainerSettings(progress=False, max_epochs=1, limit_batches=2, precision=precision)
-    one = replace(task(tmp_path, model, tuning=Full(lr=1e-3) if tuned else Frozen()), trainer=settings)
+    one = replace(task(tmp_path, model, finetuning=Full(lr=1e-3) if tuned else Frozen()), trainer=settings)
     start, fit = one.fresh_model().state_dict(), one.fit()
     moved = {n for n, value in start.items() if not torch.equal(value, fit.state[f"model.{n}"].to(value.dtype))}
     assert any("tuned" in name for name in moved) == tuned and any("gate" in name for name in moved)
     assert np.isfinite(fit.criterion) and all(value.isfinite().all() for value in fit.state.values())
-    assert (packable(replace(one, trainer=replace(settings, precision="32-true"))) is None) != tuned
+    assert (reason_to_fit_alone(replace(one, trainer=replace(settings, precision="32-true"))) is None) != tuned

@@ -182,6 +182,7 @@ np.save(out, embeddings(["the film of war", "love"], folder, pooling="mean", max
 """
 
 
+@pytest.mark.long
 def test_two_processes_at_once_compute_once_and_read_the_same(folder: Path, tmp_path: Path) -> None:
     outs = [tmp_path / "one.npy", tmp_path / "two.npy"]
     started = [

@@ -56,6 +56,7 @@ def alone(folder: Path, text: str, pooling: Fixed, max_tokens: int) -> np.ndarra
     return normalize(vector, dim=0).numpy()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("budget", [1, 40, 4096])
 @pytest.mark.parametrize(("name", "pooling"), READ)
 def test_padding_and_batching_change_no_embedding(
@@ -188,7 +189,7 @@ def _bfloat16(folder: Path) -> np.ndarray:
 def minilm() -> LanguageModel:
     import yaml
 
-    from causalrec.config import package_folder
+    from causalrec.config.compose import package_folder
     from causalrec.data.sources import Source
 
     node = yaml.safe_load((package_folder("conf") / "encoder" / "bert.yaml").read_text())["model"]

@@ -15,7 +15,7 @@ import yaml
 from tiny_models import LAYERS, LIMIT, WIDTH, write_llama
 from transformers import AutoModel, AutoTokenizer
 
-from causalrec.config import package_folder
+from causalrec.config.compose import package_folder
 from causalrec.data.sources import Source
 from causalrec.encoders.language import converted as converting
 from causalrec.encoders.language.embedding import embed
@@ -164,6 +164,7 @@ model_folder(str(file), cache, cache)
 """
 
 
+@pytest.mark.long
 def test_two_processes_at_once_convert_once(file: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROCESS, str(file), str(tmp_path)]
     started = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in ("one", "two")]

@@ -14,7 +14,7 @@ from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork, bare_batch
+from causalrec.models import CausalModel, RoleNetwork, inference_batch
 from causalrec.types import IMPUTATION, OUTCOME, Batch
 
 USERS, ITEMS, WIDTH = 4, 5, 3
@@ -36,7 +36,7 @@ def every_pair() -> tuple[np.ndarray, np.ndarray]:
 
 
 def pairs() -> Batch:
-    return bare_batch(*every_pair(), numbers())
+    return inference_batch(*every_pair(), numbers())
 
 
 def shaken(encoder: MF) -> MF:

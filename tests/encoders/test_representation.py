@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from tiny_models import write_roberta
 
-from causalrec import cli, prepare
+from causalrec import cli
 from causalrec.encoders.representation import principal_components
 from causalrec.errors import RequestError
 
 ROWS = 40
 TEXT = ["dataset=ml100k_uplift", "dataset.recommendations=10", "propensity=treatment", "split.unseen=keep"]
-TEXT += ["effect=linear_dml", "metric=[qini]", "logger=none", "evaluation.replicates=20", "trainer.progress=false"]
+TEXT += ["learner=linear_dml", "metric=[qini]", "logger=none", "evaluation.replicates=20"]
 
 
 def spread(seed: int = 0) -> np.ndarray:
@@ -66,7 +66,6 @@ def call(
     monkeypatch.setenv("CAUSALREC_DATA", str(fake_ml100k(tmp_path / "data", users=40, items=50, ratings=900)))
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    prepare._LAST.clear()
     reader = [
         "encoder=roberta",
         f"encoder.model={write_roberta(tmp_path / 'roberta')}",
@@ -76,7 +75,7 @@ def call(
 
     def effect(*overrides: str, code: int = 0, read: bool = True) -> Any:
         capsys.readouterr()
-        assert cli.main(["effect", "--json", *TEXT, *(reader if read else []), *overrides]) == code
+        assert cli.main(["train", "task=effect", "--json", *TEXT, *(reader if read else []), *overrides]) == code
         out, err = capsys.readouterr()
         return err if code else json.loads(out)[0]
 
@@ -100,13 +99,17 @@ def test_the_graph_says_where_a_text_goes_to_the_call_of_econml(
 @pytest.mark.parametrize(
     ("overrides", "said", "read"),
     [
-        (["tuning=lora"], "tuning=lora: effect=linear_dml reads text by a model that stays as it was pretrained", True),
+        (
+            ["finetuning=lora"],
+            "finetuning=lora: learner=linear_dml reads text by a model that stays as it was pretrained",
+            True,
+        ),
         (["representation.components=500"], "dimensions in the rows learnt from; set representation.components=", True),
         (["representation.components=0"], "representation.components=0: ", True),
         (["graph.modifiers=[title]"], "have text read by encoder=bert", False),
         (
             ["graph.latent=[]", "graph.edges=['item -> outcome','item -> exposure','exposure -> outcome']"],
-            "the graph adjusts for item; set effect=network",
+            "the graph adjusts for item; set learner=network",
             True,
         ),
         (
@@ -115,12 +118,12 @@ def test_the_graph_says_where_a_text_goes_to_the_call_of_econml(
                 "graph.modifiers=null",
                 "graph.edges=['title -> outcome','title -> exposure','exposure -> outcome','year -> outcome']",
             ],
-            "the graph adjusts for title; have text read by encoder=bert, or set effect=network",
+            "the graph adjusts for title; have text read by encoder=bert, or set learner=network",
             False,
         ),
         (
             ["graph.latent=[]", "graph.edges=['title -> outcome','title -> exposure','exposure -> outcome']"],
-            "the graph adjusts for title; have text read by encoder=bert, or set effect=network",
+            "the graph adjusts for title; have text read by encoder=bert, or set learner=network",
             False,
         ),
     ],

@@ -24,7 +24,7 @@ from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.models import CausalModel, RoleNetwork
-from causalrec.types import LATE, OUTCOME, Batch
+from causalrec.types import OUTCOME, UNLOGGED_TIME, Batch
 
 USERS, ITEMS, WIDTH, LENGTH = 6, 9, 8, 5
 TEXTS = ("the film of war", "love", "drama", "the city", "love", "old", "new", "a comedy", "the drama of love")
@@ -62,7 +62,7 @@ def made(kind: type[Any], seed: int = 0, given: EncoderInputs | None = None, **s
 
 
 def late(*users: int, item: int = 8) -> Batch:
-    return batch_of(list(users), [item] * len(users), [LATE] * len(users))
+    return batch_of(list(users), [item] * len(users), [UNLOGGED_TIME] * len(users))
 
 
 @either
@@ -160,7 +160,7 @@ def test_each_distinct_history_is_run_once(kind: Any) -> None:
     plain = encoder.sequence.states
     encoder.sequence.states = lambda history: ran.append(len(history.items)) or plain(history)
     every = np.arange(USERS * ITEMS)
-    batch = batch_of(every // ITEMS, every % ITEMS, np.full(len(every), LATE))
+    batch = batch_of(every // ITEMS, every % ITEMS, np.full(len(every), UNLOGGED_TIME))
     together = encoder.users(batch)
     assert sum(ran) < len(batch) / 2
     alone = [encoder.users(batch.mapped(lambda column, k=k: column[k : k + 1])) for k in range(len(batch))]
@@ -172,7 +172,7 @@ def test_each_distinct_history_is_run_once(kind: Any) -> None:
 def test_every_parameter_learns_and_item_zero_like_the_others(kind: Any, text: bool, tmp_path: Path) -> None:
     given = inputs(item_text=TEXTS, cache=tmp_path / "cache")
     encoder = made(kind, given=given, text=str(write_bert(tmp_path / "model")) if text else None, max_tokens=16)
-    batch = batch_of([0, 4, 4, 5], [7, 0, 8, 2], [LATE] * 4)
+    batch = batch_of([0, 4, 4, 5], [7, 0, 8, 2], [UNLOGGED_TIME] * 4)
     (encoder.users(batch) * encoder.items(batch.item)).sum(-1).square().sum().backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name

@@ -16,30 +16,30 @@ from transformers import AutoModel, AutoTokenizer
 
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.base import EncoderInputs
+from causalrec.encoders.finetuning.adalora import AdaLoRA
+from causalrec.encoders.finetuning.base import AbstractFinetuning
+from causalrec.encoders.finetuning.frozen import Frozen
+from causalrec.encoders.finetuning.full import Full
+from causalrec.encoders.finetuning.last_layers import LastLayers
+from causalrec.encoders.finetuning.lora import LoRA
 from causalrec.encoders.language.batching import batches
 from causalrec.encoders.language.cache import embeddings
 from causalrec.encoders.live_text import LiveText
 from causalrec.encoders.text_tower import TextTower, size_of
 from causalrec.encoders.towers import Past, TextTowers
-from causalrec.encoders.tuning.adalora import AdaLoRA
-from causalrec.encoders.tuning.base import AbstractTuning
-from causalrec.encoders.tuning.frozen import Frozen
-from causalrec.encoders.tuning.full import Full
-from causalrec.encoders.tuning.last_layers import LastLayers
-from causalrec.encoders.tuning.lora import LoRA
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import SEEN, CausalModel, RoleNetwork, bare_batch
+from causalrec.models import SEEN, CausalModel, RoleNetwork, inference_batch
+from causalrec.training.fit_request import FitRequest
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
-from causalrec.training.packed.likeness import packable
-from causalrec.training.packed.stack import fit_together
-from causalrec.training.task import Task
+from causalrec.training.stacked.stack_key import reason_to_fit_alone
+from causalrec.training.stacked.stacked_trainer import fit_stacked
 from causalrec.training.trainer import TrainerSettings
 from causalrec.types import OUTCOME, Batch
-from tests.training import test_packed
+from tests.training import test_stacked
 
 TEXTS = (
     "the film of war",
@@ -59,8 +59,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: write(tmp_path_factory.mktemp(name)) for name, write in WRITERS.items()}
 
 
-def inputs_of(cache: Path, tuning: AbstractTuning | None = None, **changes: Any) -> EncoderInputs:
-    made = EncoderInputs(USERS, ITEMS, TEXTS, cache / "data", cache, user_text=PEOPLE, tuning=tuning or Frozen())
+def inputs_of(cache: Path, finetuning: AbstractFinetuning | None = None, **changes: Any) -> EncoderInputs:
+    made = EncoderInputs(
+        USERS, ITEMS, TEXTS, cache / "data", cache, user_text=PEOPLE, finetuning=finetuning or Frozen()
+    )
     return replace(made, events=past(), **changes)
 
 
@@ -74,15 +76,15 @@ def past() -> InteractionLog:
     )
 
 
-def towers(folder: Path, cache: Path, tuning: AbstractTuning | None = None, **settings: Any) -> TextTowers:
+def towers(folder: Path, cache: Path, finetuning: AbstractFinetuning | None = None, **settings: Any) -> TextTowers:
     torch.manual_seed(0)
-    return TextTowers(inputs_of(cache, tuning), model=str(folder), **{"max_tokens": 30, "width": WIDTH, **settings})
+    return TextTowers(inputs_of(cache, finetuning), model=str(folder), **{"max_tokens": 30, "width": WIDTH, **settings})
 
 
-def tower(folder: Path, cache: Path, tuning: AbstractTuning | None = None, **settings: Any) -> TextTower:
+def tower(folder: Path, cache: Path, finetuning: AbstractFinetuning | None = None, **settings: Any) -> TextTower:
     asked = {"model": str(folder), "pooling": "mean", "max_tokens": 30, "layers": None, "precision": "float32"}
     torch.manual_seed(0)
-    return TextTower(TEXTS, inputs_of(cache, tuning), **{**asked, "width_out": 4, **settings})
+    return TextTower(TEXTS, inputs_of(cache, finetuning), **{**asked, "width_out": 4, **settings})
 
 
 def view() -> FeatureMatrix:
@@ -91,7 +93,7 @@ def view() -> FeatureMatrix:
 
 
 def batch(user: list[int], item: list[int]) -> Batch:
-    return bare_batch(np.array(user), np.array(item), view())
+    return inference_batch(np.array(user), np.array(item), view())
 
 
 def shaken(module: Any) -> Any:
@@ -103,7 +105,7 @@ def shaken(module: Any) -> Any:
 
 
 def language(module: Any) -> list[torch.nn.Parameter]:
-    tuned = [part for part in module.modules() if type(part).__name__ == "Tuned"]
+    tuned = [part for part in module.modules() if type(part).__name__ == "FineTunedModel"]
     return [parameter for part in tuned for parameter in part.model.parameters()]
 
 
@@ -140,7 +142,7 @@ def counted(made: Any) -> list[Tensor]:
     """Token ids of each pass through the language model."""
     seen: list[Tensor] = []
     for part in made.modules():
-        if type(part).__name__ == "Tuned":
+        if type(part).__name__ == "FineTunedModel":
             part.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     return seen
 
@@ -253,15 +255,15 @@ def test_batches_are_all_of_the_texts_in_order_and_small(worth: int, most: int) 
 
 
 def test_an_empty_text_is_absent_but_finite(folders: dict[str, Path], tmp_path: Path) -> None:
-    for tuning in (Frozen(), Full()):
-        made = tower(folders["llama"], tmp_path, tuning)
+    for finetuning in (Frozen(), Full()):
+        made = tower(folders["llama"], tmp_path, finetuning)
         assert made.get_buffer("present").tolist() == [True] * 6 + [False]
         assert made(torch.tensor([6])).isfinite().all()
 
 
 def test_no_text_at_all_is_an_empty_tensor(folders: dict[str, Path], tmp_path: Path) -> None:
-    for tuning in (Frozen(), Full()):
-        assert tower(folders["bert"], tmp_path, tuning)(torch.zeros(2, 0, dtype=torch.int64)).shape == (2, 0, 4)
+    for finetuning in (Frozen(), Full()):
+        assert tower(folders["bert"], tmp_path, finetuning)(torch.zeros(2, 0, dtype=torch.int64)).shape == (2, 0, 4)
 
 
 def test_the_model_is_counted_the_same_from_its_files_and_at_hand(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -298,12 +300,12 @@ def test_a_fit_knows_another_model_tuning_or_text_by_its_repr(folders: dict[str,
     assert str(tower(bert, tmp_path)) == str(made[0])
 
 
-@pytest.mark.parametrize("tuning", [Frozen(), LoRA()], ids=lambda tuning: type(tuning).__name__)
+@pytest.mark.parametrize("finetuning", [Frozen(), LoRA()], ids=lambda finetuning: type(finetuning).__name__)
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
 def test_all_it_needs_moves_with_it(
-    folders: dict[str, Path], tmp_path: Path, tuning: AbstractTuning, pooling: Any
+    folders: dict[str, Path], tmp_path: Path, finetuning: AbstractFinetuning, pooling: Any
 ) -> None:
-    made = tower(folders["bert"], tmp_path, tuning, pooling=pooling).to("meta")
+    made = tower(folders["bert"], tmp_path, finetuning, pooling=pooling).to("meta")
     assert {value.device.type for value in [*made.parameters(), *made.buffers()]} == {"meta"}
 
 
@@ -321,7 +323,7 @@ def test_items_are_ids_plus_projected_text_and_the_text_is_frozen(folders: dict[
     assert (found[:, WIDTH] == 1).all()
     names = {"user_table.table.weight", "item_table.table.weight", "item_text.project.weight", "item_text.project.bias"}
     assert {name for name, _ in made.named_parameters()} == names == set(made.state_dict())  # no copy of the cache
-    assert made.packable and not made.reads_time and not made.rates()
+    assert made.vectorizable and not made.reads_time and not made.rates()
 
 
 def test_the_product_of_the_towers_is_p_q_plus_both_biases(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -365,7 +367,7 @@ def test_a_profile_is_the_projected_text_of_the_user(folders: dict[str, Path], t
     text = embeddings(PEOPLE, folders["bert"], pooling="mean", max_tokens=30, cache=tmp_path)
     expected = of_text(made.profile, torch.from_numpy(np.array(text)))  # type: ignore[arg-type]
     torch.testing.assert_close(made.users(rows)[:, : WIDTH + 1], expected)
-    assert made.packable and torch.equal(made.users(rows)[0], made.users(rows)[2])
+    assert made.vectorizable and torch.equal(made.users(rows)[0], made.users(rows)[2])
 
 
 def test_a_history_tells_what_was_liked_and_what_was_not(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -378,7 +380,7 @@ def test_a_history_tells_what_was_liked_and_what_was_not(folders: dict[str, Path
     torch.testing.assert_close(made.users(rows)[:, : WIDTH + 1], torch.stack(expected))
     early = made.users(replace(rows, time=torch.tensor([5, 6, 5, 9])))[:, : WIDTH + 1]
     torch.testing.assert_close(early[:3], torch.stack([torch.zeros(WIDTH + 1), first, torch.zeros(WIDTH + 1)]))
-    assert made.reads_time and not made.packable and made.rows_at_once < 1 << 18
+    assert made.reads_time and not made.vectorizable and made.rows_at_once < 1 << 18
 
 
 def test_user_parts_add_up(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -431,7 +433,7 @@ def test_predictions_in_chunks_are_those_at_once(folders: dict[str, Path], tmp_p
     user, item = np.arange(USERS * ITEMS) // ITEMS, np.arange(USERS * ITEMS) % ITEMS
     whole = model.predict(user, item, view(), Naive())
     with torch.no_grad():
-        raw = model(bare_batch(user, item, view()))[OUTCOME]
+        raw = model(inference_batch(user, item, view()))[OUTCOME]
     np.testing.assert_allclose(whole, torch.sigmoid(raw).numpy(), rtol=1e-5)
     made.rows_at_once, seen = 3, counted(made)
     np.testing.assert_allclose(model.predict(user, item, view(), Naive()), whole, rtol=1e-5)
@@ -455,11 +457,11 @@ def test_without_text_the_request_is_refused_before_the_model_is_looked_for(
     )
 
 
-@pytest.mark.parametrize("tuning", [Frozen(), Full()], ids=lambda tuning: type(tuning).__name__)
+@pytest.mark.parametrize("finetuning", [Frozen(), Full()], ids=lambda finetuning: type(finetuning).__name__)
 def test_the_first_token_of_a_decoder_is_refused(
-    folders: dict[str, Path], tmp_path: Path, tuning: AbstractTuning
+    folders: dict[str, Path], tmp_path: Path, finetuning: AbstractFinetuning
 ) -> None:
-    refused(lambda: towers(folders["gpt2"], tmp_path, tuning, pooling="cls"), "encoder.pooling=cls", "decoder")
+    refused(lambda: towers(folders["gpt2"], tmp_path, finetuning, pooling="cls"), "encoder.pooling=cls", "decoder")
 
 
 def test_a_history_without_users_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -473,26 +475,28 @@ def test_a_history_without_users_is_refused(folders: dict[str, Path], tmp_path: 
 # --- fits
 
 
-def task(folder: Path, where: Path, objective: Any, tuning: AbstractTuning | None = None, **changes: Any) -> Task:
-    """A small task of test_packed with this encoder."""
-    texts = [TEXTS[k % ITEMS] or "new" for k in range(test_packed.ITEMS)]
-    people = [PEOPLE[k % USERS] or "old" for k in range(test_packed.USERS)]
-    counts = (test_packed.USERS, test_packed.ITEMS, tuple(texts))
+def task(
+    folder: Path, where: Path, objective: Any, finetuning: AbstractFinetuning | None = None, **changes: Any
+) -> FitRequest:
+    """A small task of test_stacked with this encoder."""
+    texts = [TEXTS[k % ITEMS] or "new" for k in range(test_stacked.ITEMS)]
+    people = [PEOPLE[k % USERS] or "old" for k in range(test_stacked.USERS)]
+    counts = (test_stacked.USERS, test_stacked.ITEMS, tuple(texts))
     settings = changes.pop("encoder", {})
-    made = EncoderInputs(*counts, where, where / "cache", user_text=tuple(people), tuning=tuning or Frozen())
+    made = EncoderInputs(*counts, where, where / "cache", user_text=tuple(people), finetuning=finetuning or Frozen())
 
     def model() -> CausalModel:
         networks = {
             role: RoleNetwork(
                 TextTowers(made, model=str(folder), max_tokens=30, width=3, **settings),
-                Dot(len(test_packed.VIEW)),
+                Dot(len(test_stacked.VIEW)),
                 SEEN.get(role, "pair"),
             )
-            for role in objective.needs
+            for role in objective.roles
         }
         return CausalModel(networks, "logit")
 
-    return test_packed.task(where / "fit", objective, model=model, **changes)
+    return test_stacked.task(where / "fit", objective, model=model, **changes)
 
 
 def test_frozen_towers_stack_and_come_to_the_weights_of_fits_made_alone(
@@ -501,25 +505,25 @@ def test_frozen_towers_stack_and_come_to_the_weights_of_fits_made_alone(
     asked = {"encoder": {"user": ("id", "profile"), "item": ("id", "text")}}
     tasks = [replace(task(folders["bert"], tmp_path, DRJL(), **asked), seed=seed) for seed in (0, 1)]
     tasks = [replace(one, folder=tmp_path / str(one.seed)) for one in tasks]
-    assert packable(tasks[0]) is None
-    packed, alone = fit_together(tasks, lambda size: 9), [one.fit() for one in tasks]
+    assert reason_to_fit_alone(tasks[0]) is None
+    packed, alone = fit_stacked(tasks, lambda size: 9), [one.fit() for one in tasks]
     for mine, other in zip(packed, alone, strict=True):
-        assert test_packed.largest(mine.state, other.state) < 1e-8
-    assert packable(task(folders["bert"], tmp_path, DRJL(), LoRA())) == "TextTowers does not stack"
+        assert test_stacked.largest(mine.state, other.state) < 1e-8
+    assert reason_to_fit_alone(task(folders["bert"], tmp_path, DRJL(), LoRA())) == "TextTowers does not stack"
 
 
 @pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
-@pytest.mark.parametrize("tuning", [Frozen(), Full(lr=1e-3), LoRA(), LastLayers()], ids=lambda t: type(t).__name__)
+@pytest.mark.parametrize("finetuning", [Frozen(), Full(lr=1e-3), LoRA(), LastLayers()], ids=lambda t: type(t).__name__)
 @pytest.mark.parametrize("model", ["bert", "gpt2"])
 def test_fits_run_in_every_precision(
-    folders: dict[str, Path], tmp_path: Path, model: str, tuning: AbstractTuning, precision: Any
+    folders: dict[str, Path], tmp_path: Path, model: str, finetuning: AbstractFinetuning, precision: Any
 ) -> None:
     settings = TrainerSettings(progress=False, max_epochs=1, limit_batches=2, precision=precision)
     pooling = {"encoder": {"pooling": "attention"}}
-    one = task(folders[model], tmp_path, DRJL(), tuning, trainer=settings, **pooling)
+    one = task(folders[model], tmp_path, DRJL(), finetuning, trainer=settings, **pooling)
     start, fit = one.fresh_model().state_dict(), one.fit()
     moved = {n for n, value in start.items() if not torch.equal(value, fit.state[f"model.{n}"].to(value.dtype))}
-    assert any("tuned" in name for name in moved) == tuning.trains and any("project" in name for name in moved)
+    assert any("tuned" in name for name in moved) == finetuning.trains and any("project" in name for name in moved)
     assert np.isfinite(fit.criterion) and all(value.isfinite().all() for value in fit.state.values())
 
 
@@ -527,6 +531,7 @@ class Stopped(Exception):
     """Ends a fit from within."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["lora", "adalora", "last_layers"])
 def test_a_tuned_fit_stopped_in_mid_epoch_goes_on_to_the_same_bits(
     folders: dict[str, Path], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -552,7 +557,7 @@ def test_a_tuned_fit_stopped_in_mid_epoch_goes_on_to_the_same_bits(
     left[0] = 0
     resumed = replace(one, folder=tmp_path / "cut").fit()
     assert left[0] == -(3 * 12 - 17)
-    assert test_packed.largest(resumed.state, whole.state) == 0
+    assert test_stacked.largest(resumed.state, whole.state) == 0
     assert (resumed.curve, resumed.criterion) == (whole.curve, whole.criterion)
     kept = [name for name in whole.state if ".tuned." in name]
     assert kept and not any("embeddings" in name for name in kept), "frozen weights are not written"

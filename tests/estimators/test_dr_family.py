@@ -58,7 +58,7 @@ def terms_of(
 
 def module_of(objective: AbstractObjective) -> CausalRecModule:
     inputs = EncoderInputs(3, 3, (), Path(), Path())
-    networks = {role: RoleNetwork(MF(inputs, width=2), Dot(1)) for role in objective.needs}
+    networks = {role: RoleNetwork(MF(inputs, width=2), Dot(1)) for role in objective.roles}
     return CausalRecModule(CausalModel(networks, "logit"), objective, AdamW())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import random
 from pathlib import Path
@@ -13,11 +14,12 @@ import torch
 import yaml
 from scipy.stats import wasserstein_distance
 
-from causalrec.config import leaf, package_folder
+from causalrec.config.component import validate_component
+from causalrec.config.compose import package_folder
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
-from causalrec.estimators.arms import doubly_robust_effects, effects_of, halves
-from causalrec.estimators.cross_fitting import HALVES, crossed_means, half_of, nuisance_terms
+from causalrec.estimators.arms import crossfit_fold, doubly_robust_effects, effects_of
+from causalrec.estimators.cross_fitting import CROSSFIT_ROLES, crossed_means, fold_of, nuisance_terms
 from causalrec.estimators.error import mean_of
 from causalrec.estimators.imbalance import mmd, wasserstein
 from causalrec.estimators.objective.base import AbstractObjective
@@ -39,12 +41,19 @@ ROWS = 40
 
 def declared() -> dict[str, AbstractObjective]:
     files = sorted((package_folder("conf") / "objective").glob("*.yaml"))
-    built = {f.stem: leaf("objective", yaml.safe_load(f.read_text()), AbstractObjective).build() for f in files}
-    return {name: one for name, one in built.items() if one.estimand == "effect" and one.asks}
+    built = {
+        f.stem: validate_component("objective", yaml.safe_load(f.read_text()), AbstractObjective).build() for f in files
+    }
+    return {name: one for name, one in built.items() if one.estimand == "effect" and one.required_head_outputs}
 
 
 OBJECTIVES = declared()
-PAIRS = [(name, head) for name, one in OBJECTIVES.items() for head in HEADS if one.asks <= HEADS[head].gives]
+PAIRS = [
+    (name, head)
+    for name, one in OBJECTIVES.items()
+    for head in HEADS
+    if one.required_head_outputs <= HEADS[head].head_outputs
+]
 each_pair = pytest.mark.parametrize(("name", "head"), PAIRS)
 
 
@@ -66,7 +75,7 @@ def batch_of(arms: int, seed: int = 0, rows: int = ROWS) -> Batch:
 def model_of(objective: AbstractObjective, head: type[AbstractHead], arms: int, link: Link) -> CausalModel:
     torch.manual_seed(1)
     inputs = EncoderInputs(ROWS, 0, (), Path(), Path())
-    made = {role: RoleNetwork(MF(inputs, width=4), head(3, 6, arms + 1)) for role in objective.needs}
+    made = {role: RoleNetwork(MF(inputs, width=4), head(3, 6, arms + 1)) for role in objective.roles}
     return CausalModel(made, link)
 
 
@@ -84,21 +93,21 @@ def test_the_objectives_of_effects_are_all_here() -> None:
 @pytest.mark.parametrize("arms", [1, 2])
 def test_terms_are_one_number_per_row_and_train_their_role_alone(name: str, head: str, link: Link, arms: int) -> None:
     objective = OBJECTIVES[name]
-    if arms > objective.most_arms:
+    if arms > objective.max_treatments:
         return
     model, batch = model_of(objective, HEADS[head], arms, link), batch_of(arms)
     terms = objective.terms(batch, model(batch))
-    assert {term.trains for term in terms.values()} == set(objective.needs)
+    assert {term.trains for term in terms.values()} == set(objective.roles)
     for term in terms.values():
         model.zero_grad()
         assert term.value.shape == (ROWS,) and torch.isfinite(term.value).all()
         term.value.sum().backward(retain_graph=True)
-        for role in objective.needs:
+        for role in objective.roles:
             moved = any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters_of(role))
             assert moved == (role == term.trains)
     assert objective.error(batch, model(batch)).shape == (ROWS,)
-    assert objective.foretell(model(batch)).shape == (ROWS, arms)
-    assert objective.means(model(batch)).shape == (ROWS, arms + 1)
+    assert objective.predict(model(batch)).shape == (ROWS, arms)
+    assert objective.potential_outcomes(model(batch)).shape == (ROWS, arms + 1)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -106,13 +115,13 @@ def test_terms_draw_nothing_and_change_nothing(name: str) -> None:
     objective = OBJECTIVES[name]
     head = HEADS[dict(PAIRS)[name]]
     model, batch = model_of(objective, head, 1, "identity"), batch_of(1)
-    before = dataclasses.asdict(batch)
+    before = copy.deepcopy(batch.tensors())
     states = random.getstate(), torch.get_rng_state()
     first, second = (objective.terms(batch, model(batch)) for _ in range(2))
     assert all(torch.equal(first[term].value, second[term].value) for term in first)
     assert states[0] == random.getstate() and torch.equal(states[1], torch.get_rng_state())
-    after = dataclasses.asdict(batch)
-    assert all(v is None if v is None else torch.equal(v, after[k]) for k, v in before.items())
+    after = batch.tensors()
+    assert before.keys() == after.keys() and all(torch.equal(value, after[key]) for key, value in before.items())
 
 
 def test_factual_by_hand() -> None:
@@ -123,7 +132,7 @@ def test_factual_by_hand() -> None:
     assert plain.value.tolist() == [1.0, 4.0]
     assert weighted.value.tolist() == [2.0, 16.0] and weighted.normaliser is not None
     assert weighted.normaliser.tolist() == [2.0, 4.0]
-    assert Factual().foretell(outputs).tolist() == [[9.0], [-4.0]]
+    assert Factual().predict(outputs).tolist() == [[9.0], [-4.0]]
 
 
 def test_effects_are_differences_of_mean_outcomes() -> None:
@@ -152,19 +161,19 @@ def test_pseudo_effects_are_right_where_either_model_is(means_right: bool, chanc
 
 def test_halves_are_even_and_do_not_follow_parity() -> None:
     user = torch.arange(20_000)
-    half = halves(user, torch.zeros_like(user))
+    half = crossfit_fold(user, torch.zeros_like(user))
     assert set(half.tolist()) == {0.0, 1.0} and abs(float(half.mean()) - 0.5) < 0.02
     for step in (2, 3, 5, 16):
         assert abs(float(half[::step].mean()) - 0.5) < 0.04
-    assert torch.equal(half[100:200], halves(user[100:200], torch.zeros(100, dtype=torch.int64)))
+    assert torch.equal(half[100:200], crossfit_fold(user[100:200], torch.zeros(100, dtype=torch.int64)))
 
 
 def test_a_row_never_meets_the_network_that_learnt_from_it() -> None:
     model, batch = model_of(DRLearner(), HEADS["t_net"], 1, "identity"), batch_of(1)
-    outputs, half = model(batch), half_of(batch)
+    outputs, half = model(batch), fold_of(batch)
     assert 0 < half.sum() < len(half)
     means = crossed_means(batch, outputs)
-    for k, role in enumerate(HALVES):
+    for k, role in enumerate(CROSSFIT_ROLES):
         mine = half == k
         term = nuisance_terms(batch, outputs)[str(role)]
         assert (term.value[~mine] == 0).all() and term.normaliser is not None
@@ -173,7 +182,7 @@ def test_a_row_never_meets_the_network_that_learnt_from_it() -> None:
 
 
 def crossed(effect: list[list[float]], means: list[list[float]]) -> Outputs:
-    return outputs_of({HALVES[0]: {ARMS: means}, HALVES[1]: {ARMS: means}, EFFECT: {ARMS: effect}})
+    return outputs_of({CROSSFIT_ROLES[0]: {ARMS: means}, CROSSFIT_ROLES[1]: {ARMS: means}, EFFECT: {ARMS: effect}})
 
 
 def rows_of(treatment: list[int], outcome: list[float], propensity: list[float]) -> Batch:
@@ -191,8 +200,8 @@ def test_second_stages_by_hand() -> None:
     # DR: 1 + (5 - 4) / .25 = 5; 5 - (2 - 1) / .8 = 3.75
     assert DRLearner().error(batch, outputs).tolist() == pytest.approx([16.0, 1.75**2])
     assert DRLearner(clip=0.5).error(batch, outputs).tolist() == pytest.approx([(3 - 1) ** 2, 1.75**2])
-    assert XLearner().foretell(outputs).tolist() == [[1.0], [2.0]]
-    assert XLearner().means(outputs).tolist() == [[3.0, 4.0], [1.0, 6.0]]
+    assert XLearner().predict(outputs).tolist() == [[1.0], [2.0]]
+    assert XLearner().potential_outcomes(outputs).tolist() == [[3.0, 4.0], [1.0, 6.0]]
 
 
 def test_with_two_arms_an_x_learner_compares_each_row_to_what_it_can_tell() -> None:

@@ -91,7 +91,7 @@ def test_no_error_trains_the_propensity_and_each_term_reaches_one_role(objective
         assert touched == {term.trains}
         reached.setdefault(term.trains, set()).add(name)
     assert reached[PROPENSITY] <= {"exposure", "joint_exposure", "balance", "stability"}
-    assert set(reached) == set(objective.needs)
+    assert set(reached) == set(objective.roles)
 
 
 @pytest.mark.parametrize("objective", [ESCM2IPS(joint=0.5), ESCM2DR(joint=0.5), IPSV2(joint=0.5), DRV2(joint=0.5)])
@@ -166,7 +166,7 @@ def squared_ratio(chance_logit: Tensor, objective: AbstractObjective, weight: Te
 @pytest.mark.parametrize("objective", [IPSV2(balance=0.3), DRV2(balance=0.3), StableDR(stability=0.7)])
 def test_a_squared_term_is_reduced_to_the_square_of_the_weighted_mean(objective: AbstractObjective) -> None:
     weight = torch.tensor([0.4, 0.4, 2.2])
-    networks = {r: RoleNetwork(MF(EncoderInputs(3, 3, (), Path(), Path()), width=2), Dot(1)) for r in objective.needs}
+    networks = {r: RoleNetwork(MF(EncoderInputs(3, 3, (), Path(), Path()), width=2), Dot(1)) for r in objective.roles}
     module = CausalRecModule(CausalModel(networks, "logit"), objective, AdamW())
     values = {role: raw.clone().requires_grad_() for role, raw in VALUES.items()}
     batch, same = batch_of(weight), VALUES[PROPENSITY].clone().requires_grad_()

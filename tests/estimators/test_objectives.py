@@ -16,7 +16,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from causalrec.config import leaf, package_folder
+from causalrec.config.component import validate_component
+from causalrec.config.compose import package_folder
 from causalrec.estimators.error import inverse_propensity, mean_of, pointwise_error
 from causalrec.estimators.imputation import Errors, doubly_robust
 from causalrec.estimators.objective.base import AbstractObjective
@@ -33,18 +34,18 @@ NAN = float("nan")
 
 def declared() -> dict[str, AbstractObjective]:
     files = sorted((package_folder("conf") / "objective").glob("*.yaml"))
-    built = {f.stem: leaf("objective", yaml.safe_load(f.read_text()), AbstractObjective).build() for f in files}
+    built = {
+        f.stem: validate_component("objective", yaml.safe_load(f.read_text()), AbstractObjective).build() for f in files
+    }
     return {name: objective for name, objective in built.items() if objective.estimand == "exposed_mean"}
 
 
 OBJECTIVES = declared()
 CLASSES = 3
-NUMBERS = {"cvib", "position_ips", "rel_mf"}  # of the objectives without networks of their own
 CASES: list[tuple[str, Link]] = [
     *((name, link) for name in OBJECTIVES for link in LINKS),
     *((name, "softmax") for name, objective in OBJECTIVES.items() if "softmax" in objective.links),
 ]
-OF_THE_WHOLE_BATCH = {"cvib", "stable_dr", "tdr", "tdr_jl"}  # a row's value reads a sum over the batch
 
 
 def batch_of(outcome: Tensor, observed: Tensor, propensity: Tensor) -> Batch:
@@ -59,15 +60,15 @@ def batch_of(outcome: Tensor, observed: Tensor, propensity: Tensor) -> Batch:
         weight=torch.ones(rows),
         features=torch.zeros(rows, 0),
         user=ids,
-        rival=ids,
-        rival_features=torch.zeros(rows, 0),
+        negative=ids,
+        negative_features=torch.zeros(rows, 0),
         popularity=torch.linspace(0.1, 0.9, rows),
-        rival_popularity=torch.full((rows,), 0.5),
+        negative_popularity=torch.full((rows,), 0.5),
     )
 
 
 def outputs_of(values: dict[Role, Tensor], link: Link) -> Outputs:
-    """Outputs with rivals, of the same values shifted (the gradient of a difference must not cancel)."""
+    """Outputs with negatives, of the same values shifted (the gradient of a difference must not cancel)."""
     shifted = {role: 0.5 * raw + 0.1 for role, raw in values.items()}
     return Outputs(values, link, vectors_of(values), Outputs(shifted, link, vectors_of(shifted)))
 
@@ -89,7 +90,7 @@ def random_batch(rows: int = 24, seed: int = 0) -> Batch:
 def raw_outputs(objective: AbstractObjective, rows: int, seed: int = 1, link: Link = "logit") -> dict[Role, Tensor]:
     draw = torch.Generator().manual_seed(seed)
     shape = (rows, CLASSES) if link == "softmax" else (rows,)
-    return {role: torch.randn(shape, generator=draw).requires_grad_() for role in objective.needs}
+    return {role: torch.randn(shape, generator=draw).requires_grad_() for role in objective.roles}
 
 
 def pure_functions() -> Iterator[tuple[str, Callable[..., Tensor], int]]:
@@ -238,23 +239,21 @@ def test_two_classes_under_softmax_are_a_click_under_logit() -> None:
     batch, draw = random_batch(), torch.Generator().manual_seed(8)
     for name in ("naive", "ips", "snips", "clipped_ips", "dr_jl", "mrdr"):
         objective = OBJECTIVES[name]
-        raws = {role: torch.randn(len(batch), generator=draw) for role in objective.needs}
+        raws = {role: torch.randn(len(batch), generator=draw) for role in objective.roles}
         pairs = {role: torch.stack([torch.zeros_like(raw), raw], -1) for role, raw in raws.items()}
         click, classes = (objective.terms(batch, Outputs(v, k)) for v, k in ((raws, "logit"), (pairs, "softmax")))  # type: ignore[arg-type]
         for key, term in click.items():
             torch.testing.assert_close(classes[key].value, term.value, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(
-            objective.predict(Outputs(pairs, "softmax")), objective.predict(Outputs(raws, "logit"))
-        )
-        chances = objective.foretell(Outputs(pairs, "softmax"))
-        torch.testing.assert_close(chances[:, 1], objective.foretell(Outputs(raws, "logit")))
+        torch.testing.assert_close(objective.score(Outputs(pairs, "softmax")), objective.score(Outputs(raws, "logit")))
+        chances = objective.predict(Outputs(pairs, "softmax"))
+        torch.testing.assert_close(chances[:, 1], objective.predict(Outputs(raws, "logit")))
 
 
 def test_objectives_that_read_one_number_do_not_take_classes() -> None:
-    for name, objective in OBJECTIVES.items():
+    for objective in OBJECTIVES.values():
         classes = "softmax" in objective.links
         assert classes == (
-            objective.space != "triples" and set(objective.needs) <= {OUTCOME, IMPUTATION} and name not in NUMBERS
+            objective.space != "triples" and set(objective.roles) <= {OUTCOME, IMPUTATION} and len(objective.links) > 1
         )
 
 
@@ -269,7 +268,7 @@ def test_each_term_reaches_the_role_it_trains_and_no_other(name: str, link: Link
     objective, batch = OBJECTIVES[name], random_batch()
     outputs = raw_outputs(objective, len(batch), link=link)
     terms = objective.terms(batch, outputs_of(outputs, link))
-    assert {term.trains for term in terms.values()} == set(objective.needs)
+    assert {term.trains for term in terms.values()} == set(objective.roles)
     for term in terms.values():
         assert term.value.shape == (len(batch),)
         assert term.normaliser is None or (term.normaliser.shape == (len(batch),) and not term.normaliser.requires_grad)
@@ -281,14 +280,16 @@ def test_each_term_reaches_the_role_it_trains_and_no_other(name: str, link: Link
                 assert gradient is None or not gradient.any()
 
 
-@pytest.mark.parametrize(("name", "link"), [case for case in CASES if case[0] not in OF_THE_WHOLE_BATCH])
+@pytest.mark.parametrize(("name", "link"), [case for case in CASES if not OBJECTIVES[case[0]].reads_whole_batch])
 def test_each_value_depends_on_its_own_row_alone(name: str, link: Link) -> None:
     objective, batch = OBJECTIVES[name], random_batch()
     outputs = {role: raw.detach() for role, raw in raw_outputs(objective, len(batch), link=link).items()}
     whole = objective.terms(batch, outputs_of(outputs, link))
     rows = torch.tensor([5, 0, 17, 1])
     part = batch_of(batch.outcome[rows], batch.observed[rows], batch.propensity[rows])
-    part = dataclasses.replace(part, popularity=batch.popularity[rows], rival_popularity=batch.rival_popularity[rows])
+    part = dataclasses.replace(
+        part, popularity=batch.popularity[rows], negative_popularity=batch.negative_popularity[rows]
+    )
     cut = objective.terms(part, outputs_of({role: raw[rows] for role, raw in outputs.items()}, link))
     for key, term in whole.items():
         torch.testing.assert_close(cut[key].value, term.value[rows])
@@ -331,11 +332,11 @@ def test_terms_map_under_vmap(name: str, link: Link) -> None:
     objective, batch, replicas = OBJECTIVES[name], random_batch(), 3
     raws = [
         torch.stack([raw_outputs(objective, len(batch), seed, link)[role].detach() for seed in range(replicas)])
-        for role in objective.needs
+        for role in objective.roles
     ]
 
     def values(*one: Tensor) -> tuple[Tensor, ...]:
-        terms = objective.terms(batch, outputs_of(dict(zip(objective.needs, one, strict=True)), link))
+        terms = objective.terms(batch, outputs_of(dict(zip(objective.roles, one, strict=True)), link))
         return tuple(term.value for term in terms.values())
 
     mapped = torch.func.vmap(values)(*raws)
@@ -374,12 +375,16 @@ def test_the_gradient_of_tdr_is_that_of_its_estimate_epsilon_included() -> None:
     raw = raw_outputs(OBJECTIVES["tdr_jl"], 24)
     terms = TDRJL(clip=0.0).terms(batch, Outputs(raw, "logit"))
     found = (batch.weight * (terms["outcome"].value + terms["fluctuation"].value)).mean()
-    errors, lever = Errors.of(batch, Outputs(raw, "logit")), 1 / batch.propensity - 1
+    errors, clever_covariate = Errors.of(batch, Outputs(raw, "logit")), 1 / batch.propensity - 1
     rows = batch.weight * batch.observed
-    epsilon = (rows * (errors.error - errors.imputed) * lever).sum() / (rows * lever.square()).sum()
-    moved = errors.imputed + epsilon * lever
+    epsilon = (rows * (errors.error - errors.imputed) * clever_covariate).sum() / (
+        rows * clever_covariate.square()
+    ).sum()
+    moved = errors.imputed + epsilon * clever_covariate
     estimate = (batch.weight * doubly_robust(errors.error, moved, batch.observed, batch.propensity)).mean()
     torch.testing.assert_close(found, estimate)
     gradients = [torch.autograd.grad(value, raw[OUTCOME], retain_graph=True)[0] for value in (found, estimate)]
     torch.testing.assert_close(*gradients)
-    torch.testing.assert_close((rows * (errors.error - moved) * lever).sum(), torch.zeros(()), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        (rows * (errors.error - moved) * clever_covariate).sum(), torch.zeros(()), atol=1e-4, rtol=0
+    )

@@ -22,7 +22,7 @@ OBJECTIVES: list[AbstractObjective] = [BPR(), PDA(), MACR(), DICE()]
 each = pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
 
 
-def batch_of(popularity: Tensor, rival_popularity: Tensor) -> Batch:
+def batch_of(popularity: Tensor, negative_popularity: Tensor) -> Batch:
     rows = len(popularity)
     ids, ones = torch.arange(rows), torch.ones(rows)
     return Batch(
@@ -34,34 +34,34 @@ def batch_of(popularity: Tensor, rival_popularity: Tensor) -> Batch:
         weight=ones,
         features=torch.zeros(rows, 0),
         user=ids,
-        rival=ids,
-        rival_features=torch.zeros(rows, 0),
+        negative=ids,
+        negative_features=torch.zeros(rows, 0),
         popularity=popularity,
-        rival_popularity=rival_popularity,
+        negative_popularity=negative_popularity,
     )
 
 
-def outputs_of(values: Mapping[Role, list[float]], rivals: Mapping[Role, list[float]]) -> Outputs:
+def outputs_of(values: Mapping[Role, list[float]], negatives: Mapping[Role, list[float]]) -> Outputs:
     """Scores alone; vectors are zero and so at no distance."""
-    sides = [{role: torch.tensor(raw) for role, raw in side.items()} for side in (values, rivals)]
+    sides = [{role: torch.tensor(raw) for role, raw in side.items()} for side in (values, negatives)]
     still = [{role: (torch.zeros(len(raw), 1),) * 2 for role, raw in side.items()} for side in sides]
     return Outputs(sides[0], "logit", still[0], Outputs(sides[1], "logit", still[1]))
 
 
-Vectors = dict[Role, tuple[Tensor, Tensor, Tensor]]  # user, item and rival vectors of a role
+Vectors = dict[Role, tuple[Tensor, Tensor, Tensor]]  # user, item and negative vectors of a role
 
 
 def vectors_of(objective: AbstractObjective, rows: int = 12, seed: int = 0) -> Vectors:
     draw = torch.Generator().manual_seed(seed)
-    each_role = [[torch.randn(rows, 3, generator=draw).requires_grad_() for _ in range(3)] for _ in objective.needs]
-    return {role: (u, i, j) for role, (u, i, j) in zip(objective.needs, each_role, strict=True)}
+    each_role = [[torch.randn(rows, 3, generator=draw).requires_grad_() for _ in range(3)] for _ in objective.roles]
+    return {role: (u, i, j) for role, (u, i, j) in zip(objective.roles, each_role, strict=True)}
 
 
 def from_vectors(vectors: Vectors) -> Outputs:
     own = {role: (u * i).sum(-1) for role, (u, i, _) in vectors.items()}
     other = {role: (u * j).sum(-1) for role, (u, _, j) in vectors.items()}
-    rivals = Outputs(other, "logit", {role: (u, j) for role, (u, _, j) in vectors.items()})
-    return Outputs(own, "logit", {role: (u, i) for role, (u, i, _) in vectors.items()}, rivals)
+    negatives = Outputs(other, "logit", {role: (u, j) for role, (u, _, j) in vectors.items()})
+    return Outputs(own, "logit", {role: (u, i) for role, (u, i, _) in vectors.items()}, negatives)
 
 
 def shares(rows: int = 12, seed: int = 5) -> Batch:
@@ -81,7 +81,7 @@ def gradients(loss: Tensor, vectors: Vectors) -> dict[Role, list[Tensor]]:
 def test_each_term_reaches_the_role_it_trains_and_no_other(objective: AbstractObjective) -> None:
     vectors = vectors_of(objective)
     terms = objective.terms(shares(), from_vectors(vectors))
-    assert {term.trains for term in terms.values()} == set(objective.needs)
+    assert {term.trains for term in terms.values()} == set(objective.roles)
     for term in terms.values():
         assert term.value.shape == (12,) and term.normaliser is None
         for role, found in gradients(term.value.sum(), vectors).items():
@@ -91,8 +91,8 @@ def test_each_term_reaches_the_role_it_trains_and_no_other(objective: AbstractOb
 @each
 def test_each_value_depends_on_its_own_row_alone(objective: AbstractObjective) -> None:
     batch, vectors, rows = shares(), vectors_of(objective), torch.tensor([7, 0, 3])
-    assert batch.popularity is not None and batch.rival_popularity is not None
-    part = batch_of(batch.popularity[rows], batch.rival_popularity[rows])
+    assert batch.popularity is not None and batch.negative_popularity is not None
+    part = batch_of(batch.popularity[rows], batch.negative_popularity[rows])
     cut = objective.terms(
         part, from_vectors({role: (u[rows], i[rows], j[rows]) for role, (u, i, j) in vectors.items()})
     )
@@ -112,15 +112,15 @@ def test_far_scores_and_unknown_items_are_finite_with_finite_gradients(objective
 
 
 @each
-def test_outputs_without_rivals_are_refused(objective: AbstractObjective) -> None:
-    outputs = dataclasses.replace(from_vectors(vectors_of(objective)), rivals=None)
-    with pytest.raises(ValueError, match="no rival items: the objective's space must be 'triples'"):
+def test_outputs_without_negatives_are_refused(objective: AbstractObjective) -> None:
+    outputs = dataclasses.replace(from_vectors(vectors_of(objective)), negatives=None)
+    with pytest.raises(ValueError, match="no negatives: the objective's space must be 'triples'"):
         objective.terms(shares(), outputs)
 
 
 @pytest.mark.parametrize("objective", [PDA(), DICE()], ids=["PDA", "DICE"])
 def test_batches_without_popularity_are_refused(objective: AbstractObjective) -> None:
-    batch = dataclasses.replace(shares(), rival_popularity=None)
+    batch = dataclasses.replace(shares(), negative_popularity=None)
     with pytest.raises(ValueError, match="no popularity: the objective's space must be 'triples'"):
         objective.terms(batch, from_vectors(vectors_of(objective)))
 
@@ -138,9 +138,9 @@ def test_pda_by_hand() -> None:
 
 def test_pda_without_popularity_is_bpr_on_the_matching() -> None:
     outputs = from_vectors(vectors_of(PDA()))
-    assert outputs.rivals is not None
+    assert outputs.negatives is not None
     value = PDA(gamma=0.0).terms(shares(), outputs)["outcome"].value
-    torch.testing.assert_close(value, softplus(matching(outputs.rivals[OUTCOME]) - matching(outputs[OUTCOME])))
+    torch.testing.assert_close(value, softplus(matching(outputs.negatives[OUTCOME]) - matching(outputs[OUTCOME])))
 
 
 def test_matching_is_elu_plus_one_with_its_slope_and_never_ties_low_scores() -> None:
@@ -148,7 +148,7 @@ def test_matching_is_elu_plus_one_with_its_slope_and_never_ties_low_scores() -> 
     torch.testing.assert_close(matching(raw), torch.nn.functional.elu(raw) + 1)
     (slope,) = torch.autograd.grad(matching(raw)[[0, 1, 3, 4]].sum(), raw)
     assert slope.tolist() == pytest.approx([math.exp(-3), math.exp(-0.5), 0, 1, 1])
-    low = PDA().predict(Outputs({OUTCOME: torch.tensor([-41.0, -40.0])}, "logit"))
+    low = PDA().score(Outputs({OUTCOME: torch.tensor([-41.0, -40.0])}, "logit"))
     assert 0 < low[0] < low[1]  # elu(raw) + 1 itself would round both to 0
 
 
@@ -158,7 +158,7 @@ def slope_at_the_truth(objective: AbstractObjective, match: Tensor, share: Tenso
     truth = match * share**gamma
     wins = torch.sigmoid(truth[one] - truth[other])
     raw = (match - 1).requires_grad_()  # matching(raw) = match, which is 1 or more here
-    outputs = Outputs({OUTCOME: raw[one]}, "logit", rivals=Outputs({OUTCOME: raw[other]}, "logit"))
+    outputs = Outputs({OUTCOME: raw[one]}, "logit", negatives=Outputs({OUTCOME: raw[other]}, "logit"))
     loss = (wins * objective.terms(batch_of(share[one], share[other]), outputs)["outcome"].value).mean()
     (slope,) = torch.autograd.grad(loss, raw)
     return float(slope.abs().max())
@@ -177,11 +177,13 @@ def test_the_true_match_minimises_the_loss_of_pda_under_the_true_gamma_and_no_ot
 
 def test_macr_by_hand() -> None:
     sigmoid = {0.0: 0.5, math.log(3): 0.75}
-    own, other = (2.0, math.log(3), 0.0), (-1.0, 0.0, 0.0)  # y_k, y_i, y_u of the chosen item and of its rival
-    values, rivals = (dict(zip((OUTCOME, ITEM_ONLY, USER_ONLY), ([x] for x in s), strict=True)) for s in (own, other))
-    terms = MACR(item=0.1, user=0.01).terms(batch_of(torch.ones(1), torch.ones(1)), outputs_of(values, rivals))
-    chosen, rival = (k * sigmoid[i] * sigmoid[u] for k, i, u in (own, other))
-    both = math.log1p(math.exp(-chosen)) + math.log1p(math.exp(rival))
+    own, other = (2.0, math.log(3), 0.0), (-1.0, 0.0, 0.0)  # y_k, y_i, y_u of the chosen item and of its negative
+    values, negatives = (
+        dict(zip((OUTCOME, ITEM_ONLY, USER_ONLY), ([x] for x in s), strict=True)) for s in (own, other)
+    )
+    terms = MACR(item=0.1, user=0.01).terms(batch_of(torch.ones(1), torch.ones(1)), outputs_of(values, negatives))
+    chosen, negative = (k * sigmoid[i] * sigmoid[u] for k, i, u in (own, other))
+    both = math.log1p(math.exp(-chosen)) + math.log1p(math.exp(negative))
     for role in (OUTCOME, ITEM_ONLY, USER_ONLY):
         assert float(terms[f"fused_{role}"].value) == pytest.approx(both, rel=1e-6)
     assert float(terms["item_only"].value) == pytest.approx(0.1 * (-math.log(0.75) - math.log(0.5)), rel=1e-6)
@@ -193,9 +195,9 @@ def test_the_gradient_of_macr_is_that_of_its_whole_loss() -> None:
     vectors = vectors_of(objective)
     outputs = from_vectors(vectors)
     found = torch.stack([term.value.mean() for term in objective.terms(shares(), outputs).values()]).sum()
-    assert outputs.rivals is not None
+    assert outputs.negatives is not None
     whole = torch.zeros(())
-    for side, sign in ((outputs, -1), (outputs.rivals, 1)):
+    for side, sign in ((outputs, -1), (outputs.negatives, 1)):
         odds = side[OUTCOME] * torch.sigmoid(side[ITEM_ONLY]) * torch.sigmoid(side[USER_ONLY])
         parts = softplus(sign * odds) + 0.3 * softplus(sign * side[ITEM_ONLY]) + 0.2 * softplus(sign * side[USER_ONLY])
         whole = whole + parts.mean()
@@ -208,8 +210,8 @@ def test_the_gradient_of_macr_is_that_of_its_whole_loss() -> None:
 def test_macr_ranks_by_the_total_less_the_direct_effect() -> None:
     rows = {OUTCOME: [4.0, 3.0], ITEM_ONLY: [math.log(3), 0.0], USER_ONLY: [0.0, 0.0]}
     outputs = Outputs({role: torch.tensor(raw) for role, raw in rows.items()}, "logit")
-    assert MACR(reference=1.0).predict(outputs).tolist() == pytest.approx([3 * 0.375, 2 * 0.25])
-    factual, corrected = MACR(reference=0.0).predict(outputs), MACR(reference=30.0).predict(outputs)
+    assert MACR(reference=1.0).score(outputs).tolist() == pytest.approx([3 * 0.375, 2 * 0.25])
+    factual, corrected = MACR(reference=0.0).score(outputs), MACR(reference=30.0).score(outputs)
     assert factual[0] > factual[1] and corrected[0] < corrected[1]  # the first item owes its score to its own pull
 
 
@@ -217,7 +219,7 @@ def test_macr_ranks_by_the_total_less_the_direct_effect() -> None:
 
 
 def dice_example() -> tuple[Batch, Outputs]:
-    """The rival is less popular, more popular, and no different beyond a margin of 0.05."""
+    """The negative is less popular, more popular, and no different beyond a margin of 0.05."""
     batch = batch_of(torch.tensor([0.5, 0.1, 0.3]), torch.tensor([0.2, 0.4, 0.32]))
     values = {OUTCOME: [1.0, 2.0, 0.0], CONFORMITY: [0.5, 1.0, 3.0]}
     return batch, outputs_of(values, {OUTCOME: [0.0, 1.0, 1.0], CONFORMITY: [1.5, 3.0, 0.0]})
@@ -233,7 +235,7 @@ def test_dice_by_hand() -> None:
     for role in (OUTCOME, CONFORMITY):
         assert terms[f"click_{role}"].value.tolist() == pytest.approx(click, rel=1e-6)
         assert terms[f"distance_{role}"].value.tolist() == [0, 0, 0]
-    assert DICE().predict(outputs).tolist() == [1.5, 3.0, 3.0]
+    assert DICE().score(outputs).tolist() == [1.5, 3.0, 3.0]
 
 
 def test_the_margin_decides_which_pairs_tell_a_cause() -> None:
@@ -251,7 +253,7 @@ def test_the_distance_of_dice_by_hand() -> None:
     sides = {OUTCOME: (torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 2.0]]), torch.tensor([[0.0, 4.0]]))}
     sides[CONFORMITY] = (torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 2.0]]))
     terms = DICE(discrepancy=0.1).terms(batch_of(torch.ones(1), torch.ones(1)), from_vectors(sides))
-    expected = -0.1 * (1 / 2 + (8 / 2 + 4 / 2) / 2)  # mean squares: user, then the mean of item and rival
+    expected = -0.1 * (1 / 2 + (8 / 2 + 4 / 2) / 2)  # mean squares: user, then the mean of item and negative
     for role in (OUTCOME, CONFORMITY):
         assert float(terms[f"distance_{role}"].value) == pytest.approx(expected)
 
@@ -261,11 +263,11 @@ def test_the_gradient_of_dice_is_that_of_its_whole_loss() -> None:
     vectors = vectors_of(objective)
     outputs = from_vectors(vectors)
     found = torch.stack([term.value.mean() for term in objective.terms(batch, outputs).values()]).sum()
-    assert outputs.rivals is not None and batch.popularity is not None and batch.rival_popularity is not None
-    ahead = {role: outputs[role] - outputs.rivals[role] for role in objective.needs}
-    gap = batch.rival_popularity - batch.popularity
-    (user, item, rival), (user2, item2, rival2) = vectors[OUTCOME], vectors[CONFORMITY]
-    apart = [(a - b).square().mean(-1) for a, b in ((user, user2), (item, item2), (rival, rival2))]
+    assert outputs.negatives is not None and batch.popularity is not None and batch.negative_popularity is not None
+    ahead = {role: outputs[role] - outputs.negatives[role] for role in objective.roles}
+    gap = batch.negative_popularity - batch.popularity
+    (user, item, negative), (user2, item2, negative2) = vectors[OUTCOME], vectors[CONFORMITY]
+    apart = [(a - b).square().mean(-1) for a, b in ((user, user2), (item, item2), (negative, negative2))]
     whole = softplus(-ahead[OUTCOME] - ahead[CONFORMITY]) - 0.2 * (apart[0] + apart[1] / 2 + apart[2] / 2)
     whole = whole + 0.3 * (gap > 0.1) * (softplus(-ahead[OUTCOME]) + softplus(ahead[CONFORMITY]))
     whole = whole + 0.3 * (gap < -0.1) * softplus(-ahead[CONFORMITY])

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from causalrec import cli
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import Sampler
-from causalrec.data.splits import Splits
+from causalrec.data.sampler.balanced import Balanced
+from causalrec.data.split.splits import Splits
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.base import AbstractObjective
@@ -25,7 +25,7 @@ from causalrec.estimators.objective.naive import Naive
 from causalrec.estimators.objective.pda import PDA
 from causalrec.estimators.objective.position_ips import PositionIPS
 from causalrec.estimators.objective.rel_mf import RelMF
-from causalrec.evaluation.slices import full_ranking
+from causalrec.evaluation.slice.full_ranking import full_ranking
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.models import SEEN, CausalModel, RoleNetwork
@@ -59,19 +59,19 @@ def batch_of(outcome: list[float], observed: list[float], propensity: list[float
 
 def test_bpr_by_hand() -> None:
     outputs = Outputs({OUTCOME: torch.tensor([2.0, 0.0])}, "logit")
-    outputs = dataclasses.replace(outputs, rivals=Outputs({OUTCOME: torch.tensor([0.0, math.log(3)])}, "logit"))
+    outputs = dataclasses.replace(outputs, negatives=Outputs({OUTCOME: torch.tensor([0.0, math.log(3)])}, "logit"))
     term = BPR().terms(batch_of([1, 1], [1, 1], [1, 1]), outputs)["outcome"]
     assert term.value.tolist() == pytest.approx([math.log1p(math.exp(-2)), math.log(4)], rel=1e-6)
     assert (term.trains, term.normaliser) == (OUTCOME, None)
-    assert BPR().predict(outputs).tolist() == [2.0, 0.0], "the score itself: it is no probability"
+    assert BPR().score(outputs).tolist() == [2.0, 0.0], "the score itself: it is no probability"
 
 
 def test_the_gradient_of_bpr_moves_both_items_by_the_chance_of_a_wrong_order() -> None:
-    score, rival = torch.tensor([1.0]).requires_grad_(), torch.tensor([0.0]).requires_grad_()
-    bpr(score, rival).sum().backward()
+    score, negative = torch.tensor([1.0]).requires_grad_(), torch.tensor([0.0]).requires_grad_()
+    bpr(score, negative).sum().backward()
     wrong = 1 / (1 + math.e)
     assert score.grad is not None and score.grad.tolist() == pytest.approx([-wrong])
-    assert rival.grad is not None and rival.grad.tolist() == pytest.approx([wrong])
+    assert negative.grad is not None and negative.grad.tolist() == pytest.approx([wrong])
 
 
 # --- Rel-MF
@@ -116,7 +116,7 @@ def test_position_ips_is_naive_where_every_slot_is_examined() -> None:
 def test_its_term_reaches_the_outcome_network(objective: AbstractObjective) -> None:
     raw = RAW.clone().requires_grad_()
     terms = objective.terms(batch_of([1, 0, 1], [1, 0, 1], [0.5, NAN, 0.1]), Outputs({OUTCOME: raw}, "logit"))
-    assert [term.trains for term in terms.values()] == list(objective.needs) == [OUTCOME]
+    assert [term.trains for term in terms.values()] == list(objective.roles) == [OUTCOME]
     terms["outcome"].value.sum().backward()
     assert raw.grad is not None and raw.grad.isfinite().all() and raw.grad[0] != 0
 
@@ -159,7 +159,7 @@ def chosen() -> Splits:
     exposure = RelativePopularity()
     exposure.fit(logs[0], BARE)
     train, validation, test = (log.with_propensity(exposure.predict(log)) for log in logs)
-    return Splits(train, validation, test, False, 0, 0)
+    return Splits(train=train, validation=validation, test=test, test_is_randomised=False, duplicates=0, unseen=0)
 
 
 def trained(
@@ -168,10 +168,10 @@ def trained(
     """Train to the best of 25 epochs on triples of the validation rows; without any, for 10 epochs."""
     seeded(0)
     inputs = EncoderInputs(train.num_users, train.num_items, (), Path(), Path())
-    networks = {r: RoleNetwork(MF(inputs, width=4), Dot(0), SEEN.get(r, "pair")) for r in objective.needs}
+    networks = {r: RoleNetwork(MF(inputs, width=4), Dot(0), SEEN.get(r, "pair")) for r in objective.roles}
     model = CausalModel(networks, "logit")
-    module = CausalRecModule(model, objective, AdamW(weight_decay=decay), "mnar_naive")
-    data = LogDataModule(train, validation or train, BARE, Sampler(batch_size=64), objective.space, 0, "triples")
+    module = CausalRecModule(model, objective, AdamW(weight_decay=decay), "naive")
+    data = LogDataModule(train, validation or train, BARE, Balanced(batch_size=64), objective.space, 0, "triples")
     settings = TrainerSettings(max_epochs=25, patience=25, progress=False)
     fit = settings.fit(module, data, None, folder, "test", None if validation else 10)
     model.load_state_dict({k.removeprefix("model."): v for k, v in fit.state.items() if k.startswith("model.")})
@@ -187,6 +187,7 @@ def area(score: Tensor, label: Tensor, user: Tensor) -> float:
     return float(np.mean(shares))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", POSITIVE_ONLY, ids=lambda o: type(o).__name__)
 def test_a_few_epochs_on_positives_rank_what_is_chosen_next_better_than_chance(
     objective: AbstractObjective, tmp_path: Path

@@ -13,7 +13,7 @@ from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.dlce import DLCE
 from causalrec.estimators.objective.ulbpr import ULBPR
 from causalrec.estimators.objective.ulrmf import ULRMF
-from causalrec.evaluation.baselines.popularity_effect import PopularityEffect
+from causalrec.evaluation.baseline.popularity_effect import PopularityEffect
 from causalrec.types import OUTCOME, Batch, Outputs, Term
 from tests.test_effects import log_of
 
@@ -69,6 +69,7 @@ def test_dlce_by_hand() -> None:
     assert uncapped[0] == pytest.approx(2 * found[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", [ULRMF(alpha=1.0), ULBPR(alpha=1.0), DLCE()])
 def test_scores_that_are_learnt_rank_by_effect_where_popularity_does_not(objective: AbstractObjective) -> None:
     """One user, 6 items: the most popular have the least effect."""
@@ -127,4 +128,4 @@ def test_dlce_ranks_by_effect_where_exposure_follows_popularity_if_its_propensit
 def test_validation_rows_are_judged_one_by_one(objective: AbstractObjective) -> None:
     batch, outputs = batch_of([1, 0, 1], [1, 1, 0], [0, 0, 0]), outputs_of([1.0, 0.0, -1.0])
     assert objective.error(batch, outputs).shape == (3,)
-    assert objective.foretell(outputs).shape == (3,)
+    assert objective.predict(outputs).shape == (3,)

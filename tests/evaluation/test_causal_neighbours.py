@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from causalrec.data.log import InteractionLog
-from causalrec.evaluation.baselines import causal_neighbours
-from causalrec.evaluation.baselines.causal_neighbours import CausalNeighbours
-from causalrec.evaluation.baselines.item_effect import ItemEffect
+from causalrec.evaluation.baseline import causal_neighbours
+from causalrec.evaluation.baseline.causal_neighbours import CausalNeighbours
+from causalrec.evaluation.baseline.item_effect import ItemEffect
 from causalrec.types import Doubles, Floats
 
 

@@ -141,7 +141,7 @@ def test_as_many_cells_are_promoted_as_the_top_has(rating: np.ndarray) -> None:
 
 def test_summary_and_labels() -> None:
     cell = summarised("a", "mae/ips", 1.0, np.array([1.0, 2.0, 3.0]))
-    assert (cell.value, cell.spread, cell.draws) == (2.0, 1.0, 3)
+    assert (cell.value, cell.sd, cell.draws) == (2.0, 1.0, 3)
     assert (cell.low, cell.high) == pytest.approx((2 - 1.959964 / 3**0.5, 2 + 1.959964 / 3**0.5))
     assert cell.rmse == pytest.approx(((0 + 1 + 4) / 3) ** 0.5)
     assert labelled("a", "p", 0.4, 0.5) == "a@p=0.4"

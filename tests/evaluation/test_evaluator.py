@@ -14,27 +14,34 @@ import pytest
 import torch
 import yaml
 
-from causalrec.config import Leaf, leaf, package_folder
-from causalrec.data.log import CausalDataset, DatasetCard, InteractionLog, Oracle
-from causalrec.data.splits import Splits
+from causalrec.config.component import ComponentConfig, validate_component
+from causalrec.config.compose import package_folder
+from causalrec.data.card import DatasetCard
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.splits import Splits
+from causalrec.data.truth import Oracle
+from causalrec.evaluation.baseline.base import AbstractBaseline
+from causalrec.evaluation.baseline.constant import Constant
 from causalrec.evaluation.baseline_scores import baseline_scores
-from causalrec.evaluation.baselines.base import AbstractBaseline
-from causalrec.evaluation.baselines.constant import Constant
-from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score, left_out, reliability
-from causalrec.evaluation.slices import Slice, slices
+from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score, jackknife_groups, reliability
+from causalrec.evaluation.slice.all_pairs import AllPairsSlice
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
 from causalrec.types import Floats, Ints, OutcomeKind
+from tests.evaluation.slice_source import Source
 
 USERS, ITEMS = 20, 6
 
 
-def metric_leaves() -> Mapping[str, Leaf]:
+def declared_metrics() -> Mapping[str, ComponentConfig]:
     files = sorted((package_folder("conf") / "metric").glob("*.yaml"))
     nodes = [(name, node) for file in files for name, node in yaml.safe_load(file.read_text()).items()]
-    return {name: leaf(name, node, AbstractMetric) for name, node in nodes}
+    return {name: validate_component(name, node, AbstractMetric) for name, node in nodes}
 
 
-METRICS = metric_leaves()
+METRICS = declared_metrics()
 
 
 def log_of(user: Ints, item: Ints, outcome: Floats, propensity: Floats | None = None) -> InteractionLog:
@@ -48,17 +55,20 @@ def random_log(seed: int, rows: int = 60) -> InteractionLog:
     return log_of(codes // ITEMS, codes % ITEMS, (rng.random(rows) < 0.5).astype(np.float32))
 
 
-def part_of(kind: LabelKind = "binary", seed: int = 0, rows: int = 60) -> Slice:
+def part_of(kind: LabelKind = "binary", seed: int = 0, rows: int = 60) -> SliceData:
     log = random_log(seed, rows)
     assert log.user is not None
     label = log.outcome
     if kind != "binary":
         rng = np.random.default_rng(seed)
         label = (rng.integers(1, 6, len(log)) if kind == "graded" else rng.random(len(log))).astype(np.float32)
-    return Slice("part", kind, log.user, log.item, label, USERS)
+    jackknife = kind != "rate"
+    return SliceData(
+        name="part", kind=kind, user=log.user, item=log.item, label=label, num_users=USERS, jackknife=jackknife
+    )
 
 
-def guess(part: Slice) -> Floats:
+def guess(part: SliceData) -> Floats:
     return ((7 * part.user + 3 * part.item) % 11 / 12 + 0.05).astype(np.float32)
 
 
@@ -68,7 +78,8 @@ def by_name(scores: list[Score]) -> dict[str, Score]:
 
 def test_values_by_hand() -> None:
     user, item = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    part = Slice("hand", "binary", user, item, np.array([1, 0, 0, 1], np.float32), 2)
+    label = np.array([1, 0, 0, 1], np.float32)
+    part = SliceData(name="hand", kind="binary", user=user, item=item, label=label, num_users=2)
     known = np.array([[0.8, 0.4], [0.6, 0.2]], np.float32)
     evaluator = Evaluator(METRICS, [part], constant=0.5, replicates=20)
     found = by_name(evaluator(lambda part: known[part.user, part.item], "model"))
@@ -112,7 +123,8 @@ def test_two_models_meet_the_same_resampled_users() -> None:
 
 def test_rows_of_a_userless_log_are_resampled_by_themselves() -> None:
     label = np.array([0, 1, 1, 0, 1], np.float32)
-    part = Slice("userless", "binary", np.zeros(5, np.int64), np.array([0, 1, 2, 0, 1]), label, 0)
+    user, item = np.zeros(5, np.int64), np.array([0, 1, 2, 0, 1])
+    part = SliceData(name="userless", kind="binary", user=user, item=item, label=label, num_users=0)
     assert part.num_clusters == 5 and part.cluster.tolist() == [0, 1, 2, 3, 4]
     score = by_name(
         Evaluator({"mse": METRICS["mse"]}, [part], 0.6)(lambda part: np.full(len(part.item), 0.6, "f4"), "m")
@@ -121,11 +133,14 @@ def test_rows_of_a_userless_log_are_resampled_by_themselves() -> None:
     assert score["mse"].low < 0.24 < score["mse"].high
 
 
+ENDS = ("value", "low", "high")
+
+
 def test_a_score_in_the_record_leaves_its_replicates_behind() -> None:
     score = Evaluator(METRICS, [part_of()], 0.5, replicates=10)(guess, "m")[0]
     record = score.as_record()
-    assert set(record) == {"metric", "slice", "value", "low", "high", "n", "model"}
-    assert record["value"] == score.value
+    assert {field.name for field in dataclasses.fields(record)} == {"model", "slice", "metric", *ENDS, "n"}
+    assert tuple(getattr(record, name) for name in ENDS) == (score.value, score.low, score.high)
 
 
 def test_exposed_mean_is_snips_of_the_outcome() -> None:
@@ -144,9 +159,9 @@ def test_reliability_bins_are_equally_filled_and_ordered() -> None:
     prediction = np.array([0.9, 0.1, 0.5, 0.3, 0.7, 0.2], np.float32)
     label = np.array([1.0, 0.0, 1.0, 0.0, 0.0, 1.0], np.float32)
     found = reliability(prediction, label, bins=3)
-    assert [b["n"] for b in found] == [2, 2, 2]
-    assert [b["predicted"] for b in found] == pytest.approx([0.15, 0.4, 0.8])
-    assert [b["true"] for b in found] == pytest.approx([0.5, 0.5, 0.5])
+    assert [b.n for b in found] == [2, 2, 2]
+    assert [b.predicted for b in found] == pytest.approx([0.15, 0.4, 0.8])
+    assert [b.true for b in found] == pytest.approx([0.5, 0.5, 0.5])
     assert len(reliability(prediction, label, bins=10)) == 6
 
 
@@ -156,16 +171,27 @@ def dataset_of(kind: OutcomeKind, oracle: Oracle | None = None) -> CausalDataset
     return CausalDataset(card, random_log(0), tables[0], tables[1], oracle=oracle)
 
 
+def held_out(dataset: CausalDataset, splits: Splits) -> list[SliceData]:
+    return list(HeldOutSlice().select(Source(dataset, splits)))
+
+
 def splits_of(seed: int = 0, randomised: bool = True) -> Splits:
     parts = [random_log(3 * seed + k, 40) for k in range(3)]
-    return Splits(parts[0], parts[1], parts[2], randomised, 0, 0)
+    return Splits(
+        train=parts[0],
+        validation=parts[1],
+        test=parts[2],
+        test_is_randomised=randomised,
+        duplicates=0,
+        unseen=0,
+    )
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("click", "binary"), ("rating", "graded"), ("count", "graded")])
 @pytest.mark.parametrize("randomised", [True, False])
 def test_the_test_slice_holds_the_test_log(kind: OutcomeKind, expected: str, randomised: bool) -> None:
     splits = splits_of(randomised=randomised)
-    found = slices(dataset_of(kind), splits)
+    found = held_out(dataset_of(kind), splits)
     assert len(found) == 1
     assert (found[0].name, found[0].kind) == ("randomised" if randomised else "logged", expected)
     assert splits.test.user is not None
@@ -178,7 +204,7 @@ def test_with_a_known_truth_every_pair_is_a_row_with_its_true_rate() -> None:
     def rate(user: Ints, item: Ints) -> Floats:
         return ((user * 10 + item) / 1000).astype(np.float32)
 
-    last = slices(dataset_of("click", Oracle(rate, rate)), splits_of())[-1]
+    (last,) = AllPairsSlice().select(Source(dataset_of("click", Oracle(rate, rate)), splits_of()))
     assert (last.name, last.kind, len(last.label)) == ("all_pairs", "rate", USERS * ITEMS)
     assert len(set(zip(last.user.tolist(), last.item.tolist(), strict=True))) == USERS * ITEMS
     np.testing.assert_array_equal(last.label, rate(last.user, last.item))
@@ -209,15 +235,15 @@ def counted() -> Iterator[type[Counted]]:
 
 def same(one: list[Score], two: list[Score]) -> bool:
     for a, b in zip(one, two, strict=True):
-        np.testing.assert_equal(a.as_record(), b.as_record())
+        assert a.as_record() == b.as_record()
         np.testing.assert_array_equal(a.replicates, b.replicates)
     return True
 
 
 def test_baseline_scores_are_kept_and_not_refitted(tmp_path: Path, counted: type[Counted]) -> None:
     splits = splits_of()
-    evaluator = Evaluator(METRICS, slices(dataset_of("click"), splits), 0.5, replicates=20)
-    baselines = {"counted": Leaf(counted, {}), "constant": Leaf(Constant, {})}
+    evaluator = Evaluator(METRICS, held_out(dataset_of("click"), splits), 0.5, replicates=20)
+    baselines = {"counted": ComponentConfig(counted, {}), "constant": ComponentConfig(Constant, {})}
     first = baseline_scores(baselines, evaluator, splits, tmp_path)
     assert counted.fitted == 1
     assert same(first, baseline_scores(baselines, evaluator, splits, tmp_path))
@@ -231,14 +257,14 @@ def test_baseline_scores_are_kept_and_not_refitted(tmp_path: Path, counted: type
 
 def test_whatever_a_baseline_score_depends_on_refits_it(tmp_path: Path, counted: type[Counted]) -> None:
     splits = splits_of()
-    part = slices(dataset_of("click"), splits)
+    part = held_out(dataset_of("click"), splits)
     evaluator = Evaluator(METRICS, part, 0.5, replicates=20)
     other = splits_of(1)
     fewer = {name: METRICS[name] for name in ("auc", "mse")}
     requests = [
         ({}, evaluator, splits),
         ({}, evaluator, dataclasses.replace(splits, train=other.train)),
-        ({}, dataclasses.replace(evaluator, slices=slices(dataset_of("click"), other)), other),
+        ({}, dataclasses.replace(evaluator, slices=held_out(dataset_of("click"), other)), other),
         ({"plus": 0.1}, evaluator, splits),
         ({}, dataclasses.replace(evaluator, metrics=fewer), splits),
         ({}, dataclasses.replace(evaluator, replicates=21), splits),
@@ -250,14 +276,14 @@ def test_whatever_a_baseline_score_depends_on_refits_it(tmp_path: Path, counted:
     ]
     for number, (arguments, asked, held) in enumerate(requests, start=1):
         for _ in range(2):
-            baseline_scores({"counted": Leaf(counted, arguments)}, asked, held, tmp_path)
+            baseline_scores({"counted": ComponentConfig(counted, arguments)}, asked, held, tmp_path)
         assert counted.fitted == number
 
 
-def rows_left(part: Slice, scored: Scored) -> np.ndarray:
+def rows_left(part: SliceData, scored: Scored) -> np.ndarray:
     """bool[3G,N]: the rows each leave-out keeps."""
-    users, parts = left_out(part, scored)
-    return torch.cat([users[:, scored.cluster] > 0, parts.kept]).numpy()
+    users, subsets = jackknife_groups(part, scored)
+    return torch.cat([users[:, scored.cluster] > 0, subsets.mask]).numpy()
 
 
 def test_the_jackknife_leaves_out_groups_of_users_items_and_rows() -> None:
@@ -274,7 +300,7 @@ def test_the_jackknife_leaves_out_groups_of_users_items_and_rows() -> None:
 
 def test_a_jackknifed_value_is_the_metric_of_the_rows_left() -> None:
     part = part_of(rows=60)
-    evaluator = Evaluator(metric_leaves(), [part], 0.5)
+    evaluator = Evaluator(declared_metrics(), [part], 0.5)
     found = by_name(evaluator(guess, "m"))
     scored = Scored(torch.from_numpy(guess(part)), torch.from_numpy(part.label), torch.from_numpy(part.cluster), 0.5)
     compared = 0

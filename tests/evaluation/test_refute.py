@@ -9,26 +9,37 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
-from causalrec import cli, prepare
+from causalrec import cli
 from causalrec.commands import refute
+from causalrec.config.component import validate_component
+from causalrec.config.compose import package_folder
 from causalrec.data.datasets.effect_simulation import EffectSimulation
 from causalrec.errors import DataError
 from causalrec.estimators.effect.base import Average, EffectRows
-from causalrec.evaluation.refute.base import Problem, Verdict
-from causalrec.evaluation.refute.e_value import EValue, difference_ratio, e_value, risk_ratio
-from causalrec.evaluation.refute.every import REFUTERS, refuted
-from causalrec.evaluation.refute.marginal_sensitivity import bounds, extremes, least_gamma
-from causalrec.evaluation.refute.negative_control import NegativeControl
-from causalrec.evaluation.refute.refit import LINEAR, Refit
-from causalrec.evaluation.refute.unobserved_common_cause import partial, robustness
+from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+from causalrec.evaluation.refuter.e_value import EValue, difference_ratio, e_value, risk_ratio
+from causalrec.evaluation.refuter.marginal_sensitivity import bounds, extremes, least_gamma
+from causalrec.evaluation.refuter.negative_control import NegativeControl
+from causalrec.evaluation.refuter.re_estimation import LINEAR, ReEstimator
+from causalrec.evaluation.refuter.run_refuters import run_refuters
+from causalrec.evaluation.refuter.unobserved_common_cause import partial, robustness
 
-SMALL = ["logger=none", "trainer.progress=false", "evaluation.replicates=20", "dataset.units=600"]
+REFUTERS: list[AbstractRefuter] = [
+    validate_component(name, node, AbstractRefuter).build()
+    for name in yaml.safe_load((package_folder("conf") / "task" / "effect.yaml").read_text())["defaults"][-1][
+        "override /refuter"
+    ]
+    for node in yaml.safe_load((package_folder("conf") / "refuter" / f"{name}.yaml").read_text()).values()
+]
+TABLE = ["logger=none", "evaluation.replicates=20", "dataset.units=600"]  # what a learner from a table reads too
+SMALL = [*TABLE, "trainer.progress=false"]
 
 
 def problem_of(
     seed: int = 0, units: int = 1200, hidden: float = 0.0, leaked: bool = False, repeats: int = 6, **changes: Any
-) -> Problem:
+) -> RefutationProblem:
     """The simulation's effect, estimated from x0..x4 (and, leaked, from the outcome itself with a little noise)."""
     data = EffectSimulation(units=units, hidden=hidden, seed=seed, randomised=units // 2, **changes).load(Path())
     log, table = data.logged, data.user_table.to_numpy()
@@ -37,58 +48,60 @@ def problem_of(
         noise = np.random.default_rng(seed).normal(size=len(x))
         x = np.c_[x, log.outcome + 0.1 * noise]
     rows = EffectRows(x, np.zeros((len(x), 0)), log.treatment, log.outcome.astype(np.float64), 1, False)
-    estimate, seen = Refit(), data.randomised
+    estimate, seen = ReEstimator(), data.randomised
     assert seen is not None
-    return Problem(
-        rows,
-        estimate,
-        estimate(rows, 0),
-        LINEAR.nuisances(rows, 0)[1],
-        {"z": table[log.users, 5]},
-        (seen.treatment, seen.outcome),
-        repeats,
-        seed,
+    return RefutationProblem(
+        rows=rows,
+        estimate=estimate,
+        original=estimate(rows, 0),
+        propensities=LINEAR.nuisances(rows, 0)[1],
+        negative_controls={"z": table[log.users, 5]},
+        randomised=(seen.treatment, seen.outcome),
+        repeats=repeats,
+        seed=seed,
     )
 
 
-def by_name(found: list[Verdict]) -> dict[str, Verdict]:
+def by_name(found: list[RefuterVerdict]) -> dict[str, RefuterVerdict]:
     return {one.refuter: one for one in found}
 
 
 def test_a_clean_effect_stands_and_each_refuter_says_what_it_cannot_see() -> None:
-    found = by_name(refuted(problem_of()))
+    found = by_name(run_refuters(REFUTERS, problem_of()))
     assert list(found) == [refuter.name for refuter in REFUTERS]
     assert {one.verdict for one in found.values()} == {"passes"}
-    assert all(one.blind_to and one.rule for one in found.values())
+    assert all(one.limitation and one.rule for one in found.values())
     assert abs(found["placebo exposure"].value) < 0.15 and abs(found["dummy outcome"].value) < 0.15
     assert found["random common cause"].value == pytest.approx(found["data subset"].value, abs=0.1)
 
 
 def test_a_hidden_confounder_passes_the_blind_ones_and_is_flagged_by_the_others() -> None:
-    found = by_name(refuted(problem_of(hidden=2.0)))
+    found = by_name(run_refuters(REFUTERS, problem_of(hidden=2.0)))
     for name in ("placebo exposure", "dummy outcome", "random common cause", "data subset"):
         assert found[name].verdict == "passes"
-    assert found["negative control outcome"].verdict == found["randomised slice"].verdict == "fails"
+    assert found["negative control outcome"].verdict == found["randomised rows"].verdict == "fails"
 
 
 def test_a_leaked_outcome_is_flagged() -> None:
-    assert by_name(refuted(problem_of(leaked=True)))["leak"].verdict == "fails"
+    assert by_name(run_refuters(REFUTERS, problem_of(leaked=True)))["leak"].verdict == "fails"
 
 
 def test_no_overlap_is_flagged() -> None:
-    assert by_name(refuted(problem_of(confounding=6.0)))["overlap"].verdict == "fails"
+    assert by_name(run_refuters(REFUTERS, problem_of(confounding=6.0)))["overlap"].verdict == "fails"
 
 
 def test_no_effect_does_not_survive_sensitivity() -> None:
     problem = problem_of(effect=0.0, heterogeneity=0.0)
-    found = by_name(refuted(problem))
+    found = by_name(run_refuters(REFUTERS, problem))
     assert found["E-value"].verdict == "fails" and found["E-value"].low == 1
     assert found["marginal sensitivity"].value < 1.3
 
 
 def test_what_is_not_there_is_not_testable_and_never_a_pass() -> None:
-    found = by_name(refuted(replace(problem_of(units=300), controls={}, seen=None, repeats=2)))
-    assert found["negative control outcome"].verdict == found["randomised slice"].verdict == "not testable"
+    found = by_name(
+        run_refuters(REFUTERS, replace(problem_of(units=300), negative_controls={}, randomised=None, repeats=2))
+    )
+    assert found["negative control outcome"].verdict == found["randomised rows"].verdict == "not testable"
 
 
 def test_a_negative_control_is_not_read_beside_itself_and_nothing_else_changes() -> None:
@@ -102,7 +115,7 @@ def test_a_negative_control_is_not_read_beside_itself_and_nothing_else_changes()
     problem = problem_of(units=400)
     names = tuple(f"x{k}" for k in range(5))
     rows = replace(problem.rows, modifier_names=names)
-    asked = replace(problem, rows=rows, estimate=noted, controls={"x3": rows.modifiers[:, 3]})
+    asked = replace(problem, rows=rows, estimate=noted, negative_controls={"x3": rows.modifiers[:, 3]})
     (found,) = NegativeControl()(asked)
     assert found.verdict == "passes" and seen[0].modifier_names == ("x0", "x1", "x2", "x4")
     np.testing.assert_array_equal(seen[0].modifiers, rows.modifiers[:, [0, 1, 2, 4]])
@@ -120,7 +133,7 @@ def test_what_one_refuter_cannot_work_on_leaves_the_others() -> None:
             raise DataError("effect: arm 1 has 9 rows")
         return problem.estimate(rows, seed)
 
-    found = by_name(refuted(replace(problem, estimate=picky)))
+    found = by_name(run_refuters(REFUTERS, replace(problem, estimate=picky)))
     assert (found["data subset"].verdict, found["data subset"].rule) == ("not testable", "effect: arm 1 has 9 rows")
     assert [name for name, one in found.items() if one.verdict == "not testable"] == ["data subset"]
 
@@ -129,19 +142,20 @@ def test_a_learner_without_an_error_is_refuted_by_linear_models_and_says_so() ->
     problem = problem_of(units=300, repeats=2)
 
     class Silent:
-        def fit(self, rows: EffectRows, seed: int) -> Silent:
-            return self
-
         def average(self, *_: Any) -> None:
             return None
 
-    chosen, average = Refit.of(Silent(), 0.95, problem.rows, 0)  # type: ignore[arg-type]
+    def silent(rows: EffectRows, seed: int) -> Any:
+        return Silent()
+
+    chosen, average = ReEstimator.from_learner(silent, 0.95, problem.rows, 0)
     assert chosen.learner is None and average.value == problem.original.value
 
 
+@pytest.mark.long
 def test_processes_give_the_verdicts_of_one() -> None:
     problem, ticks = problem_of(units=300, repeats=2), []
-    assert repr(refuted(problem, 2, lambda: ticks.append(1))) == repr(refuted(problem))
+    assert repr(run_refuters(REFUTERS, problem, 2, lambda: ticks.append(1))) == repr(run_refuters(REFUTERS, problem))
     assert len(ticks) == len(REFUTERS)
 
 
@@ -159,7 +173,9 @@ def test_the_e_value_of_a_click_is_that_of_its_risk_ratio() -> None:
     outcome = np.r_[np.arange(100) < 10, np.arange(100) < 30].astype(np.float64)
     rows = EffectRows(np.zeros((200, 1)), np.zeros((200, 0)), treatment, outcome, 1, True)
     ends = [np.array([end]) for end in (0.2, 0.05, 0.1, 0.3)]
-    problem = Problem(rows, Refit(), Average(*ends), np.full((200, 2), 0.5))
+    problem = RefutationProblem(
+        rows=rows, estimate=ReEstimator(), original=Average(*ends), propensities=np.full((200, 2), 0.5)
+    )
     (found,) = EValue()(problem)
     assert (found.value, found.low) == (pytest.approx(3 + np.sqrt(6)), pytest.approx(2 + np.sqrt(2)))
     (less,) = EValue()(replace(problem, original=Average(*(np.array([end]) for end in (-0.06, 0.02, -0.08, -0.05)))))
@@ -201,7 +217,6 @@ def test_a_confounder_of_the_robustness_value_brings_the_coefficient_to_zero() -
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    prepare._LAST.clear()
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -211,10 +226,11 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return run
 
 
+@pytest.mark.long
 def test_the_command_leaves_verdicts_and_a_plot_beside_the_record(
     call: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("effect", *SMALL, "effect=linear_dml", "dataset.hidden=2", "name=run")[0] == 0
+    assert call("train", "task=effect", *TABLE, "learner=linear_dml", "dataset.hidden=2", "name=run")[0] == 0
     (folder,) = Path("runs/default/run").iterdir()
     code, out, _ = call("refute", str(folder), "--json", "--negative-control", "z")
     found = json.loads(out)
@@ -224,24 +240,38 @@ def test_the_command_leaves_verdicts_and_a_plot_beside_the_record(
     assert control["verdict"] == "fails" and found["estimator"] == "linear_dml"
     refute._show(found)
     shown = capsys.readouterr().out
-    assert "blind to" in shown and "not testable" in shown
+    assert "limitation" in shown and "not testable" in shown
 
 
 def test_a_run_may_ask_to_be_refuted(call: Any) -> None:
-    asked = [*SMALL, "refute=true", "trainer=smoke", "selection.weight_decay=[0.1]", "head.width=8", "head.arm_width=4"]
-    assert call("effect", *asked)[0] == 0
+    asked = [
+        *SMALL,
+        "refute=true",
+        "trainer=smoke",
+        "selection.candidates={optimizer.weight_decay:[0.1]}",
+        "head.width=8",
+        "head.arm_width=4",
+    ]
+    assert call("train", "task=effect", *asked)[0] == 0
     (path,) = Path("runs").rglob("refute.json")
     assert "linear models" in json.loads(path.read_text())["estimator"]
 
 
 def test_a_mean_under_exposure_is_no_effect_to_refute(call: Any, fake_ml100k: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("CAUSALREC_DATA", str(fake_ml100k(Path("data").absolute(), users=60, items=50, ratings=900)))
-    asked = [*SMALL[:-1], "trainer=smoke", "selection.weight_decay=[0.1]", "dataset.test_items=10", "name=run"]
+    asked = [
+        *SMALL[:2],
+        SMALL[-1],
+        "trainer=smoke",
+        "selection.candidates={optimizer.weight_decay:[0.1]}",
+        "dataset.test_items=10",
+        "name=run",
+    ]
     assert call("train", *asked)[0] == 0
     (folder,) = Path("runs/default/run").iterdir()
     code, _, err = call("refute", str(folder))
     assert code == 2 and err.count("\n") == 1
-    assert "estimates a mean outcome under exposure, not an effect" in err and "Runs of `causalrec effect` can" in err
+    assert "estimates exposed_mean, not an effect" in err and "Runs of task=effect can be refuted" in err
 
 
 def test_what_cannot_be_refuted_is_one_line(call: Any, tmp_path: Path) -> None:
@@ -249,7 +279,7 @@ def test_what_cannot_be_refuted_is_one_line(call: Any, tmp_path: Path) -> None:
     assert code == 2 and err.startswith(
         "causalrec: nowhere/record.json: no record of a run; give the folder of one job"
     )
-    assert call("effect", *SMALL, "effect=linear_dml", "name=run")[0] == 0
+    assert call("train", "task=effect", *TABLE, "learner=linear_dml", "name=run")[0] == 0
     (folder,) = Path("runs/default/run").iterdir()
     code, _, err = call("refute", str(folder), "--negative-control", "x0")
     assert code == 2 and err == (

@@ -11,18 +11,25 @@ import polars as pl
 import pytest
 import yaml
 
-from causalrec.config import leaf, package_folder
-from causalrec.data.log import CausalDataset, DatasetCard, InteractionLog
-from causalrec.data.splits import Splits
-from causalrec.errors import DataError
+from causalrec.config.component import validate_component
+from causalrec.config.compose import package_folder
+from causalrec.data.card import DatasetCard
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.splits import Splits
+from causalrec.errors import DataError, RequestError
 from causalrec.evaluation.evaluator import Evaluator
-from causalrec.evaluation.slices import PARTS, Slice, by_popularity, slices
+from causalrec.evaluation.slice.base import EFFECT_KINDS, OUTCOME_KINDS, AbstractSlice, SliceData, select_all
+from causalrec.evaluation.slice.full_ranking import FullRankingSlice
+from causalrec.evaluation.slice.popularity import LEVELS, PopularitySlice, popularity_rows
+from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.metrics.base import AbstractMetric
 from causalrec.types import Feedback, Floats
+from tests.evaluation.slice_source import Source
 
 USERS, ITEMS = 5, 4
 METRICS = {
-    name: leaf(name, node, AbstractMetric)
+    name: validate_component(name, node, AbstractMetric)
     for file in sorted((package_folder("conf") / "metric").glob("*.yaml"))
     for name, node in yaml.safe_load(Path(file).read_text()).items()
 }
@@ -55,8 +62,22 @@ HAND = Splits(
 )
 
 
+DEFAULTS: dict[str, AbstractSlice] = {
+    name: validate_component(
+        name, yaml.safe_load((package_folder("conf") / "slice" / f"{name}.yaml").read_text())[name]
+    ).build()
+    for name in ("test", "popularity", "all_pairs", "full_ranking")
+}
+
+
+def select(dataset: CausalDataset, splits: Splits, most_pairs: int = 2_000_000) -> list[SliceData]:
+    """What the default slices yield, in order."""
+    slices = {**DEFAULTS, "full_ranking": FullRankingSlice(most_pairs=most_pairs)}
+    return [data for chosen in select_all(slices, Source(dataset, splits), OUTCOME_KINDS).values() for data in chosen]
+
+
 def test_each_test_user_meets_every_item_but_those_of_training_and_validation() -> None:
-    (found,) = slices(dataset_of(), HAND)
+    (found,) = select(dataset_of(), HAND)
     assert (found.name, found.kind, found.num_users) == ("full_ranking", "ranking", USERS)
     rows = dict(zip(zip(found.user.tolist(), found.item.tolist(), strict=True), found.label.tolist(), strict=True))
     assert len(rows) == len(found.user)
@@ -76,12 +97,12 @@ def drawn_splits(users: int = 40, items: int = 30) -> Splits:
     parts = [
         log_of(*zip(c // items, c % items, strict=True), users=users, items=items) for c in np.split(codes, [120, 150])
     ]
-    return Splits(*parts, False, 0, 0)
+    return Splits(train=parts[0], validation=parts[1], test=parts[2], test_is_randomised=False, duplicates=0, unseen=0)
 
 
 def test_the_rows_are_those_that_loops_would_find() -> None:
     splits = drawn_splits()
-    (found,) = slices(dataset_of(users=40, items=30), splits)
+    (found,) = select(dataset_of(users=40, items=30), splits)
     known = {*splits.train.codes.tolist(), *splits.validation.codes.tolist()}
     assert splits.test.user is not None
     users, test = sorted(set(splits.test.user.tolist())), set(splits.test.codes.tolist())
@@ -93,29 +114,29 @@ def test_the_rows_are_those_that_loops_would_find() -> None:
 @pytest.mark.parametrize("most", [1, 95, 120])
 def test_too_many_pairs_make_a_seeded_sample_of_whole_users(most: int) -> None:
     splits, dataset = drawn_splits(), dataset_of(users=40, items=30)
-    (whole,) = slices(dataset, splits)
-    (found,) = slices(dataset, splits, most_pairs=most)
+    (whole,) = select(dataset, splits)
+    (found,) = select(dataset, splits, most_pairs=most)
     kept = np.unique(found.user)
     assert len(kept) == max(1, most // 30) < len(np.unique(whole.user))
     rows = np.isin(whole.user, kept)
     for column in ("user", "item", "label"):
         np.testing.assert_array_equal(getattr(found, column), getattr(whole, column)[rows])
     assert found.num_users == 40
-    (again,) = slices(dataset, splits, most_pairs=most)
+    (again,) = select(dataset, splits, most_pairs=most)
     np.testing.assert_array_equal(again.user, found.user)
 
 
 def test_the_sample_is_not_the_first_users() -> None:
-    (found,) = slices(dataset_of(users=40, items=30), drawn_splits(), most_pairs=300)
+    (found,) = select(dataset_of(users=40, items=30), drawn_splits(), most_pairs=300)
     test = drawn_splits().test
     assert test.user is not None
     assert np.unique(found.user).tolist() != np.unique(test.user)[:10].tolist()
 
 
 def test_only_rankings_are_scored_and_as_by_hand() -> None:
-    (part,) = slices(dataset_of(), HAND)
+    (part,) = select(dataset_of(), HAND)
 
-    def prefers_late_items(shown: Slice) -> Floats:
+    def prefers_late_items(shown: SliceData) -> Floats:
         return shown.item.astype(np.float32)
 
     found = {s.metric: s for s in Evaluator(METRICS, [part], 1.0, replicates=20)(prefers_late_items, "model")}
@@ -133,7 +154,7 @@ def test_only_rankings_are_scored_and_as_by_hand() -> None:
 def test_positives_without_users_are_refused() -> None:
     test = dataclasses.replace(HAND.test, user=None, num_users=0)
     with pytest.raises(DataError, match=r"^test: positive-only rows without users"):
-        slices(dataset_of(), dataclasses.replace(HAND, test=test))
+        select(dataset_of(), dataclasses.replace(HAND, test=test))
 
 
 @pytest.mark.parametrize("unbiased", ["randomised", "fully_observed"])
@@ -142,7 +163,7 @@ def test_the_test_is_named_by_what_makes_it_unbiased(
     unbiased: Literal["randomised", "fully_observed"], apart: bool
 ) -> None:
     splits = dataclasses.replace(HAND, test_is_randomised=apart)
-    (found,) = slices(dataset_of("explicit", unbiased), splits)
+    found = select(dataset_of("explicit", unbiased), splits)[0]
     assert (found.name, found.kind) == (unbiased if apart else "logged", "binary")
     np.testing.assert_array_equal(found.item, HAND.test.item)
 
@@ -157,59 +178,106 @@ def counted(*counts: int) -> InteractionLog:
 def test_head_and_tail_hold_a_fifth_of_the_rows_each_and_cold_items_none() -> None:
     log = counted(1, 0, 20, 10, 1, 30, 18, 0, 20)  # 100 rows; by falling count: 5 2 8 6 3 0 4, then 1 7
     item = np.array([7, 5, 0, 3, 6, 2, 8, 4, 1, 5])
-    found = by_popularity("logged", item, log)
+    found = popularity_rows(item, log)
     told = {name: item[rows].tolist() for name, rows in found.items()}
     # rows before each: 0 30 50 70 88 98 99; from 20 on the torso, from 80 on the tail
     assert told == {
-        "logged_head": [5, 5],
-        "logged_torso": [6, 2, 8],
-        "logged_tail": [0, 3, 4],
-        "logged_cold": [7, 1],
+        "head": [5, 5],
+        "torso": [6, 2, 8],
+        "tail": [0, 3, 4],
+        "cold": [7, 1],
     }
     assert sorted(np.concatenate(list(found.values())).tolist()) == list(range(10))
 
 
 def test_an_item_on_the_border_starts_the_next_part_and_empty_parts_are_left_out() -> None:
-    found = by_popularity("x", np.arange(4), counted(2, 6, 1, 1))  # by count: 1 (0 before), 0 (6), 2 (8), 3 (9)
-    assert {name: rows.tolist() for name, rows in found.items()} == {"x_head": [1], "x_torso": [0], "x_tail": [2, 3]}
-    assert by_popularity("x", np.array([1, 1]), counted(2, 6, 1, 1)).keys() == {"x_head"}
+    found = popularity_rows(np.arange(4), counted(2, 6, 1, 1))  # by count: 1 (0 before), 0 (6), 2 (8), 3 (9)
+    assert {name: rows.tolist() for name, rows in found.items()} == {"head": [1], "torso": [0], "tail": [2, 3]}
+    assert popularity_rows(np.array([1, 1]), counted(2, 6, 1, 1)).keys() == {"head"}
 
 
 def test_few_shot_items_are_judged_by_the_rows_the_shots_were_drawn_from() -> None:
     drawn = log_of((0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (0, 2), (0, 3), (0, 0))
     splits = dataclasses.replace(HAND, train=log_of((0, 2)), drawn_from=drawn)
-    (found,) = slices(dataset_of("explicit"), splits)
-    told = {name: found.part(name).item.tolist() for name in found.parts}
+    test, *subsets = select(dataset_of("explicit"), splits)
+    told = {data.name: data.item.tolist() for data in subsets}
     assert told == {"logged_head": [1], "logged_torso": [2, 2], "logged_tail": [3]}
-    (alone,) = slices(dataset_of("explicit"), dataclasses.replace(splits, drawn_from=None))
-    assert set(alone.parts) == {"logged_head", "logged_cold"}
+    assert all(data.subset_of is not None and data.subset_of.rows_key == test.rows_key for data in subsets)
+    _, *subsets = select(dataset_of("explicit"), dataclasses.replace(splits, drawn_from=None))
+    assert [data.name for data in subsets] == ["logged_head", "logged_cold"]
 
 
-def test_parts_are_scored_on_the_same_predictions_and_never_predicted_again() -> None:
+def test_the_borders_are_settings_and_must_be_in_order() -> None:
+    splits = dataclasses.replace(HAND, train=counted(4, 3, 2, 1))
+    source = Source(dataset_of("explicit"), splits)
+    halves = PopularitySlice(borders=(0.5, 0.5)).select(source)
+    # rows before each item: 0, 4, 7, 9 of 10; the border is at 5
+    assert {data.name: sorted(data.item.tolist()) for data in halves} == {"logged_head": [1], "logged_tail": [2, 2, 3]}
+    with pytest.raises(RequestError, match="the head ends before the tail begins"):
+        PopularitySlice(borders=(0.9, 0.1))
+
+
+def test_subsets_are_scored_on_the_same_predictions_and_never_predicted_again() -> None:
     rng = np.random.default_rng(0)
     user, item = np.repeat(np.arange(30), 8), np.tile(np.arange(8), 30)
     label = rng.integers(2, size=240).astype(np.float32)
     log = counted(40, 30, 20, 10, 5, 3, 2, 0)
-    whole = Slice("logged", "binary", user, item, label, 30, np.arange(240), by_popularity("logged", item, log))
+    test = SliceData(
+        name="logged",
+        kind="binary",
+        user=user,
+        item=item,
+        label=label,
+        num_users=30,
+        time=np.arange(240),
+        jackknife=True,
+    )
+    again = dataclasses.replace(test)  # the same rows by another component
+    subsets = [again.subset(f"logged_{level}", rows) for level, rows in popularity_rows(item, log).items()]
     asked: list[str] = []
 
-    def predict(part: Slice) -> Floats:
-        asked.append(part.name)
-        return np.random.default_rng(1).random(len(part.item)).astype(np.float32)
+    def predict(data: SliceData) -> Floats:
+        asked.append(data.name)
+        return np.random.default_rng(1).random(len(data)).astype(np.float32)
 
-    scores = Evaluator(METRICS, [whole], 0.5, replicates=20)(predict, "model")
+    scores = Evaluator(METRICS, [test, *subsets], 0.5, replicates=20)(predict, "model")
     assert asked == ["logged"]
-    assert {s.slice for s in scores} == {"logged", *(f"logged_{part}" for part in PARTS)}
-    prediction = predict(whole)
-    for name, rows in whole.parts.items():
-        part = whole.part(name)
-        np.testing.assert_array_equal(part.item, item[rows])
-        assert part.time is not None and part.time.tolist() == rows.tolist() and part.num_users == 30
-        apart = Evaluator(METRICS, [part], 0.5, replicates=20)(lambda _, rows=rows: prediction[rows], "model")
-        mine = [s for s in scores if s.slice == name]
+    assert list(dict.fromkeys(s.slice for s in scores)) == ["logged", *(f"logged_{level}" for level in LEVELS)]
+    prediction = predict(test)
+    for data in subsets:
+        rows = data.rows
+        assert rows is not None and data.time is not None and data.time.tolist() == rows.tolist()
+        np.testing.assert_array_equal(data.item, item[rows])
+        alone = dataclasses.replace(data, subset_of=None)
+        apart = Evaluator(METRICS, [alone], 0.5, replicates=20)(lambda _, rows=rows: prediction[rows], "model")
+        mine = [s for s in scores if s.slice == data.name]
         assert [(s.metric, s.n) for s in mine] == [(s.metric, s.n) for s in apart] and mine[0].n == len(rows)
         for ours, theirs in zip(mine, apart, strict=True):
             np.testing.assert_array_equal(ours.replicates, theirs.replicates)
             assert ours.value == theirs.value or np.isnan([ours.value, theirs.value]).all()
             assert ours.jackknife is None
     assert all(s.jackknife is not None for s in scores if s.slice == "logged")
+
+
+def test_other_rows_of_the_same_name_are_predicted_apart() -> None:
+    item = np.arange(4)
+    first, second = (
+        SliceData(name="logged", kind="graded", user=user, item=item, label=np.ones(4, np.float32), num_users=4)
+        for user in (np.zeros(4, np.int64), np.arange(4))
+    )
+    asked: list[list[int]] = []
+
+    def predict(data: SliceData) -> Floats:
+        asked.append(data.user.tolist())
+        return data.user.astype(np.float32)
+
+    Evaluator({"mse": METRICS["mse"]}, [first, second], 0.5, replicates=5)(predict, "model")
+    assert asked == [[0, 0, 0, 0], [0, 1, 2, 3]]
+
+
+def test_labels_of_another_task_and_two_slices_of_one_name_are_refused() -> None:
+    source = Source(dataset_of("explicit"), HAND)
+    with pytest.raises(RequestError, match=r"^slice=test: yields rows judged by binary, but this run predicts what is"):
+        select_all({"test": HeldOutSlice()}, source, EFFECT_KINDS)
+    with pytest.raises(RequestError, match=r"^slice=again: yields 'logged', and so does slice=test; leave one out"):
+        select_all({"test": HeldOutSlice(), "again": HeldOutSlice()}, source, OUTCOME_KINDS)

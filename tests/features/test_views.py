@@ -8,7 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, PairFeature
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairFeature
 from causalrec.errors import DataError
 from causalrec.features.design import design, one_hot
 from causalrec.features.views import FeatureSpec, feature_matrix, views

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from causalrec.data.log import Column, DatasetCard
+from causalrec.data.card import Column, DatasetCard
 from causalrec.errors import RequestError
 from causalrec.graph.causal_graph import SELF_SELECTION, CausalGraph
 

@@ -7,13 +7,14 @@ from typing import Any
 import networkx as nx
 import pytest
 
+from causalrec.data.card import DatasetCard
 from causalrec.data.datasets.effect_simulation import EffectSimulation
 from causalrec.data.datasets.hillstrom import Hillstrom
 from causalrec.errors import NotIdentified, RequestError
 from causalrec.features.views import views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.designs import front_door, instruments
-from causalrec.graph.identify import identify, require_identified
+from causalrec.graph.identify import Adjustment, identify, require_identified
 
 
 def graph(*edges: str) -> nx.DiGraph:
@@ -68,7 +69,12 @@ def test_instruments(edges: tuple[str, ...], observed: str, found: Any) -> None:
 
 
 def declared(*edges: str, **more: Any) -> CausalGraph:
-    return CausalGraph(edges=[*edges], latent=["h"], estimand=more.pop("estimand", "effect"), **more)
+    return CausalGraph(edges=[*edges], latent=["h"], **more)
+
+
+def of_effect(causal: CausalGraph, card: DatasetCard) -> Adjustment:
+    """What identifies an effect, which exposure is compared for."""
+    return identify(causal, card, estimand="effect", contrasts_exposure=True)
 
 
 BASE = ("x0 -> exposure", "h -> exposure", "h -> outcome", "x0 -> outcome", "x1 -> outcome")
@@ -78,12 +84,12 @@ SEEN = (*BASE, "exposure -> seen", "seen -> outcome")
 
 def test_what_identifies_an_effect_chooses_what_a_learner_reads() -> None:
     card = EffectSimulation().card
-    by_nudge = identify(declared(*NUDGED), card)
+    by_nudge = of_effect(declared(*NUDGED), card)
     assert by_nudge.training.strategy == "instrument" and by_nudge.training.instruments == ("nudge",)
     assert not by_nudge.training.adjusts and "does not vary with what is hidden" in by_nudge.training.assumed[0]
     read = views(declared(*NUDGED), card, by_nudge)
     assert (read.modifiers, read.controls, read.instruments) == (("x0", "x1"), (), ("nudge",))
-    by_seen = identify(declared(*SEEN), card)
+    by_seen = of_effect(declared(*SEEN), card)
     assert (by_seen.training.strategy, by_seen.training.mediator) == ("front-door", "seen")
     assert "linear" in by_seen.training.assumed[0]
     read = views(declared(*SEEN, modifiers=["x1"]), card, by_seen)
@@ -95,13 +101,13 @@ def test_what_identifies_an_effect_chooses_what_a_learner_reads() -> None:
 def test_a_backdoor_set_comes_first_an_assumption_is_the_users_and_means_are_not_effects() -> None:
     card = EffectSimulation().card
     known = [edge for edge in NUDGED if not edge.startswith("h ")]
-    assert identify(declared(*known), card).training.strategy == "backdoor"
-    assumed = identify(declared(*NUDGED, assume=True), card).training
+    assert of_effect(declared(*known), card).training.strategy == "backdoor"
+    assumed = of_effect(declared(*NUDGED, assume=True), card).training
     assert assumed.strategy == "backdoor" and assumed.assumed == ("h is negligible",)
     with pytest.raises(NotIdentified, match="h drive"):
-        identify(declared(*NUDGED, estimand="exposed_mean"), card)
+        identify(declared(*NUDGED), card)
     with pytest.raises(NotIdentified, match="h drive"):
-        identify(declared(*BASE, "exposure -> outcome"), card)
+        of_effect(declared(*BASE, "exposure -> outcome"), card)
 
 
 COLLIDERS = {
@@ -114,7 +120,7 @@ COLLIDERS = {
 @pytest.mark.parametrize("strategy", COLLIDERS)
 def test_a_modifier_that_opens_a_path_is_refused(strategy: str) -> None:
     causal, card = declared(*COLLIDERS[strategy]), EffectSimulation().card
-    training = identify(causal, card).training
+    training = of_effect(causal, card).training
     assert training.strategy == strategy
     require_identified(causal, card, training, frozenset({*training.columns, "x1"}))
     with pytest.raises(RequestError, match=r"not identified given .*z.* together"):
@@ -123,6 +129,6 @@ def test_a_modifier_that_opens_a_path_is_refused(strategy: str) -> None:
 
 def test_a_randomised_treatment_has_no_causes() -> None:
     card = Hillstrom().card
-    causal = CausalGraph(edges=["recency -> exposure", "exposure -> outcome"], latent=[], estimand="effect")
+    causal = CausalGraph(edges=["recency -> exposure", "exposure -> outcome"], latent=[])
     with pytest.raises(NotIdentified, match="hillstrom is randomised, but the graph has recency drive exposure"):
-        identify(causal, card)
+        of_effect(causal, card)

@@ -15,11 +15,13 @@ import yaml
 
 import causalrec
 from causalrec import cli
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.effect_simulation import EffectSimulation
 from causalrec.data.datasets.hillstrom import Hillstrom
 from causalrec.data.datasets.ihdp import IHDP
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
+from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.falsify import Independence, falsify, holm, untestable
@@ -31,7 +33,7 @@ OUTCOME = [f"x{k} -> outcome" for k in range(5)]
 
 
 def graph(*edges: str, latent: tuple[str, ...] = ()) -> CausalGraph:
-    return CausalGraph(edges=[*edges, "exposure -> outcome"], latent=list(latent), estimand="effect")
+    return CausalGraph(edges=[*edges, "exposure -> outcome"], latent=list(latent))
 
 
 def dataset(log: InteractionLog, kinds: dict[str, str] | None = None, /, **columns: Any) -> CausalDataset:
@@ -76,6 +78,7 @@ def world(seed: int = 0, units: int = 240) -> tuple[CausalDataset, Any]:
 TRUE = ("a -> exposure", "a -> outcome", "b -> outcome")
 
 
+@pytest.mark.long
 def test_the_true_graph_of_the_simulation_passes_and_one_that_lacks_a_cause_fails_by_its_name() -> None:
     data = EffectSimulation(units=600).load(Path())
     found = falsify(graph("x0 -> exposure", "x1 -> exposure", *OUTCOME), data, rows=120, permuted=4)
@@ -88,6 +91,7 @@ def test_the_true_graph_of_the_simulation_passes_and_one_that_lacks_a_cause_fail
     assert "rejected at 1% (Holm), " in wrong.why and " of them about exposure or outcome" in wrong.why
 
 
+@pytest.mark.long
 def test_few_true_graphs_fail() -> None:
     assert [falsify(graph(*TRUE), world(seed)[0], permuted=1).verdict for seed in range(12)].count("fails") <= 1
 
@@ -248,6 +252,7 @@ def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, st
     return capsys.readouterr()
 
 
+@pytest.mark.long
 def test_the_command_tells_what_the_data_contradict(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

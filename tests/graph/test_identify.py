@@ -12,7 +12,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from causalrec.data.log import Column, DatasetCard
+from causalrec.data.card import Column, DatasetCard
 from causalrec.errors import NotIdentified, RequestError
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment, adjustment_set, confounders, identify, valid_backdoor
@@ -150,13 +150,13 @@ def test_the_expression_says_what_is_estimated() -> None:
     assert identify(free, columns).expression(free) == "E[outcome | do(exposure)] = E[outcome | exposure]"
 
 
-def test_the_estimand_is_the_graphs() -> None:
-    found = identify(graph("a -> outcome", estimand="effect"), card("a"))
+def test_the_estimand_is_what_is_asked_for() -> None:
+    found = identify(graph("a -> outcome"), card("a"), estimand="effect")
     assert isinstance(found, Adjustment) and found.estimand == "effect"
 
 
 SEEDED = """
-from causalrec.data.log import Column, DatasetCard
+from causalrec.data.card import Column, DatasetCard
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import identify
 edges = ["exposure -> outcome"]
@@ -169,6 +169,7 @@ print(identify(CausalGraph(edges=edges, latent=[]), card).training.columns)
 """
 
 
+@pytest.mark.long
 def test_the_set_among_many_minimal_ones_does_not_follow_the_hash_seed() -> None:
     running = [
         subprocess.Popen(

@@ -13,7 +13,7 @@ from causalrec.encoders.mf import MF
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.classes import Classes
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork, bare_batch, vector_width
+from causalrec.models import CausalModel, RoleNetwork, inference_batch, vector_width
 from causalrec.types import OUTCOME
 
 VIEW = FeatureMatrix(
@@ -41,7 +41,7 @@ def test_every_parameter_is_reached_by_the_first_gradient() -> None:
     torch.manual_seed(0)
     encoder = MF(EncoderInputs(3, 2, (), Path(), Path()), width=4)
     network = RoleNetwork(encoder, Classes(2, vector_width(encoder, VIEW), count=3))
-    batch = bare_batch(np.array([0, 1, 2]), np.array([0, 1, 1]), VIEW)
+    batch = inference_batch(np.array([0, 1, 2]), np.array([0, 1, 1]), VIEW)
     network(batch).log_softmax(-1)[:, 2].sum().backward()
     for name, part in network.named_parameters():
         assert part.grad is not None and part.grad.any(), name
@@ -63,11 +63,11 @@ def test_a_model_predicts_the_chance_of_each_class() -> None:
 
     user, item = np.array([0, 1, 2, 2]), np.array([0, 1, 1, 0])
     found = model.predict(user, item, VIEW, Naive())
-    raw = model(bare_batch(user, item, VIEW))[OUTCOME]
+    raw = model(inference_batch(user, item, VIEW))[OUTCOME]
     np.testing.assert_allclose(found, raw.softmax(-1).detach().numpy(), rtol=1e-5)
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
 
 
 def test_neither_head_stacks_what_the_other_gives() -> None:
     assert Classes.links == {"softmax"} and "softmax" not in Dot.links
-    assert Classes.reads_width and not Dot.reads_width and not Classes.packable
+    assert Classes.reads_width and not Dot.reads_width and not Classes.vectorizable

@@ -12,7 +12,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from causalrec.config import package_folder
+from causalrec.config.compose import package_folder
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.features.views import FeatureMatrix
@@ -23,7 +23,7 @@ from causalrec.heads.euen import EUEN
 from causalrec.heads.s_net import SNet
 from causalrec.heads.t_net import TNet
 from causalrec.heads.tarnet import TARNet
-from causalrec.models import CausalModel, RoleNetwork, bare_batch
+from causalrec.models import CausalModel, RoleNetwork, inference_batch
 from causalrec.types import ARMS, EFFECT, EPSILON, OUTCOME, PROPENSITY, REPRESENTATION
 
 ROWS, WIDTH, FEATURES = 7, 3, 2
@@ -34,7 +34,7 @@ def declared() -> dict[str, type[AbstractHead]]:
     for path in sorted((package_folder("conf") / "head").glob("*.yaml")):
         module, _, name = yaml.safe_load(path.read_text())["_target_"].rpartition(".")
         head = getattr(importlib.import_module(module), name)
-        if head.gives:
+        if head.head_outputs:
             found[path.stem] = head
     return found
 
@@ -57,7 +57,7 @@ def test_the_heads_of_effects_are_all_here() -> None:
 @each_count
 def test_a_head_gives_what_it_says_in_the_shapes_of_the_contract(name: str, arms: int) -> None:
     given = HEADS[name](FEATURES, WIDTH, arms)(*read())
-    assert set(given) == HEADS[name].gives
+    assert set(given) == HEADS[name].head_outputs
     assert given[ARMS].shape == (ROWS, arms)
     assert all(given[part].shape[0] == ROWS for part in given)
     if PROPENSITY in given:
@@ -73,7 +73,7 @@ def test_stacked_parameters_give_what_each_gives_alone(name: str, arms: int) -> 
     for seed in range(2):
         torch.manual_seed(seed)
         alone.append(HEADS[name](FEATURES, WIDTH, arms))
-    assert HEADS[name].packable
+    assert HEADS[name].vectorizable
     stacked, inputs = HEADS[name](FEATURES, WIDTH, arms), read(3, 2)
     own = [dict(head.named_parameters()) for head in alone]
     for part, parameter in stacked.named_parameters():
@@ -102,12 +102,12 @@ def moved(head: AbstractHead, part: str, before: dict[Any, Tensor]) -> list[bool
 
 def test_a_t_network_shares_nothing_and_tarnet_shares_its_representation() -> None:
     for head, part, expected in (
-        (TNet(FEATURES, WIDTH, 3), "answers.1", [False, True, False]),
-        (TARNet(FEATURES, WIDTH, 3), "answers.1", [False, True, False]),
-        (TARNet(FEATURES, WIDTH, 3), "represent", [True, True, True]),
-        (DragonNet(FEATURES, WIDTH, 3), "treats", [False, False, False]),
-        (EUEN(FEATURES, WIDTH, 3), "uplifts.0", [False, True, False]),
-        (EUEN(FEATURES, WIDTH, 3), "answer", [True, True, True]),
+        (TNet(FEATURES, WIDTH, 3), "outcome_heads.1", [False, True, False]),
+        (TARNet(FEATURES, WIDTH, 3), "outcome_heads.1", [False, True, False]),
+        (TARNet(FEATURES, WIDTH, 3), "trunk", [True, True, True]),
+        (DragonNet(FEATURES, WIDTH, 3), "propensity_head", [False, False, False]),
+        (EUEN(FEATURES, WIDTH, 3), "effect_heads.0", [False, True, False]),
+        (EUEN(FEATURES, WIDTH, 3), "outcome_head", [True, True, True]),
     ):
         assert moved(head, part, head(*read())) == expected
 
@@ -119,7 +119,9 @@ def test_an_s_network_reads_the_treatment_as_one_more_input() -> None:
     for arm in range(2):
         told = torch.zeros(ROWS, 2)
         told[:, arm] = 1
-        torch.testing.assert_close(head(user, item, features)[ARMS][:, arm], head.answer(torch.cat([x, told], 1))[:, 0])
+        torch.testing.assert_close(
+            head(user, item, features)[ARMS][:, arm], head.outcome_head(torch.cat([x, told], 1))[:, 0]
+        )
 
 
 def test_a_normalised_representation_has_length_one() -> None:
@@ -144,7 +146,7 @@ def test_outcomes_are_told_in_their_unit_and_effects_in_its_spread() -> None:
     }
     plain, scaled = CausalModel(networks, "identity"), CausalModel(networks, "identity", (10.0, 2.0))
     view = FeatureMatrix((), ("user",), np.zeros((3, 0), np.float32), np.zeros((1, 0), np.float32), ())
-    batch = bare_batch(np.arange(3), np.zeros(3, np.int64), view)
+    batch = inference_batch(np.arange(3), np.zeros(3, np.int64), view)
     before, after = plain(batch).parts, scaled(batch).parts
     torch.testing.assert_close(after[OUTCOME][ARMS], 10 + 2 * before[OUTCOME][ARMS])
     torch.testing.assert_close(after[OUTCOME][EFFECT], 2 * before[OUTCOME][EFFECT])

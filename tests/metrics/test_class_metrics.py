@@ -7,13 +7,13 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from causalrec.config.component import ComponentConfig
 from causalrec.data.log import InteractionLog
-from causalrec.evaluation.baselines.majority import Majority
+from causalrec.evaluation.baseline.majority import Majority
 from causalrec.evaluation.evaluator import Evaluator, means
-from causalrec.evaluation.slices import Slice
-from causalrec.leaf import Leaf
+from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.accuracy import Accuracy
-from causalrec.metrics.base import Parts, Scored
+from causalrec.metrics.base import Scored, Subsets
 from causalrec.metrics.macro_f1 import MacroF1
 from causalrec.metrics.mse import MSE
 
@@ -52,15 +52,16 @@ def test_a_mean_outcome_alone_counts_as_the_nearest_class() -> None:
 @pytest.mark.parametrize("metric", [Accuracy, MacroF1])
 def test_parts_keep_the_likeliest_class(metric: type[Accuracy | MacroF1]) -> None:
     kept = torch.from_numpy(RNG.random((3, 300)) < 0.5)
-    for found, part in zip(metric(20).on_parts(Parts(scored(), kept, 20)), kept, strict=True):
+    for found, part in zip(metric(20).on_subsets(Subsets(scored(), kept, 20)), kept, strict=True):
         alone = metric(20)
         alone.update(scored().where(part))
         assert float(found) == pytest.approx(float(alone.compute()), rel=1e-9)
 
 
 def test_the_evaluator_reads_chances_as_their_mean_and_the_likeliest() -> None:
-    part = Slice("logged", "graded", USER, np.zeros(300, np.int64), TRUE, 20)
-    metrics = {"accuracy": Leaf(Accuracy, {}), "mse": Leaf(MSE, {})}
+    item = np.zeros(300, np.int64)
+    part = SliceData(name="logged", kind="graded", user=USER, item=item, label=TRUE, num_users=20)
+    metrics = {"accuracy": ComponentConfig(Accuracy, {}), "mse": ComponentConfig(MSE, {})}
     found = {s.metric: s.value for s in Evaluator(metrics, [part], 0.7, replicates=5)(lambda _: CHANCES, "ours")}
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(TRUE, CHANCES.argmax(1)))
     assert found["mse"] == pytest.approx(((CHANCES @ np.arange(4) - TRUE) ** 2).mean(), rel=1e-5)

@@ -8,7 +8,7 @@ import torch
 
 from causalrec.metrics import uplift_area
 from causalrec.metrics.auuc import AUUC
-from causalrec.metrics.base import Parts, Scored
+from causalrec.metrics.base import Scored, Subsets
 from causalrec.metrics.qini import Qini
 
 ROWS, USERS = 400, 90
@@ -34,12 +34,12 @@ def test_both_ways_agree(
     scored, rng = rows(binary), np.random.default_rng(2)
     drawn = torch.from_numpy(rng.multinomial(USERS, np.full(USERS, 1 / USERS), size=30).astype(np.float64))
     drawn[0] = 0  # nobody
-    parts = Parts(scored, torch.from_numpy(rng.random((12, ROWS)) < 0.7), USERS)
+    parts = Subsets(scored, torch.from_numpy(rng.random((12, ROWS)) < 0.7), USERS)
     found = []
     for many in (1 << 60, 0):
         monkeypatch.setattr(uplift_area, "MANY", many)
         metric = kind(USERS, normalise=normalise, weights=weights)
         metric.update(scored)
-        found.append(torch.cat([metric.replicates(drawn), metric.on_parts(parts), metric.compute()[None]]))
+        found.append(torch.cat([metric.replicates(drawn), metric.on_subsets(parts), metric.compute()[None]]))
     torch.testing.assert_close(found[0], found[1], rtol=1e-9, atol=1e-12, equal_nan=True)
     assert torch.isfinite(found[0][1:]).all() == (binary or not normalise)

@@ -12,29 +12,30 @@ import torch
 import yaml
 from torch import Tensor
 
-from causalrec.config import leaf, package_folder
+from causalrec.config.component import validate_component
+from causalrec.config.compose import package_folder
 from causalrec.errors import DataError
 from causalrec.estimators.interval import cluster_weights
 from causalrec.metrics import uplift_rows
 from causalrec.metrics.ate_error import ATEError
 from causalrec.metrics.auuc import auuc
-from causalrec.metrics.base import AbstractMetric, Parts, Scored
-from causalrec.metrics.car import CAR
+from causalrec.metrics.base import AbstractMetric, Scored, Subsets
+from causalrec.metrics.causal_average_rank import CausalAverageRank
+from causalrec.metrics.causal_precision import CausalPrecision
 from causalrec.metrics.cdcg import CDCG
-from causalrec.metrics.cp import CP
 from causalrec.metrics.pehe import SqrtPEHE
 from causalrec.metrics.pehe_drawn import SqrtPEHEDrawn
 from causalrec.metrics.policy_risk import PolicyRisk, policy_risk
-from causalrec.metrics.policy_value import PolicyValue, policy_value
 from causalrec.metrics.qini import Qini, qini
-from causalrec.metrics.rate import RATE, rate
+from causalrec.metrics.rank_weighted_effect import RankWeightedEffect, rank_weighted_effect
 from causalrec.metrics.uplift_at_k import uplift_at_k
 from causalrec.metrics.uplift_at_n import UpliftAtN
+from causalrec.metrics.uplift_policy_value import UpliftPolicyValue, uplift_policy_value
 
 USERS = 15
 FILES = [
-    *("qini", "auuc", "uplift_at_k", "rate", "policy_value", "policy_risk", "uplift_at_n"),
-    *("pehe", "pehe_drawn", "ate_error", "cp", "cdcg", "car"),
+    *("qini", "auuc", "uplift_at_k", "rank_weighted_effect", "uplift_policy_value", "policy_risk", "uplift_at_n"),
+    *("pehe", "pehe_drawn", "ate_error", "causal_precision", "cdcg", "causal_average_rank"),
 ]
 
 
@@ -43,12 +44,13 @@ def declared() -> dict[str, Callable[[int], AbstractMetric]]:
     nodes = {
         name: node for file in FILES for name, node in yaml.safe_load((folder / f"{file}.yaml").read_text()).items()
     }
-    return {name: leaf(f"metric.{name}", node, AbstractMetric).build for name, node in nodes.items()}
+    return {name: validate_component(f"metric.{name}", node, AbstractMetric).build for name, node in nodes.items()}
 
 
 METRICS = declared()
 UPLIFT = [name for name, build in METRICS.items() if "uplift" in build(1).labels]
-RANKINGS = [name for name in UPLIFT if not name.startswith("policy") and not name.startswith("uplift")]
+RANKINGS = [name for name in UPLIFT if "policy" not in name and not name.startswith("uplift")]
+AT_THE_TOP = [name for name in UPLIFT if "policy" not in name and name.startswith("uplift")]
 
 
 def scored(seed: int = 0, n: int = 240, digits: int = 1, spread: float = 0.3) -> Scored:
@@ -129,7 +131,7 @@ def test_parts_are_the_metric_of_their_rows(name: str) -> None:
     rows = rows_for(name)
     kept = torch.rand(6, 240, generator=torch.manual_seed(0)) < 0.7
     kept[5] = False
-    found = METRICS[name](USERS).on_parts(Parts(rows, kept, USERS))
+    found = METRICS[name](USERS).on_subsets(Subsets(rows, kept, USERS))
     expected = [value(name, rows.where(part)) for part in kept]
     assert math.isnan(expected[5])
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
@@ -145,7 +147,7 @@ def test_neither_the_order_of_rows_nor_batches_matter(name: str) -> None:
     assert float(metric.compute()) == pytest.approx(value(name, rows), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", RANKINGS + [n for n in UPLIFT if n.startswith("uplift")] + ["cp@10", "cdcg", "car"])
+@pytest.mark.parametrize("name", [*RANKINGS, *AT_THE_TOP, "causal_precision@10", "cdcg", "causal_average_rank"])
 def test_only_the_order_of_predictions_matters(name: str) -> None:
     rows = rows_for(name)
     squeezed = dataclasses.replace(rows, prediction=torch.exp(2 * rows.prediction) - 5)
@@ -161,13 +163,13 @@ def test_a_constant_scores_nothing_and_a_good_ranking_more_than_its_reverse(name
     assert value(name, rows) > 0 > value(name, dataclasses.replace(rows, prediction=-rows.prediction))
 
 
-@pytest.mark.parametrize("name", sorted(set(METRICS) - {"cp@100"}))  # which takes all of a user's rows
+@pytest.mark.parametrize("name", sorted(set(METRICS) - {"causal_precision@100"}))  # which takes all of a user's rows
 def test_the_direction_is_the_one_it_says(name: str) -> None:
     rows = rows_for(name, seed=3)
     good = rows if name in UPLIFT else dataclasses.replace(rows, prediction=rows.label)
     bad = dataclasses.replace(rows, prediction=2 - good.prediction if name == "ate_error" else -good.prediction)
     if name == "sqrt_pehe_drawn":
-        good = dataclasses.replace(rows, prediction=rows.drawn)
+        good = dataclasses.replace(rows, prediction=rows.drawn_effect)
     assert (value(name, good) > value(name, bad)) == METRICS[name](1).higher_is_better
 
 
@@ -264,6 +266,7 @@ def population(seed: int, n: int = 400_000, confounded: bool = False) -> tuple[T
     return tuple(torch.from_numpy(column) for column in (x, outcome, treatment, propensity))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("confounded", [False, True])
 def test_areas_are_those_of_the_population(confounded: bool) -> None:
@@ -272,9 +275,9 @@ def test_areas_are_those_of_the_population(confounded: bool) -> None:
     # Qini weighs N_1 as the mean propensity does, a half (confounded) or 0.3
     assert float(qini(*rows)) == pytest.approx(float(propensity.mean()) / 12, abs=0.003)
     assert float(auuc(*rows)) == pytest.approx(1 / 12, abs=0.006)
-    assert float(rate(*rows, weighting="qini")) == pytest.approx(1 / 12, abs=0.01)
-    assert float(rate(*rows)) == pytest.approx(1 / 4, abs=0.03)
-    assert float(rate(torch.rand_like(x), *rows[1:])) == pytest.approx(0, abs=0.03)
+    assert float(rank_weighted_effect(*rows, weighting="qini")) == pytest.approx(1 / 12, abs=0.01)
+    assert float(rank_weighted_effect(*rows)) == pytest.approx(1 / 4, abs=0.03)
+    assert float(rank_weighted_effect(torch.rand_like(x), *rows[1:])) == pytest.approx(0, abs=0.03)
     assert float(uplift_at_k(*rows, share=0.2)) == pytest.approx(0.9, abs=0.03)
     unweighted = float(auuc(x, outcome, treatment)) - 1 / 12
     assert (abs(unweighted) > 0.05) == confounded
@@ -301,7 +304,7 @@ def test_autoc_is_the_integral_of_the_curve() -> None:
     mean = torch.zeros(30).double().index_add_(0, run, score[order]) / torch.bincount(run, minlength=30).clamp_min(1)
     pieces = mean[run].repeat_interleave(4000).numpy()
     so_far = np.cumsum(pieces) / np.arange(1, len(pieces) + 1)
-    found = rate(rows.prediction, rows.label, rows.treatment, rows.propensity)
+    found = rank_weighted_effect(rows.prediction, rows.label, rows.treatment, rows.propensity)
     assert float(found) == pytest.approx(so_far.mean() - float(score.mean()), abs=1e-3)
 
 
@@ -309,13 +312,17 @@ def test_the_policy_by_hand() -> None:
     """Above 0.5: rows 1 to 3, of which treated 1 and 3 with 1; below: row 4, control with 0.25."""
     effect, outcome = torch.tensor([0.9, 0.8, 0.7, 0.1]), torch.tensor([1.0, 0.0, 0.4, 0.25])
     treatment, propensity = torch.tensor([1, 0, 1, 0]), torch.tensor([0.5, 0.5, 0.25, 0.5])
-    assert float(policy_value(effect, outcome, treatment, threshold=0.5)) == pytest.approx(0.75 * 0.7 + 0.25 * 0.25)
+    assert float(uplift_policy_value(effect, outcome, treatment, threshold=0.5)) == pytest.approx(
+        0.75 * 0.7 + 0.25 * 0.25
+    )
     weighted = 0.75 * (1 * 2 + 0.4 * 4) / 6 + 0.25 * 0.25
-    assert float(policy_value(effect, outcome, treatment, propensity, threshold=0.5)) == pytest.approx(weighted)
-    assert float(policy_value(effect, outcome, treatment, threshold=0.95)) == pytest.approx(0.125)  # nobody treated
-    assert policy_value(effect, outcome, treatment, threshold=0.85).isfinite()
+    assert float(uplift_policy_value(effect, outcome, treatment, propensity, threshold=0.5)) == pytest.approx(weighted)
+    assert float(uplift_policy_value(effect, outcome, treatment, threshold=0.95)) == pytest.approx(
+        0.125
+    )  # nobody treated
+    assert uplift_policy_value(effect, outcome, treatment, threshold=0.85).isfinite()
     nobody = torch.tensor([0, 0, 1, 0])
-    assert policy_value(effect, outcome, nobody, threshold=0.85).isnan()  # of row 1, nobody was
+    assert uplift_policy_value(effect, outcome, nobody, threshold=0.85).isnan()  # of row 1, nobody was
     assert float(policy_risk(effect, outcome, treatment, threshold=0.95)) == pytest.approx(0.875)
 
 
@@ -323,9 +330,9 @@ def test_the_policy_by_hand() -> None:
 def test_the_policy_value_is_that_of_treating_so() -> None:
     x, outcome, treatment, propensity = population(1, confounded=True)
     for threshold, expected in ((0.5, 1 + 0.375), (-1.0, 1.5), (2.0, 1.0)):
-        found = policy_value(x, outcome, treatment, propensity, threshold=threshold)
+        found = uplift_policy_value(x, outcome, treatment, propensity, threshold=threshold)
         assert float(found) == pytest.approx(expected, abs=0.02)
-    assert abs(float(policy_value(x, outcome, treatment)) - 1.5) > 0.2
+    assert abs(float(uplift_policy_value(x, outcome, treatment)) - 1.5) > 0.2
 
 
 # By user
@@ -374,7 +381,7 @@ def test_uplift_at_n_under_confounded_exposure() -> None:
     x, outcome, treatment, propensity = population(2, confounded=True)
     user = torch.arange(len(x)) // 40
     rows = Scored(x, outcome, user, 0.0, None, treatment, propensity)
-    effect = CP(int(user[-1]) + 1, k=20)
+    effect = CausalPrecision(int(user[-1]) + 1, k=20)
     effect.update(dataclasses.replace(rows, label=x))
     errors = {}
     for variant in ("naive", "ips", "snips"):
@@ -387,10 +394,10 @@ def test_uplift_at_n_under_confounded_exposure() -> None:
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        (CP(3, k=2), ((0.5 + 0.0) / 2 + (-1 + 0.3) / 2) / 2),
-        (CP(3, k=10), ((0.5 + 0.0 + 0.2) / 3 + (-1 + 0.3) / 2) / 2),
+        (CausalPrecision(3, k=2), ((0.5 + 0.0) / 2 + (-1 + 0.3) / 2) / 2),
+        (CausalPrecision(3, k=10), ((0.5 + 0.0 + 0.2) / 3 + (-1 + 0.3) / 2) / 2),
         (CDCG(3), (0.5 + 0.2 / 2 - 1 + 0.3 / math.log2(3)) / 2),
-        (CAR(3), ((0.5 + 3 * 0.2) / 3 + (-1 + 2 * 0.3) / 2) / 2),
+        (CausalAverageRank(3), ((0.5 + 3 * 0.2) / 3 + (-1 + 2 * 0.3) / 2) / 2),
     ],
 )
 def test_rankings_by_true_effect_by_hand(metric: AbstractMetric, expected: float) -> None:
@@ -402,7 +409,7 @@ def test_rankings_by_true_effect_by_hand(metric: AbstractMetric, expected: float
 
 def test_equal_predictions_share_their_effect() -> None:
     rows = Scored(torch.zeros(4), torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.zeros(4, dtype=torch.int64), 0.0)
-    metric = CP(1, k=1)
+    metric = CausalPrecision(1, k=1)
     metric.update(rows)
     assert float(metric.compute()) == 0.25
 
@@ -412,7 +419,7 @@ def test_equal_predictions_share_their_effect() -> None:
 
 def test_errors_by_hand() -> None:
     prediction, effect, drawn = torch.tensor([1.0, 3.0]), torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0])
-    rows = Scored(prediction, effect, torch.tensor([0, 1]), 0.0, drawn=drawn)
+    rows = Scored(prediction, effect, torch.tensor([0, 1]), 0.0, drawn_effect=drawn)
     for metric, expected in ((SqrtPEHE(2), math.sqrt(2.5)), (SqrtPEHEDrawn(2), math.sqrt(4.5)), (ATEError(2), 1.5)):
         metric.update(rows)
         assert float(metric.compute()) == pytest.approx(expected)
@@ -438,8 +445,8 @@ def test_keys_reach_the_functions() -> None:
     for metric, expected in (
         (Qini(USERS, weights=False), qini(*columns)),
         (Qini(USERS, clip=0.4), qini(*columns, rows.propensity, clip=0.4)),
-        (RATE(USERS, clip=0.4), rate(*columns, rows.propensity, clip=0.4)),
-        (PolicyValue(USERS, threshold=0.7), policy_value(*columns, rows.propensity, threshold=0.7)),
+        (RankWeightedEffect(USERS, clip=0.4), rank_weighted_effect(*columns, rows.propensity, clip=0.4)),
+        (UpliftPolicyValue(USERS, threshold=0.7), uplift_policy_value(*columns, rows.propensity, threshold=0.7)),
         (PolicyRisk(USERS, threshold=0.7), policy_risk(*columns, rows.propensity, threshold=0.7)),
     ):
         metric.update(rows)

@@ -11,17 +11,18 @@ import torch
 import yaml
 from torchmetrics import Metric
 
-from causalrec.config import Leaf, leaf, package_folder
+from causalrec.config.component import ComponentConfig, validate_component
+from causalrec.config.compose import package_folder
 from causalrec.estimators.interval import cluster_weights
 from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
 
 USERS = 12
 
 
-def declared() -> dict[str, Leaf]:
+def declared() -> dict[str, ComponentConfig]:
     files = sorted((package_folder("conf") / "metric").glob("*.yaml"))
     nodes = [(name, node) for file in files for name, node in yaml.safe_load(file.read_text()).items()]
-    return {name: leaf(f"metric.{name}", node, AbstractMetric) for name, node in nodes}
+    return {name: validate_component(f"metric.{name}", node, AbstractMetric) for name, node in nodes}
 
 
 METRICS = declared()
@@ -61,7 +62,7 @@ def of_effects(scored: Scored, kind: LabelKind, rng: np.random.Generator) -> Sco
     outcome = (rng.random(len(effect)) < 0.5 + effect * (treatment - 0.5)).astype(np.float32)
     told = [torch.from_numpy(column) for column in (effect, outcome, treatment, propensity)]
     label = told[1] if kind == "uplift" else 2 * scored.label - 1
-    others = {"treatment": told[2], "propensity": told[3], "drawn": label + torch.from_numpy(effect)}
+    others = {"treatment": told[2], "propensity": told[3], "drawn_effect": label + torch.from_numpy(effect)}
     return dataclasses.replace(scored, prediction=told[0], label=label, **others)
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import pairs_log
+from causalrec.data.sampler.rows import pairs_log
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import FeatureMatrix
 from causalrec.graph.overlap import calibration_error
@@ -55,8 +55,10 @@ class Overstated(AbstractPropensity):
     def __init__(self) -> None:
         self.popularity = Popularity()
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
-        self.popularity.fit(log, features, mar)
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
+        self.popularity.fit(log, features, randomised_sample)
 
     def predict(self, log: InteractionLog) -> Floats:
         chance = self.popularity.predict(log).astype(float)
@@ -121,7 +123,9 @@ class Memory(AbstractPropensity):
     def __init__(self) -> None:
         self.seen = np.zeros(0, np.int64)
 
-    def fit(self, log: InteractionLog, features: FeatureMatrix, mar: InteractionLog | None = None) -> None:
+    def fit(
+        self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
+    ) -> None:
         self.seen = log.codes
 
     def predict(self, log: InteractionLog) -> Floats:

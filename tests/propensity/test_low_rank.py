@@ -8,7 +8,7 @@ from scipy.optimize import approx_fprime
 from scipy.special import expit
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import pairs_log
+from causalrec.data.sampler.rows import pairs_log
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import pairs_log
+from causalrec.data.sampler.rows import pairs_log
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.naive_bayes import NaiveBayes
@@ -24,21 +24,21 @@ def rated(codes: Ints, outcome: object, name: str = "log", users: int = 10, item
 
 
 LOG = rated(np.arange(10), [5, 5, 5, 5, 5, 5, 1, 1, 3, 3])
-MAR = rated(np.arange(20, 28), [5, 5, 1, 1, 1, 1, 3, 3], "mar")
+SAMPLE = rated(np.arange(20, 28), [5, 5, 1, 1, 1, 1, 3, 3], "sample")
 
 
 def test_the_propensities_are_the_hand_worked_ones() -> None:
     model = NaiveBayes()
-    model.fit(LOG, no_columns(10, 10), MAR)
+    model.fit(LOG, no_columns(10, 10), SAMPLE)
     # P(O) = 1/10; P(5|O) = .6, P(1|O) = P(3|O) = .2; P(5) = P(3) = 1/4, P(1) = 1/2
     np.testing.assert_allclose(model.predict(LOG), [0.24] * 6 + [0.04] * 2 + [0.08] * 2, rtol=1e-6)
     np.testing.assert_allclose(model.predict(pairs_log(np.arange(3), np.arange(3), LOG)), 0.1, rtol=1e-6)
-    assert model.needs_mar and not model.tells_pairs and model.reads(("age",)) == ("outcome",)
+    assert model.needs_randomised_sample and not model.scores_unlogged_pairs and model.reads(("age",)) == ("outcome",)
 
 
 def test_smoothing_adds_to_both_counts() -> None:
     model = NaiveBayes(smoothing=2)
-    model.fit(LOG, no_columns(10, 10), MAR)
+    model.fit(LOG, no_columns(10, 10), SAMPLE)
     assert model.predict(LOG)[0] == pytest.approx(0.1 * (8 / 16) / (4 / 14))
 
 
@@ -53,27 +53,27 @@ def simulated(by_item: bool) -> tuple[InteractionLog, InteractionLog, Doubles, f
     )
     seen = np.flatnonzero(rng.random(users * items) < chance)
     drawn = rng.choice(users * items, 6000, replace=False)
-    log, mar = (rated(rows, grade[rows], name, users, items) for rows, name in ((seen, "log"), (drawn, "mar")))
-    return log, mar, chance[seen], float(grade.mean())
+    log, sample = (rated(rows, grade[rows], name, users, items) for rows, name in ((seen, "log"), (drawn, "sample")))
+    return log, sample, chance[seen], float(grade.mean())
 
 
-def ips(log: InteractionLog, mar: InteractionLog) -> tuple[Doubles, float]:
+def ips(log: InteractionLog, sample: InteractionLog) -> tuple[Doubles, float]:
     model = NaiveBayes()
-    model.fit(log, no_columns(log.num_users, log.num_items), mar)
+    model.fit(log, no_columns(log.num_users, log.num_items), sample)
     found = model.predict(log).astype(float)
     return found, float((log.outcome / found).sum() / log.num_pairs)
 
 
 def test_exposure_by_grade_is_recovered_and_unbiases_the_mean() -> None:
-    log, mar, chance, mean = simulated(by_item=False)
-    found, estimate = ips(log, mar)
+    log, sample, chance, mean = simulated(by_item=False)
+    found, estimate = ips(log, sample)
     np.testing.assert_allclose(found, chance, rtol=0.12)
     assert estimate == pytest.approx(mean, abs=0.06) and log.outcome.mean() > mean + 0.8
 
 
 def test_exposure_by_item_is_not_recovered() -> None:
-    log, mar, chance, _ = simulated(by_item=True)
-    found, _ = ips(log, mar)
+    log, sample, chance, _ = simulated(by_item=True)
+    found, _ = ips(log, sample)
     assert np.median(np.abs(found / chance - 1)) > 0.2
 
 
@@ -83,7 +83,7 @@ def test_without_randomised_rows_it_is_refused_in_one_line() -> None:
 
 
 def test_a_grade_without_a_count_is_refused_unless_smoothed() -> None:
-    few = MAR.take(MAR.outcome < 5)
+    few = SAMPLE.take(SAMPLE.outcome < 5)
     with pytest.raises(
         DataError, match=r"outcome 5 never occurs in the 6 randomised rows; set propensity\.smoothing=1"
     ):
@@ -95,7 +95,7 @@ def test_a_grade_without_a_count_is_refused_unless_smoothed() -> None:
 
 def test_a_grade_that_no_fitted_row_has_is_refused() -> None:
     model = NaiveBayes()
-    model.fit(LOG, no_columns(10, 10), MAR)
+    model.fit(LOG, no_columns(10, 10), SAMPLE)
     with pytest.raises(DataError, match="row 1: outcome 4 is in no training row"):
         model.predict(rated(np.arange(2), [5, 4]))
 
@@ -103,5 +103,5 @@ def test_a_grade_that_no_fitted_row_has_is_refused() -> None:
 def test_a_propensity_is_never_above_one() -> None:
     log = rated(np.arange(100), [5] * 99 + [1])
     model = NaiveBayes()
-    model.fit(log, no_columns(10, 10), MAR)
+    model.fit(log, no_columns(10, 10), SAMPLE)
     assert model.predict(log).max() == 1.0

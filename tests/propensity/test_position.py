@@ -32,12 +32,12 @@ def test_the_examination_is_the_hand_worked_one() -> None:
     model = Position()
     model.fit(LOG, COLUMNS)
     np.testing.assert_allclose(model.predict(LOG), [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25])  # slot 7: half a click of 2
-    assert model.reads(("age",)) == ("position",) and not model.tells_pairs
+    assert model.reads(("age",)) == ("position",) and not model.scores_unlogged_pairs
 
 
 def test_the_randomised_rows_are_used_where_there_are_any() -> None:
     model = Position()
-    model.fit(LOG, COLUMNS, slots([1, 1, 2, 7], [1, 0, 1, 1], name="mar"))
+    model.fit(LOG, COLUMNS, slots([1, 1, 2, 7], [1, 0, 1, 1], name="sample"))
     np.testing.assert_allclose(model.predict(LOG)[:3], [0.5, 0.5, 1.0])
 
 
@@ -71,8 +71,8 @@ def test_bad_rows_are_refused_in_one_line() -> None:
         DataError, match=r"^propensity=position: log has no positions; use openbandit, or csv with a position$"
     ):
         Position().fit(InteractionLog(LOG.item, LOG.treatment, LOG.outcome, 10), COLUMNS)
-    with pytest.raises(DataError, match="mar has no positions"):
-        Position().fit(LOG, COLUMNS, InteractionLog(LOG.item, LOG.treatment, LOG.outcome, 10, name="mar"))
+    with pytest.raises(DataError, match="sample has no positions"):
+        Position().fit(LOG, COLUMNS, InteractionLog(LOG.item, LOG.treatment, LOG.outcome, 10, name="sample"))
     with pytest.raises(DataError, match=r"row 1: outcome 3 is no click"):
         Position().fit(slots([1, 2], [1, 3]), COLUMNS)
     model = Position()

@@ -10,8 +10,10 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
-from causalrec.data.sampling import pairs_log
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.sampler.rows import pairs_log
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix, feature_matrix
 from causalrec.graph.overlap import calibration_error

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import pairs_log
+from causalrec.data.sampler.rows import pairs_log
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.relative_popularity import RelativePopularity
 

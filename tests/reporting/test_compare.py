@@ -7,11 +7,11 @@ import math
 
 import numpy as np
 import pytest
-from handmade import make_saved, score
+from handmade import make_run, score
 from scipy.stats import norm
 
+from causalrec.records.run_folder import RunFolder
 from causalrec.reporting.compare import compared, holm, paired_test, two_way_variance
-from causalrec.reporting.record import Saved
 from causalrec.types import Doubles
 
 AUC = "auc@randomised"
@@ -114,9 +114,9 @@ def test_no_difference_at_all_is_no_difference() -> None:
     assert paired_test(np.zeros(3), np.zeros((3, GROUPS)))[3] == 1.0
 
 
-def saved(name: str, seed: int, auc: float | None, left_out: Doubles | None, **changes: object) -> Saved:
+def saved(name: str, seed: int, auc: float | None, left_out: Doubles | None, **changes: object) -> RunFolder:
     scores = [score("auc", "randomised", auc, name)]
-    one = make_saved(name, seed=seed, scores=scores, **changes)
+    one = make_run(name, seed=seed, scores=scores, **changes)
     jackknife = {} if left_out is None else {f"{name}|randomised|auc": left_out}
     return dataclasses.replace(one, jackknife={**jackknife, "constant|randomised|auc": np.full((3, GROUPS), 0.5)})
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib.image
 import pytest
-from handmade import make_saved, score
+from handmade import make_run, score
 
+from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import BalanceSection, CalibrationBin, OverlapSection
 from causalrec.reporting.figure import (
     calibration_figure,
     overlap_figure,
@@ -20,8 +23,8 @@ from causalrec.reporting.figure import (
 
 def test_a_png_is_written_with_one_panel_per_encoder(tmp_path: Path) -> None:
     one, two = tmp_path / "new" / "one.png", tmp_path / "two.png"
-    predicted_against_true([make_saved("mf-ips"), make_saved("mf-ips", seed=1), make_saved("mf-naive")], one)
-    predicted_against_true([make_saved("mf-ips"), make_saved("bert-ips")], two)
+    predicted_against_true([make_run("mf-ips"), make_run("mf-ips", seed=1), make_run("mf-naive")], one)
+    predicted_against_true([make_run("mf-ips"), make_run("bert-ips")], two)
     assert one.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     narrow, wide = (matplotlib.image.imread(path).shape[1] for path in (one, two))
     assert wide == pytest.approx(2 * narrow, rel=0.02)
@@ -31,20 +34,24 @@ def test_a_png_is_written_with_one_panel_per_encoder(tmp_path: Path) -> None:
 def test_failed_jobs_and_jobs_without_bins_are_not_drawn(tmp_path: Path) -> None:
     path, alone = tmp_path / "f.png", tmp_path / "alone.png"
     predicted_against_true(
-        [make_saved("mf-ips"), make_saved("bert-ips", status="failed"), make_saved("gpt-ips", calibration=[])], path
+        [make_run("mf-ips"), make_run("bert-ips", status="failed"), make_run("gpt-ips", calibration=[])], path
     )
-    predicted_against_true([make_saved("mf-ips")], alone)
+    predicted_against_true([make_run("mf-ips")], alone)
     assert matplotlib.image.imread(path).shape == matplotlib.image.imread(alone).shape
 
 
-OVERLAP = {
-    "clip": 0.05,
-    "clipped": 0.25,
-    "effective_rows": 5200.0,
-    "quantiles": [0.02, 0.04, 0.1, 0.2, 0.5, 0.9],
-    "mean_outcome": {"naive": 0.52, "ips": 0.5, "snips": None},
-    "balance": {"worst": [["age", 0.4, 0.1], ["gender", -0.2, 0.05]]},
-}
+OVERLAP = OverlapSection(
+    clip=0.05,
+    clipped=0.25,
+    effective_rows=5200.0,
+    quantiles=(0.02, 0.04, 0.1, 0.2, 0.5, 0.9),
+    mean_outcome={"naive": 0.52, "ips": 0.5, "snips": None},
+    balance=BalanceSection(before=0.4, after=0.1, worst=(("age", 0.4, 0.1), ("gender", -0.2, 0.05))),
+)
+
+
+def record(name: str = "x", **sections: Any) -> RunRecord:
+    return RunRecord(name=name, status="done", **sections)
 
 
 def texts(figure: Any) -> list[str]:
@@ -59,7 +66,7 @@ def drawn(panel: Any) -> list[tuple[list[float], list[float]]]:
 
 
 def test_overlap_shows_propensities_estimates_and_balance() -> None:
-    figure = overlap_figure({"name": "mf-ips", "overlap": OVERLAP})
+    figure = overlap_figure(record("mf-ips", overlap=OVERLAP))
     assert figure is not None
     propensities, means, balance = figure.axes
     assert ([0.1, 0.5], [0, 0]) in drawn(propensities) and ([0.05, 0.05], [0, 1]) in drawn(propensities)
@@ -69,29 +76,29 @@ def test_overlap_shows_propensities_estimates_and_balance() -> None:
 
 
 def test_overlap_without_balance_or_clip_has_two_panels_and_none_without_propensities() -> None:
-    figure = overlap_figure({"name": "x", "overlap": {**OVERLAP, "clip": 0.0, "balance": None}})
+    figure = overlap_figure(record(overlap=replace(OVERLAP, clip=0.0, balance=None)))
     assert figure is not None and len(figure.axes) == 2 and "clip" not in texts(figure)
-    for quantiles in (None, [0.1], [0.1, 0.1, None, 0.1, 0.1, 0.1]):
-        assert overlap_figure({"name": "x", "overlap": {**OVERLAP, "quantiles": quantiles}}) is None
-    assert overlap_figure({"name": "x", "overlap": {}}) is None
+    for quantiles in ((), (0.1,), (0.1, 0.1, None, 0.1, 0.1, 0.1)):
+        assert overlap_figure(record(overlap=replace(OVERLAP, quantiles=quantiles))) is None
+    assert overlap_figure(record()) is None
 
 
 def test_calibration_shows_every_bin_and_the_error_weighted_by_rows() -> None:
-    bins = [{"predicted": 0.2, "true": 0.3, "n": 30}, {"predicted": 0.6, "true": 1.4, "n": 10}]
-    figure = calibration_figure({"name": "mf-ips", "calibration": [*bins, {"predicted": None, "true": 0.1, "n": 9}]})
+    bins = (CalibrationBin(0.2, 0.3, 30), CalibrationBin(0.6, 1.4, 10), CalibrationBin(None, 0.1, 9))
+    figure = calibration_figure(record("mf-ips", calibration=bins))
     assert figure is not None
     (panel,) = figure.axes
     assert ([0.2, 0.6], [0.3, 1.4]) in drawn(panel)
     assert panel.get_title() == "mf-ips: expected calibration error 0.275"  # (30 x 0.1 + 10 x 0.8) / 40
     assert panel.get_xlim() == panel.get_ylim() == (0.0, 1.4)
-    assert calibration_figure({"name": "x", "calibration": []}) is None
+    assert calibration_figure(record()) is None
 
 
 def test_ranking_shows_the_model_beside_its_baselines() -> None:
     scores = [score("auc", "randomised", 0.7, "mf-ips", 0.6, 0.8), score("ndcg@5", "randomised", 0.4, "mf-ips")]
     scores += [score("mse", "randomised", 0.2, "mf-ips"), score("recall@5", "logged", None, "mf-ips")]
     baselines = [score("auc", "randomised", 0.5, "constant", 0.5, 0.5)]
-    figure = ranking_figure({"name": "mf-ips", "scores": scores, "baselines": baselines})
+    figure = ranking_figure(record("mf-ips", scores=tuple(scores), baselines=tuple(baselines)))
     assert figure is not None
     (panel,) = figure.axes
     assert [label.get_text() for label in panel.get_yticklabels()] == ["auc, randomised", "ndcg@5, randomised"]
@@ -100,13 +107,13 @@ def test_ranking_shows_the_model_beside_its_baselines() -> None:
     assert list(marks["mf-ips"].get_xdata()) == [0.7, 0.4] and list(marks["constant"].get_xdata()) == [0.5]
     (place,) = {y for x, (y, _) in drawn(panel)[:1] if x == [0.6, 0.8]}
     assert place == pytest.approx(marks["mf-ips"].get_ydata()[0])
-    assert ranking_figure({"name": "x", "scores": scores[2:], "baselines": []}) is None
+    assert ranking_figure(record(scores=tuple(scores[2:]))) is None
 
 
 def test_pictures_are_png_and_only_what_the_record_holds() -> None:
-    record = make_saved("mf-ips").record
-    assert list(pictures(record)) == ["calibration", "ranking"]  # a record made by hand has no propensities
-    both = pictures({**record, "overlap": OVERLAP})
+    handmade = make_run("mf-ips").record
+    assert list(pictures(handmade)) == ["calibration", "ranking"]  # it has no propensities
+    both = pictures(replace(handmade, overlap=OVERLAP))
     assert list(both) == ["overlap", "calibration", "ranking"]
     assert all(png.startswith(b"\x89PNG\r\n\x1a\n") for png in both.values())
-    assert pictures({"name": "failed", "overlap": {}, "scores": [], "baselines": []}) == {}
+    assert pictures(record("failed")) == {}

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import argparse
 import base64
-import copy
+import dataclasses
 import hashlib
 import html
 import json
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from report_records import HOSTILE, failed, study, whole, write
+from handmade import changed, reconfigured, task
+from report_records import DECAY, EDGES, HOSTILE, complete_run, failed, study, write
 from scipy.stats import t
 
 from causalrec.commands.report import report as command
 from causalrec.errors import DataError, RequestError
+from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
+from causalrec.records.run_folder import AnyFolder, EstimationFolder, RunFolder, load_folders, runs_of
+from causalrec.records.sections import CalibrationBin, DataSection, EpochRecord
 from causalrec.reporting.compare import compared
 from causalrec.reporting.html.differences import MOST, differences, direction, embedded, ordered, rivals
-from causalrec.reporting.html.gather import Part, gather
 from causalrec.reporting.html.leaderboard import footnotes
 from causalrec.reporting.html.page import page, report
-from causalrec.reporting.record import Saved, read_all
+from causalrec.reporting.html.page_data import PageTable, load_page_data
 
 AUC, MSE = "auc@randomised", "mse@randomised"
 VOID = {"meta", "input", "br", "path", "rect", "circle"}
@@ -64,22 +68,21 @@ class Page(HTMLParser):
         return " ".join(data for tag, data in self.words if tag not in ("script", "style"))
 
 
-def made(tmp_path: Path, saved: list[Saved] | None = None, columns: tuple[str, ...] = ()) -> str:
+def made(tmp_path: Path, saved: Sequence[AnyFolder] | None = None, columns: tuple[str, ...] = ()) -> str:
     folder = write(tmp_path / "my_sweep", study() if saved is None else saved)
     report(folder, tmp_path / "out.html", columns)
     return (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
-def part_of(tmp_path: Path, saved: list[Saved]) -> Part:
-    parts = gather(write(tmp_path / "runs", saved)).parts
+def part_of(tmp_path: Path, saved: list[RunFolder]) -> PageTable:
+    parts = load_page_data(write(tmp_path / "runs", saved)).tables
     assert len(parts) == 1
     return parts[0]
 
 
-def changed(saved: Saved, where: str, **values: Any) -> Saved:
-    record = copy.deepcopy(saved.record)
-    record[where] |= values
-    return Saved(saved.folder, record, saved.replicates, saved.jackknife)
+def with_curves(one: RunFolder, curve: tuple[EpochRecord, ...]) -> RunFolder:
+    candidates = tuple(dataclasses.replace(tried, curve=curve) for tried in one.record.selection.candidates)
+    return changed(one, "selection", candidates=candidates)
 
 
 def section(text: str, name: str) -> str:
@@ -120,15 +123,14 @@ def test_a_name_that_is_markup_stays_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["error", "command", "git_sha", "warning", "file", "version", "criterion", "node"])
 def test_no_part_of_a_record_is_read_as_markup(tmp_path: Path, where: str) -> None:
-    evil, one = "<img src=x onerror=hacked()>", whole("mf-ips", 0, 0.7, 0.2)
-    record = one.record
-    record["config"]["graph"]["edges"] = [*record["config"]["graph"]["edges"], f"{evil} -> outcome"]
-    record |= {"command": evil, "git_sha": evil, "versions": {evil: evil}}
-    record["overlap"] |= {"warnings": [evil]}
-    record["data"] = {"name": evil, "sha256": {evil: evil}}
-    record["selection"] |= {"criterion": evil}
-    broken = failed(evil)
-    broken.record["error"] = f"{evil}\n{evil}"
+    evil, one = "<img src=x onerror=hacked()>", complete_run("mf-ips", 0, 0.7, 0.2)
+    graph = {**one.record.config["graph"], "edges": [*EDGES, f"{evil} -> outcome"]}  # type: ignore[dict-item]
+    one = reconfigured(one, graph=graph)
+    one = changed(
+        one, command=evil, git_sha=evil, versions={evil: evil}, data=DataSection(name=evil, sha256={evil: evil})
+    )
+    one = changed(changed(one, "overlap", warnings=(evil,)), "selection", criterion=evil)
+    broken = failed(evil, error=f"{evil}\n{evil}")
     text = made(tmp_path, [one, broken])
     assert Page(text).of("img") == []
     assert text.count(html.escape(evil)) > 10
@@ -155,7 +157,7 @@ def test_rows_are_ordered_by_the_first_column_best_first(tmp_path: Path) -> None
     assert re.findall(r'aria-sort="(\w+)"', section(text, "leaderboard")) == ["none", "ascending", "none", "none"]
 
 
-def test_a_cell_shows_mean_spread_and_interval_and_the_best_is_marked(tmp_path: Path) -> None:
+def test_a_cell_shows_mean_sd_and_interval_and_the_best_is_marked(tmp_path: Path) -> None:
     text = section(made(tmp_path), "leaderboard")
     row = text.split('data-v="mf-dr"')[1].split("</tr>")[0]
     assert row.count(" best</span>") == 1 and '<b class="mean">0.745' in row and "±0.007" in row
@@ -167,7 +169,7 @@ def test_a_cell_shows_mean_spread_and_interval_and_the_best_is_marked(tmp_path: 
 def test_footnotes_that_all_rows_share_are_told_once(tmp_path: Path) -> None:
     told = footnotes(part_of(tmp_path, study()).table)
     assert "Every row: assumed, not identified: taste is small." in told
-    some = [*study()[:2], *(changed(one, "adjustment", propensity_reads=[]) for one in study()[2:4])]
+    some = [*study()[:2], *(changed(one, "adjustment", propensity_reads=()) for one in study()[2:4])]
     told = footnotes(part_of(tmp_path / "some", some).table)
     assert "mf-dr: propensity=popularity reads [], the adjustment set is ['age']." in told
 
@@ -178,7 +180,7 @@ def test_differences_are_those_of_the_comparison_with_their_intervals(tmp_path: 
     for column in (AUC, MSE):
         for to in ("mf-naive", "constant", "mf-dr"):
             ours = {one.row: one for one in differences(part)[column][to]}
-            theirs = {one.row: one for one in compared(read_all(tmp_path / "runs"), to, column)}
+            theirs = {one.row: one for one in compared(runs_of(load_folders(tmp_path / "runs")), to, column)}
             assert ours.keys() == theirs.keys() and len(ours) == 3
             for row, one in ours.items():
                 other = theirs[row]
@@ -198,17 +200,17 @@ def test_a_page_holds_every_pair_to_four_digits(tmp_path: Path) -> None:
 
 def test_a_run_without_leave_groups_out_values_is_not_compared(tmp_path: Path) -> None:
     saved = study()
-    saved[2] = Saved(saved[2].folder, saved[2].record, saved[2].replicates, {})
+    saved[2] = RunFolder(saved[2].folder, saved[2].record, saved[2].replicates, {})
     found = {one.row: one.seeds for one in differences(part_of(tmp_path, saved))[AUC]["mf-naive"]}
     assert found["mf-dr"] == 1 and found[HOSTILE] == 2
 
 
 def test_many_rows_are_compared_to_baselines_and_best_rows_only(tmp_path: Path) -> None:
-    saved = [whole(f"row{k}", 0, 0.6 + 0.001 * k, 0.2 + 0.001 * k) for k in range(MOST)]
+    saved = [complete_run(f"row{k}", 0, 0.6 + 0.001 * k, 0.2 + 0.001 * k) for k in range(MOST)]
     part = part_of(tmp_path, saved)
     assert rivals(part) == ["constant", f"row{MOST - 1}", "row0"]
     assert set(differences(part)[AUC]) == set(rivals(part))
-    assert "only baselines and best rows are offered" in page(gather(tmp_path / "runs"))
+    assert "only baselines and best rows are offered" in page(load_page_data(tmp_path / "runs"))
 
 
 def test_failed_and_truncated_records_are_listed_and_stop_nothing(tmp_path: Path) -> None:
@@ -224,7 +226,7 @@ def test_failed_and_truncated_records_are_listed_and_stop_nothing(tmp_path: Path
     (folder / "odd").mkdir()
     (folder / "odd" / "record.json").write_text(json.dumps(odd), encoding="utf-8")
     (folder / "row1" / "seed1" / "jackknife.npz").write_bytes(b"PK not a zip")
-    found = gather(folder)
+    found = load_page_data(folder)
     assert {one.path.split("/")[0] for one in found.broken} == {"cut", "old", "odd", "row1"}
     text = page(found)
     told = text.split('id="failed"')[1].split("</section>")[0]
@@ -253,13 +255,13 @@ def test_a_debiased_outcome_is_never_called_an_effect(tmp_path: Path) -> None:
     text = Page(made(tmp_path)).text()
     assert "E[outcome | do(exposure)]" in text
     assert len(re.findall(r"\beffects?\b", text)) == len(re.findall(r"not an effect\b", text)) >= 2
-    effects = [changed(one, "adjustment", estimand="effect") for one in study()]
+    effects = [changed(one, task=task("effect")) for one in study()]
     text = Page(made(tmp_path / "effects", effects)).text()
     assert "effect: E[outcome(1) − outcome(0)]" in text and "not an effect" not in text
 
 
 def test_two_estimands_have_an_article_each(tmp_path: Path) -> None:
-    other = [changed(one, "adjustment", estimand="effect") for one in study()[:2]]
+    other = [changed(one, task=task("effect")) for one in study()[:2]]
     text = made(tmp_path, [*study()[2:], *other])
     titles = re.findall(r"<article><h2>([^<]*)<", text)
     assert titles == [f"coat (1 = rating &gt;= 3), {name}, training rows t" for name in ("exposed_mean", "effect")]
@@ -278,20 +280,16 @@ def test_curves_show_the_chosen_candidate_and_its_best_epoch(tmp_path: Path) -> 
 
 
 def test_records_without_curves_say_so(tmp_path: Path) -> None:
-    saved = study()
-    for one in saved:
-        for candidate in one.record["selection"]["candidates"]:
-            del candidate["curve"]
+    saved = [with_curves(one, ()) for one in study()]
     assert "hold no learning curve" in section(made(tmp_path, saved), "curves")
-    for candidate in saved[0].record["selection"]["candidates"]:
-        candidate["curve"] = [{"epoch": 0, "loss": 0.5, "criterion": None}]
+    saved[0] = with_curves(saved[0], (EpochRecord(0, 0.5, None),))
     text = section(made(tmp_path / "some", saved), "curves")
     assert text.count("<figure") == 1 and "mf-dr, " in text and "<title>training loss by epoch" in text
 
 
 def test_overlap_is_told_once_per_propensity_with_its_range_and_warnings(tmp_path: Path) -> None:
     saved = study()
-    saved[0] = changed(saved[0], "overlap", clip=0.1, clipped=0.5, ece=0.01, warnings=["too many clipped"])
+    saved[0] = changed(saved[0], "overlap", clip=0.1, clipped=0.5, ece=0.01, warnings=("too many clipped",))
     text = section(made(tmp_path, saved), "propensity")
     assert text.count('class="block"') == 1
     words = re.sub(r"<[^>]+>", " ", text)
@@ -299,16 +297,15 @@ def test_overlap_is_told_once_per_propensity_with_its_range_and_warnings(tmp_pat
     assert "0.004 to 0.01" in words and "80 of 100" in words
     assert "too many clipped (mf-naive)." in words
     assert "Quantiles: 0 % 0.005, 1 % 0.02" in words and "age=30: 0.3 before, −0.05 after" in words
-    saved[0].record["config"]["propensity"] = {"_target_": "p.Logistic"}
+    saved[0] = reconfigured(saved[0], propensity={"_target_": "p.Logistic"})
     assert section(made(tmp_path / "two", saved), "propensity").count('class="block"') == 2
 
 
 def test_calibration_weighs_its_bins_by_their_rows(tmp_path: Path) -> None:
-    bins = [{"predicted": 0.2, "true": 0.3, "n": 30}, {"predicted": 0.8, "true": 0.6, "n": 10}]
-    gap = [{"predicted": None, "true": 0.5, "n": 0}]
-    text = section(made(tmp_path, [whole("mf-ips", 0, 0.7, 0.2, calibration=[*bins, *gap])]), "calibration")
+    bins = (CalibrationBin(0.2, 0.3, 30), CalibrationBin(0.8, 0.6, 10), CalibrationBin(None, 0.5, 0))
+    text = section(made(tmp_path, [complete_run("mf-ips", 0, 0.7, 0.2, calibration=bins)]), "calibration")
     assert "ECE 0.125" in text  # (30 * 0.1 + 10 * 0.2) / 40
-    text = section(made(tmp_path / "without", [whole("mf-ips", 0, 0.7, 0.2, calibration=[])]), "calibration")
+    text = section(made(tmp_path / "without", [complete_run("mf-ips", 0, 0.7, 0.2, calibration=())]), "calibration")
     assert "No calibration in the records of mf-ips" in text and "<svg" not in text
 
 
@@ -318,16 +315,17 @@ def test_the_graph_says_what_each_node_is(tmp_path: Path) -> None:
     assert drawn == {"adjusted": "age", "latent": "taste", "exposure": "exposure", "outcome": "outcome"}
     assert text.count('class="arrow"') == 5 and "taste causes exposure" in text and "taste is small" in text
     saved = study()
-    saved[0].record["config"]["graph"]["edges"] = ["a -> b", "b -> a"]
+    saved[0] = reconfigured(saved[0], graph={"edges": ["a -> b", "b -> a"]})
     assert "cannot be drawn" in section(made(tmp_path / "bad", saved), "graph")
 
 
 def test_selection_tells_what_was_chosen_and_what_it_used(tmp_path: Path) -> None:
     saved = study()
-    saved[0].record["selection"]["chosen_weight_decay"] = 1.0
+    saved[0] = changed(saved[0], "selection", chosen={DECAY: 1.0}, fit="wd=1")
     row = section(made(tmp_path, saved), "selection").split(">mf-naive<")[1].split("</tr>")[0]
     cells = [html.unescape(re.sub("<[^>]+>", "", cell)) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)]
-    assert cells == ["mnar_ips", "1", "0.1 ×1, 1 ×1", "0.1, 1", "2 to 3", "32 of 40", "selection", "15", "2.0", "3"]
+    tried, chosen = "weight_decay=0.1, weight_decay=1", "weight_decay=0.1 ×1, weight_decay=1 ×1"
+    assert cells == ["ips", "1", chosen, tried, "32 of 40", "selection", "2 to 3", "15", "2.0", "3"]
 
 
 def test_the_audit_tells_leaks_by_word_and_sign(tmp_path: Path) -> None:
@@ -347,7 +345,7 @@ def test_provenance_names_commands_commit_versions_and_data(tmp_path: Path) -> N
     mark = json.dumps({"reason": "killed <b>", "exit_code": 1})
     (folder / ".ledger" / "failed" / "mf-ips~seed3-abc~ffff").write_text(mark, encoding="utf-8")
     (folder / ".ledger" / "failed" / "row0~seed0~ffff").write_text(mark, encoding="utf-8")  # has a record since
-    text = page(gather(folder))
+    text = page(load_page_data(folder))
     told = html.unescape(text.split('id="provenance"')[1].split("</section>")[0])
     assert "causalrec train -m seed=0,1" in told and "6 commands" in told
     assert "causalrec train name='mf-dr' seed=1" in told
@@ -358,24 +356,23 @@ def test_provenance_names_commands_commit_versions_and_data(tmp_path: Path) -> N
 
 def test_records_without_a_command_are_counted(tmp_path: Path) -> None:
     saved = study()
-    saved[0].record["command"] = ""
+    saved[0] = changed(saved[0], command="")
     assert "1 of 6 records hold no command" in made(tmp_path, saved)
 
 
 def test_estimates_have_a_table_of_their_own(tmp_path: Path) -> None:
-    estimate = {"row": "ips", "column": "mse", "value": 0.25, "spread": 0.1, "low": 0.2, "high": 0.3, "draws": 50}
-    record = {"name": "e", "status": "done", "config": {"seed": 0}, "estimates": [estimate]}
-    text = made(tmp_path, [Saved(Path("e"), record, {})])
+    one = EstimateRecord(row="ips", column="mse", truth=0.2, value=0.25, sd=0.1, low=0.2, high=0.3, draws=50)
+    record = EstimationRecord(name="e", status="done", config={"seed": 0}, estimates=(one,))
+    text = made(tmp_path, [EstimationFolder(Path("e"), record)])
     assert "0.250 ±0.100 [0.200, 0.300], 50 draws" in text and 'href="#estimates"' in text
 
 
+@pytest.mark.long
 def test_five_hundred_records_fit_in_five_megabytes(tmp_path: Path) -> None:
-    made_once = [whole(f"encoder-objective{k}", s, 0.6 + 0.001 * k, 0.2) for k in range(50) for s in range(10)]
-    long = [{"epoch": k, "loss": 0.7 - 0.01 * k, "criterion": 0.61234 + 0.001 * (k - 9) ** 2} for k in range(30)]
-    for one in made_once:
-        for candidate in one.record["selection"]["candidates"]:
-            candidate["curve"] = long
-        one.record["calibration"] = [{"predicted": k / 10, "true": k / 11, "n": 10} for k in range(10)]
+    made_once = [complete_run(f"encoder-objective{k}", s, 0.6 + 0.001 * k, 0.2) for k in range(50) for s in range(10)]
+    long = tuple(EpochRecord(k, 0.7 - 0.01 * k, 0.61234 + 0.001 * (k - 9) ** 2) for k in range(30))
+    bins = tuple(CalibrationBin(k / 10, k / 11, 10) for k in range(10))
+    made_once = [changed(with_curves(one, long), calibration=bins) for one in made_once]
     text = made(tmp_path, made_once)
     assert "500 finished runs" in text and len(text.encode()) < 5_000_000
 
@@ -409,5 +406,5 @@ def test_the_command_refuses_a_place_that_is_no_page(tmp_path: Path, name: str) 
 
 def test_the_same_records_make_the_same_page(tmp_path: Path) -> None:
     folder = write(tmp_path / "runs", study())
-    assert page(gather(folder)) == page(gather(folder))
-    assert np.isfinite(len(page(gather(folder))))
+    assert page(load_page_data(folder)) == page(load_page_data(folder))
+    assert np.isfinite(len(page(load_page_data(folder))))

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from chromium import Browser, found
-from report_records import HOSTILE, failed, study, whole, write
+from handmade import changed
+from report_records import HOSTILE, complete_run, failed, study, write
 
 from causalrec.reporting.html.differences import differences
-from causalrec.reporting.html.gather import gather
 from causalrec.reporting.html.page import report
+from causalrec.reporting.html.page_data import load_page_data
 
 pytestmark = pytest.mark.skipif(
     found() is None and os.environ.get("CAUSALREC_REQUIRE_BROWSER") != "1",
@@ -108,8 +109,8 @@ def test_columns_sort_by_keyboard(drawn: Browser) -> None:
 
 def test_rows_without_a_value_sort_last_either_way(browser: Browser, tmp_path: Path) -> None:
     saved = study()
-    for one in saved[2:4]:
-        one.record["scores"] = [score for score in one.record["scores"] if score["metric"] != "mse"]
+    for k, one in enumerate(saved[2:4], 2):
+        saved[k] = changed(one, scores=tuple(score for score in one.record.scores if score.metric != "mse"))
     write(tmp_path / "runs", saved)
     report(tmp_path / "runs", tmp_path / "out.html")
     browser.open(tmp_path / "out.html")
@@ -147,7 +148,7 @@ def choose(browser: Browser, rival: str, column: str) -> None:
 @pytest.mark.parametrize(("rival", "column"), [("mf-naive", AUC), ("constant", MSE), (HOSTILE, AUC)])
 def test_the_forest_draws_what_was_computed(drawn: Browser, folder: Path, rival: str, column: str) -> None:
     choose(drawn, rival, column)
-    expected = differences(gather(folder).parts[0])[column][rival]
+    expected = differences(load_page_data(folder).tables[0])[column][rival]
     rows = {row[0].removesuffix("baseline"): row[2:] for row in drawn.value(FOREST)}
     assert rows.keys() == {one.row for one in expected} and len(rows) == 3
     for one in expected:
@@ -174,7 +175,7 @@ def test_a_dot_lies_where_its_number_says(drawn: Browser) -> None:
 
 
 def test_a_pair_that_cannot_be_compared_is_told(browser: Browser, tmp_path: Path) -> None:
-    one = whole("mf-ips", 0, 0.7, 0.2)
+    one = complete_run("mf-ips", 0, 0.7, 0.2)
     one.jackknife.clear()
     report(write(tmp_path / "runs", [one]), tmp_path / "out.html")
     browser.open(tmp_path / "out.html")
@@ -245,8 +246,9 @@ def test_paper_shows_what_is_folded_and_no_controls(drawn: Browser) -> None:
     assert drawn.value("getComputedStyle(document.querySelector('.box')).overflowX") == "visible"
 
 
+@pytest.mark.long
 def test_five_hundred_rows_are_sorted_in_a_moment(browser: Browser, tmp_path: Path) -> None:
-    saved = [whole(f"row{k}", 0, 0.5 + 0.0005 * k, 0.3 - 0.0002 * k) for k in range(500)]
+    saved = [complete_run(f"row{k}", 0, 0.5 + 0.0005 * k, 0.3 - 0.0002 * k) for k in range(500)]
     report(write(tmp_path / "runs", saved), tmp_path / "out.html")
     browser.open(tmp_path / "out.html")
     click = "document.querySelectorAll('.leader thead button')[0].click(); "

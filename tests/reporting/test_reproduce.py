@@ -12,10 +12,9 @@ import yaml
 from conftest import FakeCoat
 
 from causalrec import cli
-from causalrec.commands import reproduce
-from causalrec.config import package_folder
+from causalrec.config.compose import package_folder
 from causalrec.errors import DataError
-from causalrec.sweeps.job import Outcome, failed
+from causalrec.sweeps.job import JobOutcome, JobRunner, failed
 
 Capture = pytest.CaptureFixture[str]
 
@@ -28,9 +27,11 @@ import numpy as np
 import polars as pl
 
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
-from causalrec.sweeps.job import Outcome, failed
+from causalrec.sweeps.job import JobOutcome, JobRunner, failed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ EXTRA = """
 from dataclasses import dataclass
 
 from causalrec.errors import DataError
-from causalrec.sweeps.job import Outcome, failed
+from causalrec.sweeps.job import JobOutcome, JobRunner, failed
 from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate
 
 
@@ -95,7 +96,7 @@ class Known(AbstractEstimation):
     def run(self, root, cache, seed):
         if self.at < 0:
             raise DataError("nothing there")
-        common = dict(truth=0.1, low=self.at - 0.01, high=self.at + 0.01, spread=0.007, draws=50)
+        common = dict(truth=0.1, low=self.at - 0.01, high=self.at + 0.01, sd=0.007, draws=50)
         return [Estimate(row=row, column="mae/ips", value=self.at + 0.01 * seed, **common) for row in ("ones", "fours")]
 """
 
@@ -112,7 +113,7 @@ STUDY: dict[str, Any] = {
         "encoder=mf",
         "encoder.width=2",
         "trainer.max_epochs=2",
-        "selection.weight_decay=[0.1]",
+        "selection.candidates={optimizer.weight_decay:[0.1]}",
         "metric=[auc]",
         "logger=none",
         "evaluation.replicates=20",
@@ -180,7 +181,7 @@ def test_a_study_is_judged_and_written(work: Path, capsys: Capture) -> None:
         ("mf-ips", "auc@randomised"): "reproduced",
     }
     (ips,) = (c for c in result["cells"] if c["row"] == "mf-ips")
-    assert ips["obtained"]["n"] == 2 and ips["obtained"]["spread"] is not None
+    assert ips["obtained"]["n"] == 2 and ips["obtained"]["sd"] is not None
     assert ips["comparison"]["to"] == "mf-naive" and ips["comparison"]["se"] > 0
     assert set(result["baselines"]) == {"constant", "popularity", "item_mean", "bias_logistic"}
     assert result["command"].startswith("causalrec reproduce ") and result["compute_seconds"] > 0
@@ -189,16 +190,16 @@ def test_a_study_is_judged_and_written(work: Path, capsys: Capture) -> None:
 
 
 def test_it_goes_on_where_it_was_cut(work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, real, ran = study(work), reproduce._attempt, []
+    path, real, ran = study(work), JobRunner.run, []
 
-    def cut(spec: Any) -> Outcome:
+    def cut(runner: JobRunner, spec: Any) -> JobOutcome:
         if len(ran) == 3:
             raise KeyboardInterrupt
-        ran.append((spec.spine.name, spec.spine.seed))
-        return real(spec)
+        ran.append((spec.run.name, spec.run.seed))
+        return real(runner, spec)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reproduce, "_attempt", cut)
+        patch.setattr(JobRunner, "run", cut)
         assert call(capsys, path)[0] == 1
     before = stamps(work)
     assert len(before) == 3
@@ -231,7 +232,7 @@ def test_packed_makes_nearly_the_same_table(work: Path, capsys: Capture) -> None
     assert call(capsys, path, "paths.runs=one", "trainer.precision=64-true")[0] == 0
     code, _, err = call(capsys, path, "--packed", "paths.runs=two", "trainer.precision=64-true")
     assert code == 0, err
-    engines = {json.loads(record.read_text())["engine"] for record in (work / "two").rglob("record.json")}
+    engines = {json.loads(record.read_text())["execution"] for record in (work / "two").rglob("record.json")}
     assert engines == {"packed: 3 jobs"}
     one, two = contents(work / "one"), contents(work / "two")
     assert set(one) == set(two)
@@ -241,14 +242,14 @@ def test_packed_makes_nearly_the_same_table(work: Path, capsys: Capture) -> None
 
 
 def test_a_failing_job_does_not_stop_the_others(work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = reproduce._attempt
+    real = JobRunner.run
 
-    def attempt(spec: Any) -> Outcome:
-        if (spec.spine.name, spec.spine.seed) == ("mf-naive", 0):
+    def attempt(runner: JobRunner, spec: Any) -> JobOutcome:
+        if (spec.run.name, spec.run.seed) == ("mf-naive", 0):
             return failed(spec, DataError("made to fail"), spec.folder)
-        return real(spec)
+        return real(runner, spec)
 
-    monkeypatch.setattr(reproduce, "_attempt", attempt)
+    monkeypatch.setattr(JobRunner, "run", attempt)
     code, _, err = call(capsys, study(work))
     assert code == 1 and "failed: mf-naive seed 0: made to fail" in err
     assert len(stamps(work)) == 3
@@ -317,6 +318,7 @@ def test_a_wrong_request_is_one_line(
     assert told in err and err.strip().count("\n") == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["coat/p1", "coat/p2", "coat/p3", "schnabel2016/table2"])
 def test_the_studies_of_coat_run_in_smoke(name: str, work: Path, fake_coat: FakeCoat, capsys: Capture) -> None:
     fake_coat(work.parent / "data")
@@ -338,7 +340,7 @@ def test_the_studies_of_coat_run_in_smoke(name: str, work: Path, fake_coat: Fake
 ESTIMATION: dict[str, Any] = {
     "title": "known",
     "sweep": "known",
-    "task": "estimate",
+    "kind": "estimate",
     "seeds": [0, 1, 2],
     "base": ["estimation._target_=smallknown.Known"],
     "rows": {"known": []},
@@ -357,12 +359,12 @@ def test_an_estimation_study_is_run_pooled_and_judged(work: Path, capsys: Captur
     path.write_text(yaml.safe_dump(ESTIMATION))
     code, out, _ = call(capsys, str(path), "--json")
     document = json.loads(out)
-    assert code == 0 and document["task"] == "estimate"
+    assert code == 0 and document["kind"] == "estimate"
     cells = {cell["row"]: cell for cell in document["cells"]}
     assert cells["ones"]["obtained"]["mean"] == pytest.approx(0.11)  # seeds 0, 1, 2 at .10, .11, .12
     assert cells["ones"]["obtained"]["n"] == 150
     # pooled: (3 * 49 * .007^2 + 50 * (.01^2 + 0 + .01^2)) / 149
-    assert cells["ones"]["obtained"]["spread"] == pytest.approx(((147 * 0.007**2 + 100 * 0.01**2) / 149) ** 0.5)
+    assert cells["ones"]["obtained"]["sd"] == pytest.approx(((147 * 0.007**2 + 100 * 0.01**2) / 149) ** 0.5)
     assert cells["ones"]["verdict"]["word"] == "reproduced" and cells["fours"]["verdict"]["word"] == "not reproduced"
     before = stamps(work)
     assert len(before) == 3

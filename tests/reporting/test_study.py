@@ -120,7 +120,7 @@ PUBLISHED = {"row": "a", "column": "auc@randomised", "value": ".710", "sd": ".00
 def test_published_numbers_keep_their_printed_digits(tmp_path: Path) -> None:
     study = load_study(written(tmp_path, published=[PUBLISHED], source={"paper": "p", "table": "t"}))
     assert (study.published[0].value, study.published[0].text) == (".710", ".710 ± .005")
-    assert study.task == "train" and study.tolerance.factor == 3.0
+    assert study.kind == "train" and study.tolerance.factor == 3.0
 
 
 def test_rows_and_columns_that_are_not_run_stand_with_a_reason(tmp_path: Path) -> None:
@@ -155,10 +155,10 @@ def test_rows_and_columns_that_are_not_run_stand_with_a_reason(tmp_path: Path) -
         ({"compare": {"to": "c", "columns": ["auc@randomised"]}}, "compare.to: c is neither run"),
         ({"compare": {"to": "a", "columns": ["mse@randomised"]}}, "compare.columns: mse@randomised is neither run"),
         (
-            {"compare": {"to": "a", "columns": ["auc@randomised"]}, "task": "estimate"},
-            "compare: only rows of task train",
+            {"compare": {"to": "a", "columns": ["auc@randomised"]}, "kind": "estimate"},
+            "compare: only rows of kind train",
         ),
-        ({"task": "guess"}, "task: "),
+        ({"kind": "guess"}, "kind: "),
         ({"tolerance": {"factor": 0}}, "tolerance.factor: "),
     ],
 )
@@ -173,7 +173,7 @@ def test_what_is_wrong_with_published_numbers_is_one_line(
 
 
 def test_the_cells_of_an_estimation_are_named_by_its_run(tmp_path: Path) -> None:
-    study = load_study(written(tmp_path, task="estimate", published=[{**PUBLISHED, "row": "rec_ones"}]))
+    study = load_study(written(tmp_path, kind="estimate", published=[{**PUBLISHED, "row": "rec_ones"}]))
     assert study.published[0].row == "rec_ones"
 
 
@@ -184,7 +184,7 @@ def test_the_paper_studies_give_every_row_the_same_tuning_budget(name: str) -> N
     assert len(study.seeds) == 10
     told = ("optimizer.", "selection.", "trainer.", "sampler.", "encoder")
     assert not [text for row in study.rows.values() for text in row if text.startswith(told)]
-    assert {"selection.weight_decay", "optimizer.lr"} <= {text.partition("=")[0] for text in study.base}
+    assert {"selection.candidates", "optimizer.lr"} <= {text.partition("=")[0] for text in study.base}
 
 
 def test_the_numbers_of_p1_are_the_papers() -> None:

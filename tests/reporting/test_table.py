@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import make_saved, score
+from handmade import changed, make_run, score
 from rich.console import Console
 
 from causalrec.errors import RequestError
-from causalrec.reporting.table import Cell, Table, markdown, seeds_of, show, tables, written
+from causalrec.reporting.table import Cell, Table, format_cell, markdown, print_table, seeds_of, tables
 
 AUC = "auc@randomised"
 
@@ -23,70 +23,75 @@ def only(made: list[Table]) -> Table:
 
 
 def test_a_cell_is_the_mean_over_seeds_with_their_standard_deviation() -> None:
-    table = only(tables([make_saved(seed=0, auc=0.6), make_saved(seed=1, auc=0.8)]))
+    table = only(tables([make_run(seed=0, auc=0.6), make_run(seed=1, auc=0.8)]))
     cell = table.rows["mf-ips"][AUC]
     assert cell.mean == pytest.approx(0.7)
-    assert cell.spread == pytest.approx(0.1 * 2**0.5)  # sqrt((0.1^2 + 0.1^2) / (2 - 1))
+    assert cell.sd == pytest.approx(0.1 * 2**0.5)  # sqrt((0.1^2 + 0.1^2) / (2 - 1))
     assert (cell.seeds, cell.n) == (2, 100)
     assert seeds_of("mf-ips", table) == "2"
     assert seeds_of("constant", table) == ""
 
 
-def test_one_seed_has_its_own_interval_and_no_spread() -> None:
-    cell = only(tables([make_saved(auc=0.7, interval=(0.61, 0.79), replicates=[0.0, 1.0])])).rows["mf-ips"][AUC]
+def test_one_seed_has_its_own_interval_and_no_sd() -> None:
+    cell = only(tables([make_run(auc=0.7, interval=(0.61, 0.79), replicates=[0.0, 1.0])])).rows["mf-ips"][AUC]
     assert cell == Cell(0.7, 0.61, 0.79, None, 1, 100)
 
 
 def test_the_interval_is_of_the_seed_average_resample_by_resample() -> None:
     first = np.linspace(0, 1, 101)
-    apart = [make_saved(seed=0, replicates=first), make_saved(seed=1, replicates=first + 1)]
+    apart = [make_run(seed=0, replicates=first), make_run(seed=1, replicates=first + 1)]
     cell = only(tables(apart)).rows["mf-ips"][AUC]
     assert (cell.low, cell.high) == pytest.approx((0.525, 1.475))  # the averages run evenly from 0.5 to 1.5
-    opposed = [make_saved(seed=0, replicates=first), make_saved(seed=1, replicates=1 - first)]
+    opposed = [make_run(seed=0, replicates=first), make_run(seed=1, replicates=1 - first)]
     cell = only(tables(opposed)).rows["mf-ips"][AUC]
     assert (cell.low, cell.high) == pytest.approx((0.5, 0.5)), "paired resamples cancel; averaged ends would not"
 
 
 def test_failed_jobs_are_left_out() -> None:
-    table = only(tables([make_saved(seed=0, auc=0.6), make_saved(seed=1, auc=0.9, status="failed")]))
+    table = only(tables([make_run(seed=0, auc=0.6), make_run(seed=1, auc=0.9, status="failed")]))
     assert table.rows["mf-ips"][AUC].mean == 0.6
-    assert tables([make_saved(status="failed")]) == []
+    assert tables([make_run(status="failed")]) == []
 
 
 def test_seeds_of_one_configuration_share_a_row() -> None:
-    table = only(tables([make_saved(seed=k) for k in range(3)]))
+    table = only(tables([make_run(seed=k) for k in range(3)]))
     assert list(table.rows) == ["constant", "mf-ips"]
 
 
 def test_rows_of_one_name_with_another_configuration_are_told_apart() -> None:
-    fast, slow = make_saved(seed=0, auc=0.6, optimizer={"lr": 0.1}), make_saved(seed=0, auc=0.8)
-    table = only(tables([fast, slow, make_saved("mf-naive")]))
+    fast, slow = make_run(seed=0, auc=0.6, optimizer={"lr": 0.1}), make_run(seed=0, auc=0.8)
+    table = only(tables([fast, slow, make_run("mf-naive")]))
     assert list(table.rows) == ["constant", "mf-ips optimizer.lr=0.1", "mf-ips optimizer.lr=0.01", "mf-naive"]
     assert table.rows["mf-ips optimizer.lr=0.1"][AUC].mean == 0.6
     assert table.rows["mf-ips optimizer.lr=0.01"][AUC].mean == 0.8
 
 
 def test_a_setting_that_only_one_of_them_has_tells_them_apart_too() -> None:
-    table = only(tables([make_saved(optimizer={"momentum": 0.9}), make_saved()]))
+    table = only(tables([make_run(optimizer={"momentum": 0.9}), make_run()]))
     assert list(table.rows)[1:] == ["mf-ips optimizer.momentum=0.9", "mf-ips optimizer.momentum=None"]
 
 
 def test_what_draws_outcomes_anew_is_a_replicate_as_a_seed_is() -> None:
-    files = [make_saved(seed=k, auc=0.6 + k / 10) for k in (1, 2)]
-    for k, one in enumerate(files):
-        one.record["config"]["dataset"] = {"replication": k}
-        one.record["audit"] |= {"hashes": {"train": f"draw {k}"}, "rows": {"train": 90 + k}}
+    files = [
+        changed(
+            make_run(seed=k, auc=0.6 + k / 10, config={"dataset": {"replication": k}}),
+            "audit",
+            hashes={"train": f"draw {k}"},
+            rows={"train": 90 + k},
+        )
+        for k in (1, 2)
+    ]
     assert len(tables(files)) == 2, "other rows, another table"
-    for one in files:
-        one.record["audit"]["drawn_anew"] = ["split.draw", "dataset.replication"]
-    table = only(tables(files))
+    table = only(
+        tables([changed(one, "audit", resampled_by=("split.subsample_seed", "dataset.replication")) for one in files])
+    )
     assert list(table.rows) == ["constant", "mf-ips"]
     assert (table.rows["mf-ips"][AUC].seeds, table.rows["constant"][AUC].seeds) == (2, 2)
     assert table.rows["mf-ips"][AUC].mean == pytest.approx(0.75)
 
 
 def test_two_estimands_are_never_in_one_table() -> None:
-    made = tables([make_saved(), make_saved("mf-effect", estimand="effect"), make_saved("mf-naive")])
+    made = tables([make_run(), make_run("mf-effect", estimand="effect"), make_run("mf-naive")])
     assert [[row for row in table.rows if row not in table.baselines] for table in made] == [
         ["mf-ips", "mf-naive"],
         ["mf-effect"],
@@ -96,79 +101,77 @@ def test_two_estimands_are_never_in_one_table() -> None:
 
 
 def test_data_sets_and_thresholds_get_their_own_tables() -> None:
-    made = tables([make_saved(), make_saved(threshold=4.0), make_saved(dataset="ml", threshold=None)])
+    made = tables([make_run(), make_run(threshold=4.0), make_run(dataset="ml", threshold=None)])
     assert [table.dataset for table in made] == ["coat (1 = rating >= 3)", "coat (1 = rating >= 4)", "ml"]
 
 
 def test_baselines_come_first_and_once() -> None:
-    table = only(tables([make_saved(seed=0), make_saved("bert-ips", seed=0)]))
+    table = only(tables([make_run(seed=0), make_run("bert-ips", seed=0)]))
     assert list(table.rows) == ["constant", "mf-ips", "bert-ips"]
     assert table.baselines == ("constant",)
     assert table.rows["constant"][AUC].mean == 0.5
 
 
 def test_a_row_that_trained_on_assumptions_says_so() -> None:
-    notes = only(tables([make_saved(assumed=["taste is negligible"]), make_saved("mf-naive")])).footnotes
+    notes = only(tables([make_run(assumed=["taste is negligible"]), make_run("mf-naive")])).footnotes
     assert "mf-ips: assumed, not identified: taste is negligible." in notes
     assert not [note for note in notes if note.startswith("mf-naive")]
 
 
 def test_what_must_be_read_with_a_data_set_stands_once_in_its_tables_alone() -> None:
-    told = [make_saved(seed=seed, dataset="shop") for seed in (0, 1)]
-    for one in told:
-        one.record["data"]["notice"] = "simulated data, no customers"
-    shop, coat = tables([*told, make_saved()])
+    told = [make_run(seed=seed, dataset="shop", caveat="simulated data, no customers") for seed in (0, 1)]
+    shop, coat = tables([*told, make_run()])
     assert shop.footnotes.count("shop: simulated data, no customers.") == 1
     assert "shop: simulated data, no customers." in markdown(shop) and "simulated" not in markdown(coat)
     assert "shop: simulated data, no customers." in json.dumps(shop.as_json())
 
 
 def test_a_propensity_that_does_not_read_the_adjustment_set_is_footnoted() -> None:
-    notes = only(tables([make_saved(reads=["item"]), make_saved("mf-naive")])).footnotes
+    notes = only(tables([make_run(reads=["item"]), make_run("mf-naive")])).footnotes
     told = [note for note in notes if note.startswith("mf-ips")]
     assert told == ["mf-ips: propensity=popularity reads ['item'], the adjustment set is ['activity', 'affinity']."]
     assert not [note for note in notes if note.startswith("mf-naive")]
 
 
 def test_a_logged_propensity_needs_no_such_footnote() -> None:
-    notes = only(tables([make_saved(reads=[], strategy="logged propensity")])).footnotes
+    notes = only(tables([make_run(reads=[], strategy="logged propensity")])).footnotes
     assert not [note for note in notes if note.startswith("mf-ips")]
 
 
 def test_a_logged_test_is_footnoted() -> None:
-    notes = only(tables([make_saved(evaluation="none", test="logged (not unbiased)")])).footnotes
+    notes = only(tables([make_run(evaluation="none", test="logged (not unbiased)")])).footnotes
     assert "mf-ips: the test is logged, not randomised: scores describe logged exposure only." in notes
     assert "Test: logged (not unbiased); 366 pairs of it are also logged (drop_train)." in notes
-    assert not [note for note in only(tables([make_saved()])).footnotes if "logged exposure only" in note]
+    assert not [note for note in only(tables([make_run()])).footnotes if "logged exposure only" in note]
 
 
 def test_the_usual_columns_are_shown_and_others_on_request() -> None:
-    assert only(tables([make_saved(bias=0.1)])).columns == (AUC, "bias@all_pairs")
-    asked = only(tables([make_saved(bias=0.1)], ("recall@5@randomised", AUC)))
+    assert only(tables([make_run(bias=0.1)])).columns == (AUC, "bias@all_pairs")
+    asked = only(tables([make_run(bias=0.1)], ("recall@5@randomised", AUC)))
     assert asked.columns == ("recall@5@randomised", AUC)
     assert asked.rows["mf-ips"]["recall@5@randomised"].mean == 0.3
 
 
 def test_an_unknown_column_names_the_nearest() -> None:
     with pytest.raises(RequestError, match=r"^column auk@randomised: no record has it; did you mean 'auc@randomised'"):
-        tables([make_saved()], ("auk@randomised",))
+        tables([make_run()], ("auk@randomised",))
 
 
 def test_an_undefined_score_is_a_dash() -> None:
-    undefined = make_saved(scores=[score("auc", "randomised", None, "mf-ips")])
-    table = only(tables([undefined, make_saved("mf-naive")]))
+    undefined = make_run(scores=[score("auc", "randomised", None, "mf-ips")])
+    table = only(tables([undefined, make_run("mf-naive")]))
     assert AUC not in table.rows["mf-ips"]
     assert "| mf-ips | - | 0 |" in markdown(table)
 
 
-def test_a_cell_is_written_with_mean_spread_and_interval() -> None:
-    assert written(Cell(0.5, 0.4, 0.6, None, 1, 9)) == "0.500 [0.400, 0.600]"
-    assert written(Cell(-0.12345, -0.2, 0.0, 0.01, 2, 9), "<br>") == "-0.123 ± 0.010<br>[-0.200, 0.000]"
-    assert written(None) == "-"
+def test_a_cell_is_written_with_mean_sd_and_interval() -> None:
+    assert format_cell(Cell(0.5, 0.4, 0.6, None, 1, 9)) == "0.500 [0.400, 0.600]"
+    assert format_cell(Cell(-0.12345, -0.2, 0.0, 0.01, 2, 9), "<br>") == "-0.123 ± 0.010<br>[-0.200, 0.000]"
+    assert format_cell(None) == "-"
 
 
 def test_markdown_is_a_table_with_footnotes() -> None:
-    text = markdown(only(tables([make_saved(auc=0.7, interval=(0.6, 0.8), assumed=["a is negligible"])])))
+    text = markdown(only(tables([make_run(auc=0.7, interval=(0.6, 0.8), assumed=["a is negligible"])])))
     lines = text.splitlines()
     assert lines[0] == "**coat (1 = rating >= 3)**"
     assert lines[2:4] == ["| row | auc@randomised | seeds |", "|---|---|---|"]
@@ -178,13 +181,13 @@ def test_markdown_is_a_table_with_footnotes() -> None:
 
 def test_the_terminal_shows_every_row_number_and_footnote() -> None:
     out = io.StringIO()
-    show(only(tables([make_saved(auc=0.7123, assumed=["a is negligible"])])), Console(file=out, width=200))
+    print_table(only(tables([make_run(auc=0.7123, assumed=["a is negligible"])])), Console(file=out, width=200))
     for part in ("coat (1 = rating >= 3)", "constant", "mf-ips", "0.712", "[0.600, 0.800]", "a is negligible"):
         assert part in " ".join(out.getvalue().split())
 
 
 def test_as_json_is_json() -> None:
-    document: dict[str, Any] = json.loads(json.dumps(only(tables([make_saved(auc=0.7)])).as_json()))
+    document: dict[str, Any] = json.loads(json.dumps(only(tables([make_run(auc=0.7)])).as_json()))
     assert document["rows"]["mf-ips"][AUC]["mean"] == 0.7
     assert document["columns"] == [AUC]
     assert document["footnotes"]

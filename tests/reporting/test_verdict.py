@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from causalrec.reporting.published import Published, half_digit
+from causalrec.reporting.published_numbers import Published, half_digit
 from causalrec.reporting.verdict import Obtained, judge
 
 
@@ -36,7 +36,7 @@ def test_the_tolerance_by_hand() -> None:
     assert below.word == "not reproduced" and below.difference is not None and below.difference < 0
 
 
-def test_the_larger_spread_counts() -> None:
+def test_the_larger_sd_counts() -> None:
     assert judge(published(".700", ".001", 10), obtained(0.72, 0.02)).word == "reproduced"
     assert judge(published(".700", ".020", 10), obtained(0.72, 0.001)).word == "reproduced"
     assert judge(published(".700", ".001", 10), obtained(0.72, 0.001)).word == "not reproduced"
@@ -48,14 +48,14 @@ def test_a_paper_that_does_not_say_how_many_runs_has_one() -> None:
     assert unknown.tolerance == pytest.approx(3 * 0.01 * math.sqrt(1.25) + 0.05, abs=5e-4)
 
 
-def test_one_run_against_no_published_spread_is_not_judged() -> None:
+def test_one_run_against_no_published_sd_is_not_judged() -> None:
     verdict = judge(published(".7"), obtained(0.7, None, 1))
     assert verdict.word == "cannot be" and verdict.tolerance is None and verdict.reason is not None
     assert judge(published(".7"), obtained(0.7, 0.01, 2)).word == "reproduced"
     assert judge(published(".7", ".01"), obtained(0.7, None, 1)).word == "reproduced"
 
 
-def test_without_any_spread_half_a_digit_is_all_there_is() -> None:
+def test_without_any_sd_half_a_digit_is_all_there_is() -> None:
     assert judge(published("0.026", "0.000", 50), obtained(0.0255, 0.0, 50)).word == "reproduced"
     assert judge(published("0.026", "0.000", 50), obtained(0.0254, 0.0, 50)).word == "not reproduced"
 

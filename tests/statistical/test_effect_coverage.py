@@ -16,8 +16,10 @@ import pytest
 import yaml
 
 from causalrec import cli
-from causalrec.config import leaf, package_folder
-from causalrec.estimators.effect.base import AbstractEffect, EffectRows
+from causalrec.config.component import validate_component
+from causalrec.config.compose import package_folder
+from causalrec.estimators.effect.base import EffectRows
+from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
 
 PLACES = np.array([[-1.0, 0.5], [0.0, 0.0], [1.0, -0.5]])  # modifiers at which pointwise intervals are judged
@@ -27,10 +29,10 @@ AVERAGES = ("kernel_dml", "dr_learner", "s_learner", "t_learner", "x_learner")  
 RESAMPLED = ("dowhy_linear_regression", "dowhy_ipw", "dowhy_doubly_robust", "dowhy_stratification")  # on fewer rows
 
 
-def learner(name: str, **arguments: Any) -> AbstractEffect:
-    node = yaml.safe_load((package_folder("conf") / "effect" / f"{name}.yaml").read_text())
+def learner(name: str, **arguments: Any) -> AbstractTableLearner:
+    node = yaml.safe_load((package_folder("conf") / "learner" / f"{name}.yaml").read_text())
     changed = {**node, "arguments": {**node.get("arguments", {}), **arguments}} if arguments else node
-    built: AbstractEffect = leaf("effect", changed, AbstractEffect).build()
+    built: AbstractTableLearner = validate_component("learner", changed, AbstractTableLearner).build()
     return built
 
 
@@ -52,7 +54,7 @@ def repeated(rows: int, seed: int) -> EffectRows:
 
 
 def covered(
-    effect: AbstractEffect,
+    effect: AbstractTableLearner,
     draws: int,
     rows: int,
     draw: Callable[[int, int], EffectRows] = sampled,
@@ -62,7 +64,7 @@ def covered(
     average, points = [], []
     for seed in range(draws):
         seen = draw(rows, seed)
-        fitted = effect.fit(seen, seed)
+        fitted = effect.fit_rows(seen, seed)
         found = fitted.average(seen.modifiers, seen.controls, level)
         assert found is not None
         average.append(found.low[0] <= 1 <= found.high[0])
@@ -109,7 +111,7 @@ SWEPT = [
     "hydra/launcher=packed",
     "logger=none",
     "trainer.progress=false",
-    "selection.weight_decay=[0.1]",
+    "selection.candidates={optimizer.weight_decay:[0.1]}",
     "split.test=0.5",
 ]
 SWEPT += ["trainer.max_epochs=15", "trainer.patience=5", "metric=[ate_error]", "sweep=draws", "dataset.units=2000"]
@@ -121,7 +123,7 @@ def test_200_networks_cover_the_average(name: str, tmp_path: Path, monkeypatch: 
     """Doubly robust averages over 1,000 rows held out, by a network trained on the others; the truth is 1 + E|x2|."""
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["effect", "-m", *SWEPT, *NETWORKS[name], "dataset.seed=range(0,200)"]) == 0
+    assert cli.main(["train", "task=effect", "-m", *SWEPT, *NETWORKS[name], "dataset.seed=range(0,200)"]) == 0
     truth, found = 1 + np.sqrt(2 / np.pi), []
     for path in sorted(tmp_path.glob("runs/draws/*/*/record.json")):
         scores = json.loads(path.read_text())["scores"]

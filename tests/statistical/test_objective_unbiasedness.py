@@ -16,7 +16,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from causalrec.config import leaf, package_folder
+from causalrec.config.component import validate_component
+from causalrec.config.compose import package_folder
 from causalrec.estimators.error import pointwise_error
 from causalrec.estimators.learned_exposure import imbalance
 from causalrec.estimators.objective.base import AbstractObjective
@@ -63,7 +64,7 @@ SHARED = {OUTCOME: WORLD.raw, Role("first_teacher"): WORLD.raw, Role("second_tea
 
 def objective_of(name: str, **changes: object) -> AbstractObjective:
     node = yaml.safe_load((package_folder("conf") / "objective" / f"{name}.yaml").read_text())
-    built: AbstractObjective = leaf("objective", node, AbstractObjective).build()
+    built: AbstractObjective = validate_component("objective", node, AbstractObjective).build()
     keys = {field.name for field in fields(built)}  # type: ignore[arg-type]
     plain: dict[str, object] = {"clip": 0.0, "counterfactual": 1.0}
     return replace(built, **{**{k: v for k, v in plain.items() if k in keys}, **changes})  # type: ignore[type-var]
@@ -96,16 +97,17 @@ def distance(found: Tensor, target: float) -> float:
 
 
 WRONG = 1 - 0.8 * WORLD.rate  # imputed labels that are wrong, and most so where exposure is seldom
-WEIGHTED = ("ips", "snips", "clipped_ips", "self_clipped_ips", "multi_ips", "escm2_ips", "ips_v2", "stable_dr")
-ROBUST = ("dr", "dr_jl", "mrdr", "dr_bias", "dr_mse", "tdr", "tdr_jl", "multi_dr", "escm2_dr", "dr_v2")
-PUBLIC = ("dr", "dr_jl", "mrdr", "dr_bias", "dr_mse", "tdr", "tdr_jl")
+UNBIASED = {
+    path.stem: objective_of(path.stem).unbiased_under
+    for path in sorted((package_folder("conf") / "objective").glob("*.yaml"))
+}
+PUBLIC = [name for name in UNBIASED if hasattr(objective_of(name), "legacy_public_code")]
 
 # objective, propensities, imputed labels, is it right?
 CASES = [
-    *[(name, "true", "wrong", True) for name in (*WEIGHTED, *ROBUST)],
-    *[(name, "flat", "wrong", False) for name in (*WEIGHTED, *ROBUST, "naive")],
-    *[(name, "flat", "true", True) for name in (*ROBUST, "eib")],
-    ("eib", "true", "wrong", False),
+    *[(name, "true", "wrong", "propensity" in under) for name, under in UNBIASED.items() if under],
+    *[(name, "flat", "wrong", False) for name, under in UNBIASED.items() if "propensity" in under or name == "naive"],
+    *[(name, "flat", "true", True) for name, under in UNBIASED.items() if "imputation" in under],
 ]
 
 

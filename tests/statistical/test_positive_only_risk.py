@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import Sampler
+from causalrec.data.sampler.balanced import Balanced
 from causalrec.estimators.objective.position_ips import PositionIPS, debiased_click
 from causalrec.estimators.objective.rel_mf import RelMF, unbiased_relevance
 from causalrec.features.views import FeatureMatrix
@@ -132,7 +132,7 @@ def rel_mf_over_an_epoch(truth: World, positive: Tensor, epoch: int) -> float:
         propensity=truth.theta[torch.from_numpy(codes)].numpy().astype("f4"),
     )
     tensors, losses = LogTensors(log, BARE), []
-    for rows in Sampler(batch_size=len(codes)).epoch(log, "all_pairs", 0, epoch):
+    for rows in Balanced(batch_size=len(codes)).epoch(log, "all_pairs", 0, epoch):
         batch = tensors.batch(rows)
         raw = truth.raw[torch.from_numpy(rows.user * ITEMS + rows.item)].float()
         term = RelMF(clip=0.0).terms(batch, Outputs({OUTCOME: raw}, "logit"))["outcome"]
@@ -165,7 +165,7 @@ def test_position_ips_with_slots_fitted_on_random_placement_estimates_the_risk_u
     examined.fit(log_of(rng.integers(3, size=400_000), relevance), BARE)
     ranked = log_of(np.where(relevance > 0.5, 0, np.where(relevance > 0.25, 1, 2)), relevance)
     ranked = ranked.with_propensity(examined.predict(ranked))
-    rows = next(iter(Sampler(batch_size=len(ranked)).epoch(ranked, "logged", 0, 0)))
+    rows = next(iter(Balanced(batch_size=len(ranked)).epoch(ranked, "logged", 0, 0)))
     batch = LogTensors(ranked, BARE).batch(rows)
     raw = torch.from_numpy(2 * relevance[rows.row] - 1).float()
     term = PositionIPS().terms(batch, Outputs({OUTCOME: raw}, "logit"))["outcome"]

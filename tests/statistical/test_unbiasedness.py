@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import Sampler
+from causalrec.data.sampler.balanced import Balanced
 from causalrec.estimators.imputation import doubly_robust
 from causalrec.estimators.interval import cluster_weights, percentile_interval
 from causalrec.estimators.objective.ips import ips
@@ -147,7 +147,7 @@ def _skewed() -> tuple[InteractionLog, Tensor]:
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.8])
 def test_the_weighted_batch_mean_over_all_pairs_is_unbiased_and_the_plain_one_is_not(share: float) -> None:
     log, value = _skewed()
-    sampler = Sampler(batch_size=64, observed_share=share)
+    sampler = Balanced(batch_size=64, observed_share=share)
     weighted, plain = [], []
     for epoch in range(150):
         sums = np.zeros(2)
@@ -169,7 +169,7 @@ def test_an_epoch_over_logged_rows_is_the_ips_estimate_over_all_pairs() -> None:
     propensity = torch.from_numpy(rng.uniform(0.1, 1, len(log)))
     expected = float(ips(error, torch.ones(len(log)), propensity).sum()) / log.num_pairs
     total = 0.0
-    for rows in Sampler(batch_size=len(log)).epoch(log, "logged", 0, 0):
+    for rows in Balanced(batch_size=len(log)).epoch(log, "logged", 0, 0):
         row = torch.from_numpy(rows.row)
         value = ips(error[row], torch.ones(len(row)), propensity[row])
         total += float((torch.from_numpy(rows.weight) * value).mean())

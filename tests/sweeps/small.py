@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 
 ROWS = ("naive", "ips", "dr_jl")
-SMALL = ["dataset=csv", "logger=none", "trainer.progress=false", "selection.weight_decay=[0.1]", "encoder.width=4"]
+SMALL = [
+    "dataset=csv",
+    "logger=none",
+    "trainer.progress=false",
+    "selection.candidates={optimizer.weight_decay:[0.1]}",
+    "encoder.width=4",
+]
 SMALL += ["evaluation.replicates=20", "metric=[auc,mse]", "sampler.batch_size=64", "trainer.max_epochs=2"]
 
 # The sources may be edited while tests run: what the launchers of one test make must count as of one code.
@@ -29,15 +35,14 @@ if __name__ == "__main__":
 """
 # Quick work that tells who did it.
 FAKE = """
-import json, os, time, uuid
-from causalrec import run
-from causalrec.data.files import write_text
-def work(spec, fence=None):
-    (spec.spine.paths.runs / "worked").mkdir(exist_ok=True)
-    (spec.spine.paths.runs / "worked" / f"{spec.spine.name}={spec.spine.seed}={os.getpid()}={uuid.uuid4()}").touch()
+import os, time, uuid
+from causalrec.running import run
+from causalrec.records.run_record import RunRecord
+def work(spec, check_ownership, cache):
+    (spec.run.paths.runs / "worked").mkdir(exist_ok=True)
+    (spec.run.paths.runs / "worked" / f"{spec.run.name}={spec.run.seed}={os.getpid()}={uuid.uuid4()}").touch()
     time.sleep(0.02)
-    write_text(spec.folder / "record.json", json.dumps({"name": spec.spine.name, "status": "done"}))
-    return spec.folder / "record.json"
+    return RunRecord(name=spec.run.name, status="done").save(spec.folder)
 run.train = work
 """
 

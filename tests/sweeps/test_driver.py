@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from small import FAKE, ROWS, SMALL, contents, start, table
 
-from causalrec import cli, run
-from causalrec.config import TrainSpec, compose, prepared, validate
-from causalrec.data.files import write_text
+from causalrec import cli
+from causalrec.config.compose import compose_config, normalise_overrides, validate_config
+from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import DataError, RequestError
-from causalrec.sweeps import driver, fingerprint
+from causalrec.records.run_record import RunRecord
+from causalrec.running import run
+from causalrec.sweeps import fingerprint, launch
 from causalrec.sweeps.ledger import Ledger
 
 Capture = pytest.CaptureFixture[str]
@@ -42,14 +44,12 @@ class Fake:
         self.ran: list[tuple[str, int]] = []
         self.fails: dict[tuple[str, int], Exception] = {}
 
-    def __call__(self, spec: TrainSpec, fence: Any = None) -> Path:
-        job = (spec.spine.name, spec.spine.seed)
+    def __call__(self, spec: ExperimentConfig, check_ownership: Any, cache: Any) -> Path:
+        job = (spec.run.name, spec.run.seed)
         self.ran.append(job)
         if job in self.fails:
             raise self.fails[job]
-        record = {"name": spec.spine.name, "status": "done", "run": len(self.ran)}
-        write_text(spec.folder / "record.json", json.dumps(record))
-        return spec.folder / "record.json"
+        return RunRecord(name=spec.run.name, status="done", command=f"run {len(self.ran)}").save(spec.folder)
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def call(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
     return (code, *capsys.readouterr())
 
 
-def ledger_of(*overrides: str) -> tuple[Ledger, str, TrainSpec]:
-    spec = validate(compose(prepared(["sweep=s", *SMALL, *overrides])))
+def ledger_of(*overrides: str) -> tuple[Ledger, str, ExperimentConfig]:
+    spec = validate_config(compose_config(normalise_overrides(["sweep=s", *SMALL, *overrides])))
     ledger = Ledger.of(spec)
     return ledger, ledger.enter(spec), spec
 
@@ -105,14 +105,14 @@ def test_a_failing_job_is_told_and_runs_again_at_the_next_launch(fake: Fake, cap
     assert code == 0 and sorted(fake.ran[4:]) == [("mf-ips", 0), ("mf-naive", 1)] and "failed" not in err
 
 
-def test_a_single_run_that_is_done_says_so_in_one_line_and_again_runs_it(fake: Fake, capsys: Capture) -> None:
+def test_a_single_run_that_is_done_says_so_in_one_line_and_rerun_runs_it(fake: Fake, capsys: Capture) -> None:
     chosen = ["train", "objective=naive", "sweep=s", *SMALL]
     code, out, _ = call(capsys, *chosen)
     assert code == 0
-    assert call(capsys, *chosen) == (0, out, "causalrec: mf-naive: done already (--again runs it)\n")
-    code, again, err = call(capsys, *chosen, "--again")
-    assert (code, again) == (0, out) and "running mf-naive\n" in err
-    assert len(fake.ran) == 2 and json.loads(Path(out.strip()).read_text())["run"] == 2
+    assert call(capsys, *chosen) == (0, out, "causalrec: mf-naive: done already (--rerun runs it)\n")
+    code, again, err = call(capsys, *chosen, "--rerun")
+    assert (code, again) == (0, out) and "running mf-naive: 1 fit(s), choosing optimizer.weight_decay 0.1\n" in err
+    assert len(fake.ran) == 2 and RunRecord.load(Path(out.strip())).command == "run 2"
     assert call(capsys, *chosen)[2].count("done already") == 1
 
 
@@ -156,11 +156,11 @@ def test_a_job_that_ends_elsewhere_is_not_run_here(
     real = time.sleep
 
     def sleep(seconds: float) -> None:
-        claim.done(fake(spec))
+        claim.done(fake(spec, None, None))
         fake.ran.pop()
-        monkeypatch.setattr(driver.time, "sleep", real)
+        monkeypatch.setattr(launch.time, "sleep", real)
 
-    monkeypatch.setattr(driver.time, "sleep", sleep)
+    monkeypatch.setattr(launch.time, "sleep", sleep)
     code, out, _ = call(capsys, "train", *SWEEP)
     assert code == 0 and ("mf-naive", 1) not in fake.ran and len(fake.ran) == 3 and len(out.splitlines()) == 4
 
@@ -248,6 +248,7 @@ def test_another_sweeper_chooses_the_jobs(plugins: Path, fake: Fake, capsys: Cap
     assert code == 0 and fake.ran[3:] == [("mf-naive", 1)] and len(out.splitlines()) == 3
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_hydras_own_plugins_are_built_by_hydra(work: Path, capsys: Capture) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
@@ -278,6 +279,7 @@ def test_two_launchers_of_quick_jobs_run_each_once(work: Path) -> None:
     assert {int(pid) for _, _, pid, _ in worked} == {launcher.pid for launcher in launchers}, "both worked"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_launchers_of_a_real_sweep_run_each_job_once(work: Path) -> None:
     chosen = ["train", "-m", f"objective={','.join(ROWS)}", "seed=0,1", "sweep=s", *SMALL]
@@ -293,12 +295,12 @@ def test_two_launchers_of_a_real_sweep_run_each_job_once(work: Path) -> None:
 
 TELLS = """
 import uuid
-from causalrec import run
+from causalrec.running import run
 real = run.train
-def tells(spec, fence):
-    (spec.spine.paths.runs / "worked").mkdir(exist_ok=True)
-    (spec.spine.paths.runs / "worked" / f"{spec.spine.name}={spec.spine.seed}={uuid.uuid4()}").touch()
-    return real(spec, fence)
+def tells(spec, check_ownership, cache):
+    (spec.run.paths.runs / "worked").mkdir(exist_ok=True)
+    (spec.run.paths.runs / "worked" / f"{spec.run.name}={spec.run.seed}={uuid.uuid4()}").touch()
+    return real(spec, check_ownership, cache)
 run.train = tells
 """
 

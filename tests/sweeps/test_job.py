@@ -3,62 +3,70 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
-from causalrec import run
-from causalrec.config import TrainSpec, compose, validate
-from causalrec.data.files import write_text
+from causalrec.config.compose import compose_config, validate_config
+from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import DataError, RequestError
-from causalrec.sweeps.job import attempt, task
+from causalrec.records.run_record import RunRecord
+from causalrec.running import run
+from causalrec.running.cache import PreparedCache
+from causalrec.running.prepare import plan_run
+from causalrec.sweeps.job import JobOutcome, JobRunner, run_job
 from causalrec.sweeps.ledger import Ledger, LostClaim
 
-Work = Callable[[TrainSpec], Path]
+Work = Callable[[ExperimentConfig], Path]
 
 
-def spec_in(folder: Path, *overrides: str) -> TrainSpec:
-    return validate(compose([f"paths.runs={folder}", "sweep=s", "objective=naive", "dataset=coat", *overrides]))
+def spec_in(folder: Path, *overrides: str) -> ExperimentConfig:
+    return validate_config(
+        compose_config([f"paths.runs={folder}", "sweep=s", "objective=naive", "dataset=coat", *overrides])
+    )
 
 
 @pytest.fixture
-def spec(tmp_path: Path) -> TrainSpec:
+def spec(tmp_path: Path) -> ExperimentConfig:
     return spec_in(tmp_path / "runs")
 
 
 @pytest.fixture
 def trains(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
     """Let a job do something else than train."""
-    return lambda work: monkeypatch.setattr(run, "train", lambda spec, fence=None: work(spec))
+    return lambda work: monkeypatch.setattr(run, "train", lambda spec, check, cache: work(spec))
 
 
-def saves(spec: TrainSpec) -> Path:
-    write_text(spec.folder / "record.json", json.dumps({"name": spec.spine.name, "status": "done"}))
-    return spec.folder / "record.json"
+def attempt(spec: ExperimentConfig) -> JobOutcome:
+    return run_job(spec, PreparedCache())
+
+
+def saves(spec: ExperimentConfig) -> Path:
+    return RunRecord(name=spec.run.name, status="done").save(spec.folder)
 
 
 def raises(error: BaseException) -> Work:
-    def work(spec: TrainSpec) -> Path:
+    def work(spec: ExperimentConfig) -> Path:
         raise error
 
     return work
 
 
-def state_of(spec: TrainSpec) -> str:
+def state_of(spec: ExperimentConfig) -> str:
     ledger = Ledger.of(spec)
     return ledger.state(ledger.enter(spec)).status
 
 
-def held(spec: TrainSpec) -> list[str]:
+def held(spec: ExperimentConfig) -> list[str]:
     return [path.name for path in (spec.folder.parents[1] / ".ledger" / "claims").iterdir()]
 
 
-def test_a_job_is_trained_once_and_skipped_from_then_on(spec: TrainSpec, trains: Callable[[Work], None]) -> None:
+def test_a_job_is_trained_once_and_skipped_from_then_on(spec: ExperimentConfig, trains: Callable[[Work], None]) -> None:
     trains(saves)
     first = attempt(spec)
     assert (first.status, first.label, first.folder) == ("done", "mf-naive seed 0", spec.folder)
@@ -76,7 +84,7 @@ def test_a_job_is_trained_once_and_skipped_from_then_on(spec: TrainSpec, trains:
     ],
 )
 def test_a_failure_is_told_and_marked(
-    error: Exception, reason: str, code: int, spec: TrainSpec, trains: Callable[[Work], None]
+    error: Exception, reason: str, code: int, spec: ExperimentConfig, trains: Callable[[Work], None]
 ) -> None:
     trains(raises(error))
     found = attempt(spec)
@@ -91,7 +99,7 @@ def test_a_failure_is_told_and_marked(
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
 def test_an_interrupt_gives_the_job_back_and_goes_on(
-    error: BaseException, spec: TrainSpec, trains: Callable[[Work], None]
+    error: BaseException, spec: ExperimentConfig, trains: Callable[[Work], None]
 ) -> None:
     trains(raises(error))
     with pytest.raises(type(error)):
@@ -100,7 +108,7 @@ def test_an_interrupt_gives_the_job_back_and_goes_on(
 
 
 def test_a_full_error_is_raised_where_hydra_is_told_to(
-    spec: TrainSpec, trains: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+    spec: ExperimentConfig, trains: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     trains(raises(DataError("here")))
@@ -109,7 +117,7 @@ def test_a_full_error_is_raised_where_hydra_is_told_to(
     assert held(spec) == []
 
 
-def test_a_job_held_by_another_process_is_left_to_it(spec: TrainSpec, trains: Callable[[Work], None]) -> None:
+def test_a_job_held_by_another_process_is_left_to_it(spec: ExperimentConfig, trains: Callable[[Work], None]) -> None:
     trains(raises(AssertionError("trained twice")))
     ledger = Ledger.of(spec)
     claim = ledger.claim(ledger.enter(spec))
@@ -118,8 +126,8 @@ def test_a_job_held_by_another_process_is_left_to_it(spec: TrainSpec, trains: Ca
 
 
 @pytest.mark.parametrize("end", [saves, raises(DataError("late"))])
-def test_who_was_overtaken_marks_nothing(end: Work, spec: TrainSpec, trains: Callable[[Work], None]) -> None:
-    def overtaken(spec: TrainSpec) -> Path:
+def test_who_was_overtaken_marks_nothing(end: Work, spec: ExperimentConfig, trains: Callable[[Work], None]) -> None:
+    def overtaken(spec: ExperimentConfig) -> Path:
         (name,) = held(spec)
         (spec.folder.parents[1] / ".ledger" / "claims" / name.replace("~1", "~2")).touch()
         return end(spec)
@@ -139,17 +147,21 @@ def test_a_helping_rank_trains_under_the_first_ones_claim(
     assert None not in claims
     helped: list[Any] = []
     trains(saves)
-    monkeypatch.setattr(run, "train_together", lambda specs, fit, fences: (helped.append(fences), [None])[1])
+    monkeypatch.setattr(
+        run, "train_together", lambda specs, fit, ownership, cache: (helped.append(ownership), [None])[1]
+    )
     monkeypatch.setenv(rank, "1")
     assert attempt(spec).status == "done"
     assert helped == [[None]], "the first rank writes the record"
     assert attempt(alone).status == "running elsewhere", "a launcher of its own, started by a scheduler"
 
 
-def test_the_task_is_sent_to_other_processes_by_its_name() -> None:
+def test_the_runner_is_sent_to_other_processes_by_its_name_and_without_its_data() -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
-    sent = cloudpickle.dumps(task)
-    assert b"causalrec.sweeps.job" in sent and len(sent) < 200, "no code is sent"
+    full = JobRunner(PreparedCache("key", cast(Any, bytes(10_000))))
+    sent = cloudpickle.dumps(full)
+    assert b"causalrec.sweeps.job" in sent and len(sent) < 300, "neither code nor data are sent"
+    assert cloudpickle.loads(sent) == JobRunner()
 
 
 # Disks that are full or shut.
@@ -174,10 +186,10 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def fills(error: Callable[[OSError], Exception]) -> Work:
     """Fill the disk to the last byte, then fail as a library does that cannot write."""
 
-    def work(spec: TrainSpec) -> Path:
+    def work(spec: ExperimentConfig) -> Path:
         full: list[OSError] = []
         try:
-            with (spec.spine.paths.runs / "filler").open("wb", buffering=0) as out:
+            with (spec.run.paths.runs / "filler").open("wb", buffering=0) as out:
                 while True:
                     out.write(b"0" * 4096)
         except OSError as met:
@@ -214,7 +226,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing_finished(
 def test_a_record_that_cannot_be_marked_is_adopted_later(disk: Path, trains: Callable[[Work], None]) -> None:
     spec = spec_in(disk)
 
-    def work(spec: TrainSpec) -> Path:
+    def work(spec: ExperimentConfig) -> Path:
         record = saves(spec)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         return record
@@ -233,7 +245,7 @@ def test_a_record_that_cannot_be_marked_is_adopted_later(disk: Path, trains: Cal
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
 def test_what_the_system_says_of_the_disk_names_the_path(
-    number: int, spec: TrainSpec, trains: Callable[[Work], None]
+    number: int, spec: ExperimentConfig, trains: Callable[[Work], None]
 ) -> None:
     """Where no disk can be made: the errors as the system gives them."""
     shut = OSError(number, os.strerror(number), str(spec.folder / ".record.json.x"))
@@ -245,7 +257,7 @@ def test_what_the_system_says_of_the_disk_names_the_path(
 
 
 def test_a_job_that_was_taken_over_meanwhile_leaves_the_record_alone(
-    spec: TrainSpec, monkeypatch: pytest.MonkeyPatch
+    spec: ExperimentConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both the whole record and the one of a failure are fenced."""
     fenced: list[str] = []
@@ -256,9 +268,13 @@ def test_a_job_that_was_taken_over_meanwhile_leaves_the_record_alone(
 
     other = saves(spec)
     before = other.read_bytes()
-    monkeypatch.setattr(run.Run, "open", lambda self: None)
-    monkeypatch.setattr(run.Run, "search", lambda self: iter(()))
-    monkeypatch.setattr(run, "chosen_together", lambda searches, fit: [ValueError("diverged")])
+
+    def diverge(jobs: list[run.StartedJob], fitter: Any) -> None:
+        jobs[0].failure = ValueError("diverged")
+
+    prepared = cast(Any, Mock(plan=plan_run(spec)))
+    monkeypatch.setattr(run, "_start", lambda config, *_: run.StartedJob(config, prepared, None))
+    monkeypatch.setattr(run, "fit_in_rounds", diverge)
     with pytest.raises(ValueError, match="diverged"):
         run.train(spec, lost)
     assert fenced == ["asked"] and other.read_bytes() == before

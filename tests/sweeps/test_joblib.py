@@ -38,6 +38,7 @@ def test_a_failing_job_stops_no_other_and_a_second_launch_runs_it_alone(tmp_path
     assert "1 job(s) to run, 1 of 2 done already" in err
 
 
+@pytest.mark.long
 def test_a_misspelt_key_of_the_launcher_is_refused(tmp_path: Path) -> None:
     code, _, err = launched(tmp_path, "hydra/launcher=joblib", "hydra.launcher.njobs=2", "seed=0,1", "sweep=s")
     assert code == 2 and "hydra.launcher.njobs: unknown key; did you mean 'n_jobs'" in err

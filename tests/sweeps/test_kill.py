@@ -23,7 +23,7 @@ SWEEP += ["sampler.batch_size=16", "trainer.max_epochs=3", "trainer.checkpoint_s
 TELLS = """
 import uuid
 from pathlib import Path
-from causalrec.training.kept import FitFolder
+from causalrec.training.fit_store import FitFolder
 real = FitFolder.resumable
 def resumable(self):
     if (found := real(self)) is not None:

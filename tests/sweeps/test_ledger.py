@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from causalrec.config import compose, validate
+from causalrec.config.compose import compose_config, validate_config
 from causalrec.errors import DataError, RequestError
+from causalrec.records.run_record import RunRecord
 from causalrec.sweeps import claims, fingerprint
 from causalrec.sweeps.ledger import Claim, Ledger, LostClaim
 
@@ -37,10 +38,8 @@ def ledger_in(folder: Path, *jobs: str, told: str = PRINT, **settings: float) ->
 
 def record(ledger: Ledger, job: str = JOB, **fields: Any) -> Path:
     """Write a record as a run does."""
-    path = ledger.job_folder(job) / "record.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"name": job, "status": "done", "seconds": str(uuid.uuid4()), **fields}))
-    return path
+    written = RunRecord(**{"name": job, "status": "done", "command": str(uuid.uuid4()), **fields})
+    return written.save(ledger.job_folder(job))
 
 
 def claimed(ledger: Ledger, job: str = JOB) -> Claim:
@@ -328,25 +327,25 @@ def test_groups_are_remembered_with_what_was_asked_the_last_one_first(tmp_path: 
 
 
 def test_a_row_name_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
-    spec = validate(compose([f"paths.runs={tmp_path}", f"name={'x' * 150}"]))
+    spec = validate_config(compose_config([f"paths.runs={tmp_path}", f"name={'x' * 150}"]))
     with pytest.raises(RequestError, match=r"^name=x+: too long by \d+ bytes; shorten it$"):
         Ledger.of(spec).enter(spec)
 
 
 def test_the_fingerprint_follows_the_configuration_the_code_and_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    base = fingerprint.fingerprint(validate(compose(["dataset=coat"])))
-    assert fingerprint.fingerprint(validate(compose(["dataset=coat", "logger=none", "sweep=s"]))) == base
+    base = fingerprint.fingerprint(validate_config(compose_config(["dataset=coat"])))
+    assert fingerprint.fingerprint(validate_config(compose_config(["dataset=coat", "logger=none", "sweep=s"]))) == base
     assert len(base) == 24 and fingerprint.of_this_code(base)
-    assert fingerprint.fingerprint(validate(compose(["dataset=coat", "seed=1"]))) != base
+    assert fingerprint.fingerprint(validate_config(compose_config(["dataset=coat", "seed=1"]))) != base
     with monkeypatch.context() as patch:
         patch.setattr(fingerprint, "_identity", lambda spec: "other rows")
-        changed = fingerprint.fingerprint(validate(compose(["dataset=coat"])))
+        changed = fingerprint.fingerprint(validate_config(compose_config(["dataset=coat"])))
         assert changed != base and fingerprint.of_this_code(changed)
     with monkeypatch.context() as patch:
         patch.setattr(fingerprint, "code_hash", lambda: "f" * 64)
         assert not fingerprint.of_this_code(base)
-        assert fingerprint.fingerprint(validate(compose(["dataset=coat"])))[:8] == "f" * 8
-    assert fingerprint.fingerprint(validate(compose(["dataset=coat"]))) == base
+        assert fingerprint.fingerprint(validate_config(compose_config(["dataset=coat"])))[:8] == "f" * 8
+    assert fingerprint.fingerprint(validate_config(compose_config(["dataset=coat"]))) == base
 
 
 def test_the_code_hash_follows_every_source_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_corners_hold_every_choice_and_both_ends() -> None:
         (["a=1"], "nothing to search"),
         (["seed=0,1"], "seed=0,1: decides what trials are measured by"),
         (["split.validation=interval(0.1,0.2)"], "decides what trials are measured by"),
-        (["selection.criterion=mnar_ips,mnar_naive"], "decides what trials are measured by"),
+        (["selection.criterion=ips,naive"], "decides what trials are measured by"),
         (["a=tag(lin,interval(0,1))"], "unknown tag 'lin'; known: log"),
         (["a=tag(log,interval(0,1))"], "a=tag(log,interval(0,1)): "),
         (["a=interval(2,1)"], "a=interval(2,1): "),
@@ -157,6 +157,7 @@ def test_a_killed_trial_keeps_its_place_where_a_later_one_has_ended(tmp_path: Pa
     assert places == {0, 1, 2}
 
 
+@pytest.mark.long
 def test_a_trial_killed_before_its_first_beat_does_not_run_for_ever(tmp_path: Path) -> None:
     killed_after_asking(tmp_path, "early")
     store = store_of(tmp_path)
@@ -167,6 +168,7 @@ def test_a_trial_killed_before_its_first_beat_does_not_run_for_ever(tmp_path: Pa
     assert store.left(1) == 1 and not store.others()
 
 
+@pytest.mark.long
 def test_a_running_trial_of_a_live_launcher_is_left_alone(tmp_path: Path) -> None:
     first, second = store_of(tmp_path), store_of(tmp_path)
     trial = first.ask("RandomSampler", 0, SEARCHED, 2)
@@ -226,6 +228,7 @@ def criterion(record: dict[str, Any]) -> float:
     return min(float(candidate["criterion"]) for candidate in record["selection"]["candidates"])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_study_minimises_the_biased_criterion_and_a_second_launch_goes_on_to_the_total(tmp_path: Path) -> None:
     folder, asked = tmp_path / "runs/study", [*STUDY, LR, "encoder.width=choice(2,4)"]
@@ -302,6 +305,7 @@ def test_a_score_of_the_test_is_taken_only_by_name_and_with_a_warning(tmp_path: 
     assert study.direction.name == "MAXIMIZE"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "said"),

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from small import SMALL, start, table
 
-from causalrec import cli, run
-from causalrec.config import TrainSpec
+from causalrec import cli
+from causalrec.config.compose import compose_all, normalise_overrides
+from causalrec.config.schema import ExperimentConfig
+from causalrec.records.run_record import RunRecord
+from causalrec.running import run
 from causalrec.sweeps import fingerprint
 from causalrec.sweeps.ledger import Ledger
 from causalrec.sweeps.packed_launcher import likeness
@@ -48,7 +51,7 @@ def test_every_job_keeps_its_own_record_weights_and_nearly_the_scores_it_would_h
     packed, basic = records(work / "packed"), records(work / "alone")
     assert len(packed) == 8 and set(packed) == set(basic)
     for name, record in packed.items():
-        assert record["engine"] == "packed: 4 jobs" and basic[name]["engine"] == "alone"
+        assert record["execution"] == "packed: 4 jobs" and basic[name]["execution"] == "alone"
         assert record["selection"]["candidates"][0]["epochs"] == basic[name]["selection"]["candidates"][0]["epochs"]
         mine, other = ({(s["metric"], s["slice"]): s["value"] for s in r["scores"]} for r in (record, basic[name]))
         assert mine == pytest.approx(other, rel=1e-6)
@@ -70,8 +73,8 @@ def test_a_lost_job_is_made_again_among_the_same_companions_bit_for_bit(
     untouched = {path: path.stat().st_mtime_ns for path in (work / "runs").rglob("record.json") if path != lost}
     lost.unlink()
     scored: list[int] = []
-    real = run.result_of
-    monkeypatch.setattr(run, "result_of", lambda *parts: (scored.append(1), real(*parts))[1])
+    real = run.score_run
+    monkeypatch.setattr(run, "score_run", lambda *parts: (scored.append(1), real(*parts))[1])
     assert cli.main(["train", *SWEEP]) == 0
     assert "1 job(s) to run, 7 of 8 done already" in capsys.readouterr().err
     assert len(scored) == 1
@@ -86,30 +89,30 @@ def test_a_lost_job_is_made_again_among_the_same_companions_bit_for_bit(
 def test_one_failing_job_stops_no_companion(
     work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = run.result_of
+    real = run.score_run
 
-    def failing(spec: TrainSpec, *rest: Any) -> Any:
-        if spec.spine.seed == 1:
+    def failing(planned: RunRecord, config: ExperimentConfig, *rest: Any) -> Any:
+        if config.run.seed == 1:
             raise ValueError("no such slice")
-        return real(spec, *rest)
+        return real(planned, config, *rest)
 
-    monkeypatch.setattr(run, "result_of", failing)
+    monkeypatch.setattr(run, "score_run", failing)
     assert cli.main(["train", *PACKED, "objective=naive", "seed=0,1,2"]) == 1
     told = capsys.readouterr()
     assert "failed: mf-naive seed 1: ValueError: no such slice" in told.err and told.err.count("failed:") == 1
     assert sorted(record["status"] for record in records(work / "runs").values()) == ["done", "done", "failed"]
-    monkeypatch.setattr(run, "result_of", real)
+    monkeypatch.setattr(run, "score_run", real)
     assert cli.main(["train", *PACKED, "objective=naive", "seed=0,1,2"]) == 0
     assert {record["status"] for record in records(work / "runs").values()} == {"done"}
 
 
 def test_a_diverging_stack_tells_its_reason_for_each_job(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from causalrec.training.packed import stack
+    from causalrec.training.stacked import stacked_trainer
 
     def broken(self: Any) -> None:
         raise MemoryError("no room for the stack")
 
-    monkeypatch.setattr(stack.Stack, "epoch", broken)
+    monkeypatch.setattr(stacked_trainer.StackedTrainer, "epoch", broken)
     assert cli.main(["train", *PACKED, "objective=naive", "seed=0,1"]) == 1
     assert [record["error"] for record in records(work / "runs").values()] == ["MemoryError: no room for the stack"] * 2
 
@@ -122,31 +125,31 @@ def test_what_cannot_stack_is_trained_alone_and_said_once(work: Path, recwarn: p
 
 
 def test_jobs_are_alike_up_to_the_numbers_that_stack(work: Path) -> None:
-    from causalrec import config
 
     def like(*overrides: str) -> str:
-        return likeness(config.compose_all([config.prepared([*SMALL, *overrides])])[0])
+        return likeness(compose_all([normalise_overrides([*SMALL, *overrides])])[0])
 
     one = like("objective=dr_jl")
     assert one == like("objective=dr_jl", "seed=5", "optimizer.lr=0.5", "objective.clip=0.3", "name=other")
-    assert one == like("objective=dr_jl", "selection.weight_decay=[1.0,2.0]")
+    assert one == like("objective=dr_jl", "selection.candidates={optimizer.weight_decay:[1.0,2.0]}")
     assert one != like("objective=dr_jl", "encoder.width=5") and one != like("objective=ips")
     assert one != like("objective=dr_jl", "objective.legacy_public_code=true") != like("objective=dr_jl", "sweep=t")
 
 
 COUNTING = """
 import os
-from causalrec import run
+from causalrec.running import run
 real = run.train_together
-def counted(specs, fit, fences, engine="alone"):
-    for spec in (spec for spec, fence in zip(specs, fences) if fence is not None):
-        (spec.spine.paths.runs / "worked").mkdir(parents=True, exist_ok=True)
-        (spec.spine.paths.runs / "worked" / f"{spec.key}={os.getpid()}").touch()
-    return real(specs, fit, fences, engine)
-run.train_together = counted
+def step_count(specs, fitter, ownership, execution="alone", cache=None):
+    for spec in (spec for spec, check in zip(specs, ownership) if check is not None):
+        (spec.run.paths.runs / "worked").mkdir(parents=True, exist_ok=True)
+        (spec.run.paths.runs / "worked" / f"{spec.key}={os.getpid()}").touch()
+    return real(specs, fitter, ownership, execution, cache)
+run.train_together = step_count
 """
 
 
+@pytest.mark.long
 def test_two_packed_launchers_at_once_share_the_groups(tmp_path: Path) -> None:
     table(tmp_path)
     both = [start(tmp_path, "train", *SWEEP, before=COUNTING) for _ in range(2)]

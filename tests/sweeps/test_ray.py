@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tiny import begun, children_of, launched, marks, records, result, wait_for
 
-from causalrec import config
+from causalrec.config.component import validate_component
+from causalrec.config.compose import normalise_overrides
 from causalrec.errors import RequestError
-from causalrec.leaf import leaf
 from causalrec.sweeps import driver
 from causalrec.sweeps.ray_launcher import RayLauncher
 
@@ -73,6 +73,7 @@ def holder_on(node: Any, folder: Path) -> str:
     return ""
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_node_killed_in_the_middle_of_a_sweep_loses_no_job_and_doubles_none(tmp_path: Path, cluster: Any) -> None:
     made, nodes = cluster
@@ -120,7 +121,7 @@ def deadly(composed: Any) -> str:
 
 def ready(task: Callable[[Any], Any], *overrides: str) -> Any:
     """The launcher as the command builds it, with another task."""
-    context, composed = driver._composed(config.prepared([RAY, *overrides]))
+    context, composed = driver._composed(normalise_overrides([RAY, *overrides]))
     return driver.launcher_of(hydra_context=context, task_function=task, config=composed)
 
 
@@ -132,7 +133,7 @@ def test_the_yaml_keys_are_the_constructors() -> None:
     with pytest.raises(RequestError, match=r"hydra\.launcher\.num_gpu: unknown key; did you mean 'num_gpus'"):
         ready(deadly, "hydra.launcher.num_gpu=1")
     with pytest.raises(RequestError, match=r"hydra\.launcher\.num_cpus=0: "):
-        leaf("hydra.launcher", {"_target_": "causalrec.sweeps.ray_launcher.RayLauncher", "num_cpus": 0})
+        validate_component("hydra.launcher", {"_target_": "causalrec.sweeps.ray_launcher.RayLauncher", "num_cpus": 0})
 
 
 @pytest.mark.long

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from tiny import launched, marks, records
 
-from causalrec import config
+from causalrec.config.compose import normalise_overrides
 from causalrec.sweeps import driver
+from causalrec.sweeps.job import JobRunner
 
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_submitit_local_runs_every_job_once(tmp_path: Path) -> None:
     code, out, err = launched(tmp_path, "seed=0,1", "sweep=local", "hydra/launcher=submitit_local")
@@ -43,12 +45,13 @@ def test_submitit_slurm_submits_one_array_with_its_parameters(tmp_path: Path, mo
     monkeypatch.setattr(submitit.AutoExecutor, "map_array", keep)
     asked = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu", "hydra.launcher.gpus_per_node=1"]
     asked += ["hydra.launcher.timeout_min=30", "hydra.launcher.array_parallelism=1", "sweep=array"]
-    context, composed = driver._composed(config.prepared(asked))
-    launcher = driver.launcher_of(hydra_context=context, task_function=driver.task, config=composed)
+    context, composed = driver._composed(normalise_overrides(asked))
+    runner = JobRunner()
+    launcher = driver.launcher_of(hydra_context=context, task_function=runner, config=composed)
     assert launcher.launch([["++seed=0"], ["++seed=1"]], initial_job_idx=0) == []
     executor, function, jobs = submitted
     assert [job[0] for job in jobs] == [["++seed=0"], ["++seed=1"]]
-    assert function.task_function is driver.task
+    assert function.task_function is runner
     slurm = executor._executor
     text = _make_sbatch_string("run", slurm.folder, map_count=2, **slurm.parameters).splitlines()
     wanted = ["--partition=gpu", "--gpus-per-node=1", "--time=30", "--array=0-1%1", "--ntasks-per-node=1"]

@@ -15,7 +15,12 @@ from typing import Any
 import numpy as np
 
 TINY = ["dataset=csv", "objective=naive", "propensity=popularity", "encoder.width=2", "trainer.max_epochs=2"]
-TINY += ["trainer.progress=false", "logger=none", "selection.weight_decay=[0.1]", "evaluation.replicates=10"]
+TINY += [
+    "trainer.progress=false",
+    "logger=none",
+    "selection.candidates={optimizer.weight_decay:[0.1]}",
+    "evaluation.replicates=10",
+]
 SERVERS = ("raylet", "gcs_server")
 
 

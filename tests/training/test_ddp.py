@@ -15,18 +15,21 @@ import pytest
 
 from causalrec import cli
 
-OBJECTIVES = ("naive", "snips", "dr_jl")
+OBJECTIVES = ("naive", "snips", "dr_jl", "ips_v2", "gap")
 
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
 import numpy as np
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import Sampler
+from causalrec.data.sampler.balanced import Balanced
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.dr_jl import DRJL
+from causalrec.estimators.objective.ips_v2 import IPSV2
 from causalrec.estimators.objective.naive import Naive
+from causalrec.estimators.penalty.gap import Gap
+from causalrec.features.batch_columns import BatchColumn
 from causalrec.estimators.objective.snips import SNIPS
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
@@ -52,13 +55,18 @@ def trained(folder, **settings):
     blocks = [rng.normal(size=(count, 1)).astype(np.float32) for count in (USERS, ITEMS)]
     features = FeatureMatrix(("a", "b"), ("user", "item"), *blocks, ())
     found = {}
-    for name, objective in (("naive", Naive()), ("snips", SNIPS()), ("dr_jl", DRJL())):
+    columns = {"group": BatchColumn("group", "user", ("a", "b"), (np.arange(USERS) % 3 == 0).astype(np.int64))}
+    fits = {"naive": Naive(), "snips": SNIPS(), "dr_jl": DRJL(), "ips_v2": IPSV2(balance=5.0), "gap": Naive()}
+    for name, objective in fits.items():
+        penalties = {"gap": Gap(column="group", weight=3.0)} if name == "gap" else {}
         seeded(0)
         inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
-        networks = {role: RoleNetwork(MF(inputs, width=4), Dot(2)) for role in objective.needs}
-        module = CausalRecModule(CausalModel(networks, "logit"), objective, AdamW(lr=0.02, weight_decay=0.1))
+        networks = {role: RoleNetwork(MF(inputs, width=4), Dot(2)) for role in objective.roles}
+        module = CausalRecModule(CausalModel(networks, "logit"), objective, AdamW(lr=0.02, weight_decay=0.1),
+                                 penalties=penalties)
         # 199 rows in batches of 33: ranks get unequal shares, and the last batch leaves one rank little or nothing
-        data = LogDataModule(log_of(0, 199), log_of(1, 61), features, Sampler(batch_size=33), objective.space, 0)
+        data = LogDataModule(log_of(0, 199), log_of(1, 61), features, Balanced(batch_size=33), objective.space, 0,
+                             columns=columns)
         trainer = TrainerSettings(max_epochs=3, progress=False, **settings)
         fit = trainer.fit(module, data, None, Path(folder) / name, name)
         size = sum(float(value.double().abs().sum()) for value in fit.state.values())
@@ -99,7 +107,7 @@ def test_two_processes_give_the_fit_of_one(tmp_path: Path) -> None:
         assert two[name]["criterion"] == pytest.approx(one[name]["criterion"], abs=1e-4), name
         assert two[name]["size"] == pytest.approx(one[name]["size"], rel=1e-3), name
         assert (two[name]["best_epoch"], two[name]["epochs"]) == (one[name]["best_epoch"], one[name]["epochs"])
-    assert len({fit["criterion"] for fit in one.values()}) == 3
+    assert len({fit["criterion"] for fit in one.values()}) == len(OBJECTIVES)
 
 
 def record_of(folder: Path) -> dict[str, Any]:
@@ -114,7 +122,12 @@ def test_the_command_leaves_one_record_that_tells_what_one_process_tells(
     monkeypatch.chdir(tmp_path)
     asked = ["dataset=coat", "objective=snips", "encoder=mf", "trainer.max_epochs=3", "trainer.progress=false"]
     asked += [f"paths.data={fake_coat(tmp_path / 'data')}", "paths.cache=cache", "evaluation.replicates=5"]
-    asked += ["selection.weight_decay=[0.1,1.0]", "sampler.batch_size=16", "split.unseen=keep", "logger=csv"]
+    asked += [
+        "selection.candidates={optimizer.weight_decay:[0.1,1.0]}",
+        "sampler.batch_size=16",
+        "split.unseen=keep",
+        "logger=csv",
+    ]
     for trainer in ("cpu", "ddp"):
         assert cli.main(["train", *asked, f"trainer={trainer}", f"paths.runs={trainer}"]) == 0
     one, two = record_of(tmp_path / "cpu"), record_of(tmp_path / "ddp")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
-from sklearn.metrics import classification_report
+from sklearn.metrics import classification_report as sklearn_report
 from torch import Tensor
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import Sampler
+from causalrec.data.sampler.balanced import Balanced
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.dr_jl import DRJL
@@ -23,10 +22,12 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.heads.classes import Classes
 from causalrec.heads.dot import Dot
 from causalrec.models import CausalModel, RoleNetwork
+from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import CandidateRecord, EpochRecord, SelectionSection
+from causalrec.tracking.loggers import curves_of
+from causalrec.training.criterion import classification_report, confusion
 from causalrec.training.datamodule import LogDataModule
-from causalrec.training.fit import Fit
-from causalrec.training.judge import confusion, report_of
-from causalrec.training.loggers import curves_of
+from causalrec.training.fit_result import FitResult
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
 from causalrec.training.trainer import TrainerSettings, seeded
@@ -63,16 +64,16 @@ def log_of(seed: int, rows: int, classes: int = 3) -> InteractionLog:
 VALIDATION = log_of(1, 60)
 
 
-def fitted(folder: Path, logger: Any = None, death: int = -1, classes: int = 3, **settings: Any) -> Fit:
+def fitted(folder: Path, logger: Any = None, death: int = -1, classes: int = 3, **settings: Any) -> FitResult:
     objective = DRJL()
     seeded(0)
     inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
-    heads: list[Any] = [Mortal(0, 6, count=3) if classes == 3 else Dot(0) for _ in objective.needs]
-    networks = {r: RoleNetwork(MF(inputs, width=4), head) for r, head in zip(objective.needs, heads, strict=True)}
+    heads: list[Any] = [Mortal(0, 6, count=3) if classes == 3 else Dot(0) for _ in objective.roles]
+    networks = {r: RoleNetwork(MF(inputs, width=4), head) for r, head in zip(objective.roles, heads, strict=True)}
     heads[0].left = death
     model = CausalModel(networks, "softmax" if classes == 3 else "logit")
     validation = VALIDATION if classes == 3 else log_of(1, 60, 2)
-    data = LogDataModule(log_of(0, 150, classes), validation, VIEW, Sampler(batch_size=32), objective.space, 0)
+    data = LogDataModule(log_of(0, 150, classes), validation, VIEW, Balanced(batch_size=32), objective.space, 0)
     keys: dict[str, Any] = {"max_epochs": 4, "patience": 4, "progress": False, **settings}
     module = CausalRecModule(model, objective, AdamW(lr=0.05))
     return TrainerSettings(**keys).fit(module, data, logger, folder, "test", None)
@@ -88,8 +89,8 @@ def test_a_report_is_that_of_scikit_learn(present: int) -> None:
     seen = observed > 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = classification_report(label[seen], raw[seen].argmax(1), output_dict=True, zero_division=0)
-    found = report_of(confusion(raw, label, observed))
+        expected = sklearn_report(label[seen], raw[seen].argmax(1), output_dict=True, zero_division=0)
+    found = classification_report(confusion(raw, label, observed))
     assert found["accuracy"] == pytest.approx(expected["accuracy"])
     assert found["macro_f1"] == pytest.approx(expected["macro avg"]["f1-score"])
     for k, one in enumerate(found["classes"][:3]):
@@ -133,11 +134,10 @@ def test_a_click_has_none_and_takes_no_part(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_record_keeps_reports_for_loggers_that_come_later(tmp_path: Path) -> None:
     fit = fitted(tmp_path)
-    curve = [dataclasses.asdict(point) for point in fit.curve]
-    record = {"selection": {"candidates": [{"weight_decay": 0.1, "curve": curve}]}}
-    ((_, found),) = curves_of(record)
+    curve = tuple(
+        EpochRecord(point.epoch, point.loss, point.criterion, dict(point.report or {})) for point in fit.curve
+    )
+    candidate = CandidateRecord(fit="wd=0.1", settings={}, criterion=0.5, best_epoch=0, epochs=4, curve=curve)
+    record = RunRecord(name="x", status="done", selection=SelectionSection(candidates=(candidate,)))
+    ((_, found),) = curves_of(RunRecord.load(record.save(tmp_path / "record")))
     assert found == fit.curve
-    for point in curve:
-        del point["report"]  # an older record
-    ((_, older),) = curves_of(record)
-    assert [point.report for point in older] == [None] * 4

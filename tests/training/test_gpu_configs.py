@@ -10,9 +10,10 @@ import torch
 import yaml
 from pytorch_lightning.trainer import Trainer
 
-from causalrec import cli, config
+from causalrec import cli
+from causalrec.config.compose import compose_config, normalise_overrides, package_folder, validate_config
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import Sampler
+from causalrec.data.sampler.balanced import Balanced
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.dr_jl import DRJL
@@ -22,9 +23,9 @@ from causalrec.models import CausalModel, RoleNetwork
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
-from causalrec.training.trainer import Fit, TrainerSettings, seeded
+from causalrec.training.trainer import FitResult, TrainerSettings, seeded
 
-NAMES = sorted(path.stem for path in (config.package_folder("conf") / "trainer").glob("*.yaml"))
+NAMES = sorted(path.stem for path in (package_folder("conf") / "trainer").glob("*.yaml"))
 BUILT = {  # strategy, precision, device, number of devices
     "cpu": ("SingleDeviceStrategy", "32-true", "cpu", 1),
     "smoke": ("SingleDeviceStrategy", "32-true", "cpu", 1),
@@ -39,8 +40,8 @@ GPU = [name for name, built in BUILT.items() if built[2] != "cpu"]
 
 def settings(name: str) -> TrainerSettings:
     """The trainer as the command composes it."""
-    overrides = config.prepared([f"trainer={name}", "trainer.progress=false"])
-    return config.validate(config.compose(overrides)).leaves["trainer"].build()
+    overrides = normalise_overrides([f"trainer={name}", "trainer.progress=false"])
+    return validate_config(compose_config(overrides)).trainer.build()
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_trainer_becomes_what_its_name_promises(name: str, two_gpus: None) -> 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_yaml_repeats_no_name_of_another(name: str) -> None:
-    folder = config.package_folder("conf") / "trainer"
+    folder = package_folder("conf") / "trainer"
     nodes = {other: yaml.safe_load((folder / f"{other}.yaml").read_text()) for other in NAMES}
     assert [other for other in NAMES if nodes[other] == nodes[name]] == [name]
 
@@ -95,14 +96,14 @@ def log_of(seed: int, rows: int) -> InteractionLog:
     return InteractionLog(codes % 20, np.ones(rows, np.int64), outcome, 20, codes // 20, 30, propensity=propensity)
 
 
-def fitted(made: TrainerSettings, folder: Path) -> tuple[Fit, set[torch.dtype]]:
+def fitted(made: TrainerSettings, folder: Path) -> tuple[FitResult, set[torch.dtype]]:
     """A small fit of a two-role objective, and the types the products of its heads were computed in."""
     seeded(0)
     rng = np.random.default_rng(2)
     blocks = [rng.normal(size=(count, 1)).astype(np.float32) for count in (30, 20)]
     features = FeatureMatrix(("a", "b"), ("user", "item"), *blocks, ())
     objective, inputs = DRJL(), EncoderInputs(30, 20, (), Path(), Path())
-    networks = {role: RoleNetwork(MF(inputs, width=4), Dot(2)) for role in objective.needs}
+    networks = {role: RoleNetwork(MF(inputs, width=4), Dot(2)) for role in objective.roles}
     module = CausalRecModule(CausalModel(networks, "logit"), objective, AdamW(lr=0.05, weight_decay=0.1))
     types = set()
 
@@ -111,7 +112,7 @@ def fitted(made: TrainerSettings, folder: Path) -> tuple[Fit, set[torch.dtype]]:
 
     for network in networks.values():
         network.head.register_forward_hook(look)
-    data = LogDataModule(log_of(0, 400), log_of(1, 150), features, Sampler(batch_size=64), objective.space, 0)
+    data = LogDataModule(log_of(0, 400), log_of(1, 150), features, Balanced(batch_size=64), objective.space, 0)
     return made.fit(module, data, None, folder, "fit"), types
 
 

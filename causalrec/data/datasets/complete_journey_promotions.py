@@ -12,9 +12,12 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import Field
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets import complete_journey as journey
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, PairTable
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairTable
 from causalrec.data.side_tables import every_id, positions
 from causalrec.data.sources import Source
 from causalrec.errors import RequestError
@@ -75,7 +78,7 @@ class CompleteJourneyPromotions(AbstractDataset):
             urls=journey.URLS,
             sha256=journey.WHEEL.files,
             columns=(
-                *journey.COLUMNS,
+                *journey.ENTITY_COLUMNS,
                 Column("visits", "user", "numeric"),
                 Column("promoted_share", "item", "numeric"),
                 *(Column(name, "pair", "numeric") for name in PAIR_COLUMNS),
@@ -83,7 +86,7 @@ class CompleteJourneyPromotions(AbstractDataset):
             outcome="click",
             feedback="exposure_logged",
             arms=ARMS[self.arms][0],
-            drawn_anew=("seed",),
+            resampled_by=("seed",),
             unseen="keep",
             notice=journey.NOTICE,
         )
@@ -234,7 +237,7 @@ def _purchases(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _promotions(path: Path, items: pl.Series, places: pl.DataFrame) -> Kinds:
     """Return int8[I,places]: 0 not promoted, 1 on display, 2 in the mailer, 3 both."""
-    display, mailer = journey.PROMOTIONS[3:]
+    display, mailer = journey.ROW_COLUMNS
     listed = journey.scan(path, journey.PROMOTIONS).filter(pl.col("product_id").is_in(items.implode()))
     found = journey.promotions(listed).join(places, on=PLACE)
     kind = np.zeros((len(items), len(places)), np.int8)

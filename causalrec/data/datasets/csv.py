@@ -12,8 +12,11 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, PairTable
+from causalrec.data.log import InteractionLog, RowValues
+from causalrec.data.pairs import PairTable
 from causalrec.data.problems import Problem, refuse
 from causalrec.data.sources import Source, sha256_of
 from causalrec.data.tables import binarised
@@ -22,7 +25,7 @@ from causalrec.data.tabular.build import Build, EntityFile, Request
 from causalrec.data.tabular.declared import Edges, Separator, Table
 from causalrec.data.tabular.edges import EdgeFile
 from causalrec.data.tabular.entities import kind_of
-from causalrec.data.tabular.ingest import Roles, TimeUnit
+from causalrec.data.tabular.ingest import Roles, RowKind, TimeUnit
 from causalrec.data.tabular.rawfile import RawFile
 from causalrec.data.tabular.store import keep, open_store, scratch_beside, store_folder
 from causalrec.data.vectors import VectorFile, read_vectors
@@ -51,7 +54,8 @@ class Csv(AbstractDataset):
     raw outcome, both ends included (by kind: rating 1..5, click 0..1, watch_ratio 0..10, count 0..1e6). `threshold`:
     outcome is 1 from this value on, None to keep it. `self_selected`: True, unless you know better, for users mostly
     choose what they rate. `vectors`: precomputed vectors of items (of images, of sound) by the name of their node in
-    the graph, files beside the others (`data/vectors.py`).
+    the graph, files beside the others (`data/vectors.py`). `row_columns`: further columns of the interactions by kind,
+    covariates of the moment (hour, store and week): nodes of the graph, without a gap.
     Files are streamed once into memory-mapped arrays, kept beside them (`data/store.py`) under a key of every file's
     path, size and modification time and of the keys that shape the arrays; the sha256 of each file is taken when it is
     read. A file changed within its size and time stamp is therefore not noticed: remove `.causalrec` then.
@@ -85,6 +89,7 @@ class Csv(AbstractDataset):
     users: Table | None = None
     items: Table | None = None
     edges: Edges | None = None
+    row_columns: dict[str, RowKind] = field(default_factory=dict)
     item_text: dict[str, str] = field(default_factory=dict)
     user_text: dict[str, str] = field(default_factory=dict)
     vectors: dict[str, VectorFile] = field(default_factory=dict)
@@ -204,6 +209,7 @@ class Csv(AbstractDataset):
             Column(name, "item", kind_of(kind)[0]) for name, kind in (self.items.columns if self.items else {}).items()
         ]
         found += [Column(name, "item", "vector") for name in self.vectors]
+        found += [Column(name, "row", kind) for name, kind in self.row_columns.items()]
         return (*found, *([Column(self.edges.column, "pair", "numeric")] if self.edges else []))
 
     def _folder(self, root: Path) -> Path:
@@ -276,12 +282,14 @@ class Csv(AbstractDataset):
             randomised=self.randomised_flag,
             scale=self.scale or SCALES[self.kind],
             time_unit=self.time_unit,
+            row_columns=self.row_columns,
         )
 
     def _log(self, folder: Path, sizes: tuple[int, int], part: str) -> InteractionLog:
         arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
         count = len(arrays["item"])
         ones = np.broadcast_to(np.int64(1), count)  # takes no memory
+        columns = {name: _values(folder, part, arrays.pop(part)) for part, name in self._roles().row_parts.items()}
         outcome = arrays.pop("outcome", None)
         if outcome is not None and self.threshold is not None:
             missing = np.isnan(outcome)
@@ -292,9 +300,16 @@ class Csv(AbstractDataset):
             outcome=np.broadcast_to(np.float32(1), count) if outcome is None else outcome,
             num_users=sizes[0],
             num_items=sizes[1],
+            columns=columns,
             name=self.name if part == "logged" else f"{self.name} {part}",
             **arrays,
         )
+
+
+def _values(folder: Path, part: str, held: RowValues) -> RowValues:
+    """Return a column of rows: the levels where it is a category, of which the array holds the places."""
+    levels = folder.parent / f"{part}.parquet"
+    return np.array(pl.read_parquet(levels)["level"].to_list(), np.str_)[held] if levels.exists() else held
 
 
 def _key(request: Request) -> str:

@@ -10,9 +10,12 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, PotentialOutcomes
+from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
+from causalrec.data.truth import PotentialOutcomes
 from causalrec.errors import RequestError
 from causalrec.types import Count, Doubles, Floats, Ints, OutcomeKind
 
@@ -33,7 +36,8 @@ class EffectSimulation(AbstractDataset):
     The column z, `hidden h + x0 + noise`, is no cause of anything: a negative control. `randomised`: so many further
     units, whose treatment is drawn evenly. The column nudge, a fair coin, adds `nudge` to the log-odds of every arm or
     takes it away: an instrument. The column seen is 1 with chance 0.2 without treatment and 0.8 under arm 1; where the
-    effect is `mediated`, outcomes follow it as if it were the treatment (one arm): a front door.
+    effect is `mediated`, outcomes follow it as if it were the treatment (one arm): a front door. With `moment_strength`
+    s above 0 each row has a column moment ~ N(0, 1), that adds `s moment` to `r_0` and to the log-odds of every arm.
     """
 
     units: Count = 2000
@@ -46,6 +50,7 @@ class EffectSimulation(AbstractDataset):
     randomised: Annotated[int, Field(ge=0)] = 0
     nudge: Strength = 0.0
     mediated: bool = False
+    moment_strength: Strength = 0.0
     seed: Annotated[int, Field(ge=0)] = 0
 
     @property
@@ -57,9 +62,12 @@ class EffectSimulation(AbstractDataset):
             licence="made here",
             urls=(),
             sha256={},
-            columns=tuple(Column(name, "user", "numeric") for name in (*NAMES, "z", "nudge", "seen")),
+            columns=(
+                *(Column(name, "user", "numeric") for name in (*NAMES, "z", "nudge", "seen")),
+                *([Column("moment", "row", "numeric")] if self.moment_strength else []),
+            ),
             outcome=kind,
-            drawn_anew=("seed",),
+            resampled_by=("seed",),
             feedback="exposure_logged",
             size=f"{self.units:,} units",
             scale=(float("-inf"), float("inf"))
@@ -87,8 +95,10 @@ class EffectSimulation(AbstractDataset):
         own = np.random.default_rng([self.seed, 18])  # of the columns added later, so that the others stay as they were
         nudge, seen = own.integers(2, size=units), (own.random((units, 2)) < SEEN).astype(np.int64)
         x, hidden = rng.normal(size=(units, WIDTH)), rng.normal(size=units)
-        means = self._means(x, hidden)
-        treatment, drawn = self._treated(x, hidden, nudge, rng), self._drawn(means, rng)
+        moment = np.random.default_rng([self.seed, 19]).normal(size=units)
+        cause = self.hidden * hidden + self.moment_strength * moment
+        means = self._means(x, cause)
+        treatment, drawn = self._treated(x, cause, nudge, rng), self._drawn(means, rng)
         if self.mediated:
             drawn = np.take_along_axis(drawn, seen, 1)
             means = means[:, :1] + (means[:, 1:] - means[:, :1]) * np.array(SEEN)
@@ -103,6 +113,7 @@ class EffectSimulation(AbstractDataset):
             num_items=1,
             user=every,
             num_users=units,
+            columns={"moment": moment} if self.moment_strength else {},
             name="effect_simulation",
         )
         columns = {name: x[:, k] for k, name in enumerate(NAMES)} | {"z": control, "nudge": nudge}
@@ -116,16 +127,16 @@ class EffectSimulation(AbstractDataset):
             potential=PotentialOutcomes(ByUser(means.astype(np.float32)), ByUser(drawn.astype(np.float32))),
         )
 
-    def _means(self, x: Doubles, hidden: Doubles) -> Doubles:
-        control = x[:, 0] + x[:, 1] ** 2 / 2 - 0.5 + self.hidden * hidden
+    def _means(self, x: Doubles, cause: Doubles) -> Doubles:
+        control = x[:, 0] + x[:, 1] ** 2 / 2 - 0.5 + cause
         gain = self.heterogeneity * (x[:, 1] + np.abs(x[:, 2]))
         raw = np.stack([control, *(control + arm * self.effect + gain for arm in range(1, self.arms + 1))], 1)
         if self.outcome == "click":
             return np.asarray(1 / (1 + np.exp(1 - raw)))
         return np.exp(raw / 3) if self.outcome == "count" else raw
 
-    def _treated(self, x: Doubles, hidden: Doubles, nudge: Ints, rng: np.random.Generator) -> Ints:
-        pushed = self.hidden * hidden + self.nudge * (2 * nudge - 1)
+    def _treated(self, x: Doubles, cause: Doubles, nudge: Ints, rng: np.random.Generator) -> Ints:
+        pushed = cause + self.nudge * (2 * nudge - 1)
         odds = [np.zeros(len(x))]
         odds += [self.confounding * (x[:, 0] + x[:, 1]) / arm + pushed for arm in range(1, self.arms + 1)]
         drawn = np.stack(odds, 1) + rng.gumbel(size=(len(x), self.arms + 1))

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from causalrec.data.log import Column
+from causalrec.data.card import Column
 from causalrec.data.side_tables import positions
 from causalrec.data.sources import Source, first_of, sha256_of
 from causalrec.data.tables import indices, integers, read_delimited

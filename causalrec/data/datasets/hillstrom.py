@@ -10,9 +10,11 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from causalrec.data.card import Column, DatasetCard
 from causalrec.data.csv_table import read_csv
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
+from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source, first_of, sha256_of
 from causalrec.errors import DataError
 from causalrec.types import Bools, Share
@@ -87,7 +89,7 @@ class Hillstrom(AbstractDataset):
             sha256={**OFFICIAL.files, **GZIPPED.files},
             columns=COLUMNS,
             outcome="reward" if spend else "click",
-            drawn_anew=("seed",),
+            resampled_by=("seed",),
             feedback="exposure_logged",
             scale=(0.0, np.inf) if spend else (0.0, 1.0),
             arms=self._campaigns,

@@ -10,10 +10,13 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, PotentialOutcomes
+from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source, first_of, sha256_of
 from causalrec.data.tables import integers, numbers, read_delimited
+from causalrec.data.truth import PotentialOutcomes
 from causalrec.errors import DataError
 from causalrec.types import Doubles, Floats, Ints
 
@@ -75,7 +78,7 @@ class IHDP(AbstractDataset):
             sha256={name: sha for source in self.sources for name, sha in source.files.items()},
             columns=COLUMNS,
             outcome="reward",
-            drawn_anew=("replication",),
+            resampled_by=("replication",),
             feedback="exposure_logged",
             scale=(-np.inf, np.inf),
             arms=("specialist visits",),

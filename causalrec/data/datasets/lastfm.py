@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.hetrec import (
     GZIPPED,
@@ -21,7 +23,7 @@ from causalrec.data.datasets.hetrec import (
     located,
     read_listening,
 )
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
+from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
 from causalrec.types import Count
 

@@ -11,6 +11,8 @@ import polars as pl
 from pydantic import Field
 from scipy import sparse
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.hetrec import (
     GZIPPED,
@@ -23,7 +25,8 @@ from causalrec.data.datasets.hetrec import (
     read_friends,
     read_listening,
 )
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, PairTable
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairTable
 from causalrec.data.sources import Source
 from causalrec.types import Count, Ints
 
@@ -36,22 +39,22 @@ Friends = tuple[Ints, Ints]
 class LastFMSocial(AbstractDataset):
     """1,892 users of Last.FM with their friends, 25,434 rows; positive pairs only, outcome 1 in each row.
 
-    `task="artists"`: items are artists as in `lastfm`; the pair column `friends_listening[u, i]` counts the friends of
-    u who play i, from the whole log. A user's own row never counts toward itself, but a friend's does wherever it
-    falls: a friend's row that is held out for the test still counts in training.
-    `task="friends"`: items are the users, `artist` and `tag` describe the person by what it plays most, and
+    `recommends="artists"`: items are artists as in `lastfm`; the pair column `friends_listening[u, i]` counts the
+    friends of u who play i, from the whole log. A user's own row never counts toward itself, but a friend's does
+    wherever it falls: a friend's row that is held out for the test still counts in training.
+    `recommends="friends"`: items are the users, `artist` and `tag` describe the person by what it plays most, and
     `common_artists[u, v]` counts the artists both play. A friendship has a row in each direction, so a split can train
     on one and test on the other. `tags`, `min_listeners` as in `lastfm`.
     """
 
-    task: Literal["artists", "friends"] = "artists"
+    recommends: Literal["artists", "friends"] = "artists"
     tags: Annotated[int, Field(ge=0)] = 50
     min_listeners: Count = 1
     item_text: dict[str, str] = field(default_factory=lambda: {"artist": "{}.", "tag": "Tags: {}."})
 
     @property
     def card(self) -> DatasetCard:
-        pair = "friends_listening" if self.task == "artists" else "common_artists"
+        pair = "friends_listening" if self.recommends == "artists" else "common_artists"
         return DatasetCard(
             name="lastfm_social",
             domain="social",
@@ -75,7 +78,7 @@ class LastFMSocial(AbstractDataset):
         listening = read_listening(paths, tags=self.tags, min_listeners=self.min_listeners)
         friends = read_friends(paths["user_friends.dat"], listening.users)
         people = pl.Series("user", listening.users)
-        if self.task == "artists":
+        if self.recommends == "artists":
             rows, items = (listening.user, listening.artist), listening.artists
             pair = {"friends_listening": friends_listening(listening, friends)}
         else:
@@ -98,7 +101,7 @@ class LastFMSocial(AbstractDataset):
             pair_features=pair,
             raw_sha256=sums,
             user_ids=people,
-            item_ids=listening.artist_ids if self.task == "artists" else people,
+            item_ids=listening.artist_ids if self.recommends == "artists" else people,
         )
 
 

@@ -16,10 +16,14 @@ import polars as pl
 from pydantic import Field
 from scipy.special import expit, logit
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.ml100k import COLUMNS, GENRES, ITEM_TEXT, ML100K, OFFICIAL, USER_TEXT
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, Oracle, PairFeature
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairFeature
 from causalrec.data.sources import Source
+from causalrec.data.truth import Oracle
 from causalrec.errors import RequestError
 from causalrec.types import Count, Doubles, Floats, Ints, Share
 

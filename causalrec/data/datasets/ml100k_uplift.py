@@ -15,14 +15,17 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.ml100k import COLUMNS, ITEM_TEXT, ML100K, OFFICIAL, USER_TEXT
 from causalrec.data.datasets.ml100k_semisynthetic import frozen_columns
 from causalrec.data.factorisation import Factorisation
 from causalrec.data.files import replacing
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog, Oracle, PotentialOutcomes
+from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
 from causalrec.data.tabular.store import store_folder
+from causalrec.data.truth import Oracle, PotentialOutcomes
 from causalrec.errors import DataError, RequestError
 from causalrec.types import Bools, Count, Floats
 

@@ -9,12 +9,13 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
+from causalrec.data.card import Column, DatasetCard
 from causalrec.data.csv_table import read_csv
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
+from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
 from causalrec.errors import DataError
-from causalrec.types import Floats
 
 Campaign = Literal["all", "men", "women"]
 OBP = Source(
@@ -42,6 +43,7 @@ COLUMNS = (
     Column("item", "item", "id"),
     Column("item_feature_0", "item", "numeric"),
     *(Column(name, "item", "category") for name in HASHED),
+    *(Column(name, "row", "category") for name in VISITOR),
 )
 LOG_SCHEMA: Final = {
     "timestamp": pl.String,
@@ -58,8 +60,8 @@ ITEM_SCHEMA: Final = {"item_id": pl.Int64, "item_feature_0": pl.Float64, **dict.
 class OpenBandit(AbstractDataset):
     """10,000 rounds of Bernoulli Thompson sampling and 10,000 of a uniformly random policy, per `campaign`; no users.
 
-    item = arm (80 in `all`, 34 in `men`, 46 in `women`); outcome = click; `position` 1..3, the slot; `context[N,F]` the
-    visitor's four hashed features, one-hot over the levels of both logs. `propensity` is p(arm | slot) of the policy
+    item = arm (80 in `all`, 34 in `men`, 46 in `women`); outcome = click; `position` 1..3, the slot; a row holds the
+    visitor's four hashed features, `user_feature_0` to `user_feature_3`. `propensity` is p(arm | slot) of the policy
     that wrote the row, so the arms of a round sum to one: not a p(exposed) over all pairs of a matrix. Item hashes
     differ between the two policies one to one, so items join on item_id and take the names of the first policy.
     The visitor's affinities with each item are left out. Raises DataError on an item that only one policy knows.
@@ -95,9 +97,8 @@ class OpenBandit(AbstractDataset):
         logged, uniform = (folder / policy / self.campaign for policy in ("bts", "random"))
         items = _items(logged / "item_context.csv", uniform / "item_context.csv")
         tables = [read_csv(path / f"{self.campaign}.csv", LOG_SCHEMA) for path in (logged, uniform)]
-        levels = [sorted(set(tables[0][name]) | set(tables[1][name])) for name in VISITOR]
         logs = [
-            _log(table, path / f"{self.campaign}.csv", len(items), levels)
+            _log(table, path / f"{self.campaign}.csv", len(items))
             for table, path in zip(tables, (logged, uniform), strict=True)
         ]
         return CausalDataset(
@@ -111,7 +112,7 @@ class OpenBandit(AbstractDataset):
         )
 
 
-def _log(table: pl.DataFrame, path: Path, arms: int, levels: list[list[str]]) -> InteractionLog:
+def _log(table: pl.DataFrame, path: Path, arms: int) -> InteractionLog:
     _refuse(table, ~pl.col("click").is_in([0.0, 1.0]), "click", "0 or 1", path)
     _refuse(table, ~pl.col("item_id").is_between(0, arms - 1), "item_id", f"in 0..{arms - 1}", path)
     _refuse(table, ~pl.col("position").is_between(1, 3), "position", "in 1..3", path)
@@ -127,14 +128,9 @@ def _log(table: pl.DataFrame, path: Path, arms: int, levels: list[list[str]]) ->
         time=(time.dt.epoch("us") // 1_000_000).to_numpy(),
         position=table["position"].to_numpy(),
         propensity=table["propensity_score"].to_numpy(),
-        context=_one_hot(table, levels),
+        columns={name: table[name].to_numpy().astype(np.str_) for name in VISITOR},
         name=path.parent.parent.name,
     )
-
-
-def _one_hot(table: pl.DataFrame, levels: list[list[str]]) -> Floats:
-    blocks = [table[name].to_numpy()[:, None] == np.array(held) for name, held in zip(VISITOR, levels, strict=True)]
-    return np.hstack(blocks).astype(np.float32)
 
 
 def _items(logged: Path, uniform: Path) -> pl.DataFrame:

@@ -12,9 +12,11 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from causalrec.data.card import Column, DatasetCard
 from causalrec.data.csv_table import read_csv
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
+from causalrec.data.log import InteractionLog
 from causalrec.data.side_tables import UNKNOWN
 from causalrec.data.sources import Source, first_of, sha256_of
 from causalrec.errors import DataError

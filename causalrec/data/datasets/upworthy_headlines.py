@@ -11,9 +11,11 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.upworthy import COMPACT, LICENCE, UNRELIABLE, URLS, arms_below, arms_sources, plain, weeks
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
+from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
 from causalrec.errors import DataError
 from causalrec.types import Bools, Ints, Share
@@ -77,7 +79,7 @@ class UpworthyHeadlines(AbstractDataset):
             sha256=COMPACT.files,
             columns=COLUMNS,
             outcome="reward",
-            drawn_anew=("seed",),
+            resampled_by=("seed",),
             feedback="exposure_logged",
             scale=(0.0, 100.0),
             arms=("the second headline",),

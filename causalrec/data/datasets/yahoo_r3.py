@@ -9,8 +9,10 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from causalrec.data.card import Column, DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import CausalDataset, Column, DatasetCard, InteractionLog
+from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source, sha256_of
 from causalrec.data.tables import binarised, integers, numbers, read_delimited, within_scale
 from causalrec.errors import DataError

@@ -63,14 +63,15 @@ class Build:
         """Write `scratch/store` and return its meta data, None where an error stands among the problems."""
         request = self.request
         tables = {of: self._entities(table, of) for of, table in (("user", request.users), ("item", request.items))}
-        ids = {"user": Dictionary(), "item": Dictionary()}
+        ids = {part: Dictionary() for part in ("user", "item", *request.roles.categories)}
         raws = [request.interactions] if request.randomised is None else [request.interactions, request.randomised]
         parts = [self._stream(raw, ids, k) for k, raw in enumerate(raws)]
         unread = [
             of for of, table in (("user", request.users), ("item", request.items)) if table and tables[of] is None
         ]
         done = [part for part in parts if part is not None]
-        names = {of: self._number(done, ids[of], tables[of], of) for of in ids if of in request.roles.columns}
+        names = {of: self._number(done, ids[of], tables[of], of) for of in tables if of in request.roles.columns}
+        levels = {part: self._levels(done, ids[part], part) for part in request.roles.categories}
         kept = [self._unrepeated(part, len(names["item"])) for part in done] if not self._failed(done) else []
         for part in done:
             self.problems += part.findings.problems()
@@ -79,6 +80,8 @@ class Build:
             return None
         meta = self._write(done, kept)
         self._tables(tables, names)
+        for name, held in levels.items():
+            held.alias("level").to_frame().write_parquet(self.store / f"{name}.parquet")
         self._balance(meta)
         if edges is not None:
             self._pairs(edges, meta)
@@ -116,7 +119,7 @@ class Build:
             self.problems += wrong
             return None
         try:
-            part = stream(ready, roles, ids["user"], ids["item"], self.scratch / f"part{number}")
+            part = stream(ready, roles, ids, self.scratch / f"part{number}")
         except pl.exceptions.PolarsError as error:
             self.problems += row_problems(ready, error)
             return None
@@ -134,6 +137,13 @@ class Build:
         for part in done:
             renumber(part, of, ranks, column)
         return known
+
+    def _levels(self, done: list[Streamed], ids: Dictionary, part: str) -> pl.Series:
+        """Number the levels of a category in their order, in place, and return them."""
+        levels, ranks = ids.ranks(None)
+        for streamed in done:
+            renumber(streamed, part, ranks, self.request.roles.columns[part])
+        return levels
 
     def _unrepeated(self, part: Streamed, num_items: int) -> Bools | None:
         """Return the rows to keep under the rule for repeats (each part by itself), None for all."""

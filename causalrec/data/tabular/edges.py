@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from causalrec.data.log import PairTable
+from causalrec.data.pairs import PairTable
 from causalrec.data.problems import Problem
 from causalrec.data.tabular.findings import Findings
 from causalrec.data.tabular.rawfile import RawFile, header_problems, row_problems

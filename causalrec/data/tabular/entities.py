@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from causalrec.data.log import ColumnKind
+from causalrec.data.card import ColumnKind
 from causalrec.data.problems import Problem
 from causalrec.data.tabular.findings import Findings
 from causalrec.data.tabular.rawfile import RawFile, header_problems, row_problems

@@ -25,12 +25,26 @@ DTYPES: Mapping[str, type[np.generic]] = {
     **dict.fromkeys(("user", "item", "time", "position", "treatment"), np.int64),
     **dict.fromkeys(("outcome", "propensity"), np.float32),
     "randomised": np.bool_,
+    "number": np.float64,
+    "category": np.int64,  # its place among the levels
 }
+RowKind = Literal["numeric", "category"]
+
+
+def dtype_of(part: str) -> type[np.generic]:
+    """Return the dtype of a part: columns of rows are `number0`, `category1` and so on, in the order declared.
+
+    >>> dtype_of("outcome").__name__, dtype_of("category12").__name__
+    ('float32', 'int64')
+    """
+    return DTYPES[part.rstrip("0123456789")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Roles:
-    """Which column of the interactions plays which part; None where the file has none."""
+    """Which column of the interactions plays which part; None where the file has none. `row_columns`: those that are
+    read as they are, and their kinds.
+    """
 
     item: str
     user: str | None = None
@@ -42,11 +56,24 @@ class Roles:
     randomised: str | None = None
     scale: tuple[float, float] = (float("-inf"), float("inf"))
     time_unit: TimeUnit = "s"
+    row_columns: Mapping[str, RowKind] = field(default_factory=dict)
 
     @property
     def columns(self) -> dict[str, str]:
         """Column by part, of the parts that are there."""
-        return {part: name for part in DTYPES if (name := getattr(self, part)) is not None}
+        named = {part: name for part in DTYPES if (name := getattr(self, part, None)) is not None}
+        return {**named, **self.row_parts}
+
+    @property
+    def row_parts(self) -> dict[str, str]:
+        """Column by part, of the columns of rows."""
+        parts = {"numeric": "number", "category": "category"}
+        return {f"{parts[kind]}{k}": name for k, (name, kind) in enumerate(self.row_columns.items())}
+
+    @property
+    def categories(self) -> dict[str, str]:
+        """Column by part, of the columns of rows that are categories."""
+        return {part: name for part, name in self.row_parts.items() if part.startswith("category")}
 
 
 @dataclass
@@ -62,7 +89,7 @@ class Streamed:
         """Memory-map one array."""
         path = self.folder / f"{part}.npy"
         if self.rows == 0:
-            return np.zeros(0, DTYPES[part])
+            return np.zeros(0, dtype_of(part))
         return np.load(path, mmap_mode=mode, allow_pickle=False)  # type: ignore[no-any-return]
 
 
@@ -102,12 +129,11 @@ def _sorted(ids: pl.Series) -> pl.Series:
     return ids.gather(ids.cast(pl.Int64).arg_sort()) if whole else ids.sort()
 
 
-def stream(raw: RawFile, roles: Roles, users: Dictionary, items: Dictionary, folder: Path) -> Streamed:
+def stream(raw: RawFile, roles: Roles, ids: Mapping[str, Dictionary], folder: Path) -> Streamed:
     """Read the file into `folder`, noting every row that breaks a rule; raise polars' errors on a broken file.
 
     The usual forms of numbers are tried first, all that are allowed only where a row holds another: it is much faster.
     """
-    ids = {"user": users, "item": items}
     if roles.treatment is None:
         streamed = _stream(raw, roles, ids, folder, usual=True)
         if not streamed.findings.kinds:
@@ -120,7 +146,7 @@ def _stream(raw: RawFile, roles: Roles, ids: Mapping[str, Dictionary], folder: P
     frame = raw.scan(list(dict.fromkeys(roles.columns.values())))
     frame = frame.select(_expressions(roles, frame.collect_schema(), ids, usual))
     findings, offset = Findings(raw), 0
-    writers = {part: ArrayWriter(folder / f"{part}.npy", DTYPES[part]) for part in roles.columns}
+    writers = {part: ArrayWriter(folder / f"{part}.npy", dtype_of(part)) for part in roles.columns}
     try:
         for batch in frame.collect_batches(chunk_size=ROWS, maintain_order=True, engine="streaming"):
             arrays = {part: batch[part].to_numpy() for part in roles.columns}
@@ -223,6 +249,11 @@ def _check(arrays: dict[str, npt.NDArray[Any]], roles: Roles, findings: Findings
     if "propensity" in arrays:
         chance = arrays["propensity"].astype(np.float32)
         note("propensity {value} is outside (0, 1]", "propensity", ~((chance > 0) & (chance <= 1)))
+    for part in roles.row_parts:
+        if part in roles.categories:
+            note("no category; fill it or drop the row", part, arrays[part] < 0)
+        else:
+            note("{value} is not a finite number; fill it or drop the row", part, ~np.isfinite(arrays[part]))
     if "randomised" in arrays:
         note("the flag {value} is neither 0 nor 1", "randomised", ~np.isin(arrays["randomised"], (0, 1)))
 

@@ -90,10 +90,10 @@ class CrossFit:
         return means, chances
 
     def _models(self, *, binary: bool, seed: int) -> tuple[Any, Any]:
-        treatment = built("effect.average.treatment", self.treatment, "classifier", seed)
+        treatment = built("learner.average.treatment", self.treatment, "classifier", seed)
         if binary and self.binary_outcome is not None:
-            return built("effect.average.binary_outcome", self.binary_outcome, "classifier", seed), treatment
-        return built("effect.average.outcome", self.outcome, "regressor", seed), treatment
+            return built("learner.average.binary_outcome", self.binary_outcome, "classifier", seed), treatment
+        return built("learner.average.outcome", self.outcome, "regressor", seed), treatment
 
     def _splits(self, rows: EffectRows, seed: int) -> list[tuple[Ints, Ints]]:
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -104,7 +104,7 @@ class CrossFit:
         for kept, _ in splits:
             missing = set(range(rows.arms + 1)) - set(rows.treatment[kept].tolist())
             if missing:
-                raise DataError(f"effect.average: arm {min(missing)} is in one fold alone; too few users have it")
+                raise DataError(f"learner.average: arm {min(missing)} is in one fold alone; too few users have it")
         return splits
 
 

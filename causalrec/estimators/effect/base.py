@@ -1,10 +1,11 @@
-"""The contract of a learner of effects: rows in, effects with their intervals out, whoever wrote the learner."""
+"""Effects learnt from rows: what is read, and what was learnt, whoever wrote the learner."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -135,22 +136,7 @@ class AbstractFittedEffect(ABC):
         """Return the average effect over the population these rows are a sample of; None where it has none."""
 
 
-class AbstractEffect(ABC):
-    """A learner of effects. Constructor keywords are its YAML keys; concrete classes are final.
-
-    `trains_network`: it is no learner from a table, but what encoder, head and objective make.
-    """
-
-    trains_network: ClassVar[bool] = False
-
-    @property
-    def design(self) -> Design:
-        """By what it identifies the effect: it adjusts for columns, or reads instruments or a mediator beside them."""
-        return "adjustment"
-
-    @abstractmethod
-    def fit(self, rows: EffectRows, seed: int) -> AbstractFittedEffect:
-        """Learn from the rows; the same seed gives the same effects."""
+FitEffect = Callable[[EffectRows, int], AbstractFittedEffect]  # rows, seed -> what was learnt of them
 
 
 def check_finite(what: str, columns: Doubles, names: tuple[str, ...]) -> None:

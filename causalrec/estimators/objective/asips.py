@@ -23,7 +23,7 @@ class ASIPS(AbstractObjective):
     them. Teachers differ by their initial weights.
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, *TEACHERS)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, *TEACHERS)
     space: ClassVar[Space] = "all_pairs"
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
     epsilon: Annotated[float, Field(gt=0)] = 0.164

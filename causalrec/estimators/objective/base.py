@@ -4,38 +4,55 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from causalrec.estimators.error import mean_of, pointwise_error, soft_label
-from causalrec.types import OUTCOME, Batch, Chance, Estimand, Feedback, Link, Outputs, Role, Space, Term
+from causalrec.types import OUTCOME, Batch, Estimand, Feedback, Link, Outputs, PropensityKind, Role, Space, Term
 
 EXPOSED: frozenset[Feedback] = frozenset({"explicit", "exposure_logged"})
 POSITIVE: frozenset[Feedback] = frozenset({"positive_only"})
 ONE_NUMBER: frozenset[Link] = frozenset({"identity", "logit", "log"})
+Nuisance = Literal["propensity", "imputation"]
 ANY_LINK: frozenset[Link] = ONE_NUMBER | {"softmax"}
 
 
 class AbstractObjective(ABC):
-    """A training estimator. `needs`: the roles it reads; `space`: the rows it is an average over; `accepts`: the
-    feedback it is defined for (a positive-only log has one outcome class); `clip`: least propensity it divides by;
-    `reads`: the roles a prediction is made from; `links`: the links it is defined for, `ANY_LINK` where it reads the
-    outputs by their pointwise errors alone; `reads_pair_propensity`: it reads the propensity of pairs that are not
-    logged too; `divides_by`: of what the propensity must be the probability (empty: the propensities are those of
-    exposure, or not read); `estimand`: of what its prediction is an estimate; `asks`: what a head must give;
-    `most_arms`: how many treatments it is defined for.
+    """A training estimator.
+
+    Class variables:
+        roles: The networks it reads and trains.
+        space: The rows it is an average over.
+        feedback_types: The feedback it is defined for (a positive-only log has one outcome class).
+        prediction_roles: The networks a prediction is made from.
+        links: The links it is defined for, `ANY_LINK` where it reads the outputs by their pointwise errors alone.
+        reads_pair_propensity: It reads the propensity of pairs that are not logged too.
+        columns: The columns of the data set that it reads, by `Batch.columns`.
+        reads_whole_batch: A row's value reads a sum over the batch.
+        unbiased_under: The nuisances each of which, true alone and without clipping, makes its outcome terms estimate
+            the mean error over all pairs.
+        propensity_kinds: Of what the propensity must be the probability (empty: of exposure, or it is not read).
+        estimand: Of what its prediction is an estimate.
+        required_head_outputs: What a head must give.
+        max_treatments: How many treatments it is defined for.
+
+    Args:
+        clip: The least propensity it divides by.
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME,)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME,)
     space: ClassVar[Space] = "logged"
-    accepts: ClassVar[frozenset[Feedback]] = EXPOSED
-    reads: ClassVar[tuple[Role, ...]] = (OUTCOME,)
+    feedback_types: ClassVar[frozenset[Feedback]] = EXPOSED
+    prediction_roles: ClassVar[tuple[Role, ...]] = (OUTCOME,)
     reads_pair_propensity: ClassVar[bool] = False
-    divides_by: ClassVar[frozenset[Chance]] = frozenset()
+    columns: ClassVar[tuple[str, ...]] = ()
+    reads_whole_batch: ClassVar[bool] = False
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset()
+    propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset()
     estimand: ClassVar[Estimand] = "exposed_mean"
-    asks: ClassVar[frozenset[Role]] = frozenset()
-    most_arms: ClassVar[int] = 1 << 30
+    required_head_outputs: ClassVar[frozenset[Role]] = frozenset()
+    max_treatments: ClassVar[int] = 1 << 30
     links: ClassVar[frozenset[Link]] = ONE_NUMBER
     clip: float = 0.0
 
@@ -43,7 +60,7 @@ class AbstractObjective(ABC):
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         """Return the loss terms by name; the gradient of each reaches the role it trains and no other."""
 
-    def predict(self, outputs: Outputs) -> Tensor:
+    def score(self, outputs: Outputs) -> Tensor:
         """Return what items are ranked by, `[B]`: the mean outcome, unless the estimator defines another score."""
         return mean_of(outputs[OUTCOME], outputs.link)
 
@@ -51,10 +68,10 @@ class AbstractObjective(ABC):
         """Return the error of validation rows, `[B]`, by which epochs and candidates are chosen."""
         return pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)
 
-    def means(self, outputs: Outputs) -> Tensor:
+    def potential_outcomes(self, outputs: Outputs) -> Tensor:
         """Return the mean outcome under each treatment, `[B,A+1]`, of objectives that tell it (NotImplementedError)."""
         raise NotImplementedError(f"{type(self).__name__} tells no outcome under each treatment")
 
-    def foretell(self, outputs: Outputs) -> Tensor:
-        """Return all that is predicted of a row: the chance of each class, `[B,C]`, of one number as `predict`."""
-        return soft_label(outputs[OUTCOME], outputs.link) if outputs.link == "softmax" else self.predict(outputs)
+    def predict(self, outputs: Outputs) -> Tensor:
+        """Return all that is predicted of a row: the chance of each class, `[B,C]`, of one number as `score`."""
+        return soft_label(outputs[OUTCOME], outputs.link) if outputs.link == "softmax" else self.score(outputs)

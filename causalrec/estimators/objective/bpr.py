@@ -11,8 +11,8 @@ from causalrec.estimators.objective.base import POSITIVE, AbstractObjective
 from causalrec.types import OUTCOME, Batch, Feedback, Outputs, Space, Term
 
 
-def bpr(score: Tensor, rival: Tensor) -> Tensor:
-    """Return `-log sigmoid(score - rival)`, `[B]` in nats: the chosen item ought to stand before the rival.
+def bpr(score: Tensor, negative: Tensor) -> Tensor:
+    """Return `-log sigmoid(score - negative)`, `[B]` in nats: the chosen item ought to stand before the negative.
 
     Assumption: a user prefers what they chose to what they did not; no exposure is corrected for. Source: Rendle et al.
     (UAI 2009, section 4.1).
@@ -21,14 +21,14 @@ def bpr(score: Tensor, rival: Tensor) -> Tensor:
     >>> bpr(torch.tensor([2.0, 0.0]), torch.tensor([2.0, 3.0]))
     tensor([0.6931, 3.0486])
     """
-    return functional.softplus(rival - score)
+    return functional.softplus(negative - score)
 
 
-def rivals_of(outputs: Outputs) -> Outputs:
-    """Return the outputs of the rival items (ValueError outside the space `triples`)."""
-    if outputs.rivals is None:
-        raise ValueError("these outputs have no rival items: the objective's space must be 'triples'")
-    return outputs.rivals
+def negatives_of(outputs: Outputs) -> Outputs:
+    """Return the outputs of the negatives (ValueError outside the space `triples`)."""
+    if outputs.negatives is None:
+        raise ValueError("these outputs have no negatives: the objective's space must be 'triples'")
+    return outputs.negatives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,10 @@ class BPR(AbstractObjective):
     """Ranks each logged pair above a pair its user has no row with; its score is no probability."""
 
     space: ClassVar[Space] = "triples"
-    accepts: ClassVar[frozenset[Feedback]] = POSITIVE
+    feedback_types: ClassVar[frozenset[Feedback]] = POSITIVE
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        return {"outcome": Term(bpr(outputs[OUTCOME], rivals_of(outputs)[OUTCOME]), OUTCOME)}
+        return {"outcome": Term(bpr(outputs[OUTCOME], negatives_of(outputs)[OUTCOME]), OUTCOME)}
 
-    def predict(self, outputs: Outputs) -> Tensor:
+    def score(self, outputs: Outputs) -> Tensor:
         return outputs[OUTCOME]

@@ -24,7 +24,7 @@ class CFR(AbstractArms):
     the published IHDP runs. Assumption: as for `factual`, and representations that can be inverted.
     """
 
-    asks: ClassVar[frozenset[Role]] = frozenset({ARMS, REPRESENTATION})
+    required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, REPRESENTATION})
     distance: Literal["wasserstein", "mmd"] = "wasserstein"
     alpha: Annotated[float, Field(ge=0)] = 0.3
     bandwidth: Annotated[float, Field(gt=0)] = 1.0

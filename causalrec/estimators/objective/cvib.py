@@ -25,6 +25,7 @@ class CVIB(AbstractObjective):
 
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
+    reads_whole_batch: ClassVar[bool] = True
     contrast: Annotated[float, Field(ge=0)] = 0.1
     confidence: Annotated[float, Field(ge=0)] = 0.01
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.arms import factual, received
+from causalrec.estimators.arms import factual, treatment_one_hot
 from causalrec.estimators.error import mean_of, pointwise_error
 from causalrec.estimators.objective.effects import AbstractArms
 from causalrec.types import ARMS, EFFECT, OUTCOME, PROPENSITY, Batch, Outputs, Role, Term
@@ -24,7 +24,7 @@ class Descn(AbstractArms):
     errors of the products whatever the outcome's unit. Predicts `mean[a] - mean[0]`, `[B,A]`.
     """
 
-    asks: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, EFFECT})
+    required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, EFFECT})
     treated: Annotated[float, Field(ge=0)] = 1.0
     control: Annotated[float, Field(ge=0)] = 1.0
     cross: Annotated[float, Field(ge=0)] = 0.5
@@ -33,7 +33,7 @@ class Descn(AbstractArms):
         parts, seen = outputs.parts[OUTCOME], batch.observed
         arms, chances = parts[ARMS], parts[PROPENSITY].softmax(-1)
         means, count = mean_of(arms, outputs.link), arms.shape[-1] - 1
-        took, none = received(batch.treatment, count), (batch.treatment == 0).to(arms.dtype)
+        took, none = treatment_one_hot(batch.treatment, count), (batch.treatment == 0).to(arms.dtype)
         entire = (took * batch.outcome[..., None] - chances[..., 1:] * means[..., 1:]).square().sum(-1)
         without = (none * batch.outcome - chances[..., 0] * means[..., 0]).square()
         to_arm = (took * (arms[..., :1] + parts[EFFECT])).sum(-1)

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.objective.base import POSITIVE, AbstractObjective
-from causalrec.estimators.objective.bpr import bpr, rivals_of
+from causalrec.estimators.objective.bpr import bpr, negatives_of
 from causalrec.estimators.objective.pda import popularities
 from causalrec.types import OUTCOME, Batch, Feedback, Outputs, Role, Space, Term
 
@@ -26,7 +26,7 @@ def _squared_distance(one: Tensor, other: Tensor) -> Tensor:
     return (one - other).square().mean(-1)
 
 
-def conformity_error(score: Tensor, rival: Tensor, popularity: Tensor, rival_popularity: Tensor) -> Tensor:
+def conformity_error(score: Tensor, negative: Tensor, popularity: Tensor, negative_popularity: Tensor) -> Tensor:
     """Return the BPR error of conformity, `[B]` in nats: whichever item is the more popular ought to stand first.
 
     Source: Zheng et al. (WWW 2021).
@@ -36,8 +36,8 @@ def conformity_error(score: Tensor, rival: Tensor, popularity: Tensor, rival_pop
     >>> conformity_error(torch.tensor([3.0, 3.0]), torch.zeros(2), *shares)
     tensor([0.0486, 3.0486])
     """
-    sign = (popularity - rival_popularity).sign()
-    return bpr(sign * score, sign * rival)
+    sign = (popularity - negative_popularity).sign()
+    return bpr(sign * score, sign * negative)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,53 +45,53 @@ class DICE(AbstractObjective):
     """Learns what a user likes (role outcome) beside what they take because others do (role conformity), and adds them.
 
     `loss = click + causes * (interest + conformity) - discrepancy * distance`: click is BPR on the sum; interest is BPR
-    where the rival is more popular, as such a choice cannot be conformity; conformity ranks by popularity; a pair whose
-    shares of users lie within `margin` tells no cause and only trains the click. The distance of the two networks'
-    vectors is the mean square, the paper's L2 form (its dCor looks at all pairs of a batch); it has no upper bound, so
-    that weight decay must hold it. The errors that two networks share come once for each, the other held still.
-    Rivals are uniform (the paper draws them beyond the margin), and the paper's decay of `causes` and `margin` by epoch
-    is left out. Defaults: the authors' alpha 0.1, beta 0.01 and margin of 40 among 37,962 users of ML-10M (their code).
-    Source: Zheng et al. (WWW 2021).
+    where the negative is more popular, as such a choice cannot be conformity; conformity ranks by popularity; a pair
+    whose shares of users lie within `margin` tells no cause and only trains the click. The distance of the two
+    networks' vectors is the mean square, the paper's L2 form (its dCor looks at all pairs of a batch); it has no upper
+    bound, so that weight decay must hold it. The errors that two networks share come once for each, the other held
+    still. Negatives are uniform (the paper draws them beyond the margin), and the paper's decay of `causes` and
+    `margin` by epoch is left out. Defaults: the authors' alpha 0.1, beta 0.01 and margin of 40 among 37,962 users of
+    ML-10M (their code). Source: Zheng et al. (WWW 2021).
     """
 
-    needs: ClassVar[tuple[Role, ...]] = CAUSES
-    reads: ClassVar[tuple[Role, ...]] = CAUSES
+    roles: ClassVar[tuple[Role, ...]] = CAUSES
+    prediction_roles: ClassVar[tuple[Role, ...]] = CAUSES
     space: ClassVar[Space] = "triples"
-    accepts: ClassVar[frozenset[Feedback]] = POSITIVE
+    feedback_types: ClassVar[frozenset[Feedback]] = POSITIVE
     causes: Annotated[float, Field(ge=0)] = 0.1
     discrepancy: Annotated[float, Field(ge=0)] = 0.01
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.001
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        rivals, shares = rivals_of(outputs), popularities(batch)
+        negatives, shares = negatives_of(outputs), popularities(batch)
         gap = shares[1] - shares[0]
-        interest = (gap > self.margin) * bpr(outputs[OUTCOME], rivals[OUTCOME])
-        conformity = (gap.abs() > self.margin) * conformity_error(outputs[CONFORMITY], rivals[CONFORMITY], *shares)
+        interest = (gap > self.margin) * bpr(outputs[OUTCOME], negatives[OUTCOME])
+        conformity = (gap.abs() > self.margin) * conformity_error(outputs[CONFORMITY], negatives[CONFORMITY], *shares)
         return {
             "interest": Term(self.causes * interest, OUTCOME),
             "conformity": Term(self.causes * conformity, CONFORMITY),
-            **{f"click_{role}": Term(_click(outputs, rivals, role), role) for role in CAUSES},
+            **{f"click_{role}": Term(_click(outputs, negatives, role), role) for role in CAUSES},
             **{f"distance_{role}": Term(-self.discrepancy * _distance(outputs, role), role) for role in CAUSES},
         }
 
-    def predict(self, outputs: Outputs) -> Tensor:
+    def score(self, outputs: Outputs) -> Tensor:
         return outputs[OUTCOME] + outputs[CONFORMITY]
 
 
-def _click(outputs: Outputs, rivals: Outputs, trained: Role) -> Tensor:
+def _click(outputs: Outputs, negatives: Outputs, trained: Role) -> Tensor:
     still = CONFORMITY if trained == OUTCOME else OUTCOME
-    return bpr(*(side[trained] + side[still].detach() for side in (outputs, rivals)))
+    return bpr(*(side[trained] + side[still].detach() for side in (outputs, negatives)))
 
 
 def _distance(outputs: Outputs, trained: Role) -> Tensor:
     """Return how far apart the networks' vectors of the user, and on average of the two items, lie: `[B]`."""
     still = CONFORMITY if trained == OUTCOME else OUTCOME
-    user, item, rival = (_squared_distance(a, b.detach()) for a, b in _vectors(outputs, trained, still))
-    return user + (item + rival) / 2
+    user, item, negative = (_squared_distance(a, b.detach()) for a, b in _vectors(outputs, trained, still))
+    return user + (item + negative) / 2
 
 
 def _vectors(outputs: Outputs, one: Role, other: Role) -> Iterator[tuple[Tensor, Tensor]]:
-    own, rival = outputs.vectors, rivals_of(outputs).vectors
+    own, negative = outputs.vectors, negatives_of(outputs).vectors
     yield own[one][0], own[other][0]
     yield own[one][1], own[other][1]
-    yield rival[one][1], rival[other][1]
+    yield negative[one][1], negative[other][1]

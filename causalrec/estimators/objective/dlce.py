@@ -14,7 +14,7 @@ from torch.nn import functional
 from causalrec.estimators.error import inverse_propensity
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.uplift_classes import pairs_of_one_user, summed_by_row
-from causalrec.types import OUTCOME, Batch, Chance, Estimand, Link, Outputs, Term
+from causalrec.types import OUTCOME, Batch, Estimand, Link, Outputs, PropensityKind, Term
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,8 @@ class DLCE(AbstractObjective):
 
     estimand: ClassVar[Estimand] = "effect"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
-    divides_by: ClassVar[frozenset[Chance]] = frozenset({"treatment", "logged"})
-    most_arms: ClassVar[int] = 1
+    propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"treatment", "logged"})
+    max_treatments: ClassVar[int] = 1
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.3
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
@@ -41,7 +41,7 @@ class DLCE(AbstractObjective):
         bound = self._weight(batch) * summed_by_row(loss, row, score) / each.clamp_min(1)
         return {"bound": Term(bound, OUTCOME, normaliser=(each > 0).to(score.dtype))}
 
-    def predict(self, outputs: Outputs) -> Tensor:
+    def score(self, outputs: Outputs) -> Tensor:
         return outputs[OUTCOME]
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:

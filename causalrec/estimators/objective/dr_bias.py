@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from causalrec.estimators.imputation import bias_weight, joint_learning
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -18,9 +18,10 @@ class DRBias(AbstractObjective):
     `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
     legacy_public_code: bool = False
 

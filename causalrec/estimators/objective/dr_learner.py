@@ -29,4 +29,4 @@ class DRLearner(AbstractSecondStage):
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
         inverse = inverse_propensity(batch.observed, batch.propensity, self.clip)
         pseudo = doubly_robust_effects(crossed_means(batch, outputs), batch.outcome, batch.treatment, inverse)
-        return (pseudo - self.predict(outputs)).square().mean(-1)
+        return (pseudo - self.score(outputs)).square().mean(-1)

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.imputation import bias_weight, joint_learning, variance_weight
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -20,9 +20,10 @@ class DRMSE(AbstractObjective):
     `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
     gamma: Annotated[float, Field(ge=0, le=1)] = 0.5
     legacy_public_code: bool = False

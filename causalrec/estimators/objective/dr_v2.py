@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from causalrec.estimators.learned_exposure import balance_term, joint_terms, learned_doubly_robust
-from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -19,9 +19,10 @@ class DRV2(AbstractObjective):
     `counterfactual` as in ESCM2. Defaults: the authors' for Coat. Outcomes must be probabilities.
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
     joint: Annotated[float, Field(ge=0)] = 1.0
     counterfactual: Annotated[float, Field(ge=0)] = 2.0

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.arms import factual, received
+from causalrec.estimators.arms import factual, treatment_one_hot
 from causalrec.estimators.error import pointwise_error
 from causalrec.estimators.objective.effects import AbstractArms
 from causalrec.types import ARMS, EPSILON, OUTCOME, PROPENSITY, Batch, Outputs, Role, Term
@@ -23,7 +23,7 @@ class Dragon(AbstractArms):
     targeted regularisation out. Equations 2.2 and 3.2. Predicts `mean[a] - mean[0]`, `[B,A]`.
     """
 
-    asks: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, EPSILON})
+    required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, EPSILON})
     alpha: Annotated[float, Field(ge=0)] = 1.0
     beta: Annotated[float, Field(ge=0)] = 1.0
 
@@ -32,7 +32,7 @@ class Dragon(AbstractArms):
         chances = parts[PROPENSITY].log_softmax(-1)
         cross_entropy = -factual(chances, batch.treatment)
         squeezed = (factual(chances, batch.treatment).exp() + 0.01) / 1.02
-        sign = 2 * received(batch.treatment, parts[ARMS].shape[-1] - 1).sum(-1) - 1
+        sign = 2 * treatment_one_hot(batch.treatment, parts[ARMS].shape[-1] - 1).sum(-1) - 1
         targeted = factual(parts[ARMS], batch.treatment) + parts[EPSILON] * sign / squeezed
         regularised = pointwise_error(targeted, batch.outcome, outputs.link)
         return {

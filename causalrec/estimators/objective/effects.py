@@ -9,10 +9,10 @@ from typing import ClassVar
 from torch import Tensor
 
 from causalrec.estimators.arms import effects_of, factual
-from causalrec.estimators.cross_fitting import HALVES, nuisance_terms
+from causalrec.estimators.cross_fitting import CROSSFIT_ROLES, nuisance_terms
 from causalrec.estimators.error import mean_of, pointwise_error
 from causalrec.estimators.objective.base import AbstractObjective
-from causalrec.types import ARMS, EFFECT, OUTCOME, Batch, Chance, Estimand, Outputs, Role, Term
+from causalrec.types import ARMS, EFFECT, OUTCOME, Batch, Estimand, Outputs, PropensityKind, Role, Term
 
 
 class AbstractArms(AbstractObjective):
@@ -21,15 +21,15 @@ class AbstractArms(AbstractObjective):
     """
 
     estimand: ClassVar[Estimand] = "effect"
-    asks: ClassVar[frozenset[Role]] = frozenset({ARMS})
+    required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS})
 
-    def predict(self, outputs: Outputs) -> Tensor:
+    def score(self, outputs: Outputs) -> Tensor:
         return effects_of(outputs.parts[OUTCOME][ARMS], outputs.link)
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
         return pointwise_error(factual(outputs.parts[OUTCOME][ARMS], batch.treatment), batch.outcome, outputs.link)
 
-    def means(self, outputs: Outputs) -> Tensor:
+    def potential_outcomes(self, outputs: Outputs) -> Tensor:
         return mean_of(outputs.parts[OUTCOME][ARMS], outputs.link)
 
 
@@ -39,11 +39,11 @@ class AbstractSecondStage(AbstractObjective):
     is judged by the effect network's own error.
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (*HALVES, EFFECT)
-    reads: ClassVar[tuple[Role, ...]] = (*HALVES, EFFECT)
+    roles: ClassVar[tuple[Role, ...]] = (*CROSSFIT_ROLES, EFFECT)
+    prediction_roles: ClassVar[tuple[Role, ...]] = (*CROSSFIT_ROLES, EFFECT)
     estimand: ClassVar[Estimand] = "effect"
-    asks: ClassVar[frozenset[Role]] = frozenset({ARMS})
-    divides_by: ClassVar[frozenset[Chance]] = frozenset({"treatment", "logged"})
+    required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS})
+    propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"treatment", "logged"})
 
     @abstractmethod
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
@@ -54,9 +54,9 @@ class AbstractSecondStage(AbstractObjective):
         loss = Term(self.error(batch, outputs) * seen, EFFECT, normaliser=seen)
         return {**nuisance_terms(batch, outputs), "effect": loss}
 
-    def predict(self, outputs: Outputs) -> Tensor:
+    def score(self, outputs: Outputs) -> Tensor:
         return outputs.parts[EFFECT][ARMS][..., 1:]
 
-    def means(self, outputs: Outputs) -> Tensor:
-        first, second = (mean_of(outputs.parts[role][ARMS], outputs.link) for role in HALVES)
+    def potential_outcomes(self, outputs: Outputs) -> Tensor:
+        first, second = (mean_of(outputs.parts[role][ARMS], outputs.link) for role in CROSSFIT_ROLES)
         return (first + second) / 2

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from causalrec.estimators.imputation import Errors
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -28,9 +28,10 @@ class EIB(AbstractObjective):
     Assumption: unbiased when the imputed errors of unobserved pairs are true.
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"imputation"})
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         errors = Errors.of(batch, outputs)

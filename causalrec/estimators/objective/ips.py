@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.error import inverse_propensity, pointwise_error
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.types import OUTCOME, Batch, Link, Outputs, Term
 
 
@@ -30,6 +30,7 @@ class IPS(AbstractObjective):
     """Weighs each seen row by what it stands for; `clip` trades variance for bias (0: none)."""
 
     links: ClassVar[frozenset[Link]] = ANY_LINK
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from causalrec.estimators.error import pointwise_error
 from causalrec.estimators.learned_exposure import balance_term, exposure_term, joint_terms, learned_propensity
-from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.estimators.objective.ips import ips
 from causalrec.types import OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term
 
@@ -21,9 +21,10 @@ class IPSV2(AbstractObjective):
     `counterfactual` as in ESCM2. Defaults: the authors' for Coat. Outcomes must be probabilities.
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, PROPENSITY)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
     joint: Annotated[float, Field(ge=0)] = 1.0
     counterfactual: Annotated[float, Field(ge=0)] = 2.0

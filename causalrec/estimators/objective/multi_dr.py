@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from causalrec.estimators.learned_exposure import learned_doubly_robust
-from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Space, Term
 
 
@@ -18,8 +18,9 @@ class MultiDR(AbstractObjective):
     The paper shares embeddings between the tasks; here roles share no parameter.
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from causalrec.estimators.error import pointwise_error
 from causalrec.estimators.learned_exposure import exposure_term, learned_propensity
-from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.estimators.objective.ips import ips
 from causalrec.types import OUTCOME, PROPENSITY, Batch, Outputs, Role, Space, Term
 
@@ -20,8 +20,9 @@ class MultiIPS(AbstractObjective):
     The paper shares embeddings between the two; here roles share no parameter.
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, PROPENSITY)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.objective.base import POSITIVE, AbstractObjective
-from causalrec.estimators.objective.bpr import bpr, rivals_of
+from causalrec.estimators.objective.bpr import bpr, negatives_of
 from causalrec.types import OUTCOME, Batch, Feedback, Outputs, Space, Term
 
 
@@ -23,10 +23,10 @@ def matching(raw: Tensor) -> Tensor:
 
 
 def popularities(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return the popularity of the chosen and of the rival item (ValueError outside the space `triples`)."""
-    if batch.popularity is None or batch.rival_popularity is None:
+    """Return the popularity of the chosen and of the negative (ValueError outside the space `triples`)."""
+    if batch.popularity is None or batch.negative_popularity is None:
         raise ValueError("this batch has no popularity: the objective's space must be 'triples'")
-    return batch.popularity, batch.rival_popularity
+    return batch.popularity, batch.negative_popularity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +42,13 @@ class PDA(AbstractObjective):
     """
 
     space: ClassVar[Space] = "triples"
-    accepts: ClassVar[frozenset[Feedback]] = POSITIVE
+    feedback_types: ClassVar[frozenset[Feedback]] = POSITIVE
     gamma: Annotated[float, Field(ge=0)] = 0.02
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         own, other = (m**self.gamma for m in popularities(batch))
-        value = bpr(matching(outputs[OUTCOME]) * own, matching(rivals_of(outputs)[OUTCOME]) * other)
+        value = bpr(matching(outputs[OUTCOME]) * own, matching(negatives_of(outputs)[OUTCOME]) * other)
         return {"outcome": Term(value, OUTCOME)}
 
-    def predict(self, outputs: Outputs) -> Tensor:
+    def score(self, outputs: Outputs) -> Tensor:
         return matching(outputs[OUTCOME])

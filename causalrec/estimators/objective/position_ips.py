@@ -11,7 +11,7 @@ from torch import Tensor
 from causalrec.estimators.error import pointwise_error
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.rel_mf import unbiased_relevance
-from causalrec.types import OUTCOME, Batch, Chance, Feedback, Link, Outputs, Term
+from causalrec.types import OUTCOME, Batch, Feedback, Link, Outputs, PropensityKind, Term
 
 
 def debiased_click(
@@ -40,9 +40,9 @@ class PositionIPS(AbstractObjective):
     seldom examined, which leaves the loss without a lower bound: weight decay must hold it. Outcomes must be clicks.
     """
 
-    accepts: ClassVar[frozenset[Feedback]] = frozenset({"exposure_logged"})
+    feedback_types: ClassVar[frozenset[Feedback]] = frozenset({"exposure_logged"})
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
-    divides_by: ClassVar[frozenset[Chance]] = frozenset({"examination"})
+    propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"examination"})
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -21,10 +21,10 @@ class RLearner(AbstractSecondStage):
     more, e is not told by the probability of the arm received. Equation 4.
     """
 
-    most_arms: ClassVar[int] = 1
+    max_treatments: ClassVar[int] = 1
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
         means, treated = crossed_means(batch, outputs), (batch.treatment > 0).to(batch.outcome.dtype)
         chance = torch.where(batch.treatment > 0, batch.propensity, 1 - batch.propensity)
         expected = chance * means[..., 1] + (1 - chance) * means[..., 0]
-        return (batch.outcome - expected - (treated - chance) * self.predict(outputs)[..., 0]).square()
+        return (batch.outcome - expected - (treated - chance) * self.score(outputs)[..., 0]).square()

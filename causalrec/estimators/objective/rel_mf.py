@@ -10,7 +10,7 @@ from torch import Tensor
 
 from causalrec.estimators.error import inverse_propensity, pointwise_error
 from causalrec.estimators.objective.base import POSITIVE, AbstractObjective
-from causalrec.types import OUTCOME, Batch, Chance, Feedback, Link, Outputs, Space, Term
+from causalrec.types import OUTCOME, Batch, Feedback, Link, Outputs, PropensityKind, Space, Term
 
 
 def unbiased_relevance(
@@ -42,9 +42,9 @@ class RelMF(AbstractObjective):
     """
 
     space: ClassVar[Space] = "all_pairs"
-    accepts: ClassVar[frozenset[Feedback]] = POSITIVE
+    feedback_types: ClassVar[frozenset[Feedback]] = POSITIVE
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
-    divides_by: ClassVar[frozenset[Chance]] = frozenset({"relative exposure", "logged"})
+    propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"relative exposure", "logged"})
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from causalrec.estimators.error import inverse_propensity
 from causalrec.estimators.imputation import Errors
 from causalrec.estimators.learned_exposure import exposure_term, learned_propensity
-from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.estimators.objective.snips import snips
 from causalrec.estimators.reduction import batch_mean
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Space, Term
@@ -25,8 +25,10 @@ class StableDR(AbstractObjective):
     all of them. The learnt propensity is a network, not the paper's smoothed naive Bayes.
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
+    reads_whole_batch: ClassVar[bool] = True
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
     stability: Annotated[float, Field(ge=0)] = 1.0
 

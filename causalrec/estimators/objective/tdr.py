@@ -8,7 +8,7 @@ from pydantic import Field
 
 from causalrec.estimators.error import pointwise_error
 from causalrec.estimators.imputation import Errors
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.estimators.objective.tdr_jl import targeted_terms
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
@@ -20,10 +20,12 @@ class TDR(AbstractObjective):
     `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
     reads_pair_propensity: ClassVar[bool] = True
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
+    reads_whole_batch: ClassVar[bool] = True
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
     legacy_public_code: bool = False
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from causalrec.estimators.error import inverse_propensity
 from causalrec.estimators.imputation import Errors, doubly_robust_terms
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.estimators.reduction import batch_sum
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
@@ -22,10 +22,12 @@ class TDRJL(AbstractObjective):
     `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
     """
 
-    needs: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
     reads_pair_propensity: ClassVar[bool] = True
+    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
+    reads_whole_batch: ClassVar[bool] = True
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
     legacy_public_code: bool = False
 
@@ -49,10 +51,12 @@ def targeted(error: Tensor, imputed: Tensor, batch: Batch, clip: float) -> Tenso
 
     Both sums run over observed rows; afterwards `sum o (e - e_hat - epsilon h) h = 0`. It carries no gradient.
     """
-    lever = 1 / batch.propensity.clamp_min(clip) - 1
+    clever_covariate = 1 / batch.propensity.clamp_min(clip) - 1
     weight = batch.weight * batch.observed
-    epsilon = batch_sum(weight * (error - imputed) * lever) / batch_sum(weight * lever.square()).clamp_min(1e-12)
-    return epsilon * lever
+    epsilon = batch_sum(weight * (error - imputed) * clever_covariate) / batch_sum(
+        weight * clever_covariate.square()
+    ).clamp_min(1e-12)
+    return epsilon * clever_covariate
 
 
 def fluctuation(error: Tensor, imputed: Tensor, batch: Batch, clip: float) -> Tensor:
@@ -60,8 +64,10 @@ def fluctuation(error: Tensor, imputed: Tensor, batch: Batch, clip: float) -> Te
 
     `d estimate = (sum (1 - o/p) h / sum o h^2) * d sum o (e - e_hat) h`, up to the number of rows.
     """
-    lever = 1 / batch.propensity.clamp_min(clip) - 1
-    slack = batch_sum(batch.weight * (1 - inverse_propensity(batch.observed, batch.propensity, clip)) * lever)
-    scale = batch_sum(batch.weight * batch.observed * lever.square()).clamp_min(1e-12)
-    miss = batch.observed * lever * (error - imputed)
-    return slack / scale * (miss - miss.detach())
+    clever_covariate = 1 / batch.propensity.clamp_min(clip) - 1
+    residual_weight = batch_sum(
+        batch.weight * (1 - inverse_propensity(batch.observed, batch.propensity, clip)) * clever_covariate
+    )
+    scale = batch_sum(batch.weight * batch.observed * clever_covariate.square()).clamp_min(1e-12)
+    miss = batch.observed * clever_covariate * (error - imputed)
+    return residual_weight / scale * (miss - miss.detach())

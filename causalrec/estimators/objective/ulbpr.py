@@ -27,7 +27,7 @@ class ULBPR(AbstractObjective):
 
     estimand: ClassVar[Estimand] = "effect"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
-    most_arms: ClassVar[int] = 1
+    max_treatments: ClassVar[int] = 1
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.2
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
@@ -37,7 +37,7 @@ class ULBPR(AbstractObjective):
         loss = summed_by_row(chance * functional.softplus(score[other] - score[row]), row, score)
         return {"pairs": Term(loss, OUTCOME, normaliser=summed_by_row(chance, row, score) + 1e-9)}
 
-    def predict(self, outputs: Outputs) -> Tensor:
+    def score(self, outputs: Outputs) -> Tensor:
         return outputs[OUTCOME]
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:

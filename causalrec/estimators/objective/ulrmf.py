@@ -26,14 +26,14 @@ class ULRMF(AbstractObjective):
 
     estimand: ClassVar[Estimand] = "effect"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
-    most_arms: ClassVar[int] = 1
+    max_treatments: ClassVar[int] = 1
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.4
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         seen = batch.observed
         return {"score": Term(self.error(batch, outputs) * seen, OUTCOME, normaliser=seen)}
 
-    def predict(self, outputs: Outputs) -> Tensor:
+    def score(self, outputs: Outputs) -> Tensor:
         return outputs[OUTCOME]
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from causalrec.estimators.arms import received
+from causalrec.estimators.arms import treatment_one_hot
 from causalrec.estimators.cross_fitting import crossed_means
 from causalrec.estimators.objective.effects import AbstractSecondStage
 from causalrec.types import Batch, Outputs
@@ -22,8 +22,8 @@ class XLearner(AbstractSecondStage):
     """
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
-        means, predicted = crossed_means(batch, outputs), self.predict(outputs)
-        took = received(batch.treatment, predicted.shape[-1])
+        means, predicted = crossed_means(batch, outputs), self.score(outputs)
+        took = treatment_one_hot(batch.treatment, predicted.shape[-1])
         none = (batch.treatment == 0).to(predicted.dtype)[..., None]
         outcome = batch.outcome[..., None]
         difference = took * (outcome - means[..., :1]) + none * (means[..., 1:] - outcome)

@@ -20,7 +20,7 @@ NORMAL_95 = 1.959964
 class Estimate:
     """One cell of a study's table, in the unit of its loss.
 
-    `row`: the prediction matrix; `column`: `loss/estimator`; `value` and `spread`: mean and standard deviation (n - 1)
+    `row`: the prediction matrix; `column`: `loss/estimator`; `value` and `sd`: mean and standard deviation (n - 1)
     over `draws`; `low`, `high`: normal 95 % interval of that mean; `truth`: what a perfect estimator would report.
     """
 
@@ -28,7 +28,7 @@ class Estimate:
     column: str
     truth: float
     value: float
-    spread: float
+    sd: float
     low: float
     high: float
     draws: int
@@ -36,24 +36,24 @@ class Estimate:
     @property
     def rmse(self) -> float:
         """Root mean squared distance of the single draws from the truth."""
-        return float(np.sqrt((self.value - self.truth) ** 2 + self.spread**2 * (self.draws - 1) / self.draws))
+        return float(np.sqrt((self.value - self.truth) ** 2 + self.sd**2 * (self.draws - 1) / self.draws))
 
 
 def summarised(row: str, column: str, truth: float, drawn: Doubles) -> Estimate:
     """Summarise the estimates `drawn[R]` of one cell (R >= 2).
 
     >>> cell = summarised("rec_ones", "mae/ips", 0.5, np.array([0.4, 0.8]))
-    >>> round(cell.value, 3), round(cell.spread, 3), round(cell.rmse, 3), cell.draws
+    >>> round(cell.value, 3), round(cell.sd, 3), round(cell.rmse, 3), cell.draws
     (0.6, 0.283, 0.224, 2)
     """
-    value, spread = float(drawn.mean()), float(drawn.std(ddof=1))
-    half = NORMAL_95 * spread / float(np.sqrt(len(drawn)))
+    value, sd = float(drawn.mean()), float(drawn.std(ddof=1))
+    half = NORMAL_95 * sd / float(np.sqrt(len(drawn)))
     return Estimate(
         row=row,
         column=column,
         truth=truth,
         value=value,
-        spread=spread,
+        sd=sd,
         low=value - half,
         high=value + half,
         draws=len(drawn),

@@ -17,8 +17,7 @@ ROW, LETTER, GAP = 40.0, 7.0, 110.0
 def dag(config: Mapping[str, Any], adjusted: tuple[str, ...], anchor: str) -> Html:
     """Draw a record's `config.graph`, the adjustment set marked; says so where the graph cannot be read."""
     try:
-        known = {key: config[key] for key in ("edges", "latent", "exposure", "outcome")}
-        graph = CausalGraph(**known)
+        graph = CausalGraph(**{key: config[key] for key in ("edges", "latent", "exposure", "outcome")})
         digraph = graph.digraph
     except (RequestError, KeyError, TypeError, AttributeError) as error:
         return paragraph(f"The graph of these records cannot be drawn: {error}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import CalibrationBin
 from causalrec.reporting.html.charts import Line, Point, panel
-from causalrec.reporting.html.gather import Part, Record
 from causalrec.reporting.html.markup import Child, Html, counted, number, paragraph, section, tag
+from causalrec.reporting.html.page_data import PageTable
 
 NAMES = {"criterion": "criterion", "loss": "training loss"}
 
@@ -22,7 +24,7 @@ def figure(row: str, told: str, *charts: Child) -> Html:
     return tag("figure", *charts, tag("figcaption", tag("b", row), " ", told), data_row=row)
 
 
-def curves(part: Part, anchor: str) -> Html:
+def curves(part: PageTable, anchor: str) -> Html:
     """Draw each row's criterion and training loss by epoch: every seed, every candidate, the chosen one strong."""
     drawn, without = [], []
     for row, group in part.rows.items():
@@ -32,35 +34,34 @@ def curves(part: Part, anchor: str) -> Html:
             drawn.append(figure(row, counted(len(records), "run"), *charts))
         else:
             without.append(row)
-    told = paragraph("Strong: the chosen weight decay, a dot at its best epoch. Faint, dashed: the others.")
+    told = paragraph("Strong: the chosen settings, a dot at its best epoch. Faint, dashed: the others.")
     lack = None
     if without:
         who = "These records hold" if not drawn else f"{', '.join(without)}: these records hold"
-        lack = paragraph(f"{who} no learning curve: written by an older version, or nothing was trained.")
+        lack = paragraph(f"{who} no learning curve: nothing was trained.")
     return section(anchor, "Learning curves", *([told, panels(drawn)] if drawn else []), lack)
 
 
-def _curve(records: Sequence[Record], key: str) -> Html | None:
+def _curve(records: Sequence[RunRecord], key: str) -> Html | None:
     faint: list[Line] = []
     strong: list[Line] = []
     for record in records:
-        selection = record["selection"]
-        for one in selection.get("candidates") or []:
-            points = [(float(e["epoch"]), e[key]) for e in one.get("curve") or [] if e.get(key) is not None]
-            chosen = one.get("weight_decay") == selection.get("chosen_weight_decay")
-            best = next((p for p in points if p[0] == one.get("best_epoch")), None)
-            if points:
-                line = Line(points, "main", best) if chosen else Line(points, "other")
-                (strong if chosen else faint).append(line)
+        for one in record.selection.candidates:
+            points = [(float(point.epoch), y) for point in one.curve if (y := getattr(point, key)) is not None]
+            best = next((p for p in points if p[0] == one.best_epoch), None)
+            if points and one.settings == record.selection.chosen:
+                strong.append(Line(points, "main", best))
+            elif points:
+                faint.append(Line(points, "other"))
     runs = f"{len(strong)} chosen and {len(faint)} other candidates"
     return panel(f"{NAMES[key]} by epoch", f"Of {runs}.", [*faint, *strong])
 
 
-def calibration(part: Part, anchor: str) -> Html:
+def calibration(part: PageTable, anchor: str) -> Html:
     """Draw each row's mean outcome against its mean prediction, by bin, with the expected calibration error."""
     drawn, without = [], []
     for row, group in part.rows.items():
-        binned = [one.record.get("calibration") or [] for one in group]
+        binned = [one.record.calibration for one in group]
         lines = [Line(sorted(_points(bins)), "main") for bins in binned if bins]
         errors = [_error(bins) for bins in binned if bins]
         told = f"ECE {number(sum(errors) / len(errors))}" if errors else ""
@@ -75,11 +76,11 @@ def calibration(part: Part, anchor: str) -> Html:
     return section(anchor, "Calibration of predictions", paragraph(told) if drawn else None, panels(drawn), lack)
 
 
-def _points(bins: Sequence[Record]) -> list[Point]:
-    return [(b["predicted"], b["true"]) for b in bins if b["predicted"] is not None and b["true"] is not None]
+def _points(bins: Sequence[CalibrationBin]) -> list[Point]:
+    return [(b.predicted, b.true) for b in bins if b.predicted is not None and b.true is not None]
 
 
-def _error(bins: Sequence[Record]) -> float:
-    known = [b for b in bins if b["predicted"] is not None and b["true"] is not None]
-    rows = sum(b["n"] for b in known)
-    return sum(b["n"] * abs(b["predicted"] - b["true"]) for b in known) / rows if rows else math.nan
+def _error(bins: Sequence[CalibrationBin]) -> float:
+    gaps = [(b.n, abs(b.predicted - b.true)) for b in bins if b.predicted is not None and b.true is not None]
+    rows = sum(n for n, _ in gaps)
+    return sum(n * gap for n, gap in gaps) / rows if rows else math.nan

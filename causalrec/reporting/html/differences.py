@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from causalrec.records.names import column_of, parse_column
+from causalrec.records.sections import ScoreRecord
 from causalrec.reporting.compare import LEVEL, Values, holm, paired_test
-from causalrec.reporting.html.gather import Part
+from causalrec.reporting.html.page_data import PageTable
 from causalrec.types import Doubles
 
 MOST = 80  # with more rows than this only baselines and best rows can be compared to
@@ -29,18 +30,17 @@ class Difference:
     seeds: int
 
 
-def direction(part: Part, column: str) -> int:
+def direction(part: PageTable, column: str) -> int:
     """Return 1 where more of a column is better, -1 where less is, 0 where neither or where the records do not tell."""
-    metric = column.rpartition("@")[0]
-    for one in part.saved:
-        target = one.record["config"].get("metric", {}).get(metric, {}).get("_target_")
-        if target:
-            module = str(target).split(".")[-2]
+    metric, _ = parse_column(column)
+    for one in part.runs:
+        if target := one.record.target("metric", metric):
+            module = target.split(".")[-2]
             return 0 if module in CENTRED else -1 if module in LOWER else 1
     return 0
 
 
-def ordered(part: Part) -> list[str]:
+def ordered(part: PageTable) -> list[str]:
     """Return the rows by the first column, best mean first, those without a value last."""
     first = next(iter(part.table.columns), "")
     sign = direction(part, first) or 1
@@ -48,14 +48,14 @@ def ordered(part: Part) -> list[str]:
     return sorted(cells, key=lambda row: -sign * cell.mean if (cell := cells[row]) else math.inf)
 
 
-def best_row(part: Part, column: str) -> str | None:
+def best_row(part: PageTable, column: str) -> str | None:
     """Return the row of the best mean in a column, None where neither more nor less is better."""
     sign = direction(part, column)
     means = {row: cells[column].mean for row, cells in part.table.rows.items() if column in cells}
     return max(means, key=lambda row: sign * means[row]) if sign and means else None
 
 
-def rivals(part: Part) -> list[str]:
+def rivals(part: PageTable) -> list[str]:
     """Return the rows that one may compare to."""
     names = list(part.table.rows)
     if len(names) <= MOST:
@@ -65,7 +65,7 @@ def rivals(part: Part) -> list[str]:
     return list(dict.fromkeys([*part.table.baselines, *plain, *(row for row in best if row)]))
 
 
-def differences(part: Part) -> dict[str, dict[str, list[Difference]]]:
+def differences(part: PageTable) -> dict[str, dict[str, list[Difference]]]:
     """Compare the rows of a table by column and rival as `reporting.compare` does: clustered both ways, then Holm."""
     chosen, found = rivals(part), {}
     level = _level(part)
@@ -75,32 +75,32 @@ def differences(part: Part) -> dict[str, dict[str, list[Difference]]]:
     return found
 
 
-def _level(part: Part) -> float:
-    return float(part.saved[0].record["config"]["evaluation"]["level"])
+def _level(part: PageTable) -> float:
+    return part.runs[0].record.level
 
 
-def _values(part: Part, column: str) -> dict[str, Values]:
+def _values(part: PageTable, column: str) -> dict[str, Values]:
     """Return value and leave-groups-out values by row and seed; baselines are taken from the first run of a seed."""
-    found: dict[str, Values] = {}
+    values: dict[str, Values] = {}
     for row, group in part.rows.items():
         for one in group:
-            seed = int(one.record["config"]["seed"])
-            for score in one.record["scores"]:
-                _keep(found, row, seed, score, column, one.jackknife)
-            for score in one.record["baselines"]:
-                if seed not in found.get(score["model"], {}):
-                    _keep(found, score["model"], seed, score, column, one.jackknife)
-    return found
+            seed = one.record.seed
+            for score in one.record.scores:
+                _add(values, row, seed, score, column, one.jackknife)
+            for score in one.record.baselines:
+                if seed not in values.get(score.model, {}):
+                    _add(values, score.model, seed, score, column, one.jackknife)
+    return values
 
 
-def _keep(
-    found: dict[str, Values], row: str, seed: int, score: dict[str, Any], column: str, jackknife: dict[str, Doubles]
+def _add(
+    values: dict[str, Values], row: str, seed: int, score: ScoreRecord, column: str, jackknife: dict[str, Doubles]
 ) -> None:
-    if f"{score['metric']}@{score['slice']}" != column or score["value"] is None:
+    if column_of(score) != column or score.value is None:
         return
-    left_out = jackknife.get(f"{score['model']}|{score['slice']}|{score['metric']}")
+    left_out = jackknife.get(score.key)
     if left_out is not None and np.isfinite(left_out).all():
-        found.setdefault(row, {})[seed] = (float(score["value"]), left_out)
+        values.setdefault(row, {})[seed] = (score.value, left_out)
 
 
 def _against(values: dict[str, Values], to: str, level: float) -> list[Difference]:
@@ -122,7 +122,7 @@ def _against(values: dict[str, Values], to: str, level: float) -> list[Differenc
     ]
 
 
-def embedded(part: Part) -> dict[str, Any]:
+def embedded(part: PageTable) -> dict[str, object]:
     """Return what the page draws from: rows by number, differences by column and rival, numbers of four digits."""
     names = list(part.table.rows)
     place = {row: k for k, row in enumerate(names)}
@@ -147,7 +147,7 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def first_rival(part: Part) -> str | None:
+def first_rival(part: PageTable) -> str | None:
     """Return the row that a page compares to at first: a naive one if there is one, else the last baseline."""
     naive = [row for row in part.rows if row.endswith("naive")]
     names = [*naive, *reversed(part.table.baselines), *part.rows]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 
+from causalrec.records.names import parse_column
 from causalrec.reporting.html.charts import interval
 from causalrec.reporting.html.differences import CENTRED, best_row, direction, first_rival, ordered, rivals
-from causalrec.reporting.html.gather import Part
 from causalrec.reporting.html.markup import Html, boxed, counted, grid, named, number, paragraph, section, tag
+from causalrec.reporting.html.page_data import PageTable
 from causalrec.reporting.table import Cell, Table, seeds_of
 
 ARROWS = {1: "↑ more is better", -1: "↓ less is better"}
 
 
-def leaderboard(part: Part, anchor: str) -> Html:
-    """Build the table: mean over seeds, spread, interval as number and bar; the best of a column first and in bold."""
+def leaderboard(part: PageTable, anchor: str) -> Html:
+    """Build the table: mean over seeds ± sd, interval as number and bar; the best of a column first and in bold."""
     table = part.table
     spans = {column: _span(part, column) for column in table.columns}
     best = {column: best_row(part, column) for column in table.columns}
@@ -25,17 +26,17 @@ def leaderboard(part: Part, anchor: str) -> Html:
     body = [_row(part, row, spans, best) for row in order]
     told = f"{table.dataset}: mean over seeds ± standard deviation, [interval]"
     caption = tag("caption", told, class_="unseen")
-    drawn = tag("table", caption, tag("thead", head), tag("tbody", *body), class_="leader sortable")
+    leader_table = tag("table", caption, tag("thead", head), tag("tbody", *body), class_="leader sortable")
     search = tag("input", type="search", class_="filter", placeholder="Filter rows", aria_label="Filter rows by text")
     count = tag("output", counted(len(order), "row"), class_="count", aria_live="polite")
     notes = tag("ul", *(tag("li", note) for note in footnotes(table)), class_="notes")
     told = "Bold: the best mean of its column, which is no claim of a difference: see the differences below. "
     told += "Bars: one scale for each column, that of the rows that were trained; an arrow lies outside."
     tools = tag("div", search, count, class_="tools")
-    return section(anchor, "Leaderboard", tools, boxed("Leaderboard", drawn), paragraph(told), notes)
+    return section(anchor, "Leaderboard", tools, boxed("Leaderboard", leader_table), paragraph(told), notes)
 
 
-def _span(part: Part, column: str) -> tuple[float, float]:
+def _span(part: PageTable, column: str) -> tuple[float, float]:
     """Return the scale of a column's bars: a trivial baseline far off must not squeeze what was trained."""
     cells = {row: of[column] for row, of in part.table.rows.items() if column in of}
     ends = {row: [e for e in (c.low, c.high, c.mean) if math.isfinite(e)] for row, c in cells.items()}
@@ -51,8 +52,8 @@ def _plain_head(name: str, side: str | None) -> Html:
     return tag("th", tag("button", name, type="button"), scope="col", class_=side, aria_sort="none")
 
 
-def _head(part: Part, column: str, sorted_: bool) -> Html:
-    metric, _, where = column.rpartition("@")
+def _head(part: PageTable, column: str, sorted_: bool) -> Html:
+    metric, where = parse_column(column)
     counts = sorted({cells[column].n for cells in part.table.rows.values() if column in cells})
     n = f"n {counts[0]:,}" if len(counts) == 1 else f"n {counts[0]:,} to {counts[-1]:,}" if counts else "no value"
     sign = direction(part, column)
@@ -63,7 +64,7 @@ def _head(part: Part, column: str, sorted_: bool) -> Html:
     return tag("th", button, scope="col", aria_sort=order, data_first="ascending" if sign < 0 else "descending")
 
 
-def _row(part: Part, row: str, spans: dict[str, tuple[float, float]], best: dict[str, str | None]) -> Html:
+def _row(part: PageTable, row: str, spans: dict[str, tuple[float, float]], best: dict[str, str | None]) -> Html:
     table, baseline = part.table, row in part.table.baselines
     badge = tag("span", "baseline", class_="badge") if baseline else None
     cells = [_cell(table.rows[row].get(column), spans[column], best[column] == row) for column in table.columns]
@@ -75,12 +76,12 @@ def _row(part: Part, row: str, spans: dict[str, tuple[float, float]], best: dict
 def _cell(cell: Cell | None, span: tuple[float, float], best: bool) -> Html:
     if cell is None:
         return tag("td", "–")
-    spread = None if cell.spread is None else tag("i", f"±{number(cell.spread)}")
+    sd = None if cell.sd is None else tag("i", f"±{number(cell.sd)}")
     told = tag("span", " best", class_="unseen") if best else None
     mean = tag("b" if best else "span", number(cell.mean), told, class_="mean")
     ends = tag("span", f"[{number(cell.low)}, {number(cell.high)}]", class_="ends")
     bar = interval(cell.mean, cell.low, cell.high, span)
-    return tag("td", mean, spread, bar, ends, data_v=f"{cell.mean:.6g}")
+    return tag("td", mean, sd, bar, ends, data_v=f"{cell.mean:.6g}")
 
 
 def footnotes(table: Table) -> list[str]:
@@ -99,7 +100,7 @@ def _named(rows: list[str], trained: list[str]) -> str:
     return named(rows)
 
 
-def forest(part: Part, anchor: str) -> Html:
+def forest(part: PageTable, anchor: str) -> Html:
     """Build the place of the forest plot: the page draws it from the embedded differences."""
     names, start = list(part.table.rows), first_rival(part)
     options = [tag("option", row, value=names.index(row), selected=row == start) for row in rivals(part)]
@@ -110,7 +111,7 @@ def forest(part: Part, anchor: str) -> Html:
         tag("label", "in ", tag("select", *columns, class_="column")),
         class_="tools",
     )
-    level = part.saved[0].record["config"]["evaluation"]["level"]
+    level = part.runs[0].record.level
     heads = ["row", "on one scale", "difference", f"{level:.0%} interval", "p (Holm)", "runs"]
     place = tag(
         "div",
@@ -131,13 +132,13 @@ def forest(part: Part, anchor: str) -> Html:
 
 def plain_table(table: Table, anchor: str) -> Html:
     """Build a table of estimates, which has neither baselines nor directions."""
-    rows = [[row, *(_written(cells.get(column)) for column in table.columns)] for row, cells in table.rows.items()]
+    rows = [[row, *(_format(cells.get(column)) for column in table.columns)] for row, cells in table.rows.items()]
     notes = [paragraph(note) for note in table.footnotes]
     return section(anchor, table.dataset, grid(table.dataset, ["row", *table.columns], rows), *notes)
 
 
-def _written(cell: Cell | None) -> str:
+def _format(cell: Cell | None) -> str:
     if cell is None:
         return "–"
-    spread = "" if cell.spread is None else f" ±{number(cell.spread)}"
-    return f"{number(cell.mean)}{spread} [{number(cell.low)}, {number(cell.high)}], {cell.seeds:,} draws"
+    sd = "" if cell.sd is None else f" ±{number(cell.sd)}"
+    return f"{number(cell.mean)}{sd} [{number(cell.low)}, {number(cell.high)}], {cell.seeds:,} draws"

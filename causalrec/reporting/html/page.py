@@ -11,8 +11,9 @@ from pathlib import Path
 from causalrec.data.files import write_text
 from causalrec.reporting.html import diagnostics, leaderboard, propensity, protocol, provenance
 from causalrec.reporting.html.differences import embedded, ordered
-from causalrec.reporting.html.gather import Gathered, Part, gather
 from causalrec.reporting.html.markup import Child, Html, compact, counted, joined, paragraph, tag
+from causalrec.reporting.html.page_data import PageData, PageTable, load_page_data
+from causalrec.reporting.study_files import compute_seconds
 
 HERE = Path(__file__).parent
 NAMES = {
@@ -27,35 +28,35 @@ NAMES = {
 }
 
 
-def report(folder: Path, out: Path, columns: tuple[str, ...] = ()) -> Gathered:
+def report(folder: Path, out: Path, columns: tuple[str, ...] = ()) -> PageData:
     """Write the page of every record below `folder` to `out`, whole or not at all; return what it was made from.
 
     Raises DataError where there is no record, RequestError on a column that no record has.
     """
-    found = gather(folder, columns)
-    write_text(out, page(found))
-    return found
+    data = load_page_data(folder, columns)
+    write_text(out, page(data))
+    return data
 
 
-def page(found: Gathered) -> str:
+def page(data: PageData) -> str:
     """Build the page as text: one article per table, then failures and provenance."""
-    title = found.folder.name or "records"
-    labels = _labels(found.parts)
-    articles = [_article(part, k, labels[k]) for k, part in enumerate(found.parts)]
-    if found.estimates:
-        articles.append(tag("article", leaderboard.plain_table(found.estimates, "estimates")))
+    title = data.folder.name or "records"
+    labels = _labels(data.tables)
+    articles = [_article(part, k, labels[k]) for k, part in enumerate(data.tables)]
+    if data.estimates:
+        articles.append(tag("article", leaderboard.plain_table(data.estimates, "estimates")))
     if not articles:
         articles.append(paragraph("No finished run: there is no table to show."))
-    ends = tag("article", provenance.failures(found), provenance.provenance(found))
+    ends = tag("article", provenance.failures(data), provenance.provenance(data))
     main = tag("main", *articles, ends)
-    data = json.dumps([embedded(part) for part in found.parts], separators=(",", ":"), allow_nan=False)
-    held = Html(data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+    differences = json.dumps([embedded(part) for part in data.tables], separators=(",", ":"), allow_nan=False)
+    held = Html(differences.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
     script = (HERE / "page.js").read_text(encoding="utf-8")
     body = tag(
         "body",
         tag("a", "Skip to the tables", href="#main", class_="skip"),
-        _header(found, title),
-        _contents(found),
+        _header(data, title),
+        _contents(data),
         tag("div", main, id="main"),
         tag("footer", "Written by causalrec report, from records alone."),
         tag("script", held, type="application/json", id="differences"),
@@ -79,18 +80,15 @@ def _head(title: str, script: str) -> Html:
     )
 
 
-def _header(found: Gathered, title: str) -> Html:
-    done, failed = len(found.saved) - len(found.failed), len(found.failed) + len(found.broken)
-    facts: list[Child] = [counted(done, "finished run")]
-    if failed:
-        facts.append(tag("a", f"{failed:,} failed or broken", href="#failed", class_="bad"))
-    rows = sum(len(part.rows) for part in found.parts)
-    facts.append(f"{counted(rows, 'row')}, {counted(len(found.parts), 'table')}" if rows else None)
-    commits = list(
-        dict.fromkeys(str(one.record.get("git_sha") or "") for one in found.saved if one.record.get("git_sha"))
-    )
-    facts.append(_commits(commits))
-    seconds = sum(one.record.get("seconds") or 0.0 for one in found.saved)
+def _header(data: PageData, title: str) -> Html:
+    lost = len(data.failed) + len(data.broken)
+    facts: list[Child] = [counted(len(data.folders) - len(data.failed), "finished run")]
+    if lost:
+        facts.append(tag("a", f"{lost:,} failed or broken", href="#failed", class_="bad"))
+    rows = sum(len(part.rows) for part in data.tables)
+    facts.append(f"{counted(rows, 'row')}, {counted(len(data.tables), 'table')}" if rows else None)
+    facts.append(_commits(list(dict.fromkeys(sha for one in data.folders if (sha := one.record.git_sha)))))
+    seconds = compute_seconds(data.folders)
     facts.append(f"{compact(round(seconds))} s of computing" if seconds else None)
     return tag(
         "header", tag("p", "causalrec report", class_="kicker"), tag("h1", title), tag("p", joined(facts, " · "))
@@ -103,35 +101,35 @@ def _commits(commits: Sequence[str]) -> Child:
     return joined(["commit ", tag("code", commits[0][:8] + ("+" if commits[0].endswith("+") else ""))])
 
 
-def _contents(found: Gathered) -> Html:
-    labels, links = _labels(found.parts), list[Child]()
+def _contents(data: PageData) -> Html:
+    labels, links = _labels(data.tables), list[Child]()
     for k in range(len(labels)):
         links.append(tag("b", labels[k]) if len(labels) > 1 else None)
         links += [tag("a", name, href=f"#p{k}-{key}") for key, name in NAMES.items()]
-    links.append(tag("a", "Estimates", href="#estimates") if found.estimates else None)
-    links.append(tag("a", "Failed", href="#failed") if found.failed or found.broken else None)
+    links.append(tag("a", "Estimates", href="#estimates") if data.estimates else None)
+    links.append(tag("a", "Failed", href="#failed") if data.failed or data.broken else None)
     return tag("nav", *links, tag("a", "Run again", href="#provenance"), aria_label="Contents")
 
 
-def _labels(parts: Sequence[Part]) -> list[str]:
+def _labels(parts: Sequence[PageTable]) -> list[str]:
     """Name tables; those of one data set by what they differ in, the estimand and the training rows."""
     names = [part.table.dataset for part in parts]
-    records = [part.saved[0].record for part in parts]
+    records = [part.runs[0].record for part in parts]
     return [
         name
         if names.count(name) == 1
-        else f"{name}, {record['adjustment']['estimand']}, training rows {record['audit']['hashes']['train'][:8]}"
+        else f"{name}, {record.task.estimand}, training rows {record.audit.hashes.get('train', '')[:8]}"
         for name, record in zip(names, records, strict=True)
     ]
 
 
-def _article(part: Part, k: int, label: str) -> Html:
-    record = part.saved[0].record
-    part = Part(part.table, {row: part.rows[row] for row in ordered(part) if row in part.rows})
+def _article(part: PageTable, k: int, label: str) -> Html:
+    record = part.runs[0].record
+    part = PageTable(part.table, {row: part.rows[row] for row in ordered(part) if row in part.rows})
     return tag(
         "article",
         tag("h2", label),
-        tag("p", protocol.estimand(record), ". Test: ", str(record["audit"].get("test", "–")), ".", class_="lead"),
+        tag("p", record.task.description, ". Test: ", record.audit.test, ".", class_="lead"),
         leaderboard.leaderboard(part, f"p{k}-leaderboard"),
         leaderboard.forest(part, f"p{k}-differences"),
         diagnostics.curves(part, f"p{k}-curves"),

@@ -7,20 +7,23 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from causalrec.reporting.html.gather import Broken, Gathered, Record
+from causalrec.ids import BETWEEN, JobId, job_path
+from causalrec.records.plain import Json
+from causalrec.records.run_folder import AnyRecord, RunFolder
 from causalrec.reporting.html.markup import Child, Html, counted, folded, grid, joined, paragraph, section, tag
+from causalrec.reporting.html.page_data import PageData
 
 LEDGER = ".ledger"
 
 
-def failures(found: Gathered) -> Html | None:
-    """List the failed jobs and the files that are not whole records."""
+def failures(data: PageData) -> Html | None:
+    """List the failed jobs and the files that are not records."""
     jobs: list[list[Child]] = [
-        [one.record["name"], _seed(one.record), _error(one.record), tag("code", str(_inside(found, one.folder)))]
-        for one in found.failed
+        [one.record.name, _seed(one.record), _error(one.record.error), tag("code", str(_inside(data, one.folder)))]
+        for one in data.failed
     ]
-    jobs += _unrecorded(found)
-    broken = [_broken(one) for one in found.broken]
+    jobs += _unrecorded(data)
+    broken: list[list[Child]] = [[tag("code", one.path), one.reason] for one in data.broken]
     if not jobs and not broken:
         return None
     return section(
@@ -32,58 +35,53 @@ def failures(found: Gathered) -> Html | None:
     )
 
 
-def _unrecorded(found: Gathered) -> list[list[Child]]:
+def _unrecorded(data: PageData) -> list[list[Child]]:
     """Return the jobs that a ledger calls failed and that left no record (killed, out of memory)."""
     rows: list[list[Child]] = []
-    recorded = {one.folder.resolve() for one in found.saved}
-    for ledger in _ledgers(found.folder):
+    recorded = {one.folder.resolve() for one in data.folders}
+    for ledger in _ledgers(data.folder):
         for path in sorted((ledger / "failed").glob("*~*~*")):
-            row, run, _ = path.name.rsplit("~", 2)
-            folder = ledger.parent / row / run
-            if folder.resolve() not in recorded and folder.is_relative_to(found.folder):
-                seed = run.removeprefix("seed").partition("-")[0]
-                rows.append(
-                    [row, seed, str(_held(path).get("reason", "unknown")), tag("code", str(_inside(found, folder)))]
-                )
+            job = path.name.rpartition(BETWEEN)[0]
+            folder = ledger.parent / job_path(job)
+            if folder.resolve() not in recorded and folder.is_relative_to(data.folder):
+                reason = str(_read_note(path).get("reason", "unknown"))
+                rows.append([*_row_and_seed(job), reason, tag("code", str(_inside(data, folder)))])
     return rows
 
 
-def _error(record: Record) -> Html:
-    lines = str(record.get("error") or "no reason recorded").strip().splitlines() or [""]
+def _row_and_seed(job: str) -> tuple[str, str]:
+    try:
+        return (one := JobId.parse(job)).row, str(one.seed)
+    except ValueError:
+        return job, "–"
+
+
+def _error(reason: str | None) -> Html:
+    lines = (reason or "no reason recorded").strip().splitlines() or [""]
     return tag("span", lines[0]) if len(lines) == 1 else folded(lines[0], tag("pre", "\n".join(lines[1:])))
 
 
-def _seed(record: Record) -> str:
-    return str(record["config"].get("seed", "–"))
+def _seed(record: AnyRecord) -> str:
+    return str(record.config.get("seed", "–"))
 
 
-def _inside(found: Gathered, folder: Path) -> Path:
-    whole = folder.resolve()
-    return whole.relative_to(found.folder) if whole.is_relative_to(found.folder) else folder
+def _inside(data: PageData, folder: Path) -> Path:
+    full = folder.resolve()
+    return full.relative_to(data.folder) if full.is_relative_to(data.folder) else folder
 
 
-def _broken(one: Broken) -> list[Child]:
-    return [tag("code", one.path), one.reason]
-
-
-def provenance(found: Gathered) -> Html:
+def provenance(data: PageData) -> Html:
     """Tell how to run it again, and from which code and data it came."""
-    records = [one.record for one in found.saved]
-    return section(
-        "provenance",
-        "How to run it again",
-        _commands(found),
-        _code(records),
-        _data(records),
-    )
+    records = [one.record for one in data.folders]
+    return section("provenance", "How to run it again", _commands(data), _code(records), _raw_data(data.runs))
 
 
-def _commands(found: Gathered) -> Html:
-    launches = list(_launches(found.folder))
+def _commands(data: PageData) -> Html:
+    launches = list(_launches(data.folder))
     shown: list[Child] = []
     if launches:
         shown += [paragraph("Started by:"), tag("pre", "\n".join(launches))]
-    by_job = [str(one.record.get("command") or "") for one in found.saved]
+    by_job = [one.record.command for one in data.runs]
     told = [command for command in by_job if command]
     if told:
         once = list(dict.fromkeys(told))
@@ -91,15 +89,14 @@ def _commands(found: Gathered) -> Html:
             folded(f"Each job alone: {counted(len(once), 'command')}", tag("pre", "\n".join(once)), open_=len(once) < 4)
         )
     if len(told) < len(by_job):
-        lack = len(by_job) - len(told)
-        shown.append(paragraph(f"{lack} of {len(by_job)} records hold no command: written by an older version."))
+        shown.append(paragraph(f"{len(by_job) - len(told)} of {len(by_job)} records hold no command."))
     return joined(shown)
 
 
 def _launches(folder: Path) -> Iterable[str]:
     """Return the commands that started the sweeps at, below or above a folder, from their ledgers."""
-    found = [_held(path) for place in _ledgers(folder) for path in sorted((place / "launches").glob("*.json"))]
-    yield from dict.fromkeys(str(one["command"]) for one in found if one.get("command"))
+    notes = [_read_note(path) for place in _ledgers(folder) for path in sorted((place / "launches").glob("*.json"))]
+    yield from dict.fromkeys(str(command) for one in notes if (command := one.get("command")))
 
 
 def _ledgers(folder: Path) -> list[Path]:
@@ -107,19 +104,19 @@ def _ledgers(folder: Path) -> list[Path]:
     return [place for place in places if place.is_dir()]
 
 
-def _held(path: Path) -> Record:
+def _read_note(path: Path) -> Json:
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        note = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # being written, or of another version
         return {}
-    return held if isinstance(held, dict) else {}
+    return note if isinstance(note, dict) else {}
 
 
-def _code(records: Sequence[Record]) -> Html:
-    commits = Counter(str(record.get("git_sha") or "not in a checkout") for record in records)
+def _code(records: Sequence[AnyRecord]) -> Html:
+    commits = Counter(record.git_sha or "not in a checkout" for record in records)
     stated: list[Child] = [_commit(sha, count, len(commits) > 1) for sha, count in commits.most_common()]
-    names = dict.fromkeys(name for record in records for name in record.get("versions") or {})
-    rows = [[name, _distinct((record.get("versions") or {}).get(name) for record in records)] for name in names]
+    names = dict.fromkeys(name for record in records for name in record.versions)
+    rows = [[name, _distinct(record.versions.get(name) for record in records)] for name in names]
     return tag(
         "div",
         tag("div", tag("h4", "Code"), *stated),
@@ -137,15 +134,13 @@ def _distinct(values: Iterable[object]) -> str:
     return ", ".join(dict.fromkeys(str(value) for value in values if value is not None)) or "–"
 
 
-def _data(records: Sequence[Record]) -> Html | None:
-    held: dict[tuple[str, str], list[str]] = {}
-    for record in records:
-        data = record.get("data") or {}
-        for file, digest in (data.get("sha256") or {}).items():
-            known = held.setdefault((str(data.get("name", "–")), str(file)), [])
-            if str(digest) not in known:
-                known.append(str(digest))
+def _raw_data(runs: Sequence[RunFolder]) -> Html | None:
+    files: dict[tuple[str, str], dict[str, None]] = {}
+    for one in runs:
+        for file, digest in one.record.data.sha256.items():
+            files.setdefault((one.record.data.name, file), {})[digest] = None
     rows: list[list[Child]] = [
-        [name, file, joined((tag("code", digest) for digest in digests), " ")] for (name, file), digests in held.items()
+        [name, file, joined((tag("code", digest) for digest in digests), " ")]
+        for (name, file), digests in files.items()
     ]
     return grid("Raw data files", ["data set", "file", "sha256"], rows, left=[1, 2]) if rows else None

@@ -1,0 +1,229 @@
+"""Components of the configuration: a `_target_` checked, recursively, against its constructor's own signature.
+
+Keyword-only constructor arguments are the YAML keys; positional ones are handed over by the run. A class is imported
+only from an allowed package.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import types as pytypes
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from functools import cache
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from causalrec.errors import RequestError, nearest
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ComponentConfig(Generic[T_co]):
+    """A checked component: its class, and the arguments that YAML gives it (components among them are checked too)."""
+
+    target: type[T_co]
+    arguments: Mapping[str, object]
+
+    def build(self, *parts: object) -> T_co:
+        """Construct the component from what the run hands over and the YAML arguments."""
+        constructor: Callable[..., T_co] = self.target
+        return constructor(*parts, **{key: _each(value, _build) for key, value in self.arguments.items()})
+
+    def replace(self, **changes: object) -> ComponentConfig[T_co]:
+        """Return the component with some arguments replaced."""
+        return replace(self, arguments={**self.arguments, **changes})
+
+    def without(self, names: frozenset[str]) -> ComponentConfig[T_co]:
+        """Return the component without the arguments of these names, so that they take their defaults."""
+        return replace(self, arguments={key: value for key, value in self.arguments.items() if key not in names})
+
+    def setting(self, name: str) -> object:
+        """Return one argument, the constructor's default where YAML gives none; KeyError for another name."""
+        return {**self._defaults(), **self.arguments}[name]
+
+    @property
+    def keyword_names(self) -> tuple[str, ...]:
+        """Return the names of the arguments that YAML may give."""
+        return tuple(keyword_parameters(self.target))
+
+    def to_dict(self) -> dict[str, object]:
+        """Return `_target_` and every argument, constructor defaults included, as plain values."""
+        arguments = {**self._defaults(), **self.arguments}
+        name = f"{self.target.__module__}.{self.target.__qualname__}"
+        return {"_target_": name} | {key: _each(value, _to_dict) for key, value in arguments.items()}
+
+    def _defaults(self) -> dict[str, object]:
+        target: type[object] = self.target
+        defaults = {p.name: p.default for p in keyword_parameters(target).values() if p.default is not p.empty}
+        made = {f.name: f.default_factory for f in fields(target)} if is_dataclass(target) else {}
+        return defaults | {name: make() for name, make in made.items() if name in defaults and make is not MISSING}
+
+
+def _each(value: object, change: Callable[[ComponentConfig[object]], object]) -> object:
+    """Change every component in a value, in lists and mappings of them too."""
+    if isinstance(value, ComponentConfig):
+        return change(value)
+    if isinstance(value, tuple) and value and all(isinstance(one, ComponentConfig) for one in value):
+        return tuple(change(one) for one in value)
+    if isinstance(value, Mapping) and value and all(isinstance(one, ComponentConfig) for one in value.values()):
+        return {key: change(one) for key, one in value.items()}
+    return value
+
+
+def _build(component: ComponentConfig[object]) -> object:
+    return component.build()
+
+
+def _to_dict(component: ComponentConfig[object]) -> object:
+    return component.to_dict()
+
+
+def validate_component(
+    path: str,
+    node: object,
+    contract: type[T] = object,  # type: ignore[assignment]
+) -> ComponentConfig[T]:
+    """Check a `_target_` node against its constructor and the contract it must fulfil; raise RequestError in one line.
+
+    Args:
+        path: where the node stands in the configuration, for messages.
+        node: the composed YAML, a mapping.
+        contract: the class that the target must be one of.
+    """
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        raise RequestError(f"{path}={node!r}: expected a mapping with a _target_")
+    target = load_class(node["_target_"], path)
+    if not issubclass(target, contract):
+        raise RequestError(f"{path}._target_={node['_target_']}: is not a {contract.__name__}")
+    keys = keyword_parameters(target)
+    given = {str(key): value for key, value in node.items() if key != "_target_"}
+    for key in given:
+        if key not in keys:
+            raise RequestError(f"{path}.{key}: unknown key; {nearest(key, keys)}")
+    for key, parameter in keys.items():
+        if parameter.default is parameter.empty and key not in given:
+            raise RequestError(f"{path}.{key}: is mandatory; set {path}.{key}=VALUE")
+    return ComponentConfig(target, {key: validate_value(f"{path}.{key}", v, target, key) for key, v in given.items()})
+
+
+def validate_value(path: str, value: object, target: type[object], key: str) -> object:
+    """Check one argument of a constructor by its annotation; return it as that has it, nested components checked."""
+    hint = _hints(_constructor(target))[key]
+    if _is_node(value):
+        return _validate_nested(path, value, _classes(hint), hint)
+    if isinstance(value, list) and value and all(map(_is_node, value)):
+        allowed = _members_of(hint, Sequence)
+        return tuple(_validate_nested(f"{path}.{k}", one, allowed, hint) for k, one in enumerate(value))
+    if isinstance(value, Mapping) and value and all(map(_is_node, value.values())):
+        allowed = _members_of(hint, Mapping)
+        return {str(name): _validate_nested(f"{path}.{name}", one, allowed, hint) for name, one in value.items()}
+    try:
+        return _adapter(_constructor(target), key).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RequestError(wrong_value(".".join([path, *map(str, first["loc"])]), value, first["msg"])) from error
+
+
+def _is_node(value: object) -> bool:
+    return isinstance(value, Mapping) and "_target_" in value
+
+
+def _validate_nested(path: str, node: object, allowed: Sequence[type[object]], hint: object) -> ComponentConfig[object]:
+    nested = validate_component(path, node, object)
+    if not any(issubclass(nested.target, one) for one in allowed):
+        name = f"{nested.target.__module__}.{nested.target.__qualname__}"
+        raise RequestError(f"{path}._target_={name}: expected {hint}")
+    return nested
+
+
+def _members_of(hint: object, kind: type[object]) -> tuple[type[object], ...]:
+    """Return the classes that lists or mappings of a hint may hold: `tuple[X, ...]`, `Mapping[str, X]`."""
+    classes: list[type[object]] = []
+    for option in _options(hint):
+        origin = get_origin(option)
+        if inspect.isclass(origin) and issubclass(origin, kind):
+            classes += [one for argument in get_args(option) for one in _classes(argument) if one is not str]
+    return tuple(classes)
+
+
+def _classes(hint: object) -> tuple[type[object], ...]:
+    return tuple(option for option in _options(hint) if inspect.isclass(option) and get_origin(option) is None)
+
+
+def _options(hint: object) -> tuple[object, ...]:
+    """Return the members of a union, of what is annotated too; else the hint alone."""
+    if get_origin(hint) is Annotated:
+        return _options(get_args(hint)[0])
+    if isinstance(hint, pytypes.UnionType) or getattr(get_origin(hint), "__name__", "") == "Union":
+        return tuple(option for member in get_args(hint) for option in _options(member))
+    return (hint,)
+
+
+def wrong_value(path: str, value: object, message: str) -> str:
+    """Write what is wrong with a value, and where."""
+    return f"{path}={value!r}: {message[0].lower()}{message[1:]}"
+
+
+def allowed_packages() -> tuple[str, ...]:
+    """Return the packages a `_target_` may come from: ours, and those named in `CAUSALREC_PACKAGES` (by comma)."""
+    extra = os.environ.get("CAUSALREC_PACKAGES", "")
+    return ("causalrec", *(name.strip() for name in extra.split(",") if name.strip()))
+
+
+@cache
+def load_class(name: str, path: str = "contract") -> type[Any]:
+    """Import a class by full path, from an allowed package only (judged before the import, and after by its module)."""
+    module, _, attribute = name.rpartition(".")
+    _require_allowed(name, module, path)
+    try:
+        loaded = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not f"{module}.".startswith(f"{error.name}."):  # one that the module imports
+            raise RequestError(f"{path}._target_={name}: needs {error.name}, which is not installed") from error
+        raise RequestError(f"{path}._target_={name}: there is no such class") from error
+    except AttributeError as error:
+        raise RequestError(f"{path}._target_={name}: there is no such class") from error
+    if not inspect.isclass(loaded):
+        raise RequestError(f"{path}._target_={name}: is not a class")
+    _require_allowed(name, loaded.__module__, path)
+    return loaded
+
+
+def _require_allowed(name: str, module: str, path: str) -> None:
+    if module.split(".")[0] not in allowed_packages():
+        raise RequestError(
+            f"{path}._target_={name}: only classes of {', '.join(allowed_packages())} may be built; "
+            f"add your package to CAUSALREC_PACKAGES"
+        )
+
+
+def keyword_parameters(target: type[object]) -> dict[str, inspect.Parameter]:
+    """Return the keyword-only parameters of a constructor, by name."""
+    return _keyword_parameters(_constructor(target))
+
+
+def _constructor(target: type[object]) -> Callable[..., object]:
+    return target  # mypy holds that a class of unknown kind cannot be hashed
+
+
+@cache
+def _keyword_parameters(target: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(target).parameters.values()
+    return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+@cache
+def _adapter(target: Callable[..., object], key: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_hints(target)[key], config=ConfigDict(arbitrary_types_allowed=True))
+
+
+@cache
+def _hints(target: Callable[..., object]) -> dict[str, Any]:
+    constructor: Any = target if is_dataclass(target) else target.__init__
+    return get_type_hints(constructor, include_extras=True)  # inherited fields name what their file imports

@@ -1,0 +1,309 @@
+"""What a run is asked for: one typed field for each group of components, and the run's scalars.
+
+The contracts are imported for types alone, so that a configuration is read without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from causalrec.config.component import ComponentConfig
+from causalrec.ids import job_folder
+from causalrec.types import Count
+
+if TYPE_CHECKING:
+    from causalrec.data.augmentation.base import AbstractAugmentation
+    from causalrec.data.datasets.base import AbstractDataset
+    from causalrec.data.sampler.base import AbstractSampler
+    from causalrec.data.split.base import AbstractSplit
+    from causalrec.encoders.base import AbstractAnyEncoder
+    from causalrec.encoders.finetuning.base import AbstractFinetuning
+    from causalrec.estimators.objective.base import AbstractObjective
+    from causalrec.estimators.penalty.base import AbstractPenalty
+    from causalrec.evaluation.baseline.base import AbstractBaseline
+    from causalrec.evaluation.refuter.base import AbstractRefuter
+    from causalrec.evaluation.slice.base import AbstractSlice
+    from causalrec.graph.causal_graph import CausalGraph
+    from causalrec.heads.base import AbstractHead
+    from causalrec.learners.base import AbstractLearner
+    from causalrec.metrics.base import AbstractMetric
+    from causalrec.propensity.base import AbstractPropensity
+    from causalrec.tasks.base import AbstractTask
+    from causalrec.tracking.loggers import AbstractLogger
+    from causalrec.training.optimizer import AbstractOptimizer
+    from causalrec.training.scheduler import AbstractScheduler
+    from causalrec.training.trainer import TrainerSettings
+
+GROUPS: Mapping[str, str] = {  # a group of one component: the contract it must fulfil
+    "task": "causalrec.tasks.base.AbstractTask",
+    "dataset": "causalrec.data.datasets.base.AbstractDataset",
+    "graph": "causalrec.graph.causal_graph.CausalGraph",
+    "split": "causalrec.data.split.base.AbstractSplit",
+    "propensity": "causalrec.propensity.base.AbstractPropensity",
+    "learner": "causalrec.learners.base.AbstractLearner",
+    "encoder": "causalrec.encoders.base.AbstractAnyEncoder",
+    "finetuning": "causalrec.encoders.finetuning.base.AbstractFinetuning",
+    "head": "causalrec.heads.base.AbstractHead",
+    "objective": "causalrec.estimators.objective.base.AbstractObjective",
+    "sampler": "causalrec.data.sampler.base.AbstractSampler",
+    "optimizer": "causalrec.training.optimizer.AbstractOptimizer",
+    "scheduler": "causalrec.training.scheduler.AbstractScheduler",
+    "trainer": "causalrec.training.trainer.TrainerSettings",
+    "logger": "causalrec.tracking.loggers.AbstractLogger",
+}
+COLLECTIONS: Mapping[str, str] = {  # a group of components by name
+    "penalty": "causalrec.estimators.penalty.base.AbstractPenalty",
+    "augmentation": "causalrec.data.augmentation.base.AbstractAugmentation",
+    "metric": "causalrec.metrics.base.AbstractMetric",
+    "slice": "causalrec.evaluation.slice.base.AbstractSlice",
+    "baseline": "causalrec.evaluation.baseline.base.AbstractBaseline",
+    "refuter": "causalrec.evaluation.refuter.base.AbstractRefuter",
+}
+OPTIONAL = frozenset({"learner"})  # a task may do without
+NETWORK_GROUPS = frozenset(
+    {"encoder", "finetuning", "head", "objective", "penalty", "sampler", "augmentation", "optimizer", "scheduler"}
+) | {"trainer"}
+LEARNER_GROUPS = NETWORK_GROUPS | {"representation"}  # read by a learner, each by some
+SHOWN_TRAINER_SETTINGS = frozenset({"progress", "checkpoint_steps", "checkpoint_seconds"})  # no result depends on them
+UNHASHED = frozenset({"paths", "logger", "sweep", "name", "refute", "refuter", "choices"})
+ChosenGroup = Literal[
+    "task", "dataset", "graph", "propensity", "encoder", "finetuning", "head", "objective", "learner"
+]  # whose choice names rows and messages
+Candidates = Mapping[str, tuple[float, ...]]  # numbers to try, by the path of the setting
+
+
+class Strict(BaseModel):
+    """A section of the scalars: no unknown keys, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paths(Strict):
+    """Folders of a run.
+
+    Attributes:
+        data: raw files.
+        cache: what we derive from them.
+        runs: records.
+    """
+
+    data: Path
+    cache: Path
+    runs: Path
+
+
+class Selection(Strict):
+    """What early stopping and the choice among candidates read: validation rows, never the test.
+
+    Attributes:
+        criterion: `ips` and `naive` read biased rows (missing not at random, as users choose what they rate), weighted
+            by inverse propensities or alike; `randomised` reads `split.propensity_sample`, rows missing at random,
+            which the test then lacks.
+        folds: 1 holds out the validation split; k > 1 is k-fold cross-validation over training and validation rows
+            together, and a refit on both.
+        randomised_budget: how many randomised rows a run may use outside the test, for propensities or for selection;
+            declared, because they are data that other rows of a table do not have.
+        clip: least propensity the criterion divides by (a probability), the same for every row whatever its objective
+            clips.
+        candidates: numbers to try, by the path of the setting (`{optimizer.weight_decay: [0.1, 1.0]}`; several paths
+            make a product); `auto`: those of the optimizer; `none`: one fit with the settings as they are.
+    """
+
+    criterion: Literal["ips", "naive", "randomised"]
+    folds: Count
+    randomised_budget: Annotated[int, Field(ge=0)]
+    clip: Annotated[float, Field(ge=0, lt=1)]
+    candidates: Literal["auto", "none"] | dict[str, Annotated[list[float], Field(min_length=1)]]
+
+
+class Evaluation(Strict):
+    """Intervals of scores.
+
+    Attributes:
+        replicates: resamples of the user bootstrap.
+        seed: of the resamples, the same for every model.
+        level: of the intervals, a probability.
+    """
+
+    replicates: Count
+    seed: int
+    level: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Representation(Strict):
+    """How many principal `components` of each text or vector column a learner from a table reads."""
+
+    components: Count
+
+
+class RunConfig(Strict):
+    """The scalars of a run.
+
+    Attributes:
+        name: of the table's row; the default names what is trained.
+        sweep: folder below `paths.runs`, one table.
+        seed: of what is drawn in training.
+        choices: the name that chose the component of each group.
+        paths: folders.
+        selection: how a fit is stopped and chosen.
+        evaluation: intervals of scores.
+        representation: how a learner from a table reads text.
+        refute: try to break the average effect once the job is done.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[\w.+=-]+$")]
+    sweep: Annotated[str, Field(pattern=r"^[\w.+=-]+$")]
+    seed: Annotated[int, Field(ge=0)]
+    choices: dict[ChosenGroup, str | None]
+    paths: Paths
+    selection: Selection
+    evaluation: Evaluation
+    representation: Representation
+    refute: bool = False
+
+    def choice(self, group: str) -> str:
+        """Return `GROUP=NAME` as it was chosen, for messages."""
+        return f"{group}={self.chosen(group)}"
+
+    def chosen(self, group: str) -> str | None:
+        """Return the name that chose the component of a group; None where there is none."""
+        return {str(name): choice for name, choice in self.choices.items()}.get(group)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """A validated request: the scalars, and one checked component for each group (collections by name).
+
+    Attributes:
+        run: the scalars.
+        task: the question that the run answers.
+        learner: what fits; None where the task needs no fit.
+        overrides: what was asked for on the command line; part of the record, not of the key.
+    """
+
+    run: RunConfig
+    task: ComponentConfig[AbstractTask]
+    dataset: ComponentConfig[AbstractDataset]
+    graph: ComponentConfig[CausalGraph]
+    split: ComponentConfig[AbstractSplit]
+    propensity: ComponentConfig[AbstractPropensity]
+    learner: ComponentConfig[AbstractLearner] | None
+    encoder: ComponentConfig[AbstractAnyEncoder]
+    finetuning: ComponentConfig[AbstractFinetuning]
+    head: ComponentConfig[AbstractHead]
+    objective: ComponentConfig[AbstractObjective]
+    sampler: ComponentConfig[AbstractSampler]
+    optimizer: ComponentConfig[AbstractOptimizer]
+    scheduler: ComponentConfig[AbstractScheduler]
+    trainer: ComponentConfig[TrainerSettings]
+    logger: ComponentConfig[AbstractLogger]
+    penalty: Mapping[str, ComponentConfig[AbstractPenalty]]
+    augmentation: Mapping[str, ComponentConfig[AbstractAugmentation]]
+    metric: Mapping[str, ComponentConfig[AbstractMetric]]
+    slice: Mapping[str, ComponentConfig[AbstractSlice]]
+    baseline: Mapping[str, ComponentConfig[AbstractBaseline]]
+    refuter: Mapping[str, ComponentConfig[AbstractRefuter]]
+    overrides: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def components(self) -> Components:
+        """The components that need nothing of the data, built once."""
+        return Components(
+            task=self.task.build(),
+            learner=self.learner.build() if self.learner else None,
+            dataset=self.dataset.build(),
+            graph=self.graph.build(),
+            split=self.split.build(),
+            logger=self.logger.build(),
+        )
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """The groups and sections that neither the learner nor the task reads."""
+        return LEARNER_GROUPS - (self.learner.target.groups if self.learner else frozenset())
+
+    @cached_property
+    def candidates(self) -> Candidates:
+        """The numbers that are tried, by the path of the setting; none where one fit is made as it is."""
+        asked = self.run.selection.candidates
+        if asked == "none":
+            return {}
+        if asked == "auto":
+            asked = {f"optimizer.{key}": [*values] for key, values in self.optimizer.target.candidates.items()}
+        return {path: tuple(values) for path, values in asked.items() if path.partition(".")[0] not in self.unread}
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the whole configuration with every default, as JSON holds it; what is not read is left out."""
+        tuned = self.candidates
+        sections: dict[str, object] = self.run.model_dump(mode="json")
+        selection = {**self.run.selection.model_dump(mode="json"), "candidates": {k: [*v] for k, v in tuned.items()}}
+        sections |= {"selection": selection}
+        sections["choices"] = {k: v for k, v in self.run.choices.items() if k not in self.unread}
+        for name, component in self.groups():
+            sections[name] = _without_tuned(component.to_dict(), name, tuned)
+        for name, members in self.collections():
+            sections[name] = {k: _without_tuned(v.to_dict(), f"{name}.{k}", tuned) for k, v in members.items()}
+        return {name: section for name, section in sections.items() if name not in self.unread}
+
+    def asked_for(self, group: str) -> list[str]:
+        """Return the members of a collection that were asked for by name, rather than a task's defaults."""
+        texts = [text.partition("=") for text in self.overrides]
+        values = [value for key, _, value in texts if key.lstrip("+") == group]
+        names = [name.strip(" '\"") for value in values for name in value.strip("[] ").split(",")]
+        return [name for name in dict.fromkeys(names) if name]
+
+    def groups(self) -> Iterator[tuple[str, ComponentConfig[object]]]:
+        """Yield the groups of one component, where there is one."""
+        for name in (one.name for one in fields(self)):
+            component = getattr(self, name)
+            if isinstance(component, ComponentConfig):
+                yield name, component
+
+    def collections(self) -> Iterator[tuple[str, Mapping[str, ComponentConfig[object]]]]:
+        """Yield the groups of components by name."""
+        for name in COLLECTIONS:
+            yield name, getattr(self, name)
+
+    def replace(self, **changes: object) -> ExperimentConfig:
+        """Return the configuration with some fields replaced."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of what determines the result: everything but folders, names, the logger, how progress is shown and
+        when it is saved."""
+        sections = {name: section for name, section in self.to_dict().items() if name not in UNHASHED}
+        trainer = sections.get("trainer")
+        if isinstance(trainer, dict):
+            sections["trainer"] = {k: v for k, v in trainer.items() if k not in SHOWN_TRAINER_SETTINGS}
+        return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where this job's record goes."""
+        run = self.run
+        return job_folder(run.paths.runs / run.sweep, run.name, run.seed, self.key)
+
+
+def _without_tuned(section: dict[str, object], path: str, tuned: Candidates) -> dict[str, object]:
+    return {key: value for key, value in section.items() if f"{path}.{key}" not in tuned}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Components:
+    """The components of a run that need nothing of the data."""
+
+    task: AbstractTask
+    learner: AbstractLearner | None
+    dataset: AbstractDataset
+    graph: CausalGraph
+    split: AbstractSplit
+    logger: AbstractLogger

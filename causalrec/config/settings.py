@@ -1,0 +1,87 @@
+"""Single settings by their path (`optimizer.lr`): replaced by candidates, and refused where nothing reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from causalrec.config.component import ComponentConfig, validate_value
+from causalrec.config.schema import COLLECTIONS, GROUPS, LEARNER_GROUPS, ExperimentConfig
+from causalrec.errors import RequestError, nearest
+
+WHERE = "selection.candidates"
+
+
+def with_settings(config: ExperimentConfig, settings: Mapping[str, float]) -> ExperimentConfig:
+    """Return the configuration with numbers set by their paths, as if they had been asked for.
+
+    Raises RequestError where there is no such setting, it is no number, or the number is not allowed.
+    """
+    for path, value in settings.items():
+        group, _, rest = path.partition(".")
+        if group in COLLECTIONS:
+            name, _, key = rest.partition(".")
+            members: Mapping[str, ComponentConfig[object]] = getattr(config, group)
+            component = members.get(name)
+            if component is None:
+                raise RequestError(f"{WHERE}: {path}: there is no {group} {name!r}; {nearest(name, members)}")
+            config = config.replace(**{group: {**members, name: _with_number(component, path, key, value)}})
+        else:
+            config = config.replace(**{group: _with_number(_component(config, group, path), path, rest, value)})
+    return config
+
+
+def _component(config: ExperimentConfig, group: str, path: str) -> ComponentConfig[object]:
+    component = getattr(config, group, None) if group in GROUPS else None
+    if not isinstance(component, ComponentConfig):
+        raise RequestError(f"{WHERE}: {path}: there is no such setting; {nearest(group, [*GROUPS, *COLLECTIONS])}")
+    return component
+
+
+def _with_number(component: ComponentConfig[object], path: str, key: str, value: float) -> ComponentConfig[object]:
+    if key not in component.keyword_names:
+        raise RequestError(f"{WHERE}: {path}: there is no such setting; {nearest(key, component.keyword_names)}")
+    now = component.setting(key)
+    if isinstance(now, bool) or not isinstance(now, int | float | None):
+        raise RequestError(f"{WHERE}: {path}={now!r} is no number; only numbers are tried")
+    return component.replace(**{key: validate_value(f"{WHERE}: {path}", value, component.target, key)})
+
+
+def check_candidates(config: ExperimentConfig) -> None:
+    """Raise RequestError where a candidate is of a setting that does not exist, is no number or is none of a fit."""
+    asked = config.run.selection.candidates
+    for path, values in asked.items() if isinstance(asked, dict) else ():
+        group = path.partition(".")[0]
+        if group in {*GROUPS, *COLLECTIONS} and group not in LEARNER_GROUPS:
+            raise RequestError(f"{WHERE}: {path}: only settings of a fit are tried, not those of {group}")
+        for value in values:
+            with_settings(config, {path: value})
+
+
+def why_unused(config: ExperimentConfig, override: str) -> str | None:
+    """Return why a value that was asked for would not be used, None where it is."""
+    path = override.lstrip("+~").partition("=")[0]
+    group = path.partition(".")[0]
+    who = config.run.choice("learner") if config.learner else config.run.choice("task")
+    if group in config.unread and not override.startswith("~"):
+        return f"{override}: {who} reads no {group}; leave it out"
+    if path in config.candidates:
+        numbers = ", ".join(f"{value:g}" for value in config.candidates[path])
+        return f"{override}: {WHERE} sets it ({numbers}); leave it out, or train once with {WHERE}=none"
+    asked = config.run.selection.candidates
+    if path == WHERE and isinstance(asked, dict) and not config.candidates:
+        return f"{override}: {who} reads none of these settings; leave it out"
+    return None
+
+
+def refuse_unused(configs: Sequence[ExperimentConfig], overrides: Sequence[Sequence[str]]) -> None:
+    """Raise RequestError at a value that was asked for and that no job of a launch would use.
+
+    What the jobs of a table share (`trainer=smoke`) may be read by some of them alone.
+    """
+    reasons: dict[str, str | None] = {}
+    for config, asked in zip(configs, overrides, strict=True):
+        for text in asked:
+            if reasons.get(text, "") is not None:
+                reasons[text] = why_unused(config, text)
+    for reason in filter(None, reasons.values()):
+        raise RequestError(reason)

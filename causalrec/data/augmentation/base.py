@@ -1,0 +1,60 @@
+"""The contract of augmentations: rows that are trained on beside those of the log, or in their place."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.errors import DataError
+
+COLUMNS = ("user", "time", "position")  # that every row has, or none
+
+
+class AbstractAugmentation(ABC):
+    """Changes training rows alone: validation, test, baselines, histories and diagnostics read the log as it is.
+
+    `own_propensity`: the rows bring propensities of their own, so that it is applied once the propensity model has
+    given the log's rows theirs; else it is applied before, and the model is fitted on all rows and judges all.
+    """
+
+    own_propensity: ClassVar[bool]
+
+    @abstractmethod
+    def augment(self, train: InteractionLog, dataset: CausalDataset, seed: int) -> InteractionLog:
+        """Return the rows to train on, their `weight` saying how much each counts (None: one each).
+
+        `dataset` is what a method may read: its log is the training rows, and it has no randomised part and no truth.
+        """
+
+
+def augment_rows(
+    augmentations: Mapping[str, AbstractAugmentation], train: InteractionLog, dataset: CausalDataset, seed: int
+) -> InteractionLog:
+    """Apply augmentations one after another; raise DataError, by name, on rows that do not fit the log."""
+    rows = train
+    for name, augmentation in augmentations.items():
+        readable = replace(dataset, logged=train, randomised=None, oracle=None, potential=None)
+        before, rows = rows, augmentation.augment(rows, readable, seed)
+        _check(name, augmentation.own_propensity, before, rows)
+    return rows
+
+
+def _check(name: str, own_propensity: bool, before: InteractionLog, rows: InteractionLog) -> None:
+    if not len(rows):
+        raise DataError(f"augmentation={name}: leaves no training row; return the log's rows too")
+    if (rows.num_users, rows.num_items) != (before.num_users, before.num_items):
+        raise DataError(
+            f"augmentation={name}: has {rows.num_users} users and {rows.num_items} items, the log "
+            f"{before.num_users} and {before.num_items}; add rows of ids that the log has"
+        )
+    for column in (*COLUMNS, *(("propensity",) if own_propensity else ())):
+        if (getattr(rows, column) is None) != (getattr(before, column) is None):
+            has = "lacks" if getattr(rows, column) is None else "has"
+            raise DataError(f"augmentation={name}: {has} {column}, unlike the log; return rows of the log's columns")
+    if set(rows.columns) != set(before.columns):
+        odd = ", ".join(sorted(set(rows.columns) ^ set(before.columns)))
+        raise DataError(f"augmentation={name}: differs in {odd} from the log; return rows of the log's columns")

@@ -1,0 +1,59 @@
+"""Logged rows beside uniformly drawn pairs, weighted to the mean over all pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from causalrec.data.log import InteractionLog
+from causalrec.data.sampler.base import AbstractLogSampler
+from causalrec.data.sampler.rows import Rows
+from causalrec.types import Doubles, Ints, Share, Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllPairs(AbstractLogSampler):
+    """Each logged row once, beside uniformly drawn pairs, in the ratio `observed_share`.
+
+    Rows weigh `1 / (share * o * |D| / N + 1 - share)`, the balance heuristic (Veach & Guibas 1995), which keeps
+    `mean(weight * x)` unbiased for the mean of x over all pairs D while exposed pairs are oversampled. In a log with
+    row weights w, a pair of m rows counts as their weighted sum: a uniform draw takes one of them at random, and a row
+    weighs `m * w / (share * m * |D| / N + 1 - share)`.
+    """
+
+    spaces: ClassVar[frozenset[Space]] = frozenset({"all_pairs"})
+
+    observed_share: Share = 0.5
+
+    @property
+    def logged_per_batch(self) -> int:
+        return max(1, round(self.batch_size * self.observed_share))
+
+    def draw(self, rows: Ints, log: InteractionLog, known: InteractionLog, rng: np.random.Generator) -> Rows:
+        others = max(1, round(rows.shape[1] * (1 - self.observed_share) / self.observed_share))
+        codes = rng.integers(log.num_pairs, size=(len(rows), others))
+        found = known.finder(codes) if log.weight is None else _any_row(codes, log, rng)
+        row = np.concatenate([rows, found], axis=1)
+        code = np.concatenate([log.codes[rows], codes], axis=1)
+        weight = _weights(row, log, rows.shape[1] / row.shape[1])
+        return Rows(row, code // log.num_items, code % log.num_items, weight.astype(np.float32))
+
+
+def _weights(row: Ints, log: InteractionLog, share: float) -> Doubles:
+    if log.weight is None:
+        plain: Doubles = 1 / (share * (row >= 0) * log.num_pairs / len(log) + 1 - share)
+        return plain
+    copies = np.where(row >= 0, log.pair_counts[row], 0)
+    counted = np.where(row >= 0, copies * log.weight[row].astype(np.float64), 1.0)
+    weight: Doubles = counted / (share * copies * log.num_pairs / len(log) + 1 - share)
+    return weight
+
+
+def _any_row(codes: Ints, log: InteractionLog, rng: np.random.Generator) -> Ints:
+    """Return for each pair a row of it, each with the same probability; -1 where there is none."""
+    order, ordered = log.rows_by_pair
+    start, stop = np.searchsorted(ordered, codes), np.searchsorted(ordered, codes, side="right")
+    chosen = np.minimum(start + (rng.random(codes.shape) * (stop - start)).astype(np.int64), len(log) - 1)
+    return np.where(stop > start, order[chosen], -1)

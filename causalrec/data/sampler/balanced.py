@@ -1,0 +1,55 @@
+"""The default: the rows of whichever space the objective averages over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from causalrec.data.log import InteractionLog
+from causalrec.data.sampler.all_pairs import AllPairs
+from causalrec.data.sampler.base import AbstractSampler
+from causalrec.data.sampler.logged import Logged
+from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.triples import Triples
+from causalrec.errors import RequestError
+from causalrec.types import Count, Share, Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balanced(AbstractSampler):
+    """Draws logged rows, all pairs and triples as `Logged`, `AllPairs` and `Triples` do.
+
+    Args:
+        batch_size: rows of a batch, those that are not logged included.
+        observed_share: of all pairs: how much of a batch is logged rows.
+        max_negative_tries: of triples: draws for a negative, after which a row weighs 0.
+    """
+
+    spaces: ClassVar[frozenset[Space]] = Logged.spaces | AllPairs.spaces | Triples.spaces
+
+    batch_size: Count = 2048
+    observed_share: Share = 0.5
+    max_negative_tries: Count = 20
+
+    def blocks(
+        self, log: InteractionLog, space: Space, seed: int, epoch: int, known: InteractionLog | None = None
+    ) -> Iterator[Rows]:
+        return self._sampler(space).blocks(log, space, seed, epoch, known)
+
+    def batches(self, log: InteractionLog, space: Space) -> int:
+        return self._sampler(space).batches(log, space)
+
+    def _sampler(self, space: Space) -> AbstractSampler:
+        samplers = (
+            Logged(batch_size=self.batch_size),
+            AllPairs(batch_size=self.batch_size, observed_share=self.observed_share),
+            Triples(batch_size=self.batch_size, max_negative_tries=self.max_negative_tries),
+        )
+        for sampler in samplers:
+            if space in sampler.spaces:
+                return sampler
+        raise RequestError(f"sampler=balanced: draws no {space} rows; it draws {', '.join(sorted(self.spaces))}")
+
+
+VALIDATION = Balanced(batch_size=1 << 16)  # of rows that are judged, not learnt from

@@ -1,0 +1,146 @@
+"""The contract of splits: training and validation from the logged part, the test from the randomised one if any."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, final
+
+import numpy as np
+from pydantic import Field
+
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.rules import (
+    Duplicates,
+    SplitRules,
+    Unseen,
+    apply_unseen_rule,
+    remove_duplicates,
+    sample_randomised,
+    take_rows,
+    unseen_rows,
+)
+from causalrec.data.split.splits import Splits
+from causalrec.errors import DataError
+from causalrec.types import Bools, Ints
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowAssignment:
+    """Which rows a split gives to whom, as row numbers in increasing order.
+
+    Attributes:
+        train: rows of the log.
+        validation: rows of the log.
+        test: rows of the randomised part where there is one (None: all of it), else rows of the log.
+        context: rows of the log that histories may read beside the training rows; None for none.
+        drawn_from: rows of the log that the training rows are a draw of; None where all were taken.
+    """
+
+    train: Ints
+    validation: Ints
+    test: Ints | None
+    context: Ints | None = None
+    drawn_from: Ints | None = None
+
+
+class AbstractSplit(ABC):
+    """Cuts a data set into training, validation and test rows, the same for every row of a table.
+
+    A component gives `assign`, which chooses rows, and `rules`, which hold for all splits alike. `resampled_by`: its
+    settings that only draw rows of the same users and items anew, so that jobs that differ in them are replicates of
+    one row and may train side by side.
+    """
+
+    resampled_by: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    @abstractmethod
+    def rules(self) -> SplitRules:
+        """What it does with randomised rows, repeated pairs and unseen ids."""
+
+    @abstractmethod
+    def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
+        """Choose rows of the log, of which repeated pairs are gone, and of the randomised part where there is one."""
+
+    @property
+    def history_reads_test(self) -> bool:
+        """Whether the history of a test row may hold earlier test rows."""
+        return False
+
+    @property
+    def randomised_share(self) -> float:
+        """Share of the randomised rows that leaves the test."""
+        return self.rules.propensity_sample
+
+    @final
+    def __call__(self, dataset: CausalDataset) -> Splits:
+        """Split the data. Raises DataError on an empty split, RequestError without randomised rows to set aside."""
+        rules, name, size = self.rules, dataset.card.name, len(dataset.logged)
+        sample, randomised = sample_randomised(rules, dataset)
+        logged, randomised, duplicates = remove_duplicates(rules, dataset, randomised)
+        rows = self.assign(logged, randomised)
+        train = take_rows(logged, rows.train, "train", size)
+        validation = take_rows(logged, rows.validation, "validation", size)
+        test = _test_log(logged, randomised, rows.test, size)
+        unseen = unseen_rows(test, train)
+        test = apply_unseen_rule(test, unseen, rules.unseen or dataset.card.unseen, name)
+        for log in (train, validation, test):
+            if not len(log):
+                raise DataError(f"{name}: the {log.name} split is empty; change split.* or the threshold")
+        return Splits(
+            train=train,
+            validation=validation,
+            test=test,
+            test_is_randomised=randomised is not None,
+            duplicates=duplicates,
+            unseen=int(unseen.sum()),
+            randomised_sample=sample,
+            context=None if rows.context is None else logged.take(rows.context, "context"),
+            drawn_from=None if rows.drawn_from is None else take_rows(logged, rows.drawn_from, "drawn_from", size),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstractLogSplit(AbstractSplit):
+    """A split that chooses among all rows of the log, with the rules that all of these have as settings.
+
+    Repeated pairs leave the training side by default, which leaves the test uniform and, the test being random, takes
+    training rows at random.
+
+    Args:
+        seed: every draw follows it alone.
+        propensity_sample: share of the randomised rows, drawn at random by row, that leaves the test.
+        duplicates: which side loses a pair of the randomised test that is logged too.
+        unseen: what to do with a test row whose user or item has no training row (None: as the card says).
+    """
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    propensity_sample: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    duplicates: Duplicates = "drop_train"
+    unseen: Unseen | None = None
+
+    @property
+    def rules(self) -> SplitRules:
+        return SplitRules(
+            seed=self.seed,
+            propensity_sample=self.propensity_sample,
+            duplicates=self.duplicates,
+            unseen=self.unseen,
+        )
+
+
+def assignment(validation: Bools, test: Bools, randomised: InteractionLog | None) -> RowAssignment:
+    """Return the assignment of masks over log rows: the rest is trained on; a randomised part is the test whole."""
+    tested = np.flatnonzero(test) if randomised is None else None
+    return RowAssignment(train=np.flatnonzero(~(validation | test)), validation=np.flatnonzero(validation), test=tested)
+
+
+def _test_log(
+    logged: InteractionLog, randomised: InteractionLog | None, rows: Ints | None, logged_rows: int
+) -> InteractionLog:
+    if randomised is None:
+        assert rows is not None, "without a randomised part the test is rows of the log"
+        return take_rows(logged, rows, "test", logged_rows)
+    return randomised if rows is None else randomised.take(rows)

@@ -1,0 +1,87 @@
+"""A few training rows of another split, whose test it leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.base import AbstractSplit, RowAssignment
+from causalrec.data.split.rules import SplitRules
+from causalrec.errors import DataError, RequestError
+from causalrec.types import Count, Ints
+
+LEAST_VALIDATION = 16  # rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShot(AbstractSplit):
+    """So many of the training rows of the split `base`, and as many validation rows.
+
+    Fewer rows are a part of more of the same `subsample_seed`. The validation keeps as many rows, but 16 at least (all
+    it has, where that is fewer). Raises RequestError on more rows than there are, DataError where histories shall read
+    all rows of a log without times.
+
+    Args:
+        base: the split that rows are drawn from; the test is its test.
+        train_size: training rows to draw; None takes all, so that only histories change.
+        subsample_seed: of the draw; jobs that differ in it are replicates.
+        history_rows: what histories may read beside training rows: `none`, the `rest` of the base's training rows, or
+            `all` logged rows, of the test too; only rows strictly older than the one predicted are read.
+    """
+
+    resampled_by: ClassVar[frozenset[str]] = frozenset({"subsample_seed"})
+
+    base: AbstractSplit
+    train_size: Count | None = 64
+    subsample_seed: Annotated[int, Field(ge=0)] = 0
+    history_rows: Literal["none", "rest", "all"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.history_rows == "rest" and self.train_size is None:
+            raise RequestError(
+                "split.history_rows=rest: is what split.train_size left out; set split.train_size, or history_rows=all"
+            )
+
+    @property
+    def rules(self) -> SplitRules:
+        return self.base.rules
+
+    @property
+    def history_reads_test(self) -> bool:
+        return self.history_rows == "all" or self.base.history_reads_test
+
+    def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
+        rows = self.base.assign(logged, randomised)
+        drawn = rows if self.train_size is None else self._subsample(rows, self.train_size)
+        return drawn if self.history_rows == "none" else replace(drawn, context=self._context(logged, rows, drawn))
+
+    def _subsample(self, rows: RowAssignment, size: int) -> RowAssignment:
+        held = min(max(size, LEAST_VALIDATION), len(rows.validation))
+        train = subsample(rows.train, size, [self.subsample_seed, 2])
+        validation = subsample(rows.validation, held, [self.subsample_seed, 3])
+        return replace(rows, train=train, validation=validation, drawn_from=rows.train)
+
+    def _context(self, logged: InteractionLog, rows: RowAssignment, drawn: RowAssignment) -> Ints:
+        if self.history_rows == "rest":
+            return np.setdiff1d(rows.train, drawn.train)
+        if logged.time is None:
+            raise DataError(
+                f"{logged.name}: split.history_rows=all needs the time of each row and it has none; leave it"
+            )
+        return np.setdiff1d(np.arange(len(logged)), drawn.train)
+
+
+def subsample(candidates: Ints, count: int, seed: int | Sequence[int]) -> Ints:
+    """Return `count` of the rows in row order, drawn so that a smaller draw of the same seed is a part of a larger one.
+
+    Raises RequestError where there are fewer.
+    """
+    if count > len(candidates):
+        raise RequestError(f"split.train_size: asks for {count} training rows of {len(candidates)}; take fewer")
+    rows: Ints = np.sort(np.random.default_rng(seed).permutation(candidates)[:count])
+    return rows

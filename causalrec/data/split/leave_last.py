@@ -1,0 +1,34 @@
+"""Each user's last rows are the test, the rows before them the validation, by number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.base import AbstractLogSplit, RowAssignment, assignment
+from causalrec.data.split.row_order import ids_of, rows_from_last
+from causalrec.types import Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaveLast(AbstractLogSplit):
+    """Of each user's rows in time the last `test_rows` are the test, the `validation_rows` before them the validation.
+
+    Leave-one-out at 1 and 1, as sequential recommendation is evaluated (Kang & McAuley, ICDM 2018). Ties go by row
+    order: of rows of one second the later in the log is the last. A user too short to leave a training row stays in
+    training whole. A randomised part is the test; then each user's last rows are the validation. Raises DataError on a
+    log without users or times.
+    """
+
+    test_rows: Count = 1
+    validation_rows: Count = 1
+
+    def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
+        user = ids_of(logged, "user")
+        _, later = rows_from_last(logged, "leave_last")
+        tested = self.test_rows if randomised is None else 0
+        long_enough = np.bincount(user)[user] > tested + self.validation_rows
+        validation = long_enough & (later >= tested) & (later < tested + self.validation_rows)
+        return assignment(validation, long_enough & (later < tested), randomised)

@@ -1,0 +1,22 @@
+"""Rows at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.base import AbstractLogSplit, RowAssignment, assignment
+from causalrec.data.split.row_order import random_shares
+from causalrec.types import Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random(AbstractLogSplit):
+    """Shares of the logged rows, drawn at random by row; a randomised part is the test whole, and takes no share."""
+
+    validation: Share = 0.1
+    test: Share = 0.1
+
+    def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
+        share = self.test if randomised is None else 0.0
+        return assignment(*random_shares(len(logged), self.validation, share, self.seed), randomised)

@@ -1,0 +1,94 @@
+"""The rules that every split keeps: rows set aside, repeated pairs, unseen users and items, scaled propensities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.errors import DataError, RequestError
+from causalrec.types import Bools, Ints
+
+Unseen = Literal["error", "drop", "keep"]
+Duplicates = Literal["drop_train", "drop_test", "keep"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRules:
+    """What a split does beside choosing rows.
+
+    Attributes:
+        seed: draws the randomised rows that are set aside.
+        propensity_sample: share of the randomised rows, drawn at random by row, that leaves the test (5 % in Schnabel
+            et al. 2016).
+        duplicates: a pair of the randomised test that stands in the log too leaves the training side, leaves the test,
+            or stays on both.
+        unseen: what to do with a test row whose user or item has no training row; None: as the card says.
+    """
+
+    seed: int
+    propensity_sample: float
+    duplicates: Duplicates
+    unseen: Unseen | None
+
+
+def sample_randomised(rules: SplitRules, dataset: CausalDataset) -> tuple[InteractionLog | None, InteractionLog | None]:
+    """Return the randomised rows set aside, and those left for the test. Raises RequestError where there are none."""
+    randomised, name = dataset.randomised, dataset.card.name
+    if not rules.propensity_sample:
+        return None, randomised
+    if randomised is None:
+        setting = f"split.propensity_sample={rules.propensity_sample:g}"
+        raise RequestError(f"{setting}: {name} has no randomised rows; choose another data set, or set it to 0")
+    size = max(1, round(rules.propensity_sample * len(randomised)))
+    order = np.random.default_rng([rules.seed, 1]).permutation(len(randomised))
+    sample = randomised.take(np.sort(order[:size]), "randomised_sample")
+    return sample, randomised.take(np.sort(order[size:]))
+
+
+def remove_duplicates(
+    rules: SplitRules, dataset: CausalDataset, randomised: InteractionLog | None
+) -> tuple[InteractionLog, InteractionLog | None, int]:
+    """Return the logged rows, the randomised test, and how many of its pairs are logged too."""
+    logged = dataset.logged
+    if randomised is None:
+        return logged, None, 0
+    repeated = np.isin(randomised.codes, logged.codes)
+    # fresh test labels are new draws although the pair repeats; the arms of userless logs repeat by nature
+    if not dataset.card.fresh_test_labels and randomised.user is not None:
+        if rules.duplicates == "drop_train":
+            logged = logged.take(~np.isin(logged.codes, randomised.codes))
+        elif rules.duplicates == "drop_test":
+            randomised = randomised.take(~repeated)
+    return logged, replace(randomised, name="test"), int(repeated.sum())
+
+
+def unseen_rows(test: InteractionLog, train: InteractionLog) -> Bools:
+    """Return which test rows have a user or an item without a training row."""
+    unseen = ~np.isin(test.item, train.item)
+    if test.user is not None and train.user is not None:
+        unseen |= ~np.isin(test.user, train.user)
+    return unseen
+
+
+def apply_unseen_rule(test: InteractionLog, unseen: Bools, rule: Unseen, name: str) -> InteractionLog:
+    """Return the test rows that the rule leaves. Raises DataError under `error`."""
+    if rule == "error" and unseen.any():
+        row = int(np.argmax(unseen))
+        user = "" if test.user is None else f"user {test.user[row]}, "
+        raise DataError(
+            f"{name}: {int(unseen.sum())} test rows have a user or item without a training row (first: {user}item "
+            f"{test.item[row]}); set split.unseen=drop or split.unseen=keep"
+        )
+    return test.take(~unseen) if rule == "drop" else test
+
+
+def take_rows(logged: InteractionLog, rows: Ints, name: str, logged_rows: int) -> InteractionLog:
+    """Return rows of the log, their logged propensities scaled to the share of `logged_rows` that they are."""
+    log = logged.take(rows, name)
+    if log.propensity is None or log.user is None or log.has_arms or not len(log):  # p(arm | row) stays
+        return log
+    return log.with_propensity(log.propensity * np.float32(len(log) / logged_rows))

@@ -1,0 +1,42 @@
+"""Low-rank adaptation of a frozen language model (LoRA: Hu et al., ICLR 2022)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+from torch import nn
+
+from causalrec.encoders.finetuning.base import AbstractFinetuning, Rate
+from causalrec.encoders.finetuning.layers import trained_rates
+from causalrec.encoders.finetuning.peft_adapter import injected
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoRA(AbstractFinetuning):
+    """Adds `alpha / rank * B A x`, B zero at first, to the modules `targets` (None: query and value, or the joint one).
+
+    `dora`: a trained magnitude for each output beside it (Liu et al., ICML 2024). `rslora`: `alpha / sqrt(rank)` in
+    place of `alpha / rank` (Kalajdzievski, 2023). `lr` None: the optimizer's. Source: Hu et al. (ICLR 2022, section
+    4.1). Raises RequestError without `peft`.
+    """
+
+    rank: Annotated[int, Field(gt=0)] = 8
+    alpha: Annotated[float, Field(gt=0)] = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    targets: tuple[str, ...] | None = None
+    dora: bool = False
+    rslora: bool = False
+    lr: Rate | None = 4e-4
+    gradient_checkpointing: bool = False
+
+    def apply(self, backbone: nn.Module) -> nn.Module:
+        settings = {"r": self.rank, "lora_alpha": self.alpha, "lora_dropout": self.dropout}
+        flags = {"use_dora": self.dora, "use_rslora": self.rslora}
+        targets = None if self.targets is None else list(self.targets)
+        return injected(
+            backbone, "LoraConfig", self.gradient_checkpointing, target_modules=targets, **settings, **flags
+        )[0]
+
+    def rates(self, backbone: nn.Module) -> Mapping[str, float]:
+        return trained_rates(backbone, self.lr)

@@ -1,0 +1,90 @@
+"""The contract of a penalty: a term that is added to any objective, as a pure function of ratios over a batch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from causalrec.data.log import InteractionLog
+from causalrec.data.sampler.rows import Rows
+from causalrec.errors import RequestError
+from causalrec.features.batch_columns import BatchColumn
+from causalrec.types import OUTCOME, Batch, Estimand, Feedback, Link, Outputs, Role, Term
+
+Weight = Annotated[float, Field(ge=0)]
+
+
+class AbstractPenaltyRows(ABC):
+    """Draws the rows of a penalty that does not read those of the objective."""
+
+    @abstractmethod
+    def draw(self, log: InteractionLog, generator: np.random.Generator, count: int) -> Rows:
+        """Return the rows of the next `count` steps, `[count,B]`, drawn by the generator alone.
+
+        The generator is a function of the penalty's name, the seed and the epoch, so that a fit that goes on meets the
+        same rows again. `Rows.row` is -1 where a pair is not logged.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstractPenalty(ABC):
+    """A term of the training loss beside the objective's: `weight * combine(reduced ratios)`.
+
+    Class variables:
+        roles: The networks whose outputs it reads; the objective must have them.
+        estimands, links, feedback_types: What it is defined for.
+        vectorizable: Its functions also run on `[R,B]` rows and `[R]` values, so that fits that differ in its weight
+            train as one program.
+
+    Args:
+        weight: What its value is multiplied by; 0 leaves the objective as it is.
+    """
+
+    roles: ClassVar[tuple[Role, ...]] = (OUTCOME,)
+    estimands: ClassVar[frozenset[Estimand]] = frozenset({"exposed_mean"})
+    links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log", "softmax"})
+    feedback_types: ClassVar[frozenset[Feedback]] = frozenset({"explicit", "exposure_logged", "positive_only"})
+    vectorizable: ClassVar[bool] = False
+
+    weight: Weight = 1.0  # a type, not its name: no annotations as text in this file, for subclasses elsewhere
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the data set that it reads, by `Batch.columns`."""
+        return ()
+
+    @property
+    def rows(self) -> AbstractPenaltyRows | None:
+        """What draws its rows; None where it reads the objective's."""
+        return None
+
+    @abstractmethod
+    def ratios(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        """Return terms by name; each is reduced to `sum(weight * value) / sum(weight * normaliser)`, over all ranks."""
+
+    def combine(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Return the penalty from the reduced ratios, scalars, as a scalar; their sum unless it says otherwise."""
+        return reduce(torch.add, values.values())
+
+    def check_columns(self, name: str, columns: Mapping[str, BatchColumn]) -> None:  # noqa: B027  # most need nothing
+        """Raise RequestError where a column it reads is not what it needs; `name`: of the penalty, in messages."""
+
+    def check_fit(self, name: str, roles: tuple[Role, ...], estimand: Estimand, link: Link, feedback: Feedback) -> None:
+        """Raise RequestError where it is undefined for what is trained."""
+        asked = f"penalty={name}"
+        if missing := [role for role in self.roles if role not in roles]:
+            raise RequestError(f"{asked}: reads the network {missing[0]}, which the objective does not train; drop it")
+        for what, value, allowed in (
+            ("estimand", estimand, self.estimands),
+            ("link", link, self.links),
+            ("feedback", feedback, self.feedback_types),
+        ):
+            if value not in allowed:
+                listed = ", ".join(sorted(allowed))
+                raise RequestError(f"{asked}: undefined for the {what} {value}; it is defined for {listed}: drop it")

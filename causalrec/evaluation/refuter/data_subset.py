@@ -1,0 +1,49 @@
+"""Data subset: most of the rows give the same effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from causalrec.evaluation.refuter.base import (
+    WIDE,
+    AbstractRefuter,
+    RefutationProblem,
+    RefuterVerdict,
+    generator,
+    summarise,
+)
+from causalrec.types import Doubles
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSubset(AbstractRefuter):
+    """Takes a `share` of the users; the mean over repeats must agree with the estimate within what leaving out tells.
+
+    The difference of a subset's estimate to the whole's has the error `se sqrt(1 / share - 1)`.
+    """
+
+    name: ClassVar[str] = "data subset"
+    limitation: ClassVar[str] = "hidden confounding: it is in every subset"
+    value_is_effect: ClassVar[bool] = True
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.8
+
+    def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
+        draws = np.stack([self._draw(problem, k) for k in range(problem.repeats)])
+        mean, low, high = summarise(draws)
+        allowed = WIDE * problem.original.standard_error * np.sqrt(1 / self.share - 1)
+        moved, rule = np.abs(mean - problem.original.value), "within what a subset's error explains"
+        return [
+            self.verdict(a + 1, bool(moved[a] < allowed[a]), mean[a], low[a], high[a], rule) for a in range(len(mean))
+        ]
+
+    def _draw(self, problem: RefutationProblem, repeat: int) -> Doubles:
+        rows, rng = problem.rows, generator(problem, self.name, repeat)
+        groups = np.arange(len(rows)) if rows.groups is None else rows.groups
+        users = np.unique(groups)
+        chosen = np.isin(groups, rng.choice(users, round(self.share * len(users)), replace=False))
+        columns = {name: getattr(rows, name)[chosen] for name in ("modifiers", "controls", "treatment", "outcome")}
+        return problem.re_estimate(repeat, **columns, groups=None if rows.groups is None else rows.groups[chosen])

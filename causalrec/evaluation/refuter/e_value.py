@@ -1,0 +1,70 @@
+"""E-value: the least association with both exposure and outcome that would explain the effect away."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class EValue(AbstractRefuter):
+    """`E = RR + sqrt(RR (RR - 1))` of the estimate and of the end of its interval next to 0; it passes where the latter
+    is above 1.
+
+    Of an outcome of 0 or 1, `RR` is `(p0 + effect) / p0` or its inverse, p0 the mean of the untreated by inverse
+    probabilities of at least `clip`; of another a difference is taken as one by `exp(0.91 d / sd(y))`. Source:
+    VanderWeele & Ding (Annals of Internal Medicine 2017).
+    """
+
+    name: ClassVar[str] = "E-value"
+    limitation: ClassVar[str] = "how likely a hidden cause of that strength is: the number has no scale of its own"
+    clip: Annotated[float, Field(gt=0, lt=1)] = 0.01
+
+    def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
+        original, verdicts = problem.original, []
+        for a in range(problem.rows.arms):
+            value, low, high = (float(end[a]) for end in (original.value, original.low, original.high))
+            near = 0.0 if low <= 0 <= high else min(low, high, key=abs)
+            limit = e_value(self._ratio(problem, near))
+            rule = f"of the interval's end next to 0 above 1: {limit:.2f}"
+            verdicts.append(
+                self.verdict(a + 1, limit > 1, e_value(self._ratio(problem, value)), limit, float("nan"), rule)
+            )
+        return verdicts
+
+    def _ratio(self, problem: RefutationProblem, effect: float) -> float:
+        rows = problem.rows
+        if not rows.binary:
+            return difference_ratio(effect / float(rows.outcome.std()))
+        untreated = rows.treatment == 0
+        weight = 1 / problem.propensities[untreated, 0].clip(self.clip, 1)
+        return risk_ratio(float(weight @ rows.outcome[untreated] / weight.sum()), effect)
+
+
+def risk_ratio(untreated: float, effect: float) -> float:
+    """Return the ratio of two chances or its inverse, whichever is above 1; infinite where one of them is 0.
+
+    >>> risk_ratio(0.25, 0.25), risk_ratio(0.5, -0.25)
+    (2.0, 2.0)
+    """
+    low, high = sorted((untreated, untreated + effect))
+    return 1.0 if high == low else high / low if low > 0 else math.inf
+
+
+def difference_ratio(difference: float) -> float:
+    """Return what a standardised difference of means is as a risk ratio above 1, about."""
+    return math.exp(0.91 * abs(difference))
+
+
+def e_value(ratio: float) -> float:
+    """Return the E-value of a risk ratio, 1 or above.
+
+    >>> round(e_value(3.9), 2)
+    7.26
+    """
+    return ratio + math.sqrt(ratio * (ratio - 1))

@@ -1,0 +1,49 @@
+"""How the average effect is estimated again on changed rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from causalrec.errors import DataError
+from causalrec.estimators.effect.aipw import CrossFit
+from causalrec.estimators.effect.base import Average, EffectRows, FitEffect
+
+LINEAR = CrossFit(
+    outcome={"estimator": "sklearn.linear_model.RidgeCV"},
+    binary_outcome={"estimator": "sklearn.linear_model.LogisticRegression", "max_iter": 1000},
+    treatment={"estimator": "sklearn.linear_model.LogisticRegression", "max_iter": 1000},
+)
+
+
+@dataclass(frozen=True)
+class ReEstimator:
+    """Fits a learner from a table again; without one, cross-fitted doubly robust scores of linear models.
+
+    Raises DataError where the learner tells no average with an error of changed rows though it did of the original.
+    """
+
+    learner: FitEffect | None = None
+    level: float = 0.95
+
+    def __call__(self, rows: EffectRows, seed: int) -> Average:
+        if self.learner is None:
+            return LINEAR.average(rows, self.level, seed)
+        average = _average(self.learner, self.level, rows, seed)
+        if average is None:
+            raise DataError("refute: the learner tells no average effect with a standard error of these rows")
+        return average
+
+    @classmethod
+    def from_learner(
+        cls, learner: FitEffect | None, level: float, rows: EffectRows, seed: int
+    ) -> tuple[ReEstimator, Average]:
+        """Return how these rows' effect is estimated, and what it is: by the learner where it tells an error too."""
+        if learner is not None and (average := _average(learner, level, rows, seed)) is not None:
+            return cls(learner, level), average
+        return cls(None, level), LINEAR.average(rows, level, seed)
+
+
+def _average(learner: FitEffect, level: float, rows: EffectRows, seed: int) -> Average | None:
+    """Return the learner's average effect of these rows, None where it has no standard error."""
+    average = learner(rows, seed).average(rows.modifiers, rows.controls, level)
+    return average if average is not None and (average.standard_error > 0).all() else None

@@ -1,0 +1,184 @@
+"""The contract of a slice: it yields the rows to score, none where it does not apply to these data."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from causalrec.data.card import DatasetCard
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import RowValues
+from causalrec.data.split.splits import Splits
+from causalrec.errors import RequestError
+from causalrec.metrics.base import LabelKind
+from causalrec.propensity.base import AbstractPropensity
+from causalrec.types import Doubles, Floats, Ints
+
+OUTCOME_KINDS: frozenset[LabelKind] = frozenset({"binary", "graded", "rate", "ranking"})  # judge a predicted outcome
+EFFECT_KINDS: frozenset[LabelKind] = frozenset({"effect", "uplift"})  # judge a predicted effect of an arm
+
+
+class SliceSource(Protocol):
+    """What a slice may read.
+
+    `propensity`: fitted. `adjusts`: whether treated and untreated rows are alike given the adjustment set.
+    """
+
+    @property
+    def dataset(self) -> CausalDataset: ...
+    @property
+    def splits(self) -> Splits: ...
+    @property
+    def propensity(self) -> AbstractPropensity: ...
+    @property
+    def adjusts(self) -> bool: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SliceData:
+    """Rows to score.
+
+    Attributes:
+        name: what records and tables call them; unique in a run.
+        kind: what `label` is; of `ranking`, 1 where the user chose the item and 0 elsewhere, which says nothing of the
+            outcome.
+        user: int64[N].
+        item: int64[N].
+        label: float32[N], observed outcomes, true mean outcomes (`rate`), true effects (`effect`), or choices.
+        num_users: users of the log, 0 where it has none.
+        time: int64[N], where the rows have one.
+        arm: the treatment whose effect is judged, 0 where outcomes are.
+        treatment: int64[N], 1 under the arm and 0 under none (`uplift`).
+        propensity: float32[N], the probability of the arm among the arm and none (`uplift`).
+        drawn_effect: float32[N], differences of drawn outcomes, where a simulation tells them (`effect`).
+        jackknife: whether values without groups of users, items and rows are made too, for paired comparisons.
+        columns: the rows' own columns, [N] each by name; none of pairs that were never logged.
+        subset_of: the larger slice, which is predicted once.
+        rows: int64[N], where these rows stand in it.
+    """
+
+    name: str
+    kind: LabelKind
+    user: Ints
+    item: Ints
+    label: Floats
+    num_users: int
+    time: Ints | None = None
+    arm: int = 0
+    treatment: Ints | None = None
+    propensity: Floats | None = None
+    drawn_effect: Floats | None = None
+    jackknife: bool = False
+    columns: Mapping[str, RowValues] = field(default_factory=dict)
+    subset_of: SliceData | None = None
+    rows: Ints | None = None
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    @property
+    def cluster(self) -> Ints:
+        """The resampling unit of each row: its user, or the row itself in userless logs."""
+        return self.user if self.num_users else np.arange(len(self))
+
+    @property
+    def num_clusters(self) -> int:
+        return self.num_users or len(self)
+
+    @cached_property
+    def rows_key(self) -> str:
+        """Hash of what a prediction depends on: users, items and times."""
+        digest = hashlib.sha256()
+        own = (np.asarray(values).astype(str) for _, values in sorted(self.columns.items()))
+        for column in (self.user, self.item, self.time, *own):
+            digest.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
+    def effects(self, means: Floats, clip: float = 0.01) -> Doubles:
+        """Return the doubly robust pseudo-effect of each row of an `uplift` slice, float64[N], from the mean outcomes
+        `means[N,A+1]`; propensities are clipped to [clip, 1 - clip].
+        """
+        assert self.treatment is not None and self.propensity is not None
+        under, none = means[:, self.arm].astype(np.float64), means[:, 0].astype(np.float64)
+        propensity = np.clip(self.propensity.astype(np.float64), clip, 1 - clip)
+        treated = self.treatment * (self.label - under) / propensity
+        control = (1 - self.treatment) * (self.label - none) / (1 - propensity)
+        return np.asarray(under - none + treated - control)
+
+    def subset(self, name: str, rows: Ints) -> SliceData:
+        """Return these rows of the slice, scored apart on the predictions made for all of it."""
+        columns = {f.name: held for f in fields(self) if isinstance(held := getattr(self, f.name), np.ndarray)}
+        taken: dict[str, Any] = {column: held[rows] for column, held in columns.items()} | {"rows": rows}
+        columns_of_rows = {label: values[rows] for label, values in self.columns.items()}
+        return replace(self, name=name, jackknife=False, subset_of=self, columns=columns_of_rows, **taken)
+
+
+class AbstractSlice(ABC):
+    """Chooses rows to score. Constructor keywords are its YAML keys; frozen, final classes."""
+
+    def check(self, card: DatasetCard) -> None:
+        """Raise RequestError where the data set cannot have these rows, before any file is read.
+
+        Its message begins with the setting (`column=x: ..`): the run puts the slice's name before it.
+        """
+        return
+
+    @abstractmethod
+    def select(self, source: SliceSource) -> Iterator[SliceData]:
+        """Yield the slices, with names of their own; none where the component does not apply to these data."""
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Put the slice's name before what it refuses: a component does not know what YAML calls it."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"slice.{name}.{error}") from error
+
+
+def select_all(
+    slices: Mapping[str, AbstractSlice], source: SliceSource, kinds: frozenset[LabelKind]
+) -> dict[str, list[SliceData]]:
+    """Return what each component yields, by the component's name, in order.
+
+    Raises RequestError on labels of another kind than `kinds`, and on two slices of one name.
+    """
+    selected: dict[str, list[SliceData]] = {}
+    for name, component in slices.items():
+        with naming(name):
+            selected[name] = list(component.select(source))
+    taken: dict[str, str] = {}
+    for name, data in ((name, data) for name, yielded in selected.items() for data in yielded):
+        if data.kind not in kinds:
+            raise RequestError(
+                f"slice={name}: yields rows judged by {data.kind}, but this run predicts what is judged by "
+                f"{', '.join(sorted(kinds))}; leave it out of slice=[..]"
+            )
+        if data.name in taken:
+            raise RequestError(
+                f"slice={name}: yields {data.name!r}, and so does slice={taken[data.name]}; leave one out"
+            )
+        taken[data.name] = name
+    return selected
+
+
+def held_out_name(source: SliceSource) -> str:
+    """Return what the test rows are called: by what makes them unbiased, or `logged`."""
+    return source.dataset.card.unbiased if source.splits.test_is_randomised else "logged"
+
+
+def arm_name(name: str, arm: int) -> str:
+    """Return the name of a slice that judges this arm.
+
+    >>> arm_name("logged", 1), arm_name("logged", 2)
+    ('logged', 'logged_arm2')
+    """
+    return name if arm == 1 else f"{name}_arm{arm}"

@@ -1,0 +1,57 @@
+"""The test rows by the popularity of their items in the training log: head, torso, tail and cold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from causalrec.data.log import InteractionLog
+from causalrec.errors import RequestError
+from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource
+from causalrec.evaluation.slice.test import HeldOutSlice
+from causalrec.types import Ints
+
+LEVELS = ("head", "torso", "tail", "cold")
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopularitySlice(AbstractSlice):
+    """`NAME_head`, `NAME_torso`, `NAME_tail` and `NAME_cold` of the test rows NAME; those without rows are left out.
+
+    Items by falling count of their training rows (ties by id) up to the first `borders[0]` of the rows are the head,
+    those from `borders[1]` on the tail, the others the torso; those without a training row are cold (Abdollahpouri et
+    al., UMAP 2021). Few-shot training rows are judged by the rows they were drawn from.
+    """
+
+    borders: tuple[Share, Share] = (0.2, 0.8)
+
+    def __post_init__(self) -> None:
+        if self.borders[0] > self.borders[1]:
+            raise RequestError(f"borders={list(self.borders)}: the head ends before the tail begins")
+
+    def select(self, source: SliceSource) -> Iterator[SliceData]:
+        splits = source.splits
+        log = splits.train if splits.drawn_from is None else splits.drawn_from
+        for test in HeldOutSlice().select(source):
+            for level, rows in popularity_rows(test.item, log, self.borders).items():
+                yield test.subset(f"{test.name}_{level}", rows)
+
+
+def popularity_rows(item: Ints, log: InteractionLog, borders: tuple[float, float] = (0.2, 0.8)) -> dict[str, Ints]:
+    """Return the rows of `item[N]` in each of `LEVELS` that has some, judged by the rows of `log`.
+
+    An item on a border is on the side where its first row falls.
+    """
+    counts = np.bincount(log.item, minlength=log.num_items)
+    order = np.argsort(-counts, kind="stable")
+    earlier = np.empty(log.num_items)
+    earlier[order] = np.cumsum(counts[order]) - counts[order]  # rows of the items before
+    level = np.searchsorted(np.array(borders) * len(log), earlier, side="right")
+    level[counts == 0] = len(borders) + 1
+    rows = {name: np.flatnonzero(level[item] == k) for k, name in enumerate(LEVELS)}
+    return {name: chosen for name, chosen in rows.items() if len(chosen)}

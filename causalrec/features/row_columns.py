@@ -1,0 +1,99 @@
+"""Columns of a row as numbers: what they are standardised and expanded by is learnt from the logged rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from causalrec.data.card import Column
+from causalrec.data.log import RowValues
+from causalrec.errors import DataError
+from causalrec.types import Floats
+
+
+class Rows(Protocol):
+    """Anything whose rows have columns of their own: a log, a slice."""
+
+    @property
+    def name(self) -> str:
+        """How errors call it."""
+
+    @property
+    def columns(self) -> Mapping[str, RowValues]:
+        """The columns of its rows by name, [N] each; none of pairs that were never logged."""
+
+
+@dataclass(frozen=True)
+class AbstractRowColumn(ABC):
+    """One column of a row as float32[N,K], K the length of `names`."""
+
+    column: str
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The expanded columns."""
+
+    @abstractmethod
+    def expand(self, values: RowValues, where: str) -> Floats:
+        """Return float32[N,K] of values[N]; `where`: whose rows they are, for errors."""
+
+    def __call__(self, rows: Rows) -> Floats:
+        if self.column not in rows.columns:
+            raise DataError(
+                f"{rows.name}: its rows have no {self.column}, which pairs that were never logged lack; leave "
+                f"{self.column} out of the graph, or ask for logged rows"
+            )
+        return self.expand(rows.columns[self.column], rows.name)
+
+
+@dataclass(frozen=True)
+class NumberOfRow(AbstractRowColumn):
+    """A number, standardised by the mean and standard deviation of the logged rows."""
+
+    mean: float
+    deviation: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def expand(self, values: RowValues, where: str) -> Floats:
+        return ((values.astype(np.float64) - self.mean) / self.deviation).astype(np.float32)[:, None]
+
+
+@dataclass(frozen=True)
+class CategoryOfRow(AbstractRowColumn):
+    """A category, one-hot over the levels of the logged rows; DataError on a level that none of these has."""
+
+    levels: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"{self.column}={level}" for level in self.levels)
+
+    def expand(self, values: RowValues, where: str) -> Floats:
+        levels, words = np.array(self.levels), values.astype(np.str_)
+        place = np.minimum(np.searchsorted(levels, words), len(levels) - 1)
+        new = levels[place] != words
+        if new.any():
+            row = int(np.argmax(new))
+            raise DataError(
+                f"{where}: row {row}: {self.column} is {str(words[row])!r}, which no logged row has ({int(new.sum())} "
+                f"such rows); drop these rows, or merge the level with one that the log has"
+            )
+        block = np.zeros((len(words), len(levels)), np.float32)
+        block[np.arange(len(words)), place] = 1.0
+        return block
+
+
+def row_column(column: Column, values: RowValues) -> AbstractRowColumn:
+    """Return how a column of rows becomes numbers, by its values[N] in the logged rows."""
+    if column.kind == "numeric":
+        numbers = values.astype(np.float64)
+        return NumberOfRow(column.name, float(numbers.mean()), float(numbers.std()) or 1.0)
+    return CategoryOfRow(column.name, tuple(np.unique(values.astype(np.str_)).tolist()))

@@ -1,0 +1,102 @@
+"""The contract of a learner: it says its fits in rounds, so that a launcher can make those of many jobs at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.card import DatasetCard
+from causalrec.estimators.effect.base import Design, FitEffect
+from causalrec.features.views import FeatureSpec
+from causalrec.learners.predictor import AbstractPredictor
+from causalrec.prepared import PreparedData
+from causalrec.records.sections import SelectionSection
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.fit_result import FitResult
+from causalrec.training.selection import SelectedFit
+
+Fitter = Callable[[list[FitRequest]], Sequence[FitResult | Exception]]
+
+
+class AbstractLearner(ABC):
+    """What fits. Constructor keywords are its YAML keys; it holds no state: each method is handed the job.
+
+    Attributes:
+        groups: the groups of the configuration that it reads beside those of every run; a value asked for in another
+            one is refused.
+    """
+
+    groups: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def design(self) -> Design:
+        """By what it identifies an effect: it adjusts for columns, or reads instruments or a mediator beside them."""
+        return "adjustment"
+
+    @abstractmethod
+    def estimand(self, config: ExperimentConfig) -> str:
+        """Return of what its prediction is an estimate, as the tasks name their estimands."""
+
+    @abstractmethod
+    def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
+        """Raise RequestError where the parts it reads do not go together, or not with these data; nothing is read."""
+
+    @abstractmethod
+    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: FeatureSpec) -> None:
+        """Raise RequestError where it cannot read the columns that the graph gives it."""
+
+    @abstractmethod
+    def columns_read(self, views: FeatureSpec) -> tuple[str, ...]:
+        """Return the columns of the views that it reads."""
+
+    def extra_views(self, views: FeatureSpec) -> dict[str, tuple[str, ...]]:
+        """Return the views that it reads beside the outcome view, by the name that the record gives them."""
+        return {}
+
+    @abstractmethod
+    def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:
+        """Return the fits of the first round; none where it fits by itself."""
+
+    def then(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> list[FitRequest]:
+        """Return the fits of the next round, given the results of all before; none where all are made."""
+        return []
+
+    @abstractmethod
+    def predictor(
+        self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]
+    ) -> AbstractPredictor:
+        """Return what predicts, from the results of every round."""
+
+    def selection(
+        self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]
+    ) -> SelectedFit | None:
+        """Return the fit that was chosen and its candidates; None where nothing was."""
+        return None
+
+    @abstractmethod
+    def reload(
+        self, config: ExperimentConfig, prepared: PreparedData, selection: SelectionSection
+    ) -> AbstractPredictor:
+        """Return what a finished job has learnt; `selection`: of its record.
+
+        Raises RequestError where the weights are gone, DataError where they are damaged.
+        """
+
+    @property
+    def refit(self) -> FitEffect | None:
+        """What learns an effect from changed rows again, for refuters; None where it cannot."""
+        return None
+
+    def fit(self, config: ExperimentConfig, prepared: PreparedData, fitter: Fitter) -> AbstractPredictor:
+        """Make every round by `fitter` and return what predicts; raise what a fit raised."""
+        results: list[FitResult] = []
+        requests = self.first(config, prepared)
+        while requests:
+            for result in fitter(requests):
+                if isinstance(result, Exception):
+                    raise result
+                results.append(result)
+            requests = self.then(config, prepared, results)
+        return self.predictor(config, prepared, results)

@@ -1,0 +1,141 @@
+"""A network trained by Lightning: encoder, head, objective; candidates chosen on biased validation rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+import torch
+
+from causalrec.config.schema import NETWORK_GROUPS, ExperimentConfig
+from causalrec.config.settings import with_settings
+from causalrec.data.card import DatasetCard
+from causalrec.encoders.base import EncoderInputs
+from causalrec.errors import RequestError
+from causalrec.features.batch_columns import BatchColumn, batch_columns
+from causalrec.features.views import FeatureSpec
+from causalrec.learners.base import AbstractLearner
+from causalrec.learners.network_checks import check_network, check_row_columns
+from causalrec.learners.network_model import build_model, encoder_inputs
+from causalrec.learners.network_predictor import NetworkPredictor
+from causalrec.prepared import PreparedData
+from causalrec.records.sections import SelectionSection
+from causalrec.training.checkpoint import read_checkpoint
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.fit_result import FitResult
+from causalrec.training.selection import (
+    Requests,
+    SelectedFit,
+    combine_candidates,
+    refit_request,
+    search_requests,
+    select_fit,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkLearner(AbstractLearner):
+    """What encoder, head and objective make, trained by Lightning or in a stack of many fits."""
+
+    groups: ClassVar[frozenset[str]] = NETWORK_GROUPS
+
+    def estimand(self, config: ExperimentConfig) -> str:
+        return config.objective.target.estimand
+
+    def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
+        check_network(config, card)
+
+    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: FeatureSpec) -> None:
+        check_row_columns(config, card, views)
+
+    def columns_read(self, views: FeatureSpec) -> tuple[str, ...]:
+        return views.outcome
+
+    def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:
+        requests = self._requests(config, prepared)
+        folds = config.run.selection.folds
+        if folds > 1 and requests[0][1].model().reads_time:
+            raise RequestError(
+                f"selection.folds={folds}: {config.run.choice('encoder')} reads histories, which would hold the "
+                f"outcomes of other folds; set selection.folds=1"
+            )
+        return search_requests(requests, folds)
+
+    def then(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> list[FitRequest]:
+        requests, folds = self._requests(config, prepared), config.run.selection.folds
+        if folds == 1 or len(results) > len(requests) * folds:
+            return []
+        return [refit_request(requests, results, folds)]
+
+    def selection(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> SelectedFit:
+        return select_fit(self._requests(config, prepared), results, config.run.selection.folds)
+
+    def predictor(
+        self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]
+    ) -> NetworkPredictor:
+        chosen = self.selection(config, prepared, results)
+        return self._predictor(with_settings(config, chosen.settings), prepared, chosen.fit.state)
+
+    def reload(self, config: ExperimentConfig, prepared: PreparedData, selection: SelectionSection) -> NetworkPredictor:
+        path = config.folder / "checkpoints" / selection.fit / "best.ckpt"
+        if not path.exists():
+            raise RequestError(f"{path}: the weights are gone; run the job again with --rerun")
+        return self._predictor(with_settings(config, selection.chosen), prepared, read_checkpoint(path)["state_dict"])
+
+    def _predictor(
+        self, config: ExperimentConfig, prepared: PreparedData, state: Mapping[str, torch.Tensor]
+    ) -> NetworkPredictor:
+        model = build_model(config, prepared, encoder_inputs(config, prepared))
+        weights = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
+        model.load_state_dict(weights)
+        return NetworkPredictor(model, prepared.features, config.objective.build())
+
+    def _requests(self, config: ExperimentConfig, prepared: PreparedData) -> Requests:
+        """Return one fit for each candidate; every objective gets the same number of them."""
+
+        @cache
+        def inputs() -> EncoderInputs:
+            return encoder_inputs(config, prepared)
+
+        combined = combine_candidates(config.candidates)
+        return [(settings, _request(with_settings(config, settings), prepared, inputs)) for settings in combined]
+
+
+def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[[], EncoderInputs]) -> FitRequest:
+    selection, run = config.run.selection, config.run
+    return FitRequest(
+        model=lambda: build_model(config, prepared, inputs()),
+        objective=config.objective.build(),
+        optimizer=config.optimizer.build(),
+        trainer=config.trainer.build(),
+        sampler=config.sampler.build(),
+        features=prepared.features,
+        train=prepared.training_rows,
+        validation=prepared.validation,
+        seed=run.seed,
+        criterion="naive" if selection.criterion == "randomised" else selection.criterion,
+        clip=selection.clip,
+        validation_space="triples" if prepared.dataset.card.feedback == "positive_only" else "logged",
+        pair_propensity=prepared.pair_propensity if config.objective.target.reads_pair_propensity else None,
+        logger=None,
+        folder=config.folder / "checkpoints",
+        label=f"{run.name} seed {run.seed}",
+        prefix="",
+        penalties={name: penalty.build() for name, penalty in config.penalty.items()},
+        columns=_columns(config, prepared),
+        scheduler=config.scheduler.build(),
+    )
+
+
+def _columns(config: ExperimentConfig, prepared: PreparedData) -> dict[str, BatchColumn]:
+    """Return the columns that batches must hold, and let each penalty judge those it reads."""
+    penalties = {name: penalty.build() for name, penalty in config.penalty.items()}
+    readers = {config.run.choice("objective"): config.objective.target.columns}
+    columns = batch_columns(
+        prepared.dataset, readers | {f"penalty.{name}": penalty.columns for name, penalty in penalties.items()}
+    )
+    for name, penalty in penalties.items():
+        penalty.check_columns(name, columns)
+    return columns

@@ -1,0 +1,151 @@
+"""Do the parts of a network go together, and with these data? Judged before any file is read."""
+
+from __future__ import annotations
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.card import DatasetCard
+from causalrec.encoders.base import AbstractPairEncoder
+from causalrec.errors import RequestError
+from causalrec.features.batch_columns import readable_column
+from causalrec.features.views import FeatureSpec
+from causalrec.types import ITEM_ONLY, USER_ONLY, link_of
+
+
+def check_network(config: ExperimentConfig, card: DatasetCard) -> None:
+    """Raise RequestError where head, objective, propensity, encoder and data do not fit."""
+    _check_outputs(config)
+    _check_objective(config, card)
+    _check_propensity(config)
+    _check_link(config, card)
+    _check_sampler(config)
+    _check_augmentation(config)
+    _check_encoder(config)
+    _check_head(config, card)
+    _check_penalties(config, card)
+    config.trainer.build().check()
+
+
+def _check_outputs(config: ExperimentConfig) -> None:
+    """Refuse a head that does not give what the objective reads."""
+    objective, head = config.objective.target, config.head.target
+    asked, name = config.run.choice("objective"), head.__name__.lower()
+    if missing := sorted(objective.required_head_outputs - head.head_outputs):
+        raise RequestError(
+            f"{asked}: reads {', '.join(missing)} of the head, which head={name} does not give; set "
+            f"head={'dragonnet' if 'propensity' in missing else 'tarnet'}"
+        )
+    if head.head_outputs and not objective.required_head_outputs:
+        raise RequestError(f"{asked}: reads one number, but head={name} gives several; set head=dot")
+
+
+def _check_objective(config: ExperimentConfig, card: DatasetCard) -> None:
+    objective, asked = config.objective.target, config.run.choice("objective")
+    if card.feedback not in objective.feedback_types:
+        raise RequestError(
+            f"{asked}: undefined for the {card.feedback} feedback of {card.name}; "
+            f"it is defined for {', '.join(sorted(objective.feedback_types))}"
+        )
+    if objective.space != "logged" and not any(column.of == "user" for column in card.columns):
+        raise RequestError(
+            f"{asked}: averages over user-item pairs, but {card.name} has no users; choose one over logged rows "
+            f"(naive, ips, snips)"
+        )
+    if len(card.arms) > objective.max_treatments:
+        raise RequestError(
+            f"{asked}: is defined for {objective.max_treatments} treatment, but {card.name} has {len(card.arms)} "
+            f"({', '.join(card.arms)}); set dataset.arms to one of them, or choose another objective"
+        )
+
+
+def _check_propensity(config: ExperimentConfig) -> None:
+    objective, propensity = config.objective.target, config.propensity.target
+    asked, given = config.run.choice("objective"), config.run.choice("propensity")
+    if objective.reads_pair_propensity and not propensity.scores_unlogged_pairs:
+        raise RequestError(
+            f"{asked}: reads the propensity of pairs that are not logged, which {given} cannot tell; choose another, "
+            f"for example logistic"
+        )
+    if objective.propensity_kinds and propensity.kind not in objective.propensity_kinds:
+        raise RequestError(
+            f"{asked}: divides by a probability of {' or '.join(sorted(objective.propensity_kinds))}, but {given} "
+            f"estimates that of {propensity.kind}"
+        )
+
+
+def _check_link(config: ExperimentConfig, card: DatasetCard) -> None:
+    objective, link = config.objective.target, link_of(card.outcome)
+    if link not in objective.links:
+        needs = "probabilities" if objective.links == {"logit"} else "one number for each row"
+        raise RequestError(
+            f"{config.run.choice('objective')}: needs {needs}, but the outcome of {card.name} is a {card.outcome} "
+            f"({link} link); set dataset.threshold"
+        )
+
+
+def _check_head(config: ExperimentConfig, card: DatasetCard) -> None:
+    head, link, classes = config.head, link_of(card.outcome), len(card.cuts) + 1
+    asked, given = f"head={head.target.__name__.lower()}", head.to_dict().get("count")
+    told = f"the outcome of {card.name} is a {card.outcome} ({link} link)"
+    if link not in head.target.links:
+        fix = f"head=classes head.count={classes}" if link == "softmax" else "head=dot, or make classes of the outcome"
+        raise RequestError(f"{asked}: gives {' or '.join(sorted(head.target.links))} outputs, but {told}; set {fix}")
+    if link == "softmax" and given != classes:
+        raise RequestError(f"head.count={given}: {told} of {classes} classes; set head.count={classes}")
+
+
+def _check_sampler(config: ExperimentConfig) -> None:
+    space, sampler = config.objective.target.space, config.sampler.target
+    if space not in sampler.spaces:
+        raise RequestError(
+            f"{config.run.choice('objective')}: averages over {space} rows, but sampler={sampler.__name__.lower()} "
+            f"draws {', '.join(sorted(sampler.spaces))}; choose a sampler that draws them, for example "
+            f"sampler=balanced"
+        )
+
+
+def _check_augmentation(config: ExperimentConfig) -> None:
+    if config.augmentation and config.run.selection.folds > 1:
+        raise RequestError(
+            f"augmentation={','.join(config.augmentation)}: changes training rows alone, but "
+            f"selection.folds={config.run.selection.folds} validates on all of them in turn; set selection.folds=1"
+        )
+
+
+def _check_encoder(config: ExperimentConfig) -> None:
+    objective, encoder = config.objective.target, config.encoder.target
+    if issubclass(encoder, AbstractPairEncoder) and {USER_ONLY, ITEM_ONLY} & set(objective.roles):
+        raise RequestError(
+            f"{config.run.choice('objective')}: has networks that read the user or the item alone, but "
+            f"{config.run.choice('encoder')} reads them together; choose an encoder of two towers"
+        )
+    if config.components.split.history_reads_test and objective.space != "logged":
+        raise RequestError(
+            f"{config.run.choice('objective')}: reads pairs that are not logged, whose histories would hold "
+            f"test rows under split.history_rows=all; choose an objective over logged rows (naive, ips, snips)"
+        )
+    if config.finetuning.target.trains and not encoder.tunes:
+        raise RequestError(
+            f"{config.run.choice('finetuning')}: {config.run.choice('encoder')} reads no text by a language model, so "
+            f"that there is nothing to tune; set finetuning=frozen"
+        )
+
+
+def _check_penalties(config: ExperimentConfig, card: DatasetCard) -> None:
+    objective, link = config.objective.target, link_of(card.outcome)
+    for name, penalty in config.penalty.items():
+        built = penalty.build()
+        built.check_fit(name, objective.roles, objective.estimand, link, card.feedback)
+        for column in built.columns:
+            readable_column(card, column, f"penalty.{name}")
+
+
+def check_row_columns(config: ExperimentConfig, card: DatasetCard, views: FeatureSpec) -> None:
+    """Raise RequestError where pairs that were never logged are to be read with a column that only rows have."""
+    names = sorted(column.name for column in card.row_columns if column.name in views.outcome)
+    space = config.objective.target.space
+    if names and space != "logged":
+        pairs = "all pairs" if space == "all_pairs" else "items that were not logged"
+        raise RequestError(
+            f"{config.run.choice('objective')}: averages over {pairs}, which have no {', '.join(names)}, a column of "
+            f"logged rows; choose an objective over these (naive, ips, snips), or leave it out of the graph"
+        )

@@ -1,0 +1,47 @@
+"""The network of a run: one encoder and head for each role of the objective, over the columns of the outcome view."""
+
+from __future__ import annotations
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.text import texts_of
+from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
+from causalrec.models import SEEN, CausalModel, RoleNetwork, vector_width
+from causalrec.prepared import PreparedData
+from causalrec.types import Role, link_of
+
+
+def build_model(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
+    """Build a fresh model; its weights are what torch's random state draws."""
+    roles = config.objective.target.roles
+    networks = {role: _network(config, prepared, role, config.encoder.build(inputs)) for role in roles}
+    link, outcome = link_of(prepared.dataset.card.outcome), prepared.train.outcome
+    scaled = config.head.target.head_outputs and link == "identity"
+    unit = (float(outcome.mean()), float(outcome.std()) or 1.0) if scaled else None
+    return CausalModel(networks, link, unit)
+
+
+def _network(config: ExperimentConfig, prepared: PreparedData, role: Role, encoder: AbstractAnyEncoder) -> RoleNetwork:
+    head, features = config.head, prepared.features
+    sizes = [vector_width(encoder, features)] if head.target.reads_width else []
+    sizes += [len(prepared.dataset.card.arms) + 1] if head.target.head_outputs else []
+    return RoleNetwork(encoder, head.build(len(features), *sizes), SEEN.get(role, "pair"))  # type: ignore[arg-type]
+
+
+def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderInputs:
+    """Return what an encoder may read: only what the outcome view names."""
+    view, dataset = prepared.plan.views.outcome, prepared.dataset
+    log, phrases, features = dataset.logged, config.components.dataset, prepared.features
+    return EncoderInputs(
+        num_users=log.num_users if "user" in features.ids else 0,
+        num_items=log.num_items if "item" in features.ids else 0,
+        item_text=texts_of(dataset.item_table, phrases.item_text, view),
+        user_text=texts_of(dataset.user_table, phrases.user_text, view),
+        item_features=features.item_block,
+        user_features=features.user_block,
+        item_vectors={name: vectors for name, vectors in dataset.item_vectors.items() if name in view},
+        events=prepared.history_log,
+        liked=0.5 if dataset.card.outcome == "click" else float(prepared.train.outcome.mean()),
+        finetuning=config.finetuning.build(),
+        data=config.run.paths.data,
+        cache=config.run.paths.cache,
+    )

@@ -1,0 +1,48 @@
+"""What a learner has learnt, as something that predicts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+from causalrec.evaluation.evaluator import Evaluator, Score
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.types import Doubles, Floats
+
+Sizes = dict[str, dict[str, int]]
+
+
+class AbstractPredictor(ABC):
+    """Predicts rows, and says what else there is to score of it.
+
+    Attributes:
+        reads_views: the names of the views it reads beside the outcome view, for the record.
+        only_ranks: its predictions order items by what is asked and have no unit.
+    """
+
+    only_ranks: bool = False
+
+    @abstractmethod
+    def __call__(self, rows: SliceData) -> Floats:
+        """Return float32[N] mean outcomes, float32[N,C] probabilities of classes, or float32[N,A] effects."""
+
+    def averages(self, rows: SliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
+        """Return scores of a slice of effects that are no metric of single predictions: averages and their coverage."""
+        return ()
+
+    def of_training(self, evaluator: Evaluator, name: str) -> Iterable[Score]:
+        """Return scores of what was learnt from the training rows as one."""
+        return ()
+
+    def potential_outcomes(self, rows: SliceData) -> Floats | None:
+        """Return mean outcomes under each treatment, float32[N,A+1], where they are told."""
+        return None
+
+    def interval(self, rows: SliceData, level: float) -> tuple[Doubles, Doubles] | None:
+        """Return the ends of pointwise intervals of effects, float64[N,A] each, where they are valid."""
+        return None
+
+    @property
+    def sizes(self) -> Sizes:
+        """`parameters`, `trainable` and `language_model`, each by role."""
+        return {"parameters": {}, "trainable": {}, "language_model": {}}

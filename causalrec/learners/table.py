@@ -1,0 +1,90 @@
+"""The contract of learners from a table of numbers, and what they predict with."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.card import DatasetCard
+from causalrec.errors import RequestError
+from causalrec.estimators.effect.base import AbstractFittedEffect, EffectRows, FitEffect
+from causalrec.features.views import FeatureSpec
+from causalrec.learners.base import AbstractLearner
+from causalrec.learners.table_columns import TableColumns, log_to_fit
+from causalrec.learners.table_predictor import TablePredictor
+from causalrec.prepared import PreparedData
+from causalrec.records.sections import SelectionSection
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.fit_result import FitResult
+
+
+class AbstractTableLearner(AbstractLearner):
+    """Learns an effect from the numbers of a table: modifiers, controls, treatment, outcome. It makes no request: its
+    fit is one call, on training and validation rows, for it chooses nothing by the latter.
+    """
+
+    groups: ClassVar[frozenset[str]] = frozenset({"encoder", "finetuning", "representation"})
+
+    @abstractmethod
+    def fit_rows(self, rows: EffectRows, seed: int) -> AbstractFittedEffect:
+        """Learn from the rows; the same seed gives the same effects."""
+
+    @property
+    def refit(self) -> FitEffect:
+        return self.fit_rows
+
+    def estimand(self, config: ExperimentConfig) -> str:
+        return "effect"
+
+    def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
+        if config.finetuning.target.trains:
+            raise RequestError(
+                f"{config.run.choice('finetuning')}: {config.run.choice('learner')} reads text by a model that stays "
+                f"as it was pretrained, for one tuned on the same rows would make its intervals void; set "
+                f"finetuning=frozen"
+            )
+
+    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: FeatureSpec) -> None:
+        """Raise RequestError where no modifier is a number, or where another column that is read is none."""
+        asked, left_out = config.run.choice("learner"), {"id", "text"}
+        for name in (*views.instruments, *views.mediators):
+            if card.column(name).kind not in (("numeric",) if name in views.mediators else ("numeric", "category")):
+                raise RequestError(f"{asked}: reads {name}, by which the effect is identified, but it is no number")
+            if name in views.modifiers:
+                raise RequestError(f"graph.modifiers: {name!r} identifies the effect; name columns beside it")
+        if config.encoder.target.tunes:
+            left_out.remove("text")
+        kinds = {name: card.column(name).kind for name in (*views.modifiers, *views.controls, *views.propensity)}
+        if not any(kinds[name] not in left_out for name in views.modifiers):
+            raise RequestError(
+                f"{asked}: learns from numbers, but {card.name} has none among the modifiers of its graph "
+                f"({', '.join(views.modifiers) or 'none'}); name some in graph.modifiers, have text read by "
+                f"encoder=bert, or set learner=network"
+            )
+        if unread := [name for name in views.propensity if kinds[name] in left_out]:  # the adjustment set
+            reader = "have text read by encoder=bert, or " if "text" in map(kinds.get, unread) else ""
+            raise RequestError(
+                f"{asked}: learns from numbers, but the graph adjusts for {', '.join(unread)}; {reader}set "
+                f"learner=network, which reads ids and text"
+            )
+
+    def columns_read(self, views: FeatureSpec) -> tuple[str, ...]:
+        return (*views.modifiers, *views.controls)
+
+    def extra_views(self, views: FeatureSpec) -> dict[str, tuple[str, ...]]:
+        return {"effect_modifiers": views.modifiers, "effect_controls": views.controls}
+
+    def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:
+        return []
+
+    def predictor(
+        self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]
+    ) -> TablePredictor:
+        table, card = TableColumns.from_views(config, prepared), prepared.dataset.card
+        rows = table.rows(log_to_fit(prepared), len(card.arms), card.outcome == "click")
+        return TablePredictor(self.fit_rows(rows, config.run.seed), rows, table, self.design)
+
+    def reload(self, config: ExperimentConfig, prepared: PreparedData, selection: SelectionSection) -> TablePredictor:
+        return self.predictor(config, prepared, ())

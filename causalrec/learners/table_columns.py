@@ -1,0 +1,90 @@
+"""The numbers that a learner from a table reads of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from causalrec.config.component import ComponentConfig
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.encoders.representation import TextReader, represented
+from causalrec.errors import RequestError, nearest
+from causalrec.estimators.effect.base import EffectRows
+from causalrec.features.row_columns import Rows
+from causalrec.features.views import FeatureMatrix, feature_matrix
+from causalrec.prepared import PreparedData
+from causalrec.types import Doubles, Ints
+
+READER_KEYS = ("pooling", "max_tokens", "layers", "precision")  # of an encoder that reads text
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """The columns a learner reads: X and W of (user, item) pairs, and its instruments or mediator, float64.
+
+    Attributes:
+        modifiers: X.
+        controls: W.
+        instruments_or_mediator: Z, or the mediator; no column where the effect is adjusted for.
+    """
+
+    modifiers: FeatureMatrix
+    controls: FeatureMatrix
+    instruments_or_mediator: FeatureMatrix
+
+    @classmethod
+    def from_views(cls, config: ExperimentConfig, prepared: PreparedData) -> TableColumns:
+        """Expand the graph's modifiers and controls, texts and vectors as components."""
+        views, dataset = prepared.plan.views, prepared.dataset
+        names, components = sorted({*views.modifiers, *views.controls}), config.run.representation.components
+        numbers = represented(dataset, names, _text_reader(config), components, log_to_fit(prepared))
+        columns = (views.modifiers, views.controls, (*views.instruments, *views.mediators))
+        return cls(*(feature_matrix(dataset, view, numbers) for view in columns))
+
+    def read(self, user: Ints, item: Ints, rows: Rows) -> tuple[Doubles, Doubles]:
+        """Return X float64[N,Dx] and W float64[N,Dw] of these pairs, and of the columns of these rows."""
+        numbers = [of(user, item, of.row_block(rows)).astype(np.float64) for of in (self.modifiers, self.controls)]
+        return numbers[0], numbers[1]
+
+    def rows(self, log: InteractionLog, arms: int, binary: bool) -> EffectRows:
+        """Return logged rows as a learner reads them."""
+        repeated = log.user is not None and len(np.unique(log.user)) < len(log)
+        beside = self.instruments_or_mediator.of_log(log).astype(np.float64)
+        return EffectRows(
+            *self.read(log.users, log.item, log),
+            treatment=log.treatment,
+            outcome=log.outcome.astype(np.float64),
+            arms=arms,
+            binary=binary,
+            groups=log.user if repeated else None,
+            modifier_names=self.modifiers.names,
+            control_names=self.controls.names,
+            beside=beside if self.instruments_or_mediator.names else None,
+        )
+
+
+def numeric_column(dataset: CausalDataset, name: str, log: InteractionLog) -> Doubles:
+    """Return one numeric column of logged rows, float64[N]; RequestError where it is none."""
+    known = {column.name for column in dataset.card.columns if column.kind == "numeric"}
+    if name not in known:
+        raise RequestError(f"{name}: no numeric column of {dataset.card.name}; {nearest(name, known)}")
+    return feature_matrix(dataset, (name,)).of_log(log)[:, 0].astype(np.float64)
+
+
+def log_to_fit(prepared: PreparedData) -> InteractionLog:
+    """Return the rows that a learner from a table is fitted on: it chooses nothing by the validation rows."""
+    return prepared.train.joined(prepared.validation)
+
+
+def _text_reader(config: ExperimentConfig) -> TextReader | None:
+    """Return how the chosen encoder reads texts, None where it reads none."""
+    encoder, paths = config.encoder, config.run.paths
+    if not encoder.target.tunes:
+        return None
+    model = encoder.arguments["model"]
+    settings = {key: encoder.setting(key) for key in READER_KEYS}
+    source = model.build() if isinstance(model, ComponentConfig) else model
+    return TextReader(source, **settings, data=paths.data, cache=paths.cache)  # type: ignore[arg-type]

@@ -1,0 +1,72 @@
+"""Effects learnt from a table, as something that predicts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from statistics import NormalDist
+
+import numpy as np
+
+from causalrec.estimators.effect.base import AbstractFittedEffect, Design, EffectRows
+from causalrec.estimators.effect.strength import first_stage_f
+from causalrec.evaluation.evaluator import Evaluator, Score
+from causalrec.evaluation.slice.base import SliceData, arm_name
+from causalrec.learners.predictor import AbstractPredictor
+from causalrec.learners.table_columns import TableColumns
+from causalrec.types import Doubles, Floats
+
+WEAK = 10  # a first-stage F below it: Staiger & Stock (Econometrica 1997)
+NOTES = logging.getLogger(__name__)
+
+
+class TablePredictor(AbstractPredictor):
+    """Fitted effects, the rows they were learnt from, and the columns they read."""
+
+    def __init__(self, fitted: AbstractFittedEffect, rows: EffectRows, table: TableColumns, design: Design) -> None:
+        self.fitted, self.rows, self.table, self.design = fitted, rows, table, design
+
+    def __call__(self, rows: SliceData) -> Floats:
+        return self.fitted.effects(*self.table.read(rows.user, rows.item, rows)).astype(np.float32)
+
+    def of_training(self, evaluator: Evaluator, name: str) -> Iterable[Score]:
+        columns = self.rows.modifiers, self.rows.controls
+        for arm in range(1, self.rows.arms + 1):
+            slice_name = arm_name("training", arm)
+            yield from self._average(columns, arm, slice_name, evaluator, name)
+            if self.design == "instrument":
+                yield self._strength(arm, slice_name, evaluator, name)
+
+    def _strength(self, arm: int, slice_name: str, evaluator: Evaluator, name: str) -> Score:
+        strength = first_stage_f(self.rows, arm)
+        if strength < WEAK:
+            NOTES.warning("%s: instruments are weak, first-stage F %.1f: its interval is not valid", name, strength)
+        nothing = np.full(evaluator.replicates, np.nan)
+        return Score("first_stage_f", slice_name, strength, np.nan, np.nan, len(self.rows), name, nothing)
+
+    def _average(
+        self, columns: tuple[Doubles, Doubles], arm: int, slice_name: str, evaluator: Evaluator, name: str
+    ) -> Iterable[Score]:
+        average = self.fitted.average(*columns, evaluator.level)
+        if average is not None:
+            value, low, high = (float(end[arm - 1]) for end in (average.value, average.low, average.high))
+            replicates = normal_replicates(value, float(average.standard_error[arm - 1]), evaluator.replicates)
+            yield Score("average_effect", slice_name, value, low, high, len(columns[0]), name, replicates)
+
+    def averages(self, rows: SliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
+        yield from self._average(self.table.read(rows.user, rows.item, rows), rows.arm, rows.name, evaluator, name)
+        interval = self.interval(rows, evaluator.level) if rows.kind == "effect" else None
+        if interval is not None:
+            lower, upper = (bound[:, rows.arm - 1] for bound in interval)
+            yield evaluator.share(rows, (lower <= rows.label) & (rows.label <= upper), "coverage", name)
+
+    def interval(self, rows: SliceData, level: float) -> tuple[Doubles, Doubles] | None:
+        return self.fitted.interval(*self.table.read(rows.user, rows.item, rows), level)
+
+
+def normal_replicates(value: float, standard_error: float, count: int) -> Doubles:
+    """Return evenly spaced quantiles of a normal estimate, float64[count], in the place of bootstrap replicates; those
+    of seeds are averaged as if they erred together.
+    """
+    quantiles = [NormalDist().inv_cdf((k + 0.5) / count) for k in range(count)]
+    return value + standard_error * np.array(quantiles)

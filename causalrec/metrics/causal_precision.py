@@ -1,0 +1,43 @@
+"""Causal precision at K: the mean true effect of what a user would be recommended."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from causalrec.metrics.ranking import AbstractByUser
+from causalrec.metrics.ranks import Ranked, ranked
+
+
+def causal_precision_by_user(prediction: Tensor, effect: Tensor, user: Tensor, num_users: int, k: int) -> Tensor:
+    """Return CP@k `[U]`, in the outcome's unit; arguments `[N]`, `effect` the true one.
+
+    `CP@k = mean effect of the user's k best rows` (all, where there are fewer). Equal predictions share their mean
+    effect. Source: Sato, Takemori, Singh & Ohkuma (RecSys 2020).
+
+    >>> score, effect = torch.tensor([0.9, 0.8, 0.1]), torch.tensor([1.0, 0.0, -1.0])
+    >>> causal_precision_by_user(score, effect, torch.tensor([0, 0, 0]), 1, 2)
+    tensor([0.5000], dtype=torch.float64)
+    """
+    return causal_precision_of(ranked(prediction, effect, user), num_users, k)
+
+
+def causal_precision_of(rows: Ranked, num_users: int, k: int) -> Tensor:
+    """Return CP@k `[U]` of ranked rows."""
+    best = (rows.rank < k).double()
+    return rows.per_user(best * rows.gain, num_users) / rows.per_user(best, num_users).clamp_min(1)
+
+
+class CausalPrecision(AbstractByUser):
+    """Mean over users of the mean true effect of their `k` best rows."""
+
+    labels = frozenset({"effect"})
+
+    def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 10) -> None:
+        super().__init__(num_clusters, k=k)
+
+    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+        return causal_precision_of(rows, count, self.k), torch.ones(count, dtype=torch.bool)

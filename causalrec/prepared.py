@@ -1,0 +1,95 @@
+"""What stands before a fit: data, splits, fitted propensities, and the columns that the graph has chosen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from causalrec.config.component import ComponentConfig
+from causalrec.data.audit import Audit
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairColumn
+from causalrec.data.split.splits import Splits
+from causalrec.evaluation.exposure import Exposure
+from causalrec.evaluation.slice.base import AbstractSlice, SliceData, select_all
+from causalrec.features.views import FeatureMatrix, FeatureSpec
+from causalrec.graph.identify import Adjustment
+from causalrec.metrics.base import LabelKind
+from causalrec.propensity.base import AbstractPropensity, pair_propensity
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What is known before any file is read.
+
+    Attributes:
+        adjustment: the identified estimand.
+        views: the columns that each model reads.
+    """
+
+    adjustment: Adjustment
+    views: FeatureSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedData:
+    """What stands before a fit.
+
+    Attributes:
+        dataset: as loaded.
+        splits: training, validation and test rows.
+        audit: what the splits share, and what had to be settled.
+        plan: the identified estimand, and the views.
+        propensity: fitted on `train`.
+        train: logged training rows with their propensities; under cross-validation all logged rows but the test's.
+        training_rows: what networks are fitted on, `train` unless it is augmented.
+        validation: held-out rows with their propensities, not read apart under cross-validation; where selection reads
+            randomised rows, these.
+        exposure: how well the propensity describes exposure.
+        features: the numbers of the outcome view.
+    """
+
+    dataset: CausalDataset
+    splits: Splits
+    audit: Audit
+    plan: RunPlan
+    propensity: AbstractPropensity
+    train: InteractionLog
+    training_rows: InteractionLog
+    validation: InteractionLog
+    exposure: Exposure
+    features: FeatureMatrix
+    _selected: dict[str, dict[str, list[SliceData]]] = field(default_factory=dict, repr=False)
+
+    def select(
+        self, slices: Mapping[str, ComponentConfig[AbstractSlice]], kinds: frozenset[LabelKind]
+    ) -> dict[str, list[SliceData]]:
+        """Return the rows that each slice yields, by its name; the jobs of a study share them.
+
+        `kinds`: of labels that judge what the task asks for.
+        """
+        key = json.dumps({name: chosen.to_dict() for name, chosen in slices.items()}, default=str)
+        if key not in self._selected:
+            self._selected[key] = select_all({name: one.build() for name, one in slices.items()}, self, kinds)
+        return self._selected[key]
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether treated and untreated rows are alike given the adjustment set."""
+        return self.plan.adjustment.training.adjusts
+
+    @cached_property
+    def pair_propensity(self) -> PairColumn:
+        """The propensity of any pair, a table of all pairs where they are few."""
+        return pair_propensity(self.propensity, self.train)
+
+    @property
+    def history_log(self) -> InteractionLog | None:
+        """What histories may read: the training rows and the split's context, where the view has users."""
+        if "user" not in self.features.ids:
+            return None
+        bare = replace(self.train, propensity=None)
+        return bare if self.splits.context is None else bare.joined(replace(self.splits.context, propensity=None))

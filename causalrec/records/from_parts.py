@@ -1,0 +1,63 @@
+"""Sections of a record from what the rooms below compute: their fields are the same, so that a renamed one fails."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from causalrec.records.sections import (
+    AdjustmentSection,
+    AuditSection,
+    BalanceSection,
+    IdentificationSection,
+    OverlapSection,
+    finite_or_none,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from causalrec.data.audit import Audit
+    from causalrec.graph.identify import Adjustment, Identification
+    from causalrec.graph.overlap import Balance, Overlap
+
+
+def audit_section(audit: Audit) -> AuditSection:
+    """Return what an audit counted, as the record holds it."""
+    return AuditSection(**_fields(audit))  # type: ignore[arg-type]
+
+
+def adjustment_section(adjustment: Adjustment) -> AdjustmentSection:
+    """Return what identifies the estimand, before anything is read."""
+    return AdjustmentSection(
+        training=_identification(adjustment.training), evaluation=_identification(adjustment.evaluation)
+    )
+
+
+def _identification(one: Identification) -> IdentificationSection:
+    return IdentificationSection(**_fields(one))  # type: ignore[arg-type]
+
+
+def overlap_section(overlap: Overlap) -> OverlapSection:
+    """Return the overlap report, as the record holds it."""
+    fields = _fields(overlap)
+    fields["balance"] = None if overlap.balance is None else _balance(overlap.balance)
+    return OverlapSection(**fields)  # type: ignore[arg-type]
+
+
+def _balance(balance: Balance) -> BalanceSection:
+    return BalanceSection(**_fields(balance))  # type: ignore[arg-type]
+
+
+def _fields(part: DataclassInstance) -> dict[str, object]:
+    return {field.name: _finite(getattr(part, field.name)) for field in dataclasses.fields(part)}
+
+
+def _finite(value: object) -> object:
+    """Return a value without numbers that are not finite."""
+    if isinstance(value, float):
+        return finite_or_none(value)
+    if isinstance(value, Mapping):
+        return {str(key): _finite(one) for key, one in value.items()}
+    return tuple(map(_finite, value)) if isinstance(value, tuple | list) else value

@@ -1,0 +1,179 @@
+"""The names under which every surface shows a setting or a number, made of the fields of config and record.
+
+Tables, the page, CSV files and W&B take their columns and keys from here: a field that is renamed is renamed on all
+of them at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from causalrec.records.plain import fields_of
+from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import EpochRecord, ScoreRecord
+
+SECRET = re.compile(r"(^|_|\.)((api|access|secret)_?key|token|secret|password|credentials?)$", re.IGNORECASE)
+LOGIN = re.compile(r"://[^/@\s]+@")
+SCALARS = ("seed", "sweep")
+GROUPED = ("dataset", "model", "estimator", "seed")  # flat keys of a run's configuration that a dashboard pins
+ROW = "row"  # the flat key that holds a run's name
+RESULTS = "results"  # the table of scores in a dashboard
+IMAGES = "images"  # what the keys of images begin with
+PICTURES = ("overlap", "calibration", "ranking")  # images of a record
+
+SCORE_COLUMNS = (*(one.name for one in fields(ScoreRecord)), "kind")  # of a table of scores and baselines
+SUMMARY = (  # fields of a record that runs may be sorted by
+    "status",
+    "error",
+    "seconds",
+    "peak_bytes",
+    "data.caveat",
+    "overlap.clipped",
+    "overlap.effective_rows",
+    "overlap.inverse_sum",
+    "overlap.ece",
+    "selection.fit",
+    "selection.chosen",
+)
+
+
+def _field(section: type, name: str) -> str:
+    """Return a field's name; raise KeyError at import where it has another."""
+    return {one.name: one.name for one in fields(section)}[name]
+
+
+TRAINING_LOSS = f"train/{_field(EpochRecord, 'loss')}"  # columns of a learning curve
+VALIDATION_CRITERION = f"validation/{_field(EpochRecord, 'criterion')}"
+EPOCH = _field(EpochRecord, "epoch")
+
+
+def score_column(metric: str, slice_name: str) -> str:
+    """Return the column of a table that shows a metric on a slice.
+
+    >>> score_column("ndcg@5", "randomised")
+    'ndcg@5@randomised'
+    """
+    return f"{metric}@{slice_name}"
+
+
+def column_of(score: ScoreRecord) -> str:
+    """Return the column that shows a score."""
+    return score_column(score.metric, score.slice)
+
+
+def parse_column(column: str) -> tuple[str, str]:
+    """Return the metric and slice of a column.
+
+    >>> parse_column("ndcg@5@randomised")
+    ('ndcg@5', 'randomised')
+    """
+    metric, _, slice_name = column.rpartition("@")
+    return metric, slice_name
+
+
+def summary_score(column: str) -> str:
+    """Return the key of a column in a dashboard's summary of a run.
+
+    >>> summary_score("auc@randomised")
+    'best/auc@randomised'
+    """
+    return f"best/{column}"
+
+
+def label_of(path: str) -> str:
+    """Return the words that head a column which shows a field of the record.
+
+    >>> label_of("selection.randomised_rows_for")
+    'randomised rows for'
+    """
+    section: type | None = RunRecord
+    for name in path.split("."):
+        section = dict(fields_of(section))[name] if section is not None else None
+    return path.rpartition(".")[2].replace("_", " ")
+
+
+def record_summary(record: RunRecord) -> dict[str, object]:
+    """Return what a dashboard's runs may be sorted by: `best/METRIC@SLICE`, and `SUMMARY` with `/` between names."""
+    found: dict[str, object] = dict(best_scores(record))
+    for path in SUMMARY:
+        key, value = path.replace(".", "/"), _attribute(record, path)
+        found |= {f"{key}/{name}": one for name, one in value.items()} if isinstance(value, Mapping) else {key: value}
+    return {key: shareable(value) for key, value in found.items() if value not in (None, "")}
+
+
+def _attribute(record: RunRecord, path: str) -> object:
+    value: object = record
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def best_scores(record: RunRecord) -> dict[str, float]:
+    """Return the scores of a record as `best/metric@slice`."""
+    return {summary_score(column_of(one)): one.value for one in record.scores if one.value is not None}
+
+
+def score_rows(record: RunRecord) -> list[list[object]]:
+    """Return the scores and baselines of a record as rows of `SCORE_COLUMNS`."""
+    both = (("score", record.scores), ("baseline", record.baselines))
+    return [[*(getattr(one, name) for name in SCORE_COLUMNS[:-1]), kind] for kind, group in both for one in group]
+
+
+def flat_settings(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the dotted key and value of every setting.
+
+    >>> dict(flat_settings({"optimizer": {"lr": 0.1}, "seed": 1}))
+    {'optimizer.lr': 0.1, 'seed': 1}
+    """
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from flat_settings(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def searchable(config: Mapping[str, object]) -> dict[str, object]:
+    """Return dotted keys of every setting, and flat ones to group runs by (W&B cannot group by tags): one for each
+    group's choice, `model` (the encoder), `estimator` (the objective, or the learner from a table), `seed`, `sweep` and
+    `row`.
+
+    Secrets are redacted and the home folder is written `~`.
+
+    >>> searchable({"name": "mf-ips", "seed": 1, "choices": {"encoder": "mf"}, "optimizer": {"lr": 0.1}})
+    {'encoder': 'mf', 'model': 'mf', 'row': 'mf-ips', 'seed': 1, 'optimizer.lr': 0.1}
+    """
+    choices = config.get("choices")
+    flat: dict[str, object] = dict(choices) if isinstance(choices, Mapping) else {}
+    estimator = "objective" if "objective" in flat else "learner"  # what is not read has no choice
+    for name, group in (("model", "encoder"), ("estimator", estimator)):
+        if group in flat:
+            flat[name] = flat[group]
+    if "name" in config:
+        flat[ROW] = config["name"]
+    flat |= {key: config[key] for key in SCALARS if key in config}
+    rest = {key: value for key, value in config.items() if key not in (*SCALARS, "choices", "name")}
+    return flat | {key: _without_secret(key, value) for key, value in flat_settings(rest)}
+
+
+def _without_secret(key: str, value: object) -> object:
+    return "redacted" if isinstance(value, str) and SECRET.search(key) else shareable(value)
+
+
+def shareable(value: object) -> object:
+    """Return a value without the home folder and without a login in an address.
+
+    >>> shareable("redis://me:word@host/0")
+    'redis://redacted@host/0'
+    """
+    if isinstance(value, list | tuple):
+        return [shareable(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: shareable(one) for key, one in value.items()}
+    if not isinstance(value, str):
+        return value
+    home = str(Path.home())
+    text = re.sub(rf"{re.escape(home)}(?=/|\\|\s|$)", "~", value) if len(home) > 1 else value
+    return LOGIN.sub("://redacted@", text)

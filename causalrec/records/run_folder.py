@@ -1,0 +1,98 @@
+"""Folders of jobs: a record of either kind, and what lies beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from causalrec.errors import DataError
+from causalrec.records.estimation_record import EstimationRecord
+from causalrec.records.plain import Json, read_json
+from causalrec.records.run_record import RECORD, RunRecord
+from causalrec.records.sidecars import SIDECARS, read_sidecar
+from causalrec.types import Doubles
+
+AnyRecord = RunRecord | EstimationRecord
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A record and what lies beside it.
+
+    Attributes:
+        folder: where it lies.
+        record: what `record.json` holds.
+        replicates: bootstrap replicates [R] of its scores, by `model|slice|metric`.
+        jackknife: their leave-groups-out values [3,G] by user, item and row.
+    """
+
+    folder: Path
+    record: RunRecord
+    replicates: dict[str, Doubles]
+    jackknife: dict[str, Doubles] = field(default_factory=dict)
+
+    @staticmethod
+    def load(path: Path) -> RunFolder:
+        """Read the folder of a run by its `record.json`; raise DataError where either is damaged."""
+        return _beside(path.parent, RunRecord.load(path))
+
+
+def _beside(folder: Path, record: RunRecord, sidecars: Sequence[str] = SIDECARS) -> RunFolder:
+    arrays = {name: read_sidecar(folder / f"{name}.npz", record.name) for name in sidecars}
+    return RunFolder(folder, record, arrays.get("replicates", {}), arrays.get("jackknife", {}))
+
+
+@dataclass(frozen=True)
+class EstimationFolder:
+    """A record of an estimation job and where it lies."""
+
+    folder: Path
+    record: EstimationRecord
+
+
+AnyFolder = RunFolder | EstimationFolder
+
+
+def load_folder(path: Path, sidecars: Sequence[str] = SIDECARS) -> AnyFolder:
+    """Read a folder by its `record.json`, of whichever kind it is; raise DataError on a damaged one.
+
+    `sidecars`: what is read beside a run's record; that takes ten times as long as the record.
+    """
+    values = read_json(path)
+    if is_estimation(values):
+        return EstimationFolder(path.parent, EstimationRecord.from_json(path, values))
+    return _beside(path.parent, RunRecord.from_json(path, values), sidecars)
+
+
+def is_estimation(values: Json) -> bool:
+    """Whether a record's JSON object is that of an estimation job."""
+    return "estimates" in values
+
+
+def record_paths(folder: Path) -> list[Path]:
+    """Return every record below a folder, in order of path; raise DataError where there is none."""
+    paths = sorted(folder.rglob(RECORD))
+    if not paths:
+        raise DataError(f"{folder}: no record.json below it; run `causalrec train` or name another folder")
+    return paths
+
+
+def load_folders(folder: Path, sidecars: Sequence[str] = SIDECARS) -> list[AnyFolder]:
+    """Read every record below a folder, in order of path; raise DataError where there is none, or a damaged one."""
+    return [load_folder(path, sidecars) for path in record_paths(folder)]
+
+
+def runs_of(folders: Iterable[AnyFolder]) -> list[RunFolder]:
+    """Return those that hold a run's record."""
+    return [one for one in folders if isinstance(one, RunFolder)]
+
+
+def estimations_of(folders: Iterable[AnyFolder]) -> list[EstimationFolder]:
+    """Return those that hold an estimation's record."""
+    return [one for one in folders if isinstance(one, EstimationFolder)]
+
+
+def finished(folders: Sequence[RunFolder]) -> list[RunFolder]:
+    """Return the runs that finished."""
+    return [one for one in folders if one.record.done]

@@ -1,0 +1,163 @@
+"""The record of a run: everything a table may be made from, written once and whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from causalrec.data.files import write_text
+from causalrec.errors import DataError
+from causalrec.records.plain import Json, from_plain, json_text, read_json, require_schema
+from causalrec.records.sections import (
+    AdjustmentSection,
+    AuditSection,
+    CalibrationBin,
+    DataSection,
+    OverlapSection,
+    ScoreRecord,
+    SelectionSection,
+    TaskSection,
+)
+from causalrec.records.sidecars import write_sidecars
+from causalrec.types import Doubles
+
+SCHEMA = 2  # of `record.json`; raise it where a field gets another name or meaning
+RECORD = "record.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One job's result, as `record.json` holds it.
+
+    Attributes:
+        schema: the form of the file.
+        name: the row of a table.
+        status: whether the job finished.
+        error: why it failed.
+        command: runs it again.
+        execution: how it was trained, `alone` or together with others.
+        task: the question it answers.
+        data: the data set.
+        audit: what could make its numbers untrue.
+        adjustment: what identifies the estimand, and what was read.
+        overlap: what the weights rest on.
+        selection: how the fit was chosen.
+        scores: of the model.
+        baselines: scores of the mandatory baselines.
+        calibration: bins of predictions on the last slice.
+        parameters: how many each role owns.
+        trainable: how many of those are trained, by role.
+        language_model: how many belong to a pretrained language model, by role.
+        seconds: what it took.
+        peak_bytes: most memory used.
+        versions: of the packages the result depends on.
+        git_sha: the commit, with `+` where files were changed.
+        config: what was asked for, every default included.
+    """
+
+    schema: int = SCHEMA
+    name: str
+    status: Literal["done", "failed"]
+    error: str | None = None
+    command: str = ""
+    execution: str = "alone"
+    task: TaskSection = field(default_factory=TaskSection)
+    data: DataSection = field(default_factory=DataSection)
+    audit: AuditSection = field(default_factory=AuditSection)
+    adjustment: AdjustmentSection = field(default_factory=AdjustmentSection)
+    overlap: OverlapSection = field(default_factory=OverlapSection)
+    selection: SelectionSection = field(default_factory=SelectionSection)
+    scores: tuple[ScoreRecord, ...] = ()
+    baselines: tuple[ScoreRecord, ...] = ()
+    calibration: tuple[CalibrationBin, ...] = ()
+    parameters: dict[str, int] = field(default_factory=dict)
+    trainable: dict[str, int] = field(default_factory=dict)
+    language_model: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    git_sha: str | None = None
+    config: Json = field(default_factory=dict)
+
+    @staticmethod
+    def load(path: Path) -> RunRecord:
+        """Read a record; raise DataError, in one line, on a damaged one and on one of another schema."""
+        return RunRecord.from_json(path, read_json(path))
+
+    @staticmethod
+    def from_json(path: Path, values: Json) -> RunRecord:
+        """Build a record from what its file holds; raise DataError as `load` does."""
+        require_schema(path, values, SCHEMA)
+        return from_plain(path, RunRecord, values)
+
+    def save(
+        self,
+        folder: Path,
+        replicates: Mapping[str, Doubles] | None = None,
+        jackknife: Mapping[str, Doubles] | None = None,
+    ) -> Path:
+        """Write `replicates.npz`, `jackknife.npz`, then `record.json`, each atomically: a record is whole or absent."""
+        write_sidecars(folder, replicates=replicates, jackknife=jackknife)
+        path = folder / RECORD
+        write_text(path, self.json_text())
+        return path
+
+    def json_text(self) -> str:
+        """Return what `record.json` holds."""
+        return json_text(self)
+
+    @property
+    def done(self) -> bool:
+        """Whether the job finished."""
+        return self.status == "done"
+
+    @property
+    def all_scores(self) -> tuple[ScoreRecord, ...]:
+        """The model's scores, then those of the baselines."""
+        return self.scores + self.baselines
+
+    @property
+    def seed(self) -> int:
+        """The seed of the job."""
+        return int(_number(self, "seed"))
+
+    @property
+    def sweep(self) -> str:
+        """The sweep it belongs to."""
+        return str(self.setting("sweep"))
+
+    @property
+    def level(self) -> float:
+        """The level of its intervals."""
+        return float(_number(self, "evaluation.level"))
+
+    def choice(self, group: str) -> str | None:
+        """Return the name of the component chosen in a group; None where there is none."""
+        name = self.setting(f"choices.{group}")
+        return None if name is None else str(name)
+
+    def setting(self, path: str) -> object:
+        """Return a setting by its dotted key, None where there is none.
+
+        >>> RunRecord(name="x", status="done", config={"optimizer": {"lr": 0.1}}).setting("optimizer.lr")
+        0.1
+        """
+        value: object = self.config
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    def target(self, group: str, name: str) -> str | None:
+        """Return the path of the class of a named member of a group (a metric, a baseline)."""
+        member = members.get(name) if isinstance(members := self.setting(group), Mapping) else None
+        path = member.get("_target_") if isinstance(member, Mapping) else None
+        return None if path is None else str(path)
+
+
+def _number(record: RunRecord, path: str) -> int | float:
+    value = record.setting(path)
+    if not isinstance(value, int | float):
+        raise DataError(f"record of {record.name}: config.{path}={value!r} is no number; run the job again")
+    return value

@@ -1,0 +1,92 @@
+"""What a page is made from: the records below a folder, complete or broken, behind the rows of their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from causalrec.errors import CausalRecError
+from causalrec.records.run_folder import AnyFolder, RunFolder, estimations_of, load_folder, record_paths, runs_of
+from causalrec.reporting.estimation import pool_estimates
+from causalrec.reporting.table import Cell, Table, groups_of_tables, rows_of, tables
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table, and the records behind each of its rows that is not a baseline."""
+
+    table: Table
+    rows: dict[str, list[RunFolder]]
+
+    @property
+    def runs(self) -> list[RunFolder]:
+        """Every record of the table."""
+        return [one for group in self.rows.values() for one in group]
+
+
+@dataclass(frozen=True)
+class BrokenRecord:
+    """A file that is not a record: where, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PageData:
+    """All that lies below a folder.
+
+    Attributes:
+        folder: the folder.
+        tables: one for each data set, split and estimand.
+        estimates: the cells of estimation jobs, None where there are none.
+        folders: every record that could be read.
+        broken: those that could not.
+    """
+
+    folder: Path
+    tables: list[PageTable]
+    estimates: Table | None
+    folders: list[AnyFolder]
+    broken: list[BrokenRecord]
+
+    @property
+    def runs(self) -> list[RunFolder]:
+        """The records of runs."""
+        return runs_of(self.folders)
+
+    @property
+    def failed(self) -> list[AnyFolder]:
+        """The jobs that failed."""
+        return [one for one in self.folders if not one.record.done]
+
+
+def load_page_data(folder: Path, columns: tuple[str, ...] = ()) -> PageData:
+    """Read every record below a folder; a broken one is listed, not raised.
+
+    Raises DataError where there is no record at all, RequestError on a column that no record has.
+    """
+    folders: list[AnyFolder] = []
+    broken: list[BrokenRecord] = []
+    for path in record_paths(folder):
+        below = str(path.relative_to(folder))
+        try:
+            folders.append(load_folder(path))
+        except (CausalRecError, OSError) as error:
+            broken.append(BrokenRecord(below, str(error).replace(f"{folder}/", "").removeprefix(f"{below}: ")))
+    return PageData(folder.resolve(), _tables(runs_of(folders), columns), _estimates(folders), folders, broken)
+
+
+def _tables(runs: Sequence[RunFolder], columns: tuple[str, ...]) -> list[PageTable]:
+    groups = groups_of_tables(runs)
+    return [PageTable(table, rows_of(group)) for table, group in zip(tables(runs, columns), groups, strict=True)]
+
+
+def _estimates(folders: Sequence[AnyFolder]) -> Table | None:
+    cells: dict[str, dict[str, Cell]] = {}
+    for (row, column), one in pool_estimates(job.record for job in estimations_of(folders)).items():
+        cells.setdefault(row, {})[column] = Cell(one.mean, one.low, one.high, one.sd, one.n, one.n)
+    columns = tuple(dict.fromkeys(column for of in cells.values() for column in of))
+    notes = ("± standard deviation over draws; [low, high] of the mean over draws.",)
+    return Table("Estimates against a known truth", columns, cells, (), notes) if cells else None

@@ -1,0 +1,95 @@
+"""A study's table as text: on the terminal, in markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from causalrec.reporting.compare import Comparison
+from causalrec.reporting.paper_table import PaperCell, PaperTable
+from causalrec.reporting.verdict import Obtained, Verdict
+
+
+def print_paper_table(table: PaperTable, console: Console) -> None:
+    """Print one block per column that was run to a terminal, the footnotes below the last."""
+    for column in table.run_columns:
+        head, lines = _block(table, column)
+        rich_table = RichTable(title=f"{table.study.title}: {column}")
+        for k, name in enumerate(head):
+            rich_table.add_column(name, justify="left" if k in (0, len(head) - 1) else "right", no_wrap=k == 0)
+        for line in lines:
+            rich_table.add_row(*map(Text, line), end_section=line[0] == (table.baselines or ("",))[-1])
+        console.print(rich_table)
+    console.print(Text("\n".join([*table.footnotes, count_verdicts(table)])))
+
+
+def markdown(table: PaperTable) -> str:
+    """Write the blocks as GitHub markdown, with the footnotes."""
+    lines = [f"# {_cell(table.study.title)}", ""]
+    for column in table.columns:
+        head, rows = _block(table, column)
+        lines += [f"## {_cell(column)}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows] + [""]
+    return "\n".join([*lines, *(f"- {note}" for note in [*table.footnotes, count_verdicts(table)])]) + "\n"
+
+
+def count_verdicts(table: PaperTable) -> str:
+    """Count the verdicts in one line."""
+    told = ", ".join(f"{count} {word}" for word, count in table.counts.items())
+    return f"Published cells: {told}." if told else "No published cells."
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _block(table: PaperTable, column: str) -> tuple[list[str], list[list[str]]]:
+    cells = [cell for row in table.rows if (cell := table.cells.get((row, column)))]
+    compare = any(cell.comparison for cell in cells)
+    head = ["row", "published", "obtained", "interval", "runs"]
+    head += [f"difference to {table.study.compare.to}"] if compare and table.study.compare else []
+    return [*head, "verdict"], [list(_line(cell, compare)) for cell in cells]
+
+
+def _line(cell: PaperCell, compare: bool) -> Iterable[str]:
+    yield cell.row
+    yield cell.published.text if cell.published else "-"
+    yield from format_obtained(cell.obtained)
+    if compare:
+        yield format_difference(cell.comparison)
+    yield format_verdict(cell.verdict)
+
+
+def format_obtained(obtained: Obtained | None) -> tuple[str, str, str]:
+    """Write mean ± standard deviation, the interval, and the number of runs.
+
+    >>> format_obtained(Obtained(0.71, 0.004, 0.69, 0.73, 10))
+    ('0.7100 ± 0.0040', '[0.6900, 0.7300]', '10')
+    """
+    if obtained is None:
+        return "-", "-", "-"
+    sd = "" if obtained.sd is None else f" ± {obtained.sd:.4f}"
+    ends = f"[{obtained.low:.4f}, {obtained.high:.4f}]" if math.isfinite(obtained.low) else "-"
+    return f"{obtained.mean:.4f}{sd}", ends, str(obtained.n)
+
+
+def format_difference(one: Comparison | None) -> str:
+    """Write a difference with its standard error and corrected p-value; `*` marks a real one."""
+    if one is None:
+        return "-"
+    p = "p < .001" if one.adjusted < 0.001 else f"p {one.adjusted:.3f}"
+    return f"{one.difference:+.4f} (SE {one.se:.4f}, {p}){' *' if one.real else ''}"
+
+
+def format_verdict(one: Verdict | None) -> str:
+    """Write a verdict: by how much, of how much allowed, or why not."""
+    if one is None:
+        return "-"
+    if one.tolerance is not None:
+        return f"{one.word} ({one.difference:+g}, allowed {one.tolerance:g})"
+    told = one.reason if one.word == "not run" or one.difference is not None else None  # the others are footnotes
+    return one.word if told is None else f"{one.word}: {told}"

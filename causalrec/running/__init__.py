@@ -1,0 +1,1 @@
+"""The data flow of a run: plan, prepare, fit, score, record."""

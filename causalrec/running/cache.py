@@ -1,0 +1,35 @@
+"""What was prepared last, handed from job to job: those of a study mostly differ in what comes after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from causalrec.config.schema import ExperimentConfig
+    from causalrec.prepared import PreparedData, RunPlan
+
+
+@dataclass
+class PreparedCache:
+    """Holds the data that were prepared last; sent to another process, it arrives empty."""
+
+    key: str = ""
+    last: PreparedData | None = None
+
+    def prepare(self, config: ExperimentConfig, plan: RunPlan) -> PreparedData:
+        """Return what stands before the job's fits, prepared now unless the last job had the same."""
+        from causalrec.running.prepare import prepare_data
+
+        components = (config.task, config.dataset, config.split, config.propensity)
+        settings = [component.to_dict() for component in components]
+        added = {name: component.to_dict() for name, component in config.augmentation.items()}
+        seed = config.run.seed if added else None  # augmentations may draw
+        key = repr([settings, added, seed, plan, config.run.paths.data, config.run.selection])
+        if self.last is None or key != self.key:
+            self.last = prepare_data(config, plan)
+            self.key = key
+        return self.last
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"key": "", "last": None}

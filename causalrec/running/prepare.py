@@ -1,0 +1,132 @@
+"""Before a fit: the request judged as one, then data, splits and fitted propensities."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from causalrec.config.schema import ExperimentConfig, Selection
+from causalrec.data.audit import audit
+from causalrec.data.augmentation.base import augment_rows
+from causalrec.data.card import DatasetCard
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.files import require_writable
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.splits import Splits
+from causalrec.data.text import check_phrases
+from causalrec.errors import RequestError
+from causalrec.evaluation.slice.base import SliceData, naming
+from causalrec.features.views import FeatureSpec, feature_matrix, views
+from causalrec.prepared import PreparedData, RunPlan
+from causalrec.propensity.base import AbstractPropensity
+
+
+def plan_run(config: ExperimentConfig) -> RunPlan:
+    """Check the request as one and identify its estimand; raise RequestError or NotIdentified. No file is read."""
+    built = config.components
+    card = built.dataset.card
+    built.task.check(config, card)
+    check_phrases(built.dataset.item_text, [column.name for column in card.columns if column.of == "item"])
+    check_phrases(built.dataset.user_text, [column.name for column in card.columns if column.of == "user"], "user")
+    if config.propensity.target.needs_randomised_sample and not built.split.randomised_share:
+        raise RequestError(
+            f"{config.run.choice('propensity')}: reads randomised rows set aside for it; set "
+            f"split.propensity_sample=0.05 and declare them with selection.randomised_budget"
+        )
+    adjustment = built.task.identify(config, card)
+    built.graph.check_modifiers(card)
+    chosen = views(built.graph, card, adjustment)
+    if built.learner is not None:
+        built.learner.check_views(config, card, chosen)
+    built.task.check_identified(config, card, adjustment.training, chosen)
+    _check_propensity_view(config, card, chosen)
+    for name, component in config.slice.items():
+        with naming(name):
+            component.build().check(card)
+    require_writable(config.run.paths.runs, "paths.runs")
+    require_writable(config.run.paths.cache, "paths.cache")
+    return RunPlan(adjustment, chosen)
+
+
+def _check_propensity_view(config: ExperimentConfig, card: DatasetCard, chosen: FeatureSpec) -> None:
+    """Raise RequestError where a propensity judges pairs that were never logged by a column that only rows have."""
+    names = sorted(column.name for column in card.row_columns if column.name in chosen.propensity)
+    if names and config.propensity.target.scores_unlogged_pairs:
+        raise RequestError(
+            f"{config.run.choice('propensity')}: judges pairs that were never logged, which have no "
+            f"{', '.join(names)}; set propensity=logged (or treatment, for an effect), or leave it out of the graph"
+        )
+
+
+def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str, list[SliceData]]:
+    """Return the rows that the run is scored on; raise RequestError where a model reads columns that they lack."""
+    selected = prepared.select(config.slice, config.components.task.label_kinds)
+    learner, card = config.components.learner, prepared.dataset.card
+    view = learner.columns_read(prepared.plan.views) if learner else ()
+    names = [column.name for column in card.row_columns if column.name in view]
+    for data in (data for yielded in selected.values() for data in yielded):
+        if missing := [name for name in names if name not in data.columns]:
+            raise RequestError(
+                f"{card.name}: is judged on the slice {data.name}, whose pairs were mostly never logged and have no "
+                f"{', '.join(missing)}; leave {'it' if len(missing) == 1 else 'them'} out of the graph, or the slice "
+                f"out of slice=[..]"
+            )
+    return selected
+
+
+def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
+    """Load the data, split them, fit the propensity on what is trained on."""
+    selection, task, split = config.run.selection, config.components.task, config.components.split
+    dataset = config.components.dataset.load(config.run.paths.data)
+    splits = split(dataset)
+    _require_budget(splits, selection)
+    known = splits.train if selection.folds == 1 else splits.pooled(len(dataset.logged))
+    view, propensity = feature_matrix(dataset, plan.views.propensity), config.propensity.build()
+    rows = _augment(config, known, dataset, own_propensity=False)
+    propensity.fit(rows, view, splits.randomised_sample)
+    train = known.with_propensity(propensity.predict(known))
+    rows = train if rows is known else rows.with_propensity(propensity.predict(rows))
+    rows = _augment(config, rows, dataset, own_propensity=True)
+    return PreparedData(
+        dataset=dataset,
+        splits=splits,
+        audit=audit(dataset, splits, split, None if rows is train else rows),
+        plan=plan,
+        propensity=propensity,
+        train=train,
+        training_rows=rows,
+        validation=_validation_rows(splits, selection, propensity),
+        exposure=task.describe_exposure(train, propensity, view),
+        features=feature_matrix(dataset, plan.views.outcome),
+    )
+
+
+def _augment(
+    config: ExperimentConfig, train: InteractionLog, dataset: CausalDataset, own_propensity: bool
+) -> InteractionLog:
+    """Apply the augmentations that come before the propensity is fitted, or those that bring their own."""
+    members = {} if "augmentation" in config.unread else config.augmentation
+    chosen = {name: one.build() for name, one in members.items() if one.target.own_propensity == own_propensity}
+    return augment_rows(chosen, train, dataset, config.run.seed)
+
+
+def _validation_rows(splits: Splits, selection: Selection, propensity: AbstractPropensity) -> InteractionLog:
+    """Return what a fit is judged on: biased rows with their propensities, or randomised ones where that is asked."""
+    sample = splits.randomised_sample
+    if selection.criterion == "randomised" and sample is not None:
+        return sample.with_propensity(np.ones(len(sample), np.float32))
+    return splits.validation.with_propensity(propensity.predict(splits.validation))
+
+
+def _require_budget(splits: Splits, selection: Selection) -> None:
+    """Refuse randomised rows outside the test that the request does not own up to, and a selection without them."""
+    used = 0 if splits.randomised_sample is None else len(splits.randomised_sample)
+    if used > selection.randomised_budget:
+        raise RequestError(
+            f"split.propensity_sample: takes {used} randomised rows out of the test for propensities or selection; "
+            f"declare them with selection.randomised_budget={used} (recorded: other rows of a table may not have them)"
+        )
+    if selection.criterion == "randomised" and (used == 0 or selection.folds > 1):
+        raise RequestError(
+            "selection.criterion=randomised: reads the randomised sample of split.propensity_sample (a share above 0), "
+            "with selection.folds=1"
+        )

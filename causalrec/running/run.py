@@ -1,0 +1,197 @@
+"""The data flow of a run, one page: plan -> prepare -> fit -> score -> record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pytorch_lightning.loggers import Logger
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.errors import CausalRecError, RequestError
+from causalrec.learners.base import Fitter
+from causalrec.learners.predictor import AbstractPredictor
+from causalrec.prepared import PreparedData, RunPlan
+from causalrec.records.sections import SelectionSection
+from causalrec.running.cache import PreparedCache
+from causalrec.running.prepare import plan_run, select_slices
+from causalrec.running.recording import SINGLE, close_logger, open_logger, peak_bytes, planned_record, show_record
+from causalrec.running.scoring import score_run
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.fit_result import FitResult
+from causalrec.training.fit_store import FitFolder
+from causalrec.training.selection import fit_sequentially
+
+CheckOwnership = Callable[[], None]  # raises where somebody else has taken the job over
+
+
+def nothing_to_check() -> None:
+    """The job is nobody else's."""
+
+
+@dataclass
+class StartedJob:
+    """A job whose data are prepared.
+
+    Attributes:
+        config: what was asked for.
+        prepared: what stands before its fits.
+        logger: opened for it, None where it logs afterwards or not at all.
+        results: of the rounds of fits so far.
+        failure: what ended its fits.
+    """
+
+    config: ExperimentConfig
+    prepared: PreparedData
+    logger: Logger | None
+    results: list[FitResult] = field(default_factory=list)
+    failure: Exception | None = None
+
+    def next_round(self) -> list[FitRequest]:
+        """Return the fits that it waits for; none where it is done, has failed, or makes none."""
+        learner = self.config.components.learner
+        if learner is None or self.failure is not None:
+            return []
+        try:
+            wanted = (
+                learner.then(self.config, self.prepared, self.results)
+                if self.results
+                else learner.first(self.config, self.prepared)
+            )
+        except Exception as error:
+            self.failure = error
+            return []
+        return [replace(request, logger=self.logger) for request in wanted]
+
+    def take(self, results: Sequence[FitResult | Exception]) -> None:
+        """Take the results of a round, or the first failure among them."""
+        self.failure = next((result for result in results if isinstance(result, Exception)), None)
+        self.results += [result for result in results if isinstance(result, FitResult)]
+
+
+def train(
+    config: ExperimentConfig, check_ownership: CheckOwnership = nothing_to_check, cache: PreparedCache | None = None
+) -> Path:
+    """Run one job and return the path of its record; a failure is recorded too, then raised.
+
+    `check_ownership` raises where somebody else has taken the job over: it is asked before anything is written.
+    """
+    (outcome,) = train_together([config], fit_sequentially, [check_ownership], cache=cache)
+    if isinstance(outcome, Exception):
+        raise outcome
+    assert outcome is not None
+    return outcome
+
+
+def train_together(
+    configs: Sequence[ExperimentConfig],
+    fitter: Fitter,
+    ownership: Sequence[CheckOwnership | None],
+    execution: str = SINGLE,
+    cache: PreparedCache | None = None,
+) -> list[Path | Exception | None]:
+    """Run jobs in step, `fitter` making all the fits they wait for at once; return each one's record, or why it failed.
+
+    Args:
+        configs: what was asked for, a job each.
+        fitter: makes fits; a failure stands in the place of its result.
+        ownership: as in `train`; a job of None is trained but not recorded (and None here).
+        execution: what the record says of how it was made. Seconds of what is done together are shared evenly.
+        cache: holds what was prepared last.
+    """
+    clock, cache = time.monotonic(), PreparedCache() if cache is None else cache
+    plans = [plan_run(config) for config in configs]
+    outcomes: list[Path | Exception | None] = [None] * len(configs)
+    started: dict[int, StartedJob] = {}
+    try:
+        for k, (config, plan) in enumerate(zip(configs, plans, strict=True)):
+            try:
+                started[k] = _start(config, plan, execution, cache)
+            except Exception as error:
+                check = ownership[k]
+                outcomes[k] = _fail(config, plan, check, execution, error, None) if check else None
+        fit_in_rounds(list(started.values()), fitter)
+        shared = (time.monotonic() - clock) / max(len(started), 1)
+        for k, job in started.items():
+            check = ownership[k]
+            if check is not None:
+                outcomes[k] = _finish(job, check, execution, shared)
+    finally:
+        for job in started.values():
+            close_logger(job.config, job.logger)
+    return outcomes
+
+
+def _start(config: ExperimentConfig, plan: RunPlan, execution: str, cache: PreparedCache) -> StartedJob:
+    prepared = cache.prepare(config, plan)
+    select_slices(config, prepared)  # what is refused there is refused before anything is trained
+    single = execution == SINGLE  # hundreds of loggers open at once would cost more than they show
+    return StartedJob(config, prepared, open_logger(config) if single else None)
+
+
+def fit_in_rounds(jobs: Sequence[StartedJob], fitter: Fitter) -> None:
+    """Make the fits of jobs round by round, those of all jobs at once."""
+    while waiting := [(job, wanted) for job in jobs if (wanted := job.next_round())]:
+        made = iter(fitter([request for _, wanted in waiting for request in wanted]))
+        for job, wanted in waiting:
+            job.take([next(made) for _ in wanted])
+
+
+def _finish(job: StartedJob, check: CheckOwnership, execution: str, shared: float) -> Path | Exception:
+    """Score a fitted job and write its record; where it fails, write why: it must not stop the others."""
+    config, prepared, clock = job.config, job.prepared, time.monotonic()
+    try:
+        if job.failure is not None:
+            raise job.failure
+        learner = config.components.learner
+        chosen = learner.selection(config, prepared, job.results) if learner else None
+        predictor = learner.predictor(config, prepared, job.results) if learner else None
+        planned = planned_record(config, prepared.plan, execution)
+        result = score_run(planned, config, prepared, predictor, chosen)
+        seconds = shared + time.monotonic() - clock
+        record = replace(result.record, seconds=seconds, peak_bytes=peak_bytes())
+        logger, job.logger = job.logger, None
+        show_record(config, logger, record)
+        check()
+        if execution != SINGLE and chosen is not None:  # a fit made by itself has left its weights there
+            FitFolder(chosen.folder, "made beside others").finish(chosen.fit)
+        return record.save(config.folder, result.replicates, result.jackknife)
+    except Exception as error:
+        logger, job.logger = job.logger, None
+        return _fail(config, prepared.plan, check, execution, error, logger)
+
+
+def _fail(
+    config: ExperimentConfig,
+    plan: RunPlan,
+    check: CheckOwnership,
+    execution: str,
+    error: Exception,
+    logger: Logger | None,
+) -> Exception:
+    """Record why a job failed, and return it."""
+    record = replace(planned_record(config, plan, execution), error=f"{type(error).__name__}: {error}")
+    with suppress(Exception):  # what failed first is what the user must read
+        show_record(config, logger, record)
+    with suppress(OSError, CausalRecError):  # a full disk, a lost claim: as above
+        check()
+        record.save(config.folder)
+    return error
+
+
+def load_trained(
+    config: ExperimentConfig, selection: SelectionSection, cache: PreparedCache | None = None
+) -> tuple[PreparedData, AbstractPredictor]:
+    """Return the data of a finished job and what it learnt: its kept weights, or a learner from a table fitted again.
+
+    `selection`: of its record. Raises RequestError where the weights are gone or the job learns nothing,
+    DataError where they are damaged.
+    """
+    prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
+    learner = config.components.learner
+    if learner is None:
+        raise RequestError(f"{config.folder}: {config.run.choice('task')} has learnt nothing that predicts")
+    return prepared, learner.reload(config, prepared, selection)

@@ -1,0 +1,169 @@
+"""What a run leaves: its scores beside the mandatory baselines, and what they rest on, added to its record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.evaluation.baseline_scores import baseline_scores
+from causalrec.evaluation.evaluator import Evaluator, means, reliability
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.ids import fit_id
+from causalrec.learners.predictor import AbstractPredictor
+from causalrec.prepared import PreparedData
+from causalrec.records.from_parts import adjustment_section, audit_section, overlap_section
+from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import (
+    AdjustmentSection,
+    CalibrationBin,
+    CandidateRecord,
+    DataSection,
+    EpochRecord,
+    RandomisedRows,
+    SelectionSection,
+    finite_or_none,
+)
+from causalrec.running.prepare import select_slices
+from causalrec.training.selection import Candidate, SelectedFit
+from causalrec.types import Doubles
+
+NOTES = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What came of a run.
+
+    Attributes:
+        record: complete but for what it cost.
+        replicates: bootstrap replicates of its scores, by score key.
+        jackknife: their leave-groups-out values, by score key.
+    """
+
+    record: RunRecord
+    replicates: Mapping[str, Doubles]
+    jackknife: Mapping[str, Doubles]
+
+
+def score_run(
+    planned: RunRecord,
+    config: ExperimentConfig,
+    prepared: PreparedData,
+    predictor: AbstractPredictor | None,
+    chosen: SelectedFit | None,
+) -> RunResult:
+    """Score what was learnt on every slice, beside the baselines, and add to the planned record what it rests on."""
+    task, run = config.components.task, config.run
+    selected = select_slices(config, prepared)
+    slices = [rows for yielded in selected.values() for rows in yielded]
+    constant = float(prepared.splits.train.outcome.mean())
+    evaluator = Evaluator(config.metric, slices, constant, **dict(run.evaluation))
+    scores = [] if predictor is None else evaluator(predictor, run.name)
+    scores += task.scores(config, prepared, slices, predictor, evaluator)
+    trivial = baseline_scores(config.baseline, evaluator, prepared.splits, run.paths.cache)
+    sizes = {} if predictor is None else predictor.sizes
+    record = replace(
+        planned,
+        status="done",
+        task=replace(planned.task, footnotes=(*planned.task.footnotes, *task.footnotes(config, prepared))),
+        data=_data_section(config, prepared, selected),
+        audit=audit_section(prepared.audit),
+        adjustment=_adjustment_section(config, prepared),
+        overlap=overlap_section(task.overlap(prepared, _clip(config))),
+        selection=_selection_section(config, chosen, prepared),
+        scores=tuple(score.as_record() for score in scores),
+        baselines=tuple(score.as_record() for score in trivial),
+        calibration=_calibration(slices, predictor),
+        parameters=sizes.get("parameters", {}),
+        trainable=sizes.get("trainable", {}),
+        language_model=sizes.get("language_model", {}),
+    )
+    both = {score.as_record().key: score for score in [*scores, *trivial]}
+    return RunResult(
+        record,
+        {key: score.replicates for key, score in both.items()},
+        {key: score.jackknife for key, score in both.items() if score.jackknife is not None},
+    )
+
+
+def _calibration(slices: Sequence[SliceData], predictor: AbstractPredictor | None) -> tuple[CalibrationBin, ...]:
+    undivided = [rows for rows in slices if rows.subset_of is None]
+    last = undivided[-1] if undivided else None  # below: a ranking score has no unit to be right in
+    if last is None or predictor is None or last.kind in ("ranking", "uplift"):
+        return ()
+    return tuple(reliability(means(predictor(last)), last.label))
+
+
+def _data_section(
+    config: ExperimentConfig, prepared: PreparedData, selected: Mapping[str, list[SliceData]]
+) -> DataSection:
+    """Describe the data set, and say which slices that were asked for by name have no rows in it."""
+    card = prepared.dataset.card
+    empty = tuple(name for name in config.asked_for("slice") if not selected.get(name))
+    for name in empty:
+        NOTES.warning("%s: slice=%s has no rows in these data; nothing is scored on it", config.run.name, name)
+    return DataSection(
+        name=card.name,
+        sha256=dict(prepared.dataset.raw_sha256),
+        feedback=card.feedback,
+        caveat=card.notice,
+        slices_without_rows=empty,
+    )
+
+
+def _clip(config: ExperimentConfig) -> float:
+    return 0.0 if "objective" in config.unread else float(config.objective.build().clip)
+
+
+def _adjustment_section(config: ExperimentConfig, prepared: PreparedData) -> AdjustmentSection:
+    views, learner = prepared.plan.views, config.components.learner
+    extra = {} if learner is None else learner.extra_views(views)
+    return replace(
+        adjustment_section(prepared.plan.adjustment),
+        propensity_view=tuple(views.propensity),
+        propensity_reads=tuple(prepared.propensity.reads(views.propensity)),
+        outcome_view=tuple(views.outcome),
+        outcome_features=tuple(prepared.features.names),
+        effect_modifiers=extra.get("effect_modifiers", ()),
+        effect_controls=extra.get("effect_controls", ()),
+    )
+
+
+def _selection_section(
+    config: ExperimentConfig, chosen: SelectedFit | None, prepared: PreparedData
+) -> SelectionSection:
+    selection, sample = config.run.selection, prepared.splits.randomised_sample
+    readers = (
+        ("propensity", prepared.propensity.needs_randomised_sample),
+        ("selection", selection.criterion == "randomised"),
+    )
+    return SelectionSection(
+        criterion=selection.criterion,
+        folds=selection.folds,
+        chosen=dict(chosen.settings) if chosen else {},
+        fit=chosen.folder.name if chosen else "",
+        candidates=tuple(map(_candidate_record, chosen.candidates)) if chosen else (),
+        randomised_rows=RandomisedRows(selection.randomised_budget, 0 if sample is None else len(sample)),
+        randomised_rows_for=tuple(name for name, reads in readers if reads and sample is not None),
+    )
+
+
+def _candidate_record(candidate: Candidate) -> CandidateRecord:
+    return CandidateRecord(
+        fit=fit_id(candidate.settings),
+        settings=dict(candidate.settings),
+        criterion=finite_or_none(candidate.criterion),
+        best_epoch=candidate.best_epoch,
+        epochs=candidate.epochs,
+        curve=tuple(
+            EpochRecord(
+                point.epoch,
+                finite_or_none(point.loss),
+                finite_or_none(point.criterion),
+                None if point.report is None else dict(point.report),
+            )
+            for point in candidate.curve
+        ),
+    )

@@ -1,0 +1,136 @@
+"""A launch of jobs: entered into their ledgers by one look, run until none is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.errors import RequestError
+from causalrec.sweeps.job import JobOutcome
+from causalrec.sweeps.ledger import Ledger, State
+
+POLL = (0.5, 5.0)  # seconds between two looks at jobs that run elsewhere: at first, and at most
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a launch.
+
+    Attributes:
+        name: in its sweep's ledger.
+        ledger: of its sweep.
+        config: as it was checked.
+        overrides: what was asked for.
+    """
+
+    name: str
+    ledger: Ledger
+    config: ExperimentConfig
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EnteredJobs:
+    """The jobs of a launch by folder, each once, and where each stood when it was entered."""
+
+    jobs: Mapping[str, Job]
+    states: Mapping[str, State]
+
+    @property
+    def left(self) -> list[str]:
+        """The jobs that are not finished."""
+        return [key for key, state in self.states.items() if state.status != "done"]
+
+
+def enter_jobs(
+    configs: Sequence[ExperimentConfig], overrides: Sequence[Sequence[str]], command: str, rerun: bool
+) -> EnteredJobs:
+    """Enter jobs into their ledgers; jobs that failed are queued again, and with `rerun` finished ones."""
+    ledgers: dict[Path, Ledger] = {}
+    jobs: dict[str, Job] = {}
+    for config, asked in zip(configs, overrides, strict=True):
+        ledger = ledgers.setdefault(config.folder.parents[1], Ledger.of(config))
+        jobs.setdefault(str(config.folder), Job(ledger.enter(config), ledger, config, tuple(asked)))
+    for ledger in ledgers.values():
+        names = [job.name for job in jobs.values() if job.ledger is ledger]
+        with one_line(ledger):
+            ledger.requeue(names)
+            ledger.note_launch(command, names)
+    states = _look(jobs)
+    for key, state in list(states.items()) if rerun else ():
+        if not state.status.startswith("running"):
+            with one_line(jobs[key].ledger):
+                jobs[key].ledger.forget(jobs[key].name)
+            states[key] = State("new")
+    return EnteredJobs(jobs, states)
+
+
+@contextmanager
+def one_line(ledger: Ledger) -> Iterator[None]:
+    """Raise what the disk says as RequestError in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise RequestError(f"{ledger.root}: cannot be written ({error.strerror}); launch where it can") from error
+
+
+def _look(jobs: Mapping[str, Job]) -> dict[str, State]:
+    """Return where jobs stand, from one look at each ledger."""
+    by_ledger: dict[int, list[tuple[str, Job]]] = {}
+    for key, job in jobs.items():
+        by_ledger.setdefault(id(job.ledger), []).append((key, job))
+    states: dict[str, State] = {}
+    for members in by_ledger.values():
+        by_name = members[0][1].ledger.states([job.name for _, job in members])
+        states |= {key: by_name[job.name] for key, job in members}
+    return {key: states[key] for key in jobs}
+
+
+def run_until_done(
+    entered: EnteredJobs, launch: Callable[[list[Job]], list[JobOutcome]], say: Say
+) -> dict[str, JobOutcome]:
+    """Launch what is left, wait for what runs elsewhere, take over what was abandoned there.
+
+    A ledger is read once, when its jobs are entered, and again only while jobs run elsewhere.
+    """
+    jobs, states = entered.jobs, dict(entered.states)
+    outcomes: dict[str, JobOutcome] = {}
+    pause, waited_for = POLL[0], 0
+    for state in states.values():
+        if state.note:
+            say(state.note)
+    while True:
+        ended = {key: state for key, state in states.items() if state.status in ("done", "failed")}
+        outcomes |= {key: recorded_outcome(jobs[key], state) for key, state in ended.items()}
+        free = [k for k, state in states.items() if k not in ended and not state.status.startswith("running")]
+        returned = dict(zip(free, launch([jobs[key] for key in free]), strict=True)) if free else {}
+        news = {key: outcome for key, outcome in returned.items() if outcome.status != "running elsewhere"}
+        outcomes, pause = outcomes | news, POLL[0] if news else pause
+        elsewhere = {key: job for key, job in jobs.items() if key not in outcomes}
+        if not elsewhere:
+            return {key: outcomes[key] for key in jobs}
+        if not news:
+            if len(elsewhere) != waited_for:
+                say(f"waiting for {len(elsewhere)} job(s) that run elsewhere{_holders(states)}")
+            waited_for = len(elsewhere)
+            time.sleep(pause)
+            pause = min(2 * pause, POLL[1])
+        states = _look(elsewhere)
+
+
+def _holders(states: Mapping[str, State]) -> str:
+    holders = {state.claim.holder for state in states.values() if state.claim and state.claim.holder}
+    return f" ({', '.join(sorted(f'{one.host} process {one.pid}' for one in holders))})" if holders else ""
+
+
+def recorded_outcome(job: Job, state: State) -> JobOutcome:
+    """Return what became of a job that this launch did not run."""
+    config, label = job.config, f"{job.config.run.name} seed {job.config.run.seed}"
+    if state.status == "done":
+        return JobOutcome(job.name, "skipped", state.reason, state.exit_code, label, config.folder)
+    return JobOutcome(job.name, "failed", state.reason, state.exit_code, label, config.folder)

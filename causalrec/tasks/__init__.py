@@ -1,0 +1,1 @@
+"""The questions that a run can answer: each a class that owns every answer which differs by question."""

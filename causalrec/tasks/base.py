@@ -1,0 +1,188 @@
+"""The contract of a task: the question that a run answers, and every answer that differs by question."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.card import DatasetCard
+from causalrec.data.log import InteractionLog
+from causalrec.errors import RequestError
+from causalrec.evaluation.evaluator import Evaluator, Score
+from causalrec.evaluation.exposure import Exposure, exposure
+from causalrec.evaluation.refuter.base import RefutationProblem
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.features.views import FeatureMatrix, FeatureSpec
+from causalrec.graph.causal_graph import CausalGraph
+from causalrec.graph.identify import Adjustment, Identification, identify
+from causalrec.graph.overlap import Overlap
+from causalrec.learners.predictor import AbstractPredictor
+from causalrec.metrics.base import LabelKind
+from causalrec.prepared import PreparedData
+from causalrec.propensity.base import AbstractPropensity
+from causalrec.records.sections import TaskSection
+from causalrec.types import Doubles, Floats, Ints
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """How a user's items are ranked.
+
+    Attributes:
+        column: what the number is called (`predicted`, `effect`, `score`).
+        values: float32[N], the higher the better.
+        interval: its ends, float64[N] each, where they are valid.
+        outcomes: the predicted outcome without and with exposure, float32[N] each, where they are told.
+        note: what must be read with it, one line.
+    """
+
+    column: str
+    values: Floats
+    interval: tuple[Doubles, Doubles] | None = None
+    outcomes: tuple[Floats, Floats] | None = None
+    note: str | None = None
+
+
+class AbstractTask(ABC):
+    """A question that a run can answer. Constructor keywords are its YAML keys; concrete classes are final.
+
+    What a task needs alone (policies, environments, estimators of a value) are keywords of its constructor: components
+    found in groups below conf/task. Its YAML names its default slices, metrics and baselines.
+
+    Attributes:
+        estimand: of what its numbers are estimates; an objective or a baseline that says another one is refused.
+        description: of the estimand, a clause for the footnote of a table ("a debiased outcome, not an effect").
+        summary: what the means of the overlap report estimate, as words of a sentence.
+        mandatory_baselines: names that its runs must have.
+        label_kinds: of slices that judge what it asks for; another slice is refused.
+        learns: whether it needs a learner.
+        contrasts_exposure: whether it asks for what exposure changes, so that the treatment must be free of causes
+            where it was drawn at random, and a front door or instruments may identify it.
+    """
+
+    estimand: ClassVar[str]
+    description: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    mandatory_baselines: ClassVar[frozenset[str]] = frozenset()
+    label_kinds: ClassVar[frozenset[LabelKind]] = frozenset()
+    learns: ClassVar[bool] = True
+    contrasts_exposure: ClassVar[bool] = False
+
+    def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
+        """Raise RequestError where what was asked for does not answer the question; no file is read."""
+        if self.learns and config.learner is None:
+            raise RequestError(f"learner=null: {config.run.choice('task')} needs a learner; set learner=network")
+        self._check_baselines(config)
+        self.check_data(config, card)
+        learner = config.components.learner
+        if learner is None:
+            return
+        if (estimated := learner.estimand(config)) != self.estimand:
+            source = "objective" if "objective" in learner.groups else "learner"
+            raise RequestError(
+                f"{config.run.choice(source)}: estimates {estimated}, but {config.run.choice('task')} asks for "
+                f"{self.estimand}; choose another {source}, or set task={estimated}"
+            )
+        learner.check(config, card)
+
+    def check_data(self, config: ExperimentConfig, card: DatasetCard) -> None:
+        """Raise RequestError where these data, or propensities of this kind, cannot answer the question."""
+        return
+
+    def _check_baselines(self, config: ExperimentConfig) -> None:
+        fits = ",".join(sorted(self.mandatory_baselines))
+        if missing := sorted(self.mandatory_baselines - set(config.baseline)):
+            raise RequestError(
+                f"baseline: {', '.join(missing)} missing; the trivial baselines are mandatory for "
+                f"{config.run.choice('task')}: add them, or set baseline=[{fits}]"
+            )
+        for name, baseline in config.baseline.items():
+            if baseline.target.estimand != self.estimand:
+                raise RequestError(
+                    f"baseline={name}: predicts {baseline.target.estimand}, but {config.run.choice('task')} asks for "
+                    f"{self.estimand}; set baseline=[{fits}]"
+                )
+
+    def identify(self, config: ExperimentConfig, card: DatasetCard) -> Adjustment:
+        """Identify the estimand from the graph and the card; raise RequestError or NotIdentified."""
+        return identify(
+            config.components.graph,
+            card,
+            estimand=self.estimand,
+            contrasts_exposure=self.contrasts_exposure,
+            use_logged_propensity=config.propensity.target.uses_logged,
+        )
+
+    def check_identified(
+        self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: FeatureSpec
+    ) -> None:
+        """Raise RequestError where what identifies the estimand is not what the learner goes by."""
+        return
+
+    def describe_exposure(self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix) -> Exposure:
+        """Judge the fitted propensities of training rows; `view` holds the numbers of the propensity view."""
+        return exposure(log, propensity, view)
+
+    @abstractmethod
+    def overlap(self, prepared: PreparedData, clip: float) -> Overlap:
+        """Return what the weights rest on; `clip`: the least propensity that the objective divides by."""
+
+    def scores(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        slices: Sequence[SliceData],
+        predictor: AbstractPredictor | None,
+        evaluator: Evaluator,
+    ) -> Iterable[Score]:
+        """Return scores beyond the metrics of the slices."""
+        return ()
+
+    def section(self, config: ExperimentConfig) -> TaskSection:
+        """Return what the record says of the question; its footnotes stand under every table."""
+        told = f" ({self.description})" if self.description else ""
+        return TaskSection(
+            name=config.run.chosen("task") or "",
+            estimand=self.estimand,
+            description=f"{self.estimand}: {self.formula(config.components.graph)}",
+            footnotes=(f"Estimand: {self.estimand}{told}.",),
+            summary=self.summary,
+        )
+
+    @abstractmethod
+    def formula(self, graph: CausalGraph) -> str:
+        """Write the estimand by the graph's names of exposure and outcome."""
+
+    def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
+        """Return what must be read under a table of this run, a sentence each."""
+        return ()
+
+    def rank(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        predictor: AbstractPredictor,
+        user: Ints,
+        item: Ints,
+        treatment: int,
+    ) -> Ranking:
+        """Say how (user, item) pairs are ranked; RequestError where the task ranks nothing."""
+        raise RequestError(f"{config.folder}: {config.run.choice('task')} ranks no items")
+
+    def problem(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        *,
+        seed: int,
+        controls: Sequence[str],
+        repeats: int,
+    ) -> tuple[RefutationProblem, str]:
+        """Return what refuters may attack, and how it was estimated, in words; RequestError where there is nothing."""
+        raise RequestError(
+            f"{config.folder}: estimates {self.estimand}, not an effect; its overlap and baselines are in the record. "
+            f"Runs of task=effect can be refuted"
+        )

@@ -1,0 +1,154 @@
+"""The effect of exposure: what showing an item, or giving a treatment, changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.card import DatasetCard
+from causalrec.data.log import InteractionLog
+from causalrec.errors import RequestError
+from causalrec.evaluation.evaluator import Evaluator, Score
+from causalrec.evaluation.exposure import Exposure, arm_exposure
+from causalrec.evaluation.refuter.base import RefutationProblem
+from causalrec.evaluation.slice.base import EFFECT_KINDS, SliceData
+from causalrec.features.views import FeatureMatrix, FeatureSpec
+from causalrec.graph.causal_graph import CausalGraph
+from causalrec.graph.identify import Identification, require_identified
+from causalrec.graph.overlap import Overlap, arm_overlap
+from causalrec.learners.predictor import AbstractPredictor
+from causalrec.metrics.base import LabelKind
+from causalrec.prepared import PreparedData
+from causalrec.propensity.base import AbstractPropensity
+from causalrec.tasks.base import AbstractTask, Ranking
+from causalrec.tasks.effect_refutation import effect_problem
+from causalrec.types import Ints
+
+LEARNER_FOR_STRATEGY: Mapping[str, str] = {"front-door": "learner=dowhy_front_door", "instrument": "learner=ortho_iv"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect(AbstractTask):
+    """E[Y(a) - Y(0)] of each treatment a, by user and item."""
+
+    estimand: ClassVar[str] = "effect"
+    summary: ClassVar[str] = "average effect on the training rows"
+    mandatory_baselines: ClassVar[frozenset[str]] = frozenset({"constant_effect", "item_effect"})
+    label_kinds: ClassVar[frozenset[LabelKind]] = EFFECT_KINDS
+    contrasts_exposure: ClassVar[bool] = True
+
+    def formula(self, graph: CausalGraph) -> str:
+        return f"E[{graph.outcome}(1) − {graph.outcome}(0)]"
+
+    def check_data(self, config: ExperimentConfig, card: DatasetCard) -> None:
+        if not card.arms:
+            asked = config.run.choice("task")
+            raise RequestError(f"{asked}: needs rows without treatment, but every logged row of {card.name} is exposed")
+        if config.propensity.target.kind not in ("treatment", "logged"):
+            raise RequestError(
+                f"{config.run.choice('propensity')}: tells exposure among all pairs, but an effect needs that of the "
+                f"treatment received; set propensity=treatment"
+            )
+
+    def check_identified(
+        self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: FeatureSpec
+    ) -> None:
+        learner, asked = config.components.learner, config.run.choice("learner")
+        assert learner is not None
+        needed = "adjustment" if training.adjusts else training.strategy
+        if learner.design == needed:
+            _check_few_treatments(asked, card, training)
+        elif needed == "adjustment":
+            way = "an instrument" if learner.design == "instrument" else "a mediator"
+            raise RequestError(
+                f"{asked}: goes by {way}, but the graph identifies the effect by {training.strategy}; choose a learner "
+                f"that adjusts, for example learner=linear_dml"
+            )
+        else:
+            what = ", ".join(training.instruments) or training.mediator
+            raise RequestError(
+                f"{asked}: adjusts for columns, but the graph identifies the effect of {card.name} by {needed} "
+                f"({what}); set {LEARNER_FOR_STRATEGY[needed]}, or graph.assume=true (recorded and footnoted)"
+            )
+        require_identified(config.components.graph, card, training, frozenset(learner.columns_read(views)))
+
+    def describe_exposure(self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix) -> Exposure:
+        return arm_exposure(log, view)
+
+    def overlap(self, prepared: PreparedData, clip: float) -> Overlap:
+        return arm_overlap(prepared.train, clip=clip, truth=_true_effect(prepared), **vars(prepared.exposure))
+
+    def scores(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        slices: Sequence[SliceData],
+        predictor: AbstractPredictor | None,
+        evaluator: Evaluator,
+    ) -> Iterable[Score]:
+        assert predictor is not None
+        for rows in slices:
+            yield from predictor.averages(rows, evaluator, config.run.name)
+        yield from predictor.of_training(evaluator, config.run.name)
+
+    def rank(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        predictor: AbstractPredictor,
+        user: Ints,
+        item: Ints,
+        treatment: int,
+    ) -> Ranking:
+        nothing = np.zeros(len(item), np.float32)
+        users = prepared.dataset.logged.num_users
+        asked = SliceData(
+            name="asked", kind="effect", user=user, item=item, label=nothing, num_users=users, arm=treatment
+        )
+        effects, outcomes = predictor(asked), predictor.potential_outcomes(asked)
+        bounds = predictor.interval(asked, config.run.evaluation.level)
+        missing = None if bounds is not None else "no interval: this model has none that is valid for a single effect"
+        return Ranking(
+            column="score" if predictor.only_ranks else "effect",
+            values=effects if effects.ndim == 1 else effects[:, treatment - 1],
+            interval=None if bounds is None else (bounds[0][:, treatment - 1], bounds[1][:, treatment - 1]),
+            outcomes=None if outcomes is None else (outcomes[:, 0], outcomes[:, treatment]),
+            note="score: it ranks by effect and is none" if predictor.only_ranks else missing,
+        )
+
+    def problem(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        *,
+        seed: int,
+        controls: Sequence[str],
+        repeats: int,
+    ) -> tuple[RefutationProblem, str]:
+        return effect_problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
+
+
+def _check_few_treatments(asked: str, card: DatasetCard, training: Identification) -> None:
+    if training.strategy == "front-door" and len(card.arms) > 1:
+        raise RequestError(
+            f"{asked}: is defined for 1 treatment, but {card.name} has {len(card.arms)} ({', '.join(card.arms)}); "
+            f"set dataset.arms to one of them, or choose another learner"
+        )
+    if training.strategy == "instrument" and len(card.arms) > len(training.instruments):
+        raise RequestError(
+            f"{asked}: {len(card.arms)} treatments need as many instruments, and the graph of {card.name} has "
+            f"{', '.join(training.instruments)}; set dataset.arms to fewer"
+        )
+
+
+def _true_effect(prepared: PreparedData) -> float | None:
+    """Return the mean effect of the first arm on the training rows, where a simulation tells it."""
+    if prepared.dataset.potential is None:
+        return None
+    log = prepared.train
+    by_arm = prepared.dataset.potential.means(log.users, log.item)
+    return float((by_arm[:, 1] - by_arm[:, 0]).mean(dtype=np.float64))

@@ -1,0 +1,66 @@
+"""An average effect as refuters attack it: the rows it was learnt from, and how it is estimated again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from networkx import descendants
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.log import InteractionLog
+from causalrec.errors import RequestError
+from causalrec.evaluation.refuter.base import RefutationProblem
+from causalrec.evaluation.refuter.re_estimation import LINEAR, ReEstimator
+from causalrec.graph.causal_graph import CausalGraph
+from causalrec.learners.table_columns import TableColumns, log_to_fit, numeric_column
+from causalrec.prepared import PreparedData
+from causalrec.types import Floats, Ints
+
+
+def effect_problem(
+    config: ExperimentConfig, prepared: PreparedData, *, seed: int, controls: Sequence[str], repeats: int
+) -> tuple[RefutationProblem, str]:
+    """Return the effect to refute, and how it is estimated, in words; RequestError where refuters cannot try it."""
+    training, card = prepared.plan.adjustment.training, prepared.dataset.card
+    if not training.adjusts:
+        raise RequestError(
+            f"{config.folder}: its effect is identified by {training.strategy}; the refuters try effects that are "
+            f"adjusted for columns"
+        )
+    _check_controls(controls, training.columns, config.components.graph)
+    learner, table, log = config.components.learner, TableColumns.from_views(config, prepared), log_to_fit(prepared)
+    assert learner is not None
+    rows = table.rows(log, len(card.arms), card.outcome == "click")
+    estimate, original = ReEstimator.from_learner(learner.refit, config.run.evaluation.level, rows, seed)
+    choice = config.run.choices["learner"] or ""
+    why = "no network refits" if learner.refit is None else f"{choice} tells no error of its average"
+    linear = f"cross-fitted doubly robust scores of linear models ({why})"
+    problem = RefutationProblem(
+        rows=rows,
+        estimate=estimate,
+        original=original,
+        propensities=LINEAR.nuisances(rows, seed)[1],
+        negative_controls={name: numeric_column(prepared.dataset, name, log) for name in controls},
+        randomised=_randomised_rows(prepared, len(card.arms)),
+        repeats=repeats,
+        seed=seed,
+    )
+    return problem, linear if estimate.learner is None else choice
+
+
+def _check_controls(controls: Sequence[str], adjusted: tuple[str, ...], graph: CausalGraph) -> None:
+    """Raise RequestError on a column that is related to exposure whatever is hidden: a cause of it or its effect."""
+    for name in controls:
+        if name in adjusted or name in descendants(graph.digraph, graph.exposure):
+            why = "the effect is adjusted for it" if name in adjusted else f"{graph.exposure} causes it"
+            raise RequestError(
+                f"--negative-control {name}: {why}; name a column that neither causes {graph.exposure} nor follows it"
+            )
+
+
+def _randomised_rows(prepared: PreparedData, arms: int) -> tuple[Ints, Floats] | None:
+    """Return treatment and outcome of randomised rows beside an observational log, where all arms have some."""
+    log: InteractionLog | None = prepared.dataset.randomised
+    if log is None or prepared.dataset.card.randomised_training or len(set(log.treatment.tolist())) <= arms:
+        return None
+    return log.treatment, log.outcome

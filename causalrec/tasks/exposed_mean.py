@@ -1,0 +1,77 @@
+"""The mean outcome under exposure: what a user would say of an item that was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.card import DatasetCard
+from causalrec.errors import RequestError
+from causalrec.evaluation.evaluator import Evaluator, Score, means
+from causalrec.evaluation.slice.base import OUTCOME_KINDS, SliceData
+from causalrec.graph.causal_graph import CausalGraph
+from causalrec.graph.overlap import Overlap, overlap
+from causalrec.learners.predictor import AbstractPredictor
+from causalrec.metrics.base import LabelKind
+from causalrec.prepared import PreparedData
+from causalrec.tasks.base import AbstractTask, Ranking
+from causalrec.types import Ints
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExposedMean(AbstractTask):
+    """E[Y | do(exposure = 1)], by user and item: a debiased outcome."""
+
+    estimand: ClassVar[str] = "exposed_mean"
+    description: ClassVar[str] = "a debiased outcome, not an effect"
+    summary: ClassVar[str] = "mean outcome over all pairs"
+    mandatory_baselines: ClassVar[frozenset[str]] = frozenset({"constant", "popularity", "item_mean", "bias_logistic"})
+    label_kinds: ClassVar[frozenset[LabelKind]] = OUTCOME_KINDS
+
+    def formula(self, graph: CausalGraph) -> str:
+        return f"E[{graph.outcome} | do({graph.exposure})], {self.description}"
+
+    def check_data(self, config: ExperimentConfig, card: DatasetCard) -> None:
+        if card.arms:
+            raise RequestError(
+                f"{config.run.choice('task')}: rows without treatment have outcomes in {card.name}, so that it can be "
+                f"asked what treatment changes; set task=effect"
+            )
+
+    def overlap(self, prepared: PreparedData, clip: float) -> Overlap:
+        log, dataset, truth = prepared.train, prepared.dataset, None
+        assert log.propensity is not None
+        if dataset.oracle is not None:
+            user = np.arange(log.num_users)[:, None]
+            truth = float(dataset.oracle.rate(user, np.arange(log.num_items)[None, :]).mean(dtype=np.float64))
+        described = vars(prepared.exposure)
+        return overlap(log.propensity, log.outcome, log.population, clip=clip, truth=truth, **described)
+
+    def scores(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        slices: Sequence[SliceData],
+        predictor: AbstractPredictor | None,
+        evaluator: Evaluator,
+    ) -> Iterable[Score]:
+        if prepared.dataset.card.feedback != "positive_only":  # else every outcome is one
+            yield evaluator.exposed_mean(prepared.train, config.run.name)
+
+    def rank(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        predictor: AbstractPredictor,
+        user: Ints,
+        item: Ints,
+        treatment: int,
+    ) -> Ranking:
+        nothing = np.zeros(len(item), np.float32)
+        users = prepared.dataset.logged.num_users
+        asked = SliceData(name="asked", kind="rate", user=user, item=item, label=nothing, num_users=users)
+        return Ranking(column="predicted", values=means(predictor(asked)))

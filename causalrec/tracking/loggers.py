@@ -1,0 +1,105 @@
+"""Loggers as thin typed constructors; one job is one run, closed whatever happens."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from causalrec.errors import RequestError
+from causalrec.records.names import best_scores
+from causalrec.records.run_record import RunRecord
+from causalrec.training.fit_result import Epoch, log_curve
+
+JobStatus = Literal["done", "failed"]
+Draw = Callable[[RunRecord], Mapping[str, bytes]]  # PNG images of a record, by name
+
+
+@dataclass(frozen=True)
+class LoggedJob:
+    """What a logger may show of a job.
+
+    Attributes:
+        name: its row.
+        sweep: the sweep it belongs to.
+        key: the hash of its configuration.
+        folder: where its record goes.
+        tags: names of the components it chose.
+        config: its configuration, flat.
+    """
+
+    name: str
+    sweep: str
+    key: str
+    folder: Path
+    tags: tuple[str, ...]
+    config: Mapping[str, object]
+
+
+class AbstractLogger(ABC):
+    """Opens one run per job and closes it with what the record holds."""
+
+    @abstractmethod
+    def open(self, job: LoggedJob) -> Logger | None:
+        """Return Lightning's logger for this job, or None to log nothing."""
+
+    def close(
+        self, opened: Logger | None, record: RunRecord | None, status: JobStatus, draw: Draw | None = None
+    ) -> None:
+        """Write the summary `best/*` and finish the run; `record` is None where the job left none.
+
+        `draw` makes the images of a record, for loggers that show some.
+        """
+        if opened is not None:
+            opened.log_metrics({} if record is None else best_scores(record))
+            opened.finalize("success" if status == "done" else "failed")
+
+    def replay(self, job: LoggedJob, record: RunRecord, status: JobStatus, draw: Draw | None = None) -> None:
+        """Log a job that is over: open, its learning curves, close. For jobs that train side by side."""
+        opened = self.open(job)
+        for prefix, curve in curves_of(record):
+            log_curve(opened, prefix, curve)
+        self.close(opened, record, status, draw)
+
+
+def curves_of(record: RunRecord) -> Iterator[tuple[str, tuple[Epoch, ...]]]:
+    """Yield the learning curve of each candidate of a record, with the prefix its fit logs under."""
+    candidates = record.selection.candidates
+    for one in candidates:
+        points = (Epoch(p.epoch, math.nan if p.loss is None else p.loss, p.criterion, p.report) for p in one.curve)
+        yield f"{one.fit}/" if len(candidates) > 1 else "", tuple(points)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoLogger(AbstractLogger):
+    """Logs nothing: the record is enough."""
+
+    def open(self, job: LoggedJob) -> Logger | None:
+        return None
+
+    def replay(self, job: LoggedJob, record: RunRecord, status: JobStatus, draw: Draw | None = None) -> None:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Csv(AbstractLogger):
+    """Curves as `metrics.csv` in the job's folder."""
+
+    def open(self, job: LoggedJob) -> Logger | None:
+        return CSVLogger(job.folder, name="", version="curves")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorBoard(AbstractLogger):
+    """Curves as TensorBoard events in the job's folder (`pip install causalrec[tensorboard]`)."""
+
+    def open(self, job: LoggedJob) -> Logger | None:
+        try:
+            return TensorBoardLogger(job.folder, name="", version="tensorboard", default_hp_metric=False)
+        except ModuleNotFoundError as error:
+            raise RequestError("logger=tensorboard: not installed; pip install 'causalrec[tensorboard]'") from error

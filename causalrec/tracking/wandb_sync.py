@@ -1,0 +1,67 @@
+"""Offline W&B runs below a folder, and the commands that send them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from causalrec.records.run_record import RECORD
+
+LONGEST = 20_000  # characters of one command: every system takes that
+MARK = ".wandb.synced"  # W&B's own, beside the file it has sent
+SLACK = 60.0  # seconds by which a finished run's file may be younger than its job's record
+
+
+@dataclass(frozen=True)
+class OfflineRun:
+    """One offline file of a job's run; a job that was cut has several of one `id`, sent in the order of `started`.
+
+    `finished`: the job's record is not older, so that nothing more will be written to the file.
+    """
+
+    id: str
+    started: str
+    folder: Path
+    sweep: Path
+    finished: bool
+
+
+def offline_runs(folder: Path) -> list[OfflineRun]:
+    """Return the offline runs below a folder that have not been sent, by sweep, then oldest first."""
+    files = folder.rglob("offline-run-*/run-*.wandb")
+    runs = [_run(file) for file in files if not file.with_suffix(MARK).exists()]
+    return sorted(runs, key=lambda run: (str(run.sweep), run.started, run.id))
+
+
+def _run(file: Path) -> OfflineRun:
+    job = file.parent.parent.parent  # SWEEP/ROW/JOB/wandb/offline-run-STARTED-ID/run-ID.wandb
+    started = file.parent.name.removeprefix("offline-run-").rsplit("-", 1)[0]
+    name = file.stem.removeprefix("run-")
+    record = job / RECORD  # that of an earlier attempt is older than the file of a run that goes on
+    finished = record.is_file() and file.stat().st_mtime <= record.stat().st_mtime + SLACK
+    return OfflineRun(name, started, file.parent, job.parent.parent, finished)
+
+
+def sync_commands(runs: Sequence[OfflineRun]) -> list[str]:
+    """Return the commands that send runs: one or more per sweep, all files of a run in one, quoted for a shell.
+
+    >>> run = OfflineRun("a1", "20261124_140000", Path("my runs/x"), Path("my runs"), True)
+    >>> sync_commands([run])
+    ["wandb sync 'my runs/x'"]
+    """
+    sweeps: dict[Path, dict[str, list[str]]] = {}
+    for run in runs:
+        sweeps.setdefault(run.sweep, {}).setdefault(run.id, []).append(shlex.quote(str(run.folder)))
+    commands: list[str] = []
+    for members in sweeps.values():
+        line = ""
+        for paths in members.values():
+            words = " ".join(paths)
+            if line and len(line) + len(words) > LONGEST:
+                commands.append(line)
+                line = ""
+            line = f"{line or 'wandb sync'} {words}"
+        commands.append(line)
+    return commands

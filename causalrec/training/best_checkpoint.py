@@ -1,0 +1,99 @@
+"""Keeps the weights of the best epoch, and can_resume the fit on its way so that it can go on from there."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+
+from causalrec.training.fit_result import MONITOR, FitResult
+from causalrec.training.fit_store import FitFolder
+from causalrec.training.module import CausalRecModule
+
+CLOCK_CHECK_STEPS = 16  # steps between two looks at the clock where ranks must agree on what it says
+MAX_SAVE_SHARE = 0.05  # saving takes at most this share of the time
+
+
+class BestCheckpoint(Checkpoint):
+    """Holds the weights of the best epoch in memory: the first, until one has a strictly lower criterion; the last one
+    where it `has_validation` not. At the end `fit` is what came of it, written in `folder`.
+
+    Where it `can_resume`, the whole fit is written at the end of a batch: every `steps` steps, or where None once
+    `seconds` have gone by. After an epoch's last batch it waits for the validation: a fit goes on before it, or after
+    it.
+    """
+
+    def __init__(
+        self, folder: FitFolder, has_validation: bool, can_resume: bool, steps: int | None, seconds: float
+    ) -> None:
+        self.folder, self.has_validation, self.can_resume, self.steps, self.seconds = (
+            folder,
+            has_validation,
+            can_resume,
+            steps,
+            seconds,
+        )
+        self.fit: FitResult | None = None
+        self.best: dict[str, Tensor] = {}
+        self.best_epoch, self.criterion = 0, math.nan
+        self._taken, self._saved, self._pause = 0, time.monotonic(), seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "criterion": self.criterion}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+        self.criterion = state_dict["criterion"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._taken += 1
+        if self._due(trainer, batch_idx) and not trainer.is_last_batch:
+            self._save(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._taken and self._due(trainer, 0):
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.has_validation:
+            criterion = float(trainer.callback_metrics[MONITOR])
+            if self.best and not criterion < self.criterion:
+                return
+            self.criterion = math.inf if math.isnan(criterion) else criterion
+        elif trainer.max_epochs is None or trainer.current_epoch + 1 < trainer.max_epochs:
+            return
+        self.best_epoch = trainer.current_epoch
+        weights = trainer.strategy.lightning_module_state_dict()
+        self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, CausalRecModule)
+        self.fit = FitResult(self.criterion, self.best_epoch, trainer.current_epoch, self.best, tuple(pl_module.curve))
+        if trainer.is_global_zero:
+            self.folder.finish(self.fit)
+
+    def _due(self, trainer: pl.Trainer, step: int) -> bool:
+        if not self.can_resume:
+            return False
+        if self.steps is not None:
+            return self._taken >= self.steps
+        if trainer.world_size == 1:
+            return time.monotonic() - self._saved >= self._pause
+        if step % CLOCK_CHECK_STEPS:
+            return False
+        return bool(trainer.strategy.broadcast(time.monotonic() - self._saved >= self._pause))
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        started = time.monotonic()
+        trainer.save_checkpoint(self.folder.resume)
+        self._taken, self._saved = 0, time.monotonic()
+        self._pause = max(self.seconds, (self._saved - started) / MAX_SAVE_SHARE)

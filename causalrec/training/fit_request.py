@@ -1,0 +1,91 @@
+"""One fit to be made, and all that determines it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytorch_lightning.loggers import Logger
+
+from causalrec.data.log import InteractionLog
+from causalrec.data.pairs import PairColumn
+from causalrec.data.sampler.base import AbstractSampler
+from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.penalty.base import AbstractPenalty
+from causalrec.features.batch_columns import BatchColumn
+from causalrec.features.views import FeatureMatrix
+from causalrec.models import CausalModel
+from causalrec.training.datamodule import LogDataModule
+from causalrec.training.fit_result import FitResult
+from causalrec.training.module import CausalRecModule, Criterion
+from causalrec.training.optimizer import AbstractOptimizer
+from causalrec.training.scheduler import AbstractScheduler, Constant
+from causalrec.training.trainer import TrainerSettings, seeded
+from causalrec.types import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRequest:
+    """Fit a fresh `model()` on `train`, judged on `validation` by `criterion` with propensities clipped at `clip`.
+
+    `validation_space`: the space of validation rows; `pair_propensity`: the propensity of any pair, for objectives that
+    read it; `epochs`: how many, without stopping early (a refit on all rows). The best weights stay in `folder`;
+    `prefix` tells the job's fits apart in its `logger`, `label` on the screen.
+    """
+
+    model: Callable[[], CausalModel]
+    objective: AbstractObjective
+    optimizer: AbstractOptimizer
+    trainer: TrainerSettings
+    sampler: AbstractSampler
+    features: FeatureMatrix
+    train: InteractionLog
+    validation: InteractionLog
+    seed: int
+    criterion: Criterion
+    clip: float
+    validation_space: Space
+    pair_propensity: PairColumn | None
+    logger: Logger | None
+    folder: Path
+    label: str
+    prefix: str
+    epochs: int | None = None
+    penalties: Mapping[str, AbstractPenalty] = field(default_factory=dict)
+    columns: Mapping[str, BatchColumn] = field(default_factory=dict)
+    scheduler: AbstractScheduler = field(default_factory=Constant)
+
+    def fit(self) -> FitResult:
+        """Fit alone, by Lightning."""
+        model = self.fresh_model()
+        module = CausalRecModule(
+            model,
+            self.objective,
+            self.optimizer,
+            self.criterion,
+            self.clip,
+            self.prefix,
+            self.penalties,
+            self.scheduler,
+        )
+        data = LogDataModule(
+            self.train,
+            self.validation,
+            self.features,
+            self.sampler,
+            self.objective.space,
+            self.seed,
+            self.validation_space,
+            self.pair_propensity,
+            model.reads_time,
+            model.rows_at_once,
+            self.columns,
+            {name: penalty.rows for name, penalty in self.penalties.items() if penalty.rows is not None},
+        )
+        return self.trainer.fit(module, data, self.logger, self.folder, self.label, self.epochs)
+
+    def fresh_model(self) -> CausalModel:
+        """Return the model as the seed draws it."""
+        seeded(self.seed)
+        return self.model()

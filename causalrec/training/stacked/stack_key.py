@@ -1,0 +1,62 @@
+"""What may stack, with what, and how much memory it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+
+import torch
+
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.scheduler import Constant
+
+DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
+STATE_COPIES = 8  # parameters, gradients, two moments, the best ones, and what a step makes on its way
+
+
+def reason_to_fit_alone(request: FitRequest) -> str | None:
+    """Return why a request cannot train beside others, None where it can."""
+    model = request.model()
+    for network in (model.network(role) for role in request.objective.roles):
+        for part in (network.encoder, network.head):
+            if not part.vectorizable:
+                return f"{type(part).__name__} does not stack"
+    settings = request.trainer
+    for name, penalty in request.penalties.items():
+        if not penalty.vectorizable:
+            return f"penalty={name} does not stack"
+        if penalty.rows is not None:
+            return f"penalty={name} draws rows of its own"
+    if type(request.scheduler) is not Constant:
+        return f"scheduler={type(request.scheduler).__name__}"
+    if settings.callbacks:
+        return "trainer.callbacks"
+    if settings.precision not in DTYPES:
+        return f"trainer.precision={settings.precision}"
+    return None if settings.devices == 1 else f"trainer.devices={settings.devices}"
+
+
+def stack_key(request: FitRequest) -> Hashable:
+    """Return what requests of one stack must share: all but seed, rows, the numbers of objective and
+    optimizer, and the weights of penalties."""
+    objective = {name: value for name, value in vars(request.objective).items() if not isinstance(value, float)}
+    settings = (
+        repr(request.trainer),
+        request.sampler,
+        request.criterion,
+        request.clip,
+        request.validation_space,
+        request.epochs is None,
+    )
+    rows = (len(request.train), len(request.validation), request.features.identity, request.pair_propensity is None)
+    penalties = {name: repr(replace(penalty, weight=0.0)) for name, penalty in request.penalties.items()}
+    columns = tuple(sorted(request.columns))
+    return (type(request.objective), repr(objective), type(request.optimizer), settings, rows, repr(penalties), columns)
+
+
+def replica_bytes(request: FitRequest) -> int:
+    """Return about how many bytes one replica of a stack takes."""
+    model, size = request.model(), DTYPES[request.trainer.precision].itemsize
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    rows = request.sampler.batch_size * (64 + len(request.features)) + len(request.validation) * 16
+    return size * (STATE_COPIES * parameters + rows * len(request.objective.roles))

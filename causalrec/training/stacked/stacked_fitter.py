@@ -1,0 +1,81 @@
+"""How the fits of many jobs are made together: as few stacks as memory allows, and alone what cannot stack."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.fit_result import FitResult
+from causalrec.training.selection import fit_sequentially
+from causalrec.training.stacked.stack_key import reason_to_fit_alone
+from causalrec.training.stacked.stacked_trainer import fit_stacked
+
+
+@dataclass
+class StackedFitter:
+    """Makes fits for `run.train_together`: at most `max_replicas` replicas a stack and `share` of the free memory.
+
+    `folder`: where the stacks' checkpoints lie. What cannot stack is fitted alone, and said once.
+    """
+
+    max_replicas: int
+    share: float
+    folder: Path
+    progress: bool = True
+    warned: set[str] = field(default_factory=set)
+    rounds: int = 0
+
+    def __call__(self, tasks: list[FitRequest]) -> list[FitResult | Exception]:
+        """Fit tasks; a failure stands in the place of its fit."""
+        reasons = [reason_to_fit_alone(task) for task in tasks]
+        self._warn({reason for reason in reasons if reason})
+        fits = dict(self._fit_by([k for k, reason in enumerate(reasons) if reason], tasks, fit_sequentially))
+        fits |= self._fit_by([k for k, reason in enumerate(reasons) if not reason], tasks, self._stacked)
+        return [fits[k] for k in range(len(tasks))]
+
+    def delete_checkpoints(self) -> None:
+        """Remove the stacks' checkpoints, once every job has its record."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _fit_by(
+        self,
+        indices: list[int],
+        tasks: list[FitRequest],
+        fit: Callable[[list[FitRequest]], list[FitResult | Exception]],
+    ) -> dict[int, FitResult | Exception]:
+        return dict(zip(indices, fit([tasks[k] for k in indices]), strict=True)) if indices else {}
+
+    def _warn(self, reasons: set[str]) -> None:
+        for reason in sorted(reasons - self.warned):
+            warnings.warn(f"fitted one by one, not packed: {reason}", stacklevel=2)
+        self.warned |= reasons
+
+    def _stacked(self, tasks: list[FitRequest]) -> list[FitResult | Exception]:
+        with Progress(console=Console(stderr=True), transient=True, disable=not self.progress) as bar:
+            line = bar.add_task(f"{len(tasks)} fits packed", total=len(tasks))
+            try:
+                return [
+                    *fit_stacked(tasks, self._fitting_replicas, lambda n, _: bar.update(line, completed=n), self.folder)
+                ]
+            except Exception as error:  # the reason of every job in it
+                return [error] * len(tasks)
+
+    def _fitting_replicas(self, bytes_each: int) -> int:
+        return min(self.max_replicas, int(free_memory() * self.share) // bytes_each)
+
+
+def free_memory() -> int:
+    """Return how many bytes of memory are free, or could be."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

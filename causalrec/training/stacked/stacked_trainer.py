@@ -1,0 +1,254 @@
+"""Training many fits as one program: parameters, batches, optimizers and stopping side by side on a replica axis.
+
+Replica r of R owns row r of every stacked parameter `[R,...]` and of every batch column `[R,B]`; objectives map without
+change, for they are elementwise over rows and sum over the last axis alone. A replica that has stopped leaves.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import warnings
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from causalrec.errors import CausalRecError, DataError
+from causalrec.training.checkpoint import digest, read_checkpoint, write_checkpoint
+from causalrec.training.criterion import validation_errors
+from causalrec.training.fit_request import FitRequest
+from causalrec.training.fit_result import Epoch, FitResult
+from causalrec.training.module import not_finite
+from causalrec.training.stacked.batches import StackedBatches
+from causalrec.training.stacked.early_stopping import EarlyStoppingState
+from causalrec.training.stacked.merge import (
+    clip_gradients,
+    merge_objectives,
+    penalty_value,
+    reduce_term,
+    stack_models,
+)
+from causalrec.training.stacked.replica_optimizers import ReplicaOptimizers
+from causalrec.training.stacked.stack_key import DTYPES, replica_bytes, stack_key
+
+
+def fit_stacked(
+    requests: Sequence[FitRequest],
+    max_replicas: Callable[[int], int],
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    checkpoint_dir: Path | None = None,
+) -> list[FitResult | Exception]:
+    """Fit requests in as few stacks as their keys allow, each of at most `max_replicas(bytes per replica)` replicas.
+
+    In float64 the weights equal those of `FitRequest.fit` but for rounding; a stack gives the same bits every time it
+    is made of the same requests. `on_progress(replicas done, replicas)` is called after every epoch. In
+    `checkpoint_dir` stacks are saved between epochs, as often as their trainer says; an interrupted one goes on from
+    there.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for k, request in enumerate(requests):
+        groups.setdefault(stack_key(request), []).append(k)
+    fits: dict[int, FitResult | Exception] = {}
+    for group in groups.values():
+        size = max(1, max_replicas(replica_bytes(requests[group[0]])))
+        parts = -(-len(group) // size)
+        for part in range(parts):
+            members = group[part * len(group) // parts : (part + 1) * len(group) // parts]
+            before = len(fits)
+            stack = StackedTrainer([requests[k] for k in members])
+            saver = StackSaver(stack, checkpoint_dir)
+            while stack.running:
+                stack.epoch()
+                saver.after_epoch()
+                on_progress(before + len(members) - len(stack.running), len(requests))
+            fits |= dict(zip(members, stack.fits(), strict=True))
+    return [fits[k] for k in range(len(requests))]
+
+
+class StackedTrainer:
+    """Fits on their way together. `running`: the numbers of those that have not stopped, in the order of the stack."""
+
+    def __init__(self, requests: Sequence[FitRequest]) -> None:
+        self.requests, settings = requests, requests[0].trainer
+        self.device = torch.device("cuda" if settings.accelerator == "gpu" else "cpu")
+        self.dtype = DTYPES[settings.precision]
+        self.stopping = [EarlyStoppingState(settings.patience) for _ in requests]
+        self.running = sorted(
+            range(len(requests)), key=lambda k: repr(requests[k].optimizer)
+        )  # alike ones step at once
+        models = [requests[k].fresh_model() for k in self.running]
+        self.model = stack_models(models).to(self.device, self.dtype)
+        self.best: dict[str, Tensor] = {}
+        self.failures: dict[int, str] = {}  # why a penalty ended a fit, by its number
+        self.batches = StackedBatches(requests, self.dtype, self.device)
+        self._assemble()
+        self.done_epochs = 0
+
+    def _assemble(self) -> None:
+        requests = [self.requests[k] for k in self.running]
+        by_role = [[*self.model.parameters_of(role)] for role in requests[0].objective.roles]
+        self.parameters_by_role, self.parameters = by_role, [*itertools.chain(*by_role)]
+        self.optimizer = ReplicaOptimizers([request.optimizer for request in requests], self.parameters)
+        self.penalties = requests[0].penalties  # alike but for their weights, [R] each
+        weights = {name: [request.penalties[name].weight for request in requests] for name in self.penalties}
+        self.weights = {n: torch.tensor(each, dtype=self.dtype, device=self.device) for n, each in weights.items()}
+        self.objective = merge_objectives([request.objective for request in requests], self.parameters[0])
+        self.batches = self.batches.subset(requests)
+
+    def epoch(self) -> None:
+        """Train one epoch, judge every replica, and let those that have stopped leave the stack."""
+        losses = self._train_epoch()
+        refit = self.requests[0].epochs is not None
+        criteria = [None] * len(self.running) if refit else self._criteria()
+        better = []
+        for position, (k, loss, criterion) in enumerate(zip(self.running, losses, criteria, strict=True)):
+            if self.stopping[k].update(self.done_epochs, loss, criterion):
+                better.append(position)
+        self._keep_best(better)
+        self.done_epochs += 1
+        staying = [position for position, k in enumerate(self.running) if not self._is_done(k)]
+        if len(staying) < len(self.running):
+            self._retain(staying)
+
+    @property
+    def identity(self) -> str:
+        """Digest of what determines the fits: requests in their order, rows, and the weights they begin with."""
+        content: list[Any] = [version("torch"), repr(replace(self.requests[0].trainer, progress=False))]
+        for request in self.requests:
+            content += [
+                type(request.objective).__name__,
+                vars(request.objective),
+                request.optimizer,
+                request.seed,
+                request.epochs,
+            ]
+            content += [(name, repr(penalty)) for name, penalty in sorted(request.penalties.items())]
+        content += [column.table for _, column in sorted(self.requests[0].columns.items())]
+        for log in {id(log): log for request in self.requests for log in (request.train, request.validation)}.values():
+            block = self.batches.tensors[id(log)].row_block
+            content += [log.codes, log.outcome, log.propensity, *([] if block is None else [block])]
+        return digest([*content, *self.model.parameters()])
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next epochs depend on, as a checkpoint can hold it."""
+        stopping = [{**vars(s), "curve": [tuple(vars(point).values()) for point in s.curve]} for s in self.stopping]
+        return {
+            "epochs": self.done_epochs,
+            "running": self.running,
+            "stopping": stopping,
+            "best": self.best,
+            "failures": self.failures,
+            "weights": {name: parameter.data for name, parameter in self.model.named_parameters()},
+            "optimizer": self.optimizer.state_of(range(len(self.running))) if self.running else [],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self.done_epochs, self.running = state["epochs"], state["running"]
+        for values in state["stopping"]:
+            values["curve"] = [Epoch(*point) for point in values["curve"]]
+        self.stopping = [EarlyStoppingState(**values) for values in state["stopping"]]
+        self.failures = state["failures"]
+        self.best = {name: value.to(self.device) for name, value in state["best"].items()}
+        if self.running:
+            for name, parameter in self.model.named_parameters():
+                parameter.data = state["weights"][name].to(self.device)
+            self._assemble()
+            self.optimizer.load(state["optimizer"])
+
+    def fits(self) -> list[FitResult | Exception]:
+        """Return what each request came to, in the order they were given: its fit, or why it failed."""
+        return [
+            CausalRecError(self.failures[k]) if k in self.failures else self._fit(k) for k in range(len(self.requests))
+        ]
+
+    def _fit(self, k: int) -> FitResult:
+        state, weights = self.stopping[k], {name: values[k].cpu().clone() for name, values in self.best.items()}
+        saved = {f"model.{name}": value for name, value in weights.items()}
+        return FitResult(state.criterion, state.best_epoch, state.epochs, saved, tuple(state.curve))
+
+    def _is_done(self, k: int) -> bool:
+        limit = self.requests[k].epochs or self.requests[k].trainer.max_epochs
+        return k in self.failures or self.stopping[k].stopped or self.done_epochs >= limit
+
+    def _train_epoch(self) -> list[float]:
+        total = torch.zeros(len(self.running), dtype=self.dtype, device=self.device)
+        steps = 0
+        for batch in self.batches.training(self.done_epochs):
+            outputs = self.model(batch)
+            terms = self.objective.terms(batch, outputs)
+            loss = torch.stack([reduce_term(term, batch) for term in terms.values()]).sum(0)
+            for name, penalty in self.penalties.items():
+                value = penalty_value(penalty, batch, outputs)
+                self._note_failures(name, value.detach(), steps)
+                loss = loss + self.weights[name] * value
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            self._clip_gradients()
+            self.optimizer.step()
+            total += loss.detach()
+            steps += 1
+        return [float(value) for value in (total / max(steps, 1)).tolist()]
+
+    def _note_failures(self, name: str, value: Tensor, step: int) -> None:
+        for position in torch.nonzero(~torch.isfinite(value)).flatten().tolist():
+            error = not_finite(name, float(value[position]), self.done_epochs, step)
+            self.failures.setdefault(self.running[position], str(error))
+
+    def _clip_gradients(self) -> None:
+        largest = self.requests[0].trainer.gradient_clip
+        if largest is not None:
+            for parameters in self.parameters_by_role:
+                clip_gradients(parameters, largest)
+
+    @torch.no_grad()
+    def _criteria(self) -> list[float]:
+        request, sums = self.requests[0], torch.zeros(2, len(self.running), dtype=torch.float64, device=self.device)
+        for batch in self.batches.validation():
+            error, weight = validation_errors(self.objective, self.model(batch), batch, request.criterion, request.clip)
+            sums += torch.stack([(error * weight).double().sum(-1), weight.double().expand_as(error).sum(-1)])
+        return [float(value) for value in (sums[0] / sums[1]).float().tolist()]
+
+    @torch.no_grad()
+    def _keep_best(self, positions: list[int]) -> None:
+        rows = [self.running[position] for position in positions]
+        for name, parameter in self.model.named_parameters():
+            if name not in self.best:
+                self.best[name] = parameter.new_empty(len(self.requests), *parameter.shape[1:])
+            self.best[name][rows] = parameter.data[positions]
+
+    def _retain(self, positions: list[int]) -> None:
+        self.running = [self.running[position] for position in positions]
+        if not self.running:
+            return
+        optimizer_state = self.optimizer.state_of(positions)
+        for parameter in self.model.parameters():
+            parameter.data = parameter.data[positions]
+        self._assemble()
+        self.optimizer.load(optimizer_state)
+
+
+class StackSaver:
+    """Saves a stack on its way, and loads it where it was saved before."""
+
+    def __init__(self, stack: StackedTrainer, checkpoint_dir: Path | None) -> None:
+        self.stack, self.pause = stack, stack.requests[0].trainer.checkpoint_seconds
+        self.path = checkpoint_dir / f"{stack.identity}.ckpt" if checkpoint_dir else None
+        self.last = time.monotonic()
+        if self.path is None or not self.path.exists():
+            return
+        try:
+            stack.load(read_checkpoint(self.path))
+        except DataError as error:
+            warnings.warn(f"{error}; starting these fits again", stacklevel=2)
+            self.path.unlink(missing_ok=True)
+
+    def after_epoch(self) -> None:
+        """Save, where the last time is long enough ago."""
+        if self.path is not None and time.monotonic() - self.last >= self.pause:
+            write_checkpoint(self.path, self.stack.state())
+            self.last = time.monotonic()

@@ -1,0 +1,344 @@
+"""Splits are disjoint, deterministic and honest about repeats, unseen ids and propensities; the audit counts them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from causalrec.data.audit import audit
+from causalrec.data.card import DatasetCard
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.leave_last import LeaveLast
+from causalrec.data.split.random import Random
+from causalrec.data.split.temporal import Temporal
+from causalrec.errors import DataError, RequestError
+
+USERS, ITEMS = 20, 25
+CARD = DatasetCard(
+    name="toy",
+    domain="test",
+    licence="none",
+    urls=(),
+    sha256={},
+    columns=(),
+    outcome="click",
+    feedback="explicit",
+    threshold=4.0,
+)
+
+
+def log_of(codes: np.ndarray, *, name: str = "toy", seed: int = 0, **columns: Any) -> InteractionLog:
+    outcome = (np.random.default_rng(seed).random(len(codes)) < 0.5).astype(np.float32)
+    base = {"treatment": np.ones(len(codes), np.int64), "outcome": outcome, "num_users": USERS, "num_items": ITEMS}
+    return InteractionLog(user=codes // ITEMS, item=codes % ITEMS, name=name, **{**base, **columns})
+
+
+def dataset(logged: InteractionLog, test: InteractionLog | None = None, **card: Any) -> CausalDataset:
+    users, items = pl.DataFrame({"u": range(logged.num_users)}), pl.DataFrame({"i": range(logged.num_items)})
+    return CausalDataset(dataclasses.replace(CARD, **card), logged, users, items, test)
+
+
+def codes(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).choice(USERS * ITEMS, count, replace=False)
+
+
+def with_randomised(**card: Any) -> CausalDataset:
+    return dataset(log_of(codes(300, 1)), log_of(codes(100, 2), seed=5), randomised="uniform", **card)
+
+
+def test_the_three_parts_are_disjoint_and_make_up_the_log() -> None:
+    data = dataset(log_of(codes(300, 0)))
+    splits = Random(validation=0.1, test=0.1)(data)
+    parts = [set(part.codes.tolist()) for part in (splits.train, splits.validation, splits.test)]
+    assert [len(part) for part in parts] == [240, 30, 30]
+    assert set.union(*parts) == set(data.logged.codes.tolist())
+    assert not splits.test_is_randomised
+
+
+def test_the_test_is_the_randomised_part_where_there_is_one() -> None:
+    data = with_randomised()
+    splits = Random()(data)
+    assert data.randomised is not None and splits.test_is_randomised
+    np.testing.assert_array_equal(splits.test.codes, data.randomised.codes)
+
+
+@pytest.mark.parametrize(("rule", "trains", "tests"), [("drop_train", False, True), ("drop_test", True, False)])
+def test_repeated_pairs_leave_the_side_that_the_rule_names(rule: Any, trains: bool, tests: bool) -> None:
+    data = with_randomised()
+    assert data.randomised is not None
+    shared = np.intersect1d(data.logged.codes, data.randomised.codes)
+    splits = Random(duplicates=rule)(data)
+    known = np.concatenate([splits.train.codes, splits.validation.codes])
+    assert len(shared) > 20 and splits.duplicates == len(shared)
+    assert np.isin(shared, known).all() == trains and np.isin(shared, known).any() == trains
+    assert np.isin(shared, splits.test.codes).all() == tests and np.isin(shared, splits.test.codes).any() == tests
+    assert audit(data, splits, Random(duplicates=rule)).leaked_rows == 0
+
+
+def test_kept_repeats_are_audited_as_leaks() -> None:
+    data, split = with_randomised(), Random(duplicates="keep")
+    splits = split(data)
+    report = audit(data, splits, split)
+    assert report.leaked_rows == report.duplicates == splits.duplicates > 20
+    assert len(splits.train) + len(splits.validation) == 300
+
+
+def test_fresh_test_labels_make_a_repeated_pair_no_leak() -> None:
+    data = with_randomised(fresh_test_labels=True)
+    report = audit(data, Random()(data), Random())
+    assert report.leaked_rows == 0 and report.duplicates > 20 and report.duplicate_rule.startswith("kept")
+
+
+def test_an_unseen_test_item_is_an_error_until_a_rule_is_set() -> None:
+    seen = codes(300, 1)
+    data = dataset(log_of(seen[seen % ITEMS != 7]), log_of(codes(100, 2)), randomised="uniform")
+    assert data.randomised is not None
+    new = int((data.randomised.item == 7).sum())
+    with pytest.raises(
+        DataError, match=rf"toy: {new} test rows.*item 7\); set split\.unseen=drop or split\.unseen=keep"
+    ):
+        Random(unseen="error")(data)
+    dropped, kept = Random(unseen="drop")(data), Random(unseen="keep")(data)
+    assert (len(dropped.test), len(kept.test), dropped.unseen, kept.unseen) == (100 - new, 100, new, new)
+    assert 7 not in dropped.test.item and 7 in kept.test.item
+
+
+def test_the_card_says_what_to_do_with_unseen_rows_until_the_split_does() -> None:
+    seen = codes(300, 1)
+    data = dataset(log_of(seen[seen % ITEMS != 7]), log_of(codes(100, 2)), randomised="uniform", unseen="drop")
+    splits = Random()(data)
+    assert 7 not in splits.test.item and audit(data, splits, Random()).unseen_rule == "drop"
+    assert 7 in Random(unseen="keep")(data).test.item
+    with pytest.raises(DataError, match="without a training row"):
+        Random(unseen="error")(data)
+
+
+def test_a_split_without_rows_is_an_error_that_names_it() -> None:
+    with pytest.raises(DataError, match="toy: the validation split is empty"):
+        Random(validation=0.0)(with_randomised())
+    with pytest.raises(DataError, match="toy: the test split is empty"):
+        Random(test=0.0)(dataset(log_of(codes(300, 0))))
+
+
+def test_splits_follow_the_seed_alone() -> None:
+    first, again, other = (Random(seed=seed)(with_randomised()).hashes for seed in (3, 3, 4))
+    assert first == again
+    assert first["train"] != other["train"] and first["test"] == other["test"]
+    assert set(first) == {"train", "validation", "test"}
+
+
+def test_a_changed_outcome_changes_the_hash() -> None:
+    data = with_randomised()
+    assert data.randomised is not None
+    flipped = dataclasses.replace(data.randomised, outcome=1 - data.randomised.outcome)
+    changed = dataclasses.replace(data, randomised=flipped)
+    assert Random()(data).hashes["test"] != Random()(changed).hashes["test"]
+
+
+@pytest.mark.parametrize("randomised", [False, True])
+def test_a_logged_propensity_is_scaled_so_that_its_inverses_still_sum_to_the_pairs(randomised: bool) -> None:
+    rng = np.random.default_rng(0)
+    users, items = 200, 200
+    chance = np.where(np.arange(users * items) % 2, 0.4, 0.1).astype(np.float32)
+    shown = np.flatnonzero(rng.random(users * items) < chance)
+    drawn = np.sort(rng.choice(users * items, 10_000, replace=False))
+
+    def log(rows: np.ndarray, propensity: np.ndarray | None) -> InteractionLog:
+        ones = np.ones(len(rows), np.int64)
+        outcome = ones.astype(np.float32)
+        return InteractionLog(rows % items, ones, outcome, items, rows // items, users, propensity=propensity)
+
+    data = dataset(log(shown, chance[shown]), log(drawn, None) if randomised else None)
+    splits = Random(validation=0.25, test=0.25)(data)
+    for part in (splits.train, splits.validation):
+        assert part.propensity is not None
+        weight = 1 / part.propensity.astype(np.float64)
+        error = np.sqrt((weight**2).sum())
+        assert abs(weight.sum() - users * items) < 3 * error < 0.1 * users * items
+
+
+def test_a_part_holds_the_share_of_the_propensity_that_it_holds_of_the_log() -> None:
+    data = dataset(log_of(codes(300, 0), propensity=np.full(300, 0.5, np.float32)))
+    splits = Random(validation=0.1, test=0.1)(data)
+    for part, share in ((splits.train, 0.8), (splits.validation, 0.1), (splits.test, 0.1)):
+        assert part.propensity is not None
+        np.testing.assert_allclose(part.propensity, 0.5 * share, rtol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3])
+def test_the_propensity_sample_leaves_the_test_and_the_training_rows_alone(share: float) -> None:
+    data = with_randomised()
+    assert data.randomised is not None
+    splits, whole = Random(propensity_sample=share)(data), Random()(data)
+    assert (
+        splits.randomised_sample is not None
+        and splits.randomised_sample.name == "randomised_sample"
+        and whole.randomised_sample is None
+    )
+    assert len(splits.randomised_sample) == 100 * share and len(splits.test) == 100 - len(splits.randomised_sample)
+    assert not np.isin(splits.randomised_sample.codes, splits.test.codes).any()
+    assert set(splits.randomised_sample.codes) | set(splits.test.codes) == set(data.randomised.codes)
+    known = np.concatenate([splits.train.codes, splits.validation.codes])
+    assert not np.isin(known, splits.test.codes).any() and np.isin(known, data.logged.codes).all()
+    at = {int(code): float(y) for code, y in zip(data.randomised.codes, data.randomised.outcome, strict=True)}
+    assert [at[int(code)] for code in splits.randomised_sample.codes] == splits.randomised_sample.outcome.tolist()
+
+
+def test_the_propensity_sample_is_hashed_and_follows_the_seed() -> None:
+    first, again, other = (Random(seed=seed, propensity_sample=0.2)(with_randomised()).hashes for seed in (3, 3, 4))
+    assert first == again and set(first) == {"train", "validation", "test", "randomised_sample"}
+    assert first["randomised_sample"] != other["randomised_sample"] and first["test"] != other["test"]
+
+
+def test_the_propensity_sample_is_drawn_at_random_by_row() -> None:
+    drawn = np.zeros(100)
+    for seed in range(300):
+        sample = Random(seed=seed, propensity_sample=0.2, unseen="keep")(with_randomised()).randomised_sample
+        assert sample is not None
+        drawn[np.isin(np.sort(codes(100, 2)), sample.codes)] += 1
+    assert abs(drawn - 60).max() < 5 * np.sqrt(300 * 0.2 * 0.8)
+
+
+def test_a_propensity_sample_without_randomised_rows_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"split\.propensity_sample=0\.05: toy has no randomised rows"):
+        Random(propensity_sample=0.05)(dataset(log_of(codes(300, 0))))
+
+
+def temporal(user: list[int], time: list[int] | None, **settings: Any) -> list[list[int]]:
+    """Split rows by time; return the rows of training, validation and test."""
+    ones = np.ones(len(user), np.int64)
+    times = None if time is None else np.array(time)
+    log = InteractionLog(np.arange(len(user)), ones, ones.astype(np.float32), 25, np.array(user), 20, times, name="toy")
+    splits = Temporal(unseen="keep", **settings)(dataset(log))
+    return [sorted(part.item.tolist()) for part in (splits.train, splits.validation, splits.test)]
+
+
+def test_the_latest_rows_of_each_user_are_the_test_and_those_before_the_validation() -> None:
+    user = [0, 1, 0, 1, 0, 1, 0, 0, 2, 2]
+    time = [50, 3, 10, 2, 40, 1, 30, 20, 9, 8]
+    train, validation, test = temporal(user, time)
+    assert (train, validation, test) == ([2, 5, 6, 7, 8, 9], [3, 4], [0, 1])
+
+
+def test_a_share_of_each_users_rows_is_held_and_ties_go_by_row_order() -> None:
+    train, validation, test = temporal([4] * 10, [7] * 10, validation=0.2, test=0.3)
+    assert (train, validation, test) == ([0, 1, 2, 3, 4], [5, 6], [7, 8, 9])
+    train, validation, test = temporal([4] * 3, [1, 2, 3], validation=0.45, test=0.5)
+    assert (train, validation, test) == ([0], [1], [2])
+
+
+def test_no_test_row_of_a_user_is_older_than_what_is_trained_on() -> None:
+    rng = np.random.default_rng(0)
+    data = dataset(log_of(codes(300, 0), time=rng.integers(50, size=300)))
+    splits = Temporal(validation=0.2, test=0.2)(data)
+    for user in range(USERS):
+        times = [part.time[part.user == user] for part in (splits.train, splits.validation, splits.test)]  # type: ignore[index]
+        for early, late in itertools.pairwise(times):
+            assert not len(early) or not len(late) or early.max() <= late.min()
+    assert len(splits.train) + len(splits.validation) + len(splits.test) == 300
+    assert len(splits.test) == pytest.approx(60, abs=8)
+
+
+def test_with_a_randomised_test_the_latest_logged_rows_are_the_validation() -> None:
+    data = dataset(log_of(np.arange(10), time=np.arange(10)), log_of(np.arange(30, 40)), randomised="uniform")
+    splits = Temporal(validation=0.2, unseen="keep")(data)
+    assert splits.validation.codes.tolist() == [8, 9] and len(splits.train) == 8 and len(splits.test) == 10
+
+
+def test_a_userless_log_is_split_at_one_time_for_all() -> None:
+    log = log_of(np.arange(20), time=np.arange(20)[::-1].copy())
+    userless = dataclasses.replace(log, user=None, num_users=0)
+    data = CausalDataset(CARD, userless, pl.DataFrame(), pl.DataFrame({"i": range(ITEMS)}))
+    splits = Temporal(unseen="keep")(data)
+    assert (splits.test.codes.tolist(), splits.validation.codes.tolist()) == ([0, 1], [2, 3])
+
+
+def test_a_log_without_times_is_refused() -> None:
+    with pytest.raises(DataError, match=r"toy: split=temporal needs the time of each row and it has none"):
+        temporal([0, 0, 0], None)
+
+
+def test_the_audit_counts_rows_candidates_positives_and_the_future_by_hand() -> None:
+    logged = log_of(np.arange(0, 50), time=np.arange(50))
+    test_codes = np.array([60, 61, 75, 26])  # users 2, 2, 3, 1
+    test = log_of(test_codes, outcome=np.array([1, 1, 0, 0], np.float32), time=np.array([60, 3, 5, 4]))
+    data = dataset(logged, test, randomised="uniform")
+    split = Random(validation=0.1, unseen="keep")
+    splits = split(data)
+    report = audit(data, splits, split)
+    assert report.rows == {"train": 44, "validation": 5, "test": 4}  # pair 26 left training: 49 rows, 4.9 held
+    assert report.mean_outcome["test"] == 0.5
+    assert report.candidates_per_user == pytest.approx(4 / 3)
+    assert report.positives_per_user == pytest.approx(2 / 3)
+    assert report.users_without_positive == 2
+    assert (report.duplicates, report.leaked_rows, report.future_rows) == (1, 0, 3)
+    assert report.unseen_rows == 3  # users 2 and 3 have no training row
+    assert report.threshold == 4.0 and report.test == "randomised: uniform"
+    assert report.hashes == splits.hashes and report.randomised_rows_used == 0
+
+
+def test_the_audit_counts_training_rows_that_come_from_the_randomised_part() -> None:
+    data = dataset(log_of(np.arange(0, 50)), log_of(np.arange(100, 140)), randomised="uniform")
+    assert data.randomised is not None
+    split = Random(unseen="keep")
+    splits = split(data)
+    assert audit(data, splits, split).randomised_rows_used == 0
+    tuned = dataclasses.replace(splits, validation=data.randomised.take(np.arange(7)))
+    assert audit(data, tuned, split).randomised_rows_used == 7
+
+
+def test_the_audit_says_that_a_logged_test_is_not_unbiased() -> None:
+    data = dataset(log_of(codes(300, 0)))
+    report = audit(data, Random()(data), Random())
+    assert report.test == "logged (not unbiased)" and report.future_rows is None
+
+
+def test_a_userless_log_splits_and_audits() -> None:
+    rng = np.random.default_rng(0)
+    logged = log_of(rng.integers(ITEMS, size=300))
+    userless = dataclasses.replace(logged, user=None, num_users=0)
+    data = CausalDataset(CARD, userless, pl.DataFrame(), pl.DataFrame({"i": range(ITEMS)}))
+    splits = Random()(data)
+    report = audit(data, splits, Random())
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (240, 30, 30)
+    assert report.candidates_per_user is None
+
+
+def last_left(user: list[int], time: list[int], randomised: bool = False, **settings: Any) -> list[list[int]]:
+    """Leave the last rows of each user; return the rows of training, validation and test."""
+    ones = np.ones(len(user), np.int64)
+    log = InteractionLog(np.arange(len(user)), ones, ones.astype(np.float32), 25, np.array(user), 20, np.array(time))
+    splits = LeaveLast(unseen="keep", **settings)(dataset(log, log_of(np.arange(400, 410)) if randomised else None))
+    return [sorted(log.item.tolist()) for log in (splits.train, splits.validation, splits.test)]
+
+
+def test_the_last_row_of_each_user_is_the_test_and_the_one_before_the_validation() -> None:
+    user = [0, 1, 0, 1, 0, 1, 2, 2]
+    time = [50, 7, 10, 7, 40, 7, 9, 8]
+    # user 1's three rows are of one second: ties go by row order; user 2 has no row to train on and stays whole
+    assert last_left(user, time) == [[1, 2, 6, 7], [3, 4], [0, 5]]
+
+
+def test_more_rows_can_be_left() -> None:
+    user, time = [0] * 6 + [1] * 3, [6, 5, 4, 3, 2, 1, 1, 2, 3]
+    assert last_left(user, time, test_rows=2, validation_rows=1) == [[3, 4, 5, 6, 7, 8], [2], [0, 1]]
+
+
+def test_beside_a_randomised_test_the_last_row_is_the_validation() -> None:
+    train, validation, test = last_left([0, 0, 1, 1, 2], [1, 2, 2, 1, 1], randomised=True)
+    assert (train, validation, len(test)) == ([0, 3, 4], [1, 2], 10)
+
+
+def test_leave_last_needs_users_and_times() -> None:
+    with pytest.raises(DataError, match=r"toy: split=leave_last needs the time of each row and it has none; set split"):
+        LeaveLast(unseen="keep")(dataset(log_of(codes(300, 0))))
+    userless = InteractionLog(np.arange(20), np.ones(20, np.int64), np.ones(20, np.float32), ITEMS, name="toy")
+    data = CausalDataset(CARD, userless, pl.DataFrame(), pl.DataFrame({"i": range(ITEMS)}))
+    with pytest.raises(DataError, match=r"toy: this split is by user and the log has none"):
+        LeaveLast()(data)

@@ -1,0 +1,219 @@
+"""Published beside obtained: which verdict each cell gets, and what is written of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from handmade import changed, make_run, score
+from rich.console import Console
+
+from causalrec.records.run_folder import RunFolder
+from causalrec.reporting.latex import ESCAPES, escaped, latex
+from causalrec.reporting.paper_table import PaperTable, obtained_of, paper_table
+from causalrec.reporting.paper_text import markdown, print_paper_table
+from causalrec.reporting.study import Study
+from causalrec.reporting.study_files import save_study
+from causalrec.reporting.table import tables
+from causalrec.reporting.verdict import Obtained
+
+AUC, NDCG = "auc@randomised", "ndcg@5@randomised"
+WHOLE: dict[str, Any] = {
+    "title": "a & b_c: 5 %",
+    "sweep": "s",
+    "seeds": [0, 1],
+    "base": [],
+    "rows": {"mf-naive": [], "mf-ips": [], "mf-dr": []},
+    "columns": [AUC, NDCG],
+    "source": {"paper": "P_1", "table": "Table 2"},
+    "missing": [{"row": "UPO", "reason": "no formula"}, {"column": "yahoo auc", "reason": "licence"}],
+    "published": [
+        {"row": "mf-naive", "column": AUC, "value": ".700", "sd": ".010", "n": 2},
+        {"row": "mf-ips", "column": AUC, "value": ".800", "sd": ".010", "n": 2, "note": "best of three"},
+        {"row": "mf-dr", "column": AUC, "value": ".900"},
+        {"row": "UPO", "column": AUC, "value": ".749"},
+        {"row": "mf-ips", "column": "yahoo auc", "value": ".678"},
+    ],
+    "compare": {"to": "mf-naive", "columns": [AUC]},
+}
+
+
+def records() -> list[RunFolder]:
+    """mf-naive at .69 and .71, mf-ips at .64 and .66, one group structure; mf-dr has no record."""
+    rng, made = np.random.default_rng(0), []
+    for name, centre in (("mf-naive", 0.7), ("mf-ips", 0.65)):
+        for seed in range(2):
+            value = centre + 0.02 * (seed - 0.5)
+            scores = [score("auc", "randomised", value, name, 0.6, 0.8), score("ndcg@5", "randomised", 0.5, name)]
+            left_out = value + rng.normal(0, 1e-4, size=(3, 20))
+            one = make_run(name, seed=seed, scores=scores, replicates=np.linspace(centre - 0.1, centre + 0.1, 41))
+            kept = {f"{name}|randomised|auc": left_out, "constant|randomised|auc": np.full((3, 20), 0.5)}
+            made.append(dataclasses.replace(one, jackknife=kept))
+    return made
+
+
+def made(smoke: bool = False, **changes: Any) -> PaperTable:
+    saved = records()
+    found, baselines = obtained_of(tables(saved, (AUC, NDCG)))
+    return paper_table(Study.model_validate({**WHOLE, **changes}), found, baselines, saved, smoke)
+
+
+def test_each_cell_gets_its_verdict() -> None:
+    table = made()
+    words = {(cell.row, cell.column): cell.verdict and cell.verdict.word for cell in table.cells.values()}
+    assert words == {
+        ("constant", AUC): None,
+        ("mf-naive", AUC): "reproduced",
+        ("mf-naive", NDCG): None,
+        ("mf-ips", AUC): "not reproduced",
+        ("mf-ips", NDCG): None,
+        ("mf-ips", "yahoo auc"): "cannot be",
+        ("mf-dr", AUC): "not run",
+        ("UPO", AUC): "cannot be",
+    }
+    assert table.counts == {"reproduced": 1, "not reproduced": 1, "cannot be": 2, "not run": 1}
+    wrong = table.cells["mf-ips", AUC].verdict
+    assert wrong is not None and wrong.difference == pytest.approx(-0.15)
+    # sd over seeds sqrt(2) * .01 against .010 published; 3 * .01414 * sqrt(1/2 + 1/2) + .0005
+    assert wrong.tolerance == pytest.approx(0.0429, abs=1e-4)
+
+
+def test_baselines_come_first_then_what_is_run_then_what_is_not() -> None:
+    table = made()
+    assert table.rows == ("constant", "mf-naive", "mf-ips", "mf-dr", "UPO")
+    assert table.columns == (AUC, NDCG, "yahoo auc")
+    assert table.run_columns == (AUC, NDCG)
+
+
+def test_smoke_judges_nothing() -> None:
+    assert made(smoke=True).counts == {"smoke: not judged": 3, "cannot be": 2}
+
+
+def test_differences_stand_beside_methods_and_baselines() -> None:
+    cells = made().cells
+    ips, constant = cells["mf-ips", AUC].comparison, cells["constant", AUC].comparison
+    assert ips is not None and ips.difference == pytest.approx(-0.05) and ips.real
+    assert constant is not None and constant.difference == pytest.approx(-0.2)
+    assert cells["mf-naive", AUC].comparison is None and cells["mf-ips", NDCG].comparison is None
+    assert not [cell for cell in made(compare=None).cells.values() if cell.comparison]
+
+
+def test_footnotes_name_source_rule_reasons_and_notes() -> None:
+    notes = made(notes=["own words"]).footnotes
+    assert notes[0] == "own words"
+    assert "Published: P_1, Table 2." in notes
+    assert "UPO: cannot be reproduced here: no formula." in notes
+    assert "yahoo auc: cannot be reproduced here: licence." in notes
+    assert f"mf-ips, {AUC}: best of three." in notes
+    assert [note for note in notes if note.startswith("Reproduced: |obtained - published| <= 3 sd")]
+
+
+def test_what_must_be_read_with_a_data_set_stands_first() -> None:
+    saved = records()
+    saved[1] = changed(saved[1], "data", caveat="simulated data")
+    found, baselines = obtained_of(tables(saved, (AUC, NDCG)))
+    table = paper_table(Study.model_validate(WHOLE), found, baselines, saved, smoke=False)
+    assert table.footnotes[0] == "coat: simulated data." and "coat: simulated data." in markdown(table)
+
+
+def test_an_estimation_names_the_row_it_does_not_have() -> None:
+    study = Study.model_validate(
+        {**WHOLE, "kind": "estimate", "compare": None, "columns": ["mae/ips"], "missing": []}
+        | {"published": [{"row": row, "column": "mae/ips", "value": "0.1"} for row in ("rec_ones", "rec_fives")]}
+    )
+    found = {("rec_ones", "mae/ips"): Obtained(0.1, 0.01, 0.0, 0.2, 50)}
+    table = paper_table(study, found, (), [], smoke=False)
+    verdicts = {cell.row: cell.verdict for cell in table.cells.values()}
+    assert verdicts["rec_ones"] is not None and verdicts["rec_ones"].word == "reproduced"
+    lost = verdicts["rec_fives"]
+    assert lost is not None and lost.word == "not run" and "did you mean 'rec_ones'" in str(lost.reason)
+
+
+def test_markdown_holds_every_cell_once() -> None:
+    text = markdown(made())
+    rows = [line for line in text.splitlines() if line.startswith("| mf-naive ")]
+    assert rows[0].startswith("| mf-naive | .700 ± .010 | 0.7000 ± 0.0141 | [0.6050, 0.7950] | 2 | - | reproduced (")
+    assert "## auc@randomised" in text and "## yahoo auc" in text
+    assert "| UPO | .749 | - | - | - | - | cannot be |" in text
+    assert "- Published cells: 1 reproduced, 1 not reproduced, 2 cannot be, 1 not run." in text
+    assert "| mf-dr | .900 | - | - | - | - | not run: no finished run |" in text
+
+
+def test_the_terminal_shows_what_was_run() -> None:
+    out = io.StringIO()
+    print_paper_table(made(), Console(file=out, width=200))
+    shown = " ".join(out.getvalue().split())
+    for part in (
+        "mf-ips",
+        "0.6500 ± 0.0141",
+        "not reproduced (-0.15, allowed 0.0429)",
+        "difference to mf-naive",
+        "UPO",
+    ):
+        assert part in shown
+    assert "a & b_c: 5 %: yahoo auc" not in shown
+
+
+@pytest.mark.parametrize("letter", [k for k in ESCAPES if k.isascii()])
+def test_what_latex_reads_as_a_command_is_escaped(letter: str) -> None:
+    assert escaped(f"a{letter}b") not in (f"a{letter}b", "ab")
+    assert escaped("\\{}") == r"\textbackslash{}\{\}"
+
+
+def test_latex_is_a_booktabs_table_without_a_raw_special() -> None:
+    text = latex(made())
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
+    assert all(text.count(rule) == 1 for rule in (r"\toprule", r"\bottomrule", r"\begin{tabular}", r"\end{table}"))
+    assert r"\caption{a \& b\_c: 5 \%}" in text
+    assert r"mf-ips & .800 $\pm$ .010 & 0.650 $\pm$ 0.014* $\times$ & -- & 0.500" in text
+    assert r"UPO & .749 & -- & -- & -- \\" in text
+    rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 5 and {line.count(" & ") for line in rows} == {4}
+    assert not re.search(r"(?<!\\)[_%#]", text.split("\n", 1)[1]), "every special stands behind a backslash"
+
+
+def test_the_result_is_json_and_whole(tmp_path: Path) -> None:
+    document = save_study(tmp_path, made(), command="causalrec reproduce x", seconds=1.5, failures=[])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "table.md", "table.tex"]
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    loaded = json.loads((tmp_path / "result.json").read_text(), parse_constant=refuse)
+    assert loaded == document
+    (cell,) = (c for c in loaded["cells"] if (c["row"], c["column"]) == ("mf-ips", AUC))
+    assert cell["published"] == {"value": ".800", "sd": ".010", "n": 2, "note": "best of three"}
+    assert cell["obtained"]["mean"] == pytest.approx(0.65) and cell["obtained"]["n"] == 2
+    assert cell["verdict"]["word"] == "not reproduced" and cell["comparison"]["real"] is True
+    assert loaded["counts"]["cannot be"] == 2 and loaded["versions"]["numpy"] == np.__version__
+    assert loaded["command"] == "causalrec reproduce x" and loaded["seconds"] == 1.5
+
+
+def test_leave_groups_out_values_are_read_from_their_sidecar(tmp_path: Path) -> None:
+    path = make_run("x").record.save(tmp_path)
+    assert RunFolder.load(path).jackknife == {}
+    np.savez(tmp_path / "jackknife.npz", **{"x|randomised|auc": np.ones((3, 20), np.float32)})
+    kept = RunFolder.load(path).jackknife["x|randomised|auc"]
+    assert kept.shape == (3, 20) and kept.dtype == np.float64
+
+
+def test_the_names_of_rows_are_escaped_in_latex() -> None:
+    printed = [*WHOLE["published"], {"row": "U_P&O", "column": AUC, "value": ".5"}]
+    text = latex(made(missing=[*WHOLE["missing"], {"row": "U_P&O", "reason": "no formula"}], published=printed))
+    assert "\n" + r"U\_P\&O & .5 & -- & -- & -- \\" in text
+
+
+def test_baselines_of_several_data_sets_stay_apart() -> None:
+    one, two = tables([make_run()])[0], tables([make_run()])[0]
+    other = dataclasses.replace(two, dataset="shop", rows={name: dict(of) for name, of in two.rows.items()})
+    alone, names = obtained_of([one])
+    assert names == one.baselines and {row for row, _ in alone} == set(one.rows)
+    both, names = obtained_of([one, other])
+    assert names == tuple(f"{name}, {table.dataset.split()[0]}" for table in (one, other) for name in one.baselines)
+    assert len(both) == len(alone) + sum(row in one.baselines for row, _ in alone), "the model's row is told once"

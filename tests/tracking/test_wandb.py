@@ -1,0 +1,464 @@
+"""W&B runs, read back from their offline files by W&B's own reader."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+
+from causalrec.commands.wandb import wandb as command
+from causalrec.config.compose import compose_config, normalise_overrides, validate_config
+from causalrec.config.schema import ExperimentConfig
+from causalrec.errors import DataError, RequestError
+from causalrec.records.names import searchable, shareable
+from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import (
+    CandidateRecord,
+    DataSection,
+    EpochRecord,
+    OverlapSection,
+    ScoreRecord,
+    SelectionSection,
+)
+from causalrec.running import run
+from causalrec.tracking.loggers import LoggedJob
+from causalrec.tracking.wandb_logger import WandB
+from causalrec.tracking.wandb_sync import OfflineRun, offline_runs, sync_commands
+from causalrec.tracking.wandb_workspace import serialised, workspace
+from causalrec.training.trainer import TrainerSettings
+
+CURVE = tuple(EpochRecord(e, 0.7 - e / 10, 0.6 - e / 10) for e in range(3))
+SCORE = ScoreRecord("mf-naive", "randomised", "auc", 0.75, 0.7, 0.8, 9)
+DECAY = {"optimizer.weight_decay": 0.1}
+TRIED = CandidateRecord(fit="wd=0.1", settings=DECAY, criterion=0.4, best_epoch=2, epochs=3, curve=CURVE)
+RECORD = RunRecord(
+    name="mf-naive",
+    status="done",
+    seconds=2.5,
+    scores=(SCORE,),
+    baselines=(dataclasses.replace(SCORE, model="constant", value=0.5),),
+    selection=SelectionSection(chosen=DECAY, fit="wd=0.1", candidates=(TRIED,)),
+    overlap=OverlapSection(clipped=0.125),
+    data=DataSection(name="shop", caveat="simulated data"),
+)
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No key, and nothing written outside the test's folder."""
+    for name in ("API_KEY", "MODE", "DIR", "RUN_ID", "RUN_GROUP", "TAGS", "PROJECT", "ENTITY", "NAME", "JOB_TYPE"):
+        monkeypatch.delenv(f"WANDB_{name}", raising=False)
+    for name in ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "wandb-home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+@dataclass
+class Read:
+    """An offline file: its run record, the rows of its history, the last value of each summary key, its exit code."""
+
+    folder: Path
+    about: dict[str, Any]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    exit_code: int | None = None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {key: value for key, value in self.about["config"]["update"].items() if key != "_wandb"}
+
+    def curve(self, name: str) -> dict[float, float]:
+        return {row["epoch"]: row[name] for row in self.history if name in row}
+
+
+def read_back(file: Path) -> Read:
+    told = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+    lines = subprocess.run(told, capture_output=True, text=True, check=True).stdout.splitlines()
+    records = [json.loads(line) for line in lines]
+    (about,) = [one["run"] for one in records if one["type"] == "run"]
+    found = Read(file.parent, about)
+    for one in records:
+        if one["type"] == "history":
+            found.history.append(one["history"]["item"])
+        elif one["type"] == "summary":
+            found.summary |= one["summary"].get("update", {})
+        elif one["type"] == "exit":
+            found.exit_code = one["exit"].get("exit_code", 0)
+    return found
+
+
+def files_below(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.wandb"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def job_of(folder: Path, key: str = "abc123", **config: Any) -> LoggedJob:
+    job = folder / "sweep-one" / "mf-naive" / f"seed0-{key}"
+    return LoggedJob("mf-naive", "sweep-one", key, job, ("coat", "mf", "naive", "mf"), {"seed": 0, **config})
+
+
+@pytest.fixture
+def spec_of(tmp_path: Path, fake_coat: Callable[..., Path]) -> Callable[..., ExperimentConfig]:
+    data = fake_coat(tmp_path / "data")
+
+    def make(*more: str) -> ExperimentConfig:
+        overrides = ["dataset=coat", "objective=ips", "encoder=mf", "trainer.max_epochs=3", "trainer.progress=false"]
+        overrides += [f"paths.data={data}", f"paths.cache={tmp_path / 'cache'}", f"paths.runs={tmp_path / 'runs'}"]
+        overrides += [
+            "evaluation.replicates=5",
+            "selection.candidates={optimizer.weight_decay:[0.1,1.0]}",
+            "split.unseen=keep",
+        ]
+        return validate_config(compose_config(normalise_overrides([*overrides, "logger=wandb", "sweep=s1", *more])))
+
+    return make
+
+
+@pytest.mark.long
+def test_three_jobs_of_one_process_are_three_whole_runs(
+    tmp_path: Path, spec_of: Callable[..., ExperimentConfig], capfd: pytest.CaptureFixture[str]
+) -> None:
+    specs = [spec_of(f"seed={seed}") for seed in range(3)]
+    records = [RunRecord.load(run.train(spec)) for spec in specs]
+    assert capfd.readouterr() == ("", "")  # no notice of W&B or Lightning, once per job or ever
+    runs = [read_back(file) for file in files_below(tmp_path / "runs")]
+    assert [one.about["run_id"] for one in runs] == [spec.key for spec in specs]
+    for one, spec, record in zip(runs, specs, records, strict=True):
+        assert one.folder.parent.parent == spec.folder
+        assert (one.about["run_group"], one.about["job_type"], one.exit_code) == ("s1", "mf-ips", 0)
+        assert set(one.about["tags"]) == {"coat", "mf", "ips", "logistic"}
+        flat = {"dataset": "coat", "model": "mf", "estimator": "ips", "propensity": "logistic", "row": "mf-ips"}
+        assert flat.items() <= one.config.items()
+        assert (one.config["seed"], one.config["sweep"]) == (spec.run.seed, "s1")
+        assert one.config["optimizer.lr"] == record.setting("optimizer.lr")
+        assert one.config["selection.candidates.optimizer.weight_decay"] == [0.1, 1.0]
+        scores = {f"best/{s.metric}@{s.slice}": s.value for s in record.scores if s.value is not None}
+        assert len(scores) > 5
+        assert {key: value for key, value in one.summary.items() if key.startswith("best/")} == pytest.approx(scores)
+        assert one.summary["overlap/effective_rows"] == pytest.approx(record.overlap.effective_rows)
+
+
+@pytest.mark.long
+def test_every_epoch_is_in_the_history_also_of_a_job_run_again(
+    tmp_path: Path, spec_of: Callable[..., ExperimentConfig]
+) -> None:
+    spec = spec_of()
+    for _ in range(2):  # again: the finished fits are found, not trained
+        record = RunRecord.load(run.train(spec))
+    first, again = (read_back(file) for file in files_below(tmp_path / "runs"))
+    assert first.about["run_id"] == again.about["run_id"] == spec.key
+    for one, tried in itertools.product((first, again), record.selection.candidates):
+        prefix = f"{tried.fit}/"
+        for name in ("train/loss", "validation/criterion"):
+            assert sorted(one.curve(prefix + name)) == list(range(int(tried.epochs)))
+        assert min(one.curve(f"{prefix}validation/criterion").values()) == pytest.approx(tried.criterion)
+
+
+def test_the_table_and_the_images_lie_beside_the_file(tmp_path: Path, spec_of: Callable[..., ExperimentConfig]) -> None:
+    record = json.loads(run.train(spec_of()).read_text())
+    (file,) = files_below(tmp_path / "runs")
+    one = read_back(file)
+    (row,) = [row for row in one.history if "results.path" in row]  # the reader flattens
+    table = json.loads((one.folder / "files" / row["results.path"]).read_text())
+    assert table["columns"] == ["model", "slice", "metric", "value", "low", "high", "n", "kind"]
+    expected = [
+        [*(s[key] for key in table["columns"][:-1]), kind]
+        for kind, part in (("score", "scores"), ("baseline", "baselines"))
+        for s in record[part]
+    ]
+    assert table["data"] == expected
+    for name in ("overlap", "calibration", "ranking"):
+        image = one.folder / "files" / row[f"images/{name}.path"]
+        assert image.read_bytes().startswith(b"\x89PNG") and row[f"images/{name}.width"] > 200
+
+
+def test_a_job_that_fails_is_a_failed_run_and_the_next_one_is_its_own(
+    tmp_path: Path, spec_of: Callable[..., ExperimentConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("out of luck")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainerSettings, "fit", broken)
+        with pytest.raises(RuntimeError, match="out of luck"):
+            run.train(spec_of("seed=0"))
+    run.train(spec_of("seed=1"))
+    failed, done = (read_back(file) for file in files_below(tmp_path / "runs"))
+    assert (failed.exit_code, failed.summary["status"], done.exit_code) == (1, "failed", 0)
+    assert failed.summary["error"] == "RuntimeError: out of luck"
+    assert not any(key.startswith("best/") for key in failed.summary)
+    assert wandb.run is None
+
+
+def test_a_job_run_again_goes_on_in_its_run(tmp_path: Path) -> None:
+    for _ in range(2):
+        WandB().replay(job_of(tmp_path), RECORD, "done")
+    runs = [read_back(file) for file in files_below(tmp_path)]
+    assert [one.about["run_id"] for one in runs] == ["abc123"] * 2
+    assert all(one.about["resume"] for one in runs)
+
+
+def test_replayed_runs_equal_trained_ones_and_may_be_open_at_once(tmp_path: Path) -> None:
+    logger = WandB()
+    both = [logger.open(job_of(tmp_path, key)) for key in ("k1", "k2")]
+    for opened, value in zip(both, (0.25, 0.5), strict=True):
+        assert opened is not None
+        opened.log_metrics({"epoch": 0.0, "train/loss": value}, step=0)
+    for opened in reversed(both):
+        logger.close(opened, None, "done")
+    logger.replay(job_of(tmp_path, "k3"), RECORD, "done", lambda record: {})
+    found = {one.about["run_id"]: one for one in map(read_back, files_below(tmp_path))}
+    assert [found[key].curve("train/loss") for key in ("k1", "k2")] == [{0: 0.25}, {0: 0.5}]
+    assert found["k3"].curve("validation/criterion") == pytest.approx({e.epoch: e.criterion for e in CURVE})
+    assert (found["k3"].summary["seconds"], found["k3"].summary["overlap/clipped"]) == (2.5, 0.125)
+    assert found["k3"].summary["best/auc@randomised"] == 0.75
+    assert found["k3"].summary["data/caveat"] == "simulated data"
+
+
+def test_images_are_drawn_only_where_they_are_wanted(tmp_path: Path) -> None:
+    def draw(record: Any) -> dict[str, bytes]:
+        raise AssertionError("not asked for")
+
+    WandB(images=False).replay(job_of(tmp_path), RECORD, "done", draw)
+    with pytest.raises(AssertionError):
+        WandB().replay(job_of(tmp_path, "k2"), RECORD, "done", draw)
+    assert read_back(files_below(tmp_path)[1]).exit_code == 0  # finished all the same
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """The arguments of each `wandb.init`; offline whatever was asked."""
+    seen: list[dict[str, Any]] = []
+    real = wandb.init
+
+    def init(**arguments: Any) -> Any:
+        seen.append(arguments)
+        return real(**{**arguments, "mode": "offline"})
+
+    monkeypatch.setattr(wandb, "init", init)
+    yield seen
+
+
+def test_online_only_with_a_key_or_when_told(
+    tmp_path: Path, asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(mode: Any = "auto") -> None:
+        logger = WandB(mode=mode)
+        logger.close(logger.open(job_of(tmp_path)), None, "done")
+
+    for mode in ("auto", "offline", "online"):
+        opened(mode)
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    opened()
+    opened("offline")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    opened()
+    assert [one["mode"] for one in asked] == ["offline", "offline", "online", "online", "offline", None]
+    assert "dryrun" not in os.environ.get("WANDB_MODE", "")
+    assert all(one["id"] == "abc123" and one["resume"] == "allow" for one in asked)
+
+
+def test_online_without_an_account_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: object) -> None:
+        raise wandb.errors.UsageError("No API key\nconfigured.")
+
+    monkeypatch.setattr(wandb, "init", refused)
+    with pytest.raises(RequestError) as told:
+        WandB(mode="online").open(job_of(tmp_path))
+    assert str(told.value) == "logger=wandb: No API key configured.; logger.mode=offline needs no account"
+
+
+def test_neither_the_home_folder_nor_a_secret_leaves_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home" / "alice"
+    monkeypatch.setenv("HOME", str(home))
+    config = {"paths": {"data": f"{home}/data", "near": f"{home}son/data"}, "store": {"api_key": "sk-123456"}}
+    config |= {"address": "redis://me:word@host/0", "encoder": {"max_tokens": 5}}
+    logger = WandB()
+    job = job_of(tmp_path, **searchable(config), note=f"{home}/note")
+    record = RunRecord(name="mf-naive", status="failed", error=f"no {home}/data")
+    logger.close(logger.open(job), record, "failed")
+    (file,) = files_below(tmp_path)
+    raw, one = file.read_bytes(), read_back(file)
+    for secret in (f"{home}/", "sk-123456", "me:word"):
+        assert secret.encode() not in raw
+    assert one.config["note"] == "~/note"
+    assert one.config["paths.data"] == "~/data" and one.config["paths.near"] == f"{home}son/data"
+    assert (one.config["store.api_key"], one.config["address"]) == ("redacted", "redis://redacted@host/0")
+    assert one.config["encoder.max_tokens"] == 5 and one.summary["error"] == "no ~/data"
+    assert shareable(["a", {"b": f"{home}"}]) == ["a", {"b": "~"}]
+
+
+def offline(folder: Path, sweep: str, key: str, started: str, record: float | None = 10.0) -> Path:
+    """Write an offline file as W&B names it; `record`: how much younger the job's record is, in seconds."""
+    job = folder / sweep / "mf-ips" / f"seed0-{key}"
+    file = job / "wandb" / f"offline-run-{started}-{key}" / f"run-{key}.wandb"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"")
+    os.utime(file, (1000.0, 1000.0))
+    if record is not None:
+        (job / "record.json").write_text("{}")
+        os.utime(job / "record.json", (1000.0 + record, 1000.0 + record))
+    return file.parent
+
+
+def test_offline_runs_are_listed_by_sweep_and_oldest_first_without_those_sent(tmp_path: Path) -> None:
+    late = offline(tmp_path, "b", "k1", "20260102_000000")
+    early = offline(tmp_path, "b", "k1", "20260101_000000")
+    first = offline(tmp_path, "b", "k9", "20251231_000000")
+    other = offline(tmp_path, "a", "k2", "20260103_000000")
+    sent = offline(tmp_path, "a", "k3", "20260101_000000")
+    (sent / "run-k3.wandb.synced").touch()
+    runs = offline_runs(tmp_path)
+    assert [one.folder for one in runs] == [other, first, early, late]
+    assert [one.id for one in runs] == ["k2", "k9", "k1", "k1"]
+    assert [one.sweep.name for one in runs] == ["a", "b", "b", "b"]
+    assert sync_commands(runs) == [f"wandb sync {other}", f"wandb sync {first} {early} {late}"]
+
+
+def test_files_still_being_written_are_not_finished(tmp_path: Path) -> None:
+    offline(tmp_path, "s", "cut", "20260101_000000", record=None)
+    offline(tmp_path, "s", "again", "20260101_000000", record=-3600.0)
+    offline(tmp_path, "s", "done", "20260101_000000", record=-5.0)  # the record is written just before the end
+    assert {one.id: one.finished for one in offline_runs(tmp_path)} == {"cut": False, "again": False, "done": True}
+
+
+def test_long_commands_are_split_but_never_within_a_run() -> None:
+    sweep, long = Path("runs/s"), "x" * 900
+    runs = [OfflineRun(f"k{k}", t, Path(f"runs/s/{long}/{k}-{t}"), sweep, True) for t in ("1", "2") for k in range(20)]
+    commands = sync_commands(runs)
+    assert len(commands) > 1 and all(len(one) < 21_000 for one in commands)
+    for k in range(20):
+        (words,) = [one.split() for one in commands if f"{long}/{k}-1" in one]
+        assert words.index(f"runs/s/{long}/{k}-2") == words.index(f"runs/s/{long}/{k}-1") + 1
+    one = [OfflineRun("k", str(t), Path(f"runs/s/{long}/{t}"), sweep, True) for t in range(30)]
+    assert len(sync_commands(one)) == 1
+
+
+def test_the_command_printed_is_the_one_wandb_takes(tmp_path: Path) -> None:
+    folder = tmp_path / "my runs"
+    WandB().replay(job_of(folder), RECORD, "done")
+    (command,) = sync_commands(offline_runs(folder))
+    told = f"{sys.executable} -m {command} --dry-run"
+    done = subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True)
+    assert "abc123" in done.stdout + done.stderr and "Would sync" in done.stdout + done.stderr
+
+
+def ask(what: str, folder: Path, **options: Any) -> int:
+    asked = {"what": what, "folder": folder, "json": False, "entity": None, "project": None, **options}
+    return command(argparse.Namespace(**asked))
+
+
+def test_wandb_sync_prints_commands_or_says_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ask("sync", tmp_path) == 0
+    told = capsys.readouterr()
+    assert told.out == "" and "no offline W&B run to send" in told.err
+    cut = offline(tmp_path / "my runs", "s", "k2", "20260101_000000", record=None)
+    assert ask("sync", tmp_path) == 0
+    told = capsys.readouterr()
+    assert told.out == "" and "1 file(s) left out" in told.err and "no offline" not in told.err
+    ready = offline(tmp_path / "my runs", "s", "k1", "20260101_000000")
+    assert ask("sync", tmp_path) == 0
+    told = capsys.readouterr()
+    assert told.out == f"wandb sync {shlex.quote(str(ready))}\n" and "1 file(s) left out" in told.err
+    assert ask("sync", tmp_path, json=True) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["commands"] == [f"wandb sync {shlex.quote(str(ready))}"]
+    assert document["runs"] == [{"id": "k1", "started": "20260101_000000", "folder": str(ready)}]
+    assert document["left_out"] == [str(cut)]
+    with pytest.raises(DataError, match="no such folder"):
+        ask("sync", tmp_path / "absent")
+
+
+def record_of(row: str, seed: int, **changes: Any) -> RunRecord:
+    config = {"sweep": "s1", "seed": seed, "logger": {"_target_": "WandB", "project": "mine"}}
+    return dataclasses.replace(RECORD, **{"name": row, "config": config, **changes})
+
+
+def test_the_workspace_compares_the_rows_of_the_sweep() -> None:
+    assert version("wandb-workspaces") == "0.4.13"  # its views serialise through a private method
+    scores = (SCORE, dataclasses.replace(SCORE, metric="ndcg@5"))
+    made = workspace([record_of("mf-ips", 0, scores=scores), record_of("mf-dr", 0)], "us", "mine")
+    view = json.loads(serialised(made))
+    assert (view["entity"], view["project"], view["display_name"]) == ("us", "mine", "causalrec: s1")
+    section = view["spec"]["section"]
+    (runs,) = section["runSets"]
+    assert runs["grouping"] == [{"section": "run", "name": "group"}, {"section": "config", "name": "row.value"}]
+    (only,) = runs["filters"]["filters"]
+    assert (only["key"], only["op"], only["value"]) == ({"section": "run", "name": "group"}, "IN", ["s1"])
+    panels = {one["name"]: one["panels"] for one in section["panelBankConfig"]["sections"]}
+    assert list(panels) == ["Scores by row", "Learning curves", "Overlap, calibration, ranking", "Tables"]
+    bars = [one["config"] for one in panels["Scores by row"]]
+    names = [f"summary_metrics.best/{metric}@randomised" for metric in ("auc", "ndcg@5")]
+    assert [one["metrics"] for one in bars] == [[name] for name in names]
+    assert all(one["groupBy"] == "row.value" and one["groupAgg"] == "mean" for one in bars)
+    for one, name in zip(panels["Learning curves"], ("validation/criterion", "train/loss"), strict=True):
+        assert one["config"]["xAxis"] == "epoch" and name in one["config"]["metricRegex"]
+    shown = [key for one in panels["Overlap, calibration, ranking"] for key in one["config"]["mediaKeys"]]
+    assert shown == ["images/overlap", "images/calibration", "images/ranking"]
+    assert "results" in json.dumps(panels["Tables"])
+
+
+def test_without_a_key_the_workspace_is_written_beside_the_records(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_of("mf-ips", 0).save(tmp_path / "mf-ips" / "seed0-a")
+    record_of("mf-ips", 1, status="failed", scores=()).save(tmp_path / "mf-ips" / "seed1-b")
+    assert ask("workspace", tmp_path) == 0
+    told = capsys.readouterr()
+    file = tmp_path / "wandb_workspace.json"
+    assert told.out == f"{file}\n" and "causalrec wandb sync" in told.err
+    assert json.loads(file.read_text())["project"] == "mine"
+    assert ask("workspace", tmp_path, json=True, project="other", entity="us") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["workspace"], document["project"], document["entity"]) == (str(file), "other", "us")
+    assert [one["panels"] for one in document["sections"]] == [1, 2, 3, 1]
+    assert json.loads(file.read_text())["entity"] == "us"
+
+
+def test_with_a_key_the_workspace_is_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb_workspaces.workspaces as ws
+
+    def saved(self: Any) -> Any:
+        return argparse.Namespace(url=f"https://wandb.ai/{self.entity}/{self.project}?nw=x")
+
+    monkeypatch.setattr(ws.Workspace, "save_as_new_view", saved)
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    monkeypatch.setattr(wandb, "Api", lambda: argparse.Namespace(default_entity="me"))
+    record_of("mf-ips", 0).save(tmp_path / "seed0-a")
+    assert ask("workspace", tmp_path) == 0
+    assert capsys.readouterr().out == "https://wandb.ai/me/mine?nw=x\n"
+    assert ask("workspace", tmp_path, entity="us") == 0
+    assert capsys.readouterr().out == "https://wandb.ai/us/mine?nw=x\n"
+    assert not (tmp_path / "wandb_workspace.json").exists()
+
+    def refused(self: Any) -> Any:
+        raise wandb.errors.CommError("no such\nproject")
+
+    monkeypatch.setattr(ws.Workspace, "save_as_new_view", refused)
+    with pytest.raises(RequestError, match="no such project; see --entity and --project"):
+        ask("workspace", tmp_path)
+
+
+def test_a_workspace_needs_a_finished_run_and_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record_of("mf-ips", 0, status="failed").save(tmp_path / "seed0-a")
+    with pytest.raises(DataError, match="no finished run"):
+        ask("workspace", tmp_path)
+    monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
+    with pytest.raises(RequestError, match=r"pip install 'causalrec\[dash\]'"):
+        workspace([record_of("mf-ips", 0)], "us", "mine")
