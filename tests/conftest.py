@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,10 +13,29 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 
+from causalrec.config import compose
 from causalrec.data.datasets import coat, ml100k
 from causalrec.data.datasets.ml100k import GENRES
 
 Edit = Callable[[str], str]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_compositions() -> Iterator[None]:
+    """Let tests that choose the same components share Hydra's composition (a third of a second)."""
+    composed: dict[object, object] = {}
+    compose_anew = compose._compose
+
+    def shared(overrides: Sequence[str], name: str) -> Any:
+        files = [path for root in compose._roots(overrides)[1:] for path in sorted(root.rglob("*.yaml"))]
+        key = (tuple(overrides), name, compose.package_folder("conf"), *((path, path.read_bytes()) for path in files))
+        if key not in composed:
+            composed[key] = compose_anew(overrides, name)
+        return composed[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "_compose", shared)
+        yield
 
 
 class FakeML100K(Protocol):

@@ -43,6 +43,7 @@ NETWORKS = {
     "x": ["objective=x_learner"],
     "dr": ["objective=dr_learner", "head=t_net"],
 }
+QUICKEST = {"s", "t", "cfr_mmd", "dr"}  # the others are long
 OUTCOMES = ("reward", "click", "count")
 ROOT = Path("absent")
 
@@ -70,7 +71,11 @@ def value(record: dict[str, Any], metric: str, where: str, kind: str = "scores")
 
 
 @pytest.mark.parametrize(
-    ("name", "outcome"), [*zip(NETWORKS, itertools.cycle(OUTCOMES))]
+    ("name", "outcome"),
+    [
+        pytest.param(name, outcome, id=f"{name}-{outcome}", marks=[] if name in QUICKEST else [pytest.mark.long])
+        for name, outcome in zip(NETWORKS, itertools.cycle(OUTCOMES))
+    ],
 )  # the rest: objectives' tests
 def test_every_network_trains_on_two_arms(name: str, outcome: str, effect: Effect) -> None:
     record = effect(*QUICK, *NETWORKS[name], f"dataset.outcome={outcome}", "dataset.arms=2")

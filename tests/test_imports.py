@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,7 @@ LIGHT |= {"data", "graph", "features", "propensity", "records", "reporting"}
 HEAVY = {"torch", "torchmetrics", "pytorch_lightning", "lightning", "transformers", "peft"}
 
 
+@cache
 def modules() -> dict[str, str]:
     """Source by module name, of every file of the package."""
     found = {}
@@ -87,9 +89,11 @@ def modules() -> dict[str, str]:
     return found
 
 
-def imported(source: str, *, type_only: bool) -> Iterator[tuple[str, int]]:
+@cache
+def imported(source: str, *, type_only: bool) -> tuple[tuple[str, int], ...]:
     """Every imported name and its line, those inside functions too; `type_only` adds what TYPE_CHECKING guards."""
     guarded: set[ast.AST] = set()
+    found: list[tuple[str, int]] = []
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
@@ -98,10 +102,11 @@ def imported(source: str, *, type_only: bool) -> Iterator[tuple[str, int]]:
         if node in guarded and not type_only:
             continue
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
+            found += ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
-            yield from ((f"{base}.{alias.name}", node.lineno) for alias in node.names)
+            found += ((f"{base}.{alias.name}", node.lineno) for alias in node.names)
+    return tuple(found)
 
 
 def inside(module: str, rooms: tuple[str, ...]) -> bool:

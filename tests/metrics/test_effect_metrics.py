@@ -375,6 +375,7 @@ def test_uplift_at_n_counts_ties_at_the_cut_in_part() -> None:
     assert float(metric.compute()) == 0.5
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_uplift_at_n_under_confounded_exposure() -> None:
     """`snips` and `ips` find the effect of the k best; `naive` does not."""

@@ -52,6 +52,7 @@ LOW, NONE = low_rank(), no_rank()
 MODELS = [Matrix(centred=True), MF(width=2)]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS, ids=["matrix", "mf"])
 def test_a_low_rank_truth_is_recovered_and_another_is_not(model: AbstractPropensity) -> None:

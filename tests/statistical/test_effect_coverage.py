@@ -74,6 +74,7 @@ def covered(
     return float(np.mean(average)), np.mean(points, axis=0) if points else None
 
 
+@pytest.mark.long
 def test_a_few_draws_are_covered_and_narrow_intervals_cover_fewer() -> None:
     """Of 20 draws at 95 %, 16 or fewer are covered with a chance of 3 in 1,000."""
     average, points = covered(learner("linear_dml"), draws=20, rows=1000)

@@ -37,7 +37,7 @@ HIDDEN = {  # by what identifies the effect where a hidden cause drives exposure
     "dowhy_front_door": ["graph=effect_simulation_front_door", "dataset.mediated=true"],
 }
 CONSTANT = {name for name in LEARNERS if name.startswith("dowhy_")}  # one effect for all: they rank nothing
-QUICK = {"tarnet", "linear_dml"}  # the others are long
+QUICK = {"linear_dml"}  # the others are long
 
 
 def case(name: str, asked: list[str]) -> Any:

@@ -93,6 +93,7 @@ def test_another_marginal_is_noticed(run: Callable[..., Cells], monkeypatch: pyt
     assert schnabel2016.MARGINAL != MARGINAL
 
 
+@pytest.mark.long
 def test_naive_inverts_the_order_of_two_predictions(run: Callable[[float], Cells]) -> None:
     cells = run(0.25)
     assert cells["rec_ones", "mae/true"].value > 2 * cells["rec_fours", "mae/true"].value
@@ -112,6 +113,7 @@ def test_weighing_beats_not_weighing_by_far_under_self_selection(run: Callable[[
                 assert factor * cells[row, f"{loss}/{estimator}"].rmse < naive, (row, loss, estimator)
 
 
+@pytest.mark.long
 def test_estimates_are_unbiased_for_the_fixed_predictions(run: Callable[[float], Cells]) -> None:
     for (row, column), cell in run(0.25).items():
         if column.endswith("/ips"):
@@ -127,6 +129,7 @@ def test_without_self_selection_snips_is_naive(run: Callable[[float], Cells]) ->
             assert (one.value, one.sd) == pytest.approx((other.value, other.sd), rel=1e-9)
 
 
+@pytest.mark.long
 def test_estimated_propensities_can_beat_the_true_ones_on_mse(run: Callable[[float], Cells]) -> None:
     cells = run(0.25)
     better = [row for row in ROWS if cells[row, "mse/ips_nb"].rmse < 0.9 * cells[row, "mse/ips"].rmse]

@@ -134,13 +134,14 @@ def test_sweeps_of_two_names_have_ledgers_of_their_own(fake: Fake, capsys: Captu
 
 
 def test_a_job_that_runs_elsewhere_is_waited_for_and_taken_over_when_it_is_abandoned(
-    fake: Fake, capsys: Capture
+    fake: Fake, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger, job, _ = ledger_of("objective=naive")
     claim = ledger.claims.folder / f"{job}~1"
     claim.parent.mkdir(parents=True)
     claim.write_text(json.dumps({"host": "elsewhere", "machine": "m", "pid": 7, "started": "1"}))
-    os.utime(claim, (time.time() - ledger.stale_after + 8,) * 2)
+    abandoned = (time.time() - ledger.stale_after,) * 2
+    monkeypatch.setattr(launch.time, "sleep", lambda seconds: os.utime(claim, abandoned))
     code, _, err = call(capsys, "train", "objective=naive", "sweep=s", *SMALL)
     assert code == 0 and "waiting for 1 job(s) that run elsewhere (elsewhere process 7)\n" in err
     assert err.count("waiting") == 1

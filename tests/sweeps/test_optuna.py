@@ -105,6 +105,7 @@ def drawn(store: Store, trials: int, n_trials: int = 20) -> list[dict[str, Any]]
     return found
 
 
+@pytest.mark.long
 def test_a_cut_study_draws_as_one_that_was_not(tmp_path: Path) -> None:
     whole = drawn(store_of(tmp_path / "whole"), 16)
     parts = [drawn(store_of(tmp_path / "cut"), 8) for _ in range(2)]

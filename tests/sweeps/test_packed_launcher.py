@@ -64,6 +64,7 @@ def test_every_job_keeps_its_own_record_weights_and_nearly_the_scores_it_would_h
     assert not list((work / "packed" / "s" / ".ledger" / "groups").rglob("*.ckpt")), "no stack outlives its group"
 
 
+@pytest.mark.long
 def test_a_lost_job_is_made_again_among_the_same_companions_bit_for_bit(
     work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

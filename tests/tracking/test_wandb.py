@@ -210,6 +210,7 @@ def test_a_job_run_again_goes_on_in_its_run(tmp_path: Path) -> None:
     assert all(one.about["resume"] for one in runs)
 
 
+@pytest.mark.long
 def test_replayed_runs_equal_trained_ones_and_may_be_open_at_once(tmp_path: Path) -> None:
     logger = WandB()
     both = [logger.open(job_of(tmp_path, key)) for key in ("k1", "k2")]

@@ -80,6 +80,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_two_processes_give_the_fit_of_one(tmp_path: Path) -> None:
     script, result = tmp_path / "ddp_script.py", tmp_path / "result.json"
     script.write_text(SCRIPT)

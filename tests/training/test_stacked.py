@@ -177,7 +177,13 @@ def test_every_objective_maps_unchanged_losses_and_gradients_are_each_replicas_o
 
 @pytest.mark.parametrize(
     "name",
-    ["naive", "snips", "dr_jl", "tdr_jl", "stable_dr", "cvib", "dr_v2", "bpr", "macr", "dr_learner", "dragonnet"],
+    [
+        *("naive", "snips", "dr_jl", "cvib", "dragonnet"),
+        *(
+            pytest.param(name, marks=pytest.mark.long)
+            for name in ("tdr_jl", "stable_dr", "dr_v2", "bpr", "macr", "dr_learner")
+        ),
+    ],
 )
 def test_in_float64_the_weights_are_those_of_fits_made_alone(name: str, tmp_path: Path) -> None:
     changes = [{"seed": 0}, {"seed": 1}, {"seed": 0, "optimizer": AdamW(lr=0.3, weight_decay=0.01)}]
