@@ -16,20 +16,22 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.heads.base import AbstractHead
 from causalrec.types import ARMS, EFFECT, ITEM_ONLY, USER_ONLY, Batch, Floats, Ints, Link, Outputs, Role
 
-Sees = Literal["pair", "user", "item"]
-SEEN: Mapping[Role, Sees] = {USER_ONLY: "user", ITEM_ONLY: "item"}  # every other role sees the pair
+TowerInput = Literal["pair", "user", "item"]
+ROLE_INPUTS: Mapping[Role, TowerInput] = {USER_ONLY: "user", ITEM_ONLY: "item"}  # every other role sees the pair
 
 
 class RoleNetwork(nn.Module):
-    """One role's encoder and head. `sees`: the pair, or the user or the item alone (the other side is held at one).
+    """One role's encoder and head. `inputs`: the pair, or the user or the item alone (the other side is held at one).
     What reads a pair together gives the vector of both: in place of a user's, the item's held at one.
     """
 
-    def __init__(self, encoder: AbstractEncoder | AbstractPairEncoder, head: AbstractHead, sees: Sees = "pair") -> None:
+    def __init__(
+        self, encoder: AbstractEncoder | AbstractPairEncoder, head: AbstractHead, inputs: TowerInput = "pair"
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
-        self.sees = sees
+        self.inputs = inputs
 
     def forward(self, batch: Batch) -> Tensor | Mapping[Role, Tensor]:
         return self.of(self.vectors(batch), batch.features)
@@ -41,9 +43,9 @@ class RoleNetwork(nn.Module):
             return pair, torch.ones_like(pair)
         user = self.encoder.users(batch)
         item = self.encoder.items(batch.item) if items is None else items[batch.item]
-        if self.sees == "user":
+        if self.inputs == "user":
             return user, torch.ones_like(user)
-        return (torch.ones_like(item), item) if self.sees == "item" else (user, item)
+        return (torch.ones_like(item), item) if self.inputs == "item" else (user, item)
 
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Return the parameters that are trained, by name."""
@@ -59,7 +61,7 @@ class RoleNetwork(nn.Module):
         side reads none.
         """
         raw: Tensor | Mapping[Role, Tensor]
-        raw = self.head(*vectors, features if self.sees == "pair" else torch.zeros_like(features))
+        raw = self.head(*vectors, features if self.inputs == "pair" else torch.zeros_like(features))
         return raw
 
 
@@ -94,7 +96,7 @@ class CausalModel(nn.Module):
                 values[role] = raw
             else:
                 parts[role] = raw if self.unit is None else self._in_unit(raw, role)
-        return Outputs(values, self.link, vectors, parts=parts)
+        return Outputs(values, self.link, vectors, components=parts)
 
     def _in_unit(self, raw: Mapping[Role, Tensor], role: Role) -> Mapping[Role, Tensor]:
         assert self.unit is not None

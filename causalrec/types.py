@@ -154,7 +154,7 @@ class Outputs:
 
     `link="logit"`: log-odds; `"log"`: log of a count; `"identity"`: the outcome's own unit (rating points);
     `"softmax"`: `[B,C]`, log-probabilities of C classes up to a constant. `vectors`:
-    the user and item vectors `[B,D]` behind each role; `negatives`: the outputs of a triple's negatives; `parts`: by
+    the user and item vectors `[B,D]` behind each role; `negatives`: the outputs of a triple's negatives; `components`: by
     role what a head gives where it gives more than one number, as its `gives` says.
     """
 
@@ -162,7 +162,7 @@ class Outputs:
     link: Link
     vectors: Mapping[Role, tuple[Tensor, Tensor]] = field(default_factory=dict)
     negatives: Outputs | None = None
-    parts: Mapping[Role, Mapping[Role, Tensor]] = field(default_factory=dict)
+    components: Mapping[Role, Mapping[Role, Tensor]] = field(default_factory=dict)
 
     def __getitem__(self, role: Role) -> Tensor:
         return self.values[role]

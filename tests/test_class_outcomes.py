@@ -58,7 +58,7 @@ def test_objectives_train_on_classes(train: Train, objective: str) -> None:
     assert {metric for _, metric in found} == {"mse", "accuracy", "macro_f1", "snips_mean"}
     assert all(0 <= found["run", metric] <= 1 for metric in ("accuracy", "macro_f1"))
     assert {"majority", "constant"} <= {model for model, _ in trivial}
-    assert record["audit"]["cuts"] == [3.0, 4.0]
+    assert record["audit"]["bin_edges"] == [3.0, 4.0]
     (candidate,) = record["selection"]["candidates"]
     for point in candidate["curve"]:
         told = point["report"]

@@ -370,8 +370,13 @@ def test_instruments_need_no_judge_and_their_strength_is_told(
     assert average["low"] < 2 < average["high"] < average["low"] + 1
     told = effect(*asked, "learner=ortho_iv", "dataset.arms=[offer,other]", code=2)
     assert "2 treatments need as many instruments, and the graph of csv has coin" in told
-    sim = ["graph=effect_simulation_instrument", "learner=ortho_iv", "dataset.hidden=1", "dataset.units=800"]
-    strong, weak = (effect(*TABLE, *sim, f"dataset.nudge={nudge}", f"name=n{nudge}") for nudge in (2, 0))
+    sim = [
+        "graph=effect_simulation_instrument",
+        "learner=ortho_iv",
+        "dataset.confounder_strength=1",
+        "dataset.units=800",
+    ]
+    strong, weak = (effect(*TABLE, *sim, f"dataset.instrument_strength={nudge}", f"name=n{nudge}") for nudge in (2, 0))
     assert (
         value(strong, "first_stage_f", "training")["value"]
         > 50
@@ -399,7 +404,13 @@ def test_a_few_rows_that_carry_all_the_weight_are_warned_of() -> None:
 
 
 def test_a_score_without_an_interval_is_shown_without_one(effect: Effect, capsys: pytest.CaptureFixture[str]) -> None:
-    sim = [*TABLE, "graph=effect_simulation_instrument", "learner=ortho_iv", "dataset.hidden=1", "dataset.nudge=2"]
+    sim = [
+        *TABLE,
+        "graph=effect_simulation_instrument",
+        "learner=ortho_iv",
+        "dataset.confounder_strength=1",
+        "dataset.instrument_strength=2",
+    ]
     for seed in (0, 1):
         effect(*sim, "dataset.units=600", f"dataset.seed={seed}", "sweep=shown")
     for ask in (["table", "runs/shown"], ["table", "runs/shown", "--json"], ["report", "runs/shown"]):

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalrec.commands.shared import checked, document, lines, say
+from causalrec.commands.shared import check_overrides, log, print_json, print_pairs
 from causalrec.errors import RequestError, nearest
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def data(options: argparse.Namespace) -> int:
         return _list(names, options.config_dir, options.json)
     if options.dataset not in names:
         raise RequestError(f"data {options.what}: name a data set; {nearest(options.dataset or '', names)}")
-    overrides = [f"dataset={options.dataset}", *checked(options.overrides)]
+    overrides = [f"dataset={options.dataset}", *check_overrides(options.overrides)]
     plain = compose_config(normalise_overrides(overrides, options.config_dir))
     dataset, root = validate_group(plain, "dataset").build(), Path(plain["paths"]["data"])
     code = 0
@@ -39,11 +39,11 @@ def data(options: argparse.Namespace) -> int:
     else:
         found = _audited(dataset.load(root), validate_group(plain, "split").build())
     if options.json:
-        document({"name": options.dataset, **found})
+        print_json({"name": options.dataset, **found})
     elif options.what == "fetch":
         print(found["folder"])  # alone, for a shell to use
     else:
-        lines({key: value for key, value in found.items() if key != "problems"})
+        print_pairs({key: value for key, value in found.items() if key != "problems"})
     return code
 
 
@@ -51,7 +51,7 @@ def _problems(dataset: AbstractDataset, root: Path) -> tuple[dict[str, Any], int
     """Report every problem, errors first; what was loaded, where there is none but warnings."""
     problems = sorted(dataset.problems(root), key=lambda problem: problem.severity)
     for problem in problems:
-        say(f"{problem.severity}: {problem}")
+        log(f"{problem.severity}: {problem}")
     errors = sum(problem.severity == "error" for problem in problems)
     found = {"errors": errors, "warnings": len(problems) - errors, "problems": [asdict(p) for p in problems]}
     return (found, 1) if errors else ({**_loaded(dataset, root), **found}, 0)
@@ -83,7 +83,7 @@ def _list(names: Sequence[str], config_dirs: Sequence[Path], as_json: bool) -> i
 
     rows = [_row(name, dataset, root) for name, dataset, root in _all_built(names, config_dirs)]
     if as_json:
-        document(rows)
+        print_json(rows)
         return 0
     shown = RichTable(*rows[0])
     for row in rows:

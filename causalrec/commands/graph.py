@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalrec.commands.shared import checked, document, lines, say
+from causalrec.commands.shared import check_overrides, log, print_json, print_pairs
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def graph(options: argparse.Namespace) -> int:
     out = options.out or (Path("graph.svg") if options.what == "show" else None)
     if out is not None and out.suffix not in (".svg", ".png"):
         raise RequestError(f"--out {out}: the name must end in .svg or .png")
-    plain = compose_config(normalise_overrides(checked(options.overrides), options.config_dir))
+    plain = compose_config(normalise_overrides(check_overrides(options.overrides), options.config_dir))
     causal, dataset = validate_group(plain, "graph").build(), validate_group(plain, "dataset").build()
     task = validate_group(plain, "task").target
     adjustment = identify(
@@ -45,12 +45,12 @@ def graph(options: argparse.Namespace) -> int:
     }
     if out is not None:
         draw(causal, adjustment, out)
-        say(f"drawn: {out}")
+        log(f"drawn: {out}")
     asked = {} if options.what == "show" else _falsification(causal, dataset, Path(plain["paths"]["data"]))
     if options.json:
-        document({**found, "falsification": asked} if asked else found)
+        print_json({**found, "falsification": asked} if asked else found)
         return 0
-    lines(found)
+    print_pairs(found)
     if asked:
         _show(asked)
     return 0
@@ -66,7 +66,7 @@ def _falsification(causal: CausalGraph, dataset: AbstractDataset, root: Path) ->
         why = f"the data are not below {root}; causalrec data fetch {card.name}"
     if why is not None:
         return asdict(Falsification("not testable", why))
-    say(f"testing the graph on at most {ROWS} rows of {card.name}, one of each user")
+    log(f"testing the graph on at most {ROWS} rows of {card.name}, one of each user")
     return asdict(falsify(causal, dataset.load(root), progress=sys.stderr.isatty()))
 
 
@@ -80,4 +80,4 @@ def _show(asked: dict[str, Any]) -> None:
         print(f"  untested, as no column of numbers or categories holds them: {', '.join(asked['untested'])}")
     if asked["tested"]:
         print(f"  graphs with permuted nodes: {asked['no_worse']:.0%} no worse, {asked['alike']:.0%} alike")
-    print(f"  blind to: {asked['blind_to']}")
+    print(f"  blind to: {asked['limitation']}")

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from causalrec.commands.reopened import reopened
-from causalrec.commands.shared import document, say
+from causalrec.commands.shared import log, print_json
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def recommend(options: argparse.Namespace) -> int:
         "user": str(options.user),
         "estimand": prepared.plan.adjustment.estimand,
         "adjustment": vars(record.adjustment.training),
-        "caveat": prepared.dataset.card.notice,
+        "caveat": prepared.dataset.card.caveat,
         "note": ranking.note,
         "items": _ranked(prepared, ranking, item, options.top),
     }
-    document(shown) if options.json else _show(shown)
+    print_json(shown) if options.json else _show(shown)
     return 0
 
 
@@ -110,7 +110,7 @@ def _check(options: argparse.Namespace, prepared: PreparedData, config: Experime
                 f"--user {options.user}: has no training row, and the model knows users by their id alone; choose a "
                 f"user with a history, or train a model that reads columns of the user"
             )
-        say(f"user {options.user} has no training row: what follows rests on the columns of the user and the items")
+        log(f"user {options.user} has no training row: what follows rests on the columns of the user and the items")
 
 
 def _knows_more(prepared: PreparedData, config: ExperimentConfig, user: int) -> bool:

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from causalrec.commands.reopened import reopened
-from causalrec.commands.shared import document, say
+from causalrec.commands.shared import log, print_json
 from causalrec.errors import RequestError
 from causalrec.running.cache import PreparedCache
 
@@ -27,7 +27,7 @@ def refute(options: argparse.Namespace) -> int:
             raise RequestError(f"--{name} {getattr(options, name)}: at least {least}")
     spec, _ = reopened(options.run_folder, options.config_dir)
     found = refute_run(spec, options.jobs, options.seed, options.negative_control or (), options.repeats)
-    document(found) if options.json else _show(found)
+    print_json(found) if options.json else _show(found)
     return 0
 
 
@@ -57,12 +57,12 @@ def refute_run(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         line = bar.add_task("refuting", total=len(refuters))
         verdicts = run_refuters(refuters, problem, jobs, lambda: bar.update(line, advance=1))
-    about = {"run": config.run.name, "caveat": prepared.dataset.card.notice, "estimator": estimator}
+    about = {"run": config.run.name, "caveat": prepared.dataset.card.caveat, "estimator": estimator}
     found = {**about, **_original(problem), "verdicts": _plain(verdicts)}
     write_text(config.folder / "refute.json", json.dumps(found, indent=1))
     with replacing(config.folder / "refute.png") as temporary:
         refute_figure(found).savefig(temporary, format="png", dpi=120)
-    say(f"refuted: {config.folder / 'refute.json'}, {config.folder / 'refute.png'}")
+    log(f"refuted: {config.folder / 'refute.json'}, {config.folder / 'refute.png'}")
     return found
 
 

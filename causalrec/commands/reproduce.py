@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from causalrec.commands.shared import checked, document, say
+from causalrec.commands.shared import check_overrides, log, print_json
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def reproduce(options: argparse.Namespace) -> int:
     if options.jobs < 1:
         raise RequestError(f"--jobs {options.jobs}: at least 1")
     study, started = load_study(options.study), time.monotonic()
-    jobs = _jobs_of(study, checked(options.overrides), options.smoke)
+    jobs = _jobs_of(study, check_overrides(options.overrides), options.smoke)
     failures = _run_missing(study, jobs, options)
     table = jobs.table(options.smoke)
     about = {"study": options.study, "kind": study.kind, "smoke": options.smoke}
@@ -33,12 +33,12 @@ def reproduce(options: argparse.Namespace) -> int:
     if options.paste:
         paste(options.paste, jobs.folder.name, f"`{options.command}`\n\n{markdown(table)}")
     if options.json:
-        document({**result, "tables": [one.as_json() for one in jobs.run_tables]})
+        print_json({**result, "tables": [one.as_json() for one in jobs.run_tables]})
     else:
         jobs.show(table)
         print(f"tables: {', '.join(str(jobs.folder / name) for name in ('table.md', 'table.tex', 'result.json'))}")
     for failure in failures:
-        say(f"failed: {failure}")
+        log(f"failed: {failure}")
     return 1 if failures else 0
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from causalrec.reporting.table import Table
 
 
-def checked(overrides: list[str]) -> list[str]:
+def check_overrides(overrides: list[str]) -> list[str]:
     for text in overrides:
         if "=" not in text and not text.startswith("~"):
             raise RequestError(f"{text}: not an override; write key=value")
@@ -25,18 +25,18 @@ def failure_of(spec: ExperimentConfig | EstimateSpec, error: Exception | str) ->
     return f"{spec.run.name} seed {spec.run.seed}: {kind}{' '.join(str(error).split())}"
 
 
-def document(value: object) -> None:
+def print_json(value: object) -> None:
     """Print a value as JSON, in which a number that is not finite is null."""
     from causalrec.records.plain import json_text
 
     print(json_text(value), end="")
 
 
-def lines(found: dict[str, object]) -> None:
+def print_pairs(found: dict[str, object]) -> None:
     print("\n".join(f"{key}: {value}" for key, value in found.items()))
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(f"causalrec: {text}", file=sys.stderr)
 
 
@@ -46,7 +46,7 @@ def show_tables(shown: list[Table], as_json: bool) -> None:
     from causalrec.reporting.table import print_table
 
     if as_json:
-        document([one.as_json() for one in shown])
+        print_json([one.as_json() for one in shown])
         return
     console = Console(width=None if sys.stdout.isatty() else 200)
     for one in shown:

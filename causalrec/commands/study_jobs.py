@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from causalrec.commands.shared import failure_of, say, show_tables
+from causalrec.commands.shared import failure_of, log, show_tables
 from causalrec.errors import DataError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class TrainingJobs(AbstractStudyJobs):
 
         for path in self.paths:
             _drop_damaged(path)
-        outcomes = run_specs(self.specs, self.overrides, options.command, launch, say)
+        outcomes = run_specs(self.specs, self.overrides, options.command, launch, log)
         return [f"{one.label}: {one.reason}" for one in outcomes if one.status == "failed"]
 
     @cached_property
@@ -244,5 +244,5 @@ def _drop_damaged(path: Path) -> None:
         if path.exists():
             RunFolder.load(path)
     except DataError as error:
-        say(f"{error}; it runs again")
+        log(f"{error}; it runs again")
         path.unlink()

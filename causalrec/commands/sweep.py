@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from causalrec.commands.shared import document, say
+from causalrec.commands.shared import log, print_json
 
 SHOWN = 40  # rows of one state on the terminal; --json has all
 
@@ -28,7 +28,7 @@ def _status(ledger: Any, as_json: bool) -> None:
 
     found = status(ledger)
     if as_json:
-        document(found)
+        print_json(found)
         return
     counts: dict[str, int] = found["counts"]
     print(f"{found['sweep']}: {', '.join(f'{n} {name}' for name, n in counts.items()) or 'nothing begun'}")
@@ -58,9 +58,9 @@ def _retry(ledger: Any, as_json: bool) -> None:
 
     count, noted = retry(ledger)
     if as_json:
-        document({"forgotten": count, "commands": [{k: note[k] for k in ("command", "folder")} for note in noted]})
+        print_json({"forgotten": count, "commands": [{k: note[k] for k in ("command", "folder")} for note in noted]})
         return
-    say(f"{count} failure(s) forgotten" + ("; to run these jobs again:" if noted else ""))
+    log(f"{count} failure(s) forgotten" + ("; to run these jobs again:" if noted else ""))
     for note in noted:
         here = Path(note["folder"]) == Path.cwd()
         print(note["command"] if here else f"(cd {note['folder']} && {note['command']})")
@@ -74,7 +74,7 @@ def _gc(ledger: Any, as_json: bool) -> None:
     for waste in gone:
         sizes[waste.kind] += waste.size
     if as_json:
-        document({kind: {"removed": counts[kind], "bytes": sizes[kind]} for kind in counts})
+        print_json({kind: {"removed": counts[kind], "bytes": sizes[kind]} for kind in counts})
         return
     for kind, count in counts.items():
         print(f"{kind}: {count} removed, {sizes[kind] / 1e6:.1f} MB")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from causalrec.commands.shared import checked, document, say
+from causalrec.commands.shared import check_overrides, log, print_json
 from causalrec.running.cache import PreparedCache
 
 
@@ -28,13 +28,13 @@ def train(options: argparse.Namespace) -> int:
     from causalrec.sweeps import driver
     from causalrec.sweeps.job import JobRunner
 
-    overrides = normalise_overrides(checked(options.overrides), options.config_dir)
+    overrides = normalise_overrides(check_overrides(options.overrides), options.config_dir)
     launch = driver.run_all if options.multirun else driver.run_one
     runner = JobRunner()
-    outcomes = launch(overrides, options.command, options.rerun, say, runner)
+    outcomes = launch(overrides, options.command, options.rerun, log, runner)
     records = [path for one in outcomes if one.job and (path := one.folder / RECORD).exists()]
     if options.json:
-        document([RunRecord.load(path) for path in records])
+        print_json([RunRecord.load(path) for path in records])
     else:
         for path in records:
             print(path)
@@ -43,5 +43,5 @@ def train(options: argparse.Namespace) -> int:
             _refute(one.folder, options.config_dir, runner.cache)
     failures = [one for one in outcomes if one.status == "failed"]
     for one in failures:
-        say(f"failed: {one.label}: {one.reason}")
+        log(f"failed: {one.label}: {one.reason}")
     return failures[0].exit_code if len(outcomes) == len(failures) == 1 else int(bool(failures))

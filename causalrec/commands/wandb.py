@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalrec.commands.shared import document, say
+from causalrec.commands.shared import log, print_json
 from causalrec.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ def _sync(folder: Path, as_json: bool) -> int:
     ready = [run for run in found if run.finished]
     held, commands = [run for run in found if not run.finished], sync_commands(ready)
     if held:
-        say(f"{len(held)} file(s) left out, for their job is not over, or was cut: {held[0].folder}, ...")
+        log(f"{len(held)} file(s) left out, for their job is not over, or was cut: {held[0].folder}, ...")
     if as_json:
         runs = [{"id": run.id, "started": run.started, "folder": str(run.folder)} for run in ready]
-        document({"runs": runs, "commands": commands, "left_out": [str(run.folder) for run in held]})
+        print_json({"runs": runs, "commands": commands, "left_out": [str(run.folder) for run in held]})
     elif commands:
         print("\n".join(commands))
     elif not held:
-        say(f"{folder}: no offline W&B run to send; train with logger=wandb, or all are sent")
+        log(f"{folder}: no offline W&B run to send; train with logger=wandb, or all are sent")
     return 0
 
 
@@ -58,10 +58,10 @@ def _workspace(folder: Path, options: argparse.Namespace) -> int:
     else:
         where = str(folder / "wandb_workspace.json")
         write_text(Path(where), serialised(made))
-        say("no WANDB_API_KEY: written, not published; set it, send the runs by `causalrec wandb sync`, run this again")
+        log("no WANDB_API_KEY: written, not published; set it, send the runs by `causalrec wandb sync`, run this again")
     sections = [{"name": section.name, "panels": len(section.panels)} for section in made.sections]
     if options.json:
-        document({"workspace": where, "project": project, "entity": entity, "sections": sections})
+        print_json({"workspace": where, "project": project, "entity": entity, "sections": sections})
     else:
         print(where)
     return 0

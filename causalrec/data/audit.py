@@ -37,7 +37,7 @@ class Audit:
     mean_outcome: dict[str, float]
     hashes: dict[str, str]
     threshold: float | None
-    cuts: tuple[float, ...]
+    bin_edges: tuple[float, ...]
     test: str
     duplicates: int
     duplicate_rule: str
@@ -76,7 +76,7 @@ def audit(
         mean_outcome={name: float(part.outcome.mean(dtype=np.float64)) for name, part in parts.items()},
         hashes=splits.hashes,
         threshold=dataset.card.threshold,
-        cuts=dataset.card.cuts,
+        bin_edges=dataset.card.bin_edges,
         test=f"{_kind(dataset)}: {dataset.card.randomised}" if splits.test_is_randomised else "logged (not unbiased)",
         duplicates=splits.duplicates,
         duplicate_rule="kept: the test outcomes are fresh draws" if fresh else split.rules.duplicates,

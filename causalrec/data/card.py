@@ -45,7 +45,7 @@ class DatasetCard:
         size: Users, items and rows, in words.
         scale: Bounds of the raw outcome, both ends included.
         threshold: The outcome is 1 from this raw value on; None keeps it.
-        cuts: A class outcome is how many of them the raw one reaches, so that there are one more classes.
+        bin_edges: A class outcome is how many of them the raw one reaches, so that there are one more classes.
         arms: What treatments 1, 2 and so on are, where rows under treatment 0 have an outcome too, so that effects can
             be learnt.
         resampled_by: Keywords of the data set that draw rows or outcomes anew of the same users and items: jobs that
@@ -61,7 +61,7 @@ class DatasetCard:
             column holds.
         repeats: Whether one (user, item) pair may occur twice in one log.
         unseen: What a split does by default with a test row whose user or item has no training row.
-        notice: What must be read with any result on it, without a full stop; each table and report repeats it.
+        caveat: What must be read with any result on it, without a full stop; each table and report repeats it.
     """
 
     name: str
@@ -75,7 +75,7 @@ class DatasetCard:
     size: str = ""
     scale: tuple[float, float] = (0.0, 1.0)
     threshold: float | None = None
-    cuts: tuple[float, ...] = ()
+    bin_edges: tuple[float, ...] = ()
     arms: tuple[str, ...] = ()
     resampled_by: tuple[str, ...] = ()
     randomised: str | None = None
@@ -87,7 +87,7 @@ class DatasetCard:
     self_selected: bool = False
     repeats: Literal["allowed", "error", "keep_last"] = "error"
     unseen: Literal["error", "drop", "keep"] = "error"
-    notice: str | None = None
+    caveat: str | None = None
 
     def column(self, name: str) -> Column:
         """Return the column of that name (KeyError where the card has none)."""

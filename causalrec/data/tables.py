@@ -98,26 +98,26 @@ def binarised(outcome: Floats, threshold: float | None) -> Floats:
     return outcome if threshold is None else (outcome >= threshold).astype(np.float32)
 
 
-def classified(outcome: Floats, cuts: Sequence[float]) -> Floats:
-    """Return the class of each outcome as float32: how many of the ascending cuts are at or below it.
+def classified(outcome: Floats, bin_edges: Sequence[float]) -> Floats:
+    """Return the class of each outcome as float32: how many of the ascending bin_edges are at or below it.
 
     >>> classified(np.array([1.0, 3.0, 3.5, 5.0], dtype=np.float32), [3.0, 4.0]).tolist()
     [0.0, 1.0, 1.0, 2.0]
     """
-    return np.searchsorted(np.asarray(cuts, np.float64), outcome, side="right").astype(np.float32)
+    return np.searchsorted(np.asarray(bin_edges, np.float64), outcome, side="right").astype(np.float32)
 
 
-def check_classes(cuts: Sequence[float] | None, threshold: float | None, scale: tuple[float, float]) -> None:
-    """Raise RequestError on cuts that do not part the scale into classes, or that stand beside a threshold."""
-    if cuts is None:
+def check_classes(bin_edges: Sequence[float] | None, threshold: float | None, scale: tuple[float, float]) -> None:
+    """Raise RequestError on bin_edges that do not part the scale into classes, or that stand beside a threshold."""
+    if bin_edges is None:
         return
-    asked, example = f"dataset.classes={list(cuts)}", f"for example [{(scale[0] + scale[1]) / 2:g},{scale[1]:g}]"
+    asked, example = f"dataset.classes={list(bin_edges)}", f"for example [{(scale[0] + scale[1]) / 2:g},{scale[1]:g}]"
     if threshold is not None:
         raise RequestError(f"{asked}: the threshold {threshold:g} makes two classes; set dataset.threshold=null")
-    if not cuts or any(not low < high for low, high in pairwise(cuts)):
+    if not bin_edges or any(not low < high for low, high in pairwise(bin_edges)):
         raise RequestError(f"{asked}: name the ratings where a class begins, ascending, {example}")
-    if outside := [cut for cut in cuts if not scale[0] < cut <= scale[1]]:
+    if outside := [cut for cut in bin_edges if not scale[0] < cut <= scale[1]]:
         raise RequestError(
-            f"{asked}: {outside[0]:g} parts no ratings of {scale[0]:g}..{scale[1]:g}; give cuts above {scale[0]:g} and "
+            f"{asked}: {outside[0]:g} parts no ratings of {scale[0]:g}..{scale[1]:g}; give bin_edges above {scale[0]:g} and "
             f"up to {scale[1]:g}, {example}"
         )

@@ -25,9 +25,9 @@ class Oracle:
 class PotentialOutcomes:
     """What a simulation knows of every arm, kept apart from what a method may read.
 
-    `means(user, item)` float32[...,A+1], the true mean outcome under treatments 0..A; `drawn(user, item)`, of the same
+    `means(user, item)` float32[...,A+1], the true mean outcome under treatments 0..A; `realised(user, item)`, of the same
     shape, one drawn outcome under each, None where only means are known.
     """
 
     means: PairColumn
-    drawn: PairColumn | None = None
+    realised: PairColumn | None = None

@@ -25,7 +25,7 @@ class EncoderInputs:
     `num_users`, `num_items`: 0 where the graph gives the outcome no such id. `item_text[I]`, `user_text[U]`: one text
     each, written from the view's columns. `item_features[I,F]`, `user_features[U,F]`: its numbers, standardised.
     `item_vectors`: its precomputed vectors [I,D] by column, as the file holds them (NaN or zeros: missing).
-    `events`: the training rows that histories may read, None where the view has no user; outcomes from `liked` on are
+    `history_log`: the training rows that histories may read, None where the view has no user; outcomes from `positive_threshold` on are
     told as liked. `finetuning`: how much of a language model is trained. `data`, `cache`: folders of raw files and of
     what we derive.
     """
@@ -39,12 +39,12 @@ class EncoderInputs:
     item_features: Floats | None = None
     user_features: Floats | None = None
     item_vectors: Mapping[str, Vectors] = field(default_factory=dict)
-    events: InteractionLog | None = None
-    liked: float = 0.5
+    history_log: InteractionLog | None = None
+    positive_threshold: float = 0.5
     finetuning: AbstractFinetuning = field(default_factory=Frozen)
 
 
-class Reader(Protocol):
+class TextEncoder(Protocol):
     """What reads text by a language model of `size` parameters."""
 
     @property
@@ -52,7 +52,7 @@ class Reader(Protocol):
 
     def rates(self) -> Mapping[str, float]: ...
 
-    def stepped(self) -> None: ...
+    def after_optimizer_step(self) -> None: ...
 
 
 class AbstractAnyEncoder(nn.Module, ABC):
@@ -61,32 +61,34 @@ class AbstractAnyEncoder(nn.Module, ABC):
     `vectorizable`: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that
     differ in numbers alone train as one program (`training/stacked/`); it must then draw no random numbers.
     `reads_time`: it reads histories, so that batches must tell the time of their rows. `rows_at_once`: how many rows
-    fit in memory where nothing is trained. `tunes`: it reads text by a language model, as much of which is trained as
+    fit in memory where nothing is trained. `reads_text`: it reads text by a language model, as much of which is trained as
     `finetuning` says.
     """
 
-    tunes: ClassVar[bool] = False
+    reads_text: ClassVar[bool] = False
     vectorizable: bool = False
     reads_time: bool = False
     rows_at_once: int = 1 << 18
 
-    def readers(self) -> Mapping[str, Reader]:
+    def text_encoders(self) -> Mapping[str, TextEncoder]:
         """Return what reads text by a language model, by its place among the submodules."""
         return {}
 
     def rates(self) -> Mapping[str, float]:
         """Return learning rates by parameter name, of those that do not take the optimizer's."""
-        return {f"{at}.{name}": rate for at, reader in self.readers().items() for name, rate in reader.rates().items()}
+        return {
+            f"{at}.{name}": rate for at, reader in self.text_encoders().items() for name, rate in reader.rates().items()
+        }
 
-    def stepped(self) -> None:
+    def after_optimizer_step(self) -> None:
         """Called after each step of the optimizer, gradients still in place."""
-        for reader in self.readers().values():
-            reader.stepped()
+        for reader in self.text_encoders().values():
+            reader.after_optimizer_step()
 
     @property
     def language_size(self) -> int:
         """Parameters of the pretrained language model it reads with, trained or not."""
-        return max((reader.size for reader in self.readers().values()), default=0)
+        return max((reader.size for reader in self.text_encoders().values()), default=0)
 
 
 class AbstractEncoder(AbstractAnyEncoder):
@@ -114,13 +116,13 @@ class IdTable(nn.Module):
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
-        self.known = count > 0
+        self.has_ids = count > 0
         self.table = nn.Embedding(max(count, 1), width + 1)
         nn.init.normal_(self.table.weight[:, :width], std=0.1)
         nn.init.zeros_(self.table.weight[:, width:])
 
     def forward(self, ids: Tensor) -> Tensor:
-        return rows_of(self.table.weight, ids if self.known else torch.zeros_like(ids))
+        return rows_of(self.table.weight, ids if self.has_ids else torch.zeros_like(ids))
 
 
 def rows_of(table: Tensor, ids: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class Cross(AbstractPairEncoder):
     Raises RequestError where no item text is left in the outcome view, or `max_tokens` is more than the model takes.
     """
 
-    tunes = True
+    reads_text = True
     rows_at_once = 1024
 
     def __init__(
@@ -60,8 +60,8 @@ class Cross(AbstractPairEncoder):
         check_pooling(language, pooling)
         phrases = {"liked": liked, "disliked": disliked, "max_tokens": max_tokens, "event_tokens": event_tokens}
         self.texts = PairTexts(language, inputs.item_text, inputs.user_text if profile else (), **phrases)  # type: ignore[arg-type]
-        self.histories = None if inputs.events is None else Histories(inputs.events, history_length)
-        self.reads_time, self.profile, self.threshold = self.histories is not None, profile, inputs.liked
+        self.histories = None if inputs.history_log is None else Histories(inputs.history_log, history_length)
+        self.reads_time, self.profile, self.threshold = self.histories is not None, profile, inputs.positive_threshold
         self.pool = TextPooling(pooling, language.width)
         self.project = nn.Linear(language.width, width)
 
@@ -97,5 +97,5 @@ class Cross(AbstractPairEncoder):
         vector: Tensor = self.pool(self.tuned(ids, mask, types if self.texts.frame.types else None), mask)
         return vector
 
-    def readers(self) -> Mapping[str, FineTunedModel]:
+    def text_encoders(self) -> Mapping[str, FineTunedModel]:
         return {"tuned": self.tuned}

@@ -38,7 +38,7 @@ class Hybrid(AbstractEncoder):
     `sum` or `mean` (`encoders/fusion.py`). `model`, `pooling`, `max_tokens`, `layers`, `precision` as in `TextTowers`.
     """
 
-    tunes = True
+    reads_text = True
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Hybrid(AbstractEncoder):
         asked: dict[str, Any] = {"model": model, "pooling": pooling, "max_tokens": max_tokens, "layers": layers}
         asked |= {"precision": precision, "width_out": width + 1}
         told = TextTower(inputs.item_text, inputs, **asked) if "text" in chosen["item"] else None
-        profile = TextTower(inputs.user_text, inputs, **asked, beside=told) if "profile" in chosen["user"] else None
+        profile = TextTower(inputs.user_text, inputs, **asked, share_with=told) if "profile" in chosen["user"] else None
         if inputs.finetuning.trains and told is None and profile is None:
             raise RequestError(
                 "tuning: the encoder reads no text, so that there is nothing to tune; set finetuning=frozen"
@@ -71,11 +71,11 @@ class Hybrid(AbstractEncoder):
         self.user_side = _fusion(chosen["user"], "user", inputs, profile, width + 1, fusion, further=int(history))
         self.history = Past(inputs, history_length, width + 1) if history else None
         self.reads_time = history
-        self.vectorizable = not history and all(tower.fixed for tower in self.readers().values())
+        self.vectorizable = not history and all(tower.fixed for tower in self.text_encoders().values())
         if history:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
 
-    def readers(self) -> Mapping[str, TextTower]:
+    def text_encoders(self) -> Mapping[str, TextTower]:
         return {name: tower for name, tower in self._texts.items() if tower is not None}
 
     def users(self, batch: Batch) -> Tensor:

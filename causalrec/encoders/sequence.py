@@ -26,7 +26,7 @@ class Sequence(nn.Module):
     query, and `length + 1` positions. The query stands at the `end` of the history (a mask token that reads all of it)
     or at its `start` (then the last event is read, which has read all before it); it alone is what a user without
     history gets. An event is told as its item's embedding plus, with `feedback`, one that says whether the outcome was
-    at least `inputs.liked`. `text`: a language model, whose frozen embeddings of the item texts (cut at `max_tokens`)
+    at least `inputs.positive_threshold`. `text`: a language model, whose frozen embeddings of the item texts (cut at `max_tokens`)
     are projected and added to an item's embedding, which then starts at zero. The item vectors are the input
     embeddings; both sides carry biases as in `mf`. Padding is never attended to; positions are counted from the end.
     """
@@ -43,11 +43,16 @@ class Sequence(nn.Module):
         max_tokens: int,
     ) -> None:
         super().__init__()
-        self.histories = Histories(inputs.events, length)
-        self.backbone, self.query, self.length, self.liked = backbone, query, length, inputs.liked
+        self.histories = Histories(inputs.history_log, length)
+        self.backbone, self.query, self.length, self.positive_threshold = (
+            backbone,
+            query,
+            length,
+            inputs.positive_threshold,
+        )
         self.words: nn.Embedding = backbone.get_input_embeddings()  # type: ignore[operator]
         self.asking, width = inputs.num_items, self.words.embedding_dim
-        self.told = nn.Embedding(3, width, padding_idx=NOTHING) if feedback else None
+        self.feedback_embedding = nn.Embedding(3, width, padding_idx=NOTHING) if feedback else None
         self.out = nn.Linear(width, width + 1)
         self.bias = nn.Embedding(inputs.num_items, 1)
         nn.init.zeros_(self.bias.weight)
@@ -87,9 +92,9 @@ class Sequence(nn.Module):
 
     def _told(self, history: History) -> Tensor:
         vectors = self._vectors(history.items.clamp_min(0))  # in place of padding any item will do
-        if self.told is not None:
-            told = torch.where(history.outcomes >= self.liked, LIKED, DISLIKED)
-            vectors = vectors + self.told(torch.where(history.mask, told, NOTHING))
+        if self.feedback_embedding is not None:
+            told = torch.where(history.outcomes >= self.positive_threshold, LIKED, DISLIKED)
+            vectors = vectors + self.feedback_embedding(torch.where(history.mask, told, NOTHING))
         return vectors
 
     def _vectors(self, ids: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ class TextTower(nn.Module):
 
     With a frozen language model and a pooling without parameters, the vectors of the distinct texts come from the cache
     and the tower stacks (`fixed`). Else each call reads the distinct texts of its ids, as `LiveText` does.
-    `present[T]`: bool, where there is a text (an empty one is read as a space). `beside`: another tower, whose language
+    `present[T]`: bool, where there is a text (an empty one is read as a space). `share_with`: another tower, whose language
     model this one shares. Raises RequestError for a `precision` that nothing can be trained in and `cls` of a decoder.
     """
 
@@ -43,7 +43,7 @@ class TextTower(nn.Module):
         layers: int | None,
         precision: Precision,
         width_out: int,
-        beside: TextTower | None = None,
+        share_with: TextTower | None = None,
     ) -> None:
         super().__init__()
         check_precision(inputs, precision)
@@ -54,13 +54,13 @@ class TextTower(nn.Module):
             found = embeddings(distinct, folder, cache=inputs.cache, **asked)  # type: ignore[arg-type]
             self.reader = FixedText(np.array(found, np.float32), size_of(folder, layers))
         else:
-            tuned = None if beside is None else beside.tuned
+            tuned = None if share_with is None else share_with.tuned
             if tuned is None:
                 tuned = tuned_model(folder, inputs, layers, precision)
             check_pooling(tuned.language, pooling)
             read = dict(zip(distinct, tuned.language.token_ids(distinct, max_tokens), strict=True))
             distinct.sort(key=lambda text: len(read[text]))  # neighbours need little padding
-            self.reader = LiveText(tuned, [read[text] for text in distinct], pooling, owns=beside is None)
+            self.reader = LiveText(tuned, [read[text] for text in distinct], pooling, owns=share_with is None)
         self.project = nn.Linear(self.reader.width, width_out)
         place = {text: k for k, text in enumerate(distinct)}
         self.register_buffer("place", torch.tensor([place[text] for text in texts]), persistent=False)
@@ -98,12 +98,12 @@ class TextTower(nn.Module):
         own = self._own
         return {} if own is None else {f"reader.tuned.{name}": rate for name, rate in own.rates().items()}
 
-    def stepped(self) -> None:
+    def after_optimizer_step(self) -> None:
         """Called after each step of the optimizer: what was read before it counts no more."""
         if isinstance(self.reader, LiveText):
             self.reader.forget()
         if self._own is not None:
-            self._own.stepped()
+            self._own.after_optimizer_step()
 
     def extra_repr(self) -> str:
         return f"texts={self.stamp}"

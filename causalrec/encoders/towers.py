@@ -32,7 +32,7 @@ class TextTowers(AbstractEncoder):
     without text.
     """
 
-    tunes = True
+    reads_text = True
 
     def __init__(
         self,
@@ -57,14 +57,16 @@ class TextTowers(AbstractEncoder):
         self.user_table = IdTable(inputs.num_users, width) if "id" in user else None
         self.item_table = IdTable(inputs.num_items, width) if "id" in item else None
         self.item_text = TextTower(inputs.item_text, inputs, **asked) if reads["item"] else None
-        self.profile = TextTower(inputs.user_text, inputs, **asked, beside=self.item_text) if reads["user"] else None
+        self.profile = (
+            TextTower(inputs.user_text, inputs, **asked, share_with=self.item_text) if reads["user"] else None
+        )
         self.history = Past(inputs, history_length, width + 1, history_pooling) if "history" in user else None
         self.reads_time = self.history is not None
-        self.vectorizable = self.history is None and all(tower.fixed for tower in self.readers().values())
+        self.vectorizable = self.history is None and all(tower.fixed for tower in self.text_encoders().values())
         if self.history is not None:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
 
-    def readers(self) -> Mapping[str, TextTower]:
+    def text_encoders(self) -> Mapping[str, TextTower]:
         named = {"item_text": self.item_text, "profile": self.profile}
         return {name: tower for name, tower in named.items() if tower is not None}
 
@@ -99,14 +101,14 @@ class Past(nn.Module):
         self, inputs: EncoderInputs, length: int, width: int, pooling: Literal["mean", "attention"] = "mean"
     ) -> None:
         super().__init__()
-        self.histories, self.liked = Histories(inputs.events, length), inputs.liked
+        self.histories, self.positive_threshold = Histories(inputs.history_log, length), inputs.positive_threshold
         self.gain = nn.Parameter(torch.tensor([[-1.0], [1.0]]).repeat(1, width))
         self.shift = nn.Parameter(torch.zeros(2, width))
         self.query = nn.Parameter(torch.zeros(width)) if pooling == "attention" else None
 
     def forward(self, history: History, vectors: Tensor) -> Tensor:
         """Pool float32[B,H,D] to float32[B,D]."""
-        liked = (history.outcomes >= self.liked).long()
+        liked = (history.outcomes >= self.positive_threshold).long()
         told = vectors * self.gain[liked] + self.shift[liked]
         scores = torch.zeros_like(told[..., 0]) if self.query is None else told @ self.query / told.shape[-1] ** 0.5
         weight = scores.masked_fill(~history.mask, torch.finfo(scores.dtype).min).softmax(1) * history.mask

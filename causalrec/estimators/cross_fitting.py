@@ -24,7 +24,7 @@ def nuisance_terms(batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
     half, terms = fold_of(batch), {}
     for k, role in enumerate(CROSSFIT_ROLES):
         mine = batch.observed * (half == k).to(half.dtype)
-        raw = factual(outputs.parts[role][ARMS], batch.treatment)
+        raw = factual(outputs.components[role][ARMS], batch.treatment)
         error = pointwise_error(raw, batch.outcome, outputs.link)
         terms[str(role)] = Term(error * mine, role, normaliser=mine)
     return terms
@@ -33,5 +33,5 @@ def nuisance_terms(batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
 def crossed_means(batch: Batch, outputs: Outputs) -> Tensor:
     """Return mean outcomes `[B,A+1]` of each row by the network that has not learnt from its half, without gradient."""
     half = fold_of(batch)[..., None]
-    first, second = (mean_of(outputs.parts[role][ARMS].detach(), outputs.link) for role in CROSSFIT_ROLES)
+    first, second = (mean_of(outputs.components[role][ARMS].detach(), outputs.link) for role in CROSSFIT_ROLES)
     return half * first + (1 - half) * second

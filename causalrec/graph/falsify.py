@@ -56,7 +56,7 @@ class Falsification:
     untested: tuple[str, ...] = ()
     no_worse: float | None = None
     alike: float | None = None
-    blind_to: str = "causes that no column holds, the direction of arrows, and an edge too many"
+    limitation: str = "causes that no column holds, the direction of arrows, and an edge too many"
 
 
 def untestable(graph: CausalGraph, card: DatasetCard) -> str | None:

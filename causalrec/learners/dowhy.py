@@ -11,7 +11,7 @@ from pydantic import Field
 
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.effect.aipw import normal_average
-from causalrec.estimators.effect.base import AbstractFittedEffect, Average, Design, EffectRows
+from causalrec.estimators.effect.base import AbstractFittedEffect, AverageEffect, Design, LearnerData
 from causalrec.estimators.effect.nuisance import Model, Plain, built, check_keys, keys_of, quiet, third_party
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles, Ints
@@ -61,24 +61,26 @@ class DoWhy(AbstractTableLearner):
     def design(self) -> Design:
         return "front-door" if FRONT_DOOR in self.estimator else "adjustment"
 
-    def fit_rows(self, rows: EffectRows, seed: int) -> AbstractFittedEffect:
+    def fit_rows(self, rows: LearnerData, seed: int) -> AbstractFittedEffect:
         if rows.arms != 1:
             name = self.estimator.rpartition(".")[2]
             raise DataError(f"effect: {name} compares one arm with none, not {rows.arms}; choose dr_learner")
         features = rows.features
-        if self.design == "front-door" and (rows.beside is None or rows.beside.shape[1] != 1):
+        if self.design == "front-door" and (
+            rows.instruments_or_mediator is None or rows.instruments_or_mediator.shape[1] != 1
+        ):
             raise DataError(f"effect: {self.estimator} reads one mediator that is a number, and these rows have none")
         if not features.shape[1] and self.design == "adjustment":
             raise DataError(f"effect: {self.estimator} has no column to adjust for; give modifiers or controls")
         spread = features.std(axis=0)
         scale = Scale(features.mean(axis=0), np.where(spread > 0, spread, 1.0))
         table = scale.table(features).assign(treatment=rows.treatment, outcome=rows.outcome)
-        if self.design == "front-door" and rows.beside is not None:
-            table = table.assign(mediator=rows.beside[:, 0])
+        if self.design == "front-door" and rows.instruments_or_mediator is not None:
+            table = table.assign(mediator=rows.instruments_or_mediator[:, 0])
         estimator = self.fitted(table, rows, seed)
         return _Fitted(self, rows, scale, table, estimator, self.value(estimator, table), seed)
 
-    def fitted(self, table: Any, rows: EffectRows, seed: int) -> Any:
+    def fitted(self, table: Any, rows: LearnerData, seed: int) -> Any:
         """Fit DoWhy's estimator on a table of standardised columns, treatment and outcome."""
         from dowhy.causal_estimators.regression_estimator import RegressionEstimator
         from dowhy.causal_identifier import IdentifiedEstimand
@@ -126,7 +128,7 @@ class _Fitted(AbstractFittedEffect):
     """A fitted estimator, and the rows and the table it was fitted on."""
 
     effect: DoWhy
-    rows: EffectRows
+    rows: LearnerData
     scale: Scale
     table: Any
     estimator: Any
@@ -145,7 +147,7 @@ class _Fitted(AbstractFittedEffect):
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> tuple[Doubles, Doubles] | None:
         return None
 
-    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> Average | None:
+    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> AverageEffect | None:
         if not self.rows.holds(modifiers, controls):
             return None
         drawn = [self._replicate(draw) for draw in range(self.effect.replicates)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.effect.aipw import CrossFit, clustered_variance, normal_average
-from causalrec.estimators.effect.base import AbstractFittedEffect, Average, Design, EffectRows
+from causalrec.estimators.effect.base import AbstractFittedEffect, AverageEffect, Design, LearnerData
 from causalrec.estimators.effect.nuisance import Kind, Model, Plain, built, check_keys, keys_of, quiet, third_party
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
@@ -75,7 +75,7 @@ class EconML(AbstractTableLearner):
         takes = inspect.signature(_learner_class(self.learner).fit).parameters
         return "instrument" if "Z" in takes else "adjustment"
 
-    def fit_rows(self, rows: EffectRows, seed: int) -> AbstractFittedEffect:
+    def fit_rows(self, rows: LearnerData, seed: int) -> AbstractFittedEffect:
         if not rows.modifiers.shape[1]:
             raise DataError(f"effect: {self.learner} has no column by which the effect may vary; name one at least")
         target = _learner_class(self.learner)
@@ -90,9 +90,9 @@ class EconML(AbstractTableLearner):
         if "W" in takes and rows.controls.shape[1]:
             columns["W"] = rows.controls
         if "Z" in takes:
-            if rows.beside is None:
+            if rows.instruments_or_mediator is None:
                 raise DataError(f"effect: {self.learner} reads instruments, and these rows have none")
-            columns["Z"] = rows.beside
+            columns["Z"] = rows.instruments_or_mediator
         if "groups" in takes and rows.groups is not None:
             columns["groups"] = rows.groups
         with quiet(self.learner):
@@ -117,7 +117,7 @@ class _Fitted(AbstractFittedEffect):
 
     learner: Any
     name: str
-    rows: EffectRows
+    rows: LearnerData
     takes_controls: bool
     cross_fit: CrossFit | None
     seed: int
@@ -135,7 +135,7 @@ class _Fitted(AbstractFittedEffect):
             low, high = inference.conf_int(alpha=1 - level)
         return self._by_arm(low), self._by_arm(high)
 
-    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> Average | None:
+    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> AverageEffect | None:
         glimpse = self._inference(modifiers[:1], controls[:1])  # a forest takes long over all rows
         if glimpse is not None and glimpse.mean_pred_stderr is not None:
             inference = self._inference(modifiers, controls)

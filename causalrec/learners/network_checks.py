@@ -83,7 +83,7 @@ def _check_link(config: ExperimentConfig, card: DatasetCard) -> None:
 
 
 def _check_head(config: ExperimentConfig, card: DatasetCard) -> None:
-    head, link, classes = config.head, link_of(card.outcome), len(card.cuts) + 1
+    head, link, classes = config.head, link_of(card.outcome), len(card.bin_edges) + 1
     asked, given = f"head={head.target.__name__.lower()}", head.to_dict().get("count")
     told = f"the outcome of {card.name} is a {card.outcome} ({link} link)"
     if link not in head.target.links:
@@ -123,7 +123,7 @@ def _check_encoder(config: ExperimentConfig) -> None:
             f"{config.run.choice('objective')}: reads pairs that are not logged, whose histories would hold "
             f"test rows under split.history_rows=all; choose an objective over logged rows (naive, ips, snips)"
         )
-    if config.finetuning.target.trains and not encoder.tunes:
+    if config.finetuning.target.trains and not encoder.reads_text:
         raise RequestError(
             f"{config.run.choice('finetuning')}: {config.run.choice('encoder')} reads no text by a language model, so "
             f"that there is nothing to tune; set finetuning=frozen"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.text import texts_of
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
-from causalrec.models import SEEN, CausalModel, RoleNetwork, vector_width
+from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, vector_width
 from causalrec.prepared import PreparedData
 from causalrec.types import Role, link_of
 
@@ -24,7 +24,7 @@ def _network(config: ExperimentConfig, prepared: PreparedData, role: Role, encod
     head, features = config.head, prepared.features
     sizes = [vector_width(encoder, features)] if head.target.reads_width else []
     sizes += [len(prepared.dataset.card.arms) + 1] if head.target.head_outputs else []
-    return RoleNetwork(encoder, head.build(len(features), *sizes), SEEN.get(role, "pair"))  # type: ignore[arg-type]
+    return RoleNetwork(encoder, head.build(len(features), *sizes), ROLE_INPUTS.get(role, "pair"))  # type: ignore[arg-type]
 
 
 def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderInputs:
@@ -39,8 +39,8 @@ def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderI
         item_features=features.item_block,
         user_features=features.user_block,
         item_vectors={name: vectors for name, vectors in dataset.item_vectors.items() if name in view},
-        events=prepared.history_log,
-        liked=0.5 if dataset.card.outcome == "click" else float(prepared.train.outcome.mean()),
+        history_log=prepared.history_log,
+        positive_threshold=0.5 if dataset.card.outcome == "click" else float(prepared.train.outcome.mean()),
         finetuning=config.finetuning.build(),
         data=config.run.paths.data,
         cache=config.run.paths.cache,

@@ -9,7 +9,7 @@ from typing import ClassVar
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.errors import RequestError
-from causalrec.estimators.effect.base import AbstractFittedEffect, EffectRows, FitEffect
+from causalrec.estimators.effect.base import AbstractFittedEffect, FitEffect, LearnerData
 from causalrec.features.views import FeatureSpec
 from causalrec.learners.base import AbstractLearner
 from causalrec.learners.table_columns import TableColumns, log_to_fit
@@ -28,7 +28,7 @@ class AbstractTableLearner(AbstractLearner):
     groups: ClassVar[frozenset[str]] = frozenset({"encoder", "finetuning", "representation"})
 
     @abstractmethod
-    def fit_rows(self, rows: EffectRows, seed: int) -> AbstractFittedEffect:
+    def fit_rows(self, rows: LearnerData, seed: int) -> AbstractFittedEffect:
         """Learn from the rows; the same seed gives the same effects."""
 
     @property
@@ -54,7 +54,7 @@ class AbstractTableLearner(AbstractLearner):
                 raise RequestError(f"{asked}: reads {name}, by which the effect is identified, but it is no number")
             if name in views.modifiers:
                 raise RequestError(f"graph.modifiers: {name!r} identifies the effect; name columns beside it")
-        if config.encoder.target.tunes:
+        if config.encoder.target.reads_text:
             left_out.remove("text")
         kinds = {name: card.column(name).kind for name in (*views.modifiers, *views.controls, *views.propensity)}
         if not any(kinds[name] not in left_out for name in views.modifiers):

@@ -12,7 +12,7 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.representation import TextReader, represented
 from causalrec.errors import RequestError, nearest
-from causalrec.estimators.effect.base import EffectRows
+from causalrec.estimators.effect.base import LearnerData
 from causalrec.features.row_columns import Rows
 from causalrec.features.views import FeatureMatrix, feature_matrix
 from causalrec.prepared import PreparedData
@@ -49,11 +49,11 @@ class TableColumns:
         numbers = [of(user, item, of.row_block(rows)).astype(np.float64) for of in (self.modifiers, self.controls)]
         return numbers[0], numbers[1]
 
-    def rows(self, log: InteractionLog, arms: int, binary: bool) -> EffectRows:
+    def rows(self, log: InteractionLog, arms: int, binary: bool) -> LearnerData:
         """Return logged rows as a learner reads them."""
         repeated = log.user is not None and len(np.unique(log.user)) < len(log)
         beside = self.instruments_or_mediator.of_log(log).astype(np.float64)
-        return EffectRows(
+        return LearnerData(
             *self.read(log.users, log.item, log),
             treatment=log.treatment,
             outcome=log.outcome.astype(np.float64),
@@ -62,7 +62,7 @@ class TableColumns:
             groups=log.user if repeated else None,
             modifier_names=self.modifiers.names,
             control_names=self.controls.names,
-            beside=beside if self.instruments_or_mediator.names else None,
+            instruments_or_mediator=beside if self.instruments_or_mediator.names else None,
         )
 
 
@@ -82,7 +82,7 @@ def log_to_fit(prepared: PreparedData) -> InteractionLog:
 def _text_reader(config: ExperimentConfig) -> TextReader | None:
     """Return how the chosen encoder reads texts, None where it reads none."""
     encoder, paths = config.encoder, config.run.paths
-    if not encoder.target.tunes:
+    if not encoder.target.reads_text:
         return None
     model = encoder.arguments["model"]
     settings = {key: encoder.setting(key) for key in READER_KEYS}

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from causalrec.estimators.effect.base import AbstractFittedEffect, Design, EffectRows
+from causalrec.estimators.effect.base import AbstractFittedEffect, Design, LearnerData
 from causalrec.estimators.effect.strength import first_stage_f
 from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData, arm_name
@@ -23,7 +23,7 @@ NOTES = logging.getLogger(__name__)
 class TablePredictor(AbstractPredictor):
     """Fitted effects, the rows they were learnt from, and the columns they read."""
 
-    def __init__(self, fitted: AbstractFittedEffect, rows: EffectRows, table: TableColumns, design: Design) -> None:
+    def __init__(self, fitted: AbstractFittedEffect, rows: LearnerData, table: TableColumns, design: Design) -> None:
         self.fitted, self.rows, self.table, self.design = fitted, rows, table, design
 
     def __call__(self, rows: SliceData) -> Floats:

@@ -14,6 +14,6 @@ class Accuracy(AbstractRatio):
     labels = frozenset({"binary", "graded"})
     higher_is_better = True
 
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         chosen, true = scored.classes
         return (chosen == true).float(), torch.ones_like(scored.label), scored.cluster

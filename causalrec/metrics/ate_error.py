@@ -25,7 +25,7 @@ class ATEError(AbstractRatio):
     labels = frozenset({"effect"})
     higher_is_better = False
 
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         error = scored.prediction.double() - scored.label.double()
         return error, torch.ones_like(error), scored.cluster
 

@@ -66,7 +66,7 @@ class AUUC(AbstractArea):
         return uplift_height
 
     def perfect(self, area: Area) -> Tensor:
-        return perfect_auuc(area.whole, area.cells)
+        return perfect_auuc(area.totals, area.cells)
 
     def per_row(self, area: Area) -> Tensor:
-        return area.gained / area.whole.width[:, 0] ** 2
+        return area.gained / area.totals.width[:, 0] ** 2

@@ -134,7 +134,7 @@ class AbstractRatio(AbstractMetric):
             self.add_state(state, torch.zeros(num_clusters, dtype=torch.float64), dist_reduce_fx="sum")
 
     @abstractmethod
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         """Return (numerator, denominator, cluster) of each row or user that counts."""
 
     def finish(self, ratio: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ class AbstractRatio(AbstractMetric):
         return ratio
 
     def update(self, scored: Scored) -> None:
-        numerator, denominator, cluster = self.parts(scored)
+        numerator, denominator, cluster = self.ratio_terms(scored)
         self.numerator.index_add_(0, cluster, numerator.double())
         self.denominator.index_add_(0, cluster, denominator.double())
 
@@ -153,7 +153,7 @@ class AbstractRatio(AbstractMetric):
         return self.finish((weights @ self.numerator) / (weights @ self.denominator))
 
     def on_subsets(self, subsets: Subsets) -> Tensor:
-        numerator, denominator, cluster = self.parts(subsets.rows)
+        numerator, denominator, cluster = self.ratio_terms(subsets.rows)
         subset, zeros = cluster // subsets.num_clusters, torch.zeros(2, len(subsets), dtype=torch.float64)
         sums = zeros.index_add_(1, subset, torch.stack([numerator.double(), denominator.double()]))
         return self.finish(sums[0] / sums[1])

@@ -12,5 +12,5 @@ class Bias(AbstractRatio):
     labels = frozenset({"binary", "rate", "graded"})
     higher_is_better = None
 
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         return scored.prediction - scored.label, torch.ones_like(scored.label), scored.cluster

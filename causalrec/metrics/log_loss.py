@@ -22,6 +22,6 @@ class LogLoss(AbstractRatio):
     labels = frozenset({"binary", "rate"})
     higher_is_better = False
 
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         loss = log_loss(scored.prediction, scored.label)
         return loss, torch.ones_like(loss), scored.cluster

@@ -21,6 +21,6 @@ class MAE(AbstractRatio):
     labels = frozenset({"graded"})
     higher_is_better = False
 
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         error = absolute_error(scored.prediction, scored.label)
         return error, torch.ones_like(error), scored.cluster

@@ -17,6 +17,6 @@ class MSE(AbstractRatio):
     labels = frozenset({"binary", "rate", "graded"})
     higher_is_better = False
 
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         error = squared_error(scored.prediction, scored.label)
         return error, torch.ones_like(error), scored.cluster

@@ -26,7 +26,7 @@ class SqrtPEHE(AbstractRatio):
     labels = frozenset({"effect"})
     higher_is_better = False
 
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         error = scored.prediction.double() - scored.label.double()
         return error.square(), torch.ones_like(error), scored.cluster
 

@@ -27,7 +27,7 @@ class SqrtPEHEDrawn(AbstractRatio):
     labels = frozenset({"effect"})
     higher_is_better = False
 
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         if scored.drawn_effect is None:
             raise DataError(
                 "sqrt_pehe_drawn: this data set draws no outcome under each treatment; use sqrt_pehe (metric=[pehe])"

@@ -64,8 +64,8 @@ class Qini(AbstractArea):
         return qini_height
 
     def perfect(self, area: Area) -> Tensor:
-        return perfect_qini(area.whole, area.cells)
+        return perfect_qini(area.totals, area.cells)
 
     def per_row(self, area: Area) -> Tensor:
-        count = area.whole.width[:, 0]
+        count = area.totals.width[:, 0]
         return area.gained * area.propensity / count**3  # the weights' scale, 1 / mean e, taken out

@@ -15,7 +15,7 @@ class Skill(AbstractRatio):
     labels = frozenset({"binary", "rate", "graded"})
     higher_is_better = True
 
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         constant = scored.label.new_full((), scored.constant)
         return squared_error(scored.prediction, scored.label), squared_error(constant, scored.label), scored.cluster
 

@@ -46,7 +46,7 @@ class AbstractArea(AbstractUplift):
         if self.normalise and not rows.binary:
             return torch.full_like(area.gained, float("nan"))
         value = area.gained / self.perfect(area) if self.normalise else self.per_row(area)
-        return torch.where(area.whole.both_arms, value, float("nan"))
+        return torch.where(area.totals.both_arms, value, float("nan"))
 
     def value(self, rows: UpliftRows, weight: Tensor) -> Tensor:
         return self.finish(area_of(rows, weight, self.height), rows)

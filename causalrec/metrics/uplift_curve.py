@@ -39,12 +39,12 @@ class Sums:
 
 @dataclass(frozen=True)
 class Area:
-    """Areas `gained[R]` between a curve and that of a random order; `whole`: the sums over all rows, as one step; how
+    """Areas `gained[R]` between a curve and that of a random order; `totals`: the sums over all rows, as one step; how
     many rows are in each of `CELLS`, `cells[R,4]` (of outcomes 0 and 1), and the sum of their `propensity[R]`.
     """
 
     gained: Tensor
-    whole: Sums
+    totals: Sums
     cells: Tensor
     propensity: Tensor
 

@@ -57,7 +57,7 @@ class UpliftRows:
         return bool(((self.outcome == 0) | (self.outcome == 1)).all())
 
     def blocks(self, size: int | None = None) -> list[Block]:
-        """Return blocks of about `size` rows (None: `BLOCK`), none of which cuts a run in two."""
+        """Return blocks of about `size` rows (None: `BLOCK`), none of which bin_edges a run in two."""
         count, size = len(self.order), size or BLOCK
         if len(self.ends) == count:
             return [Block(first, min(first + size, count)) for first in range(0, count, size)]

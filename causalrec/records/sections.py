@@ -63,7 +63,7 @@ class AuditSection:
     mean_outcome: dict[str, Number] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     threshold: Number = None
-    cuts: tuple[float, ...] = ()
+    bin_edges: tuple[float, ...] = ()
     test: str = ""
     duplicates: int = 0
     duplicate_rule: str = ""

@@ -108,7 +108,7 @@ def _data_section(
         name=card.name,
         sha256=dict(prepared.dataset.raw_sha256),
         feedback=card.feedback,
-        caveat=card.notice,
+        caveat=card.caveat,
         slices_without_rows=empty,
     )
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from causalrec.data.files import replacing
 
-BEAT = 10.0  # seconds between two touches of a held claim
+HEARTBEAT = 10.0  # seconds between two touches of a held claim
 STALE = 120.0  # seconds without a touch after which another host's claim counts as abandoned
 
 
 @dataclass(frozen=True)
-class Holder:
+class LeaseOwner:
     """The process that holds a claim. `machine` tells hosts, boots and process namespaces of one name apart."""
 
     host: str
@@ -30,9 +30,9 @@ class Holder:
     started: str
 
     @staticmethod
-    def here() -> Holder:
+    def here() -> LeaseOwner:
         """This process."""
-        return Holder(socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()) or "")
+        return LeaseOwner(socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()) or "")
 
     @property
     def gone(self) -> bool:
@@ -41,10 +41,10 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class Seen:
+class LeaseStatus:
     """A claim as read: its holder (None where not yet written), seconds since its last touch, and whether it holds."""
 
-    holder: Holder | None
+    holder: LeaseOwner | None
     age: float
     live: bool
 
@@ -56,35 +56,35 @@ class Claims:
     A claim is made with O_CREAT|O_EXCL, which the file server decides: one of several makers wins, on NFS (version 3
     and up) too. It is stale when its process is gone (same machine: pid and start time) or, from another machine, when
     it has not been touched for `stale_after` seconds by the server's own clock, read from a file touched on the spot.
-    Taking over makes generation+1, again exclusively. Only after that does the winner list the folder: its own new
+    Taking over makes epoch+1, again exclusively. Only after that does the winner list the folder: its own new
     file has changed the folder, so that an NFS client asks the server instead of its cache, and of two makers at least
     the later sees the other; whoever sees a live rival yields. `holds` is the fence: it lists the folder behind a new
-    file in the same way, and is False once a higher generation exists.
+    file in the same way, and is False once a higher epoch exists.
     """
 
     folder: Path
-    beat: float = BEAT
+    heartbeat: float = HEARTBEAT
     stale_after: float = STALE
     beating: dict[Path, threading.Event] = field(default_factory=dict, compare=False, repr=False)
 
-    def take(self, job: str) -> Path | None:
+    def acquire(self, job: str) -> Path | None:
         """Return the new claim, or None where somebody else works on the job."""
         self.folder.mkdir(parents=True, exist_ok=True)
         before = self.of(job)
-        if any(self.look(path).live for path in before):
+        if any(self.inspect(path).live for path in before):
             return None
-        mine = self.folder / f"{job}~{max(map(generation, before), default=0) + 1}"
+        mine = self.folder / f"{job}~{max(map(epoch, before), default=0) + 1}"
         try:
             handle = os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
             return None
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as out:
-                json.dump(asdict(Holder.here()), out)
+                json.dump(asdict(LeaseOwner.here()), out)
                 out.flush()
                 os.fsync(out.fileno())
             rivals = [path for path in self.of(job) if path != mine]
-            if any(generation(path) > generation(mine) or self.look(path).live for path in rivals):
+            if any(epoch(path) > epoch(mine) or self.inspect(path).live for path in rivals):
                 mine.unlink(missing_ok=True)
                 return None
         except BaseException:
@@ -100,9 +100,9 @@ class Claims:
         """Whether this claim still stands: it is there, and nobody has taken the job over."""
         refresh(self.folder)
         there = self.of(mine.name.rpartition("~")[0])
-        return mine in there and all(generation(path) <= generation(mine) for path in there)
+        return mine in there and all(epoch(path) <= epoch(mine) for path in there)
 
-    def drop(self, mine: Path) -> None:
+    def release(self, mine: Path) -> None:
         """Give a claim back."""
         if stopped := self.beating.pop(mine, None):
             stopped.set()
@@ -113,27 +113,27 @@ class Claims:
         return [path for name, paths in self.all().items() if name == job for path in paths]
 
     def all(self) -> dict[str, list[Path]]:
-        """Return every claim by job, lowest generation first."""
+        """Return every claim by job, lowest epoch first."""
         found: dict[str, list[Path]] = {}
         for name in names(self.folder):
             found.setdefault(name.rpartition("~")[0], []).append(self.folder / name)
-        return {job: sorted(paths, key=generation) for job, paths in found.items()}
+        return {job: sorted(paths, key=epoch) for job, paths in found.items()}
 
-    def look(self, path: Path) -> Seen:
+    def inspect(self, path: Path) -> LeaseStatus:
         """Read one claim; opening it makes an NFS client ask for its present state."""
         try:
             with path.open(encoding="utf-8") as read:
                 touched, text = os.fstat(read.fileno()).st_mtime, read.read()
         except FileNotFoundError:
-            return Seen(None, 0.0, live=False)
+            return LeaseStatus(None, 0.0, live=False)
         try:
-            holder = Holder(**json.loads(text))
+            holder = LeaseOwner(**json.loads(text))
         except (ValueError, TypeError):  # its maker has not written it yet, or died before it could
             holder = None
         if holder is not None and holder.machine == _machine():
-            return Seen(holder, max(0.0, time.time() - touched), live=not holder.gone)
+            return LeaseStatus(holder, max(0.0, time.time() - touched), live=not holder.gone)
         age = max(0.0, self.clock() - touched)
-        return Seen(holder, age, live=age < self.stale_after)
+        return LeaseStatus(holder, age, live=age < self.stale_after)
 
     def clock(self) -> float:
         """Return the file server's time."""
@@ -145,7 +145,7 @@ class Claims:
         threading.Thread(target=self._beat, args=(mine, stopped), daemon=True, name=f"claim {mine.name}").start()
 
     def _beat(self, mine: Path, stopped: threading.Event) -> None:
-        while not stopped.wait(self.beat):
+        while not stopped.wait(self.heartbeat):
             try:
                 os.utime(mine)
             except FileNotFoundError:  # taken over, which the fence will find
@@ -154,7 +154,7 @@ class Claims:
                 continue
 
 
-def generation(path: Path) -> int:
+def epoch(path: Path) -> int:
     """Return how many times the job had been claimed when this claim was made."""
     number = path.name.rpartition("~")[2]
     return int(number) if number.isdigit() else 0

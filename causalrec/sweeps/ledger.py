@@ -18,7 +18,7 @@ from causalrec.data.files import write_text
 from causalrec.errors import CausalRecError, DataError, RequestError
 from causalrec.ids import job_id_of, job_path
 from causalrec.records.run_record import RECORD
-from causalrec.sweeps.claims import BEAT, STALE, Claims, Holder, Seen, refresh, write_json
+from causalrec.sweeps.claims import HEARTBEAT, STALE, Claims, LeaseOwner, LeaseStatus, refresh, write_json
 from causalrec.sweeps.fingerprint import fingerprint, of_this_code
 from causalrec.sweeps.marks import ROOMS, Mark, Marks, Room, damage, digest, is_complete, mark_name
 
@@ -36,7 +36,7 @@ class State:
     reason: str = ""
     note: str = ""
     exit_code: int = 0
-    claim: Seen | None = None
+    claim: LeaseStatus | None = None
 
 
 class LostClaim(CausalRecError):
@@ -77,7 +77,7 @@ class Claim:
 
     def release(self) -> None:
         """Give the job back as it is; whoever claims it next goes on from its last checkpoint."""
-        self.ledger.claims.drop(self.path)
+        self.ledger.claims.release(self.path)
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ class Ledger:
     """
 
     folder: Path
-    beat: float = BEAT
+    heartbeat: float = HEARTBEAT
     stale_after: float = STALE
     fingerprints: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     claims: Claims = field(init=False, compare=False, repr=False)
     marks: Marks = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "claims", Claims(self.root / "claims", self.beat, self.stale_after))
+        object.__setattr__(self, "claims", Claims(self.root / "claims", self.heartbeat, self.stale_after))
         object.__setattr__(self, "marks", Marks(self.root))
 
     @staticmethod
@@ -138,9 +138,9 @@ class Ledger:
         note = damage(f"{self.folder}/{job_path(job)}/{RECORD}", done) if done else ""
         if done and not note:
             return State("done")
-        for seen in map(self.claims.look, claims):
+        for seen in map(self.claims.inspect, claims):
             if seen.live:
-                here = seen.holder is not None and seen.holder.host == Holder.here().host
+                here = seen.holder is not None and seen.holder.host == LeaseOwner.here().host
                 return State("running" if here else "running elsewhere", claim=seen)
         if failed := self._fitting(job, rooms["failed"].get(job, ())):
             return self._failure(failed)
@@ -170,7 +170,7 @@ class Ledger:
         After claiming it looks once more: a record that was written under this fingerprint but not marked, because its
         process died or has just finished, is adopted. What an older code left to resume from is removed.
         """
-        path = self.claims.take(job)
+        path = self.claims.acquire(job)
         if path is None:
             return None
         claim = Claim(self, job, path)
@@ -213,7 +213,7 @@ class Ledger:
 
     def mark_failed(self, job: str, reason: str, exit_code: int) -> None:
         """Note why a job failed."""
-        told = {"reason": reason, "exit_code": exit_code, "time": time.time(), **asdict(Holder.here())}
+        told = {"reason": reason, "exit_code": exit_code, "time": time.time(), **asdict(LeaseOwner.here())}
         write_json(self.root / "failed" / mark_name(job, self.fingerprints[job]), told)
 
     def requeue(self, jobs: Iterable[str]) -> int:
@@ -252,5 +252,5 @@ class Ledger:
     def note_launch(self, command: str, jobs: Sequence[str]) -> None:
         """Note a launch: its command, time, place and jobs, one file each."""
         told = {"command": command, "time": time.time(), "folder": str(Path.cwd()), "jobs": list(jobs)}
-        name = f"{time.time():.6f}-{Holder.here().host}-{os.getpid()}.json"
-        write_json(self.root / "launches" / name, {**told, **asdict(Holder.here())})
+        name = f"{time.time():.6f}-{LeaseOwner.here().host}-{os.getpid()}.json"
+        write_json(self.root / "launches" / name, {**told, **asdict(LeaseOwner.here())})

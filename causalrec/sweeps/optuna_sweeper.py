@@ -38,7 +38,7 @@ class OptunaSweeper(Sweeper):
     takes a score of the record instead, which tunes on the test, and says so. `direction` follows the metric unless
     given. `batch` trials are drawn at once and launched together; `sampler` is a class of `optuna.samplers`, seeded by
     `seed`. `storage`: a database of SQLAlchemy's, by default `study.db` in the sweep's folder; launchers on several
-    machines need one with a server. A trial whose launcher is silent for six `beat`s (seconds) is queued again.
+    machines need one with a server. A trial whose launcher is silent for six `heartbeat`s (seconds) is queued again.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class OptunaSweeper(Sweeper):
         sampler: Literal["TPESampler", "RandomSampler", "GPSampler"] = "TPESampler",
         seed: Annotated[int, Field(ge=0)] = 0,
         storage: str | None = None,
-        beat: Count = 10,
+        heartbeat: Count = 10,
     ) -> None:
-        self.n_trials, self.batch, self.beat, self.storage = n_trials, batch, beat, storage
+        self.n_trials, self.batch, self.heartbeat, self.storage = n_trials, batch, heartbeat, storage
         self.metric, self.direction = metric, direction
         self.sampler, self.seed = sampler, seed
 
@@ -94,7 +94,7 @@ class OptunaSweeper(Sweeper):
         direction = self.direction or _direction(self.metric, spec)
         if self.metric is not None:
             _say(f"hydra.sweeper.metric={self.metric}: the test is being tuned on; its scores are no longer a test")
-        return opened(self.storage, spine.paths.runs / spine.sweep, direction, asked, self.beat)
+        return opened(self.storage, spine.paths.runs / spine.sweep, direction, asked, self.heartbeat)
 
     def _run(self, store: Store, searched: Space, number: int) -> list[JobOutcome | Exception]:
         """Draw trials, run their jobs, tell their values."""

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from causalrec.errors import DataError, RequestError
-from causalrec.sweeps.claims import Holder
+from causalrec.sweeps.claims import LeaseOwner
 
 Direction = Literal["minimize", "maximize"]
 LOCK_SECONDS = 60  # how long a process waits while another writes the file
@@ -32,7 +32,7 @@ class Store:
 
     storage: RDBStorage
     study: optuna.Study
-    beat: int
+    heartbeat: int
     adopted: set[int] = field(default_factory=set)
 
     def left(self, n_trials: int) -> int:
@@ -57,7 +57,7 @@ class Store:
             trial = self.study.ask(dict(searched))
         self._record_beat(trial.number)
         trial.set_user_attr("place", trial.user_attrs.get("place", place))
-        trial.set_user_attr("holder", asdict(Holder.here()))
+        trial.set_user_attr("holder", asdict(LeaseOwner.here()))
         earlier = (other for other in self._trials() if other.number < trial.number)
         if sum(map(_counts, earlier)) >= n_trials:
             self.study.tell(trial, state=TrialState.FAIL)
@@ -89,7 +89,7 @@ class Store:
         ended = threading.Event()
 
         def beat() -> None:
-            while not ended.wait(self.beat):
+            while not ended.wait(self.heartbeat):
                 for trial in trials:
                     self._record_beat(trial.number)
 
@@ -108,9 +108,9 @@ class Store:
                 continue
             holder = trial.user_attrs.get("holder")
             if holder is None and trial.number not in self.adopted:
-                self.adopted.add(trial.number)  # cut before its first beat: from now on silence is noticed
+                self.adopted.add(trial.number)  # cut before its first heartbeat: from now on silence is noticed
                 self._record_beat(trial.number)
-            elif holder is not None and Holder(**holder).gone:
+            elif holder is not None and LeaseOwner(**holder).gone:
                 self._fail(trial)
         with _quiet():
             optuna.storages.fail_stale_trials(self.study)
@@ -133,7 +133,7 @@ class Store:
         return self.study.get_trials(deepcopy=False)
 
 
-def opened(url: str | None, folder: Path, direction: Direction, asked: Mapping[str, Any], beat: int) -> Store:
+def opened(url: str | None, folder: Path, direction: Direction, asked: Mapping[str, Any], heartbeat: int) -> Store:
     """Open the study of a sweep's folder, or begin it; without `url` its database is `study.db` there.
 
     Raises RequestError where the study was begun with another search (its trials could not be compared), DataError
@@ -148,8 +148,8 @@ def opened(url: str | None, folder: Path, direction: Direction, asked: Mapping[s
             storage = RDBStorage(
                 place,
                 engine_kwargs=options,
-                heartbeat_interval=beat,
-                grace_period=beat * MISSED,
+                heartbeat_interval=heartbeat,
+                grace_period=heartbeat * MISSED,
                 heartbeat_stale_trial_callback=_again,
             )
         study = optuna.create_study(storage=storage, study_name=folder.name, direction=direction, load_if_exists=True)
@@ -157,7 +157,7 @@ def opened(url: str | None, folder: Path, direction: Direction, asked: Mapping[s
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, ImportError) as error:
         where = url.split("@")[-1] if url else place  # an address may hold a password
         raise DataError(f"{where}: not a study's database ({_line(error)}); name another sweep") from error
-    return Store(storage, study, beat)
+    return Store(storage, study, heartbeat)
 
 
 def _require_same(study: optuna.Study, folder: Path, asked: dict[str, Any]) -> None:
@@ -194,7 +194,7 @@ def _again(study: optuna.Study, trial: FrozenTrial) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Optuna warns that its heartbeat is experimental, and that ask and tell do not beat by themselves."""
+    """Optuna warns that its heartbeat is experimental, and that ask and tell do not heartbeat by themselves."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", message="Heartbeat of storage")

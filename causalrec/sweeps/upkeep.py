@@ -72,7 +72,7 @@ def retry(ledger: Ledger) -> tuple[int, list[dict[str, Any]]]:
 
 
 @dataclass(frozen=True)
-class Waste:
+class Garbage:
     """A file or folder that may go, and why; `size` in bytes."""
 
     path: Path
@@ -80,7 +80,7 @@ class Waste:
     size: int
 
 
-def collect(ledger: Ledger) -> list[Waste]:
+def collect(ledger: Ledger) -> list[Garbage]:
     """Remove what a sweep no longer needs and return what went; jobs that run, or may be resumed, keep all they have.
 
     Checkpoints of finished jobs go but for the best weights; so do claims whose process is gone, temporary files of
@@ -96,40 +96,40 @@ def collect(ledger: Ledger) -> list[Waste]:
     return found
 
 
-def _checkpoints(ledger: Ledger, states: dict[str, State]) -> Iterator[Waste]:
+def _checkpoints(ledger: Ledger, states: dict[str, State]) -> Iterator[Garbage]:
     for job, state in states.items():
         if state.status == "done":
             folder = ledger.job_folder(job) / "checkpoints"
             for path in sorted(folder.rglob("*.ckpt")):
                 if path.stem != BEST:
-                    yield Waste(path, "checkpoint", path.stat().st_size)
+                    yield Garbage(path, "checkpoint", path.stat().st_size)
     for path in sorted((ledger.root / "groups").glob("*.json")):
         jobs, stack = json.loads(path.read_text(encoding="utf-8")), path.with_suffix("")
         if stack.is_dir() and all(job in states and states[job].status == "done" for job in jobs):
-            yield Waste(stack, "checkpoint", sum(map(_size, stack.rglob("*"))))
+            yield Garbage(stack, "checkpoint", sum(map(_size, stack.rglob("*"))))
 
 
-def _claims(ledger: Ledger) -> Iterator[Waste]:
+def _claims(ledger: Ledger) -> Iterator[Garbage]:
     for paths in ledger.claims.all().values():
         for path in paths:
-            if not ledger.claims.look(path).live:
-                yield Waste(path, "stale claim", _size(path))
+            if not ledger.claims.inspect(path).live:
+                yield Garbage(path, "stale claim", _size(path))
 
 
-def _temporary(ledger: Ledger, states: dict[str, State]) -> Iterator[Waste]:
+def _temporary(ledger: Ledger, states: dict[str, State]) -> Iterator[Garbage]:
     """Temporary files as `data.files.replacing` and the probes name them, once nobody can be writing them."""
     idle = [ledger.job_folder(job) for job, state in states.items() if not state.status.startswith("running")]
     rooms = [path for path in ledger.root.iterdir() if path.is_dir()]
     for path in (path for folder in [*rooms, *idle] for path in folder.glob(".*")):
         if path.is_file() and time.time() - path.stat().st_mtime > ledger.stale_after:
-            yield Waste(path, "temporary file", _size(path))
+            yield Garbage(path, "temporary file", _size(path))
 
 
-def _marks(ledger: Ledger, states: dict[str, State]) -> Iterator[Waste]:
+def _marks(ledger: Ledger, states: dict[str, State]) -> Iterator[Garbage]:
     for name in names(ledger.root / "done"):
         job = Mark.parse(name).job
         if not (ledger.job_folder(job) / RECORD).exists() and not _running(states, job):
-            yield Waste(ledger.root / "done" / name, "mark without a record", 0)
+            yield Garbage(ledger.root / "done" / name, "mark without a record", 0)
 
 
 def _running(states: dict[str, State], job: str) -> bool:

@@ -74,8 +74,8 @@ class CausalRecModule(pl.LightningModule):
     def _optimizer(self, role: Role) -> torch.optim.Optimizer:
         network = self.model.network(role)
         built = self.optimizer.build(self.model.parameters_of(role), rates=network.rates())
-        if network.encoder.readers():
-            built.register_step_post_hook(lambda *_: network.encoder.stepped())
+        if network.encoder.text_encoders():
+            built.register_step_post_hook(lambda *_: network.encoder.after_optimizer_step())
         return built
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:

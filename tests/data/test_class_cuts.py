@@ -25,7 +25,7 @@ def test_classes_of_ml100k(fake_ml100k: FakeML100K, tmp_path: Path, official: bo
     dataset = ML100K(threshold=None, classes=(3.0, 4.0)).load(root)
     expected = (rated.outcome >= 3).astype(np.float32) + (rated.outcome >= 4)
     assert dataset.logged.outcome.tolist() == expected.tolist() and set(expected.tolist()) == {0, 1, 2}
-    assert (dataset.card.outcome, dataset.card.cuts, dataset.card.threshold) == ("class", (3.0, 4.0), None)
+    assert (dataset.card.outcome, dataset.card.bin_edges, dataset.card.threshold) == ("class", (3.0, 4.0), None)
     assert dataset.card.scale == (1.0, 5.0)
     assert (ML100K(threshold=4.0).card.outcome, ML100K(threshold=None).card.outcome) == ("click", "rating")
 

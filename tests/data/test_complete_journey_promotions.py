@@ -235,7 +235,7 @@ def test_the_graph_adjusts_for_numbers_alone_and_says_what_it_assumes() -> None:
     assert found.assumed == ("demand is negligible", "discount is negligible")
     assert {card.column(name).kind for name in found.columns} == {"numeric", "category"}
     assert {*PAIR_COLUMNS, "visits", "promoted_share", "product_category", "age"} <= set(found.columns)
-    assert "simulated data" in str(card.notice)
+    assert "simulated data" in str(card.caveat)
 
 
 @pytest.mark.long

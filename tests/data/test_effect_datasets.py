@@ -95,11 +95,11 @@ def units(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Write:
 def test_ihdp_holds_the_outcome_seen_and_both_in_the_truth(units: Write, official: bool) -> None:
     data = IHDP(replication=2).load(units(official=official))
     log, truth = data.logged, data.potential
-    assert log.user is not None and truth is not None and truth.drawn is not None
+    assert log.user is not None and truth is not None and truth.realised is not None
     assert (log.user.tolist(), log.item.tolist(), log.num_items) == ([0, 1, 2], [0, 0, 0], 1)
     assert (log.treatment.tolist(), log.outcome.tolist()) == ([1, 0, 0], [5.5, 2.5, 3])
     assert truth.means(log.user, log.item).tolist() == [[1, 5], [2, 6], [3.5, 8]]
-    assert truth.drawn(log.user, log.item).tolist() == [[1.25, 5.5], [2.5, 7], [3, 8.5]]
+    assert truth.realised(log.user, log.item).tolist() == [[1.25, 5.5], [2.5, 7], [3, 8.5]]
     assert truth.means(np.arange(3)[:, None], np.arange(1)[None, :]).shape == (3, 1, 2)
     assert log.propensity is None and data.randomised is None
 
@@ -158,9 +158,9 @@ def test_the_real_ihdp_has_the_published_effect(replication: int, effect: float)
     require(*dataset.sources)
     data = dataset.load(DATA)
     log, truth = data.logged, data.potential
-    assert truth is not None and truth.drawn is not None and log.user is not None
+    assert truth is not None and truth.realised is not None and log.user is not None
     assert (len(log), int(log.treatment.sum())) == (747, 139)
-    means, drawn = truth.means(log.user, log.item), truth.drawn(log.user, log.item)
+    means, drawn = truth.means(log.user, log.item), truth.realised(log.user, log.item)
     assert (means[:, 1] - means[:, 0]).mean() == pytest.approx(effect, abs=5e-4)
     assert (drawn - means).std() == pytest.approx(1, abs=0.08), "the noise of the simulation"
 
@@ -355,9 +355,9 @@ def movies(fake_ml100k: FakeML100K, tmp_path: Path) -> Path:
 
 def truths(data: CausalDataset) -> tuple[Doubles, Doubles, Doubles]:
     """True means [N,2], drawn outcomes [N,2] and exposure chances [N] of every pair."""
-    assert data.potential is not None and data.potential.drawn is not None and data.oracle is not None
+    assert data.potential is not None and data.potential.realised is not None and data.oracle is not None
     user, item = np.divmod(np.arange(data.logged.num_pairs), data.logged.num_items)
-    found = data.potential.means(user, item), data.potential.drawn(user, item), data.oracle.propensity(user, item)
+    found = data.potential.means(user, item), data.potential.realised(user, item), data.oracle.propensity(user, item)
     means, drawn, chance = (column.astype(float) for column in found)
     np.testing.assert_array_equal(data.oracle.rate(user, item), found[0][:, 1])
     return means, drawn, chance

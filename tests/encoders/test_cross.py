@@ -51,7 +51,7 @@ def made(folder: Path, seed: int = 0, **settings: Any) -> Cross:
     torch.manual_seed(seed)
     fields = {f.name for f in dataclasses.fields(EncoderInputs)}
     given = {name: settings.pop(name) for name in list(settings) if name in fields}
-    whole = {"events": log_of(), "user_text": PROFILES, **given}
+    whole = {"history_log": log_of(), "user_text": PROFILES, **given}
     inputs = EncoderInputs(USERS, ITEMS, TEXTS, folder / "data", folder.parent / "cache", **whole)
     return Cross(
         inputs, **{"model": str(folder), "max_tokens": LIMIT, "width": 3, "pooling": "mean", **settings}
@@ -94,7 +94,7 @@ def test_behaviour_is_what_was_met_strictly_before_and_never_the_item_itself(fol
     assert own == "liked the film of war a comedy not liked love drama the new city"
     assert other == "liked a comedy old love" and none == "old love"
     assert told(made(folders["bert"], history_length=1), (0, 5, UNLOGGED_TIME)) == ["liked the new city old love"]
-    assert told(made(folders["bert"], events=None), (0, 5, UNLOGGED_TIME)) == ["old love"]
+    assert told(made(folders["bert"], history_log=None), (0, 5, UNLOGGED_TIME)) == ["old love"]
     assert told(made(folders["bert"], profile=True), (0, 5, 1))[0].startswith("new user liked the film of war")
 
 

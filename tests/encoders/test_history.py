@@ -225,7 +225,7 @@ def trained(
 def test_no_history_of_a_run_holds_its_own_row_or_a_later_one(objective: str, split: str, trained: Any) -> None:
     ready, read = trained("dataset=ml100k", "encoder=gpt4rec", f"objective={objective}", f"split={split}")
     parts = {"train": ready.train, "validation": ready.validation, "test": ready.splits.test}
-    logs = dict(parts, events=ready.history_log)
+    logs = dict(parts, history_log=ready.history_log)
     logged = {name: set(zip(log.user.tolist(), log.item.tolist(), strict=True)) for name, log in logs.items()}
     when = {(u, i): t for log in logs.values() for u, i, t in zip(log.user, log.item, log.time, strict=True)}
     judged = dict.fromkeys(parts, 0)
@@ -239,7 +239,7 @@ def test_no_history_of_a_run_holds_its_own_row_or_a_later_one(objective: str, sp
             for other in told:
                 if other != PAD:
                     assert other != item
-                    assert (user, other) in logged["events"], "only training rows are told"
+                    assert (user, other) in logged["history_log"], "only training rows are told"
                     assert when[user, other] < time
             for name in parts:
                 judged[name] += (user, item) in logged[name] and time < UNLOGGED_TIME and max(told) > PAD

@@ -23,7 +23,7 @@ from causalrec.encoders.towers import TextTowers
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.heads.dot import Dot
-from causalrec.models import SEEN, CausalModel, RoleNetwork, inference_batch
+from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, inference_batch
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.stacked.stack_key import reason_to_fit_alone
 from causalrec.training.stacked.stacked_trainer import fit_stacked
@@ -61,7 +61,7 @@ def inputs(where: Path, **changes: Any) -> EncoderInputs:
         item_features=rng.normal(size=(ITEMS, 2)).astype(np.float32),
         user_features=rng.normal(size=(USERS, 4)).astype(np.float32),
         item_vectors={"poster": POSTERS, "sound.wave": SOUNDS},
-        events=events(),
+        history_log=events(),
     )
     return replace(made, **changes)
 
@@ -219,7 +219,7 @@ def test_a_history_is_the_fused_items_met_and_absent_where_nothing_was_met(model
         ({"item_vectors": {}}, {"item": ("vectors",)}, "no vectors of the item; name a file under dataset.vec"),
         ({"user_features": None}, {"user": ("features",)}, "no features of the user"),
         ({"num_items": 0}, {"item": ("id",)}, "no id of the item; add item -> outcome"),
-        ({"events": None}, {"user": ("history",)}, "histories need users"),
+        ({"history_log": None}, {"user": ("history",)}, "histories need users"),
         ({"finetuning": Full()}, {"item": ("id",), "user": ("id",)}, "nothing to tune"),
     ],
 )  # fmt: skip
@@ -232,7 +232,7 @@ def test_what_is_asked_for_must_be_in_the_view(
 
 
 def test_a_log_without_users_has_one_vector_for_all(model: str, tmp_path: Path) -> None:
-    nobody = {"num_users": 0, "user_text": (), "user_features": np.zeros((1, 0), np.float32), "events": None}
+    nobody = {"num_users": 0, "user_text": (), "user_features": np.zeros((1, 0), np.float32), "history_log": None}
     made = hybrid(tmp_path, model, nobody)
     batch = replace(inference_batch(np.zeros(3, np.int64), np.arange(3), test_stacked.view(0)), user=None)
     assert made.users(batch).shape == made.items(batch.item).shape == (3, WIDTH + 2)
@@ -263,7 +263,7 @@ def task(where: Path, model: str, finetuning: AbstractFinetuning | None = None, 
             role: RoleNetwork(
                 Hybrid(made, model=model, max_tokens=30, width=3, **settings),
                 Dot(len(test_stacked.VIEW)),
-                SEEN.get(role, "pair"),
+                ROLE_INPUTS.get(role, "pair"),
             )
             for role in DRJL().roles
         }

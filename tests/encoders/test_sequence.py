@@ -48,7 +48,7 @@ def log_of() -> InteractionLog:
 
 
 def inputs(**changes: Any) -> EncoderInputs:
-    return dataclasses.replace(EncoderInputs(USERS, ITEMS, (), Path(), Path(), events=log_of()), **changes)
+    return dataclasses.replace(EncoderInputs(USERS, ITEMS, (), Path(), Path(), history_log=log_of()), **changes)
 
 
 def made(kind: type[Any], seed: int = 0, given: EncoderInputs | None = None, **settings: Any) -> Any:
@@ -95,7 +95,7 @@ def test_a_state_is_that_of_an_unpadded_sequence_by_hand(kind: Any, count: int) 
     encoder, items = made(kind), torch.arange(1, count + 1)
     sequence, outcome = encoder.sequence, (torch.arange(count) % 2).float()
     words = sequence.words.weight
-    events = words[items] + sequence.told.weight[1 + outcome.long()]
+    events = words[items] + sequence.feedback_embedding.weight[1 + outcome.long()]
     places = torch.arange(LENGTH - count, LENGTH)
     if kind is BERT4Rec:
         vectors, places = torch.cat([events, words[[ITEMS]]]), torch.cat([places, torch.tensor([LENGTH])])
@@ -127,7 +127,7 @@ def test_order_feedback_and_every_event_matter(kind: Any) -> None:
 @either
 def test_without_feedback_outcomes_are_not_read(kind: Any) -> None:
     events = log_of()
-    turned = inputs(events=dataclasses.replace(events, outcome=1 - events.outcome))
+    turned = inputs(history_log=dataclasses.replace(events, outcome=1 - events.outcome))
     for feedback in (True, False):
         both = [made(kind, given=given, feedback=feedback).users(late(0, 4)) for given in (inputs(), turned)]
         assert torch.equal(*both) is not feedback
@@ -137,8 +137,12 @@ def test_without_feedback_outcomes_are_not_read(kind: Any) -> None:
 def test_an_outcome_is_liked_from_the_threshold_on(kind: Any) -> None:
     stars = dataclasses.replace(log_of(), outcome=np.where(log_of().outcome > 0, 4, 3).astype(np.float32))
     expected = made(kind).users(late(0, 4))
-    torch.testing.assert_close(made(kind, given=inputs(events=stars, liked=4.0)).users(late(0, 4)), expected)
-    assert not torch.allclose(made(kind, given=inputs(events=stars, liked=3.0)).users(late(0, 4)), expected)
+    torch.testing.assert_close(
+        made(kind, given=inputs(history_log=stars, positive_threshold=4.0)).users(late(0, 4)), expected
+    )
+    assert not torch.allclose(
+        made(kind, given=inputs(history_log=stars, positive_threshold=3.0)).users(late(0, 4)), expected
+    )
 
 
 @either
@@ -146,10 +150,10 @@ def test_events_of_now_or_later_and_of_the_own_item_change_no_vector(kind: Any) 
     events = log_of()
     assert events.time is not None
     batch = batch_of([0, 1, 4], [3, 3, 3], [3, 3, 3])
-    changed = inputs(events=dataclasses.replace(events, outcome=np.where(events.time >= 3, 9, events.outcome)))
+    changed = inputs(history_log=dataclasses.replace(events, outcome=np.where(events.time >= 3, 9, events.outcome)))
     before = made(kind).users(batch)
     torch.testing.assert_close(made(kind, given=changed).users(batch), before)
-    sooner = inputs(events=dataclasses.replace(events, item=np.where(events.time == 2, 7, events.item)))
+    sooner = inputs(history_log=dataclasses.replace(events, item=np.where(events.time == 2, 7, events.item)))
     assert (made(kind, given=sooner).users(batch) - before).abs().amax(1).min() > 1e-4
 
 
@@ -232,7 +236,7 @@ def test_so_many_rows_at_once_that_memory_stays_the_same(kind: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "settings", "line"),
     [
-        ({"events": None}, {}, "histories need users in the data and in the outcome view; add user to the graph"),
+        ({"history_log": None}, {}, "histories need users in the data and in the outcome view; add user to the graph"),
         ({"num_items": 0}, {}, "need item in the outcome view; add item to the graph"),
         ({}, {"heads": 3, "width": 8}, "encoder.heads=3: does not divide encoder.width=8; choose a divisor"),
         ({}, {"text": "/absent"}, "/absent"),

@@ -31,7 +31,7 @@ from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import SEEN, CausalModel, RoleNetwork, inference_batch
+from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, inference_batch
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
@@ -63,7 +63,7 @@ def inputs_of(cache: Path, finetuning: AbstractFinetuning | None = None, **chang
     made = EncoderInputs(
         USERS, ITEMS, TEXTS, cache / "data", cache, user_text=PEOPLE, finetuning=finetuning or Frozen()
     )
-    return replace(made, events=past(), **changes)
+    return replace(made, history_log=past(), **changes)
 
 
 def past() -> InteractionLog:
@@ -467,7 +467,9 @@ def test_the_first_token_of_a_decoder_is_refused(
 def test_a_history_without_users_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     inputs = inputs_of(tmp_path)
     refused(
-        lambda: TextTowers(replace(inputs, events=None), model=str(folders["bert"]), max_tokens=30, user=("history",)),
+        lambda: TextTowers(
+            replace(inputs, history_log=None), model=str(folders["bert"]), max_tokens=30, user=("history",)
+        ),
         "histories need users",
     )
 
@@ -490,7 +492,7 @@ def task(
             role: RoleNetwork(
                 TextTowers(made, model=str(folder), max_tokens=30, width=3, **settings),
                 Dot(len(test_stacked.VIEW)),
-                SEEN.get(role, "pair"),
+                ROLE_INPUTS.get(role, "pair"),
             )
             for role in objective.roles
         }

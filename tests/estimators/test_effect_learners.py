@@ -20,7 +20,7 @@ from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
 from causalrec.errors import CausalRecError, DataError, RequestError
 from causalrec.estimators.effect.aipw import CrossFit, aipw, clustered_variance
-from causalrec.estimators.effect.base import AbstractFittedEffect, EffectRows
+from causalrec.estimators.effect.base import AbstractFittedEffect, LearnerData
 from causalrec.learners.dowhy import resampled
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
@@ -60,7 +60,7 @@ def learner(name: str, **changes: Any) -> AbstractTableLearner:
     return built
 
 
-def simulated(rows: int = 2000, arms: int = 1, seed: int = 0, binary: bool = False) -> tuple[EffectRows, Doubles]:
+def simulated(rows: int = 2000, arms: int = 1, seed: int = 0, binary: bool = False) -> tuple[LearnerData, Doubles]:
     """Rows whose treatment and outcome both depend on the first control, and their true effects given X, [N,A].
 
     Effects are 1 + x1 and 0.5 - x1; of a binary outcome they move the log-odds, and the truth is that given X and W.
@@ -75,10 +75,10 @@ def simulated(rows: int = 2000, arms: int = 1, seed: int = 0, binary: bool = Fal
         level = 1 / (1 + np.exp(-level))
     mean = level[np.arange(rows), treatment]
     outcome = (rng.random(rows) < mean).astype(float) if binary else mean + rng.normal(size=rows)
-    return EffectRows(x, w, treatment, outcome, arms, binary), level[:, 1:] - level[:, :1]
+    return LearnerData(x, w, treatment, outcome, arms, binary), level[:, 1:] - level[:, :1]
 
 
-def within(effect: AbstractFittedEffect, rows: EffectRows, truth: Doubles, errors: float = 3.0) -> bool:
+def within(effect: AbstractFittedEffect, rows: LearnerData, truth: Doubles, errors: float = 3.0) -> bool:
     average = effect.average(rows.modifiers, rows.controls, 0.95)
     assert average is not None
     assert ((average.low < average.value) & (average.value < average.high)).all()
@@ -307,7 +307,7 @@ def with_value(array: Any, place: Any, value: float) -> Any:
     return changed
 
 
-Edit = Callable[[EffectRows], dict[str, Any]]
+Edit = Callable[[LearnerData], dict[str, Any]]
 BAD_ROWS: list[tuple[Edit, str]] = [
     (lambda r: {"modifiers": with_value(r.modifiers, (5, 0), np.nan)}, "modifiers: age is nan in row 5; "),
     (lambda r: {"controls": with_value(r.controls, (6, 2), np.inf)}, "controls: column 2 is inf in row 6; "),
@@ -490,10 +490,12 @@ def test_a_hidden_cause_is_gone_round_by_what_is_read_beside_the_columns(name: s
     seen = (rng.random(4000) < 0.25 + 0.5 * treatment).astype(float)
     carried = treatment if name == "ortho_iv" else 2 * seen
     outcome, beside = carried + hidden + x[:, 0] + rng.normal(size=4000), coin if name == "ortho_iv" else seen
-    rows = EffectRows(x, np.zeros((4000, 0)), treatment, outcome, 1, False, beside=beside[:, None].astype(float))
+    rows = LearnerData(
+        x, np.zeros((4000, 0)), treatment, outcome, 1, False, instruments_or_mediator=beside[:, None].astype(float)
+    )
     average = learner(name).fit_rows(rows, 0).average(rows.modifiers, rows.controls, 0.95)
     assert average is not None and average.low[0] < 1 < average.high[0] < average.low[0] + 0.7
     adjusted = learner("linear_dml").fit_rows(rows, 0).average(rows.modifiers, rows.controls, 0.95)
     assert adjusted is not None and adjusted.low[0] > 1.2
     with pytest.raises(DataError, match=f"reads {BESIDE[name]}"):
-        learner(name).fit_rows(replace(rows, beside=None), 0)
+        learner(name).fit_rows(replace(rows, instruments_or_mediator=None), 0)

@@ -80,7 +80,9 @@ def model_of(objective: AbstractObjective, head: type[AbstractHead], arms: int, 
 
 
 def outputs_of(parts: dict[Role, dict[Role, Any]], link: Link = "identity") -> Outputs:
-    return Outputs({}, link, parts={role: {k: torch.tensor(v) for k, v in own.items()} for role, own in parts.items()})
+    return Outputs(
+        {}, link, components={role: {k: torch.tensor(v) for k, v in own.items()} for role, own in parts.items()}
+    )
 
 
 def test_the_objectives_of_effects_are_all_here() -> None:
@@ -178,7 +180,7 @@ def test_a_row_never_meets_the_network_that_learnt_from_it() -> None:
         term = nuisance_terms(batch, outputs)[str(role)]
         assert (term.value[~mine] == 0).all() and term.normaliser is not None
         assert torch.equal(term.normaliser, mine.float())
-        torch.testing.assert_close(means[~mine], mean_of(outputs.parts[role][ARMS][~mine], "identity"))
+        torch.testing.assert_close(means[~mine], mean_of(outputs.components[role][ARMS][~mine], "identity"))
 
 
 def crossed(effect: list[list[float]], means: list[list[float]]) -> Outputs:

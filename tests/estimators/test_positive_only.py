@@ -28,7 +28,7 @@ from causalrec.estimators.objective.rel_mf import RelMF
 from causalrec.evaluation.slice.full_ranking import full_ranking
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import SEEN, CausalModel, RoleNetwork
+from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork
 from causalrec.propensity.relative_popularity import RelativePopularity
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.module import CausalRecModule
@@ -168,7 +168,7 @@ def trained(
     """Train to the best of 25 epochs on triples of the validation rows; without any, for 10 epochs."""
     seeded(0)
     inputs = EncoderInputs(train.num_users, train.num_items, (), Path(), Path())
-    networks = {r: RoleNetwork(MF(inputs, width=4), Dot(0), SEEN.get(r, "pair")) for r in objective.roles}
+    networks = {r: RoleNetwork(MF(inputs, width=4), Dot(0), ROLE_INPUTS.get(r, "pair")) for r in objective.roles}
     model = CausalModel(networks, "logit")
     module = CausalRecModule(model, objective, AdamW(weight_decay=decay), "naive")
     data = LogDataModule(train, validation or train, BARE, Balanced(batch_size=64), objective.space, 0, "triples")

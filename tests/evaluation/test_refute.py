@@ -17,7 +17,7 @@ from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
 from causalrec.data.datasets.effect_simulation import EffectSimulation
 from causalrec.errors import DataError
-from causalrec.estimators.effect.base import Average, EffectRows
+from causalrec.estimators.effect.base import AverageEffect, LearnerData
 from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
 from causalrec.evaluation.refuter.e_value import EValue, difference_ratio, e_value, risk_ratio
 from causalrec.evaluation.refuter.marginal_sensitivity import bounds, extremes, least_gamma
@@ -38,16 +38,23 @@ SMALL = [*TABLE, "trainer.progress=false"]
 
 
 def problem_of(
-    seed: int = 0, units: int = 1200, hidden: float = 0.0, leaked: bool = False, repeats: int = 6, **changes: Any
+    seed: int = 0,
+    units: int = 1200,
+    confounder_strength: float = 0.0,
+    leaked: bool = False,
+    repeats: int = 6,
+    **changes: Any,
 ) -> RefutationProblem:
     """The simulation's effect, estimated from x0..x4 (and, leaked, from the outcome itself with a little noise)."""
-    data = EffectSimulation(units=units, hidden=hidden, seed=seed, randomised=units // 2, **changes).load(Path())
+    data = EffectSimulation(
+        units=units, confounder_strength=confounder_strength, seed=seed, randomised=units // 2, **changes
+    ).load(Path())
     log, table = data.logged, data.user_table.to_numpy()
     x = table[log.users, :5]
     if leaked:
         noise = np.random.default_rng(seed).normal(size=len(x))
         x = np.c_[x, log.outcome + 0.1 * noise]
-    rows = EffectRows(x, np.zeros((len(x), 0)), log.treatment, log.outcome.astype(np.float64), 1, False)
+    rows = LearnerData(x, np.zeros((len(x), 0)), log.treatment, log.outcome.astype(np.float64), 1, False)
     estimate, seen = ReEstimator(), data.randomised
     assert seen is not None
     return RefutationProblem(
@@ -76,7 +83,7 @@ def test_a_clean_effect_stands_and_each_refuter_says_what_it_cannot_see() -> Non
 
 
 def test_a_hidden_confounder_passes_the_blind_ones_and_is_flagged_by_the_others() -> None:
-    found = by_name(run_refuters(REFUTERS, problem_of(hidden=2.0)))
+    found = by_name(run_refuters(REFUTERS, problem_of(confounder_strength=2.0)))
     for name in ("placebo exposure", "dummy outcome", "random common cause", "data subset"):
         assert found[name].verdict == "passes"
     assert found["negative control outcome"].verdict == found["randomised rows"].verdict == "fails"
@@ -106,9 +113,9 @@ def test_what_is_not_there_is_not_testable_and_never_a_pass() -> None:
 
 def test_a_negative_control_is_not_read_beside_itself_and_nothing_else_changes() -> None:
     """x3 is a column that exposure does not touch: read as a column of X too, its effect would be 0 by construction."""
-    seen: list[EffectRows] = []
+    seen: list[LearnerData] = []
 
-    def noted(rows: EffectRows, seed: int) -> Average:
+    def noted(rows: LearnerData, seed: int) -> AverageEffect:
         seen.append(rows)
         return LINEAR.average(rows, 0.95, seed)
 
@@ -128,7 +135,7 @@ def test_a_negative_control_is_not_read_beside_itself_and_nothing_else_changes()
 def test_what_one_refuter_cannot_work_on_leaves_the_others() -> None:
     problem = problem_of(units=300, repeats=2)
 
-    def picky(rows: EffectRows, seed: int) -> Average:
+    def picky(rows: LearnerData, seed: int) -> AverageEffect:
         if len(rows) < len(problem.rows):
             raise DataError("effect: arm 1 has 9 rows")
         return problem.estimate(rows, seed)
@@ -145,7 +152,7 @@ def test_a_learner_without_an_error_is_refuted_by_linear_models_and_says_so() ->
         def average(self, *_: Any) -> None:
             return None
 
-    def silent(rows: EffectRows, seed: int) -> Any:
+    def silent(rows: LearnerData, seed: int) -> Any:
         return Silent()
 
     chosen, average = ReEstimator.from_learner(silent, 0.95, problem.rows, 0)
@@ -171,14 +178,16 @@ def test_the_e_value_of_a_click_is_that_of_its_risk_ratio() -> None:
     """Hand: 30 of 100 against 10 of 100 at even chances is a ratio of 3, and the interval's end 0.2 - 0.1 one of 2."""
     treatment = np.repeat([0, 1], 100)
     outcome = np.r_[np.arange(100) < 10, np.arange(100) < 30].astype(np.float64)
-    rows = EffectRows(np.zeros((200, 1)), np.zeros((200, 0)), treatment, outcome, 1, True)
+    rows = LearnerData(np.zeros((200, 1)), np.zeros((200, 0)), treatment, outcome, 1, True)
     ends = [np.array([end]) for end in (0.2, 0.05, 0.1, 0.3)]
     problem = RefutationProblem(
-        rows=rows, estimate=ReEstimator(), original=Average(*ends), propensities=np.full((200, 2), 0.5)
+        rows=rows, estimate=ReEstimator(), original=AverageEffect(*ends), propensities=np.full((200, 2), 0.5)
     )
     (found,) = EValue()(problem)
     assert (found.value, found.low) == (pytest.approx(3 + np.sqrt(6)), pytest.approx(2 + np.sqrt(2)))
-    (less,) = EValue()(replace(problem, original=Average(*(np.array([end]) for end in (-0.06, 0.02, -0.08, -0.05)))))
+    (less,) = EValue()(
+        replace(problem, original=AverageEffect(*(np.array([end]) for end in (-0.06, 0.02, -0.08, -0.05))))
+    )
     assert (less.value, less.low) == (
         pytest.approx(e_value(0.1 / 0.04)),
         pytest.approx(e_value(2)),
@@ -230,7 +239,9 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def test_the_command_leaves_verdicts_and_a_plot_beside_the_record(
     call: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("train", "task=effect", *TABLE, "learner=linear_dml", "dataset.hidden=2", "name=run")[0] == 0
+    assert (
+        call("train", "task=effect", *TABLE, "learner=linear_dml", "dataset.confounder_strength=2", "name=run")[0] == 0
+    )
     (folder,) = Path("runs/default/run").iterdir()
     code, out, _ = call("refute", str(folder), "--json", "--negative-control", "z")
     found = json.loads(out)

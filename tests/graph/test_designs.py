@@ -79,7 +79,7 @@ def of_effect(causal: CausalGraph, card: DatasetCard) -> Adjustment:
 
 BASE = ("x0 -> exposure", "h -> exposure", "h -> outcome", "x0 -> outcome", "x1 -> outcome")
 NUDGED = (*BASE, "exposure -> outcome", "nudge -> exposure")
-SEEN = (*BASE, "exposure -> seen", "seen -> outcome")
+ROLE_INPUTS = (*BASE, "exposure -> seen", "seen -> outcome")
 
 
 def test_what_identifies_an_effect_chooses_what_a_learner_reads() -> None:
@@ -89,13 +89,13 @@ def test_what_identifies_an_effect_chooses_what_a_learner_reads() -> None:
     assert not by_nudge.training.adjusts and "does not vary with what is hidden" in by_nudge.training.assumed[0]
     read = views(declared(*NUDGED), card, by_nudge)
     assert (read.modifiers, read.controls, read.instruments) == (("x0", "x1"), (), ("nudge",))
-    by_seen = of_effect(declared(*SEEN), card)
+    by_seen = of_effect(declared(*ROLE_INPUTS), card)
     assert (by_seen.training.strategy, by_seen.training.mediator) == ("front-door", "seen")
     assert "linear" in by_seen.training.assumed[0]
-    read = views(declared(*SEEN, modifiers=["x1"]), card, by_seen)
+    read = views(declared(*ROLE_INPUTS, modifiers=["x1"]), card, by_seen)
     assert (read.modifiers, read.controls, read.mediators) == (("x1",), (), ("seen",))
     assert "cov(outcome, nudge) / cov(exposure, nudge)" in by_nudge.expression(declared(*NUDGED))
-    assert "sum_seen P(seen | exposure) sum_exposure' P(exposure')" in by_seen.expression(declared(*SEEN))
+    assert "sum_seen P(seen | exposure) sum_exposure' P(exposure')" in by_seen.expression(declared(*ROLE_INPUTS))
 
 
 def test_a_backdoor_set_comes_first_an_assumption_is_the_users_and_means_are_not_effects() -> None:
@@ -113,7 +113,7 @@ def test_a_backdoor_set_comes_first_an_assumption_is_the_users_and_means_are_not
 COLLIDERS = {
     "backdoor": ("x0 -> exposure", "x0 -> z", "x1 -> outcome", "x1 -> z", "exposure -> outcome"),
     "instrument": (*NUDGED, "nudge -> z", "h -> z"),
-    "front-door": (*SEEN, "x2 -> z", "x2 -> seen", "h -> z"),
+    "front-door": (*ROLE_INPUTS, "x2 -> z", "x2 -> seen", "h -> z"),
 }
 
 

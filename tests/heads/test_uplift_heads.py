@@ -147,7 +147,7 @@ def test_outcomes_are_told_in_their_unit_and_effects_in_its_spread() -> None:
     plain, scaled = CausalModel(networks, "identity"), CausalModel(networks, "identity", (10.0, 2.0))
     view = FeatureMatrix((), ("user",), np.zeros((3, 0), np.float32), np.zeros((1, 0), np.float32), ())
     batch = inference_batch(np.arange(3), np.zeros(3, np.int64), view)
-    before, after = plain(batch).parts, scaled(batch).parts
+    before, after = plain(batch).components, scaled(batch).components
     torch.testing.assert_close(after[OUTCOME][ARMS], 10 + 2 * before[OUTCOME][ARMS])
     torch.testing.assert_close(after[OUTCOME][EFFECT], 2 * before[OUTCOME][EFFECT])
     torch.testing.assert_close(after[EFFECT][ARMS], 2 * before[EFFECT][ARMS])

@@ -27,7 +27,7 @@ def record(**changes: Any) -> RunRecord:
 
 def test_a_record_is_read_back_as_it_was_with_its_replicates(tmp_path: Path) -> None:
     score = ScoreRecord("mf-ips", "randomised", "auc", 0.5, None, None, 3)
-    written = record(scores=(score,), audit=AuditSection(rows={"train": 3}, cuts=(3.0, 4.0)))
+    written = record(scores=(score,), audit=AuditSection(rows={"train": 3}, bin_edges=(3.0, 4.0)))
     path = written.save(tmp_path / "a" / "b", {"m|s|auc": np.array([0.25, 0.5])})
     assert path == tmp_path / "a" / "b" / "record.json"
     folder = RunFolder.load(path)

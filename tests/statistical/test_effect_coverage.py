@@ -18,7 +18,7 @@ import yaml
 from causalrec import cli
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
-from causalrec.estimators.effect.base import EffectRows
+from causalrec.estimators.effect.base import LearnerData
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
 
@@ -36,28 +36,28 @@ def learner(name: str, **arguments: Any) -> AbstractTableLearner:
     return built
 
 
-def sampled(rows: int, seed: int) -> EffectRows:
+def sampled(rows: int, seed: int) -> LearnerData:
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(rows, 2)), rng.normal(size=(rows, 3))
     treatment = (rng.random(rows) < 1 / (1 + np.exp(-0.8 * w[:, 0] - 0.4 * x[:, 0]))).astype(np.int64)
     noise = rng.normal(size=rows) * (1 + 0.3 * np.abs(x[:, 0]))
     outcome = (1 + x[:, 0]) * treatment + w[:, 0] + 0.5 * x[:, 1] + noise
-    return EffectRows(x, w, treatment, outcome, arms=1, binary=False)
+    return LearnerData(x, w, treatment, outcome, arms=1, binary=False)
 
 
-def repeated(rows: int, seed: int) -> EffectRows:
+def repeated(rows: int, seed: int) -> LearnerData:
     """Four rows a user, who has one treatment, one set of columns and a mood: the rows of a log."""
     users = sampled(rows // 4, seed)
     rng, user = np.random.default_rng([seed, 1]), np.repeat(np.arange(rows // 4), 4)
     outcome = users.outcome[user] + 0.5 * rng.normal(size=len(user))
-    return EffectRows(users.modifiers[user], users.controls[user], users.treatment[user], outcome, 1, False, user)
+    return LearnerData(users.modifiers[user], users.controls[user], users.treatment[user], outcome, 1, False, user)
 
 
 def covered(
     effect: AbstractTableLearner,
     draws: int,
     rows: int,
-    draw: Callable[[int, int], EffectRows] = sampled,
+    draw: Callable[[int, int], LearnerData] = sampled,
     level: float = 0.95,
 ) -> tuple[float, Doubles | None]:
     """Return how often the interval of the average covers 1, and those at `PLACES` cover 1 + x1 (None: none)."""
@@ -134,28 +134,28 @@ def test_200_networks_cover_the_average(name: str, tmp_path: Path, monkeypatch: 
     assert 0.90 <= np.mean(found) <= 0.99
 
 
-def nudged(rows: int, seed: int) -> EffectRows:
+def nudged(rows: int, seed: int) -> LearnerData:
     """A hidden cause, and a coin that moves the treatment."""
     rng = np.random.default_rng([seed, 2])
     x, hidden, coin = rng.normal(size=(rows, 2)), rng.normal(size=rows), rng.integers(2, size=rows)
     treatment = (rng.random(rows) < 1 / (1 + np.exp(-hidden - 2 * (2 * coin - 1)))).astype(np.int64)
     outcome = (1 + x[:, 0]) * treatment + hidden + rng.normal(size=rows)
-    return EffectRows(x, np.zeros((rows, 0)), treatment, outcome, 1, False, beside=coin[:, None].astype(float))
+    return LearnerData(x, np.zeros((rows, 0)), treatment, outcome, 1, False, beside=coin[:, None].astype(float))
 
 
-def mediated(rows: int, seed: int) -> EffectRows:
+def mediated(rows: int, seed: int) -> LearnerData:
     """A hidden cause, and a mediator that carries an effect of 1 through a chance that treatment lifts by a half."""
     rng = np.random.default_rng([seed, 3])
     x, hidden = rng.normal(size=(rows, 2)), rng.normal(size=rows)
     treatment = (rng.random(rows) < 1 / (1 + np.exp(-hidden))).astype(np.int64)
     seen = (rng.random(rows) < 0.25 + 0.5 * treatment).astype(float)
     outcome = 2 * seen + x[:, 0] + hidden + rng.normal(size=rows)
-    return EffectRows(x, np.zeros((rows, 0)), treatment, outcome, 1, False, beside=seen[:, None])
+    return LearnerData(x, np.zeros((rows, 0)), treatment, outcome, 1, False, beside=seen[:, None])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "draw"), [("ortho_iv", nudged), ("dowhy_front_door", mediated)])
-def test_200_draws_behind_a_hidden_cause_are_covered(name: str, draw: Callable[[int, int], EffectRows]) -> None:
+def test_200_draws_behind_a_hidden_cause_are_covered(name: str, draw: Callable[[int, int], LearnerData]) -> None:
     average, points = covered(learner(name), draws=200, rows=1000, draw=draw)
     assert 0.90 <= average <= 0.99
     assert points is None or ((points >= 0.90).all() and (points <= 0.99).all())
@@ -170,8 +170,8 @@ def test_the_average_is_covered_where_users_have_several_rows(name: str) -> None
 
 @pytest.mark.long
 def test_an_average_that_takes_a_users_rows_as_news_is_caught() -> None:
-    def lonely(rows: int, seed: int) -> EffectRows:
+    def lonely(rows: int, seed: int) -> LearnerData:
         seen = repeated(rows, seed)
-        return EffectRows(seen.modifiers, seen.controls, seen.treatment, seen.outcome, 1, False)
+        return LearnerData(seen.modifiers, seen.controls, seen.treatment, seen.outcome, 1, False)
 
     assert covered(learner("linear_dml"), draws=100, rows=1600, draw=lonely)[0] < 0.80

@@ -33,7 +33,7 @@ LEARNERS = {
     if path.stem not in ("network", "ortho_iv", "dowhy_front_door")
 }
 HIDDEN = {  # by what identifies the effect where a hidden cause drives exposure and outcome
-    "ortho_iv": ["graph=effect_simulation_instrument", "dataset.nudge=2"],
+    "ortho_iv": ["graph=effect_simulation_instrument", "dataset.instrument_strength=2"],
     "dowhy_front_door": ["graph=effect_simulation_front_door", "dataset.mediated=true"],
 }
 CONSTANT = {name for name in LEARNERS if name.startswith("dowhy_")}  # one effect for all: they rank nothing
@@ -74,7 +74,7 @@ def test_effects_behind_a_hidden_cause_are_recovered_and_adjusting_misses_them(
     monkeypatch.chdir(tmp_path)
     found = {}
     for effect, more in ((name, []), ("linear_dml", ["graph.assume=true"])):
-        asked = [*TABLE, *HIDDEN[name], "dataset.hidden=1.5", f"learner={effect}", *more]
+        asked = [*TABLE, *HIDDEN[name], "dataset.confounder_strength=1.5", f"learner={effect}", *more]
         assert cli.main(["train", "task=effect", "--json", *asked]) == 0
         (record,) = json.loads(capsys.readouterr().out)
         scores = {(one["metric"], one["slice"]): one for one in record["scores"]}

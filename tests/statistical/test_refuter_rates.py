@@ -11,7 +11,7 @@ from causalrec.evaluation.refuter.run_refuters import run_refuters
 from tests.evaluation.test_refute import REFUTERS, problem_of
 
 BLIND = ("placebo exposure", "dummy outcome", "random common cause", "data subset")
-WORLDS: dict[str, dict[str, Any]] = {"clean": {}, "hidden": {"hidden": 2.0}, "leak": {"leaked": True}}
+WORLDS: dict[str, dict[str, Any]] = {"clean": {}, "hidden": {"confounder_strength": 2.0}, "leak": {"leaked": True}}
 
 
 def rates(draws: int, units: int = 2000) -> dict[str, dict[str, float]]:

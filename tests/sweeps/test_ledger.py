@@ -48,9 +48,9 @@ def claimed(ledger: Ledger, job: str = JOB) -> Claim:
     return claim
 
 
-def foreign(ledger: Ledger, age: float, generation: int = 1, **changes: Any) -> Path:
+def foreign(ledger: Ledger, age: float, epoch: int = 1, **changes: Any) -> Path:
     """A claim of another host, last touched `age` seconds ago."""
-    path = ledger.claims.folder / f"{JOB}~{generation}"
+    path = ledger.claims.folder / f"{JOB}~{epoch}"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**ELSEWHERE, **changes}))
     os.utime(path, (time.time() - age,) * 2)
@@ -177,7 +177,7 @@ def test_a_job_whose_process_was_killed_is_interrupted_and_taken_over_at_once(re
     ledger = ledger_in(tmp_path)
     assert ledger.state(JOB).status == "interrupted"
     claim = claimed(ledger)
-    assert claims.generation(claim.path) == 2
+    assert claims.epoch(claim.path) == 2
     assert ledger.claims.of(JOB) == [claim.path], "the abandoned claim is gone"
     claim.check()
     holder.wait()
@@ -185,7 +185,7 @@ def test_a_job_whose_process_was_killed_is_interrupted_and_taken_over_at_once(re
 
 def test_a_pid_used_again_does_not_keep_a_claim_alive(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    here = claims.Holder.here()
+    here = claims.LeaseOwner.here()
     foreign(ledger, 0, host=here.host, machine=here.machine, pid=here.pid, started="long ago")
     assert ledger.claim(JOB) is not None
 
@@ -218,7 +218,7 @@ def test_a_claim_not_yet_written_is_respected_until_it_is_stale(tmp_path: Path) 
 
 def test_a_held_claim_is_touched_until_it_is_given_back_or_taken(tmp_path: Path) -> None:
     before = set(threading.enumerate())
-    ledger = ledger_in(tmp_path, beat=0.02)
+    ledger = ledger_in(tmp_path, heartbeat=0.02)
     for end_it in (Claim.release, lambda claim: claim.path.unlink()):
         claim = claimed(ledger)
         os.utime(claim.path, (1, 1))
@@ -237,7 +237,7 @@ def until(condition: Callable[[], bool], seconds: float = 5) -> bool:
 def test_a_holder_that_was_overtaken_marks_nothing(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
     claim = claimed(ledger)
-    foreign(ledger, 0, generation=2)
+    foreign(ledger, 0, epoch=2)
     for mark in (claim.check, lambda: claim.done(record(ledger)), lambda: claim.failed("late")):
         with pytest.raises(LostClaim, match=f"{JOB}: taken over"):
             mark()
@@ -247,7 +247,7 @@ def test_a_holder_that_was_overtaken_marks_nothing(tmp_path: Path) -> None:
 def test_a_claimant_yields_to_a_live_claim_it_had_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a listing is out of date: it finds no claim, then makes its own, then sees the other one."""
     ledger = ledger_in(tmp_path)
-    rival = foreign(ledger, 0, generation=7)
+    rival = foreign(ledger, 0, epoch=7)
     real, calls = claims.Claims.of, iter((True,))
     monkeypatch.setattr(claims.Claims, "of", lambda self, job: [] if next(calls, False) else real(self, job))
     assert ledger.claim(JOB) is None
@@ -293,12 +293,12 @@ def races(folder: Path, number: int, ready: Any) -> None:
 
 def test_many_launchers_run_each_job_once_also_where_its_holder_died(tmp_path: Path) -> None:
     (tmp_path / "worked").mkdir()
-    dead = {**ELSEWHERE, "host": claims.Holder.here().host, "machine": claims._machine(), "pid": 4_000_000}
+    dead = {**ELSEWHERE, "host": claims.LeaseOwner.here().host, "machine": claims._machine(), "pid": 4_000_000}
     ledger = ledger_in(tmp_path, *JOBS)
     ledger.claims.folder.mkdir(parents=True)
     for job in JOBS[::2]:
-        for generation in (1, 2):
-            (ledger.claims.folder / f"{job}~{generation}").write_text(json.dumps(dead))
+        for epoch in (1, 2):
+            (ledger.claims.folder / f"{job}~{epoch}").write_text(json.dumps(dead))
     spawn = multiprocessing.get_context("spawn")
     ready = spawn.Barrier(4)
     launchers = [spawn.Process(target=races, args=(tmp_path, k, ready)) for k in range(4)]

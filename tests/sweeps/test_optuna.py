@@ -90,7 +90,7 @@ SEARCHED = space(["x=interval(0,1)", "y=interval(0,1)"]).searched
 
 
 def store_of(folder: Path, **asked: Any) -> Store:
-    return opened(None, folder, "minimize", asked, beat=1)
+    return opened(None, folder, "minimize", asked, heartbeat=1)
 
 
 def drawn(store: Store, trials: int, n_trials: int = 20) -> list[dict[str, Any]]:
@@ -118,7 +118,7 @@ import os, sys
 from pathlib import Path
 from causalrec.sweeps.space import space
 from causalrec.sweeps.study_store import opened
-store = opened(None, Path(sys.argv[1]), "minimize", {}, beat=1)
+store = opened(None, Path(sys.argv[1]), "minimize", {}, heartbeat=1)
 searched = space(["x=interval(0,1)", "y=interval(0,1)"]).searched
 if sys.argv[2] == "early":
     store.study.ask(dict(searched))
@@ -205,7 +205,7 @@ def test_another_search_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"begun with search=x=interval\(0,1\), not x=interval\(0,2\); name another"):
         store_of(tmp_path, search=["x=interval(0,2)"])
     with pytest.raises(RequestError, match="begun with direction=minimize, not maximize"):
-        opened(None, tmp_path, "maximize", {"search": ["x=interval(0,1)"]}, beat=1)
+        opened(None, tmp_path, "maximize", {"search": ["x=interval(0,1)"]}, heartbeat=1)
 
 
 def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
         store_of(tmp_path)
     assert "\n" not in str(refused.value)
     with pytest.raises(DataError, match="host/db: not a study's database"):
-        opened("nosuch://user:secret@host/db", tmp_path, "minimize", {}, beat=1)
+        opened("nosuch://user:secret@host/db", tmp_path, "minimize", {}, heartbeat=1)
 
 
 # the command

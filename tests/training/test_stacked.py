@@ -27,7 +27,7 @@ from causalrec.heads.dot import Dot
 from causalrec.heads.dragonnet import DragonNet
 from causalrec.heads.t_net import TNet
 from causalrec.heads.tarnet import TARNet
-from causalrec.models import SEEN, CausalModel, RoleNetwork
+from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import SGD, AdamW
@@ -90,7 +90,7 @@ def task(folder: Path, objective: AbstractObjective, **changes: Any) -> FitReque
         return kind(len(VIEW), 5, 2, **({"width": 8} if kind is TNet else {"width": 8, "arm_width": 4}))  # type: ignore[arg-type]
 
     def model() -> CausalModel:
-        networks = {r: RoleNetwork(MF(inputs, width=3), head(), SEEN.get(r, "pair")) for r in objective.roles}
+        networks = {r: RoleNetwork(MF(inputs, width=3), head(), ROLE_INPUTS.get(r, "pair")) for r in objective.roles}
         return CausalModel(networks, "logit")
 
     parts: dict[str, Any] = {

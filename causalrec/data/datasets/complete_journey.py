@@ -100,7 +100,7 @@ class CompleteJourney(AbstractDataset):
             self_selected=True,
             repeats="keep_last",
             unseen="drop",
-            notice=NOTICE,
+            caveat=NOTICE,
         )
 
     @property

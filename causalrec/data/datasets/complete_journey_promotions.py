@@ -57,7 +57,7 @@ class CompleteJourneyPromotions(AbstractDataset):
     bought, (n + 1/2) / (visits + 1). Of the household: `visits`, log number; demographics. Of the product:
     `promoted_share` of all 5,749 stores and weeks; department, brand, category. None reads whether that household
     bought that product at that visit. They stand for what is known beforehand, though other weeks may be later ones.
-    Assumption: given them, promotions do not follow what else shifts demand there and then, nor price cuts.
+    Assumption: given them, promotions do not follow what else shifts demand there and then, nor price bin_edges.
     Treatment is shared by all visitors of a store and week: intervals that resample households are too narrow.
     Raises RequestError where fewer products were ever promoted.
     """
@@ -88,7 +88,7 @@ class CompleteJourneyPromotions(AbstractDataset):
             arms=ARMS[self.arms][0],
             resampled_by=("seed",),
             unseen="keep",
-            notice=journey.NOTICE,
+            caveat=journey.NOTICE,
         )
 
     @property
@@ -100,8 +100,8 @@ class CompleteJourneyPromotions(AbstractDataset):
         bought, places = _purchases(folder)
         items = self._most_bought(bought, folder / "promotions.parquet")
         shops = Visits.of(bought, items, _promotions(folder / "promotions.parquet", items, places))
-        user, item, visit = shops.drawn(self.seed)
-        treatment = np.array(ARMS[self.arms][1])[shops.promotion[item, shops.place[visit]]]
+        user, item, visit = shops.sample_pairs(self.seed)
+        treatment = np.array(ARMS[self.arms][1])[shops.promotion[item, shops.store_week[visit]]]
         kept = treatment >= 0
         user, item, visit, treatment = user[kept], item[kept], visit[kept], treatment[kept]
         log = InteractionLog(
@@ -151,7 +151,7 @@ class Visits:
     users: pl.Series
     user: Ints
     store: Ints
-    place: Ints
+    store_week: Ints
     week: Ints
     lone: Ints
     sold_at: Ints
@@ -170,7 +170,7 @@ class Visits:
             users=users,
             user=positions(table["household_id"], users),
             store=positions(table["store_id"], stores),
-            place=table["place"].to_numpy().astype(np.int64),
+            store_week=table["place"].to_numpy().astype(np.int64),
             week=table["week"].to_numpy().astype(np.int64),
             lone=np.where(known, positions(table["product_id"], items), -1),
             sold_at=sales["visit"].to_numpy().astype(np.int64),
@@ -182,7 +182,7 @@ class Visits:
     def num_items(self) -> int:
         return len(self.promotion)
 
-    def drawn(self, seed: int) -> tuple[Ints, Ints, Ints]:
+    def sample_pairs(self, seed: int) -> tuple[Ints, Ints, Ints]:
         """Return user, item and visit int64[N] of each pair, drawn evenly among the visits with another purchase."""
         rng, counts = np.random.default_rng(seed), np.bincount(self.user)
         single = self.lone >= 0
@@ -202,8 +202,8 @@ class Visits:
 
     def columns(self, item: Ints, visit: Ints) -> tuple[Doubles, ...]:
         """Return `PAIR_COLUMNS`, float64[N] each."""
-        angle, place = 2 * np.pi * self.week[visit] / 52, self.place[visit]
-        others = np.bincount(self.place)[place] - 1
+        angle, place = 2 * np.pi * self.week[visit] / 52, self.store_week[visit]
+        others = np.bincount(self.store_week)[place] - 1
         promoted = self.promotion > 0
         share = (promoted.sum(axis=0)[place] - promoted[item, place]) / (self.num_items - 1)
         return np.sin(angle), np.cos(angle), np.log1p(others), share, self._local_demand(item, visit)
@@ -213,7 +213,7 @@ class Visits:
         own = np.unique(self.user * (self.store.max() + 1) + self.store, return_inverse=True)[1]
         bought = self.buys(item, visit).astype(np.int64)  # of both the household and the week: taken out twice
         sold, visits = bought, np.ones_like(bought)
-        for group, sign in ((self.store, 1), (self.place, -1), (own, -1)):
+        for group, sign in ((self.store, 1), (self.store_week, -1), (own, -1)):
             codes = np.bincount(
                 group[self.sold_at] * self.num_items + self.sold, minlength=(group.max() + 1) * self.num_items
             )

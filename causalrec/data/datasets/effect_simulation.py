@@ -21,7 +21,7 @@ from causalrec.types import Count, Doubles, Floats, Ints, OutcomeKind
 
 Strength = Annotated[float, Field(ge=0)]
 WIDTH = 5
-SEEN = (0.2, 0.8)
+ROLE_INPUTS = (0.2, 0.8)
 NAMES = tuple(f"x{k}" for k in range(WIDTH))
 
 
@@ -29,11 +29,12 @@ NAMES = tuple(f"x{k}" for k in range(WIDTH))
 class EffectSimulation(AbstractDataset):
     """`units` with columns x0..x4 ~ N(0, 1), one item, treatment 0..`arms`, drawn anew for each `seed`.
 
-    With raw outcomes `r_0 = x0 + x1^2 / 2 - 1/2 + hidden h` and `r_a = r_0 + a effect + heterogeneity (x1 + |x2|)`, the
+    With raw outcomes `r_0 = x0 + x1^2 / 2 - 1/2 + c h` and `r_a = r_0 + a effect + heterogeneity (x1 + |x2|)`, the
     mean outcome is `r` (`reward`, unit noise), `sigmoid(r - 1)` (`click`) or `exp(r / 3)` (`count`). Log-odds of arm a
-    against none are `confounding (x0 + x1) / a + hidden h`, h ~ N(0, 1) unseen: with `hidden` above 0 nothing observed
-    identifies the effect. `confounding=0, hidden=0` is a randomised experiment. True means are of the unit, h included.
-    The column z, `hidden h + x0 + noise`, is no cause of anything: a negative control. `randomised`: so many further
+    against none are `confounding (x0 + x1) / a + c h`, h ~ N(0, 1) unseen, c its
+    `confounder_strength`: above 0 nothing observed
+    identifies the effect. `confounding=0, confounder_strength=0` is a randomised experiment. True means are of the unit, h included.
+    The column z, `c h + x0 + noise`, is no cause of anything: a negative control. `randomised`: so many further
     units, whose treatment is drawn evenly. The column nudge, a fair coin, adds `nudge` to the log-odds of every arm or
     takes it away: an instrument. The column seen is 1 with chance 0.2 without treatment and 0.8 under arm 1; where the
     effect is `mediated`, outcomes follow it as if it were the treatment (one arm): a front door. With `moment_strength`
@@ -46,9 +47,9 @@ class EffectSimulation(AbstractDataset):
     effect: float = 1.0
     heterogeneity: float = 1.0
     confounding: Strength = 1.0
-    hidden: Strength = 0.0
+    confounder_strength: Strength = 0.0
     randomised: Annotated[int, Field(ge=0)] = 0
-    nudge: Strength = 0.0
+    instrument_strength: Strength = 0.0
     mediated: bool = False
     moment_strength: Strength = 0.0
     seed: Annotated[int, Field(ge=0)] = 0
@@ -93,18 +94,18 @@ class EffectSimulation(AbstractDataset):
             )
         rng, units = np.random.default_rng([self.seed, 17]), self.units + self.randomised
         own = np.random.default_rng([self.seed, 18])  # of the columns added later, so that the others stay as they were
-        nudge, seen = own.integers(2, size=units), (own.random((units, 2)) < SEEN).astype(np.int64)
+        nudge, seen = own.integers(2, size=units), (own.random((units, 2)) < ROLE_INPUTS).astype(np.int64)
         x, hidden = rng.normal(size=(units, WIDTH)), rng.normal(size=units)
         moment = np.random.default_rng([self.seed, 19]).normal(size=units)
-        cause = self.hidden * hidden + self.moment_strength * moment
+        cause = self.confounder_strength * hidden + self.moment_strength * moment
         means = self._means(x, cause)
         treatment, drawn = self._treated(x, cause, nudge, rng), self._drawn(means, rng)
         if self.mediated:
             drawn = np.take_along_axis(drawn, seen, 1)
-            means = means[:, :1] + (means[:, 1:] - means[:, :1]) * np.array(SEEN)
+            means = means[:, :1] + (means[:, 1:] - means[:, :1]) * np.array(ROLE_INPUTS)
         if self.randomised:
             treatment[self.units :] = rng.integers(self.arms + 1, size=self.randomised)
-        control = self.hidden * hidden + x[:, 0] + rng.normal(size=units)
+        control = self.confounder_strength * hidden + x[:, 0] + rng.normal(size=units)
         every = np.arange(units)
         log = InteractionLog(
             item=np.zeros(units, np.int64),
@@ -136,7 +137,7 @@ class EffectSimulation(AbstractDataset):
         return np.exp(raw / 3) if self.outcome == "count" else raw
 
     def _treated(self, x: Doubles, cause: Doubles, nudge: Ints, rng: np.random.Generator) -> Ints:
-        pushed = cause + self.nudge * (2 * nudge - 1)
+        pushed = cause + self.instrument_strength * (2 * nudge - 1)
         odds = [np.zeros(len(x))]
         odds += [self.confounding * (x[:, 0] + x[:, 1]) / arm + pushed for arm in range(1, self.arms + 1)]
         drawn = np.stack(odds, 1) + rng.gumbel(size=(len(x), self.arms + 1))

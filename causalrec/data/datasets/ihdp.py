@@ -114,7 +114,7 @@ class IHDP(AbstractDataset):
             item_table=pl.DataFrame({"item": self.card.arms}),
             potential=PotentialOutcomes(
                 means=lambda user, item: means[np.broadcast_arrays(user, item)[0]],
-                drawn=lambda user, item: outcomes[np.broadcast_arrays(user, item)[0]],
+                realised=lambda user, item: outcomes[np.broadcast_arrays(user, item)[0]],
             ),
             raw_sha256={name: sha256_of(folder / name)},
         )

@@ -81,7 +81,7 @@ class ML100K(AbstractDataset):
     """Ratings 1..5 of 943 users for 1,682 movies, self-selected (MNAR), without a randomised part.
 
     `threshold`: outcome is 1 from this rating on (4 is usual), or None for rating points; mandatory, for published
-    tables differ in it. `classes`: outcome is how many of these cuts a rating reaches: [3, 4] makes 0 of ratings 1 and
+    tables differ in it. `classes`: outcome is how many of these bin_edges a rating reaches: [3, 4] makes 0 of ratings 1 and
     2, 1 of 3, 2 of 4 and 5. Assumption: none of its tests is unbiased; scores describe logged exposure.
     """
 
@@ -105,7 +105,7 @@ class ML100K(AbstractDataset):
             sha256={**RECBOLE.files, **OFFICIAL.files},
             columns=COLUMNS,
             outcome=kind if self.classes is None else "class",
-            cuts=self.classes or (),
+            bin_edges=self.classes or (),
             feedback="explicit",
             scale=SCALE,
             threshold=self.threshold,

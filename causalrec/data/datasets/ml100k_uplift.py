@@ -42,7 +42,7 @@ class ML100KUplift(AbstractDataset):
     `P(Y(1) = 1) = sigmoid(R - rating_offset)` of predicted ratings R, `P(Y(0) = 1) = W ** watch_power` of the predicted
     chance W that the pair was rated. Exposure falls with the rank of their mean s within the user: `min(1, c rank **
     -rank_power)` where c makes it sum to `recommendations` per user. Y(0), Y(1) and exposure are drawn independently,
-    once for the log, which holds treatment and outcome alone, and once more for `potential.drawn`, from the seed
+    once for the log, which holds treatment and outcome alone, and once more for `potential.realised`, from the seed
     `draw`. The third draw of the source, for validation, is a part of the log here, as any split makes it.
     R (2M steps in the source) and W (43M) are fitted by 20 and 27 passes of the same gradients, rates and penalties,
     without replacement and tile by tile (`data/factorisation.py`), and kept as a file. Source: the ML-100K generator of
@@ -106,7 +106,7 @@ class ML100KUplift(AbstractDataset):
             pair_features={"affinity": affinity},
             oracle=Oracle(rate=lambda u, i: means[u, i, 1], propensity=lambda u, i: propensity[u, i]),
             potential=PotentialOutcomes(
-                means=lambda u, i: means[u, i], drawn=lambda u, i: drawn[u, i].astype(np.float32)
+                means=lambda u, i: means[u, i], realised=lambda u, i: drawn[u, i].astype(np.float32)
             ),
             raw_sha256=real.raw_sha256,
             user_ids=real.user_ids,

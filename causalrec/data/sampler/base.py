@@ -81,8 +81,8 @@ class AbstractLogSampler(AbstractSampler):
         size = self.logged_per_batch
         full = len(log) // size * size
         step = size * max(1, BLOCK // self.batch_size)
-        cuts = [*range(0, full, step), *([full] if full < len(log) else []), len(log)]
-        for start, stop in itertools.pairwise(cuts):
+        bin_edges = [*range(0, full, step), *([full] if full < len(log) else []), len(log)]
+        for start, stop in itertools.pairwise(bin_edges):
             stop = stop if start == full else min(stop, full)
             yield self.draw(order[start:stop].reshape(-1, size if start < full else stop - start), log, both, rng)
 

@@ -147,10 +147,10 @@ class Build:
 
     def _unrepeated(self, part: Streamed, num_items: int) -> Bools | None:
         """Return the rows to keep under the rule for repeats (each part by itself), None for all."""
-        if "user" not in part.parts or self.request.repeats == "allowed" or not part.rows:
+        if "user" not in part.column_names or self.request.repeats == "allowed" or not part.rows:
             return None
         codes: Ints = part.array("user") * num_items + part.array("item")
-        if "randomised" in part.parts:
+        if "randomised" in part.column_names:
             codes = codes * 2 + part.array("randomised")
         last = last_of_repeats(codes)
         if last is not None and self.request.repeats == "error":
@@ -163,7 +163,7 @@ class Build:
         rows = {"logged": _write(done[0], kept[0], self.store / "logged", flag=False)}
         if len(done) > 1:
             rows["randomised"] = _write(done[1], kept[1], self.store / "randomised", flag=None)
-        elif "randomised" in done[0].parts:
+        elif "randomised" in done[0].column_names:
             rows["randomised"] = _write(done[0], kept[0], self.store / "randomised", flag=True)
         for name, count in rows.items():
             if not count:
@@ -221,10 +221,10 @@ def _write(part: Streamed, kept: Bools | None, target: Path, flag: bool | None) 
     """Write the kept rows of one part, those of one flag where the file has flags; whole files are only moved."""
     target.mkdir(parents=True)
     chosen = kept
-    if "randomised" in part.parts and flag is not None:
+    if "randomised" in part.column_names and flag is not None:
         flagged = np.asarray(part.array("randomised")) == flag
         chosen = flagged if kept is None else flagged & kept
-    for name in part.parts:
+    for name in part.column_names:
         if name == "randomised":
             continue
         if chosen is None:

@@ -83,7 +83,7 @@ class Streamed:
     folder: Path
     rows: int
     findings: Findings
-    parts: tuple[str, ...]
+    column_names: tuple[str, ...]
 
     def array(self, part: str, mode: Literal["r", "r+"] = "r") -> npt.NDArray[Any]:
         """Memory-map one array."""

@@ -71,7 +71,7 @@ class AdaLoRA(AbstractFinetuning):
     def rates(self, backbone: nn.Module) -> Mapping[str, float]:
         return trained_rates(backbone, self.lr)
 
-    def stepped(self, backbone: nn.Module) -> None:
+    def after_optimizer_step(self, backbone: nn.Module) -> None:
         budget = backbone.get_submodule("budget")
         assert isinstance(budget, Budget)
         budget.allocate(backbone)

@@ -26,6 +26,6 @@ class AbstractFinetuning(ABC):
         """Return learning rates by name of the tuned `backbone`'s parameters; others take the optimizer's."""
         return {}
 
-    def stepped(self, backbone: nn.Module) -> None:
+    def after_optimizer_step(self, backbone: nn.Module) -> None:
         """Called on the tuned `backbone` after each step of its optimizer, gradients still in place."""
         return

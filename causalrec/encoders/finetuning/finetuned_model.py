@@ -46,9 +46,9 @@ class FineTunedModel(nn.Module):
         """Return learning rates by parameter name, of those that do not take the optimizer's."""
         return {f"model.{name}": rate for name, rate in self.tuning.rates(self.model).items()}
 
-    def stepped(self) -> None:
+    def after_optimizer_step(self) -> None:
         """Called after each step of the optimizer."""
-        self.tuning.stepped(self.model)
+        self.tuning.after_optimizer_step(self.model)
 
     def extra_repr(self) -> str:
         return f"{self.tuning}, {self.stamp}"

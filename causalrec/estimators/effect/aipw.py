@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from causalrec.errors import DataError
-from causalrec.estimators.effect.base import Average, EffectRows
+from causalrec.estimators.effect.base import AverageEffect, LearnerData
 from causalrec.estimators.effect.nuisance import Model, built, quiet
 from causalrec.types import Doubles, Ints
 
@@ -45,10 +45,10 @@ def clustered_variance(scores: Doubles, groups: Ints | None) -> Doubles:
     return variance
 
 
-def normal_average(value: Doubles, standard_error: Doubles, level: float) -> Average:
+def normal_average(value: Doubles, standard_error: Doubles, level: float) -> AverageEffect:
     """Return the average effect with its normal interval."""
     reach = NormalDist().inv_cdf((1 + level) / 2) * standard_error
-    return Average(value, standard_error, value - reach, value + reach)
+    return AverageEffect(value, standard_error, value - reach, value + reach)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +71,12 @@ class CrossFit:
         self._models(binary=False, seed=0)
         self._models(binary=True, seed=0)
 
-    def average(self, rows: EffectRows, level: float, seed: int) -> Average:
+    def average(self, rows: LearnerData, level: float, seed: int) -> AverageEffect:
         """Return the average effect over the population of which the rows are a sample, users as clusters."""
         scores = aipw(rows.outcome, rows.treatment, *self.nuisances(rows, seed), clip=self.clip)
         return normal_average(scores.mean(axis=0), np.sqrt(clustered_variance(scores, rows.groups)), level)
 
-    def nuisances(self, rows: EffectRows, seed: int) -> tuple[Doubles, Doubles]:
+    def nuisances(self, rows: LearnerData, seed: int) -> tuple[Doubles, Doubles]:
         """Return (means, chances), float64[N,A+1] each, each row judged by models that have not seen its user."""
         features, means = rows.features, np.empty((len(rows), rows.arms + 1))
         chances = np.empty_like(means)
@@ -95,7 +95,7 @@ class CrossFit:
             return built("learner.average.binary_outcome", self.binary_outcome, "classifier", seed), treatment
         return built("learner.average.outcome", self.outcome, "regressor", seed), treatment
 
-    def _splits(self, rows: EffectRows, seed: int) -> list[tuple[Ints, Ints]]:
+    def _splits(self, rows: LearnerData, seed: int) -> list[tuple[Ints, Ints]]:
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
         fold = StratifiedKFold if rows.groups is None else StratifiedGroupKFold

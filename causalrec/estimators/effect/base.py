@@ -17,12 +17,12 @@ LEAST_ROWS = 10  # of an arm: below it no fold can be held out
 
 
 @dataclass(frozen=True)
-class EffectRows:
+class LearnerData:
     """What a learner of effects reads, one row per logged treatment.
 
     `modifiers` float64[N,Dx]: X, by which the effect may vary; `controls` float64[N,Dw], Dw may be 0: W, the adjustment
     set where it is not in X; `treatment` int64[N] in 0..A, 0 = none, every arm present; `outcome` float64[N] in its own
-    unit; `arms`: A; `binary`: the outcome is 0 or 1; `groups` int64[N]: rows of one user stay in one fold. `beside`
+    unit; `arms`: A; `binary`: the outcome is 0 or 1; `groups` int64[N]: rows of one user stay in one fold. `instruments_or_mediator`
     float64[N,D]: instruments (Z) or the mediator, where a learner's `design` reads them. The names are those of the
     columns, for messages. Raises DataError where the rows do not hold what they must.
     """
@@ -36,14 +36,14 @@ class EffectRows:
     groups: Ints | None = None
     modifier_names: tuple[str, ...] = ()
     control_names: tuple[str, ...] = ()
-    beside: Doubles | None = None
+    instruments_or_mediator: Doubles | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()
         check_finite("modifiers", self.modifiers, self.modifier_names)
         check_finite("controls", self.controls, self.control_names)
-        if self.beside is not None:
-            check_finite("instruments or mediator", self.beside, ())
+        if self.instruments_or_mediator is not None:
+            check_finite("instruments or mediator", self.instruments_or_mediator, ())
         self._check_outcome()
         self._check_arms()
 
@@ -111,7 +111,7 @@ class EffectRows:
 
 
 @dataclass(frozen=True)
-class Average:
+class AverageEffect:
     """The average effect of each arm, float64[A] each, in the outcome's unit; nan where no error is known."""
 
     value: Doubles
@@ -132,11 +132,11 @@ class AbstractFittedEffect(ABC):
         """Return the pointwise confidence interval (low, high), float64[N,A] each; None where it has none."""
 
     @abstractmethod
-    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> Average | None:
+    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> AverageEffect | None:
         """Return the average effect over the population these rows are a sample of; None where it has none."""
 
 
-FitEffect = Callable[[EffectRows, int], AbstractFittedEffect]  # rows, seed -> what was learnt of them
+FitEffect = Callable[[LearnerData, int], AbstractFittedEffect]  # rows, seed -> what was learnt of them
 
 
 def check_finite(what: str, columns: Doubles, names: tuple[str, ...]) -> None:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from causalrec.errors import DataError
-from causalrec.estimators.effect.base import EffectRows
+from causalrec.estimators.effect.base import LearnerData
 from causalrec.types import Doubles
 
 
-def first_stage_f(rows: EffectRows, arm: int) -> float:
+def first_stage_f(rows: LearnerData, arm: int) -> float:
     """Return the F statistic of the instruments in a linear regression of an arm on them, X and W.
 
     `((rss_0 - rss_1) / k) / (rss_1 / (N - p))`, residual sums of squares without and with the k instruments, p columns
     in all. Below 10, intervals that take the estimate as normal are too short. Source: Staiger & Stock (Econometrica
     1997). Raises DataError without instruments.
     """
-    if rows.beside is None:
+    if rows.instruments_or_mediator is None:
         raise DataError("effect: these rows have no instruments; name some in the graph")
     taken = (rows.treatment == arm).astype(np.float64)
     without = np.hstack([np.ones((len(rows), 1)), rows.features])
-    whole = np.hstack([without, rows.beside])
+    whole = np.hstack([without, rows.instruments_or_mediator])
     ranks = [int(np.linalg.matrix_rank(columns)) for columns in (without, whole)]
     if ranks[1] == ranks[0] or len(rows) <= ranks[1]:
         return 0.0

@@ -30,7 +30,7 @@ class CFR(AbstractArms):
     bandwidth: Annotated[float, Field(gt=0)] = 1.0
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        arms, phi = (outputs.parts[OUTCOME][part] for part in (ARMS, REPRESENTATION))
+        arms, phi = (outputs.components[OUTCOME][part] for part in (ARMS, REPRESENTATION))
         one_hot = torch.nn.functional.one_hot(batch.treatment, arms.shape[-1]).to(phi.dtype)
         share = one_hot.mean(-2, keepdim=True)
         weight = (one_hot / (arms.shape[-1] * share.clamp_min(1e-6))).sum(-1) * batch.observed

@@ -30,7 +30,7 @@ class Descn(AbstractArms):
     cross: Annotated[float, Field(ge=0)] = 0.5
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        parts, seen = outputs.parts[OUTCOME], batch.observed
+        parts, seen = outputs.components[OUTCOME], batch.observed
         arms, chances = parts[ARMS], parts[PROPENSITY].softmax(-1)
         means, count = mean_of(arms, outputs.link), arms.shape[-1] - 1
         took, none = treatment_one_hot(batch.treatment, count), (batch.treatment == 0).to(arms.dtype)

@@ -28,7 +28,7 @@ class Dragon(AbstractArms):
     beta: Annotated[float, Field(ge=0)] = 1.0
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        parts, seen = outputs.parts[OUTCOME], batch.observed
+        parts, seen = outputs.components[OUTCOME], batch.observed
         chances = parts[PROPENSITY].log_softmax(-1)
         cross_entropy = -factual(chances, batch.treatment)
         squeezed = (factual(chances, batch.treatment).exp() + 0.01) / 1.02

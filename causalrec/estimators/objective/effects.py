@@ -24,13 +24,13 @@ class AbstractArms(AbstractObjective):
     required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS})
 
     def score(self, outputs: Outputs) -> Tensor:
-        return effects_of(outputs.parts[OUTCOME][ARMS], outputs.link)
+        return effects_of(outputs.components[OUTCOME][ARMS], outputs.link)
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
-        return pointwise_error(factual(outputs.parts[OUTCOME][ARMS], batch.treatment), batch.outcome, outputs.link)
+        return pointwise_error(factual(outputs.components[OUTCOME][ARMS], batch.treatment), batch.outcome, outputs.link)
 
     def potential_outcomes(self, outputs: Outputs) -> Tensor:
-        return mean_of(outputs.parts[OUTCOME][ARMS], outputs.link)
+        return mean_of(outputs.components[OUTCOME][ARMS], outputs.link)
 
 
 class AbstractSecondStage(AbstractObjective):
@@ -55,8 +55,8 @@ class AbstractSecondStage(AbstractObjective):
         return {**nuisance_terms(batch, outputs), "effect": loss}
 
     def score(self, outputs: Outputs) -> Tensor:
-        return outputs.parts[EFFECT][ARMS][..., 1:]
+        return outputs.components[EFFECT][ARMS][..., 1:]
 
     def potential_outcomes(self, outputs: Outputs) -> Tensor:
-        first, second = (mean_of(outputs.parts[role][ARMS], outputs.link) for role in CROSSFIT_ROLES)
+        first, second = (mean_of(outputs.components[role][ARMS], outputs.link) for role in CROSSFIT_ROLES)
         return (first + second) / 2

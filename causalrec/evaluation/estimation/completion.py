@@ -95,9 +95,9 @@ def ranked(score: Floats, shares: Sequence[float]) -> Ints:
     array([[1, 0],
            [0, 2]])
     """
-    cuts = np.rint(np.cumsum(shares)[:-1] / np.sum(shares) * score.size).astype(np.int64)
+    bin_edges = np.rint(np.cumsum(shares)[:-1] / np.sum(shares) * score.size).astype(np.int64)
     level = np.empty(score.size, np.int64)
-    level[np.argsort(score, axis=None, kind="stable")] = np.searchsorted(cuts, np.arange(score.size), side="right")
+    level[np.argsort(score, axis=None, kind="stable")] = np.searchsorted(bin_edges, np.arange(score.size), side="right")
     return level.reshape(score.shape)
 
 

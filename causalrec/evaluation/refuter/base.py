@@ -9,11 +9,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from causalrec.estimators.effect.base import Average, EffectRows
+from causalrec.estimators.effect.base import AverageEffect, LearnerData
 from causalrec.types import Doubles, Floats, Ints
 
 RefuterLabel = Literal["passes", "fails", "not testable"]
-Estimator = Callable[[EffectRows, int], Average]  # rows, seed
+Estimator = Callable[[LearnerData, int], AverageEffect]  # rows, seed
 WIDE = 1.959964  # standard errors of a 95 % interval
 
 
@@ -59,9 +59,9 @@ class RefutationProblem:
         seed: of what is random.
     """
 
-    rows: EffectRows
+    rows: LearnerData
     estimate: Estimator
-    original: Average
+    original: AverageEffect
     propensities: Doubles
     negative_controls: dict[str, Doubles] = field(default_factory=dict)
     randomised: tuple[Ints, Floats] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from causalrec.estimators.effect.base import EffectRows
+from causalrec.estimators.effect.base import LearnerData
 from causalrec.evaluation.refuter.base import WIDE, AbstractRefuter, RefutationProblem, RefuterVerdict
 from causalrec.types import Doubles
 
@@ -41,7 +41,7 @@ class NegativeControl(AbstractRefuter):
         return verdicts
 
 
-def as_outcome(rows: EffectRows, name: str, column: Doubles) -> EffectRows:
+def as_outcome(rows: LearnerData, name: str, column: Doubles) -> LearnerData:
     """Return the rows with a column float64[N] in the place of the outcome, and out of X and W."""
     modifiers, controls = (
         [k for k, label in enumerate(names) if label != name] if names else slice(None)

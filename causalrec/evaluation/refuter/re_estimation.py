@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from causalrec.errors import DataError
 from causalrec.estimators.effect.aipw import CrossFit
-from causalrec.estimators.effect.base import Average, EffectRows, FitEffect
+from causalrec.estimators.effect.base import AverageEffect, FitEffect, LearnerData
 
 LINEAR = CrossFit(
     outcome={"estimator": "sklearn.linear_model.RidgeCV"},
@@ -25,7 +25,7 @@ class ReEstimator:
     learner: FitEffect | None = None
     level: float = 0.95
 
-    def __call__(self, rows: EffectRows, seed: int) -> Average:
+    def __call__(self, rows: LearnerData, seed: int) -> AverageEffect:
         if self.learner is None:
             return LINEAR.average(rows, self.level, seed)
         average = _average(self.learner, self.level, rows, seed)
@@ -35,15 +35,15 @@ class ReEstimator:
 
     @classmethod
     def from_learner(
-        cls, learner: FitEffect | None, level: float, rows: EffectRows, seed: int
-    ) -> tuple[ReEstimator, Average]:
+        cls, learner: FitEffect | None, level: float, rows: LearnerData, seed: int
+    ) -> tuple[ReEstimator, AverageEffect]:
         """Return how these rows' effect is estimated, and what it is: by the learner where it tells an error too."""
         if learner is not None and (average := _average(learner, level, rows, seed)) is not None:
             return cls(learner, level), average
         return cls(None, level), LINEAR.average(rows, level, seed)
 
 
-def _average(learner: FitEffect, level: float, rows: EffectRows, seed: int) -> Average | None:
+def _average(learner: FitEffect, level: float, rows: LearnerData, seed: int) -> AverageEffect | None:
     """Return the learner's average effect of these rows, None where it has no standard error."""
     average = learner(rows, seed).average(rows.modifiers, rows.controls, level)
     return average if average is not None and (average.standard_error > 0).all() else None

@@ -51,7 +51,7 @@ def _truth(potential: PotentialOutcomes, arm: int, name: str, user: Ints, item: 
         label=_difference(potential.means(user, item), arm),
         num_users=num_users,
         arm=arm,
-        drawn_effect=None if potential.drawn is None else _difference(potential.drawn(user, item), arm),
+        drawn_effect=None if potential.realised is None else _difference(potential.realised(user, item), arm),
     )
 
 

@@ -130,8 +130,8 @@ def _splits(found: AuditSection) -> Html:
 
 def _checks(found: AuditSection) -> Iterable[tuple[str, Child]]:
     told = "as logged" if found.threshold is None else f"1 where the rating is at least {found.threshold:g}"
-    cuts = ", ".join(f"{cut:g}" for cut in found.cuts)
-    yield "outcome", f"how many of {cuts} the rating reaches" if cuts else told
+    bin_edges = ", ".join(f"{cut:g}" for cut in found.bin_edges)
+    yield "outcome", f"how many of {bin_edges} the rating reaches" if bin_edges else told
     yield "test", found.test
     yield "pairs of the test also logged", _ruled(found.duplicates, found.duplicate_rule)
     yield "rows leaked into training", _judged(found.leaked_rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from causalrec.estimators.effect.aipw import normal_average
-from causalrec.estimators.effect.base import AbstractFittedEffect, Average, EffectRows
+from causalrec.estimators.effect.base import AbstractFittedEffect, AverageEffect, LearnerData
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
 
@@ -25,7 +25,7 @@ class FittedDifference(AbstractFittedEffect):
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> None:
         return None
 
-    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> Average:
+    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> AverageEffect:
         return normal_average(self.value, self.standard_error, level)
 
 
@@ -33,7 +33,7 @@ class FittedDifference(AbstractFittedEffect):
 class DifferenceInMeans(AbstractTableLearner):
     """`mean(Y | a) - mean(Y | 0)`."""
 
-    def fit_rows(self, rows: EffectRows, seed: int) -> AbstractFittedEffect:
+    def fit_rows(self, rows: LearnerData, seed: int) -> AbstractFittedEffect:
         groups = [rows.outcome[rows.treatment == arm] for arm in range(rows.arms + 1)]
         means = np.array([group.mean() for group in groups])
         variances = np.array([group.var(ddof=1) / len(group) for group in groups])

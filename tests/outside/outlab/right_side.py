@@ -14,6 +14,6 @@ class RightSide(AbstractRatio):
     labels = frozenset({"binary"})
     higher_is_better = True
 
-    def parts(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         right = ((scored.prediction > 0.5) == (scored.label > 0.5)).to(scored.prediction.dtype)
         return right, torch.ones_like(right), scored.cluster
