@@ -41,7 +41,7 @@ class Bare(nn.Module):
         return (self.user(user) * self.item(item)).sum(-1) + self.user_bias(user)[:, 0] + self.item_bias(item)[:, 0]
 
 
-def plain(log: InteractionLog, epochs: int) -> float:
+def plain_seconds(log: InteractionLog, epochs: int) -> float:
     """Return the seconds of a DR-JL loop as one would write it: half logged rows, half uniform pairs in a batch."""
     started = time.perf_counter()
     user, item, outcome = (torch.from_numpy(c) for c in (log.user, log.item, log.outcome))
@@ -52,9 +52,9 @@ def plain(log: InteractionLog, epochs: int) -> float:
     cross_entropy = functional.binary_cross_entropy_with_logits
     for _ in range(epochs):
         for rows in torch.randperm(len(log)).split(BATCH // 2):
-            drawn = torch.randint(log.num_pairs, (len(rows),))
-            row = torch.cat([rows, logged[drawn]])
-            u, i = torch.cat([user[rows], drawn // log.num_items]), torch.cat([item[rows], drawn % log.num_items])
+            codes = torch.randint(log.num_pairs, (len(rows),))
+            row = torch.cat([rows, logged[codes]])
+            u, i = torch.cat([user[rows], codes // log.num_items]), torch.cat([item[rows], codes % log.num_items])
             observed, safe = (row >= 0).float(), row.clamp_min(0)
             label, inverse = outcome[safe] * observed, observed / propensity[safe]
             raw, pseudo = models[0](u, i), torch.sigmoid(models[1](u, i))
@@ -71,7 +71,7 @@ def plain(log: InteractionLog, epochs: int) -> float:
     return time.perf_counter() - started
 
 
-def ours(epochs: int, seed: int, folder: str) -> float:
+def run_seconds(epochs: int, seed: int, folder: str) -> float:
     """Return the seconds of one whole run of as many epochs."""
     chosen = ["dataset=coat", "objective=dr_jl", f"encoder.width={WIDTH}", f"sampler.batch_size={BATCH}"]
     chosen += [f"trainer.max_epochs={epochs}", f"trainer.patience={epochs}", "trainer.progress=false"]
@@ -98,8 +98,14 @@ def main() -> None:
     root = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache/causalrec/data"))
     log = Random()(Coat(threshold=3).load(root)).train
     with tempfile.TemporaryDirectory() as folder:
-        ours(1, 0, folder), plain(log, 1)  # warm-up: data, propensities and baselines are kept from here on
-        pairs = [(ours(options.epochs, k + 1, folder), plain(log, options.epochs)) for k in range(options.rounds)]
+        (
+            run_seconds(1, 0, folder),
+            plain_seconds(log, 1),
+        )  # warm-up: data, propensities and baselines are kept from here on
+        pairs = [
+            (run_seconds(options.epochs, k + 1, folder), plain_seconds(log, options.epochs))
+            for k in range(options.rounds)
+        ]
     mine, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)
     steps = options.epochs * int(np.ceil(len(log) / (BATCH // 2)))

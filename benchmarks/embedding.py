@@ -24,7 +24,7 @@ from causalrec.config.compose import package_folder
 from causalrec.data.datasets.amazon_video_games import AmazonVideoGames
 from causalrec.data.sources import Source
 from causalrec.encoders.language.cache import embeddings
-from causalrec.encoders.language.embedding import able, embed, threads
+from causalrec.encoders.language.embedding import embed, usable_precision, use_all_threads
 from causalrec.encoders.language.folder import model_folder
 from causalrec.encoders.language.model import LanguageModel, Precision, load
 from causalrec.reporting.paste_between_markers import paste
@@ -42,26 +42,26 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 @torch.no_grad()
-def plain(titles: Sequence[str], model: Any, tokenizer: Any) -> Floats:
+def embed_in_batches_of_32(titles: Sequence[str], model: Any, tokenizer: Any) -> Floats:
     """Embed as tutorials do."""
-    found = []
+    vectors = []
     for start in range(0, len(titles), 32):
         rows = list(titles[start : start + 32])
         tokens = tokenizer(rows, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
         hidden = model(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1).float()
-        found.append(normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1))
-    return torch.cat(found).numpy()
+        vectors.append(normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1))
+    return torch.cat(vectors).numpy()
 
 
-def peak(dtype: torch.dtype, size: int = 1536) -> float:
+def peak_rate(dtype: torch.dtype, size: int = 1536) -> float:
     """Return floating-point operations per second of a square matrix product, the best of five."""
     left = torch.ones(size, size, dtype=dtype)
-    with threads():
+    with use_all_threads():
         return 2 * size**3 / min(seconds(lambda: left @ left) for _ in range(5))
 
 
-def operations(language: LanguageModel, titles: Sequence[str]) -> float:
+def count_operations(language: LanguageModel, titles: Sequence[str]) -> float:
     """Count the floating-point operations that the distinct token rows need, padding left out."""
     config = language.backbone.config
     width, inner = config.hidden_size, config.intermediate_size
@@ -70,23 +70,25 @@ def operations(language: LanguageModel, titles: Sequence[str]) -> float:
     return float(config.num_hidden_layers * sum(len(row) * (token + 4 * len(row) * width) for row in rows))
 
 
-def ours(folder: Path, titles: list[str], sample: list[str], precision: Precision) -> tuple[float, float, Floats]:
+def measure_package(
+    folder: Path, titles: list[str], sample: list[str], precision: Precision
+) -> tuple[float, float, Floats]:
     """Return seconds, scaled to all titles, the share of the peak, and the vectors of the titles embedded.
 
     A precision that is only emulated is tried on the sample, and its peak is not measured.
     """
     language = load(folder, dtype=precision)
-    native = precision == able(precision)
-    part = titles if native else sample
+    native = precision == usable_precision(precision)
+    texts = titles if native else sample
     embed(sample[:64], language, "mean", TOKENS)
-    found: list[Floats] = []
-    spent = seconds(lambda: found.append(embed(part, language, "mean", TOKENS)))
-    rate = operations(language, part) / spent
-    whole = operations(language, titles) / rate
-    return whole, rate / peak(getattr(torch, precision)) if native else np.nan, found[0]
+    vectors: list[Floats] = []
+    spent = seconds(lambda: vectors.append(embed(texts, language, "mean", TOKENS)))
+    rate = count_operations(language, texts) / spent
+    scaled = count_operations(language, titles) / rate
+    return scaled, rate / peak_rate(getattr(torch, precision)) if native else np.nan, vectors[0]
 
 
-def compiled(folder: Path, sample: list[str]) -> tuple[float, float]:
+def measure_compilation(folder: Path, sample: list[str]) -> tuple[float, float]:
     """Return the seconds of torch.compile's first pass and what a second one gains over none."""
     language = load(folder)
     eager = seconds(lambda: embed(sample, language, "mean", TOKENS))
@@ -113,12 +115,12 @@ def main() -> None:
         cache = Path(folder)
         model = model_folder(source, DATA, cache)
         tutorial = AutoModel.from_pretrained(model).eval(), AutoTokenizer.from_pretrained(model)
-        plain(sample[:32], *tutorial)
+        embed_in_batches_of_32(sample[:32], *tutorial)
         half = len(sample) // 2
-        spent = seconds(lambda: plain(sample[:half], *tutorial))
-        exact, share, vectors = ours(model, titles, sample, "float32")
-        spent += seconds(lambda: plain(sample[half:], *tutorial))
-        rounded, rounded_share, other = ours(model, titles, sample, "bfloat16")
+        spent = seconds(lambda: embed_in_batches_of_32(sample[:half], *tutorial))
+        exact, share, vectors = measure_package(model, titles, sample, "float32")
+        spent += seconds(lambda: embed_in_batches_of_32(sample[half:], *tutorial))
+        rounded, rounded_share, other = measure_package(model, titles, sample, "bfloat16")
         base = spent * len(titles) / len(sample)
         near = vectors if len(other) == len(vectors) else embed(sample, load(model), "mean", TOKENS)
         cosine = float((near * other).sum(1).min())
@@ -126,7 +128,11 @@ def main() -> None:
             seconds(lambda: embeddings(titles, model, pooling="mean", max_tokens=TOKENS, cache=cache).sum())
             for _ in range(2)
         )
-    agree = float(np.abs(plain(sample, *tutorial) - embed(sample, load(source.fetch(DATA)), "mean", TOKENS)).max())
+    agree = float(
+        np.abs(
+            embed_in_batches_of_32(sample, *tutorial) - embed(sample, load(source.fetch(DATA)), "mean", TOKENS)
+        ).max()
+    )
     native = not np.isnan(rounded_share)
     emulated = "" if native else ", which this CPU only emulates: `embeddings` takes float32"
     lines = [
@@ -143,7 +149,7 @@ def main() -> None:
         "that are read, padding left out, over those of a large matrix product in the same precision and the same run.",
     ]
     if options.compile:
-        warm, gain = compiled(model, sample)
+        warm, gain = measure_compilation(model, sample)
         lines.append(f"`torch.compile`: {warm:.0f} s for the first pass, then {gain:.2f} times as fast.")
     text = "\n".join(lines)
     print(text)

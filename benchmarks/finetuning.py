@@ -24,9 +24,9 @@ from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.text import texts_of
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.finetuning.lora import LoRA
-from causalrec.encoders.language.pooling import pooled
-from causalrec.encoders.live_text import LiveText
-from causalrec.encoders.text_tower import TextTower
+from causalrec.encoders.language.pooling import pool_tokens
+from causalrec.encoders.text_projection import TextProjection
+from causalrec.encoders.trainable_text import TrainableText
 from causalrec.reporting.paste_between_markers import paste
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
@@ -34,35 +34,39 @@ BATCHES = (128, 2048)
 Step = Callable[[Tensor], Tensor]
 
 
-def tower(cache: Path, items: list[str]) -> TextTower:
+def tower(cache: Path, items: list[str]) -> TextProjection:
     """Make the tower of `encoder=bert finetuning=lora`, whatever the texts."""
     model = validate_component("encoder", compose_config(["encoder=bert"])["encoder"]).arguments["model"].build()
     inputs = EncoderInputs(0, len(items), tuple(items), DATA, cache, finetuning=LoRA())
-    asked: dict[str, Any] = {"pooling": "mean", "max_tokens": 64, "layers": None, "precision": "float32"}
-    return TextTower(items, inputs, model=model, width_out=17, **asked)
+    settings: dict[str, Any] = {"pooling": "mean", "max_tokens": 64, "layers": None, "precision": "float32"}
+    return TextProjection(items, inputs, model=model, width_out=17, **settings)
 
 
-def every_row(made: TextTower) -> Step:
+def every_row_step(model: TextProjection) -> Step:
     """Read the text of each row, padded to the longest of the batch: what a plain loop does."""
-    reader = made.reader
-    assert isinstance(reader, LiveText)
-    starts, tokens, places = (reader.get_buffer("starts"), reader.get_buffer("tokens"), made.get_buffer("place"))
+    reader = model.reader
+    assert isinstance(reader, TrainableText)
+    starts, tokens, text_index = (
+        reader.get_buffer("starts"),
+        reader.get_buffer("tokens"),
+        model.get_buffer("text_index"),
+    )
     lengths = torch.tensor(reader.lengths)
 
     def vectors(ids: Tensor) -> Tensor:
-        rows = places[ids]
+        rows = text_index[ids]
         spread = torch.arange(int(lengths[rows].max()))
         mask = spread < lengths[rows][:, None]
         words = torch.where(mask, tokens[(starts[rows][:, None] + spread) * mask], reader.tuned.language.pad)
-        found: Tensor = made.project(pooled(reader.tuned(words, mask.long()), mask, "mean"))
-        return found
+        projected: Tensor = model.project(pool_tokens(reader.tuned(words, mask.long()), mask, "mean"))
+        return projected
 
     return vectors
 
 
-def seconds(made: TextTower, step: Step, ids: Tensor, bf16: bool = False) -> float:
+def seconds(model: TextProjection, step: Step, ids: Tensor, bf16: bool = False) -> float:
     """Return the seconds of a forward and a backward pass."""
-    made.zero_grad()
+    model.zero_grad()
     started = time.perf_counter()
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         loss = step(ids).float().square().sum()
@@ -70,22 +74,22 @@ def seconds(made: TextTower, step: Step, ids: Tensor, bf16: bool = False) -> flo
     return time.perf_counter() - started
 
 
-def rounds(pairs: list[tuple[TextTower, Step, bool]], draws: list[Tensor]) -> list[list[float]]:
+def rounds(pairs: list[tuple[TextProjection, Step, bool]], draws: list[Tensor]) -> list[list[float]]:
     """Return seconds by round and contender; the first round only warms up."""
-    found = [[seconds(made, step, ids, bf16) for made, step, bf16 in pairs] for ids in draws]
-    return found[1:]
+    timings = [[seconds(model, step, ids, bf16) for model, step, bf16 in pairs] for ids in draws]
+    return timings[1:]
 
 
-def ratio(found: list[list[float]], place: int, against: int = 0) -> float:
+def ratio(timings: list[list[float]], contender: int, against: int = 0) -> float:
     """Return the median over rounds of the seconds of `against` over those of `place`."""
-    return statistics.median(row[against] / row[place] for row in found)
+    return statistics.median(row[against] / row[contender] for row in timings)
 
 
-def compiled(made: TextTower) -> TextTower:
+def compile_tower(model: TextProjection) -> TextProjection:
     """Compile the language model of a tower, lengths left open."""
-    assert made.tuned is not None
-    made.tuned.model.compile(dynamic=True)
-    return made
+    assert model.tuned is not None
+    model.tuned.model.compile(dynamic=True)
+    return model
 
 
 def main() -> None:
@@ -102,20 +106,20 @@ def main() -> None:
     lines = ["| rows a step | distinct texts | every row read | each text once | ratio | bf16 autocast | compiled |"]
     lines.append("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="causalrec-finetuning-") as cache:
-        made = tower(Path(cache), items)
-        pairs = [(made, every_row(made), False), (made, made, False), (made, made, True)]
+        model = tower(Path(cache), items)
+        pairs = [(model, every_row_step(model), False), (model, model, False), (model, model, True)]
         if options.compile:
-            other = compiled(tower(Path(cache), items))
+            other = compile_tower(tower(Path(cache), items))
             pairs.append((other, other, False))
         for rows in options.rows:
             draws = [log[torch.randint(len(log), (rows,), generator=draw)] for _ in range(options.rounds + 1)]
-            found = rounds(pairs if rows == options.rows[0] else pairs[:2], draws)
-            places = made.get_buffer("place")
-            distinct = statistics.mean(len(torch.unique(places[ids])) for ids in draws)
-            every, once = (statistics.median(row[k] for row in found) for k in (0, 1))
-            more = " | ".join(f"{ratio(found, k, 1):.2f}x" if k < len(found[0]) else "–" for k in (2, 3))
-            told = f"{rows} | {distinct:.0f} | {every:.2f} s | {once:.2f} s | {ratio(found, 1):.1f}x"
-            lines.append(f"| {told} | {more} |")
+            timings = rounds(pairs if rows == options.rows[0] else pairs[:2], draws)
+            text_index = model.get_buffer("text_index")
+            distinct = statistics.mean(len(torch.unique(text_index[ids])) for ids in draws)
+            every, once = (statistics.median(row[k] for row in timings) for k in (0, 1))
+            more = " | ".join(f"{ratio(timings, k, 1):.2f}x" if k < len(timings[0]) else "–" for k in (2, 3))
+            cells = f"{rows} | {distinct:.0f} | {every:.2f} s | {once:.2f} s | {ratio(timings, 1):.1f}x"
+            lines.append(f"| {cells} | {more} |")
             print(lines[-1], flush=True)
     text = "\n".join(lines)
     print(text)

@@ -21,8 +21,8 @@ from causalrec.running.prepare import plan_run, prepare_data
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.stacked.stacked_trainer import fit_stacked
 
-ASKED = ["task=effect", "dataset=ihdp", "split.test=0.1", "split.validation=0.27", "sampler.batch_size=100"]
-ASKED += [
+OVERRIDES = ["task=effect", "dataset=ihdp", "split.test=0.1", "split.validation=0.27", "sampler.batch_size=100"]
+OVERRIDES += [
     "selection.criterion=naive",
     "selection.candidates={optimizer.weight_decay:[0.1]}",
     "logger=none",
@@ -37,31 +37,37 @@ HEADS = {
 }
 
 
-def tasks_of(row: list[str], epochs: int, folder: Path) -> list[FitRequest]:
+def requests_of(row: list[str], epochs: int, folder: Path) -> list[FitRequest]:
     """Return one fit per file, as the command would make it."""
-    found = []
+    requests = []
     for replication in range(1, 11):
-        asked = [*ASKED, *row, f"dataset.replication={replication}", f"paths.runs={folder}", f"paths.cache={folder}"]
-        config = validate_config(compose_config(normalise_overrides(asked)))
-        (task,) = NetworkLearner().first(config, prepare_data(config, plan_run(config)))
-        trainer = replace(task.trainer, max_epochs=epochs, patience=epochs, checkpoint_seconds=1e9)
-        found.append(replace(task, trainer=trainer))
-    return found
+        overrides = [
+            *OVERRIDES,
+            *row,
+            f"dataset.replication={replication}",
+            f"paths.runs={folder}",
+            f"paths.cache={folder}",
+        ]
+        config = validate_config(compose_config(normalise_overrides(overrides)))
+        (request,) = NetworkLearner().first(config, prepare_data(config, plan_run(config)))
+        trainer = replace(request.trainer, max_epochs=epochs, patience=epochs, checkpoint_seconds=1e9)
+        requests.append(replace(request, trainer=trainer))
+    return requests
 
 
 def ratio(row: list[str], epochs: int, rounds: int) -> float:
     """Return the median over rounds of the seconds of ten fits alone over those of the stack."""
-    found = []
+    ratios = []
     for _ in range(rounds + 1):
         with tempfile.TemporaryDirectory() as folder:
-            tasks = tasks_of(row, epochs, Path(folder))
+            requests = requests_of(row, epochs, Path(folder))
             started = time.perf_counter()
-            fit_stacked(tasks, lambda _: 10)
+            fit_stacked(requests, lambda _: 10)
             packed = time.perf_counter() - started
-            for place, task in enumerate(tasks):
-                replace(task, folder=Path(folder) / str(place)).fit()
-            found.append((time.perf_counter() - started - packed) / packed)
-    return statistics.median(found[1:])  # the first warms up
+            for k, request in enumerate(requests):
+                replace(request, folder=Path(folder) / str(k)).fit()
+            ratios.append((time.perf_counter() - started - packed) / packed)
+    return statistics.median(ratios[1:])  # the first warms up
 
 
 def main() -> None:

@@ -24,9 +24,9 @@ unit = 1 if sys.platform == "darwin" else 1024
 print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, rows]))
 """
 OURS = """
-from causalrec.data.datasets.csv import Csv
+from causalrec.data.datasets.csv import CsvTables
 started = time.perf_counter()
-rows = len(Csv(threshold=4, time="time", repeats="allowed").load(Path(sys.argv[1])).logged)
+rows = len(CsvTables(threshold=4, time="time", repeats="allowed").load(Path(sys.argv[1])).logged)
 """
 EAGER = """
 import polars as pl
@@ -34,12 +34,12 @@ started = time.perf_counter()
 frame = pl.read_csv(Path(sys.argv[1]) / "csv" / "interactions.csv")
 for name in ("user", "item"):
     ids = frame[name].unique().sort()
-    place = pl.Series(range(len(ids)), dtype=pl.Int64)
-    frame = frame.with_columns(frame[name].replace_strict(ids, place))
+    code = pl.Series(range(len(ids)), dtype=pl.Int64)
+    frame = frame.with_columns(frame[name].replace_strict(ids, code))
 arrays = [frame[name].to_numpy() for name in frame.columns]
 rows = len(frame)
 """
-PART = 1_000_000
+CHUNK_ROWS = 1_000_000
 
 
 def write_interactions(path: Path, rows: int) -> None:
@@ -47,9 +47,9 @@ def write_interactions(path: Path, rows: int) -> None:
     path.parent.mkdir(parents=True)
     rng = np.random.default_rng(0)
     with path.open("wb") as out:
-        for start in range(0, rows, PART):
-            size = min(PART, rows - start)
-            part = pl.DataFrame(
+        for start in range(0, rows, CHUNK_ROWS):
+            size = min(CHUNK_ROWS, rows - start)
+            frame = pl.DataFrame(
                 {
                     "user": rng.integers(max(rows // 20, 1), size=size),
                     "item": rng.integers(max(rows // 200, 1), size=size),
@@ -57,13 +57,13 @@ def write_interactions(path: Path, rows: int) -> None:
                     "time": 1_500_000_000 + rng.integers(10**8, size=size),
                 }
             )
-            named = part.with_columns(
+            named = frame.with_columns(
                 pl.format("u{}", "user").alias("user"), pl.format("item_{}", "item").alias("item")
             )
             named.write_csv(out, include_header=start == 0)
 
 
-def measured(body: str, root: Path) -> tuple[float, float, int]:
+def measure(body: str, root: Path) -> tuple[float, float, int]:
     """Run the statements in a process of their own; return seconds, peak memory in GiB and rows."""
     command = [sys.executable, "-c", MEASURE.format(body=body), str(root)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -83,7 +83,7 @@ def main() -> None:
         path = root / "csv" / "interactions.csv"
         write_interactions(path, options.rows)
         size = path.stat().st_size / 1e6
-        eager, ingest, reopen = (measured(body, root) for body in (EAGER, OURS, OURS))
+        eager, ingest, reopen = (measure(body, root) for body in (EAGER, OURS, OURS))
     assert eager[2] == ingest[2] == reopen[2] == options.rows
     text = "\n".join(
         [

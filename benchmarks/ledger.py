@@ -19,12 +19,12 @@ from causalrec.sweeps.ledger import Ledger
 FILLER = "x" * 20_000  # a record's usual size
 
 
-def finished(folder: Path, jobs: int) -> Ledger:
+def finished_ledger(folder: Path, jobs: int) -> Ledger:
     """Return the ledger of a sweep whose jobs are all finished and marked."""
     ledger = Ledger(folder)
-    for place in range(jobs):
-        job = f"row{place % 100}~seed{place // 100}-{place:012x}"
-        ledger.fingerprints[job] = code_hash()[:8] + f"{place:016x}"
+    for k in range(jobs):
+        job = f"row{k % 100}~seed{k // 100}-{k:012x}"
+        ledger.fingerprints[job] = code_hash()[:8] + f"{k:016x}"
         record = ledger.job_folder(job) / "record.json"
         record.parent.mkdir(parents=True)
         record.write_text(json.dumps({"name": job, "status": "done", "filler": FILLER}))
@@ -46,7 +46,7 @@ def seconds(work: Callable[[], object], rounds: int = 5) -> float:
     return statistics.median(times[1:])
 
 
-def claimed(ledger: Ledger) -> None:
+def claim_and_finish(ledger: Ledger) -> None:
     """Claim a new job, write its record, mark it."""
     job = f"new~seed0-{time.perf_counter_ns():012x}"
     ledger.fingerprints[job] = "0" * 24
@@ -55,7 +55,7 @@ def claimed(ledger: Ledger) -> None:
     record = ledger.job_folder(job) / "record.json"
     record.parent.mkdir(parents=True)
     record.write_text(json.dumps({"status": "done"}))
-    claim.done(record)
+    claim.mark_done(record)
 
 
 def main() -> None:
@@ -65,13 +65,13 @@ def main() -> None:
     arguments.add_argument("--paste", type=Path)
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        ledger = finished(Path(folder) / "sweep", options.jobs)
+        ledger = finished_ledger(Path(folder) / "sweep", options.jobs)
         jobs = list(ledger.fingerprints)
         assert {state.status for state in ledger.states(jobs).values()} == {"done"}
         command = [str(Path(sys.executable).with_name("causalrec")), "sweep", "status", str(ledger.folder)]
         shell = seconds(lambda: subprocess.run(command, check=True, capture_output=True))
         states = seconds(lambda: ledger.states(jobs))
-        one = seconds(lambda: claimed(ledger))
+        claiming = seconds(lambda: claim_and_finish(ledger))
     count = f"{options.jobs:,}"
     text = "\n".join(
         [
@@ -79,7 +79,7 @@ def main() -> None:
             "|---|---|",
             f"| `causalrec sweep status`, from the shell | {shell:.2f} s |",
             f"| to decide which of them to skip, a job | {1e6 * states / options.jobs:.0f} µs |",
-            f"| to claim one more job, and mark it as done | {1e3 * one:.1f} ms |",
+            f"| to claim one more job, and mark it as done | {1e3 * claiming:.1f} ms |",
         ]
     )
     print(text)

@@ -65,8 +65,8 @@ def write(folder: Path, users: int, items: int, rows: int) -> None:
     rng = np.random.default_rng(0)
     codes = np.empty(0, np.int64)
     while len(codes) < rows:
-        drawn = rng.integers(users, size=rows) * items + (items * rng.random(rows) ** 2).astype(np.int64)
-        codes = np.unique(np.concatenate([codes, drawn]))
+        more = rng.integers(users, size=rows) * items + (items * rng.random(rows) ** 2).astype(np.int64)
+        codes = np.unique(np.concatenate([codes, more]))
     codes = rng.permutation(codes)[:rows]
     taste, merit = rng.normal(size=users), rng.normal(size=items)
     star = np.clip(np.round(3 + taste[codes // items] + merit[codes % items] + rng.normal(size=rows)), 1, 5)
@@ -102,7 +102,7 @@ def has_minilm(data: Path) -> bool:
     return True
 
 
-def measured(overrides: Sequence[str], folder: Path) -> tuple[float, float, float]:
+def measure(overrides: Sequence[str], folder: Path) -> tuple[float, float, float]:
     """Run one job; return its peak bytes, those that its record tells, and its seconds."""
     command = [str(Path(sys.executable).with_name("causalrec")), "train", *overrides]
     started = time.perf_counter()
@@ -134,7 +134,7 @@ def main() -> None:
         folder = Path(scratch)
         (folder / "csv").mkdir()
         write(folder / "csv", options.users, options.items, options.rows)
-        found, model = ([], "MiniLM") if has_minilm(data) else (tiny_model(folder / "tiny"), "a tiny BERT")
+        model_override, model = ([], "MiniLM") if has_minilm(data) else (tiny_model(folder / "tiny"), "a tiny BERT")
         common = [
             *DATASET,
             *COMMON,
@@ -146,8 +146,8 @@ def main() -> None:
         lines = ["| encoder | peak memory, GB | minutes |", "|---|---|---|"]
         worst = 0.0
         for encoder in options.encoders:
-            own = [f"encoder={encoder}", *(found if encoder == "bert" else [])]
-            peak, recorded, seconds = measured([*common, *own], folder / "runs")
+            encoder_overrides = [f"encoder={encoder}", *(model_override if encoder == "bert" else [])]
+            peak, recorded, seconds = measure([*common, *encoder_overrides], folder / "runs")
             assert 0.98 < recorded / peak < 1.02, f"the record tells {recorded:.0f} bytes, the system {peak:.0f}"
             lines.append(f"| {encoder} | {peak / 1e9:.2f} | {seconds / 60:.1f} |")
             worst = max(worst, peak)

@@ -48,13 +48,15 @@ def coat() -> tuple[InteractionLog, InteractionLog]:
     root = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache/causalrec/data"))
     splits = Random()(Coat(threshold=3).load(root))
     shares = np.bincount(splits.train.item, minlength=splits.train.num_items) / splits.train.num_users
-    parts = [
+    logs = [
         log.with_propensity(shares[log.item].clip(0.01).astype(np.float32)) for log in (splits.train, splits.validation)
     ]
-    return parts[0], parts[1]
+    return logs[0], logs[1]
 
 
-def task(log: InteractionLog, validation: InteractionLog, seed: int, batch: int, width: int, epochs: int) -> FitRequest:
+def fit_request(
+    log: InteractionLog, validation: InteractionLog, seed: int, batch: int, width: int, epochs: int
+) -> FitRequest:
     """Return one fit of DR-JL."""
     objective, inputs = DRJL(), EncoderInputs(log.num_users, log.num_items, (), Path(), Path())
 
@@ -89,13 +91,13 @@ def packed_step(
     log: InteractionLog, validation: InteractionLog, replicas: int, batch: int, width: int, epochs: int
 ) -> float:
     """Return the seconds per step of a stack, after an epoch of warm-up."""
-    tasks = [task(log, validation, seed, batch, width, epochs + 2) for seed in range(replicas)]
-    stack = StackedTrainer(tasks)
+    requests = [fit_request(log, validation, seed, batch, width, epochs + 2) for seed in range(replicas)]
+    stack = StackedTrainer(requests)
     stack.epoch()
     started = time.perf_counter()
     for _ in range(epochs):
         stack.epoch()
-    return (time.perf_counter() - started) / (epochs * tasks[0].sampler.batches(log, "all_pairs"))
+    return (time.perf_counter() - started) / (epochs * requests[0].sampler.batches(log, "all_pairs"))
 
 
 def hand_stacked_step(log: InteractionLog, replicas: int, batch: int, width: int, epochs: int) -> float:
@@ -118,8 +120,8 @@ def hand_stacked_step(log: InteractionLog, replicas: int, batch: int, width: int
         orders = torch.stack([torch.randperm(len(log)) for _ in range(replicas)])
         for rows in orders.split(batch // 2, 1):
             codes = rng.integers(pairs, size=tuple(rows.shape))
-            row, drawn = torch.cat([rows, torch.from_numpy(find(codes))], 1), torch.from_numpy(codes)
-            u, i = torch.cat([user[rows], drawn // items], 1), torch.cat([item[rows], drawn % items], 1)
+            row, sampled = torch.cat([rows, torch.from_numpy(find(codes))], 1), torch.from_numpy(codes)
+            u, i = torch.cat([user[rows], sampled // items], 1), torch.cat([item[rows], sampled % items], 1)
             observed, safe = (row >= 0).float(), row.clamp_min(0)
             label, inverse = outcome[safe] * observed, observed / propensity[safe]
             weight = 1 / (0.5 * observed * pairs / len(log) + 0.5)
@@ -136,7 +138,7 @@ def hand_stacked_step(log: InteractionLog, replicas: int, batch: int, width: int
     return (time.perf_counter() - started) / steps
 
 
-def one_size(replicas: int, rounds: int) -> dict[str, float]:
+def measure_size(replicas: int, rounds: int) -> dict[str, float]:
     """Return the medians of one size: steps of both, their ratio, and the bytes the stack added to this process."""
     log, validation = coat()
     epochs = 2 if replicas < 64 else 1
@@ -152,7 +154,7 @@ def one_size(replicas: int, rounds: int) -> dict[str, float]:
     return {"packed": mine, "bare": bare, "ratio": ratio, "bytes": (peak - before) * 1024}
 
 
-def by_hand(rounds: int) -> float:
+def hand_stacked_ratio(rounds: int) -> float:
     """Return the median ratio of our stack of 16 at batch 4096 to the hand-stacked loop."""
     log = world()
     validation = log.take(np.arange(1000))
@@ -166,17 +168,26 @@ def by_hand(rounds: int) -> float:
 def sweep(launcher: str, folder: str, seeds: int) -> float:
     """Return the seconds of jobs of so many seeds x 8 learning rates, launched from the command line."""
     rates = ",".join(f"{0.002 * 1.5**k:.4g}" for k in range(8))
-    asked = ["train", "-m", f"hydra/launcher={launcher}", "dataset=coat", "objective=dr_jl", f"encoder.width={WIDTH}"]
-    asked += [
+    overrides = [
+        "train",
+        "-m",
+        f"hydra/launcher={launcher}",
+        "dataset=coat",
+        "objective=dr_jl",
+        f"encoder.width={WIDTH}",
+    ]
+    overrides += [
         "sampler.batch_size=128",
         f"seed=range({seeds})",
         f"optimizer.lr={rates}",
         "logger=none",
         "trainer.progress=false",
     ]
-    asked += [f"paths.runs={folder}/{launcher}", "sweep=bench"]
+    overrides += [f"paths.runs={folder}/{launcher}", "sweep=bench"]
     started = time.perf_counter()
-    subprocess.run([str(Path(sys.executable).with_name("causalrec")), *asked], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [str(Path(sys.executable).with_name("causalrec")), *overrides], check=True, stdout=subprocess.DEVNULL
+    )
     return time.perf_counter() - started
 
 
@@ -190,7 +201,7 @@ def main() -> None:
     options = arguments.parse_args()
     torch.set_num_threads(2)
     if options.size:
-        print(json.dumps(one_size(options.size, options.rounds)))
+        print(json.dumps(measure_size(options.size, options.rounds)))
         return
     lines = [
         "| replicas | bare loop, ms/step x replicas | packed, ms/step | ratio | memory, MB |",
@@ -198,19 +209,20 @@ def main() -> None:
     ]
     for size in SIZES:
         command = [sys.executable, __file__, "--size", str(size), "--rounds", str(options.rounds)]
-        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        found = json.loads(told.splitlines()[-1])
-        bare, mine, mb = 1e3 * found["bare"] * size, 1e3 * found["packed"], found["bytes"] / 1e6
-        lines.append(f"| {size} | {bare:.1f} | {mine:.2f} | {found['ratio']:.1f} | {mb:.0f} |")
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        medians = json.loads(printed.splitlines()[-1])
+        bare, mine, mb = 1e3 * medians["bare"] * size, 1e3 * medians["packed"], medians["bytes"] / 1e6
+        lines.append(f"| {size} | {bare:.1f} | {mine:.2f} | {medians['ratio']:.1f} | {mb:.0f} |")
+    by_hand = hand_stacked_ratio(options.rounds)
     lines += [
         "",
-        f"A step of 16 replicas at batch 4096 against the same maths stacked by hand: {by_hand(options.rounds):.2f}.",
+        f"A step of 16 replicas at batch 4096 against the same maths stacked by hand: {by_hand:.2f}.",
     ]
     if options.sweep:
         with tempfile.TemporaryDirectory() as folder:
             quick, slow = sweep("packed", folder, 8), 4 * sweep("basic", folder, 2)
-        told = f"{slow:.0f} s job by job (16 of them, times four), {quick:.0f} s packed: {slow / quick:.1f}x"
-        lines += ["", f"64 jobs on Coat's own graph (47 numbers a pair), from the command line: {told}."]
+        cost = f"{slow:.0f} s job by job (16 of them, times four), {quick:.0f} s packed: {slow / quick:.1f}x"
+        lines += ["", f"64 jobs on Coat's own graph (47 numbers a pair), from the command line: {cost}."]
     text = "\n".join(
         [*lines, "", f"DR-JL on Coat, batch 128, 2 threads; medians of {options.rounds} alternating rounds."]
     )

@@ -131,10 +131,10 @@ def bare_dr(log: InteractionLog, batch_size: int, width: int = WIDTH, epochs: in
     for _ in range(epochs):
         for rows in torch.randperm(len(log)).split(batch_size // 2):
             codes = rng.integers(pairs, size=len(rows))
-            found = torch.from_numpy(find(codes))
-            row = torch.cat([rows, found])
-            drawn = torch.from_numpy(codes)
-            u, i = torch.cat([user[rows], drawn // items]), torch.cat([item[rows], drawn % items])
+            logged_row = torch.from_numpy(find(codes))
+            row = torch.cat([rows, logged_row])
+            sampled = torch.from_numpy(codes)
+            u, i = torch.cat([user[rows], sampled // items]), torch.cat([item[rows], sampled % items])
             observed = (row >= 0).float()
             safe = row.clamp_min(0)
             label, inverse = outcome[safe] * observed, observed / propensity[safe]

@@ -29,19 +29,19 @@ def rows(count: int) -> Scored:
     rng = np.random.default_rng(0)
     prediction, treatment = rng.normal(size=count), (rng.random(count) < 2 / 3).astype(np.int64)
     outcome = (rng.random(count) < 0.1 + 0.03 * treatment * (prediction > 0)).astype(np.float32)
-    told = [torch.from_numpy(column) for column in (prediction, outcome, treatment)]
-    return Scored(told[0], told[1], torch.arange(count), 0.1, None, told[2], torch.full((count,), 2 / 3))
+    columns = [torch.from_numpy(column) for column in (prediction, outcome, treatment)]
+    return Scored(columns[0], columns[1], torch.arange(count), 0.1, None, columns[2], torch.full((count,), 2 / 3))
 
 
-def looped(scored: Scored, weights: Doubles) -> list[float]:
+def loop_coefficients(scored: Scored, weights: Doubles) -> list[float]:
     """Return scikit-uplift's coefficient of each resample."""
     assert scored.treatment is not None
     outcome, prediction, treatment = (c.numpy() for c in (scored.label, scored.prediction, scored.treatment))
-    found = []
+    coefficients = []
     for times in weights.astype(np.int64):
-        drawn = np.repeat(np.arange(len(times)), times)
-        found.append(float(qini_auc_score(outcome[drawn], prediction[drawn], treatment[drawn])))
-    return found
+        resample = np.repeat(np.arange(len(times)), times)
+        coefficients.append(float(qini_auc_score(outcome[resample], prediction[resample], treatment[resample])))
+    return coefficients
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -64,18 +64,21 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     warnings.filterwarnings("ignore", message="Function stable_cumsum")
     scored, weights = rows(options.rows), cluster_weights(options.rows, options.replicates, 0)
-    metric, drawn, few = Qini(options.rows, normalise=True), torch.from_numpy(weights), weights[: options.measured]
+    metric, counts, few = Qini(options.rows, normalise=True), torch.from_numpy(weights), weights[: options.measured]
     metric.update(scored)
-    np.testing.assert_allclose(metric.replicates(drawn)[: len(few)], looped(scored, few), rtol=1e-9)
+    np.testing.assert_allclose(metric.replicates(counts)[: len(few)], loop_coefficients(scored, few), rtol=1e-9)
     pairs = [
-        (seconds(lambda: metric.replicates(drawn)), seconds(lambda: looped(scored, few)) * len(drawn) / len(few))
+        (
+            seconds(lambda: metric.replicates(counts)),
+            seconds(lambda: loop_coefficients(scored, few)) * len(counts) / len(few),
+        )
         for _ in range(options.rounds)
     ]
     ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratios = sorted(theirs / ours for ours, theirs in pairs)
     text = "\n".join(
         [
-            f"| Qini, {len(drawn):,} replicates of {options.rows:,} rows, {options.threads} threads | median |",
+            f"| Qini, {len(counts):,} replicates of {options.rows:,} rows, {options.threads} threads | median |",
             "|---|---|",
             f"| `Qini.replicates`, rows sorted once | {ours:.2f} s |",
             f"| a loop of scikit-uplift, from {len(few)} of its replicates | {theirs:.1f} s |",

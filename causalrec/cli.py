@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 from causalrec.errors import CausalRecError
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An interrupt or a termination ends it from within, so that claims are given back and the next launch goes on.
     """
-    options = _parsed(sys.argv[1:] if arguments is None else arguments)
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     options.command = shlex.join(["causalrec", *(sys.argv[1:] if arguments is None else arguments)])
     verb: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -59,7 +60,7 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse, taking overrides before and after options (argparse alone stops at the first option)."""
     top = parser()
     options, late = top.parse_known_args(arguments)
@@ -76,86 +77,89 @@ def parser() -> argparse.ArgumentParser:
     from causalrec.commands import data, graph, recommend, refute, reproduce, sweep, table, train
 
     top = argparse.ArgumentParser("causalrec", description=__doc__, epilog=EPILOG)
+    top.add_argument("--version", action="version", version=f"causalrec {version('causalrec')}")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
 
     def add(name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
-        made = verbs.add_parser(name, help=help_text, description=help_text)
-        made.set_defaults(run=run)
-        made.add_argument("--json", action="store_true", help="print one JSON document on stdout")
-        return made
+        subparser = verbs.add_parser(name, help=help_text, description=help_text)
+        subparser.set_defaults(run=run)
+        subparser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+        return subparser
 
-    one = add("train", train.train, "run one job, or with -m a sweep of jobs, each into its own record.json")
-    one.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated values")
-    one.add_argument("--rerun", action="store_true", help="run what is finished too, from its start")
-    _add_config_dir(one)
-    one.add_argument("overrides", nargs="*", metavar="key=value")
+    verb = add("train", train.train, "run one job, or with -m a sweep of jobs, each into its own record.json")
+    verb.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated values")
+    verb.add_argument("--rerun", action="store_true", help="run what is finished too, from its start")
+    _add_config_dir(verb)
+    verb.add_argument("overrides", nargs="*", metavar="key=value")
 
-    one = add(
+    verb = add(
         "refute", refute.refute, "try to break the average effect a run estimated; say what each attempt cannot see"
     )
-    one.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
-    one.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
-    one.add_argument("--seed", type=int, default=0, help="of what is drawn")
-    one.add_argument("--repeats", type=int, default=20, metavar="R", help="how often what is random is drawn")
-    one.add_argument("--negative-control", action="append", metavar="NAME", help="a column that exposure cannot change")
-    _add_config_dir(one)
+    verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
+    verb.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
+    verb.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    verb.add_argument("--repeats", type=int, default=20, metavar="R", help="how often what is random is drawn")
+    verb.add_argument(
+        "--negative-control", action="append", metavar="NAME", help="a column that exposure cannot change"
+    )
 
-    one = add("recommend", recommend.recommend, "rank items for one user by what recommending them would change")
-    one.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
-    one.add_argument(
+    verb = add("recommend", recommend.recommend, "rank items for one user by what recommending them would change")
+    verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
+    verb.add_argument(
         "--user", required=True, metavar="ID", help="a user's id in the raw files; its row where they name none"
     )
-    one.add_argument("--top", type=int, default=10, metavar="N")
-    one.add_argument("--arm", type=int, default=1, metavar="K", help="the treatment, where there are several")
-    one.add_argument("--all", action="store_true", help="items the user has met, too")
-    _add_config_dir(one)
+    verb.add_argument("--top", type=int, default=10, metavar="N")
+    verb.add_argument("--arm", type=int, default=1, metavar="K", help="the treatment, where there are several")
+    verb.add_argument("--all", action="store_true", help="items the user has met, too")
 
-    one = add("table", table.table, "print rows x columns from the records below a folder")
-    one.add_argument("folder", type=Path)
-    one.add_argument("--columns", default="", help="metric@slice, by comma")
-    one.add_argument("--paste", type=Path, help="also paste it as markdown between the markers of this document")
+    verb = add("table", table.table, "print rows x columns from the records below a folder")
+    verb.add_argument("folder", type=Path)
+    verb.add_argument("--columns", default="", help="metric@slice, by comma")
+    verb.add_argument("--paste", type=Path, help="also paste it as markdown between the markers of this document")
 
-    one = add("sweep", sweep.sweep, "show where the jobs of a sweep stand; queue failed ones again; free its disk")
-    one.add_argument("what", choices=["status", "retry", "gc"])
-    one.add_argument("folder", type=Path, metavar="DIR", help="the sweep's folder, runs/SWEEP")
+    verb = add("sweep", sweep.sweep, "show where the jobs of a sweep stand; queue failed ones again; free its disk")
+    verb.add_argument("what", choices=["status", "retry", "gc"])
+    verb.add_argument("folder", type=Path, metavar="DIR", help="the sweep's folder, runs/SWEEP")
 
-    one = add("report", _report, "write one self-contained HTML page of the records below a folder")
-    one.add_argument("folder", type=Path, metavar="DIR")
-    one.add_argument("--out", type=Path, metavar="FILE", help="where to write it (report.html in DIR by default)")
-    one.add_argument("--columns", default="", help="metric@slice, by comma")
+    verb = add("report", _report, "write one self-contained HTML page of the records below a folder")
+    verb.add_argument("folder", type=Path, metavar="DIR")
+    verb.add_argument("--out", type=Path, metavar="FILE", help="where to write it (report.html in DIR by default)")
+    verb.add_argument("--columns", default="", help="metric@slice, by comma")
 
-    one = add("wandb", _wandb, "send the records of a sweep to Weights & Biases, or make its workspace there")
-    one.add_argument("what", choices=["sync", "workspace"])
-    one.add_argument("folder", type=Path, metavar="DIR")
-    one.add_argument("--entity", help="user or team of the workspace; by default WANDB_ENTITY or the account's own")
-    one.add_argument("--project", help="by default WANDB_PROJECT or the one the jobs were logged to")
+    verb = add("wandb", _wandb, "send the records of a sweep to Weights & Biases, or make its workspace there")
+    verb.add_argument("what", choices=["sync", "workspace"])
+    verb.add_argument("folder", type=Path, metavar="DIR")
+    verb.add_argument("--entity", help="user or team of the workspace; by default WANDB_ENTITY or the account's own")
+    verb.add_argument("--project", help="by default WANDB_PROJECT or the one the jobs were logged to")
 
-    one = add("reproduce", reproduce.reproduce, "run a study, published beside obtained; goes on where it was cut")
-    one.add_argument("study")
-    one.add_argument("--smoke", action="store_true", help="one seed, seconds, nothing judged")
-    one.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes, one thread each")
-    one.add_argument("--packed", action="store_true", help="train jobs that differ in numbers as one stacked program")
-    one.add_argument("--paste", type=Path, help="also paste its markdown between the markers of this document")
-    one.add_argument("overrides", nargs="*", metavar="key=value")
+    verb = add("reproduce", reproduce.reproduce, "run a study, published beside obtained; goes on where it was cut")
+    verb.add_argument("study")
+    verb.add_argument("--smoke", action="store_true", help="one seed, seconds, nothing judged")
+    verb.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes, one thread each")
+    verb.add_argument("--packed", action="store_true", help="train jobs that differ in numbers as one stacked program")
+    verb.add_argument("--paste", type=Path, help="also paste its markdown between the markers of this document")
+    verb.add_argument("overrides", nargs="*", metavar="key=value")
 
-    one = add("data", data.data, "list the data sets; fetch, check or audit one")
-    one.add_argument("what", choices=["list", "fetch", "check", "audit"])
-    one.add_argument("dataset", nargs="?")
-    _add_config_dir(one)
-    one.add_argument("overrides", nargs="*", metavar="key=value")
+    verb = add("data", data.data, "list the data sets; fetch, check or audit one")
+    verb.add_argument("what", choices=["list", "fetch", "check", "audit"])
+    verb.add_argument("dataset", nargs="?")
+    _add_config_dir(verb)
+    verb.add_argument("overrides", nargs="*", metavar="key=value")
 
-    told = "print the identified estimand; draw the graph (--out FILE.svg or .png); check: do the data contradict it?"
-    one = add("graph", graph.graph, told)
-    one.add_argument("what", choices=["show", "check"])
-    _add_config_dir(one)
-    one.add_argument("--out", type=Path, help="where to draw it (show: graph.svg by default)")
-    one.add_argument("overrides", nargs="*", metavar="key=value")
+    help_text = (
+        "print the identified estimand; draw the graph (--out FILE.svg or .png); check: do the data contradict it?"
+    )
+    verb = add("graph", graph.graph, help_text)
+    verb.add_argument("what", choices=["show", "check"])
+    _add_config_dir(verb)
+    verb.add_argument("--out", type=Path, help="where to draw it (show: graph.svg by default)")
+    verb.add_argument("overrides", nargs="*", metavar="key=value")
     return top
 
 
 def _add_config_dir(verb: argparse.ArgumentParser) -> None:
-    told = "a further folder of YAML components (several: once each)"
-    verb.add_argument("--config-dir", type=Path, action="append", default=[], metavar="DIR", help=told)
+    help_text = "a further folder of YAML components (several: once each)"
+    verb.add_argument("--config-dir", type=Path, action="append", default=[], metavar="DIR", help=help_text)
 
 
 def _report(options: argparse.Namespace) -> int:

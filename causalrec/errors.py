@@ -24,15 +24,15 @@ class NotIdentified(RequestError):
     """The causal graph does not identify the estimand from what is observed."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Name the known words nearest to a misspelt one, ready to end a message.
 
-    >>> nearest("poolng", ["width", "pooling"])
+    >>> did_you_mean("poolng", ["width", "pooling"])
     "did you mean 'pooling'? (known: pooling, width)"
-    >>> nearest("x", [])
+    >>> did_you_mean("x", [])
     'none are known here'
     """
-    names = sorted(known)
+    names = sorted(allowed)
     if not names:
         return "none are known here"
     close = difflib.get_close_matches(word, names, n=2, cutoff=0.5)

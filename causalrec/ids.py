@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-BETWEEN = "~"  # no row's name may hold it
-READABLE = 80  # characters of the readable part
+SEPARATOR = "~"  # no row's name may hold it
+READABLE_LENGTH = 80  # characters of the readable part
 
 
 def score_key(model: str, slice_name: str, metric: str) -> str:
@@ -42,7 +42,17 @@ def folder_name(seed: int, key: str) -> str:
 
 
 def job_folder(sweep: Path, row: str, seed: int, key: str) -> Path:
-    """Return the folder that holds a job's record."""
+    """Return the folder that holds a job's record.
+
+    Args:
+        sweep: folder of the sweep.
+        row: name of the table's row.
+        seed: of the job.
+        key: digest of the job's configuration.
+
+    >>> job_folder(Path("runs/coat"), "mf-ips", 0, "1f2e").as_posix()
+    'runs/coat/mf-ips/seed0-1f2e'
+    """
     return sweep / row / folder_name(seed, key)
 
 
@@ -52,12 +62,12 @@ def job_id(row: str, seed: int, key: str) -> str:
     >>> job_id("mf-ips", 0, "1f2e")
     'mf-ips~seed0-1f2e'
     """
-    return BETWEEN.join((row, folder_name(seed, key)))
+    return SEPARATOR.join((row, folder_name(seed, key)))
 
 
 def job_id_of(folder: Path) -> str:
     """Return the name of the job whose record lies in this folder."""
-    return BETWEEN.join((folder.parent.name, folder.name))
+    return SEPARATOR.join((folder.parent.name, folder.name))
 
 
 def job_path(job: str) -> str:
@@ -66,7 +76,7 @@ def job_path(job: str) -> str:
     >>> job_path("mf-ips~seed0-1f2e")
     'mf-ips/seed0-1f2e'
     """
-    return job.replace(BETWEEN, "/")
+    return job.replace(SEPARATOR, "/")
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class JobId:
         >>> JobId.parse("mf-ips~seed3-1f2e")
         JobId(row='mf-ips', seed=3, key='1f2e')
         """
-        row, folder = job.split(BETWEEN)
+        row, folder = job.split(SEPARATOR)
         return JobId(row, *parse_folder_name(folder))
 
 
@@ -110,7 +120,7 @@ def fit_id(settings: Mapping[str, float], stage: str = "") -> str:
     """
     words = [f"{path.rpartition('.')[2]}={value:g}" for path, value in settings.items()]
     shown = [
-        text for text in ("-".join(words)[:READABLE], stage) if text
+        text for text in ("-".join(words)[:READABLE_LENGTH], stage) if text
     ]  # a stage is told apart, however long they are
     readable = re.sub(r"[^\w.=+-]", "_", "-".join(shown) or "fit")
     digest = hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()[:6]

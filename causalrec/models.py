@@ -21,8 +21,13 @@ ROLE_INPUTS: Mapping[Role, TowerInput] = {USER_ONLY: "user", ITEM_ONLY: "item"} 
 
 
 class RoleNetwork(nn.Module):
-    """One role's encoder and head. `inputs`: the pair, or the user or the item alone (the other side is held at one).
-    What reads a pair together gives the vector of both: in place of a user's, the item's held at one.
+    """One role's encoder and head.
+
+    Args:
+        encoder: of users and items, or of pairs. A pair encoder gives one vector for both: it stands in place of the
+            user's, and the item's is held at one.
+        head: what turns vectors into outputs.
+        inputs: the pair, or the user or the item alone (the other side is held at one).
     """
 
     def __init__(
@@ -34,9 +39,9 @@ class RoleNetwork(nn.Module):
         self.inputs = inputs
 
     def forward(self, batch: Batch) -> Tensor | Mapping[Role, Tensor]:
-        return self.of(self.vectors(batch), batch.features)
+        return self.head_outputs(self.embed(batch), batch.features)
 
-    def vectors(self, batch: Batch, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def embed(self, batch: Batch, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the user and item vectors `[B,D]`, given every item's vector `items[I,D]` where encoded beforehand."""
         if isinstance(self.encoder, AbstractPairEncoder):
             pair = self.encoder.pairs(batch)
@@ -47,18 +52,19 @@ class RoleNetwork(nn.Module):
             return user, torch.ones_like(user)
         return (torch.ones_like(item), item) if self.inputs == "item" else (user, item)
 
-    def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+    def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Return the parameters that are trained, by name."""
-        return ((name, part) for name, part in self.named_parameters() if part.requires_grad)
+        return ((name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad)
 
     def rates(self) -> list[float | None]:
         """Return the learning rate of each trained parameter, None where it takes the optimizer's."""
-        own = self.encoder.rates()
-        return [own.get(name.removeprefix("encoder.")) for name, _ in self.trained()]
+        encoder_rates = self.encoder.rates()
+        return [encoder_rates.get(name.removeprefix("encoder.")) for name, _ in self.trained_parameters()]
 
-    def of(self, vectors: tuple[Tensor, Tensor], features: Tensor) -> Tensor | Mapping[Role, Tensor]:
-        """Return raw outputs `[B]`, of classes `[B,C]`, or the head's parts; the view's numbers describe pairs: a lone
-        side reads none.
+    def head_outputs(self, vectors: tuple[Tensor, Tensor], features: Tensor) -> Tensor | Mapping[Role, Tensor]:
+        """Return raw outputs `[B]`, of classes `[B,C]`, or the head's components by role.
+
+        The view's numbers describe pairs: a network that reads one side alone reads none.
         """
         raw: Tensor | Mapping[Role, Tensor]
         raw = self.head(*vectors, features if self.inputs == "pair" else torch.zeros_like(features))
@@ -68,8 +74,11 @@ class RoleNetwork(nn.Module):
 class CausalModel(nn.Module):
     """Networks by role; roles share no parameter.
 
-    `unit`: mean and standard deviation of the outcome where networks of arms tell it in standard deviations from the
-    mean, so that they begin near it whatever its unit (identity link); effects are told in standard deviations.
+    Args:
+        networks: by role.
+        link: of the outcome.
+        unit: mean and standard deviation of the outcome, where networks of arms give it in standard deviations from
+            the mean, so that they begin near it whatever its unit (identity link); effects in standard deviations.
     """
 
     def __init__(
@@ -87,23 +96,23 @@ class CausalModel(nn.Module):
         return replace(outputs, negatives=self._outputs(batch.with_negative_items(), self.networks))
 
     def _outputs(self, batch: Batch, names: Iterable[str], items: Mapping[str, Tensor] | None = None) -> Outputs:
-        values, parts, vectors = {}, {}, {}
+        values, components, vectors = {}, {}, {}
         for role in map(Role, names):
             network = self.network(role)
-            pair = network.vectors(batch, None if items is None else items.get(role))
-            raw, vectors[role] = network.of(pair, batch.features), pair
+            pair = network.embed(batch, None if items is None else items.get(role))
+            raw, vectors[role] = network.head_outputs(pair, batch.features), pair
             if isinstance(raw, Tensor):
                 values[role] = raw
             else:
-                parts[role] = raw if self.unit is None else self._in_unit(raw, role)
-        return Outputs(values, self.link, vectors, components=parts)
+                components[role] = raw if self.unit is None else self._rescale(raw, role)
+        return Outputs(values, self.link, vectors, components=components)
 
-    def _in_unit(self, raw: Mapping[Role, Tensor], role: Role) -> Mapping[Role, Tensor]:
+    def _rescale(self, raw: Mapping[Role, Tensor], role: Role) -> Mapping[Role, Tensor]:
         assert self.unit is not None
-        mean, spread = (self.unit[..., k, None, None] for k in (0, 1))  # of stacked models: each its own
-        changed = {ARMS: spread * raw[ARMS] + (0 if role == EFFECT else mean)}
+        mean, sd = (self.unit[..., k, None, None] for k in (0, 1))  # of stacked models: each its own
+        changed = {ARMS: sd * raw[ARMS] + (0 if role == EFFECT else mean)}
         if EFFECT in raw:
-            changed[EFFECT] = spread * raw[EFFECT]
+            changed[EFFECT] = sd * raw[EFFECT]
         return {**raw, **changed}
 
     def network(self, role: Role) -> RoleNetwork:
@@ -112,13 +121,13 @@ class CausalModel(nn.Module):
 
     def parameters_of(self, role: Role) -> Iterator[nn.Parameter]:
         """Return the parameters of a role that are trained."""
-        return (part for _, part in self.network(role).trained())
+        return (parameter for _, parameter in self.network(role).trained_parameters())
 
     def sizes(self, role: Role) -> dict[str, int]:
         """Count the parameters a role owns, those that are trained, and those of its pretrained language model."""
         network = self.network(role)
-        trained = sum(part.numel() for part in self.parameters_of(role))
-        owned = sum(part.numel() for part in network.parameters())
+        trained = sum(parameter.numel() for parameter in self.parameters_of(role))
+        owned = sum(parameter.numel() for parameter in network.parameters())
         return {"parameters": owned, "trainable": trained, "language_model": network.encoder.language_size}
 
     @torch.inference_mode()
@@ -129,31 +138,41 @@ class CausalModel(nn.Module):
         features: FeatureMatrix,
         objective: AbstractObjective,
         time: Ints | None = None,
-        tell: Callable[[Outputs], Tensor] | None = None,
+        extract: Callable[[Outputs], Tensor] | None = None,
         row: Floats | None = None,
     ) -> Floats:
-        """Return what the objective predicts, float32[N], of (user, item) pairs: the mean outcome in its unit, of a
-        class outcome the chance of each class, float32[N,C], or the effect of each arm, float32[N,A].
+        """Return what the objective predicts of (user, item) pairs, float32[N].
 
-        `time` of each pair, where known: what came later is no part of a history. `tell`: what else of its outputs.
-        `row` float32[N,Fr]: the features' row block, where they have one.
+        It is the mean outcome in its unit; of a class outcome the probability of each class, float32[N,C]; of an effect
+        that of each arm, float32[N,A].
+
+        Args:
+            user: int64[N].
+            item: int64[N].
+            features: the numbers of the outcome view.
+            objective: what the networks were trained by.
+            time: int64[N], of each pair: what came later is no part of a history. None: all histories are read.
+            extract: what is read of the outputs in place of the objective's prediction.
+            row: float32[N,Fr], the features' row block, where they have one.
         """
         self.eval()
-        chunk = self.rows_at_once
+        chunk_size = self.rows_at_once
         device = next(self.parameters()).device
-        known = torch.from_numpy(np.unique(item)).to(device)  # each item is encoded once, however many pairs it is in
+        distinct = torch.from_numpy(np.unique(item)).to(device)  # an item is encoded once, however many pairs it has
         items = {
-            str(role): self._encoded(role, known) for role in objective.prediction_roles if not self._reads_pairs(role)
+            str(role): self._encode_items(role, distinct)
+            for role in objective.prediction_roles
+            if not self._reads_pairs(role)
         }
         roles = [str(role) for role in objective.prediction_roles]
-        parts = []
-        for start in range(0, len(item), chunk):
-            rows = slice(start, start + chunk)
+        chunks = []
+        for start in range(0, len(item), chunk_size):
+            rows = slice(start, start + chunk_size)
             when = None if time is None or not self.reads_time else time[rows]
             block = None if row is None else row[rows]
             batch = inference_batch(user[rows], item[rows], features, when, block).to(device)
-            parts.append((tell or objective.predict)(self._outputs(batch, roles, items)).float().cpu())
-        return torch.cat(parts).numpy()
+            chunks.append((extract or objective.predict)(self._outputs(batch, roles, items)).float().cpu())
+        return torch.cat(chunks).numpy()
 
     @property
     def reads_time(self) -> bool:
@@ -168,27 +187,33 @@ class CausalModel(nn.Module):
     def _reads_pairs(self, role: Role) -> bool:
         return isinstance(self.network(role).encoder, AbstractPairEncoder)
 
-    def _encoded(self, role: Role, known: Tensor) -> Tensor:
+    def _encode_items(self, role: Role, item: Tensor) -> Tensor:
         encoder = cast(AbstractEncoder, self.network(role).encoder)
-        encoded = encoder.items(known)
-        return encoded.new_zeros(int(known[-1]) + 1, encoded.shape[-1]).index_copy_(0, known, encoded)
+        encoded = encoder.items(item)
+        return encoded.new_zeros(int(item[-1]) + 1, encoded.shape[-1]).index_copy_(0, item, encoded)
 
 
 def inference_batch(
     user: Ints, item: Ints, features: FeatureMatrix, time: Ints | None = None, row: Floats | None = None
 ) -> Batch:
-    """Make a batch of pairs to score: nothing is observed, every weight is one; without `time` it is late. `row`: the
-    features' row block, where they have one.
+    """Make a batch of pairs to score: nothing is observed, every weight is one.
+
+    Args:
+        user: int64[N].
+        item: int64[N].
+        features: the numbers of the outcome view.
+        time: int64[N], of each pair; None: after every logged row.
+        row: float32[N,Fr], the features' row block, where they have one.
     """
-    ones = torch.ones(len(item))
+    unit_weight = torch.ones(len(item))
     return Batch(
         user=torch.from_numpy(user),
         item=torch.from_numpy(item),
         treatment=torch.ones(len(item), dtype=torch.int64),
         outcome=torch.zeros(len(item)),
         observed=torch.zeros(len(item)),
-        propensity=ones,
-        weight=ones,
+        propensity=unit_weight,
+        weight=unit_weight,
         features=torch.from_numpy(features(user, item, row)),
         time=None if time is None else torch.from_numpy(time),
     )
@@ -199,6 +224,6 @@ def vector_width(encoder: AbstractAnyEncoder, features: FeatureMatrix) -> int:
     """Return the width of an encoder's vectors, by asking it for those of one pair."""
     training, zero = encoder.training, np.zeros(1, np.int64)
     pair = inference_batch(zero, zero, features, row=np.zeros((1, features.row_width), np.float32))
-    vectors, _ = RoleNetwork(encoder.eval(), nn.Identity()).vectors(pair)  # type: ignore[arg-type]
+    vectors, _ = RoleNetwork(encoder.eval(), nn.Identity()).embed(pair)  # type: ignore[arg-type]
     encoder.train(training)
     return int(vectors.shape[-1])

@@ -11,7 +11,7 @@ from causalrec.config.component import ComponentConfig
 from causalrec.data.audit import Audit
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairColumn
+from causalrec.data.pair_columns import PairColumn
 from causalrec.data.split.splits import Splits
 from causalrec.evaluation.exposure import Exposure
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, select_all
@@ -73,7 +73,9 @@ class PreparedData:
         """
         key = json.dumps({name: chosen.to_dict() for name, chosen in slices.items()}, default=str)
         if key not in self._selected:
-            self._selected[key] = select_all({name: one.build() for name, one in slices.items()}, self, kinds)
+            self._selected[key] = select_all(
+                {name: component.build() for name, component in slices.items()}, self, kinds
+            )
         return self._selected[key]
 
     @property
@@ -92,4 +94,4 @@ class PreparedData:
         if "user" not in self.features.ids:
             return None
         bare = replace(self.train, propensity=None)
-        return bare if self.splits.context is None else bare.joined(replace(self.splits.context, propensity=None))
+        return bare if self.splits.context is None else bare.concatenate(replace(self.splits.context, propensity=None))

@@ -69,17 +69,27 @@ def link_of(kind: OutcomeKind) -> Link:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's rows, handed over whole.
+    """The rows of one step.
 
-    `user[B]` and `item[B]` int64; `treatment[B]` int64; `outcome[B]` float32 (0 where unobserved); `observed[B]`
-    float32 in {0, 1}; `propensity[B]` float32, a probability (1 where unobserved, unless the objective asks for that of
-    every pair); `weight[B]` float32 so that the mean of `weight * value` estimates the mean of `value` over the
-    objective's population; `features[B,F]` float32, the outcome view; `time[B]` int64 where an encoder reads histories
-    (`UNLOGGED_TIME` for a pair that is not logged). In the space `triples` a row also has a negative, an item the user
-    has no row with: `negative[B]` int64, `negative_features[B,F]`, and the `popularity[B]` of both items (share of
-    users, a probability). `columns[B]` by name, what objective and penalties read of the data set: int64 level codes of
-    a category, float32 numbers. `penalty_batches`: by the penalty's name, the rows of those that draw rows of their
-    own.
+    In the space `triples` a row also has a negative: an item that its user has no row with.
+
+    Attributes:
+        item: int64[B].
+        treatment: int64[B], 0 = none.
+        outcome: float32[B]; 0 where unobserved.
+        observed: float32[B] in {0, 1}.
+        propensity: float32[B], a probability; 1 where unobserved, unless the objective asks for that of every pair.
+        weight: float32[B]; the mean of `weight * value` estimates the mean of `value` over the objective's population.
+        features: float32[B,F], the outcome view.
+        user: int64[B]; None in a log without users.
+        time: int64[B], where an encoder reads histories; `UNLOGGED_TIME` for a pair that is not logged.
+        negative: int64[B], the item of the negative; None outside `triples`, as the three below.
+        negative_features: float32[B,F], its outcome view.
+        popularity: float32[B], share of users who have a row with the item.
+        negative_popularity: float32[B], the same of the negative.
+        columns: by name, what objective and penalties read of the data set, [B] each: int64 level codes of a category,
+            or float32 numbers.
+        penalty_batches: by the penalty's name, the rows of those that draw rows of their own.
     """
 
     item: Tensor
@@ -103,9 +113,9 @@ class Batch:
 
     def to(self, *args: Any, **kwargs: Any) -> Batch:
         """Move every tensor (the signature of `Tensor.to`), so that Lightning can transfer the batch."""
-        return self.mapped(lambda column: column.to(*args, **kwargs))
+        return self.map_tensors(lambda column: column.to(*args, **kwargs))
 
-    def mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
+    def map_tensors(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """Return the batch with every column changed."""
         return Batch.from_tensors({path: change(column) for path, column in self.tensors().items()})
 
@@ -150,12 +160,15 @@ PLAIN_COLUMNS = tuple(column.name for column in dataclasses.fields(Batch))[:-2] 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Raw head outputs by role, each `[B]`, with the link that turns them into a mean outcome.
+    """Raw head outputs by role, with the link that turns them into a mean outcome.
 
-    `link="logit"`: log-odds; `"log"`: log of a count; `"identity"`: the outcome's own unit (rating points);
-    `"softmax"`: `[B,C]`, log-probabilities of C classes up to a constant. `vectors`:
-    the user and item vectors `[B,D]` behind each role; `negatives`: the outputs of a triple's negatives; `components`: by
-    role what a head gives where it gives more than one number, as its `gives` says.
+    Attributes:
+        values: by role, `[B]`. Under `logit` log-odds, under `log` the log of a count, under `identity` the outcome's
+            own unit (rating points), under `softmax` `[B,C]`, log-probabilities of C classes up to a constant.
+        link: of the outcome.
+        vectors: by role, the user and the item vectors behind the output, `[B,D]` each.
+        negatives: the outputs of a triple's negatives.
+        components: by role, what a head gives where it gives more than one number, named as in its `head_outputs`.
     """
 
     values: Mapping[Role, Tensor]
@@ -172,9 +185,13 @@ class Outputs:
 class Term:
     """One summand of a training loss: `sum(weight * value) / sum(weight * normaliser)`.
 
-    `value[B]` one number per row; `trains` the only role its gradient may reach; `normaliser[B]` where the estimator
-    divides by a batch sum (SNIPS, naive), None for a plain mean; `squared`: the loss is the square of that ratio (a
-    balance constraint). The module reduces, so that DDP can all-reduce.
+    The module reduces, so that DDP can all-reduce.
+
+    Attributes:
+        value: `[B]`, a number for each row.
+        trains: the only role that its gradient may reach.
+        normaliser: `[B]`, where the estimator divides by a batch sum (SNIPS, naive); None for a plain mean.
+        squared: whether the loss is the square of that ratio (a balance constraint).
     """
 
     value: Tensor

@@ -95,7 +95,7 @@ def test_jobs_of_a_sweep_each_add_their_own_and_say_so_as_it_was_typed() -> None
     assert original_overrides(first) == ("+slice=[by_column]", "slice.by_column.column=user_age")
     (made,) = compose_all([first])
     assert list(made.slice) == [*DEFAULT, "by_column"] and made.overrides == original_overrides(first)
-    assert made.asked_for("slice") == ["by_column"] and made.asked_for("metric") == []
+    assert made.requested_members("slice") == ["by_column"] and made.requested_members("metric") == []
     again = spec(*made.overrides)
     assert again.key == made.key, "what a record says runs it again"
     with pytest.raises(

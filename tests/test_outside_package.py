@@ -29,17 +29,17 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The package in a folder of its own on the path, declared to causalrec; returns a folder to work in."""
-    place, work = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("work")
+    site, work = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("work")
     pip = [sys.executable, "-m", "pip", "-qq", "install", "--no-index", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", str(place), str(OUTSIDE)], check=True, timeout=120)
+    subprocess.run([*pip, "--target", str(site), str(OUTSIDE)], check=True, timeout=120)
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(place)
+        patch.syspath_prepend(site)
         patch.setenv("CAUSALREC_PACKAGES", "outlab")
         for name in ("DATA", "CACHE"):
             patch.setenv(f"CAUSALREC_{name}", str(work / name.lower()))
         for name in [name for name in sys.modules if name.partition(".")[0] == "outlab"]:
             patch.delitem(sys.modules, name)
-        assert Path(str(importlib.import_module("outlab").__file__)).is_relative_to(place)
+        assert Path(str(importlib.import_module("outlab").__file__)).is_relative_to(site)
         yield work
 
 
@@ -90,9 +90,9 @@ def test_every_component_trains_together(call: Call) -> None:
     assert {("right_side", "randomised"), ("right_side", "randomised_afternoon")} <= scored
     assert record["audit"]["augmented_rows"] == 2 * record["audit"]["rows"]["train"]
     assert "hour" in record["adjustment"]["outcome_features"], "a column of the row is among the numbers"
-    tried = [one["settings"] for one in record["selection"]["candidates"]]
+    tried = [candidate["settings"] for candidate in record["selection"]["candidates"]]
     assert tried == [{"penalty.user_gap.weight": weight, "optimizer.lr": 0.01} for weight in (0.0, 5.0)]
-    curves = [one["curve"][0]["loss"] for one in record["selection"]["candidates"]]
+    curves = [candidate["curve"][0]["loss"] for candidate in record["selection"]["candidates"]]
     assert curves[0] < curves[1], "the penalty is part of the loss"
 
 
@@ -119,12 +119,12 @@ def test_what_does_not_stack_trains_by_itself_beside_others(call: Call) -> None:
 def test_items_are_recommended_where_no_moment_is_read(call: Call, installed: Path) -> None:
     trained(call, *EVERY, "graph=rounds_without_hour", "selection.candidates=none", "sweep=without_hour")
     (folder,) = (installed / "runs/without_hour/squashed-tempered").iterdir()
-    code, out, err = call("recommend", "--json", str(folder), "--config-dir", str(CONF), "--user", "u3", "--top", "2")
+    code, out, err = call("recommend", "--json", str(folder), "--user", "u3", "--top", "2")
     assert code == 0, err
     assert [row["item"][0] for row in json.loads(out)["items"]] == ["i", "i"]
     trained(call, *EVERY, "selection.candidates=none", "sweep=with_hour")
     (folder,) = (installed / "runs/with_hour/squashed-tempered").iterdir()
-    code, _, err = call("recommend", str(folder), "--config-dir", str(CONF), "--user", "u3")
+    code, _, err = call("recommend", str(folder), "--user", "u3")
     assert code == 2 and "its model reads hour, which a moment has" in err
 
 
@@ -149,20 +149,22 @@ def test_a_task_is_new_files_only(call: Call, installed: Path) -> None:
     assert all(score["low"] - 0.1 < truth < score["high"] + 0.1 for score in scores.values())
     assert set(record["config"]["task"]["estimators"]) == {"ips", "snips"}
     assert not {"encoder", "objective", "trainer"} & set(record["config"]), "what nothing reads is not recorded"
-    one = trained(call, "task=uniform_value", "task/value_estimator@task.estimators=[snips]", "sweep=value", "name=one")
-    assert [score["metric"] for score in one["scores"]] == ["snips"]
+    snips_record = trained(
+        call, "task=uniform_value", "task/value_estimator@task.estimators=[snips]", "sweep=value", "name=one"
+    )
+    assert [score["metric"] for score in snips_record["scores"]] == ["snips"]
     code, out, err = call("table", "runs/value")
     assert code == 0 and "snips@uniform" in out and "Estimand: uniform_policy_value" in out, err
     assert call("report", "runs/value")[0] == 0
     launched = ["train", "-m", "hydra/launcher=packed", "--config-dir", str(CONF), "task=uniform_value", "logger=none"]
     assert call(*launched, "seed=0,1", "sweep=value_packed")[0] == 0
     (folder,) = (installed / "runs/value/uniform").iterdir()
-    code, _, err = call("recommend", str(folder), "--config-dir", str(CONF), "--user", "u3")
+    code, _, err = call("recommend", str(folder), "--user", "u3")
     assert code == 2 and "has learnt nothing that predicts" in err
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         ([*QUICK, *EVERY, "objective=dr_jl", "sampler=balanced"], "averages over all pairs, which have no hour"),
         (["task=uniform_value", "dataset=ml100k", "dataset.threshold=4"], "ml100k logs no propensities"),
@@ -173,12 +175,15 @@ def test_a_task_is_new_files_only(call: Call, installed: Path) -> None:
             [*EVERY, "selection.candidates={penalty.user_gap.column:[1]}"],
             "penalty.user_gap.column='gender' is no number",
         ),
-        ([*EVERY, "graph=rounds_without_hour", "objective=dr_jl"], "averages over all_pairs rows, but sampler=inorder"),
+        (
+            [*EVERY, "graph=rounds_without_hour", "objective=dr_jl"],
+            "averages over all_pairs rows, but sampler=in_order",
+        ),
     ],
 )
-def test_what_does_not_go_together_is_one_line(call: Call, overrides: list[str], told: str) -> None:
+def test_what_does_not_go_together_is_one_line(call: Call, overrides: list[str], message: str) -> None:
     code, out, err = call("train", "--config-dir", str(CONF), *FAST, *overrides)
-    assert (code, out) == (2, "") and told in err and err.count("\n") == 1, err
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1, err
 
 
 def test_a_penalty_that_gives_nan_ends_the_fit_in_one_line(call: Call) -> None:

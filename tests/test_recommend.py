@@ -38,35 +38,35 @@ def call(
     return run
 
 
-def folder_of(call: Any, *asked: str) -> str:
-    shared = TABLE if "learner=linear_dml" in asked else QUICK
-    code, _, err = call("train", *shared, *asked, "name=run")
+def train_run(call: Any, *overrides: str) -> str:
+    common = TABLE if "learner=linear_dml" in overrides else QUICK
+    code, _, err = call("train", *common, *overrides, "name=run")
     assert code == 0, err
     (folder,) = Path("runs/default/run").iterdir()
     return str(folder)
 
 
 def test_a_mean_outcome_ranks_what_the_user_has_not_met(call: Any) -> None:
-    folder = folder_of(call, "dataset=ml100k", "objective=ips")
-    found = json.loads(call("recommend", folder, "--user", "3", "--top", "50", "--json")[1])
+    folder = train_run(call, "dataset=ml100k", "objective=ips")
+    document = json.loads(call("recommend", folder, "--user", "3", "--top", "50", "--json")[1])
     every = json.loads(call("recommend", folder, "--user", "3", "--top", "50", "--all", "--json")[1])
-    predicted = [row["predicted"] for row in found["items"]]
+    predicted = [row["predicted"] for row in document["items"]]
     assert predicted == sorted(predicted, reverse=True) and all(0 <= value <= 1 for value in predicted)
-    assert len(every["items"]) == 50 > len(found["items"])
+    assert len(every["items"]) == 50 > len(document["items"])
     at = {row["item"]: row for row in every["items"]}
-    assert all(at[row["item"]] == row for row in found["items"]) and "title" in found["items"][0]
-    assert found["estimand"] == "exposed_mean" and found["adjustment"]["strategy"] == "backdoor"
+    assert all(at[row["item"]] == row for row in document["items"]) and "title" in document["items"][0]
+    assert document["estimand"] == "exposed_mean" and document["adjustment"]["strategy"] == "backdoor"
     lines = Path(os.environ["CAUSALREC_DATA"], "ml-100k", "ml-100k.inter").read_text().splitlines()[1:]
     rated = {item for user, item, *_ in (line.split("\t") for line in lines) if user == "3"}
-    assert found["user"] == "3" and set(at) == {str(number) for number in range(1, 51)}, "raw ids of the files"
-    assert set(at) - {row["item"] for row in found["items"]} <= rated, "only what this very user rated is left out"
+    assert document["user"] == "3" and set(at) == {str(number) for number in range(1, 51)}, "raw ids of the files"
+    assert set(at) - {row["item"] for row in document["items"]} <= rated, "only what this very user rated is left out"
     assert at["7"]["title"] == "Café 7, The"
     again = json.loads(call("recommend", folder, "--user", "3", "--top", "2", "--json")[1])
-    assert again["items"] == found["items"][:2]
+    assert again["items"] == document["items"][:2]
 
 
 def test_a_network_of_effects_tells_the_outcome_with_and_without(call: Any) -> None:
-    folder = folder_of(call, "dataset.units=300", "dataset.arms=2", "head.width=8", "head.arm_width=4", "task=effect")
+    folder = train_run(call, "dataset.units=300", "dataset.arms=2", "head.width=8", "head.arm_width=4", "task=effect")
     for arm in ("1", "2"):
         (row,) = json.loads(call("recommend", folder, "--user", "5", "--arm", arm, "--json")[1])["items"]
         assert row["effect"] == pytest.approx(row["with"] - row["without"], abs=1e-5)
@@ -76,7 +76,7 @@ def test_a_network_of_effects_tells_the_outcome_with_and_without(call: Any) -> N
 
 
 def test_a_score_that_only_ranks_by_effect_is_not_called_one(call: Any) -> None:
-    folder = folder_of(
+    folder = train_run(
         call, "dataset=ml100k_uplift", "head=dot", "objective=ulrmf", "dataset.recommendations=10", "task=effect"
     )
     code, out, _ = call("recommend", folder, "--user", "5", "--top", "2")
@@ -86,23 +86,23 @@ def test_a_score_that_only_ranks_by_effect_is_not_called_one(call: Any) -> None:
 
 
 def test_a_learner_from_a_table_tells_an_interval(call: Any) -> None:
-    folder = folder_of(call, "dataset.units=500", "learner=linear_dml", "task=effect")
+    folder = train_run(call, "dataset.units=500", "learner=linear_dml", "task=effect")
     (row,) = json.loads(call("recommend", folder, "--user", "0", "--json")[1])["items"]
     assert row["low"] < row["effect"] < row["high"]
 
 
 def test_what_cannot_be_answered_is_one_line(call: Any) -> None:
     edges = "graph.edges=['item -> outcome','user -> outcome','exposure -> outcome']"
-    asked = ["dataset=ml100k", "objective=naive", "split=cold_users", edges, "graph.latent=[]", "graph.assume=true"]
-    folder = folder_of(call, *asked)
+    overrides = ["dataset=ml100k", "objective=naive", "split=cold_users", edges, "graph.latent=[]", "graph.assume=true"]
+    folder = train_run(call, *overrides)
     for wrong, said in (
         (
             ["--user", "61"],
-            "--user 61: ml100k has no such user; the 60 ids of its files run from 1 to 60; nearest: 60",
+            "user 61: ml100k has no such user; the 60 ids of its files run from 1 to 60; nearest: 60",
         ),
-        (["--user", "0"], "--user 0: ml100k has no such user; the 60 ids of its files run from 1 to 60; nearest: 1"),
-        (["--user", "1", "--top", "0"], "--top 0: at least 1"),
-        (["--user", "1", "--arm", "2"], "--arm 2: ml100k has the treatments 1..1"),
+        (["--user", "0"], "user 0: ml100k has no such user; the 60 ids of its files run from 1 to 60; nearest: 1"),
+        (["--user", "1", "--top", "0"], "top 0: at least 1"),
+        (["--user", "1", "--arm", "2"], "arm 2: ml100k has the treatments 1..1"),
     ):
         code, _, err = call("recommend", folder, *wrong)
         assert code == 2 and err.strip().endswith(said)
@@ -122,7 +122,7 @@ SHOP = {
 }
 
 
-def shop(call: Any, *asked: str, graph: str = "'item -> outcome','user -> outcome'") -> str:
+def train_on_shop(call: Any, *overrides: str, graph: str = "'item -> outcome','user -> outcome'") -> str:
     """A run on a csv of text ids, whose user table has a text column alone and one user without rows."""
     for name, text in SHOP.items():
         path = Path(os.environ["CAUSALREC_DATA"], "csv", name)
@@ -132,29 +132,29 @@ def shop(call: Any, *asked: str, graph: str = "'item -> outcome','user -> outcom
     roles = ["dataset.interactions=rows.csv", "dataset.user=buyer", "dataset.item=thing", "dataset.outcome=bought"]
     keys = ["dataset.kind=click", "dataset.repeats=keep_last", "dataset.user_text={about: '{}'}", "graph.assume=true"]
     edges = [f"graph.edges=[{graph},'exposure -> outcome']", "graph.latent=[]", "objective=naive"]
-    return folder_of(call, "dataset=csv", "dataset.threshold=null", table, *roles, *keys, *edges, *asked)
+    return train_run(call, "dataset=csv", "dataset.threshold=null", table, *roles, *keys, *edges, *overrides)
 
 
-def answered(folder: str, user: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+def answer(folder: str, user: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
     from causalrec.commands.recommend import recommend
 
     capsys.readouterr()
-    asked = {"user": user, "top": 9, "arm": 1, "all": True, "json": True, "config_dir": []}
-    assert recommend(argparse.Namespace(run_folder=Path(folder), **asked)) == 0
+    arguments = {"user": user, "top": 9, "arm": 1, "all": True, "json": True, "config_dir": []}
+    assert recommend(argparse.Namespace(run_folder=Path(folder), **arguments)) == 0
     out, err = capsys.readouterr()
     return json.loads(out), err
 
 
 def test_users_and_items_are_known_by_the_words_of_the_files(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = shop(call)
-    found = answered(folder, "zoé", capsys)[0]
-    assert found["user"] == "zoé" and {row["item"] for row in found["items"]} == set(THINGS)
-    assert set(found["items"][0]) == {"item", "predicted"}, "without a text there is none to tell"
-    assert found["items"] != answered(folder, "ann", capsys)[0]["items"]
-    with pytest.raises(RequestError, match=r"--user zoe: csv has no such user; the 4 ids .* ann to zoé; nearest: zoé"):
-        answered(folder, "zoe", capsys)
-    with pytest.raises(RequestError, match="--user new: has no training row, and the model knows users by their id"):
-        answered(folder, "new", capsys)
+    folder = train_on_shop(call)
+    document = answer(folder, "zoé", capsys)[0]
+    assert document["user"] == "zoé" and {row["item"] for row in document["items"]} == set(THINGS)
+    assert set(document["items"][0]) == {"item", "predicted"}, "without a text there is none to tell"
+    assert document["items"] != answer(folder, "ann", capsys)[0]["items"]
+    with pytest.raises(RequestError, match=r"user zoe: csv has no such user; the 4 ids .* ann to zoé; nearest: zoé"):
+        answer(folder, "zoe", capsys)
+    with pytest.raises(RequestError, match="user new: has no training row, and the model knows users by their id"):
+        answer(folder, "new", capsys)
 
 
 @pytest.mark.parametrize("read", [True, False])
@@ -168,19 +168,23 @@ def test_a_user_without_history_is_known_by_its_text_if_that_is_read(
         "encoder.item=[id]",
         "encoder.max_tokens=30",
     ]
-    folder = shop(call, *reader, "encoder.user=[id,profile]", graph=edges) if read else shop(call, graph=edges)
+    folder = (
+        train_on_shop(call, *reader, "encoder.user=[id,profile]", graph=edges)
+        if read
+        else train_on_shop(call, graph=edges)
+    )
     if not read:
-        with pytest.raises(RequestError, match="--user new: has no training row, and the model knows users by their"):
-            answered(folder, "new", capsys)
+        with pytest.raises(RequestError, match="user new: has no training row, and the model knows users by their"):
+            answer(folder, "new", capsys)
         return
-    found, err = answered(folder, "new", capsys)
-    assert found["user"] == "new" and "user new has no training row: what follows rests on the columns" in err
+    document, err = answer(folder, "new", capsys)
+    assert document["user"] == "new" and "user new has no training row: what follows rests on the columns" in err
 
 
 def test_where_files_name_no_users_the_row_is_the_id(call: Any) -> None:
-    folder = folder_of(call, "dataset.units=60", "learner=linear_dml", "task=effect")
-    found = json.loads(call("recommend", folder, "--user", "59", "--json")[1])
-    assert (found["user"], found["items"][0]["item"]) == ("59", "0")
+    folder = train_run(call, "dataset.units=60", "learner=linear_dml", "task=effect")
+    document = json.loads(call("recommend", folder, "--user", "59", "--json")[1])
+    assert (document["user"], document["items"][0]["item"]) == ("59", "0")
     code, _, err = call("recommend", folder, "--user", "60")
     assert code == 2
-    assert "--user 60: effect_simulation has no such user; its files name no users, so give a row number, 0..59" in err
+    assert "user 60: effect_simulation has no such user; its files name no users, so give a row number, 0..59" in err

@@ -24,7 +24,7 @@ from causalrec.data.datasets.coat import Coat
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
 from causalrec.data.split.random import Random
-from causalrec.encoders import text_tower
+from causalrec.encoders import text_projection
 from causalrec.errors import NotIdentified, RequestError
 from causalrec.features.views import FeatureMatrix
 from causalrec.ids import fit_id
@@ -81,9 +81,9 @@ def train(work: Path, capsys: pytest.CaptureFixture[str]) -> Train:
     def call(*overrides: str, code: int = 0) -> dict[str, Any]:
         capsys.readouterr()
         assert cli.main(["train", "--json", *SMALL, *overrides]) == code
-        (found,) = json.loads(capsys.readouterr().out)
-        assert isinstance(found, dict)
-        return found
+        (record,) = json.loads(capsys.readouterr().out)
+        assert isinstance(record, dict)
+        return record
 
     return call
 
@@ -96,8 +96,8 @@ def finite(scores: list[dict[str, Any]]) -> None:
     for score in scores:
         assert set(score) == {"metric", "slice", "value", "low", "high", "n", "model"}
         assert isinstance(score["n"], int) and score["n"] > 0
-        for part in ("value", "low", "high"):
-            assert score[part] is None or isinstance(score[part], float | int), score
+        for key in ("value", "low", "high"):
+            assert score[key] is None or isinstance(score[key], float | int), score
 
 
 @pytest.mark.parametrize(
@@ -151,22 +151,22 @@ def test_the_record_lies_where_the_specification_says(train: Train, work: Path) 
 
 def same(record: dict[str, Any]) -> dict[str, Any]:
     """What two runs of one seed must agree in."""
-    kept = {key: value for key, value in record.items() if key not in ("seconds", "peak_bytes", "command")}
-    return {**kept, "config": {k: v for k, v in kept["config"].items() if k != "paths"}}
+    compared = {key: value for key, value in record.items() if key not in ("seconds", "peak_bytes", "command")}
+    return {**compared, "config": {k: v for k, v in compared["config"].items() if k != "paths"}}
 
 
 @pytest.mark.parametrize("objective", ["dr_jl", pytest.param("ips", marks=pytest.mark.long)])
 def test_the_same_seed_gives_the_same_record_and_another_does_not(objective: str, train: Train, work: Path) -> None:
-    made = []
+    records = []
     for folder in ("a", "b"):
-        made.append(train(*SEMI, f"objective={objective}", f"paths.runs={folder}", f"paths.cache={folder}/cache"))
-    assert same(made[0]) == same(made[1])
+        records.append(train(*SEMI, f"objective={objective}", f"paths.runs={folder}", f"paths.cache={folder}/cache"))
+    assert same(records[0]) == same(records[1])
     first, second = (np.load(next((work / folder).rglob("replicates.npz"))) for folder in ("a", "b"))
     assert first.files == second.files
     assert all(np.array_equal(first[name], second[name], equal_nan=True) for name in first.files)
     other = train(*SEMI, f"objective={objective}", "seed=1")
-    assert other["audit"]["hashes"] == made[0]["audit"]["hashes"], "the split has a seed of its own"
-    assert same(other)["scores"] != same(made[0])["scores"]
+    assert other["audit"]["hashes"] == records[0]["audit"]["hashes"], "the split has a seed of its own"
+    assert same(other)["scores"] != same(records[0])["scores"]
 
 
 @pytest.mark.long
@@ -396,7 +396,7 @@ def test_running_again_replaces_a_failed_record(train: Train) -> None:
 def test_a_terminated_job_is_given_back_and_goes_on(
     train: Train, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = [*SEMI, "objective=naive", "trainer.max_epochs=3", "trainer.patience=3", "trainer.checkpoint_steps=1"]
+    overrides = [*SEMI, "objective=naive", "trainer.max_epochs=3", "trainer.patience=3", "trainer.checkpoint_steps=1"]
     steps, step = [0], CausalRecModule.training_step
 
     def counted(self: CausalRecModule, *batch: Any) -> Any:
@@ -407,15 +407,15 @@ def test_a_terminated_job_is_given_back_and_goes_on(
 
     death = 0
     monkeypatch.setattr(CausalRecModule, "training_step", counted)
-    whole, total = train(*asked, "name=whole"), steps[0]
+    uncut, total = train(*overrides, "name=whole"), steps[0]
     steps[0], death = 0, total - 1
     capsys.readouterr()
-    assert cli.main(["train", "--json", *SMALL, *asked, "name=cut"]) == 143
+    assert cli.main(["train", "--json", *SMALL, *overrides, "name=cut"]) == 143
     (record,) = Path("runs").rglob("record.json")
     assert json.loads(record.read_text())["name"] == "whole"
-    again = train(*asked, "name=cut")
+    again = train(*overrides, "name=cut")
     assert steps[0] == total + 1, "only the step that died is made again"
-    assert [s["value"] for s in again["scores"]] == [s["value"] for s in whole["scores"]]
+    assert [s["value"] for s in again["scores"]] == [s["value"] for s in uncut["scores"]]
 
 
 @pytest.mark.parametrize("logger", ["csv", "tensorboard"])
@@ -445,13 +445,13 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def texts_read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     read: list[tuple[str, ...]] = []
-    real = text_tower.embeddings
+    real = text_projection.embeddings
 
     def spy(texts: Sequence[str], *rest: Any, **more: Any) -> Any:
         read.append(tuple(texts))
         return real(texts, *rest, **more)
 
-    monkeypatch.setattr(text_tower, "embeddings", spy)
+    monkeypatch.setattr(text_projection, "embeddings", spy)
     return read
 
 
@@ -491,17 +491,17 @@ def test_a_language_model_is_tuned_beside_any_objective_and_its_parameters_are_c
     chosen = ["encoder=bert", f"encoder.model={tiny_bert}", "encoder.user=[id,history]", f"objective={objective}"]
     modes = {name: [f"finetuning={name}"] for name in ("frozen", "lora", "adapters", "full", "last_layers")}
     modes["last_layers"].append("finetuning.count=1")
-    found = {name: train(*SEMI, *chosen, *mode) for name, mode in modes.items()}
-    sizes = {name: (record["trainable"], record["language_model"]) for name, record in found.items()}
-    whole = sizes["full"][1]["outcome"]
-    assert all(record["status"] == "done" for record in found.values())
-    assert all(language["outcome"] == whole for _, language in sizes.values())
+    records = {name: train(*SEMI, *chosen, *mode) for name, mode in modes.items()}
+    sizes = {name: (record["trainable"], record["language_model"]) for name, record in records.items()}
+    full_size = sizes["full"][1]["outcome"]
+    assert all(record["status"] == "done" for record in records.values())
+    assert all(language["outcome"] == full_size for _, language in sizes.values())
     trained = [sizes[name][0]["outcome"] for name in ("frozen", "lora", "last_layers", "full")]
-    assert trained == sorted(set(trained)) and trained[3] - trained[0] == whole
-    assert found["frozen"]["parameters"] == sizes["frozen"][0], "of a frozen model only the vectors are there"
-    assert found["lora"]["parameters"]["outcome"] == trained[1] + whole
-    assert set(sizes["lora"][0]) == set(found["lora"]["parameters"])
-    assert found["lora"]["config"]["finetuning"]["rank"] == 8
+    assert trained == sorted(set(trained)) and trained[3] - trained[0] == full_size
+    assert records["frozen"]["parameters"] == sizes["frozen"][0], "of a frozen model only the vectors are there"
+    assert records["lora"]["parameters"]["outcome"] == trained[1] + full_size
+    assert set(sizes["lora"][0]) == set(records["lora"]["parameters"])
+    assert records["lora"]["config"]["finetuning"]["rank"] == 8
 
 
 def test_bert_without_any_text_left_says_so(train: Train, tiny_bert: Path) -> None:
@@ -531,12 +531,12 @@ def test_cross_validation_fits_each_candidate_on_each_fold_and_refits_on_all_log
 
 def test_randomised_rows_are_used_only_as_far_as_they_are_declared(train: Train, capsys: Any) -> None:
     coat = ["dataset=coat", "split.unseen=keep", "objective=ips", "split.propensity_sample=0.25"]
-    whole = train("dataset=coat", "split.unseen=keep", "objective=ips")["audit"]
+    without_sample = train("dataset=coat", "split.unseen=keep", "objective=ips")["audit"]
     record = train(*coat, "propensity=naive_bayes", "propensity.smoothing=1", "selection.randomised_budget=99")
     used = record["audit"]["randomised_rows_used"]
-    assert used == record["audit"]["rows"]["randomised_sample"] == round(0.25 * whole["rows"]["test"])
+    assert used == record["audit"]["rows"]["randomised_sample"] == round(0.25 * without_sample["rows"]["test"])
     assert (
-        record["audit"]["rows"]["test"] == whole["rows"]["test"] - used
+        record["audit"]["rows"]["test"] == without_sample["rows"]["test"] - used
         and "randomised_sample" in record["audit"]["hashes"]
     )
     assert record["selection"]["randomised_rows"] == {"budget": 99, "used": used}

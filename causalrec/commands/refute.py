@@ -10,8 +10,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from causalrec.commands.reopened import reopened
-from causalrec.commands.shared import log, print_json
+from causalrec.commands.terminal import log, print_json
 from causalrec.errors import RequestError
 from causalrec.running.cache import PreparedCache
 
@@ -25,9 +24,11 @@ def refute(options: argparse.Namespace) -> int:
     for name, least in (("jobs", 1), ("repeats", 3)):
         if getattr(options, name) < least:
             raise RequestError(f"--{name} {getattr(options, name)}: at least {least}")
-    spec, _ = reopened(options.run_folder, options.config_dir)
-    found = refute_run(spec, options.jobs, options.seed, options.negative_control or (), options.repeats)
-    print_json(found) if options.json else _show(found)
+    from causalrec.running.reopen import reopen_run
+
+    config, _ = reopen_run(options.run_folder)
+    refutation = refute_run(config, options.jobs, options.seed, options.negative_control or (), options.repeats)
+    print_json(refutation) if options.json else _print_refutation(refutation)
     return 0
 
 
@@ -39,11 +40,23 @@ def refute_run(
     repeats: int = 20,
     cache: PreparedCache | None = None,
 ) -> dict[str, Any]:
-    """Refute a finished run and leave `refute.json` and `refute.png` in its folder; return what the former holds."""
+    """Refute a finished run and write `refute.json` and `refute.png` to its folder; return what the former holds.
+
+    Args:
+        config: request of the run.
+        jobs: processes.
+        seed: seed of what is random.
+        controls: names of columns that exposure cannot change (negative controls).
+        repeats: repetitions of what is random.
+        cache: prepared data of this process; None prepares them.
+
+    Raises:
+        RequestError: the run has no refuters.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
-    from causalrec.data.files import replacing, write_text
+    from causalrec.data.files import replace_atomically, write_text
     from causalrec.evaluation.refuter.run_refuters import run_refuters
     from causalrec.reporting.refute_figure import refute_figure
     from causalrec.running.prepare import plan_run
@@ -58,42 +71,45 @@ def refute_run(
         line = bar.add_task("refuting", total=len(refuters))
         verdicts = run_refuters(refuters, problem, jobs, lambda: bar.update(line, advance=1))
     about = {"run": config.run.name, "caveat": prepared.dataset.card.caveat, "estimator": estimator}
-    found = {**about, **_original(problem), "verdicts": _plain(verdicts)}
-    write_text(config.folder / "refute.json", json.dumps(found, indent=1))
-    with replacing(config.folder / "refute.png") as temporary:
-        refute_figure(found).savefig(temporary, format="png", dpi=120)
+    refutation = {**about, **_original_estimate(problem), "verdicts": _verdict_rows(verdicts)}
+    write_text(config.folder / "refute.json", json.dumps(refutation, indent=1))
+    with replace_atomically(config.folder / "refute.png") as temporary:
+        refute_figure(refutation).savefig(temporary, format="png", dpi=120)
     log(f"refuted: {config.folder / 'refute.json'}, {config.folder / 'refute.png'}")
-    return found
+    return refutation
 
 
-def _original(problem: RefutationProblem) -> dict[str, list[float]]:
+def _original_estimate(problem: RefutationProblem) -> dict[str, list[float]]:
     original = problem.original
     ends = {"value": original.value, "low": original.low, "high": original.high}
     return {name: [float(value) for value in end] for name, end in ends.items()}
 
 
-def _plain(verdicts: list[RefuterVerdict]) -> list[dict[str, object]]:
+def _verdict_rows(verdicts: list[RefuterVerdict]) -> list[dict[str, object]]:
     """Return verdicts as JSON holds them: a number that is none, or is infinite, is null."""
-    rows = [asdict(one) for one in verdicts]
+    rows = [asdict(verdict) for verdict in verdicts]
     return [{k: None if isinstance(v, float) and not isfinite(v) else v for k, v in row.items()} for row in rows]
 
 
-def _show(found: dict[str, Any]) -> None:
+def _print_refutation(refutation: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     values = [
-        f"{v:.3f} [{a:.3f}, {b:.3f}]" for v, a, b in zip(found["value"], found["low"], found["high"], strict=True)
+        f"{v:.3f} [{a:.3f}, {b:.3f}]"
+        for v, a, b in zip(refutation["value"], refutation["low"], refutation["high"], strict=True)
     ]
     table = Table(
-        "refuter", "arm", "verdict", "value", "rule", "limitation", title=f"{found['run']}: {'; '.join(values)}"
+        "refuter", "arm", "verdict", "value", "rule", "limitation", title=f"{refutation['run']}: {'; '.join(values)}"
     )
-    for one in found["verdicts"]:
-        value = "" if one["value"] is None else f"{one['value']:.3f}"
-        if one["low"] is not None and one["high"] is not None:
-            value += f" [{one['low']:.3f}, {one['high']:.3f}]"
-        table.add_row(one["refuter"], str(one["arm"]), one["verdict"], value, one["rule"], one["limitation"])
+    for verdict in refutation["verdicts"]:
+        value = "" if verdict["value"] is None else f"{verdict['value']:.3f}"
+        if verdict["low"] is not None and verdict["high"] is not None:
+            value += f" [{verdict['low']:.3f}, {verdict['high']:.3f}]"
+        table.add_row(
+            verdict["refuter"], str(verdict["arm"]), verdict["verdict"], value, verdict["rule"], verdict["limitation"]
+        )
     Console(width=None if sys.stdout.isatty() else 200).print(table)
-    print(f"estimated by {found['estimator']}")
-    if found["caveat"] is not None:
-        print(found["caveat"])
+    print(f"estimated by {refutation['estimator']}")
+    if refutation["caveat"] is not None:
+        print(refutation["caveat"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from causalrec.commands.shared import log, print_json
+from causalrec.commands.terminal import log, print_json
 from causalrec.errors import RequestError
 
 
@@ -20,11 +20,11 @@ def report(options: argparse.Namespace) -> int:
     if out.is_dir():
         raise RequestError(f"--out {out}: is a folder; name a file")
     data = write(folder, out, tuple(filter(None, (options.columns or "").split(","))))
-    for one in data.broken:
-        log(f"not in the page's tables: {one.path}: {one.reason}")
+    for record in data.broken:
+        log(f"not in the page's tables: {record.path}: {record.reason}")
     if options.json:
-        tables = [{"dataset": part.table.dataset, "rows": list(part.table.rows)} for part in data.tables]
-        counts = {"records": len(data.folders), "failed": len(data.failed), "broken": len(data.broken)}
+        tables = [{"dataset": section.table.dataset, "rows": list(section.table.rows)} for section in data.tables]
+        counts = {"records": len(data.folders), "failed": len(data.failed_jobs), "broken": len(data.broken)}
         print_json({"out": str(out), "bytes": out.stat().st_size, **counts, "tables": tables})
     else:
         print(out)

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from causalrec.commands.shared import check_overrides, log, print_json
+from causalrec.commands.terminal import check_overrides, log, print_json
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def reproduce(options: argparse.Namespace) -> int:
     if options.paste:
         paste(options.paste, jobs.folder.name, f"`{options.command}`\n\n{markdown(table)}")
     if options.json:
-        print_json({**result, "tables": [one.as_json() for one in jobs.run_tables]})
+        print_json({**result, "tables": [run_table.as_json() for run_table in jobs.run_tables]})
     else:
-        jobs.show(table)
+        jobs.print_result(table)
         print(f"tables: {', '.join(str(jobs.folder / name) for name in ('table.md', 'table.tex', 'result.json'))}")
     for failure in failures:
         log(f"failed: {failure}")

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from causalrec.commands.shared import failure_of, log, show_tables
+from causalrec.commands.terminal import describe_failure, log, print_tables
 from causalrec.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from causalrec.reporting.estimation import EstimateSpec
     from causalrec.reporting.paper_table import PaperTable
     from causalrec.reporting.study import Study
-    from causalrec.reporting.table import Table
+    from causalrec.reporting.table import ScoreTable
     from causalrec.sweeps.job import JobOutcome
     from causalrec.sweeps.launch import Job
 
@@ -52,7 +52,7 @@ class AbstractStudyJobs(ABC):
         """What the jobs have left."""
 
     @property
-    def run_tables(self) -> list[Table]:
+    def run_tables(self) -> list[ScoreTable]:
         """The tables of runs; estimation jobs have none."""
         return []
 
@@ -61,7 +61,7 @@ class AbstractStudyJobs(ABC):
         """Return published beside obtained."""
 
     @abstractmethod
-    def show(self, table: PaperTable) -> None:
+    def print_result(self, table: PaperTable) -> None:
         """Print what the study shows."""
 
 
@@ -72,7 +72,7 @@ class TrainingJobs(AbstractStudyJobs):
         from causalrec.sweeps.driver import specs_of
 
         self.study, self.overrides = study, overrides
-        self.specs = [_without_progress(spec) for spec in specs_of(overrides)]
+        self.specs = [_disable_progress(spec) for spec in specs_of(overrides)]
 
     @property
     def paths(self) -> list[Path]:
@@ -86,13 +86,13 @@ class TrainingJobs(AbstractStudyJobs):
             if options.packed:
                 from causalrec.sweeps.packed_launcher import PackedLauncher
 
-                return PackedLauncher().trained([job.config for job in left], [job.overrides for job in left])
-            return _run_each([job.config for job in left], JobRunner().run, _lost, options.jobs, tick)
+                return PackedLauncher().train_jobs([job.config for job in left], [job.overrides for job in left])
+            return _run_each([job.config for job in left], JobRunner().run, _failed_outcome, options.jobs, tick)
 
         for path in self.paths:
-            _drop_damaged(path)
+            _remove_if_damaged(path)
         outcomes = run_specs(self.specs, self.overrides, options.command, launch, log)
-        return [f"{one.label}: {one.reason}" for one in outcomes if one.status == "failed"]
+        return [f"{outcome.label}: {outcome.reason}" for outcome in outcomes if outcome.status == "failed"]
 
     @cached_property
     def records(self) -> list[RunFolder]:
@@ -101,30 +101,30 @@ class TrainingJobs(AbstractStudyJobs):
         return [RunFolder.load(path) for path in self.paths if path.exists()]
 
     @cached_property
-    def run_tables(self) -> list[Table]:
+    def run_tables(self) -> list[ScoreTable]:
         from causalrec.reporting.table import tables
 
         return tables(self.records, tuple(self.study.columns))
 
     def table(self, smoke: bool) -> PaperTable:
-        from causalrec.reporting.paper_table import obtained_of, paper_table
+        from causalrec.reporting.paper_table import collect_obtained, paper_table
 
-        obtained, baselines = obtained_of(self.run_tables)
+        obtained, baselines = collect_obtained(self.run_tables)
         return paper_table(self.study, obtained, baselines, self.records, smoke)
 
-    def show(self, table: PaperTable) -> None:
+    def print_result(self, table: PaperTable) -> None:
         if self.study.source is not None:
             _print_paper_table(table)
             return
-        from causalrec.records.run_folder import finished
-        from causalrec.reporting.figure import predicted_against_true
+        from causalrec.records.run_folder import finished_runs
+        from causalrec.reporting.figure import draw_predicted_against_true
         from causalrec.reporting.summary import two_sentences
 
-        show_tables(self.run_tables, as_json=False)
+        print_tables(self.run_tables, as_json=False)
         if self.run_tables:
             print(two_sentences(self.records, self.run_tables))
-            if any(one.record.calibration for one in finished(self.records)):
-                predicted_against_true(self.records, self.folder / "predicted_against_true.png")
+            if any(run.record.calibration for run in finished_runs(self.records)):
+                draw_predicted_against_true(self.records, self.folder / "predicted_against_true.png")
                 print(f"figure: {self.folder / 'predicted_against_true.png'}")
 
 
@@ -140,7 +140,7 @@ class EstimationJobs(AbstractStudyJobs):
 
     def run(self, options: argparse.Namespace, tick: Tick) -> list[str]:
         pending = [spec for spec, path in zip(self.specs, self.paths, strict=True) if not _is_estimated(path)]
-        return [failure for failure in _run_each(pending, _estimate, failure_of, options.jobs, tick) if failure]
+        return [failure for failure in _run_each(pending, _estimate, describe_failure, options.jobs, tick) if failure]
 
     @cached_property
     def records(self) -> list[EstimationFolder]:
@@ -153,9 +153,9 @@ class EstimationJobs(AbstractStudyJobs):
         from causalrec.reporting.estimation import pool_estimates
         from causalrec.reporting.paper_table import paper_table
 
-        return paper_table(self.study, pool_estimates(one.record for one in self.records), (), (), smoke)
+        return paper_table(self.study, pool_estimates(folder.record for folder in self.records), (), (), smoke)
 
-    def show(self, table: PaperTable) -> None:
+    def print_result(self, table: PaperTable) -> None:
         _print_paper_table(table)
 
 
@@ -173,7 +173,7 @@ def _print_paper_table(table: PaperTable) -> None:
     print_paper_table(table, Console(width=None if sys.stdout.isatty() else 160))
 
 
-def _without_progress(spec: ExperimentConfig) -> ExperimentConfig:
+def _disable_progress(spec: ExperimentConfig) -> ExperimentConfig:
     """A study has one progress bar, of its jobs."""
     trainer = spec.trainer
     quiet = trainer.replace(progress=False) if "progress" in trainer.keyword_names else trainer
@@ -194,13 +194,13 @@ def _run_each(
     specs: list[Spec], work: Callable[[Spec], T], lost: Callable[[Spec, str], T], workers: int, tick: Tick
 ) -> list[T]:
     """Work on jobs row by row: one after another, or rows in processes."""
-    from causalrec.sweeps.pool import in_processes
+    from causalrec.sweeps.process_pool import run_in_processes
 
     rows: dict[str, list[Spec]] = {}
     for spec in specs:
         rows.setdefault(spec.run.name, []).append(spec)
     if workers > 1 and len(rows) > 1:
-        return in_processes(list(rows.values()), work, lost, min(workers, len(rows)), tick)
+        return run_in_processes(list(rows.values()), work, lost, min(workers, len(rows)), tick)
     results = []
     for spec in specs:
         results.append(work(spec))
@@ -208,10 +208,10 @@ def _run_each(
     return results
 
 
-def _lost(spec: ExperimentConfig, why: str) -> JobOutcome:
-    from causalrec.sweeps.job import failed
+def _failed_outcome(spec: ExperimentConfig, why: str) -> JobOutcome:
+    from causalrec.sweeps.job import failed_outcome
 
-    return failed(spec, DataError(why), spec.folder)
+    return failed_outcome(spec, DataError(why), spec.folder)
 
 
 def _estimate(spec: EstimateSpec) -> str | None:
@@ -223,7 +223,7 @@ def _estimate(spec: EstimateSpec) -> str | None:
         save_estimates(spec, estimates, time.monotonic() - started)
     except Exception as error:  # as above
         save_estimates(spec, [], time.monotonic() - started, f"{type(error).__name__}: {error}")
-        return failure_of(spec, error)
+        return describe_failure(spec, error)
     return None
 
 
@@ -236,7 +236,7 @@ def _is_estimated(path: Path) -> bool:
         return False
 
 
-def _drop_damaged(path: Path) -> None:
+def _remove_if_damaged(path: Path) -> None:
     """Remove a record that cannot be read with what lies beside it, so that its job runs again."""
     from causalrec.records.run_folder import RunFolder
 

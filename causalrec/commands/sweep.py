@@ -8,34 +8,34 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from causalrec.commands.shared import log, print_json
+from causalrec.commands.terminal import log, print_json
 
 SHOWN = 40  # rows of one state on the terminal; --json has all
 
 
 def sweep(options: argparse.Namespace) -> int:
     """`causalrec sweep status | retry | gc DIR`."""
-    from causalrec.sweeps.upkeep import opened
+    from causalrec.sweeps.maintenance import open_ledger
 
-    ledger = opened(options.folder)
+    ledger = open_ledger(options.folder)
     verbs = {"status": _status, "retry": _retry, "gc": _gc}
     verbs[options.what](ledger, options.json)
     return 0
 
 
 def _status(ledger: Any, as_json: bool) -> None:
-    from causalrec.sweeps.upkeep import status
+    from causalrec.sweeps.maintenance import status
 
-    found = status(ledger)
+    report = status(ledger)
     if as_json:
-        print_json(found)
+        print_json(report)
         return
-    counts: dict[str, int] = found["counts"]
-    print(f"{found['sweep']}: {', '.join(f'{n} {name}' for name, n in counts.items()) or 'nothing begun'}")
-    _show([row for row in found["jobs"] if row["status"] != "done"])
+    counts: dict[str, int] = report["counts"]
+    print(f"{report['sweep']}: {', '.join(f'{n} {name}' for name, n in counts.items()) or 'nothing begun'}")
+    _print_jobs([row for row in report["jobs"] if row["status"] != "done"])
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
+def _print_jobs(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -54,25 +54,25 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 
 def _retry(ledger: Any, as_json: bool) -> None:
-    from causalrec.sweeps.upkeep import retry
+    from causalrec.sweeps.maintenance import retry
 
-    count, noted = retry(ledger)
+    count, notes = retry(ledger)
     if as_json:
-        print_json({"forgotten": count, "commands": [{k: note[k] for k in ("command", "folder")} for note in noted]})
+        print_json({"forgotten": count, "commands": [{k: note[k] for k in ("command", "folder")} for note in notes]})
         return
-    log(f"{count} failure(s) forgotten" + ("; to run these jobs again:" if noted else ""))
-    for note in noted:
+    log(f"{count} failure(s) forgotten" + ("; to run these jobs again:" if notes else ""))
+    for note in notes:
         here = Path(note["folder"]) == Path.cwd()
         print(note["command"] if here else f"(cd {note['folder']} && {note['command']})")
 
 
 def _gc(ledger: Any, as_json: bool) -> None:
-    from causalrec.sweeps.upkeep import collect
+    from causalrec.sweeps.maintenance import collect_garbage
 
-    gone = collect(ledger)
-    counts, sizes = Counter(waste.kind for waste in gone), Counter[str]()
-    for waste in gone:
-        sizes[waste.kind] += waste.size
+    removed = collect_garbage(ledger)
+    counts, sizes = Counter(garbage.kind for garbage in removed), Counter[str]()
+    for garbage in removed:
+        sizes[garbage.kind] += garbage.size
     if as_json:
         print_json({kind: {"removed": counts[kind], "bytes": sizes[kind]} for kind in counts})
         return

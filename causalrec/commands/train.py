@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from causalrec.commands.shared import check_overrides, log, print_json
+from causalrec.commands.terminal import check_overrides, log, print_json
 from causalrec.running.cache import PreparedCache
 
 
-def _refute(folder: Path, config_dirs: Sequence[Path], cache: PreparedCache) -> None:
+def _refute(folder: Path, cache: PreparedCache) -> None:
     """Refute a job that asked for it."""
     from causalrec.records.run_record import RECORD, RunRecord
 
     if RunRecord.load(folder / RECORD).setting("refute"):
         from causalrec.commands.refute import refute_run
-        from causalrec.commands.reopened import reopened
+        from causalrec.running.reopen import reopen_run
 
-        refute_run(reopened(folder, config_dirs)[0], cache=cache)
+        refute_run(reopen_run(folder)[0], cache=cache)
 
 
 def train(options: argparse.Namespace) -> int:
@@ -32,16 +31,16 @@ def train(options: argparse.Namespace) -> int:
     launch = driver.run_all if options.multirun else driver.run_one
     runner = JobRunner()
     outcomes = launch(overrides, options.command, options.rerun, log, runner)
-    records = [path for one in outcomes if one.job and (path := one.folder / RECORD).exists()]
+    records = [path for outcome in outcomes if outcome.job and (path := outcome.folder / RECORD).exists()]
     if options.json:
         print_json([RunRecord.load(path) for path in records])
     else:
         for path in records:
             print(path)
-    for one in outcomes:
-        if one.status == "done" and (one.folder / RECORD).exists():
-            _refute(one.folder, options.config_dir, runner.cache)
-    failures = [one for one in outcomes if one.status == "failed"]
-    for one in failures:
-        log(f"failed: {one.label}: {one.reason}")
+    for outcome in outcomes:
+        if outcome.status == "done" and (outcome.folder / RECORD).exists():
+            _refute(outcome.folder, runner.cache)
+    failures = [outcome for outcome in outcomes if outcome.status == "failed"]
+    for outcome in failures:
+        log(f"failed: {outcome.label}: {outcome.reason}")
     return failures[0].exit_code if len(outcomes) == len(failures) == 1 else int(bool(failures))

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalrec.commands.shared import log, print_json
+from causalrec.commands.terminal import log, print_json
 from causalrec.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def _sync(folder: Path, as_json: bool) -> int:
     """Print the commands that send the offline runs below a folder; runs still being written are left out."""
     from causalrec.tracking.wandb_sync import offline_runs, sync_commands
 
-    found = offline_runs(folder)
-    ready = [run for run in found if run.finished]
-    held, commands = [run for run in found if not run.finished], sync_commands(ready)
+    runs_below = offline_runs(folder)
+    ready = [run for run in runs_below if run.finished]
+    held, commands = [run for run in runs_below if not run.finished], sync_commands(ready)
     if held:
         log(f"{len(held)} file(s) left out, for their job is not over, or was cut: {held[0].folder}, ...")
     if as_json:
@@ -44,22 +44,22 @@ def _sync(folder: Path, as_json: bool) -> int:
 def _workspace(folder: Path, options: argparse.Namespace) -> int:
     """Save the workspace on the server where there is a key, else write it to `wandb_workspace.json` in the folder."""
     from causalrec.data.files import write_text
-    from causalrec.records.run_folder import finished, load_folders, runs_of
-    from causalrec.tracking.wandb_workspace import publish, serialised, workspace
+    from causalrec.records.run_folder import finished_runs, load_folders, runs_of
+    from causalrec.tracking.wandb_workspace import publish, serialise, workspace
 
-    records = [one.record for one in finished(runs_of(load_folders(folder, [])))]
+    records = [run.record for run in finished_runs(runs_of(load_folders(folder, [])))]
     if not records:
         raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`")
     project = vars(options).get("project") or os.environ.get("WANDB_PROJECT") or _project_of(records)
     entity = vars(options).get("entity") or os.environ.get("WANDB_ENTITY") or ""
-    made = workspace(records, entity, project)
+    saved_workspace = workspace(records, entity, project)
     if os.environ.get("WANDB_API_KEY"):
-        where = publish(made)
+        where = publish(saved_workspace)
     else:
         where = str(folder / "wandb_workspace.json")
-        write_text(Path(where), serialised(made))
+        write_text(Path(where), serialise(saved_workspace))
         log("no WANDB_API_KEY: written, not published; set it, send the runs by `causalrec wandb sync`, run this again")
-    sections = [{"name": section.name, "panels": len(section.panels)} for section in made.sections]
+    sections = [{"name": section.name, "panels": len(section.panels)} for section in saved_workspace.sections]
     if options.json:
         print_json({"workspace": where, "project": project, "entity": entity, "sections": sections})
     else:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_t
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from causalrec.errors import RequestError, nearest
+from causalrec.errors import RequestError, did_you_mean
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -30,10 +30,10 @@ class ComponentConfig(Generic[T_co]):
     target: type[T_co]
     arguments: Mapping[str, object]
 
-    def build(self, *parts: object) -> T_co:
+    def build(self, *handed_over: object) -> T_co:
         """Construct the component from what the run hands over and the YAML arguments."""
         constructor: Callable[..., T_co] = self.target
-        return constructor(*parts, **{key: _each(value, _build) for key, value in self.arguments.items()})
+        return constructor(*handed_over, **{key: _each(value, _build) for key, value in self.arguments.items()})
 
     def replace(self, **changes: object) -> ComponentConfig[T_co]:
         """Return the component with some arguments replaced."""
@@ -61,18 +61,18 @@ class ComponentConfig(Generic[T_co]):
     def _defaults(self) -> dict[str, object]:
         target: type[object] = self.target
         defaults = {p.name: p.default for p in keyword_parameters(target).values() if p.default is not p.empty}
-        made = {f.name: f.default_factory for f in fields(target)} if is_dataclass(target) else {}
-        return defaults | {name: make() for name, make in made.items() if name in defaults and make is not MISSING}
+        factories = {f.name: f.default_factory for f in fields(target)} if is_dataclass(target) else {}
+        return defaults | {name: make() for name, make in factories.items() if name in defaults and make is not MISSING}
 
 
 def _each(value: object, change: Callable[[ComponentConfig[object]], object]) -> object:
     """Change every component in a value, in lists and mappings of them too."""
     if isinstance(value, ComponentConfig):
         return change(value)
-    if isinstance(value, tuple) and value and all(isinstance(one, ComponentConfig) for one in value):
-        return tuple(change(one) for one in value)
-    if isinstance(value, Mapping) and value and all(isinstance(one, ComponentConfig) for one in value.values()):
-        return {key: change(one) for key, one in value.items()}
+    if isinstance(value, tuple) and value and all(isinstance(member, ComponentConfig) for member in value):
+        return tuple(change(member) for member in value)
+    if isinstance(value, Mapping) and value and all(isinstance(member, ComponentConfig) for member in value.values()):
+        return {key: change(member) for key, member in value.items()}
     return value
 
 
@@ -105,7 +105,7 @@ def validate_component(
     given = {str(key): value for key, value in node.items() if key != "_target_"}
     for key in given:
         if key not in keys:
-            raise RequestError(f"{path}.{key}: unknown key; {nearest(key, keys)}")
+            raise RequestError(f"{path}.{key}: unknown key; {did_you_mean(key, keys)}")
     for key, parameter in keys.items():
         if parameter.default is parameter.empty and key not in given:
             raise RequestError(f"{path}.{key}: is mandatory; set {path}.{key}=VALUE")
@@ -113,16 +113,23 @@ def validate_component(
 
 
 def validate_value(path: str, value: object, target: type[object], key: str) -> object:
-    """Check one argument of a constructor by its annotation; return it as that has it, nested components checked."""
+    """Check one argument of a constructor by its annotation; return it as that has it, nested components checked.
+
+    Args:
+        path: where the value stands, for messages.
+        value: as YAML gives it.
+        target: class of the constructor.
+        key: name of the argument.
+    """
     hint = _hints(_constructor(target))[key]
     if _is_node(value):
         return _validate_nested(path, value, _classes(hint), hint)
     if isinstance(value, list) and value and all(map(_is_node, value)):
         allowed = _members_of(hint, Sequence)
-        return tuple(_validate_nested(f"{path}.{k}", one, allowed, hint) for k, one in enumerate(value))
+        return tuple(_validate_nested(f"{path}.{k}", member, allowed, hint) for k, member in enumerate(value))
     if isinstance(value, Mapping) and value and all(map(_is_node, value.values())):
         allowed = _members_of(hint, Mapping)
-        return {str(name): _validate_nested(f"{path}.{name}", one, allowed, hint) for name, one in value.items()}
+        return {str(name): _validate_nested(f"{path}.{name}", member, allowed, hint) for name, member in value.items()}
     try:
         return _adapter(_constructor(target), key).validate_python(value)
     except ValidationError as error:
@@ -136,7 +143,7 @@ def _is_node(value: object) -> bool:
 
 def _validate_nested(path: str, node: object, allowed: Sequence[type[object]], hint: object) -> ComponentConfig[object]:
     nested = validate_component(path, node, object)
-    if not any(issubclass(nested.target, one) for one in allowed):
+    if not any(issubclass(nested.target, contract) for contract in allowed):
         name = f"{nested.target.__module__}.{nested.target.__qualname__}"
         raise RequestError(f"{path}._target_={name}: expected {hint}")
     return nested
@@ -148,7 +155,7 @@ def _members_of(hint: object, kind: type[object]) -> tuple[type[object], ...]:
     for option in _options(hint):
         origin = get_origin(option)
         if inspect.isclass(origin) and issubclass(origin, kind):
-            classes += [one for argument in get_args(option) for one in _classes(argument) if one is not str]
+            classes += [member for argument in get_args(option) for member in _classes(argument) if member is not str]
     return tuple(classes)
 
 

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from causalrec.config.component import ComponentConfig, load_class, validate_component, wrong_value
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, ExperimentConfig, RunConfig
 from causalrec.config.settings import check_candidates, why_unused
-from causalrec.errors import RequestError, nearest
+from causalrec.errors import RequestError, did_you_mean
 
 DEFAULT_NAMES = (("encoder", "objective"), ("encoder", "head", "objective"))  # as conf/train.yaml and tasks have them
 Composed = dict[str, Any]  # plain values, as YAML and overrides give them
@@ -39,8 +39,8 @@ def normalise_overrides(overrides: Sequence[str], config_dirs: Sequence[Path] = 
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except OverrideParseException as error:
         raise RequestError(f"{error.override}: not an override; write key=value (quote special characters)") from error
-    places = ",".join(f"file://{folder.resolve()}" for folder in config_dirs)
-    result = [f"hydra.searchpath=[{places}]"] if config_dirs else []
+    search_path = ",".join(f"file://{folder.resolve()}" for folder in config_dirs)
+    result = [f"hydra.searchpath=[{search_path}]"] if config_dirs else []
     for text, override in zip(overrides, parsed, strict=True):
         key = override.key_or_group
         is_group = any((root / key).is_dir() for root in roots)
@@ -76,8 +76,8 @@ def original_overrides(overrides: Sequence[str]) -> tuple[str, ...]:
     >>> original_overrides(["hydra.searchpath=[file:///conf]", "++seed=0", "+slice@added.slice=[x]", "dataset=coat"])
     ('seed=0', '+slice=[x]', 'dataset=coat')
     """
-    asked = [text for text in overrides if not text.startswith("hydra.searchpath")]
-    return tuple(_original(text) for text in asked)
+    requested = [text for text in overrides if not text.startswith("hydra.searchpath")]
+    return tuple(_original(text) for text in requested)
 
 
 def _original(text: str) -> str:
@@ -150,8 +150,8 @@ def _compose(overrides: Sequence[str], name: str) -> tuple[Any, Any]:
 
 def _roots(overrides: Sequence[str]) -> list[Path]:
     """Return the folders that components are looked for in, as `normalise_overrides` wrote them down."""
-    places = next((text for text in overrides if text.startswith("hydra.searchpath=")), "")
-    return [package_folder("conf"), *map(Path, re.findall(r"file://([^,\]]+)", places))]
+    search_path = next((text for text in overrides if text.startswith("hydra.searchpath=")), "")
+    return [package_folder("conf"), *map(Path, re.findall(r"file://([^,\]]+)", search_path))]
 
 
 def _resolve(config: Any, everything: Any, values: Sequence[tuple[str, object]]) -> Composed:
@@ -180,7 +180,7 @@ def one_line_errors(roots: Sequence[Path] = ()) -> Iterator[None]:
     except MissingConfigException as error:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         options = sorted(path.stem for root in roots for path in (root / group).glob("*.yaml")) or error.options or []
-        raise RequestError(f"{group}={name}: unknown component; {nearest(name, options)}") from error
+        raise RequestError(f"{group}={name}: unknown component; {did_you_mean(name, options)}") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise RequestError(" ".join(str(error).split())) from error
     except AssertionError as error:  # how Hydra meets `override` lines above a list
@@ -246,10 +246,10 @@ def _merge(node: object, changes: object) -> object:
 
 def _with_name(run: RunConfig, groups_read: frozenset[str] | None) -> RunConfig:
     """Name a row after its learner, where it would be named after an objective that this does not train."""
-    default = run.name in {"-".join(str(run.chosen(group)) for group in names) for names in DEFAULT_NAMES}
+    default = run.name in {"-".join(str(run.chosen_name(group)) for group in names) for names in DEFAULT_NAMES}
     if groups_read is None or "objective" in groups_read or not default:
         return run
-    return run.model_copy(update={"name": run.chosen("learner")})
+    return run.model_copy(update={"name": run.chosen_name("learner")})
 
 
 def _run_config(values: Composed) -> RunConfig:
@@ -257,18 +257,16 @@ def _run_config(values: Composed) -> RunConfig:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         first = _most_apt(error)
-        path = [
-            str(part) for part in first["loc"] if "[" not in str(part)
-        ]  # of a union, the branch's name has brackets
+        path = [str(key) for key in first["loc"] if "[" not in str(key)]  # of a union, the branch's name has brackets
         if first["type"] != "extra_forbidden":
             raise RequestError(wrong_value(".".join(path), first["input"], first["msg"])) from error
-        raise RequestError(f"{'.'.join(path)}: unknown key; {nearest(path[-1], _known_keys(path))}") from error
+        raise RequestError(f"{'.'.join(path)}: unknown key; {did_you_mean(path[-1], _known_keys(path))}") from error
 
 
 def _most_apt(error: ValidationError) -> ErrorDetails:
     """Return the first error; of the branches of a union, that of mappings where one was given."""
     first, *others = error.errors()
-    deeper = [one for one in others if one["loc"][:2] == first["loc"][:2] and len(one["loc"]) > 3]
+    deeper = [detail for detail in others if detail["loc"][:2] == first["loc"][:2] and len(detail["loc"]) > 3]
     return deeper[0] if deeper and isinstance(first["input"], dict) else first
 
 

@@ -171,9 +171,9 @@ class RunConfig(Strict):
 
     def choice(self, group: str) -> str:
         """Return `GROUP=NAME` as it was chosen, for messages."""
-        return f"{group}={self.chosen(group)}"
+        return f"{group}={self.chosen_name(group)}"
 
-    def chosen(self, group: str) -> str | None:
+    def chosen_name(self, group: str) -> str | None:
         """Return the name that chose the component of a group; None where there is none."""
         return {str(name): choice for name, choice in self.choices.items()}.get(group)
 
@@ -185,8 +185,28 @@ class ExperimentConfig:
     Attributes:
         run: the scalars.
         task: the question that the run answers.
+        dataset: the data set.
+        graph: the causal graph.
+        split: of the rows.
+        propensity: the model of the propensities.
         learner: what fits; None where the task needs no fit.
+        encoder: of users and items.
+        finetuning: how much of a pretrained language model is trained.
+        head: what reads the encoder's vectors.
+        objective: what a fit minimises.
+        sampler: of the training batches.
+        optimizer: of the weights.
+        scheduler: of the learning rates.
+        trainer: how to train.
+        logger: of the job.
+        penalty: terms added to the objective, by name.
+        augmentation: of the training rows, by name.
+        metric: scores, by name.
+        slice: test rows that the metrics are taken on, by name.
+        baseline: predictors without training that are scored alike, by name.
+        refuter: attempts to break the average effect, by name.
         overrides: what was asked for on the command line; part of the record, not of the key.
+        moved_to: the folder of a finished run that was opened again; None before.
     """
 
     run: RunConfig
@@ -212,6 +232,7 @@ class ExperimentConfig:
     baseline: Mapping[str, ComponentConfig[AbstractBaseline]]
     refuter: Mapping[str, ComponentConfig[AbstractRefuter]]
     overrides: tuple[str, ...] = field(default=())
+    moved_to: Path | None = None
 
     @cached_property
     def components(self) -> Components:
@@ -233,12 +254,12 @@ class ExperimentConfig:
     @cached_property
     def candidates(self) -> Candidates:
         """The numbers that are tried, by the path of the setting; none where one fit is made as it is."""
-        asked = self.run.selection.candidates
-        if asked == "none":
+        requested = self.run.selection.candidates
+        if requested == "none":
             return {}
-        if asked == "auto":
-            asked = {f"optimizer.{key}": [*values] for key, values in self.optimizer.target.candidates.items()}
-        return {path: tuple(values) for path, values in asked.items() if path.partition(".")[0] not in self.unread}
+        if requested == "auto":
+            requested = {f"optimizer.{key}": [*values] for key, values in self.optimizer.target.candidates.items()}
+        return {path: tuple(values) for path, values in requested.items() if path.partition(".")[0] not in self.unread}
 
     def to_dict(self) -> dict[str, object]:
         """Return the whole configuration with every default, as JSON holds it; what is not read is left out."""
@@ -253,7 +274,7 @@ class ExperimentConfig:
             sections[name] = {k: _without_tuned(v.to_dict(), f"{name}.{k}", tuned) for k, v in members.items()}
         return {name: section for name, section in sections.items() if name not in self.unread}
 
-    def asked_for(self, group: str) -> list[str]:
+    def requested_members(self, group: str) -> list[str]:
         """Return the members of a collection that were asked for by name, rather than a task's defaults."""
         texts = [text.partition("=") for text in self.overrides]
         values = [value for key, _, value in texts if key.lstrip("+") == group]
@@ -262,7 +283,7 @@ class ExperimentConfig:
 
     def groups(self) -> Iterator[tuple[str, ComponentConfig[object]]]:
         """Yield the groups of one component, where there is one."""
-        for name in (one.name for one in fields(self)):
+        for name in (group.name for group in fields(self)):
             component = getattr(self, name)
             if isinstance(component, ComponentConfig):
                 yield name, component
@@ -288,9 +309,9 @@ class ExperimentConfig:
 
     @cached_property
     def folder(self) -> Path:
-        """Where this job's record goes."""
+        """Where this job's record goes, or lies where a finished run was opened again."""
         run = self.run
-        return job_folder(run.paths.runs / run.sweep, run.name, run.seed, self.key)
+        return self.moved_to or job_folder(run.paths.runs / run.sweep, run.name, run.seed, self.key)
 
 
 def _without_tuned(section: dict[str, object], path: str, tuned: Candidates) -> dict[str, object]:
@@ -299,7 +320,16 @@ def _without_tuned(section: dict[str, object], path: str, tuned: Candidates) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Components:
-    """The components of a run that need nothing of the data."""
+    """The components of a run that need nothing of the data.
+
+    Attributes:
+        task: the question.
+        learner: what fits; None where nothing does.
+        dataset: the data set.
+        graph: the causal graph.
+        split: of the rows.
+        logger: of the job.
+    """
 
     task: AbstractTask
     learner: AbstractLearner | None

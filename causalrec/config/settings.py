@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from causalrec.config.component import ComponentConfig, validate_value
 from causalrec.config.schema import COLLECTIONS, GROUPS, LEARNER_GROUPS, ExperimentConfig
-from causalrec.errors import RequestError, nearest
+from causalrec.errors import RequestError, did_you_mean
 
 WHERE = "selection.candidates"
 
@@ -23,7 +23,7 @@ def with_settings(config: ExperimentConfig, settings: Mapping[str, float]) -> Ex
             members: Mapping[str, ComponentConfig[object]] = getattr(config, group)
             component = members.get(name)
             if component is None:
-                raise RequestError(f"{WHERE}: {path}: there is no {group} {name!r}; {nearest(name, members)}")
+                raise RequestError(f"{WHERE}: {path}: there is no {group} {name!r}; {did_you_mean(name, members)}")
             config = config.replace(**{group: {**members, name: _with_number(component, path, key, value)}})
         else:
             config = config.replace(**{group: _with_number(_component(config, group, path), path, rest, value)})
@@ -33,13 +33,13 @@ def with_settings(config: ExperimentConfig, settings: Mapping[str, float]) -> Ex
 def _component(config: ExperimentConfig, group: str, path: str) -> ComponentConfig[object]:
     component = getattr(config, group, None) if group in GROUPS else None
     if not isinstance(component, ComponentConfig):
-        raise RequestError(f"{WHERE}: {path}: there is no such setting; {nearest(group, [*GROUPS, *COLLECTIONS])}")
+        raise RequestError(f"{WHERE}: {path}: there is no such setting; {did_you_mean(group, [*GROUPS, *COLLECTIONS])}")
     return component
 
 
 def _with_number(component: ComponentConfig[object], path: str, key: str, value: float) -> ComponentConfig[object]:
     if key not in component.keyword_names:
-        raise RequestError(f"{WHERE}: {path}: there is no such setting; {nearest(key, component.keyword_names)}")
+        raise RequestError(f"{WHERE}: {path}: there is no such setting; {did_you_mean(key, component.keyword_names)}")
     now = component.setting(key)
     if isinstance(now, bool) or not isinstance(now, int | float | None):
         raise RequestError(f"{WHERE}: {path}={now!r} is no number; only numbers are tried")
@@ -48,8 +48,8 @@ def _with_number(component: ComponentConfig[object], path: str, key: str, value:
 
 def check_candidates(config: ExperimentConfig) -> None:
     """Raise RequestError where a candidate is of a setting that does not exist, is no number or is none of a fit."""
-    asked = config.run.selection.candidates
-    for path, values in asked.items() if isinstance(asked, dict) else ():
+    requested = config.run.selection.candidates
+    for path, values in requested.items() if isinstance(requested, dict) else ():
         group = path.partition(".")[0]
         if group in {*GROUPS, *COLLECTIONS} and group not in LEARNER_GROUPS:
             raise RequestError(f"{WHERE}: {path}: only settings of a fit are tried, not those of {group}")
@@ -67,8 +67,8 @@ def why_unused(config: ExperimentConfig, override: str) -> str | None:
     if path in config.candidates:
         numbers = ", ".join(f"{value:g}" for value in config.candidates[path])
         return f"{override}: {WHERE} sets it ({numbers}); leave it out, or train once with {WHERE}=none"
-    asked = config.run.selection.candidates
-    if path == WHERE and isinstance(asked, dict) and not config.candidates:
+    requested = config.run.selection.candidates
+    if path == WHERE and isinstance(requested, dict) and not config.candidates:
         return f"{override}: {who} reads none of these settings; leave it out"
     return None
 
@@ -79,8 +79,8 @@ def refuse_unused(configs: Sequence[ExperimentConfig], overrides: Sequence[Seque
     What the jobs of a table share (`trainer=smoke`) may be read by some of them alone.
     """
     reasons: dict[str, str | None] = {}
-    for config, asked in zip(configs, overrides, strict=True):
-        for text in asked:
+    for config, requested in zip(configs, overrides, strict=True):
+        for text in requested:
             if reasons.get(text, "") is not None:
                 reasons[text] = why_unused(config, text)
     for reason in filter(None, reasons.values()):

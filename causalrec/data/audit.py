@@ -20,17 +20,36 @@ FEW_USERS = 30  # of a test, below which it is said
 class Audit:
     """One data set's splits, as the record keeps them.
 
-    `duplicates`: test pairs that also stand in the logged part, before `duplicate_rule`; `leaked_rows`: pairs that
-    training or validation share with the test after it. `unseen_rows`: test rows whose user or item has no training
-    row, before `unseen_rule`. `candidates_per_user`, `positives_per_user`: mean over test users. `future_rows`: test
-    rows older than the newest training row (None without times). `randomised_rows_used`: rows of the randomised part
-    that anything but the test reads: those set aside for propensities or selection, and any found in training or
-    validation. `with_duplicates`, `without_duplicates`: the randomised test with and without the pairs that are also
-    logged, and the logged part with and without them. `users`, `items`: how many each part has a row of; `positives`:
-    rows of the outcome's upper class, of a click. `cold_users`, `cold_items`: test rows whose user, item has no
-    training row. `context_rows`: rows that only histories read; `drawn_from`: rows that few-shot training rows were
-    drawn from. `augmented_rows`: rows that networks train on where an augmentation changed them. `resampled_by`:
-    settings that only draw rows or outcomes anew. `warnings`: one line each.
+    Attributes:
+        rows: Number of rows, by split: train, validation, test, and randomised_sample where there is one.
+        mean_outcome: Mean outcome, by split.
+        hashes: Hash of the rows, by split.
+        threshold: The card's: the outcome is 1 from this raw value on; None keeps it.
+        bin_edges: The card's: raw outcomes where a class begins.
+        test: How the test rows came about, in words.
+        duplicates: Test pairs that also stand in the logged part, before `duplicate_rule`.
+        duplicate_rule: What the split does with them, in words.
+        leaked_rows: Test rows whose pair also stands in training or validation, after `duplicate_rule`.
+        unseen_rows: Test rows whose user or item has no training row, before `unseen_rule`.
+        unseen_rule: What the split does with them.
+        candidates_per_user: Test rows of a test user, on average; None in a userless log.
+        positives_per_user: Test rows with an outcome above 0 of a test user, on average; None in a userless log.
+        users_without_positive: Test users without such a row; None in a userless log.
+        future_rows: Test rows older than the newest training row; None without times.
+        randomised_rows_used: Rows of the randomised part that anything but the test reads: those set aside for
+            propensities or selection, and any that stand in training or validation.
+        with_duplicates: Rows and mean outcome of the randomised test and of the logged part.
+        without_duplicates: The same without the pairs that stand in both.
+        users: Number of users with a row, by split; empty in a userless log.
+        items: Number of items with a row, by split.
+        positives: Rows of the outcome's upper class, by split; empty unless the outcome is a click.
+        cold_users: Test rows whose user has no training row.
+        cold_items: Test rows whose item has no training row.
+        context_rows: Rows that only histories read.
+        drawn_from: Rows that few-shot training rows were drawn from; None without few-shot.
+        augmented_rows: Rows that networks train on where an augmentation changed them; None without one.
+        resampled_by: Settings that only draw rows or outcomes anew, as `group.key`.
+        warnings: One line each.
     """
 
     rows: dict[str, int]
@@ -66,14 +85,21 @@ class Audit:
 def audit(
     dataset: CausalDataset, splits: Splits, split: AbstractSplit, augmented: InteractionLog | None = None
 ) -> Audit:
-    """Count what the protocol must show; `augmented`: the rows trained on, where they are not the training split."""
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    parts |= {} if splits.randomised_sample is None else {"randomised_sample": splits.randomised_sample}
-    candidates, positives, without = _per_user(splits.test)
+    """Count what the protocol must show.
+
+    Args:
+        dataset: The loaded data set.
+        splits: Its rows as they are used.
+        split: The component that made them.
+        augmented: The rows trained on, where they are not the training split.
+    """
+    logs = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    logs |= {} if splits.randomised_sample is None else {"randomised_sample": splits.randomised_sample}
+    candidates, positives, without = _counts_per_user(splits.test)
     fresh = dataset.card.fresh_test_labels
     return Audit(
-        rows={name: len(part) for name, part in parts.items()},
-        mean_outcome={name: float(part.outcome.mean(dtype=np.float64)) for name, part in parts.items()},
+        rows={name: len(log) for name, log in logs.items()},
+        mean_outcome={name: float(log.outcome.mean(dtype=np.float64)) for name, log in logs.items()},
         hashes=splits.hashes,
         threshold=dataset.card.threshold,
         bin_edges=dataset.card.bin_edges,
@@ -90,23 +116,23 @@ def audit(
         randomised_rows_used=_randomised_rows_used(dataset, splits),
         with_duplicates=_duplicate_counts(dataset, keep=True),
         without_duplicates=_duplicate_counts(dataset, keep=False),
-        users={name: len(np.unique(part.user)) for name, part in parts.items() if part.user is not None},
-        items={name: len(np.unique(part.item)) for name, part in parts.items()},
-        positives=_positives(dataset, parts),
+        users={name: len(np.unique(log.user)) for name, log in logs.items() if log.user is not None},
+        items={name: len(np.unique(log.item)) for name, log in logs.items()},
+        positives=_positives(dataset, logs),
         cold_users=_unseen_rows(splits.test.user, splits.train.user),
         cold_items=_unseen_rows(splits.test.item, splits.train.item),
         context_rows=0 if splits.context is None else len(splits.context),
         drawn_from=None if splits.drawn_from is None else len(splits.drawn_from),
         augmented_rows=None if augmented is None else len(augmented),
-        resampled_by=_resampled_by(dataset, split),
+        resampled_by=_resampling_settings(dataset, split),
         warnings=tuple(_warnings(dataset, splits, augmented)),
     )
 
 
-def _positives(dataset: CausalDataset, parts: Mapping[str, InteractionLog]) -> dict[str, int]:
+def _positives(dataset: CausalDataset, logs: Mapping[str, InteractionLog]) -> dict[str, int]:
     if dataset.card.outcome != "click":
         return {}
-    return {name: int((part.outcome > 0).sum()) for name, part in parts.items()}
+    return {name: int((log.outcome > 0).sum()) for name, log in logs.items()}
 
 
 def _unseen_rows(tested: Ints | None, trained: Ints | None) -> int:
@@ -117,12 +143,12 @@ def _warnings(dataset: CausalDataset, splits: Splits, augmented: InteractionLog 
     tested = splits.test.user
     if tested is not None and (users := len(np.unique(tested))) < FEW_USERS:
         yield f"the test has {users} users: few to resample, so its intervals are rough and a difference is hard to see"
-    for part in (splits.train, splits.validation):
-        if dataset.card.feedback != "positive_only" and len(np.unique(part.outcome)) == 1:
-            yield f"every outcome of the {part.name} split is {part.outcome[0]:g}: it tells no class from the other"
+    for log in (splits.train, splits.validation):
+        if dataset.card.feedback != "positive_only" and len(np.unique(log.outcome)) == 1:
+            yield f"every outcome of the {log.name} split is {log.outcome[0]:g}: it tells no class from the other"
     if splits.drawn_from is not None:
-        kept, pool, held = len(splits.train), len(splits.drawn_from), len(splits.validation)
-        yield f"few-shot: {kept} training rows drawn from {pool}, {held} validation rows"
+        train_size, pool, held = len(splits.train), len(splits.drawn_from), len(splits.validation)
+        yield f"few-shot: {train_size} training rows drawn from {pool}, {held} validation rows"
     if augmented is not None:
         yield f"augmented: networks train on {len(augmented)} rows made of the {len(splits.train)} training rows"
     if splits.context is not None:
@@ -148,7 +174,7 @@ def _duplicate_counts(dataset: CausalDataset, keep: bool) -> dict[str, float]:
     return counts
 
 
-def _per_user(test: InteractionLog) -> tuple[float | None, float | None, int | None]:
+def _counts_per_user(test: InteractionLog) -> tuple[float | None, float | None, int | None]:
     if test.user is None:
         return None, None, None
     candidates = np.bincount(test.user, minlength=test.num_users)
@@ -168,7 +194,7 @@ def _randomised_rows_used(dataset: CausalDataset, splits: Splits) -> int:
     return int((~np.isin(codes, dataset.logged.codes)).sum()) + set_aside
 
 
-def _resampled_by(dataset: CausalDataset, split: AbstractSplit) -> tuple[str, ...]:
+def _resampling_settings(dataset: CausalDataset, split: AbstractSplit) -> tuple[str, ...]:
     settings = {"split": split.resampled_by, "dataset": dataset.card.resampled_by}
     return tuple(f"{group}.{key}" for group, keys in settings.items() for key in sorted(keys))
 

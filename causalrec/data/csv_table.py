@@ -23,12 +23,12 @@ def read_csv(path: Path, schema: Schema, *, optional: Collection[str] = ()) -> p
     try:
         table = pl.read_csv(path, columns=list(schema), schema_overrides=dict(schema))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise _located(path, schema, optional, error) from error
-    _require_whole(table, path, optional)
+        raise _locate_error(path, schema, optional, error) from error
+    _require_complete(table, path, optional)
     return table.select(list(schema))
 
 
-def _require_whole(table: pl.DataFrame, path: Path, optional: Collection[str]) -> None:
+def _require_complete(table: pl.DataFrame, path: Path, optional: Collection[str]) -> None:
     for name, series in ((s.name, s) for s in table):
         bad = series.is_null() if series.dtype not in (pl.Float32, pl.Float64) else ~series.is_finite().fill_null(False)
         if name not in optional and bad.any():
@@ -36,7 +36,7 @@ def _require_whole(table: pl.DataFrame, path: Path, optional: Collection[str]) -
             raise DataError(f"{path}: line {row + 2}: {name} is {series[row]!r}; the row is truncated or corrupt")
 
 
-def _located(path: Path, schema: Schema, optional: Collection[str], error: Exception) -> DataError:
+def _locate_error(path: Path, schema: Schema, optional: Collection[str], error: Exception) -> DataError:
     """Find the first value that cannot be read as its column's type; polars itself names no line."""
     try:
         text = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True)

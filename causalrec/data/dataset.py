@@ -9,7 +9,7 @@ import polars as pl
 
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairColumn
+from causalrec.data.pair_columns import PairColumn
 from causalrec.data.truth import Oracle, PotentialOutcomes
 from causalrec.errors import DataError
 from causalrec.types import Vectors

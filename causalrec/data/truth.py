@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from causalrec.data.pairs import PairColumn
+from causalrec.data.pair_columns import PairColumn
 from causalrec.types import Floats, Ints
 
 
@@ -13,8 +13,9 @@ from causalrec.types import Floats, Ints
 class Oracle:
     """The truth of a semi-synthetic data set, kept apart from what a method may read (pitfalls: oracle leakage).
 
-    `rate(user, item)` the true mean outcome under exposure, `propensity(user, item)` the true exposure probability,
-    both float32 of the broadcast shape.
+    Attributes:
+        rate: (user, item) -> the true mean outcome under exposure, float32 of the broadcast shape.
+        propensity: (user, item) -> the true exposure probability, likewise.
     """
 
     rate: Callable[[Ints, Ints], Floats]
@@ -25,8 +26,9 @@ class Oracle:
 class PotentialOutcomes:
     """What a simulation knows of every arm, kept apart from what a method may read.
 
-    `means(user, item)` float32[...,A+1], the true mean outcome under treatments 0..A; `realised(user, item)`, of the same
-    shape, one drawn outcome under each, None where only means are known.
+    Attributes:
+        means: (user, item) -> the true mean outcome under treatments 0..A, float32[...,A+1].
+        realised: (user, item) -> an outcome drawn under each, of the same shape; None where only means exist.
     """
 
     means: PairColumn

@@ -11,19 +11,21 @@ import numpy as np
 import polars as pl
 from pydantic import ConfigDict
 
-from causalrec.errors import DataError, nearest
+from causalrec.errors import DataError, did_you_mean
 from causalrec.types import Vectors
 
 ROWS_AT_ONCE = 1 << 14
-ASKED = "save a two-dimensional array of 16, 32 or 64 bit floats, one row per item, by numpy.save"
+EXPECTED_FORMAT = "save a two-dimensional array of 16, 32 or 64 bit floats, one row per item, by numpy.save"
 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorFile:
-    """Where vectors stand: `file`, a `.npy` array [I,D] in item order, which is memory-mapped, or a `.parquet` table.
+    """Where vectors stand; an item without a row has no vector.
 
-    Of a table, `column` holds lists of floats (None: the column of the vectors' own name); `id` names the column of
-    item ids to find them by, None where its rows are in item order. An item without a row has no vector.
+    Attributes:
+        file: A `.npy` array [I,D] in item order, which is memory-mapped, or a `.parquet` table.
+        column: The table's column of lists of floats; None: the column that has the vectors' name.
+        id: The table's column of item ids; None where its rows are in item order.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -35,10 +37,18 @@ class VectorFile:
 def read_vectors(
     path: Path, ids: Sequence[str], name: str, *, column: str | None = None, id: str | None = None
 ) -> Vectors:
-    """Return floats [I,D], a row of NaN where an item has no vector; `ids`: the item ids in item order.
+    """Return floats [I,D], a row of NaN where an item has no vector.
 
-    Raises DataError, in one line, on a missing file, other than two dimensions, other than floats (Python objects,
-    which could run code, among them), the wrong number of rows, and a row that is partly NaN or infinite.
+    Args:
+        path: A `.npy` array or a `.parquet` table.
+        ids: The item ids in item order.
+        name: What the vectors are called, in messages too.
+        column: The table's column of lists of floats; None: the column called `name`.
+        id: The table's column of item ids; None where its rows are in item order.
+
+    Raises:
+        DataError: In one line, on a missing file, other than two dimensions, other than floats (Python objects, which
+            could run code, among them), the wrong number of rows, and a row that is partly NaN or infinite.
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such file; name the file of the vectors {name}")
@@ -49,9 +59,9 @@ def read_vectors(
         raise DataError(f"{path}: {len(values)} rows, but there are {len(ids)} items; give one per item, in item order")
     missing = 0
     for start in range(0, len(values), ROWS_AT_ONCE):
-        part = values[start : start + ROWS_AT_ONCE]
-        absent = np.isnan(part).all(1)
-        bad = ~np.isfinite(part).all(1) & ~absent
+        block = values[start : start + ROWS_AT_ONCE]
+        absent = np.isnan(block).all(1)
+        bad = ~np.isfinite(block).all(1) & ~absent
         if bad.any():
             row = start + int(np.argmax(bad))
             raise DataError(f"{path}: row {row} is partly NaN or infinite; mend it, or make all of it NaN (no vector)")
@@ -65,28 +75,28 @@ def _array(path: Path) -> Vectors:
     try:
         values: Vectors = np.lib.format.open_memmap(path, mode="c")  # never Python objects; a tensor must be writable
     except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: no array of numbers ({' '.join(str(error).split())}); {ASKED}") from error
+        raise DataError(f"{path}: no array of numbers ({' '.join(str(error).split())}); {EXPECTED_FORMAT}") from error
     _require(path, values.ndim == 2 and values.shape[1] > 0, f"has shape {values.shape}")
     _require(path, values.dtype.kind == "f" and values.dtype.itemsize <= 8, f"holds {values.dtype}")
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
 
 
-def _require(path: Path, kept: bool, what: str) -> None:
-    if not kept:
-        raise DataError(f"{path}: {what}; {ASKED}")
+def _require(path: Path, holds: bool, what: str) -> None:
+    if not holds:
+        raise DataError(f"{path}: {what}; {EXPECTED_FORMAT}")
 
 
 def _column(path: Path, column: str, id: str | None, ids: Sequence[str]) -> Vectors:
     try:
-        known = list(pl.read_parquet_schema(path))
+        header = list(pl.read_parquet_schema(path))
         for name in filter(None, (column, id)):
-            if name not in known:
-                raise DataError(f"{path}: no column {name}; {nearest(name, known)}")
+            if name not in header:
+                raise DataError(f"{path}: no column {name}; {did_you_mean(name, header)}")
         table = pl.read_parquet(path, columns=[column, *([id] if id else [])])
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path}: no Parquet table ({' '.join(str(error).split())}); write it anew") from error
-    found = _lists(path, table[column])
-    return found if id is None else _in_order(path, found, table[id].cast(pl.String), ids)
+    vectors = _lists(path, table[column])
+    return vectors if id is None else _order_rows(path, vectors, table[id].cast(pl.String), ids)
 
 
 def _lists(path: Path, series: pl.Series) -> Vectors:
@@ -106,11 +116,11 @@ def _lists(path: Path, series: pl.Series) -> Vectors:
     return values
 
 
-def _in_order(path: Path, found: Vectors, given: pl.Series, ids: Sequence[str]) -> Vectors:
+def _order_rows(path: Path, vectors: Vectors, given: pl.Series, ids: Sequence[str]) -> Vectors:
     """Put rows in the order of `ids`; NaN for an id that the file lacks."""
     if given.is_duplicated().any():
         row = int(given.is_duplicated().arg_max() or 0)
         raise DataError(f"{path}: row {row}: the id {given[row]!r} stands in several rows; keep one")
-    place = {one: row for row, one in enumerate(given)}
-    rows = np.array([place.get(one, len(found)) for one in ids], np.int64)
-    return np.concatenate([found, np.full((1, found.shape[1]), np.nan, found.dtype)])[rows]
+    row_of = {item_id: row for row, item_id in enumerate(given)}
+    rows = np.array([row_of.get(item_id, len(vectors)) for item_id in ids], np.int64)
+    return np.concatenate([vectors, np.full((1, vectors.shape[1]), np.nan, vectors.dtype)])[rows]

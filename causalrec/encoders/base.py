@@ -22,12 +22,19 @@ from causalrec.types import Batch, Floats, Vectors
 class EncoderInputs:
     """What the run hands an encoder: only what the outcome view names.
 
-    `num_users`, `num_items`: 0 where the graph gives the outcome no such id. `item_text[I]`, `user_text[U]`: one text
-    each, written from the view's columns. `item_features[I,F]`, `user_features[U,F]`: its numbers, standardised.
-    `item_vectors`: its precomputed vectors [I,D] by column, as the file holds them (NaN or zeros: missing).
-    `history_log`: the training rows that histories may read, None where the view has no user; outcomes from `positive_threshold` on are
-    told as liked. `finetuning`: how much of a language model is trained. `data`, `cache`: folders of raw files and of
-    what we derive.
+    Attributes:
+        num_users: number of user ids; 0 where the graph gives the outcome no user id.
+        num_items: number of item ids; 0 where the graph gives the outcome no item id.
+        item_text: one text for each item, written from the view's columns.
+        data: folder of raw files.
+        cache: folder of what is derived from them.
+        user_text: one text for each user, written from the view's columns.
+        item_features: the view's numbers of items, float32[I,F], standardised.
+        user_features: the view's numbers of users, float32[U,F], standardised.
+        item_vectors: the view's precomputed vectors [I,D] by column, as the file holds them (NaN or zeros: missing).
+        history_log: the training rows that histories may read; None where the view has no user.
+        positive_threshold: the outcome from which on an event of a history counts as liked.
+        finetuning: how much of a language model is trained.
     """
 
     num_users: int
@@ -45,7 +52,7 @@ class EncoderInputs:
 
 
 class TextEncoder(Protocol):
-    """What reads text by a language model of `size` parameters."""
+    """A module that reads text by a language model of `size` parameters."""
 
     @property
     def size(self) -> int: ...
@@ -56,13 +63,14 @@ class TextEncoder(Protocol):
 
 
 class AbstractAnyEncoder(nn.Module, ABC):
-    """What reads users and items.
+    """A module that reads users and items.
 
-    `vectorizable`: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that
-    differ in numbers alone train as one program (`training/stacked/`); it must then draw no random numbers.
-    `reads_time`: it reads histories, so that batches must tell the time of their rows. `rows_at_once`: how many rows
-    fit in memory where nothing is trained. `reads_text`: it reads text by a language model, as much of which is trained as
-    `finetuning` says.
+    Attributes:
+        reads_text: it reads text by a language model, as much of which is trained as `finetuning` says.
+        vectorizable: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that
+            differ in numbers alone train as one program (`training/stacked/`); it must then draw no random numbers.
+        reads_time: it reads histories, so that batches must hold the time of their rows.
+        rows_at_once: number of rows that fit in memory where nothing is trained.
     """
 
     reads_text: ClassVar[bool] = False
@@ -71,7 +79,7 @@ class AbstractAnyEncoder(nn.Module, ABC):
     rows_at_once: int = 1 << 18
 
     def text_encoders(self) -> Mapping[str, TextEncoder]:
-        """Return what reads text by a language model, by its place among the submodules."""
+        """Return the submodules that read text by a language model, by name."""
         return {}
 
     def rates(self) -> Mapping[str, float]:
@@ -134,12 +142,12 @@ def rows_of(table: Tensor, ids: Tensor) -> Tensor:
     if table.ndim == 2:
         return functional.embedding(ids, table)
     first = torch.arange(0, table.shape[0] * table.shape[1], table.shape[1], device=ids.device)
-    places = (ids + first.view(-1, *[1] * (ids.ndim - 1))).flatten()
-    return table.flatten(0, 1).index_select(0, places).view(*ids.shape, -1)  # its gradient beats embedding's twofold
+    flat_ids = (ids + first.view(-1, *[1] * (ids.ndim - 1))).flatten()
+    return table.flatten(0, 1).index_select(0, flat_ids).view(*ids.shape, -1)  # its gradient beats embedding's twofold
 
 
 def affine(layer: nn.Linear, value: Tensor) -> Tensor:
-    """Return `value[...,n,I] W' + b`, `[...,n,O]`; with stacked parameters every replica's own."""
+    """Return `value[...,n,I] W' + b`, `[...,n,O]`; with stacked parameters, of each replica."""
     return value @ layer.weight.transpose(-1, -2) + layer.bias[..., None, :]
 
 

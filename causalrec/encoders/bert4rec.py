@@ -14,13 +14,23 @@ from causalrec.types import Batch, Count
 class BERT4Rec(AbstractEncoder):
     """User vector = the state of a mask token after the user's latest `length` events; item vector = input embedding.
 
-    The architecture of Sun et al. (BERT4Rec, CIKM 2019, section 3): a BERT over item ids whose mask token at the end
-    asks for what comes next. What differs: it is trained on the run's objective, as any encoder here, not to restore
-    masked items over a softmax of all items; each history ends strictly before its row; with `feedback`, an event also
-    says whether it was liked, for a history of ratings holds both; user and item biases as in `mf`; no pretraining.
-    `width` of each of the `layers`, `heads` a divisor of it; `text`: a source, folder or hub name of a language model
-    whose frozen embeddings of the item texts (cut at `max_tokens`) the item embeddings start from. Raises RequestError
-    without users or items in the outcome view.
+    The architecture is that of Sun et al. (BERT4Rec, CIKM 2019, section 3): a BERT over item ids whose mask token at
+    the end asks for the next item. It differs from theirs in four points: it is trained on the run's objective, as any
+    encoder here, not to restore masked items over a softmax of all items; each history ends strictly before its row;
+    user and item have biases as in `mf`; there is no pretraining. Raises RequestError without users or items in the
+    outcome view.
+
+    Args:
+        inputs: what the run hands it.
+        width: size of the hidden states.
+        layers: number of transformer layers.
+        heads: number of attention heads, a divisor of `width`.
+        length: number of the latest events that are read.
+        dropout: share of activations and attention weights that training drops.
+        feedback: an event also holds whether it was liked; a history of ratings holds both.
+        text: source, folder or hub name of a language model, whose frozen embeddings of the item texts the item
+            embeddings start from; None: no text is read.
+        max_tokens: number of tokens at which the item texts are cut.
     """
 
     reads_time = True

@@ -1,4 +1,4 @@
-"""A cross-encoder: what a user liked before and the item, read together as one text (Devlin et al., NAACL 2019)."""
+"""A cross-encoder: a user's earlier items and the item, read together as one text (Devlin et al., NAACL 2019)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from causalrec.encoders.base import AbstractPairEncoder, EncoderInputs, user_ids
 from causalrec.encoders.finetuning.finetuned_model import FineTunedModel
 from causalrec.encoders.history import Histories
 from causalrec.encoders.language.folder import model_folder
-from causalrec.encoders.language.model import Precision, padded
+from causalrec.encoders.language.model import Precision, pad_tokens
 from causalrec.encoders.language.pooling import Pooling, TextPooling, check_pooling
-from causalrec.encoders.live_text import alike
 from causalrec.encoders.pair_text import PairTexts
-from causalrec.encoders.text_tower import check_precision, tuned_model
-from causalrec.encoders.towers import require_text
+from causalrec.encoders.text_projection import check_precision, load_finetuned_model
+from causalrec.encoders.text_towers import require_text
+from causalrec.encoders.trainable_text import length_batches
 from causalrec.types import Batch, Count
 
 Pair = tuple[tuple[int, ...], int]  # tokens, and where the item's text begins
@@ -26,11 +26,25 @@ Pair = tuple[tuple[int, ...], int]  # tokens, and where the item's text begins
 class Cross(AbstractPairEncoder):
     """Pair vector = projection of the pooled states of `[CLS] behaviour [SEP] item [SEP]`.
 
-    Behaviour: the texts of the latest `history_length` items the user met strictly before the row, liked and not told
-    apart (`Histories`), behind the `profile` where that is asked for; without users in the outcome view there is none.
-    Every distinct pair of a batch is read once. The classic recipe tunes all of it: `finetuning=full finetuning.lr=2e-5
-    sampler.batch_size=16 trainer.max_epochs=5`. Costs a pass through the model for each pair: not for a full ranking.
-    Raises RequestError where no item text is left in the outcome view, or `max_tokens` is more than the model takes.
+    Behaviour: the texts of the items the user met strictly before the row (`Histories`); without users in the outcome
+    view there is none. Every distinct pair of a batch is read once. The classic recipe tunes all of it:
+    `finetuning=full finetuning.lr=2e-5 sampler.batch_size=16 trainer.max_epochs=5`. Costs a pass through the model for
+    each pair: not for a full ranking. Raises RequestError where no item text is left in the outcome view, or
+    `max_tokens` is more than the model takes.
+
+    Args:
+        inputs: what the run hands it.
+        model: source, folder or hub name of the language model.
+        pooling: how the states of the tokens become one vector.
+        max_tokens: number of tokens of a pair at most.
+        event_tokens: number of tokens at which the text of an event is cut.
+        layers: number of the model's first layers that are used; None: all.
+        precision: number type of a frozen model.
+        width: size of the pair vector.
+        history_length: number of the latest events that are read.
+        profile: the user's profile text stands in front of the events.
+        liked: phrase before the events that were liked.
+        disliked: phrase before the other events.
     """
 
     reads_text = True
@@ -55,7 +69,7 @@ class Cross(AbstractPairEncoder):
         super().__init__()
         require_text(inputs, {"item": True, "user": profile})
         check_precision(inputs, precision)
-        self.tuned = tuned_model(model_folder(model, inputs.data, inputs.cache), inputs, layers, precision)
+        self.tuned = load_finetuned_model(model_folder(model, inputs.data, inputs.cache), inputs, layers, precision)
         language = self.tuned.language
         check_pooling(language, pooling)
         phrases = {"liked": liked, "disliked": disliked, "max_tokens": max_tokens, "event_tokens": event_tokens}
@@ -66,14 +80,16 @@ class Cross(AbstractPairEncoder):
         self.project = nn.Linear(language.width, width)
 
     def pairs(self, batch: Batch) -> Tensor:
-        made = self._pairs(batch)
-        distinct = sorted(set(made), key=lambda pair: (len(pair[0]), pair))  # neighbours need little padding
-        place = {pair: k for k, pair in enumerate(distinct)}
+        pairs = self._pairs(batch)
+        distinct = sorted(set(pairs), key=lambda pair: (len(pair[0]), pair))  # neighbours need little padding
+        index_of = {pair: k for k, pair in enumerate(distinct)}
         device = batch.item.device
         lengths = [len(tokens) for tokens, _ in distinct]
-        vectors = torch.cat([self._vectors(distinct[part], device) for part in alike(lengths, device)])
-        told: Tensor = self.project(vectors)
-        return told[torch.tensor([place[pair] for pair in made], device=device)]
+        vectors = torch.cat(
+            [self._vectors(distinct[batch_rows], device) for batch_rows in length_batches(lengths, device)]
+        )
+        projected: Tensor = self.project(vectors)
+        return projected[torch.tensor([index_of[pair] for pair in pairs], device=device)]
 
     def _pairs(self, batch: Batch) -> list[Pair]:
         users = user_ids(batch).tolist()
@@ -83,14 +99,14 @@ class Cross(AbstractPairEncoder):
             liked = (history.outcomes >= self.threshold).tolist()
             for row, (items, likes) in enumerate(zip(history.items.tolist(), liked, strict=True)):
                 events[row] = [(item, like) for item, like in zip(items, likes, strict=True) if item >= 0]
-        made = []
-        for item, user, told in zip(batch.item.tolist(), users, events, strict=True):
-            tokens, second = self.texts.pair(item, told, user if self.profile else None)
-            made.append((tuple(tokens), second))
-        return made
+        pairs = []
+        for item, user, user_events in zip(batch.item.tolist(), users, events, strict=True):
+            tokens, second = self.texts.pair(item, user_events, user if self.profile else None)
+            pairs.append((tuple(tokens), second))
+        return pairs
 
     def _vectors(self, pairs: list[Pair], device: torch.device) -> Tensor:
-        tokens = padded([pair for pair, _ in pairs], self.tuned.language.pad)
+        tokens = pad_tokens([pair for pair, _ in pairs], self.tuned.language.pad)
         ids, mask = tokens.ids.to(device), tokens.mask.to(device)
         second = torch.tensor([second for _, second in pairs], device=device)[:, None]
         types = (torch.arange(ids.shape[1], device=device) >= second).long() * mask

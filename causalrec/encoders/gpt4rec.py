@@ -14,14 +14,24 @@ from causalrec.types import Batch, Count
 class GPT4Rec(AbstractEncoder):
     """User vector = the state of the last of the user's latest `length` events; item vector = input embedding.
 
-    GPT-2 (Radford et al., 2019) over item ids, each event reading itself and those before it, as SASRec does (Kang &
-    McAuley, ICDM 2018). GPT4Rec (Li et al., 2023) instead lets a language model write search queries from item titles;
-    of it only the causal reading of a history is kept. As in `bert4rec`, and unlike these, it is trained on the run's
-    objective, not on the next item; each history ends strictly before its row; with `feedback`, an event also says
-    whether it was liked; biases as in `mf`; no pretraining. A learned start token is what a user without history gets.
-    `width` of each of the `layers`, `heads` a divisor of it; `text`: a source, folder or hub name of a language model
-    whose frozen embeddings of the item texts (cut at `max_tokens`) the item embeddings start from. Raises RequestError
-    without users or items in the outcome view.
+    GPT-2 (Radford et al., 2019) over item ids: each event reads itself and the events before it, as in SASRec (Kang &
+    McAuley, ICDM 2018). GPT4Rec (Li et al., 2023) instead has a language model write search queries from item titles;
+    only its causal reading of a history is used here. As `bert4rec`, and unlike these, it is trained on the run's
+    objective, not on the next item; each history ends strictly before its row; user and item have biases as in `mf`;
+    there is no pretraining. A learned start token is the vector of a user without history. Raises RequestError without
+    users or items in the outcome view.
+
+    Args:
+        inputs: what the run hands it.
+        width: size of the hidden states.
+        layers: number of transformer layers.
+        heads: number of attention heads, a divisor of `width`.
+        length: number of the latest events that are read.
+        dropout: share of activations, embeddings and attention weights that training drops.
+        feedback: an event also holds whether it was liked.
+        text: source, folder or hub name of a language model, whose frozen embeddings of the item texts the item
+            embeddings start from; None: no text is read.
+        max_tokens: number of tokens at which the item texts are cut.
     """
 
     reads_time = True

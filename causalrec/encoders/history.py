@@ -1,4 +1,4 @@
-"""What each user met before, as tensors: the histories that encoders read."""
+"""The events of each user before a row, as tensors: the histories that encoders read."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ PAD = -1
 
 @dataclass(frozen=True)
 class History:
-    """The latest events of each row's user, oldest first, ending at the right: `items[B,H]` int64, -1 where there are
-    fewer; `outcomes[B,H]` float32 in the outcome's unit, 0 there.
+    """The latest events of each row's user, oldest first, aligned at the right.
+
+    Attributes:
+        items: int64[B,H], -1 where there are fewer events.
+        outcomes: float32[B,H] in the outcome's unit, 0 where there are fewer events.
     """
 
     items: Tensor
@@ -30,8 +33,8 @@ class History:
         """Return bool[B,H], where there is an event."""
         return self.items != PAD
 
-    def trimmed(self) -> History:
-        """Return it without the first columns in which no row has an event."""
+    def trim(self) -> History:
+        """Return the history without the first columns in which no row has an event."""
         met = self.mask.any(0)
         first = int(met.long().argmax()) if met.any() else self.items.shape[1]
         return History(self.items[:, first:], self.outcomes[:, first:])
@@ -40,11 +43,11 @@ class History:
 class Histories(nn.Module):
     """Finds the exposed training events of a user that a row may read.
 
-    Strictly older than the row (`Batch.time`; without it, as for a pair that is not logged, all of them), so that
-    neither the row itself, nor one of the same time, nor a later one is ever in its history. In a log without times all
-    the user's other events, in the order of the log. An event of the row's own item, or of its negative, is never told:
-    where a pair repeats, the latest `2 length` events are searched for `length` others. Raises RequestError without
-    events.
+    Only events strictly older than the row are read (`Batch.time`; without it, as for a pair that is not logged, all
+    events), so that neither the row itself, nor an event of the same time, nor a later one is ever in its history. In a
+    log without times all other events of the user are read, in the order of the log. An event of the row's own item, or
+    of its negative, is never read: where a pair repeats, the latest `2 length` events are searched for `length` others.
+    Raises RequestError without events.
     """
 
     def __init__(self, events: InteractionLog | None, length: int) -> None:
@@ -62,33 +65,34 @@ class Histories(nn.Module):
         order = np.argsort(keys, kind="stable")
         _, repeats = np.unique(events.codes[rows], return_counts=True)
         self.window = length + min(int(repeats.max(initial=1)), length)  # room to leave out the own item
-        self._keep("times", times)
-        self._keep("keys", keys[order])
-        self._keep("told_items", events.item[rows][order])
-        self._keep("told_outcomes", events.outcome[rows][order])
+        self._register("times", times)
+        self._register("keys", keys[order])
+        self._register("event_items", events.item[rows][order])
+        self._register("event_outcomes", events.outcome[rows][order])
 
-    def _keep(self, name: str, values: np.ndarray) -> None:
+    def _register(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.from_numpy(values), persistent=False)
 
     def forward(self, batch: Batch) -> History:
         """Return the history of each row, `[B,length]`."""
-        place, _, first = self._windows(batch)
-        return self._history(place, _without(self._told(place, first), _own(batch)))
+        positions, _, first = self._event_windows(batch)
+        return self._history(positions, _exclude_items(self._items_at(positions, first), _row_items(batch)))
 
-    def distinct(self, batch: Batch) -> tuple[History, Tensor]:
-        """Return the histories that differ, `[M,length]`, and each row's place among them, int64[B]: many rows of a
-        batch are late pairs of the same user.
+    def distinct_histories(self, batch: Batch) -> tuple[History, Tensor]:
+        """Return the histories that differ, `[M,length]`, and the index of each row's history among them, int64[B].
+
+        Many rows of a batch are late pairs of the same user.
         """
-        place, end, first = self._windows(batch)
-        items = self._told(place, first)
-        left_out = [torch.where((items == own[:, None]).any(1), own, PAD) for own in _own(batch)]
+        positions, end, first = self._event_windows(batch)
+        items = self._items_at(positions, first)
+        left_out = [torch.where((items == row_item[:, None]).any(1), row_item, PAD) for row_item in _row_items(batch)]
         marks = torch.stack([torch.where(end > first, end, PAD), *left_out], dim=1)
-        known, rows = torch.unique(marks, dim=0, return_inverse=True)
-        example = rows.new_zeros(len(known)).scatter_(0, rows, torch.arange(len(rows), device=rows.device))
-        return self._history(place[example], _without(items, _own(batch))[example]), rows
+        distinct_marks, rows = torch.unique(marks, dim=0, return_inverse=True)
+        example = rows.new_zeros(len(distinct_marks)).scatter_(0, rows, torch.arange(len(rows), device=rows.device))
+        return self._history(positions[example], _exclude_items(items, _row_items(batch))[example]), rows
 
-    def _windows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the places of the events before each row `[B,window]`, and where they end and begin `[B]`."""
+    def _event_windows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the positions of the events before each row `[B,window]`, and where they end and begin `[B]`."""
         start, keys = user_ids(batch) * self.ranks, self.get_buffer("keys")
         first, end = torch.searchsorted(keys, start), torch.searchsorted(keys, start + self._rank(batch))
         return end[:, None] + torch.arange(-self.window, 0, device=end.device), end, first
@@ -99,27 +103,27 @@ class Histories(nn.Module):
             return torch.full_like(batch.item, self.ranks)
         return torch.searchsorted(self.get_buffer("times"), batch.time)
 
-    def _told(self, place: Tensor, first: Tensor) -> Tensor:
-        """Return the items at those places, -1 before the user's first event."""
-        return torch.where(place >= first[:, None], self._at("told_items", place), PAD)
+    def _items_at(self, positions: Tensor, first: Tensor) -> Tensor:
+        """Return the items at these positions, -1 before the user's first event."""
+        return torch.where(positions >= first[:, None], self._events_at("event_items", positions), PAD)
 
-    def _history(self, place: Tensor, items: Tensor) -> History:
+    def _history(self, positions: Tensor, items: Tensor) -> History:
         right = torch.argsort((items != PAD).to(torch.int8), dim=1, stable=True)[:, -self.length :]
         items = items.gather(1, right)
-        outcomes = self._at("told_outcomes", place.gather(1, right))
+        outcomes = self._events_at("event_outcomes", positions.gather(1, right))
         return History(items, torch.where(items == PAD, 0.0, outcomes))
 
-    def _at(self, name: str, place: Tensor) -> Tensor:
-        """Return the values at places, anything where there is none."""
+    def _events_at(self, name: str, positions: Tensor) -> Tensor:
+        """Return a buffer's values at these positions, any value where there is no event."""
         values = self.get_buffer(name)
-        return values[place.clamp_min(0)] if len(values) else values.new_zeros(place.shape)
+        return values[positions.clamp_min(0)] if len(values) else values.new_zeros(positions.shape)
 
 
-def _own(batch: Batch) -> list[Tensor]:
+def _row_items(batch: Batch) -> list[Tensor]:
     return [batch.item] if batch.negative is None else [batch.item, batch.negative]
 
 
-def _without(items: Tensor, left_out: list[Tensor]) -> Tensor:
-    for own in left_out:
-        items = torch.where(items == own[:, None], PAD, items)
+def _exclude_items(items: Tensor, left_out: list[Tensor]) -> Tensor:
+    for row_item in left_out:
+        items = torch.where(items == row_item[:, None], PAD, items)
     return items

@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from causalrec.data.sources import Source
 from causalrec.encoders.base import AbstractEncoder, EncoderInputs, IdTable, user_ids, with_item_bias, with_user_bias
-from causalrec.encoders.fusion import Fusion, How, Rows, present_rows
+from causalrec.encoders.fusion import Fusion, FusionRule, RowProjection, present_rows
 from causalrec.encoders.language.model import Precision
 from causalrec.encoders.language.pooling import Pooling
-from causalrec.encoders.text_tower import TextTower
-from causalrec.encoders.towers import EVENTS_AT_ONCE, Past
+from causalrec.encoders.text_projection import TextProjection
+from causalrec.encoders.text_towers import EVENTS_AT_ONCE, HistoryPooling
 from causalrec.errors import RequestError
 from causalrec.types import Batch, Count, Vectors
 
 OfItem = Literal["id", "text", "features", "vectors"]
 OfUser = Literal["id", "profile", "features", "history"]
-MENDS = {
+FIXES = {
     "id": "add {side} -> outcome to the graph",
     "text": "add a column that dataset.item_text tells to the graph",
     "profile": "add a column that dataset.user_text tells to the graph",
@@ -31,11 +31,23 @@ MENDS = {
 
 class Hybrid(AbstractEncoder):
     """Item vector = fusion of ID embedding, projected text, numbers and each precomputed vector; user vector = fusion
-    of ID embedding, projected profile text, numbers, and the item vectors of what was met before (`history`).
+    of ID embedding, projected profile text, numbers, and the item vectors of earlier events (`history`).
 
-    `item`, `user`: what is fused, each of which the outcome view must give (RequestError); None: all it gives but the
-    history. An item with an empty text, or whose vector is NaN or all zeros, is fused without it. `fusion`: `gated`,
-    `sum` or `mean` (`encoders/fusion.py`). `model`, `pooling`, `max_tokens`, `layers`, `precision` as in `TextTowers`.
+    An item with an empty text, or whose vector is NaN or all zeros, is fused without it. Raises RequestError where the
+    outcome view lacks a modality that `item` or `user` names.
+
+    Args:
+        inputs: what the run hands it.
+        model: source, local folder, `.gguf` file or hub name of the language model.
+        item: modalities of the item vector; None: all that the view gives.
+        user: modalities of the user vector; None: all that the view gives, but no history.
+        fusion: `gated`, `sum` or `mean` (`encoders/fusion.py`).
+        width: size of the vectors, biases not counted.
+        pooling: how the states of the tokens become one vector.
+        max_tokens: number of tokens at which texts are cut.
+        layers: number of the model's first layers that are used; None: all.
+        precision: number type of a frozen model.
+        history_length: number of the latest events that are read.
     """
 
     reads_text = True
@@ -47,7 +59,7 @@ class Hybrid(AbstractEncoder):
         model: str | Source,
         item: tuple[OfItem, ...] | None = None,
         user: tuple[OfUser, ...] | None = None,
-        fusion: How = "gated",
+        fusion: FusionRule = "gated",
         width: Count = 16,
         pooling: Pooling = "mean",
         max_tokens: Count = 64,
@@ -56,26 +68,30 @@ class Hybrid(AbstractEncoder):
         history_length: Count = 20,
     ) -> None:
         super().__init__()
-        chosen = {"item": _chosen("item", item, inputs), "user": _chosen("user", user, inputs)}
-        asked: dict[str, Any] = {"model": model, "pooling": pooling, "max_tokens": max_tokens, "layers": layers}
-        asked |= {"precision": precision, "width_out": width + 1}
-        told = TextTower(inputs.item_text, inputs, **asked) if "text" in chosen["item"] else None
-        profile = TextTower(inputs.user_text, inputs, **asked, share_with=told) if "profile" in chosen["user"] else None
-        if inputs.finetuning.trains and told is None and profile is None:
+        chosen = {"item": _choose_modalities("item", item, inputs), "user": _choose_modalities("user", user, inputs)}
+        text_settings: dict[str, Any] = {"model": model, "pooling": pooling, "max_tokens": max_tokens, "layers": layers}
+        text_settings |= {"precision": precision, "width_out": width + 1}
+        item_text = TextProjection(inputs.item_text, inputs, **text_settings) if "text" in chosen["item"] else None
+        profile = (
+            TextProjection(inputs.user_text, inputs, **text_settings, share_with=item_text)
+            if "profile" in chosen["user"]
+            else None
+        )
+        if inputs.finetuning.trains and item_text is None and profile is None:
             raise RequestError(
                 "tuning: the encoder reads no text, so that there is nothing to tune; set finetuning=frozen"
             )
-        self._texts = {"item_side.parts.text": told, "user_side.parts.profile": profile}
+        self._texts = {"item_side.modalities.text": item_text, "user_side.modalities.profile": profile}
         history = "history" in chosen["user"]
-        self.item_side = _fusion(chosen["item"], "item", inputs, told, width + 1, fusion)
-        self.user_side = _fusion(chosen["user"], "user", inputs, profile, width + 1, fusion, further=int(history))
-        self.history = Past(inputs, history_length, width + 1) if history else None
+        self.item_side = _build_fusion(chosen["item"], "item", inputs, item_text, width + 1, fusion)
+        self.user_side = _build_fusion(chosen["user"], "user", inputs, profile, width + 1, fusion, further=int(history))
+        self.history = HistoryPooling(inputs, history_length, width + 1) if history else None
         self.reads_time = history
-        self.vectorizable = not history and all(tower.fixed for tower in self.text_encoders().values())
+        self.vectorizable = not history and all(tower.is_fixed for tower in self.text_encoders().values())
         if history:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
 
-    def text_encoders(self) -> Mapping[str, TextTower]:
+    def text_encoders(self) -> Mapping[str, TextProjection]:
         return {name: tower for name, tower in self._texts.items() if tower is not None}
 
     def users(self, batch: Batch) -> Tensor:
@@ -90,8 +106,8 @@ class Hybrid(AbstractEncoder):
         return with_item_bias(self.item_side(ids))
 
 
-def _chosen(side: str, asked: tuple[str, ...] | None, inputs: EncoderInputs) -> tuple[str, ...]:
-    """Return what is fused: what was asked for, which must be there, or else all that is."""
+def _choose_modalities(side: str, requested: tuple[str, ...] | None, inputs: EncoderInputs) -> tuple[str, ...]:
+    """Return the modalities to fuse: those requested, which the view must have, or else all that it has."""
     texts, features = getattr(inputs, f"{side}_text"), getattr(inputs, f"{side}_features")
     there = {
         "id": getattr(inputs, f"num_{side}s") > 0,
@@ -99,38 +115,38 @@ def _chosen(side: str, asked: tuple[str, ...] | None, inputs: EncoderInputs) -> 
         "features": features is not None and features.shape[1] > 0,
         "vectors": side == "item" and len(inputs.item_vectors) > 0,
     }
-    if asked is None:
-        return tuple(name for name, known in there.items() if known)
-    for name in asked:
+    if requested is None:
+        return tuple(name for name, is_there in there.items() if is_there)
+    for name in requested:
         if not there.get(name, True):  # whether there are histories is for them to say
             raise RequestError(
-                f"encoder.{side}={list(asked)}: the outcome view has no {name} of the {side}; "
-                f"{MENDS[name].format(side=side)}, or leave {name} out"
+                f"encoder.{side}={list(requested)}: the outcome view has no {name} of the {side}; "
+                f"{FIXES[name].format(side=side)}, or leave {name} out"
             )
-    return tuple(dict.fromkeys(asked))
+    return tuple(dict.fromkeys(requested))
 
 
-def _fusion(
+def _build_fusion(
     chosen: tuple[str, ...],
     side: str,
     inputs: EncoderInputs,
-    text: TextTower | None,
+    text: TextProjection | None,
     width: int,
-    how: How,
+    how: FusionRule,
     further: int = 0,
 ) -> Fusion:
-    """Build the parts of one side, and say which of them each id has."""
+    """Build the modalities of a user or an item, and say which of them each id has."""
     features: Vectors | None = getattr(inputs, f"{side}_features")
-    known = 0 if features is None else len(features)
-    count = max(getattr(inputs, f"num_{side}s"), len(getattr(inputs, f"{side}_text")), known, 1)
-    always, found = torch.ones(count, dtype=torch.bool), list[tuple[str, nn.Module, Tensor]]()
+    feature_rows = 0 if features is None else len(features)
+    count = max(getattr(inputs, f"num_{side}s"), len(getattr(inputs, f"{side}_text")), feature_rows, 1)
+    always, modalities = torch.ones(count, dtype=torch.bool), list[tuple[str, nn.Module, Tensor]]()
     if "id" in chosen:
-        found.append(("id", IdTable(count, width - 1), always))
+        modalities.append(("id", IdTable(count, width - 1), always))
     if text is not None:
-        found.append(("text" if side == "item" else "profile", text, text.get_buffer("present")))
+        modalities.append(("text" if side == "item" else "profile", text, text.get_buffer("present")))
     if "features" in chosen and features is not None:
-        found.append(("features", Rows(features, width), always))
+        modalities.append(("features", RowProjection(features, width), always))
     for k, values in enumerate(inputs.item_vectors.values() if "vectors" in chosen else ()):
-        found.append((f"vectors{k}", Rows(values, width, standardise=True), present_rows(values)))
-    there = torch.stack([one for _, _, one in found], 1) if found else always[:, None][:, :0]
-    return Fusion({name: part for name, part, _ in found}, there, width, how, further)
+        modalities.append((f"vectors{k}", RowProjection(values, width, standardise=True), present_rows(values)))
+    there = torch.stack([is_present for _, _, is_present in modalities], 1) if modalities else always[:, None][:, :0]
+    return Fusion({name: modality for name, modality, _ in modalities}, there, width, how, further)

@@ -13,7 +13,14 @@ BETWEEN, END, NEW_LINE = ";", ".", "\n"
 
 @dataclass(frozen=True)
 class Frame:
-    """The special tokens around two texts: `before A between B after`; `types`: whether B's tokens are told apart."""
+    """The special tokens around two texts: `before A between B after`.
+
+    Attributes:
+        before: token ids in front of the first text.
+        between: token ids between the texts.
+        after: token ids behind the second text.
+        types: whether the second text's tokens have a type id of their own.
+    """
 
     before: list[int]
     between: list[int]
@@ -27,24 +34,35 @@ class Frame:
 def frame_of(language: LanguageModel) -> Frame:
     """Find a tokenizer's frame by what it makes of a pair; one without any (a GPT) gets a new line in between."""
     tokenizer = language.tokenizer
-    one, two = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", "b"))
-    whole = tokenizer("a", "b")["input_ids"]
-    start = _place(whole, one, 0)
-    second = _place(whole, two, start + len(one))
-    between = whole[start + len(one) : second] or tokenizer(NEW_LINE, add_special_tokens=False)["input_ids"]
+    first_tokens, second_tokens = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", "b"))
+    pair_tokens = tokenizer("a", "b")["input_ids"]
+    start = _find_tokens(pair_tokens, first_tokens, 0)
+    second = _find_tokens(pair_tokens, second_tokens, start + len(first_tokens))
+    between = (
+        pair_tokens[start + len(first_tokens) : second] or tokenizer(NEW_LINE, add_special_tokens=False)["input_ids"]
+    )
     types = int(getattr(language.backbone.config, "type_vocab_size", 1)) > 1
-    return Frame(whole[:start], between, whole[second + len(two) :], types)
+    return Frame(pair_tokens[:start], between, pair_tokens[second + len(second_tokens) :], types)
 
 
-def _place(whole: Sequence[int], part: Sequence[int], start: int) -> int:
-    return next(k for k in range(start, len(whole)) if list(whole[k : k + len(part)]) == list(part))
+def _find_tokens(tokens: Sequence[int], pattern: Sequence[int], start: int) -> int:
+    return next(k for k in range(start, len(tokens)) if list(tokens[k : k + len(pattern)]) == list(pattern))
 
 
 class PairTexts:
     """Makes the tokens of (behaviour, item) pairs, at most `max_tokens` each.
 
-    Behaviour: a profile, then the `liked` events and the others, each a phrase of item texts cut at `event_tokens`.
-    What is too long loses its oldest events, then the end of its profile; the item keeps up to half of the room.
+    Behaviour: a profile, then the liked events and the others, each group a phrase of item texts. A pair that is too
+    long loses its oldest events, then the end of its profile; the item keeps up to half of the tokens.
+
+    Args:
+        language: the model whose tokenizer is used.
+        items: one text for each item.
+        profiles: one text for each user; none where profiles are not read.
+        liked: phrase before the events that were liked.
+        disliked: phrase before the other events.
+        max_tokens: number of tokens of a pair at most.
+        event_tokens: number of tokens at which the text of an event is cut.
     """
 
     def __init__(
@@ -78,30 +96,30 @@ class PairTexts:
 
     def pair(self, item: int, events: Sequence[tuple[int, bool]], user: int | None = None) -> tuple[list[int], int]:
         """Return the tokens of a pair and where its second text begins; `events` (item, liked), oldest first."""
-        second = self.items[item][: max(self.room // 2, self.room - self._most(events, user))]
+        second = self.items[item][: max(self.room // 2, self.room - self._behaviour_length(events, user))]
         left = self.room - len(second)
         profile = [] if user is None else self.profiles[user][:left]
-        first = profile + self._told(events, left - len(profile))
+        first = profile + self._behaviour(events, left - len(profile))
         frame = self.frame
         head = [*frame.before, *first, *frame.between]
         return [*head, *second, *frame.after], len(head)
 
-    def _most(self, events: Sequence[tuple[int, bool]], user: int | None) -> int:
-        """Return how many tokens the whole behaviour takes."""
+    def _behaviour_length(self, events: Sequence[tuple[int, bool]], user: int | None) -> int:
+        """Return how many tokens the behaviour takes without any cut."""
         return len(self._phrases(events)) + (0 if user is None else len(self.profiles[user]))
 
-    def _told(self, events: Sequence[tuple[int, bool]], room: int) -> list[int]:
-        while len(told := self._phrases(events)) > room:
+    def _behaviour(self, events: Sequence[tuple[int, bool]], room: int) -> list[int]:
+        while len(tokens := self._phrases(events)) > room:
             events = events[1:]
-        return told
+        return tokens
 
     def _phrases(self, events: Sequence[tuple[int, bool]]) -> list[int]:
-        told: list[int] = []
+        tokens: list[int] = []
         for phrase, wanted in ((self.liked, True), (self.disliked, False)):
             texts = [self.items[item][: self.event_tokens] for item, liked in events if liked is wanted]
             if texts:
-                told += phrase
-                for place, text in enumerate(texts):
-                    told += [*(self.between if place else []), *text]
-                told += self.end
-        return told
+                tokens += phrase
+                for event, text in enumerate(texts):
+                    tokens += [*(self.between if event else []), *text]
+                tokens += self.end
+        return tokens

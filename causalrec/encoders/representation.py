@@ -1,4 +1,4 @@
-"""What an encoder reads, as numbers for a learner from a table: principal components of frozen vectors."""
+"""An encoder's vectors as numbers for a learner from a table: principal components of frozen vectors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,18 @@ NOTES = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TextReader:
-    """How a frozen language model reads texts: the settings of an encoder, and the folders of models and vectors."""
+    """A frozen language model as a function of texts: the settings of an encoder, and the folders of models and
+    vectors.
+
+    Attributes:
+        model: source, folder or hub name of the language model.
+        pooling: how the states of the tokens become one vector.
+        max_tokens: number of tokens at which texts are cut.
+        layers: number of the model's first layers that are used; None: all.
+        precision: number type of the model.
+        data: folder of raw files, models among them.
+        cache: folder in which vectors are stored.
+    """
 
     model: str | Source
     pooling: Pooling
@@ -49,40 +60,55 @@ class TextReader:
         )
 
 
-def represented(
+def represent_columns(
     dataset: CausalDataset, view: Sequence[str], reader: TextReader | None, components: int, fitted: InteractionLog
 ) -> Mapping[str, Floats]:
     """Return the first principal components of each text or vector column of a view, float32[rows,components] by name.
 
-    Texts are read one column at a time by a language model that stays as it was pretrained, and left out without a
-    `reader`; vectors are the data set's own. Components are those of the rows in `fitted`, each of unit variance there;
-    no outcome is read, so that intervals of what learns from them stay valid. A missing text or vector is 0, the mean.
+    Texts are read one column at a time by a language model that stays as it was pretrained. Each component has unit
+    variance over the rows in `fitted`. No outcome is read, so that intervals of a learner that reads the components
+    stay valid. A missing text or vector is 0, the mean.
+
+    Args:
+        dataset: the data set whose tables and vectors are read.
+        view: names of columns.
+        reader: the language model; None: text columns are left out.
+        components: number of components of each column.
+        fitted: the rows whose users and items the components are computed from.
     """
-    found: dict[str, Floats] = {}
+    components_of: dict[str, Floats] = {}
     for name in view:
         column = dataset.card.column(name)
         vectors = _vectors(dataset, column, reader)
         if vectors is not None:
             used = np.unique(fitted.users if column.of == "user" else fitted.item)
-            found[name] = principal_components(*vectors, used, components, name)
-    return found
+            components_of[name] = principal_components(*vectors, used, components, name)
+    return components_of
 
 
 def principal_components(vectors: Floats, present: Bools, used: Ints, components: int, name: str) -> Floats:
-    """Return `vectors[N,D]` on the first principal components of the rows `used` that are `present[N]`, whitened.
+    """Return `vectors` on their first principal components, float32[N,components], whitened.
 
-    Raises RequestError where these rows have fewer dimensions than are asked for.
+    Components are those of the rows that are both `used` and `present`. Raises RequestError where these rows have fewer
+    dimensions than `components`.
+
+    Args:
+        vectors: float[N,D].
+        present: which rows have a vector, bool[N]; the others are read as the mean.
+        used: indices of the rows to compute the components from, int64[K].
+        components: number of components.
+        name: name of the column, for messages.
     """
     from sklearn.decomposition import PCA
 
-    known = used[present[used]]
-    most = rank(vectors[known])
-    if components > most:
+    learned_rows = used[present[used]]
+    dimensions = rank(vectors[learned_rows])
+    if components > dimensions:
         raise RequestError(
-            f"representation.components={components}: {name} has {most} dimensions in the rows learnt from; "
-            f"set representation.components={max(most, 1)} or less, or leave {name} out of the graph"
+            f"representation.components={components}: {name} has {dimensions} dimensions in the rows learnt from; "
+            f"set representation.components={max(dimensions, 1)} or less, or leave {name} out of the graph"
         )
-    fitted = PCA(components, whiten=True, svd_solver="full").fit(vectors[known].astype(np.float64))
+    fitted = PCA(components, whiten=True, svd_solver="full").fit(vectors[learned_rows].astype(np.float64))
     NOTES.info(
         "%s: %d components hold %.0f %% of the variance of its vectors",
         name,
@@ -90,8 +116,8 @@ def principal_components(vectors: Floats, present: Bools, used: Ints, components
         100 * fitted.explained_variance_ratio_.sum(),
     )
     filled = np.where(present[:, None], vectors, fitted.mean_).astype(np.float64)
-    told: Floats = fitted.transform(filled).astype(np.float32)
-    return told
+    scores: Floats = fitted.transform(filled).astype(np.float32)
+    return scores
 
 
 def rank(vectors: Floats) -> int:

@@ -22,13 +22,22 @@ NOTHING, DISLIKED, LIKED = 0, 1, 2
 class Sequence(nn.Module):
     """A user vector from the user's history, an item vector from the vocabulary the history is written in.
 
-    `backbone`: a transformers model of hidden size `width` with `num_items + 1` input embeddings, the items and a
-    query, and `length + 1` positions. The query stands at the `end` of the history (a mask token that reads all of it)
-    or at its `start` (then the last event is read, which has read all before it); it alone is what a user without
-    history gets. An event is told as its item's embedding plus, with `feedback`, one that says whether the outcome was
-    at least `inputs.positive_threshold`. `text`: a language model, whose frozen embeddings of the item texts (cut at `max_tokens`)
-    are projected and added to an item's embedding, which then starts at zero. The item vectors are the input
-    embeddings; both sides carry biases as in `mf`. Padding is never attended to; positions are counted from the end.
+    The query stands at the `end` of the history (a mask token that reads all of it) or at its `start` (then the last
+    event is read, which has read all before it); a user without history has the query alone. An event is its item's
+    embedding plus, with `feedback`, an embedding of whether the outcome was at least `inputs.positive_threshold`. The
+    item vectors are the input embeddings; both sides carry biases as in `mf`. Padding is never attended to; positions
+    are counted from the end.
+
+    Args:
+        inputs: what the run hands the encoder.
+        backbone: a transformers model of hidden size `width` with `num_items + 1` input embeddings, those of the items
+            and of a query, and `length + 1` positions.
+        length: number of the latest events that are read.
+        query: where the query stands, `start` or `end`.
+        feedback: an event also holds whether it was liked.
+        text: source, folder or hub name of a language model, whose frozen embeddings of the item texts are projected
+            and added to the item embeddings, which then start at zero; None: no text is read.
+        max_tokens: number of tokens at which the item texts are cut.
     """
 
     def __init__(
@@ -50,62 +59,69 @@ class Sequence(nn.Module):
             length,
             inputs.positive_threshold,
         )
-        self.words: nn.Embedding = backbone.get_input_embeddings()  # type: ignore[operator]
-        self.asking, width = inputs.num_items, self.words.embedding_dim
+        self.token_embedding: nn.Embedding = backbone.get_input_embeddings()  # type: ignore[operator]
+        self.query_id, width = inputs.num_items, self.token_embedding.embedding_dim
         self.feedback_embedding = nn.Embedding(3, width, padding_idx=NOTHING) if feedback else None
         self.out = nn.Linear(width, width + 1)
         self.bias = nn.Embedding(inputs.num_items, 1)
         nn.init.zeros_(self.bias.weight)
-        self.described = None if text is None else Described(inputs, text, width, max_tokens)
-        if self.described is not None:
-            nn.init.zeros_(self.words.weight[: inputs.num_items])
+        self.item_text_projection = None if text is None else ItemTextProjection(inputs, text, width, max_tokens)
+        if self.item_text_projection is not None:
+            nn.init.zeros_(self.token_embedding.weight[: inputs.num_items])
 
     @property
     def rows_at_once(self) -> int:
         """How many histories fit in memory where nothing is trained."""
-        return max(NUMBERS // ((self.length + 1) * self.words.embedding_dim), 64)
+        return max(NUMBERS // ((self.length + 1) * self.token_embedding.embedding_dim), 64)
 
     def users(self, batch: Batch) -> Tensor:
         """Return float32[B,width + 2]; each distinct history of the batch is run once."""
-        history, rows = self.histories.distinct(batch)
-        return with_user_bias(self.out(self.states(history.trimmed()))).index_select(0, rows)
+        history, rows = self.histories.distinct_histories(batch)
+        return with_user_bias(self.out(self.states(history.trim()))).index_select(0, rows)
 
     def items(self, ids: Tensor) -> Tensor:
         """Return float32[...,width + 2]."""
-        return with_item_bias(torch.cat([self._vectors(ids), self.bias(ids)], dim=-1))
+        return with_item_bias(torch.cat([self._item_vectors(ids), self.bias(ids)], dim=-1))
 
     def states(self, history: History) -> Tensor:
-        """Return what the transformer makes of each history `[B,H]` of at most `length` events, float32[B,width]."""
-        events, start = self._told(history), self.query == "start"
-        query = self.words.weight[self.asking].expand(len(events), 1, -1)
-        place = torch.arange(self.length - events.shape[1], self.length + 1, device=events.device)
+        """Return the transformer's state of each history `[B,H]` of at most `length` events, float32[B,width]."""
+        events, start = self._event_vectors(history), self.query == "start"
+        query = self.token_embedding.weight[self.query_id].expand(len(events), 1, -1)
+        positions = torch.arange(self.length - events.shape[1], self.length + 1, device=events.device)
         if start:
-            place[0] = 0
+            positions[0] = 0
         hidden: Tensor = self.backbone(
             inputs_embeds=torch.cat([query, events] if start else [events, query], dim=1),
             attention_mask=functional.pad(history.mask.long(), (1, 0) if start else (0, 1), value=1),
-            position_ids=place[None],
+            position_ids=positions[None],
         ).last_hidden_state
         if not start or not events.shape[1]:
             return hidden[:, -1]
         return torch.where(history.mask[:, -1:], hidden[:, -1], hidden[:, 0])
 
-    def _told(self, history: History) -> Tensor:
-        vectors = self._vectors(history.items.clamp_min(0))  # in place of padding any item will do
+    def _event_vectors(self, history: History) -> Tensor:
+        vectors = self._item_vectors(history.items.clamp_min(0))  # in place of padding any item will do
         if self.feedback_embedding is not None:
-            told = torch.where(history.outcomes >= self.positive_threshold, LIKED, DISLIKED)
-            vectors = vectors + self.feedback_embedding(torch.where(history.mask, told, NOTHING))
+            feedback_ids = torch.where(history.outcomes >= self.positive_threshold, LIKED, DISLIKED)
+            vectors = vectors + self.feedback_embedding(torch.where(history.mask, feedback_ids, NOTHING))
         return vectors
 
-    def _vectors(self, ids: Tensor) -> Tensor:
-        own: Tensor = self.words(ids)
-        return own if self.described is None else own + self.described(ids)
+    def _item_vectors(self, ids: Tensor) -> Tensor:
+        embedded: Tensor = self.token_embedding(ids)
+        return embedded if self.item_text_projection is None else embedded + self.item_text_projection(ids)
 
 
-class Described(nn.Module):
-    """Frozen embeddings of the item texts, projected to `width`; each distinct text is embedded once and kept on disk.
+class ItemTextProjection(nn.Module):
+    """Frozen embeddings of the item texts, projected to `width`; each distinct text is embedded once and stored on
+    disk.
 
     Raises RequestError where the outcome view has no item text.
+
+    Args:
+        inputs: what the run hands the encoder.
+        model: source, folder or hub name of the language model.
+        width: size of the projected vectors.
+        max_tokens: number of tokens at which the texts are cut.
     """
 
     def __init__(self, inputs: EncoderInputs, model: str | Source, width: int, max_tokens: int) -> None:
@@ -121,8 +137,8 @@ class Described(nn.Module):
         self.project = nn.Linear(text.shape[1], width, bias=False)
 
     def forward(self, ids: Tensor) -> Tensor:
-        told: Tensor = self.project(functional.embedding(ids, self.get_buffer("text")))
-        return told
+        projected: Tensor = self.project(functional.embedding(ids, self.get_buffer("text")))
+        return projected
 
 
 def check_shape(inputs: EncoderInputs, *, width: int, heads: int) -> None:

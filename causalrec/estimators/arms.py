@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.estimators.error import mean_of
+from causalrec.estimators.pointwise_error import mean_of
 from causalrec.types import Link
 
 
-def factual(arms: Tensor, treatment: Tensor) -> Tensor:
+def gather_factual(arms: Tensor, treatment: Tensor) -> Tensor:
     """Return what was predicted for the treatment received, `[B]`, from `arms[B,A+1]` and `treatment[B]`.
 
-    >>> factual(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1, 0]))
+    >>> gather_factual(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1, 0]))
     tensor([2., 3.])
     """
     return arms.gather(-1, treatment[..., None])[..., 0]
@@ -41,15 +41,20 @@ def treatment_one_hot(treatment: Tensor, arms: int) -> Tensor:
 def doubly_robust_effects(means: Tensor, outcome: Tensor, treatment: Tensor, inverse: Tensor) -> Tensor:
     """Return the pseudo-effect of each arm, `[B,A]`.
 
-    `m_a - m_0 + (1[T=a] - 1[T=0]) (y - m_T) / p_T`, from mean outcomes `means[B,A+1]`, `outcome[B]` and `inverse[B]`,
-    one over the probability of the arm received. Its mean given x is the effect where either is right. Source: Robins,
-    Rotnitzky & Zhao (JASA 1994); as a regression target, Kennedy (EJS 2023).
+    `m_a - m_0 + (1[T=a] - 1[T=0]) (y - m_T) / p_T`. Its mean given x is the effect where the means or the
+    probabilities are right. Source: Robins, Rotnitzky & Zhao (JASA 1994); as a regression target, Kennedy (EJS 2023).
 
-    >>> one = torch.ones(1)
-    >>> doubly_robust_effects(torch.tensor([[0.25, 0.5]]), one, torch.tensor([1]), 2 * one)
+    Args:
+        means: `[B,A+1]`, the mean outcome m under each arm.
+        outcome: `[B]`, y.
+        treatment: int64[B], T in 0..A.
+        inverse: `[B]`, one over the probability of the arm received.
+
+    >>> outcome = torch.ones(1)
+    >>> doubly_robust_effects(torch.tensor([[0.25, 0.5]]), outcome, torch.tensor([1]), 2 * outcome)
     tensor([[1.2500]])
     """
-    residual = (outcome - factual(means, treatment)) * inverse
+    residual = (outcome - gather_factual(means, treatment)) * inverse
     sign = treatment_one_hot(treatment, means.shape[-1] - 1) - (treatment == 0).to(means.dtype)[..., None]
     return means[..., 1:] - means[..., :1] + sign * residual[..., None]
 

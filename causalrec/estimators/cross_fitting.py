@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from causalrec.estimators.arms import crossfit_fold, factual
-from causalrec.estimators.error import mean_of, pointwise_error
+from causalrec.estimators.arms import crossfit_fold, gather_factual
+from causalrec.estimators.pointwise_error import mean_of, pointwise_error
 from causalrec.types import ARMS, Batch, Outputs, Role, Term, nuisance
 
 CROSSFIT_ROLES: tuple[Role, Role] = (nuisance(0), nuisance(1))
@@ -24,13 +24,13 @@ def nuisance_terms(batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
     half, terms = fold_of(batch), {}
     for k, role in enumerate(CROSSFIT_ROLES):
         mine = batch.observed * (half == k).to(half.dtype)
-        raw = factual(outputs.components[role][ARMS], batch.treatment)
+        raw = gather_factual(outputs.components[role][ARMS], batch.treatment)
         error = pointwise_error(raw, batch.outcome, outputs.link)
         terms[str(role)] = Term(error * mine, role, normaliser=mine)
     return terms
 
 
-def crossed_means(batch: Batch, outputs: Outputs) -> Tensor:
+def crossfit_means(batch: Batch, outputs: Outputs) -> Tensor:
     """Return mean outcomes `[B,A+1]` of each row by the network that has not learnt from its half, without gradient."""
     half = fold_of(batch)[..., None]
     first, second = (mean_of(outputs.components[role][ARMS].detach(), outputs.link) for role in CROSSFIT_ROLES)

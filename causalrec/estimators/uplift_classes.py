@@ -7,7 +7,7 @@ from torch import Tensor
 
 from causalrec.types import Batch
 
-Places = tuple[Tensor, ...]
+PairIndex = tuple[Tensor, ...]
 
 
 def uplift_label(outcome: Tensor, treatment: Tensor, alpha: float | Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def uplift_label(outcome: Tensor, treatment: Tensor, alpha: float | Tensor) -> T
     return exposed * outcome + alpha * (1 - exposed) * (1 - outcome)
 
 
-def pairs_of_one_user(batch: Batch) -> tuple[Places, Places]:
+def pairs_of_one_user(batch: Batch) -> tuple[PairIndex, PairIndex]:
     """Return where each row stands and where another row of its user does, over all such pairs of a batch.
 
     Few of the `[B,B]` pairs are of one user, so that what is made of a pair is made of these alone. Rows of a log
@@ -37,10 +37,10 @@ def pairs_of_one_user(batch: Batch) -> tuple[Places, Places]:
     return (*replica, row), (*replica, other)
 
 
-def summed_by_row(value: Tensor, row: Places, like: Tensor) -> Tensor:
+def sum_by_row(value: Tensor, row: PairIndex, like: Tensor) -> Tensor:
     """Return the sum of the pairs' values over each row's pairs, shaped as `like[B]`.
 
-    >>> summed_by_row(torch.tensor([1.0, 2.0, 4.0]), (torch.tensor([0, 2, 0]),), torch.zeros(3)).tolist()
+    >>> sum_by_row(torch.tensor([1.0, 2.0, 4.0]), (torch.tensor([0, 2, 0]),), torch.zeros(3)).tolist()
     [5.0, 0.0, 2.0]
     """
     return torch.zeros_like(like).index_put(row, value, accumulate=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from causalrec.config.component import ComponentConfig
-from causalrec.data.files import replacing
+from causalrec.data.files import replace_atomically
 from causalrec.data.split.splits import Splits
 from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score
@@ -24,7 +24,14 @@ VERSION = 4  # raise when a baseline's or a metric's mathematics change
 def baseline_scores(
     baselines: Mapping[str, ComponentConfig[AbstractBaseline]], evaluator: Evaluator, splits: Splits, cache: Path
 ) -> list[Score]:
-    """Return every baseline's scores, from the cache when the splits, metrics and settings are the same."""
+    """Return every baseline's scores, from the cache when the splits, metrics and settings are the same.
+
+    Args:
+        baselines: the components, by name.
+        evaluator: holds slices and metrics.
+        splits: the baselines are fitted on the training rows.
+        cache: the cache folder.
+    """
     scores: list[Score] = []
     for name, component in baselines.items():
         path = cache / "baselines" / f"{_key(name, component, evaluator, splits)}.npz"
@@ -47,8 +54,8 @@ def _key(name: str, component: ComponentConfig[AbstractBaseline], evaluator: Eva
     times = [_digest(log.time) for log in timed]
     treatment = _digest(splits.train.treatment) if any(data.arm for data in evaluator.slices) else None
     slices = [_identity(data) for data in evaluator.slices]
-    parts = [VERSION, name, component.to_dict(), metrics, settings, splits.hashes, times, slices, treatment]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+    dependencies = [VERSION, name, component.to_dict(), metrics, settings, splits.hashes, times, slices, treatment]
+    return hashlib.sha256(json.dumps(dependencies, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def _identity(data: SliceData) -> list[object]:
@@ -63,7 +70,7 @@ def _digest(column: Floats | Ints | None) -> str | None:
 
 
 def _save(path: Path, scores: list[Score]) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as out:
+    with replace_atomically(path) as temporary, temporary.open("wb") as out:
         np.savez(
             out,
             names=np.array([[s.metric, s.slice] for s in scores]),

@@ -24,9 +24,18 @@ Predict = Callable[[SliceData], Floats]
 
 @dataclass(frozen=True)
 class Score:
-    """One number of the record: its interval, the rows `n` it rests on, and the bootstrap replicates behind it.
+    """A number of the record, with its interval and the bootstrap replicates behind it.
 
-    `jackknife` float64[3,G]: the value without each of G groups of users, of items and of rows (paired comparisons).
+    Attributes:
+        metric: its name.
+        slice: the rows it was computed on.
+        value: the metric, nan where undefined.
+        low: lower end of its interval.
+        high: upper end of its interval.
+        n: rows it rests on.
+        model: the predictor.
+        replicates: float64[R], bootstrap replicates.
+        jackknife: float64[3,G], the value without each of G groups of users, of items and of rows (paired comparisons).
     """
 
     metric: str
@@ -49,8 +58,13 @@ class Score:
 class Evaluator:
     """Scores any predictor on every slice with every metric whose labels the slice has.
 
-    `constant`: the training mean outcome; `replicates` of the user bootstrap from `seed`, the same for every model;
-    `level` of the intervals. Test slices of at most `MOST_JACKKNIFED` rows also get leave-groups-out values.
+    Attributes:
+        metrics: the components, by name.
+        slices: rows to score; of at most `MOST_JACKKNIFED` test rows, values without groups of rows are computed too.
+        constant: the training mean outcome.
+        replicates: R, of the user bootstrap.
+        seed: of the bootstrap, the same for every model.
+        level: of the intervals.
     """
 
     metrics: Mapping[str, ComponentConfig[AbstractMetric]]
@@ -71,7 +85,7 @@ class Evaluator:
         return scores
 
     def _score_slice(self, data: SliceData, prediction: Floats, model: str) -> list[Score]:
-        scored = scored_of(data, prediction, self.constant)
+        scored = scored_rows(data, prediction, self.constant)
         weights = self._weights(data.num_clusters)
         groups = jackknife_groups(data, scored) if data.jackknife and len(data) <= MOST_JACKKNIFED else None
         scores = []
@@ -85,7 +99,7 @@ class Evaluator:
         return scores
 
     def _weights(self, clusters: int) -> torch.Tensor:
-        return _drawn(clusters, self.replicates, self.seed)
+        return _draw_weights(clusters, self.replicates, self.seed)
 
     def _score(self, name: str, data: SliceData, value: float, replicates: Doubles, model: str) -> Score:
         low, high = percentile_interval(replicates, self.level)
@@ -107,7 +121,14 @@ class Evaluator:
         return Score("snips_mean", "logged", value, low, high, len(log), model, replicates)
 
     def share(self, data: SliceData, holds: Bools, metric: str, model: str) -> Score:
-        """Return the share of a slice's rows for which something holds, as a score."""
+        """Return the share of a slice's rows for which something holds, as a score.
+
+        Args:
+            data: the slice.
+            holds: bool[N], for which rows it holds.
+            metric: what the score is called.
+            model: the predictor.
+        """
         total = np.bincount(data.cluster, holds, minlength=data.num_clusters)
         count = np.bincount(data.cluster, minlength=data.num_clusters)
         weights = self._weights(data.num_clusters).numpy()
@@ -139,7 +160,7 @@ def _predict_once(predict: Predict, data: SliceData, predictions: dict[str, Floa
 
 
 @lru_cache(maxsize=1)
-def _drawn(clusters: int, replicates: int, seed: int) -> torch.Tensor:
+def _draw_weights(clusters: int, replicates: int, seed: int) -> torch.Tensor:
     """Return the resamples that every model and job on the same users shares."""
     return torch.from_numpy(cluster_weights(clusters, replicates, seed))
 
@@ -164,7 +185,7 @@ def _jackknife(metric: AbstractMetric, users: torch.Tensor, subsets: Subsets) ->
     return values.reshape(3, -1)
 
 
-def scored_of(data: SliceData, prediction: Floats, constant: float) -> Scored:
+def scored_rows(data: SliceData, prediction: Floats, constant: float) -> Scored:
     """Return a slice's rows beside what was predicted: float32[N] numbers, float32[N,C] chances of classes, or
     float32[N,A] effects, of which the slice's arm is taken.
     """

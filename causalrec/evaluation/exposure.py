@@ -39,12 +39,12 @@ def exposure(log: InteractionLog, propensity: AbstractPropensity, columns: Featu
     """
     if log.user is None or log.propensity is None:
         return Exposure()
-    drawn = np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MOST_DRAWN))
-    user, item = drawn // log.num_items, drawn % log.num_items
+    pairs = np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MOST_DRAWN))
+    user, item = pairs // log.num_items, pairs % log.num_items
     columns = columns.of_pairs
     balanced = balance(columns(log.user, log.item), columns(user, item), log.propensity, columns.names)
     if not propensity.scores_unlogged_pairs:
         return Exposure(balance=balanced)
     predicted = propensity.predict(pairs_log(user, item, log))
-    happened = np.isin(drawn, log.codes).astype(np.float32)
+    happened = np.isin(pairs, log.codes).astype(np.float32)
     return Exposure(calibration_error(predicted, happened), calibration_error_by_width(predicted, happened), balanced)

@@ -11,8 +11,8 @@ import polars as pl
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairColumn
-from causalrec.errors import DataError, RequestError, nearest
+from causalrec.data.pair_columns import PairColumn
+from causalrec.errors import DataError, RequestError, did_you_mean
 from causalrec.types import Floats, Ints
 
 READABLE = ("category", "numeric")
@@ -22,12 +22,12 @@ READABLE = ("category", "numeric")
 class BatchColumn:
     """A column that a batch can hold.
 
-    Args:
-        name: The column, as the card and the causal graph name it.
-        entity: Whose it is: `user`, `item`, `pair` or `row`.
-        levels: The sorted levels of a category, whose codes are their places; empty for numbers.
-        table: The value of each user or item, int64 codes or float32 numbers; None for a column of pairs or rows.
-        pair: The value of each (user, item) pair, float32; None for other columns.
+    Attributes:
+        name: the column, as the card and the causal graph name it.
+        entity: whose it is: `user`, `item`, `pair` or `row`.
+        levels: the sorted levels of a category, whose codes are their indices; empty for numbers.
+        table: the value of each user or item, int64 codes or float32 numbers; None for a column of pairs or rows.
+        pair: the value of each (user, item) pair, float32; None for other columns.
     """
 
     name: str
@@ -37,7 +37,14 @@ class BatchColumn:
     pair: PairColumn | None = None
 
     def read(self, log: InteractionLog, user: Ints, item: Ints, row: Ints) -> Ints | Floats:
-        """Return the value of each row, int64 or float32 of the ids' shape; `row`: its place in the log, -1 of none."""
+        """Return the value of each row, int64 or float32 of the ids' shape.
+
+        Args:
+            log: the log that the rows are of.
+            user: ids, int64.
+            item: ids, int64.
+            row: row numbers of the log, int64; -1 where there is none.
+        """
         if self.pair is not None:
             return self.pair(user, item)
         if self.entity == "row":
@@ -72,12 +79,12 @@ def readable_column(card: DatasetCard, name: str, reader: str) -> Column:
     """Return a column that a batch can hold; `reader`: who asks, for the RequestError where there is none. No file is
     read.
     """
-    known = {column.name: column for column in card.columns if column.kind in READABLE}
-    if name not in known:
+    readable = {column.name: column for column in card.columns if column.kind in READABLE}
+    if name not in readable:
         other = f" of kind {card.column(name).kind}" if name in {column.name for column in card.columns} else ""
         what = f"{card.name} has {'it' if other else 'no such column'}{other}"
-        raise RequestError(f"{reader}: reads column {name!r}, but {what}; {nearest(name, known)}")
-    return known[name]
+        raise RequestError(f"{reader}: reads column {name!r}, but {what}; {did_you_mean(name, readable)}")
+    return readable[name]
 
 
 def batch_column(dataset: CausalDataset, name: str, reader: str) -> BatchColumn:

@@ -15,8 +15,8 @@ from causalrec.errors import DataError
 from causalrec.types import Floats
 
 
-class Rows(Protocol):
-    """Anything whose rows have columns of their own: a log, a slice."""
+class RowsWithColumns(Protocol):
+    """Anything whose rows have columns: a log, a slice."""
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ class AbstractRowColumn(ABC):
     def expand(self, values: RowValues, where: str) -> Floats:
         """Return float32[N,K] of values[N]; `where`: whose rows they are, for errors."""
 
-    def __call__(self, rows: Rows) -> Floats:
+    def __call__(self, rows: RowsWithColumns) -> Floats:
         if self.column not in rows.columns:
             raise DataError(
                 f"{rows.name}: its rows have no {self.column}, which pairs that were never logged lack; leave "
@@ -78,8 +78,8 @@ class CategoryOfRow(AbstractRowColumn):
 
     def expand(self, values: RowValues, where: str) -> Floats:
         levels, words = np.array(self.levels), values.astype(np.str_)
-        place = np.minimum(np.searchsorted(levels, words), len(levels) - 1)
-        new = levels[place] != words
+        code = np.minimum(np.searchsorted(levels, words), len(levels) - 1)
+        new = levels[code] != words
         if new.any():
             row = int(np.argmax(new))
             raise DataError(
@@ -87,7 +87,7 @@ class CategoryOfRow(AbstractRowColumn):
                 f"such rows); drop these rows, or merge the level with one that the log has"
             )
         block = np.zeros((len(words), len(levels)), np.float32)
-        block[np.arange(len(words)), place] = 1.0
+        block[np.arange(len(words)), code] = 1.0
         return block
 
 

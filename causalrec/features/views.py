@@ -13,9 +13,9 @@ import polars as pl
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairColumn
+from causalrec.data.pair_columns import PairColumn
 from causalrec.errors import DataError
-from causalrec.features.row_columns import AbstractRowColumn, Rows, row_column
+from causalrec.features.row_columns import AbstractRowColumn, RowsWithColumns, row_column
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment
 from causalrec.types import Floats, Ints
@@ -23,8 +23,15 @@ from causalrec.types import Floats, Ints
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """The two views, as sorted column names; for a learner from a table, `modifiers` (X) and `controls` (W), and the
-    `instruments` (Z) or `mediators` by which the effect is identified, where adjusting does not.
+    """The columns that models read, as sorted names; controls, instruments and mediators are of a learner from a table.
+
+    Attributes:
+        propensity: what the propensity model reads.
+        outcome: what the outcome model reads.
+        modifiers: X, by which the effect may vary.
+        controls: W, the rest of the adjustment set.
+        instruments: Z, by which the effect is identified where adjusting does not.
+        mediators: M, the same.
     """
 
     propensity: tuple[str, ...]
@@ -38,7 +45,7 @@ class FeatureSpec:
 def views(graph: CausalGraph, card: DatasetCard, adjustment: Adjustment) -> FeatureSpec:
     """Return the views: propensity = the adjustment set; outcome = it and every observed cause of the outcome."""
     training = adjustment.training
-    causes, adjusted = graph.causes_of_outcome() & graph.observed(card), set(training.columns)
+    causes, adjusted = graph.causes_of_outcome() & graph.observed_nodes(card), set(training.columns)
     causes -= set(training.instruments)  # they reach the outcome by exposure alone
     modifiers = causes if graph.modifiers is None else set(graph.modifiers)
     return FeatureSpec(
@@ -60,11 +67,11 @@ class FeatureMatrix:
 
     Attributes:
         names: [F], the expanded columns: of users, of items, of pairs, of rows.
-        ids: The id columns of the view (embedded, never expanded here).
+        ids: the id columns of the view (embedded, never expanded here).
         user_block: float32[U,Fu].
         item_block: float32[I,Fi].
-        pairs: The columns of pairs.
-        rows: The columns of rows, which only logged rows have.
+        pairs: the columns of pairs.
+        rows: the columns of rows, which only logged rows have.
     """
 
     names: tuple[str, ...]
@@ -83,17 +90,17 @@ class FeatureMatrix:
             )
         if not self.names:
             return np.zeros((*np.shape(item), 0), np.float32)
-        parts = [self.user_block[user], self.item_block[item]]
+        blocks = [self.user_block[user], self.item_block[item]]
         for pair in self.pairs:
-            parts.append(pair(user, item)[..., None])
+            blocks.append(pair(user, item)[..., None])
         if self.rows and row is not None:
-            parts.append(row)
-        return np.concatenate(parts, axis=-1)
+            blocks.append(row)
+        return np.concatenate(blocks, axis=-1)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def row_block(self, rows: Rows) -> Floats | None:
+    def row_block(self, rows: RowsWithColumns) -> Floats | None:
         """Return the columns of rows as numbers, float32[N,Fr]; None where the view has none."""
         return np.concatenate([column(rows) for column in self.rows], axis=1) if self.rows else None
 
@@ -150,19 +157,19 @@ def feature_matrix(
 
 def _block(table: pl.DataFrame, columns: list[Column], represented: Mapping[str, Floats]) -> tuple[list[str], Floats]:
     names: list[str] = []
-    parts = [np.zeros((max(len(table), 1), 0), np.float32)]  # a userless log reads row 0
+    blocks = [np.zeros((max(len(table), 1), 0), np.float32)]  # a userless log reads row 0
     for column in columns:
         if column.name in represented:
             block = represented[column.name]
             names += [f"{column.name}[{k}]" for k in range(block.shape[1])]
-            parts.append(block)
+            blocks.append(block)
             continue
         if column.kind in ("id", "text", "vector"):
             continue
         expanded, block = _expand(table[column.name], column)
         names += expanded
-        parts.append(block)
-    return names, np.concatenate(parts, axis=1)
+        blocks.append(block)
+    return names, np.concatenate(blocks, axis=1)
 
 
 def _expand(series: pl.Series, column: Column) -> tuple[list[str], Floats]:

@@ -8,7 +8,7 @@ from typing import Literal
 import networkx as nx
 
 from causalrec.data.card import DatasetCard
-from causalrec.errors import RequestError, nearest
+from causalrec.errors import RequestError, did_you_mean
 
 SELF_SELECTION = "self_selection"
 
@@ -17,11 +17,17 @@ SELF_SELECTION = "self_selection"
 class CausalGraph:
     """A directed acyclic graph whose observed nodes are the data set's columns.
 
-    `edges` are written `cause -> effect`; `latent` nodes have no column. `assume=true` states that the latent common
-    causes of exposure and outcome are negligible: it is recorded, and every table says so. `modifiers`: by which
-    columns an effect may vary (X of a learner from a table); None: every observed cause of the outcome that exposure
-    does not cause. What the adjustment set has beside them are its controls (W).
-    Raises RequestError on an edge that is not one, a cycle, or a graph without its exposure and outcome.
+    Raises RequestError on an edge that is none, a cycle, or a graph without its exposure and outcome.
+
+    Attributes:
+        edges: written `cause -> effect`.
+        latent: nodes that have no column.
+        exposure: the node of the exposure.
+        outcome: the node of the outcome.
+        assume: whether the latent common causes of exposure and outcome are stated to be negligible: it is recorded,
+            and every table says so.
+        modifiers: the columns by which an effect may vary (X of a learner from a table); None: every observed cause of
+            the outcome that exposure does not cause. What the adjustment set has besides them are its controls (W).
     """
 
     edges: list[str]
@@ -35,7 +41,7 @@ class CausalGraph:
         digraph = self.digraph
         for role, node in (("exposure", self.exposure), ("outcome", self.outcome)):
             if node not in digraph:
-                raise RequestError(f"graph.{role}={node!r}: no edge touches it; {nearest(node, digraph)}")
+                raise RequestError(f"graph.{role}={node!r}: no edge touches it; {did_you_mean(node, digraph)}")
         if not nx.is_directed_acyclic_graph(digraph):
             cycle = " -> ".join([edge[0] for edge in nx.find_cycle(digraph)] + [nx.find_cycle(digraph)[0][0]])
             raise RequestError(f"graph.edges: has the cycle {cycle}; a cause cannot be its own effect: drop an edge")
@@ -53,10 +59,10 @@ class CausalGraph:
 
     @staticmethod
     def _pair(edge: str) -> tuple[str, str]:
-        parts = [part.strip() for part in edge.split("->")]
-        if len(parts) != 2 or not all(parts):
+        nodes = [node.strip() for node in edge.split("->")]
+        if len(nodes) != 2 or not all(nodes):
             raise RequestError(f"graph.edges: {edge!r} is not an edge; write 'cause -> effect'")
-        return parts[0], parts[1]
+        return nodes[0], nodes[1]
 
     def check_nodes(self, card: DatasetCard) -> None:
         """Raise RequestError on a node that is neither a column of the data set, latent, exposure nor outcome."""
@@ -64,22 +70,26 @@ class CausalGraph:
         for node in self.digraph:
             if node not in columns | set(self.latent) | {self.exposure, self.outcome}:
                 raise RequestError(
-                    f"graph.edges: unknown node {node!r} for dataset {card.name}; {nearest(node, columns)}; "
+                    f"graph.edges: unknown node {node!r} for dataset {card.name}; {did_you_mean(node, columns)}; "
                     f"or list it under graph.latent"
                 )
 
     def check_modifiers(self, card: DatasetCard) -> None:
-        """Raise RequestError on a modifier that is no column, or that exposure causes (a part of its effect)."""
+        """Raise RequestError on a modifier that is no column, or that exposure causes (it would carry some of the
+        effect).
+        """
         columns, after = {column.name for column in card.columns}, nx.descendants(self.digraph, self.exposure)
         for name in self.modifiers or []:
             if name not in columns:
-                raise RequestError(f"graph.modifiers: {name!r} is no column of {card.name}; {nearest(name, columns)}")
+                raise RequestError(
+                    f"graph.modifiers: {name!r} is no column of {card.name}; {did_you_mean(name, columns)}"
+                )
             if name in after:
                 raise RequestError(
                     f"graph.modifiers: {self.exposure!r} causes {name!r}; name columns it does not cause"
                 )
 
-    def observed(self, card: DatasetCard) -> frozenset[str]:
+    def observed_nodes(self, card: DatasetCard) -> frozenset[str]:
         """Return the nodes that are columns of the data set and not declared latent."""
         columns = {column.name for column in card.columns}
         return frozenset(node for node in self.digraph if node in columns and node not in self.latent)

@@ -26,12 +26,19 @@ ROWS = 500  # the test's seconds grow with their cube
 LEVEL = 0.01  # of the whole family: the kernel test rejects true independences somewhat too often far in the tail
 PERMUTED, WEAK = 20, 0.05  # graphs of permuted nodes; the share of them that may do as well
 READ = ("numeric", "category")
-Outcome = Literal["passes", "incomplete", "fails", "not testable"]
+FalsificationVerdict = Literal["passes", "incomplete", "fails", "not testable"]
 
 
 @dataclass(frozen=True)
 class Independence:
-    """`left` and `right` are independent `given` the causes of one of them, says the graph; `p_value` of a test."""
+    """Two nodes that are independent given the causes of one of them, says the graph.
+
+    Attributes:
+        left: a node.
+        right: the other.
+        given: the causes of one of them.
+        p_value: of the test.
+    """
 
     left: str
     right: str
@@ -41,14 +48,22 @@ class Independence:
 
 @dataclass(frozen=True)
 class Falsification:
-    """What the data say of a graph: the `verdict`, `why`, and on what it rests.
+    """What the data say of a graph, and on what it rests.
 
-    `rows` read; `tested` implied independences, and those `violated`, the largest contradiction first; `untested` nodes
-    without a column to test by; `no_worse`: share of graphs with permuted nodes that the data contradict no more than
-    this one, and `alike`: share of them that imply the same independences (None where nothing was tested).
+    Attributes:
+        verdict: whether the graph passes.
+        why: the reason, in one sentence.
+        rows: number of rows read.
+        tested: number of implied independences.
+        violated: those that the data contradict, smallest p-value first.
+        untested: nodes without a column to test by.
+        no_worse: share of graphs with permuted nodes that the data contradict no more than this one; None where nothing
+            was tested.
+        alike: share of those graphs that imply the same independences; None where nothing was tested.
+        limitation: what a test of independences cannot see.
     """
 
-    verdict: Outcome
+    verdict: FalsificationVerdict
     why: str
     rows: int = 0
     tested: int = 0
@@ -59,7 +74,7 @@ class Falsification:
     limitation: str = "causes that no column holds, the direction of arrows, and an edge too many"
 
 
-def untestable(graph: CausalGraph, card: DatasetCard) -> str | None:
+def untestable_reason(graph: CausalGraph, card: DatasetCard) -> str | None:
     """Say, before any data are read, why the data cannot speak for this graph; None where they can."""
     tested = {graph.exposure, graph.outcome} | {c.name for c in card.columns if c.kind in READ}
     hidden = [node for node in sorted(graph.latent) if tested & set(graph.digraph[node])]
@@ -82,28 +97,36 @@ def falsify(
     """Test the independences that the graph implies between the data's numbers and categories, exposure and outcome.
 
     Each node is independent of its non-descendants given its causes (local Markov condition), by a kernel test on
-    at most `rows` logged rows, one of each user; where the log holds exposed rows alone, on pairs drawn evenly,
-    without the outcome and the columns of rows. The graph fails where a test rejects at 1 % after Holm's correction
-    for their number; it is incomplete where only columns that do not follow exposure contradict it and every cause
-    of exposure is adjusted for: no edge between columns then opens a backdoor path (Pearl 2009, theorem 3.2.2).
-    Where none does, it passes only if it does better than graphs of the same shape with `permuted` nodes that imply
-    something else: otherwise the data are too weak to tell. Source: Eulig et al. (arXiv:2305.09565), by DoWhy,
-    which asks the latter alone and so takes few contradictions for none; Zhang et al. (UAI 2011) for the test.
+    logged rows, one of each user; where the log holds exposed rows alone, on pairs drawn evenly, without the outcome
+    and the columns of rows. The graph fails where a test rejects at 1 % after Holm's correction for their number; it is
+    incomplete where only columns that do not follow exposure contradict it and every cause of exposure is adjusted for:
+    no edge between columns then opens a backdoor path (Pearl 2009, theorem 3.2.2). Where none does, it passes only if
+    it does better than graphs of the same shape with permuted nodes that imply something else: otherwise the data are
+    too weak to tell. Source: Eulig et al. (arXiv:2305.09565), by DoWhy, which asks the latter alone and so takes few
+    contradictions for none; Zhang et al. (UAI 2011) for the test.
+
+    Args:
+        graph: the declared causes.
+        dataset: the data.
+        rows: the most rows to read.
+        permuted: number of graphs with permuted nodes.
+        seed: draws rows and permutations.
+        progress: whether DoWhy shows a progress bar.
     """
-    if (why := untestable(graph, dataset.card)) is not None:
+    if (why := untestable_reason(graph, dataset.card)) is not None:
         return Falsification("not testable", why)
     frame = _frame(graph, dataset, rows, np.random.default_rng(seed))
     untested = tuple(sorted(set(graph.digraph) - set(frame.columns)))
-    with _undisturbed(seed):
-        found = _asked(graph, frame, permuted, progress)
-    pairs = _distinct(graph, found)
+    with _seed_globals(seed):
+        evaluation = _run_dowhy(graph, frame, permuted, progress)
+    pairs = _distinct_tests(graph, evaluation)
     if not pairs:
         why = "the graph implies no independence between columns that can be tested"
         return Falsification("not testable", why, len(frame), untested=untested)
-    return _judged(graph, pairs, *_shares(found), len(frame), untested)
+    return _judge(graph, pairs, *_shares(evaluation), len(frame), untested)
 
 
-def _judged(
+def _judge(
     graph: CausalGraph,
     pairs: list[Independence],
     no_worse: float,
@@ -114,10 +137,12 @@ def _judged(
     violated = holm(pairs, LEVEL)
     weak = no_worse - alike > WEAK
     why = f"{len(violated)} of {len(pairs)} implied independences rejected at {LEVEL:.0%} (Holm)"
-    about = sum(bool({graph.exposure, graph.outcome} & {one.left, one.right}) for one in violated)
+    about = sum(
+        bool({graph.exposure, graph.outcome} & {independence.left, independence.right}) for independence in violated
+    )
     after = nx.descendants(graph.digraph, graph.exposure)
-    follows = any({one.left, one.right} & after for one in violated)
-    stands = not about and not follows and _causes_adjusted(graph)
+    follows = any({independence.left, independence.right} & after for independence in violated)
+    stands = not about and not follows and _adjusts_for_causes(graph)
     if violated:
         others = "; columns depend on each other: draw edges between them" if about < len(violated) else ""
         others += "; what is adjusted for rests on them" if not about and not stands else ""
@@ -125,12 +150,12 @@ def _judged(
         why += f", {about or 'none'} of them about {graph.exposure} or {graph.outcome}{others}"
     elif weak:
         why += ", but graphs with permuted nodes do as well: dependences are too weak to tell them apart"
-    broken: Outcome = "incomplete" if stands else "fails"
-    verdict: Outcome = broken if violated else "not testable" if weak else "passes"
+    broken: FalsificationVerdict = "incomplete" if stands else "fails"
+    verdict: FalsificationVerdict = broken if violated else "not testable" if weak else "passes"
     return Falsification(verdict, why, rows, len(pairs), violated, untested, no_worse, alike)
 
 
-def _causes_adjusted(graph: CausalGraph) -> bool:
+def _adjusts_for_causes(graph: CausalGraph) -> bool:
     """Whether the backdoor set holds every declared cause of exposure; true where there is none."""
     digraph, seen = graph.digraph, frozenset(graph.digraph) - frozenset(graph.latent)
     chosen = adjustment_set(digraph, graph.exposure, graph.outcome, seen)
@@ -141,15 +166,15 @@ def holm(tests: list[Independence], level: float) -> tuple[Independence, ...]:
     """Return the tests that are rejected at a level of their whole family, smallest p-value first.
 
     >>> tests = [Independence("a", name, (), p) for name, p in (("b", 0.5), ("c", 0.02), ("d", 0.03))]
-    >>> [one.right for one in holm(tests, 0.05)], [one.right for one in holm(tests, 0.06)]
+    >>> [test.right for test in holm(tests, 0.05)], [test.right for test in holm(tests, 0.06)]
     ([], ['c', 'd'])
     """
-    ordered = sorted(tests, key=lambda one: (one.p_value, one.left, one.right, one.given))
-    kept = [one.p_value > level / (len(ordered) - k) for k, one in enumerate(ordered)]
-    return tuple(ordered[: kept.index(True)] if any(kept) else ordered)
+    ordered = sorted(tests, key=lambda test: (test.p_value, test.left, test.right, test.given))
+    accepted = [test.p_value > level / (len(ordered) - k) for k, test in enumerate(ordered)]
+    return tuple(ordered[: accepted.index(True)] if any(accepted) else ordered)
 
 
-def _asked(graph: CausalGraph, frame: pd.DataFrame, permuted: int, progress: bool) -> Any:
+def _run_dowhy(graph: CausalGraph, frame: pd.DataFrame, permuted: int, progress: bool) -> Any:
     from dowhy.gcm.falsify import falsify_graph
     from dowhy.gcm.independence_test import kernel_based
 
@@ -167,30 +192,30 @@ def _asked(graph: CausalGraph, frame: pd.DataFrame, permuted: int, progress: boo
     )
 
 
-def _distinct(graph: CausalGraph, found: Any) -> list[Independence]:
+def _distinct_tests(graph: CausalGraph, evaluation: Any) -> list[Independence]:
     """Return each test of the graph once: X and Y given Z is Y and X given Z."""
     from dowhy.gcm.falsify import FalsifyConst
 
-    digraph, known = graph.digraph, {}
-    for (node, other), (p_value, _) in found.summary[FalsifyConst.VALIDATE_LMC][
+    digraph, tests = graph.digraph, {}
+    for (node, other), (p_value, _) in evaluation.summary[FalsifyConst.VALIDATE_LMC][
         FalsifyConst.LOCAL_VIOLATION_INSIGHT
     ].items():
         left, right = sorted((node, other))
         given = tuple(sorted(digraph.predecessors(node)))
-        known[left, right, given] = Independence(left, right, given, float(p_value))
-    return [known[key] for key in sorted(known)]
+        tests[left, right, given] = Independence(left, right, given, float(p_value))
+    return [tests[key] for key in sorted(tests)]
 
 
-def _shares(found: Any) -> tuple[float, float]:
+def _shares(evaluation: Any) -> tuple[float, float]:
     from dowhy.gcm.falsify import FalsifyConst
 
     kinds = FalsifyConst.VALIDATE_LMC, FalsifyConst.VALIDATE_TPA
-    no_worse, alike = (float(found.summary[kind][FalsifyConst.P_VALUE]) for kind in kinds)
+    no_worse, alike = (float(evaluation.summary[kind][FalsifyConst.P_VALUE]) for kind in kinds)
     return no_worse, alike
 
 
 @contextmanager
-def _undisturbed(seed: int) -> Iterator[None]:
+def _seed_globals(seed: int) -> Iterator[None]:
     """Seed the global generators, which DoWhy draws from, and put them back; its warnings repeat what is reported."""
     before = np.random.get_state(), random.getstate()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
@@ -209,7 +234,7 @@ def _frame(graph: CausalGraph, dataset: CausalDataset, rows: int, rng: np.random
 
     log, chosen = dataset.logged, None
     if log.has_arms:
-        chosen = _one_of_each(log.user, len(log), rows, rng)
+        chosen = _one_row_per_user(log.user, len(log), rows, rng)
         user, item, treatment = log.users[chosen], log.item[chosen], log.treatment[chosen]
         columns: dict[str, Any] = {graph.outcome: log.outcome[chosen].astype(np.float64)}
     else:
@@ -219,12 +244,12 @@ def _frame(graph: CausalGraph, dataset: CausalDataset, rows: int, rng: np.random
         columns = {}
     arms = len(dataset.card.arms)
     columns[graph.exposure] = treatment.astype(np.float64) if arms < 2 else np.char.add("arm ", treatment.astype(str))
-    named = [c for c in dataset.card.columns if c.kind in READ and c.name in graph.observed(dataset.card)]
+    named = [c for c in dataset.card.columns if c.kind in READ and c.name in graph.observed_nodes(dataset.card)]
     columns |= {c.name: _column(dataset, c, user, item, chosen) for c in named if c.of != "row" or chosen is not None}
     return pd.DataFrame({name: held for name, held in columns.items() if len(np.unique(held)) > 1})
 
 
-def _one_of_each(groups: Ints | None, count: int, rows: int, rng: np.random.Generator) -> Ints:
+def _one_row_per_user(groups: Ints | None, count: int, rows: int, rng: np.random.Generator) -> Ints:
     """Return at most so many rows, no two of one user: tests take rows as independent."""
     order = rng.permutation(count)
     if groups is not None:
@@ -239,8 +264,8 @@ def _column(dataset: CausalDataset, column: Column, user: Ints, item: Ints, rows
     elif column.of == "row":
         values = dataset.logged.columns[column.name][rows]
     else:
-        table, place = (dataset.user_table, user) if column.of == "user" else (dataset.item_table, item)
-        values = table[column.name].to_numpy()[place]
+        table, entity_index = (dataset.user_table, user) if column.of == "user" else (dataset.item_table, item)
+        values = table[column.name].to_numpy()[entity_index]
     if column.kind == "category":
         return values.astype(str).astype(object)
     values = values.astype(np.float64)

@@ -4,7 +4,7 @@ DoWhy 0.14 answers `[]` from `get_backdoor_variables()` both when nothing needs 
 the effect, its set follows the hash seed, and its search is exponential. So DoWhy is asked one question only, whether
 a given set is valid. If any observed set is valid, all observed non-descendants among the ancestors of exposure and
 outcome are (van der Zander, Liskiewicz & Textor, AIJ 2019, corollary 2); that set is then thinned in a fixed order.
-An effect that no backdoor set identifies may be by a mediator or by instruments (`designs.py`).
+An effect that no backdoor set identifies may be by a mediator or by instruments (`mediators_and_instruments.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import networkx as nx
 from causalrec.data.card import DatasetCard
 from causalrec.errors import NotIdentified, RequestError
 from causalrec.graph.causal_graph import CausalGraph
-from causalrec.graph.designs import carries, front_door, instruments, move
+from causalrec.graph.mediators_and_instruments import are_valid_instruments, front_door, instruments, is_valid_mediator
 
 Strategy = Literal[
     "backdoor", "front-door", "instrument", "randomised", "fully observed", "logged propensity", "known truth", "none"
@@ -31,8 +31,14 @@ LINEAR = "mediator and outcome are linear in what is read, and no column changes
 
 @dataclass(frozen=True)
 class Identification:
-    """How one estimand is identified: by which strategy, given which columns, under which unproven assumptions; by
-    which `instruments` or `mediator`, where those identify it.
+    """How one estimand is identified.
+
+    Attributes:
+        strategy: by what.
+        columns: given which columns, sorted.
+        assumed: under which unproven assumptions.
+        instruments: the columns that move the exposure, where they identify it; else empty.
+        mediator: the column through which the effect goes, where it identifies it; else None.
     """
 
     strategy: Strategy
@@ -97,19 +103,19 @@ def identify(
     Args:
         graph: the declared causes.
         card: what the data set holds.
-        estimand: what is asked for, for the record.
+        estimand: the quantity to identify, for the record.
         contrasts_exposure: whether that is what exposure changes: then nothing may drive a treatment that was drawn at
             random, and a front door or instruments may identify it.
-        use_logged_propensity: whether the log tells the propensities.
+        use_logged_propensity: whether the log holds the propensities.
 
     Raises RequestError on unknown nodes, NotIdentified when no strategy identifies training.
     """
     graph.check_nodes(card)
-    training = _training(graph, card, use_logged_propensity, contrasts_exposure)
-    return Adjustment(estimand, training, _evaluation(card))
+    training = _identify_training(graph, card, use_logged_propensity, contrasts_exposure)
+    return Adjustment(estimand, training, _identify_evaluation(card))
 
 
-def _evaluation(card: DatasetCard) -> Identification:
+def _identify_evaluation(card: DatasetCard) -> Identification:
     if card.known_truth:
         return Identification("known truth")
     if card.randomised is None:
@@ -117,7 +123,9 @@ def _evaluation(card: DatasetCard) -> Identification:
     return Identification("randomised" if card.unbiased == "randomised" else "fully observed")
 
 
-def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool, contrasts: bool) -> Identification:
+def _identify_training(
+    graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool, contrasts: bool
+) -> Identification:
     if card.randomised_training:
         if contrasts:
             _require_no_drivers(graph, card)
@@ -126,7 +134,7 @@ def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool
         if not card.logged_propensity:
             raise NotIdentified(f"propensity=logged: dataset {card.name} logs no propensities; choose another")
         return Identification("logged propensity")
-    digraph, observed = _declared(graph, card), graph.observed(card)
+    digraph, observed = _declared_digraph(graph, card), graph.observed_nodes(card)
     columns = adjustment_set(digraph, graph.exposure, graph.outcome, observed)
     if columns is not None:
         return Identification("backdoor", columns)
@@ -141,7 +149,7 @@ def _training(graph: CausalGraph, card: DatasetCard, use_logged_propensity: bool
             f"backdoor set exists for {card.name}; use propensity=logged, a randomised training sample{hint}, or state "
             f"graph.assume=true (recorded and footnoted)"
         )
-    trimmed = _trimmed(digraph, hidden)
+    trimmed = _cut_arrows_from(digraph, hidden)
     columns = adjustment_set(trimmed, graph.exposure, graph.outcome, observed)
     assert columns is not None  # no latent common cause is left
     return Identification("backdoor", columns, assumed=tuple(f"{node} is negligible" for node in hidden))
@@ -157,13 +165,13 @@ def _require_no_drivers(graph: CausalGraph, card: DatasetCard) -> None:
         )
 
 
-def _declared(graph: CausalGraph, card: DatasetCard) -> nx.DiGraph[str]:
+def _declared_digraph(graph: CausalGraph, card: DatasetCard) -> nx.DiGraph[str]:
     """Return the graph with a latent taste where the card demands one and the graph has no hidden cause of both."""
-    hidden = confounders(graph.digraph, graph.exposure, graph.outcome, graph.observed(card))
+    hidden = confounders(graph.digraph, graph.exposure, graph.outcome, graph.observed_nodes(card))
     return graph.with_self_selection() if card.self_selected and not hidden else graph.digraph
 
 
-def _trimmed(digraph: nx.DiGraph[str], hidden: list[str]) -> nx.DiGraph[str]:
+def _cut_arrows_from(digraph: nx.DiGraph[str], hidden: list[str]) -> nx.DiGraph[str]:
     """Return the graph in which the hidden nodes cause nothing: they are assumed to be negligible."""
     left = digraph.copy()
     left.remove_edges_from([(node, child) for node in hidden for child in list(left.successors(node))])
@@ -171,17 +179,25 @@ def _trimmed(digraph: nx.DiGraph[str], hidden: list[str]) -> nx.DiGraph[str]:
 
 
 def require_identified(graph: CausalGraph, card: DatasetCard, training: Identification, read: frozenset[str]) -> None:
-    """Raise RequestError where the effect is not identified given all that is read, which may be more than is needed:
-    a column held fixed can open a path.
+    """Raise RequestError where the effect is not identified given all that is read, which may be more than is needed: a
+    column held fixed can open a path.
+
+    Args:
+        graph: the declared causes.
+        card: what the data set holds.
+        training: how the effect is identified.
+        read: all columns that the learner reads.
     """
-    digraph, x, y = _declared(graph, card), graph.exposure, graph.outcome
+    digraph, x, y = _declared_digraph(graph, card), graph.exposure, graph.outcome
     if training.strategy == "backdoor":
-        hidden = confounders(digraph, x, y, graph.observed(card)) if training.assumed else []
-        holds = valid_backdoor(_trimmed(digraph, hidden), x, y, read & set(digraph))
+        hidden = confounders(digraph, x, y, graph.observed_nodes(card)) if training.assumed else []
+        holds = valid_backdoor(_cut_arrows_from(digraph, hidden), x, y, read & set(digraph))
     elif training.mediator is not None:
-        holds = carries(digraph, x, y, training.mediator, read & set(digraph))
+        holds = is_valid_mediator(digraph, x, y, training.mediator, read & set(digraph))
     else:
-        holds = not training.instruments or move(digraph, x, y, frozenset(training.instruments), read & set(digraph))
+        holds = not training.instruments or are_valid_instruments(
+            digraph, x, y, frozenset(training.instruments), read & set(digraph)
+        )
     if not holds:
         raise RequestError(
             f"graph.modifiers: the effect is not identified given {', '.join(sorted(read))} together, as one of them "
@@ -203,7 +219,14 @@ def _identify_indirectly(
 def adjustment_set(
     digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: frozenset[str]
 ) -> tuple[str, ...] | None:
-    """Return a minimal valid backdoor set, sorted, or None when there is none (never confused with the empty set)."""
+    """Return a minimal valid backdoor set, sorted, or None when there is none (never confused with the empty set).
+
+    Args:
+        digraph: the causal graph.
+        exposure: its node.
+        outcome: its node.
+        observed: the nodes that have a column.
+    """
     before = observed - nx.descendants(digraph, exposure)
     relevant = nx.ancestors(digraph, exposure) | nx.ancestors(digraph, outcome)
     chosen = (before & relevant) - {exposure, outcome}
@@ -217,14 +240,28 @@ def adjustment_set(
 
 
 def valid_backdoor(digraph: nx.DiGraph[str], exposure: str, outcome: str, given: frozenset[str]) -> bool:
-    """Ask DoWhy whether `given` blocks every backdoor path from exposure to outcome."""
+    """Ask DoWhy whether a set blocks every backdoor path from exposure to outcome.
+
+    Args:
+        digraph: the causal graph.
+        exposure: its node.
+        outcome: its node.
+        given: the set.
+    """
     from dowhy.graph import check_valid_backdoor_set  # 3 s to import: only a run pays for it
 
     return bool(check_valid_backdoor_set(digraph, [exposure], [outcome], given)["is_dseparated"])
 
 
 def confounders(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: frozenset[str]) -> list[str]:
-    """Name the latent nodes from which both exposure and outcome can be reached, the latter not through exposure."""
+    """Name the latent nodes from which both exposure and outcome can be reached, the latter not through exposure.
+
+    Args:
+        digraph: the causal graph.
+        exposure: its node.
+        outcome: its node.
+        observed: the nodes that have a column.
+    """
     without = digraph.copy()
     without.remove_node(exposure)
     hidden = nx.ancestors(digraph, exposure) - observed

@@ -1,4 +1,4 @@
-"""The overlap report: what the weights rest on, computed before training and kept in the record."""
+"""The overlap report: what the weights rest on, computed before training and stored in the record."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ SMD_LIMIT = 0.1  # Austin (Statistics in Medicine 2009)
 class Balance:
     """Standardised mean differences of the propensity view's columns between logged rows and all pairs.
 
-    `(mean of the logged rows - mean of all pairs) / standard deviation of all pairs`; `after` weighs the logged rows by
-    1/p. `before`, `after`: the largest absolute one; `worst`: the three columns furthest off after weighting.
+    `(mean of the logged rows - mean of all pairs) / standard deviation of all pairs`.
+
+    Attributes:
+        before: the largest absolute one.
+        after: the same, the logged rows weighted by 1/p.
+        worst: name, difference before and after of the three columns furthest off after weighting.
     """
 
     before: float
@@ -29,12 +33,19 @@ class Balance:
 class Overlap:
     """How well exposure covers the population.
 
-    `clipped` share of logged rows below the objective's clip; `effective_rows` = (sum w)^2 / sum w^2 with w = 1/p;
-    `inverse_sum` = sum of 1/p over logged rows, divided by the number of pairs (1 when calibrated); `ece` expected
-    calibration error of the propensity against exposure on uniformly drawn pairs (probability), over equally filled
-    bins, and `ece_width` the same over 100 bins of equal width; `quantiles` of the logged rows' propensity (0, 1, 10,
-    50, 90, 100 %). `mean_outcome` the logged rows' naive, IPS and SNIPS estimates of the exposed mean, in the outcome's
-    unit, beside the truth where it is known. `balance` of the columns where they were given; `warnings` one line each.
+    Attributes:
+        clip: the objective's clip of propensities.
+        clipped: share of logged rows below it.
+        effective_rows: (sum w)^2 / sum w^2 with w = 1/p.
+        inverse_sum: sum of 1/p over logged rows, divided by the number of pairs (1 when calibrated).
+        ece: expected calibration error of the propensity against exposure on uniformly drawn pairs (probability), over
+            equally filled bins; None where it is not computed.
+        quantiles: of the logged rows' propensity (0, 1, 10, 50, 90, 100 %).
+        mean_outcome: naive, IPS and SNIPS estimates of the exposed mean from the logged rows, in the outcome's unit,
+            and the truth where a simulation has it.
+        ece_width: calibration error over 100 bins of equal width; None where it is not computed.
+        balance: of the columns of the propensity view; None without columns.
+        warnings: one line each.
     """
 
     clip: float
@@ -60,7 +71,18 @@ def overlap(
     ece_width: float | None = None,
     balance: Balance | None = None,
 ) -> Overlap:
-    """Summarise the propensities float32[N] of logged rows and the estimates they give of the exposed mean."""
+    """Summarise the propensities of logged rows and the estimates they give of the exposed mean.
+
+    Args:
+        propensity: float32[N] of the logged rows.
+        outcome: float32[N].
+        num_pairs: number of pairs of the population.
+        clip: the objective's clip of propensities.
+        ece: expected calibration error, None where it is not computed.
+        truth: the true mean, None where there is none.
+        ece_width: calibration error over bins of equal width.
+        balance: of the columns.
+    """
     weight = 1.0 / propensity.astype(np.float64)
     estimates = {
         "naive": float(outcome.mean(dtype=np.float64)),
@@ -89,6 +111,13 @@ def arm_overlap(
 
     Every row stands for itself under each treatment, so that the sum of 1/p is rows times treatments where p is
     calibrated.
+
+    Args:
+        log: rows with propensities.
+        clip: the objective's clip of propensities.
+        truth: the true effect, None where there is none.
+        balance: of the columns.
+        calibration: not read: calibration errors are of pairs.
     """
     assert log.propensity is not None
     arms = int(log.treatment.max()) + 1
@@ -103,27 +132,37 @@ def arm_overlap(
 
 
 def _warnings(report: Overlap, rows: int) -> tuple[str, ...]:
-    found = []
+    messages = []
     if not 0.8 <= report.inverse_sum <= 1.25:
-        found.append(f"sum of 1/p is {report.inverse_sum:.2f} of the pairs, outside 0.8 to 1.25: p is not calibrated")
+        messages.append(
+            f"sum of 1/p is {report.inverse_sum:.2f} of the pairs, outside 0.8 to 1.25: p is not calibrated"
+        )
     if report.effective_rows < 0.1 * rows:
-        found.append(f"effective rows are {report.effective_rows:.0f} of {rows}, below 10 %: few rows carry the weight")
+        messages.append(
+            f"effective rows are {report.effective_rows:.0f} of {rows}, below 10 %: few rows carry the weight"
+        )
     if report.clipped > 0.05:
-        found.append(
+        messages.append(
             f"{report.clipped:.1%} of the rows are clipped at {report.clip:g}, above 5 %: the estimate is biased"
         )
     if report.ece is not None and report.ece > 0.05:
-        found.append(f"calibration error of p is {report.ece:.3f}, above 0.05")
+        messages.append(f"calibration error of p is {report.ece:.3f}, above 0.05")
     if report.balance is not None and report.balance.after > SMD_LIMIT:
         name, _, after = report.balance.worst[0]
-        found.append(f"column {name} is off by {after:.2f} standard deviations after weighting, above {SMD_LIMIT}")
-    return tuple(found)
+        messages.append(f"column {name} is off by {after:.2f} standard deviations after weighting, above {SMD_LIMIT}")
+    return tuple(messages)
 
 
 def balance(exposed: Floats, population: Floats, propensity: Floats, names: tuple[str, ...]) -> Balance | None:
-    """Compare columns [N,F] of logged rows, with propensities [N], to those [M,F] of all or uniformly drawn pairs.
+    """Compare columns of logged rows to those of all or uniformly drawn pairs; None without a column.
 
-    None without a column. A column that is constant over the population tells no pairs apart: it counts 0.
+    A column that is constant over the population tells no pairs apart: it counts 0.
+
+    Args:
+        exposed: [N,F] columns of the logged rows.
+        population: [M,F] columns of the pairs.
+        propensity: [N] of the logged rows.
+        names: [F].
 
     >>> balance(np.float32([[1], [3]]), np.float32([[0], [2]]), np.float32([0.25, 0.75]), ("age",))
     Balance(before=1.0, after=0.5, worst=(('age', 1.0, 0.5),))
@@ -132,8 +171,8 @@ def balance(exposed: Floats, population: Floats, propensity: Floats, names: tupl
         return None
     weight = 1.0 / propensity.astype(np.float64)
     centre, spread = population.mean(axis=0, dtype=np.float64), population.std(axis=0, dtype=np.float64)
-    before = _standardised(exposed.mean(axis=0, dtype=np.float64) - centre, spread)
-    after = _standardised(weight @ exposed / weight.sum() - centre, spread)
+    before = _standardise(exposed.mean(axis=0, dtype=np.float64) - centre, spread)
+    after = _standardise(weight @ exposed / weight.sum() - centre, spread)
     worst = np.argsort(-np.abs(after), kind="stable")[:3]
     return Balance(
         before=float(np.abs(before).max()),
@@ -142,7 +181,7 @@ def balance(exposed: Floats, population: Floats, propensity: Floats, names: tupl
     )
 
 
-def _standardised(gap: Doubles, spread: Doubles) -> Doubles:
+def _standardise(gap: Doubles, spread: Doubles) -> Doubles:
     constant = spread < 1e-9
     return np.where(constant, 0.0, gap / np.where(constant, 1.0, spread))
 
@@ -155,9 +194,10 @@ def calibration_error(predicted: Floats, happened: Floats, bins: int = 20) -> fl
     """
     order = np.argsort(predicted, kind="stable")
     gaps = [
-        abs(float(predicted[part].mean(dtype=np.float64)) - float(happened[part].mean(dtype=np.float64))) * len(part)
-        for part in np.array_split(order, bins)
-        if len(part)
+        abs(float(predicted[bin_rows].mean(dtype=np.float64)) - float(happened[bin_rows].mean(dtype=np.float64)))
+        * len(bin_rows)
+        for bin_rows in np.array_split(order, bins)
+        if len(bin_rows)
     ]
     return sum(gaps) / len(order)
 
@@ -168,6 +208,6 @@ def calibration_error_by_width(predicted: Floats, happened: Floats, bins: int = 
     >>> calibration_error_by_width(np.array([0.25, 0.75], np.float32), np.array([0.0, 1.0], np.float32))
     0.25
     """
-    place = np.minimum((predicted * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(place, weights=predicted.astype(np.float64) - happened, minlength=bins)
+    bin_index = np.minimum((predicted * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(bin_index, weights=predicted.astype(np.float64) - happened, minlength=bins)
     return float(np.abs(gap).sum()) / len(predicted)

@@ -10,13 +10,18 @@ from causalrec.types import Link, Role
 
 
 class AbstractHead(nn.Module, ABC):
-    """Built by the run as `Head(num_features, **yaml)`, one that `reads_width` as `Head(num_features, width, **yaml)`
-    with the width D of the vectors it is handed, one whose `head_outputs` are outcomes under A + 1 treatments as
+    """A head: raw outputs from a user vector, an item vector and the view's numbers.
+
+    The run builds it as `Head(num_features, **yaml)`; one that `reads_width` as `Head(num_features, width, **yaml)`,
+    with the width D of the vectors it is handed; one whose `head_outputs` are outcomes under A + 1 treatments as
     `Head(num_features, width, A + 1, **yaml)`.
 
-    `vectorizable` as for encoders; `links`: of which raw outputs it gives, of `softmax` one per class, `count` in YAML;
-    `head_outputs`: the parts of its outputs, where they are more than one number: `arms` [B,A+1] raw outputs,
-    `propensity` [B,A+1] log-probabilities of the treatments up to a constant, `representation` [B,D], `epsilon` [B].
+    Attributes:
+        vectorizable: as for encoders.
+        reads_width: its constructor takes the width of the vectors.
+        links: the links whose raw outputs it gives; of `softmax` one for each class (`num_classes`).
+        head_outputs: names of its outputs where they are more than one number: `arms` [B,A+1] raw outputs, `propensity`
+            [B,A+1] log-probabilities of the treatments up to a constant, `representation` [B,D], `epsilon` [B].
     """
 
     vectorizable: ClassVar[bool] = False

@@ -11,20 +11,20 @@ from causalrec.types import Link
 
 
 class Classes(AbstractHead):
-    """`raw = (user * item) W + features C + bias`, `[B,count]`: log-probabilities up to a constant of each row.
+    """`raw = (user * item) W + features C + bias`, `[B,K]`: log-probabilities up to a constant of each row.
 
-    `W[D,count]`, `C[F,count]`, `features[B,F]` standardised columns; a pair read together has its vector in place of
-    `user * item`. `count`: of classes, that of the outcome.
+    `W[D,K]`, `C[F,K]`, `features[B,F]` standardised columns; a pair read together has its vector in place of
+    `user * item`. `num_classes`: the number K of classes, that of the outcome.
     """
 
     reads_width: ClassVar[bool] = True
     links: ClassVar[frozenset[Link]] = frozenset({"softmax"})
 
-    def __init__(self, num_features: int, width: int, *, count: Annotated[int, Field(ge=2)]) -> None:
+    def __init__(self, num_features: int, width: int, *, num_classes: Annotated[int, Field(ge=2)]) -> None:
         super().__init__()
-        self.met = nn.Linear(width, count)
+        self.met = nn.Linear(width, num_classes)
         nn.init.zeros_(self.met.bias)
-        self.coefficients = nn.Parameter(torch.zeros(num_features, count))
+        self.coefficients = nn.Parameter(torch.zeros(num_features, num_classes))
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor:
         raw: Tensor = self.met(user * item)

@@ -14,8 +14,15 @@ from causalrec.types import ARMS, EFFECT, PROPENSITY, REPRESENTATION, Count, Rol
 
 
 class DESCN(AbstractHead):
-    """`arms[B,A+1] = h_a(phi(x))`, `propensity[B,A+1]` affine in phi(x), and `effect[B,A]`: pseudo effects, added to a
-    raw output to give another arm's.
+    """`arms[B,A+1] = h_a(phi(x))`, `propensity[B,A+1]` affine in phi(x), and `effect[B,A]`, pseudo effects that are
+    added to a raw output to give another arm's.
+
+    Args:
+        num_features: number of the view's numbers of a row.
+        vector_width: size of the vectors of user and item.
+        arms: number of treatments, control counted.
+        width: size of the layers of phi.
+        arm_width: size of the layers of each h_a and of each effect.
     """
 
     vectorizable: ClassVar[bool] = True

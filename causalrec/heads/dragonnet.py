@@ -17,7 +17,14 @@ from causalrec.types import ARMS, EPSILON, PROPENSITY, REPRESENTATION, Count, Ro
 class DragonNet(AbstractHead):
     """`arms[B,A+1] = h_a(phi(x))`, `propensity[B,A+1]` affine in phi(x), and one number `epsilon`.
 
-    Three ELU layers of `width` for phi, two of `arm_width` for each h_a, as in the paper.
+    Three ELU layers for phi and two for each h_a, as in the paper.
+
+    Args:
+        num_features: number of the view's numbers of a row.
+        vector_width: size of the vectors of user and item.
+        arms: number of treatments, control counted.
+        width: size of the layers of phi.
+        arm_width: size of the layers of each h_a.
     """
 
     vectorizable: ClassVar[bool] = True

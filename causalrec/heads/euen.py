@@ -14,7 +14,15 @@ from causalrec.types import ARMS, Count, Role
 
 
 class EUEN(AbstractHead):
-    """`arms[B,A+1] = [h(x), h(x) + u_1(x), ..]`: a sum of raw outputs, of log-odds where outcomes are clicks."""
+    """`arms[B,A+1] = [h(x), h(x) + u_1(x), ..]`: a sum of raw outputs, of log-odds where outcomes are clicks.
+
+    Args:
+        num_features: number of the view's numbers of a row.
+        vector_width: size of the vectors of user and item.
+        arms: number of treatments, control counted.
+        width: size of the layers of h and of each u.
+        layers: number of ELU layers of h and of each u.
+    """
 
     vectorizable: ClassVar[bool] = True
     reads_width: ClassVar[bool] = True

@@ -23,20 +23,20 @@ class MLP(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, value: Tensor) -> Tensor:
-        for place, layer in enumerate(self.maps):
+        for index, layer in enumerate(self.maps):
             value = affine(layer, value)  # type: ignore[arg-type]
-            if self.activate_last or place < len(self.maps) - 1:
+            if self.activate_last or index < len(self.maps) - 1:
                 value = functional.elu(value)
         return value
 
 
 def join_inputs(user: Tensor, item: Tensor, features: Tensor) -> Tensor:
-    """Return what a head of layers reads, `[B,D+F]`: `user * item` (of a pair read together, its vector), then the
+    """Return the input of a head of layers, `[B,D+F]`: `user * item` (of a pair read together, its vector), then the
     view's numbers.
     """
     return torch.cat([user * item, features], -1)
 
 
 def stack_outputs(networks: nn.ModuleList, value: Tensor) -> Tensor:
-    """Return the one output of each network side by side, `[B,len(networks)]`."""
+    """Return the outputs of the networks side by side, `[B,len(networks)]`."""
     return torch.cat([network(value) for network in networks], -1)

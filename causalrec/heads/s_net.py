@@ -14,7 +14,15 @@ from causalrec.types import ARMS, Count, Role
 
 
 class SNet(AbstractHead):
-    """`arms[B,A+1] = h(x, a)`, a one-hot: `layers` ELU layers of `width`. Weight decay shrinks the effect."""
+    """`arms[B,A+1] = h(x, a)`, a one-hot. Weight decay shrinks the effect.
+
+    Args:
+        num_features: number of the view's numbers of a row.
+        vector_width: size of the vectors of user and item.
+        arms: number of treatments, control counted.
+        width: size of the layers.
+        layers: number of ELU layers.
+    """
 
     vectorizable: ClassVar[bool] = True
     reads_width: ClassVar[bool] = True
@@ -29,9 +37,9 @@ class SNet(AbstractHead):
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Mapping[Role, Tensor]:
         read = join_inputs(user, item, features)
-        told = torch.eye(self.arms, dtype=read.dtype, device=read.device)
+        one_hot = torch.eye(self.arms, dtype=read.dtype, device=read.device)
         each = [
-            self.outcome_head(torch.cat([read, told[a].expand(*read.shape[:-1], self.arms)], -1))
+            self.outcome_head(torch.cat([read, one_hot[a].expand(*read.shape[:-1], self.arms)], -1))
             for a in range(self.arms)
         ]
         return {ARMS: torch.cat(each, -1)}

@@ -13,8 +13,16 @@ from causalrec.types import ARMS, Count, Role
 
 
 class TNet(AbstractHead):
-    """`arms[B,A+1] = h_a(x)`: `layers` ELU layers of `width` for each treatment. What the encoder learns, arms share:
-    read numbers alone, or a frozen encoder, for T-learners that share nothing.
+    """`arms[B,A+1] = h_a(x)`, a network for each treatment.
+
+    The arms share what the encoder learns: read numbers alone, or a frozen encoder, for T-learners that share nothing.
+
+    Args:
+        num_features: number of the view's numbers of a row.
+        vector_width: size of the vectors of user and item.
+        arms: number of treatments, control counted.
+        width: size of the layers.
+        layers: number of ELU layers of each network.
     """
 
     vectorizable: ClassVar[bool] = True

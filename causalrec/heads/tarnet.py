@@ -14,9 +14,16 @@ from causalrec.types import ARMS, REPRESENTATION, Count, Role
 
 
 class TARNet(AbstractHead):
-    """`arms[B,A+1] = h_a(phi(x))`: `layers` ELU layers of `width` for phi, then as many of `arm_width` for each h_a.
+    """`arms[B,A+1] = h_a(phi(x))`. Default widths and depths are the paper's.
 
-    `normalised`: phi is divided by its length, as the published code of CFR does. Widths and depths are the paper's.
+    Args:
+        num_features: number of the view's numbers of a row.
+        vector_width: size of the vectors of user and item.
+        arms: number of treatments, control counted.
+        width: size of the layers of phi.
+        arm_width: size of the layers of each h_a.
+        layers: number of ELU layers of phi, and of each h_a.
+        normalised: phi is divided by its length, as the published code of CFR does.
     """
 
     vectorizable: ClassVar[bool] = True

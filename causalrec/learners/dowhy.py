@@ -12,7 +12,15 @@ from pydantic import Field
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.effect.aipw import normal_average
 from causalrec.estimators.effect.base import AbstractFittedEffect, AverageEffect, Design, LearnerData
-from causalrec.estimators.effect.nuisance import Model, Plain, built, check_keys, keys_of, quiet, third_party
+from causalrec.estimators.effect.nuisance import (
+    Model,
+    Plain,
+    build_sklearn_model,
+    check_keys,
+    constructor_parameters,
+    import_class,
+    silence_warnings,
+)
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles, Ints
 
@@ -30,12 +38,16 @@ class DoWhy(AbstractTableLearner):
     """E[Y(1) - Y(0)] by an estimator of DoWhy given X and W, each column standardised: by the backdoor, or, two-stage
     regression, by the front door.
 
-    `estimator`: its class, below `dowhy.causal_estimators.`; `arguments`: plain values of its constructor; `models`:
-    its `propensity_score_model`, a class of scikit-learn, which must be named. A regression tells effects by row; any
-    other gives every row the average. `replicates`: resampled users for the standard error of the average (0: nan, as
-    for matching, where the bootstrap fails: Abadie & Imbens, Econometrica 2008). One arm against none only. Assumption:
-    no unmeasured confounding given X and W; by the front door, the criterion given X and W and linear models of
-    mediator and outcome without interactions: the average is the product of two coefficients. Source: Sharma & Kiciman
+    Attributes:
+        estimator: its class, below `dowhy.causal_estimators.`.
+        arguments: plain values of its constructor.
+        models: its `propensity_score_model`, a class of scikit-learn; must be named where the estimator takes it.
+        replicates: resamples of the users for the standard error of the average; 0: nan, as for matching, where the
+            bootstrap fails (Abadie & Imbens, Econometrica 2008).
+
+    A regression tells effects by row; any other gives every row the average. One arm against none only. Assumption: no
+    unmeasured confounding given X and W; by the front door, the criterion given X and W and linear models of mediator
+    and outcome without interactions: the average is the product of two coefficients. Source: Sharma & Kiciman
     (arXiv:2011.04216). Raises RequestError where a class or an argument is not allowed, DataError where the rows have
     several arms or the estimator fails on them.
     """
@@ -47,13 +59,13 @@ class DoWhy(AbstractTableLearner):
 
     def __post_init__(self) -> None:
         target = _estimator_class(self.estimator)
-        known = keys_of(target)
+        parameters = constructor_parameters(target)
         for key in self.arguments:
             if key in RUN_SETS:
                 raise RequestError(f"learner.arguments.{key}: is set by the run; leave it out")
-        check_keys("learner.arguments", self.arguments, {k: v for k, v in known.items() if k not in RUN_SETS})
-        check_keys("learner.models", self.models, {k: v for k, v in known.items() if k == PROPENSITY})
-        if PROPENSITY in known and PROPENSITY not in self.models:
+        check_keys("learner.arguments", self.arguments, {k: v for k, v in parameters.items() if k not in RUN_SETS})
+        check_keys("learner.models", self.models, {k: v for k, v in parameters.items() if k == PROPENSITY})
+        if PROPENSITY in parameters and PROPENSITY not in self.models:
             raise RequestError(f"learner.models.{PROPENSITY}: name the model of the treatment")
         self._models(seed=0)
 
@@ -72,15 +84,15 @@ class DoWhy(AbstractTableLearner):
             raise DataError(f"effect: {self.estimator} reads one mediator that is a number, and these rows have none")
         if not features.shape[1] and self.design == "adjustment":
             raise DataError(f"effect: {self.estimator} has no column to adjust for; give modifiers or controls")
-        spread = features.std(axis=0)
-        scale = Scale(features.mean(axis=0), np.where(spread > 0, spread, 1.0))
+        sd = features.std(axis=0)
+        scale = ColumnScale(features.mean(axis=0), np.where(sd > 0, sd, 1.0))
         table = scale.table(features).assign(treatment=rows.treatment, outcome=rows.outcome)
         if self.design == "front-door" and rows.instruments_or_mediator is not None:
             table = table.assign(mediator=rows.instruments_or_mediator[:, 0])
-        estimator = self.fitted(table, rows, seed)
-        return _Fitted(self, rows, scale, table, estimator, self.value(estimator, table), seed)
+        estimator = self.fit_estimator(table, rows, seed)
+        return _Fitted(self, rows, scale, table, estimator, self.average_effect(estimator, table), seed)
 
-    def fitted(self, table: Any, rows: LearnerData, seed: int) -> Any:
+    def fit_estimator(self, table: Any, rows: LearnerData, seed: int) -> Any:
         """Fit DoWhy's estimator on a table of standardised columns, treatment and outcome."""
         from dowhy.causal_estimators.regression_estimator import RegressionEstimator
         from dowhy.causal_identifier import IdentifiedEstimand
@@ -95,32 +107,35 @@ class DoWhy(AbstractTableLearner):
         estimand = IdentifiedEstimand(None, ["treatment"], ["outcome"], **how)
         target = _estimator_class(self.estimator)
         tells_rows_apart = issubclass(target, RegressionEstimator) and varying
-        with quiet(self.estimator):
+        with silence_warnings(self.estimator):
             estimator = target(estimand, **self.arguments, **self._models(seed=seed))
             return estimator.fit(table.copy(), effect_modifier_names=varying if tells_rows_apart else None)
 
-    def value(self, estimator: Any, table: Any) -> float:
+    def average_effect(self, estimator: Any, table: Any) -> float:
         """Return the average effect over the table the estimator was fitted on."""
         arms = {"treatment_value": 1, "control_value": 0, "target_units": "ate", "need_conditional_estimates": False}
-        with quiet(self.estimator):
+        with silence_warnings(self.estimator):
             return float(estimator.estimate_effect(table.copy(), **arms).value)  # a copy: DoWhy adds columns to it
 
     def _models(self, seed: int) -> dict[str, Any]:
-        return {key: built(f"learner.models.{key}", model, "classifier", seed) for key, model in self.models.items()}
+        return {
+            key: build_sklearn_model(f"learner.models.{key}", model, "classifier", seed)
+            for key, model in self.models.items()
+        }
 
 
 @dataclass(frozen=True)
-class Scale:
-    """`mean[F]` and `spread[F]` of the columns fitted on: distances of matching depend on units."""
+class ColumnScale:
+    """`mean[F]` and `sd[F]` of the columns fitted on: distances of matching depend on units."""
 
     mean: Doubles
-    spread: Doubles
+    sd: Doubles
 
     def table(self, features: Doubles) -> Any:
         """Return the standardised columns as the table DoWhy reads."""
         import pandas as pd  # type: ignore[import-untyped]
 
-        return pd.DataFrame((features - self.mean) / self.spread, columns=_names(features.shape[1]))
+        return pd.DataFrame((features - self.mean) / self.sd, columns=_names(features.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -129,7 +144,7 @@ class _Fitted(AbstractFittedEffect):
 
     effect: DoWhy
     rows: LearnerData
-    scale: Scale
+    scale: ColumnScale
     table: Any
     estimator: Any
     value: float
@@ -140,7 +155,7 @@ class _Fitted(AbstractFittedEffect):
         if not hasattr(self.estimator, "interventional_outcomes"):
             return np.full((len(modifiers), 1), self.value)
         table = self.scale.table(np.hstack([modifiers, controls])).assign(treatment=0)
-        with quiet(self.effect.estimator):
+        with silence_warnings(self.effect.estimator):
             under = [np.asarray(self.estimator.interventional_outcomes(table, arm), np.float64) for arm in (0, 1)]
         return (under[1] - under[0])[:, None]
 
@@ -150,37 +165,37 @@ class _Fitted(AbstractFittedEffect):
     def average(self, modifiers: Doubles, controls: Doubles, level: float) -> AverageEffect | None:
         if not self.rows.holds(modifiers, controls):
             return None
-        drawn = [self._replicate(draw) for draw in range(self.effect.replicates)]
-        error = np.array([np.std(drawn, ddof=1) if len(drawn) > 1 else np.nan])
+        replicates = [self._replicate(draw) for draw in range(self.effect.replicates)]
+        error = np.array([np.std(replicates, ddof=1) if len(replicates) > 1 else np.nan])
         return normal_average(np.array([self.value]), error, level)
 
     def _replicate(self, draw: int) -> float:
-        taken = resampled(self.rows.groups, len(self.rows), np.random.default_rng([self.seed, draw]))
+        taken = resample(self.rows.groups, len(self.rows), np.random.default_rng([self.seed, draw]))
         table = self.table.iloc[taken].reset_index(drop=True)
-        return self.effect.value(self.effect.fitted(table, self.rows, self.seed), table)
+        return self.effect.average_effect(self.effect.fit_estimator(table, self.rows, self.seed), table)
 
 
-def resampled(groups: Ints | None, rows: int, rng: np.random.Generator) -> Ints:
+def resample(groups: Ints | None, rows: int, rng: np.random.Generator) -> Ints:
     """Draw as many users as there are, with replacement; return the places of all their rows.
 
-    >>> resampled(np.array([7, 8, 7]), 3, np.random.default_rng(0)).tolist()
+    >>> resample(np.array([7, 8, 7]), 3, np.random.default_rng(0)).tolist()
     [1, 1]
     """
     _, user = np.unique(np.arange(rows) if groups is None else groups, return_inverse=True)
     order, starts = np.argsort(user, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(user))])
-    drawn = rng.integers(len(starts) - 1, size=len(starts) - 1)
-    return np.concatenate([order[starts[one] : starts[one + 1]] for one in drawn])
+    draws = rng.integers(len(starts) - 1, size=len(starts) - 1)
+    return np.concatenate([order[starts[draw] : starts[draw + 1]] for draw in draws])
 
 
 def _names(columns: int) -> list[str]:
-    return [f"column_{place}" for place in range(columns)]
+    return [f"column_{index}" for index in range(columns)]
 
 
 def _estimator_class(name: str) -> type[Any]:
     """Import an estimator of DoWhy; RequestError where it is none of those that adjust or go by the front door."""
     if any(word in name for word in OTHER_DESIGNS):
         raise RequestError(f"learner.estimator={name}: is not an estimator that YAML can name")
-    target = third_party("learner.estimator", name, "dowhy")
+    target = import_class("learner.estimator", name, "dowhy")
     from dowhy.causal_estimator import CausalEstimator
 
     if not issubclass(target, CausalEstimator) or "fit" not in vars(target):

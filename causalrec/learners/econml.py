@@ -12,7 +12,16 @@ import numpy as np
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.effect.aipw import CrossFit, clustered_variance, normal_average
 from causalrec.estimators.effect.base import AbstractFittedEffect, AverageEffect, Design, LearnerData
-from causalrec.estimators.effect.nuisance import Kind, Model, Plain, built, check_keys, keys_of, quiet, third_party
+from causalrec.estimators.effect.nuisance import (
+    Kind,
+    Model,
+    Plain,
+    build_sklearn_model,
+    check_keys,
+    constructor_parameters,
+    import_class,
+    silence_warnings,
+)
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
 
@@ -27,18 +36,24 @@ EFFECT_MODELS = {"model_final", "cate_models", "final_models"}
 class EconML(AbstractTableLearner):
     """E[Y(a) - Y(0) | x] by a conditional-effect estimator of EconML, arm 0 the control.
 
-    `learner`: its class, below `econml.`; `arguments`: plain values of its constructor; `models`: its nuisance models
-    (and `featurizer`), classes of scikit-learn: all must be named, as EconML's own choice searches for minutes.
-    `binary_models` replace them where the outcome is 0 or 1, as classifiers (`discrete_outcome` is then set); without
-    them, and in metalearners, regressors of the 0/1 outcome serve. Folds keep users whole. A learner that takes no W
-    reads it as further columns of X; one that takes Z reads the graph's instruments, as numbers. Intervals are EconML's
-    own where rows are independent (no user has two), else there are none. The average effect is the learner's own where
-    its standard error is exact (linear final stages) and rows are independent, otherwise that of `average`, which
-    answers for the rows fitted on. Assumption: no unmeasured confounding given X and W, every arm possible; of one that
-    takes Z, valid and relevant instruments given X and W, and an effect that does not vary with what is hidden. Source:
-    Chernozhukov et al. (Econometrics Journal 2018), Kennedy (EJS 2023), Künzel et al. (PNAS 2019), Athey, Tibshirani &
-    Wager (Annals of Statistics 2019). Raises RequestError where a class or an argument is not allowed, DataError where
-    the learner fails on the rows.
+    Attributes:
+        learner: its class, below `econml.`.
+        arguments: plain values of its constructor.
+        models: its nuisance models (and `featurizer`), classes of scikit-learn; all must be named, as EconML's own
+            choice searches for minutes.
+        binary_models: replace `models` where the outcome is 0 or 1, as classifiers (`discrete_outcome` is then set);
+            without them, and in metalearners, regressors of the 0/1 outcome serve.
+        average: estimates the average effect of the rows fitted on, where the learner has none of its own; None: then
+            there is no average.
+
+    Folds keep users whole. A learner that takes no W reads it as further columns of X; one that takes Z reads the
+    graph's instruments, as numbers. Intervals are EconML's own where rows are independent (no user has two), else there
+    are none. The average effect is the learner's own where its standard error is exact (linear final stages) and rows
+    are independent. Assumption: no unmeasured confounding given X and W, every arm possible; of one that takes Z, valid
+    and relevant instruments given X and W, and an effect that does not vary with what is hidden. Source: Chernozhukov
+    et al. (Econometrics Journal 2018), Kennedy (EJS 2023), Künzel et al. (PNAS 2019), Athey, Tibshirani & Wager (Annals
+    of Statistics 2019). Raises RequestError where a class or an argument is not allowed, DataError where the learner
+    fails on the rows.
     """
 
     learner: str
@@ -48,23 +63,23 @@ class EconML(AbstractTableLearner):
     average: CrossFit | None = None
 
     def __post_init__(self) -> None:
-        known = keys_of(_learner_class(self.learner))
-        nuisances = {key for key in known if _is_model(key)}
+        parameters = constructor_parameters(_learner_class(self.learner))
+        nuisances = {key for key in parameters if _is_model(key)}
         for key in self.arguments:
             if key in RUN_SETS:
                 raise RequestError(f"learner.arguments.{key}: is set by the run; leave it out")
             if key in nuisances:
                 raise RequestError(f"learner.arguments.{key}: is a model; name it in learner.models.{key}")
-        check_keys("learner.arguments", self.arguments, known.keys() - RUN_SETS - nuisances)  # type: ignore[arg-type]
+        check_keys("learner.arguments", self.arguments, parameters.keys() - RUN_SETS - nuisances)  # type: ignore[arg-type]
         for name, models in (("models", self.models), ("binary_models", self.binary_models)):
             check_keys(f"learner.{name}", models, dict.fromkeys(nuisances))
         projects = self.arguments.get("projection")  # of a learner that may, one of two models is never fitted
-        unused = {"model_z_xw" if projects else "model_t_xwz"} if "projection" in known else set()
+        unused = {"model_z_xw" if projects else "model_t_xwz"} if "projection" in parameters else set()
         if self.average is not None and self.design == "instrument":
             raise RequestError(
                 "learner.average: adjusts for columns, but this learner goes by instruments; leave it out"
             )
-        for key in sorted((nuisances - unused) & {k for k, p in known.items() if p.default is not None}):
+        for key in sorted((nuisances - unused) & {k for k, p in parameters.items() if p.default is not None}):
             if key not in self.models:
                 raise RequestError(f"learner.models.{key}: name the model; the choice of {self.learner} takes minutes")
         self._models(binary=False, seed=0)
@@ -79,13 +94,13 @@ class EconML(AbstractTableLearner):
         if not rows.modifiers.shape[1]:
             raise DataError(f"effect: {self.learner} has no column by which the effect may vary; name one at least")
         target = _learner_class(self.learner)
-        known, takes = keys_of(target), inspect.signature(target.fit).parameters
+        parameters, takes = constructor_parameters(target), inspect.signature(target.fit).parameters
         ours: dict[str, Any] = {
             "discrete_treatment": True,
             "discrete_outcome": rows.binary and bool(self.binary_models),
         }
         ours |= {"categories": list(range(rows.arms + 1)), "random_state": seed}
-        arguments = {key: value for key, value in ours.items() if key in known}
+        arguments = {key: value for key, value in ours.items() if key in parameters}
         columns: dict[str, Any] = {"X": rows.modifiers if "W" in takes else rows.features}
         if "W" in takes and rows.controls.shape[1]:
             columns["W"] = rows.controls
@@ -95,7 +110,7 @@ class EconML(AbstractTableLearner):
             columns["Z"] = rows.instruments_or_mediator
         if "groups" in takes and rows.groups is not None:
             columns["groups"] = rows.groups
-        with quiet(self.learner):
+        with silence_warnings(self.learner):
             learner = target(**arguments, **self.arguments, **self._models(binary=rows.binary, seed=seed))
             learner.fit(rows.outcome, rows.treatment, **columns)
         return _Fitted(learner, self.learner, rows, "W" in takes, self.average, seed)
@@ -103,9 +118,15 @@ class EconML(AbstractTableLearner):
     def _models(self, *, binary: bool, seed: int) -> dict[str, Any]:
         """Construct the models for an outcome of this kind."""
         chosen = {**self.models, **self.binary_models} if binary else self.models
-        classify = binary and "discrete_outcome" in keys_of(_learner_class(self.learner)) and bool(self.binary_models)
+        classify = (
+            binary
+            and "discrete_outcome" in constructor_parameters(_learner_class(self.learner))
+            and bool(self.binary_models)
+        )
         named = {key: (f"learner.{self._home(key, binary)}.{key}", model) for key, model in chosen.items()}
-        return {key: built(where, model, _kind(key, classify), seed) for key, (where, model) in named.items()}
+        return {
+            key: build_sklearn_model(where, model, _kind(key, classify), seed) for key, (where, model) in named.items()
+        }
 
     def _home(self, key: str, binary: bool) -> str:
         return "binary_models" if binary and key in self.binary_models else "models"
@@ -124,14 +145,14 @@ class _Fitted(AbstractFittedEffect):
 
     def effects(self, modifiers: Doubles, controls: Doubles) -> Doubles:
         columns = self._columns(modifiers, controls)
-        with quiet(self.name):
+        with silence_warnings(self.name):
             return self._by_arm(self.learner.const_marginal_effect(columns))
 
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> tuple[Doubles, Doubles] | None:
         inference = self._inference(modifiers, controls)
         if inference is None:
             return None
-        with quiet(self.name):
+        with silence_warnings(self.name):
             low, high = inference.conf_int(alpha=1 - level)
         return self._by_arm(low), self._by_arm(high)
 
@@ -152,12 +173,12 @@ class _Fitted(AbstractFittedEffect):
         columns = self._columns(modifiers, controls)
         if not self.rows.independent:
             return None
-        with quiet(self.name):
+        with silence_warnings(self.name):
             try:
-                found = self.learner.const_marginal_effect_inference(columns)
+                inference = self.learner.const_marginal_effect_inference(columns)
             except AttributeError:  # how EconML says that a learner has no inference
                 return None
-        return None if found.stderr is None else found
+        return None if inference.stderr is None else inference
 
     def _columns(self, modifiers: Doubles, controls: Doubles) -> Doubles:
         self.rows.check_width(modifiers, controls)
@@ -169,14 +190,14 @@ class _Fitted(AbstractFittedEffect):
 
 def _learner_class(name: str) -> type[Any]:
     """Import a learner of effects of EconML; RequestError where it is none, or asks for more than the rows hold."""
-    target = third_party("learner.learner", name, "econml")
+    target = import_class("learner.learner", name, "econml")
     from econml._cate_estimator import BaseCateEstimator
 
     if not issubclass(target, BaseCateEstimator) or inspect.isabstract(target):
         raise RequestError(f"learner.learner={name}: is not a learner of conditional effects")
     if target.__module__.startswith("econml.panel"):
         raise RequestError(f"learner.learner={name}: needs a panel, which no log here has")
-    if "categories" not in keys_of(target):
+    if "categories" not in constructor_parameters(target):
         raise RequestError(f"learner.learner={name}: cannot be told which arm is the control; choose another")
     return target
 

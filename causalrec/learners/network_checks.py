@@ -28,46 +28,46 @@ def check_network(config: ExperimentConfig, card: DatasetCard) -> None:
 def _check_outputs(config: ExperimentConfig) -> None:
     """Refuse a head that does not give what the objective reads."""
     objective, head = config.objective.target, config.head.target
-    asked, name = config.run.choice("objective"), head.__name__.lower()
+    choice, name = config.run.choice("objective"), head.__name__.lower()
     if missing := sorted(objective.required_head_outputs - head.head_outputs):
         raise RequestError(
-            f"{asked}: reads {', '.join(missing)} of the head, which head={name} does not give; set "
+            f"{choice}: reads {', '.join(missing)} of the head, which head={name} does not give; set "
             f"head={'dragonnet' if 'propensity' in missing else 'tarnet'}"
         )
     if head.head_outputs and not objective.required_head_outputs:
-        raise RequestError(f"{asked}: reads one number, but head={name} gives several; set head=dot")
+        raise RequestError(f"{choice}: reads one number, but head={name} gives several; set head=dot")
 
 
 def _check_objective(config: ExperimentConfig, card: DatasetCard) -> None:
-    objective, asked = config.objective.target, config.run.choice("objective")
+    objective, choice = config.objective.target, config.run.choice("objective")
     if card.feedback not in objective.feedback_types:
         raise RequestError(
-            f"{asked}: undefined for the {card.feedback} feedback of {card.name}; "
+            f"{choice}: undefined for the {card.feedback} feedback of {card.name}; "
             f"it is defined for {', '.join(sorted(objective.feedback_types))}"
         )
     if objective.space != "logged" and not any(column.of == "user" for column in card.columns):
         raise RequestError(
-            f"{asked}: averages over user-item pairs, but {card.name} has no users; choose one over logged rows "
+            f"{choice}: averages over user-item pairs, but {card.name} has no users; choose one over logged rows "
             f"(naive, ips, snips)"
         )
     if len(card.arms) > objective.max_treatments:
         raise RequestError(
-            f"{asked}: is defined for {objective.max_treatments} treatment, but {card.name} has {len(card.arms)} "
+            f"{choice}: is defined for {objective.max_treatments} treatment, but {card.name} has {len(card.arms)} "
             f"({', '.join(card.arms)}); set dataset.arms to one of them, or choose another objective"
         )
 
 
 def _check_propensity(config: ExperimentConfig) -> None:
     objective, propensity = config.objective.target, config.propensity.target
-    asked, given = config.run.choice("objective"), config.run.choice("propensity")
+    choice, given = config.run.choice("objective"), config.run.choice("propensity")
     if objective.reads_pair_propensity and not propensity.scores_unlogged_pairs:
         raise RequestError(
-            f"{asked}: reads the propensity of pairs that are not logged, which {given} cannot tell; choose another, "
+            f"{choice}: reads the propensity of pairs that are not logged, which {given} cannot tell; choose another, "
             f"for example logistic"
         )
     if objective.propensity_kinds and propensity.kind not in objective.propensity_kinds:
         raise RequestError(
-            f"{asked}: divides by a probability of {' or '.join(sorted(objective.propensity_kinds))}, but {given} "
+            f"{choice}: divides by a probability of {' or '.join(sorted(objective.propensity_kinds))}, but {given} "
             f"estimates that of {propensity.kind}"
         )
 
@@ -84,20 +84,29 @@ def _check_link(config: ExperimentConfig, card: DatasetCard) -> None:
 
 def _check_head(config: ExperimentConfig, card: DatasetCard) -> None:
     head, link, classes = config.head, link_of(card.outcome), len(card.bin_edges) + 1
-    asked, given = f"head={head.target.__name__.lower()}", head.to_dict().get("count")
-    told = f"the outcome of {card.name} is a {card.outcome} ({link} link)"
+    choice, given = f"head={head.target.__name__.lower()}", head.to_dict().get("num_classes")
+    outcome_kind = f"the outcome of {card.name} is a {card.outcome} ({link} link)"
     if link not in head.target.links:
-        fix = f"head=classes head.count={classes}" if link == "softmax" else "head=dot, or make classes of the outcome"
-        raise RequestError(f"{asked}: gives {' or '.join(sorted(head.target.links))} outputs, but {told}; set {fix}")
+        fix = (
+            f"head=classes head.num_classes={classes}"
+            if link == "softmax"
+            else "head=dot, or make classes of the outcome"
+        )
+        raise RequestError(
+            f"{choice}: gives {' or '.join(sorted(head.target.links))} outputs, but {outcome_kind}; set {fix}"
+        )
     if link == "softmax" and given != classes:
-        raise RequestError(f"head.count={given}: {told} of {classes} classes; set head.count={classes}")
+        raise RequestError(
+            f"head.num_classes={given}: {outcome_kind} of {classes} classes; set head.num_classes={classes}"
+        )
 
 
 def _check_sampler(config: ExperimentConfig) -> None:
     space, sampler = config.objective.target.space, config.sampler.target
     if space not in sampler.spaces:
+        name = sampler.__module__.rpartition(".")[2]  # a component's file has the name of its YAML
         raise RequestError(
-            f"{config.run.choice('objective')}: averages over {space} rows, but sampler={sampler.__name__.lower()} "
+            f"{config.run.choice('objective')}: averages over {space} rows, but sampler={name} "
             f"draws {', '.join(sorted(sampler.spaces))}; choose a sampler that draws them, for example "
             f"sampler=balanced"
         )

@@ -48,10 +48,12 @@ class AbstractTableLearner(AbstractLearner):
 
     def check_views(self, config: ExperimentConfig, card: DatasetCard, views: FeatureSpec) -> None:
         """Raise RequestError where no modifier is a number, or where another column that is read is none."""
-        asked, left_out = config.run.choice("learner"), {"id", "text"}
+        learner_choice, left_out = config.run.choice("learner"), {"id", "text"}
         for name in (*views.instruments, *views.mediators):
             if card.column(name).kind not in (("numeric",) if name in views.mediators else ("numeric", "category")):
-                raise RequestError(f"{asked}: reads {name}, by which the effect is identified, but it is no number")
+                raise RequestError(
+                    f"{learner_choice}: reads {name}, by which the effect is identified, but it is no number"
+                )
             if name in views.modifiers:
                 raise RequestError(f"graph.modifiers: {name!r} identifies the effect; name columns beside it")
         if config.encoder.target.reads_text:
@@ -59,14 +61,14 @@ class AbstractTableLearner(AbstractLearner):
         kinds = {name: card.column(name).kind for name in (*views.modifiers, *views.controls, *views.propensity)}
         if not any(kinds[name] not in left_out for name in views.modifiers):
             raise RequestError(
-                f"{asked}: learns from numbers, but {card.name} has none among the modifiers of its graph "
+                f"{learner_choice}: learns from numbers, but {card.name} has none among the modifiers of its graph "
                 f"({', '.join(views.modifiers) or 'none'}); name some in graph.modifiers, have text read by "
                 f"encoder=bert, or set learner=network"
             )
         if unread := [name for name in views.propensity if kinds[name] in left_out]:  # the adjustment set
             reader = "have text read by encoder=bert, or " if "text" in map(kinds.get, unread) else ""
             raise RequestError(
-                f"{asked}: learns from numbers, but the graph adjusts for {', '.join(unread)}; {reader}set "
+                f"{learner_choice}: learns from numbers, but the graph adjusts for {', '.join(unread)}; {reader}set "
                 f"learner=network, which reads ids and text"
             )
 

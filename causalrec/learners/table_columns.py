@@ -10,10 +10,10 @@ from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.encoders.representation import TextReader, represented
-from causalrec.errors import RequestError, nearest
+from causalrec.encoders.representation import TextReader, represent_columns
+from causalrec.errors import RequestError, did_you_mean
 from causalrec.estimators.effect.base import LearnerData
-from causalrec.features.row_columns import Rows
+from causalrec.features.row_columns import RowsWithColumns
 from causalrec.features.views import FeatureMatrix, feature_matrix
 from causalrec.prepared import PreparedData
 from causalrec.types import Doubles, Ints
@@ -40,11 +40,11 @@ class TableColumns:
         """Expand the graph's modifiers and controls, texts and vectors as components."""
         views, dataset = prepared.plan.views, prepared.dataset
         names, components = sorted({*views.modifiers, *views.controls}), config.run.representation.components
-        numbers = represented(dataset, names, _text_reader(config), components, log_to_fit(prepared))
+        numbers = represent_columns(dataset, names, _text_reader(config), components, log_to_fit(prepared))
         columns = (views.modifiers, views.controls, (*views.instruments, *views.mediators))
         return cls(*(feature_matrix(dataset, view, numbers) for view in columns))
 
-    def read(self, user: Ints, item: Ints, rows: Rows) -> tuple[Doubles, Doubles]:
+    def read(self, user: Ints, item: Ints, rows: RowsWithColumns) -> tuple[Doubles, Doubles]:
         """Return X float64[N,Dx] and W float64[N,Dw] of these pairs, and of the columns of these rows."""
         numbers = [of(user, item, of.row_block(rows)).astype(np.float64) for of in (self.modifiers, self.controls)]
         return numbers[0], numbers[1]
@@ -52,7 +52,7 @@ class TableColumns:
     def rows(self, log: InteractionLog, arms: int, binary: bool) -> LearnerData:
         """Return logged rows as a learner reads them."""
         repeated = log.user is not None and len(np.unique(log.user)) < len(log)
-        beside = self.instruments_or_mediator.of_log(log).astype(np.float64)
+        identifying_columns = self.instruments_or_mediator.of_log(log).astype(np.float64)
         return LearnerData(
             *self.read(log.users, log.item, log),
             treatment=log.treatment,
@@ -62,21 +62,21 @@ class TableColumns:
             groups=log.user if repeated else None,
             modifier_names=self.modifiers.names,
             control_names=self.controls.names,
-            instruments_or_mediator=beside if self.instruments_or_mediator.names else None,
+            instruments_or_mediator=identifying_columns if self.instruments_or_mediator.names else None,
         )
 
 
 def numeric_column(dataset: CausalDataset, name: str, log: InteractionLog) -> Doubles:
     """Return one numeric column of logged rows, float64[N]; RequestError where it is none."""
-    known = {column.name for column in dataset.card.columns if column.kind == "numeric"}
-    if name not in known:
-        raise RequestError(f"{name}: no numeric column of {dataset.card.name}; {nearest(name, known)}")
+    numeric_names = {column.name for column in dataset.card.columns if column.kind == "numeric"}
+    if name not in numeric_names:
+        raise RequestError(f"{name}: no numeric column of {dataset.card.name}; {did_you_mean(name, numeric_names)}")
     return feature_matrix(dataset, (name,)).of_log(log)[:, 0].astype(np.float64)
 
 
 def log_to_fit(prepared: PreparedData) -> InteractionLog:
     """Return the rows that a learner from a table is fitted on: it chooses nothing by the validation rows."""
-    return prepared.train.joined(prepared.validation)
+    return prepared.train.concatenate(prepared.validation)
 
 
 def _text_reader(config: ExperimentConfig) -> TextReader | None:

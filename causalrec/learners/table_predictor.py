@@ -21,7 +21,14 @@ NOTES = logging.getLogger(__name__)
 
 
 class TablePredictor(AbstractPredictor):
-    """Fitted effects, the rows they were learnt from, and the columns they read."""
+    """Fitted effects, the rows they were learnt from, and the columns they read.
+
+    Args:
+        fitted: effects.
+        rows: that they were learnt from.
+        table: columns they read.
+        design: by what they are identified.
+    """
 
     def __init__(self, fitted: AbstractFittedEffect, rows: LearnerData, table: TableColumns, design: Design) -> None:
         self.fitted, self.rows, self.table, self.design = fitted, rows, table, design

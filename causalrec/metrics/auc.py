@@ -11,10 +11,15 @@ AT_ONCE = 16  # resamples looked at together
 
 
 def weighted_auc(prediction: Tensor, label: Tensor, weight: Tensor, cluster: Tensor | None = None) -> Tensor:
-    """Return P(score of a positive > score of a negative) + half the ties, under row weights [R,N]: `[R]`.
+    """Return P(score of a positive > score of a negative) + half the ties, under row weights, `[R]`.
 
-    `prediction[N]`, `label[N]` in {0, 1}; nan where a class has no weight. With `cluster[N]` the weights are those of
-    clusters [R,U]. The scores are sorted once for all R.
+    The scores are sorted once for all R. nan where a class has no weight.
+
+    Args:
+        prediction: `[N]`, scores.
+        label: `[N]`, 0 or 1.
+        weight: weights of rows `[R,N]`, or of clusters `[R,U]` where `cluster` is given.
+        cluster: int64[N], whose weight in `weight` each row has.
 
     >>> weighted_auc(torch.tensor([0.1, 0.5, 0.5]), torch.tensor([0.0, 1.0, 0.0]), torch.ones(1, 3))
     tensor([0.7500], dtype=torch.float64)
@@ -22,20 +27,22 @@ def weighted_auc(prediction: Tensor, label: Tensor, weight: Tensor, cluster: Ten
     order = torch.argsort(prediction)
     _, counts = torch.unique_consecutive(prediction[order], return_counts=True)
     ends, sorted_label = counts.cumsum(0) - 1, label[order].double()
-    places = order if cluster is None else cluster[order]
-    parts = torch.split(weight, AT_ONCE)
-    return torch.cat([_sorted_auc(sorted_label, ends, part.index_select(1, places).double()) for part in parts])
+    weight_column = order if cluster is None else cluster[order]
+    chunks = torch.split(weight, AT_ONCE)
+    return torch.cat(
+        [_auc_of_sorted(sorted_label, ends, chunk.index_select(1, weight_column).double()) for chunk in chunks]
+    )
 
 
-def _sorted_auc(label: Tensor, ends: Tensor, weight: Tensor) -> Tensor:
+def _auc_of_sorted(label: Tensor, ends: Tensor, weight: Tensor) -> Tensor:
     """The same of sorted rows; `ends`: the last row of each run of equal scores."""
-    positive, negative = _at(weight * label, ends), _at(weight * (1 - label), ends)
-    below = negative - torch.diff(negative, dim=1, prepend=negative.new_zeros(len(weight), 1)) / 2
+    positive, negative = _sums_at(weight * label, ends), _sums_at(weight * (1 - label), ends)
+    area_below = negative - torch.diff(negative, dim=1, prepend=negative.new_zeros(len(weight), 1)) / 2
     gained = torch.diff(positive, dim=1, prepend=positive.new_zeros(len(weight), 1))
-    return (gained * below).sum(1) / (positive[:, -1] * negative[:, -1])
+    return (gained * area_below).sum(1) / (positive[:, -1] * negative[:, -1])
 
 
-def _at(rows: Tensor, ends: Tensor) -> Tensor:
+def _sums_at(rows: Tensor, ends: Tensor) -> Tensor:
     return rows.cumsum(1).index_select(1, ends)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from causalrec.metrics.ranks import Ranked, order_of, ranked_in_order
+from causalrec.metrics.ranks import RankedRows, order_of, rank_sorted_rows
 
 # ranking: 1 where chosen; 0 says nothing of the outcome. effect: the true effect of exposure. uplift: the outcome seen,
 # beside the treatment; of both the prediction is an effect.
@@ -60,10 +60,10 @@ class Scored:
         return order_of(self.prediction, self.cluster), order_of(self.label, self.cluster)
 
     @cached_property
-    def ranked(self) -> Ranked:
+    def ranked_rows(self) -> RankedRows:
         """The rows ranked within users."""
         order, best = self.orders
-        return ranked_in_order(self.prediction[order], self.label[order], self.label[best], self.cluster[order])
+        return rank_sorted_rows(self.prediction[order], self.label[order], self.label[best], self.cluster[order])
 
 
 @dataclass(frozen=True)
@@ -81,18 +81,18 @@ class Subsets:
     def rows(self) -> Scored:
         """All subsets' rows one after another; cluster c of subset s is `s * num_clusters + c`."""
         subset, row = self.mask.nonzero(as_tuple=True)
-        return self._taken(subset, row)
+        return self._take(subset, row)
 
     @cached_property
-    def ranked(self) -> Ranked:
+    def ranked_rows(self) -> RankedRows:
         """The rows ranked within users and subsets: what was sorted once stays sorted where rows are left out."""
         order, best = self.scored.orders
         subset, position = self.mask[:, order].nonzero(as_tuple=True)
-        rows = self._taken(subset, order[position])
+        rows = self._take(subset, order[position])
         ideal = self.scored.label[best[self.mask[:, best].nonzero(as_tuple=True)[1]]]
-        return ranked_in_order(rows.prediction, rows.label, ideal, rows.cluster)
+        return rank_sorted_rows(rows.prediction, rows.label, ideal, rows.cluster)
 
-    def _taken(self, subset: Tensor, row: Tensor) -> Scored:
+    def _take(self, subset: Tensor, row: Tensor) -> Scored:
         rows = self.scored.where(row)
         return replace(rows, cluster=rows.cluster + subset * self.num_clusters)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from causalrec.metrics.ranking import AbstractByUser
-from causalrec.metrics.ranks import Ranked, ranked
+from causalrec.metrics.ranks import RankedRows, rank_rows
 from causalrec.metrics.recall import recall_of
 
 
@@ -16,16 +16,23 @@ def capped_recall_by_user(
 
     `positives among the k best / min(k, all positives)`, a share: 1 is attainable however many positives a user has.
 
+    Args:
+        prediction: `[N]`, scores.
+        label: `[N]`, outcomes.
+        user: int64[N], the user of each row.
+        num_users: U.
+        k: length of the list.
+
     >>> import torch
     >>> scores, labels = torch.tensor([0.9, 0.5, 0.1]), torch.tensor([1.0, 1.0, 1.0])
     >>> float(capped_recall_by_user(scores, labels, torch.zeros(3, dtype=torch.int64), 1, 2)[0])
     1.0
     """
-    rows = ranked(prediction, label, user)
+    rows = rank_rows(prediction, label, user)
     return *capped_recall_of(rows, num_users, k), rows.present(num_users)
 
 
-def capped_recall_of(rows: Ranked, num_users: int, k: int) -> tuple[Tensor, Tensor]:
+def capped_recall_of(rows: RankedRows, num_users: int, k: int) -> tuple[Tensor, Tensor]:
     """Return capped Recall@k and whether the user has a positive, each `[U]`, of ranked rows."""
     share, positives = recall_of(rows, num_users, k)
     return share * positives / positives.clamp(1, k), positives > 0
@@ -36,5 +43,5 @@ class CappedRecall(AbstractByUser):
 
     labels = frozenset({"binary"})
 
-    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
         return capped_recall_of(rows, count, self.k)

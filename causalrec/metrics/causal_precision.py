@@ -9,23 +9,32 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.metrics.ranking import AbstractByUser
-from causalrec.metrics.ranks import Ranked, ranked
+from causalrec.metrics.ranks import RankedRows, rank_rows
 
 
 def causal_precision_by_user(prediction: Tensor, effect: Tensor, user: Tensor, num_users: int, k: int) -> Tensor:
-    """Return CP@k `[U]`, in the outcome's unit; arguments `[N]`, `effect` the true one.
+    """Return CP@k `[U]`, in the outcome's unit.
 
     `CP@k = mean effect of the user's k best rows` (all, where there are fewer). Equal predictions share their mean
-    effect. Source: Sato, Takemori, Singh & Ohkuma (RecSys 2020).
+    effect.
+
+    Args:
+        prediction: `[N]`, scores.
+        effect: `[N]`, true effects, in the outcome's unit.
+        user: int64[N], the user of each row.
+        num_users: U.
+        k: length of the list.
+
+    Source: Sato, Takemori, Singh & Ohkuma (RecSys 2020).
 
     >>> score, effect = torch.tensor([0.9, 0.8, 0.1]), torch.tensor([1.0, 0.0, -1.0])
     >>> causal_precision_by_user(score, effect, torch.tensor([0, 0, 0]), 1, 2)
     tensor([0.5000], dtype=torch.float64)
     """
-    return causal_precision_of(ranked(prediction, effect, user), num_users, k)
+    return causal_precision_of(rank_rows(prediction, effect, user), num_users, k)
 
 
-def causal_precision_of(rows: Ranked, num_users: int, k: int) -> Tensor:
+def causal_precision_of(rows: RankedRows, num_users: int, k: int) -> Tensor:
     """Return CP@k `[U]` of ranked rows."""
     best = (rows.rank < k).double()
     return rows.per_user(best * rows.gain, num_users) / rows.per_user(best, num_users).clamp_min(1)
@@ -39,5 +48,5 @@ class CausalPrecision(AbstractByUser):
     def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 10) -> None:
         super().__init__(num_clusters, k=k)
 
-    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
         return causal_precision_of(rows, count, self.k), torch.ones(count, dtype=torch.bool)

@@ -6,22 +6,30 @@ import torch
 from torch import Tensor
 
 from causalrec.metrics.ranking import AbstractByUser
-from causalrec.metrics.ranks import Ranked, ranked
+from causalrec.metrics.ranks import RankedRows, rank_rows
 
 
 def cdcg_by_user(prediction: Tensor, effect: Tensor, user: Tensor, num_users: int) -> Tensor:
-    """Return CDCG `[U]`, in the outcome's unit; arguments `[N]`, `effect` the true one.
+    """Return CDCG `[U]`, in the outcome's unit.
 
     `CDCG = sum of effect / log2(1 + rank)` over all the user's rows, rank from 1, not normalised: it grows with their
-    number. Equal predictions share their mean effect. Source: Sato, Takemori, Singh & Ohkuma (RecSys 2020).
+    number. Equal predictions share their mean effect.
+
+    Args:
+        prediction: `[N]`, scores.
+        effect: `[N]`, true effects, in the outcome's unit.
+        user: int64[N], the user of each row.
+        num_users: U.
+
+    Source: Sato, Takemori, Singh & Ohkuma (RecSys 2020).
 
     >>> cdcg_by_user(torch.tensor([0.9, 0.8, 0.1]), torch.tensor([1.0, 0.0, -1.0]), torch.tensor([0, 0, 0]), 1)
     tensor([0.5000], dtype=torch.float64)
     """
-    return cdcg_of(ranked(prediction, effect, user), num_users)
+    return cdcg_of(rank_rows(prediction, effect, user), num_users)
 
 
-def cdcg_of(rows: Ranked, num_users: int) -> Tensor:
+def cdcg_of(rows: RankedRows, num_users: int) -> Tensor:
     """Return CDCG `[U]` of ranked rows."""
     return rows.per_user(rows.gain / torch.log2(rows.rank.double() + 2), num_users)
 
@@ -34,5 +42,5 @@ class CDCG(AbstractByUser):
     def __init__(self, num_clusters: int) -> None:
         super().__init__(num_clusters)
 
-    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
         return cdcg_of(rows, count), torch.ones(count, dtype=torch.bool)

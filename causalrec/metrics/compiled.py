@@ -28,14 +28,14 @@ def kernel() -> Any:
     def passes(
         weights: Doubles, column: Ints, columns: Doubles, cell: Ints, last: Bools, by_arm: bool
     ) -> tuple[Doubles, Doubles]:
-        under, whole = np.zeros(len(weights)), np.zeros((len(weights), 10))
+        under, sums = np.zeros(len(weights)), np.zeros((len(weights), 10))
         for r in prange(len(weights)):
             rows = width = treated = treated_outcome = control = control_outcome = height = area = chance = 0.0
             for n in range(len(column)):
                 w = weights[r, column[n]]  # often 0: to skip such a row costs more, as no processor guesses which
                 width += w
                 chance += w * columns[n, 4]
-                whole[r, 6 + cell[n]] += w
+                sums[r, 6 + cell[n]] += w
                 treated += w * columns[n, 0]
                 treated_outcome += w * columns[n, 1]
                 control += w * columns[n, 2]
@@ -45,15 +45,15 @@ def kernel() -> Any:
                 rows += width
                 before = height
                 if by_arm:
-                    own = treated_outcome / max(treated, TINY) - control_outcome / max(control, TINY)
-                    height = own * rows
+                    difference = treated_outcome / max(treated, TINY) - control_outcome / max(control, TINY)
+                    height = difference * rows
                 else:
                     height = treated_outcome - control_outcome * (treated / max(control, TINY))
                 area += width * (before + height) / 2
                 width = 0.0
             under[r] = area - rows * height / 2
-            whole[r, 0], whole[r, 1], whole[r, 2] = rows, treated, treated_outcome
-            whole[r, 3], whole[r, 4], whole[r, 5] = control, control_outcome, chance
-        return under, whole
+            sums[r, 0], sums[r, 1], sums[r, 2] = rows, treated, treated_outcome
+            sums[r, 3], sums[r, 4], sums[r, 5] = control, control_outcome, chance
+        return under, sums
 
     return passes

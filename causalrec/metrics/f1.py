@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from causalrec.metrics.ranking import AbstractByUser
-from causalrec.metrics.ranks import Ranked
+from causalrec.metrics.ranks import RankedRows
 from causalrec.metrics.recall import recall_of
 
 
@@ -26,7 +26,7 @@ class F1(AbstractByUser):
 
     labels = frozenset({"binary"})
 
-    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
         recall, positives = recall_of(rows, count, self.k)
         return torch.stack([recall * positives / self.k, recall]), positives > 0
 

@@ -56,10 +56,17 @@ class MacroF1(AbstractMetric):
 
 
 def counts(chosen: Tensor, true: Tensor, group: Tensor, groups: int) -> Tensor:
-    """Return how many rows of each group are hits, chosen and true, by class: float64[3,groups,C]."""
-    found, place = torch.unique(torch.cat([chosen, true]), return_inverse=True)
-    of_chosen, of_true = (group * len(found) + part for part in place.view(2, -1))
+    """Return how many rows of each group are hits, chosen and true, by class: float64[3,groups,C].
+
+    Args:
+        chosen: int64[N], predicted classes.
+        true: int64[N], true classes.
+        group: int64[N], the group of each row.
+        groups: number of groups.
+    """
+    classes, class_index = torch.unique(torch.cat([chosen, true]), return_inverse=True)
+    of_chosen, of_true = (group * len(classes) + index for index in class_index.view(2, -1))
     cells = (of_true[chosen == true], of_chosen, of_true)
-    return torch.stack([torch.bincount(cell, minlength=groups * len(found)).double() for cell in cells]).view(
-        3, groups, len(found)
+    return torch.stack([torch.bincount(cell, minlength=groups * len(classes)).double() for cell in cells]).view(
+        3, groups, len(classes)
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from causalrec.metrics.ranking import AbstractByUser
-from causalrec.metrics.ranks import Ranked, ranked
+from causalrec.metrics.ranks import RankedRows, rank_rows
 
 
 def ndcg_by_user(
@@ -15,17 +15,26 @@ def ndcg_by_user(
     """Return (NDCG@k, whether the user has a positive, whether the user has a row), each `[U]`.
 
     `DCG@k = sum of label / log2(1 + rank)` over the user's candidates, rank from 1, linear gain; divided by the best
-    possible. Source: Jarvelin & Kekalainen (TOIS 2002).
+    possible.
+
+    Args:
+        prediction: `[N]`, scores.
+        label: `[N]`, outcomes.
+        user: int64[N], the user of each row.
+        num_users: U.
+        k: length of the list.
+
+    Source: Jarvelin & Kekalainen (TOIS 2002).
 
     >>> value, _, _ = ndcg_by_user(torch.tensor([0.9, 0.1]), torch.tensor([0.0, 1.0]), torch.tensor([0, 0]), 1, 5)
     >>> round(float(value), 4)
     0.6309
     """
-    rows = ranked(prediction, label, user)
+    rows = rank_rows(prediction, label, user)
     return *ndcg_of(rows, num_users, k), rows.present(num_users)
 
 
-def ndcg_of(rows: Ranked, num_users: int, k: int) -> tuple[Tensor, Tensor]:
+def ndcg_of(rows: RankedRows, num_users: int, k: int) -> tuple[Tensor, Tensor]:
     """Return NDCG@k and whether the user has a positive, each `[U]`, of ranked rows."""
     discount = torch.where(rows.rank < k, 1 / torch.log2(rows.rank.double() + 2), 0.0)
     gained = rows.per_user(discount * rows.gain, num_users)
@@ -40,5 +49,5 @@ class NDCG(AbstractByUser):
 
     labels = frozenset({"binary", "graded", "ranking"})
 
-    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
         return ndcg_of(rows, count, self.k)

@@ -9,7 +9,7 @@ from causalrec.errors import DataError
 from causalrec.metrics.base import AbstractRatio, Scored
 
 
-def sqrt_pehe_drawn(prediction: Tensor, drawn: Tensor) -> Tensor:
+def sqrt_pehe_drawn(prediction: Tensor, drawn_effect: Tensor) -> Tensor:
     """Return `sqrt(mean (prediction - (Y(1) - Y(0)))^2)`, a scalar in the outcome's unit; both `[N]`.
 
     Some papers report it as PEHE: the noise of both outcomes is in it, so that a perfect prediction is not at 0 and its
@@ -18,7 +18,7 @@ def sqrt_pehe_drawn(prediction: Tensor, drawn: Tensor) -> Tensor:
     >>> float(sqrt_pehe_drawn(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])))
     0.5
     """
-    return (prediction.double() - drawn.double()).square().mean().sqrt()
+    return (prediction.double() - drawn_effect.double()).square().mean().sqrt()
 
 
 class SqrtPEHEDrawn(AbstractRatio):

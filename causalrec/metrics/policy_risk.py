@@ -12,7 +12,14 @@ from causalrec.metrics.uplift_rows import AbstractUplift, Clip, UpliftRows
 def policy_risk(
     prediction: Tensor, outcome: Tensor, treatment: Tensor, propensity: Tensor | None = None, *, threshold: float = 0.0
 ) -> Tensor:
-    """Return `1 - uplift_policy_value` of outcomes 0 and 1, in which 1 is good, a scalar; arguments `[N]` as of `qini`.
+    """Return `1 - uplift_policy_value` of outcomes 0 and 1, in which 1 is good, a scalar.
+
+    Args:
+        prediction: `[N]`, predicted effects.
+        outcome: `[N]`, observed outcomes.
+        treatment: `[N]`, 1 where treated, else 0.
+        propensity: `[N]`, the probability of treatment 1; None: the same for all rows.
+        threshold: treat where the prediction is above it.
 
     Source: Shalit, Johansson & Sontag (ICML 2017), section 5.
 
@@ -24,7 +31,14 @@ def policy_risk(
 
 
 class PolicyRisk(AbstractUplift):
-    """One less the policy value; nan where outcomes are not 0 and 1."""
+    """One less the policy value; nan where outcomes are not 0 and 1.
+
+    Args:
+        num_clusters: number of users (of rows, in userless logs).
+        threshold: treat where the predicted effect is above it (what treatment costs).
+        weights: weigh rows by inverse propensity.
+        clip: propensities are clipped to [clip, 1 - clip].
+    """
 
     higher_is_better = False
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from causalrec.metrics.uplift_curve import below, running
+from causalrec.metrics.uplift_curve import area_below, running_sum
 from causalrec.metrics.uplift_rows import AbstractUplift, Clip, UpliftRows, uplift_rows
 
 Weighting = Literal["autoc", "qini"]
@@ -17,10 +17,10 @@ def rank_weighted_effect_of(rows: UpliftRows, weight: Tensor, weighting: Weighti
     """Return RATE `[R]` of sorted rows under row weights float64[R,N]."""
     score, none = rows.outcome * (rows.treated - rows.control), weight.new_zeros(len(weight), 1)
     (block,) = rows.blocks(len(rows.order))
-    reached, total = running(block, weight, none), running(block, weight, none, score)
+    reached, total = running_sum(block, weight, none), running_sum(block, weight, none, score)
     count = weight.sum(1)
     if weighting == "qini":
-        value = below(reached.diff(dim=1), total) / count - total[:, -1] / 2
+        value = area_below(reached.diff(dim=1), total) / count - total[:, -1] / 2
     else:
         value = _autoc(reached, total)
     both = (weight @ (rows.treated > 0).double() > 0) & (weight @ (rows.control > 0).double() > 0)
@@ -46,14 +46,22 @@ def rank_weighted_effect(
     weighting: Weighting = "autoc",
     clip: float = 0.01,
 ) -> Tensor:
-    """Return RATE, a scalar in the outcome's unit; arguments `[N]` as of `qini`.
+    """Return RATE, a scalar in the outcome's unit.
 
-    `TOC(s)` = mean score of the `s N` rows with the highest predictions, less that of all rows. `autoc`: its integral
-    over s in [0, 1]; `qini`: that of `s TOC(s)`. The score of a row is its inverse propensity weighted outcome,
-    `T Y / e - (1 - T) Y / (1 - e)`, whose mean is the effect where `e` is the true propensity.
+    `TOC(s)` = mean score of the `s N` rows with the highest predictions, less that of all rows. The score of a row is
+    its inverse propensity weighted outcome, `T Y / e - (1 - T) Y / (1 - e)`, whose mean is the effect where `e` is the
+    true propensity. Equal predictions share their mean score. nan where an arm has no rows.
 
-    Equal predictions share their mean score, and the integral of AUTOC is taken exactly, not as a sum over rows, from
-    which it differs by O(log(N) / N). nan where an arm has no rows. Source: Yadlowsky et al. (JASA 2025), section 2.
+    Args:
+        prediction: `[N]`, predicted effects.
+        outcome: `[N]`, observed outcomes.
+        treatment: `[N]`, 1 where treated, else 0.
+        propensity: `[N]`, `e`, the probability of treatment 1.
+        weighting: `autoc`: the integral of `TOC(s)` over s in [0, 1], taken exactly, not as a sum over rows, from which
+            it differs by O(log(N) / N); `qini`: that of `s TOC(s)`.
+        clip: propensities are clipped to [clip, 1 - clip].
+
+    Source: Yadlowsky et al. (JASA 2025), section 2.
 
     >>> best, half = torch.tensor([2.0, 1.0]), torch.tensor([0.5, 0.5])
     >>> rank_weighted_effect(best, torch.tensor([1.0, 1.0]), torch.tensor([1, 0]), half, weighting="qini")

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.metrics.base import AbstractMetric, Scored, Subsets
-from causalrec.metrics.ranks import Ranked, ranked
+from causalrec.metrics.ranks import RankedRows, rank_rows
 
 EmptyUsers = Literal["skip", "zero", "one"]
 
@@ -27,12 +27,12 @@ class AbstractByUser(AbstractMetric):
     def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 5, empty: EmptyUsers = "skip") -> None:
         super().__init__()
         self.num_clusters, self.k, self.empty = num_clusters, k, empty
-        self._ranked: Ranked | None = None
+        self._ranked: RankedRows | None = None
         for state in ("prediction", "label", "cluster"):
             self.add_state(state, [], dist_reduce_fx="cat")
 
     @abstractmethod
-    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
         """Return (what is averaged `[...,U]`, whether the user has a positive `[U]`)."""
 
     def finish(self, means: Tensor) -> Tensor:
@@ -40,33 +40,33 @@ class AbstractByUser(AbstractMetric):
         return means
 
     def update(self, scored: Scored) -> None:
-        self._ranked = scored.ranked if not self.prediction else None  # shared by all metrics of one update
+        self._ranked = scored.ranked_rows if not self.prediction else None  # shared by all metrics of one update
         self.prediction.append(scored.prediction)
         self.label.append(scored.label)
         self.cluster.append(scored.cluster)
 
     def compute(self) -> Tensor:
-        value, _ = self._counted(self._rows(), self.num_clusters)
+        value, _ = self._values_in_mean(self._rows(), self.num_clusters)
         return self.finish(value.mean(-1))
 
     def replicates(self, weights: Tensor) -> Tensor:
-        value, user = self._counted(self._rows(), self.num_clusters)
-        drawn = weights[:, user]
-        return self.finish((value @ drawn.T) / drawn.sum(1))
+        value, user = self._values_in_mean(self._rows(), self.num_clusters)
+        user_weights = weights[:, user]
+        return self.finish((value @ user_weights.T) / user_weights.sum(1))
 
     def on_subsets(self, subsets: Subsets) -> Tensor:
-        value, user = self._counted(subsets.ranked, len(subsets) * subsets.num_clusters)
+        value, user = self._values_in_mean(subsets.ranked_rows, len(subsets) * subsets.num_clusters)
         subset = user // subsets.num_clusters
         sums = value.new_zeros(*value.shape[:-1], len(subsets)).index_add_(-1, subset, value)
         return self.finish(sums / torch.bincount(subset, minlength=len(subsets)))
 
-    def _rows(self) -> Ranked:
+    def _rows(self) -> RankedRows:
         prediction, label, user = (torch.cat(list(s)) for s in (self.prediction, self.label, self.cluster))
         if self._ranked is not None and len(self._ranked.user) == len(user):  # else other ranks' rows were gathered
             return self._ranked
-        return ranked(prediction, label, user)
+        return rank_rows(prediction, label, user)
 
-    def _counted(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+    def _values_in_mean(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
         """Return values and users of those in the mean, under the convention for users without positives."""
         value, defined = self.by_user(rows, count)
         present = rows.present(count)

@@ -9,12 +9,17 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """Rows sorted by user, then falling score: `rank[N]` from 0, `gain[N]`, `ideal[N]` (gains sorted on their own),
-    `user[N]`.
+class RankedRows:
+    """Rows sorted by user, then falling score.
 
-    Tied scores share their mean gain: the expectation over random tie-breaks (McSherry & Najork, ECIR 2008), so that a
-    constant ranks like chance and not like the row order.
+    Tied scores share their mean gain: the expectation over random tie-breaks, so that a constant ranks like chance and
+    not like the row order. Source: McSherry & Najork (ECIR 2008).
+
+    Attributes:
+        rank: int64[N], the rank of each row among its user's, from 0.
+        gain: float64[N], the label, averaged over ties.
+        ideal: float64[N], the labels sorted by user, then falling.
+        user: int64[N], the user of each row.
     """
 
     rank: Tensor
@@ -31,10 +36,10 @@ class Ranked:
         return torch.bincount(self.user, minlength=count) > 0
 
 
-def ranked(prediction: Tensor, label: Tensor, user: Tensor) -> Ranked:
+def rank_rows(prediction: Tensor, label: Tensor, user: Tensor) -> RankedRows:
     """Rank each user's rows; all arguments `[N]`."""
     order = order_of(prediction, user)
-    return ranked_in_order(prediction[order], label[order], label[order_of(label, user)], user[order])
+    return rank_sorted_rows(prediction[order], label[order], label[order_of(label, user)], user[order])
 
 
 def order_of(score: Tensor, user: Tensor) -> Tensor:
@@ -43,15 +48,22 @@ def order_of(score: Tensor, user: Tensor) -> Tensor:
     return falling[torch.argsort(user[falling], stable=True)]
 
 
-def ranked_in_order(score: Tensor, label: Tensor, ideal: Tensor, user: Tensor) -> Ranked:
-    """Rank rows that are in order already; `ideal[N]`: the labels sorted by user, then falling."""
-    place = torch.arange(len(user))
+def rank_sorted_rows(score: Tensor, label: Tensor, ideal: Tensor, user: Tensor) -> RankedRows:
+    """Rank rows that are sorted by user, then falling score.
+
+    Args:
+        score: `[N]`, scores.
+        label: `[N]`, labels of the same rows.
+        ideal: `[N]`, the labels sorted by user, then falling.
+        user: int64[N], the user of each row.
+    """
+    position = torch.arange(len(user))
     new_user = torch.ones_like(user, dtype=torch.bool)
     new_user[1:] = user[1:] != user[:-1]
-    start = torch.cummax(torch.where(new_user, place, 0), 0).values
+    start = torch.cummax(torch.where(new_user, position, 0), 0).values
     new_run = new_user.clone()
     new_run[1:] |= score[1:] != score[:-1]
     run = new_run.long().cumsum(0) - 1
     runs = int(run[-1]) + 1 if len(run) else 0
     totals = torch.zeros(runs, dtype=torch.float64).index_add_(0, run, label.double())
-    return Ranked(place - start, (totals / torch.bincount(run, minlength=runs))[run], ideal.double(), user)
+    return RankedRows(position - start, (totals / torch.bincount(run, minlength=runs))[run], ideal.double(), user)

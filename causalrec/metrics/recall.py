@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from causalrec.metrics.ranking import AbstractByUser
-from causalrec.metrics.ranks import Ranked, ranked
+from causalrec.metrics.ranks import RankedRows, rank_rows
 
 
 def recall_by_user(
@@ -16,20 +16,27 @@ def recall_by_user(
 
     `Recall@k = positives among the k best / all positives` (a share; some published "Recall" is the bare count).
 
+    Args:
+        prediction: `[N]`, scores.
+        label: `[N]`, outcomes.
+        user: int64[N], the user of each row.
+        num_users: U.
+        k: length of the list.
+
     >>> value, _, _ = recall_by_user(torch.tensor([0.9, 0.1]), torch.tensor([0.0, 1.0]), torch.tensor([0, 0]), 1, 1)
     >>> float(value)
     0.0
     """
-    rows = ranked(prediction, label, user)
+    rows = rank_rows(prediction, label, user)
     share, positives = recall_of(rows, num_users, k)
     return share, positives > 0, rows.present(num_users)
 
 
-def recall_of(rows: Ranked, num_users: int, k: int) -> tuple[Tensor, Tensor]:
+def recall_of(rows: RankedRows, num_users: int, k: int) -> tuple[Tensor, Tensor]:
     """Return Recall@k and the number of positives, each `[U]`, of ranked rows."""
-    found = rows.per_user(torch.where(rows.rank < k, rows.gain, 0.0), num_users)
+    hits = rows.per_user(torch.where(rows.rank < k, rows.gain, 0.0), num_users)
     positives = rows.per_user(rows.gain, num_users)
-    return found / torch.where(positives > 0, positives, 1.0), positives
+    return hits / torch.where(positives > 0, positives, 1.0), positives
 
 
 class Recall(AbstractByUser):
@@ -37,6 +44,6 @@ class Recall(AbstractByUser):
 
     labels = frozenset({"binary", "ranking"})
 
-    def by_user(self, rows: Ranked, count: int) -> tuple[Tensor, Tensor]:
+    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
         share, positives = recall_of(rows, count, self.k)
         return share, positives > 0

@@ -17,9 +17,15 @@ MANY = 1 << 24  # rows times replicates: a compiled pass is worth its import
 
 
 class AbstractArea(AbstractUplift):
-    """Area between a curve and that of a random order; `normalise`: over that of a perfect order (outcomes 0 and 1).
+    """Area between a curve and that of a random order.
 
-    `height`: of the curve; `by_arm`: how the compiled pass is told it.
+    `height`: of the curve; `by_arm`: which of the two curves the compiled pass computes.
+
+    Args:
+        num_clusters: number of users (of rows, in userless logs).
+        normalise: divide by the area of a perfect order (outcomes 0 and 1).
+        weights: weigh rows by inverse propensity.
+        clip: propensities are clipped to [clip, 1 - clip].
     """
 
     by_arm: ClassVar[bool]
@@ -58,12 +64,19 @@ class AbstractArea(AbstractUplift):
 
 
 def compiled_area(rows: UpliftRows, weights: Tensor, column: Tensor, by_arm: bool) -> Area:
-    """Return what `area_of` does, under the weights `[R,U]` of which `column[N]` is each row's."""
+    """Return what `area_of` does, by a compiled pass.
+
+    Args:
+        rows: sorted rows.
+        weights: `[R,U]`, weights of clusters.
+        column: int64[N], which column of `weights` each row has.
+        by_arm: the curve of AUUC (each arm's mean), else that of Qini.
+    """
     last = np.zeros(len(rows.order), np.bool_)
     last[rows.ends.numpy()] = True
     columns = torch.stack([*rows.columns, rows.propensity], 1).numpy()
     cell = rows.cells.argmax(0).numpy()
     under, sums = kernel()(weights.double().numpy(), column.numpy(), columns, cell, last, by_arm)
     count, treated, treated_outcome, control, control_outcome, chance = torch.from_numpy(sums[:, :6]).T[..., None]
-    whole = Sums(count, torch.zeros_like(count), treated, treated_outcome, control, control_outcome)
-    return Area(torch.from_numpy(under), whole, torch.from_numpy(sums[:, 6:]), chance[:, 0])
+    totals = Sums(count, torch.zeros_like(count), treated, treated_outcome, control, control_outcome)
+    return Area(torch.from_numpy(under), totals, torch.from_numpy(sums[:, 6:]), chance[:, 0])

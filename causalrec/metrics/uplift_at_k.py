@@ -37,12 +37,21 @@ def uplift_at_k(
     share: float = 0.3,
     clip: float = 0.01,
 ) -> Tensor:
-    """Return the difference of both arms' mean outcomes among the `floor(share N)` rows with the highest predictions,
-    a scalar in the outcome's unit; arguments `[N]` as of `qini`.
+    """Return the difference of both arms' mean outcomes among the `floor(share N)` rows with the highest predictions.
 
-    Means are weighted by inverse propensity; both arms are cut at one place (scikit-uplift's strategy "overall"). Of
-    equal predictions at the cut each row counts in part. Assumes that treatment is random given the propensity. nan
-    where an arm has no row so high.
+    A scalar in the outcome's unit. Means are weighted by inverse propensity; both arms are cut at the same rank
+    (scikit-uplift's strategy "overall"). Of equal predictions at the cut each row counts as a fraction. nan where an
+    arm has no row so high.
+
+    Args:
+        prediction: `[N]`, predicted effects.
+        outcome: `[N]`, observed outcomes.
+        treatment: `[N]`, 1 where treated, else 0.
+        propensity: `[N]`, the probability of treatment 1; None: the same for all rows.
+        share: of the rows that are looked at.
+        clip: propensities are clipped to [clip, 1 - clip].
+
+    Assumption: treatment is random given the propensity.
 
     >>> best = torch.tensor([4.0, 3.0, 2.0, 1.0])
     >>> uplift_at_k(best, torch.tensor([1.0, 0.0, 0.0, 1.0]), torch.tensor([1, 0, 1, 0]), share=0.5)
@@ -53,7 +62,14 @@ def uplift_at_k(
 
 
 class UpliftAtK(AbstractUplift):
-    """The effect among the `share` of rows with the highest predictions."""
+    """The effect among the rows with the highest predictions.
+
+    Args:
+        num_clusters: number of users (of rows, in userless logs).
+        share: of the rows that are looked at.
+        weights: weigh rows by inverse propensity.
+        clip: propensities are clipped to [clip, 1 - clip].
+    """
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.metrics.base import Scored, Subsets
-from causalrec.metrics.ranks import order_of, ranked_in_order
+from causalrec.metrics.ranks import order_of, rank_sorted_rows
 from causalrec.metrics.uplift_rows import AbstractObservedOutcomeMetric, Clip
 
 Variant = Literal["naive", "ips", "snips"]
@@ -20,11 +20,19 @@ def uplift_by_user(
 ) -> tuple[Tensor, Tensor]:
     """Return (Uplift@N, whether it is defined), each `[U]`, of the rows of an `uplift` slice, N = k.
 
-    `naive`: mean outcome of the exposed among the user's k best rows, less that of the others among them (eq. 4);
-    `snips`: means weighted by `1 / e` and `1 / (1 - e)` (eq. 5); defined where the k best have both kinds. `ips`: sums
-    so weighted over the number of the k best (eq. 2). In the outcome's unit; equal predictions at the cut count in
-    part. `naive` assumes that exposure is random within the k best, the others only given the propensity. Source: Sato
-    et al. (RecSys 2019).
+    In the outcome's unit; equal predictions at the cut count as fractions.
+
+    Args:
+        scored: the rows, with treatment and propensity.
+        num_users: U.
+        k: length of the list.
+        variant: `naive`: mean outcome of the exposed among the user's k best rows, less that of the others among them
+            (eq. 4); `snips`: means weighted by `1 / e` and `1 / (1 - e)` (eq. 5); both need both kinds among the k
+            best. `ips`: sums so weighted over the number of the k best (eq. 2).
+        clip: propensities are clipped to [clip, 1 - clip].
+
+    Assumption: `naive`: exposure is random within the k best; the others: it is random given the propensity. Source:
+    Sato et al. (RecSys 2019).
 
     >>> rows = torch.tensor([0.9, 0.8]), torch.tensor([1.0, 1.0]), torch.tensor([0, 0])
     >>> exposed = Scored(*rows, 0.0, None, torch.tensor([1, 0]), torch.tensor([0.5, 0.25]))
@@ -41,7 +49,7 @@ def uplift_by_user(
     )
 
     def of_best(column: Tensor) -> Tensor:
-        ranks = ranked_in_order(score, column, column, user)
+        ranks = rank_sorted_rows(score, column, column, user)
         return ranks.per_user(torch.where(ranks.rank < k, ranks.gain, 0.0), num_users)
 
     gained, lost = of_best(treated * outcome), of_best(control * outcome)
@@ -54,7 +62,14 @@ def uplift_by_user(
 
 
 class UpliftAtN(AbstractObservedOutcomeMetric):
-    """Mean over users of Uplift@N, N = `k`; users whose k best rows are all exposed, or all not, are left out."""
+    """Mean over users of Uplift@N; users whose k best rows are all exposed, or all not, are left out.
+
+    Args:
+        num_clusters: number of users (of rows, in userless logs).
+        k: N, the length of the list.
+        variant: of `uplift_by_user`.
+        clip: propensities are clipped to [clip, 1 - clip].
+    """
 
     ranks_users = True
 
@@ -70,11 +85,11 @@ class UpliftAtN(AbstractObservedOutcomeMetric):
         self.k, self.variant, self.clip = k, variant, clip
 
     def compute(self) -> Tensor:
-        value, defined = self._by_user(self._stored(), self.num_clusters)
+        value, defined = self._by_user(self._concatenate(), self.num_clusters)
         return value.sum() / defined.sum()
 
     def replicates(self, weights: Tensor) -> Tensor:
-        value, defined = self._by_user(self._stored(), self.num_clusters)
+        value, defined = self._by_user(self._concatenate(), self.num_clusters)
         return (weights @ value) / (weights @ defined.double())
 
     def on_subsets(self, subsets: Subsets) -> Tensor:

@@ -28,13 +28,21 @@ def uplift_policy_value(
     threshold: float = 0.0,
     clip: float = 0.01,
 ) -> Tensor:
-    """Return the mean outcome of treating where the predicted effect is above `threshold`, a scalar in the outcome's
-    unit; arguments `[N]` as of `qini`.
+    """Return the mean outcome of treating where the predicted effect is above `threshold`, a scalar.
 
     `V = P(a) E[Y | treated, a] + P(not a) E[Y | control, not a]`, `a`: the prediction is above the threshold; means
-    weighted by inverse propensity. Equal predictions are treated alike. Assumes that treatment is random given the
-    propensity. nan where some are to be treated of whom nobody was, or the reverse. Source: Shalit, Johansson & Sontag
-    (ICML 2017), section 5.
+    weighted by inverse propensity, in the outcome's unit. Equal predictions are treated alike. nan where some are to be
+    treated of whom nobody was, or the reverse.
+
+    Args:
+        prediction: `[N]`, predicted effects.
+        outcome: `[N]`, observed outcomes.
+        treatment: `[N]`, 1 where treated, else 0.
+        propensity: `[N]`, the probability of treatment 1; None: the same for all rows.
+        threshold: treat where the prediction is above it.
+        clip: propensities are clipped to [clip, 1 - clip].
+
+    Assumption: treatment is random given the propensity. Source: Shalit, Johansson & Sontag (ICML 2017), section 5.
 
     >>> effect = torch.tensor([1.0, 1.0, -1.0])
     >>> uplift_policy_value(effect, torch.tensor([1.0, 0.0, 0.5]), torch.tensor([1, 0, 0]))
@@ -45,7 +53,14 @@ def uplift_policy_value(
 
 
 class UpliftPolicyValue(AbstractUplift):
-    """Mean outcome of treating where the predicted effect is above `threshold` (what treatment costs), else not."""
+    """Mean outcome of treating where the predicted effect is above a threshold, and not elsewhere.
+
+    Args:
+        num_clusters: number of users (of rows, in userless logs).
+        threshold: what treatment costs, in the outcome's unit.
+        weights: weigh rows by inverse propensity.
+        clip: propensities are clipped to [clip, 1 - clip].
+    """
 
     def __init__(self, num_clusters: int, *, threshold: float = 0.0, weights: bool = True, clip: Clip = 0.01) -> None:
         super().__init__(num_clusters, weights=weights, clip=clip)

@@ -36,11 +36,17 @@ class Block:
 
 @dataclass(frozen=True)
 class UpliftRows:
-    """Rows by falling prediction, float64[N] each: `outcome`; `treated`, the inverse propensity weight `T / e` of a
-    treated row, 0 of another; `control` likewise `(1 - T) / (1 - e)`; `propensity` e; `prediction`.
+    """Rows by falling prediction.
 
-    `ends` int64[B]: the last row of each run of equal predictions, which are looked at as one, so that neither the
-    order of rows nor chance matters; `order` int64[N]: where each row stood.
+    Attributes:
+        prediction: float64[N], predicted effects.
+        outcome: float64[N], observed outcomes.
+        treated: float64[N], the inverse propensity weight `T / e`: 0 of a control.
+        control: float64[N], the inverse propensity weight `(1 - T) / (1 - e)`: 0 of a treated row.
+        propensity: float64[N], e, the probability of treatment 1.
+        ends: int64[B], the last row of each run of equal predictions; a run is a single step, so that neither the order
+            of rows nor chance matters.
+        order: int64[N], the position of each row before sorting.
     """
 
     prediction: Tensor
@@ -57,19 +63,19 @@ class UpliftRows:
         return bool(((self.outcome == 0) | (self.outcome == 1)).all())
 
     def blocks(self, size: int | None = None) -> list[Block]:
-        """Return blocks of about `size` rows (None: `BLOCK`), none of which bin_edges a run in two."""
+        """Return blocks of about `size` rows (None: `BLOCK`), none of which cuts a run in two."""
         count, size = len(self.order), size or BLOCK
         if len(self.ends) == count:
             return [Block(first, min(first + size, count)) for first in range(0, count, size)]
         goals = torch.tensor(range(size - 1, count - 1, size), dtype=torch.int64)
         last = torch.searchsorted(self.ends, goals).tolist()
-        places = sorted({-1, *last, len(self.ends) - 1})
-        found = []
-        for before, run in pairwise(places):
+        boundaries = sorted({-1, *last, len(self.ends) - 1})
+        blocks = []
+        for before, run in pairwise(boundaries):
             first = int(self.ends[before]) + 1 if before >= 0 else 0
             runs = pad(self.ends[before + 1 : run + 1] - first + 1, (1, 0))
-            found.append(Block(first, int(self.ends[run]) + 1, runs))
-        return found
+            blocks.append(Block(first, int(self.ends[run]) + 1, runs))
+        return blocks
 
     @cached_property
     def columns(self) -> tuple[Tensor, ...]:
@@ -87,8 +93,14 @@ class UpliftRows:
 def uplift_rows(
     prediction: Tensor, outcome: Tensor, treatment: Tensor, propensity: Tensor | None = None, clip: float = 0.01
 ) -> UpliftRows:
-    """Sort rows and weigh them; all arguments `[N]`, `treatment` in {0, 1}, `propensity` the probability of 1, clipped
-    to [clip, 1 - clip]; None: the same for all rows, so that nothing is weighed.
+    """Sort rows by falling prediction and weigh them by inverse propensity.
+
+    Args:
+        prediction: `[N]`, predicted effects.
+        outcome: `[N]`, observed outcomes.
+        treatment: `[N]`, 1 where treated, else 0.
+        propensity: `[N]`, the probability of treatment 1; None: the same for all rows, so that nothing is weighed.
+        clip: propensities are clipped to [clip, 1 - clip].
     """
     order = torch.argsort(prediction, descending=True, stable=True)
     _, counts = torch.unique_consecutive(prediction[order], return_counts=True)
@@ -128,7 +140,7 @@ class AbstractObservedOutcomeMetric(AbstractMetric):
         for state in ("prediction", "label", "treatment", "propensity", "cluster"):
             getattr(self, state).append(getattr(scored, state))
 
-    def _stored(self) -> Scored:
+    def _concatenate(self) -> Scored:
         states = (self.prediction, self.label, self.treatment, self.propensity, self.cluster)
         prediction, label, treatment, propensity, cluster = (torch.cat(list(state)) for state in states)
         return Scored(prediction, label, cluster, 0.0, None, treatment, propensity)
@@ -149,19 +161,19 @@ class AbstractUplift(AbstractObservedOutcomeMetric):
         """Return the metric `[R]` under row weights float64[R,N]; nan where it is not defined."""
 
     def compute(self) -> Tensor:
-        rows = self._sorted(self._stored())
+        rows = self._sort(self._concatenate())
         return self._values(rows, torch.ones(1, len(rows.order)), torch.arange(len(rows.order)))[0]
 
     def replicates(self, weights: Tensor) -> Tensor:
-        scored = self._stored()
-        rows = self._sorted(scored)
+        scored = self._concatenate()
+        rows = self._sort(scored)
         return self._values(rows, weights, scored.cluster[rows.order])
 
     def on_subsets(self, subsets: Subsets) -> Tensor:
-        rows = self._sorted(subsets.scored)
+        rows = self._sort(subsets.scored)
         return self._values(rows, subsets.mask, rows.order)
 
-    def _sorted(self, scored: Scored) -> UpliftRows:
+    def _sort(self, scored: Scored) -> UpliftRows:
         assert scored.treatment is not None
         propensity = scored.propensity if self.weights else None
         return uplift_rows(scored.prediction, scored.label, scored.treatment, propensity, self.clip)
@@ -170,23 +182,23 @@ class AbstractUplift(AbstractObservedOutcomeMetric):
         """Return the metric under the weights `[R,...]` of which `column[N]` is each row's."""
         if not len(column):
             return torch.full((len(weights),), float("nan"), dtype=torch.float64)
-        parts = torch.split(weights, max(TOGETHER, TOGETHER * BLOCK // len(column)))
-        return torch.cat(in_threads(lambda part: self.value(rows, taken(part.double(), column)), parts))
+        chunks = torch.split(weights, max(TOGETHER, TOGETHER * BLOCK // len(column)))
+        return torch.cat(in_threads(lambda chunk: self.value(rows, weight_columns(chunk.double(), column)), chunks))
 
 
-def taken(weights: Tensor, column: Tensor) -> Tensor:
+def weight_columns(weights: Tensor, column: Tensor) -> Tensor:
     """Return the columns `[N]` of weights `[R,U]`, `[R,N]`."""
     return weights.gather(1, column.expand(len(weights), -1))
 
 
-def in_threads(work: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> list[Tensor]:
+def in_threads(work: Callable[[Tensor], Tensor], chunks: Sequence[Tensor]) -> list[Tensor]:
     """Return the work on each part, a part to a thread: operations this small would wait for all threads each time."""
     threads = torch.get_num_threads()
-    if len(parts) == 1:
-        return [work(parts[0])]
+    if len(chunks) == 1:
+        return [work(chunks[0])]
     torch.set_num_threads(1)  # of an operation; new threads take it over
     try:
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(work, parts))
+            return list(pool.map(work, chunks))
     finally:
         torch.set_num_threads(threads)

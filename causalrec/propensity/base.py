@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairColumn
+from causalrec.data.pair_columns import PairColumn
 from causalrec.data.sampler.rows import pairs_log
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
@@ -46,15 +46,15 @@ class AbstractPropensity(ABC):
         Here for policies that draw alike for every row: the mean of `predict` over the rows that received it. Raises
         DataError where those differ, for then the rows' other treatments are not told.
         """
-        own, found = self.predict(log), np.zeros(arms + 1)
+        predicted, probabilities = self.predict(log), np.zeros(arms + 1)
         for arm in range(arms + 1):
-            mine = own[log.treatment == arm]
+            mine = predicted[log.treatment == arm]
             if len(mine) and mine.max() - mine.min() > 1e-3:
                 raise DataError(
                     f"{log.name}: propensities of treatment {arm} differ by row; choose propensity=treatment"
                 )
-            found[arm] = mine.mean() if len(mine) else 0.0
-        return np.tile((found / found.sum()).astype(np.float32), (len(log), 1))
+            probabilities[arm] = mine.mean() if len(mine) else 0.0
+        return np.tile((probabilities / probabilities.sum()).astype(np.float32), (len(log), 1))
 
     @abstractmethod
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
@@ -64,17 +64,17 @@ class AbstractPropensity(ABC):
 def pair_propensity(propensity: AbstractPropensity, log: InteractionLog, most: int = 20_000_000) -> PairColumn:
     """Return a fitted propensity as a function of (user, item): a look-up table up to `most` pairs, else computed."""
 
-    def computed(user: Ints, item: Ints) -> Floats:
+    def compute(user: Ints, item: Ints) -> Floats:
         return propensity.predict(pairs_log(user, item, log))
 
     if log.num_pairs > most:
-        return computed
+        return compute
     every = np.arange(log.num_pairs)
-    table = computed(every // log.num_items, every % log.num_items)
+    table = compute(every // log.num_items, every % log.num_items)
     return lambda user, item: table[user * log.num_items + item]
 
 
-def checked(propensity: Floats, who: str) -> Floats:
+def check_propensity(propensity: Floats, who: str) -> Floats:
     """Return the propensities, or raise DataError where one lies outside (0, 1] or is NaN."""
     bad = ~((propensity > 0) & (propensity <= 1))
     if bad.any():

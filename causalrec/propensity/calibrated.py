@@ -17,7 +17,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import pairs_log, uniform_pairs
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.types import Count, Doubles, Floats
 
 Calibrator = Callable[[Doubles], Doubles]
@@ -28,12 +28,21 @@ Method = Literal["platt", "isotonic", "temperature"]
 class Calibrated(AbstractPropensity):
     """`p(u, i) = calibrator(base(u, i))`, float32[N], the calibrator fitted on predictions for held-out exposures.
 
-    The log's rows, and a uniform sample of at most `max_pairs` unexposed pairs, are cut into `folds`; the base is
-    fitted without a fold's rows, whose exposure it then predicts, scaled to the mean that it has with all rows.
-    `method`: `platt` fits `sigmoid(a logit(p) + b)`, `temperature` the same with b = 0, `isotonic` a monotone step
-    function. The base that predicts is fitted on all rows. Assumption: the base orders pairs rightly. Source: Platt
-    (1999); Zadrozny & Elkan (KDD 2002); Guo et al. (ICML 2017). Raises RequestError on a base that cannot tell unlogged
-    pairs apart, DataError on a userless log or one with fewer rows than folds.
+    The log's rows, and a uniform sample of unexposed pairs, are cut into folds; the base is fitted without a fold's
+    rows, whose exposure it then predicts, scaled to the mean that it has with all rows. The base that predicts is
+    fitted on all rows.
+
+    Attributes:
+        base: the propensity that is calibrated.
+        method: `platt` fits `sigmoid(a logit(p) + b)`, `temperature` the same with b = 0, `isotonic` a monotone step
+            function.
+        folds: number of folds.
+        max_pairs: most unexposed pairs that are sampled.
+        seed: draws the folds.
+
+    Assumption: the base orders pairs rightly. Source: Platt (1999); Zadrozny & Elkan (KDD 2002); Guo et al. (ICML
+    2017). Raises RequestError on a base that cannot tell unlogged pairs apart, DataError on a userless log or one with
+    fewer rows than folds.
     """
 
     base: AbstractPropensity
@@ -56,16 +65,16 @@ class Calibrated(AbstractPropensity):
                 f"propensity=calibrated: {len(log)} rows for {self.folds} folds; set propensity.folds lower"
             )
         self.base.fit(log, features, randomised_sample)
-        self._calibrator = METHODS[self.method](*self._held_out(log, features, randomised_sample))
+        self._calibrator = METHODS[self.method](*self._out_of_fold(log, features, randomised_sample))
 
     def predict(self, log: InteractionLog) -> Floats:
         chance = self._calibrator(self.base.predict(log).astype(np.float64)).astype(np.float32)
-        return checked(np.minimum(chance, np.float32(1)), "calibrated")
+        return check_propensity(np.minimum(chance, np.float32(1)), "calibrated")
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return self.base.reads(view)
 
-    def _held_out(
+    def _out_of_fold(
         self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None
     ) -> tuple[Doubles, Doubles, Doubles]:
         """Return what bases predict of exposures they were not fitted on, what happened, and each pair's weight."""
@@ -96,13 +105,13 @@ def log_odds(chance: Doubles) -> Doubles:
 
 def platt(predicted: Doubles, exposed: Doubles, weight: Doubles) -> Calibrator:
     """Fit `sigmoid(a logit(p) + b)` by weighted maximum likelihood."""
-    slope, shift = _scaled(np.column_stack([log_odds(predicted), np.ones_like(predicted)]), exposed, weight)
+    slope, shift = _fit_coefficients(np.column_stack([log_odds(predicted), np.ones_like(predicted)]), exposed, weight)
     return lambda chance: np.asarray(expit(slope * log_odds(chance) + shift))
 
 
 def temperature(predicted: Doubles, exposed: Doubles, weight: Doubles) -> Calibrator:
     """Fit `sigmoid(logit(p) / T)` by weighted maximum likelihood."""
-    (slope,) = _scaled(log_odds(predicted)[:, None], exposed, weight)
+    (slope,) = _fit_coefficients(log_odds(predicted)[:, None], exposed, weight)
     return lambda chance: np.asarray(expit(slope * log_odds(chance)))
 
 
@@ -121,7 +130,7 @@ METHODS: Mapping[Method, Callable[[Doubles, Doubles, Doubles], Calibrator]] = {
 }
 
 
-def _scaled(columns: Doubles, exposed: Doubles, weight: Doubles) -> Doubles:
+def _fit_coefficients(columns: Doubles, exposed: Doubles, weight: Doubles) -> Doubles:
     """Return the coefficients of a weighted logistic regression without penalty."""
     share = weight / weight.sum()
 
@@ -131,5 +140,5 @@ def _scaled(columns: Doubles, exposed: Doubles, weight: Doubles) -> Doubles:
         return float(share @ (np.logaddexp(0, score) - exposed * score)), slope
 
     start = np.eye(columns.shape[1])[0]
-    found: Doubles = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
-    return found
+    coefficients: Doubles = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
+    return coefficients

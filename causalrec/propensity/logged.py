@@ -6,7 +6,7 @@ from typing import ClassVar
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.types import Floats, PropensityKind
 
 
@@ -26,7 +26,7 @@ class Logged(AbstractPropensity):
     def predict(self, log: InteractionLog) -> Floats:
         if log.propensity is None:
             raise DataError(f"propensity=logged: {log.name} has no propensity column; choose another propensity")
-        return checked(log.propensity, "logged")
+        return check_propensity(log.propensity, "logged")
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ()

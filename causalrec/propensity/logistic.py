@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import pairs_log, uniform_pairs
 from causalrec.errors import DataError
-from causalrec.features.design import design
+from causalrec.features.design_matrix import design_matrix
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.types import Count, Floats
 
 
@@ -52,13 +52,13 @@ class Logistic(AbstractPropensity):
             log,
         )
         model = LogisticRegression(C=1 / self.l2, max_iter=500, tol=1e-6)
-        self._model = model.fit(design(rows, features), exposed, sample_weight=importance)
+        self._model = model.fit(design_matrix(rows, features), exposed, sample_weight=importance)
 
     def predict(self, log: InteractionLog) -> Floats:
         if self._model is None:
-            return checked(np.full(len(log), self._rate, np.float32), "logistic")
-        chance = self._model.predict_proba(design(log, self._features))[:, 1]
-        return checked(chance.astype(np.float32), "logistic")
+            return check_propensity(np.full(len(log), self._rate, np.float32), "logistic")
+        chance = self._model.predict_proba(design_matrix(log, self._features))[:, 1]
+        return check_propensity(chance.astype(np.float32), "logistic")
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return view

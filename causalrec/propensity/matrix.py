@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.types import Count, Doubles, Floats
 
 CURVATURE = 0.25  # the logistic loss bends no more, and the splitting converges fast at that step
@@ -22,11 +22,19 @@ CURVATURE = 0.25  # the logistic loss bends no more, and the splitting converges
 class Matrix(AbstractPropensity):
     """`p(u, i) = sigmoid(A[u, i])`, A the likeliest of `|A|_* <= tau sqrt(U I)` and `|A[u, i]| <= gamma`.
 
-    With `centred`, both bounds are on `A - logit(rate)`: as published, tau 1 cannot hold the low rate of a sparse log.
-    Solved by the alternating direction method of multipliers on a dense U x I array of at most `max_pairs` pairs, one
-    singular value decomposition per step, until A moves by less than `tolerance` (root mean square, logits) or
-    `iterations` end. Assumption: the logits of exposure have a low nuclear norm. Source: Ma & Chen (NeurIPS 2019;
-    tau 1 and gamma 3 as in their code), after Davenport et al. (2014). Raises DataError on a userless or larger log.
+    Solved by the alternating direction method of multipliers on a dense U x I array, with a singular value
+    decomposition in each step.
+
+    Attributes:
+        tau: bound of the nuclear norm.
+        gamma: bound of each entry.
+        centred: both bounds are on `A - logit(rate)`: as published, tau 1 cannot hold the low rate of a sparse log.
+        tolerance: ends the search once A moves by less (root mean square, logits).
+        iterations: most steps.
+        max_pairs: a log of more pairs is refused.
+
+    Assumption: the logits of exposure have a low nuclear norm. Source: Ma & Chen (NeurIPS 2019; tau 1 and gamma 3 as in
+    their code), after Davenport et al. (2014). Raises DataError on a userless or larger log.
     """
 
     tau: Annotated[float, Field(gt=0)] = 1.0
@@ -55,7 +63,7 @@ class Matrix(AbstractPropensity):
     def predict(self, log: InteractionLog) -> Floats:
         if log.user is None:
             raise DataError("propensity=matrix: the log has no users; choose propensity=logged or popularity")
-        return checked(self._chance[log.user, log.item], "matrix")
+        return check_propensity(self._chance[log.user, log.item], "matrix")
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("item", "user")
@@ -93,6 +101,6 @@ def nearest_of_norm(matrix: Doubles, radius: float) -> Doubles:
     if values.sum() <= radius:
         return matrix
     excess = (np.cumsum(values) - radius) / np.arange(1, len(values) + 1)
-    kept = np.maximum(values - excess[np.flatnonzero(values > excess)[-1]], 0.0)
-    nearest: Doubles = (left * kept) @ right
+    shrunk = np.maximum(values - excess[np.flatnonzero(values > excess)[-1]], 0.0)
+    nearest: Doubles = (left * shrunk) @ right
     return nearest

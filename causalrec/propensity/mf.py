@@ -15,16 +15,24 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import uniform_pairs
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.types import Count, Doubles, Floats, Ints
 
 
 @dataclass(kw_only=True)
-class MF(AbstractPropensity):
-    """`logit p(u, i) = mean + b_u + b_i + P_u . Q_i`, maximum likelihood with the ridge `l2 / 2` on all but the mean.
+class MFPropensity(AbstractPropensity):
+    """`logit p(u, i) = mean + b_u + b_i + P_u . Q_i`, maximum likelihood with a ridge penalty on all but the mean.
 
     Fitted by L-BFGS on all pairs up to `max_pairs`; in a larger population the exposed rows meet a uniform sample of
-    the others, weighted to stand for all. `width` the rank D, `seed` draws the start, `iterations` bounds the search.
+    the others, weighted to stand for all.
+
+    Attributes:
+        width: the rank D.
+        l2: the penalty is `l2 / 2` times the squares.
+        max_pairs: most pairs in the fit.
+        iterations: most steps of the search.
+        seed: draws the start.
+
     Assumption: exposure is logistic with rank D in user and item, whatever the columns of the adjustment set; what the
     ids tell must cover them. Source: Johnson, Logistic matrix factorization for implicit feedback (NIPS workshop 2014),
     with counts as weights left out. Raises DataError on a userless log.
@@ -57,14 +65,14 @@ class MF(AbstractPropensity):
         start[:, 0] = 0
         flat = np.append(start.ravel(), np.log(rate / (1 - rate)) if rate < 1 else 10.0)
         options = {"maxiter": self.iterations, "maxfun": 2 * self.iterations}
-        found = minimize(rows.loss, flat, (self.width, self.l2), "L-BFGS-B", jac=True, options=options).x
-        self._user, self._item, self._mean = _unpacked(found, log.num_users, self.width)
+        solution = minimize(rows.loss, flat, (self.width, self.l2), "L-BFGS-B", jac=True, options=options).x
+        self._user, self._item, self._mean = _unpack(solution, log.num_users, self.width)
 
     def predict(self, log: InteractionLog) -> Floats:
         if log.user is None:
             raise DataError("propensity=mf: the log has no users; choose propensity=logged or popularity")
         logit = _logit(self._user, self._item, self._mean, log.user, log.item)
-        return checked(expit(logit).astype(np.float32), "mf")
+        return check_propensity(expit(logit).astype(np.float32), "mf")
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("item", "user")
@@ -82,7 +90,7 @@ class _Exposure:
 
     def loss(self, flat: Doubles, width: int, l2: float) -> tuple[float, Doubles]:
         """Return the penalised negative log-likelihood and its gradient."""
-        users, items, mean = _unpacked(flat, self.shape[0], width)
+        users, items, mean = _unpack(flat, self.shape[0], width)
         logit = _logit(users, items, mean, self.user, self.item)
         value = self.weight @ (np.logaddexp(0, logit) - self.exposed * logit) + l2 / 2 * (flat[:-1] @ flat[:-1])
         residual = self.weight * (expit(logit) - self.exposed)
@@ -96,7 +104,7 @@ class _Exposure:
         return float(value), slope
 
 
-def _unpacked(flat: Doubles, users: int, width: int) -> tuple[Doubles, Doubles, float]:
+def _unpack(flat: Doubles, users: int, width: int) -> tuple[Doubles, Doubles, float]:
     factors = flat[:-1].reshape(-1, width + 1)
     return factors[:users], factors[users:], float(flat[-1])
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.types import Doubles, Floats
 
 
@@ -50,16 +50,18 @@ class NaiveBayes(AbstractPropensity):
         self._chance = np.minimum(self._rate * (exposed / exposed.sum()) / (uniform / uniform.sum()), 1.0)
 
     def predict(self, log: InteractionLog) -> Floats:
-        known = ~np.isnan(log.outcome)
-        place = np.minimum(np.searchsorted(self._grades, log.outcome), len(self._grades) - 1)
-        new = known & ((self._grades[place] != log.outcome) | (self._chance[place] <= 0))
+        has_outcome = ~np.isnan(log.outcome)
+        grade_index = np.minimum(np.searchsorted(self._grades, log.outcome), len(self._grades) - 1)
+        new = has_outcome & ((self._grades[grade_index] != log.outcome) | (self._chance[grade_index] <= 0))
         if new.any():
             row = int(np.argmax(new))
             raise DataError(
                 f"propensity=naive_bayes: {log.name} row {row}: outcome {log.outcome[row]:g} is in no training row; "
                 f"set propensity.smoothing=1"
             )
-        return checked(np.where(known, self._chance[place], self._rate).astype(np.float32), "naive_bayes")
+        return check_propensity(
+            np.where(has_outcome, self._chance[grade_index], self._rate).astype(np.float32), "naive_bayes"
+        )
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("outcome",)

@@ -6,12 +6,12 @@ import numpy as np
 
 from causalrec.data.log import InteractionLog
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.types import Floats
 
 
 @dataclass(kw_only=True)
-class Popularity(AbstractPropensity):
+class PopularityPropensity(AbstractPropensity):
     """`p(u, i) = n_i / U`: a probability, not the max-normalised count of much public code.
 
     Items never exposed get half a user (no logged row of the training part is one). Assumption: every user is equally
@@ -27,7 +27,7 @@ class Popularity(AbstractPropensity):
         self._share = np.minimum(counts / max(log.num_users, 1), 1.0).astype(np.float32)
 
     def predict(self, log: InteractionLog) -> Floats:
-        return checked(self._share[log.item], "popularity")
+        return check_propensity(self._share[log.item], "popularity")
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("item",)

@@ -8,7 +8,7 @@ import numpy as np
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.types import Floats, Ints, PropensityKind
 
 
@@ -26,7 +26,7 @@ class Position(AbstractPropensity):
     scores_unlogged_pairs: ClassVar[bool] = False
     kind: ClassVar[PropensityKind] = "examination"
 
-    _known: Ints = field(init=False, repr=False)
+    _slots: Ints = field(init=False, repr=False)
     _examined: Floats = field(init=False, repr=False)
 
     def fit(
@@ -40,22 +40,22 @@ class Position(AbstractPropensity):
             raise DataError(
                 f"propensity=position: {rows.name} row {row}: outcome {rows.outcome[row]:g} is no click (0 or 1)"
             )
-        self._known, place = np.unique(_positions(rows), return_inverse=True)
-        clicks = np.maximum(np.bincount(place, weights=rows.outcome), 0.5)
-        rate = np.minimum(clicks / np.bincount(place), 1.0)
+        self._slots, slot = np.unique(_positions(rows), return_inverse=True)
+        clicks = np.maximum(np.bincount(slot, weights=rows.outcome), 0.5)
+        rate = np.minimum(clicks / np.bincount(slot), 1.0)
         self._examined = (rate / rate.max()).astype(np.float32)
 
     def predict(self, log: InteractionLog) -> Floats:
         position = _positions(log)
-        place = np.minimum(np.searchsorted(self._known, position), len(self._known) - 1)
-        new = self._known[place] != position
+        slot = np.minimum(np.searchsorted(self._slots, position), len(self._slots) - 1)
+        new = self._slots[slot] != position
         if new.any():
             row = int(np.argmax(new))
             raise DataError(
                 f"propensity=position: {log.name} row {row}: position {position[row]} is in no fitted row; "
                 f"drop the row or fit on more rows"
             )
-        return checked(self._examined[place], "position")
+        return check_propensity(self._examined[slot], "position")
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("position",)

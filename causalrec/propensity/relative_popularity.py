@@ -8,7 +8,7 @@ from pydantic import Field
 
 from causalrec.data.log import InteractionLog
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.types import Floats, PropensityKind
 
 
@@ -32,7 +32,7 @@ class RelativePopularity(AbstractPropensity):
         self._exposure = ((counts / counts.max()) ** self.power).astype(np.float32)
 
     def predict(self, log: InteractionLog) -> Floats:
-        return checked(self._exposure[log.item], "relative_popularity")
+        return check_propensity(self._exposure[log.item], "relative_popularity")
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("item",)

@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression
 
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
-from causalrec.features.design import design
+from causalrec.features.design_matrix import design_matrix
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.base import AbstractPropensity, checked
+from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.types import Floats, PropensityKind
 
 
@@ -42,21 +42,23 @@ class Treatment(AbstractPropensity):
         self._features, self._shares = features, (counts / counts.sum()).astype(np.float32)
         if features.names or features.ids:
             model = LogisticRegression(C=1 / self.l2, max_iter=1000, tol=1e-6)
-            self._model = model.fit(design(log, features), log.treatment)
+            self._model = model.fit(design_matrix(log, features), log.treatment)
 
     def predict(self, log: InteractionLog) -> Floats:
-        known = len(self._shares)
-        if (log.treatment >= known).any():
-            row = int(np.argmax(log.treatment >= known))
+        num_treatments = len(self._shares)
+        if (log.treatment >= num_treatments).any():
+            row = int(np.argmax(log.treatment >= num_treatments))
             raise DataError(
                 f"{log.name}: row {row}: treatment {log.treatment[row]} has no training row; drop such rows"
             )
-        return checked(self.treatment_probabilities(log, known - 1)[np.arange(len(log)), log.treatment], "treatment")
+        return check_propensity(
+            self.treatment_probabilities(log, num_treatments - 1)[np.arange(len(log)), log.treatment], "treatment"
+        )
 
     def treatment_probabilities(self, log: InteractionLog, arms: int) -> Floats:
         if self._model is None:
             return np.tile(self._shares, (len(log), 1))
-        return np.asarray(self._model.predict_proba(design(log, self._features)), np.float32)
+        return np.asarray(self._model.predict_proba(design_matrix(log, self._features)), np.float32)
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return view

@@ -35,8 +35,8 @@ def adjustment_section(adjustment: Adjustment) -> AdjustmentSection:
     )
 
 
-def _identification(one: Identification) -> IdentificationSection:
-    return IdentificationSection(**_fields(one))  # type: ignore[arg-type]
+def _identification(identification: Identification) -> IdentificationSection:
+    return IdentificationSection(**_fields(identification))  # type: ignore[arg-type]
 
 
 def overlap_section(overlap: Overlap) -> OverlapSection:
@@ -50,8 +50,8 @@ def _balance(balance: Balance) -> BalanceSection:
     return BalanceSection(**_fields(balance))  # type: ignore[arg-type]
 
 
-def _fields(part: DataclassInstance) -> dict[str, object]:
-    return {field.name: _finite(getattr(part, field.name)) for field in dataclasses.fields(part)}
+def _fields(source: DataclassInstance) -> dict[str, object]:
+    return {field.name: _finite(getattr(source, field.name)) for field in dataclasses.fields(source)}
 
 
 def _finite(value: object) -> object:
@@ -59,5 +59,5 @@ def _finite(value: object) -> object:
     if isinstance(value, float):
         return finite_or_none(value)
     if isinstance(value, Mapping):
-        return {str(key): _finite(one) for key, one in value.items()}
+        return {str(key): _finite(entry) for key, entry in value.items()}
     return tuple(map(_finite, value)) if isinstance(value, tuple | list) else value

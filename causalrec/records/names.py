@@ -24,7 +24,7 @@ RESULTS = "results"  # the table of scores in a dashboard
 IMAGES = "images"  # what the keys of images begin with
 PICTURES = ("overlap", "calibration", "ranking")  # images of a record
 
-SCORE_COLUMNS = (*(one.name for one in fields(ScoreRecord)), "kind")  # of a table of scores and baselines
+SCORE_COLUMNS = (*(field.name for field in fields(ScoreRecord)), "kind")  # of a table of scores and baselines
 SUMMARY = (  # fields of a record that runs may be sorted by
     "status",
     "error",
@@ -42,7 +42,7 @@ SUMMARY = (  # fields of a record that runs may be sorted by
 
 def _field(section: type, name: str) -> str:
     """Return a field's name; raise KeyError at import where it has another."""
-    return {one.name: one.name for one in fields(section)}[name]
+    return {field.name: field.name for field in fields(section)}[name]
 
 
 TRAINING_LOSS = f"train/{_field(EpochRecord, 'loss')}"  # columns of a learning curve
@@ -97,11 +97,13 @@ def label_of(path: str) -> str:
 
 def record_summary(record: RunRecord) -> dict[str, object]:
     """Return what a dashboard's runs may be sorted by: `best/METRIC@SLICE`, and `SUMMARY` with `/` between names."""
-    found: dict[str, object] = dict(best_scores(record))
+    summary: dict[str, object] = dict(best_scores(record))
     for path in SUMMARY:
         key, value = path.replace(".", "/"), _attribute(record, path)
-        found |= {f"{key}/{name}": one for name, one in value.items()} if isinstance(value, Mapping) else {key: value}
-    return {key: shareable(value) for key, value in found.items() if value not in (None, "")}
+        summary |= (
+            {f"{key}/{name}": entry for name, entry in value.items()} if isinstance(value, Mapping) else {key: value}
+        )
+    return {key: redact(value) for key, value in summary.items() if value not in (None, "")}
 
 
 def _attribute(record: RunRecord, path: str) -> object:
@@ -113,13 +115,13 @@ def _attribute(record: RunRecord, path: str) -> object:
 
 def best_scores(record: RunRecord) -> dict[str, float]:
     """Return the scores of a record as `best/metric@slice`."""
-    return {summary_score(column_of(one)): one.value for one in record.scores if one.value is not None}
+    return {summary_score(column_of(score)): score.value for score in record.scores if score.value is not None}
 
 
 def score_rows(record: RunRecord) -> list[list[object]]:
     """Return the scores and baselines of a record as rows of `SCORE_COLUMNS`."""
     both = (("score", record.scores), ("baseline", record.baselines))
-    return [[*(getattr(one, name) for name in SCORE_COLUMNS[:-1]), kind] for kind, group in both for one in group]
+    return [[*(getattr(score, name) for name in SCORE_COLUMNS[:-1]), kind] for kind, group in both for score in group]
 
 
 def flat_settings(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -135,14 +137,14 @@ def flat_settings(config: Mapping[str, object], prefix: str = "") -> Iterator[tu
             yield f"{prefix}{name}", value
 
 
-def searchable(config: Mapping[str, object]) -> dict[str, object]:
+def searchable_settings(config: Mapping[str, object]) -> dict[str, object]:
     """Return dotted keys of every setting, and flat ones to group runs by (W&B cannot group by tags): one for each
     group's choice, `model` (the encoder), `estimator` (the objective, or the learner from a table), `seed`, `sweep` and
     `row`.
 
     Secrets are redacted and the home folder is written `~`.
 
-    >>> searchable({"name": "mf-ips", "seed": 1, "choices": {"encoder": "mf"}, "optimizer": {"lr": 0.1}})
+    >>> searchable_settings({"name": "mf-ips", "seed": 1, "choices": {"encoder": "mf"}, "optimizer": {"lr": 0.1}})
     {'encoder': 'mf', 'model': 'mf', 'row': 'mf-ips', 'seed': 1, 'optimizer.lr': 0.1}
     """
     choices = config.get("choices")
@@ -159,19 +161,19 @@ def searchable(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def _without_secret(key: str, value: object) -> object:
-    return "redacted" if isinstance(value, str) and SECRET.search(key) else shareable(value)
+    return "redacted" if isinstance(value, str) and SECRET.search(key) else redact(value)
 
 
-def shareable(value: object) -> object:
+def redact(value: object) -> object:
     """Return a value without the home folder and without a login in an address.
 
-    >>> shareable("redis://me:word@host/0")
+    >>> redact("redis://me:word@host/0")
     'redis://redacted@host/0'
     """
     if isinstance(value, list | tuple):
-        return [shareable(one) for one in value]
+        return [redact(entry) for entry in value]
     if isinstance(value, Mapping):
-        return {key: shareable(one) for key, one in value.items()}
+        return {key: redact(entry) for key, entry in value.items()}
     if not isinstance(value, str):
         return value
     home = str(Path.home())

@@ -91,8 +91,10 @@ def _adapter(record: Hashable) -> TypeAdapter[object]:
 @cache
 def fields_of(section: type) -> tuple[tuple[str, type | None], ...]:
     """Return the names of a section's fields, with the section each of them is, if any."""
-    made = [(one.name, one.default_factory) for one in dataclasses.fields(section)]
-    return tuple((name, by if isinstance(by, type) and dataclasses.is_dataclass(by) else None) for name, by in made)
+    factories = [(field.name, field.default_factory) for field in dataclasses.fields(section)]
+    return tuple(
+        (name, by if isinstance(by, type) and dataclasses.is_dataclass(by) else None) for name, by in factories
+    )
 
 
 def _lacking(section: type, values: Mapping[str, object], prefix: str) -> str | None:

@@ -35,10 +35,10 @@ class RunFolder:
     @staticmethod
     def load(path: Path) -> RunFolder:
         """Read the folder of a run by its `record.json`; raise DataError where either is damaged."""
-        return _beside(path.parent, RunRecord.load(path))
+        return _load_sidecars(path.parent, RunRecord.load(path))
 
 
-def _beside(folder: Path, record: RunRecord, sidecars: Sequence[str] = SIDECARS) -> RunFolder:
+def _load_sidecars(folder: Path, record: RunRecord, sidecars: Sequence[str] = SIDECARS) -> RunFolder:
     arrays = {name: read_sidecar(folder / f"{name}.npz", record.name) for name in sidecars}
     return RunFolder(folder, record, arrays.get("replicates", {}), arrays.get("jackknife", {}))
 
@@ -62,7 +62,7 @@ def load_folder(path: Path, sidecars: Sequence[str] = SIDECARS) -> AnyFolder:
     values = read_json(path)
     if is_estimation(values):
         return EstimationFolder(path.parent, EstimationRecord.from_json(path, values))
-    return _beside(path.parent, RunRecord.from_json(path, values), sidecars)
+    return _load_sidecars(path.parent, RunRecord.from_json(path, values), sidecars)
 
 
 def is_estimation(values: Json) -> bool:
@@ -85,14 +85,14 @@ def load_folders(folder: Path, sidecars: Sequence[str] = SIDECARS) -> list[AnyFo
 
 def runs_of(folders: Iterable[AnyFolder]) -> list[RunFolder]:
     """Return those that hold a run's record."""
-    return [one for one in folders if isinstance(one, RunFolder)]
+    return [folder for folder in folders if isinstance(folder, RunFolder)]
 
 
 def estimations_of(folders: Iterable[AnyFolder]) -> list[EstimationFolder]:
     """Return those that hold an estimation's record."""
-    return [one for one in folders if isinstance(one, EstimationFolder)]
+    return [folder for folder in folders if isinstance(folder, EstimationFolder)]
 
 
-def finished(folders: Sequence[RunFolder]) -> list[RunFolder]:
+def finished_runs(folders: Sequence[RunFolder]) -> list[RunFolder]:
     """Return the runs that finished."""
-    return [one for one in folders if one.record.done]
+    return [run for run in folders if run.record.done]

@@ -44,8 +44,14 @@ class TaskSection:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSection:
-    """The data set: the sha256 of each raw file, its feedback, a caveat to be read with any result on it, and which
-    slices that were asked for by name have no rows in it.
+    """The data set.
+
+    Attributes:
+        name: the data set's name.
+        sha256: of each raw file, by name.
+        feedback: which kind of feedback its outcomes are.
+        caveat: is to be read with any result on it.
+        slices_without_rows: slices that were asked for by name and have no rows in it.
     """
 
     name: str = ""
@@ -57,7 +63,39 @@ class DataSection:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditSection:
-    """What could make a number untrue, counted on the splits as they were used: the fields of `data.audit.Audit`."""
+    """What could make a number untrue, counted on the splits as they were used: the fields of `data.audit.Audit`.
+
+    Attributes:
+        rows: number of rows, by split: train, validation, test, and randomised_sample where there is one.
+        mean_outcome: mean outcome, by split.
+        hashes: hash of the rows, by split.
+        threshold: the card's: the outcome is 1 from this raw value on; None keeps it.
+        bin_edges: the card's: raw outcomes where a class begins.
+        test: how the test rows came about, in words.
+        duplicates: test pairs that also stand in the logged part, before `duplicate_rule`.
+        duplicate_rule: what the split does with them, in words.
+        leaked_rows: test rows whose pair also stands in training or validation, after `duplicate_rule`.
+        unseen_rows: test rows whose user or item has no training row, before `unseen_rule`.
+        unseen_rule: what the split does with them.
+        candidates_per_user: test rows of a test user, on average; None in a userless log.
+        positives_per_user: test rows with an outcome above 0 of a test user, on average; None in a userless log.
+        users_without_positive: test users without such a row; None in a userless log.
+        future_rows: test rows older than the newest training row; None without times.
+        randomised_rows_used: rows of the randomised part that anything but the test reads: those set aside for
+            propensities or selection, and any that stand in training or validation.
+        with_duplicates: rows and mean outcome of the randomised test and of the logged part.
+        without_duplicates: the same without the pairs that stand in both.
+        users: number of users with a row, by split; empty in a userless log.
+        items: number of items with a row, by split.
+        positives: rows of the outcome's upper class, by split; empty unless the outcome is a click.
+        cold_users: test rows whose user has no training row.
+        cold_items: test rows whose item has no training row.
+        context_rows: rows that only histories read.
+        drawn_from: rows that few-shot training rows were drawn from; None without few-shot.
+        augmented_rows: rows that networks train on where an augmentation changed them; None without one.
+        resampled_by: settings that only draw rows or outcomes anew, as `group.key`.
+        warnings: one line each.
+    """
 
     rows: dict[str, int] = field(default_factory=dict)
     mean_outcome: dict[str, Number] = field(default_factory=dict)
@@ -91,7 +129,15 @@ class AuditSection:
 
 @dataclass(frozen=True, kw_only=True)
 class IdentificationSection:
-    """How an estimand is identified: the fields of `graph.identify.Identification`."""
+    """How an estimand is identified: the fields of `graph.identify.Identification`.
+
+    Attributes:
+        strategy: by what.
+        columns: given which columns, sorted.
+        assumed: under which unproven assumptions.
+        instruments: the columns that move the exposure, where they identify it; else empty.
+        mediator: the column through which the effect goes, where it identifies it; else None.
+    """
 
     strategy: str = ""
     columns: tuple[str, ...] = ()
@@ -136,7 +182,21 @@ class BalanceSection:
 
 @dataclass(frozen=True, kw_only=True)
 class OverlapSection:
-    """How well exposure covers the population: the fields of `graph.overlap.Overlap`."""
+    """How well exposure covers the population: the fields of `graph.overlap.Overlap`.
+
+    Attributes:
+        clip: the objective's clip of propensities.
+        clipped: share of logged rows below it.
+        effective_rows: (sum w)^2 / sum w^2 with w = 1/p.
+        inverse_sum: sum of 1/p over logged rows, divided by the number of pairs (1 when calibrated).
+        ece: calibration error of the propensity (probability), over equally filled bins; None where it is not computed.
+        quantiles: of the logged rows' propensity (0, 1, 10, 50, 90, 100 %).
+        mean_outcome: estimates of the exposed mean, in the outcome's unit, by name (`naive`, ...), and the truth where
+            a simulation has it.
+        ece_width: calibration error over 100 bins of equal width; None where it is not computed.
+        balance: of the columns of the propensity view; None without columns.
+        warnings: one line each.
+    """
 
     clip: float = 0.0
     clipped: Number = None
@@ -152,7 +212,14 @@ class OverlapSection:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """A point of a learning curve: mean training loss, criterion after the epoch, report of a class outcome."""
+    """A point of a learning curve.
+
+    Attributes:
+        epoch: its number.
+        loss: mean training loss.
+        criterion: its value after the epoch.
+        report: of a class outcome.
+    """
 
     epoch: int
     loss: Number
@@ -182,7 +249,7 @@ class CandidateRecord:
 
 
 @dataclass(frozen=True)
-class RandomisedRows:
+class RandomisedRowsUse:
     """Randomised rows used outside the test, of how many declared."""
 
     budget: int = 0
@@ -208,7 +275,7 @@ class SelectionSection:
     chosen: dict[str, float] = field(default_factory=dict)
     fit: str = ""
     candidates: tuple[CandidateRecord, ...] = ()
-    randomised_rows: RandomisedRows = field(default_factory=RandomisedRows)
+    randomised_rows: RandomisedRowsUse = field(default_factory=RandomisedRowsUse)
     randomised_rows_for: tuple[str, ...] = ()
 
 

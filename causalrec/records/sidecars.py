@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from causalrec.data.files import replacing
+from causalrec.data.files import replace_atomically
 from causalrec.errors import DataError
 from causalrec.types import Doubles
 
@@ -20,7 +20,7 @@ def write_sidecars(folder: Path, **arrays: Mapping[str, Doubles] | None) -> None
     """Write `NAME.npz` for each mapping that is given, float32, each atomically."""
     for name, values in arrays.items():
         if values is not None:
-            with replacing(folder / f"{name}.npz") as temporary:
+            with replace_atomically(folder / f"{name}.npz") as temporary:
                 temporary.write_bytes(_to_bytes(values))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from causalrec.ids import score_key
 from causalrec.records.names import parse_column
-from causalrec.records.run_folder import RunFolder, finished
+from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.types import Doubles
 
 LEVEL = 0.05
@@ -19,8 +19,19 @@ Values = dict[int, tuple[float, Doubles]]  # by seed: a row's value, and its lea
 
 @dataclass(frozen=True)
 class Comparison:
-    """`difference` of a row's mean over seeds to that of `to`, its standard error, degrees of freedom and two-sided
-    p-value; `adjusted`: Holm's correction over the rows of the column; `real`: at most 0.05. `seeds`: pairs of runs.
+    """The difference between two rows of a table in one column, tested.
+
+    Attributes:
+        row: name of the row.
+        to: name of the row it is compared to.
+        column: `metric@slice`.
+        difference: mean over seeds of `row` minus `to`; unit of the metric.
+        se: standard error of the difference.
+        df: degrees of freedom of its t distribution.
+        p: two-sided p-value of no difference.
+        adjusted: `p` after Holm's correction over the rows of the column.
+        real: whether `adjusted` is at most 0.05.
+        seeds: pairs of runs, one for each common seed.
     """
 
     row: str
@@ -35,34 +46,34 @@ class Comparison:
     seeds: int
 
 
-def compared(folders: Sequence[RunFolder], to: str, column: str) -> list[Comparison]:
+def compare_rows(folders: Sequence[RunFolder], to: str, column: str) -> list[Comparison]:
     """Compare every row and baseline of finished records to the row `to` in a column (`metric@slice`), seed by seed.
 
     Rows without a common seed, a defined value or leave-groups-out values are left out.
     """
-    done = finished(folders)
+    done = finished_runs(folders)
     rival = _values(done, to, column)
-    names = [*dict.fromkeys(score.model for one in done for score in one.record.baselines)]
-    names += dict.fromkeys(one.record.name for one in done)
-    paired = [_paired(name, to, column, _values(done, name, column), rival) for name in names if name != to]
-    tested = [one for one in paired if one is not None]
-    adjusted = holm([one.p for one in tested])
-    return [replace(one, adjusted=p, real=p <= LEVEL) for one, p in zip(tested, adjusted, strict=True)]
+    names = [*dict.fromkeys(score.model for run in done for score in run.record.baselines)]
+    names += dict.fromkeys(run.record.name for run in done)
+    comparisons = [_compare_pair(name, to, column, _values(done, name, column), rival) for name in names if name != to]
+    tested = [comparison for comparison in comparisons if comparison is not None]
+    adjusted = holm([comparison.p for comparison in tested])
+    return [replace(comparison, adjusted=p, real=p <= LEVEL) for comparison, p in zip(tested, adjusted, strict=True)]
 
 
 def _values(done: Sequence[RunFolder], name: str, column: str) -> Values:
     metric, slice_name = parse_column(column)
     key = score_key(name, slice_name, metric)
     values: Values = {}
-    for one in done:
-        left_out = one.jackknife.get(key)
-        for score in one.record.all_scores:
+    for run in done:
+        left_out = run.jackknife.get(key)
+        for score in run.record.all_scores:
             if score.key == key and score.value is not None and left_out is not None and np.isfinite(left_out).all():
-                values[one.record.seed] = (score.value, left_out)
+                values[run.record.seed] = (score.value, left_out)
     return values
 
 
-def _paired(row: str, to: str, column: str, mine: Values, rival: Values) -> Comparison | None:
+def _compare_pair(row: str, to: str, column: str, mine: Values, rival: Values) -> Comparison | None:
     seeds = sorted(mine.keys() & rival.keys())
     if not seeds:
         return None
@@ -75,21 +86,24 @@ def _paired(row: str, to: str, column: str, mine: Values, rival: Values) -> Comp
 def paired_test(differences: Doubles, left_out: Doubles) -> tuple[float, float, float, float]:
     """Return (mean difference, standard error, degrees of freedom, two-sided p-value of no difference).
 
-    `differences[S]` by seed; `left_out[3,G]` the seed average without each group of users, items and rows. The variance
-    is that of the test rows (`two_way_variance`) plus that of the seeds, sd^2 / S; degrees of freedom are
-    Satterthwaite's (Biometrics 1946), at most G - 1. One seed tells nothing of the seeds' part.
+    The variance is that of the test rows (`two_way_variance`) plus that of the seeds, sd^2 / S, where there are two or
+    more. Degrees of freedom are Satterthwaite's (Biometrics 1946), at most G - 1.
+
+    Args:
+        differences: differences by seed [S]; unit of the metric.
+        left_out: seed average without each group of users, of items and of rows [3,G].
     """
     from scipy.stats import t
 
     seeds, groups = len(differences), left_out.shape[1]
-    parts = [(two_way_variance(left_out), groups - 1)]
+    components = [(two_way_variance(left_out), groups - 1)]
     if seeds > 1:
-        parts.append((float(np.var(differences, ddof=1)) / seeds, seeds - 1))
-    variance = sum(part for part, _ in parts)
+        components.append((float(np.var(differences, ddof=1)) / seeds, seeds - 1))
+    variance = sum(component for component, _ in components)
     difference, se = float(np.mean(differences)), math.sqrt(variance)
     if se == 0:
         return difference, 0.0, float(groups - 1), 1.0 if difference == 0 else 0.0
-    df = min(groups - 1.0, variance**2 / sum(part**2 / free for part, free in parts))
+    df = min(groups - 1.0, variance**2 / sum(component**2 / free for component, free in components))
     return difference, se, df, 2 * float(t.sf(abs(difference) / se, df))
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from causalrec.config.component import ComponentConfig
-from causalrec.errors import RequestError, nearest
+from causalrec.errors import RequestError, did_you_mean
 from causalrec.ids import job_folder
 from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
 from causalrec.records.plain import Json
 from causalrec.records.sections import Number, finite_or_none
 from causalrec.records.versions import git_sha, versions
-from causalrec.reporting.published_numbers import Strict
+from causalrec.reporting.published_numbers import StrictModel
 from causalrec.reporting.verdict import Obtained
 from causalrec.types import Doubles
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NAME = r"^[\w.+=-]+$"
 
 
-class EstimatePaths(Strict):
+class EstimatePaths(StrictModel):
     """`data`: raw files; `cache`: what we derive from them; `runs`: records."""
 
     data: Path
@@ -38,8 +38,15 @@ class EstimatePaths(Strict):
     runs: Path
 
 
-class EstimateRun(Strict):
-    """The scalars of an estimation job."""
+class EstimateRun(StrictModel):
+    """The scalars of an estimation job.
+
+    Attributes:
+        name: row of the study; also a folder's name.
+        sweep: study to which the job belongs; also a folder's name.
+        seed: seed of its random numbers, 0 or more.
+        paths: folders of data, cache and records.
+    """
 
     name: Annotated[str, Field(pattern=NAME)]
     sweep: Annotated[str, Field(pattern=NAME)]
@@ -61,8 +68,8 @@ class EstimateSpec:
     @property
     def folder(self) -> Path:
         """Where this job's record goes: its key is a hash of what determines the result."""
-        parts = {"estimation": self.estimation.to_dict(), "seed": self.run.seed}
-        key = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        settings = {"estimation": self.estimation.to_dict(), "seed": self.run.seed}
+        key = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:12]
         return job_folder(self.run.paths.runs / self.run.sweep, self.run.name, self.run.seed, key)
 
 
@@ -73,20 +80,27 @@ def estimate_spec(composed: Mapping[str, object], estimation: ComponentConfig[Ab
         return EstimateSpec(EstimateRun.model_validate(values), estimation)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        key_path = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            known = [*EstimateRun.model_fields, "estimation"]
-            raise RequestError(f"{place}: unknown key; {nearest(place, known)}") from error
-        raise RequestError(f"{place}={first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+            key_names = [*EstimateRun.model_fields, "estimation"]
+            raise RequestError(f"{key_path}: unknown key; {did_you_mean(key_path, key_names)}") from error
+        raise RequestError(f"{key_path}={first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
 
 
 def save_estimates(spec: EstimateSpec, estimates: Sequence[Estimate], seconds: float, error: str | None = None) -> Path:
-    """Write `record.json` of a job, whole or not at all, and return its path."""
+    """Write `record.json` of a job, whole or not at all, and return its path.
+
+    Args:
+        spec: request of the job.
+        estimates: estimates it computed; empty where it failed.
+        seconds: duration of the job.
+        error: message of what failed; None where it is done.
+    """
     record = EstimationRecord(
         name=spec.run.name,
         status="failed" if error else "done",
         error=error,
-        estimates=tuple(map(_recorded, estimates)),
+        estimates=tuple(map(_estimate_record, estimates)),
         seconds=seconds,
         versions=versions(),
         git_sha=git_sha(),
@@ -95,16 +109,16 @@ def save_estimates(spec: EstimateSpec, estimates: Sequence[Estimate], seconds: f
     return record.save(spec.folder)
 
 
-def _recorded(one: Estimate) -> EstimateRecord:
+def _estimate_record(estimate: Estimate) -> EstimateRecord:
     return EstimateRecord(
-        row=one.row,
-        column=one.column,
-        truth=finite_or_none(one.truth),
-        value=finite_or_none(one.value),
-        sd=finite_or_none(one.sd),
-        low=finite_or_none(one.low),
-        high=finite_or_none(one.high),
-        draws=one.draws,
+        row=estimate.row,
+        column=estimate.column,
+        truth=finite_or_none(estimate.truth),
+        value=finite_or_none(estimate.value),
+        sd=finite_or_none(estimate.sd),
+        low=finite_or_none(estimate.low),
+        high=finite_or_none(estimate.high),
+        draws=estimate.draws,
     )
 
 
@@ -116,17 +130,18 @@ def pool_estimates(records: Iterable[EstimationRecord]) -> dict[tuple[str, str],
     groups: dict[tuple[str, str], list[EstimateRecord]] = {}
     for record in records:
         if record.done:
-            for one in record.estimates:
-                groups.setdefault((one.row, one.column), []).append(one)
-    return {key: _pooled(group) for key, group in groups.items()}
+            for estimate in record.estimates:
+                groups.setdefault((estimate.row, estimate.column), []).append(estimate)
+    return {key: _pool(group) for key, group in groups.items()}
 
 
-def _pooled(group: Sequence[EstimateRecord]) -> Obtained:
-    draws = [one.draws for one in group]
-    values = _numbers(one.value for one in group)
-    within = [one.sd for one in group if one.sd is not None]
+def _pool(group: Sequence[EstimateRecord]) -> Obtained:
+    draws = [estimate.draws for estimate in group]
+    values = _numbers(estimate.value for estimate in group)
+    within = [estimate.sd for estimate in group if estimate.sd is not None]
     mean = float(np.average(values, weights=draws))
-    low, high = float(_numbers(one.low for one in group).mean()), float(_numbers(one.high for one in group).mean())
+    low = float(_numbers(estimate.low for estimate in group).mean())
+    high = float(_numbers(estimate.high for estimate in group).mean())
     if len(within) < len(group):
         return Obtained(mean, None, low, high, sum(draws))
     squares = sum((n - 1) * s**2 + n * (v - mean) ** 2 for n, s, v in zip(draws, within, values, strict=True))

@@ -7,11 +7,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalrec.data.files import replacing
+from causalrec.data.files import replace_atomically
 from causalrec.records.names import PICTURES
-from causalrec.records.run_folder import RunFolder, finished
+from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
-from causalrec.reporting.table import PARTS
+from causalrec.reporting.table import SUBSET_SUFFIXES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,11 +21,11 @@ QUANTILES = 6  # as `graph.overlap.Overlap.quantiles` holds
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777")
 
 
-def predicted_against_true(folders: Iterable[RunFolder], path: Path) -> None:
+def draw_predicted_against_true(folders: Iterable[RunFolder], path: Path) -> None:
     """Draw predicted against true mean outcome, ten bins per run: one panel per encoder, one colour per objective."""
     from matplotlib.figure import Figure
 
-    done = [one.record for one in finished(list(folders)) if one.record.calibration]
+    done = [run.record for run in finished_runs(list(folders)) if run.record.calibration]
     encoder_of = {record.name: str(record.choice("encoder")) for record in done}
     encoders = sorted(set(encoder_of.values()))
     colours = dict(zip(sorted(encoder_of), COLOURS * len(encoder_of), strict=False))
@@ -33,18 +33,18 @@ def predicted_against_true(folders: Iterable[RunFolder], path: Path) -> None:
     panels = figure.subplots(1, len(encoders), squeeze=False, sharex=True, sharey=True)[0]
     for panel, encoder in zip(panels, encoders, strict=True):
         for name in sorted(name for name, chosen in encoder_of.items() if chosen == encoder):
-            for k, record in enumerate(one for one in done if one.name == name):
+            for k, record in enumerate(run for run in done if run.name == name):
                 x, y = zip(*((b.predicted, b.true) for b in record.calibration), strict=True)
                 panel.plot(x, y, "o-", ms=3, lw=1.2, color=colours[name], alpha=0.85, label=None if k else name)
         panel.axline((0, 0), slope=1, color="#999999", lw=1, ls="--", zorder=0)
         panel.set(title=f"encoder: {encoder}", xlabel="predicted mean outcome", xlim=(0, 1), ylim=(0, 1))
         panel.legend(frameon=False, fontsize=8)
-    panels[0].set_ylabel(f"mean {'true rate' if _truth(done) else 'observed outcome'} of the bin")
-    with replacing(path) as temporary:
+    panels[0].set_ylabel(f"mean {'true rate' if _knows_truth(done) else 'observed outcome'} of the bin")
+    with replace_atomically(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=150)
 
 
-def _truth(done: list[RunRecord]) -> bool:
+def _knows_truth(done: list[RunRecord]) -> bool:
     return all(record.adjustment.evaluation.strategy == "known truth" for record in done)
 
 
@@ -80,7 +80,7 @@ def overlap_figure(record: RunRecord) -> Figure | None:
     _propensities(panels[0], quantiles, overlap.clip)
     means = [(name, value) for name, value in overlap.mean_outcome.items() if value is not None]
     panels[1].plot([value for _, value in means], range(len(means)), "o", color=COLOURS[0])
-    _named(panels[1], [name for name, _ in means], "estimates of the mean outcome")
+    _name_rows(panels[1], [name for name, _ in means], "estimates of the mean outcome")
     if worst:
         _balance(panels[2], worst)
     clipped, rows = overlap.clipped or 0.0, overlap.effective_rows or 0.0
@@ -103,22 +103,22 @@ def _propensities(panel: Axes, quantiles: list[float], clip: float) -> None:
 
 
 def _balance(panel: Axes, worst: Sequence[tuple[str, float, float]]) -> None:
-    for place, (_, before, after) in enumerate(worst):
-        panel.plot([before, after], [place, place], "-", color=COLOURS[-1], lw=1, zorder=0)
-        panel.plot([before], [place], "o", mfc="white", color=COLOURS[1], label=None if place else "before weighting")
-        panel.plot([after], [place], "o", color=COLOURS[0], label=None if place else "after")
+    for height, (_, before, after) in enumerate(worst):
+        panel.plot([before, after], [height, height], "-", color=COLOURS[-1], lw=1, zorder=0)
+        panel.plot([before], [height], "o", mfc="white", color=COLOURS[1], label=None if height else "before weighting")
+        panel.plot([after], [height], "o", color=COLOURS[0], label=None if height else "after")
     panel.axvline(0, color="#999999", lw=1, ls="--", zorder=0)
     panel.legend(frameon=False, fontsize=7, loc="upper right")
-    _named(panel, [name for name, _, _ in worst], "columns furthest off (standard deviations)")
+    _name_rows(panel, [name for name, _, _ in worst], "columns furthest off (standard deviations)")
 
 
-def _named(panel: Axes, names: list[str], title: str) -> None:
+def _name_rows(panel: Axes, names: list[str], title: str) -> None:
     """Name the rows of a panel inside it: no layout has to be worked out, which takes longer than drawing."""
     panel.set(yticks=[], ylim=(len(names) - 0.4, -0.9))
     panel.set_title(title, fontsize=8)
     panel.tick_params(labelsize=7)
-    for place, name in enumerate(names):
-        panel.text(0.02, place - 0.15, name, transform=panel.get_yaxis_transform(), fontsize=7, va="bottom")
+    for height, name in enumerate(names):
+        panel.text(0.02, height - 0.15, name, transform=panel.get_yaxis_transform(), fontsize=7, va="bottom")
 
 
 def calibration_figure(record: RunRecord) -> Figure | None:
@@ -145,7 +145,7 @@ def ranking_figure(record: RunRecord) -> Figure | None:
     """Draw the ranking metrics (AUC, and those with a cut-off) with their intervals, the model beside the baselines."""
     from matplotlib.figure import Figure
 
-    defined = [s for s in record.all_scores if s.value is not None and not s.slice.endswith(PARTS)]
+    defined = [s for s in record.all_scores if s.value is not None and not s.slice.endswith(SUBSET_SUFFIXES)]
     ranked = [s for s in defined if "@" in s.metric or s.metric == "auc"]
     models = list(dict.fromkeys(s.model for s in ranked))
     rows = list(dict.fromkeys((s.metric, s.slice) for s in ranked))
@@ -158,13 +158,13 @@ def ranking_figure(record: RunRecord) -> Figure | None:
     panel = figure.subplots(gridspec_kw={**edges, "bottom": 0.7 / height, "top": 1 - 0.3 / height})
     for k, model in enumerate(models):
         mine = [s for s in ranked if s.model == model]
-        places = [rows.index((s.metric, s.slice)) + (k + 1) / (len(models) + 1) - 0.5 for s in mine]
+        heights = [rows.index((s.metric, s.slice)) + (k + 1) / (len(models) + 1) - 0.5 for s in mine]
         colour = COLOURS[k % len(COLOURS)]
-        for place, one in zip(places, mine, strict=True):
-            if one.low is not None and one.high is not None:
-                panel.plot([one.low, one.high], [place, place], "-", color=colour, lw=1)
+        for level, score in zip(heights, mine, strict=True):
+            if score.low is not None and score.high is not None:
+                panel.plot([score.low, score.high], [level, level], "-", color=colour, lw=1)
         panel.plot(
-            [s.value for s in mine if s.value is not None], places, "s" if k else "D", ms=4, color=colour, label=model
+            [s.value for s in mine if s.value is not None], heights, "s" if k else "D", ms=4, color=colour, label=model
         )
     panel.set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
     panel.set_yticklabels(names)

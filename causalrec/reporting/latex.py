@@ -26,10 +26,10 @@ ESCAPES = {
 MARKS = {"reproduced": r"\checkmark", "not reproduced": r"$\times$"}
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     r"""Escape what LaTeX reads as a command.
 
-    >>> escaped("dr_jl & 5 %")
+    >>> escape("dr_jl & 5 %")
     'dr\\_jl \\& 5 \\%'
     """
     return "".join(ESCAPES.get(letter, letter) for letter in text)
@@ -42,12 +42,12 @@ def latex(table: PaperTable) -> str:
     """
     columns, count = table.run_columns, len(table.run_columns)
     spans = " ".join(rf"\cmidrule(lr){{{2 * k + 2}-{2 * k + 3}}}" for k in range(count))
-    heads = " & ".join(rf"\multicolumn{{2}}{{c}}{{{escaped(column)}}}" for column in columns)
+    heads = " & ".join(rf"\multicolumn{{2}}{{c}}{{{escape(column)}}}" for column in columns)
     lines = [
         r"% \usepackage{booktabs,amssymb}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escaped(table.study.title)}}}",
+        rf"\caption{{{escape(table.study.title)}}}",
         rf"\begin{{tabular}}{{l{'rr' * count}}}",
         r"\toprule",
         rf" & {heads} \\",
@@ -56,19 +56,19 @@ def latex(table: PaperTable) -> str:
         r"\midrule",
     ]
     for row in table.rows:
-        parts = [part for column in columns for part in _parts(table.cells.get((row, column)))]
-        lines.append(" & ".join([escaped(row), *parts]) + r" \\")
+        entries = [entry for column in columns for entry in _format_pair(table.cells.get((row, column)))]
+        lines.append(" & ".join([escape(row), *entries]) + r" \\")
         if table.baselines and row == table.baselines[-1]:
             lines.append(r"\midrule")
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\footnotesize {escaped(note)}" for note in table.footnotes]
+    lines += [rf"\par\footnotesize {escape(note)}" for note in table.footnotes]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
-def _parts(cell: PaperCell | None) -> tuple[str, str]:
+def _format_pair(cell: PaperCell | None) -> tuple[str, str]:
     if cell is None:
         return "--", "--"
-    published = escaped(cell.published.text) if cell.published else "--"
+    published = escape(cell.published.text) if cell.published else "--"
     if cell.obtained is None:
         return published, "--"
     sd = "" if cell.obtained.sd is None else rf" $\pm$ {cell.obtained.sd:.3f}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from causalrec.errors import nearest
+from causalrec.errors import did_you_mean
 from causalrec.records.run_folder import RunFolder
-from causalrec.reporting.compare import Comparison, compared
+from causalrec.reporting.compare import Comparison, compare_rows
 from causalrec.reporting.published_numbers import Published
 from causalrec.reporting.study import Study
-from causalrec.reporting.table import Table, caveats
+from causalrec.reporting.table import ScoreTable, caveats
 from causalrec.reporting.verdict import Obtained, Verdict, judge
 
 Key = tuple[str, str]
@@ -18,7 +18,16 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class PaperCell:
-    """One cell: what the paper printed, what we obtained, and whether that reproduces it (None: nothing printed)."""
+    """One cell: what the paper printed, what we obtained, and whether that reproduces it.
+
+    Attributes:
+        row: name of its row.
+        column: name of its column, `metric@slice` in studies of trained models.
+        published: number the paper printed; None where it printed none.
+        obtained: our number; None where no run has it.
+        verdict: whether ours reproduces the printed number; None where none is printed.
+        comparison: difference to the study's row of comparison; None where it was not tested.
+    """
 
     row: str
     column: str
@@ -30,7 +39,16 @@ class PaperCell:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """Cells by row and column: baselines first, then what is run, then what is published only."""
+    """Published and obtained numbers of a study, by row and column.
+
+    Attributes:
+        study: the study.
+        baselines: names of the rows that are baselines.
+        rows: names of all rows: baselines first, then what is run, then what is published only.
+        columns: names of all columns: those of the study, then those that are published only.
+        cells: cells by (row, column); a pair with neither number has none.
+        footnotes: lines to read with the table.
+    """
 
     study: Study
     baselines: tuple[str, ...]
@@ -78,11 +96,23 @@ class PaperTable:
 
 
 def paper_table(
-    study: Study, found: Mapping[Key, Obtained], baselines: Sequence[str], folders: Sequence[RunFolder], smoke: bool
+    study: Study,
+    obtained_cells: Mapping[Key, Obtained],
+    baselines: Sequence[str],
+    folders: Sequence[RunFolder],
+    smoke: bool,
 ) -> PaperTable:
-    """Put published and obtained numbers side by side and judge each cell that has both."""
-    printed = {(one.row, one.column): one for one in study.published}
-    run_rows = study.rows_of_table([row for row, _ in found])
+    """Put published and obtained numbers side by side and judge each cell that has both.
+
+    Args:
+        study: study with its published numbers.
+        obtained_cells: our numbers by (row, column).
+        baselines: names of the rows that are baselines.
+        folders: records of its runs, for differences and caveats; empty for an estimation.
+        smoke: whether the runs were made with `--smoke`, which judges nothing.
+    """
+    printed = {(cell.row, cell.column): cell for cell in study.published}
+    run_rows = study.rows_of_table([row for row, _ in obtained_cells])
     rows = tuple(dict.fromkeys([*baselines, *run_rows, *(row for row, _ in printed)]))
     columns = tuple(dict.fromkeys([*(c for c in study.columns), *(column for _, column in printed)]))
     differences = {} if study.compare is None else _differences(study, folders)
@@ -90,55 +120,65 @@ def paper_table(
     for row in rows:
         for column in columns:
             key = (row, column)
-            told, obtained = printed.get(key), found.get(key)
-            if told or obtained:
-                verdict = _verdict(study, told, obtained, found, smoke)
-                cells[key] = PaperCell(row, column, told, obtained, verdict, differences.get(key))
+            published, obtained = printed.get(key), obtained_cells.get(key)
+            if published or obtained:
+                verdict = _verdict(study, published, obtained, obtained_cells, smoke)
+                cells[key] = PaperCell(row, column, published, obtained, verdict, differences.get(key))
     notes = (*caveats(folders), *_footnotes(study, bool(differences)))
     return PaperTable(study, tuple(baselines), rows, columns, cells, notes)
 
 
 def _verdict(
-    study: Study, told: Published | None, obtained: Obtained | None, found: Mapping[Key, Obtained], smoke: bool
+    study: Study,
+    published: Published | None,
+    obtained: Obtained | None,
+    obtained_cells: Mapping[Key, Obtained],
+    smoke: bool,
 ) -> Verdict | None:
-    if told is None:
+    if published is None:
         return None
     absent = study.absent
-    reason = absent.get(told.row) or absent.get(told.column)
+    reason = absent.get(published.row) or absent.get(published.column)
     if reason is not None:
         return Verdict("cannot be", reason=reason)
     if smoke:
         return Verdict("smoke: not judged")
     if obtained is None:
-        rows = study.rows_of_table([row for row, _ in found])
-        lost = rows and told.row not in rows
-        return Verdict("not run", reason=f"no such row; {nearest(told.row, rows)}" if lost else "no finished run")
-    return judge(told, obtained, study.tolerance.factor)
+        rows = study.rows_of_table([row for row, _ in obtained_cells])
+        lost = rows and published.row not in rows
+        return Verdict(
+            "not run", reason=f"no such row; {did_you_mean(published.row, rows)}" if lost else "no finished run"
+        )
+    return judge(published, obtained, study.tolerance.factor)
 
 
-def obtained_of(shown: Sequence[Table]) -> tuple[dict[Key, Obtained], tuple[str, ...]]:
+def collect_obtained(shown: Sequence[ScoreTable]) -> tuple[dict[Key, Obtained], tuple[str, ...]]:
     """Return the cells of tables by row and column, and the names of the baselines among the rows.
 
     With several data sets a baseline is named with its own: each of them has one of that name.
     """
     several = len({table.dataset for table in shown}) > 1
 
-    def named(table: Table, row: str) -> str:
+    def row_name(table: ScoreTable, row: str) -> str:
         return f"{row}, {table.dataset.partition(' ')[0]}" if several and row in table.baselines else row
 
     cells = {
-        (named(table, row), column): Obtained(cell.mean, cell.sd, cell.low, cell.high, cell.seeds)
+        (row_name(table, row), column): Obtained(cell.mean, cell.sd, cell.low, cell.high, cell.seeds)
         for table in shown
         for row, of in table.rows.items()
         for column, cell in of.items()
     }
-    return cells, tuple(dict.fromkeys(named(table, name) for table in shown for name in table.baselines))
+    return cells, tuple(dict.fromkeys(row_name(table, name) for table in shown for name in table.baselines))
 
 
 def _differences(study: Study, folders: Sequence[RunFolder]) -> dict[Key, Comparison]:
     assert study.compare is not None
     columns = study.compare.columns
-    return {(one.row, column): one for column in columns for one in compared(folders, study.compare.to, column)}
+    return {
+        (comparison.row, column): comparison
+        for column in columns
+        for comparison in compare_rows(folders, study.compare.to, column)
+    }
 
 
 def _footnotes(study: Study, has_differences: bool) -> list[str]:
@@ -160,4 +200,4 @@ def _footnotes(study: Study, has_differences: bool) -> list[str]:
     for reason in dict.fromkeys(study.absent.values()):
         names = ", ".join(name for name, why in study.absent.items() if why == reason)
         notes.append(f"{names}: cannot be reproduced here: {reason}.")
-    return notes + [f"{one.row}, {one.column}: {one.note}." for one in study.published if one.note]
+    return notes + [f"{cell.row}, {cell.column}: {cell.note}." for cell in study.published if cell.note]

@@ -29,21 +29,21 @@ def print_paper_table(table: PaperTable, console: Console) -> None:
 
 def markdown(table: PaperTable) -> str:
     """Write the blocks as GitHub markdown, with the footnotes."""
-    lines = [f"# {_cell(table.study.title)}", ""]
+    lines = [f"# {_escape_pipes(table.study.title)}", ""]
     for column in table.columns:
         head, rows = _block(table, column)
-        lines += [f"## {_cell(column)}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-        lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows] + [""]
+        lines += [f"## {_escape_pipes(column)}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        lines += ["| " + " | ".join(map(_escape_pipes, row)) + " |" for row in rows] + [""]
     return "\n".join([*lines, *(f"- {note}" for note in [*table.footnotes, count_verdicts(table)])]) + "\n"
 
 
 def count_verdicts(table: PaperTable) -> str:
     """Count the verdicts in one line."""
-    told = ", ".join(f"{count} {word}" for word, count in table.counts.items())
-    return f"Published cells: {told}." if told else "No published cells."
+    counts = ", ".join(f"{count} {word}" for word, count in table.counts.items())
+    return f"Published cells: {counts}." if counts else "No published cells."
 
 
-def _cell(text: str) -> str:
+def _escape_pipes(text: str) -> str:
     return text.replace("|", "\\|")
 
 
@@ -77,19 +77,21 @@ def format_obtained(obtained: Obtained | None) -> tuple[str, str, str]:
     return f"{obtained.mean:.4f}{sd}", ends, str(obtained.n)
 
 
-def format_difference(one: Comparison | None) -> str:
+def format_difference(comparison: Comparison | None) -> str:
     """Write a difference with its standard error and corrected p-value; `*` marks a real one."""
-    if one is None:
+    if comparison is None:
         return "-"
-    p = "p < .001" if one.adjusted < 0.001 else f"p {one.adjusted:.3f}"
-    return f"{one.difference:+.4f} (SE {one.se:.4f}, {p}){' *' if one.real else ''}"
+    p = "p < .001" if comparison.adjusted < 0.001 else f"p {comparison.adjusted:.3f}"
+    return f"{comparison.difference:+.4f} (SE {comparison.se:.4f}, {p}){' *' if comparison.real else ''}"
 
 
-def format_verdict(one: Verdict | None) -> str:
+def format_verdict(verdict: Verdict | None) -> str:
     """Write a verdict: by how much, of how much allowed, or why not."""
-    if one is None:
+    if verdict is None:
         return "-"
-    if one.tolerance is not None:
-        return f"{one.word} ({one.difference:+g}, allowed {one.tolerance:g})"
-    told = one.reason if one.word == "not run" or one.difference is not None else None  # the others are footnotes
-    return one.word if told is None else f"{one.word}: {told}"
+    if verdict.tolerance is not None:
+        return f"{verdict.word} ({verdict.difference:+g}, allowed {verdict.tolerance:g})"
+    reason = (
+        verdict.reason if verdict.word == "not run" or verdict.difference is not None else None
+    )  # the others are footnotes
+    return verdict.word if reason is None else f"{verdict.word}: {reason}"

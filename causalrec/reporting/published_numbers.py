@@ -10,13 +10,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from causalrec.types import Count
 
 
-class Strict(BaseModel):
-    """A part of a study: no unknown keys, never changed."""
+class StrictModel(BaseModel):
+    """A section of a study's YAML: no unknown keys, never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _printed(value: Any) -> str:
+def _check_printed(value: Any) -> str:
     """Refuse what is no printed number; an unquoted one has lost its digits (`.710` reads as 0.71)."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a quoted number; quote it, so that its printed digits are kept")
@@ -29,23 +29,32 @@ def _printed(value: Any) -> str:
     return value
 
 
-Printed = Annotated[str, BeforeValidator(_printed)]
+PrintedNumber = Annotated[str, BeforeValidator(_check_printed)]
 
 
-class Source(Strict):
+class PaperSource(StrictModel):
     """Where the numbers stand."""
 
     paper: str
     table: str
 
 
-class Published(Strict):
-    """One printed cell: `value` and `sd` as printed, `n` the runs behind it where the paper says."""
+class Published(StrictModel):
+    """One printed cell.
+
+    Attributes:
+        row: name of its row.
+        column: name of its column.
+        value: number as printed, quoted to keep its digits.
+        sd: standard deviation over runs, as printed; None where there is none.
+        n: runs behind the number; None where the paper does not say.
+        note: footnote on this cell.
+    """
 
     row: str
     column: str
-    value: Printed
-    sd: Printed | None = None
+    value: PrintedNumber
+    sd: PrintedNumber | None = None
     n: Count | None = None
     note: str | None = None
 
@@ -55,7 +64,7 @@ class Published(Strict):
         return self.value + ("" if self.sd is None else f" ± {self.sd}")
 
 
-class Missing(Strict):
+class Missing(StrictModel):
     """A row or a column that is published but not run here, and why."""
 
     reason: str
@@ -63,19 +72,19 @@ class Missing(Strict):
     column: str | None = None
 
     @model_validator(mode="after")
-    def _names_one(self) -> Missing:
+    def _check_names(self) -> Missing:
         if (self.row is None) == (self.column is None):
             raise ValueError("name either a row or a column")
         return self
 
 
-class Tolerance(Strict):
+class Tolerance(StrictModel):
     """Obtained and published agree within `factor` standard errors of their difference and half a printed digit."""
 
     factor: Annotated[float, Field(gt=0)] = 3.0
 
 
-class Compare(Strict):
+class Compare(StrictModel):
     """Every other row, baselines too, is compared `to` this row in these `columns`."""
 
     to: str

@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 COLOURS = {"passes": "tab:green", "fails": "tab:red", "not testable": "tab:gray"}
 
 
-def refute_figure(found: dict[str, Any]) -> Figure:
+def refute_figure(refutation: dict[str, Any]) -> Figure:
     """Draw each estimate with its interval, the run's own on top as a band, a panel per arm; units of the outcome."""
-    arms = len(found["value"])
+    arms = len(refutation["value"])
     figure = Figure(figsize=(7, 1.2 + 2.2 * arms), layout="constrained")
     for a, axes in enumerate(figure.subplots(arms, 1, squeeze=False)[:, 0]):
-        shown = [v for v in found["verdicts"] if v["arm"] == a + 1 and v["value_is_effect"]]
-        axes.axvspan(found["low"][a], found["high"][a], color="tab:blue", alpha=0.2)
-        axes.axvline(found["value"][a], color="tab:blue", label="the run")
+        shown = [v for v in refutation["verdicts"] if v["arm"] == a + 1 and v["value_is_effect"]]
+        axes.axvspan(refutation["low"][a], refutation["high"][a], color="tab:blue", alpha=0.2)
+        axes.axvline(refutation["value"][a], color="tab:blue", label="the run")
         axes.axvline(0, color="black", linewidth=0.8)
         for height, verdict in enumerate(reversed(shown)):
             if verdict["value"] is not None:
@@ -26,6 +26,6 @@ def refute_figure(found: dict[str, Any]) -> Figure:
         axes.set_yticks(range(len(shown)), [f"{v['refuter']}: {v['verdict']}" for v in reversed(shown)])
         axes.set_xlabel(f"average effect of arm {a + 1}")
         axes.legend(loc="best", fontsize="small")
-    if found.get("caveat"):
-        figure.supxlabel(found["caveat"], fontsize="x-small")
+    if refutation.get("caveat"):
+        figure.supxlabel(refutation["caveat"], fontsize="x-small")
     return figure

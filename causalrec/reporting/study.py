@@ -11,20 +11,33 @@ import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from causalrec.config.compose import package_folder
-from causalrec.errors import RequestError, nearest
-from causalrec.reporting.published_numbers import Compare, Missing, Published, Source, Strict, Tolerance
+from causalrec.errors import RequestError, did_you_mean
+from causalrec.reporting.published_numbers import Compare, Missing, PaperSource, Published, StrictModel, Tolerance
 
 Level = dict[str, list[str]]  # name -> overrides
 
 
-class Study(Strict):
-    """`base` overrides hold for every row; a row named `a` runs as `name=a` in `sweep`; `smoke` is added by --smoke.
+class Study(StrictModel):
+    """A table as data: its rows (name -> overrides), seeds and columns, and the numbers a paper printed for it.
 
-    `grid`: blocks whose every combination of levels is a further row: axis -> level -> overrides; the names of the
-    levels make the row's (`{encoder: {mf: [...]}, objective: {ips: [...]}}` gives `mf-ips`). `smoke_of`: row or level
-    -> what --smoke adds to it alone, for what would take long.
-    `kind: estimate` runs `conf/estimate.yaml` and its jobs name the cells themselves. `published`: printed cells, each
-    of a row and a column that are run or stand under `missing` with the reason. `compare`: paired differences to a row.
+    Attributes:
+        title: title of the table.
+        sweep: folder of its runs; `--smoke` appends `_smoke`.
+        seeds: seeds of each row; `--smoke` takes the first.
+        base: overrides of every row.
+        grid: blocks of axis -> level -> overrides. Every combination of levels is a further row, named by its levels:
+            `{encoder: {mf: [...]}, objective: {ips: [...]}}` gives `mf-ips`.
+        rows: overrides by row; the row `a` runs as `name=a`.
+        columns: columns of the table, `metric@slice`.
+        smoke: overrides that `--smoke` adds to every row.
+        smoke_of: row or level -> overrides that `--smoke` adds to it alone, for what would take long.
+        kind: `train` runs `conf/train.yaml`; `estimate` runs `conf/estimate.yaml`, and its jobs name the cells.
+        source: paper and table of the printed numbers.
+        published: printed cells; their row and column are run, or stand under `missing`.
+        missing: rows and columns that are published but not run, each with the reason.
+        tolerance: how near an obtained number must come to the printed one.
+        compare: row to which the others are compared, and the columns in which they are.
+        notes: footnotes of the table.
     """
 
     title: str
@@ -37,7 +50,7 @@ class Study(Strict):
     smoke: tuple[str, ...] = ("trainer=smoke",)
     smoke_of: Level = Field(default={})
     kind: Literal["train", "estimate"] = "train"
-    source: Source | None = None
+    source: PaperSource | None = None
     published: tuple[Published, ...] = ()
     missing: tuple[Missing, ...] = ()
     tolerance: Tolerance = Tolerance()
@@ -46,21 +59,21 @@ class Study(Strict):
 
     @field_validator("rows")
     @classmethod
-    def _with_grid(cls, rows: dict[str, list[str]], info: ValidationInfo) -> dict[str, list[str]]:
+    def _add_grid_rows(cls, rows: dict[str, list[str]], info: ValidationInfo) -> dict[str, list[str]]:
         """Add the rows of the grid."""
-        whole = dict(rows)
-        for name, levels in _combined(info.data.get("grid", ())):
-            if name in whole:
+        all_rows = dict(rows)
+        for name, levels in _combine_levels(info.data.get("grid", ())):
+            if name in all_rows:
                 raise ValueError(f"{name} stands twice in rows and grid; name the levels apart")
-            whole[name] = [text for _, overrides in levels for text in overrides]
-        if not whole and "grid" in info.data:
+            all_rows[name] = [text for _, overrides in levels for text in overrides]
+        if not all_rows and "grid" in info.data:
             raise ValueError("there are none; give rows or a grid")
-        return whole
+        return all_rows
 
     @property
     def absent(self) -> dict[str, str]:
         """Reason by name of each row and column that is not run."""
-        return {str(one.row or one.column): one.reason for one in self.missing}
+        return {str(missing.row or missing.column): missing.reason for missing in self.missing}
 
     @property
     def declares_cells(self) -> bool:
@@ -72,23 +85,24 @@ class Study(Strict):
         return tuple(self.rows) if self.declares_cells else tuple(dict.fromkeys(computed))
 
     @model_validator(mode="after")
-    def _consistent(self) -> Study:
+    def _check_consistency(self) -> Study:
         seen: dict[tuple[str, str], int] = {}
-        rows = [*self.rows, *(one.row for one in self.missing if one.row)]
-        columns = [*self.columns, *(one.column for one in self.missing if one.column)]
-        for k, one in enumerate(self.published):
+        rows = [*self.rows, *(missing.row for missing in self.missing if missing.row)]
+        columns = [*self.columns, *(missing.column for missing in self.missing if missing.column)]
+        for k, cell in enumerate(self.published):
             if self.declares_cells:
-                _require(f"published.{k}.row", one.row, rows)
-                _require(f"published.{k}.column", one.column, columns)
-            if (first := seen.setdefault((one.row, one.column), k)) != k:
-                raise ValueError(f"published.{k}: {one.row}, {one.column} stands already in published.{first}")
+                _require(f"published.{k}.row", cell.row, rows)
+                _require(f"published.{k}.column", cell.column, columns)
+            if (first := seen.setdefault((cell.row, cell.column), k)) != k:
+                raise ValueError(f"published.{k}: {cell.row}, {cell.column} stands already in published.{first}")
         for k, absent in enumerate(self.missing):
             if absent.row in self.rows or absent.column in self.columns:
                 raise ValueError(f"missing.{k}: {absent.row or absent.column} is run here; drop it from missing")
-        known = {*self.rows, *(level for _, levels in _combined(self.grid) for level, _ in levels)}
+        row_or_level_names = {*self.rows, *(level for _, levels in _combine_levels(self.grid) for level, _ in levels)}
         for name in self.smoke_of:
-            if name not in known:
-                raise ValueError(f"smoke_of.{name}: is neither a row nor a level; {nearest(name, known)}")
+            if name not in row_or_level_names:
+                nearest = did_you_mean(name, row_or_level_names)
+                raise ValueError(f"smoke_of.{name}: is neither a row nor a level; {nearest}")
         if self.compare:
             if not self.declares_cells:
                 raise ValueError("compare: only rows of kind train are compared")
@@ -99,22 +113,24 @@ class Study(Strict):
 
     def jobs(self, smoke: bool) -> list[list[str]]:
         """Return the overrides of each job, row by row."""
-        levels = {name: [level for level, _ in parts] for name, parts in _combined(self.grid)}
+        levels = {name: [level for level, _ in combination] for name, combination in _combine_levels(self.grid)}
         sweep = self.sweep + ("_smoke" if smoke else "")
         seeds = self.seeds[:1] if smoke else self.seeds
-        own = {
-            name: [self.smoke_of.get(one, []) for one in dict.fromkeys([name, *levels.get(name, ())])]
+        smoke_overrides = {
+            name: [self.smoke_of.get(row_or_level, []) for row_or_level in dict.fromkeys([name, *levels.get(name, ())])]
             for name in self.rows
         }
-        extra = {name: [*self.smoke, *chain(*found)] if smoke else [] for name, found in own.items()}
+        overrides_to_add = {
+            name: [*self.smoke, *chain(*overrides)] if smoke else [] for name, overrides in smoke_overrides.items()
+        }
         return [
-            [*self.base, *overrides, *extra[name], f"name={name}", f"sweep={sweep}", f"seed={seed}"]
+            [*self.base, *overrides, *overrides_to_add[name], f"name={name}", f"sweep={sweep}", f"seed={seed}"]
             for name, overrides in self.rows.items()
             for seed in seeds
         ]
 
 
-def _combined(grid: Sequence[dict[str, Level]]) -> Iterator[tuple[str, Sequence[tuple[str, list[str]]]]]:
+def _combine_levels(grid: Sequence[dict[str, Level]]) -> Iterator[tuple[str, Sequence[tuple[str, list[str]]]]]:
     """Yield the name of each row of a grid and the levels it is made of, with their overrides."""
     for block in grid:
         for levels in product(*(axis.items() for axis in block.values())):
@@ -126,22 +142,22 @@ def load_study(name: str) -> Study:
     folder = package_folder("experiments")
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not path.is_file():
-        known = [str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml")]
-        raise RequestError(f"study {name}: there is none; {nearest(name, known)}")
+        study_names = [str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml")]
+        raise RequestError(f"study {name}: there is none; {did_you_mean(name, study_names)}")
     try:
         return Study.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
-        raise RequestError(f"{path}: {_told(error)}") from error
+        raise RequestError(f"{path}: {_first_error(error)}") from error
 
 
-def _told(error: yaml.YAMLError | ValidationError) -> str:
+def _first_error(error: yaml.YAMLError | ValidationError) -> str:
     if not isinstance(error, ValidationError):
         return " ".join(str(error).split())
     first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return (f"{place}: " if place else "") + first["msg"].removeprefix("Value error, ")
+    field_path = ".".join(map(str, first["loc"]))
+    return (f"{field_path}: " if field_path else "") + first["msg"].removeprefix("Value error, ")
 
 
-def _require(place: str, name: str, known: list[str]) -> None:
-    if name not in known:
-        raise ValueError(f"{place}: {name} is neither run nor under missing; {nearest(name, known)}")
+def _require(field_path: str, name: str, allowed_names: list[str]) -> None:
+    if name not in allowed_names:
+        raise ValueError(f"{field_path}: {name} is neither run nor under missing; {did_you_mean(name, allowed_names)}")

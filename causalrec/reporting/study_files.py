@@ -25,4 +25,4 @@ def save_study(folder: Path, table: PaperTable, **about: object) -> Json:
 
 def compute_seconds(folders: Sequence[AnyFolder]) -> float:
     """Return the seconds all runs took, one after another."""
-    return round(sum(one.record.seconds for one in folders), 2)
+    return round(sum(folder.record.seconds for folder in folders), 2)

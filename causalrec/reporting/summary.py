@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from causalrec.records.run_folder import RunFolder, finished
+from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import Number
-from causalrec.reporting.table import Cell, Table
+from causalrec.reporting.table import Cell, ScoreTable
 
 
-def two_sentences(folders: Sequence[RunFolder], shown: Sequence[Table]) -> str:
+def two_sentences(folders: Sequence[RunFolder], shown: Sequence[ScoreTable]) -> str:
     """Say how far each adjustment set brings the estimate of the mean to the truth, and which row ranks best."""
-    done = [one.record for one in finished(folders)]
+    done = [run.record for run in finished_runs(folders)]
     return " ".join(filter(None, [_estimate(done), *(_ranking(table) for table in shown)]))
 
 
@@ -24,37 +24,37 @@ def _estimate(done: Sequence[RunRecord]) -> str:
     truth, naive = first.get("true"), first.get("naive")
     if truth is None or naive is None:
         return ""
-    told = " and ".join(
+    estimates = " and ".join(
         f"{weighted:.3f} (error {weighted - truth:+.3f}) given {', '.join(columns) or 'nothing'}"
         for columns, means in sets.items()
         if (weighted := means.get("snips")) is not None
     )
     return (
         f"The true {done[0].task.summary} is {truth:.3f}; the logged rows say {naive:.3f}, and "
-        f"weighting them by the learned propensity gives {told}."
+        f"weighting them by the learned propensity gives {estimates}."
     )
 
 
-def _ranking(table: Table) -> str:
+def _ranking(table: ScoreTable) -> str:
     column = next((c for c in table.columns if c.startswith("auc@")), None)
     models = {name: cells[column] for name, cells in table.rows.items() if column in cells}
     if column is None or not models:
         return ""
     best = max(models, key=lambda name: models[name].mean)
     naive = {name: cell for name, cell in models.items() if name.endswith("naive")}
-    text = f"On the {column.partition('@')[2]} test {best} ranks best (AUC {_with_interval(models[best])})"
+    text = f"On the {column.partition('@')[2]} test {best} ranks best (AUC {_format_with_interval(models[best])})"
     if naive and best not in naive:
         rival = max(naive, key=lambda name: naive[name].mean)
         apart = models[best].low > naive[rival].high
-        text += f", against {_with_interval(naive[rival])} for {rival}: "
+        text += f", against {_format_with_interval(naive[rival])} for {rival}: "
         text += "their intervals are apart" if apart else "their intervals overlap, so no order is claimed"
     biases = [f"{name} {cells[b].mean:+.3f}" for b in _bias(table) for name, cells in table.rows.items() if b in cells]
     return f"{text}; mean bias of prediction: {', '.join(biases)}." if biases else f"{text}."
 
 
-def _bias(table: Table) -> list[str]:
+def _bias(table: ScoreTable) -> list[str]:
     return [column for column in table.columns if column.startswith("bias@")][:1]
 
 
-def _with_interval(cell: Cell) -> str:
+def _format_with_interval(cell: Cell) -> str:
     return f"{cell.mean:.3f} [{cell.low:.3f}, {cell.high:.3f}]"

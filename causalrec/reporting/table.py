@@ -11,17 +11,17 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from causalrec.errors import RequestError, nearest
+from causalrec.errors import RequestError, did_you_mean
 from causalrec.estimators.interval import percentile_interval
 from causalrec.records.names import column_of, flat_settings, parse_column
-from causalrec.records.run_folder import RunFolder, finished
+from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.types import Doubles
 
-NO_PART_OF_A_ROW = ("seed", "paths", "logger", "sweep", "name", "choices")  # never tell two rows apart
+KEYS_NOT_OF_ROWS = ("seed", "paths", "logger", "sweep", "name", "choices")  # never tell two rows apart
 DEFAULT = ("auc", "ndcg@5", "mse", "skill", "bias")
-PARTS = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
+SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,16 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Cells by row and column (`metric@slice`); baselines first; footnotes say what the numbers rest on."""
+class ScoreTable:
+    """Scores of runs by row and column.
+
+    Attributes:
+        dataset: name of the data set and threshold of its outcome; the title.
+        columns: names of the columns, `metric@slice`.
+        rows: row -> column -> cell, baselines first; an undefined score has no cell.
+        baselines: names of the rows that are baselines.
+        footnotes: what the numbers rest on, a line each.
+    """
 
     dataset: str
     columns: tuple[str, ...]
@@ -55,48 +63,53 @@ class Table:
     baselines: tuple[str, ...]
     footnotes: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return markdown(self)
+
     def as_json(self) -> dict[str, object]:
         """Return the table as plain values."""
         cells = {row: {column: vars(cell) for column, cell in of.items()} for row, of in self.rows.items()}
         return {**vars(self), "rows": cells}
 
 
-def tables(folders: Iterable[RunFolder], columns: tuple[str, ...] = ()) -> list[Table]:
+def tables(folders: Iterable[RunFolder], columns: tuple[str, ...] = ()) -> list[ScoreTable]:
     """Make one table per data set, split and estimand (a table never mixes two estimands)."""
     groups = groups_of_tables(folders)
-    _require(columns, [one for group in groups for one in group])
+    _require(columns, [run for group in groups for run in group])
     return [_table(group, columns) for group in groups]
 
 
 def groups_of_tables(folders: Iterable[RunFolder]) -> list[list[RunFolder]]:
     """Return the finished runs of each table."""
     groups: dict[tuple[str, str, str], list[RunFolder]] = {}
-    for one in finished(list(folders)):
-        key = (_dataset(one.record), one.record.task.estimand, split_of(one.record))
-        groups.setdefault(key, []).append(one)
+    for run in finished_runs(list(folders)):
+        key = (_dataset(run.record), run.record.task.estimand, training_rows_id(run.record))
+        groups.setdefault(key, []).append(run)
     return list(groups.values())
 
 
-def split_of(record: RunRecord) -> str:
-    """Return what names the rows that training saw: few-shot draws from the same rows stand in one table, and so do
-    rows or outcomes drawn anew of the same users and items.
+def training_rows_id(record: RunRecord) -> str:
+    """Return what identifies the training rows: runs for which it is equal stand in one table.
+
+    It is equal for few-shot samples from the same rows, and for rows or outcomes that are resampled for the same users
+    and items.
     """
-    if _redraws(record):  # the draws need not have as many rows
-        settings = {key: value for key, value in flat_of(record).items() if key.startswith(("dataset.", "split."))}
+    if _is_resampled(record):  # the draws need not have as many rows
+        settings = {key: value for key, value in row_settings(record).items() if key.startswith(("dataset.", "split."))}
         return repr(sorted((key, repr(value)) for key, value in settings.items()))
     hashes = record.audit.hashes
     return hashes.get("drawn_from", hashes.get("train", ""))
 
 
-def _redraws(record: RunRecord) -> bool:
+def _is_resampled(record: RunRecord) -> bool:
     return any(key.startswith("dataset.") for key in record.audit.resampled_by)
 
 
 def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
-    present = {column_of(score) for one in folders for score in one.record.all_scores}
+    present = {column_of(score) for run in folders for score in run.record.all_scores}
     for column in columns if folders else ():
         if column not in present:
-            raise RequestError(f"column {column}: no record has it; {nearest(column, present)}")
+            raise RequestError(f"column {column}: no record has it; {did_you_mean(column, present)}")
 
 
 def _dataset(record: RunRecord) -> str:
@@ -104,80 +117,80 @@ def _dataset(record: RunRecord) -> str:
     return record.data.name + ("" if threshold is None else f" (1 = rating >= {threshold:g})")
 
 
-def _table(folders: list[RunFolder], wanted: tuple[str, ...]) -> Table:
+def _table(folders: list[RunFolder], wanted: tuple[str, ...]) -> ScoreTable:
     groups = rows_of(folders)
-    trivial = tuple(dict.fromkeys(score.model for one in folders for score in one.record.baselines))
-    available = list(dict.fromkeys(column_of(score) for one in folders for score in one.record.all_scores))
+    trivial = tuple(dict.fromkeys(score.model for run in folders for score in run.record.baselines))
+    available = list(dict.fromkeys(column_of(score) for run in folders for score in run.record.all_scores))
     columns = _columns(available, wanted)
     rows = {
-        name + mark: _cells([(one, one.record.baselines) for one in group], name, columns)
-        for mark, group in _by_training_rows(folders).items()
+        name + mark: _cells([(run, run.record.baselines) for run in group], name, columns)
+        for mark, group in _group_by_training_rows(folders).items()
         for name in trivial
     }
     baselines = tuple(rows)
-    rows |= {name: _cells([(one, one.record.scores) for one in group], None, columns) for name, group in groups.items()}
-    return Table(_dataset(folders[0].record), columns, rows, baselines, tuple(_footnotes(groups)))
+    rows |= {name: _cells([(run, run.record.scores) for run in group], None, columns) for name, group in groups.items()}
+    return ScoreTable(_dataset(folders[0].record), columns, rows, baselines, tuple(_footnotes(groups)))
 
 
 def rows_of(folders: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
     """Return the runs of each row, by the row's name."""
     rows: dict[str, list[RunFolder]] = {}
-    for one, name in zip(folders, row_names(folders), strict=True):
-        rows.setdefault(name, []).append(one)
+    for run, name in zip(folders, row_names(folders), strict=True):
+        rows.setdefault(name, []).append(run)
     return rows
 
 
-def _by_training_rows(folders: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
+def _group_by_training_rows(folders: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
     """Return one record of each training split, by what its baselines' names end with: the rows, where they differ."""
-    once = {one.record.audit.hashes.get("train"): one for one in reversed(folders)}
+    once = {run.record.audit.hashes.get("train"): run for run in reversed(folders)}
     sizes: dict[int, list[RunFolder]] = {}
-    for one in reversed(once.values()):
-        rows = {} if _redraws(one.record) else one.record.audit.rows
-        sizes.setdefault(rows.get("train", 0), []).append(one)
+    for run in reversed(once.values()):
+        rows = {} if _is_resampled(run.record) else run.record.audit.rows
+        sizes.setdefault(rows.get("train", 0), []).append(run)
     return {f"-{size}" if len(sizes) > 1 else "": group for size, group in sorted(sizes.items())}
 
 
 def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
-    of_a_slice = tuple(c for c in available if not c.endswith(PARTS))
+    of_a_slice = tuple(c for c in available if not c.endswith(SUBSET_SUFFIXES))
     usual = tuple(c for c in of_a_slice if parse_column(c)[0] in DEFAULT or c == "snips_mean@logged")
     return tuple(c for c in wanted if c in available) if wanted else usual or of_a_slice
 
 
 def row_names(folders: Sequence[RunFolder]) -> list[str]:
     """Name each row; rows of one name that differ in configuration get the differing settings appended."""
-    flat = [flat_of(one.record) for one in folders]
+    flat = [row_settings(run.record) for run in folders]
     peers: dict[str, list[Mapping[str, object]]] = {}
-    for one, settings in zip(folders, flat, strict=True):
-        peers.setdefault(one.record.name, []).append(settings)
-    apart = {name: _differing(group) for name, group in peers.items()}
+    for run, settings in zip(folders, flat, strict=True):
+        peers.setdefault(run.record.name, []).append(settings)
+    apart = {name: _differing_keys(group) for name, group in peers.items()}
     return [
-        " ".join([one.record.name, *(f"{key}={settings.get(key)}" for key in apart[one.record.name])])
-        for one, settings in zip(folders, flat, strict=True)
+        " ".join([run.record.name, *(f"{key}={settings.get(key)}" for key in apart[run.record.name])])
+        for run, settings in zip(folders, flat, strict=True)
     ]
 
 
-def _differing(group: Sequence[Mapping[str, object]]) -> list[str]:
+def _differing_keys(group: Sequence[Mapping[str, object]]) -> list[str]:
     first = group[0]
-    others = [one for one in group[1:] if one != first]
-    keys = {key for one in (first, *others) for key in one} if others else set()
-    return sorted(key for key in keys if any(one.get(key) != first.get(key) for one in others))
+    others = [settings for settings in group[1:] if settings != first]
+    keys = {key for settings in (first, *others) for key in settings} if others else set()
+    return sorted(key for key in keys if any(settings.get(key) != first.get(key) for settings in others))
 
 
-def flat_of(record: RunRecord) -> dict[str, object]:
+def row_settings(record: RunRecord) -> dict[str, object]:
     """Return the settings that may tell two rows apart, by dotted key."""
-    drawn = ("trainer.progress", *record.audit.resampled_by)
-    config = {key: value for key, value in record.config.items() if key not in NO_PART_OF_A_ROW}
-    return {key: value for key, value in flat_settings(config) if key not in drawn}
+    unread_keys = ("trainer.progress", *record.audit.resampled_by)
+    config = {key: value for key, value in record.config.items() if key not in KEYS_NOT_OF_ROWS}
+    return {key: value for key, value in flat_settings(config) if key not in unread_keys}
 
 
 def _cells(
     group: Sequence[tuple[RunFolder, Sequence[ScoreRecord]]], model: str | None, columns: tuple[str, ...]
 ) -> dict[str, Cell]:
     by_column: dict[str, list[tuple[ScoreRecord, Doubles | None]]] = {}
-    for one, scores in group:
+    for run, scores in group:
         for score in scores:
             if model is None or score.model == model:
-                by_column.setdefault(column_of(score), []).append((score, one.replicates.get(score.key)))
+                by_column.setdefault(column_of(score), []).append((score, run.replicates.get(score.key)))
     level = group[0][0].record.level
     return {
         column: _cell(held, values, level)
@@ -205,12 +218,12 @@ def _cell(scores: Sequence[tuple[ScoreRecord, Doubles | None]], values: list[flo
 
 def caveats(folders: Iterable[RunFolder]) -> list[str]:
     """Return what the data sets of records want read with any result on them, once each, as footnotes."""
-    data = (one.record.data for one in folders)
-    return list(dict.fromkeys(f"{one.name}: {one.caveat}." for one in data if one.caveat))
+    sections = (run.record.data for run in folders)
+    return list(dict.fromkeys(f"{data.name}: {data.caveat}." for data in sections if data.caveat))
 
 
 def _footnotes(groups: dict[str, list[RunFolder]]) -> Iterable[str]:
-    folders = [one for group in groups.values() for one in group]
+    folders = [run for group in groups.values() for run in group]
     first = folders[0].record
     yield from caveats(folders)
     interval = f"{first.level:.0%} interval of the seed average, users resampled"
@@ -219,7 +232,7 @@ def _footnotes(groups: dict[str, list[RunFolder]]) -> Iterable[str]:
     for name, group in groups.items():
         for note in _row_footnotes(group[0].record):
             yield f"{name}: {note}"
-    for warning in dict.fromkeys(line for one in folders for line in one.record.audit.warnings):
+    for warning in dict.fromkeys(line for run in folders for line in run.record.audit.warnings):
         yield f"{warning[0].upper()}{warning[1:]}."
     audit = first.audit
     yield f"Test: {audit.test}; {audit.duplicates} pairs of it are also logged ({audit.duplicate_rule})."
@@ -237,7 +250,7 @@ def _row_footnotes(record: RunRecord) -> Iterable[str]:
         yield "the test is logged, not randomised: scores describe logged exposure only."
 
 
-def print_table(table: Table, console: Console) -> None:
+def print_table(table: ScoreTable, console: Console) -> None:
     """Print a table to a terminal."""
     rich_table = RichTable(
         title=table.dataset, caption=Text("\n".join(dict.fromkeys(table.footnotes))), caption_justify="left"
@@ -248,11 +261,11 @@ def print_table(table: Table, console: Console) -> None:
     rich_table.add_column("seeds", justify="right")
     for name, cells in table.rows.items():
         texts = (format_cell(cells.get(column), "\n") for column in table.columns)
-        rich_table.add_row(name, *texts, seeds_of(name, table), end_section=name in table.baselines[-1:])
+        rich_table.add_row(name, *texts, format_seeds(name, table), end_section=name in table.baselines[-1:])
     console.print(rich_table)
 
 
-def seeds_of(name: str, table: Table) -> str:
+def format_seeds(name: str, table: ScoreTable) -> str:
     """Return how many seeds a row averages; baselines have none to draw."""
     cells = table.rows[name].values()
     return "" if name in table.baselines else str(max((cell.seeds for cell in cells), default=0))
@@ -271,11 +284,11 @@ def format_cell(cell: Cell | None, gap: str = " ") -> str:
     return f"{cell.mean:.3f}{sd}{ends}"
 
 
-def markdown(table: Table) -> str:
+def markdown(table: ScoreTable) -> str:
     """Write a table as GitHub markdown, with its footnotes."""
     head = ["row", *table.columns, "seeds"]
     lines = [f"**{table.dataset}**", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, cells in table.rows.items():
         texts = [format_cell(cells.get(column), "<br>") for column in table.columns]
-        lines.append("| " + " | ".join([name, *texts, seeds_of(name, table)]) + " |")
+        lines.append("| " + " | ".join([name, *texts, format_seeds(name, table)]) + " |")
     return "\n".join([*lines, "", *(f"- {note}" for note in dict.fromkeys(table.footnotes))])

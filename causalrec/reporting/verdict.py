@@ -32,7 +32,14 @@ class Obtained:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`difference` obtained - published, and the largest that would have counted as reproduced."""
+    """Whether an obtained number reproduces a published one.
+
+    Attributes:
+        word: the verdict.
+        difference: obtained - published; None where one of them is missing.
+        tolerance: largest absolute difference that counts as reproduced; None where it is not defined.
+        reason: why there is no judgement; None where there is one.
+    """
 
     word: VerdictLabel
     difference: float | None = None

@@ -14,7 +14,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.data.text import check_phrases
 from causalrec.errors import RequestError
-from causalrec.evaluation.slice.base import SliceData, naming
+from causalrec.evaluation.slice.base import SliceData, name_refusals
 from causalrec.features.views import FeatureSpec, feature_matrix, views
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
@@ -40,7 +40,7 @@ def plan_run(config: ExperimentConfig) -> RunPlan:
     built.task.check_identified(config, card, adjustment.training, chosen)
     _check_propensity_view(config, card, chosen)
     for name, component in config.slice.items():
-        with naming(name):
+        with name_refusals(name):
             component.build().check(card)
     require_writable(config.run.paths.runs, "paths.runs")
     require_writable(config.run.paths.cache, "paths.cache")
@@ -79,12 +79,12 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     dataset = config.components.dataset.load(config.run.paths.data)
     splits = split(dataset)
     _require_budget(splits, selection)
-    known = splits.train if selection.folds == 1 else splits.pooled(len(dataset.logged))
+    logged = splits.train if selection.folds == 1 else splits.pool(len(dataset.logged))
     view, propensity = feature_matrix(dataset, plan.views.propensity), config.propensity.build()
-    rows = _augment(config, known, dataset, own_propensity=False)
+    rows = _augment(config, logged, dataset, own_propensity=False)
     propensity.fit(rows, view, splits.randomised_sample)
-    train = known.with_propensity(propensity.predict(known))
-    rows = train if rows is known else rows.with_propensity(propensity.predict(rows))
+    train = logged.with_propensity(propensity.predict(logged))
+    rows = train if rows is logged else rows.with_propensity(propensity.predict(rows))
     rows = _augment(config, rows, dataset, own_propensity=True)
     return PreparedData(
         dataset=dataset,
@@ -105,7 +105,11 @@ def _augment(
 ) -> InteractionLog:
     """Apply the augmentations that come before the propensity is fitted, or those that bring their own."""
     members = {} if "augmentation" in config.unread else config.augmentation
-    chosen = {name: one.build() for name, one in members.items() if one.target.own_propensity == own_propensity}
+    chosen = {
+        name: component.build()
+        for name, component in members.items()
+        if component.target.own_propensity == own_propensity
+    }
     return augment_rows(chosen, train, dataset, config.run.seed)
 
 

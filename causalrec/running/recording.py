@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import Logger
 from causalrec.config.schema import ExperimentConfig
 from causalrec.prepared import RunPlan
 from causalrec.records.from_parts import adjustment_section
-from causalrec.records.names import searchable
+from causalrec.records.names import searchable_settings
 from causalrec.records.run_record import RunRecord
 from causalrec.records.versions import git_sha, versions
 from causalrec.reporting.figure import pictures
@@ -60,8 +60,8 @@ def close_logger(config: ExperimentConfig, opened: Logger | None) -> None:
 
 def _logged_job(config: ExperimentConfig) -> LoggedJob:
     run, settings = config.run, config.to_dict()
-    tags = tuple(str(run.chosen(group)) for group in TAGS if group in settings)
-    return LoggedJob(run.name, run.sweep, config.key, config.folder, tags, searchable(settings))
+    tags = tuple(str(run.chosen_name(group)) for group in TAGS if group in settings)
+    return LoggedJob(run.name, run.sweep, config.key, config.folder, tags, searchable_settings(settings))
 
 
 def peak_bytes() -> int:

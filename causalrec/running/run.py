@@ -28,8 +28,8 @@ from causalrec.training.selection import fit_sequentially
 CheckOwnership = Callable[[], None]  # raises where somebody else has taken the job over
 
 
-def nothing_to_check() -> None:
-    """The job is nobody else's."""
+def skip_check() -> None:
+    """Take the job for nobody else's."""
 
 
 @dataclass
@@ -66,14 +66,14 @@ class StartedJob:
             return []
         return [replace(request, logger=self.logger) for request in wanted]
 
-    def take(self, results: Sequence[FitResult | Exception]) -> None:
-        """Take the results of a round, or the first failure among them."""
+    def add_results(self, results: Sequence[FitResult | Exception]) -> None:
+        """Add the results of a round, or the first failure among them."""
         self.failure = next((result for result in results if isinstance(result, Exception)), None)
         self.results += [result for result in results if isinstance(result, FitResult)]
 
 
 def train(
-    config: ExperimentConfig, check_ownership: CheckOwnership = nothing_to_check, cache: PreparedCache | None = None
+    config: ExperimentConfig, check_ownership: CheckOwnership = skip_check, cache: PreparedCache | None = None
 ) -> Path:
     """Run one job and return the path of its record; a failure is recorded too, then raised.
 
@@ -135,9 +135,9 @@ def _start(config: ExperimentConfig, plan: RunPlan, execution: str, cache: Prepa
 def fit_in_rounds(jobs: Sequence[StartedJob], fitter: Fitter) -> None:
     """Make the fits of jobs round by round, those of all jobs at once."""
     while waiting := [(job, wanted) for job in jobs if (wanted := job.next_round())]:
-        made = iter(fitter([request for _, wanted in waiting for request in wanted]))
+        results = iter(fitter([request for _, wanted in waiting for request in wanted]))
         for job, wanted in waiting:
-            job.take([next(made) for _ in wanted])
+            job.add_results([next(results) for _ in wanted])
 
 
 def _finish(job: StartedJob, check: CheckOwnership, execution: str, shared: float) -> Path | Exception:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.evaluation.baseline_scores import baseline_scores
-from causalrec.evaluation.evaluator import Evaluator, means, reliability
+from causalrec.evaluation.evaluator import Evaluator, Score, means, reliability
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.ids import fit_id
 from causalrec.learners.predictor import AbstractPredictor
@@ -21,7 +21,7 @@ from causalrec.records.sections import (
     CandidateRecord,
     DataSection,
     EpochRecord,
-    RandomisedRows,
+    RandomisedRowsUse,
     SelectionSection,
     finite_or_none,
 )
@@ -47,6 +47,24 @@ class RunResult:
     jackknife: Mapping[str, Doubles]
 
 
+def score_predictor(
+    config: ExperimentConfig, prepared: PreparedData, slices: Sequence[SliceData], predictor: AbstractPredictor | None
+) -> tuple[list[Score], Evaluator]:
+    """Return the scores of what was learnt, with those that the task adds, and what computed them.
+
+    Args:
+        config: of the job.
+        prepared: what stood before its fits.
+        slices: the rows that it is scored on.
+        predictor: what was learnt; None where the task learns nothing.
+    """
+    task, run = config.components.task, config.run
+    constant = float(prepared.splits.train.outcome.mean())
+    evaluator = Evaluator(config.metric, slices, constant, **dict(run.evaluation))
+    scores = [] if predictor is None else evaluator(predictor, run.name)
+    return [*scores, *task.scores(config, prepared, slices, predictor, evaluator)], evaluator
+
+
 def score_run(
     planned: RunRecord,
     config: ExperimentConfig,
@@ -54,14 +72,19 @@ def score_run(
     predictor: AbstractPredictor | None,
     chosen: SelectedFit | None,
 ) -> RunResult:
-    """Score what was learnt on every slice, beside the baselines, and add to the planned record what it rests on."""
+    """Score what was learnt on every slice, beside the baselines, and add to the planned record what it rests on.
+
+    Args:
+        planned: the record of the job's plan.
+        config: of the job.
+        prepared: what stood before its fits.
+        predictor: what was learnt; None where the task learns nothing.
+        chosen: the fit that selection took; None where nothing was selected.
+    """
     task, run = config.components.task, config.run
     selected = select_slices(config, prepared)
     slices = [rows for yielded in selected.values() for rows in yielded]
-    constant = float(prepared.splits.train.outcome.mean())
-    evaluator = Evaluator(config.metric, slices, constant, **dict(run.evaluation))
-    scores = [] if predictor is None else evaluator(predictor, run.name)
-    scores += task.scores(config, prepared, slices, predictor, evaluator)
+    scores, evaluator = score_predictor(config, prepared, slices, predictor)
     trivial = baseline_scores(config.baseline, evaluator, prepared.splits, run.paths.cache)
     sizes = {} if predictor is None else predictor.sizes
     record = replace(
@@ -101,7 +124,7 @@ def _data_section(
 ) -> DataSection:
     """Describe the data set, and say which slices that were asked for by name have no rows in it."""
     card = prepared.dataset.card
-    empty = tuple(name for name in config.asked_for("slice") if not selected.get(name))
+    empty = tuple(name for name in config.requested_members("slice") if not selected.get(name))
     for name in empty:
         NOTES.warning("%s: slice=%s has no rows in these data; nothing is scored on it", config.run.name, name)
     return DataSection(
@@ -145,7 +168,7 @@ def _selection_section(
         chosen=dict(chosen.settings) if chosen else {},
         fit=chosen.folder.name if chosen else "",
         candidates=tuple(map(_candidate_record, chosen.candidates)) if chosen else (),
-        randomised_rows=RandomisedRows(selection.randomised_budget, 0 if sample is None else len(sample)),
+        randomised_rows=RandomisedRowsUse(selection.randomised_budget, 0 if sample is None else len(sample)),
         randomised_rows_for=tuple(name for name, reads in readers if reads and sample is not None),
     )
 

@@ -19,9 +19,9 @@ from causalrec.config.compose import (
 )
 from causalrec.config.schema import ExperimentConfig
 from causalrec.config.settings import refuse_unused
-from causalrec.errors import DataError, RequestError, nearest
-from causalrec.sweeps.job import JobOutcome, JobRunner, failed, is_helper
-from causalrec.sweeps.launch import Job, Say, enter_jobs, one_line, recorded_outcome, run_until_done
+from causalrec.errors import DataError, RequestError, did_you_mean
+from causalrec.sweeps.job import JobOutcome, JobRunner, failed_outcome, is_helper
+from causalrec.sweeps.launch import Job, Say, enter_jobs, recorded_outcome, report_disk_errors, run_until_done
 from causalrec.sweeps.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 @runtime_checkable
-class SpecLauncher(Protocol):
+class ConfigLauncher(Protocol):
     """A launcher that takes jobs as they were checked, and need not compose them again."""
 
-    def trained(self, specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobOutcome]:
+    def train_jobs(self, specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobOutcome]:
         """Run checked jobs, `jobs` being what was asked for each; return their outcomes in order."""
 
 
@@ -54,16 +54,24 @@ def specs_of(jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
 def run_one(
     overrides: list[str], command: str, rerun: bool, say: Say, runner: JobRunner | None = None
 ) -> list[JobOutcome]:
-    """Run one job in this process, unless it is finished; a further rank of it only helps."""
+    """Run one job in this process, unless it is finished; a further rank of it only helps.
+
+    Args:
+        overrides: of the job, normalised.
+        command: what the user typed, for the ledger.
+        rerun: train it even where it is finished.
+        say: prints one line.
+        runner: what runs it; a new one by default.
+    """
     (config,), runner = specs_of([overrides]), runner or JobRunner()
     if is_helper(config):
         return [runner.run(config)]
     entered = enter_jobs([config], [overrides], command, rerun)
-    say(_about(config) if entered.left else f"{config.run.name}: done already (--rerun runs it)")
+    say(_job_summary(config) if entered.unfinished else f"{config.run.name}: done already (--rerun runs it)")
     return list(run_until_done(entered, lambda left: [runner.run(job.config) for job in left], say).values())
 
 
-def _about(config: ExperimentConfig) -> str:
+def _job_summary(config: ExperimentConfig) -> str:
     """Say what one job will do: how many fits, of which candidates."""
     tried = config.candidates
     if config.learner is None or "trainer" in config.unread:
@@ -80,22 +88,29 @@ def run_all(
     """Run every job of a multirun that is left, through the launcher asked for; return one outcome a job, in order.
 
     Where another sweeper than Hydra's own is asked for, it chooses the jobs.
+
+    Args:
+        overrides: of the multirun, normalised.
+        command: what the user typed, for the ledger.
+        rerun: train finished jobs too.
+        say: prints one line.
+        runner: what runs a job; a new one by default.
     """
-    context, config = _composed(overrides)
+    context, config = _compose_multirun(overrides)
     runner = runner or JobRunner()
     context.callbacks.on_multirun_start(config=config, config_name="train")
-    asked = [str(text) for text in config.hydra.overrides.task]
+    task_overrides = [str(text) for text in config.hydra.overrides.task]
     if config.hydra.sweeper["_target_"] != BASIC:
-        outcomes = _swept(asked, context, config, command, runner)
+        outcomes = _run_sweeper(task_overrides, context, config, command, runner)
     else:
-        places = [text for text in map(str, config.hydra.overrides.hydra) if text.startswith("hydra.searchpath")]
-        wanted = expand_sweep(asked)
-        configs = specs_of([[*places, *job] for job in wanted])
+        search_path = [text for text in map(str, config.hydra.overrides.hydra) if text.startswith("hydra.searchpath")]
+        wanted = expand_sweep(task_overrides)
+        configs = specs_of([[*search_path, *job] for job in wanted])
         entered = enter_jobs(configs, wanted, command, rerun)
-        left, total = len(entered.left), len(entered.jobs)
+        left, total = len(entered.unfinished), len(entered.jobs)
         say(f"{left} job(s) to run" + (f", {total - left} of {total} done already" if left < total else ""))
         outcomes_by_job = run_until_done(entered, _launch_of(context, config, runner), say)
-        outcomes = [outcomes_by_job[str(one.folder)] for one in configs]
+        outcomes = [outcomes_by_job[str(job_config.folder)] for job_config in configs]
     context.callbacks.on_multirun_end(config=config, config_name="train")
     return outcomes
 
@@ -107,7 +122,15 @@ def run_specs(
     launch: Callable[[list[Job]], list[JobOutcome]],
     say: Say,
 ) -> list[JobOutcome]:
-    """Run what is left of checked jobs by `launch`; return one outcome a job, in order."""
+    """Run what is left of checked jobs by `launch`; return one outcome a job, in order.
+
+    Args:
+        specs: the checked jobs.
+        overrides: what was asked for each job.
+        command: what the user typed, for the ledger.
+        launch: runs jobs and returns their outcomes in order.
+        say: prints one line.
+    """
     outcomes = run_until_done(enter_jobs(specs, overrides, command, rerun=False), launch, say)
     return [outcomes[str(spec.folder)] for spec in specs]
 
@@ -126,9 +149,11 @@ def _plugin(kind: str, context: HydraContext, function: TaskFunction, config: Di
     assert isinstance(node, dict)
     handed: dict[str, Any] = {"hydra_context": context, "task_function": function, "config": config}
     if str(node["_target_"]).split(".")[0] not in allowed_packages():
-        known = ConfigStore.instance().load(f"hydra/{kind}/{config.hydra.runtime.choices[f'hydra/{kind}']}.yaml").node
-        for key in sorted(set(node) - set(known)):
-            raise RequestError(f"hydra.{kind}.{key}: unknown key; {nearest(key, known)}")
+        defaults = (
+            ConfigStore.instance().load(f"hydra/{kind}/{config.hydra.runtime.choices[f'hydra/{kind}']}.yaml").node
+        )
+        for key in sorted(set(node) - set(defaults)):
+            raise RequestError(f"hydra.{kind}.{key}: unknown key; {did_you_mean(key, defaults)}")
         return getattr(Plugins.instance(), f"instantiate_{kind}")(**handed)
     built: Any = validate_component(
         f"hydra.{kind}", node, object
@@ -144,54 +169,58 @@ def _launch_of(context: HydraContext, config: DictConfig, runner: JobRunner) -> 
 
     def launch(left: list[Job]) -> list[JobOutcome]:
         nonlocal begun
-        if isinstance(launcher, SpecLauncher):
-            return launcher.trained([job.config for job in left], [job.overrides for job in left])
+        if isinstance(launcher, ConfigLauncher):
+            return launcher.train_jobs([job.config for job in left], [job.overrides for job in left])
         first, begun = begun, begun + len(left)
         try:
             returned = launcher.launch([list(job.overrides) for job in left], initial_job_idx=first)
         except RequestError:
             raise
         except Exception as error:  # a launcher's worker died; the jobs it had finished are marked
-            return [_without_launcher(job, error) for job in left]
-        return [_returned(job, one) for job, one in zip(left, returned, strict=True)]
+            return [_outcome_without_launcher(job, error) for job in left]
+        return [_returned_outcome(job, job_return) for job, job_return in zip(left, returned, strict=True)]
 
     return launch
 
 
-def _returned(job: Job, returned: Any) -> JobOutcome:
+def _returned_outcome(job: Job, returned: Any) -> JobOutcome:
     try:
-        found = returned.return_value
+        outcome = returned.return_value
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
-        return _without_launcher(job, error)
-    return found if isinstance(found, JobOutcome) else _without_launcher(job, DataError(f"launcher returned {found!r}"))
+        return _outcome_without_launcher(job, error)
+    return (
+        outcome
+        if isinstance(outcome, JobOutcome)
+        else _outcome_without_launcher(job, DataError(f"launcher returned {outcome!r}"))
+    )
 
 
-def _without_launcher(job: Job, error: Exception) -> JobOutcome:
+def _outcome_without_launcher(job: Job, error: Exception) -> JobOutcome:
     state = job.ledger.state(job.name)
     return (
         recorded_outcome(job, state)
         if state.status in ("done", "failed")
-        else failed(job.config, error, job.config.folder)
+        else failed_outcome(job.config, error, job.config.folder)
     )
 
 
-def _swept(
-    asked: list[str], context: HydraContext, config: DictConfig, command: str, runner: JobRunner
+def _run_sweeper(
+    arguments: list[str], context: HydraContext, config: DictConfig, command: str, runner: JobRunner
 ) -> list[JobOutcome]:
     """Hand over to a sweeper, which learns the jobs as it goes."""
     ledger = Ledger(Path(str(config.paths.runs)) / str(config.sweep))
-    with one_line(ledger):
-        ledger.requeue(list(ledger.marks.all("failed")))
+    with report_disk_errors(ledger):
+        ledger.requeue(list(ledger.status_files.all("failed")))
         ledger.note_launch(command, [])
-    returned = _plugin("sweeper", context, runner, config).sweep(asked) or []
-    outcomes = [one for one in returned if isinstance(one, JobOutcome)]
-    lost = [one for one in returned if isinstance(one, Exception)]
-    return [*outcomes, *(JobOutcome("", "failed", " ".join(str(one).split()), 1, "launcher") for one in lost)]
+    returned = _plugin("sweeper", context, runner, config).sweep(arguments) or []
+    outcomes = [outcome for outcome in returned if isinstance(outcome, JobOutcome)]
+    lost = [outcome for outcome in returned if isinstance(outcome, Exception)]
+    return [*outcomes, *(JobOutcome("", "failed", " ".join(str(outcome).split()), 1, "launcher") for outcome in lost)]
 
 
-def _composed(overrides: list[str]) -> tuple[HydraContext, DictConfig]:
+def _compose_multirun(overrides: list[str]) -> tuple[HydraContext, DictConfig]:
     """Compose a multirun's own configuration, as Hydra's launchers and sweepers are handed it."""
     from hydra import initialize_config_dir
     from hydra._internal.callbacks import Callbacks

@@ -18,8 +18,8 @@ def fingerprint(spec: ExperimentConfig) -> str:
 
     The first 8 are the code's alone, so that a marker's name tells whether the code has changed since.
     """
-    whole = json.dumps([spec.key, code_hash(), _identity(spec)])
-    return code_hash()[:8] + hashlib.sha256(whole.encode()).hexdigest()[:16]
+    content = json.dumps([spec.key, code_hash(), _identity(spec)])
+    return code_hash()[:8] + hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def of_this_code(fingerprint: str) -> bool:
@@ -32,11 +32,11 @@ def code_hash() -> str:
     """Return the hash of every source file of causalrec and of the packages in CAUSALREC_PACKAGES."""
     total = hashlib.sha256()
     for package in allowed_packages():
-        found = find_spec(package)
-        roots = [Path(place) for place in (found.submodule_search_locations or ())] if found else []
+        module_spec = find_spec(package)
+        roots = [Path(location) for location in (module_spec.submodule_search_locations or ())] if module_spec else []
         files = [path for root in roots for path in sorted(root.rglob("*.py"))]
-        if found and found.origin and not roots:
-            files = [Path(found.origin)]
+        if module_spec and module_spec.origin and not roots:
+            files = [Path(module_spec.origin)]
         for path in files:
             total.update(f"{package} {path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
     return total.hexdigest()

@@ -27,7 +27,16 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What became of a job: `job` is its name in the ledger, `label` what messages call it, `folder` its record's."""
+    """What became of a job: `job` is its name in the ledger, `label` what messages call it, `folder` its record's.
+
+    Attributes:
+        job: its name in the ledger.
+        status: how it ended.
+        reason: why it failed, or who works on it.
+        exit_code: of a failure: 1 the work failed, 2 the request was wrong.
+        label: what messages call it.
+        folder: of its record.
+    """
 
     job: str
     status: Literal["done", "skipped", "running elsewhere", "failed"]
@@ -50,7 +59,7 @@ def run_job(config: ExperimentConfig, cache: PreparedCache) -> JobOutcome:
         if claim is None:
             return unclaimed_outcome(config, ledger, job)
     except OSError as error:
-        return failed(config, error, ledger.root)
+        return failed_outcome(config, error, ledger.root)
     try:
         return finish_claimed(config, claim, _train(config, claim.check, cache))
     finally:
@@ -63,7 +72,7 @@ def finish_claimed(config: ExperimentConfig, claim: Claim, result: Path | Except
     try:
         if isinstance(result, Exception):
             raise result
-        claim.done(result)
+        claim.mark_done(result)
     except LostClaim as error:
         return outcome_of(config, "running elsewhere", str(error))
     except Exception as error:
@@ -73,17 +82,17 @@ def finish_claimed(config: ExperimentConfig, claim: Claim, result: Path | Except
 
 def mark_failed(config: ExperimentConfig, claim: Claim, error: Exception) -> JobOutcome:
     """Mark a claimed job as failed; where not even that can be written, say both and leave it to the next launch."""
-    told = failed(config, error, config.folder)
+    outcome = failed_outcome(config, error, config.folder)
     try:
-        claim.failed(told.reason, told.exit_code)
+        claim.mark_failed(outcome.reason, outcome.exit_code)
     except LostClaim:
-        return outcome_of(config, "running elsewhere", told.reason)
+        return outcome_of(config, "running elsewhere", outcome.reason)
     except OSError as second:
-        return told if _disk([error], config.folder) else failed(config, second, config.folder)
-    return told
+        return outcome if _disk([error], config.folder) else failed_outcome(config, second, config.folder)
+    return outcome
 
 
-def failed(config: ExperimentConfig, error: Exception, near: Path) -> JobOutcome:
+def failed_outcome(config: ExperimentConfig, error: Exception, near: Path) -> JobOutcome:
     """Say in one line why a job failed; `near` is named where the disk is the reason and the error names no path."""
     kind = "" if isinstance(error, CausalRecError) else f"{type(error).__name__}: "
     reason = _disk(_chain(error), near) or f"{kind}{' '.join(str(error).split())}"
@@ -96,7 +105,14 @@ def outcome_of(
     reason: str = "",
     exit_code: int = 0,
 ) -> JobOutcome:
-    """Return what became of a job."""
+    """Return what became of a job.
+
+    Args:
+        config: of the job.
+        status: how it ended.
+        reason: why it failed, or who works on it.
+        exit_code: of a failure.
+    """
     label = f"{config.run.name} seed {config.run.seed}"
     return JobOutcome(job_id_of(config.folder), status, reason, exit_code, label, config.folder)
 
@@ -117,23 +133,25 @@ def _disk(errors: Iterable[BaseException], near: Path) -> str:
     for error in errors:
         if isinstance(error, OSError) and error.errno in (*FULL, *SHUT):
             mend = "free some space" if error.errno in FULL else "make it writable"
-            return f"{_place(error, near)}: {os.strerror(error.errno).lower()}; {mend}, then launch again to go on"
+            return (
+                f"{_error_folder(error, near)}: {os.strerror(error.errno).lower()}; {mend}, then launch again to go on"
+            )
     return ""
 
 
-def _place(error: OSError, near: Path) -> str:
+def _error_folder(error: OSError, near: Path) -> str:
     named = error.filename2 or error.filename
     return str(Path(os.fsdecode(named)).parent) if isinstance(named, str | bytes) else str(near)
 
 
 def _chain(error: BaseException) -> list[BaseException]:
     """Return an error and what it was raised from or during, the last first."""
-    found: list[BaseException] = []
+    errors: list[BaseException] = []
     now: BaseException | None = error
-    while now is not None and now not in found:
-        found.append(now)
+    while now is not None and now not in errors:
+        errors.append(now)
         now = now.__cause__ or now.__context__
-    return found
+    return errors
 
 
 def is_helper(config: ExperimentConfig) -> bool:
@@ -150,7 +168,9 @@ def _help(config: ExperimentConfig, cache: PreparedCache) -> JobOutcome:
     from causalrec.training.selection import fit_sequentially
 
     (result,) = train_together([config], fit_sequentially, [None], cache=cache)  # rank 0 writes the record
-    return failed(config, result, config.folder) if isinstance(result, Exception) else outcome_of(config, "done")
+    return (
+        failed_outcome(config, result, config.folder) if isinstance(result, Exception) else outcome_of(config, "done")
+    )
 
 
 def _train(config: ExperimentConfig, check_ownership: Callable[[], None], cache: PreparedCache) -> Path | Exception:
@@ -184,5 +204,5 @@ class JobRunner:
 
         plain = OmegaConf.to_container(composed, resolve=True)
         assert isinstance(plain, dict)
-        asked = original_overrides([str(text) for text in HydraConfig.get().overrides.task])
-        return self.run(validate_config({str(key): value for key, value in plain.items()}, asked))
+        overrides = original_overrides([str(text) for text in HydraConfig.get().overrides.task])
+        return self.run(validate_config({str(key): value for key, value in plain.items()}, overrides))

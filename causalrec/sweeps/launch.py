@@ -42,7 +42,7 @@ class EnteredJobs:
     states: Mapping[str, State]
 
     @property
-    def left(self) -> list[str]:
+    def unfinished(self) -> list[str]:
         """The jobs that are not finished."""
         return [key for key, state in self.states.items() if state.status != "done"]
 
@@ -50,28 +50,35 @@ class EnteredJobs:
 def enter_jobs(
     configs: Sequence[ExperimentConfig], overrides: Sequence[Sequence[str]], command: str, rerun: bool
 ) -> EnteredJobs:
-    """Enter jobs into their ledgers; jobs that failed are queued again, and with `rerun` finished ones."""
+    """Enter jobs into their ledgers; jobs that failed are queued again, and with `rerun` finished ones.
+
+    Args:
+        configs: the checked jobs.
+        overrides: what was asked for each job.
+        command: what the user typed.
+        rerun: queue finished jobs again.
+    """
     ledgers: dict[Path, Ledger] = {}
     jobs: dict[str, Job] = {}
-    for config, asked in zip(configs, overrides, strict=True):
+    for config, job_overrides in zip(configs, overrides, strict=True):
         ledger = ledgers.setdefault(config.folder.parents[1], Ledger.of(config))
-        jobs.setdefault(str(config.folder), Job(ledger.enter(config), ledger, config, tuple(asked)))
+        jobs.setdefault(str(config.folder), Job(ledger.enter(config), ledger, config, tuple(job_overrides)))
     for ledger in ledgers.values():
         names = [job.name for job in jobs.values() if job.ledger is ledger]
-        with one_line(ledger):
+        with report_disk_errors(ledger):
             ledger.requeue(names)
             ledger.note_launch(command, names)
     states = _look(jobs)
     for key, state in list(states.items()) if rerun else ():
         if not state.status.startswith("running"):
-            with one_line(jobs[key].ledger):
+            with report_disk_errors(jobs[key].ledger):
                 jobs[key].ledger.forget(jobs[key].name)
             states[key] = State("new")
     return EnteredJobs(jobs, states)
 
 
 @contextmanager
-def one_line(ledger: Ledger) -> Iterator[None]:
+def report_disk_errors(ledger: Ledger) -> Iterator[None]:
     """Raise what the disk says as RequestError in one line."""
     try:
         yield
@@ -125,7 +132,7 @@ def run_until_done(
 
 def _holders(states: Mapping[str, State]) -> str:
     holders = {state.claim.holder for state in states.values() if state.claim and state.claim.holder}
-    return f" ({', '.join(sorted(f'{one.host} process {one.pid}' for one in holders))})" if holders else ""
+    return f" ({', '.join(sorted(f'{holder.host} process {holder.pid}' for holder in holders))})" if holders else ""
 
 
 def recorded_outcome(job: Job, state: State) -> JobOutcome:

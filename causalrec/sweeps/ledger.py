@@ -18,9 +18,18 @@ from causalrec.data.files import write_text
 from causalrec.errors import CausalRecError, DataError, RequestError
 from causalrec.ids import job_id_of, job_path
 from causalrec.records.run_record import RECORD
-from causalrec.sweeps.claims import HEARTBEAT, STALE, Claims, LeaseOwner, LeaseStatus, refresh, write_json
+from causalrec.sweeps.claim_files import HEARTBEAT, STALE, Claims, LeaseOwner, LeaseStatus, refresh, write_json
 from causalrec.sweeps.fingerprint import fingerprint, of_this_code
-from causalrec.sweeps.marks import ROOMS, Mark, Marks, Room, damage, digest, is_complete, mark_name
+from causalrec.sweeps.status_files import (
+    ROOMS,
+    Room,
+    StatusFile,
+    StatusFiles,
+    damage,
+    digest,
+    is_complete,
+    status_file_name,
+)
 
 NAME = 140  # bytes of a job's name: markers add a fingerprint, a size and a time to it, and names end at 255
 Status = Literal["new", "done", "outdated", "failed", "interrupted", "running", "running elsewhere"]
@@ -30,6 +39,13 @@ Status = Literal["new", "done", "outdated", "failed", "interrupted", "running", 
 class State:
     """Where a job stands. `outdated`: done, but by another code or on other data; `running`: on this host; `note`: what
     the user must know.
+
+    Attributes:
+        status: where it stands; `outdated`: done by another code or on other data; `running`: on this host.
+        reason: why it failed.
+        note: what the user must know.
+        exit_code: of a failure.
+        claim: who works on it.
     """
 
     status: Status
@@ -61,15 +77,15 @@ class Claim:
         if not self.ledger.claims.holds(self.path):
             raise LostClaim(f"{self.job}: taken over by another launcher; its record is the one that counts")
 
-    def done(self, record: Path) -> None:
+    def mark_done(self, record: Path) -> None:
         """Mark the job as finished by this record; raise LostClaim, or DataError where the record is not whole."""
         self.check()
         if not is_complete(record):
             raise DataError(f"{record}: not a whole record of a finished job; look at the disk, then launch again")
-        self.ledger.marks.done(self.job, self.ledger.fingerprints[self.job], record)
+        self.ledger.status_files.mark_done(self.job, self.ledger.fingerprints[self.job], record)
         self.release()
 
-    def failed(self, reason: str, exit_code: int = 1) -> None:
+    def mark_failed(self, reason: str, exit_code: int = 1) -> None:
         """Mark the job as failed; it runs again at the next launch."""
         self.check()
         self.ledger.mark_failed(self.job, reason, exit_code)
@@ -89,6 +105,14 @@ class Ledger:
     of an older record that lay there then), `claims/` who works on what, `groups/` what is trained together,
     `launches/` the commands.
     To tell finished jobs costs a listing, and one `stat` a job: no record is read unless its size or time has changed.
+
+    Attributes:
+        folder: of the sweep.
+        heartbeat: seconds between two touches of a held claim.
+        stale_after: seconds of silence after which a claim is abandoned.
+        fingerprints: of the jobs that were entered, by name.
+        claims: who works on what.
+        status_files: done, failed and started jobs.
     """
 
     folder: Path
@@ -96,11 +120,11 @@ class Ledger:
     stale_after: float = STALE
     fingerprints: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
     claims: Claims = field(init=False, compare=False, repr=False)
-    marks: Marks = field(init=False, compare=False, repr=False)
+    status_files: StatusFiles = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "claims", Claims(self.root / "claims", self.heartbeat, self.stale_after))
-        object.__setattr__(self, "marks", Marks(self.root))
+        object.__setattr__(self, "status_files", StatusFiles(self.root))
 
     @staticmethod
     def of(spec: ExperimentConfig) -> Ledger:
@@ -128,13 +152,13 @@ class Ledger:
 
     def states(self, jobs: Sequence[str] | None = None) -> dict[str, State]:
         """Return where jobs stand (all that were ever begun, by default), from one look at the folders."""
-        rooms = {room: self.marks.all(room) for room in ROOMS}
+        rooms = {room: self.status_files.all(room) for room in ROOMS}
         claims = self.claims.all()
-        known = sorted({*claims, *(job for marks in rooms.values() for job in marks)}) if jobs is None else jobs
-        return {job: self._state(job, rooms, claims.get(job, [])) for job in known}
+        listed = sorted({*claims, *(job for marks in rooms.values() for job in marks)}) if jobs is None else jobs
+        return {job: self._state(job, rooms, claims.get(job, [])) for job in listed}
 
-    def _state(self, job: str, rooms: Mapping[Room, dict[str, list[Mark]]], claims: Sequence[Path]) -> State:
-        done = self._fitting(job, rooms["done"].get(job, ()))
+    def _state(self, job: str, rooms: Mapping[Room, dict[str, list[StatusFile]]], claims: Sequence[Path]) -> State:
+        done = self._current_file(job, rooms["done"].get(job, ()))
         note = damage(f"{self.folder}/{job_path(job)}/{RECORD}", done) if done else ""
         if done and not note:
             return State("done")
@@ -142,26 +166,26 @@ class Ledger:
             if seen.live:
                 here = seen.holder is not None and seen.holder.host == LeaseOwner.here().host
                 return State("running" if here else "running elsewhere", claim=seen)
-        if failed := self._fitting(job, rooms["failed"].get(job, ())):
+        if failed := self._current_file(job, rooms["failed"].get(job, ())):
             return self._failure(failed)
         if note:
             return State("new", note=note)
-        if self._fitting(job, rooms["started"].get(job, ())):
+        if self._current_file(job, rooms["started"].get(job, ())):
             return State("interrupted")
         return State("outdated" if any(job in marks for marks in rooms.values()) else "new")
 
-    def _fitting(self, job: str, marks: Sequence[Mark]) -> Mark | None:
+    def _current_file(self, job: str, marks: Sequence[StatusFile]) -> StatusFile | None:
         """Return the mark under the job's fingerprint; where that is not known, under the present code."""
         wanted = self.fingerprints.get(job)
         fits = [m for m in marks if (of_this_code(m.fingerprint) if wanted is None else m.fingerprint == wanted)]
         return fits[-1] if fits else None
 
-    def _failure(self, mark: Mark) -> State:
+    def _failure(self, mark: StatusFile) -> State:
         try:
-            found = json.loads((self.root / "failed" / mark.name).read_text(encoding="utf-8"))
+            note = json.loads((self.root / "failed" / mark.name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            found = {}
-        return State("failed", str(found.get("reason", "unknown")), exit_code=int(found.get("exit_code", 1)))
+            note = {}
+        return State("failed", str(note.get("reason", "unknown")), exit_code=int(note.get("exit_code", 1)))
 
     def claim(self, job: str) -> Claim | None:
         """Return the job for this process alone; None where it is finished, has failed (until `requeue`), or somebody
@@ -177,7 +201,7 @@ class Ledger:
         try:
             for folder in (self.root / "failed", self.root / "started", self.job_folder(job)):
                 refresh(folder)
-            if (self.root / "failed" / mark_name(job, self.fingerprints[job])).exists() or self.adopt(job):
+            if (self.root / "failed" / status_file_name(job, self.fingerprints[job])).exists() or self.adopt(job):
                 claim.release()
                 return None
             self._start(job)
@@ -191,40 +215,40 @@ class Ledger:
         """Mark a whole record that was written under the present fingerprint; return whether there was one."""
         record = self.job_folder(job) / RECORD
         try:
-            older = self._begun(job).read_text(encoding="utf-8")
+            older = self._start_file(job).read_text(encoding="utf-8")
         except FileNotFoundError:
             return False
         if not is_complete(record) or digest(record) == older:
             return False
-        self.marks.done(job, self.fingerprints[job], record)
+        self.status_files.mark_done(job, self.fingerprints[job], record)
         return True
 
-    def _begun(self, job: str) -> Path:
-        return self.root / "started" / mark_name(job, self.fingerprints[job])
+    def _start_file(self, job: str) -> Path:
+        return self.root / "started" / status_file_name(job, self.fingerprints[job])
 
     def _start(self, job: str) -> None:
-        begun, folder = self._begun(job), self.job_folder(job)
+        begun, folder = self._start_file(job), self.job_folder(job)
         if begun.exists():
             return
         if (folder / "checkpoints").exists():
             shutil.rmtree(folder / "checkpoints")
         write_text(begun, digest(folder / RECORD))
-        self.marks.remove("started", job, keep=begun.name)
+        self.status_files.remove("started", job, keep=begun.name)
 
     def mark_failed(self, job: str, reason: str, exit_code: int) -> None:
         """Note why a job failed."""
-        told = {"reason": reason, "exit_code": exit_code, "time": time.time(), **asdict(LeaseOwner.here())}
-        write_json(self.root / "failed" / mark_name(job, self.fingerprints[job]), told)
+        note = {"reason": reason, "exit_code": exit_code, "time": time.time(), **asdict(LeaseOwner.here())}
+        write_json(self.root / "failed" / status_file_name(job, self.fingerprints[job]), note)
 
     def requeue(self, jobs: Iterable[str]) -> int:
         """Forget that jobs failed, so that they run again; return how many had."""
-        failed = self.marks.all("failed")
-        return sum(self.marks.remove("failed", job) for job in jobs if job in failed)
+        failed = self.status_files.all("failed")
+        return sum(self.status_files.remove("failed", job) for job in jobs if job in failed)
 
     def forget(self, job: str) -> None:
         """Forget a job that nobody works on, and what it could be resumed from; its record stays until the next."""
         for room in ROOMS:
-            self.marks.remove(room, job)
+            self.status_files.remove(room, job)
         if (self.job_folder(job) / "checkpoints").exists():
             shutil.rmtree(self.job_folder(job) / "checkpoints")
 
@@ -233,24 +257,24 @@ class Ledger:
         return the group's name.
         """
         name = self.group_name(list(jobs))
-        write_json(self.root / "groups" / f"{name}.json", {job: list(asked) for job, asked in jobs.items()})
+        write_json(self.root / "groups" / f"{name}.json", {job: list(overrides) for job, overrides in jobs.items()})
         return name
 
     def group_name(self, jobs: Sequence[str]) -> str:
         """Return the name of a group of entered jobs, another one where their configuration, code or data is."""
-        whole = "\n".join(mark_name(job, self.fingerprints.get(job, "")) for job in jobs)
-        return hashlib.sha256(whole.encode()).hexdigest()[:16]
+        content = "\n".join(status_file_name(job, self.fingerprints.get(job, "")) for job in jobs)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def groups(self) -> dict[str, dict[str, list[str]]]:
         """Return what was asked for each job of each group, by the group's name, the last noted first."""
-        found = {}
+        groups = {}
         for path in sorted((self.root / "groups").glob("*.json"), key=lambda path: -path.stat().st_mtime_ns):
             with suppress(ValueError, OSError):
-                found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+                groups[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+        return groups
 
     def note_launch(self, command: str, jobs: Sequence[str]) -> None:
         """Note a launch: its command, time, place and jobs, one file each."""
-        told = {"command": command, "time": time.time(), "folder": str(Path.cwd()), "jobs": list(jobs)}
+        note = {"command": command, "time": time.time(), "folder": str(Path.cwd()), "jobs": list(jobs)}
         name = f"{time.time():.6f}-{LeaseOwner.here().host}-{os.getpid()}.json"
-        write_json(self.root / "launches" / name, {**told, **asdict(LeaseOwner.here())})
+        write_json(self.root / "launches" / name, {**note, **asdict(LeaseOwner.here())})

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from causalrec.config.compose import compose_all
 from causalrec.config.schema import ExperimentConfig
-from causalrec.errors import CausalRecError, DataError, RequestError, nearest
+from causalrec.errors import CausalRecError, DataError, RequestError, did_you_mean
 from causalrec.records.names import column_of, parse_column
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from causalrec.records.run_record import RunRecord
     from causalrec.sweeps.job import JobOutcome
-    from causalrec.sweeps.space import Space
+    from causalrec.sweeps.search_space import SearchSpace
     from causalrec.sweeps.study_store import Direction, Store
 
 Count = Annotated[int, Field(gt=0)]
@@ -34,11 +34,17 @@ WAIT = 2.0  # seconds between looks at trials or jobs that another launcher hold
 class OptunaSweeper(Sweeper):
     """Search the space that the overrides name; launching again goes on to `n_trials` in total.
 
-    `metric`: None minimises the criterion on biased validation rows, by which every run chooses anyway; `NAME@SLICE`
-    takes a score of the record instead, which tunes on the test, and says so. `direction` follows the metric unless
-    given. `batch` trials are drawn at once and launched together; `sampler` is a class of `optuna.samplers`, seeded by
-    `seed`. `storage`: a database of SQLAlchemy's, by default `study.db` in the sweep's folder; launchers on several
-    machines need one with a server. A trial whose launcher is silent for six `heartbeat`s (seconds) is queued again.
+    Args:
+        n_trials: of the study, over all launches.
+        batch: trials that are drawn at once and launched together.
+        metric: None minimises the criterion on biased validation rows, by which every run chooses anyway; `NAME@SLICE`
+            takes a score of the record instead, which tunes on the test, and says so.
+        direction: of the search; None: as the metric says.
+        sampler: a class of `optuna.samplers`.
+        seed: of the sampler.
+        storage: URL of a database of SQLAlchemy's; None: `study.db` in the sweep's folder. Launchers on several
+            machines need one with a server.
+        heartbeat: seconds between two signs of life of a trial; silent for six of them, it is queued again.
     """
 
     def __init__(
@@ -71,14 +77,14 @@ class OptunaSweeper(Sweeper):
 
         Raises RequestError, before any trial, where the space or the metric is wrong.
         """
-        from causalrec.sweeps.space import space
+        from causalrec.sweeps.search_space import read_space
 
-        searched = space(arguments)
-        first = self._checked([searched.overrides(corner) for corner in searched.corners()])[0]
-        store = self._opened(first, {"search": sorted(arguments), "metric": self.metric})
+        searched = read_space(arguments)
+        first = self._compose([searched.overrides(corner) for corner in searched.corners()])[0]
+        store = self._open_store(first, {"search": sorted(arguments), "metric": self.metric})
         outcomes: list[JobOutcome | Exception] = []
         while True:
-            if (left := store.left(self.n_trials)) > 0:
+            if (left := store.count_left(self.n_trials)) > 0:
                 outcomes += self._run(store, searched, min(left, self.batch))
             elif store.others():
                 time.sleep(WAIT)
@@ -87,44 +93,44 @@ class OptunaSweeper(Sweeper):
         _say(store.summary())
         return outcomes
 
-    def _opened(self, spec: ExperimentConfig, asked: Mapping[str, Any]) -> Store:
-        from causalrec.sweeps.study_store import opened
+    def _open_store(self, spec: ExperimentConfig, search: Mapping[str, Any]) -> Store:
+        from causalrec.sweeps.study_store import open_study
 
         spine = spec.run
         direction = self.direction or _direction(self.metric, spec)
         if self.metric is not None:
             _say(f"hydra.sweeper.metric={self.metric}: the test is being tuned on; its scores are no longer a test")
-        return opened(self.storage, spine.paths.runs / spine.sweep, direction, asked, self.heartbeat)
+        return open_study(self.storage, spine.paths.runs / spine.sweep, direction, search, self.heartbeat)
 
-    def _run(self, store: Store, searched: Space, number: int) -> list[JobOutcome | Exception]:
+    def _run(self, store: Store, searched: SearchSpace, number: int) -> list[JobOutcome | Exception]:
         """Draw trials, run their jobs, tell their values."""
         begun = [store.ask(self.sampler, self.seed, searched.searched, self.n_trials) for _ in range(number)]
         trials = [trial for trial in begun if trial is not None]
         jobs = [self._job(searched.overrides(trial.params), trial.user_attrs["place"]) for trial in trials]
-        with store.beating(trials):
-            outcomes = self._launched(jobs, trials)
+        with store.keep_alive(trials):
+            outcomes = self._launch(jobs, trials)
             for trial, outcome in zip(trials, outcomes, strict=True):
                 store.tell(trial, self._value(outcome))
         return outcomes
 
-    def _job(self, overrides: list[str], place: int) -> list[str]:
+    def _job(self, overrides: list[str], position: int) -> list[str]:
         """Name a trial's job after its row and place: trials of one row must not look like its seeds."""
         try:
-            return [*overrides, f"++name={self._checked([overrides])[0].run.name}-trial{place}"]
+            return [*overrides, f"++name={self._compose([overrides])[0].run.name}-trial{position}"]
         except CausalRecError:  # the job says so by itself
             return overrides
 
-    def _launched(self, jobs: list[list[str]], trials: Sequence[Trial]) -> list[JobOutcome | Exception]:
+    def _launch(self, jobs: list[list[str]], trials: Sequence[Trial]) -> list[JobOutcome | Exception]:
         """Launch jobs; where one still runs in a process that outlived its launcher, wait for it."""
-        found: dict[int, JobOutcome | Exception] = {}
-        while waiting := [k for k in range(len(jobs)) if k not in found]:
+        ended: dict[int, JobOutcome | Exception] = {}
+        while waiting := [k for k in range(len(jobs)) if k not in ended]:
             assert self.launcher is not None
             returned = self.launcher.launch([jobs[k] for k in waiting], trials[waiting[0]].number)
             outcomes = dict(zip(waiting, map(_outcome, returned), strict=True))
-            found |= {k: one for k, one in outcomes.items() if not _elsewhere(one)}
-            if len(found) < len(jobs):
+            ended |= {k: outcome for k, outcome in outcomes.items() if not _elsewhere(outcome)}
+            if len(ended) < len(jobs):
                 time.sleep(WAIT)
-        return [found[k] for k in range(len(jobs))]
+        return [ended[k] for k in range(len(jobs))]
 
     def _value(self, outcome: JobOutcome | Exception) -> float | str:
         """Return a trial's value, or why it has none."""
@@ -137,14 +143,14 @@ class OptunaSweeper(Sweeper):
         except (DataError, OSError) as error:
             return str(error)
 
-    def _checked(self, jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
+    def _compose(self, jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
         """Compose, validate and identify jobs."""
         from causalrec.running.prepare import plan_run
 
         assert self.config is not None
         texts = map(str, self.config.hydra.overrides.hydra)
-        places = [text for text in texts if text.startswith("hydra.searchpath=")]  # where further YAML lies
-        specs = compose_all([[*places, *job] for job in jobs])
+        search_path = [text for text in texts if text.startswith("hydra.searchpath=")]  # where further YAML lies
+        specs = compose_all([[*search_path, *job] for job in jobs])
         for spec in specs:
             plan_run(spec)
         return specs
@@ -155,7 +161,9 @@ def _direction(metric: str | None, spec: ExperimentConfig) -> Direction:
         return "minimize"
     name, slice_name = parse_column(metric)
     if name not in spec.metric or not slice_name:
-        raise RequestError(f"hydra.sweeper.metric={metric}: not METRIC@SLICE of this run; {nearest(name, spec.metric)}")
+        raise RequestError(
+            f"hydra.sweeper.metric={metric}: not METRIC@SLICE of this run; {did_you_mean(name, spec.metric)}"
+        )
     return "maximize" if spec.metric[name].target.higher_is_better else "minimize"
 
 
@@ -166,7 +174,7 @@ def _score(record: RunRecord, metric: str | None) -> float:
     else:
         scores = {column_of(score): score.value for score in record.scores}
         if metric not in scores:
-            raise RequestError(f"hydra.sweeper.metric={metric}: not among the scores; {nearest(metric, scores)}")
+            raise RequestError(f"hydra.sweeper.metric={metric}: not among the scores; {did_you_mean(metric, scores)}")
         values = [scores[metric]]
     finite = [value for value in values if value is not None]
     if not finite:
@@ -175,8 +183,8 @@ def _score(record: RunRecord, metric: str | None) -> float:
 
 
 def _outcome(returned: JobReturn) -> JobOutcome | Exception:
-    found: JobOutcome | Exception = returned._return_value  # the property raises what failed
-    return found
+    outcome: JobOutcome | Exception = returned._return_value  # the property raises what failed
+    return outcome
 
 
 def _elsewhere(outcome: JobOutcome | Exception) -> bool:

@@ -44,35 +44,37 @@ class PackedLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what every launcher of Hydra is handed."""
-        places = map(str, config.hydra.overrides.hydra)
-        self.search_path = [text for text in places if text.startswith("hydra.searchpath")]
+        texts = map(str, config.hydra.overrides.hydra)
+        self.search_path = [text for text in texts if text.startswith("hydra.searchpath")]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs and return their outcomes in order."""
         returned = []
-        for outcome in self.trained(compose_all([[*self.search_path, *job] for job in job_overrides]), job_overrides):
-            one = JobReturn(status=JobStatus.COMPLETED)
-            one.return_value = outcome
-            returned.append(one)
+        for outcome in self.train_jobs(
+            compose_all([[*self.search_path, *job] for job in job_overrides]), job_overrides
+        ):
+            job_return = JobReturn(status=JobStatus.COMPLETED)
+            job_return.return_value = outcome
+            returned.append(job_return)
         return returned
 
-    def trained(self, specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobOutcome]:
+    def train_jobs(self, specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobOutcome]:
         """Train jobs, `jobs` being what was asked for each, group by group."""
         outcomes: dict[Path, JobOutcome] = {}
         for group in groups_of(specs, [[*self.search_path, *job] for job in jobs]):
-            outcomes |= self._group(group)
+            outcomes |= self._train_group(group)
         return [outcomes[spec.folder] for spec in specs]
 
-    def _group(self, group: Group) -> dict[Path, JobOutcome]:
+    def _train_group(self, group: Group) -> dict[Path, JobOutcome]:
         """Train a group; only the jobs that this process could claim leave a record."""
         from causalrec.running.run import train_together
         from causalrec.training.stacked.stacked_fitter import StackedFitter
 
-        claims = group.claimed()
+        claims = group.claim_jobs()
         specs = list(group.specs.values())
-        found = {spec.folder: unclaimed_outcome(spec, group.ledger, job) for job, spec in group.specs.items()}
+        outcomes = {spec.folder: unclaimed_outcome(spec, group.ledger, job) for job, spec in group.specs.items()}
         if not claims:
-            return found
+            return outcomes
         fitter = StackedFitter(self.max_replicas, self.memory_share, group.folder, self.progress)
         ownership = [claims[job].check if job in claims else None for job in group.specs]
         try:
@@ -84,9 +86,9 @@ class PackedLauncher(Launcher):
             raise
         for (job, spec), result in zip(group.specs.items(), results, strict=True):
             if job in claims and result is not None:
-                found[spec.folder] = finish_claimed(spec, claims[job], result)
+                outcomes[spec.folder] = finish_claimed(spec, claims[job], result)
         fitter.delete_checkpoints()
-        return found
+        return outcomes
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Group:
         """Where the group's checkpoints lie."""
         return self.ledger.root / "groups" / self.name
 
-    def claimed(self) -> dict[str, Claim]:
+    def claim_jobs(self) -> dict[str, Claim]:
         """Claim what is left; the first of it stands for the group: who has it leaves none to another launcher."""
         states = self.ledger.states(list(self.specs))
         claims: dict[str, Claim] = {}
@@ -124,40 +126,40 @@ def groups_of(specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) 
     for spec, job in zip(specs, jobs, strict=True):
         ledger = ledgers[spec.folder.parents[1]]
         left[spec.folder.parents[1], ledger.enter(spec)] = (spec, list(job))
-    found = []
+    groups = []
     for root, ledger in ledgers.items():
         for name, members in ledger.groups().items():
             if any((root, job) in left for job in members):
-                known = compose_all(list(members.values()))
-                specs_of = {ledger.enter(spec): spec for spec in known}
+                composed = compose_all(list(members.values()))
+                specs_of = {ledger.enter(spec): spec for spec in composed}
                 if set(specs_of) == set(members) and name == ledger.group_name(list(members)):  # else something changed
-                    found.append(Group(ledger, specs_of, name))
+                    groups.append(Group(ledger, specs_of, name))
                     for job in members:
                         left.pop((root, job), None)
     alike: dict[tuple[Path, str], dict[str, tuple[ExperimentConfig, list[str]]]] = {}
     for (root, job), member in left.items():
-        alike.setdefault((root, likeness(member[0])), {})[job] = member
+        alike.setdefault((root, group_key(member[0])), {})[job] = member
     for (root, _), together in alike.items():
-        name = ledgers[root].remember_group({job: asked for job, (_, asked) in together.items()})
-        found.append(Group(ledgers[root], {job: spec for job, (spec, _) in together.items()}, name))
-    return found
+        name = ledgers[root].remember_group({job: overrides for job, (_, overrides) in together.items()})
+        groups.append(Group(ledgers[root], {job: spec for job, (spec, _) in together.items()}, name))
+    return groups
 
 
-def likeness(spec: ExperimentConfig) -> str:
+def group_key(spec: ExperimentConfig) -> str:
     """Return what jobs of one group share: all but the row's name, the seed, the numbers that stack, and what
     draws rows or outcomes anew.
     """
-    parts: dict[str, Any] = spec.to_dict()
+    sections: dict[str, Any] = spec.to_dict()
     for name in ("name", "seed"):
-        parts.pop(name)
-    for group in {"optimizer", "objective"} & set(parts):
-        parts[group] = {key: None if isinstance(value, float) else value for key, value in parts[group].items()}
-    if isinstance(penalties := parts.get("penalty"), dict):
-        parts["penalty"] = {name: {**one, "weight": None} for name, one in penalties.items()}
-    for group, drawn in (
+        sections.pop(name)
+    for group in {"optimizer", "objective"} & set(sections):
+        sections[group] = {key: None if isinstance(value, float) else value for key, value in sections[group].items()}
+    if isinstance(penalties := sections.get("penalty"), dict):
+        sections["penalty"] = {name: {**penalty, "weight": None} for name, penalty in penalties.items()}
+    for group, resampling_keys in (
         ("dataset", spec.components.dataset.card.resampled_by),
         ("split", spec.split.target.resampled_by),
     ):
-        parts[group] = {key: None if key in drawn else value for key, value in parts[group].items()}
-    parts["selection"] = {**parts["selection"], "candidates": sorted(spec.candidates)}
-    return json.dumps(parts, sort_keys=True, default=str)
+        sections[group] = {key: None if key in resampling_keys else value for key, value in sections[group].items()}
+    sections["selection"] = {**sections["selection"], "candidates": sorted(spec.candidates)}
+    return json.dumps(sections, sort_keys=True, default=str)

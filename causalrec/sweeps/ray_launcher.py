@@ -27,7 +27,15 @@ STORE_BYTES = 100_000_000  # of a Ray started here: only configurations and outc
 
 @dataclass(frozen=True)
 class Work:
-    """One job as a node receives it: composed here, so that a node needs the package but none of the YAML files."""
+    """One job as a node receives it: composed here, so that a node needs the package but none of the YAML files.
+
+    Attributes:
+        context: Hydra's, of the launch.
+        function: the task function.
+        config: the composed job.
+        folder: the working directory, which all nodes must see.
+        environment: variables that hold on every node.
+    """
 
     context: HydraContext
     function: TaskFunction
@@ -49,10 +57,15 @@ class Work:
 class RayLauncher(Launcher):
     """Launch each job of a sweep as one Ray task.
 
-    `address`: None starts Ray on this machine and ends it afterwards, `auto` joins the cluster this machine belongs to,
-    `ray://HOST:10001` and `HOST:6379` a named one. `num_cpus` (also the job's threads) and `num_gpus` are what one job
-    occupies. A job whose process or node dies is sent to another one, at most `max_retries` times; one that raises is
-    not. A cluster's nodes need the same packages and one file system that holds the working directory.
+    Args:
+        address: None starts Ray on this machine and ends it afterwards, `auto` joins the cluster this machine belongs
+            to, `ray://HOST:10001` and `HOST:6379` a named one.
+        num_cpus: CPUs that one job occupies, also its threads.
+        num_gpus: GPUs that one job occupies.
+        max_retries: how often a job whose process or node dies is sent to another one; one that raises is not.
+        progress: show a bar of the jobs on stderr.
+
+    A cluster's nodes need the same packages and one file system that holds the working directory.
     """
 
     def __init__(
@@ -77,18 +90,18 @@ class RayLauncher(Launcher):
 
         Raises RequestError where Ray is not installed, cannot be reached, or has no node large enough for a job.
         """
-        with _connected(self.address) as ray:
+        with _connect(self.address) as ray:
             self._require_room(ray)
             # each task may land on any node: sweeps are bound by memory before they are by transfers
             remote = ray.remote(_perform).options(scheduling_strategy="SPREAD", **self.options)
             waiting = {
-                remote.remote(self._work(overrides, initial_job_idx + place)): place
-                for place, overrides in enumerate(job_overrides)
+                remote.remote(self._work(overrides, initial_job_idx + position)): position
+                for position, overrides in enumerate(job_overrides)
             }
-            found: dict[int, JobReturn] = {}
-            for task in _ended(ray, list(waiting), self.progress):
-                found[waiting[task]] = _outcome(ray, task)
-        return [found[place] for place in range(len(job_overrides))]
+            returned: dict[int, JobReturn] = {}
+            for task in _wait_for_tasks(ray, list(waiting), self.progress):
+                returned[waiting[task]] = _outcome(ray, task)
+        return [returned[position] for position in range(len(job_overrides))]
 
     def _work(self, overrides: Sequence[str], index: int) -> Work:
         config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
@@ -98,12 +111,12 @@ class RayLauncher(Launcher):
         return Work(self.context, self.function, config, str(Path.cwd()), sent)
 
     def _require_room(self, ray: Any) -> None:
-        for name, asked in (("CPU", self.options["num_cpus"]), ("GPU", self.options["num_gpus"])):
+        for name, requested in (("CPU", self.options["num_cpus"]), ("GPU", self.options["num_gpus"])):
             most = max((node["Resources"].get(name, 0) for node in ray.nodes() if node["Alive"]), default=0)
-            if asked > most:
+            if requested > most:
                 key = f"hydra.launcher.num_{name.lower()}s"
                 raise RequestError(
-                    f"{key}={asked:g}: no node has more than {most:g} {name}; ask for less, or add a node"
+                    f"{key}={requested:g}: no node has more than {most:g} {name}; ask for less, or add a node"
                 )
 
 
@@ -112,7 +125,7 @@ def _perform(work: Work) -> JobReturn:
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[Any]:
+def _connect(address: str | None) -> Iterator[Any]:
     """Join Ray, or start it here; leave it as it was found, with no process behind."""
     try:
         import ray
@@ -131,9 +144,11 @@ def _connected(address: str | None) -> Iterator[Any]:
 
 def _join(ray: Any, address: str | None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anyone
-    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES} if address is None else {}
+    options: dict[str, Any] = (
+        {"include_dashboard": False, "object_store_memory": STORE_BYTES} if address is None else {}
+    )
     try:
-        ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **own)
+        ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **options)
     except (ConnectionError, ValueError, TimeoutError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise RequestError(
@@ -141,7 +156,7 @@ def _join(ray: Any, address: str | None) -> None:
         ) from error
 
 
-def _ended(ray: Any, tasks: list[object], shown: bool) -> Iterator[object]:
+def _wait_for_tasks(ray: Any, tasks: list[object], shown: bool) -> Iterator[object]:
     """Yield the tasks as they end, with a bar on stderr."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
@@ -158,10 +173,10 @@ def _ended(ray: Any, tasks: list[object], shown: bool) -> Iterator[object]:
 def _outcome(ray: Any, task: object) -> JobReturn:
     """Return what a task returned; where Ray gave it up (retries used, no memory), a failure that says so."""
     try:
-        found = ray.get(task)
+        returned = ray.get(task)
     except ray.exceptions.RayError as error:
         cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
         first = " ".join(str(cause).split())
         return JobReturn(status=JobStatus.FAILED, _return_value=DataError(f"Ray: {first}"))
-    assert isinstance(found, JobReturn)
-    return found
+    assert isinstance(returned, JobReturn)
+    return returned

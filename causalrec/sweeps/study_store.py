@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from causalrec.errors import DataError, RequestError
-from causalrec.sweeps.claims import LeaseOwner
+from causalrec.sweeps.claim_files import LeaseOwner
 
 Direction = Literal["minimize", "maximize"]
 LOCK_SECONDS = 60  # how long a process waits while another writes the file
@@ -28,17 +28,24 @@ MISSED = 6  # beats without which a trial counts as dead
 
 @dataclass(frozen=True)
 class Store:
-    """The study of one sweep. Several launchers may share it; each holds its own Store."""
+    """The study of one sweep. Several launchers may share it; each holds its own Store.
+
+    Attributes:
+        storage: the database.
+        study: Optuna's.
+        heartbeat: seconds between two signs of life of a trial.
+        adopted: numbers of trials cut before their first heartbeat.
+    """
 
     storage: RDBStorage
     study: optuna.Study
     heartbeat: int
     adopted: set[int] = field(default_factory=set)
 
-    def left(self, n_trials: int) -> int:
+    def count_left(self, n_trials: int) -> int:
         """Return how many trials are still to be begun; the dead ones are queued again first."""
-        self._bury()
-        return n_trials - sum(map(_counts, self._trials()))
+        self._requeue_dead()
+        return n_trials - sum(map(_is_counted, self._trials()))
 
     def others(self) -> bool:
         """Return whether trials run that another launcher holds."""
@@ -49,17 +56,23 @@ class Store:
 
         What is drawn depends on `seed`, the trial's place and the trials told before it, so a study that was cut draws
         as one that was not.
+
+        Args:
+            sampler: class of `optuna.samplers`.
+            seed: of the study.
+            searched: the distribution of each key.
+            n_trials: total of the study.
         """
-        place = sum(map(_counts, self._trials()))
-        state = int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
+        position = sum(map(_is_counted, self._trials()))
+        state = int(np.random.SeedSequence([seed, position]).generate_state(1)[0])
         self.study.sampler = getattr(optuna.samplers, sampler)(seed=state)
-        with _quiet():
+        with _silence_warnings():
             trial = self.study.ask(dict(searched))
         self._record_beat(trial.number)
-        trial.set_user_attr("place", trial.user_attrs.get("place", place))
+        trial.set_user_attr("place", trial.user_attrs.get("place", position))
         trial.set_user_attr("holder", asdict(LeaseOwner.here()))
         earlier = (other for other in self._trials() if other.number < trial.number)
-        if sum(map(_counts, earlier)) >= n_trials:
+        if sum(map(_is_counted, earlier)) >= n_trials:
             self.study.tell(trial, state=TrialState.FAIL)
             return None
         return trial
@@ -74,17 +87,17 @@ class Store:
 
     def summary(self) -> str:
         """Say in one line how many trials have a value, how many failed, and the best one."""
-        trials = [trial for trial in self._trials() if _counts(trial)]
+        trials = [trial for trial in self._trials() if _is_counted(trial)]
         complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-        found = f"{len(complete)} trial(s) complete, {len(trials) - len(complete)} failed"
+        counts = f"{len(complete)} trial(s) complete, {len(trials) - len(complete)} failed"
         if not complete:
-            return found
+            return counts
         best = self.study.best_trial
         settings = " ".join(f"{key}={value}" for key, value in best.params.items())
-        return f"{found}; best {best.value:.6g} by trial{best.user_attrs['place']}: {settings}"
+        return f"{counts}; best {best.value:.6g} by trial{best.user_attrs['place']}: {settings}"
 
     @contextmanager
-    def beating(self, trials: Sequence[Trial]) -> Iterator[None]:
+    def keep_alive(self, trials: Sequence[Trial]) -> Iterator[None]:
         """Keep trials alive in the eyes of other launchers while their jobs run."""
         ended = threading.Event()
 
@@ -101,7 +114,7 @@ class Store:
             ended.set()
             thread.join()
 
-    def _bury(self) -> None:
+    def _requeue_dead(self) -> None:
         """Fail the trials whose launcher is gone and queue their settings again, under their place."""
         for trial in self._trials():
             if trial.state is not TrialState.RUNNING:
@@ -110,15 +123,15 @@ class Store:
             if holder is None and trial.number not in self.adopted:
                 self.adopted.add(trial.number)  # cut before its first heartbeat: from now on silence is noticed
                 self._record_beat(trial.number)
-            elif holder is not None and LeaseOwner(**holder).gone:
+            elif holder is not None and LeaseOwner(**holder).has_ended:
                 self._fail(trial)
-        with _quiet():
+        with _silence_warnings():
             optuna.storages.fail_stale_trials(self.study)
 
     def _fail(self, trial: FrozenTrial) -> None:
         try:
             if self.storage.set_trial_state_values(self._id(trial.number), TrialState.FAIL):
-                _again(self.study, trial)
+                _queue_again(self.study, trial)
         except optuna.exceptions.UpdateFinishedTrialError:  # another launcher was first
             return
 
@@ -133,42 +146,49 @@ class Store:
         return self.study.get_trials(deepcopy=False)
 
 
-def opened(url: str | None, folder: Path, direction: Direction, asked: Mapping[str, Any], heartbeat: int) -> Store:
+def open_study(url: str | None, folder: Path, direction: Direction, search: Mapping[str, Any], heartbeat: int) -> Store:
     """Open the study of a sweep's folder, or begin it; without `url` its database is `study.db` there.
 
     Raises RequestError where the study was begun with another search (its trials could not be compared), DataError
     where the database cannot be read.
+
+    Args:
+        url: of the database; None: `study.db` in the sweep's folder.
+        folder: of the sweep.
+        direction: of the metric.
+        search: what the trials must share to be compared.
+        heartbeat: seconds between two signs of life of a trial.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    place = url or f"sqlite:///{folder.resolve() / 'study.db'}"
-    options = {"connect_args": {"timeout": LOCK_SECONDS}} if place.startswith("sqlite") else {}
+    address = url or f"sqlite:///{folder.resolve() / 'study.db'}"
+    options = {"connect_args": {"timeout": LOCK_SECONDS}} if address.startswith("sqlite") else {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        with _quiet():
+        with _silence_warnings():
             storage = RDBStorage(
-                place,
+                address,
                 engine_kwargs=options,
                 heartbeat_interval=heartbeat,
                 grace_period=heartbeat * MISSED,
-                heartbeat_stale_trial_callback=_again,
+                heartbeat_stale_trial_callback=_queue_again,
             )
         study = optuna.create_study(storage=storage, study_name=folder.name, direction=direction, load_if_exists=True)
-        _require_same(study, folder, json.loads(json.dumps({**asked, "direction": direction})))
+        _require_same(study, folder, json.loads(json.dumps({**search, "direction": direction})))
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, ImportError) as error:
-        where = url.split("@")[-1] if url else place  # an address may hold a password
+        where = url.split("@")[-1] if url else address  # an address may hold a password
         raise DataError(f"{where}: not a study's database ({_line(error)}); name another sweep") from error
     return Store(storage, study, heartbeat)
 
 
-def _require_same(study: optuna.Study, folder: Path, asked: dict[str, Any]) -> None:
+def _require_same(study: optuna.Study, folder: Path, search: dict[str, Any]) -> None:
     begun = study.user_attrs.get("asked")
     if begun is None:
-        study.set_user_attr("asked", asked)
+        study.set_user_attr("asked", search)
         return
-    for name in asked:
-        if begun.get(name) != asked[name]:
+    for name in search:
+        if begun.get(name) != search[name]:
             raise RequestError(
-                f"{folder}: this study was begun with {name}={_short(begun.get(name))}, not {_short(asked[name])}; "
+                f"{folder}: this study was begun with {name}={_short(begun.get(name))}, not {_short(search[name])}; "
                 "name another sweep=NAME"
             )
 
@@ -181,19 +201,19 @@ def _line(error: BaseException) -> str:
     return " ".join(str(error.__cause__ or error).split("\n")[0].split())
 
 
-def _counts(trial: FrozenTrial) -> bool:
+def _is_counted(trial: FrozenTrial) -> bool:
     """Return whether a trial is one of the `n_trials`: it has a value, a reason why it has none, or runs."""
     return trial.state in (TrialState.COMPLETE, TrialState.RUNNING) or "reason" in trial.user_attrs
 
 
-def _again(study: optuna.Study, trial: FrozenTrial) -> None:
+def _queue_again(study: optuna.Study, trial: FrozenTrial) -> None:
     """Queue a dead trial's settings again."""
-    with _quiet():
+    with _silence_warnings():
         RetryHeartbeatStaleTrialCallback()(study, trial)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_warnings() -> Iterator[None]:
     """Optuna warns that its heartbeat is experimental, and that ask and tell do not heartbeat by themselves."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -119,7 +119,14 @@ class AbstractTask(ABC):
     def check_identified(
         self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: FeatureSpec
     ) -> None:
-        """Raise RequestError where what identifies the estimand is not what the learner goes by."""
+        """Raise RequestError where what identifies the estimand is not what the learner goes by.
+
+        Args:
+            config: of the job.
+            card: of the data set.
+            training: what identifies the estimand on the training rows.
+            views: the columns that each model reads.
+        """
         return
 
     def describe_exposure(self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix) -> Exposure:
@@ -138,17 +145,25 @@ class AbstractTask(ABC):
         predictor: AbstractPredictor | None,
         evaluator: Evaluator,
     ) -> Iterable[Score]:
-        """Return scores beyond the metrics of the slices."""
+        """Return scores beyond the metrics of the slices.
+
+        Args:
+            config: of the job.
+            prepared: what stood before its fits.
+            slices: the rows that the job is scored on.
+            predictor: what was learnt; None where the task learns nothing.
+            evaluator: of the metrics, with its bootstrap.
+        """
         return ()
 
     def section(self, config: ExperimentConfig) -> TaskSection:
         """Return what the record says of the question; its footnotes stand under every table."""
-        told = f" ({self.description})" if self.description else ""
+        clause = f" ({self.description})" if self.description else ""
         return TaskSection(
-            name=config.run.chosen("task") or "",
+            name=config.run.chosen_name("task") or "",
             estimand=self.estimand,
             description=f"{self.estimand}: {self.formula(config.components.graph)}",
-            footnotes=(f"Estimand: {self.estimand}{told}.",),
+            footnotes=(f"Estimand: {self.estimand}{clause}.",),
             summary=self.summary,
         )
 
@@ -169,7 +184,16 @@ class AbstractTask(ABC):
         item: Ints,
         treatment: int,
     ) -> Ranking:
-        """Say how (user, item) pairs are ranked; RequestError where the task ranks nothing."""
+        """Say how (user, item) pairs are ranked; RequestError where the task ranks nothing.
+
+        Args:
+            config: of the job.
+            prepared: what stood before its fits.
+            predictor: what was learnt.
+            user: int64[N].
+            item: int64[N].
+            treatment: the arm whose effect ranks them, 1..A.
+        """
         raise RequestError(f"{config.folder}: {config.run.choice('task')} ranks no items")
 
     def problem(
@@ -181,7 +205,15 @@ class AbstractTask(ABC):
         controls: Sequence[str],
         repeats: int,
     ) -> tuple[RefutationProblem, str]:
-        """Return what refuters may attack, and how it was estimated, in words; RequestError where there is nothing."""
+        """Return what refuters may attack, and how it was estimated, in words; RequestError where there is nothing.
+
+        Args:
+            config: of the job.
+            prepared: what stood before its fits.
+            seed: of what the refuters draw.
+            controls: names of columns that exposure cannot have changed (negative controls).
+            repeats: how often a refuter estimates anew.
+        """
         raise RequestError(
             f"{config.folder}: estimates {self.estimand}, not an effect; its overlap and baselines are in the record. "
             f"Runs of task=effect can be refuted"

@@ -46,8 +46,8 @@ class Effect(AbstractTask):
 
     def check_data(self, config: ExperimentConfig, card: DatasetCard) -> None:
         if not card.arms:
-            asked = config.run.choice("task")
-            raise RequestError(f"{asked}: needs rows without treatment, but every logged row of {card.name} is exposed")
+            task = config.run.choice("task")
+            raise RequestError(f"{task}: needs rows without treatment, but every logged row of {card.name} is exposed")
         if config.propensity.target.kind not in ("treatment", "logged"):
             raise RequestError(
                 f"{config.run.choice('propensity')}: tells exposure among all pairs, but an effect needs that of the "
@@ -57,21 +57,29 @@ class Effect(AbstractTask):
     def check_identified(
         self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: FeatureSpec
     ) -> None:
-        learner, asked = config.components.learner, config.run.choice("learner")
+        """Raise RequestError unless the learner's design is what identifies the effect.
+
+        Args:
+            config: of the job.
+            card: of the data set.
+            training: what identifies the effect on the training rows: adjustment, instruments or a mediator.
+            views: the columns that each model reads.
+        """
+        learner, choice = config.components.learner, config.run.choice("learner")
         assert learner is not None
         needed = "adjustment" if training.adjusts else training.strategy
         if learner.design == needed:
-            _check_few_treatments(asked, card, training)
+            _check_few_treatments(choice, card, training)
         elif needed == "adjustment":
             way = "an instrument" if learner.design == "instrument" else "a mediator"
             raise RequestError(
-                f"{asked}: goes by {way}, but the graph identifies the effect by {training.strategy}; choose a learner "
-                f"that adjusts, for example learner=linear_dml"
+                f"{choice}: goes by {way}, but the graph identifies the effect by {training.strategy}; choose a "
+                f"learner that adjusts, for example learner=linear_dml"
             )
         else:
             what = ", ".join(training.instruments) or training.mediator
             raise RequestError(
-                f"{asked}: adjusts for columns, but the graph identifies the effect of {card.name} by {needed} "
+                f"{choice}: adjusts for columns, but the graph identifies the effect of {card.name} by {needed} "
                 f"({what}); set {LEARNER_FOR_STRATEGY[needed]}, or graph.assume=true (recorded and footnoted)"
             )
         require_identified(config.components.graph, card, training, frozenset(learner.columns_read(views)))
@@ -90,6 +98,15 @@ class Effect(AbstractTask):
         predictor: AbstractPredictor | None,
         evaluator: Evaluator,
     ) -> Iterable[Score]:
+        """Return the average effects on every slice, and on the training rows.
+
+        Args:
+            config: of the job.
+            prepared: what stood before its fits.
+            slices: the rows that the job is scored on.
+            predictor: what was learnt.
+            evaluator: of the metrics, with its bootstrap.
+        """
         assert predictor is not None
         for rows in slices:
             yield from predictor.averages(rows, evaluator, config.run.name)
@@ -104,13 +121,23 @@ class Effect(AbstractTask):
         item: Ints,
         treatment: int,
     ) -> Ranking:
+        """Rank pairs by the effect of one treatment, or by a score where the predictor gives no effect.
+
+        Args:
+            config: of the job.
+            prepared: what stood before its fits.
+            predictor: what was learnt.
+            user: int64[N].
+            item: int64[N].
+            treatment: the arm whose effect ranks them, 1..A.
+        """
         nothing = np.zeros(len(item), np.float32)
         users = prepared.dataset.logged.num_users
-        asked = SliceData(
+        candidates = SliceData(
             name="asked", kind="effect", user=user, item=item, label=nothing, num_users=users, arm=treatment
         )
-        effects, outcomes = predictor(asked), predictor.potential_outcomes(asked)
-        bounds = predictor.interval(asked, config.run.evaluation.level)
+        effects, outcomes = predictor(candidates), predictor.potential_outcomes(candidates)
+        bounds = predictor.interval(candidates, config.run.evaluation.level)
         missing = None if bounds is not None else "no interval: this model has none that is valid for a single effect"
         return Ranking(
             column="score" if predictor.only_ranks else "effect",
@@ -129,18 +156,27 @@ class Effect(AbstractTask):
         controls: Sequence[str],
         repeats: int,
     ) -> tuple[RefutationProblem, str]:
+        """Return the average effect as refuters attack it, and how it was estimated, in words.
+
+        Args:
+            config: of the job.
+            prepared: what stood before its fits.
+            seed: of what the refuters draw.
+            controls: names of columns that exposure cannot have changed (negative controls).
+            repeats: how often a refuter estimates anew.
+        """
         return effect_problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
 
 
-def _check_few_treatments(asked: str, card: DatasetCard, training: Identification) -> None:
+def _check_few_treatments(choice: str, card: DatasetCard, training: Identification) -> None:
     if training.strategy == "front-door" and len(card.arms) > 1:
         raise RequestError(
-            f"{asked}: is defined for 1 treatment, but {card.name} has {len(card.arms)} ({', '.join(card.arms)}); "
+            f"{choice}: is defined for 1 treatment, but {card.name} has {len(card.arms)} ({', '.join(card.arms)}); "
             f"set dataset.arms to one of them, or choose another learner"
         )
     if training.strategy == "instrument" and len(card.arms) > len(training.instruments):
         raise RequestError(
-            f"{asked}: {len(card.arms)} treatments need as many instruments, and the graph of {card.name} has "
+            f"{choice}: {len(card.arms)} treatments need as many instruments, and the graph of {card.name} has "
             f"{', '.join(training.instruments)}; set dataset.arms to fewer"
         )
 

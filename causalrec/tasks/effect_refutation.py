@@ -20,7 +20,15 @@ from causalrec.types import Floats, Ints
 def effect_problem(
     config: ExperimentConfig, prepared: PreparedData, *, seed: int, controls: Sequence[str], repeats: int
 ) -> tuple[RefutationProblem, str]:
-    """Return the effect to refute, and how it is estimated, in words; RequestError where refuters cannot try it."""
+    """Return the effect to refute, and how it is estimated, in words; RequestError where refuters cannot try it.
+
+    Args:
+        config: of the job.
+        prepared: what stood before its fits.
+        seed: of what the refuters draw.
+        controls: names of columns that exposure cannot have changed (negative controls).
+        repeats: how often a refuter estimates anew.
+    """
     training, card = prepared.plan.adjustment.training, prepared.dataset.card
     if not training.adjusts:
         raise RequestError(

@@ -51,16 +51,27 @@ class AbstractLogger(ABC):
     def close(
         self, opened: Logger | None, record: RunRecord | None, status: JobStatus, draw: Draw | None = None
     ) -> None:
-        """Write the summary `best/*` and finish the run; `record` is None where the job left none.
+        """Write the summary `best/*` and finish the run.
 
-        `draw` makes the images of a record, for loggers that show some.
+        Args:
+            opened: the logger that `open` returned.
+            record: of the job; None where it left none.
+            status: how the job ended.
+            draw: makes the images of a record, for loggers that show some; None: no images.
         """
         if opened is not None:
             opened.log_metrics({} if record is None else best_scores(record))
             opened.finalize("success" if status == "done" else "failed")
 
     def replay(self, job: LoggedJob, record: RunRecord, status: JobStatus, draw: Draw | None = None) -> None:
-        """Log a job that is over: open, its learning curves, close. For jobs that train side by side."""
+        """Log a job that is over: open, its learning curves, close. For jobs that train side by side.
+
+        Args:
+            job: what a logger may show of it.
+            record: of the job.
+            status: how it ended.
+            draw: makes the images of a record, for loggers that show some; None: no images.
+        """
         opened = self.open(job)
         for prefix, curve in curves_of(record):
             log_curve(opened, prefix, curve)
@@ -70,9 +81,11 @@ class AbstractLogger(ABC):
 def curves_of(record: RunRecord) -> Iterator[tuple[str, tuple[Epoch, ...]]]:
     """Yield the learning curve of each candidate of a record, with the prefix its fit logs under."""
     candidates = record.selection.candidates
-    for one in candidates:
-        points = (Epoch(p.epoch, math.nan if p.loss is None else p.loss, p.criterion, p.report) for p in one.curve)
-        yield f"{one.fit}/" if len(candidates) > 1 else "", tuple(points)
+    for candidate in candidates:
+        points = (
+            Epoch(p.epoch, math.nan if p.loss is None else p.loss, p.criterion, p.report) for p in candidate.curve
+        )
+        yield f"{candidate.fit}/" if len(candidates) > 1 else "", tuple(points)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +96,15 @@ class NoLogger(AbstractLogger):
         return None
 
     def replay(self, job: LoggedJob, record: RunRecord, status: JobStatus, draw: Draw | None = None) -> None:
-        return None
+        """Log nothing.
+
+        Args:
+            job: not read.
+            record: not read.
+            status: not read.
+            draw: not read.
+        """
+        return None  # noqa: RET501
 
 
 @dataclass(frozen=True, kw_only=True)

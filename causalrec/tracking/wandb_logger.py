@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from causalrec.errors import RequestError
-from causalrec.records.names import EPOCH, IMAGES, RESULTS, SCORE_COLUMNS, record_summary, score_rows, shareable
+from causalrec.records.names import EPOCH, IMAGES, RESULTS, SCORE_COLUMNS, record_summary, redact, score_rows
 from causalrec.records.run_record import RunRecord
 from causalrec.tracking.loggers import AbstractLogger, Draw, JobStatus, LoggedJob
 
@@ -28,7 +28,7 @@ LEAN = {  # a tenth of the time of a run; versions and commit are in the record
 }
 
 
-class RunPlace(TypedDict):
+class RunAddress(TypedDict):
     """Where a run goes on the server."""
 
     project: str
@@ -40,9 +40,15 @@ class RunPlace(TypedDict):
 class WandB(AbstractLogger):
     """One W&B run per job: group = sweep, job_type = row, tags = dataset, encoder, objective, id = hash of the config.
 
-    `mode="auto"` is offline without a `WANDB_API_KEY`, unless `WANDB_MODE` says; offline runs lie in the job's folder,
-    `causalrec wandb sync` tells how to send them. A job run again goes on in its run. `machine`: also log the machine's
-    load, packages and commit; `images`: also plots of overlap, calibration and ranking.
+    Attributes:
+        project: of W&B.
+        entity: user or team of W&B; None: the account's default.
+        mode: `auto` is offline without a `WANDB_API_KEY`, unless `WANDB_MODE` says.
+        machine: also log the machine's load, packages and commit.
+        images: also log plots of overlap, calibration and ranking.
+
+    Offline runs lie in the job's folder; `causalrec wandb sync` tells how to send them. A job run again goes on in its
+    run.
     """
 
     project: str = "causalrec"
@@ -52,25 +58,25 @@ class WandB(AbstractLogger):
     images: bool = True
 
     def open(self, job: LoggedJob) -> Logger | None:
-        place: RunPlace = {"project": self.project, "name": f"{job.name}-{job.key}", "id": job.key}
+        address: RunAddress = {"project": self.project, "name": f"{job.name}-{job.key}", "id": job.key}
         if rank_zero_only.rank:  # type: ignore[attr-defined]
-            return WandbLogger(save_dir=job.folder, **place)  # Lightning gives the other ranks a dummy
+            return WandbLogger(save_dir=job.folder, **address)  # Lightning gives the other ranks a dummy
         job.folder.mkdir(parents=True, exist_ok=True)
-        return WandbLogger(save_dir=job.folder, experiment=self._run(job, place), **place)
+        return WandbLogger(save_dir=job.folder, experiment=self._run(job, address), **address)
 
-    def _run(self, job: LoggedJob, place: RunPlace) -> Run:
+    def _run(self, job: LoggedJob, address: RunAddress) -> Run:
         import wandb
 
         try:
             run = wandb.init(
-                **place,
+                **address,
                 entity=self.entity,
                 dir=job.folder,
                 mode=self._mode(),
                 group=job.sweep,
                 job_type=job.name,
                 tags=list(dict.fromkeys(job.tags)),
-                config={key: shareable(value) for key, value in job.config.items()},
+                config={key: redact(value) for key, value in job.config.items()},
                 resume="allow",
                 reinit="create_new",  # jobs of one process may be open at once
                 settings={"silent": True, "console": "off", **({} if self.machine else LEAN)},
@@ -92,6 +98,14 @@ class WandB(AbstractLogger):
     def close(
         self, opened: Logger | None, record: RunRecord | None, status: JobStatus, draw: Draw | None = None
     ) -> None:
+        """Write the record's summary, table and images, and finish the run.
+
+        Args:
+            opened: the logger that `open` returned.
+            record: of the job; None where it left none.
+            status: how the job ended.
+            draw: makes the images of a record; None: no images.
+        """
         if not isinstance(opened, WandbLogger) or rank_zero_only.rank:  # type: ignore[attr-defined]
             return
         run: Run = opened.experiment

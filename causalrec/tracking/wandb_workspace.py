@@ -64,7 +64,7 @@ def _library() -> tuple[Any, Any]:
 
 def _scores(records: Sequence[RunRecord], wr: Any) -> list[Any]:
     """One bar chart per metric and slice: the mean over the seeds of a row, with its standard error."""
-    columns = dict.fromkeys(column_of(one) for record in records for one in record.scores)
+    columns = dict.fromkeys(column_of(score) for record in records for score in record.scores)
     return [
         wr.BarPlot(
             title=name,
@@ -97,21 +97,21 @@ def _images(wr: Any) -> list[Any]:
     return [wr.MediaBrowser(title=name, media_keys=[f"{IMAGES}/{name}"], num_columns=3) for name in PICTURES]
 
 
-def serialised(made: Any) -> str:
+def serialise(built: Any) -> str:
     """Return a workspace as the JSON that the library sends to the server (its private `_to_model`: version pinned)."""
-    view = made._to_model()
+    view = built._to_model()
     spec = json.loads(view.spec.model_dump_json(by_alias=True, exclude_none=True))
     about = {"entity": view.entity, "project": view.project, "display_name": view.display_name}
     return json.dumps({**about, "spec": spec}, indent=1) + "\n"
 
 
-def publish(made: Any) -> str:
+def publish(built: Any) -> str:
     """Save a workspace as a new view on the server, by default the account's own, and return its address."""
     import wandb
 
     try:
-        if not made.entity:
-            made.entity = wandb.Api().default_entity or ""
-        return str(made.save_as_new_view().url)
+        if not built.entity:
+            built.entity = wandb.Api().default_entity or ""
+        return str(built.save_as_new_view().url)
     except wandb.errors.Error as error:
         raise RequestError(f"wandb workspace: {' '.join(str(error).split())}; see --entity and --project") from error

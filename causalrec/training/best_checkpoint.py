@@ -25,6 +25,13 @@ class BestCheckpoint(Checkpoint):
     Where it `can_resume`, the whole fit is written at the end of a batch: every `steps` steps, or where None once
     `seconds` have gone by. After an epoch's last batch it waits for the validation: a fit goes on before it, or after
     it.
+
+    Args:
+        folder: of the fit.
+        has_validation: whether there is a criterion.
+        can_resume: whether the fit is saved on its way.
+        steps: between two saves; None: by the clock.
+        seconds: between two saves by the clock.
     """
 
     def __init__(
@@ -55,6 +62,15 @@ class BestCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        """Count the step, and save the fit where that is due; after an epoch's last batch it waits for the validation.
+
+        Args:
+            trainer: Lightning's, of the fit.
+            pl_module: not read.
+            outputs: not read.
+            batch: not read.
+            batch_idx: step within the epoch, from 0.
+        """
         self._taken += 1
         if self._due(trainer, batch_idx) and not trainer.is_last_batch:
             self._save(trainer)

@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning.plugins import CheckpointIO
 from torch import Tensor
 
-from causalrec.data.files import replacing
+from causalrec.data.files import replace_atomically
 from causalrec.errors import DataError
 
 MAGIC = b"causalrec checkpoint 1\n"
@@ -29,7 +29,7 @@ def write_checkpoint(path: Path, content: Mapping[str, object]) -> None:
     torch.save(dict(content), payload)
     body = payload.getbuffer()
     try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with replace_atomically(path) as temporary, temporary.open("wb") as file:
             file.write(MAGIC + hashlib.sha256(body).hexdigest().encode())
             file.write(body)
     except OSError as error:
@@ -78,23 +78,23 @@ def _local(path: str | Path) -> Path:
     return Path(path)
 
 
-def digest(parts: Iterable[object]) -> str:
+def digest(contents: Iterable[object]) -> str:
     """Return 16 hexadecimal characters that differ where arrays, tensors or the text of other values do.
 
     >>> digest([1, np.zeros(2)]) == digest([1, np.zeros(2)]), digest([np.zeros(2)]) == digest([np.zeros(3)])
     (True, False)
     """
-    found = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, Tensor):
-            flat = part.detach().cpu().contiguous().reshape(-1)
-            part = np.concatenate([np.array(part.shape, np.int64).view(np.uint8), flat.view(torch.uint8).numpy()])
-        if isinstance(part, np.ndarray):
-            found.update(f"|{part.dtype}{part.shape}".encode())
-            found.update(np.ascontiguousarray(part).data.cast("B") if part.size else b"")
+    sha = hashlib.sha256()
+    for content in contents:
+        if isinstance(content, Tensor):
+            flat = content.detach().cpu().contiguous().reshape(-1)
+            content = np.concatenate([np.array(content.shape, np.int64).view(np.uint8), flat.view(torch.uint8).numpy()])
+        if isinstance(content, np.ndarray):
+            sha.update(f"|{content.dtype}{content.shape}".encode())
+            sha.update(np.ascontiguousarray(content).data.cast("B") if content.size else b"")
         else:
-            found.update(f"|{part!r}".encode())
-    return found.hexdigest()[:16]
+            sha.update(f"|{content!r}".encode())
+    return sha.hexdigest()[:16]
 
 
 def random_states() -> Checkpoint:

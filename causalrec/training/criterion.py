@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from causalrec.estimators.error import inverse_propensity
 from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.types import Batch, Outputs
 
 Criterion = Literal["ips", "naive"]
@@ -22,6 +22,13 @@ def validation_errors(
 
     The objective's errors, or how far a positive stands behind a negative; `ips` weighs by inverse propensities
     clipped at `clip` whatever the objective does, so that all rows of a table are chosen alike.
+
+    Args:
+        objective: whose error is read.
+        outputs: of the model, `[...,B]`.
+        batch: validation rows.
+        criterion: `ips` or `naive`.
+        clip: least propensity that is divided by.
     """
     weight = batch.observed
     if batch.negative is not None and outputs.negatives is not None:

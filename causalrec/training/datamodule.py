@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairColumn
+from causalrec.data.pair_columns import PairColumn
 from causalrec.data.sampler.balanced import VALIDATION
 from causalrec.data.sampler.base import AbstractSampler
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.errors import DataError
 from causalrec.estimators.penalty.base import AbstractPenaltyRows
 from causalrec.features.batch_columns import BatchColumn
@@ -30,8 +30,15 @@ ROWS_PER_GATHER = 1 << 16  # rows gathered at once, which costs less than batch 
 class LogTensors:
     """A log's columns as tensors, ready to be sliced into batches.
 
-    `pair_propensity(user, item)`: the propensity of any pair, where an objective reads that of pairs that are not
-    logged. `with_time`: batches tell the time of their rows; `columns`: what else they hold, by name.
+    Args:
+        log: with propensities.
+        features: of pairs and rows.
+        pair_propensity: (user, item) -> the propensity of any pair, where an objective reads that of pairs that are not
+            logged; None: 1.
+        with_time: batches tell the time of their rows.
+        columns: what else batches hold, by name.
+
+    Raises DataError where the log has no propensities.
     """
 
     def __init__(
@@ -54,7 +61,7 @@ class LogTensors:
         shares = np.bincount(log.item, log.weight, minlength=log.num_items) / max(log.num_users, 1)
         self.popularity = torch.from_numpy(np.minimum(shares, 1.0).astype(np.float32))
 
-    def batch(self, rows: Rows) -> Batch:
+    def batch(self, rows: SampledRows) -> Batch:
         """Gather one batch; rows that are not logged get outcome 0, observed 0, propensity 1 (or `pair_propensity`)."""
         row = torch.from_numpy(rows.row)
         logged = (rows.row >= 0).all()  # then nothing has to be masked
@@ -81,7 +88,7 @@ class LogTensors:
             **({} if rows.negative is None else self._negatives(rows, rows.negative)),
         )
 
-    def _features(self, rows: Rows) -> Floats:
+    def _features(self, rows: SampledRows) -> Floats:
         if self.row_block is None:
             return self.features(rows.user, rows.item)
         if (rows.row < 0).any():
@@ -91,15 +98,15 @@ class LogTensors:
             )
         return self.features(rows.user, rows.item, self.row_block[rows.row])
 
-    def batches(self, rows: Rows) -> Batch:
+    def batches(self, rows: SampledRows) -> Batch:
         """Gather batches of equal size at once, `[m,B]`."""
-        return self.batch(rows.flat()).mapped(lambda column: column.view(*rows.row.shape, *column.shape[1:]))
+        return self.batch(rows.flatten()).map_tensors(lambda column: column.view(*rows.row.shape, *column.shape[1:]))
 
-    def _columns(self, rows: Rows) -> dict[str, Tensor]:
+    def _columns(self, rows: SampledRows) -> dict[str, Tensor]:
         values = {n: column.read(self.log, rows.user, rows.item, rows.row) for n, column in self.columns.items()}
         return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()}
 
-    def _negatives(self, rows: Rows, negative: Ints) -> dict[str, Any]:
+    def _negatives(self, rows: SampledRows, negative: Ints) -> dict[str, Any]:
         return {
             "negative": torch.from_numpy(negative),
             "negative_features": torch.from_numpy(self.features(rows.user, negative)),
@@ -111,11 +118,22 @@ class LogTensors:
 class BatchLoader:
     """An iterable of batches for one rank; Lightning calls `sampler.set_epoch` on it.
 
-    Every rank takes every `world`-th row of each global batch, so that ranks together see each row once.
-    `training_log`: the training rows, where this is validation; then every epoch is the first one, so that a criterion
-    is judged alike. `start`: the epoch that is entered, and how many of its batches are behind; `limit`: batches of an
-    epoch. It has no length, so that Lightning takes for an epoch's last batch whichever comes last, also where one is
-    entered midway. `penalty_rows`: by the penalty's name, what draws the rows that go beside each batch.
+    Args:
+        log: whose rows are drawn.
+        tensors: the columns of `log`.
+        sampler: of the batches.
+        space: kind of rows that the sampler draws.
+        seed: of the fit.
+        rank: of this process, from 0.
+        world: the number of ranks.
+        training_log: the training rows, where this is validation; then every epoch is the first one, so that a
+            criterion is judged alike.
+        start: the epoch that is entered, and how many of its batches are behind.
+        limit: batches of an epoch; None: all.
+        penalty_rows: by the penalty's name, what draws the rows that go with each batch.
+
+    Every rank takes every `world`-th row of each global batch, so that ranks together see each row once. The loader has
+    no length, so that Lightning takes for an epoch's last batch whichever comes last, also where one is entered midway.
     """
 
     def __init__(
@@ -163,13 +181,21 @@ class BatchLoader:
 
 
 class PenaltyDraws:
-    """The rows of one penalty in the course of an epoch, a function of its name, the seed and the epoch."""
+    """The rows of one penalty in the course of an epoch, a function of its name, the seed and the epoch.
+
+    Args:
+        rows: what draws them.
+        name: of the penalty.
+        log: training rows.
+        seed: of the fit.
+        epoch: from 0.
+    """
 
     def __init__(self, rows: AbstractPenaltyRows, name: str, log: InteractionLog, seed: int, epoch: int) -> None:
         self.rows, self.log = rows, log
         self.generator = np.random.default_rng([seed, epoch, zlib.crc32(name.encode())])
 
-    def next(self, count: int, mine: slice) -> Rows:
+    def next(self, count: int, mine: slice) -> SampledRows:
         """Return the rows of the next `count` steps, `[count,B]`, those of this rank."""
         return self.rows.draw(self.log, self.generator, count).at((slice(None), mine))
 
@@ -184,9 +210,22 @@ def split_batches(block: Batch) -> Iterator[Batch]:
 class LogDataModule(pl.LightningDataModule):
     """Training batches over the objective's space, validation over the logged rows held out.
 
-    A positive-only log has one outcome class: its validation rows meet negatives (`validation_space="triples"`).
-    `start` and `limit` are set by whoever trains: where training goes on, and the batches of an epoch. `with_time`: as
-    in `LogTensors`; `validation_rows`: how many validation rows fit in memory at once.
+    Args:
+        train: the training rows.
+        validation: the rows held out.
+        features: of pairs and rows.
+        sampler: of the training batches.
+        space: kind of rows that the objective averages over.
+        seed: of the fit.
+        validation_space: kind of the validation rows; a positive-only log has one outcome class, so its validation rows
+            meet negatives (`triples`).
+        pair_propensity: as in `LogTensors`, for training batches.
+        with_time: as in `LogTensors`.
+        validation_rows: how many validation rows fit in memory at once.
+        columns: as in `LogTensors`.
+        penalty_rows: as in `BatchLoader`.
+
+    Whoever trains sets the attributes `start` and `limit`: where training goes on, and the batches of an epoch.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytorch_lightning.loggers import Logger
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairColumn
+from causalrec.data.pair_columns import PairColumn
 from causalrec.data.sampler.base import AbstractSampler
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.penalty.base import AbstractPenalty
@@ -20,18 +20,37 @@ from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit_result import FitResult
 from causalrec.training.module import CausalRecModule, Criterion
 from causalrec.training.optimizer import AbstractOptimizer
-from causalrec.training.scheduler import AbstractScheduler, Constant
-from causalrec.training.trainer import TrainerSettings, seeded
+from causalrec.training.scheduler import AbstractScheduler, ConstantRate
+from causalrec.training.trainer import TrainerSettings, seed_everything
 from causalrec.types import Space
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitRequest:
-    """Fit a fresh `model()` on `train`, judged on `validation` by `criterion` with propensities clipped at `clip`.
+    """Fit a fresh `model()` on `train`, judged on `validation` by `criterion`.
 
-    `validation_space`: the space of validation rows; `pair_propensity`: the propensity of any pair, for objectives that
-    read it; `epochs`: how many, without stopping early (a refit on all rows). The best weights stay in `folder`;
-    `prefix` tells the job's fits apart in its `logger`, `label` on the screen.
+    Attributes:
+        model: builds a fresh model.
+        objective: what is minimised.
+        optimizer: of the weights.
+        trainer: how to train.
+        sampler: of the training batches.
+        features: of pairs and rows.
+        train: the training rows.
+        validation: the rows held out.
+        seed: of the weights and the batches.
+        criterion: `ips` or `naive`, by which the best epoch is chosen.
+        clip: least propensity that the criterion divides by.
+        validation_space: kind of the validation rows.
+        pair_propensity: the propensity of any pair, for objectives that read it.
+        logger: of the job; None logs nothing.
+        folder: where the best weights stay.
+        label: tells the job's fits apart on the screen.
+        prefix: tells the job's fits apart in its logger.
+        epochs: how many, without stopping early (a refit on all rows); None: to the best epoch.
+        penalties: terms added to the objective's, by name.
+        columns: what else batches hold, by name.
+        scheduler: of the learning rates.
     """
 
     model: Callable[[], CausalModel]
@@ -54,7 +73,7 @@ class FitRequest:
     epochs: int | None = None
     penalties: Mapping[str, AbstractPenalty] = field(default_factory=dict)
     columns: Mapping[str, BatchColumn] = field(default_factory=dict)
-    scheduler: AbstractScheduler = field(default_factory=Constant)
+    scheduler: AbstractScheduler = field(default_factory=ConstantRate)
 
     def fit(self) -> FitResult:
         """Fit alone, by Lightning."""
@@ -87,5 +106,5 @@ class FitRequest:
 
     def fresh_model(self) -> CausalModel:
         """Return the model as the seed draws it."""
-        seeded(self.seed)
+        seed_everything(self.seed)
         return self.model()

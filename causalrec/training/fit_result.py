@@ -19,6 +19,12 @@ class Epoch:
     """One point of a learning curve: the mean training loss, and the criterion after the epoch (None in a refit).
 
     `report`: of a class outcome, how the validation rows were classified (`criterion.classification_report`).
+
+    Attributes:
+        epoch: from 0.
+        loss: mean over the training batches.
+        criterion: on the validation rows; None in a refit.
+        report: of a class outcome, how the validation rows were classified.
     """
 
     epoch: int
@@ -29,7 +35,15 @@ class Epoch:
 
 @dataclass(frozen=True)
 class FitResult:
-    """One candidate's fit: the best epoch by the biased-validation criterion, its value, and the weights then."""
+    """One candidate's fit: the best epoch by the biased-validation criterion, its value, and the weights then.
+
+    Attributes:
+        criterion: of the best epoch, the lower the better.
+        best_epoch: from 0.
+        epochs: trained in all.
+        state: weights of the best epoch, by name.
+        curve: the learning curve.
+    """
 
     criterion: float
     best_epoch: int

@@ -46,7 +46,7 @@ class FitFolder:
         """The weights of the best epoch."""
         return self.folder / "best.ckpt"
 
-    def finished(self) -> FitResult | None:
+    def load_finished(self) -> FitResult | None:
         """Return the fit where it is whole and the same was asked for."""
         if not self.best.exists():
             return None
@@ -59,7 +59,7 @@ class FitFolder:
         curve = tuple(Epoch(**point) for point in summary["curve"])
         return FitResult(**{**summary, "curve": curve}, state=saved["state_dict"])
 
-    def resumable(self) -> Path | None:
+    def checkpoint_to_resume(self) -> Path | None:
         """Return the checkpoint an interrupted fit goes on from, where it is whole and of the same fit."""
         if not self.resume.exists():
             return None
@@ -121,8 +121,8 @@ def fingerprint(module: CausalRecModule, data: LogDataModule, settings: str) -> 
 def _of_module(module: CausalRecModule) -> Iterator[Any]:
     yield from (str(module.model), module.model.link, module.criterion, module.criterion_clip)
     yield sorted(module.penalties)
-    for part in (module.objective, module.optimizer, module.scheduler, *module.penalties.values()):
-        yield (type(part).__qualname__, sorted(vars(part).items()))
+    for component in (module.objective, module.optimizer, module.scheduler, *module.penalties.values()):
+        yield (type(component).__qualname__, sorted(vars(component).items()))
     for name, value in module.model.state_dict().items():
         yield from (name, value)
 

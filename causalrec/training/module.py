@@ -20,7 +20,7 @@ from causalrec.training.checkpoint import Checkpoint, random_states, set_random_
 from causalrec.training.criterion import Criterion, classification_report, confusion, validation_errors
 from causalrec.training.fit_result import MONITOR, Epoch, log_curve
 from causalrec.training.optimizer import AbstractOptimizer
-from causalrec.training.scheduler import AbstractScheduler, Constant
+from causalrec.training.scheduler import AbstractScheduler, ConstantRate
 from causalrec.types import OUTCOME, Batch, Outputs, Role, Term
 
 __all__ = ["MONITOR", "CausalRecModule", "Criterion"]
@@ -30,11 +30,20 @@ T = TypeVar("T")
 class CausalRecModule(pl.LightningModule):
     """Trains a model on an objective. Never subclassed: vary it by the parts it is handed.
 
-    `criterion` is what early stopping and selection read, on *biased* validation rows: the self-normalised
-    inverse-propensity weighted error (`ips`, propensities clipped at `criterion_clip` whatever the objective
-    does, so that all rows of a table are chosen alike), or the plain mean error (`naive`). `penalties` by name:
-    terms added to the objective's; `gradient_clip`, set by the trainer: the largest gradient norm of a role. `curve`:
-    the epochs trained so far. A checkpoint of it is a position within an epoch: the fit goes on with the next batch.
+    Args:
+        model: that is trained.
+        objective: whose terms are minimised.
+        optimizer: built for each role that is trained.
+        criterion: what early stopping and selection read, on *biased* validation rows: the self-normalised
+            inverse-propensity weighted error (`ips`), or the plain mean error (`naive`).
+        criterion_clip: least propensity that `ips` divides by, whatever the objective clips at, so that all rows of a
+            table are chosen alike.
+        prefix: of the fit's curves in the logger.
+        penalties: terms added to the objective's, by name.
+        scheduler: of the learning rates; None: constant rates.
+
+    The trainer sets the attribute `gradient_clip`, the largest gradient norm of a role. The attribute `curve` holds the
+    epochs trained so far. A checkpoint is a position within an epoch: the fit goes on with the next batch.
     """
 
     def __init__(
@@ -53,7 +62,7 @@ class CausalRecModule(pl.LightningModule):
         self.model, self.objective, self.optimizer = model, objective, optimizer
         self.criterion, self.criterion_clip, self.prefix = criterion, criterion_clip, prefix
         self.penalties = {} if penalties is None else dict(penalties)
-        self.scheduler = Constant() if scheduler is None else scheduler
+        self.scheduler = ConstantRate() if scheduler is None else scheduler
         self.gradient_clip: float | None = None
         self.fingerprint = ""
         self.curve: list[Epoch] = []
@@ -81,7 +90,7 @@ class CausalRecModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         outputs = self.model(batch)
         terms = self.objective.terms(batch, outputs)
-        loss = reduce(torch.add, [self.reduced(term, batch) for term in terms.values()])
+        loss = reduce(torch.add, [self.reduce(term, batch) for term in terms.values()])
         for name, penalty in self.penalties.items():
             loss = loss + penalty.weight * self._penalty(name, penalty, batch, outputs)
         self._update(loss)
@@ -96,14 +105,14 @@ class CausalRecModule(pl.LightningModule):
         ratios = penalty.ratios(batch, outputs)
         value = penalty.combine({key: self._global_ratio(term, batch) for key, term in ratios.items()})
         if not torch.isfinite(value.detach()):
-            raise not_finite(name, float(value.detach()), self.current_epoch, self._steps)
+            raise not_finite_error(name, float(value.detach()), self.current_epoch, self._steps)
         return value
 
     def _update(self, loss: Tensor) -> None:
         """Step every optimizer; on one device without a scaler past Lightning, whose hooks would do nothing."""
-        optimizers = self._direct or _listed(self.optimizers())
+        optimizers = self._direct or _as_list(self.optimizers())
         for optimizer in optimizers:
-            for parameter in (one for group in optimizer.param_groups for one in group["params"]):
+            for parameter in (tensor for group in optimizer.param_groups for tensor in group["params"]):
                 parameter.grad = None
         loss.backward() if self._direct else self.manual_backward(loss)  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
@@ -118,7 +127,7 @@ class CausalRecModule(pl.LightningModule):
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, self.gradient_clip * scale)
 
-    def reduced(self, term: Term, batch: Batch) -> Tensor:
+    def reduce(self, term: Term, batch: Batch) -> Tensor:
         """Return `sum(weight * value) / sum(weight * normaliser)` over the global batch, a scalar; its square if asked.
 
         DDP averages gradients over ranks, so each rank's share is scaled by their number.
@@ -150,35 +159,35 @@ class CausalRecModule(pl.LightningModule):
         self.curve.append(Epoch(self.current_epoch, loss, criterion, self._report))
         log_curve(self.trainer.logger, self.prefix, self.curve[-1:])
         self._loss, self._steps = 0.0, 0
-        for schedule in _listed(self.lr_schedulers() or []):
+        for schedule in _as_list(self.lr_schedulers() or []):
             schedule.step()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         outputs, link = self.model(batch), self.model.link
         error, weight = validation_errors(self.objective, outputs, batch, self.criterion, self.criterion_clip)
-        parts = [(error * weight).to("cpu", torch.float64).sum(), weight.to("cpu", torch.float64).sum()]
-        self._judged = self._judged + torch.stack(parts)
+        sums = [(error * weight).to("cpu", torch.float64).sum(), weight.to("cpu", torch.float64).sum()]
+        self._judged = self._judged + torch.stack(sums)
         if link == "softmax":
-            found = confusion(outputs[OUTCOME], batch.outcome, batch.observed)
-            self._confused = found if self._confused is None else self._confused + found
+            counts = confusion(outputs[OUTCOME], batch.outcome, batch.observed)
+            self._confused = counts if self._confused is None else self._confused + counts
 
     def on_validation_epoch_end(self) -> None:
         sums = self._judged if self._world == 1 else batch_sum(self._judged.to(self.device)[:, None])[:, 0].cpu()
         self._judged = torch.zeros(2, dtype=torch.float64)
         if self._confused is not None:
-            whole = self._confused if self._world == 1 else batch_sum(self._confused[..., None])[..., 0]
-            self._confused, self._report = None, classification_report(whole.cpu())
+            counts = self._confused if self._world == 1 else batch_sum(self._confused[..., None])[..., 0]
+            self._confused, self._report = None, classification_report(counts.cpu())
         self.log(MONITOR, (sums[0] / sums[1]).float(), logger=False)
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         del checkpoint["loops"]  # the position is ours: Lightning's own does not resume between steps and validation
-        own = {"loss": self._loss, "random": random_states()}
-        checkpoint["fingerprint"], checkpoint["ranks"] = self.fingerprint, gathered(own, self._world)
+        rank_state = {"loss": self._loss, "random": random_states()}
+        checkpoint["fingerprint"], checkpoint["ranks"] = self.fingerprint, gather_ranks(rank_state, self._world)
         checkpoint["steps"], checkpoint["curve"] = self._steps, [tuple(vars(point).values()) for point in self.curve]
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        own = checkpoint["ranks"][self.trainer.global_rank]
-        self._loss, self._random, self._steps = own["loss"], own["random"], checkpoint["steps"]
+        rank_state = checkpoint["ranks"][self.trainer.global_rank]
+        self._loss, self._random, self._steps = rank_state["loss"], rank_state["random"], checkpoint["steps"]
         self.curve = [Epoch(*point) for point in checkpoint["curve"]]
         done: Any = self.trainer.fit_loop.epoch_progress.current
         done.ready = done.started = done.processed = done.completed = checkpoint["epoch"]
@@ -188,28 +197,35 @@ class CausalRecModule(pl.LightningModule):
     def on_train_start(self) -> None:
         one_device = isinstance(self.trainer.strategy, SingleDeviceStrategy)
         scaled = str(self.trainer.precision) == "16-mixed"
-        self._direct = _listed(self.optimizers(use_pl_optimizer=False)) if one_device and not scaled else []
+        self._direct = _as_list(self.optimizers(use_pl_optimizer=False)) if one_device and not scaled else []
         log_curve(self.trainer.logger, self.prefix, self.curve)
         if self._random is not None:
             set_random_states(self._random)
 
 
-def _listed(values: Any) -> list[Any]:
+def _as_list(values: Any) -> list[Any]:
     return values if isinstance(values, list) else [values]
 
 
-def not_finite(name: str, value: float, epoch: int, step: int) -> CausalRecError:
-    """Say where a penalty's value went wrong."""
+def not_finite_error(name: str, value: float, epoch: int, step: int) -> CausalRecError:
+    """Say where a penalty's value went wrong.
+
+    Args:
+        name: of the penalty.
+        value: that is not finite.
+        epoch: from 0.
+        step: within the epoch, from 0.
+    """
     return CausalRecError(
         f"penalty={name}: its value is {value} at epoch {epoch}, step {step}; lower penalty.{name}.weight or "
         f"optimizer.lr, or mend its combine"
     )
 
 
-def gathered(own: T, world: int) -> list[T]:
+def gather_ranks(local: T, world: int) -> list[T]:
     """Return the value of every rank."""
     if world == 1:
-        return [own]
-    values = [own] * world
-    torch.distributed.all_gather_object(values, own)
+        return [local]
+    values = [local] * world
+    torch.distributed.all_gather_object(values, local)
     return values

@@ -42,28 +42,35 @@ class AbstractOptimizer(ABC):
         cls, settings: Sequence[Self], parameters: Sequence[Tensor]
     ) -> list[tuple[slice, AbstractStackedOptimizer]]:
         """Return what updates stacked parameters `[R,...]`, replica r by setting r; here by runs of equal ones."""
-        found: list[tuple[slice, AbstractStackedOptimizer]] = []
+        optimizers: list[tuple[slice, AbstractStackedOptimizer]] = []
         for setting, members in itertools.groupby(range(len(settings)), key=lambda index: settings[index]):
             indices = list(members)
             rows = slice(indices[0], indices[-1] + 1)
-            parts = [parameter[rows] for parameter in parameters]
-            found.append((rows, StackedTorchOptimizer(parts, setting.build(parts, axes=1))))
-        return found
+            slices = [parameter[rows] for parameter in parameters]
+            optimizers.append((rows, StackedTorchOptimizer(slices, setting.build(slices, axes=1))))
+        return optimizers
 
 
 def groups(
     parameters: Iterable[Tensor], weight_decay: float, axes: int, rates: Sequence[float | None] = ()
 ) -> list[dict[str, Any]]:
-    """Split parameters into those that decay and the scalars, which do not, and each of these by learning rate."""
+    """Split parameters into those that decay and the scalars, which do not, and each of these by learning rate.
+
+    Args:
+        parameters: of one role.
+        weight_decay: of all but scalars.
+        axes: how many leading axes count replicas.
+        rates: learning rate of each parameter; None: the one of the optimizer.
+    """
     listed = list(parameters)
-    own = list(rates) or [None] * len(listed)
-    found: list[dict[str, Any]] = []
-    for rate in dict.fromkeys([None, *own]):
-        alike = [p for p, of in zip(listed, own, strict=True) if of == rate]
+    rate_of_each = list(rates) or [None] * len(listed)
+    built_groups: list[dict[str, Any]] = []
+    for rate in dict.fromkeys([None, *rate_of_each]):
+        alike = [p for p, of in zip(listed, rate_of_each, strict=True) if of == rate]
         rated: dict[str, Any] = {} if rate is None else {"lr": rate}
-        found.append({"params": [p for p in alike if p.ndim > axes], "weight_decay": weight_decay, **rated})
-        found.append({"params": [p for p in alike if p.ndim == axes], "weight_decay": 0.0, **rated})
-    return [group for index, group in enumerate(found) if index < 2 or group["params"]]
+        built_groups.append({"params": [p for p in alike if p.ndim > axes], "weight_decay": weight_decay, **rated})
+        built_groups.append({"params": [p for p in alike if p.ndim == axes], "weight_decay": 0.0, **rated})
+    return [group for index, group in enumerate(built_groups) if index < 2 or group["params"]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ class AbstractScheduler(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Constant(AbstractScheduler):
+class ConstantRate(AbstractScheduler):
     """Every epoch at the optimizer's own rates."""
 
     def build(self, optimizer: torch.optim.Optimizer, epochs: int) -> LRScheduler | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairColumn
+from causalrec.data.pair_columns import PairColumn
 from causalrec.ids import fit_id
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
@@ -40,7 +40,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class SelectedFit:
-    """The fit that is evaluated, its settings, every candidate it was chosen from, and where its weights lie."""
+    """The fit that is evaluated, its settings, every candidate it was chosen from, and where its weights lie.
+
+    Attributes:
+        fit: that is evaluated.
+        settings: its numbers, by path.
+        candidates: that it was chosen from.
+        folder: of its weights.
+    """
 
     fit: FitResult
     settings: Settings
@@ -67,11 +74,11 @@ def search_requests(requests: Requests, folds: int) -> list[FitRequest]:
     """
     several = len(requests) > 1
     if folds == 1:
-        return [_labelled(request, settings, several=several) for settings, request in requests]
+        return [_label(request, settings, several=several) for settings, request in requests]
     (_, shared), *_ = requests
-    parts = list(fold_parts(shared.train, folds))
+    splits = list(fold_logs(shared.train, folds))
     return [
-        _labelled(
+        _label(
             replace(
                 request,
                 pair_propensity=scale_propensity(request.pair_propensity, 1 - 1 / folds),
@@ -83,7 +90,7 @@ def search_requests(requests: Requests, folds: int) -> list[FitRequest]:
             several=several,
         )
         for settings, request in requests
-        for k, (train, validation) in enumerate(parts)
+        for k, (train, validation) in enumerate(splits)
     ]
 
 
@@ -93,7 +100,7 @@ def refit_request(requests: Requests, results: Sequence[FitResult], folds: int) 
     best = best_candidate(candidates)
     settings, request = requests[best]
     epochs = round(candidates[best].best_epoch) + 1
-    return _labelled(replace(request, validation=request.train, epochs=epochs), settings, "refit", several=False)
+    return _label(replace(request, validation=request.train, epochs=epochs), settings, "refit", several=False)
 
 
 def select_fit(requests: Requests, results: Sequence[FitResult], folds: int) -> SelectedFit:
@@ -125,12 +132,12 @@ def best_candidate(candidates: Sequence[Candidate]) -> int:
     return min(range(len(candidates)), key=lambda k: keys[k])
 
 
-def _labelled(request: FitRequest, settings: Settings, stage: str = "", *, several: bool) -> FitRequest:
+def _label(request: FitRequest, settings: Settings, stage: str = "", *, several: bool) -> FitRequest:
     """Return the request under the name of its candidate and stage: its folder, its prefix in logs, its label."""
     name = fit_id(settings, stage)
     prefix = f"{name}/" if several or stage else ""
-    told = " ".join(f"{path.rpartition('.')[2]} {value:g}" for path, value in settings.items())
-    return replace(request, prefix=prefix, folder=request.folder / name, label=f"{request.label} {told}".rstrip())
+    numbers = " ".join(f"{path.rpartition('.')[2]} {value:g}" for path, value in settings.items())
+    return replace(request, prefix=prefix, folder=request.folder / name, label=f"{request.label} {numbers}".rstrip())
 
 
 FitAll = Callable[[list[FitRequest]], Sequence[FitResult | Exception]]
@@ -153,13 +160,13 @@ def scale_propensity(propensity: PairColumn | None, share: float) -> PairColumn 
     return None if propensity is None else lambda user, item: propensity(user, item) * np.float32(share)
 
 
-def fold_parts(rows: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
+def fold_logs(rows: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
     """Yield (training, validation) logs of a seeded k-fold partition of rows, propensities scaled to each part."""
     assert rows.propensity is not None
     fold = np.random.default_rng(0).permutation(len(rows)) % folds
     for k in range(folds):
-        parts = []
+        logs = []
         for chosen in (np.flatnonzero(fold != k), np.flatnonzero(fold == k)):
             share = np.float32(1 if rows.has_arms else len(chosen) / len(rows))  # p(arm | row) stays
-            parts.append(rows.take(chosen).with_propensity(rows.propensity[chosen] * share))
-        yield parts[0], parts[1]
+            logs.append(rows.take(chosen).with_propensity(rows.propensity[chosen] * share))
+        yield logs[0], logs[1]

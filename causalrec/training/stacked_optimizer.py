@@ -51,6 +51,12 @@ class StackedAdamW(AbstractStackedOptimizer):
 
     The kernel knows one rate alone: at rate 1 it adds Adam's step to `-decay * p`, which `p` then takes `rate` of.
     Parameters in `undecayed` do not decay. Source: Loshchilov & Hutter (ICLR 2019, algorithm 2).
+
+    Args:
+        parameters: `[R,...]` each.
+        undecayed: indices of parameters that do not decay.
+        rates: `[R]` learning rates.
+        decays: `[R]` weight decays.
     """
 
     def __init__(self, parameters: Sequence[Tensor], undecayed: Sequence[int], rates: Tensor, decays: Tensor) -> None:
@@ -62,7 +68,7 @@ class StackedAdamW(AbstractStackedOptimizer):
         shapes = [(-1, *[1] * (parameter.ndim - 1)) for parameter in parameters]
         self.rates = [rates.view(shape) for shape in shapes]
         shrink = [(-decays).view(shape) for shape in shapes]
-        self.shrink = [torch.zeros_like(one) if index in undecayed else one for index, one in enumerate(shrink)]
+        self.shrink = [torch.zeros_like(rate) if index in undecayed else rate for index, rate in enumerate(shrink)]
 
     def step(self, gradients: Sequence[Tensor | None]) -> None:
         kernel: Any = torch._fused_adamw_

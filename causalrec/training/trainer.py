@@ -31,17 +31,30 @@ from causalrec.training.fit_store import FitFolder, fingerprint
 from causalrec.training.module import MONITOR, CausalRecModule
 from causalrec.types import Batch, Count
 
-__all__ = ["Epoch", "FitResult", "TrainerSettings", "seeded"]
+__all__ = ["Epoch", "FitResult", "TrainerSettings", "seed_everything"]
 WITHOUT_EFFECT = ("progress", "checkpoint_steps", "checkpoint_seconds")  # what no result depends on
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
-    """How to train. `patience`: epochs without improvement before stopping; `limit_batches`: batches per epoch, for a
-    smoke run. `precision` as Lightning names it (`32-true`, `64-true`, `bf16-mixed`).
+    """How to train.
 
-    A fit is saved every `checkpoint_steps` steps, or where None as often as every `checkpoint_seconds`; stopped at any
-    step, it goes on from there to the same weights, bit for bit on a CPU. With `strategy=fsdp` it starts again.
+    Attributes:
+        max_epochs: the most that are trained.
+        patience: epochs without improvement before stopping.
+        accelerator: `cpu`, `gpu`, or `auto`: as Lightning chooses.
+        devices: how many, one rank each.
+        strategy: `ddp` repeats the model on every device, `fsdp` cuts it over them; `auto`: as Lightning chooses.
+        precision: as Lightning names it.
+        limit_batches: batches of an epoch, for a smoke run; None: all.
+        progress: show a bar of the epochs on stderr.
+        gradient_clip: the largest gradient norm of a role; None: gradients are not clipped.
+        callbacks: of the fit; each fit gets its own copies.
+        checkpoint_steps: between two saves of a fit; None: by the clock.
+        checkpoint_seconds: least time between two saves by the clock, in seconds.
+
+    A fit that is stopped at any step goes on from its last save to the same weights, bit for bit on a CPU. With
+    `strategy=fsdp` it starts again.
     """
 
     max_epochs: Count = 30
@@ -80,13 +93,19 @@ class TrainerSettings:
         label: str,
         epochs: int | None = None,
     ) -> FitResult:
-        """Train to the best epoch and return its weights; they stay in `folder`, where a finished fit is found again
-        and an interrupted one goes on.
+        """Train to the best epoch and return its weights.
 
-        With `epochs` (a refit on all rows, nothing held out) train for that many and take the last; criterion nan.
+        Args:
+            module: that is trained.
+            data: its batches.
+            logger: of the learning curve; None logs nothing.
+            folder: where the weights stay, a finished fit is found again and an interrupted one goes on.
+            label: of the progress bar.
+            epochs: train for that many and take the last, criterion nan (a refit on all rows, nothing held out); None:
+                stop early.
         """
         store = FitFolder(folder, fingerprint(module, data, self._identity(epochs)))
-        fit = store.finished()
+        fit = store.load_finished()
         live = fit is None and not self._forks()  # a logger is of no use in another process
         if fit is None:
             store.remove_partial_files()
@@ -116,10 +135,10 @@ class TrainerSettings:
                 logging.getLogger(name).setLevel(logging.ERROR)
             trainer = self.build(logger, [best, *self._callbacks(label, epochs)], epochs, store.folder)
             try:
-                trainer.fit(module, datamodule=data, ckpt_path=store.resumable() if can_resume else None)
+                trainer.fit(module, datamodule=data, ckpt_path=store.checkpoint_to_resume() if can_resume else None)
             except ProcessRaisedException as error:
                 raise CausalRecError(f"a rank failed: {str(error).strip().splitlines()[-1]}") from error
-        fit = best.fit or store.finished()  # forked ranks leave it in the folder alone
+        fit = best.fit or store.load_finished()  # forked ranks leave it in the folder alone
         assert fit is not None
         return fit
 
@@ -147,8 +166,13 @@ class TrainerSettings:
         epochs: int | None = None,
         folder: Path | None = None,
     ) -> pl.Trainer:
-        """Build Lightning's Trainer from these settings; `epochs` replaces their number and drops validation; `folder`
-        is the only one it writes to.
+        """Build Lightning's Trainer from these settings.
+
+        Args:
+            logger: of the fit; None logs nothing.
+            callbacks: of the fit.
+            epochs: replaces `max_epochs` and drops validation; None: the settings as they are.
+            folder: the only one it writes to.
         """
         double = self.precision == "64-true"
         return pl.Trainer(
@@ -181,10 +205,10 @@ class WholeDoubles(DoublePrecision):
     """Float64 throughout. Lightning's own cannot convert a batch that is frozen."""
 
     def convert_input(self, data: Batch) -> Batch:
-        return data.mapped(lambda column: column.double() if column.is_floating_point() else column)
+        return data.map_tensors(lambda column: column.double() if column.is_floating_point() else column)
 
 
-def seeded(seed: int) -> None:
+def seed_everything(seed: int) -> None:
     """Seed Python, numpy and torch."""
     pl.seed_everything(seed, verbose=False)
 

@@ -24,13 +24,13 @@ THIN = {"logger", "optimizer", "scheduler"}  # rooms of thin constructors in fro
 
 def _components() -> list[tuple[str, str, dict[str, Any]]]:
     """Every (group, label, node with a `_target_`) below conf/."""
-    found = []
+    components = []
     for path in sorted(CONF.glob("*/*.yaml")):
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
         loaded = loaded["task"] if path.parent.name == "task" else loaded  # beside the defaults that suit it
         nodes = loaded if path.parent.name in COLLECTIONS else {path.stem: loaded}
-        found += [(path.parent.name, str(name), node) for name, node in nodes.items()]
-    return found
+        components += [(path.parent.name, str(name), node) for name, node in nodes.items()]
+    return components
 
 
 COMPONENTS = _components()
@@ -41,9 +41,9 @@ each_component = pytest.mark.parametrize(
 
 def _named(path: str) -> type[Any]:
     module, _, attribute = path.rpartition(".")
-    found = getattr(importlib.import_module(module), attribute)
-    assert inspect.isclass(found)
-    return found
+    target = getattr(importlib.import_module(module), attribute)
+    assert inspect.isclass(target)
+    return target
 
 
 def _concrete(module: str, contract: type[Any]) -> list[type[Any]]:
@@ -77,13 +77,13 @@ def test_the_target_is_a_final_class_that_fulfils_the_contract(group: str, node:
 @each_component
 def test_its_file_holds_no_other_component(group: str, node: dict[str, Any]) -> None:
     target = _named(node["_target_"])
-    found = _concrete(target.__module__, _named(GROUPS[group]))
+    classes = _concrete(target.__module__, _named(GROUPS[group]))
     if group in THIN:
         configured = {_named(n["_target_"]) for g, _, n in COMPONENTS if g == group}
-        mine = {one for one in configured if one.__module__ == target.__module__}
-        assert set(found) == mine, "every class of the file has a YAML"
+        mine = {component for component in configured if component.__module__ == target.__module__}
+        assert set(classes) == mine, "every class of the file has a YAML"
     else:
-        assert found == [target]
+        assert classes == [target]
 
 
 @each_component

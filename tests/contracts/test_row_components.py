@@ -24,7 +24,7 @@ CONTRACTS = {"split": AbstractSplit, "sampler": AbstractSampler, "augmentation":
 
 
 def built(group: str) -> list[Any]:
-    nodes = [(label, node) for found, label, node in COMPONENTS if found == group]
+    nodes = [(label, node) for room, label, node in COMPONENTS if room == group]
     return [pytest.param(validate_component(group, node, CONTRACTS[group]).build(), id=label) for label, node in nodes]
 
 
@@ -112,6 +112,6 @@ def test_an_augmentation_gives_rows_of_the_log_s_columns_by_the_seed_alone(augme
     ],
 )
 def test_rows_that_do_not_go_together_are_refused_in_one_line(overrides: list[str], message: str) -> None:
-    with pytest.raises(RequestError) as told:
+    with pytest.raises(RequestError) as caught:
         plan_run(compose_all([normalise_overrides(overrides)])[0])
-    assert str(told.value).startswith(message) and "\n" not in str(told.value)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)

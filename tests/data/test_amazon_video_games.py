@@ -109,12 +109,12 @@ def test_absent_files_are_asked_for_with_their_page(tmp_path: Path) -> None:
 
 def test_training_is_only_assumed() -> None:
     spec = validate_config(compose_config(["dataset=amazon_video_games"]))
-    found = identify(spec.graph.build(), spec.dataset.build().card)
-    assert found.training.columns == ("item", "user") and found.training.assumed == ("taste is negligible",)
+    adjustment = identify(spec.graph.build(), spec.dataset.build().card)
+    assert adjustment.training.columns == ("item", "user") and adjustment.training.assumed == ("taste is negligible",)
 
 
 def test_the_real_files_are_whole() -> None:
-    if not GAMES.present(DATA):
+    if not GAMES.is_present(DATA):
         if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
             pytest.fail(f"Amazon Video Games is not in {DATA}")
         pytest.skip(f"Amazon Video Games is not in {DATA}")

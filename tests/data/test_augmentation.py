@@ -24,7 +24,7 @@ from tests.data.test_split import CARD, dataset, log_of
 USERS, ITEMS = 30, 20
 
 
-def skewed() -> InteractionLog:
+def skewed_log() -> InteractionLog:
     """Item k is logged by about 29 - k of the users; propensities are known."""
     shown = [(user, item) for item in range(ITEMS) for user in range(USERS) if (user * 7 + item) % USERS < USERS - item]
     user, item = np.array(shown).T
@@ -41,9 +41,9 @@ def dataset_of(log: InteractionLog) -> CausalDataset:
 
 def test_rows_of_the_tail_stand_as_often_as_asked_and_weigh_one_together() -> None:
     item = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2])  # 10 rows: item 2 begins at row 9, item 1 at row 6
-    ones = np.ones(10, np.int64)
+    exposed = np.ones(10, np.int64)
     chance = np.linspace(0.1, 1.0, 10).astype(np.float32)
-    log = InteractionLog(item, ones, np.arange(10).astype(np.float32), 4, np.arange(10), 10, propensity=chance)
+    log = InteractionLog(item, exposed, np.arange(10).astype(np.float32), 4, np.arange(10), 10, propensity=chance)
     assert tail_items(log, 0.2).tolist() == [False, False, True, True]
     assert tail_items(log, 0.4).tolist() == [False, True, True, True]
     rows = TailOversampling(tail_share=0.2, factor=3).augment(log, dataset_of(log), 0)
@@ -59,30 +59,30 @@ def means(log: InteractionLog, space: str, value: Callable[[Any], Doubles]) -> t
     weighted, plain = [], []
     for epoch in range(300):
         rows = list(Balanced(batch_size=64).epoch(log, space, 1, epoch))
-        size = sum(len(part.row) for part in rows)
-        weighted.append(sum(float((part.weight * value(part)).sum()) for part in rows) / size)
-        plain.append(sum(float(value(part).sum()) for part in rows) / size)
+        size = sum(len(batch.row) for batch in rows)
+        weighted.append(sum(float((batch.weight * value(batch)).sum()) for batch in rows) / size)
+        plain.append(sum(float(value(batch).sum()) for batch in rows) / size)
     return np.array(weighted), np.array(plain)
 
 
 def test_the_weighted_mean_over_logged_rows_is_the_logs_and_the_plain_one_is_not() -> None:
-    log = skewed()
+    log = skewed_log()
     rows = TailOversampling(factor=5).augment(log, dataset_of(log), 0)
     assert log.propensity is not None and rows.propensity is not None and len(rows) > len(log)
     loss = log.item.astype(float) / log.propensity
-    weighted, plain = means(rows, "logged", lambda part: part.item / rows.propensity[part.row])  # type: ignore[index]
+    weighted, plain = means(rows, "logged", lambda batch: batch.item / rows.propensity[batch.row])  # type: ignore[index]
     np.testing.assert_allclose(weighted, loss.sum() / log.num_pairs, rtol=1e-5)
     assert (np.abs(plain - loss.mean()) > 0.1 * loss.mean()).all()
 
 
 def test_the_weighted_mean_over_all_pairs_stays_that_of_all_pairs() -> None:
-    log = skewed()
+    log = skewed_log()
     rows = TailOversampling(factor=5).augment(log, dataset_of(log), 0)
     value = np.random.default_rng(2).normal(size=log.num_pairs) + np.linspace(0, 3, log.num_pairs)
-    weighted, plain = means(rows, "all_pairs", lambda part: value[part.user * ITEMS + part.item])
+    weighted, plain = means(rows, "all_pairs", lambda batch: value[batch.user * ITEMS + batch.item])
     error = weighted.std(ddof=1) / np.sqrt(len(weighted))
     assert error < 0.02 and abs(weighted.mean() - value.mean()) < 4 * error
-    ignored, _ = means(replace(rows, weight=None), "all_pairs", lambda part: value[part.user * ITEMS + part.item])
+    ignored, _ = means(replace(rows, weight=None), "all_pairs", lambda batch: value[batch.user * ITEMS + batch.item])
     assert abs(ignored.mean() - value.mean()) > 4 * ignored.std(ddof=1) / np.sqrt(len(ignored)), "repeats counted once"
     assert abs(plain.mean() - value.mean()) > 4 * plain.std(ddof=1) / np.sqrt(len(plain))
 
@@ -97,16 +97,16 @@ def test_rows_of_one_pair_that_differ_count_by_their_weights_among_all_pairs() -
         num_users=1,
         weight=np.array([0.25, 0.75, 1], np.float32),
     )
-    weighted, _ = means(log, "all_pairs", lambda part: np.where(part.row >= 0, log.outcome[part.row], 0.0))
+    weighted, _ = means(log, "all_pairs", lambda batch: np.where(batch.row >= 0, log.outcome[batch.row], 0.0))
     error = weighted.std(ddof=1) / np.sqrt(len(weighted))
     assert abs(weighted.mean() - (0.25 * 10 + 0.75 * 20) / 4) < 4 * error < 1
 
 
 def test_the_weighted_mean_over_triples_is_the_logs() -> None:
-    log = skewed()
+    log = skewed_log()
     rows = TailOversampling(factor=5).augment(log, dataset_of(log), 0)
     met = np.bincount(log.user, minlength=USERS) < ITEMS  # type: ignore[arg-type]
-    weighted, plain = means(rows, "triples", lambda part: part.item.astype(float))
+    weighted, plain = means(rows, "triples", lambda batch: batch.item.astype(float))
     assert log.user is not None and met.all()
     assert weighted.mean() == pytest.approx(log.item.mean(), rel=0.02)
     assert plain.mean() > 1.1 * log.item.mean()
@@ -141,9 +141,9 @@ class Changed(AbstractAugmentation):
     ],
 )
 def test_rows_that_do_not_fit_the_log_are_refused_in_one_line(change: Any, message: str) -> None:
-    with pytest.raises(DataError, match=message) as told:
-        augment_rows({"mine": Changed(change=change)}, skewed(), dataset_of(skewed()), 0)
-    assert "\n" not in str(told.value)
+    with pytest.raises(DataError, match=message) as caught:
+        augment_rows({"mine": Changed(change=change)}, skewed_log(), dataset_of(skewed_log()), 0)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_augmentation_cannot_read_the_test() -> None:

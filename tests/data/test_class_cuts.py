@@ -9,13 +9,13 @@ import pytest
 from conftest import FakeML100K
 
 from causalrec.data.datasets.ml100k import ML100K
-from causalrec.data.tables import classified
+from causalrec.data.delimited_tables import classify
 from causalrec.errors import RequestError
 
 
 def test_a_class_is_how_many_cuts_a_rating_reaches() -> None:
-    assert classified(np.array([1, 2, 3, 4, 5], np.float32), (3, 4)).tolist() == [0, 0, 1, 2, 2]
-    assert classified(np.array([2.5, 3.5], np.float32), (2.5, 3.6)).tolist() == [1, 1]
+    assert classify(np.array([1, 2, 3, 4, 5], np.float32), (3, 4)).tolist() == [0, 0, 1, 2, 2]
+    assert classify(np.array([2.5, 3.5], np.float32), (2.5, 3.6)).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("official", [False, True])
@@ -31,7 +31,7 @@ def test_classes_of_ml100k(fake_ml100k: FakeML100K, tmp_path: Path, official: bo
 
 
 @pytest.mark.parametrize(
-    ("classes", "threshold", "said"),
+    ("classes", "threshold", "message"),
     [
         ((), None, r"dataset\.classes=\[\]: name the ratings where a class begins, ascending, for example \[3,5\]"),
         ((4.0, 3.0), None, r"dataset\.classes=\[4\.0, 3\.0\]: name the ratings"),
@@ -43,6 +43,8 @@ def test_classes_of_ml100k(fake_ml100k: FakeML100K, tmp_path: Path, official: bo
         ((3.0,), 4.0, r"the threshold 4 makes two classes; set dataset\.threshold=null"),
     ],
 )
-def test_cuts_that_make_no_classes_are_refused(classes: tuple[float, ...], threshold: float | None, said: str) -> None:
-    with pytest.raises(RequestError, match=said):
+def test_cuts_that_make_no_classes_are_refused(
+    classes: tuple[float, ...], threshold: float | None, message: str
+) -> None:
+    with pytest.raises(RequestError, match=message):
         ML100K(threshold=threshold, classes=classes)

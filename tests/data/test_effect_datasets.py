@@ -25,7 +25,7 @@ from causalrec.data.datasets import hillstrom, ihdp
 from causalrec.data.datasets.hillstrom import Hillstrom
 from causalrec.data.datasets.ihdp import IHDP
 from causalrec.data.datasets.ml100k import ML100K
-from causalrec.data.datasets.ml100k_uplift import ML100KUplift, exposure_chances, fitted
+from causalrec.data.datasets.ml100k_uplift import ML100KUplift, exposure_probabilities, predict_or_load
 from causalrec.data.factorisation import Factorisation
 from causalrec.data.sources import Source
 from causalrec.errors import DataError, NotIdentified, RequestError
@@ -38,20 +38,20 @@ Write = Callable[..., Path]
 
 def require(*sources: Source) -> None:
     """Skip, or fail where data are required, unless one of the sources is there."""
-    if not any(source.present(DATA) for source in sources):
-        told = f"{', '.join(sources[0].files)} is not in {DATA / sources[0].folder}"
-        pytest.fail(told) if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1" else pytest.skip(told)
+    if not any(source.is_present(DATA) for source in sources):
+        message = f"{', '.join(sources[0].files)} is not in {DATA / sources[0].folder}"
+        pytest.fail(message) if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1" else pytest.skip(message)
 
 
-def identified(*overrides: str) -> Adjustment:
+def identify_effect(*overrides: str) -> Adjustment:
     config = validate_config(compose_config(["task=effect", *overrides]))
     return config.components.task.identify(config, config.components.dataset.card)
 
 
-def both(data: CausalDataset) -> Any:
+def all_rows(data: CausalDataset) -> Any:
     """The logged and the randomised rows, by user."""
     assert data.randomised is not None
-    log = data.logged.joined(data.randomised)
+    log = data.logged.concatenate(data.randomised)
     assert log.user is not None
     return log.take(np.argsort(log.user))
 
@@ -123,9 +123,9 @@ def test_ihdp_shifts_the_one_column_that_is_coded_one_and_two(units: Write) -> N
     ],
 )
 def test_ihdp_refuses_a_bad_value_by_its_line(units: Write, line: int, column: int, value: str, message: str) -> None:
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as caught:
         IHDP(replication=2).load(units(UNITS, line, column, value))
-    assert str(told.value).endswith(f"ihdp_npci_2.csv.gz: {message}")
+    assert str(caught.value).endswith(f"ihdp_npci_2.csv.gz: {message}")
 
 
 def test_ihdp_refuses_a_short_row_and_a_lone_arm(units: Write) -> None:
@@ -144,9 +144,13 @@ def test_ihdp_names_another_file_and_sum_for_each_replication(tmp_path: Path) ->
 
 
 def test_ihdp_is_identified_by_all_its_covariates() -> None:
-    found = identified("dataset=ihdp")
-    assert (found.estimand, found.training.strategy, found.training.assumed) == ("effect", "backdoor", ())
-    assert set(found.training.columns) == set(ihdp.COVARIATES) and found.evaluation.strategy == "known truth"
+    adjustment = identify_effect("dataset=ihdp")
+    assert (adjustment.estimand, adjustment.training.strategy, adjustment.training.assumed) == (
+        "effect",
+        "backdoor",
+        (),
+    )
+    assert set(adjustment.training.columns) == set(ihdp.COVARIATES) and adjustment.evaluation.strategy == "known truth"
 
 
 @pytest.mark.parametrize(
@@ -160,9 +164,9 @@ def test_the_real_ihdp_has_the_published_effect(replication: int, effect: float)
     log, truth = data.logged, data.potential
     assert truth is not None and truth.realised is not None and log.user is not None
     assert (len(log), int(log.treatment.sum())) == (747, 139)
-    means, drawn = truth.means(log.user, log.item), truth.realised(log.user, log.item)
+    means, realised = truth.means(log.user, log.item), truth.realised(log.user, log.item)
     assert (means[:, 1] - means[:, 0]).mean() == pytest.approx(effect, abs=5e-4)
-    assert (drawn - means).std() == pytest.approx(1, abs=0.08), "the noise of the simulation"
+    assert (realised - means).std() == pytest.approx(1, abs=0.08), "the noise of the simulation"
 
 
 # ---- Hillstrom
@@ -217,7 +221,7 @@ def test_hillstrom_has_a_row_for_each_customer(
     customers: Write, outcome: Any, kind: str, seen: list[float], official: bool
 ) -> None:
     data = Hillstrom(outcome=outcome).load(customers(official=official))
-    log = both(data)
+    log = all_rows(data)
     assert log.user.tolist() == list(range(6)) and log.treatment.tolist() == [2, 0, 1, 0, 1, 2]
     assert log.outcome.tolist() == pytest.approx(seen) and log.propensity.tolist() == pytest.approx([1 / 3] * 6)
     assert (data.card.outcome, data.card.arms) == (kind, ("Mens E-Mail", "Womens E-Mail"))
@@ -233,7 +237,7 @@ def test_hillstrom_leaves_the_other_campaign_out(
     customers: Write, arms: Any, treatment: list[int], seen: list[int]
 ) -> None:
     data = Hillstrom(arms=arms).load(customers())
-    log = both(data)
+    log = all_rows(data)
     assert log.treatment.tolist() == treatment and log.outcome.tolist() == seen and len(data.user_table) == 4
     assert log.propensity.tolist() == [0.5] * 4 and len(data.card.arms) == 1
 
@@ -241,15 +245,15 @@ def test_hillstrom_leaves_the_other_campaign_out(
 def test_hillstrom_holds_a_share_of_customers_out_by_its_seed(customers: Write) -> None:
     root = customers(CUSTOMERS * 50)
 
-    def held(**options: Any) -> tuple[int, ...]:
+    def held_users(**options: Any) -> tuple[int, ...]:
         data = Hillstrom(**options).load(root)
         assert data.randomised is not None and data.randomised.user is not None and data.logged.user is not None
         assert len(data.logged) + len(data.randomised) == 300
         assert not set(data.logged.user) & set(data.randomised.user)
         return tuple(data.randomised.user.tolist())
 
-    assert len(held()) == 90 and len(held(test_share=0.5)) == 150
-    assert held(seed=3) == held(seed=3) != held(seed=4)
+    assert len(held_users()) == 90 and len(held_users(test_share=0.5)) == 150
+    assert held_users(seed=3) == held_users(seed=3) != held_users(seed=4)
 
 
 @pytest.mark.parametrize(
@@ -271,16 +275,16 @@ def test_hillstrom_holds_a_share_of_customers_out_by_its_seed(customers: Write) 
 )
 def test_hillstrom_refuses_a_bad_row_by_its_line(customers: Write, row: list[str], message: str) -> None:
     root = customers([*CUSTOMERS[:2], row, *CUSTOMERS[3:]])
-    with pytest.raises(DataError, match=re.escape(f"hillstrom.csv.gz: line 4: {message}")) as told:
+    with pytest.raises(DataError, match=re.escape(f"hillstrom.csv.gz: line 4: {message}")) as caught:
         Hillstrom(arms="womens").load(root)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_hillstrom_refuses_a_file_without_an_arm_or_a_column(customers: Write) -> None:
     root = customers([row for row in CUSTOMERS if "Mens E-Mail" not in row])
     with pytest.raises(DataError, match="no customer of the segment 'Mens E-Mail'; the file is truncated"):
         Hillstrom().load(root)
-    assert len(both(Hillstrom(arms="womens").load(root))) == 4
+    assert len(all_rows(Hillstrom(arms="womens").load(root))) == 4
 
 
 def test_hillstrom_refuses_a_file_without_a_column(customers: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,21 +294,25 @@ def test_hillstrom_refuses_a_file_without_a_column(customers: Write, monkeypatch
 
 
 def test_hillstrom_is_randomised_in_both_parts() -> None:
-    found = identified("dataset=hillstrom")
-    assert (found.estimand, found.training.strategy, found.training.columns) == ("effect", "randomised", ())
-    assert found.evaluation.strategy == "randomised"
+    adjustment = identify_effect("dataset=hillstrom")
+    assert (adjustment.estimand, adjustment.training.strategy, adjustment.training.columns) == (
+        "effect",
+        "randomised",
+        (),
+    )
+    assert adjustment.evaluation.strategy == "randomised"
 
 
 def test_the_real_hillstrom_has_the_published_rates() -> None:
     require(hillstrom.OFFICIAL, hillstrom.GZIPPED)
     data = Hillstrom().load(DATA)
-    log = both(data)
+    log = all_rows(data)
     arms = [log.outcome[log.treatment == arm] for arm in range(3)]
     assert [len(seen) for seen in arms] == [21_306, 21_307, 21_387]
     assert [float(seen.mean()) for seen in arms] == pytest.approx([0.1062, 0.1828, 0.1514], abs=5e-5)
     assert data.randomised is not None and len(data.randomised) == 19_200
-    assert int(both(Hillstrom(outcome="conversion").load(DATA)).outcome.sum()) == 578
-    assert len(both(Hillstrom(arms="mens").load(DATA))) == 21_306 + 21_307
+    assert int(all_rows(Hillstrom(outcome="conversion").load(DATA)).outcome.sum()) == 578
+    assert len(all_rows(Hillstrom(arms="mens").load(DATA))) == 21_306 + 21_307
 
 
 # ---- a factorisation without biases
@@ -325,21 +333,21 @@ def test_cells_left_out_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     truth = (rng.uniform(1, 2, (70, 1)) @ rng.uniform(1, 2, (1, 45))).astype(np.float32)
     seen = (rng.random(truth.shape) < 0.3).astype(np.float32)
     fit = Factorisation(width=1, rate=0.01, decay=0.0, passes=150, link="identity")
-    found = fit(np.where(seen > 0, truth, -9), seen)
-    assert np.abs(found - truth)[seen == 0].max() < 0.1
+    completed = fit(np.where(seen > 0, truth, -9), seen)
+    assert np.abs(completed - truth)[seen == 0].max() < 0.1
     monkeypatch.setattr(factorisation, "TILE", 5)
-    np.testing.assert_allclose(fit(truth, seen), found, atol=0.05, err_msg="tiles are a matter of speed")
+    np.testing.assert_allclose(fit(truth, seen), completed, atol=0.05, err_msg="tiles are a matter of speed")
 
 
 def test_log_odds_are_fitted_to_shares() -> None:
     rng = np.random.default_rng(1)
     odds = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 200)) * 1.5
-    drawn = (rng.random(odds.shape) < expit(odds)).astype(np.float32)
-    found = Factorisation(width=2, rate=0.02, decay=0.001, passes=60, link="logit")(drawn)
-    assert np.corrcoef(found.ravel(), expit(odds).ravel())[0, 1] > 0.98
-    assert abs(found.mean() - drawn.mean()) < 0.01
-    shrunk = Factorisation(width=2, rate=0.02, decay=0.3, passes=60, link="logit")(drawn)
-    assert np.abs(shrunk - 0.5).mean() < np.abs(found - 0.5).mean() / 2
+    shares = (rng.random(odds.shape) < expit(odds)).astype(np.float32)
+    fitted_shares = Factorisation(width=2, rate=0.02, decay=0.001, passes=60, link="logit")(shares)
+    assert np.corrcoef(fitted_shares.ravel(), expit(odds).ravel())[0, 1] > 0.98
+    assert abs(fitted_shares.mean() - shares.mean()) < 0.01
+    shrunk = Factorisation(width=2, rate=0.02, decay=0.3, passes=60, link="logit")(shares)
+    assert np.abs(shrunk - 0.5).mean() < np.abs(fitted_shares - 0.5).mean() / 2
 
 
 # ---- uplift over ML-100K
@@ -357,15 +365,15 @@ def truths(data: CausalDataset) -> tuple[Doubles, Doubles, Doubles]:
     """True means [N,2], drawn outcomes [N,2] and exposure chances [N] of every pair."""
     assert data.potential is not None and data.potential.realised is not None and data.oracle is not None
     user, item = np.divmod(np.arange(data.logged.num_pairs), data.logged.num_items)
-    found = data.potential.means(user, item), data.potential.realised(user, item), data.oracle.propensity(user, item)
-    means, drawn, chance = (column.astype(float) for column in found)
-    np.testing.assert_array_equal(data.oracle.rate(user, item), found[0][:, 1])
-    return means, drawn, chance
+    columns = data.potential.means(user, item), data.potential.realised(user, item), data.oracle.propensity(user, item)
+    means, realised, chance = (column.astype(float) for column in columns)
+    np.testing.assert_array_equal(data.oracle.rate(user, item), columns[0][:, 1])
+    return means, realised, chance
 
 
 def test_means_follow_both_factorisations(movies: Path) -> None:
     log = ML100K(threshold=None).load(movies).logged
-    rating, watched = fitted(log, movies / "elsewhere")
+    rating, watched = predict_or_load(log, movies / "elsewhere")
     means, _, _ = truths(ML100KUplift(recommendations=20, rating_offset=4.0, watch_power=2.0).load(movies))
     np.testing.assert_allclose(means[:, 0], watched.ravel() ** 2, rtol=1e-5)
     np.testing.assert_allclose(means[:, 1], expit(rating.ravel() - 4), rtol=1e-4)
@@ -387,7 +395,7 @@ def test_exposure_falls_with_the_rank_within_the_user(movies: Path) -> None:
 
 @pytest.mark.parametrize(("wanted", "power"), [(1, 1.0), (30, 1.0), (60, 2.0), (99, 3.0)])
 def test_chances_reach_the_wanted_number_when_some_are_certain(wanted: int, power: float) -> None:
-    chance = exposure_chances(np.arange(100, dtype=np.float32)[None, ::-1], wanted, power)[0].astype(float)
+    chance = exposure_probabilities(np.arange(100, dtype=np.float32)[None, ::-1], wanted, power)[0].astype(float)
     assert chance.sum() == pytest.approx(wanted, abs=1e-3) and chance.max() <= 1 - 9e-7 and chance.min() >= 9e-7
     free = chance < 0.9999
     scaled = (chance * np.arange(1.0, 101) ** power)[free]
@@ -403,14 +411,16 @@ def test_the_log_holds_every_pair_without_its_chance(movies: Path) -> None:
 
 def test_draws_follow_their_chances_and_know_nothing_of_each_other(movies: Path) -> None:
     data = ML100KUplift(recommendations=20).load(movies)
-    means, drawn, chance = truths(data)
+    means, realised, chance = truths(data)
     log = data.logged
     exposure = log.treatment - chance
     outcome = log.outcome - means[np.arange(PAIRS), log.treatment]
-    noise = {"exposure": exposure, "outcome": outcome, "drawn 0": drawn[:, 0] - means[:, 0]}
-    noise |= {"drawn 1": drawn[:, 1] - means[:, 1]}
+    noise = {"exposure": exposure, "outcome": outcome, "drawn 0": realised[:, 0] - means[:, 0]}
+    noise |= {"drawn 1": realised[:, 1] - means[:, 1]}
     products = {(a, b): noise[a] * noise[b] for a in noise for b in noise if a < b}
-    products["exposure", "drawn"] = exposure * (drawn - means).ravel()[:PAIRS]  # of other pairs: one stream of numbers
+    products["exposure", "drawn"] = (
+        exposure * (realised - means).ravel()[:PAIRS]
+    )  # of other pairs: one stream of numbers
     for name, values in [*noise.items(), *products.items()]:
         assert abs(values.sum()) < 4 * np.sqrt((values**2).sum()), name
 
@@ -432,24 +442,24 @@ def test_the_draw_changes_the_log_and_not_the_truth(movies: Path) -> None:
         mine, same, fresh = (getattr(data.logged, column) for data in (first, again, other))
         np.testing.assert_array_equal(mine, same)
         assert (mine != fresh).any()
-    (means, drawn, chance), (_, redrawn, _), (same_means, fresh, same_chance) = map(truths, (first, again, other))
+    (means, realised, chance), (_, redrawn, _), (same_means, fresh, same_chance) = map(truths, (first, again, other))
     np.testing.assert_array_equal(means, same_means)
     np.testing.assert_array_equal(chance, same_chance)
-    np.testing.assert_array_equal(drawn, redrawn)
-    assert (drawn != fresh).any()
+    np.testing.assert_array_equal(realised, redrawn)
+    assert (realised != fresh).any()
 
 
 def test_the_factorisations_are_kept_and_named_by_the_ratings(
     movies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log, folder = ML100K(threshold=None).load(movies).logged, tmp_path / "kept"
-    first = fitted(log, folder)
+    first = predict_or_load(log, folder)
     monkeypatch.setattr(Factorisation, "__call__", lambda *_: pytest.fail("fitted again"))
-    for one, two in zip(first, fitted(log, folder), strict=True):
-        np.testing.assert_array_equal(one, two)
+    for saved, loaded in zip(first, predict_or_load(log, folder), strict=True):
+        np.testing.assert_array_equal(saved, loaded)
     monkeypatch.setattr(Factorisation, "__call__", lambda self, target, *_: target)
     other: Floats = log.outcome[::-1].copy()
-    fitted(dataclasses.replace(log, outcome=other), folder)
+    predict_or_load(dataclasses.replace(log, outcome=other), folder)
     assert len(list(folder.iterdir())) == 2
 
 
@@ -480,11 +490,11 @@ def test_a_bad_rating_is_refused_before_anything_is_fitted(
 
 
 def test_latent_taste_is_assumed_negligible_and_said_so() -> None:
-    found = identified("dataset=ml100k_uplift")
-    assert found.estimand == "effect" and found.training.assumed == ("taste is negligible",)
-    assert set(found.training.columns) == {"affinity", "genre", "popularity", "year"}
+    adjustment = identify_effect("dataset=ml100k_uplift")
+    assert adjustment.estimand == "effect" and adjustment.training.assumed == ("taste is negligible",)
+    assert set(adjustment.training.columns) == {"affinity", "genre", "popularity", "year"}
     with pytest.raises(NotIdentified, match="taste drive"):
-        identified("dataset=ml100k_uplift", "graph.assume=false")
+        identify_effect("dataset=ml100k_uplift", "graph.assume=false")
 
 
 @pytest.mark.network

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from causalrec.data.files import replacing, require_writable, write_text
+from causalrec.data.files import replace_atomically, require_writable, write_text
 from causalrec.errors import RequestError
 
 
 def test_a_block_that_raises_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_text(path, "old")
-    with pytest.raises(ValueError, match="midway"), replacing(path) as temporary:
+    with pytest.raises(ValueError, match="midway"), replace_atomically(path) as temporary:
         temporary.write_text("ne")
         raise ValueError("midway")
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
@@ -22,7 +22,7 @@ def test_a_block_that_raises_leaves_the_old_file_and_no_other(tmp_path: Path) ->
 
 def test_a_block_that_ends_replaces_the_file_and_makes_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "new" / "record.json"
-    with replacing(path) as temporary:
+    with replace_atomically(path) as temporary:
         assert temporary.parent == path.parent and temporary.suffix == ".json"
         temporary.write_text("é", encoding="utf-8")
         assert not path.exists()

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from causalrec.data.datasets.csv import Csv
+from causalrec.data.datasets.csv import CsvTables
 from causalrec.data.tabular import ingest
 from causalrec.data.tabular.ingest import last_of_repeats
 from causalrec.data.tabular.npy import ArrayWriter
@@ -40,8 +40,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def loaded(root: Path, **keys: Any) -> Any:
-    return Csv(threshold=None, time="time", repeats="allowed", **keys).load(root)
+def load(root: Path, **keys: Any) -> Any:
+    return CsvTables(threshold=None, time="time", repeats="allowed", **keys).load(root)
 
 
 def stores(root: Path) -> list[Path]:
@@ -52,7 +52,7 @@ def raw(root: Path) -> pl.DataFrame:
     return pl.read_csv(root / "csv" / "interactions.csv")
 
 
-def same(root: Path, data: Any) -> bool:
+def matches_file(root: Path, data: Any) -> bool:
     frame, log = raw(root), data.logged
     return (
         data.user_table["user"].gather(log.user).to_list() == frame["user"].to_list()
@@ -65,8 +65,8 @@ def same(root: Path, data: Any) -> bool:
 @pytest.mark.parametrize("rows", [999, 25_000, ingest.ROWS])
 def test_batches_of_any_size_give_the_rows_of_the_file(root: Path, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "ROWS", rows)
-    data = loaded(root)
-    assert same(root, data)
+    data = load(root)
+    assert matches_file(root, data)
     assert data.user_table["user"].to_list() == sorted(set(raw(root)["user"])), "ids in order, not as threads met them"
     assert data.item_table["item"].to_list() == [str(k) for k in range(300)], "whole numbers in the order of numbers"
 
@@ -74,62 +74,62 @@ def test_batches_of_any_size_give_the_rows_of_the_file(root: Path, rows: int, mo
 def test_arrays_are_memory_mapped_and_opened_again_without_the_raw_file_being_read(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = loaded(root)
+    first = load(root)
     monkeypatch.setattr("causalrec.data.datasets.csv.Build", None)
-    again = loaded(root)
+    again = load(root)
     assert isinstance(again.logged.user.base, np.memmap) or isinstance(again.logged.user, np.memmap)
     assert again.logged.user.tolist() == first.logged.user.tolist()
     assert again.raw_sha256 == first.raw_sha256 != {}
 
 
 def test_a_changed_file_or_key_is_read_anew(root: Path) -> None:
-    assert len(loaded(root).logged) == LARGE
+    assert len(load(root).logged) == LARGE
     path = root / "csv" / "interactions.csv"
     with path.open("a") as out:
         out.write("new,1,5,7\n")
-    assert len(loaded(root).logged) == LARGE + 1
+    assert len(load(root).logged) == LARGE + 1
     assert len(stores(root)) == 2
-    loaded(root, scale=(0.0, 5.0))
+    load(root, scale=(0.0, 5.0))
     assert len(stores(root)) == 3
-    Csv(threshold=4, time="time", repeats="allowed").load(root)
+    CsvTables(threshold=4, time="time", repeats="allowed").load(root)
     assert len(stores(root)) == 3, "the threshold is applied on loading"
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "meta", "no meta"])
 def test_a_damaged_store_is_made_again(root: Path, damage: str) -> None:
-    loaded(root)
-    (place,) = stores(root)
-    array = place / "logged" / "item.npy"
+    load(root)
+    (store,) = stores(root)
+    array = store / "logged" / "item.npy"
     if damage == "cut":
         array.write_bytes(array.read_bytes()[:-8])
     elif damage == "gone":
         array.unlink()
     else:
-        (place / META).write_text("{") if damage == "meta" else (place / META).unlink()
-    assert open_store(place) is None
-    assert same(root, loaded(root))
+        (store / META).write_text("{") if damage == "meta" else (store / META).unlink()
+    assert open_store(store) is None
+    assert matches_file(root, load(root))
 
 
 def test_a_failed_build_leaves_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any, **__: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("causalrec.data.tabular.build._write", broken)
+    monkeypatch.setattr("causalrec.data.tabular.build._write", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        loaded(root)
+        load(root)
     assert stores(root) == []
 
 
 def test_two_processes_at_once_make_one_store(root: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from causalrec.data.datasets.csv import Csv;"
-        "d = Csv(threshold=None, time='time', repeats='allowed').load(Path(sys.argv[1]));"
+        "import sys; from pathlib import Path; from causalrec.data.datasets.csv import CsvTables;"
+        "d = CsvTables(threshold=None, time='time', repeats='allowed').load(Path(sys.argv[1]));"
         "print(len(d.logged), int(d.logged.user.sum()), int(d.logged.item.sum()))"
     )
     both = [subprocess.Popen([sys.executable, "-c", code, str(root)], stdout=subprocess.PIPE) for _ in range(2)]
     said = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
-    log = loaded(root).logged
+    log = load(root).logged
     assert said == [f"{LARGE} {int(log.user.sum())} {int(log.item.sum())}\n".encode()] * 2
     assert len(stores(root)) == 1
 
@@ -142,29 +142,29 @@ def test_the_store_lies_below_paths_data_only_where_the_files_do(
     assert store_folder(root / "csv", root / "other") == tmp_path / "cache" / "tables"
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert store_folder(root / "csv", root) == tmp_path / "cache" / "tables"
-    assert same(root, loaded(root))
+    assert matches_file(root, load(root))
     assert not (root / "csv" / ".causalrec").exists()
 
 
 def test_a_store_that_another_process_finished_first_is_kept(root: Path) -> None:
-    loaded(root)
-    (place,) = stores(root)
-    mark = json.loads((place / META).read_text())
+    load(root)
+    (store,) = stores(root)
+    mark = json.loads((store / META).read_text())
     ours = root / "ours"
-    shutil.copytree(place, ours)
+    shutil.copytree(store, ours)
     (ours / META).unlink()
-    from causalrec.data.tabular.store import keep
+    from causalrec.data.tabular.store import keep_store
 
-    assert keep(ours, place, {k: v for k, v in mark.items() if k != "sizes"})["sizes"] == mark["sizes"]
-    assert open_store(place) == mark
+    assert keep_store(ours, store, {k: v for k, v in mark.items() if k != "sizes"})["sizes"] == mark["sizes"]
+    assert open_store(store) == mark
 
 
 def test_an_array_written_in_chunks_is_a_plain_npy_file(tmp_path: Path) -> None:
     with ArrayWriter(tmp_path / "a.npy", np.float32) as out:
-        for part in np.array_split(np.arange(1000, dtype=np.float64), 7):
-            out.append(part)
-    found = np.load(tmp_path / "a.npy", mmap_mode="r", allow_pickle=False)
-    assert found.dtype == np.float32 and found.tolist() == list(range(1000))
+        for chunk in np.array_split(np.arange(1000, dtype=np.float64), 7):
+            out.append(chunk)
+    array = np.load(tmp_path / "a.npy", mmap_mode="r", allow_pickle=False)
+    assert array.dtype == np.float32 and array.tolist() == list(range(1000))
 
 
 def test_the_last_of_each_repeated_code_is_kept() -> None:

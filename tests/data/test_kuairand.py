@@ -142,13 +142,13 @@ def test_a_user_given_twice_is_refused(fake: Fake) -> None:
 
 def test_the_random_part_identifies_evaluation_and_training_is_assumed() -> None:
     spec = validate_config(compose_config(["dataset=kuairand"]))
-    found = identify(spec.graph.build(), spec.dataset.build().card)
-    assert found.evaluation.strategy == "randomised"
-    assert found.training.assumed == ("taste is negligible",) and "tag" in found.training.columns
+    adjustment = identify(spec.graph.build(), spec.dataset.build().card)
+    assert adjustment.evaluation.strategy == "randomised"
+    assert adjustment.training.assumed == ("taste is negligible",) and "tag" in adjustment.training.columns
 
 
 def test_the_real_files_are_whole() -> None:
-    if not kuairand.PURE.present(DATA):
+    if not kuairand.PURE.is_present(DATA):
         pytest.skip(f"KuaiRand-Pure is not in {DATA}")
     data = KuaiRand().load(DATA)
     assert data.randomised is not None

@@ -112,16 +112,16 @@ def test_without_captions_their_file_is_not_wanted(fake: Fake) -> None:
 
 def test_the_files_read_are_recorded_by_their_sum(fake: Fake) -> None:
     root = fake()
-    found = KuaiRec(threshold=2.0).load(root).raw_sha256
+    sums = KuaiRec(threshold=2.0).load(root).raw_sha256
     big = root / "kuairec" / "big_matrix.csv"
-    assert found["big_matrix.csv"] == hashlib.sha256(big.read_bytes()).hexdigest()
-    assert len(found) == 5
+    assert sums["big_matrix.csv"] == hashlib.sha256(big.read_bytes()).hexdigest()
+    assert len(sums) == 5
 
 
 def test_a_known_sum_is_checked(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     root = fake()
-    known = dataclasses.replace(kuairec.MATRICES, files={**kuairec.MATRICES.files, "small_matrix.csv": "0" * 64})
-    monkeypatch.setattr(kuairec, "MATRICES", known)
+    source = dataclasses.replace(kuairec.MATRICES, files={**kuairec.MATRICES.files, "small_matrix.csv": "0" * 64})
+    monkeypatch.setattr(kuairec, "MATRICES", source)
     with pytest.raises(DataError, match=r"small_matrix\.csv: wrong checksum"):
         KuaiRec(threshold=2.0).load(root)
 
@@ -146,14 +146,14 @@ def test_the_block_is_declared_fully_observed_and_not_randomised() -> None:
     spec = validate_config(compose_config(["dataset=kuairec"]))
     card = spec.dataset.build().card
     assert card.unbiased == "fully_observed" and card.randomised.startswith("not randomised")
-    found = identify(spec.graph.build(), card)
-    assert found.training.assumed == ("taste is negligible",)
+    adjustment = identify(spec.graph.build(), card)
+    assert adjustment.training.assumed == ("taste is negligible",)
     with pytest.raises(RequestError, match="threshold"):
         validate_config(compose_config(["dataset=kuairec", "~dataset.threshold"]))
 
 
 def test_the_real_files_are_whole() -> None:
-    if not kuairec.MATRICES.present(DATA):
+    if not kuairec.MATRICES.is_present(DATA):
         pytest.skip(f"KuaiRec is not in {DATA}")
     data = KuaiRec(threshold=2.0, captions=False).load(DATA)
     assert data.randomised is not None

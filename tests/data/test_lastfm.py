@@ -134,8 +134,8 @@ def test_a_bad_row_is_refused_with_its_line(fake: Fake, name: str, line: int, te
 def test_training_is_only_assumed_and_the_view_can_be_expanded(fake: Fake) -> None:
     spec = validate_config(compose_config(["dataset=lastfm"]))
     graph, dataset = spec.graph.build(), spec.dataset.build()
-    found = identify(graph, dataset.card)
-    assert (found.training.columns, found.training.assumed) == (("item", "tag"), ("taste is negligible",))
+    adjustment = identify(graph, dataset.card)
+    assert (adjustment.training.columns, adjustment.training.assumed) == (("item", "tag"), ("taste is negligible",))
     with pytest.raises(NotIdentified, match="taste"):
         identify(dataclasses.replace(graph, assume=False), dataset.card)
     matrix = feature_matrix(dataset.load(fake()), ("item", "tag"))
@@ -144,7 +144,7 @@ def test_training_is_only_assumed_and_the_view_can_be_expanded(fake: Fake) -> No
 
 
 def test_the_real_files_are_whole() -> None:
-    if not (hetrec.GZIPPED.present(DATA) or hetrec.OFFICIAL.present(DATA)):
+    if not (hetrec.GZIPPED.is_present(DATA) or hetrec.OFFICIAL.is_present(DATA)):
         if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
             pytest.fail(f"Last.FM is not in {DATA}")
         pytest.skip(f"Last.FM is not in {DATA}")

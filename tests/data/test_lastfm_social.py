@@ -142,8 +142,8 @@ def test_each_task_has_its_graph_and_the_view_can_be_expanded(
 ) -> None:
     spec = validate_config(compose_config([f"dataset={name}"]))
     dataset = spec.dataset.build()
-    found = identify(spec.graph.build(), dataset.card)
-    assert (found.training.columns, found.training.assumed) == (columns, (f"{assumed} is negligible",))
+    adjustment = identify(spec.graph.build(), dataset.card)
+    assert (adjustment.training.columns, adjustment.training.assumed) == (columns, (f"{assumed} is negligible",))
     data = dataset.load(fake())
     matrix = feature_matrix(data, columns)
     pair = matrix(np.array([0, 1]), np.array([3, 4]))[:, matrix.names.index(columns[0])]
@@ -159,7 +159,7 @@ def test_the_graph_of_the_other_task_is_refused() -> None:
 
 @pytest.mark.long
 def test_the_real_files_are_whole() -> None:
-    if not (hetrec.GZIPPED.present(DATA) or hetrec.OFFICIAL.present(DATA)):
+    if not (hetrec.GZIPPED.is_present(DATA) or hetrec.OFFICIAL.is_present(DATA)):
         if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
             pytest.fail(f"Last.FM is not in {DATA}")
         pytest.skip(f"Last.FM is not in {DATA}")

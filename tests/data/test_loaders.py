@@ -15,8 +15,8 @@ from polars.testing import assert_frame_equal
 
 from causalrec.data.datasets.coat import Coat
 from causalrec.data.datasets.ml100k import ML100K
+from causalrec.data.delimited_tables import indices, numbers, read_delimited
 from causalrec.data.sources import sha256_of
-from causalrec.data.tables import indices, numbers, read_delimited
 from causalrec.data.text import texts_of
 from causalrec.errors import DataError
 
@@ -113,8 +113,8 @@ def test_wrong_checksum_names_the_file_and_both_sums(fake_ml100k: FakeML100K, tm
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DataError, match="wrong checksum") as caught:
         ML100K(threshold=None).load(root)
-    for part in (str(path), expected, sha256_of(path)):
-        assert part in str(caught.value)
+    for fragment in (str(path), expected, sha256_of(path)):
+        assert fragment in str(caught.value)
 
 
 @pytest.mark.parametrize(("official", "name"), [(False, "ml-100k.inter"), (True, "u.data")])
@@ -163,10 +163,10 @@ def test_an_id_that_occurs_twice_in_its_table_is_refused(
 def test_a_duplicate_interaction_is_refused_where_the_card_forbids_repeats(
     fake_ml100k: FakeML100K, tmp_path: Path
 ) -> None:
-    def twice(text: str) -> str:
+    def duplicate_line(text: str) -> str:
         return text + text.split("\n")[5] + "\n"
 
-    root = fake_ml100k(tmp_path, edit={"ml-100k.inter": twice})
+    root = fake_ml100k(tmp_path, edit={"ml-100k.inter": duplicate_line})
     user, item = ((root / "ml-100k" / "ml-100k.inter").read_text().split("\n")[5]).split("\t")[:2]
     with pytest.raises(DataError, match=f"1 duplicate .*first user {int(user) - 1}, item {int(item) - 1};.*keep_last"):
         ML100K(threshold=None).load(root)
@@ -190,13 +190,13 @@ def test_only_newlines_end_a_row_and_quotes_are_ordinary(tmp_path: Path) -> None
 
 def test_coat_log_holds_the_matrices(fake_coat: FakeCoat, tmp_path: Path) -> None:
     data = Coat(threshold=None).load(fake_coat(tmp_path))
-    for part, name in ((data.logged, "train"), (data.randomised, "test")):
-        assert part is not None and part.user is not None
+    for log, name in ((data.logged, "train"), (data.randomised, "test")):
+        assert log is not None and log.user is not None
         matrix = np.loadtxt(tmp_path / "coat" / f"{name}.ascii")
         rebuilt = np.zeros_like(matrix)
-        rebuilt[part.user, part.item] = part.outcome
+        rebuilt[log.user, log.item] = log.outcome
         np.testing.assert_array_equal(rebuilt, matrix)
-        assert len(part) == (matrix > 0).sum()
+        assert len(log) == (matrix > 0).sum()
     assert data.randomised is not None and data.randomised.user is not None
     assert np.bincount(data.randomised.user).tolist() == [4] * 12
     assert data.card.self_selected and data.card.randomised is not None
@@ -208,9 +208,9 @@ def test_coat_tables_turn_one_hot_rows_into_the_categories_of_the_map(fake_coat:
     flags = np.loadtxt(root / "coat" / "user_item_features" / "user_features.ascii")
     assert data.user_table["user_gender"].to_list() == ["men" if row[0] else "women" for row in flags]
     assert data.user_table["user_fashioninterest"].to_list() == ["never" if row[6] else "often" for row in flags]
-    told = texts_of(data.user_table, Coat(threshold=None).user_text, ["user_gender", "user_fashioninterest"])
+    texts = texts_of(data.user_table, Coat(threshold=None).user_text, ["user_gender", "user_fashioninterest"])
     gender, interest = data.user_table["user_gender"][0], data.user_table["user_fashioninterest"][0]
-    assert told[0] == f"Gender: {gender}. Interest in fashion: {interest}."
+    assert texts[0] == f"Gender: {gender}. Interest in fashion: {interest}."
     tables = {*data.user_table.columns, *data.item_table.columns}
     assert tables == {column.name for column in data.card.columns if column.kind != "id"}
     assert set(np.unique(data.logged.outcome)) == {0.0, 1.0}
@@ -245,9 +245,9 @@ def test_a_bad_coat_matrix_is_refused_with_its_line(
 
 
 def test_coat_tables_of_another_length_than_the_log_are_refused(fake_coat: FakeCoat, tmp_path: Path) -> None:
-    def shorter(text: str) -> str:
+    def drop_first_line(text: str) -> str:
         return text[text.index("\n") + 1 :]
 
-    root = fake_coat(tmp_path, edit={"user_item_features/user_features.ascii": shorter})
+    root = fake_coat(tmp_path, edit={"user_item_features/user_features.ascii": drop_first_line})
     with pytest.raises(DataError, match="tables have 11 users and 15 items, the log 12 and 15"):
         Coat(threshold=None).load(root)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairFeature, PairTable
+from causalrec.data.pair_columns import PairFeature, PairTable
 from causalrec.errors import DataError
 
 
@@ -82,7 +82,7 @@ def test_arms_counts_and_columns_of_rows_travel_with_take() -> None:
         "hour": [3.5, 1.5],
         "store": ["c", "b"],
     }
-    both = taken.joined(built).columns
+    both = taken.concatenate(built).columns
     assert both["hour"].tolist() == [3.5, 1.5, 0.5, 1.5, 2.5, 3.5] and both["store"].tolist() == [*"cbabac"]
     assert built.with_propensity(np.ones(4, np.float32)).columns is built.columns
     assert taken.propensity is not None and taken.propensity.tolist() == pytest.approx([0.1, 0.5])
@@ -104,8 +104,8 @@ def test_codes_are_row_major_pairs() -> None:
 
 def test_repeats_keep_last_keeps_the_last_row_in_file_order() -> None:
     built = log(user=np.array([0, 1, 0, 1]), item=np.array([1, 2, 1, 2]), outcome=np.array([5, 6, 7, 8], np.float32))
-    kept = built.without_repeats("keep_last")
-    assert kept.outcome.tolist() == [7, 8]
+    last = built.without_repeats("keep_last")
+    assert last.outcome.tolist() == [7, 8]
     assert built.without_repeats("allowed") is built
 
 
@@ -139,6 +139,6 @@ def test_a_pair_feature_is_a_scaled_product_of_its_factors() -> None:
 
 
 def test_joined_logs_hold_the_rows_of_both_in_order() -> None:
-    whole = log()
-    both = whole.take(np.arange(2)).joined(whole.take(np.arange(1)))
-    np.testing.assert_array_equal(both.codes, whole.codes[[0, 1, 0]])
+    built = log()
+    both = built.take(np.arange(2)).concatenate(built.take(np.arange(1)))
+    np.testing.assert_array_equal(both.codes, built.codes[[0, 1, 0]])

@@ -82,9 +82,9 @@ def test_adjusting_for_the_three_frozen_columns_needs_all_three(root: Path) -> N
     popularity, activity = data.item_table["popularity"].to_numpy()[item], data.user_table["activity"].to_numpy()[user]
     odds = np.log(propensity / (1 - propensity))
     columns = np.stack([np.ones(PAIRS), popularity, affinity, activity], axis=1)
-    found, *_ = np.linalg.lstsq(columns, odds, rcond=None)
-    np.testing.assert_allclose(found[1:], [1.2, 0.8, 0.6], atol=1e-3)
-    np.testing.assert_allclose(columns @ found, odds, atol=1e-3)
+    coefficients, *_ = np.linalg.lstsq(columns, odds, rcond=None)
+    np.testing.assert_allclose(coefficients[1:], [1.2, 0.8, 0.6], atol=1e-3)
+    np.testing.assert_allclose(columns @ coefficients, odds, atol=1e-3)
     without = columns[:, :3]
     left = odds - without @ np.linalg.lstsq(without, odds, rcond=None)[0]
     assert left.std() > 0.3
@@ -111,10 +111,10 @@ def test_a_world_is_drawn_from_its_seed_alone(root: Path) -> None:
         return ML100KSemisynthetic(exposed=0.2, test_items=20, draw=draw).load(root)
 
     first, again, other = world(0), world(0), world(1)
-    for one, two in ((first.logged, again.logged), (first.randomised, again.randomised)):
-        assert one is not None and two is not None
-        np.testing.assert_array_equal(one.codes, two.codes)
-        np.testing.assert_array_equal(one.outcome, two.outcome)
+    for log, same_log in ((first.logged, again.logged), (first.randomised, again.randomised)):
+        assert log is not None and same_log is not None
+        np.testing.assert_array_equal(log.codes, same_log.codes)
+        np.testing.assert_array_equal(log.outcome, same_log.outcome)
     assert not np.array_equal(first.logged.codes, other.logged.codes)
 
 

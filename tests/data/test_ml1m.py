@@ -98,13 +98,13 @@ def test_a_bad_row_is_refused_with_its_line(fake: Fake, name: str, text: str, me
 
 def test_training_is_only_assumed_and_no_test_is_unbiased() -> None:
     spec = validate_config(compose_config(["dataset=ml1m"]))
-    found = identify(spec.graph.build(), spec.dataset.build().card)
-    assert found.training.assumed == ("taste is negligible",) and found.evaluation.strategy == "none"
-    assert found.training.columns == ("age", "gender", "genre", "occupation", "year", "zip_region")
+    adjustment = identify(spec.graph.build(), spec.dataset.build().card)
+    assert adjustment.training.assumed == ("taste is negligible",) and adjustment.evaluation.strategy == "none"
+    assert adjustment.training.columns == ("age", "gender", "genre", "occupation", "year", "zip_region")
 
 
 def test_the_real_files_are_whole() -> None:
-    if not ml1m.ML1M_FILES.present(DATA):
+    if not ml1m.ML1M_FILES.is_present(DATA):
         pytest.skip(f"MovieLens-1M is not in {DATA}")
     data = ML1M(threshold=4.0).load(DATA)
     assert (len(data.logged), data.logged.num_users, data.logged.num_items) == (1_000_209, 6_040, 3_883)

@@ -7,7 +7,7 @@ import pytest
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import Balanced
-from causalrec.data.sampler.rows import Rows, pairs_log, uniform_pairs
+from causalrec.data.sampler.rows import SampledRows, pairs_log, uniform_pairs
 
 USERS, ITEMS = 30, 40
 
@@ -17,11 +17,11 @@ def skewed_log(seed: int = 0) -> InteractionLog:
     rng = np.random.default_rng(seed)
     chance = np.linspace(0.02, 0.4, USERS * ITEMS)
     shown = rng.permutation(np.flatnonzero(rng.random(USERS * ITEMS) < chance))
-    ones = np.ones(len(shown), np.int64)
-    return InteractionLog(shown % ITEMS, ones, ones.astype(np.float32), ITEMS, shown // ITEMS, USERS)
+    exposed = np.ones(len(shown), np.int64)
+    return InteractionLog(shown % ITEMS, exposed, exposed.astype(np.float32), ITEMS, shown // ITEMS, USERS)
 
 
-def drawn(sampler: Balanced, space: str, seed: int, epoch: int) -> list[Rows]:
+def draw_epoch(sampler: Balanced, space: str, seed: int, epoch: int) -> list[SampledRows]:
     return list(sampler.epoch(skewed_log(), space, seed, epoch))  # type: ignore[arg-type]
 
 
@@ -29,7 +29,7 @@ def drawn(sampler: Balanced, space: str, seed: int, epoch: int) -> list[Rows]:
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
 def test_every_logged_row_enters_an_epoch_once(space: str, share: float) -> None:
     log, sampler = skewed_log(), Balanced(batch_size=64, observed_share=share)
-    batches = drawn(sampler, space, 1, 2)
+    batches = draw_epoch(sampler, space, 1, 2)
     leading = [rows.row[: max(1, round(64 * share)) if space == "all_pairs" else 64] for rows in batches]
     cut = np.concatenate(leading)[: len(log)] if space == "logged" else None
     if cut is None:  # the logged rows lead each mixed batch; the last batch has fewer
@@ -44,26 +44,26 @@ def test_rows_name_the_pair_that_the_log_holds(space: str) -> None:
     log = skewed_log()
     assert log.user is not None
     logged = set(log.codes.tolist())
-    for rows in drawn(Balanced(batch_size=64), space, 0, 0):
-        known = rows.row >= 0
-        np.testing.assert_array_equal(log.user[rows.row[known]], rows.user[known])
-        np.testing.assert_array_equal(log.item[rows.row[known]], rows.item[known])
-        assert not logged & set((rows.user * ITEMS + rows.item)[~known].tolist())
+    for rows in draw_epoch(Balanced(batch_size=64), space, 0, 0):
+        is_logged = rows.row >= 0
+        np.testing.assert_array_equal(log.user[rows.row[is_logged]], rows.user[is_logged])
+        np.testing.assert_array_equal(log.item[rows.row[is_logged]], rows.item[is_logged])
+        assert not logged & set((rows.user * ITEMS + rows.item)[~is_logged].tolist())
 
 
 @pytest.mark.parametrize("space", ["logged", "all_pairs"])
 def test_the_same_seed_and_epoch_give_the_same_batches_and_another_epoch_does_not(space: str) -> None:
     sampler = Balanced(batch_size=64)
-    first, again = drawn(sampler, space, 5, 3), drawn(sampler, space, 5, 3)
-    for one, two in zip(first, again, strict=True):
+    first, again = draw_epoch(sampler, space, 5, 3), draw_epoch(sampler, space, 5, 3)
+    for batch, same_batch in zip(first, again, strict=True):
         for name in ("row", "user", "item", "weight"):
-            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
-    for other in (drawn(sampler, space, 5, 4), drawn(sampler, space, 6, 3)):
+            np.testing.assert_array_equal(getattr(batch, name), getattr(same_batch, name))
+    for other in (draw_epoch(sampler, space, 5, 4), draw_epoch(sampler, space, 6, 3)):
         assert not np.array_equal(first[0].row, other[0].row)
 
 
 def test_mixed_batches_have_the_share_of_logged_rows_that_was_asked() -> None:
-    batches = drawn(Balanced(batch_size=80, observed_share=0.25), "all_pairs", 0, 0)
+    batches = draw_epoch(Balanced(batch_size=80, observed_share=0.25), "all_pairs", 0, 0)
     assert all(len(rows.row) == 80 for rows in batches[:-1])
     finder_hits = np.mean([(rows.row[20:] >= 0).mean() for rows in batches[:-1]])
     assert finder_hits == pytest.approx(len(skewed_log()) / (USERS * ITEMS), abs=0.06)
@@ -75,7 +75,7 @@ def test_weighted_means_over_mixed_batches_are_unbiased_and_unweighted_ones_are_
     sampler = Balanced(batch_size=64, observed_share=share)
     weighted, plain = [], []
     for epoch in range(400):
-        batches = drawn(sampler, "all_pairs", 0, epoch)
+        batches = draw_epoch(sampler, "all_pairs", 0, epoch)
         values = [value[rows.user * ITEMS + rows.item] for rows in batches]
         weighted.append(np.mean([(rows.weight * x).mean() for rows, x in zip(batches, values, strict=True)]))
         plain.append(np.mean([x.mean() for x in values]))
@@ -88,7 +88,7 @@ def test_weighted_means_over_mixed_batches_are_unbiased_and_unweighted_ones_are_
 def test_logged_weights_make_the_batch_mean_the_ips_estimate() -> None:
     log = skewed_log()
     propensity = np.linspace(0.02, 0.4, USERS * ITEMS)
-    batches = drawn(Balanced(batch_size=len(log)), "logged", 0, 0)
+    batches = draw_epoch(Balanced(batch_size=len(log)), "logged", 0, 0)
     inverse = 1 / propensity[batches[0].user * ITEMS + batches[0].item]
     assert len(batches) == 1
     assert (batches[0].weight * inverse).mean() == pytest.approx((1 / propensity[log.codes]).sum() / log.num_pairs)
@@ -103,10 +103,10 @@ def test_a_userless_log_gives_user_zero() -> None:
 
 def test_the_finder_gives_the_row_of_a_logged_pair_and_minus_one_else() -> None:
     log = skewed_log()
-    found = log.finder(np.arange(log.num_pairs))
+    row = log.finder(np.arange(log.num_pairs))
     expected = np.full(log.num_pairs, -1)
     expected[log.codes] = np.arange(len(log))
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(row, expected)
 
 
 @pytest.mark.parametrize("most", [USERS * ITEMS, 500])
@@ -126,14 +126,14 @@ def test_pairs_become_unexposed_rows_with_unseen_outcomes() -> None:
 
 def test_a_triple_holds_each_logged_row_once_beside_an_item_its_user_has_no_row_with() -> None:
     log = skewed_log()
-    batches = drawn(Balanced(batch_size=16), "triples", 0, 0)
+    batches = draw_epoch(Balanced(batch_size=16), "triples", 0, 0)
     rows = np.concatenate([b.row for b in batches])
     assert sorted(rows) == list(range(len(log)))
     assert log.user is not None
     for batch in batches:
         assert batch.negative is not None
-        known = np.isin(batch.user * log.num_items + batch.negative, log.codes)
-        np.testing.assert_array_equal(batch.weight, (~known).astype(np.float32))
+        is_positive = np.isin(batch.user * log.num_items + batch.negative, log.codes)
+        np.testing.assert_array_equal(batch.weight, (~is_positive).astype(np.float32))
     assert np.mean(np.concatenate([b.weight for b in batches])) > 0.5
 
 
@@ -159,8 +159,8 @@ def test_a_user_who_met_every_item_has_no_negative_and_weighs_nothing() -> None:
 
 
 def test_negatives_avoid_further_known_rows_too() -> None:
-    def one(item: int) -> InteractionLog:
+    def row_log(item: int) -> InteractionLog:
         return InteractionLog(np.array([item]), np.ones(1, np.int64), np.ones(1, np.float32), 3, np.zeros(1, int), 1)
 
-    (batch,) = Balanced().epoch(one(0), "triples", 0, 0, known=one(1))
+    (batch,) = Balanced().epoch(row_log(0), "triples", 0, 0, further_log=row_log(1))
     assert batch.negative is not None and batch.negative.tolist() == [2] and batch.weight.tolist() == [1.0]

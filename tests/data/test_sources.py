@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from causalrec.data import sources
-from causalrec.data.sources import Source, extract, first_of, sha256_of
+from causalrec.data.sources import Source, extract, fetch_first, sha256_of
 from causalrec.errors import DataError
 
 FILES = {"a.txt": b"alpha\n" * 4000, "sub/b.txt": b"beta\n"}
@@ -34,7 +34,7 @@ def archive(member: str, files: dict[str, bytes] = FILES) -> bytes:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one payload; `cut` ends the next answer's body after so many bytes; `asked` notes the ranges."""
+    """Serves one payload; `cut` ends the next body after so many bytes; `requested_ranges` notes each Range header."""
 
     payload: bytes = b""
     cut: int | None = None
@@ -42,7 +42,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[str | None] = []
+        self.requested_ranges: list[str | None] = []
 
     @property
     def url(self) -> str:
@@ -53,9 +53,10 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range")
-        self.server.asked.append(asked)
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.server.ranges else 0
+        requested_range = self.headers.get("Range")
+        self.server.requested_ranges.append(requested_range)
+        resumes = requested_range and self.server.ranges
+        start = int(requested_range.removeprefix("bytes=").removesuffix("-")) if resumes else 0
         if start >= len(self.server.payload):
             self.send_error(416)
             return
@@ -80,7 +81,7 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def served(server: Server, payload: bytes, sha256: str | None = None) -> Source:
+def serve(server: Server, payload: bytes, sha256: str | None = None) -> Source:
     server.payload = payload
     return Source(
         folder="set",
@@ -98,10 +99,10 @@ def names_below(folder: Path) -> list[str]:
 def test_a_wheel_gives_the_files_below_its_member_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked: list[str] = []
+    requirements: list[str] = []
 
     def fake(requirement: str, folder: Path) -> Path:
-        asked.append(requirement)
+        requirements.append(requirement)
         path = folder / "pack-1.0-py3-none-any.whl"
         path.write_bytes(archive("pack/example"))
         return path
@@ -112,7 +113,7 @@ def test_a_wheel_gives_the_files_below_its_member_and_nothing_else(
     assert names_below(tmp_path) == ["set/a.txt", "set/sub/b.txt"]
     assert (folder / "a.txt").read_bytes() == FILES["a.txt"]
     source.fetch(tmp_path)
-    assert asked == ["pack==1.0"]  # a second fetch finds the files
+    assert requirements == ["pack==1.0"]  # a second fetch finds the files
 
 
 def test_a_wheel_that_cannot_be_had_says_what_to_put_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -128,24 +129,24 @@ def test_a_wheel_that_cannot_be_had_says_what_to_put_where(monkeypatch: pytest.M
 
 
 def test_an_archive_is_fetched_verified_and_removed(server: Server, tmp_path: Path) -> None:
-    served(server, archive("top")).fetch(tmp_path)
+    serve(server, archive("top")).fetch(tmp_path)
     assert names_below(tmp_path) == ["set/a.txt", "set/sub/b.txt"]
-    assert server.asked == [None]
+    assert server.requested_ranges == [None]
 
 
 def test_a_broken_download_says_so_and_goes_on_from_its_part(server: Server, tmp_path: Path) -> None:
-    source = served(server, archive("top"))
+    source = serve(server, archive("top"))
     server.cut = 9000
     with pytest.raises(DataError, match=rf"ended after 9000 of {len(server.payload)} bytes.*put a\.txt"):
         source.fetch(tmp_path)
     assert [p.stat().st_size for p in tmp_path.glob(".*.part")] == [9000]
     source.fetch(tmp_path)
-    assert server.asked == [None, "bytes=9000-"]
+    assert server.requested_ranges == [None, "bytes=9000-"]
     assert names_below(tmp_path) == ["set/a.txt", "set/sub/b.txt"]
 
 
 def test_a_server_without_ranges_starts_the_part_anew(server: Server, tmp_path: Path) -> None:
-    source = served(server, archive("top"))
+    source = serve(server, archive("top"))
     server.ranges = False
     (tmp_path / ".set.part").write_bytes(server.payload[:100])
     source.fetch(tmp_path)
@@ -153,35 +154,35 @@ def test_a_server_without_ranges_starts_the_part_anew(server: Server, tmp_path: 
 
 
 def test_a_part_that_is_already_whole_is_used(server: Server, tmp_path: Path) -> None:
-    source = served(server, archive("top"))
+    source = serve(server, archive("top"))
     (tmp_path / ".set.part").write_bytes(server.payload)
     source.fetch(tmp_path)
-    assert server.asked == [f"bytes={len(server.payload)}-"]
+    assert server.requested_ranges == [f"bytes={len(server.payload)}-"]
     assert names_below(tmp_path) == ["set/a.txt", "set/sub/b.txt"]
 
 
 def test_an_archive_of_another_checksum_is_refused_with_both_sums_and_not_kept(server: Server, tmp_path: Path) -> None:
-    source = served(server, archive("top"), sha256="0" * 64)
-    found = hashlib.sha256(server.payload).hexdigest()
-    with pytest.raises(DataError, match=f"wrong checksum, expected sha256 {'0' * 64}, found {found}"):
+    source = serve(server, archive("top"), sha256="0" * 64)
+    digest = hashlib.sha256(server.payload).hexdigest()
+    with pytest.raises(DataError, match=f"wrong checksum, expected sha256 {'0' * 64}, found {digest}"):
         source.fetch(tmp_path)
     assert names_below(tmp_path) == []
 
 
 def test_a_file_of_another_checksum_inside_a_right_archive_is_refused(server: Server, tmp_path: Path) -> None:
-    source = served(server, archive("top", {**FILES, "sub/b.txt": b"gamma\n"}))
+    source = serve(server, archive("top", {**FILES, "sub/b.txt": b"gamma\n"}))
     with pytest.raises(DataError, match=rf"b\.txt: wrong checksum, expected sha256 {SUMS['sub/b.txt']}, found"):
         source.fetch(tmp_path)
 
 
 def test_an_archive_without_the_member_is_another_version(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no member top/a\.txt; the archive is another version"):
-        served(server, archive("elsewhere")).fetch(tmp_path)
+        serve(server, archive("elsewhere")).fetch(tmp_path)
 
 
 def test_an_archive_that_is_no_zip_is_refused(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a readable zip archive"):
-        served(server, b"<html>sorry</html>").fetch(tmp_path)
+        serve(server, b"<html>sorry</html>").fetch(tmp_path)
 
 
 def test_a_member_that_would_leave_its_folder_is_refused(tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ def tarball(
 @pytest.mark.parametrize(("mode", "prefix"), [("w:gz", ""), ("w:gz", "./"), ("w", ""), ("w:xz", "")])
 def test_a_tar_archive_is_fetched_verified_and_unpacked(server: Server, tmp_path: Path, mode: str, prefix: str) -> None:
     payload = tarball(tmp_path / "x.tar", "top", mode=mode, prefix=prefix).read_bytes()
-    folder = served(server, payload).fetch(tmp_path / "data")
+    folder = serve(server, payload).fetch(tmp_path / "data")
     assert names_below(folder) == ["a.txt", "sub/b.txt"]
     assert (folder / "a.txt").read_bytes() == FILES["a.txt"]
 
@@ -259,11 +260,11 @@ def test_the_md5_of_a_publisher_is_checked(server: Server, tmp_path: Path) -> No
     payload = archive("top")
     plain = Source(folder="set", files=dict.fromkeys(SUMS, ""), url=server.url, url_md5="0" * 32, archive_member="top")
     server.payload = payload
-    found = hashlib.md5(payload).hexdigest()
-    with pytest.raises(DataError, match=f"wrong checksum, expected md5 {'0' * 32}, found {found}"):
+    digest = hashlib.md5(payload).hexdigest()
+    with pytest.raises(DataError, match=f"wrong checksum, expected md5 {'0' * 32}, found {digest}"):
         plain.fetch(tmp_path)
     assert names_below(tmp_path) == []
-    folder = dataclasses.replace(plain, url_md5=found).fetch(tmp_path)
+    folder = dataclasses.replace(plain, url_md5=digest).fetch(tmp_path)
     assert names_below(folder) == ["a.txt", "sub/b.txt"]  # no sum of the files is known: none is compared
 
 
@@ -301,16 +302,16 @@ def test_first_of_prefers_what_is_there_and_else_tells_every_reason(tmp_path: Pa
     absent = Source(folder="absent", files={"x": "0"})
     local = Source(folder="mine", files={"a.txt": SUMS["a.txt"]})
     with pytest.raises(DataError, match=r"put x from .*; or .*put a\.txt from"):
-        first_of((absent, local), tmp_path)
+        fetch_first((absent, local), tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.txt").write_bytes(FILES["a.txt"])
-    assert first_of((absent, local), tmp_path) == (local, tmp_path / "mine")
+    assert fetch_first((absent, local), tmp_path) == (local, tmp_path / "mine")
 
 
 def test_a_data_folder_that_cannot_be_made_names_the_setting(server: Server, tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("x")
     with pytest.raises(DataError, match=r"plain.*cannot be created.*CAUSALREC_DATA"):
-        served(server, archive("top")).fetch(tmp_path / "plain" / "data")
+        serve(server, archive("top")).fetch(tmp_path / "plain" / "data")
 
 
 def test_sha256_is_of_the_bytes(tmp_path: Path) -> None:

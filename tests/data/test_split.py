@@ -55,9 +55,9 @@ def with_randomised(**card: Any) -> CausalDataset:
 def test_the_three_parts_are_disjoint_and_make_up_the_log() -> None:
     data = dataset(log_of(codes(300, 0)))
     splits = Random(validation=0.1, test=0.1)(data)
-    parts = [set(part.codes.tolist()) for part in (splits.train, splits.validation, splits.test)]
-    assert [len(part) for part in parts] == [240, 30, 30]
-    assert set.union(*parts) == set(data.logged.codes.tolist())
+    pair_sets = [set(log.codes.tolist()) for log in (splits.train, splits.validation, splits.test)]
+    assert [len(log) for log in pair_sets] == [240, 30, 30]
+    assert set.union(*pair_sets) == set(data.logged.codes.tolist())
     assert not splits.test_is_randomised
 
 
@@ -74,9 +74,9 @@ def test_repeated_pairs_leave_the_side_that_the_rule_names(rule: Any, trains: bo
     assert data.randomised is not None
     shared = np.intersect1d(data.logged.codes, data.randomised.codes)
     splits = Random(duplicates=rule)(data)
-    known = np.concatenate([splits.train.codes, splits.validation.codes])
+    fit_codes = np.concatenate([splits.train.codes, splits.validation.codes])
     assert len(shared) > 20 and splits.duplicates == len(shared)
-    assert np.isin(shared, known).all() == trains and np.isin(shared, known).any() == trains
+    assert np.isin(shared, fit_codes).all() == trains and np.isin(shared, fit_codes).any() == trains
     assert np.isin(shared, splits.test.codes).all() == tests and np.isin(shared, splits.test.codes).any() == tests
     assert audit(data, splits, Random(duplicates=rule)).leaked_rows == 0
 
@@ -104,9 +104,9 @@ def test_an_unseen_test_item_is_an_error_until_a_rule_is_set() -> None:
         DataError, match=rf"toy: {new} test rows.*item 7\); set split\.unseen=drop or split\.unseen=keep"
     ):
         Random(unseen="error")(data)
-    dropped, kept = Random(unseen="drop")(data), Random(unseen="keep")(data)
-    assert (len(dropped.test), len(kept.test), dropped.unseen, kept.unseen) == (100 - new, 100, new, new)
-    assert 7 not in dropped.test.item and 7 in kept.test.item
+    dropped, unchanged = Random(unseen="drop")(data), Random(unseen="keep")(data)
+    assert (len(dropped.test), len(unchanged.test), dropped.unseen, unchanged.unseen) == (100 - new, 100, new, new)
+    assert 7 not in dropped.test.item and 7 in unchanged.test.item
 
 
 def test_the_card_says_what_to_do_with_unseen_rows_until_the_split_does() -> None:
@@ -147,18 +147,18 @@ def test_a_logged_propensity_is_scaled_so_that_its_inverses_still_sum_to_the_pai
     users, items = 200, 200
     chance = np.where(np.arange(users * items) % 2, 0.4, 0.1).astype(np.float32)
     shown = np.flatnonzero(rng.random(users * items) < chance)
-    drawn = np.sort(rng.choice(users * items, 10_000, replace=False))
+    exposed_codes = np.sort(rng.choice(users * items, 10_000, replace=False))
 
     def log(rows: np.ndarray, propensity: np.ndarray | None) -> InteractionLog:
-        ones = np.ones(len(rows), np.int64)
-        outcome = ones.astype(np.float32)
-        return InteractionLog(rows % items, ones, outcome, items, rows // items, users, propensity=propensity)
+        exposed = np.ones(len(rows), np.int64)
+        outcome = exposed.astype(np.float32)
+        return InteractionLog(rows % items, exposed, outcome, items, rows // items, users, propensity=propensity)
 
-    data = dataset(log(shown, chance[shown]), log(drawn, None) if randomised else None)
+    data = dataset(log(shown, chance[shown]), log(exposed_codes, None) if randomised else None)
     splits = Random(validation=0.25, test=0.25)(data)
-    for part in (splits.train, splits.validation):
-        assert part.propensity is not None
-        weight = 1 / part.propensity.astype(np.float64)
+    for split_log in (splits.train, splits.validation):
+        assert split_log.propensity is not None
+        weight = 1 / split_log.propensity.astype(np.float64)
         error = np.sqrt((weight**2).sum())
         assert abs(weight.sum() - users * items) < 3 * error < 0.1 * users * items
 
@@ -166,26 +166,26 @@ def test_a_logged_propensity_is_scaled_so_that_its_inverses_still_sum_to_the_pai
 def test_a_part_holds_the_share_of_the_propensity_that_it_holds_of_the_log() -> None:
     data = dataset(log_of(codes(300, 0), propensity=np.full(300, 0.5, np.float32)))
     splits = Random(validation=0.1, test=0.1)(data)
-    for part, share in ((splits.train, 0.8), (splits.validation, 0.1), (splits.test, 0.1)):
-        assert part.propensity is not None
-        np.testing.assert_allclose(part.propensity, 0.5 * share, rtol=1e-6)
+    for log, share in ((splits.train, 0.8), (splits.validation, 0.1), (splits.test, 0.1)):
+        assert log.propensity is not None
+        np.testing.assert_allclose(log.propensity, 0.5 * share, rtol=1e-6)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_the_propensity_sample_leaves_the_test_and_the_training_rows_alone(share: float) -> None:
     data = with_randomised()
     assert data.randomised is not None
-    splits, whole = Random(propensity_sample=share)(data), Random()(data)
+    splits, unsampled = Random(propensity_sample=share)(data), Random()(data)
     assert (
         splits.randomised_sample is not None
         and splits.randomised_sample.name == "randomised_sample"
-        and whole.randomised_sample is None
+        and unsampled.randomised_sample is None
     )
     assert len(splits.randomised_sample) == 100 * share and len(splits.test) == 100 - len(splits.randomised_sample)
     assert not np.isin(splits.randomised_sample.codes, splits.test.codes).any()
     assert set(splits.randomised_sample.codes) | set(splits.test.codes) == set(data.randomised.codes)
-    known = np.concatenate([splits.train.codes, splits.validation.codes])
-    assert not np.isin(known, splits.test.codes).any() and np.isin(known, data.logged.codes).all()
+    fit_codes = np.concatenate([splits.train.codes, splits.validation.codes])
+    assert not np.isin(fit_codes, splits.test.codes).any() and np.isin(fit_codes, data.logged.codes).all()
     at = {int(code): float(y) for code, y in zip(data.randomised.codes, data.randomised.outcome, strict=True)}
     assert [at[int(code)] for code in splits.randomised_sample.codes] == splits.randomised_sample.outcome.tolist()
 
@@ -197,12 +197,12 @@ def test_the_propensity_sample_is_hashed_and_follows_the_seed() -> None:
 
 
 def test_the_propensity_sample_is_drawn_at_random_by_row() -> None:
-    drawn = np.zeros(100)
+    counts = np.zeros(100)
     for seed in range(300):
         sample = Random(seed=seed, propensity_sample=0.2, unseen="keep")(with_randomised()).randomised_sample
         assert sample is not None
-        drawn[np.isin(np.sort(codes(100, 2)), sample.codes)] += 1
-    assert abs(drawn - 60).max() < 5 * np.sqrt(300 * 0.2 * 0.8)
+        counts[np.isin(np.sort(codes(100, 2)), sample.codes)] += 1
+    assert abs(counts - 60).max() < 5 * np.sqrt(300 * 0.2 * 0.8)
 
 
 def test_a_propensity_sample_without_randomised_rows_is_refused() -> None:
@@ -210,26 +210,28 @@ def test_a_propensity_sample_without_randomised_rows_is_refused() -> None:
         Random(propensity_sample=0.05)(dataset(log_of(codes(300, 0))))
 
 
-def temporal(user: list[int], time: list[int] | None, **settings: Any) -> list[list[int]]:
+def split_temporal(user: list[int], time: list[int] | None, **settings: Any) -> list[list[int]]:
     """Split rows by time; return the rows of training, validation and test."""
-    ones = np.ones(len(user), np.int64)
+    exposed = np.ones(len(user), np.int64)
     times = None if time is None else np.array(time)
-    log = InteractionLog(np.arange(len(user)), ones, ones.astype(np.float32), 25, np.array(user), 20, times, name="toy")
+    log = InteractionLog(
+        np.arange(len(user)), exposed, exposed.astype(np.float32), 25, np.array(user), 20, times, name="toy"
+    )
     splits = Temporal(unseen="keep", **settings)(dataset(log))
-    return [sorted(part.item.tolist()) for part in (splits.train, splits.validation, splits.test)]
+    return [sorted(log.item.tolist()) for log in (splits.train, splits.validation, splits.test)]
 
 
 def test_the_latest_rows_of_each_user_are_the_test_and_those_before_the_validation() -> None:
     user = [0, 1, 0, 1, 0, 1, 0, 0, 2, 2]
     time = [50, 3, 10, 2, 40, 1, 30, 20, 9, 8]
-    train, validation, test = temporal(user, time)
+    train, validation, test = split_temporal(user, time)
     assert (train, validation, test) == ([2, 5, 6, 7, 8, 9], [3, 4], [0, 1])
 
 
 def test_a_share_of_each_users_rows_is_held_and_ties_go_by_row_order() -> None:
-    train, validation, test = temporal([4] * 10, [7] * 10, validation=0.2, test=0.3)
+    train, validation, test = split_temporal([4] * 10, [7] * 10, validation=0.2, test=0.3)
     assert (train, validation, test) == ([0, 1, 2, 3, 4], [5, 6], [7, 8, 9])
-    train, validation, test = temporal([4] * 3, [1, 2, 3], validation=0.45, test=0.5)
+    train, validation, test = split_temporal([4] * 3, [1, 2, 3], validation=0.45, test=0.5)
     assert (train, validation, test) == ([0], [1], [2])
 
 
@@ -238,7 +240,7 @@ def test_no_test_row_of_a_user_is_older_than_what_is_trained_on() -> None:
     data = dataset(log_of(codes(300, 0), time=rng.integers(50, size=300)))
     splits = Temporal(validation=0.2, test=0.2)(data)
     for user in range(USERS):
-        times = [part.time[part.user == user] for part in (splits.train, splits.validation, splits.test)]  # type: ignore[index]
+        times = [log.time[log.user == user] for log in (splits.train, splits.validation, splits.test)]  # type: ignore[index]
         for early, late in itertools.pairwise(times):
             assert not len(early) or not len(late) or early.max() <= late.min()
     assert len(splits.train) + len(splits.validation) + len(splits.test) == 300
@@ -261,7 +263,7 @@ def test_a_userless_log_is_split_at_one_time_for_all() -> None:
 
 def test_a_log_without_times_is_refused() -> None:
     with pytest.raises(DataError, match=r"toy: split=temporal needs the time of each row and it has none"):
-        temporal([0, 0, 0], None)
+        split_temporal([0, 0, 0], None)
 
 
 def test_the_audit_counts_rows_candidates_positives_and_the_future_by_hand() -> None:
@@ -310,10 +312,12 @@ def test_a_userless_log_splits_and_audits() -> None:
     assert report.candidates_per_user is None
 
 
-def last_left(user: list[int], time: list[int], randomised: bool = False, **settings: Any) -> list[list[int]]:
+def split_leave_last(user: list[int], time: list[int], randomised: bool = False, **settings: Any) -> list[list[int]]:
     """Leave the last rows of each user; return the rows of training, validation and test."""
-    ones = np.ones(len(user), np.int64)
-    log = InteractionLog(np.arange(len(user)), ones, ones.astype(np.float32), 25, np.array(user), 20, np.array(time))
+    exposed = np.ones(len(user), np.int64)
+    log = InteractionLog(
+        np.arange(len(user)), exposed, exposed.astype(np.float32), 25, np.array(user), 20, np.array(time)
+    )
     splits = LeaveLast(unseen="keep", **settings)(dataset(log, log_of(np.arange(400, 410)) if randomised else None))
     return [sorted(log.item.tolist()) for log in (splits.train, splits.validation, splits.test)]
 
@@ -322,16 +326,16 @@ def test_the_last_row_of_each_user_is_the_test_and_the_one_before_the_validation
     user = [0, 1, 0, 1, 0, 1, 2, 2]
     time = [50, 7, 10, 7, 40, 7, 9, 8]
     # user 1's three rows are of one second: ties go by row order; user 2 has no row to train on and stays whole
-    assert last_left(user, time) == [[1, 2, 6, 7], [3, 4], [0, 5]]
+    assert split_leave_last(user, time) == [[1, 2, 6, 7], [3, 4], [0, 5]]
 
 
 def test_more_rows_can_be_left() -> None:
     user, time = [0] * 6 + [1] * 3, [6, 5, 4, 3, 2, 1, 1, 2, 3]
-    assert last_left(user, time, test_rows=2, validation_rows=1) == [[3, 4, 5, 6, 7, 8], [2], [0, 1]]
+    assert split_leave_last(user, time, test_rows=2, validation_rows=1) == [[3, 4, 5, 6, 7, 8], [2], [0, 1]]
 
 
 def test_beside_a_randomised_test_the_last_row_is_the_validation() -> None:
-    train, validation, test = last_left([0, 0, 1, 1, 2], [1, 2, 2, 1, 1], randomised=True)
+    train, validation, test = split_leave_last([0, 0, 1, 1, 2], [1, 2, 2, 1, 1], randomised=True)
     assert (train, validation, len(test)) == ([0, 3, 4], [1, 2], 10)
 
 

@@ -31,7 +31,7 @@ DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec
 COLD: dict[str, type[ColdItems] | type[ColdUsers]] = {"item": ColdItems, "user": ColdUsers}
 
 
-def timed(rows: int = 300, seed: int = 0) -> CausalDataset:
+def timed_dataset(rows: int = 300, seed: int = 0) -> CausalDataset:
     times = np.random.default_rng(seed).integers(40, size=rows)
     return dataset(log_of(codes(rows, seed), time=times))
 
@@ -40,39 +40,39 @@ def few_shot(train_size: int | None, base: AbstractSplit | None = None, **settin
     return FewShot(base=base or Random(unseen="keep"), train_size=train_size, **settings)
 
 
-def coded(splits: Splits) -> list[set[int]]:
-    return [set(part.codes.tolist()) for part in (splits.train, splits.validation, splits.test)]
+def code_sets(splits: Splits) -> list[set[int]]:
+    return [set(log.codes.tolist()) for log in (splits.train, splits.validation, splits.test)]
 
 
 @pytest.mark.parametrize("shots", [4, 16, 25])
 def test_few_shots_leave_the_test_alone_and_keep_as_many_validation_rows(shots: int) -> None:
-    data = timed()
-    whole, splits = Random(unseen="keep")(data), few_shot(shots)(data)
+    data = timed_dataset()
+    base_splits, splits = Random(unseen="keep")(data), few_shot(shots)(data)
     assert len(splits.train) == shots and len(splits.validation) == max(16, shots)
-    assert splits.hashes["test"] == whole.hashes["test"]
-    assert splits.drawn_from is not None and splits.drawn_from.codes.tolist() == whole.train.codes.tolist()
-    parts, wholes = coded(splits), coded(whole)
-    assert parts[0] <= wholes[0] and parts[1] <= wholes[1]
+    assert splits.hashes["test"] == base_splits.hashes["test"]
+    assert splits.drawn_from is not None and splits.drawn_from.codes.tolist() == base_splits.train.codes.tolist()
+    shot_codes, base_codes = code_sets(splits), code_sets(base_splits)
+    assert shot_codes[0] <= base_codes[0] and shot_codes[1] <= base_codes[1]
 
 
 def test_the_validation_of_few_shots_takes_all_it_has_where_that_is_fewer() -> None:
-    splits = few_shot(100)(timed())
+    splits = few_shot(100)(timed_dataset())
     assert (len(splits.train), len(splits.validation)) == (100, 30)
 
 
 def test_fewer_shots_are_a_part_of_more_and_follow_the_draw_alone() -> None:
-    data = timed()
-    first, more = (coded(few_shot(shots, subsample_seed=3)(data)) for shots in (8, 24))
+    data = timed_dataset()
+    first, more = (code_sets(few_shot(shots, subsample_seed=3)(data)) for shots in (8, 24))
     assert first[0] < more[0] and first[1] < more[1] and first[2] == more[2]
-    other = coded(few_shot(8, subsample_seed=4)(data))
+    other = code_sets(few_shot(8, subsample_seed=4)(data))
     assert other[0] != first[0] and other[1] != first[1] and other[2] == first[2]
 
 
 def test_each_row_is_as_likely_a_shot() -> None:
-    drawn = np.zeros(30)
+    counts = np.zeros(30)
     for seed in range(400):
-        drawn[subsample(np.arange(30), 6, seed)] += 1
-    assert abs(drawn - 80).max() < 5 * np.sqrt(400 * 0.2 * 0.8)
+        counts[subsample(np.arange(30), 6, seed)] += 1
+    assert abs(counts - 80).max() < 5 * np.sqrt(400 * 0.2 * 0.8)
 
 
 def test_the_logged_propensity_of_a_shot_is_scaled_to_how_rarely_it_is_drawn() -> None:
@@ -84,27 +84,29 @@ def test_the_logged_propensity_of_a_shot_is_scaled_to_how_rarely_it_is_drawn() -
 
 def test_more_shots_than_rows_are_refused() -> None:
     with pytest.raises(RequestError, match=r"split\.train_size: asks for 241 training rows of 240; take fewer"):
-        FewShot(base=Random(), train_size=241)(timed())
+        FewShot(base=Random(), train_size=241)(timed_dataset())
 
 
 def test_few_shots_of_a_randomised_test_keep_it_whole() -> None:
     data = with_randomised()
     splits = few_shot(20)(data)
     assert data.randomised is not None and splits.test.codes.tolist() == data.randomised.codes.tolist()
-    assert not coded(splits)[0] & coded(splits)[2]
+    assert not code_sets(splits)[0] & code_sets(splits)[2]
 
 
 @pytest.mark.parametrize("side", ["item", "user"])
 @pytest.mark.parametrize("randomised", [False, True])
 def test_no_cold_id_of_the_test_or_the_validation_has_a_row_elsewhere(side: str, randomised: bool) -> None:
-    data = with_randomised() if randomised else timed()
+    data = with_randomised() if randomised else timed_dataset()
     splits = COLD[side](test=0.2, validation=0.2, unseen="keep")(data)
-    ids = [set(getattr(part, side).tolist()) for part in (splits.train, splits.validation, splits.test)]
+    ids = [set(getattr(log, side).tolist()) for log in (splits.train, splits.validation, splits.test)]
     assert not ids[0] & ids[1] and not ids[0] & ids[2] and not ids[1] & ids[2]
     count = {"item": ITEMS, "user": USERS}[side]
-    assert [len(found) for found in ids] == pytest.approx([0.6 * count, 0.2 * count, 0.2 * count], abs=1)
-    whole = data.randomised if data.randomised is not None else data.logged
-    assert len(splits.test) == np.isin(getattr(whole, side), list(ids[2])).sum(), "all rows of a cold id are tested"
+    assert [len(side_ids) for side_ids in ids] == pytest.approx([0.6 * count, 0.2 * count, 0.2 * count], abs=1)
+    candidates = data.randomised if data.randomised is not None else data.logged
+    assert len(splits.test) == np.isin(getattr(candidates, side), list(ids[2])).sum(), (
+        "all rows of a cold id are tested"
+    )
     report = audit(data, splits, COLD[side](unseen="keep"))
     assert {"item": report.cold_items, "user": report.cold_users}[side] == len(splits.test) == report.unseen_rows
 
@@ -122,8 +124,8 @@ def test_a_randomised_part_of_other_users_stays_whole_and_takes_no_training_row(
     splits = ColdUsers(validation=0.25, test=0.5, unseen="keep")(data)
     assert len(splits.test) == 12 and (len(splits.train), len(splits.validation)) == (36, 12)
     assert not np.isin(splits.validation.users, splits.train.users).any()
-    known = replace(data, logged=log.take((log.users < 8) | (np.arange(60) == 48)))
-    mixed = ColdUsers(validation=0.2, test=0.1, seed=1, unseen="keep", duplicates="keep")(known)
+    overlapping = replace(data, logged=log.take((log.users < 8) | (np.arange(60) == 48)))
+    mixed = ColdUsers(validation=0.2, test=0.1, seed=1, unseen="keep", duplicates="keep")(overlapping)
     assert (mixed.test.users == 9).sum() == 6, "a user without a logged row stays whole beside one with some"
 
 
@@ -152,22 +154,22 @@ def test_windows_are_rows_with_enough_earlier_ones_in_the_order_of_first_appeara
 
 
 def test_windows_are_cut_by_place_and_nothing_else_is_trained_on() -> None:
-    data = timed()
+    data = timed_dataset()
     split = few_shot(None, Windows(window_count=50, min_history=3, unseen="keep"), history_rows="all")
     splits, rows = split(data), window_rows(data.logged, 3, 50)
-    cut = [set(data.logged.codes[part].tolist()) for part in np.split(rows, [40, 45])]
-    assert coded(splits) == cut
+    cut = [set(data.logged.codes[window].tolist()) for window in np.split(rows, [40, 45])]
+    assert code_sets(splits) == cut
     assert splits.context is not None and len(splits.context) == 260
     assert set(splits.context.codes.tolist()) == set(data.logged.codes.tolist()) - cut[0]
 
 
 def test_the_context_is_what_the_shots_left_out_or_every_other_row() -> None:
-    data = timed()
+    data = timed_dataset()
     rest = few_shot(20, history_rows="rest")(data)
     assert rest.context is not None and rest.drawn_from is not None
-    assert set(rest.context.codes.tolist()) == set(rest.drawn_from.codes.tolist()) - coded(rest)[0]
+    assert set(rest.context.codes.tolist()) == set(rest.drawn_from.codes.tolist()) - code_sets(rest)[0]
     every = few_shot(20, history_rows="all")(data)
-    assert every.context is not None and len(every.context) == 280 and coded(every)[2] < set(every.context.codes)
+    assert every.context is not None and len(every.context) == 280 and code_sets(every)[2] < set(every.context.codes)
     assert few_shot(20)(data).context is None
     assert rest.hashes["context"] != every.hashes["context"]
 
@@ -182,7 +184,7 @@ def test_a_context_without_shots_or_without_times_is_refused() -> None:
 
 
 def test_the_audit_tells_the_classes_the_shots_and_what_histories_read() -> None:
-    data = timed()
+    data = timed_dataset()
     split = few_shot(20, history_rows="all")
     splits = split(data)
     report = audit(data, splits, split)
@@ -199,13 +201,15 @@ def test_the_audit_tells_the_classes_the_shots_and_what_histories_read() -> None
 
 def test_the_audit_warns_of_a_training_split_of_one_class() -> None:
     data = dataset(log_of(codes(300, 0), outcome=np.ones(300, np.float32)))
-    found = audit(data, Random()(data), Random()).warnings
-    assert "every outcome of the train split is 1: it tells no class from the other" in found
+    warnings = audit(data, Random()(data), Random()).warnings
+    assert "every outcome of the train split is 1: it tells no class from the other" in warnings
 
 
 def test_a_test_of_many_users_is_no_warning() -> None:
-    ones = np.ones(900, np.int64)
-    log = InteractionLog(np.arange(900) % 5, ones, (np.arange(900) % 2).astype(np.float32), 5, np.arange(900) // 5, 180)
+    exposed = np.ones(900, np.int64)
+    log = InteractionLog(
+        np.arange(900) % 5, exposed, (np.arange(900) % 2).astype(np.float32), 5, np.arange(900) // 5, 180
+    )
     report = audit(dataset(log), Random()(dataset(log)), Random())
     assert report.users["test"] >= 30 and report.warnings == () and report.drawn_from is None
 
@@ -214,11 +218,11 @@ def test_a_test_of_many_users_is_no_warning() -> None:
 def test_tallrec_is_rebuilt_from_ml100k() -> None:
     data = ML100K(threshold=4.0).load(DATA)
     splits = few_shot(None, Windows(unseen="keep"), history_rows="all")(data)
-    parts = (splits.train, splits.validation, splits.test)
-    assert [len(part) for part in parts] == [8000, 1000, 1000]
-    assert [round(float(part.outcome.mean()), 3) for part in parts] == [0.557, 0.658, 0.528]
-    assert [len(np.unique(part.user)) for part in parts] == [80, 14, 16]
+    logs = (splits.train, splits.validation, splits.test)
+    assert [len(log) for log in logs] == [8000, 1000, 1000]
+    assert [round(float(log.outcome.mean()), 3) for log in logs] == [0.557, 0.658, 0.528]
+    assert [len(np.unique(log.user)) for log in logs] == [80, 14, 16]
     split = few_shot(64, Windows(unseen="keep"), history_rows="all")
-    drawn = split(data)
-    assert len(drawn.train) == 64 and drawn.hashes["test"] == splits.hashes["test"]
-    assert audit(data, drawn, split).warnings[0].startswith("the test has 16 users")
+    shots = split(data)
+    assert len(shots.train) == 64 and shots.hashes["test"] == splits.hashes["test"]
+    assert audit(data, shots, split).warnings[0].startswith("the test has 16 users")

@@ -15,7 +15,7 @@ import pytest
 
 from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import upworthy
-from causalrec.data.datasets.upworthy import Upworthy, plain
+from causalrec.data.datasets.upworthy import Upworthy, strip_html
 from causalrec.errors import DataError
 from causalrec.graph.identify import identify
 
@@ -81,18 +81,18 @@ def rows(root: Path, **options: object) -> dict[int, tuple[float, float, bool]]:
     """Item -> (outcome, propensity, held out)."""
     data = Upworthy(**options).load(root)  # type: ignore[arg-type]
     assert data.randomised is not None
-    parts = [(data.logged, False), (data.randomised, True)]
+    sides = [(data.logged, False), (data.randomised, True)]
     return {
         int(i): (float(y), float(p), held)
-        for log, held in parts
+        for log, held in sides
         for i, y, p in zip(log.item, log.outcome, log.propensity, strict=True)  # type: ignore[arg-type]
     }
 
 
 def test_each_arm_is_a_row_with_its_rate_and_the_chance_within_its_test(fake: Fake) -> None:
-    found = rows(fake())
-    assert [found[k][0] for k in range(7)] == pytest.approx([0.02, 0.01, 0.005, 0.012, 0.014, 0.03, 0.04])
-    assert [found[k][1] for k in range(7)] == pytest.approx([1 / 2, 1 / 3, 1 / 2, 1 / 3, 1 / 3, 1 / 2, 1 / 2])
+    by_item = rows(fake())
+    assert [by_item[k][0] for k in range(7)] == pytest.approx([0.02, 0.01, 0.005, 0.012, 0.014, 0.03, 0.04])
+    assert [by_item[k][1] for k in range(7)] == pytest.approx([1 / 2, 1 / 3, 1 / 2, 1 / 3, 1 / 3, 1 / 2, 1 / 2])
 
 
 def test_tests_of_the_doubted_weeks_are_left_out_unless_asked_for(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
@@ -116,8 +116,8 @@ def test_arms_of_one_test_never_straddle(fake: Fake, seed: int) -> None:
 
 def test_the_seed_chooses_the_held_out_tests(fake: Fake) -> None:
     root = fake()
-    drawn = {tuple(rows(root, test_share=0.34, seed=seed)[k][2] for k in range(7)) for seed in range(12)}
-    assert len(drawn) == 3
+    choices = {tuple(rows(root, test_share=0.34, seed=seed)[k][2] for k in range(7)) for seed in range(12)}
+    assert len(choices) == 3
     assert rows(root, seed=5) == rows(root, seed=5)
 
 
@@ -165,25 +165,25 @@ def test_a_lone_test_cannot_be_split(fake: Fake, monkeypatch: pytest.MonkeyPatch
 
 
 def test_tags_leave_no_double_space_and_an_arrow_stays() -> None:
-    assert plain("<span></span> a<br/>b &lt; c") == "a b < c"
-    assert plain("x <3 y") == "x <3 y"
+    assert strip_html("<span></span> a<br/>b &lt; c") == "a b < c"
+    assert strip_html("x <3 y") == "x <3 y"
 
 
 def test_training_is_identified_by_randomisation() -> None:
     spec = validate_config(compose_config(["dataset=upworthy"]))
-    found = identify(spec.graph.build(), spec.dataset.build().card)
-    assert (found.training.strategy, found.evaluation.strategy) == ("randomised", "randomised")
+    adjustment = identify(spec.graph.build(), spec.dataset.build().card)
+    assert (adjustment.training.strategy, adjustment.evaluation.strategy) == ("randomised", "randomised")
 
 
 @pytest.mark.long
 def test_the_real_file_is_whole() -> None:
-    if not upworthy.COMPACT.present(DATA):
+    if not upworthy.COMPACT.is_present(DATA):
         if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
             pytest.fail(f"Upworthy is not in {DATA}")
         pytest.skip(f"Upworthy is not in {DATA}")
-    whole, kept = Upworthy(keep_unreliable=True).load(DATA), Upworthy().load(DATA)
-    assert kept.randomised is not None
-    assert (whole.logged.num_items, kept.logged.num_items) == (22_666, 22_666 - 4_490)
-    assert (whole.item_table["test"].n_unique(), kept.item_table["test"].n_unique()) == (4_873, 4_873 - 1_102)
-    assert int(whole.item_table["impressions"].sum()) == 81_024_151
-    assert len(kept.randomised) == pytest.approx(0.2 * kept.logged.num_items, rel=0.03)
+    everything, reliable = Upworthy(keep_unreliable=True).load(DATA), Upworthy().load(DATA)
+    assert reliable.randomised is not None
+    assert (everything.logged.num_items, reliable.logged.num_items) == (22_666, 22_666 - 4_490)
+    assert (everything.item_table["test"].n_unique(), reliable.item_table["test"].n_unique()) == (4_873, 4_873 - 1_102)
+    assert int(everything.item_table["impressions"].sum()) == 81_024_151
+    assert len(reliable.randomised) == pytest.approx(0.2 * reliable.logged.num_items, rel=0.03)

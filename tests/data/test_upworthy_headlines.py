@@ -15,7 +15,7 @@ from test_upworthy import HEADER, arm
 from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets import upworthy
-from causalrec.data.datasets.upworthy_headlines import UpworthyHeadlines, headlines, paired
+from causalrec.data.datasets.upworthy_headlines import UpworthyHeadlines, headlines, pair_headlines
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.random import Random
 from causalrec.data.text import texts_of
@@ -45,20 +45,20 @@ Write = Callable[..., Path]
 def write(tmp_path: Path) -> Write:
     """Write arms as the owner's file."""
 
-    def made(arms: list[list[str]] = ARMS) -> Path:
+    def write_arms(arms: list[list[str]] = ARMS) -> Path:
         path = tmp_path / "upworthy" / next(iter(upworthy.OFFICIAL.files))
         path.parent.mkdir(exist_ok=True)
         with path.open("w", newline="") as stream:
             csv.writer(stream).writerows([["", *HEADER], *([k, *row] for k, row in enumerate(arms))])
         return tmp_path
 
-    return made
+    return write_arms
 
 
-def whole(data: CausalDataset) -> InteractionLog:
+def all_rows(data: CausalDataset) -> InteractionLog:
     """Logged and held-out rows, by pair and treatment."""
     assert data.randomised is not None
-    log = data.logged.joined(data.randomised)
+    log = data.logged.concatenate(data.randomised)
     return log.take(np.lexsort((log.treatment, log.item)))
 
 
@@ -69,7 +69,7 @@ def pairs_of(data: CausalDataset) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_each_pair_stands_under_both_headlines_with_the_rate_of_each(write: Write, seed: int) -> None:
     data = UpworthyHeadlines(seed=seed).load(write())
-    log, pairs = whole(data), pairs_of(data)
+    log, pairs = all_rows(data), pairs_of(data)
     assert len(pairs) == 3 and log.item.tolist() == [0, 0, 1, 1, 2, 2] and log.treatment.tolist() == [0, 1] * 3
     assert log.outcome.tolist() == pytest.approx([RATES[headline] for pair in pairs for headline in pair])
     assert log.propensity is not None and (log.propensity == 0.5).all()
@@ -86,27 +86,27 @@ def test_pairs_are_of_one_test_and_image_and_share_one_first(write: Write, seed:
 @pytest.mark.long
 def test_the_first_is_drawn_evenly_and_a_group_draws_apart_from_others(write: Write) -> None:
     root = write()
-    drawn = [pairs_of(UpworthyHeadlines(seed=seed).load(root)) for seed in range(150)]
-    counts = pl.Series([pairs[1][0] for pairs in drawn]).value_counts()["count"].to_list()
+    draws = [pairs_of(UpworthyHeadlines(seed=seed).load(root)) for seed in range(150)]
+    counts = pl.Series([pairs[1][0] for pairs in draws]).value_counts()["count"].to_list()
     assert len(counts) == 3 and min(counts) > 30
-    assert len({(pairs[0][0], pairs[1][0]) for pairs in drawn}) == 6
-    assert drawn[7] == pairs_of(UpworthyHeadlines(seed=7).load(root))
+    assert len({(pairs[0][0], pairs[1][0]) for pairs in draws}) == 6
+    assert draws[7] == pairs_of(UpworthyHeadlines(seed=7).load(root))
 
 
 def test_columns_are_the_second_less_the_first(write: Write) -> None:
     root = write()
     names = ["words", "characters", "question", "digits", "quotes", "second_person", "week"]
-    found = {}
+    by_first = {}
     for seed in range(10):
         table = UpworthyHeadlines(seed=seed).load(root).item_table
-        found[table["first"][0]] = table.select(names).row(0)
-    told = (3, 14, 1, 1, 1, 1)
-    assert found["One short line"] == (*told, 97)
-    assert found["Would 'you' take 3 of these?"] == (*(-value for value in told), 97)
+        by_first[table["first"][0]] = table.select(names).row(0)
+    differences = (3, 14, 1, 1, 1, 1)
+    assert by_first["One short line"] == (*differences, 97)
+    assert by_first["Would 'you' take 3 of these?"] == (*(-value for value in differences), 97)
 
 
 @pytest.mark.parametrize(
-    ("column", "headline", "told"),
+    ("column", "headline", "count"),
     [
         ("quotes", "He Said “No”", 1),
         ("quotes", 'He Said "No"', 1),
@@ -121,7 +121,7 @@ def test_columns_are_the_second_less_the_first(write: Write) -> None:
         ("digits", "The first", 0),
     ],
 )
-def test_what_a_column_counts(column: str, headline: str, told: int) -> None:
+def test_what_a_column_counts(column: str, headline: str, count: int) -> None:
     group = pl.DataFrame(
         {
             "clickability_test_id": ["t", "t"],
@@ -132,8 +132,8 @@ def test_what_a_column_counts(column: str, headline: str, told: int) -> None:
             "test_week": [201446, 201446],
         }
     )
-    (pair,) = paired(headlines(group), 0).to_dicts()
-    assert pair[column] == (told if pair["second"] == headline else -told)
+    (pair,) = pair_headlines(headlines(group), 0).to_dicts()
+    assert pair[column] == (count if pair["second"] == headline else -count)
 
 
 def test_tests_of_doubted_weeks_are_left_out_and_the_card_says_so(
@@ -145,9 +145,9 @@ def test_tests_of_doubted_weeks_are_left_out_and_the_card_says_so(
     assert "upworthy_headlines: 1 tests, 2 arms of doubted weeks left out" in caplog.text
     assert "5 headlines in 2 groups of 2 tests" in caplog.text
     assert str(data.card.randomised).endswith("201325..201402, whose randomisation the owners doubt, left out")
-    kept = UpworthyHeadlines(keep_unreliable=True)
-    assert kept.load(root).user_table["test"].to_list() == ["t1", "t3", "t4"]
-    assert str(kept.card.randomised).endswith("doubt, kept")
+    with_doubted = UpworthyHeadlines(keep_unreliable=True)
+    assert with_doubted.load(root).user_table["test"].to_list() == ["t1", "t3", "t4"]
+    assert str(with_doubted.card.randomised).endswith("doubt, kept")
 
 
 def many(groups: int) -> list[list[str]]:
@@ -199,8 +199,8 @@ def test_the_text_of_a_pair_tells_both_headlines_in_order() -> None:
 def test_effects_are_identified_by_randomisation_and_read_both_texts(tmp_path: Path) -> None:
     runs = [f"paths.{name}={tmp_path / name}" for name in ("runs", "cache")]
     spec = validate_config(compose_config(["task=effect", "dataset=upworthy_headlines", "propensity=logged", *runs]))
-    found = spec.components.task.identify(spec, spec.components.dataset.card)
-    assert (found.estimand, found.training.strategy, found.evaluation.strategy) == (
+    adjustment = spec.components.task.identify(spec, spec.components.dataset.card)
+    assert (adjustment.estimand, adjustment.training.strategy, adjustment.evaluation.strategy) == (
         "effect",
         "randomised",
         "randomised",
@@ -213,18 +213,18 @@ def test_effects_are_identified_by_randomisation_and_read_both_texts(tmp_path: P
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_real_file_has_the_counts_the_card_states(seed: int) -> None:
-    if not upworthy.COMPACT.present(DATA):
+    if not upworthy.COMPACT.is_present(DATA):
         if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
             pytest.fail(f"Upworthy is not in {DATA}")
         pytest.skip(f"Upworthy is not in {DATA}")
-    arms, _ = upworthy.arms_below(DATA, "upworthy", keep_unreliable=False)
+    arms, _ = upworthy.load_arms(DATA, "upworthy", keep_unreliable=False)
     shown = headlines(arms)
     groups = shown.n_unique(["clickability_test_id", "eyecatcher_id"])
     data = UpworthyHeadlines(seed=seed).load(DATA)
     assert (len(shown), groups, data.logged.num_users, data.logged.num_items) == (8_826, 2_028, 1_969, 6_798)
     assert data.card.size == "6,798 pairs of 8,826 headlines in 2,028 groups (one test, one image) of 1,969 tests"
     assert data.randomised is not None and len(data.randomised) == 2 * 1_360
-    log = whole(data)
+    log = all_rows(data)
     effect = log.outcome[1::2] - log.outcome[::2]
     assert abs(effect.mean()) < 0.05 and effect.std() == pytest.approx(0.555, abs=0.02)
     assert shown["impressions"].median() == 3_150

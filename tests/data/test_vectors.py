@@ -13,8 +13,8 @@ from test_csv import put
 from causalrec import cli
 from causalrec.data.card import Column
 from causalrec.data.dataset import CausalDataset
-from causalrec.data.datasets.csv import Csv
-from causalrec.data.tabular.declared import Table
+from causalrec.data.datasets.csv import CsvTables
+from causalrec.data.tabular.table_config import EntityTableConfig
 from causalrec.data.vectors import VectorFile, read_vectors
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import feature_matrix
@@ -23,23 +23,23 @@ IDS = ["i9", "i10", "i3"]
 VALUES = np.array([[1, 2], [np.nan, np.nan], [0.5, -1]], np.float32)
 
 
-def saved(folder: Path, values: Any, name: str = "v.npy", **options: Any) -> Path:
+def save(folder: Path, values: Any, name: str = "v.npy", **options: Any) -> Path:
     np.save(folder / name, values, **options)
     return folder / name
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4"])
 def test_an_array_is_read_as_it_was_saved(tmp_path: Path, dtype: str) -> None:
-    found = read_vectors(saved(tmp_path, VALUES.astype(dtype)), IDS, "poster")
-    assert found.dtype == np.dtype(dtype).newbyteorder("=") and np.array_equal(found, VALUES, equal_nan=True)
+    vectors = read_vectors(save(tmp_path, VALUES.astype(dtype)), IDS, "poster")
+    assert vectors.dtype == np.dtype(dtype).newbyteorder("=") and np.array_equal(vectors, VALUES, equal_nan=True)
 
 
 def test_an_array_is_mapped_and_never_written(tmp_path: Path) -> None:
-    path = saved(tmp_path, VALUES)
-    before, found = path.read_bytes(), read_vectors(path, IDS, "poster")
-    assert isinstance(found, np.memmap)
-    found[0] = 9
-    del found
+    path = save(tmp_path, VALUES)
+    before, vectors = path.read_bytes(), read_vectors(path, IDS, "poster")
+    assert isinstance(vectors, np.memmap)
+    vectors[0] = 9
+    del vectors
     assert path.read_bytes() == before
 
 
@@ -57,7 +57,7 @@ OBJECTS = np.array([[1.0, None]] * 3, dtype=object)
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         (VALUES[:2], "2 rows, but there are 3 items; give one per item, in item order"),
         (VALUES[:, 0], r"has shape \(3,\); save a two-dimensional array"),
@@ -72,15 +72,15 @@ OBJECTS = np.array([[1.0, None]] * 3, dtype=object)
         (np.full((3, 2), np.nan), "every row of poster is NaN"),
     ],
 )
-def test_what_is_wrong_with_an_array_is_one_line(tmp_path: Path, values: Any, told: str) -> None:
-    path = saved(tmp_path, values, allow_pickle=values is OBJECTS)
-    with pytest.raises(DataError, match=rf"v\.npy: {told}") as caught:
+def test_what_is_wrong_with_an_array_is_one_line(tmp_path: Path, values: Any, message: str) -> None:
+    path = save(tmp_path, values, allow_pickle=values is OBJECTS)
+    with pytest.raises(DataError, match=rf"v\.npy: {message}") as caught:
         read_vectors(path, IDS, "poster")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("gone.npy", None, "there is no such file; name the file of the vectors poster"),
         ("v.pkl", b"x", r"vectors are read from \.npy or \.parquet, not \.pkl"),
@@ -89,16 +89,18 @@ def test_what_is_wrong_with_an_array_is_one_line(tmp_path: Path, values: Any, to
         ("v.parquet", b"PAR1", "no Parquet table"),
     ],
 )
-def test_a_file_that_is_none_of_ours_is_one_line(tmp_path: Path, name: str, content: bytes | None, told: str) -> None:
+def test_a_file_that_is_none_of_ours_is_one_line(
+    tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=told) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         read_vectors(tmp_path / name, IDS, "poster")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("columns", "asked", "told"),
+    ("columns", "options", "message"),
     [
         ({"posters": [[1.0]] * 3}, {}, "no column poster; did you mean 'posters'"),
         ({"poster": [[1.0]] * 3}, {"id": "film"}, "no column film"),
@@ -111,10 +113,10 @@ def test_a_file_that_is_none_of_ours_is_one_line(tmp_path: Path, name: str, cont
         ({"poster": [[1.0]] * 3, "film": ["a", "b", "c"]}, {"id": "film"}, "every row of poster is NaN.*check the ids"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_one_line(tmp_path: Path, columns: Any, asked: Any, told: str) -> None:
+def test_what_is_wrong_with_a_table_is_one_line(tmp_path: Path, columns: Any, options: Any, message: str) -> None:
     pl.DataFrame(columns).write_parquet(tmp_path / "v.parquet")
-    with pytest.raises(DataError, match=told) as caught:
-        read_vectors(tmp_path / "v.parquet", IDS, "poster", **asked)
+    with pytest.raises(DataError, match=message) as caught:
+        read_vectors(tmp_path / "v.parquet", IDS, "poster", **options)
     assert "\n" not in str(caught.value)
 
 
@@ -128,12 +130,14 @@ LOGGED = "user,item,rating\n" + "".join(f"u{u},i{i},{1 + (u * i + u) % 5}\n" for
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     put(put(tmp_path, text=LOGGED), "items.csv", "id\n" + "".join(f"i{i}\n" for i in range(10)))
-    saved(tmp_path / "csv", np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32), "posters.npy")
+    save(tmp_path / "csv", np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32), "posters.npy")
     return tmp_path
 
 
-def csv(file: str = "posters.npy") -> Csv:
-    return Csv(threshold=4, items=Table(file="items.csv", id="id"), vectors={"poster": VectorFile(file=file)})
+def csv(file: str = "posters.npy") -> CsvTables:
+    return CsvTables(
+        threshold=4, items=EntityTableConfig(file="items.csv", id="id"), vectors={"poster": VectorFile(file=file)}
+    )
 
 
 def test_vectors_are_a_column_of_the_card_that_no_table_holds(shop: Path) -> None:
@@ -142,7 +146,7 @@ def test_vectors_are_a_column_of_the_card_that_no_table_holds(shop: Path) -> Non
     assert data.item_vectors["poster"].shape == (10, 4)
     assert feature_matrix(data, ("item", "poster")).names == (), "left to encoders that read vectors"
     before = csv().identity(shop)
-    saved(shop / "csv", np.ones((10, 4), np.float32), "posters.npy")
+    save(shop / "csv", np.ones((10, 4), np.float32), "posters.npy")
     assert csv().identity(shop) != before, "another file is another data set"
 
 
@@ -152,14 +156,14 @@ def test_a_wrong_file_is_a_problem_of_the_data_set(shop: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         csv("gone.npy").load(shop)
     with pytest.raises(RequestError, match="'item' is taken twice"):
-        Csv(threshold=4, vectors={"item": VectorFile(file="posters.npy")})
+        CsvTables(threshold=4, vectors={"item": VectorFile(file="posters.npy")})
 
 
 def test_a_data_set_whose_vectors_are_not_one_per_item_is_refused(shop: Path) -> None:
     data = csv().load(shop)
-    parts = {"card": data.card, "logged": data.logged, "user_table": data.user_table, "item_table": data.item_table}
+    arguments = {"card": data.card, "logged": data.logged, "user_table": data.user_table, "item_table": data.item_table}
     with pytest.raises(DataError, match="poster has 3 rows of vectors, but there are 10 items"):
-        CausalDataset(**parts, item_vectors={"poster": VALUES})
+        CausalDataset(**arguments, item_vectors={"poster": VALUES})
 
 
 def test_the_graph_chooses_whether_vectors_are_read(
@@ -168,15 +172,15 @@ def test_the_graph_chooses_whether_vectors_are_read(
     monkeypatch.setenv("CAUSALREC_DATA", str(shop))
     monkeypatch.setenv("CAUSALREC_CACHE", str(shop / "cache"))
     monkeypatch.chdir(shop)
-    asked = ["train", "dataset=csv", "trainer=smoke", "trainer.progress=false", "logger=none", "objective=naive"]
-    asked += [
+    command = ["train", "dataset=csv", "trainer=smoke", "trainer.progress=false", "logger=none", "objective=naive"]
+    command += [
         "selection.candidates={optimizer.weight_decay:[0.1]}",
         "evaluation.replicates=20",
         "propensity=popularity",
         "encoder=hybrid",
     ]
-    asked += ["+dataset.vectors.poster.file=posters.npy", "+dataset.items={file:items.csv,id:id}"]
-    asked += ["encoder.item=[id,vectors]"]
-    assert cli.main(asked) == 2, "the graph does not name it"
+    command += ["+dataset.vectors.poster.file=posters.npy", "+dataset.items={file:items.csv,id:id}"]
+    command += ["encoder.item=[id,vectors]"]
+    assert cli.main(command) == 2, "the graph does not name it"
     assert "no vectors of the item; name a file under dataset.vectors, and its node" in capsys.readouterr().err
-    assert cli.main([*asked, f"graph.edges=[{','.join(EDGES)}]"]) == 0, capsys.readouterr().err
+    assert cli.main([*command, f"graph.edges=[{','.join(EDGES)}]"]) == 0, capsys.readouterr().err

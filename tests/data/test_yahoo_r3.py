@@ -36,9 +36,9 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fake:
 
 def test_both_parts_hold_the_rows_of_their_file(fake: Fake) -> None:
     data = YahooR3(threshold=None).load(fake())
-    for part, file in ((data.logged, TRAIN), (data.randomised, TEST)):
-        assert part is not None and part.user is not None
-        rows = zip(part.user + 1, part.item + 1, part.outcome.astype(int), strict=True)
+    for log, file in ((data.logged, TRAIN), (data.randomised, TEST)):
+        assert log is not None and log.user is not None
+        rows = zip(log.user + 1, log.item + 1, log.outcome.astype(int), strict=True)
         assert ["\t".join(map(str, row)) for row in rows] == FILES[file]
     assert (data.logged.num_users, data.logged.num_items) == (15_400, 1_000)
     assert set(data.raw_sha256) == {TRAIN, TEST} and all(len(value) == 64 for value in data.raw_sha256.values())
@@ -89,13 +89,13 @@ def test_absent_files_are_asked_for_with_the_owner_s_page(tmp_path: Path) -> Non
 
 def test_training_is_only_assumed_and_evaluation_is_randomised() -> None:
     spec = validate_config(compose_config(["dataset=yahoo_r3"]))
-    found = identify(spec.graph.build(), spec.dataset.build().card)
-    assert found.training.assumed == ("taste is negligible",) and found.evaluation.strategy == "randomised"
-    assert found.training.columns == ("item", "user")
+    adjustment = identify(spec.graph.build(), spec.dataset.build().card)
+    assert adjustment.training.assumed == ("taste is negligible",) and adjustment.evaluation.strategy == "randomised"
+    assert adjustment.training.columns == ("item", "user")
 
 
 def test_the_real_files_are_whole() -> None:
-    if not yahoo_r3.YAHOO.present(DATA):  # licensed: never required
+    if not yahoo_r3.YAHOO.is_present(DATA):  # licensed: never required
         pytest.skip(f"Yahoo! R3 is not in {DATA}")
     data = YahooR3(threshold=None).load(DATA)
     assert data.randomised is not None and data.randomised.user is not None

@@ -9,11 +9,11 @@ import pytest
 from causalrec.errors import RequestError
 
 
-def refused(call: Callable[[], object], *said: str) -> None:
+def assert_refused(call: Callable[[], object], *said: str) -> None:
     """Hold that a call raises RequestError in one line that says all of `said`."""
     with pytest.raises(RequestError) as caught:
         call()
     message = str(caught.value)
     assert "\n" not in message
-    for part in said:
-        assert part in message, message
+    for phrase in said:
+        assert phrase in message, message

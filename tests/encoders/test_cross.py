@@ -47,18 +47,18 @@ def log_of() -> InteractionLog:
     )
 
 
-def made(folder: Path, seed: int = 0, **settings: Any) -> Cross:
+def build_encoder(folder: Path, seed: int = 0, **settings: Any) -> Cross:
     torch.manual_seed(seed)
     fields = {f.name for f in dataclasses.fields(EncoderInputs)}
     given = {name: settings.pop(name) for name in list(settings) if name in fields}
-    whole = {"history_log": log_of(), "user_text": PROFILES, **given}
-    inputs = EncoderInputs(USERS, ITEMS, TEXTS, folder / "data", folder.parent / "cache", **whole)
+    arguments = {"history_log": log_of(), "user_text": PROFILES, **given}
+    inputs = EncoderInputs(USERS, ITEMS, TEXTS, folder / "data", folder.parent / "cache", **arguments)
     return Cross(
         inputs, **{"model": str(folder), "max_tokens": LIMIT, "width": 3, "pooling": "mean", **settings}
     ).eval()
 
 
-def told(encoder: Cross, *rows: tuple[int, int, int]) -> list[str]:
+def texts_of(encoder: Cross, *rows: tuple[int, int, int]) -> list[str]:
     """The texts of (user, item, time) rows, special tokens (and the dots this tokenizer never met) left out."""
     user, item, time = (list(column) for column in zip(*rows, strict=True))
     tokenizer = encoder.tuned.language.tokenizer
@@ -75,32 +75,36 @@ def test_the_tokens_are_those_of_the_two_texts(model: str, folders: dict[str, Pa
     words = "liked: love; a comedy. disliked: drama.", " the new city"
     if model == "roberta":
         words = "liked: love; a comedy.disliked: drama.", words[1]
-    whole = language.tokenizer(*words)
-    assert tokens == whole["input_ids"]
+    encoded = language.tokenizer(*words)
+    assert tokens == encoded["input_ids"]
     if model == "bert":
-        assert whole["token_type_ids"] == [0] * second + [1] * (len(tokens) - second)
+        assert encoded["token_type_ids"] == [0] * second + [1] * (len(tokens) - second)
         assert texts.frame.types
     alone, _ = texts.pair(4, [], user=0)
     assert alone == language.tokenizer(" new user", words[1])["input_ids"]
 
 
 def test_behaviour_is_what_was_met_strictly_before_and_never_the_item_itself(folders: dict[str, Path]) -> None:
-    encoder = made(folders["bert"])
-    early, late, own, other, none = told(
+    encoder = build_encoder(folders["bert"])
+    early, late, repeated, other, none = texts_of(
         encoder, (0, 5, 2), (0, 5, UNLOGGED_TIME), (0, 4, UNLOGGED_TIME), (1, 5, UNLOGGED_TIME), (3, 5, UNLOGGED_TIME)
     )
     assert early == "liked the film of war not liked love old love"
     assert late == "liked the film of war a comedy the new city not liked love drama old love"
-    assert own == "liked the film of war a comedy not liked love drama the new city"
+    assert repeated == "liked the film of war a comedy not liked love drama the new city"
     assert other == "liked a comedy old love" and none == "old love"
-    assert told(made(folders["bert"], history_length=1), (0, 5, UNLOGGED_TIME)) == ["liked the new city old love"]
-    assert told(made(folders["bert"], history_log=None), (0, 5, UNLOGGED_TIME)) == ["old love"]
-    assert told(made(folders["bert"], profile=True), (0, 5, 1))[0].startswith("new user liked the film of war")
+    assert texts_of(build_encoder(folders["bert"], history_length=1), (0, 5, UNLOGGED_TIME)) == [
+        "liked the new city old love"
+    ]
+    assert texts_of(build_encoder(folders["bert"], history_log=None), (0, 5, UNLOGGED_TIME)) == ["old love"]
+    assert texts_of(build_encoder(folders["bert"], profile=True), (0, 5, 1))[0].startswith(
+        "new user liked the film of war"
+    )
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_too_long_loses_its_oldest_events_and_keeps_the_item(model: str, folders: dict[str, Path]) -> None:
-    encoder = made(folders[model], max_tokens=20, history_length=5)
+    encoder = build_encoder(folders[model], max_tokens=20, history_length=5)
     (tokens, second), (bare, start) = encoder._pairs(batch_of([0, 3], [5, 5], [UNLOGGED_TIME, UNLOGGED_TIME]))
     assert len(tokens) <= 20 and tokens[second:] == bare[start:]
     decode = encoder.tuned.language.tokenizer.decode
@@ -113,19 +117,19 @@ def test_what_is_too_long_loses_its_oldest_events_and_keeps_the_item(model: str,
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_pair_alone_has_the_vector_it_has_in_a_batch(model: str, folders: dict[str, Path]) -> None:
-    encoder = made(folders[model], pooling="last" if model in ("gpt2", "llama") else "cls")
+    encoder = build_encoder(folders[model], pooling="last" if model in ("gpt2", "llama") else "cls")
     user, item, time = [0, 1, 3, 0, 0], [5, 5, 0, 5, 4], [UNLOGGED_TIME, UNLOGGED_TIME, UNLOGGED_TIME, UNLOGGED_TIME, 2]
     with torch.no_grad():
-        whole = encoder.pairs(batch_of(user, item, time))
+        together = encoder.pairs(batch_of(user, item, time))
         alone = [encoder.pairs(batch_of([u], [i], [t])) for u, i, t in zip(user, item, time, strict=True)]
-    assert whole.shape == (5, 3)
-    torch.testing.assert_close(whole, torch.cat(alone), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(whole[0], whole[3])
-    assert (whole[0] - whole[1]).abs().max() > 1e-4, "who reads matters"
+    assert together.shape == (5, 3)
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(together[0], together[3])
+    assert (together[0] - together[1]).abs().max() > 1e-4, "who reads matters"
 
 
 def test_each_distinct_pair_is_read_once(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder, rows = made(folders["bert"]), []
+    encoder, rows = build_encoder(folders["bert"]), []
     forward = encoder.tuned.forward
     monkeypatch.setattr(encoder.tuned, "forward", lambda ids, *more: rows.append(len(ids)) or forward(ids, *more))
     encoder.pairs(batch_of([0, 0, 3, 2, 1], [5, 5, 5, 5, 5], [UNLOGGED_TIME] * 5))
@@ -133,28 +137,30 @@ def test_each_distinct_pair_is_read_once(folders: dict[str, Path], monkeypatch: 
 
 
 def test_gradients_reach_what_the_tuning_names(folders: dict[str, Path]) -> None:
-    def trained(**settings: Any) -> set[str]:
-        encoder = made(folders["bert"], **settings).train()
+    def names_with_gradient(**settings: Any) -> set[str]:
+        encoder = build_encoder(folders["bert"], **settings).train()
         encoder.pairs(batch_of([0, 1], [5, 5], [UNLOGGED_TIME, UNLOGGED_TIME])).sum().backward()
         return {
-            name for name, part in encoder.named_parameters() if part.grad is not None and part.grad.abs().sum() > 0
+            name
+            for name, parameter in encoder.named_parameters()
+            if parameter.grad is not None and parameter.grad.abs().sum() > 0
         }
 
-    own = {"project.weight", "project.bias"}
-    assert trained() == own
-    assert {name for name in trained(finetuning=LoRA(rank=2)) - own if "lora_" not in name} == set()
-    assert len(trained(finetuning=LoRA(rank=2))) > 2
-    full = trained(finetuning=Full())
+    projection = {"project.weight", "project.bias"}
+    assert names_with_gradient() == projection
+    assert {name for name in names_with_gradient(finetuning=LoRA(rank=2)) - projection if "lora_" not in name} == set()
+    assert len(names_with_gradient(finetuning=LoRA(rank=2))) > 2
+    full = names_with_gradient(finetuning=Full())
     assert any("token_type_embeddings" in name for name in full) and any("layer.0." in name for name in full)
-    rates = made(folders["bert"], finetuning=Full(lr=2e-5)).rates()
+    rates = build_encoder(folders["bert"], finetuning=Full(lr=2e-5)).rates()
     assert rates and set(rates.values()) == {2e-5}
 
 
 def test_what_cannot_be_read_is_refused_in_one_line(folders: dict[str, Path]) -> None:
     with pytest.raises(RequestError, match=f"max_tokens={LIMIT + 1}: the model takes at most {LIMIT}"):
-        made(folders["bert"], max_tokens=LIMIT + 1)
+        build_encoder(folders["bert"], max_tokens=LIMIT + 1)
     with pytest.raises(RequestError, match="no user text is left"):
-        made(folders["bert"], profile=True, user_text=("",) * USERS)
+        build_encoder(folders["bert"], profile=True, user_text=("",) * USERS)
     folder = folders["bert"]
     with pytest.raises(RequestError, match="no item text is left"):
         Cross(EncoderInputs(USERS, ITEMS, ("",) * ITEMS, folder, folder), model=str(folder))

@@ -31,7 +31,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def chosen(
+def encoder_overrides(
     models: dict[str, Path], fake_ml100k: FakeML100K, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, list[str]]:
     """The overrides that choose each encoder, in a working directory beside fake raw data."""
@@ -44,21 +44,21 @@ def chosen(
     return {name: [f"encoder={name}", *read.get(name, [])] for name in ENCODERS}
 
 
-def trained(overrides: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+def train(overrides: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     assert cli.main(["train", "--json", *SMALL, *overrides]) == 0
-    (found,) = json.loads(capsys.readouterr().out)
-    assert found["status"] == "done" and found["error"] is None
-    assert {score["model"] for score in found["scores"]} == {found["name"]}
-    return dict(found)
+    (record,) = json.loads(capsys.readouterr().out)
+    assert record["status"] == "done" and record["error"] is None
+    assert {score["model"] for score in record["scores"]} == {record["name"]}
+    return dict(record)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_every_encoder_trains_under_every_objective(
-    encoder: str, chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+    encoder: str, encoder_overrides: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for objective in OBJECTIVES:
-        record = trained([*chosen[encoder], f"objective={objective}"], capsys)
+        record = train([*encoder_overrides[encoder], f"objective={objective}"], capsys)
         roles = {"outcome", "imputation"} if objective in ("dr_jl", "mrdr") else {"outcome"}
         assert record["name"] == f"{encoder}-{objective}" and set(record["parameters"]) == roles
         assert all(count > 0 for count in record["parameters"].values())
@@ -67,24 +67,24 @@ def test_every_encoder_trains_under_every_objective(
 @pytest.mark.long
 @pytest.mark.parametrize("finetuning", FINETUNINGS)
 def test_every_finetuning_trains_a_decoder(
-    finetuning: str, chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+    finetuning: str, encoder_overrides: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = ["finetuning.count=1"] if finetuning == "last_layers" else []
-    record = trained([*chosen["gpt"], "objective=ips", f"finetuning={finetuning}", *more], capsys)
-    bare = trained([*chosen["gpt"], "objective=ips"], capsys)
+    record = train([*encoder_overrides["gpt"], "objective=ips", f"finetuning={finetuning}", *more], capsys)
+    bare = train([*encoder_overrides["gpt"], "objective=ips"], capsys)
     assert (record["trainable"]["outcome"] > bare["trainable"]["outcome"]) == (finetuning != "frozen")
     assert record["config"]["choices"]["finetuning"] == finetuning
 
 
 def test_what_reads_no_text_has_nothing_to_tune(
-    chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+    encoder_overrides: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *SMALL, *chosen["mf"], "finetuning=lora"]) == 2
+    assert cli.main(["train", *SMALL, *encoder_overrides["mf"], "finetuning=lora"]) == 2
     assert "finetuning=lora" in capsys.readouterr().err
 
 
 def test_histories_that_may_read_the_test_are_refused_to_pairs_without_a_time(
-    chosen: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+    encoder_overrides: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *SMALL, *chosen["mf"], "split=tallrec", "objective=dr_jl"]) == 2
+    assert cli.main(["train", *SMALL, *encoder_overrides["mf"], "split=tallrec", "objective=dr_jl"]) == 2
     assert "split.history_rows=all" in capsys.readouterr().err

@@ -41,22 +41,24 @@ def log_of(rows: list[tuple[int, int, int, int, int]], timed: bool = True) -> In
 
 
 def batch_of(user: Any, item: Any, time: Any = None, negative: Any = None) -> Batch:
-    ones = torch.ones(len(item))
+    unit_column = torch.ones(len(item))
     return Batch(
         user=torch.as_tensor(user),
         item=torch.as_tensor(item),
-        treatment=ones.long(),
-        outcome=ones,
-        observed=ones,
-        propensity=ones,
-        weight=ones,
+        treatment=unit_column.long(),
+        outcome=unit_column,
+        observed=unit_column,
+        propensity=unit_column,
+        weight=unit_column,
         features=torch.zeros(len(item), 0),
         time=None if time is None else torch.as_tensor(time),
         negative=None if negative is None else torch.as_tensor(negative),
     )
 
 
-def by_loop(log: InteractionLog, user: int, item: int, time: int | None, length: int) -> list[tuple[int, float]]:
+def history_by_loop(
+    log: InteractionLog, user: int, item: int, time: int | None, length: int
+) -> list[tuple[int, float]]:
     """The (item, outcome) of the latest events, oldest first, by the words of the docstring."""
     assert log.user is not None
     events = []
@@ -66,8 +68,8 @@ def by_loop(log: InteractionLog, user: int, item: int, time: int | None, length:
         if log.user[row] == user and log.treatment[row] > 0 and old:
             events.append((when, row, int(log.item[row]), float(log.outcome[row])))
     others = [(i, y) for _, _, i, y in sorted(events)[-2 * length :] if i != item]
-    told = others[-length:]
-    return [(PAD, 0.0)] * (length - len(told)) + told
+    latest = others[-length:]
+    return [(PAD, 0.0)] * (length - len(latest)) + latest
 
 
 def pairs(history: History) -> list[list[tuple[int, float]]]:
@@ -91,17 +93,17 @@ wanted = st.tuples(
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(events, max_size=40), st.lists(wanted, min_size=1, max_size=12), st.integers(1, 7), st.booleans())
-def test_histories_are_those_of_a_plain_loop(rows: Any, asked: Any, length: int, timed: bool) -> None:
+def test_histories_are_those_of_a_plain_loop(rows: Any, queries: Any, length: int, timed: bool) -> None:
     log = log_of(rows, timed)
-    user, item, time = (list(column) for column in zip(*asked, strict=True))
+    user, item, time = (list(column) for column in zip(*queries, strict=True))
     histories = Histories(log, length)
-    expected = [by_loop(log, *row, length) for row in asked]
-    found = histories(batch_of(user, item, time))
-    assert found.items.dtype == torch.int64 and found.outcomes.dtype == torch.float32
-    assert pairs(found) == expected
-    few, place = histories.distinct(batch_of(user, item, time))
-    assert pairs(History(few.items[place], few.outcomes[place])) == expected
-    assert pairs(histories(batch_of(user, item))) == [by_loop(log, u, i, None, length) for u, i, _ in asked]
+    expected = [history_by_loop(log, *row, length) for row in queries]
+    history = histories(batch_of(user, item, time))
+    assert history.items.dtype == torch.int64 and history.outcomes.dtype == torch.float32
+    assert pairs(history) == expected
+    few, index = histories.distinct_histories(batch_of(user, item, time))
+    assert pairs(History(few.items[index], few.outcomes[index])) == expected
+    assert pairs(histories(batch_of(user, item))) == [history_by_loop(log, u, i, None, length) for u, i, _ in queries]
 
 
 def test_an_own_item_met_many_times_leaves_room_for_others() -> None:
@@ -118,17 +120,17 @@ def test_a_negative_is_left_out_of_the_history_too() -> None:
     histories, batch = Histories(log_of(rows), 2), batch_of([0, 0, 0], [3, 3, 0], negative=[2, 4, 3])
     expected = [[PAD, 1], [1, 2], [1, 2]]
     assert histories(batch).items.tolist() == expected
-    few, place = histories.distinct(batch)
-    assert few.items[place].tolist() == expected
+    few, index = histories.distinct_histories(batch)
+    assert few.items[index].tolist() == expected
 
 
 def test_distinct_histories_are_few_where_pairs_are_late() -> None:
     log = log_of([(u, i, 10 * i, 1, i) for u in range(3) for i in range(4)])
     every = np.arange(USERS * ITEMS)
-    few, place = Histories(log, 3).distinct(batch_of(every // ITEMS, every % ITEMS))
+    few, index = Histories(log, 3).distinct_histories(batch_of(every // ITEMS, every % ITEMS))
     # of users 0 to 2 one without and four with an own item left out, of the two others the empty one
     assert len(few.items) == 3 * 5 + 1
-    assert place.shape == every.shape
+    assert index.shape == every.shape
 
 
 def test_nothing_of_a_row_or_after_it_reaches_its_history() -> None:
@@ -147,22 +149,25 @@ def test_nothing_of_a_row_or_after_it_reaches_its_history() -> None:
 
 def test_a_history_is_trimmed_to_the_longest() -> None:
     history = History(torch.tensor([[PAD, PAD, 3], [PAD, 4, 5]]), torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]))
-    assert history.trimmed().items.tolist() == [[PAD, 3], [4, 5]]
-    assert history.trimmed().outcomes.tolist() == [[0, 1], [1, 0]]
-    assert History(history.items[:, :1], history.outcomes[:, :1]).trimmed().items.shape == (2, 0)
+    assert history.trim().items.tolist() == [[PAD, 3], [4, 5]]
+    assert history.trim().outcomes.tolist() == [[0, 1], [1, 0]]
+    assert History(history.items[:, :1], history.outcomes[:, :1]).trim().items.shape == (2, 0)
 
 
 @pytest.mark.parametrize("timed", [True, False])
 def test_without_events_every_history_is_empty(timed: bool) -> None:
     histories = Histories(log_of([(0, 1, 5, 0, 1)], timed), 3)  # not exposed
-    for found in (histories(batch_of([0, 4], [1, 2], [5, 9])), histories.distinct(batch_of([0, 4], [1, 2]))[0]):
-        assert not found.mask.any() and not found.outcomes.any() and found.items.shape[1] == 3
+    for history in (
+        histories(batch_of([0, 4], [1, 2], [5, 9])),
+        histories.distinct_histories(batch_of([0, 4], [1, 2]))[0],
+    ):
+        assert not history.mask.any() and not history.outcomes.any() and history.items.shape[1] == 3
 
 
 def test_in_double_precision_outcomes_are_double_and_ids_stay_whole() -> None:
     for rows in ([(0, 1, 5, 1, 1)], []):
-        found = Histories(log_of(rows), 2).double()(batch_of([0], [3], [UNLOGGED_TIME]))
-        assert found.outcomes.dtype == torch.float64 and found.items.dtype == torch.int64
+        history = Histories(log_of(rows), 2).double()(batch_of([0], [3], [UNLOGGED_TIME]))
+        assert history.outcomes.dtype == torch.float64 and history.items.dtype == torch.int64
 
 
 def test_histories_are_no_part_of_the_weights() -> None:
@@ -179,7 +184,7 @@ Read = list[tuple[Batch, History]]
 
 
 @pytest.fixture
-def trained(
+def train_run(
     fake_ml100k: FakeML100K, fake_coat: FakeCoat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[PreparedData, Read]]:
     """Train through the command line; return what it was trained on and every history that was read."""
@@ -188,22 +193,22 @@ def trained(
         monkeypatch.setenv(f"CAUSALREC_{name}", str(folder))
     monkeypatch.chdir(tmp_path)
     read: Read = []
-    plain = Histories.distinct
+    plain = Histories.distinct_histories
 
-    def spied(self: Histories, batch: Batch) -> tuple[History, torch.Tensor]:
-        few, place = plain(self, batch)
-        read.append((batch, History(few.items[place], few.outcomes[place])))
-        return few, place
+    def spy(self: Histories, batch: Batch) -> tuple[History, torch.Tensor]:
+        few, index = plain(self, batch)
+        read.append((batch, History(few.items[index], few.outcomes[index])))
+        return few, index
 
-    monkeypatch.setattr(Histories, "distinct", spied)
+    monkeypatch.setattr(Histories, "distinct_histories", spy)
     prepared_last: list[PreparedData] = []
     prepare_data = prepare.prepare_data
 
-    def noted(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
+    def note(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         prepared_last.append(prepare_data(config, plan))
         return prepared_last[-1]
 
-    monkeypatch.setattr(prepare, "prepare_data", noted)
+    monkeypatch.setattr(prepare, "prepare_data", note)
 
     def call(*overrides: str) -> tuple[PreparedData, Read]:
         read.clear()
@@ -222,39 +227,39 @@ def trained(
 
 @pytest.mark.parametrize("split", ["random", "temporal"])
 @pytest.mark.parametrize("objective", ["naive", "dr_jl"])
-def test_no_history_of_a_run_holds_its_own_row_or_a_later_one(objective: str, split: str, trained: Any) -> None:
-    ready, read = trained("dataset=ml100k", "encoder=gpt4rec", f"objective={objective}", f"split={split}")
-    parts = {"train": ready.train, "validation": ready.validation, "test": ready.splits.test}
-    logs = dict(parts, history_log=ready.history_log)
+def test_no_history_of_a_run_holds_its_own_row_or_a_later_one(objective: str, split: str, train_run: Any) -> None:
+    ready, read = train_run("dataset=ml100k", "encoder=gpt4rec", f"objective={objective}", f"split={split}")
+    split_logs = {"train": ready.train, "validation": ready.validation, "test": ready.splits.test}
+    logs = dict(split_logs, history_log=ready.history_log)
     logged = {name: set(zip(log.user.tolist(), log.item.tolist(), strict=True)) for name, log in logs.items()}
     when = {(u, i): t for log in logs.values() for u, i, t in zip(log.user, log.item, log.time, strict=True)}
-    judged = dict.fromkeys(parts, 0)
+    judged = dict.fromkeys(split_logs, 0)
     for batch, history in read:
         assert batch.time is not None, "a batch of a timed log tells its times"
         rows = zip(batch.user.tolist(), batch.item.tolist(), batch.time.tolist(), history.items.tolist(), strict=True)
-        for user, item, time, told in rows:
+        for user, item, time, history_items in rows:
             assert time == when.get((user, item), UNLOGGED_TIME) or (
                 (user, item) not in logged["train"] and time == UNLOGGED_TIME
             )
-            for other in told:
+            for other in history_items:
                 if other != PAD:
                     assert other != item
                     assert (user, other) in logged["history_log"], "only training rows are told"
                     assert when[user, other] < time
-            for name in parts:
-                judged[name] += (user, item) in logged[name] and time < UNLOGGED_TIME and max(told) > PAD
+            for name in split_logs:
+                judged[name] += (user, item) in logged[name] and time < UNLOGGED_TIME and max(history_items) > PAD
     assert min(judged.values()) > 20, f"each part was read, with histories: {judged}"
 
 
-def test_a_run_on_a_log_without_times_reads_the_other_rows(trained: Any) -> None:
-    ready, read = trained("dataset=coat", "split.unseen=drop", "encoder=bert4rec", "objective=ips")
-    told = ready.history_log
-    assert told is not None and told.time is None and read
-    events: Ints = told.codes
+def test_a_run_on_a_log_without_times_reads_the_other_rows(train_run: Any) -> None:
+    ready, read = train_run("dataset=coat", "split.unseen=drop", "encoder=bert4rec", "objective=ips")
+    history_log = ready.history_log
+    assert history_log is not None and history_log.time is None and read
+    events: Ints = history_log.codes
     for batch, history in read:
         assert not (history.items == batch.item[:, None]).any()
-        codes = batch.user[:, None] * told.num_items + history.items
+        codes = batch.user[:, None] * history_log.num_items + history.items
         assert np.isin(codes[history.mask].numpy(), events).all()
-        counts = np.bincount(told.user, minlength=told.num_users)[batch.user]
-        own = np.isin((batch.user * told.num_items + batch.item).numpy(), events)
-        np.testing.assert_array_equal(history.mask.sum(1).numpy(), np.minimum(counts - own, 10))
+        counts = np.bincount(history_log.user, minlength=history_log.num_users)[batch.user]
+        has_item = np.isin((batch.user * history_log.num_items + batch.item).numpy(), events)
+        np.testing.assert_array_equal(history.mask.sum(1).numpy(), np.minimum(counts - has_item, 10))

@@ -17,9 +17,9 @@ from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.finetuning.base import AbstractFinetuning
 from causalrec.encoders.finetuning.frozen import Frozen
 from causalrec.encoders.finetuning.full import Full
-from causalrec.encoders.fusion import Fusion, How, Rows, moments, present_rows
+from causalrec.encoders.fusion import Fusion, FusionRule, RowProjection, moments, present_rows
 from causalrec.encoders.hybrid import Hybrid
-from causalrec.encoders.towers import TextTowers
+from causalrec.encoders.text_towers import TextTowers
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.heads.dot import Dot
@@ -45,13 +45,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def events() -> InteractionLog:
     """User 0 liked item 3 at time 5; the others met nothing."""
-    one = np.array([1], np.int64)
-    return InteractionLog(3 * one, one, np.ones(1, np.float32), ITEMS, user=0 * one, num_users=USERS, time=5 * one)
+    unit = np.array([1], np.int64)
+    return InteractionLog(3 * unit, unit, np.ones(1, np.float32), ITEMS, user=0 * unit, num_users=USERS, time=5 * unit)
 
 
 def inputs(where: Path, **changes: Any) -> EncoderInputs:
     rng = np.random.default_rng(0)
-    made = EncoderInputs(
+    defaults = EncoderInputs(
         USERS,
         ITEMS,
         TEXTS,
@@ -63,7 +63,7 @@ def inputs(where: Path, **changes: Any) -> EncoderInputs:
         item_vectors={"poster": POSTERS, "sound.wave": SOUNDS},
         history_log=events(),
     )
-    return replace(made, **changes)
+    return replace(defaults, **changes)
 
 
 def hybrid(where: Path, model: str, changes: dict[str, Any] | None = None, **settings: Any) -> Hybrid:
@@ -90,7 +90,9 @@ THERE = torch.tensor([[True, True], [True, False], [False, True], [False, False]
 
 
 @pytest.mark.parametrize(("how", "both"), [("sum", [4.0, 6.0]), ("mean", [2.0, 3.0]), ("gated", [2.0, 3.0])])
-def test_what_is_missing_takes_no_part_and_of_nothing_a_learned_vector_is_made(how: How, both: list[float]) -> None:
+def test_what_is_missing_takes_no_part_and_of_nothing_a_learned_vector_is_made(
+    how: FusionRule, both: list[float]
+) -> None:
     fusion = Fusion({"a": Fixed(1, 2), "b": Fixed(3, 4)}, THERE, 2, how)
     assert fusion.default is not None
     with torch.no_grad():
@@ -130,7 +132,7 @@ def test_moments_are_those_of_the_rows_present() -> None:
 
 
 def test_a_row_of_vectors_is_standardised_and_projected() -> None:
-    rows = Rows(POSTERS, 2, standardise=True)
+    rows = RowProjection(POSTERS, 2, standardise=True)
     with torch.no_grad():
         rows.project.weight.copy_(torch.eye(2))
         rows.project.bias.zero_()
@@ -143,17 +145,19 @@ def test_a_row_of_vectors_is_standardised_and_projected() -> None:
 
 
 def test_a_sum_of_id_and_text_is_the_text_towers(model: str, tmp_path: Path) -> None:
-    whole = {"item_text": ("love", "drama", "war", "the new films")}
-    mine = hybrid(tmp_path, model, whole, fusion="sum", item=("id", "text"), user=("id",))
-    theirs = TextTowers(inputs(tmp_path, **whole), model=model, width=WIDTH, max_tokens=30)
+    texts = {"item_text": ("love", "drama", "war", "the new films")}
+    mine = hybrid(tmp_path, model, texts, fusion="sum", item=("id", "text"), user=("id",))
+    theirs = TextTowers(inputs(tmp_path, **texts), model=model, width=WIDTH, max_tokens=30)
     names = {
-        "item_side.parts.id": "item_table",
-        "item_side.parts.text": "item_text",
-        "user_side.parts.id": "user_table",
+        "item_side.modalities.id": "item_table",
+        "item_side.modalities.text": "item_text",
+        "user_side.modalities.id": "user_table",
     }
     state: dict[str, Tensor] = dict(mine.state_dict())
-    for own, other in names.items():
-        state = {(other + name.removeprefix(own) if name.startswith(own) else name): v for name, v in state.items()}
+    for prefix, other in names.items():
+        state = {
+            (other + name.removeprefix(prefix) if name.startswith(prefix) else name): v for name, v in state.items()
+        }
     theirs.load_state_dict(state)
     ids = torch.tensor([0, 3, 3])
     batch = inference_batch(np.array([0, 1, 2]), np.array([0, 1, 2]), test_stacked.view(0))
@@ -161,58 +165,60 @@ def test_a_sum_of_id_and_text_is_the_text_towers(model: str, tmp_path: Path) -> 
 
 
 def test_by_itself_it_reads_all_the_view_gives(model: str, tmp_path: Path) -> None:
-    made = hybrid(tmp_path, model)
-    assert list(made.item_side.parts) == ["id", "text", "features", "vectors0", "vectors1"]
-    assert list(made.user_side.parts) == ["id", "profile", "features"]
-    assert not made.reads_time and made.vectorizable
+    encoder = hybrid(tmp_path, model)
+    assert list(encoder.item_side.modalities) == ["id", "text", "features", "vectors0", "vectors1"]
+    assert list(encoder.user_side.modalities) == ["id", "profile", "features"]
+    assert not encoder.reads_time and encoder.vectorizable
     bare = {"item_text": (), "user_text": (), "item_features": None, "user_features": np.zeros((USERS, 0), np.float32)}
     least = hybrid(tmp_path, "no model is looked for", {**bare, "item_vectors": {}})
-    assert (list(least.item_side.parts), list(least.user_side.parts)) == (["id"], ["id"])
-    assert least.language_size == 0 < made.language_size
+    assert (list(least.item_side.modalities), list(least.user_side.modalities)) == (["id"], ["id"])
+    assert least.language_size == 0 < encoder.language_size
 
 
 def test_an_empty_text_and_a_missing_vector_change_nothing(model: str, tmp_path: Path) -> None:
-    made = hybrid(tmp_path, model)
-    there = made.item_side.get_buffer("present")
+    encoder = hybrid(tmp_path, model)
+    there = encoder.item_side.get_buffer("present")
     assert there[:, 1].tolist() == [True, True, False, True], "text"
     assert there[:, 3].tolist() == [True, False, True, False], "poster: NaN, zeros"
     assert there[:, 4].tolist() == [True] * 4
-    assert made.user_side.get_buffer("present")[:, 1].tolist() == [True, False, True]
-    assert moved(made, "text") == [True, True, False, True]
-    assert moved(made, "vectors0") == [True, False, True, False]
+    assert encoder.user_side.get_buffer("present")[:, 1].tolist() == [True, False, True]
+    assert find_moved_items(encoder, "text") == [True, True, False, True]
+    assert find_moved_items(encoder, "vectors0") == [True, False, True, False]
 
 
-def moved(made: Hybrid, part: str) -> list[bool]:
+def find_moved_items(encoder: Hybrid, modality: str) -> list[bool]:
     """Which items change with a part's bias."""
-    before = made.items(torch.arange(ITEMS))
+    before = encoder.items(torch.arange(ITEMS))
     with torch.no_grad():
-        made.get_parameter(f"item_side.parts.{part}.project.bias").add_(1.0)
-    found: list[bool] = (made.items(torch.arange(ITEMS)) != before).any(1).tolist()
-    return found
+        encoder.get_parameter(f"item_side.modalities.{modality}.project.bias").add_(1.0)
+    is_moved: list[bool] = (encoder.items(torch.arange(ITEMS)) != before).any(1).tolist()
+    return is_moved
 
 
 def test_gradients_reach_every_modality_and_no_language_model(model: str, tmp_path: Path) -> None:
-    made = hybrid(tmp_path, model)
+    encoder = hybrid(tmp_path, model)
     batch = inference_batch(np.array([0, 1, 2, 0]), np.arange(4), test_stacked.view(0))
-    (made.users(batch) * made.items(batch.item)).square().sum().backward()
-    assert [name for name, value in made.named_parameters() if value.grad is None or not value.grad.any()] == []
+    (encoder.users(batch) * encoder.items(batch.item)).square().sum().backward()
+    assert [name for name, value in encoder.named_parameters() if value.grad is None or not value.grad.any()] == []
     tuned = hybrid(tmp_path, model, {"finetuning": Full()})
     assert not tuned.vectorizable
     assert tuned.rates().keys() <= {name for name, _ in tuned.named_parameters(remove_duplicate=False)} != set()
 
 
 def test_a_history_is_the_fused_items_met_and_absent_where_nothing_was_met(model: str, tmp_path: Path) -> None:
-    made = hybrid(tmp_path, model, user=("id", "history"))
-    assert made.reads_time and not made.vectorizable and made.history is not None
+    encoder = hybrid(tmp_path, model, user=("id", "history"))
+    assert encoder.reads_time and not encoder.vectorizable and encoder.history is not None
     batch = inference_batch(np.array([0, 1, 0]), np.array([1, 1, 3]), test_stacked.view(0))
-    own = made.user_side.parts["id"](torch.tensor([0, 1, 0]))
-    met = made.item_side(torch.tensor([3]))[0]
-    expected = torch.stack([(own[0] + met) / 2, own[1], own[2]])  # the last row is of the item met itself
-    assert torch.allclose(made.users(batch)[:, : WIDTH + 1], expected, atol=1e-6)
+    id_vectors = encoder.user_side.modalities["id"](torch.tensor([0, 1, 0]))
+    met = encoder.item_side(torch.tensor([3]))[0]
+    expected = torch.stack(
+        [(id_vectors[0] + met) / 2, id_vectors[1], id_vectors[2]]
+    )  # the last row is of the item met itself
+    assert torch.allclose(encoder.users(batch)[:, : WIDTH + 1], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("changes", "asked", "told"),
+    ("changes", "settings", "message"),
     [
         ({"item_text": ("",) * ITEMS}, {"item": ("id", "text")}, r"encoder\.item=\['id', 'text'\]: .* no text of"),
         ({"user_text": ()}, {"user": ("profile",)}, "no profile of the user; .*user_text"),
@@ -224,29 +230,29 @@ def test_a_history_is_the_fused_items_met_and_absent_where_nothing_was_met(model
     ],
 )  # fmt: skip
 def test_what_is_asked_for_must_be_in_the_view(
-    model: str, tmp_path: Path, changes: dict[str, Any], asked: dict[str, Any], told: str
+    model: str, tmp_path: Path, changes: dict[str, Any], settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(RequestError, match=told) as caught:
-        hybrid(tmp_path, model, changes, **asked)
+    with pytest.raises(RequestError, match=message) as caught:
+        hybrid(tmp_path, model, changes, **settings)
     assert "\n" not in str(caught.value)
 
 
 def test_a_log_without_users_has_one_vector_for_all(model: str, tmp_path: Path) -> None:
     nobody = {"num_users": 0, "user_text": (), "user_features": np.zeros((1, 0), np.float32), "history_log": None}
-    made = hybrid(tmp_path, model, nobody)
+    encoder = hybrid(tmp_path, model, nobody)
     batch = replace(inference_batch(np.zeros(3, np.int64), np.arange(3), test_stacked.view(0)), user=None)
-    assert made.users(batch).shape == made.items(batch.item).shape == (3, WIDTH + 2)
+    assert encoder.users(batch).shape == encoder.items(batch.item).shape == (3, WIDTH + 2)
 
 
 # --- packed fits
 
 
-def task(where: Path, model: str, finetuning: AbstractFinetuning | None = None, **settings: Any) -> FitRequest:
+def fit_request(where: Path, model: str, finetuning: AbstractFinetuning | None = None, **settings: Any) -> FitRequest:
     """A small task of test_stacked with this encoder, some of whose texts and vectors are missing."""
     rng, counts = np.random.default_rng(1), (test_stacked.USERS, test_stacked.ITEMS)
     posters = rng.normal(size=(counts[1], 5)).astype(np.float32)
     posters[[2, 5]] = np.nan
-    made = inputs(
+    encoder_inputs = inputs(
         where,
         num_users=counts[0],
         num_items=counts[1],
@@ -261,7 +267,7 @@ def task(where: Path, model: str, finetuning: AbstractFinetuning | None = None, 
     def network() -> CausalModel:
         networks = {
             role: RoleNetwork(
-                Hybrid(made, model=model, max_tokens=30, width=3, **settings),
+                Hybrid(encoder_inputs, model=model, max_tokens=30, width=3, **settings),
                 Dot(len(test_stacked.VIEW)),
                 ROLE_INPUTS.get(role, "pair"),
             )
@@ -279,10 +285,10 @@ def task(where: Path, model: str, finetuning: AbstractFinetuning | None = None, 
     ids=["gated", "mean", "sum", "some rows have nothing"],
 )
 def test_packed_fits_are_those_made_alone(model: str, tmp_path: Path, settings: dict[str, Any]) -> None:
-    one = task(tmp_path, model, **settings)
-    assert reason_to_fit_alone(one) is None
-    tasks = [replace(one, seed=seed, folder=tmp_path / str(seed)) for seed in (0, 1)]
-    for mine, other in zip(fit_stacked(tasks, lambda size: 9), [one.fit() for one in tasks], strict=True):
+    request = fit_request(tmp_path, model, **settings)
+    assert reason_to_fit_alone(request) is None
+    requests = [replace(request, seed=seed, folder=tmp_path / str(seed)) for seed in (0, 1)]
+    for mine, other in zip(fit_stacked(requests, lambda size: 9), [request.fit() for request in requests], strict=True):
         assert test_stacked.largest(mine.state, other.state) < 1e-8
 
 
@@ -290,9 +296,9 @@ def test_packed_fits_are_those_made_alone(model: str, tmp_path: Path, settings: 
 @pytest.mark.parametrize("tuned", [False, True], ids=["frozen", "full"])
 def test_fits_run_in_every_precision(model: str, tmp_path: Path, precision: Any, tuned: bool) -> None:
     settings = TrainerSettings(progress=False, max_epochs=1, limit_batches=2, precision=precision)
-    one = replace(task(tmp_path, model, finetuning=Full(lr=1e-3) if tuned else Frozen()), trainer=settings)
-    start, fit = one.fresh_model().state_dict(), one.fit()
+    request = replace(fit_request(tmp_path, model, finetuning=Full(lr=1e-3) if tuned else Frozen()), trainer=settings)
+    start, fit = request.fresh_model().state_dict(), request.fit()
     moved = {n for n, value in start.items() if not torch.equal(value, fit.state[f"model.{n}"].to(value.dtype))}
     assert any("tuned" in name for name in moved) == tuned and any("gate" in name for name in moved)
     assert np.isfinite(fit.criterion) and all(value.isfinite().all() for value in fit.state.values())
-    assert (reason_to_fit_alone(replace(one, trainer=replace(settings, precision="32-true"))) is None) != tuned
+    assert (reason_to_fit_alone(replace(request, trainer=replace(settings, precision="32-true"))) is None) != tuned

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from tiny_models import LIMIT, WIDTH, write_bert, write_gpt2
 
-from causalrec.encoders.language import digests
+from causalrec.encoders.language import checksums
 from causalrec.encoders.language import embedding as computing
 from causalrec.encoders.language.cache import embeddings
-from causalrec.encoders.language.digests import remembered_sha256
+from causalrec.encoders.language.checksums import file_sha256
 from causalrec.encoders.language.embedding import embed
 from causalrec.encoders.language.model import load
 from causalrec.errors import DataError, RequestError
@@ -38,31 +38,31 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def refuse(*_: object) -> Floats:
         raise AssertionError("the model was loaded")
 
-    return lambda: monkeypatch.setattr("causalrec.encoders.language.cache._embedded", refuse)
+    return lambda: monkeypatch.setattr("causalrec.encoders.language.cache._embed", refuse)
 
 
-def found(folder: Path, cache: Path, texts: tuple[str, ...] = TEXTS, **settings: Any) -> Floats:
+def embed_texts(folder: Path, cache: Path, texts: tuple[str, ...] = TEXTS, **settings: Any) -> Floats:
     return embeddings(texts, folder, **{"pooling": "mean", "max_tokens": 16, "cache": cache} | settings)
 
 
-def cached(cache: Path) -> list[Path]:
+def cache_files(cache: Path) -> list[Path]:
     return sorted((cache / "text").glob("[!.]*"))
 
 
 def test_the_cache_gives_back_what_was_computed_and_loads_no_model(
     folder: Path, tmp_path: Path, no_model: Callable[[], None]
 ) -> None:
-    first = found(folder, tmp_path)
+    first = embed_texts(folder, tmp_path)
     np.testing.assert_array_equal(first, embed(TEXTS, load(folder), "mean", 16))
     assert first.shape == (len(TEXTS), WIDTH) and first.dtype == np.float32
     no_model()
-    np.testing.assert_array_equal(found(folder, tmp_path), first)
-    np.testing.assert_array_equal(found(folder, tmp_path, TEXTS[::-1]), first[::-1])
-    assert [path.suffix for path in cached(tmp_path)] == [".npy"]
+    np.testing.assert_array_equal(embed_texts(folder, tmp_path), first)
+    np.testing.assert_array_equal(embed_texts(folder, tmp_path, TEXTS[::-1]), first[::-1])
+    assert [path.suffix for path in cache_files(tmp_path)] == [".npy"]
 
 
 def test_sorted_texts_come_as_the_mapped_file_and_nobody_can_write_to_it(folder: Path, tmp_path: Path) -> None:
-    mapped = found(folder, tmp_path, tuple(sorted(set(TEXTS))))
+    mapped = embed_texts(folder, tmp_path, tuple(sorted(set(TEXTS))))
     assert isinstance(mapped, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         mapped[0] = 0
@@ -70,42 +70,42 @@ def test_sorted_texts_come_as_the_mapped_file_and_nobody_can_write_to_it(folder:
 
 def test_whatever_an_embedding_depends_on_names_another_file(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    base = found(folder, cache)
+    base = embed_texts(folder, cache)
     settings: list[dict[str, Any]] = [{"pooling": "cls"}, {"pooling": "last"}, {"max_tokens": 4}, {"layers": 1}]
-    others = [found(folder, cache, **one) for one in settings]
-    others.append(found(write_bert(tmp_path / "other", seed=1), cache))
-    changed = found(folder, cache, ("the film of love", *TEXTS[1:]))
+    others = [embed_texts(folder, cache, **change) for change in settings]
+    others.append(embed_texts(write_bert(tmp_path / "other", seed=1), cache))
+    changed = embed_texts(folder, cache, ("the film of love", *TEXTS[1:]))
     for other in (*others, changed):
         assert np.abs(other[0] - base[0]).max() > 1e-4
     np.testing.assert_allclose(changed[1:], base[1:], atol=1e-5)
-    found(folder, cache, precision="bfloat16")
-    assert len(cached(cache)) == 8
+    embed_texts(folder, cache, precision="bfloat16")
+    assert len(cache_files(cache)) == 8
 
 
 def test_a_model_changed_in_place_is_read_anew_and_a_copy_is_the_same(
     folder: Path, tmp_path: Path, no_model: Callable[[], None]
 ) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
-    first = found(folder, tmp_path)
+    first = embed_texts(folder, tmp_path)
     shutil.copy(write_bert(tmp_path / "other", seed=1) / "model.safetensors", copy / "model.safetensors")
-    assert np.abs(found(copy, tmp_path) - first).max() > 1e-3
+    assert np.abs(embed_texts(copy, tmp_path) - first).max() > 1e-3
     shutil.copy(folder / "model.safetensors", copy / "model.safetensors")
     no_model()
-    np.testing.assert_array_equal(found(copy, tmp_path), first)
+    np.testing.assert_array_equal(embed_texts(copy, tmp_path), first)
 
 
 def test_the_major_versions_and_the_recipe_name_another_file(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found(folder, tmp_path)
+    embed_texts(folder, tmp_path)
     monkeypatch.setattr("causalrec.encoders.language.cache.RECIPE", -1)
-    found(folder, tmp_path)
+    embed_texts(folder, tmp_path)
     for name in ("torch", "transformers"):
         monkeypatch.setattr(
-            "causalrec.encoders.language.cache.version", lambda asked, name=name: "99.1" if asked == name else "5.0"
+            "causalrec.encoders.language.cache.version", lambda package, name=name: "99.1" if package == name else "5.0"
         )
-        found(folder, tmp_path)
-    assert len(cached(tmp_path)) == 4
+        embed_texts(folder, tmp_path)
+    assert len(cache_files(tmp_path)) == 4
 
 
 def _halve(content: bytes) -> bytes:
@@ -120,15 +120,15 @@ def _flip(content: bytes) -> bytes:
 def test_a_damaged_file_is_computed_again_with_one_line(
     folder: Path, tmp_path: Path, damage: Callable[[bytes], bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = np.array(found(folder, tmp_path))
-    path = cached(tmp_path)[0]
+    first = np.array(embed_texts(folder, tmp_path))
+    path = cache_files(tmp_path)[0]
     content = path.read_bytes()
     capsys.readouterr()
     path.write_bytes(damage(content))
-    np.testing.assert_array_equal(found(folder, tmp_path), first)
+    np.testing.assert_array_equal(embed_texts(folder, tmp_path), first)
     assert "damaged" in capsys.readouterr().err.replace("\n", "")
     assert path.read_bytes() == content
-    found(folder, tmp_path)
+    embed_texts(folder, tmp_path)
     assert "damaged" not in capsys.readouterr().err
 
 
@@ -136,29 +136,29 @@ def test_a_digest_is_computed_once_per_state_of_a_file(tmp_path: Path, monkeypat
     path, read = tmp_path / "file", []
     path.write_bytes(b"one")
     os.utime(path, (1, 1))
-    original = digests.sha256_of
-    monkeypatch.setattr(digests, "sha256_of", lambda path: read.append(path) or original(path))
-    first = remembered_sha256(path, tmp_path / "cache")
-    assert remembered_sha256(path, tmp_path / "cache") == first == original(path) and len(read) == 1
+    original = checksums.sha256_of
+    monkeypatch.setattr(checksums, "sha256_of", lambda path: read.append(path) or original(path))
+    first = file_sha256(path, tmp_path / "cache")
+    assert file_sha256(path, tmp_path / "cache") == first == original(path) and len(read) == 1
     path.write_bytes(b"two")
-    assert remembered_sha256(path, tmp_path / "cache") == original(path) != first
+    assert file_sha256(path, tmp_path / "cache") == original(path) != first
     state = path.stat()
     path.write_bytes(b"six")
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))  # a write within the same tick of the clock
-    assert remembered_sha256(path, tmp_path / "cache") == original(path)
+    assert file_sha256(path, tmp_path / "cache") == original(path)
 
 
 def test_an_interrupted_embedding_leaves_no_file_and_no_lock(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> Floats:
+    def interrupt(*_: object) -> Floats:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(computing, "embed", interrupted)
-        found(folder, tmp_path)
-    assert cached(tmp_path) == []
-    assert np.isfinite(found(folder, tmp_path)).all()
+        patched.setattr(computing, "embed", interrupt)
+        embed_texts(folder, tmp_path)
+    assert cache_files(tmp_path) == []
+    assert np.isfinite(embed_texts(folder, tmp_path)).all()
 
 
 PROCESS = """
@@ -197,20 +197,20 @@ def test_two_processes_at_once_compute_once_and_read_the_same(folder: Path, tmp_
     assert [process.returncode for process in started] == [0, 0]
     assert sorted(printed) == ["", "computed\n"]
     np.testing.assert_array_equal(np.load(outs[0]), np.load(outs[1]))
-    assert len(cached(tmp_path / "cache")) == 1
+    assert len(cache_files(tmp_path / "cache")) == 1
 
 
 @pytest.mark.parametrize("wrong", [None, 3, float("nan"), b"love"])
 def test_a_text_that_is_no_string(folder: Path, tmp_path: Path, wrong: Any) -> None:
     with pytest.raises(DataError, match=r"text 1 is .*, not a string") as caught:
-        found(folder, tmp_path, ("love", wrong))
+        embed_texts(folder, tmp_path, ("love", wrong))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("texts", [(), ("",), ("", " ", "\t")])
 def test_texts_that_say_nothing(folder: Path, tmp_path: Path, texts: tuple[str, ...]) -> None:
     with pytest.raises(RequestError, match="all texts are empty"):
-        found(folder, tmp_path, texts)
+        embed_texts(folder, tmp_path, texts)
 
 
 def test_requests_that_cannot_be(folder: Path, tmp_path: Path) -> None:
@@ -222,6 +222,6 @@ def test_requests_that_cannot_be(folder: Path, tmp_path: Path) -> None:
         (gpt, {"pooling": "cls"}, "encoder.pooling=cls"),
     ):
         with pytest.raises(RequestError, match=message) as caught:
-            found(where, tmp_path, **settings)
+            embed_texts(where, tmp_path, **settings)
         assert "\n" not in str(caught.value)
-    assert cached(tmp_path) == []
+    assert cache_files(tmp_path) == []

@@ -16,9 +16,9 @@ from transformers import AutoModel, AutoTokenizer
 
 from causalrec.encoders.language import embedding
 from causalrec.encoders.language.batching import batches
-from causalrec.encoders.language.embedding import able, embed, threads
+from causalrec.encoders.language.embedding import embed, usable_precision, use_all_threads
 from causalrec.encoders.language.model import LanguageModel, load
-from causalrec.encoders.language.pooling import AttentionPooling, Fixed, pooled
+from causalrec.encoders.language.pooling import AttentionPooling, Fixed, pool_tokens
 from causalrec.errors import RequestError
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
@@ -46,7 +46,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: write(tmp_path_factory.mktemp(name)) for name, write in WRITERS.items()}
 
 
-def alone(folder: Path, text: str, pooling: Fixed, max_tokens: int) -> np.ndarray:
+def embed_alone(folder: Path, text: str, pooling: Fixed, max_tokens: int) -> np.ndarray:
     """Embed one text, neither batched nor padded, by transformers' own classes."""
     model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     tokens = tokenizer(text or " ", truncation=True, max_length=max_tokens, return_tensors="pt")
@@ -63,11 +63,11 @@ def test_padding_and_batching_change_no_embedding(
     name: str, pooling: Fixed, budget: int, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedding, "BUDGET", {"cpu": budget, "cuda": budget})
-    found = embed(TEXTS, load(folders[name]), pooling, 16)
-    assert found.shape == (len(TEXTS), WIDTH) and found.dtype == np.float32
-    expected = np.stack([alone(folders[name], text, pooling, 16) for text in TEXTS])
-    assert np.abs(found - expected).max() < 1e-5
-    assert np.abs(found[0] - found[1]).max() > 1e-3
+    embedded = embed(TEXTS, load(folders[name]), pooling, 16)
+    assert embedded.shape == (len(TEXTS), WIDTH) and embedded.dtype == np.float32
+    expected = np.stack([embed_alone(folders[name], text, pooling, 16) for text in TEXTS])
+    assert np.abs(embedded - expected).max() < 1e-5
+    assert np.abs(embedded[0] - embedded[1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -81,20 +81,20 @@ def test_decoder_pooling_is_right_for_left_and_for_right_padding(name: str, fold
     language = load(folders[name])
     tokens = language.tokens(TEXTS, 16)
     for pooling in ("last", "mean"):
-        expected = np.stack([alone(folders[name], text, pooling, 16) for text in TEXTS])
+        expected = np.stack([embed_alone(folders[name], text, pooling, 16) for text in TEXTS])
         for padding in ("right", "left"):
             ids, mask = tokens.ids, tokens.mask
             if padding == "left":
                 shifts = mask.shape[1] - mask.sum(1)
                 ids, mask = (
-                    torch.stack([row.roll(int(shift)) for row, shift in zip(part, shifts, strict=True)])
-                    for part in (ids, mask)
+                    torch.stack([row.roll(int(shift)) for row, shift in zip(rows, shifts, strict=True)])
+                    for rows in (ids, mask)
                 )
             assert mask[1, 0 if padding == "left" else -1] == 0
-            place = (mask.cumsum(1) - 1).clamp_min(0)
+            positions = (mask.cumsum(1) - 1).clamp_min(0)
             with torch.no_grad():
-                hidden = language.backbone(input_ids=ids, attention_mask=mask, position_ids=place).last_hidden_state
-            assert np.abs(pooled(hidden, mask, pooling).numpy() - expected).max() < 1e-5, (pooling, padding)
+                hidden = language.backbone(input_ids=ids, attention_mask=mask, position_ids=positions).last_hidden_state
+            assert np.abs(pool_tokens(hidden, mask, pooling).numpy() - expected).max() < 1e-5, (pooling, padding)
 
 
 def test_texts_of_the_same_tokens_are_read_once(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,19 +104,19 @@ def test_texts_of_the_same_tokens_are_read_once(folders: dict[str, Path], monkey
         lambda module, args, kwargs: sizes.append(kwargs["input_ids"].numel()), with_kwargs=True
     )
     texts = ["the film of war", "love", "the film of love and war", "love", "the film of drama"]
-    found = embed(texts, language, "mean", 5)  # [CLS] the film of [SEP]
+    embedded = embed(texts, language, "mean", 5)  # [CLS] the film of [SEP]
     assert sum(sizes) in (3 + 5, 2 * 5)
-    np.testing.assert_array_equal(found[0], found[2])
-    np.testing.assert_array_equal(found[0], found[4])
+    np.testing.assert_array_equal(embedded[0], embedded[2])
+    np.testing.assert_array_equal(embedded[0], embedded[4])
 
 
 @pytest.mark.parametrize(("budget", "worth"), [(30, 0), (30, 4), (100, 1000), (5, 8)])
 def test_batches_hold_every_text_once_within_the_budget(budget: int, worth: int) -> None:
     lengths = sorted(np.random.default_rng(0).integers(1, 20, 200).tolist())
-    parts = list(batches(lengths, budget, worth))
-    assert [place for part in parts for place in range(part.start, part.stop)] == list(range(200))
-    for part in parts:
-        inside = lengths[part]
+    slices = list(batches(lengths, budget, worth))
+    assert [row for rows in slices for row in range(rows.start, rows.stop)] == list(range(200))
+    for rows in slices:
+        inside = lengths[rows]
         assert len(inside) * inside[-1] <= budget or len(inside) == 1
         assert sum(inside[-1] - length for length in inside) <= worth
     assert list(batches([], budget, worth)) == []
@@ -127,11 +127,11 @@ def test_pooling_by_hand_on_either_side() -> None:
     mask = torch.tensor([[1, 1, 0], [0, 1, 1]])
     half = 2**-0.5
     for pooling, vector in (("cls", [0.6, 0.8]), ("last", [1.0, 0.0]), ("mean", [half, half])):
-        torch.testing.assert_close(pooled(hidden, mask, pooling), torch.tensor([vector, vector]))
-    assert pooled(torch.ones(1, 3, 2), torch.zeros(1, 3), "mean").isfinite().all()
+        torch.testing.assert_close(pool_tokens(hidden, mask, pooling), torch.tensor([vector, vector]))
+    assert pool_tokens(torch.ones(1, 3, 2), torch.zeros(1, 3), "mean").isfinite().all()
 
 
-def attended(hidden: Tensor, query: Tensor) -> Tensor:
+def attention_by_hand(hidden: Tensor, query: Tensor) -> Tensor:
     weight = (hidden @ query / hidden.shape[1] ** 0.5).exp()
     return normalize((weight[:, None] * hidden).sum(0) / weight.sum(), dim=0)
 
@@ -140,12 +140,12 @@ def test_attention_pooling_is_a_masked_softmax_and_starts_as_the_mean() -> None:
     torch.manual_seed(0)
     hidden, mask = torch.randn(2, 4, 6), torch.tensor([[1, 1, 1, 0], [0, 0, 1, 1]])
     pool = AttentionPooling(6)
-    torch.testing.assert_close(pool(hidden, mask), pooled(hidden, mask, "mean"))
+    torch.testing.assert_close(pool(hidden, mask), pool_tokens(hidden, mask, "mean"))
     torch.nn.init.normal_(pool.query)
-    found = pool(hidden, mask)
-    expected = torch.stack([attended(hidden[0, :3], pool.query), attended(hidden[1, 2:], pool.query)])
-    torch.testing.assert_close(found, expected)
-    found.sum().backward()
+    vectors = pool(hidden, mask)
+    expected = torch.stack([attention_by_hand(hidden[0, :3], pool.query), attention_by_hand(hidden[1, 2:], pool.query)])
+    torch.testing.assert_close(vectors, expected)
+    vectors.sum().backward()
     assert pool.query.grad is not None and pool.query.grad.abs().min() > 0
 
 
@@ -153,11 +153,11 @@ def test_threads_are_put_back_and_omp_num_threads_rules(monkeypatch: pytest.Monk
     before = torch.get_num_threads()
     monkeypatch.setattr(embedding, "cores", lambda: before + 1)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with threads():
+    with use_all_threads():
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    with threads():
+    with use_all_threads():
         assert torch.get_num_threads() == before
 
 
@@ -167,21 +167,21 @@ def test_bfloat16_is_taken_where_it_is_faster(
 ) -> None:
     times = {torch.float32: 2.0, torch.bfloat16: 1.0}
     monkeypatch.setattr(embedding, "_seconds", lambda _, dtype: times[dtype])
-    assert able("bfloat16") == "bfloat16" and able("float32") == "float32"
+    assert usable_precision("bfloat16") == "bfloat16" and usable_precision("float32") == "float32"
     assert capsys.readouterr().err == ""
     times[torch.bfloat16] = 5.0
-    assert able("bfloat16") == "float32"
+    assert usable_precision("bfloat16") == "float32"
     assert "emulated here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_bfloat16_is_near_float32(name: str, folders: dict[str, Path]) -> None:
     """Random weights of a width of 32 say little; the pretrained model below is held to 0.9999."""
-    cosine = (embed(TEXTS, load(folders[name]), "mean", 16) * _bfloat16(folders[name])).sum(1)
+    cosine = (embed(TEXTS, load(folders[name]), "mean", 16) * _embed_in_bfloat16(folders[name])).sum(1)
     assert cosine.min() > 0.999 and cosine.max() < 1.0001
 
 
-def _bfloat16(folder: Path) -> np.ndarray:
+def _embed_in_bfloat16(folder: Path) -> np.ndarray:
     return embed(TEXTS, load(folder, dtype="bfloat16"), "mean", 16)
 
 
@@ -200,7 +200,7 @@ def minilm() -> LanguageModel:
 @pytest.mark.network
 def test_the_pretrained_model_in_bfloat16_and_what_it_finds_alike(minilm: LanguageModel) -> None:
     texts = ["Toy Story (1995)", "Star Wars (1977)", "The Empire Strikes Back", "Wireless headset", "Toys for children"]
-    texts += [f"{one} and {other}" for one in texts for other in texts]
+    texts += [f"{first} and {second}" for first in texts for second in texts]
     exact = embed(texts, minilm, "mean", 64)
     rounded = embed(texts, load(DATA / "minilm", dtype="bfloat16"), "mean", 64)
     assert (exact * rounded).sum(1).min() > 0.9999

@@ -17,13 +17,13 @@ from causalrec.errors import DataError, RequestError
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture
-def folder(written: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(written, tmp_path / "model"))
+def folder(bert_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bert_folder, tmp_path / "model"))
 
 
 def refusal(model: str | Source, tmp_path: Path, kind: type[Exception] = RequestError) -> str:
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_gguf_and_a_folder_of_two(folder: Path, tmp_path: Path
 
 
 @pytest.fixture
-def without_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[bool], None]:
+def cut_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[bool], None]:
     """Let the hub's client find an empty cache and, told to be online, no server."""
 
     def cut(offline: bool) -> None:
@@ -112,13 +112,13 @@ def without_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable
 @pytest.mark.parametrize("model", ["FacebookAI/roberta-base", "bert-base-uncased"])
 @pytest.mark.parametrize("offline", [True, False])
 def test_a_hub_name_without_network_is_one_line_that_says_what_to_do(
-    tmp_path: Path, without_network: Callable[[bool], None], model: str, offline: bool
+    tmp_path: Path, cut_network: Callable[[bool], None], model: str, offline: bool
 ) -> None:
-    without_network(offline)
+    cut_network(offline)
     message = refusal(model, tmp_path, DataError)
     assert f"download https://huggingface.co/{model}" in message and "name the folder" in message
 
 
-def test_what_is_neither_a_folder_nor_a_hub_name(tmp_path: Path, without_network: Callable[[bool], None]) -> None:
-    without_network(True)
+def test_what_is_neither_a_folder_nor_a_hub_name(tmp_path: Path, cut_network: Callable[[bool], None]) -> None:
+    cut_network(True)
     assert "neither an existing folder nor a hub name" in refusal("my model!", tmp_path)

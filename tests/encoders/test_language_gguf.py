@@ -17,7 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from causalrec.config.compose import package_folder
 from causalrec.data.sources import Source
-from causalrec.encoders.language import converted as converting
+from causalrec.encoders.language import gguf_conversion
 from causalrec.encoders.language.embedding import embed
 from causalrec.encoders.language.folder import model_folder
 from causalrec.encoders.language.model import load
@@ -72,9 +72,9 @@ def write_gguf(path: Path, llama: Path) -> Path:
 
 
 def _tensor(name: str, value: np.ndarray) -> tuple[str, np.ndarray]:
-    whole = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight"}
-    if name in whole:
-        return whole[name], value
+    global_names = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight"}
+    if name in global_names:
+        return global_names[name], value
     _, layer, rest = name.split(".", 2)
     inner = rest.removesuffix(".weight")
     heads = {"self_attn.q_proj": 2, "self_attn.k_proj": 1}.get(inner)
@@ -98,8 +98,8 @@ def file(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def conversions(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """What is converted from here on."""
     seen: list[Path] = []
-    inner: Callable[[Path, Path], None] = converting._save
-    monkeypatch.setattr(converting, "_save", lambda path, made: seen.append(path) or inner(path, made))
+    inner: Callable[[Path, Path], None] = gguf_conversion._save
+    monkeypatch.setattr(gguf_conversion, "_save", lambda path, folder: seen.append(path) or inner(path, folder))
     return seen
 
 
@@ -143,7 +143,7 @@ def test_a_truncated_file(file: Path, tmp_path: Path) -> None:
 def test_without_the_extra_the_line_says_what_to_install(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(converting.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(gguf_conversion.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(RequestError, match=r"pip install 'causalrec\[gguf\]'"):
         model_folder(str(file), tmp_path, tmp_path / "cache")
 
@@ -151,11 +151,11 @@ def test_without_the_extra_the_line_says_what_to_install(
 PROCESS = """
 import sys
 from pathlib import Path
-from causalrec.encoders.language import converted
+from causalrec.encoders.language import gguf_conversion
 from causalrec.encoders.language.folder import model_folder
 
-inner = converted._save
-converted._save = lambda *paths: print("converted", flush=True) or inner(*paths)
+inner = gguf_conversion._save
+gguf_conversion._save = lambda *paths: print("converted", flush=True) or inner(*paths)
 file, cache, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 (cache / f"{name}.ready").touch()
 while len(list(cache.glob("*.ready"))) < 2:

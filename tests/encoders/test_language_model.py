@@ -42,14 +42,14 @@ def test_a_loaded_model_is_what_its_folder_says(name: str, folders: dict[str, Pa
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_the_first_layers_alone_are_kept_and_they_compute_what_they_did(name: str, folders: dict[str, Path]) -> None:
-    whole, cut = load(folders[name]), load(folders[name], layers=1)
+    full, cut = load(folders[name]), load(folders[name], layers=1)
     assert {key[len(LAYER[name])] for key in cut.backbone.state_dict() if key.startswith(LAYER[name])} == {"0"}
     tokens = cut.tokens(["the film of war"], LIMIT)
     with torch.no_grad():
-        found = cut.backbone(input_ids=tokens.ids).last_hidden_state
-        middle = whole.backbone(input_ids=tokens.ids, output_hidden_states=True).hidden_states[1]
+        hidden = cut.backbone(input_ids=tokens.ids).last_hidden_state
+        middle = full.backbone(input_ids=tokens.ids, output_hidden_states=True).hidden_states[1]
         norm = {"gpt2": "ln_f", "llama": "norm"}.get(name)
-        torch.testing.assert_close(found, getattr(whole.backbone, norm)(middle) if norm else middle)
+        torch.testing.assert_close(hidden, getattr(full.backbone, norm)(middle) if norm else middle)
 
 
 @pytest.mark.parametrize("layers", [0, LAYERS + 1])
@@ -82,8 +82,10 @@ def test_a_model_runs_at_its_limit_and_one_token_more_is_refused(name: str, fold
 
 def test_loading_leaves_the_random_numbers_alone(copy: Path) -> None:
     weights = load_file(copy / "model.safetensors")
-    kept = {name: value for name, value in weights.items() if "pooler" not in name}  # transformers draws those it lacks
-    save_file(kept, copy / "model.safetensors", metadata={"format": "pt"})
+    remaining = {
+        name: value for name, value in weights.items() if "pooler" not in name
+    }  # transformers draws those it lacks
+    save_file(remaining, copy / "model.safetensors", metadata={"format": "pt"})
     before = torch.get_rng_state()
     load(copy)
     assert torch.equal(torch.get_rng_state(), before)
@@ -108,8 +110,8 @@ def test_a_hidden_size_that_the_weights_have_not(copy: Path) -> None:
 
 def test_weights_that_lack_a_layer_are_not_filled_with_random_numbers(copy: Path) -> None:
     weights = load_file(copy / "model.safetensors")
-    kept = {name: value for name, value in weights.items() if "layer.1." not in name}
-    save_file(kept, copy / "model.safetensors", metadata={"format": "pt"})
+    remaining = {name: value for name, value in weights.items() if "layer.1." not in name}
+    save_file(remaining, copy / "model.safetensors", metadata={"format": "pt"})
     assert "its weights lack encoder.layer.1." in failure(copy)
 
 

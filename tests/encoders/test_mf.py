@@ -39,27 +39,27 @@ def pairs() -> Batch:
     return inference_batch(*every_pair(), numbers())
 
 
-def shaken(encoder: MF) -> MF:
+def randomise(encoder: MF) -> MF:
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.normal_()
     return encoder
 
 
-def split(table: IdTable, ids: Tensor) -> tuple[Tensor, Tensor]:
+def split_bias(table: IdTable, ids: Tensor) -> tuple[Tensor, Tensor]:
     row = table.table.weight[ids]
     return row[:, :-1], row[:, -1]
 
 
 def test_the_product_of_the_towers_is_p_q_plus_both_biases() -> None:
     torch.manual_seed(0)
-    encoder, batch = shaken(MF(inputs(), width=WIDTH)), pairs()
+    encoder, batch = randomise(MF(inputs(), width=WIDTH)), pairs()
     assert batch.user is not None
-    p, b = split(encoder.user_table, batch.user)
-    q, c = split(encoder.item_table, batch.item)
+    p, b = split_bias(encoder.user_table, batch.user)
+    q, c = split_bias(encoder.item_table, batch.item)
     assert p.shape[1] == q.shape[1] == WIDTH
-    found = (encoder.users(batch) * encoder.items(batch.item)).sum(-1)
-    torch.testing.assert_close(found, (p * q).sum(1) + b + c)
+    product = (encoder.users(batch) * encoder.items(batch.item)).sum(-1)
+    torch.testing.assert_close(product, (p * q).sum(1) + b + c)
     assert encoder.users(batch).shape == encoder.items(batch.item).shape == (USERS * ITEMS, WIDTH + 2)
 
 
@@ -75,7 +75,7 @@ def test_the_dot_head_adds_numbers_and_a_global_bias() -> None:
 def test_biases_start_at_zero_and_towers_do_not() -> None:
     encoder = MF(inputs(), width=WIDTH)
     for table in (encoder.user_table, encoder.item_table):
-        vector, bias = split(table, torch.arange(4))
+        vector, bias = split_bias(table, torch.arange(4))
         assert not bias.any() and vector.abs().min() > 0
 
 
@@ -87,7 +87,7 @@ def test_item_ids_of_any_shape_give_a_vector_each() -> None:
 
 
 def test_without_a_user_in_the_view_all_users_share_one_row() -> None:
-    encoder, batch = shaken(MF(inputs(users=0), width=WIDTH)), pairs()
+    encoder, batch = randomise(MF(inputs(users=0), width=WIDTH)), pairs()
     assert encoder.user_table.table.num_embeddings == 1
     vectors = encoder.users(batch)
     assert torch.equal(vectors, vectors[:1].expand_as(vectors))
@@ -98,7 +98,7 @@ def test_without_a_user_in_the_view_all_users_share_one_row() -> None:
 
 
 def test_without_an_item_in_the_view_all_items_share_one_row() -> None:
-    encoder, batch = shaken(MF(inputs(items=0), width=WIDTH)), pairs()
+    encoder, batch = randomise(MF(inputs(items=0), width=WIDTH)), pairs()
     vectors = encoder.items(batch.item)
     assert encoder.item_table.table.num_embeddings == 1
     assert torch.equal(vectors, vectors[:1].expand_as(vectors))
@@ -113,23 +113,23 @@ def test_a_userless_batch_reads_row_zero() -> None:
 
 def model(link: str = "logit") -> CausalModel:
     torch.manual_seed(1)
-    networks = {r: RoleNetwork(shaken(MF(inputs(), width=WIDTH)), Dot(2)) for r in (OUTCOME, IMPUTATION)}
+    networks = {r: RoleNetwork(randomise(MF(inputs(), width=WIDTH)), Dot(2)) for r in (OUTCOME, IMPUTATION)}
     return CausalModel(networks, link)  # type: ignore[arg-type]
 
 
 def test_roles_share_no_parameter_and_together_own_all() -> None:
-    made = model()
-    owned = [{id(p) for p in made.parameters_of(role)} for role in (OUTCOME, IMPUTATION)]
+    causal_model = model()
+    owned = [{id(p) for p in causal_model.parameters_of(role)} for role in (OUTCOME, IMPUTATION)]
     assert owned[0] and not owned[0] & owned[1]
-    assert owned[0] | owned[1] == {id(p) for p in made.parameters()}
+    assert owned[0] | owned[1] == {id(p) for p in causal_model.parameters()}
 
 
 @pytest.mark.parametrize(("link", "mean"), [("identity", lambda x: x), ("logit", torch.sigmoid), ("log", torch.exp)])
 def test_predictions_are_mean_outcomes_in_any_chunk(link: str, mean: object) -> None:
-    made, (user, item) = model(link), every_pair()
-    whole = made.predict(user, item, numbers(), Naive())
-    made.network(OUTCOME).encoder.rows_at_once = 7
-    np.testing.assert_allclose(made.predict(user, item, numbers(), Naive()), whole, rtol=1e-6)
-    raw = made(pairs())[OUTCOME].detach()
-    np.testing.assert_allclose(whole, mean(raw).numpy(), rtol=1e-6)  # type: ignore[operator]
-    assert whole.dtype == np.float32
+    causal_model, (user, item) = model(link), every_pair()
+    predicted = causal_model.predict(user, item, numbers(), Naive())
+    causal_model.network(OUTCOME).encoder.rows_at_once = 7
+    np.testing.assert_allclose(causal_model.predict(user, item, numbers(), Naive()), predicted, rtol=1e-6)
+    raw = causal_model(pairs())[OUTCOME].detach()
+    np.testing.assert_allclose(predicted, mean(raw).numpy(), rtol=1e-6)  # type: ignore[operator]
+    assert predicted.dtype == np.float32

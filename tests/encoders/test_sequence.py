@@ -51,7 +51,7 @@ def inputs(**changes: Any) -> EncoderInputs:
     return dataclasses.replace(EncoderInputs(USERS, ITEMS, (), Path(), Path(), history_log=log_of()), **changes)
 
 
-def made(kind: type[Any], seed: int = 0, given: EncoderInputs | None = None, **settings: Any) -> Any:
+def build_encoder(kind: type[Any], seed: int = 0, given: EncoderInputs | None = None, **settings: Any) -> Any:
     """An encoder without dropout whose every parameter is large enough to be seen."""
     torch.manual_seed(seed)
     encoder = kind(given or inputs(), **{"width": WIDTH, "length": LENGTH, **settings}).eval()
@@ -61,49 +61,51 @@ def made(kind: type[Any], seed: int = 0, given: EncoderInputs | None = None, **s
     return encoder
 
 
-def late(*users: int, item: int = 8) -> Batch:
+def late_batch(*users: int, item: int = 8) -> Batch:
     return batch_of(list(users), [item] * len(users), [UNLOGGED_TIME] * len(users))
 
 
 @either
 def test_the_product_of_the_towers_is_p_q_plus_both_biases(kind: Any) -> None:
-    encoder, ids = made(kind), torch.tensor([[0, 8], [3, 3]])
+    encoder, ids = build_encoder(kind), torch.tensor([[0, 8], [3, 3]])
     item = encoder.items(ids)
-    torch.testing.assert_close(item[..., :WIDTH], encoder.sequence.words.weight[ids])
+    torch.testing.assert_close(item[..., :WIDTH], encoder.sequence.token_embedding.weight[ids])
     assert (item[..., WIDTH] == 1).all()
     torch.testing.assert_close(item[..., WIDTH + 1], encoder.sequence.bias.weight[ids, 0])
-    assert encoder.users(late(0, 4)).shape == (2, WIDTH + 2) and (encoder.users(late(0, 4))[:, -1] == 1).all()
+    assert (
+        encoder.users(late_batch(0, 4)).shape == (2, WIDTH + 2) and (encoder.users(late_batch(0, 4))[:, -1] == 1).all()
+    )
 
 
 @either
 def test_padding_is_not_read(kind: Any) -> None:
     """Each user alone (no padding), beside longer histories (padding), and with rubbish in place of the padding."""
-    encoder = made(kind)
-    together = encoder.users(late(0, 1, 4, 5))
-    alone = torch.cat([encoder.users(late(user)) for user in (0, 1, 4, 5)])
+    encoder = build_encoder(kind)
+    together = encoder.users(late_batch(0, 1, 4, 5))
+    alone = torch.cat([encoder.users(late_batch(user)) for user in (0, 1, 4, 5)])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
-    assert encoder.users(late(4)).isfinite().all() and not torch.allclose(together[0], together[3])
+    assert encoder.users(late_batch(4)).isfinite().all() and not torch.allclose(together[0], together[3])
     with torch.no_grad():
-        encoder.sequence.words.weight[0] = 1e4  # padding is told as item 0, which only user 4 met
-    torch.testing.assert_close(encoder.users(late(0, 1, 4, 5)), together, rtol=1e-5, atol=1e-6)
+        encoder.sequence.token_embedding.weight[0] = 1e4  # padding is told as item 0, which only user 4 met
+    torch.testing.assert_close(encoder.users(late_batch(0, 1, 4, 5)), together, rtol=1e-5, atol=1e-6)
 
 
 @either
 @pytest.mark.parametrize("count", [0, 1, 3, 5])
 def test_a_state_is_that_of_an_unpadded_sequence_by_hand(kind: Any, count: int) -> None:
     """The mask token's state behind the events, or the last event's behind the start token; positions from the end."""
-    encoder, items = made(kind), torch.arange(1, count + 1)
+    encoder, items = build_encoder(kind), torch.arange(1, count + 1)
     sequence, outcome = encoder.sequence, (torch.arange(count) % 2).float()
-    words = sequence.words.weight
+    words = sequence.token_embedding.weight
     events = words[items] + sequence.feedback_embedding.weight[1 + outcome.long()]
-    places = torch.arange(LENGTH - count, LENGTH)
+    positions = torch.arange(LENGTH - count, LENGTH)
     if kind is BERT4Rec:
-        vectors, places = torch.cat([events, words[[ITEMS]]]), torch.cat([places, torch.tensor([LENGTH])])
+        vectors, positions = torch.cat([events, words[[ITEMS]]]), torch.cat([positions, torch.tensor([LENGTH])])
     else:
-        vectors, places = torch.cat([words[[ITEMS]], events]), torch.cat([torch.tensor([0]), places + 1])
-    whole = torch.ones(1, count + 1, dtype=torch.int64)  # without it, transformers takes a jump of places for two texts
-    told = sequence.backbone(inputs_embeds=vectors[None], attention_mask=whole, position_ids=places[None])
-    expected = told.last_hidden_state[0, -1]
+        vectors, positions = torch.cat([words[[ITEMS]], events]), torch.cat([torch.tensor([0]), positions + 1])
+    mask = torch.ones(1, count + 1, dtype=torch.int64)  # without it, transformers takes a jump of places for two texts
+    output = sequence.backbone(inputs_embeds=vectors[None], attention_mask=mask, position_ids=positions[None])
+    expected = output.last_hidden_state[0, -1]
     padded = History(
         torch.cat([torch.full((LENGTH - count,), PAD), items])[None],
         torch.cat([torch.zeros(LENGTH - count), outcome])[None],
@@ -113,11 +115,11 @@ def test_a_state_is_that_of_an_unpadded_sequence_by_hand(kind: Any, count: int) 
 
 @either
 def test_order_feedback_and_every_event_matter(kind: Any) -> None:
-    encoder = made(kind)
+    encoder = build_encoder(kind)
 
     def state(items: list[int], outcomes: list[float]) -> Tensor:
-        found: Tensor = encoder.sequence.states(History(torch.tensor([items]), torch.tensor([outcomes])))
-        return found
+        vector: Tensor = encoder.sequence.states(History(torch.tensor([items]), torch.tensor([outcomes])))
+        return vector
 
     usual = state([1, 2, 3], [1, 0, 1])
     for other in (([2, 1, 3], [0, 1, 1]), ([1, 2, 3], [0, 0, 1]), ([4, 2, 3], [1, 0, 1]), ([1, 2, 4], [1, 0, 1])):
@@ -129,19 +131,21 @@ def test_without_feedback_outcomes_are_not_read(kind: Any) -> None:
     events = log_of()
     turned = inputs(history_log=dataclasses.replace(events, outcome=1 - events.outcome))
     for feedback in (True, False):
-        both = [made(kind, given=given, feedback=feedback).users(late(0, 4)) for given in (inputs(), turned)]
+        both = [
+            build_encoder(kind, given=given, feedback=feedback).users(late_batch(0, 4)) for given in (inputs(), turned)
+        ]
         assert torch.equal(*both) is not feedback
 
 
 @either
 def test_an_outcome_is_liked_from_the_threshold_on(kind: Any) -> None:
     stars = dataclasses.replace(log_of(), outcome=np.where(log_of().outcome > 0, 4, 3).astype(np.float32))
-    expected = made(kind).users(late(0, 4))
+    expected = build_encoder(kind).users(late_batch(0, 4))
     torch.testing.assert_close(
-        made(kind, given=inputs(history_log=stars, positive_threshold=4.0)).users(late(0, 4)), expected
+        build_encoder(kind, given=inputs(history_log=stars, positive_threshold=4.0)).users(late_batch(0, 4)), expected
     )
     assert not torch.allclose(
-        made(kind, given=inputs(history_log=stars, positive_threshold=3.0)).users(late(0, 4)), expected
+        build_encoder(kind, given=inputs(history_log=stars, positive_threshold=3.0)).users(late_batch(0, 4)), expected
     )
 
 
@@ -151,15 +155,15 @@ def test_events_of_now_or_later_and_of_the_own_item_change_no_vector(kind: Any) 
     assert events.time is not None
     batch = batch_of([0, 1, 4], [3, 3, 3], [3, 3, 3])
     changed = inputs(history_log=dataclasses.replace(events, outcome=np.where(events.time >= 3, 9, events.outcome)))
-    before = made(kind).users(batch)
-    torch.testing.assert_close(made(kind, given=changed).users(batch), before)
+    before = build_encoder(kind).users(batch)
+    torch.testing.assert_close(build_encoder(kind, given=changed).users(batch), before)
     sooner = inputs(history_log=dataclasses.replace(events, item=np.where(events.time == 2, 7, events.item)))
-    assert (made(kind, given=sooner).users(batch) - before).abs().amax(1).min() > 1e-4
+    assert (build_encoder(kind, given=sooner).users(batch) - before).abs().amax(1).min() > 1e-4
 
 
 @either
 def test_each_distinct_history_is_run_once(kind: Any) -> None:
-    encoder = made(kind)
+    encoder = build_encoder(kind)
     ran: list[int] = []
     plain = encoder.sequence.states
     encoder.sequence.states = lambda history: ran.append(len(history.items)) or plain(history)
@@ -167,7 +171,7 @@ def test_each_distinct_history_is_run_once(kind: Any) -> None:
     batch = batch_of(every // ITEMS, every % ITEMS, np.full(len(every), UNLOGGED_TIME))
     together = encoder.users(batch)
     assert sum(ran) < len(batch) / 2
-    alone = [encoder.users(batch.mapped(lambda column, k=k: column[k : k + 1])) for k in range(len(batch))]
+    alone = [encoder.users(batch.map_tensors(lambda column, k=k: column[k : k + 1])) for k in range(len(batch))]
     torch.testing.assert_close(together, torch.cat(alone), rtol=1e-5, atol=1e-6)
 
 
@@ -175,12 +179,16 @@ def test_each_distinct_history_is_run_once(kind: Any) -> None:
 @pytest.mark.parametrize("text", [False, True])
 def test_every_parameter_learns_and_item_zero_like_the_others(kind: Any, text: bool, tmp_path: Path) -> None:
     given = inputs(item_text=TEXTS, cache=tmp_path / "cache")
-    encoder = made(kind, given=given, text=str(write_bert(tmp_path / "model")) if text else None, max_tokens=16)
+    encoder = build_encoder(
+        kind, given=given, text=str(write_bert(tmp_path / "model")) if text else None, max_tokens=16
+    )
     batch = batch_of([0, 4, 4, 5], [7, 0, 8, 2], [UNLOGGED_TIME] * 4)
     (encoder.users(batch) * encoder.items(batch.item)).sum(-1).square().sum().backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
-    assert encoder.sequence.words.weight.grad[[0, ITEMS]].abs().sum(1).min() > 0, "the first item and the query"
+    assert encoder.sequence.token_embedding.weight.grad[[0, ITEMS]].abs().sum(1).min() > 0, (
+        "the first item and the query"
+    )
 
 
 @either
@@ -190,10 +198,10 @@ def test_item_embeddings_start_from_projected_texts(kind: Any, tmp_path: Path) -
     given = inputs(item_text=TEXTS, cache=tmp_path / "cache")
     encoder = kind(given, width=WIDTH, length=LENGTH, text=str(folder), max_tokens=16)
     vectors = encoder.items(torch.arange(ITEMS))[:, :WIDTH]
-    assert encoder.sequence.described.project.weight.shape == (WIDTH, TEXT_WIDTH)
+    assert encoder.sequence.item_text_projection.project.weight.shape == (WIDTH, TEXT_WIDTH)
     torch.testing.assert_close(vectors[1], vectors[4])  # the same text
     assert (torch.cdist(vectors, vectors) < 1e-4).sum() == ITEMS + 2
-    assert "sequence.described.text" not in encoder.state_dict()
+    assert "sequence.item_text_projection.text" not in encoder.state_dict()
     history = History(torch.tensor([[1, 3], [4, 3], [2, 3]]), torch.ones(3, 2))
     states = encoder.eval().sequence.states(history)
     torch.testing.assert_close(states[0], states[1])
@@ -202,27 +210,27 @@ def test_item_embeddings_start_from_projected_texts(kind: Any, tmp_path: Path) -
 
 @either
 def test_it_runs_in_double_precision(kind: Any) -> None:
-    encoder = made(kind)
-    single, double = encoder.users(late(0, 4, 5)), encoder.double().users(late(0, 4, 5))
+    encoder = build_encoder(kind)
+    single, double = encoder.users(late_batch(0, 4, 5)), encoder.double().users(late_batch(0, 4, 5))
     assert double.dtype == torch.float64
     torch.testing.assert_close(double.float(), single, rtol=1e-4, atol=1e-5)
 
 
 @either
 def test_predictions_are_the_same_in_any_chunk_and_read_the_time(kind: Any) -> None:
-    model = CausalModel({OUTCOME: RoleNetwork(made(kind), Dot(0))}, "logit")
+    model = CausalModel({OUTCOME: RoleNetwork(build_encoder(kind), Dot(0))}, "logit")
     features = FeatureMatrix(
         (), ("user", "item"), np.zeros((USERS, 0), np.float32), np.zeros((ITEMS, 0), np.float32), ()
     )
     every = np.arange(USERS * ITEMS)
-    asked: Any = (every // ITEMS, every % ITEMS, features, Naive())
-    whole = model.predict(*asked)
+    arguments: Any = (every // ITEMS, every % ITEMS, features, Naive())
+    expected = model.predict(*arguments)
     model.network(OUTCOME).encoder.rows_at_once = 7
-    np.testing.assert_allclose(model.predict(*asked), whole, rtol=1e-4)
-    early = model.predict(*asked, np.zeros(len(every), np.int64))
+    np.testing.assert_allclose(model.predict(*arguments), expected, rtol=1e-4)
+    early = model.predict(*arguments, np.zeros(len(every), np.int64))
     np.testing.assert_allclose(early[:ITEMS], early[-ITEMS:], rtol=1e-5)  # nobody has met anything yet
-    np.testing.assert_allclose(early[-ITEMS:], whole[-ITEMS:], rtol=1e-5)  # nor has user 5 ever
-    assert np.abs(early - whole).max() > 1e-3
+    np.testing.assert_allclose(early[-ITEMS:], expected[-ITEMS:], rtol=1e-5)  # nor has user 5 ever
+    assert np.abs(early - expected).max() > 1e-3
 
 
 @either

@@ -40,10 +40,10 @@ LEGACY = (DR, DRJL, MRDR, DRBias, DRMSE, TDR, TDRJL)
 
 def batch_of(outcome: Tensor, observed: Tensor, propensity: Tensor, weight: Tensor | None = None) -> Batch:
     ids = torch.arange(len(outcome))
-    ones = torch.ones(len(outcome))
+    unit = torch.ones(len(outcome))
     return Batch(
         item=ids, treatment=observed.long(), outcome=outcome, observed=observed, propensity=propensity,
-        weight=ones if weight is None else weight, features=ones[:, None], user=ids,
+        weight=unit if weight is None else weight, features=unit[:, None], user=ids,
     )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def module_of(objective: AbstractObjective) -> CausalRecModule:
 
 def loss_of(objective: AbstractObjective, batch: Batch, outputs: Outputs) -> Tensor:
     module = module_of(objective)
-    return torch.stack([module.reduced(t, batch) for t in objective.terms(batch, outputs).values()]).sum()
+    return torch.stack([module.reduce(t, batch) for t in objective.terms(batch, outputs).values()]).sum()
 
 
 def test_eib_by_hand() -> None:
@@ -121,10 +121,10 @@ def test_targeted_by_hand(objective: AbstractObjective) -> None:
 def test_targeting_weighs_rows_by_what_they_stand_for() -> None:
     halves = batch_of(LABEL, OBSERVED, PROPENSITY, torch.tensor([1.0, 1.0, 1.0, 2.0]))
     rows = torch.tensor([0, 1, 2, 3, 3])
-    whole = batch_of(LABEL[rows], OBSERVED[rows], PROPENSITY[rows])
+    every_row = batch_of(LABEL[rows], OBSERVED[rows], PROPENSITY[rows])
     repeated = {role: raw[rows] for role, raw in VALUES.items()}
     value = terms_of(TDRJL(), batch=halves)["outcome"].value
-    torch.testing.assert_close(value, terms_of(TDRJL(), repeated, whole)["outcome"].value[:4])
+    torch.testing.assert_close(value, terms_of(TDRJL(), repeated, every_row)["outcome"].value[:4])
 
 
 def test_targeting_survives_a_batch_in_which_nothing_is_observed_or_all_is_certain() -> None:
@@ -141,9 +141,9 @@ def test_the_loss_of_public_code_by_hand(kind: type[AbstractObjective]) -> None:
         imputed = imputed + -42 / 91 * (1 / batch.propensity - 1)
     terms = terms_of(kind(legacy_public_code=True), batch=batch)  # type: ignore[call-arg]
     risk = [term for term in terms.values() if term.trains == OUTCOME]
-    found = sum(float(t.value.sum() / (4 if t.normaliser is None else t.normaliser.sum())) for t in risk)
+    estimate = sum(float(t.value.sum() / (4 if t.normaliser is None else t.normaliser.sum())) for t in risk)
     seen = (8 + 0 + 40 - float((OBSERVED * imputed).sum())) / 3
-    assert found == pytest.approx(float(imputed.mean()) + seen, rel=1e-5)
+    assert estimate == pytest.approx(float(imputed.mean()) + seen, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", LEGACY)
@@ -151,8 +151,8 @@ def test_the_loss_of_public_code_by_hand(kind: type[AbstractObjective]) -> None:
 def test_each_term_reaches_one_role(kind: type[AbstractObjective], legacy: bool) -> None:
     values = {role: raw.clone().requires_grad_() for role, raw in VALUES.items()}
     for term in terms_of(kind(legacy_public_code=legacy), values).values():  # type: ignore[call-arg]
-        found = torch.autograd.grad(term.value.sum(), list(values.values()), retain_graph=True, allow_unused=True)
-        reached = {role for role, g in zip(values, found, strict=True) if g is not None and g.any()}
+        slopes = torch.autograd.grad(term.value.sum(), list(values.values()), retain_graph=True, allow_unused=True)
+        reached = {role for role, g in zip(values, slopes, strict=True) if g is not None and g.any()}
         assert reached == {term.trains}
 
 

@@ -21,13 +21,16 @@ from causalrec.config.compose import package_folder
 from causalrec.errors import CausalRecError, DataError, RequestError
 from causalrec.estimators.effect.aipw import CrossFit, aipw, clustered_variance
 from causalrec.estimators.effect.base import AbstractFittedEffect, LearnerData
-from causalrec.learners.dowhy import resampled
+from causalrec.learners.dowhy import resample
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
 
 PATHS = sorted((package_folder("conf") / "learner").glob("*.yaml"))
-BESIDE = {"ortho_iv": "instruments", "dowhy_front_door": "one mediator"}  # what they read that no other learner does
-NAMES = [path.stem for path in PATHS if path.stem not in ("network", *BESIDE)]
+READ_BESIDE = {
+    "ortho_iv": "instruments",
+    "dowhy_front_door": "one mediator",
+}  # what they read that no other learner does
+NAMES = [path.stem for path in PATHS if path.stem not in ("network", *READ_BESIDE)]
 ECONML = [name for name in NAMES if not name.startswith("dowhy_")]
 DOWHY = [name for name in NAMES if name.startswith("dowhy_")]
 CONSTANT = [name for name in DOWHY if name != "dowhy_linear_regression"]
@@ -101,7 +104,7 @@ def test_effects_of_rows_not_seen_follow_the_truth(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=[pytest.mark.long] if one in SLOW else []) for one in CONSTANT]
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in SLOW else []) for name in CONSTANT]
 )
 def test_estimators_of_an_average_give_it_to_every_row(name: str) -> None:
     (rows, truth), (others, _) = simulated(), simulated(60, seed=1)
@@ -232,7 +235,7 @@ def test_users_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows.groups is not None
     splits = CROSS_FIT._splits(rows, 0)
     assert len(splits) == 5 and sorted(np.concatenate([held for _, held in splits])) == list(range(400))
-    assert all(not set(rows.groups[kept]) & set(rows.groups[held]) for kept, held in splits)
+    assert all(not set(rows.groups[fitted]) & set(rows.groups[held]) for fitted, held in splits)
 
 
 @pytest.mark.long
@@ -274,7 +277,7 @@ def test_units_of_columns_do_not_matter(name: str) -> None:
 def test_users_are_resampled_with_all_their_rows() -> None:
     groups = np.array([3, 9, 3, 5, 3, 9])
     for seed in range(20):
-        taken = resampled(groups, 6, np.random.default_rng(seed))
+        taken = resample(groups, 6, np.random.default_rng(seed))
         counts = np.bincount(taken, minlength=6)
         assert counts[0] == counts[2] == counts[4] and counts[1] == counts[5]
         assert counts[0] + counts[1] + counts[3] == 3
@@ -292,8 +295,8 @@ def test_aipw_by_hand() -> None:
 @pytest.mark.parametrize(("means_right", "chances_right"), [(True, True), (True, False), (False, True), (False, False)])
 def test_aipw_is_right_where_either_nuisance_is(means_right: bool, chances_right: bool) -> None:
     rows, truth = simulated(100_000, seed=2)
-    one = 1 / (1 + np.exp(-rows.controls[:, 0]))
-    chances = np.column_stack([1 - one, one]) if chances_right else np.full((len(rows), 2), 0.5)
+    treated = 1 / (1 + np.exp(-rows.controls[:, 0]))
+    chances = np.column_stack([1 - treated, treated]) if chances_right else np.full((len(rows), 2), 0.5)
     none = rows.controls[:, 0] + rows.modifiers[:, 1]
     means = np.column_stack([none, none + truth[:, 0]]) if means_right else np.zeros((len(rows), 2))
     scores = aipw(rows.outcome, rows.treatment, means, chances, clip=1e-6)
@@ -301,9 +304,9 @@ def test_aipw_is_right_where_either_nuisance_is(means_right: bool, chances_right
     assert away < 4 if means_right or chances_right else away > 20
 
 
-def with_value(array: Any, place: Any, value: float) -> Any:
+def with_value(array: Any, index: Any, value: float) -> Any:
     changed = array.copy()
-    changed[place] = value
+    changed[index] = value
     return changed
 
 
@@ -482,20 +485,20 @@ def test_the_room_is_cheap_to_import() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", BESIDE)
+@pytest.mark.parametrize("name", READ_BESIDE)
 def test_a_hidden_cause_is_gone_round_by_what_is_read_beside_the_columns(name: str) -> None:
     rng = np.random.default_rng(0)
     x, hidden, coin = rng.normal(size=(4000, 1)), rng.normal(size=4000), rng.integers(2, size=4000)
     treatment = (rng.random(4000) < 1 / (1 + np.exp(-hidden - 2 * (2 * coin - 1)))).astype(np.int64)
     seen = (rng.random(4000) < 0.25 + 0.5 * treatment).astype(float)
     carried = treatment if name == "ortho_iv" else 2 * seen
-    outcome, beside = carried + hidden + x[:, 0] + rng.normal(size=4000), coin if name == "ortho_iv" else seen
+    outcome, detour = carried + hidden + x[:, 0] + rng.normal(size=4000), coin if name == "ortho_iv" else seen
     rows = LearnerData(
-        x, np.zeros((4000, 0)), treatment, outcome, 1, False, instruments_or_mediator=beside[:, None].astype(float)
+        x, np.zeros((4000, 0)), treatment, outcome, 1, False, instruments_or_mediator=detour[:, None].astype(float)
     )
     average = learner(name).fit_rows(rows, 0).average(rows.modifiers, rows.controls, 0.95)
     assert average is not None and average.low[0] < 1 < average.high[0] < average.low[0] + 0.7
     adjusted = learner("linear_dml").fit_rows(rows, 0).average(rows.modifiers, rows.controls, 0.95)
     assert adjusted is not None and adjusted.low[0] > 1.2
-    with pytest.raises(DataError, match=f"reads {BESIDE[name]}"):
+    with pytest.raises(DataError, match=f"reads {READ_BESIDE[name]}"):
         learner(name).fit_rows(replace(rows, instruments_or_mediator=None), 0)

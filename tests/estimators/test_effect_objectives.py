@@ -19,9 +19,7 @@ from causalrec.config.compose import package_folder
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.estimators.arms import crossfit_fold, doubly_robust_effects, effects_of
-from causalrec.estimators.cross_fitting import CROSSFIT_ROLES, crossed_means, fold_of, nuisance_terms
-from causalrec.estimators.error import mean_of
-from causalrec.estimators.imbalance import mmd, wasserstein
+from causalrec.estimators.cross_fitting import CROSSFIT_ROLES, crossfit_means, fold_of, nuisance_terms
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.cfr import CFR
 from causalrec.estimators.objective.descn import Descn
@@ -30,6 +28,8 @@ from causalrec.estimators.objective.dragonnet import Dragon
 from causalrec.estimators.objective.factual import Factual
 from causalrec.estimators.objective.r_learner import RLearner
 from causalrec.estimators.objective.x_learner import XLearner
+from causalrec.estimators.pointwise_error import mean_of
+from causalrec.estimators.representation_distance import mmd, wasserstein
 from causalrec.heads.base import AbstractHead
 from causalrec.models import CausalModel, RoleNetwork
 from causalrec.types import ARMS, EFFECT, EPSILON, OUTCOME, PROPENSITY, REPRESENTATION, Batch, Link, Outputs, Role
@@ -44,15 +44,19 @@ def declared() -> dict[str, AbstractObjective]:
     built = {
         f.stem: validate_component("objective", yaml.safe_load(f.read_text()), AbstractObjective).build() for f in files
     }
-    return {name: one for name, one in built.items() if one.estimand == "effect" and one.required_head_outputs}
+    return {
+        name: objective
+        for name, objective in built.items()
+        if objective.estimand == "effect" and objective.required_head_outputs
+    }
 
 
 OBJECTIVES = declared()
 PAIRS = [
     (name, head)
-    for name, one in OBJECTIVES.items()
+    for name, objective in OBJECTIVES.items()
     for head in HEADS
-    if one.required_head_outputs <= HEADS[head].head_outputs
+    if objective.required_head_outputs <= HEADS[head].head_outputs
 ]
 each_pair = pytest.mark.parametrize(("name", "head"), PAIRS)
 
@@ -75,13 +79,15 @@ def batch_of(arms: int, seed: int = 0, rows: int = ROWS) -> Batch:
 def model_of(objective: AbstractObjective, head: type[AbstractHead], arms: int, link: Link) -> CausalModel:
     torch.manual_seed(1)
     inputs = EncoderInputs(ROWS, 0, (), Path(), Path())
-    made = {role: RoleNetwork(MF(inputs, width=4), head(3, 6, arms + 1)) for role in objective.roles}
-    return CausalModel(made, link)
+    networks = {role: RoleNetwork(MF(inputs, width=4), head(3, 6, arms + 1)) for role in objective.roles}
+    return CausalModel(networks, link)
 
 
-def outputs_of(parts: dict[Role, dict[Role, Any]], link: Link = "identity") -> Outputs:
+def outputs_of(components: dict[Role, dict[Role, Any]], link: Link = "identity") -> Outputs:
     return Outputs(
-        {}, link, components={role: {k: torch.tensor(v) for k, v in own.items()} for role, own in parts.items()}
+        {},
+        link,
+        components={role: {k: torch.tensor(v) for k, v in outputs.items()} for role, outputs in components.items()},
     )
 
 
@@ -154,8 +160,8 @@ def test_pseudo_effects_are_right_where_either_model_is(means_right: bool, chanc
     for arm in range(3):
         for outcome in (0.0, 1.0):
             likely = chance[arm] * (truth[0, arm] if outcome else 1 - truth[0, arm])
-            told = torch.tensor([arm])
-            pseudo = doubly_robust_effects(believed, torch.tensor([outcome]), told, 1 / used[told])
+            received = torch.tensor([arm])
+            pseudo = doubly_robust_effects(believed, torch.tensor([outcome]), received, 1 / used[received])
             mean += likely * pseudo[0]
     close = torch.allclose(mean, truth[0, 1:] - truth[0, 0], atol=1e-6)
     assert close == (means_right or chances_right)
@@ -174,7 +180,7 @@ def test_a_row_never_meets_the_network_that_learnt_from_it() -> None:
     model, batch = model_of(DRLearner(), HEADS["t_net"], 1, "identity"), batch_of(1)
     outputs, half = model(batch), fold_of(batch)
     assert 0 < half.sum() < len(half)
-    means = crossed_means(batch, outputs)
+    means = crossfit_means(batch, outputs)
     for k, role in enumerate(CROSSFIT_ROLES):
         mine = half == k
         term = nuisance_terms(batch, outputs)[str(role)]
@@ -188,8 +194,8 @@ def crossed(effect: list[list[float]], means: list[list[float]]) -> Outputs:
 
 
 def rows_of(treatment: list[int], outcome: list[float], propensity: list[float]) -> Batch:
-    told = {"treatment": torch.tensor(treatment), "outcome": torch.tensor(outcome)}
-    return dataclasses.replace(batch_of(1, rows=len(outcome)), **told, propensity=torch.tensor(propensity))
+    columns = {"treatment": torch.tensor(treatment), "outcome": torch.tensor(outcome)}
+    return dataclasses.replace(batch_of(1, rows=len(outcome)), **columns, propensity=torch.tensor(propensity))
 
 
 def test_second_stages_by_hand() -> None:
@@ -215,8 +221,8 @@ def test_with_two_arms_an_x_learner_compares_each_row_to_what_it_can_tell() -> N
 
 def test_dragonnet_by_hand() -> None:
     batch = rows_of([1, 0], [2.0, 1.0], [0.5, 0.5])
-    parts = {ARMS: [[0.0, 1.0], [0.5, 0.0]], PROPENSITY: [[0.0, 0.0], [0.0, np.log(3.0)]], EPSILON: [0.1, 0.1]}
-    terms = Dragon(alpha=2.0, beta=3.0).terms(batch, outputs_of({OUTCOME: parts}))
+    components = {ARMS: [[0.0, 1.0], [0.5, 0.0]], PROPENSITY: [[0.0, 0.0], [0.0, np.log(3.0)]], EPSILON: [0.1, 0.1]}
+    terms = Dragon(alpha=2.0, beta=3.0).terms(batch, outputs_of({OUTCOME: components}))
     assert terms["outcome"].value.tolist() == pytest.approx([1.0, 0.25])
     assert terms["treatment"].value.tolist() == pytest.approx([2 * np.log(2), 2 * np.log(4)])
     squeezed = [(0.5 + 0.01) / 1.02, (0.25 + 0.01) / 1.02]
@@ -226,8 +232,8 @@ def test_dragonnet_by_hand() -> None:
 
 def test_descn_by_hand() -> None:
     batch = rows_of([1, 0], [2.0, 1.0], [0.5, 0.5])
-    parts = {ARMS: [[0.5, 1.0], [0.5, 3.0]], PROPENSITY: [[0.0, 0.0], [0.0, np.log(3.0)]], EFFECT: [[0.25], [1.0]]}
-    terms = Descn().terms(batch, outputs_of({OUTCOME: parts}))
+    components = {ARMS: [[0.5, 1.0], [0.5, 3.0]], PROPENSITY: [[0.0, 0.0], [0.0, np.log(3.0)]], EFFECT: [[0.25], [1.0]]}
+    terms = Descn().terms(batch, outputs_of({OUTCOME: components}))
     assert terms["treated"].value.tolist() == pytest.approx([(2 - 0.5 * 1) ** 2, (0.75 * 3) ** 2])
     assert terms["control"].value.tolist() == pytest.approx([(0.5 * 0.5) ** 2, (1 - 0.25 * 0.5) ** 2])
     # crossed: control's 0.5 + 0.25 for the treated row; the treated 3 - 1 for the other
@@ -236,14 +242,14 @@ def test_descn_by_hand() -> None:
 
 def test_cfr_weighs_arms_alike_and_penalises_imbalance() -> None:
     batch = rows_of([1, 0, 0, 0], [1.0, 1.0, 1.0, 1.0], [0.5] * 4)
-    parts = {ARMS: [[0.0, 0.0]] * 4, REPRESENTATION: [[3.0], [0.0], [0.0], [0.0]]}
-    terms = CFR(alpha=0.5).terms(batch, outputs_of({OUTCOME: parts}))
+    components = {ARMS: [[0.0, 0.0]] * 4, REPRESENTATION: [[3.0], [0.0], [0.0], [0.0]]}
+    terms = CFR(alpha=0.5).terms(batch, outputs_of({OUTCOME: components}))
     assert terms["outcome"].value.tolist() == pytest.approx([2.0, 2 / 3, 2 / 3, 2 / 3])
     assert terms["imbalance"].value.tolist() == pytest.approx([1.5] * 4, rel=1e-3)
-    near = {**parts, REPRESENTATION: [[0.0]] * 4}
+    near = {**components, REPRESENTATION: [[0.0]] * 4}
     for distance in ("mmd", "wasserstein"):
-        found = CFR(distance=distance).terms(batch, outputs_of({OUTCOME: near}))["imbalance"].value  # type: ignore[arg-type]
-        assert found.tolist() == pytest.approx([0.0] * 4, abs=1e-5)
+        imbalance = CFR(distance=distance).terms(batch, outputs_of({OUTCOME: near}))["imbalance"].value  # type: ignore[arg-type]
+        assert imbalance.tolist() == pytest.approx([0.0] * 4, abs=1e-5)
 
 
 def test_distances_between_samples() -> None:
@@ -251,8 +257,8 @@ def test_distances_between_samples() -> None:
     phi = torch.from_numpy(np.concatenate([rng.normal(size=30), rng.normal(1.5, 2, size=20)]))[:, None]
     treatment = torch.from_numpy(np.repeat([0, 1], [30, 20]))
     exact = wasserstein_distance(phi[:30, 0].numpy(), phi[30:, 0].numpy())
-    found = float(wasserstein(phi, treatment, sharpness=200.0, rounds=2000))
-    assert found == pytest.approx(exact, rel=0.02)
+    distance = float(wasserstein(phi, treatment, sharpness=200.0, rounds=2000))
+    assert distance == pytest.approx(exact, rel=0.02)
     a, b = phi[30:, 0].numpy(), phi[:30, 0].numpy()
 
     def kernel(x: Any, y: Any) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
-from causalrec.estimators.learned_exposure import imbalance, joint_error
+from causalrec.estimators.learned_propensity import imbalance, joint_error
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.dr_v2 import DRV2
 from causalrec.estimators.objective.escm2_dr import ESCM2DR
@@ -39,11 +39,11 @@ VALUES = {OUTCOME: torch.logit(RATE), PROPENSITY: torch.logit(CHANCE), IMPUTATIO
 
 
 def batch_of(weight: Tensor | None = None) -> Batch:
-    ids, ones = torch.arange(3), torch.ones(3)
+    ids, unit = torch.arange(3), torch.ones(3)
     nothing = torch.full((3,), float("nan"))  # the pre-fitted propensity must not be read
     return Batch(
         item=ids, treatment=OBSERVED.long(), outcome=OUTCOMES, observed=OBSERVED, propensity=nothing,
-        weight=ones if weight is None else weight, features=ones[:, None], user=ids,
+        weight=unit if weight is None else weight, features=unit[:, None], user=ids,
     )  # fmt: skip
 
 
@@ -56,8 +56,8 @@ def entropy(rate: Tensor, label: Tensor) -> Tensor:
 
 
 def value_of(objective: AbstractObjective, name: str) -> list[float]:
-    found: list[float] = terms_of(objective)[name].value.tolist()
-    return found
+    values: list[float] = terms_of(objective)[name].value.tolist()
+    return values
 
 
 @pytest.mark.parametrize("objective", WEIGHTED)
@@ -86,8 +86,8 @@ def test_no_error_trains_the_propensity_and_each_term_reaches_one_role(objective
     values = {role: raw.clone().requires_grad_() for role, raw in VALUES.items()}
     reached: dict[Role, set[str]] = {}
     for name, term in terms_of(objective, values).items():
-        found = torch.autograd.grad(term.value.sum(), list(values.values()), retain_graph=True, allow_unused=True)
-        touched = {role for role, g in zip(values, found, strict=True) if g is not None and g.any()}
+        slopes = torch.autograd.grad(term.value.sum(), list(values.values()), retain_graph=True, allow_unused=True)
+        touched = {role for role, g in zip(values, slopes, strict=True) if g is not None and g.any()}
         assert touched == {term.trains}
         reached.setdefault(term.trains, set()).add(name)
     assert reached[PROPENSITY] <= {"exposure", "joint_exposure", "balance", "stability"}
@@ -128,8 +128,8 @@ def test_the_risk_is_weighted_once(objective: ESCM2IPS | ESCM2DR | IPSV2 | DRV2)
 
 
 def test_imbalance_by_hand_and_within_the_clip() -> None:
-    found = imbalance(OBSERVED, CHANCE, RATE, 0.0).tolist()
-    assert found == pytest.approx([2 * 0.6, 4 * 0.3, -0.8 / 0.8], rel=1e-5)
+    values = imbalance(OBSERVED, CHANCE, RATE, 0.0).tolist()
+    assert values == pytest.approx([2 * 0.6, 4 * 0.3, -0.8 / 0.8], rel=1e-5)
     assert imbalance(OBSERVED, CHANCE, RATE, 0.4).tolist() == pytest.approx([1.2, 0.75, -0.8 / 0.6], rel=1e-5)
 
 
@@ -146,10 +146,10 @@ def test_stable_dr_by_hand() -> None:
 
 def test_stable_dr_centres_by_the_weights_of_the_rows() -> None:
     weight = torch.tensor([0.5, 0.5, 2.0])
-    found = StableDR().terms(batch_of(weight), Outputs(VALUES, "logit"))["stability"].value
+    unstable = StableDR().terms(batch_of(weight), Outputs(VALUES, "logit"))["stability"].value
     imputed = entropy(RATE, IMPUTED)
     stable = (1 - torch.tensor([2.0, 4.0, 0.0])) * (imputed - (weight * imputed).sum() / weight.sum())
-    assert found.tolist() == pytest.approx(stable.tolist(), rel=1e-4, abs=1e-6)
+    assert unstable.tolist() == pytest.approx(stable.tolist(), rel=1e-4, abs=1e-6)
 
 
 def squared_ratio(chance_logit: Tensor, objective: AbstractObjective, weight: Tensor) -> Tensor:
@@ -172,7 +172,7 @@ def test_a_squared_term_is_reduced_to_the_square_of_the_weighted_mean(objective:
     batch, same = batch_of(weight), VALUES[PROPENSITY].clone().requires_grad_()
     squared = [term for term in objective.terms(batch, Outputs(values, "logit")).values() if term.squared]
     assert len(squared) == 1
-    loss, expected = module.reduced(squared[0], batch), squared_ratio(same, objective, weight)
+    loss, expected = module.reduce(squared[0], batch), squared_ratio(same, objective, weight)
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
     loss.backward()
     expected.backward()

@@ -18,14 +18,14 @@ from torch import Tensor
 
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
-from causalrec.estimators.error import inverse_propensity, mean_of, pointwise_error
-from causalrec.estimators.imputation import Errors, doubly_robust
+from causalrec.estimators.doubly_robust import Errors, doubly_robust
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.ips import IPS, ips
 from causalrec.estimators.objective.naive import Naive
 from causalrec.estimators.objective.snips import SNIPS, snips
 from causalrec.estimators.objective.tdr_jl import TDRJL
+from causalrec.estimators.pointwise_error import inverse_propensity, mean_of, pointwise_error
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role
 
 LINKS: tuple[Link, ...] = ("identity", "logit", "log")
@@ -216,20 +216,20 @@ def test_errors_are_least_where_the_mean_outcome_is_the_label(link: Link) -> Non
 
 def test_the_error_of_a_class_is_its_cross_entropy_and_a_soft_label_weighs_them() -> None:
     raw = torch.log(torch.tensor([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]])) + torch.tensor([[7.0], [-2.0]])
-    found = pointwise_error(raw, torch.tensor([1.0, 2.0]), "softmax")
-    assert found.tolist() == pytest.approx([-math.log(0.3), -math.log(0.8)], rel=1e-5)
+    hard = pointwise_error(raw, torch.tensor([1.0, 2.0]), "softmax")
+    assert hard.tolist() == pytest.approx([-math.log(0.3), -math.log(0.8)], rel=1e-5)
     soft = pointwise_error(raw, torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]), "softmax")
     expected = [-(math.log(0.2) + math.log(0.3)) / 2, -math.log(0.8)]
     assert soft.tolist() == pytest.approx(expected, rel=1e-5)
     assert mean_of(raw, "softmax").tolist() == pytest.approx([1.3, 1.7], rel=1e-5)
     stacked = torch.stack([raw, raw.flip(0)])  # replicas side by side
     both = pointwise_error(stacked, torch.tensor([1.0, 2.0]), "softmax")
-    assert both.shape == (2, 2) and both[0].tolist() == pytest.approx(found.tolist(), rel=1e-6)
+    assert both.shape == (2, 2) and both[0].tolist() == pytest.approx(hard.tolist(), rel=1e-6)
 
 
 def test_the_imputed_error_of_a_class_outcome_is_against_the_whole_distribution() -> None:
     raw, imputing = torch.randn(4, 3), torch.randn(4, 3, requires_grad=True)
-    errors = Errors.of(hand_batch(), Outputs({OUTCOME: raw, IMPUTATION: imputing}, "softmax"))
+    errors = Errors.from_outputs(hand_batch(), Outputs({OUTCOME: raw, IMPUTATION: imputing}, "softmax"))
     expected = -(imputing.softmax(-1) * raw.log_softmax(-1)).sum(-1)
     torch.testing.assert_close(errors.learned, expected)
     torch.testing.assert_close(errors.imputed, expected.detach())
@@ -272,8 +272,8 @@ def test_each_term_reaches_the_role_it_trains_and_no_other(name: str, link: Link
     for term in terms.values():
         assert term.value.shape == (len(batch),)
         assert term.normaliser is None or (term.normaliser.shape == (len(batch),) and not term.normaliser.requires_grad)
-        found = torch.autograd.grad(term.value.sum(), list(outputs.values()), retain_graph=True, allow_unused=True)
-        for role, gradient in zip(outputs, found, strict=True):
+        gradients = torch.autograd.grad(term.value.sum(), list(outputs.values()), retain_graph=True, allow_unused=True)
+        for role, gradient in zip(outputs, gradients, strict=True):
             if role == term.trains:
                 assert gradient is not None and gradient.abs().sum() > 0
             else:
@@ -284,14 +284,14 @@ def test_each_term_reaches_the_role_it_trains_and_no_other(name: str, link: Link
 def test_each_value_depends_on_its_own_row_alone(name: str, link: Link) -> None:
     objective, batch = OBJECTIVES[name], random_batch()
     outputs = {role: raw.detach() for role, raw in raw_outputs(objective, len(batch), link=link).items()}
-    whole = objective.terms(batch, outputs_of(outputs, link))
+    terms = objective.terms(batch, outputs_of(outputs, link))
     rows = torch.tensor([5, 0, 17, 1])
-    part = batch_of(batch.outcome[rows], batch.observed[rows], batch.propensity[rows])
-    part = dataclasses.replace(
-        part, popularity=batch.popularity[rows], negative_popularity=batch.negative_popularity[rows]
+    few = batch_of(batch.outcome[rows], batch.observed[rows], batch.propensity[rows])
+    few = dataclasses.replace(
+        few, popularity=batch.popularity[rows], negative_popularity=batch.negative_popularity[rows]
     )
-    cut = objective.terms(part, outputs_of({role: raw[rows] for role, raw in outputs.items()}, link))
-    for key, term in whole.items():
+    cut = objective.terms(few, outputs_of({role: raw[rows] for role, raw in outputs.items()}, link))
+    for key, term in terms.items():
         torch.testing.assert_close(cut[key].value, term.value[rows])
         if term.normaliser is not None:
             assert cut[key].normaliser is not None
@@ -335,14 +335,14 @@ def test_terms_map_under_vmap(name: str, link: Link) -> None:
         for role in objective.roles
     ]
 
-    def values(*one: Tensor) -> tuple[Tensor, ...]:
-        terms = objective.terms(batch, outputs_of(dict(zip(objective.roles, one, strict=True)), link))
+    def values(*replica: Tensor) -> tuple[Tensor, ...]:
+        terms = objective.terms(batch, outputs_of(dict(zip(objective.roles, replica, strict=True)), link))
         return tuple(term.value for term in terms.values())
 
     mapped = torch.func.vmap(values)(*raws)
     for k in range(replicas):
-        for found, expected in zip(mapped, values(*[raw[k] for raw in raws]), strict=True):
-            torch.testing.assert_close(found[k], expected)
+        for value, expected in zip(mapped, values(*[raw[k] for raw in raws]), strict=True):
+            torch.testing.assert_close(value[k], expected)
 
 
 def test_every_objective_has_a_pure_function() -> None:
@@ -359,10 +359,10 @@ def test_pure_functions_map_under_vmap_and_keep_one_value_per_row(function: Call
     mapped = torch.func.vmap(function)(*arguments)
     looped = [function(*[a[k] for a in arguments]) for k in range(4)]
     listed = mapped if isinstance(mapped, tuple) else (mapped,)
-    for k, one in enumerate(looped):
-        for found, expected in zip(listed, one if isinstance(one, tuple) else (one,), strict=True):
+    for k, result in enumerate(looped):
+        for value, expected in zip(listed, result if isinstance(result, tuple) else (result,), strict=True):
             assert expected.shape == (7,)
-            torch.testing.assert_close(found[k], expected)
+            torch.testing.assert_close(value[k], expected)
 
 
 def test_the_gradient_of_tdr_is_that_of_its_estimate_epsilon_included() -> None:
@@ -374,16 +374,16 @@ def test_the_gradient_of_tdr_is_that_of_its_estimate_epsilon_included() -> None:
     )
     raw = raw_outputs(OBJECTIVES["tdr_jl"], 24)
     terms = TDRJL(clip=0.0).terms(batch, Outputs(raw, "logit"))
-    found = (batch.weight * (terms["outcome"].value + terms["fluctuation"].value)).mean()
-    errors, clever_covariate = Errors.of(batch, Outputs(raw, "logit")), 1 / batch.propensity - 1
+    loss = (batch.weight * (terms["outcome"].value + terms["fluctuation"].value)).mean()
+    errors, clever_covariate = Errors.from_outputs(batch, Outputs(raw, "logit")), 1 / batch.propensity - 1
     rows = batch.weight * batch.observed
     epsilon = (rows * (errors.error - errors.imputed) * clever_covariate).sum() / (
         rows * clever_covariate.square()
     ).sum()
     moved = errors.imputed + epsilon * clever_covariate
     estimate = (batch.weight * doubly_robust(errors.error, moved, batch.observed, batch.propensity)).mean()
-    torch.testing.assert_close(found, estimate)
-    gradients = [torch.autograd.grad(value, raw[OUTCOME], retain_graph=True)[0] for value in (found, estimate)]
+    torch.testing.assert_close(loss, estimate)
+    gradients = [torch.autograd.grad(value, raw[OUTCOME], retain_graph=True)[0] for value in (loss, estimate)]
     torch.testing.assert_close(*gradients)
     torch.testing.assert_close(
         (rows * (errors.error - moved) * clever_covariate).sum(), torch.zeros(()), atol=1e-4, rtol=0

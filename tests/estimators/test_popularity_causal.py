@@ -15,7 +15,7 @@ from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.bpr import BPR
 from causalrec.estimators.objective.dice import CONFORMITY, DICE
 from causalrec.estimators.objective.macr import MACR
-from causalrec.estimators.objective.pda import PDA, matching
+from causalrec.estimators.objective.pda import PDA, matching_score
 from causalrec.types import ITEM_ONLY, OUTCOME, USER_ONLY, Batch, Outputs, Role
 
 OBJECTIVES: list[AbstractObjective] = [BPR(), PDA(), MACR(), DICE()]
@@ -24,14 +24,14 @@ each = pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__
 
 def batch_of(popularity: Tensor, negative_popularity: Tensor) -> Batch:
     rows = len(popularity)
-    ids, ones = torch.arange(rows), torch.ones(rows)
+    ids, unit = torch.arange(rows), torch.ones(rows)
     return Batch(
         item=ids,
         treatment=ids,
-        outcome=ones,
-        observed=ones,
-        propensity=ones,
-        weight=ones,
+        outcome=unit,
+        observed=unit,
+        propensity=unit,
+        weight=unit,
         features=torch.zeros(rows, 0),
         user=ids,
         negative=ids,
@@ -58,10 +58,10 @@ def vectors_of(objective: AbstractObjective, rows: int = 12, seed: int = 0) -> V
 
 
 def from_vectors(vectors: Vectors) -> Outputs:
-    own = {role: (u * i).sum(-1) for role, (u, i, _) in vectors.items()}
-    other = {role: (u * j).sum(-1) for role, (u, _, j) in vectors.items()}
-    negatives = Outputs(other, "logit", {role: (u, j) for role, (u, _, j) in vectors.items()})
-    return Outputs(own, "logit", {role: (u, i) for role, (u, i, _) in vectors.items()}, negatives)
+    scores = {role: (u * i).sum(-1) for role, (u, i, _) in vectors.items()}
+    negative_scores = {role: (u * j).sum(-1) for role, (u, _, j) in vectors.items()}
+    negatives = Outputs(negative_scores, "logit", {role: (u, j) for role, (u, _, j) in vectors.items()})
+    return Outputs(scores, "logit", {role: (u, i) for role, (u, i, _) in vectors.items()}, negatives)
 
 
 def shares(rows: int = 12, seed: int = 5) -> Batch:
@@ -71,9 +71,9 @@ def shares(rows: int = 12, seed: int = 5) -> Batch:
 
 def gradients(loss: Tensor, vectors: Vectors) -> dict[Role, list[Tensor]]:
     """The gradient by each role's vectors, zeros where the loss does not read them."""
-    leaves = [leaf for parts in vectors.values() for leaf in parts]
-    found = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
-    filled = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True)]
+    leaves = [leaf for trio in vectors.values() for leaf in trio]
+    slopes = torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True)
+    filled = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, slopes, strict=True)]
     return {role: filled[3 * k : 3 * k + 3] for k, role in enumerate(vectors)}
 
 
@@ -84,18 +84,16 @@ def test_each_term_reaches_the_role_it_trains_and_no_other(objective: AbstractOb
     assert {term.trains for term in terms.values()} == set(objective.roles)
     for term in terms.values():
         assert term.value.shape == (12,) and term.normaliser is None
-        for role, found in gradients(term.value.sum(), vectors).items():
-            assert any(bool(g.any()) for g in found) == (role == term.trains)
+        for role, slopes in gradients(term.value.sum(), vectors).items():
+            assert any(bool(g.any()) for g in slopes) == (role == term.trains)
 
 
 @each
 def test_each_value_depends_on_its_own_row_alone(objective: AbstractObjective) -> None:
     batch, vectors, rows = shares(), vectors_of(objective), torch.tensor([7, 0, 3])
     assert batch.popularity is not None and batch.negative_popularity is not None
-    part = batch_of(batch.popularity[rows], batch.negative_popularity[rows])
-    cut = objective.terms(
-        part, from_vectors({role: (u[rows], i[rows], j[rows]) for role, (u, i, j) in vectors.items()})
-    )
+    few = batch_of(batch.popularity[rows], batch.negative_popularity[rows])
+    cut = objective.terms(few, from_vectors({role: (u[rows], i[rows], j[rows]) for role, (u, i, j) in vectors.items()}))
     for key, term in objective.terms(batch, from_vectors(vectors)).items():
         torch.testing.assert_close(cut[key].value, term.value[rows])
 
@@ -103,12 +101,12 @@ def test_each_value_depends_on_its_own_row_alone(objective: AbstractObjective) -
 @each
 def test_far_scores_and_unknown_items_are_finite_with_finite_gradients(objective: AbstractObjective) -> None:
     vectors = {
-        role: tuple((40 * v.detach()).requires_grad_() for v in parts) for role, parts in vectors_of(objective).items()
+        role: tuple((40 * v.detach()).requires_grad_() for v in trio) for role, trio in vectors_of(objective).items()
     }
     terms = objective.terms(batch_of(torch.zeros(12), torch.linspace(0, 1, 12)), from_vectors(vectors))  # type: ignore[arg-type]
     loss = torch.stack([term.value.sum() for term in terms.values()]).sum()
     assert loss.isfinite()
-    assert all(bool(g.isfinite().all()) for found in gradients(loss, vectors).values() for g in found)  # type: ignore[arg-type]
+    assert all(bool(g.isfinite().all()) for slopes in gradients(loss, vectors).values() for g in slopes)  # type: ignore[arg-type]
 
 
 @each
@@ -140,13 +138,15 @@ def test_pda_without_popularity_is_bpr_on_the_matching() -> None:
     outputs = from_vectors(vectors_of(PDA()))
     assert outputs.negatives is not None
     value = PDA(gamma=0.0).terms(shares(), outputs)["outcome"].value
-    torch.testing.assert_close(value, softplus(matching(outputs.negatives[OUTCOME]) - matching(outputs[OUTCOME])))
+    torch.testing.assert_close(
+        value, softplus(matching_score(outputs.negatives[OUTCOME]) - matching_score(outputs[OUTCOME]))
+    )
 
 
 def test_matching_is_elu_plus_one_with_its_slope_and_never_ties_low_scores() -> None:
     raw = torch.tensor([-3.0, -0.5, 0.0, 0.5, 4.0], requires_grad=True)
-    torch.testing.assert_close(matching(raw), torch.nn.functional.elu(raw) + 1)
-    (slope,) = torch.autograd.grad(matching(raw)[[0, 1, 3, 4]].sum(), raw)
+    torch.testing.assert_close(matching_score(raw), torch.nn.functional.elu(raw) + 1)
+    (slope,) = torch.autograd.grad(matching_score(raw)[[0, 1, 3, 4]].sum(), raw)
     assert slope.tolist() == pytest.approx([math.exp(-3), math.exp(-0.5), 0, 1, 1])
     low = PDA().score(Outputs({OUTCOME: torch.tensor([-41.0, -40.0])}, "logit"))
     assert 0 < low[0] < low[1]  # elu(raw) + 1 itself would round both to 0
@@ -154,12 +154,12 @@ def test_matching_is_elu_plus_one_with_its_slope_and_never_ties_low_scores() -> 
 
 def slope_at_the_truth(objective: AbstractObjective, match: Tensor, share: Tensor, gamma: float) -> float:
     """Largest slope, at the true matches, of the expected loss where `match * share ** gamma` decides all choices."""
-    one, other = torch.cartesian_prod(torch.arange(len(match)), torch.arange(len(match))).T
+    first, second = torch.cartesian_prod(torch.arange(len(match)), torch.arange(len(match))).T
     truth = match * share**gamma
-    wins = torch.sigmoid(truth[one] - truth[other])
-    raw = (match - 1).requires_grad_()  # matching(raw) = match, which is 1 or more here
-    outputs = Outputs({OUTCOME: raw[one]}, "logit", negatives=Outputs({OUTCOME: raw[other]}, "logit"))
-    loss = (wins * objective.terms(batch_of(share[one], share[other]), outputs)["outcome"].value).mean()
+    wins = torch.sigmoid(truth[first] - truth[second])
+    raw = (match - 1).requires_grad_()  # matching_score(raw) = match, which is 1 or more here
+    outputs = Outputs({OUTCOME: raw[first]}, "logit", negatives=Outputs({OUTCOME: raw[second]}, "logit"))
+    loss = (wins * objective.terms(batch_of(share[first], share[second]), outputs)["outcome"].value).mean()
     (slope,) = torch.autograd.grad(loss, raw)
     return float(slope.abs().max())
 
@@ -177,12 +177,15 @@ def test_the_true_match_minimises_the_loss_of_pda_under_the_true_gamma_and_no_ot
 
 def test_macr_by_hand() -> None:
     sigmoid = {0.0: 0.5, math.log(3): 0.75}
-    own, other = (2.0, math.log(3), 0.0), (-1.0, 0.0, 0.0)  # y_k, y_i, y_u of the chosen item and of its negative
+    choice_raw, negative_raw = (
+        (2.0, math.log(3), 0.0),
+        (-1.0, 0.0, 0.0),
+    )  # y_k, y_i, y_u of the chosen item and of its negative
     values, negatives = (
-        dict(zip((OUTCOME, ITEM_ONLY, USER_ONLY), ([x] for x in s), strict=True)) for s in (own, other)
+        dict(zip((OUTCOME, ITEM_ONLY, USER_ONLY), ([x] for x in s), strict=True)) for s in (choice_raw, negative_raw)
     )
     terms = MACR(item=0.1, user=0.01).terms(batch_of(torch.ones(1), torch.ones(1)), outputs_of(values, negatives))
-    chosen, negative = (k * sigmoid[i] * sigmoid[u] for k, i, u in (own, other))
+    chosen, negative = (k * sigmoid[i] * sigmoid[u] for k, i, u in (choice_raw, negative_raw))
     both = math.log1p(math.exp(-chosen)) + math.log1p(math.exp(negative))
     for role in (OUTCOME, ITEM_ONLY, USER_ONLY):
         assert float(terms[f"fused_{role}"].value) == pytest.approx(both, rel=1e-6)
@@ -194,17 +197,17 @@ def test_the_gradient_of_macr_is_that_of_its_whole_loss() -> None:
     objective = MACR(item=0.3, user=0.2)
     vectors = vectors_of(objective)
     outputs = from_vectors(vectors)
-    found = torch.stack([term.value.mean() for term in objective.terms(shares(), outputs).values()]).sum()
+    loss = torch.stack([term.value.mean() for term in objective.terms(shares(), outputs).values()]).sum()
     assert outputs.negatives is not None
-    whole = torch.zeros(())
+    written_out = torch.zeros(())
     for side, sign in ((outputs, -1), (outputs.negatives, 1)):
         odds = side[OUTCOME] * torch.sigmoid(side[ITEM_ONLY]) * torch.sigmoid(side[USER_ONLY])
-        parts = softplus(sign * odds) + 0.3 * softplus(sign * side[ITEM_ONLY]) + 0.2 * softplus(sign * side[USER_ONLY])
-        whole = whole + parts.mean()
-    expected = gradients(whole, vectors)
-    for role, parts in gradients(found, vectors).items():
-        for one, other in zip(parts, expected[role], strict=True):
-            torch.testing.assert_close(one, other)
+        slopes = softplus(sign * odds) + 0.3 * softplus(sign * side[ITEM_ONLY]) + 0.2 * softplus(sign * side[USER_ONLY])
+        written_out = written_out + slopes.mean()
+    expected = gradients(written_out, vectors)
+    for role, slopes in gradients(loss, vectors).items():
+        for slope, other in zip(slopes, expected[role], strict=True):
+            torch.testing.assert_close(slope, other)
 
 
 def test_macr_ranks_by_the_total_less_the_direct_effect() -> None:
@@ -240,13 +243,13 @@ def test_dice_by_hand() -> None:
 
 def test_the_margin_decides_which_pairs_tell_a_cause() -> None:
     batch, outputs = dice_example()
-    told = [DICE(margin=margin).terms(batch, outputs) for margin in (0.0, 0.05, 0.5)]
-    assert [(t["interest"].value > 0).tolist() for t in told] == [
+    terms = [DICE(margin=margin).terms(batch, outputs) for margin in (0.0, 0.05, 0.5)]
+    assert [(t["interest"].value > 0).tolist() for t in terms] == [
         [False, True, True],
         [False, True, False],
         [False] * 3,
     ]
-    assert [int((t["conformity"].value > 0).sum()) for t in told] == [3, 2, 0]
+    assert [int((t["conformity"].value > 0).sum()) for t in terms] == [3, 2, 0]
 
 
 def test_the_distance_of_dice_by_hand() -> None:
@@ -262,16 +265,16 @@ def test_the_gradient_of_dice_is_that_of_its_whole_loss() -> None:
     objective, batch = DICE(causes=0.3, discrepancy=0.2, margin=0.1), shares()
     vectors = vectors_of(objective)
     outputs = from_vectors(vectors)
-    found = torch.stack([term.value.mean() for term in objective.terms(batch, outputs).values()]).sum()
+    loss = torch.stack([term.value.mean() for term in objective.terms(batch, outputs).values()]).sum()
     assert outputs.negatives is not None and batch.popularity is not None and batch.negative_popularity is not None
     ahead = {role: outputs[role] - outputs.negatives[role] for role in objective.roles}
     gap = batch.negative_popularity - batch.popularity
     (user, item, negative), (user2, item2, negative2) = vectors[OUTCOME], vectors[CONFORMITY]
     apart = [(a - b).square().mean(-1) for a, b in ((user, user2), (item, item2), (negative, negative2))]
-    whole = softplus(-ahead[OUTCOME] - ahead[CONFORMITY]) - 0.2 * (apart[0] + apart[1] / 2 + apart[2] / 2)
-    whole = whole + 0.3 * (gap > 0.1) * (softplus(-ahead[OUTCOME]) + softplus(ahead[CONFORMITY]))
-    whole = whole + 0.3 * (gap < -0.1) * softplus(-ahead[CONFORMITY])
-    expected = gradients(whole.mean(), vectors)
-    for role, parts in gradients(found, vectors).items():
-        for one, other in zip(parts, expected[role], strict=True):
-            torch.testing.assert_close(one, other)
+    written_out = softplus(-ahead[OUTCOME] - ahead[CONFORMITY]) - 0.2 * (apart[0] + apart[1] / 2 + apart[2] / 2)
+    written_out = written_out + 0.3 * (gap > 0.1) * (softplus(-ahead[OUTCOME]) + softplus(ahead[CONFORMITY]))
+    written_out = written_out + 0.3 * (gap < -0.1) * softplus(-ahead[CONFORMITY])
+    expected = gradients(written_out.mean(), vectors)
+    for role, slopes in gradients(loss, vectors).items():
+        for slope, other in zip(slopes, expected[role], strict=True):
+            torch.testing.assert_close(slope, other)

@@ -33,7 +33,7 @@ from causalrec.propensity.relative_popularity import RelativePopularity
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
-from causalrec.training.trainer import TrainerSettings, seeded
+from causalrec.training.trainer import TrainerSettings, seed_everything
 from causalrec.types import OUTCOME, Batch, Floats, Outputs
 
 NAN = float("nan")
@@ -153,9 +153,9 @@ def chosen() -> Splits:
     odds = np.where(alike, 1.5, -1.5) + rng.normal(size=ITEMS) - 1.5
     codes = rng.permutation(np.flatnonzero(rng.random(odds.shape) < 1 / (1 + np.exp(-odds))))
     logs = []
-    for part in np.split(codes, [int(0.7 * len(codes)), int(0.8 * len(codes))]):
-        ones = np.ones(len(part), np.int64)
-        logs.append(InteractionLog(part % ITEMS, ones, ones.astype("f4"), ITEMS, part // ITEMS, USERS))
+    for pairs in np.split(codes, [int(0.7 * len(codes)), int(0.8 * len(codes))]):
+        unit = np.ones(len(pairs), np.int64)
+        logs.append(InteractionLog(pairs % ITEMS, unit, unit.astype("f4"), ITEMS, pairs // ITEMS, USERS))
     exposure = RelativePopularity()
     exposure.fit(logs[0], BARE)
     train, validation, test = (log.with_propensity(exposure.predict(log)) for log in logs)
@@ -166,7 +166,7 @@ def trained(
     folder: Path, objective: AbstractObjective, train: InteractionLog, validation: InteractionLog | None, decay: float
 ) -> CausalModel:
     """Train to the best of 25 epochs on triples of the validation rows; without any, for 10 epochs."""
-    seeded(0)
+    seed_everything(0)
     inputs = EncoderInputs(train.num_users, train.num_items, (), Path(), Path())
     networks = {r: RoleNetwork(MF(inputs, width=4), Dot(0), ROLE_INPUTS.get(r, "pair")) for r in objective.roles}
     model = CausalModel(networks, "logit")
@@ -181,8 +181,8 @@ def trained(
 def area(score: Tensor, label: Tensor, user: Tensor) -> float:
     """Mean over users of the share of (chosen, other) pairs in the right order; chance has 1/2."""
     shares = []
-    for one in user.unique():
-        chose, other = score[(user == one) & (label == 1)], score[(user == one) & (label == 0)]
+    for person in user.unique():
+        chose, other = score[(user == person) & (label == 1)], score[(user == person) & (label == 0)]
         shares.append(float((chose[:, None] > other).double().mean()))
     return float(np.mean(shares))
 
@@ -193,10 +193,10 @@ def test_a_few_epochs_on_positives_rank_what_is_chosen_next_better_than_chance(
     objective: AbstractObjective, tmp_path: Path
 ) -> None:
     splits = chosen()
-    part = full_ranking(splits, 1_000_000)
+    ranking = full_ranking(splits, 1_000_000)
     model = trained(tmp_path, objective, splits.train, splits.validation, decay=0.1)
-    score = torch.from_numpy(model.predict(part.user, part.item, BARE, objective))
-    label, user = torch.from_numpy(part.label), torch.from_numpy(part.user)
+    score = torch.from_numpy(model.predict(ranking.user, ranking.item, BARE, objective))
+    label, user = torch.from_numpy(ranking.label), torch.from_numpy(ranking.user)
     assert score.isfinite().all()
     assert area(score, label, user) > 0.65  # chance: 0.50, its standard error here 0.03
     shuffled = score[torch.randperm(len(score), generator=torch.Generator().manual_seed(0))]
@@ -217,9 +217,9 @@ def shown(users: int, items: int) -> tuple[InteractionLog, Floats]:
 def test_position_ips_learns_relevance_where_naive_learns_who_was_looked_at(tmp_path: Path) -> None:
     log, relevance = shown(users=250, items=10)
     assert log.user is not None
-    found = {}
+    correlations = {}
     for objective in (PositionIPS(clip=0.0), Naive()):
         score = trained(tmp_path, objective, log, None, decay=1.0).predict(log.user, log.item, BARE, objective)
-        found[type(objective)] = float(np.corrcoef(score.reshape(250, 10).mean(0), relevance)[0, 1])
-    assert found[PositionIPS] > 0.8
-    assert found[Naive] < 0.65
+        correlations[type(objective)] = float(np.corrcoef(score.reshape(250, 10).mean(0), relevance)[0, 1])
+    assert correlations[PositionIPS] > 0.8
+    assert correlations[Naive] < 0.65

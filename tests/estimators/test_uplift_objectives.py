@@ -47,8 +47,8 @@ def soft(value: float) -> float:
 
 def test_ulrmf_by_hand() -> None:
     batch = batch_of([1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0])
-    found = ULRMF(alpha=0.25).terms(batch, outputs_of([2.0, 2.0, 2.0, 2.0]))["score"].value.tolist()
-    assert found == pytest.approx([soft(-2), soft(2), soft(2), 0.25 * soft(-2) + 0.75 * soft(2)])
+    values = ULRMF(alpha=0.25).terms(batch, outputs_of([2.0, 2.0, 2.0, 2.0]))["score"].value.tolist()
+    assert values == pytest.approx([soft(-2), soft(2), soft(2), 0.25 * soft(-2) + 0.75 * soft(2)])
 
 
 def test_ulbpr_by_hand() -> None:
@@ -63,10 +63,10 @@ def test_ulbpr_by_hand() -> None:
 
 def test_dlce_by_hand() -> None:
     batch = batch_of([1, 0, 1], [1, 1, 0], [0, 0, 0], propensity=0.2)
-    found = DLCE(clip=0.4).terms(batch, outputs_of([1.0, 0.0, -1.0]))["bound"].value.tolist()
-    assert found == pytest.approx([2.5 * (soft(-1) + soft(-2)) / 2, 2.5 * (soft(-1) + soft(1)) / 2, 0.0])
+    capped = DLCE(clip=0.4).terms(batch, outputs_of([1.0, 0.0, -1.0]))["bound"].value.tolist()
+    assert capped == pytest.approx([2.5 * (soft(-1) + soft(-2)) / 2, 2.5 * (soft(-1) + soft(1)) / 2, 0.0])
     uncapped = DLCE(clip=0.0).terms(batch, outputs_of([1.0, 0.0, -1.0]))["bound"].value.tolist()
-    assert uncapped[0] == pytest.approx(2 * found[0])
+    assert uncapped[0] == pytest.approx(2 * capped[0])
 
 
 @pytest.mark.long

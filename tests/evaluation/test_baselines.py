@@ -21,8 +21,8 @@ from causalrec.types import Doubles, Floats, Ints
 
 
 def log_of(user: Ints | None, item: Ints, outcome: Doubles, users: int, items: int) -> InteractionLog:
-    ones = np.ones(len(item), np.int64)
-    return InteractionLog(item, ones, np.asarray(outcome, np.float32), items, user, users)
+    treatment = np.ones(len(item), np.int64)
+    return InteractionLog(item, treatment, np.asarray(outcome, np.float32), items, user, users)
 
 
 # item 0: 1, 1, 0; item 1: 1; item 2: 0, 0; item 3: never seen; overall mean 0.5
@@ -30,17 +30,17 @@ HAND = log_of(np.array([0, 1, 2, 0, 1, 2]), np.array([0, 0, 0, 1, 2, 2]), np.arr
 ALL = np.zeros(4, np.int64), np.arange(4)
 
 
-def fitted(baseline: AbstractBaseline, log: InteractionLog = HAND) -> AbstractBaseline:
+def fit(baseline: AbstractBaseline, log: InteractionLog = HAND) -> AbstractBaseline:
     baseline.fit(log)
     return baseline
 
 
 def test_constant_is_the_training_mean() -> None:
-    assert fitted(Constant()).predict(*ALL).tolist() == [0.5] * 4
+    assert fit(Constant()).predict(*ALL).tolist() == [0.5] * 4
 
 
 def test_popularity_is_the_positives_per_user() -> None:
-    assert fitted(Popularity()).predict(*ALL).tolist() == [0.5, 0.25, 0.0, 0.0]
+    assert fit(Popularity()).predict(*ALL).tolist() == [0.5, 0.25, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_popularity_is_the_positives_per_user() -> None:
     ],
 )
 def test_item_mean_shrinks_to_the_overall_mean(prior: float, expected: list[float]) -> None:
-    assert fitted(ItemMean(prior=prior)).predict(*ALL).tolist() == pytest.approx(expected, abs=1e-6)
+    assert fit(ItemMean(prior=prior)).predict(*ALL).tolist() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -65,24 +65,26 @@ def test_item_mean_shrinks_to_the_overall_mean(prior: float, expected: list[floa
 )
 def test_user_mean_shrinks_to_the_overall_mean(prior: float, expected: list[float]) -> None:
     users, item = np.arange(4), np.zeros(4, np.int64)
-    assert fitted(UserMean(prior=prior)).predict(users, item).tolist() == pytest.approx(expected, abs=1e-6)
+    assert fit(UserMean(prior=prior)).predict(users, item).tolist() == pytest.approx(expected, abs=1e-6)
 
 
-def past(user: list[int], outcome: list[float], time: list[int], treatment: list[int] | None = None) -> InteractionLog:
+def timed_log(
+    user: list[int], outcome: list[float], time: list[int], treatment: list[int] | None = None
+) -> InteractionLog:
     log = log_of(np.array(user), np.zeros(len(user), np.int64), np.array(outcome), 3, 4)
     exposed = np.ones(len(user), np.int64) if treatment is None else np.array(treatment)
     return dataclasses.replace(log, time=np.array(time), treatment=exposed)
 
 
 def test_user_mean_reads_of_a_context_only_what_is_strictly_older_than_the_row() -> None:
-    train = past([0, 0, 1], [1.0, 0.0, 1.0], [10, 30, 20])
-    context = past([0, 0, 1, 0], [0.0, 1.0, 0.0, 1.0], [5, 20, 20, 1], [1, 1, 1, 0])  # the last was not met
+    train = timed_log([0, 0, 1], [1.0, 0.0, 1.0], [10, 30, 20])
+    context = timed_log([0, 0, 1, 0], [0.0, 1.0, 0.0, 1.0], [5, 20, 20, 1], [1, 1, 1, 0])  # the last was not met
     baseline = UserMean(prior=0.0)
     baseline.fit(train, context)
     user = np.array([0, 0, 0, 0, 0, 1, 1, 2])
     time = np.array([5, 6, 20, 21, 99, 20, 21, 99])
-    told = [2 / 3, 0.0, 1 / 2, 2 / 3, 1 / 2, 2 / 3, 1 / 2, 2 / 3]  # nothing older: the training mean
-    assert baseline.predict(user, user, time).tolist() == pytest.approx(told)
+    expected = [2 / 3, 0.0, 1 / 2, 2 / 3, 1 / 2, 2 / 3, 1 / 2, 2 / 3]  # nothing older: the training mean
+    assert baseline.predict(user, user, time).tolist() == pytest.approx(expected)
     assert baseline.predict(user, user).tolist() == pytest.approx(
         [0.5] * 5 + [1.0] * 2 + [2 / 3]
     )  # training rows alone
@@ -91,11 +93,11 @@ def test_user_mean_reads_of_a_context_only_what_is_strictly_older_than_the_row()
 def test_user_mean_of_a_context_agrees_with_loops() -> None:
     rng = np.random.default_rng(0)
 
-    def drawn(rows: int) -> InteractionLog:
+    def random_log(rows: int) -> InteractionLog:
         log = log_of(rng.integers(6, size=rows), rng.integers(5, size=rows), rng.integers(2, size=rows), 6, 5)
         return dataclasses.replace(log, time=rng.integers(30, size=rows))
 
-    train, context, test = drawn(20), drawn(90), drawn(50)
+    train, context, test = random_log(20), random_log(90), random_log(50)
     assert train.user is not None and context.user is not None and test.user is not None
     assert train.time is not None and context.time is not None and test.time is not None
     rows = [
@@ -111,7 +113,7 @@ def test_user_mean_of_a_context_agrees_with_loops() -> None:
     np.testing.assert_allclose(baseline.predict(test.user, test.item, test.time), expected, atol=1e-6)
 
 
-def known_world(seed: int = 0, users: int = 80, items: int = 60) -> tuple[InteractionLog, Doubles]:
+def simulate_log(seed: int = 0, users: int = 80, items: int = 60) -> tuple[InteractionLog, Doubles]:
     """Half of all pairs, the likelier the better the item; returns the log and the true log-odds of all pairs."""
     rng = np.random.default_rng(seed)
     of_user, of_item = rng.normal(size=users), rng.normal(size=items)
@@ -122,15 +124,15 @@ def known_world(seed: int = 0, users: int = 80, items: int = 60) -> tuple[Intera
     return log_of(shown // items, shown % items, outcome.astype(np.float64), users, items), raw
 
 
-def every(log: InteractionLog) -> tuple[Ints, Ints]:
+def all_pairs(log: InteractionLog) -> tuple[Ints, Ints]:
     code = np.arange(log.num_pairs)
     return code // log.num_items, code % log.num_items
 
 
 def test_bias_logistic_recovers_the_biases_and_beats_the_constant_and_the_item_mean() -> None:
-    log, raw = known_world()
+    log, raw = simulate_log()
     truth = 1 / (1 + np.exp(-raw))
-    prediction = fitted(BiasLogistic(), log).predict(*every(log)).astype(np.float64)
+    prediction = fit(BiasLogistic(), log).predict(*all_pairs(log)).astype(np.float64)
     learned = np.log(prediction / (1 - prediction)).reshape(80, 60)
     true = raw.reshape(80, 60)
     for axis in (0, 1):
@@ -138,11 +140,11 @@ def test_bias_logistic_recovers_the_biases_and_beats_the_constant_and_the_item_m
     rows = learned - learned.mean(1, keepdims=True)
     np.testing.assert_allclose(rows, np.broadcast_to(rows[:1], rows.shape), atol=1e-3)  # nothing but two biases
 
-    def error(found: Floats | Doubles) -> float:
-        return float(np.square(found - truth).mean())
+    def error(estimate: Floats | Doubles) -> float:
+        return float(np.square(estimate - truth).mean())
 
     for weaker in (Constant(), ItemMean(), Popularity()):
-        assert error(prediction) < 0.5 * error(fitted(weaker, log).predict(*every(log)))
+        assert error(prediction) < 0.5 * error(fit(weaker, log).predict(*all_pairs(log)))
 
 
 def test_bias_logistic_is_a_ridge_for_ratings() -> None:
@@ -152,23 +154,23 @@ def test_bias_logistic_is_a_ridge_for_ratings() -> None:
     rating = 3 + of_user[code // 30] + of_item[code % 30] + 0.1 * rng.normal(size=800)
     log = log_of(code // 30, code % 30, rating, 40, 30)
     truth = (3 + of_user[:, None] + of_item[None, :]).ravel()
-    found = fitted(BiasLogistic(), log).predict(*every(log))
-    assert np.corrcoef(found, truth)[0, 1] > 0.99
-    assert np.square(found - truth).mean() < 0.05
-    assert found.dtype == np.float32
+    predicted = fit(BiasLogistic(), log).predict(*all_pairs(log))
+    assert np.corrcoef(predicted, truth)[0, 1] > 0.99
+    assert np.square(predicted - truth).mean() < 0.05
+    assert predicted.dtype == np.float32
 
 
 def test_bias_logistic_chooses_its_penalty_by_cross_validation() -> None:
     rng = np.random.default_rng(2)
     code = rng.choice(2000, 600, replace=False)
     noise = log_of(code // 50, code % 50, (rng.random(600) < 0.3).astype(np.float64), 40, 50)
-    spread = [fitted(BiasLogistic(l2=l2), noise).predict(*every(noise)).std() for l2 in ((0.01, 100.0), (0.01,))]
+    spread = [fit(BiasLogistic(l2=l2), noise).predict(*all_pairs(noise)).std() for l2 in ((0.01, 100.0), (0.01,))]
     assert spread[0] < 0.2 * spread[1]  # no bias in truth: the strong penalty is chosen where it is offered
 
 
 def test_bias_logistic_with_one_outcome_class_predicts_it() -> None:
     log = log_of(np.arange(9), np.arange(9) % 4, np.ones(9), 9, 4)
-    np.testing.assert_allclose(fitted(BiasLogistic(), log).predict(*ALL), 1.0, atol=1e-6)
+    np.testing.assert_allclose(fit(BiasLogistic(), log).predict(*ALL), 1.0, atol=1e-6)
 
 
 DECLARED = {
@@ -189,12 +191,12 @@ def test_every_declared_baseline_serves_userless_logs_and_ratings_within_their_r
     for outcome in ((rng.random(200) < 0.2 + 0.15 * item).astype(np.float64), 1.0 + item):
         baseline: AbstractBaseline = DECLARED[name].build()
         baseline.fit(log_of(None, item, outcome, 0, 4))
-        found = baseline.predict(*ALL)
-        assert found.shape == (4,) and found.dtype == np.float32 and np.isfinite(found).all()
+        predicted = baseline.predict(*ALL)
+        assert predicted.shape == (4,) and predicted.dtype == np.float32 and np.isfinite(predicted).all()
         if baseline.in_outcome_unit:
-            assert outcome.min() - 1e-3 <= found.min() and found.max() <= outcome.max() + 1e-3
+            assert outcome.min() - 1e-3 <= predicted.min() and predicted.max() <= outcome.max() + 1e-3
         if baseline.tells_items_apart:
             best = 3 if baseline.in_outcome_unit else np.bincount(item, outcome).argmax()
-            assert found[best] > found[0]
+            assert predicted[best] > predicted[0]
         else:
-            assert len(set(found.tolist())) == 1
+            assert len(set(predicted.tolist())) == 1

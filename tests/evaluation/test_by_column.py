@@ -108,8 +108,8 @@ def test_levels_whose_names_become_alike_stay_apart() -> None:
     source = source_of()
     table = USERS.with_columns(gender=pl.Series(["a b", "a_b", "a|b", "a b", "c"]))
     changed = dataclasses.replace(source, dataset=dataclasses.replace(source.dataset, user_table=table))
-    found = {data.name: data.user.tolist() for data in ColumnSlice(column="gender").select(changed)}
-    assert found == {
+    users_by_slice = {data.name: data.user.tolist() for data in ColumnSlice(column="gender").select(changed)}
+    assert users_by_slice == {
         "randomised_gender=a_b": [0, 3, 0],
         "randomised_gender=a_b_2": [1],
         "randomised_gender=a_b_3": [2],
@@ -118,9 +118,9 @@ def test_levels_whose_names_become_alike_stay_apart() -> None:
 
 
 def test_of_positives_alone_the_full_ranking_is_grouped() -> None:
-    found = list(ColumnSlice(column="gender").select(source_of("positive_only")))
-    assert found[0].name == "full_ranking_gender=F" and found[0].kind == "ranking"
-    assert set(found[0].user.tolist()) == {0, 2}
+    rankings = list(ColumnSlice(column="gender").select(source_of("positive_only")))
+    assert rankings[0].name == "full_ranking_gender=F" and rankings[0].kind == "ranking"
+    assert set(rankings[0].user.tolist()) == {0, 2}
     assert list(ColumnSlice(column="gender", of=HeldOutSlice()).select(source_of("positive_only"))) == []
 
 
@@ -131,7 +131,7 @@ def test_a_subset_keeps_what_its_rows_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "told"),
+    ("column", "message"),
     [
         ("gendr", "column=gendr: unknown column; did you mean 'gender' or"),
         (
@@ -142,10 +142,10 @@ def test_a_subset_keeps_what_its_rows_hold() -> None:
         ("shown", "column=shown: rows cannot be grouped by a column of kind numeric of each pair; toy"),
     ],
 )
-def test_what_has_no_levels_is_refused_in_one_line_before_data_are_read(column: str, told: str) -> None:
+def test_what_has_no_levels_is_refused_in_one_line_before_data_are_read(column: str, message: str) -> None:
     with pytest.raises(RequestError) as caught:
         ColumnSlice(column=column).check(source_of().dataset.card)
-    assert str(caught.value).startswith(told) and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
 def test_too_many_levels_are_refused() -> None:

@@ -14,7 +14,7 @@ from causalrec.data.datasets.ml100k_semisynthetic import LEVELS, MARGINAL
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError, RequestError
 from causalrec.evaluation.estimation import completion, mrdr_semisynthetic, schnabel2016
-from causalrec.evaluation.estimation.base import labelled, summarised
+from causalrec.evaluation.estimation.base import row_name, summarise_cell
 from causalrec.evaluation.estimation.mrdr_semisynthetic import MRDRSemisynthetic
 from causalrec.evaluation.estimation.schnabel2016 import Schnabel2016
 from causalrec.features.views import FeatureMatrix
@@ -26,7 +26,7 @@ P1, P2, P3, P4, P5 = MARGINAL
 
 @pytest.fixture(scope="module")
 def rating() -> np.ndarray:
-    return 1 + completion.ranked(np.random.default_rng(7).random((500, 800)).astype(np.float32), MARGINAL)
+    return 1 + completion.rank_into_levels(np.random.default_rng(7).random((500, 800)).astype(np.float32), MARGINAL)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def truth(rating: np.ndarray) -> dict[str, dict[str, float]]:
 
 def test_ranks_follow_the_score_and_the_shares() -> None:
     score = np.random.default_rng(0).random((40, 50)).astype(np.float32)
-    level = completion.ranked(score, MARGINAL)
+    level = completion.rank_into_levels(score, MARGINAL)
     assert np.bincount(level.ravel()) / 2000 == pytest.approx(MARGINAL, abs=0.0006)
     assert all(score[level == k].max() < score[level == k + 1].min() for k in range(4))
 
@@ -67,9 +67,9 @@ def _clipped_gap(mean: float, spread: float) -> float:
 
 
 def test_the_propensities_give_the_papers_marginals() -> None:
-    found = schnabel2016.propensities(0.25, 0.05)
-    assert found[3:] == pytest.approx([0.3395, 0.3395], abs=1e-4)
-    seen = found * MARGINAL
+    propensities = schnabel2016.propensities(0.25, 0.05)
+    assert propensities[3:] == pytest.approx([0.3395, 0.3395], abs=1e-4)
+    seen = propensities * MARGINAL
     assert seen.sum() / sum(MARGINAL) == pytest.approx(0.05)
     assert seen / seen.sum() == pytest.approx([0.056, 0.103, 0.244, 0.424, 0.173], abs=1e-3)
     assert schnabel2016.propensities(1.0, 0.05) == pytest.approx(0.05)
@@ -96,9 +96,9 @@ def test_equal_predictions_are_ranked_at_random() -> None:
 
 def test_estimates_of_a_hand_worked_draw() -> None:
     error = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
-    found = schnabel2016.estimates(error, torch.tensor([0.5, 0.25]), torch.tensor([0.2, 0.5]), 10)
+    estimates = schnabel2016.estimates(error, torch.tensor([0.5, 0.25]), torch.tensor([0.2, 0.5]), 10)
     expected = {"naive": 2.0, "ips": 1.4, "snips": 14 / 6, "ips_nb": 1.1}
-    assert {k: float(v[0]) for k, v in found.items()} == pytest.approx(expected)
+    assert {k: float(v[0]) for k, v in estimates.items()} == pytest.approx(expected)
 
 
 def test_naive_bayes_is_the_propensity_models() -> None:
@@ -120,8 +120,8 @@ def test_naive_bayes_is_the_propensity_models() -> None:
 
     model = NaiveBayes()
     model.fit(log(seen), FeatureMatrix.__new__(FeatureMatrix), log(sample))
-    found = schnabel2016.naive_bayes(seen, sample, 2000)
-    assert found[seen] == pytest.approx(model.predict(log(seen)), rel=1e-6)
+    propensity = schnabel2016.naive_bayes(seen, sample, 2000)
+    assert propensity[seen] == pytest.approx(model.predict(log(seen)), rel=1e-6)
 
 
 def test_naive_bayes_needs_every_grade() -> None:
@@ -130,21 +130,21 @@ def test_naive_bayes_needs_every_grade() -> None:
 
 
 def test_as_many_cells_are_promoted_as_the_top_has(rating: np.ndarray) -> None:
-    made = completion.promoted(rating, 1, np.random.default_rng(0))
+    raised = completion.promote(rating, 1, np.random.default_rng(0))
     top = (rating == 5).sum()
-    assert (made == 5).sum() == 2 * top
-    assert ((made == 5) & (rating == 1)).sum() == top
-    assert (made[rating != 1] == rating[rating != 1]).all()
+    assert (raised == 5).sum() == 2 * top
+    assert ((raised == 5) & (rating == 1)).sum() == top
+    assert (raised[rating != 1] == rating[rating != 1]).all()
     with pytest.raises(DataError, match="fewer than the 3"):
-        completion.promoted(np.array([[0, 4, 4, 4]]), 0, np.random.default_rng(0))
+        completion.promote(np.array([[0, 4, 4, 4]]), 0, np.random.default_rng(0))
 
 
 def test_summary_and_labels() -> None:
-    cell = summarised("a", "mae/ips", 1.0, np.array([1.0, 2.0, 3.0]))
+    cell = summarise_cell("a", "mae/ips", 1.0, np.array([1.0, 2.0, 3.0]))
     assert (cell.value, cell.sd, cell.draws) == (2.0, 1.0, 3)
     assert (cell.low, cell.high) == pytest.approx((2 - 1.959964 / 3**0.5, 2 + 1.959964 / 3**0.5))
     assert cell.rmse == pytest.approx(((0 + 1 + 4) / 3) ** 0.5)
-    assert labelled("a", "p", 0.4, 0.5) == "a@p=0.4"
+    assert row_name("a", "p", 0.4, 0.5) == "a@p=0.4"
 
 
 def _log(path: Path, write: FakeML100K) -> InteractionLog:
@@ -154,18 +154,18 @@ def _log(path: Path, write: FakeML100K) -> InteractionLog:
 def test_the_completion_is_better_than_the_mean_and_cached(fake_ml100k: FakeML100K, tmp_path: Path) -> None:
     log = _log(tmp_path / "data", fake_ml100k)
     assert log.user is not None
-    score = completion.completed(log, tmp_path)
+    score = completion.complete_matrix(log, tmp_path)
     gap = score[log.user, log.item] - log.outcome
     assert (gap**2).mean() < 0.8 * log.outcome.var()
-    (kept,) = tmp_path.glob("completion/*.npy")
-    np.save(kept, score + 1)
-    assert completion.completed(log, tmp_path) == pytest.approx(score + 1), "read, not computed again"
+    (cache_file,) = tmp_path.glob("completion/*.npy")
+    np.save(cache_file, score + 1)
+    assert completion.complete_matrix(log, tmp_path) == pytest.approx(score + 1), "read, not computed again"
     other = _log(tmp_path / "other", lambda folder: fake_ml100k(folder, seed=1))
-    completion.completed(other, tmp_path)
+    completion.complete_matrix(other, tmp_path)
     assert len(list(tmp_path.glob("completion/*.npy"))) == 2, "other ratings, other key"
-    kept.write_bytes(b"broken")
+    cache_file.write_bytes(b"broken")
     with pytest.raises(DataError, match="remove it and run again"):
-        completion.completed(log, tmp_path)
+        completion.complete_matrix(log, tmp_path)
 
 
 def test_least_squares_solve_the_penalised_problem() -> None:
@@ -194,7 +194,7 @@ def test_the_factorisation_recovers_an_additive_world() -> None:
         num_items=40,
         name="additive",
     )
-    score = completion.factorised(log, np.ones(len(log), bool), 1, 1.0)
+    score = completion.factorise(log, np.ones(len(log), bool), 1, 1.0)
     assert np.abs(score - rating)[~seen].mean() < 0.2
 
 
@@ -215,13 +215,13 @@ def test_schnabel_runs_from_raw_files_and_repeats_itself(fake_ml100k: FakeML100K
 @pytest.fixture(scope="module")
 def level() -> np.ndarray:
     score = np.random.default_rng(7).random((300, 400)).astype(np.float32)
-    return completion.ranked(score, mrdr_semisynthetic.SHARES["text"])
+    return completion.rank_into_levels(score, mrdr_semisynthetic.SHARES["text"])
 
 
 def test_the_two_histograms_are_those_of_the_text_and_of_the_code() -> None:
     score = np.random.default_rng(0).random((100, 100)).astype(np.float32)
     counts = {
-        name: np.bincount(completion.ranked(score, shares).ravel()).tolist()
+        name: np.bincount(completion.rank_into_levels(score, shares).ravel()).tolist()
         for name, shares in mrdr_semisynthetic.SHARES.items()
     }
     assert counts == {"text": [5300, 2400, 1400, 600, 300], "code": [5300, 2400, 1400, 700, 200]}
@@ -229,16 +229,16 @@ def test_the_two_histograms_are_those_of_the_text_and_of_the_code() -> None:
 
 def test_mrdr_predictions(level: np.ndarray) -> None:
     true = np.asarray(LEVELS)[level]
-    made = mrdr_semisynthetic.predictions(level, np.random.default_rng(0))
+    predictions = mrdr_semisynthetic.predictions(level, np.random.default_rng(0))
     for name, rate in (("one", 0.1), ("three", 0.3), ("five", 0.5)):
-        changed = made[name] != true
-        assert set(true[changed]) == {rate} and set(made[name][changed]) == {0.9}
+        changed = predictions[name] != true
+        assert set(true[changed]) == {rate} and set(predictions[name][changed]) == {0.9}
         assert changed.sum() == (true == 0.9).sum()
-    assert (made["rotate"][true == 0.1] == 0.9).all()
-    assert made["rotate"][true > 0.1] == pytest.approx(true[true > 0.1] - 0.2)
-    assert set(made["crs"][true >= 0.7]) == {0.1} and set(made["crs"][true < 0.7]) == {0.5}
-    assert (made["skew"].min(), made["skew"].max()) == (0.1, 0.9)
-    assert made["skew"][true == 0.5].std() == pytest.approx(0.22, abs=0.02), "0.25 before clipping"
+    assert (predictions["rotate"][true == 0.1] == 0.9).all()
+    assert predictions["rotate"][true > 0.1] == pytest.approx(true[true > 0.1] - 0.2)
+    assert set(predictions["crs"][true >= 0.7]) == {0.1} and set(predictions["crs"][true < 0.7]) == {0.5}
+    assert (predictions["skew"].min(), predictions["skew"].max()) == (0.1, 0.9)
+    assert predictions["skew"][true == 0.5].std() == pytest.approx(0.22, abs=0.02), "0.25 before clipping"
 
 
 def test_mrdr_exposure_and_the_perturbed_propensity(level: np.ndarray) -> None:
@@ -252,20 +252,20 @@ def test_mrdr_exposure_and_the_perturbed_propensity(level: np.ndarray) -> None:
 
 
 def test_mrdr_labels_have_the_true_rates(level: np.ndarray) -> None:
-    drawn = mrdr_semisynthetic.labels(level, np.random.default_rng(0))
+    label = mrdr_semisynthetic.labels(level, np.random.default_rng(0))
     for k, rate in enumerate(LEVELS):
-        assert drawn[level == k].mean() == pytest.approx(rate, abs=0.03)
+        assert label[level == k].mean() == pytest.approx(rate, abs=0.03)
 
 
 def test_mrdr_estimates_of_a_hand_worked_draw() -> None:
     def tensor(*values: float) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.float64)
 
-    found = mrdr_semisynthetic.estimates(
+    estimates = mrdr_semisynthetic.estimates(
         tensor(1, 3, 7, 9), tensor(2, 2, 2, 4), tensor(1, 1, 0, 0), tensor(0.5, 0.25, 1, 1)
     )
     expected = {"naive": 2.0, "eib": 10 / 4, "ips": 14 / 4, "snips": 14 / 6, "dr": (10 - 2 + 4) / 4}
-    assert found == pytest.approx(expected)
+    assert estimates == pytest.approx(expected)
     soft = mrdr_semisynthetic.cross_entropy(tensor(0.25), tensor(0.5))
     assert float(soft) == pytest.approx(np.log(2))
 
@@ -275,13 +275,13 @@ def test_labels_are_fresh_in_every_draw_but_in_the_legacy_variant(
     fake_ml100k: FakeML100K, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, legacy: bool, distinct: int
 ) -> None:
     seen: list[bytes] = []
-    plain = MRDRSemisynthetic._estimated
+    plain = MRDRSemisynthetic._estimate
 
-    def watched(self: MRDRSemisynthetic, label: np.ndarray, *rest: np.ndarray) -> object:
+    def watch(self: MRDRSemisynthetic, label: np.ndarray, *rest: np.ndarray) -> object:
         seen.append(label.tobytes())
         return plain(self, label, *rest)
 
-    monkeypatch.setattr(MRDRSemisynthetic, "_estimated", watched)
+    monkeypatch.setattr(MRDRSemisynthetic, "_estimate", watch)
     study = MRDRSemisynthetic(draws=4, legacy_public_code=legacy)
     cells = study.run(fake_ml100k(tmp_path / "data"), tmp_path, 0)
     assert len(set(seen)) == distinct
@@ -298,10 +298,10 @@ def test_the_legacy_imputed_label_is_a_mean_of_predictions() -> None:
         """EIB of the three cells, the last one imputed with the label `mean`."""
         return float(np.mean([-np.log(0.2), -np.log(0.4), np.log(2) * (mean + (1 - mean))]))
 
-    fresh = MRDRSemisynthetic()._estimated(label, predicted, observed, chance)
+    fresh = MRDRSemisynthetic()._estimate(label, predicted, observed, chance)
     assert fresh["eib"] == pytest.approx(third(2 / 6))
     shifted = np.array([[0.2, 0.6, 0.9]])
-    legacy = MRDRSemisynthetic(legacy_public_code=True)._estimated(label, shifted, observed, chance)
+    legacy = MRDRSemisynthetic(legacy_public_code=True)._estimate(label, shifted, observed, chance)
     mean = (0.2 * 2 + 0.6 * 4) / 6
     imputed = -mean * np.log(0.9) - (1 - mean) * np.log(0.1)
     assert legacy["eib"] == pytest.approx((-np.log(0.2) - np.log(0.4) + imputed) / 3)

@@ -45,8 +45,8 @@ METRICS = declared_metrics()
 
 
 def log_of(user: Ints, item: Ints, outcome: Floats, propensity: Floats | None = None) -> InteractionLog:
-    ones = np.ones(len(item), np.int64)
-    return InteractionLog(item, ones, outcome, ITEMS, user, USERS, propensity=propensity)
+    treatment = np.ones(len(item), np.int64)
+    return InteractionLog(item, treatment, outcome, ITEMS, user, USERS, propensity=propensity)
 
 
 def random_log(seed: int, rows: int = 60) -> InteractionLog:
@@ -55,7 +55,7 @@ def random_log(seed: int, rows: int = 60) -> InteractionLog:
     return log_of(codes // ITEMS, codes % ITEMS, (rng.random(rows) < 0.5).astype(np.float32))
 
 
-def part_of(kind: LabelKind = "binary", seed: int = 0, rows: int = 60) -> SliceData:
+def slice_of(kind: LabelKind = "binary", seed: int = 0, rows: int = 60) -> SliceData:
     log = random_log(seed, rows)
     assert log.user is not None
     label = log.outcome
@@ -68,8 +68,8 @@ def part_of(kind: LabelKind = "binary", seed: int = 0, rows: int = 60) -> SliceD
     )
 
 
-def guess(part: SliceData) -> Floats:
-    return ((7 * part.user + 3 * part.item) % 11 / 12 + 0.05).astype(np.float32)
+def guess(slice_data: SliceData) -> Floats:
+    return ((7 * slice_data.user + 3 * slice_data.item) % 11 / 12 + 0.05).astype(np.float32)
 
 
 def by_name(scores: list[Score]) -> dict[str, Score]:
@@ -79,31 +79,31 @@ def by_name(scores: list[Score]) -> dict[str, Score]:
 def test_values_by_hand() -> None:
     user, item = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     label = np.array([1, 0, 0, 1], np.float32)
-    part = SliceData(name="hand", kind="binary", user=user, item=item, label=label, num_users=2)
-    known = np.array([[0.8, 0.4], [0.6, 0.2]], np.float32)
-    evaluator = Evaluator(METRICS, [part], constant=0.5, replicates=20)
-    found = by_name(evaluator(lambda part: known[part.user, part.item], "model"))
-    assert found["mse"].value == pytest.approx((0.04 + 0.16 + 0.36 + 0.64) / 4)
-    assert found["skill"].value == pytest.approx(1 - 0.3 / 0.25)
-    assert found["bias"].value == pytest.approx(0.0, abs=1e-7)
-    assert found["auc"].value == 0.5  # .8 beats .4 and .6, .2 beats none: 2 of 4 pairs
-    assert found["recall@5"].value == 1.0
-    assert found["ndcg@5"].value == pytest.approx((1 + 1 / np.log2(3)) / 2)
-    assert {(s.n, s.slice, s.model) for s in found.values()} == {(4, "hand", "model")}
+    slice_data = SliceData(name="hand", kind="binary", user=user, item=item, label=label, num_users=2)
+    rates = np.array([[0.8, 0.4], [0.6, 0.2]], np.float32)
+    evaluator = Evaluator(METRICS, [slice_data], constant=0.5, replicates=20)
+    scores = by_name(evaluator(lambda rows: rates[rows.user, rows.item], "model"))
+    assert scores["mse"].value == pytest.approx((0.04 + 0.16 + 0.36 + 0.64) / 4)
+    assert scores["skill"].value == pytest.approx(1 - 0.3 / 0.25)
+    assert scores["bias"].value == pytest.approx(0.0, abs=1e-7)
+    assert scores["auc"].value == 0.5  # .8 beats .4 and .6, .2 beats none: 2 of 4 pairs
+    assert scores["recall@5"].value == 1.0
+    assert scores["ndcg@5"].value == pytest.approx((1 + 1 / np.log2(3)) / 2)
+    assert {(s.n, s.slice, s.model) for s in scores.values()} == {(4, "hand", "model")}
 
 
 @pytest.mark.parametrize("kind", ["binary", "graded", "rate"])
 def test_each_metric_is_taken_on_the_labels_it_is_defined_for(kind: LabelKind) -> None:
-    scores = by_name(Evaluator(METRICS, [part_of(kind)], 0.5, replicates=10)(guess, "m"))
+    scores = by_name(Evaluator(METRICS, [slice_of(kind)], 0.5, replicates=10)(guess, "m"))
     assert set(scores) == {name for name, chosen in METRICS.items() if kind in chosen.target.labels}
     assert ("auc" in scores) == (kind == "binary")
 
 
 @pytest.mark.parametrize("kind", ["binary", "graded", "rate"])
 def test_intervals_contain_the_value_and_widen_with_the_level(kind: LabelKind) -> None:
-    parts = [part_of(kind, rows=115)]
-    wide = Evaluator(METRICS, parts, 0.5, level=0.99)(guess, "m")
-    narrow = Evaluator(METRICS, parts, 0.5, level=0.5)(guess, "m")
+    slices = [slice_of(kind, rows=115)]
+    wide = Evaluator(METRICS, slices, 0.5, level=0.99)(guess, "m")
+    narrow = Evaluator(METRICS, slices, 0.5, level=0.5)(guess, "m")
     for outer, inner in zip(wide, narrow, strict=True):
         assert outer.low <= outer.value <= outer.high
         assert outer.low <= inner.low < inner.high <= outer.high
@@ -112,22 +112,22 @@ def test_intervals_contain_the_value_and_widen_with_the_level(kind: LabelKind) -
 
 
 def test_two_models_meet_the_same_resampled_users() -> None:
-    evaluator = Evaluator(METRICS, [part_of("rate")], 0.5, replicates=100)
-    one = by_name(evaluator(guess, "one"))["bias"]
-    two = by_name(evaluator(lambda part: guess(part) + np.float32(0.125), "two"))["bias"]
-    assert one.replicates.std() > 0.01
-    np.testing.assert_allclose(two.replicates - one.replicates, 0.125, atol=1e-6)  # paired: no noise is left
+    evaluator = Evaluator(METRICS, [slice_of("rate")], 0.5, replicates=100)
+    first = by_name(evaluator(guess, "one"))["bias"]
+    second = by_name(evaluator(lambda rows: guess(rows) + np.float32(0.125), "two"))["bias"]
+    assert first.replicates.std() > 0.01
+    np.testing.assert_allclose(second.replicates - first.replicates, 0.125, atol=1e-6)  # paired: no noise is left
     other = by_name(dataclasses.replace(evaluator, seed=1)(guess, "one"))["bias"]
-    assert np.abs(other.replicates - one.replicates).max() > 0.01
+    assert np.abs(other.replicates - first.replicates).max() > 0.01
 
 
 def test_rows_of_a_userless_log_are_resampled_by_themselves() -> None:
     label = np.array([0, 1, 1, 0, 1], np.float32)
     user, item = np.zeros(5, np.int64), np.array([0, 1, 2, 0, 1])
-    part = SliceData(name="userless", kind="binary", user=user, item=item, label=label, num_users=0)
-    assert part.num_clusters == 5 and part.cluster.tolist() == [0, 1, 2, 3, 4]
+    slice_data = SliceData(name="userless", kind="binary", user=user, item=item, label=label, num_users=0)
+    assert slice_data.num_clusters == 5 and slice_data.cluster.tolist() == [0, 1, 2, 3, 4]
     score = by_name(
-        Evaluator({"mse": METRICS["mse"]}, [part], 0.6)(lambda part: np.full(len(part.item), 0.6, "f4"), "m")
+        Evaluator({"mse": METRICS["mse"]}, [slice_data], 0.6)(lambda rows: np.full(len(rows.item), 0.6, "f4"), "m")
     )
     assert score["mse"].value == pytest.approx(0.24)
     assert score["mse"].low < 0.24 < score["mse"].high
@@ -137,7 +137,7 @@ ENDS = ("value", "low", "high")
 
 
 def test_a_score_in_the_record_leaves_its_replicates_behind() -> None:
-    score = Evaluator(METRICS, [part_of()], 0.5, replicates=10)(guess, "m")[0]
+    score = Evaluator(METRICS, [slice_of()], 0.5, replicates=10)(guess, "m")[0]
     record = score.as_record()
     assert {field.name for field in dataclasses.fields(record)} == {"model", "slice", "metric", *ENDS, "n"}
     assert tuple(getattr(record, name) for name in ENDS) == (score.value, score.low, score.high)
@@ -158,10 +158,10 @@ def test_exposed_mean_is_snips_of_the_outcome() -> None:
 def test_reliability_bins_are_equally_filled_and_ordered() -> None:
     prediction = np.array([0.9, 0.1, 0.5, 0.3, 0.7, 0.2], np.float32)
     label = np.array([1.0, 0.0, 1.0, 0.0, 0.0, 1.0], np.float32)
-    found = reliability(prediction, label, bins=3)
-    assert [b.n for b in found] == [2, 2, 2]
-    assert [b.predicted for b in found] == pytest.approx([0.15, 0.4, 0.8])
-    assert [b.true for b in found] == pytest.approx([0.5, 0.5, 0.5])
+    bins = reliability(prediction, label, bins=3)
+    assert [b.n for b in bins] == [2, 2, 2]
+    assert [b.predicted for b in bins] == pytest.approx([0.15, 0.4, 0.8])
+    assert [b.true for b in bins] == pytest.approx([0.5, 0.5, 0.5])
     assert len(reliability(prediction, label, bins=10)) == 6
 
 
@@ -171,16 +171,16 @@ def dataset_of(kind: OutcomeKind, oracle: Oracle | None = None) -> CausalDataset
     return CausalDataset(card, random_log(0), tables[0], tables[1], oracle=oracle)
 
 
-def held_out(dataset: CausalDataset, splits: Splits) -> list[SliceData]:
+def select_test(dataset: CausalDataset, splits: Splits) -> list[SliceData]:
     return list(HeldOutSlice().select(Source(dataset, splits)))
 
 
 def splits_of(seed: int = 0, randomised: bool = True) -> Splits:
-    parts = [random_log(3 * seed + k, 40) for k in range(3)]
+    logs = [random_log(3 * seed + k, 40) for k in range(3)]
     return Splits(
-        train=parts[0],
-        validation=parts[1],
-        test=parts[2],
+        train=logs[0],
+        validation=logs[1],
+        test=logs[2],
         test_is_randomised=randomised,
         duplicates=0,
         unseen=0,
@@ -191,13 +191,13 @@ def splits_of(seed: int = 0, randomised: bool = True) -> Splits:
 @pytest.mark.parametrize("randomised", [True, False])
 def test_the_test_slice_holds_the_test_log(kind: OutcomeKind, expected: str, randomised: bool) -> None:
     splits = splits_of(randomised=randomised)
-    found = held_out(dataset_of(kind), splits)
-    assert len(found) == 1
-    assert (found[0].name, found[0].kind) == ("randomised" if randomised else "logged", expected)
+    slices = select_test(dataset_of(kind), splits)
+    assert len(slices) == 1
+    assert (slices[0].name, slices[0].kind) == ("randomised" if randomised else "logged", expected)
     assert splits.test.user is not None
-    for column, held in zip((found[0].user, found[0].item), (splits.test.user, splits.test.item), strict=True):
+    for column, held in zip((slices[0].user, slices[0].item), (splits.test.user, splits.test.item), strict=True):
         np.testing.assert_array_equal(column, held)
-    np.testing.assert_array_equal(found[0].label, splits.test.outcome)
+    np.testing.assert_array_equal(slices[0].label, splits.test.outcome)
 
 
 def test_with_a_known_truth_every_pair_is_a_row_with_its_true_rate() -> None:
@@ -227,44 +227,46 @@ class Counted(AbstractBaseline):
 
 
 @pytest.fixture
-def counted() -> Iterator[type[Counted]]:
+def counting() -> Iterator[type[Counted]]:
     Counted.fitted = 0
     yield Counted
     Counted.fitted = 0
 
 
-def same(one: list[Score], two: list[Score]) -> bool:
-    for a, b in zip(one, two, strict=True):
+def assert_same(first: list[Score], second: list[Score]) -> bool:
+    for a, b in zip(first, second, strict=True):
         assert a.as_record() == b.as_record()
         np.testing.assert_array_equal(a.replicates, b.replicates)
     return True
 
 
-def test_baseline_scores_are_kept_and_not_refitted(tmp_path: Path, counted: type[Counted]) -> None:
+def test_baseline_scores_are_kept_and_not_refitted(tmp_path: Path, counting: type[Counted]) -> None:
     splits = splits_of()
-    evaluator = Evaluator(METRICS, held_out(dataset_of("click"), splits), 0.5, replicates=20)
-    baselines = {"counted": ComponentConfig(counted, {}), "constant": ComponentConfig(Constant, {})}
+    evaluator = Evaluator(METRICS, select_test(dataset_of("click"), splits), 0.5, replicates=20)
+    baselines = {"counted": ComponentConfig(counting, {}), "constant": ComponentConfig(Constant, {})}
     first = baseline_scores(baselines, evaluator, splits, tmp_path)
-    assert counted.fitted == 1
-    assert same(first, baseline_scores(baselines, evaluator, splits, tmp_path))
-    assert counted.fitted == 1
+    assert counting.fitted == 1
+    assert assert_same(first, baseline_scores(baselines, evaluator, splits, tmp_path))
+    assert counting.fitted == 1
     assert {score.model for score in first} == {"counted", "constant"}
     assert all(isinstance(score.n, int) for score in first)
-    direct = counted()
+    direct = counting()
     direct.fit(splits.train)
-    assert same(first[: len(first) // 2], evaluator(lambda part: direct.predict(part.user, part.item), "counted"))
+    assert assert_same(
+        first[: len(first) // 2], evaluator(lambda rows: direct.predict(rows.user, rows.item), "counted")
+    )
 
 
-def test_whatever_a_baseline_score_depends_on_refits_it(tmp_path: Path, counted: type[Counted]) -> None:
+def test_whatever_a_baseline_score_depends_on_refits_it(tmp_path: Path, counting: type[Counted]) -> None:
     splits = splits_of()
-    part = held_out(dataset_of("click"), splits)
-    evaluator = Evaluator(METRICS, part, 0.5, replicates=20)
+    slices = select_test(dataset_of("click"), splits)
+    evaluator = Evaluator(METRICS, slices, 0.5, replicates=20)
     other = splits_of(1)
     fewer = {name: METRICS[name] for name in ("auc", "mse")}
     requests = [
         ({}, evaluator, splits),
         ({}, evaluator, dataclasses.replace(splits, train=other.train)),
-        ({}, dataclasses.replace(evaluator, slices=held_out(dataset_of("click"), other)), other),
+        ({}, dataclasses.replace(evaluator, slices=select_test(dataset_of("click"), other)), other),
         ({"plus": 0.1}, evaluator, splits),
         ({}, dataclasses.replace(evaluator, metrics=fewer), splits),
         ({}, dataclasses.replace(evaluator, replicates=21), splits),
@@ -274,42 +276,47 @@ def test_whatever_a_baseline_score_depends_on_refits_it(tmp_path: Path, counted:
         ({}, evaluator, dataclasses.replace(splits, context=other.train)),
         ({}, evaluator, dataclasses.replace(splits, context=dataclasses.replace(other.train, time=np.arange(40)))),
     ]
-    for number, (arguments, asked, held) in enumerate(requests, start=1):
+    for number, (arguments, requested, held) in enumerate(requests, start=1):
         for _ in range(2):
-            baseline_scores({"counted": ComponentConfig(counted, arguments)}, asked, held, tmp_path)
-        assert counted.fitted == number
+            baseline_scores({"counted": ComponentConfig(counting, arguments)}, requested, held, tmp_path)
+        assert counting.fitted == number
 
 
-def rows_left(part: SliceData, scored: Scored) -> np.ndarray:
+def remaining_rows(slice_data: SliceData, scored: Scored) -> np.ndarray:
     """bool[3G,N]: the rows each leave-out keeps."""
-    users, subsets = jackknife_groups(part, scored)
+    users, subsets = jackknife_groups(slice_data, scored)
     return torch.cat([users[:, scored.cluster] > 0, subsets.mask]).numpy()
 
 
 def test_the_jackknife_leaves_out_groups_of_users_items_and_rows() -> None:
-    part = part_of(rows=60)
-    scored = Scored(torch.arange(60.0), torch.from_numpy(part.label), torch.from_numpy(part.cluster), 0.5)
-    kept = [set(np.flatnonzero(rows).tolist()) for rows in rows_left(part, scored)]
-    assert len(kept) == 3 * GROUPS
-    for axis, ids in enumerate((part.cluster, part.item, np.arange(60))):
-        gone = [set(range(60)) - k for k in kept[axis * GROUPS : (axis + 1) * GROUPS]]
+    slice_data = slice_of(rows=60)
+    scored = Scored(torch.arange(60.0), torch.from_numpy(slice_data.label), torch.from_numpy(slice_data.cluster), 0.5)
+    remaining = [set(np.flatnonzero(rows).tolist()) for rows in remaining_rows(slice_data, scored)]
+    assert len(remaining) == 3 * GROUPS
+    for axis, ids in enumerate((slice_data.cluster, slice_data.item, np.arange(60))):
+        gone = [set(range(60)) - k for k in remaining[axis * GROUPS : (axis + 1) * GROUPS]]
         assert sorted(row for rows in gone for row in rows) == list(range(60)), "each row is left out once"
         owner = [next(g for g, rows in enumerate(gone) if row in rows) for row in range(60)]
-        assert all(len({owner[row] for row in np.flatnonzero(ids == one)}) == 1 for one in np.unique(ids))
+        assert all(len({owner[row] for row in np.flatnonzero(ids == unit)}) == 1 for unit in np.unique(ids))
 
 
 def test_a_jackknifed_value_is_the_metric_of_the_rows_left() -> None:
-    part = part_of(rows=60)
-    evaluator = Evaluator(declared_metrics(), [part], 0.5)
-    found = by_name(evaluator(guess, "m"))
-    scored = Scored(torch.from_numpy(guess(part)), torch.from_numpy(part.label), torch.from_numpy(part.cluster), 0.5)
+    slice_data = slice_of(rows=60)
+    evaluator = Evaluator(declared_metrics(), [slice_data], 0.5)
+    scores = by_name(evaluator(guess, "m"))
+    scored = Scored(
+        torch.from_numpy(guess(slice_data)),
+        torch.from_numpy(slice_data.label),
+        torch.from_numpy(slice_data.cluster),
+        0.5,
+    )
     compared = 0
     for name, chosen in METRICS.items():
-        if name not in found or (jackknife := found[name].jackknife) is None:
+        if name not in scores or (jackknife := scores[name].jackknife) is None:
             continue
         expected = []
-        for rows in rows_left(part, scored):
-            metric = chosen.build(part.num_clusters)
+        for rows in remaining_rows(slice_data, scored):
+            metric = chosen.build(slice_data.num_clusters)
             metric.update(scored.where(torch.from_numpy(rows)))
             expected.append(float(metric.compute()))
         assert jackknife.shape == (3, GROUPS)

@@ -20,16 +20,16 @@ WHOLE = 80_000  # training rows of ML-100K, of which 0.01 is the clip
 
 
 @cache
-def composed(name: str) -> list[ExperimentConfig]:
+def compose_study(name: str) -> list[ExperimentConfig]:
     """Every row at one seed, which is not the default."""
     study = load_study(name).model_copy(update={"seeds": [7]})
     return compose_all([normalise_overrides(job) for job in study.jobs(smoke=False)])
 
 
 def split_of(spec: ExperimentConfig) -> FewShot:
-    made = spec.split.build()
-    assert isinstance(made, FewShot)
-    return made
+    split = spec.split.build()
+    assert isinstance(split, FewShot)
+    return split
 
 
 def test_the_studies_are_here() -> None:
@@ -40,7 +40,7 @@ def test_the_studies_are_here() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_row_is_a_request_that_can_be_planned(name: str, tmp_path: Path) -> None:
     study = load_study(name)
-    specs = composed(name)
+    specs = compose_study(name)
     assert len(specs) == len(study.rows) and len({spec.key for spec in specs}) == len(specs)
     for spec in specs:
         paths = spec.run.paths.model_copy(update={"runs": tmp_path / "runs", "cache": tmp_path / "cache"})
@@ -51,7 +51,7 @@ def test_every_row_is_a_request_that_can_be_planned(name: str, tmp_path: Path) -
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["few_shot/ml100k", "few_shot/tallrec"])
 def test_a_seed_draws_its_own_shots_from_the_same_rows_and_clips_follow_the_shots(name: str) -> None:
-    for spec in composed(name):
+    for spec in compose_study(name):
         split, shots = split_of(spec), int(spec.run.name.rpartition("-")[2])
         assert (split.train_size, split.subsample_seed, split.rules.seed, split.rules.unseen) == (shots, 7, 0, "keep")
         clip = 0.01 * shots / WHOLE
@@ -62,8 +62,8 @@ def test_a_seed_draws_its_own_shots_from_the_same_rows_and_clips_follow_the_shot
 
 @pytest.mark.long
 def test_what_histories_read() -> None:
-    assert {split_of(spec).history_rows for spec in composed("few_shot/ml100k")} == {"rest"}
-    tallrec = composed("few_shot/tallrec")
+    assert {split_of(spec).history_rows for spec in compose_study("few_shot/ml100k")} == {"rest"}
+    tallrec = compose_study("few_shot/tallrec")
     splits = [split_of(spec) for spec in tallrec]
     assert all(split.history_reads_test and isinstance(split.base, Windows) for split in splits)
     spaces = {spec.objective.target.space for spec in tallrec}
@@ -72,4 +72,4 @@ def test_what_histories_read() -> None:
 
 @pytest.mark.long
 def test_cold_items_move_whole_items() -> None:
-    assert {spec.split.target for spec in composed("few_shot/cold_items")} == {ColdItems}
+    assert {spec.split.target for spec in compose_study("few_shot/cold_items")} == {ColdItems}

@@ -69,24 +69,24 @@ def problem_of(
     )
 
 
-def by_name(found: list[RefuterVerdict]) -> dict[str, RefuterVerdict]:
-    return {one.refuter: one for one in found}
+def by_name(verdicts: list[RefuterVerdict]) -> dict[str, RefuterVerdict]:
+    return {verdict.refuter: verdict for verdict in verdicts}
 
 
 def test_a_clean_effect_stands_and_each_refuter_says_what_it_cannot_see() -> None:
-    found = by_name(run_refuters(REFUTERS, problem_of()))
-    assert list(found) == [refuter.name for refuter in REFUTERS]
-    assert {one.verdict for one in found.values()} == {"passes"}
-    assert all(one.limitation and one.rule for one in found.values())
-    assert abs(found["placebo exposure"].value) < 0.15 and abs(found["dummy outcome"].value) < 0.15
-    assert found["random common cause"].value == pytest.approx(found["data subset"].value, abs=0.1)
+    verdicts = by_name(run_refuters(REFUTERS, problem_of()))
+    assert list(verdicts) == [refuter.name for refuter in REFUTERS]
+    assert {verdict.verdict for verdict in verdicts.values()} == {"passes"}
+    assert all(verdict.limitation and verdict.rule for verdict in verdicts.values())
+    assert abs(verdicts["placebo exposure"].value) < 0.15 and abs(verdicts["dummy outcome"].value) < 0.15
+    assert verdicts["random common cause"].value == pytest.approx(verdicts["data subset"].value, abs=0.1)
 
 
 def test_a_hidden_confounder_passes_the_blind_ones_and_is_flagged_by_the_others() -> None:
-    found = by_name(run_refuters(REFUTERS, problem_of(confounder_strength=2.0)))
+    verdicts = by_name(run_refuters(REFUTERS, problem_of(confounder_strength=2.0)))
     for name in ("placebo exposure", "dummy outcome", "random common cause", "data subset"):
-        assert found[name].verdict == "passes"
-    assert found["negative control outcome"].verdict == found["randomised rows"].verdict == "fails"
+        assert verdicts[name].verdict == "passes"
+    assert verdicts["negative control outcome"].verdict == verdicts["randomised rows"].verdict == "fails"
 
 
 def test_a_leaked_outcome_is_flagged() -> None:
@@ -99,50 +99,53 @@ def test_no_overlap_is_flagged() -> None:
 
 def test_no_effect_does_not_survive_sensitivity() -> None:
     problem = problem_of(effect=0.0, heterogeneity=0.0)
-    found = by_name(run_refuters(REFUTERS, problem))
-    assert found["E-value"].verdict == "fails" and found["E-value"].low == 1
-    assert found["marginal sensitivity"].value < 1.3
+    verdicts = by_name(run_refuters(REFUTERS, problem))
+    assert verdicts["E-value"].verdict == "fails" and verdicts["E-value"].low == 1
+    assert verdicts["marginal sensitivity"].value < 1.3
 
 
 def test_what_is_not_there_is_not_testable_and_never_a_pass() -> None:
-    found = by_name(
+    verdicts = by_name(
         run_refuters(REFUTERS, replace(problem_of(units=300), negative_controls={}, randomised=None, repeats=2))
     )
-    assert found["negative control outcome"].verdict == found["randomised rows"].verdict == "not testable"
+    assert verdicts["negative control outcome"].verdict == verdicts["randomised rows"].verdict == "not testable"
 
 
 def test_a_negative_control_is_not_read_beside_itself_and_nothing_else_changes() -> None:
     """x3 is a column that exposure does not touch: read as a column of X too, its effect would be 0 by construction."""
     seen: list[LearnerData] = []
 
-    def noted(rows: LearnerData, seed: int) -> AverageEffect:
+    def record_rows(rows: LearnerData, seed: int) -> AverageEffect:
         seen.append(rows)
         return LINEAR.average(rows, 0.95, seed)
 
     problem = problem_of(units=400)
     names = tuple(f"x{k}" for k in range(5))
     rows = replace(problem.rows, modifier_names=names)
-    asked = replace(problem, rows=rows, estimate=noted, negative_controls={"x3": rows.modifiers[:, 3]})
-    (found,) = NegativeControl()(asked)
-    assert found.verdict == "passes" and seen[0].modifier_names == ("x0", "x1", "x2", "x4")
+    named = replace(problem, rows=rows, estimate=record_rows, negative_controls={"x3": rows.modifiers[:, 3]})
+    (verdict,) = NegativeControl()(named)
+    assert verdict.verdict == "passes" and seen[0].modifier_names == ("x0", "x1", "x2", "x4")
     np.testing.assert_array_equal(seen[0].modifiers, rows.modifiers[:, [0, 1, 2, 4]])
     np.testing.assert_array_equal(seen[0].outcome, rows.modifiers[:, 3])
     alone = replace(rows, modifiers=rows.modifiers[:, 3:4], modifier_names=("x3",))
-    (found,) = NegativeControl()(replace(asked, rows=alone))
-    assert found.verdict == "not testable" and len(seen) == 1
+    (verdict,) = NegativeControl()(replace(named, rows=alone))
+    assert verdict.verdict == "not testable" and len(seen) == 1
 
 
 def test_what_one_refuter_cannot_work_on_leaves_the_others() -> None:
     problem = problem_of(units=300, repeats=2)
 
-    def picky(rows: LearnerData, seed: int) -> AverageEffect:
+    def require_all_rows(rows: LearnerData, seed: int) -> AverageEffect:
         if len(rows) < len(problem.rows):
             raise DataError("effect: arm 1 has 9 rows")
         return problem.estimate(rows, seed)
 
-    found = by_name(run_refuters(REFUTERS, replace(problem, estimate=picky)))
-    assert (found["data subset"].verdict, found["data subset"].rule) == ("not testable", "effect: arm 1 has 9 rows")
-    assert [name for name, one in found.items() if one.verdict == "not testable"] == ["data subset"]
+    verdicts = by_name(run_refuters(REFUTERS, replace(problem, estimate=require_all_rows)))
+    assert (verdicts["data subset"].verdict, verdicts["data subset"].rule) == (
+        "not testable",
+        "effect: arm 1 has 9 rows",
+    )
+    assert [name for name, verdict in verdicts.items() if verdict.verdict == "not testable"] == ["data subset"]
 
 
 def test_a_learner_without_an_error_is_refuted_by_linear_models_and_says_so() -> None:
@@ -152,10 +155,10 @@ def test_a_learner_without_an_error_is_refuted_by_linear_models_and_says_so() ->
         def average(self, *_: Any) -> None:
             return None
 
-    def silent(rows: LearnerData, seed: int) -> Any:
+    def fit_silent(rows: LearnerData, seed: int) -> Any:
         return Silent()
 
-    chosen, average = ReEstimator.from_learner(silent, 0.95, problem.rows, 0)
+    chosen, average = ReEstimator.from_learner(fit_silent, 0.95, problem.rows, 0)
     assert chosen.learner is None and average.value == problem.original.value
 
 
@@ -183,8 +186,8 @@ def test_the_e_value_of_a_click_is_that_of_its_risk_ratio() -> None:
     problem = RefutationProblem(
         rows=rows, estimate=ReEstimator(), original=AverageEffect(*ends), propensities=np.full((200, 2), 0.5)
     )
-    (found,) = EValue()(problem)
-    assert (found.value, found.low) == (pytest.approx(3 + np.sqrt(6)), pytest.approx(2 + np.sqrt(2)))
+    (verdict,) = EValue()(problem)
+    assert (verdict.value, verdict.low) == (pytest.approx(3 + np.sqrt(6)), pytest.approx(2 + np.sqrt(2)))
     (less,) = EValue()(
         replace(problem, original=AverageEffect(*(np.array([end]) for end in (-0.06, 0.02, -0.08, -0.05))))
     )
@@ -244,18 +247,18 @@ def test_the_command_leaves_verdicts_and_a_plot_beside_the_record(
     )
     (folder,) = Path("runs/default/run").iterdir()
     code, out, _ = call("refute", str(folder), "--json", "--negative-control", "z")
-    found = json.loads(out)
-    assert code == 0 and found == json.loads((folder / "refute.json").read_text())
+    report = json.loads(out)
+    assert code == 0 and report == json.loads((folder / "refute.json").read_text())
     assert (folder / "refute.png").read_bytes().startswith(b"\x89PNG")
-    (control,) = [one for one in found["verdicts"] if one["refuter"] == "negative control outcome"]
-    assert control["verdict"] == "fails" and found["estimator"] == "linear_dml"
-    refute._show(found)
+    (control,) = [verdict for verdict in report["verdicts"] if verdict["refuter"] == "negative control outcome"]
+    assert control["verdict"] == "fails" and report["estimator"] == "linear_dml"
+    refute._show(report)
     shown = capsys.readouterr().out
     assert "limitation" in shown and "not testable" in shown
 
 
 def test_a_run_may_ask_to_be_refuted(call: Any) -> None:
-    asked = [
+    overrides = [
         *SMALL,
         "refute=true",
         "trainer=smoke",
@@ -263,14 +266,14 @@ def test_a_run_may_ask_to_be_refuted(call: Any) -> None:
         "head.width=8",
         "head.arm_width=4",
     ]
-    assert call("train", "task=effect", *asked)[0] == 0
+    assert call("train", "task=effect", *overrides)[0] == 0
     (path,) = Path("runs").rglob("refute.json")
     assert "linear models" in json.loads(path.read_text())["estimator"]
 
 
 def test_a_mean_under_exposure_is_no_effect_to_refute(call: Any, fake_ml100k: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("CAUSALREC_DATA", str(fake_ml100k(Path("data").absolute(), users=60, items=50, ratings=900)))
-    asked = [
+    overrides = [
         *SMALL[:2],
         SMALL[-1],
         "trainer=smoke",
@@ -278,7 +281,7 @@ def test_a_mean_under_exposure_is_no_effect_to_refute(call: Any, fake_ml100k: An
         "dataset.test_items=10",
         "name=run",
     ]
-    assert call("train", *asked)[0] == 0
+    assert call("train", *overrides)[0] == 0
     (folder,) = Path("runs/default/run").iterdir()
     code, _, err = call("refute", str(folder))
     assert code == 2 and err.count("\n") == 1
@@ -305,6 +308,8 @@ def test_what_cannot_be_refuted_is_one_line(call: Any, tmp_path: Path) -> None:
     (folder / "record.json").write_text(json.dumps({**record, "status": "failed"}))
     code, _, err = call("refute", str(folder))
     assert code == 2 and "the run is failed; run it again first: causalrec train" in err
-    (folder / "record.json").write_text(json.dumps({**record, "command": record["command"] + " dataset.units=601"}))
+    (folder / "record.json").write_text(
+        json.dumps({**record, "config": {**record["config"], "dataset": {**record["config"]["dataset"], "units": 601}}})
+    )
     code, _, err = call("refute", str(folder))
-    assert code == 2 and "its configuration has changed since; run it again first" in err
+    assert code == 2 and "its configuration was edited; run it again first" in err

@@ -37,8 +37,8 @@ METRICS = {
 
 def log_of(*pairs: tuple[int, int], users: int = USERS, items: int = ITEMS) -> InteractionLog:
     user, item = (np.array([pair[k] for pair in pairs], np.int64) for k in (0, 1))
-    ones = np.ones(len(item), np.int64)
-    return InteractionLog(item, ones, ones.astype(np.float32), items, user, users, name="test")
+    treatment = np.ones(len(item), np.int64)
+    return InteractionLog(item, treatment, treatment.astype(np.float32), items, user, users, name="test")
 
 
 def dataset_of(
@@ -77,78 +77,82 @@ def select(dataset: CausalDataset, splits: Splits, most_pairs: int = 2_000_000) 
 
 
 def test_each_test_user_meets_every_item_but_those_of_training_and_validation() -> None:
-    (found,) = select(dataset_of(), HAND)
-    assert (found.name, found.kind, found.num_users) == ("full_ranking", "ranking", USERS)
-    rows = dict(zip(zip(found.user.tolist(), found.item.tolist(), strict=True), found.label.tolist(), strict=True))
-    assert len(rows) == len(found.user)
+    (ranking,) = select(dataset_of(), HAND)
+    assert (ranking.name, ranking.kind, ranking.num_users) == ("full_ranking", "ranking", USERS)
+    rows = dict(
+        zip(zip(ranking.user.tolist(), ranking.item.tolist(), strict=True), ranking.label.tolist(), strict=True)
+    )
+    assert len(rows) == len(ranking.user)
     assert rows == {
         **{(0, 2): 1.0, (0, 3): 0.0},
         **{(1, 0): 0.0, (1, 1): 0.0, (1, 2): 0.0},  # (1, 3) is a training row too
         **{(3, 0): 0.0, (3, 1): 1.0, (3, 2): 1.0, (3, 3): 0.0},
     }
-    assert found.label.dtype == np.float32
-    assert found.user.dtype == found.item.dtype == np.int64
+    assert ranking.label.dtype == np.float32
+    assert ranking.user.dtype == ranking.item.dtype == np.int64
 
 
-def drawn_splits(users: int = 40, items: int = 30) -> Splits:
+def random_splits(users: int = 40, items: int = 30) -> Splits:
     rng = np.random.default_rng(1)
     codes = rng.choice(users * items, 300, replace=False)
     codes = codes[codes // items % 3 != 0]  # every third user has no row at all
-    parts = [
+    logs = [
         log_of(*zip(c // items, c % items, strict=True), users=users, items=items) for c in np.split(codes, [120, 150])
     ]
-    return Splits(train=parts[0], validation=parts[1], test=parts[2], test_is_randomised=False, duplicates=0, unseen=0)
+    return Splits(train=logs[0], validation=logs[1], test=logs[2], test_is_randomised=False, duplicates=0, unseen=0)
 
 
 def test_the_rows_are_those_that_loops_would_find() -> None:
-    splits = drawn_splits()
-    (found,) = select(dataset_of(users=40, items=30), splits)
-    known = {*splits.train.codes.tolist(), *splits.validation.codes.tolist()}
+    splits = random_splits()
+    (ranking,) = select(dataset_of(users=40, items=30), splits)
+    earlier_codes = {*splits.train.codes.tolist(), *splits.validation.codes.tolist()}
     assert splits.test.user is not None
     users, test = sorted(set(splits.test.user.tolist())), set(splits.test.codes.tolist())
-    expected = [(u * 30 + i, float(u * 30 + i in test)) for u in users for i in range(30) if u * 30 + i not in known]
-    assert list(zip((found.user * 30 + found.item).tolist(), found.label.tolist(), strict=True)) == expected
-    assert found.label.sum() == len(splits.test)
+    expected = [
+        (u * 30 + i, float(u * 30 + i in test)) for u in users for i in range(30) if u * 30 + i not in earlier_codes
+    ]
+    assert list(zip((ranking.user * 30 + ranking.item).tolist(), ranking.label.tolist(), strict=True)) == expected
+    assert ranking.label.sum() == len(splits.test)
 
 
 @pytest.mark.parametrize("most", [1, 95, 120])
 def test_too_many_pairs_make_a_seeded_sample_of_whole_users(most: int) -> None:
-    splits, dataset = drawn_splits(), dataset_of(users=40, items=30)
-    (whole,) = select(dataset, splits)
-    (found,) = select(dataset, splits, most_pairs=most)
-    kept = np.unique(found.user)
-    assert len(kept) == max(1, most // 30) < len(np.unique(whole.user))
-    rows = np.isin(whole.user, kept)
+    splits, dataset = random_splits(), dataset_of(users=40, items=30)
+    (full,) = select(dataset, splits)
+    (sample,) = select(dataset, splits, most_pairs=most)
+    users = np.unique(sample.user)
+    assert len(users) == max(1, most // 30) < len(np.unique(full.user))
+    rows = np.isin(full.user, users)
     for column in ("user", "item", "label"):
-        np.testing.assert_array_equal(getattr(found, column), getattr(whole, column)[rows])
-    assert found.num_users == 40
+        np.testing.assert_array_equal(getattr(sample, column), getattr(full, column)[rows])
+    assert sample.num_users == 40
     (again,) = select(dataset, splits, most_pairs=most)
-    np.testing.assert_array_equal(again.user, found.user)
+    np.testing.assert_array_equal(again.user, sample.user)
 
 
 def test_the_sample_is_not_the_first_users() -> None:
-    (found,) = select(dataset_of(users=40, items=30), drawn_splits(), most_pairs=300)
-    test = drawn_splits().test
+    (sample,) = select(dataset_of(users=40, items=30), random_splits(), most_pairs=300)
+    test = random_splits().test
     assert test.user is not None
-    assert np.unique(found.user).tolist() != np.unique(test.user)[:10].tolist()
+    assert np.unique(sample.user).tolist() != np.unique(test.user)[:10].tolist()
 
 
 def test_only_rankings_are_scored_and_as_by_hand() -> None:
-    (part,) = select(dataset_of(), HAND)
+    (ranking,) = select(dataset_of(), HAND)
 
     def prefers_late_items(shown: SliceData) -> Floats:
         return shown.item.astype(np.float32)
 
-    found = {s.metric: s for s in Evaluator(METRICS, [part], 1.0, replicates=20)(prefers_late_items, "model")}
-    assert set(found) == {name for name, chosen in METRICS.items() if "ranking" in chosen.target.labels}
-    assert {"ndcg@5", "recall@5"} <= set(found) and not {"auc", "mse", "bias"} & set(found)
+    scores = {s.metric: s for s in Evaluator(METRICS, [ranking], 1.0, replicates=20)(prefers_late_items, "model")}
+    assert set(scores) == {name for name, chosen in METRICS.items() if "ranking" in chosen.target.labels}
+    assert {"ndcg@5", "recall@5"} <= set(scores) and not {"auc", "mse", "bias"} & set(scores)
     second, third = 1 / np.log2(3), 0.5
     by_user = [second, (second + third) / (1 + second)]  # user 0 ranks 3, 2; user 3 ranks 3, 2, 1, 0; user 1 has none
-    assert found["ndcg@5"].value == pytest.approx(np.mean(by_user))
-    assert found["ndcg_zero@5"].value == pytest.approx(np.sum(by_user) / 3)
-    assert found["recall@5"].value == 1.0
-    assert (found["ndcg@5"].slice, found["ndcg@5"].n) == ("full_ranking", 9)
-    assert found["ndcg@5"].low <= found["ndcg@5"].value <= found["ndcg@5"].high
+    assert scores["ndcg@5"].value == pytest.approx(np.mean(by_user))
+    assert scores["ndcg_zero@5"].value == pytest.approx(np.sum(by_user) / 3)
+    assert scores["recall@5"].value == 1.0
+    assert (scores["ndcg@5"].slice, scores["ndcg@5"].n) == ("full_ranking", 9)
+    assert scores["ndcg@5"].low <= scores["ndcg@5"].value <= scores["ndcg@5"].high
 
 
 def test_positives_without_users_are_refused() -> None:
@@ -163,52 +167,54 @@ def test_the_test_is_named_by_what_makes_it_unbiased(
     unbiased: Literal["randomised", "fully_observed"], apart: bool
 ) -> None:
     splits = dataclasses.replace(HAND, test_is_randomised=apart)
-    found = select(dataset_of("explicit", unbiased), splits)[0]
-    assert (found.name, found.kind) == (unbiased if apart else "logged", "binary")
-    np.testing.assert_array_equal(found.item, HAND.test.item)
+    test_slice = select(dataset_of("explicit", unbiased), splits)[0]
+    assert (test_slice.name, test_slice.kind) == (unbiased if apart else "logged", "binary")
+    np.testing.assert_array_equal(test_slice.item, HAND.test.item)
 
 
-def counted(*counts: int) -> InteractionLog:
+def log_with_counts(*counts: int) -> InteractionLog:
     """A log whose item k has counts[k] rows."""
     item = np.repeat(np.arange(len(counts)), counts)
-    ones = np.ones(len(item), np.int64)
-    return InteractionLog(item, ones, ones.astype(np.float32), len(counts), np.arange(len(item)), len(item))
+    treatment = np.ones(len(item), np.int64)
+    return InteractionLog(item, treatment, treatment.astype(np.float32), len(counts), np.arange(len(item)), len(item))
 
 
 def test_head_and_tail_hold_a_fifth_of_the_rows_each_and_cold_items_none() -> None:
-    log = counted(1, 0, 20, 10, 1, 30, 18, 0, 20)  # 100 rows; by falling count: 5 2 8 6 3 0 4, then 1 7
+    log = log_with_counts(1, 0, 20, 10, 1, 30, 18, 0, 20)  # 100 rows; by falling count: 5 2 8 6 3 0 4, then 1 7
     item = np.array([7, 5, 0, 3, 6, 2, 8, 4, 1, 5])
-    found = popularity_rows(item, log)
-    told = {name: item[rows].tolist() for name, rows in found.items()}
+    rows_by_level = popularity_rows(item, log)
+    items_by_level = {name: item[rows].tolist() for name, rows in rows_by_level.items()}
     # rows before each: 0 30 50 70 88 98 99; from 20 on the torso, from 80 on the tail
-    assert told == {
+    assert items_by_level == {
         "head": [5, 5],
         "torso": [6, 2, 8],
         "tail": [0, 3, 4],
         "cold": [7, 1],
     }
-    assert sorted(np.concatenate(list(found.values())).tolist()) == list(range(10))
+    assert sorted(np.concatenate(list(rows_by_level.values())).tolist()) == list(range(10))
 
 
 def test_an_item_on_the_border_starts_the_next_part_and_empty_parts_are_left_out() -> None:
-    found = popularity_rows(np.arange(4), counted(2, 6, 1, 1))  # by count: 1 (0 before), 0 (6), 2 (8), 3 (9)
-    assert {name: rows.tolist() for name, rows in found.items()} == {"head": [1], "torso": [0], "tail": [2, 3]}
-    assert popularity_rows(np.array([1, 1]), counted(2, 6, 1, 1)).keys() == {"head"}
+    rows_by_level = popularity_rows(
+        np.arange(4), log_with_counts(2, 6, 1, 1)
+    )  # by count: 1 (0 before), 0 (6), 2 (8), 3 (9)
+    assert {name: rows.tolist() for name, rows in rows_by_level.items()} == {"head": [1], "torso": [0], "tail": [2, 3]}
+    assert popularity_rows(np.array([1, 1]), log_with_counts(2, 6, 1, 1)).keys() == {"head"}
 
 
 def test_few_shot_items_are_judged_by_the_rows_the_shots_were_drawn_from() -> None:
-    drawn = log_of((0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (0, 2), (0, 3), (0, 0))
-    splits = dataclasses.replace(HAND, train=log_of((0, 2)), drawn_from=drawn)
+    larger_train = log_of((0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (0, 2), (0, 3), (0, 0))
+    splits = dataclasses.replace(HAND, train=log_of((0, 2)), drawn_from=larger_train)
     test, *subsets = select(dataset_of("explicit"), splits)
-    told = {data.name: data.item.tolist() for data in subsets}
-    assert told == {"logged_head": [1], "logged_torso": [2, 2], "logged_tail": [3]}
+    items_by_slice = {data.name: data.item.tolist() for data in subsets}
+    assert items_by_slice == {"logged_head": [1], "logged_torso": [2, 2], "logged_tail": [3]}
     assert all(data.subset_of is not None and data.subset_of.rows_key == test.rows_key for data in subsets)
     _, *subsets = select(dataset_of("explicit"), dataclasses.replace(splits, drawn_from=None))
     assert [data.name for data in subsets] == ["logged_head", "logged_cold"]
 
 
 def test_the_borders_are_settings_and_must_be_in_order() -> None:
-    splits = dataclasses.replace(HAND, train=counted(4, 3, 2, 1))
+    splits = dataclasses.replace(HAND, train=log_with_counts(4, 3, 2, 1))
     source = Source(dataset_of("explicit"), splits)
     halves = PopularitySlice(borders=(0.5, 0.5)).select(source)
     # rows before each item: 0, 4, 7, 9 of 10; the border is at 5
@@ -221,7 +227,7 @@ def test_subsets_are_scored_on_the_same_predictions_and_never_predicted_again() 
     rng = np.random.default_rng(0)
     user, item = np.repeat(np.arange(30), 8), np.tile(np.arange(8), 30)
     label = rng.integers(2, size=240).astype(np.float32)
-    log = counted(40, 30, 20, 10, 5, 3, 2, 0)
+    log = log_with_counts(40, 30, 20, 10, 5, 3, 2, 0)
     test = SliceData(
         name="logged",
         kind="binary",
@@ -234,14 +240,14 @@ def test_subsets_are_scored_on_the_same_predictions_and_never_predicted_again() 
     )
     again = dataclasses.replace(test)  # the same rows by another component
     subsets = [again.subset(f"logged_{level}", rows) for level, rows in popularity_rows(item, log).items()]
-    asked: list[str] = []
+    predicted_slices: list[str] = []
 
     def predict(data: SliceData) -> Floats:
-        asked.append(data.name)
+        predicted_slices.append(data.name)
         return np.random.default_rng(1).random(len(data)).astype(np.float32)
 
     scores = Evaluator(METRICS, [test, *subsets], 0.5, replicates=20)(predict, "model")
-    assert asked == ["logged"]
+    assert predicted_slices == ["logged"]
     assert list(dict.fromkeys(s.slice for s in scores)) == ["logged", *(f"logged_{level}" for level in LEVELS)]
     prediction = predict(test)
     for data in subsets:
@@ -265,14 +271,14 @@ def test_other_rows_of_the_same_name_are_predicted_apart() -> None:
         SliceData(name="logged", kind="graded", user=user, item=item, label=np.ones(4, np.float32), num_users=4)
         for user in (np.zeros(4, np.int64), np.arange(4))
     )
-    asked: list[list[int]] = []
+    predicted_users: list[list[int]] = []
 
     def predict(data: SliceData) -> Floats:
-        asked.append(data.user.tolist())
+        predicted_users.append(data.user.tolist())
         return data.user.astype(np.float32)
 
     Evaluator({"mse": METRICS["mse"]}, [first, second], 0.5, replicates=5)(predict, "model")
-    assert asked == [[0, 0, 0, 0], [0, 1, 2, 3]]
+    assert predicted_users == [[0, 0, 0, 0], [0, 1, 2, 3]]
 
 
 def test_labels_of_another_task_and_two_slices_of_one_name_are_refused() -> None:

@@ -12,7 +12,7 @@ from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog, RowValues
 from causalrec.errors import DataError
-from causalrec.features.design import design
+from causalrec.features.design_matrix import design_matrix
 from causalrec.features.views import feature_matrix
 
 CARD = DatasetCard(
@@ -67,7 +67,7 @@ def test_numbers_are_standardised_and_categories_one_hot_by_the_logged_rows() ->
     of_pairs = [[-1, 0], [-1, 1], [1, 10], [1, 11]]
     np.testing.assert_allclose(features.of_log(DATA.logged), np.hstack([of_pairs, block]), rtol=1e-6)
     assert features.of_log(DATA.logged).dtype == np.float32
-    np.testing.assert_array_equal(design(DATA.logged, features), features.of_log(DATA.logged))
+    np.testing.assert_array_equal(design_matrix(DATA.logged, features), features.of_log(DATA.logged))
     half = features.row_block(DATA.logged.take(np.array([2, 0])))
     np.testing.assert_allclose(half, [block[2], block[0]], rtol=1e-6)  # a part is measured by the whole log
 

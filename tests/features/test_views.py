@@ -11,9 +11,9 @@ import pytest
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairFeature
+from causalrec.data.pair_columns import PairFeature
 from causalrec.errors import DataError
-from causalrec.features.design import design, one_hot
+from causalrec.features.design_matrix import design_matrix, one_hot
 from causalrec.features.views import FeatureSpec, feature_matrix, views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import identify
@@ -72,16 +72,16 @@ def test_numbers_are_standardised_categories_one_hot_and_lists_multi_hot(data: C
     assert features.names == ("age", "gender=F", "gender=M", "genre=Crime", "genre=War")
     assert features.ids == ("user",) and len(features) == 5
     z = np.sqrt(1.5)  # (30 - 20) / sqrt(200 / 3)
-    found = features(np.array([0, 1, 2]), np.array([1, 0, 1]))
-    np.testing.assert_allclose(found, [[-z, 0, 1, 1, 0], [0, 1, 0, 1, 1], [z, 0, 1, 1, 0]], rtol=1e-6)
-    assert found.dtype == np.float32
+    matrix = features(np.array([0, 1, 2]), np.array([1, 0, 1]))
+    np.testing.assert_allclose(matrix, [[-z, 0, 1, 1, 0], [0, 1, 0, 1, 1], [z, 0, 1, 1, 0]], rtol=1e-6)
+    assert matrix.dtype == np.float32
 
 
 def test_a_pair_feature_is_the_scaled_product_of_its_factors(data: CausalDataset) -> None:
     features = feature_matrix(data, ("affinity", "age"))
     assert features.names == ("age", "affinity")
-    found = features(np.array([0, 1, 2]), np.array([0, 0, 1]))[:, 1]
-    assert found.tolist() == [2 * 1 - 1, 2 * 2 - 1, 2 * 3 - 1]
+    column = features(np.array([0, 1, 2]), np.array([0, 0, 1]))[:, 1]
+    assert column.tolist() == [2 * 1 - 1, 2 * 2 - 1, 2 * 3 - 1]
     grid = features(np.array([[0, 1]]), np.array([[0, 1]]))
     assert grid.shape == (1, 2, 2) and grid[0, :, 1].tolist() == [1.0, -1.0]
 
@@ -108,15 +108,15 @@ def test_one_hot_marks_the_id() -> None:
 
 def test_the_design_puts_one_hot_ids_beside_the_numbers_only_when_the_view_names_them(data: CausalDataset) -> None:
     z = float(np.sqrt(1.5))
-    found = design(data.logged, feature_matrix(data, ("age", "item", "user"))).toarray()
+    matrix = design_matrix(data.logged, feature_matrix(data, ("age", "item", "user"))).toarray()
     expected = np.array([[-z, 1, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0], [z, 0, 0, 1, 0, 1]])
-    np.testing.assert_allclose(found, expected, rtol=1e-6)  # age | user 0..2 | item 0..1
-    assert design(data.logged, feature_matrix(data, ("age",))).shape == (3, 1)
-    assert design(data.logged, feature_matrix(data, ("item",))).toarray().tolist() == [[0, 1], [1, 0], [0, 1]]
+    np.testing.assert_allclose(matrix, expected, rtol=1e-6)  # age | user 0..2 | item 0..1
+    assert design_matrix(data.logged, feature_matrix(data, ("age",))).shape == (3, 1)
+    assert design_matrix(data.logged, feature_matrix(data, ("item",))).toarray().tolist() == [[0, 1], [1, 0], [0, 1]]
 
 
 def test_a_userless_log_reads_its_items(data: CausalDataset) -> None:
     log = dataclasses.replace(data.logged, user=None, num_users=0)
     userless = dataclasses.replace(data, logged=log, user_table=pl.DataFrame(), pair_features={})
-    found = design(log, feature_matrix(userless, ("genre", "item"))).toarray()
-    assert found.tolist() == [[1, 0, 0, 1], [1, 1, 1, 0], [1, 0, 0, 1]]
+    matrix = design_matrix(log, feature_matrix(userless, ("genre", "item"))).toarray()
+    assert matrix.tolist() == [[1, 0, 0, 1], [1, 1, 1, 0], [1, 0, 0, 1]]

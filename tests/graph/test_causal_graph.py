@@ -51,9 +51,9 @@ def test_a_node_without_a_column_names_the_nearest_and_the_way_out() -> None:
 def test_a_latent_node_needs_no_column_and_is_never_observed() -> None:
     graph = CausalGraph(edges=["mood -> exposure", "exposure -> outcome", "activity -> outcome"], latent=["mood"])
     graph.check_nodes(CARD)
-    assert graph.observed(CARD) == {"activity"}
+    assert graph.observed_nodes(CARD) == {"activity"}
     hidden = CausalGraph(edges=list(graph.edges), latent=["mood", "activity"])
-    assert hidden.observed(CARD) == frozenset()
+    assert hidden.observed_nodes(CARD) == frozenset()
 
 
 def test_causes_of_the_outcome_leave_out_exposure_and_what_it_causes() -> None:
@@ -69,5 +69,7 @@ def test_self_selection_adds_a_common_cause_and_leaves_the_declared_graph_alone(
 
 def test_nodes_come_in_the_same_order_whatever_the_order_of_the_edges() -> None:
     edges = ["b -> exposure", "exposure -> outcome", "a -> b"]
-    one, two = (CausalGraph(edges=listed, latent=[]).digraph for listed in (edges, edges[::-1]))
-    assert list(one) == list(two) == ["a", "b", "exposure", "outcome"] and list(one.edges) == list(two.edges)
+    digraph, same_digraph = (CausalGraph(edges=listed, latent=[]).digraph for listed in (edges, edges[::-1]))
+    assert list(digraph) == list(same_digraph) == ["a", "b", "exposure", "outcome"] and list(digraph.edges) == list(
+        same_digraph.edges
+    )

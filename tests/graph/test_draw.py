@@ -37,6 +37,6 @@ def test_each_node_has_its_kind() -> None:
 
 
 def test_causes_stand_left_of_their_effects_and_no_two_nodes_share_a_place() -> None:
-    place = layout(GRAPH.digraph)
-    assert all(place[cause][0] < place[effect][0] for cause, effect in GRAPH.digraph.edges)
-    assert len(set(place.values())) == len(place)
+    position = layout(GRAPH.digraph)
+    assert all(position[cause][0] < position[effect][0] for cause, effect in GRAPH.digraph.edges)
+    assert len(set(position.values())) == len(position)

@@ -24,11 +24,11 @@ from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.graph.causal_graph import CausalGraph
-from causalrec.graph.falsify import Independence, falsify, holm, untestable
+from causalrec.graph.falsify import Independence, falsify, holm, untestable_reason
 from causalrec.graph.identify import adjustment_set
 
 CONF = Path(causalrec.__file__).parents[1] / "conf"
-CARDS = {one.card.name: one.card for one in (Hillstrom(), IHDP(), ML100KSemisynthetic())}
+CARDS = {data.card.name: data.card for data in (Hillstrom(), IHDP(), ML100KSemisynthetic())}
 OUTCOME = [f"x{k} -> outcome" for k in range(5)]
 
 
@@ -54,7 +54,7 @@ def dataset(log: InteractionLog, kinds: dict[str, str] | None = None, /, **colum
     return CausalDataset(card, log, pl.DataFrame(columns), items)
 
 
-def treated(treatment: Any, outcome: Any, users: Any = None) -> InteractionLog:
+def treatment_log(treatment: Any, outcome: Any, users: Any = None) -> InteractionLog:
     user = np.arange(len(treatment)) if users is None else users
     return InteractionLog(
         np.zeros(len(treatment), np.int64),
@@ -72,7 +72,7 @@ def world(seed: int = 0, units: int = 240) -> tuple[CausalDataset, Any]:
     a, b = rng.normal(size=(2, units))
     exposure = (a + rng.logistic(size=units) / 2 > 0).astype(np.int64)
     outcome = exposure + a + b + rng.normal(size=units)
-    return dataset(treated(exposure, outcome), a=a, b=b), exposure
+    return dataset(treatment_log(exposure, outcome), a=a, b=b), exposure
 
 
 TRUE = ("a -> exposure", "a -> outcome", "b -> outcome")
@@ -81,12 +81,17 @@ TRUE = ("a -> exposure", "a -> outcome", "b -> outcome")
 @pytest.mark.long
 def test_the_true_graph_of_the_simulation_passes_and_one_that_lacks_a_cause_fails_by_its_name() -> None:
     data = EffectSimulation(units=600).load(Path())
-    found = falsify(graph("x0 -> exposure", "x1 -> exposure", *OUTCOME), data, rows=120, permuted=4)
-    assert (found.verdict, found.rows, found.tested, found.violated) == ("passes", 120, 16, ())
-    assert found.no_worse is not None and found.alike is not None and found.no_worse < 0.2
+    falsification = falsify(graph("x0 -> exposure", "x1 -> exposure", *OUTCOME), data, rows=120, permuted=4)
+    assert (falsification.verdict, falsification.rows, falsification.tested, falsification.violated) == (
+        "passes",
+        120,
+        16,
+        (),
+    )
+    assert falsification.no_worse is not None and falsification.alike is not None and falsification.no_worse < 0.2
     wrong = falsify(graph("x0 -> exposure", *OUTCOME), data, rows=120, permuted=1)
     assert wrong.verdict == "fails"
-    assert {(one.left, one.right) for one in wrong.violated} == {("exposure", "x1")}
+    assert {(independence.left, independence.right) for independence in wrong.violated} == {("exposure", "x1")}
     assert wrong.violated[0].p_value < 1e-3
     assert "rejected at 1% (Holm), " in wrong.why and " of them about exposure or outcome" in wrong.why
 
@@ -101,12 +106,15 @@ def test_dependent_columns_are_told_apart_from_what_is_said_of_exposure() -> Non
     data, exposure = world()
     a = data.user_table["a"].to_numpy()
     twin = dataset(data.logged, a=a, b=data.user_table["b"].to_numpy(), c=a + 0.1 * exposure.std())
-    found = falsify(graph(*TRUE, "c -> exposure", "c -> outcome"), twin)
-    assert (found.verdict, [(one.left, one.right) for one in found.violated]) == ("incomplete", [("a", "c")])
-    told = (
+    falsification = falsify(graph(*TRUE, "c -> exposure", "c -> outcome"), twin)
+    assert (
+        falsification.verdict,
+        [(independence.left, independence.right) for independence in falsification.violated],
+    ) == ("incomplete", [("a", "c")])
+    reason = (
         "none of them about exposure or outcome; columns depend on each other: draw edges between them; the adjustment"
     )
-    assert f"{told} holds whatever they are" in found.why
+    assert f"{reason} holds whatever they are" in falsification.why
 
 
 def test_a_dependence_on_what_follows_exposure_is_no_mere_matter_of_columns() -> None:
@@ -119,8 +127,10 @@ def test_a_dependence_on_what_follows_exposure_is_no_mere_matter_of_columns() ->
     rows = replace(
         log.take(np.arange(240)), treatment=exposure, outcome=(m + c + rng.normal(size=240)).astype(np.float32)
     )
-    found = falsify(graph("exposure -> m", "m -> outcome", "c -> outcome"), dataset(rows, m=m, c=c))
-    assert found.verdict == "fails" and ("c", "m") in {(one.left, one.right) for one in found.violated}
+    falsification = falsify(graph("exposure -> m", "m -> outcome", "c -> outcome"), dataset(rows, m=m, c=c))
+    assert falsification.verdict == "fails" and ("c", "m") in {
+        (independence.left, independence.right) for independence in falsification.violated
+    }
 
 
 def test_dependent_columns_fail_a_graph_whose_adjustment_rests_on_their_independence() -> None:
@@ -130,30 +140,37 @@ def test_dependent_columns_fail_a_graph_whose_adjustment_rests_on_their_independ
     b = a + 0.5 * rng.normal(size=240)
     exposure = rng.integers(2, size=240)
     outcome = exposure + 2 * b + rng.normal(size=240)
-    found = falsify(graph("a -> exposure", "b -> outcome"), dataset(treated(exposure, outcome), a=a, b=b), permuted=1)
-    assert [(one.left, one.right) for one in found.violated] == [("a", "b")]
-    assert found.verdict == "fails" and "draw edges between them; what is adjusted for rests on them" in found.why
-    whole = falsify(
-        graph("a -> b", "a -> exposure", "b -> outcome"), dataset(treated(exposure, outcome), a=a, b=b), permuted=1
+    falsification = falsify(
+        graph("a -> exposure", "b -> outcome"), dataset(treatment_log(exposure, outcome), a=a, b=b), permuted=1
     )
-    assert whole.violated == ()
+    assert [(independence.left, independence.right) for independence in falsification.violated] == [("a", "b")]
+    assert (
+        falsification.verdict == "fails"
+        and "draw edges between them; what is adjusted for rests on them" in falsification.why
+    )
+    with_edge = falsify(
+        graph("a -> b", "a -> exposure", "b -> outcome"),
+        dataset(treatment_log(exposure, outcome), a=a, b=b),
+        permuted=1,
+    )
+    assert with_edge.violated == ()
 
 
 @pytest.mark.parametrize("name", ["hillstrom", "ihdp", "ml100k_semisynthetic"])
 def test_edges_between_columns_change_no_adjustment(name: str) -> None:
     """Without the edges that touch neither exposure nor outcome, the same columns are adjusted for."""
     declared = yaml.safe_load((CONF / "graph" / f"{name}.yaml").read_text(encoding="utf-8"))
-    ends = ({part.strip() for part in edge.split("->")} for edge in declared["edges"])
+    ends = ({node.strip() for node in edge.split("->")} for edge in declared["edges"])
     touching = [edge for edge, both in zip(declared["edges"], ends, strict=True) if both & {"exposure", "outcome"}]
     chosen = []
     for edges in (declared["edges"], touching):
-        one = CausalGraph(edges=edges, latent=declared["latent"])
-        observed = frozenset(one.digraph) - set(one.latent) - {"exposure", "outcome"}
-        chosen.append(adjustment_set(one.digraph, "exposure", "outcome", observed))
+        causal = CausalGraph(edges=edges, latent=declared["latent"])
+        observed = frozenset(causal.digraph) - set(causal.latent) - {"exposure", "outcome"}
+        chosen.append(adjustment_set(causal.digraph, "exposure", "outcome", observed))
     causes = sorted(edge.split(" -> ")[0] for edge in touching if edge.endswith("-> exposure"))
     assert len(touching) < len(declared["edges"]) and chosen == [tuple(causes)] * 2
-    told = untestable(CausalGraph(edges=declared["edges"], latent=declared["latent"]), CARDS[name])
-    assert told == (
+    reason = untestable_reason(CausalGraph(edges=declared["edges"], latent=declared["latent"]), CARDS[name])
+    assert reason == (
         "no column holds background, whose effects are among what would be tested" if name == "ihdp" else None
     )
 
@@ -162,12 +179,14 @@ def test_categories_are_read() -> None:
     rng = np.random.default_rng(0)
     town = rng.choice(["north", "south", "west"], 240)
     exposure = (rng.random(240) < np.where(town == "west", 0.9, 0.2)).astype(int)
-    data = dataset(treated(exposure, exposure + rng.normal(size=240)), {"town": "category"}, town=town)
-    found = falsify(graph("town -> outcome"), data)
-    assert [(one.left, one.right) for one in found.violated] == [("exposure", "town")]
+    data = dataset(treatment_log(exposure, exposure + rng.normal(size=240)), {"town": "category"}, town=town)
+    falsification = falsify(graph("town -> outcome"), data)
+    assert [(independence.left, independence.right) for independence in falsification.violated] == [
+        ("exposure", "town")
+    ]
     more = rng.normal(size=240)
     outcome = exposure + more + (town == "west") + rng.normal(size=240)
-    data = dataset(treated(exposure, outcome), {"town": "category"}, town=town, more=more)
+    data = dataset(treatment_log(exposure, outcome), {"town": "category"}, town=town, more=more)
     given = falsify(graph("town -> exposure", "town -> outcome", "more -> outcome"), data)
     assert (given.verdict, given.tested) == ("passes", 3), "more and exposure also given town"
 
@@ -175,31 +194,31 @@ def test_categories_are_read() -> None:
 def test_what_is_too_weak_to_tell_from_any_other_graph_is_not_a_pass() -> None:
     rng = np.random.default_rng(1)
     a, b, outcome = rng.normal(size=(3, 240))
-    found = falsify(graph(*TRUE), dataset(treated(rng.integers(2, size=240), outcome), a=a, b=b))
-    assert (found.verdict, found.violated) == ("not testable", ())
-    assert found.no_worse is not None and found.no_worse > 0.5
-    assert "graphs with permuted nodes do as well: dependences are too weak to tell them apart" in found.why
+    falsification = falsify(graph(*TRUE), dataset(treatment_log(rng.integers(2, size=240), outcome), a=a, b=b))
+    assert (falsification.verdict, falsification.violated) == ("not testable", ())
+    assert falsification.no_worse is not None and falsification.no_worse > 0.5
+    assert "graphs with permuted nodes do as well: dependences are too weak to tell them apart" in falsification.why
 
 
 def test_a_latent_cause_of_what_is_tested_is_never_a_pass() -> None:
     data = world()[0]
-    found = falsify(graph(*TRUE, "mood -> b", latent=("mood",)), data)
-    assert (found.verdict, found.tested, found.rows) == ("not testable", 0, 0)
-    assert found.why == "no column holds mood, whose effects are among what would be tested"
+    falsification = falsify(graph(*TRUE, "mood -> b", latent=("mood",)), data)
+    assert (falsification.verdict, falsification.tested, falsification.rows) == ("not testable", 0, 0)
+    assert falsification.why == "no column holds mood, whose effects are among what would be tested"
     aside = graph(*TRUE, "mood -> name", latent=("mood",))
-    assert untestable(aside, data.card) is None, "nothing tested follows from it"
+    assert untestable_reason(aside, data.card) is None, "nothing tested follows from it"
 
 
 def test_self_selection_is_a_latent_cause() -> None:
     card = world()[0].card
-    told = untestable(graph(*TRUE), DatasetCard(**{**vars(card), "self_selected": True}))
-    assert told is not None and "users of toy choose by how they would rate" in told
+    reason = untestable_reason(graph(*TRUE), DatasetCard(**{**vars(card), "self_selected": True}))
+    assert reason is not None and "users of toy choose by how they would rate" in reason
 
 
 def test_a_graph_that_implies_nothing_is_not_testable() -> None:
     data = world()[0]
-    found = falsify(graph("a -> exposure", "a -> outcome"), data)
-    assert found.verdict == "not testable" and "implies no independence" in found.why
+    falsification = falsify(graph("a -> exposure", "a -> outcome"), data)
+    assert falsification.verdict == "not testable" and "implies no independence" in falsification.why
 
 
 def test_one_row_of_each_user_is_read() -> None:
@@ -209,9 +228,9 @@ def test_one_row_of_each_user_is_read() -> None:
     a, b = rng.normal(size=(2, 60))
     b[0] = a[0] = 3.0
     exposure = rng.integers(2, size=len(users))
-    data = dataset(treated(exposure, exposure + rng.normal(size=len(users)), users), a=a, b=b)
-    found = falsify(graph("a -> outcome", "b -> outcome"), data)
-    assert (found.rows, found.violated) == (60, ())
+    data = dataset(treatment_log(exposure, exposure + rng.normal(size=len(users)), users), a=a, b=b)
+    falsification = falsify(graph("a -> outcome", "b -> outcome"), data)
+    assert (falsification.rows, falsification.violated) == (60, ())
 
 
 def test_a_log_of_exposed_rows_is_read_as_pairs_without_the_outcome() -> None:
@@ -221,9 +240,9 @@ def test_a_log_of_exposed_rows_is_read_as_pairs_without_the_outcome() -> None:
     log = InteractionLog(
         pairs[:, 1], np.ones(len(pairs), np.int64), np.ones(len(pairs), np.float32), 8, pairs[:, 0], 150
     )
-    found = falsify(graph("b -> exposure", "b -> outcome", "a -> outcome"), dataset(log, a=a, b=b))
-    assert (found.verdict, found.rows, found.untested) == ("fails", 150, ("outcome",))
-    assert ("a", "exposure") in {(one.left, one.right) for one in found.violated}
+    falsification = falsify(graph("b -> exposure", "b -> outcome", "a -> outcome"), dataset(log, a=a, b=b))
+    assert (falsification.verdict, falsification.rows, falsification.untested) == ("fails", 150, ("outcome",))
+    assert ("a", "exposure") in {(independence.left, independence.right) for independence in falsification.violated}
 
 
 def test_it_repeats_itself_and_leaves_global_random_numbers_alone() -> None:
@@ -242,12 +261,12 @@ def test_a_number_that_is_none_is_refused_by_name() -> None:
 
 def test_holm_by_hand() -> None:
     tests = [Independence("a", name, (), p) for name, p in (("b", 0.02), ("c", 0.001), ("d", 0.03), ("e", 0.013))]
-    assert [one.right for one in holm(tests, 0.04)] == ["c", "e", "b", "d"], "0.04 / 4, / 3, / 2, / 1"
-    assert [one.right for one in holm(tests, 0.036)] == ["c"], "0.013 is above 0.036 / 3"
+    assert [independence.right for independence in holm(tests, 0.04)] == ["c", "e", "b", "d"], "0.04 / 4, / 3, / 2, / 1"
+    assert [independence.right for independence in holm(tests, 0.036)] == ["c"], "0.013 is above 0.036 / 3"
     assert holm(tests, 0.0039) == ()
 
 
-def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]:
+def check_graph(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]:
     capsys.readouterr()
     assert cli.main(["graph", "check", *arguments]) == 0
     return capsys.readouterr()
@@ -259,10 +278,12 @@ def test_the_command_tells_what_the_data_contradict(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     small = ["task=effect", "dataset.units=250"]
-    found = json.loads(called(capsys, *small, "--json")[0])
-    assert found["training"]["columns"] == ["x0", "x1"] and found["falsification"]["verdict"] == "passes"
+    falsification = json.loads(check_graph(capsys, *small, "--json")[0])
+    assert (
+        falsification["training"]["columns"] == ["x0", "x1"] and falsification["falsification"]["verdict"] == "passes"
+    )
     edges = ",".join(f"'{edge}'" for edge in ("x0 -> exposure", *OUTCOME, "exposure -> outcome"))
-    out, err = called(capsys, *small, f"graph.edges=[{edges}]")
+    out, err = check_graph(capsys, *small, f"graph.edges=[{edges}]")
     assert "falsification: fails: " in out and "(250 rows)" in out
     assert "contradicted: exposure and x1 are independent given x0: p = " in out
     assert "blind to: causes that no column holds" in out
@@ -274,7 +295,7 @@ def test_absent_data_are_not_fetched_for_it(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CAUSALREC_DATA", str(tmp_path))
-    found = json.loads(called(capsys, "task=effect", "dataset=hillstrom", "--json")[0])["falsification"]
-    assert found["verdict"] == "not testable"
-    assert found["why"] == f"the data are not below {tmp_path}; causalrec data fetch hillstrom"
+    falsification = json.loads(check_graph(capsys, "task=effect", "dataset=hillstrom", "--json")[0])["falsification"]
+    assert falsification["verdict"] == "not testable"
+    assert falsification["why"] == f"the data are not below {tmp_path}; causalrec data fetch hillstrom"
     assert list(tmp_path.iterdir()) == []

@@ -38,14 +38,14 @@ def graph(*edges: str, latent: tuple[str, ...] = (), **settings: Any) -> CausalG
     return CausalGraph(edges=[*edges, EFFECT], latent=list(latent), **settings)
 
 
-def adjusted(*edges: str, latent: tuple[str, ...] = (), columns: str = "a b c m") -> tuple[str, ...]:
+def adjustment_columns(*edges: str, latent: tuple[str, ...] = (), columns: str = "a b c m") -> tuple[str, ...]:
     return identify(graph(*edges, latent=latent), card(*columns.split())).training.columns
 
 
 def test_nothing_to_adjust_is_identified_by_the_empty_set() -> None:
-    found = identify(graph("a -> outcome"), card("a"))
-    assert found.training.strategy == "backdoor" and found.training.columns == ()
-    assert found.training.assumed == ()
+    adjustment = identify(graph("a -> outcome"), card("a"))
+    assert adjustment.training.strategy == "backdoor" and adjustment.training.columns == ()
+    assert adjustment.training.assumed == ()
 
 
 def test_a_latent_common_cause_is_not_identified_and_the_message_names_it_and_the_mends() -> None:
@@ -54,51 +54,51 @@ def test_a_latent_common_cause_is_not_identified_and_the_message_names_it_and_th
         identify(declared, card("a"))
     message = str(caught.value)
     assert caught.value.exit_code == 2
-    for part in ("not identified: mood drive(s) both exposure and outcome", "toy", "propensity=logged"):
-        assert part in message
+    for fragment in ("not identified: mood drive(s) both exposure and outcome", "toy", "propensity=logged"):
+        assert fragment in message
     assert "graph.assume=true" in message and "randomised" in message
 
 
 def test_an_assumption_is_recorded_and_the_observed_causes_stay_adjusted() -> None:
     edges = ("mood -> exposure", "mood -> outcome", "a -> exposure", "a -> outcome")
-    found = identify(graph(*edges, latent=("mood",), assume=True), card("a"))
-    assert found.training.columns == ("a",) and found.training.assumed == ("mood is negligible",)
+    adjustment = identify(graph(*edges, latent=("mood",), assume=True), card("a"))
+    assert adjustment.training.columns == ("a",) and adjustment.training.assumed == ("mood is negligible",)
 
 
 def test_assume_records_nothing_where_nothing_need_be_assumed() -> None:
-    found = identify(graph("a -> exposure", "a -> outcome", assume=True), card("a"))
-    assert found.training.columns == ("a",) and found.training.assumed == ()
+    adjustment = identify(graph("a -> exposure", "a -> outcome", assume=True), card("a"))
+    assert adjustment.training.columns == ("a",) and adjustment.training.assumed == ()
 
 
 def test_a_self_selected_card_is_not_identified_by_any_graph() -> None:
     declared = graph("a -> exposure", "a -> outcome")
     with pytest.raises(NotIdentified, match="self_selection drive"):
         identify(declared, card("a", self_selected=True))
-    found = identify(dataclasses.replace(declared, assume=True), card("a", self_selected=True))
-    assert found.training.assumed == ("self_selection is negligible",)
+    adjustment = identify(dataclasses.replace(declared, assume=True), card("a", self_selected=True))
+    assert adjustment.training.assumed == ("self_selection is negligible",)
 
 
 def test_a_logged_propensity_identifies_without_columns_where_the_card_has_one() -> None:
     declared = graph("mood -> exposure", "mood -> outcome", latent=("mood",))
-    found = identify(declared, card("a", logged_propensity=True), use_logged_propensity=True)
-    assert (found.training.strategy, found.training.columns) == ("logged propensity", ())
-    assert "logged propensity" in found.expression(declared)
+    adjustment = identify(declared, card("a", logged_propensity=True), use_logged_propensity=True)
+    assert (adjustment.training.strategy, adjustment.training.columns) == ("logged propensity", ())
+    assert "logged propensity" in adjustment.expression(declared)
     with pytest.raises(NotIdentified, match="propensity=logged: dataset toy logs no propensities"):
         identify(declared, card("a"), use_logged_propensity=True)
 
 
 def test_randomised_training_identifies_whatever_is_latent() -> None:
     declared = graph("mood -> exposure", "mood -> outcome", latent=("mood",))
-    found = identify(declared, card("a", randomised_training=True, randomised="uniform"))
-    assert found.training.strategy == found.evaluation.strategy == "randomised"
+    adjustment = identify(declared, card("a", randomised_training=True, randomised="uniform"))
+    assert adjustment.training.strategy == adjustment.evaluation.strategy == "randomised"
 
 
 def test_a_randomised_test_identifies_the_evaluation_and_never_the_training() -> None:
     declared = graph("mood -> exposure", "mood -> outcome", latent=("mood",))
     with pytest.raises(NotIdentified):
         identify(declared, card("a", randomised="uniform"))
-    found = identify(graph("a -> exposure", "a -> outcome"), card("a", randomised="uniform"))
-    assert (found.training.strategy, found.evaluation.strategy) == ("backdoor", "randomised")
+    adjustment = identify(graph("a -> exposure", "a -> outcome"), card("a", randomised="uniform"))
+    assert (adjustment.training.strategy, adjustment.evaluation.strategy) == ("backdoor", "randomised")
 
 
 @pytest.mark.parametrize(("settings", "strategy"), [({}, "none"), ({"known_truth": True}, "known truth")])
@@ -108,32 +108,32 @@ def test_evaluation_rests_on_the_truth_or_on_nothing(settings: dict[str, Any], s
 
 def test_the_collider_of_an_m_bias_graph_is_not_adjusted() -> None:
     m_bias = ("u -> exposure", "u -> c", "v -> c", "v -> outcome")
-    assert adjusted(*m_bias, latent=("u", "v")) == ()
+    assert adjustment_columns(*m_bias, latent=("u", "v")) == ()
     digraph = graph(*m_bias, latent=("u", "v")).digraph
     assert not valid_backdoor(digraph, "exposure", "outcome", frozenset({"c"}))
 
 
 def test_mediators_and_other_descendants_of_exposure_are_never_adjusted() -> None:
     edges = ("a -> exposure", "a -> outcome", "exposure -> m", "m -> outcome", "exposure -> b", "a -> b")
-    assert adjusted(*edges) == ("a",)
+    assert adjustment_columns(*edges) == ("a",)
 
 
 def test_a_descendant_of_exposure_that_would_block_the_path_does_not_identify() -> None:
     with pytest.raises(NotIdentified, match="mood drive"):
-        adjusted("mood -> exposure", "mood -> m", "exposure -> m", "m -> outcome", latent=("mood",))
+        adjustment_columns("mood -> exposure", "mood -> m", "exposure -> m", "m -> outcome", latent=("mood",))
 
 
 def test_a_latent_cause_blocked_by_an_observed_mediator_of_it_is_identified() -> None:
-    assert adjusted("mood -> a", "a -> exposure", "mood -> outcome", latent=("mood",)) == ("a",)
+    assert adjustment_columns("mood -> a", "a -> exposure", "mood -> outcome", latent=("mood",)) == ("a",)
 
 
 def test_the_causes_of_exposure_are_kept_rather_than_their_proxies() -> None:
-    assert adjusted("b -> a", "a -> exposure", "b -> outcome") == ("a",)
+    assert adjustment_columns("b -> a", "a -> exposure", "b -> outcome") == ("a",)
 
 
 def test_an_edited_edge_changes_the_set() -> None:
-    assert adjusted("a -> exposure", "a -> outcome", "b -> exposure") == ("a",)
-    assert adjusted("a -> exposure", "a -> outcome", "b -> exposure", "b -> outcome") == ("a", "b")
+    assert adjustment_columns("a -> exposure", "a -> outcome", "b -> exposure") == ("a",)
+    assert adjustment_columns("a -> exposure", "a -> outcome", "b -> exposure", "b -> outcome") == ("a", "b")
 
 
 def test_an_unknown_node_is_refused_before_anything_is_identified() -> None:
@@ -151,8 +151,8 @@ def test_the_expression_says_what_is_estimated() -> None:
 
 
 def test_the_estimand_is_what_is_asked_for() -> None:
-    found = identify(graph("a -> outcome"), card("a"), estimand="effect")
-    assert isinstance(found, Adjustment) and found.estimand == "effect"
+    adjustment = identify(graph("a -> outcome"), card("a"), estimand="effect")
+    assert isinstance(adjustment, Adjustment) and adjustment.estimand == "effect"
 
 
 SEEDED = """
@@ -203,7 +203,7 @@ def random_dag(rng: np.random.Generator) -> tuple[nx.DiGraph[str], frozenset[str
 def dowhy_finds_a_set(digraph: nx.DiGraph[str], observed: frozenset[str]) -> bool:
     from dowhy.causal_identifier.auto_identifier import BackdoorAdjustment, EstimandType, identify_effect_auto
 
-    found = identify_effect_auto(
+    estimand = identify_effect_auto(
         digraph,
         ["x"],
         ["y"],
@@ -211,7 +211,7 @@ def dowhy_finds_a_set(digraph: nx.DiGraph[str], observed: frozenset[str]) -> boo
         EstimandType.NONPARAMETRIC_ATE,
         backdoor_adjustment=BackdoorAdjustment.BACKDOOR_EXHAUSTIVE,
     )
-    return bool(found.backdoor_variables != {})
+    return bool(estimand.backdoor_variables != {})
 
 
 def test_random_graphs_have_a_valid_minimal_set_exactly_when_dowhys_exhaustive_search_finds_one() -> None:
@@ -219,20 +219,20 @@ def test_random_graphs_have_a_valid_minimal_set_exactly_when_dowhys_exhaustive_s
     answers = []
     for _ in range(150):
         digraph, observed = random_dag(rng)
-        found = adjustment_set(digraph, "x", "y", observed)
+        minimal_set = adjustment_set(digraph, "x", "y", observed)
         edges = sorted(digraph.edges)
-        assert (found is not None) == dowhy_finds_a_set(digraph, observed), (edges, observed)
-        if found is not None:
-            chosen = frozenset(found)
-            assert chosen <= observed - nx.descendants(digraph, "x"), (edges, observed, found)
-            assert valid_backdoor(digraph, "x", "y", chosen), (edges, observed, found)
+        assert (minimal_set is not None) == dowhy_finds_a_set(digraph, observed), (edges, observed)
+        if minimal_set is not None:
+            chosen = frozenset(minimal_set)
+            assert chosen <= observed - nx.descendants(digraph, "x"), (edges, observed, minimal_set)
+            assert valid_backdoor(digraph, "x", "y", chosen), (edges, observed, minimal_set)
             for node in chosen:
-                assert not valid_backdoor(digraph, "x", "y", chosen - {node}), (edges, observed, found)
+                assert not valid_backdoor(digraph, "x", "y", chosen - {node}), (edges, observed, minimal_set)
         else:
             hidden = confounders(digraph, "x", "y", observed)
             trimmed = digraph.copy()
             trimmed.remove_edges_from([edge for node in hidden for edge in digraph.out_edges(node)])
             assert hidden and not set(hidden) & observed
             assert adjustment_set(trimmed, "x", "y", observed) is not None, (edges, observed, hidden)
-        answers.append(found)
-    assert sum(found is None for found in answers) > 10 and sum(bool(found) for found in answers) > 10
+        answers.append(minimal_set)
+    assert sum(answer is None for answer in answers) > 10 and sum(bool(answer) for answer in answers) > 10

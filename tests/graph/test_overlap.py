@@ -82,10 +82,10 @@ def test_few_effective_rows_clipped_rows_and_miscalibration_are_warned_of() -> N
 def test_balance_is_the_hand_worked_one_and_names_the_worst_three() -> None:
     population = np.array([[0, 0, 0, 7], [2, 4, 2, 7]], np.float32)  # means 1, 2, 1, 7; deviations 1, 2, 1, 0
     exposed = np.array([[0, 4, 2, 7], [2, 4, 2, 7]], np.float32)
-    found = balance(exposed, population, np.array([0.2, 0.6], np.float32), ("a", "b", "c", "d"))
+    differences = balance(exposed, population, np.array([0.2, 0.6], np.float32), ("a", "b", "c", "d"))
     # weights 5 and 5/3: the mean of a is 1/2
-    assert found == Balance(1.0, 1.0, found.worst)  # type: ignore[union-attr]
-    assert found.worst == (("b", 1.0, 1.0), ("c", 1.0, 1.0), ("a", 0.0, pytest.approx(-0.5)))
+    assert differences == Balance(1.0, 1.0, differences.worst)  # type: ignore[union-attr]
+    assert differences.worst == (("b", 1.0, 1.0), ("c", 1.0, 1.0), ("a", 0.0, pytest.approx(-0.5)))
     assert balance(exposed[:, :0], population[:, :0], PROPENSITY[:2], ()) is None
 
 
@@ -105,5 +105,5 @@ def test_the_true_propensity_balances_what_a_wrong_one_leaves_off() -> None:
 
 
 def test_a_constant_column_tells_no_pairs_apart() -> None:
-    found = balance(np.full((2, 1), 3, np.float32), np.full((4, 1), 2, np.float32), PROPENSITY[:2], ("x",))
-    assert found == Balance(0.0, 0.0, (("x", 0.0, 0.0),))
+    differences = balance(np.full((2, 1), 3, np.float32), np.full((4, 1), 2, np.float32), PROPENSITY[:2], ("x",))
+    assert differences == Balance(0.0, 0.0, (("x", 0.0, 0.0),))

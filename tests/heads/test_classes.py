@@ -26,25 +26,25 @@ VIEW = FeatureMatrix(
 
 
 def test_by_hand() -> None:
-    head = Classes(1, 2, count=2)
+    head = Classes(1, 2, num_classes=2)
     with torch.no_grad():
         head.met.weight.copy_(torch.tensor([[1.0, 2.0], [0.0, -1.0]]))
         head.met.bias.copy_(torch.tensor([0.5, 0.0]))
         head.coefficients.copy_(torch.tensor([[10.0, -10.0]]))
-    found = head(torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, 1.0]]), torch.tensor([[0.1]]))
-    assert found.tolist() == [[2 + 6 + 0.5 + 1, -3 - 1]]
-    bare = Classes(0, 2, count=4)
+    raw = head(torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, 1.0]]), torch.tensor([[0.1]]))
+    assert raw.tolist() == [[2 + 6 + 0.5 + 1, -3 - 1]]
+    bare = Classes(0, 2, num_classes=4)
     assert bare(torch.ones(5, 2), torch.ones(5, 2), torch.zeros(5, 0)).shape == (5, 4)
 
 
 def test_every_parameter_is_reached_by_the_first_gradient() -> None:
     torch.manual_seed(0)
     encoder = MF(EncoderInputs(3, 2, (), Path(), Path()), width=4)
-    network = RoleNetwork(encoder, Classes(2, vector_width(encoder, VIEW), count=3))
+    network = RoleNetwork(encoder, Classes(2, vector_width(encoder, VIEW), num_classes=3))
     batch = inference_batch(np.array([0, 1, 2]), np.array([0, 1, 1]), VIEW)
     network(batch).log_softmax(-1)[:, 2].sum().backward()
-    for name, part in network.named_parameters():
-        assert part.grad is not None and part.grad.any(), name
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.any(), name
 
 
 @pytest.mark.parametrize("width", [2, 7])
@@ -58,14 +58,14 @@ def test_the_width_of_vectors_is_asked_of_the_encoder_and_draws_nothing(width: i
 def test_a_model_predicts_the_chance_of_each_class() -> None:
     torch.manual_seed(0)
     encoder = MF(EncoderInputs(3, 2, (), Path(), Path()), width=4)
-    model = CausalModel({OUTCOME: RoleNetwork(encoder, Classes(2, 6, count=3))}, "softmax")
+    model = CausalModel({OUTCOME: RoleNetwork(encoder, Classes(2, 6, num_classes=3))}, "softmax")
     from causalrec.estimators.objective.naive import Naive
 
     user, item = np.array([0, 1, 2, 2]), np.array([0, 1, 1, 0])
-    found = model.predict(user, item, VIEW, Naive())
+    predicted = model.predict(user, item, VIEW, Naive())
     raw = model(inference_batch(user, item, VIEW))[OUTCOME]
-    np.testing.assert_allclose(found, raw.softmax(-1).detach().numpy(), rtol=1e-5)
-    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(predicted, raw.softmax(-1).detach().numpy(), rtol=1e-5)
+    np.testing.assert_allclose(predicted.sum(1), 1, rtol=1e-5)
 
 
 def test_neither_head_stacks_what_the_other_gives() -> None:

@@ -29,22 +29,22 @@ from causalrec.types import ARMS, EFFECT, EPSILON, OUTCOME, PROPENSITY, REPRESEN
 ROWS, WIDTH, FEATURES = 7, 3, 2
 
 
-def declared() -> dict[str, type[AbstractHead]]:
-    found = {}
+def load_heads() -> dict[str, type[AbstractHead]]:
+    heads = {}
     for path in sorted((package_folder("conf") / "head").glob("*.yaml")):
         module, _, name = yaml.safe_load(path.read_text())["_target_"].rpartition(".")
         head = getattr(importlib.import_module(module), name)
         if head.head_outputs:
-            found[path.stem] = head
-    return found
+            heads[path.stem] = head
+    return heads
 
 
-HEADS = declared()
+HEADS = load_heads()
 each_head = pytest.mark.parametrize("name", HEADS)
 each_count = pytest.mark.parametrize("arms", [2, 3])
 
 
-def read(seed: int = 0, *lead: int) -> tuple[Tensor, Tensor, Tensor]:
+def random_inputs(seed: int = 0, *lead: int) -> tuple[Tensor, Tensor, Tensor]:
     draw = torch.Generator().manual_seed(seed)
     return tuple(torch.randn(*lead, ROWS, size, generator=draw) for size in (WIDTH, WIDTH, FEATURES))  # type: ignore[return-value]
 
@@ -56,10 +56,10 @@ def test_the_heads_of_effects_are_all_here() -> None:
 @each_head
 @each_count
 def test_a_head_gives_what_it_says_in_the_shapes_of_the_contract(name: str, arms: int) -> None:
-    given = HEADS[name](FEATURES, WIDTH, arms)(*read())
+    given = HEADS[name](FEATURES, WIDTH, arms)(*random_inputs())
     assert set(given) == HEADS[name].head_outputs
     assert given[ARMS].shape == (ROWS, arms)
-    assert all(given[part].shape[0] == ROWS for part in given)
+    assert all(given[output].shape[0] == ROWS for output in given)
     if PROPENSITY in given:
         assert given[PROPENSITY].shape == (ROWS, arms)
     if EFFECT in given:
@@ -74,34 +74,34 @@ def test_stacked_parameters_give_what_each_gives_alone(name: str, arms: int) -> 
         torch.manual_seed(seed)
         alone.append(HEADS[name](FEATURES, WIDTH, arms))
     assert HEADS[name].vectorizable
-    stacked, inputs = HEADS[name](FEATURES, WIDTH, arms), read(3, 2)
-    own = [dict(head.named_parameters()) for head in alone]
-    for part, parameter in stacked.named_parameters():
-        parameter.data = torch.stack([one[part].data for one in own])
+    stacked, inputs = HEADS[name](FEATURES, WIDTH, arms), random_inputs(3, 2)
+    parameters = [dict(head.named_parameters()) for head in alone]
+    for parameter_name, parameter in stacked.named_parameters():
+        parameter.data = torch.stack([replica_parameters[parameter_name].data for replica_parameters in parameters])
     given = stacked(*inputs)
     for replica, head in enumerate(alone):
-        for part, value in head(*(one[replica] for one in inputs)).items():
-            torch.testing.assert_close(given[part][replica], value)
+        for output, value in head(*(tensor[replica] for tensor in inputs)).items():
+            torch.testing.assert_close(given[output][replica], value)
 
 
 @each_head
 def test_every_parameter_moves_an_output(name: str) -> None:
     head = HEADS[name](FEATURES, WIDTH, 3)
-    sum(part.square().sum() + part.sum() for part in head(*read()).values()).backward()
+    sum(output.square().sum() + output.sum() for output in head(*random_inputs()).values()).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in head.parameters())
 
 
-def moved(head: AbstractHead, part: str, before: dict[Any, Tensor]) -> list[bool]:
+def find_moved_arms(head: AbstractHead, submodule: str, before: dict[Any, Tensor]) -> list[bool]:
     """Which columns of the arms change when a submodule's parameters do."""
     with torch.no_grad():
-        for parameter in head.get_submodule(part).parameters():
+        for parameter in head.get_submodule(submodule).parameters():
             parameter.add_(0.1)
-    after = head(*read())
+    after = head(*random_inputs())
     return [bool((after[ARMS][:, a] != before[ARMS][:, a]).any()) for a in range(after[ARMS].shape[1])]
 
 
 def test_a_t_network_shares_nothing_and_tarnet_shares_its_representation() -> None:
-    for head, part, expected in (
+    for head, submodule, expected in (
         (TNet(FEATURES, WIDTH, 3), "outcome_heads.1", [False, True, False]),
         (TARNet(FEATURES, WIDTH, 3), "outcome_heads.1", [False, True, False]),
         (TARNet(FEATURES, WIDTH, 3), "trunk", [True, True, True]),
@@ -109,33 +109,35 @@ def test_a_t_network_shares_nothing_and_tarnet_shares_its_representation() -> No
         (EUEN(FEATURES, WIDTH, 3), "effect_heads.0", [False, True, False]),
         (EUEN(FEATURES, WIDTH, 3), "outcome_head", [True, True, True]),
     ):
-        assert moved(head, part, head(*read())) == expected
+        assert find_moved_arms(head, submodule, head(*random_inputs())) == expected
 
 
 def test_an_s_network_reads_the_treatment_as_one_more_input() -> None:
     head = SNet(FEATURES, WIDTH, 2, layers=1)
-    user, item, features = read()
+    user, item, features = random_inputs()
     x = torch.cat([user * item, features], 1)
     for arm in range(2):
-        told = torch.zeros(ROWS, 2)
-        told[:, arm] = 1
+        one_hot = torch.zeros(ROWS, 2)
+        one_hot[:, arm] = 1
         torch.testing.assert_close(
-            head(user, item, features)[ARMS][:, arm], head.outcome_head(torch.cat([x, told], 1))[:, 0]
+            head(user, item, features)[ARMS][:, arm], head.outcome_head(torch.cat([x, one_hot], 1))[:, 0]
         )
 
 
 def test_a_normalised_representation_has_length_one() -> None:
-    phi = TARNet(FEATURES, WIDTH, 2, normalised=True)(*read())[REPRESENTATION]
+    phi = TARNet(FEATURES, WIDTH, 2, normalised=True)(*random_inputs())[REPRESENTATION]
     torch.testing.assert_close(phi.norm(dim=1), torch.ones(ROWS))
-    assert not torch.allclose(TARNet(FEATURES, WIDTH, 2)(*read())[REPRESENTATION].norm(dim=1), torch.ones(ROWS))
+    assert not torch.allclose(
+        TARNet(FEATURES, WIDTH, 2)(*random_inputs())[REPRESENTATION].norm(dim=1), torch.ones(ROWS)
+    )
 
 
 def test_epsilon_is_one_number_that_begins_at_nothing() -> None:
     head = DragonNet(FEATURES, WIDTH, 2)
-    assert head(*read())[EPSILON].tolist() == [0.0] * ROWS
+    assert head(*random_inputs())[EPSILON].tolist() == [0.0] * ROWS
     with torch.no_grad():
         head.epsilon.fill_(2)
-    assert head(*read())[EPSILON].tolist() == [2.0] * ROWS
+    assert head(*random_inputs())[EPSILON].tolist() == [2.0] * ROWS
 
 
 def test_outcomes_are_told_in_their_unit_and_effects_in_its_spread() -> None:

@@ -24,7 +24,7 @@ CHANCES[:, 3] = 0  # never the likeliest
 USER = RNG.integers(20, size=300)
 
 
-def scored(chosen: bool = True) -> Scored:
+def scored_rows(chosen: bool = True) -> Scored:
     prediction, label, cluster = (torch.from_numpy(a) for a in (means(CHANCES), TRUE, USER))
     return Scored(prediction, label, cluster, 0.7, torch.from_numpy(CHANCES.argmax(1)) if chosen else None)
 
@@ -32,7 +32,7 @@ def scored(chosen: bool = True) -> Scored:
 def test_against_scikit_learn() -> None:
     accuracy, macro = Accuracy(20), MacroF1(20)
     for metric in (accuracy, macro):
-        metric.update(scored())
+        metric.update(scored_rows())
     chosen = CHANCES.argmax(1)
     assert float(accuracy.compute()) == pytest.approx(sk.accuracy_score(TRUE, chosen))
     assert float(macro.compute()) == pytest.approx(sk.f1_score(TRUE, chosen, average="macro", zero_division=0))
@@ -41,7 +41,7 @@ def test_against_scikit_learn() -> None:
 def test_a_mean_outcome_alone_counts_as_the_nearest_class() -> None:
     accuracy, macro, nearest = Accuracy(20), MacroF1(20), np.floor(means(CHANCES) + 0.5)
     for metric in (accuracy, macro):
-        metric.update(scored(chosen=False))
+        metric.update(scored_rows(chosen=False))
     assert float(accuracy.compute()) == pytest.approx(sk.accuracy_score(TRUE, nearest))
     assert float(macro.compute()) == pytest.approx(sk.f1_score(TRUE, nearest, average="macro", zero_division=0))
     half = Accuracy(1)
@@ -51,20 +51,20 @@ def test_a_mean_outcome_alone_counts_as_the_nearest_class() -> None:
 
 @pytest.mark.parametrize("metric", [Accuracy, MacroF1])
 def test_parts_keep_the_likeliest_class(metric: type[Accuracy | MacroF1]) -> None:
-    kept = torch.from_numpy(RNG.random((3, 300)) < 0.5)
-    for found, part in zip(metric(20).on_subsets(Subsets(scored(), kept, 20)), kept, strict=True):
+    masks = torch.from_numpy(RNG.random((3, 300)) < 0.5)
+    for subset_value, mask in zip(metric(20).on_subsets(Subsets(scored_rows(), masks, 20)), masks, strict=True):
         alone = metric(20)
-        alone.update(scored().where(part))
-        assert float(found) == pytest.approx(float(alone.compute()), rel=1e-9)
+        alone.update(scored_rows().where(mask))
+        assert float(subset_value) == pytest.approx(float(alone.compute()), rel=1e-9)
 
 
 def test_the_evaluator_reads_chances_as_their_mean_and_the_likeliest() -> None:
     item = np.zeros(300, np.int64)
-    part = SliceData(name="logged", kind="graded", user=USER, item=item, label=TRUE, num_users=20)
+    slice_data = SliceData(name="logged", kind="graded", user=USER, item=item, label=TRUE, num_users=20)
     metrics = {"accuracy": ComponentConfig(Accuracy, {}), "mse": ComponentConfig(MSE, {})}
-    found = {s.metric: s.value for s in Evaluator(metrics, [part], 0.7, replicates=5)(lambda _: CHANCES, "ours")}
-    assert found["accuracy"] == pytest.approx(sk.accuracy_score(TRUE, CHANCES.argmax(1)))
-    assert found["mse"] == pytest.approx(((CHANCES @ np.arange(4) - TRUE) ** 2).mean(), rel=1e-5)
+    values = {s.metric: s.value for s in Evaluator(metrics, [slice_data], 0.7, replicates=5)(lambda _: CHANCES, "ours")}
+    assert values["accuracy"] == pytest.approx(sk.accuracy_score(TRUE, CHANCES.argmax(1)))
+    assert values["mse"] == pytest.approx(((CHANCES @ np.arange(4) - TRUE) ** 2).mean(), rel=1e-5)
 
 
 def test_the_majority_is_the_commonest_training_outcome() -> None:

@@ -19,9 +19,9 @@ def rows(binary: bool) -> Scored:
     prediction = rng.integers(0, 60, ROWS).astype(np.float32) / 7  # with ties
     outcome = rng.integers(2, size=ROWS) if binary else rng.normal(size=ROWS)
     columns = (prediction, outcome.astype(np.float32), rng.integers(USERS, size=ROWS))
-    told, label, cluster = (torch.from_numpy(column) for column in columns)
+    effect, label, cluster = (torch.from_numpy(column) for column in columns)
     treatment, propensity = rng.integers(2, size=ROWS), rng.uniform(0.2, 0.8, ROWS).astype(np.float32)
-    return Scored(told, label, cluster, 0.0, None, torch.from_numpy(treatment), torch.from_numpy(propensity))
+    return Scored(effect, label, cluster, 0.0, None, torch.from_numpy(treatment), torch.from_numpy(propensity))
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -32,14 +32,14 @@ def test_both_ways_agree(
     kind: type[Qini | AUUC], weights: bool, normalise: bool, binary: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored, rng = rows(binary), np.random.default_rng(2)
-    drawn = torch.from_numpy(rng.multinomial(USERS, np.full(USERS, 1 / USERS), size=30).astype(np.float64))
-    drawn[0] = 0  # nobody
-    parts = Subsets(scored, torch.from_numpy(rng.random((12, ROWS)) < 0.7), USERS)
-    found = []
+    resamples = torch.from_numpy(rng.multinomial(USERS, np.full(USERS, 1 / USERS), size=30).astype(np.float64))
+    resamples[0] = 0  # nobody
+    subsets = Subsets(scored, torch.from_numpy(rng.random((12, ROWS)) < 0.7), USERS)
+    values = []
     for many in (1 << 60, 0):
         monkeypatch.setattr(uplift_area, "MANY", many)
         metric = kind(USERS, normalise=normalise, weights=weights)
         metric.update(scored)
-        found.append(torch.cat([metric.replicates(drawn), metric.on_subsets(parts), metric.compute()[None]]))
-    torch.testing.assert_close(found[0], found[1], rtol=1e-9, atol=1e-12, equal_nan=True)
-    assert torch.isfinite(found[0][1:]).all() == (binary or not normalise)
+        values.append(torch.cat([metric.replicates(resamples), metric.on_subsets(subsets), metric.compute()[None]]))
+    torch.testing.assert_close(values[0], values[1], rtol=1e-9, atol=1e-12, equal_nan=True)
+    assert torch.isfinite(values[0][1:]).all() == (binary or not normalise)

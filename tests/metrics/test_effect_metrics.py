@@ -39,7 +39,7 @@ FILES = [
 ]
 
 
-def declared() -> dict[str, Callable[[int], AbstractMetric]]:
+def declared_metrics() -> dict[str, Callable[[int], AbstractMetric]]:
     folder = package_folder("conf") / "metric"
     nodes = {
         name: node for file in FILES for name, node in yaml.safe_load((folder / f"{file}.yaml").read_text()).items()
@@ -47,13 +47,13 @@ def declared() -> dict[str, Callable[[int], AbstractMetric]]:
     return {name: validate_component(f"metric.{name}", node, AbstractMetric).build for name, node in nodes.items()}
 
 
-METRICS = declared()
+METRICS = declared_metrics()
 UPLIFT = [name for name, build in METRICS.items() if "uplift" in build(1).labels]
 RANKINGS = [name for name in UPLIFT if "policy" not in name and not name.startswith("uplift")]
 AT_THE_TOP = [name for name in UPLIFT if "policy" not in name and name.startswith("uplift")]
 
 
-def scored(seed: int = 0, n: int = 240, digits: int = 1, spread: float = 0.3) -> Scored:
+def scored_rows(seed: int = 0, n: int = 240, digits: int = 1, spread: float = 0.3) -> Scored:
     """Rows with equal predictions whose true effect grows with them; propensities within 0.5 +- spread."""
     rng = np.random.default_rng(seed)
     effect = rng.normal(size=n).round(digits)
@@ -61,14 +61,14 @@ def scored(seed: int = 0, n: int = 240, digits: int = 1, spread: float = 0.3) ->
     treatment = (rng.random(n) < propensity).astype(np.int64)
     outcome = (rng.random(n) < 1 / (1 + np.exp(0.5 - effect * treatment))).astype(np.float64)
     user = np.concatenate([np.arange(USERS - 1), rng.integers(0, USERS - 1, n - USERS + 1)])
-    drawn = effect + rng.normal(size=n)
-    told = [torch.from_numpy(column) for column in (effect, outcome, user, treatment, propensity, drawn)]
-    return Scored(told[0], told[1], told[2], 0.5, None, *told[3:])
+    drawn_effect = effect + rng.normal(size=n)
+    tensors = [torch.from_numpy(column) for column in (effect, outcome, user, treatment, propensity, drawn_effect)]
+    return Scored(tensors[0], tensors[1], tensors[2], 0.5, None, *tensors[3:])
 
 
 def rows_for(name: str, seed: int = 0) -> Scored:
     """The same, with the true effect as the label where the metric is one of known effects."""
-    rows = scored(seed)
+    rows = scored_rows(seed)
     if name in UPLIFT:
         return rows
     return dataclasses.replace(rows, label=rows.prediction + torch.randn(240, generator=torch.manual_seed(seed)))
@@ -93,10 +93,10 @@ def test_replicates_are_the_metric_of_the_resampled_rows(name: str, monkeypatch:
     expected = []
     for times in weights.astype(int):
         copies = [(user, copy) for user, count in enumerate(times) for copy in range(count)]
-        places = [torch.nonzero(rows.cluster == user).squeeze(1) for user, _ in copies]
-        drawn = rows.where(torch.cat(places))
-        cluster = torch.cat([torch.full_like(place, new) for new, place in enumerate(places)])
-        expected.append(value(name, dataclasses.replace(drawn, cluster=cluster)))
+        copy_rows = [torch.nonzero(rows.cluster == user).squeeze(1) for user, _ in copies]
+        resample = rows.where(torch.cat(copy_rows))
+        cluster = torch.cat([torch.full_like(positions, new) for new, positions in enumerate(copy_rows)])
+        expected.append(value(name, dataclasses.replace(resample, cluster=cluster)))
     np.testing.assert_allclose(metric.replicates(torch.from_numpy(weights)), expected, rtol=1e-9, atol=1e-12)
     assert len(set(expected)) > 20
 
@@ -105,7 +105,7 @@ def test_threads_are_left_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uplift_rows, "TOGETHER", 1)
     monkeypatch.setattr(uplift_rows, "BLOCK", 1)
     before, metric = torch.get_num_threads(), Qini(USERS)
-    metric.update(scored())
+    metric.update(scored_rows())
     weights = torch.from_numpy(cluster_weights(USERS, 40, 0))
     try:
         torch.set_num_threads(2)
@@ -114,7 +114,7 @@ def test_threads_are_left_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         torch.set_num_threads(before)
     torch.testing.assert_close(
-        several, torch.cat([metric.replicates(one[None]) for one in weights]), rtol=1e-12, atol=0
+        several, torch.cat([metric.replicates(weight[None]) for weight in weights]), rtol=1e-12, atol=0
     )
 
 
@@ -122,19 +122,19 @@ def test_threads_are_left_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_weights_of_one_give_the_value(name: str) -> None:
     metric = METRICS[name](USERS)
     metric.update(rows_for(name))
-    ones = metric.replicates(torch.ones(2, USERS, dtype=torch.float64))
-    np.testing.assert_allclose(ones, float(metric.compute()), rtol=1e-12)
+    replicates = metric.replicates(torch.ones(2, USERS, dtype=torch.float64))
+    np.testing.assert_allclose(replicates, float(metric.compute()), rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_parts_are_the_metric_of_their_rows(name: str) -> None:
     rows = rows_for(name)
-    kept = torch.rand(6, 240, generator=torch.manual_seed(0)) < 0.7
-    kept[5] = False
-    found = METRICS[name](USERS).on_subsets(Subsets(rows, kept, USERS))
-    expected = [value(name, rows.where(part)) for part in kept]
+    masks = torch.rand(6, 240, generator=torch.manual_seed(0)) < 0.7
+    masks[5] = False
+    values = METRICS[name](USERS).on_subsets(Subsets(rows, masks, USERS))
+    expected = [value(name, rows.where(mask)) for mask in masks]
     assert math.isnan(expected[5])
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -142,8 +142,8 @@ def test_neither_the_order_of_rows_nor_batches_matter(name: str) -> None:
     rows = rows_for(name)
     metric = METRICS[name](USERS)
     order = torch.randperm(240, generator=torch.manual_seed(1))
-    for part in (order[:90], order[90:]):
-        metric.update(rows.where(part))
+    for batch in (order[:90], order[90:]):
+        metric.update(rows.where(batch))
     assert float(metric.compute()) == pytest.approx(value(name, rows), rel=1e-9)
 
 
@@ -175,7 +175,7 @@ def test_the_direction_is_the_one_it_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", UPLIFT)
 def test_without_control_rows_it_is_not_a_number(name: str) -> None:
-    rows = scored()
+    rows = scored_rows()
     alone = dataclasses.replace(rows, treatment=torch.ones_like(rows.treatment))
     assert math.isnan(value(name, alone)) == (name != "uplift_ips@10")  # which divides by the number of rows alone
 
@@ -183,7 +183,7 @@ def test_without_control_rows_it_is_not_a_number(name: str) -> None:
 @pytest.mark.parametrize("name", UPLIFT)
 def test_without_treatments_the_slice_is_refused(name: str) -> None:
     with pytest.raises(DataError, match="need the treatment of each row"):
-        value(name, dataclasses.replace(scored(), treatment=None))
+        value(name, dataclasses.replace(scored_rows(), treatment=None))
 
 
 # Curves
@@ -214,7 +214,7 @@ def test_auuc_by_hand() -> None:
 
 @pytest.mark.parametrize("metric", [qini, auuc])
 def test_a_constant_propensity_changes_nothing(metric: Callable[..., Tensor]) -> None:
-    rows = scored(digits=3)
+    rows = scored_rows(digits=3)
     columns = rows.prediction, rows.label, rows.treatment
     for constant in (0.2, 0.85):
         weighted = metric(*columns, torch.full_like(rows.prediction, constant))
@@ -234,7 +234,7 @@ def test_no_ranking_has_more_than_the_best_order(seed: int) -> None:
 
 
 def test_normalised_areas_are_of_outcomes_0_and_1() -> None:
-    rows = scored()
+    rows = scored_rows()
     dollars = rows.label * 7.5
     assert float(qini(rows.prediction, dollars, rows.treatment)) == pytest.approx(
         7.5 * float(qini(rows.prediction, rows.label, rows.treatment))
@@ -249,8 +249,8 @@ def test_normalised_areas_are_of_outcomes_0_and_1() -> None:
 def test_a_replicate_without_an_arm_is_not_a_number() -> None:
     metric = Qini(2)
     metric.update(Scored(*BY_HAND[:2], torch.tensor([0, 1, 0, 1]), 0.0, None, BY_HAND[2], torch.full((4,), 0.5)))
-    found = metric.replicates(torch.tensor([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]], dtype=torch.float64))
-    assert found.isnan().tolist() == [True, False, True]
+    replicates = metric.replicates(torch.tensor([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]], dtype=torch.float64))
+    assert replicates.isnan().tolist() == [True, False, True]
 
 
 def population(seed: int, n: int = 400_000, confounded: bool = False) -> tuple[Tensor, ...]:
@@ -297,15 +297,15 @@ def test_uplift_at_k_by_hand() -> None:
 
 def test_autoc_is_the_integral_of_the_curve() -> None:
     """Each row cut into 4,000 equal pieces, over which the mean so far is summed."""
-    rows = scored(n=30)
+    rows = scored_rows(n=30)
     score = rows.label * (rows.treatment / rows.propensity - (1 - rows.treatment) / (1 - rows.propensity))
     order = torch.argsort(rows.prediction, descending=True)
     run = torch.unique_consecutive(rows.prediction[order], return_inverse=True)[1]
     mean = torch.zeros(30).double().index_add_(0, run, score[order]) / torch.bincount(run, minlength=30).clamp_min(1)
     pieces = mean[run].repeat_interleave(4000).numpy()
     so_far = np.cumsum(pieces) / np.arange(1, len(pieces) + 1)
-    found = rank_weighted_effect(rows.prediction, rows.label, rows.treatment, rows.propensity)
-    assert float(found) == pytest.approx(so_far.mean() - float(score.mean()), abs=1e-3)
+    autoc = rank_weighted_effect(rows.prediction, rows.label, rows.treatment, rows.propensity)
+    assert float(autoc) == pytest.approx(so_far.mean() - float(score.mean()), abs=1e-3)
 
 
 def test_the_policy_by_hand() -> None:
@@ -330,8 +330,8 @@ def test_the_policy_by_hand() -> None:
 def test_the_policy_value_is_that_of_treating_so() -> None:
     x, outcome, treatment, propensity = population(1, confounded=True)
     for threshold, expected in ((0.5, 1 + 0.375), (-1.0, 1.5), (2.0, 1.0)):
-        found = uplift_policy_value(x, outcome, treatment, propensity, threshold=threshold)
-        assert float(found) == pytest.approx(expected, abs=0.02)
+        policy_value = uplift_policy_value(x, outcome, treatment, propensity, threshold=threshold)
+        assert float(policy_value) == pytest.approx(expected, abs=0.02)
     assert abs(float(uplift_policy_value(x, outcome, treatment)) - 1.5) > 0.2
 
 
@@ -340,26 +340,26 @@ def test_the_policy_value_is_that_of_treating_so() -> None:
 
 def uplift_of_users(rows: Scored, k: int, variant: str) -> list[float]:
     """Uplift@N user by user, of rows without equal predictions."""
-    found = []
+    uplifts = []
     columns = (rows.prediction, rows.label, rows.cluster, rows.treatment, rows.propensity)
     score, outcome, user, exposed, chance = (column.numpy() for column in columns)  # type: ignore[union-attr]
-    for one in np.unique(user):
-        mine = np.flatnonzero(user == one)
+    for user_id in np.unique(user):
+        mine = np.flatnonzero(user == user_id)
         best = mine[np.argsort(-score[mine])][:k]
         z, y, e = exposed[best], outcome[best], chance[best]
         if variant == "ips":
-            found.append(float((y * z / e - y * (1 - z) / (1 - e)).sum() / len(best)))
+            uplifts.append(float((y * z / e - y * (1 - z) / (1 - e)).sum() / len(best)))
         elif 0 < z.sum() < len(best):
             weights = [np.ones(len(best))] * 2 if variant == "naive" else [1 / e, 1 / (1 - e)]
             treated, control = weights[0] * z, weights[1] * (1 - z)
-            found.append(float((treated @ y) / treated.sum() - (control @ y) / control.sum()))
-    return found
+            uplifts.append(float((treated @ y) / treated.sum() - (control @ y) / control.sum()))
+    return uplifts
 
 
 @pytest.mark.parametrize("variant", ["naive", "ips", "snips"])
 @pytest.mark.parametrize("k", [3, 10, 500])
 def test_uplift_at_n_against_a_loop(variant: str, k: int) -> None:
-    rows = scored(digits=9)
+    rows = scored_rows(digits=9)
     metric = UpliftAtN(USERS, k=k, variant=variant)  # type: ignore[arg-type]
     metric.update(rows)
     users = uplift_of_users(rows, k, variant)
@@ -419,8 +419,8 @@ def test_equal_predictions_share_their_effect() -> None:
 
 
 def test_errors_by_hand() -> None:
-    prediction, effect, drawn = torch.tensor([1.0, 3.0]), torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0])
-    rows = Scored(prediction, effect, torch.tensor([0, 1]), 0.0, drawn_effect=drawn)
+    prediction, effect, drawn_effect = torch.tensor([1.0, 3.0]), torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0])
+    rows = Scored(prediction, effect, torch.tensor([0, 1]), 0.0, drawn_effect=drawn_effect)
     for metric, expected in ((SqrtPEHE(2), math.sqrt(2.5)), (SqrtPEHEDrawn(2), math.sqrt(4.5)), (ATEError(2), 1.5)):
         metric.update(rows)
         assert float(metric.compute()) == pytest.approx(expected)
@@ -441,7 +441,7 @@ def test_without_drawn_outcomes_the_noisy_error_is_refused() -> None:
 
 
 def test_keys_reach_the_functions() -> None:
-    rows = scored()
+    rows = scored_rows()
     columns = rows.prediction, rows.label, rows.treatment
     for metric, expected in (
         (Qini(USERS, weights=False), qini(*columns)),

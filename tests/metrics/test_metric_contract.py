@@ -19,13 +19,13 @@ from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
 USERS = 12
 
 
-def declared() -> dict[str, ComponentConfig]:
+def declared_metrics() -> dict[str, ComponentConfig]:
     files = sorted((package_folder("conf") / "metric").glob("*.yaml"))
     nodes = [(name, node) for file in files for name, node in yaml.safe_load(file.read_text()).items()]
     return {name: validate_component(f"metric.{name}", node, AbstractMetric) for name, node in nodes}
 
 
-METRICS = declared()
+METRICS = declared_metrics()
 CASES = [
     pytest.param(name, kind, id=f"{name}-{kind}")
     for name, chosen in METRICS.items()
@@ -34,7 +34,7 @@ CASES = [
 ]
 
 
-def made(name: str, clusters: int = USERS) -> AbstractMetric:
+def build_metric(name: str, clusters: int = USERS) -> AbstractMetric:
     metric: AbstractMetric = METRICS[name].build(clusters)
     return metric
 
@@ -60,29 +60,29 @@ def of_effects(scored: Scored, kind: LabelKind, rng: np.random.Generator) -> Sco
     propensity = rng.uniform(0.3, 0.7, len(effect)).astype(np.float32)
     treatment = (rng.random(len(effect)) < propensity).astype(np.int64)
     outcome = (rng.random(len(effect)) < 0.5 + effect * (treatment - 0.5)).astype(np.float32)
-    told = [torch.from_numpy(column) for column in (effect, outcome, treatment, propensity)]
-    label = told[1] if kind == "uplift" else 2 * scored.label - 1
-    others = {"treatment": told[2], "propensity": told[3], "drawn_effect": label + torch.from_numpy(effect)}
-    return dataclasses.replace(scored, prediction=told[0], label=label, **others)
+    tensors = [torch.from_numpy(column) for column in (effect, outcome, treatment, propensity)]
+    label = tensors[1] if kind == "uplift" else 2 * scored.label - 1
+    others = {"treatment": tensors[2], "propensity": tensors[3], "drawn_effect": label + torch.from_numpy(effect)}
+    return dataclasses.replace(scored, prediction=tensors[0], label=label, **others)
 
 
-def taken(scored: Scored, index: torch.Tensor) -> Scored:
+def take(scored: Scored, index: torch.Tensor) -> Scored:
     return scored.where(index)
 
 
-def resampled(scored: Scored, times: np.ndarray) -> Scored:
+def resample(scored: Scored, times: np.ndarray) -> Scored:
     """Build the resampled data set: user u stands in it `times[u]` times, each time as a user of its own."""
-    parts, clusters = [], []
+    row_blocks, clusters = [], []
     copies = [user for user, count in enumerate(times) for _ in range(int(count))]
     for new, user in enumerate(copies):
         mine = torch.nonzero(scored.cluster == user).squeeze(1)
-        parts.append(mine)
+        row_blocks.append(mine)
         clusters.append(torch.full((len(mine),), new))
-    return dataclasses.replace(taken(scored, torch.cat(parts)), cluster=torch.cat(clusters))
+    return dataclasses.replace(take(scored, torch.cat(row_blocks)), cluster=torch.cat(clusters))
 
 
 def value(name: str, scored: Scored, clusters: int = USERS) -> float:
-    metric = made(name, clusters)
+    metric = build_metric(name, clusters)
     metric.update(scored)
     return float(metric.compute())
 
@@ -90,28 +90,28 @@ def value(name: str, scored: Scored, clusters: int = USERS) -> float:
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_replicates_are_the_metric_of_the_resampled_data_set(name: str, kind: LabelKind) -> None:
     scored, weights = rows(kind), cluster_weights(USERS, 40, 1)
-    metric = made(name)
+    metric = build_metric(name)
     metric.update(scored)
-    found = metric.replicates(torch.from_numpy(weights))
-    assert found.shape == (40,)
-    expected = [value(name, resampled(scored, row)) for row in weights]
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
+    replicates = metric.replicates(torch.from_numpy(weights))
+    assert replicates.shape == (40,)
+    expected = [value(name, resample(scored, row)) for row in weights]
+    np.testing.assert_allclose(replicates.numpy(), expected, rtol=1e-9, atol=1e-12)
     assert len(set(expected)) > 20
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_weights_of_one_give_the_value(name: str, kind: LabelKind) -> None:
-    metric = made(name)
+    metric = build_metric(name)
     metric.update(rows(kind))
-    whole = metric.replicates(torch.ones(1, USERS, dtype=torch.float64))
-    assert float(whole[0]) == pytest.approx(float(metric.compute()), rel=1e-12)
+    replicates = metric.replicates(torch.ones(1, USERS, dtype=torch.float64))
+    assert float(replicates[0]) == pytest.approx(float(metric.compute()), rel=1e-12)
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_neither_the_order_of_rows_nor_the_names_of_users_matter(name: str, kind: LabelKind) -> None:
     scored = rows(kind)
     rng = np.random.default_rng(2)
-    shuffled = taken(scored, torch.from_numpy(rng.permutation(len(scored.label))))
+    shuffled = take(scored, torch.from_numpy(rng.permutation(len(scored.label))))
     renamed = dataclasses.replace(shuffled, cluster=torch.from_numpy(rng.permutation(USERS))[shuffled.cluster])
     assert value(name, renamed) == pytest.approx(value(name, scored), rel=1e-9)
 
@@ -121,19 +121,19 @@ def test_neither_the_order_of_rows_nor_the_names_of_users_matter(name: str, kind
 def test_two_updates_equal_one(name: str, kind: LabelKind, split: str) -> None:
     scored = rows(kind)
     first = scored.cluster < 5 if split == "by user" else torch.arange(len(scored.label)) < 40
-    metric = made(name)
-    for part in (first, ~first):
-        metric.update(taken(scored, torch.nonzero(part).squeeze(1)))
+    metric = build_metric(name)
+    for mask in (first, ~first):
+        metric.update(take(scored, torch.nonzero(mask).squeeze(1)))
     assert float(metric.compute()) == pytest.approx(value(name, scored), rel=1e-9)
     weights = torch.from_numpy(cluster_weights(USERS, 5, 3))
-    whole = made(name)
-    whole.update(scored)
-    np.testing.assert_allclose(metric.replicates(weights), whole.replicates(weights), rtol=1e-9)
+    single = build_metric(name)
+    single.update(scored)
+    np.testing.assert_allclose(metric.replicates(weights), single.replicates(weights), rtol=1e-9)
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_a_metric_is_a_torchmetric_that_forgets_when_reset(name: str, kind: LabelKind) -> None:
-    metric = made(name)
+    metric = build_metric(name)
     assert isinstance(metric, Metric)
     metric.update(rows(kind, seed=9))
     metric.reset()
@@ -147,7 +147,7 @@ def test_a_metric_is_a_torchmetric_that_forgets_when_reset(name: str, kind: Labe
 
 @pytest.mark.parametrize("name", METRICS)
 def test_a_metric_says_which_labels_and_which_direction(name: str) -> None:
-    metric = made(name)
+    metric = build_metric(name)
     assert metric.labels and metric.labels <= set(get_args(LabelKind))
     better = metric.higher_is_better
     if better is None:  # bias: neither high nor low, so perfect predictions must give 0

@@ -33,7 +33,7 @@ def value_of(
     return float(metric.compute())
 
 
-def drawn(rows: int, seed: int, decimals: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def random_rows(rows: int, seed: int, decimals: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     prediction = rng.random(rows)
     if decimals is not None:
@@ -45,7 +45,7 @@ def drawn(rows: int, seed: int, decimals: int | None) -> tuple[np.ndarray, np.nd
 @pytest.mark.parametrize("decimals", [None, 1, 0])
 @pytest.mark.parametrize("seed", range(3))
 def test_auc_is_scikit_learns_with_ties_and_row_weights(seed: int, decimals: int | None) -> None:
-    prediction, label, weight = drawn(200, seed, decimals)
+    prediction, label, weight = random_rows(200, seed, decimals)
     tensors = torch.from_numpy(prediction), torch.from_numpy(label)
     metric = AUC(len(label))
     metric.update(Scored(*tensors, torch.arange(len(label)), 0.5))
@@ -67,7 +67,7 @@ def test_auc_by_hand() -> None:
 def test_ndcg_is_scikit_learns_user_by_user(k: int, decimals: int | None, graded: bool) -> None:
     rng = np.random.default_rng(k)
     users = rng.integers(0, 9, size=120)
-    prediction, label, _ = drawn(120, k, decimals)
+    prediction, label, _ = random_rows(120, k, decimals)
     if graded:
         label = rng.integers(0, 6, size=120).astype(np.float32)
     value, defined, present = ndcg_by_user(
@@ -126,7 +126,7 @@ def test_recall_by_hand() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_brier_and_log_loss_are_scikit_learns(seed: int) -> None:
-    prediction, label, _ = drawn(300, seed, 2)
+    prediction, label, _ = random_rows(300, seed, 2)
     listed = prediction.tolist(), label.tolist()
     assert value_of(MSE(300), *listed) == pytest.approx(sk.brier_score_loss(label, prediction), rel=1e-6)
     safe = np.clip(prediction.astype(np.float64), 1e-7, 1 - 1e-7)

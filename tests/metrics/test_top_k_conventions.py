@@ -60,12 +60,12 @@ def test_they_agree_with_a_loop_over_users(k: int, seed: int) -> None:
     prediction, label = rng.random(200).astype(np.float32), (rng.random(200) < 0.2).astype(np.float32)
     user = rng.integers(0, 30, size=200)
     capped, dcgs, hits, precision, recall = [], [], [], [], []
-    for one in np.unique(user):
-        mine = label[user == one]
-        best = mine[np.argsort(-prediction[user == one])][:k]
+    for user_id in np.unique(user):
+        mine = label[user == user_id]
+        best = mine[np.argsort(-prediction[user == user_id])][:k]
         ideal = np.sort(mine)[::-1][:k]
         capped.append(best.sum() / ideal.sum() if ideal.sum() else 1.0)
-        dcgs.append(sum(gain / math.log2(place + 2) for place, gain in enumerate(best)))
+        dcgs.append(sum(gain / math.log2(position + 2) for position, gain in enumerate(best)))
         hits.append(best.sum())
         precision.append(best.sum() / k)
         recall.append(best.sum() / max(1, mine.sum()))

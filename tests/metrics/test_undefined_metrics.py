@@ -20,5 +20,5 @@ def test_without_a_positive_a_ranking_metric_is_nan_under_skip(metric: AbstractM
 def test_a_replicate_that_draws_no_user_with_a_positive_is_nan() -> None:
     metric = NDCG(2, k=5)
     metric.update(Scored(torch.tensor([0.1, 0.9]), torch.tensor([0.0, 1.0]), torch.tensor([0, 1]), 0.5))
-    found = metric.replicates(torch.tensor([[2.0, 0.0], [1.0, 1.0]], dtype=torch.float64))
-    assert found[0].isnan() and float(found[1]) == 1.0
+    replicates = metric.replicates(torch.tensor([[2.0, 0.0], [1.0, 1.0]], dtype=torch.float64))
+    assert replicates[0].isnan() and float(replicates[1]) == 1.0

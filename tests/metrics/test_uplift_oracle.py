@@ -48,8 +48,8 @@ def test_areas(seed: int, digits: int, share: float) -> None:
 @pytest.mark.parametrize("k", [0.1, 0.3, 0.77])
 def test_uplift_at_k_of_distinct_predictions(k: float) -> None:
     prediction, outcome, treatment = rows(0, 9, 0.5)
-    found = uplift_at_k(*tensors(prediction, outcome, treatment), share=k)
-    assert float(found) == pytest.approx(sklift.uplift_at_k(outcome, prediction, treatment, "overall", k), rel=1e-9)
+    uplift = uplift_at_k(*tensors(prediction, outcome, treatment), share=k)
+    assert float(uplift) == pytest.approx(sklift.uplift_at_k(outcome, prediction, treatment, "overall", k), rel=1e-9)
 
 
 def test_replicates_are_those_of_resampled_rows() -> None:

@@ -13,8 +13,8 @@ from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.propensity.matrix import Matrix, nearest_of_norm
-from causalrec.propensity.mf import MF, _Exposure
-from causalrec.propensity.popularity import Popularity
+from causalrec.propensity.mf import MFPropensity, _Exposure
+from causalrec.propensity.popularity import PopularityPropensity
 from causalrec.types import Doubles
 
 
@@ -25,31 +25,31 @@ def no_columns(users: int, items: int) -> FeatureMatrix:
 USERS, ITEMS = 300, 200
 
 
-def drawn(logits: Doubles) -> tuple[InteractionLog, Doubles]:
+def draw_log(logits: Doubles) -> tuple[InteractionLog, Doubles]:
     chance = expit(logits)
     user, item = np.nonzero(np.random.default_rng(1).random(chance.shape) < chance)
-    ones = np.ones(len(user), np.int64)
-    return InteractionLog(item, ones, ones.astype(np.float32), chance.shape[1], user, chance.shape[0]), chance
+    treatment = np.ones(len(user), np.int64)
+    return InteractionLog(item, treatment, treatment.astype(np.float32), chance.shape[1], user, chance.shape[0]), chance
 
 
 def low_rank() -> tuple[InteractionLog, Doubles]:
     rng = np.random.default_rng(0)
     product = rng.normal(size=(USERS, 2)) @ rng.normal(size=(2, ITEMS)) / np.sqrt(2)
-    return drawn(-1.5 + product + 0.7 * rng.normal(size=ITEMS))
+    return draw_log(-1.5 + product + 0.7 * rng.normal(size=ITEMS))
 
 
 def no_rank() -> tuple[InteractionLog, Doubles]:
-    return drawn(-1.5 + 1.2 * np.random.default_rng(0).normal(size=(USERS, ITEMS)))
+    return draw_log(-1.5 + 1.2 * np.random.default_rng(0).normal(size=(USERS, ITEMS)))
 
 
-def everywhere(model: AbstractPropensity, log: InteractionLog) -> Doubles:
+def predict_pairs(model: AbstractPropensity, log: InteractionLog) -> Doubles:
     model.fit(log, no_columns(log.num_users, log.num_items))
     user, item = np.divmod(np.arange(log.num_pairs), log.num_items)
     return model.predict(pairs_log(user, item, log)).astype(float).reshape(log.num_users, log.num_items)
 
 
 LOW, NONE = low_rank(), no_rank()
-MODELS = [Matrix(centred=True), MF(width=2)]
+MODELS = [Matrix(centred=True), MFPropensity(width=2)]
 
 
 @pytest.mark.long
@@ -57,11 +57,11 @@ MODELS = [Matrix(centred=True), MF(width=2)]
 @pytest.mark.parametrize("model", MODELS, ids=["matrix", "mf"])
 def test_a_low_rank_truth_is_recovered_and_another_is_not(model: AbstractPropensity) -> None:
     log, chance = LOW
-    error = np.mean((everywhere(model, log) - chance) ** 2)
-    assert error < 0.5 * np.mean((everywhere(Popularity(), log) - chance) ** 2)
+    error = np.mean((predict_pairs(model, log) - chance) ** 2)
+    assert error < 0.5 * np.mean((predict_pairs(PopularityPropensity(), log) - chance) ** 2)
     log, chance = NONE
-    error = np.mean((everywhere(model, log) - chance) ** 2)
-    assert error > 0.9 * np.mean((everywhere(Popularity(), log) - chance) ** 2)
+    error = np.mean((predict_pairs(model, log) - chance) ** 2)
+    assert error > 0.9 * np.mean((predict_pairs(PopularityPropensity(), log) - chance) ** 2)
 
 
 @pytest.mark.parametrize(("model", "left"), list(zip(MODELS, (0.55, 0.35), strict=True)), ids=["matrix", "mf"])
@@ -69,7 +69,7 @@ def test_weighting_removes_bias_of_an_outcome_that_follows_exposure(model: Abstr
     """Shrinkage leaves some: of the matrix, whose norm is bounded, about half."""
     log, chance = LOW
     assert log.user is not None
-    weight = 1 / everywhere(model, log)[log.user, log.item]
+    weight = 1 / predict_pairs(model, log)[log.user, log.item]
     value = chance[log.user, log.item]
     bias = abs(weight @ value / weight.sum() - chance.mean())
     assert bias < left * abs(value.mean() - chance.mean())
@@ -78,7 +78,7 @@ def test_weighting_removes_bias_of_an_outcome_that_follows_exposure(model: Abstr
 def test_the_published_bounds_hold_and_bind() -> None:
     log, _ = LOW
     for tau, gamma in ((1.0, 3.0), (5.0, 1.0)):
-        chance = everywhere(Matrix(tau=tau, gamma=gamma), log)
+        chance = predict_pairs(Matrix(tau=tau, gamma=gamma), log)
         logits = np.log(chance / (1 - chance))
         norm = np.linalg.svd(logits, compute_uv=False).sum() / np.sqrt(USERS * ITEMS)
         assert norm <= tau * 1.001 and np.abs(logits).max() <= gamma * 1.001
@@ -86,8 +86,8 @@ def test_the_published_bounds_hold_and_bind() -> None:
 
 
 def test_without_a_binding_bound_the_matrix_is_the_log_itself() -> None:
-    log, _ = drawn(np.zeros((6, 5)))
-    chance = everywhere(Matrix(tau=50.0, gamma=2.0, tolerance=1e-6), log)
+    log, _ = draw_log(np.zeros((6, 5)))
+    chance = predict_pairs(Matrix(tau=50.0, gamma=2.0, tolerance=1e-6), log)
     seen = np.zeros((6, 5), bool)
     seen[log.user, log.item] = True
     np.testing.assert_allclose(chance, np.where(seen, expit(2.0), expit(-2.0)), atol=1e-4)
@@ -110,14 +110,17 @@ def test_the_gradient_of_the_factorisation_is_the_numerical_one() -> None:
 
 def test_a_sampled_population_agrees_with_the_whole_one_and_the_seed_decides() -> None:
     log, _ = LOW
-    whole, sampled = everywhere(MF(width=1), log), everywhere(MF(width=1, max_pairs=20_000), log)
-    assert sampled.mean() == pytest.approx(whole.mean(), rel=0.03) and not np.array_equal(whole, sampled)
-    assert np.corrcoef(whole.ravel(), sampled.ravel())[0, 1] > 0.93
-    short = [everywhere(MF(iterations=3, seed=seed), log) for seed in (0, 0, 1)]
+    full, sampled = (
+        predict_pairs(MFPropensity(width=1), log),
+        predict_pairs(MFPropensity(width=1, max_pairs=20_000), log),
+    )
+    assert sampled.mean() == pytest.approx(full.mean(), rel=0.03) and not np.array_equal(full, sampled)
+    assert np.corrcoef(full.ravel(), sampled.ravel())[0, 1] > 0.93
+    short = [predict_pairs(MFPropensity(iterations=3, seed=seed), log) for seed in (0, 0, 1)]
     assert np.array_equal(short[0], short[1]) and not np.array_equal(short[0], short[2])
 
 
-@pytest.mark.parametrize(("model", "name"), [(Matrix(), "matrix"), (MF(), "mf")])
+@pytest.mark.parametrize(("model", "name"), [(Matrix(), "matrix"), (MFPropensity(), "mf")])
 def test_a_userless_log_is_refused(model: AbstractPropensity, name: str) -> None:
     log = InteractionLog(LOW[0].item, LOW[0].treatment, LOW[0].outcome, ITEMS)
     with pytest.raises(DataError, match=f"propensity={name}: the log has no users; choose propensity=logged"):

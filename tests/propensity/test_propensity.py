@@ -17,10 +17,10 @@ from causalrec.data.sampler.rows import pairs_log
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix, feature_matrix
 from causalrec.graph.overlap import calibration_error
-from causalrec.propensity.base import checked
+from causalrec.propensity.base import check_propensity
 from causalrec.propensity.logged import Logged
 from causalrec.propensity.logistic import Logistic
-from causalrec.propensity.popularity import Popularity
+from causalrec.propensity.popularity import PopularityPropensity
 from causalrec.types import Doubles, Floats
 
 USERS, ITEMS = 300, 200
@@ -42,7 +42,7 @@ CARD = DatasetCard(
 )
 
 
-def simulated() -> tuple[CausalDataset, Doubles]:
+def simulate() -> tuple[CausalDataset, Doubles]:
     """Exposure that is logistic in two columns; returns the data and the true propensity [U,I]."""
     rng = np.random.default_rng(0)
     activity, popularity = (
@@ -50,13 +50,13 @@ def simulated() -> tuple[CausalDataset, Doubles]:
     )
     chance = expit(TRUE["intercept"] + TRUE["activity"] * activity[:, None] + TRUE["popularity"] * popularity[None, :])
     user, item = np.nonzero(rng.random(chance.shape) < chance)
-    ones = np.ones(len(user), np.int64)
-    log = InteractionLog(item, ones, ones.astype(np.float32), ITEMS, user, USERS)
+    treatment = np.ones(len(user), np.int64)
+    log = InteractionLog(item, treatment, treatment.astype(np.float32), ITEMS, user, USERS)
     users, items = pl.DataFrame({"activity": activity}), pl.DataFrame({"popularity": popularity})
     return CausalDataset(CARD, log, users, items), chance
 
 
-DATA, CHANCE = simulated()
+DATA, CHANCE = simulate()
 VIEW = ("activity", "popularity")
 
 
@@ -65,13 +65,13 @@ def every_pair() -> InteractionLog:
     return pairs_log(user, item, DATA.logged)
 
 
-def exposed() -> Floats:
+def exposure_indicator() -> Floats:
     happened = np.zeros(USERS * ITEMS, np.float32)
     happened[DATA.logged.codes] = 1
     return happened
 
 
-def fitted(view: tuple[str, ...], max_pairs: int = 2_000_000) -> Logistic:
+def fit_logistic(view: tuple[str, ...], max_pairs: int = 2_000_000) -> Logistic:
     model = Logistic(max_pairs=max_pairs)
     model.fit(DATA.logged, feature_matrix(DATA, view))
     return model
@@ -80,47 +80,47 @@ def fitted(view: tuple[str, ...], max_pairs: int = 2_000_000) -> Logistic:
 def test_logistic_recovers_the_coefficients_of_exposure() -> None:
     user, item = np.array([0, 1, 2, 3]), np.array([0, 1, 2, 3])
     features = feature_matrix(DATA, VIEW)
-    odds = np.log(1 / (1 / fitted(VIEW).predict(pairs_log(user, item, DATA.logged)) - 1))
+    odds = np.log(1 / (1 / fit_logistic(VIEW).predict(pairs_log(user, item, DATA.logged)) - 1))
     columns = np.column_stack([np.ones(4), features(user, item)])
-    found = np.linalg.lstsq(columns, odds, rcond=None)[0]
-    np.testing.assert_allclose(found, list(TRUE.values()), atol=0.06)
-    np.testing.assert_allclose(columns @ found, odds, atol=1e-3)
+    coefficients = np.linalg.lstsq(columns, odds, rcond=None)[0]
+    np.testing.assert_allclose(coefficients, list(TRUE.values()), atol=0.06)
+    np.testing.assert_allclose(columns @ coefficients, odds, atol=1e-3)
 
 
 def test_logistic_is_calibrated_and_ranks_like_the_true_propensity() -> None:
-    predicted, happened = fitted(VIEW).predict(every_pair()), exposed()
+    predicted, happened = fit_logistic(VIEW).predict(every_pair()), exposure_indicator()
     assert predicted.dtype == np.float32
     assert calibration_error(predicted, happened) < 0.005
     assert roc_auc_score(happened, predicted) == pytest.approx(roc_auc_score(happened, CHANCE.ravel()), abs=0.003)
 
 
 def test_inverse_propensities_of_the_logged_rows_sum_to_the_number_of_pairs() -> None:
-    weight = 1 / fitted(VIEW).predict(DATA.logged).astype(float)
+    weight = 1 / fit_logistic(VIEW).predict(DATA.logged).astype(float)
     assert weight.sum() / DATA.logged.num_pairs == pytest.approx(1, abs=0.05)
 
 
 def test_leaving_a_column_out_of_the_view_miscalibrates_the_pairs_that_it_tells_apart() -> None:
     popular = np.tile(DATA.item_table["popularity"].to_numpy() > 1, USERS)
-    happened = exposed()[popular].mean()
-    assert fitted(VIEW).predict(every_pair())[popular].mean() == pytest.approx(happened, abs=0.02)
-    assert fitted(("activity",)).predict(every_pair())[popular].mean() < happened - 0.1
+    happened = exposure_indicator()[popular].mean()
+    assert fit_logistic(VIEW).predict(every_pair())[popular].mean() == pytest.approx(happened, abs=0.02)
+    assert fit_logistic(("activity",)).predict(every_pair())[popular].mean() < happened - 0.1
 
 
 @pytest.mark.parametrize("max_pairs", [20_000])
 def test_a_sampled_population_agrees_with_the_whole_one(max_pairs: int) -> None:
-    whole, sampled = fitted(VIEW).predict(every_pair()), fitted(VIEW, max_pairs).predict(every_pair())
-    assert not np.array_equal(whole, sampled)
-    assert sampled.mean() == pytest.approx(whole.mean(), rel=0.03)
-    np.testing.assert_allclose(sampled, whole, rtol=0.2)
+    full, sampled = fit_logistic(VIEW).predict(every_pair()), fit_logistic(VIEW, max_pairs).predict(every_pair())
+    assert not np.array_equal(full, sampled)
+    assert sampled.mean() == pytest.approx(full.mean(), rel=0.03)
+    np.testing.assert_allclose(sampled, full, rtol=0.2)
 
 
 def test_an_empty_adjustment_set_gives_the_rate_of_exposure() -> None:
-    predicted = fitted(()).predict(DATA.logged)
+    predicted = fit_logistic(()).predict(DATA.logged)
     np.testing.assert_allclose(predicted, len(DATA.logged) / DATA.logged.num_pairs, rtol=1e-6)
 
 
 def test_ids_in_the_view_give_every_item_its_own_rate() -> None:
-    predicted = fitted(("item",)).predict(every_pair()).reshape(USERS, ITEMS)
+    predicted = fit_logistic(("item",)).predict(every_pair()).reshape(USERS, ITEMS)
     rate = np.bincount(DATA.logged.item, minlength=ITEMS) / USERS
     np.testing.assert_allclose(predicted[0], predicted[-1], rtol=1e-6)
     assert np.abs(predicted[0] - rate)[rate > 0.1].max() < 0.02
@@ -132,23 +132,23 @@ def test_a_userless_log_is_refused_with_the_alternatives() -> None:
         Logistic().fit(log, feature_matrix(DATA, VIEW))
 
 
-def empty() -> FeatureMatrix:
+def no_columns() -> FeatureMatrix:
     return feature_matrix(DATA, ())
 
 
 def test_popularity_is_the_share_of_users_an_item_was_exposed_to() -> None:
-    model = Popularity()
-    model.fit(DATA.logged, empty())
+    model = PopularityPropensity()
+    model.fit(DATA.logged, no_columns())
     counts = np.bincount(DATA.logged.item, minlength=ITEMS)
     np.testing.assert_allclose(model.predict(DATA.logged), counts[DATA.logged.item] / USERS, rtol=1e-6)
     assert model.reads(VIEW) == ("item",)
 
 
 def test_popularity_of_an_item_never_exposed_is_half_a_user_and_never_above_one() -> None:
-    ones = np.ones(4, np.int64)
-    log = InteractionLog(np.array([0, 0, 0, 2]), ones, ones.astype(np.float32), 3, np.array([0, 1, 0, 1]), 2)
-    model = Popularity()
-    model.fit(log, empty())
+    treatment = np.ones(4, np.int64)
+    log = InteractionLog(np.array([0, 0, 0, 2]), treatment, treatment.astype(np.float32), 3, np.array([0, 1, 0, 1]), 2)
+    model = PopularityPropensity()
+    model.fit(log, no_columns())
     assert model.predict(pairs_log(np.zeros(3, int), np.arange(3), log)).tolist() == [1.0, 0.25, 0.5]
 
 
@@ -156,22 +156,22 @@ def test_logged_gives_the_column_as_it_is() -> None:
     column = np.linspace(0.1, 1, len(DATA.logged), dtype=np.float32)
     log = DATA.logged.with_propensity(column)
     model = Logged()
-    model.fit(log, empty())
+    model.fit(log, no_columns())
     np.testing.assert_array_equal(model.predict(log), column)
     assert model.uses_logged and model.reads(VIEW) == ()
 
 
 def test_logged_without_a_column_is_refused_when_fitted() -> None:
     with pytest.raises(DataError, match="propensity=logged: log has no propensity column; choose another"):
-        Logged().fit(DATA.logged, empty())
+        Logged().fit(DATA.logged, no_columns())
 
 
 @pytest.mark.parametrize("bad", [0.0, 1.2, float("nan"), -0.1])
 def test_a_number_that_is_no_probability_is_refused(bad: float) -> None:
     with pytest.raises(DataError, match=r"propensity=mine: row 1 got .*outside \(0, 1\]"):
-        checked(np.array([0.5, bad], np.float32), "mine")
+        check_propensity(np.array([0.5, bad], np.float32), "mine")
 
 
 def test_what_a_model_reads_is_the_view_only_for_the_logistic_one() -> None:
     assert Logistic().reads(VIEW) == VIEW
-    assert not Logistic.uses_logged and not Popularity.uses_logged
+    assert not Logistic.uses_logged and not PopularityPropensity.uses_logged

@@ -16,8 +16,8 @@ def no_columns(users: int, items: int) -> FeatureMatrix:
 
 
 def exposures(item: np.ndarray, user: np.ndarray, items: int, users: int) -> InteractionLog:
-    ones = np.ones(len(item), np.int64)
-    return InteractionLog(item, ones, ones.astype(np.float32), items, user, users)
+    treatment = np.ones(len(item), np.int64)
+    return InteractionLog(item, treatment, treatment.astype(np.float32), items, user, users)
 
 
 def test_the_exposures_are_the_hand_worked_ones() -> None:

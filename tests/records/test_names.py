@@ -32,7 +32,7 @@ from causalrec.records.sections import (
     SelectionSection,
 )
 from causalrec.reporting.html.protocol import COST, SELECTION
-from causalrec.reporting.table import Cell, Table, tables
+from causalrec.reporting.table import Cell, ScoreTable, tables
 
 DECAY = {"optimizer.weight_decay": 0.1}
 SCORE = ScoreRecord("mf-ips", "randomised", "auc", 0.7, 0.6, 0.8, 9)
@@ -62,7 +62,7 @@ RECORD = RunRecord(
 
 
 def test_wandb_shows_these_names() -> None:
-    assert names.searchable(CONFIG).keys() == {
+    assert names.searchable_settings(CONFIG).keys() == {
         "dataset",
         "encoder",
         "objective",
@@ -88,7 +88,7 @@ def test_wandb_shows_these_names() -> None:
         "selection/fit",
         "selection/chosen/optimizer.weight_decay",
     ]
-    assert set(names.GROUPED) <= names.searchable(CONFIG).keys()
+    assert set(names.GROUPED) <= names.searchable_settings(CONFIG).keys()
     assert names.SCORE_COLUMNS == ("model", "slice", "metric", "value", "low", "high", "n", "kind")
     assert [row[-1] for row in names.score_rows(RECORD)] == ["score", "baseline"]
 
@@ -97,14 +97,14 @@ def test_every_name_of_a_summary_or_a_head_is_a_field_of_the_record() -> None:
     for path in (*names.SUMMARY, *SELECTION, *COST):
         value: object = RECORD
         for name in path.split("."):
-            assert dataclasses.is_dataclass(value) and name in {one.name for one in dataclasses.fields(value)}, path
+            assert dataclasses.is_dataclass(value) and name in {field.name for field in dataclasses.fields(value)}, path
             value = getattr(value, name)
 
 
 def test_tables_show_these_names() -> None:
     (table,) = tables([RunFolder(Path("x"), RECORD, {})])
     shown = json.loads(json.dumps(table.as_json()))
-    assert list(shown) == [field.name for field in dataclasses.fields(Table)]
+    assert list(shown) == [field.name for field in dataclasses.fields(ScoreTable)]
     assert list(shown["rows"]["mf-ips"]["auc@randomised"]) == [field.name for field in dataclasses.fields(Cell)]
     assert [field.name for field in dataclasses.fields(Cell)] == ["mean", "low", "high", "sd", "seeds", "n"]
     assert table.columns == (names.column_of(SCORE),) == ("auc@randomised",)
@@ -161,8 +161,8 @@ def subscripts(source: str) -> Iterator[int]:
 def test_at_most_ten_string_subscripts_of_a_record_are_left() -> None:
     assert list(subscripts('record["a"]\none.record.get("b")\nconfig["c"]\nrecord.scores\nrecord[0]')) == [1, 2, 3]
     package = Path(causalrec.__file__).parent
-    places = [f"{path}:{line}" for path in sorted(package.rglob("*.py")) for line in subscripts(path.read_text())]
-    assert len(places) <= 10, places
+    locations = [f"{path}:{line}" for path in sorted(package.rglob("*.py")) for line in subscripts(path.read_text())]
+    assert len(locations) <= 10, locations
 
 
 def test_record_json_is_read_and_written_in_one_room_only() -> None:

@@ -53,7 +53,7 @@ def test_what_json_cannot_hold_becomes_null_and_the_rest_stays_plain(tmp_path: P
     assert loaded["peak_bytes"] == 2
 
 
-def half_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupt_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.write_text
 
     def crash(self: Path, data: str, *args: Any, **kwargs: Any) -> int:
@@ -64,7 +64,7 @@ def half_written(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_crash_in_the_middle_leaves_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    half_written(monkeypatch)
+    interrupt_writing(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         record().save(tmp_path, {"a": np.zeros(2)})
     assert [path.name for path in tmp_path.iterdir()] == ["replicates.npz"], "no record, no half-written leftover"
@@ -84,7 +84,7 @@ def test_a_crash_while_the_replicates_are_written_leaves_nothing(
 
 def test_a_crash_while_overwriting_keeps_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = record(name="old").save(tmp_path)
-    half_written(monkeypatch)
+    interrupt_writing(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         record(name="new").save(tmp_path)
     monkeypatch.undo()
@@ -120,11 +120,11 @@ def test_a_record_of_another_schema_is_one_line_that_says_how_to_run_it_again(
     path = tmp_path / "record.json"
     path.write_text(json.dumps({"name": "x", "schema": schema, "command": "causalrec train seed=3"}))
     again = "run the job again: causalrec train seed=3"
-    told = f"{path}: written by another version of causalrec ({said}, this one reads 2); {again}"
+    message = f"{path}: written by another version of causalrec ({said}, this one reads 2); {again}"
     for load in (RunRecord.load, RunFolder.load, load_folder, EstimationRecord.load):
         with pytest.raises(DataError) as caught:
             load(path)
-        assert str(caught.value) == told
+        assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_a_record_that_lacks_a_field_is_one_line_that_names_it(tmp_path: Path, l
     values = json.loads((path := record().save(tmp_path)).read_text())
     section: dict[str, Any] = values
     *sections, name = lost.split(".")
-    for one in sections:
-        section = section[one]
+    for section_name in sections:
+        section = section[section_name]
     del section[name]
     path.write_text(json.dumps(values))
     with pytest.raises(DataError) as caught:
@@ -163,11 +163,11 @@ def test_a_field_that_holds_something_else_is_one_line_that_names_it(
 
 
 def test_settings_are_read_by_their_dotted_key() -> None:
-    one = record(config={"seed": 3, "choices": {"encoder": "mf"}, "metric": {"mine@.5": {"_target_": "m.Mine"}}})
-    assert (one.seed, one.choice("encoder"), one.choice("head"), one.setting("seed.x")) == (3, "mf", None, None)
-    assert one.target("metric", "mine@.5") == "m.Mine" and one.target("metric", "auc") is None
+    run = record(config={"seed": 3, "choices": {"encoder": "mf"}, "metric": {"mine@.5": {"_target_": "m.Mine"}}})
+    assert (run.seed, run.choice("encoder"), run.choice("head"), run.setting("seed.x")) == (3, "mf", None, None)
+    assert run.target("metric", "mine@.5") == "m.Mine" and run.target("metric", "auc") is None
     with pytest.raises(DataError, match=r"config\.evaluation\.level=None is no number"):
-        _ = one.level
+        _ = run.level
 
 
 def test_a_folder_tells_which_kind_of_record_it_holds(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_truncated_replicates_are_one_line_that_names_the_file(tmp_path: Path, k
 def test_all_records_below_a_folder_are_read_in_order(tmp_path: Path) -> None:
     for name in ("b", "a"):
         record(name=name).save(tmp_path / name / "seed0")
-    assert [one.record.name for one in load_folders(tmp_path)] == ["a", "b"]
+    assert [folder.record.name for folder in load_folders(tmp_path)] == ["a", "b"]
 
 
 def test_a_folder_without_records_is_named(tmp_path: Path) -> None:
@@ -203,9 +203,9 @@ def test_a_folder_without_records_is_named(tmp_path: Path) -> None:
 
 
 def test_versions_name_every_package_that_a_result_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = versions()
-    assert set(found) == set(PACKAGES)
-    assert found["numpy"] == np.__version__
+    package_versions = versions()
+    assert set(package_versions) == set(PACKAGES)
+    assert package_versions["numpy"] == np.__version__
     monkeypatch.setattr("causalrec.records.versions.PACKAGES", ("no-such-package",))
     assert versions.__wrapped__() == {"no-such-package": "not installed"}
 

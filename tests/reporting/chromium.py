@@ -22,7 +22,7 @@ START = (
 DEADLINE = 60.0
 
 
-def found() -> str | None:
+def find_browser() -> str | None:
     """Return the browser's path."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
@@ -33,18 +33,25 @@ class Browser:
     def __init__(self, profile: Path) -> None:
         reading, self.out = os.pipe()
         self.into, writing = os.pipe()
-        far = [fcntl.fcntl(one, fcntl.F_DUPFD, 10) for one in (reading, writing)]  # clear of 3 and 4
+        far = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in (reading, writing)]  # clear of 3 and 4
         os.close(reading)
         os.close(writing)
-        program = [str(found()), *FLAGS, *QUIET, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
+        program = [
+            str(find_browser()),
+            *FLAGS,
+            *QUIET,
+            "--remote-debugging-pipe",
+            f"--user-data-dir={profile}",
+            "about:blank",
+        ]
         self.process = subprocess.Popen(
             [sys.executable, "-c", START, *map(str, far), *program],
             pass_fds=far,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        for one in far:
-            os.close(one)
+        for descriptor in far:
+            os.close(descriptor)
         self.waiting, self.count, self.session = b"", 0, ""
         self.events: list[dict[str, Any]] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -74,8 +81,8 @@ class Browser:
             read = os.read(self.into, 1 << 20)
             assert read, "the browser has ended"
             self.waiting += read
-        one, _, self.waiting = self.waiting.partition(b"\0")
-        return dict(json.loads(one))
+        message, _, self.waiting = self.waiting.partition(b"\0")
+        return dict(json.loads(message))
 
     def open(self, page: Path) -> None:
         """Open a page from disk, without a network, and wait until it is drawn."""
@@ -83,32 +90,32 @@ class Browser:
         self.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
         self.call("Page.navigate", url=page.as_uri())
         end = time.monotonic() + DEADLINE
-        while not any(one.get("method") == "Page.loadEventFired" for one in self.events):
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             assert time.monotonic() < end
             self.value("1")
 
     def value(self, expression: str) -> Any:
         """Evaluate an expression in the page."""
-        told = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in told, told["exceptionDetails"]
-        return told["result"].get("value")
+        reply = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in reply, reply["exceptionDetails"]
+        return reply["result"].get("value")
 
     def key(self, key: str, code: int) -> None:
         """Press a key."""
         text = {"Enter": "\r", " ": " "}.get(key)
-        parts = {"key": key, "code": {" ": "Space"}.get(key, key), "windowsVirtualKeyCode": code}
-        self.call("Input.dispatchKeyEvent", type="keyDown", **parts, **({"text": text} if text else {}))
-        self.call("Input.dispatchKeyEvent", type="keyUp", **parts)
+        key_event = {"key": key, "code": {" ": "Space"}.get(key, key), "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **key_event, **({"text": text} if text else {}))
+        self.call("Input.dispatchKeyEvent", type="keyUp", **key_event)
 
     def complaints(self) -> list[str]:
         """Return what went wrong in the page: exceptions, log entries, console errors."""
         wrong = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
-        return [json.dumps(one["params"]) for one in self.events if one.get("method") in wrong]
+        return [json.dumps(event["params"]) for event in self.events if event.get("method") in wrong]
 
     def requests(self) -> list[str]:
         """Return the addresses that the page asked for."""
-        sent = [one["params"] for one in self.events if one.get("method") == "Network.requestWillBeSent"]
-        return [str(one["request"]["url"]) for one in sent]
+        sent = [event["params"] for event in self.events if event.get("method") == "Network.requestWillBeSent"]
+        return [str(parameters["request"]["url"]) for parameters in sent]
 
     def close(self) -> None:
         """End the browser that was started here."""

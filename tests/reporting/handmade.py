@@ -95,16 +95,16 @@ def make_run(name: str = "mf-ips", **changes: Any) -> RunFolder:
     return RunFolder(Path(name) / f"seed{seed}", record, replicates)
 
 
-def changed(one: RunFolder, section: str | None = None, **values: Any) -> RunFolder:
+def replace_values(run: RunFolder, section: str | None = None, **values: Any) -> RunFolder:
     """Return a run with other values in its record, or in one section of it."""
     from dataclasses import replace
 
-    record = one.record
+    record = run.record
     if section is not None:
         values = {section: replace(getattr(record, section), **values)}
-    return replace(one, record=replace(record, **values))
+    return replace(run, record=replace(record, **values))
 
 
-def reconfigured(one: RunFolder, **groups: Any) -> RunFolder:
+def replace_groups(run: RunFolder, **groups: Any) -> RunFolder:
     """Return a run with other groups in its configuration."""
-    return changed(one, config={**one.record.config, **groups})
+    return replace_values(run, config={**run.record.config, **groups})

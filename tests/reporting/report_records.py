@@ -18,7 +18,7 @@ from causalrec.records.sections import (
     DataSection,
     EpochRecord,
     OverlapSection,
-    RandomisedRows,
+    RandomisedRowsUse,
     SelectionSection,
 )
 
@@ -39,17 +39,17 @@ def complete_run(name: str, seed: int, auc: float, mse: float, **changes: Any) -
     scores = [score(m, "randomised", v, name, v - 0.01, v + 0.01) for m, v in values.items()]
     baselines = [score(m, "randomised", v, "constant", v, v) for m, v in BASE.items()]
     config = {"metric": METRICS, "graph": _graph(), "propensity": {"_target_": "p.Popularity"}}
-    one = make_run(
+    run = make_run(
         name, seed=seed, scores=scores, baselines=baselines, columns=["age"], assumed=["taste is small"], config=config
     )
-    audit = replace(one.record.audit, rows={"train": 100, "test": 100}, mean_outcome={"train": 0.5})
-    record = replace(one.record, **{"audit": audit, **_rest(name, seed), **changes})
+    audit = replace(run.record.audit, rows={"train": 100, "test": 100}, mean_outcome={"train": 0.5})
+    record = replace(run.record, **{"audit": audit, **_rest(name, seed), **changes})
     rng = np.random.default_rng([seed, len(name)])
     alike = np.random.default_rng(seed)  # the same in every record of a seed, as baselines are
     common = alike.normal(0, 0.002, (3, 20))
     jackknife = {
-        s.key: (s.value or 0.0) + common + own.normal(0, 0.0004, (3, 20))
-        for own, group in ((rng, scores), (alike, baselines))
+        s.key: (s.value or 0.0) + common + generator.normal(0, 0.0004, (3, 20))
+        for generator, group in ((rng, scores), (alike, baselines))
         for s in group
     }
     replicates = {f"{name}|randomised|{m}": v + rng.normal(0, 0.005, 50) for m, v in values.items()}
@@ -91,7 +91,7 @@ def _rest(name: str, seed: int) -> dict[str, Any]:
             chosen={DECAY: 0.1},
             fit="wd=0.1",
             candidates=candidates,
-            randomised_rows=RandomisedRows(budget=40, used=32),
+            randomised_rows=RandomisedRowsUse(budget=40, used=32),
             randomised_rows_for=("selection",),
         ),
         "parameters": {"outcome": 10, "propensity": 5},
@@ -114,19 +114,19 @@ def study() -> list[RunFolder]:
     return [complete_run(name, seed, auc + 0.01 * seed, mse) for name, (auc, mse) in rows.items() for seed in (0, 1)]
 
 
-def failed(name: str = "mf-broken", **changes: Any) -> RunFolder:
+def failed_run(name: str = "mf-broken", **changes: Any) -> RunFolder:
     """Make the record of a job that failed before its data were read."""
     error = "DataError: train.ascii line 3 is short\n<b>second line</b>"
     record = RunRecord(name=name, status="failed", error=error, config={"seed": 7})
     return RunFolder(Path(name), replace(record, **changes), {})
 
 
-def write(folder: Path, runs: Iterable[AnyFolder]) -> Path:
+def write_runs(folder: Path, runs: Iterable[AnyFolder]) -> Path:
     """Save records; a row's folder is numbered, as a hostile name is no path."""
-    for k, one in enumerate(runs):
-        below = folder / f"row{k}" / f"seed{one.record.config.get('seed')}"
-        if isinstance(one, RunFolder):
-            one.record.save(below, one.replicates, one.jackknife)
+    for k, run in enumerate(runs):
+        below = folder / f"row{k}" / f"seed{run.record.config.get('seed')}"
+        if isinstance(run, RunFolder):
+            run.record.save(below, run.replicates, run.jackknife)
         else:
-            one.record.save(below)
+            run.record.save(below)
     return folder

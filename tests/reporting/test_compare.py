@@ -11,7 +11,7 @@ from handmade import make_run, score
 from scipy.stats import norm
 
 from causalrec.records.run_folder import RunFolder
-from causalrec.reporting.compare import compared, holm, paired_test, two_way_variance
+from causalrec.reporting.compare import compare_rows, holm, paired_test, two_way_variance
 from causalrec.types import Doubles
 
 AUC = "auc@randomised"
@@ -37,14 +37,14 @@ def groups_of(rng: np.random.Generator, count: int) -> np.ndarray:
     return rng.permutation(count) % GROUPS
 
 
-def left_out_means(values: Doubles, user: np.ndarray, item: np.ndarray, rng: np.random.Generator) -> Doubles:
+def leave_group_out_means(values: Doubles, user: np.ndarray, item: np.ndarray, rng: np.random.Generator) -> Doubles:
     """The mean without each group of users, items and rows: what the evaluator keeps of a mean over rows."""
     axes = (groups_of(rng, USERS)[user], groups_of(rng, ITEMS)[item], groups_of(rng, len(values)))
-    found = []
+    means = []
     for group in axes:
         total, count = np.bincount(group, values, GROUPS), np.bincount(group, minlength=GROUPS)
-        found.append((values.sum() - total) / (len(values) - count))
-    return np.array(found)
+        means.append((values.sum() - total) / (len(values) - count))
+    return np.array(means)
 
 
 def rejections(user_sd: float, item_sd: float, repeats: int = 300) -> tuple[float, float, float]:
@@ -54,7 +54,7 @@ def rejections(user_sd: float, item_sd: float, repeats: int = 300) -> tuple[floa
     for _ in range(repeats):
         user, item = rng.integers(USERS, size=ROWS), rng.integers(ITEMS, size=ROWS)
         values = rng.normal(size=ROWS) + user_sd * rng.normal(size=USERS)[user] + item_sd * rng.normal(size=ITEMS)[item]
-        left_out = left_out_means(values, user, item, rng)
+        left_out = leave_group_out_means(values, user, item, rng)
         _, _, _, p = paired_test(np.array([values.mean()]), left_out)
         ours += p < 0.05
         naive += 2 * norm.sf(abs(values.mean()) / (values.std() / math.sqrt(ROWS))) < 0.05
@@ -89,12 +89,12 @@ def test_both_effects_together_are_covered() -> None:
 
 def test_a_planted_difference_is_found() -> None:
     rng = np.random.default_rng(1)
-    found = 0
+    rejected = 0
     for _ in range(50):
         user, item = rng.integers(USERS, size=ROWS), rng.integers(ITEMS, size=ROWS)
         values = 0.4 + rng.normal(size=ROWS) + 0.7 * rng.normal(size=USERS)[user] + 0.7 * rng.normal(size=ITEMS)[item]
-        found += paired_test(np.array([values.mean()]), left_out_means(values, user, item, rng))[3] < 0.05
-    assert found >= 45
+        rejected += paired_test(np.array([values.mean()]), leave_group_out_means(values, user, item, rng))[3] < 0.05
+    assert rejected >= 45
 
 
 def test_seed_variance_is_added_by_hand() -> None:
@@ -105,20 +105,20 @@ def test_seed_variance_is_added_by_hand() -> None:
     assert mean == 2.0
     assert se == pytest.approx(math.sqrt(1.9 + 1.0))
     assert df == pytest.approx(2.9**2 / (1.9**2 / 19 + 1.0**2 / 1))
-    one = paired_test(differences[:1], left_out)
-    assert one[1] == pytest.approx(math.sqrt(1.9)) and one[2] == 19
-    assert p > one[3] * 0.5
+    one_seed = paired_test(differences[:1], left_out)
+    assert one_seed[1] == pytest.approx(math.sqrt(1.9)) and one_seed[2] == 19
+    assert p > one_seed[3] * 0.5
 
 
 def test_no_difference_at_all_is_no_difference() -> None:
     assert paired_test(np.zeros(3), np.zeros((3, GROUPS)))[3] == 1.0
 
 
-def saved(name: str, seed: int, auc: float | None, left_out: Doubles | None, **changes: object) -> RunFolder:
+def saved_run(name: str, seed: int, auc: float | None, left_out: Doubles | None, **changes: object) -> RunFolder:
     scores = [score("auc", "randomised", auc, name)]
-    one = make_run(name, seed=seed, scores=scores, **changes)
+    run = make_run(name, seed=seed, scores=scores, **changes)
     jackknife = {} if left_out is None else {f"{name}|randomised|auc": left_out}
-    return dataclasses.replace(one, jackknife={**jackknife, "constant|randomised|auc": np.full((3, GROUPS), 0.5)})
+    return dataclasses.replace(run, jackknife={**jackknife, "constant|randomised|auc": np.full((3, GROUPS), 0.5)})
 
 
 def noise(seed: int) -> Doubles:
@@ -127,22 +127,22 @@ def noise(seed: int) -> Doubles:
 
 def test_every_row_and_baseline_is_compared_seed_by_seed() -> None:
     shared = [noise(k) for k in range(2)]
-    made = [saved("mf-naive", k, 0.70 + 0.1 * k, 0.7 + 50 * shared[k]) for k in range(2)]
-    made += [saved("mf-ips", k, 0.71 + 0.1 * k + 1e-4 * k, 0.71 + 50 * shared[k] + noise(9 + k)) for k in range(2)]
-    found = {one.row: one for one in compared(made, "mf-naive", AUC)}
-    assert list(found) == ["constant", "mf-ips"]
-    assert found["mf-ips"].difference == pytest.approx(0.01005)
-    assert found["mf-ips"].real and found["mf-ips"].seeds == 2
-    assert found["constant"].difference == pytest.approx(0.5 - 0.75)
-    assert not found["constant"].real, "the seeds of mf-naive are far apart"
-    assert found["mf-ips"].adjusted == pytest.approx(min(1, 2 * found["mf-ips"].p))
+    runs = [saved_run("mf-naive", k, 0.70 + 0.1 * k, 0.7 + 50 * shared[k]) for k in range(2)]
+    runs += [saved_run("mf-ips", k, 0.71 + 0.1 * k + 1e-4 * k, 0.71 + 50 * shared[k] + noise(9 + k)) for k in range(2)]
+    comparisons = {comparison.row: comparison for comparison in compare_rows(runs, "mf-naive", AUC)}
+    assert list(comparisons) == ["constant", "mf-ips"]
+    assert comparisons["mf-ips"].difference == pytest.approx(0.01005)
+    assert comparisons["mf-ips"].real and comparisons["mf-ips"].seeds == 2
+    assert comparisons["constant"].difference == pytest.approx(0.5 - 0.75)
+    assert not comparisons["constant"].real, "the seeds of mf-naive are far apart"
+    assert comparisons["mf-ips"].adjusted == pytest.approx(min(1, 2 * comparisons["mf-ips"].p))
 
 
 def test_only_common_seeds_are_paired_and_what_has_no_jackknife_is_left_out() -> None:
-    made = [saved("mf-naive", k, 0.7, 0.7 + noise(k)) for k in range(3)]
-    made += [saved("mf-ips", k, 0.8, 0.8 + noise(5 + k)) for k in (1, 2, 3)]
-    made += [saved("mf-dr", 0, 0.8, None), saved("mf-snips", 7, 0.8, 0.8 + noise(1))]
-    made += [saved("mf-failed", 0, 0.8, 0.8 + noise(1), status="failed"), saved("mf-nan", 0, None, noise(1))]
-    found = {one.row: one for one in compared(made, "mf-naive", AUC)}
-    assert set(found) == {"constant", "mf-ips"} and found["mf-ips"].seeds == 2
-    assert compared(made, "mf-naive", "ndcg@5@randomised") == []
+    runs = [saved_run("mf-naive", k, 0.7, 0.7 + noise(k)) for k in range(3)]
+    runs += [saved_run("mf-ips", k, 0.8, 0.8 + noise(5 + k)) for k in (1, 2, 3)]
+    runs += [saved_run("mf-dr", 0, 0.8, None), saved_run("mf-snips", 7, 0.8, 0.8 + noise(1))]
+    runs += [saved_run("mf-failed", 0, 0.8, 0.8 + noise(1), status="failed"), saved_run("mf-nan", 0, None, noise(1))]
+    comparisons = {comparison.row: comparison for comparison in compare_rows(runs, "mf-naive", AUC)}
+    assert set(comparisons) == {"constant", "mf-ips"} and comparisons["mf-ips"].seeds == 2
+    assert compare_rows(runs, "mf-naive", "ndcg@5@randomised") == []

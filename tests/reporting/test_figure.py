@@ -14,29 +14,29 @@ from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import BalanceSection, CalibrationBin, OverlapSection
 from causalrec.reporting.figure import (
     calibration_figure,
+    draw_predicted_against_true,
     overlap_figure,
     pictures,
-    predicted_against_true,
     ranking_figure,
 )
 
 
 def test_a_png_is_written_with_one_panel_per_encoder(tmp_path: Path) -> None:
-    one, two = tmp_path / "new" / "one.png", tmp_path / "two.png"
-    predicted_against_true([make_run("mf-ips"), make_run("mf-ips", seed=1), make_run("mf-naive")], one)
-    predicted_against_true([make_run("mf-ips"), make_run("bert-ips")], two)
-    assert one.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    narrow, wide = (matplotlib.image.imread(path).shape[1] for path in (one, two))
+    narrow_path, wide_path = tmp_path / "new" / "one.png", tmp_path / "two.png"
+    draw_predicted_against_true([make_run("mf-ips"), make_run("mf-ips", seed=1), make_run("mf-naive")], narrow_path)
+    draw_predicted_against_true([make_run("mf-ips"), make_run("bert-ips")], wide_path)
+    assert narrow_path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    narrow, wide = (matplotlib.image.imread(path).shape[1] for path in (narrow_path, wide_path))
     assert wide == pytest.approx(2 * narrow, rel=0.02)
-    assert [path.name for path in one.parent.iterdir()] == ["one.png"]
+    assert [path.name for path in narrow_path.parent.iterdir()] == ["one.png"]
 
 
 def test_failed_jobs_and_jobs_without_bins_are_not_drawn(tmp_path: Path) -> None:
     path, alone = tmp_path / "f.png", tmp_path / "alone.png"
-    predicted_against_true(
+    draw_predicted_against_true(
         [make_run("mf-ips"), make_run("bert-ips", status="failed"), make_run("gpt-ips", calibration=[])], path
     )
-    predicted_against_true([make_run("mf-ips")], alone)
+    draw_predicted_against_true([make_run("mf-ips")], alone)
     assert matplotlib.image.imread(path).shape == matplotlib.image.imread(alone).shape
 
 
@@ -58,10 +58,10 @@ def texts(figure: Any) -> list[str]:
     """All that is written on a figure, its titles and legends too."""
     from matplotlib.text import Text
 
-    return [one.get_text() for one in figure.findobj(Text)]
+    return [artist.get_text() for artist in figure.findobj(Text)]
 
 
-def drawn(panel: Any) -> list[tuple[list[float], list[float]]]:
+def line_points(panel: Any) -> list[tuple[list[float], list[float]]]:
     return [(list(map(float, line.get_xdata())), list(map(float, line.get_ydata()))) for line in panel.lines]
 
 
@@ -69,9 +69,9 @@ def test_overlap_shows_propensities_estimates_and_balance() -> None:
     figure = overlap_figure(record("mf-ips", overlap=OVERLAP))
     assert figure is not None
     propensities, means, balance = figure.axes
-    assert ([0.1, 0.5], [0, 0]) in drawn(propensities) and ([0.05, 0.05], [0, 1]) in drawn(propensities)
-    assert drawn(means) == [([0.52, 0.5], [0, 1])]  # what is unknown is left out
-    assert ([0.4, 0.1], [0, 0]) in drawn(balance) and ([0.05], [1]) in drawn(balance)
+    assert ([0.1, 0.5], [0, 0]) in line_points(propensities) and ([0.05, 0.05], [0, 1]) in line_points(propensities)
+    assert line_points(means) == [([0.52, 0.5], [0, 1])]  # what is unknown is left out
+    assert ([0.4, 0.1], [0, 0]) in line_points(balance) and ([0.05], [1]) in line_points(balance)
     assert {"mf-ips: 5200 effective rows, 25.0% clipped", "naive", "ips", "age", "gender"} <= set(texts(figure))
 
 
@@ -88,7 +88,7 @@ def test_calibration_shows_every_bin_and_the_error_weighted_by_rows() -> None:
     figure = calibration_figure(record("mf-ips", calibration=bins))
     assert figure is not None
     (panel,) = figure.axes
-    assert ([0.2, 0.6], [0.3, 1.4]) in drawn(panel)
+    assert ([0.2, 0.6], [0.3, 1.4]) in line_points(panel)
     assert panel.get_title() == "mf-ips: expected calibration error 0.275"  # (30 x 0.1 + 10 x 0.8) / 40
     assert panel.get_xlim() == panel.get_ylim() == (0.0, 1.4)
     assert calibration_figure(record()) is None
@@ -105,8 +105,8 @@ def test_ranking_shows_the_model_beside_its_baselines() -> None:
     marks = {line.get_label(): line for line in panel.lines if not line.get_label().startswith("_")}
     assert list(marks) == ["mf-ips", "constant"]
     assert list(marks["mf-ips"].get_xdata()) == [0.7, 0.4] and list(marks["constant"].get_xdata()) == [0.5]
-    (place,) = {y for x, (y, _) in drawn(panel)[:1] if x == [0.6, 0.8]}
-    assert place == pytest.approx(marks["mf-ips"].get_ydata()[0])
+    (height,) = {y for x, (y, _) in line_points(panel)[:1] if x == [0.6, 0.8]}
+    assert height == pytest.approx(marks["mf-ips"].get_ydata()[0])
     assert ranking_figure(record(scores=tuple(scores[2:]))) is None
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import changed, make_run, score
+from handmade import make_run, replace_values, score
 from rich.console import Console
 
 from causalrec.records.run_folder import RunFolder
-from causalrec.reporting.latex import ESCAPES, escaped, latex
-from causalrec.reporting.paper_table import PaperTable, obtained_of, paper_table
+from causalrec.reporting.latex import ESCAPES, escape, latex
+from causalrec.reporting.paper_table import PaperTable, collect_obtained, paper_table
 from causalrec.reporting.paper_text import markdown, print_paper_table
 from causalrec.reporting.study import Study
 from causalrec.reporting.study_files import save_study
@@ -24,7 +24,7 @@ from causalrec.reporting.table import tables
 from causalrec.reporting.verdict import Obtained
 
 AUC, NDCG = "auc@randomised", "ndcg@5@randomised"
-WHOLE: dict[str, Any] = {
+STUDY: dict[str, Any] = {
     "title": "a & b_c: 5 %",
     "sweep": "s",
     "seeds": [0, 1],
@@ -46,26 +46,26 @@ WHOLE: dict[str, Any] = {
 
 def records() -> list[RunFolder]:
     """mf-naive at .69 and .71, mf-ips at .64 and .66, one group structure; mf-dr has no record."""
-    rng, made = np.random.default_rng(0), []
+    rng, runs = np.random.default_rng(0), []
     for name, centre in (("mf-naive", 0.7), ("mf-ips", 0.65)):
         for seed in range(2):
             value = centre + 0.02 * (seed - 0.5)
             scores = [score("auc", "randomised", value, name, 0.6, 0.8), score("ndcg@5", "randomised", 0.5, name)]
             left_out = value + rng.normal(0, 1e-4, size=(3, 20))
-            one = make_run(name, seed=seed, scores=scores, replicates=np.linspace(centre - 0.1, centre + 0.1, 41))
-            kept = {f"{name}|randomised|auc": left_out, "constant|randomised|auc": np.full((3, 20), 0.5)}
-            made.append(dataclasses.replace(one, jackknife=kept))
-    return made
+            run = make_run(name, seed=seed, scores=scores, replicates=np.linspace(centre - 0.1, centre + 0.1, 41))
+            jackknife = {f"{name}|randomised|auc": left_out, "constant|randomised|auc": np.full((3, 20), 0.5)}
+            runs.append(dataclasses.replace(run, jackknife=jackknife))
+    return runs
 
 
-def made(smoke: bool = False, **changes: Any) -> PaperTable:
+def make_table(smoke: bool = False, **changes: Any) -> PaperTable:
     saved = records()
-    found, baselines = obtained_of(tables(saved, (AUC, NDCG)))
-    return paper_table(Study.model_validate({**WHOLE, **changes}), found, baselines, saved, smoke)
+    obtained_cells, baselines = collect_obtained(tables(saved, (AUC, NDCG)))
+    return paper_table(Study.model_validate({**STUDY, **changes}), obtained_cells, baselines, saved, smoke)
 
 
 def test_each_cell_gets_its_verdict() -> None:
-    table = made()
+    table = make_table()
     words = {(cell.row, cell.column): cell.verdict and cell.verdict.word for cell in table.cells.values()}
     assert words == {
         ("constant", AUC): None,
@@ -85,27 +85,27 @@ def test_each_cell_gets_its_verdict() -> None:
 
 
 def test_baselines_come_first_then_what_is_run_then_what_is_not() -> None:
-    table = made()
+    table = make_table()
     assert table.rows == ("constant", "mf-naive", "mf-ips", "mf-dr", "UPO")
     assert table.columns == (AUC, NDCG, "yahoo auc")
     assert table.run_columns == (AUC, NDCG)
 
 
 def test_smoke_judges_nothing() -> None:
-    assert made(smoke=True).counts == {"smoke: not judged": 3, "cannot be": 2}
+    assert make_table(smoke=True).counts == {"smoke: not judged": 3, "cannot be": 2}
 
 
 def test_differences_stand_beside_methods_and_baselines() -> None:
-    cells = made().cells
+    cells = make_table().cells
     ips, constant = cells["mf-ips", AUC].comparison, cells["constant", AUC].comparison
     assert ips is not None and ips.difference == pytest.approx(-0.05) and ips.real
     assert constant is not None and constant.difference == pytest.approx(-0.2)
     assert cells["mf-naive", AUC].comparison is None and cells["mf-ips", NDCG].comparison is None
-    assert not [cell for cell in made(compare=None).cells.values() if cell.comparison]
+    assert not [cell for cell in make_table(compare=None).cells.values() if cell.comparison]
 
 
 def test_footnotes_name_source_rule_reasons_and_notes() -> None:
-    notes = made(notes=["own words"]).footnotes
+    notes = make_table(notes=["own words"]).footnotes
     assert notes[0] == "own words"
     assert "Published: P_1, Table 2." in notes
     assert "UPO: cannot be reproduced here: no formula." in notes
@@ -116,19 +116,19 @@ def test_footnotes_name_source_rule_reasons_and_notes() -> None:
 
 def test_what_must_be_read_with_a_data_set_stands_first() -> None:
     saved = records()
-    saved[1] = changed(saved[1], "data", caveat="simulated data")
-    found, baselines = obtained_of(tables(saved, (AUC, NDCG)))
-    table = paper_table(Study.model_validate(WHOLE), found, baselines, saved, smoke=False)
+    saved[1] = replace_values(saved[1], "data", caveat="simulated data")
+    obtained_cells, baselines = collect_obtained(tables(saved, (AUC, NDCG)))
+    table = paper_table(Study.model_validate(STUDY), obtained_cells, baselines, saved, smoke=False)
     assert table.footnotes[0] == "coat: simulated data." and "coat: simulated data." in markdown(table)
 
 
 def test_an_estimation_names_the_row_it_does_not_have() -> None:
     study = Study.model_validate(
-        {**WHOLE, "kind": "estimate", "compare": None, "columns": ["mae/ips"], "missing": []}
+        {**STUDY, "kind": "estimate", "compare": None, "columns": ["mae/ips"], "missing": []}
         | {"published": [{"row": row, "column": "mae/ips", "value": "0.1"} for row in ("rec_ones", "rec_fives")]}
     )
-    found = {("rec_ones", "mae/ips"): Obtained(0.1, 0.01, 0.0, 0.2, 50)}
-    table = paper_table(study, found, (), [], smoke=False)
+    obtained_cells = {("rec_ones", "mae/ips"): Obtained(0.1, 0.01, 0.0, 0.2, 50)}
+    table = paper_table(study, obtained_cells, (), [], smoke=False)
     verdicts = {cell.row: cell.verdict for cell in table.cells.values()}
     assert verdicts["rec_ones"] is not None and verdicts["rec_ones"].word == "reproduced"
     lost = verdicts["rec_fives"]
@@ -136,7 +136,7 @@ def test_an_estimation_names_the_row_it_does_not_have() -> None:
 
 
 def test_markdown_holds_every_cell_once() -> None:
-    text = markdown(made())
+    text = markdown(make_table())
     rows = [line for line in text.splitlines() if line.startswith("| mf-naive ")]
     assert rows[0].startswith("| mf-naive | .700 ± .010 | 0.7000 ± 0.0141 | [0.6050, 0.7950] | 2 | - | reproduced (")
     assert "## auc@randomised" in text and "## yahoo auc" in text
@@ -147,27 +147,27 @@ def test_markdown_holds_every_cell_once() -> None:
 
 def test_the_terminal_shows_what_was_run() -> None:
     out = io.StringIO()
-    print_paper_table(made(), Console(file=out, width=200))
+    print_paper_table(make_table(), Console(file=out, width=200))
     shown = " ".join(out.getvalue().split())
-    for part in (
+    for text in (
         "mf-ips",
         "0.6500 ± 0.0141",
         "not reproduced (-0.15, allowed 0.0429)",
         "difference to mf-naive",
         "UPO",
     ):
-        assert part in shown
+        assert text in shown
     assert "a & b_c: 5 %: yahoo auc" not in shown
 
 
 @pytest.mark.parametrize("letter", [k for k in ESCAPES if k.isascii()])
 def test_what_latex_reads_as_a_command_is_escaped(letter: str) -> None:
-    assert escaped(f"a{letter}b") not in (f"a{letter}b", "ab")
-    assert escaped("\\{}") == r"\textbackslash{}\{\}"
+    assert escape(f"a{letter}b") not in (f"a{letter}b", "ab")
+    assert escape("\\{}") == r"\textbackslash{}\{\}"
 
 
 def test_latex_is_a_booktabs_table_without_a_raw_special() -> None:
-    text = latex(made())
+    text = latex(make_table())
     body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
     assert all(text.count(rule) == 1 for rule in (r"\toprule", r"\bottomrule", r"\begin{tabular}", r"\end{table}"))
     assert r"\caption{a \& b\_c: 5 \%}" in text
@@ -179,7 +179,7 @@ def test_latex_is_a_booktabs_table_without_a_raw_special() -> None:
 
 
 def test_the_result_is_json_and_whole(tmp_path: Path) -> None:
-    document = save_study(tmp_path, made(), command="causalrec reproduce x", seconds=1.5, failures=[])
+    document = save_study(tmp_path, make_table(), command="causalrec reproduce x", seconds=1.5, failures=[])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "table.md", "table.tex"]
 
     def refuse(constant: str) -> None:
@@ -199,21 +199,21 @@ def test_leave_groups_out_values_are_read_from_their_sidecar(tmp_path: Path) -> 
     path = make_run("x").record.save(tmp_path)
     assert RunFolder.load(path).jackknife == {}
     np.savez(tmp_path / "jackknife.npz", **{"x|randomised|auc": np.ones((3, 20), np.float32)})
-    kept = RunFolder.load(path).jackknife["x|randomised|auc"]
-    assert kept.shape == (3, 20) and kept.dtype == np.float64
+    left_out = RunFolder.load(path).jackknife["x|randomised|auc"]
+    assert left_out.shape == (3, 20) and left_out.dtype == np.float64
 
 
 def test_the_names_of_rows_are_escaped_in_latex() -> None:
-    printed = [*WHOLE["published"], {"row": "U_P&O", "column": AUC, "value": ".5"}]
-    text = latex(made(missing=[*WHOLE["missing"], {"row": "U_P&O", "reason": "no formula"}], published=printed))
+    printed = [*STUDY["published"], {"row": "U_P&O", "column": AUC, "value": ".5"}]
+    text = latex(make_table(missing=[*STUDY["missing"], {"row": "U_P&O", "reason": "no formula"}], published=printed))
     assert "\n" + r"U\_P\&O & .5 & -- & -- & -- \\" in text
 
 
 def test_baselines_of_several_data_sets_stay_apart() -> None:
-    one, two = tables([make_run()])[0], tables([make_run()])[0]
-    other = dataclasses.replace(two, dataset="shop", rows={name: dict(of) for name, of in two.rows.items()})
-    alone, names = obtained_of([one])
-    assert names == one.baselines and {row for row, _ in alone} == set(one.rows)
-    both, names = obtained_of([one, other])
-    assert names == tuple(f"{name}, {table.dataset.split()[0]}" for table in (one, other) for name in one.baselines)
-    assert len(both) == len(alone) + sum(row in one.baselines for row, _ in alone), "the model's row is told once"
+    coat, second = tables([make_run()])[0], tables([make_run()])[0]
+    other = dataclasses.replace(second, dataset="shop", rows={name: dict(of) for name, of in second.rows.items()})
+    alone, names = collect_obtained([coat])
+    assert names == coat.baselines and {row for row, _ in alone} == set(coat.rows)
+    both, names = collect_obtained([coat, other])
+    assert names == tuple(f"{name}, {table.dataset.split()[0]}" for table in (coat, other) for name in coat.baselines)
+    assert len(both) == len(alone) + sum(row in coat.baselines for row, _ in alone), "the model's row is told once"

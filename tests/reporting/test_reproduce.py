@@ -14,7 +14,7 @@ from conftest import FakeCoat
 from causalrec import cli
 from causalrec.config.compose import package_folder
 from causalrec.errors import DataError
-from causalrec.sweeps.job import JobOutcome, JobRunner, failed
+from causalrec.sweeps.job import JobOutcome, JobRunner, failed_outcome
 
 Capture = pytest.CaptureFixture[str]
 
@@ -31,7 +31,7 @@ from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
-from causalrec.sweeps.job import JobOutcome, JobRunner, failed
+from causalrec.sweeps.job import JobOutcome, JobRunner, failed_outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ EXTRA = """
 from dataclasses import dataclass
 
 from causalrec.errors import DataError
-from causalrec.sweeps.job import JobOutcome, JobRunner, failed
+from causalrec.sweeps.job import JobOutcome, JobRunner, failed_outcome
 from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate
 
 
@@ -162,12 +162,12 @@ def stamps(folder: Path) -> dict[Path, int]:
 
 def contents(folder: Path) -> dict[tuple[str, int], Any]:
     """What determines a table, by row and seed: not the time a run took, nor where."""
-    found = {}
+    content_by_run = {}
     for path in folder.rglob("record.json"):
         record = json.loads(path.read_text())
-        kept = {key: record[key] for key in ("scores", "baselines", "selection", "parameters", "status", "audit")}
-        found[record["name"], record["config"]["seed"]] = kept
-    return found
+        deciding = {key: record[key] for key in ("scores", "baselines", "selection", "parameters", "status", "audit")}
+        content_by_run[record["name"], record["config"]["seed"]] = deciding
+    return content_by_run
 
 
 def test_a_study_is_judged_and_written(work: Path, capsys: Capture) -> None:
@@ -205,14 +205,15 @@ def test_it_goes_on_where_it_was_cut(work: Path, capsys: Capture, monkeypatch: p
     assert len(before) == 3
     assert call(capsys, path)[0] == 0
     after = stamps(work)
-    assert len(after) == 4 and all(after[one] == before[one] for one in before), "only the missing run ran"
+    assert len(after) == 4 and all(after[file] == before[file] for file in before), "only the missing run ran"
     torn = sorted(after)[0]
     torn.write_text(torn.read_text()[:100])
     sidecar = sorted(after)[1].parent / "jackknife.npz"
     sidecar.write_bytes(sidecar.read_bytes()[:50])
     assert call(capsys, path)[0] == 0
     last = stamps(work)
-    assert [one for one in sorted(last) if last[one] != after[one]] == sorted(after)[:2], "half-written ones ran again"
+    ran_again = [file for file in sorted(last) if last[file] != after[file]]
+    assert ran_again == sorted(after)[:2], "half-written ones ran again"
 
 
 @pytest.mark.long
@@ -221,10 +222,10 @@ def test_two_processes_make_the_records_of_one(work: Path, capsys: Capture) -> N
     assert call(capsys, path, "paths.runs=one")[0] == 0
     code, _, err = call(capsys, path, "--jobs", "2", "paths.runs=two")
     assert code == 0, err
-    one, two = contents(work / "one"), contents(work / "two")
-    assert set(one) == {(name, seed) for name in ("mf-naive", "mf-ips") for seed in range(3)}
-    assert one == two
-    assert one["mf-ips", 0]["scores"] != one["mf-ips", 2]["scores"]
+    sequential, parallel = contents(work / "one"), contents(work / "two")
+    assert set(sequential) == {(name, seed) for name in ("mf-naive", "mf-ips") for seed in range(3)}
+    assert sequential == parallel
+    assert sequential["mf-ips", 0]["scores"] != sequential["mf-ips", 2]["scores"]
 
 
 def test_packed_makes_nearly_the_same_table(work: Path, capsys: Capture) -> None:
@@ -234,10 +235,10 @@ def test_packed_makes_nearly_the_same_table(work: Path, capsys: Capture) -> None
     assert code == 0, err
     engines = {json.loads(record.read_text())["execution"] for record in (work / "two").rglob("record.json")}
     assert engines == {"packed: 3 jobs"}
-    one, two = contents(work / "one"), contents(work / "two")
-    assert set(one) == set(two)
-    for key, record in one.items():
-        values = ([s["value"] for s in made["scores"]] for made in (record, two[key]))
+    sequential, packed = contents(work / "one"), contents(work / "two")
+    assert set(sequential) == set(packed)
+    for key, record in sequential.items():
+        values = ([s["value"] for s in content["scores"]] for content in (record, packed[key]))
         assert next(values) == pytest.approx(next(values), rel=1e-6)
 
 
@@ -246,7 +247,7 @@ def test_a_failing_job_does_not_stop_the_others(work: Path, capsys: Capture, mon
 
     def attempt(runner: JobRunner, spec: Any) -> JobOutcome:
         if (spec.run.name, spec.run.seed) == ("mf-naive", 0):
-            return failed(spec, DataError("made to fail"), spec.folder)
+            return failed_outcome(spec, DataError("made to fail"), spec.folder)
         return real(runner, spec)
 
     monkeypatch.setattr(JobRunner, "run", attempt)
@@ -265,8 +266,8 @@ def test_in_processes_a_failing_row_is_told_and_the_other_done(work: Path, capsy
     code, _, err = call(capsys, study(work, rows=rows), "--jobs", "2")
     assert code == 1
     assert [f"failed: mf-naive seed {seed}: broken on purpose" in err for seed in (0, 1)] == [True, True]
-    made = contents(work)
-    assert {key: one["status"] for key, one in made.items()} == {
+    records = contents(work)
+    assert {key: record["status"] for key, record in records.items()} == {
         ("mf-naive", 0): "failed",
         ("mf-naive", 1): "failed",
         ("mf-ips", 0): "done",
@@ -298,7 +299,7 @@ def test_overrides_of_the_command_hold_for_every_job(overrides: list[str], work:
 
 
 @pytest.mark.parametrize(
-    ("changes", "arguments", "told"),
+    ("changes", "arguments", "message"),
     [
         ({"rows": {"mf-naive": ["objective=naiv"], "mf-ips": []}}, [], "objective=naiv: unknown component"),
         ({}, ["--jobs", "0"], "--jobs 0: at least 1"),
@@ -311,22 +312,22 @@ def test_overrides_of_the_command_hold_for_every_job(overrides: list[str], work:
     ],
 )
 def test_a_wrong_request_is_one_line(
-    changes: dict[str, Any], arguments: list[str], told: str, work: Path, capsys: Capture
+    changes: dict[str, Any], arguments: list[str], message: str, work: Path, capsys: Capture
 ) -> None:
     code, out, err = call(capsys, study(work, **changes), *arguments)
     assert (code, out) == (2, "")
-    assert told in err and err.strip().count("\n") == 0
+    assert message in err and err.strip().count("\n") == 0
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["coat/p1", "coat/p2", "coat/p3", "schnabel2016/table2"])
 def test_the_studies_of_coat_run_in_smoke(name: str, work: Path, fake_coat: FakeCoat, capsys: Capture) -> None:
     fake_coat(work.parent / "data")
-    whole = yaml.safe_load((package_folder("experiments") / f"{name}.yaml").read_text())
-    whole["rows"] = {row: whole["rows"][row] for row in ("mf-naive", "mf-ips")}
-    listed = {*whole["rows"], *(one.get("row") for one in whole["missing"])}
-    whole["published"] = [one for one in whole["published"] if one["row"] in listed]
-    (work / "study.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
+    settings = yaml.safe_load((package_folder("experiments") / f"{name}.yaml").read_text())
+    settings["rows"] = {row: settings["rows"][row] for row in ("mf-naive", "mf-ips")}
+    listed = {*settings["rows"], *(entry.get("row") for entry in settings["missing"])}
+    settings["published"] = [entry for entry in settings["published"] if entry["row"] in listed]
+    (work / "study.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     code, out, err = call(capsys, "study.yaml", "--smoke", "--json", "split.unseen=keep")
     assert code == 0, err
     document = json.loads(out)
@@ -376,12 +377,12 @@ def test_a_failing_estimation_is_recorded_and_told(work: Path, capsys: Capture) 
     path.write_text(yaml.safe_dump({**ESTIMATION, "seeds": [0]}))
     code, _, err = call(capsys, str(path), "estimation.at=-1")
     assert code == 1 and "failed: known seed 0: nothing there" in err
-    (record,) = (json.loads(one.read_text()) for one in stamps(work))
+    (record,) = (json.loads(record_path.read_text()) for record_path in stamps(work))
     assert record["status"] == "failed" and record["error"] == "DataError: nothing there"
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("seed=-1", "seed=-1: input should be greater than or equal to 0"),
         ("sed=1", "sed: unknown key; did you mean 'seed'"),
@@ -389,9 +390,9 @@ def test_a_failing_estimation_is_recorded_and_told(work: Path, capsys: Capture) 
         ("estimation=schnabel", "estimation=schnabel: unknown component; did you mean 'schnabel2016'"),
     ],
 )
-def test_a_wrong_estimation_is_one_line(override: str, told: str, work: Path, capsys: Capture) -> None:
+def test_a_wrong_estimation_is_one_line(override: str, message: str, work: Path, capsys: Capture) -> None:
     path = work / "study.yaml"
     path.write_text(yaml.safe_dump({**ESTIMATION, "base": []}))
     code, out, err = call(capsys, str(path), override)
     assert (code, out) == (2, "")
-    assert told in err and err.count("\n") == 1
+    assert message in err and err.count("\n") == 1

@@ -10,7 +10,7 @@ import yaml
 from causalrec.errors import RequestError
 from causalrec.reporting.study import load_study
 
-WHOLE = {
+STUDY = {
     "title": "t",
     "sweep": "s",
     "seeds": [3, 4],
@@ -20,14 +20,14 @@ WHOLE = {
 }
 
 
-def written(folder: Path, **changes: object) -> str:
+def write_study(folder: Path, **changes: object) -> str:
     path = folder / "study.yaml"
-    path.write_text(yaml.safe_dump({k: v for k, v in {**WHOLE, **changes}.items() if v is not None}))
+    path.write_text(yaml.safe_dump({k: v for k, v in {**STUDY, **changes}.items() if v is not None}))
     return str(path)
 
 
 def test_jobs_are_rows_by_seeds(tmp_path: Path) -> None:
-    jobs = load_study(written(tmp_path)).jobs(smoke=False)
+    jobs = load_study(write_study(tmp_path)).jobs(smoke=False)
     assert jobs == [
         ["dataset=coat", f"objective={objective}", f"name={name}", "sweep=s", f"seed={seed}"]
         for name, objective in (("a", "ips"), ("b", "naive"))
@@ -36,11 +36,11 @@ def test_jobs_are_rows_by_seeds(tmp_path: Path) -> None:
 
 
 def test_smoke_takes_one_seed_its_own_sweep_and_what_the_study_adds(tmp_path: Path) -> None:
-    jobs = load_study(written(tmp_path)).jobs(smoke=True)
+    jobs = load_study(write_study(tmp_path)).jobs(smoke=True)
     assert jobs[0] == ["dataset=coat", "objective=ips", "trainer=smoke", "name=a", "sweep=s_smoke", "seed=3"]
     assert len(jobs) == 2
-    own = load_study(written(tmp_path, smoke=["trainer.max_epochs=1"])).jobs(smoke=True)
-    assert "trainer.max_epochs=1" in own[0] and "trainer=smoke" not in own[0]
+    own_smoke_jobs = load_study(write_study(tmp_path, smoke=["trainer.max_epochs=1"])).jobs(smoke=True)
+    assert "trainer.max_epochs=1" in own_smoke_jobs[0] and "trainer=smoke" not in own_smoke_jobs[0]
 
 
 GRID = [
@@ -50,13 +50,13 @@ GRID = [
 
 
 def test_a_grid_is_every_combination_of_its_levels_block_by_block(tmp_path: Path) -> None:
-    study = load_study(written(tmp_path, grid=GRID))
+    study = load_study(write_study(tmp_path, grid=GRID))
     assert list(study.rows) == ["a", "b", "bert-ips", "mf-ips", "naive"]
     assert study.rows["bert-ips"] == ["encoder=bert", "encoder.width=4", "o=i"] and study.rows["naive"] == []
-    alone = load_study(written(tmp_path, grid=GRID, rows=None))
+    alone = load_study(write_study(tmp_path, grid=GRID, rows=None))
     assert list(alone.rows) == ["bert-ips", "mf-ips", "naive"]
     assert [job[-2:] for job in alone.jobs(smoke=False)][:2] == [["sweep=s", "seed=3"], ["sweep=s", "seed=4"]]
-    apart = load_study(written(tmp_path, grid=GRID, smoke_of={"bert": ["x=1"], "naive": ["y=2"], "b": ["z=3"]}))
+    apart = load_study(write_study(tmp_path, grid=GRID, smoke_of={"bert": ["x=1"], "naive": ["y=2"], "b": ["z=3"]}))
     added = {job[-3]: job[len(apart.base) + len(apart.rows[job[-3][5:]]) : -3] for job in apart.jobs(smoke=True)}
     assert added == {
         "name=a": ["trainer=smoke"],
@@ -66,14 +66,14 @@ def test_a_grid_is_every_combination_of_its_levels_block_by_block(tmp_path: Path
         "name=naive": ["trainer=smoke", "y=2"],  # a row and a level
     }
     assert not any({"x=1", "y=2", "z=3"} & {*job} for job in apart.jobs(smoke=False))
-    twice = load_study(written(tmp_path, grid=[{"head": {"a": ["h=1"]}, "tail": {"a": ["t=1"]}}]))
+    twice = load_study(write_study(tmp_path, grid=[{"head": {"a": ["h=1"]}, "tail": {"a": ["t=1"]}}]))
     assert twice.rows["a-a"] == ["h=1", "t=1"], "a level's name may stand in several axes"
-    compared = load_study(written(tmp_path, grid=GRID, compare={"to": "mf-ips", "columns": ["auc@randomised"]}))
+    compared = load_study(write_study(tmp_path, grid=GRID, compare={"to": "mf-ips", "columns": ["auc@randomised"]}))
     assert compared.compare is not None
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"titel": "t"}, "titel: "),
         ({"seeds": []}, "seeds: "),
@@ -89,11 +89,11 @@ def test_a_grid_is_every_combination_of_its_levels_block_by_block(tmp_path: Path
         ({"grid": [{"encoder": {"mf": "encoder=mf"}}]}, "grid.0.encoder.mf: "),
     ],
 )
-def test_what_is_wrong_in_a_study_is_one_line(tmp_path: Path, changes: dict[str, object], told: str) -> None:
-    path = written(tmp_path, **changes)
+def test_what_is_wrong_in_a_study_is_one_line(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    path = write_study(tmp_path, **changes)
     with pytest.raises(RequestError) as caught:
         load_study(path)
-    assert str(caught.value).startswith(f"{path}: {told}")
+    assert str(caught.value).startswith(f"{path}: {message}")
     assert "\n" not in str(caught.value)
 
 
@@ -118,7 +118,7 @@ PUBLISHED = {"row": "a", "column": "auc@randomised", "value": ".710", "sd": ".00
 
 
 def test_published_numbers_keep_their_printed_digits(tmp_path: Path) -> None:
-    study = load_study(written(tmp_path, published=[PUBLISHED], source={"paper": "p", "table": "t"}))
+    study = load_study(write_study(tmp_path, published=[PUBLISHED], source={"paper": "p", "table": "t"}))
     assert (study.published[0].value, study.published[0].text) == (".710", ".710 ± .005")
     assert study.kind == "train" and study.tolerance.factor == 3.0
 
@@ -127,12 +127,12 @@ def test_rows_and_columns_that_are_not_run_stand_with_a_reason(tmp_path: Path) -
     other = {**PUBLISHED, "row": "KBIPS"}
     yahoo = {**PUBLISHED, "column": "yahoo auc"}
     missing = [{"row": "KBIPS", "reason": "no formula"}, {"column": "yahoo auc", "reason": "licence"}]
-    study = load_study(written(tmp_path, published=[PUBLISHED, other, yahoo], missing=missing))
+    study = load_study(write_study(tmp_path, published=[PUBLISHED, other, yahoo], missing=missing))
     assert study.absent == {"KBIPS": "no formula", "yahoo auc": "licence"}
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         (
             {"published": [{**PUBLISHED, "row": "aa"}]},
@@ -163,17 +163,17 @@ def test_rows_and_columns_that_are_not_run_stand_with_a_reason(tmp_path: Path) -
     ],
 )
 def test_what_is_wrong_with_published_numbers_is_one_line(
-    tmp_path: Path, changes: dict[str, object], told: str
+    tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    path = written(tmp_path, **changes)
+    path = write_study(tmp_path, **changes)
     with pytest.raises(RequestError) as caught:
         load_study(path)
-    assert str(caught.value).startswith(f"{path}: {told}")
+    assert str(caught.value).startswith(f"{path}: {message}")
     assert "\n" not in str(caught.value)
 
 
 def test_the_cells_of_an_estimation_are_named_by_its_run(tmp_path: Path) -> None:
-    study = load_study(written(tmp_path, kind="estimate", published=[{**PUBLISHED, "row": "rec_ones"}]))
+    study = load_study(write_study(tmp_path, kind="estimate", published=[{**PUBLISHED, "row": "rec_ones"}]))
     assert study.published[0].row == "rec_ones"
 
 
@@ -182,15 +182,15 @@ def test_the_paper_studies_give_every_row_the_same_tuning_budget(name: str) -> N
     study = load_study(name)
     assert study.source is not None and study.published and study.compare is not None
     assert len(study.seeds) == 10
-    told = ("optimizer.", "selection.", "trainer.", "sampler.", "encoder")
-    assert not [text for row in study.rows.values() for text in row if text.startswith(told)]
+    tuning_keys = ("optimizer.", "selection.", "trainer.", "sampler.", "encoder")
+    assert not [text for row in study.rows.values() for text in row if text.startswith(tuning_keys)]
     assert {"selection.candidates", "optimizer.lr"} <= {text.partition("=")[0] for text in study.base}
 
 
 def test_the_numbers_of_p1_are_the_papers() -> None:
-    cells = {(one.row, one.column): one for one in load_study("coat/p1").published}
+    cells = {(cell.row, cell.column): cell for cell in load_study("coat/p1").published}
     assert len(cells) == 23 * 6
     assert cells["mf-stable_dr", "auc@randomised"].text == ".735 ± .005"
     assert cells["UPO", "f1@5@randomised"].text == ".515 ± .002"
     assert cells["mf-snips", "yahoo_r3 ndcg@5"].text == ".639 ± .002"
-    assert {one.n for one in cells.values()} == {10}
+    assert {cell.n for cell in cells.values()} == {10}

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from handmade import changed, make_run, score
+from handmade import make_run, replace_values, score
 from rich.console import Console
 
 from causalrec.errors import RequestError
-from causalrec.reporting.table import Cell, Table, format_cell, markdown, print_table, seeds_of, tables
+from causalrec.reporting.table import Cell, ScoreTable, format_cell, format_seeds, markdown, print_table, tables
 
 AUC = "auc@randomised"
 
 
-def only(made: list[Table]) -> Table:
-    assert len(made) == 1
-    return made[0]
+def only(score_tables: list[ScoreTable]) -> ScoreTable:
+    assert len(score_tables) == 1
+    return score_tables[0]
 
 
 def test_a_cell_is_the_mean_over_seeds_with_their_standard_deviation() -> None:
@@ -28,8 +28,8 @@ def test_a_cell_is_the_mean_over_seeds_with_their_standard_deviation() -> None:
     assert cell.mean == pytest.approx(0.7)
     assert cell.sd == pytest.approx(0.1 * 2**0.5)  # sqrt((0.1^2 + 0.1^2) / (2 - 1))
     assert (cell.seeds, cell.n) == (2, 100)
-    assert seeds_of("mf-ips", table) == "2"
-    assert seeds_of("constant", table) == ""
+    assert format_seeds("mf-ips", table) == "2"
+    assert format_seeds("constant", table) == ""
 
 
 def test_one_seed_has_its_own_interval_and_no_sd() -> None:
@@ -72,8 +72,8 @@ def test_a_setting_that_only_one_of_them_has_tells_them_apart_too() -> None:
 
 
 def test_what_draws_outcomes_anew_is_a_replicate_as_a_seed_is() -> None:
-    files = [
-        changed(
+    runs = [
+        replace_values(
             make_run(seed=k, auc=0.6 + k / 10, config={"dataset": {"replication": k}}),
             "audit",
             hashes={"train": f"draw {k}"},
@@ -81,9 +81,11 @@ def test_what_draws_outcomes_anew_is_a_replicate_as_a_seed_is() -> None:
         )
         for k in (1, 2)
     ]
-    assert len(tables(files)) == 2, "other rows, another table"
+    assert len(tables(runs)) == 2, "other rows, another table"
     table = only(
-        tables([changed(one, "audit", resampled_by=("split.subsample_seed", "dataset.replication")) for one in files])
+        tables(
+            [replace_values(run, "audit", resampled_by=("split.subsample_seed", "dataset.replication")) for run in runs]
+        )
     )
     assert list(table.rows) == ["constant", "mf-ips"]
     assert (table.rows["mf-ips"][AUC].seeds, table.rows["constant"][AUC].seeds) == (2, 2)
@@ -91,18 +93,18 @@ def test_what_draws_outcomes_anew_is_a_replicate_as_a_seed_is() -> None:
 
 
 def test_two_estimands_are_never_in_one_table() -> None:
-    made = tables([make_run(), make_run("mf-effect", estimand="effect"), make_run("mf-naive")])
-    assert [[row for row in table.rows if row not in table.baselines] for table in made] == [
+    score_tables = tables([make_run(), make_run("mf-effect", estimand="effect"), make_run("mf-naive")])
+    assert [[row for row in table.rows if row not in table.baselines] for table in score_tables] == [
         ["mf-ips", "mf-naive"],
         ["mf-effect"],
     ]
-    assert "Estimand: exposed_mean (a debiased outcome, not an effect)." in made[0].footnotes
-    assert "Estimand: effect." in made[1].footnotes
+    assert "Estimand: exposed_mean (a debiased outcome, not an effect)." in score_tables[0].footnotes
+    assert "Estimand: effect." in score_tables[1].footnotes
 
 
 def test_data_sets_and_thresholds_get_their_own_tables() -> None:
-    made = tables([make_run(), make_run(threshold=4.0), make_run(dataset="ml", threshold=None)])
-    assert [table.dataset for table in made] == ["coat (1 = rating >= 3)", "coat (1 = rating >= 4)", "ml"]
+    score_tables = tables([make_run(), make_run(threshold=4.0), make_run(dataset="ml", threshold=None)])
+    assert [table.dataset for table in score_tables] == ["coat (1 = rating >= 3)", "coat (1 = rating >= 4)", "ml"]
 
 
 def test_baselines_come_first_and_once() -> None:
@@ -119,8 +121,8 @@ def test_a_row_that_trained_on_assumptions_says_so() -> None:
 
 
 def test_what_must_be_read_with_a_data_set_stands_once_in_its_tables_alone() -> None:
-    told = [make_run(seed=seed, dataset="shop", caveat="simulated data, no customers") for seed in (0, 1)]
-    shop, coat = tables([*told, make_run()])
+    runs = [make_run(seed=seed, dataset="shop", caveat="simulated data, no customers") for seed in (0, 1)]
+    shop, coat = tables([*runs, make_run()])
     assert shop.footnotes.count("shop: simulated data, no customers.") == 1
     assert "shop: simulated data, no customers." in markdown(shop) and "simulated" not in markdown(coat)
     assert "shop: simulated data, no customers." in json.dumps(shop.as_json())
@@ -128,8 +130,10 @@ def test_what_must_be_read_with_a_data_set_stands_once_in_its_tables_alone() -> 
 
 def test_a_propensity_that_does_not_read_the_adjustment_set_is_footnoted() -> None:
     notes = only(tables([make_run(reads=["item"]), make_run("mf-naive")])).footnotes
-    told = [note for note in notes if note.startswith("mf-ips")]
-    assert told == ["mf-ips: propensity=popularity reads ['item'], the adjustment set is ['activity', 'affinity']."]
+    row_notes = [note for note in notes if note.startswith("mf-ips")]
+    assert row_notes == [
+        "mf-ips: propensity=popularity reads ['item'], the adjustment set is ['activity', 'affinity']."
+    ]
     assert not [note for note in notes if note.startswith("mf-naive")]
 
 
@@ -147,9 +151,9 @@ def test_a_logged_test_is_footnoted() -> None:
 
 def test_the_usual_columns_are_shown_and_others_on_request() -> None:
     assert only(tables([make_run(bias=0.1)])).columns == (AUC, "bias@all_pairs")
-    asked = only(tables([make_run(bias=0.1)], ("recall@5@randomised", AUC)))
-    assert asked.columns == ("recall@5@randomised", AUC)
-    assert asked.rows["mf-ips"]["recall@5@randomised"].mean == 0.3
+    requested = only(tables([make_run(bias=0.1)], ("recall@5@randomised", AUC)))
+    assert requested.columns == ("recall@5@randomised", AUC)
+    assert requested.rows["mf-ips"]["recall@5@randomised"].mean == 0.3
 
 
 def test_an_unknown_column_names_the_nearest() -> None:
@@ -182,8 +186,8 @@ def test_markdown_is_a_table_with_footnotes() -> None:
 def test_the_terminal_shows_every_row_number_and_footnote() -> None:
     out = io.StringIO()
     print_table(only(tables([make_run(auc=0.7123, assumed=["a is negligible"])])), Console(file=out, width=200))
-    for part in ("coat (1 = rating >= 3)", "constant", "mf-ips", "0.712", "[0.600, 0.800]", "a is negligible"):
-        assert part in " ".join(out.getvalue().split())
+    for text in ("coat (1 = rating >= 3)", "constant", "mf-ips", "0.712", "[0.600, 0.800]", "a is negligible"):
+        assert text in " ".join(out.getvalue().split())
 
 
 def test_as_json_is_json() -> None:

@@ -22,7 +22,7 @@ from causalrec.estimators.effect.base import LearnerData
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
 
-PLACES = np.array([[-1.0, 0.5], [0.0, 0.0], [1.0, -0.5]])  # modifiers at which pointwise intervals are judged
+POINTS = np.array([[-1.0, 0.5], [0.0, 0.0], [1.0, -0.5]])  # modifiers at which pointwise intervals are judged
 LINEAR = ("linear_dml", "linear_dr_learner")
 FORESTS = ("causal_forest_dml", "forest_dr_learner")
 AVERAGES = ("kernel_dml", "dr_learner", "s_learner", "t_learner", "x_learner")  # no interval of a single effect
@@ -60,17 +60,17 @@ def covered(
     draw: Callable[[int, int], LearnerData] = sampled,
     level: float = 0.95,
 ) -> tuple[float, Doubles | None]:
-    """Return how often the interval of the average covers 1, and those at `PLACES` cover 1 + x1 (None: none)."""
+    """Return how often the interval of the average covers 1, and those at `POINTS` cover 1 + x1 (None: none)."""
     average, points = [], []
     for seed in range(draws):
         seen = draw(rows, seed)
         fitted = effect.fit_rows(seen, seed)
-        found = fitted.average(seen.modifiers, seen.controls, level)
-        assert found is not None
-        average.append(found.low[0] <= 1 <= found.high[0])
-        interval = fitted.interval(PLACES, np.zeros((len(PLACES), seen.controls.shape[1])), level)
+        estimate = fitted.average(seen.modifiers, seen.controls, level)
+        assert estimate is not None
+        average.append(estimate.low[0] <= 1 <= estimate.high[0])
+        interval = fitted.interval(POINTS, np.zeros((len(POINTS), seen.controls.shape[1])), level)
         if interval is not None:
-            points.append((interval[0][:, 0] <= 1 + PLACES[:, 0]) & (1 + PLACES[:, 0] <= interval[1][:, 0]))
+            points.append((interval[0][:, 0] <= 1 + POINTS[:, 0]) & (1 + POINTS[:, 0] <= interval[1][:, 0]))
     return float(np.mean(average)), np.mean(points, axis=0) if points else None
 
 
@@ -125,13 +125,13 @@ def test_200_networks_cover_the_average(name: str, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "task=effect", "-m", *SWEPT, *NETWORKS[name], "dataset.seed=range(0,200)"]) == 0
-    truth, found = 1 + np.sqrt(2 / np.pi), []
+    truth, covers = 1 + np.sqrt(2 / np.pi), []
     for path in sorted(tmp_path.glob("runs/draws/*/*/record.json")):
         scores = json.loads(path.read_text())["scores"]
-        (average,) = [one for one in scores if (one["metric"], one["slice"]) == ("average_effect", "logged")]
-        found.append(average["low"] <= truth <= average["high"])
-    assert len(found) == 200
-    assert 0.90 <= np.mean(found) <= 0.99
+        (average,) = [score for score in scores if (score["metric"], score["slice"]) == ("average_effect", "logged")]
+        covers.append(average["low"] <= truth <= average["high"])
+    assert len(covers) == 200
+    assert 0.90 <= np.mean(covers) <= 0.99
 
 
 def nudged(rows: int, seed: int) -> LearnerData:
@@ -140,7 +140,9 @@ def nudged(rows: int, seed: int) -> LearnerData:
     x, hidden, coin = rng.normal(size=(rows, 2)), rng.normal(size=rows), rng.integers(2, size=rows)
     treatment = (rng.random(rows) < 1 / (1 + np.exp(-hidden - 2 * (2 * coin - 1)))).astype(np.int64)
     outcome = (1 + x[:, 0]) * treatment + hidden + rng.normal(size=rows)
-    return LearnerData(x, np.zeros((rows, 0)), treatment, outcome, 1, False, beside=coin[:, None].astype(float))
+    return LearnerData(
+        x, np.zeros((rows, 0)), treatment, outcome, 1, False, instruments_or_mediator=coin[:, None].astype(float)
+    )
 
 
 def mediated(rows: int, seed: int) -> LearnerData:
@@ -150,7 +152,7 @@ def mediated(rows: int, seed: int) -> LearnerData:
     treatment = (rng.random(rows) < 1 / (1 + np.exp(-hidden))).astype(np.int64)
     seen = (rng.random(rows) < 0.25 + 0.5 * treatment).astype(float)
     outcome = 2 * seen + x[:, 0] + hidden + rng.normal(size=rows)
-    return LearnerData(x, np.zeros((rows, 0)), treatment, outcome, 1, False, beside=seen[:, None])
+    return LearnerData(x, np.zeros((rows, 0)), treatment, outcome, 1, False, instruments_or_mediator=seen[:, None])
 
 
 @pytest.mark.long

@@ -40,29 +40,29 @@ CONSTANT = {name for name in LEARNERS if name.startswith("dowhy_")}  # one effec
 QUICK = {"linear_dml"}  # the others are long
 
 
-def case(name: str, asked: list[str]) -> Any:
-    return pytest.param(name, asked, id=name, marks=[] if name in QUICK else [pytest.mark.long])
+def case(name: str, overrides: list[str]) -> Any:
+    return pytest.param(name, overrides, id=name, marks=[] if name in QUICK else [pytest.mark.long])
 
 
-@pytest.mark.parametrize(("name", "asked"), [case(*one) for one in {**NETWORKS, **LEARNERS}.items()])
+@pytest.mark.parametrize(("name", "overrides"), [case(*arguments) for arguments in {**NETWORKS, **LEARNERS}.items()])
 def test_effects_are_recovered(
-    name: str, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["train", "task=effect", "--json", *(TABLE if name in LEARNERS else SMALL), *asked]) == 0
+    assert cli.main(["train", "task=effect", "--json", *(TABLE if name in LEARNERS else SMALL), *overrides]) == 0
     (record,) = json.loads(capsys.readouterr().out)
-    found = {(one["metric"], one["slice"]): one for one in record["scores"]}
+    scores = {(score["metric"], score["slice"]): score for score in record["scores"]}
     truth = record["overlap"]["mean_outcome"]["true"]
-    average = found["average_effect", "training" if name in LEARNERS else "logged"]
+    average = scores["average_effect", "training" if name in LEARNERS else "logged"]
     if average["low"] is not None:  # matching has no valid interval
         assert abs(average["value"] - truth) < 3 * (average["high"] - average["low"]) / 3.92
     assert abs(average["value"] - truth) < 0.35
     if name not in CONSTANT:
         for metric in ("qini", "autoc"):
-            assert found[metric, "logged"]["low"] > 0
-        trivial = [one["value"] for one in record["baselines"] if one["metric"] == "sqrt_pehe"]
-        assert found["sqrt_pehe", "out_of_sample"]["value"] < 0.9 * min(trivial)
+            assert scores[metric, "logged"]["low"] > 0
+        trivial = [score["value"] for score in record["baselines"] if score["metric"] == "sqrt_pehe"]
+        assert scores["sqrt_pehe", "out_of_sample"]["value"] < 0.9 * min(trivial)
 
 
 @pytest.mark.long
@@ -72,17 +72,17 @@ def test_effects_behind_a_hidden_cause_are_recovered_and_adjusting_misses_them(
 ) -> None:
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    found = {}
+    errors = {}
     for effect, more in ((name, []), ("linear_dml", ["graph.assume=true"])):
-        asked = [*TABLE, *HIDDEN[name], "dataset.confounder_strength=1.5", f"learner={effect}", *more]
-        assert cli.main(["train", "task=effect", "--json", *asked]) == 0
+        overrides = [*TABLE, *HIDDEN[name], "dataset.confounder_strength=1.5", f"learner={effect}", *more]
+        assert cli.main(["train", "task=effect", "--json", *overrides]) == 0
         (record,) = json.loads(capsys.readouterr().out)
-        scores = {(one["metric"], one["slice"]): one for one in record["scores"]}
+        scores = {(score["metric"], score["slice"]): score for score in record["scores"]}
         truth, average = record["overlap"]["mean_outcome"]["true"], scores["average_effect", "training"]
-        found[effect] = abs(average["value"] - truth) / ((average["high"] - average["low"]) / 3.92)
+        errors[effect] = abs(average["value"] - truth) / ((average["high"] - average["low"]) / 3.92)
         assert record["adjustment"]["training"]["strategy"] == ("backdoor" if more else record_strategy(name))
         assert any(where == "logged" for _, where in scores) == bool(more), "logged rows judge only what is adjusted"
-    assert found[name] < 3 < 10 < found["linear_dml"]
+    assert errors[name] < 3 < 10 < errors["linear_dml"]
 
 
 def record_strategy(name: str) -> str:

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
-from causalrec.estimators.error import pointwise_error
-from causalrec.estimators.learned_exposure import imbalance
+from causalrec.estimators.learned_propensity import imbalance
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.stable_dr import instability
+from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Term
 
 PAIRS, DRAWS = 2000, 1000
@@ -47,7 +47,7 @@ class World:
         return torch.full_like(self.propensity, float(self.propensity.mean()))
 
 
-def drawn(seed: int = 0) -> World:
+def draw_world(seed: int = 0) -> World:
     rng = np.random.default_rng(seed)
     z = rng.normal(size=PAIRS)
     rate = 1 / (1 + np.exp(-1.5 * z))
@@ -55,10 +55,10 @@ def drawn(seed: int = 0) -> World:
     propensity = np.clip(1 / (1 + np.exp(1.0 - 1.1 * z)), 0.12, 0.9)
     outcome = (rng.random((DRAWS, PAIRS)) < rate).astype(np.float64)
     observed = (rng.random((DRAWS, PAIRS)) < propensity).astype(np.float64)
-    return World(*(torch.from_numpy(part) for part in (rate, raw, propensity, outcome, observed)))
+    return World(*(torch.from_numpy(column) for column in (rate, raw, propensity, outcome, observed)))
 
 
-WORLD = drawn()
+WORLD = draw_world()
 SHARED = {OUTCOME: WORLD.raw, Role("first_teacher"): WORLD.raw, Role("second_teacher"): WORLD.raw}
 
 
@@ -77,23 +77,23 @@ def is_risk(name: str, term: Term) -> bool:
 def estimates(objective: AbstractObjective, propensity: Tensor, label: Tensor, unlogged: bool = True) -> Tensor:
     """Return the estimate of the ideal loss in each draw, `[R]`; `unlogged`: the batch tells that of every pair."""
     values = {**SHARED, IMPUTATION: torch.logit(label), PROPENSITY: torch.logit(propensity)}
-    outputs, ones = Outputs(values, "logit"), torch.ones(PAIRS, dtype=torch.float64)
+    outputs, unit = Outputs(values, "logit"), torch.ones(PAIRS, dtype=torch.float64)
 
     def estimate(outcome: Tensor, observed: Tensor) -> Tensor:
-        known = propensity if unlogged else torch.where(observed > 0, propensity, 1.0)
+        readable = propensity if unlogged else torch.where(observed > 0, propensity, 1.0)
         batch = Batch(
-            item=ones, treatment=observed, outcome=outcome * observed, observed=observed, propensity=known,
-            weight=ones, features=ones[:, None],
+            item=unit, treatment=observed, outcome=outcome * observed, observed=observed, propensity=readable,
+            weight=unit, features=unit[:, None],
         )  # fmt: skip
         risk = [term for name, term in objective.terms(batch, outputs).items() if is_risk(name, term)]
-        return torch.stack([t.value.sum() / (ones if t.normaliser is None else t.normaliser).sum() for t in risk]).sum()
+        return torch.stack([t.value.sum() / (unit if t.normaliser is None else t.normaliser).sum() for t in risk]).sum()
 
     return torch.func.vmap(estimate)(WORLD.outcome, WORLD.observed)
 
 
-def distance(found: Tensor, target: float) -> float:
+def distance(estimate: Tensor, target: float) -> float:
     """Return how many standard errors the mean of the estimates lies from the target."""
-    return abs(float((found.mean() - target) / (found.std() / len(found) ** 0.5)))
+    return abs(float((estimate.mean() - target) / (estimate.std() / len(estimate) ** 0.5)))
 
 
 WRONG = 1 - 0.8 * WORLD.rate  # imputed labels that are wrong, and most so where exposure is seldom
@@ -125,29 +125,29 @@ def test_the_estimate_is_right_where_the_assumption_holds_and_caught_where_not(
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_loss_of_public_code_is_biased_though_the_propensities_are_true(name: str, label: str) -> None:
     labels = {"true": WORLD.rate, "wrong": WRONG}
-    found = estimates(objective_of(name, legacy_public_code=True), WORLD.propensity, labels[label])
-    assert distance(found, WORLD.ideal) > 6
+    estimate = estimates(objective_of(name, legacy_public_code=True), WORLD.propensity, labels[label])
+    assert distance(estimate, WORLD.ideal) > 6
 
 
 @pytest.mark.parametrize("name", ["dr", "dr_jl", "mrdr", "dr_bias", "dr_mse"])
 def test_the_bias_of_public_code_is_what_theory_says(name: str) -> None:
     error, imputed = (pointwise_error(WORLD.raw, label, "logit") for label in (WORLD.rate, WRONG))
     seen = float((error - WORLD.propensity * imputed).sum() / WORLD.propensity.sum())
-    found = estimates(objective_of(name, legacy_public_code=True), WORLD.propensity, WRONG)
-    assert distance(found, float(imputed.mean()) + seen) < 4
+    estimate = estimates(objective_of(name, legacy_public_code=True), WORLD.propensity, WRONG)
+    assert distance(estimate, float(imputed.mean()) + seen) < 4
 
 
 @pytest.mark.parametrize("name", ["clipped_ips", "self_clipped_ips", "ips", "snips", "dr_jl"])
 def test_a_binding_clip_biases_the_estimate(name: str) -> None:
-    found = estimates(objective_of(name, clip=0.4), WORLD.propensity, WRONG)
-    assert distance(found, WORLD.ideal) > 6
+    estimate = estimates(objective_of(name, clip=0.4), WORLD.propensity, WRONG)
+    assert distance(estimate, WORLD.ideal) > 6
 
 
 @pytest.mark.parametrize("name", ["tdr", "tdr_jl"])
 def test_targeting_without_the_propensity_of_unlogged_pairs_is_error_imputation(name: str) -> None:
-    found = estimates(objective_of(name), WORLD.propensity, WRONG, unlogged=False)
-    torch.testing.assert_close(found, estimates(objective_of("eib"), WORLD.propensity, WRONG))
-    assert distance(found, WORLD.ideal) > 6
+    estimate = estimates(objective_of(name), WORLD.propensity, WRONG, unlogged=False)
+    torch.testing.assert_close(estimate, estimates(objective_of("eib"), WORLD.propensity, WRONG))
+    assert distance(estimate, WORLD.ideal) > 6
 
 
 def test_targeting_varies_less_than_plain_doubly_robust_where_the_imputation_is_wrong() -> None:
@@ -177,20 +177,20 @@ def test_balance_and_stability_are_centred_under_the_true_propensities_alone() -
     for chance, right in ((WORLD.propensity, True), (WORLD.flat, False)):
         balance = torch.func.vmap(lambda o, p=chance: imbalance(o, p, predicted, 0.0).mean())(WORLD.observed)
         stability = torch.func.vmap(lambda o, p=chance: instability(error - error.mean(), o, p, 0.0).mean())
-        for found in (balance, stability(WORLD.observed)):
-            assert distance(found, 0.0) < 4 if right else distance(found, 0.0) > 6
+        for means in (balance, stability(WORLD.observed)):
+            assert distance(means, 0.0) < 4 if right else distance(means, 0.0) > 6
 
 
 def test_the_imputation_loss_of_mrdr_is_the_variance_of_the_estimate() -> None:
     """Over exposure, outcomes held as they are: mean((1 - p) / p (e - e_hat)^2) = |D| times the variance."""
     outcome = WORLD.outcome[0]
     values = {OUTCOME: WORLD.raw, IMPUTATION: torch.logit(WRONG)}
-    ones = torch.ones(PAIRS, dtype=torch.float64)
+    unit = torch.ones(PAIRS, dtype=torch.float64)
 
     def both(observed: Tensor) -> Tensor:
         batch = Batch(
-            item=ones, treatment=observed, outcome=outcome * observed, observed=observed,
-            propensity=WORLD.propensity, weight=ones, features=ones[:, None],
+            item=unit, treatment=observed, outcome=outcome * observed, observed=observed,
+            propensity=WORLD.propensity, weight=unit, features=unit[:, None],
         )  # fmt: skip
         terms = objective_of("mrdr").terms(batch, Outputs(values, "logit"))
         return torch.stack([terms["outcome"].value.mean(), terms["imputation"].value.mean()])

@@ -35,8 +35,8 @@ class World:
 
     @property
     def errors(self) -> tuple[Tensor, Tensor]:
-        one = -torch.nn.functional.logsigmoid(self.raw).expand_as(self.positive)
-        return one, -torch.nn.functional.logsigmoid(-self.raw).expand_as(self.positive)
+        if_relevant = -torch.nn.functional.logsigmoid(self.raw).expand_as(self.positive)
+        return if_relevant, -torch.nn.functional.logsigmoid(-self.raw).expand_as(self.positive)
 
     def risk(self, relevance: Tensor) -> float:
         d1, d0 = self.errors
@@ -57,12 +57,12 @@ def world(pairs: int, replications: int, seed: int, slots: tuple[float, ...] | N
     if slots is None:
         theta = np.clip(0.08 + 0.8 * relevance + 0.05 * rng.normal(size=pairs), 0.05, 0.95)
     else:  # ranked by a noisy guess at the relevance
-        place = np.argsort(np.argsort(-(relevance + 0.2 * rng.normal(size=pairs)))) * len(slots) // pairs
-        theta = np.array(slots)[place]
+        slot = np.argsort(np.argsort(-(relevance + 0.2 * rng.normal(size=pairs)))) * len(slots) // pairs
+        theta = np.array(slots)[slot]
     raw = 2 * relevance - 1 + 0.5 * rng.normal(size=pairs)
     exposed = rng.random((replications, pairs)) < theta
     positive = exposed & (rng.random((replications, pairs)) < relevance)
-    return World(*(torch.from_numpy(part) for part in (relevance, theta, raw, positive.astype(np.float64))))
+    return World(*(torch.from_numpy(column) for column in (relevance, theta, raw, positive.astype(np.float64))))
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +121,11 @@ BARE = FeatureMatrix((), (), np.zeros((USERS, 0), "f4"), np.zeros((ITEMS, 0), "f
 def rel_mf_over_an_epoch(truth: World, positive: Tensor, epoch: int) -> float:
     """The loss of Rel-MF on one log of positives, averaged over the weighted batches of an epoch."""
     codes = np.flatnonzero(positive.numpy())
-    ones = np.ones(len(codes), np.int64)
+    unit = np.ones(len(codes), np.int64)
     log = InteractionLog(
         codes % ITEMS,
-        ones,
-        ones.astype("f4"),
+        unit,
+        unit.astype("f4"),
         ITEMS,
         codes // ITEMS,
         USERS,
@@ -157,8 +157,8 @@ def test_position_ips_with_slots_fitted_on_random_placement_estimates_the_risk_u
 
     def log_of(position: np.ndarray, relevance: np.ndarray) -> InteractionLog:
         click = (rng.random(len(position)) < slots[position] * relevance).astype("f4")
-        ones = np.ones(len(position), np.int64)
-        return InteractionLog(ones * 0, ones, click, 1, position=position)
+        unit = np.ones(len(position), np.int64)
+        return InteractionLog(unit * 0, unit, click, 1, position=position)
 
     relevance = rng.beta(1.5, 2.5, size=400_000)
     examined = Position()
@@ -170,10 +170,10 @@ def test_position_ips_with_slots_fitted_on_random_placement_estimates_the_risk_u
     raw = torch.from_numpy(2 * relevance[rows.row] - 1).float()
     term = PositionIPS().terms(batch, Outputs({OUTCOME: raw}, "logit"))["outcome"]
     assert term.normaliser is not None
-    found = float((batch.weight * term.value).sum() / (batch.weight * term.normaliser).sum())
+    risk = float((batch.weight * term.value).sum() / (batch.weight * term.normaliser).sum())
     seen = 0.8 * torch.from_numpy(relevance[rows.row])
     d1, d0 = -torch.nn.functional.logsigmoid(raw), -torch.nn.functional.logsigmoid(-raw)
-    assert found == pytest.approx(float((seen * d1 + (1 - seen) * d0).mean()), abs=0.003)
+    assert risk == pytest.approx(float((seen * d1 + (1 - seen) * d0).mean()), abs=0.003)
     assert float(torch.nn.functional.binary_cross_entropy_with_logits(raw, batch.outcome)) != pytest.approx(
-        found, abs=0.02
+        risk, abs=0.02
     )

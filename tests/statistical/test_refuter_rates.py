@@ -15,24 +15,24 @@ WORLDS: dict[str, dict[str, Any]] = {"clean": {}, "hidden": {"confounder_strengt
 
 
 def rates(draws: int, units: int = 2000) -> dict[str, dict[str, float]]:
-    found = {}
-    for world, asked in WORLDS.items():
+    by_world = {}
+    for world, settings in WORLDS.items():
         failed: Counter[str] = Counter()
         for seed in range(draws):
             failed.update(
                 v.refuter
-                for v in run_refuters(REFUTERS, problem_of(seed=seed, units=units, **asked))
+                for v in run_refuters(REFUTERS, problem_of(seed=seed, units=units, **settings))
                 if v.verdict == "fails"
             )
-        found[world] = {refuter.name: failed[refuter.name] / draws for refuter in REFUTERS}
-    return found
+        by_world[world] = {refuter.name: failed[refuter.name] / draws for refuter in REFUTERS}
+    return by_world
 
 
-def judge(found: dict[str, dict[str, float]], slack: float) -> None:
-    assert all(rate <= slack for rate in found["clean"].values())
-    assert all(found["hidden"][name] <= slack for name in BLIND), "they cannot see it"
-    assert max(found["hidden"][name] for name in ("negative control outcome", "randomised rows")) >= 1 - slack
-    assert found["leak"]["leak"] == 1
+def judge(by_world: dict[str, dict[str, float]], slack: float) -> None:
+    assert all(rate <= slack for rate in by_world["clean"].values())
+    assert all(by_world["hidden"][name] <= slack for name in BLIND), "they cannot see it"
+    assert max(by_world["hidden"][name] for name in ("negative control outcome", "randomised rows")) >= 1 - slack
+    assert by_world["leak"]["leak"] == 1
 
 
 @pytest.mark.long
@@ -42,8 +42,8 @@ def test_a_few_draws() -> None:
 
 @pytest.mark.long
 def test_rates_over_fifty_draws() -> None:
-    found = rates(50)
+    by_world = rates(50)
     print("\n| refuter | clean | hidden confounder | leaked outcome |\n|---|---|---|---|")
     for refuter in REFUTERS:
-        print(f"| {refuter.name} | " + " | ".join(f"{found[world][refuter.name]:.2f}" for world in WORLDS) + " |")
-    judge(found, 0.15)
+        print(f"| {refuter.name} | " + " | ".join(f"{by_world[world][refuter.name]:.2f}" for world in WORLDS) + " |")
+    judge(by_world, 0.15)

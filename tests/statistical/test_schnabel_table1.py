@@ -25,16 +25,16 @@ ROWS = ("rec_ones", "rec_fours", "rotate", "skewed", "coarsened")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float], Cells]:
-    cache, known = tmp_path_factory.mktemp("cache"), {}
+    cache, by_alpha = tmp_path_factory.mktemp("cache"), {}
 
     def cells(alpha: float, fresh: bool = False) -> Cells:
-        if fresh or alpha not in known:
-            made = Schnabel2016(alpha=alpha).run(DATA, cache, 0)
-            found = {(one.row.partition("@")[0], one.column): one for one in made}
+        if fresh or alpha not in by_alpha:
+            estimates = Schnabel2016(alpha=alpha).run(DATA, cache, 0)
+            by_cell = {(estimate.row.partition("@")[0], estimate.column): estimate for estimate in estimates}
             if fresh:
-                return found
-            known[alpha] = found
-        return known[alpha]
+                return by_cell
+            by_alpha[alpha] = by_cell
+        return by_alpha[alpha]
 
     return cells
 
@@ -47,30 +47,32 @@ def published() -> list[dict[str, str]]:
 def outside(cells: Cells) -> list[str]:
     """Name the published MAE cells that differ by more than 3 sd sqrt(1/n + 1/draws) and half a printed digit."""
     wrong = []
-    for one in published():
-        if not one["column"].startswith("mae/"):
+    for cell in published():
+        if not cell["column"].startswith("mae/"):
             continue
-        ours = cells[one["row"], one["column"]]
-        spread = max(ours.sd, float(one.get("sd", 0)))
-        half = 0.5 * 10.0 ** -len(one["value"].partition(".")[2])
-        tolerance = 3 * spread * (1 / int(one["n"]) + 1 / ours.draws) ** 0.5 + half
-        if abs(ours.value - float(one["value"])) > tolerance + 1e-9:
-            wrong.append(f"{one['row']} {one['column']}: {ours.value:.4f}, published {one['value']} +- {tolerance:.4f}")
+        ours = cells[cell["row"], cell["column"]]
+        spread = max(ours.sd, float(cell.get("sd", 0)))
+        half = 0.5 * 10.0 ** -len(cell["value"].partition(".")[2])
+        tolerance = 3 * spread * (1 / int(cell["n"]) + 1 / ours.draws) ** 0.5 + half
+        if abs(ours.value - float(cell["value"])) > tolerance + 1e-9:
+            wrong.append(
+                f"{cell['row']} {cell['column']}: {ours.value:.4f}, published {cell['value']} +- {tolerance:.4f}"
+            )
     return wrong
 
 
 @pytest.mark.long
 def test_every_published_mae_cell_is_reproduced(run: Callable[[float], Cells]) -> None:
     assert outside(run(0.25)) == []
-    assert len([one for one in published() if one["column"].startswith("mae/")]) == 20
+    assert len([cell for cell in published() if cell["column"].startswith("mae/")]) == 20
 
 
 @pytest.mark.long
 def test_both_published_dcg_cells_are_met_within_two_per_cent(run: Callable[[float], Cells]) -> None:
     """Wider than sampling error: DCG depends on the completed matrix and on which ones are predicted as fives."""
     cells = run(0.25)
-    found = {one["column"]: cells[one["row"], one["column"]].value for one in published() if "dcg" in one["column"]}
-    assert found == pytest.approx({"dcg@50/true": 30.76, "dcg@50/naive": 153.07}, rel=0.02)
+    ours = {cell["column"]: cells[cell["row"], cell["column"]].value for cell in published() if "dcg" in cell["column"]}
+    assert ours == pytest.approx({"dcg@50/true": 30.76, "dcg@50/naive": 153.07}, rel=0.02)
 
 
 @pytest.mark.long
@@ -125,8 +127,8 @@ def test_without_self_selection_snips_is_naive(run: Callable[[float], Cells]) ->
     cells = run(1.0)
     for row in ROWS:
         for loss in ("mae", "mse", "dcg@50"):
-            one, other = cells[row, f"{loss}/snips"], cells[row, f"{loss}/naive"]
-            assert (one.value, one.sd) == pytest.approx((other.value, other.sd), rel=1e-9)
+            snips, naive = cells[row, f"{loss}/snips"], cells[row, f"{loss}/naive"]
+            assert (snips.value, snips.sd) == pytest.approx((naive.value, naive.sd), rel=1e-9)
 
 
 @pytest.mark.long

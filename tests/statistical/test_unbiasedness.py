@@ -15,7 +15,7 @@ from torch import Tensor
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import Balanced
-from causalrec.estimators.imputation import doubly_robust
+from causalrec.estimators.doubly_robust import doubly_robust
 from causalrec.estimators.interval import cluster_weights, percentile_interval
 from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.objective.naive import naive
@@ -50,8 +50,8 @@ def world(pairs: int, replications: int, seed: int) -> World:
     mean = rate * (1 - prediction) ** 2 + (1 - rate) * prediction**2
     outcome = rng.random((replications, pairs)) < rate
     observed = rng.random((replications, pairs)) < propensity
-    parts = (mean, propensity, (outcome - prediction) ** 2, observed.astype(np.float64))
-    return World(*(torch.from_numpy(part) for part in parts))
+    columns = (mean, propensity, (outcome - prediction) ** 2, observed.astype(np.float64))
+    return World(*(torch.from_numpy(column) for column in columns))
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +135,8 @@ def _skewed() -> tuple[InteractionLog, Tensor]:
     rng = np.random.default_rng(5)
     chance = np.linspace(0.05, 0.6, USERS * ITEMS)
     shown = np.flatnonzero(rng.random(USERS * ITEMS) < chance)
-    ones = np.ones(len(shown), np.int64)
-    log = InteractionLog(shown % ITEMS, ones, ones.astype(np.float32), ITEMS, shown // ITEMS, USERS)
+    unit = np.ones(len(shown), np.int64)
+    log = InteractionLog(shown % ITEMS, unit, unit.astype(np.float32), ITEMS, shown // ITEMS, USERS)
     observed = torch.zeros(USERS * ITEMS, dtype=torch.float64)
     observed[torch.from_numpy(shown)] = 1
     error = torch.from_numpy(1 + chance * 2 + rng.normal(size=len(chance)) ** 2)

@@ -66,8 +66,8 @@ def command(folder: Path, *arguments: str, before: str = "") -> list[str]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    found = {**os.environ, "CAUSALREC_DATA": str(folder), "CAUSALREC_CACHE": str(folder / "cache")}
-    return found | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    variables = {**os.environ, "CAUSALREC_DATA": str(folder), "CAUSALREC_CACHE": str(folder / "cache")}
+    return variables | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
 def start(folder: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:
@@ -79,10 +79,10 @@ def start(folder: Path, *arguments: str, before: str = "") -> subprocess.Popen[s
 
 def contents(folder: Path) -> dict[tuple[str, int], Any]:
     """What a finished sweep holds, by row and seed: not the time a run took, nor where."""
-    found = {}
+    contents_by_job = {}
     for path in folder.rglob("record.json"):
         record = json.loads(path.read_text())
-        kept = {key: record[key] for key in ("scores", "baselines", "selection", "parameters", "status", "audit")}
-        assert (record["name"], record["config"]["seed"]) not in found
-        found[record["name"], record["config"]["seed"]] = kept
-    return found
+        sections = {key: record[key] for key in ("scores", "baselines", "selection", "parameters", "status", "audit")}
+        assert (record["name"], record["config"]["seed"]) not in contents_by_job
+        contents_by_job[record["name"], record["config"]["seed"]] = sections
+    return contents_by_job

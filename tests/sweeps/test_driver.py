@@ -54,9 +54,9 @@ class Fake:
 
 @pytest.fixture
 def fake(work: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    made = Fake()
-    monkeypatch.setattr(run, "train", made)
-    return made
+    fake_train = Fake()
+    monkeypatch.setattr(run, "train", fake_train)
+    return fake_train
 
 
 def call(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
@@ -86,11 +86,11 @@ def test_a_second_launch_runs_nothing_and_says_so(fake: Fake, capsys: Capture) -
 def test_a_truncated_record_is_told_and_its_job_alone_runs_again(fake: Fake, capsys: Capture) -> None:
     _, out, _ = call(capsys, "train", *SWEEP)
     path = Path(out.splitlines()[2])
-    whole = path.read_text()
-    path.write_text(whole[:20])
+    text = path.read_text()
+    path.write_text(text[:20])
     code, _, err = call(capsys, "train", *SWEEP)
     assert code == 0 and "1 job(s) to run, 3 of 4 done already\n" in err
-    assert f"causalrec: {path}: not whole, 20 bytes of {len(whole)}; the job runs again\n" in err
+    assert f"causalrec: {path}: not whole, 20 bytes of {len(text)}; the job runs again\n" in err
     assert fake.ran[4:] == [("mf-ips", 0)]
 
 
@@ -157,7 +157,7 @@ def test_a_job_that_ends_elsewhere_is_not_run_here(
     real = time.sleep
 
     def sleep(seconds: float) -> None:
-        claim.done(fake(spec, None, None))
+        claim.mark_done(fake(spec, None, None))
         fake.ran.pop()
         monkeypatch.setattr(launch.time, "sleep", real)
 
@@ -318,11 +318,11 @@ def test_status_tells_where_each_job_stands(fake: Fake, work: Path, capsys: Capt
     path = ledger.claims.folder / f"{job.replace('seed9', 'seed8')}~1"
     path.write_text(json.dumps({"host": "elsewhere", "machine": "m", "pid": 7, "started": "1"}))
     code, out, _ = call(capsys, "sweep", "status", "runs/s", "--json")
-    found = json.loads(out)
-    assert code == 0 and found["sweep"] == "s" and found["launches"] == 1
+    status = json.loads(out)
+    assert code == 0 and status["sweep"] == "s" and status["launches"] == 1
     counts = {"done": 3, "running": 1, "running elsewhere": 1, "waiting": 1, "interrupted": 1, "failed": 1}
-    assert found["counts"] == counts
-    rows: dict[str, Any] = {row["status"]: row for row in found["jobs"]}
+    assert status["counts"] == counts
+    rows: dict[str, Any] = {row["status"]: row for row in status["jobs"]}
     assert rows["failed"]["reason"] == "out of luck" and rows["failed"]["job"].startswith("mf-ips/seed0-")
     assert rows["interrupted"]["job"].startswith("mf-ips/seed1-") and rows["waiting"]["job"].startswith("mf-ips/seed2-")
     assert rows["running"]["pid"] == os.getpid()
@@ -380,13 +380,13 @@ def test_gc_frees_what_is_not_needed_and_keeps_what_is(fake: Fake, work: Path, c
     assert "checkpoint: 1 removed, 2.0 MB\n" in out and "stale claim: 1 removed" in out
     assert "mark without a record: 1 removed" in out and "temporary file: 1 removed" in out
     assert not (done / "checkpoints" / "wd=0.1" / "resume.ckpt").exists() and not dead.exists() and not old.exists()
-    kept = (
+    remaining = (
         done / "checkpoints/wd=0.1/best.ckpt",
         done / "checkpoints/wd=0.1/fit.json",
         young,
         interrupted / "checkpoints/wd=0.1/resume.ckpt",
     )
-    assert all(path.exists() for path in kept)
+    assert all(path.exists() for path in remaining)
     assert json.loads(call(capsys, "sweep", "gc", "runs/s", "--json")[1]) == {}
     fake.fails = {}
     code, _, err = call(capsys, "train", *SWEEP)

@@ -37,7 +37,7 @@ def spec(tmp_path: Path) -> ExperimentConfig:
 
 
 @pytest.fixture
-def trains(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
+def train_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
     """Let a job do something else than train."""
     return lambda work: monkeypatch.setattr(run, "train", lambda spec, check, cache: work(spec))
 
@@ -46,11 +46,11 @@ def attempt(spec: ExperimentConfig) -> JobOutcome:
     return run_job(spec, PreparedCache())
 
 
-def saves(spec: ExperimentConfig) -> Path:
+def save_record(spec: ExperimentConfig) -> Path:
     return RunRecord(name=spec.run.name, status="done").save(spec.folder)
 
 
-def raises(error: BaseException) -> Work:
+def raise_error(error: BaseException) -> Work:
     def work(spec: ExperimentConfig) -> Path:
         raise error
 
@@ -62,16 +62,16 @@ def state_of(spec: ExperimentConfig) -> str:
     return ledger.state(ledger.enter(spec)).status
 
 
-def held(spec: ExperimentConfig) -> list[str]:
+def claim_names(spec: ExperimentConfig) -> list[str]:
     return [path.name for path in (spec.folder.parents[1] / ".ledger" / "claims").iterdir()]
 
 
-def test_a_job_is_trained_once_and_skipped_from_then_on(spec: ExperimentConfig, trains: Callable[[Work], None]) -> None:
-    trains(saves)
+def test_a_job_is_trained_once_and_skipped_later(spec: ExperimentConfig, train_by: Callable[[Work], None]) -> None:
+    train_by(save_record)
     first = attempt(spec)
     assert (first.status, first.label, first.folder) == ("done", "mf-naive seed 0", spec.folder)
-    assert state_of(spec) == "done" and held(spec) == []
-    trains(raises(AssertionError("trained again")))
+    assert state_of(spec) == "done" and claim_names(spec) == []
+    train_by(raise_error(AssertionError("trained again")))
     assert attempt(spec).status == "skipped"
 
 
@@ -84,55 +84,55 @@ def test_a_job_is_trained_once_and_skipped_from_then_on(spec: ExperimentConfig, 
     ],
 )
 def test_a_failure_is_told_and_marked(
-    error: Exception, reason: str, code: int, spec: ExperimentConfig, trains: Callable[[Work], None]
+    error: Exception, reason: str, code: int, spec: ExperimentConfig, train_by: Callable[[Work], None]
 ) -> None:
-    trains(raises(error))
-    found = attempt(spec)
-    assert (found.status, found.reason, found.exit_code) == ("failed", reason, code)
-    assert held(spec) == []
-    trains(saves)
+    train_by(raise_error(error))
+    outcome = attempt(spec)
+    assert (outcome.status, outcome.reason, outcome.exit_code) == ("failed", reason, code)
+    assert claim_names(spec) == []
+    train_by(save_record)
     again = attempt(spec)
     assert (again.status, again.reason, again.exit_code) == ("failed", reason, code), "until it is queued again"
-    Ledger.of(spec).requeue([found.job])
+    Ledger.of(spec).requeue([outcome.job])
     assert attempt(spec).status == "done"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
 def test_an_interrupt_gives_the_job_back_and_goes_on(
-    error: BaseException, spec: ExperimentConfig, trains: Callable[[Work], None]
+    error: BaseException, spec: ExperimentConfig, train_by: Callable[[Work], None]
 ) -> None:
-    trains(raises(error))
+    train_by(raise_error(error))
     with pytest.raises(type(error)):
         attempt(spec)
-    assert held(spec) == [] and state_of(spec) == "interrupted"
+    assert claim_names(spec) == [] and state_of(spec) == "interrupted"
 
 
 def test_a_full_error_is_raised_where_hydra_is_told_to(
-    spec: ExperimentConfig, trains: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+    spec: ExperimentConfig, train_by: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    trains(raises(DataError("here")))
+    train_by(raise_error(DataError("here")))
     with pytest.raises(DataError, match="here"):
         attempt(spec)
-    assert held(spec) == []
+    assert claim_names(spec) == []
 
 
-def test_a_job_held_by_another_process_is_left_to_it(spec: ExperimentConfig, trains: Callable[[Work], None]) -> None:
-    trains(raises(AssertionError("trained twice")))
+def test_a_job_held_by_another_process_is_left_to_it(spec: ExperimentConfig, train_by: Callable[[Work], None]) -> None:
+    train_by(raise_error(AssertionError("trained twice")))
     ledger = Ledger.of(spec)
     claim = ledger.claim(ledger.enter(spec))
-    found = attempt(spec)
-    assert claim is not None and found.status == "running elsewhere" and f"process {os.getpid()}" in found.reason
+    outcome = attempt(spec)
+    assert claim is not None and outcome.status == "running elsewhere" and f"process {os.getpid()}" in outcome.reason
 
 
-@pytest.mark.parametrize("end", [saves, raises(DataError("late"))])
-def test_who_was_overtaken_marks_nothing(end: Work, spec: ExperimentConfig, trains: Callable[[Work], None]) -> None:
-    def overtaken(spec: ExperimentConfig) -> Path:
-        (name,) = held(spec)
+@pytest.mark.parametrize("end", [save_record, raise_error(DataError("late"))])
+def test_who_was_overtaken_marks_nothing(end: Work, spec: ExperimentConfig, train_by: Callable[[Work], None]) -> None:
+    def be_overtaken(spec: ExperimentConfig) -> Path:
+        (name,) = claim_names(spec)
         (spec.folder.parents[1] / ".ledger" / "claims" / name.replace("~1", "~2")).touch()
         return end(spec)
 
-    trains(overtaken)
+    train_by(be_overtaken)
     assert attempt(spec).status == "running elsewhere"
     assert not list((spec.folder.parents[1] / ".ledger").glob("done/*"))
     assert not list((spec.folder.parents[1] / ".ledger").glob("failed/*"))
@@ -140,13 +140,13 @@ def test_who_was_overtaken_marks_nothing(end: Work, spec: ExperimentConfig, trai
 
 @pytest.mark.parametrize("rank", ["RANK", "LOCAL_RANK", "NODE_RANK"])
 def test_a_helping_rank_trains_under_the_first_ones_claim(
-    rank: str, tmp_path: Path, trains: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+    rank: str, tmp_path: Path, train_by: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, alone = spec_in(tmp_path, "trainer=ddp"), spec_in(tmp_path)
-    claims = [ledger.claim(ledger.enter(one)) for one in (spec, alone) if (ledger := Ledger.of(one))]
+    claims = [ledger.claim(ledger.enter(config)) for config in (spec, alone) if (ledger := Ledger.of(config))]
     assert None not in claims
     helped: list[Any] = []
-    trains(saves)
+    train_by(save_record)
     monkeypatch.setattr(
         run, "train_together", lambda specs, fit, ownership, cache: (helped.append(ownership), [None])[1]
     )
@@ -170,20 +170,20 @@ def test_the_runner_is_sent_to_other_processes_by_its_name_and_without_its_data(
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of two megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "causalrec", str(place)]
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "causalrec", str(path)]
     try:
         mounted = subprocess.run(mount, capture_output=True, text=True)
     except FileNotFoundError:
         pytest.skip("no mount here: a full disk cannot be made")
     if mounted.returncode:
         pytest.skip(f"a full disk cannot be made here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
 
 
-def fills(error: Callable[[OSError], Exception]) -> Work:
+def fill_disk(error: Callable[[OSError], Exception]) -> Work:
     """Fill the disk to the last byte, then fail as a library does that cannot write."""
 
     def work(spec: ExperimentConfig) -> Path:
@@ -205,53 +205,53 @@ def of_torch(error: OSError) -> Exception:
 
 @pytest.mark.parametrize("error", [lambda error: error, of_torch], ids=["python", "torch"])
 def test_a_full_disk_is_one_line_and_loses_nothing_finished(
-    error: Callable[[OSError], Exception], disk: Path, trains: Callable[[Work], None]
+    error: Callable[[OSError], Exception], disk: Path, train_by: Callable[[Work], None]
 ) -> None:
     finished, spec = spec_in(disk, "seed=0"), spec_in(disk, "seed=1")
-    trains(saves)
+    train_by(save_record)
     assert attempt(finished).status == "done"
-    trains(fills(error))
-    found = attempt(spec)
-    assert found.status == "failed" and str(disk) in found.reason and "\n" not in found.reason
-    assert "no space left on device; free some space, then launch again to go on" in found.reason
+    train_by(fill_disk(error))
+    outcome = attempt(spec)
+    assert outcome.status == "failed" and str(disk) in outcome.reason and "\n" not in outcome.reason
+    assert "no space left on device; free some space, then launch again to go on" in outcome.reason
     third = attempt(spec_in(disk, "seed=2"))
     assert third.status == "failed" and "no space left on device" in third.reason, "not even its claim can be made"
     assert state_of(finished) == "done"
     (disk / "filler").unlink()
-    Ledger.of(spec).requeue([found.job])
-    trains(saves)
-    assert [attempt(one).status for one in (finished, spec)] == ["skipped", "done"]
+    Ledger.of(spec).requeue([outcome.job])
+    train_by(save_record)
+    assert [attempt(config).status for config in (finished, spec)] == ["skipped", "done"]
 
 
-def test_a_record_that_cannot_be_marked_is_adopted_later(disk: Path, trains: Callable[[Work], None]) -> None:
+def test_a_record_that_cannot_be_marked_is_adopted_later(disk: Path, train_by: Callable[[Work], None]) -> None:
     spec = spec_in(disk)
 
     def work(spec: ExperimentConfig) -> Path:
-        record = saves(spec)
+        record = save_record(spec)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         return record
 
-    trains(work)
-    found = attempt(spec)
-    assert found.status == "failed" and "read-only file system; make it writable" in found.reason
-    assert str(disk) in found.reason
+    train_by(work)
+    outcome = attempt(spec)
+    assert outcome.status == "failed" and "read-only file system; make it writable" in outcome.reason
+    assert str(disk) in outcome.reason
     assert attempt(spec).status in ("failed", "running elsewhere")
     subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-    (disk / "s" / ".ledger" / "claims" / f"{found.job}~1").unlink(missing_ok=True)  # as if this process had ended
-    trains(raises(AssertionError("trained again")))
+    (disk / "s" / ".ledger" / "claims" / f"{outcome.job}~1").unlink(missing_ok=True)  # as if this process had ended
+    train_by(raise_error(AssertionError("trained again")))
     assert attempt(spec).status == "skipped"
     assert state_of(spec) == "done"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
 def test_what_the_system_says_of_the_disk_names_the_path(
-    number: int, spec: ExperimentConfig, trains: Callable[[Work], None]
+    number: int, spec: ExperimentConfig, train_by: Callable[[Work], None]
 ) -> None:
     """Where no disk can be made: the errors as the system gives them."""
     shut = OSError(number, os.strerror(number), str(spec.folder / ".record.json.x"))
     wrapped = DataError("could not save")
     wrapped.__cause__ = shut
-    trains(raises(wrapped))
+    train_by(raise_error(wrapped))
     reason = attempt(spec).reason
     assert reason.startswith(f"{spec.folder}: {os.strerror(number).lower()}; ") and "launch again" in reason
 
@@ -266,7 +266,7 @@ def test_a_job_that_was_taken_over_meanwhile_leaves_the_record_alone(
         fenced.append("asked")
         raise LostClaim("taken over by another launcher")
 
-    other = saves(spec)
+    other = save_record(spec)
     before = other.read_bytes()
 
     def diverge(jobs: list[run.StartedJob], fitter: Any) -> None:

@@ -24,26 +24,26 @@ TELLS = """
 import uuid
 from pathlib import Path
 from causalrec.training.fit_store import FitFolder
-real = FitFolder.resumable
-def resumable(self):
-    if (found := real(self)) is not None:
+real = FitFolder.checkpoint_to_resume
+def checkpoint_to_resume(self):
+    if (checkpoint := real(self)) is not None:
         (Path("resumed") / str(uuid.uuid4())).touch()
-    return found
-FitFolder.resumable = resumable
+    return checkpoint
+FitFolder.checkpoint_to_resume = checkpoint_to_resume
 """
 
 
-def launched(folder: Path, runs: str) -> subprocess.Popen[str]:
+def start_sweep(folder: Path, runs: str) -> subprocess.Popen[str]:
     return start(folder, *SWEEP, f"paths.runs={runs}", before=TELLS)
 
 
-def ended(launcher: subprocess.Popen[str]) -> None:
+def wait_for_end(launcher: subprocess.Popen[str]) -> None:
     out, err = launcher.communicate(timeout=600)
     assert launcher.returncode == 0, err
     assert len(out.splitlines()) == len(JOBS)
 
 
-def killed(launcher: subprocess.Popen[str], moment: Callable[[], bool]) -> bool:
+def kill_at(launcher: subprocess.Popen[str], moment: Callable[[], bool]) -> bool:
     """Kill a launcher, its whole process group, once the moment has come; return whether it came before its end."""
     end = time.monotonic() + 300
     while not moment() and launcher.poll() is None:
@@ -56,7 +56,7 @@ def killed(launcher: subprocess.Popen[str], moment: Callable[[], bool]) -> bool:
     return came
 
 
-def after(seconds: float, first: Callable[[], bool] = lambda: True) -> Callable[[], bool]:
+def moment_after(seconds: float, first: Callable[[], bool] = lambda: True) -> Callable[[], bool]:
     """The moment so many seconds after something has first been seen."""
     seen: list[float] = []
 
@@ -73,7 +73,7 @@ def midway(folder: Path) -> bool:
     return any(read_checkpoint(path)["steps"] > 0 for path in folder.rglob("resume.ckpt"))
 
 
-def marks(folder: Path) -> dict[str, int]:
+def finish_times(folder: Path) -> dict[str, int]:
     """The records that are marked as finished, and when they were written."""
     names = [path.name for path in (folder / "s" / ".ledger" / "done").glob("*~*")]
     jobs = [Path(*name.split("~")[:2]) for name in names]
@@ -87,32 +87,32 @@ def marks(folder: Path) -> dict[str, int]:
 def test_a_sweep_killed_again_and_again_equals_one_that_was_not(kill: int, within_epochs: int, tmp_path: Path) -> None:
     table(tmp_path)
     (tmp_path / "resumed").mkdir()
-    ended(launched(tmp_path, "whole"))
+    wait_for_end(start_sweep(tmp_path, "whole"))
     assert list((tmp_path / "resumed").iterdir()) == []
     chance, kills, within = random.Random(0), 0, 0
     runs = tmp_path / "killed"
     while kills < kill or within < within_epochs:
-        finished = marks(runs)
+        finished = finish_times(runs)
         assert len(finished) < len(JOBS), f"done after {kills} kills, {within} of them within an epoch: too few"
-        launcher = launched(tmp_path, "killed")
+        launcher = start_sweep(tmp_path, "killed")
         if kill > 2 and kills < 2:
-            moment = after(chance.uniform(0, 6))  # while it starts
+            moment = moment_after(chance.uniform(0, 6))  # while it starts
         elif kills % 2:
-            moment = after(chance.uniform(0, 0.1), lambda: any(runs.rglob("resume.ckpt")))
+            moment = moment_after(chance.uniform(0, 0.1), lambda: any(runs.rglob("resume.ckpt")))
         else:
             held = {path.name for path in (runs / "s" / ".ledger" / "claims").glob("*")}
-            moment = after(chance.uniform(0, 1), lambda held=held: claimed(runs, held))  # type: ignore[misc]
-        kills += killed(launcher, moment)
+            moment = moment_after(chance.uniform(0, 1), lambda held=held: has_new_claim(runs, held))  # type: ignore[misc]
+        kills += kill_at(launcher, moment)
         within += midway(runs)
-        assert {job: when for job, when in marks(runs).items() if job in finished} == finished, "done is done"
-    ended(launched(tmp_path, "killed"))
+        assert {job: when for job, when in finish_times(runs).items() if job in finished} == finished, "done is done"
+    wait_for_end(start_sweep(tmp_path, "killed"))
     assert len(list((runs / "s").rglob("record.json"))) == len(JOBS)
     assert len(list((tmp_path / "resumed").iterdir())) >= within_epochs
-    kept, uninterrupted = contents(runs / "s"), contents(tmp_path / "whole" / "s")
-    assert set(kept) == JOBS
-    assert kept == uninterrupted
+    interrupted, uninterrupted = contents(runs / "s"), contents(tmp_path / "whole" / "s")
+    assert set(interrupted) == JOBS
+    assert interrupted == uninterrupted
 
 
-def claimed(runs: Path, before: set[str]) -> bool:
+def has_new_claim(runs: Path, before: set[str]) -> bool:
     """Whether a launcher holds a claim that was not there before."""
     return any(path.name not in before for path in (runs / "s" / ".ledger" / "claims").glob("*~*"))

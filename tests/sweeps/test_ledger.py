@@ -21,7 +21,7 @@ import pytest
 from causalrec.config.compose import compose_config, validate_config
 from causalrec.errors import DataError, RequestError
 from causalrec.records.run_record import RunRecord
-from causalrec.sweeps import claims, fingerprint
+from causalrec.sweeps import claim_files, fingerprint
 from causalrec.sweeps.ledger import Claim, Ledger, LostClaim
 
 JOB = "mf-ips~seed0-0123456789ab"
@@ -29,10 +29,10 @@ PRINT = "0123456789abcdef01234567"
 ELSEWHERE = {"host": "elsewhere", "machine": "another boot", "pid": 1, "started": "1"}
 
 
-def ledger_in(folder: Path, *jobs: str, told: str = PRINT, **settings: float) -> Ledger:
+def ledger_in(folder: Path, *jobs: str, fingerprint_text: str = PRINT, **settings: float) -> Ledger:
     """A ledger that knows jobs by name and fingerprint, as `enter` would have told it."""
     ledger = Ledger(folder, **settings)
-    ledger.fingerprints.update(dict.fromkeys(jobs or (JOB,), told))
+    ledger.fingerprints.update(dict.fromkeys(jobs or (JOB,), fingerprint_text))
     return ledger
 
 
@@ -42,7 +42,7 @@ def record(ledger: Ledger, job: str = JOB, **fields: Any) -> Path:
     return written.save(ledger.job_folder(job))
 
 
-def claimed(ledger: Ledger, job: str = JOB) -> Claim:
+def claim_job(ledger: Ledger, job: str = JOB) -> Claim:
     claim = ledger.claim(job)
     assert claim is not None
     return claim
@@ -63,9 +63,9 @@ def foreign(ledger: Ledger, age: float, epoch: int = 1, **changes: Any) -> Path:
 def test_a_finished_job_is_done_for_every_launcher_and_cannot_be_claimed(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
     assert ledger.state(JOB).status == "new"
-    claim = claimed(ledger)
+    claim = claim_job(ledger)
     assert ledger.state(JOB).status == "running"
-    claim.done(record(ledger))
+    claim.mark_done(record(ledger))
     again = ledger_in(tmp_path)
     assert again.state(JOB).status == "done"
     assert again.claim(JOB) is None
@@ -75,7 +75,7 @@ def test_a_finished_job_is_done_for_every_launcher_and_cannot_be_claimed(tmp_pat
 @pytest.mark.parametrize("content", ['{"name": "mf-ips", "status"', "", '{"status": "failed"}', "[]"])
 def test_a_record_that_is_not_whole_is_told_and_the_job_runs_again(content: str, tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    claimed(ledger).done(path := record(ledger))
+    claim_job(ledger).mark_done(path := record(ledger))
     size = path.stat().st_size
     path.write_text(content)
     state = ledger.state(JOB)
@@ -83,13 +83,13 @@ def test_a_record_that_is_not_whole_is_told_and_the_job_runs_again(content: str,
         "new",
         f"{path}: not whole, {len(content)} bytes of {size}; the job runs again",
     )
-    claimed(ledger).done(record(ledger))
+    claim_job(ledger).mark_done(record(ledger))
     assert ledger.state(JOB).status == "done"
 
 
 def test_a_record_that_is_gone_is_told_and_the_job_runs_again(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    claimed(ledger).done(path := record(ledger))
+    claim_job(ledger).mark_done(path := record(ledger))
     path.unlink()
     assert (ledger.state(JOB).status, ledger.state(JOB).note) == ("new", f"{path}: gone; the job runs again")
     assert ledger.claim(JOB) is not None
@@ -97,53 +97,53 @@ def test_a_record_that_is_gone_is_told_and_the_job_runs_again(tmp_path: Path) ->
 
 def test_a_record_copied_to_another_disk_is_still_done(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    claimed(ledger).done(path := record(ledger))
+    claim_job(ledger).mark_done(path := record(ledger))
     os.utime(path, (1, 1))
     assert ledger.state(JOB).status == "done"
 
 
 def test_an_unwhole_record_cannot_be_marked(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    claim = claimed(ledger)
+    claim = claim_job(ledger)
     with pytest.raises(DataError, match="not a whole record"):
-        claim.done(record(ledger, status="failed"))
+        claim.mark_done(record(ledger, status="failed"))
     assert ledger.state(JOB).status == "running"
 
 
 def test_a_failed_job_waits_until_it_is_queued_again(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    claimed(ledger).failed("out of luck", 2)
+    claim_job(ledger).mark_failed("out of luck", 2)
     state = ledger_in(tmp_path).state(JOB)
     assert (state.status, state.reason, state.exit_code) == ("failed", "out of luck", 2)
     assert ledger.claim(JOB) is None, "another launcher of the same sweep must not try again what just failed"
     assert ledger.requeue([JOB, "other~seed0-x"]) == 1
-    claimed(ledger).done(record(ledger))
+    claim_job(ledger).mark_done(record(ledger))
     assert ledger.state(JOB).status == "done"
 
 
 def test_another_fingerprint_runs_again_from_the_start_and_does_not_take_the_old_record(tmp_path: Path) -> None:
-    old, new = ledger_in(tmp_path, told="1" * 24), ledger_in(tmp_path)
-    claimed(old).done(path := record(old))
+    old, new = ledger_in(tmp_path, fingerprint_text="1" * 24), ledger_in(tmp_path)
+    claim_job(old).mark_done(path := record(old))
     checkpoint = old.job_folder(JOB) / "checkpoints" / "wd=0.1" / "resume.ckpt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     assert new.state(JOB).status == "outdated"
-    claim = claimed(new)
+    claim = claim_job(new)
     assert not checkpoint.exists(), "another code must not go on from it"
     claim.release()
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     assert new.state(JOB).status == "interrupted"
-    claim = claimed(new)
+    claim = claim_job(new)
     assert checkpoint.exists(), "its own it goes on from"
-    claim.done(record(new))
+    claim.mark_done(record(new))
     assert new.state(JOB).status == "done"
     assert old.state(JOB).status == "outdated" and path.exists()
 
 
 def test_a_job_forgotten_runs_from_its_start(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    claimed(ledger).done(record(ledger))
+    claim_job(ledger).mark_done(record(ledger))
     (ledger.job_folder(JOB) / "checkpoints").mkdir()
     ledger.forget(JOB)
     assert not (ledger.job_folder(JOB) / "checkpoints").exists()
@@ -155,8 +155,8 @@ def test_a_job_forgotten_runs_from_its_start(tmp_path: Path) -> None:
 
 def holder_dies(folder: str, *, reaped: bool) -> subprocess.Popen[str]:
     """A process that claims the job and is killed; a zombie until it is reaped."""
-    code = "import sys, time\nfrom pathlib import Path\nfrom test_ledger import claimed, ledger_in\n"
-    code += "claim = claimed(ledger_in(Path(sys.argv[1])))\nprint('holds', flush=True)\ntime.sleep(60)\n"
+    code = "import sys, time\nfrom pathlib import Path\nfrom test_ledger import claim_job, ledger_in\n"
+    code += "claim = claim_job(ledger_in(Path(sys.argv[1])))\nprint('holds', flush=True)\ntime.sleep(60)\n"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-c", code, folder]
     holder = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -167,7 +167,7 @@ def holder_dies(folder: str, *, reaped: bool) -> subprocess.Popen[str]:
     if reaped:
         holder.wait()
     else:
-        assert until(lambda: claims._started(holder.pid) is None)
+        assert until(lambda: claim_files._start_time(holder.pid) is None)
     return holder
 
 
@@ -176,8 +176,8 @@ def test_a_job_whose_process_was_killed_is_interrupted_and_taken_over_at_once(re
     holder = holder_dies(str(tmp_path), reaped=reaped)
     ledger = ledger_in(tmp_path)
     assert ledger.state(JOB).status == "interrupted"
-    claim = claimed(ledger)
-    assert claims.epoch(claim.path) == 2
+    claim = claim_job(ledger)
+    assert claim_files.epoch(claim.path) == 2
     assert ledger.claims.of(JOB) == [claim.path], "the abandoned claim is gone"
     claim.check()
     holder.wait()
@@ -185,7 +185,7 @@ def test_a_job_whose_process_was_killed_is_interrupted_and_taken_over_at_once(re
 
 def test_a_pid_used_again_does_not_keep_a_claim_alive(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    here = claims.LeaseOwner.here()
+    here = claim_files.LeaseOwner.here()
     foreign(ledger, 0, host=here.host, machine=here.machine, pid=here.pid, started="long ago")
     assert ledger.claim(JOB) is not None
 
@@ -220,7 +220,7 @@ def test_a_held_claim_is_touched_until_it_is_given_back_or_taken(tmp_path: Path)
     before = set(threading.enumerate())
     ledger = ledger_in(tmp_path, heartbeat=0.02)
     for end_it in (Claim.release, lambda claim: claim.path.unlink()):
-        claim = claimed(ledger)
+        claim = claim_job(ledger)
         os.utime(claim.path, (1, 1))
         assert until(lambda path=claim.path: path.stat().st_mtime > 2)  # type: ignore[misc]
         end_it(claim)
@@ -236,9 +236,9 @@ def until(condition: Callable[[], bool], seconds: float = 5) -> bool:
 
 def test_a_holder_that_was_overtaken_marks_nothing(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    claim = claimed(ledger)
+    claim = claim_job(ledger)
     foreign(ledger, 0, epoch=2)
-    for mark in (claim.check, lambda: claim.done(record(ledger)), lambda: claim.failed("late")):
+    for mark in (claim.check, lambda: claim.mark_done(record(ledger)), lambda: claim.mark_failed("late")):
         with pytest.raises(LostClaim, match=f"{JOB}: taken over"):
             mark()
     assert not (tmp_path / ".ledger" / "done").exists() and not (tmp_path / ".ledger" / "failed").exists()
@@ -248,15 +248,15 @@ def test_a_claimant_yields_to_a_live_claim_it_had_not_seen(tmp_path: Path, monke
     """As when a listing is out of date: it finds no claim, then makes its own, then sees the other one."""
     ledger = ledger_in(tmp_path)
     rival = foreign(ledger, 0, epoch=7)
-    real, calls = claims.Claims.of, iter((True,))
-    monkeypatch.setattr(claims.Claims, "of", lambda self, job: [] if next(calls, False) else real(self, job))
+    real, calls = claim_files.Claims.of, iter((True,))
+    monkeypatch.setattr(claim_files.Claims, "of", lambda self, job: [] if next(calls, False) else real(self, job))
     assert ledger.claim(JOB) is None
     assert list(ledger.claims.folder.iterdir()) == [rival]
 
 
 def test_a_record_written_just_before_its_process_died_is_adopted(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    claim = claimed(ledger)
+    claim = claim_job(ledger)
     record(ledger)
     claim.release()  # as if killed before the mark
     assert ledger.state(JOB).status == "interrupted"
@@ -268,7 +268,7 @@ def test_who_claims_after_another_has_finished_finds_it_done(tmp_path: Path) -> 
     """The claimant judged by what it saw before: no mark, no claim."""
     ledger, late = ledger_in(tmp_path), ledger_in(tmp_path)
     assert late.state(JOB).status == "new"
-    claimed(ledger).done(record(ledger))
+    claim_job(ledger).mark_done(record(ledger))
     assert late.claim(JOB) is None
 
 
@@ -285,7 +285,7 @@ def races(folder: Path, number: int, ready: Any) -> None:
             for job in JOBS:
                 if claim := ledger.claim(job):
                     (folder / "worked" / f"{job}={number}={uuid.uuid4()}").touch()
-                    claim.done(record(ledger, job))
+                    claim.mark_done(record(ledger, job))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(run, range(4)))
@@ -293,7 +293,12 @@ def races(folder: Path, number: int, ready: Any) -> None:
 
 def test_many_launchers_run_each_job_once_also_where_its_holder_died(tmp_path: Path) -> None:
     (tmp_path / "worked").mkdir()
-    dead = {**ELSEWHERE, "host": claims.LeaseOwner.here().host, "machine": claims._machine(), "pid": 4_000_000}
+    dead = {
+        **ELSEWHERE,
+        "host": claim_files.LeaseOwner.here().host,
+        "machine": claim_files._machine(),
+        "pid": 4_000_000,
+    }
     ledger = ledger_in(tmp_path, *JOBS)
     ledger.claims.folder.mkdir(parents=True)
     for job in JOBS[::2]:
@@ -318,12 +323,12 @@ def test_many_launchers_run_each_job_once_also_where_its_holder_died(tmp_path: P
 
 def test_groups_are_remembered_with_what_was_asked_the_last_one_first(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    one, two = {"a~seed0-x": ["seed=0"], "b~seed0-x": ["lr=1"]}, {"b~seed0-x": ["lr=1"], "c~seed0-x": []}
-    first = ledger.remember_group(one)
+    older, newer = {"a~seed0-x": ["seed=0"], "b~seed0-x": ["lr=1"]}, {"b~seed0-x": ["lr=1"], "c~seed0-x": []}
+    first = ledger.remember_group(older)
     os.utime(tmp_path / ".ledger" / "groups" / f"{first}.json", (1, 1))
-    second = ledger.remember_group(two)
-    assert list(Ledger(tmp_path).groups().items()) == [(second, two), (first, one)]
-    assert ledger.remember_group(one) == first, "the same jobs are the same group"
+    second = ledger.remember_group(newer)
+    assert list(Ledger(tmp_path).groups().items()) == [(second, newer), (first, older)]
+    assert ledger.remember_group(older) == first, "the same jobs are the same group"
 
 
 def test_a_row_name_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
@@ -355,10 +360,10 @@ def test_the_code_hash_follows_every_source_file(tmp_path: Path, monkeypatch: py
     (package / "one.py").write_text("x = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("CAUSALREC_PACKAGES", "mylab")
-    found = []
+    hashes = []
     for text in ("x = 1\n", "x = 2\n", "x = 1\n"):
         (package / "one.py").write_text(text)
         fingerprint.code_hash.cache_clear()
-        found.append(fingerprint.code_hash())
+        hashes.append(fingerprint.code_hash())
     fingerprint.code_hash.cache_clear()
-    assert found[0] == found[2] != found[1]
+    assert hashes[0] == hashes[2] != hashes[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import begun, killed, launched, marks, records, result, wait_for
+from tiny import begin, finished_jobs, kill, launch, records, result, wait_for
 
 from causalrec.errors import DataError, RequestError
 
@@ -18,8 +18,8 @@ optuna = pytest.importorskip("optuna")
 
 from optuna.trial import TrialState  # noqa: E402
 
-from causalrec.sweeps.space import space  # noqa: E402
-from causalrec.sweeps.study_store import Store, opened  # noqa: E402
+from causalrec.sweeps.search_space import read_space  # noqa: E402
+from causalrec.sweeps.study_store import Store, open_study  # noqa: E402
 
 STUDY = ["hydra/sweeper=optuna", "sweep=study"]
 LR = "optimizer.lr=tag(log,interval(0.001,0.1))"
@@ -29,7 +29,7 @@ LR = "optimizer.lr=tag(log,interval(0.001,0.1))"
 
 
 def test_the_words_of_hydra_become_distributions() -> None:
-    found = space(
+    searched = read_space(
         [
             "++a=interval(0,2)",
             "++b=tag(log,interval(1e-3,1))",
@@ -41,8 +41,8 @@ def test_the_words_of_hydra_become_distributions() -> None:
             "++fixed=3",
         ]
     )
-    assert found.fixed == ("++fixed=3",)
-    assert dict(found.searched) == {
+    assert searched.fixed == ("++fixed=3",)
+    assert dict(searched.searched) == {
         "a": optuna.distributions.FloatDistribution(0, 2),
         "b": optuna.distributions.FloatDistribution(1e-3, 1, log=True),
         "c": optuna.distributions.IntDistribution(1, 5),
@@ -53,11 +53,11 @@ def test_the_words_of_hydra_become_distributions() -> None:
     }
     values = {"a": 0.1, "b": 0.01, "c": 2, "d": 4, "e": 1.0, "head": "mlp", "f": "2"}
     given = ["++fixed=3", "++a=0.1", "++b=0.01", "++c=2", "++d=4", "++e=1.0", "head=mlp", "++f=2"]
-    assert found.overrides(values) == given
+    assert searched.overrides(values) == given
 
 
 def test_corners_hold_every_choice_and_both_ends() -> None:
-    corners = space(["a=interval(0,2)", "b=x,y,z"]).corners()
+    corners = read_space(["a=interval(0,2)", "b=x,y,z"]).corners()
     assert corners == [{"a": 0.0, "b": "x"}, {"a": 2.0, "b": "y"}, {"a": 2.0, "b": "z"}]
 
 
@@ -79,47 +79,47 @@ def test_corners_hold_every_choice_and_both_ends() -> None:
 )
 def test_what_cannot_be_searched_is_refused_in_one_line(arguments: list[str], said: str) -> None:
     with pytest.raises(RequestError) as refused:
-        space(arguments)
+        read_space(arguments)
     assert said in str(refused.value) and "\n" not in str(refused.value)
 
 
 # the store
 
 
-SEARCHED = space(["x=interval(0,1)", "y=interval(0,1)"]).searched
+SEARCHED = read_space(["x=interval(0,1)", "y=interval(0,1)"]).searched
 
 
-def store_of(folder: Path, **asked: Any) -> Store:
-    return opened(None, folder, "minimize", asked, heartbeat=1)
+def store_of(folder: Path, **search: Any) -> Store:
+    return open_study(None, folder, "minimize", search, heartbeat=1)
 
 
-def drawn(store: Store, trials: int, n_trials: int = 20) -> list[dict[str, Any]]:
+def run_trials(store: Store, trials: int, n_trials: int = 20) -> list[dict[str, Any]]:
     """Run trials of a known function to their end."""
-    found = []
+    params = []
     for _ in range(trials):
-        assert store.left(n_trials) > 0
+        assert store.count_left(n_trials) > 0
         trial = store.ask("TPESampler", 0, SEARCHED, n_trials)
         assert trial is not None
         store.tell(trial, (trial.params["x"] - 0.3) ** 2 + trial.params["y"])
-        found.append(trial.params)
-    return found
+        params.append(trial.params)
+    return params
 
 
 @pytest.mark.long
 def test_a_cut_study_draws_as_one_that_was_not(tmp_path: Path) -> None:
-    whole = drawn(store_of(tmp_path / "whole"), 16)
-    parts = [drawn(store_of(tmp_path / "cut"), 8) for _ in range(2)]
-    assert [*parts[0], *parts[1]] == whole
-    assert len({params["x"] for params in whole}) == 16
+    uncut = run_trials(store_of(tmp_path / "whole"), 16)
+    halves = [run_trials(store_of(tmp_path / "cut"), 8) for _ in range(2)]
+    assert [*halves[0], *halves[1]] == uncut
+    assert len({params["x"] for params in uncut}) == 16
 
 
 DEAD = """
 import os, sys
 from pathlib import Path
-from causalrec.sweeps.space import space
-from causalrec.sweeps.study_store import opened
-store = opened(None, Path(sys.argv[1]), "minimize", {}, heartbeat=1)
-searched = space(["x=interval(0,1)", "y=interval(0,1)"]).searched
+from causalrec.sweeps.search_space import read_space
+from causalrec.sweeps.study_store import open_study
+store = open_study(None, Path(sys.argv[1]), "minimize", {}, heartbeat=1)
+searched = read_space(["x=interval(0,1)", "y=interval(0,1)"]).searched
 if sys.argv[2] == "early":
     store.study.ask(dict(searched))
 else:
@@ -130,43 +130,43 @@ os.kill(os.getpid(), 9)
 """
 
 
-def killed_after_asking(folder: Path, when: str) -> None:
+def kill_after_asking(folder: Path, when: str) -> None:
     done = subprocess.run([sys.executable, "-c", DEAD, str(folder), when], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 def test_a_killed_trial_is_drawn_again_with_its_settings_and_place(tmp_path: Path) -> None:
-    whole = drawn(store_of(tmp_path / "whole"), 4)
-    drawn(store_of(tmp_path / "cut"), 1)
-    killed_after_asking(tmp_path / "cut", "late")
+    uncut = run_trials(store_of(tmp_path / "whole"), 4)
+    run_trials(store_of(tmp_path / "cut"), 1)
+    kill_after_asking(tmp_path / "cut", "late")
     store = store_of(tmp_path / "cut")
     assert store.study.get_trials()[1].state is TrialState.RUNNING
-    assert store.left(4) == 3
-    assert drawn(store, 3) == whole[1:]
+    assert store.count_left(4) == 3
+    assert run_trials(store, 3) == uncut[1:]
     trials = store.study.get_trials()
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
     assert [trial.user_attrs["place"] for trial in trials] == [0, 1, 1, 2, 3]
-    assert store.left(4) == 0 and not store.others()
+    assert store.count_left(4) == 0 and not store.others()
 
 
 def test_a_killed_trial_keeps_its_place_where_a_later_one_has_ended(tmp_path: Path) -> None:
-    killed_after_asking(tmp_path, "first of two")
+    kill_after_asking(tmp_path, "first of two")
     store = store_of(tmp_path)
-    assert store.left(3) == 2
-    drawn(store, 2)
-    places = {trial.user_attrs["place"] for trial in store.study.get_trials() if trial.state is TrialState.COMPLETE}
-    assert places == {0, 1, 2}
+    assert store.count_left(3) == 2
+    run_trials(store, 2)
+    positions = {trial.user_attrs["place"] for trial in store.study.get_trials() if trial.state is TrialState.COMPLETE}
+    assert positions == {0, 1, 2}
 
 
 @pytest.mark.long
 def test_a_trial_killed_before_its_first_beat_does_not_run_for_ever(tmp_path: Path) -> None:
-    killed_after_asking(tmp_path, "early")
+    kill_after_asking(tmp_path, "early")
     store = store_of(tmp_path)
-    assert store.left(1) == 0 and store.others(), "its launcher may yet be alive"
+    assert store.count_left(1) == 0 and store.others(), "its launcher may yet be alive"
     until = time.monotonic() + 30
-    while store.left(1) == 0 and time.monotonic() < until:
+    while store.count_left(1) == 0 and time.monotonic() < until:
         time.sleep(0.5)
-    assert store.left(1) == 1 and not store.others()
+    assert store.count_left(1) == 1 and not store.others()
 
 
 @pytest.mark.long
@@ -174,10 +174,10 @@ def test_a_running_trial_of_a_live_launcher_is_left_alone(tmp_path: Path) -> Non
     first, second = store_of(tmp_path), store_of(tmp_path)
     trial = first.ask("RandomSampler", 0, SEARCHED, 2)
     assert trial is not None
-    with first.beating([trial]):
+    with first.keep_alive([trial]):
         until = time.monotonic() + 9  # longer than the six beats of silence after which a trial is buried
         while time.monotonic() < until:
-            assert second.left(2) == 1 and second.others()
+            assert second.count_left(2) == 1 and second.others()
             time.sleep(0.5)
 
 
@@ -185,7 +185,7 @@ def test_trials_begun_beyond_the_last_are_given_back(tmp_path: Path) -> None:
     first, second = store_of(tmp_path), store_of(tmp_path)
     begun = [first.ask("RandomSampler", 0, SEARCHED, 2), first.ask("RandomSampler", 0, SEARCHED, 2)]
     assert all(begun) and second.ask("RandomSampler", 0, SEARCHED, 2) is None
-    assert second.left(2) == 0
+    assert second.count_left(2) == 0
 
 
 def test_a_failed_trial_counts_and_the_next_are_drawn(tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ def test_a_failed_trial_counts_and_the_next_are_drawn(tmp_path: Path) -> None:
     trial = store.ask("RandomSampler", 0, SEARCHED, 3)
     assert trial is not None
     store.tell(trial, "no finite value")
-    assert store.left(3) == 2
-    drawn(store, 2)
-    assert store.left(3) == 0
+    assert store.count_left(3) == 2
+    run_trials(store, 2)
+    assert store.count_left(3) == 0
     assert store.summary().startswith("2 trial(s) complete, 1 failed; best ")
 
 
@@ -205,7 +205,7 @@ def test_another_search_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"begun with search=x=interval\(0,1\), not x=interval\(0,2\); name another"):
         store_of(tmp_path, search=["x=interval(0,2)"])
     with pytest.raises(RequestError, match="begun with direction=minimize, not maximize"):
-        opened(None, tmp_path, "maximize", {"search": ["x=interval(0,1)"]}, heartbeat=1)
+        open_study(None, tmp_path, "maximize", {"search": ["x=interval(0,1)"]}, heartbeat=1)
 
 
 def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
         store_of(tmp_path)
     assert "\n" not in str(refused.value)
     with pytest.raises(DataError, match="host/db: not a study's database"):
-        opened("nosuch://user:secret@host/db", tmp_path, "minimize", {}, heartbeat=1)
+        open_study("nosuch://user:secret@host/db", tmp_path, "minimize", {}, heartbeat=1)
 
 
 # the command
@@ -232,52 +232,52 @@ def criterion(record: dict[str, Any]) -> float:
 @pytest.mark.long
 @pytest.mark.slow
 def test_a_study_minimises_the_biased_criterion_and_a_second_launch_goes_on_to_the_total(tmp_path: Path) -> None:
-    folder, asked = tmp_path / "runs/study", [*STUDY, LR, "encoder.width=choice(2,4)"]
-    code, out, err = launched(tmp_path, *asked, "hydra.sweeper.n_trials=3")
+    folder, overrides = tmp_path / "runs/study", [*STUDY, LR, "encoder.width=choice(2,4)"]
+    code, out, err = launch(tmp_path, *overrides, "hydra.sweeper.n_trials=3")
     assert code == 0, err
-    found = records(folder)
-    assert marks(folder) == sorted(found) and len(found) == len(out.splitlines()) == 3
+    job_records = records(folder)
+    assert finished_jobs(folder) == sorted(job_records) and len(job_records) == len(out.splitlines()) == 3
     values = {trial.user_attrs["place"]: trial.value for trial in trials_of(folder)}
-    by_place = {int(job.split("/")[0].rpartition("trial")[2]): record for job, record in found.items()}
-    assert values == {place: pytest.approx(criterion(record), rel=1e-12) for place, record in by_place.items()}
+    by_place = {int(job.split("/")[0].rpartition("trial")[2]): record for job, record in job_records.items()}
+    assert values == {position: pytest.approx(criterion(record), rel=1e-12) for position, record in by_place.items()}
     for trial in trials_of(folder):
         config = by_place[trial.user_attrs["place"]]["config"]
         assert config["optimizer"]["lr"] == trial.params["optimizer.lr"]
         assert config["encoder"]["width"] == int(trial.params["encoder.width"])
     assert f"3 trial(s) complete, 0 failed; best {min(values.values()):.6g} by trial" in err
     assert "tuned on" not in err
-    code, out, err = launched(tmp_path, *asked, "hydra.sweeper.n_trials=5", "hydra.sweeper.batch=2")
+    code, out, err = launch(tmp_path, *overrides, "hydra.sweeper.n_trials=5", "hydra.sweeper.batch=2")
     assert code == 0, err
     assert len(trials_of(folder)) == len(records(folder)) == 5
-    code, out, err = launched(tmp_path, *asked, "hydra.sweeper.n_trials=5")
+    code, out, err = launch(tmp_path, *overrides, "hydra.sweeper.n_trials=5")
     assert code == 0 and len(records(folder)) == 5 and "5 trial(s) complete" in err
 
 
 @pytest.mark.long
 def test_a_study_killed_between_and_in_trials_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    asked = [LR, "trainer.max_epochs=20", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4"]
-    code, _, err = launched(tmp_path, *asked, "sweep=whole")
+    overrides = [LR, "trainer.max_epochs=20", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4"]
+    code, _, err = launch(tmp_path, *overrides, "sweep=whole")
     assert code == 0, err
     folder = tmp_path / "runs/cut"
     for number in (1, 2):
-        process = begun(tmp_path, *asked, "sweep=cut")
+        process = begin(tmp_path, *overrides, "sweep=cut")
         wait_for(lambda number=number: list((folder / ".ledger/claims").glob(f"*trial{number}~*")))
-        killed(process)
+        kill(process)
         assert [trial.state.name for trial in trials_of(folder)].count("RUNNING") == 1
-    code, _, err = launched(tmp_path, *asked, "sweep=cut")
+    code, _, err = launch(tmp_path, *overrides, "sweep=cut")
     assert code == 0, err
     states = [trial.state.name for trial in trials_of(folder)]
     assert sorted(states) == ["COMPLETE"] * 4 + ["FAIL"] * 2
-    whole, cut = records(tmp_path / "runs/whole"), records(folder)
-    assert marks(folder) == sorted(cut) and len(cut) == 4
-    assert {job: result(record) for job, record in cut.items()} == {job: result(whole[job]) for job in whole}
+    uncut, cut = records(tmp_path / "runs/whole"), records(folder)
+    assert finished_jobs(folder) == sorted(cut) and len(cut) == 4
+    assert {job: result(record) for job, record in cut.items()} == {job: result(uncut[job]) for job in uncut}
 
 
 @pytest.mark.long
 @pytest.mark.slow
 def test_a_failing_trial_is_told_and_the_others_go_on(tmp_path: Path) -> None:
-    asked = [*STUDY, "hydra.sweeper.sampler=RandomSampler", "hydra.sweeper.n_trials=5"]
-    code, _, err = launched(tmp_path, *asked, "optimizer.lr=choice(0.01,1e38)")
+    overrides = [*STUDY, "hydra.sweeper.sampler=RandomSampler", "hydra.sweeper.n_trials=5"]
+    code, _, err = launch(tmp_path, *overrides, "optimizer.lr=choice(0.01,1e38)")
     trials = trials_of(tmp_path / "runs/study")
     failed = [trial for trial in trials if trial.state is TrialState.FAIL]
     assert 0 < len(failed) < len(trials) == 5, err
@@ -285,7 +285,7 @@ def test_a_failing_trial_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     assert all(trial.user_attrs["reason"] for trial in failed)
     assert {trial.state.name for trial in trials if trial not in failed} == {"COMPLETE"}
     assert f"{5 - len(failed)} trial(s) complete, {len(failed)} failed" in err
-    code, _, err = launched(tmp_path, *STUDY[:1], LR, "sweep=none", "dataset.outcome=nope", "hydra.sweeper.n_trials=2")
+    code, _, err = launch(tmp_path, *STUDY[:1], LR, "sweep=none", "dataset.outcome=nope", "hydra.sweeper.n_trials=2")
     assert code == 1
     assert "causalrec: 0 trial(s) complete, 2 failed" in err and err.count("causalrec: failed: ") == 2
     assert all("nope" in trial.user_attrs["reason"] for trial in trials_of(tmp_path / "runs/none"))
@@ -294,13 +294,15 @@ def test_a_failing_trial_is_told_and_the_others_go_on(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.slow
 def test_a_score_of_the_test_is_taken_only_by_name_and_with_a_warning(tmp_path: Path) -> None:
-    asked = [*STUDY, LR, "hydra.sweeper.n_trials=2", "hydra.sweeper.metric=auc@logged"]
-    code, _, err = launched(tmp_path, *asked)
+    overrides = [*STUDY, LR, "hydra.sweeper.n_trials=2", "hydra.sweeper.metric=auc@logged"]
+    code, _, err = launch(tmp_path, *overrides)
     assert code == 0, err
     warning = "hydra.sweeper.metric=auc@logged: the test is being tuned on; its scores are no longer a test"
     assert err.count(warning) == 1
-    found = records(tmp_path / "runs/study")
-    scores = {s["value"] for r in found.values() for s in r["scores"] if (s["metric"], s["slice"]) == ("auc", "logged")}
+    job_records = records(tmp_path / "runs/study")
+    scores = {
+        s["value"] for r in job_records.values() for s in r["scores"] if (s["metric"], s["slice"]) == ("auc", "logged")
+    }
     assert {trial.value for trial in trials_of(tmp_path / "runs/study")} == scores
     study = optuna.load_study(study_name="study", storage=f"sqlite:///{tmp_path / 'runs/study/study.db'}")
     assert study.direction.name == "MAXIMIZE"
@@ -309,7 +311,7 @@ def test_a_score_of_the_test_is_taken_only_by_name_and_with_a_warning(tmp_path: 
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("overrides", "said"),
     [
         (["seed=0,1"], "seed=0,1: decides what trials are measured by"),
         (["optimizer.lrr=interval(0.1,1)"], "optimizer.lrr: unknown key; did you mean 'lr'"),
@@ -322,8 +324,8 @@ def test_a_score_of_the_test_is_taken_only_by_name_and_with_a_warning(tmp_path: 
         ([LR, "hydra.sweeper.sampler=tpe"], "hydra.sweeper.sampler='tpe': "),
     ],
 )
-def test_a_wrong_study_is_refused_before_any_trial(asked: list[str], said: str, tmp_path: Path) -> None:
-    code, out, err = launched(tmp_path, *STUDY, *asked)
+def test_a_wrong_study_is_refused_before_any_trial(overrides: list[str], said: str, tmp_path: Path) -> None:
+    code, out, err = launch(tmp_path, *STUDY, *overrides)
     assert (code, out) == (2, ""), err
     assert said in err and "Traceback" not in err and err.count("causalrec: ") == 1
     assert not (tmp_path / "runs/study/study.db").exists()

@@ -20,7 +20,7 @@ from causalrec.records.run_record import RunRecord
 from causalrec.running import run
 from causalrec.sweeps import fingerprint
 from causalrec.sweeps.ledger import Ledger
-from causalrec.sweeps.packed_launcher import likeness
+from causalrec.sweeps.packed_launcher import group_key
 
 PACKED = ["-m", "hydra/launcher=packed", "hydra.launcher.progress=false", "sweep=s", *SMALL]
 SWEEP = [*PACKED, "objective=naive,dr_jl", "seed=0,1", "optimizer.lr=0.02,0.2"]
@@ -75,7 +75,7 @@ def test_a_lost_job_is_made_again_among_the_same_companions_bit_for_bit(
     lost.unlink()
     scored: list[int] = []
     real = run.score_run
-    monkeypatch.setattr(run, "score_run", lambda *parts: (scored.append(1), real(*parts))[1])
+    monkeypatch.setattr(run, "score_run", lambda *arguments: (scored.append(1), real(*arguments))[1])
     assert cli.main(["train", *SWEEP]) == 0
     assert "1 job(s) to run, 7 of 8 done already" in capsys.readouterr().err
     assert len(scored) == 1
@@ -99,8 +99,8 @@ def test_one_failing_job_stops_no_companion(
 
     monkeypatch.setattr(run, "score_run", failing)
     assert cli.main(["train", *PACKED, "objective=naive", "seed=0,1,2"]) == 1
-    told = capsys.readouterr()
-    assert "failed: mf-naive seed 1: ValueError: no such slice" in told.err and told.err.count("failed:") == 1
+    output = capsys.readouterr()
+    assert "failed: mf-naive seed 1: ValueError: no such slice" in output.err and output.err.count("failed:") == 1
     assert sorted(record["status"] for record in records(work / "runs").values()) == ["done", "done", "failed"]
     monkeypatch.setattr(run, "score_run", real)
     assert cli.main(["train", *PACKED, "objective=naive", "seed=0,1,2"]) == 0
@@ -119,22 +119,22 @@ def test_a_diverging_stack_tells_its_reason_for_each_job(work: Path, monkeypatch
 
 
 def test_what_cannot_stack_is_trained_alone_and_said_once(work: Path, recwarn: pytest.WarningsRecorder) -> None:
-    with pytest.warns(UserWarning, match=r"one by one, not packed: trainer.precision=bf16-mixed") as told:
+    with pytest.warns(UserWarning, match=r"one by one, not packed: trainer.precision=bf16-mixed") as caught:
         assert cli.main(["train", *PACKED, "objective=naive", "seed=0,1", "trainer.precision=bf16-mixed"]) == 0
-    assert sum("not packed" in str(one.message) for one in told) == 1
+    assert sum("not packed" in str(warning.message) for warning in caught) == 1
     assert len(records(work / "runs")) == 2
 
 
 def test_jobs_are_alike_up_to_the_numbers_that_stack(work: Path) -> None:
 
     def like(*overrides: str) -> str:
-        return likeness(compose_all([normalise_overrides([*SMALL, *overrides])])[0])
+        return group_key(compose_all([normalise_overrides([*SMALL, *overrides])])[0])
 
-    one = like("objective=dr_jl")
-    assert one == like("objective=dr_jl", "seed=5", "optimizer.lr=0.5", "objective.clip=0.3", "name=other")
-    assert one == like("objective=dr_jl", "selection.candidates={optimizer.weight_decay:[1.0,2.0]}")
-    assert one != like("objective=dr_jl", "encoder.width=5") and one != like("objective=ips")
-    assert one != like("objective=dr_jl", "objective.legacy_public_code=true") != like("objective=dr_jl", "sweep=t")
+    key = like("objective=dr_jl")
+    assert key == like("objective=dr_jl", "seed=5", "optimizer.lr=0.5", "objective.clip=0.3", "name=other")
+    assert key == like("objective=dr_jl", "selection.candidates={optimizer.weight_decay:[1.0,2.0]}")
+    assert key != like("objective=dr_jl", "encoder.width=5") and key != like("objective=ips")
+    assert key != like("objective=dr_jl", "objective.legacy_public_code=true") != like("objective=dr_jl", "sweep=t")
 
 
 COUNTING = """
@@ -172,8 +172,8 @@ def test_kill_9_in_a_stack_and_a_relaunch_end_in_the_same_bits(tmp_path: Path) -
         "trainer.checkpoint_seconds=0",
         "sampler.batch_size=8",
     ]
-    whole = start(tmp_path, "train", *sweep, "paths.runs=whole")
-    assert whole.wait(timeout=240) == 0
+    uncut = start(tmp_path, "train", *sweep, "paths.runs=whole")
+    assert uncut.wait(timeout=240) == 0
     rng, cut_on_the_way = np.random.default_rng(0), 0
     groups = tmp_path / "runs" / "s" / ".ledger" / "groups"
     for _ in range(2):
@@ -198,5 +198,5 @@ def test_the_ledger_remembers_who_trained_together(work: Path) -> None:
     assert cli.main(["train", *PACKED, "objective=naive", "seed=0,1"]) == 0
     (members,) = Ledger(work / "runs" / "s").groups().values()
     assert len(members) == 2 and all(
-        "objective=naive" in asked or "++objective=naive" in asked for asked in members.values()
+        "objective=naive" in overrides or "++objective=naive" in overrides for overrides in members.values()
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import begun, children_of, launched, marks, records, result, wait_for
+from tiny import begin, children_of, finished_jobs, launch, records, result, wait_for
 
 from causalrec.config.component import validate_component
 from causalrec.config.compose import normalise_overrides
@@ -22,29 +22,31 @@ RAY = "hydra/launcher=ray"
 
 def servers() -> set[int]:
     """Ray's servers on this machine."""
-    found = set()
+    numbers = set()
     for path in Path("/proc").glob("[0-9]*/comm"):
         try:
             name = path.read_text().strip()
         except OSError:
             continue
         if name in ("raylet", "gcs_server"):
-            found.add(int(path.parent.name))
-    return found
+            numbers.add(int(path.parent.name))
+    return numbers
 
 
 @pytest.mark.slow
 @pytest.mark.long
 def test_ray_runs_every_job_once_and_leaves_no_process(tmp_path: Path) -> None:
     before = servers()
-    code, out, err = launched(tmp_path, "seed=0,1,2", "sweep=ray", RAY, "hydra.launcher.num_cpus=0.5")
+    code, out, err = launch(tmp_path, "seed=0,1,2", "sweep=ray", RAY, "hydra.launcher.num_cpus=0.5")
     assert code == 0, err
-    found = records(tmp_path / "runs/ray")
-    assert marks(tmp_path / "runs/ray") == sorted(found) and len(found) == len(out.splitlines()) == 3
-    code, _, err = launched(tmp_path, "seed=0,1,2", "sweep=alone")
+    job_records = records(tmp_path / "runs/ray")
+    assert (
+        finished_jobs(tmp_path / "runs/ray") == sorted(job_records) and len(job_records) == len(out.splitlines()) == 3
+    )
+    code, _, err = launch(tmp_path, "seed=0,1,2", "sweep=alone")
     assert code == 0, err
     alone = records(tmp_path / "runs/alone")
-    assert {job: result(record) for job, record in found.items()} == {job: result(alone[job]) for job in alone}
+    assert {job: result(record) for job, record in job_records.items()} == {job: result(alone[job]) for job in alone}
     assert wait_for(lambda: servers() <= before, timeout=20)
 
 
@@ -53,11 +55,11 @@ def cluster() -> Iterator[Any]:
     """A head that takes no job, and two nodes of one CPU."""
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    nodes = [made.add_node(num_cpus=1) for _ in range(2)]
-    made.wait_for_nodes()
-    yield made, nodes
-    made.shutdown()
+    ray_cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    nodes = [ray_cluster.add_node(num_cpus=1) for _ in range(2)]
+    ray_cluster.wait_for_nodes()
+    yield ray_cluster, nodes
+    ray_cluster.shutdown()
 
 
 def holder_on(node: Any, folder: Path) -> str:
@@ -76,19 +78,19 @@ def holder_on(node: Any, folder: Path) -> str:
 @pytest.mark.long
 @pytest.mark.slow
 def test_a_node_killed_in_the_middle_of_a_sweep_loses_no_job_and_doubles_none(tmp_path: Path, cluster: Any) -> None:
-    made, nodes = cluster
+    ray_cluster, nodes = cluster
     folder = tmp_path / "runs/ray"
-    address = f'hydra.launcher.address="{made.address}"'
-    process = begun(tmp_path, "seed=0,1,2,3", "trainer.max_epochs=30", "sweep=ray", RAY, address)
+    address = f'hydra.launcher.address="{ray_cluster.address}"'
+    process = begin(tmp_path, "seed=0,1,2,3", "trainer.max_epochs=30", "sweep=ray", RAY, address)
     cut = wait_for(lambda: process.poll() is not None or holder_on(nodes[0], folder))
     assert isinstance(cut, str), process.communicate()[1]
-    made.remove_node(nodes[0], allow_graceful=False)
+    ray_cluster.remove_node(nodes[0], allow_graceful=False)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
-    found = records(folder)
-    assert marks(folder) == sorted(found) and len(found) == len(out.splitlines()) == 4
-    assert cut in found, "the job that was cut ran again on the other node"
-    assert {record["status"] for record in found.values()} == {"done"}
+    job_records = records(folder)
+    assert finished_jobs(folder) == sorted(job_records) and len(job_records) == len(out.splitlines()) == 4
+    assert cut in job_records, "the job that was cut ran again on the other node"
+    assert {record["status"] for record in job_records.values()} == {"done"}
     assert not list((folder / ".ledger/claims").glob("[!.]*"))
 
 
@@ -121,7 +123,7 @@ def deadly(composed: Any) -> str:
 
 def ready(task: Callable[[Any], Any], *overrides: str) -> Any:
     """The launcher as the command builds it, with another task."""
-    context, composed = driver._composed(normalise_overrides([RAY, *overrides]))
+    context, composed = driver._compose_multirun(normalise_overrides([RAY, *overrides]))
     return driver.launcher_of(hydra_context=context, task_function=task, config=composed)
 
 
@@ -146,7 +148,7 @@ def test_the_yaml_keys_are_the_constructors() -> None:
     ],
 )
 def test_what_no_node_can_do_is_refused_in_one_line(override: str, said: str, tmp_path: Path) -> None:
-    code, out, err = launched(tmp_path, "seed=0,1", RAY, override)
+    code, out, err = launch(tmp_path, "seed=0,1", RAY, override)
     assert (code, out) == (2, ""), err
     assert said in err and "Traceback" not in err and err.count("causalrec: ") == 2
     assert not records(tmp_path / "runs/default")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import launched, marks, records
+from tiny import finished_jobs, launch, records
 
 from causalrec.config.compose import normalise_overrides
 from causalrec.sweeps import driver
@@ -19,12 +19,12 @@ pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
 @pytest.mark.long
 @pytest.mark.slow
 def test_submitit_local_runs_every_job_once(tmp_path: Path) -> None:
-    code, out, err = launched(tmp_path, "seed=0,1", "sweep=local", "hydra/launcher=submitit_local")
+    code, out, err = launch(tmp_path, "seed=0,1", "sweep=local", "hydra/launcher=submitit_local")
     assert code == 0, err
-    found = records(tmp_path / "runs/local")
-    assert marks(tmp_path / "runs/local") == sorted(found) and len(found) == 2
-    assert {record["status"] for record in found.values()} == {"done"}
-    code, again, err = launched(tmp_path, "seed=0,1", "sweep=local", "hydra/launcher=submitit_local")
+    job_records = records(tmp_path / "runs/local")
+    assert finished_jobs(tmp_path / "runs/local") == sorted(job_records) and len(job_records) == 2
+    assert {record["status"] for record in job_records.values()} == {"done"}
+    code, again, err = launch(tmp_path, "seed=0,1", "sweep=local", "hydra/launcher=submitit_local")
     assert (code, again) == (0, out)
     assert "0 job(s) to run, 2 of 2 done already" in err
 
@@ -43,9 +43,9 @@ def test_submitit_slurm_submits_one_array_with_its_parameters(tmp_path: Path, mo
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(submitit.AutoExecutor, "map_array", keep)
-    asked = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu", "hydra.launcher.gpus_per_node=1"]
-    asked += ["hydra.launcher.timeout_min=30", "hydra.launcher.array_parallelism=1", "sweep=array"]
-    context, composed = driver._composed(normalise_overrides(asked))
+    overrides = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu", "hydra.launcher.gpus_per_node=1"]
+    overrides += ["hydra.launcher.timeout_min=30", "hydra.launcher.array_parallelism=1", "sweep=array"]
+    context, composed = driver._compose_multirun(normalise_overrides(overrides))
     runner = JobRunner()
     launcher = driver.launcher_of(hydra_context=context, task_function=runner, config=composed)
     assert launcher.launch([["++seed=0"], ["++seed=1"]], initial_job_idx=0) == []

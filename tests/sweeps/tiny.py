@@ -37,12 +37,12 @@ def write_ratings(root: Path) -> Path:
 
 
 def environment(root: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "NODE_RANK")}
-    own = {"CAUSALREC_DATA": str(root / "data"), "CAUSALREC_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1"}
-    return {**kept, **own, "HF_HUB_OFFLINE": "1"}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("RANK", "LOCAL_RANK", "NODE_RANK")}
+    settings = {"CAUSALREC_DATA": str(root / "data"), "CAUSALREC_CACHE": str(root / "cache"), "OMP_NUM_THREADS": "1"}
+    return {**inherited, **settings, "HF_HUB_OFFLINE": "1"}
 
 
-def begun(root: Path, *arguments: str) -> subprocess.Popen[str]:
+def begin(root: Path, *arguments: str) -> subprocess.Popen[str]:
     """Begin `causalrec train -m` in `root`, in a process group of its own."""
     if not (root / "data").exists():
         write_ratings(root / "data")
@@ -57,23 +57,23 @@ def begun(root: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def launched(root: Path, *arguments: str, timeout: float = 240) -> tuple[int, str, str]:
+def launch(root: Path, *arguments: str, timeout: float = 240) -> tuple[int, str, str]:
     """Run `causalrec train -m` to its end; return its exit code, stdout and stderr."""
-    process = begun(root, *arguments)
+    process = begin(root, *arguments)
     out, err = process.communicate(timeout=timeout)
     return process.returncode, out, err
 
 
-def killed(process: subprocess.Popen[str]) -> None:
+def kill(process: subprocess.Popen[str]) -> None:
     """Kill a process and all it started, as a machine that loses power does."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
-def wait_for(found: Any, timeout: float = 120) -> Any:
-    """Return what `found()` returns once it is true."""
+def wait_for(condition: Any, timeout: float = 120) -> Any:
+    """Return what `condition()` returns once it is true."""
     until = time.monotonic() + timeout
-    while not (value := found()):
+    while not (value := condition()):
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.05)
     return value
@@ -85,7 +85,7 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
     return {str(path.parent.relative_to(folder)): json.loads(path.read_text()) for path in paths}
 
 
-def marks(folder: Path) -> list[str]:
+def finished_jobs(folder: Path) -> list[str]:
     """The jobs the ledger holds as done, once for each mark."""
     return sorted(path.name.rsplit("~", 3)[0].replace("~", "/") for path in (folder / ".ledger" / "done").iterdir())
 

@@ -23,7 +23,7 @@ from causalrec.commands.wandb import wandb as command
 from causalrec.config.compose import compose_config, normalise_overrides, validate_config
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import DataError, RequestError
-from causalrec.records.names import searchable, shareable
+from causalrec.records.names import redact, searchable_settings
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import (
     CandidateRecord,
@@ -37,7 +37,7 @@ from causalrec.running import run
 from causalrec.tracking.loggers import LoggedJob
 from causalrec.tracking.wandb_logger import WandB
 from causalrec.tracking.wandb_sync import OfflineRun, offline_runs, sync_commands
-from causalrec.tracking.wandb_workspace import serialised, workspace
+from causalrec.tracking.wandb_workspace import serialise, workspace
 from causalrec.training.trainer import TrainerSettings
 
 CURVE = tuple(EpochRecord(e, 0.7 - e / 10, 0.6 - e / 10) for e in range(3))
@@ -289,7 +289,7 @@ def test_neither_the_home_folder_nor_a_secret_leaves_the_machine(
     config = {"paths": {"data": f"{home}/data", "near": f"{home}son/data"}, "store": {"api_key": "sk-123456"}}
     config |= {"address": "redis://me:word@host/0", "encoder": {"max_tokens": 5}}
     logger = WandB()
-    job = job_of(tmp_path, **searchable(config), note=f"{home}/note")
+    job = job_of(tmp_path, **searchable_settings(config), note=f"{home}/note")
     record = RunRecord(name="mf-naive", status="failed", error=f"no {home}/data")
     logger.close(logger.open(job), record, "failed")
     (file,) = files_below(tmp_path)
@@ -300,7 +300,7 @@ def test_neither_the_home_folder_nor_a_secret_leaves_the_machine(
     assert one.config["paths.data"] == "~/data" and one.config["paths.near"] == f"{home}son/data"
     assert (one.config["store.api_key"], one.config["address"]) == ("redacted", "redis://redacted@host/0")
     assert one.config["encoder.max_tokens"] == 5 and one.summary["error"] == "no ~/data"
-    assert shareable(["a", {"b": f"{home}"}]) == ["a", {"b": "~"}]
+    assert redact(["a", {"b": f"{home}"}]) == ["a", {"b": "~"}]
 
 
 def offline(folder: Path, sweep: str, key: str, started: str, record: float | None = 10.0) -> Path:
@@ -393,7 +393,7 @@ def test_the_workspace_compares_the_rows_of_the_sweep() -> None:
     assert version("wandb-workspaces") == "0.4.13"  # its views serialise through a private method
     scores = (SCORE, dataclasses.replace(SCORE, metric="ndcg@5"))
     made = workspace([record_of("mf-ips", 0, scores=scores), record_of("mf-dr", 0)], "us", "mine")
-    view = json.loads(serialised(made))
+    view = json.loads(serialise(made))
     assert (view["entity"], view["project"], view["display_name"]) == ("us", "mine", "causalrec: s1")
     section = view["spec"]["section"]
     (runs,) = section["runSets"]

@@ -37,7 +37,7 @@ from causalrec.models import CausalModel, RoleNetwork
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
-from causalrec.training.trainer import TrainerSettings, seeded
+from causalrec.training.trainer import TrainerSettings, seed_everything
 
 USERS, ITEMS = 30, 20
 
@@ -59,7 +59,7 @@ def trained(folder, **settings):
     fits = {"naive": Naive(), "snips": SNIPS(), "dr_jl": DRJL(), "ips_v2": IPSV2(balance=5.0), "gap": Naive()}
     for name, objective in fits.items():
         penalties = {"gap": Gap(column="group", weight=3.0)} if name == "gap" else {}
-        seeded(0)
+        seed_everything(0)
         inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
         networks = {role: RoleNetwork(MF(inputs, width=4), Dot(2)) for role in objective.roles}
         module = CausalRecModule(CausalModel(networks, "logit"), objective, AdamW(lr=0.02, weight_decay=0.1),

@@ -30,7 +30,7 @@ from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit_result import FitResult
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
-from causalrec.training.trainer import TrainerSettings, seeded
+from causalrec.training.trainer import TrainerSettings, seed_everything
 
 USERS, ITEMS = 24, 18
 VIEW = FeatureMatrix((), ("user", "item"), np.zeros((USERS, 0), np.float32), np.zeros((ITEMS, 0), np.float32), ())
@@ -66,9 +66,9 @@ VALIDATION = log_of(1, 60)
 
 def fitted(folder: Path, logger: Any = None, death: int = -1, classes: int = 3, **settings: Any) -> FitResult:
     objective = DRJL()
-    seeded(0)
+    seed_everything(0)
     inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
-    heads: list[Any] = [Mortal(0, 6, count=3) if classes == 3 else Dot(0) for _ in objective.roles]
+    heads: list[Any] = [Mortal(0, 6, num_classes=3) if classes == 3 else Dot(0) for _ in objective.roles]
     networks = {r: RoleNetwork(MF(inputs, width=4), head) for r, head in zip(objective.roles, heads, strict=True)}
     heads[0].left = death
     model = CausalModel(networks, "softmax" if classes == 3 else "logit")

@@ -12,7 +12,7 @@ import torch
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import Balanced
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.errors import DataError
@@ -93,7 +93,7 @@ def request(folder: Path, **changes: Any) -> FitRequest:
 
 def test_a_batch_holds_the_row_of_each_of_its_rows() -> None:
     order = np.array([[7, 3], [0, 80]])
-    rows = Rows(order, TRAIN.users[order], TRAIN.item[order], np.ones((2, 2), np.float32))
+    rows = SampledRows(order, TRAIN.users[order], TRAIN.item[order], np.ones((2, 2), np.float32))
     batch = LogTensors(TRAIN, FEATURES).batches(rows)
     np.testing.assert_array_equal(batch.features, FEATURES.of_log(TRAIN)[order])
     np.testing.assert_allclose(batch.features[..., 1], batch.outcome, rtol=1e-6)

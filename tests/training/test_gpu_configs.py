@@ -23,7 +23,7 @@ from causalrec.models import CausalModel, RoleNetwork
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
-from causalrec.training.trainer import FitResult, TrainerSettings, seeded
+from causalrec.training.trainer import FitResult, TrainerSettings, seed_everything
 
 NAMES = sorted(path.stem for path in (package_folder("conf") / "trainer").glob("*.yaml"))
 BUILT = {  # strategy, precision, device, number of devices
@@ -98,7 +98,7 @@ def log_of(seed: int, rows: int) -> InteractionLog:
 
 def fitted(made: TrainerSettings, folder: Path) -> tuple[FitResult, set[torch.dtype]]:
     """A small fit of a two-role objective, and the types the products of its heads were computed in."""
-    seeded(0)
+    seed_everything(0)
     rng = np.random.default_rng(2)
     blocks = [rng.normal(size=(count, 1)).astype(np.float32) for count in (30, 20)]
     features = FeatureMatrix(("a", "b"), ("user", "item"), *blocks, ())

@@ -18,15 +18,15 @@ from torch import Tensor
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.errors import CausalRecError, RequestError
-from causalrec.estimators.error import mean_of
 from causalrec.estimators.objective.bpr import BPR
 from causalrec.estimators.objective.cfr import CFR
 from causalrec.estimators.objective.ips import IPS
 from causalrec.estimators.objective.naive import Naive
 from causalrec.estimators.penalty.base import AbstractPenalty, AbstractPenaltyRows
 from causalrec.estimators.penalty.gap import Gap
+from causalrec.estimators.pointwise_error import mean_of
 from causalrec.features.batch_columns import BatchColumn, batch_column
 from causalrec.models import inference_batch
 from causalrec.training.datamodule import BatchLoader, LogTensors
@@ -116,12 +116,12 @@ def test_columns_are_level_codes_or_numbers_and_others_are_refused() -> None:
 
 def test_batches_hold_the_columns_that_are_named_also_of_pairs_that_are_not_logged() -> None:
     tensors = LogTensors(TRAIN, VIEW, columns={"age": batch_column(dataset(), "age", "x"), **COLUMNS})
-    rows = Rows(np.array([-1, 3]), np.array([5, 2]), np.array([1, 1]), np.ones(2, np.float32))
+    rows = SampledRows(np.array([-1, 3]), np.array([5, 2]), np.array([1, 1]), np.ones(2, np.float32))
     batch = tensors.batch(rows)
     assert batch.columns["group"].tolist() == [1, 0] and batch.columns["group"].dtype == torch.int64
     assert batch.columns["age"].tolist() == [5.0, 2.0] and batch.columns["age"].dtype == torch.float32
     assert batch.to("meta").columns["age"].device.type == "meta"
-    assert batch.mapped(lambda column: column[:1]).columns["group"].tolist() == [1]
+    assert batch.map_tensors(lambda column: column[:1]).columns["group"].tolist() == [1]
 
 
 def test_what_a_penalty_is_not_defined_for_is_refused() -> None:
@@ -281,10 +281,10 @@ def test_a_penalty_that_is_no_number_ends_the_fits_of_its_stack_where_it_is_none
 class UniformPairs(AbstractPenaltyRows):
     size: int
 
-    def draw(self, log: InteractionLog, generator: np.random.Generator, count: int) -> Rows:
+    def draw(self, log: InteractionLog, generator: np.random.Generator, count: int) -> SampledRows:
         codes = generator.integers(log.num_pairs, size=(count, self.size))
         weight = np.ones(codes.shape, np.float32)
-        return Rows(log.finder(codes), codes // log.num_items, codes % log.num_items, weight)
+        return SampledRows(log.finder(codes), codes // log.num_items, codes % log.num_items, weight)
 
 
 @dataclass(frozen=True, kw_only=True)

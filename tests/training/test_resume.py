@@ -43,12 +43,12 @@ from causalrec.training.fit_result import FitResult
 from causalrec.training.fit_store import delete_fits
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import SGD, AbstractOptimizer, AdamW
-from causalrec.training.scheduler import AbstractScheduler, Constant, Cosine
-from causalrec.training.trainer import TrainerSettings, seeded
+from causalrec.training.scheduler import AbstractScheduler, ConstantRate, Cosine
+from causalrec.training.trainer import TrainerSettings, seed_everything
 
 USERS, ITEMS, EPOCHS = 24, 18, 5
 OBJECTIVES: dict[str, tuple[AbstractObjective, AbstractOptimizer, AbstractScheduler]] = {
-    "naive": (Naive(), SGD(lr=0.3, weight_decay=1e-3), Constant()),
+    "naive": (Naive(), SGD(lr=0.3, weight_decay=1e-3), ConstantRate()),
     "dr_jl": (DRJL(), AdamW(lr=0.05, weight_decay=0.1), Cosine(least_lr=0.001)),
 }
 STEPS = {"naive": 5, "dr_jl": 10}  # of an epoch
@@ -107,7 +107,7 @@ def fitted(
     folder: Path, name: str, death: Death | None = None, logger: Any = None, rows: int = 150, seed: int = 0, **more: Any
 ) -> FitResult:
     objective, optimizer, scheduler = OBJECTIVES[name]
-    seeded(seed)
+    seed_everything(seed)
     inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
     networks = {
         role: RoleNetwork(MF(inputs, width=4), Noisy(death if role == "outcome" else None))  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from causalrec.config.component import validate_component
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.training.callback import AbstractCallback
-from causalrec.training.scheduler import AbstractScheduler, Constant, Cosine, LinearWarmup
+from causalrec.training.scheduler import AbstractScheduler, ConstantRate, Cosine, LinearWarmup
 from causalrec.training.stacked.stack_key import reason_to_fit_alone
 from causalrec.training.trainer import TrainerSettings
 from tests.training import test_stacked
@@ -46,7 +46,7 @@ def rates_of(folder: Path, scheduler: AbstractScheduler) -> list[list[float]]:
 
 def test_rates_move_by_epoch_in_the_optimizer_of_every_role(tmp_path: Path) -> None:
     expected = {
-        Constant(): [0.05] * 4,
+        ConstantRate(): [0.05] * 4,
         Cosine(least_lr=0.01): [0.01 + 0.02 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(4)],
         LinearWarmup(warmup_epochs=2, first_share=0.5): [0.025, 0.0375, 0.05, 0.05],
     }

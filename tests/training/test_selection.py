@@ -31,7 +31,7 @@ from causalrec.training.selection import (
     best_candidate,
     combine_candidates,
     fit_sequentially,
-    fold_parts,
+    fold_logs,
     judge_candidates,
     refit_request,
     search_requests,
@@ -106,7 +106,7 @@ def fits_of(requests: list[FitRequest]) -> list[FitResult]:
 
 def test_folds_partition_the_rows_and_scale_propensities_to_their_share() -> None:
     whole = log_of(103)
-    parts = list(fold_parts(whole, 4))
+    parts = list(fold_logs(whole, 4))
     assert sorted(code for _, held in parts for code in held.codes) == sorted(whole.codes)
     for train, held in parts:
         assert not np.isin(train.codes, held.codes).any() and len(train) + len(held) == 103
@@ -252,4 +252,4 @@ def test_a_failure_stands_in_the_place_of_its_fit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folds", [2, 5])
 def test_the_number_of_folds_is_the_number_of_parts(folds: int) -> None:
-    assert len(list(fold_parts(log_of(50), folds))) == folds
+    assert len(list(fold_logs(log_of(50), folds))) == folds

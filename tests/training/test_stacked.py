@@ -161,9 +161,9 @@ def test_every_objective_maps_unchanged_losses_and_gradients_are_each_replicas_o
     distinct = set()
     for k, (one, model) in enumerate(zip(tasks, models, strict=True)):
         module = CausalRecModule(model, one.objective, one.optimizer)
-        mine: Batch = batch.mapped(lambda column, k=k: column[k])  # type: ignore[misc]
+        mine: Batch = batch.map_tensors(lambda column, k=k: column[k])  # type: ignore[misc]
         alone = one.objective.terms(mine, model(mine))
-        loss = reduce(torch.add, [module.reduced(term, mine) for term in alone.values()])
+        loss = reduce(torch.add, [module.reduce(term, mine) for term in alone.values()])
         loss.backward()  # type: ignore[no-untyped-call]
         assert float(losses[k].detach()) == pytest.approx(float(loss.detach()), rel=1e-10)
         for key, value in model.named_parameters():

@@ -20,16 +20,16 @@ from torch import Tensor
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import Balanced
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.errors import DataError
-from causalrec.estimators.error import pointwise_error
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.ips import IPS
 from causalrec.estimators.objective.naive import Naive
 from causalrec.estimators.objective.snips import SNIPS
+from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.estimators.reduction import batch_mean, batch_sum
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
@@ -38,7 +38,7 @@ from causalrec.training.checkpoint import read_checkpoint
 from causalrec.training.datamodule import BatchLoader, LogDataModule, LogTensors
 from causalrec.training.module import MONITOR, CausalRecModule
 from causalrec.training.optimizer import SGD, AbstractOptimizer, AdamW
-from causalrec.training.trainer import FitResult, TrainerSettings, seeded
+from causalrec.training.trainer import FitResult, TrainerSettings, seed_everything
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Role, Term
 
 USERS, ITEMS = 24, 18
@@ -85,7 +85,7 @@ def fit(
     seed: int = 0,
     **more: Any,
 ) -> FitResult:
-    seeded(seed)
+    seed_everything(seed)
     module = module_of(objective, optimizer, **more)
     return settings.fit(module, data_of(objective, seed=seed), None, folder, "test")
 
@@ -100,7 +100,7 @@ def quiet(**settings: Any) -> TrainerSettings:
 def test_a_squared_term_is_the_square_of_the_ratio_with_the_gradient_of_the_square() -> None:
     module, batch = module_of(Naive()), hand_batch([1.0, 2.0, 0.5])
     value = torch.tensor([3.0, 1.0, 4.0], requires_grad=True)
-    loss = module.reduced(Term(value, OUTCOME, squared=True), batch)
+    loss = module.reduce(Term(value, OUTCOME, squared=True), batch)
     assert float(loss.detach()) == pytest.approx((7 / 3) ** 2)
     (found,) = torch.autograd.grad(loss, value)
     (expected,) = torch.autograd.grad(torch.dot(batch.weight, value).div(3).square(), value)
@@ -122,19 +122,19 @@ def hand_batch(weight: list[float]) -> Batch:
 def test_a_term_without_normaliser_is_the_weighted_mean_over_rows() -> None:
     module, batch = module_of(Naive()), hand_batch([1.0, 2.0, 0.5])
     term = Term(torch.tensor([3.0, 1.0, 4.0]), OUTCOME)
-    assert float(module.reduced(term, batch)) == pytest.approx((3 + 2 + 2) / 3)
+    assert float(module.reduce(term, batch)) == pytest.approx((3 + 2 + 2) / 3)
 
 
 def test_a_term_with_normaliser_is_divided_by_its_weighted_sum() -> None:
     module, batch = module_of(Naive()), hand_batch([1.0, 2.0, 0.5])
     term = Term(torch.tensor([3.0, 1.0, 4.0]), OUTCOME, normaliser=torch.tensor([1.0, 0.5, 2.0]))
-    assert float(module.reduced(term, batch)) == pytest.approx((3 + 2 + 2) / (1 + 1 + 1))
+    assert float(module.reduce(term, batch)) == pytest.approx((3 + 2 + 2) / (1 + 1 + 1))
 
 
 def test_the_normaliser_takes_no_gradient() -> None:
     module, batch = module_of(Naive()), hand_batch([1.0, 1.0])
     value, normaliser = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([1.0, 3.0], requires_grad=True)
-    module.reduced(Term(value, OUTCOME, normaliser=normaliser), batch).backward()
+    module.reduce(Term(value, OUTCOME, normaliser=normaliser), batch).backward()
     assert value.grad is not None and value.grad.tolist() == [0.25, 0.25]
     assert normaliser.grad is None
     assert float(batch_sum(value)) == 3.0 and not batch_sum(value).requires_grad
@@ -158,7 +158,7 @@ def stepped_alone(module: CausalRecModule, batch: Batch) -> Separately:
         (key, term.trains) for key, term in module.objective.terms(batch, module.model(batch)).items()
     ):
         one = copy.deepcopy(module)
-        one.reduced(one.objective.terms(batch, one.model(batch))[key], batch).backward()
+        one.reduce(one.objective.terms(batch, one.model(batch))[key], batch).backward()
         with_gradient = {n for n, p in one.model.named_parameters() if p.grad is not None and p.grad.any()}
         reached[key] = {name.split(".")[1] for name in with_gradient}
         one.optimizer.build(one.model.parameters_of(trained)).step()
@@ -171,7 +171,7 @@ def stepped_alone(module: CausalRecModule, batch: Batch) -> Separately:
 def test_a_step_changes_each_role_by_its_own_term_only(
     tmp_path: Path, objective: AbstractObjective, optimizer: AbstractOptimizer
 ) -> None:
-    seeded(3)
+    seed_everything(3)
     module, data = module_of(objective, optimizer), data_of(objective)
     before = copy.deepcopy(module.model.state_dict())
     loader = data.train_dataloader()
@@ -225,7 +225,9 @@ def test_scalars_are_not_decayed_whatever_the_optimizer() -> None:
 
 def test_rows_that_are_not_logged_are_unobserved() -> None:
     tensors = LogTensors(TRAIN, FEATURES)
-    rows = Rows(np.array([-1, 7, -1]), np.array([3, 5, 0]), np.array([2, 4, 1]), np.array([1.5, 0.5, 1.0], np.float32))
+    rows = SampledRows(
+        np.array([-1, 7, -1]), np.array([3, 5, 0]), np.array([2, 4, 1]), np.array([1.5, 0.5, 1.0], np.float32)
+    )
     batch = tensors.batch(rows)
     assert TRAIN.propensity is not None
     assert batch.observed.tolist() == [0, 1, 0]
@@ -247,7 +249,7 @@ def test_a_nan_outcome_of_an_unexposed_row_reaches_no_batch() -> None:
         num_users=USERS,
         propensity=np.array([0.5, 0.5], np.float32),
     )
-    rows = Rows(np.array([0, 1]), np.array([0, 0]), np.array([0, 1]), np.ones(2, np.float32))
+    rows = SampledRows(np.array([0, 1]), np.array([0, 0]), np.array([0, 1]), np.ones(2, np.float32))
     assert LogTensors(log, FEATURES).batch(rows).outcome.isfinite().all()
 
 
@@ -393,7 +395,7 @@ def test_a_fit_learns_what_there_is_to_learn(tmp_path: Path) -> None:
         ones = np.ones(rows, np.int64)
         logs.append(InteractionLog(codes % ITEMS, ones, outcome, ITEMS, codes // ITEMS, USERS, propensity=half))
     for objective in OBJECTIVES:
-        seeded(0)
+        seed_everything(0)
         module = module_of(objective, AdamW(lr=0.03, weight_decay=0.1))
         data = LogDataModule(logs[0], logs[1], FEATURES, Balanced(batch_size=64), objective.space, 0)
         found = quiet(max_epochs=30).fit(module, data, None, tmp_path / type(objective).__name__, "learn")
@@ -405,7 +407,7 @@ def test_a_fit_learns_what_there_is_to_learn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("prefix", ["", "wd=1/"])
 def test_a_candidate_logs_its_curve_under_its_prefix_and_is_monitored_without(tmp_path: Path, prefix: str) -> None:
     settings, logger = watched(max_epochs=3), CSVLogger(tmp_path / "curves", name="", version="")
-    seeded(0)
+    seed_everything(0)
     found = settings.fit(module_of(Naive(), prefix=prefix), data_of(Naive()), logger, tmp_path / "fit", "logs")
     assert [float(point.criterion or 0) for point in found.curve] == settings.criteria
     with (tmp_path / "curves" / "metrics.csv").open() as file:
@@ -417,7 +419,7 @@ def test_a_candidate_logs_its_curve_under_its_prefix_and_is_monitored_without(tm
 
 def test_the_logged_loss_is_the_mean_over_the_batches_of_the_epoch(tmp_path: Path) -> None:
     settings = quiet(max_epochs=2, limit_batches=1)
-    seeded(0)
+    seed_everything(0)
     module, data = module_of(Naive(), SGD(lr=1e-9, weight_decay=0.0)), data_of(Naive())
     batches = data.train_dataloader()
     expected = []
@@ -425,7 +427,7 @@ def test_the_logged_loss_is_the_mean_over_the_batches_of_the_epoch(tmp_path: Pat
         batches.set_epoch(epoch)
         batch = next(iter(batches))
         term = module.objective.terms(batch, module.model(batch))["outcome"]
-        expected.append(float(module.reduced(term, batch).detach()))
+        expected.append(float(module.reduce(term, batch).detach()))
     found = settings.fit(module, data, None, tmp_path, "loss")
     assert [point.loss for point in found.curve] == pytest.approx(expected, rel=1e-5)
 

@@ -17,8 +17,9 @@ COLUMNS = ("user", "time", "position")  # that every row has, or none
 class AbstractAugmentation(ABC):
     """Changes training rows alone: validation, test, baselines, histories and diagnostics read the log as it is.
 
-    `own_propensity`: the rows bring propensities of their own, so that it is applied once the propensity model has
-    given the log's rows theirs; else it is applied before, and the model is fitted on all rows and judges all.
+    Attributes:
+        own_propensity: whether its rows bring propensities. Then it is applied once the propensity model has given the
+            log's rows theirs; else it is applied before, and the model is fitted on all rows and judges all.
     """
 
     own_propensity: ClassVar[bool]
@@ -34,7 +35,14 @@ class AbstractAugmentation(ABC):
 def augment_rows(
     augmentations: Mapping[str, AbstractAugmentation], train: InteractionLog, dataset: CausalDataset, seed: int
 ) -> InteractionLog:
-    """Apply augmentations one after another; raise DataError, by name, on rows that do not fit the log."""
+    """Apply augmentations one after another; raise DataError, by name, on rows that do not fit the log.
+
+    Args:
+        augmentations: by name, in order.
+        train: the log's training rows.
+        dataset: what a method may read, once its randomised part and its truth are taken away.
+        seed: of the fit.
+    """
     rows = train
     for name, augmentation in augmentations.items():
         readable = replace(dataset, logged=train, randomised=None, oracle=None, potential=None)

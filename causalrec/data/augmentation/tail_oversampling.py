@@ -16,12 +16,12 @@ from causalrec.types import Bools, Share
 
 @dataclass(frozen=True, kw_only=True)
 class TailOversampling(AbstractAugmentation):
-    """Repeats each row of a tail item `factor` times, each copy of weight 1 / factor and of the row's own propensity.
+    """Repeats each row of a tail item `factor` times, each copy of weight 1 / factor and of the row's propensity.
 
     The weighted loss is the log's in expectation; what changes is how often a step meets the tail, and so how noisy its
     gradient is there.
 
-    Args:
+    Attributes:
         tail_share: items in falling order of their training rows (ties by id): those that begin in the last share of
             all rows are the tail (Abdollahpouri et al., UMAP 2021, at 0.2).
         factor: how often a row of the tail stands.

@@ -12,9 +12,9 @@ import polars as pl
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
+from causalrec.data.delimited_tables import indices, read_delimited
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
-from causalrec.data.tables import indices, read_delimited
 from causalrec.errors import DataError
 
 GAMES = Source(
@@ -32,10 +32,13 @@ COLUMNS = (Column("user", "user", "id"), Column("item", "item", "id"), Column("t
 class AmazonVideoGames(AbstractDataset):
     """50,546 customers and 16,859 products: 440,264 reviews, the latest 5 to 50 of each customer, outcome 1.
 
-    Rows are each customer's history and, last, the target that LLMRank predicts. Only reviews are known: what a
-    customer saw, or bought without reviewing it, is not recorded. The files have no timestamps: `time` is the place in
-    the customer's sequence (0 = oldest), comparable within a customer only. Of an item that a sequence repeats the
-    last place is kept; the verified files repeat none.
+    Rows are each customer's history and, last, the target that LLMRank predicts. Only reviews are recorded: not what a
+    customer saw, or bought without reviewing it. The files have no timestamps: `time` is the position in the customer's
+    sequence (0 = oldest), comparable within a customer only. Of an item that a sequence repeats, the last row stays;
+    the verified files repeat none.
+
+    Attributes:
+        item_text: phrases by item column that make a product's text.
     """
 
     item_text: dict[str, str] = field(default_factory=lambda: {"title": "{}"})
@@ -86,20 +89,20 @@ def read_sequences(path: Path, items: list[str]) -> tuple[pl.DataFrame, Interact
     if table["user"].is_duplicated().any():
         row = int((~table["user"].is_first_distinct()).arg_max() or 0)
         raise DataError(f"{path}: line {row + 2}: user {table['user'][row]!r} has a line already; another version?")
-    whole = pl.concat_str("history", "target", separator=" ").str.split(" ").alias("item")
-    rows = table.with_row_index("row").select(pl.col("row").cast(pl.Int64), whole)
-    place = rows.select(pl.col("row"), pl.int_ranges(pl.col("item").list.len(), dtype=pl.Int64).alias("place"))
-    long = rows.explode("item").with_columns(place.explode("place")["place"])
-    known = long["item"].is_in(items)
-    if not known.all():
-        bad = int((~known).arg_max() or 0)
+    sequence = pl.concat_str("history", "target", separator=" ").str.split(" ").alias("item")
+    rows = table.with_row_index("row").select(pl.col("row").cast(pl.Int64), sequence)
+    positions = rows.select(pl.col("row"), pl.int_ranges(pl.col("item").list.len(), dtype=pl.Int64).alias("position"))
+    long = rows.explode("item").with_columns(positions.explode("position")["position"])
+    has_title = long["item"].is_in(items)
+    if not has_title.all():
+        bad = int((~has_title).arg_max() or 0)
         raise DataError(f"{path}: line {long['row'][bad] + 2}: item {long['item'][bad]!r} is not in its table")
     log = InteractionLog(
         user=long["row"].to_numpy(),
         item=indices(long, "item", items, path),
         treatment=np.ones(len(long), np.int64),
         outcome=np.ones(len(long), np.float32),
-        time=long["place"].to_numpy(),
+        time=long["position"].to_numpy(),
         num_users=len(table),
         num_items=len(items),
         name="amazon_video_games",

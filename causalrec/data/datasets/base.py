@@ -7,16 +7,17 @@ from types import MappingProxyType
 
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
-from causalrec.data.problems import Problem
 from causalrec.data.sources import Source
+from causalrec.data.table_problems import Problem
 from causalrec.errors import DataError
 
 
 class AbstractDataset(ABC):
     """One data set. Constructor keywords are its YAML keys; concrete classes are final.
 
-    `item_text` holds phrases by item column that make an item's text (`data/text.py`), `user_text` by user column those
-    of a user's profile; empty without text.
+    Attributes:
+        item_text: phrases by item column that make an item's text (`data/text.py`); empty without text.
+        user_text: phrases by user column that make the text of a user's profile; empty without text.
     """
 
     item_text: Mapping[str, str] = MappingProxyType({})

@@ -11,9 +11,9 @@ import polars as pl
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
+from causalrec.data.delimited_tables import binarise
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
-from causalrec.data.tables import binarised
 from causalrec.errors import DataError
 from causalrec.types import Ints
 
@@ -57,7 +57,10 @@ USER_TEXT = {
 class Coat(AbstractDataset):
     """290 users and 300 coats: 6,960 self-selected ratings and 4,640 of uniformly random coats (16 per user), 1..5.
 
-    `threshold`: outcome is 1 from this rating on, or None for rating points; mandatory, for published tables differ.
+    Attributes:
+        threshold: outcome is 1 from this rating on, None for rating points; mandatory, for published tables differ.
+        item_text: phrases by item column that make a coat's text.
+        user_text: phrases by user column that make a user's text.
     """
 
     threshold: float | None
@@ -109,7 +112,7 @@ class Coat(AbstractDataset):
             user=user.astype(np.int64),
             item=item.astype(np.int64),
             treatment=np.ones(len(user), np.int64),
-            outcome=binarised(matrix[user, item].astype(np.float32), self.threshold),
+            outcome=binarise(matrix[user, item].astype(np.float32), self.threshold),
             num_users=matrix.shape[0],
             num_items=matrix.shape[1],
             name=name,

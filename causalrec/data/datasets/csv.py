@@ -15,19 +15,19 @@ from pydantic import Field
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
+from causalrec.data.delimited_tables import binarise
 from causalrec.data.log import InteractionLog, RowValues
-from causalrec.data.pairs import PairTable
-from causalrec.data.problems import Problem, refuse
+from causalrec.data.pair_columns import PairTable
 from causalrec.data.sources import Source, sha256_of
-from causalrec.data.tables import binarised
+from causalrec.data.table_problems import Problem, raise_errors
 from causalrec.data.tabular.arms import check_arms
 from causalrec.data.tabular.build import Build, EntityFile, Request
-from causalrec.data.tabular.declared import Edges, Separator, Table
 from causalrec.data.tabular.edges import EdgeFile
 from causalrec.data.tabular.entities import kind_of
 from causalrec.data.tabular.ingest import Roles, RowKind, TimeUnit
 from causalrec.data.tabular.rawfile import RawFile
-from causalrec.data.tabular.store import keep, open_store, scratch_beside, store_folder
+from causalrec.data.tabular.store import keep_store, open_store, scratch_folder, store_folder
+from causalrec.data.tabular.table_config import EdgeTableConfig, EntityTableConfig, Separator
 from causalrec.data.vectors import VectorFile, read_vectors
 from causalrec.errors import DataError, RequestError
 from causalrec.types import Feedback, OutcomeKind, Vectors
@@ -43,23 +43,55 @@ SCALES: dict[OutcomeKind, tuple[float, float]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Csv(AbstractDataset):
+class CsvTables(AbstractDataset):
     """Any log in delimited text (`.csv`, `.tsv`), JSON lines (`.jsonl`) or Parquet, each also `.gz` where it applies.
 
-    `folder`: where the files lie, below `paths.data`; `./folder` is taken from the working directory. `user`, `item`,
-    `outcome`, `time`, `position`, `exposure` (0 = not exposed, 1.. = arms), `propensity` in (0, 1], `randomised_flag`
-    (1 = the item was drawn at random) name columns, None where there is none; `randomised_interactions` is a file of
-    random rows instead of a flag. `arms`: what exposures 1, 2 and so on are, where rows of exposure 0 have outcomes
-    too, so that effects can be learnt; `randomised_log`: exposure was drawn at random in every row. `scale` bounds the
-    raw outcome, both ends included (by kind: rating 1..5, click 0..1, watch_ratio 0..10, count 0..1e6). `threshold`:
-    outcome is 1 from this value on, None to keep it. `self_selected`: True, unless you know better, for users mostly
-    choose what they rate. `vectors`: precomputed vectors of items (of images, of sound) by the name of their node in
-    the graph, files beside the others (`data/vectors.py`). `row_columns`: further columns of the interactions by kind,
-    covariates of the moment (hour, store and week): nodes of the graph, without a gap.
-    Files are streamed once into memory-mapped arrays, kept beside them (`data/store.py`) under a key of every file's
-    path, size and modification time and of the keys that shape the arrays; the sha256 of each file is taken when it is
-    read. A file changed within its size and time stamp is therefore not noticed: remove `.causalrec` then.
-    Raises DataError with the first problem; `problems` has all.
+    Files are streamed once into memory-mapped arrays, stored in a folder next to them (`data/tabular/store.py`) under a
+    key of every file's path, size and modification time and of the keys that shape the arrays; the sha256 of each file
+    is taken when it is read. A file changed within its size and time stamp is therefore not noticed: remove
+    `.causalrec` then. Raises DataError with the first problem; `problems` has all.
+
+    Attributes:
+        threshold: outcome is 1 from this value on, None for the raw outcome.
+        name: what the data set is called in records and errors.
+        folder: where the files lie, below `paths.data`; `./folder` is taken from the working directory.
+        interactions: file of the log.
+        randomised_interactions: file of random rows, instead of a flag; None for none.
+        separator: what stands between two fields; None: by the ending (`.tsv` tab, else comma).
+        encoding: of the text.
+        quote: what encloses a field; None: quotes are ordinary characters.
+        names: names of the columns, where the file has no header.
+        user: column of user ids; None without users.
+        item: column of item ids.
+        outcome: column of the raw outcome; None where every row is a positive.
+        kind: what kind of number the outcome is.
+        scale: bounds of the raw outcome, both included; None: by kind (rating 1..5, click 0..1, watch_ratio 0..10,
+            count 0..1e6, reward without).
+        feedback: what a row that is not there means.
+        time: column of the time, None for none.
+        time_unit: unit of numeric times, or `iso` for text (2024-01-31 12:00:00).
+        position: column of the position in the list, None for none.
+        exposure: column of the exposure (0 = not exposed, 1.. = arms), None for none.
+        propensity: column of the probability that the row was exposed, in (0, 1]; None for none.
+        randomised_flag: column that is 1 where the item was drawn at random, else 0; None for none.
+        how_randomised: how the random rows were drawn, for the card.
+        arms: what exposures 1, 2 and so on are, where rows of exposure 0 have outcomes too, so that effects can be
+            learnt.
+        randomised_log: whether exposure was drawn at random in every row.
+        users: table of users, None for none.
+        items: table of items, None for none.
+        edges: table of edges between users, None for none.
+        row_columns: kind of each further column of the interactions, by name: covariates of the moment (hour, store and
+            week), nodes of the graph, without a gap.
+        item_text: phrases by item column that make an item's text (`data/text.py`).
+        user_text: phrases by user column that make a user's text.
+        vectors: files of precomputed vectors of items (of images, of sound) in the folder, by the name of their node in
+            the graph (`data/vectors.py`).
+        self_selected: whether users choose by how they would rate; true unless you know better, for most users do.
+        repeats: whether a (user, item) pair may occur twice in one log.
+        unseen: what a split does by default with a test row whose user or item has no training row.
+        domain: what the data are about, for the card.
+        licence: under which terms they may be used, for the card.
     """
 
     threshold: float | None
@@ -86,9 +118,9 @@ class Csv(AbstractDataset):
     how_randomised: str = "as the file says"
     arms: list[str] = field(default_factory=list)
     randomised_log: bool = False
-    users: Table | None = None
-    items: Table | None = None
-    edges: Edges | None = None
+    users: EntityTableConfig | None = None
+    items: EntityTableConfig | None = None
+    edges: EdgeTableConfig | None = None
     row_columns: dict[str, RowKind] = field(default_factory=dict)
     item_text: dict[str, str] = field(default_factory=dict)
     user_text: dict[str, str] = field(default_factory=dict)
@@ -153,35 +185,35 @@ class Csv(AbstractDataset):
 
     def identity(self, root: Path) -> str:
         """Return the sha256 of each file, taken when it was read."""
-        _, meta, problems = self._opened(root)
-        refuse(problems, self.name)
+        _, meta, problems = self._open_or_build(root)
+        raise_errors(problems, self.name)
         return repr(sorted({**meta["sha256"], **self._vector_sums(root)}.items()))
 
     def problems(self, root: Path) -> list[Problem]:
         """Return every problem of the files, errors and warnings, each with file and line; DataError is not raised."""
-        _, _, found = self._opened(root)
-        if any(problem.severity == "error" for problem in found):
-            return found
+        _, _, problems = self._open_or_build(root)
+        if any(problem.severity == "error" for problem in problems):
+            return problems
         try:
             self.load(root)
         except DataError as error:
-            return [*found, Problem("error", self.name, None, None, str(error))]
-        return found
+            return [*problems, Problem("error", self.name, None, None, str(error))]
+        return problems
 
     def load(self, root: Path) -> CausalDataset:
-        place, meta, problems = self._opened(root)
-        refuse(problems, self.name)
+        store, meta, problems = self._open_or_build(root)
+        raise_errors(problems, self.name)
         tables = {
-            of: pl.read_parquet(path) if (path := place / f"{of}s.parquet").exists() else pl.DataFrame()
+            of: pl.read_parquet(path) if (path := store / f"{of}s.parquet").exists() else pl.DataFrame()
             for of in ("user", "item")
         }
         sizes = (len(tables["user"]), len(tables["item"]))
-        logs = {part: self._log(place / part, sizes, part) for part in meta["rows"]}
+        logs = {name: self._log(store / name, sizes, name) for name in meta["rows"]}
         for log in logs.values():
             check_arms(log, self.arms, self.name)
         pairs = {}
         if self.edges is not None:
-            codes, values = (np.load(place / f"pair_{name}.npy", mmap_mode="r") for name in ("codes", "values"))
+            codes, values = (np.load(store / f"pair_{name}.npy", mmap_mode="r") for name in ("codes", "values"))
             pairs[self.edges.column] = PairTable(codes, values, sizes[1])
         return CausalDataset(
             card=self.card,
@@ -197,61 +229,63 @@ class Csv(AbstractDataset):
         )
 
     def _columns(self) -> tuple[Column, ...]:
-        found = (
+        columns = (
             [Column("item", "item", "id")]
             if self.user is None
             else [Column("user", "user", "id"), Column("item", "item", "id")]
         )
-        found += [
+        columns += [
             Column(name, "user", kind_of(kind)[0]) for name, kind in (self.users.columns if self.users else {}).items()
         ]
-        found += [
+        columns += [
             Column(name, "item", kind_of(kind)[0]) for name, kind in (self.items.columns if self.items else {}).items()
         ]
-        found += [Column(name, "item", "vector") for name in self.vectors]
-        found += [Column(name, "row", kind) for name, kind in self.row_columns.items()]
-        return (*found, *([Column(self.edges.column, "pair", "numeric")] if self.edges else []))
+        columns += [Column(name, "item", "vector") for name in self.vectors]
+        columns += [Column(name, "row", kind) for name, kind in self.row_columns.items()]
+        return (*columns, *([Column(self.edges.column, "pair", "numeric")] if self.edges else []))
 
     def _folder(self, root: Path) -> Path:
         return Path(self.folder) if self.folder.startswith((".", "/")) else root / self.folder
 
     def _vectors(self, root: Path, ids: list[str]) -> dict[str, Vectors]:
         folder, files = self._folder(root), self.vectors.items()
-        return {k: read_vectors(folder / one.file, ids, k, column=one.column, id=one.id) for k, one in files}
+        return {
+            k: read_vectors(folder / source.file, ids, k, column=source.column, id=source.id) for k, source in files
+        }
 
     def _vector_sums(self, root: Path) -> dict[str, str]:
-        paths = {self._folder(root) / one.file for one in self.vectors.values()}
+        paths = {self._folder(root) / source.file for source in self.vectors.values()}
         return {path.name: sha256_of(path) for path in paths if path.is_file()}
 
-    def _opened(self, root: Path) -> tuple[Path, dict[str, Any], list[Problem]]:
+    def _open_or_build(self, root: Path) -> tuple[Path, dict[str, Any], list[Problem]]:
         """Return the store, its meta data and the problems met; an error leaves no store."""
         folder = self._folder(root)
         request = self._request(folder)
-        place = store_folder(folder, root) / f"{self.name}-{_key(request)}"
-        meta = open_store(place)
+        store = store_folder(folder, root) / f"{self.name}-{_key(request)}"
+        meta = open_store(store)
         if meta is not None:
-            return place, meta, [Problem(**problem) for problem in meta["warnings"]]
-        with scratch_beside(place) as scratch:
+            return store, meta, [Problem(**problem) for problem in meta["warnings"]]
+        with scratch_folder(store) as scratch:
             build = Build(request, scratch)
-            made = build()
-            if made is None or any(problem.severity == "error" for problem in build.problems):
-                return place, {}, build.problems
+            meta_data = build()
+            if meta_data is None or any(problem.severity == "error" for problem in build.problems):
+                return store, {}, build.problems
             return (
-                place,
-                keep(build.store, place, {**made, "warnings": list(map(asdict, build.problems))}),
+                store,
+                keep_store(build.store, store, {**meta_data, "warnings": list(map(asdict, build.problems))}),
                 build.problems,
             )
 
     def _request(self, folder: Path) -> Request:
-        def raw(file: str, table: Table | Edges | None = None) -> RawFile:
-            own = table or self
+        def raw(file: str, table: EntityTableConfig | EdgeTableConfig | None = None) -> RawFile:
+            config = table or self
             return RawFile(
                 path=folder / file,
-                separator=own.separator
+                separator=config.separator
                 or (self.separator if Path(file).suffix == Path(self.interactions).suffix else None),
-                encoding=own.encoding or self.encoding,
+                encoding=config.encoding or self.encoding,
                 quote=self.quote,
-                names=own.names,
+                names=config.names,
             )
 
         entity = {
@@ -285,30 +319,30 @@ class Csv(AbstractDataset):
             row_columns=self.row_columns,
         )
 
-    def _log(self, folder: Path, sizes: tuple[int, int], part: str) -> InteractionLog:
+    def _log(self, folder: Path, sizes: tuple[int, int], log_name: str) -> InteractionLog:
         arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
         count = len(arrays["item"])
-        ones = np.broadcast_to(np.int64(1), count)  # takes no memory
-        columns = {name: _values(folder, part, arrays.pop(part)) for part, name in self._roles().row_parts.items()}
+        all_exposed = np.broadcast_to(np.int64(1), count)  # takes no memory
+        columns = {name: _values(folder, role, arrays.pop(role)) for role, name in self._roles().row_roles.items()}
         outcome = arrays.pop("outcome", None)
         if outcome is not None and self.threshold is not None:
             missing = np.isnan(outcome)
-            outcome = binarised(outcome, self.threshold)
+            outcome = binarise(outcome, self.threshold)
             outcome[missing] = np.nan
         return InteractionLog(
-            treatment=arrays.pop("treatment", ones),
+            treatment=arrays.pop("treatment", all_exposed),
             outcome=np.broadcast_to(np.float32(1), count) if outcome is None else outcome,
             num_users=sizes[0],
             num_items=sizes[1],
             columns=columns,
-            name=self.name if part == "logged" else f"{self.name} {part}",
+            name=self.name if log_name == "logged" else f"{self.name} {log_name}",
             **arrays,
         )
 
 
-def _values(folder: Path, part: str, held: RowValues) -> RowValues:
-    """Return a column of rows: the levels where it is a category, of which the array holds the places."""
-    levels = folder.parent / f"{part}.parquet"
+def _values(folder: Path, role: str, held: RowValues) -> RowValues:
+    """Return a column of rows: where it is a category, the levels that the array's numbers stand for."""
+    levels = folder.parent / f"{role}.parquet"
     return np.array(pl.read_parquet(levels)["level"].to_list(), np.str_)[held] if levels.exists() else held
 
 
@@ -316,5 +350,7 @@ def _key(request: Request) -> str:
     """Hash what the arrays depend on: the request, and each file's path, size and modification time."""
     stats = [path.stat() if (path := raw.path).is_file() else None for raw in request.files]
     files = [(stat.st_size, stat.st_mtime_ns) if stat else None for stat in stats]
-    parts = json.dumps([FORMAT, files, asdict(request)], sort_keys=True, default=lambda path: str(Path(path).resolve()))
-    return hashlib.sha256(parts.encode()).hexdigest()[:20]
+    dependencies = json.dumps(
+        [FORMAT, files, asdict(request)], sort_keys=True, default=lambda path: str(Path(path).resolve())
+    )
+    return hashlib.sha256(dependencies.encode()).hexdigest()[:20]

@@ -27,18 +27,30 @@ NAMES = tuple(f"x{k}" for k in range(WIDTH))
 
 @dataclass(frozen=True, kw_only=True)
 class EffectSimulation(AbstractDataset):
-    """`units` with columns x0..x4 ~ N(0, 1), one item, treatment 0..`arms`, drawn anew for each `seed`.
+    """Units with columns x0..x4 ~ N(0, 1), one item, and a treatment whose effects are known.
 
-    With raw outcomes `r_0 = x0 + x1^2 / 2 - 1/2 + c h` and `r_a = r_0 + a effect + heterogeneity (x1 + |x2|)`, the
-    mean outcome is `r` (`reward`, unit noise), `sigmoid(r - 1)` (`click`) or `exp(r / 3)` (`count`). Log-odds of arm a
-    against none are `confounding (x0 + x1) / a + c h`, h ~ N(0, 1) unseen, c its
-    `confounder_strength`: above 0 nothing observed
-    identifies the effect. `confounding=0, confounder_strength=0` is a randomised experiment. True means are of the unit, h included.
-    The column z, `c h + x0 + noise`, is no cause of anything: a negative control. `randomised`: so many further
-    units, whose treatment is drawn evenly. The column nudge, a fair coin, adds `nudge` to the log-odds of every arm or
-    takes it away: an instrument. The column seen is 1 with chance 0.2 without treatment and 0.8 under arm 1; where the
-    effect is `mediated`, outcomes follow it as if it were the treatment (one arm): a front door. With `moment_strength`
-    s above 0 each row has a column moment ~ N(0, 1), that adds `s moment` to `r_0` and to the log-odds of every arm.
+    With raw outcomes `r_0 = x0 + x1^2 / 2 - 1/2 + c h` and `r_a = r_0 + a effect + heterogeneity (x1 + |x2|)`, the mean
+    outcome is `r` (`reward`, unit noise), `sigmoid(r - 1)` (`click`) or `exp(r / 3)` (`count`). Log-odds of arm a
+    against none are `confounding (x0 + x1) / a + c h`, h ~ N(0, 1) unseen, c the `confounder_strength`. True means are
+    of the unit, h included. `confounding=0, confounder_strength=0` is a randomised experiment.
+
+    Further columns: z, `c h + x0 + noise`, no cause of anything: a negative control. nudge, a fair coin: an instrument.
+    seen, 1 with probability 0.2 without treatment and 0.8 under arm 1: a mediator. moment ~ N(0, 1), of the row, where
+    `moment_strength` is above 0. Raises RequestError on a mediated effect of more than one arm.
+
+    Attributes:
+        units: number of rows of the log.
+        arms: number of treatments beside none.
+        outcome: what kind of number the outcome is.
+        effect: of arm 1, on the scale of r; that of arm a is a times it.
+        heterogeneity: how much effects vary with x1 and x2.
+        confounding: how much x0 and x1 drive the treatment.
+        confounder_strength: c, how much h drives treatment and outcome; above 0 nothing observed identifies the effect.
+        randomised: number of further units, whose treatment is drawn evenly.
+        instrument_strength: what nudge adds to the log-odds of every arm, or takes away.
+        mediated: whether outcomes follow seen as if it were the treatment (one arm): a front door.
+        moment_strength: s, `s moment` is added to `r_0` and to the log-odds of every arm.
+        seed: draws everything.
     """
 
     units: Count = 2000
@@ -93,15 +105,17 @@ class EffectSimulation(AbstractDataset):
                 f"dataset.mediated: is made for one arm, and dataset.arms={self.arms}; set dataset.arms=1"
             )
         rng, units = np.random.default_rng([self.seed, 17]), self.units + self.randomised
-        own = np.random.default_rng([self.seed, 18])  # of the columns added later, so that the others stay as they were
-        nudge, seen = own.integers(2, size=units), (own.random((units, 2)) < ROLE_INPUTS).astype(np.int64)
+        added_rng = np.random.default_rng(
+            [self.seed, 18]
+        )  # of the columns added later, so that the others stay as they were
+        nudge, seen = added_rng.integers(2, size=units), (added_rng.random((units, 2)) < ROLE_INPUTS).astype(np.int64)
         x, hidden = rng.normal(size=(units, WIDTH)), rng.normal(size=units)
         moment = np.random.default_rng([self.seed, 19]).normal(size=units)
         cause = self.confounder_strength * hidden + self.moment_strength * moment
         means = self._means(x, cause)
-        treatment, drawn = self._treated(x, cause, nudge, rng), self._drawn(means, rng)
+        treatment, outcomes = self._draw_treatment(x, cause, nudge, rng), self._draw_outcomes(means, rng)
         if self.mediated:
-            drawn = np.take_along_axis(drawn, seen, 1)
+            outcomes = np.take_along_axis(outcomes, seen, 1)
             means = means[:, :1] + (means[:, 1:] - means[:, :1]) * np.array(ROLE_INPUTS)
         if self.randomised:
             treatment[self.units :] = rng.integers(self.arms + 1, size=self.randomised)
@@ -110,7 +124,7 @@ class EffectSimulation(AbstractDataset):
         log = InteractionLog(
             item=np.zeros(units, np.int64),
             treatment=treatment,
-            outcome=drawn[every, treatment].astype(np.float32),
+            outcome=outcomes[every, treatment].astype(np.float32),
             num_items=1,
             user=every,
             num_users=units,
@@ -125,7 +139,7 @@ class EffectSimulation(AbstractDataset):
             randomised=log.take(every[self.units :], "randomised") if self.randomised else None,
             user_table=pl.DataFrame(columns),
             item_table=pl.DataFrame({"item": ["the one"]}),
-            potential=PotentialOutcomes(ByUser(means.astype(np.float32)), ByUser(drawn.astype(np.float32))),
+            potential=PotentialOutcomes(ByUser(means.astype(np.float32)), ByUser(outcomes.astype(np.float32))),
         )
 
     def _means(self, x: Doubles, cause: Doubles) -> Doubles:
@@ -136,14 +150,14 @@ class EffectSimulation(AbstractDataset):
             return np.asarray(1 / (1 + np.exp(1 - raw)))
         return np.exp(raw / 3) if self.outcome == "count" else raw
 
-    def _treated(self, x: Doubles, cause: Doubles, nudge: Ints, rng: np.random.Generator) -> Ints:
+    def _draw_treatment(self, x: Doubles, cause: Doubles, nudge: Ints, rng: np.random.Generator) -> Ints:
         pushed = cause + self.instrument_strength * (2 * nudge - 1)
         odds = [np.zeros(len(x))]
         odds += [self.confounding * (x[:, 0] + x[:, 1]) / arm + pushed for arm in range(1, self.arms + 1)]
-        drawn = np.stack(odds, 1) + rng.gumbel(size=(len(x), self.arms + 1))
-        return np.asarray(drawn.argmax(1), np.int64)
+        utility = np.stack(odds, 1) + rng.gumbel(size=(len(x), self.arms + 1))
+        return np.asarray(utility.argmax(1), np.int64)
 
-    def _drawn(self, means: Doubles, rng: np.random.Generator) -> Doubles:
+    def _draw_outcomes(self, means: Doubles, rng: np.random.Generator) -> Doubles:
         if self.outcome == "click":
             return (rng.random(means.shape) < means).astype(np.float64)
         if self.outcome == "count":

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from causalrec.data.card import Column
+from causalrec.data.delimited_tables import indices, integers, read_delimited
 from causalrec.data.side_tables import positions
-from causalrec.data.sources import Source, first_of, sha256_of
-from causalrec.data.tables import indices, integers, read_delimited
+from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.errors import DataError
 from causalrec.types import Bools, Ints
 
@@ -46,10 +46,15 @@ NOTES = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Listening:
-    """Who plays which artist: `user[N]`, `artist[N]` int64 from 0, `plays[N]` int64, with the tables behind the ids.
+    """Who plays which artist, N pairs, with the tables behind the ids.
 
-    `users[U]` raw ids, ascending; `artists` one row per artist in the order of raw ids: its name and its tags.
-    `artist_ids`: those raw ids.
+    Attributes:
+        user: [N] number of the user from 0, int64.
+        artist: [N] number of the artist from 0, int64.
+        plays: [N] number of plays, int64.
+        users: [U] raw ids, ascending.
+        artists: one row per artist, in ascending order of raw ids: its name and its tags.
+        artist_ids: those raw ids.
     """
 
     user: Ints
@@ -60,9 +65,9 @@ class Listening:
     artist_ids: pl.Series
 
 
-def located(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
+def locate_files(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
     """Return the raw files by their publisher's name, plain or gzipped, and the sha256 of each as it lies there."""
-    source, folder = first_of((OFFICIAL, GZIPPED), root)
+    source, folder = fetch_first((OFFICIAL, GZIPPED), root)
     paths = {name.removesuffix(".gz"): folder / name for name in source.files}
     return paths, {path.name: sha256_of(path) for path in paths.values()}
 
@@ -82,18 +87,18 @@ def read_listening(paths: dict[str, Path], *, tags: int, min_listeners: int) -> 
     enough = np.bincount(artist, minlength=len(artists)) >= min_listeners
     if not enough.any():
         raise DataError(f"{path}: no artist has min_listeners={min_listeners} listeners; lower it")
-    kept = enough[artist]
+    row_kept = enough[artist]
     return Listening(
-        user=user[kept].astype(np.int64),
-        artist=(np.cumsum(enough) - 1)[artist[kept]],
-        plays=plays[kept],
+        user=user[row_kept].astype(np.int64),
+        artist=(np.cumsum(enough) - 1)[artist[row_kept]],
+        plays=plays[row_kept],
         users=users,
-        artists=_tagged(artists.filter(pl.Series(enough)), artists["id"], paths, tags),
+        artists=_add_tags(artists.filter(pl.Series(enough)), artists["id"], paths, tags),
         artist_ids=artists["number"].filter(pl.Series(enough)),
     )
 
 
-def _tagged(kept: pl.DataFrame, known: pl.Series, paths: dict[str, Path], count: int) -> pl.DataFrame:
+def _add_tags(artists: pl.DataFrame, table_ids: pl.Series, paths: dict[str, Path], count: int) -> pl.DataFrame:
     """Give each artist its tags among the `count` most assigned, lower-cased, each once, in alphabetical order."""
     path = paths["user_taggedartists.dat"]
     rows = read_delimited(path, "\t", ["userID", "artistID", "tagID", "day", "month", "year"], header=True)
@@ -101,12 +106,12 @@ def _tagged(kept: pl.DataFrame, known: pl.Series, paths: dict[str, Path], count:
     which = indices(rows, "tagID", names["tagID"].to_list(), path)
     tag = names["name"].str.to_lowercase().str.strip_chars().gather(which)
     rows = rows.select(pl.col("artistID").alias("id"), tag.alias("tag"))
-    unknown = rows.filter(~pl.col("id").is_in(known.implode()))
+    unknown = rows.filter(~pl.col("id").is_in(table_ids.implode()))
     NOTES.info("%s: %d rows tag %d artists that are not in the table", path, len(unknown), unknown["id"].n_unique())
-    rows = rows.join(kept.select("id"), on="id", how="semi").filter(pl.col("tag") != "")
+    rows = rows.join(artists.select("id"), on="id", how="semi").filter(pl.col("tag") != "")
     top = rows.group_by("tag").len().sort("len", "tag", descending=[True, False]).head(count)
     lists = rows.join(top, on="tag", how="semi").group_by("id").agg(pl.col("tag").unique().sort())
-    joined = kept.join(lists, on="id", how="left", maintain_order="left")
+    joined = artists.join(lists, on="id", how="left", maintain_order="left")
     return joined.select(pl.col("name").alias("artist"), pl.col("tag").fill_null(pl.lit([], dtype=pl.List(pl.String))))
 
 
@@ -116,15 +121,15 @@ def read_friends(path: Path, users: Ints) -> tuple[Ints, Ints]:
     Raises DataError, naming the line, on a user without plays and on a user befriended with itself.
     """
     rows = read_delimited(path, "\t", ["userID", "friendID"], header=True)
-    one, other = integers(rows, "userID", path), integers(rows, "friendID", path)
-    for column, ids in (("userID", one), ("friendID", other)):
-        _refuse(path, ~np.isin(ids, users), f"{column} has no row in user_artists; another version?")
-    _refuse(path, one == other, "a user is its own friend; corrupt?")
-    left, right = positions(pl.Series(one), pl.Series(users)), positions(pl.Series(other), pl.Series(users))
+    user_ids, friend_ids = integers(rows, "userID", path), integers(rows, "friendID", path)
+    for column, ids in (("userID", user_ids), ("friendID", friend_ids)):
+        _raise_where(path, ~np.isin(ids, users), f"{column} has no row in user_artists; another version?")
+    _raise_where(path, user_ids == friend_ids, "a user is its own friend; corrupt?")
+    left, right = positions(pl.Series(user_ids), pl.Series(users)), positions(pl.Series(friend_ids), pl.Series(users))
     codes = np.unique(np.concatenate([left * len(users) + right, right * len(users) + left]))
     return codes // len(users), codes % len(users)
 
 
-def _refuse(path: Path, bad: Bools, what: str) -> None:
+def _raise_where(path: Path, bad: Bools, what: str) -> None:
     if bad.any():
         raise DataError(f"{path}: line {int(np.argmax(bad)) + 2}: {what}")

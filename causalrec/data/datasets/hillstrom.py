@@ -15,7 +15,7 @@ from causalrec.data.csv_table import read_csv
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import InteractionLog
-from causalrec.data.sources import Source, first_of, sha256_of
+from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.errors import DataError
 from causalrec.types import Bools, Share
 
@@ -65,11 +65,15 @@ COLUMNS: Final = (
 class Hillstrom(AbstractDataset):
     """64,000 customers, a random third of them sent an e-mail on men's, a third one on women's goods, a third none.
 
-    `outcome` within two weeks: `visit` or `conversion` (0/1), or `spend` in dollars, 0 for all but 578 customers.
-    `arms`: `both` has treatments 1 (men's) and 2 (women's); `mens` and `womens` leave the other arm's customers out.
-    One user per customer and one item; `propensity` = the chance of the arm received, 1/3, or 1/2 with one arm.
-    Training customers are randomised too; the part kept apart is a share `test_share` of them, drawn with `seed`.
+    One user per customer and one item; `propensity` = the probability of the arm received, 1/3, or 1/2 with one arm.
+    Training customers are randomised as the test customers are.
     Raises DataError, naming the line, on an unknown level, a negative number, and a purchase without visit or spend.
+
+    Attributes:
+        outcome: within two weeks: `visit` or `conversion` (0/1), or `spend` in dollars, 0 for all but 578 customers.
+        arms: `both` has treatments 1 (men's) and 2 (women's); `mens` and `womens` leave the other arm's customers out.
+        test_share: share of the customers that is held out as the randomised test.
+        seed: draws those customers.
     """
 
     outcome: Literal["visit", "conversion", "spend"] = "visit"
@@ -108,12 +112,12 @@ class Hillstrom(AbstractDataset):
         return tuple(CAMPAIGNS.values()) if self.arms == "both" else (CAMPAIGNS[self.arms],)
 
     def load(self, root: Path) -> CausalDataset:
-        source, folder = first_of(self.sources, root)
+        source, folder = fetch_first(self.sources, root)
         name = next(iter(source.files))
         sent = (NOBODY, *self._campaigns)
         customers = read_customers(folder / name).filter(pl.col("segment").is_in(sent))
         log = self._log(customers, sent, folder / name)
-        held = self._held(len(log))
+        held = self._test_mask(len(log))
         return CausalDataset(
             card=self.card,
             logged=log.take(~held),
@@ -138,7 +142,7 @@ class Hillstrom(AbstractDataset):
             name="hillstrom",
         )
 
-    def _held(self, count: int) -> Bools:
+    def _test_mask(self, count: int) -> Bools:
         held = np.zeros(count, bool)
         held[np.random.default_rng(self.seed).permutation(count)[: max(1, round(self.test_share * count))]] = True
         return held
@@ -156,8 +160,8 @@ def read_customers(path: Path) -> pl.DataFrame:
         (conversion != (pl.col("spend") > 0), "spend", "does not go with the conversion"),
     ]
     for bad, name, what in rules:
-        found = table.select(bad).to_series()
-        if found.any():
-            row = int(found.arg_max() or 0)
+        violations = table.select(bad).to_series()
+        if violations.any():
+            row = int(violations.arg_max() or 0)
             raise DataError(f"{path}: line {row + 2}: {name} {table[name][row]!r} {what}; the file is corrupt")
     return table

@@ -13,9 +13,9 @@ from pydantic import Field
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
+from causalrec.data.delimited_tables import integers, numbers, read_delimited
 from causalrec.data.log import InteractionLog
-from causalrec.data.sources import Source, first_of, sha256_of
-from causalrec.data.tables import integers, numbers, read_delimited
+from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.data.truth import PotentialOutcomes
 from causalrec.errors import DataError
 from causalrec.types import Doubles, Floats, Ints
@@ -58,11 +58,14 @@ COLUMNS: Final = tuple(Column(name, "user", "numeric") for name in COVARIATES)
 class IHDP(AbstractDataset):
     """747 children, 139 of them visited, with 25 covariates of a real trial and simulated scores (NPCI, setting A).
 
-    `replication`: which of the ten simulations. The treated children of nonwhite mothers were left out, so treatment is
-    confounded by the covariates, all of them observed. One user per child and one item; outcome = y_factual ~
-    N(mu_t, 1), in points. `potential`: means mu0 and mu1, drawn outcomes y_factual and y_cfactual under their arms.
-    The true mean effect is about 4 points, but 10.5 in replication 9. x7..x25 are binary, x14 shifted from {1,2}.
-    Raises DataError, naming the line, on a value that is no number or no 0/1, and without both arms.
+    The treated children of nonwhite mothers were left out, so treatment is confounded by the covariates, all of them
+    observed. One user per child and one item; outcome = y_factual ~ N(mu_t, 1), in points. `potential`: means mu0 and
+    mu1, outcomes y_factual and y_cfactual under their arms. The true mean effect is about 4 points, but 10.5 in
+    replication 9. x7..x25 are binary, x14 shifted from {1,2}. Raises DataError, naming the line, on a value that is no
+    number or no 0/1, and without both arms.
+
+    Attributes:
+        replication: which of the ten simulations.
     """
 
     replication: Annotated[int, Field(ge=1, le=10)] = 1
@@ -88,13 +91,13 @@ class IHDP(AbstractDataset):
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        name, place = f"ihdp_npci_{self.replication}.csv", self.replication - 1
-        official = Source(folder="ihdp", url=f"{RAW}/{name}", archive_member=None, files={name: OFFICIAL[place]})
+        name, index = f"ihdp_npci_{self.replication}.csv", self.replication - 1
+        official = Source(folder="ihdp", url=f"{RAW}/{name}", archive_member=None, files={name: OFFICIAL[index]})
         page = f"{PAGE} (datasets/IHDP/csv, gzipped)"
-        return (official, Source(folder="ihdp", page=page, files={f"{name}.gz": GZIPPED[place]}))
+        return (official, Source(folder="ihdp", page=page, files={f"{name}.gz": GZIPPED[index]}))
 
     def load(self, root: Path) -> CausalDataset:
-        source, folder = first_of(self.sources, root)
+        source, folder = fetch_first(self.sources, root)
         name = next(iter(source.files))
         treatment, outcomes, means, covariates = read_units(folder / name)
         units = np.arange(len(treatment))
@@ -128,9 +131,9 @@ def read_units(path: Path) -> tuple[Ints, Floats, Floats, pl.DataFrame]:
         raise DataError(f"{path}: every treatment is {treatment[0]}; the file is truncated or corrupt")
     factual, counterfactual, *means = (numbers(table, name, path, 1) for name in NAMES[1:5])
     given = treatment == 1
-    drawn = np.stack([np.where(given, counterfactual, factual), np.where(given, factual, counterfactual)], axis=1)
+    outcomes = np.stack([np.where(given, counterfactual, factual), np.where(given, factual, counterfactual)], axis=1)
     covariates = pl.DataFrame({name: _covariate(table, name, path) for name in COVARIATES})
-    return treatment, drawn.astype(np.float32), np.stack(means, axis=1).astype(np.float32), covariates
+    return treatment, outcomes.astype(np.float32), np.stack(means, axis=1).astype(np.float32), covariates
 
 
 def _covariate(table: pl.DataFrame, name: str, path: Path) -> Doubles:

@@ -66,11 +66,15 @@ NOTES = logging.getLogger(__name__)
 class KuaiRand(AbstractDataset):
     """27,285 users and 7,583 videos: the feed's own exposures, and 1,186,059 of uniformly random videos.
 
-    `logs`: which periods of the standard feed are the logged part, by default the one of the random exposures.
-    `outcome`: `is_click`, `long_view` (both 0/1), or `watch_ratio` = play time / duration, refused below 0 and set to
-    `cap` above it; how many were, and how many rows without a duration were dropped, is logged. A pair seen again
-    keeps its last outcome. The video statistics file is not read: its counters come after exposure. Sums of the
-    single files are as several public projects record them; the publisher's is the archive's md5.
+    A pair seen again keeps its last outcome. The video statistics file is not read: its counters come after exposure.
+    Sums of the single files are as several public projects record them; the publisher's is the archive's md5.
+
+    Attributes:
+        logs: periods of the standard feed that are the log; by default the period of the random exposures.
+        outcome: `is_click`, `long_view` (both 0/1), or `watch_ratio` = play time / duration, refused below 0.
+        cap: a watch ratio above it is set to it; how many were, and how many rows without a duration were dropped, is
+            logged.
+        item_text: phrases by item column that make a video's text.
     """
 
     logs: Annotated[tuple[Period, ...], Field(min_length=1)] = ("4_22_to_5_08",)
@@ -149,6 +153,13 @@ class KuaiRand(AbstractDataset):
 def watch_ratios(table: pl.DataFrame, played: str, duration: str, cap: float, path: Path) -> pl.DataFrame:
     """Add `outcome` float32 = played / duration, at most `cap`; drop rows without a duration.
 
+    Args:
+        table: one row per exposure.
+        played: column of the play time.
+        duration: column of the video's length, in the same unit.
+        cap: largest ratio; what is above is set to it, and counted in the log.
+        path: the file, for errors.
+
     Raises DataError, naming the line, on a negative time.
     """
     for name in (played, duration):
@@ -156,10 +167,10 @@ def watch_ratios(table: pl.DataFrame, played: str, duration: str, cap: float, pa
         if bad.any():
             row = int(bad.arg_max() or 0)
             raise DataError(f"{path}: line {row + 2}: {name} {table[name][row]} is negative; the file is corrupt")
-    whole = table.filter(pl.col(duration) > 0).with_columns(outcome=pl.col(played) / pl.col(duration))
-    capped = int((whole["outcome"] > cap).sum())
-    NOTES.info("%s: %d watch ratios capped at %g, %d rows without duration", path, capped, cap, len(table) - len(whole))
-    return whole.with_columns(pl.col("outcome").clip(upper_bound=cap).cast(pl.Float32))
+    timed = table.filter(pl.col(duration) > 0).with_columns(outcome=pl.col(played) / pl.col(duration))
+    capped = int((timed["outcome"] > cap).sum())
+    NOTES.info("%s: %d watch ratios capped at %g, %d rows without duration", path, capped, cap, len(table) - len(timed))
+    return timed.with_columns(pl.col("outcome").clip(upper_bound=cap).cast(pl.Float32))
 
 
 def _users(path: Path) -> pl.DataFrame:

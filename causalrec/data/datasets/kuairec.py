@@ -16,10 +16,10 @@ from causalrec.data.csv_table import read_csv
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.kuairand import USER_CATEGORIES, USER_COLUMNS
+from causalrec.data.delimited_tables import binarise
 from causalrec.data.log import InteractionLog
 from causalrec.data.side_tables import every_id, positions, side_table
 from causalrec.data.sources import Source, sha256_of
-from causalrec.data.tables import binarised
 from causalrec.errors import DataError
 
 RECORD: Final = "https://zenodo.org/records/18164998/files"
@@ -59,11 +59,16 @@ class KuaiRec(AbstractDataset):
     """7,176 users and 10,728 videos, logged; and 1,411 users by 3,327 videos, almost every pair observed.
 
     The block is not randomised: each of its pairs has an outcome, so no exposure selects among them, but users and
-    videos were chosen to make it whole. `threshold`: outcome is 1 from this watch ratio on (2 is usual), applied before
-    any cap, or None for the watch ratio itself, refused below 0 and set to `cap` above it (replays make ratios of some
-    hundreds, which a squared error would see alone); how many were is logged. A pair seen again keeps its last
-    outcome; a log that lacks any timestamp has none. `captions`: without them caption and category stay empty. No sum
-    of a single file is published: the publisher's md5 of the archive is checked when it is fetched.
+    videos were chosen to make it complete. A pair seen again keeps its last outcome; a log that lacks any timestamp has
+    none. No sum of a single file is published: the publisher's md5 of the archive is checked when it is fetched.
+
+    Attributes:
+        threshold: outcome is 1 from this watch ratio on (2 is usual), applied before the cap; None for the watch ratio
+            itself, refused below 0.
+        cap: a watch ratio above it is set to it (replays make ratios of some hundreds, which a squared error would see
+            alone); how many were is logged.
+        captions: whether captions and their first categories are read; else both stay empty.
+        item_text: phrases by item column that make a video's text.
     """
 
     threshold: Annotated[float, Field(gt=0)] | None
@@ -129,7 +134,7 @@ class KuaiRec(AbstractDataset):
             user=positions(rows["user_id"], users),
             item=positions(rows["video_id"], items),
             treatment=np.ones(len(rows), np.int64),
-            outcome=binarised(ratio.to_numpy(), self.threshold).astype(np.float32),  # compared in full precision
+            outcome=binarise(ratio.to_numpy(), self.threshold).astype(np.float32),  # compared in full precision
             time=None if rows["timestamp"].null_count() else rows["timestamp"].cast(pl.Int64).to_numpy(),
             num_users=len(users),
             num_items=len(items),
@@ -162,16 +167,18 @@ def read_captions(path: Path) -> pl.DataFrame:
         text = text.select(names)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: cannot be read as captions ({str(error).splitlines()[0]}); fetch it again") from error
-    whole = text.with_columns(pl.col("video_id").cast(pl.Int64, strict=False)).drop_nulls("video_id")
-    whole = whole.unique("video_id", keep="first", maintain_order=True)
-    NOTES.info("%s: %d pieces of broken lines dropped", path, len(text) - len(whole))
-    known = [pl.when(pl.col(name) != "UNKNOWN").then(pl.col(name)) for name in names[1:]]
-    return whole.with_columns(known).with_columns(pl.col("caption").str.replace_all(r"\s+", " ").str.strip_chars())
+    captions = text.with_columns(pl.col("video_id").cast(pl.Int64, strict=False)).drop_nulls("video_id")
+    captions = captions.unique("video_id", keep="first", maintain_order=True)
+    NOTES.info("%s: %d pieces of broken lines dropped", path, len(text) - len(captions))
+    named_values = [pl.when(pl.col(name) != "UNKNOWN").then(pl.col(name)) for name in names[1:]]
+    return captions.with_columns(named_values).with_columns(
+        pl.col("caption").str.replace_all(r"\s+", " ").str.strip_chars()
+    )
 
 
 def _durations(big: pl.DataFrame, small: pl.DataFrame) -> pl.DataFrame:
     """Return each video's length in milliseconds, as its exposures state it (the median: a few rows differ)."""
-    both = pl.concat([part.select("video_id", "video_duration") for part in (big, small)])
+    both = pl.concat([log.select("video_id", "video_duration") for log in (big, small)])
     return both.group_by("video_id").agg(pl.col("video_duration").median())
 
 

@@ -20,7 +20,7 @@ from causalrec.data.datasets.hetrec import (
     MAX_PLAYS,
     OFFICIAL,
     PAGE,
-    located,
+    locate_files,
     read_listening,
 )
 from causalrec.data.log import InteractionLog
@@ -34,11 +34,15 @@ COLUMNS = (Column("user", "user", "id"), Column("item", "item", "id"), *ITEM_COL
 class LastFM(AbstractDataset):
     """1,892 users and the up to 50 artists each plays most (92,834 pairs of 17,632 artists), without times.
 
-    `outcome="listened"`: outcome 1 in each row; what a user met and did not play is not recorded. `"log_plays"`:
-    `log(1 + plays)` in 1..1,000,000 plays, a rating of its own kind, known for played artists only.
-    `tags`: an artist's tags among so many most assigned ones, lower-cased; rows that tag an artist outside the table
-    are counted in the program's log and ignored. The same users tag and listen, so a tag also tells of having been
-    played. `min_listeners`: artists with fewer are dropped.
+    The same users tag and listen, so a tag also tells of having been played.
+
+    Attributes:
+        outcome: `listened`: 1 in each row; what a user met and did not play is not recorded. `log_plays`: `log(1 +
+            plays)` in 1..1,000,000 plays, a rating of its own kind, of played artists only.
+        tags: an artist has its tags among so many most assigned ones, lower-cased; rows that tag an artist outside the
+            table are counted in the program's log and ignored.
+        min_listeners: artists with fewer are dropped.
+        item_text: phrases by item column that make an artist's text.
     """
 
     outcome: Literal["listened", "log_plays"] = "listened"
@@ -69,7 +73,7 @@ class LastFM(AbstractDataset):
         return (OFFICIAL, GZIPPED)
 
     def load(self, root: Path) -> CausalDataset:
-        paths, sums = located(root)
+        paths, sums = locate_files(root)
         listening = read_listening(paths, tags=self.tags, min_listeners=self.min_listeners)
         plays = self.outcome == "log_plays"
         log = InteractionLog(

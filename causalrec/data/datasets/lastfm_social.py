@@ -21,12 +21,12 @@ from causalrec.data.datasets.hetrec import (
     OFFICIAL,
     PAGE,
     Listening,
-    located,
+    locate_files,
     read_friends,
     read_listening,
 )
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairTable
+from causalrec.data.pair_columns import PairTable
 from causalrec.data.sources import Source
 from causalrec.types import Count, Ints
 
@@ -39,12 +39,16 @@ Friends = tuple[Ints, Ints]
 class LastFMSocial(AbstractDataset):
     """1,892 users of Last.FM with their friends, 25,434 rows; positive pairs only, outcome 1 in each row.
 
-    `recommends="artists"`: items are artists as in `lastfm`; the pair column `friends_listening[u, i]` counts the
-    friends of u who play i, from the whole log. A user's own row never counts toward itself, but a friend's does
-    wherever it falls: a friend's row that is held out for the test still counts in training.
-    `recommends="friends"`: items are the users, `artist` and `tag` describe the person by what it plays most, and
-    `common_artists[u, v]` counts the artists both play. A friendship has a row in each direction, so a split can train
-    on one and test on the other. `tags`, `min_listeners` as in `lastfm`.
+    Attributes:
+        recommends: what items are. `artists`, as in `lastfm`: the pair column `friends_listening[u, i]` counts the
+            friends of u who play i, from the whole log. A user's own row never counts toward itself, but a friend's
+            does wherever it falls: a friend's row that is held out for the test still counts in training. `friends`:
+            items are the users, `artist` and `tag` describe the person by what it plays most, and `common_artists[u,
+            v]` counts the artists both play. A friendship has a row in each direction, so a split can train on one and
+            test on the other.
+        tags: as in `lastfm`.
+        min_listeners: as in `lastfm`.
+        item_text: phrases by item column that make the text of an artist, or of a person.
     """
 
     recommends: Literal["artists", "friends"] = "artists"
@@ -74,7 +78,7 @@ class LastFMSocial(AbstractDataset):
         return (OFFICIAL, GZIPPED)
 
     def load(self, root: Path) -> CausalDataset:
-        paths, sums = located(root)
+        paths, sums = locate_files(root)
         listening = read_listening(paths, tags=self.tags, min_listeners=self.min_listeners)
         friends = read_friends(paths["user_friends.dat"], listening.users)
         people = pl.Series("user", listening.users)
@@ -108,8 +112,8 @@ class LastFMSocial(AbstractDataset):
 def friends_listening(listening: Listening, friends: Friends) -> PairTable:
     """Count, for each user and artist, the user's friends who play the artist."""
     people = len(listening.users)
-    known = sparse.csr_matrix((np.ones(len(friends[0]), np.float32), friends), shape=(people, people))
-    return _table(known @ plays(listening))
+    friendship = sparse.csr_matrix((np.ones(len(friends[0]), np.float32), friends), shape=(people, people))
+    return _table(friendship @ plays(listening))
 
 
 def common_artists(listening: Listening) -> PairTable:
@@ -123,8 +127,8 @@ def common_artists(listening: Listening) -> PairTable:
 def plays(listening: Listening) -> sparse.csr_matrix:
     """Return who plays what as a float32 matrix [U, artists] of ones."""
     shape = (len(listening.users), len(listening.artists))
-    ones = np.ones(len(listening.user), np.float32)
-    return sparse.csr_matrix((ones, (listening.user, listening.artist)), shape=shape)
+    indicators = np.ones(len(listening.user), np.float32)
+    return sparse.csr_matrix((indicators, (listening.user, listening.artist)), shape=shape)
 
 
 def profiles(listening: Listening) -> pl.DataFrame:

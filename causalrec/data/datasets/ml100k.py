@@ -12,17 +12,17 @@ import polars as pl
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.log import InteractionLog
-from causalrec.data.sources import Source, first_of, sha256_of
-from causalrec.data.tables import (
-    binarised,
+from causalrec.data.delimited_tables import (
+    binarise,
     check_classes,
-    classified,
+    classify,
     indices,
     numbers,
+    ratings_in_scale,
     read_delimited,
-    within_scale,
 )
+from causalrec.data.log import InteractionLog
+from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.types import OutcomeKind
 
 RECBOLE = Source(
@@ -80,9 +80,15 @@ USER_TEXT = {"age": "A person of {:.0f} years,", "gender": "gender {},", "occupa
 class ML100K(AbstractDataset):
     """Ratings 1..5 of 943 users for 1,682 movies, self-selected (MNAR), without a randomised part.
 
-    `threshold`: outcome is 1 from this rating on (4 is usual), or None for rating points; mandatory, for published
-    tables differ in it. `classes`: outcome is how many of these bin_edges a rating reaches: [3, 4] makes 0 of ratings 1 and
-    2, 1 of 3, 2 of 4 and 5. Assumption: none of its tests is unbiased; scores describe logged exposure.
+    Assumption: none of its tests is unbiased; scores describe logged exposure.
+
+    Attributes:
+        threshold: outcome is 1 from this rating on (4 is usual), None for rating points; mandatory, for published
+            tables differ in it.
+        classes: outcome is how many of these edges a rating reaches: [3, 4] makes 0 of ratings 1 and 2, 1 of 3, 2 of 4
+            and 5; None for no classes.
+        item_text: phrases by item column that make a movie's text.
+        user_text: phrases by user column that make a user's text.
     """
 
     threshold: float | None
@@ -118,15 +124,15 @@ class ML100K(AbstractDataset):
         return (RECBOLE, OFFICIAL)
 
     def load(self, root: Path) -> CausalDataset:
-        source, folder = first_of(self.sources, root)
+        source, folder = fetch_first(self.sources, root)
         read = _read_recbole if source is RECBOLE else _read_official
         ratings, users, items, ratings_path, first_line = read(folder)
-        values = within_scale(numbers(ratings, "rating", ratings_path, first_line), SCALE, ratings_path, first_line)
+        values = ratings_in_scale(numbers(ratings, "rating", ratings_path, first_line), SCALE, ratings_path, first_line)
         log = InteractionLog(
             user=indices(ratings, "user", users["id"].to_list(), ratings_path, first_line),
             item=indices(ratings, "item", items["id"].to_list(), ratings_path, first_line),
             treatment=np.ones(len(values), np.int64),
-            outcome=binarised(values, self.threshold) if self.classes is None else classified(values, self.classes),
+            outcome=binarise(values, self.threshold) if self.classes is None else classify(values, self.classes),
             time=numbers(ratings, "time", ratings_path, first_line).astype(np.int64),
             num_users=len(users),
             num_items=len(items),

@@ -21,7 +21,7 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.ml100k import COLUMNS, GENRES, ITEM_TEXT, ML100K, OFFICIAL, USER_TEXT
 from causalrec.data.log import InteractionLog
-from causalrec.data.pairs import PairFeature
+from causalrec.data.pair_columns import PairFeature
 from causalrec.data.sources import Source
 from causalrec.data.truth import Oracle
 from causalrec.errors import RequestError
@@ -38,12 +38,19 @@ AGE_BANDS: Final = (25, 35, 50)
 class ML100KSemisynthetic(AbstractDataset):
     """Clicks redrawn over the users and movies of ML-100K, with the truth in `oracle`.
 
-    `mechanism="features"`: popularity, genre affinity and user activity drive exposure and outcome, so adjusting for
-    the three identifies the effect and leaving one out does not. `"rating"`: exposure follows the completed rating
-    itself (`p = k * alpha ** max(0, 4 - r)`), which no backdoor set identifies. The true log-odds add a genre / year
-    term that a text can tell to a factorisation, lest the truth favour `mf`.
-    `mean_rate`: true mean outcome over all pairs (features only); `exposed`: share of pairs exposed; `test_items`:
-    uniformly drawn items per user whose outcomes are drawn afresh as the randomised test; `draw`: seed of the world.
+    The true log-odds add a genre / year term that a text can tell to a factorisation, lest the truth favour `mf`.
+
+    Attributes:
+        mechanism: what drives exposure. `features`: popularity, genre affinity and user activity drive exposure and
+            outcome, so adjusting for the three identifies the effect and leaving one out does not. `rating`: exposure
+            follows the completed rating itself (`p = k * alpha ** max(0, 4 - r)`), which no backdoor set identifies.
+        exposed: share of pairs exposed.
+        alpha: how much rarer exposure is with each rating point below 4 (rating only).
+        mean_rate: true mean outcome over all pairs (features only).
+        test_items: uniformly drawn items per user whose outcomes are drawn afresh as the randomised test.
+        draw: seed of the world.
+        item_text: phrases by item column that make a movie's text.
+        user_text: phrases by user column that make a user's text.
     """
 
     mechanism: Literal["features", "rating"] = "features"
@@ -146,8 +153,8 @@ def frozen_columns(real: CausalDataset) -> tuple[pl.DataFrame, pl.DataFrame, Pai
     """Compute popularity, activity and genre affinity from the original log, each standardised over its population."""
     log = real.logged
     assert log.user is not None
-    popularity = standardised(np.log1p(np.bincount(log.item, minlength=log.num_items)))
-    activity = standardised(np.log1p(np.bincount(log.user, minlength=log.num_users)))
+    popularity = standardise(np.log1p(np.bincount(log.item, minlength=log.num_items)))
+    activity = standardise(np.log1p(np.bincount(log.user, minlength=log.num_users)))
     genres = _genre_matrix(real.item_table)
     genres /= np.maximum(np.linalg.norm(genres, axis=1, keepdims=True), 1)
     profile = np.zeros((log.num_users, genres.shape[1]))
@@ -164,7 +171,7 @@ def frozen_columns(real: CausalDataset) -> tuple[pl.DataFrame, pl.DataFrame, Pai
     )
 
 
-def _pairwise(users: pl.DataFrame, items: pl.DataFrame, affinity: PairFeature) -> dict[str, Doubles]:
+def _pairwise_columns(users: pl.DataFrame, items: pl.DataFrame, affinity: PairFeature) -> dict[str, Doubles]:
     """Spread the three frozen columns over all pairs, each broadcastable to [U,I]."""
     product = affinity.user_part.astype(np.float64) @ affinity.item_part.T.astype(np.float64)
     return {
@@ -176,13 +183,24 @@ def _pairwise(users: pl.DataFrame, items: pl.DataFrame, affinity: PairFeature) -
 
 def exposure_score(users: pl.DataFrame, items: pl.DataFrame, affinity: PairFeature) -> Doubles:
     """Return the exposure log-odds [U,I], up to a constant."""
-    columns = _pairwise(users, items, affinity)
+    columns = _pairwise_columns(users, items, affinity)
     return sum((weight * columns[name] for name, weight in EXPOSURE.items()), np.zeros((len(users), len(items))))
 
 
 def outcome_score(real: CausalDataset, users: pl.DataFrame, items: pl.DataFrame, affinity: PairFeature) -> Doubles:
-    """Return the true outcome log-odds [U,I], up to a constant: taste + text + the three confounders."""
-    columns = {**_pairwise(users, items, affinity), "taste": completed(real.logged), "text": text_term(users, items)}
+    """Return the true outcome log-odds [U,I], up to a constant: taste + text + the three confounders.
+
+    Args:
+        real: the ML-100K ratings, which taste completes.
+        users: [U] rows with gender, age and activity.
+        items: [I] rows with genre, year and popularity.
+        affinity: of each pair, for the user's genres.
+    """
+    columns = {
+        **_pairwise_columns(users, items, affinity),
+        "taste": complete_ratings(real.logged),
+        "text": text_term(users, items),
+    }
     return sum((weight * columns[name] for name, weight in OUTCOME.items()), np.zeros((len(users), len(items))))
 
 
@@ -200,8 +218,15 @@ def self_selection(score: Doubles, exposed: float, alpha: float) -> tuple[Double
     return np.asarray(LEVELS)[rating - 1], shape * (exposed / shape.mean())
 
 
-def completed(log: InteractionLog, rank: int = 8, ridge: float = 8.0, sweeps: int = 15) -> Doubles:
-    """Complete the rating matrix by alternating least squares on centred ratings; standardised, [U,I]."""
+def complete_ratings(log: InteractionLog, rank: int = 8, ridge: float = 8.0, sweeps: int = 15) -> Doubles:
+    """Complete the rating matrix by alternating least squares on centred ratings; standardised, [U,I].
+
+    Args:
+        log: the ratings.
+        rank: number of factors, the first of which is 1 for every user at the start.
+        ridge: penalty on each factor's square.
+        sweeps: times that items and users are solved for in turn.
+    """
     assert log.user is not None
     seen = np.zeros((log.num_users, log.num_items))
     rating = np.zeros_like(seen)
@@ -212,7 +237,7 @@ def completed(log: InteractionLog, rank: int = 8, ridge: float = 8.0, sweeps: in
     for _ in range(sweeps):
         right = _least_squares(seen.T, rating.T, left, ridge)
         left = _least_squares(seen, rating, right, ridge)
-    return standardised(left @ right.T)
+    return standardise(left @ right.T)
 
 
 def _least_squares(seen: Doubles, rating: Doubles, factors: Doubles, ridge: float) -> Doubles:
@@ -223,27 +248,27 @@ def _least_squares(seen: Doubles, rating: Doubles, factors: Doubles, ridge: floa
 
 
 def text_term(users: pl.DataFrame, items: pl.DataFrame) -> Doubles:
-    """Return what the item's text tells: tastes of each gender and age band for genres and decades; standardised."""
+    """Return what the item's text says: tastes of each gender and age band for genres and decades; standardised."""
     decade = np.clip((items["year"].to_numpy() // 10 - 193).astype(int), 0, 6)
-    told = np.hstack([_genre_matrix(items), np.eye(7)[decade]])
+    text_features = np.hstack([_genre_matrix(items), np.eye(7)[decade]])
     band = np.digitize(users["age"].to_numpy(), AGE_BANDS) * 2 + (users["gender"] == "F").to_numpy()
     rng = np.random.default_rng(0)
-    shared = rng.normal(size=told.shape[1])
-    tastes = shared + 0.7 * rng.normal(size=(2 * (len(AGE_BANDS) + 1), told.shape[1]))
-    return standardised((tastes @ told.T)[band])
+    shared = rng.normal(size=text_features.shape[1])
+    tastes = shared + 0.7 * rng.normal(size=(2 * (len(AGE_BANDS) + 1), text_features.shape[1]))
+    return standardise((tastes @ text_features.T)[band])
 
 
 def _genre_matrix(items: pl.DataFrame) -> Doubles:
     return np.array([[float(genre in listed) for genre in GENRES] for listed in items["genre"].to_list()])
 
 
-def standardised(values: Doubles) -> Doubles:
+def standardise(values: Doubles) -> Doubles:
     """Shift and scale to mean 0 and standard deviation 1."""
     return np.asarray((values - values.mean()) / values.std(), dtype=np.float64)
 
 
 def _shift(score: Doubles, mean: float) -> float:
-    """Find the constant that makes `expit(score + constant)` average to `mean` (Newton on a monotone function)."""
+    """Return the constant that makes `expit(score + constant)` average to `mean` (Newton on a monotone function)."""
     shift = float(logit(mean))
     for _ in range(50):
         chance = expit(score + shift)

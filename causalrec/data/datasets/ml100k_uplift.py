@@ -21,7 +21,7 @@ from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.ml100k import COLUMNS, ITEM_TEXT, ML100K, OFFICIAL, USER_TEXT
 from causalrec.data.datasets.ml100k_semisynthetic import frozen_columns
 from causalrec.data.factorisation import Factorisation
-from causalrec.data.files import replacing
+from causalrec.data.files import replace_atomically
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
 from causalrec.data.tabular.store import store_folder
@@ -37,16 +37,25 @@ Positive = Annotated[float, Field(gt=0)]
 
 @dataclass(frozen=True, kw_only=True)
 class ML100KUplift(AbstractDataset):
-    """Views of all 943 x 1,682 pairs, each recommended or not, with both chances of a view known.
+    """Views of all 943 x 1,682 pairs, each recommended or not, with both probabilities of a view.
 
     `P(Y(1) = 1) = sigmoid(R - rating_offset)` of predicted ratings R, `P(Y(0) = 1) = W ** watch_power` of the predicted
-    chance W that the pair was rated. Exposure falls with the rank of their mean s within the user: `min(1, c rank **
-    -rank_power)` where c makes it sum to `recommendations` per user. Y(0), Y(1) and exposure are drawn independently,
-    once for the log, which holds treatment and outcome alone, and once more for `potential.realised`, from the seed
-    `draw`. The third draw of the source, for validation, is a part of the log here, as any split makes it.
-    R (2M steps in the source) and W (43M) are fitted by 20 and 27 passes of the same gradients, rates and penalties,
-    without replacement and tile by tile (`data/factorisation.py`), and kept as a file. Source: the ML-100K generator of
-    the code published with Sato et al. (RecSys 2020). Raises RequestError on as many recommendations as items.
+    probability W that the pair was rated. Exposure falls with the rank of their mean s within the user: `min(1, c rank
+    ** -rank_power)` where c makes it sum to `recommendations` per user. Y(0), Y(1) and exposure are drawn
+    independently, once for the log, which holds treatment and outcome alone, and once more for `potential.realised`.
+    The third draw of the source, for validation, is rows of the log here, as any split makes them. R (2M steps in the
+    source) and W (43M) are fitted by 20 and 27 passes of the same gradients, rates and penalties, without replacement
+    and tile by tile (`data/factorisation.py`), and stored in a file. Source: the ML-100K generator of the code
+    published with Sato et al. (RecSys 2020). Raises RequestError on as many recommendations as items.
+
+    Attributes:
+        recommendations: expected number of items recommended to each user.
+        rating_offset: subtracted from predicted ratings, in rating points.
+        watch_power: power of W.
+        rank_power: how fast exposure falls with the rank.
+        draw: seed of the exposures and outcomes.
+        item_text: phrases by item column that make a movie's text.
+        user_text: phrases by user column that make a user's text.
     """
 
     recommendations: Count = 100
@@ -91,13 +100,13 @@ class ML100KUplift(AbstractDataset):
     def load(self, root: Path) -> CausalDataset:
         real = self._real.load(root)
         if self.recommendations >= real.logged.num_items:
-            asked, most = f"dataset.recommendations={self.recommendations}", real.logged.num_items
-            raise RequestError(f"{asked}: there are {most} movies, and some must be left out; take fewer")
-        rating, watched = fitted(real.logged, store_folder(root / OFFICIAL.folder, root))
+            setting, most = f"dataset.recommendations={self.recommendations}", real.logged.num_items
+            raise RequestError(f"{setting}: there are {most} movies, and some must be left out; take fewer")
+        rating, watched = predict_or_load(real.logged, store_folder(root / OFFICIAL.folder, root))
         means = np.stack([watched**self.watch_power, expit(rating - np.float32(self.rating_offset))], axis=-1)
-        propensity = exposure_chances(means.mean(axis=-1), self.recommendations, self.rank_power)
+        propensity = exposure_probabilities(means.mean(axis=-1), self.recommendations, self.rank_power)
         users, items, affinity = frozen_columns(real)
-        drawn = np.random.default_rng([self.draw, 1]).random(means.shape, np.float32) < means
+        views = np.random.default_rng([self.draw, 1]).random(means.shape, np.float32) < means
         return CausalDataset(
             card=self.card,
             logged=self._log(means, propensity),
@@ -106,7 +115,7 @@ class ML100KUplift(AbstractDataset):
             pair_features={"affinity": affinity},
             oracle=Oracle(rate=lambda u, i: means[u, i, 1], propensity=lambda u, i: propensity[u, i]),
             potential=PotentialOutcomes(
-                means=lambda u, i: means[u, i], realised=lambda u, i: drawn[u, i].astype(np.float32)
+                means=lambda u, i: means[u, i], realised=lambda u, i: views[u, i].astype(np.float32)
             ),
             raw_sha256=real.raw_sha256,
             user_ids=real.user_ids,
@@ -129,13 +138,13 @@ class ML100KUplift(AbstractDataset):
         )
 
 
-def exposure_chances(score: Floats, recommendations: int, power: float) -> Floats:
+def exposure_probabilities(score: Floats, recommendations: int, power: float) -> Floats:
     """Return `min(1, c rank ** -power)`, float32[U,I], of the rank of a pair's `score[U,I]` within its user.
 
-    The best has rank 1, equal scores are ranked in item order. c makes the chances of a user sum to `recommendations`,
-    before they are kept within 1e-6 and 1 - 1e-6.
+    The best has rank 1, equal scores are ranked in item order. c makes the probabilities of a user sum to
+    `recommendations`, before they are clipped to 1e-6 and 1 - 1e-6. Here they are c/4, 1, c/2, c/3 with c = 24/13:
 
-    >>> print(exposure_chances(np.array([[0.1, 0.9, 0.5, 0.2]]), 3, 1.0).round(3))  # c/4, 1, c/2, c/3 with c = 24/13
+    >>> print(exposure_probabilities(np.array([[0.1, 0.9, 0.5, 0.2]]), 3, 1.0).round(3))
     [[0.462 1.    0.923 0.615]]
     """
     weight = np.arange(1, score.shape[1] + 1, dtype=np.float64) ** -power
@@ -147,9 +156,9 @@ def exposure_chances(score: Floats, recommendations: int, power: float) -> Float
     return placed
 
 
-def fitted(log: InteractionLog, folder: Path) -> tuple[Floats, Floats]:
-    """Return predicted ratings (points) and chances of being rated, float32[U,I] each, from the file in `folder` that
-    is named by the ratings and the settings, where there is one.
+def predict_or_load(log: InteractionLog, folder: Path) -> tuple[Floats, Floats]:
+    """Return predicted ratings (points) and probabilities of being rated, float32[U,I] each, from the file in `folder`
+    that is named by the ratings and the settings; fit and write it first where there is none.
     """
     assert log.user is not None
     rating = np.zeros((log.num_users, log.num_items), np.float32)
@@ -161,15 +170,15 @@ def fitted(log: InteractionLog, folder: Path) -> tuple[Floats, Floats]:
     if not path.exists():
         both = np.stack([RATINGS(rating, seen), WATCHED(seen)])
         try:
-            with replacing(path) as temporary, temporary.open("wb") as out:
+            with replace_atomically(path) as temporary, temporary.open("wb") as out:
                 np.save(out, both, allow_pickle=False)
         except OSError as error:
             raise DataError(f"{folder}: cannot be written ({error.strerror}); set CAUSALREC_CACHE") from error
-    kept = _kept(path, (2, *rating.shape))
-    return kept[0], kept[1]
+    predictions = _load_predictions(path, (2, *rating.shape))
+    return predictions[0], predictions[1]
 
 
-def _kept(path: Path, shape: tuple[int, ...]) -> Floats:
+def _load_predictions(path: Path, shape: tuple[int, ...]) -> Floats:
     try:
         both = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:

@@ -12,9 +12,9 @@ import polars as pl
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
+from causalrec.data.delimited_tables import binarise, indices, numbers, ratings_in_scale, read_delimited
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source, sha256_of
-from causalrec.data.tables import binarised, indices, numbers, read_delimited, within_scale
 from causalrec.errors import DataError
 
 ML1M_FILES = Source(
@@ -59,9 +59,14 @@ USER_TEXT = {"age": "Age: {}.", "gender": "Gender: {}.", "occupation": "Occupati
 class ML1M(AbstractDataset):
     """1,000,209 ratings 1..5 of 6,040 users for 3,883 movies (3,706 rated), self-selected (MNAR), no randomised part.
 
-    `threshold`: outcome is 1 from this rating on (4 is usual), or None for rating points; mandatory, for published
-    tables differ in it. `age` is the publisher's bracket, `zip_region` the first digit of the US zip code.
+    `age` is the publisher's bracket, `zip_region` the first digit of the US zip code.
     Assumption: none of its tests is unbiased; scores describe logged exposure.
+
+    Attributes:
+        threshold: outcome is 1 from this rating on (4 is usual), None for rating points; mandatory, for published
+            tables differ in it.
+        item_text: phrases by item column that make a movie's text.
+        user_text: phrases by user column that make a user's text.
     """
 
     threshold: float | None
@@ -97,12 +102,12 @@ class ML1M(AbstractDataset):
         users, items = read_users(folder / "users.dat"), read_movies(folder / "movies.dat")
         path = folder / "ratings.dat"
         ratings = read_delimited(path, "::", ["user", "item", "rating", "time"], header=False)
-        values = within_scale(numbers(ratings, "rating", path, 1), SCALE, path, 1)
+        values = ratings_in_scale(numbers(ratings, "rating", path, 1), SCALE, path, 1)
         log = InteractionLog(
             user=indices(ratings, "user", users["id"].to_list(), path, 1),
             item=indices(ratings, "item", items["id"].to_list(), path, 1),
             treatment=np.ones(len(values), np.int64),
-            outcome=binarised(values, self.threshold),
+            outcome=binarise(values, self.threshold),
             time=numbers(ratings, "time", path, 1).astype(np.int64),
             num_users=len(users),
             num_items=len(items),
@@ -123,12 +128,12 @@ def read_users(path: Path) -> pl.DataFrame:
     """Read id, gender, age, occupation and zip_region; raise DataError on a code the README does not list."""
     table = read_delimited(path, "::", ["id", "gender", "age", "occupation", "zip"], header=False, encoding="latin-1")
     jobs = {str(code): name for code, name in enumerate(OCCUPATIONS)}
-    for column, known in (("gender", {"F": "F", "M": "M"}), ("age", AGES), ("occupation", jobs)):
-        bad = ~table[column].is_in(list(known))
+    for column, names in (("gender", {"F": "F", "M": "M"}), ("age", AGES), ("occupation", jobs)):
+        bad = ~table[column].is_in(list(names))
         if bad.any():
             row = int(bad.arg_max() or 0)
             raise DataError(f"{path}: line {row + 1}: {column} {table[column][row]!r} is not a code of the README")
-        table = table.with_columns(pl.col(column).replace_strict(known))
+        table = table.with_columns(pl.col(column).replace_strict(names))
     return table.select("id", "gender", "age", "occupation", zip_region=pl.col("zip").str.slice(0, 1))
 
 

@@ -58,13 +58,17 @@ ITEM_SCHEMA: Final = {"item_id": pl.Int64, "item_feature_0": pl.Float64, **dict.
 
 @dataclass(frozen=True, kw_only=True)
 class OpenBandit(AbstractDataset):
-    """10,000 rounds of Bernoulli Thompson sampling and 10,000 of a uniformly random policy, per `campaign`; no users.
+    """10,000 rounds of Bernoulli Thompson sampling and 10,000 of a uniformly random policy, per campaign; no users.
 
     item = arm (80 in `all`, 34 in `men`, 46 in `women`); outcome = click; `position` 1..3, the slot; a row holds the
     visitor's four hashed features, `user_feature_0` to `user_feature_3`. `propensity` is p(arm | slot) of the policy
-    that wrote the row, so the arms of a round sum to one: not a p(exposed) over all pairs of a matrix. Item hashes
+    that wrote the row, so the arms of a round sum to 1: not a p(exposed) over all pairs of a matrix. Item hashes
     differ between the two policies one to one, so items join on item_id and take the names of the first policy.
     The visitor's affinities with each item are left out. Raises DataError on an item that only one policy knows.
+
+    Attributes:
+        campaign: which of the three.
+        item_text: phrases by item column that make an item's text.
     """
 
     campaign: Campaign = "all"
@@ -113,13 +117,13 @@ class OpenBandit(AbstractDataset):
 
 
 def _log(table: pl.DataFrame, path: Path, arms: int) -> InteractionLog:
-    _refuse(table, ~pl.col("click").is_in([0.0, 1.0]), "click", "0 or 1", path)
-    _refuse(table, ~pl.col("item_id").is_between(0, arms - 1), "item_id", f"in 0..{arms - 1}", path)
-    _refuse(table, ~pl.col("position").is_between(1, 3), "position", "in 1..3", path)
+    _raise_where(table, ~pl.col("click").is_in([0.0, 1.0]), "click", "0 or 1", path)
+    _raise_where(table, ~pl.col("item_id").is_between(0, arms - 1), "item_id", f"in 0..{arms - 1}", path)
+    _raise_where(table, ~pl.col("position").is_between(1, 3), "position", "in 1..3", path)
     score = pl.col("propensity_score")
-    _refuse(table, ~((score > 0) & (score <= 1)), "propensity_score", "in (0, 1]", path)
+    _raise_where(table, ~((score > 0) & (score <= 1)), "propensity_score", "in (0, 1]", path)
     time = table["timestamp"].str.to_datetime("%Y-%m-%d %H:%M:%S%.f%:z", strict=False, time_unit="us")
-    _refuse(table.with_columns(bad=time.is_null()), pl.col("bad"), "timestamp", "a time", path)
+    _raise_where(table.with_columns(bad=time.is_null()), pl.col("bad"), "timestamp", "a time", path)
     return InteractionLog(
         item=table["item_id"].to_numpy(),
         treatment=np.ones(len(table), np.int64),
@@ -148,8 +152,8 @@ def _items(logged: Path, uniform: Path) -> pl.DataFrame:
     return ours
 
 
-def _refuse(table: pl.DataFrame, bad: pl.Expr, column: str, wanted: str, path: Path) -> None:
-    found = table.select(bad).to_series()
-    if found.any():
-        row = int(found.arg_max() or 0)
+def _raise_where(table: pl.DataFrame, bad: pl.Expr, column: str, wanted: str, path: Path) -> None:
+    violations = table.select(bad).to_series()
+    if violations.any():
+        row = int(violations.arg_max() or 0)
         raise DataError(f"{path}: line {row + 2}: {column} {table[column][row]} is not {wanted}; the file is corrupt")

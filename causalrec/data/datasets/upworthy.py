@@ -18,7 +18,7 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.side_tables import UNKNOWN
-from causalrec.data.sources import Source, first_of, sha256_of
+from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.errors import DataError
 from causalrec.types import Bools, Share
 
@@ -57,15 +57,21 @@ NOTES = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Upworthy(AbstractDataset):
-    """One row per arm, a package of headline and image, of 4,873 tests with 2..14 arms shown with equal chance.
+    """One row per arm, a package of headline and image, of 4,873 tests with 2..14 arms shown with equal probability.
 
     No users: only counts are published. outcome = clicks / impressions, a rate per impression whose noise falls with
-    the column `impressions`; kept as one row per arm because every impression of an arm is alike. `propensity` = 1/k of
-    a test of k arms. Training rows are randomised too; the part kept apart is `test_share` of whole tests, drawn with
-    `seed`, so no test has arms on both sides (a validation split inside the training part knows no tests). Tests in
-    the weeks 201325..201402 are left out unless `keep_unreliable`: the owners doubt their randomisation (1,102 tests,
-    4,490 arms; how many is logged). lede and excerpt are no columns: they were not shown. Exact repeats of a headline
-    and image within a test are arms of their own. Only the first source has a known checksum; the owner gives none.
+    the column `impressions`; one row per arm because every impression of an arm is alike. `propensity` = 1/k of a test
+    of k arms. Training rows are randomised as the held-out ones are. Whole tests are held out, so no test has arms on
+    both sides (a validation split inside the training part knows no tests). lede and excerpt are no columns: they were
+    not shown. Exact repeats of a headline and image within a test are separate arms. Only the first source has a
+    published checksum; the owner gives none.
+
+    Attributes:
+        test_share: share of the tests that is held out.
+        seed: draws those tests.
+        keep_unreliable: whether tests in the weeks 201325..201402 stay, whose randomisation the owners doubt (1,102
+            tests, 4,490 arms; how many are left out is logged).
+        item_text: phrases by item column that make an arm's text.
     """
 
     test_share: Share = 0.2
@@ -96,8 +102,8 @@ class Upworthy(AbstractDataset):
         return arms_sources()
 
     def load(self, root: Path) -> CausalDataset:
-        arms, raw_sha256 = arms_below(root, self.card.name, keep_unreliable=self.keep_unreliable)
-        held = self._held(arms["clickability_test_id"])
+        arms, raw_sha256 = load_arms(root, self.card.name, keep_unreliable=self.keep_unreliable)
+        held = self._test_mask(arms["clickability_test_id"])
         log = _log(arms)
         return CausalDataset(
             card=self.card,
@@ -108,12 +114,12 @@ class Upworthy(AbstractDataset):
             raw_sha256=raw_sha256,
         )
 
-    def _held(self, tests: pl.Series) -> Bools:
+    def _test_mask(self, tests: pl.Series) -> Bools:
         names = tests.unique().sort()
         if len(names) < 2:
             raise DataError(f"upworthy: {len(names)} tests are left; at least two are needed to hold one out")
-        drawn = np.random.default_rng(self.seed).permutation(len(names))
-        chosen = names.gather(drawn[: min(max(1, round(self.test_share * len(names))), len(names) - 1)])
+        order = np.random.default_rng(self.seed).permutation(len(names))
+        chosen = names.gather(order[: min(max(1, round(self.test_share * len(names))), len(names) - 1)])
         return tests.is_in(chosen.implode()).to_numpy()
 
 
@@ -122,19 +128,19 @@ def arms_sources() -> tuple[Source, ...]:
     return (COMPACT, OFFICIAL)
 
 
-def arms_below(root: Path, name: str, *, keep_unreliable: bool) -> tuple[pl.DataFrame, dict[str, str]]:
+def load_arms(root: Path, name: str, *, keep_unreliable: bool) -> tuple[pl.DataFrame, dict[str, str]]:
     """Return the arms of all tests but those with an arm in `UNRELIABLE` weeks (how many is logged), unless these are
     to be kept, and the checksum of the file they are from.
     """
-    source, folder = first_of(arms_sources(), root)
+    source, folder = fetch_first(arms_sources(), root)
     file = next(iter(source.files))
     arms, sums = read_arms(folder / file), {file: sha256_of(folder / file)}
     doubted = arms.filter(pl.col("test_week").is_between(*UNRELIABLE))["clickability_test_id"].unique()
     if keep_unreliable or not len(doubted):
         return arms, sums
-    kept = arms.filter(~pl.col("clickability_test_id").is_in(doubted.implode()))
-    NOTES.info("%s: %d tests, %d arms of doubted weeks left out", name, len(doubted), len(arms) - len(kept))
-    return kept, sums
+    reliable = arms.filter(~pl.col("clickability_test_id").is_in(doubted.implode()))
+    NOTES.info("%s: %d tests, %d arms of doubted weeks left out", name, len(doubted), len(arms) - len(reliable))
+    return reliable, sums
 
 
 def weeks(week: pl.Expr) -> pl.Expr:
@@ -151,9 +157,9 @@ def read_arms(path: Path) -> pl.DataFrame:
         ((pl.col("clicks") < 0) | (pl.col("clicks") > pl.col("impressions")), "clicks outside 0..impressions"),
         (arms < 2, "a test of a single arm"),
     ):
-        found = table.select(bad).to_series()
-        if found.any():
-            row = int(found.arg_max() or 0)
+        violations = table.select(bad).to_series()
+        if violations.any():
+            row = int(violations.arg_max() or 0)
             test = table["clickability_test_id"][row]
             raise DataError(f"{path}: line {row + 2}: {what} (test {test}); the file is truncated or corrupt")
     return table
@@ -174,7 +180,7 @@ def _log(arms: pl.DataFrame) -> InteractionLog:
 def _items(arms: pl.DataFrame) -> pl.DataFrame:
     image = pl.col("eyecatcher_id")
     return arms.select(
-        headline=pl.Series([plain(text) for text in arms["headline"]], dtype=pl.String),
+        headline=pl.Series([strip_html(text) for text in arms["headline"]], dtype=pl.String),
         eyecatcher=pl.when(image != "").then(image).otherwise(pl.lit(UNKNOWN)),
         test=pl.col("clickability_test_id"),
         week=weeks(pl.col("test_week")),
@@ -182,10 +188,10 @@ def _items(arms: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def plain(text: str) -> str:
+def strip_html(text: str) -> str:
     """Strip HTML tags and entities from a headline, and the space they leave.
 
-    >>> plain("<strong>Bicycles: </strong>one &amp; all<br>")
+    >>> strip_html("<strong>Bicycles: </strong>one &amp; all<br>")
     'Bicycles: one & all'
     """
     stripped = pl.Series([text]).str.replace_all(r"</?[A-Za-z][^>]*>", " ")[0]

@@ -14,7 +14,16 @@ from pydantic import Field
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.datasets.upworthy import COMPACT, LICENCE, UNRELIABLE, URLS, arms_below, arms_sources, plain, weeks
+from causalrec.data.datasets.upworthy import (
+    COMPACT,
+    LICENCE,
+    UNRELIABLE,
+    URLS,
+    arms_sources,
+    load_arms,
+    strip_html,
+    weeks,
+)
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
 from causalrec.errors import DataError
@@ -48,17 +57,22 @@ class UpworthyHeadlines(AbstractDataset):
     each other one a second: as the order is random, effects average to 0, over draws of the order and only about so in
     one of them (-0.013, -0.016, -0.006 for seeds 0, 1, 2), and pairs of one group share the noise of their first.
 
-    Item = the pair; user = its test, kept whole when held out, in learners' folds and resampling. Each pair stands
+    Item = the pair; user = its test, never split when held out, in learners' folds and in resampling. Each pair stands
     twice in the log: treatment 0 with the click rate of the first and 1 with that of the second, so that `propensity` =
     0.5 of every row. outcome = clicks per 100 impressions, effects are in percentage points. Arms of a test were shown
-    with equal chance: the second has 0.45..0.55 of the impressions in 97.8 % of the pairs, most others are sums.
+    with equal probability: the second has 0.45..0.55 of the impressions in 97.8 % of the pairs, most others are sums.
     Impressions (median 3,150 of a headline) are no weights here: sampling noise is 0.23 of the variance of differences.
 
     Columns: both headlines; words, characters and whether there is a question mark, digit, quotation or "you", each of
-    the second less the first; the week. Training rows are randomised too; the part kept apart is whole tests, drawn
-    with `seed` (as is the order within pairs) until they hold `test_share` of the pairs; a validation split inside the
-    training part knows no tests. Tests in the weeks 201325..201402 are left out unless `keep_unreliable`: the owners
-    doubt their randomisation (how many is logged). Raises DataError where fewer than two tests have a pair.
+    the second less the first; the week. Training rows are randomised as the held-out ones are; a validation split
+    inside the training part knows no tests. Raises DataError where fewer than two tests have a pair.
+
+    Attributes:
+        test_share: share of the pairs that is held out, by whole tests.
+        seed: draws the order within pairs and the tests held out.
+        keep_unreliable: whether tests in the weeks 201325..201402 stay, whose randomisation the owners doubt (how many
+            are left out is logged).
+        item_text: phrases by item column that make a pair's text.
     """
 
     test_share: Share = 0.2
@@ -96,14 +110,14 @@ class UpworthyHeadlines(AbstractDataset):
         return arms_sources()
 
     def load(self, root: Path) -> CausalDataset:
-        arms, raw_sha256 = arms_below(root, self.card.name, keep_unreliable=self.keep_unreliable)
-        pairs = paired(headlines(arms), self.seed)
+        arms, raw_sha256 = load_arms(root, self.card.name, keep_unreliable=self.keep_unreliable)
+        pairs = pair_headlines(headlines(arms), self.seed)
         tests = pairs["test"].unique(maintain_order=True)
         if len(tests) < 2:
             raise DataError(f"upworthy_headlines: {len(tests)} tests have a pair; two are needed to hold one out")
         log = _log(pairs, tests)
         assert log.user is not None
-        held = self._held(log.user[: len(pairs)], len(tests))[log.item]
+        held = self._test_mask(log.user[: len(pairs)], len(tests))[log.item]
         return CausalDataset(
             card=self.card,
             logged=log.take(~held),
@@ -114,14 +128,14 @@ class UpworthyHeadlines(AbstractDataset):
             user_ids=tests,
         )
 
-    def _held(self, test: Ints, count: int) -> Bools:
+    def _test_mask(self, test: Ints, count: int) -> Bools:
         """Return which pairs are held out: of tests in random order, each that fits into what is left of the share."""
         sizes, left = np.bincount(test, minlength=count), max(1, round(self.test_share * len(test)))
         chosen = np.zeros(count, bool)
-        for place in np.random.default_rng(self.seed).permutation(count):
-            if sizes[place] <= left and chosen.sum() < count - 1:
-                chosen[place] = True
-                left -= sizes[place]
+        for index in np.random.default_rng(self.seed).permutation(count):
+            if sizes[index] <= left and chosen.sum() < count - 1:
+                chosen[index] = True
+                left -= sizes[index]
         if not chosen.any():
             chosen[np.argmin(sizes)] = True
         return chosen[test]
@@ -129,27 +143,27 @@ class UpworthyHeadlines(AbstractDataset):
 
 def headlines(arms: pl.DataFrame) -> pl.DataFrame:
     """Return one row per distinct headline of each group that has two or more, in file order, with its counts."""
-    arms = arms.with_columns(headline=pl.Series([plain(text) for text in arms["headline"]], dtype=pl.String))
+    arms = arms.with_columns(headline=pl.Series([strip_html(text) for text in arms["headline"]], dtype=pl.String))
     summed = (
         arms.filter(pl.col("eyecatcher_id") != "")
         .group_by(*GROUP, "headline", maintain_order=True)
         .agg(pl.sum("clicks"), pl.sum("impressions"), pl.min("test_week"))
     )
-    kept = summed.filter(pl.len().over(GROUP) > 1)
-    groups, tests = (kept.n_unique(list(columns)) for columns in (GROUP, GROUP[:1]))
-    NOTES.info("upworthy_headlines: %d headlines in %d groups of %d tests", len(kept), groups, tests)
-    return kept
+    comparable = summed.filter(pl.len().over(GROUP) > 1)
+    groups, tests = (comparable.n_unique(list(columns)) for columns in (GROUP, GROUP[:1]))
+    NOTES.info("upworthy_headlines: %d headlines in %d groups of %d tests", len(comparable), groups, tests)
+    return comparable
 
 
-def paired(shown: pl.DataFrame, seed: int) -> pl.DataFrame:
+def pair_headlines(shown: pl.DataFrame, seed: int) -> pl.DataFrame:
     """Return one row per pair, groups in file order: the headline drawn as the first, and another one."""
-    place = pl.Series("place", np.random.default_rng([seed, 1]).permutation(len(shown)))
+    position = pl.Series("position", np.random.default_rng([seed, 1]).permutation(len(shown)))
     rate = 100 * pl.col("clicks") / pl.col("impressions")
-    told = (expression.cast(pl.Float64).alias(name) for name, expression in DIFFERENCES.items())
-    measured = shown.with_columns(place, rate.alias("rate"), *told)
-    drawn = pl.col("place") == pl.col("place").min().over(GROUP)
-    both = measured.filter(~drawn).join(
-        measured.filter(drawn), on=list(GROUP), suffix="_first", how="left", maintain_order="left"
+    features = (expression.cast(pl.Float64).alias(name) for name, expression in DIFFERENCES.items())
+    measured = shown.with_columns(position, rate.alias("rate"), *features)
+    is_first = pl.col("position") == pl.col("position").min().over(GROUP)
+    both = measured.filter(~is_first).join(
+        measured.filter(is_first), on=list(GROUP), suffix="_first", how="left", maintain_order="left"
     )
     return both.select(
         *(pl.col(name) - pl.col(f"{name}_first") for name in DIFFERENCES),

@@ -12,9 +12,9 @@ import polars as pl
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
+from causalrec.data.delimited_tables import binarise, integers, numbers, ratings_in_scale, read_delimited
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source, sha256_of
-from causalrec.data.tables import binarised, integers, numbers, read_delimited, within_scale
 from causalrec.errors import DataError
 
 TRAIN: Final = "ydata-ymusic-rating-study-v1_0-train.txt"
@@ -35,10 +35,13 @@ COLUMNS = (Column("user", "user", "id"), Column("item", "item", "id"))
 class YahooR3(AbstractDataset):
     """15,400 users and 1,000 songs: 311,704 self-selected ratings 1..5, and 54,000 of 10 random songs for 5,400 users.
 
-    `threshold`: outcome is 1 from this rating on, or None for rating points; mandatory, for published tables differ
-    (3, 4 and 5 all occur). The user supplies the files: the licence forbids passing them on. No checksum is published,
-    so the number of rows and the range of ids stand in for it. The files have no times: of a repeated pair the row
-    further down is kept.
+    The user supplies the files: the licence forbids passing them on. No checksum is published, so the number of rows
+    and the range of ids stand in for it. The files have no times: of a repeated pair the row further down stays.
+
+    Attributes:
+        threshold: outcome is 1 from this rating on, None for rating points; mandatory, for published tables differ (3,
+            4 and 5 all occur).
+        item_text: phrases by item column that make a song's text.
     """
 
     threshold: float | None
@@ -87,12 +90,12 @@ class YahooR3(AbstractDataset):
         table = read_delimited(path, "\t", ["user", "item", "rating"], header=False)
         if len(table) != ROWS[path.name]:
             raise DataError(f"{path}: {len(table)} ratings, expected {ROWS[path.name]}; truncated or another release?")
-        values = within_scale(numbers(table, "rating", path, 1), SCALE, path, 1)
+        values = ratings_in_scale(numbers(table, "rating", path, 1), SCALE, path, 1)
         log = InteractionLog(
             user=integers(table, "user", path, 1, low=1, high=USERS) - 1,
             item=integers(table, "item", path, 1, low=1, high=ITEMS) - 1,
             treatment=np.ones(len(values), np.int64),
-            outcome=binarised(values, self.threshold),
+            outcome=binarise(values, self.threshold),
             num_users=USERS,
             num_items=ITEMS,
             name=name,

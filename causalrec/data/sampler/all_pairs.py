@@ -9,18 +9,21 @@ import numpy as np
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.base import AbstractLogSampler
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.types import Doubles, Ints, Share, Space
 
 
 @dataclass(frozen=True, kw_only=True)
 class AllPairs(AbstractLogSampler):
-    """Each logged row once, beside uniformly drawn pairs, in the ratio `observed_share`.
+    """Each logged row once, together with uniformly drawn pairs, in the ratio `observed_share`.
 
-    Rows weigh `1 / (share * o * |D| / N + 1 - share)`, the balance heuristic (Veach & Guibas 1995), which keeps
+    Rows weigh `1 / (share * o * |D| / N + 1 - share)`, the balance heuristic (Veach & Guibas 1995), which makes
     `mean(weight * x)` unbiased for the mean of x over all pairs D while exposed pairs are oversampled. In a log with
     row weights w, a pair of m rows counts as their weighted sum: a uniform draw takes one of them at random, and a row
     weighs `m * w / (share * m * |D| / N + 1 - share)`.
+
+    Attributes:
+        observed_share: how much of a batch is logged rows.
     """
 
     spaces: ClassVar[frozenset[Space]] = frozenset({"all_pairs"})
@@ -31,14 +34,22 @@ class AllPairs(AbstractLogSampler):
     def logged_per_batch(self) -> int:
         return max(1, round(self.batch_size * self.observed_share))
 
-    def draw(self, rows: Ints, log: InteractionLog, known: InteractionLog, rng: np.random.Generator) -> Rows:
+    def draw(self, rows: Ints, log: InteractionLog, seen_log: InteractionLog, rng: np.random.Generator) -> SampledRows:
+        """Return the batches `[m,B]` that hold these log rows and uniformly drawn pairs.
+
+        Args:
+            rows: `[m,b]` row numbers of the log, int64.
+            log: the log.
+            seen_log: the log and the further rows: a drawn pair that stands there has its row there.
+            rng: generator of every draw.
+        """
         others = max(1, round(rows.shape[1] * (1 - self.observed_share) / self.observed_share))
         codes = rng.integers(log.num_pairs, size=(len(rows), others))
-        found = known.finder(codes) if log.weight is None else _any_row(codes, log, rng)
-        row = np.concatenate([rows, found], axis=1)
+        drawn_rows = seen_log.finder(codes) if log.weight is None else _any_row(codes, log, rng)
+        row = np.concatenate([rows, drawn_rows], axis=1)
         code = np.concatenate([log.codes[rows], codes], axis=1)
         weight = _weights(row, log, rows.shape[1] / row.shape[1])
-        return Rows(row, code // log.num_items, code % log.num_items, weight.astype(np.float32))
+        return SampledRows(row, code // log.num_items, code % log.num_items, weight.astype(np.float32))
 
 
 def _weights(row: Ints, log: InteractionLog, share: float) -> Doubles:

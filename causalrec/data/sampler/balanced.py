@@ -9,8 +9,8 @@ from typing import ClassVar
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.all_pairs import AllPairs
 from causalrec.data.sampler.base import AbstractSampler
-from causalrec.data.sampler.logged import Logged
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.logged import LoggedRows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.data.sampler.triples import Triples
 from causalrec.errors import RequestError
 from causalrec.types import Count, Share, Space
@@ -18,31 +18,40 @@ from causalrec.types import Count, Share, Space
 
 @dataclass(frozen=True, kw_only=True)
 class Balanced(AbstractSampler):
-    """Draws logged rows, all pairs and triples as `Logged`, `AllPairs` and `Triples` do.
+    """Draws logged rows, all pairs and triples as `LoggedRows`, `AllPairs` and `Triples` do.
 
-    Args:
+    Attributes:
         batch_size: rows of a batch, those that are not logged included.
         observed_share: of all pairs: how much of a batch is logged rows.
         max_negative_tries: of triples: draws for a negative, after which a row weighs 0.
     """
 
-    spaces: ClassVar[frozenset[Space]] = Logged.spaces | AllPairs.spaces | Triples.spaces
+    spaces: ClassVar[frozenset[Space]] = LoggedRows.spaces | AllPairs.spaces | Triples.spaces
 
     batch_size: Count = 2048
     observed_share: Share = 0.5
     max_negative_tries: Count = 20
 
     def blocks(
-        self, log: InteractionLog, space: Space, seed: int, epoch: int, known: InteractionLog | None = None
-    ) -> Iterator[Rows]:
-        return self._sampler(space).blocks(log, space, seed, epoch, known)
+        self, log: InteractionLog, space: Space, seed: int, epoch: int, further_log: InteractionLog | None = None
+    ) -> Iterator[SampledRows]:
+        """Yield the blocks of the sampler that draws this kind of rows.
+
+        Args:
+            log: the rows of the epoch.
+            space: kind of rows that the objective averages over; RequestError where none of the three draws it.
+            seed: of the fit.
+            epoch: its number.
+            further_log: further rows whose pairs are no negatives; None for none.
+        """
+        return self._sampler(space).blocks(log, space, seed, epoch, further_log)
 
     def batches(self, log: InteractionLog, space: Space) -> int:
         return self._sampler(space).batches(log, space)
 
     def _sampler(self, space: Space) -> AbstractSampler:
         samplers = (
-            Logged(batch_size=self.batch_size),
+            LoggedRows(batch_size=self.batch_size),
             AllPairs(batch_size=self.batch_size, observed_share=self.observed_share),
             Triples(batch_size=self.batch_size, max_negative_tries=self.max_negative_tries),
         )

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.types import Count, Floats, Ints, Space
 
 BLOCK = 1 << 18  # rows drawn together
@@ -20,8 +20,12 @@ BLOCK = 1 << 18  # rows drawn together
 class AbstractSampler(ABC):
     """Cuts an epoch into batches of the kind of rows (the space) that an objective averages over.
 
-    `spaces`: the kinds of rows it can draw. An objective names its kind in `space`; a name that is new needs a sampler
-    that draws it. Weights make the mean of `weight * x` estimate the mean of x over the objective's population.
+    An objective names its kind in `space`; a name that is new needs a sampler that draws it. Weights make the mean of
+    `weight * x` estimate the mean of x over the objective's population.
+
+    Attributes:
+        spaces: the kinds of rows that it can draw.
+        batch_size: rows of a batch, those that are not logged included.
     """
 
     spaces: ClassVar[frozenset[Space]]
@@ -29,12 +33,17 @@ class AbstractSampler(ABC):
 
     @abstractmethod
     def blocks(
-        self, log: InteractionLog, space: Space, seed: int, epoch: int, known: InteractionLog | None = None
-    ) -> Iterator[Rows]:
+        self, log: InteractionLog, space: Space, seed: int, epoch: int, further_log: InteractionLog | None = None
+    ) -> Iterator[SampledRows]:
         """Yield the epoch as blocks `[m,B]` of equal batches, drawn together; a short last batch is a block.
 
-        `known`: further rows whose pairs are no negatives, so that validation does not hold training rows against a
-        model.
+        Args:
+            log: the rows of the epoch.
+            space: kind of rows that the objective averages over.
+            seed: of the fit.
+            epoch: its number; (seed, epoch) alone decides every draw.
+            further_log: further rows whose pairs are no negatives, so that validation does not hold training rows
+                against a model; None for none.
         """
 
     @abstractmethod
@@ -42,30 +51,44 @@ class AbstractSampler(ABC):
         """Return the number of batches of an epoch."""
 
     def epoch(
-        self, log: InteractionLog, space: Space, seed: int, epoch: int, known: InteractionLog | None = None
-    ) -> Iterator[Rows]:
-        """Yield the batches of one epoch; the same (seed, epoch) gives the same batches."""
-        for block in self.blocks(log, space, seed, epoch, known):
+        self, log: InteractionLog, space: Space, seed: int, epoch: int, further_log: InteractionLog | None = None
+    ) -> Iterator[SampledRows]:
+        """Yield the batches of one epoch; the same (seed, epoch) gives the same batches.
+
+        Args:
+            log: the rows of the epoch.
+            space: kind of rows that the objective averages over.
+            seed: of the fit.
+            epoch: its number.
+            further_log: further rows whose pairs are no negatives; None for none.
+        """
+        for block in self.blocks(log, space, seed, epoch, further_log):
             yield from (block.at(k) for k in range(len(block.row)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class AbstractLogSampler(AbstractSampler):
-    """A sampler that meets each logged row once in an epoch, alone or beside what it draws to it.
+    """A sampler that meets each logged row once in an epoch, alone or with what it draws to it.
 
-    `reads_known_rows`: whether it looks up the further rows that an epoch names.
-
-    Args:
+    Attributes:
+        reads_further_rows: whether it looks up the further rows that an epoch names.
         batch_size: rows of a batch, those that are not logged included.
     """
 
-    reads_known_rows: ClassVar[bool] = True
+    reads_further_rows: ClassVar[bool] = True
 
     batch_size: Count = 2048
 
     @abstractmethod
-    def draw(self, rows: Ints, log: InteractionLog, known: InteractionLog, rng: np.random.Generator) -> Rows:
-        """Return the batches `[m,B]` that hold these log rows `[m,b]`. `known`: the log and further known rows."""
+    def draw(self, rows: Ints, log: InteractionLog, seen_log: InteractionLog, rng: np.random.Generator) -> SampledRows:
+        """Return the batches `[m,B]` that hold these log rows.
+
+        Args:
+            rows: `[m,b]` row numbers of the log, int64.
+            log: the log.
+            seen_log: the log and the further rows, whose pairs are no negatives.
+            rng: generator of every draw.
+        """
 
     @property
     def logged_per_batch(self) -> int:
@@ -73,16 +96,25 @@ class AbstractLogSampler(AbstractSampler):
         return self.batch_size
 
     def blocks(
-        self, log: InteractionLog, space: Space, seed: int, epoch: int, known: InteractionLog | None = None
-    ) -> Iterator[Rows]:
+        self, log: InteractionLog, space: Space, seed: int, epoch: int, further_log: InteractionLog | None = None
+    ) -> Iterator[SampledRows]:
+        """Yield the epoch as blocks, each logged row once, in random order.
+
+        Args:
+            log: the rows of the epoch.
+            space: kind of rows that the objective averages over.
+            seed: of the fit.
+            epoch: its number.
+            further_log: further rows whose pairs are no negatives; None for none.
+        """
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(log))
-        both = log.joined(known) if known is not None and self.reads_known_rows else log
+        both = log.concatenate(further_log) if further_log is not None and self.reads_further_rows else log
         size = self.logged_per_batch
         full = len(log) // size * size
         step = size * max(1, BLOCK // self.batch_size)
-        bin_edges = [*range(0, full, step), *([full] if full < len(log) else []), len(log)]
-        for start, stop in itertools.pairwise(bin_edges):
+        bounds = [*range(0, full, step), *([full] if full < len(log) else []), len(log)]
+        for start, stop in itertools.pairwise(bounds):
             stop = stop if start == full else min(stop, full)
             yield self.draw(order[start:stop].reshape(-1, size if start < full else stop - start), log, both, rng)
 
@@ -91,5 +123,5 @@ class AbstractLogSampler(AbstractSampler):
 
 
 def row_weight(log: InteractionLog, rows: Ints) -> Floats | np.float32:
-    """Return the log's own weight of each row, 1 where it has none."""
+    """Return the weight that the log gives each row, 1 where it gives none."""
     return np.float32(1) if log.weight is None else log.weight[rows]

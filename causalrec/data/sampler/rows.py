@@ -11,7 +11,7 @@ from causalrec.types import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Rows:
+class SampledRows:
     """Rows of one batch `[B]`, or of m batches of equal size `[m,B]`.
 
     Attributes:
@@ -28,16 +28,16 @@ class Rows:
     weight: Floats
     negative: Ints | None = None
 
-    def flat(self) -> Rows:
+    def flatten(self) -> SampledRows:
         """Return the batches' rows one after another."""
         negative = None if self.negative is None else self.negative.reshape(-1)
         row, user, item = (ids.reshape(-1) for ids in (self.row, self.user, self.item))
-        return Rows(row, user, item, self.weight.reshape(-1), negative)
+        return SampledRows(row, user, item, self.weight.reshape(-1), negative)
 
-    def at(self, chosen: slice | int | tuple[slice, slice]) -> Rows:
+    def at(self, chosen: slice | int | tuple[slice, slice]) -> SampledRows:
         """Return some of the rows, or one of the batches."""
         negative = None if self.negative is None else self.negative[chosen]
-        return Rows(self.row[chosen], self.user[chosen], self.item[chosen], self.weight[chosen], negative)
+        return SampledRows(self.row[chosen], self.user[chosen], self.item[chosen], self.weight[chosen], negative)
 
 
 def uniform_pairs(log: InteractionLog, most: int) -> tuple[Ints, float]:

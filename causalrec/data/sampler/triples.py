@@ -9,25 +9,36 @@ import numpy as np
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.base import AbstractLogSampler, row_weight
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.types import Count, Ints, Space
 
 
 @dataclass(frozen=True, kw_only=True)
 class Triples(AbstractLogSampler):
-    """Each logged row once beside a negative, an item drawn uniformly among those its user has no row with (Rendle et
+    """Each logged row once with a negative, an item drawn uniformly among those its user has no row with (Rendle et
     al., UAI 2009).
 
-    A row whose user has met nearly every item may find none in `max_negative_tries` draws and then weighs 0. A log's
-    own row weights multiply in, divided by their mean, so that a mean over rows stays one.
+    A row whose user has met nearly every item may get none in `max_negative_tries` draws and then weighs 0. The log's
+    row weights multiply in, divided by their mean, so that a mean over rows stays one.
+
+    Attributes:
+        max_negative_tries: draws for a negative.
     """
 
     spaces: ClassVar[frozenset[Space]] = frozenset({"triples"})
 
     max_negative_tries: Count = 20
 
-    def draw(self, rows: Ints, log: InteractionLog, known: InteractionLog, rng: np.random.Generator) -> Rows:
-        user, finder = log.users[rows], known.finder
+    def draw(self, rows: Ints, log: InteractionLog, seen_log: InteractionLog, rng: np.random.Generator) -> SampledRows:
+        """Return the batches `[m,B]` of these log rows, each with a negative.
+
+        Args:
+            rows: `[m,B]` row numbers of the log, int64.
+            log: the log.
+            seen_log: the log and the further rows, whose pairs are no negatives.
+            rng: generator of every draw.
+        """
+        user, finder = log.users[rows], seen_log.finder
         negative = rng.integers(log.num_items, size=rows.shape)
         for _ in range(self.max_negative_tries):
             met = finder(user * log.num_items + negative) >= 0
@@ -36,4 +47,4 @@ class Triples(AbstractLogSampler):
             negative = np.where(met, rng.integers(log.num_items, size=rows.shape), negative)
         weight = (finder(user * log.num_items + negative) < 0).astype(np.float32)
         mean = 1.0 if log.weight is None else log.weight.mean(dtype=np.float64)
-        return Rows(rows, user, log.item[rows], weight * row_weight(log, rows) / np.float32(mean), negative)
+        return SampledRows(rows, user, log.item[rows], weight * row_weight(log, rows) / np.float32(mean), negative)

@@ -34,7 +34,7 @@ class RowAssignment:
         train: rows of the log.
         validation: rows of the log.
         test: rows of the randomised part where there is one (None: all of it), else rows of the log.
-        context: rows of the log that histories may read beside the training rows; None for none.
+        context: rows of the log that histories may read besides the training rows; None for none.
         drawn_from: rows of the log that the training rows are a draw of; None where all were taken.
     """
 
@@ -109,7 +109,7 @@ class AbstractLogSplit(AbstractSplit):
     Repeated pairs leave the training side by default, which leaves the test uniform and, the test being random, takes
     training rows at random.
 
-    Args:
+    Attributes:
         seed: every draw follows it alone.
         propensity_sample: share of the randomised rows, drawn at random by row, that leaves the test.
         duplicates: which side loses a pair of the randomised test that is logged too.
@@ -132,7 +132,7 @@ class AbstractLogSplit(AbstractSplit):
 
 
 def assignment(validation: Bools, test: Bools, randomised: InteractionLog | None) -> RowAssignment:
-    """Return the assignment of masks over log rows: the rest is trained on; a randomised part is the test whole."""
+    """Return the assignment of masks over log rows: the rest is trained on; a randomised part is all test."""
     tested = np.flatnonzero(test) if randomised is None else None
     return RowAssignment(train=np.flatnonzero(~(validation | test)), validation=np.flatnonzero(validation), test=tested)
 

@@ -24,6 +24,14 @@ def assign_cold(
 
     Of a randomised part only the rows of a share `test` of its items (users) are the test, and all rows of those
     without a logged row; where none has one, no training row is taken.
+
+    Args:
+        logged: the log.
+        randomised: the randomised part, None without one.
+        side: whether items or users are cold.
+        validation: share of the items (users) that is the validation's.
+        test: share of them that is the test's.
+        seed: draws them.
     """
     ids = ids_of(logged, side)
     if randomised is None:
@@ -43,7 +51,15 @@ def assign_cold(
 def cold_ids(
     logs: Sequence[InteractionLog], side: Side, validation: float, test: float, seed: int
 ) -> tuple[Bools, Bools]:
-    """Return which items (users) are the validation's and which the test's: shares of those with a row in a log."""
+    """Return which items (users) are the validation's and which the test's: shares of those with a row in a log.
+
+    Args:
+        logs: logs of the same users and items.
+        side: whether items or users are cold.
+        validation: share of the validation.
+        test: share of the test.
+        seed: draws them.
+    """
     count = logs[0].num_items if side == "item" else logs[0].num_users
     with_rows = np.unique(np.concatenate([ids_of(log, side) for log in logs]))
     masks = np.zeros((2, count), bool)

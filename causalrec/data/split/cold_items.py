@@ -16,6 +16,10 @@ class ColdItems(AbstractLogSplit):
 
     Of a randomised part only the rows of a share `test` of its items are the test, and all rows of those without a
     logged row.
+
+    Attributes:
+        validation: share of the items that is the validation's.
+        test: share of the items that is the test's.
     """
 
     validation: Share = 0.1

@@ -16,6 +16,10 @@ class ColdUsers(AbstractLogSplit):
 
     Of a randomised part only the rows of a share `test` of its users are the test, and all rows of those without a
     logged row. Raises DataError on a log without users.
+
+    Attributes:
+        validation: share of the users that is the validation's.
+        test: share of the users that is the test's.
     """
 
     validation: Share = 0.1

@@ -22,16 +22,16 @@ LEAST_VALIDATION = 16  # rows
 class FewShot(AbstractSplit):
     """So many of the training rows of the split `base`, and as many validation rows.
 
-    Fewer rows are a part of more of the same `subsample_seed`. The validation keeps as many rows, but 16 at least (all
-    it has, where that is fewer). Raises RequestError on more rows than there are, DataError where histories shall read
-    all rows of a log without times.
+    A smaller draw of the same `subsample_seed` is among the rows of a larger one. The validation has as many rows, but
+    16 at least (all of the base's, where these are fewer). Raises RequestError on more rows than there are, DataError
+    where histories shall read all rows of a log without times.
 
-    Args:
+    Attributes:
         base: the split that rows are drawn from; the test is its test.
         train_size: training rows to draw; None takes all, so that only histories change.
         subsample_seed: of the draw; jobs that differ in it are replicates.
-        history_rows: what histories may read beside training rows: `none`, the `rest` of the base's training rows, or
-            `all` logged rows, of the test too; only rows strictly older than the one predicted are read.
+        history_rows: what histories may read besides training rows: `none`, the `rest` of the base's training rows, or
+            `all` logged rows, of the test too; only rows strictly older than the predicted row are read.
     """
 
     resampled_by: ClassVar[frozenset[str]] = frozenset({"subsample_seed"})
@@ -57,8 +57,8 @@ class FewShot(AbstractSplit):
 
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         rows = self.base.assign(logged, randomised)
-        drawn = rows if self.train_size is None else self._subsample(rows, self.train_size)
-        return drawn if self.history_rows == "none" else replace(drawn, context=self._context(logged, rows, drawn))
+        subset = rows if self.train_size is None else self._subsample(rows, self.train_size)
+        return subset if self.history_rows == "none" else replace(subset, context=self._context(logged, rows, subset))
 
     def _subsample(self, rows: RowAssignment, size: int) -> RowAssignment:
         held = min(max(size, LEAST_VALIDATION), len(rows.validation))
@@ -66,18 +66,19 @@ class FewShot(AbstractSplit):
         validation = subsample(rows.validation, held, [self.subsample_seed, 3])
         return replace(rows, train=train, validation=validation, drawn_from=rows.train)
 
-    def _context(self, logged: InteractionLog, rows: RowAssignment, drawn: RowAssignment) -> Ints:
+    def _context(self, logged: InteractionLog, rows: RowAssignment, subset: RowAssignment) -> Ints:
         if self.history_rows == "rest":
-            return np.setdiff1d(rows.train, drawn.train)
+            return np.setdiff1d(rows.train, subset.train)
         if logged.time is None:
             raise DataError(
                 f"{logged.name}: split.history_rows=all needs the time of each row and it has none; leave it"
             )
-        return np.setdiff1d(np.arange(len(logged)), drawn.train)
+        return np.setdiff1d(np.arange(len(logged)), subset.train)
 
 
 def subsample(candidates: Ints, count: int, seed: int | Sequence[int]) -> Ints:
-    """Return `count` of the rows in row order, drawn so that a smaller draw of the same seed is a part of a larger one.
+    """Return `count` of the rows in row order, drawn so that a smaller draw of the same seed is among a larger one's
+    rows.
 
     Raises RequestError where there are fewer.
     """

@@ -18,8 +18,12 @@ class LeaveLast(AbstractLogSplit):
 
     Leave-one-out at 1 and 1, as sequential recommendation is evaluated (Kang & McAuley, ICDM 2018). Ties go by row
     order: of rows of one second the later in the log is the last. A user too short to leave a training row stays in
-    training whole. A randomised part is the test; then each user's last rows are the validation. Raises DataError on a
-    log without users or times.
+    training with all its rows. A randomised part is the test; then each user's last rows are the validation. Raises
+    DataError on a log without users or times.
+
+    Attributes:
+        test_rows: number of each user's rows.
+        validation_rows: number of each user's rows.
     """
 
     test_rows: Count = 1

@@ -12,7 +12,12 @@ from causalrec.types import Share
 
 @dataclass(frozen=True, kw_only=True)
 class Random(AbstractLogSplit):
-    """Shares of the logged rows, drawn at random by row; a randomised part is the test whole, and takes no share."""
+    """Shares of the logged rows, drawn at random by row; a randomised part is all test, and takes no share.
+
+    Attributes:
+        validation: share of the rows that is the validation.
+        test: share of the rows that is the test.
+    """
 
     validation: Share = 0.1
     test: Share = 0.1

@@ -14,9 +14,16 @@ Side = Literal["item", "user"]
 
 
 def random_shares(count: int, validation: float, test: float, seed: int) -> tuple[Bools, Bools]:
-    """Return masks over `count` things: those in a share `validation`, and in a share `test`, at random."""
-    place = np.random.default_rng(seed).permutation(count) / max(count, 1)
-    return place < validation, (place >= validation) & (place < validation + test)
+    """Return masks over `count` things: those in a share `validation`, and in a share `test`, at random.
+
+    Args:
+        count: number of things.
+        validation: the first share.
+        test: the second share, of other things.
+        seed: draws them.
+    """
+    quantile = np.random.default_rng(seed).permutation(count) / max(count, 1)
+    return quantile < validation, (quantile >= validation) & (quantile < validation + test)
 
 
 def rows_from_last(logged: InteractionLog, split: str) -> tuple[Ints, Ints]:

@@ -18,7 +18,7 @@ Duplicates = Literal["drop_train", "drop_test", "keep"]
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRules:
-    """What a split does beside choosing rows.
+    """What a split does besides choosing rows.
 
     Attributes:
         seed: draws the randomised rows that are set aside.
@@ -75,7 +75,14 @@ def unseen_rows(test: InteractionLog, train: InteractionLog) -> Bools:
 
 
 def apply_unseen_rule(test: InteractionLog, unseen: Bools, rule: Unseen, name: str) -> InteractionLog:
-    """Return the test rows that the rule leaves. Raises DataError under `error`."""
+    """Return the test rows that the rule leaves. Raises DataError under `error`.
+
+    Args:
+        test: the test rows.
+        unseen: [N] whether a test row's user or item has no training row.
+        rule: what to do with these.
+        name: of the data set, for the error.
+    """
     if rule == "error" and unseen.any():
         row = int(np.argmax(unseen))
         user = "" if test.user is None else f"user {test.user[row]}, "
@@ -87,7 +94,14 @@ def apply_unseen_rule(test: InteractionLog, unseen: Bools, rule: Unseen, name: s
 
 
 def take_rows(logged: InteractionLog, rows: Ints, name: str, logged_rows: int) -> InteractionLog:
-    """Return rows of the log, their logged propensities scaled to the share of `logged_rows` that they are."""
+    """Return rows of the log, their logged propensities scaled to the share of `logged_rows` that they are.
+
+    Args:
+        logged: the log.
+        rows: row numbers.
+        name: of the new log.
+        logged_rows: number of rows of the log before repeated pairs left it.
+    """
     log = logged.take(rows, name)
     if log.propensity is None or log.user is None or log.has_arms or not len(log):  # p(arm | row) stays
         return log

@@ -14,7 +14,7 @@ LOGS = ("train", "validation", "test", "randomised_sample", "context", "drawn_fr
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """Three disjoint logs, the rows beside them, and what had to be settled.
+    """Three disjoint logs, the rows that are read besides them, and what had to be settled.
 
     A logged propensity is scaled by the share of the logged part that a split holds (Schnabel et al. 2016, section 5.2:
     (k-1)/k for the training folds), so that the sum of 1/p over a split still estimates the number of pairs; that of
@@ -28,7 +28,7 @@ class Splits:
         duplicates: test pairs that also stand in the logged part, before the rule for them.
         unseen: test rows whose user or item has no training row, before the rule for them.
         randomised_sample: randomised rows that left the test for propensities or selection; None for none.
-        context: rows that histories may read beside the training rows, never trained on; None for none.
+        context: rows that histories may read besides the training rows, never trained on; None for none.
         drawn_from: the rows that few-shot training rows were drawn from; None where all were taken.
     """
 
@@ -47,9 +47,9 @@ class Splits:
         """sha256 of each split's pairs and outcomes, in row order; of the others where there are."""
         return {name: _hash(log) for name in LOGS if (log := getattr(self, name)) is not None}
 
-    def pooled(self, logged_rows: int) -> InteractionLog:
+    def pool(self, logged_rows: int) -> InteractionLog:
         """Return training and validation rows together, logged propensities scaled to their share of `logged_rows`."""
-        pool = self.train.joined(self.validation)
+        pool = self.train.concatenate(self.validation)
         if self.train.propensity is None or self.validation.propensity is None or pool.has_arms:
             return pool
         logs = (self.train, self.validation)

@@ -18,6 +18,10 @@ class Temporal(AbstractLogSplit):
 
     At least one row each where there are three or more; users with fewer stay in training; ties go by row order.
     Raises DataError on a log without times.
+
+    Attributes:
+        validation: share of each user's rows.
+        test: share of each user's rows, none where there is a randomised part.
     """
 
     validation: Share = 0.1

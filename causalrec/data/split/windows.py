@@ -1,4 +1,4 @@
-"""Rows with enough earlier ones of their user, cut by their place in the file."""
+"""Rows with enough earlier ones of their user, cut by their position in the file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Windows(AbstractLogSplit):
     Users stand in the order of their first row; of all windows the last `window_count` are cut, in that order, into
     training, validation and test. No other row is trained on. Raises DataError on a log without users or times.
 
-    Args:
+    Attributes:
         validation: share of the windows.
         test: share of the windows (none where there is a randomised part).
         min_history: earlier rows of its user that a row must have.
@@ -38,7 +38,7 @@ class Windows(AbstractLogSplit):
         tested = round(self.test * len(rows)) if randomised is None else 0
         held = round(self.validation * len(rows))
         first = len(rows) - held - tested
-        train, validation, test = (np.sort(part) for part in np.split(rows, [first, first + held]))
+        train, validation, test = (np.sort(window) for window in np.split(rows, [first, first + held]))
         return RowAssignment(train=train, validation=validation, test=test if randomised is None else None)
 
 

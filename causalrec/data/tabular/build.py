@@ -11,20 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from causalrec.data.problems import Problem
-from causalrec.data.tabular.balance import balance
+from causalrec.data.table_problems import Problem
 from causalrec.data.tabular.edges import EdgeFile, read_edges, trusted_counts
 from causalrec.data.tabular.entities import read_entities
-from causalrec.data.tabular.id_checks import json_types, odd_ids
-from causalrec.data.tabular.ingest import Dictionary, Roles, Streamed, chunks, last_of_repeats, renumber, stream
+from causalrec.data.tabular.id_checks import warn_of_json_types, warn_of_odd_ids
+from causalrec.data.tabular.ingest import Dictionary, Roles, StreamedFile, chunks, last_of_repeats, renumber, stream
 from causalrec.data.tabular.npy import ArrayWriter
-from causalrec.data.tabular.rawfile import RawFile, header_problems, prepared, row_problems
+from causalrec.data.tabular.randomisation_balance import randomisation_balance
+from causalrec.data.tabular.rawfile import RawFile, header_problems, prepare_file, row_problems
 from causalrec.types import Bools, Ints
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntityFile:
-    """A table of users or items: its file, id column, and columns with their kinds (`entities.kind_of`)."""
+    """A table of users or items: its file, id column, and kind of each column (`entities.kind_of`)."""
 
     raw: RawFile
     id: str
@@ -33,7 +33,17 @@ class EntityFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Everything that decides what the arrays hold."""
+    """Everything that decides what the arrays hold.
+
+    Attributes:
+        interactions: The file of interactions.
+        roles: Which of its columns plays which role.
+        randomised: A file of random rows, with the same columns; None without one.
+        users: The table of users, None without one.
+        items: The table of items, None without one.
+        edges: The table of edges between users, None without one.
+        repeats: Whether a (user, item) pair may occur twice, in the logged rows and in the random ones.
+    """
 
     interactions: RawFile
     roles: Roles
@@ -52,7 +62,14 @@ class Request:
 
 @dataclass
 class Build:
-    """One build: what is known so far, and every problem met."""
+    """From a request to a store of arrays.
+
+    Attributes:
+        request: What to build.
+        scratch: An empty folder to work in.
+        problems: Every problem met so far.
+        sha256: Of each raw file read so far, by name.
+    """
 
     request: Request
     scratch: Path
@@ -62,29 +79,35 @@ class Build:
     def __call__(self) -> dict[str, Any] | None:
         """Write `scratch/store` and return its meta data, None where an error stands among the problems."""
         request = self.request
-        tables = {of: self._entities(table, of) for of, table in (("user", request.users), ("item", request.items))}
-        ids = {part: Dictionary() for part in ("user", "item", *request.roles.categories)}
+        tables = {
+            of: self._read_entities(table, of) for of, table in (("user", request.users), ("item", request.items))
+        }
+        ids = {role: Dictionary() for role in ("user", "item", *request.roles.categories)}
         raws = [request.interactions] if request.randomised is None else [request.interactions, request.randomised]
-        parts = [self._stream(raw, ids, k) for k, raw in enumerate(raws)]
+        streams = [self._stream(raw, ids, k) for k, raw in enumerate(raws)]
         unread = [
             of for of, table in (("user", request.users), ("item", request.items)) if table and tables[of] is None
         ]
-        done = [part for part in parts if part is not None]
-        names = {of: self._number(done, ids[of], tables[of], of) for of in tables if of in request.roles.columns}
-        levels = {part: self._levels(done, ids[part], part) for part in request.roles.categories}
-        kept = [self._unrepeated(part, len(names["item"])) for part in done] if not self._failed(done) else []
-        for part in done:
-            self.problems += part.findings.problems()
-        edges = self._edges(names.get("user"))
-        if self._failed(done) or unread or len(kept) < len(raws):
+        done = [streamed for streamed in streams if streamed is not None]
+        names = {of: self._number_ids(done, ids[of], tables[of], of) for of in tables if of in request.roles.columns}
+        levels = {role: self._number_levels(done, ids[role], role) for role in request.roles.categories}
+        masks = (
+            [self._unrepeated_rows(streamed, len(names["item"])) for streamed in done]
+            if not self._has_errors(done)
+            else []
+        )
+        for streamed in done:
+            self.problems += streamed.bad_rows.problems()
+        edges = self._read_edges(names.get("user"))
+        if self._has_errors(done) or unread or len(masks) < len(raws):
             return None
-        meta = self._write(done, kept)
-        self._tables(tables, names)
+        meta = self._write(done, masks)
+        self._write_tables(tables, names)
         for name, held in levels.items():
             held.alias("level").to_frame().write_parquet(self.store / f"{name}.parquet")
-        self._balance(meta)
+        self._warn_of_imbalance(meta)
         if edges is not None:
-            self._pairs(edges, meta)
+            self._write_pair_column(edges, meta)
         return meta
 
     @property
@@ -92,92 +115,92 @@ class Build:
         """The folder that becomes the store."""
         return self.scratch / "store"
 
-    def _failed(self, done: list[Streamed]) -> bool:
-        noted = any(kind.severity == "error" for part in done for kind in part.findings.kinds.values())
+    def _has_errors(self, streams: list[StreamedFile]) -> bool:
+        noted = any(kind.severity == "error" for streamed in streams for kind in streamed.bad_rows.kinds.values())
         return noted or any(problem.severity == "error" for problem in self.problems)
 
-    def _prepared(self, raw: RawFile) -> RawFile | None:
+    def _prepare(self, raw: RawFile) -> RawFile | None:
         """Return the file ready to scan, None where it is not there at all."""
-        ready, self.sha256[raw.path.name], wrong = prepared(raw, self.scratch)
+        ready, self.sha256[raw.path.name], wrong = prepare_file(raw, self.scratch)
         self.problems += wrong
         unreadable = bool(wrong) and ready.readable is None
         return None if unreadable else ready
 
-    def _entities(self, table: EntityFile | None, of: str) -> pl.DataFrame | None:
-        ready = self._prepared(table.raw) if table is not None else None
+    def _read_entities(self, table: EntityFile | None, of: str) -> pl.DataFrame | None:
+        ready = self._prepare(table.raw) if table is not None else None
         if table is None or ready is None:
             return None
         frame, wrong = read_entities(ready, table.id, table.columns, of)
         self.problems += wrong
         return frame
 
-    def _stream(self, raw: RawFile, ids: Mapping[str, Dictionary], number: int) -> Streamed | None:
-        ready, roles = self._prepared(raw), self.request.roles
+    def _stream(self, raw: RawFile, ids: Mapping[str, Dictionary], number: int) -> StreamedFile | None:
+        ready, roles = self._prepare(raw), self.request.roles
         if ready is None:
             return None
         if wrong := header_problems(ready, list(dict.fromkeys(roles.columns.values()))):
             self.problems += wrong
             return None
         try:
-            part = stream(ready, roles, ids, self.scratch / f"part{number}")
+            streamed = stream(ready, roles, ids, self.scratch / f"part{number}")
         except pl.exceptions.PolarsError as error:
             self.problems += row_problems(ready, error)
             return None
-        if not part.rows:
+        if not streamed.rows:
             self.problems.append(Problem("error", str(raw.path), None, None, "has no rows"))
-        return part
+        return streamed
 
-    def _number(self, done: list[Streamed], ids: Dictionary, table: pl.DataFrame | None, of: str) -> pl.Series:
-        met = ids.met
+    def _number_ids(self, done: list[StreamedFile], ids: Dictionary, table: pl.DataFrame | None, of: str) -> pl.Series:
+        seen_ids = ids.seen_ids
         column = self.request.roles.columns[of]
-        for part in done:
-            odd_ids(part, of, met, column)
-            json_types(part, part.findings.raw, column)
-        known, ranks = ids.ranks(None if table is None else table[of].fill_null(""))
-        for part in done:
-            renumber(part, of, ranks, column)
-        return known
+        for streamed in done:
+            warn_of_odd_ids(streamed, of, seen_ids, column)
+            warn_of_json_types(streamed, streamed.bad_rows.raw, column)
+        table_ids, ranks = ids.ranks(None if table is None else table[of].fill_null(""))
+        for streamed in done:
+            renumber(streamed, of, ranks, column)
+        return table_ids
 
-    def _levels(self, done: list[Streamed], ids: Dictionary, part: str) -> pl.Series:
+    def _number_levels(self, done: list[StreamedFile], ids: Dictionary, role: str) -> pl.Series:
         """Number the levels of a category in their order, in place, and return them."""
         levels, ranks = ids.ranks(None)
         for streamed in done:
-            renumber(streamed, part, ranks, self.request.roles.columns[part])
+            renumber(streamed, role, ranks, self.request.roles.columns[role])
         return levels
 
-    def _unrepeated(self, part: Streamed, num_items: int) -> Bools | None:
-        """Return the rows to keep under the rule for repeats (each part by itself), None for all."""
-        if "user" not in part.column_names or self.request.repeats == "allowed" or not part.rows:
+    def _unrepeated_rows(self, streamed: StreamedFile, num_items: int) -> Bools | None:
+        """Return the mask of rows to keep under the rule for repeats (each file by itself), None for all."""
+        if "user" not in streamed.column_names or self.request.repeats == "allowed" or not streamed.rows:
             return None
-        codes: Ints = part.array("user") * num_items + part.array("item")
-        if "randomised" in part.column_names:
-            codes = codes * 2 + part.array("randomised")
+        codes: Ints = streamed.array("user") * num_items + streamed.array("item")
+        if "randomised" in streamed.column_names:
+            codes = codes * 2 + streamed.array("randomised")
         last = last_of_repeats(codes)
         if last is not None and self.request.repeats == "error":
             what = "a later row has the same user and item; remove one, or set repeats=keep_last or allowed"
-            part.findings.add(what, None, ~last)
+            streamed.bad_rows.add(what, None, ~last)
         return last
 
-    def _write(self, done: list[Streamed], kept: list[Bools | None]) -> dict[str, Any]:
+    def _write(self, done: list[StreamedFile], masks: list[Bools | None]) -> dict[str, Any]:
         """Write the arrays of the logged and of the randomised part; the order of rows stays."""
-        rows = {"logged": _write(done[0], kept[0], self.store / "logged", flag=False)}
+        rows = {"logged": _write(done[0], masks[0], self.store / "logged", flag=False)}
         if len(done) > 1:
-            rows["randomised"] = _write(done[1], kept[1], self.store / "randomised", flag=None)
+            rows["randomised"] = _write(done[1], masks[1], self.store / "randomised", flag=None)
         elif "randomised" in done[0].column_names:
-            rows["randomised"] = _write(done[0], kept[0], self.store / "randomised", flag=True)
+            rows["randomised"] = _write(done[0], masks[0], self.store / "randomised", flag=True)
         for name, count in rows.items():
             if not count:
                 path = str(self.request.interactions.path)
                 self.problems.append(Problem("error", path, None, self.request.roles.randomised, f"no {name} rows"))
         return {"rows": rows, "sha256": self.sha256}
 
-    def _tables(self, tables: Mapping[str, pl.DataFrame | None], names: Mapping[str, pl.Series]) -> None:
-        for of, known in names.items():
+    def _write_tables(self, tables: Mapping[str, pl.DataFrame | None], names: Mapping[str, pl.Series]) -> None:
+        for of, table_ids in names.items():
             table = tables[of]
-            frame = known.alias(of).to_frame() if table is None else table
+            frame = table_ids.alias(of).to_frame() if table is None else table
             frame.write_parquet(self.store / f"{of}s.parquet")
 
-    def _balance(self, meta: dict[str, Any]) -> None:
+    def _warn_of_imbalance(self, meta: dict[str, Any]) -> None:
         """Warn where the part called randomised follows item popularity or user activity."""
         if "randomised" not in meta["rows"] or not all(meta["rows"].values()):
             return
@@ -185,30 +208,32 @@ class Build:
         for of, what in (("item", "popularity of items"), ("user", "activity of users")):
             if of not in self.request.roles.columns:
                 continue
-            drawn, elsewhere = (self._array(part, of) for part in ("randomised", "logged"))
-            found = balance(drawn, elsewhere, int(max(drawn.max(), elsewhere.max())) + 1)
-            if not found.random:
+            randomised_ids, logged_ids = (self._stored_array(folder, of) for folder in ("randomised", "logged"))
+            comparison = randomisation_balance(
+                randomised_ids, logged_ids, int(max(randomised_ids.max(), logged_ids.max())) + 1
+            )
+            if not comparison.random:
                 message = (
                     f"the randomised rows follow the {what} in the log (standardised difference "
-                    f"{found.difference:.2f}, chi-square p {found.p_value:.1g}): is this part random?"
+                    f"{comparison.difference:.2f}, chi-square p {comparison.p_value:.1g}): is this part random?"
                 )
                 self.problems.append(Problem("warning", str(raw.path), None, column, message))
 
-    def _array(self, part: str, name: str) -> npt.NDArray[Any]:
-        return np.load(self.store / part / f"{name}.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    def _stored_array(self, folder: str, name: str) -> npt.NDArray[Any]:
+        return np.load(self.store / folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
-    def _edges(self, users: pl.Series | None) -> pl.DataFrame | None:
+    def _read_edges(self, users: pl.Series | None) -> pl.DataFrame | None:
         table = self.request.edges
-        ready = None if table is None else self._prepared(table.raw)
+        ready = None if table is None else self._prepare(table.raw)
         if table is None or ready is None:
             return None
         frame, wrong = read_edges(table, ready, pl.Series([], dtype=pl.String) if users is None else users)
         self.problems += wrong
         return frame
 
-    def _pairs(self, edges: pl.DataFrame, meta: dict[str, Any]) -> None:
+    def _write_pair_column(self, edges: pl.DataFrame, meta: dict[str, Any]) -> None:
         source, target, weight = (edges[name].to_numpy() for name in ("source", "target", "weight"))
-        user, item = self._array("logged", "user"), self._array("logged", "item")
+        user, item = self._stored_array("logged", "user"), self._stored_array("logged", "item")
         sizes = [
             pl.scan_parquet(self.store / f"{of}s.parquet").select(pl.len()).collect().item() for of in ("user", "item")
         ]
@@ -217,20 +242,23 @@ class Build:
         np.save(self.store / "pair_values.npy", pairs.values)
 
 
-def _write(part: Streamed, kept: Bools | None, target: Path, flag: bool | None) -> int:
-    """Write the kept rows of one part, those of one flag where the file has flags; whole files are only moved."""
+def _write(streamed: StreamedFile, unrepeated: Bools | None, target: Path, flag: bool | None) -> int:
+    """Write the rows of the mask, only those of the flag where the file has flags; return how many.
+
+    Arrays of which all rows stay are only moved.
+    """
     target.mkdir(parents=True)
-    chosen = kept
-    if "randomised" in part.column_names and flag is not None:
-        flagged = np.asarray(part.array("randomised")) == flag
-        chosen = flagged if kept is None else flagged & kept
-    for name in part.column_names:
+    mask = unrepeated
+    if "randomised" in streamed.column_names and flag is not None:
+        flagged = np.asarray(streamed.array("randomised")) == flag
+        mask = flagged if unrepeated is None else flagged & unrepeated
+    for name in streamed.column_names:
         if name == "randomised":
             continue
-        if chosen is None:
-            (part.folder / f"{name}.npy").rename(target / f"{name}.npy")
+        if mask is None:
+            (streamed.folder / f"{name}.npy").rename(target / f"{name}.npy")
             continue
-        with ArrayWriter(target / f"{name}.npy", part.array(name).dtype) as out:
-            for where in chunks(part.rows):
-                out.append(part.array(name)[where][chosen[where]])
-    return part.rows if chosen is None else int(chosen.sum())
+        with ArrayWriter(target / f"{name}.npy", streamed.array(name).dtype) as out:
+            for where in chunks(streamed.rows):
+                out.append(streamed.array(name)[where][mask[where]])
+    return streamed.rows if mask is None else int(mask.sum())

@@ -7,16 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from causalrec.data.pairs import PairTable
-from causalrec.data.problems import Problem
-from causalrec.data.tabular.findings import Findings
+from causalrec.data.pair_columns import PairTable
+from causalrec.data.table_problems import Problem
+from causalrec.data.tabular.bad_rows import BadRows
 from causalrec.data.tabular.rawfile import RawFile, header_problems, row_problems
 from causalrec.types import Floats, Ints
 
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeFile:
-    """A table of edges: `source` trusts `target`, `weight` None to count them."""
+    """A table of edges between users: the source trusts the target.
+
+    Attributes:
+        raw: The file.
+        source: The column of users who trust.
+        target: The column of users who are trusted.
+        weight: The column of weights; None to count edges.
+    """
 
     raw: RawFile
     source: str
@@ -40,21 +47,21 @@ def read_edges(table: EdgeFile, raw: RawFile, users: pl.Series) -> tuple[pl.Data
         frame = raw.scan(table.columns).collect()
     except pl.exceptions.PolarsError as error:
         return None, row_problems(raw, error)
-    found, place = Findings(raw), pl.Series(np.arange(len(users)), dtype=pl.Int64)
-    made = pl.DataFrame({"weight": np.ones(len(frame))})
+    bad_rows, numbers = BadRows(raw), pl.Series(np.arange(len(users)), dtype=pl.Int64)
+    edges = pl.DataFrame({"weight": np.ones(len(frame))})
     if table.weight is not None:
-        made = frame.select(weight=pl.col(table.weight).cast(pl.Float64, strict=False))
-        found.add("{value} is not a finite weight", table.weight, ~np.isfinite(made["weight"].to_numpy()))
-    for part, name in (("source", table.source), ("target", table.target)):
-        ids = frame[name].cast(pl.String).replace_strict(users, place, default=None, return_dtype=pl.Int64)
+        edges = frame.select(weight=pl.col(table.weight).cast(pl.Float64, strict=False))
+        bad_rows.add("{value} is not a finite weight", table.weight, ~np.isfinite(edges["weight"].to_numpy()))
+    for end, name in (("source", table.source), ("target", table.target)):
+        ids = frame[name].cast(pl.String).replace_strict(users, numbers, default=None, return_dtype=pl.Int64)
         unknown = ids.is_null().to_numpy()
-        found.add("{value} is not a known user; the edge is left out", name, unknown, severity="warning")
-        made = made.with_columns(ids.alias(part))
-    first = made.select(pl.struct("source", "target").is_first_distinct()).to_series()
-    known = made.select(pl.all_horizontal(pl.col("source", "target").is_not_null())).to_series()
-    again = (known & ~first).to_numpy()
-    found.add("the edge stands in an earlier row already; left out", table.source, again, severity="warning")
-    return made.filter(known & first), found.problems()
+        bad_rows.add("{value} is not a known user; the edge is left out", name, unknown, severity="warning")
+        edges = edges.with_columns(ids.alias(end))
+    first = edges.select(pl.struct("source", "target").is_first_distinct()).to_series()
+    has_users = edges.select(pl.all_horizontal(pl.col("source", "target").is_not_null())).to_series()
+    again = (has_users & ~first).to_numpy()
+    bad_rows.add("the edge stands in an earlier row already; left out", table.source, again, severity="warning")
+    return edges.filter(has_users & first), bad_rows.problems()
 
 
 def trusted_counts(
@@ -62,8 +69,16 @@ def trusted_counts(
 ) -> PairTable:
     """Sum the weights of a user's edges to users that have a logged row of the item.
 
-    `source[E]`, `target[E]` int64: the user trusts the target; `weight[E]` float32, 1 to count; `user[N]`, `item[N]`
-    int64: the logged rows, whole (a held-out row of a trusted user counts as well; a user's own rows never do).
+    All logged rows count, the held-out rows of a trusted user among them; a user's own rows never do.
+
+    Args:
+        source: The user who trusts, int64[E].
+        target: The user who is trusted, int64[E].
+        weight: Weight of the edge, float32[E]; 1 to count.
+        user: User of each logged row, int64[N].
+        item: Item of each logged row, int64[N].
+        num_users: U; user ids run from 0.
+        num_items: I; item ids run from 0.
 
     >>> edges, rows = ([0, 0], [1, 2], [1.0, 1.0]), ([1, 2, 2], [3, 3, 0])
     >>> pairs = trusted_counts(*map(np.array, edges), *map(np.array, rows), 3, 4)

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from causalrec.data.card import ColumnKind
-from causalrec.data.problems import Problem
-from causalrec.data.tabular.findings import Findings
+from causalrec.data.table_problems import Problem
+from causalrec.data.tabular.bad_rows import BadRows
 from causalrec.data.tabular.rawfile import RawFile, header_problems, row_problems
 
 KIND = r"^(numeric|category|text|multi_hot(\(.\))?)$"
@@ -29,7 +29,14 @@ def kind_of(text: str) -> tuple[ColumnKind, str]:
 def read_entities(
     raw: RawFile, id_column: str, columns: Mapping[str, str], of: str
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
-    """Return the table with its ids under the name `of` (strings), and every problem; None where it cannot be read."""
+    """Return the table with its ids as strings, and every problem; None where it cannot be read.
+
+    Args:
+        raw: The file, ready to scan.
+        id_column: The column of ids.
+        columns: Kind of each column that is read, by name.
+        of: Name of the ids in the table returned: user or item.
+    """
     wrong = header_problems(raw, [id_column, *columns])
     if wrong:
         return None, wrong
@@ -37,33 +44,33 @@ def read_entities(
         table = raw.scan([id_column, *columns]).collect()
     except pl.exceptions.PolarsError as error:
         return None, row_problems(raw, error)
-    found = Findings(raw)
+    bad_rows = BadRows(raw)
     ids = table[id_column].cast(pl.String)
     missing = (ids.is_null() | (ids == "")).to_numpy()
-    found.add("no id", id_column, missing)
-    found.add(
+    bad_rows.add("no id", id_column, missing)
+    bad_rows.add(
         "the id {value} stands in an earlier row already", id_column, (~ids.is_first_distinct()).to_numpy() & ~missing
     )
-    typed = [ids.alias(of)] + [_typed(table[name], kind, found) for name, kind in columns.items()]
-    return pl.DataFrame(typed), found.problems()
+    typed = [ids.alias(of)] + [_parse_column(table[name], kind, bad_rows) for name, kind in columns.items()]
+    return pl.DataFrame(typed), bad_rows.problems()
 
 
-def _typed(series: pl.Series, declared: str, found: Findings) -> pl.Series:
+def _parse_column(series: pl.Series, declared: str, bad_rows: BadRows) -> pl.Series:
     kind, separator = kind_of(declared)
     if kind == "numeric":
         plain = series.str.strip_chars() if series.dtype == pl.String else series
         values = plain.cast(pl.Float64, strict=False)
-        found.add("{value} is not a finite number; fill it", series.name, ~np.isfinite(values.to_numpy()))
+        bad_rows.add("{value} is not a finite number; fill it", series.name, ~np.isfinite(values.to_numpy()))
         return values
     if kind == "multi_hot":
-        return _lists(series, separator)
+        return _split_lists(series, separator)
     words = series.cast(pl.String).fill_null("")
     empty = (words.str.strip_chars() == "").to_numpy()
-    found.add("empty text" if kind == "text" else "no category; read as ''", series.name, empty, severity="warning")
+    bad_rows.add("empty text" if kind == "text" else "no category; read as ''", series.name, empty, severity="warning")
     return words
 
 
-def _lists(series: pl.Series, separator: str) -> pl.Series:
+def _split_lists(series: pl.Series, separator: str) -> pl.Series:
     """Split words at the separator; lists (Parquet, JSON) are taken as they are."""
     if isinstance(series.dtype, pl.List):
         return series.cast(pl.List(pl.String)).fill_null([])

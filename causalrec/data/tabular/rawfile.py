@@ -17,9 +17,9 @@ from typing import IO, Any, Literal
 
 import polars as pl
 
-from causalrec.data.problems import MOST, Problem
 from causalrec.data.sources import sha256_of
-from causalrec.errors import nearest
+from causalrec.data.table_problems import MAX_LISTED_ROWS, Problem
+from causalrec.errors import did_you_mean
 
 CHUNK = 1 << 22
 SEPARATORS = {".tsv": "\t"}
@@ -30,8 +30,15 @@ BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 @dataclass(frozen=True, kw_only=True)
 class RawFile:
-    """One raw table. `separator` None: by the name (`.tsv` tab, else comma); `names`: of the columns, where the file
-    has no header; `quote` None: quotes are ordinary characters.
+    """One raw table.
+
+    Attributes:
+        path: The file; its ending tells the format.
+        separator: What stands between two fields; None: by the ending (`.tsv` tab, else comma).
+        encoding: Of the text.
+        quote: What encloses a field; None: quotes are ordinary characters.
+        names: Names of the columns, where the file has no header.
+        readable: A plain UTF-8 copy, where `path` is none.
     """
 
     path: Path
@@ -39,7 +46,7 @@ class RawFile:
     encoding: str = "utf-8"
     quote: str | None = '"'
     names: Sequence[str] | None = None
-    readable: Path | None = None  # plain UTF-8, where `path` is not
+    readable: Path | None = None
 
     @property
     def suffix(self) -> str:
@@ -91,18 +98,18 @@ class RawFile:
             next(records, None)
         yield from records
 
-    def located(self, rows: Sequence[int]) -> dict[int, tuple[int, dict[str, Any]]]:
+    def locate(self, rows: Sequence[int]) -> dict[int, tuple[int, dict[str, Any]]]:
         """Return line and values of these rows (0 = the first), by one slow pass up to the last of them."""
         if self.suffix in PARQUET:
             frame = pl.scan_parquet(self.where)
             return {row: (row + 1, frame.slice(row, 1).collect().row(0, named=True)) for row in rows}
-        wanted, found, names = set(rows), {}, self.header()
+        wanted, located_rows, names = set(rows), {}, self.header()
         for number, (line, row) in enumerate(self.rows() if wanted else ()):
             if number in wanted:
-                found[number] = (line, row if isinstance(row, dict) else dict(zip(names, row, strict=False)))
-                if len(found) == len(wanted):
+                located_rows[number] = (line, row if isinstance(row, dict) else dict(zip(names, row, strict=False)))
+                if len(located_rows) == len(wanted):
                     break
-        return found
+        return located_rows
 
     def _records(self) -> Iterator[tuple[int, Any]]:
         csv.field_size_limit(sys.maxsize)
@@ -128,7 +135,7 @@ class RawFile:
                     yield number, error
 
 
-def prepared(raw: RawFile, scratch: Path) -> tuple[RawFile, str, list[Problem]]:
+def prepare_file(raw: RawFile, scratch: Path) -> tuple[RawFile, str, list[Problem]]:
     """Return the file ready to scan, its sha256, and what is wrong with its bytes; a plain copy goes to `scratch`."""
     if not raw.path.is_file():
         return raw, "", [Problem("error", str(raw.path), None, None, "there is no such file; name it in the YAML")]
@@ -136,47 +143,47 @@ def prepared(raw: RawFile, scratch: Path) -> tuple[RawFile, str, list[Problem]]:
         return raw, sha256_of(raw.path), []
     try:
         plain = codecs.lookup(raw.encoding).name == "utf-8" and raw.path.suffix.lower() != ".gz"
-        bad = list(undecodable(raw))
+        bad = list(encoding_problems(raw))
         if plain and not bad:
             return raw, sha256_of(raw.path), []
-        handle, name = _temporary(scratch, raw)
-        with handle as out, _text(raw, errors="replace") as text:
-            while part := text.read(CHUNK):
-                out.write(part)
+        handle, name = _open_temporary(scratch, raw)
+        with handle as out, _open_text(raw, errors="replace") as text:
+            while block := text.read(CHUNK):
+                out.write(block)
     except (OSError, EOFError, LookupError, UnicodeError) as error:
         return raw, "", [Problem("error", str(raw.path), None, None, f"cannot be read ({error})")]
     return replace(raw, readable=name), sha256_of(raw.path), bad
 
 
-def _temporary(scratch: Path, raw: RawFile) -> tuple[IO[str], Path]:
+def _open_temporary(scratch: Path, raw: RawFile) -> tuple[IO[str], Path]:
     name = scratch / f"{hashlib.sha256(os.fsencode(raw.path)).hexdigest()[:12]}.txt"
     return name.open("w", encoding="utf-8", newline=""), name
 
 
-def _bytes(raw: RawFile) -> IO[bytes]:
+def _open_bytes(raw: RawFile) -> IO[bytes]:
     opened: Any = gzip.open if raw.path.suffix.lower() == ".gz" else open
     stream: IO[bytes] = opened(raw.path, "rb")
     return stream
 
 
 @contextmanager
-def _text(raw: RawFile, errors: str) -> Iterator[Any]:
-    with _bytes(raw) as stream:
+def _open_text(raw: RawFile, errors: str) -> Iterator[Any]:
+    with _open_bytes(raw) as stream:
         yield codecs.getreader(raw.encoding)(stream, errors)
 
 
-def undecodable(raw: RawFile) -> Iterator[Problem]:
+def encoding_problems(raw: RawFile) -> Iterator[Problem]:
     """Yield the first line that is not text of the declared encoding, with an encoding that would fit."""
     decoder, line = codecs.getincrementaldecoder(raw.encoding)("strict"), 1
-    with _bytes(raw) as stream:
+    with _open_bytes(raw) as stream:
         first = True
         while chunk := stream.read(CHUNK):
             guess = next((name for bom, name in BOMS.items() if first and chunk.startswith(bom)), "latin-1 or cp1252")
-            kept = len(decoder.getstate()[0])
+            pending = len(decoder.getstate()[0])
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError as error:
-                line += chunk[: max(error.start - kept, 0)].count(b"\n")
+                line += chunk[: max(error.start - pending, 0)].count(b"\n")
                 byte = error.object[error.start]
                 message = f"not {raw.encoding} text (byte 0x{byte:02x}); set encoding={guess}, or the file is corrupt"
                 yield Problem("error", str(raw.path), line, None, message)
@@ -189,14 +196,16 @@ def header_problems(raw: RawFile, columns: Sequence[str]) -> list[Problem]:
     try:
         header = raw.header()
     except (pl.exceptions.PolarsError, OSError) as error:
-        return [Problem("error", str(raw.path), None, None, f"cannot be read ({_short(error)})")]
+        return [Problem("error", str(raw.path), None, None, f"cannot be read ({_first_line(error)})")]
     if isinstance(header, list) and len(header) == 1 and len(columns) > 1:
         for other in (";", "\t", "|", ","):
             if other in header[0]:
                 message = f"one column {header[0]!r}: the separator looks like {other!r}; set separator={other!r}"
                 return [Problem("error", str(raw.path), 1, None, message)]
     missing = [name for name in columns if name not in header]
-    wrong = [Problem("error", str(raw.path), 1, name, f"no such column; {nearest(name, header)}") for name in missing]
+    wrong = [
+        Problem("error", str(raw.path), 1, name, f"no such column; {did_you_mean(name, header)}") for name in missing
+    ]
     twice = [name for name in columns if header.count(name) > 1]
     return wrong + [Problem("error", str(raw.path), 1, name, "two columns have this name") for name in twice]
 
@@ -204,12 +213,12 @@ def header_problems(raw: RawFile, columns: Sequence[str]) -> list[Problem]:
 def row_problems(raw: RawFile, why: Exception) -> list[Problem]:
     """Explain why a file could not be parsed: rows with another number of fields, open quotes, broken JSON."""
     if raw.suffix in PARQUET:
-        return [Problem("error", str(raw.path), None, None, f"not a readable Parquet file ({_short(why)})")]
-    width, found, count = len(raw.header()), [], 0
+        return [Problem("error", str(raw.path), None, None, f"not a readable Parquet file ({_first_line(why)})")]
+    width, problems, count = len(raw.header()), [], 0
     for line, row in raw.rows():
         if isinstance(row, Exception):
-            wrong = f"cannot be parsed ({_short(row)}); an open quote, or quote=null is meant"
-            wrong = wrong if raw.suffix not in JSON else f"not a JSON object ({_short(row)})"
+            wrong = f"cannot be parsed ({_first_line(row)}); an open quote, or quote=null is meant"
+            wrong = wrong if raw.suffix not in JSON else f"not a JSON object ({_first_line(row)})"
         elif isinstance(row, list) and row and len(row) != width:
             wrong = f"has {len(row)} fields, expected {width}; quote a field that holds {raw.delimiter!r}"
         elif isinstance(row, dict | list):
@@ -217,12 +226,16 @@ def row_problems(raw: RawFile, why: Exception) -> list[Problem]:
         else:
             wrong = "not a JSON object"
         count += 1
-        if count <= MOST:
-            found.append(Problem("error", str(raw.path), line, None, wrong))
-    if count > MOST:
-        found.append(Problem("error", str(raw.path), None, None, f"{count - MOST:,} more such rows ({count:,} in all)"))
-    return found or [Problem("error", str(raw.path), None, None, f"cannot be read ({_short(why)})")]
+        if count <= MAX_LISTED_ROWS:
+            problems.append(Problem("error", str(raw.path), line, None, wrong))
+    if count > MAX_LISTED_ROWS:
+        problems.append(
+            Problem(
+                "error", str(raw.path), None, None, f"{count - MAX_LISTED_ROWS:,} more such rows ({count:,} in all)"
+            )
+        )
+    return problems or [Problem("error", str(raw.path), None, None, f"cannot be read ({_first_line(why)})")]
 
 
-def _short(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0]

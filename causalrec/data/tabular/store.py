@@ -26,31 +26,31 @@ def store_folder(folder: Path, root: Path) -> Path:
     """
     if folder.resolve().is_relative_to(root.resolve()) and os.access(folder, os.W_OK):
         return folder / ".causalrec"
-    kept = os.environ.get("CAUSALREC_CACHE") or Path.home() / ".cache" / "causalrec" / "derived"
-    return Path(kept) / "tables"
+    cache = os.environ.get("CAUSALREC_CACHE") or Path.home() / ".cache" / "causalrec" / "derived"
+    return Path(cache) / "tables"
 
 
-def open_store(place: Path) -> dict[str, Any] | None:
-    """Return the meta data of a whole store, None where there is none; a damaged one is removed."""
+def open_store(path: Path) -> dict[str, Any] | None:
+    """Return the meta data of a complete store, None where there is none; a damaged one is removed."""
     try:
-        meta: dict[str, Any] = json.loads((place / META).read_text(encoding="utf-8"))
-        if all((place / name).stat().st_size == size for name, size in meta["sizes"].items()):
+        meta: dict[str, Any] = json.loads((path / META).read_text(encoding="utf-8"))
+        if all((path / name).stat().st_size == size for name, size in meta["sizes"].items()):
             return meta
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    shutil.rmtree(place, ignore_errors=True)
+    shutil.rmtree(path, ignore_errors=True)
     return None
 
 
 @contextmanager
-def scratch_beside(place: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `place`, removed at the end; raise DataError where it cannot be made."""
+def scratch_folder(store_path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside the store's, removed at the end; raise DataError where it cannot be made."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=place.parent, prefix=".making-"))
+        store_path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=store_path.parent, prefix=".making-"))
     except OSError as error:
-        raise DataError(f"{place.parent}: cannot be written ({error.strerror}); set CAUSALREC_CACHE") from error
-    for other in place.parent.glob(".making-*"):
+        raise DataError(f"{store_path.parent}: cannot be written ({error.strerror}); set CAUSALREC_CACHE") from error
+    for other in store_path.parent.glob(".making-*"):
         if time.time() - other.stat().st_mtime > STALE:
             shutil.rmtree(other, ignore_errors=True)
     try:
@@ -59,7 +59,7 @@ def scratch_beside(place: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def keep(folder: Path, place: Path, meta: dict[str, Any]) -> dict[str, Any]:
+def keep_store(folder: Path, store_path: Path, meta: dict[str, Any]) -> dict[str, Any]:
     """Give a finished folder its meta data and its name, unless another process was first; return the meta data."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     meta = {**meta, "sizes": {str(path.relative_to(folder)): path.stat().st_size for path in files}}
@@ -68,8 +68,8 @@ def keep(folder: Path, place: Path, meta: dict[str, Any]) -> dict[str, Any]:
             os.fsync(written.fileno())
     (folder / META).write_text(json.dumps(meta), encoding="utf-8")
     try:
-        folder.rename(place)
+        folder.rename(store_path)
     except OSError:  # there already: both hold the same bytes
-        if open_store(place) is None:
-            folder.rename(place)
+        if open_store(store_path) is None:
+            folder.rename(store_path)
     return meta

@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from causalrec.encoders.finetuning.base import AbstractFinetuning, Rate
-from causalrec.encoders.finetuning.layers import trained_rates
-from causalrec.encoders.finetuning.peft_adapter import NAME, injected
+from causalrec.encoders.finetuning.layers import learning_rates
+from causalrec.encoders.finetuning.peft_adapter import NAME, inject_adapter
 from causalrec.errors import RequestError
 from causalrec.types import Count
 
@@ -23,11 +23,24 @@ class AdaLoRA(AbstractFinetuning):
     """Adds `alpha * P diag(e) Q x / rank`; of all singular values e the least important are set to 0, until
     `final_rank` a module are left on average.
 
-    `steps`: optimizer steps of the schedule. The ranks shrink (cubically) from step `warmup` to `steps - final`, anew
-    every `every` steps, and then stay: set `steps` to what the fit will take, one that ends earlier keeps more.
-    `orthogonality`: weight of the mean of `|P'P - I|` and `|QQ' - I|`, whose gradient joins that of the loss. `lr`
-    None: the optimizer's. Source: Zhang et al. (ICLR 2023, sections 3.1-3.3, algorithm 1). Raises RequestError without
-    `peft`, for ranks that do not shrink and for a schedule that leaves no step to shrink them in.
+    The ranks shrink (cubically) from step `warmup` to `steps - final`, and then stay. Set `steps` to the number that
+    the fit will take: a fit that ends earlier has more ranks. Source: Zhang et al. (ICLR 2023, sections 3.1-3.3,
+    algorithm 1). Raises RequestError without `peft`, for ranks that do not shrink and for a schedule that leaves no
+    step to shrink them in.
+
+    Attributes:
+        rank: rank of each module at first.
+        final_rank: average rank of the modules at the end, below `rank`.
+        alpha: scale of the added term.
+        dropout: share of the inputs that training drops.
+        steps: optimizer steps of the schedule.
+        warmup: steps before the ranks begin to shrink.
+        final: steps at the end in which the ranks stay.
+        every: steps between two allocations of the ranks.
+        orthogonality: weight of the mean of `|P'P - I|` and `|QQ' - I|`, whose gradient joins that of the loss.
+        targets: last names of the linear modules that are adapted; None: those that `peft` names for the architecture.
+        lr: learning rate; None: the optimizer's.
+        gradient_checkpointing: layers are computed again in the backward pass.
     """
 
     rank: Count = 12
@@ -55,7 +68,7 @@ class AdaLoRA(AbstractFinetuning):
         schedule = {"total_step": self.steps, "tinit": self.warmup, "tfinal": self.final, "deltaT": self.every}
         ranks = {"init_r": self.rank, "target_r": self.final_rank, "lora_alpha": self.alpha}
         targets = None if self.targets is None else list(self.targets)
-        model, config = injected(
+        model, config = inject_adapter(
             backbone,
             "AdaLoraConfig",
             self.gradient_checkpointing,
@@ -64,12 +77,12 @@ class AdaLoRA(AbstractFinetuning):
             **schedule,
             **ranks,
         )
-        keep_orthogonal(lora_parts(model), self.orthogonality)
+        keep_orthogonal(lora_parameters(model), self.orthogonality)
         model.add_module("budget", Budget(model, config))
         return model
 
     def rates(self, backbone: nn.Module) -> Mapping[str, float]:
-        return trained_rates(backbone, self.lr)
+        return learning_rates(backbone, self.lr)
 
     def after_optimizer_step(self, backbone: nn.Module) -> None:
         budget = backbone.get_submodule("budget")
@@ -78,58 +91,62 @@ class AdaLoRA(AbstractFinetuning):
 
 
 class Budget(nn.Module):
-    """Who gets which ranks: `peft`'s allocator, with what it remembers in buffers, so that a fit can go on with it."""
+    """Allocates the ranks: `peft`'s allocator, with its statistics in buffers, so that a fit can go on with them."""
 
     def __init__(self, backbone: nn.Module, config: Any) -> None:
         from peft.tuners.adalora.layer import RankAllocator
 
         super().__init__()
         self.allocator: Any = RankAllocator(backbone, config, NAME)  # type: ignore[no-untyped-call]
-        self.names = [name for name, _ in lora_parts(backbone)]
+        self.names = [name for name, _ in lora_parameters(backbone)]
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-        for place, (_, parameter) in enumerate(lora_parts(backbone)):
+        for index, (_, parameter) in enumerate(lora_parameters(backbone)):
             for kind in ("ipt", "unc"):
-                self.register_buffer(f"{kind}{place}", torch.zeros_like(parameter, requires_grad=False))
+                self.register_buffer(f"{kind}{index}", torch.zeros_like(parameter, requires_grad=False))
 
     @torch.no_grad()
     def allocate(self, backbone: nn.Module) -> None:
         """Judge the parameters by their gradients and set what exceeds the budget of this step to 0."""
-        if any(parameter.grad is None for _, parameter in lora_parts(backbone)):
+        if any(parameter.grad is None for _, parameter in lora_parameters(backbone)):
             return  # a role whose text was not read
         step = int(self.get_buffer("step").add_(1))
         allocator, config = self.allocator, self.allocator.peft_config
         allocator.ipt = dict.fromkeys(self.names)
-        allocator.exp_avg_ipt, allocator.exp_avg_unc = self._remembered("ipt"), self._remembered("unc")
+        allocator.exp_avg_ipt, allocator.exp_avg_unc = self._statistics("ipt"), self._statistics("unc")
         last = config.total_step - config.tfinal
         if step <= last:
             allocator.update_ipt(backbone)
         budget, due = allocator.budget_schedule(step)
         if due or step == last:
             allocator.mask_to_budget(backbone, budget)
-        for place, name in enumerate(self.names):
-            self.get_buffer(f"ipt{place}").copy_(allocator.exp_avg_ipt[name])
-            self.get_buffer(f"unc{place}").copy_(allocator.exp_avg_unc[name])
+        for index, name in enumerate(self.names):
+            self.get_buffer(f"ipt{index}").copy_(allocator.exp_avg_ipt[name])
+            self.get_buffer(f"unc{index}").copy_(allocator.exp_avg_unc[name])
 
-    def _remembered(self, kind: str) -> dict[str, Tensor]:
-        return {name: self.get_buffer(f"{kind}{place}") for place, name in enumerate(self.names)}
+    def _statistics(self, kind: str) -> dict[str, Tensor]:
+        return {name: self.get_buffer(f"{kind}{index}") for index, name in enumerate(self.names)}
 
 
-def lora_parts(backbone: nn.Module) -> list[tuple[str, nn.Parameter]]:
+def lora_parameters(backbone: nn.Module) -> list[tuple[str, nn.Parameter]]:
     """Return P, e and Q of every adapted module, by name."""
-    return [(name, part) for name, part in backbone.named_parameters() if "lora_" in name and part.requires_grad]
+    return [
+        (name, parameter)
+        for name, parameter in backbone.named_parameters()
+        if "lora_" in name and parameter.requires_grad
+    ]
 
 
-def keep_orthogonal(parts: Iterable[tuple[str, nn.Parameter]], weight: float) -> None:
+def keep_orthogonal(parameters: Iterable[tuple[str, nn.Parameter]], weight: float) -> None:
     """Add the gradient of `weight * mean |P'P - I|` to that of every P and Q (`lora_B` and `lora_A`)."""
-    bases = [(name, part) for name, part in parts if "lora_E" not in name]
-    for name, part in bases if weight else ():
-        hook = partial(_orthogonal, part, "lora_B" in name, weight / len(bases))
-        part.register_hook(hook)  # type: ignore[no-untyped-call]
+    bases = [(name, parameter) for name, parameter in parameters if "lora_E" not in name]
+    for name, parameter in bases if weight else ():
+        hook = partial(_add_orthogonality, parameter, "lora_B" in name, weight / len(bases))
+        parameter.register_hook(hook)  # type: ignore[no-untyped-call]
 
 
 @torch.no_grad()
-def _orthogonal(part: nn.Parameter, columns: bool, weight: float, gradient: Tensor) -> Tensor:
-    rows = part.T if columns else part
+def _add_orthogonality(parameter: nn.Parameter, columns: bool, weight: float, gradient: Tensor) -> Tensor:
+    rows = parameter.T if columns else parameter
     error = rows @ rows.T - torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
     change = 2 * error @ rows / torch.linalg.matrix_norm(error).clamp_min(1e-12)
     return gradient.add(change.T if columns else change, alpha=weight)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from causalrec.encoders.finetuning.base import AbstractFinetuning, Rate
-from causalrec.encoders.finetuning.layers import layers_of, saving, trained_rates
+from causalrec.encoders.finetuning.layers import layers_of, learning_rates, set_gradient_checkpointing
 
 
 class Bottleneck(nn.Module):
@@ -28,7 +28,7 @@ class Bottleneck(nn.Module):
         return hidden + changed
 
 
-def through_adapter(layer: nn.Module, _: Any, output: Any) -> Any:
+def apply_adapter(layer: nn.Module, _: Any, output: Any) -> Any:
     """Send a layer's output through the adapter it holds: a forward hook, so that the layer stays what it is."""
     adapter = layer.get_submodule("adapter")
     return (adapter(output[0]), *output[1:]) if isinstance(output, tuple) else adapter(output)
@@ -48,12 +48,12 @@ class Adapters(AbstractFinetuning):
 
     def apply(self, backbone: nn.Module) -> nn.Module:
         backbone.requires_grad_(False)
-        saving(backbone, self.gradient_checkpointing)
+        set_gradient_checkpointing(backbone, self.gradient_checkpointing)
         size: int = backbone.config.hidden_size  # type: ignore[union-attr, assignment]
         for layer in layers_of(backbone)[1]:
             layer.add_module("adapter", Bottleneck(size, self.width))
-            layer.register_forward_hook(through_adapter)
+            layer.register_forward_hook(apply_adapter)
         return backbone
 
     def rates(self, backbone: nn.Module) -> Mapping[str, float]:
-        return trained_rates(backbone, self.lr)
+        return learning_rates(backbone, self.lr)

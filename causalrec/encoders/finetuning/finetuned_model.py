@@ -16,8 +16,8 @@ from causalrec.encoders.language.model import LanguageModel
 class FineTunedModel(nn.Module):
     """Token vectors of a language model, as much of which is trained as the tuning says.
 
-    What is frozen takes no part in a state dict, so that checkpoints hold only what a fit has changed: it is loaded
-    again from the model's folder, and `stamp` (in the repr, which a fit is known by) says which one that was. A model
+    Frozen parameters are not in a state dict, so that checkpoints hold only what a fit has changed: they are loaded
+    again from the model's folder, and `stamp` (in the repr, which identifies a fit) says which model that was. A model
     that is not trained stays in evaluation mode, without a graph. `size`: parameters of the model, adapters left out.
     """
 
@@ -27,9 +27,9 @@ class FineTunedModel(nn.Module):
         self.size = sum(parameter.numel() for parameter in language.backbone.parameters())
         language.backbone.config.use_cache = False  # of decoding, which never happens here
         self.model = tuning.apply(language.backbone)
-        self._frozen = frozenset(name for name, part in self.named_parameters() if not part.requires_grad)
-        self.register_state_dict_post_hook(_left_out)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_pre_hook(_put_back)  # type: ignore[no-untyped-call]
+        self._frozen = frozenset(name for name, parameter in self.named_parameters() if not parameter.requires_grad)
+        self.register_state_dict_post_hook(_drop_frozen)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_restore_frozen)  # type: ignore[no-untyped-call]
         self.train(self.training)
 
     def train(self, mode: bool = True) -> FineTunedModel:
@@ -37,9 +37,9 @@ class FineTunedModel(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
         """Return float32[B,L,width] of tokens `ids[B,L]` under their `mask[B,L]`; `types[B,L]`: 1 in a second text."""
-        told = {} if types is None else {"token_type_ids": types}
+        segments = {} if types is None else {"token_type_ids": types}
         with nullcontext() if self.tuning.trains else torch.no_grad():
-            hidden: Tensor = self.model(input_ids=ids, attention_mask=mask, **told).last_hidden_state
+            hidden: Tensor = self.model(input_ids=ids, attention_mask=mask, **segments).last_hidden_state
         return hidden
 
     def rates(self) -> Mapping[str, float]:
@@ -54,13 +54,13 @@ class FineTunedModel(nn.Module):
         return f"{self.tuning}, {self.stamp}"
 
 
-def _left_out(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+def _drop_frozen(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
     assert isinstance(module, FineTunedModel)
     for name in module._frozen:
         state.pop(prefix + name, None)
 
 
-def _put_back(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _restore_frozen(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     assert isinstance(module, FineTunedModel)
     for name in module._frozen:
         state.setdefault(prefix + name, module.get_parameter(name).detach())

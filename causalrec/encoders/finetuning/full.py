@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from causalrec.encoders.finetuning.base import AbstractFinetuning, Rate
-from causalrec.encoders.finetuning.layers import saving, trained_rates
+from causalrec.encoders.finetuning.layers import learning_rates, set_gradient_checkpointing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,8 @@ class Full(AbstractFinetuning):
     gradient_checkpointing: bool = False
 
     def apply(self, backbone: nn.Module) -> nn.Module:
-        saving(backbone, self.gradient_checkpointing)
+        set_gradient_checkpointing(backbone, self.gradient_checkpointing)
         return backbone.requires_grad_(True)
 
     def rates(self, backbone: nn.Module) -> Mapping[str, float]:
-        return trained_rates(backbone, self.lr, self.layer_decay)
+        return learning_rates(backbone, self.lr, self.layer_decay)

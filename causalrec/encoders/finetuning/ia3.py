@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from causalrec.encoders.finetuning.base import AbstractFinetuning, Rate
-from causalrec.encoders.finetuning.layers import trained_rates
-from causalrec.encoders.finetuning.peft_adapter import injected
+from causalrec.encoders.finetuning.layers import learning_rates
+from causalrec.encoders.finetuning.peft_adapter import inject_adapter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class IA3(AbstractFinetuning):
     gradient_checkpointing: bool = False
 
     def apply(self, backbone: nn.Module) -> nn.Module:
-        return injected(backbone, "IA3Config", self.gradient_checkpointing)[0]
+        return inject_adapter(backbone, "IA3Config", self.gradient_checkpointing)[0]
 
     def rates(self, backbone: nn.Module) -> Mapping[str, float]:
-        return trained_rates(backbone, self.lr)
+        return learning_rates(backbone, self.lr)

@@ -8,15 +8,21 @@ from pydantic import Field
 from torch import nn
 
 from causalrec.encoders.finetuning.base import AbstractFinetuning, Rate
-from causalrec.encoders.finetuning.layers import depths, layers_of, saving, trained_rates
+from causalrec.encoders.finetuning.layers import depths, layers_of, learning_rates, set_gradient_checkpointing
 from causalrec.errors import RequestError
 
 
 @dataclass(frozen=True, kw_only=True)
 class LastLayers(AbstractFinetuning):
-    """The last `count` layers and a decoder's final norm, at `lr` (None: the optimizer's) as in `Full`.
+    """The last `count` layers and a decoder's final norm are trained, with learning rates as in `Full`.
 
-    Nothing flows back below them. Raises RequestError for more layers than the model has.
+    No gradient flows below them. Raises RequestError for more layers than the model has.
+
+    Attributes:
+        count: number of trained layers.
+        lr: learning rate of the last layer; None: the optimizer's.
+        layer_decay: factor of the learning rate with each layer further down.
+        gradient_checkpointing: layers are computed again in the backward pass.
     """
 
     count: Annotated[int, Field(gt=0)] = 2
@@ -28,11 +34,11 @@ class LastLayers(AbstractFinetuning):
         there = len(layers_of(backbone)[1])
         if self.count > there:
             raise RequestError(f"finetuning.count={self.count}: the model has {there} layers; train fewer")
-        saving(backbone, self.gradient_checkpointing)
+        set_gradient_checkpointing(backbone, self.gradient_checkpointing)
         depth = depths(backbone)
         for name, parameter in backbone.named_parameters():
             parameter.requires_grad_(depth[name] > there - self.count)
         return backbone
 
     def rates(self, backbone: nn.Module) -> Mapping[str, float]:
-        return trained_rates(backbone, self.lr, self.layer_decay)
+        return learning_rates(backbone, self.lr, self.layer_decay)

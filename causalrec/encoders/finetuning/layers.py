@@ -25,15 +25,15 @@ def layers_of(backbone: nn.Module) -> tuple[str, nn.ModuleList]:
 def depths(backbone: nn.Module) -> Mapping[str, int]:
     """Return each parameter's depth by name: 0 = embeddings, 1.. = layers, that of the last one = the final norm."""
     stack, layers = layers_of(backbone)
-    found, depth = {}, 0
+    depth_of, depth = {}, 0
     for name, _ in backbone.named_parameters():  # in the order of the forward pass
         inside = name.startswith(f"{stack}.")
         depth = int(name[len(stack) + 1 :].split(".")[0]) + 1 if inside else (len(layers) if depth else 0)
-        found[name] = depth
-    return found
+        depth_of[name] = depth
+    return depth_of
 
 
-def trained_rates(backbone: nn.Module, lr: float | None, layer_decay: float = 1.0) -> dict[str, float]:
+def learning_rates(backbone: nn.Module, lr: float | None, layer_decay: float = 1.0) -> dict[str, float]:
     """Return `lr * layer_decay^(depth of the last layer - depth)` by name of each trained parameter; {} without `lr`.
 
     Source: discriminative fine-tuning, Howard & Ruder (ACL 2018, section 3.2), with their 1 / 2.6 as `layer_decay`.
@@ -48,8 +48,8 @@ def trained_rates(backbone: nn.Module, lr: float | None, layer_decay: float = 1.
     return {name: lr * layer_decay ** (last - depth[name]) for name in trained}
 
 
-def saving(backbone: Any, gradient_checkpointing: bool) -> None:
-    """Compute each layer again in the backward pass where asked: less memory, about a third more time."""
+def set_gradient_checkpointing(backbone: Any, gradient_checkpointing: bool) -> None:
+    """Compute each layer again in the backward pass if so set: less memory, about a third more time."""
     if gradient_checkpointing:
         newer = getattr(backbone, "activation_checkpointing_enable", None)  # its name from transformers 6 on
         try:

@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from causalrec.encoders.finetuning.layers import saving
+from causalrec.encoders.finetuning.layers import set_gradient_checkpointing
 from causalrec.errors import RequestError
 
 NAME = "default"  # peft's, of an adapter: `...query.lora_A.default.weight`
 
 
-def injected(backbone: Any, kind: str, gradient_checkpointing: bool, **settings: Any) -> tuple[nn.Module, Any]:
+def inject_adapter(backbone: Any, kind: str, gradient_checkpointing: bool, **settings: Any) -> tuple[nn.Module, Any]:
     """Freeze a transformers model and put `peft`'s adapters of `kind` (the class of their settings) into it.
 
     Return the model, changed in place, and the settings. Raises RequestError without `peft`, and where the model has
@@ -27,11 +27,11 @@ def injected(backbone: Any, kind: str, gradient_checkpointing: bool, **settings:
         ) from error
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
 
-    saving(backbone, gradient_checkpointing)
+    set_gradient_checkpointing(backbone, gradient_checkpointing)
     backbone.requires_grad_(False)
     config = getattr(peft, kind)(**settings)
-    asked = settings.get("target_modules")
-    if asked is None and backbone.config.model_type not in KNOWN:
+    targets = settings.get("target_modules")
+    if targets is None and backbone.config.model_type not in KNOWN:
         raise RequestError(
             f"finetuning.targets: peft has no default for {backbone.config.model_type}; name linear modules of the "
             f"model, for example {', '.join(linear_names(backbone)[:4])}"
@@ -42,13 +42,13 @@ def injected(backbone: Any, kind: str, gradient_checkpointing: bool, **settings:
             return peft.inject_adapter_in_model(config, backbone, NAME), config
     except ValueError as error:
         raise RequestError(
-            f"finetuning.targets={asked}: peft's {kind.removesuffix('Config')} does not fit "
+            f"finetuning.targets={targets}: peft's {kind.removesuffix('Config')} does not fit "
             f"{backbone.config.model_type}, whose linear modules are {', '.join(linear_names(backbone))} "
             f"({' '.join(str(error).split())[:160]})"
         ) from error
 
 
 def linear_names(backbone: nn.Module) -> list[str]:
-    """Return the last parts of the names of all linear modules (GPT-2 calls them Conv1D), sorted."""
+    """Return the last names of all linear modules (GPT-2 calls them Conv1D), sorted."""
     kinds = ("Linear", "Conv1D")
-    return sorted({name.split(".")[-1] for name, part in backbone.named_modules() if type(part).__name__ in kinds})
+    return sorted({name.split(".")[-1] for name, module in backbone.named_modules() if type(module).__name__ in kinds})

@@ -9,14 +9,14 @@ from itertools import pairwise
 def batches(lengths: Sequence[int], budget: int, worth: int) -> Iterator[slice]:
     """Cut ascending lengths into batches of at most `budget` tokens, padding included, and `worth` tokens of padding.
 
-    >>> [(part.start, part.stop) for part in batches([2, 2, 3, 9, 9], budget=12, worth=4)]
+    >>> [(rows.start, rows.stop) for rows in batches([2, 2, 3, 9, 9], budget=12, worth=4)]
     [(0, 3), (3, 4), (4, 5)]
     """
     start, padding = 0, 0
-    for place, (before, length) in enumerate(pairwise(lengths), start=1):
-        padding += (place - start) * (length - before)
-        if padding > worth or (place - start + 1) * length > budget:
-            yield slice(start, place)
-            start, padding = place, 0
+    for position, (before, length) in enumerate(pairwise(lengths), start=1):
+        padding += (position - start) * (length - before)
+        if padding > worth or (position - start + 1) * length > budget:
+            yield slice(start, position)
+            start, padding = position, 0
     if lengths:
         yield slice(start, len(lengths))

@@ -15,8 +15,8 @@ from rich.progress import Progress
 from torch import Tensor
 
 from causalrec.encoders.language.batching import batches
-from causalrec.encoders.language.model import LanguageModel, Precision, padded
-from causalrec.encoders.language.pooling import Fixed, check_pooling, pooled
+from causalrec.encoders.language.model import LanguageModel, Precision, pad_tokens
+from causalrec.encoders.language.pooling import Fixed, check_pooling, pool_tokens
 from causalrec.types import Floats
 
 BUDGET = {"cpu": 4096, "cuda": 1 << 16}  # tokens of a batch, padding included
@@ -26,15 +26,21 @@ WORTH = 64  # tokens of padding that cost as much as another batch
 def embed(texts: Sequence[str], language: LanguageModel, pooling: Fixed, max_tokens: int) -> Floats:
     """Return the texts' unit vectors float32[T,D], computed in the model's precision and pooled in float32.
 
-    Texts that are the same tokens are read once; batches hold texts of nearly one length. Runs on a GPU if there is
-    one. Raises RequestError for `cls` of a decoder, whose first token has seen nothing of the text.
+    Texts of the same tokens are read once; batches hold texts of nearly equal length. Runs on a GPU if there is one.
+    Raises RequestError for `cls` of a decoder, whose first token has seen nothing of the text.
+
+    Args:
+        texts: the texts, T of them.
+        language: the model.
+        pooling: `cls`, `mean` or `last`.
+        max_tokens: number of tokens at which texts are cut.
     """
     check_pooling(language, pooling)
     rows = [tuple(row) for row in language.token_ids(texts, max_tokens)]
     distinct = sorted(set(rows), key=lambda row: (len(row), row))
     vectors = _read(distinct, language, pooling)
-    place = {row: k for k, row in enumerate(distinct)}
-    return vectors[[place[row] for row in rows]]
+    index_of = {row: k for k, row in enumerate(distinct)}
+    return vectors[[index_of[row] for row in rows]]
 
 
 @torch.inference_mode()
@@ -44,20 +50,22 @@ def _read(rows: list[tuple[int, ...]], language: LanguageModel, pooling: Fixed) 
     backbone = language.backbone.to(device)  # type: ignore[arg-type]
     result = np.empty((len(rows), language.width), np.float32)
     lengths = [len(row) for row in rows]
-    with threads(), Progress(console=Console(stderr=True), transient=True) as bar:
+    with use_all_threads(), Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("embedding texts", total=sum(lengths))
-        for part in batches(lengths, BUDGET[device], WORTH):
-            tokens = padded(rows[part], language.pad)
-            even = lengths[part.start] == lengths[part.stop - 1] or language.causal  # then nothing sees the padding
+        for batch_rows in batches(lengths, BUDGET[device], WORTH):
+            tokens = pad_tokens(rows[batch_rows], language.pad)
+            even = (
+                lengths[batch_rows.start] == lengths[batch_rows.stop - 1] or language.causal
+            )  # then nothing sees the padding
             mask = None if even else tokens.mask.to(device)
             hidden: Tensor = backbone(input_ids=tokens.ids.to(device), attention_mask=mask).last_hidden_state
-            result[part] = pooled(hidden.float(), tokens.mask.to(device), pooling).cpu().numpy()
-            bar.advance(task, sum(lengths[part]))
+            result[batch_rows] = pool_tokens(hidden.float(), tokens.mask.to(device), pooling).cpu().numpy()
+            bar.advance(task, sum(lengths[batch_rows]))
     return result
 
 
-def able(precision: Precision, width: int = 384) -> Precision:
-    """Return float32 for a bfloat16 that this machine only emulates, which is slower and less exact; it says so."""
+def usable_precision(precision: Precision, width: int = 384) -> Precision:
+    """Return float32 for a bfloat16 that this machine only emulates, which is slower and less exact, and say so."""
     if precision == "float32":
         return precision
     if torch.cuda.is_available():
@@ -73,13 +81,13 @@ def able(precision: Precision, width: int = 384) -> Precision:
 def _seconds(width: int, dtype: torch.dtype) -> float:
     """Time a layer's matrix product, the best of some."""
     tokens, weight = torch.ones(1024, width, dtype=dtype), torch.ones(4 * width, width, dtype=dtype)
-    with threads(), torch.inference_mode():
+    with use_all_threads(), torch.inference_mode():
         return min(timeit(lambda: tokens @ weight.T, number=1) for _ in range(5))
 
 
 @contextmanager
-def threads() -> Iterator[None]:
-    """Let torch use all cores that this process may use; OMP_NUM_THREADS, where it is set, is left to rule."""
+def use_all_threads() -> Iterator[None]:
+    """Let torch use all cores that this process may use, unless OMP_NUM_THREADS is set."""
     before = torch.get_num_threads()
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(cores())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from causalrec.data.sources import Source
-from causalrec.encoders.language.converted import converted
+from causalrec.encoders.language.gguf_conversion import convert_gguf
 from causalrec.errors import DataError, RequestError
 
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
@@ -31,7 +31,7 @@ def model_folder(model: str | Source, data: Path, cache: Path) -> Path:
     else:
         folder = _from_hub(model)
     if quantised := _gguf(folder):
-        folder = converted(quantised, cache)
+        folder = convert_gguf(quantised, cache)
     check_folder(folder)
     return folder
 
@@ -45,12 +45,12 @@ def _gguf(path: Path) -> Path | None:
         if path.suffix != ".gguf":
             raise RequestError(f"encoder.model={path}: a file that is not .gguf; name the model's folder")
         return path
-    found = sorted(path.glob("*.gguf"))
-    if (path / "config.json").exists() or not found:
+    files = sorted(path.glob("*.gguf"))
+    if (path / "config.json").exists() or not files:
         return None
-    if len(found) > 1:
-        raise RequestError(f"encoder.model={path}: holds {len(found)} .gguf files; name one of them")
-    return found[0]
+    if len(files) > 1:
+        raise RequestError(f"encoder.model={path}: holds {len(files)} .gguf files; name one of them")
+    return files[0]
 
 
 def _from_hub(name: str) -> Path:
@@ -89,12 +89,12 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RequestError(f"encoder.model={path.parent}: {path.name} is not JSON ({error}); fetch it again") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise RequestError(f"encoder.model={path.parent}: {path.name} is not a JSON object; fetch it again")
-    return found
+    return content
 
 
 def _no_weights(folder: Path) -> str:

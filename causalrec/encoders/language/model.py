@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from causalrec.encoders.language.quiet import quiet
+from causalrec.encoders.language.silence import silence_transformers
 from causalrec.errors import DataError, RequestError
 
 if TYPE_CHECKING:
@@ -30,10 +30,15 @@ class Tokens:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModel:
-    """A model without a head.
+    """A model without a head, with its tokenizer.
 
-    `backbone(input_ids=ids[B,L], attention_mask=mask[B,L]).last_hidden_state` is float[B,L,width]. `causal`: a token
-    sees only those before it (GPT-type). `limit`: tokens of a text that the model can take.
+    Attributes:
+        tokenizer: the tokenizer, which pads and cuts on the right.
+        backbone: the model; `backbone(input_ids=ids[B,L], attention_mask=mask[B,L]).last_hidden_state` is
+            float[B,L,width].
+        width: size of the hidden states.
+        causal: a token sees only those before it (GPT-type).
+        limit: number of tokens of a text that the model can take.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -44,7 +49,7 @@ class LanguageModel:
 
     def tokens(self, texts: Sequence[str], max_tokens: int) -> Tokens:
         """Return the texts' tokens, cut at `max_tokens`; raise RequestError where the model takes fewer."""
-        return padded(self.token_ids(texts, max_tokens), self.pad)
+        return pad_tokens(self.token_ids(texts, max_tokens), self.pad)
 
     def token_ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
         """Return each text's token ids, at most `max_tokens` and at least one; an empty text is read as a space."""
@@ -68,10 +73,10 @@ class LanguageModel:
         return int(self.tokenizer.pad_token_id)
 
 
-def padded(rows: Sequence[Sequence[int]], pad: int) -> Tokens:
+def pad_tokens(rows: Sequence[Sequence[int]], pad: int) -> Tokens:
     """Pad token ids on the right to the longest row.
 
-    >>> padded([[5, 6], [7]], pad=0)
+    >>> pad_tokens([[5, 6], [7]], pad=0)
     Tokens(ids=tensor([[5, 6],
             [7, 0]]), mask=tensor([[1, 1],
             [1, 0]]))
@@ -90,7 +95,7 @@ def load(folder: Path, *, layers: int | None = None, dtype: Precision = "float32
     """
     what = f"encoder.model={folder}"
     try:
-        with quiet():
+        with silence_transformers():
             backbone, report = _backbone(folder, layers, getattr(torch, dtype))
             tokenizer = _tokenizer(folder)
     except (ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError, ImportError) as error:

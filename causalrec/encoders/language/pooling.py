@@ -15,13 +15,13 @@ Fixed = Literal["cls", "mean", "last"]
 Pooling = Literal["cls", "mean", "last", "attention"]
 
 
-def pooled(hidden: Tensor, mask: Tensor, pooling: Fixed) -> Tensor:
+def pool_tokens(hidden: Tensor, mask: Tensor, pooling: Fixed) -> Tensor:
     """Pool token vectors float32[B,L,D] under the mask[B,L], padded on either side, into unit vectors [B,D].
 
     `cls` and `last`: the vector of the first and of the last token that is not padding; `mean`: of all of them.
 
     >>> hidden, mask = torch.tensor([[[3.0, 4.0], [0.0, 2.0], [9.0, 9.0]]]), torch.tensor([[1, 1, 0]])
-    >>> [pooled(hidden, mask, how).tolist() for how in ("cls", "last")]
+    >>> [pool_tokens(hidden, mask, how).tolist() for how in ("cls", "last")]
     [[[0.6000000238418579, 0.800000011920929]], [[0.0, 1.0]]]
     """
     seen = mask.bool()
@@ -29,8 +29,8 @@ def pooled(hidden: Tensor, mask: Tensor, pooling: Fixed) -> Tensor:
         total = hidden.masked_fill(~seen.unsqueeze(-1), 0).sum(1)  # not times the mask: padding may hold nan
         return functional.normalize(total / seen.sum(1, keepdim=True).clamp_min(1), dim=-1)
     first = seen.int().argmax(1)
-    place = first if pooling == "cls" else seen.shape[1] - 1 - seen.flip(1).int().argmax(1)
-    return functional.normalize(hidden[torch.arange(len(hidden), device=hidden.device), place], dim=-1)
+    positions = first if pooling == "cls" else seen.shape[1] - 1 - seen.flip(1).int().argmax(1)
+    return functional.normalize(hidden[torch.arange(len(hidden), device=hidden.device), positions], dim=-1)
 
 
 class AttentionPooling(nn.Module):
@@ -64,7 +64,7 @@ class TextPooling(nn.Module):
         if self.attention is not None:
             vector: Tensor = self.attention(hidden, mask)
             return vector
-        return pooled(hidden, mask, self.pooling)  # type: ignore[arg-type]
+        return pool_tokens(hidden, mask, self.pooling)  # type: ignore[arg-type]
 
 
 def check_pooling(language: LanguageModel, pooling: Pooling) -> None:

@@ -11,23 +11,29 @@ from pydantic import Field
 
 from causalrec.errors import DataError
 from causalrec.estimators.effect.base import AverageEffect, LearnerData
-from causalrec.estimators.effect.nuisance import Model, built, quiet
+from causalrec.estimators.effect.nuisance import Model, build_sklearn_model, silence_warnings
 from causalrec.types import Doubles, Ints
 
 
-def aipw(outcome: Doubles, treatment: Ints, means: Doubles, chances: Doubles, *, clip: float) -> Doubles:
+def aipw(outcome: Doubles, treatment: Ints, means: Doubles, probabilities: Doubles, *, clip: float) -> Doubles:
     """Return each row's score of each arm, float64[N,A], in the outcome's unit; its mean is the average effect.
 
-    `score(a) = m(a) - m(0) + 1{T=a} (Y - m(a)) / p(a) - 1{T=0} (Y - m(0)) / p(0)`, with `means[N,A+1]` the outcome's
-    under each arm, `chances[N,A+1]` the probabilities of the arms, no less than `clip`. Unbiased where either is right
-    given the adjustment set. Source: Robins, Rotnitzky & Zhao (JASA 1994).
+    `score(a) = m(a) - m(0) + 1{T=a} (Y - m(a)) / p(a) - 1{T=0} (Y - m(0)) / p(0)`. Unbiased where the means or the
+    probabilities are right given the adjustment set. Source: Robins, Rotnitzky & Zhao (JASA 1994).
+
+    Args:
+        outcome: float64[N], Y.
+        treatment: int64[N], T in 0..A.
+        means: float64[N,A+1], m: the mean outcome under each arm.
+        probabilities: float64[N,A+1], p: of each arm.
+        clip: the least probability divided by.
 
     >>> aipw(np.array([3.0, 1.0]), np.array([1, 0]), np.array([[1.0, 2.0]] * 2), np.full((2, 2), 0.5), clip=0.01)
     array([[3.],
            [1.]])
     """
-    taken = np.eye(means.shape[1])[treatment]
-    level = means + taken * (outcome[:, None] - means) / np.maximum(chances, clip)
+    received = np.eye(means.shape[1])[treatment]
+    level = means + received * (outcome[:, None] - means) / np.maximum(probabilities, clip)
     scores: Doubles = level[:, 1:] - level[:, :1]
     return scores
 
@@ -53,12 +59,17 @@ def normal_average(value: Doubles, standard_error: Doubles, level: float) -> Ave
 
 @dataclass(frozen=True, kw_only=True)
 class CrossFit:
-    """Nuisances fitted on other folds than those they predict: users stay whole, arms are spread evenly.
+    """Nuisances fitted on other folds than those they predict.
 
-    `outcome`: a regressor per arm, `binary_outcome`: a classifier in its place where the outcome is 0 or 1 (None: the
-    regressor), `treatment`: a classifier of the arms; all read X and W. `clip`: least probability of an arm divided by.
-    Assumption: no unmeasured confounding given X and W, every arm possible. Source: Chernozhukov et al. (Econometrics
-    Journal 2018, section 5.1).
+    All rows of a user are in one fold; arms are spread evenly over folds. Assumption: no unmeasured confounding given X
+    and W, every arm possible. Source: Chernozhukov et al. (Econometrics Journal 2018, section 5.1).
+
+    Attributes:
+        outcome: a regressor of the outcome for each arm, on X and W.
+        treatment: a classifier of the arms, on X and W.
+        binary_outcome: a classifier in place of the regressor where the outcome is 0 or 1; None: the regressor.
+        folds: how many.
+        clip: the least probability of an arm divided by.
     """
 
     outcome: Model
@@ -77,23 +88,27 @@ class CrossFit:
         return normal_average(scores.mean(axis=0), np.sqrt(clustered_variance(scores, rows.groups)), level)
 
     def nuisances(self, rows: LearnerData, seed: int) -> tuple[Doubles, Doubles]:
-        """Return (means, chances), float64[N,A+1] each, each row judged by models that have not seen its user."""
+        """Return (means, probabilities), float64[N,A+1] each, of models that have not seen the row's user."""
         features, means = rows.features, np.empty((len(rows), rows.arms + 1))
-        chances = np.empty_like(means)
+        probabilities = np.empty_like(means)
         outcome, treatment = self._models(binary=rows.binary, seed=seed)
-        with quiet("the cross-fitting of its average"):
-            for kept, held in self._splits(rows, seed):
-                chances[held] = _chances(treatment, features[kept], rows.treatment[kept], features[held])
+        with silence_warnings("the cross-fitting of its average"):
+            for training, held in self._splits(rows, seed):
+                probabilities[held] = _predict_probabilities(
+                    treatment, features[training], rows.treatment[training], features[held]
+                )
                 for arm in range(rows.arms + 1):
-                    own = kept[rows.treatment[kept] == arm]
-                    means[held, arm] = _mean(outcome, features[own], rows.outcome[own], features[held])
-        return means, chances
+                    of_arm = training[rows.treatment[training] == arm]
+                    means[held, arm] = _predict_mean(outcome, features[of_arm], rows.outcome[of_arm], features[held])
+        return means, probabilities
 
     def _models(self, *, binary: bool, seed: int) -> tuple[Any, Any]:
-        treatment = built("learner.average.treatment", self.treatment, "classifier", seed)
+        treatment = build_sklearn_model("learner.average.treatment", self.treatment, "classifier", seed)
         if binary and self.binary_outcome is not None:
-            return built("learner.average.binary_outcome", self.binary_outcome, "classifier", seed), treatment
-        return built("learner.average.outcome", self.outcome, "regressor", seed), treatment
+            return build_sklearn_model(
+                "learner.average.binary_outcome", self.binary_outcome, "classifier", seed
+            ), treatment
+        return build_sklearn_model("learner.average.outcome", self.outcome, "regressor", seed), treatment
 
     def _splits(self, rows: LearnerData, seed: int) -> list[tuple[Ints, Ints]]:
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -101,21 +116,21 @@ class CrossFit:
         fold = StratifiedKFold if rows.groups is None else StratifiedGroupKFold
         splitter = fold(self.folds, shuffle=True, random_state=seed)
         splits = list(splitter.split(rows.features, rows.treatment, rows.groups))
-        for kept, _ in splits:
-            missing = set(range(rows.arms + 1)) - set(rows.treatment[kept].tolist())
+        for training, _ in splits:
+            missing = set(range(rows.arms + 1)) - set(rows.treatment[training].tolist())
             if missing:
                 raise DataError(f"learner.average: arm {min(missing)} is in one fold alone; too few users have it")
         return splits
 
 
-def _chances(model: Any, features: Doubles, treatment: Ints, held: Doubles) -> Doubles:
+def _predict_probabilities(model: Any, features: Doubles, treatment: Ints, held: Doubles) -> Doubles:
     if not features.shape[1]:  # nothing to adjust for: an arm is as likely as its share
         return np.tile(np.bincount(treatment) / len(treatment), (len(held), 1))
-    chances: Doubles = model.fit(features, treatment).predict_proba(held)
-    return chances
+    probabilities: Doubles = model.fit(features, treatment).predict_proba(held)
+    return probabilities
 
 
-def _mean(model: Any, features: Doubles, outcome: Doubles, held: Doubles) -> Doubles:
+def _predict_mean(model: Any, features: Doubles, outcome: Doubles, held: Doubles) -> Doubles:
     if not features.shape[1] or len(np.unique(outcome)) == 1:  # a classifier refuses a single class
         return np.full(len(held), outcome.mean())
     fitted = model.fit(features, outcome)

@@ -20,11 +20,20 @@ LEAST_ROWS = 10  # of an arm: below it no fold can be held out
 class LearnerData:
     """What a learner of effects reads, one row per logged treatment.
 
-    `modifiers` float64[N,Dx]: X, by which the effect may vary; `controls` float64[N,Dw], Dw may be 0: W, the adjustment
-    set where it is not in X; `treatment` int64[N] in 0..A, 0 = none, every arm present; `outcome` float64[N] in its own
-    unit; `arms`: A; `binary`: the outcome is 0 or 1; `groups` int64[N]: rows of one user stay in one fold. `instruments_or_mediator`
-    float64[N,D]: instruments (Z) or the mediator, where a learner's `design` reads them. The names are those of the
-    columns, for messages. Raises DataError where the rows do not hold what they must.
+    Attributes:
+        modifiers: X, float64[N,Dx], by which the effect may vary.
+        controls: W, float64[N,Dw], the adjustment set where it is not in X; Dw may be 0.
+        treatment: int64[N] in 0..A, 0 = none, every arm present.
+        outcome: float64[N], in its own unit.
+        arms: A.
+        binary: whether the outcome is 0 or 1.
+        groups: int64[N], the user of each row, all of whose rows stay in one fold; None: every row is a user.
+        modifier_names: of the columns of X, for messages.
+        control_names: of the columns of W, for messages.
+        instruments_or_mediator: float64[N,D], the instruments (Z) or the mediator, where a learner's `design` reads
+            them.
+
+    Raises DataError where the rows do not hold what they must.
     """
 
     modifiers: Doubles
@@ -112,7 +121,14 @@ class LearnerData:
 
 @dataclass(frozen=True)
 class AverageEffect:
-    """The average effect of each arm, float64[A] each, in the outcome's unit; nan where no error is known."""
+    """The average effect of each arm.
+
+    Attributes:
+        value: float64[A], in the outcome's unit.
+        standard_error: float64[A], of the value; nan where no error is known, as the ends.
+        low: float64[A], lower end of its interval.
+        high: float64[A], upper end.
+    """
 
     value: Doubles
     standard_error: Doubles
@@ -143,6 +159,6 @@ def check_finite(what: str, columns: Doubles, names: tuple[str, ...]) -> None:
     """Raise DataError, naming row and column, where a value is nan or infinite."""
     bad = ~np.isfinite(columns)
     if bad.any():
-        row, place = (int(k) for k in np.argwhere(bad)[0])
-        name = names[place] if names else f"column {place}"
-        raise DataError(f"effect: {what}: {name} is {columns[row, place]} in row {row}; fill it in or drop the row")
+        row, column = (int(k) for k in np.argwhere(bad)[0])
+        name = names[column] if names else f"column {column}"
+        raise DataError(f"effect: {what}: {name} is {columns[row, column]} in row {row}; fill it in or drop the row")

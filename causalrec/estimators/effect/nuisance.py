@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from causalrec.errors import CausalRecError, DataError, RequestError, nearest
+from causalrec.errors import CausalRecError, DataError, RequestError, did_you_mean
 
 Scalar = bool | int | float | str | None
 Plain = Scalar | list[Scalar]
@@ -18,12 +18,12 @@ Model = Mapping[str, Plain]  # estimator: a class of scikit-learn, and arguments
 Kind = Literal["regressor", "classifier", "transformer"]
 
 
-def third_party(where: str, name: object, package: str) -> type[Any]:
+def import_class(where: str, name: object, package: str) -> type[Any]:
     """Import a public class of one package by full path, such as `sklearn.linear_model.LassoCV`.
 
     Raises RequestError before any import where the name is not below the package, after it where it is no class.
 
-    >>> third_party("models.model_y", "os.system", "sklearn")
+    >>> import_class("models.model_y", "os.system", "sklearn")
     Traceback (most recent call last):
     causalrec.errors.RequestError: models.model_y=os.system: name a public class below sklearn.
     """
@@ -31,53 +31,60 @@ def third_party(where: str, name: object, package: str) -> type[Any]:
         raise RequestError(f"{where}={name}: name a public class below {package}.")
     module, _, attribute = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        target = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise RequestError(f"{where}={name}: there is no such class") from error
-    if not inspect.isclass(found) or found.__module__.split(".")[0] != package:
+    if not inspect.isclass(target) or target.__module__.split(".")[0] != package:
         raise RequestError(f"{where}={name}: is not a class of {package}")
-    return found
+    return target
 
 
-def keys_of(target: type[Any]) -> dict[str, inspect.Parameter]:
+def constructor_parameters(target: type[Any]) -> dict[str, inspect.Parameter]:
     """Return the named constructor parameters of a class."""
     parameters = inspect.signature(target).parameters.values()
     return {p.name: p for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
 
 
-def check_keys(where: str, given: Mapping[str, object], known: Mapping[str, object]) -> None:
-    """Raise RequestError at the first key that is not known."""
+def check_keys(where: str, given: Mapping[str, object], allowed: Mapping[str, object]) -> None:
+    """Raise RequestError at the first key that is not allowed."""
     for key in given:
-        if key not in known:
-            raise RequestError(f"{where}.{key}: unknown key; {nearest(key, known)}")
+        if key not in allowed:
+            raise RequestError(f"{where}.{key}: unknown key; {did_you_mean(key, allowed)}")
 
 
-def built(where: str, model: Model, kind: Kind, seed: int = 0) -> Any:
-    """Construct the scikit-learn model that a mapping names; `random_state` is the seed unless it is given.
+def build_sklearn_model(where: str, model: Model, kind: Kind, seed: int = 0) -> Any:
+    """Construct the scikit-learn model that a mapping names.
 
     Raises RequestError where it is not of scikit-learn, not of the kind, or has no such argument.
 
-    >>> built("models.model_t", {"estimator": "sklearn.linear_model.LogisticRegression", "C": 0.5}, "classifier")
+    Args:
+        where: the setting that names the model, for messages.
+        model: `estimator`, the path of its class, and arguments of the class's constructor.
+        kind: what it must be.
+        seed: its `random_state`, unless the mapping has one.
+
+    >>> model = {"estimator": "sklearn.linear_model.LogisticRegression", "C": 0.5}
+    >>> build_sklearn_model("models.model_t", model, "classifier")
     LogisticRegression(C=0.5, random_state=0)
     """
     from sklearn.base import ClassifierMixin, RegressorMixin, TransformerMixin
 
     if "estimator" not in model:
         raise RequestError(f"{where}.estimator: is mandatory; name a class of sklearn")
-    target = third_party(f"{where}.estimator", model["estimator"], "sklearn")
+    target = import_class(f"{where}.estimator", model["estimator"], "sklearn")
     mixins = {"regressor": RegressorMixin, "classifier": ClassifierMixin, "transformer": TransformerMixin}
     if not issubclass(target, mixins[kind]):
         raise RequestError(f"{where}.estimator={model['estimator']}: is not a {kind}, which {where} must be")
-    known = keys_of(target)
+    parameters = constructor_parameters(target)
     arguments: dict[str, Any] = {key: value for key, value in model.items() if key != "estimator"}
-    check_keys(where, arguments, known)
-    if "random_state" in known:
+    check_keys(where, arguments, parameters)
+    if "random_state" in parameters:
         arguments.setdefault("random_state", seed)
     return target(**arguments)
 
 
 @contextmanager
-def quiet(who: str) -> Iterator[None]:
+def silence_warnings(who: str) -> Iterator[None]:
     """Silence the warnings of a third party at work; what it raises becomes one DataError."""
     try:
         with warnings.catch_warnings():

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.error import mean_of, pointwise_error
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.ips import ips
+from causalrec.estimators.pointwise_error import mean_of, pointwise_error
 from causalrec.types import OUTCOME, Batch, Outputs, Role, Space, Term
 
 TEACHERS = (Role("first_teacher"), Role("second_teacher"))
@@ -35,6 +35,6 @@ class ASIPS(AbstractObjective):
         error = pointwise_error(outputs[OUTCOME], taught[0], link)
         terms = {"outcome": Term(agree * error, OUTCOME, normaliser=agree + 1e-6)}
         for role in TEACHERS:
-            own = pointwise_error(outputs[role], batch.outcome, link)
-            terms[str(role)] = Term(ips(own, batch.observed, batch.propensity, clip=self.clip), role)
+            teacher_error = pointwise_error(outputs[role], batch.outcome, link)
+            terms[str(role)] = Term(ips(teacher_error, batch.observed, batch.propensity, clip=self.clip), role)
         return terms

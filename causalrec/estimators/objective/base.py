@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from causalrec.estimators.error import mean_of, pointwise_error, soft_label
+from causalrec.estimators.pointwise_error import mean_of, pointwise_error, soft_label
 from causalrec.types import OUTCOME, Batch, Estimand, Feedback, Link, Outputs, PropensityKind, Role, Space, Term
 
 EXPOSED: frozenset[Feedback] = frozenset({"explicit", "exposure_logged"})

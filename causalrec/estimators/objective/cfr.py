@@ -10,8 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.imbalance import mmd, wasserstein
 from causalrec.estimators.objective.effects import AbstractArms
+from causalrec.estimators.representation_distance import mmd, wasserstein
 from causalrec.types import ARMS, OUTCOME, REPRESENTATION, Batch, Outputs, Role, Term
 
 
@@ -30,18 +30,18 @@ class CFR(AbstractArms):
     bandwidth: Annotated[float, Field(gt=0)] = 1.0
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        arms, phi = (outputs.components[OUTCOME][part] for part in (ARMS, REPRESENTATION))
+        arms, phi = (outputs.components[OUTCOME][output] for output in (ARMS, REPRESENTATION))
         one_hot = torch.nn.functional.one_hot(batch.treatment, arms.shape[-1]).to(phi.dtype)
         share = one_hot.mean(-2, keepdim=True)
         weight = (one_hot / (arms.shape[-1] * share.clamp_min(1e-6))).sum(-1) * batch.observed
-        penalty = torch.stack([self._between(phi, batch.treatment, a) for a in range(1, arms.shape[-1])]).sum(0)
+        penalty = torch.stack([self._imbalance(phi, batch.treatment, a) for a in range(1, arms.shape[-1])]).sum(0)
         everywhere = torch.ones_like(weight)
         return {
             "outcome": Term(self.error(batch, outputs) * weight, OUTCOME, normaliser=batch.observed),
             "imbalance": Term(self.alpha * penalty[..., None] * everywhere, OUTCOME, normaliser=everywhere),
         }
 
-    def _between(self, phi: Tensor, treatment: Tensor, arm: int) -> Tensor:
+    def _imbalance(self, phi: Tensor, treatment: Tensor, arm: int) -> Tensor:
         if self.distance == "mmd":
             return mmd(phi, treatment, arm, bandwidth=self.bandwidth)
         return wasserstein(phi, treatment, arm)

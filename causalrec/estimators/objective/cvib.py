@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.error import mean_of, pointwise_error
 from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.pointwise_error import mean_of, pointwise_error
 from causalrec.estimators.reduction import batch_mean
 from causalrec.types import OUTCOME, Batch, Link, Outputs, Space, Term
 
@@ -36,9 +36,9 @@ class CVIB(AbstractObjective):
         a, b = (mean.clamp(1e-6, 1 - 1e-6) for mean in means)
         slopes = contrast_slopes(a, b)
         error = pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)
-        own = error + self.contrast * slopes[0] * predicted + self.confidence * predicted * predicted.log()
+        seen_error = error + self.contrast * slopes[0] * predicted + self.confidence * predicted * predicted.log()
         return {
-            "outcome": Term(seen * own, OUTCOME, normaliser=seen),
+            "outcome": Term(seen * seen_error, OUTCOME, normaliser=seen),
             "contrast": Term(self.contrast * slopes[1] * unseen * predicted, OUTCOME, normaliser=unseen),
         }
 

@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.arms import factual, treatment_one_hot
-from causalrec.estimators.error import mean_of, pointwise_error
+from causalrec.estimators.arms import gather_factual, treatment_one_hot
 from causalrec.estimators.objective.effects import AbstractArms
+from causalrec.estimators.pointwise_error import mean_of, pointwise_error
 from causalrec.types import ARMS, EFFECT, OUTCOME, PROPENSITY, Batch, Outputs, Role, Term
 
 
@@ -30,17 +30,17 @@ class Descn(AbstractArms):
     cross: Annotated[float, Field(ge=0)] = 0.5
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        parts, seen = outputs.components[OUTCOME], batch.observed
-        arms, chances = parts[ARMS], parts[PROPENSITY].softmax(-1)
+        components, seen = outputs.components[OUTCOME], batch.observed
+        arms, probabilities = components[ARMS], components[PROPENSITY].softmax(-1)
         means, count = mean_of(arms, outputs.link), arms.shape[-1] - 1
-        took, none = treatment_one_hot(batch.treatment, count), (batch.treatment == 0).to(arms.dtype)
-        entire = (took * batch.outcome[..., None] - chances[..., 1:] * means[..., 1:]).square().sum(-1)
-        without = (none * batch.outcome - chances[..., 0] * means[..., 0]).square()
-        to_arm = (took * (arms[..., :1] + parts[EFFECT])).sum(-1)
-        back = (arms[..., 1:] - parts[EFFECT]).mean(-1)
-        crossed = pointwise_error(to_arm + none * back, batch.outcome, outputs.link)
+        received, untreated = treatment_one_hot(batch.treatment, count), (batch.treatment == 0).to(arms.dtype)
+        entire = (received * batch.outcome[..., None] - probabilities[..., 1:] * means[..., 1:]).square().sum(-1)
+        without = (untreated * batch.outcome - probabilities[..., 0] * means[..., 0]).square()
+        to_arm = (received * (arms[..., :1] + components[EFFECT])).sum(-1)
+        back = (arms[..., 1:] - components[EFFECT]).mean(-1)
+        crossed = pointwise_error(to_arm + untreated * back, batch.outcome, outputs.link)
         losses = {
-            "treatment": -factual(parts[PROPENSITY].log_softmax(-1), batch.treatment),
+            "treatment": -gather_factual(components[PROPENSITY].log_softmax(-1), batch.treatment),
             "treated": self.treated * entire,
             "control": self.control * without,
             "cross": self.cross * crossed,

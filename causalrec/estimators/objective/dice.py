@@ -16,20 +16,26 @@ CONFORMITY = Role("conformity")
 CAUSES = (OUTCOME, CONFORMITY)
 
 
-def _squared_distance(one: Tensor, other: Tensor) -> Tensor:
+def _squared_distance(vector: Tensor, other: Tensor) -> Tensor:
     """Return the mean squared difference over the last axis: `[..., D]`, `[..., D]` -> `[...]`.
 
     >>> import torch
     >>> _squared_distance(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0]]))
     tensor([2.])
     """
-    return (one - other).square().mean(-1)
+    return (vector - other).square().mean(-1)
 
 
 def conformity_error(score: Tensor, negative: Tensor, popularity: Tensor, negative_popularity: Tensor) -> Tensor:
     """Return the BPR error of conformity, `[B]` in nats: whichever item is the more popular ought to stand first.
 
     Source: Zheng et al. (WWW 2021).
+
+    Args:
+        score: `[B]`, of the chosen item.
+        negative: `[B]`, the score of the negative.
+        popularity: `[B]`, share of users who have the chosen item.
+        negative_popularity: `[B]`, share of users who have the negative.
 
     >>> import torch
     >>> shares = torch.tensor([0.2, 0.2]), torch.tensor([0.1, 0.3])
@@ -79,19 +85,19 @@ class DICE(AbstractObjective):
 
 
 def _click(outputs: Outputs, negatives: Outputs, trained: Role) -> Tensor:
-    still = CONFORMITY if trained == OUTCOME else OUTCOME
-    return bpr(*(side[trained] + side[still].detach() for side in (outputs, negatives)))
+    fixed = CONFORMITY if trained == OUTCOME else OUTCOME
+    return bpr(*(side[trained] + side[fixed].detach() for side in (outputs, negatives)))
 
 
 def _distance(outputs: Outputs, trained: Role) -> Tensor:
     """Return how far apart the networks' vectors of the user, and on average of the two items, lie: `[B]`."""
-    still = CONFORMITY if trained == OUTCOME else OUTCOME
-    user, item, negative = (_squared_distance(a, b.detach()) for a, b in _vectors(outputs, trained, still))
+    fixed = CONFORMITY if trained == OUTCOME else OUTCOME
+    user, item, negative = (_squared_distance(a, b.detach()) for a, b in _vectors(outputs, trained, fixed))
     return user + (item + negative) / 2
 
 
-def _vectors(outputs: Outputs, one: Role, other: Role) -> Iterator[tuple[Tensor, Tensor]]:
-    own, negative = outputs.vectors, negatives_of(outputs).vectors
-    yield own[one][0], own[other][0]
-    yield own[one][1], own[other][1]
-    yield negative[one][1], negative[other][1]
+def _vectors(outputs: Outputs, trained: Role, other: Role) -> Iterator[tuple[Tensor, Tensor]]:
+    positive, negative = outputs.vectors, negatives_of(outputs).vectors
+    yield positive[trained][0], positive[other][0]
+    yield positive[trained][1], positive[other][1]
+    yield negative[trained][1], negative[other][1]

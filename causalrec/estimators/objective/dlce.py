@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from causalrec.estimators.error import inverse_propensity
 from causalrec.estimators.objective.base import AbstractObjective
-from causalrec.estimators.uplift_classes import pairs_of_one_user, summed_by_row
+from causalrec.estimators.pointwise_error import inverse_propensity
+from causalrec.estimators.uplift_classes import pairs_of_one_user, sum_by_row
 from causalrec.types import OUTCOME, Batch, Estimand, Link, Outputs, PropensityKind, Term
 
 
@@ -37,8 +37,8 @@ class DLCE(AbstractObjective):
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         score, (row, other) = outputs[OUTCOME], pairs_of_one_user(batch)
         loss = functional.softplus(-_sign(batch)[row] * (score[row] - score[other]))
-        each = summed_by_row(torch.ones_like(loss), row, score)
-        bound = self._weight(batch) * summed_by_row(loss, row, score) / each.clamp_min(1)
+        each = sum_by_row(torch.ones_like(loss), row, score)
+        bound = self._weight(batch) * sum_by_row(loss, row, score) / each.clamp_min(1)
         return {"bound": Term(bound, OUTCOME, normaliser=(each > 0).to(score.dtype))}
 
     def score(self, outputs: Outputs) -> Tensor:

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.error import pointwise_error
-from causalrec.estimators.imputation import Errors, doubly_robust_terms
+from causalrec.estimators.doubly_robust import Errors, doubly_robust_terms
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -16,7 +16,7 @@ from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Spa
 class DR(AbstractObjective):
     """The imputation model regresses observed outcomes on its own; DR-JL learns both models together.
 
-    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
+    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`doubly_robust.py`).
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
@@ -27,9 +27,9 @@ class DR(AbstractObjective):
     legacy_public_code: bool = False
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        errors, rows = Errors.of(batch, outputs), (batch.observed, batch.propensity)
+        errors, rows = Errors.from_outputs(batch, outputs), (batch.observed, batch.propensity)
         outcome = doubly_robust_terms(
             errors.error, errors.imputed, *rows, clip=self.clip, legacy=self.legacy_public_code
         )
-        own = batch.observed * pointwise_error(outputs[IMPUTATION], batch.outcome, outputs.link)
-        return {**outcome, "imputation": Term(own, IMPUTATION, normaliser=batch.observed)}
+        imputation_error = batch.observed * pointwise_error(outputs[IMPUTATION], batch.outcome, outputs.link)
+        return {**outcome, "imputation": Term(imputation_error, IMPUTATION, normaliser=batch.observed)}

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.imputation import bias_weight, joint_learning
+from causalrec.estimators.doubly_robust import bias_weight, joint_learning
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
@@ -15,7 +15,7 @@ from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Spa
 class DRBias(AbstractObjective):
     """DR-JL whose imputation model minimises the bias left by wrong propensities: `o (1 - p)^2 / p^3 * (e - e_hat)^2`.
 
-    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
+    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`doubly_robust.py`).
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.error import inverse_propensity
-from causalrec.estimators.imputation import joint_learning
+from causalrec.estimators.doubly_robust import joint_learning
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -17,7 +17,7 @@ class DRJL(AbstractObjective):
     """Learns the outcome and the imputation model together, each on its own term and its own parameters.
 
     The imputed error is the outcome model's error on the label the imputation model would give.
-    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
+    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`doubly_robust.py`).
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)

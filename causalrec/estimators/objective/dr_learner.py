@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.arms import doubly_robust_effects
-from causalrec.estimators.cross_fitting import crossed_means
-from causalrec.estimators.error import inverse_propensity
+from causalrec.estimators.cross_fitting import crossfit_means
 from causalrec.estimators.objective.effects import AbstractSecondStage
+from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.types import Batch, Outputs
 
 
@@ -28,5 +28,5 @@ class DRLearner(AbstractSecondStage):
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
         inverse = inverse_propensity(batch.observed, batch.propensity, self.clip)
-        pseudo = doubly_robust_effects(crossed_means(batch, outputs), batch.outcome, batch.treatment, inverse)
+        pseudo = doubly_robust_effects(crossfit_means(batch, outputs), batch.outcome, batch.treatment, inverse)
         return (pseudo - self.score(outputs)).square().mean(-1)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.imputation import bias_weight, joint_learning, variance_weight
+from causalrec.estimators.doubly_robust import bias_weight, joint_learning, variance_weight
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
@@ -17,7 +17,7 @@ class DRMSE(AbstractObjective):
     """DR-JL whose imputation weight is `gamma * bias weight + (1 - gamma) * variance weight`.
 
     `gamma`: share of the bias; tuned in the paper, 1 (which is DR-BIAS) in public code, both alike here.
-    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
+    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`doubly_robust.py`).
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.learned_exposure import balance_term, joint_terms, learned_doubly_robust
+from causalrec.estimators.learned_propensity import balance_term, joint_terms, learned_doubly_robust
 from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term
 
@@ -15,8 +15,13 @@ from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Link, Output
 class DRV2(AbstractObjective):
     """ESCM2-DR whose propensity must also balance the predicted outcome between exposed and other pairs.
 
-    `balance`: weight of the squared mean of `(o/p - (1-o)/(1-p)) * r_hat`, which trains the propensity; `joint` and
-    `counterfactual` as in ESCM2. Defaults: the authors' for Coat. Outcomes must be probabilities.
+    Defaults: the authors' for Coat. Outcomes must be probabilities.
+
+    Attributes:
+        clip: the least propensity divided by.
+        joint: weight of the entire-space error of "exposed and positive".
+        counterfactual: weight of the DR term.
+        balance: weight of the squared mean of `(o/p - (1-o)/(1-p)) * r_hat`, which trains the propensity.
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)

@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.arms import factual, treatment_one_hot
-from causalrec.estimators.error import pointwise_error
+from causalrec.estimators.arms import gather_factual, treatment_one_hot
 from causalrec.estimators.objective.effects import AbstractArms
+from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import ARMS, EPSILON, OUTCOME, PROPENSITY, Batch, Outputs, Role, Term
 
 
@@ -28,12 +28,12 @@ class Dragon(AbstractArms):
     beta: Annotated[float, Field(ge=0)] = 1.0
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        parts, seen = outputs.components[OUTCOME], batch.observed
-        chances = parts[PROPENSITY].log_softmax(-1)
-        cross_entropy = -factual(chances, batch.treatment)
-        squeezed = (factual(chances, batch.treatment).exp() + 0.01) / 1.02
-        sign = 2 * treatment_one_hot(batch.treatment, parts[ARMS].shape[-1] - 1).sum(-1) - 1
-        targeted = factual(parts[ARMS], batch.treatment) + parts[EPSILON] * sign / squeezed
+        components, seen = outputs.components[OUTCOME], batch.observed
+        log_probabilities = components[PROPENSITY].log_softmax(-1)
+        cross_entropy = -gather_factual(log_probabilities, batch.treatment)
+        squeezed = (gather_factual(log_probabilities, batch.treatment).exp() + 0.01) / 1.02
+        sign = 2 * treatment_one_hot(batch.treatment, components[ARMS].shape[-1] - 1).sum(-1) - 1
+        targeted = gather_factual(components[ARMS], batch.treatment) + components[EPSILON] * sign / squeezed
         regularised = pointwise_error(targeted, batch.outcome, outputs.link)
         return {
             "outcome": Term(self.error(batch, outputs) * seen, OUTCOME, normaliser=seen),

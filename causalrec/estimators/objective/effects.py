@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from causalrec.estimators.arms import effects_of, factual
+from causalrec.estimators.arms import effects_of, gather_factual
 from causalrec.estimators.cross_fitting import CROSSFIT_ROLES, nuisance_terms
-from causalrec.estimators.error import mean_of, pointwise_error
 from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.pointwise_error import mean_of, pointwise_error
 from causalrec.types import ARMS, EFFECT, OUTCOME, Batch, Estimand, Outputs, PropensityKind, Role, Term
 
 
@@ -27,7 +27,9 @@ class AbstractArms(AbstractObjective):
         return effects_of(outputs.components[OUTCOME][ARMS], outputs.link)
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
-        return pointwise_error(factual(outputs.components[OUTCOME][ARMS], batch.treatment), batch.outcome, outputs.link)
+        return pointwise_error(
+            gather_factual(outputs.components[OUTCOME][ARMS], batch.treatment), batch.outcome, outputs.link
+        )
 
     def potential_outcomes(self, outputs: Outputs) -> Tensor:
         return mean_of(outputs.components[OUTCOME][ARMS], outputs.link)

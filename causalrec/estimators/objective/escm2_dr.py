@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.learned_exposure import joint_terms, learned_doubly_robust
+from causalrec.estimators.learned_propensity import joint_terms, learned_doubly_robust
 from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term
 

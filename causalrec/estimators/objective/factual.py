@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from causalrec.estimators.error import inverse_propensity
 from causalrec.estimators.objective.effects import AbstractArms
+from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.types import OUTCOME, Batch, Outputs, Term
 
 

@@ -7,16 +7,22 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.error import inverse_propensity, pointwise_error
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error
 from causalrec.types import OUTCOME, Batch, Link, Outputs, Term
 
 
 def ips(error: Tensor, observed: Tensor, propensity: Tensor, *, clip: float = 0.0) -> Tensor:
     """Return `o * e / max(p, clip)`, `[B]`; its mean over all pairs estimates the mean error of all pairs.
 
-    `propensity[B]` a probability in (0, 1]. Assumption: exposure is independent of the outcome given what the
-    propensity conditions on, and `p > 0`; unbiased with the true propensity and `clip=0`.
+    Assumption: exposure is independent of the outcome given what the propensity conditions on, and `p > 0`; unbiased
+    with the true propensity and `clip=0`.
+
+    Args:
+        error: `[B]`, e.
+        observed: `[B]`, o in {0, 1}.
+        propensity: `[B]`, p in (0, 1].
+        clip: the least propensity divided by.
 
     >>> import torch
     >>> ips(torch.tensor([2.0, 9.0]), torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]))

@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.error import pointwise_error
-from causalrec.estimators.learned_exposure import balance_term, exposure_term, joint_terms, learned_propensity
+from causalrec.estimators.learned_propensity import balance_term, exposure_term, joint_terms, learned_propensity
 from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.estimators.objective.ips import ips
+from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -17,8 +17,13 @@ from causalrec.types import OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Spa
 class IPSV2(AbstractObjective):
     """ESCM2-IPS whose propensity must also balance the predicted outcome between exposed and other pairs.
 
-    `balance`: weight of the squared mean of `(o/p - (1-o)/(1-p)) * r_hat`, which trains the propensity; `joint` and
-    `counterfactual` as in ESCM2. Defaults: the authors' for Coat. Outcomes must be probabilities.
+    Defaults: the authors' for Coat. Outcomes must be probabilities.
+
+    Attributes:
+        clip: the least propensity divided by.
+        joint: weight of the entire-space error of "exposed and positive".
+        counterfactual: weight of the IPS term.
+        balance: weight of the squared mean of `(o/p - (1-o)/(1-p)) * r_hat`, which trains the propensity.
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, PROPENSITY)

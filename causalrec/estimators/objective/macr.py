@@ -12,14 +12,14 @@ from causalrec.estimators.objective.base import POSITIVE, AbstractObjective
 from causalrec.estimators.objective.bpr import negatives_of
 from causalrec.types import ITEM_ONLY, OUTCOME, USER_ONLY, Batch, Feedback, Outputs, Role, Space, Term
 
-PARTS = (OUTCOME, ITEM_ONLY, USER_ONLY)
+BRANCHES = (OUTCOME, ITEM_ONLY, USER_ONLY)
 
 
-def fused(match: Tensor, item: Tensor, user: Tensor) -> Tensor:
+def fuse(match: Tensor, item: Tensor, user: Tensor) -> Tensor:
     """Return `y_k * sigmoid(y_i) * sigmoid(y_u)`, `[B]`, the log-odds of a choice (Wei et al., KDD 2021).
 
     >>> import torch
-    >>> fused(torch.tensor([2.0]), torch.zeros(1), torch.zeros(1))
+    >>> fuse(torch.tensor([2.0]), torch.zeros(1), torch.zeros(1))
     tensor([0.5000])
     """
     return match * functional.sigmoid(item) * functional.sigmoid(user)
@@ -50,8 +50,8 @@ class MACR(AbstractObjective):
     README). Source: Wei et al. (KDD 2021).
     """
 
-    roles: ClassVar[tuple[Role, ...]] = PARTS
-    prediction_roles: ClassVar[tuple[Role, ...]] = PARTS
+    roles: ClassVar[tuple[Role, ...]] = BRANCHES
+    prediction_roles: ClassVar[tuple[Role, ...]] = BRANCHES
     space: ClassVar[Space] = "triples"
     feedback_types: ClassVar[frozenset[Feedback]] = POSITIVE
     item: Annotated[float, Field(ge=0)] = 1e-3
@@ -63,16 +63,16 @@ class MACR(AbstractObjective):
         alone = {ITEM_ONLY: self.item, USER_ONLY: self.user}
         return {
             **{
-                f"fused_{role}": Term(choice_error(_fused(outputs, role), _fused(negatives, role)), role)
-                for role in PARTS
+                f"fused_{role}": Term(choice_error(_fuse(outputs, role), _fuse(negatives, role)), role)
+                for role in BRANCHES
             },
             **{str(role): Term(alone[role] * choice_error(outputs[role], negatives[role]), role) for role in alone},
         }
 
     def score(self, outputs: Outputs) -> Tensor:
-        return fused(outputs[OUTCOME] - self.reference, outputs[ITEM_ONLY], outputs[USER_ONLY])
+        return fuse(outputs[OUTCOME] - self.reference, outputs[ITEM_ONLY], outputs[USER_ONLY])
 
 
-def _fused(outputs: Outputs, trained: Role) -> Tensor:
+def _fuse(outputs: Outputs, trained: Role) -> Tensor:
     """Return the fused log-odds, with gradient to one role alone."""
-    return fused(*(outputs[role] if role == trained else outputs[role].detach() for role in PARTS))
+    return fuse(*(outputs[role] if role == trained else outputs[role].detach() for role in BRANCHES))

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.imputation import joint_learning, variance_weight
+from causalrec.estimators.doubly_robust import joint_learning, variance_weight
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
@@ -15,7 +15,7 @@ from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Spa
 class MRDR(AbstractObjective):
     """DR-JL whose imputation model minimises the variance of the estimate: `o (1 - p) / p^2 * (e - e_hat)^2`.
 
-    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
+    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`doubly_robust.py`).
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)

@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.error import pointwise_error
-from causalrec.estimators.learned_exposure import exposure_term, learned_propensity
+from causalrec.estimators.learned_propensity import exposure_term, learned_propensity
 from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.estimators.objective.ips import ips
+from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import OUTCOME, PROPENSITY, Batch, Outputs, Role, Space, Term
 
 

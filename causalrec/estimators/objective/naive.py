@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from causalrec.estimators.error import pointwise_error
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective
+from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import OUTCOME, Batch, Link, Outputs, Term
 
 

@@ -12,11 +12,11 @@ from causalrec.estimators.objective.bpr import bpr, negatives_of
 from causalrec.types import OUTCOME, Batch, Feedback, Outputs, Space, Term
 
 
-def matching(raw: Tensor) -> Tensor:
+def matching_score(raw: Tensor) -> Tensor:
     """Return `elu(raw) + 1`, `[B]` > 0: raw + 1 above zero, exp(raw) below (exact where adding 1 would round it off).
 
     >>> import torch
-    >>> matching(torch.tensor([2.0, 0.0, -30.0]))
+    >>> matching_score(torch.tensor([2.0, 0.0, -30.0]))
     tensor([3.0000e+00, 1.0000e+00, 9.3576e-14])
     """
     return raw.clamp_min(0) + raw.clamp_max(0).exp()
@@ -46,9 +46,11 @@ class PDA(AbstractObjective):
     gamma: Annotated[float, Field(ge=0)] = 0.02
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        own, other = (m**self.gamma for m in popularities(batch))
-        value = bpr(matching(outputs[OUTCOME]) * own, matching(negatives_of(outputs)[OUTCOME]) * other)
+        pull, negative_pull = (m**self.gamma for m in popularities(batch))
+        value = bpr(
+            matching_score(outputs[OUTCOME]) * pull, matching_score(negatives_of(outputs)[OUTCOME]) * negative_pull
+        )
         return {"outcome": Term(value, OUTCOME)}
 
     def score(self, outputs: Outputs) -> Tensor:
-        return matching(outputs[OUTCOME])
+        return matching_score(outputs[OUTCOME])

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.error import pointwise_error
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.rel_mf import unbiased_relevance
+from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import OUTCOME, Batch, Feedback, Link, Outputs, PropensityKind, Term
 
 
@@ -19,10 +19,16 @@ def debiased_click(
 ) -> Tensor:
     """Return `(c / theta_k) d1 + (1 - c / theta_k) d0`, `[B]`; its mean over shown rows estimates their relevance risk.
 
-    `relevant[B]`, `irrelevant[B]`: the errors d1 and d0 were the item relevant or not; `click[B]` in {0, 1};
-    `examined[B]` the probability that slot k is examined. Assumption: the position-based model, a click is examination
-    times relevance and examination depends on the slot alone; unbiased with the true theta and `clip=0`, however items
-    were placed. Source: Joachims et al. (WSDM 2017, section 4), pointwise as in Saito et al. (WSDM 2020, eq. 9).
+    Assumption: the position-based model, a click is examination times relevance and examination depends on the slot
+    alone; unbiased with the true theta and `clip=0`, however items were placed. Source: Joachims et al. (WSDM 2017,
+    section 4), pointwise as in Saito et al. (WSDM 2020, eq. 9).
+
+    Args:
+        relevant: `[B]`, d1: the error if the item were relevant.
+        irrelevant: `[B]`, d0: the error if it were not.
+        click: `[B]`, c in {0, 1}.
+        examined: `[B]`, theta_k: the probability that slot k is examined.
+        clip: the least theta divided by.
 
     >>> d1, d0, c = torch.tensor([1.0, 1.0]), torch.tensor([3.0, 3.0]), torch.tensor([1.0, 0.0])
     >>> debiased_click(d1, d0, c, torch.tensor([0.5, 0.5]))

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from causalrec.estimators.cross_fitting import crossed_means
+from causalrec.estimators.cross_fitting import crossfit_means
 from causalrec.estimators.objective.effects import AbstractSecondStage
 from causalrec.types import Batch, Outputs
 
@@ -24,7 +24,7 @@ class RLearner(AbstractSecondStage):
     max_treatments: ClassVar[int] = 1
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
-        means, treated = crossed_means(batch, outputs), (batch.treatment > 0).to(batch.outcome.dtype)
-        chance = torch.where(batch.treatment > 0, batch.propensity, 1 - batch.propensity)
-        expected = chance * means[..., 1] + (1 - chance) * means[..., 0]
-        return (batch.outcome - expected - (treated - chance) * self.score(outputs)[..., 0]).square()
+        means, treated = crossfit_means(batch, outputs), (batch.treatment > 0).to(batch.outcome.dtype)
+        treated_probability = torch.where(batch.treatment > 0, batch.propensity, 1 - batch.propensity)
+        expected = treated_probability * means[..., 1] + (1 - treated_probability) * means[..., 0]
+        return (batch.outcome - expected - (treated - treated_probability) * self.score(outputs)[..., 0]).square()

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.error import inverse_propensity, pointwise_error
 from causalrec.estimators.objective.base import POSITIVE, AbstractObjective
+from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error
 from causalrec.types import OUTCOME, Batch, Feedback, Link, Outputs, PropensityKind, Space, Term
 
 
@@ -18,10 +18,15 @@ def unbiased_relevance(
 ) -> Tensor:
     """Return `(y / theta) d1 + (1 - y / theta) d0`, `[B]`; its mean over all pairs estimates the mean relevance risk.
 
-    `relevant[B]`, `irrelevant[B]`: the errors d1 and d0 were the pair relevant or not; `positive[B]` in {0, 1};
-    `propensity[B]` the probability of exposure, read where positive. Assumption: a pair is positive where it is
-    exposed and relevant, the two independent given the pair; unbiased with the true theta and `clip=0`. A single value
-    may be negative. Source: Saito et al. (WSDM 2020, eq. 9).
+    Assumption: a pair is positive where it is exposed and relevant, the two independent given the pair; unbiased with
+    the true theta and `clip=0`. A single value may be negative. Source: Saito et al. (WSDM 2020, eq. 9).
+
+    Args:
+        relevant: `[B]`, d1: the error if the pair were relevant.
+        irrelevant: `[B]`, d0: the error if it were not.
+        positive: `[B]`, y in {0, 1}.
+        propensity: `[B]`, theta: the probability of exposure, read where positive.
+        clip: the least theta divided by.
 
     >>> d1, d0, y = torch.tensor([1.0, 1.0]), torch.tensor([3.0, 3.0]), torch.tensor([1.0, 0.0])
     >>> unbiased_relevance(d1, d0, y, torch.tensor([0.5, 0.5]))

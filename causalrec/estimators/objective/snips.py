@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.error import inverse_propensity, pointwise_error
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error
 from causalrec.types import OUTCOME, Batch, Link, Outputs, Term
 
 
@@ -16,6 +16,12 @@ def snips(error: Tensor, observed: Tensor, propensity: Tensor, *, clip: float = 
     """Return the rows of numerator `o * e / p` and normaliser `o / p`, each `[B]`; the estimate is the ratio of sums.
 
     Consistent rather than unbiased, under the assumptions of `ips`; scaling all propensities leaves it unchanged.
+
+    Args:
+        error: `[B]`, e.
+        observed: `[B]`, o in {0, 1}.
+        propensity: `[B]`, p in (0, 1].
+        clip: the least propensity divided by.
 
     >>> import torch
     >>> value, normaliser = snips(torch.tensor([2.0, 4.0]), torch.ones(2), torch.tensor([0.5, 0.25]))

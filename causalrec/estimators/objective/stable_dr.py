@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.error import inverse_propensity
-from causalrec.estimators.imputation import Errors
-from causalrec.estimators.learned_exposure import exposure_term, learned_propensity
+from causalrec.estimators.doubly_robust import Errors
+from causalrec.estimators.learned_propensity import exposure_term, learned_propensity
 from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.estimators.objective.snips import snips
+from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.estimators.reduction import batch_mean
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Space, Term
 
@@ -21,7 +21,7 @@ from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Rol
 class StableDR(AbstractObjective):
     """SNIPS with a learnt propensity that must zero the mean of `(1 - o/p)(e_hat - mean e_hat)`: so doubly robust.
 
-    `stability`: weight of that constraint, squared. The paper updates the three models in turn; here every step updates
+    `stability`: weight of that constraint's square. The paper updates the three models in turn; here every step updates
     all of them. The learnt propensity is a network, not the paper's smoothed naive Bayes.
     """
 
@@ -33,7 +33,7 @@ class StableDR(AbstractObjective):
     stability: Annotated[float, Field(ge=0)] = 1.0
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        errors, propensity = Errors.of(batch, outputs), learned_propensity(outputs)
+        errors, propensity = Errors.from_outputs(batch, outputs), learned_propensity(outputs)
         value, weight = snips(errors.error, batch.observed, propensity, clip=self.clip)
         imputed = errors.imputed.detach()
         chance = torch.sigmoid(outputs[PROPENSITY])
@@ -49,6 +49,12 @@ class StableDR(AbstractObjective):
 
 def instability(centred: Tensor, observed: Tensor, propensity: Tensor, clip: float) -> Tensor:
     """Return `(1 - o / p) * (e_hat - mean e_hat)`, `[B]`: where its mean is 0, SNIPS equals the doubly robust estimate.
+
+    Args:
+        centred: `[B]`, the imputed error less its mean.
+        observed: `[B]`, o in {0, 1}.
+        propensity: `[B]`, p in (0, 1].
+        clip: the least propensity divided by.
 
     >>> instability(torch.tensor([2.0, -2.0]), torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]), 0.0)
     tensor([-2., -2.])

@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.error import pointwise_error
-from causalrec.estimators.imputation import Errors
+from causalrec.estimators.doubly_robust import Errors
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.estimators.objective.tdr_jl import targeted_terms
+from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -17,7 +17,7 @@ from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Spa
 class TDR(AbstractObjective):
     """As `tdr_jl`, but the imputation model regresses observed outcomes, without regard to the outcome model.
 
-    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
+    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`doubly_robust.py`).
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
@@ -30,6 +30,8 @@ class TDR(AbstractObjective):
     legacy_public_code: bool = False
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        outcome = targeted_terms(Errors.of(batch, outputs), batch, clip=self.clip, legacy=self.legacy_public_code)
-        own = batch.observed * pointwise_error(outputs[IMPUTATION], batch.outcome, outputs.link)
-        return {**outcome, "imputation": Term(own, IMPUTATION, normaliser=batch.observed)}
+        outcome = targeted_terms(
+            Errors.from_outputs(batch, outputs), batch, clip=self.clip, legacy=self.legacy_public_code
+        )
+        imputation_error = batch.observed * pointwise_error(outputs[IMPUTATION], batch.outcome, outputs.link)
+        return {**outcome, "imputation": Term(imputation_error, IMPUTATION, normaliser=batch.observed)}

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.error import inverse_propensity
-from causalrec.estimators.imputation import Errors, doubly_robust_terms
+from causalrec.estimators.doubly_robust import Errors, doubly_robust_terms
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.estimators.reduction import batch_sum
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
@@ -19,7 +19,7 @@ class TDRJL(AbstractObjective):
     """DR-JL on imputed errors moved by `epsilon * (1/p - 1)`, so that the weighted misses of observed rows cancel.
 
     The correction reads the propensity of every pair, so it needs a propensity model that tells unlogged pairs apart.
-    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`imputation.py`).
+    `legacy_public_code`: the outcome loss of much public code, which is not doubly robust (`doubly_robust.py`).
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
@@ -32,24 +32,37 @@ class TDRJL(AbstractObjective):
     legacy_public_code: bool = False
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        errors = Errors.of(batch, outputs)
+        errors = Errors.from_outputs(batch, outputs)
         weight = inverse_propensity(batch.observed, batch.propensity, self.clip)
         outcome = targeted_terms(errors, batch, clip=self.clip, legacy=self.legacy_public_code)
         return {**outcome, "imputation": errors.imputation_term(weight)}
 
 
 def targeted_terms(errors: Errors, batch: Batch, *, clip: float, legacy: bool) -> Mapping[str, Term]:
-    """Return the outcome model's terms on corrected imputed errors."""
+    """Return the outcome model's terms on corrected imputed errors.
+
+    Args:
+        errors: of the outcome and the imputation model.
+        batch: of all pairs.
+        clip: the least propensity divided by.
+        legacy: as in `doubly_robust_terms`.
+    """
     rows = (batch.observed, batch.propensity)
-    imputed = errors.imputed + targeted(errors.error, errors.imputed, batch, clip)
+    imputed = errors.imputed + targeting_correction(errors.error, errors.imputed, batch, clip)
     moved = Term(fluctuation(errors.error, errors.imputed, batch, clip), OUTCOME)
     return {**doubly_robust_terms(errors.error, imputed, *rows, clip=clip, legacy=legacy), "fluctuation": moved}
 
 
-def targeted(error: Tensor, imputed: Tensor, batch: Batch, clip: float) -> Tensor:
+def targeting_correction(error: Tensor, imputed: Tensor, batch: Batch, clip: float) -> Tensor:
     """Return the correction `epsilon * h`, `[B]`, with `h = 1/p - 1` and `epsilon = sum o (e - e_hat) h / sum o h^2`.
 
     Both sums run over observed rows; afterwards `sum o (e - e_hat - epsilon h) h = 0`. It carries no gradient.
+
+    Args:
+        error: `[B]`, e.
+        imputed: `[B]`, e_hat, before it is moved.
+        batch: of all pairs; read are observed, propensity and weight.
+        clip: the least propensity divided by.
     """
     clever_covariate = 1 / batch.propensity.clamp_min(clip) - 1
     weight = batch.weight * batch.observed
@@ -63,6 +76,12 @@ def fluctuation(error: Tensor, imputed: Tensor, batch: Batch, clip: float) -> Te
     """Return rows `[B]` of value 0 that carry the gradient of epsilon, so that the estimate's gradient is exact.
 
     `d estimate = (sum (1 - o/p) h / sum o h^2) * d sum o (e - e_hat) h`, up to the number of rows.
+
+    Args:
+        error: `[B]`, e.
+        imputed: `[B]`, e_hat, before it is moved.
+        batch: of all pairs; read are observed, propensity and weight.
+        clip: the least propensity divided by.
     """
     clever_covariate = 1 / batch.propensity.clamp_min(clip) - 1
     residual_weight = batch_sum(

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from causalrec.estimators.objective.base import AbstractObjective
-from causalrec.estimators.uplift_classes import pairs_of_one_user, summed_by_row, uplift_label
+from causalrec.estimators.uplift_classes import pairs_of_one_user, sum_by_row, uplift_label
 from causalrec.types import OUTCOME, Batch, Estimand, Link, Outputs, Term
 
 
@@ -34,8 +34,8 @@ class ULBPR(AbstractObjective):
         score, q = outputs[OUTCOME], uplift_label(batch.outcome, batch.treatment, self.alpha)
         row, other = pairs_of_one_user(batch)
         chance = q[row] * (1 - q[other])
-        loss = summed_by_row(chance * functional.softplus(score[other] - score[row]), row, score)
-        return {"pairs": Term(loss, OUTCOME, normaliser=summed_by_row(chance, row, score) + 1e-9)}
+        loss = sum_by_row(chance * functional.softplus(score[other] - score[row]), row, score)
+        return {"pairs": Term(loss, OUTCOME, normaliser=sum_by_row(chance, row, score) + 1e-9)}
 
     def score(self, outputs: Outputs) -> Tensor:
         return outputs[OUTCOME]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from causalrec.estimators.arms import treatment_one_hot
-from causalrec.estimators.cross_fitting import crossed_means
+from causalrec.estimators.cross_fitting import crossfit_means
 from causalrec.estimators.objective.effects import AbstractSecondStage
 from causalrec.types import Batch, Outputs
 
@@ -22,10 +22,10 @@ class XLearner(AbstractSecondStage):
     """
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
-        means, predicted = crossed_means(batch, outputs), self.score(outputs)
-        took = treatment_one_hot(batch.treatment, predicted.shape[-1])
-        none = (batch.treatment == 0).to(predicted.dtype)[..., None]
+        means, predicted = crossfit_means(batch, outputs), self.score(outputs)
+        received = treatment_one_hot(batch.treatment, predicted.shape[-1])
+        untreated = (batch.treatment == 0).to(predicted.dtype)[..., None]
         outcome = batch.outcome[..., None]
-        difference = took * (outcome - means[..., :1]) + none * (means[..., 1:] - outcome)
-        squared = (took + none) * (difference - predicted).square()
+        difference = received * (outcome - means[..., :1]) + untreated * (means[..., 1:] - outcome)
+        squared = (received + untreated) * (difference - predicted).square()
         return (1 - batch.propensity) * squared.mean(-1)

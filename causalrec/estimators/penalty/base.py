@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.errors import RequestError
 from causalrec.features.batch_columns import BatchColumn
 from causalrec.types import OUTCOME, Batch, Estimand, Feedback, Link, Outputs, Role, Term
@@ -24,7 +24,7 @@ class AbstractPenaltyRows(ABC):
     """Draws the rows of a penalty that does not read those of the objective."""
 
     @abstractmethod
-    def draw(self, log: InteractionLog, generator: np.random.Generator, count: int) -> Rows:
+    def draw(self, log: InteractionLog, generator: np.random.Generator, count: int) -> SampledRows:
         """Return the rows of the next `count` steps, `[count,B]`, drawn by the generator alone.
 
         The generator is a function of the penalty's name, the seed and the epoch, so that a fit that goes on meets the
@@ -76,10 +76,18 @@ class AbstractPenalty(ABC):
         """Raise RequestError where a column it reads is not what it needs; `name`: of the penalty, in messages."""
 
     def check_fit(self, name: str, roles: tuple[Role, ...], estimand: Estimand, link: Link, feedback: Feedback) -> None:
-        """Raise RequestError where it is undefined for what is trained."""
-        asked = f"penalty={name}"
+        """Raise RequestError where it is undefined for what is trained.
+
+        Args:
+            name: of the penalty, in messages.
+            roles: the networks that the objective trains.
+            estimand: of the objective's prediction.
+            link: of the outcome.
+            feedback: of the data set.
+        """
+        choice = f"penalty={name}"
         if missing := [role for role in self.roles if role not in roles]:
-            raise RequestError(f"{asked}: reads the network {missing[0]}, which the objective does not train; drop it")
+            raise RequestError(f"{choice}: reads the network {missing[0]}, which the objective does not train; drop it")
         for what, value, allowed in (
             ("estimand", estimand, self.estimands),
             ("link", link, self.links),
@@ -87,4 +95,4 @@ class AbstractPenalty(ABC):
         ):
             if value not in allowed:
                 listed = ", ".join(sorted(allowed))
-                raise RequestError(f"{asked}: undefined for the {what} {value}; it is defined for {listed}: drop it")
+                raise RequestError(f"{choice}: undefined for the {what} {value}; it is defined for {listed}: drop it")

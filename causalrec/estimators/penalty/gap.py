@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from causalrec.errors import RequestError
-from causalrec.estimators.error import mean_of
 from causalrec.estimators.penalty.base import AbstractPenalty
+from causalrec.estimators.pointwise_error import mean_of
 from causalrec.estimators.reduction import batch_sum
 from causalrec.features.batch_columns import BatchColumn
 from causalrec.types import OUTCOME, Batch, Outputs, Term
@@ -28,8 +28,10 @@ def group_ratios(predicted: Tensor, group: Tensor, weight: Tensor) -> dict[str, 
     """
     masks = {"first": (group == 1).to(predicted.dtype), "second": (group != 1).to(predicted.dtype)}
     present = torch.stack([batch_sum(weight * mask) > 0 for mask in masks.values()]).all(0)
-    ones = torch.ones_like(predicted)
-    return {name: (mask * predicted * present, torch.where(present, mask, ones)) for name, mask in masks.items()}
+    unit_normaliser = torch.ones_like(predicted)
+    return {
+        name: (mask * predicted * present, torch.where(present, mask, unit_normaliser)) for name, mask in masks.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +57,8 @@ class Gap(AbstractPenalty):
 
     def ratios(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         predicted = mean_of(outputs[OUTCOME], outputs.link)
-        parts = group_ratios(predicted, batch.columns[self.column], batch.weight)
-        return {name: Term(value, OUTCOME, normaliser=count) for name, (value, count) in parts.items()}
+        groups = group_ratios(predicted, batch.columns[self.column], batch.weight)
+        return {name: Term(value, OUTCOME, normaliser=count) for name, (value, count) in groups.items()}
 
     def combine(self, values: Mapping[str, Tensor]) -> Tensor:
         return (values["first"] - values["second"]).abs()

@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold
 
 from causalrec.data.log import InteractionLog
 from causalrec.evaluation.baseline.base import AbstractBaseline
-from causalrec.features.design import one_hot
+from causalrec.features.design_matrix import one_hot
 from causalrec.types import Doubles, Floats, Ints
 
 
@@ -33,12 +33,12 @@ class BiasLogistic(AbstractBaseline):
         self._sizes = (log.num_users, log.num_items)
         rows = self._design(log.user if log.user is not None else np.zeros(len(log), np.int64), log.item)
         outcome = log.outcome.astype(np.float64)
-        parts = list(KFold(self.folds, shuffle=True, random_state=0).split(outcome))
+        folds = list(KFold(self.folds, shuffle=True, random_state=0).split(outcome))
         losses = [
-            sum(self._loss(self._fitted(l2, rows[a], outcome[a]), rows[b], outcome[b]) for a, b in parts)
+            sum(self._loss(self._fit_model(l2, rows[a], outcome[a]), rows[b], outcome[b]) for a, b in folds)
             for l2 in self.l2
         ]
-        self._model = self._fitted(self.l2[int(np.argmin(losses))], rows, outcome)
+        self._model = self._fit_model(self.l2[int(np.argmin(losses))], rows, outcome)
 
     def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
         raw = self._raw(user, item)
@@ -58,7 +58,7 @@ class BiasLogistic(AbstractBaseline):
         blocks = [one_hot(user, self._sizes[0])] if self._sizes[0] else []
         return sparse.csr_matrix(sparse.hstack([*blocks, one_hot(item, self._sizes[1])]))
 
-    def _fitted(self, l2: float, rows: sparse.csr_matrix, outcome: Doubles) -> Any:
+    def _fit_model(self, l2: float, rows: sparse.csr_matrix, outcome: Doubles) -> Any:
         if set(np.unique(outcome)) <= {0.0, 1.0} and len(np.unique(outcome)) == 2:
             return LogisticRegression(C=1 / l2, max_iter=200, tol=1e-3).fit(rows, outcome)
         return Ridge(alpha=l2).fit(rows, outcome)

@@ -23,7 +23,7 @@ class UserMean(AbstractBaseline):
     prior: Annotated[float, Field(ge=0)] = 5.0
     _overall: float = field(init=False, repr=False, default=0.0)
     _all: tuple[Doubles, Doubles] = field(init=False, repr=False)
-    _past: "_Past | None" = field(init=False, repr=False, default=None)
+    _past: "_UserHistory | None" = field(init=False, repr=False, default=None)
 
     def fit(self, log: InteractionLog, context: InteractionLog | None = None) -> None:
         self._overall = float(log.outcome.mean(dtype=np.float64))
@@ -31,7 +31,7 @@ class UserMean(AbstractBaseline):
         total = np.bincount(user, weights=log.outcome[: len(user)], minlength=log.num_users)
         self._all = total.astype(np.float64), np.bincount(user, minlength=log.num_users).astype(np.float64)
         timed = context is not None and log.user is not None and log.time is not None
-        self._past = _Past.of(log, context) if timed and context is not None else None
+        self._past = _UserHistory.from_logs(log, context) if timed and context is not None else None
 
     def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
         if not len(self._all[0]):
@@ -45,7 +45,7 @@ class UserMean(AbstractBaseline):
 
 
 @dataclass(frozen=True)
-class _Past:
+class _UserHistory:
     """Running sums of exposed rows by user, then time: `keys[M]` = user * times + rank of the time, `sums[M+1]`."""
 
     times: Ints
@@ -53,11 +53,11 @@ class _Past:
     sums: Doubles
 
     @classmethod
-    def of(cls, log: InteractionLog, context: InteractionLog) -> "_Past":
-        parts = [part.take(part.treatment > 0) for part in (log, context)]
-        user = np.concatenate([part.user for part in parts if part.user is not None])
-        outcome = np.concatenate([part.outcome for part in parts])
-        times, rank = np.unique(np.concatenate([p.time for p in parts if p.time is not None]), return_inverse=True)
+    def from_logs(cls, log: InteractionLog, context: InteractionLog) -> "_UserHistory":
+        logs = [rows.take(rows.treatment > 0) for rows in (log, context)]
+        user = np.concatenate([rows.user for rows in logs if rows.user is not None])
+        outcome = np.concatenate([rows.outcome for rows in logs])
+        times, rank = np.unique(np.concatenate([p.time for p in logs if p.time is not None]), return_inverse=True)
         keys = user * max(len(times), 1) + rank
         order = np.argsort(keys, kind="stable")
         return cls(times, keys[order], np.concatenate([[0.0], np.cumsum(outcome[order], dtype=np.float64)]))

@@ -18,10 +18,17 @@ NORMAL_95 = 1.959964
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """One cell of a study's table, in the unit of its loss.
+    """A cell of a study's table, in the unit of its loss.
 
-    `row`: the prediction matrix; `column`: `loss/estimator`; `value` and `sd`: mean and standard deviation (n - 1)
-    over `draws`; `low`, `high`: normal 95 % interval of that mean; `truth`: what a perfect estimator would report.
+    Attributes:
+        row: the prediction matrix.
+        column: `loss/estimator`.
+        truth: what a perfect estimator would report.
+        value: mean over draws.
+        sd: standard deviation over draws (n - 1).
+        low: lower end of the normal 95 % interval of the mean.
+        high: upper end of that interval.
+        draws: how many there are.
     """
 
     row: str
@@ -39,15 +46,21 @@ class Estimate:
         return float(np.sqrt((self.value - self.truth) ** 2 + self.sd**2 * (self.draws - 1) / self.draws))
 
 
-def summarised(row: str, column: str, truth: float, drawn: Doubles) -> Estimate:
-    """Summarise the estimates `drawn[R]` of one cell (R >= 2).
+def summarise_cell(row: str, column: str, truth: float, estimates: Doubles) -> Estimate:
+    """Summarise the estimates of a cell.
 
-    >>> cell = summarised("rec_ones", "mae/ips", 0.5, np.array([0.4, 0.8]))
+    Args:
+        row: the prediction matrix.
+        column: `loss/estimator`.
+        truth: what a perfect estimator would report.
+        estimates: float64[R], of each draw; R >= 2.
+
+    >>> cell = summarise_cell("rec_ones", "mae/ips", 0.5, np.array([0.4, 0.8]))
     >>> round(cell.value, 3), round(cell.sd, 3), round(cell.rmse, 3), cell.draws
     (0.6, 0.283, 0.224, 2)
     """
-    value, sd = float(drawn.mean()), float(drawn.std(ddof=1))
-    half = NORMAL_95 * sd / float(np.sqrt(len(drawn)))
+    value, sd = float(estimates.mean()), float(estimates.std(ddof=1))
+    half = NORMAL_95 * sd / float(np.sqrt(len(estimates)))
     return Estimate(
         row=row,
         column=column,
@@ -56,23 +69,35 @@ def summarised(row: str, column: str, truth: float, drawn: Doubles) -> Estimate:
         sd=sd,
         low=value - half,
         high=value + half,
-        draws=len(drawn),
+        draws=len(estimates),
     )
 
 
-def labelled(row: str, key: str, value: float, usual: float) -> str:
+def row_name(row: str, key: str, value: float, usual: float) -> str:
     """Name a row of another setting than the paper's table, so that a study never pools the two.
 
-    >>> labelled("rotate", "alpha", 0.25, 0.25), labelled("rotate", "alpha", 0.5, 0.25)
+    Args:
+        row: the prediction matrix.
+        key: the setting.
+        value: its value in this run.
+        usual: its value in the paper.
+
+    >>> row_name("rotate", "alpha", 0.25, 0.25), row_name("rotate", "alpha", 0.5, 0.25)
     ('rotate', 'rotate@alpha=0.5')
     """
     return row if value == usual else f"{row}@{key}={value:g}"
 
 
 def exposure_scale(shape: Doubles, share: Doubles, exposed: float, setting: str) -> float:
-    """Return the k for which `k * shape`, weighed by the `share` of each level, averages to `exposed`.
+    """Return the k for which `k * shape`, weighed by the share of each level, averages to `exposed`.
 
-    Raises RequestError, naming the `setting`, where a probability would pass 1.
+    Args:
+        shape: float64[L], exposure by level, up to the factor k.
+        share: float64[L], the share of cells at each level.
+        exposed: the share of all cells that is exposed.
+        setting: what the error calls `exposed`.
+
+    Raises RequestError where a probability would pass 1.
     """
     mean = float(shape @ share / share.sum())
     if exposed * float(shape.max()) > mean:

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from causalrec.data.files import replacing
+from causalrec.data.files import replace_atomically
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.types import Bools, Floats, Ints
@@ -26,7 +26,7 @@ HELD_OUT: Final = 0.1
 SPLIT_SEED: Final = 0  # the population is one: only predictions and draws follow the run's seed
 
 
-def completed(log: InteractionLog, cache: Path) -> Floats:
+def complete_matrix(log: InteractionLog, cache: Path) -> Floats:
     """Return a score `[U,I]` in rating points for every pair, from the file in `cache` where there is one.
 
     Rank and L2 weight are those of the best 0/1 accuracy (rounded ratings) on a random tenth of the log, then the
@@ -34,15 +34,17 @@ def completed(log: InteractionLog, cache: Path) -> Floats:
     """
     path = cache / "completion" / f"{_key(log)}.npy"
     if path.exists():
-        return _kept(path, (log.num_users, log.num_items))
-    rank, ridge = chosen(log)
-    score = factorised(log, np.ones(len(log), bool), rank, ridge)
-    with replacing(path) as temporary, temporary.open("wb") as out:
+        return _load(path, (log.num_users, log.num_items))
+    rank, ridge = choose_factorisation(log)
+    score = factorise(log, np.ones(len(log), bool), rank, ridge)
+    with replace_atomically(path) as temporary, temporary.open("wb") as out:
         np.save(out, score, allow_pickle=False)
     return score
 
 
-def chosen(log: InteractionLog, ranks: Sequence[int] = RANKS, ridges: Sequence[float] = RIDGES) -> tuple[int, float]:
+def choose_factorisation(
+    log: InteractionLog, ranks: Sequence[int] = RANKS, ridges: Sequence[float] = RIDGES
+) -> tuple[int, float]:
     """Return the (rank, ridge) of the best 0/1 accuracy on the held-out tenth; the first of equals."""
     train = np.random.default_rng(SPLIT_SEED).random(len(log)) >= HELD_OUT
     if train.all() or not train.any():
@@ -52,15 +54,21 @@ def chosen(log: InteractionLog, ranks: Sequence[int] = RANKS, ridges: Sequence[f
 
 
 def _accuracy(log: InteractionLog, train: Bools, rank: int, ridge: float) -> float:
-    score = factorised(log, train, rank, ridge)[_users(log)[~train], log.item[~train]]
+    score = factorise(log, train, rank, ridge)[_users(log)[~train], log.item[~train]]
     rounded = np.clip(np.rint(score), log.outcome.min(), log.outcome.max())
     return float((rounded == log.outcome[~train]).mean())
 
 
-def factorised(log: InteractionLog, train: Bools, rank: int, ridge: float) -> Floats:
-    """Fit `mean + b_u + c_i + p_u q_i` to the rows `train[N]` by alternating least squares; return it for all pairs.
+def factorise(log: InteractionLog, train: Bools, rank: int, ridge: float) -> Floats:
+    """Fit `mean + b_u + c_i + p_u q_i` by alternating least squares; return it for all pairs, float32 `[U,I]`.
 
-    The penalty is `ridge` times the squares of all four, float32 `[U,I]` in rating points.
+    In rating points. The penalty is `ridge` times the squares of all four.
+
+    Args:
+        log: ratings.
+        train: bool[N], the rows that are fitted.
+        rank: width of `p_u` and `q_i`.
+        ridge: the L2 weight.
     """
     seen = np.zeros((log.num_users, log.num_items), np.float32)
     rating = np.zeros_like(seen)
@@ -86,12 +94,12 @@ def _least_squares(seen: Floats, target: Floats, factors: Floats, ridge: float) 
     return solved[:, :-1], solved[:, -1]
 
 
-def ranked(score: Floats, shares: Sequence[float]) -> Ints:
+def rank_into_levels(score: Floats, shares: Sequence[float]) -> Ints:
     """Return the level 0.. of every cell: the lowest `shares[0]` of all cells get 0, the next `shares[1]` 1, ...
 
     `shares` are taken relative to their sum; equal scores are parted in row-major order.
 
-    >>> ranked(np.array([[0.3, 0.1], [0.2, 0.9]], np.float32), (0.5, 0.25, 0.25))
+    >>> rank_into_levels(np.array([[0.3, 0.1], [0.2, 0.9]], np.float32), (0.5, 0.25, 0.25))
     array([[1, 0],
            [0, 2]])
     """
@@ -101,7 +109,7 @@ def ranked(score: Floats, shares: Sequence[float]) -> Ints:
     return level.reshape(score.shape)
 
 
-def promoted(level: Ints, source: int, rng: np.random.Generator) -> Ints:
+def promote(level: Ints, source: int, rng: np.random.Generator) -> Ints:
     """Return the levels with as many random cells of level `source` raised to the top one as the top one has.
 
     Raises DataError where `source` has fewer cells than the top level.
@@ -128,7 +136,7 @@ def _key(log: InteractionLog) -> str:
     return digest.hexdigest()[:16]
 
 
-def _kept(path: Path, shape: tuple[int, int]) -> Floats:
+def _load(path: Path, shape: tuple[int, int]) -> Floats:
     try:
         score = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:

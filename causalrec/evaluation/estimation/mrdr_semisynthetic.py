@@ -14,12 +14,12 @@ from torch import Tensor
 
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_semisynthetic import LEVELS
-from causalrec.estimators.imputation import doubly_robust
+from causalrec.estimators.doubly_robust import doubly_robust
 from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.objective.naive import naive
 from causalrec.estimators.objective.snips import snips
-from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate, labelled, summarised
-from causalrec.evaluation.estimation.completion import completed, promoted, ranked
+from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate, row_name, summarise_cell
+from causalrec.evaluation.estimation.completion import complete_matrix, promote, rank_into_levels
 from causalrec.types import Bools, Doubles, Ints, Share
 
 SHARES: Final = {"text": (0.53, 0.24, 0.14, 0.06, 0.03), "code": (0.53, 0.24, 0.14, 0.07, 0.02)}
@@ -30,15 +30,21 @@ PAPER_P: Final = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class MRDRSemisynthetic(AbstractEstimation):
-    """Relative error of estimated cross-entropies of six prediction matrices on ML-100K, over `draws` draws.
+    """Relative error of estimated cross-entropies of six prediction matrices on ML-100K.
 
-    True rates .1 .3 .5 .7 .9 by rank of the completed matrix, in the `shares` of the paper's text (53/24/14/6/3 %) or
-    of its public code (53/24/14/7/2 %); exposure with probability `p ** k`, k = 4, 4, 3, 2, 1. Estimators are given
-    `1 / p_hat = (1 - beta) / p + beta / (observed share)`. Each draw has fresh labels and exposure. Columns are
-    `re/ESTIMATOR`, whose truth is 0, and `ce/ESTIMATOR` in nats, of `naive|eib|ips|snips|dr`; rows end in `@p=P`
-    where p is not the paper's 0.5. MRDR changes how the imputation is learned; this one is fixed, so MRDR equals DR.
-    The imputed label is the inverse-propensity-weighted mean of the observed labels. `legacy_public_code` repeats two
-    faults of the public code: one draw of labels for all draws, and a mean of the predictions as the imputed label.
+    True rates are .1 .3 .5 .7 .9 by rank of the completed matrix. Exposure has the probability `p ** k`, k = 4, 4, 3,
+    2, 1. Estimators are given `1 / p_hat = (1 - beta) / p + beta / (observed share)`. Each draw has fresh labels and
+    exposure. Columns are `re/ESTIMATOR`, whose truth is 0, and `ce/ESTIMATOR` in nats, of `naive|eib|ips|snips|dr`;
+    rows end in `@p=P` where p is not the paper's 0.5. MRDR changes how the imputation is learned; here it is fixed, so
+    MRDR equals DR. The imputed label is the inverse-propensity-weighted mean of the observed labels.
+
+    Attributes:
+        draws: of labels and exposure.
+        p: of the exposure.
+        beta: weight of the observed share in the propensities.
+        shares: of the five rates, those of the paper's text (53/24/14/6/3 %) or of its public code (53/24/14/7/2 %).
+        legacy_public_code: repeat two faults of the public code: a single draw of labels for all draws, and a mean of
+            the predictions as the imputed label.
     """
 
     title: ClassVar[str] = "semi-synthetic ML-100K: relative error of the estimated cross-entropy"
@@ -55,7 +61,7 @@ class MRDRSemisynthetic(AbstractEstimation):
         return ML100K(threshold=None)
 
     def run(self, root: Path, cache: Path, seed: int) -> list[Estimate]:
-        level = ranked(completed(self.dataset.load(root).logged, cache), SHARES[self.shares])
+        level = rank_into_levels(complete_matrix(self.dataset.load(root).logged, cache), SHARES[self.shares])
         rng = np.random.default_rng(seed)
         predicted = predictions(level, rng)
         draws: dict[str, list[Mapping[str, float]]] = {row: [] for row in predicted}
@@ -64,12 +70,18 @@ class MRDRSemisynthetic(AbstractEstimation):
             label = label if self.legacy_public_code else labels(level, rng)
             observed, propensity = exposure(level, self.p, self.beta, rng)
             for row, matrix in predicted.items():
-                draws[row].append(self._estimated(label, matrix, observed, propensity))
-        return [cell for row, found in draws.items() for cell in _cells(labelled(row, "p", self.p, PAPER_P), found)]
+                draws[row].append(self._estimate(label, matrix, observed, propensity))
+        return [
+            cell
+            for row, estimates_by_draw in draws.items()
+            for cell in _cells(row_name(row, "p", self.p, PAPER_P), estimates_by_draw)
+        ]
 
-    def _estimated(self, label: Bools, predicted: Doubles, observed: Bools, propensity: Doubles) -> Mapping[str, float]:
+    def _estimate(self, label: Bools, predicted: Doubles, observed: Bools, propensity: Doubles) -> Mapping[str, float]:
         """Return the true mean cross-entropy of one draw as `true`, and every estimate of it."""
-        row = [torch.from_numpy(part.ravel().astype(np.float64)) for part in (label, predicted, observed, propensity)]
+        row = [
+            torch.from_numpy(column.ravel().astype(np.float64)) for column in (label, predicted, observed, propensity)
+        ]
         outcome, rate, seen, chance = row
         averaged = rate if self.legacy_public_code else outcome
         weighted, normaliser = snips(averaged, seen, chance)
@@ -78,13 +90,13 @@ class MRDRSemisynthetic(AbstractEstimation):
         return {"true": float(error.mean())} | estimates(error, imputed, seen, chance)
 
 
-def _cells(row: str, found: list[Mapping[str, float]]) -> list[Estimate]:
-    truth = np.array([one["true"] for one in found])
+def _cells(row: str, draws: list[Mapping[str, float]]) -> list[Estimate]:
+    truth = np.array([draw["true"] for draw in draws])
     cells = []
-    for name in (name for name in found[0] if name != "true"):
-        drawn = np.array([one[name] for one in found])
-        cells.append(summarised(row, f"re/{name}", 0.0, np.abs(drawn - truth) / truth))
-        cells.append(summarised(row, f"ce/{name}", float(truth.mean()), drawn))
+    for name in (name for name in draws[0] if name != "true"):
+        estimated = np.array([draw[name] for draw in draws])
+        cells.append(summarise_cell(row, f"re/{name}", 0.0, np.abs(estimated - truth) / truth))
+        cells.append(summarise_cell(row, f"ce/{name}", float(truth.mean()), estimated))
     return cells
 
 
@@ -98,9 +110,9 @@ def predictions(level: Ints, rng: np.random.Generator) -> dict[str, Doubles]:
     rate = np.asarray(LEVELS)
     true = rate[level]
     return {
-        "one": rate[promoted(level, 0, rng)],
-        "three": rate[promoted(level, 1, rng)],
-        "five": rate[promoted(level, 2, rng)],
+        "one": rate[promote(level, 0, rng)],
+        "three": rate[promote(level, 1, rng)],
+        "five": rate[promote(level, 2, rng)],
         "rotate": rate[level - 1],  # index -1 is the top level
         "skew": np.clip(rng.normal(true, (1 - true) / 2), LEVELS[0], LEVELS[-1]),
         "crs": np.where(level >= TOP - 1, 0.1, 0.5),
@@ -109,14 +121,20 @@ def predictions(level: Ints, rng: np.random.Generator) -> dict[str, Doubles]:
 
 def labels(level: Ints, rng: np.random.Generator) -> Bools:
     """Draw a label for every cell from its true rate."""
-    drawn: Bools = rng.random(level.shape) < np.asarray(LEVELS)[level]
-    return drawn
+    label: Bools = rng.random(level.shape) < np.asarray(LEVELS)[level]
+    return label
 
 
 def exposure(level: Ints, p: float, beta: float, rng: np.random.Generator) -> tuple[Bools, Doubles]:
     """Draw what is observed and return it with the propensities the estimators are given, each `[U,I]`.
 
-    The inverse of a propensity is mixed with the inverse of the observed share, whose weight is `beta`.
+    The inverse of a propensity is mixed with the inverse of the observed share.
+
+    Args:
+        level: int64[U,I], the level 0..4 of the true rate.
+        p: the base of the probabilities.
+        beta: weight of the observed share.
+        rng: random numbers.
     """
     true = p ** np.asarray(EXPONENTS, np.float64)[level]
     observed = rng.random(level.shape) < true
@@ -129,7 +147,14 @@ def cross_entropy(label: Tensor, rate: Tensor) -> Tensor:
 
 
 def estimates(error: Tensor, imputed: Tensor, observed: Tensor, propensity: Tensor) -> dict[str, float]:
-    """Estimate the mean of `error[N]` over all cells from the observed ones; `imputed[N]` stands in for the others."""
+    """Estimate the mean of errors over all cells from the observed ones, by name of the estimator.
+
+    Args:
+        error: `[N]`, errors.
+        imputed: `[N]`, stands in for the errors that are not observed.
+        observed: `[N]`, 1 where observed, else 0.
+        propensity: `[N]`, the probability of being observed.
+    """
     numerator, normaliser = snips(error, observed, propensity)
     return {
         "naive": float(naive(error, observed).sum() / observed.sum()),

@@ -18,8 +18,8 @@ from causalrec.errors import DataError
 from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.objective.naive import naive
 from causalrec.estimators.objective.snips import snips
-from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate, exposure_scale, labelled, summarised
-from causalrec.evaluation.estimation.completion import completed, promoted, ranked
+from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate, exposure_scale, row_name, summarise_cell
+from causalrec.evaluation.estimation.completion import complete_matrix, promote, rank_into_levels
 from causalrec.types import Count, Doubles, Floats, Ints, Share
 
 GRADES: Final = len(MARGINAL)
@@ -31,13 +31,19 @@ PAPER_ALPHA: Final = 0.25  # closest to what ML-100K shows of itself
 
 @dataclass(frozen=True, kw_only=True)
 class Schnabel2016(AbstractEstimation):
-    """MAE, MSE and DCG of five prediction matrices on ML-100K, estimated from `draws` draws of exposure.
+    """MAE, MSE and DCG of five prediction matrices on ML-100K, estimated from draws of exposure.
 
-    The completed matrix is ranked into the Marlin-Zemel marginal; `P(seen | r) = k * alpha ** max(0, 4 - r)` with k so
-    that the share `exposed` of all cells is seen; `alpha=1`: missing completely at random. Predictions and truth are
-    fixed, exposure is drawn afresh. Columns are `mae|mse|dcg@CUTOFF` / `true|naive|ips|snips|ips_nb`: `true` is the
-    truth over redrawn predictions; `ips_nb` uses naive Bayes propensities, whose `P(r)` is counted in the share
-    `sampled` of all cells, drawn uniformly in each draw. Rows end in `@alpha=ALPHA` where it is not the paper's 0.25.
+    The completed matrix is ranked into the Marlin-Zemel marginal; `P(seen | r) = k * alpha ** max(0, 4 - r)`, with k
+    from `exposed`. Predictions and truth are fixed, exposure is drawn afresh. Columns are `mae|mse|dcg@CUTOFF` /
+    `true|naive|ips|snips|ips_nb`: `true` is the truth over redrawn predictions; `ips_nb` uses naive Bayes propensities.
+    Rows end in `@alpha=ALPHA` where it is not the paper's 0.25.
+
+    Attributes:
+        draws: of exposure.
+        alpha: how much less likely low ratings are seen; 1: missing completely at random.
+        exposed: the share of all cells that is seen.
+        cutoff: of the DCG.
+        sampled: the share of all cells, drawn uniformly in each draw, in which naive Bayes counts `P(r)`.
     """
 
     title: ClassVar[str] = "Recommendations as Treatments, Table 1 and Figure 3: estimating errors under self-selection"
@@ -55,25 +61,27 @@ class Schnabel2016(AbstractEstimation):
 
     def run(self, root: Path, cache: Path, seed: int) -> list[Estimate]:
         propensity_of = propensities(self.alpha, self.exposed)
-        rating = 1 + ranked(completed(self.dataset.load(root).logged, cache), MARGINAL)
+        rating = 1 + rank_into_levels(complete_matrix(self.dataset.load(root).logged, cache), MARGINAL)
         rng = np.random.default_rng(seed)
         predicted = predictions(rating, rng)
         losses = losses_of(rating, predicted, self.cutoff, rng)
         names = [(row, loss) for loss in ("mae", "mse", f"dcg@{self.cutoff}") for row in predicted]
-        drawn = [self._draw(rating.ravel(), losses, propensity_of, rng) for _ in range(self.draws)]
+        draws = [self._draw(rating.ravel(), losses, propensity_of, rng) for _ in range(self.draws)]
         truth = losses.mean(axis=1, dtype=np.float64)
-        found = {"true": self._truths(rating, rng)}
-        found |= {name: np.stack([draw[name] for draw in drawn], axis=1) for name in drawn[0]}
+        columns = {"true": self._truths(rating, rng)}
+        columns |= {name: np.stack([draw[name] for draw in draws], axis=1) for name in draws[0]}
         return [
-            summarised(labelled(row, "alpha", self.alpha, PAPER_ALPHA), f"{loss}/{column}", float(truth[k]), values[k])
+            summarise_cell(
+                row_name(row, "alpha", self.alpha, PAPER_ALPHA), f"{loss}/{column}", float(truth[k]), values[k]
+            )
             for k, (row, loss) in enumerate(names)
-            for column, values in found.items()
+            for column, values in columns.items()
         ]
 
     def _truths(self, rating: Ints, rng: np.random.Generator) -> Doubles:
         """Return the true losses `[L,R]` of predictions drawn anew: how far the random predictions move the truth."""
-        drawn = [losses_of(rating, predictions(rating, rng), self.cutoff, rng) for _ in range(REDRAWS)]
-        return np.stack([losses.mean(axis=1, dtype=np.float64) for losses in drawn], axis=1)
+        redrawn_losses = [losses_of(rating, predictions(rating, rng), self.cutoff, rng) for _ in range(REDRAWS)]
+        return np.stack([losses.mean(axis=1, dtype=np.float64) for losses in redrawn_losses], axis=1)
 
     def _draw(
         self, rating: Ints, losses: Floats, propensity_of: Doubles, rng: np.random.Generator
@@ -103,14 +111,14 @@ def propensities(alpha: float, exposed: float) -> Doubles:
 def predictions(rating: Ints, rng: np.random.Generator) -> dict[str, Doubles]:
     """Return the five prediction matrices `[U,I]` of section 6.2, in rating points, from the true ratings 1..5."""
     skewed = rng.normal(rating, (HIGHEST_SKEWED - rating) / 2)
-    made: dict[str, Ints | Doubles] = {
-        "rec_ones": promoted(rating, 1, rng),
-        "rec_fours": promoted(rating, 4, rng),
+    matrices: dict[str, Ints | Doubles] = {
+        "rec_ones": promote(rating, 1, rng),
+        "rec_fours": promote(rating, 4, rng),
         "rotate": np.where(rating == 1, GRADES, rating - 1),
         "skewed": np.clip(skewed, 0.0, HIGHEST_SKEWED),
         "coarsened": np.where(rating <= 3, 3, 4),
     }
-    return {name: matrix.astype(np.float64) for name, matrix in made.items()}
+    return {name: matrix.astype(np.float64) for name, matrix in matrices.items()}
 
 
 def losses_of(rating: Ints, predicted: Mapping[str, Doubles], cutoff: int, rng: np.random.Generator) -> Floats:
@@ -118,10 +126,16 @@ def losses_of(rating: Ints, predicted: Mapping[str, Doubles], cutoff: int, rng: 
 
     The DCG term is `I / log2(1 + rank) * rating` up to rank `cutoff` among all items of the user, 0 below; its mean
     over all cells is the mean DCG of a user. Equal predictions are ranked at random, once.
+
+    Args:
+        rating: int64[U,I], true ratings.
+        predicted: float64[U,I] each, by name.
+        cutoff: of the DCG.
+        rng: random numbers.
     """
     gap = [np.abs(rating - matrix) for matrix in predicted.values()]
     gain = [_discount(matrix, cutoff, rng) * rating for matrix in predicted.values()]
-    return np.stack([part.ravel().astype(np.float32) for part in (*gap, *(g**2 for g in gap), *gain)])
+    return np.stack([loss.ravel().astype(np.float32) for loss in (*gap, *(g**2 for g in gap), *gain)])
 
 
 def _discount(predicted: Doubles, cutoff: int, rng: np.random.Generator) -> Doubles:
@@ -148,13 +162,20 @@ def naive_bayes(seen: Ints, sample: Ints, cells: int) -> Doubles:
 
 
 def estimates(error: Tensor, propensity: Tensor, estimated: Tensor, cells: int) -> dict[str, Doubles]:
-    """Estimate the means over all `cells` from the seen ones: `error[L,N]`, both propensities `[N]` -> `[L]` each."""
-    ones = torch.ones_like(propensity)
-    numerator, normaliser = snips(error, ones, propensity)
-    found = {
-        "naive": naive(error, ones).sum(1) / ones.sum(),
-        "ips": ips(error, ones, propensity).sum(1) / cells,
+    """Estimate the means of errors over all cells from the seen ones, `[L]` by name of the estimator.
+
+    Args:
+        error: `[L,N]`, L errors of each of the N seen cells.
+        propensity: `[N]`, the true probability of being seen.
+        estimated: `[N]`, its estimate by naive Bayes.
+        cells: number of all cells.
+    """
+    observed = torch.ones_like(propensity)
+    numerator, normaliser = snips(error, observed, propensity)
+    estimate_by_name = {
+        "naive": naive(error, observed).sum(1) / observed.sum(),
+        "ips": ips(error, observed, propensity).sum(1) / cells,
         "snips": numerator.sum(1) / normaliser.sum(),
-        "ips_nb": ips(error, ones, estimated).sum(1) / cells,
+        "ips_nb": ips(error, observed, estimated).sum(1) / cells,
     }
-    return {name: value.numpy() for name, value in found.items()}
+    return {name: value.numpy() for name, value in estimate_by_name.items()}

@@ -91,7 +91,16 @@ class AbstractRefuter(ABC):
     def verdict(
         self, arm: int, passed: bool | None, value: float, low: float, high: float, rule: str
     ) -> RefuterVerdict:
-        """Write a verdict; `passed` None: the data cannot tell."""
+        """Write a verdict.
+
+        Args:
+            arm: the treatment judged, from 1.
+            passed: None: the data cannot tell.
+            value: the number it looked at.
+            low: lower end of the value's interval.
+            high: upper end of the value's interval.
+            rule: what passes, in words.
+        """
         return RefuterVerdict(
             refuter=self.name,
             arm=arm,

@@ -16,7 +16,7 @@ class DummyOutcome(AbstractRefuter):
     """Permutes the outcome; its effect must hold 0 in its interval over repeats."""
 
     name: ClassVar[str] = "dummy outcome"
-    limitation: ClassVar[str] = "hidden confounding: permuting bin_edges its arrow to the outcome too"
+    limitation: ClassVar[str] = "hidden confounding: permuting cuts its arrow to the outcome too"
     value_is_effect: ClassVar[bool] = True
 
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:

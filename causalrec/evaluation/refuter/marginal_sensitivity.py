@@ -38,7 +38,14 @@ class MarginalSensitivity(AbstractRefuter):
 
 
 def least_gamma(problem: RefutationProblem, arm: int, max_gamma: float = 20.0, clip: float = 0.01) -> float:
-    """Return the least Gamma whose bounds hold 0, by bisection, at most `max_gamma`."""
+    """Return the least Gamma whose bounds hold 0, by bisection.
+
+    Args:
+        problem: the effect to be refuted.
+        arm: the treatment judged, from 1.
+        max_gamma: the largest Gamma that is tried; returned where no bounds hold 0.
+        clip: the least probability.
+    """
     low, high = 1.0, max_gamma
     if _holds_zero(problem, arm, low, clip):
         return low
@@ -51,7 +58,14 @@ def least_gamma(problem: RefutationProblem, arm: int, max_gamma: float = 20.0, c
 
 
 def bounds(problem: RefutationProblem, arm: int, gamma: float, clip: float = 0.01) -> tuple[float, float]:
-    """Return the least and the largest effect of an arm under odds wrong by up to gamma."""
+    """Return the least and the largest effect of an arm under odds wrong by up to gamma.
+
+    Args:
+        problem: the effect to be refuted.
+        arm: the treatment judged, from 1.
+        gamma: the factor on the odds, 1 or above.
+        clip: the least probability.
+    """
     rows, ends = problem.rows, []
     for which in (arm, 0):
         under = rows.treatment == which

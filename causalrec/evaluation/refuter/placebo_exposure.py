@@ -16,7 +16,7 @@ class PlaceboExposure(AbstractRefuter):
     """Permutes the treatment; the estimate of what then is no effect must hold 0 in its interval over repeats."""
 
     name: ClassVar[str] = "placebo exposure"
-    limitation: ClassVar[str] = "hidden confounding: permuting bin_edges its arrow to exposure too"
+    limitation: ClassVar[str] = "hidden confounding: permuting cuts its arrow to exposure too"
     value_is_effect: ClassVar[bool] = True
 
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:

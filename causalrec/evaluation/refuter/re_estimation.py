@@ -37,7 +37,14 @@ class ReEstimator:
     def from_learner(
         cls, learner: FitEffect | None, level: float, rows: LearnerData, seed: int
     ) -> tuple[ReEstimator, AverageEffect]:
-        """Return how these rows' effect is estimated, and what it is: by the learner where it tells an error too."""
+        """Return how these rows' effect is estimated, and what it is.
+
+        Args:
+            learner: is used where it gives a standard error too; else linear models are.
+            level: of the interval.
+            rows: the rows.
+            seed: of what is random.
+        """
         if learner is not None and (average := _average(learner, level, rows, seed)) is not None:
             return cls(learner, level), average
         return cls(None, level), LINEAR.average(rows, level, seed)

@@ -14,7 +14,14 @@ def run_refuters(
     jobs: int = 1,
     on_done: Callable[[], None] = lambda: None,
 ) -> list[RefuterVerdict]:
-    """Return the verdicts in the order of the refuters, in processes where `jobs` is above 1; `on_done` after each."""
+    """Return the verdicts in the order of the refuters.
+
+    Args:
+        refuters: what to run.
+        problem: the effect to be refuted.
+        jobs: above 1: that many processes.
+        on_done: called after each refuter.
+    """
     verdicts = dict(_in_any_order(refuters, problem, jobs, on_done))
     return [verdict for position in range(len(refuters)) for verdict in verdicts[position]]
 

@@ -96,8 +96,8 @@ class SliceData:
     def rows_key(self) -> str:
         """Hash of what a prediction depends on: users, items and times."""
         digest = hashlib.sha256()
-        own = (np.asarray(values).astype(str) for _, values in sorted(self.columns.items()))
-        for column in (self.user, self.item, self.time, *own):
+        row_columns = (np.asarray(values).astype(str) for _, values in sorted(self.columns.items()))
+        for column in (self.user, self.item, self.time, *row_columns):
             digest.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
 
@@ -136,7 +136,7 @@ class AbstractSlice(ABC):
 
 
 @contextmanager
-def naming(name: str) -> Iterator[None]:
+def name_refusals(name: str) -> Iterator[None]:
     """Put the slice's name before what it refuses: a component does not know what YAML calls it."""
     try:
         yield
@@ -153,7 +153,7 @@ def select_all(
     """
     selected: dict[str, list[SliceData]] = {}
     for name, component in slices.items():
-        with naming(name):
+        with name_refusals(name):
             selected[name] = list(component.select(source))
     taken: dict[str, str] = {}
     for name, data in ((name, data) for name, yielded in selected.items() for data in yielded):

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
-from causalrec.errors import RequestError, nearest
+from causalrec.errors import RequestError, did_you_mean
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource
 from causalrec.evaluation.slice.full_ranking import FullRankingSlice
 from causalrec.evaluation.slice.test import HeldOutSlice
@@ -24,13 +24,16 @@ KINDS = ("category", "multi_hot", "numeric")  # what has levels, or can be cut i
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnSlice(AbstractSlice):
-    """`NAME_COLUMN=LEVEL` of the rows NAME, for each level of `column` that has rows there.
+    """`NAME_COLUMN=LEVEL` of the rows NAME, for each level of a column that has rows there.
 
-    A level is a category, one of a list's entries (a row may have several), or of a number one of `bins` bins that
-    hold equally many users or items (each value, where there are no more); what is missing is a level too. More than
-    `max_levels` are refused.
+    A level is a category, an entry of a list (a row may have several), or a bin of a number; what is missing is a level
+    too.
 
-    `of`: whose rows are grouped; None: the test rows, or the full ranking of a log of positives alone.
+    Attributes:
+        column: of users or items.
+        of: whose rows are grouped; None: the test rows, or the full ranking of a log of positives alone.
+        bins: of a number, each of about equally many users or items (each value, where there are no more).
+        max_levels: more are refused.
     """
 
     column: str
@@ -43,7 +46,7 @@ class ColumnSlice(AbstractSlice):
         columns = {column.name: column for column in card.columns}
         fitting = [name for name, column in columns.items() if column.kind in KINDS and column.of in ("user", "item")]
         if self.column not in columns:
-            raise RequestError(f"column={self.column}: unknown column; {nearest(self.column, fitting)}")
+            raise RequestError(f"column={self.column}: unknown column; {did_you_mean(self.column, fitting)}")
         if self.column not in fitting:
             column = columns[self.column]
             raise RequestError(

@@ -37,7 +37,7 @@ def _pairs(source: SliceSource) -> Iterator[tuple[str, Ints, Ints, Mapping[str, 
         pairs = np.arange(log.num_pairs)
         yield "all_pairs", pairs // log.num_items, pairs % log.num_items, {}
         return
-    inside = splits.train.joined(splits.validation)
+    inside = splits.train.concatenate(splits.validation)
     for name, rows in (("in_sample", inside), ("out_of_sample", splits.test)):
         yield name, rows.users, rows.item, rows.columns
 

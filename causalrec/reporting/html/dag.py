@@ -1,4 +1,4 @@
-"""The causal graph of a record as inline SVG: causes left of effects, each node's part in it written there."""
+"""The causal graph of a record as inline SVG: causes left of effects, each node's role in it written there."""
 
 from __future__ import annotations
 
@@ -23,26 +23,27 @@ def dag(config: Mapping[str, Any], adjusted: tuple[str, ...], anchor: str) -> Ht
         return paragraph(f"The graph of these records cannot be drawn: {error}")
     kinds = {node: _kind(node, graph, adjusted) for node in digraph}
     width = LETTER * max(len(node) for node in digraph) + 20
-    place = layout(digraph)
-    top, columns = max(y for _, y in place.values()), max(x for x, _ in place.values())
-    spots = {node: (x * (width + GAP) + 8, (top - y) * ROW + 22) for node, (x, y) in place.items()}
+    grid_positions = layout(digraph)
+    top, columns = max(y for _, y in grid_positions.values()), max(x for x, _ in grid_positions.values())
+    spots = {node: (x * (width + GAP) + 8, (top - y) * ROW + 22) for node, (x, y) in grid_positions.items()}
     height = max(y for _, y in spots.values()) + 30
     arrows: list[Child] = [
-        _arrow(spots[a], spots[b], width, anchor, place[b][0] - place[a][0] > 1, height) for a, b in digraph.edges
+        _arrow(spots[a], spots[b], width, anchor, grid_positions[b][0] - grid_positions[a][0] > 1, height)
+        for a, b in digraph.edges
     ]
     boxes = [_node(node, kinds[node], *spots[node], width) for node in digraph]
-    told = "; ".join(f"{a} causes {b}" for a, b in digraph.edges)
-    whole = columns * (width + GAP) + width + 16
+    description = "; ".join(f"{a} causes {b}" for a, b in digraph.edges)
+    total_width = columns * (width + GAP) + width + 16
     drawing = picture(
-        whole,
+        total_width,
         height,
         "Causal graph",
-        f"{told}.",
+        f"{description}.",
         _head(anchor),
         *arrows,
         *boxes,
         class_="dag",
-        style=f"width:{whole:g}px",
+        style=f"width:{total_width:g}px",
     )
     return tag("div", drawing, class_="box", tabindex=0, role="region", aria_label="Causal graph")
 

@@ -8,48 +8,48 @@ from collections.abc import Iterable, Sequence
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import CalibrationBin
 from causalrec.reporting.html.charts import Line, Point, panel
-from causalrec.reporting.html.markup import Child, Html, counted, number, paragraph, section, tag
+from causalrec.reporting.html.markup import Child, Html, count_phrase, number, paragraph, section, tag
 from causalrec.reporting.html.page_data import PageTable
 
 NAMES = {"criterion": "criterion", "loss": "training loss"}
 
 
 def panels(items: Iterable[Html]) -> Html:
-    """Set figures beside each other."""
+    """Set figures side by side."""
     return tag("div", *items, class_="panels")
 
 
-def figure(row: str, told: str, *charts: Child) -> Html:
+def figure(row: str, caption: str, *charts: Child) -> Html:
     """Set charts above their caption."""
-    return tag("figure", *charts, tag("figcaption", tag("b", row), " ", told), data_row=row)
+    return tag("figure", *charts, tag("figcaption", tag("b", row), " ", caption), data_row=row)
 
 
-def curves(part: PageTable, anchor: str) -> Html:
+def curves(page_table: PageTable, anchor: str) -> Html:
     """Draw each row's criterion and training loss by epoch: every seed, every candidate, the chosen one strong."""
-    drawn, without = [], []
-    for row, group in part.rows.items():
-        records = [one.record for one in group]
+    figures, without = [], []
+    for row, group in page_table.rows.items():
+        records = [run.record for run in group]
         charts = [chart for key in NAMES if (chart := _curve(records, key))]
         if charts:
-            drawn.append(figure(row, counted(len(records), "run"), *charts))
+            figures.append(figure(row, count_phrase(len(records), "run"), *charts))
         else:
             without.append(row)
-    told = paragraph("Strong: the chosen settings, a dot at its best epoch. Faint, dashed: the others.")
+    legend = paragraph("Strong: the chosen settings, a dot at its best epoch. Faint, dashed: the others.")
     lack = None
     if without:
-        who = "These records hold" if not drawn else f"{', '.join(without)}: these records hold"
+        who = "These records hold" if not figures else f"{', '.join(without)}: these records hold"
         lack = paragraph(f"{who} no learning curve: nothing was trained.")
-    return section(anchor, "Learning curves", *([told, panels(drawn)] if drawn else []), lack)
+    return section(anchor, "Learning curves", *([legend, panels(figures)] if figures else []), lack)
 
 
 def _curve(records: Sequence[RunRecord], key: str) -> Html | None:
     faint: list[Line] = []
     strong: list[Line] = []
     for record in records:
-        for one in record.selection.candidates:
-            points = [(float(point.epoch), y) for point in one.curve if (y := getattr(point, key)) is not None]
-            best = next((p for p in points if p[0] == one.best_epoch), None)
-            if points and one.settings == record.selection.chosen:
+        for candidate in record.selection.candidates:
+            points = [(float(point.epoch), y) for point in candidate.curve if (y := getattr(point, key)) is not None]
+            best = next((p for p in points if p[0] == candidate.best_epoch), None)
+            if points and candidate.settings == record.selection.chosen:
                 strong.append(Line(points, "main", best))
             elif points:
                 faint.append(Line(points, "other"))
@@ -57,23 +57,25 @@ def _curve(records: Sequence[RunRecord], key: str) -> Html | None:
     return panel(f"{NAMES[key]} by epoch", f"Of {runs}.", [*faint, *strong])
 
 
-def calibration(part: PageTable, anchor: str) -> Html:
+def calibration(page_table: PageTable, anchor: str) -> Html:
     """Draw each row's mean outcome against its mean prediction, by bin, with the expected calibration error."""
-    drawn, without = [], []
-    for row, group in part.rows.items():
-        binned = [one.record.calibration for one in group]
+    figures, without = [], []
+    for row, group in page_table.rows.items():
+        binned = [run.record.calibration for run in group]
         lines = [Line(sorted(_points(bins)), "main") for bins in binned if bins]
         errors = [_error(bins) for bins in binned if bins]
-        told = f"ECE {number(sum(errors) / len(errors))}" if errors else ""
-        chart = panel("calibration", f"Mean outcome against mean prediction; {told}.", lines, square=True)
+        ece_text = f"ECE {number(sum(errors) / len(errors))}" if errors else ""
+        chart = panel("calibration", f"Mean outcome against mean prediction; {ece_text}.", lines, square=True)
         if chart:
-            drawn.append(figure(row, told, chart))
+            figures.append(figure(row, ece_text, chart))
         else:
             without.append(row)
-    told = "Mean outcome of a bin (up) against its mean prediction (across), a line per run; the dashes are agreement. "
-    told += "ECE: mean over runs of the bins' absolute difference, weighted by their rows."
+    legend = (
+        "Mean outcome of a bin (up) against its mean prediction (across), a line per run; the dashes are agreement. "
+        "ECE: mean over runs of the bins' absolute difference, weighted by their rows."
+    )
     lack = paragraph(f"No calibration in the records of {', '.join(without)}.") if without else None
-    return section(anchor, "Calibration of predictions", paragraph(told) if drawn else None, panels(drawn), lack)
+    return section(anchor, "Calibration of predictions", paragraph(legend) if figures else None, panels(figures), lack)
 
 
 def _points(bins: Sequence[CalibrationBin]) -> list[Point]:

@@ -20,7 +20,16 @@ CENTRED = frozenset({"bias"})
 
 @dataclass(frozen=True)
 class Difference:
-    """`difference` of a row to its rival in a column, half its interval's width, Holm's p-value, pairs of runs."""
+    """The paired difference of a row to its rival in a column.
+
+    Attributes:
+        row: name of the row.
+        difference: mean over seeds of the row's value minus its rival's, in the unit of the column.
+        half: half the width of the difference's interval, same unit.
+        adjusted: p-value, corrected by Holm's method over the rows compared to this rival in this column.
+        real: whether `adjusted` is at most `LEVEL`.
+        seeds: number of seeds that both have a value for, which is the number of pairs of runs.
+    """
 
     row: str
     difference: float
@@ -30,66 +39,66 @@ class Difference:
     seeds: int
 
 
-def direction(part: PageTable, column: str) -> int:
+def direction(page_table: PageTable, column: str) -> int:
     """Return 1 where more of a column is better, -1 where less is, 0 where neither or where the records do not tell."""
     metric, _ = parse_column(column)
-    for one in part.runs:
-        if target := one.record.target("metric", metric):
+    for run in page_table.runs:
+        if target := run.record.target("metric", metric):
             module = target.split(".")[-2]
             return 0 if module in CENTRED else -1 if module in LOWER else 1
     return 0
 
 
-def ordered(part: PageTable) -> list[str]:
+def order_rows(page_table: PageTable) -> list[str]:
     """Return the rows by the first column, best mean first, those without a value last."""
-    first = next(iter(part.table.columns), "")
-    sign = direction(part, first) or 1
-    cells = {row: of.get(first) for row, of in part.table.rows.items()}
+    first = next(iter(page_table.table.columns), "")
+    sign = direction(page_table, first) or 1
+    cells = {row: of.get(first) for row, of in page_table.table.rows.items()}
     return sorted(cells, key=lambda row: -sign * cell.mean if (cell := cells[row]) else math.inf)
 
 
-def best_row(part: PageTable, column: str) -> str | None:
+def best_row(page_table: PageTable, column: str) -> str | None:
     """Return the row of the best mean in a column, None where neither more nor less is better."""
-    sign = direction(part, column)
-    means = {row: cells[column].mean for row, cells in part.table.rows.items() if column in cells}
+    sign = direction(page_table, column)
+    means = {row: cells[column].mean for row, cells in page_table.table.rows.items() if column in cells}
     return max(means, key=lambda row: sign * means[row]) if sign and means else None
 
 
-def rivals(part: PageTable) -> list[str]:
+def rivals(page_table: PageTable) -> list[str]:
     """Return the rows that one may compare to."""
-    names = list(part.table.rows)
+    names = list(page_table.table.rows)
     if len(names) <= MOST:
         return names
-    best = [best_row(part, column) for column in part.table.columns]
-    plain = [row for row in part.rows if row.endswith("naive")][:4]
-    return list(dict.fromkeys([*part.table.baselines, *plain, *(row for row in best if row)]))
+    best = [best_row(page_table, column) for column in page_table.table.columns]
+    plain = [row for row in page_table.rows if row.endswith("naive")][:4]
+    return list(dict.fromkeys([*page_table.table.baselines, *plain, *(row for row in best if row)]))
 
 
-def differences(part: PageTable) -> dict[str, dict[str, list[Difference]]]:
+def differences(page_table: PageTable) -> dict[str, dict[str, list[Difference]]]:
     """Compare the rows of a table by column and rival as `reporting.compare` does: clustered both ways, then Holm."""
-    chosen, found = rivals(part), {}
-    level = _level(part)
-    for column in part.table.columns:
-        values = _values(part, column)
-        found[column] = {to: _against(values, to, level) for to in chosen if values.get(to)}
-    return found
+    chosen, by_column = rivals(page_table), {}
+    level = _level(page_table)
+    for column in page_table.table.columns:
+        values = _values(page_table, column)
+        by_column[column] = {to: _compare_to(values, to, level) for to in chosen if values.get(to)}
+    return by_column
 
 
-def _level(part: PageTable) -> float:
-    return part.runs[0].record.level
+def _level(page_table: PageTable) -> float:
+    return page_table.runs[0].record.level
 
 
-def _values(part: PageTable, column: str) -> dict[str, Values]:
+def _values(page_table: PageTable, column: str) -> dict[str, Values]:
     """Return value and leave-groups-out values by row and seed; baselines are taken from the first run of a seed."""
     values: dict[str, Values] = {}
-    for row, group in part.rows.items():
-        for one in group:
-            seed = one.record.seed
-            for score in one.record.scores:
-                _add(values, row, seed, score, column, one.jackknife)
-            for score in one.record.baselines:
+    for row, group in page_table.rows.items():
+        for run in group:
+            seed = run.record.seed
+            for score in run.record.scores:
+                _add(values, row, seed, score, column, run.jackknife)
+            for score in run.record.baselines:
                 if seed not in values.get(score.model, {}):
-                    _add(values, score.model, seed, score, column, one.jackknife)
+                    _add(values, score.model, seed, score, column, run.jackknife)
     return values
 
 
@@ -103,7 +112,7 @@ def _add(
         values.setdefault(row, {})[seed] = (score.value, left_out)
 
 
-def _against(values: dict[str, Values], to: str, level: float) -> list[Difference]:
+def _compare_to(values: dict[str, Values], to: str, level: float) -> list[Difference]:
     from scipy.stats import t
 
     rival, tested = values[to], []
@@ -117,38 +126,47 @@ def _against(values: dict[str, Values], to: str, level: float) -> list[Differenc
     adjusted = holm([p for *_, p in tested])
     reach = t.ppf((1 + level) / 2, [df for *_, df, _ in tested]) if tested else []
     return [
-        Difference(row, difference, float(width) * se, one, one <= LEVEL, seeds)
-        for (row, seeds, difference, se, _, _), one, width in zip(tested, adjusted, reach, strict=True)
+        Difference(row, difference, float(width) * se, p_value, p_value <= LEVEL, seeds)
+        for (row, seeds, difference, se, _, _), p_value, width in zip(tested, adjusted, reach, strict=True)
     ]
 
 
-def embedded(part: PageTable) -> dict[str, object]:
+def forest_data(page_table: PageTable) -> dict[str, object]:
     """Return what the page draws from: rows by number, differences by column and rival, numbers of four digits."""
-    names = list(part.table.rows)
-    place = {row: k for k, row in enumerate(names)}
+    names = list(page_table.table.rows)
+    row_numbers = {row: k for k, row in enumerate(names)}
     cells = {
-        column: {str(place[to]): [_compact(place[one.row], one) for one in of] for to, of in by_rival.items()}
-        for column, by_rival in differences(part).items()
+        column: {
+            str(row_numbers[to]): [_forest_row(row_numbers[difference.row], difference) for difference in of]
+            for to, of in by_rival.items()
+        }
+        for column, by_rival in differences(page_table).items()
     }
     return {
         "rows": names,
-        "baselines": len(part.table.baselines),
+        "baselines": len(page_table.table.baselines),
         "real": LEVEL,
-        "better": {column: direction(part, column) for column in part.table.columns},
+        "better": {column: direction(page_table, column) for column in page_table.table.columns},
         "cells": cells,
     }
 
 
-def _compact(row: int, one: Difference) -> list[float]:
-    return [row, _short(one.difference), _short(one.half), _short(one.adjusted), one.seeds]
+def _forest_row(row: int, difference: Difference) -> list[float]:
+    return [
+        row,
+        _round_to_four_digits(difference.difference),
+        _round_to_four_digits(difference.half),
+        _round_to_four_digits(difference.adjusted),
+        difference.seeds,
+    ]
 
 
-def _short(value: float) -> float:
+def _round_to_four_digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def first_rival(part: PageTable) -> str | None:
+def first_rival(page_table: PageTable) -> str | None:
     """Return the row that a page compares to at first: a naive one if there is one, else the last baseline."""
-    naive = [row for row in part.rows if row.endswith("naive")]
-    names = [*naive, *reversed(part.table.baselines), *part.rows]
+    naive = [row for row in page_table.rows if row.endswith("naive")]
+    names = [*naive, *reversed(page_table.table.baselines), *page_table.rows]
     return names[0] if names else None

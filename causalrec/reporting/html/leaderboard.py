@@ -1,4 +1,4 @@
-"""The table of a part, sortable and filterable, and the differences to a row that the reader chooses."""
+"""The leaderboard of a table, sortable and filterable, and the differences to a row that the reader chooses."""
 
 from __future__ import annotations
 
@@ -6,41 +6,53 @@ import math
 
 from causalrec.records.names import parse_column
 from causalrec.reporting.html.charts import interval
-from causalrec.reporting.html.differences import CENTRED, best_row, direction, first_rival, ordered, rivals
-from causalrec.reporting.html.markup import Html, boxed, counted, grid, named, number, paragraph, section, tag
+from causalrec.reporting.html.differences import CENTRED, best_row, direction, first_rival, order_rows, rivals
+from causalrec.reporting.html.markup import (
+    Html,
+    count_phrase,
+    grid,
+    list_names,
+    number,
+    paragraph,
+    scroll_box,
+    section,
+    tag,
+)
 from causalrec.reporting.html.page_data import PageTable
-from causalrec.reporting.table import Cell, Table, seeds_of
+from causalrec.reporting.table import Cell, ScoreTable, format_seeds
 
 ARROWS = {1: "↑ more is better", -1: "↓ less is better"}
 
 
-def leaderboard(part: PageTable, anchor: str) -> Html:
+def leaderboard(page_table: PageTable, anchor: str) -> Html:
     """Build the table: mean over seeds ± sd, interval as number and bar; the best of a column first and in bold."""
-    table = part.table
-    spans = {column: _span(part, column) for column in table.columns}
-    best = {column: best_row(part, column) for column in table.columns}
+    table = page_table.table
+    spans = {column: _span(page_table, column) for column in table.columns}
+    best = {column: best_row(page_table, column) for column in table.columns}
     first = table.columns[0] if table.columns else None
-    order = ordered(part)
-    heads = [_head(part, column, column == first) for column in table.columns]
+    order = order_rows(page_table)
+    heads = [_head(page_table, column, column == first) for column in table.columns]
     head = tag("tr", _plain_head("row", "l"), *heads, _plain_head("seeds", None))
-    body = [_row(part, row, spans, best) for row in order]
-    told = f"{table.dataset}: mean over seeds ± standard deviation, [interval]"
-    caption = tag("caption", told, class_="unseen")
+    body = [_row(page_table, row, spans, best) for row in order]
+    caption_text = f"{table.dataset}: mean over seeds ± standard deviation, [interval]"
+    caption = tag("caption", caption_text, class_="unseen")
     leader_table = tag("table", caption, tag("thead", head), tag("tbody", *body), class_="leader sortable")
     search = tag("input", type="search", class_="filter", placeholder="Filter rows", aria_label="Filter rows by text")
-    count = tag("output", counted(len(order), "row"), class_="count", aria_live="polite")
+    count = tag("output", count_phrase(len(order), "row"), class_="count", aria_live="polite")
     notes = tag("ul", *(tag("li", note) for note in footnotes(table)), class_="notes")
-    told = "Bold: the best mean of its column, which is no claim of a difference: see the differences below. "
-    told += "Bars: one scale for each column, that of the rows that were trained; an arrow lies outside."
+    legend = "Bold: the best mean of its column, which is no claim of a difference: see the differences below. "
+    legend += "Bars: one scale for each column, that of the rows that were trained; an arrow lies outside."
     tools = tag("div", search, count, class_="tools")
-    return section(anchor, "Leaderboard", tools, boxed("Leaderboard", leader_table), paragraph(told), notes)
+    return section(anchor, "Leaderboard", tools, scroll_box("Leaderboard", leader_table), paragraph(legend), notes)
 
 
-def _span(part: PageTable, column: str) -> tuple[float, float]:
+def _span(page_table: PageTable, column: str) -> tuple[float, float]:
     """Return the scale of a column's bars: a trivial baseline far off must not squeeze what was trained."""
-    cells = {row: of[column] for row, of in part.table.rows.items() if column in of}
+    cells = {row: of[column] for row, of in page_table.table.rows.items() if column in of}
     ends = {row: [e for e in (c.low, c.high, c.mean) if math.isfinite(e)] for row, c in cells.items()}
-    trained = [end for row in part.rows for end in ends.get(row, [])] or [end for of in ends.values() for end in of]
+    trained = [end for row in page_table.rows for end in ends.get(row, [])] or [
+        end for of in ends.values() for end in of
+    ]
     if not trained:
         return 0.0, 1.0
     low, high = min(trained), max(trained)
@@ -52,11 +64,11 @@ def _plain_head(name: str, side: str | None) -> Html:
     return tag("th", tag("button", name, type="button"), scope="col", class_=side, aria_sort="none")
 
 
-def _head(part: PageTable, column: str, sorted_: bool) -> Html:
+def _head(page_table: PageTable, column: str, sorted_: bool) -> Html:
     metric, where = parse_column(column)
-    counts = sorted({cells[column].n for cells in part.table.rows.values() if column in cells})
+    counts = sorted({cells[column].n for cells in page_table.table.rows.values() if column in cells})
     n = f"n {counts[0]:,}" if len(counts) == 1 else f"n {counts[0]:,} to {counts[-1]:,}" if counts else "no value"
-    sign = direction(part, column)
+    sign = direction(page_table, column)
     better = ARROWS.get(sign, "0 is best" if metric in CENTRED else "an estimate")
     small = tag("small", f"{where} · {n}", tag("br"), better)
     order = ("ascending" if sign < 0 else "descending") if sorted_ else "none"
@@ -64,11 +76,11 @@ def _head(part: PageTable, column: str, sorted_: bool) -> Html:
     return tag("th", button, scope="col", aria_sort=order, data_first="ascending" if sign < 0 else "descending")
 
 
-def _row(part: PageTable, row: str, spans: dict[str, tuple[float, float]], best: dict[str, str | None]) -> Html:
-    table, baseline = part.table, row in part.table.baselines
+def _row(page_table: PageTable, row: str, spans: dict[str, tuple[float, float]], best: dict[str, str | None]) -> Html:
+    table, baseline = page_table.table, row in page_table.table.baselines
     badge = tag("span", "baseline", class_="badge") if baseline else None
     cells = [_cell(table.rows[row].get(column), spans[column], best[column] == row) for column in table.columns]
-    seeds = seeds_of(row, table)
+    seeds = format_seeds(row, table)
     name = tag("th", tag("span", row), badge, scope="row", data_v=row)
     return tag("tr", name, *cells, tag("td", seeds or "–", data_v=seeds or 0), class_="base" if baseline else None)
 
@@ -77,49 +89,49 @@ def _cell(cell: Cell | None, span: tuple[float, float], best: bool) -> Html:
     if cell is None:
         return tag("td", "–")
     sd = None if cell.sd is None else tag("i", f"±{number(cell.sd)}")
-    told = tag("span", " best", class_="unseen") if best else None
-    mean = tag("b" if best else "span", number(cell.mean), told, class_="mean")
+    best_label = tag("span", " best", class_="unseen") if best else None
+    mean = tag("b" if best else "span", number(cell.mean), best_label, class_="mean")
     ends = tag("span", f"[{number(cell.low)}, {number(cell.high)}]", class_="ends")
     bar = interval(cell.mean, cell.low, cell.high, span)
     return tag("td", mean, sd, bar, ends, data_v=f"{cell.mean:.6g}")
 
 
-def footnotes(table: Table) -> list[str]:
+def footnotes(table: ScoreTable) -> list[str]:
     """Return a table's footnotes once each; one that several rows share names them together."""
     shared: dict[str, list[str]] = {}
     for note in dict.fromkeys(table.footnotes):
         row = next((name for name in table.rows if note.startswith(f"{name}: ")), "")
         shared.setdefault(note.removeprefix(f"{row}: ") if row else note, []).append(row)
     trained = [row for row in table.rows if row not in table.baselines]
-    return [note if rows == [""] else f"{_named(rows, trained)}: {note}" for note, rows in shared.items()]
+    return [note if rows == [""] else f"{_row_names(rows, trained)}: {note}" for note, rows in shared.items()]
 
 
-def _named(rows: list[str], trained: list[str]) -> str:
+def _row_names(rows: list[str], trained: list[str]) -> str:
     if set(rows) == set(trained) and len(rows) > 1:
         return "Every row"
-    return named(rows)
+    return list_names(rows)
 
 
-def forest(part: PageTable, anchor: str) -> Html:
-    """Build the place of the forest plot: the page draws it from the embedded differences."""
-    names, start = list(part.table.rows), first_rival(part)
-    options = [tag("option", row, value=names.index(row), selected=row == start) for row in rivals(part)]
-    columns = [tag("option", column, value=column) for column in part.table.columns]
+def forest(page_table: PageTable, anchor: str) -> Html:
+    """Build the empty forest plot and its controls; the script of the page fills it from the embedded differences."""
+    names, start = list(page_table.table.rows), first_rival(page_table)
+    options = [tag("option", row, value=names.index(row), selected=row == start) for row in rivals(page_table)]
+    columns = [tag("option", column, value=column) for column in page_table.table.columns]
     tools = tag(
         "div",
         tag("label", "compared to ", tag("select", *options, class_="rival")),
         tag("label", "in ", tag("select", *columns, class_="column")),
         class_="tools",
     )
-    level = part.runs[0].record.level
+    level = page_table.runs[0].record.level
     heads = ["row", "on one scale", "difference", f"{level:.0%} interval", "p (Holm)", "runs"]
-    place = tag(
+    plot_box = tag(
         "div",
         grid("Paired differences", heads, [], left=[1], titled=False),
         class_="forest",
         data_part=anchor.split("-")[0],
     )
-    told = paragraph(
+    explanation = paragraph(
         "Row minus the chosen row, paired by seed; standard errors are clustered by user and by item and add the "
         "spread over seeds; intervals are per row; p is corrected over the rows of the column. A filled dot and a "
         "star mark p ≤ 0.05; an arrow lies outside the scale. Rows without leave-groups-out values are absent."
@@ -127,10 +139,10 @@ def forest(part: PageTable, anchor: str) -> Html:
     few = len(options) < len(names)
     fewer = paragraph(f"With {len(names)} rows, only baselines and best rows are offered.") if few else None
     scale = tag("p", class_="note scale", aria_live="polite")
-    return section(anchor, "Differences", tools, scale, place, told, fewer)
+    return section(anchor, "Differences", tools, scale, plot_box, explanation, fewer)
 
 
-def plain_table(table: Table, anchor: str) -> Html:
+def plain_table(table: ScoreTable, anchor: str) -> Html:
     """Build a table of estimates, which has neither baselines nor directions."""
     rows = [[row, *(_format(cells.get(column)) for column in table.columns)] for row, cells in table.rows.items()]
     notes = [paragraph(note) for note in table.footnotes]

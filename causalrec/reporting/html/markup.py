@@ -33,7 +33,7 @@ def tag(name: str, *children: Child, **attributes: Attribute) -> Html:
         return Html(f"<{name}{written}>")
     if name in SHAPES:
         return Html(f"<{name}{written}/>")
-    return Html(f"<{name}{written}>{joined(children).text}</{name}>")
+    return Html(f"<{name}{written}>{join(children).text}</{name}>")
 
 
 def _attribute(key: str, value: Attribute) -> str:
@@ -44,12 +44,12 @@ def _attribute(key: str, value: Attribute) -> str:
     return f" {name}" if value is True else f' {name}="{html.escape(written)}"'
 
 
-def joined(children: Iterable[Child], between: str = "") -> Html:
+def join(children: Iterable[Child], between: str = "") -> Html:
     """Escape what is text, drop what is None, and set one after another."""
-    return Html(between.join(_child(child) for child in children if child is not None))
+    return Html(between.join(_escape(child) for child in children if child is not None))
 
 
-def _child(child: Child) -> str:
+def _escape(child: Child) -> str:
     return child.text if isinstance(child, Html) else html.escape(str(child))
 
 
@@ -79,16 +79,16 @@ def compact(value: object) -> str:
     return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
 
 
-def spanned(values: Iterable[object]) -> str:
+def number_range(values: Iterable[object]) -> str:
     """Write several numbers as the range they span.
 
-    >>> spanned([0.12, 0.34, None]), spanned([2, 2])
+    >>> number_range([0.12, 0.34, None]), number_range([2, 2])
     ('0.12 to 0.34', '2')
     """
-    known = [v for v in values if isinstance(v, int | float) and math.isfinite(v)]
-    if not known:
+    numbers = [v for v in values if isinstance(v, int | float) and math.isfinite(v)]
+    if not numbers:
         return "–"
-    low, high = compact(min(known)), compact(max(known))
+    low, high = compact(min(numbers)), compact(max(numbers))
     return low if low == high else f"{low} to {high}"
 
 
@@ -100,9 +100,14 @@ def grid(
     left: Iterable[int] = (),
     titled: bool = True,
 ) -> Html:
-    """Build a table in a box of its own that scrolls; the first cell of a row is its header.
+    """Build a table in a box that scrolls; the first cell of a row is its header.
 
-    `left`: the columns of text. `titled`: the caption is seen, not only heard.
+    Args:
+        caption: what the table holds; also the name of its box.
+        heads: headers of the columns, the first one above the row names.
+        rows: cells of each row, as many as `heads`.
+        left: numbers of the columns aligned left, as text is; the first one always is.
+        titled: whether the caption is seen, not only heard.
     """
     aligned = {0, *left}
     side = ["l" if k in aligned else None for k in range(len(heads))]
@@ -111,28 +116,28 @@ def grid(
         tag("tr", tag("th", row[0], scope="row"), *(tag("td", c, class_=side[k]) for k, c in enumerate(row[1:], 1)))
         for row in rows
     ]
-    told = tag("caption", caption, class_=None if titled else "unseen")
-    return boxed(caption, tag("table", told, tag("thead", head), tag("tbody", *body)))
+    caption_element = tag("caption", caption, class_=None if titled else "unseen")
+    return scroll_box(caption, tag("table", caption_element, tag("thead", head), tag("tbody", *body)))
 
 
-def boxed(label: str, table: Html) -> Html:
+def scroll_box(label: str, table: Html) -> Html:
     """Let a wide table scroll inside its box, by keyboard too."""
     return tag("div", table, class_="box", tabindex=0, role="region", aria_label=label)
 
 
-def counted(count: int, noun: str) -> str:
+def count_phrase(count: int, noun: str) -> str:
     """Write a count and its noun.
 
-    >>> counted(1, "row"), counted(1200, "row")
+    >>> count_phrase(1, "row"), count_phrase(1200, "row")
     ('1 row', '1,200 rows')
     """
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def named(rows: Sequence[str], most: int = 6) -> str:
+def list_names(rows: Sequence[str], most: int = 6) -> str:
     """List names, the first ones where they are many.
 
-    >>> named(["a", "b", "c"], 2)
+    >>> list_names(["a", "b", "c"], 2)
     'a, b and 1 more'
     """
     shown = ", ".join(rows[:most])
@@ -151,6 +156,6 @@ def paragraph(*children: Child) -> Html:
     return tag("p", *children, class_="note")
 
 
-def folded(summary: str, *children: Child, open_: bool = False) -> Html:
+def details(summary: str, *children: Child, open_: bool = False) -> Html:
     """Build what can be unfolded; printing unfolds it."""
     return tag("details", tag("summary", summary), *children, open=open_)

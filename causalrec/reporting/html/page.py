@@ -10,8 +10,8 @@ from pathlib import Path
 
 from causalrec.data.files import write_text
 from causalrec.reporting.html import diagnostics, leaderboard, propensity, protocol, provenance
-from causalrec.reporting.html.differences import embedded, ordered
-from causalrec.reporting.html.markup import Child, Html, compact, counted, joined, paragraph, tag
+from causalrec.reporting.html.differences import forest_data, order_rows
+from causalrec.reporting.html.markup import Child, Html, compact, count_phrase, join, paragraph, tag
 from causalrec.reporting.html.page_data import PageData, PageTable, load_page_data
 from causalrec.reporting.study_files import compute_seconds
 
@@ -42,14 +42,16 @@ def page(data: PageData) -> str:
     """Build the page as text: one article per table, then failures and provenance."""
     title = data.folder.name or "records"
     labels = _labels(data.tables)
-    articles = [_article(part, k, labels[k]) for k, part in enumerate(data.tables)]
+    articles = [_article(page_table, k, labels[k]) for k, page_table in enumerate(data.tables)]
     if data.estimates:
         articles.append(tag("article", leaderboard.plain_table(data.estimates, "estimates")))
     if not articles:
         articles.append(paragraph("No finished run: there is no table to show."))
     ends = tag("article", provenance.failures(data), provenance.provenance(data))
     main = tag("main", *articles, ends)
-    differences = json.dumps([embedded(part) for part in data.tables], separators=(",", ":"), allow_nan=False)
+    differences = json.dumps(
+        [forest_data(page_table) for page_table in data.tables], separators=(",", ":"), allow_nan=False
+    )
     held = Html(differences.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
     script = (HERE / "page.js").read_text(encoding="utf-8")
     body = tag(
@@ -81,24 +83,24 @@ def _head(title: str, script: str) -> Html:
 
 
 def _header(data: PageData, title: str) -> Html:
-    lost = len(data.failed) + len(data.broken)
-    facts: list[Child] = [counted(len(data.folders) - len(data.failed), "finished run")]
+    lost = len(data.failed_jobs) + len(data.broken)
+    facts: list[Child] = [count_phrase(len(data.folders) - len(data.failed_jobs), "finished run")]
     if lost:
         facts.append(tag("a", f"{lost:,} failed or broken", href="#failed", class_="bad"))
-    rows = sum(len(part.rows) for part in data.tables)
-    facts.append(f"{counted(rows, 'row')}, {counted(len(data.tables), 'table')}" if rows else None)
-    facts.append(_commits(list(dict.fromkeys(sha for one in data.folders if (sha := one.record.git_sha)))))
+    rows = sum(len(page_table.rows) for page_table in data.tables)
+    facts.append(f"{count_phrase(rows, 'row')}, {count_phrase(len(data.tables), 'table')}" if rows else None)
+    facts.append(
+        _commits(list(dict.fromkeys(sha for record_folder in data.folders if (sha := record_folder.record.git_sha))))
+    )
     seconds = compute_seconds(data.folders)
     facts.append(f"{compact(round(seconds))} s of computing" if seconds else None)
-    return tag(
-        "header", tag("p", "causalrec report", class_="kicker"), tag("h1", title), tag("p", joined(facts, " · "))
-    )
+    return tag("header", tag("p", "causalrec report", class_="kicker"), tag("h1", title), tag("p", join(facts, " · ")))
 
 
 def _commits(commits: Sequence[str]) -> Child:
     if len(commits) != 1:
         return f"{len(commits)} commits" if commits else None
-    return joined(["commit ", tag("code", commits[0][:8] + ("+" if commits[0].endswith("+") else ""))])
+    return join(["commit ", tag("code", commits[0][:8] + ("+" if commits[0].endswith("+") else ""))])
 
 
 def _contents(data: PageData) -> Html:
@@ -107,14 +109,14 @@ def _contents(data: PageData) -> Html:
         links.append(tag("b", labels[k]) if len(labels) > 1 else None)
         links += [tag("a", name, href=f"#p{k}-{key}") for key, name in NAMES.items()]
     links.append(tag("a", "Estimates", href="#estimates") if data.estimates else None)
-    links.append(tag("a", "Failed", href="#failed") if data.failed or data.broken else None)
+    links.append(tag("a", "Failed", href="#failed") if data.failed_jobs or data.broken else None)
     return tag("nav", *links, tag("a", "Run again", href="#provenance"), aria_label="Contents")
 
 
-def _labels(parts: Sequence[PageTable]) -> list[str]:
+def _labels(page_tables: Sequence[PageTable]) -> list[str]:
     """Name tables; those of one data set by what they differ in, the estimand and the training rows."""
-    names = [part.table.dataset for part in parts]
-    records = [part.runs[0].record for part in parts]
+    names = [page_table.table.dataset for page_table in page_tables]
+    records = [page_table.runs[0].record for page_table in page_tables]
     return [
         name
         if names.count(name) == 1
@@ -123,19 +125,21 @@ def _labels(parts: Sequence[PageTable]) -> list[str]:
     ]
 
 
-def _article(part: PageTable, k: int, label: str) -> Html:
-    record = part.runs[0].record
-    part = PageTable(part.table, {row: part.rows[row] for row in ordered(part) if row in part.rows})
+def _article(page_table: PageTable, k: int, label: str) -> Html:
+    record = page_table.runs[0].record
+    page_table = PageTable(
+        page_table.table, {row: page_table.rows[row] for row in order_rows(page_table) if row in page_table.rows}
+    )
     return tag(
         "article",
         tag("h2", label),
         tag("p", record.task.description, ". Test: ", record.audit.test, ".", class_="lead"),
-        leaderboard.leaderboard(part, f"p{k}-leaderboard"),
-        leaderboard.forest(part, f"p{k}-differences"),
-        diagnostics.curves(part, f"p{k}-curves"),
-        propensity.overlap(part, f"p{k}-propensity"),
-        diagnostics.calibration(part, f"p{k}-calibration"),
-        protocol.graph(part, f"p{k}-graph"),
-        protocol.selection(part, f"p{k}-selection"),
-        protocol.audit(part, f"p{k}-audit"),
+        leaderboard.leaderboard(page_table, f"p{k}-leaderboard"),
+        leaderboard.forest(page_table, f"p{k}-differences"),
+        diagnostics.curves(page_table, f"p{k}-curves"),
+        propensity.overlap(page_table, f"p{k}-propensity"),
+        diagnostics.calibration(page_table, f"p{k}-calibration"),
+        protocol.graph(page_table, f"p{k}-graph"),
+        protocol.selection(page_table, f"p{k}-selection"),
+        protocol.audit(page_table, f"p{k}-audit"),
     )

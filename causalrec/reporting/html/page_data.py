@@ -9,20 +9,20 @@ from pathlib import Path
 from causalrec.errors import CausalRecError
 from causalrec.records.run_folder import AnyFolder, RunFolder, estimations_of, load_folder, record_paths, runs_of
 from causalrec.reporting.estimation import pool_estimates
-from causalrec.reporting.table import Cell, Table, groups_of_tables, rows_of, tables
+from causalrec.reporting.table import Cell, ScoreTable, groups_of_tables, rows_of, tables
 
 
 @dataclass(frozen=True)
 class PageTable:
     """A table, and the records behind each of its rows that is not a baseline."""
 
-    table: Table
+    table: ScoreTable
     rows: dict[str, list[RunFolder]]
 
     @property
     def runs(self) -> list[RunFolder]:
         """Every record of the table."""
-        return [one for group in self.rows.values() for one in group]
+        return [run for group in self.rows.values() for run in group]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class PageData:
 
     folder: Path
     tables: list[PageTable]
-    estimates: Table | None
+    estimates: ScoreTable | None
     folders: list[AnyFolder]
     broken: list[BrokenRecord]
 
@@ -57,9 +57,9 @@ class PageData:
         return runs_of(self.folders)
 
     @property
-    def failed(self) -> list[AnyFolder]:
+    def failed_jobs(self) -> list[AnyFolder]:
         """The jobs that failed."""
-        return [one for one in self.folders if not one.record.done]
+        return [record_folder for record_folder in self.folders if not record_folder.record.done]
 
 
 def load_page_data(folder: Path, columns: tuple[str, ...] = ()) -> PageData:
@@ -83,10 +83,12 @@ def _tables(runs: Sequence[RunFolder], columns: tuple[str, ...]) -> list[PageTab
     return [PageTable(table, rows_of(group)) for table, group in zip(tables(runs, columns), groups, strict=True)]
 
 
-def _estimates(folders: Sequence[AnyFolder]) -> Table | None:
+def _estimates(folders: Sequence[AnyFolder]) -> ScoreTable | None:
     cells: dict[str, dict[str, Cell]] = {}
-    for (row, column), one in pool_estimates(job.record for job in estimations_of(folders)).items():
-        cells.setdefault(row, {})[column] = Cell(one.mean, one.low, one.high, one.sd, one.n, one.n)
+    for (row, column), estimate in pool_estimates(job.record for job in estimations_of(folders)).items():
+        cells.setdefault(row, {})[column] = Cell(
+            estimate.mean, estimate.low, estimate.high, estimate.sd, estimate.n, estimate.n
+        )
     columns = tuple(dict.fromkeys(column for of in cells.values() for column in of))
     notes = ("± standard deviation over draws; [low, high] of the mean over draws.",)
-    return Table("Estimates against a known truth", columns, cells, (), notes) if cells else None
+    return ScoreTable("Estimates against a known truth", columns, cells, (), notes) if cells else None

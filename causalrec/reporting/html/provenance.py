@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from causalrec.ids import BETWEEN, JobId, job_path
+from causalrec.ids import SEPARATOR, JobId, job_path
 from causalrec.records.plain import Json
 from causalrec.records.run_folder import AnyRecord, RunFolder
-from causalrec.reporting.html.markup import Child, Html, counted, folded, grid, joined, paragraph, section, tag
+from causalrec.reporting.html.markup import Child, Html, count_phrase, details, grid, join, paragraph, section, tag
 from causalrec.reporting.html.page_data import PageData
 
 LEDGER = ".ledger"
@@ -19,11 +19,16 @@ LEDGER = ".ledger"
 def failures(data: PageData) -> Html | None:
     """List the failed jobs and the files that are not records."""
     jobs: list[list[Child]] = [
-        [one.record.name, _seed(one.record), _error(one.record.error), tag("code", str(_inside(data, one.folder)))]
-        for one in data.failed
+        [
+            job.record.name,
+            _seed(job.record),
+            _error(job.record.error),
+            tag("code", str(_relative_path(data, job.folder))),
+        ]
+        for job in data.failed_jobs
     ]
-    jobs += _unrecorded(data)
-    broken: list[list[Child]] = [[tag("code", one.path), one.reason] for one in data.broken]
+    jobs += _jobs_without_record(data)
+    broken: list[list[Child]] = [[tag("code", file.path), file.reason] for file in data.broken]
     if not jobs and not broken:
         return None
     return section(
@@ -35,44 +40,44 @@ def failures(data: PageData) -> Html | None:
     )
 
 
-def _unrecorded(data: PageData) -> list[list[Child]]:
+def _jobs_without_record(data: PageData) -> list[list[Child]]:
     """Return the jobs that a ledger calls failed and that left no record (killed, out of memory)."""
     rows: list[list[Child]] = []
-    recorded = {one.folder.resolve() for one in data.folders}
+    recorded = {record_folder.folder.resolve() for record_folder in data.folders}
     for ledger in _ledgers(data.folder):
         for path in sorted((ledger / "failed").glob("*~*~*")):
-            job = path.name.rpartition(BETWEEN)[0]
+            job = path.name.rpartition(SEPARATOR)[0]
             folder = ledger.parent / job_path(job)
             if folder.resolve() not in recorded and folder.is_relative_to(data.folder):
                 reason = str(_read_note(path).get("reason", "unknown"))
-                rows.append([*_row_and_seed(job), reason, tag("code", str(_inside(data, folder)))])
+                rows.append([*_row_and_seed(job), reason, tag("code", str(_relative_path(data, folder)))])
     return rows
 
 
 def _row_and_seed(job: str) -> tuple[str, str]:
     try:
-        return (one := JobId.parse(job)).row, str(one.seed)
+        return (job_id := JobId.parse(job)).row, str(job_id.seed)
     except ValueError:
         return job, "–"
 
 
 def _error(reason: str | None) -> Html:
     lines = (reason or "no reason recorded").strip().splitlines() or [""]
-    return tag("span", lines[0]) if len(lines) == 1 else folded(lines[0], tag("pre", "\n".join(lines[1:])))
+    return tag("span", lines[0]) if len(lines) == 1 else details(lines[0], tag("pre", "\n".join(lines[1:])))
 
 
 def _seed(record: AnyRecord) -> str:
     return str(record.config.get("seed", "–"))
 
 
-def _inside(data: PageData, folder: Path) -> Path:
+def _relative_path(data: PageData, folder: Path) -> Path:
     full = folder.resolve()
     return full.relative_to(data.folder) if full.is_relative_to(data.folder) else folder
 
 
 def provenance(data: PageData) -> Html:
     """Tell how to run it again, and from which code and data it came."""
-    records = [one.record for one in data.folders]
+    records = [record_folder.record for record_folder in data.folders]
     return section("provenance", "How to run it again", _commands(data), _code(records), _raw_data(data.runs))
 
 
@@ -81,27 +86,31 @@ def _commands(data: PageData) -> Html:
     shown: list[Child] = []
     if launches:
         shown += [paragraph("Started by:"), tag("pre", "\n".join(launches))]
-    by_job = [one.record.command for one in data.runs]
-    told = [command for command in by_job if command]
-    if told:
-        once = list(dict.fromkeys(told))
+    by_job = [run.record.command for run in data.runs]
+    commands = [command for command in by_job if command]
+    if commands:
+        once = list(dict.fromkeys(commands))
         shown.append(
-            folded(f"Each job alone: {counted(len(once), 'command')}", tag("pre", "\n".join(once)), open_=len(once) < 4)
+            details(
+                f"Each job alone: {count_phrase(len(once), 'command')}",
+                tag("pre", "\n".join(once)),
+                open_=len(once) < 4,
+            )
         )
-    if len(told) < len(by_job):
-        shown.append(paragraph(f"{len(by_job) - len(told)} of {len(by_job)} records hold no command."))
-    return joined(shown)
+    if len(commands) < len(by_job):
+        shown.append(paragraph(f"{len(by_job) - len(commands)} of {len(by_job)} records hold no command."))
+    return join(shown)
 
 
 def _launches(folder: Path) -> Iterable[str]:
     """Return the commands that started the sweeps at, below or above a folder, from their ledgers."""
-    notes = [_read_note(path) for place in _ledgers(folder) for path in sorted((place / "launches").glob("*.json"))]
-    yield from dict.fromkeys(str(command) for one in notes if (command := one.get("command")))
+    notes = [_read_note(path) for ledger in _ledgers(folder) for path in sorted((ledger / "launches").glob("*.json"))]
+    yield from dict.fromkeys(str(command) for note in notes if (command := note.get("command")))
 
 
 def _ledgers(folder: Path) -> list[Path]:
-    places = [folder / LEDGER, *sorted(folder.glob(f"*/{LEDGER}")), *(up / LEDGER for up in folder.parents[:2])]
-    return [place for place in places if place.is_dir()]
+    ledgers = [folder / LEDGER, *sorted(folder.glob(f"*/{LEDGER}")), *(up / LEDGER for up in folder.parents[:2])]
+    return [ledger for ledger in ledgers if ledger.is_dir()]
 
 
 def _read_note(path: Path) -> Json:
@@ -116,7 +125,7 @@ def _code(records: Sequence[AnyRecord]) -> Html:
     commits = Counter(record.git_sha or "not in a checkout" for record in records)
     stated: list[Child] = [_commit(sha, count, len(commits) > 1) for sha, count in commits.most_common()]
     names = dict.fromkeys(name for record in records for name in record.versions)
-    rows = [[name, _distinct(record.versions.get(name) for record in records)] for name in names]
+    rows = [[name, _join_distinct(record.versions.get(name) for record in records)] for name in names]
     return tag(
         "div",
         tag("div", tag("h4", "Code"), *stated),
@@ -127,20 +136,21 @@ def _code(records: Sequence[AnyRecord]) -> Html:
 
 def _commit(sha: str, count: int, several: bool) -> Html:
     dirty = " with uncommitted changes" if sha.endswith("+") else ""
-    return tag("p", tag("code", sha.removesuffix("+")), dirty, f", {counted(count, 'record')}" if several else None)
+    return tag(
+        "p", tag("code", sha.removesuffix("+")), dirty, f", {count_phrase(count, 'record')}" if several else None
+    )
 
 
-def _distinct(values: Iterable[object]) -> str:
+def _join_distinct(values: Iterable[object]) -> str:
     return ", ".join(dict.fromkeys(str(value) for value in values if value is not None)) or "–"
 
 
 def _raw_data(runs: Sequence[RunFolder]) -> Html | None:
     files: dict[tuple[str, str], dict[str, None]] = {}
-    for one in runs:
-        for file, digest in one.record.data.sha256.items():
-            files.setdefault((one.record.data.name, file), {})[digest] = None
+    for run in runs:
+        for file, digest in run.record.data.sha256.items():
+            files.setdefault((run.record.data.name, file), {})[digest] = None
     rows: list[list[Child]] = [
-        [name, file, joined((tag("code", digest) for digest in digests), " ")]
-        for (name, file), digests in files.items()
+        [name, file, join((tag("code", digest) for digest in digests), " ")] for (name, file), digests in files.items()
     ]
     return grid("Raw data files", ["data set", "file", "sha256"], rows, left=[1, 2]) if rows else None

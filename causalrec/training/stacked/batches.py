@@ -9,7 +9,7 @@ from torch import Tensor
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import VALIDATION
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.training.datamodule import LogTensors, split_batches
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.stacked.deduplicated_features import RowSources
@@ -19,7 +19,14 @@ ROWS_PER_STACK = 1 << 20  # rows gathered at a time
 
 
 class StackedBatches:
-    """Training and validation batches of requests that have equally many rows. Rows are drawn once per (log, seed)."""
+    """Training and validation batches of requests that have equally many rows. Rows are drawn once per (log, seed).
+
+    Args:
+        requests: one for each replica.
+        dtype: of floating columns.
+        device: that holds the batches.
+        tensors: of logs that were converted before, by the id of the log.
+    """
 
     def __init__(
         self,
@@ -67,7 +74,7 @@ class StackedBatches:
         step = max(1, ROWS_PER_STACK // len(self.requests))
         for start in range(0, rows.item.shape[-1], step):
             span = slice(start, start + step)
-            yield sources.spread(rows.mapped(lambda column, span=span: column[:, span]))  # type: ignore[misc]
+            yield sources.spread(rows.map_tensors(lambda column, span=span: column[:, span]))  # type: ignore[misc]
 
     def _validation(self) -> tuple[RowSources, Batch]:
         validation_space = self.requests[0].validation_space
@@ -80,15 +87,15 @@ class StackedBatches:
         gathered = []
         for request in (self.requests[k] for k in sources.first):
             distinct = VALIDATION.epoch(request.validation, validation_space, request.seed, 0, request.train)
-            parts = [self._gather(request.validation, rows) for rows in distinct]
-            gathered.append(_join(torch.cat, parts))
+            gathered_blocks = [self._gather(request.validation, rows) for rows in distinct]
+            gathered.append(_join(torch.cat, gathered_blocks))
         return sources, _join(torch.stack, gathered)
 
     def _sources(self, keys: Sequence[Hashable]) -> RowSources:
         return RowSources(keys, self.device)
 
-    def _gather(self, log: InteractionLog, rows: Rows) -> Batch:
-        return self.tensors[id(log)].batches(rows).mapped(self._to_device)
+    def _gather(self, log: InteractionLog, rows: SampledRows) -> Batch:
+        return self.tensors[id(log)].batches(rows).map_tensors(self._to_device)
 
     def _to_device(self, column: Tensor) -> Tensor:
         return column.to(self.device, self.dtype) if column.is_floating_point() else column.to(self.device)

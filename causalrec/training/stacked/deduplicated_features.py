@@ -21,19 +21,19 @@ class RowSources:
 
     def __init__(self, keys: Sequence[Hashable], device: torch.device) -> None:
         order = {key: n for n, key in enumerate(dict.fromkeys(keys))}
-        places, counts = [order[key] for key in keys], [0] * len(order)
+        sources, counts = [order[key] for key in keys], [0] * len(order)
         self.first = [keys.index(key) for key in order]
         ranks = []
-        for place in places:
-            ranks.append(counts[place])
-            counts[place] += 1
+        for source in sources:
+            ranks.append(counts[source])
+            counts[source] += 1
         self.shape = (len(order), max(counts))
-        slots = [place * self.shape[1] + rank for place, rank in zip(places, ranks, strict=True)]
+        slots = [source * self.shape[1] + rank for source, rank in zip(sources, ranks, strict=True)]
         members = [0] * (self.shape[0] * self.shape[1])  # an empty slot reads the first replica, and is not read itself
         for replica, slot in enumerate(slots):
             members[slot] = replica
         self.source_of, self.slot_of, self.replica_in = (
-            torch.tensor(ids, device=device) for ids in (places, slots, members)
+            torch.tensor(ids, device=device) for ids in (sources, slots, members)
         )
 
     def spread(self, batch: Batch) -> Batch:

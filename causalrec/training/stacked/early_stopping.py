@@ -14,6 +14,14 @@ class EarlyStoppingState:
     strictly better; it stops after `patience` epochs without, or where the criterion is not finite.
 
     Without a criterion (a refit) the last epoch is the best.
+
+    Attributes:
+        patience: epochs without improvement before the stop.
+        criterion: of the best epoch.
+        best_epoch: from 0.
+        epochs_without_improvement: since the best.
+        stopped: whether the fit has ended.
+        curve: one point for each epoch.
     """
 
     patience: int

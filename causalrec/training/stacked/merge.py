@@ -21,7 +21,7 @@ def stack_models(models: Sequence[CausalModel]) -> CausalModel:
     merged = copy.deepcopy(models[0])
     parameters = [dict(model.named_parameters()) for model in models]
     for name, parameter in merged.named_parameters():
-        parameter.data = torch.stack([own[name].data for own in parameters])
+        parameter.data = torch.stack([by_name[name].data for by_name in parameters])
     return merged
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from causalrec.training.fit_request import FitRequest
-from causalrec.training.scheduler import Constant
+from causalrec.training.scheduler import ConstantRate
 
 DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
 STATE_COPIES = 8  # parameters, gradients, two moments, the best ones, and what a step makes on its way
@@ -18,16 +18,16 @@ def reason_to_fit_alone(request: FitRequest) -> str | None:
     """Return why a request cannot train beside others, None where it can."""
     model = request.model()
     for network in (model.network(role) for role in request.objective.roles):
-        for part in (network.encoder, network.head):
-            if not part.vectorizable:
-                return f"{type(part).__name__} does not stack"
+        for module in (network.encoder, network.head):
+            if not module.vectorizable:
+                return f"{type(module).__name__} does not stack"
     settings = request.trainer
     for name, penalty in request.penalties.items():
         if not penalty.vectorizable:
             return f"penalty={name} does not stack"
         if penalty.rows is not None:
             return f"penalty={name} draws rows of its own"
-    if type(request.scheduler) is not Constant:
+    if type(request.scheduler) is not ConstantRate:
         return f"scheduler={type(request.scheduler).__name__}"
     if settings.callbacks:
         return "trainer.callbacks"

@@ -21,9 +21,15 @@ from causalrec.training.stacked.stacked_trainer import fit_stacked
 
 @dataclass
 class StackedFitter:
-    """Makes fits for `run.train_together`: at most `max_replicas` replicas a stack and `share` of the free memory.
+    """Makes fits for `run.train_together`; what cannot stack is fitted alone, and said once.
 
-    `folder`: where the stacks' checkpoints lie. What cannot stack is fitted alone, and said once.
+    Attributes:
+        max_replicas: the most replicas of a stack.
+        share: of the free memory that a stack may take, a fraction.
+        folder: where the stacks' checkpoints lie.
+        progress: show a bar of the fits on stderr.
+        warned: the reasons to fit alone that were said.
+        rounds: not read.
     """
 
     max_replicas: int
@@ -38,7 +44,7 @@ class StackedFitter:
         reasons = [reason_to_fit_alone(task) for task in tasks]
         self._warn({reason for reason in reasons if reason})
         fits = dict(self._fit_by([k for k, reason in enumerate(reasons) if reason], tasks, fit_sequentially))
-        fits |= self._fit_by([k for k, reason in enumerate(reasons) if not reason], tasks, self._stacked)
+        fits |= self._fit_by([k for k, reason in enumerate(reasons) if not reason], tasks, self._fit_stacks)
         return [fits[k] for k in range(len(tasks))]
 
     def delete_checkpoints(self) -> None:
@@ -58,7 +64,7 @@ class StackedFitter:
             warnings.warn(f"fitted one by one, not packed: {reason}", stacklevel=2)
         self.warned |= reasons
 
-    def _stacked(self, tasks: list[FitRequest]) -> list[FitResult | Exception]:
+    def _fit_stacks(self, tasks: list[FitRequest]) -> list[FitResult | Exception]:
         with Progress(console=Console(stderr=True), transient=True, disable=not self.progress) as bar:
             line = bar.add_task(f"{len(tasks)} fits packed", total=len(tasks))
             try:

@@ -23,7 +23,7 @@ from causalrec.training.checkpoint import digest, read_checkpoint, write_checkpo
 from causalrec.training.criterion import validation_errors
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
-from causalrec.training.module import not_finite
+from causalrec.training.module import not_finite_error
 from causalrec.training.stacked.batches import StackedBatches
 from causalrec.training.stacked.early_stopping import EarlyStoppingState
 from causalrec.training.stacked.merge import (
@@ -43,12 +43,17 @@ def fit_stacked(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     checkpoint_dir: Path | None = None,
 ) -> list[FitResult | Exception]:
-    """Fit requests in as few stacks as their keys allow, each of at most `max_replicas(bytes per replica)` replicas.
+    """Fit requests in as few stacks as their keys allow, and return their fits in order, or why each failed.
 
     In float64 the weights equal those of `FitRequest.fit` but for rounding; a stack gives the same bits every time it
-    is made of the same requests. `on_progress(replicas done, replicas)` is called after every epoch. In
-    `checkpoint_dir` stacks are saved between epochs, as often as their trainer says; an interrupted one goes on from
-    there.
+    is made of the same requests.
+
+    Args:
+        requests: the fits to be made.
+        max_replicas: bytes of a replica -> the most replicas of a stack.
+        on_progress: called after every epoch with the number of replicas done and of all.
+        checkpoint_dir: where stacks are saved between epochs, as often as their trainer says, and an interrupted one
+            goes on; None: they are not saved.
     """
     groups: dict[Hashable, list[int]] = {}
     for k, request in enumerate(requests):
@@ -56,9 +61,9 @@ def fit_stacked(
     fits: dict[int, FitResult | Exception] = {}
     for group in groups.values():
         size = max(1, max_replicas(replica_bytes(requests[group[0]])))
-        parts = -(-len(group) // size)
-        for part in range(parts):
-            members = group[part * len(group) // parts : (part + 1) * len(group) // parts]
+        stack_count = -(-len(group) // size)
+        for index in range(stack_count):
+            members = group[index * len(group) // stack_count : (index + 1) * len(group) // stack_count]
             before = len(fits)
             stack = StackedTrainer([requests[k] for k in members])
             saver = StackSaver(stack, checkpoint_dir)
@@ -196,7 +201,7 @@ class StackedTrainer:
 
     def _note_failures(self, name: str, value: Tensor, step: int) -> None:
         for position in torch.nonzero(~torch.isfinite(value)).flatten().tolist():
-            error = not_finite(name, float(value[position]), self.done_epochs, step)
+            error = not_finite_error(name, float(value[position]), self.done_epochs, step)
             self.failures.setdefault(self.running[position], str(error))
 
     def _clip_gradients(self) -> None:

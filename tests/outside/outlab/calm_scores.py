@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.estimators.penalty.base import AbstractPenalty, AbstractPenaltyRows
 from causalrec.types import OUTCOME, Batch, Outputs, Term
 
@@ -19,9 +19,9 @@ class LoggedAgain(AbstractPenaltyRows):
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def draw(self, log: InteractionLog, generator: np.random.Generator, count: int) -> Rows:
+    def draw(self, log: InteractionLog, generator: np.random.Generator, count: int) -> SampledRows:
         rows = generator.integers(len(log), size=(count, self.size))
-        return Rows(rows, log.users[rows], log.item[rows], np.ones(rows.shape, np.float32))
+        return SampledRows(rows, log.users[rows], log.item[rows], np.ones(rows.shape, np.float32))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,5 +17,5 @@ class EveryNth(AbstractLogSplit):
     nth: int = 5
 
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
-        place = np.arange(len(logged)) % self.nth
-        return assignment(place == 0, (place == 1) & (randomised is None), randomised)
+        remainder = np.arange(len(logged)) % self.nth
+        return assignment(remainder == 0, (remainder == 1) & (randomised is None), randomised)

@@ -9,7 +9,7 @@ import numpy as np
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.base import AbstractLogSampler, row_weight
-from causalrec.data.sampler.rows import Rows
+from causalrec.data.sampler.rows import SampledRows
 from causalrec.types import Ints, Space
 
 
@@ -18,9 +18,9 @@ class InOrder(AbstractLogSampler):
     """Logged rows, those of one batch in the order of the log."""
 
     spaces: ClassVar[frozenset[Space]] = frozenset({"logged"})
-    reads_known_rows: ClassVar[bool] = False
+    reads_further_rows: ClassVar[bool] = False
 
-    def draw(self, rows: Ints, log: InteractionLog, known: InteractionLog, rng: np.random.Generator) -> Rows:
+    def draw(self, rows: Ints, log: InteractionLog, seen_log: InteractionLog, rng: np.random.Generator) -> SampledRows:
         rows = np.sort(rows, axis=-1)
         weight = np.full(rows.shape, len(log) / log.population, np.float32) * row_weight(log, rows)
-        return Rows(rows, log.users[rows], log.item[rows], weight)
+        return SampledRows(rows, log.users[rows], log.item[rows], weight)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from causalrec.estimators.error import inverse_propensity, pointwise_error
 from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error
 from causalrec.types import OUTCOME, Batch, Outputs, Term
 
 

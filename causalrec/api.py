@@ -1,0 +1,139 @@
+"""The way in by Python: what the verbs of the command do, as functions of one line each."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from causalrec.errors import CausalRecError, RequestError
+
+if TYPE_CHECKING:
+    from causalrec.data.dataset import CausalDataset
+    from causalrec.data.datasets.base import AbstractDataset
+    from causalrec.records.run_record import RunRecord
+    from causalrec.reporting.table import ScoreTable
+    from causalrec.running.trained_run import TrainedRun
+
+Setting = str | float | bool | None | Sequence[object] | Mapping[str, object]
+BARE = re.compile(r"[A-Za-z_][\w./~-]*")  # text that Hydra's grammar reads as it stands
+
+
+def load_dataset(name: str, config_dirs: Sequence[Path | str] = (), **settings: Setting) -> CausalDataset:
+    """Load a data set by the name of its YAML: `load_dataset("coat", threshold=3)`.
+
+    Raw files are read below `CAUSALREC_DATA` (by default ~/.cache/causalrec/data), or fetched to there where the data
+    set may be. Raises RequestError for an unknown data set or setting, DataError for files that are absent or damaged.
+
+    Args:
+        name: as in `dataset=NAME`.
+        config_dirs: further folders of YAML components.
+        settings: of the data set, as in `dataset.KEY=VALUE`.
+    """
+    from causalrec.config.compose import compose_config, normalise_overrides, validate_group
+
+    overrides = [_override("dataset", name), *(_override(f"dataset.{key}", value) for key, value in settings.items())]
+    plain = compose_config(normalise_overrides(overrides, [Path(folder) for folder in config_dirs]))
+    dataset: AbstractDataset = validate_group(plain, "dataset").build()
+    return dataset.load(Path(plain["paths"]["data"]))
+
+
+def train(
+    *overrides: str, config_dirs: Sequence[Path | str] = (), rerun: bool = False, **settings: Setting
+) -> RunRecord:
+    """Train one job, unless it is finished, and return its record: `train(dataset="coat", encoder="mf", seed=0)`.
+
+    Everything that `causalrec train` takes is taken: groups and top-level keys by keyword, any key as text
+    (`train("dataset.threshold=3", dataset="coat")`) or by a mapping (`trainer={"max_epochs": 5}`). The record lies in
+    `paths.runs`, by default `runs/` of the working directory, and `load` opens it. Raises RequestError for a wrong
+    request, before any work; CausalRecError where the job failed or runs elsewhere.
+
+    Args:
+        overrides: as on the command line, `key=value`.
+        config_dirs: further folders of YAML components.
+        rerun: train what is finished too, from its start.
+        settings: overrides by keyword; a mapping gives the settings of a group.
+    """
+    from causalrec.config.compose import normalise_overrides
+    from causalrec.records.run_record import RECORD, RunRecord
+    from causalrec.sweeps.driver import run_one
+
+    all_overrides = [*(text for key, value in settings.items() for text in _overrides(key, value)), *overrides]
+    normal = normalise_overrides(all_overrides, [Path(folder) for folder in config_dirs])
+    (outcome,) = run_one(normal, shlex.join(["causalrec", "train", *all_overrides]), rerun, lambda text: None)
+    path = outcome.folder / RECORD
+    if outcome.status == "failed" or not path.exists():
+        raise CausalRecError(f"{outcome.label}: {outcome.status}: {outcome.reason}".rstrip(": "))
+    return RunRecord.load(path)
+
+
+def load(folder: Path | str) -> TrainedRun:
+    """Open a finished run: `load(RUN).predict(user, item)` and `.recommend(user, k)` take raw ids.
+
+    The record holds the configuration: the run may have been moved, and no YAML and no working directory matters. Raw
+    data are read where the record says, or below `CAUSALREC_DATA` where they are not there. Raises RequestError or
+    DataError, in one line, where there is no finished run, its weights or data are gone, or another version made it.
+
+    Args:
+        folder: of one job, `runs/SWEEP/ROW/seedN-KEY`; or of a row that holds no other.
+    """
+    from causalrec.running.trained_run import TrainedRun
+
+    return TrainedRun.load(Path(folder))
+
+
+def table(folder: Path | str, columns: Sequence[str] = ()) -> list[ScoreTable]:
+    """Return the tables of the finished runs below a folder, one for each data set and estimand, as markdown by `str`.
+
+    Raises DataError where no finished run lies there.
+
+    Args:
+        folder: any folder above records.
+        columns: `metric@slice` each; by default those that the records have.
+    """
+    from causalrec.errors import DataError
+    from causalrec.records.run_folder import load_folders, runs_of
+    from causalrec.reporting.table import tables
+
+    score_tables = tables(runs_of(load_folders(Path(folder), ["replicates"])), tuple(columns))
+    if not score_tables:
+        raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`")
+    return score_tables
+
+
+def _overrides(key: str, value: Setting) -> list[str]:
+    """Return the overrides of a keyword; a mapping holds the settings of a group.
+
+    >>> _overrides("trainer", {"max_epochs": 5})
+    ['trainer.max_epochs=5']
+    """
+    if isinstance(value, Mapping):
+        return [_override(f"{key}.{name}", setting) for name, setting in value.items()]
+    return [_override(key, value)]
+
+
+def _override(key: str, value: object) -> str:
+    """Write one override in Hydra's grammar.
+
+    >>> _override("seed", 0), _override("metric", ["auc", "mse"]), _override("paths.runs", "my runs, new")
+    ('seed=0', 'metric=[auc,mse]', "paths.runs='my runs, new'")
+    """
+    return f"{key}={_format_value(value)}"
+
+
+def _format_value(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str | Path):
+        text = str(value)
+        quoted = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return text if BARE.fullmatch(text) and text.lower() not in ("null", "true", "false") else quoted
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_format_value(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return "[" + ",".join(map(_format_value, value)) + "]"
+    raise RequestError(f"{value!r}: is no setting; give text, a number, true or false, None, a list or a mapping")

@@ -1,0 +1,65 @@
+"""Does a part that is called randomised look random? Its items (users) against popularity (activity) elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from causalrec.types import Ints
+
+BINS = 10
+LARGEST = 0.1  # a standardised difference above it is called imbalance (Austin, Statistics in Medicine 2009)
+LEVEL = 1e-3
+
+
+@dataclass(frozen=True)
+class RandomisationBalance:
+    """How far the ids of randomised rows follow the counts of ids elsewhere.
+
+    Attributes:
+        difference: Mean log-count of the drawn ids minus that of all, in standard deviations.
+        p_value: Of the chi-square test that bins of ids by their count elsewhere are drawn in proportion to their size.
+    """
+
+    difference: float
+    p_value: float
+
+    @property
+    def random(self) -> bool:
+        """Whether both say that the draw ignored the counts (large logs make any p-value small)."""
+        return abs(self.difference) <= LARGEST or self.p_value >= LEVEL
+
+
+def randomisation_balance(randomised_ids: Ints, elsewhere: Ints, count: int) -> RandomisationBalance:
+    """Compare the ids of the randomised part with how often each id occurs elsewhere.
+
+    Args:
+        randomised_ids: Ids of the randomised rows, int64[N].
+        elsewhere: Ids of the other rows, int64[M].
+        count: How many ids there are.
+
+    Assumption: a random part draws ids uniformly from a pool; the ids it holds are the pool where it draws each often
+    (five times or more on average), else all are.
+
+    >>> elsewhere = np.repeat(np.arange(10), np.arange(10))
+    >>> randomisation_balance(np.arange(1000) % 10, elsewhere, 10).random
+    True
+    >>> randomisation_balance(np.repeat(np.arange(10), 100 * np.arange(10)), elsewhere, 10).random
+    False
+    """
+    from scipy.stats import chi2
+
+    times, seen = np.bincount(randomised_ids, minlength=count), np.bincount(elsewhere, minlength=count)
+    if len(randomised_ids) >= 5 * (times > 0).sum():
+        times, seen = times[times > 0], seen[times > 0]
+    logs = np.log1p(seen)
+    spread = float(logs.std())
+    if len(times) < 2 or not len(randomised_ids) or spread == 0:
+        return RandomisationBalance(0.0, 1.0)
+    difference = float((times @ logs / times.sum() - logs.mean()) / spread)
+    bins = [ids for ids in np.array_split(np.argsort(seen, kind="stable"), min(BINS, len(seen))) if len(ids)]
+    expected = np.array([len(ids) for ids in bins]) * len(randomised_ids) / len(times)
+    observed = np.array([times[ids].sum() for ids in bins])
+    statistic = float(((observed - expected) ** 2 / expected).sum())
+    return RandomisationBalance(difference, float(chi2.sf(statistic, len(bins) - 1)))

@@ -1,0 +1,77 @@
+"""Quantised GGUF models, converted once into folders that transformers reads."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from causalrec.encoders.language.checksums import file_lock, file_sha256, key_of
+from causalrec.encoders.language.silence import silence_transformers
+from causalrec.errors import DataError, RequestError
+
+
+def convert_gguf(path: Path, cache: Path) -> Path:
+    """Return the folder below `cache` of a `.gguf` file's weights in float32 with config and tokenizer; convert it
+    once.
+
+    A second process waits for the first. Raises RequestError without the extra `gguf`, DataError for a file that is no
+    model.
+    """
+    import transformers
+
+    folder = cache / "models" / key_of([file_sha256(path, cache), transformers.__version__.split(".")[0]])
+    if not folder.exists():
+        if importlib.util.find_spec("gguf") is None:
+            raise RequestError(f"encoder.model={path}: reading GGUF needs the extra: pip install 'causalrec[gguf]'")
+        with file_lock(folder):
+            if not folder.exists():
+                _convert(path, folder)
+    return folder
+
+
+def _convert(path: Path, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        model_folder = Path(scratch) / "model"
+        Console(stderr=True).print(f"converting {path.name} into {folder}, once", soft_wrap=True)
+        try:
+            _save(path, model_folder)
+        except Exception as error:  # a broken file raises anything
+            raise DataError(f"encoder.model={path}: not a GGUF model that can be read ({_line(error)})") from error
+        for written in model_folder.iterdir():
+            written.chmod(0o644)
+        model_folder.rename(folder)
+
+
+def _save(path: Path, folder: Path) -> None:
+    """Write what `from_pretrained(gguf_file=...)` would load, without the accelerate package that it asks for."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    with silence_transformers():
+        config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype="float32")  # type: ignore[no-untyped-call]
+        read = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)  # type: ignore[no-untyped-call]
+        report = model.load_state_dict(read["tensors"], strict=False)
+        model.tie_weights()
+        if lacking := [name for name in report.missing_keys if name != "lm_head.weight"]:
+            raise ValueError(f"it lacks {lacking[0]} and {len(lacking) - 1} more")
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False)
+        _widen(model, len(tokenizer))
+        model.base_model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _widen(model: Any, tokens: int) -> None:
+    """Embed as zeros what transformers adds to the tokenizer of a GGUF file (`<|endoftext|>`)."""
+    embedded = model.get_input_embeddings().weight.shape[0]
+    if tokens > embedded:
+        model.resize_token_embeddings(tokens, mean_resizing=False)
+        model.get_input_embeddings().weight.data[embedded:] = 0
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,65 @@
+"""The pointwise error every objective weighs, and the safe inverse propensity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from causalrec.types import Link
+
+
+def mean_of(raw: Tensor, link: Link) -> Tensor:
+    """Turn a head's raw output into a mean outcome, `[B]`: probability for logit, count for log, expected class of
+    `raw[B,C]` for softmax, the outcome's unit else.
+
+    >>> mean_of(torch.tensor([[0.0, 0.0, 0.0]]), "softmax")
+    tensor([1.])
+    """
+    if link == "softmax":
+        return raw.softmax(-1) @ torch.arange(raw.shape[-1], dtype=raw.dtype, device=raw.device)
+    if link == "logit":
+        return torch.sigmoid(raw)
+    return raw.exp() if link == "log" else raw
+
+
+def soft_label(raw: Tensor, link: Link) -> Tensor:
+    """Return the label that a head's raw output stands for: the mean outcome `[B]`, or each class's chance `[B,C]`.
+
+    >>> soft_label(torch.tensor([[0.0, 0.0]]), "softmax")
+    tensor([[0.5000, 0.5000]])
+    """
+    return raw.softmax(-1) if link == "softmax" else mean_of(raw, link)
+
+
+def pointwise_error(raw: Tensor, label: Tensor, link: Link) -> Tensor:
+    """Return the error of each row, `[B]`: cross-entropy in nats (logit, softmax), Poisson loss (log), squared error
+    (identity).
+
+    `label[B]` may be soft (an imputed mean outcome). Under softmax `raw[B,C]` meets a class `label[B]`, or a soft one
+    `label[B,C]` (an imputed distribution).
+
+    >>> pointwise_error(torch.zeros(1), torch.ones(1), "logit")
+    tensor([0.6931])
+    >>> pointwise_error(torch.zeros(1, 3), torch.tensor([2.0]), "softmax")
+    tensor([1.0986])
+    """
+    if link == "softmax":
+        classes = torch.arange(raw.shape[-1], dtype=label.dtype, device=raw.device)
+        label_shares = label if label.ndim == raw.ndim else (label[..., None] == classes).to(raw.dtype)
+        return -(label_shares * raw.log_softmax(-1)).sum(-1)
+    if link == "logit":
+        return functional.binary_cross_entropy_with_logits(raw, label, reduction="none")
+    if link == "log":
+        return functional.poisson_nll_loss(raw, label, log_input=True, reduction="none")
+    return (raw - label).square()
+
+
+def inverse_propensity(observed: Tensor, propensity: Tensor, clip: float) -> Tensor:
+    """Return `o / max(p, clip)`, `[B]`; the propensity of unobserved rows is never read, so it may be anything.
+
+    >>> inverse_propensity(torch.tensor([1.0, 0.0]), torch.tensor([0.25, float("nan")]), 0.0)
+    tensor([4., 0.])
+    """
+    safe = torch.where(observed > 0, propensity, torch.ones_like(propensity))
+    return observed / safe.clamp_min(clip)

@@ -1,0 +1,85 @@
+"""A finished run opened again from its folder alone: its record holds the request, its weights lie beside."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from causalrec.config.compose import Composed, compose_config, validate_config
+from causalrec.config.schema import OPTIONAL, ExperimentConfig
+from causalrec.errors import DataError, RequestError
+from causalrec.ids import parse_folder_name
+from causalrec.records.plain import read_json
+from causalrec.records.run_folder import is_estimation
+from causalrec.records.run_record import RECORD, RunRecord
+
+
+def reopen_run(folder: Path) -> tuple[ExperimentConfig, RunRecord]:
+    """Return the request and the record of a finished run.
+
+    `folder`: the job's, its record.json, or that of a row which holds no other run. Neither the YAML that the request
+    came from nor the working directory matters, and the folder may have been moved.
+    Raises RequestError where there is no run, where it did not finish, where its record is damaged, and where this
+    version of the package reads its configuration as another request.
+    """
+    path = _record_path(folder)
+    record = _load(path)
+    if not record.done:
+        raise RequestError(f"{path}: the run is {record.status}; run it again first: {record.command}")
+    try:
+        key = parse_folder_name(path.resolve().parent.name)[1]
+    except ValueError as error:
+        raise RequestError(f"{path}: its folder was renamed; call it seedN-KEY again, as it was made") from error
+    config = config_of(path, record)
+    if config.key != key:
+        maker = record.versions.get("causalrec", "another version")
+        raise RequestError(
+            f"{path}: was made by causalrec {maker}, whose defaults or code were others, or its configuration was "
+            f"edited; run it again first: {record.command}"
+        )
+    return config.replace(moved_to=path.resolve().parent), record
+
+
+def config_of(path: Path, record: RunRecord) -> ExperimentConfig:
+    """Return the request that a record holds; groups that its learner does not read are those of the defaults.
+
+    Folders of raw and derived data that are not there (any more) are those of this process's environment.
+    """
+    recorded: Composed = dict(record.config)
+    defaults = compose_config([])
+    absent = {group: None for group in OPTIONAL if group not in recorded}
+    choices = {**defaults["choices"], **recorded.get("choices", {})}
+    plain = {**defaults, **absent, **recorded, "choices": choices}
+    plain["paths"] = _present_folders(recorded.get("paths", {}), defaults["paths"])
+    try:
+        return validate_config(plain, tuple(shlex.split(record.command)[2:]))
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}") from error
+
+
+def _present_folders(recorded: dict[str, str], defaults: dict[str, str]) -> dict[str, str]:
+    present = {name: folder for name, folder in recorded.items() if name == "runs" or Path(folder).is_dir()}
+    return {**defaults, **present}
+
+
+def _record_path(folder: Path) -> Path:
+    """Return the path of the record of a job's folder, or of the only one in a row's folder."""
+    path = folder if folder.name == RECORD else folder / RECORD
+    of_row = [] if path.exists() else sorted(folder.glob(f"seed*-*/{RECORD}"))
+    if len(of_row) > 1:
+        names = ", ".join(record.parent.name for record in of_row)
+        raise RequestError(f"{folder}: holds several runs; name one of {names}")
+    return of_row[0] if of_row else path
+
+
+def _load(path: Path) -> RunRecord:
+    try:
+        if is_estimation(values := read_json(path)):
+            raise RequestError(f"{path}: the record of an estimation, which left nothing to ask; give that of a run")
+        return RunRecord.from_json(path, values)
+    except OSError as error:
+        raise RequestError(
+            f"{path}: no record of a run; give the folder of one job, runs/SWEEP/ROW/seedN-KEY"
+        ) from error
+    except DataError as error:
+        raise RequestError(str(error)) from error

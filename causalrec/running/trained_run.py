@@ -1,0 +1,256 @@
+"""A finished run as something to ask: predictions and recommendations by raw ids, its scores computed again."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.text import texts_of
+from causalrec.errors import RequestError
+from causalrec.learners.predictor import AbstractPredictor
+from causalrec.prepared import PreparedData
+from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import ScoreRecord
+from causalrec.running.cache import PreparedCache
+from causalrec.running.prepare import plan_run, select_slices
+from causalrec.running.reopen import reopen_run
+from causalrec.running.run import load_trained
+from causalrec.running.scoring import score_predictor
+from causalrec.tasks.base import Ranking
+from causalrec.types import Doubles, Ints
+
+AROUND = 500  # neighbours in order among which a misspelt id is sought: similarity is slow to compute
+RawId = Hashable  # as the files spell it; a row number (from 0) where they name none
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run: what was asked for, its record, its data and what it has learnt.
+
+    Attributes:
+        config: the request.
+        record: the result as it was written.
+        prepared: the data, loaded and split again.
+        predictor: the kept weights, or a learner from a table fitted again.
+    """
+
+    config: ExperimentConfig
+    record: RunRecord
+    prepared: PreparedData
+    predictor: AbstractPredictor
+
+    @staticmethod
+    def load(folder: Path, cache: PreparedCache | None = None) -> TrainedRun:
+        """Open the folder of a finished run, from any working directory and wherever it was moved to.
+
+        Raises RequestError where there is no finished run, where its weights are gone, or where it was made by another
+        version; DataError where its weights are damaged or its raw data are not there.
+        """
+        config, record = reopen_run(folder)
+        prepared, predictor = load_trained(config, record.selection, cache)
+        return TrainedRun(config, record, prepared, predictor)
+
+    def predict(self, user: RawId | Sequence[RawId], item: RawId | Sequence[RawId], treatment: int = 1) -> Doubles:
+        """Return what the run ranks pairs by, float64[N]: a mean outcome, or an effect (`Ranking.column` names it).
+
+        Args:
+            user: the raw id of a user, or N of them.
+            item: the raw id of an item, or N of them; one of the two is repeated where the other has N.
+            treatment: the arm whose effect is meant, from 1.
+
+        Raises RequestError for an id that the data do not have, naming the nearest.
+        """
+        self._check_treatment(treatment)
+        users, items = self._rows("user", user), self._rows("item", item)
+        pairs = np.broadcast_arrays(users, items)
+        return np.asarray(self._rank(pairs[0], pairs[1], treatment).values, np.float64)
+
+    def recommend(self, user: RawId, k: int = 10, treatment: int = 1, include_met: bool = False) -> pl.DataFrame:
+        """Return the best k items for a user: `item`, a text of it, what it is ranked by, its interval where valid.
+
+        Args:
+            user: the raw id of a user.
+            k: how many items, at least 1.
+            treatment: the arm whose effect is meant, from 1.
+            include_met: rank items of the user's training and validation rows, too.
+
+        Raises RequestError for an unknown user, and for one of whom the model knows nothing.
+        """
+        return self.rank_items(user, k, treatment, include_met)[0]
+
+    def rank_items(
+        self, user: RawId, k: int = 10, treatment: int = 1, include_met: bool = False
+    ) -> tuple[pl.DataFrame, str | None]:
+        """Return the table of `recommend`, and what must be read with it (None where there is nothing).
+
+        Args:
+            user: the raw id of a user.
+            k: how many items, at least 1.
+            treatment: the arm whose effect is meant, from 1.
+            include_met: rank items of the user's training and validation rows, too.
+        """
+        if k < 1:
+            raise RequestError(f"top {k}: at least 1")
+        check_pairs_suffice(self.config)
+        self._check_treatment(treatment)
+        row = int(self._rows("user", user)[0])
+        self._check_user(user, row)
+        items = self._items_left(user, row, include_met)
+        ranking = self._rank(np.full(len(items), row), items, treatment)
+        best = np.argsort(-ranking.values, kind="stable")[:k]
+        return pl.DataFrame(self._columns(ranking, items, best)), ranking.note
+
+    def score(self) -> tuple[ScoreRecord, ...]:
+        """Return the model's scores computed again on the slices of the run, as its record holds them."""
+        rows = [data for chosen in select_slices(self.config, self.prepared).values() for data in chosen]
+        scores, _ = score_predictor(self.config, self.prepared, rows, self.predictor)
+        return tuple(score.as_record() for score in scores)
+
+    @cached_property
+    def _row_of(self) -> dict[str, dict[str, int]]:
+        dataset = self.prepared.dataset
+        return {
+            entity: {raw_id: row for row, raw_id in enumerate(ids.cast(str).to_list())}
+            for entity, ids in (("user", dataset.user_ids), ("item", dataset.item_ids))
+            if ids is not None
+        }
+
+    def _rows(self, entity: str, raw_ids: RawId | Sequence[RawId]) -> Ints:
+        """Return the rows of raw ids, int64[N]; raise RequestError on the first that the data do not have."""
+        many = [raw_ids] if isinstance(raw_ids, str | int | np.integer) else list(raw_ids)  # type: ignore[call-overload]
+        return np.array([self._row(entity, str(raw_id)) for raw_id in many], np.int64)
+
+    def _row(self, entity: str, raw_id: str) -> int:
+        log, name = self.prepared.dataset.logged, self.prepared.dataset.card.name
+        if entity == "user" and log.user is None:
+            raise RequestError(f"{name}: has no users to recommend to")
+        count = log.num_users if entity == "user" else log.num_items
+        if entity not in self._row_of:
+            if raw_id.isdecimal() and int(raw_id) < count:
+                return int(raw_id)
+            hint = f"its files name no {entity}s, so give a row number, 0..{count - 1}"
+            raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}; {hint}")
+        row = self._row_of[entity].get(raw_id)
+        if row is None:
+            ids = list(self._row_of[entity])
+            raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}; {nearest_id(raw_id, ids)}")
+        return row
+
+    def _rank(self, user: Ints, item: Ints, treatment: int) -> Ranking:
+        check_pairs_suffice(self.config)
+        return self.config.components.task.rank(self.config, self.prepared, self.predictor, user, item, treatment)
+
+    def _check_treatment(self, treatment: int) -> None:
+        card = self.prepared.dataset.card
+        arms = max(len(card.arms), 1)
+        if not 1 <= treatment <= arms:
+            raise RequestError(f"arm {treatment}: {card.name} has the treatments 1..{arms}")
+
+    def _check_user(self, user: RawId, row: int) -> None:
+        if self.is_met(row) or "user" not in self.prepared.features.ids or self._reads_more_than_ids(row):
+            return
+        raise RequestError(
+            f"user {user}: has no training row, and the model knows users by their id alone; choose a "
+            f"user with a history, or train a model that reads columns of the user"
+        )
+
+    def is_met(self, row: int) -> bool:
+        """Whether the user of a row of the user table has a training row."""
+        return bool((self.prepared.train.users == row).any())
+
+    def user_row(self, user: RawId) -> int:
+        """Return the row of a user's raw id; raise RequestError where the data have no such user."""
+        return int(self._rows("user", user)[0])
+
+    def _reads_more_than_ids(self, row: int) -> bool:
+        """Whether the model reads a column that tells of the user, be it of numbers, of pairs or of text."""
+        prepared, config = self.prepared, self.config
+        if prepared.features.user_block.shape[1] or prepared.features.pairs:
+            return True
+        if "head" in config.unread or not _reads_profile(config):
+            return False
+        phrases, view = config.components.dataset.user_text, prepared.plan.views.outcome
+        return bool(texts_of(prepared.dataset.user_table[row : row + 1], phrases, view)[0].strip())
+
+    def _items_left(self, user: RawId, row: int, include_met: bool) -> Ints:
+        """Return the items to rank: those the user was not exposed to in training and validation, unless all are."""
+        items = np.arange(self.prepared.dataset.logged.num_items)
+        if include_met or len(items) == 1:
+            return items
+        logs = (self.prepared.train, self.prepared.validation)
+        met = [log.item[(log.users == row) & (log.treatment > 0)] for log in logs]
+        left: Ints = np.setdiff1d(items, np.concatenate(met))
+        if not len(left):
+            raise RequestError(f"user {user}: has met every item; --all (include_met=True) ranks them too")
+        return left
+
+    def _columns(self, ranking: Ranking, items: Ints, best: Ints) -> dict[str, list[str] | Doubles]:
+        """Return the columns of the best items: ids, a text, the number, its interval, outcomes without and with."""
+        rows, ids = items[best], self.prepared.dataset.item_ids
+        columns: dict[str, list[str] | Doubles] = {"item": [str(row if ids is None else ids[int(row)]) for row in rows]}
+        for text in _item_texts(self.prepared):
+            columns[text.name] = [str(text[int(row)]) for row in rows]
+        columns[ranking.column] = np.asarray(ranking.values, np.float64)[best]
+        for name, bound in zip(("low", "high"), ranking.interval or (), strict=False):
+            columns[name] = np.asarray(bound, np.float64)[best]
+        for name, outcome in zip(("without", "with"), ranking.outcomes or (), strict=False):
+            columns[name] = np.asarray(outcome, np.float64)[best]
+        return columns
+
+
+def check_pairs_suffice(config: ExperimentConfig) -> None:
+    """Raise RequestError where the model reads a column of rows: no user and item alone have one."""
+    learner, card = config.components.learner, config.components.dataset.card
+    view = learner.columns_read(plan_run(config).views) if learner else ()
+    names = ", ".join(column.name for column in card.row_columns if column.name in view)
+    if names:
+        raise RequestError(
+            f"{config.folder}: its model reads {names}, which a moment has, not a user and an item; recommend from a "
+            f"run whose graph leaves it out"
+        )
+
+
+def nearest_id(asked_id: str, ids: Sequence[str]) -> str:
+    """Say the range of the ids, in order of number where all are whole numbers, and the nearest to the one asked for.
+
+    >>> nearest_id("4", ["1", "2", "10"])
+    'the 3 ids of its files run from 1 to 10; nearest: 2 and 10'
+    """
+    text = pl.Series(ids, dtype=pl.String)
+    numbers = text.cast(int, strict=False)
+    are_numbers = not numbers.null_count()
+    ordered: list[Any] = (numbers if are_numbers else text).sort().to_list()
+    is_number = asked_id.removeprefix("-").isdecimal()
+    wanted = int(asked_id) if are_numbers and is_number else None if are_numbers else asked_id
+    position = 0 if wanted is None else bisect(ordered, wanted)
+    near = ordered[max(position - 1, 0) : position + 1]
+    if not are_numbers:
+        around = ordered[max(position - AROUND, 0) : position + AROUND]
+        near = get_close_matches(asked_id, around, n=2, cutoff=0.5) or near
+    shown = " and ".join(map(str, near))
+    return f"the {len(ids)} ids of its files run from {ordered[0]} to {ordered[-1]}; nearest: {shown}"
+
+
+def _reads_profile(config: ExperimentConfig) -> bool:
+    """Whether the encoder reads a text of the user: it says so by `profile`, or among the sides of `user`."""
+    encoder = config.encoder
+    sides = encoder.setting("user") if "user" in encoder.keyword_names else ()
+    if "profile" in encoder.keyword_names and encoder.setting("profile"):
+        return True
+    return sides is None or (isinstance(sides, tuple | list) and "profile" in sides)  # None: all that the view gives
+
+
+def _item_texts(prepared: PreparedData) -> list[pl.Series]:
+    """Return the column that tells items to a reader: the title, else the first text; none where there is no text."""
+    names = [column.name for column in prepared.dataset.card.columns if (column.of, column.kind) == ("item", "text")]
+    shown = "title" if "title" in names else names[0] if names else None
+    return [] if shown is None else [prepared.dataset.item_table[shown]]

@@ -1,0 +1,97 @@
+"""Work in several processes of one thread each: groups of jobs, handed out one group at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import TypeVar
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+DIED = "a worker process died (out of memory?); run the command again to go on"
+TICK = 0.5  # seconds between calls of `tick`
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+
+
+def run_in_processes(
+    groups: Sequence[Sequence[Job]],
+    work: Callable[[Job], Outcome],
+    lost: Callable[[Job, str], Outcome],
+    workers: int,
+    tick: Callable[[], None],
+) -> list[Outcome]:
+    """Run `work` on every job and return the outcomes, group by group, in order.
+
+    A group stays in one process, so that what its jobs share is prepared once. Processes are spawned, so `work` and the
+    jobs must pickle; `work` must not raise. `lost(job, why)` stands in for a job whose process died (out of memory).
+    `tick` is called about twice a second.
+
+    Args:
+        groups: jobs that share what is prepared.
+        work: runs one job; must pickle and must not raise.
+        lost: stands in for a job whose process died: `lost(job, why)`.
+        workers: how many processes.
+        tick: is called about twice a second.
+    """
+    with _one_thread(), _pool(workers) as pool:
+        try:
+            futures = [pool.submit(_group, work, tuple(group)) for group in groups]
+            left: set[Future[list[Outcome]]] = set(futures)
+            while left:
+                left = wait(left, timeout=TICK, return_when=FIRST_COMPLETED).not_done
+                tick()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        return [
+            outcome for group, future in zip(groups, futures, strict=True) for outcome in _outcomes(group, future, lost)
+        ]
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is gone: a killed study must not go on unseen."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait_for_end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
+
+
+def _outcomes(
+    group: Sequence[Job], future: Future[list[Outcome]], lost: Callable[[Job, str], Outcome]
+) -> Iterator[Outcome]:
+    try:
+        yield from future.result()
+    except BrokenProcessPool:
+        yield from (lost(job, DIED) for job in group)
+
+
+def _group(work: Callable[[Job], Outcome], jobs: tuple[Job, ...]) -> list[Outcome]:
+    return [work(job) for job in jobs]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Libraries read these when a spawned process loads them; this process keeps its own."""
+    earlier = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in earlier.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,13 @@
+"""Read a sweep: train two rows with two seeds, then print the table that a paper would show."""
+
+import causalrec
+
+for objective in ("naive", "ips"):
+    for seed in (0, 1):
+        causalrec.train(
+            dataset="ml100k_semisynthetic", encoder="mf", objective=objective, seed=seed, trainer="smoke",
+            logger="none", sweep="example",
+        )  # fmt: skip
+
+for table in causalrec.table("runs/example"):
+    print(table)
