@@ -252,7 +252,7 @@ def test_the_command_leaves_verdicts_and_a_plot_beside_the_record(
     assert (folder / "refute.png").read_bytes().startswith(b"\x89PNG")
     (control,) = [verdict for verdict in report["verdicts"] if verdict["refuter"] == "negative control outcome"]
     assert control["verdict"] == "fails" and report["estimator"] == "linear_dml"
-    refute._show(report)
+    refute._print_refutation(report)
     shown = capsys.readouterr().out
     assert "limitation" in shown and "not testable" in shown
 
