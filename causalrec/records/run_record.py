@@ -23,7 +23,7 @@ from causalrec.records.sections import (
 from causalrec.records.sidecars import write_sidecars
 from causalrec.types import Doubles
 
-SCHEMA = 2  # of `record.json`; raise it where a field gets another name or meaning
+SCHEMA = 3  # of `record.json`; raise it where a field gets another name or meaning
 RECORD = "record.json"
 
 
