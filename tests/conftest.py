@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from causalrec.config import compose
 from causalrec.data.datasets import coat, ml100k
 from causalrec.data.datasets.ml100k import GENRES
+from causalrec.data.sources import Source
 
 Edit = Callable[[str], str]
 
@@ -36,6 +38,14 @@ def _shared_compositions() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compose, "_compose", shared)
         yield
+
+
+def require(*sources: Source) -> None:
+    """Skip, or fail where data are required, unless the files of one of the sources are there."""
+    root = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
+    if not any(source.is_present(root) for source in sources):
+        message = f"{', '.join(sources[0].files)} is not in {root / sources[0].folder}"
+        pytest.fail(message) if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1" else pytest.skip(message)
 
 
 class FakeML100K(Protocol):

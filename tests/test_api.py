@@ -14,7 +14,7 @@ import pytest
 from conftest import FakeML100K
 
 import causalrec
-from causalrec.errors import CausalRecError, RequestError
+from causalrec.errors import CausalRecError, DataError, RequestError
 
 QUICK = {
     "logger": "none",
@@ -72,10 +72,15 @@ def test_an_unknown_keyword_is_one_line_before_any_work(settings: dict[str, obje
     assert "\n" not in str(caught.value) and not (work / "runs").exists()
 
 
+def write_csv(work: Path, *more_rows: str) -> None:
+    folder = work.parent / "data" / "csv"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [f"{k % 12},{k % 7},{1 + k * k % 5}" for k in range(80)]
+    (folder / "interactions.csv").write_text("\n".join(["user,item,rating", *rows, *more_rows, ""]))
+
+
 def test_a_moved_run_scores_to_the_last_bit_in_another_process_and_folder(work: Path, tmp_path: Path) -> None:
-    (tmp_path / "data" / "csv").mkdir(parents=True, exist_ok=True)
-    rows = "".join(f"{k % 12},{k % 7},{1 + k * k % 5}\n" for k in range(80))
-    (tmp_path / "data" / "csv" / "interactions.csv").write_text(f"user,item,rating\n{rows}")
+    write_csv(work)
     record = causalrec.train("dataset.threshold=4", dataset="csv", objective="ips", **QUICK)
     moved = tmp_path / "elsewhere" / trained_folder().name
     shutil.move(trained_folder(), moved)
@@ -109,6 +114,34 @@ def test_items_are_recommended_by_raw_ids_and_what_was_met_is_left_out(work: Pat
         run.recommend("zz")
     with pytest.raises(RequestError, match="top 0: at least 1"):
         run.recommend("1", k=0)
+
+
+def test_raw_files_that_were_changed_since_are_refused_by_name(work: Path) -> None:
+    write_csv(work)
+    causalrec.train("dataset.threshold=4", dataset="csv", objective="ips", **QUICK)
+    causalrec.load(trained_folder())
+    write_csv(work, "new,3,5")
+    with pytest.raises(DataError, match=r"csv: interactions.csv: not as the run read it"):
+        causalrec.load(trained_folder())
+
+
+def test_a_user_of_whom_the_model_knows_nothing_is_refused_in_predictions_too(work: Path) -> None:
+    edges = "graph.edges=['item -> outcome','user -> outcome','exposure -> outcome']"
+    causalrec.train(*ASKED, "split=cold_users", edges, "graph.latent=[]", "graph.assume=true", **QUICK)
+    run = causalrec.load(trained_folder())
+    is_cold = [not run.is_met(run.user_row(user)) for user in range(1, 61)]
+    cold, warm = 1 + is_cold.index(True), 1 + is_cold.index(False)
+    assert run.predict(warm, 1).shape == (1,)
+    for ask in (lambda: run.predict([warm, cold], 1), lambda: run.recommend(cold)):
+        with pytest.raises(RequestError, match=f"user {cold}: has no training row, and the model knows users by"):
+            ask()
+
+
+def test_what_must_be_read_with_a_recommendation_is_said(work: Path, caplog: pytest.LogCaptureFixture) -> None:
+    causalrec.train("task=effect", "dataset.units=200", **QUICK)
+    run = causalrec.load(trained_folder())
+    assert run.recommend(0).columns[0] == "item"
+    assert "no interval: this model has none that is valid for a single effect" in caplog.text
 
 
 def test_a_run_that_cannot_be_opened_says_why_in_one_line(work: Path) -> None:

@@ -58,10 +58,13 @@ def refute_run(
 
     from causalrec.data.files import replace_atomically, write_text
     from causalrec.evaluation.refuter.run_refuters import run_refuters
+    from causalrec.records.run_record import RECORD, RunRecord
     from causalrec.reporting.refute_figure import refute_figure
     from causalrec.running.prepare import plan_run
+    from causalrec.running.reopen import check_same_files
 
     prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
+    check_same_files(RunRecord.load(config.folder / RECORD), prepared.dataset)
     task = config.components.task
     problem, estimator = task.problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
     refuters = [refuter.build() for refuter in config.refuter.values()]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import print_tables
-from causalrec.errors import DataError
 
 if TYPE_CHECKING:
     from causalrec.reporting.table import ScoreTable
@@ -16,13 +15,9 @@ if TYPE_CHECKING:
 
 def table(options: argparse.Namespace) -> int:
     """`causalrec table DIR`: the records below DIR as tables."""
-    from causalrec.records.run_folder import load_folders, runs_of
-    from causalrec.reporting.table import tables
+    from causalrec import api
 
-    columns = tuple(filter(None, options.columns.split(",")))
-    score_tables = tables(runs_of(load_folders(options.folder, ["replicates"])), columns)
-    if not score_tables:
-        raise DataError(f"{options.folder}: no finished run among its records; each failed one says why under `error`")
+    score_tables = api.table(options.folder, tuple(filter(None, options.columns.split(","))))
     print_tables(score_tables, options.json)
     if options.paste:
         _paste(options.paste, options.folder.name, score_tables)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from causalrec.config.compose import Composed, compose_config, validate_config
 from causalrec.config.schema import OPTIONAL, ExperimentConfig
+from causalrec.data.dataset import CausalDataset
 from causalrec.errors import DataError, RequestError
 from causalrec.ids import parse_folder_name
 from causalrec.records.plain import read_json
@@ -38,6 +39,17 @@ def reopen_run(folder: Path) -> tuple[ExperimentConfig, RunRecord]:
             f"edited; run it again first: {record.command}"
         )
     return config.replace(moved_to=path.resolve().parent), record
+
+
+def check_same_files(record: RunRecord, dataset: CausalDataset) -> None:
+    """Raise DataError where the raw files are not those that the run read: its rows and ids would be others."""
+    recorded, present = dict(record.data.sha256), dict(dataset.raw_sha256)
+    changed = sorted(name for name in recorded.keys() | present.keys() if recorded.get(name) != present.get(name))
+    if changed:
+        raise DataError(
+            f"{dataset.card.name}: {', '.join(changed)}: not as the run read it (its record holds the SHA-256); set "
+            f"CAUSALREC_DATA to the folder of those files, or run it again first: {record.command}"
+        )
 
 
 def config_of(path: Path, record: RunRecord) -> ExperimentConfig:

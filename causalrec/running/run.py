@@ -11,11 +11,9 @@ from pathlib import Path
 from pytorch_lightning.loggers import Logger
 
 from causalrec.config.schema import ExperimentConfig
-from causalrec.errors import CausalRecError, RequestError
+from causalrec.errors import CausalRecError
 from causalrec.learners.base import Fitter
-from causalrec.learners.predictor import AbstractPredictor
 from causalrec.prepared import PreparedData, RunPlan
-from causalrec.records.sections import SelectionSection
 from causalrec.running.cache import PreparedCache
 from causalrec.running.prepare import plan_run, select_slices
 from causalrec.running.recording import SINGLE, close_logger, open_logger, peak_bytes, planned_record, show_record
@@ -180,18 +178,3 @@ def _fail(
         check()
         record.save(config.folder)
     return error
-
-
-def load_trained(
-    config: ExperimentConfig, selection: SelectionSection, cache: PreparedCache | None = None
-) -> tuple[PreparedData, AbstractPredictor]:
-    """Return the data of a finished job and what it learnt: its kept weights, or a learner from a table fitted again.
-
-    `selection`: of its record. Raises RequestError where the weights are gone or the job learns nothing,
-    DataError where they are damaged.
-    """
-    prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
-    learner = config.components.learner
-    if learner is None:
-        raise RequestError(f"{config.folder}: {config.run.choice('task')} has learnt nothing that predicts")
-    return prepared, learner.reload(config, prepared, selection)

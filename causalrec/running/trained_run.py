@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -22,12 +23,12 @@ from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.running.cache import PreparedCache
 from causalrec.running.prepare import plan_run, select_slices
-from causalrec.running.reopen import reopen_run
-from causalrec.running.run import load_trained
+from causalrec.running.reopen import check_same_files, reopen_run
 from causalrec.running.scoring import score_predictor
 from causalrec.tasks.base import Ranking
 from causalrec.types import Doubles, Ints
 
+NOTES = logging.getLogger(__name__)
 AROUND = 500  # neighbours in order among which a misspelt id is sought: similarity is slow to compute
 RawId = Hashable  # as the files spell it; a row number (from 0) where they name none
 
@@ -53,11 +54,15 @@ class TrainedRun:
         """Open the folder of a finished run, from any working directory and wherever it was moved to.
 
         Raises RequestError where there is no finished run, where its weights are gone, or where it was made by another
-        version; DataError where its weights are damaged or its raw data are not there.
+        version; DataError where its weights are damaged, or its raw data are not there or are others.
         """
         config, record = reopen_run(folder)
-        prepared, predictor = load_trained(config, record.selection, cache)
-        return TrainedRun(config, record, prepared, predictor)
+        learner = config.components.learner
+        if learner is None:
+            raise RequestError(f"{config.folder}: {config.run.choice('task')} has learnt nothing that predicts")
+        prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
+        check_same_files(record, prepared.dataset)
+        return TrainedRun(config, record, prepared, learner.reload(config, prepared, record.selection))
 
     def predict(self, user: RawId | Sequence[RawId], item: RawId | Sequence[RawId], treatment: int = 1) -> Doubles:
         """Return what the run ranks pairs by, float64[N]: a mean outcome, or an effect (`Ranking.column` names it).
@@ -67,10 +72,14 @@ class TrainedRun:
             item: the raw id of an item, or N of them; one of the two is repeated where the other has N.
             treatment: the arm whose effect is meant, from 1.
 
-        Raises RequestError for an id that the data do not have, naming the nearest.
+        Raises RequestError for an id that the data do not have, naming the nearest, and for a user of whom the model
+        knows nothing.
         """
+        self._check_pairs_suffice()
         self._check_treatment(treatment)
         users, items = self._rows("user", user), self._rows("item", item)
+        for row in np.unique(users):
+            self._check_user(int(row))
         pairs = np.broadcast_arrays(users, items)
         return np.asarray(self._rank(pairs[0], pairs[1], treatment).values, np.float64)
 
@@ -85,7 +94,10 @@ class TrainedRun:
 
         Raises RequestError for an unknown user, and for one of whom the model knows nothing.
         """
-        return self.rank_items(user, k, treatment, include_met)[0]
+        best, note = self.rank_items(user, k, treatment, include_met)
+        for text in filter(None, (note, self.prepared.dataset.card.caveat)):
+            NOTES.warning("%s: %s", self.config.run.name, text)
+        return best
 
     def rank_items(
         self, user: RawId, k: int = 10, treatment: int = 1, include_met: bool = False
@@ -100,10 +112,10 @@ class TrainedRun:
         """
         if k < 1:
             raise RequestError(f"top {k}: at least 1")
-        check_pairs_suffice(self.config)
+        self._check_pairs_suffice()
         self._check_treatment(treatment)
-        row = int(self._rows("user", user)[0])
-        self._check_user(user, row)
+        row = self.user_row(user)
+        self._check_user(row)
         items = self._items_left(user, row, include_met)
         ranking = self._rank(np.full(len(items), row), items, treatment)
         best = np.argsort(-ranking.values, kind="stable")[:k]
@@ -146,8 +158,18 @@ class TrainedRun:
         return row
 
     def _rank(self, user: Ints, item: Ints, treatment: int) -> Ranking:
-        check_pairs_suffice(self.config)
         return self.config.components.task.rank(self.config, self.prepared, self.predictor, user, item, treatment)
+
+    def _check_pairs_suffice(self) -> None:
+        """Raise RequestError where the model reads a column of rows: no user and item alone have one."""
+        learner, card = self.config.components.learner, self.prepared.dataset.card
+        view = learner.columns_read(self.prepared.plan.views) if learner else ()
+        names = ", ".join(column.name for column in card.row_columns if column.name in view)
+        if names:
+            raise RequestError(
+                f"{self.config.folder}: its model reads {names}, which a moment has, not a user and an item; recommend "
+                f"from a run whose graph leaves it out"
+            )
 
     def _check_treatment(self, treatment: int) -> None:
         card = self.prepared.dataset.card
@@ -155,12 +177,13 @@ class TrainedRun:
         if not 1 <= treatment <= arms:
             raise RequestError(f"arm {treatment}: {card.name} has the treatments 1..{arms}")
 
-    def _check_user(self, user: RawId, row: int) -> None:
+    def _check_user(self, row: int) -> None:
         if self.is_met(row) or "user" not in self.prepared.features.ids or self._reads_more_than_ids(row):
             return
+        ids = self.prepared.dataset.user_ids
         raise RequestError(
-            f"user {user}: has no training row, and the model knows users by their id alone; choose a "
-            f"user with a history, or train a model that reads columns of the user"
+            f"user {row if ids is None else ids[row]}: has no training row, and the model knows users by their id "
+            f"alone; choose a user with a history, or train a model that reads columns of the user"
         )
 
     def is_met(self, row: int) -> bool:
@@ -205,18 +228,6 @@ class TrainedRun:
         for name, outcome in zip(("without", "with"), ranking.outcomes or (), strict=False):
             columns[name] = np.asarray(outcome, np.float64)[best]
         return columns
-
-
-def check_pairs_suffice(config: ExperimentConfig) -> None:
-    """Raise RequestError where the model reads a column of rows: no user and item alone have one."""
-    learner, card = config.components.learner, config.components.dataset.card
-    view = learner.columns_read(plan_run(config).views) if learner else ()
-    names = ", ".join(column.name for column in card.row_columns if column.name in view)
-    if names:
-        raise RequestError(
-            f"{config.folder}: its model reads {names}, which a moment has, not a user and an item; recommend from a "
-            f"run whose graph leaves it out"
-        )
 
 
 def nearest_id(asked_id: str, ids: Sequence[str]) -> str:

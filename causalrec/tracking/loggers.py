@@ -104,7 +104,6 @@ class NoLogger(AbstractLogger):
             status: not read.
             draw: not read.
         """
-        return None  # noqa: RET501
 
 
 @dataclass(frozen=True, kw_only=True)

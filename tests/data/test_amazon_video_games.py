@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import require
 
 from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import amazon_video_games
@@ -114,10 +115,7 @@ def test_training_is_only_assumed() -> None:
 
 
 def test_the_real_files_are_whole() -> None:
-    if not GAMES.is_present(DATA):
-        if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
-            pytest.fail(f"Amazon Video Games is not in {DATA}")
-        pytest.skip(f"Amazon Video Games is not in {DATA}")
+    require(GAMES)
     log = AmazonVideoGames().load(DATA).logged
     assert log.user is not None
     assert (len(log), log.num_users, log.num_items) == (440_264, 50_546, 16_859)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FakeML100K
+from conftest import FakeML100K, require
 from scipy.special import expit
 
 from causalrec.config.component import validate_component
@@ -34,13 +34,6 @@ from causalrec.types import Doubles, Floats
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
 Write = Callable[..., Path]
-
-
-def require(*sources: Source) -> None:
-    """Skip, or fail where data are required, unless one of the sources is there."""
-    if not any(source.is_present(DATA) for source in sources):
-        message = f"{', '.join(sources[0].files)} is not in {DATA / sources[0].folder}"
-        pytest.fail(message) if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1" else pytest.skip(message)
 
 
 def identify_effect(*overrides: str) -> Adjustment:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import require
 from polars.testing import assert_frame_equal
 
 from causalrec.config.compose import compose_config, validate_config
@@ -144,10 +145,7 @@ def test_training_is_only_assumed_and_the_view_can_be_expanded(fake: Fake) -> No
 
 
 def test_the_real_files_are_whole() -> None:
-    if not (hetrec.GZIPPED.is_present(DATA) or hetrec.OFFICIAL.is_present(DATA)):
-        if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
-            pytest.fail(f"Last.FM is not in {DATA}")
-        pytest.skip(f"Last.FM is not in {DATA}")
+    require(hetrec.GZIPPED, hetrec.OFFICIAL)
     data = LastFM(outcome="log_plays").load(DATA)
     assert (len(data.logged), data.logged.num_users, data.logged.num_items) == (92_834, 1_892, 17_632)
     assert data.logged.outcome.max() == pytest.approx(np.log1p(352_698))

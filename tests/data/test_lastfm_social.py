@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import require
 
 from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import hetrec
@@ -159,10 +160,7 @@ def test_the_graph_of_the_other_task_is_refused() -> None:
 
 @pytest.mark.long
 def test_the_real_files_are_whole() -> None:
-    if not (hetrec.GZIPPED.is_present(DATA) or hetrec.OFFICIAL.is_present(DATA)):
-        if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
-            pytest.fail(f"Last.FM is not in {DATA}")
-        pytest.skip(f"Last.FM is not in {DATA}")
+    require(hetrec.GZIPPED, hetrec.OFFICIAL)
     artists, friends = LastFMSocial().load(DATA), LastFMSocial(recommends="friends").load(DATA)
     assert (len(artists.logged), len(friends.logged), friends.logged.num_items) == (92_834, 25_434, 1_892)
     exposed = artists.pair_features["friends_listening"](artists.logged.user, artists.logged.item)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import require
 
 from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.datasets import upworthy
@@ -177,10 +178,7 @@ def test_training_is_identified_by_randomisation() -> None:
 
 @pytest.mark.long
 def test_the_real_file_is_whole() -> None:
-    if not upworthy.COMPACT.is_present(DATA):
-        if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
-            pytest.fail(f"Upworthy is not in {DATA}")
-        pytest.skip(f"Upworthy is not in {DATA}")
+    require(upworthy.COMPACT)
     everything, reliable = Upworthy(keep_unreliable=True).load(DATA), Upworthy().load(DATA)
     assert reliable.randomised is not None
     assert (everything.logged.num_items, reliable.logged.num_items) == (22_666, 22_666 - 4_490)

@@ -29,7 +29,6 @@ class StackedFitter:
         folder: where the stacks' checkpoints lie.
         progress: show a bar of the fits on stderr.
         warned: the reasons to fit alone that were said.
-        rounds: not read.
     """
 
     max_replicas: int
@@ -37,7 +36,6 @@ class StackedFitter:
     folder: Path
     progress: bool = True
     warned: set[str] = field(default_factory=set)
-    rounds: int = 0
 
     def __call__(self, tasks: list[FitRequest]) -> list[FitResult | Exception]:
         """Fit tasks; a failure stands in the place of its fit."""
