@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from causalrec.config.component import ComponentConfig, load_class, validate_component, wrong_value
-from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, ExperimentConfig, RunConfig
+from causalrec.config.run_config import RunConfig
+from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, ExperimentConfig
 from causalrec.config.settings import check_candidates, why_unused
 from causalrec.errors import RequestError, did_you_mean
 

@@ -1,4 +1,4 @@
-"""What a run is asked for: one typed field for each group of components, and the run's scalars.
+"""What a run is asked for: one typed field for each group of components.
 
 The contracts are imported for types alone, so that a configuration is read without torch.
 """
@@ -11,13 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TYPE_CHECKING
 
 from causalrec.config.component import ComponentConfig
+from causalrec.config.run_config import RunConfig
 from causalrec.ids import job_folder
-from causalrec.types import Count
 
 if TYPE_CHECKING:
     from causalrec.data.augmentation.base import AbstractAugmentation
@@ -74,108 +72,7 @@ NETWORK_GROUPS = frozenset(
 LEARNER_GROUPS = NETWORK_GROUPS | {"representation"}  # read by a learner, each by some
 SHOWN_TRAINER_SETTINGS = frozenset({"progress", "checkpoint_steps", "checkpoint_seconds"})  # no result depends on them
 UNHASHED = frozenset({"paths", "logger", "sweep", "name", "refute", "refuter", "choices"})
-ChosenGroup = Literal[
-    "task", "dataset", "graph", "propensity", "encoder", "finetuning", "head", "objective", "learner"
-]  # whose choice names rows and messages
 Candidates = Mapping[str, tuple[float, ...]]  # numbers to try, by the path of the setting
-
-
-class Strict(BaseModel):
-    """A section of the scalars: no unknown keys, never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Paths(Strict):
-    """Folders of a run.
-
-    Attributes:
-        data: raw files.
-        cache: what we derive from them.
-        runs: records.
-    """
-
-    data: Path
-    cache: Path
-    runs: Path
-
-
-class Selection(Strict):
-    """What early stopping and the choice among candidates read: validation rows, never the test.
-
-    Attributes:
-        criterion: `ips` and `naive` read biased rows (missing not at random, as users choose what they rate), weighted
-            by inverse propensities or alike; `randomised` reads `split.propensity_sample`, rows missing at random,
-            which the test then lacks.
-        folds: 1 holds out the validation split; k > 1 is k-fold cross-validation over training and validation rows
-            together, and a refit on both.
-        randomised_budget: how many randomised rows a run may use outside the test, for propensities or for selection;
-            declared, because they are data that other rows of a table do not have.
-        clip: least propensity the criterion divides by (a probability), the same for every row whatever its objective
-            clips.
-        candidates: numbers to try, by the path of the setting (`{optimizer.weight_decay: [0.1, 1.0]}`; several paths
-            make a product); `auto`: those of the optimizer; `none`: one fit with the settings as they are.
-    """
-
-    criterion: Literal["ips", "naive", "randomised"]
-    folds: Count
-    randomised_budget: Annotated[int, Field(ge=0)]
-    clip: Annotated[float, Field(ge=0, lt=1)]
-    candidates: Literal["auto", "none"] | dict[str, Annotated[list[float], Field(min_length=1)]]
-
-
-class Evaluation(Strict):
-    """Intervals of scores.
-
-    Attributes:
-        replicates: resamples of the user bootstrap.
-        seed: of the resamples, the same for every model.
-        level: of the intervals, a probability.
-    """
-
-    replicates: Count
-    seed: int
-    level: Annotated[float, Field(gt=0, lt=1)]
-
-
-class Representation(Strict):
-    """How many principal `components` of each text or vector column a learner from a table reads."""
-
-    components: Count
-
-
-class RunConfig(Strict):
-    """The scalars of a run.
-
-    Attributes:
-        name: of the table's row; the default names what is trained.
-        sweep: folder below `paths.runs`, one table.
-        seed: of what is drawn in training.
-        choices: the name that chose the component of each group.
-        paths: folders.
-        selection: how a fit is stopped and chosen.
-        evaluation: intervals of scores.
-        representation: how a learner from a table reads text.
-        refute: try to break the average effect once the job is done.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[\w.+=-]+$")]
-    sweep: Annotated[str, Field(pattern=r"^[\w.+=-]+$")]
-    seed: Annotated[int, Field(ge=0)]
-    choices: dict[ChosenGroup, str | None]
-    paths: Paths
-    selection: Selection
-    evaluation: Evaluation
-    representation: Representation
-    refute: bool = False
-
-    def choice(self, group: str) -> str:
-        """Return `GROUP=NAME` as it was chosen, for messages."""
-        return f"{group}={self.chosen_name(group)}"
-
-    def chosen_name(self, group: str) -> str | None:
-        """Return the name that chose the component of a group; None where there is none."""
-        return {str(name): choice for name, choice in self.choices.items()}.get(group)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from causalrec.config.schema import ExperimentConfig, Selection
+from causalrec.config.run_config import Selection
+from causalrec.config.schema import ExperimentConfig
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
 from causalrec.data.card import DatasetCard
