@@ -1,4 +1,4 @@
-"""Seconds from the shell to the answer of `causalrec --help`, and from the shell to the first training step."""
+"""Seconds from the shell to the answer of `causalrec --help`, to that of a misspelt request, and to the first step."""
 
 from __future__ import annotations
 
@@ -22,13 +22,23 @@ sys.exit(main(["train", "encoder=mf", "logger=none", "paths.runs=" + sys.argv[1]
 """
 
 
-def seconds(command: list[str], rounds: int) -> float:
-    """Return the median wall time of a command, after one warm-up run."""
+MISSPELT = {  # what is misspelt: a request
+    "component": ["train", "encoder=brt"],
+    "key": ["train", "trainer.max_epoch=2"],
+    "key of a sweep": ["train", "-m", "encoder=mf,bert", "encoder.widht=2,4"],
+    "verb": ["trian"],
+}
+
+
+def seconds(command: list[str], rounds: int, code: int = 0) -> float:
+    """Return the median wall time of a command that must end with exit code `code`, after one warm-up run."""
     times = []
     for _ in range(rounds + 1):
         started = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
         times.append(time.perf_counter() - started)
+        if done.returncode != code:
+            raise SystemExit(f"{command}: exit code {done.returncode}, expected {code}: {done.stderr}")
     return statistics.median(times[1:])
 
 
@@ -41,12 +51,14 @@ def main() -> None:
     options = arguments.parse_args()
     program = str(Path(sys.executable).with_name("causalrec"))
     answered = seconds([program, "--help"], options.rounds)
+    slips = {name: seconds([program, *request], options.rounds, code=2) for name, request in MISSPELT.items()}
     stepped = seconds([sys.executable, "-c", FIRST_STEP, str(options.runs)], options.rounds)
     text = "\n".join(
         [
             "| from the shell to | seconds (median) |",
             "|---|---|",
             f"| the answer of `causalrec --help` | {answered:.2f} |",
+            *(f"| the answer to a misspelt {name} | {taken:.2f} |" for name, taken in slips.items()),
             f"| the first step of `causalrec train`, caches warm | {stepped:.1f} |",
         ]
     )

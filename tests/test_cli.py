@@ -101,6 +101,50 @@ def test_the_parser_answers_without_torch_or_hydra() -> None:
     assert done.stdout.strip() == "[]"
 
 
+MISSPELT = {  # a request with one slip: what its line must name
+    "train encoder=brt": "encoder=brt: unknown component; did you mean 'bert'",
+    "train -m encoder=mf,brt seed=0,1": "encoder=brt: unknown component; did you mean 'bert'",
+    "train metric=[auc,uac]": "metric=uac: unknown component; did you mean 'auc'",
+    "train optimizr.lr=1": "optimizr: unknown key; did you mean 'optimizer'",
+    "train trainer.max_epoch=2": "trainer.max_epoch: unknown key; did you mean 'max_epochs'",
+    "train -m encoder.widht=2,4": "encoder.widht: unknown key; did you mean 'width'",
+    "train -m hydra/launcher=packd seed=0,1": "hydra/launcher=packd: unknown component; did you mean 'packed'",
+    "train -m hydra/launcher=packed hydra.launcher.replicas=3": "hydra.launcher.replicas: unknown key; did you mean",
+    "train seed=x": "seed='x': input should be a valid integer",
+    "data audit cot": "data audit: name a data set; did you mean 'coat'",
+    "data audit coat splitt=random": "splitt: unknown key; did you mean 'split'",
+    "graph show dataset.treshold=3 dataset=coat": "dataset.treshold: unknown key; did you mean 'threshold'",
+    "graph show graf=coat": "graf: unknown key; did you mean 'graph'",
+    "recommend nowhere --user 1": "nowhere/record.json: no record of a run",
+    "refute nowhere": "nowhere/record.json: no record of a run",
+    "trian encoder=mf": "invalid choice: 'trian'",
+}
+HEAVY = ("torch", "pytorch_lightning", "lightning", "transformers", "sklearn", "econml", "dowhy")
+
+
+def test_a_slip_is_answered_in_one_line_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    code = f"""
+import contextlib, io, json, sys
+from causalrec import cli
+answers = {{}}
+for request in {list(MISSPELT)!r}:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = cli.main(request.split())
+        except SystemExit as stopped:
+            code = stopped.code
+    answers[request] = [code, out.getvalue(), err.getvalue(), [name for name in {HEAVY!r} if name in sys.modules]]
+print(json.dumps(answers))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    for request, (code, out, err, imported) in json.loads(done.stdout).items():
+        lines = [line for line in err.splitlines() if not line.startswith("usage: ")]
+        assert (code, out, imported) == (2, "", []), request
+        assert len(lines) == 1 and MISSPELT[request] in lines[0], request
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_console_script_and_its_exit_code(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("causalrec")
     done = subprocess.run([script, "data", "fetch", "nope"], capture_output=True, text=True, cwd=tmp_path)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def graph(options: argparse.Namespace) -> int:
     """`causalrec graph show | check key=value ...`: what is identified, and by which columns; `check` asks the data."""
-    from causalrec.config.compose import compose_config, normalise_overrides, validate_group
+    from causalrec.config.compose import compose_checked, normalise_overrides, validate_group
     from causalrec.features.views import views
     from causalrec.graph.draw import draw
     from causalrec.graph.identify import identify
@@ -26,7 +26,7 @@ def graph(options: argparse.Namespace) -> int:
     out = options.out or (Path("graph.svg") if options.what == "show" else None)
     if out is not None and out.suffix not in (".svg", ".png"):
         raise RequestError(f"--out {out}: the name must end in .svg or .png")
-    plain = compose_config(normalise_overrides(check_overrides(options.overrides), options.config_dir))
+    plain = compose_checked(normalise_overrides(check_overrides(options.overrides), options.config_dir))
     causal, dataset = validate_group(plain, "graph").build(), validate_group(plain, "dataset").build()
     task = validate_group(plain, "task").target
     adjustment = identify(

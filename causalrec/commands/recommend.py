@@ -14,6 +14,9 @@ def recommend(options: argparse.Namespace) -> int:
 
     ID is a user's id in the raw files, a row number (from 0) where they name none; items are told likewise.
     """
+    from causalrec.running.reopen import read_record
+
+    read_record(options.run_folder)  # no folder, no wait for torch
     from causalrec.running.trained_run import TrainedRun
 
     run = TrainedRun.load(options.run_folder)

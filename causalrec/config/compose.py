@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from causalrec.config.component import ComponentConfig, load_class, validate_component, wrong_value
+from causalrec.config.constructor_source import check_keys
 from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, ExperimentConfig
 from causalrec.config.settings import check_candidates, why_unused
@@ -105,18 +106,27 @@ def compose_config(overrides: Sequence[str], name: Literal["train", "estimate"] 
     return _resolve(*_compose(components, name), values)
 
 
+def compose_checked(overrides: Sequence[str]) -> Composed:
+    """Compose normalised overrides, every key checked: for verbs that build some of the components."""
+    plain = compose_config(overrides)
+    check_names(plain)
+    return plain
+
+
 def compose_all(jobs: Sequence[Sequence[str]]) -> list[ExperimentConfig]:
     """Compose and validate jobs; those that choose the same components share one composition: each takes Hydra a third
     of a second.
     """
     composed: dict[tuple[str, ...], tuple[Any, Any]] = {}
-    configs = []
+    resolved = []
     for job in jobs:
         components, values = _separate(job)
         if components not in composed:
             composed[components] = _compose(components, "train")
-        configs.append(validate_config(_resolve(*composed[components], values), original_overrides(job)))
-    return configs
+        resolved.append(_resolve(*composed[components], values))
+    for plain in resolved:  # before the first class of any job is imported
+        check_names(plain)
+    return [validate_config(plain, original_overrides(job)) for plain, job in zip(resolved, jobs, strict=True)]
 
 
 def _separate(overrides: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, object]]]:
@@ -180,8 +190,8 @@ def one_line_errors(roots: Sequence[Path] = ()) -> Iterator[None]:
         yield
     except MissingConfigException as error:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        options = sorted(path.stem for root in roots for path in (root / group).glob("*.yaml")) or error.options or []
-        raise RequestError(f"{group}={name}: unknown component; {did_you_mean(name, options)}") from error
+        options = {path.stem for root in roots for path in (root / group).glob("*.yaml")} | {*(error.options or ())}
+        raise RequestError(f"{group}={name}: unknown component; {did_you_mean(name, sorted(options))}") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise RequestError(" ".join(str(error).split())) from error
     except AssertionError as error:  # how Hydra meets `override` lines above a list
@@ -193,13 +203,7 @@ def validate_config(plain: Mapping[str, object], overrides: tuple[str, ...] = ()
 
     `overrides`: what was asked for; what is used of it is kept beside the result.
     """
-    composed = _with_added(plain)
-    scalars = {key: value for key, value in composed.items() if key not in {**GROUPS, **COLLECTIONS}}
-    run = _run_config(scalars)
-    for key in (*GROUPS, *COLLECTIONS):
-        may_miss = key in OPTIONAL or key in COLLECTIONS
-        if not isinstance(composed.get(key), Mapping) and not (may_miss and composed.get(key) is None):
-            raise RequestError(f"{key}={composed.get(key)!r}: expected a component; choose one with {key}=NAME")
+    composed, run = check_names(plain)
     members: dict[str, Any] = {
         key: {
             name: validate_component(f"{key}.{name}", node, load_class(path))
@@ -214,6 +218,19 @@ def validate_config(plain: Mapping[str, object], overrides: tuple[str, ...] = ()
     check_candidates(config)
     used = tuple(text for text in overrides if why_unused(config, text) is None)
     return config.replace(overrides=used)
+
+
+def check_names(plain: Mapping[str, object]) -> tuple[Composed, RunConfig]:
+    """Check every key and the scalars' values, without importing a component; return all, and the scalars."""
+    composed = _with_added(plain)
+    scalars = {key: value for key, value in composed.items() if key not in {**GROUPS, **COLLECTIONS}}
+    run = _run_config(scalars)
+    for key in (*GROUPS, *COLLECTIONS):
+        may_miss = key in OPTIONAL or key in COLLECTIONS
+        if not isinstance(composed.get(key), Mapping) and not (may_miss and composed.get(key) is None):
+            raise RequestError(f"{key}={composed.get(key)!r}: expected a component; choose one with {key}=NAME")
+        check_keys(key, composed.get(key))
+    return composed, run
 
 
 def validate_group(plain: Mapping[str, object], group: str) -> ComponentConfig[Any]:

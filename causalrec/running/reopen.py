@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from causalrec.config.compose import Composed, compose_config, validate_config
 from causalrec.config.schema import OPTIONAL, ExperimentConfig
-from causalrec.data.dataset import CausalDataset
 from causalrec.errors import DataError, RequestError
 from causalrec.ids import parse_folder_name
 from causalrec.records.plain import read_json
 from causalrec.records.run_folder import is_estimation
 from causalrec.records.run_record import RECORD, RunRecord
+
+if TYPE_CHECKING:
+    from causalrec.data.dataset import CausalDataset
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Return the record of a job's folder, or of the only job in a row's folder; RequestError where there is none."""
+    return _load(_record_path(folder))
 
 
 def reopen_run(folder: Path) -> tuple[ExperimentConfig, RunRecord]:

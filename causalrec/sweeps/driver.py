@@ -13,10 +13,12 @@ from causalrec.config.compose import (
     compose_all,
     compose_config,
     expand_sweep,
+    one_line_errors,
     original_overrides,
     package_folder,
     validate_config,
 )
+from causalrec.config.constructor_source import check_keys
 from causalrec.config.schema import ExperimentConfig
 from causalrec.config.settings import refuse_unused
 from causalrec.errors import DataError, RequestError, did_you_mean
@@ -41,11 +43,11 @@ class ConfigLauncher(Protocol):
 
 def specs_of(jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
     """Compose, validate and identify every job, before any starts."""
-    from causalrec.running.prepare import plan_run
-
     (alone, *others) = jobs
     specs = compose_all(jobs) if others else [validate_config(compose_config(alone), original_overrides(alone))]
     refuse_unused(specs, [original_overrides(job) for job in jobs])
+    from causalrec.running.prepare import plan_run  # imports torch, which no misspelt name must wait for
+
     for spec in specs:
         plan_run(spec)
     return specs
@@ -106,10 +108,11 @@ def run_all(
         search_path = [text for text in map(str, config.hydra.overrides.hydra) if text.startswith("hydra.searchpath")]
         wanted = expand_sweep(task_overrides)
         configs = specs_of([[*search_path, *job] for job in wanted])
+        launch = _launch_of(context, config, runner)
         entered = enter_jobs(configs, wanted, command, rerun)
         left, total = len(entered.unfinished), len(entered.jobs)
         say(f"{left} job(s) to run" + (f", {total - left} of {total} done already" if left < total else ""))
-        outcomes_by_job = run_until_done(entered, _launch_of(context, config, runner), say)
+        outcomes_by_job = run_until_done(entered, launch, say)
         outcomes = [outcomes_by_job[str(job_config.folder)] for job_config in configs]
     context.callbacks.on_multirun_end(config=config, config_name="train")
     return outcomes
@@ -225,15 +228,14 @@ def _compose_multirun(overrides: list[str]) -> tuple[HydraContext, DictConfig]:
     from hydra import initialize_config_dir
     from hydra._internal.callbacks import Callbacks
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
     from hydra.types import HydraContext, RunMode
-    from omegaconf.errors import OmegaConfBaseException
+    from omegaconf import OmegaConf
 
     with initialize_config_dir(version_base="1.3", config_dir=str(package_folder("conf")), job_name="causalrec"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
-        try:
+        with one_line_errors([package_folder("conf")]):
             config = hydra.compose_config("train", overrides, RunMode.MULTIRUN, with_log_configuration=False)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise RequestError(" ".join(str(error).split())) from error
+    for plugin in ("launcher", "sweeper"):
+        check_keys(f"hydra.{plugin}", OmegaConf.to_container(config.hydra[plugin]))
     return HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from causalrec.config import schema
 from causalrec.config.compose import package_folder
+from causalrec.config.constructor_source import keyword_names
 from causalrec.config.schema import COLLECTIONS
 
 CONF = package_folder("conf")
@@ -95,6 +96,11 @@ def test_its_yaml_keys_are_keyword_only_and_typed(group: str, node: dict[str, An
     for name in keys:
         assert hints.get(name, Any) is not Any, f"{target.__name__}.{name} has no type to check YAML against"
         TypeAdapter(hints[name], config=ConfigDict(arbitrary_types_allowed=True))
+
+
+@each_component
+def test_its_keys_can_be_read_without_importing_it(group: str, node: dict[str, Any]) -> None:
+    assert keyword_names(node["_target_"]) == set(_keys(_named(node["_target_"])))
 
 
 def test_yaml_says_only_what_differs_from_the_constructor() -> None:
