@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import cache
 from pathlib import Path
 
@@ -100,17 +100,33 @@ def fields_of(node: ast.ClassDef | ast.FunctionDef) -> list[str]:
     return [name for name in names if name not in ("self", "cls") and not name.startswith("_")]
 
 
-def unlisted(body: list[ast.stmt]) -> Iterator[str]:
-    """Public classes and functions of four or more fields whose docstring does not list them, a line each."""
+@cache
+def classes() -> dict[str, ast.ClassDef]:
+    return {node.name: node for _, tree in trees() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def contract_methods(class_: ast.ClassDef) -> set[str]:
+    """The methods of a class's bases, at any height: an override is described there."""
+    bases = [base.value if isinstance(base, ast.Subscript) else base for base in class_.bases]
+    parents = [classes()[base.id] for base in bases if isinstance(base, ast.Name) and base.id in classes()]
+    inherited = {node.name for parent in parents for node in parent.body if isinstance(node, ast.FunctionDef)}
+    return inherited.union(*map(contract_methods, parents)) - {"__init__"}
+
+
+def unlisted(body: list[ast.stmt], described: Set[str] = frozenset()) -> Iterator[str]:
+    """Public classes and functions of four or more fields whose docstring does not list them, a line each.
+
+    `described`: methods that override others, whose fields are listed there.
+    """
     for node in body:
-        if not isinstance(node, ast.ClassDef | ast.FunctionDef) or node.name.startswith("_"):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef) or node.name.startswith("_") or node.name in described:
             continue
         names, lines = fields_of(node), [line.strip() for line in (ast.get_docstring(node) or "").splitlines()]
         listed = all(any(line.startswith((f"{name}:", f"{name} (")) for line in lines) for name in names)
         if len(names) >= 4 and not listed:
             yield f"{node.lineno}: {node.name}"
         if isinstance(node, ast.ClassDef):
-            yield from unlisted(node.body)
+            yield from unlisted(node.body, contract_methods(node))
 
 
 def test_four_fields_or_more_are_listed_in_the_docstring() -> None:

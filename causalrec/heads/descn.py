@@ -8,12 +8,12 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from causalrec.encoders.base import affine
-from causalrec.heads.base import AbstractHead
 from causalrec.heads.layers import MLP, join_inputs, stack_outputs
+from causalrec.heads.treatment_head import AbstractTreatmentHead
 from causalrec.types import ARMS, EFFECT, PROPENSITY, REPRESENTATION, Count, Role
 
 
-class DESCN(AbstractHead):
+class DESCN(AbstractTreatmentHead):
     """`arms[B,A+1] = h_a(phi(x))`, `propensity[B,A+1]` affine in phi(x), and `effect[B,A]`, pseudo effects that are
     added to a raw output to give another arm's.
 
@@ -25,8 +25,6 @@ class DESCN(AbstractHead):
         arm_width: size of the layers of each h_a and of each effect.
     """
 
-    vectorizable: ClassVar[bool] = True
-    reads_width: ClassVar[bool] = True
     head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, REPRESENTATION, EFFECT})
 
     def __init__(

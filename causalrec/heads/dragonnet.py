@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from causalrec.encoders.base import affine
-from causalrec.heads.base import AbstractHead
 from causalrec.heads.layers import MLP, join_inputs, stack_outputs
+from causalrec.heads.treatment_head import AbstractTreatmentHead
 from causalrec.types import ARMS, EPSILON, PROPENSITY, REPRESENTATION, Count, Role
 
 
-class DragonNet(AbstractHead):
+class DragonNet(AbstractTreatmentHead):
     """`arms[B,A+1] = h_a(phi(x))`, `propensity[B,A+1]` affine in phi(x), and one number `epsilon`.
 
     Three ELU layers for phi and two for each h_a, as in the paper.
@@ -27,8 +27,6 @@ class DragonNet(AbstractHead):
         arm_width: size of the layers of each h_a.
     """
 
-    vectorizable: ClassVar[bool] = True
-    reads_width: ClassVar[bool] = True
     head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, REPRESENTATION, EPSILON})
 
     def __init__(

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from causalrec.heads.base import AbstractHead
 from causalrec.heads.layers import MLP, join_inputs, stack_outputs
+from causalrec.heads.treatment_head import AbstractTreatmentHead
 from causalrec.types import ARMS, Count, Role
 
 
-class EUEN(AbstractHead):
+class EUEN(AbstractTreatmentHead):
     """`arms[B,A+1] = [h(x), h(x) + u_1(x), ..]`: a sum of raw outputs, of log-odds where outcomes are clicks.
 
     Args:
@@ -23,10 +22,6 @@ class EUEN(AbstractHead):
         width: size of the layers of h and of each u.
         layers: number of ELU layers of h and of each u.
     """
-
-    vectorizable: ClassVar[bool] = True
-    reads_width: ClassVar[bool] = True
-    head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS})
 
     def __init__(
         self, num_features: int, vector_width: int, arms: int, *, width: Count = 100, layers: Count = 2

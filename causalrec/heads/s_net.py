@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from causalrec.heads.base import AbstractHead
 from causalrec.heads.layers import MLP, join_inputs
+from causalrec.heads.treatment_head import AbstractTreatmentHead
 from causalrec.types import ARMS, Count, Role
 
 
-class SNet(AbstractHead):
+class SNet(AbstractTreatmentHead):
     """`arms[B,A+1] = h(x, a)`, a one-hot. Weight decay shrinks the effect.
 
     Args:
@@ -23,10 +22,6 @@ class SNet(AbstractHead):
         width: size of the layers.
         layers: number of ELU layers.
     """
-
-    vectorizable: ClassVar[bool] = True
-    reads_width: ClassVar[bool] = True
-    head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS})
 
     def __init__(
         self, num_features: int, vector_width: int, arms: int, *, width: Count = 100, layers: Count = 2

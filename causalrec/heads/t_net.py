@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from torch import Tensor, nn
 
-from causalrec.heads.base import AbstractHead
 from causalrec.heads.layers import MLP, join_inputs, stack_outputs
+from causalrec.heads.treatment_head import AbstractTreatmentHead
 from causalrec.types import ARMS, Count, Role
 
 
-class TNet(AbstractHead):
+class TNet(AbstractTreatmentHead):
     """`arms[B,A+1] = h_a(x)`, a network for each treatment.
 
     The arms share what the encoder learns: read numbers alone, or a frozen encoder, for T-learners that share nothing.
@@ -24,10 +23,6 @@ class TNet(AbstractHead):
         width: size of the layers.
         layers: number of ELU layers of each network.
     """
-
-    vectorizable: ClassVar[bool] = True
-    reads_width: ClassVar[bool] = True
-    head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS})
 
     def __init__(
         self, num_features: int, vector_width: int, arms: int, *, width: Count = 100, layers: Count = 2

@@ -8,12 +8,12 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from causalrec.heads.base import AbstractHead
 from causalrec.heads.layers import MLP, join_inputs, stack_outputs
+from causalrec.heads.treatment_head import AbstractTreatmentHead
 from causalrec.types import ARMS, REPRESENTATION, Count, Role
 
 
-class TARNet(AbstractHead):
+class TARNet(AbstractTreatmentHead):
     """`arms[B,A+1] = h_a(phi(x))`. Default widths and depths are the paper's.
 
     Args:
@@ -26,8 +26,6 @@ class TARNet(AbstractHead):
         normalised: phi is divided by its length, as the published code of CFR does.
     """
 
-    vectorizable: ClassVar[bool] = True
-    reads_width: ClassVar[bool] = True
     head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, REPRESENTATION})
 
     def __init__(

@@ -57,14 +57,7 @@ class Effect(AbstractTask):
     def check_identified(
         self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: FeatureSpec
     ) -> None:
-        """Raise RequestError unless the learner's design is what identifies the effect.
-
-        Args:
-            config: of the job.
-            card: of the data set.
-            training: what identifies the effect on the training rows: adjustment, instruments or a mediator.
-            views: the columns that each model reads.
-        """
+        """Raise RequestError unless the learner's design is what identifies the effect."""
         learner, choice = config.components.learner, config.run.choice("learner")
         assert learner is not None
         needed = "adjustment" if training.adjusts else training.strategy
@@ -98,15 +91,7 @@ class Effect(AbstractTask):
         predictor: AbstractPredictor | None,
         evaluator: Evaluator,
     ) -> Iterable[Score]:
-        """Return the average effects on every slice, and on the training rows.
-
-        Args:
-            config: of the job.
-            prepared: what stood before its fits.
-            slices: the rows that the job is scored on.
-            predictor: what was learnt.
-            evaluator: of the metrics, with its bootstrap.
-        """
+        """Return the average effects on every slice, and on the training rows."""
         assert predictor is not None
         for rows in slices:
             yield from predictor.averages(rows, evaluator, config.run.name)
@@ -121,16 +106,7 @@ class Effect(AbstractTask):
         item: Ints,
         treatment: int,
     ) -> Ranking:
-        """Rank pairs by the effect of one treatment, or by a score where the predictor gives no effect.
-
-        Args:
-            config: of the job.
-            prepared: what stood before its fits.
-            predictor: what was learnt.
-            user: int64[N].
-            item: int64[N].
-            treatment: the arm whose effect ranks them, 1..A.
-        """
+        """Rank pairs by the effect of one treatment, or by a score where the predictor gives no effect."""
         nothing = np.zeros(len(item), np.float32)
         users = prepared.dataset.logged.num_users
         candidates = SliceData(
@@ -156,15 +132,7 @@ class Effect(AbstractTask):
         controls: Sequence[str],
         repeats: int,
     ) -> tuple[RefutationProblem, str]:
-        """Return the average effect as refuters attack it, and how it was estimated, in words.
-
-        Args:
-            config: of the job.
-            prepared: what stood before its fits.
-            seed: of what the refuters draw.
-            controls: names of columns that exposure cannot have changed (negative controls).
-            repeats: how often a refuter estimates anew.
-        """
+        """Return the average effect as refuters attack it, and how it was estimated, in words."""
         return effect_problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
 
 

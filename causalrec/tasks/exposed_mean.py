@@ -59,15 +59,7 @@ class ExposedMean(AbstractTask):
         predictor: AbstractPredictor | None,
         evaluator: Evaluator,
     ) -> Iterable[Score]:
-        """Return the mean outcome over all pairs, unless every logged outcome is positive.
-
-        Args:
-            config: of the job.
-            prepared: what stood before its fits.
-            slices: the rows that the job is scored on; not read.
-            predictor: what was learnt; not read.
-            evaluator: of the metrics, with its bootstrap.
-        """
+        """Return the mean outcome over all pairs, unless every logged outcome is positive."""
         if prepared.dataset.card.feedback != "positive_only":  # else every outcome is one
             yield evaluator.exposed_mean(prepared.train, config.run.name)
 
@@ -80,16 +72,7 @@ class ExposedMean(AbstractTask):
         item: Ints,
         treatment: int,
     ) -> Ranking:
-        """Rank pairs by the predicted mean outcome.
-
-        Args:
-            config: of the job.
-            prepared: what stood before its fits.
-            predictor: what was learnt.
-            user: int64[N].
-            item: int64[N].
-            treatment: not read: every pair is taken as exposed.
-        """
+        """Rank pairs by the predicted mean outcome."""
         nothing = np.zeros(len(item), np.float32)
         users = prepared.dataset.logged.num_users
         candidates = SliceData(name="asked", kind="rate", user=user, item=item, label=nothing, num_users=users)

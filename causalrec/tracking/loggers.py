@@ -96,14 +96,7 @@ class NoLogger(AbstractLogger):
         return None
 
     def replay(self, job: LoggedJob, record: RunRecord, status: JobStatus, draw: Draw | None = None) -> None:
-        """Log nothing.
-
-        Args:
-            job: not read.
-            record: not read.
-            status: not read.
-            draw: not read.
-        """
+        """Log nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,14 +98,7 @@ class WandB(AbstractLogger):
     def close(
         self, opened: Logger | None, record: RunRecord | None, status: JobStatus, draw: Draw | None = None
     ) -> None:
-        """Write the record's summary, table and images, and finish the run.
-
-        Args:
-            opened: the logger that `open` returned.
-            record: of the job; None where it left none.
-            status: how the job ended.
-            draw: makes the images of a record; None: no images.
-        """
+        """Write the record's summary, table and images, and finish the run."""
         if not isinstance(opened, WandbLogger) or rank_zero_only.rank:  # type: ignore[attr-defined]
             return
         run: Run = opened.experiment

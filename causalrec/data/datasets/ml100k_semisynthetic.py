@@ -7,22 +7,27 @@ log: computed from the redrawn one they would descend from exposure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
-from pydantic import Field
 from scipy.special import expit, logit
 
-from causalrec.data.card import Column, DatasetCard
+from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
-from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.datasets.ml100k import COLUMNS, GENRES, ITEM_TEXT, ML100K, OFFICIAL, USER_TEXT
+from causalrec.data.datasets.simulated_ml100k import (
+    LICENCE,
+    SIMULATED_COLUMNS,
+    URLS,
+    AbstractSimulatedML100K,
+    frozen_columns,
+    genre_matrix,
+    standardise,
+)
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairFeature
-from causalrec.data.sources import Source
 from causalrec.data.truth import Oracle
 from causalrec.errors import RequestError
 from causalrec.types import Count, Doubles, Floats, Ints, Share
@@ -35,7 +40,7 @@ AGE_BANDS: Final = (25, 35, 50)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ML100KSemisynthetic(AbstractDataset):
+class ML100KSemisynthetic(AbstractSimulatedML100K):
     """Clicks redrawn over the users and movies of ML-100K, with the truth in `oracle`.
 
     The true log-odds add a genre / year term that a text can tell to a factorisation, lest the truth favour `mf`.
@@ -48,9 +53,6 @@ class ML100KSemisynthetic(AbstractDataset):
         alpha: how much rarer exposure is with each rating point below 4 (rating only).
         mean_rate: true mean outcome over all pairs (features only).
         test_items: uniformly drawn items per user whose outcomes are drawn afresh as the randomised test.
-        draw: seed of the world.
-        item_text: phrases by item column that make a movie's text.
-        user_text: phrases by user column that make a user's text.
     """
 
     mechanism: Literal["features", "rating"] = "features"
@@ -58,25 +60,17 @@ class ML100KSemisynthetic(AbstractDataset):
     alpha: Share = 0.25
     mean_rate: Share = 0.264
     test_items: Count = 100
-    draw: Annotated[int, Field(ge=0)] = 0
-    item_text: dict[str, str] = field(default_factory=lambda: {**ITEM_TEXT, "popularity": "Popularity {:.1f}."})
-    user_text: dict[str, str] = field(default_factory=lambda: dict(USER_TEXT))
 
     @property
     def card(self) -> DatasetCard:
-        frozen = (
-            Column("popularity", "item", "numeric"),
-            Column("activity", "user", "numeric"),
-            Column("affinity", "pair", "numeric"),
-        )
         return DatasetCard(
             name="ml100k_semisynthetic",
             domain="video",
             size="943 users, 1,682 movies, every pair known",
-            licence="research use, no redistribution (GroupLens README); exposure and outcomes are simulated",
-            urls=("https://grouplens.org/datasets/movielens/100k/", str(OFFICIAL.url)),
-            sha256=self._real.card.sha256,
-            columns=(*COLUMNS, *frozen),
+            licence=LICENCE,
+            urls=URLS,
+            sha256=self.real.card.sha256,
+            columns=SIMULATED_COLUMNS,
             outcome="click",
             feedback="explicit",
             randomised="items drawn uniformly per user, outcomes drawn afresh from the true rate",
@@ -87,16 +81,8 @@ class ML100KSemisynthetic(AbstractDataset):
             self_selected=self.mechanism == "rating",
         )
 
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        return self._real.sources
-
-    @property
-    def _real(self) -> ML100K:
-        return ML100K(threshold=None)
-
     def load(self, root: Path) -> CausalDataset:
-        real = self._real.load(root)
+        real = self.real.load(root)
         users, items, affinity = frozen_columns(real)
         score = outcome_score(real, users, items, affinity)
         if self.mechanism == "features":
@@ -147,28 +133,6 @@ class ML100KSemisynthetic(AbstractDataset):
             user_ids=real.user_ids,
             item_ids=real.item_ids,
         )
-
-
-def frozen_columns(real: CausalDataset) -> tuple[pl.DataFrame, pl.DataFrame, PairFeature]:
-    """Compute popularity, activity and genre affinity from the original log, each standardised over its population."""
-    log = real.logged
-    assert log.user is not None
-    popularity = standardise(np.log1p(np.bincount(log.item, minlength=log.num_items)))
-    activity = standardise(np.log1p(np.bincount(log.user, minlength=log.num_users)))
-    genres = _genre_matrix(real.item_table)
-    genres /= np.maximum(np.linalg.norm(genres, axis=1, keepdims=True), 1)
-    profile = np.zeros((log.num_users, genres.shape[1]))
-    np.add.at(profile, log.user, genres[log.item])
-    profile /= np.maximum(profile.sum(axis=1, keepdims=True), 1e-9)
-    raw = profile @ genres.T
-    affinity = PairFeature(
-        profile.astype(np.float32), genres.astype(np.float32), float(1 / raw.std()), float(-raw.mean() / raw.std())
-    )
-    return (
-        real.user_table.with_columns(activity=activity),
-        real.item_table.with_columns(popularity=popularity),
-        affinity,
-    )
 
 
 def _pairwise_columns(users: pl.DataFrame, items: pl.DataFrame, affinity: PairFeature) -> dict[str, Doubles]:
@@ -250,21 +214,12 @@ def _least_squares(seen: Doubles, rating: Doubles, factors: Doubles, ridge: floa
 def text_term(users: pl.DataFrame, items: pl.DataFrame) -> Doubles:
     """Return what the item's text says: tastes of each gender and age band for genres and decades; standardised."""
     decade = np.clip((items["year"].to_numpy() // 10 - 193).astype(int), 0, 6)
-    text_features = np.hstack([_genre_matrix(items), np.eye(7)[decade]])
+    text_features = np.hstack([genre_matrix(items), np.eye(7)[decade]])
     band = np.digitize(users["age"].to_numpy(), AGE_BANDS) * 2 + (users["gender"] == "F").to_numpy()
     rng = np.random.default_rng(0)
     shared = rng.normal(size=text_features.shape[1])
     tastes = shared + 0.7 * rng.normal(size=(2 * (len(AGE_BANDS) + 1), text_features.shape[1]))
     return standardise((tastes @ text_features.T)[band])
-
-
-def _genre_matrix(items: pl.DataFrame) -> Doubles:
-    return np.array([[float(genre in listed) for genre in GENRES] for listed in items["genre"].to_list()])
-
-
-def standardise(values: Doubles) -> Doubles:
-    """Shift and scale to mean 0 and standard deviation 1."""
-    return np.asarray((values - values.mean()) / values.std(), dtype=np.float64)
 
 
 def _shift(score: Doubles, mean: float) -> float:

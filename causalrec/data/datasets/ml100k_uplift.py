@@ -7,7 +7,7 @@ from either is recommended most, so that exposure depends on what no column hold
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,15 +15,19 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit
 
-from causalrec.data.card import Column, DatasetCard
+from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
-from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.datasets.ml100k import COLUMNS, ITEM_TEXT, ML100K, OFFICIAL, USER_TEXT
-from causalrec.data.datasets.ml100k_semisynthetic import frozen_columns
+from causalrec.data.datasets.ml100k import OFFICIAL
+from causalrec.data.datasets.simulated_ml100k import (
+    LICENCE,
+    SIMULATED_COLUMNS,
+    URLS,
+    AbstractSimulatedML100K,
+    frozen_columns,
+)
 from causalrec.data.factorisation import Factorisation
 from causalrec.data.files import replace_atomically
 from causalrec.data.log import InteractionLog
-from causalrec.data.sources import Source
 from causalrec.data.tabular.store import store_folder
 from causalrec.data.truth import Oracle, PotentialOutcomes
 from causalrec.errors import DataError, RequestError
@@ -36,7 +40,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ML100KUplift(AbstractDataset):
+class ML100KUplift(AbstractSimulatedML100K):
     """Views of all 943 x 1,682 pairs, each recommended or not, with both probabilities of a view.
 
     `P(Y(1) = 1) = sigmoid(R - rating_offset)` of predicted ratings R, `P(Y(0) = 1) = W ** watch_power` of the predicted
@@ -53,34 +57,23 @@ class ML100KUplift(AbstractDataset):
         rating_offset: subtracted from predicted ratings, in rating points.
         watch_power: power of W.
         rank_power: how fast exposure falls with the rank.
-        draw: seed of the exposures and outcomes.
-        item_text: phrases by item column that make a movie's text.
-        user_text: phrases by user column that make a user's text.
     """
 
     recommendations: Count = 100
     rating_offset: float = 5.0
     watch_power: Positive = 1.0
     rank_power: Positive = 1.0
-    draw: Annotated[int, Field(ge=0)] = 0
-    item_text: dict[str, str] = field(default_factory=lambda: {**ITEM_TEXT, "popularity": "Popularity {:.1f}."})
-    user_text: dict[str, str] = field(default_factory=lambda: dict(USER_TEXT))
 
     @property
     def card(self) -> DatasetCard:
-        frozen = (
-            Column("popularity", "item", "numeric"),
-            Column("activity", "user", "numeric"),
-            Column("affinity", "pair", "numeric"),
-        )
         return DatasetCard(
             name="ml100k_uplift",
             domain="video",
             size="943 users, 1,682 movies, every pair with and without a recommendation",
-            licence="research use, no redistribution (GroupLens README); exposure and outcomes are simulated",
-            urls=("https://grouplens.org/datasets/movielens/100k/", str(OFFICIAL.url)),
-            sha256=self._real.card.sha256,
-            columns=(*COLUMNS, *frozen),
+            licence=LICENCE,
+            urls=URLS,
+            sha256=self.real.card.sha256,
+            columns=SIMULATED_COLUMNS,
             outcome="click",
             feedback="exposure_logged",
             arms=("recommended",),
@@ -89,16 +82,8 @@ class ML100KUplift(AbstractDataset):
             unseen="keep",
         )
 
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        return self._real.sources
-
-    @property
-    def _real(self) -> ML100K:
-        return ML100K(threshold=None)
-
     def load(self, root: Path) -> CausalDataset:
-        real = self._real.load(root)
+        real = self.real.load(root)
         if self.recommendations >= real.logged.num_items:
             setting, most = f"dataset.recommendations={self.recommendations}", real.logged.num_items
             raise RequestError(f"{setting}: there are {most} movies, and some must be left out; take fewer")
