@@ -20,7 +20,7 @@ from causalrec.data.tabular.table_config import EdgeTableConfig, EntityTableConf
 from causalrec.data.text import texts_of
 from causalrec.errors import DataError, RequestError
 
-EXAMPLES = Path(__file__).parents[2] / "experiments" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "own_data"
 RATINGS = [("b", "i9", 5), ("a", "i10", 1), ("b", "i10", 3), ("ü", "i9", 4)]
 RATED = "user,item,rating\n" + "".join(f"{u},{i},{r}\n" for u, i, r in RATINGS)
 
