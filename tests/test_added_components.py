@@ -56,17 +56,17 @@ def spec(*overrides: str) -> ExperimentConfig:
 
 
 def test_plus_adds_to_each_collection_and_without_it_the_members_are_replaced() -> None:
-    made = spec(
+    config = spec(
         "+metric=[mae]",
         "+slice=[by_column]",
         "slice.by_column.column=user_age",
         "+baseline=[user_mean]",
         "+refuter=[leak]",
     )
-    assert list(made.metric)[-1] == "mae" and len(made.metric) > 5
-    assert list(made.slice) == [*DEFAULT, "by_column"]
-    assert made.slice["by_column"].arguments == {"column": "user_age"}
-    assert list(made.baseline)[-1] == "user_mean" and list(made.refuter) == ["leak"]
+    assert list(config.metric)[-1] == "mae" and len(config.metric) > 5
+    assert list(config.slice) == [*DEFAULT, "by_column"]
+    assert config.slice["by_column"].arguments == {"column": "user_age"}
+    assert list(config.baseline)[-1] == "user_mean" and list(config.refuter) == ["leak"]
     assert list(spec("slice=[test]").slice) == ["test"] and spec().refuter == {}
 
 
@@ -93,11 +93,11 @@ def test_jobs_of_a_sweep_each_add_their_own_and_say_so_as_it_was_typed() -> None
     jobs = expand_sweep(normalise_overrides(["+slice=[by_column],[full_ranking]", "++slice.by_column.column=user_age"]))
     first, second = jobs
     assert original_overrides(first) == ("+slice=[by_column]", "slice.by_column.column=user_age")
-    (made,) = compose_all([first])
-    assert list(made.slice) == [*DEFAULT, "by_column"] and made.overrides == original_overrides(first)
-    assert made.requested_members("slice") == ["by_column"] and made.requested_members("metric") == []
-    again = spec(*made.overrides)
-    assert again.key == made.key, "what a record says runs it again"
+    (config,) = compose_all([first])
+    assert list(config.slice) == [*DEFAULT, "by_column"] and config.overrides == original_overrides(first)
+    assert config.requested_members("slice") == ["by_column"] and config.requested_members("metric") == []
+    again = spec(*config.overrides)
+    assert again.key == config.key, "what a record says runs it again"
     with pytest.raises(
         RequestError, match=r"^slice.by_column=\{'column': 'user_age'\}: expected a mapping with a _target_"
     ):
@@ -105,7 +105,7 @@ def test_jobs_of_a_sweep_each_add_their_own_and_say_so_as_it_was_typed() -> None
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("+slice=[by_colum]", "slice=by_colum: unknown component; did you mean 'by_column'"),
         ("+slice=[by_column]", "slice.by_column.column: is mandatory; set slice.by_column.column=VALUE"),
@@ -113,10 +113,10 @@ def test_jobs_of_a_sweep_each_add_their_own_and_say_so_as_it_was_typed() -> None
         ("added.foo.bar=3", "added: is no key; +GROUP=[NAME] adds a component to penalty, augmentation, metric, "),
     ],
 )
-def test_what_cannot_be_added_is_one_line(override: str, told: str) -> None:
+def test_what_cannot_be_added_is_one_line(override: str, message: str) -> None:
     with pytest.raises(RequestError) as caught:
         spec(override)
-    assert str(caught.value).startswith(told) and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
 @pytest.fixture
@@ -137,8 +137,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, A
     code = cli.main(["train", "--json", *arguments])
     out, err = capsys.readouterr()
     assert code == 0, err
-    found: list[dict[str, Any]] = json.loads(out)
-    return found
+    records: list[dict[str, Any]] = json.loads(out)
+    return records
 
 
 def slices_of(record: dict[str, Any], model: str = "scores") -> list[str]:
@@ -177,12 +177,14 @@ def test_a_slice_asked_for_by_name_that_has_no_rows_is_said(
 
 def test_rows_with_outcomes_judge_no_effect(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", *SMALL[:-3], "task=effect", "dataset.units=300", "slice=[test,uplift]"]) == 2
-    told = "slice=test: yields rows judged by graded, but this run predicts what is judged by effect, uplift; leave it"
-    assert told in capsys.readouterr().err
+    message = (
+        "slice=test: yields rows judged by graded, but this run predicts what is judged by effect, uplift; leave it"
+    )
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (
             ["+slice=[by_column]", "slice.by_column.column=user_agee"],
@@ -196,9 +198,9 @@ def test_rows_with_outcomes_judge_no_effect(work: Path, capsys: pytest.CaptureFi
     ],
 )
 def test_a_slice_that_does_not_fit_is_refused_in_one_line_before_training(
-    work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, overrides: list[str], told: str
+    work: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, overrides: list[str], message: str
 ) -> None:
     monkeypatch.setattr("causalrec.running.run.fit_in_rounds", lambda jobs, fitter: 1 / 0 if jobs else None)
     assert cli.main(["train", *SMALL, *overrides]) == 2
     err = capsys.readouterr().err
-    assert told in err and len([line for line in err.splitlines() if "failed" in line or "slice" in line]) == 1
+    assert message in err and len([line for line in err.splitlines() if "failed" in line or "slice" in line]) == 1

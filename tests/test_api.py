@@ -148,20 +148,20 @@ def test_a_run_that_cannot_be_opened_says_why_in_one_line(work: Path) -> None:
     causalrec.train(*ASKED, **QUICK)
     folder = trained_folder()
     path = folder / "record.json"
-    whole = path.read_text()
+    original = path.read_text()
     edits = {
-        "damaged": whole[: len(whole) // 2],
-        "another schema": json.dumps(json.loads(whole) | {"schema": 1}),
-        "another configuration": whole.replace('"width": ', '"width": 1'),
-        "a class that is not ours": whole.replace("causalrec.encoders.mf.MF", "os.path.join"),
+        "damaged": original[: len(original) // 2],
+        "another schema": json.dumps(json.loads(original) | {"schema": 1}),
+        "another configuration": original.replace('"width": ', '"width": 1'),
+        "a class that is not ours": original.replace("causalrec.encoders.mf.MF", "os.path.join"),
     }
     for edit, text in edits.items():
-        assert text != whole, edit
+        assert text != original, edit
         path.write_text(text)
         with pytest.raises(CausalRecError) as caught:
             causalrec.load(folder)
         assert "\n" not in str(caught.value) and "record.json" in str(caught.value), edit
-    path.write_text(whole)
+    path.write_text(original)
     for weights in folder.rglob("best.ckpt"):
         weights.unlink()
     with pytest.raises(RequestError, match="the weights are gone; run the job again with --rerun"):

@@ -238,18 +238,18 @@ def test_only_a_declared_package_of_ones_own_gets_in(monkeypatch: pytest.MonkeyP
         "encoder._target_=undeclared_towers.towers.Ones"
     )
     assert not [name for name in sys.modules if name.startswith("undeclared_towers")], "judged before the import"
-    made = spec("encoder._target_=declared_towers.towers.Ones", "encoder.width=5").encoder
-    assert made.to_dict() == {"_target_": "declared_towers.towers.Ones", "width": 5}
-    assert made.build(EncoderInputs(1, 1, (), tmp_path, tmp_path)).width == 5
+    encoder = spec("encoder._target_=declared_towers.towers.Ones", "encoder.width=5").encoder
+    assert encoder.to_dict() == {"_target_": "declared_towers.towers.Ones", "width": 5}
+    assert encoder.build(EncoderInputs(1, 1, (), tmp_path, tmp_path)).width == 5
     assert "encoder.wdth: unknown key" in refusal("encoder._target_=declared_towers.towers.Ones", "encoder.wdth=5")
 
 
 def test_a_further_folder_of_yaml_is_searched(tmp_path: Path) -> None:
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder" / "narrow.yaml").write_text("_target_: causalrec.encoders.mf.MF\nwidth: 2\n")
-    made = spec("encoder=narrow", config_dir=tmp_path)
-    assert made.encoder.arguments == {"width": 2}
-    assert made.run.choices["encoder"] == "narrow"
+    config = spec("encoder=narrow", config_dir=tmp_path)
+    assert config.encoder.arguments == {"width": 2}
+    assert config.run.choices["encoder"] == "narrow"
     assert "encoder=narrow: unknown component" in refusal("encoder=narrow")
 
 
@@ -282,11 +282,13 @@ def test_every_yaml_on_disk_composes_and_validates() -> None:
         elif group in COLLECTIONS:
             assert every[group][name] == written
             for member, node in written.items():
-                made = validate_component(f"{group}.{member}", with_mandatory(node), load_class(COLLECTIONS[group]))
-                assert made.to_dict()["_target_"] == node["_target_"]
+                component = validate_component(
+                    f"{group}.{member}", with_mandatory(node), load_class(COLLECTIONS[group])
+                )
+                assert component.to_dict()["_target_"] == node["_target_"]
         else:
-            made = validate_group({group: every[group][name]}, group)
-            assert made.to_dict()["_target_"] == written["_target_"]
+            component = validate_group({group: every[group][name]}, group)
+            assert component.to_dict()["_target_"] == written["_target_"]
         checked.append(path)
     files = [p for p in CONF.rglob("*") if p.is_file() and p.parent.parent != CONF / "hydra"]
     assert len(checked) == len(files) > 20
@@ -322,10 +324,10 @@ def test_every_job_of_every_study_composes_validates_and_is_identified(path: Pat
         return
     folders = [f"paths.{name}={tmp_path / name}" for name in ("data", "cache", "runs")]
     specs = compose_all([normalise_overrides([*job, *folders]) for job in jobs])
-    assert len({made.folder for made in specs}) == len(jobs), "no two jobs share a record"
-    for made in specs:
-        assert plan_run(made).adjustment.estimand in ("exposed_mean", "effect")
-        assert (made.trainer.arguments.get("limit_batches") is not None) == smoke
+    assert len({config.folder for config in specs}) == len(jobs), "no two jobs share a record"
+    for config in specs:
+        assert plan_run(config).adjustment.estimand in ("exposed_mean", "effect")
+        assert (config.trainer.arguments.get("limit_batches") is not None) == smoke
 
 
 def test_resolved_holds_every_constructor_default_as_json() -> None:
@@ -349,11 +351,14 @@ def test_resolved_holds_every_constructor_default_as_json() -> None:
 
 
 def test_resolved_names_every_yaml_key_of_every_leaf() -> None:
-    made = spec()
-    for name, one in [*made.groups(), *((k, c) for _, members in made.collections() for k, c in members.items())]:
-        parameters = inspect.signature(one.target).parameters.values()
+    config = spec()
+    for name, component in [
+        *config.groups(),
+        *((k, c) for _, members in config.collections() for k, c in members.items()),
+    ]:
+        parameters = inspect.signature(component.target).parameters.values()
         keys = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-        assert set(one.to_dict()) == {"_target_", *keys}, name
+        assert set(component.to_dict()) == {"_target_", *keys}, name
 
 
 def test_what_was_given_wins_over_a_default_in_resolved() -> None:
@@ -387,16 +392,16 @@ def test_the_key_ignores_what_does_not(override: str) -> None:
 
 
 def test_a_record_goes_to_a_folder_of_its_sweep_row_seed_and_key(tmp_path: Path) -> None:
-    made = spec(f"paths.runs={tmp_path}", "sweep=s", "name=row", "seed=3")
-    assert made.folder == tmp_path / "s" / "row" / f"seed3-{made.key}"
+    config = spec(f"paths.runs={tmp_path}", "sweep=s", "name=row", "seed=3")
+    assert config.folder == tmp_path / "s" / "row" / f"seed3-{config.key}"
 
 
 @pytest.mark.parametrize("prefix", ["", "+", "++"])
 def test_a_value_absent_from_the_yaml_can_be_set(prefix: str) -> None:
     assert "width" not in compose_config([])["encoder"]
-    made = spec(f"{prefix}encoder.width=8")
-    assert made.encoder.arguments == {"width": 8}
-    assert made.encoder.to_dict()["width"] == 8
+    config = spec(f"{prefix}encoder.width=8")
+    assert config.encoder.arguments == {"width": 8}
+    assert config.encoder.to_dict()["width"] == 8
 
 
 def test_a_leaf_with_changes_leaves_the_original_alone() -> None:
@@ -411,7 +416,7 @@ def test_a_sweep_expands_in_hydras_order() -> None:
         [f"objective={objective}", f"++seed={seed}", "++sweep=s"] for objective in ("naive", "ips") for seed in (0, 1)
     ]
     named = [validate_config(compose_config(job)) for job in jobs]
-    assert [(made.run.name, made.run.seed) for made in named] == [
+    assert [(config.run.name, config.run.seed) for config in named] == [
         ("mf-naive", 0),
         ("mf-naive", 1),
         ("mf-ips", 0),
@@ -442,7 +447,7 @@ def test_what_is_not_identified_counts_as_a_wrong_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("choices.foo=x", "choices.foo"),
         ("split.validation=2", "split.validation=2: input should be less than 1"),
@@ -450,18 +455,18 @@ def test_what_is_not_identified_counts_as_a_wrong_request() -> None:
         ("sampler.batch_size=0", "sampler.batch_size=0: input should be greater than 0"),
     ],
 )
-def test_values_that_make_no_sense_are_refused(override: str, told: str) -> None:
-    assert refusal(override).startswith(told)
+def test_values_that_make_no_sense_are_refused(override: str, message: str) -> None:
+    assert refusal(override).startswith(message)
 
 
 def test_a_task_misses_its_mandatory_baselines() -> None:
-    told = "baseline: bias_logistic, item_mean, popularity missing; the trivial baselines are mandatory for"
-    with pytest.raises(RequestError, match=re.escape(told)):
+    message = "baseline: bias_logistic, item_mean, popularity missing; the trivial baselines are mandatory for"
+    with pytest.raises(RequestError, match=re.escape(message)):
         plan_run(spec("baseline=[constant]"))
 
 
 @pytest.mark.parametrize(
-    ("overrides", "told"),
+    ("overrides", "message"),
     [
         (["task=effect", "learner=null"], "learner=null: only the YAML of a task that learns nothing leaves it out"),
         (
@@ -472,9 +477,13 @@ def test_a_task_misses_its_mandatory_baselines() -> None:
     ],
 )
 def test_what_a_newcomer_asked_is_one_line_before_any_work(
-    overrides: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    overrides: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "logger=none", *overrides]) == 2
     error = capsys.readouterr().err.strip()
-    assert told in error and "\n" not in error and not (tmp_path / "runs").exists()
+    assert message in error and "\n" not in error and not (tmp_path / "runs").exists()

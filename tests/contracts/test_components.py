@@ -40,7 +40,7 @@ each_component = pytest.mark.parametrize(
 )
 
 
-def _named(path: str) -> type[Any]:
+def _class_at(path: str) -> type[Any]:
     module, _, attribute = path.rpartition(".")
     target = getattr(importlib.import_module(module), attribute)
     assert inspect.isclass(target)
@@ -66,7 +66,7 @@ def test_every_group_has_components_and_every_folder_is_a_group() -> None:
 
 @each_component
 def test_the_target_is_a_final_class_that_fulfils_the_contract(group: str, node: dict[str, Any]) -> None:
-    target, contract = _named(node["_target_"]), _named(GROUPS[group])
+    target, contract = _class_at(node["_target_"]), _class_at(GROUPS[group])
     assert issubclass(target, contract)
     assert not inspect.isabstract(target)
     assert target.__module__ == node["_target_"].rpartition(".")[0], "named where it is defined"
@@ -77,10 +77,10 @@ def test_the_target_is_a_final_class_that_fulfils_the_contract(group: str, node:
 
 @each_component
 def test_its_file_holds_no_other_component(group: str, node: dict[str, Any]) -> None:
-    target = _named(node["_target_"])
-    classes = _concrete(target.__module__, _named(GROUPS[group]))
+    target = _class_at(node["_target_"])
+    classes = _concrete(target.__module__, _class_at(GROUPS[group]))
     if group in THIN:
-        configured = {_named(n["_target_"]) for g, _, n in COMPONENTS if g == group}
+        configured = {_class_at(n["_target_"]) for g, _, n in COMPONENTS if g == group}
         mine = {component for component in configured if component.__module__ == target.__module__}
         assert set(classes) == mine, "every class of the file has a YAML"
     else:
@@ -89,7 +89,7 @@ def test_its_file_holds_no_other_component(group: str, node: dict[str, Any]) -> 
 
 @each_component
 def test_its_yaml_keys_are_keyword_only_and_typed(group: str, node: dict[str, Any]) -> None:
-    target = _named(node["_target_"])
+    target = _class_at(node["_target_"])
     constructor: Any = target if is_dataclass(target) else target.__init__
     keys, hints = _keys(target), get_type_hints(constructor, include_extras=True)
     assert set(node) - {"_target_"} <= set(keys)
@@ -100,14 +100,14 @@ def test_its_yaml_keys_are_keyword_only_and_typed(group: str, node: dict[str, An
 
 @each_component
 def test_its_keys_can_be_read_without_importing_it(group: str, node: dict[str, Any]) -> None:
-    assert keyword_names(node["_target_"]) == set(_keys(_named(node["_target_"])))
+    assert keyword_names(node["_target_"]) == set(_keys(_class_at(node["_target_"])))
 
 
 def test_yaml_says_only_what_differs_from_the_constructor() -> None:
     """Also the check that a default lives in one place: a YAML that repeats it would hide a later change."""
     repeated = []
     for group, label, node in COMPONENTS:
-        keys = _keys(_named(node["_target_"]))
+        keys = _keys(_class_at(node["_target_"]))
         repeated += [
             f"{group}/{label}: {key}"
             for key, value in node.items()
@@ -124,18 +124,18 @@ EXPLICIT = {("dataset", "mechanism"), ("metric", "k"), ("metric", "empty")}  # p
 )
 def test_slices_and_refuters_are_frozen_values(node: dict[str, Any]) -> None:
     """They are shared by the jobs of a study, and sent to other processes."""
-    target = _named(node["_target_"])
+    target = _class_at(node["_target_"])
     assert dataclasses.is_dataclass(target) and target.__dataclass_params__.frozen  # type: ignore[attr-defined]
 
 
 def test_each_refuter_has_a_name_of_its_own_and_says_its_limitation() -> None:
-    refuters = [_named(node["_target_"]) for group, _, node in COMPONENTS if group == "refuter"]
+    refuters = [_class_at(node["_target_"]) for group, _, node in COMPONENTS if group == "refuter"]
     assert len({refuter.name for refuter in refuters}) == len(refuters) > 10
     assert all(refuter.limitation and isinstance(refuter.value_is_effect, bool) for refuter in refuters)
 
 
 def test_each_baseline_says_what_it_predicts() -> None:
-    baselines = [_named(node["_target_"]) for group, _, node in COMPONENTS if group == "baseline"]
+    baselines = [_class_at(node["_target_"]) for group, _, node in COMPONENTS if group == "baseline"]
     assert {baseline.estimand for baseline in baselines} == {"exposed_mean", "effect"}
 
 

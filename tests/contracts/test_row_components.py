@@ -28,7 +28,7 @@ def built(group: str) -> list[Any]:
     return [pytest.param(validate_component(group, node, CONTRACTS[group]).build(), id=label) for label, node in nodes]
 
 
-def timed(randomised: bool) -> CausalDataset:
+def timed_dataset(randomised: bool) -> CausalDataset:
     rng = np.random.default_rng(0)
     logged = log_of(codes(420, 1), time=rng.permutation(420), propensity=np.full(420, 0.8, np.float32))
     return dataset(logged, log_of(codes(60, 2)) if randomised else None, unseen="keep")
@@ -39,7 +39,7 @@ def timed(randomised: bool) -> CausalDataset:
 def test_a_split_gives_disjoint_logged_rows_and_draws_them_by_its_settings_alone(
     split: AbstractSplit, randomised: bool
 ) -> None:
-    data = timed(randomised)
+    data = timed_dataset(randomised)
     splits = split(data)
     logs = [splits.train, splits.validation, *([] if randomised else [splits.test])]
     rows = np.concatenate([log.codes for log in logs])
@@ -79,7 +79,7 @@ def test_a_sampler_meets_each_logged_row_once_and_follows_seed_and_epoch(
 
 @pytest.mark.parametrize("augmentation", built("augmentation"))
 def test_an_augmentation_gives_rows_of_the_log_s_columns_by_the_seed_alone(augmentation: AbstractAugmentation) -> None:
-    data = timed(randomised=False)
+    data = timed_dataset(randomised=False)
     first, again = (augment_rows({"it": augmentation}, data.logged, data, 5) for _ in range(2))
     assert isinstance(first, InteractionLog) and first.codes.tolist() == again.codes.tolist()
     assert first.row_weights.tolist() == again.row_weights.tolist()

@@ -75,7 +75,7 @@ def job_of(folder: Path, key: str = "abc123", name: str = "mf-naive") -> LoggedJ
     return LoggedJob(name, "sweep-one", key, folder / key, ("coat", "mf", "naive"), {"seed": 0, "optimizer.lr": 0.01})
 
 
-def trained(logger: AbstractLogger, job: LoggedJob, status: Any = "done") -> None:
+def train_and_close(logger: AbstractLogger, job: LoggedJob, status: Any = "done") -> None:
     """A run as `run.py` makes it: open, fit, close."""
     rng = np.random.default_rng(0)
     codes = rng.permutation(USERS * ITEMS)
@@ -86,8 +86,8 @@ def trained(logger: AbstractLogger, job: LoggedJob, status: Any = "done") -> Non
     features = FeatureMatrix((), ("user", "item"), none, none, ())
     inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
     model = CausalModel({OUTCOME: RoleNetwork(MF(inputs, width=2), Dot(0))}, "logit")
-    parts = log.take(np.arange(60)), log.take(np.arange(60, 80))
-    data = LogDataModule(*parts, features, Balanced(batch_size=16), "logged", 0)
+    logs = log.take(np.arange(60)), log.take(np.arange(60, 80))
+    data = LogDataModule(*logs, features, Balanced(batch_size=16), "logged", 0)
     opened = logger.open(job)
     settings = TrainerSettings(max_epochs=EPOCHS, progress=False)
     settings.fit(CausalRecModule(model, Naive(), AdamW()), data, opened, job.folder / "checkpoints", "test")
@@ -98,11 +98,11 @@ def test_every_logger_of_the_configuration_is_one_of_ours() -> None:
     import yaml
 
     folder = package_folder("conf") / "logger"
-    made = {
+    loggers = {
         f.stem: validate_component("logger", yaml.safe_load(f.read_text()), AbstractLogger).build()
         for f in folder.iterdir()
     }
-    assert {name: type(logger) for name, logger in made.items()} == {
+    assert {name: type(logger) for name, logger in loggers.items()} == {
         "none": NoLogger,
         "csv": Csv,
         "tensorboard": TensorBoard,
@@ -111,13 +111,13 @@ def test_every_logger_of_the_configuration_is_one_of_ours() -> None:
 
 
 def test_no_logger_writes_only_the_checkpoints(tmp_path: Path) -> None:
-    trained(NoLogger(), job_of(tmp_path))
+    train_and_close(NoLogger(), job_of(tmp_path))
     parents = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert parents == {"abc123/checkpoints"}
 
 
 def test_csv_writes_a_row_per_epoch_and_the_best_scores(tmp_path: Path) -> None:
-    trained(Csv(), job_of(tmp_path))
+    train_and_close(Csv(), job_of(tmp_path))
     with (tmp_path / "abc123" / "curves" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     for name in ("train/loss", "validation/criterion"):
@@ -130,7 +130,7 @@ def test_csv_writes_a_row_per_epoch_and_the_best_scores(tmp_path: Path) -> None:
 def test_tensorboard_writes_events_of_curves_and_best_scores(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    trained(TensorBoard(), job_of(tmp_path))
+    train_and_close(TensorBoard(), job_of(tmp_path))
     folder = tmp_path / "abc123" / "tensorboard"
     assert list(folder.glob("events.out.tfevents.*"))
     read = EventAccumulator(str(folder)).Reload()
@@ -151,8 +151,8 @@ def test_a_job_that_is_over_is_replayed_with_its_curves_and_scores(tmp_path: Pat
 
 
 def test_a_single_candidate_logs_without_a_prefix_and_a_lost_loss_is_nan() -> None:
-    one = SelectionSection(candidates=(_candidate(0.1, EpochRecord(4, None, None)),))
-    ((prefix, (point,)),) = curves_of(RunRecord(name="x", status="done", selection=one))
+    selection = SelectionSection(candidates=(_candidate(0.1, EpochRecord(4, None, None)),))
+    ((prefix, (point,)),) = curves_of(RunRecord(name="x", status="done", selection=selection))
     assert prefix == "" and (point.epoch, point.criterion) == (4, None) and np.isnan(point.loss)
     assert list(curves_of(RunRecord(name="x", status="failed"))) == []
 

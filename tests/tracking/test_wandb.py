@@ -85,19 +85,19 @@ class Read:
 
 
 def read_back(file: Path) -> Read:
-    told = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
-    lines = subprocess.run(told, capture_output=True, text=True, check=True).stdout.splitlines()
+    arguments = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+    lines = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.splitlines()
     records = [json.loads(line) for line in lines]
-    (about,) = [one["run"] for one in records if one["type"] == "run"]
-    found = Read(file.parent, about)
-    for one in records:
-        if one["type"] == "history":
-            found.history.append(one["history"]["item"])
-        elif one["type"] == "summary":
-            found.summary |= one["summary"].get("update", {})
-        elif one["type"] == "exit":
-            found.exit_code = one["exit"].get("exit_code", 0)
-    return found
+    (about,) = [record["run"] for record in records if record["type"] == "run"]
+    contents = Read(file.parent, about)
+    for record in records:
+        if record["type"] == "history":
+            contents.history.append(record["history"]["item"])
+        elif record["type"] == "summary":
+            contents.summary |= record["summary"].get("update", {})
+        elif record["type"] == "exit":
+            contents.exit_code = record["exit"].get("exit_code", 0)
+    return contents
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -134,20 +134,22 @@ def test_three_jobs_of_one_process_are_three_whole_runs(
     records = [RunRecord.load(run.train(spec)) for spec in specs]
     assert capfd.readouterr() == ("", "")  # no notice of W&B or Lightning, once per job or ever
     runs = [read_back(file) for file in files_below(tmp_path / "runs")]
-    assert [one.about["run_id"] for one in runs] == [spec.key for spec in specs]
-    for one, spec, record in zip(runs, specs, records, strict=True):
-        assert one.folder.parent.parent == spec.folder
-        assert (one.about["run_group"], one.about["job_type"], one.exit_code) == ("s1", "mf-ips", 0)
-        assert set(one.about["tags"]) == {"coat", "mf", "ips", "logistic"}
+    assert [wandb_run.about["run_id"] for wandb_run in runs] == [spec.key for spec in specs]
+    for wandb_run, spec, record in zip(runs, specs, records, strict=True):
+        assert wandb_run.folder.parent.parent == spec.folder
+        assert (wandb_run.about["run_group"], wandb_run.about["job_type"], wandb_run.exit_code) == ("s1", "mf-ips", 0)
+        assert set(wandb_run.about["tags"]) == {"coat", "mf", "ips", "logistic"}
         flat = {"dataset": "coat", "model": "mf", "estimator": "ips", "propensity": "logistic", "row": "mf-ips"}
-        assert flat.items() <= one.config.items()
-        assert (one.config["seed"], one.config["sweep"]) == (spec.run.seed, "s1")
-        assert one.config["optimizer.lr"] == record.setting("optimizer.lr")
-        assert one.config["selection.candidates.optimizer.weight_decay"] == [0.1, 1.0]
+        assert flat.items() <= wandb_run.config.items()
+        assert (wandb_run.config["seed"], wandb_run.config["sweep"]) == (spec.run.seed, "s1")
+        assert wandb_run.config["optimizer.lr"] == record.setting("optimizer.lr")
+        assert wandb_run.config["selection.candidates.optimizer.weight_decay"] == [0.1, 1.0]
         scores = {f"best/{s.metric}@{s.slice}": s.value for s in record.scores if s.value is not None}
         assert len(scores) > 5
-        assert {key: value for key, value in one.summary.items() if key.startswith("best/")} == pytest.approx(scores)
-        assert one.summary["overlap/effective_rows"] == pytest.approx(record.overlap.effective_rows)
+        assert {key: value for key, value in wandb_run.summary.items() if key.startswith("best/")} == pytest.approx(
+            scores
+        )
+        assert wandb_run.summary["overlap/effective_rows"] == pytest.approx(record.overlap.effective_rows)
 
 
 @pytest.mark.long
@@ -159,28 +161,28 @@ def test_every_epoch_is_in_the_history_also_of_a_job_run_again(
         record = RunRecord.load(run.train(spec))
     first, again = (read_back(file) for file in files_below(tmp_path / "runs"))
     assert first.about["run_id"] == again.about["run_id"] == spec.key
-    for one, tried in itertools.product((first, again), record.selection.candidates):
+    for wandb_run, tried in itertools.product((first, again), record.selection.candidates):
         prefix = f"{tried.fit}/"
         for name in ("train/loss", "validation/criterion"):
-            assert sorted(one.curve(prefix + name)) == list(range(int(tried.epochs)))
-        assert min(one.curve(f"{prefix}validation/criterion").values()) == pytest.approx(tried.criterion)
+            assert sorted(wandb_run.curve(prefix + name)) == list(range(int(tried.epochs)))
+        assert min(wandb_run.curve(f"{prefix}validation/criterion").values()) == pytest.approx(tried.criterion)
 
 
 def test_the_table_and_the_images_lie_beside_the_file(tmp_path: Path, spec_of: Callable[..., ExperimentConfig]) -> None:
     record = json.loads(run.train(spec_of()).read_text())
     (file,) = files_below(tmp_path / "runs")
-    one = read_back(file)
-    (row,) = [row for row in one.history if "results.path" in row]  # the reader flattens
-    table = json.loads((one.folder / "files" / row["results.path"]).read_text())
+    wandb_run = read_back(file)
+    (row,) = [row for row in wandb_run.history if "results.path" in row]  # the reader flattens
+    table = json.loads((wandb_run.folder / "files" / row["results.path"]).read_text())
     assert table["columns"] == ["model", "slice", "metric", "value", "low", "high", "n", "kind"]
     expected = [
         [*(s[key] for key in table["columns"][:-1]), kind]
-        for kind, part in (("score", "scores"), ("baseline", "baselines"))
-        for s in record[part]
+        for kind, section in (("score", "scores"), ("baseline", "baselines"))
+        for s in record[section]
     ]
     assert table["data"] == expected
     for name in ("overlap", "calibration", "ranking"):
-        image = one.folder / "files" / row[f"images/{name}.path"]
+        image = wandb_run.folder / "files" / row[f"images/{name}.path"]
         assert image.read_bytes().startswith(b"\x89PNG") and row[f"images/{name}.width"] > 200
 
 
@@ -206,8 +208,8 @@ def test_a_job_run_again_goes_on_in_its_run(tmp_path: Path) -> None:
     for _ in range(2):
         WandB().replay(job_of(tmp_path), RECORD, "done")
     runs = [read_back(file) for file in files_below(tmp_path)]
-    assert [one.about["run_id"] for one in runs] == ["abc123"] * 2
-    assert all(one.about["resume"] for one in runs)
+    assert [wandb_run.about["run_id"] for wandb_run in runs] == ["abc123"] * 2
+    assert all(wandb_run.about["resume"] for wandb_run in runs)
 
 
 @pytest.mark.long
@@ -220,12 +222,12 @@ def test_replayed_runs_equal_trained_ones_and_may_be_open_at_once(tmp_path: Path
     for opened in reversed(both):
         logger.close(opened, None, "done")
     logger.replay(job_of(tmp_path, "k3"), RECORD, "done", lambda record: {})
-    found = {one.about["run_id"]: one for one in map(read_back, files_below(tmp_path))}
-    assert [found[key].curve("train/loss") for key in ("k1", "k2")] == [{0: 0.25}, {0: 0.5}]
-    assert found["k3"].curve("validation/criterion") == pytest.approx({e.epoch: e.criterion for e in CURVE})
-    assert (found["k3"].summary["seconds"], found["k3"].summary["overlap/clipped"]) == (2.5, 0.125)
-    assert found["k3"].summary["best/auc@randomised"] == 0.75
-    assert found["k3"].summary["data/caveat"] == "simulated data"
+    runs_by_key = {wandb_run.about["run_id"]: wandb_run for wandb_run in map(read_back, files_below(tmp_path))}
+    assert [runs_by_key[key].curve("train/loss") for key in ("k1", "k2")] == [{0: 0.25}, {0: 0.5}]
+    assert runs_by_key["k3"].curve("validation/criterion") == pytest.approx({e.epoch: e.criterion for e in CURVE})
+    assert (runs_by_key["k3"].summary["seconds"], runs_by_key["k3"].summary["overlap/clipped"]) == (2.5, 0.125)
+    assert runs_by_key["k3"].summary["best/auc@randomised"] == 0.75
+    assert runs_by_key["k3"].summary["data/caveat"] == "simulated data"
 
 
 def test_images_are_drawn_only_where_they_are_wanted(tmp_path: Path) -> None:
@@ -239,7 +241,7 @@ def test_images_are_drawn_only_where_they_are_wanted(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+def init_arguments(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """The arguments of each `wandb.init`; offline whatever was asked."""
     seen: list[dict[str, Any]] = []
     real = wandb.init
@@ -253,32 +255,39 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 
 
 def test_online_only_with_a_key_or_when_told(
-    tmp_path: Path, asked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, init_arguments: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def opened(mode: Any = "auto") -> None:
+    def open_and_close(mode: Any = "auto") -> None:
         logger = WandB(mode=mode)
         logger.close(logger.open(job_of(tmp_path)), None, "done")
 
     for mode in ("auto", "offline", "online"):
-        opened(mode)
+        open_and_close(mode)
     monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-    opened()
-    opened("offline")
+    open_and_close()
+    open_and_close("offline")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    opened()
-    assert [one["mode"] for one in asked] == ["offline", "offline", "online", "online", "offline", None]
+    open_and_close()
+    assert [arguments["mode"] for arguments in init_arguments] == [
+        "offline",
+        "offline",
+        "online",
+        "online",
+        "offline",
+        None,
+    ]
     assert "dryrun" not in os.environ.get("WANDB_MODE", "")
-    assert all(one["id"] == "abc123" and one["resume"] == "allow" for one in asked)
+    assert all(arguments["id"] == "abc123" and arguments["resume"] == "allow" for arguments in init_arguments)
 
 
 def test_online_without_an_account_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(**_: object) -> None:
+    def refuse(**_: object) -> None:
         raise wandb.errors.UsageError("No API key\nconfigured.")
 
-    monkeypatch.setattr(wandb, "init", refused)
-    with pytest.raises(RequestError) as told:
+    monkeypatch.setattr(wandb, "init", refuse)
+    with pytest.raises(RequestError) as caught:
         WandB(mode="online").open(job_of(tmp_path))
-    assert str(told.value) == "logger=wandb: No API key configured.; logger.mode=offline needs no account"
+    assert str(caught.value) == "logger=wandb: No API key configured.; logger.mode=offline needs no account"
 
 
 def test_neither_the_home_folder_nor_a_secret_leaves_the_machine(
@@ -293,13 +302,13 @@ def test_neither_the_home_folder_nor_a_secret_leaves_the_machine(
     record = RunRecord(name="mf-naive", status="failed", error=f"no {home}/data")
     logger.close(logger.open(job), record, "failed")
     (file,) = files_below(tmp_path)
-    raw, one = file.read_bytes(), read_back(file)
+    raw, wandb_run = file.read_bytes(), read_back(file)
     for secret in (f"{home}/", "sk-123456", "me:word"):
         assert secret.encode() not in raw
-    assert one.config["note"] == "~/note"
-    assert one.config["paths.data"] == "~/data" and one.config["paths.near"] == f"{home}son/data"
-    assert (one.config["store.api_key"], one.config["address"]) == ("redacted", "redis://redacted@host/0")
-    assert one.config["encoder.max_tokens"] == 5 and one.summary["error"] == "no ~/data"
+    assert wandb_run.config["note"] == "~/note"
+    assert wandb_run.config["paths.data"] == "~/data" and wandb_run.config["paths.near"] == f"{home}son/data"
+    assert (wandb_run.config["store.api_key"], wandb_run.config["address"]) == ("redacted", "redis://redacted@host/0")
+    assert wandb_run.config["encoder.max_tokens"] == 5 and wandb_run.summary["error"] == "no ~/data"
     assert redact(["a", {"b": f"{home}"}]) == ["a", {"b": "~"}]
 
 
@@ -324,9 +333,9 @@ def test_offline_runs_are_listed_by_sweep_and_oldest_first_without_those_sent(tm
     sent = offline(tmp_path, "a", "k3", "20260101_000000")
     (sent / "run-k3.wandb.synced").touch()
     runs = offline_runs(tmp_path)
-    assert [one.folder for one in runs] == [other, first, early, late]
-    assert [one.id for one in runs] == ["k2", "k9", "k1", "k1"]
-    assert [one.sweep.name for one in runs] == ["a", "b", "b", "b"]
+    assert [offline_run.folder for offline_run in runs] == [other, first, early, late]
+    assert [offline_run.id for offline_run in runs] == ["k2", "k9", "k1", "k1"]
+    assert [offline_run.sweep.name for offline_run in runs] == ["a", "b", "b", "b"]
     assert sync_commands(runs) == [f"wandb sync {other}", f"wandb sync {first} {early} {late}"]
 
 
@@ -334,47 +343,51 @@ def test_files_still_being_written_are_not_finished(tmp_path: Path) -> None:
     offline(tmp_path, "s", "cut", "20260101_000000", record=None)
     offline(tmp_path, "s", "again", "20260101_000000", record=-3600.0)
     offline(tmp_path, "s", "done", "20260101_000000", record=-5.0)  # the record is written just before the end
-    assert {one.id: one.finished for one in offline_runs(tmp_path)} == {"cut": False, "again": False, "done": True}
+    assert {offline_run.id: offline_run.finished for offline_run in offline_runs(tmp_path)} == {
+        "cut": False,
+        "again": False,
+        "done": True,
+    }
 
 
 def test_long_commands_are_split_but_never_within_a_run() -> None:
     sweep, long = Path("runs/s"), "x" * 900
     runs = [OfflineRun(f"k{k}", t, Path(f"runs/s/{long}/{k}-{t}"), sweep, True) for t in ("1", "2") for k in range(20)]
     commands = sync_commands(runs)
-    assert len(commands) > 1 and all(len(one) < 21_000 for one in commands)
+    assert len(commands) > 1 and all(len(command_line) < 21_000 for command_line in commands)
     for k in range(20):
-        (words,) = [one.split() for one in commands if f"{long}/{k}-1" in one]
+        (words,) = [command_line.split() for command_line in commands if f"{long}/{k}-1" in command_line]
         assert words.index(f"runs/s/{long}/{k}-2") == words.index(f"runs/s/{long}/{k}-1") + 1
-    one = [OfflineRun("k", str(t), Path(f"runs/s/{long}/{t}"), sweep, True) for t in range(30)]
-    assert len(sync_commands(one)) == 1
+    single_run = [OfflineRun("k", str(t), Path(f"runs/s/{long}/{t}"), sweep, True) for t in range(30)]
+    assert len(sync_commands(single_run)) == 1
 
 
 def test_the_command_printed_is_the_one_wandb_takes(tmp_path: Path) -> None:
     folder = tmp_path / "my runs"
     WandB().replay(job_of(folder), RECORD, "done")
     (command,) = sync_commands(offline_runs(folder))
-    told = f"{sys.executable} -m {command} --dry-run"
-    done = subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True)
+    command_line = f"{sys.executable} -m {command} --dry-run"
+    done = subprocess.run(["sh", "-c", command_line], capture_output=True, text=True, check=True)
     assert "abc123" in done.stdout + done.stderr and "Would sync" in done.stdout + done.stderr
 
 
 def ask(what: str, folder: Path, **options: Any) -> int:
-    asked = {"what": what, "folder": folder, "json": False, "entity": None, "project": None, **options}
-    return command(argparse.Namespace(**asked))
+    arguments = {"what": what, "folder": folder, "json": False, "entity": None, "project": None, **options}
+    return command(argparse.Namespace(**arguments))
 
 
 def test_wandb_sync_prints_commands_or_says_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask("sync", tmp_path) == 0
-    told = capsys.readouterr()
-    assert told.out == "" and "no offline W&B run to send" in told.err
+    output = capsys.readouterr()
+    assert output.out == "" and "no offline W&B run to send" in output.err
     cut = offline(tmp_path / "my runs", "s", "k2", "20260101_000000", record=None)
     assert ask("sync", tmp_path) == 0
-    told = capsys.readouterr()
-    assert told.out == "" and "1 file(s) left out" in told.err and "no offline" not in told.err
+    output = capsys.readouterr()
+    assert output.out == "" and "1 file(s) left out" in output.err and "no offline" not in output.err
     ready = offline(tmp_path / "my runs", "s", "k1", "20260101_000000")
     assert ask("sync", tmp_path) == 0
-    told = capsys.readouterr()
-    assert told.out == f"wandb sync {shlex.quote(str(ready))}\n" and "1 file(s) left out" in told.err
+    output = capsys.readouterr()
+    assert output.out == f"wandb sync {shlex.quote(str(ready))}\n" and "1 file(s) left out" in output.err
     assert ask("sync", tmp_path, json=True) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["commands"] == [f"wandb sync {shlex.quote(str(ready))}"]
@@ -392,23 +405,23 @@ def record_of(row: str, seed: int, **changes: Any) -> RunRecord:
 def test_the_workspace_compares_the_rows_of_the_sweep() -> None:
     assert version("wandb-workspaces") == "0.4.13"  # its views serialise through a private method
     scores = (SCORE, dataclasses.replace(SCORE, metric="ndcg@5"))
-    made = workspace([record_of("mf-ips", 0, scores=scores), record_of("mf-dr", 0)], "us", "mine")
-    view = json.loads(serialise(made))
+    dashboard = workspace([record_of("mf-ips", 0, scores=scores), record_of("mf-dr", 0)], "us", "mine")
+    view = json.loads(serialise(dashboard))
     assert (view["entity"], view["project"], view["display_name"]) == ("us", "mine", "causalrec: s1")
     section = view["spec"]["section"]
     (runs,) = section["runSets"]
     assert runs["grouping"] == [{"section": "run", "name": "group"}, {"section": "config", "name": "row.value"}]
     (only,) = runs["filters"]["filters"]
     assert (only["key"], only["op"], only["value"]) == ({"section": "run", "name": "group"}, "IN", ["s1"])
-    panels = {one["name"]: one["panels"] for one in section["panelBankConfig"]["sections"]}
+    panels = {panel_group["name"]: panel_group["panels"] for panel_group in section["panelBankConfig"]["sections"]}
     assert list(panels) == ["Scores by row", "Learning curves", "Overlap, calibration, ranking", "Tables"]
-    bars = [one["config"] for one in panels["Scores by row"]]
+    bars = [panel["config"] for panel in panels["Scores by row"]]
     names = [f"summary_metrics.best/{metric}@randomised" for metric in ("auc", "ndcg@5")]
-    assert [one["metrics"] for one in bars] == [[name] for name in names]
-    assert all(one["groupBy"] == "row.value" and one["groupAgg"] == "mean" for one in bars)
-    for one, name in zip(panels["Learning curves"], ("validation/criterion", "train/loss"), strict=True):
-        assert one["config"]["xAxis"] == "epoch" and name in one["config"]["metricRegex"]
-    shown = [key for one in panels["Overlap, calibration, ranking"] for key in one["config"]["mediaKeys"]]
+    assert [bar["metrics"] for bar in bars] == [[name] for name in names]
+    assert all(bar["groupBy"] == "row.value" and bar["groupAgg"] == "mean" for bar in bars)
+    for panel, name in zip(panels["Learning curves"], ("validation/criterion", "train/loss"), strict=True):
+        assert panel["config"]["xAxis"] == "epoch" and name in panel["config"]["metricRegex"]
+    shown = [key for panel in panels["Overlap, calibration, ranking"] for key in panel["config"]["mediaKeys"]]
     assert shown == ["images/overlap", "images/calibration", "images/ranking"]
     assert "results" in json.dumps(panels["Tables"])
 
@@ -419,14 +432,14 @@ def test_without_a_key_the_workspace_is_written_beside_the_records(
     record_of("mf-ips", 0).save(tmp_path / "mf-ips" / "seed0-a")
     record_of("mf-ips", 1, status="failed", scores=()).save(tmp_path / "mf-ips" / "seed1-b")
     assert ask("workspace", tmp_path) == 0
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     file = tmp_path / "wandb_workspace.json"
-    assert told.out == f"{file}\n" and "causalrec wandb sync" in told.err
+    assert output.out == f"{file}\n" and "causalrec wandb sync" in output.err
     assert json.loads(file.read_text())["project"] == "mine"
     assert ask("workspace", tmp_path, json=True, project="other", entity="us") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["workspace"], document["project"], document["entity"]) == (str(file), "other", "us")
-    assert [one["panels"] for one in document["sections"]] == [1, 2, 3, 1]
+    assert [section["panels"] for section in document["sections"]] == [1, 2, 3, 1]
     assert json.loads(file.read_text())["entity"] == "us"
 
 
@@ -435,10 +448,10 @@ def test_with_a_key_the_workspace_is_published(
 ) -> None:
     import wandb_workspaces.workspaces as ws
 
-    def saved(self: Any) -> Any:
+    def save(self: Any) -> Any:
         return argparse.Namespace(url=f"https://wandb.ai/{self.entity}/{self.project}?nw=x")
 
-    monkeypatch.setattr(ws.Workspace, "save_as_new_view", saved)
+    monkeypatch.setattr(ws.Workspace, "save_as_new_view", save)
     monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
     monkeypatch.setattr(wandb, "Api", lambda: argparse.Namespace(default_entity="me"))
     record_of("mf-ips", 0).save(tmp_path / "seed0-a")
@@ -448,10 +461,10 @@ def test_with_a_key_the_workspace_is_published(
     assert capsys.readouterr().out == "https://wandb.ai/us/mine?nw=x\n"
     assert not (tmp_path / "wandb_workspace.json").exists()
 
-    def refused(self: Any) -> Any:
+    def refuse(self: Any) -> Any:
         raise wandb.errors.CommError("no such\nproject")
 
-    monkeypatch.setattr(ws.Workspace, "save_as_new_view", refused)
+    monkeypatch.setattr(ws.Workspace, "save_as_new_view", refuse)
     with pytest.raises(RequestError, match="no such project; see --entity and --project"):
         ask("workspace", tmp_path)
 
