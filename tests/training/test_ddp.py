@@ -44,17 +44,17 @@ USERS, ITEMS = 30, 20
 def log_of(seed, rows):
     rng = np.random.default_rng(seed)
     codes = rng.choice(USERS * ITEMS, rows, replace=False)
-    ones = np.ones(rows, np.int64)
+    treatment = np.ones(rows, np.int64)
     chance = 1 / (1 + np.exp(-np.random.default_rng(9).normal(size=ITEMS)[codes % ITEMS]))
     outcome = (rng.random(rows) < chance).astype(np.float32)
     propensity = rng.uniform(0.1, 0.9, rows).astype(np.float32)
-    return InteractionLog(codes % ITEMS, ones, outcome, ITEMS, codes // ITEMS, USERS, propensity=propensity)
+    return InteractionLog(codes % ITEMS, treatment, outcome, ITEMS, codes // ITEMS, USERS, propensity=propensity)
 
-def trained(folder, **settings):
+def fit_all(folder, **settings):
     rng = np.random.default_rng(2)
     blocks = [rng.normal(size=(count, 1)).astype(np.float32) for count in (USERS, ITEMS)]
     features = FeatureMatrix(("a", "b"), ("user", "item"), *blocks, ())
-    found = {}
+    summaries = {}
     columns = {"group": BatchColumn("group", "user", ("a", "b"), (np.arange(USERS) % 3 == 0).astype(np.int64))}
     fits = {"naive": Naive(), "snips": SNIPS(), "dr_jl": DRJL(), "ips_v2": IPSV2(balance=5.0), "gap": Naive()}
     for name, objective in fits.items():
@@ -70,11 +70,11 @@ def trained(folder, **settings):
         trainer = TrainerSettings(max_epochs=3, progress=False, **settings)
         fit = trainer.fit(module, data, None, Path(folder) / name, name)
         size = sum(float(value.double().abs().sum()) for value in fit.state.values())
-        found[name] = {"criterion": fit.criterion, "best_epoch": fit.best_epoch, "epochs": fit.epochs, "size": size}
-    return found
+        summaries[name] = {"criterion": fit.criterion, "best_epoch": fit.best_epoch, "epochs": fit.epochs, "size": size}
+    return summaries
 
 if __name__ == "__main__":
-    result = trained(sys.argv[1], strategy="ddp", devices=2)
+    result = fit_all(sys.argv[1], strategy="ddp", devices=2)
     if os.environ.get("LOCAL_RANK", "0") == "0":
         Path(sys.argv[2]).write_text(json.dumps(result))
 """
@@ -97,44 +97,47 @@ def test_two_processes_give_the_fit_of_one(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
-    two = json.loads(result.read_text())
-    made = importlib.util.spec_from_file_location("ddp_script", script)
-    assert made is not None and made.loader is not None
-    module = importlib.util.module_from_spec(made)
-    made.loader.exec_module(module)
-    one = module.trained(tmp_path / "one")
-    assert set(one) == set(two) == set(OBJECTIVES)
+    two_processes = json.loads(result.read_text())
+    spec = importlib.util.spec_from_file_location("ddp_script", script)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    single_process = module.fit_all(tmp_path / "one")
+    assert set(single_process) == set(two_processes) == set(OBJECTIVES)
     for name in OBJECTIVES:
-        assert two[name]["criterion"] == pytest.approx(one[name]["criterion"], abs=1e-4), name
-        assert two[name]["size"] == pytest.approx(one[name]["size"], rel=1e-3), name
-        assert (two[name]["best_epoch"], two[name]["epochs"]) == (one[name]["best_epoch"], one[name]["epochs"])
-    assert len({fit["criterion"] for fit in one.values()}) == len(OBJECTIVES)
+        assert two_processes[name]["criterion"] == pytest.approx(single_process[name]["criterion"], abs=1e-4), name
+        assert two_processes[name]["size"] == pytest.approx(single_process[name]["size"], rel=1e-3), name
+        assert (two_processes[name]["best_epoch"], two_processes[name]["epochs"]) == (
+            single_process[name]["best_epoch"],
+            single_process[name]["epochs"],
+        )
+    assert len({fit["criterion"] for fit in single_process.values()}) == len(OBJECTIVES)
 
 
 def record_of(folder: Path) -> dict[str, Any]:
     (path,) = folder.rglob("record.json")
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
 
 
 def test_the_command_leaves_one_record_that_tells_what_one_process_tells(
     tmp_path: Path, fake_coat: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    asked = ["dataset=coat", "objective=snips", "encoder=mf", "trainer.max_epochs=3", "trainer.progress=false"]
-    asked += [f"paths.data={fake_coat(tmp_path / 'data')}", "paths.cache=cache", "evaluation.replicates=5"]
-    asked += [
+    overrides = ["dataset=coat", "objective=snips", "encoder=mf", "trainer.max_epochs=3", "trainer.progress=false"]
+    overrides += [f"paths.data={fake_coat(tmp_path / 'data')}", "paths.cache=cache", "evaluation.replicates=5"]
+    overrides += [
         "selection.candidates={optimizer.weight_decay:[0.1,1.0]}",
         "sampler.batch_size=16",
         "split.unseen=keep",
         "logger=csv",
     ]
     for trainer in ("cpu", "ddp"):
-        assert cli.main(["train", *asked, f"trainer={trainer}", f"paths.runs={trainer}"]) == 0
-    one, two = record_of(tmp_path / "cpu"), record_of(tmp_path / "ddp")
-    values = [[score["value"] for score in record["scores"]] for record in (one, two)]
+        assert cli.main(["train", *overrides, f"trainer={trainer}", f"paths.runs={trainer}"]) == 0
+    cpu_record, ddp_record = record_of(tmp_path / "cpu"), record_of(tmp_path / "ddp")
+    values = [[score["value"] for score in record["scores"]] for record in (cpu_record, ddp_record)]
     assert values[0] == pytest.approx(values[1], abs=1e-4) and len(values[0]) > 3
-    for ours, theirs in zip(one["selection"]["candidates"], two["selection"]["candidates"], strict=True):
+    for ours, theirs in zip(cpu_record["selection"]["candidates"], ddp_record["selection"]["candidates"], strict=True):
         assert [p["loss"] for p in ours["curve"]] == pytest.approx([p["loss"] for p in theirs["curve"]], abs=1e-4)
     curves = [next((tmp_path / name).rglob("metrics.csv")).read_text().splitlines() for name in ("cpu", "ddp")]
     assert len(curves[0]) == len(curves[1]) and curves[0][0] == curves[1][0]

@@ -64,7 +64,7 @@ def log_of(seed: int, rows: int, classes: int = 3) -> InteractionLog:
 VALIDATION = log_of(1, 60)
 
 
-def fitted(folder: Path, logger: Any = None, death: int = -1, classes: int = 3, **settings: Any) -> FitResult:
+def fit_small_model(folder: Path, logger: Any = None, death: int = -1, classes: int = 3, **settings: Any) -> FitResult:
     objective = DRJL()
     seed_everything(0)
     inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
@@ -90,23 +90,23 @@ def test_a_report_is_that_of_scikit_learn(present: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = sklearn_report(label[seen], raw[seen].argmax(1), output_dict=True, zero_division=0)
-    found = classification_report(confusion(raw, label, observed))
-    assert found["accuracy"] == pytest.approx(expected["accuracy"])
-    assert found["macro_f1"] == pytest.approx(expected["macro avg"]["f1-score"])
-    for k, one in enumerate(found["classes"][:3]):
+    report = classification_report(confusion(raw, label, observed))
+    assert report["accuracy"] == pytest.approx(expected["accuracy"])
+    assert report["macro_f1"] == pytest.approx(expected["macro avg"]["f1-score"])
+    for k, class_report in enumerate(report["classes"][:3]):
         theirs = expected[f"{float(k)}"]
-        mine = [one["precision"], one["recall"], one["f1"], one["support"]]
+        mine = [class_report["precision"], class_report["recall"], class_report["f1"], class_report["support"]]
         assert mine == pytest.approx([theirs[n] for n in ("precision", "recall", "f1-score", "support")])
-    assert found["classes"][3] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+    assert report["classes"][3] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
 
 
 def test_each_epoch_has_the_report_of_its_validation_rows(tmp_path: Path) -> None:
     logger = CSVLogger(tmp_path, name="", version="curves")
-    fit = fitted(tmp_path, logger)
+    fit = fit_small_model(tmp_path, logger)
     assert len(fit.curve) == 4
     for point in fit.curve:
         assert point.report is not None
-        supports = [one["support"] for one in point.report["classes"]]
+        supports = [class_report["support"] for class_report in point.report["classes"]]
         assert supports == np.bincount(VALIDATION.outcome.astype(int)).tolist()
     accuracies = [point.report["accuracy"] for point in fit.curve if point.report]
     assert accuracies[-1] > accuracies[0] and accuracies[-1] > 0.5
@@ -118,26 +118,26 @@ def test_each_epoch_has_the_report_of_its_validation_rows(tmp_path: Path) -> Non
 
 
 def test_a_stopped_fit_goes_on_with_the_reports_it_had(tmp_path: Path) -> None:
-    whole = fitted(tmp_path / "whole")
+    full_fit = fit_small_model(tmp_path / "whole")
     with pytest.raises(Stopped):
-        fitted(tmp_path / "cut", death=34, checkpoint_steps=3)  # 14 steps an epoch
+        fit_small_model(tmp_path / "cut", death=34, checkpoint_steps=3)  # 14 steps an epoch
     assert (tmp_path / "cut" / "resume.ckpt").exists()
-    again = fitted(tmp_path / "cut", checkpoint_steps=3)
-    assert again.curve == whole.curve
-    assert fitted(tmp_path / "cut").curve == whole.curve  # read from what was kept
+    again = fit_small_model(tmp_path / "cut", checkpoint_steps=3)
+    assert again.curve == full_fit.curve
+    assert fit_small_model(tmp_path / "cut").curve == full_fit.curve  # read from what was kept
 
 
 def test_a_click_has_none_and_takes_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("causalrec.training.module.confusion", lambda *_: 1 / 0)
-    assert all(point.report is None for point in fitted(tmp_path, classes=2).curve)
+    assert all(point.report is None for point in fit_small_model(tmp_path, classes=2).curve)
 
 
 def test_a_record_keeps_reports_for_loggers_that_come_later(tmp_path: Path) -> None:
-    fit = fitted(tmp_path)
+    fit = fit_small_model(tmp_path)
     curve = tuple(
         EpochRecord(point.epoch, point.loss, point.criterion, dict(point.report or {})) for point in fit.curve
     )
     candidate = CandidateRecord(fit="wd=0.1", settings={}, criterion=0.5, best_epoch=0, epochs=4, curve=curve)
     record = RunRecord(name="x", status="done", selection=SelectionSection(candidates=(candidate,)))
-    ((_, found),) = curves_of(RunRecord.load(record.save(tmp_path / "record")))
-    assert found == fit.curve
+    ((_, replayed_curve),) = curves_of(RunRecord.load(record.save(tmp_path / "record")))
+    assert replayed_curve == fit.curve

@@ -69,7 +69,7 @@ def model() -> CausalModel:
 
 
 def request(folder: Path, **changes: Any) -> FitRequest:
-    parts: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "model": model,
         "objective": Factual(),
         "optimizer": AdamW(lr=0.02, weight_decay=0.01),
@@ -88,7 +88,7 @@ def request(folder: Path, **changes: Any) -> FitRequest:
         "label": "test",
         "prefix": "",
     }
-    return FitRequest(**{**parts, **changes})
+    return FitRequest(**{**defaults, **changes})
 
 
 def test_a_batch_holds_the_row_of_each_of_its_rows() -> None:
@@ -125,12 +125,12 @@ def test_what_is_predicted_follows_the_row(tmp_path: Path) -> None:
     state = request(tmp_path).fit().state
     fitted.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
     block = FEATURES.row_block(VALIDATION)
-    told = (VALIDATION.users, VALIDATION.item, FEATURES, Factual(), None, Factual().potential_outcomes)
-    by_arm = fitted.predict(*told, block)
-    own = by_arm[np.arange(len(VALIDATION)), VALIDATION.treatment]
-    assert np.corrcoef(own, VALIDATION.outcome)[0, 1] > 0.97
+    arguments = (VALIDATION.users, VALIDATION.item, FEATURES, Factual(), None, Factual().potential_outcomes)
+    by_arm = fitted.predict(*arguments, block)
+    factual = by_arm[np.arange(len(VALIDATION)), VALIDATION.treatment]
+    assert np.corrcoef(factual, VALIDATION.outcome)[0, 1] > 0.97
     with pytest.raises(DataError, match="features: hour, store are of the row"):
-        fitted.predict(*told)
+        fitted.predict(*arguments)
 
 
 def test_another_row_is_another_fit(tmp_path: Path) -> None:

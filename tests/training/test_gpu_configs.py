@@ -59,12 +59,12 @@ def test_every_trainer_of_conf_is_here() -> None:
 
 @pytest.mark.parametrize("name", sorted(BUILT))
 def test_a_trainer_becomes_what_its_name_promises(name: str, two_gpus: None) -> None:
-    made = settings(name)
-    made.check()
-    trainer: Trainer = made.build(None, [])
+    trainer_settings = settings(name)
+    trainer_settings.check()
+    trainer: Trainer = trainer_settings.build(None, [])
     strategy = trainer.strategy
-    found = (type(strategy).__name__, trainer.precision, str(strategy.root_device), trainer.num_devices)
-    assert found == BUILT[name]
+    summary = (type(strategy).__name__, trainer.precision, str(strategy.root_device), trainer.num_devices)
+    assert summary == BUILT[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,7 +96,7 @@ def log_of(seed: int, rows: int) -> InteractionLog:
     return InteractionLog(codes % 20, np.ones(rows, np.int64), outcome, 20, codes // 20, 30, propensity=propensity)
 
 
-def fitted(made: TrainerSettings, folder: Path) -> tuple[FitResult, set[torch.dtype]]:
+def fit_small_model(trainer_settings: TrainerSettings, folder: Path) -> tuple[FitResult, set[torch.dtype]]:
     """A small fit of a two-role objective, and the types the products of its heads were computed in."""
     seed_everything(0)
     rng = np.random.default_rng(2)
@@ -113,12 +113,12 @@ def fitted(made: TrainerSettings, folder: Path) -> tuple[FitResult, set[torch.dt
     for network in networks.values():
         network.head.register_forward_hook(look)
     data = LogDataModule(log_of(0, 400), log_of(1, 150), features, Balanced(batch_size=64), objective.space, 0)
-    return made.fit(module, data, None, folder, "fit"), types
+    return trainer_settings.fit(module, data, None, folder, "fit"), types
 
 
 def test_bf16_trains_on_the_cpu_nearly_as_float32_does(tmp_path: Path) -> None:
-    (half, types), (whole, _) = (fitted(settings(name), tmp_path / name) for name in ("bf16", "cpu"))
+    (half, types), (full, _) = (fit_small_model(settings(name), tmp_path / name) for name in ("bf16", "cpu"))
     assert types == {torch.bfloat16}, "autocast is on wherever a head computes"
     assert {value.dtype for value in half.state.values() if value.is_floating_point()} == {torch.float32}
-    assert half.criterion == pytest.approx(whole.criterion, rel=0.02)
-    assert half.criterion != whole.criterion
+    assert half.criterion == pytest.approx(full.criterion, rel=0.02)
+    assert half.criterion != full.criterion

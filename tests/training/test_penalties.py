@@ -141,9 +141,9 @@ def request(folder: Path, objective: Any = None, **changes: Any) -> FitRequest:
     return task(folder, objective or Naive(), **{"columns": COLUMNS, **changes})
 
 
-def gap_after(fit: Any, asked: FitRequest) -> float:
+def gap_after(fit: Any, fit_request: FitRequest) -> float:
     """The gap over all pairs of what was learnt."""
-    model = asked.model()
+    model = fit_request.model()
     model.load_state_dict({name.removeprefix("model."): value for name, value in fit.state.items()})
     codes = np.arange(USERS * ITEMS)
     user, item = codes // ITEMS, codes % ITEMS
@@ -164,7 +164,7 @@ def test_the_gap_falls_as_its_weight_grows(tmp_path: Path) -> None:
     settings = TrainerSettings(progress=False, max_epochs=40, patience=40)
     gaps = []
     for weight in (0.0, 0.5, 5.0):
-        asked = request(
+        fit_request = request(
             tmp_path / f"{weight}",
             train=unfair(TRAIN),
             validation=unfair(TRAIN),
@@ -173,7 +173,7 @@ def test_the_gap_falls_as_its_weight_grows(tmp_path: Path) -> None:
             optimizer=AdamW(lr=0.02, weight_decay=0.1),
             penalties={"gap": Gap(column="group", weight=weight)},
         )
-        gaps.append(gap_after(asked.fit(), asked))
+        gaps.append(gap_after(fit_request.fit(), fit_request))
     assert gaps[0] > 0.25 and gaps[0] > 1.2 * gaps[1] and gaps[1] > 1.2 * gaps[2] and gaps[2] < 0.3 * gaps[0]
 
 
@@ -258,16 +258,20 @@ class Broken(AbstractPenalty):
 
 
 def test_a_penalty_that_is_no_number_ends_the_fit_with_its_name_epoch_and_step(tmp_path: Path) -> None:
-    asked = request(tmp_path, penalties={"mine": Broken(above=0.02)})
-    with pytest.raises(CausalRecError, match=r"^penalty=mine: its value is nan at epoch \d+, step \d+; lower") as told:
-        asked.fit()
-    assert "\n" not in str(told.value)
+    fit_request = request(tmp_path, penalties={"mine": Broken(above=0.02)})
+    with pytest.raises(
+        CausalRecError, match=r"^penalty=mine: its value is nan at epoch \d+, step \d+; lower"
+    ) as caught:
+        fit_request.fit()
+    assert "\n" not in str(caught.value)
 
 
 def test_a_penalty_that_is_no_number_ends_the_fits_of_its_stack_where_it_is_none_and_no_other(tmp_path: Path) -> None:
     optimizers = [AdamW(lr=lr, weight_decay=0.1) for lr in (0.05, 1e-9)]
     penalties = {"mine": Broken(above=0.02)}
-    requests = [request(tmp_path / f"{k}", penalties=penalties, optimizer=one) for k, one in enumerate(optimizers)]
+    requests = [
+        request(tmp_path / f"{k}", penalties=penalties, optimizer=optimizer) for k, optimizer in enumerate(optimizers)
+    ]
     failed, fine = fit_stacked(requests, lambda size: 99)
     assert isinstance(failed, CausalRecError) and "penalty=mine: its value is nan at epoch" in str(failed)
     assert not isinstance(fine, Exception)
@@ -314,34 +318,36 @@ def loader(start: tuple[int, int] = (0, 0), rank: int = 0, world: int = 1) -> Ba
 
 
 def test_rows_of_its_own_stand_beside_each_batch_and_are_a_function_of_seed_and_epoch() -> None:
-    whole = list(loader())
-    assert [len(batch.penalty_batches["level"]) for batch in whole] == [24] * len(whole)
-    own = [batch.penalty_batches["level"].item.tolist() for batch in whole]
-    assert len({tuple(items) for items in own}) == len(own)
-    assert [b.penalty_batches["level"].item.tolist() for b in loader(start=(0, 2))] == own[2:], "entered midway"
-    assert "group" in whole[0].penalty_batches["level"].columns
-    parts = [list(loader(rank=rank, world=2)) for rank in range(2)]
-    for batch, *ranks in zip(whole, *parts, strict=True):
+    batches = list(loader())
+    assert [len(batch.penalty_batches["level"]) for batch in batches] == [24] * len(batches)
+    penalty_items = [batch.penalty_batches["level"].item.tolist() for batch in batches]
+    assert len({tuple(items) for items in penalty_items}) == len(penalty_items)
+    assert [b.penalty_batches["level"].item.tolist() for b in loader(start=(0, 2))] == penalty_items[2:], (
+        "entered midway"
+    )
+    assert "group" in batches[0].penalty_batches["level"].columns
+    rank_batches = [list(loader(rank=rank, world=2)) for rank in range(2)]
+    for batch, *ranks in zip(batches, *rank_batches, strict=True):
         together = torch.cat([each.penalty_batches["level"].item for each in ranks])
         assert together.sort().values.tolist() == batch.penalty_batches["level"].item.sort().values.tolist()
     again = loader()
     again.set_epoch(1)
-    assert next(iter(again)).penalty_batches["level"].item.tolist() != own[0]
+    assert next(iter(again)).penalty_batches["level"].item.tolist() != penalty_items[0]
 
 
 def test_a_penalty_over_rows_of_its_own_moves_what_it_speaks_of(tmp_path: Path) -> None:
     settings = TrainerSettings(progress=False, max_epochs=30, patience=30)
     means = []
     for weight in (0.0, 30.0):
-        asked = request(
+        fit_request = request(
             tmp_path / f"{weight}",
             trainer=settings,
             validation=TRAIN,
             epochs=30,
             penalties={"level": Level(weight=weight, target=0.9)},
         )
-        assert reason_to_fit_alone(asked) == "penalty=level does not stack"
-        fit, model = asked.fit(), asked.model()
+        assert reason_to_fit_alone(fit_request) == "penalty=level does not stack"
+        fit, model = fit_request.fit(), fit_request.model()
         model.load_state_dict({name.removeprefix("model."): value for name, value in fit.state.items()})
         codes = np.arange(USERS * ITEMS)
         with torch.no_grad():

@@ -67,7 +67,7 @@ class Death:
     violent: bool = False
     steps: int = 0
 
-    def passed(self, kind: str) -> None:
+    def count_pass(self, kind: str) -> None:
         self.steps += kind == "step"
         if kind == self.kind:
             self.left -= 1
@@ -88,7 +88,7 @@ class Noisy(nn.Module):
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor:
         if self.death is not None:
-            self.death.passed("step" if self.training else "validation")
+            self.death.count_pass("step" if self.training else "validation")
         noise = 0.1 * (random.random() + np.random.random()) if self.training else 0.0  # noqa: NPY002
         raw: Tensor = self.inner(self.drop(user), item, features) + noise
         return raw
@@ -103,7 +103,7 @@ def log_of(seed: int, rows: int) -> InteractionLog:
     return InteractionLog(*columns, propensity=propensity)
 
 
-def fitted(
+def fit_small_model(
     folder: Path, name: str, death: Death | None = None, logger: Any = None, rows: int = 150, seed: int = 0, **more: Any
 ) -> FitResult:
     objective, optimizer, scheduler = OBJECTIVES[name]
@@ -123,13 +123,13 @@ def fitted(
     return settings.fit(module, data, logger, folder, "test", epochs)
 
 
-def assert_same(found: FitResult, expected: FitResult) -> None:
-    assert set(found.state) == set(expected.state)
+def assert_same(actual: FitResult, expected: FitResult) -> None:
+    assert set(actual.state) == set(expected.state)
     for name, value in expected.state.items():
-        assert torch.equal(found.state[name], value), name
-    ours, theirs = ((fit.best_epoch, fit.epochs, fit.curve) for fit in (found, expected))
+        assert torch.equal(actual.state[name], value), name
+    ours, theirs = ((fit.best_epoch, fit.epochs, fit.curve) for fit in (actual, expected))
     assert ours == theirs
-    assert repr(found.criterion) == repr(expected.criterion)  # nan in a refit
+    assert repr(actual.criterion) == repr(expected.criterion)  # nan in a refit
 
 
 @pytest.fixture(autouse=True)
@@ -139,9 +139,9 @@ def keep_the_seeds_of_others() -> Iterator[None]:
     checkpoint.set_random_states(states)
 
 
-def interrupted(folder: Path, name: str, kind: str, left: int, **settings: Any) -> None:
+def interrupt_fit(folder: Path, name: str, kind: str, left: int, **settings: Any) -> None:
     with pytest.raises(Stopped):
-        fitted(folder, name, Death(kind, left), **settings)
+        fit_small_model(folder, name, Death(kind, left), **settings)
 
 
 # --- real kills: a nursery, started once, forks a process a fit
@@ -155,10 +155,10 @@ class Nursery:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def start(self, **asked: Any) -> int:
+    def start(self, **arguments: Any) -> int:
         """Fork a fit and return its process id."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.write(json.dumps(arguments) + "\n")
         self.process.stdin.flush()
         pid = int(self._line())
         assert pid > 1  # 0 and -9 are exit codes, and would address every process of the group
@@ -168,8 +168,8 @@ class Nursery:
         """Wait for the fit and return its exit code, negative for a signal."""
         return int(self._line())
 
-    def run(self, **asked: Any) -> int:
-        self.start(**asked)
+    def run(self, **arguments: Any) -> int:
+        self.start(**arguments)
         return self.end()
 
     def _line(self) -> str:
@@ -191,22 +191,22 @@ def child_fit(folder: str, name: str, kind: str, left: int, pause: float = 0, sp
     death = Death(kind, left, violent=True)
     if kind == "save":
         real = os.fsync
-        os.fsync = lambda handle: (death.passed("save"), real(handle))[1]  # type: ignore[assignment]
+        os.fsync = lambda handle: (death.count_pass("save"), real(handle))[1]  # type: ignore[assignment]
     if pause:
-        step = Death.passed
-        Death.passed = lambda self, kind: (time.sleep(pause), step(self, kind))[1]  # type: ignore[method-assign]
+        step = Death.count_pass
+        Death.count_pass = lambda self, kind: (time.sleep(pause), step(self, kind))[1]  # type: ignore[method-assign]
     if space:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (space, space))
-    place = Path(folder)
+    root = Path(folder)
     try:
-        fit = fitted(place, name, death, **settings)
+        fit = fit_small_model(root, name, death, **settings)
     except DataError as error:
-        (place / "error.txt").write_text(str(error))
+        (root / "error.txt").write_text(str(error))
         return 1
-    told = {"steps": death.steps, "criterion": fit.criterion, "best_epoch": fit.best_epoch, "epochs": fit.epochs}
-    torch.save({"state": fit.state}, place / "result.pt")
-    (place / "result.json").write_text(json.dumps({**told, "curve": [dataclasses.astuple(p) for p in fit.curve]}))
+    summary = {"steps": death.steps, "criterion": fit.criterion, "best_epoch": fit.best_epoch, "epochs": fit.epochs}
+    torch.save({"state": fit.state}, root / "result.pt")
+    (root / "result.json").write_text(json.dumps({**summary, "curve": [dataclasses.astuple(p) for p in fit.curve]}))
     return 0
 
 
@@ -214,22 +214,22 @@ def result(folder: Path) -> tuple[FitResult, int]:
     """What a child came to, and how many steps it took for it."""
     from causalrec.training.fit_result import Epoch
 
-    told = json.loads((folder / "result.json").read_text())
-    steps, curve = told.pop("steps"), tuple(Epoch(*point) for point in told.pop("curve"))
+    summary = json.loads((folder / "result.json").read_text())
+    steps, curve = summary.pop("steps"), tuple(Epoch(*point) for point in summary.pop("curve"))
     state = torch.load(folder / "result.pt", weights_only=True)["state"]
-    return FitResult(**told, state=state, curve=curve), steps
+    return FitResult(**summary, state=state, curve=curve), steps
 
 
 @pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
-    made = Nursery()
-    yield made
-    assert made.process.stdin is not None
-    made.process.stdin.close()
-    assert made.process.wait(timeout=20) == 0
+    server = Nursery()
+    yield server
+    assert server.process.stdin is not None
+    server.process.stdin.close()
+    assert server.process.wait(timeout=20) == 0
 
 
-def killed_many_times(nursery: Nursery, folder: Path, name: str, kills: int, draw: random.Random) -> int:
+def kill_many_times(nursery: Nursery, folder: Path, name: str, kills: int, draw: random.Random) -> int:
     """Kill a fit `kills` times, a few steps, validations or saves further on; return the steps of the last process."""
     for _ in range(kills):
         kind = draw.choice(["step", "step", "step", "validation", "save"])
@@ -246,9 +246,9 @@ def killed_many_times(nursery: Nursery, folder: Path, name: str, kills: int, dra
 @pytest.mark.long
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_killed_at_random_moments_it_comes_to_the_same_bits(tmp_path: Path, nursery: Nursery, name: str) -> None:
-    whole = fitted(tmp_path / "whole", name)
-    steps = killed_many_times(nursery, tmp_path / "cut", name, 5, random.Random(name))
-    assert_same(result(tmp_path / "cut")[0], whole)
+    full_fit = fit_small_model(tmp_path / "whole", name)
+    steps = kill_many_times(nursery, tmp_path / "cut", name, 5, random.Random(name))
+    assert_same(result(tmp_path / "cut")[0], full_fit)
     assert 0 < steps < STEPS[name] * EPOCHS  # the last process had less to do than all of it
 
 
@@ -256,7 +256,7 @@ def test_killed_at_random_moments_it_comes_to_the_same_bits(tmp_path: Path, nurs
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_killed_from_outside_at_any_time_it_comes_to_the_same_bits(tmp_path: Path, nursery: Nursery, name: str) -> None:
-    whole, draw, cut = fitted(tmp_path / "whole", name), random.Random(name), tmp_path / "cut"
+    full_fit, draw, cut = fit_small_model(tmp_path / "whole", name), random.Random(name), tmp_path / "cut"
     codes = []
     for _ in range(12):
         pid = nursery.start(folder=str(cut), name=name, kind="", left=-1, checkpoint_steps=1, pause=0.1)
@@ -266,7 +266,7 @@ def test_killed_from_outside_at_any_time_it_comes_to_the_same_bits(tmp_path: Pat
         codes.append(nursery.end())
     assert codes.count(-signal.SIGKILL) >= 2 and set(codes) <= {0, -signal.SIGKILL}
     assert nursery.run(folder=str(cut), name=name, kind="", left=-1) == 0
-    assert_same(result(cut)[0], whole)
+    assert_same(result(cut)[0], full_fit)
 
 
 @pytest.mark.slow
@@ -277,42 +277,42 @@ def test_killed_from_outside_at_any_time_it_comes_to_the_same_bits(tmp_path: Pat
 def test_killed_at_every_step_and_validation_it_comes_to_the_same_bits(
     tmp_path: Path, nursery: Nursery, name: str, around: Sequence[int]
 ) -> None:
-    whole = fitted(tmp_path / "whole", name)
+    full_fit = fit_small_model(tmp_path / "whole", name)
     for kind, left in [*(("step", left) for left in around), ("validation", 1), ("validation", 2)]:
         cut = tmp_path / f"{kind}-{left}"
-        asked = {"folder": str(cut), "name": name, "checkpoint_steps": 1}
-        assert nursery.run(**asked, kind=kind, left=left) == -signal.SIGKILL
-        assert nursery.run(**asked, kind="", left=-1) == 0
-        found, steps = result(cut)
-        assert_same(found, whole)
+        arguments = {"folder": str(cut), "name": name, "checkpoint_steps": 1}
+        assert nursery.run(**arguments, kind=kind, left=left) == -signal.SIGKILL
+        assert nursery.run(**arguments, kind="", left=-1) == 0
+        resumed_fit, steps = result(cut)
+        assert_same(resumed_fit, full_fit)
         done = left - 1 if kind == "step" else STEPS[name] * left - 1  # an epoch's last step waits for its validation
         assert steps == STEPS[name] * EPOCHS - done, (kind, left)
 
 
 def test_a_process_killed_while_saving_leaves_the_earlier_checkpoint_whole(tmp_path: Path, nursery: Nursery) -> None:
-    asked = {"folder": str(tmp_path), "name": "dr_jl", "checkpoint_steps": 3}
-    assert nursery.run(**asked, kind="save", left=2) == -signal.SIGKILL
+    arguments = {"folder": str(tmp_path), "name": "dr_jl", "checkpoint_steps": 3}
+    assert nursery.run(**arguments, kind="save", left=2) == -signal.SIGKILL
     assert read_checkpoint(tmp_path / "resume.ckpt")["steps"] == 3
     assert len(list(tmp_path.glob(".resume.ckpt.*"))) == 1
-    assert nursery.run(**asked, kind="", left=-1) == 0
+    assert nursery.run(**arguments, kind="", left=-1) == 0
     assert sorted(path.name for path in tmp_path.iterdir() if "result" not in path.name) == ["best.ckpt", "fit.json"]
-    assert_same(result(tmp_path)[0], fitted(tmp_path / "whole", "dr_jl"))
+    assert_same(result(tmp_path)[0], fit_small_model(tmp_path / "whole", "dr_jl"))
 
 
 def test_where_no_more_can_be_written_one_line_names_the_file_and_the_earlier_one_stays(
     tmp_path: Path, nursery: Nursery
 ) -> None:
-    interrupted(tmp_path, "dr_jl", "step", 4, checkpoint_steps=3)
+    interrupt_fit(tmp_path, "dr_jl", "step", 4, checkpoint_steps=3)
     before = (tmp_path / "resume.ckpt").read_bytes()
-    asked = {"folder": str(tmp_path), "name": "dr_jl", "kind": "", "left": -1, "checkpoint_steps": 3}
-    assert nursery.run(**asked, space=4096) == 1
-    told = (tmp_path / "error.txt").read_text()
-    assert told.startswith(f"{tmp_path / 'resume.ckpt'}: checkpoint cannot be written (File too large)")
-    assert "\n" not in told
+    arguments = {"folder": str(tmp_path), "name": "dr_jl", "kind": "", "left": -1, "checkpoint_steps": 3}
+    assert nursery.run(**arguments, space=4096) == 1
+    message = (tmp_path / "error.txt").read_text()
+    assert message.startswith(f"{tmp_path / 'resume.ckpt'}: checkpoint cannot be written (File too large)")
+    assert "\n" not in message
     assert (tmp_path / "resume.ckpt").read_bytes() == before
     assert not list(tmp_path.glob(".*"))
-    assert nursery.run(**asked) == 0
-    assert_same(result(tmp_path)[0], fitted(tmp_path / "whole", "dr_jl"))
+    assert nursery.run(**arguments) == 0
+    assert_same(result(tmp_path)[0], fit_small_model(tmp_path / "whole", "dr_jl"))
 
 
 # --- stopped from within
@@ -321,34 +321,34 @@ def test_where_no_more_can_be_written_one_line_names_the_file_and_the_earlier_on
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("more", [{"patience": 1}, {"precision": "64-true"}, {"limit_batches": 3}, {"epochs": 4}])
 def test_settings_hold_over_an_interruption(tmp_path: Path, name: str, more: dict[str, Any]) -> None:
-    whole = fitted(tmp_path / "whole", name, **more)
+    full_fit = fit_small_model(tmp_path / "whole", name, **more)
     per_epoch = min(STEPS[name], more.get("limit_batches", 99))
-    interrupted(tmp_path / "cut", name, "step", per_epoch + 3, checkpoint_steps=1, **more)
+    interrupt_fit(tmp_path / "cut", name, "step", per_epoch + 3, checkpoint_steps=1, **more)
     death = Death()
-    assert_same(fitted(tmp_path / "cut", name, death, checkpoint_steps=1, **more), whole)
-    assert death.steps == per_epoch * whole.epochs - (per_epoch + 2)
+    assert_same(fit_small_model(tmp_path / "cut", name, death, checkpoint_steps=1, **more), full_fit)
+    assert death.steps == per_epoch * full_fit.epochs - (per_epoch + 2)
 
 
 def test_waiting_for_a_better_epoch_is_not_begun_anew(tmp_path: Path) -> None:
-    whole = fitted(tmp_path / "whole", "naive", patience=2, max_epochs=40)
-    assert whole.best_epoch + 3 == whole.epochs < 40
-    last = whole.epochs * STEPS["naive"]
-    interrupted(tmp_path / "cut", "naive", "step", last - 1, checkpoint_steps=1, patience=2, max_epochs=40)
-    assert_same(fitted(tmp_path / "cut", "naive", patience=2, max_epochs=40), whole)
+    full_fit = fit_small_model(tmp_path / "whole", "naive", patience=2, max_epochs=40)
+    assert full_fit.best_epoch + 3 == full_fit.epochs < 40
+    last = full_fit.epochs * STEPS["naive"]
+    interrupt_fit(tmp_path / "cut", "naive", "step", last - 1, checkpoint_steps=1, patience=2, max_epochs=40)
+    assert_same(fit_small_model(tmp_path / "cut", "naive", patience=2, max_epochs=40), full_fit)
 
 
 def positions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> list[tuple[int, int]]:
     """Where a fit of two epochs of ten steps was saved: (epoch, steps)."""
-    found = []
+    saves = []
 
-    def seen(path: Path, content: dict[str, Any]) -> None:
+    def note_save(path: Path, content: dict[str, Any]) -> None:
         if path.name == "resume.ckpt":
-            found.append((content["epoch"], content["steps"]))
+            saves.append((content["epoch"], content["steps"]))
         write_checkpoint(path, content)
 
-    monkeypatch.setattr(checkpoint, "write_checkpoint", seen)
-    fitted(tmp_path, "dr_jl", max_epochs=2, **settings)
-    return found
+    monkeypatch.setattr(checkpoint, "write_checkpoint", note_save)
+    fit_small_model(tmp_path, "dr_jl", max_epochs=2, **settings)
+    return saves
 
 
 def test_it_is_saved_every_so_many_steps_and_after_validation_where_an_epoch_ends(
@@ -371,11 +371,11 @@ def test_it_is_saved_when_the_seconds_have_gone_by_and_a_short_fit_never(
 
 
 def test_how_often_it_is_saved_changes_no_bit(tmp_path: Path) -> None:
-    whole = fitted(tmp_path / "whole", "dr_jl")
-    assert_same(fitted(tmp_path / "often", "dr_jl", checkpoint_seconds=0.0), whole)
-    interrupted(tmp_path / "cut", "dr_jl", "step", 14, checkpoint_steps=4)
+    full_fit = fit_small_model(tmp_path / "whole", "dr_jl")
+    assert_same(fit_small_model(tmp_path / "often", "dr_jl", checkpoint_seconds=0.0), full_fit)
+    interrupt_fit(tmp_path / "cut", "dr_jl", "step", 14, checkpoint_steps=4)
     death = Death()
-    assert_same(fitted(tmp_path / "cut", "dr_jl", death, checkpoint_steps=7), whole)
+    assert_same(fit_small_model(tmp_path / "cut", "dr_jl", death, checkpoint_steps=7), full_fit)
     assert death.steps == STEPS["dr_jl"] * EPOCHS - 12
 
 
@@ -383,64 +383,70 @@ def test_how_often_it_is_saved_changes_no_bit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_two_processes_go_on_to_the_same_bits(tmp_path: Path, name: str) -> None:
     both = {"strategy": "ddp", "devices": 2, "max_epochs": 3}
-    whole = fitted(tmp_path / "whole", name, **both)
+    full_fit = fit_small_model(tmp_path / "whole", name, **both)
     with pytest.raises(CausalRecError, match=r"^a rank failed: .*Stopped$"):
-        fitted(tmp_path / "cut", name, Death("step", STEPS[name] + 4), checkpoint_steps=2, **both)
+        fit_small_model(tmp_path / "cut", name, Death("step", STEPS[name] + 4), checkpoint_steps=2, **both)
     saved = read_checkpoint(tmp_path / "cut" / "resume.ckpt")
     assert (saved["epoch"], saved["steps"]) == (1, 3 if name == "naive" else 2)
     assert float(saved["ranks"][0]["loss"]) != float(saved["ranks"][1]["loss"])
-    assert_same(fitted(tmp_path / "cut", name, checkpoint_steps=2, **both), whole)
-    assert_same(fitted(tmp_path / "cut", name, Death("step", 1), **both), whole)  # finished: not trained again
+    assert_same(fit_small_model(tmp_path / "cut", name, checkpoint_steps=2, **both), full_fit)
+    assert_same(
+        fit_small_model(tmp_path / "cut", name, Death("step", 1), **both), full_fit
+    )  # finished: not trained again
 
 
 # --- what is not whole, or of another fit
 
 
-def flipped(path: Path) -> None:
+def flip_byte(path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1
     path.write_bytes(bytes(raw))
 
 
-def truncated(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
 
 
-def emptied(path: Path) -> None:
+def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("harm", [flipped, truncated, emptied])
+@pytest.mark.parametrize("harm", [flip_byte, truncate, empty])
 @pytest.mark.parametrize("victim", ["resume.ckpt", "best.ckpt"])
 def test_a_damaged_file_is_told_in_one_line_and_the_fit_starts_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, victim: str, harm: Any
 ) -> None:
-    whole = fitted(tmp_path / "whole", "naive")
+    full_fit = fit_small_model(tmp_path / "whole", "naive")
     if victim == "resume.ckpt":
-        interrupted(tmp_path / "cut", "naive", "step", 8, checkpoint_steps=1)
+        interrupt_fit(tmp_path / "cut", "naive", "step", 8, checkpoint_steps=1)
     else:
-        fitted(tmp_path / "cut", "naive")
+        fit_small_model(tmp_path / "cut", "naive")
     harm(tmp_path / "cut" / victim)
     death = Death()
     with caplog.at_level(logging.WARNING):
-        found = fitted(tmp_path / "cut", "naive", death)
-    (told,) = [record.getMessage() for record in caplog.records if record.name.startswith("causalrec")]
-    assert str(tmp_path / "cut" / victim) in told and told.endswith("; starting this fit again")
-    assert "\n" not in told
+        second_fit = fit_small_model(tmp_path / "cut", "naive", death)
+    (message,) = [record.getMessage() for record in caplog.records if record.name.startswith("causalrec")]
+    assert str(tmp_path / "cut" / victim) in message and message.endswith("; starting this fit again")
+    assert "\n" not in message
     assert death.steps == STEPS["naive"] * EPOCHS
-    assert_same(found, whole)
+    assert_same(second_fit, full_fit)
 
 
 def test_a_finished_fit_is_not_trained_again(tmp_path: Path) -> None:
-    whole, death = fitted(tmp_path, "dr_jl"), Death()
+    full_fit, death = fit_small_model(tmp_path, "dr_jl"), Death()
     shown = json.loads((tmp_path / "fit.json").read_text())
-    assert (shown["criterion"], shown["best_epoch"], shown["epochs"]) == (whole.criterion, whole.best_epoch, EPOCHS)
-    assert shown["curve"] == [dataclasses.asdict(point) for point in whole.curve]
-    assert_same(fitted(tmp_path, "dr_jl", death), whole)
+    assert (shown["criterion"], shown["best_epoch"], shown["epochs"]) == (
+        full_fit.criterion,
+        full_fit.best_epoch,
+        EPOCHS,
+    )
+    assert shown["curve"] == [dataclasses.asdict(point) for point in full_fit.curve]
+    assert_same(fit_small_model(tmp_path, "dr_jl", death), full_fit)
     assert death.steps == 0
-    refit = fitted(tmp_path / "refit", "dr_jl", epochs=2)
+    refit = fit_small_model(tmp_path / "refit", "dr_jl", epochs=2)
     assert np.isnan(refit.criterion) and refit.curve[0].criterion is None
-    assert_same(fitted(tmp_path / "refit", "dr_jl", death, epochs=2), refit)
+    assert_same(fit_small_model(tmp_path / "refit", "dr_jl", death, epochs=2), refit)
     assert death.steps == 0
 
 
@@ -451,23 +457,23 @@ CHANGES: list[dict[str, Any]] = [{"rows": 151}, {"seed": 1}, {"max_epochs": 4}, 
 @pytest.mark.parametrize("finished", [True, False])
 def test_files_of_another_fit_are_not_used(tmp_path: Path, more: dict[str, Any], finished: bool) -> None:
     if finished:
-        fitted(tmp_path / "cut", "naive")
+        fit_small_model(tmp_path / "cut", "naive")
     else:
-        interrupted(tmp_path / "cut", "naive", "step", 8, checkpoint_steps=1)
+        interrupt_fit(tmp_path / "cut", "naive", "step", 8, checkpoint_steps=1)
     death = Death()
-    found = fitted(tmp_path / "cut", "naive", death, **more)
+    fresh_fit = fit_small_model(tmp_path / "cut", "naive", death, **more)
     assert death.steps >= STEPS["naive"] * 3
-    assert_same(found, fitted(tmp_path / "whole", "naive", **more))
+    assert_same(fresh_fit, fit_small_model(tmp_path / "whole", "naive", **more))
 
 
 def test_a_forgotten_fit_starts_from_its_beginning(tmp_path: Path) -> None:
-    fitted(tmp_path / "wd=0.1", "naive")
-    interrupted(tmp_path / "wd=1", "naive", "step", 8, checkpoint_steps=1)
+    fit_small_model(tmp_path / "wd=0.1", "naive")
+    interrupt_fit(tmp_path / "wd=1", "naive", "step", 8, checkpoint_steps=1)
     (tmp_path / "notes.txt").write_text("mine")
     delete_fits(tmp_path)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["notes.txt"]
     death = Death()
-    fitted(tmp_path / "wd=0.1", "naive", death)
+    fit_small_model(tmp_path / "wd=0.1", "naive", death)
     assert death.steps == STEPS["naive"] * EPOCHS
 
 
@@ -482,7 +488,7 @@ def test_a_checkpoint_holds_no_code_and_comes_from_no_address(tmp_path: Path) ->
 # --- loggers
 
 
-def logged(folder: Path) -> list[str]:
+def curve_lines(folder: Path) -> list[str]:
     return (folder / "metrics.csv").read_text().splitlines()
 
 
@@ -490,15 +496,15 @@ def test_the_curve_of_a_resumed_fit_is_complete_and_that_of_a_finished_one_is_to
     def logger(name: str) -> CSVLogger:
         return CSVLogger(tmp_path / name, name="", version="")
 
-    fitted(tmp_path / "whole", "naive", logger=logger("whole-curve"))
+    fit_small_model(tmp_path / "whole", "naive", logger=logger("whole-curve"))
     cut = {"name": "naive", "checkpoint_steps": 1}
     with pytest.raises(Stopped):
-        fitted(tmp_path / "cut", death=Death("step", 13), logger=logger("cut-curve"), **cut)
-    assert len(logged(tmp_path / "cut-curve")) == 1 + 2
+        fit_small_model(tmp_path / "cut", death=Death("step", 13), logger=logger("cut-curve"), **cut)
+    assert len(curve_lines(tmp_path / "cut-curve")) == 1 + 2
     for _ in ("resumed", "finished"):
-        fitted(tmp_path / "cut", logger=logger("cut-curve"), **cut)
-        assert logged(tmp_path / "cut-curve") == logged(tmp_path / "whole-curve")
-    assert len(logged(tmp_path / "whole-curve")) == 1 + EPOCHS
+        fit_small_model(tmp_path / "cut", logger=logger("cut-curve"), **cut)
+        assert curve_lines(tmp_path / "cut-curve") == curve_lines(tmp_path / "whole-curve")
+    assert len(curve_lines(tmp_path / "whole-curve")) == 1 + EPOCHS
 
 
 if __name__ == "__main__":

@@ -51,10 +51,10 @@ def test_rates_move_by_epoch_in_the_optimizer_of_every_role(tmp_path: Path) -> N
         LinearWarmup(warmup_epochs=2, first_share=0.5): [0.025, 0.0375, 0.05, 0.05],
     }
     for k, (scheduler, rates) in enumerate(expected.items()):
-        found = rates_of(tmp_path / str(k), scheduler)
-        assert [len(each) for each in found] == [2] * 4
+        epoch_rates = rates_of(tmp_path / str(k), scheduler)
+        assert [len(each) for each in epoch_rates] == [2] * 4
         for role in range(2):
-            assert [each[role] for each in found] == pytest.approx(rates)
+            assert [each[role] for each in epoch_rates] == pytest.approx(rates)
 
 
 def test_a_schedule_makes_another_fit_and_trains_alone(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_callbacks_are_components_within_the_trainer(monkeypatch: pytest.MonkeyP
     node = {"_target_": f"{__name__}.Rates", "every": 3}
     built = validate_component("trainer", {**TRAINER, "callbacks": [node, node]})
     settings = built.build()
-    assert [type(one).__name__ for one in settings.callbacks] == ["Rates", "Rates"]
+    assert [type(callback).__name__ for callback in settings.callbacks] == ["Rates", "Rates"]
     assert settings.callbacks[0].every == 3 and settings.callbacks[0] is not settings.callbacks[1]
     assert json.loads(json.dumps(built.to_dict()["callbacks"])) == [node, node]
     assert validate_component("trainer", {**TRAINER, "callbacks": []}).build().callbacks == ()

@@ -50,16 +50,16 @@ def log_of(rows: int, seed: int = 0) -> InteractionLog:
     codes = rng.choice(USERS * ITEMS, rows, replace=False)
     outcome = (rng.random(rows) < np.linspace(0.05, 0.95, ITEMS)[codes % ITEMS]).astype(np.float32)
     propensity = np.full(rows, 0.5, np.float32)
-    ones = np.ones(rows, np.int64)
-    return InteractionLog(codes % ITEMS, ones, outcome, ITEMS, codes // ITEMS, USERS, propensity=propensity)
+    treatment = np.ones(rows, np.int64)
+    return InteractionLog(codes % ITEMS, treatment, outcome, ITEMS, codes // ITEMS, USERS, propensity=propensity)
 
 
 def request(folder: Path, train: InteractionLog, **changes: Any) -> FitRequest:
     inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path())
-    parts: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "model": lambda: CausalModel({OUTCOME: RoleNetwork(MF(inputs, width=2), Dot(0))}, "logit"),
         "objective": Naive(),
-        "optimizer": decayed(0.1),
+        "optimizer": adamw_of(0.1),
         "trainer": TrainerSettings(progress=False, max_epochs=8, patience=2),
         "sampler": Balanced(batch_size=64),
         "features": NO_NUMBERS,
@@ -75,19 +75,19 @@ def request(folder: Path, train: InteractionLog, **changes: Any) -> FitRequest:
         "label": "test",
         "prefix": "",
     }
-    return FitRequest(**{**parts, **changes})
+    return FitRequest(**{**defaults, **changes})
 
 
 DECAY = "optimizer.weight_decay"
 
 
-def decayed(decay: float) -> AdamW:
+def adamw_of(decay: float) -> AdamW:
     return AdamW(lr=0.05, weight_decay=decay)
 
 
 def candidates(base: FitRequest, decays: Sequence[float]) -> Requests:
     """One request for each weight decay, alike in everything else."""
-    return [(s, replace(base, optimizer=decayed(s[DECAY]))) for s in combine_candidates({DECAY: decays})]
+    return [(s, replace(base, optimizer=adamw_of(s[DECAY]))) for s in combine_candidates({DECAY: decays})]
 
 
 def choose(requests: Requests, folds: int = 1) -> SelectedFit:
@@ -99,16 +99,16 @@ def choose(requests: Requests, folds: int = 1) -> SelectedFit:
 
 
 def fits_of(requests: list[FitRequest]) -> list[FitResult]:
-    made = fit_sequentially(requests)
-    assert all(isinstance(fit, FitResult) for fit in made), made
-    return [fit for fit in made if isinstance(fit, FitResult)]
+    results = fit_sequentially(requests)
+    assert all(isinstance(fit, FitResult) for fit in results), results
+    return [fit for fit in results if isinstance(fit, FitResult)]
 
 
 def test_folds_partition_the_rows_and_scale_propensities_to_their_share() -> None:
-    whole = log_of(103)
-    parts = list(fold_logs(whole, 4))
-    assert sorted(code for _, held in parts for code in held.codes) == sorted(whole.codes)
-    for train, held in parts:
+    log = log_of(103)
+    folds = list(fold_logs(log, 4))
+    assert sorted(code for _, held in folds for code in held.codes) == sorted(log.codes)
+    for train, held in folds:
         assert not np.isin(train.codes, held.codes).any() and len(train) + len(held) == 103
         assert train.propensity is not None and held.propensity is not None
         np.testing.assert_allclose(train.propensity, 0.5 * len(train) / 103, rtol=1e-5)
@@ -136,7 +136,7 @@ def test_cross_validation_tries_every_candidate_on_every_fold_then_refits_on_all
 def test_folds_are_the_same_for_every_candidate_and_their_numbers_are_means(tmp_path: Path) -> None:
     requests = candidates(request(tmp_path, log_of(60)), [0.01, 30.0])
     searched = search_requests(requests, 3)
-    assert [one.optimizer for one in searched] == [decayed(0.01)] * 3 + [decayed(30.0)] * 3
+    assert [fit_request.optimizer for fit_request in searched] == [adamw_of(0.01)] * 3 + [adamw_of(30.0)] * 3
     for first, second in zip(searched[:3], searched[3:], strict=True):
         assert first.train is second.train and first.validation is second.validation
     numbers = [(3.0, 1, 4), (1.0, 2, 6), (2.0, 6, 5), (5.0, 0, 1), (5.0, 0, 1), (5.0, 0, 1)]
@@ -146,16 +146,16 @@ def test_folds_are_the_same_for_every_candidate_and_their_numbers_are_means(tmp_
         Candidate({DECAY: 30.0}, 5.0, 0.0, 1.0),
     )
     refit = refit_request(requests, results, 3)
-    assert (refit.optimizer, refit.epochs, len(refit.train)) == (decayed(0.01), 4, 60)
+    assert (refit.optimizer, refit.epochs, len(refit.train)) == (adamw_of(0.01), 4, 60)
     assert refit.validation is refit.train, "every row is trained on, none is left to stop by"
 
 
 def test_a_propensity_of_pairs_is_scaled_to_the_share_of_the_folds_trained_on(tmp_path: Path) -> None:
     base = request(tmp_path, log_of(60), pair_propensity=lambda user, item: np.full(len(user), 0.3, np.float32))
     pairs = np.zeros(2, np.int64), np.ones(2, np.int64)
-    for one in search_requests(candidates(base, [0.1]), 3):
-        assert one.pair_propensity is not None
-        np.testing.assert_allclose(one.pair_propensity(*pairs), 0.2, rtol=1e-6)
+    for fit_request in search_requests(candidates(base, [0.1]), 3):
+        assert fit_request.pair_propensity is not None
+        np.testing.assert_allclose(fit_request.pair_propensity(*pairs), 0.2, rtol=1e-6)
     refit = refit_request(candidates(base, [0.1]), [FitResult(1.0, 0, 1, {})] * 3, 3)
     assert refit.pair_propensity is base.pair_propensity
 
@@ -164,7 +164,7 @@ def test_the_held_out_choice_keeps_the_fit_of_the_lowest_criterion(tmp_path: Pat
     judged = log_of(60, seed=1)
     requests = candidates(request(tmp_path, log_of(150), validation=judged), [0.01, 30.0])
     searched = search_requests(requests, 1)
-    assert all(len(one.train) == 150 and one.validation is judged for one in searched)
+    assert all(len(fit_request.train) == 150 and fit_request.validation is judged for fit_request in searched)
     selected = choose(requests)
     assert selected.fit.criterion == min(c.criterion for c in selected.candidates)
     assert {c.settings[DECAY] for c in selected.candidates} == {0.01, 30.0}
@@ -172,19 +172,27 @@ def test_the_held_out_choice_keeps_the_fit_of_the_lowest_criterion(tmp_path: Pat
 
 
 def test_of_equal_criteria_the_least_setting_is_chosen() -> None:
-    def tried(decay: float, criterion: float) -> Candidate:
+    def candidate(decay: float, criterion: float) -> Candidate:
         return Candidate({DECAY: decay}, criterion, 0.0, 1.0)
 
-    assert best_candidate([tried(30.0, 1.0), tried(0.1, 1.0), tried(0.01, 2.0)]) == 1
-    assert best_candidate([tried(0.01, 2.0), tried(30.0, 1.0)]) == 1, "the criterion comes first"
+    assert best_candidate([candidate(30.0, 1.0), candidate(0.1, 1.0), candidate(0.01, 2.0)]) == 1
+    assert best_candidate([candidate(0.01, 2.0), candidate(30.0, 1.0)]) == 1, "the criterion comes first"
 
 
 def test_fits_of_one_search_never_share_a_folder_or_a_name_in_logs(tmp_path: Path) -> None:
     requests = candidates(request(tmp_path, log_of(60)), [0.01, 30.0])
     results = [FitResult(1.0, 0, 1, {})] * 6
-    made = [*search_requests(requests, 1), *search_requests(requests, 3), refit_request(requests, results, 3)]
-    assert len({one.folder for one in made}) == len({one.prefix for one in made}) == len(made) == 9
-    assert all(one.folder.parent == tmp_path and one.prefix == f"{one.folder.name}/" for one in made)
+    fit_requests = [*search_requests(requests, 1), *search_requests(requests, 3), refit_request(requests, results, 3)]
+    assert (
+        len({fit_request.folder for fit_request in fit_requests})
+        == len({fit_request.prefix for fit_request in fit_requests})
+        == len(fit_requests)
+        == 9
+    )
+    assert all(
+        fit_request.folder.parent == tmp_path and fit_request.prefix == f"{fit_request.folder.name}/"
+        for fit_request in fit_requests
+    )
     (alone,) = search_requests(requests[:1], 1)
     assert alone.prefix == "", "the curve of a single fit needs no name"
 
@@ -194,7 +202,7 @@ def test_the_same_search_gives_the_same_weights(tmp_path: Path) -> None:
     assert all(bool((fits[0][name] == fits[1][name]).all()) for name in fits[0])
 
 
-def started(first: Callable[[], list[FitRequest]], then: Callable[[list[FitResult]], list[FitRequest]]) -> StartedJob:
+def start_job(first: Callable[[], list[FitRequest]], then: Callable[[list[FitResult]], list[FitRequest]]) -> StartedJob:
     """A job whose learner asks for these rounds of fits."""
     learner = SimpleNamespace(first=lambda *_: first(), then=lambda config, prepared, results: then(results))
     return StartedJob(cast(Any, SimpleNamespace(components=SimpleNamespace(learner=learner))), cast(Any, None), None)
@@ -206,20 +214,20 @@ def searching(requests: Requests, folds: int = 1) -> StartedJob:
     def then(results: list[FitResult]) -> list[FitRequest]:
         return [refit_request(requests, results, folds)] if folds > 1 and len(results) == wanted else []
 
-    return started(lambda: search_requests(requests, folds), then)
+    return start_job(lambda: search_requests(requests, folds), then)
 
 
 def test_searches_in_step_choose_what_each_would_alone_and_one_failure_stops_no_other(tmp_path: Path) -> None:
-    def undecided(results: list[FitResult]) -> list[FitRequest]:
+    def fail_to_choose(results: list[FitResult]) -> list[FitRequest]:
         raise ValueError("no choice")
 
     def hopeless() -> Any:
         raise RuntimeError("no such model")
 
-    asked: list[int] = []
+    round_sizes: list[int] = []
 
     def fit(requests: list[FitRequest]) -> list[FitResult | Exception]:
-        asked.append(len(requests))
+        round_sizes.append(len(requests))
         return fit_sequentially(requests)
 
     first = candidates(request(tmp_path / "a", log_of(150)), [0.01, 30.0])
@@ -228,11 +236,11 @@ def test_searches_in_step_choose_what_each_would_alone_and_one_failure_stops_no_
     jobs = [
         searching(first),
         searching(second, folds=2),
-        started(lambda: [request(tmp_path / "c", log_of(120))], undecided),
+        start_job(lambda: [request(tmp_path / "c", log_of(120))], fail_to_choose),
         searching(fourth),
     ]
     fit_in_rounds(jobs, fit)
-    assert asked == [2 + 2 + 1 + 1, 1], "what all wait for is fitted at once"
+    assert round_sizes == [2 + 2 + 1 + 1, 1], "what all wait for is fitted at once"
     assert jobs[0].failure is jobs[1].failure is None and len(jobs[1].results) == 3
     assert isinstance(jobs[2].failure, ValueError) and isinstance(jobs[3].failure, RuntimeError)
     together = select_fit(first, jobs[0].results, 1)

@@ -61,17 +61,17 @@ def log_of(rows: int, seed: int = 0) -> InteractionLog:
     codes = rng.choice(USERS * ITEMS, rows, replace=False)
     outcome = (rng.random(rows) < np.linspace(0.05, 0.95, ITEMS)[codes % ITEMS]).astype(np.float32)
     propensity = rng.uniform(0.2, 0.9, rows).astype(np.float32)
-    ones = np.ones(rows, np.int64)
-    return InteractionLog(codes % ITEMS, ones, outcome, ITEMS, codes // ITEMS, USERS, propensity=propensity)
+    treatment = np.ones(rows, np.int64)
+    return InteractionLog(codes % ITEMS, treatment, outcome, ITEMS, codes // ITEMS, USERS, propensity=propensity)
 
 
-def armed(log: InteractionLog) -> InteractionLog:
+def with_treatments(log: InteractionLog) -> InteractionLog:
     """A log whose rows are treated or not."""
     return replace(log, treatment=np.random.default_rng(9).integers(2, size=len(log)))
 
 
 TRAIN, VALIDATION = log_of(95), log_of(40, seed=1)
-ARMED = armed(TRAIN), armed(VALIDATION)
+ARMED = with_treatments(TRAIN), with_treatments(VALIDATION)
 
 
 def chance(user: Any, item: Any) -> Any:
@@ -85,7 +85,9 @@ def task(folder: Path, objective: AbstractObjective, **changes: Any) -> FitReque
         if not objective.required_head_outputs:
             return Dot(len(VIEW))
         kind = next(
-            one for one in (TNet, TARNet, DragonNet, DESCN) if objective.required_head_outputs <= one.head_outputs
+            head_class
+            for head_class in (TNet, TARNet, DragonNet, DESCN)
+            if objective.required_head_outputs <= head_class.head_outputs
         )
         return kind(len(VIEW), 5, 2, **({"width": 8} if kind is TNet else {"width": 8, "arm_width": 4}))  # type: ignore[arg-type]
 
@@ -93,7 +95,7 @@ def task(folder: Path, objective: AbstractObjective, **changes: Any) -> FitReque
         networks = {r: RoleNetwork(MF(inputs, width=3), head(), ROLE_INPUTS.get(r, "pair")) for r in objective.roles}
         return CausalModel(networks, "logit")
 
-    parts: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "model": model,
         "objective": objective,
         "optimizer": AdamW(lr=0.05, weight_decay=0.1),
@@ -112,18 +114,18 @@ def task(folder: Path, objective: AbstractObjective, **changes: Any) -> FitReque
         "label": "test",
         "prefix": "",
     }
-    return FitRequest(**{**parts, **changes})
+    return FitRequest(**{**defaults, **changes})
 
 
 def objective_of(name: str, **changes: Any) -> AbstractObjective:
     node = yaml.safe_load(OBJECTIVES[name].read_text())
-    made: AbstractObjective = validate_component("objective", {**node, **changes}).build()
-    return made
+    objective: AbstractObjective = validate_component("objective", {**node, **changes}).build()
+    return objective
 
 
-def varied(name: str) -> list[AbstractObjective]:
+def vary_numbers(name: str) -> list[AbstractObjective]:
     """Three of one objective, whose every number differs where it may."""
-    first, made = objective_of(name), []
+    first, objectives = objective_of(name), []
     numbers = [f.name for f in fields(first) if isinstance(getattr(first, f.name), float)]  # type: ignore[arg-type]
     for step in (0.0, 0.01, 0.02):
         changes = {}
@@ -136,20 +138,20 @@ def varied(name: str) -> list[AbstractObjective]:
                     continue
                 changes[number] = moved
                 break
-        made.append(objective_of(name, **changes))
-    return made
+        objectives.append(objective_of(name, **changes))
+    return objectives
 
 
-def largest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
-    assert set(one) == set(other)
-    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+def largest(state: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    assert set(state) == set(other)
+    return max(float((state[name].double() - other[name].double()).abs().max()) for name in state)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_maps_unchanged_losses_and_gradients_are_each_replicas_own(name: str, tmp_path: Path) -> None:
-    objectives = varied(name)
+    objectives = vary_numbers(name)
     tasks = [task(tmp_path, objective, seed=seed) for seed, objective in enumerate(objectives)]
-    models = [one.fresh_model().double() for one in tasks]
+    models = [fit_request.fresh_model().double() for fit_request in tasks]
     together = stack_models(models)
     batches = StackedBatches(tasks, torch.float64, torch.device("cpu"))
     batch = next(batches.training(0))
@@ -159,10 +161,10 @@ def test_every_objective_maps_unchanged_losses_and_gradients_are_each_replicas_o
     losses.sum().backward()  # type: ignore[no-untyped-call]
     gradients = {key: value.grad for key, value in together.named_parameters()}
     distinct = set()
-    for k, (one, model) in enumerate(zip(tasks, models, strict=True)):
-        module = CausalRecModule(model, one.objective, one.optimizer)
+    for k, (fit_request, model) in enumerate(zip(tasks, models, strict=True)):
+        module = CausalRecModule(model, fit_request.objective, fit_request.optimizer)
         mine: Batch = batch.map_tensors(lambda column, k=k: column[k])  # type: ignore[misc]
-        alone = one.objective.terms(mine, model(mine))
+        alone = fit_request.objective.terms(mine, model(mine))
         loss = reduce(torch.add, [module.reduce(term, mine) for term in alone.values()])
         loss.backward()  # type: ignore[no-untyped-call]
         assert float(losses[k].detach()) == pytest.approx(float(loss.detach()), rel=1e-10)
@@ -192,7 +194,7 @@ def test_in_float64_the_weights_are_those_of_fits_made_alone(name: str, tmp_path
     tasks = [
         task(tmp_path / f"{k}", objective_of(name), trainer=settings, **change) for k, change in enumerate(changes)
     ]
-    packed, alone = fit_stacked(tasks, lambda size: 99), [one.fit() for one in tasks]
+    packed, alone = fit_stacked(tasks, lambda size: 99), [fit_request.fit() for fit_request in tasks]
     for mine, other in zip(packed, alone, strict=True):
         assert largest(mine.state, other.state) < 1e-8
         assert mine.criterion == pytest.approx(other.criterion, rel=1e-6)
@@ -207,17 +209,17 @@ def test_momentum_and_moments_stay_with_their_replica_when_others_leave(tmp_path
     settings = TrainerSettings(progress=False, max_epochs=9, patience=2, precision="64-true")
     optimizers = [SGD(lr=lr, weight_decay=decay) for lr in (0.3, 3.0) for decay in (1e-4, 0.3)]
     tasks = [
-        task(tmp_path / f"{k}", objective_of("naive"), trainer=settings, optimizer=one)
-        for k, one in enumerate(reversed(optimizers))
+        task(tmp_path / f"{k}", objective_of("naive"), trainer=settings, optimizer=optimizer)
+        for k, optimizer in enumerate(reversed(optimizers))
     ]
-    packed, alone = fit_stacked(tasks, lambda size: 99), [one.fit() for one in tasks]
+    packed, alone = fit_stacked(tasks, lambda size: 99), [fit_request.fit() for fit_request in tasks]
     assert max(largest(a.state, b.state) for a, b in zip(packed, alone, strict=True)) < 1e-8
     assert len({fit.epochs for fit in packed}) > 1
 
 
 def test_refits_take_each_their_number_of_epochs_and_no_criterion(tmp_path: Path) -> None:
     tasks = [task(tmp_path / f"{n}", objective_of("ips"), validation=TRAIN, epochs=n) for n in (3, 1, 2)]
-    packed, alone = fit_stacked(tasks, lambda size: 99), [one.fit() for one in tasks]
+    packed, alone = fit_stacked(tasks, lambda size: 99), [fit_request.fit() for fit_request in tasks]
     assert [fit.epochs for fit in packed] == [3, 1, 2] and [fit.best_epoch for fit in packed] == [2, 0, 1]
     assert all(np.isnan(fit.criterion) for fit in packed)
     assert max(largest(a.state, b.state) for a, b in zip(packed, alone, strict=True)) < 1e-8
@@ -228,7 +230,7 @@ def test_folds_of_different_sizes_are_stacks_of_their_own_and_epochs_may_be_cut_
     logs = (TRAIN, log_of(94, seed=7), log_of(95, seed=8))
     tasks = [task(tmp_path / f"{k}", objective_of("dr_jl"), train=log, trainer=settings) for k, log in enumerate(logs)]
     assert stack_key(tasks[0]) == stack_key(tasks[2]) != stack_key(tasks[1])
-    packed, alone = fit_stacked(tasks, lambda size: 99), [one.fit() for one in tasks]
+    packed, alone = fit_stacked(tasks, lambda size: 99), [fit_request.fit() for fit_request in tasks]
     assert max(largest(a.state, b.state) for a, b in zip(packed, alone, strict=True)) < 1e-8
 
 
@@ -243,11 +245,11 @@ def test_in_float32_a_stack_gives_the_same_bits_again_and_small_stacks_nearly_th
 
 
 def test_a_group_that_would_not_fit_is_split_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
+    stack_sizes: list[int] = []
     real = stacked_trainer.StackedTrainer
 
     def counting(tasks: Any, *rest: Any) -> Any:
-        made.append(len(tasks))
+        stack_sizes.append(len(tasks))
         return real(tasks, *rest)
 
     monkeypatch.setattr(stacked_trainer, "StackedTrainer", counting)
@@ -255,12 +257,12 @@ def test_a_group_that_would_not_fit_is_split_evenly(tmp_path: Path, monkeypatch:
     bytes_each = replica_bytes(tasks[0])
     assert bytes_each > 8 * 8 * sum(p.numel() for p in tasks[0].model().parameters())
     fit_stacked(tasks, lambda size: 4 if size == bytes_each else 1)
-    assert made == [3, 3, 4]
+    assert stack_sizes == [3, 3, 4]
 
 
 def test_what_cannot_stack_says_why(tmp_path: Path) -> None:
-    one = task(tmp_path, objective_of("naive"))
-    assert reason_to_fit_alone(one) is None
+    base = task(tmp_path, objective_of("naive"))
+    assert reason_to_fit_alone(base) is None
 
     class Other(MF):
         vectorizable = False
@@ -269,33 +271,33 @@ def test_what_cannot_stack_says_why(tmp_path: Path) -> None:
         encoder = Other(EncoderInputs(USERS, ITEMS, (), Path(), Path()))
         return CausalModel({OUTCOME: RoleNetwork(encoder, Dot(2))}, "logit")
 
-    assert reason_to_fit_alone(replace(one, model=model)) == "Other does not stack"
-    settings = replace(one.trainer, precision="bf16-mixed")
-    assert reason_to_fit_alone(replace(one, trainer=settings)) == "trainer.precision=bf16-mixed"
-    assert reason_to_fit_alone(replace(one, trainer=replace(one.trainer, devices=2))) == "trainer.devices=2"
+    assert reason_to_fit_alone(replace(base, model=model)) == "Other does not stack"
+    settings = replace(base.trainer, precision="bf16-mixed")
+    assert reason_to_fit_alone(replace(base, trainer=settings)) == "trainer.precision=bf16-mixed"
+    assert reason_to_fit_alone(replace(base, trainer=replace(base.trainer, devices=2))) == "trainer.devices=2"
 
 
 def test_numbers_apart_from_kind_decide_what_stacks(tmp_path: Path) -> None:
-    one = task(tmp_path, objective_of("dr_jl"))
-    alike = [replace(one, seed=3), replace(one, objective=objective_of("dr_jl", clip=0.3))]
-    alike += [replace(one, optimizer=AdamW(lr=1e-3, weight_decay=9.0))]
-    apart = [replace(one, objective=objective_of("dr_jl", legacy_public_code=True)), replace(one, optimizer=SGD())]
-    apart += [replace(one, sampler=Balanced(batch_size=8)), replace(one, criterion="naive"), replace(one, epochs=2)]
-    assert all(stack_key(other) == stack_key(one) for other in alike)
-    assert all(stack_key(other) != stack_key(one) for other in apart)
+    base = task(tmp_path, objective_of("dr_jl"))
+    alike = [replace(base, seed=3), replace(base, objective=objective_of("dr_jl", clip=0.3))]
+    alike += [replace(base, optimizer=AdamW(lr=1e-3, weight_decay=9.0))]
+    apart = [replace(base, objective=objective_of("dr_jl", legacy_public_code=True)), replace(base, optimizer=SGD())]
+    apart += [replace(base, sampler=Balanced(batch_size=8)), replace(base, criterion="naive"), replace(base, epochs=2)]
+    assert all(stack_key(other) == stack_key(base) for other in alike)
+    assert all(stack_key(other) != stack_key(base) for other in apart)
 
 
 def test_a_stack_cut_between_epochs_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = TrainerSettings(progress=False, max_epochs=9, patience=2, checkpoint_seconds=0.0)
     optimizers = [AdamW(lr=lr, weight_decay=0.01) for lr in (0.5, 0.02, 0.5)]
     tasks = [
-        task(tmp_path, objective_of("dr_jl"), trainer=settings, seed=seed, optimizer=one)
-        for seed, one in enumerate(optimizers)
+        task(tmp_path, objective_of("dr_jl"), trainer=settings, seed=seed, optimizer=optimizer)
+        for seed, optimizer in enumerate(optimizers)
     ]
-    whole = fit_stacked(tasks, lambda size: 99)
-    assert len({fit.epochs for fit in whole}) > 1
+    full_fits = fit_stacked(tasks, lambda size: 99)
+    assert len({fit.epochs for fit in full_fits}) > 1
     real = stacked_trainer.StackedTrainer.epoch
-    for cut in range(1, max(fit.epochs for fit in whole) + 1):
+    for cut in range(1, max(fit.epochs for fit in full_fits) + 1):
         checkpoint_dir, left = tmp_path / f"checkpoint_dir{cut}", [cut]
 
         def dying(self: Any, left: list[int] = left) -> None:
@@ -305,29 +307,31 @@ def test_a_stack_cut_between_epochs_goes_on_to_the_same_bits(tmp_path: Path, mon
             real(self)
 
         monkeypatch.setattr(stacked_trainer.StackedTrainer, "epoch", dying)
-        if cut < max(fit.epochs for fit in whole):
+        if cut < max(fit.epochs for fit in full_fits):
             with pytest.raises(KeyboardInterrupt):
                 fit_stacked(tasks, lambda size: 99, checkpoint_dir=checkpoint_dir)
         else:
             fit_stacked(tasks, lambda size: 99, checkpoint_dir=checkpoint_dir)
         monkeypatch.setattr(stacked_trainer.StackedTrainer, "epoch", real)
         resumed = fit_stacked(tasks, lambda size: 99, checkpoint_dir=checkpoint_dir)
-        assert all(largest(a.state, b.state) == 0 for a, b in zip(whole, resumed, strict=True)), cut
-        assert [fit.curve for fit in resumed] == [fit.curve for fit in whole]
-        assert [(f.criterion, f.best_epoch) for f in resumed] == [(f.criterion, f.best_epoch) for f in whole]
+        assert all(largest(a.state, b.state) == 0 for a, b in zip(full_fits, resumed, strict=True)), cut
+        assert [fit.curve for fit in resumed] == [fit.curve for fit in full_fits]
+        assert [(f.criterion, f.best_epoch) for f in resumed] == [(f.criterion, f.best_epoch) for f in full_fits]
 
 
 def test_a_damaged_or_foreign_stack_is_not_gone_on_with(tmp_path: Path) -> None:
     settings = TrainerSettings(progress=False, max_epochs=3, patience=3, checkpoint_seconds=0.0)
     tasks = [task(tmp_path, objective_of("naive"), trainer=settings, seed=seed) for seed in range(2)]
-    whole = fit_stacked(tasks, lambda size: 99, checkpoint_dir=tmp_path / "checkpoint_dir")
-    (kept,) = (tmp_path / "checkpoint_dir").glob("*.ckpt")
-    kept.write_bytes(kept.read_bytes()[:-7])
+    full_fits = fit_stacked(tasks, lambda size: 99, checkpoint_dir=tmp_path / "checkpoint_dir")
+    (checkpoint_file,) = (tmp_path / "checkpoint_dir").glob("*.ckpt")
+    checkpoint_file.write_bytes(checkpoint_file.read_bytes()[:-7])
     with pytest.warns(UserWarning, match="damaged .* starting these fits again"):
         again = fit_stacked(tasks, lambda size: 99, checkpoint_dir=tmp_path / "checkpoint_dir")
-    assert all(largest(a.state, b.state) == 0 for a, b in zip(whole, again, strict=True))
+    assert all(largest(a.state, b.state) == 0 for a, b in zip(full_fits, again, strict=True))
     fit_stacked(
-        [replace(one, seed=9 + one.seed) for one in tasks], lambda size: 99, checkpoint_dir=tmp_path / "checkpoint_dir"
+        [replace(fit_request, seed=9 + fit_request.seed) for fit_request in tasks],
+        lambda size: 99,
+        checkpoint_dir=tmp_path / "checkpoint_dir",
     )
     assert len(list((tmp_path / "checkpoint_dir").glob("*.ckpt"))) == 2, "other tasks are another stack"
 
@@ -337,17 +341,17 @@ def test_numbers_that_replicas_share_are_held_once_and_give_what_a_copy_for_each
     sources = RowSources(["b", "a", "b", "c", "b"], torch.device("cpu"))
     rows, coefficients = torch.randn(3, 7, 4).double(), torch.randn(5, 4, 1).double().requires_grad_()
     shared = DeduplicatedFeatures(rows, sources)
-    whole = rows[torch.tensor([0, 1, 0, 2, 0])]
+    copies = rows[torch.tensor([0, 1, 0, 2, 0])]
     weight = torch.randn(5, 7, 1).double()
     results = []
-    for numbers in (shared, whole):
+    for numbers in (shared, copies):
         product = numbers @ coefficients
         (gradient,) = torch.autograd.grad((product * weight).sum(), coefficients)
         results += [product.detach(), gradient]
     torch.testing.assert_close(results[0], results[2], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(results[1], results[3], rtol=1e-12, atol=1e-12)
-    assert shared.shape == whole.shape and shared.dtype == whole.dtype and torch.equal(shared[3], whole[3])
-    assert torch.equal(torch.zeros_like(shared), torch.zeros_like(whole))
+    assert shared.shape == copies.shape and shared.dtype == copies.dtype and torch.equal(shared[3], copies[3])
+    assert torch.equal(torch.zeros_like(shared), torch.zeros_like(copies))
 
 
 def test_replicas_of_one_seed_do_not_copy_its_numbers(tmp_path: Path) -> None:

@@ -35,15 +35,15 @@ def test_one_kernel_steps_every_replica_as_torchs_optimizer_does_at_its_own_rate
 def test_other_optimizers_step_as_they_are_in_runs_of_equal_ones_and_hand_over_their_state() -> None:
     settings = [SGD(lr=0.1), SGD(lr=0.1), SGD(lr=0.4)]
     first, again = [torch.ones(3, 2)], [torch.ones(3, 2)]
-    whole = SGD.stacked_optimizers(settings, first)
-    assert [rows for rows, _ in whole] == [slice(0, 2), slice(2, 3)]
-    for rows, optimizer in whole:
+    originals = SGD.stacked_optimizers(settings, first)
+    assert [rows for rows, _ in originals] == [slice(0, 2), slice(2, 3)]
+    for rows, optimizer in originals:
         assert isinstance(optimizer, StackedTorchOptimizer)
         optimizer.step([torch.full((3, 2), 2.0)[rows]])
     again[0].copy_(first[0])
     resumed = SGD.stacked_optimizers(settings, again)
-    for (_, optimizer), (_, other) in zip(resumed, whole, strict=True):
+    for (_, optimizer), (_, other) in zip(resumed, originals, strict=True):
         optimizer.load(0, copy.deepcopy(other.state(0)))
-    for rows, optimizer in (*whole, *resumed):
+    for rows, optimizer in (*originals, *resumed):
         optimizer.step([torch.ones(3, 2)[rows]])
     assert torch.equal(first[0], again[0]) and len(first[0].unique()) == 2

@@ -49,10 +49,10 @@ def log_of(seed: int, rows: int) -> InteractionLog:
     """Outcomes are coin flips, so that a model can only overfit."""
     rng = np.random.default_rng(seed)
     codes = rng.choice(USERS * ITEMS, rows, replace=False)
-    ones = np.ones(rows, np.int64)
+    treatment = np.ones(rows, np.int64)
     outcome = (rng.random(rows) < 0.5).astype(np.float32)
     propensity = rng.uniform(0.1, 0.9, rows).astype(np.float32)
-    return InteractionLog(codes % ITEMS, ones, outcome, ITEMS, codes // ITEMS, USERS, propensity=propensity)
+    return InteractionLog(codes % ITEMS, treatment, outcome, ITEMS, codes // ITEMS, USERS, propensity=propensity)
 
 
 TRAIN, VALIDATION = log_of(0, 150), log_of(1, 60)
@@ -102,9 +102,9 @@ def test_a_squared_term_is_the_square_of_the_ratio_with_the_gradient_of_the_squa
     value = torch.tensor([3.0, 1.0, 4.0], requires_grad=True)
     loss = module.reduce(Term(value, OUTCOME, squared=True), batch)
     assert float(loss.detach()) == pytest.approx((7 / 3) ** 2)
-    (found,) = torch.autograd.grad(loss, value)
+    (gradient,) = torch.autograd.grad(loss, value)
     (expected,) = torch.autograd.grad(torch.dot(batch.weight, value).div(3).square(), value)
-    assert torch.allclose(found, expected) and expected.abs().min() > 0
+    assert torch.allclose(gradient, expected) and expected.abs().min() > 0
 
 
 def test_a_batch_mean_is_weighted_and_carries_no_gradient() -> None:
@@ -151,18 +151,18 @@ class Separately:
     reached: dict[str, set[str]]
 
 
-def stepped_alone(module: CausalRecModule, batch: Batch) -> Separately:
+def step_each_term(module: CausalRecModule, batch: Batch) -> Separately:
     state = {name: value.clone() for name, value in module.model.state_dict().items()}
     reached = {}
     for key, trained in (
         (key, term.trains) for key, term in module.objective.terms(batch, module.model(batch)).items()
     ):
-        one = copy.deepcopy(module)
-        one.reduce(one.objective.terms(batch, one.model(batch))[key], batch).backward()
-        with_gradient = {n for n, p in one.model.named_parameters() if p.grad is not None and p.grad.any()}
+        module_copy = copy.deepcopy(module)
+        module_copy.reduce(module_copy.objective.terms(batch, module_copy.model(batch))[key], batch).backward()
+        with_gradient = {n for n, p in module_copy.model.named_parameters() if p.grad is not None and p.grad.any()}
         reached[key] = {name.split(".")[1] for name in with_gradient}
-        one.optimizer.build(one.model.parameters_of(trained)).step()
-        state |= {n: v for n, v in one.model.state_dict().items() if n.startswith(f"networks.{trained}.")}
+        module_copy.optimizer.build(module_copy.model.parameters_of(trained)).step()
+        state |= {n: v for n, v in module_copy.model.state_dict().items() if n.startswith(f"networks.{trained}.")}
     return Separately(state, reached)
 
 
@@ -175,15 +175,15 @@ def test_a_step_changes_each_role_by_its_own_term_only(
     module, data = module_of(objective, optimizer), data_of(objective)
     before = copy.deepcopy(module.model.state_dict())
     loader = data.train_dataloader()
-    expected = stepped_alone(copy.deepcopy(module), next(iter(loader)))
+    expected = step_each_term(copy.deepcopy(module), next(iter(loader)))
     assert all(
         roles == {str(term_role)} for term_role, roles in zip(objective.roles, expected.reached.values(), strict=True)
     )
-    found = quiet(max_epochs=1, limit_batches=1).fit(module, data, None, tmp_path, "one step").state
+    stepped_state = quiet(max_epochs=1, limit_batches=1).fit(module, data, None, tmp_path, "one step").state
     for name, value in expected.state.items():
-        torch.testing.assert_close(found[f"model.{name}"], value, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(stepped_state[f"model.{name}"], value, rtol=1e-5, atol=1e-7)
     for role in objective.roles:
-        moved = [n for n, v in before.items() if f".{role}." in n and not torch.equal(found[f"model.{n}"], v)]
+        moved = [n for n, v in before.items() if f".{role}." in n and not torch.equal(stepped_state[f"model.{n}"], v)]
         assert moved
 
 
@@ -264,29 +264,29 @@ def loader(space: Any, rank: int = 0, world: int = 1) -> BatchLoader:
 
 @pytest.mark.parametrize("space", ["logged", "all_pairs"])
 def test_a_loader_yields_whole_batches_as_many_as_it_says(space: str) -> None:
-    found = list(loader(space))
-    assert len(found) == Balanced(batch_size=32).batches(TRAIN, space)
-    assert all(isinstance(batch, Batch) for batch in found)
-    assert [len(batch) for batch in found[:-1]] == [32] * (len(found) - 1)
-    assert 0 < len(found[-1]) <= 32
-    assert sum(int(batch.observed.sum()) for batch in found) >= len(TRAIN)
+    batches = list(loader(space))
+    assert len(batches) == Balanced(batch_size=32).batches(TRAIN, space)
+    assert all(isinstance(batch, Batch) for batch in batches)
+    assert [len(batch) for batch in batches[:-1]] == [32] * (len(batches) - 1)
+    assert 0 < len(batches[-1]) <= 32
+    assert sum(int(batch.observed.sum()) for batch in batches) >= len(TRAIN)
 
 
 @pytest.mark.parametrize("space", ["logged", "all_pairs"])
 def test_ranks_together_see_each_row_of_a_global_batch_once(space: str) -> None:
-    whole, parts = list(loader(space)), [list(loader(space, rank, 2)) for rank in range(2)]
-    for batch, one, two in zip(whole, *parts, strict=True):
-        assert abs(len(one) - len(two)) <= 1
+    batches, rank_batches = list(loader(space)), [list(loader(space, rank, 2)) for rank in range(2)]
+    for batch, first, second in zip(batches, *rank_batches, strict=True):
+        assert abs(len(first) - len(second)) <= 1
         for column in ("user", "item", "outcome", "weight", "propensity"):
-            together = torch.cat([getattr(one, column), getattr(two, column)]).sort().values
+            together = torch.cat([getattr(first, column), getattr(second, column)]).sort().values
             assert torch.equal(together, getattr(batch, column).sort().values)
 
 
 def test_an_epoch_is_a_function_of_seed_and_epoch() -> None:
     def first(epoch: int, seed: int = 0) -> list[int]:
-        made = BatchLoader(TRAIN, LogTensors(TRAIN, FEATURES), Balanced(batch_size=32), "logged", seed, 0, 1)
-        made.set_epoch(epoch)
-        return [int(k) for k in next(iter(made)).item]
+        batch_loader = BatchLoader(TRAIN, LogTensors(TRAIN, FEATURES), Balanced(batch_size=32), "logged", seed, 0, 1)
+        batch_loader.set_epoch(epoch)
+        return [int(k) for k in next(iter(batch_loader)).item]
 
     assert first(2) == first(2)
     assert first(2) != first(3) and first(2) != first(2, seed=1)
@@ -329,22 +329,22 @@ class _Watcher(Callback):
         self.watched.states.append({name: value.clone() for name, value in pl_module.state_dict().items()})
 
 
-def watched(**settings: Any) -> Watched:
+def watched_settings(**settings: Any) -> Watched:
     return Watched(progress=False, **settings)
 
 
 @pytest.mark.parametrize("objective", [Naive(), DRJL()], ids=["naive", "dr_jl"])
 def test_early_stopping_returns_the_weights_of_the_best_epoch(tmp_path: Path, objective: AbstractObjective) -> None:
-    settings = watched(max_epochs=40, patience=3)
-    found = fit(tmp_path, objective, settings, AdamW(lr=0.05, weight_decay=0.0))
+    settings = watched_settings(max_epochs=40, patience=3)
+    result = fit(tmp_path, objective, settings, AdamW(lr=0.05, weight_decay=0.0))
     best = int(np.argmin(settings.criteria))
-    assert (found.criterion, found.best_epoch) == (pytest.approx(min(settings.criteria), rel=1e-6), best)
-    assert found.epochs == len(settings.criteria) == best + 1 + 3 < 40
+    assert (result.criterion, result.best_epoch) == (pytest.approx(min(settings.criteria), rel=1e-6), best)
+    assert result.epochs == len(settings.criteria) == best + 1 + 3 < 40
     assert settings.criteria[-1] > settings.criteria[best]
     for name, value in settings.states[best].items():
-        assert torch.equal(found.state[name], value)
+        assert torch.equal(result.state[name], value)
     table = "model.networks.outcome.encoder.item_table.table.weight"
-    assert not torch.equal(found.state[table], settings.states[-1][table])
+    assert not torch.equal(result.state[table], settings.states[-1][table])
 
 
 @pytest.mark.parametrize("criterion", ["ips", "naive"])
@@ -352,32 +352,32 @@ def test_the_criterion_is_the_mean_error_of_biased_validation_rows_whatever_the_
     tmp_path: Path, criterion: Any
 ) -> None:
     objective = IPS(clip=0.3)
-    found = fit(tmp_path, objective, quiet(max_epochs=2), criterion=criterion)
+    result = fit(tmp_path, objective, quiet(max_epochs=2), criterion=criterion)
     module = module_of(objective)
-    module.load_state_dict(found.state)
+    module.load_state_dict(result.state)
     assert VALIDATION.user is not None and VALIDATION.propensity is not None
     with torch.no_grad():
         raw = module.model(inference_batch(VALIDATION.user, VALIDATION.item, FEATURES))[OUTCOME]
     error = pointwise_error(raw, torch.from_numpy(VALIDATION.outcome), "logit").numpy()
     weight = 1 / np.maximum(VALIDATION.propensity, 0.01) if criterion == "ips" else np.ones(len(error))
-    assert found.criterion == pytest.approx((weight * error).sum() / weight.sum(), rel=1e-5)
+    assert result.criterion == pytest.approx((weight * error).sum() / weight.sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
 def test_the_same_seed_gives_identical_weights_and_another_does_not(
     tmp_path: Path, objective: AbstractObjective
 ) -> None:
-    one, two, other = (
+    first, second, other = (
         fit(tmp_path / name, objective, quiet(max_epochs=2), seed=seed)
         for name, seed in (("one", 5), ("two", 5), ("other", 6))
     )
-    assert one.criterion == two.criterion != other.criterion
-    for name, value in one.state.items():
-        assert torch.equal(value, two.state[name])
+    assert first.criterion == second.criterion != other.criterion
+    for name, value in first.state.items():
+        assert torch.equal(value, second.state[name])
 
 
 def test_every_epoch_meets_other_batches_the_same_in_every_run(tmp_path: Path) -> None:
-    runs = [watched(max_epochs=3) for _ in range(2)]
+    runs = [watched_settings(max_epochs=3) for _ in range(2)]
     for number, settings in enumerate(runs):
         fit(tmp_path / str(number), Naive(), settings)
     assert runs[0].firsts == runs[1].firsts
@@ -392,29 +392,29 @@ def test_a_fit_learns_what_there_is_to_learn(tmp_path: Path) -> None:
         codes = rng.choice(USERS * ITEMS, rows, replace=False)
         outcome = (rng.random(rows) < chance[codes % ITEMS]).astype(np.float32)
         half = np.full(rows, 0.5, np.float32)
-        ones = np.ones(rows, np.int64)
-        logs.append(InteractionLog(codes % ITEMS, ones, outcome, ITEMS, codes // ITEMS, USERS, propensity=half))
+        treatment = np.ones(rows, np.int64)
+        logs.append(InteractionLog(codes % ITEMS, treatment, outcome, ITEMS, codes // ITEMS, USERS, propensity=half))
     for objective in OBJECTIVES:
         seed_everything(0)
         module = module_of(objective, AdamW(lr=0.03, weight_decay=0.1))
         data = LogDataModule(logs[0], logs[1], FEATURES, Balanced(batch_size=64), objective.space, 0)
-        found = quiet(max_epochs=30).fit(module, data, None, tmp_path / type(objective).__name__, "learn")
+        result = quiet(max_epochs=30).fit(module, data, None, tmp_path / type(objective).__name__, "learn")
         base = float(logs[0].outcome.mean())
         constant = -(logs[1].outcome * np.log(base) + (1 - logs[1].outcome) * np.log(1 - base)).mean()
-        assert found.criterion < 0.95 * constant
+        assert result.criterion < 0.95 * constant
 
 
 @pytest.mark.parametrize("prefix", ["", "wd=1/"])
 def test_a_candidate_logs_its_curve_under_its_prefix_and_is_monitored_without(tmp_path: Path, prefix: str) -> None:
-    settings, logger = watched(max_epochs=3), CSVLogger(tmp_path / "curves", name="", version="")
+    settings, logger = watched_settings(max_epochs=3), CSVLogger(tmp_path / "curves", name="", version="")
     seed_everything(0)
-    found = settings.fit(module_of(Naive(), prefix=prefix), data_of(Naive()), logger, tmp_path / "fit", "logs")
-    assert [float(point.criterion or 0) for point in found.curve] == settings.criteria
+    result = settings.fit(module_of(Naive(), prefix=prefix), data_of(Naive()), logger, tmp_path / "fit", "logs")
+    assert [float(point.criterion or 0) for point in result.curve] == settings.criteria
     with (tmp_path / "curves" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert set(rows[0]) == {f"{prefix}train/loss", f"{prefix}{MONITOR}", "epoch", "step"}
-    kept = [(int(r["step"]), float(r[f"{prefix}train/loss"]), float(r[f"{prefix}{MONITOR}"])) for r in rows]
-    assert kept == [(point.epoch, point.loss, point.criterion) for point in found.curve]
+    logged_curve = [(int(r["step"]), float(r[f"{prefix}train/loss"]), float(r[f"{prefix}{MONITOR}"])) for r in rows]
+    assert logged_curve == [(point.epoch, point.loss, point.criterion) for point in result.curve]
 
 
 def test_the_logged_loss_is_the_mean_over_the_batches_of_the_epoch(tmp_path: Path) -> None:
@@ -428,16 +428,16 @@ def test_the_logged_loss_is_the_mean_over_the_batches_of_the_epoch(tmp_path: Pat
         batch = next(iter(batches))
         term = module.objective.terms(batch, module.model(batch))["outcome"]
         expected.append(float(module.reduce(term, batch).detach()))
-    found = settings.fit(module, data, None, tmp_path, "loss")
-    assert [point.loss for point in found.curve] == pytest.approx(expected, rel=1e-5)
+    result = settings.fit(module, data, None, tmp_path, "loss")
+    assert [point.loss for point in result.curve] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
 def test_bf16_trains_an_epoch_to_nearly_the_same_criterion(tmp_path: Path, objective: AbstractObjective) -> None:
-    found = fit(tmp_path / "other", objective, quiet(max_epochs=1, precision="bf16-mixed"))
-    assert np.isfinite(found.curve[0].loss)
+    half = fit(tmp_path / "other", objective, quiet(max_epochs=1, precision="bf16-mixed"))
+    assert np.isfinite(half.curve[0].loss)
     plain = fit(tmp_path / "plain", objective, quiet(max_epochs=1))
-    assert found.criterion == pytest.approx(plain.criterion, rel=0.02)
+    assert half.criterion == pytest.approx(plain.criterion, rel=0.02)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
@@ -465,10 +465,10 @@ def test_the_criterion_is_summed_in_float64(tmp_path: Path) -> None:
 
 def test_the_best_checkpoint_stays_and_a_second_fit_takes_its_place(tmp_path: Path) -> None:
     for seed in (0, 1):
-        found = fit(tmp_path, Naive(), quiet(max_epochs=1), seed=seed)
+        result = fit(tmp_path, Naive(), quiet(max_epochs=1), seed=seed)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "fit.json"]
-        kept = read_checkpoint(tmp_path / "best.ckpt")["state_dict"]
-        assert all(torch.equal(kept[name], value) for name, value in found.state.items())
+        checkpoint_state = read_checkpoint(tmp_path / "best.ckpt")["state_dict"]
+        assert all(torch.equal(checkpoint_state[name], value) for name, value in result.state.items())
 
 
 def test_a_progress_bar_goes_to_stderr_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
