@@ -28,7 +28,7 @@ def _shared_compositions() -> Iterator[None]:
     composed: dict[object, object] = {}
     compose_anew = compose._compose
 
-    def shared(overrides: Sequence[str], name: str) -> Any:
+    def compose_once(overrides: Sequence[str], name: str) -> Any:
         files = [path for root in compose._roots(overrides)[1:] for path in sorted(root.rglob("*.yaml"))]
         key = (tuple(overrides), name, compose.package_folder("conf"), *((path, path.read_bytes()) for path in files))
         if key not in composed:
@@ -36,7 +36,7 @@ def _shared_compositions() -> Iterator[None]:
         return composed[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compose, "_compose", shared)
+        patch.setattr(compose, "_compose", compose_once)
         yield
 
 
@@ -238,9 +238,9 @@ def linear_dml_columns(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, np.nda
     fit = econml.dml.LinearDML.fit
 
     @functools.wraps(fit)
-    def noted(self: Any, outcome: Any, treatment: Any, **columns: Any) -> Any:
+    def note_and_fit(self: Any, outcome: Any, treatment: Any, **columns: Any) -> Any:
         seen.append({name: np.array(held) for name, held in columns.items() if held is not None})
         return fit(self, outcome, treatment, **columns)
 
-    monkeypatch.setattr(econml.dml.LinearDML, "fit", noted)
+    monkeypatch.setattr(econml.dml.LinearDML, "fit", note_and_fit)
     return seen

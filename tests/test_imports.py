@@ -91,7 +91,7 @@ def modules() -> dict[str, str]:
 
 
 @cache
-def imported(source: str, *, type_only: bool) -> tuple[tuple[str, int], ...]:
+def imports_of(source: str, *, type_only: bool) -> tuple[tuple[str, int], ...]:
     """Every imported name and its line, those inside functions too; `type_only` adds what TYPE_CHECKING guards."""
     guarded: set[ast.AST] = set()
     imports: list[tuple[str, int]] = []
@@ -123,7 +123,7 @@ def upward(module: str, source: str) -> list[str]:
     wrong = []
     if module == "causalrec":  # the way in by Python
         return wrong
-    for name, line in imported(source, type_only=module != CONTRACTS):
+    for name, line in imports_of(source, type_only=module != CONTRACTS):
         if name.startswith("."):
             wrong.append(f"{module}:{line} relative import {name}")
         if not name.startswith("causalrec."):
@@ -143,7 +143,7 @@ def strangers(module: str, source: str) -> list[str]:
     """Imports of a third party outside its room."""
     return [
         f"{module}:{line} imports {name}"
-        for name, line in imported(source, type_only=True)
+        for name, line in imports_of(source, type_only=True)
         if (party := name.split(".")[0]) in ROOMS and not inside(module, ROOMS[party])
     ]
 
@@ -152,7 +152,7 @@ def heavy(module: str, source: str) -> list[str]:
     """Imports of torch and its kin in a light room."""
     return [
         f"{module}:{line} imports {name}"
-        for name, line in imported(source, type_only=False)
+        for name, line in imports_of(source, type_only=False)
         if name.split(".")[0] in HEAVY and room_of(module) in LIGHT
     ]
 

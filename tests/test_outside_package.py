@@ -27,7 +27,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def work_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The package in a folder of its own on the path, declared to causalrec; returns a folder to work in."""
     site, work = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("work")
     pip = [sys.executable, "-m", "pip", "-qq", "install", "--no-index", "--no-deps", "--no-build-isolation"]
@@ -44,9 +44,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def call(installed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(work_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """Run the command in the module's folder; return exit code, stdout and stderr."""
-    monkeypatch.chdir(installed)
+    monkeypatch.chdir(work_folder)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -56,7 +56,7 @@ def call(installed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return run
 
 
-def trained(call: Call, *overrides: str) -> dict[str, Any]:
+def train_job(call: Call, *overrides: str) -> dict[str, Any]:
     learns = not any(text.startswith(("learner=", "task=uniform")) for text in overrides)  # else no trainer is read
     code, out, err = call("train", "--json", "--config-dir", str(CONF), *(QUICK if learns else FAST), *overrides)
     assert code == 0, err
@@ -83,7 +83,7 @@ def test_it_brings_one_of_each_kind_and_none_of_ours() -> None:
 
 
 def test_every_component_trains_together(call: Call) -> None:
-    record = trained(call, *EVERY, "selection.candidates={penalty.user_gap.weight:[0.0,5.0],optimizer.lr:[0.01]}")
+    record = train_job(call, *EVERY, "selection.candidates={penalty.user_gap.weight:[0.0,5.0],optimizer.lr:[0.01]}")
     for group, name in (("dataset", "rounds.Rounds"), ("split", "every_nth.EveryNth"), ("sampler", "in_order.InOrder")):
         assert record["config"][group]["_target_"] == f"outlab.{name}"
     scored = {(score["metric"], score["slice"]) for score in record["scores"]}
@@ -96,7 +96,7 @@ def test_every_component_trains_together(call: Call) -> None:
     assert curves[0] < curves[1], "the penalty is part of the loss"
 
 
-def test_a_packed_sweep_a_table_and_a_report_of_it(call: Call, installed: Path) -> None:
+def test_a_packed_sweep_a_table_and_a_report_of_it(call: Call, work_folder: Path) -> None:
     packed = [*EVERY[:5], *EVERY[5:8], "scheduler=constant", "selection.candidates=none", "sweep=packed", "seed=0,1"]
     code, _, err = call("train", "-m", "hydra/launcher=packed", "--config-dir", str(CONF), *QUICK, *packed)
     assert code == 0, err
@@ -105,7 +105,7 @@ def test_a_packed_sweep_a_table_and_a_report_of_it(call: Call, installed: Path) 
     (table,) = json.loads(out)
     assert table["rows"]["squashed-tempered"]["auc@randomised"]["seeds"] == 2
     assert call("report", "runs/packed")[0] == 0
-    records = [json.loads(path.read_text()) for path in (installed / "runs/packed").rglob("record.json")]
+    records = [json.loads(path.read_text()) for path in (work_folder / "runs/packed").rglob("record.json")]
     assert {record["execution"] for record in records} == {"packed: 2 jobs"}
 
 
@@ -116,32 +116,32 @@ def test_what_does_not_stack_trains_by_itself_beside_others(call: Call) -> None:
     assert code == 0, err
 
 
-def test_items_are_recommended_where_no_moment_is_read(call: Call, installed: Path) -> None:
-    trained(call, *EVERY, "graph=rounds_without_hour", "selection.candidates=none", "sweep=without_hour")
-    (folder,) = (installed / "runs/without_hour/squashed-tempered").iterdir()
+def test_items_are_recommended_where_no_moment_is_read(call: Call, work_folder: Path) -> None:
+    train_job(call, *EVERY, "graph=rounds_without_hour", "selection.candidates=none", "sweep=without_hour")
+    (folder,) = (work_folder / "runs/without_hour/squashed-tempered").iterdir()
     code, out, err = call("recommend", "--json", str(folder), "--user", "u3", "--top", "2")
     assert code == 0, err
     assert [row["item"][0] for row in json.loads(out)["items"]] == ["i", "i"]
-    trained(call, *EVERY, "selection.candidates=none", "sweep=with_hour")
-    (folder,) = (installed / "runs/with_hour/squashed-tempered").iterdir()
+    train_job(call, *EVERY, "selection.candidates=none", "sweep=with_hour")
+    (folder,) = (work_folder / "runs/with_hour/squashed-tempered").iterdir()
     code, _, err = call("recommend", str(folder), "--user", "u3")
     assert code == 2 and "its model reads hour, which a moment has" in err
 
 
-def test_a_learner_and_a_refuter_of_an_effect(call: Call, installed: Path) -> None:
+def test_a_learner_and_a_refuter_of_an_effect(call: Call, work_folder: Path) -> None:
     effect = ["task=effect", "dataset.units=400", "learner=difference", "refuter=[sign]", "refute=true", "sweep=effect"]
-    record = trained(call, *effect)
+    record = train_job(call, *effect)
     assert record["name"] == "difference" and record["selection"]["candidates"] == []
     assert {"average_effect"} <= {score["metric"] for score in record["scores"]}
-    (folder,) = (installed / "runs/effect/difference").iterdir()
+    (folder,) = (work_folder / "runs/effect/difference").iterdir()
     verdicts = json.loads((folder / "refute.json").read_text())["verdicts"]
     assert [verdict["refuter"] for verdict in verdicts] == ["sign"]
     assert call("table", "runs/effect", "--columns", "average_effect@training")[0] == 0
 
 
-def test_a_task_is_new_files_only(call: Call, installed: Path) -> None:
+def test_a_task_is_new_files_only(call: Call, work_folder: Path) -> None:
     """The value of a uniform policy: it learns nothing, and its estimators are components below it."""
-    record = trained(call, "task=uniform_value", "sweep=value")
+    record = train_job(call, "task=uniform_value", "sweep=value")
     assert record["task"]["estimand"] == "uniform_policy_value"
     scores = {score["metric"]: score for score in record["scores"]}
     assert set(scores) == {"ips", "snips"}
@@ -149,7 +149,7 @@ def test_a_task_is_new_files_only(call: Call, installed: Path) -> None:
     assert all(score["low"] - 0.1 < truth < score["high"] + 0.1 for score in scores.values())
     assert set(record["config"]["task"]["estimators"]) == {"ips", "snips"}
     assert not {"encoder", "objective", "trainer"} & set(record["config"]), "what nothing reads is not recorded"
-    snips_record = trained(
+    snips_record = train_job(
         call, "task=uniform_value", "task/value_estimator@task.estimators=[snips]", "sweep=value", "name=one"
     )
     assert [score["metric"] for score in snips_record["scores"]] == ["snips"]
@@ -158,7 +158,7 @@ def test_a_task_is_new_files_only(call: Call, installed: Path) -> None:
     assert call("report", "runs/value")[0] == 0
     launched = ["train", "-m", "hydra/launcher=packed", "--config-dir", str(CONF), "task=uniform_value", "logger=none"]
     assert call(*launched, "seed=0,1", "sweep=value_packed")[0] == 0
-    (folder,) = (installed / "runs/value/uniform").iterdir()
+    (folder,) = (work_folder / "runs/value/uniform").iterdir()
     code, _, err = call("recommend", str(folder), "--user", "u3")
     assert code == 2 and "has learnt nothing that predicts" in err
 
@@ -211,9 +211,9 @@ def test_a_task_that_names_an_unknown_slice_is_told(call: Call, tmp_path: Path) 
     assert code == 2 and "slice=tset: unknown component; did you mean 'test'" in err
 
 
-def test_a_run_of_another_schema_is_named_with_its_command(call: Call, installed: Path) -> None:
-    record = trained(call, "task=uniform_value", "sweep=schema")
-    (path,) = (installed / "runs/schema").rglob("record.json")
+def test_a_run_of_another_schema_is_named_with_its_command(call: Call, work_folder: Path) -> None:
+    record = train_job(call, "task=uniform_value", "sweep=schema")
+    (path,) = (work_folder / "runs/schema").rglob("record.json")
     path.write_text(json.dumps({**record, "schema": 1}))
     code, _, err = call("table", "runs/schema")
     assert code == 1 and "written by another version of causalrec (schema 1, this one reads 3)" in err

@@ -199,15 +199,15 @@ def test_a_job_does_not_depend_on_the_job_before_it(work: Path) -> None:
 def test_jobs_that_prepare_the_same_share_it_and_no_other_does(work: Path) -> None:
     cache = PreparedCache()
 
-    def prepared(*overrides: str) -> PreparedData:
+    def prepare(*overrides: str) -> PreparedData:
         config = spec_of(*SEMI, *overrides)
         return cache.prepare(config, plan_run(config))
 
-    first = prepared("objective=ips")
-    assert prepared("objective=snips", "seed=3", "encoder.width=4") is first, "what comes after a split"
+    first = prepare("objective=ips")
+    assert prepare("objective=snips", "seed=3", "encoder.width=4") is first, "what comes after a split"
     for changed in ("split.seed=1", "propensity=popularity", "dataset.draw=1", "selection.folds=2"):
-        assert prepared("objective=ips", changed) is not first
-    assert prepared("objective=ips") is not first, "the last alone is held"
+        assert prepare("objective=ips", changed) is not first
+    assert prepare("objective=ips") is not first, "the last alone is held"
 
 
 def test_every_weight_decay_is_tried_and_the_best_on_biased_validation_rows_is_kept(train: Train) -> None:
@@ -290,11 +290,11 @@ def test_without_an_edge_from_the_ids_the_model_has_no_id_embeddings(train: Trai
 
 
 def untouchable(monkeypatch: pytest.MonkeyPatch) -> None:
-    def touched(self: object, root: Path) -> None:
+    def refuse_load(self: object, root: Path) -> None:
         raise AssertionError("data were touched")
 
     for dataset in (Coat, ML100K, ML100KSemisynthetic):
-        monkeypatch.setattr(dataset, "load", touched)
+        monkeypatch.setattr(dataset, "load", refuse_load)
 
 
 @pytest.mark.parametrize(
@@ -399,14 +399,14 @@ def test_a_terminated_job_is_given_back_and_goes_on(
     overrides = [*SEMI, "objective=naive", "trainer.max_epochs=3", "trainer.patience=3", "trainer.checkpoint_steps=1"]
     steps, step = [0], CausalRecModule.training_step
 
-    def counted(self: CausalRecModule, *batch: Any) -> Any:
+    def count_step(self: CausalRecModule, *batch: Any) -> Any:
         steps[0] += 1
         if steps[0] == death:
             os.kill(os.getpid(), signal.SIGTERM)
         return step(self, *batch)
 
     death = 0
-    monkeypatch.setattr(CausalRecModule, "training_step", counted)
+    monkeypatch.setattr(CausalRecModule, "training_step", count_step)
     uncut, total = train(*overrides, "name=whole"), steps[0]
     steps[0], death = 0, total - 1
     capsys.readouterr()

@@ -63,7 +63,7 @@ def learner(name: str, **changes: Any) -> AbstractTableLearner:
     return built
 
 
-def simulated(rows: int = 2000, arms: int = 1, seed: int = 0, binary: bool = False) -> tuple[LearnerData, Doubles]:
+def simulate(rows: int = 2000, arms: int = 1, seed: int = 0, binary: bool = False) -> tuple[LearnerData, Doubles]:
     """Rows whose treatment and outcome both depend on the first control, and their true effects given X, [N,A].
 
     Effects are 1 + x1 and 0.5 - x1; of a binary outcome they move the log-odds, and the truth is that given X and W.
@@ -92,7 +92,7 @@ def within(effect: AbstractFittedEffect, rows: LearnerData, truth: Doubles, erro
 @pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in CONSTANT])
 def test_effects_of_rows_not_seen_follow_the_truth(name: str) -> None:
-    (rows, truth), (others, unseen) = simulated(), simulated(1000, seed=1)
+    (rows, truth), (others, unseen) = simulate(), simulate(1000, seed=1)
     fitted = learner(name).fit_rows(rows, 0)
     effects = fitted.effects(others.modifiers, others.controls)
     assert effects.shape == (1000, 1) and effects.dtype == np.float64
@@ -107,7 +107,7 @@ def test_effects_of_rows_not_seen_follow_the_truth(name: str) -> None:
     "name", [pytest.param(name, marks=[pytest.mark.long] if name in SLOW else []) for name in CONSTANT]
 )
 def test_estimators_of_an_average_give_it_to_every_row(name: str) -> None:
-    (rows, truth), (others, _) = simulated(), simulated(60, seed=1)
+    (rows, truth), (others, _) = simulate(), simulate(60, seed=1)
     fitted = learner(name).fit_rows(rows, 0)
     effects = fitted.effects(others.modifiers, others.controls)
     assert effects.shape == (60, 1) and np.ptp(effects) == 0
@@ -121,7 +121,7 @@ def test_estimators_of_an_average_give_it_to_every_row(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", ECONML)
 def test_two_arms_are_told_apart(name: str) -> None:
-    rows, truth = simulated(arms=2)
+    rows, truth = simulate(arms=2)
     fitted = learner(name).fit_rows(rows, 0)
     effects = fitted.effects(rows.modifiers, rows.controls)
     assert effects.shape == truth.shape == (2000, 2)
@@ -132,7 +132,7 @@ def test_two_arms_are_told_apart(name: str) -> None:
 @pytest.mark.parametrize("name", DOWHY)
 def test_dowhy_refuses_two_arms(name: str) -> None:
     with pytest.raises(DataError, match=r"^effect: \w+Estimator compares one arm with none, not 2; choose dr_learner$"):
-        learner(name).fit_rows(simulated(arms=2)[0], 0)
+        learner(name).fit_rows(simulate(arms=2)[0], 0)
 
 
 def test_what_econml_raises_is_one_line() -> None:
@@ -140,12 +140,12 @@ def test_what_econml_raises_is_one_line() -> None:
     models = {**node("linear_dml")["models"], "model_final": final}
     single = learner("linear_dml", learner="econml.dml.NonParamDML", models=models)
     with pytest.raises(DataError, match=r"^effect: econml.dml.NonParamDML failed: .*binary categorical treatment.*$"):
-        single.fit_rows(simulated(arms=2)[0], 0)
+        single.fit_rows(simulate(arms=2)[0], 0)
 
 
 @pytest.mark.parametrize("name", ["linear_dml", "linear_dr_learner", "t_learner", "dowhy_ipw"])
 def test_a_binary_outcome_gives_differences_of_probabilities(name: str) -> None:
-    rows, truth = simulated(4000, binary=True)
+    rows, truth = simulate(4000, binary=True)
     fitted = learner(name).fit_rows(rows, 0)
     effects = fitted.effects(rows.modifiers, rows.controls)
     assert (np.abs(effects) <= 1).all() and abs(effects.mean() - truth.mean()) < 0.06
@@ -153,7 +153,7 @@ def test_a_binary_outcome_gives_differences_of_probabilities(name: str) -> None:
 
 
 def test_classifiers_are_for_binary_outcomes_that_have_them() -> None:
-    (rows, _), (numbers, _) = simulated(binary=True), simulated()
+    (rows, _), (numbers, _) = simulate(binary=True), simulate()
     assert learner("linear_dml").fit_rows(rows, 0).learner.discrete_outcome is True  # type: ignore[attr-defined]
     assert learner("linear_dml").fit_rows(numbers, 0).learner.discrete_outcome is False  # type: ignore[attr-defined]
     regressors = learner("linear_dml", binary_models={}).fit_rows(rows, 0)
@@ -162,7 +162,7 @@ def test_classifiers_are_for_binary_outcomes_that_have_them() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_intervals_are_given_where_they_are_valid(name: str) -> None:
-    rows, _ = simulated(300)
+    rows, _ = simulate(300)
     fitted = learner(name).fit_rows(rows, 0)
     narrow, wide = (fitted.interval(rows.modifiers[:9], rows.controls[:9], level) for level in (0.5, 0.95))
     if name not in INTERVALS:
@@ -178,7 +178,7 @@ def test_intervals_are_given_where_they_are_valid(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["linear_dml", "dr_learner", "t_learner", "dowhy_linear_regression"])
 def test_the_seed_is_the_only_chance(name: str) -> None:
-    rows, _ = simulated(400)
+    rows, _ = simulate(400)
     first, again, other = (
         learner(name).fit_rows(rows, seed).effects(rows.modifiers, rows.controls) for seed in (3, 3, 4)
     )
@@ -188,7 +188,7 @@ def test_the_seed_is_the_only_chance(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["linear_dml", "linear_dr_learner", "x_learner", "dowhy_linear_regression"])
 def test_controls_remove_the_confounding(name: str) -> None:
-    rows, truth = simulated(4000)
+    rows, truth = simulate(4000)
     blind = replace(rows, controls=rows.controls[:, 1:])
     bias = [
         abs(learner(name).fit_rows(seen, 0).effects(seen.modifiers, seen.controls).mean() - truth.mean())
@@ -199,7 +199,7 @@ def test_controls_remove_the_confounding(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["linear_dml", "causal_forest_dml", "t_learner", "s_learner"])
 def test_only_metalearners_let_effects_vary_with_controls(name: str) -> None:
-    rows, _ = simulated(600)
+    rows, _ = simulate(600)
     fitted = learner(name).fit_rows(rows, 0)
     moved = fitted.effects(rows.modifiers, rows.controls + 1)
     assert np.array_equal(moved, fitted.effects(rows.modifiers, rows.controls)) == (name not in METALEARNERS)
@@ -207,7 +207,7 @@ def test_only_metalearners_let_effects_vary_with_controls(name: str) -> None:
 
 
 def test_a_wider_table_is_refused_at_prediction() -> None:
-    rows, _ = simulated(200)
+    rows, _ = simulate(200)
     for name in ("linear_dml", "t_learner", "dowhy_linear_regression"):
         fitted = learner(name).fit_rows(rows, 0)
         with pytest.raises(DataError, match=r"^effect: controls have shape \(200, 4\), not \(200, 3\) as those fitted"):
@@ -217,7 +217,7 @@ def test_a_wider_table_is_refused_at_prediction() -> None:
 
 
 def test_an_average_by_weighting_answers_for_the_rows_fitted_on_alone() -> None:
-    (rows, _), (others, unseen) = simulated(600), simulated(4000, seed=5)
+    (rows, _), (others, unseen) = simulate(600), simulate(4000, seed=5)
     for name in ("t_learner", "dowhy_linear_regression"):
         assert learner(name).fit_rows(rows, 0).average(others.modifiers, others.controls, 0.9) is None
     assert learner("t_learner", average=None).fit_rows(rows, 0).average(rows.modifiers, rows.controls, 0.9) is None
@@ -229,7 +229,7 @@ def test_users_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
     seen, fit = [], LinearDML.fit
     monkeypatch.setattr(LinearDML, "fit", wraps(fit)(lambda *args, **kw: seen.append(kw) or fit(*args, **kw)))
-    rows = replace(simulated(400)[0], groups=np.arange(400) % 100)
+    rows = replace(simulate(400)[0], groups=np.arange(400) % 100)
     learner("linear_dml").fit_rows(rows, 0)
     assert np.array_equal(seen[0]["groups"], rows.groups)
     assert rows.groups is not None
@@ -240,7 +240,7 @@ def test_users_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.long
 def test_repeated_rows_of_a_user_are_no_news() -> None:
-    rows, _ = simulated(500)
+    rows, _ = simulate(500)
     four = np.repeat(np.arange(500), 4)
     names = ("modifiers", "controls", "treatment", "outcome")
     repeated = replace(rows, **{name: getattr(rows, name)[four] for name in names})
@@ -259,7 +259,7 @@ def test_repeated_rows_of_a_user_are_no_news() -> None:
 
 @pytest.mark.long
 def test_the_average_is_that_of_a_population_not_of_these_columns() -> None:
-    rows, _ = simulated(2000)
+    rows, _ = simulate(2000)
     spread = replace(rows, outcome=rows.outcome + 5 * rows.modifiers[:, 0] * rows.treatment)
     for effect in (learner("linear_dml"), learner("linear_dr_learner"), learner("dowhy_ipw", replicates=60)):
         average = effect.fit_rows(spread, 0).average(rows.modifiers, rows.controls, 0.95)
@@ -268,7 +268,7 @@ def test_the_average_is_that_of_a_population_not_of_these_columns() -> None:
 
 @pytest.mark.parametrize("name", DOWHY)
 def test_units_of_columns_do_not_matter(name: str) -> None:
-    rows, _ = simulated(400)
+    rows, _ = simulate(400)
     other = replace(rows, modifiers=5 + 100 * rows.modifiers, controls=rows.controls / [1, 10, 100] - 3)
     expected = learner(name).fit_rows(rows, 0).effects(rows.modifiers[:9], rows.controls[:9])
     assert learner(name).fit_rows(other, 0).effects(other.modifiers[:9], other.controls[:9]) == pytest.approx(expected)
@@ -294,7 +294,7 @@ def test_aipw_by_hand() -> None:
 
 @pytest.mark.parametrize(("means_right", "chances_right"), [(True, True), (True, False), (False, True), (False, False)])
 def test_aipw_is_right_where_either_nuisance_is(means_right: bool, chances_right: bool) -> None:
-    rows, truth = simulated(100_000, seed=2)
+    rows, truth = simulate(100_000, seed=2)
     treated = 1 / (1 + np.exp(-rows.controls[:, 0]))
     chances = np.column_stack([1 - treated, treated]) if chances_right else np.full((len(rows), 2), 0.5)
     none = rows.controls[:, 0] + rows.modifiers[:, 1]
@@ -331,14 +331,14 @@ BAD_ROWS: list[tuple[Edit, str]] = [
 
 @pytest.mark.parametrize(("edit", "message"), BAD_ROWS, ids=[message[:30] for _, message in BAD_ROWS])
 def test_bad_rows_are_refused(edit: Edit, message: str) -> None:
-    rows = replace(simulated(200)[0], modifier_names=("age", "visits"))
+    rows = replace(simulate(200)[0], modifier_names=("age", "visits"))
     with pytest.raises(DataError, match=f"^effect: {message}") as error:
         replace(rows, **edit(rows))
     assert "\n" not in str(error.value)
 
 
 def test_no_columns_are_refused_where_some_are_needed() -> None:
-    rows = replace(simulated(200)[0], modifiers=np.empty((200, 0)))
+    rows = replace(simulate(200)[0], modifiers=np.empty((200, 0)))
     with pytest.raises(DataError, match=r"^effect: econml\.\S+ has no column by which the effect may vary; "):
         learner("linear_dml").fit_rows(rows, 0)
     with pytest.raises(DataError, match=r"^effect: dowhy\.\S+ has no column to adjust for; "):

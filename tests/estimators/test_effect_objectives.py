@@ -39,7 +39,7 @@ LINKS: tuple[Link, ...] = ("identity", "logit", "log")
 ROWS = 40
 
 
-def declared() -> dict[str, AbstractObjective]:
+def declared_objectives() -> dict[str, AbstractObjective]:
     files = sorted((package_folder("conf") / "objective").glob("*.yaml"))
     built = {
         f.stem: validate_component("objective", yaml.safe_load(f.read_text()), AbstractObjective).build() for f in files
@@ -51,7 +51,7 @@ def declared() -> dict[str, AbstractObjective]:
     }
 
 
-OBJECTIVES = declared()
+OBJECTIVES = declared_objectives()
 PAIRS = [
     (name, head)
     for name, objective in OBJECTIVES.items()
@@ -189,7 +189,7 @@ def test_a_row_never_meets_the_network_that_learnt_from_it() -> None:
         torch.testing.assert_close(means[~mine], mean_of(outputs.components[role][ARMS][~mine], "identity"))
 
 
-def crossed(effect: list[list[float]], means: list[list[float]]) -> Outputs:
+def crossfit_outputs(effect: list[list[float]], means: list[list[float]]) -> Outputs:
     return outputs_of({CROSSFIT_ROLES[0]: {ARMS: means}, CROSSFIT_ROLES[1]: {ARMS: means}, EFFECT: {ARMS: effect}})
 
 
@@ -200,7 +200,7 @@ def rows_of(treatment: list[int], outcome: list[float], propensity: list[float])
 
 def test_second_stages_by_hand() -> None:
     batch = rows_of([1, 0], [5.0, 2.0], [0.25, 0.8])
-    outputs = crossed([[9.0, 1.0], [9.0, 2.0]], [[3.0, 4.0], [1.0, 6.0]])
+    outputs = crossfit_outputs([[9.0, 1.0], [9.0, 2.0]], [[3.0, 4.0], [1.0, 6.0]])
     # X: the treated row 5 - 3 = 2, the other 6 - 2 = 4; weights 1 - p
     assert XLearner().error(batch, outputs).tolist() == pytest.approx([0.75 * 1, 0.2 * 4])
     # R: e = .25 and .2; m = 3.25 and 2.0
@@ -214,7 +214,7 @@ def test_second_stages_by_hand() -> None:
 
 def test_with_two_arms_an_x_learner_compares_each_row_to_what_it_can_tell() -> None:
     batch = rows_of([2, 0], [5.0, 2.0], [0.5, 0.5])
-    outputs = crossed([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [[3.0, 4.0, 6.0], [1.0, 6.0, 5.0]])
+    outputs = crossfit_outputs([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [[3.0, 4.0, 6.0], [1.0, 6.0, 5.0]])
     # arm 2's row tells only its own effect, 5 - 3; the untreated row tells both, 6 - 2 and 5 - 2
     assert XLearner().error(batch, outputs).tolist() == pytest.approx([0.5 * 4 / 2, 0.5 * (16 + 9) / 2])
 

@@ -32,7 +32,7 @@ LINKS: tuple[Link, ...] = ("identity", "logit", "log")
 NAN = float("nan")
 
 
-def declared() -> dict[str, AbstractObjective]:
+def declared_objectives() -> dict[str, AbstractObjective]:
     files = sorted((package_folder("conf") / "objective").glob("*.yaml"))
     built = {
         f.stem: validate_component("objective", yaml.safe_load(f.read_text()), AbstractObjective).build() for f in files
@@ -40,7 +40,7 @@ def declared() -> dict[str, AbstractObjective]:
     return {name: objective for name, objective in built.items() if objective.estimand == "exposed_mean"}
 
 
-OBJECTIVES = declared()
+OBJECTIVES = declared_objectives()
 CLASSES = 3
 CASES: list[tuple[str, Link]] = [
     *((name, link) for name in OBJECTIVES for link in LINKS),

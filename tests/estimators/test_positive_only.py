@@ -146,7 +146,7 @@ USERS, ITEMS = 60, 40
 BARE = FeatureMatrix((), ("user", "item"), np.zeros((USERS, 0), "f4"), np.zeros((ITEMS, 0), "f4"), ())
 
 
-def chosen() -> Splits:
+def draw_positives() -> Splits:
     """Positives alone: two groups of users like two groups of items, and some items draw everyone."""
     rng = np.random.default_rng(0)
     alike = np.arange(USERS)[:, None] % 2 == np.arange(ITEMS) % 2
@@ -162,7 +162,7 @@ def chosen() -> Splits:
     return Splits(train=train, validation=validation, test=test, test_is_randomised=False, duplicates=0, unseen=0)
 
 
-def trained(
+def train_model(
     folder: Path, objective: AbstractObjective, train: InteractionLog, validation: InteractionLog | None, decay: float
 ) -> CausalModel:
     """Train to the best of 25 epochs on triples of the validation rows; without any, for 10 epochs."""
@@ -192,9 +192,9 @@ def area(score: Tensor, label: Tensor, user: Tensor) -> float:
 def test_a_few_epochs_on_positives_rank_what_is_chosen_next_better_than_chance(
     objective: AbstractObjective, tmp_path: Path
 ) -> None:
-    splits = chosen()
+    splits = draw_positives()
     ranking = full_ranking(splits, 1_000_000)
-    model = trained(tmp_path, objective, splits.train, splits.validation, decay=0.1)
+    model = train_model(tmp_path, objective, splits.train, splits.validation, decay=0.1)
     score = torch.from_numpy(model.predict(ranking.user, ranking.item, BARE, objective))
     label, user = torch.from_numpy(ranking.label), torch.from_numpy(ranking.user)
     assert score.isfinite().all()
@@ -203,7 +203,7 @@ def test_a_few_epochs_on_positives_rank_what_is_chosen_next_better_than_chance(
     assert abs(area(shuffled, label, user) - 0.5) < 0.1
 
 
-def shown(users: int, items: int) -> tuple[InteractionLog, Floats]:
+def draw_clicks(users: int, items: int) -> tuple[InteractionLog, Floats]:
     """Clicks of users on items in slots, the worse items mostly in the slots that are looked at; and the relevance."""
     rng = np.random.default_rng(0)
     relevance = rng.permutation(np.linspace(0.1, 0.9, items)).astype(np.float32)
@@ -215,11 +215,11 @@ def shown(users: int, items: int) -> tuple[InteractionLog, Floats]:
 
 
 def test_position_ips_learns_relevance_where_naive_learns_who_was_looked_at(tmp_path: Path) -> None:
-    log, relevance = shown(users=250, items=10)
+    log, relevance = draw_clicks(users=250, items=10)
     assert log.user is not None
     correlations = {}
     for objective in (PositionIPS(clip=0.0), Naive()):
-        score = trained(tmp_path, objective, log, None, decay=1.0).predict(log.user, log.item, BARE, objective)
+        score = train_model(tmp_path, objective, log, None, decay=1.0).predict(log.user, log.item, BARE, objective)
         correlations[type(objective)] = float(np.corrcoef(score.reshape(250, 10).mean(0), relevance)[0, 1])
     assert correlations[PositionIPS] > 0.8
     assert correlations[Naive] < 0.65

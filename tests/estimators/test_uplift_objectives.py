@@ -36,7 +36,7 @@ def outputs_of(scores: list[float]) -> Outputs:
     return Outputs({OUTCOME: torch.tensor(scores, requires_grad=True)}, "logit")
 
 
-def reduced(term: Term) -> float:
+def ratio_of(term: Term) -> float:
     assert term.normaliser is not None
     return float((term.value.sum() / term.normaliser.sum()).detach())
 
@@ -55,10 +55,10 @@ def test_ulbpr_by_hand() -> None:
     # user 0: an exposed choice (positive) against an exposed refusal; user 1 has one row, so no pair
     batch = batch_of([1, 1, 0], [1, 0, 1], [0, 0, 1])
     term = ULBPR(alpha=0.0).terms(batch, outputs_of([0.5, -1.0, 9.0]))["pairs"]
-    assert reduced(term) == pytest.approx(soft(-1.5), rel=1e-5)
+    assert ratio_of(term) == pytest.approx(soft(-1.5), rel=1e-5)
     mixed = batch_of([1, 0], [1, 0], [0, 0])  # the second is positive by half
     term = ULBPR(alpha=0.5).terms(mixed, outputs_of([1.0, 0.0]))["pairs"]
-    assert reduced(term) == pytest.approx(soft(-1.0), rel=1e-5), "q_j (1 - q_i) of the sure positive is 0"
+    assert ratio_of(term) == pytest.approx(soft(-1.0), rel=1e-5), "q_j (1 - q_i) of the sure positive is 0"
 
 
 def test_dlce_by_hand() -> None:

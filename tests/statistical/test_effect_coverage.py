@@ -36,7 +36,7 @@ def learner(name: str, **arguments: Any) -> AbstractTableLearner:
     return built
 
 
-def sampled(rows: int, seed: int) -> LearnerData:
+def sample_rows(rows: int, seed: int) -> LearnerData:
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(rows, 2)), rng.normal(size=(rows, 3))
     treatment = (rng.random(rows) < 1 / (1 + np.exp(-0.8 * w[:, 0] - 0.4 * x[:, 0]))).astype(np.int64)
@@ -45,19 +45,19 @@ def sampled(rows: int, seed: int) -> LearnerData:
     return LearnerData(x, w, treatment, outcome, arms=1, binary=False)
 
 
-def repeated(rows: int, seed: int) -> LearnerData:
+def repeat_users(rows: int, seed: int) -> LearnerData:
     """Four rows a user, who has one treatment, one set of columns and a mood: the rows of a log."""
-    users = sampled(rows // 4, seed)
+    users = sample_rows(rows // 4, seed)
     rng, user = np.random.default_rng([seed, 1]), np.repeat(np.arange(rows // 4), 4)
     outcome = users.outcome[user] + 0.5 * rng.normal(size=len(user))
     return LearnerData(users.modifiers[user], users.controls[user], users.treatment[user], outcome, 1, False, user)
 
 
-def covered(
+def measure_coverage(
     effect: AbstractTableLearner,
     draws: int,
     rows: int,
-    draw: Callable[[int, int], LearnerData] = sampled,
+    draw: Callable[[int, int], LearnerData] = sample_rows,
     level: float = 0.95,
 ) -> tuple[float, Doubles | None]:
     """Return how often the interval of the average covers 1, and those at `POINTS` cover 1 + x1 (None: none)."""
@@ -77,9 +77,9 @@ def covered(
 @pytest.mark.long
 def test_a_few_draws_are_covered_and_narrow_intervals_cover_fewer() -> None:
     """Of 20 draws at 95 %, 16 or fewer are covered with a chance of 3 in 1,000."""
-    average, points = covered(learner("linear_dml"), draws=20, rows=1000)
+    average, points = measure_coverage(learner("linear_dml"), draws=20, rows=1000)
     assert average > 0.8 and points is not None and points.mean() > 0.8
-    narrow, _ = covered(learner("linear_dml"), draws=20, rows=1000, level=0.5)
+    narrow, _ = measure_coverage(learner("linear_dml"), draws=20, rows=1000, level=0.5)
     assert narrow < average
 
 
@@ -88,7 +88,7 @@ def test_a_few_draws_are_covered_and_narrow_intervals_cover_fewer() -> None:
 def test_200_draws_are_covered(name: str) -> None:
     """The average of every learner that tells its error, and the effects at each place of one that tells theirs."""
     threads = {"n_jobs": 1} if name in FORESTS else {}
-    average, points = covered(learner(name, **threads), draws=200, rows=600 if name in RESAMPLED else 1000)
+    average, points = measure_coverage(learner(name, **threads), draws=200, rows=600 if name in RESAMPLED else 1000)
     assert 0.90 <= average <= 0.99
     assert (points is None) == (name in {*AVERAGES, *RESAMPLED})
     if points is not None:
@@ -134,7 +134,7 @@ def test_200_networks_cover_the_average(name: str, tmp_path: Path, monkeypatch: 
     assert 0.90 <= np.mean(covers) <= 0.99
 
 
-def nudged(rows: int, seed: int) -> LearnerData:
+def sample_with_instrument(rows: int, seed: int) -> LearnerData:
     """A hidden cause, and a coin that moves the treatment."""
     rng = np.random.default_rng([seed, 2])
     x, hidden, coin = rng.normal(size=(rows, 2)), rng.normal(size=rows), rng.integers(2, size=rows)
@@ -145,7 +145,7 @@ def nudged(rows: int, seed: int) -> LearnerData:
     )
 
 
-def mediated(rows: int, seed: int) -> LearnerData:
+def sample_with_mediator(rows: int, seed: int) -> LearnerData:
     """A hidden cause, and a mediator that carries an effect of 1 through a chance that treatment lifts by a half."""
     rng = np.random.default_rng([seed, 3])
     x, hidden = rng.normal(size=(rows, 2)), rng.normal(size=rows)
@@ -156,9 +156,11 @@ def mediated(rows: int, seed: int) -> LearnerData:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("name", "draw"), [("ortho_iv", nudged), ("dowhy_front_door", mediated)])
+@pytest.mark.parametrize(
+    ("name", "draw"), [("ortho_iv", sample_with_instrument), ("dowhy_front_door", sample_with_mediator)]
+)
 def test_200_draws_behind_a_hidden_cause_are_covered(name: str, draw: Callable[[int, int], LearnerData]) -> None:
-    average, points = covered(learner(name), draws=200, rows=1000, draw=draw)
+    average, points = measure_coverage(learner(name), draws=200, rows=1000, draw=draw)
     assert 0.90 <= average <= 0.99
     assert points is None or ((points >= 0.90).all() and (points <= 0.99).all())
 
@@ -166,14 +168,14 @@ def test_200_draws_behind_a_hidden_cause_are_covered(name: str, draw: Callable[[
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["linear_dml", "t_learner"])
 def test_the_average_is_covered_where_users_have_several_rows(name: str) -> None:
-    average, points = covered(learner(name), draws=100, rows=1600, draw=repeated)
+    average, points = measure_coverage(learner(name), draws=100, rows=1600, draw=repeat_users)
     assert 0.89 <= average <= 1.0 and points is None
 
 
 @pytest.mark.long
 def test_an_average_that_takes_a_users_rows_as_news_is_caught() -> None:
     def lonely(rows: int, seed: int) -> LearnerData:
-        seen = repeated(rows, seed)
+        seen = repeat_users(rows, seed)
         return LearnerData(seen.modifiers, seen.controls, seen.treatment, seen.outcome, 1, False)
 
-    assert covered(learner("linear_dml"), draws=100, rows=1600, draw=lonely)[0] < 0.80
+    assert measure_coverage(learner("linear_dml"), draws=100, rows=1600, draw=lonely)[0] < 0.80

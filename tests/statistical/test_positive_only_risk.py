@@ -71,7 +71,7 @@ def pairs() -> World:
 
 
 @pytest.fixture(scope="module")
-def slotted() -> World:
+def slot_world() -> World:
     return world(1000, 2000, 1, slots=(1.0, 0.6, 0.35, 0.2))
 
 
@@ -99,17 +99,17 @@ def test_clipping_trades_bias_for_variance(pairs: World) -> None:
     assert abs(distance(clipped, pairs.truth)) > 3
 
 
-def test_clicks_are_unbiased_under_the_true_examination_however_items_were_placed(slotted: World) -> None:
-    assert float(torch.corrcoef(torch.stack([slotted.relevance, slotted.theta]))[0, 1]) > 0.5
-    estimates = debiased_click(*slotted.errors, slotted.positive, slotted.theta).mean(1)
-    assert abs(distance(estimates, slotted.truth)) < 3
+def test_clicks_are_unbiased_under_the_true_examination_however_items_were_placed(slot_world: World) -> None:
+    assert float(torch.corrcoef(torch.stack([slot_world.relevance, slot_world.theta]))[0, 1]) > 0.5
+    estimates = debiased_click(*slot_world.errors, slot_world.positive, slot_world.theta).mean(1)
+    assert abs(distance(estimates, slot_world.truth)) < 3
 
 
-def test_clicks_are_biased_where_slots_are_ignored_or_mistaken(slotted: World) -> None:
-    for wrong in (torch.ones_like(slotted.theta), slotted.flat, slotted.theta.flip(0)):
-        estimates = debiased_click(*slotted.errors, slotted.positive, wrong).mean(1)
-        assert abs(distance(estimates, slotted.truth)) > 3
-        assert abs(distance(estimates, slotted.risk(slotted.relevance * slotted.theta / wrong))) < 3
+def test_clicks_are_biased_where_slots_are_ignored_or_mistaken(slot_world: World) -> None:
+    for wrong in (torch.ones_like(slot_world.theta), slot_world.flat, slot_world.theta.flip(0)):
+        estimates = debiased_click(*slot_world.errors, slot_world.positive, wrong).mean(1)
+        assert abs(distance(estimates, slot_world.truth)) > 3
+        assert abs(distance(estimates, slot_world.risk(slot_world.relevance * slot_world.theta / wrong))) < 3
 
 
 # --- the same through logs and batches

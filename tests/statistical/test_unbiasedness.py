@@ -130,7 +130,7 @@ def test_dr_varies_less_than_ips_when_the_imputation_is_right(small: World) -> N
 USERS, ITEMS = 25, 40
 
 
-def _skewed() -> tuple[InteractionLog, Tensor]:
+def _draw_skewed_log() -> tuple[InteractionLog, Tensor]:
     """One log, and the doubly robust value of every pair (unobserved ones hold their imputed error)."""
     rng = np.random.default_rng(5)
     chance = np.linspace(0.05, 0.6, USERS * ITEMS)
@@ -146,7 +146,7 @@ def _skewed() -> tuple[InteractionLog, Tensor]:
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.8])
 def test_the_weighted_batch_mean_over_all_pairs_is_unbiased_and_the_plain_one_is_not(share: float) -> None:
-    log, value = _skewed()
+    log, value = _draw_skewed_log()
     sampler = Balanced(batch_size=64, observed_share=share)
     weighted, plain = [], []
     for epoch in range(150):
@@ -163,7 +163,7 @@ def test_the_weighted_batch_mean_over_all_pairs_is_unbiased_and_the_plain_one_is
 
 
 def test_an_epoch_over_logged_rows_is_the_ips_estimate_over_all_pairs() -> None:
-    log, _ = _skewed()
+    log, _ = _draw_skewed_log()
     rng = np.random.default_rng(8)
     error = torch.from_numpy(rng.random(len(log)))
     propensity = torch.from_numpy(rng.uniform(0.1, 1, len(log)))
