@@ -14,10 +14,12 @@ import pytest
 import causalrec
 
 PACKAGE = Path(causalrec.__file__).parent
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("tests", "benchmarks", "examples")
 VAGUE = {"found", "one", "part", "place", "told", "kept", "whole", "known", "drawn", "own", "made", "beside", "asked"}
 LIBRARY = {"ones", "parts"}  # attributes of torch, NumPy and pathlib
 PARTICIPLE = re.compile(  # alone, or before a preposition; before a noun it describes what is returned
-    r"_*(?!(open|seed|embed)$)[a-z]*(ed|drawn|given|taken|written|kept|made|sought|held|found|shown|chosen)"
+    r"_*(?!(open|seed|embed)(_|$))[a-z]*(ed|drawn|given|taken|written|kept|made|sought|held|found|shown|chosen)"
     r"(_(out|up|for|by|in|of|to|at|on|off|from|as|together|alone))?"
 )
 
@@ -55,8 +57,25 @@ def trees() -> list[tuple[Path, ast.Module]]:
     return [(path.relative_to(PACKAGE), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
+@cache
+def trees_below(folder: str) -> list[tuple[Path, ast.Module]]:
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    return [(path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
+
+
 def test_no_name_of_the_package_is_vague() -> None:
     assert [f"{path}:{name}" for path, tree in trees() for name in vague_names(tree)] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_name_around_the_package_is_vague(folder: str) -> None:
+    assert [f"{path}:{name}" for path, tree in trees_below(folder) for name in vague_names(tree)] == []
+    assert trees_below(folder), "a folder that moved is not one without vague names"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_helper_around_the_package_is_named_by_a_participle(folder: str) -> None:
+    assert [f"{path}:{name}" for path, tree in trees_below(folder) for name in participles(tree)] == []
 
 
 def test_no_public_function_of_the_package_is_named_by_a_participle() -> None:
@@ -64,12 +83,12 @@ def test_no_public_function_of_the_package_is_named_by_a_participle() -> None:
 
 
 def test_no_two_public_classes_share_a_name() -> None:
-    places = defaultdict(list)
+    paths_by_class = defaultdict(list)
     for path, tree in trees():
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places[node.name].append(str(path))
-    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+                paths_by_class[node.name].append(str(path))
+    assert {name: paths for name, paths in paths_by_class.items() if len(paths) > 1} == {}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +132,7 @@ def contract_methods(class_: ast.ClassDef) -> set[str]:
     return inherited.union(*map(contract_methods, parents)) - {"__init__"}
 
 
-def unlisted(body: list[ast.stmt], described: Set[str] = frozenset()) -> Iterator[str]:
+def definitions_without_fields(body: list[ast.stmt], described: Set[str] = frozenset()) -> Iterator[str]:
     """Public classes and functions of four or more fields whose docstring does not list them, a line each.
 
     `described`: methods that override others, whose fields are listed there.
@@ -126,14 +145,14 @@ def unlisted(body: list[ast.stmt], described: Set[str] = frozenset()) -> Iterato
         if len(names) >= 4 and not listed:
             yield f"{node.lineno}: {node.name}"
         if isinstance(node, ast.ClassDef):
-            yield from unlisted(node.body, contract_methods(node))
+            yield from definitions_without_fields(node.body, contract_methods(node))
 
 
 def test_four_fields_or_more_are_listed_in_the_docstring() -> None:
-    assert [f"{path}:{name}" for path, tree in trees() for name in unlisted(tree.body)] == []
+    assert [f"{path}:{name}" for path, tree in trees() for name in definitions_without_fields(tree.body)] == []
 
 
 def test_a_docstring_that_lists_no_fields_is_caught() -> None:
     source = 'def f(a, b, c, d):\n    """Do.\n\n    Args:\n        a: x.\n        b: x.\n        c: x.\n    """'
-    assert list(unlisted(ast.parse(source).body)) == ["1: f"]
-    assert list(unlisted(ast.parse(source.replace("c: x.", "c: x.\n        d: x.")).body)) == []
+    assert list(definitions_without_fields(ast.parse(source).body)) == ["1: f"]
+    assert list(definitions_without_fields(ast.parse(source.replace("c: x.", "c: x.\n        d: x.")).body)) == []
