@@ -275,8 +275,10 @@ def test_graph_refuses_another_format(work: Path, capsys: Capture) -> None:
 def test_train_prints_the_path_of_its_record(work: Path, capsys: Capture) -> None:
     code, out, err = call(capsys, "train", "objective=naive", *WORLD)
     assert code == 0
-    path = Path(out.strip())
-    assert out.count("\n") == 1 and path.name == "record.json"
+    first, *warnings = out.splitlines()
+    path = Path(first)
+    assert warnings and all(line.startswith("warning: ") for line in warnings)
+    assert path.name == "record.json" and len(warnings) == len(json.loads(path.read_text())["warnings"])
     assert path.parts[:3] == ("runs", "default", "mf-naive")
     assert json.loads(path.read_text())["status"] == "done"
     assert "running mf-naive" in err

@@ -16,7 +16,7 @@ import causalrec
 PACKAGE = Path(causalrec.__file__).parent
 LAYERS = (
     {"errors", "types", "ids"},
-    {"config"},
+    {"config", "solvers"},
     {"data"},
     {"graph"},
     {"features"},

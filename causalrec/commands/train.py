@@ -37,6 +37,8 @@ def train(options: argparse.Namespace) -> int:
     else:
         for path in records:
             print(path)
+            for warning in () if options.multirun else RunRecord.load(path).warnings:  # a sweep's stand under its table
+                print(f"warning: {warning}")
     for outcome in outcomes:
         if outcome.status == "done" and (outcome.folder / RECORD).exists():
             _refute(outcome.folder, runner.cache)

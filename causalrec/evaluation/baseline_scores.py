@@ -18,13 +18,14 @@ from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.types import Doubles, Floats, Ints
 
-VERSION = 4  # raise when a baseline's or a metric's mathematics change
+VERSION = 5  # raise when a baseline's or a metric's mathematics change
 
 
 def baseline_scores(
     baselines: Mapping[str, ComponentConfig[AbstractBaseline]], evaluator: Evaluator, splits: Splits, cache: Path
-) -> list[Score]:
-    """Return every baseline's scores, from the cache when the splits, metrics and settings are the same.
+) -> tuple[list[Score], tuple[str, ...]]:
+    """Return every baseline's scores, and warnings of their fits: from the cache where splits, metrics and settings are
+    the same.
 
     Args:
         baselines: the components, by name.
@@ -33,14 +34,18 @@ def baseline_scores(
         cache: the cache folder.
     """
     scores: list[Score] = []
+    warnings: list[str] = []
     for name, component in baselines.items():
         path = cache / "baselines" / f"{_key(name, component, evaluator, splits)}.npz"
         if not path.exists():
             baseline: AbstractBaseline = component.build()
             baseline.fit(splits.train, splits.context)
-            _save(path, evaluator(partial(_predict, baseline), name))
-        scores += _load(path, name)
-    return scores
+            lines = [fit.warning(f"baseline={name}") for fit in baseline.fits]
+            _save(path, evaluator(partial(_predict, baseline), name), [line for line in lines if line])
+        loaded, lines_of_fits = _load(path, name)
+        scores += loaded
+        warnings += lines_of_fits
+    return scores, tuple(dict.fromkeys(warnings))
 
 
 def _predict(baseline: AbstractBaseline, data: SliceData) -> Floats:
@@ -69,10 +74,11 @@ def _digest(column: Floats | Ints | None) -> str | None:
     return None if column is None else hashlib.sha256(column.tobytes()).hexdigest()
 
 
-def _save(path: Path, scores: list[Score]) -> None:
+def _save(path: Path, scores: list[Score], warnings: list[str]) -> None:
     with replace_atomically(path) as temporary, temporary.open("wb") as out:
         np.savez(
             out,
+            warnings=np.array(warnings, dtype=np.str_),
             names=np.array([[s.metric, s.slice] for s in scores]),
             values=np.array([[s.value, s.low, s.high, s.n] for s in scores]),
             replicates=np.array([s.replicates for s in scores]),
@@ -80,13 +86,14 @@ def _save(path: Path, scores: list[Score]) -> None:
         )
 
 
-def _load(path: Path, model: str) -> list[Score]:
+def _load(path: Path, model: str) -> tuple[list[Score], list[str]]:
     with np.load(path, allow_pickle=False) as saved:
         rows = zip(saved["names"], saved["values"], saved["replicates"], saved["jackknife"], strict=True)
-        return [
+        scores = [
             Score(str(m), str(s), float(v), float(low), float(high), int(n), model, replicates, _or_none(jackknife))
             for (m, s), (v, low, high, n), replicates, jackknife in rows
         ]
+        return scores, [str(line) for line in saved["warnings"]]
 
 
 def _or_none(jackknife: Doubles) -> Doubles | None:

@@ -11,26 +11,35 @@ from causalrec.data.sampler.rows import pairs_log
 from causalrec.features.views import FeatureMatrix
 from causalrec.graph.overlap import Balance, balance, calibration_error, calibration_error_by_width
 from causalrec.propensity.base import AbstractPropensity
+from causalrec.solvers.fit_report import FitReport
 
 MOST_DRAWN = 100_000  # pairs
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """Calibration errors of the propensity (probabilities; None where it cannot tell unlogged pairs), and the balance
-    of the view's columns between exposed and all pairs before and after weighting (None in a userless log).
+    """How well a propensity describes exposure.
+
+    Attributes:
+        ece: expected calibration error (probability); None where it cannot tell unlogged pairs.
+        ece_width: the same over bins of equal width.
+        balance: of the view's columns between exposed and all pairs, before and after weighting; None in a userless
+            log.
+        fit: how its fit ended; None where it has a formula.
     """
 
     ece: float | None = None
     ece_width: float | None = None
     balance: Balance | None = None
+    fit: FitReport | None = None
 
 
-def arm_exposure(log: InteractionLog, columns: FeatureMatrix) -> Exposure:
+def arm_exposure(log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix) -> Exposure:
     """Judge propensities of the treatment received: the balance of the view's columns between treated and all rows."""
     assert log.propensity is not None
     every, treated = columns.of_log(log), log.treatment > 0
-    return Exposure(balance=balance(every[treated], every, log.propensity[treated], columns.names))
+    balanced = balance(every[treated], every, log.propensity[treated], columns.names)
+    return Exposure(balance=balanced, fit=propensity.report)
 
 
 def exposure(log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix) -> Exposure:
@@ -38,13 +47,18 @@ def exposure(log: InteractionLog, propensity: AbstractPropensity, columns: Featu
     have none.
     """
     if log.user is None or log.propensity is None:
-        return Exposure()
+        return Exposure(fit=propensity.report)
     pairs = np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MOST_DRAWN))
     user, item = pairs // log.num_items, pairs % log.num_items
     columns = columns.of_pairs
     balanced = balance(columns(log.user, log.item), columns(user, item), log.propensity, columns.names)
     if not propensity.scores_unlogged_pairs:
-        return Exposure(balance=balanced)
+        return Exposure(balance=balanced, fit=propensity.report)
     predicted = propensity.predict(pairs_log(user, item, log))
     happened = np.isin(pairs, log.codes).astype(np.float32)
-    return Exposure(calibration_error(predicted, happened), calibration_error_by_width(predicted, happened), balanced)
+    return Exposure(
+        calibration_error(predicted, happened),
+        calibration_error_by_width(predicted, happened),
+        balanced,
+        propensity.report,
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from causalrec.data.log import InteractionLog
+from causalrec.solvers.fit_report import FitReport
 from causalrec.types import Doubles, Floats
 
 SMD_LIMIT = 0.1  # Austin (Statistics in Medicine 2009)
@@ -45,6 +46,7 @@ class Overlap:
             and the truth where a simulation has it.
         ece_width: calibration error over 100 bins of equal width; None where it is not computed.
         balance: of the columns of the propensity view; None without columns.
+        fit: how the propensity's fit ended; None where it has a formula.
         warnings: one line each.
     """
 
@@ -57,6 +59,7 @@ class Overlap:
     mean_outcome: dict[str, float]
     ece_width: float | None = None
     balance: Balance | None = None
+    fit: FitReport | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -70,6 +73,7 @@ def overlap(
     truth: float | None,
     ece_width: float | None = None,
     balance: Balance | None = None,
+    fit: FitReport | None = None,
 ) -> Overlap:
     """Summarise the propensities of logged rows and the estimates they give of the exposed mean.
 
@@ -82,6 +86,7 @@ def overlap(
         truth: the true mean, None where there is none.
         ece_width: calibration error over bins of equal width.
         balance: of the columns.
+        fit: how the propensity's fit ended.
     """
     weight = 1.0 / propensity.astype(np.float64)
     estimates = {
@@ -99,12 +104,19 @@ def overlap(
         mean_outcome=estimates if truth is None else {**estimates, "true": truth},
         ece_width=ece_width,
         balance=balance,
+        fit=fit,
     )
     return replace(report, warnings=_warnings(report, len(propensity)))
 
 
 def arm_overlap(
-    log: InteractionLog, *, clip: float, truth: float | None, balance: Balance | None = None, **calibration: None
+    log: InteractionLog,
+    *,
+    clip: float,
+    truth: float | None,
+    balance: Balance | None = None,
+    fit: FitReport | None = None,
+    **calibration: None,
 ) -> Overlap:
     """Summarise the propensities of the arms received, of rows that include unexposed ones, and the estimates they give
     of the first arm's average effect.
@@ -117,11 +129,14 @@ def arm_overlap(
         clip: the objective's clip of propensities.
         truth: the true effect, None where there is none.
         balance: of the columns.
+        fit: how the propensity's fit ended.
         calibration: not read: calibration errors are of pairs.
     """
     assert log.propensity is not None
     arms = int(log.treatment.max()) + 1
-    report = overlap(log.propensity, log.outcome, len(log) * arms, clip=clip, ece=None, truth=truth, balance=balance)
+    report = overlap(
+        log.propensity, log.outcome, len(log) * arms, clip=clip, ece=None, truth=truth, balance=balance, fit=fit
+    )
     weight, effects = 1.0 / log.propensity.astype(np.float64), {}
     under, none = (log.treatment == arm for arm in (1, 0))
     for name, w in (("naive", np.ones(len(log))), ("snips", weight)):
@@ -132,7 +147,7 @@ def arm_overlap(
 
 
 def _warnings(report: Overlap, rows: int) -> tuple[str, ...]:
-    messages = []
+    messages = [] if report.fit is None else [*report.fit.warnings()]
     if not 0.8 <= report.inverse_sum <= 1.25:
         messages.append(
             f"sum of 1/p is {report.inverse_sum:.2f} of the pairs, outside 0.8 to 1.25: p is not calibrated"

@@ -10,6 +10,7 @@ from causalrec.data.pair_columns import PairColumn
 from causalrec.data.sampler.rows import pairs_log
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
+from causalrec.solvers.fit_report import FitReport
 from causalrec.types import Floats, Ints, PropensityKind
 
 
@@ -55,6 +56,11 @@ class AbstractPropensity(ABC):
                 )
             probabilities[arm] = mine.mean() if len(mine) else 0.0
         return np.tile((probabilities / probabilities.sum()).astype(np.float32), (len(log), 1))
+
+    @property
+    def report(self) -> FitReport | None:
+        """How its iterative fit ended, and checks of it; None where it has a formula."""
+        return None
 
     @abstractmethod
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:

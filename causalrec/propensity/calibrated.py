@@ -9,18 +9,20 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampler.rows import pairs_log, uniform_pairs
+from causalrec.data.sampler.rows import pairs_log, require_unexposed, uniform_pairs
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, check_propensity
+from causalrec.solvers.fit_report import FitReport
+from causalrec.solvers.quasi_newton import minimise
 from causalrec.types import Count, Doubles, Floats
 
 Calibrator = Callable[[Doubles], Doubles]
+MAX_STEPS = 1000
 Method = Literal["platt", "isotonic", "temperature"]
 
 
@@ -71,6 +73,10 @@ class Calibrated(AbstractPropensity):
         chance = self._calibrator(self.base.predict(log).astype(np.float64)).astype(np.float32)
         return check_propensity(np.minimum(chance, np.float32(1)), "calibrated")
 
+    @property
+    def report(self) -> FitReport | None:
+        return self.base.report
+
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return self.base.reads(view)
 
@@ -78,6 +84,7 @@ class Calibrated(AbstractPropensity):
         self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None
     ) -> tuple[Doubles, Doubles, Doubles]:
         """Return what bases predict of exposures they were not fitted on, what happened, and each pair's weight."""
+        require_unexposed(log)
         others, weight = uniform_pairs(log, self.max_pairs)
         unexposed = pairs_log(others // log.num_items, others % log.num_items, log)
         rng = np.random.default_rng(self.seed)
@@ -139,6 +146,8 @@ def _fit_coefficients(columns: Doubles, exposed: Doubles, weight: Doubles) -> Do
         slope = columns.T @ (share * (expit(score) - exposed))
         return float(share @ (np.logaddexp(0, score) - exposed * score)), slope
 
-    start = np.eye(columns.shape[1])[0]
-    coefficients: Doubles = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
+    scale = np.abs(columns).T @ (share * exposed)
+    coefficients, convergence = minimise(loss, np.eye(columns.shape[1])[0], scale, max_steps=MAX_STEPS, tolerance=1e-6)
+    if (warning := convergence.warning("propensity=calibrated: its calibrator")) is not None:
+        raise DataError(f"{warning}; choose propensity.method=isotonic")
     return coefficients

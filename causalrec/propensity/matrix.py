@@ -10,9 +10,12 @@ from pydantic import Field
 from scipy.special import expit, logit
 
 from causalrec.data.log import InteractionLog
+from causalrec.data.sampler.rows import require_unexposed
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, check_propensity
+from causalrec.solvers.convergence import Convergence
+from causalrec.solvers.fit_report import FitReport
 from causalrec.types import Count, Doubles, Floats
 
 CURVATURE = 0.25  # the logistic loss bends no more, and the splitting converges fast at that step
@@ -34,7 +37,7 @@ class Matrix(AbstractPropensity):
         max_pairs: a log of more pairs is refused.
 
     Assumption: the logits of exposure have a low nuclear norm. Source: Ma & Chen (NeurIPS 2019; tau 1 and gamma 3 as in
-    their code), after Davenport et al. (2014). Raises DataError on a userless or larger log.
+    their code), after Davenport et al. (2014). Raises DataError on a userless or larger log, or a full one.
     """
 
     tau: Annotated[float, Field(gt=0)] = 1.0
@@ -44,6 +47,7 @@ class Matrix(AbstractPropensity):
     iterations: Count = 500
     max_pairs: Count = 4_000_000
     _chance: Floats = field(init=False, repr=False)
+    _convergence: Convergence = field(init=False, repr=False)
 
     def fit(
         self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
@@ -55,10 +59,15 @@ class Matrix(AbstractPropensity):
                 f"propensity=matrix: {log.num_pairs} pairs are more than propensity.max_pairs={self.max_pairs}; "
                 f"raise it where {log.num_pairs * 48 / 1e9:.1f} GB fit into memory, or choose propensity=mf"
             )
+        require_unexposed(log)
         seen = np.zeros((log.num_users, log.num_items))
         seen[log.user, log.item] = 1.0
         offset = float(logit(seen.mean())) if self.centred and seen.min() == 0 else 0.0
         self._chance = expit(self._solve(seen, offset)).astype(np.float32)
+
+    @property
+    def report(self) -> FitReport:
+        return FitReport(convergence=self._convergence)
 
     def predict(self, log: InteractionLog) -> Floats:
         if log.user is None:
@@ -72,13 +81,18 @@ class Matrix(AbstractPropensity):
         """Return logits [U,I] that maximise the likelihood within both bounds."""
         radius = self.tau * np.sqrt(seen.size)
         bounded = low = dual = np.zeros_like(seen)  # copies that obey one bound each, and what they disagree in
+        steps = 0
         for _ in range(self.iterations):
             before = bounded
             bounded = np.clip(_likeliest(seen, offset, low - dual, before), -self.gamma, self.gamma)
             low = nearest_of_norm(bounded + dual, radius)
             dual = dual + bounded - low
-            if np.mean((bounded - before) ** 2) + np.mean((bounded - low) ** 2) < self.tolerance**2:
+            steps += 1
+            moved = float(np.sqrt(np.mean((bounded - before) ** 2) + np.mean((bounded - low) ** 2)))
+            if moved < self.tolerance:
                 break
+        reason = "within tolerance" if moved < self.tolerance else "step limit"
+        self._convergence = Convergence(steps, moved, reason, self.tolerance)
         return offset + np.clip(low, -self.gamma, self.gamma)
 
 

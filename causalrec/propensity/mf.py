@@ -8,65 +8,90 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 from scipy import sparse
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampler.rows import uniform_pairs
+from causalrec.data.sampler.rows import unexposed_pairs
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, check_propensity
+from causalrec.solvers.convergence import Convergence
+from causalrec.solvers.fit_report import FitReport
+from causalrec.solvers.quasi_newton import minimise
 from causalrec.types import Count, Doubles, Floats, Ints
+
+TOLERANCE = 1e-3  # of the gradient, relative to an id's rows: the loss is not convex
 
 
 @dataclass(kw_only=True)
 class MFPropensity(AbstractPropensity):
     """`logit p(u, i) = mean + b_u + b_i + P_u . Q_i`, maximum likelihood with a ridge penalty on all but the mean.
 
-    Fitted by L-BFGS on all pairs up to `max_pairs`; in a larger population the exposed rows meet a uniform sample of
-    the others, weighted to stand for all.
+    Fitted by L-BFGS on all pairs up to `max_pairs`; in a larger population the exposed rows meet a sample of the
+    others, half of it drawn by the margins of users and items, each weighted to stand for all.
 
     Attributes:
         width: the rank D.
         l2: the penalty is `l2 / 2` times the squares.
-        max_pairs: most pairs in the fit.
+        max_pairs: most pairs without exposure in the fit.
+        max_rows: a log of more rows is refused.
         iterations: most steps of the search.
         seed: draws the start.
 
     Assumption: exposure is logistic with rank D in user and item, whatever the columns of the adjustment set; what the
     ids tell must cover them. Source: Johnson, Logistic matrix factorization for implicit feedback (NIPS workshop 2014),
-    with counts as weights left out. Raises DataError on a userless log.
+    with counts as weights left out. Raises DataError on a userless or larger log.
     """
 
     width: Count = 4
     l2: Annotated[float, Field(gt=0)] = 5.0
-    max_pairs: Count = 2_000_000
-    iterations: Count = 200
+    max_pairs: Count = 1_000_000
+    max_rows: Count = 1_000_000
+    iterations: Count = 500
     seed: Annotated[int, Field(ge=0)] = 0
     _user: Doubles = field(init=False, repr=False)
     _item: Doubles = field(init=False, repr=False)
     _mean: float = field(init=False, repr=False)
+    _convergence: Convergence = field(init=False, repr=False)
 
     def fit(
         self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
     ) -> None:
         if log.user is None:
             raise DataError("propensity=mf: the log has no users; choose propensity=logged or popularity")
-        others, weight = uniform_pairs(log, self.max_pairs)
+        if len(log) > self.max_rows:
+            raise DataError(
+                f"propensity=mf: {len(log)} rows are more than propensity.max_rows={self.max_rows}; raise it and wait "
+                f"(some 2 minutes for a million rows), or choose propensity=logistic"
+            )
+        codes, weight = unexposed_pairs(log, self.max_pairs)
         rows = _Exposure(
-            np.concatenate([log.user, others // log.num_items]),
-            np.concatenate([log.item, others % log.num_items]),
-            np.concatenate([np.ones(len(log)), np.zeros(len(others))]),
-            np.concatenate([np.ones(len(log)), np.full(len(others), weight)]),
+            np.concatenate([log.user, codes // log.num_items]),
+            np.concatenate([log.item, codes % log.num_items]),
+            np.repeat([1.0, 0.0], [len(log), len(codes)]),
+            np.concatenate([np.ones(len(log)), weight]),
             (log.num_users, log.num_items),
         )
-        rate = len(log) / (len(log) + weight * len(others))
+        rate = len(log) / (len(log) + weight.sum())
         start = np.random.default_rng(self.seed).normal(scale=0.1, size=(log.num_users + log.num_items, self.width + 1))
         start[:, 0] = 0
         flat = np.append(start.ravel(), np.log(rate / (1 - rate)) if rate < 1 else 10.0)
-        options = {"maxiter": self.iterations, "maxfun": 2 * self.iterations}
-        solution = minimize(rows.loss, flat, (self.width, self.l2), "L-BFGS-B", jac=True, options=options).x
+        counts = np.concatenate(
+            [np.bincount(log.user, minlength=log.num_users), np.bincount(log.item, minlength=log.num_items)]
+        )
+        scale = np.append(np.repeat(np.maximum(counts, 1.0), self.width + 1), float(len(log)))
+        solution, self._convergence = minimise(
+            lambda point: rows.loss(point, self.width, self.l2),
+            flat,
+            scale,
+            max_steps=self.iterations,
+            tolerance=TOLERANCE,
+        )
         self._user, self._item, self._mean = _unpack(solution, log.num_users, self.width)
+
+    @property
+    def report(self) -> FitReport:
+        return FitReport(convergence=self._convergence, l2=self.l2)
 
     def predict(self, log: InteractionLog) -> Floats:
         if log.user is None:

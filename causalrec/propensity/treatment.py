@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
-from sklearn.linear_model import LogisticRegression
 
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.features.design_matrix import design_matrix
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, check_propensity
+from causalrec.solvers.fit_report import FitReport
+from causalrec.solvers.multinomial import MultinomialModel, fit_multinomial
 from causalrec.types import Floats, PropensityKind
 
 
@@ -29,7 +30,7 @@ class Treatment(AbstractPropensity):
     kind: ClassVar[PropensityKind] = "treatment"
     l2: Annotated[float, Field(gt=0)] = 1.0
     _features: FeatureMatrix = field(init=False, repr=False)
-    _model: Any = field(init=False, repr=False, default=None)
+    _model: MultinomialModel | None = field(init=False, repr=False, default=None)
     _shares: Floats = field(init=False, repr=False)
 
     def fit(
@@ -41,8 +42,7 @@ class Treatment(AbstractPropensity):
             raise DataError(f"{log.name}: an arm has no row (rows by treatment: {had}); no effect can be learnt of it")
         self._features, self._shares = features, (counts / counts.sum()).astype(np.float32)
         if features.names or features.ids:
-            model = LogisticRegression(C=1 / self.l2, max_iter=1000, tol=1e-6)
-            self._model = model.fit(design_matrix(log, features), log.treatment)
+            self._model = fit_multinomial(design_matrix(log, features), log.treatment, l2=self.l2)
 
     def predict(self, log: InteractionLog) -> Floats:
         num_treatments = len(self._shares)
@@ -58,7 +58,11 @@ class Treatment(AbstractPropensity):
     def treatment_probabilities(self, log: InteractionLog, arms: int) -> Floats:
         if self._model is None:
             return np.tile(self._shares, (len(log), 1))
-        return np.asarray(self._model.predict_proba(design_matrix(log, self._features)), np.float32)
+        return self._model.predict(design_matrix(log, self._features)).astype(np.float32)
+
+    @property
+    def report(self) -> FitReport | None:
+        return None if self._model is None else FitReport(convergence=self._model.convergence, l2=self.l2)
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return view

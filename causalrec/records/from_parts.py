@@ -10,8 +10,10 @@ from causalrec.records.sections import (
     AdjustmentSection,
     AuditSection,
     BalanceSection,
+    ConvergenceSection,
     IdentificationSection,
     OverlapSection,
+    PropensityFitSection,
     finite_or_none,
 )
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from causalrec.data.audit import Audit
     from causalrec.graph.identify import Adjustment, Identification
     from causalrec.graph.overlap import Balance, Overlap
+    from causalrec.solvers.fit_report import FitReport
 
 
 def audit_section(audit: Audit) -> AuditSection:
@@ -43,7 +46,13 @@ def overlap_section(overlap: Overlap) -> OverlapSection:
     """Return the overlap report, as the record holds it."""
     fields = _fields(overlap)
     fields["balance"] = None if overlap.balance is None else _balance(overlap.balance)
+    fields["fit"] = None if overlap.fit is None else _propensity_fit(overlap.fit)
     return OverlapSection(**fields)  # type: ignore[arg-type]
+
+
+def _propensity_fit(report: FitReport) -> PropensityFitSection:
+    convergence = ConvergenceSection(**_fields(report.convergence))  # type: ignore[arg-type]
+    return PropensityFitSection(**{**_fields(report), "convergence": convergence})  # type: ignore[arg-type]
 
 
 def _balance(balance: Balance) -> BalanceSection:

@@ -37,6 +37,7 @@ SUMMARY = (  # fields of a record that runs may be sorted by
     "overlap.ece",
     "selection.fit",
     "selection.chosen",
+    "warnings",
 )
 
 
@@ -103,7 +104,7 @@ def record_summary(record: RunRecord) -> dict[str, object]:
         summary |= (
             {f"{key}/{name}": entry for name, entry in value.items()} if isinstance(value, Mapping) else {key: value}
         )
-    return {key: redact(value) for key, value in summary.items() if value not in (None, "")}
+    return {key: redact(value) for key, value in summary.items() if value not in (None, "", ())}
 
 
 def _attribute(record: RunRecord, path: str) -> object:

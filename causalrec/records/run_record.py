@@ -23,7 +23,7 @@ from causalrec.records.sections import (
 from causalrec.records.sidecars import write_sidecars
 from causalrec.types import Doubles
 
-SCHEMA = 3  # of `record.json`; raise it where a field gets another name or meaning
+SCHEMA = 4  # of `record.json`; raise it where a field gets another name or meaning
 RECORD = "record.json"
 
 
@@ -44,6 +44,7 @@ class RunRecord:
         adjustment: what identifies the estimand, and what was read.
         overlap: what the weights rest on.
         selection: how the fit was chosen.
+        warnings: what must be read beside every number of the run, a line each.
         scores: of the model.
         baselines: scores of the mandatory baselines.
         calibration: bins of predictions on the last slice.
@@ -69,6 +70,7 @@ class RunRecord:
     adjustment: AdjustmentSection = field(default_factory=AdjustmentSection)
     overlap: OverlapSection = field(default_factory=OverlapSection)
     selection: SelectionSection = field(default_factory=SelectionSection)
+    warnings: tuple[str, ...] = ()
     scores: tuple[ScoreRecord, ...] = ()
     baselines: tuple[ScoreRecord, ...] = ()
     calibration: tuple[CalibrationBin, ...] = ()

@@ -181,6 +181,46 @@ class BalanceSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConvergenceSection:
+    """How an iterative fit ended: the fields of `solvers.convergence.Convergence`.
+
+    Attributes:
+        steps: number of steps.
+        gradient: largest gradient of a coefficient over its scale.
+        reason: why it stopped.
+        tolerance: what `gradient` had to reach.
+    """
+
+    steps: int = 0
+    gradient: Number = None
+    reason: str = ""
+    tolerance: Number = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropensityFitSection:
+    """How the propensity was fitted: the fields of `solvers.fit_report.FitReport`.
+
+    Attributes:
+        convergence: how its fit ended.
+        l2: the penalty that was taken; None where there is none.
+        l2_at_edge: the penalty stands at an end of its grid.
+        slope_users: of held-out rows on the summed probability, over users: 1 = calibrated, above 1 = over-shrunk.
+        slope_items: the same over items.
+        log_sd: standard deviation over the rows of log p.
+        log_count_sd: the same of the log of their items' numbers of rows.
+    """
+
+    convergence: ConvergenceSection
+    l2: Number = None
+    l2_at_edge: bool = False
+    slope_users: Number = None
+    slope_items: Number = None
+    log_sd: Number = None
+    log_count_sd: Number = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class OverlapSection:
     """How well exposure covers the population: the fields of `graph.overlap.Overlap`.
 
@@ -195,6 +235,7 @@ class OverlapSection:
             a simulation has it.
         ece_width: calibration error over 100 bins of equal width; None where it is not computed.
         balance: of the columns of the propensity view; None without columns.
+        fit: how the propensity's fit ended; None where it has a formula.
         warnings: one line each.
     """
 
@@ -207,6 +248,7 @@ class OverlapSection:
     mean_outcome: dict[str, Number] = field(default_factory=dict)
     ece_width: Number = None
     balance: BalanceSection | None = None
+    fit: PropensityFitSection | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from causalrec.errors import did_you_mean
-from causalrec.records.run_folder import RunFolder
+from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.reporting.compare import Comparison, compare_rows
 from causalrec.reporting.published_numbers import Published
 from causalrec.reporting.study import Study
-from causalrec.reporting.table import ScoreTable, caveats
+from causalrec.reporting.table import ScoreTable, caveats, rows_of
 from causalrec.reporting.verdict import Obtained, Verdict, judge
+from causalrec.reporting.warnings import warning_notes
 
 Key = tuple[str, str]
 
@@ -124,7 +125,7 @@ def paper_table(
             if published or obtained:
                 verdict = _verdict(study, published, obtained, obtained_cells, smoke)
                 cells[key] = PaperCell(row, column, published, obtained, verdict, differences.get(key))
-    notes = (*caveats(folders), *_footnotes(study, bool(differences)))
+    notes = (*caveats(folders), *_footnotes(study, bool(differences)), *warning_notes(rows_of(finished_runs(folders))))
     return PaperTable(study, tuple(baselines), rows, columns, cells, notes)
 
 

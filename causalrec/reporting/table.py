@@ -17,6 +17,7 @@ from causalrec.records.names import column_of, flat_settings, parse_column
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
+from causalrec.reporting.warnings import warning_notes
 from causalrec.types import Doubles
 
 KEYS_NOT_OF_ROWS = ("seed", "paths", "logger", "sweep", "name", "choices")  # never tell two rows apart
@@ -232,8 +233,7 @@ def _footnotes(groups: dict[str, list[RunFolder]]) -> Iterable[str]:
     for name, group in groups.items():
         for note in _row_footnotes(group[0].record):
             yield f"{name}: {note}"
-    for warning in dict.fromkeys(line for run in folders for line in run.record.audit.warnings):
-        yield f"{warning[0].upper()}{warning[1:]}."
+    yield from warning_notes(groups)
     audit = first.audit
     yield f"Test: {audit.test}; {audit.duplicates} pairs of it are also logged ({audit.duplicate_rule})."
 

@@ -85,8 +85,9 @@ def score_run(
     selected = select_slices(config, prepared)
     slices = [rows for yielded in selected.values() for rows in yielded]
     scores, evaluator = score_predictor(config, prepared, slices, predictor)
-    trivial = baseline_scores(config.baseline, evaluator, prepared.splits, run.paths.cache)
+    trivial, fit_warnings = baseline_scores(config.baseline, evaluator, prepared.splits, run.paths.cache)
     sizes = {} if predictor is None else predictor.sizes
+    overlap = task.overlap(prepared, _clip(config))
     record = replace(
         planned,
         status="done",
@@ -94,7 +95,8 @@ def score_run(
         data=_data_section(config, prepared, selected),
         audit=audit_section(prepared.audit),
         adjustment=_adjustment_section(config, prepared),
-        overlap=overlap_section(task.overlap(prepared, _clip(config))),
+        overlap=overlap_section(overlap),
+        warnings=(*prepared.audit.warnings, *overlap.warnings, *fit_warnings),
         selection=_selection_section(config, chosen, prepared),
         scores=tuple(score.as_record() for score in scores),
         baselines=tuple(score.as_record() for score in trivial),

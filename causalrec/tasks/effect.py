@@ -78,7 +78,7 @@ class Effect(AbstractTask):
         require_identified(config.components.graph, card, training, frozenset(learner.columns_read(views)))
 
     def describe_exposure(self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix) -> Exposure:
-        return arm_exposure(log, view)
+        return arm_exposure(log, propensity, view)
 
     def overlap(self, prepared: PreparedData, clip: float) -> Overlap:
         return arm_overlap(prepared.train, clip=clip, truth=_true_effect(prepared), **vars(prepared.exposure))

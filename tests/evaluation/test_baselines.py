@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import yaml
+from sklearn.metrics import roc_auc_score
 
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
@@ -166,6 +167,23 @@ def test_bias_logistic_chooses_its_penalty_by_cross_validation() -> None:
     noise = log_of(code // 50, code % 50, (rng.random(600) < 0.3).astype(np.float64), 40, 50)
     spread = [fit(BiasLogistic(l2=l2), noise).predict(*all_pairs(noise)).std() for l2 in ((0.01, 100.0), (0.01,))]
     assert spread[0] < 0.2 * spread[1]  # no bias in truth: the strong penalty is chosen where it is offered
+
+
+def test_bias_logistic_is_no_constant_at_the_size_users_have() -> None:
+    users, items, rows = 50_000, 10_000, 300_000
+    rng = np.random.default_rng(4)
+    user, item = rng.integers(users, size=rows), np.minimum(rng.pareto(1.0, rows) * 200, items - 1).astype(np.int64)
+    raw = rng.normal(scale=1.5, size=users)[user] + rng.normal(scale=1.0, size=items)[item]
+    click = (rng.random(rows) < 1 / (1 + np.exp(-raw))).astype(np.float64)
+    model = fit(BiasLogistic(l2=(1.0, 3.0)), log_of(user[:200_000], item[:200_000], click[:200_000], users, items))
+    assert all(ending.converged for ending in model.fits)
+    assert roc_auc_score(click[200_000:], model.predict(user[200_000:], item[200_000:])) > 0.7
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_bias_logistic_with_fewer_rows_than_folds(rows: int) -> None:
+    log = log_of(np.arange(rows), np.arange(rows), np.arange(rows, dtype=np.float64), 3, 3)
+    assert np.isfinite(fit(BiasLogistic(folds=3), log).predict(*all_pairs(log))).all()
 
 
 def test_bias_logistic_with_one_outcome_class_predicts_it() -> None:

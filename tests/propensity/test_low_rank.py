@@ -114,7 +114,7 @@ def test_a_sampled_population_agrees_with_the_whole_one_and_the_seed_decides() -
         predict_pairs(MFPropensity(width=1), log),
         predict_pairs(MFPropensity(width=1, max_pairs=20_000), log),
     )
-    assert sampled.mean() == pytest.approx(full.mean(), rel=0.03) and not np.array_equal(full, sampled)
+    assert sampled.mean() == pytest.approx(full.mean(), rel=0.05) and not np.array_equal(full, sampled)
     assert np.corrcoef(full.ravel(), sampled.ravel())[0, 1] > 0.93
     short = [predict_pairs(MFPropensity(iterations=3, seed=seed), log) for seed in (0, 0, 1)]
     assert np.array_equal(short[0], short[1]) and not np.array_equal(short[0], short[2])

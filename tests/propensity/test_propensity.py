@@ -13,13 +13,16 @@ from sklearn.metrics import roc_auc_score
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.data.sampler.rows import pairs_log
+from causalrec.data.sampler.rows import pairs_log, unexposed_pairs
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix, feature_matrix
 from causalrec.graph.overlap import calibration_error
-from causalrec.propensity.base import check_propensity
+from causalrec.propensity.base import AbstractPropensity, check_propensity
+from causalrec.propensity.calibrated import Calibrated
 from causalrec.propensity.logged import Logged
 from causalrec.propensity.logistic import Logistic
+from causalrec.propensity.matrix import Matrix
+from causalrec.propensity.mf import MFPropensity
 from causalrec.propensity.popularity import PopularityPropensity
 from causalrec.types import Doubles, Floats
 
@@ -124,6 +127,77 @@ def test_ids_in_the_view_give_every_item_its_own_rate() -> None:
     rate = np.bincount(DATA.logged.item, minlength=ITEMS) / USERS
     np.testing.assert_allclose(predicted[0], predicted[-1], rtol=1e-6)
     assert np.abs(predicted[0] - rate)[rate > 0.1].max() < 0.02
+
+
+def skewed_log(users: int, items: int, rows: int) -> InteractionLog:
+    """Popular items and busy users, as shops have them: counts of items spread over four powers of ten."""
+    rng = np.random.default_rng(3)
+    item_share = np.sort(rng.pareto(0.9, items) + 0.05)
+    user_share = rng.lognormal(sigma=0.8, size=users)
+    user = rng.choice(users, 2 * rows, p=user_share / user_share.sum())
+    item = rng.choice(items, 2 * rows, p=item_share / item_share.sum())
+    codes = np.unique(user * items + item)
+    codes = rng.permutation(codes)[:rows]
+    treatment = np.ones(len(codes), np.int64)
+    return InteractionLog(
+        user=codes // items, item=codes % items, treatment=treatment, outcome=treatment.astype(np.float32),
+        num_users=users, num_items=items, name="shop",
+    )  # fmt: skip
+
+
+def ids_alone(log: InteractionLog) -> FeatureMatrix:
+    """The view of the two ids, without a number."""
+    return FeatureMatrix(
+        (), ("item", "user"), np.zeros((log.num_users, 0), np.float32), np.zeros((log.num_items, 0), np.float32)
+    )
+
+
+def test_a_sparse_log_of_many_ids_is_fitted_to_its_end_and_held_out_rows_confirm_it() -> None:
+    log = skewed_log(20_000, 4_000, 100_000)
+    model = Logistic(max_pairs=400_000)
+    model.fit(log, ids_alone(log))
+    report = model.report
+    assert report is not None and report.convergence.converged and not report.l2_at_edge
+    assert report.slope_items is not None and 0.8 < report.slope_items < 1.5
+    assert report.slope_users is not None and 0.8 < report.slope_users < 1.5
+    assert report.log_sd is not None and report.log_count_sd is not None and report.log_sd > 0.5 * report.log_count_sd
+    assert report.warnings() == ()
+    summed = np.bincount(log.item, minlength=4_000)
+    popular = np.argsort(-summed)[:20]
+    every = np.repeat(popular, 2_000), np.tile(np.arange(0, 20_000, 10), 20)
+    predicted = 10 * np.bincount(every[0], model.predict(pairs_log(every[1], every[0], log)), 4_000)[popular]
+    np.testing.assert_allclose(predicted, summed[popular], rtol=0.2)
+
+
+def test_an_over_shrunk_propensity_is_warned_of() -> None:
+    log = skewed_log(2_000, 500, 20_000)
+    model = Logistic(l2=(3000.0,), max_pairs=100_000)
+    model.fit(log, ids_alone(log))
+    assert model.report is not None
+    over_items = [line for line in model.report.warnings() if "over items" in line]
+    assert len(over_items) == 1 and over_items[0].endswith("outside 0.8 to 1.5: p is over-shrunk")
+
+
+def test_a_sample_of_unexposed_pairs_stands_for_all_of_them() -> None:
+    log = skewed_log(300, 200, 6_000)
+    codes, weight = unexposed_pairs(log, 20_000)
+    assert weight.sum() == pytest.approx(300 * 200 - 6_000) and (log.finder(codes) < 0).all()
+    unseen = np.setdiff1d(np.arange(60_000), log.codes)
+    counts = np.bincount(log.item, minlength=200)
+    assert weight @ counts[codes % 200] / weight.sum() == pytest.approx(counts[unseen % 200].mean(), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "model", [Logistic(), Matrix(), MFPropensity(), Calibrated(base=PopularityPropensity(), method="platt")]
+)
+def test_exposure_of_a_fully_observed_log_cannot_be_learnt(model: AbstractPropensity) -> None:
+    code, treatment = np.arange(60), np.ones(60, np.int64)
+    log = InteractionLog(
+        user=code // 6, item=code % 6, treatment=treatment, outcome=treatment.astype(np.float32),
+        num_users=10, num_items=6, name="full",
+    )  # fmt: skip
+    with pytest.raises(DataError, match="full: every user has a row with every item, so that exposure cannot be"):
+        model.fit(log, ids_alone(log))
 
 
 def test_a_userless_log_is_refused_with_the_alternatives() -> None:

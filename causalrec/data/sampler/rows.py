@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from causalrec.data.log import InteractionLog
-from causalrec.types import Floats, Ints
+from causalrec.errors import DataError
+from causalrec.types import Doubles, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,42 @@ def uniform_pairs(log: InteractionLog, most: int) -> tuple[Ints, float]:
     codes = np.random.default_rng(0).integers(log.num_pairs, size=most)
     unexposed = codes[log.finder(codes) < 0]
     return unexposed, (log.num_pairs - len(np.unique(log.codes))) / len(unexposed)
+
+
+def unexposed_pairs(log: InteractionLog, most: int, seed: int = 0) -> tuple[Ints, Doubles]:
+    """Return codes of unexposed pairs, and how many each stands for, float64: all of them, or a sample of `most`.
+
+    Half of a sample is drawn uniformly, half by the margins (the user and the item of two rows drawn at random), so
+    that busy users and popular items, where exposure is likely, are not left to a few pairs of great weight. Each pair
+    weighs the inverse of its probability under the mixture; the weights sum to the number of unexposed pairs.
+
+    Raises DataError where every pair is exposed.
+    """
+    unexposed = require_unexposed(log)
+    if log.num_pairs <= most:
+        codes, _ = uniform_pairs(log, most)
+        return codes, np.ones(len(codes))
+    rng = np.random.default_rng(seed)
+    of_margins = most // 2
+    user, item = log.users[rng.integers(len(log), size=of_margins)], log.item[rng.integers(len(log), size=of_margins)]
+    codes = np.concatenate([rng.integers(log.num_pairs, size=most - of_margins), user * log.num_items + item])
+    codes = codes[log.finder(codes) < 0]
+    of_user, of_item = np.bincount(log.users) / len(log), np.bincount(log.item, minlength=log.num_items) / len(log)
+    of_user = np.append(of_user, np.zeros(log.num_users - len(of_user)))
+    density = 0.5 / log.num_pairs + 0.5 * of_user[codes // log.num_items] * of_item[codes % log.num_items]
+    weight = 1 / density
+    return codes, weight * (unexposed / weight.sum())
+
+
+def require_unexposed(log: InteractionLog) -> int:
+    """Return the number of pairs without a row; raise DataError where there is none: exposure cannot be learnt."""
+    unexposed = log.num_pairs - len(np.unique(log.codes))
+    if unexposed == 0:
+        raise DataError(
+            f"{log.name}: every user has a row with every item, so that exposure cannot be learnt; choose "
+            f"propensity=logged or popularity"
+        )
+    return unexposed
 
 
 def pairs_log(user: Ints, item: Ints, like: InteractionLog) -> InteractionLog:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from causalrec.data.log import InteractionLog
+from causalrec.solvers.convergence import Convergence
 from causalrec.types import Estimand, Floats, Ints
 
 
@@ -28,3 +29,8 @@ class AbstractBaseline(ABC):
     @abstractmethod
     def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
         """Return predicted mean outcomes float32[N], or effects float32[N,A]; `time` of each row, where it has one."""
+
+    @property
+    def fits(self) -> tuple[Convergence, ...]:
+        """How its iterative fits ended; none where it has a formula."""
+        return ()

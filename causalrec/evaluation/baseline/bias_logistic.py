@@ -3,68 +3,59 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 from scipy import sparse
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import KFold
 
 from causalrec.data.log import InteractionLog
 from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.features.design_matrix import one_hot
-from causalrec.types import Doubles, Floats, Ints
+from causalrec.solvers.convergence import Convergence
+from causalrec.solvers.linear_model import LinearModel, PenaltyChoice, choose_penalty, fit_linear_model
+from causalrec.types import Floats, Ints
+
+Penalty = Annotated[float, Field(gt=0)]
 
 
 @dataclass(kw_only=True)
 class BiasLogistic(AbstractBaseline):
     """`raw(u, i) = b + b_u + b_i` with one L2 penalty, chosen among `l2` by `folds`-fold loss on biased training rows.
 
-    It reads nothing but who and what, and is far stronger than many published naive rows.
+    It reads nothing but who and what, and is far stronger than many published naive rows. Fitted to convergence: for
+    every user and item `sum of predictions - sum of outcomes = -l2 b` to 1e-4 of the outcomes' sum.
+
+    Attributes:
+        l2: penalties to try; the squared biases are weighed against the rows' losses, so that larger logs take larger
+            ones.
+        folds: of the cross-validation; fewer where there are fewer rows.
     """
 
-    l2: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0)
+    l2: tuple[Penalty, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
     folds: Annotated[int, Field(ge=2)] = 3
-    _model: Any = field(init=False, repr=False, default=None)
+    _model: LinearModel = field(init=False, repr=False)
+    _choice: PenaltyChoice = field(init=False, repr=False)
     _sizes: tuple[int, int] = field(init=False, repr=False, default=(0, 0))
 
     def fit(self, log: InteractionLog, context: InteractionLog | None = None) -> None:
-        self._sizes = (log.num_users, log.num_items)
-        rows = self._design(log.user if log.user is not None else np.zeros(len(log), np.int64), log.item)
-        outcome = log.outcome.astype(np.float64)
-        folds = list(KFold(self.folds, shuffle=True, random_state=0).split(outcome))
-        losses = [
-            sum(self._loss(self._fit_model(l2, rows[a], outcome[a]), rows[b], outcome[b]) for a, b in folds)
-            for l2 in self.l2
-        ]
-        self._model = self._fit_model(self.l2[int(np.argmin(losses))], rows, outcome)
+        self._sizes = (log.num_users if log.user is not None else 0, log.num_items)
+        design, outcome = self._design(log.users, log.item), log.outcome.astype(np.float64)
+        weight = np.ones(len(log))
+        is_binary = bool(np.isin(outcome, (0.0, 1.0)).all())
+        fold = np.random.default_rng(0).permutation(len(log)) % min(self.folds, len(log))
+        self._choice = choose_penalty(
+            design, outcome, weight, fold=fold, grid=self.l2, link="logit" if is_binary else "identity"
+        )
+        self._model = fit_linear_model(design, outcome, weight, l2=self._choice.l2, link=self._choice.link)
 
     def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
-        raw = self._raw(user, item)
-        return (1 / (1 + np.exp(-raw)) if self._binary else raw).astype(np.float32)
+        return self._model.predict(self._design(user, item)).astype(np.float32)
 
     @property
-    def _binary(self) -> bool:
-        return isinstance(self._model, LogisticRegression)
-
-    def _raw(self, user: Ints, item: Ints) -> Doubles:
-        weight = np.ravel(self._model.coef_)
-        of_user, of_item = weight[: self._sizes[0]], weight[self._sizes[0] :]
-        bias = float(np.ravel(self._model.intercept_)[0])
-        return np.asarray(bias + of_item[item] + (of_user[user] if self._sizes[0] else 0.0))
+    def fits(self) -> tuple[Convergence, ...]:
+        return (*self._choice.fits, self._model.convergence)
 
     def _design(self, user: Ints, item: Ints) -> sparse.csr_matrix:
         blocks = [one_hot(user, self._sizes[0])] if self._sizes[0] else []
         return sparse.csr_matrix(sparse.hstack([*blocks, one_hot(item, self._sizes[1])]))
-
-    def _fit_model(self, l2: float, rows: sparse.csr_matrix, outcome: Doubles) -> Any:
-        if set(np.unique(outcome)) <= {0.0, 1.0} and len(np.unique(outcome)) == 2:
-            return LogisticRegression(C=1 / l2, max_iter=200, tol=1e-3).fit(rows, outcome)
-        return Ridge(alpha=l2).fit(rows, outcome)
-
-    def _loss(self, model: Any, rows: sparse.csr_matrix, outcome: Doubles) -> float:
-        if isinstance(model, LogisticRegression):
-            chance = np.clip(model.predict_proba(rows)[:, 1], 1e-7, 1 - 1e-7)
-            return float(-(outcome * np.log(chance) + (1 - outcome) * np.log(1 - chance)).sum())
-        return float(((model.predict(rows) - outcome) ** 2).sum())
