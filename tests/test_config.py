@@ -96,7 +96,7 @@ def test_a_part_that_the_run_hands_over_is_not_a_yaml_key() -> None:
         ("seed=-1", "seed", "-1"),
         ("name=../elsewhere", "name", "'../elsewhere'"),
         ("encoder.width=wide", "encoder.width", "'wide'"),
-        ("encoder.width=0", "encoder.width", "0"),
+        ("encoder.width=-1", "encoder.width", "-1"),
         ("sampler.batch_size=1.5", "sampler.batch_size", "1.5"),
         ("optimizer.lr=0", "optimizer.lr", "0"),
         ("optimizer.lr=nan", "optimizer.lr", "nan"),
@@ -337,6 +337,7 @@ def test_resolved_holds_every_constructor_default_as_json() -> None:
     assert resolved["optimizer"] == {
         "_target_": "causalrec.training.optimizer.AdamW",
         "lr": 0.01,
+        "bias_decay": 0.01,
     }, "what candidates set is no setting of the optimizer's"
     assert resolved["selection"]["candidates"] == {"optimizer.weight_decay": [0.1, 0.3, 1.0]}
     alone = spec("selection.candidates=none").to_dict()

@@ -606,3 +606,11 @@ def test_the_real_coat_has_366_repeated_pairs_and_none_of_them_is_trained_on(
     assert (audit["duplicates"], audit["leaked_rows"], audit["duplicate_rule"]) == (366, 0, "drop_train")
     assert audit["rows"]["test"] == 4640
     assert audit["rows"]["train"] + audit["rows"]["validation"] == 6594
+
+
+@pytest.mark.parametrize("dataset", [["dataset=coat", "split.unseen=drop"], ["dataset=ml100k", "dataset.threshold=5"]])
+def test_a_fit_starts_at_the_mean_outcome(train: Train, dataset: list[str]) -> None:
+    unlearnt = ["optimizer.lr=1e-9", "encoder.width=0", "objective=naive", "selection.candidates=none"]
+    record = train(*dataset, *unlearnt, "metric=[bias]", "slice=[test]")
+    constant = next(score["value"] for score in record["baselines"] if score["model"] == "constant")
+    assert record["scores"][0]["value"] == pytest.approx(constant, abs=2e-3)

@@ -120,17 +120,22 @@ class AbstractPairEncoder(AbstractAnyEncoder):
 
 
 class IdTable(nn.Module):
-    """Embeds ids as `[vector, bias]`, width + 1; one shared row stands for all where the view has no such id."""
+    """Embeds ids as `[vector, bias]`, width + 1; one shared row stands for all where the view has no such id.
+
+    Vectors and biases are parameters of their own, `[N,width]` and `[N]`: they need decays of their own. Width 0 is the
+    bias alone.
+    """
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
         self.has_ids = count > 0
-        self.table = nn.Embedding(max(count, 1), width + 1)
-        nn.init.normal_(self.table.weight[:, :width], std=0.1)
-        nn.init.zeros_(self.table.weight[:, width:])
+        self.vectors = nn.Parameter(0.1 * torch.randn(max(count, 1), width)) if width else None
+        self.bias = nn.Parameter(torch.zeros(max(count, 1)))
 
     def forward(self, ids: Tensor) -> Tensor:
-        return rows_of(self.table.weight, ids if self.has_ids else torch.zeros_like(ids))
+        ids = ids if self.has_ids else torch.zeros_like(ids)
+        bias = rows_of(self.bias[..., None], ids)
+        return bias if self.vectors is None else torch.cat([rows_of(self.vectors, ids), bias], dim=-1)
 
 
 def rows_of(table: Tensor, ids: Tensor) -> Tensor:

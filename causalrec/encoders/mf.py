@@ -10,11 +10,14 @@ from causalrec.types import Batch
 
 
 class MF(AbstractEncoder):
-    """ID embeddings of `width`; user and item bias ride in two further dimensions, the global one in the head."""
+    """ID embeddings of `width`; user and item bias ride in two further dimensions, the global one in the head.
+
+    `width`: number of factors; 0: the model of the biases alone.
+    """
 
     vectorizable = True
 
-    def __init__(self, inputs: EncoderInputs, *, width: Annotated[int, Field(gt=0)] = 16) -> None:
+    def __init__(self, inputs: EncoderInputs, *, width: Annotated[int, Field(ge=0)] = 16) -> None:
         super().__init__()
         self.user_table = IdTable(inputs.num_users, width)
         self.item_table = IdTable(inputs.num_items, width)

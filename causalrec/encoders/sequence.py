@@ -63,8 +63,7 @@ class Sequence(nn.Module):
         self.query_id, width = inputs.num_items, self.token_embedding.embedding_dim
         self.feedback_embedding = nn.Embedding(3, width, padding_idx=NOTHING) if feedback else None
         self.out = nn.Linear(width, width + 1)
-        self.bias = nn.Embedding(inputs.num_items, 1)
-        nn.init.zeros_(self.bias.weight)
+        self.bias = nn.Parameter(torch.zeros(inputs.num_items))
         self.item_text_projection = None if text is None else ItemTextProjection(inputs, text, width, max_tokens)
         if self.item_text_projection is not None:
             nn.init.zeros_(self.token_embedding.weight[: inputs.num_items])
@@ -81,7 +80,7 @@ class Sequence(nn.Module):
 
     def items(self, ids: Tensor) -> Tensor:
         """Return float32[...,width + 2]."""
-        return with_item_bias(torch.cat([self._item_vectors(ids), self.bias(ids)], dim=-1))
+        return with_item_bias(torch.cat([self._item_vectors(ids), self.bias[ids][..., None]], dim=-1))
 
     def states(self, history: History) -> Tensor:
         """Return the transformer's state of each history `[B,H]` of at most `length` events, float32[B,width]."""

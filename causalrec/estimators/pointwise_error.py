@@ -23,6 +23,17 @@ def mean_of(raw: Tensor, link: Link) -> Tensor:
     return raw.exp() if link == "log" else raw
 
 
+def raw_mean(mean: Tensor, link: Link) -> Tensor:
+    """Return the raw output of a mean outcome, the inverse of `mean_of` of one number; kept off 0 and 1 of clicks.
+
+    >>> raw_mean(torch.tensor(0.5), "logit"), raw_mean(torch.tensor(3.0), "identity")
+    (tensor(0.), tensor(3.))
+    """
+    if link == "logit":
+        return torch.logit(mean, eps=1e-4)
+    return mean.clamp_min(1e-4).log() if link == "log" else mean
+
+
 def soft_label(raw: Tensor, link: Link) -> Tensor:
     """Return the label that a head's raw output stands for: the mean outcome `[B]`, or each class's chance `[B,C]`.
 

@@ -29,6 +29,13 @@ class AbstractHead(nn.Module, ABC):
     links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log"})
     head_outputs: ClassVar[frozenset[Role]] = frozenset()
 
+    def start_at(self, raw: Tensor) -> None:
+        """Set the constant of its outputs before training, so that the first step need not find the mean.
+
+        Here nothing: a head without a constant starts where its weights say. `raw`: a scalar, of classes `[C]`.
+        """
+        return
+
     @abstractmethod
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor | Mapping[Role, Tensor]:
         """Return raw outputs float32[B], [B,C] of C classes, or its `head_outputs`, from `user[B,D]`, `item[B,D]`,

@@ -24,8 +24,12 @@ class Classes(AbstractHead):
         super().__init__()
         self.met = nn.Linear(width, num_classes)
         nn.init.zeros_(self.met.bias)
-        self.coefficients = nn.Parameter(torch.zeros(num_features, num_classes))
+        self.coefficients = nn.Parameter(torch.zeros(num_features * num_classes))  # one axis: it decays as a bias does
+
+    @torch.no_grad()
+    def start_at(self, raw: Tensor) -> None:
+        self.met.bias.copy_(raw)
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor:
         raw: Tensor = self.met(user * item)
-        return raw + features @ self.coefficients if features.shape[-1] else raw
+        return raw + features @ self.coefficients.view(features.shape[-1], -1) if features.shape[-1] else raw

@@ -18,6 +18,10 @@ class Dot(AbstractHead):
         self.coefficients = nn.Parameter(torch.zeros(num_features))
         self.bias = nn.Parameter(torch.zeros(()))
 
+    @torch.no_grad()
+    def start_at(self, raw: Tensor) -> None:
+        self.bias.copy_(raw)
+
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor:
         raw = (user * item).sum(-1) + self.bias[..., None]
         return raw + (features @ self.coefficients[..., None])[..., 0] if features.shape[-1] else raw

@@ -28,10 +28,10 @@ class EUEN(AbstractTreatmentHead):
     ) -> None:
         super().__init__()
         widths = [vector_width + num_features, *[width] * layers, 1]
-        self.outcome_head = MLP(widths)
+        self.outcome_heads = nn.ModuleList([MLP(widths)])
         self.effect_heads = nn.ModuleList(MLP(widths) for _ in range(arms - 1))
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Mapping[Role, Tensor]:
         read = join_inputs(user, item, features)
-        control = self.outcome_head(read)
+        control = self.outcome_heads[0](read)
         return {ARMS: torch.cat([control, control + stack_outputs(self.effect_heads, read)], -1)}

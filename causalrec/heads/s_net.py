@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from causalrec.heads.layers import MLP, join_inputs
 from causalrec.heads.treatment_head import AbstractTreatmentHead
@@ -28,13 +28,13 @@ class SNet(AbstractTreatmentHead):
     ) -> None:
         super().__init__()
         self.arms = arms
-        self.outcome_head = MLP([vector_width + num_features + arms, *[width] * layers, 1])
+        self.outcome_heads = nn.ModuleList([MLP([vector_width + num_features + arms, *[width] * layers, 1])])
 
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Mapping[Role, Tensor]:
         read = join_inputs(user, item, features)
         one_hot = torch.eye(self.arms, dtype=read.dtype, device=read.device)
         each = [
-            self.outcome_head(torch.cat([read, one_hot[a].expand(*read.shape[:-1], self.arms)], -1))
+            self.outcome_heads[0](torch.cat([read, one_hot[a].expand(*read.shape[:-1], self.arms)], -1))
             for a in range(self.arms)
         ]
         return {ARMS: torch.cat(each, -1)}

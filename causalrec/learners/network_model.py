@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.text import texts_of
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
+from causalrec.estimators.pointwise_error import raw_mean
 from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, vector_width
 from causalrec.prepared import PreparedData
-from causalrec.types import Role, link_of
+from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Link, Role, link_of, nuisance
 
 
 def build_model(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
@@ -17,7 +21,25 @@ def build_model(config: ExperimentConfig, prepared: PreparedData, inputs: Encode
     link, outcome = link_of(prepared.dataset.card.outcome), prepared.train.outcome
     scaled = config.head.target.head_outputs and link == "identity"
     unit = (float(outcome.mean()), float(outcome.std()) or 1.0) if scaled else None
+    for role, network in networks.items():
+        raw = _start(config, prepared, role, link)
+        if raw is not None and unit is None:
+            network.head.start_at(raw)
     return CausalModel(networks, link, unit)
+
+
+def _start(config: ExperimentConfig, prepared: PreparedData, role: Role, link: Link) -> Tensor | None:
+    """Return the raw output of the mean of what a role predicts; None where its mean is no part of the objective."""
+    if role == PROPENSITY and not config.head.target.head_outputs:
+        return raw_mean(torch.tensor(len(prepared.train) / prepared.train.num_pairs), "logit")
+    predicts_outcomes = role in (OUTCOME, IMPUTATION, *map(nuisance, range(2)))
+    if not predicts_outcomes or prepared.dataset.card.feedback == "positive_only":
+        return None
+    outcome = torch.from_numpy(prepared.train.outcome)
+    if link == "softmax":
+        classes = int(config.head.setting("num_classes"))  # type: ignore[call-overload]
+        return torch.log((torch.bincount(outcome.long(), minlength=classes) + 1) / (len(outcome) + classes))
+    return raw_mean(outcome.double().mean(), link)
 
 
 def _network(config: ExperimentConfig, prepared: PreparedData, role: Role, encoder: AbstractAnyEncoder) -> RoleNetwork:

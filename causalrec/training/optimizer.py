@@ -52,62 +52,115 @@ class AbstractOptimizer(ABC):
 
 
 def groups(
-    parameters: Iterable[Tensor], weight_decay: float, axes: int, rates: Sequence[float | None] = ()
+    parameters: Iterable[Tensor],
+    weight_decay: float,
+    bias_decay: float,
+    axes: int,
+    rates: Sequence[float | None] = (),
 ) -> list[dict[str, Any]]:
-    """Split parameters into those that decay and the scalars, which do not, and each of these by learning rate.
+    """Split parameters by their decay, and each of these by learning rate.
+
+    Tables and matrices take `weight_decay`; what has one axis of its own (biases of users and items, coefficients of
+    standardised columns, norms) takes `bias_decay`; scalars (global biases) do not decay.
 
     Args:
         parameters: of one role.
-        weight_decay: of all but scalars.
+        weight_decay: of parameters of two or more axes.
+        bias_decay: of parameters of one axis.
         axes: how many leading axes count replicas.
         rates: learning rate of each parameter; None: the one of the optimizer.
     """
     listed = list(parameters)
     rate_of_each = list(rates) or [None] * len(listed)
-    built_groups: list[dict[str, Any]] = []
-    for rate in dict.fromkeys([None, *rate_of_each]):
-        alike = [p for p, of in zip(listed, rate_of_each, strict=True) if of == rate]
-        rated: dict[str, Any] = {} if rate is None else {"lr": rate}
-        built_groups.append({"params": [p for p in alike if p.ndim > axes], "weight_decay": weight_decay, **rated})
-        built_groups.append({"params": [p for p in alike if p.ndim == axes], "weight_decay": 0.0, **rated})
-    return [group for index, group in enumerate(built_groups) if index < 2 or group["params"]]
+    decays = {0: 0.0, 1: bias_decay}
+    members: dict[tuple[float | None, float], list[Tensor]] = {}
+    for parameter, rate in zip(listed, rate_of_each, strict=True):
+        members.setdefault((rate, decays.get(parameter.ndim - axes, weight_decay)), []).append(parameter)
+    return [
+        {"params": alike, "weight_decay": decay, **({} if rate is None else {"lr": rate})}
+        for (rate, decay), alike in members.items()
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW(AbstractOptimizer):
-    """AdamW with decoupled decay (Loshchilov & Hutter, ICLR 2019): each step shrinks weights by `lr * weight_decay`."""
+    """AdamW with decoupled decay (Loshchilov & Hutter, ICLR 2019): each step shrinks weights by `lr * weight_decay`.
+
+    Attributes:
+        lr: learning rate.
+        weight_decay: of tables and matrices.
+        bias_decay: of biases and of coefficients of columns; a decay that suits factors would shrink them away.
+    """
 
     candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {"weight_decay": (0.1, 0.3, 1.0)}
 
     lr: Rate = 0.01
     weight_decay: Decay = 0.1
+    bias_decay: Decay = 0.01
 
     def build(
         self, parameters: Iterable[Tensor], axes: int = 0, rates: Sequence[float | None] = ()
     ) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(groups(parameters, self.weight_decay, axes, rates), lr=self.lr, fused=True)
+        members = groups(parameters, self.weight_decay, self.bias_decay, axes, rates)
+        return torch.optim.AdamW(members, lr=self.lr, fused=True)
 
     @classmethod
     def stacked_optimizers(
         cls, settings: Sequence[Self], parameters: Sequence[Tensor]
     ) -> list[tuple[slice, AbstractStackedOptimizer]]:
-        undecayed = [index for index, parameter in enumerate(parameters) if parameter.ndim == 1]
-        numbers = torch.tensor([(setting.lr, setting.weight_decay) for setting in settings], dtype=torch.float64)
-        rates, decays = numbers.to(parameters[0]).unbind(1)
-        return [(slice(0, len(settings)), StackedAdamW(parameters, undecayed, rates, decays))]
+        numbers = [(setting.lr, setting.weight_decay, setting.bias_decay) for setting in settings]
+        rates, weights, biases = torch.tensor(numbers, dtype=torch.float64).to(parameters[0]).unbind(1)
+        decays = {0: torch.zeros_like(weights), 1: biases}
+        of_each = [decays.get(parameter.ndim - 1, weights) for parameter in parameters]
+        return [(slice(0, len(settings)), StackedAdamW(parameters, rates, of_each))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam(AbstractOptimizer):
+    """Adam with coupled L2, as the public code of most debiasing papers: the decay is part of the gradient.
+
+    Kingma & Ba (ICLR 2015). The gradient's own scale divides the decay too, so that it shrinks little where gradients
+    are large.
+
+    Attributes:
+        lr: learning rate.
+        weight_decay: of tables and matrices.
+        bias_decay: of biases and of coefficients of columns.
+    """
+
+    candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {"weight_decay": (1e-5, 1e-4, 1e-3)}
+
+    lr: Rate = 0.01
+    weight_decay: Decay = 1e-4
+    bias_decay: Decay = 1e-5
+
+    def build(
+        self, parameters: Iterable[Tensor], axes: int = 0, rates: Sequence[float | None] = ()
+    ) -> torch.optim.Optimizer:
+        members = groups(parameters, self.weight_decay, self.bias_decay, axes, rates)
+        return torch.optim.Adam(members, lr=self.lr, fused=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(AbstractOptimizer):
-    """Stochastic gradient descent with momentum and coupled L2."""
+    """Stochastic gradient descent with momentum and coupled L2.
+
+    Attributes:
+        lr: learning rate.
+        weight_decay: of tables and matrices.
+        bias_decay: of biases and of coefficients of columns.
+        momentum: share of the last step that is taken again.
+    """
 
     candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {"weight_decay": (1e-5, 1e-4, 1e-3)}
 
     lr: Rate = 0.1
     weight_decay: Decay = 1e-4
+    bias_decay: Decay = 1e-5
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
 
     def build(
         self, parameters: Iterable[Tensor], axes: int = 0, rates: Sequence[float | None] = ()
     ) -> torch.optim.Optimizer:
-        return torch.optim.SGD(groups(parameters, self.weight_decay, axes, rates), lr=self.lr, momentum=self.momentum)
+        members = groups(parameters, self.weight_decay, self.bias_decay, axes, rates)
+        return torch.optim.SGD(members, lr=self.lr, momentum=self.momentum)

@@ -50,16 +50,15 @@ class StackedAdamW(AbstractStackedOptimizer):
     """AdamW of every replica at its own rate, `rates[R]` and `decays[R]`, by one call of torch's fused kernel.
 
     The kernel knows one rate alone: at rate 1 it adds Adam's step to `-decay * p`, which `p` then takes `rate` of.
-    Parameters in `undecayed` do not decay. Source: Loshchilov & Hutter (ICLR 2019, algorithm 2).
+    Source: Loshchilov & Hutter (ICLR 2019, algorithm 2).
 
     Args:
         parameters: `[R,...]` each.
-        undecayed: indices of parameters that do not decay.
         rates: `[R]` learning rates.
-        decays: `[R]` weight decays.
+        decays: of each parameter, `[R]` weight decays.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], undecayed: Sequence[int], rates: Tensor, decays: Tensor) -> None:
+    def __init__(self, parameters: Sequence[Tensor], rates: Tensor, decays: Sequence[Tensor]) -> None:
         self.parameters = parameters
         self.means = [torch.zeros_like(parameter) for parameter in parameters]
         self.squares = [torch.zeros_like(parameter) for parameter in parameters]
@@ -67,8 +66,7 @@ class StackedAdamW(AbstractStackedOptimizer):
         self.counts = [0] * len(parameters)
         shapes = [(-1, *[1] * (parameter.ndim - 1)) for parameter in parameters]
         self.rates = [rates.view(shape) for shape in shapes]
-        shrink = [(-decays).view(shape) for shape in shapes]
-        self.shrink = [torch.zeros_like(rate) if index in undecayed else rate for index, rate in enumerate(shrink)]
+        self.shrink = [(-decay).view(shape) for decay, shape in zip(decays, shapes, strict=True)]
 
     def step(self, gradients: Sequence[Tensor | None]) -> None:
         kernel: Any = torch._fused_adamw_

@@ -47,8 +47,8 @@ def randomise(encoder: MF) -> MF:
 
 
 def split_bias(table: IdTable, ids: Tensor) -> tuple[Tensor, Tensor]:
-    row = table.table.weight[ids]
-    return row[:, :-1], row[:, -1]
+    assert table.vectors is not None
+    return table.vectors[ids], table.bias[ids]
 
 
 def test_the_product_of_the_towers_is_p_q_plus_both_biases() -> None:
@@ -79,6 +79,13 @@ def test_biases_start_at_zero_and_towers_do_not() -> None:
         assert not bias.any() and vector.abs().min() > 0
 
 
+def test_width_zero_is_the_model_of_the_biases() -> None:
+    encoder, batch = randomise(MF(inputs(), width=0)), pairs()
+    assert batch.user is not None and encoder.user_table.vectors is None
+    expected = encoder.user_table.bias[batch.user] + encoder.item_table.bias[batch.item]
+    torch.testing.assert_close((encoder.users(batch) * encoder.items(batch.item)).sum(-1), expected)
+
+
 def test_item_ids_of_any_shape_give_a_vector_each() -> None:
     encoder = MF(inputs(), width=WIDTH)
     ids = torch.tensor([[0, 1, 2], [4, 3, 2]])
@@ -88,19 +95,20 @@ def test_item_ids_of_any_shape_give_a_vector_each() -> None:
 
 def test_without_a_user_in_the_view_all_users_share_one_row() -> None:
     encoder, batch = randomise(MF(inputs(users=0), width=WIDTH)), pairs()
-    assert encoder.user_table.table.num_embeddings == 1
+    assert len(encoder.user_table.bias) == 1
     vectors = encoder.users(batch)
     assert torch.equal(vectors, vectors[:1].expand_as(vectors))
     assert len(torch.unique(encoder.items(batch.item), dim=0)) == ITEMS
     vectors.sum().backward()
-    gradient = encoder.user_table.table.weight.grad
+    assert encoder.user_table.vectors is not None
+    gradient = encoder.user_table.vectors.grad
     assert gradient is not None and gradient[0, 0] == USERS * ITEMS
 
 
 def test_without_an_item_in_the_view_all_items_share_one_row() -> None:
     encoder, batch = randomise(MF(inputs(items=0), width=WIDTH)), pairs()
     vectors = encoder.items(batch.item)
-    assert encoder.item_table.table.num_embeddings == 1
+    assert len(encoder.item_table.bias) == 1
     assert torch.equal(vectors, vectors[:1].expand_as(vectors))
     assert len(torch.unique(encoder.users(batch), dim=0)) == USERS
 

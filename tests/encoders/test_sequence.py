@@ -71,7 +71,7 @@ def test_the_product_of_the_towers_is_p_q_plus_both_biases(kind: Any) -> None:
     item = encoder.items(ids)
     torch.testing.assert_close(item[..., :WIDTH], encoder.sequence.token_embedding.weight[ids])
     assert (item[..., WIDTH] == 1).all()
-    torch.testing.assert_close(item[..., WIDTH + 1], encoder.sequence.bias.weight[ids, 0])
+    torch.testing.assert_close(item[..., WIDTH + 1], encoder.sequence.bias[ids])
     assert (
         encoder.users(late_batch(0, 4)).shape == (2, WIDTH + 2) and (encoder.users(late_batch(0, 4))[:, -1] == 1).all()
     )

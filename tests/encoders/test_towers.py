@@ -322,12 +322,13 @@ def test_items_are_ids_plus_projected_text_and_the_text_is_frozen(folders: dict[
     encoder = randomise(text_towers(folders["bert"], tmp_path))
     text = torch.from_numpy(np.array(embeddings_of(folders["bert"], tmp_path, "mean")))
     ids = torch.tensor([4, 0])
-    plain = encoder.item_table.table.weight[ids] + project_text(encoder.item_text, text[ids])
+    plain = encoder.item_table(ids) + project_text(encoder.item_text, text[ids])
     vectors = encoder.items(ids)
     torch.testing.assert_close(vectors[:, :WIDTH], plain[:, :WIDTH])
     torch.testing.assert_close(vectors[:, -1], plain[:, WIDTH])
     assert (vectors[:, WIDTH] == 1).all()
-    names = {"user_table.table.weight", "item_table.table.weight", "item_text.project.weight", "item_text.project.bias"}
+    tables = {f"{side}_table.{name}" for side in ("user", "item") for name in ("vectors", "bias")}
+    names = {*tables, "item_text.project.weight", "item_text.project.bias"}
     assert (
         {name for name, _ in encoder.named_parameters()} == names == set(encoder.state_dict())
     )  # no copy of the cache

@@ -30,7 +30,7 @@ def test_by_hand() -> None:
     with torch.no_grad():
         head.met.weight.copy_(torch.tensor([[1.0, 2.0], [0.0, -1.0]]))
         head.met.bias.copy_(torch.tensor([0.5, 0.0]))
-        head.coefficients.copy_(torch.tensor([[10.0, -10.0]]))
+        head.coefficients.copy_(torch.tensor([10.0, -10.0]))
     raw = head(torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, 1.0]]), torch.tensor([[0.1]]))
     assert raw.tolist() == [[2 + 6 + 0.5 + 1, -3 - 1]]
     bare = Classes(0, 2, num_classes=4)

@@ -23,6 +23,7 @@ from causalrec.heads.euen import EUEN
 from causalrec.heads.s_net import SNet
 from causalrec.heads.t_net import TNet
 from causalrec.heads.tarnet import TARNet
+from causalrec.heads.treatment_head import AbstractTreatmentHead
 from causalrec.models import CausalModel, RoleNetwork, inference_batch
 from causalrec.types import ARMS, EFFECT, EPSILON, OUTCOME, PROPENSITY, REPRESENTATION
 
@@ -107,7 +108,7 @@ def test_a_t_network_shares_nothing_and_tarnet_shares_its_representation() -> No
         (TARNet(FEATURES, WIDTH, 3), "trunk", [True, True, True]),
         (DragonNet(FEATURES, WIDTH, 3), "propensity_head", [False, False, False]),
         (EUEN(FEATURES, WIDTH, 3), "effect_heads.0", [False, True, False]),
-        (EUEN(FEATURES, WIDTH, 3), "outcome_head", [True, True, True]),
+        (EUEN(FEATURES, WIDTH, 3), "outcome_heads.0", [True, True, True]),
     ):
         assert find_moved_arms(head, submodule, head(*random_inputs())) == expected
 
@@ -120,7 +121,7 @@ def test_an_s_network_reads_the_treatment_as_one_more_input() -> None:
         one_hot = torch.zeros(ROWS, 2)
         one_hot[:, arm] = 1
         torch.testing.assert_close(
-            head(user, item, features)[ARMS][:, arm], head.outcome_head(torch.cat([x, one_hot], 1))[:, 0]
+            head(user, item, features)[ARMS][:, arm], head.outcome_heads[0](torch.cat([x, one_hot], 1))[:, 0]
         )
 
 
@@ -155,3 +156,17 @@ def test_outcomes_are_told_in_their_unit_and_effects_in_its_spread() -> None:
     torch.testing.assert_close(after[EFFECT][ARMS], 2 * before[EFFECT][ARMS])
     assert torch.equal(after[OUTCOME][PROPENSITY], before[OUTCOME][PROPENSITY])
     assert all(parameter.requires_grad for role in (OUTCOME, EFFECT) for parameter in scaled.parameters_of(role))
+
+
+@pytest.mark.parametrize("head", [SNet, TNet, TARNet, DragonNet, EUEN, DESCN])
+def test_a_head_starts_at_the_constant_it_is_given(head: type[AbstractTreatmentHead]) -> None:
+    built, zeros = head(FEATURES, WIDTH, 3), torch.zeros(1, WIDTH)  # type: ignore[call-arg]
+    built.start_at(torch.tensor(-2.5))
+    with torch.no_grad():
+        for network in built.outcome_heads:
+            for layer in network.maps[:-1]:
+                layer.weight.zero_()
+            network.maps[-1].weight.zero_()
+        for effect in getattr(built, "effect_heads", ()):
+            effect.maps[-1].weight.zero_()
+    assert built(zeros, zeros, torch.zeros(1, FEATURES))[ARMS].tolist() == [[-2.5] * 3]

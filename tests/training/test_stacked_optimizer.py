@@ -12,7 +12,8 @@ from causalrec.training.stacked_optimizer import StackedAdamW, StackedTorchOptim
 
 def test_one_kernel_steps_every_replica_as_torchs_optimizer_does_at_its_own_rate_and_decay() -> None:
     torch.manual_seed(0)
-    settings = [AdamW(lr=lr, weight_decay=decay) for lr, decay in ((0.03, 0.5), (0.3, 0.5), (0.03, 2.0))]
+    numbers = ((0.03, 0.5, 0.01), (0.3, 0.5, 0.2), (0.03, 2.0, 0.3))
+    settings = [AdamW(lr=lr, weight_decay=decay, bias_decay=of_biases) for lr, decay, of_biases in numbers]
     shapes = [(3, 4, 2), (3, 5), (3,)]
     mine = [torch.randn(shape, dtype=torch.float64) for shape in shapes]
     others = [[torch.nn.Parameter(value[k].clone()) for value in mine] for k in range(3)]

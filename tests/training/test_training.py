@@ -37,7 +37,7 @@ from causalrec.models import CausalModel, RoleNetwork, inference_batch
 from causalrec.training.checkpoint import read_checkpoint
 from causalrec.training.datamodule import BatchLoader, LogDataModule, LogTensors
 from causalrec.training.module import MONITOR, CausalRecModule
-from causalrec.training.optimizer import SGD, AbstractOptimizer, AdamW
+from causalrec.training.optimizer import SGD, AbstractOptimizer, Adam, AdamW
 from causalrec.training.trainer import FitResult, TrainerSettings, seed_everything
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Role, Term
 
@@ -196,8 +196,14 @@ def test_there_is_one_optimizer_per_role_over_its_parameters() -> None:
         assert owned == {id(p) for p in module.model.parameters_of(role)}
 
 
-@pytest.mark.parametrize("optimizer", [AdamW(lr=0.1, weight_decay=0.5), SGD(lr=0.1, weight_decay=0.5, momentum=0.0)])
-def test_a_step_without_gradient_decays_all_but_scalars(optimizer: AbstractOptimizer) -> None:
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        AdamW(lr=0.1, weight_decay=0.5, bias_decay=0.2),
+        SGD(lr=0.1, weight_decay=0.5, bias_decay=0.2, momentum=0.0),
+    ],
+)
+def test_a_step_without_gradient_decays_factors_and_biases_apart_and_no_scalar(optimizer: AbstractOptimizer) -> None:
     module = module_of(Naive())
     with torch.no_grad():
         for parameter in module.model.parameters():
@@ -208,16 +214,20 @@ def test_a_step_without_gradient_decays_all_but_scalars(optimizer: AbstractOptim
     built.step()
     scalars = [p for p in module.model.parameters() if p.ndim == 0]
     assert [float(p.detach()) for p in scalars] == [2.0]  # the global bias
-    for parameter in module.model.parameters():
-        if parameter.ndim:
-            torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, 2 * (1 - 0.1 * 0.5)))
+    kinds = {
+        name.rpartition(".")[2]: parameter for name, parameter in module.model.named_parameters() if parameter.ndim
+    }
+    assert set(kinds) == {"vectors", "bias", "coefficients"}  # of the tables, and of the head's columns
+    for name, parameter in kinds.items():
+        decay = 0.5 if name == "vectors" else 0.2
+        torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, 2 * (1 - 0.1 * decay)))
 
 
 def test_scalars_are_not_decayed_whatever_the_optimizer() -> None:
-    for optimizer in (AdamW(weight_decay=3.0), SGD(weight_decay=3.0)):
+    for optimizer in (AdamW(weight_decay=3.0), Adam(weight_decay=3.0), SGD(weight_decay=3.0)):
         groups = optimizer.build(module_of(Naive()).model.parameters()).param_groups
         assert {g["weight_decay"] for g in groups if all(p.ndim == 0 for p in g["params"])} == {0.0}
-        assert {g["weight_decay"] for g in groups if any(p.ndim for p in g["params"])} == {3.0}
+        assert {g["weight_decay"] for g in groups if any(p.ndim > 1 for p in g["params"])} == {3.0}
 
 
 # --- batches
@@ -343,7 +353,7 @@ def test_early_stopping_returns_the_weights_of_the_best_epoch(tmp_path: Path, ob
     assert settings.criteria[-1] > settings.criteria[best]
     for name, value in settings.states[best].items():
         assert torch.equal(result.state[name], value)
-    table = "model.networks.outcome.encoder.item_table.table.weight"
+    table = "model.networks.outcome.encoder.item_table.vectors"
     assert not torch.equal(result.state[table], settings.states[-1][table])
 
 
