@@ -62,10 +62,10 @@ def train(
 
     all_overrides = [*(text for key, value in settings.items() for text in _overrides(key, value)), *overrides]
     normal = normalise_overrides(all_overrides, [Path(folder) for folder in config_dirs])
-    (outcome,) = run_one(normal, shlex.join(["causalrec", "train", *all_overrides]), rerun, lambda text: None)
-    path = outcome.folder / RECORD
-    if outcome.status == "failed" or not path.exists():
-        raise CausalRecError(f"{outcome.label}: {outcome.status}: {outcome.reason}".rstrip(": "))
+    (result,) = run_one(normal, shlex.join(["causalrec", "train", *all_overrides]), rerun, lambda text: None)
+    path = result.folder / RECORD
+    if result.status == "failed" or not path.exists():
+        raise CausalRecError(f"{result.label}: {result.status}: {result.reason}".rstrip(": "))
     return RunRecord.load(path)
 
 
