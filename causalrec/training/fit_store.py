@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from causalrec.data.files import write_text
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
-from causalrec.training.checkpoint import digest, read_checkpoint, write_checkpoint
+from causalrec.training.checkpoint import content_hash, read_checkpoint, write_checkpoint
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit_result import Epoch, FitResult
 from causalrec.training.module import CausalRecModule
@@ -110,12 +110,12 @@ def _is_rank_zero() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def fingerprint(module: CausalRecModule, data: LogDataModule, settings: str) -> str:
+def fit_fingerprint(module: CausalRecModule, data: LogDataModule, settings: str) -> str:
     """Return a digest of what determines a fit: model and initial weights, objective, optimizer, rows, seed, versions.
 
     `settings`: what the trainer adds. The folder, the logger and how a criterion is called do not count.
     """
-    return digest([settings, version("torch"), version("causalrec"), *_of_module(module), *_of_data(data)])
+    return content_hash([settings, version("torch"), version("causalrec"), *_of_module(module), *_of_data(data)])
 
 
 def _of_module(module: CausalRecModule) -> Iterator[Any]:
