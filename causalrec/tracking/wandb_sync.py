@@ -18,8 +18,6 @@ SLACK = 60.0  # seconds by which a finished run's file may be younger than its j
 class OfflineRun:
     """One offline file of a job's run; a job that was cut has several of one `id`, sent in the order of `started`.
 
-    `finished`: the job's record is not older, so that nothing more will be written to the file.
-
     Attributes:
         id: of the run; a job that was cut has several files of one id.
         started: when the file was begun, as W&B writes it.
