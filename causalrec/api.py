@@ -32,10 +32,10 @@ def load_dataset(name: str, config_dirs: Sequence[Path | str] = (), **settings: 
         config_dirs: further folders of YAML components.
         settings: of the data set, as in `dataset.KEY=VALUE`.
     """
-    from causalrec.config.compose import compose_checked, normalise_overrides, validate_group
+    from causalrec.config.compose import compose_and_check, normalise_overrides, validate_group
 
     overrides = [_override("dataset", name), *(_override(f"dataset.{key}", value) for key, value in settings.items())]
-    plain = compose_checked(normalise_overrides(overrides, [Path(folder) for folder in config_dirs]))
+    plain = compose_and_check(normalise_overrides(overrides, [Path(folder) for folder in config_dirs]))
     dataset: AbstractDataset = validate_group(plain, "dataset").build()
     return dataset.load(Path(plain["paths"]["data"]))
 
