@@ -21,7 +21,7 @@ from causalrec.errors import RequestError
 from causalrec.types import Bools, Floats, Ints
 
 ROUNDING = 1e-11  # of a variance, against the largest: float32 holds 7 digits
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def represent_columns(
         column = dataset.card.column(name)
         vectors = _vectors(dataset, column, reader)
         if vectors is not None:
-            used = np.unique(fitted.users if column.of == "user" else fitted.item)
+            used = np.unique(fitted.users if column.entity == "user" else fitted.item)
             components_of[name] = principal_components(*vectors, used, components, name)
     return components_of
 
@@ -109,7 +109,7 @@ def principal_components(vectors: Floats, present: Bools, used: Ints, components
             f"set representation.components={max(dimensions, 1)} or less, or leave {name} out of the graph"
         )
     fitted = PCA(components, whiten=True, svd_solver="full").fit(vectors[learned_rows].astype(np.float64))
-    NOTES.info(
+    LOGGER.info(
         "%s: %d components hold %.0f %% of the variance of its vectors",
         name,
         components,
@@ -139,6 +139,6 @@ def _vectors(dataset: CausalDataset, column: Column, reader: TextReader | None) 
         return vectors, np.isfinite(vectors).all(1) & (vectors != 0).any(1)
     if column.kind != "text" or reader is None:
         return None
-    table = dataset.user_table if column.of == "user" else dataset.item_table
+    table = dataset.user_table if column.entity == "user" else dataset.item_table
     texts = ["" if text is None else str(text) for text in table[column.name]]
     return reader(texts), np.array([bool(text.strip()) for text in texts])

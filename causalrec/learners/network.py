@@ -15,7 +15,7 @@ from causalrec.data.card import DatasetCard
 from causalrec.encoders.base import EncoderInputs
 from causalrec.errors import RequestError
 from causalrec.features.batch_columns import BatchColumn, batch_columns
-from causalrec.features.views import FeatureSpec
+from causalrec.features.views import Views
 from causalrec.learners.base import AbstractLearner
 from causalrec.learners.network_checks import check_network, check_row_columns
 from causalrec.learners.network_model import build_model, encoder_inputs
@@ -47,10 +47,10 @@ class NetworkLearner(AbstractLearner):
     def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
         check_network(config, card)
 
-    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: FeatureSpec) -> None:
+    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
         check_row_columns(config, card, views)
 
-    def columns_read(self, views: FeatureSpec) -> tuple[str, ...]:
+    def columns_read(self, views: Views) -> tuple[str, ...]:
         return views.outcome
 
     def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:

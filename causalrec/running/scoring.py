@@ -29,7 +29,7 @@ from causalrec.running.prepare import select_slices
 from causalrec.training.selection import Candidate, SelectedFit
 from causalrec.types import Doubles
 
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _data_section(
     card = prepared.dataset.card
     empty = tuple(name for name in config.requested_members("slice") if not selected.get(name))
     for name in empty:
-        NOTES.warning("%s: slice=%s has no rows in these data; nothing is scored on it", config.run.name, name)
+        LOGGER.warning("%s: slice=%s has no rows in these data; nothing is scored on it", config.run.name, name)
     return DataSection(
         name=card.name,
         sha256=dict(prepared.dataset.raw_sha256),

@@ -15,7 +15,7 @@ from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.exposure import Exposure, exposure
 from causalrec.evaluation.refuter.base import RefutationProblem
 from causalrec.evaluation.slice.base import SliceData
-from causalrec.features.views import FeatureMatrix, FeatureSpec
+from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment, Identification, identify
 from causalrec.graph.overlap import Overlap
@@ -117,7 +117,7 @@ class AbstractTask(ABC):
         )
 
     def check_identified(
-        self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: FeatureSpec
+        self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: Views
     ) -> None:
         """Raise RequestError where what identifies the estimand is not what the learner goes by.
 

@@ -16,7 +16,7 @@ from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.exposure import Exposure, arm_exposure
 from causalrec.evaluation.refuter.base import RefutationProblem
 from causalrec.evaluation.slice.base import EFFECT_KINDS, SliceData
-from causalrec.features.views import FeatureMatrix, FeatureSpec
+from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Identification, require_identified
 from causalrec.graph.overlap import Overlap, arm_overlap
@@ -55,7 +55,7 @@ class Effect(AbstractTask):
             )
 
     def check_identified(
-        self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: FeatureSpec
+        self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: Views
     ) -> None:
         """Raise RequestError unless the learner's design is what identifies the effect."""
         learner, choice = config.components.learner, config.run.choice("learner")

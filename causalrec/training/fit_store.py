@@ -23,7 +23,7 @@ from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit_result import Epoch, FitResult
 from causalrec.training.module import CausalRecModule
 
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 NAMES = ("best.ckpt", "resume.ckpt", "fit.json")
 OTHER_FIT_MESSAGE = "was made by other settings, data or versions"
 PROBED_PAIRS = 256  # pairs whose features and propensities stand for the functions that give them
@@ -95,7 +95,7 @@ class FitFolder:
 
     def _discard(self, reason: str) -> None:
         if _is_rank_zero():
-            NOTES.warning("causalrec: %s; starting this fit again", reason)
+            LOGGER.warning("causalrec: %s; starting this fit again", reason)
             delete_fits(self.folder)
 
 

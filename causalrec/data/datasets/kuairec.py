@@ -51,7 +51,7 @@ LOG_SCHEMA: Final = {
     "timestamp": pl.Float64,
     "watch_ratio": pl.Float64,
 }
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ class KuaiRec(AbstractDataset):
         rows = rows.sort("timestamp", maintain_order=True, nulls_last=False)
         ratio = rows["watch_ratio"]
         if self.threshold is None:
-            NOTES.info("%s: %d watch ratios capped at %g", name, int((ratio > self.cap).sum()), self.cap)
+            LOGGER.info("%s: %d watch ratios capped at %g", name, int((ratio > self.cap).sum()), self.cap)
             ratio = ratio.clip(upper_bound=self.cap)
         log = InteractionLog(
             user=positions(rows["user_id"], users),
@@ -169,7 +169,7 @@ def read_captions(path: Path) -> pl.DataFrame:
         raise DataError(f"{path}: cannot be read as captions ({str(error).splitlines()[0]}); fetch it again") from error
     captions = text.with_columns(pl.col("video_id").cast(pl.Int64, strict=False)).drop_nulls("video_id")
     captions = captions.unique("video_id", keep="first", maintain_order=True)
-    NOTES.info("%s: %d pieces of broken lines dropped", path, len(text) - len(captions))
+    LOGGER.info("%s: %d pieces of broken lines dropped", path, len(text) - len(captions))
     named_values = [pl.when(pl.col(name) != "UNKNOWN").then(pl.col(name)) for name in names[1:]]
     return captions.with_columns(named_values).with_columns(
         pl.col("caption").str.replace_all(r"\s+", " ").str.strip_chars()

@@ -52,7 +52,7 @@ SCHEMA: Final = {
     "clicks": pl.Int64,
     "test_week": pl.Int64,
 }
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ def load_arms(root: Path, name: str, *, keep_unreliable: bool) -> tuple[pl.DataF
     if keep_unreliable or not len(doubted):
         return arms, sums
     reliable = arms.filter(~pl.col("clickability_test_id").is_in(doubted.implode()))
-    NOTES.info("%s: %d tests, %d arms of doubted weeks left out", name, len(doubted), len(arms) - len(reliable))
+    LOGGER.info("%s: %d tests, %d arms of doubted weeks left out", name, len(doubted), len(arms) - len(reliable))
     return reliable, sums
 
 
