@@ -204,8 +204,8 @@ class CsvTables(AbstractDataset):
         store, meta, problems = self._open_or_build(root)
         raise_errors(problems, self.name)
         tables = {
-            of: pl.read_parquet(path) if (path := store / f"{of}s.parquet").exists() else pl.DataFrame()
-            for of in ("user", "item")
+            entity: pl.read_parquet(path) if (path := store / f"{entity}s.parquet").exists() else pl.DataFrame()
+            for entity in ("user", "item")
         }
         sizes = (len(tables["user"]), len(tables["item"]))
         logs = {name: self._log(store / name, sizes, name) for name in meta["rows"]}
@@ -289,8 +289,8 @@ class CsvTables(AbstractDataset):
             )
 
         entity = {
-            of: EntityFile(raw=raw(table.file, table), id=table.id, columns=table.columns) if table else None
-            for of, table in (("users", self.users), ("items", self.items))
+            entity: EntityFile(raw=raw(table.file, table), id=table.id, columns=table.columns) if table else None
+            for entity, table in (("users", self.users), ("items", self.items))
         }
         edge = self.edges
         return Request(

@@ -22,17 +22,17 @@ from causalrec.data.side_tables import every_id, positions, side_table
 from causalrec.data.sources import Source, sha256_of
 from causalrec.errors import DataError
 
-RECORD: Final = "https://zenodo.org/records/18164998/files"
+ZENODO_FILES: Final = "https://zenodo.org/records/18164998/files"
 MATRICES = Source(
     folder="kuairec",
-    url=f"{RECORD}/KuaiRec.zip",
+    url=f"{ZENODO_FILES}/KuaiRec.zip",
     url_md5="261550d472c48eff4990fb13c0e5bcf7",
     archive_member="KuaiRec 2.0/data",
     files=dict.fromkeys(("big_matrix.csv", "small_matrix.csv", "item_categories.csv", "user_features.csv"), ""),
 )
 CAPTIONS = Source(
     folder="kuairec-captions",
-    url=f"{RECORD}/kuairec_caption_category.csv",
+    url=f"{ZENODO_FILES}/kuairec_caption_category.csv",
     url_md5="31bc38cdccdf75a71df137779035f8cb",
     archive_member=None,
     files={"kuairec_caption_category.csv": ""},
