@@ -139,17 +139,17 @@ def _judge(
     about = sum(
         bool({graph.exposure, graph.outcome} & {independence.left, independence.right}) for independence in violated
     )
-    after = nx.descendants(graph.digraph, graph.exposure)
-    follows = any({independence.left, independence.right} & after for independence in violated)
-    stands = not about and not follows and _adjusts_for_causes(graph)
+    effects_of_exposure = nx.descendants(graph.digraph, graph.exposure)
+    follows = any({independence.left, independence.right} & effects_of_exposure for independence in violated)
+    adjustment_holds = not about and not follows and _adjusts_for_causes(graph)
     if violated:
         others = "; columns depend on each other: draw edges between them" if about < len(violated) else ""
-        others += "; what is adjusted for rests on them" if not about and not stands else ""
-        others += "; the adjustment holds whatever they are" if stands else ""
+        others += "; what is adjusted for rests on them" if not about and not adjustment_holds else ""
+        others += "; the adjustment holds whatever they are" if adjustment_holds else ""
         why += f", {about or 'none'} of them about {graph.exposure} or {graph.outcome}{others}"
     elif weak:
         why += ", but graphs with permuted nodes do as well: dependences are too weak to tell them apart"
-    broken: FalsificationVerdict = "incomplete" if stands else "fails"
+    broken: FalsificationVerdict = "incomplete" if adjustment_holds else "fails"
     verdict: FalsificationVerdict = broken if violated else "not testable" if weak else "passes"
     return Falsification(verdict, why, rows, len(pairs), violated, untested, no_worse, alike)
 

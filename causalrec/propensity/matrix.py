@@ -43,7 +43,7 @@ class Matrix(AbstractPropensity):
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
     iterations: Count = 500
     max_pairs: Count = 4_000_000
-    _chance: Floats = field(init=False, repr=False)
+    _probability: Floats = field(init=False, repr=False)
 
     def fit(
         self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
@@ -58,12 +58,12 @@ class Matrix(AbstractPropensity):
         seen = np.zeros((log.num_users, log.num_items))
         seen[log.user, log.item] = 1.0
         offset = float(logit(seen.mean())) if self.centred and seen.min() == 0 else 0.0
-        self._chance = expit(self._solve(seen, offset)).astype(np.float32)
+        self._probability = expit(self._solve(seen, offset)).astype(np.float32)
 
     def predict(self, log: InteractionLog) -> Floats:
         if log.user is None:
             raise DataError("propensity=matrix: the log has no users; choose propensity=logged or popularity")
-        return check_propensity(self._chance[log.user, log.item], "matrix")
+        return check_propensity(self._probability[log.user, log.item], "matrix")
 
     def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("item", "user")
@@ -71,23 +71,23 @@ class Matrix(AbstractPropensity):
     def _solve(self, seen: Doubles, offset: float) -> Doubles:
         """Return logits [U,I] that maximise the likelihood within both bounds."""
         radius = self.tau * np.sqrt(seen.size)
-        bounded = low = dual = np.zeros_like(seen)  # copies that obey one bound each, and what they disagree in
+        bounded = low_rank = dual = np.zeros_like(seen)  # copies that obey one bound each, and what they disagree in
         for _ in range(self.iterations):
-            before = bounded
-            bounded = np.clip(_likeliest(seen, offset, low - dual, before), -self.gamma, self.gamma)
-            low = nearest_of_norm(bounded + dual, radius)
-            dual = dual + bounded - low
-            if np.mean((bounded - before) ** 2) + np.mean((bounded - low) ** 2) < self.tolerance**2:
+            previous = bounded
+            bounded = np.clip(_likeliest(seen, offset, low_rank - dual, previous), -self.gamma, self.gamma)
+            low_rank = nearest_of_norm(bounded + dual, radius)
+            dual = dual + bounded - low_rank
+            if np.mean((bounded - previous) ** 2) + np.mean((bounded - low_rank) ** 2) < self.tolerance**2:
                 break
-        return offset + np.clip(low, -self.gamma, self.gamma)
+        return offset + np.clip(low_rank, -self.gamma, self.gamma)
 
 
 def _likeliest(seen: Doubles, offset: float, centre: Doubles, start: Doubles) -> Doubles:
     """Return argmin over x[U,I] of `log(1 + exp(x + offset)) - seen x + CURVATURE / 2 (x - centre)^2` (Newton)."""
     x = start
     for _ in range(4):
-        chance = expit(x + offset)
-        x = x - (chance - seen + CURVATURE * (x - centre)) / (chance * (1 - chance) + CURVATURE)
+        probability = expit(x + offset)
+        x = x - (probability - seen + CURVATURE * (x - centre)) / (probability * (1 - probability) + CURVATURE)
     return x
 
 

@@ -52,15 +52,15 @@ class MFPropensity(AbstractPropensity):
     ) -> None:
         if log.user is None:
             raise DataError("propensity=mf: the log has no users; choose propensity=logged or popularity")
-        others, weight = uniform_pairs(log, self.max_pairs)
+        unexposed_codes, weight = uniform_pairs(log, self.max_pairs)
         rows = _Exposure(
-            np.concatenate([log.user, others // log.num_items]),
-            np.concatenate([log.item, others % log.num_items]),
-            np.concatenate([np.ones(len(log)), np.zeros(len(others))]),
-            np.concatenate([np.ones(len(log)), np.full(len(others), weight)]),
+            np.concatenate([log.user, unexposed_codes // log.num_items]),
+            np.concatenate([log.item, unexposed_codes % log.num_items]),
+            np.concatenate([np.ones(len(log)), np.zeros(len(unexposed_codes))]),
+            np.concatenate([np.ones(len(log)), np.full(len(unexposed_codes), weight)]),
             (log.num_users, log.num_items),
         )
-        rate = len(log) / (len(log) + weight * len(others))
+        rate = len(log) / (len(log) + weight * len(unexposed_codes))
         start = np.random.default_rng(self.seed).normal(scale=0.1, size=(log.num_users + log.num_items, self.width + 1))
         start[:, 0] = 0
         flat = np.append(start.ravel(), np.log(rate / (1 - rate)) if rate < 1 else 10.0)
@@ -94,10 +94,10 @@ class _Exposure:
         logit = _logit(users, items, mean, self.user, self.item)
         value = self.weight @ (np.logaddexp(0, logit) - self.exposed * logit) + l2 / 2 * (flat[:-1] @ flat[:-1])
         residual = self.weight * (expit(logit) - self.exposed)
-        spread = sparse.csr_matrix((residual, (self.user, self.item)), shape=self.shape)
+        residual_matrix = sparse.csr_matrix((residual, (self.user, self.item)), shape=self.shape)
         one_user, one_item = np.ones((self.shape[0], 1)), np.ones((self.shape[1], 1))
-        by_user = spread @ np.hstack([one_item, items[:, 1:]])
-        by_item = spread.T @ np.hstack([one_user, users[:, 1:]])
+        by_user = residual_matrix @ np.hstack([one_item, items[:, 1:]])
+        by_item = residual_matrix.T @ np.hstack([one_user, users[:, 1:]])
         slope = np.append(np.vstack([by_user, by_item]).ravel(), 0.0)
         slope[:-1] += l2 * flat[:-1]
         slope[-1] = residual.sum()
