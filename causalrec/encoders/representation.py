@@ -25,7 +25,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TextReader:
+class FrozenTextEncoder:
     """A frozen language model as a function of texts: the settings of an encoder, and the folders of models and
     vectors.
 
@@ -61,7 +61,11 @@ class TextReader:
 
 
 def represent_columns(
-    dataset: CausalDataset, view: Sequence[str], reader: TextReader | None, components: int, fitted: InteractionLog
+    dataset: CausalDataset,
+    view: Sequence[str],
+    text_encoder: FrozenTextEncoder | None,
+    components: int,
+    fitted: InteractionLog,
 ) -> Mapping[str, Floats]:
     """Return the first principal components of each text or vector column of a view, float32[rows,components] by name.
 
@@ -72,14 +76,14 @@ def represent_columns(
     Args:
         dataset: the data set whose tables and vectors are read.
         view: names of columns.
-        reader: the language model; None: text columns are left out.
+        text_encoder: the language model; None: text columns are left out.
         components: number of components of each column.
         fitted: the rows whose users and items the components are computed from.
     """
     components_of: dict[str, Floats] = {}
     for name in view:
         column = dataset.card.column(name)
-        vectors = _vectors(dataset, column, reader)
+        vectors = _vectors(dataset, column, text_encoder)
         if vectors is not None:
             used = np.unique(fitted.users if column.entity == "user" else fitted.item)
             components_of[name] = principal_components(*vectors, used, components, name)
@@ -128,17 +132,19 @@ def rank(vectors: Floats) -> int:
     """
     if len(vectors) < 2:
         return 0
-    spread = np.linalg.eigvalsh(np.cov(vectors.T.astype(np.float64)).reshape(vectors.shape[1], -1))
-    return int((spread > spread[-1] * ROUNDING).sum()) if spread[-1] > 0 else 0
+    variances = np.linalg.eigvalsh(np.cov(vectors.T.astype(np.float64)).reshape(vectors.shape[1], -1))
+    return int((variances > variances[-1] * ROUNDING).sum()) if variances[-1] > 0 else 0
 
 
-def _vectors(dataset: CausalDataset, column: Column, reader: TextReader | None) -> tuple[Floats, Bools] | None:
+def _vectors(
+    dataset: CausalDataset, column: Column, text_encoder: FrozenTextEncoder | None
+) -> tuple[Floats, Bools] | None:
     """Return the vector of each row of a column, and whether it has one; None of a column that nothing reads."""
     if column.kind == "vector":
         vectors = np.asarray(dataset.item_vectors[column.name], np.float32)
         return vectors, np.isfinite(vectors).all(1) & (vectors != 0).any(1)
-    if column.kind != "text" or reader is None:
+    if column.kind != "text" or text_encoder is None:
         return None
     table = dataset.user_table if column.entity == "user" else dataset.item_table
     texts = ["" if text is None else str(text) for text in table[column.name]]
-    return reader(texts), np.array([bool(text.strip()) for text in texts])
+    return text_encoder(texts), np.array([bool(text.strip()) for text in texts])

@@ -73,21 +73,22 @@ class BatchColumn:
         return self.table is not None and np.unique(self.table).tolist() == [0, 1]
 
 
-def readable_column(card: DatasetCard, name: str, reader: str) -> Column:
-    """Return a column that a batch can hold; `reader`: who asks, for the RequestError where there is none. No file is
-    read.
+def readable_column(card: DatasetCard, name: str, component: str) -> Column:
+    """Return a column that a batch can hold; no file is read.
+
+    `component`: which one asks, for the RequestError where there is none.
     """
     readable = {column.name: column for column in card.columns if column.kind in CODED_COLUMN_KINDS}
     if name not in readable:
         other = f" of kind {card.column(name).kind}" if name in {column.name for column in card.columns} else ""
         what = f"{card.name} has {'it' if other else 'no such column'}{other}"
-        raise RequestError(f"{reader}: reads column {name!r}, but {what}; {did_you_mean(name, readable)}")
+        raise RequestError(f"{component}: reads column {name!r}, but {what}; {did_you_mean(name, readable)}")
     return readable[name]
 
 
-def batch_column(dataset: CausalDataset, name: str, reader: str) -> BatchColumn:
+def batch_column(dataset: CausalDataset, name: str, component: str) -> BatchColumn:
     """Return a column by its name; raise RequestError as `readable_column` does."""
-    column = readable_column(dataset.card, name, reader)
+    column = readable_column(dataset.card, name, component)
     if column.entity == "pair":
         return BatchColumn(name, column.entity, pair=dataset.pair_features[name])
     if column.entity == "row":
@@ -103,6 +104,10 @@ def batch_column(dataset: CausalDataset, name: str, reader: str) -> BatchColumn:
     return BatchColumn(name, column.entity, levels, np.array([codes[value] for value in text], np.int64))
 
 
-def batch_columns(dataset: CausalDataset, readers: Mapping[str, Iterable[str]]) -> dict[str, BatchColumn]:
+def batch_columns(dataset: CausalDataset, columns_by_component: Mapping[str, Iterable[str]]) -> dict[str, BatchColumn]:
     """Return the columns that each reader names, by name."""
-    return {name: batch_column(dataset, name, reader) for reader, names in readers.items() for name in names}
+    return {
+        name: batch_column(dataset, name, component)
+        for component, names in columns_by_component.items()
+        for name in names
+    }

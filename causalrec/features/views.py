@@ -178,8 +178,8 @@ def _expand(series: pl.Series, column: Column) -> tuple[list[str], Floats]:
         if not np.isfinite(values).all():
             row = int(np.argmax(~np.isfinite(values)))
             raise DataError(f"column {column.name}: row {row} is not a finite number; fill or drop it")
-        spread = values.std() or 1.0
-        return [column.name], ((values - values.mean()) / spread).astype(np.float32)[:, None]
+        sd = values.std() or 1.0
+        return [column.name], ((values - values.mean()) / sd).astype(np.float32)[:, None]
     listed = [value if isinstance(value, list) else [value] for value in series.to_list()]
     levels = sorted({str(level) for row in listed for level in row})
     block = np.zeros((len(series), len(levels)), np.float32)

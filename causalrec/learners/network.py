@@ -132,9 +132,10 @@ def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[
 def _columns(config: ExperimentConfig, prepared: PreparedData) -> dict[str, BatchColumn]:
     """Return the columns that batches must hold, and let each penalty judge those it reads."""
     penalties = {name: penalty.build() for name, penalty in config.penalty.items()}
-    readers = {config.run.choice("objective"): config.objective.target.columns}
+    columns_by_component = {config.run.choice("objective"): config.objective.target.columns}
     columns = batch_columns(
-        prepared.dataset, readers | {f"penalty.{name}": penalty.columns for name, penalty in penalties.items()}
+        prepared.dataset,
+        columns_by_component | {f"penalty.{name}": penalty.columns for name, penalty in penalties.items()},
     )
     for name, penalty in penalties.items():
         penalty.check_columns(name, columns)
