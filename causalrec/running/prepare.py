@@ -1,4 +1,4 @@
-"""Before a fit: the request judged as one, then data, splits and fitted propensities."""
+"""Before a fit: checks that span components, then data, splits and fitted propensities."""
 
 from __future__ import annotations
 

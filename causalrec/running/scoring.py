@@ -85,7 +85,7 @@ def score_run(
     selected = select_slices(config, prepared)
     slices = [rows for yielded in selected.values() for rows in yielded]
     scores, evaluator = score_predictor(config, prepared, slices, predictor)
-    trivial = baseline_scores(config.baseline, evaluator, prepared.splits, run.paths.cache)
+    baselines = baseline_scores(config.baseline, evaluator, prepared.splits, run.paths.cache)
     sizes = {} if predictor is None else predictor.sizes
     record = replace(
         planned,
@@ -97,23 +97,24 @@ def score_run(
         overlap=overlap_section(task.overlap(prepared, _clip(config))),
         selection=_selection_section(config, chosen, prepared),
         scores=tuple(score.as_record() for score in scores),
-        baselines=tuple(score.as_record() for score in trivial),
+        baselines=tuple(score.as_record() for score in baselines),
         calibration=_calibration(slices, predictor),
         parameters=sizes.get("parameters", {}),
         trainable=sizes.get("trainable", {}),
         language_model=sizes.get("language_model", {}),
     )
-    both = {score.as_record().key: score for score in [*scores, *trivial]}
+    scores_by_key = {score.as_record().key: score for score in [*scores, *baselines]}
     return RunResult(
         record,
-        {key: score.replicates for key, score in both.items()},
-        {key: score.jackknife for key, score in both.items() if score.jackknife is not None},
+        {key: score.replicates for key, score in scores_by_key.items()},
+        {key: score.jackknife for key, score in scores_by_key.items() if score.jackknife is not None},
     )
 
 
 def _calibration(slices: Sequence[SliceData], predictor: AbstractPredictor | None) -> tuple[CalibrationBin, ...]:
     undivided = [rows for rows in slices if rows.subset_of is None]
-    last = undivided[-1] if undivided else None  # below: a ranking score has no unit to be right in
+    last = undivided[-1] if undivided else None
+    # a ranking score or an effect has no observed outcome to be calibrated to
     if last is None or predictor is None or last.kind in ("ranking", "uplift"):
         return ()
     return tuple(reliability(means(predictor(last)), last.label))
@@ -158,7 +159,7 @@ def _selection_section(
     config: ExperimentConfig, chosen: SelectedFit | None, prepared: PreparedData
 ) -> SelectionSection:
     selection, sample = config.run.selection, prepared.splits.randomised_sample
-    readers = (
+    users_of_randomised_rows = (
         ("propensity", prepared.propensity.needs_randomised_sample),
         ("selection", selection.criterion == "randomised"),
     )
@@ -169,7 +170,7 @@ def _selection_section(
         fit=chosen.folder.name if chosen else "",
         candidates=tuple(map(_candidate_record, chosen.candidates)) if chosen else (),
         randomised_rows=RandomisedRowsUse(selection.randomised_budget, 0 if sample is None else len(sample)),
-        randomised_rows_for=tuple(name for name, reads in readers if reads and sample is not None),
+        randomised_rows_for=tuple(name for name, reads in users_of_randomised_rows if reads and sample is not None),
     )
 
 

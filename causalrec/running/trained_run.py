@@ -29,7 +29,7 @@ from causalrec.tasks.base import Ranking
 from causalrec.types import Doubles, Ints
 
 LOGGER = logging.getLogger(__name__)
-AROUND = 500  # neighbours in order among which a misspelt id is sought: similarity is slow to compute
+MAX_COMPARED_IDS = 500  # neighbours in order among which a misspelt id is sought: similarity is slow to compute
 RawId = Hashable  # as the files spell it; a row number (from 0) where they name none
 
 
@@ -245,7 +245,7 @@ def nearest_id(asked_id: str, ids: Sequence[str]) -> str:
     position = 0 if wanted is None else bisect(ordered, wanted)
     near = ordered[max(position - 1, 0) : position + 1]
     if not are_numbers:
-        around = ordered[max(position - AROUND, 0) : position + AROUND]
+        around = ordered[max(position - MAX_COMPARED_IDS, 0) : position + MAX_COMPARED_IDS]
         near = get_close_matches(asked_id, around, n=2, cutoff=0.5) or near
     shown = " and ".join(map(str, near))
     return f"the {len(ids)} ids of its files run from {ordered[0]} to {ordered[-1]}; nearest: {shown}"
