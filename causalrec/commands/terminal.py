@@ -29,7 +29,7 @@ def describe_failure(config: ExperimentConfig | EstimationConfig, error: Excepti
 
 def print_json(value: object) -> None:
     """Print a value as JSON, in which a number that is not finite is null."""
-    from causalrec.records.plain import json_text
+    from causalrec.records.json_records import json_text
 
     print(json_text(value), end="")
 

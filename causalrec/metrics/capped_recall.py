@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractUserMean
 from causalrec.metrics.ranks import RankedRows, rank_rows
 from causalrec.metrics.recall import recall_of
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 def capped_recall_by_user(

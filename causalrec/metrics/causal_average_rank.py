@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractUserMean
 from causalrec.metrics.ranks import RankedRows, rank_rows
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 def causal_average_rank_by_user(prediction: Tensor, effect: Tensor, user: Tensor, num_users: int) -> Tensor:

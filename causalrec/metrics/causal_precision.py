@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractUserMean
 from causalrec.metrics.ranks import RankedRows, rank_rows
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 def causal_precision_by_user(prediction: Tensor, effect: Tensor, user: Tensor, num_users: int, k: int) -> Tensor:

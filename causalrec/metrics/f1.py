@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractUserMean
 from causalrec.metrics.ranks import RankedRows
 from causalrec.metrics.recall import recall_of
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 def f1(precision: Tensor, recall: Tensor) -> Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractUserMean
 from causalrec.metrics.ranks import RankedRows
 from causalrec.metrics.recall import recall_of
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 class RecallCount(AbstractUserMean):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from causalrec.metrics.compiled import kernel
+from causalrec.metrics.compiled_uplift import kernel
 from causalrec.metrics.uplift_curve import Area, Height, Sums, area_of
 from causalrec.metrics.uplift_rows import AbstractUplift, Clip, UpliftRows
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from causalrec.records.plain import fields_of
+from causalrec.records.json_records import fields_of
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import EpochRecord, ScoreRecord
 

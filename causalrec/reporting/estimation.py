@@ -17,7 +17,7 @@ from causalrec.config.component import ComponentConfig
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.ids import job_folder
 from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
-from causalrec.records.plain import Json
+from causalrec.records.json_records import Json
 from causalrec.records.sections import Number, finite_or_none
 from causalrec.records.versions import git_sha, versions
 from causalrec.reporting.published_numbers import StrictModel

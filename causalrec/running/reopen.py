@@ -10,7 +10,7 @@ from causalrec.config.compose import PlainConfig, compose_config, validate_confi
 from causalrec.config.schema import OPTIONAL, ExperimentConfig
 from causalrec.errors import DataError, RequestError
 from causalrec.ids import parse_folder_name
-from causalrec.records.plain import read_json
+from causalrec.records.json_records import read_json
 from causalrec.records.run_folder import is_estimation
 from causalrec.records.run_record import RECORD, RunRecord
 

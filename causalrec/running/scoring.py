@@ -13,7 +13,7 @@ from causalrec.evaluation.slice.base import SliceData
 from causalrec.ids import fit_id
 from causalrec.learners.predictor import AbstractPredictor
 from causalrec.prepared import PreparedData
-from causalrec.records.from_parts import adjustment_section, audit_section, overlap_section
+from causalrec.records.record_sections import adjustment_section, audit_section, overlap_section
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import (
     AdjustmentSection,

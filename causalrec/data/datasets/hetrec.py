@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from causalrec.data.card import Column
-from causalrec.data.delimited_tables import indices, integers, read_delimited
+from causalrec.data.delimited_text import indices, integers, read_delimited
 from causalrec.data.side_tables import positions
 from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.errors import DataError

@@ -13,7 +13,7 @@ from pydantic import Field
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.delimited_tables import integers, numbers, read_delimited
+from causalrec.data.delimited_text import integers, numbers, read_delimited
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.data.truth import PotentialOutcomes

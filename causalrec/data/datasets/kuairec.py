@@ -12,12 +12,12 @@ import polars as pl
 from pydantic import Field
 
 from causalrec.data.card import Column, DatasetCard
-from causalrec.data.csv_table import read_csv
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.kuairand import USER_CATEGORIES, USER_COLUMNS
-from causalrec.data.delimited_tables import binarise
+from causalrec.data.delimited_text import binarise
 from causalrec.data.log import InteractionLog
+from causalrec.data.quoted_csv import read_csv
 from causalrec.data.side_tables import every_id, positions, side_table
 from causalrec.data.sources import Source, sha256_of
 from causalrec.errors import DataError

@@ -12,13 +12,13 @@ import numpy.typing as npt
 import polars as pl
 
 from causalrec.data.table_problems import Problem
-from causalrec.data.tabular.edges import EdgeFile, read_edges, trusted_counts
 from causalrec.data.tabular.entities import read_entities
 from causalrec.data.tabular.id_checks import warn_of_json_types, warn_of_odd_ids
 from causalrec.data.tabular.ingest import Dictionary, Roles, StreamedFile, chunks, last_of_repeats, renumber, stream
 from causalrec.data.tabular.npy import ArrayWriter
 from causalrec.data.tabular.randomisation_balance import randomisation_balance
 from causalrec.data.tabular.rawfile import RawFile, header_problems, prepare_file, row_problems
+from causalrec.data.tabular.social_edges import EdgeFile, read_edges, trusted_counts
 from causalrec.types import Bools, Ints
 
 
