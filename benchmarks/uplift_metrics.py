@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from sklift.metrics import qini_auc_score
 
-from causalrec.estimators.interval import cluster_weights
+from causalrec.estimators.bootstrap import cluster_weights
 from causalrec.metrics.base import Scored
 from causalrec.metrics.qini import Qini
 from causalrec.reporting.paste_between_markers import paste

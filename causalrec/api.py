@@ -32,10 +32,10 @@ def load_dataset(name: str, config_dirs: Sequence[Path | str] = (), **settings: 
         config_dirs: further folders of YAML components.
         settings: of the data set, as in `dataset.KEY=VALUE`.
     """
-    from causalrec.config.compose import compose_checked, normalise_overrides, validate_group
+    from causalrec.config.compose import compose_and_check, normalise_overrides, validate_group
 
     overrides = [_override("dataset", name), *(_override(f"dataset.{key}", value) for key, value in settings.items())]
-    plain = compose_checked(normalise_overrides(overrides, [Path(folder) for folder in config_dirs]))
+    plain = compose_and_check(normalise_overrides(overrides, [Path(folder) for folder in config_dirs]))
     dataset: AbstractDataset = validate_group(plain, "dataset").build()
     return dataset.load(Path(plain["paths"]["data"]))
 
@@ -62,10 +62,10 @@ def train(
 
     all_overrides = [*(text for key, value in settings.items() for text in _overrides(key, value)), *overrides]
     normal = normalise_overrides(all_overrides, [Path(folder) for folder in config_dirs])
-    (outcome,) = run_one(normal, shlex.join(["causalrec", "train", *all_overrides]), rerun, lambda text: None)
-    path = outcome.folder / RECORD
-    if outcome.status == "failed" or not path.exists():
-        raise CausalRecError(f"{outcome.label}: {outcome.status}: {outcome.reason}".rstrip(": "))
+    (result,) = run_one(normal, shlex.join(["causalrec", "train", *all_overrides]), rerun, lambda text: None)
+    path = result.folder / RECORD
+    if result.status == "failed" or not path.exists():
+        raise CausalRecError(f"{result.label}: {result.status}: {result.reason}".rstrip(": "))
     return RunRecord.load(path)
 
 

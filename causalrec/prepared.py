@@ -13,9 +13,9 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.split.splits import Splits
-from causalrec.evaluation.exposure import Exposure
+from causalrec.evaluation.propensity_quality import PropensityFit
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, select_all
-from causalrec.features.views import FeatureMatrix, FeatureSpec
+from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.identify import Adjustment
 from causalrec.metrics.base import LabelKind
 from causalrec.propensity.base import AbstractPropensity, pair_propensity
@@ -31,7 +31,7 @@ class RunPlan:
     """
 
     adjustment: Adjustment
-    views: FeatureSpec
+    views: Views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class PreparedData:
     train: InteractionLog
     training_rows: InteractionLog
     validation: InteractionLog
-    exposure: Exposure
+    exposure: PropensityFit
     features: FeatureMatrix
     _selected: dict[str, dict[str, list[SliceData]]] = field(default_factory=dict, repr=False)
 

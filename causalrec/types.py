@@ -1,4 +1,4 @@
-"""Shapes and carriers that every room shares.
+"""Shapes and types that every package shares.
 
 Legend of shape letters: `B` batch, `N` log rows, `U` users, `I` items, `D` width, `F` features, `K` cut-off,
 `L` tokens, `H` history length, `R` replicates (of a bootstrap, or of a packed model).

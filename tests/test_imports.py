@@ -70,7 +70,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or package
         "causalrec.estimators.effect",
         "causalrec.encoders.representation",
     ),
-    "numba": ("causalrec.metrics.compiled",),
+    "numba": ("causalrec.metrics.compiled_uplift",),
     "hydra": ("causalrec.config", "causalrec.sweeps"),
     "optuna": ("causalrec.sweeps",),
     "ray": ("causalrec.sweeps",),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def data(options: argparse.Namespace) -> int:
     """`causalrec data list | fetch NAME | check NAME | audit NAME`."""
-    from causalrec.config.compose import compose_checked, normalise_overrides, package_folder, validate_group
+    from causalrec.config.compose import compose_and_check, normalise_overrides, package_folder, validate_group
 
     roots = [package_folder("conf"), *options.config_dir]
     names = sorted({path.stem for root in roots for path in (root / "dataset").glob("*.yaml")})
@@ -29,7 +29,7 @@ def data(options: argparse.Namespace) -> int:
     if options.dataset not in names:
         raise RequestError(f"data {options.what}: name a data set; {did_you_mean(options.dataset or '', names)}")
     overrides = [f"dataset={options.dataset}", *check_overrides(options.overrides)]
-    plain = compose_checked(normalise_overrides(overrides, options.config_dir))
+    plain = compose_and_check(normalise_overrides(overrides, options.config_dir))
     dataset, root = validate_group(plain, "dataset").build(), Path(plain["paths"]["data"])
     code = 0
     if options.what == "fetch":

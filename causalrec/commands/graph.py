@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 def graph(options: argparse.Namespace) -> int:
     """`causalrec graph show | check key=value ...`: what is identified, and by which columns; `check` asks the data."""
-    from causalrec.config.compose import compose_checked, normalise_overrides, validate_group
-    from causalrec.features.views import views
+    from causalrec.config.compose import compose_and_check, normalise_overrides, validate_group
+    from causalrec.features.views import choose_views
     from causalrec.graph.draw import draw
     from causalrec.graph.identify import identify
 
     out = options.out or (Path("graph.svg") if options.what == "show" else None)
     if out is not None and out.suffix not in (".svg", ".png"):
         raise RequestError(f"--out {out}: the name must end in .svg or .png")
-    plain = compose_checked(normalise_overrides(check_overrides(options.overrides), options.config_dir))
+    plain = compose_and_check(normalise_overrides(check_overrides(options.overrides), options.config_dir))
     causal, dataset = validate_group(plain, "graph").build(), validate_group(plain, "dataset").build()
     task = validate_group(plain, "task").target
     adjustment = identify(
@@ -36,12 +36,12 @@ def graph(options: argparse.Namespace) -> int:
         contrasts_exposure=task.contrasts_exposure,
         use_logged_propensity=validate_group(plain, "propensity").target.uses_logged,
     )
-    features = views(causal, dataset.card, adjustment)
+    views = choose_views(causal, dataset.card, adjustment)
     identification = {
         **asdict(adjustment),
         "expression": adjustment.expression(causal),
-        "propensity_view": features.propensity,
-        "outcome_view": features.outcome,
+        "propensity_view": views.propensity,
+        "outcome_view": views.outcome,
     }
     if out is not None:
         draw(causal, adjustment, out)

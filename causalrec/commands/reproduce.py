@@ -60,7 +60,7 @@ def _run_missing(study: Study, jobs: AbstractStudyJobs, options: argparse.Namesp
     with Progress(console=Console(stderr=True), transient=True) as progress:
         begun, line = time.time() - 1, progress.add_task(study.title, total=len(paths))
 
-        def tick() -> None:
+        def on_progress() -> None:
             progress.update(line, completed=sum(p.exists() and p.stat().st_mtime > begun for p in paths))
 
-        return jobs.run(options, tick)
+        return jobs.run(options, on_progress)

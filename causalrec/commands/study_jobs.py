@@ -17,16 +17,16 @@ from causalrec.errors import DataError
 if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
     from causalrec.records.run_folder import AnyFolder, EstimationFolder, RunFolder
-    from causalrec.reporting.estimation import EstimateSpec
+    from causalrec.reporting.estimation import EstimationConfig
     from causalrec.reporting.paper_table import PaperTable
     from causalrec.reporting.study import Study
     from causalrec.reporting.table import ScoreTable
-    from causalrec.sweeps.job import JobOutcome
+    from causalrec.sweeps.job import JobResult
     from causalrec.sweeps.launch import Job
 
 T = TypeVar("T")
-Spec = TypeVar("Spec", "ExperimentConfig", "EstimateSpec")
-Tick = Callable[[], None]
+Config = TypeVar("Config", "ExperimentConfig", "EstimationConfig")
+OnProgress = Callable[[], None]
 
 
 class AbstractStudyJobs(ABC):
@@ -43,7 +43,7 @@ class AbstractStudyJobs(ABC):
         return self.paths[0].parents[2]
 
     @abstractmethod
-    def run(self, options: argparse.Namespace, tick: Tick) -> list[str]:
+    def run(self, options: argparse.Namespace, on_progress: OnProgress) -> list[str]:
         """Run the jobs that have no whole record; return what failed, a line each."""
 
     @property
@@ -69,30 +69,30 @@ class TrainingJobs(AbstractStudyJobs):
     """Jobs that are trained, as those of a sweep."""
 
     def __init__(self, study: Study, overrides: list[list[str]]) -> None:
-        from causalrec.sweeps.driver import specs_of
+        from causalrec.sweeps.driver import check_jobs
 
         self.study, self.overrides = study, overrides
-        self.specs = [_disable_progress(spec) for spec in specs_of(overrides)]
+        self.configs = [_disable_progress(config) for config in check_jobs(overrides)]
 
     @property
     def paths(self) -> list[Path]:
-        return _record_paths(self.specs)
+        return _record_paths(self.configs)
 
-    def run(self, options: argparse.Namespace, tick: Tick) -> list[str]:
-        from causalrec.sweeps.driver import run_specs
+    def run(self, options: argparse.Namespace, on_progress: OnProgress) -> list[str]:
+        from causalrec.sweeps.driver import run_configs
         from causalrec.sweeps.job import JobRunner
 
-        def launch(left: list[Job]) -> list[JobOutcome]:
+        def launch(left: list[Job]) -> list[JobResult]:
             if options.packed:
                 from causalrec.sweeps.packed_launcher import PackedLauncher
 
                 return PackedLauncher().train_jobs([job.config for job in left], [job.overrides for job in left])
-            return _run_each([job.config for job in left], JobRunner().run, _failed_outcome, options.jobs, tick)
+            return _run_each([job.config for job in left], JobRunner().run, _failed_result, options.jobs, on_progress)
 
         for path in self.paths:
             _remove_if_damaged(path)
-        outcomes = run_specs(self.specs, self.overrides, options.command, launch, log)
-        return [f"{outcome.label}: {outcome.reason}" for outcome in outcomes if outcome.status == "failed"]
+        results = run_configs(self.configs, self.overrides, options.command, launch, log)
+        return [f"{result.label}: {result.reason}" for result in results if result.status == "failed"]
 
     @cached_property
     def records(self) -> list[RunFolder]:
@@ -132,15 +132,17 @@ class EstimationJobs(AbstractStudyJobs):
     """Jobs that compute their cells from a known population."""
 
     def __init__(self, study: Study, overrides: list[list[str]]) -> None:
-        self.study, self.specs = study, [_estimate_spec(job) for job in overrides]
+        self.study, self.configs = study, [_estimation_config(job) for job in overrides]
 
     @property
     def paths(self) -> list[Path]:
-        return _record_paths(self.specs)
+        return _record_paths(self.configs)
 
-    def run(self, options: argparse.Namespace, tick: Tick) -> list[str]:
-        pending = [spec for spec, path in zip(self.specs, self.paths, strict=True) if not _is_estimated(path)]
-        return [failure for failure in _run_each(pending, _estimate, describe_failure, options.jobs, tick) if failure]
+    def run(self, options: argparse.Namespace, on_progress: OnProgress) -> list[str]:
+        pending = [config for config, path in zip(self.configs, self.paths, strict=True) if not _is_estimated(path)]
+        return [
+            failure for failure in _run_each(pending, _estimate, describe_failure, options.jobs, on_progress) if failure
+        ]
 
     @cached_property
     def records(self) -> list[EstimationFolder]:
@@ -159,10 +161,10 @@ class EstimationJobs(AbstractStudyJobs):
         _print_paper_table(table)
 
 
-def _record_paths(specs: Sequence[ExperimentConfig] | Sequence[EstimateSpec]) -> list[Path]:
+def _record_paths(configs: Sequence[ExperimentConfig] | Sequence[EstimationConfig]) -> list[Path]:
     from causalrec.records.run_record import RECORD
 
-    return [spec.folder / RECORD for spec in specs]
+    return [config.folder / RECORD for config in configs]
 
 
 def _print_paper_table(table: PaperTable) -> None:
@@ -173,57 +175,61 @@ def _print_paper_table(table: PaperTable) -> None:
     print_paper_table(table, Console(width=None if sys.stdout.isatty() else 160))
 
 
-def _disable_progress(spec: ExperimentConfig) -> ExperimentConfig:
+def _disable_progress(config: ExperimentConfig) -> ExperimentConfig:
     """A study has one progress bar, of its jobs."""
-    trainer = spec.trainer
+    trainer = config.trainer
     quiet = trainer.replace(progress=False) if "progress" in trainer.keyword_names else trainer
-    return spec.replace(trainer=quiet)
+    return config.replace(trainer=quiet)
 
 
-def _estimate_spec(overrides: list[str]) -> EstimateSpec:
+def _estimation_config(overrides: list[str]) -> EstimationConfig:
     from causalrec.config.component import load_class, validate_component
     from causalrec.config.compose import compose_config
-    from causalrec.reporting.estimation import estimate_spec
+    from causalrec.reporting.estimation import estimation_config
 
     composed = compose_config(overrides, "estimate")
     contract = load_class("causalrec.evaluation.estimation.base.AbstractEstimation")
-    return estimate_spec(composed, validate_component("estimation", composed.get("estimation"), contract))
+    return estimation_config(composed, validate_component("estimation", composed.get("estimation"), contract))
 
 
 def _run_each(
-    specs: list[Spec], work: Callable[[Spec], T], lost: Callable[[Spec, str], T], workers: int, tick: Tick
+    configs: list[Config],
+    work: Callable[[Config], T],
+    lost: Callable[[Config, str], T],
+    workers: int,
+    on_progress: OnProgress,
 ) -> list[T]:
     """Work on jobs row by row: one after another, or rows in processes."""
     from causalrec.sweeps.process_pool import run_in_processes
 
-    rows: dict[str, list[Spec]] = {}
-    for spec in specs:
-        rows.setdefault(spec.run.name, []).append(spec)
+    rows: dict[str, list[Config]] = {}
+    for config in configs:
+        rows.setdefault(config.run.name, []).append(config)
     if workers > 1 and len(rows) > 1:
-        return run_in_processes(list(rows.values()), work, lost, min(workers, len(rows)), tick)
+        return run_in_processes(list(rows.values()), work, lost, min(workers, len(rows)), on_progress)
     results = []
-    for spec in specs:
-        results.append(work(spec))
-        tick()
+    for config in configs:
+        results.append(work(config))
+        on_progress()
     return results
 
 
-def _failed_outcome(spec: ExperimentConfig, why: str) -> JobOutcome:
-    from causalrec.sweeps.job import failed_outcome
+def _failed_result(config: ExperimentConfig, why: str) -> JobResult:
+    from causalrec.sweeps.job import failed_result
 
-    return failed_outcome(spec, DataError(why), spec.folder)
+    return failed_result(config, DataError(why), config.folder)
 
 
-def _estimate(spec: EstimateSpec) -> str | None:
+def _estimate(config: EstimationConfig) -> str | None:
     from causalrec.reporting.estimation import save_estimates
 
     started = time.monotonic()
     try:
-        estimates = spec.estimation.build().run(spec.run.paths.data, spec.run.paths.cache, spec.run.seed)
-        save_estimates(spec, estimates, time.monotonic() - started)
+        estimates = config.estimation.build().run(config.run.paths.data, config.run.paths.cache, config.run.seed)
+        save_estimates(config, estimates, time.monotonic() - started)
     except Exception as error:  # as above
-        save_estimates(spec, [], time.monotonic() - started, f"{type(error).__name__}: {error}")
-        return describe_failure(spec, error)
+        save_estimates(config, [], time.monotonic() - started, f"{type(error).__name__}: {error}")
+        return describe_failure(config, error)
     return None
 
 

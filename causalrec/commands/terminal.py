@@ -9,7 +9,7 @@ from causalrec.errors import CausalRecError, RequestError
 
 if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
-    from causalrec.reporting.estimation import EstimateSpec
+    from causalrec.reporting.estimation import EstimationConfig
     from causalrec.reporting.table import ScoreTable
 
 
@@ -21,15 +21,15 @@ def check_overrides(overrides: list[str]) -> list[str]:
     return list(overrides)
 
 
-def describe_failure(spec: ExperimentConfig | EstimateSpec, error: Exception | str) -> str:
+def describe_failure(config: ExperimentConfig | EstimationConfig, error: Exception | str) -> str:
     """Return one line on a job that failed: its name, seed and error."""
     kind = "" if isinstance(error, CausalRecError | str) else f"{type(error).__name__}: "
-    return f"{spec.run.name} seed {spec.run.seed}: {kind}{' '.join(str(error).split())}"
+    return f"{config.run.name} seed {config.run.seed}: {kind}{' '.join(str(error).split())}"
 
 
 def print_json(value: object) -> None:
     """Print a value as JSON, in which a number that is not finite is null."""
-    from causalrec.records.plain import json_text
+    from causalrec.records.json_records import json_text
 
     print(json_text(value), end="")
 

@@ -30,8 +30,8 @@ def train(options: argparse.Namespace) -> int:
     overrides = normalise_overrides(check_overrides(options.overrides), options.config_dir)
     launch = driver.run_all if options.multirun else driver.run_one
     runner = JobRunner()
-    outcomes = launch(overrides, options.command, options.rerun, log, runner)
-    records = [path for outcome in outcomes if outcome.job and (path := outcome.folder / RECORD).exists()]
+    results = launch(overrides, options.command, options.rerun, log, runner)
+    records = [path for result in results if result.job and (path := result.folder / RECORD).exists()]
     if options.json:
         print_json([RunRecord.load(path) for path in records])
     else:
@@ -39,10 +39,10 @@ def train(options: argparse.Namespace) -> int:
             print(path)
             for warning in () if options.multirun else RunRecord.load(path).warnings:  # a sweep's stand under its table
                 print(f"warning: {warning}")
-    for outcome in outcomes:
-        if outcome.status == "done" and (outcome.folder / RECORD).exists():
-            _refute(outcome.folder, runner.cache)
-    failures = [outcome for outcome in outcomes if outcome.status == "failed"]
-    for outcome in failures:
-        log(f"failed: {outcome.label}: {outcome.reason}")
-    return failures[0].exit_code if len(outcomes) == len(failures) == 1 else int(bool(failures))
+    for result in results:
+        if result.status == "done" and (result.folder / RECORD).exists():
+            _refute(result.folder, runner.cache)
+    failures = [result for result in results if result.status == "failed"]
+    for result in failures:
+        log(f"failed: {result.label}: {result.reason}")
+    return failures[0].exit_code if len(results) == len(failures) == 1 else int(bool(failures))

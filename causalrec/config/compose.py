@@ -19,8 +19,11 @@ from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, ExperimentCon
 from causalrec.config.settings import check_candidates, why_unused
 from causalrec.errors import RequestError, did_you_mean
 
-DEFAULT_NAMES = (("encoder", "objective"), ("encoder", "head", "objective"))  # as conf/train.yaml and tasks have them
-Composed = dict[str, Any]  # plain values, as YAML and overrides give them
+DEFAULT_NAME_GROUPS = (
+    ("encoder", "objective"),
+    ("encoder", "head", "objective"),
+)  # groups whose choices make the default `name`
+PlainConfig = dict[str, Any]  # plain values, as YAML and overrides give them
 ADDED = "added"  # where `+GROUP=[..]` puts its components, beside those of the group
 
 
@@ -31,7 +34,10 @@ def package_folder(name: Literal["conf", "experiments"]) -> Path:
 
 
 def normalise_overrides(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[str]:
-    """Return the overrides as Hydra must see them: values are forced in, so that our own door judges every key."""
+    """Return the overrides in Hydra's grammar.
+
+    Values become `++key=value`, so that Hydra accepts any key and our own check names the unknown ones.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
 
@@ -100,16 +106,16 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
         raise RequestError(str(error)) from error
 
 
-def compose_config(overrides: Sequence[str], name: Literal["train", "estimate"] = "train") -> Composed:
+def compose_config(overrides: Sequence[str], name: Literal["train", "estimate"] = "train") -> PlainConfig:
     """Compose `conf/NAME.yaml` with normalised overrides into plain values; raise RequestError in one line."""
-    components, values = _separate(overrides)
+    components, values = _split_plain_values(overrides)
     return _resolve(*_compose(components, name), values)
 
 
-def compose_checked(overrides: Sequence[str]) -> Composed:
+def compose_and_check(overrides: Sequence[str]) -> PlainConfig:
     """Compose normalised overrides, every key checked: for verbs that build some of the components."""
     plain = compose_config(overrides)
-    check_names(plain)
+    check_keys_and_scalars(plain)
     return plain
 
 
@@ -117,19 +123,19 @@ def compose_all(jobs: Sequence[Sequence[str]]) -> list[ExperimentConfig]:
     """Compose and validate jobs; those that choose the same components share one composition: each takes Hydra a third
     of a second.
     """
-    composed: dict[tuple[str, ...], tuple[Any, Any]] = {}
+    compositions: dict[tuple[str, ...], tuple[Any, Any]] = {}
     resolved = []
     for job in jobs:
-        components, values = _separate(job)
-        if components not in composed:
-            composed[components] = _compose(components, "train")
-        resolved.append(_resolve(*composed[components], values))
+        components, values = _split_plain_values(job)
+        if components not in compositions:
+            compositions[components] = _compose(components, "train")
+        resolved.append(_resolve(*compositions[components], values))
     for plain in resolved:  # before the first class of any job is imported
-        check_names(plain)
+        check_keys_and_scalars(plain)
     return [validate_config(plain, original_overrides(job)) for plain, job in zip(resolved, jobs, strict=True)]
 
 
-def _separate(overrides: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, object]]]:
+def _split_plain_values(overrides: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, object]]]:
     """Return what Hydra composes, and the keys and values that are only set in what it composed."""
     values = {text: parsed for text in overrides if (parsed := _plain_value(text)) is not None}
     return tuple(text for text in overrides if text not in values), list(values.values())
@@ -165,7 +171,7 @@ def _roots(overrides: Sequence[str]) -> list[Path]:
     return [package_folder("conf"), *map(Path, re.findall(r"file://([^,\]]+)", search_path))]
 
 
-def _resolve(config: Any, everything: Any, values: Sequence[tuple[str, object]]) -> Composed:
+def _resolve(config: Any, everything: Any, values: Sequence[tuple[str, object]]) -> PlainConfig:
     """Return plain values with `values` set; `${hydra:...}` is read from all of the configuration."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
@@ -203,7 +209,7 @@ def validate_config(plain: Mapping[str, object], overrides: tuple[str, ...] = ()
 
     `overrides`: what was asked for; what is used of it is kept beside the result.
     """
-    composed, run = check_names(plain)
+    composed, run = check_keys_and_scalars(plain)
     members: dict[str, Any] = {
         key: {
             name: validate_component(f"{key}.{name}", node, load_class(path))
@@ -220,7 +226,7 @@ def validate_config(plain: Mapping[str, object], overrides: tuple[str, ...] = ()
     return config.replace(overrides=used)
 
 
-def check_names(plain: Mapping[str, object]) -> tuple[Composed, RunConfig]:
+def check_keys_and_scalars(plain: Mapping[str, object]) -> tuple[PlainConfig, RunConfig]:
     """Check every key and the scalars' values, without importing a component; return all, and the scalars."""
     composed = _with_added(plain)
     scalars = {key: value for key, value in composed.items() if key not in {**GROUPS, **COLLECTIONS}}
@@ -238,13 +244,13 @@ def validate_group(plain: Mapping[str, object], group: str) -> ComponentConfig[A
     return validate_component(group, plain.get(group), load_class(GROUPS[group]))
 
 
-def _with_added(plain: Mapping[str, object]) -> Composed:
+def _with_added(plain: Mapping[str, object]) -> PlainConfig:
     """Return a composed configuration in which what `+GROUP=[..]` added is among the members of the group.
 
     >>> _with_added({"metric": {"auc": {}}, "added": {"metric": {"mae": {"_target_": "x"}}}})
     {'metric': {'auc': {}, 'mae': {'_target_': 'x'}}}
     """
-    joined: Composed = dict(plain)
+    joined: PlainConfig = dict(plain)
     added = joined.pop(ADDED, {})
     if not isinstance(added, Mapping) or not all(
         group in COLLECTIONS and isinstance(members, Mapping) for group, members in added.items()
@@ -264,13 +270,13 @@ def _merge(node: object, changes: object) -> object:
 
 def _with_name(run: RunConfig, groups_read: frozenset[str] | None) -> RunConfig:
     """Name a row after its learner, where it would be named after an objective that this does not train."""
-    default = run.name in {"-".join(str(run.chosen_name(group)) for group in names) for names in DEFAULT_NAMES}
+    default = run.name in {"-".join(str(run.chosen_name(group)) for group in names) for names in DEFAULT_NAME_GROUPS}
     if groups_read is None or "objective" in groups_read or not default:
         return run
     return run.model_copy(update={"name": run.chosen_name("learner")})
 
 
-def _run_config(values: Composed) -> RunConfig:
+def _run_config(values: PlainConfig) -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:

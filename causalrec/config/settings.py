@@ -8,7 +8,7 @@ from causalrec.config.component import ComponentConfig, validate_value
 from causalrec.config.schema import COLLECTIONS, GROUPS, LEARNER_GROUPS, ExperimentConfig
 from causalrec.errors import RequestError, did_you_mean
 
-WHERE = "selection.candidates"
+CANDIDATES_KEY = "selection.candidates"
 
 
 def with_settings(config: ExperimentConfig, settings: Mapping[str, float]) -> ExperimentConfig:
@@ -23,7 +23,9 @@ def with_settings(config: ExperimentConfig, settings: Mapping[str, float]) -> Ex
             members: Mapping[str, ComponentConfig[object]] = getattr(config, group)
             component = members.get(name)
             if component is None:
-                raise RequestError(f"{WHERE}: {path}: there is no {group} {name!r}; {did_you_mean(name, members)}")
+                raise RequestError(
+                    f"{CANDIDATES_KEY}: {path}: there is no {group} {name!r}; {did_you_mean(name, members)}"
+                )
             config = config.replace(**{group: {**members, name: _with_number(component, path, key, value)}})
         else:
             config = config.replace(**{group: _with_number(_component(config, group, path), path, rest, value)})
@@ -33,26 +35,30 @@ def with_settings(config: ExperimentConfig, settings: Mapping[str, float]) -> Ex
 def _component(config: ExperimentConfig, group: str, path: str) -> ComponentConfig[object]:
     component = getattr(config, group, None) if group in GROUPS else None
     if not isinstance(component, ComponentConfig):
-        raise RequestError(f"{WHERE}: {path}: there is no such setting; {did_you_mean(group, [*GROUPS, *COLLECTIONS])}")
+        raise RequestError(
+            f"{CANDIDATES_KEY}: {path}: there is no such setting; {did_you_mean(group, [*GROUPS, *COLLECTIONS])}"
+        )
     return component
 
 
 def _with_number(component: ComponentConfig[object], path: str, key: str, value: float) -> ComponentConfig[object]:
     if key not in component.keyword_names:
-        raise RequestError(f"{WHERE}: {path}: there is no such setting; {did_you_mean(key, component.keyword_names)}")
-    now = component.setting(key)
-    if isinstance(now, bool) or not isinstance(now, int | float | None):
-        raise RequestError(f"{WHERE}: {path}={now!r} is no number; only numbers are tried")
-    return component.replace(**{key: validate_value(f"{WHERE}: {path}", value, component.target, key)})
+        raise RequestError(
+            f"{CANDIDATES_KEY}: {path}: there is no such setting; {did_you_mean(key, component.keyword_names)}"
+        )
+    current = component.setting(key)
+    if isinstance(current, bool) or not isinstance(current, int | float | None):
+        raise RequestError(f"{CANDIDATES_KEY}: {path}={current!r} is no number; only numbers are tried")
+    return component.replace(**{key: validate_value(f"{CANDIDATES_KEY}: {path}", value, component.target, key)})
 
 
 def check_candidates(config: ExperimentConfig) -> None:
-    """Raise RequestError where a candidate is of a setting that does not exist, is no number or is none of a fit."""
+    """Raise RequestError where a candidate's setting does not exist, is not a number, or does not belong to a fit."""
     requested = config.run.selection.candidates
     for path, values in requested.items() if isinstance(requested, dict) else ():
         group = path.partition(".")[0]
         if group in {*GROUPS, *COLLECTIONS} and group not in LEARNER_GROUPS:
-            raise RequestError(f"{WHERE}: {path}: only settings of a fit are tried, not those of {group}")
+            raise RequestError(f"{CANDIDATES_KEY}: {path}: only settings of a fit are tried, not those of {group}")
         for value in values:
             with_settings(config, {path: value})
 
@@ -66,9 +72,11 @@ def why_unused(config: ExperimentConfig, override: str) -> str | None:
         return f"{override}: {who} reads no {group}; leave it out"
     if path in config.candidates:
         numbers = ", ".join(f"{value:g}" for value in config.candidates[path])
-        return f"{override}: {WHERE} sets it ({numbers}); leave it out, or train once with {WHERE}=none"
+        return (
+            f"{override}: {CANDIDATES_KEY} sets it ({numbers}); leave it out, or train once with {CANDIDATES_KEY}=none"
+        )
     requested = config.run.selection.candidates
-    if path == WHERE and isinstance(requested, dict) and not config.candidates:
+    if path == CANDIDATES_KEY and isinstance(requested, dict) and not config.candidates:
         return f"{override}: {who} reads none of these settings; leave it out"
     return None
 

@@ -11,6 +11,7 @@ from causalrec.types import Feedback, OutcomeKind
 
 ColumnEntity = Literal["user", "item", "pair", "row"]  # row: of the moment (hour, store and week, request)
 ColumnKind = Literal["id", "numeric", "category", "multi_hot", "text", "vector"]
+CODED_COLUMN_KINDS: tuple[ColumnKind, ...] = ("category", "numeric")  # one number or level code a row
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,11 @@ class Column:
     """
 
     name: str
-    of: ColumnEntity
+    entity: ColumnEntity
     kind: ColumnKind
 
     def __post_init__(self) -> None:
-        if self.of == "row" and self.kind not in ("numeric", "category"):
+        if self.entity == "row" and self.kind not in ("numeric", "category"):
             raise DataError(f"column {self.name}: a column of a row is numeric or category, not {self.kind}")
 
 
@@ -96,4 +97,4 @@ class DatasetCard:
     @property
     def row_columns(self) -> tuple[Column, ...]:
         """The columns of a row: covariates of the moment, which pairs that were never logged do not have."""
-        return tuple(column for column in self.columns if column.of == "row")
+        return tuple(column for column in self.columns if column.entity == "row")

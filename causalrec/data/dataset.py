@@ -61,19 +61,23 @@ class CausalDataset:
                     f"{self.card.name}: {name} has {len(vectors)} rows of vectors, but there are {expected[1]} items; "
                     f"give one row per item, in item order"
                 )
-        for of, ids, count in zip(("user", "item"), (self.user_ids, self.item_ids), expected, strict=True):
+        for entity, ids, count in zip(("user", "item"), (self.user_ids, self.item_ids), expected, strict=True):
             if ids is not None:
-                self._check_raw_ids(of, ids, count)
+                self._check_raw_ids(entity, ids, count)
         for column in self.card.row_columns:
             self._check_row_column(column)
 
-    def _check_raw_ids(self, of: str, ids: pl.Series, count: int) -> None:
-        name = f"{self.card.name}: {of}_ids"
+    def _check_raw_ids(self, entity: str, ids: pl.Series, count: int) -> None:
+        name = f"{self.card.name}: {entity}_ids"
         if len(ids) != count:
-            raise DataError(f"{name} has {len(ids)} raw ids, but there are {count} {of}s; give each {of} one, in order")
+            raise DataError(
+                f"{name} has {len(ids)} raw ids, but there are {count} {entity}s; give each {entity} one, in order"
+            )
         if (odd := ids.is_null() | ids.is_duplicated()).any():
             row = int(odd.arg_max() or 0)
-            raise DataError(f"{name}: row {row}: {ids[row]!r} is missing or not the only one; give each {of} its own")
+            raise DataError(
+                f"{name}: row {row}: {ids[row]!r} is missing or not the only one; give each {entity} its own"
+            )
 
     def _check_row_column(self, column: Column) -> None:
         for log in (self.logged, self.randomised):

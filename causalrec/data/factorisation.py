@@ -43,10 +43,10 @@ class Factorisation:
     link: Literal["identity", "logit"]
     start: float = 0.1
 
-    def __call__(self, target: Floats, seen: Floats | None = None, seed: int = 0) -> Floats:
+    def __call__(self, target: Floats, mask: Floats | None = None, seed: int = 0) -> Floats:
         """Return the predicted mean of every cell, float32[U,I], in the unit of `target` float32[U,I].
 
-        `seen` float32[U,I] is 1 where a cell counts, else 0; None where all do.
+        `mask` float32[U,I] is 1 where a cell counts, else 0; None where all do.
         """
         rng = np.random.default_rng(seed)
         factors = rng.normal(scale=self.start / self.width**0.5, size=(sum(target.shape), self.width))
@@ -54,12 +54,12 @@ class Factorisation:
         for _ in range(self.passes):
             users, items = (rng.permutation(size) for size in target.shape)
             cells = np.ix_(users, items)
-            ours, theirs = left[users], right[items]
-            self._pass(ours, theirs, target[cells], None if seen is None else seen[cells], rng)
-            left[users], right[items] = ours, theirs
+            user_factors, item_factors = left[users], right[items]
+            self._pass(user_factors, item_factors, target[cells], None if mask is None else mask[cells], rng)
+            left[users], right[items] = user_factors, item_factors
         return self._mean(left @ right.T)
 
-    def _pass(self, left: Floats, right: Floats, target: Floats, seen: Floats | None, rng: np.random.Generator) -> None:
+    def _pass(self, left: Floats, right: Floats, target: Floats, mask: Floats | None, rng: np.random.Generator) -> None:
         """Step over every tile once, in random order; the factors change in place."""
         corners = [(u, i) for u in range(0, len(left), TILE) for i in range(0, len(right), TILE)]
         for corner in rng.permutation(len(corners)):
@@ -67,10 +67,10 @@ class Factorisation:
             tile = slice(u, u + TILE), slice(i, i + TILE)
             p, q = left[tile[0]], right[tile[1]]
             error = target[tile] - self._mean(p @ q.T)
-            mask = np.ones_like(error) if seen is None else seen[tile]
-            error *= mask
-            step = self.rate * (error @ q - self.decay * mask.sum(1)[:, None] * p)
-            q += self.rate * (error.T @ p - self.decay * mask.sum(0)[:, None] * q)
+            tile_mask = np.ones_like(error) if mask is None else mask[tile]
+            error *= tile_mask
+            step = self.rate * (error @ q - self.decay * tile_mask.sum(1)[:, None] * p)
+            q += self.rate * (error.T @ p - self.decay * tile_mask.sum(0)[:, None] * q)
             p += step
 
     def _mean(self, score: Floats) -> Floats:

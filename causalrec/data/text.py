@@ -13,13 +13,13 @@ from causalrec.errors import RequestError, did_you_mean
 PHRASE = re.compile(r"[^{}]*\{(:[-+ .,\d]*[dfgs%]?)?\}[^{}]*")
 
 
-def check_phrases(phrases: Mapping[str, str], columns: Sequence[str], of: Literal["item", "user"] = "item") -> None:
+def check_phrases(phrases: Mapping[str, str], columns: Sequence[str], entity: Literal["item", "user"] = "item") -> None:
     """Raise RequestError on a phrase for an unknown column, or one that is not text around a single `{}`."""
     for name, phrase in phrases.items():
         if name not in columns:
-            raise RequestError(f"dataset.{of}_text.{name}: no such {of} column; {did_you_mean(name, columns)}")
+            raise RequestError(f"dataset.{entity}_text.{name}: no such {entity} column; {did_you_mean(name, columns)}")
         if not PHRASE.fullmatch(phrase):
-            raise RequestError(f"dataset.{of}_text.{name}={phrase!r}: write text around one '{{}}'")
+            raise RequestError(f"dataset.{entity}_text.{name}={phrase!r}: write text around one '{{}}'")
 
 
 def texts_of(table: pl.DataFrame, phrases: Mapping[str, str], view: Sequence[str]) -> tuple[str, ...]:

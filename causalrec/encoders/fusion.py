@@ -129,5 +129,5 @@ def moments(values: Vectors) -> tuple[np.ndarray, np.ndarray]:
     for start in starts:
         rows = slice(start, start + ROWS_AT_ONCE)
         squares += ((values[rows][there[rows]].astype(np.float64) - total / count) ** 2).sum(0)
-    spread = np.sqrt(squares / count)
-    return total / count, 1 / (np.where(spread > 0, spread, 1.0) * np.sqrt(width))
+    sd = np.sqrt(squares / count)
+    return total / count, 1 / (np.where(sd > 0, sd, 1.0) * np.sqrt(width))

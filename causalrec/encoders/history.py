@@ -50,25 +50,25 @@ class Histories(nn.Module):
     Raises RequestError without events.
     """
 
-    def __init__(self, events: InteractionLog | None, length: int) -> None:
+    def __init__(self, history_log: InteractionLog | None, length: int) -> None:
         super().__init__()
-        if events is None or events.user is None:
+        if history_log is None or history_log.user is None:
             raise RequestError(
                 "encoder: histories need users in the data and in the outcome view; add user to the graph"
             )
-        self.length, self.timed = length, events.time is not None
-        rows = np.flatnonzero(events.treatment > 0)
-        time = np.zeros(len(rows), np.int64) if events.time is None else events.time[rows]
+        self.length, self.timed = length, history_log.time is not None
+        rows = np.flatnonzero(history_log.treatment > 0)
+        time = np.zeros(len(rows), np.int64) if history_log.time is None else history_log.time[rows]
         times, rank = np.unique(time, return_inverse=True)
         self.ranks = max(len(times), 1)
-        keys = events.user[rows] * self.ranks + rank  # one integer sorts by user, then time
+        keys = history_log.user[rows] * self.ranks + rank  # one integer sorts by user, then time
         order = np.argsort(keys, kind="stable")
-        _, repeats = np.unique(events.codes[rows], return_counts=True)
+        _, repeats = np.unique(history_log.codes[rows], return_counts=True)
         self.window = length + min(int(repeats.max(initial=1)), length)  # room to leave out the own item
         self._register("times", times)
         self._register("keys", keys[order])
-        self._register("event_items", events.item[rows][order])
-        self._register("event_outcomes", events.outcome[rows][order])
+        self._register("event_items", history_log.item[rows][order])
+        self._register("event_outcomes", history_log.outcome[rows][order])
 
     def _register(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.from_numpy(values), persistent=False)
@@ -85,8 +85,10 @@ class Histories(nn.Module):
         """
         positions, end, first = self._event_windows(batch)
         items = self._items_at(positions, first)
-        left_out = [torch.where((items == row_item[:, None]).any(1), row_item, PAD) for row_item in _row_items(batch)]
-        marks = torch.stack([torch.where(end > first, end, PAD), *left_out], dim=1)
+        excluded_items = [
+            torch.where((items == row_item[:, None]).any(1), row_item, PAD) for row_item in _row_items(batch)
+        ]
+        marks = torch.stack([torch.where(end > first, end, PAD), *excluded_items], dim=1)
         distinct_marks, rows = torch.unique(marks, dim=0, return_inverse=True)
         example = rows.new_zeros(len(distinct_marks)).scatter_(0, rows, torch.arange(len(rows), device=rows.device))
         return self._history(positions[example], _exclude_items(items, _row_items(batch))[example]), rows
@@ -123,7 +125,7 @@ def _row_items(batch: Batch) -> list[Tensor]:
     return [batch.item] if batch.negative is None else [batch.item, batch.negative]
 
 
-def _exclude_items(items: Tensor, left_out: list[Tensor]) -> Tensor:
-    for row_item in left_out:
+def _exclude_items(items: Tensor, excluded_items: list[Tensor]) -> Tensor:
+    for row_item in excluded_items:
         items = torch.where(items == row_item[:, None], PAD, items)
     return items

@@ -79,7 +79,7 @@ class Hybrid(AbstractEncoder):
         )
         if inputs.finetuning.trains and item_text is None and profile is None:
             raise RequestError(
-                "tuning: the encoder reads no text, so that there is nothing to tune; set finetuning=frozen"
+                "finetuning: the encoder reads no text, so that there is nothing to tune; set finetuning=frozen"
             )
         self._texts = {"item_side.modalities.text": item_text, "user_side.modalities.profile": profile}
         history = "history" in chosen["user"]

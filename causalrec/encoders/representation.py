@@ -21,11 +21,11 @@ from causalrec.errors import RequestError
 from causalrec.types import Bools, Floats, Ints
 
 ROUNDING = 1e-11  # of a variance, against the largest: float32 holds 7 digits
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TextReader:
+class FrozenTextEncoder:
     """A frozen language model as a function of texts: the settings of an encoder, and the folders of models and
     vectors.
 
@@ -61,7 +61,11 @@ class TextReader:
 
 
 def represent_columns(
-    dataset: CausalDataset, view: Sequence[str], reader: TextReader | None, components: int, fitted: InteractionLog
+    dataset: CausalDataset,
+    view: Sequence[str],
+    text_encoder: FrozenTextEncoder | None,
+    components: int,
+    fitted: InteractionLog,
 ) -> Mapping[str, Floats]:
     """Return the first principal components of each text or vector column of a view, float32[rows,components] by name.
 
@@ -72,16 +76,16 @@ def represent_columns(
     Args:
         dataset: the data set whose tables and vectors are read.
         view: names of columns.
-        reader: the language model; None: text columns are left out.
+        text_encoder: the language model; None: text columns are left out.
         components: number of components of each column.
         fitted: the rows whose users and items the components are computed from.
     """
     components_of: dict[str, Floats] = {}
     for name in view:
         column = dataset.card.column(name)
-        vectors = _vectors(dataset, column, reader)
+        vectors = _vectors(dataset, column, text_encoder)
         if vectors is not None:
-            used = np.unique(fitted.users if column.of == "user" else fitted.item)
+            used = np.unique(fitted.users if column.entity == "user" else fitted.item)
             components_of[name] = principal_components(*vectors, used, components, name)
     return components_of
 
@@ -109,7 +113,7 @@ def principal_components(vectors: Floats, present: Bools, used: Ints, components
             f"set representation.components={max(dimensions, 1)} or less, or leave {name} out of the graph"
         )
     fitted = PCA(components, whiten=True, svd_solver="full").fit(vectors[learned_rows].astype(np.float64))
-    NOTES.info(
+    LOGGER.info(
         "%s: %d components hold %.0f %% of the variance of its vectors",
         name,
         components,
@@ -128,17 +132,19 @@ def rank(vectors: Floats) -> int:
     """
     if len(vectors) < 2:
         return 0
-    spread = np.linalg.eigvalsh(np.cov(vectors.T.astype(np.float64)).reshape(vectors.shape[1], -1))
-    return int((spread > spread[-1] * ROUNDING).sum()) if spread[-1] > 0 else 0
+    variances = np.linalg.eigvalsh(np.cov(vectors.T.astype(np.float64)).reshape(vectors.shape[1], -1))
+    return int((variances > variances[-1] * ROUNDING).sum()) if variances[-1] > 0 else 0
 
 
-def _vectors(dataset: CausalDataset, column: Column, reader: TextReader | None) -> tuple[Floats, Bools] | None:
+def _vectors(
+    dataset: CausalDataset, column: Column, text_encoder: FrozenTextEncoder | None
+) -> tuple[Floats, Bools] | None:
     """Return the vector of each row of a column, and whether it has one; None of a column that nothing reads."""
     if column.kind == "vector":
         vectors = np.asarray(dataset.item_vectors[column.name], np.float32)
         return vectors, np.isfinite(vectors).all(1) & (vectors != 0).any(1)
-    if column.kind != "text" or reader is None:
+    if column.kind != "text" or text_encoder is None:
         return None
-    table = dataset.user_table if column.of == "user" else dataset.item_table
+    table = dataset.user_table if column.entity == "user" else dataset.item_table
     texts = ["" if text is None else str(text) for text in table[column.name]]
-    return reader(texts), np.array([bool(text.strip()) for text in texts])
+    return text_encoder(texts), np.array([bool(text.strip()) for text in texts])

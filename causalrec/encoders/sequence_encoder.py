@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from causalrec.data.sources import Source
 from causalrec.encoders.base import AbstractEncoder, EncoderInputs
-from causalrec.encoders.sequence import Sequence, check_shape
+from causalrec.encoders.sequence_transformer import Sequence, check_shape
 from causalrec.types import Batch, Count
 
 

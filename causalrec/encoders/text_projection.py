@@ -114,7 +114,7 @@ class TextProjection(nn.Module):
     def after_optimizer_step(self) -> None:
         """Called after each step of the optimizer: what was read before it counts no more."""
         if isinstance(self.reader, TrainableText):
-            self.reader.forget()
+            self.reader.clear_cache()
         if self._registered_model is not None:
             self._registered_model.after_optimizer_step()
 

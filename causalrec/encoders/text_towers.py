@@ -27,7 +27,7 @@ class TextTowers(AbstractEncoder):
     and the pooled texts of earlier events, projected as the items' own texts.
 
     Biases ride along as in `MF`. Raises RequestError where a requested text is not left in the outcome view, and for a
-    tuning without text.
+    finetuning without text.
 
     Args:
         inputs: what the run hands it; `inputs.finetuning` says how much of the language model is trained.
@@ -148,4 +148,6 @@ def require_text(inputs: EncoderInputs, reads: Mapping[str, bool]) -> None:
                 f"the graph, or set encoder.{side}=[id]"
             )
     if inputs.finetuning.trains and not any(reads.values()):
-        raise RequestError("tuning: the encoder reads no text, so that there is nothing to tune; set finetuning=frozen")
+        raise RequestError(
+            "finetuning: the encoder reads no text, so that there is nothing to tune; set finetuning=frozen"
+        )

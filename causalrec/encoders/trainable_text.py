@@ -15,15 +15,15 @@ from causalrec.encoders.language.batching import batches
 from causalrec.encoders.language.pooling import Pooling, TextPooling
 
 TOKENS_AT_ONCE = 1 << 14  # padding included
-WORTH = {"cpu": 64}  # padded tokens that cost as much as one more pass through the layers
-WORTH_ELSEWHERE = 1 << 12
+PADDING_PER_BATCH = {"cpu": 64}  # padded tokens that cost as much as one more pass through the layers
+PADDING_PER_BATCH_ELSEWHERE = 1 << 12
 
 
 class TrainableText(nn.Module):
     """Vectors float32[n,width] of distinct texts, read by a language model in each call.
 
     The texts of `prefetch_ids` are read together with those of a call, and stored for the next call. Without gradients
-    and dropout a text is read once until a parameter changes or `forget` is called.
+    and dropout a text is read once until a parameter changes or `clear_cache` is called.
 
     Args:
         tuned: the language model.
@@ -71,10 +71,10 @@ class TrainableText(nn.Module):
 
     def train(self, mode: bool = True) -> TrainableText:
         if mode or self.training:
-            self.forget()
+            self.clear_cache()
         return super().train(mode)
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drop what was read: fused optimizers change parameters without a sign that `_state` could see."""
         self._prefetched = self._lookup_cache = None
 
@@ -115,9 +115,9 @@ class TrainableText(nn.Module):
         )
 
     def _embed_batch(self, distinct: Tensor, lengths: Sequence[int]) -> Tensor:
-        spread = torch.arange(lengths[-1], device=distinct.device)
-        mask = spread < torch.tensor(lengths, device=distinct.device)[:, None]
-        token_positions = (self.get_buffer("starts")[distinct][:, None] + spread) * mask
+        offsets = torch.arange(lengths[-1], device=distinct.device)
+        mask = offsets < torch.tensor(lengths, device=distinct.device)[:, None]
+        token_positions = (self.get_buffer("starts")[distinct][:, None] + offsets) * mask
         ids = torch.where(mask, self.get_buffer("tokens")[token_positions], self.tuned.language.pad)
         vector: Tensor = self.pool(self.tuned(ids, mask.long()), mask)
         return vector
@@ -125,4 +125,4 @@ class TrainableText(nn.Module):
 
 def length_batches(lengths: Sequence[int], device: torch.device) -> Iterator[slice]:
     """Cut ascending lengths into batches as it pays on a device."""
-    return batches(lengths, TOKENS_AT_ONCE, WORTH.get(device.type, WORTH_ELSEWHERE))
+    return batches(lengths, TOKENS_AT_ONCE, PADDING_PER_BATCH.get(device.type, PADDING_PER_BATCH_ELSEWHERE))

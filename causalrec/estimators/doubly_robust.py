@@ -12,21 +12,21 @@ from causalrec.types import IMPUTATION, OUTCOME, Batch, Outputs, Term
 
 
 @dataclass(frozen=True)
-class Errors:
+class ImputationErrors:
     """Errors of a batch, `[B]` each, in the unit of the pointwise error.
 
     Attributes:
         error: of the outcome model on the observed outcome; its gradient is that of the outcome model alone.
         imputed: of the outcome model on the label that the imputation model gives; gradient as above.
-        learned: the imputed error with the gradient of the imputation model alone.
+        imputed_trainable: the imputed error with the gradient of the imputation model alone.
     """
 
     error: Tensor
     imputed: Tensor
-    learned: Tensor
+    imputed_trainable: Tensor
 
     @classmethod
-    def from_outputs(cls, batch: Batch, outputs: Outputs) -> Errors:
+    def from_outputs(cls, batch: Batch, outputs: Outputs) -> ImputationErrors:
         """Compute them from the outcome and the imputation network."""
         raw, link = outputs[OUTCOME], outputs.link
         label = soft_label(outputs[IMPUTATION], link)
@@ -38,7 +38,7 @@ class Errors:
 
     def imputation_term(self, weight: Tensor) -> Term:
         """Return `weight * (e - e_hat)^2`, which trains the imputation model (Wang et al., ICML 2019, eq. 8)."""
-        return Term(weight * (self.error.detach() - self.learned).square(), IMPUTATION)
+        return Term(weight * (self.error.detach() - self.imputed_trainable).square(), IMPUTATION)
 
 
 def variance_weight(observed: Tensor, propensity: Tensor, clip: float) -> Tensor:
@@ -121,6 +121,6 @@ def joint_learning(
         clip: the least propensity divided by.
         legacy: as in `doubly_robust_terms`.
     """
-    errors, rows = Errors.from_outputs(batch, outputs), (batch.observed, batch.propensity)
+    errors, rows = ImputationErrors.from_outputs(batch, outputs), (batch.observed, batch.propensity)
     outcome = doubly_robust_terms(errors.error, errors.imputed, *rows, clip=clip, legacy=legacy)
     return {**outcome, "imputation": errors.imputation_term(weight(*rows, clip))}

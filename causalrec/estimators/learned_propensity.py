@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from causalrec.estimators.doubly_robust import Errors, doubly_robust
+from causalrec.estimators.doubly_robust import ImputationErrors, doubly_robust
 from causalrec.estimators.pointwise_error import inverse_propensity, mean_of
 from causalrec.types import OUTCOME, PROPENSITY, Batch, Outputs, Term
 
@@ -85,7 +85,7 @@ def learned_doubly_robust(batch: Batch, outputs: Outputs, *, clip: float, weight
         clip: the least propensity divided by.
         weight: of the outcome's term.
     """
-    errors, rows = Errors.from_outputs(batch, outputs), (batch.observed, learned_propensity(outputs))
+    errors, rows = ImputationErrors.from_outputs(batch, outputs), (batch.observed, learned_propensity(outputs))
     return {
         "outcome": Term(weight * doubly_robust(errors.error, errors.imputed, *rows, clip=clip), OUTCOME),
         "imputation": errors.imputation_term(inverse_propensity(*rows, clip)),

@@ -11,7 +11,7 @@ import torch
 
 from causalrec.config.component import ComponentConfig
 from causalrec.data.log import InteractionLog
-from causalrec.estimators.interval import cluster_weights, percentile_interval
+from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric, Scored, Subsets
 from causalrec.records.sections import CalibrationBin, ScoreRecord, finite_or_none

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from causalrec.data.card import Column, DatasetCard
+from causalrec.data.card import CODED_COLUMN_KINDS, Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.errors import DataError, RequestError, did_you_mean
 from causalrec.types import Floats, Ints
-
-READABLE = ("category", "numeric")
 
 
 @dataclass(frozen=True)
@@ -75,36 +73,41 @@ class BatchColumn:
         return self.table is not None and np.unique(self.table).tolist() == [0, 1]
 
 
-def readable_column(card: DatasetCard, name: str, reader: str) -> Column:
-    """Return a column that a batch can hold; `reader`: who asks, for the RequestError where there is none. No file is
-    read.
+def readable_column(card: DatasetCard, name: str, component: str) -> Column:
+    """Return a column that a batch can hold; no file is read.
+
+    `component`: which one asks, for the RequestError where there is none.
     """
-    readable = {column.name: column for column in card.columns if column.kind in READABLE}
+    readable = {column.name: column for column in card.columns if column.kind in CODED_COLUMN_KINDS}
     if name not in readable:
         other = f" of kind {card.column(name).kind}" if name in {column.name for column in card.columns} else ""
         what = f"{card.name} has {'it' if other else 'no such column'}{other}"
-        raise RequestError(f"{reader}: reads column {name!r}, but {what}; {did_you_mean(name, readable)}")
+        raise RequestError(f"{component}: reads column {name!r}, but {what}; {did_you_mean(name, readable)}")
     return readable[name]
 
 
-def batch_column(dataset: CausalDataset, name: str, reader: str) -> BatchColumn:
+def batch_column(dataset: CausalDataset, name: str, component: str) -> BatchColumn:
     """Return a column by its name; raise RequestError as `readable_column` does."""
-    column = readable_column(dataset.card, name, reader)
-    if column.of == "pair":
-        return BatchColumn(name, column.of, pair=dataset.pair_features[name])
-    if column.of == "row":
+    column = readable_column(dataset.card, name, component)
+    if column.entity == "pair":
+        return BatchColumn(name, column.entity, pair=dataset.pair_features[name])
+    if column.entity == "row":
         values = dataset.logged.columns[name]
         levels = () if column.kind == "numeric" else tuple(sorted(set(values.astype(str).tolist())))
-        return BatchColumn(name, column.of, levels)
-    series = (dataset.user_table if column.of == "user" else dataset.item_table)[name]
+        return BatchColumn(name, column.entity, levels)
+    series = (dataset.user_table if column.entity == "user" else dataset.item_table)[name]
     if column.kind == "numeric":
-        return BatchColumn(name, column.of, table=series.cast(pl.Float32).to_numpy())
+        return BatchColumn(name, column.entity, table=series.cast(pl.Float32).to_numpy())
     text = [str(value) for value in series.to_list()]
     levels = tuple(sorted(set(text)))
     codes = {level: code for code, level in enumerate(levels)}
-    return BatchColumn(name, column.of, levels, np.array([codes[value] for value in text], np.int64))
+    return BatchColumn(name, column.entity, levels, np.array([codes[value] for value in text], np.int64))
 
 
-def batch_columns(dataset: CausalDataset, readers: Mapping[str, Iterable[str]]) -> dict[str, BatchColumn]:
+def batch_columns(dataset: CausalDataset, columns_by_component: Mapping[str, Iterable[str]]) -> dict[str, BatchColumn]:
     """Return the columns that each reader names, by name."""
-    return {name: batch_column(dataset, name, reader) for reader, names in readers.items() for name in names}
+    return {
+        name: batch_column(dataset, name, component)
+        for component, names in columns_by_component.items()
+        for name in names
+    }

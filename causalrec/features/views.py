@@ -22,7 +22,7 @@ from causalrec.types import Floats, Ints
 
 
 @dataclass(frozen=True)
-class FeatureSpec:
+class Views:
     """The columns that models read, as sorted names; controls, instruments and mediators are of a learner from a table.
 
     Attributes:
@@ -42,13 +42,13 @@ class FeatureSpec:
     mediators: tuple[str, ...] = ()
 
 
-def views(graph: CausalGraph, card: DatasetCard, adjustment: Adjustment) -> FeatureSpec:
+def choose_views(graph: CausalGraph, card: DatasetCard, adjustment: Adjustment) -> Views:
     """Return the views: propensity = the adjustment set; outcome = it and every observed cause of the outcome."""
     training = adjustment.training
     causes, adjusted = graph.causes_of_outcome() & graph.observed_nodes(card), set(training.columns)
     causes -= set(training.instruments)  # they reach the outcome by exposure alone
     modifiers = causes if graph.modifiers is None else set(graph.modifiers)
-    return FeatureSpec(
+    return Views(
         propensity=training.columns,
         outcome=tuple(sorted(causes | adjusted)),
         modifiers=tuple(sorted(modifiers)),
@@ -141,10 +141,10 @@ def feature_matrix(
     `represented`: text and vector columns that are numbers already, float32[rows,K] by name.
     """
     columns, given = [dataset.card.column(name) for name in view], represented or {}
-    user_names, user_block = _block(dataset.user_table, [c for c in columns if c.of == "user"], given)
-    item_names, item_block = _block(dataset.item_table, [c for c in columns if c.of == "item"], given)
-    pair_names = [c.name for c in columns if c.of == "pair"]
-    rows = tuple(row_column(c, dataset.logged.columns[c.name]) for c in columns if c.of == "row")
+    user_names, user_block = _block(dataset.user_table, [c for c in columns if c.entity == "user"], given)
+    item_names, item_block = _block(dataset.item_table, [c for c in columns if c.entity == "item"], given)
+    pair_names = [c.name for c in columns if c.entity == "pair"]
+    rows = tuple(row_column(c, dataset.logged.columns[c.name]) for c in columns if c.entity == "row")
     return FeatureMatrix(
         names=(*user_names, *item_names, *pair_names, *(name for row in rows for name in row.names)),
         ids=tuple(c.name for c in columns if c.kind == "id"),
@@ -178,8 +178,8 @@ def _expand(series: pl.Series, column: Column) -> tuple[list[str], Floats]:
         if not np.isfinite(values).all():
             row = int(np.argmax(~np.isfinite(values)))
             raise DataError(f"column {column.name}: row {row} is not a finite number; fill or drop it")
-        spread = values.std() or 1.0
-        return [column.name], ((values - values.mean()) / spread).astype(np.float32)[:, None]
+        sd = values.std() or 1.0
+        return [column.name], ((values - values.mean()) / sd).astype(np.float32)[:, None]
     listed = [value if isinstance(value, list) else [value] for value in series.to_list()]
     levels = sorted({str(level) for row in listed for level in row})
     block = np.zeros((len(series), len(levels)), np.float32)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import networkx as nx
 import numpy as np
 
-from causalrec.data.card import Column, DatasetCard
+from causalrec.data.card import CODED_COLUMN_KINDS, Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.errors import DataError
 from causalrec.graph.causal_graph import CausalGraph
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 ROWS = 500  # the test's seconds grow with their cube
 LEVEL = 0.01  # of the whole family: the kernel test rejects true independences somewhat too often far in the tail
 PERMUTED, WEAK = 20, 0.05  # graphs of permuted nodes; the share of them that may do as well
-READ = ("numeric", "category")
 FalsificationVerdict = Literal["passes", "incomplete", "fails", "not testable"]
 
 
@@ -76,7 +75,7 @@ class Falsification:
 
 def untestable_reason(graph: CausalGraph, card: DatasetCard) -> str | None:
     """Say, before any data are read, why the data cannot speak for this graph; None where they can."""
-    tested = {graph.exposure, graph.outcome} | {c.name for c in card.columns if c.kind in READ}
+    tested = {graph.exposure, graph.outcome} | {c.name for c in card.columns if c.kind in CODED_COLUMN_KINDS}
     hidden = [node for node in sorted(graph.latent) if tested & set(graph.digraph[node])]
     if hidden:
         return f"no column holds {', '.join(hidden)}, whose effects are among what would be tested"
@@ -140,17 +139,17 @@ def _judge(
     about = sum(
         bool({graph.exposure, graph.outcome} & {independence.left, independence.right}) for independence in violated
     )
-    after = nx.descendants(graph.digraph, graph.exposure)
-    follows = any({independence.left, independence.right} & after for independence in violated)
-    stands = not about and not follows and _adjusts_for_causes(graph)
+    effects_of_exposure = nx.descendants(graph.digraph, graph.exposure)
+    follows = any({independence.left, independence.right} & effects_of_exposure for independence in violated)
+    adjustment_holds = not about and not follows and _adjusts_for_causes(graph)
     if violated:
         others = "; columns depend on each other: draw edges between them" if about < len(violated) else ""
-        others += "; what is adjusted for rests on them" if not about and not stands else ""
-        others += "; the adjustment holds whatever they are" if stands else ""
+        others += "; what is adjusted for rests on them" if not about and not adjustment_holds else ""
+        others += "; the adjustment holds whatever they are" if adjustment_holds else ""
         why += f", {about or 'none'} of them about {graph.exposure} or {graph.outcome}{others}"
     elif weak:
         why += ", but graphs with permuted nodes do as well: dependences are too weak to tell them apart"
-    broken: FalsificationVerdict = "incomplete" if stands else "fails"
+    broken: FalsificationVerdict = "incomplete" if adjustment_holds else "fails"
     verdict: FalsificationVerdict = broken if violated else "not testable" if weak else "passes"
     return Falsification(verdict, why, rows, len(pairs), violated, untested, no_worse, alike)
 
@@ -244,8 +243,12 @@ def _frame(graph: CausalGraph, dataset: CausalDataset, rows: int, rng: np.random
         columns = {}
     arms = len(dataset.card.arms)
     columns[graph.exposure] = treatment.astype(np.float64) if arms < 2 else np.char.add("arm ", treatment.astype(str))
-    named = [c for c in dataset.card.columns if c.kind in READ and c.name in graph.observed_nodes(dataset.card)]
-    columns |= {c.name: _column(dataset, c, user, item, chosen) for c in named if c.of != "row" or chosen is not None}
+    named = [
+        c for c in dataset.card.columns if c.kind in CODED_COLUMN_KINDS and c.name in graph.observed_nodes(dataset.card)
+    ]
+    columns |= {
+        c.name: _column(dataset, c, user, item, chosen) for c in named if c.entity != "row" or chosen is not None
+    }
     return pd.DataFrame({name: held for name, held in columns.items() if len(np.unique(held)) > 1})
 
 
@@ -259,12 +262,12 @@ def _one_row_per_user(groups: Ints | None, count: int, rows: int, rng: np.random
 
 def _column(dataset: CausalDataset, column: Column, user: Ints, item: Ints, rows: Ints | None) -> Any:
     """Return a column of these pairs; of rows, of the logged `rows` they are."""
-    if column.of == "pair":
+    if column.entity == "pair":
         values = dataset.pair_features[column.name](user, item).astype(np.float64)
-    elif column.of == "row":
+    elif column.entity == "row":
         values = dataset.logged.columns[column.name][rows]
     else:
-        table, entity_index = (dataset.user_table, user) if column.of == "user" else (dataset.item_table, item)
+        table, entity_index = (dataset.user_table, user) if column.entity == "user" else (dataset.item_table, item)
         values = table[column.name].to_numpy()[entity_index]
     if column.kind == "category":
         return values.astype(str).astype(object)

@@ -22,11 +22,13 @@ from causalrec.graph.mediators_and_instruments import are_valid_instruments, fro
 Strategy = Literal[
     "backdoor", "front-door", "instrument", "randomised", "fully observed", "logged propensity", "known truth", "none"
 ]
-CONSTANT = (
+CONSTANT_EFFECT_ASSUMPTION = (
     "the effect does not vary with what is hidden (else, if the instrument moves no one the other way, it is that of "
     "whom it moves)"
 )
-LINEAR = "mediator and outcome are linear in what is read, and no column changes both stages of the front door"
+LINEARITY_ASSUMPTION = (
+    "mediator and outcome are linear in what is read, and no column changes both stages of the front door"
+)
 
 
 @dataclass(frozen=True)
@@ -210,9 +212,9 @@ def _identify_indirectly(
 ) -> Identification | None:
     """Identify an effect by a front door or by instruments; None where the graph has neither."""
     if (door := front_door(digraph, graph.exposure, graph.outcome, observed)) is not None:
-        return Identification("front-door", door.columns, (LINEAR,), mediator=door.mediator)
+        return Identification("front-door", door.columns, (LINEARITY_ASSUMPTION,), mediator=door.mediator)
     if (moved := instruments(digraph, graph.exposure, graph.outcome, observed)) is not None:
-        return Identification("instrument", moved.columns, (CONSTANT,), instruments=moved.names)
+        return Identification("instrument", moved.columns, (CONSTANT_EFFECT_ASSUMPTION,), instruments=moved.names)
     return None
 
 

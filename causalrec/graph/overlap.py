@@ -185,9 +185,9 @@ def balance(exposed: Floats, population: Floats, propensity: Floats, names: tupl
     if not names:
         return None
     weight = 1.0 / propensity.astype(np.float64)
-    centre, spread = population.mean(axis=0, dtype=np.float64), population.std(axis=0, dtype=np.float64)
-    before = _standardise(exposed.mean(axis=0, dtype=np.float64) - centre, spread)
-    after = _standardise(weight @ exposed / weight.sum() - centre, spread)
+    centre, sd = population.mean(axis=0, dtype=np.float64), population.std(axis=0, dtype=np.float64)
+    before = _standardise(exposed.mean(axis=0, dtype=np.float64) - centre, sd)
+    after = _standardise(weight @ exposed / weight.sum() - centre, sd)
     worst = np.argsort(-np.abs(after), kind="stable")[:3]
     return Balance(
         before=float(np.abs(before).max()),
@@ -196,12 +196,12 @@ def balance(exposed: Floats, population: Floats, propensity: Floats, names: tupl
     )
 
 
-def _standardise(gap: Doubles, spread: Doubles) -> Doubles:
-    constant = spread < 1e-9
-    return np.where(constant, 0.0, gap / np.where(constant, 1.0, spread))
+def _standardise(gap: Doubles, sd: Doubles) -> Doubles:
+    constant = sd < 1e-9
+    return np.where(constant, 0.0, gap / np.where(constant, 1.0, sd))
 
 
-def calibration_error(predicted: Floats, happened: Floats, bins: int = 20) -> float:
+def calibration_error(predicted: Floats, exposed: Floats, bins: int = 20) -> float:
     """Return the expected calibration error over equally filled bins (probability).
 
     >>> calibration_error(np.array([0.5, 0.5], np.float32), np.array([0.0, 1.0], np.float32), bins=1)
@@ -209,7 +209,7 @@ def calibration_error(predicted: Floats, happened: Floats, bins: int = 20) -> fl
     """
     order = np.argsort(predicted, kind="stable")
     gaps = [
-        abs(float(predicted[bin_rows].mean(dtype=np.float64)) - float(happened[bin_rows].mean(dtype=np.float64)))
+        abs(float(predicted[bin_rows].mean(dtype=np.float64)) - float(exposed[bin_rows].mean(dtype=np.float64)))
         * len(bin_rows)
         for bin_rows in np.array_split(order, bins)
         if len(bin_rows)
@@ -217,12 +217,12 @@ def calibration_error(predicted: Floats, happened: Floats, bins: int = 20) -> fl
     return sum(gaps) / len(order)
 
 
-def calibration_error_by_width(predicted: Floats, happened: Floats, bins: int = 100) -> float:
+def calibration_error_by_width(predicted: Floats, exposed: Floats, bins: int = 100) -> float:
     """Return the expected calibration error over bins of equal width between 0 and 1 (probability).
 
     >>> calibration_error_by_width(np.array([0.25, 0.75], np.float32), np.array([0.0, 1.0], np.float32))
     0.25
     """
     bin_index = np.minimum((predicted * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(bin_index, weights=predicted.astype(np.float64) - happened, minlength=bins)
+    gap = np.bincount(bin_index, weights=predicted.astype(np.float64) - exposed, minlength=bins)
     return float(np.abs(gap).sum()) / len(predicted)

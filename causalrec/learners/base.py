@@ -9,7 +9,7 @@ from typing import ClassVar
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.estimators.effect.base import Design, FitEffect
-from causalrec.features.views import FeatureSpec
+from causalrec.features.views import Views
 from causalrec.learners.predictor import AbstractPredictor
 from causalrec.prepared import PreparedData
 from causalrec.records.sections import SelectionSection
@@ -44,14 +44,14 @@ class AbstractLearner(ABC):
         """Raise RequestError where the parts it reads do not go together, or not with these data; nothing is read."""
 
     @abstractmethod
-    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: FeatureSpec) -> None:
+    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
         """Raise RequestError where it cannot read the columns that the graph gives it."""
 
     @abstractmethod
-    def columns_read(self, views: FeatureSpec) -> tuple[str, ...]:
+    def columns_read(self, views: Views) -> tuple[str, ...]:
         """Return the columns of the views that it reads."""
 
-    def extra_views(self, views: FeatureSpec) -> dict[str, tuple[str, ...]]:
+    def extra_views(self, views: Views) -> dict[str, tuple[str, ...]]:
         """Return the views that it reads beside the outcome view, by the name that the record gives them."""
         return {}
 

@@ -15,7 +15,7 @@ from causalrec.data.card import DatasetCard
 from causalrec.encoders.base import EncoderInputs
 from causalrec.errors import RequestError
 from causalrec.features.batch_columns import BatchColumn, batch_columns
-from causalrec.features.views import FeatureSpec
+from causalrec.features.views import Views
 from causalrec.learners.base import AbstractLearner
 from causalrec.learners.network_checks import check_network, check_row_columns
 from causalrec.learners.network_model import build_model, encoder_inputs
@@ -47,10 +47,10 @@ class NetworkLearner(AbstractLearner):
     def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
         check_network(config, card)
 
-    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: FeatureSpec) -> None:
+    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
         check_row_columns(config, card, views)
 
-    def columns_read(self, views: FeatureSpec) -> tuple[str, ...]:
+    def columns_read(self, views: Views) -> tuple[str, ...]:
         return views.outcome
 
     def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:
@@ -132,9 +132,10 @@ def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[
 def _columns(config: ExperimentConfig, prepared: PreparedData) -> dict[str, BatchColumn]:
     """Return the columns that batches must hold, and let each penalty judge those it reads."""
     penalties = {name: penalty.build() for name, penalty in config.penalty.items()}
-    readers = {config.run.choice("objective"): config.objective.target.columns}
+    columns_by_component = {config.run.choice("objective"): config.objective.target.columns}
     columns = batch_columns(
-        prepared.dataset, readers | {f"penalty.{name}": penalty.columns for name, penalty in penalties.items()}
+        prepared.dataset,
+        columns_by_component | {f"penalty.{name}": penalty.columns for name, penalty in penalties.items()},
     )
     for name, penalty in penalties.items():
         penalty.check_columns(name, columns)

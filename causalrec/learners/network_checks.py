@@ -7,7 +7,7 @@ from causalrec.data.card import DatasetCard
 from causalrec.encoders.base import AbstractPairEncoder
 from causalrec.errors import RequestError
 from causalrec.features.batch_columns import readable_column
-from causalrec.features.views import FeatureSpec
+from causalrec.features.views import Views
 from causalrec.types import ITEM_ONLY, USER_ONLY, link_of
 
 
@@ -45,7 +45,7 @@ def _check_objective(config: ExperimentConfig, card: DatasetCard) -> None:
             f"{choice}: undefined for the {card.feedback} feedback of {card.name}; "
             f"it is defined for {', '.join(sorted(objective.feedback_types))}"
         )
-    if objective.space != "logged" and not any(column.of == "user" for column in card.columns):
+    if objective.space != "logged" and not any(column.entity == "user" for column in card.columns):
         raise RequestError(
             f"{choice}: averages over user-item pairs, but {card.name} has no users; choose one over logged rows "
             f"(naive, ips, snips)"
@@ -148,7 +148,7 @@ def _check_penalties(config: ExperimentConfig, card: DatasetCard) -> None:
             readable_column(card, column, f"penalty.{name}")
 
 
-def check_row_columns(config: ExperimentConfig, card: DatasetCard, views: FeatureSpec) -> None:
+def check_row_columns(config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
     """Raise RequestError where pairs that were never logged are to be read with a column that only rows have."""
     names = sorted(column.name for column in card.row_columns if column.name in views.outcome)
     space = config.objective.target.space

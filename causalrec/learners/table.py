@@ -10,7 +10,7 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.errors import RequestError
 from causalrec.estimators.effect.base import AbstractFittedEffect, FitEffect, LearnerData
-from causalrec.features.views import FeatureSpec
+from causalrec.features.views import Views
 from causalrec.learners.base import AbstractLearner
 from causalrec.learners.table_columns import TableColumns, log_to_fit
 from causalrec.learners.table_predictor import TablePredictor
@@ -46,7 +46,7 @@ class AbstractTableLearner(AbstractLearner):
                 f"finetuning=frozen"
             )
 
-    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: FeatureSpec) -> None:
+    def check_views(self, config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
         """Raise RequestError where no modifier is a number, or where another column that is read is none."""
         learner_choice, left_out = config.run.choice("learner"), {"id", "text"}
         for name in (*views.instruments, *views.mediators):
@@ -72,10 +72,10 @@ class AbstractTableLearner(AbstractLearner):
                 f"learner=network, which reads ids and text"
             )
 
-    def columns_read(self, views: FeatureSpec) -> tuple[str, ...]:
+    def columns_read(self, views: Views) -> tuple[str, ...]:
         return (*views.modifiers, *views.controls)
 
-    def extra_views(self, views: FeatureSpec) -> dict[str, tuple[str, ...]]:
+    def extra_views(self, views: Views) -> dict[str, tuple[str, ...]]:
         return {"effect_modifiers": views.modifiers, "effect_controls": views.controls}
 
     def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:

@@ -10,7 +10,7 @@ from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.encoders.representation import TextReader, represent_columns
+from causalrec.encoders.representation import FrozenTextEncoder, represent_columns
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.estimators.effect.base import LearnerData
 from causalrec.features.row_columns import RowsWithColumns
@@ -40,7 +40,7 @@ class TableColumns:
         """Expand the graph's modifiers and controls, texts and vectors as components."""
         views, dataset = prepared.plan.views, prepared.dataset
         names, components = sorted({*views.modifiers, *views.controls}), config.run.representation.components
-        numbers = represent_columns(dataset, names, _text_reader(config), components, log_to_fit(prepared))
+        numbers = represent_columns(dataset, names, _frozen_text_encoder(config), components, log_to_fit(prepared))
         columns = (views.modifiers, views.controls, (*views.instruments, *views.mediators))
         return cls(*(feature_matrix(dataset, view, numbers) for view in columns))
 
@@ -79,7 +79,7 @@ def log_to_fit(prepared: PreparedData) -> InteractionLog:
     return prepared.train.concatenate(prepared.validation)
 
 
-def _text_reader(config: ExperimentConfig) -> TextReader | None:
+def _frozen_text_encoder(config: ExperimentConfig) -> FrozenTextEncoder | None:
     """Return how the chosen encoder reads texts, None where it reads none."""
     encoder, paths = config.encoder, config.run.paths
     if not encoder.target.reads_text:
@@ -87,4 +87,4 @@ def _text_reader(config: ExperimentConfig) -> TextReader | None:
     model = encoder.arguments["model"]
     settings = {key: encoder.setting(key) for key in READER_KEYS}
     source = model.build() if isinstance(model, ComponentConfig) else model
-    return TextReader(source, **settings, data=paths.data, cache=paths.cache)  # type: ignore[arg-type]
+    return FrozenTextEncoder(source, **settings, data=paths.data, cache=paths.cache)  # type: ignore[arg-type]

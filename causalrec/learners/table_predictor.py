@@ -17,7 +17,7 @@ from causalrec.learners.table_columns import TableColumns
 from causalrec.types import Doubles, Floats
 
 WEAK = 10  # a first-stage F below it: Staiger & Stock (Econometrica 1997)
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 class TablePredictor(AbstractPredictor):
@@ -47,7 +47,7 @@ class TablePredictor(AbstractPredictor):
     def _strength(self, arm: int, slice_name: str, evaluator: Evaluator, name: str) -> Score:
         strength = first_stage_f(self.rows, arm)
         if strength < WEAK:
-            NOTES.warning("%s: instruments are weak, first-stage F %.1f: its interval is not valid", name, strength)
+            LOGGER.warning("%s: instruments are weak, first-stage F %.1f: its interval is not valid", name, strength)
         nothing = np.full(evaluator.replicates, np.nan)
         return Score("first_stage_f", slice_name, strength, np.nan, np.nan, len(self.rows), name, nothing)
 

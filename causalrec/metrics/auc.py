@@ -35,7 +35,7 @@ def weighted_auc(prediction: Tensor, label: Tensor, weight: Tensor, cluster: Ten
 
 
 def _auc_of_sorted(label: Tensor, ends: Tensor, weight: Tensor) -> Tensor:
-    """The same of sorted rows; `ends`: the last row of each run of equal scores."""
+    """AUC under weights `[R,N]` of rows sorted by score; `ends`: the last row of each run of equal scores."""
     positive, negative = _sums_at(weight * label, ends), _sums_at(weight * (1 - label), ends)
     area_below = negative - torch.diff(negative, dim=1, prepend=negative.new_zeros(len(weight), 1)) / 2
     gained = torch.diff(positive, dim=1, prepend=positive.new_zeros(len(weight), 1))

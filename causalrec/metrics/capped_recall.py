@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser
 from causalrec.metrics.ranks import RankedRows, rank_rows
 from causalrec.metrics.recall import recall_of
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 def capped_recall_by_user(
@@ -38,10 +38,10 @@ def capped_recall_of(rows: RankedRows, num_users: int, k: int) -> tuple[Tensor, 
     return share * positives / positives.clamp(1, k), positives > 0
 
 
-class CappedRecall(AbstractByUser):
+class CappedRecall(AbstractUserMean):
     """Mean capped Recall@k over users, as much public debiasing code has it (with `empty="one"`)."""
 
     labels = frozenset({"binary"})
 
-    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
-        return capped_recall_of(rows, count, self.k)
+    def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
+        return capped_recall_of(rows, num_users, self.k)

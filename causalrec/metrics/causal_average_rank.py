@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser
 from causalrec.metrics.ranks import RankedRows, rank_rows
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 def causal_average_rank_by_user(prediction: Tensor, effect: Tensor, user: Tensor, num_users: int) -> Tensor:
@@ -36,7 +36,7 @@ def causal_average_rank_of(rows: RankedRows, num_users: int) -> Tensor:
     return rows.per_user(rows.gain * (rows.rank + 1), num_users) / count
 
 
-class CausalAverageRank(AbstractByUser):
+class CausalAverageRank(AbstractUserMean):
     """Mean over users of the mean of true effect x rank."""
 
     labels = frozenset({"effect"})
@@ -45,5 +45,5 @@ class CausalAverageRank(AbstractByUser):
     def __init__(self, num_clusters: int) -> None:
         super().__init__(num_clusters)
 
-    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
-        return causal_average_rank_of(rows, count), torch.ones(count, dtype=torch.bool)
+    def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
+        return causal_average_rank_of(rows, num_users), torch.ones(num_users, dtype=torch.bool)

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser
 from causalrec.metrics.ranks import RankedRows, rank_rows
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 def causal_precision_by_user(prediction: Tensor, effect: Tensor, user: Tensor, num_users: int, k: int) -> Tensor:
@@ -31,16 +31,16 @@ def causal_precision_by_user(prediction: Tensor, effect: Tensor, user: Tensor, n
     >>> causal_precision_by_user(score, effect, torch.tensor([0, 0, 0]), 1, 2)
     tensor([0.5000], dtype=torch.float64)
     """
-    return causal_precision_of(rank_rows(prediction, effect, user), num_users, k)
+    return ranked_causal_precision(rank_rows(prediction, effect, user), num_users, k)
 
 
-def causal_precision_of(rows: RankedRows, num_users: int, k: int) -> Tensor:
+def ranked_causal_precision(rows: RankedRows, num_users: int, k: int) -> Tensor:
     """Return CP@k `[U]` of ranked rows."""
     best = (rows.rank < k).double()
     return rows.per_user(best * rows.gain, num_users) / rows.per_user(best, num_users).clamp_min(1)
 
 
-class CausalPrecision(AbstractByUser):
+class CausalPrecision(AbstractUserMean):
     """Mean over users of the mean true effect of their `k` best rows."""
 
     labels = frozenset({"effect"})
@@ -48,5 +48,5 @@ class CausalPrecision(AbstractByUser):
     def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 10) -> None:
         super().__init__(num_clusters, k=k)
 
-    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
-        return causal_precision_of(rows, count, self.k), torch.ones(count, dtype=torch.bool)
+    def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
+        return ranked_causal_precision(rows, num_users, self.k), torch.ones(num_users, dtype=torch.bool)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser
 from causalrec.metrics.ranks import RankedRows, rank_rows
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 def cdcg_by_user(prediction: Tensor, effect: Tensor, user: Tensor, num_users: int) -> Tensor:
@@ -34,7 +34,7 @@ def cdcg_of(rows: RankedRows, num_users: int) -> Tensor:
     return rows.per_user(rows.gain / torch.log2(rows.rank.double() + 2), num_users)
 
 
-class CDCG(AbstractByUser):
+class CDCG(AbstractUserMean):
     """Mean over users of their discounted true effects."""
 
     labels = frozenset({"effect"})
@@ -42,5 +42,5 @@ class CDCG(AbstractByUser):
     def __init__(self, num_clusters: int) -> None:
         super().__init__(num_clusters)
 
-    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
-        return cdcg_of(rows, count), torch.ones(count, dtype=torch.bool)
+    def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
+        return cdcg_of(rows, num_users), torch.ones(num_users, dtype=torch.bool)

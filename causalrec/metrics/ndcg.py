@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser
 from causalrec.metrics.ranks import RankedRows, rank_rows
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 def ndcg_by_user(
@@ -42,12 +42,12 @@ def ndcg_of(rows: RankedRows, num_users: int, k: int) -> tuple[Tensor, Tensor]:
     return gained / torch.where(best > 0, best, 1.0), best > 0
 
 
-class NDCG(AbstractByUser):
+class NDCG(AbstractUserMean):
     """Mean NDCG@k over users. `empty`: a user without positives is skipped, counts 0, or counts 1 (as much published
     code has it, which flatters every method); published tables differ in it, so all three are reported.
     """
 
     labels = frozenset({"binary", "graded", "ranking"})
 
-    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
-        return ndcg_of(rows, count, self.k)
+    def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
+        return ndcg_of(rows, num_users, self.k)

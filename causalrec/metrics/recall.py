@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from causalrec.metrics.ranking import AbstractByUser
 from causalrec.metrics.ranks import RankedRows, rank_rows
+from causalrec.metrics.user_mean import AbstractUserMean
 
 
 def recall_by_user(
@@ -39,11 +39,11 @@ def recall_of(rows: RankedRows, num_users: int, k: int) -> tuple[Tensor, Tensor]
     return hits / torch.where(positives > 0, positives, 1.0), positives
 
 
-class Recall(AbstractByUser):
+class Recall(AbstractUserMean):
     """Mean Recall@k over users; `empty` as in NDCG."""
 
     labels = frozenset({"binary", "ranking"})
 
-    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
-        share, positives = recall_of(rows, count, self.k)
+    def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
+        share, positives = recall_of(rows, num_users, self.k)
         return share, positives > 0

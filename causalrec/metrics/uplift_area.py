@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from causalrec.metrics.compiled import kernel
+from causalrec.metrics.compiled_uplift import kernel
 from causalrec.metrics.uplift_curve import Area, Height, Sums, area_of
 from causalrec.metrics.uplift_rows import AbstractUplift, Clip, UpliftRows
 
@@ -77,6 +77,6 @@ def compiled_area(rows: UpliftRows, weights: Tensor, column: Tensor, by_arm: boo
     columns = torch.stack([*rows.columns, rows.propensity], 1).numpy()
     cell = rows.cells.argmax(0).numpy()
     under, sums = kernel()(weights.double().numpy(), column.numpy(), columns, cell, last, by_arm)
-    count, treated, treated_outcome, control, control_outcome, chance = torch.from_numpy(sums[:, :6]).T[..., None]
+    count, treated, treated_outcome, control, control_outcome, probability = torch.from_numpy(sums[:, :6]).T[..., None]
     totals = Sums(count, torch.zeros_like(count), treated, treated_outcome, control, control_outcome)
-    return Area(torch.from_numpy(under), totals, torch.from_numpy(sums[:, 6:]), chance[:, 0])
+    return Area(torch.from_numpy(under), totals, torch.from_numpy(sums[:, 6:]), probability[:, 0])

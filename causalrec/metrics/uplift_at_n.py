@@ -43,9 +43,9 @@ def uplift_by_user(
     order = order_of(scored.prediction, scored.cluster)
     score, outcome, user = scored.prediction[order], scored.label[order].double(), scored.cluster[order]
     exposed = (scored.treatment[order] == 1).double()
-    chance = scored.propensity[order].double().clamp(clip, 1 - clip)
+    probability = scored.propensity[order].double().clamp(clip, 1 - clip)
     treated, control = (
-        (exposed, 1 - exposed) if variant == "naive" else (exposed / chance, (1 - exposed) / (1 - chance))
+        (exposed, 1 - exposed) if variant == "naive" else (exposed / probability, (1 - exposed) / (1 - probability))
     )
 
     def of_best(column: Tensor) -> Tensor:

@@ -104,14 +104,14 @@ def uplift_rows(
     """
     order = torch.argsort(prediction, descending=True, stable=True)
     _, counts = torch.unique_consecutive(prediction[order], return_counts=True)
-    chance = torch.full_like(prediction, 0.5) if propensity is None else propensity.clamp(clip, 1 - clip)
-    chance, treated = chance[order].double(), treatment[order] == 1
+    probability = torch.full_like(prediction, 0.5) if propensity is None else propensity.clamp(clip, 1 - clip)
+    probability, treated = probability[order].double(), treatment[order] == 1
     return UpliftRows(
         prediction[order].double(),
         outcome[order].double(),
-        torch.where(treated, 1 / chance, 0.0),
-        torch.where(treated, 0.0, 1 / (1 - chance)),
-        chance,
+        torch.where(treated, 1 / probability, 0.0),
+        torch.where(treated, 0.0, 1 / (1 - probability)),
+        probability,
         counts.cumsum(0) - 1,
         order,
     )

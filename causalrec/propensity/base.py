@@ -42,10 +42,10 @@ class AbstractPropensity(ABC):
         """Return float32[N], a probability in (0, 1], for rows that need not be in the training log."""
 
     def treatment_probabilities(self, log: InteractionLog, arms: int) -> Floats:
-        """Return the probability of each treatment, float32[N,A+1], rows summing to 1, of rows whatever they received.
+        """Return P(treatment = a) for each row and arm, float32[N,A+1], whatever the row received; each row sums to 1.
 
-        Here for policies that draw alike for every row: the mean of `predict` over the rows that received it. Raises
-        DataError where those differ, for then the rows' other treatments are not told.
+        This default is for policies that treat every row alike: the mean of `predict` over the rows of each arm. Raises
+        DataError where propensities differ within an arm: those of the other arms are then unknown.
         """
         predicted, probabilities = self.predict(log), np.zeros(arms + 1)
         for arm in range(arms + 1):
@@ -63,17 +63,17 @@ class AbstractPropensity(ABC):
         return None
 
     @abstractmethod
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
-        """Name the columns it really reads, given the view: the record tells when that is not the adjustment set."""
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
+        """Name the columns the model really reads; the record states where they differ from the view."""
 
 
-def pair_propensity(propensity: AbstractPropensity, log: InteractionLog, most: int = 20_000_000) -> PairColumn:
-    """Return a fitted propensity as a function of (user, item): a look-up table up to `most` pairs, else computed."""
+def pair_propensity(propensity: AbstractPropensity, log: InteractionLog, max_pairs: int = 20_000_000) -> PairColumn:
+    """Return a fitted propensity as a function of (user, item): a table up to `max_pairs` pairs, else computed."""
 
     def compute(user: Ints, item: Ints) -> Floats:
         return propensity.predict(pairs_log(user, item, log))
 
-    if log.num_pairs > most:
+    if log.num_pairs > max_pairs:
         return compute
     every = np.arange(log.num_pairs)
     table = compute(every // log.num_items, every % log.num_items)

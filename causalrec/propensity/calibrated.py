@@ -70,56 +70,56 @@ class Calibrated(AbstractPropensity):
         self._calibrator = METHODS[self.method](*self._out_of_fold(log, features, randomised_sample))
 
     def predict(self, log: InteractionLog) -> Floats:
-        chance = self._calibrator(self.base.predict(log).astype(np.float64)).astype(np.float32)
-        return check_propensity(np.minimum(chance, np.float32(1)), "calibrated")
+        probability = self._calibrator(self.base.predict(log).astype(np.float64)).astype(np.float32)
+        return check_propensity(np.minimum(probability, np.float32(1)), "calibrated")
 
     @property
     def report(self) -> FitReport | None:
         return self.base.report
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
-        return self.base.reads(view)
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
+        return self.base.columns_read(view)
 
     def _out_of_fold(
         self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None
     ) -> tuple[Doubles, Doubles, Doubles]:
         """Return what bases predict of exposures they were not fitted on, what happened, and each pair's weight."""
         require_unexposed(log)
-        others, weight = uniform_pairs(log, self.max_pairs)
-        unexposed = pairs_log(others // log.num_items, others % log.num_items, log)
+        unexposed_codes, weight = uniform_pairs(log, self.max_pairs)
+        unexposed = pairs_log(unexposed_codes // log.num_items, unexposed_codes % log.num_items, log)
         rng = np.random.default_rng(self.seed)
-        row_fold, pair_fold = (rng.permutation(n) % self.folds for n in (len(log), len(others)))
-        predicted, happened = [], []
+        row_fold, pair_fold = (rng.permutation(n) % self.folds for n in (len(log), len(unexposed_codes)))
+        predicted, exposed_by_fold = [], []
         for fold in range(self.folds):
             base = deepcopy(self.base)
             base.fit(log.take(row_fold != fold), features, randomised_sample)
             rows, pairs = log.take(row_fold == fold), unexposed.take(pair_fold == fold)
-            shown = base.predict(pairs).astype(np.float64)
+            pair_predictions = base.predict(pairs).astype(np.float64)
             scale = (
-                self.base.predict(pairs).mean(dtype=np.float64) / shown.mean()
+                self.base.predict(pairs).mean(dtype=np.float64) / pair_predictions.mean()
             )  # it saw fewer rows than the whole base
-            predicted.append(scale * np.concatenate([base.predict(rows), shown]))
-            happened.append(np.repeat([1.0, 0.0], [len(rows), len(pairs)]))
-        exposed = np.concatenate(happened)
+            predicted.append(scale * np.concatenate([base.predict(rows), pair_predictions]))
+            exposed_by_fold.append(np.repeat([1.0, 0.0], [len(rows), len(pairs)]))
+        exposed = np.concatenate(exposed_by_fold)
         return np.minimum(np.concatenate(predicted), 1.0), exposed, np.where(exposed > 0, 1.0, weight)
 
 
-def log_odds(chance: Doubles) -> Doubles:
+def log_odds(probability: Doubles) -> Doubles:
     """Return the log-odds of probabilities, those above 0.999 as of 0.999: a single 1 would bend the fit."""
-    odds: Doubles = logit(np.clip(chance, 1e-9, 0.999))
+    odds: Doubles = logit(np.clip(probability, 1e-9, 0.999))
     return odds
 
 
 def platt(predicted: Doubles, exposed: Doubles, weight: Doubles) -> Calibrator:
     """Fit `sigmoid(a logit(p) + b)` by weighted maximum likelihood."""
     slope, shift = _fit_coefficients(np.column_stack([log_odds(predicted), np.ones_like(predicted)]), exposed, weight)
-    return lambda chance: np.asarray(expit(slope * log_odds(chance) + shift))
+    return lambda probability: np.asarray(expit(slope * log_odds(probability) + shift))
 
 
 def temperature(predicted: Doubles, exposed: Doubles, weight: Doubles) -> Calibrator:
     """Fit `sigmoid(logit(p) / T)` by weighted maximum likelihood."""
     (slope,) = _fit_coefficients(log_odds(predicted)[:, None], exposed, weight)
-    return lambda chance: np.asarray(expit(slope * log_odds(chance)))
+    return lambda probability: np.asarray(expit(slope * log_odds(probability)))
 
 
 def isotonic(predicted: Doubles, exposed: Doubles, weight: Doubles) -> Calibrator:
@@ -127,7 +127,7 @@ def isotonic(predicted: Doubles, exposed: Doubles, weight: Doubles) -> Calibrato
     model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(predicted, exposed, sample_weight=weight)
     never = weight[model.predict(predicted) <= 0].sum()
     least = 0.5 / never if never else 0.0
-    return lambda chance: np.maximum(model.predict(chance), least)
+    return lambda probability: np.maximum(model.predict(probability), least)
 
 
 METHODS: Mapping[Method, Callable[[Doubles, Doubles, Doubles], Calibrator]] = {

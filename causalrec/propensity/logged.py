@@ -28,5 +28,5 @@ class Logged(AbstractPropensity):
             raise DataError(f"propensity=logged: {log.name} has no propensity column; choose another propensity")
         return check_propensity(log.propensity, "logged")
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ()

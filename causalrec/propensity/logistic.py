@@ -98,5 +98,5 @@ class Logistic(AbstractPropensity):
     def report(self) -> FitReport | None:
         return self._report
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return view

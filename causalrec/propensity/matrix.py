@@ -46,7 +46,7 @@ class Matrix(AbstractPropensity):
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
     iterations: Count = 500
     max_pairs: Count = 4_000_000
-    _chance: Floats = field(init=False, repr=False)
+    _probability: Floats = field(init=False, repr=False)
     _convergence: Convergence = field(init=False, repr=False)
 
     def fit(
@@ -63,7 +63,7 @@ class Matrix(AbstractPropensity):
         seen = np.zeros((log.num_users, log.num_items))
         seen[log.user, log.item] = 1.0
         offset = float(logit(seen.mean())) if self.centred and seen.min() == 0 else 0.0
-        self._chance = expit(self._solve(seen, offset)).astype(np.float32)
+        self._probability = expit(self._solve(seen, offset)).astype(np.float32)
 
     @property
     def report(self) -> FitReport:
@@ -72,36 +72,36 @@ class Matrix(AbstractPropensity):
     def predict(self, log: InteractionLog) -> Floats:
         if log.user is None:
             raise DataError("propensity=matrix: the log has no users; choose propensity=logged or popularity")
-        return check_propensity(self._chance[log.user, log.item], "matrix")
+        return check_propensity(self._probability[log.user, log.item], "matrix")
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("item", "user")
 
     def _solve(self, seen: Doubles, offset: float) -> Doubles:
         """Return logits [U,I] that maximise the likelihood within both bounds."""
         radius = self.tau * np.sqrt(seen.size)
-        bounded = low = dual = np.zeros_like(seen)  # copies that obey one bound each, and what they disagree in
+        bounded = low_rank = dual = np.zeros_like(seen)  # copies that obey one bound each, and what they disagree in
         steps = 0
         for _ in range(self.iterations):
-            before = bounded
-            bounded = np.clip(_likeliest(seen, offset, low - dual, before), -self.gamma, self.gamma)
-            low = nearest_of_norm(bounded + dual, radius)
-            dual = dual + bounded - low
+            previous = bounded
+            bounded = np.clip(_likeliest(seen, offset, low_rank - dual, previous), -self.gamma, self.gamma)
+            low_rank = nearest_of_norm(bounded + dual, radius)
+            dual = dual + bounded - low_rank
             steps += 1
-            moved = float(np.sqrt(np.mean((bounded - before) ** 2) + np.mean((bounded - low) ** 2)))
+            moved = float(np.sqrt(np.mean((bounded - previous) ** 2) + np.mean((bounded - low_rank) ** 2)))
             if moved < self.tolerance:
                 break
         reason = "within tolerance" if moved < self.tolerance else "step limit"
         self._convergence = Convergence(steps, moved, reason, self.tolerance)
-        return offset + np.clip(low, -self.gamma, self.gamma)
+        return offset + np.clip(low_rank, -self.gamma, self.gamma)
 
 
 def _likeliest(seen: Doubles, offset: float, centre: Doubles, start: Doubles) -> Doubles:
     """Return argmin over x[U,I] of `log(1 + exp(x + offset)) - seen x + CURVATURE / 2 (x - centre)^2` (Newton)."""
     x = start
     for _ in range(4):
-        chance = expit(x + offset)
-        x = x - (chance - seen + CURVATURE * (x - centre)) / (chance * (1 - chance) + CURVATURE)
+        probability = expit(x + offset)
+        x = x - (probability - seen + CURVATURE * (x - centre)) / (probability * (1 - probability) + CURVATURE)
     return x
 
 

@@ -64,11 +64,11 @@ class MFPropensity(AbstractPropensity):
                 f"propensity=mf: {len(log)} rows are more than propensity.max_rows={self.max_rows}; raise it and wait "
                 f"(some 2 minutes for a million rows), or choose propensity=logistic"
             )
-        codes, weight = unexposed_pairs(log, self.max_pairs)
+        unexposed_codes, weight = unexposed_pairs(log, self.max_pairs)
         rows = _Exposure(
-            np.concatenate([log.user, codes // log.num_items]),
-            np.concatenate([log.item, codes % log.num_items]),
-            np.repeat([1.0, 0.0], [len(log), len(codes)]),
+            np.concatenate([log.user, unexposed_codes // log.num_items]),
+            np.concatenate([log.item, unexposed_codes % log.num_items]),
+            np.repeat([1.0, 0.0], [len(log), len(unexposed_codes)]),
             np.concatenate([np.ones(len(log)), weight]),
             (log.num_users, log.num_items),
         )
@@ -99,7 +99,7 @@ class MFPropensity(AbstractPropensity):
         logit = _logit(self._user, self._item, self._mean, log.user, log.item)
         return check_propensity(expit(logit).astype(np.float32), "mf")
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("item", "user")
 
 
@@ -119,10 +119,10 @@ class _Exposure:
         logit = _logit(users, items, mean, self.user, self.item)
         value = self.weight @ (np.logaddexp(0, logit) - self.exposed * logit) + l2 / 2 * (flat[:-1] @ flat[:-1])
         residual = self.weight * (expit(logit) - self.exposed)
-        spread = sparse.csr_matrix((residual, (self.user, self.item)), shape=self.shape)
+        residual_matrix = sparse.csr_matrix((residual, (self.user, self.item)), shape=self.shape)
         one_user, one_item = np.ones((self.shape[0], 1)), np.ones((self.shape[1], 1))
-        by_user = spread @ np.hstack([one_item, items[:, 1:]])
-        by_item = spread.T @ np.hstack([one_user, users[:, 1:]])
+        by_user = residual_matrix @ np.hstack([one_item, items[:, 1:]])
+        by_item = residual_matrix.T @ np.hstack([one_user, users[:, 1:]])
         slope = np.append(np.vstack([by_user, by_item]).ravel(), 0.0)
         slope[:-1] += l2 * flat[:-1]
         slope[-1] = residual.sum()

@@ -28,8 +28,8 @@ class NaiveBayes(AbstractPropensity):
 
     smoothing: Annotated[float, Field(ge=0)] = 0.0
     _grades: Floats = field(init=False, repr=False)
-    _chance: Doubles = field(init=False, repr=False)
-    _rate: float = field(init=False, repr=False)
+    _probability: Doubles = field(init=False, repr=False)
+    _exposure_rate: float = field(init=False, repr=False)
 
     def fit(
         self, log: InteractionLog, features: FeatureMatrix, randomised_sample: InteractionLog | None = None
@@ -39,7 +39,7 @@ class NaiveBayes(AbstractPropensity):
                 "propensity=naive_bayes: needs randomised rows of its own; set split.propensity_sample=0.05"
             )
         self._grades = np.unique(np.concatenate([log.outcome, randomised_sample.outcome]))
-        self._rate = len(log) / log.num_pairs
+        self._exposure_rate = len(log) / log.num_pairs
         exposed, uniform = self._counts(log), self._counts(randomised_sample)
         if not uniform.all():
             raise DataError(
@@ -47,12 +47,12 @@ class NaiveBayes(AbstractPropensity):
                 f"{len(randomised_sample)} randomised rows; set propensity.smoothing=1 or a larger "
                 f"split.propensity_sample"
             )
-        self._chance = np.minimum(self._rate * (exposed / exposed.sum()) / (uniform / uniform.sum()), 1.0)
+        self._probability = np.minimum(self._exposure_rate * (exposed / exposed.sum()) / (uniform / uniform.sum()), 1.0)
 
     def predict(self, log: InteractionLog) -> Floats:
         has_outcome = ~np.isnan(log.outcome)
         grade_index = np.minimum(np.searchsorted(self._grades, log.outcome), len(self._grades) - 1)
-        new = has_outcome & ((self._grades[grade_index] != log.outcome) | (self._chance[grade_index] <= 0))
+        new = has_outcome & ((self._grades[grade_index] != log.outcome) | (self._probability[grade_index] <= 0))
         if new.any():
             row = int(np.argmax(new))
             raise DataError(
@@ -60,10 +60,10 @@ class NaiveBayes(AbstractPropensity):
                 f"set propensity.smoothing=1"
             )
         return check_propensity(
-            np.where(has_outcome, self._chance[grade_index], self._rate).astype(np.float32), "naive_bayes"
+            np.where(has_outcome, self._probability[grade_index], self._exposure_rate).astype(np.float32), "naive_bayes"
         )
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("outcome",)
 
     def _counts(self, log: InteractionLog) -> Doubles:

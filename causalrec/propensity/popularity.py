@@ -29,5 +29,5 @@ class PopularityPropensity(AbstractPropensity):
     def predict(self, log: InteractionLog) -> Floats:
         return check_propensity(self._share[log.item], "popularity")
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("item",)

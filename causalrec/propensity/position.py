@@ -57,7 +57,7 @@ class Position(AbstractPropensity):
             )
         return check_propensity(self._examined[slot], "position")
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("position",)
 
 

@@ -34,5 +34,5 @@ class RelativePopularity(AbstractPropensity):
     def predict(self, log: InteractionLog) -> Floats:
         return check_propensity(self._exposure[log.item], "relative_popularity")
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("item",)

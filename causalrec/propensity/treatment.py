@@ -64,5 +64,5 @@ class Treatment(AbstractPropensity):
     def report(self) -> FitReport | None:
         return None if self._model is None else FitReport(convergence=self._model.convergence, l2=self.l2)
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return view

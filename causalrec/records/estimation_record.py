@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from causalrec.data.files import write_text
-from causalrec.records.plain import Json, from_plain, json_text, read_json, require_schema
+from causalrec.records.json_records import Json, from_plain, json_text, read_json, require_schema
 from causalrec.records.run_record import RECORD, SCHEMA
 from causalrec.records.sections import Number
 

@@ -11,18 +11,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from causalrec.records.plain import fields_of
+from causalrec.records.json_records import fields_of
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import EpochRecord, ScoreRecord
 
 SECRET = re.compile(r"(^|_|\.)((api|access|secret)_?key|token|secret|password|credentials?)$", re.IGNORECASE)
 LOGIN = re.compile(r"://[^/@\s]+@")
 SCALARS = ("seed", "sweep")
-GROUPED = ("dataset", "model", "estimator", "seed")  # flat keys of a run's configuration that a dashboard pins
+PINNED_KEYS = ("dataset", "model", "estimator", "seed")  # flat keys of a run's configuration that a dashboard pins
 ROW = "row"  # the flat key that holds a run's name
 RESULTS = "results"  # the table of scores in a dashboard
 IMAGES = "images"  # what the keys of images begin with
-PICTURES = ("overlap", "calibration", "ranking")  # images of a record
+IMAGE_NAMES = ("overlap", "calibration", "ranking")  # images of a record
 
 SCORE_COLUMNS = (*(field.name for field in fields(ScoreRecord)), "kind")  # of a table of scores and baselines
 SUMMARY = (  # fields of a record that runs may be sorted by

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from causalrec.errors import DataError
 from causalrec.records.estimation_record import EstimationRecord
-from causalrec.records.plain import Json, read_json
+from causalrec.records.json_records import Json, read_json
 from causalrec.records.run_record import RECORD, RunRecord
 from causalrec.records.sidecars import SIDECARS, read_sidecar
 from causalrec.types import Doubles

@@ -9,7 +9,7 @@ from typing import Literal
 
 from causalrec.data.files import write_text
 from causalrec.errors import DataError
-from causalrec.records.plain import Json, from_plain, json_text, read_json, require_schema
+from causalrec.records.json_records import Json, from_plain, json_text, read_json, require_schema
 from causalrec.records.sections import (
     AdjustmentSection,
     AuditSection,

@@ -46,16 +46,20 @@ class Comparison:
     seeds: int
 
 
-def compare_rows(folders: Sequence[RunFolder], to: str, column: str) -> list[Comparison]:
-    """Compare every row and baseline of finished records to the row `to` in a column (`metric@slice`), seed by seed.
+def compare_rows(folders: Sequence[RunFolder], reference: str, column: str) -> list[Comparison]:
+    """Compare every row and baseline of finished records to the row `reference` in a column, seed by seed.
 
-    Rows without a common seed, a defined value or leave-groups-out values are left out.
+    `column`: `metric@slice`. Rows without a common seed, a defined value or leave-groups-out values do not come.
     """
     done = finished_runs(folders)
-    rival = _values(done, to, column)
+    reference_values = _values(done, reference, column)
     names = [*dict.fromkeys(score.model for run in done for score in run.record.baselines)]
     names += dict.fromkeys(run.record.name for run in done)
-    comparisons = [_compare_pair(name, to, column, _values(done, name, column), rival) for name in names if name != to]
+    comparisons = [
+        _compare_pair(name, reference, column, _values(done, name, column), reference_values)
+        for name in names
+        if name != reference
+    ]
     tested = [comparison for comparison in comparisons if comparison is not None]
     adjusted = holm([comparison.p for comparison in tested])
     return [replace(comparison, adjusted=p, real=p <= LEVEL) for comparison, p in zip(tested, adjusted, strict=True)]
@@ -66,24 +70,24 @@ def _values(done: Sequence[RunFolder], name: str, column: str) -> Values:
     key = score_key(name, slice_name, metric)
     values: Values = {}
     for run in done:
-        left_out = run.jackknife.get(key)
+        jackknife = run.jackknife.get(key)
         for score in run.record.all_scores:
-            if score.key == key and score.value is not None and left_out is not None and np.isfinite(left_out).all():
-                values[run.record.seed] = (score.value, left_out)
+            if score.key == key and score.value is not None and jackknife is not None and np.isfinite(jackknife).all():
+                values[run.record.seed] = (score.value, jackknife)
     return values
 
 
-def _compare_pair(row: str, to: str, column: str, mine: Values, rival: Values) -> Comparison | None:
-    seeds = sorted(mine.keys() & rival.keys())
+def _compare_pair(row: str, reference: str, column: str, mine: Values, reference_values: Values) -> Comparison | None:
+    seeds = sorted(mine.keys() & reference_values.keys())
     if not seeds:
         return None
-    values = np.array([mine[seed][0] - rival[seed][0] for seed in seeds])
-    left_out = np.mean([mine[seed][1] - rival[seed][1] for seed in seeds], axis=0)
-    difference, se, df, p = paired_test(values, left_out)
-    return Comparison(row, to, column, difference, se, df, p, p, False, len(seeds))
+    values = np.array([mine[seed][0] - reference_values[seed][0] for seed in seeds])
+    jackknife = np.mean([mine[seed][1] - reference_values[seed][1] for seed in seeds], axis=0)
+    difference, se, df, p = paired_test(values, jackknife)
+    return Comparison(row, reference, column, difference, se, df, p, p, False, len(seeds))
 
 
-def paired_test(differences: Doubles, left_out: Doubles) -> tuple[float, float, float, float]:
+def paired_test(differences: Doubles, jackknife: Doubles) -> tuple[float, float, float, float]:
     """Return (mean difference, standard error, degrees of freedom, two-sided p-value of no difference).
 
     The variance is that of the test rows (`two_way_variance`) plus that of the seeds, sd^2 / S, where there are two or
@@ -91,12 +95,12 @@ def paired_test(differences: Doubles, left_out: Doubles) -> tuple[float, float, 
 
     Args:
         differences: differences by seed [S]; unit of the metric.
-        left_out: seed average without each group of users, of items and of rows [3,G].
+        jackknife: seed average without each group of users, of items and of rows [3,G].
     """
     from scipy.stats import t
 
-    seeds, groups = len(differences), left_out.shape[1]
-    components = [(two_way_variance(left_out), groups - 1)]
+    seeds, groups = len(differences), jackknife.shape[1]
+    components = [(two_way_variance(jackknife), groups - 1)]
     if seeds > 1:
         components.append((float(np.var(differences, ddof=1)) / seeds, seeds - 1))
     variance = sum(component for component, _ in components)
@@ -107,7 +111,7 @@ def paired_test(differences: Doubles, left_out: Doubles) -> tuple[float, float, 
     return difference, se, df, 2 * float(t.sf(abs(difference) / se, df))
 
 
-def two_way_variance(left_out: Doubles) -> float:
+def two_way_variance(jackknife: Doubles) -> float:
     """Return the variance of a statistic over rows that share users and items, from its leave-groups-out values [3,G].
 
     `V = V_user + V_item - V_row` (Cameron, Gelbach & Miller, JBES 2011, eq. 2.7), each the grouped jackknife
@@ -117,8 +121,8 @@ def two_way_variance(left_out: Doubles) -> float:
     >>> two_way_variance(np.array([[0.0, 2.0], [0.0, 4.0], [0.0, 2.0]]))
     4.0
     """
-    groups = left_out.shape[1]
-    centred = left_out - left_out.mean(axis=1, keepdims=True)
+    groups = jackknife.shape[1]
+    centred = jackknife - jackknife.mean(axis=1, keepdims=True)
     user, item, row = ((groups - 1) / groups * np.square(centred).sum(axis=1)).tolist()
     return float(max(user + item - row, user, item))
 

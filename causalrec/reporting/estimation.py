@@ -17,7 +17,7 @@ from causalrec.config.component import ComponentConfig
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.ids import job_folder
 from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
-from causalrec.records.plain import Json
+from causalrec.records.json_records import Json
 from causalrec.records.sections import Number, finite_or_none
 from causalrec.records.versions import git_sha, versions
 from causalrec.reporting.published_numbers import StrictModel
@@ -27,7 +27,7 @@ from causalrec.types import Doubles
 if TYPE_CHECKING:
     from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate
 
-NAME = r"^[\w.+=-]+$"
+NAME_PATTERN = r"^[\w.+=-]+$"
 
 
 class EstimatePaths(StrictModel):
@@ -48,14 +48,14 @@ class EstimateRun(StrictModel):
         paths: folders of data, cache and records.
     """
 
-    name: Annotated[str, Field(pattern=NAME)]
-    sweep: Annotated[str, Field(pattern=NAME)]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    sweep: Annotated[str, Field(pattern=NAME_PATTERN)]
     seed: Annotated[int, Field(ge=0)]
     paths: EstimatePaths
 
 
 @dataclass(frozen=True)
-class EstimateSpec:
+class EstimationConfig:
     """A validated request to estimate: the run and the checked component `estimation`."""
 
     run: EstimateRun
@@ -73,11 +73,13 @@ class EstimateSpec:
         return job_folder(self.run.paths.runs / self.run.sweep, self.run.name, self.run.seed, key)
 
 
-def estimate_spec(composed: Mapping[str, object], estimation: ComponentConfig[AbstractEstimation]) -> EstimateSpec:
+def estimation_config(
+    composed: Mapping[str, object], estimation: ComponentConfig[AbstractEstimation]
+) -> EstimationConfig:
     """Check the scalars of a composed `estimate.yaml`; raise RequestError in one line."""
     values = {key: value for key, value in composed.items() if key != "estimation"}
     try:
-        return EstimateSpec(EstimateRun.model_validate(values), estimation)
+        return EstimationConfig(EstimateRun.model_validate(values), estimation)
     except ValidationError as error:
         first = error.errors()[0]
         key_path = ".".join(map(str, first["loc"]))
@@ -87,26 +89,28 @@ def estimate_spec(composed: Mapping[str, object], estimation: ComponentConfig[Ab
         raise RequestError(f"{key_path}={first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
 
 
-def save_estimates(spec: EstimateSpec, estimates: Sequence[Estimate], seconds: float, error: str | None = None) -> Path:
+def save_estimates(
+    config: EstimationConfig, estimates: Sequence[Estimate], seconds: float, error: str | None = None
+) -> Path:
     """Write `record.json` of a job, whole or not at all, and return its path.
 
     Args:
-        spec: request of the job.
+        config: request of the job.
         estimates: estimates it computed; empty where it failed.
         seconds: duration of the job.
         error: message of what failed; None where it is done.
     """
     record = EstimationRecord(
-        name=spec.run.name,
+        name=config.run.name,
         status="failed" if error else "done",
         error=error,
         estimates=tuple(map(_estimate_record, estimates)),
         seconds=seconds,
         versions=versions(),
         git_sha=git_sha(),
-        config=spec.to_dict(),
+        config=config.to_dict(),
     )
-    return record.save(spec.folder)
+    return record.save(config.folder)
 
 
 def _estimate_record(estimate: Estimate) -> EstimateRecord:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.data.files import replace_atomically
-from causalrec.records.names import PICTURES
+from causalrec.records.names import IMAGE_NAMES
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
 from causalrec.reporting.table import SUBSET_SUFFIXES
@@ -51,7 +51,7 @@ def _knows_truth(done: list[RunRecord]) -> bool:
 def pictures(record: RunRecord) -> dict[str, bytes]:
     """Return PNG images of a record by name: `overlap`, `calibration`, `ranking`, each where it holds what to draw."""
     figures = (overlap_figure(record), calibration_figure(record), ranking_figure(record))
-    return {name: _png(figure) for name, figure in zip(PICTURES, figures, strict=True) if figure is not None}
+    return {name: _png(figure) for name, figure in zip(IMAGE_NAMES, figures, strict=True) if figure is not None}
 
 
 def _png(figure: Figure) -> bytes:

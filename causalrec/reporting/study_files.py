@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from causalrec.data.files import write_text
-from causalrec.records.plain import Json, json_text, plain_object
+from causalrec.records.json_records import Json, json_text, plain_object
 from causalrec.records.run_folder import AnyFolder
 from causalrec.records.versions import git_sha, versions
 from causalrec.reporting.latex import latex

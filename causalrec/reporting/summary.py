@@ -44,9 +44,9 @@ def _ranking(table: ScoreTable) -> str:
     naive = {name: cell for name, cell in models.items() if name.endswith("naive")}
     text = f"On the {column.partition('@')[2]} test {best} ranks best (AUC {_format_with_interval(models[best])})"
     if naive and best not in naive:
-        rival = max(naive, key=lambda name: naive[name].mean)
-        apart = models[best].low > naive[rival].high
-        text += f", against {_format_with_interval(naive[rival])} for {rival}: "
+        reference = max(naive, key=lambda name: naive[name].mean)
+        apart = models[best].low > naive[reference].high
+        text += f", against {_format_with_interval(naive[reference])} for {reference}: "
         text += "their intervals are apart" if apart else "their intervals overlap, so no order is claimed"
     biases = [f"{name} {cells[b].mean:+.3f}" for b in _bias(table) for name, cells in table.rows.items() if b in cells]
     return f"{text}; mean bias of prediction: {', '.join(biases)}." if biases else f"{text}."

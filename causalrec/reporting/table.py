@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from causalrec.errors import RequestError, did_you_mean
-from causalrec.estimators.interval import percentile_interval
+from causalrec.estimators.bootstrap import percentile_interval
 from causalrec.records.names import column_of, flat_settings, parse_column
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord

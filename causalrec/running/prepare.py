@@ -1,4 +1,4 @@
-"""Before a fit: the request judged as one, then data, splits and fitted propensities."""
+"""Before a fit: checks that span components, then data, splits and fitted propensities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from causalrec.data.split.splits import Splits
 from causalrec.data.text import check_phrases
 from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import SliceData, name_refusals
-from causalrec.features.views import FeatureSpec, feature_matrix, views
+from causalrec.features.views import Views, choose_views, feature_matrix
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
 
@@ -26,8 +26,8 @@ def plan_run(config: ExperimentConfig) -> RunPlan:
     built = config.components
     card = built.dataset.card
     built.task.check(config, card)
-    check_phrases(built.dataset.item_text, [column.name for column in card.columns if column.of == "item"])
-    check_phrases(built.dataset.user_text, [column.name for column in card.columns if column.of == "user"], "user")
+    check_phrases(built.dataset.item_text, [column.name for column in card.columns if column.entity == "item"])
+    check_phrases(built.dataset.user_text, [column.name for column in card.columns if column.entity == "user"], "user")
     if config.propensity.target.needs_randomised_sample and not built.split.randomised_share:
         raise RequestError(
             f"{config.run.choice('propensity')}: reads randomised rows set aside for it; set "
@@ -35,22 +35,22 @@ def plan_run(config: ExperimentConfig) -> RunPlan:
         )
     adjustment = built.task.identify(config, card)
     built.graph.check_modifiers(card)
-    chosen = views(built.graph, card, adjustment)
+    views = choose_views(built.graph, card, adjustment)
     if built.learner is not None:
-        built.learner.check_views(config, card, chosen)
-    built.task.check_identified(config, card, adjustment.training, chosen)
-    _check_propensity_view(config, card, chosen)
+        built.learner.check_views(config, card, views)
+    built.task.check_identified(config, card, adjustment.training, views)
+    _check_propensity_view(config, card, views)
     for name, component in config.slice.items():
         with name_refusals(name):
             component.build().check(card)
     require_writable(config.run.paths.runs, "paths.runs")
     require_writable(config.run.paths.cache, "paths.cache")
-    return RunPlan(adjustment, chosen)
+    return RunPlan(adjustment, views)
 
 
-def _check_propensity_view(config: ExperimentConfig, card: DatasetCard, chosen: FeatureSpec) -> None:
+def _check_propensity_view(config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
     """Raise RequestError where a propensity judges pairs that were never logged by a column that only rows have."""
-    names = sorted(column.name for column in card.row_columns if column.name in chosen.propensity)
+    names = sorted(column.name for column in card.row_columns if column.name in views.propensity)
     if names and config.propensity.target.scores_unlogged_pairs:
         raise RequestError(
             f"{config.run.choice('propensity')}: judges pairs that were never logged, which have no "

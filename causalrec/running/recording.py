@@ -11,8 +11,8 @@ from pytorch_lightning.loggers import Logger
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.prepared import RunPlan
-from causalrec.records.from_parts import adjustment_section
 from causalrec.records.names import searchable_settings
+from causalrec.records.record_sections import adjustment_section
 from causalrec.records.run_record import RunRecord
 from causalrec.records.versions import git_sha, versions
 from causalrec.reporting.figure import pictures

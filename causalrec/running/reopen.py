@@ -6,11 +6,11 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalrec.config.compose import Composed, compose_config, validate_config
+from causalrec.config.compose import PlainConfig, compose_config, validate_config
 from causalrec.config.schema import OPTIONAL, ExperimentConfig
 from causalrec.errors import DataError, RequestError
 from causalrec.ids import parse_folder_name
-from causalrec.records.plain import read_json
+from causalrec.records.json_records import read_json
 from causalrec.records.run_folder import is_estimation
 from causalrec.records.run_record import RECORD, RunRecord
 
@@ -65,7 +65,7 @@ def config_of(path: Path, record: RunRecord) -> ExperimentConfig:
 
     Folders of raw and derived data that are not there (any more) are those of this process's environment.
     """
-    recorded: Composed = dict(record.config)
+    recorded: PlainConfig = dict(record.config)
     defaults = compose_config([])
     absent = {group: None for group in OPTIONAL if group not in recorded}
     choices = {**defaults["choices"], **recorded.get("choices", {})}

@@ -77,11 +77,11 @@ def train(
 
     `check_ownership` raises where somebody else has taken the job over: it is asked before anything is written.
     """
-    (outcome,) = train_together([config], fit_sequentially, [check_ownership], cache=cache)
-    if isinstance(outcome, Exception):
-        raise outcome
-    assert outcome is not None
-    return outcome
+    (result,) = train_together([config], fit_sequentially, [check_ownership], cache=cache)
+    if isinstance(result, Exception):
+        raise result
+    assert result is not None
+    return result
 
 
 def train_together(
@@ -102,7 +102,7 @@ def train_together(
     """
     clock, cache = time.monotonic(), PreparedCache() if cache is None else cache
     plans = [plan_run(config) for config in configs]
-    outcomes: list[Path | Exception | None] = [None] * len(configs)
+    results: list[Path | Exception | None] = [None] * len(configs)
     started: dict[int, StartedJob] = {}
     try:
         for k, (config, plan) in enumerate(zip(configs, plans, strict=True)):
@@ -110,17 +110,17 @@ def train_together(
                 started[k] = _start(config, plan, execution, cache)
             except Exception as error:
                 check = ownership[k]
-                outcomes[k] = _fail(config, plan, check, execution, error, None) if check else None
+                results[k] = _fail(config, plan, check, execution, error, None) if check else None
         fit_in_rounds(list(started.values()), fitter)
         shared = (time.monotonic() - clock) / max(len(started), 1)
         for k, job in started.items():
             check = ownership[k]
             if check is not None:
-                outcomes[k] = _finish(job, check, execution, shared)
+                results[k] = _finish(job, check, execution, shared)
     finally:
         for job in started.values():
             close_logger(job.config, job.logger)
-    return outcomes
+    return results
 
 
 def _start(config: ExperimentConfig, plan: RunPlan, execution: str, cache: PreparedCache) -> StartedJob:

@@ -13,7 +13,7 @@ from causalrec.evaluation.slice.base import SliceData
 from causalrec.ids import fit_id
 from causalrec.learners.predictor import AbstractPredictor
 from causalrec.prepared import PreparedData
-from causalrec.records.from_parts import adjustment_section, audit_section, overlap_section
+from causalrec.records.record_sections import adjustment_section, audit_section, overlap_section
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import (
     AdjustmentSection,
@@ -29,7 +29,7 @@ from causalrec.running.prepare import select_slices
 from causalrec.training.selection import Candidate, SelectedFit
 from causalrec.types import Doubles
 
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def score_run(
     selected = select_slices(config, prepared)
     slices = [rows for yielded in selected.values() for rows in yielded]
     scores, evaluator = score_predictor(config, prepared, slices, predictor)
-    trivial, fit_warnings = baseline_scores(config.baseline, evaluator, prepared.splits, run.paths.cache)
+    baselines, fit_warnings = baseline_scores(config.baseline, evaluator, prepared.splits, run.paths.cache)
     sizes = {} if predictor is None else predictor.sizes
     overlap = task.overlap(prepared, _clip(config))
     record = replace(
@@ -99,23 +99,24 @@ def score_run(
         warnings=(*prepared.audit.warnings, *overlap.warnings, *fit_warnings),
         selection=_selection_section(config, chosen, prepared),
         scores=tuple(score.as_record() for score in scores),
-        baselines=tuple(score.as_record() for score in trivial),
+        baselines=tuple(score.as_record() for score in baselines),
         calibration=_calibration(slices, predictor),
         parameters=sizes.get("parameters", {}),
         trainable=sizes.get("trainable", {}),
         language_model=sizes.get("language_model", {}),
     )
-    both = {score.as_record().key: score for score in [*scores, *trivial]}
+    scores_by_key = {score.as_record().key: score for score in [*scores, *baselines]}
     return RunResult(
         record,
-        {key: score.replicates for key, score in both.items()},
-        {key: score.jackknife for key, score in both.items() if score.jackknife is not None},
+        {key: score.replicates for key, score in scores_by_key.items()},
+        {key: score.jackknife for key, score in scores_by_key.items() if score.jackknife is not None},
     )
 
 
 def _calibration(slices: Sequence[SliceData], predictor: AbstractPredictor | None) -> tuple[CalibrationBin, ...]:
     undivided = [rows for rows in slices if rows.subset_of is None]
-    last = undivided[-1] if undivided else None  # below: a ranking score has no unit to be right in
+    last = undivided[-1] if undivided else None
+    # a ranking score or an effect has no observed outcome to be calibrated to
     if last is None or predictor is None or last.kind in ("ranking", "uplift"):
         return ()
     return tuple(reliability(means(predictor(last)), last.label))
@@ -128,7 +129,7 @@ def _data_section(
     card = prepared.dataset.card
     empty = tuple(name for name in config.requested_members("slice") if not selected.get(name))
     for name in empty:
-        NOTES.warning("%s: slice=%s has no rows in these data; nothing is scored on it", config.run.name, name)
+        LOGGER.warning("%s: slice=%s has no rows in these data; nothing is scored on it", config.run.name, name)
     return DataSection(
         name=card.name,
         sha256=dict(prepared.dataset.raw_sha256),
@@ -148,7 +149,7 @@ def _adjustment_section(config: ExperimentConfig, prepared: PreparedData) -> Adj
     return replace(
         adjustment_section(prepared.plan.adjustment),
         propensity_view=tuple(views.propensity),
-        propensity_reads=tuple(prepared.propensity.reads(views.propensity)),
+        propensity_reads=tuple(prepared.propensity.columns_read(views.propensity)),
         outcome_view=tuple(views.outcome),
         outcome_features=tuple(prepared.features.names),
         effect_modifiers=extra.get("effect_modifiers", ()),
@@ -160,7 +161,7 @@ def _selection_section(
     config: ExperimentConfig, chosen: SelectedFit | None, prepared: PreparedData
 ) -> SelectionSection:
     selection, sample = config.run.selection, prepared.splits.randomised_sample
-    readers = (
+    users_of_randomised_rows = (
         ("propensity", prepared.propensity.needs_randomised_sample),
         ("selection", selection.criterion == "randomised"),
     )
@@ -171,7 +172,7 @@ def _selection_section(
         fit=chosen.folder.name if chosen else "",
         candidates=tuple(map(_candidate_record, chosen.candidates)) if chosen else (),
         randomised_rows=RandomisedRowsUse(selection.randomised_budget, 0 if sample is None else len(sample)),
-        randomised_rows_for=tuple(name for name, reads in readers if reads and sample is not None),
+        randomised_rows_for=tuple(name for name, reads in users_of_randomised_rows if reads and sample is not None),
     )
 
 

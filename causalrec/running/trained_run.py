@@ -28,8 +28,8 @@ from causalrec.running.scoring import score_predictor
 from causalrec.tasks.base import Ranking
 from causalrec.types import Doubles, Ints
 
-NOTES = logging.getLogger(__name__)
-AROUND = 500  # neighbours in order among which a misspelt id is sought: similarity is slow to compute
+LOGGER = logging.getLogger(__name__)
+MAX_COMPARED_IDS = 500  # neighbours in order among which a misspelt id is sought: similarity is slow to compute
 RawId = Hashable  # as the files spell it; a row number (from 0) where they name none
 
 
@@ -96,7 +96,7 @@ class TrainedRun:
         """
         best, note = self.rank_items(user, k, treatment, include_met)
         for text in filter(None, (note, self.prepared.dataset.card.caveat)):
-            NOTES.warning("%s: %s", self.config.run.name, text)
+            LOGGER.warning("%s: %s", self.config.run.name, text)
         return best
 
     def rank_items(
@@ -245,7 +245,7 @@ def nearest_id(asked_id: str, ids: Sequence[str]) -> str:
     position = 0 if wanted is None else bisect(ordered, wanted)
     near = ordered[max(position - 1, 0) : position + 1]
     if not are_numbers:
-        around = ordered[max(position - AROUND, 0) : position + AROUND]
+        around = ordered[max(position - MAX_COMPARED_IDS, 0) : position + MAX_COMPARED_IDS]
         near = get_close_matches(asked_id, around, n=2, cutoff=0.5) or near
     shown = " and ".join(map(str, near))
     return f"the {len(ids)} ids of its files run from {ordered[0]} to {ordered[-1]}; nearest: {shown}"
@@ -262,6 +262,8 @@ def _reads_profile(config: ExperimentConfig) -> bool:
 
 def _item_texts(prepared: PreparedData) -> list[pl.Series]:
     """Return the column that tells items to a reader: the title, else the first text; none where there is no text."""
-    names = [column.name for column in prepared.dataset.card.columns if (column.of, column.kind) == ("item", "text")]
+    names = [
+        column.name for column in prepared.dataset.card.columns if (column.entity, column.kind) == ("item", "text")
+    ]
     shown = "title" if "title" in names else names[0] if names else None
     return [] if shown is None else [prepared.dataset.item_table[shown]]

@@ -21,8 +21,8 @@ STALE = 120.0  # seconds without a touch after which another host's claim counts
 
 
 @dataclass(frozen=True)
-class LeaseOwner:
-    """The process that holds a claim. `machine` tells hosts, boots and process namespaces of one name apart.
+class ClaimHolder:
+    """The process that holds a claim.
 
     Attributes:
         host: name of the host.
@@ -37,9 +37,9 @@ class LeaseOwner:
     started: str
 
     @staticmethod
-    def here() -> LeaseOwner:
+    def here() -> ClaimHolder:
         """This process."""
-        return LeaseOwner(socket.gethostname(), _machine(), os.getpid(), _start_time(os.getpid()) or "")
+        return ClaimHolder(socket.gethostname(), _machine(), os.getpid(), _start_time(os.getpid()) or "")
 
     @property
     def has_ended(self) -> bool:
@@ -48,25 +48,25 @@ class LeaseOwner:
 
 
 @dataclass(frozen=True)
-class LeaseStatus:
+class ClaimStatus:
     """A claim as read: its holder (None where not yet written), seconds since its last touch, and whether it holds."""
 
-    holder: LeaseOwner | None
+    holder: ClaimHolder | None
     age: float
     live: bool
 
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims of a sweep, files `ID~GENERATION` in one folder.
+    """The claims of a sweep, files `JOB~N` in one folder, N the number of the claim.
 
     A claim is made with O_CREAT|O_EXCL, which the file server decides: one of several makers wins, on NFS (version 3
     and up) too. It is stale when its process is gone (same machine: pid and start time) or, from another machine, when
     it has not been touched for `stale_after` seconds by the server's own clock, read from a file touched on the spot.
-    Taking over makes epoch+1, again exclusively. Only after that does the winner list the folder: its own new
-    file has changed the folder, so that an NFS client asks the server instead of its cache, and of two makers at least
-    the later sees the other; whoever sees a live rival yields. `holds` is the fence: it lists the folder behind a new
-    file in the same way, and is False once a higher epoch exists.
+    Taking over makes claim N+1, again exclusively. Only after that does the winner list the folder: its own new file
+    has changed the folder, so that an NFS client asks the server instead of its cache, and of two makers at least the
+    later sees the other; whoever sees another live claim yields. `holds` is the ownership check: it lists the folder
+    behind a new file in the same way, and is False once a claim of a higher number exists.
 
     Attributes:
         folder: where the files lie.
@@ -83,28 +83,28 @@ class Claims:
     def acquire(self, job: str) -> Path | None:
         """Return the new claim, or None where somebody else works on the job."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        before = self.of(job)
+        before = self.of_job(job)
         if any(self.inspect(path).live for path in before):
             return None
-        mine = self.folder / f"{job}~{max(map(epoch, before), default=0) + 1}"
+        mine = self.folder / f"{job}~{max(map(claim_number, before), default=0) + 1}"
         try:
             handle = os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
             return None
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as out:
-                json.dump(asdict(LeaseOwner.here()), out)
+                json.dump(asdict(ClaimHolder.here()), out)
                 out.flush()
                 os.fsync(out.fileno())
-            rivals = [path for path in self.of(job) if path != mine]
-            if any(epoch(path) > epoch(mine) or self.inspect(path).live for path in rivals):
+            others = [path for path in self.of_job(job) if path != mine]
+            if any(claim_number(path) > claim_number(mine) or self.inspect(path).live for path in others):
                 mine.unlink(missing_ok=True)
                 return None
         except BaseException:
             with suppress(OSError):
                 mine.unlink(missing_ok=True)
             raise
-        for path in rivals:
+        for path in others:
             path.unlink(missing_ok=True)
         self._start_beating(mine)
         return mine
@@ -112,8 +112,8 @@ class Claims:
     def holds(self, mine: Path) -> bool:
         """Whether this claim still stands: it is there, and nobody has taken the job over."""
         refresh(self.folder)
-        there = self.of(mine.name.rpartition("~")[0])
-        return mine in there and all(epoch(path) <= epoch(mine) for path in there)
+        there = self.of_job(mine.name.rpartition("~")[0])
+        return mine in there and all(claim_number(path) <= claim_number(mine) for path in there)
 
     def release(self, mine: Path) -> None:
         """Give a claim back."""
@@ -121,32 +121,32 @@ class Claims:
             stopped.set()
         mine.unlink(missing_ok=True)
 
-    def of(self, job: str) -> list[Path]:
+    def of_job(self, job: str) -> list[Path]:
         """Return the claims of one job."""
-        return [path for name, paths in self.all().items() if name == job for path in paths]
+        return [path for name, paths in self.by_job().items() if name == job for path in paths]
 
-    def all(self) -> dict[str, list[Path]]:
-        """Return every claim by job, lowest epoch first."""
+    def by_job(self) -> dict[str, list[Path]]:
+        """Return every claim by job, lowest number first."""
         paths_by_job: dict[str, list[Path]] = {}
         for name in file_names(self.folder):
             paths_by_job.setdefault(name.rpartition("~")[0], []).append(self.folder / name)
-        return {job: sorted(paths, key=epoch) for job, paths in paths_by_job.items()}
+        return {job: sorted(paths, key=claim_number) for job, paths in paths_by_job.items()}
 
-    def inspect(self, path: Path) -> LeaseStatus:
+    def inspect(self, path: Path) -> ClaimStatus:
         """Read one claim; opening it makes an NFS client ask for its present state."""
         try:
             with path.open(encoding="utf-8") as read:
                 touched, text = os.fstat(read.fileno()).st_mtime, read.read()
         except FileNotFoundError:
-            return LeaseStatus(None, 0.0, live=False)
+            return ClaimStatus(None, 0.0, live=False)
         try:
-            holder = LeaseOwner(**json.loads(text))
+            holder = ClaimHolder(**json.loads(text))
         except (ValueError, TypeError):  # its maker has not written it yet, or died before it could
             holder = None
         if holder is not None and holder.machine == _machine():
-            return LeaseStatus(holder, max(0.0, time.time() - touched), live=not holder.has_ended)
+            return ClaimStatus(holder, max(0.0, time.time() - touched), live=not holder.has_ended)
         age = max(0.0, self.clock() - touched)
-        return LeaseStatus(holder, age, live=age < self.stale_after)
+        return ClaimStatus(holder, age, live=age < self.stale_after)
 
     def clock(self) -> float:
         """Return the file server's time."""
@@ -161,13 +161,13 @@ class Claims:
         while not stopped.wait(self.heartbeat):
             try:
                 os.utime(mine)
-            except FileNotFoundError:  # taken over, which the fence will find
+            except FileNotFoundError:  # taken over, which the ownership check (`Claims.holds`) will find
                 return
             except OSError:  # the server is away for a moment
                 continue
 
 
-def epoch(path: Path) -> int:
+def claim_number(path: Path) -> int:
     """Return how many times the job had been claimed when this claim was made."""
     number = path.name.rpartition("~")[2]
     return int(number) if number.isdigit() else 0

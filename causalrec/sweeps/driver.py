@@ -22,8 +22,8 @@ from causalrec.config.constructor_source import check_keys
 from causalrec.config.schema import ExperimentConfig
 from causalrec.config.settings import refuse_unused
 from causalrec.errors import DataError, RequestError, did_you_mean
-from causalrec.sweeps.job import JobOutcome, JobRunner, failed_outcome, is_helper
-from causalrec.sweeps.launch import Job, Say, enter_jobs, recorded_outcome, report_disk_errors, run_until_done
+from causalrec.sweeps.job import JobResult, JobRunner, failed_result, is_helper
+from causalrec.sweeps.launch import Job, Log, enter_jobs, recorded_result, report_disk_errors, run_until_done
 from causalrec.sweeps.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -37,40 +37,40 @@ BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 class ConfigLauncher(Protocol):
     """A launcher that takes jobs as they were checked, and need not compose them again."""
 
-    def train_jobs(self, specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobOutcome]:
-        """Run checked jobs, `jobs` being what was asked for each; return their outcomes in order."""
+    def train_jobs(self, configs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobResult]:
+        """Run checked jobs, `jobs` being what was asked for each; return their results in order."""
 
 
-def specs_of(jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
+def check_jobs(jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
     """Compose, validate and identify every job, before any starts."""
     (alone, *others) = jobs
-    specs = compose_all(jobs) if others else [validate_config(compose_config(alone), original_overrides(alone))]
-    refuse_unused(specs, [original_overrides(job) for job in jobs])
+    configs = compose_all(jobs) if others else [validate_config(compose_config(alone), original_overrides(alone))]
+    refuse_unused(configs, [original_overrides(job) for job in jobs])
     from causalrec.running.prepare import plan_run  # imports torch, which no misspelt name must wait for
 
-    for spec in specs:
-        plan_run(spec)
-    return specs
+    for config in configs:
+        plan_run(config)
+    return configs
 
 
 def run_one(
-    overrides: list[str], command: str, rerun: bool, say: Say, runner: JobRunner | None = None
-) -> list[JobOutcome]:
+    overrides: list[str], command: str, rerun: bool, log: Log, runner: JobRunner | None = None
+) -> list[JobResult]:
     """Run one job in this process, unless it is finished; a further rank of it only helps.
 
     Args:
         overrides: of the job, normalised.
         command: what the user typed, for the ledger.
         rerun: train it even where it is finished.
-        say: prints one line.
+        log: prints one line.
         runner: what runs it; a new one by default.
     """
-    (config,), runner = specs_of([overrides]), runner or JobRunner()
+    (config,), runner = check_jobs([overrides]), runner or JobRunner()
     if is_helper(config):
         return [runner.run(config)]
     entered = enter_jobs([config], [overrides], command, rerun)
-    say(_job_summary(config) if entered.unfinished else f"{config.run.name}: done already (--rerun runs it)")
-    return list(run_until_done(entered, lambda left: [runner.run(job.config) for job in left], say).values())
+    log(_job_summary(config) if entered.unfinished else f"{config.run.name}: done already (--rerun runs it)")
+    return list(run_until_done(entered, lambda left: [runner.run(job.config) for job in left], log).values())
 
 
 def _job_summary(config: ExperimentConfig) -> str:
@@ -85,9 +85,9 @@ def _job_summary(config: ExperimentConfig) -> str:
 
 
 def run_all(
-    overrides: list[str], command: str, rerun: bool, say: Say, runner: JobRunner | None = None
-) -> list[JobOutcome]:
-    """Run every job of a multirun that is left, through the launcher asked for; return one outcome a job, in order.
+    overrides: list[str], command: str, rerun: bool, log: Log, runner: JobRunner | None = None
+) -> list[JobResult]:
+    """Run every job of a multirun that is left, through the launcher asked for; return one result a job, in order.
 
     Where another sweeper than Hydra's own is asked for, it chooses the jobs.
 
@@ -95,7 +95,7 @@ def run_all(
         overrides: of the multirun, normalised.
         command: what the user typed, for the ledger.
         rerun: train finished jobs too.
-        say: prints one line.
+        log: prints one line.
         runner: what runs a job; a new one by default.
     """
     context, config = _compose_multirun(overrides)
@@ -103,39 +103,39 @@ def run_all(
     context.callbacks.on_multirun_start(config=config, config_name="train")
     task_overrides = [str(text) for text in config.hydra.overrides.task]
     if config.hydra.sweeper["_target_"] != BASIC:
-        outcomes = _run_sweeper(task_overrides, context, config, command, runner)
+        results = _run_sweeper(task_overrides, context, config, command, runner)
     else:
         search_path = [text for text in map(str, config.hydra.overrides.hydra) if text.startswith("hydra.searchpath")]
         wanted = expand_sweep(task_overrides)
-        configs = specs_of([[*search_path, *job] for job in wanted])
+        configs = check_jobs([[*search_path, *job] for job in wanted])
         launch = _launch_of(context, config, runner)
         entered = enter_jobs(configs, wanted, command, rerun)
         left, total = len(entered.unfinished), len(entered.jobs)
-        say(f"{left} job(s) to run" + (f", {total - left} of {total} done already" if left < total else ""))
-        outcomes_by_job = run_until_done(entered, launch, say)
-        outcomes = [outcomes_by_job[str(job_config.folder)] for job_config in configs]
+        log(f"{left} job(s) to run" + (f", {total - left} of {total} done already" if left < total else ""))
+        results_by_job = run_until_done(entered, launch, log)
+        results = [results_by_job[str(job_config.folder)] for job_config in configs]
     context.callbacks.on_multirun_end(config=config, config_name="train")
-    return outcomes
+    return results
 
 
-def run_specs(
-    specs: Sequence[ExperimentConfig],
+def run_configs(
+    configs: Sequence[ExperimentConfig],
     overrides: Sequence[Sequence[str]],
     command: str,
-    launch: Callable[[list[Job]], list[JobOutcome]],
-    say: Say,
-) -> list[JobOutcome]:
-    """Run what is left of checked jobs by `launch`; return one outcome a job, in order.
+    launch: Callable[[list[Job]], list[JobResult]],
+    log: Log,
+) -> list[JobResult]:
+    """Run what is left of checked jobs by `launch`; return one result a job, in order.
 
     Args:
-        specs: the checked jobs.
+        configs: the checked jobs.
         overrides: what was asked for each job.
         command: what the user typed, for the ledger.
-        launch: runs jobs and returns their outcomes in order.
-        say: prints one line.
+        launch: runs jobs and returns their results in order.
+        log: prints one line.
     """
-    outcomes = run_until_done(enter_jobs(specs, overrides, command, rerun=False), launch, say)
-    return [outcomes[str(spec.folder)] for spec in specs]
+    results = run_until_done(enter_jobs(configs, overrides, command, rerun=False), launch, log)
+    return [results[str(config.folder)] for config in configs]
 
 
 def launcher_of(*, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Any:
@@ -165,12 +165,12 @@ def _plugin(kind: str, context: HydraContext, function: TaskFunction, config: Di
     return built
 
 
-def _launch_of(context: HydraContext, config: DictConfig, runner: JobRunner) -> Callable[[list[Job]], list[JobOutcome]]:
+def _launch_of(context: HydraContext, config: DictConfig, runner: JobRunner) -> Callable[[list[Job]], list[JobResult]]:
     """Return what launches jobs through the launcher asked for; where it breaks, the ledger knows what was finished."""
     launcher = launcher_of(hydra_context=context, task_function=runner, config=config)
     begun = 0
 
-    def launch(left: list[Job]) -> list[JobOutcome]:
+    def launch(left: list[Job]) -> list[JobResult]:
         nonlocal begun
         if isinstance(launcher, ConfigLauncher):
             return launcher.train_jobs([job.config for job in left], [job.overrides for job in left])
@@ -180,47 +180,47 @@ def _launch_of(context: HydraContext, config: DictConfig, runner: JobRunner) -> 
         except RequestError:
             raise
         except Exception as error:  # a launcher's worker died; the jobs it had finished are marked
-            return [_outcome_without_launcher(job, error) for job in left]
-        return [_returned_outcome(job, job_return) for job, job_return in zip(left, returned, strict=True)]
+            return [_result_without_launcher(job, error) for job in left]
+        return [_returned_result(job, job_return) for job, job_return in zip(left, returned, strict=True)]
 
     return launch
 
 
-def _returned_outcome(job: Job, returned: Any) -> JobOutcome:
+def _returned_result(job: Job, returned: Any) -> JobResult:
     try:
-        outcome = returned.return_value
+        result = returned.return_value
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
-        return _outcome_without_launcher(job, error)
+        return _result_without_launcher(job, error)
     return (
-        outcome
-        if isinstance(outcome, JobOutcome)
-        else _outcome_without_launcher(job, DataError(f"launcher returned {outcome!r}"))
+        result
+        if isinstance(result, JobResult)
+        else _result_without_launcher(job, DataError(f"launcher returned {result!r}"))
     )
 
 
-def _outcome_without_launcher(job: Job, error: Exception) -> JobOutcome:
+def _result_without_launcher(job: Job, error: Exception) -> JobResult:
     state = job.ledger.state(job.name)
     return (
-        recorded_outcome(job, state)
+        recorded_result(job, state)
         if state.status in ("done", "failed")
-        else failed_outcome(job.config, error, job.config.folder)
+        else failed_result(job.config, error, job.config.folder)
     )
 
 
 def _run_sweeper(
     arguments: list[str], context: HydraContext, config: DictConfig, command: str, runner: JobRunner
-) -> list[JobOutcome]:
+) -> list[JobResult]:
     """Hand over to a sweeper, which learns the jobs as it goes."""
     ledger = Ledger(Path(str(config.paths.runs)) / str(config.sweep))
     with report_disk_errors(ledger):
-        ledger.requeue(list(ledger.status_files.all("failed")))
+        ledger.requeue(list(ledger.status_files.by_job("failed")))
         ledger.note_launch(command, [])
     returned = _plugin("sweeper", context, runner, config).sweep(arguments) or []
-    outcomes = [outcome for outcome in returned if isinstance(outcome, JobOutcome)]
-    lost = [outcome for outcome in returned if isinstance(outcome, Exception)]
-    return [*outcomes, *(JobOutcome("", "failed", " ".join(str(outcome).split()), 1, "launcher") for outcome in lost)]
+    results = [result for result in returned if isinstance(result, JobResult)]
+    lost = [result for result in returned if isinstance(result, Exception)]
+    return [*results, *(JobResult("", "failed", " ".join(str(result).split()), 1, "launcher") for result in lost)]
 
 
 def _compose_multirun(overrides: list[str]) -> tuple[HydraContext, DictConfig]:

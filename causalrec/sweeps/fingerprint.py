@@ -13,12 +13,12 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError
 
 
-def fingerprint(spec: ExperimentConfig) -> str:
+def job_fingerprint(config: ExperimentConfig) -> str:
     """Return what a result depends on, 24 hexadecimal digits: the configuration's key, the code and the raw data.
 
-    The first 8 are the code's alone, so that a marker's name tells whether the code has changed since.
+    The first 8 are the code's alone, so that a status file's name tells whether the code has changed since.
     """
-    content = json.dumps([spec.key, code_hash(), _identity(spec)])
+    content = json.dumps([config.key, code_hash(), _identity(config)])
     return code_hash()[:8] + hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -45,11 +45,11 @@ def code_hash() -> str:
 _IDENTITIES: dict[str, str] = {}  # by data set and folder: the jobs of a sweep mostly share them
 
 
-def _identity(spec: ExperimentConfig) -> str:
-    key = repr((spec.dataset.to_dict(), spec.run.paths.data))
+def _identity(config: ExperimentConfig) -> str:
+    key = repr((config.dataset.to_dict(), config.run.paths.data))
     if key not in _IDENTITIES:
         try:
-            _IDENTITIES[key] = str(spec.dataset.build().identity(spec.run.paths.data))
+            _IDENTITIES[key] = str(config.dataset.build().identity(config.run.paths.data))
         except (CausalRecError, OSError) as error:  # the job itself meets it and records it
             return f"unknown: {error}"
     return _IDENTITIES[key]

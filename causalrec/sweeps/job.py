@@ -20,13 +20,13 @@ from causalrec.sweeps.ledger import Claim, Ledger, LostClaim
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-SHUT = (errno.EROFS, errno.EACCES, errno.EPERM)
-RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+NOT_WRITABLE_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
 @dataclass(frozen=True)
-class JobOutcome:
+class JobResult:
     """What became of a job: `job` is its name in the ledger, `label` what messages call it, `folder` its record's.
 
     Attributes:
@@ -46,20 +46,20 @@ class JobOutcome:
     folder: Path = Path()
 
 
-def run_job(config: ExperimentConfig, cache: PreparedCache) -> JobOutcome:
+def run_job(config: ExperimentConfig, cache: PreparedCache) -> JobResult:
     """Claim a job, train it and mark it; a finished one is skipped. Whatever fails is told, and stops no other job.
 
     An interrupt gives the job back and goes on; with HYDRA_FULL_ERROR set, an error does too.
     """
     if is_helper(config):
         return _help(config, cache)
-    ledger = Ledger.of(config)
+    ledger = Ledger.for_config(config)
     try:
         claim = ledger.claim(job := ledger.enter(config))
         if claim is None:
-            return unclaimed_outcome(config, ledger, job)
+            return unclaimed_result(config, ledger, job)
     except OSError as error:
-        return failed_outcome(config, error, ledger.root)
+        return failed_result(config, error, ledger.root)
     try:
         return finish_claimed(config, claim, _train(config, claim.check, cache))
     finally:
@@ -67,44 +67,44 @@ def run_job(config: ExperimentConfig, cache: PreparedCache) -> JobOutcome:
             claim.release()
 
 
-def finish_claimed(config: ExperimentConfig, claim: Claim, result: Path | Exception) -> JobOutcome:
+def finish_claimed(config: ExperimentConfig, claim: Claim, result: Path | Exception) -> JobResult:
     """Mark a claimed job by what its training came to: the path of its record, or why it failed."""
     try:
         if isinstance(result, Exception):
             raise result
         claim.mark_done(result)
     except LostClaim as error:
-        return outcome_of(config, "running elsewhere", str(error))
+        return job_result(config, "running elsewhere", str(error))
     except Exception as error:
         return mark_failed(config, claim, error)
-    return outcome_of(config, "done")
+    return job_result(config, "done")
 
 
-def mark_failed(config: ExperimentConfig, claim: Claim, error: Exception) -> JobOutcome:
+def mark_failed(config: ExperimentConfig, claim: Claim, error: Exception) -> JobResult:
     """Mark a claimed job as failed; where not even that can be written, say both and leave it to the next launch."""
-    outcome = failed_outcome(config, error, config.folder)
+    result = failed_result(config, error, config.folder)
     try:
-        claim.mark_failed(outcome.reason, outcome.exit_code)
+        claim.mark_failed(result.reason, result.exit_code)
     except LostClaim:
-        return outcome_of(config, "running elsewhere", outcome.reason)
+        return job_result(config, "running elsewhere", result.reason)
     except OSError as second:
-        return outcome if _disk([error], config.folder) else failed_outcome(config, second, config.folder)
-    return outcome
+        return result if _disk([error], config.folder) else failed_result(config, second, config.folder)
+    return result
 
 
-def failed_outcome(config: ExperimentConfig, error: Exception, near: Path) -> JobOutcome:
+def failed_result(config: ExperimentConfig, error: Exception, near: Path) -> JobResult:
     """Say in one line why a job failed; `near` is named where the disk is the reason and the error names no path."""
     kind = "" if isinstance(error, CausalRecError) else f"{type(error).__name__}: "
     reason = _disk(_chain(error), near) or f"{kind}{' '.join(str(error).split())}"
-    return outcome_of(config, "failed", reason, getattr(error, "exit_code", 1))
+    return job_result(config, "failed", reason, getattr(error, "exit_code", 1))
 
 
-def outcome_of(
+def job_result(
     config: ExperimentConfig,
     status: Literal["done", "skipped", "running elsewhere", "failed"],
     reason: str = "",
     exit_code: int = 0,
-) -> JobOutcome:
+) -> JobResult:
     """Return what became of a job.
 
     Args:
@@ -114,27 +114,27 @@ def outcome_of(
         exit_code: of a failure.
     """
     label = f"{config.run.name} seed {config.run.seed}"
-    return JobOutcome(job_id_of(config.folder), status, reason, exit_code, label, config.folder)
+    return JobResult(job_id_of(config.folder), status, reason, exit_code, label, config.folder)
 
 
-def unclaimed_outcome(config: ExperimentConfig, ledger: Ledger, job: str) -> JobOutcome:
+def unclaimed_result(config: ExperimentConfig, ledger: Ledger, job: str) -> JobResult:
     """Say why a job could not be claimed."""
     state = ledger.state(job)
     if state.status == "done":
-        return outcome_of(config, "skipped")
+        return job_result(config, "skipped")
     if state.status == "failed":
-        return outcome_of(config, "failed", state.reason, state.exit_code)
+        return job_result(config, "failed", state.reason, state.exit_code)
     holder = state.claim.holder if state.claim else None
-    return outcome_of(config, "running elsewhere", f"host {holder.host}, process {holder.pid}" if holder else "")
+    return job_result(config, "running elsewhere", f"host {holder.host}, process {holder.pid}" if holder else "")
 
 
 def _disk(errors: Iterable[BaseException], near: Path) -> str:
     """Return what is wrong with the disk, "" where it is not the reason."""
     for error in errors:
-        if isinstance(error, OSError) and error.errno in (*FULL, *SHUT):
-            mend = "free some space" if error.errno in FULL else "make it writable"
+        if isinstance(error, OSError) and error.errno in (*DISK_FULL_ERRNOS, *NOT_WRITABLE_ERRNOS):
+            fix = "free some space" if error.errno in DISK_FULL_ERRNOS else "make it writable"
             return (
-                f"{_error_folder(error, near)}: {os.strerror(error.errno).lower()}; {mend}, then launch again to go on"
+                f"{_error_folder(error, near)}: {os.strerror(error.errno).lower()}; {fix}, then launch again to go on"
             )
     return ""
 
@@ -157,20 +157,18 @@ def _chain(error: BaseException) -> list[BaseException]:
 def is_helper(config: ExperimentConfig) -> bool:
     """Whether this process only helps another, which holds the claim: a rank above 0 of one job on several devices."""
     several = "trainer" not in config.unread and config.trainer.setting("devices") != 1
-    return several and any(os.environ.get(name, "0") != "0" for name in RANKS)
+    return several and any(os.environ.get(name, "0") != "0" for name in RANK_VARIABLES)
 
 
-def _help(config: ExperimentConfig, cache: PreparedCache) -> JobOutcome:
-    ledger = Ledger.of(config)
+def _help(config: ExperimentConfig, cache: PreparedCache) -> JobResult:
+    ledger = Ledger.for_config(config)
     if ledger.state(ledger.enter(config)).status == "done":
-        return outcome_of(config, "skipped")
+        return job_result(config, "skipped")
     from causalrec.running.run import train_together
     from causalrec.training.selection import fit_sequentially
 
     (result,) = train_together([config], fit_sequentially, [None], cache=cache)  # rank 0 writes the record
-    return (
-        failed_outcome(config, result, config.folder) if isinstance(result, Exception) else outcome_of(config, "done")
-    )
+    return failed_result(config, result, config.folder) if isinstance(result, Exception) else job_result(config, "done")
 
 
 def _train(config: ExperimentConfig, check_ownership: Callable[[], None], cache: PreparedCache) -> Path | Exception:
@@ -193,11 +191,11 @@ class JobRunner:
 
     cache: PreparedCache = field(default_factory=PreparedCache)
 
-    def run(self, config: ExperimentConfig) -> JobOutcome:
+    def run(self, config: ExperimentConfig) -> JobResult:
         """Run one checked job."""
         return run_job(config, self.cache)
 
-    def __call__(self, composed: DictConfig) -> JobOutcome:
+    def __call__(self, composed: DictConfig) -> JobResult:
         """Run one job composed by Hydra."""
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf

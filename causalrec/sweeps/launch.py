@@ -10,11 +10,11 @@ from pathlib import Path
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import RequestError
-from causalrec.sweeps.job import JobOutcome
+from causalrec.sweeps.job import JobResult
 from causalrec.sweeps.ledger import Ledger, State
 
 POLL = (0.5, 5.0)  # seconds between two looks at jobs that run elsewhere: at first, and at most
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def enter_jobs(
     ledgers: dict[Path, Ledger] = {}
     jobs: dict[str, Job] = {}
     for config, job_overrides in zip(configs, overrides, strict=True):
-        ledger = ledgers.setdefault(config.folder.parents[1], Ledger.of(config))
+        ledger = ledgers.setdefault(config.folder.parents[1], Ledger.for_config(config))
         jobs.setdefault(str(config.folder), Job(ledger.enter(config), ledger, config, tuple(job_overrides)))
     for ledger in ledgers.values():
         names = [job.name for job in jobs.values() if job.ledger is ledger]
@@ -72,7 +72,7 @@ def enter_jobs(
     for key, state in list(states.items()) if rerun else ():
         if not state.status.startswith("running"):
             with report_disk_errors(jobs[key].ledger):
-                jobs[key].ledger.forget(jobs[key].name)
+                jobs[key].ledger.reset_job(jobs[key].name)
             states[key] = State("new")
     return EnteredJobs(jobs, states)
 
@@ -99,31 +99,31 @@ def _look(jobs: Mapping[str, Job]) -> dict[str, State]:
 
 
 def run_until_done(
-    entered: EnteredJobs, launch: Callable[[list[Job]], list[JobOutcome]], say: Say
-) -> dict[str, JobOutcome]:
+    entered: EnteredJobs, launch: Callable[[list[Job]], list[JobResult]], log: Log
+) -> dict[str, JobResult]:
     """Launch what is left, wait for what runs elsewhere, take over what was abandoned there.
 
     A ledger is read once, when its jobs are entered, and again only while jobs run elsewhere.
     """
     jobs, states = entered.jobs, dict(entered.states)
-    outcomes: dict[str, JobOutcome] = {}
+    results: dict[str, JobResult] = {}
     pause, waited_for = POLL[0], 0
     for state in states.values():
         if state.note:
-            say(state.note)
+            log(state.note)
     while True:
         ended = {key: state for key, state in states.items() if state.status in ("done", "failed")}
-        outcomes |= {key: recorded_outcome(jobs[key], state) for key, state in ended.items()}
+        results |= {key: recorded_result(jobs[key], state) for key, state in ended.items()}
         free = [k for k, state in states.items() if k not in ended and not state.status.startswith("running")]
         returned = dict(zip(free, launch([jobs[key] for key in free]), strict=True)) if free else {}
-        news = {key: outcome for key, outcome in returned.items() if outcome.status != "running elsewhere"}
-        outcomes, pause = outcomes | news, POLL[0] if news else pause
-        elsewhere = {key: job for key, job in jobs.items() if key not in outcomes}
+        news = {key: result for key, result in returned.items() if result.status != "running elsewhere"}
+        results, pause = results | news, POLL[0] if news else pause
+        elsewhere = {key: job for key, job in jobs.items() if key not in results}
         if not elsewhere:
-            return {key: outcomes[key] for key in jobs}
+            return {key: results[key] for key in jobs}
         if not news:
             if len(elsewhere) != waited_for:
-                say(f"waiting for {len(elsewhere)} job(s) that run elsewhere{_holders(states)}")
+                log(f"waiting for {len(elsewhere)} job(s) that run elsewhere{_holders(states)}")
             waited_for = len(elsewhere)
             time.sleep(pause)
             pause = min(2 * pause, POLL[1])
@@ -135,9 +135,9 @@ def _holders(states: Mapping[str, State]) -> str:
     return f" ({', '.join(sorted(f'{holder.host} process {holder.pid}' for holder in holders))})" if holders else ""
 
 
-def recorded_outcome(job: Job, state: State) -> JobOutcome:
+def recorded_result(job: Job, state: State) -> JobResult:
     """Return what became of a job that this launch did not run."""
     config, label = job.config, f"{job.config.run.name} seed {job.config.run.seed}"
     if state.status == "done":
-        return JobOutcome(job.name, "skipped", state.reason, state.exit_code, label, config.folder)
-    return JobOutcome(job.name, "failed", state.reason, state.exit_code, label, config.folder)
+        return JobResult(job.name, "skipped", state.reason, state.exit_code, label, config.folder)
+    return JobResult(job.name, "failed", state.reason, state.exit_code, label, config.folder)

@@ -18,27 +18,26 @@ from causalrec.data.files import write_text
 from causalrec.errors import CausalRecError, DataError, RequestError
 from causalrec.ids import job_id_of, job_path
 from causalrec.records.run_record import RECORD
-from causalrec.sweeps.claim_files import HEARTBEAT, STALE, Claims, LeaseOwner, LeaseStatus, refresh, write_json
-from causalrec.sweeps.fingerprint import fingerprint, of_this_code
+from causalrec.sweeps.claim_files import HEARTBEAT, STALE, ClaimHolder, Claims, ClaimStatus, refresh, write_json
+from causalrec.sweeps.fingerprint import job_fingerprint, of_this_code
 from causalrec.sweeps.status_files import (
-    ROOMS,
-    Room,
+    RECORDED_STATUSES,
+    RecordedStatus,
     StatusFile,
     StatusFiles,
-    damage,
-    digest,
+    describe_damage,
     is_complete,
+    sha256_or_empty,
     status_file_name,
 )
 
-NAME = 140  # bytes of a job's name: markers add a fingerprint, a size and a time to it, and names end at 255
+MAX_NAME_BYTES = 140  # bytes of a job's name: markers add a fingerprint, a size and a time to it, and names end at 255
 Status = Literal["new", "done", "outdated", "failed", "interrupted", "running", "running elsewhere"]
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a job stands. `outdated`: done, but by another code or on other data; `running`: on this host; `note`: what
-    the user must know.
+    """Where a job stands.
 
     Attributes:
         status: where it stands; `outdated`: done by another code or on other data; `running`: on this host.
@@ -52,7 +51,7 @@ class State:
     reason: str = ""
     note: str = ""
     exit_code: int = 0
-    claim: LeaseStatus | None = None
+    claim: ClaimStatus | None = None
 
 
 class LostClaim(CausalRecError):
@@ -63,9 +62,10 @@ class LostClaim(CausalRecError):
 class Claim:
     """A job that this process alone works on; give it back with `done`, `failed` or `release`.
 
-    The fence: `done` and `failed` first ask `Claims.holds`. Between that answer and the mark a holder that was silent
-    for `stale_after` seconds could still be overtaken, which does no harm: the mark names a record that lies there
-    whole, and who takes over finds it (`Ledger.claim` looks once more after claiming) and does not train again.
+    `done` and `failed` first make the ownership check (`Claims.holds`). Between its answer and the status file a holder
+    that was silent for `stale_after` seconds could still be overtaken, which does no harm: the status file names a
+    record that lies there whole, and who takes over finds it (`Ledger.claim` looks once more after claiming) and does
+    not train again.
     """
 
     ledger: Ledger
@@ -127,20 +127,22 @@ class Ledger:
         object.__setattr__(self, "status_files", StatusFiles(self.root))
 
     @staticmethod
-    def of(spec: ExperimentConfig) -> Ledger:
+    def for_config(config: ExperimentConfig) -> Ledger:
         """Return the ledger of a job's sweep."""
-        return Ledger(spec.folder.parents[1])
+        return Ledger(config.folder.parents[1])
 
     @property
     def root(self) -> Path:
         return self.folder / ".ledger"
 
-    def enter(self, spec: ExperimentConfig) -> str:
+    def enter(self, config: ExperimentConfig) -> str:
         """Return a job's name, and remember its fingerprint for what follows."""
-        job = job_id_of(spec.folder)
-        if len(os.fsencode(job)) > NAME:
-            raise RequestError(f"name={spec.run.name}: too long by {len(os.fsencode(job)) - NAME} bytes; shorten it")
-        self.fingerprints[job] = fingerprint(spec)
+        job = job_id_of(config.folder)
+        if len(os.fsencode(job)) > MAX_NAME_BYTES:
+            raise RequestError(
+                f"name={config.run.name}: too long by {len(os.fsencode(job)) - MAX_NAME_BYTES} bytes; shorten it"
+            )
+        self.fingerprints[job] = job_fingerprint(config)
         return job
 
     def job_folder(self, job: str) -> Path:
@@ -152,37 +154,41 @@ class Ledger:
 
     def states(self, jobs: Sequence[str] | None = None) -> dict[str, State]:
         """Return where jobs stand (all that were ever begun, by default), from one look at the folders."""
-        rooms = {room: self.status_files.all(room) for room in ROOMS}
-        claims = self.claims.all()
-        listed = sorted({*claims, *(job for marks in rooms.values() for job in marks)}) if jobs is None else jobs
-        return {job: self._state(job, rooms, claims.get(job, [])) for job in listed}
+        files_by_status = {status: self.status_files.by_job(status) for status in RECORDED_STATUSES}
+        claims = self.claims.by_job()
+        listed = (
+            sorted({*claims, *(job for files in files_by_status.values() for job in files)}) if jobs is None else jobs
+        )
+        return {job: self._state(job, files_by_status, claims.get(job, [])) for job in listed}
 
-    def _state(self, job: str, rooms: Mapping[Room, dict[str, list[StatusFile]]], claims: Sequence[Path]) -> State:
-        done = self._current_file(job, rooms["done"].get(job, ()))
-        note = damage(f"{self.folder}/{job_path(job)}/{RECORD}", done) if done else ""
+    def _state(
+        self, job: str, files_by_status: Mapping[RecordedStatus, dict[str, list[StatusFile]]], claims: Sequence[Path]
+    ) -> State:
+        done = self._current_file(job, files_by_status["done"].get(job, ()))
+        note = describe_damage(f"{self.folder}/{job_path(job)}/{RECORD}", done) if done else ""
         if done and not note:
             return State("done")
         for seen in map(self.claims.inspect, claims):
             if seen.live:
-                here = seen.holder is not None and seen.holder.host == LeaseOwner.here().host
+                here = seen.holder is not None and seen.holder.host == ClaimHolder.here().host
                 return State("running" if here else "running elsewhere", claim=seen)
-        if failed := self._current_file(job, rooms["failed"].get(job, ())):
+        if failed := self._current_file(job, files_by_status["failed"].get(job, ())):
             return self._failure(failed)
         if note:
             return State("new", note=note)
-        if self._current_file(job, rooms["started"].get(job, ())):
+        if self._current_file(job, files_by_status["started"].get(job, ())):
             return State("interrupted")
-        return State("outdated" if any(job in marks for marks in rooms.values()) else "new")
+        return State("outdated" if any(job in files for files in files_by_status.values()) else "new")
 
-    def _current_file(self, job: str, marks: Sequence[StatusFile]) -> StatusFile | None:
-        """Return the mark under the job's fingerprint; where that is not known, under the present code."""
+    def _current_file(self, job: str, files: Sequence[StatusFile]) -> StatusFile | None:
+        """Return the status file under the job's fingerprint; where that is not known, under the present code."""
         wanted = self.fingerprints.get(job)
-        fits = [m for m in marks if (of_this_code(m.fingerprint) if wanted is None else m.fingerprint == wanted)]
+        fits = [f for f in files if (of_this_code(f.fingerprint) if wanted is None else f.fingerprint == wanted)]
         return fits[-1] if fits else None
 
-    def _failure(self, mark: StatusFile) -> State:
+    def _failure(self, status_file: StatusFile) -> State:
         try:
-            note = json.loads((self.root / "failed" / mark.name).read_text(encoding="utf-8"))
+            note = json.loads((self.root / "failed" / status_file.name).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             note = {}
         return State("failed", str(note.get("reason", "unknown")), exit_code=int(note.get("exit_code", 1)))
@@ -218,7 +224,7 @@ class Ledger:
             older = self._start_file(job).read_text(encoding="utf-8")
         except FileNotFoundError:
             return False
-        if not is_complete(record) or digest(record) == older:
+        if not is_complete(record) or sha256_or_empty(record) == older:
             return False
         self.status_files.mark_done(job, self.fingerprints[job], record)
         return True
@@ -232,23 +238,23 @@ class Ledger:
             return
         if (folder / "checkpoints").exists():
             shutil.rmtree(folder / "checkpoints")
-        write_text(begun, digest(folder / RECORD))
+        write_text(begun, sha256_or_empty(folder / RECORD))
         self.status_files.remove("started", job, keep=begun.name)
 
     def mark_failed(self, job: str, reason: str, exit_code: int) -> None:
         """Note why a job failed."""
-        note = {"reason": reason, "exit_code": exit_code, "time": time.time(), **asdict(LeaseOwner.here())}
+        note = {"reason": reason, "exit_code": exit_code, "time": time.time(), **asdict(ClaimHolder.here())}
         write_json(self.root / "failed" / status_file_name(job, self.fingerprints[job]), note)
 
     def requeue(self, jobs: Iterable[str]) -> int:
         """Forget that jobs failed, so that they run again; return how many had."""
-        failed = self.status_files.all("failed")
+        failed = self.status_files.by_job("failed")
         return sum(self.status_files.remove("failed", job) for job in jobs if job in failed)
 
-    def forget(self, job: str) -> None:
+    def reset_job(self, job: str) -> None:
         """Forget a job that nobody works on, and what it could be resumed from; its record stays until the next."""
-        for room in ROOMS:
-            self.status_files.remove(room, job)
+        for status in RECORDED_STATUSES:
+            self.status_files.remove(status, job)
         if (self.job_folder(job) / "checkpoints").exists():
             shutil.rmtree(self.job_folder(job) / "checkpoints")
 
@@ -276,5 +282,5 @@ class Ledger:
     def note_launch(self, command: str, jobs: Sequence[str]) -> None:
         """Note a launch: its command, time, place and jobs, one file each."""
         note = {"command": command, "time": time.time(), "folder": str(Path.cwd()), "jobs": list(jobs)}
-        name = f"{time.time():.6f}-{LeaseOwner.here().host}-{os.getpid()}.json"
-        write_json(self.root / "launches" / name, {**note, **asdict(LeaseOwner.here())})
+        name = f"{time.time():.6f}-{ClaimHolder.here().host}-{os.getpid()}.json"
+        write_json(self.root / "launches" / name, {**note, **asdict(ClaimHolder.here())})

@@ -65,7 +65,7 @@ def _row(job: str, state: State) -> dict[str, Any]:
 
 def retry(ledger: Ledger) -> tuple[int, list[dict[str, Any]]]:
     """Forget every failure; return how many there were, and the last launch of each job that failed."""
-    failed, noted = list(ledger.status_files.all("failed")), launches(ledger)
+    failed, noted = list(ledger.status_files.by_job("failed")), launches(ledger)
     owners = {job: note for note in noted for job in note["jobs"]}
     chosen = [note for note in noted if any(owners.get(job) is note for job in failed)]
     return ledger.requeue(failed), chosen or (noted[-1:] if failed else [])
@@ -84,10 +84,15 @@ def collect_garbage(ledger: Ledger) -> list[Garbage]:
     """Remove what a sweep no longer needs and return what went; jobs that run, or may be resumed, keep all they have.
 
     Checkpoints of finished jobs go but for the best weights; so do claims whose process is gone, temporary files of
-    writers that were killed, and marks of finished jobs whose record is gone (they run again).
+    writers that were killed, and status files of finished jobs whose record is gone (they run again).
     """
     states = ledger.states()
-    garbage = [*_checkpoints(ledger, states), *_claims(ledger), *_temporary(ledger, states), *_marks(ledger, states)]
+    garbage = [
+        *_checkpoints(ledger, states),
+        *_claims(ledger),
+        *_temporary(ledger, states),
+        *_status_files(ledger, states),
+    ]
     for waste in garbage:
         if waste.path.is_dir():
             shutil.rmtree(waste.path)
@@ -110,7 +115,7 @@ def _checkpoints(ledger: Ledger, states: dict[str, State]) -> Iterator[Garbage]:
 
 
 def _claims(ledger: Ledger) -> Iterator[Garbage]:
-    for paths in ledger.claims.all().values():
+    for paths in ledger.claims.by_job().values():
         for path in paths:
             if not ledger.claims.inspect(path).live:
                 yield Garbage(path, "stale claim", _size(path))
@@ -119,13 +124,13 @@ def _claims(ledger: Ledger) -> Iterator[Garbage]:
 def _temporary(ledger: Ledger, states: dict[str, State]) -> Iterator[Garbage]:
     """Temporary files as `data.files.replace_atomically` and the probes name them, once nobody can be writing them."""
     idle = [ledger.job_folder(job) for job, state in states.items() if not state.status.startswith("running")]
-    rooms = [path for path in ledger.root.iterdir() if path.is_dir()]
-    for path in (path for folder in [*rooms, *idle] for path in folder.glob(".*")):
+    folders = [path for path in ledger.root.iterdir() if path.is_dir()]
+    for path in (path for folder in [*folders, *idle] for path in folder.glob(".*")):
         if path.is_file() and time.time() - path.stat().st_mtime > ledger.stale_after:
             yield Garbage(path, "temporary file", _size(path))
 
 
-def _marks(ledger: Ledger, states: dict[str, State]) -> Iterator[Garbage]:
+def _status_files(ledger: Ledger, states: dict[str, State]) -> Iterator[Garbage]:
     for name in file_names(ledger.root / "done"):
         job = StatusFile.parse(name).job
         if not (ledger.job_folder(job) / RECORD).exists() and not _running(states, job):

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
     from causalrec.records.run_record import RunRecord
-    from causalrec.sweeps.job import JobOutcome
+    from causalrec.sweeps.job import JobResult
     from causalrec.sweeps.search_space import SearchSpace
-    from causalrec.sweeps.study_store import Direction, Store
+    from causalrec.sweeps.study_store import Direction, SharedStudy
 
 Count = Annotated[int, Field(gt=0)]
 WAIT = 2.0  # seconds between looks at trials or jobs that another launcher holds
@@ -72,8 +72,8 @@ class OptunaSweeper(Sweeper):
         self.config = config
         self.launcher = launcher_of(hydra_context=hydra_context, task_function=task_function, config=config)
 
-    def sweep(self, arguments: list[str]) -> list[JobOutcome | Exception]:
-        """Run trials until `n_trials` have a value or failed, and return the outcomes of the jobs launched here.
+    def sweep(self, arguments: list[str]) -> list[JobResult | Exception]:
+        """Run trials until `n_trials` have a value or failed, and return the results of the jobs launched here.
 
         Raises RequestError, before any trial, where the space or the metric is wrong.
         """
@@ -82,36 +82,35 @@ class OptunaSweeper(Sweeper):
         searched = read_space(arguments)
         first = self._compose([searched.overrides(corner) for corner in searched.corners()])[0]
         store = self._open_store(first, {"search": sorted(arguments), "metric": self.metric})
-        outcomes: list[JobOutcome | Exception] = []
+        results: list[JobResult | Exception] = []
         while True:
             if (left := store.count_left(self.n_trials)) > 0:
-                outcomes += self._run(store, searched, min(left, self.batch))
-            elif store.others():
+                results += self._run(store, searched, min(left, self.batch))
+            elif store.has_trials_elsewhere():
                 time.sleep(WAIT)
             else:
                 break
-        _say(store.summary())
-        return outcomes
+        _log(store.summary())
+        return results
 
-    def _open_store(self, spec: ExperimentConfig, search: Mapping[str, Any]) -> Store:
+    def _open_store(self, config: ExperimentConfig, search: Mapping[str, Any]) -> SharedStudy:
         from causalrec.sweeps.study_store import open_study
 
-        spine = spec.run
-        direction = self.direction or _direction(self.metric, spec)
+        direction = self.direction or _direction(self.metric, config)
         if self.metric is not None:
-            _say(f"hydra.sweeper.metric={self.metric}: the test is being tuned on; its scores are no longer a test")
-        return open_study(self.storage, spine.paths.runs / spine.sweep, direction, search, self.heartbeat)
+            _log(f"hydra.sweeper.metric={self.metric}: the test is being tuned on; its scores are no longer a test")
+        return open_study(self.storage, config.run.paths.runs / config.run.sweep, direction, search, self.heartbeat)
 
-    def _run(self, store: Store, searched: SearchSpace, number: int) -> list[JobOutcome | Exception]:
+    def _run(self, store: SharedStudy, searched: SearchSpace, number: int) -> list[JobResult | Exception]:
         """Draw trials, run their jobs, tell their values."""
         begun = [store.ask(self.sampler, self.seed, searched.searched, self.n_trials) for _ in range(number)]
         trials = [trial for trial in begun if trial is not None]
         jobs = [self._job(searched.overrides(trial.params), trial.user_attrs["place"]) for trial in trials]
         with store.keep_alive(trials):
-            outcomes = self._launch(jobs, trials)
-            for trial, outcome in zip(trials, outcomes, strict=True):
-                store.tell(trial, self._value(outcome))
-        return outcomes
+            results = self._launch(jobs, trials)
+            for trial, result in zip(trials, results, strict=True):
+                store.tell(trial, self._value(result))
+        return results
 
     def _job(self, overrides: list[str], position: int) -> list[str]:
         """Name a trial's job after its row and place: trials of one row must not look like its seeds."""
@@ -120,26 +119,26 @@ class OptunaSweeper(Sweeper):
         except CausalRecError:  # the job says so by itself
             return overrides
 
-    def _launch(self, jobs: list[list[str]], trials: Sequence[Trial]) -> list[JobOutcome | Exception]:
+    def _launch(self, jobs: list[list[str]], trials: Sequence[Trial]) -> list[JobResult | Exception]:
         """Launch jobs; where one still runs in a process that outlived its launcher, wait for it."""
-        ended: dict[int, JobOutcome | Exception] = {}
+        ended: dict[int, JobResult | Exception] = {}
         while waiting := [k for k in range(len(jobs)) if k not in ended]:
             assert self.launcher is not None
             returned = self.launcher.launch([jobs[k] for k in waiting], trials[waiting[0]].number)
-            outcomes = dict(zip(waiting, map(_outcome, returned), strict=True))
-            ended |= {k: outcome for k, outcome in outcomes.items() if not _elsewhere(outcome)}
+            results = dict(zip(waiting, map(_job_result, returned), strict=True))
+            ended |= {k: result for k, result in results.items() if not _elsewhere(result)}
             if len(ended) < len(jobs):
                 time.sleep(WAIT)
         return [ended[k] for k in range(len(jobs))]
 
-    def _value(self, outcome: JobOutcome | Exception) -> float | str:
+    def _value(self, result: JobResult | Exception) -> float | str:
         """Return a trial's value, or why it has none."""
         from causalrec.records.run_record import RECORD, RunRecord
 
-        if isinstance(outcome, Exception) or outcome.status == "failed":
-            return str(outcome) if isinstance(outcome, Exception) else outcome.reason
+        if isinstance(result, Exception) or result.status == "failed":
+            return str(result) if isinstance(result, Exception) else result.reason
         try:
-            return _score(RunRecord.load(outcome.folder / RECORD), self.metric)
+            return _score(RunRecord.load(result.folder / RECORD), self.metric)
         except (DataError, OSError) as error:
             return str(error)
 
@@ -150,21 +149,21 @@ class OptunaSweeper(Sweeper):
         assert self.config is not None
         texts = map(str, self.config.hydra.overrides.hydra)
         search_path = [text for text in texts if text.startswith("hydra.searchpath=")]  # where further YAML lies
-        specs = compose_all([[*search_path, *job] for job in jobs])
-        for spec in specs:
-            plan_run(spec)
-        return specs
+        configs = compose_all([[*search_path, *job] for job in jobs])
+        for config in configs:
+            plan_run(config)
+        return configs
 
 
-def _direction(metric: str | None, spec: ExperimentConfig) -> Direction:
+def _direction(metric: str | None, config: ExperimentConfig) -> Direction:
     if metric is None:
         return "minimize"
     name, slice_name = parse_column(metric)
-    if name not in spec.metric or not slice_name:
+    if name not in config.metric or not slice_name:
         raise RequestError(
-            f"hydra.sweeper.metric={metric}: not METRIC@SLICE of this run; {did_you_mean(name, spec.metric)}"
+            f"hydra.sweeper.metric={metric}: not METRIC@SLICE of this run; {did_you_mean(name, config.metric)}"
         )
-    return "maximize" if spec.metric[name].target.higher_is_better else "minimize"
+    return "maximize" if config.metric[name].target.higher_is_better else "minimize"
 
 
 def _score(record: RunRecord, metric: str | None) -> float:
@@ -182,14 +181,14 @@ def _score(record: RunRecord, metric: str | None) -> float:
     return min(finite)
 
 
-def _outcome(returned: JobReturn) -> JobOutcome | Exception:
-    outcome: JobOutcome | Exception = returned._return_value  # the property raises what failed
-    return outcome
+def _job_result(returned: JobReturn) -> JobResult | Exception:
+    result: JobResult | Exception = returned._return_value  # the property raises what failed
+    return result
 
 
-def _elsewhere(outcome: JobOutcome | Exception) -> bool:
-    return not isinstance(outcome, Exception) and outcome.status == "running elsewhere"
+def _elsewhere(result: JobResult | Exception) -> bool:
+    return not isinstance(result, Exception) and result.status == "running elsewhere"
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     print(f"causalrec: {text}", file=sys.stderr)

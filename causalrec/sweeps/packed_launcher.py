@@ -16,7 +16,7 @@ from pydantic import Field
 
 from causalrec.config.compose import compose_all
 from causalrec.config.schema import ExperimentConfig
-from causalrec.sweeps.job import JobOutcome, finish_claimed, unclaimed_outcome
+from causalrec.sweeps.job import JobResult, finish_claimed, unclaimed_result
 from causalrec.sweeps.ledger import Claim, Ledger
 from causalrec.types import Count
 
@@ -48,47 +48,45 @@ class PackedLauncher(Launcher):
         self.search_path = [text for text in texts if text.startswith("hydra.searchpath")]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs and return their outcomes in order."""
+        """Run the jobs and return their results in order."""
         returned = []
-        for outcome in self.train_jobs(
-            compose_all([[*self.search_path, *job] for job in job_overrides]), job_overrides
-        ):
+        for result in self.train_jobs(compose_all([[*self.search_path, *job] for job in job_overrides]), job_overrides):
             job_return = JobReturn(status=JobStatus.COMPLETED)
-            job_return.return_value = outcome
+            job_return.return_value = result
             returned.append(job_return)
         return returned
 
-    def train_jobs(self, specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobOutcome]:
+    def train_jobs(self, configs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobResult]:
         """Train jobs, `jobs` being what was asked for each, group by group."""
-        outcomes: dict[Path, JobOutcome] = {}
-        for group in groups_of(specs, [[*self.search_path, *job] for job in jobs]):
-            outcomes |= self._train_group(group)
-        return [outcomes[spec.folder] for spec in specs]
+        results: dict[Path, JobResult] = {}
+        for group in groups_of(configs, [[*self.search_path, *job] for job in jobs]):
+            results |= self._train_group(group)
+        return [results[config.folder] for config in configs]
 
-    def _train_group(self, group: Group) -> dict[Path, JobOutcome]:
+    def _train_group(self, group: Group) -> dict[Path, JobResult]:
         """Train a group; only the jobs that this process could claim leave a record."""
         from causalrec.running.run import train_together
         from causalrec.training.stacked.stacked_fitter import StackedFitter
 
         claims = group.claim_jobs()
-        specs = list(group.specs.values())
-        outcomes = {spec.folder: unclaimed_outcome(spec, group.ledger, job) for job, spec in group.specs.items()}
+        configs = list(group.configs.values())
+        results = {config.folder: unclaimed_result(config, group.ledger, job) for job, config in group.configs.items()}
         if not claims:
-            return outcomes
+            return results
         fitter = StackedFitter(self.max_replicas, self.memory_share, group.folder, self.progress)
-        ownership = [claims[job].check if job in claims else None for job in group.specs]
+        ownership = [claims[job].check if job in claims else None for job in group.configs]
         try:
-            results = train_together(specs, fitter, ownership, f"packed: {len(specs)} jobs")
+            training_results = train_together(configs, fitter, ownership, f"packed: {len(configs)} jobs")
         except BaseException:
             for claim in claims.values():
                 with suppress(OSError):
                     claim.release()
             raise
-        for (job, spec), result in zip(group.specs.items(), results, strict=True):
-            if job in claims and result is not None:
-                outcomes[spec.folder] = finish_claimed(spec, claims[job], result)
+        for (job, config), training_result in zip(group.configs.items(), training_results, strict=True):
+            if job in claims and training_result is not None:
+                results[config.folder] = finish_claimed(config, claims[job], training_result)
         fitter.delete_checkpoints()
-        return outcomes
+        return results
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Group:
     """
 
     ledger: Ledger
-    specs: Mapping[str, ExperimentConfig]
+    configs: Mapping[str, ExperimentConfig]
     name: str
 
     @property
@@ -108,9 +106,9 @@ class Group:
 
     def claim_jobs(self) -> dict[str, Claim]:
         """Claim what is left; the first of it stands for the group: who has it leaves none to another launcher."""
-        states = self.ledger.states(list(self.specs))
+        states = self.ledger.states(list(self.configs))
         claims: dict[str, Claim] = {}
-        for job in (job for job in self.specs if states[job].status != "done"):
+        for job in (job for job in self.configs if states[job].status != "done"):
             claim = self.ledger.claim(job)
             if claim is not None:
                 claims[job] = claim
@@ -119,21 +117,22 @@ class Group:
         return claims
 
 
-def groups_of(specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[Group]:
+def groups_of(configs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[Group]:
     """Put jobs into the groups they were once trained in; the rest by likeness, and note those groups."""
-    ledgers = {spec.folder.parents[1]: Ledger.of(spec) for spec in specs}
+    ledgers = {config.folder.parents[1]: Ledger.for_config(config) for config in configs}
     left: dict[tuple[Path, str], tuple[ExperimentConfig, list[str]]] = {}
-    for spec, job in zip(specs, jobs, strict=True):
-        ledger = ledgers[spec.folder.parents[1]]
-        left[spec.folder.parents[1], ledger.enter(spec)] = (spec, list(job))
+    for config, job in zip(configs, jobs, strict=True):
+        ledger = ledgers[config.folder.parents[1]]
+        left[config.folder.parents[1], ledger.enter(config)] = (config, list(job))
     groups = []
     for root, ledger in ledgers.items():
         for name, members in ledger.groups().items():
             if any((root, job) in left for job in members):
                 composed = compose_all(list(members.values()))
-                specs_of = {ledger.enter(spec): spec for spec in composed}
-                if set(specs_of) == set(members) and name == ledger.group_name(list(members)):  # else something changed
-                    groups.append(Group(ledger, specs_of, name))
+                configs_by_job = {ledger.enter(config): config for config in composed}
+                unchanged = set(configs_by_job) == set(members) and name == ledger.group_name(list(members))
+                if unchanged:
+                    groups.append(Group(ledger, configs_by_job, name))
                     for job in members:
                         left.pop((root, job), None)
     alike: dict[tuple[Path, str], dict[str, tuple[ExperimentConfig, list[str]]]] = {}
@@ -141,15 +140,15 @@ def groups_of(specs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) 
         alike.setdefault((root, group_key(member[0])), {})[job] = member
     for (root, _), together in alike.items():
         name = ledgers[root].remember_group({job: overrides for job, (_, overrides) in together.items()})
-        groups.append(Group(ledgers[root], {job: spec for job, (spec, _) in together.items()}, name))
+        groups.append(Group(ledgers[root], {job: config for job, (config, _) in together.items()}, name))
     return groups
 
 
-def group_key(spec: ExperimentConfig) -> str:
+def group_key(config: ExperimentConfig) -> str:
     """Return what jobs of one group share: all but the row's name, the seed, the numbers that stack, and what
     draws rows or outcomes anew.
     """
-    sections: dict[str, Any] = spec.to_dict()
+    sections: dict[str, Any] = config.to_dict()
     for name in ("name", "seed"):
         sections.pop(name)
     for group in {"optimizer", "objective"} & set(sections):
@@ -157,9 +156,9 @@ def group_key(spec: ExperimentConfig) -> str:
     if isinstance(penalties := sections.get("penalty"), dict):
         sections["penalty"] = {name: {**penalty, "weight": None} for name, penalty in penalties.items()}
     for group, resampling_keys in (
-        ("dataset", spec.components.dataset.card.resampled_by),
-        ("split", spec.split.target.resampled_by),
+        ("dataset", config.components.dataset.card.resampled_by),
+        ("split", config.split.target.resampled_by),
     ):
         sections[group] = {key: None if key in resampling_keys else value for key, value in sections[group].items()}
-    sections["selection"] = {**sections["selection"], "candidates": sorted(spec.candidates)}
+    sections["selection"] = {**sections["selection"], "candidates": sorted(config.candidates)}
     return json.dumps(sections, sort_keys=True, default=str)

@@ -11,45 +11,46 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
-DIED = "a worker process died (out of memory?); run the command again to go on"
-TICK = 0.5  # seconds between calls of `tick`
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+WORKER_DIED = "a worker process died (out of memory?); run the command again to go on"
+PROGRESS_SECONDS = 0.5  # seconds between calls of `on_progress`
 Job = TypeVar("Job")
-Outcome = TypeVar("Outcome")
+Result = TypeVar("Result")
 
 
 def run_in_processes(
     groups: Sequence[Sequence[Job]],
-    work: Callable[[Job], Outcome],
-    lost: Callable[[Job, str], Outcome],
+    work: Callable[[Job], Result],
+    lost: Callable[[Job, str], Result],
     workers: int,
-    tick: Callable[[], None],
-) -> list[Outcome]:
-    """Run `work` on every job and return the outcomes, group by group, in order.
+    on_progress: Callable[[], None],
+) -> list[Result]:
+    """Run `work` on every job and return the results, group by group, in order.
 
     A group stays in one process, so that what its jobs share is prepared once. Processes are spawned, so `work` and the
-    jobs must pickle; `work` must not raise. `lost(job, why)` stands in for a job whose process died (out of memory).
-    `tick` is called about twice a second.
+    jobs must pickle; `work` must not raise.
 
     Args:
         groups: jobs that share what is prepared.
         work: runs one job; must pickle and must not raise.
-        lost: stands in for a job whose process died: `lost(job, why)`.
+        lost: stands in for a job whose process died (out of memory): `lost(job, why)`.
         workers: how many processes.
-        tick: is called about twice a second.
+        on_progress: is called about twice a second.
     """
     with _one_thread(), _pool(workers) as pool:
         try:
             futures = [pool.submit(_group, work, tuple(group)) for group in groups]
-            left: set[Future[list[Outcome]]] = set(futures)
+            left: set[Future[list[Result]]] = set(futures)
             while left:
-                left = wait(left, timeout=TICK, return_when=FIRST_COMPLETED).not_done
-                tick()
+                left = wait(left, timeout=PROGRESS_SECONDS, return_when=FIRST_COMPLETED).not_done
+                on_progress()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         return [
-            outcome for group, future in zip(groups, futures, strict=True) for outcome in _outcomes(group, future, lost)
+            result
+            for group, future in zip(groups, futures, strict=True)
+            for result in _group_results(group, future, lost)
         ]
 
 
@@ -69,24 +70,24 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait_for_end, daemon=True).start()
 
 
-def _outcomes(
-    group: Sequence[Job], future: Future[list[Outcome]], lost: Callable[[Job, str], Outcome]
-) -> Iterator[Outcome]:
+def _group_results(
+    group: Sequence[Job], future: Future[list[Result]], lost: Callable[[Job, str], Result]
+) -> Iterator[Result]:
     try:
         yield from future.result()
     except BrokenProcessPool:
-        yield from (lost(job, DIED) for job in group)
+        yield from (lost(job, WORKER_DIED) for job in group)
 
 
-def _group(work: Callable[[Job], Outcome], jobs: tuple[Job, ...]) -> list[Outcome]:
+def _group(work: Callable[[Job], Result], jobs: tuple[Job, ...]) -> list[Result]:
     return [work(job) for job in jobs]
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Libraries read these when a spawned process loads them; this process keeps its own."""
-    earlier = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
+    earlier = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         yield
     finally:

@@ -21,8 +21,12 @@ from causalrec.errors import DataError, RequestError
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
 
-SENT = ("CAUSALREC_", "HF_HUB_OFFLINE", "WANDB_MODE")  # settings that hold on every node; secrets stay each node's own
-STORE_BYTES = 100_000_000  # of a Ray started here: only configurations and outcomes pass through it
+FORWARDED_VARIABLES = (
+    "CAUSALREC_",
+    "HF_HUB_OFFLINE",
+    "WANDB_MODE",
+)  # settings that hold on every node; secrets stay each node's own
+STORE_BYTES = 100_000_000  # of a Ray started here: only configurations and results pass through it
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class RayLauncher(Launcher):
         self.context, self.function, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs and return their outcomes in order; one that Ray gave up is a failed one.
+        """Run the jobs and return their results in order; one that Ray gave up is a failed one.
 
         Raises RequestError where Ray is not installed, cannot be reached, or has no node large enough for a job.
         """
@@ -100,14 +104,14 @@ class RayLauncher(Launcher):
             }
             returned: dict[int, JobReturn] = {}
             for task in _wait_for_tasks(ray, list(waiting), self.progress):
-                returned[waiting[task]] = _outcome(ray, task)
+                returned[waiting[task]] = _job_return(ray, task)
         return [returned[position] for position in range(len(job_overrides))]
 
     def _work(self, overrides: Sequence[str], index: int) -> Work:
         config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = f"ray-{index}", index
-        sent = {name: value for name, value in os.environ.items() if name.startswith(SENT)}
+        sent = {name: value for name, value in os.environ.items() if name.startswith(FORWARDED_VARIABLES)}
         return Work(self.context, self.function, config, str(Path.cwd()), sent)
 
     def _require_room(self, ray: Any) -> None:
@@ -170,7 +174,7 @@ def _wait_for_tasks(ray: Any, tasks: list[object], shown: bool) -> Iterator[obje
             yield task
 
 
-def _outcome(ray: Any, task: object) -> JobReturn:
+def _job_return(ray: Any, task: object) -> JobReturn:
     """Return what a task returned; where Ray gave it up (retries used, no memory), a failure that says so."""
     try:
         returned = ray.get(task)

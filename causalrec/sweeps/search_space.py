@@ -17,8 +17,8 @@ from optuna.distributions import (
 
 from causalrec.errors import RequestError
 
-YARDSTICK = frozenset({"seed", "dataset", "graph", "split", "evaluation", "name", "sweep", "paths", "logger"})
-YARDSTICK |= {f"selection.{name}" for name in ("criterion", "folds", "clip", "randomised_budget")}
+NOT_SEARCHABLE = frozenset({"seed", "dataset", "graph", "split", "evaluation", "name", "sweep", "paths", "logger"})
+NOT_SEARCHABLE |= {f"selection.{name}" for name in ("criterion", "folds", "clip", "randomised_budget")}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read_space(arguments: Sequence[str]) -> SearchSpace:
             fixed.append(text)
             continue
         key = override.key_or_group
-        if any(key == name or key.startswith(f"{name}.") for name in YARDSTICK):
+        if any(key == name or key.startswith(f"{name}.") for name in NOT_SEARCHABLE):
             raise RequestError(f"{text}: decides what trials are measured by, not what is searched; fix {key}=VALUE")
         searched[key] = _distribution(text, override)
         prefix[key] = override.get_key_element().removesuffix(key)

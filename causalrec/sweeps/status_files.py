@@ -1,4 +1,4 @@
-"""The marks of a sweep's jobs: file names that say all, so that a listing tells where thousands of jobs stand."""
+"""The status files of a sweep's jobs: their names say all, so that a listing tells where thousands of jobs stand."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from causalrec.ids import SEPARATOR
 from causalrec.records.run_record import RunRecord
 from causalrec.sweeps.claim_files import file_names
 
-Room = Literal["done", "failed", "started"]
-ROOMS: tuple[Room, ...] = ("done", "failed", "started")
+RecordedStatus = Literal["done", "failed", "started"]
+RECORDED_STATUSES: tuple[RecordedStatus, ...] = ("done", "failed", "started")
 
 
 def status_file_name(job: str, fingerprint: str, *record: int) -> str:
-    """Return the name of a mark: `JOB~FINGERPRINT`, and of a finished job `~SIZE~TIME` of its record.
+    """Return the name of a status file: `JOB~FINGERPRINT`, and of a finished job `~SIZE~TIME` of its record.
 
     >>> status_file_name("mf~seed0-1f2e", "ab", 10, 3)
     'mf~seed0-1f2e~ab~10~3'
@@ -47,43 +47,43 @@ class StatusFile:
 
     @staticmethod
     def parse(name: str) -> StatusFile:
-        """Read a mark's name; raise ValueError for a name of another form."""
+        """Read a status file's name; raise ValueError for a name of another form."""
         row, folder, fingerprint, *record = name.split(SEPARATOR)
         return StatusFile(name, SEPARATOR.join((row, folder)), fingerprint, *map(int, record[:2]))
 
 
 @dataclass(frozen=True)
 class StatusFiles:
-    """The marks below one folder, by room."""
+    """The status files below one folder, a folder for each status."""
 
     root: Path
 
-    def all(self, room: Room) -> dict[str, list[StatusFile]]:
-        """Return every mark of a room by job."""
+    def by_job(self, status: RecordedStatus) -> dict[str, list[StatusFile]]:
+        """Return every file of a status by job."""
         files_by_job: dict[str, list[StatusFile]] = {}
-        for name in file_names(self.root / room):
+        for name in file_names(self.root / status):
             with suppress(ValueError):
-                mark = StatusFile.parse(name)
-                files_by_job.setdefault(mark.job, []).append(mark)
+                status_file = StatusFile.parse(name)
+                files_by_job.setdefault(status_file.job, []).append(status_file)
         return files_by_job
 
-    def of(self, room: Room, job: str) -> list[StatusFile]:
-        """Return the marks of one job."""
+    def of_job(self, status: RecordedStatus, job: str) -> list[StatusFile]:
+        """Return the files of one job and status."""
         return [
             StatusFile.parse(name)
-            for name in file_names(self.root / room)
+            for name in file_names(self.root / status)
             if name.startswith(status_file_name(job, ""))
         ]
 
-    def remove(self, room: Room, job: str, keep: str = "") -> int:
-        """Remove the marks of a job but the one named `keep`; return how many went."""
-        old = [mark for mark in self.of(room, job) if mark.name != keep]
-        for mark in old:
-            (self.root / room / mark.name).unlink(missing_ok=True)
+    def remove(self, status: RecordedStatus, job: str, keep: str = "") -> int:
+        """Remove the files of a job and status but the one named `keep`; return how many went."""
+        old = [status_file for status_file in self.of_job(status, job) if status_file.name != keep]
+        for status_file in old:
+            (self.root / status / status_file.name).unlink(missing_ok=True)
         return len(old)
 
     def mark_done(self, job: str, fingerprint: str, record: Path) -> None:
-        """Mark a job as finished by this record; its other marks go, but for `started`."""
+        """Mark a job as finished by this record; its other files go, but for `started`."""
         now = record.stat()
         name = status_file_name(job, fingerprint, now.st_size, now.st_mtime_ns)
         (self.root / "done").mkdir(parents=True, exist_ok=True)
@@ -92,15 +92,15 @@ class StatusFiles:
         self.remove("failed", job)
 
 
-def damage(record: str, mark: StatusFile) -> str:
-    """Return what is wrong with a marked record, "" for a whole one; it is read only where size or time differ."""
+def describe_damage(record: str, status_file: StatusFile) -> str:
+    """Return what is wrong with a record marked done, "" for a whole one; it is read only where size or time differ."""
     try:
         now = os.stat(record)  # noqa: PTH116  # thousands: a Path takes as long to make as the rest
     except OSError:
         return f"{record}: gone; the job runs again"
-    if (now.st_size, now.st_mtime_ns) == (mark.size, mark.time) or is_complete(Path(record)):
+    if (now.st_size, now.st_mtime_ns) == (status_file.size, status_file.time) or is_complete(Path(record)):
         return ""
-    return f"{record}: not whole, {now.st_size} bytes of {mark.size}; the job runs again"
+    return f"{record}: not whole, {now.st_size} bytes of {status_file.size}; the job runs again"
 
 
 def is_complete(record: Path) -> bool:
@@ -111,6 +111,6 @@ def is_complete(record: Path) -> bool:
         return False
 
 
-def digest(record: Path) -> str:
+def sha256_or_empty(record: Path) -> str:
     """Return the sha256 of a file, "" where there is none."""
     return hashlib.sha256(record.read_bytes()).hexdigest() if record.exists() else ""

@@ -19,16 +19,16 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from causalrec.errors import DataError, RequestError
-from causalrec.sweeps.claim_files import LeaseOwner
+from causalrec.sweeps.claim_files import ClaimHolder
 
 Direction = Literal["minimize", "maximize"]
 LOCK_SECONDS = 60  # how long a process waits while another writes the file
-MISSED = 6  # beats without which a trial counts as dead
+MISSED_BEATS = 6  # beats without which a trial counts as dead
 
 
 @dataclass(frozen=True)
-class Store:
-    """The study of one sweep. Several launchers may share it; each holds its own Store.
+class SharedStudy:
+    """The study of one sweep. Several launchers may share it; each holds its own SharedStudy.
 
     Attributes:
         storage: the database.
@@ -47,7 +47,7 @@ class Store:
         self._requeue_dead()
         return n_trials - sum(map(_is_counted, self._trials()))
 
-    def others(self) -> bool:
+    def has_trials_elsewhere(self) -> bool:
         """Return whether trials run that another launcher holds."""
         return any(trial.state is TrialState.RUNNING for trial in self._trials())
 
@@ -70,7 +70,7 @@ class Store:
             trial = self.study.ask(dict(searched))
         self._record_beat(trial.number)
         trial.set_user_attr("place", trial.user_attrs.get("place", position))
-        trial.set_user_attr("holder", asdict(LeaseOwner.here()))
+        trial.set_user_attr("holder", asdict(ClaimHolder.here()))
         earlier = (other for other in self._trials() if other.number < trial.number)
         if sum(map(_is_counted, earlier)) >= n_trials:
             self.study.tell(trial, state=TrialState.FAIL)
@@ -123,7 +123,7 @@ class Store:
             if holder is None and trial.number not in self.adopted:
                 self.adopted.add(trial.number)  # cut before its first heartbeat: from now on silence is noticed
                 self._record_beat(trial.number)
-            elif holder is not None and LeaseOwner(**holder).has_ended:
+            elif holder is not None and ClaimHolder(**holder).has_ended:
                 self._fail(trial)
         with _silence_warnings():
             optuna.storages.fail_stale_trials(self.study)
@@ -146,7 +146,9 @@ class Store:
         return self.study.get_trials(deepcopy=False)
 
 
-def open_study(url: str | None, folder: Path, direction: Direction, search: Mapping[str, Any], heartbeat: int) -> Store:
+def open_study(
+    url: str | None, folder: Path, direction: Direction, search: Mapping[str, Any], heartbeat: int
+) -> SharedStudy:
     """Open the study of a sweep's folder, or begin it; without `url` its database is `study.db` there.
 
     Raises RequestError where the study was begun with another search (its trials could not be compared), DataError
@@ -169,7 +171,7 @@ def open_study(url: str | None, folder: Path, direction: Direction, search: Mapp
                 address,
                 engine_kwargs=options,
                 heartbeat_interval=heartbeat,
-                grace_period=heartbeat * MISSED,
+                grace_period=heartbeat * MISSED_BEATS,
                 heartbeat_stale_trial_callback=_queue_again,
             )
         study = optuna.create_study(storage=storage, study_name=folder.name, direction=direction, load_if_exists=True)
@@ -177,7 +179,7 @@ def open_study(url: str | None, folder: Path, direction: Direction, search: Mapp
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, ImportError) as error:
         where = url.split("@")[-1] if url else address  # an address may hold a password
         raise DataError(f"{where}: not a study's database ({_line(error)}); name another sweep") from error
-    return Store(storage, study, heartbeat)
+    return SharedStudy(storage, study, heartbeat)
 
 
 def _require_same(study: optuna.Study, folder: Path, search: dict[str, Any]) -> None:

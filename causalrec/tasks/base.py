@@ -12,10 +12,10 @@ from causalrec.data.card import DatasetCard
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.evaluation.evaluator import Evaluator, Score
-from causalrec.evaluation.exposure import Exposure, exposure
+from causalrec.evaluation.propensity_quality import PropensityFit, judge_propensity
 from causalrec.evaluation.refuter.base import RefutationProblem
 from causalrec.evaluation.slice.base import SliceData
-from causalrec.features.views import FeatureMatrix, FeatureSpec
+from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment, Identification, identify
 from causalrec.graph.overlap import Overlap
@@ -117,7 +117,7 @@ class AbstractTask(ABC):
         )
 
     def check_identified(
-        self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: FeatureSpec
+        self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: Views
     ) -> None:
         """Raise RequestError where what identifies the estimand is not what the learner goes by.
 
@@ -129,9 +129,11 @@ class AbstractTask(ABC):
         """
         return
 
-    def describe_exposure(self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix) -> Exposure:
+    def describe_exposure(
+        self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix
+    ) -> PropensityFit:
         """Judge the fitted propensities of training rows; `view` holds the numbers of the propensity view."""
-        return exposure(log, propensity, view)
+        return judge_propensity(log, propensity, view)
 
     @abstractmethod
     def overlap(self, prepared: PreparedData, clip: float) -> Overlap:

@@ -13,10 +13,10 @@ from causalrec.data.card import DatasetCard
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.evaluation.evaluator import Evaluator, Score
-from causalrec.evaluation.exposure import Exposure, arm_exposure
+from causalrec.evaluation.propensity_quality import PropensityFit, judge_treatment_propensity
 from causalrec.evaluation.refuter.base import RefutationProblem
 from causalrec.evaluation.slice.base import EFFECT_KINDS, SliceData
-from causalrec.features.views import FeatureMatrix, FeatureSpec
+from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Identification, require_identified
 from causalrec.graph.overlap import Overlap, arm_overlap
@@ -55,7 +55,7 @@ class Effect(AbstractTask):
             )
 
     def check_identified(
-        self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: FeatureSpec
+        self, config: ExperimentConfig, card: DatasetCard, training: Identification, views: Views
     ) -> None:
         """Raise RequestError unless the learner's design is what identifies the effect."""
         learner, choice = config.components.learner, config.run.choice("learner")
@@ -77,8 +77,10 @@ class Effect(AbstractTask):
             )
         require_identified(config.components.graph, card, training, frozenset(learner.columns_read(views)))
 
-    def describe_exposure(self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix) -> Exposure:
-        return arm_exposure(log, propensity, view)
+    def describe_exposure(
+        self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix
+    ) -> PropensityFit:
+        return judge_treatment_propensity(log, propensity, view)
 
     def overlap(self, prepared: PreparedData, clip: float) -> Overlap:
         return arm_overlap(prepared.train, clip=clip, truth=_true_effect(prepared), **vars(prepared.exposure))

@@ -10,7 +10,7 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.evaluation.refuter.base import RefutationProblem
-from causalrec.evaluation.refuter.re_estimation import LINEAR, ReEstimator
+from causalrec.evaluation.refuter.re_estimation import LINEAR_CROSSFIT, ReEstimator
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.learners.table_columns import TableColumns, log_to_fit, numeric_column
 from causalrec.prepared import PreparedData
@@ -47,7 +47,7 @@ def effect_problem(
         rows=rows,
         estimate=estimate,
         original=original,
-        propensities=LINEAR.nuisances(rows, seed)[1],
+        propensities=LINEAR_CROSSFIT.nuisances(rows, seed)[1],
         negative_controls={name: numeric_column(prepared.dataset, name, log) for name in controls},
         randomised=_randomised_rows(prepared, len(card.arms)),
         repeats=repeats,

@@ -17,7 +17,7 @@ from causalrec.records.run_record import RunRecord
 from causalrec.training.fit_result import Epoch, log_curve
 
 JobStatus = Literal["done", "failed"]
-Draw = Callable[[RunRecord], Mapping[str, bytes]]  # PNG images of a record, by name
+MakeImages = Callable[[RunRecord], Mapping[str, bytes]]  # PNG images of a record, by name
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,25 @@ class AbstractLogger(ABC):
         """Return Lightning's logger for this job, or None to log nothing."""
 
     def close(
-        self, opened: Logger | None, record: RunRecord | None, status: JobStatus, draw: Draw | None = None
+        self,
+        lightning_logger: Logger | None,
+        record: RunRecord | None,
+        status: JobStatus,
+        draw: MakeImages | None = None,
     ) -> None:
         """Write the summary `best/*` and finish the run.
 
         Args:
-            opened: the logger that `open` returned.
+            lightning_logger: the logger that `open` returned.
             record: of the job; None where it left none.
             status: how the job ended.
             draw: makes the images of a record, for loggers that show some; None: no images.
         """
-        if opened is not None:
-            opened.log_metrics({} if record is None else best_scores(record))
-            opened.finalize("success" if status == "done" else "failed")
+        if lightning_logger is not None:
+            lightning_logger.log_metrics({} if record is None else best_scores(record))
+            lightning_logger.finalize("success" if status == "done" else "failed")
 
-    def replay(self, job: LoggedJob, record: RunRecord, status: JobStatus, draw: Draw | None = None) -> None:
+    def replay(self, job: LoggedJob, record: RunRecord, status: JobStatus, draw: MakeImages | None = None) -> None:
         """Log a job that is over: open, its learning curves, close. For jobs that train side by side.
 
         Args:
@@ -72,10 +76,10 @@ class AbstractLogger(ABC):
             status: how it ended.
             draw: makes the images of a record, for loggers that show some; None: no images.
         """
-        opened = self.open(job)
+        lightning_logger = self.open(job)
         for prefix, curve in curves_of(record):
-            log_curve(opened, prefix, curve)
-        self.close(opened, record, status, draw)
+            log_curve(lightning_logger, prefix, curve)
+        self.close(lightning_logger, record, status, draw)
 
 
 def curves_of(record: RunRecord) -> Iterator[tuple[str, tuple[Epoch, ...]]]:
@@ -95,7 +99,7 @@ class NoLogger(AbstractLogger):
     def open(self, job: LoggedJob) -> Logger | None:
         return None
 
-    def replay(self, job: LoggedJob, record: RunRecord, status: JobStatus, draw: Draw | None = None) -> None:
+    def replay(self, job: LoggedJob, record: RunRecord, status: JobStatus, draw: MakeImages | None = None) -> None:
         """Log nothing."""
 
 

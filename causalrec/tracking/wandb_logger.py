@@ -13,7 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from causalrec.errors import RequestError
 from causalrec.records.names import EPOCH, IMAGES, RESULTS, SCORE_COLUMNS, record_summary, redact, score_rows
 from causalrec.records.run_record import RunRecord
-from causalrec.tracking.loggers import AbstractLogger, Draw, JobStatus, LoggedJob
+from causalrec.tracking.loggers import AbstractLogger, JobStatus, LoggedJob, MakeImages
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -96,19 +96,23 @@ class WandB(AbstractLogger):
         return "online" if os.environ.get("WANDB_API_KEY") else "offline"
 
     def close(
-        self, opened: Logger | None, record: RunRecord | None, status: JobStatus, draw: Draw | None = None
+        self,
+        lightning_logger: Logger | None,
+        record: RunRecord | None,
+        status: JobStatus,
+        draw: MakeImages | None = None,
     ) -> None:
         """Write the record's summary, table and images, and finish the run."""
-        if not isinstance(opened, WandbLogger) or rank_zero_only.rank:  # type: ignore[attr-defined]
+        if not isinstance(lightning_logger, WandbLogger) or rank_zero_only.rank:  # type: ignore[attr-defined]
             return
-        run: Run = opened.experiment
+        run: Run = lightning_logger.experiment
         try:
             _show(run, record, draw if self.images else None)
         finally:
             run.finish(exit_code=0 if status == "done" else 1)  # else the next job of a sweep writes into this run
 
 
-def _show(run: Run, record: RunRecord | None, draw: Draw | None) -> None:
+def _show(run: Run, record: RunRecord | None, draw: MakeImages | None) -> None:
     """Log what a record holds: scores, costs and overlap to the summary, the table and the images to the history."""
     if record is None:
         return

@@ -9,16 +9,14 @@ from pathlib import Path
 
 from causalrec.records.run_record import RECORD
 
-LONGEST = 20_000  # characters of one command: every system takes that
-MARK = ".wandb.synced"  # W&B's own, beside the file it has sent
-SLACK = 60.0  # seconds by which a finished run's file may be younger than its job's record
+MAX_COMMAND_LENGTH = 20_000  # characters of one command: every system takes that
+SYNCED_SUFFIX = ".wandb.synced"  # W&B's own, beside the file it has sent
+CLOCK_SLACK_SECONDS = 60.0  # seconds by which a finished run's file may be younger than its job's record
 
 
 @dataclass(frozen=True)
 class OfflineRun:
     """One offline file of a job's run; a job that was cut has several of one `id`, sent in the order of `started`.
-
-    `finished`: the job's record is not older, so that nothing more will be written to the file.
 
     Attributes:
         id: of the run; a job that was cut has several files of one id.
@@ -38,7 +36,7 @@ class OfflineRun:
 def offline_runs(folder: Path) -> list[OfflineRun]:
     """Return the offline runs below a folder that have not been sent, by sweep, then oldest first."""
     files = folder.rglob("offline-run-*/run-*.wandb")
-    runs = [_run(file) for file in files if not file.with_suffix(MARK).exists()]
+    runs = [_run(file) for file in files if not file.with_suffix(SYNCED_SUFFIX).exists()]
     return sorted(runs, key=lambda run: (str(run.sweep), run.started, run.id))
 
 
@@ -47,7 +45,7 @@ def _run(file: Path) -> OfflineRun:
     started = file.parent.name.removeprefix("offline-run-").rsplit("-", 1)[0]
     name = file.stem.removeprefix("run-")
     record = job / RECORD  # that of an earlier attempt is older than the file of a run that goes on
-    finished = record.is_file() and file.stat().st_mtime <= record.stat().st_mtime + SLACK
+    finished = record.is_file() and file.stat().st_mtime <= record.stat().st_mtime + CLOCK_SLACK_SECONDS
     return OfflineRun(name, started, file.parent, job.parent.parent, finished)
 
 
@@ -66,7 +64,7 @@ def sync_commands(runs: Sequence[OfflineRun]) -> list[str]:
         line = ""
         for paths in members.values():
             words = " ".join(paths)
-            if line and len(line) + len(words) > LONGEST:
+            if line and len(line) + len(words) > MAX_COMMAND_LENGTH:
                 commands.append(line)
                 line = ""
             line = f"{line or 'wandb sync'} {words}"

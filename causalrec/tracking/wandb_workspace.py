@@ -9,9 +9,9 @@ from typing import Any
 from causalrec.errors import RequestError
 from causalrec.records.names import (
     EPOCH,
-    GROUPED,
+    IMAGE_NAMES,
     IMAGES,
-    PICTURES,
+    PINNED_KEYS,
     RESULTS,
     ROW,
     TRAINING_LOSS,
@@ -25,7 +25,7 @@ CURVES = {
     "validation criterion": rf"^(.*/)?{VALIDATION_CRITERION}$",
     "training loss": rf"^(.*/)?{TRAINING_LOSS}$",
 }
-MOST_RUNS = 100  # of a panel: as many as the application draws
+MAX_RUNS = 100  # of a panel: as many as the application draws
 
 
 def workspace(records: Sequence[RunRecord], entity: str, project: str) -> Any:
@@ -33,7 +33,7 @@ def workspace(records: Sequence[RunRecord], entity: str, project: str) -> Any:
 
     Raises RequestError where `wandb-workspaces` is not installed.
     """
-    ws, wr = _library()
+    ws, wr = _import_wandb_workspaces()
     sweeps = sorted({record.sweep for record in records})
     sections = [
         ws.Section(name="Scores by row", panels=_scores(records, wr), is_open=True),
@@ -44,16 +44,16 @@ def workspace(records: Sequence[RunRecord], entity: str, project: str) -> Any:
     runs = ws.RunsetSettings(
         filters=ws.And(ws.Metric("Group").isin(sweeps)),  # the library takes a key `sweep` for W&B's own sweeps
         groupby=[ws.Metric("Group"), ws.Config(ROW)],
-        pinned_columns=[f"config:{key}" for key in GROUPED],
+        pinned_columns=[f"config:{key}" for key in PINNED_KEYS],
     )
-    settings = ws.WorkspaceSettings(x_axis=EPOCH, max_runs=MOST_RUNS)
+    settings = ws.WorkspaceSettings(x_axis=EPOCH, max_runs=MAX_RUNS)
     name = f"causalrec: {', '.join(sweeps)}"
     return ws.Workspace(
         entity=entity, project=project, name=name, sections=sections, settings=settings, runset_settings=runs
     )
 
 
-def _library() -> tuple[Any, Any]:
+def _import_wandb_workspaces() -> tuple[Any, Any]:
     try:
         import wandb_workspaces.reports.v2 as wr
         import wandb_workspaces.workspaces as ws
@@ -72,7 +72,7 @@ def _scores(records: Sequence[RunRecord], wr: Any) -> list[Any]:
             groupby=wr.Config(ROW),
             groupby_aggfunc="mean",
             groupby_rangefunc="stderr",
-            max_bars_to_show=MOST_RUNS,
+            max_bars_to_show=MAX_RUNS,
         )
         for name in columns
     ]
@@ -87,31 +87,31 @@ def _curves(wr: Any) -> list[Any]:
             groupby=wr.Config(ROW),
             groupby_aggfunc="mean",
             groupby_rangefunc="stderr",
-            max_runs_to_show=MOST_RUNS,
+            max_runs_to_show=MAX_RUNS,
         )
         for title, pattern in CURVES.items()
     ]
 
 
 def _images(wr: Any) -> list[Any]:
-    return [wr.MediaBrowser(title=name, media_keys=[f"{IMAGES}/{name}"], num_columns=3) for name in PICTURES]
+    return [wr.MediaBrowser(title=name, media_keys=[f"{IMAGES}/{name}"], num_columns=3) for name in IMAGE_NAMES]
 
 
-def serialise(built: Any) -> str:
+def serialise(workspace: Any) -> str:
     """Return a workspace as the JSON that the library sends to the server (its private `_to_model`: version pinned)."""
-    view = built._to_model()
+    view = workspace._to_model()
     spec = json.loads(view.spec.model_dump_json(by_alias=True, exclude_none=True))
     about = {"entity": view.entity, "project": view.project, "display_name": view.display_name}
     return json.dumps({**about, "spec": spec}, indent=1) + "\n"
 
 
-def publish(built: Any) -> str:
+def publish(workspace: Any) -> str:
     """Save a workspace as a new view on the server, by default the account's own, and return its address."""
     import wandb
 
     try:
-        if not built.entity:
-            built.entity = wandb.Api().default_entity or ""
-        return str(built.save_as_new_view().url)
+        if not workspace.entity:
+            workspace.entity = wandb.Api().default_entity or ""
+        return str(workspace.save_as_new_view().url)
     except wandb.errors.Error as error:
         raise RequestError(f"wandb workspace: {' '.join(str(error).split())}; see --entity and --project") from error

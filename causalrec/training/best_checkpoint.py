@@ -1,4 +1,4 @@
-"""Keeps the weights of the best epoch, and can_resume the fit on its way so that it can go on from there."""
+"""Keeps the weights of the best epoch, and saves a running fit so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ MAX_SAVE_SHARE = 0.05  # saving takes at most this share of the time
 
 
 class BestCheckpoint(Checkpoint):
-    """Holds the weights of the best epoch in memory: the first, until one has a strictly lower criterion; the last one
-    where it `has_validation` not. At the end `fit` is what came of it, written in `folder`.
+    """Holds the weights of the best epoch in memory: the first epoch's, until one has a strictly lower criterion.
 
-    Where it `can_resume`, the whole fit is written at the end of a batch: every `steps` steps, or where None once
-    `seconds` have gone by. After an epoch's last batch it waits for the validation: a fit goes on before it, or after
-    it.
+    Without validation they are the last epoch's. At the end `fit` is what came of it, written in `folder`. With
+    `can_resume`, the whole fit is written at the end of a batch: every `steps` steps, or where None once `seconds` have
+    gone by. After an epoch's last batch it waits for the validation: a fit goes on before it, or after it.
 
     Args:
         folder: of the fit.
@@ -47,7 +46,7 @@ class BestCheckpoint(Checkpoint):
         self.fit: FitResult | None = None
         self.best: dict[str, Tensor] = {}
         self.best_epoch, self.criterion = 0, math.nan
-        self._taken, self._saved, self._pause = 0, time.monotonic(), seconds
+        self._steps_since_save, self._last_save, self._save_interval = 0, time.monotonic(), seconds
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_epoch": self.best_epoch, "criterion": self.criterion}
@@ -57,7 +56,7 @@ class BestCheckpoint(Checkpoint):
         self.criterion = state_dict["criterion"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._saved = time.monotonic()
+        self._last_save = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -71,12 +70,12 @@ class BestCheckpoint(Checkpoint):
             batch: not read.
             batch_idx: step within the epoch, from 0.
         """
-        self._taken += 1
+        self._steps_since_save += 1
         if self._due(trainer, batch_idx) and not trainer.is_last_batch:
             self._save(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._taken and self._due(trainer, 0):
+        if self._steps_since_save and self._due(trainer, 0):
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -101,15 +100,15 @@ class BestCheckpoint(Checkpoint):
         if not self.can_resume:
             return False
         if self.steps is not None:
-            return self._taken >= self.steps
+            return self._steps_since_save >= self.steps
         if trainer.world_size == 1:
-            return time.monotonic() - self._saved >= self._pause
+            return time.monotonic() - self._last_save >= self._save_interval
         if step % CLOCK_CHECK_STEPS:
             return False
-        return bool(trainer.strategy.broadcast(time.monotonic() - self._saved >= self._pause))
+        return bool(trainer.strategy.broadcast(time.monotonic() - self._last_save >= self._save_interval))
 
     def _save(self, trainer: pl.Trainer) -> None:
         started = time.monotonic()
         trainer.save_checkpoint(self.folder.resume)
-        self._taken, self._saved = 0, time.monotonic()
-        self._pause = max(self.seconds, (self._saved - started) / MAX_SAVE_SHARE)
+        self._steps_since_save, self._last_save = 0, time.monotonic()
+        self._save_interval = max(self.seconds, (self._last_save - started) / MAX_SAVE_SHARE)

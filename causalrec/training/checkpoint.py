@@ -78,11 +78,13 @@ def _local(path: str | Path) -> Path:
     return Path(path)
 
 
-def digest(contents: Iterable[object]) -> str:
+def content_hash(contents: Iterable[object]) -> str:
     """Return 16 hexadecimal characters that differ where arrays, tensors or the text of other values do.
 
-    >>> digest([1, np.zeros(2)]) == digest([1, np.zeros(2)]), digest([np.zeros(2)]) == digest([np.zeros(3)])
-    (True, False)
+    >>> content_hash([1, np.zeros(2)]) == content_hash([1, np.zeros(2)])
+    True
+    >>> content_hash([np.zeros(2)]) == content_hash([np.zeros(3)])
+    False
     """
     sha = hashlib.sha256()
     for content in contents:

@@ -12,11 +12,11 @@ from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.types import Batch, Outputs
 
-Criterion = Literal["ips", "naive"]
+CriterionWeighting = Literal["ips", "naive"]
 
 
 def validation_errors(
-    objective: AbstractObjective, outputs: Outputs, batch: Batch, criterion: Criterion, clip: float
+    objective: AbstractObjective, outputs: Outputs, batch: Batch, criterion: CriterionWeighting, clip: float
 ) -> tuple[Tensor, Tensor]:
     """Return errors and weights `[...,B]`; the criterion is `sum(weight * error) / sum(weight)`.
 

@@ -18,7 +18,7 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.models import CausalModel
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit_result import FitResult
-from causalrec.training.module import CausalRecModule, Criterion
+from causalrec.training.module import CausalRecModule, CriterionWeighting
 from causalrec.training.optimizer import AbstractOptimizer
 from causalrec.training.scheduler import AbstractScheduler, ConstantRate
 from causalrec.training.trainer import TrainerSettings, seed_everything
@@ -62,7 +62,7 @@ class FitRequest:
     train: InteractionLog
     validation: InteractionLog
     seed: int
-    criterion: Criterion
+    criterion: CriterionWeighting
     clip: float
     validation_space: Space
     pair_propensity: PairColumn | None

@@ -18,13 +18,11 @@ MONITOR = VALIDATION_CRITERION
 class Epoch:
     """One point of a learning curve: the mean training loss, and the criterion after the epoch (None in a refit).
 
-    `report`: of a class outcome, how the validation rows were classified (`criterion.classification_report`).
-
     Attributes:
         epoch: from 0.
         loss: mean over the training batches.
         criterion: on the validation rows; None in a refit.
-        report: of a class outcome, how the validation rows were classified.
+        report: of a class outcome, how the validation rows were classified (`criterion.classification_report`).
     """
 
     epoch: int

@@ -1,4 +1,7 @@
-"""The folder of one fit: what it was stopped at, and what it came to. Whatever does not fit is not used."""
+"""The folder of one fit: its resume checkpoint, its best weights and its result.
+
+Files of another fit are discarded.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,15 @@ from pytorch_lightning.utilities import rank_zero_only
 from causalrec.data.files import write_text
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
-from causalrec.training.checkpoint import digest, read_checkpoint, write_checkpoint
+from causalrec.training.checkpoint import content_hash, read_checkpoint, write_checkpoint
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit_result import Epoch, FitResult
 from causalrec.training.module import CausalRecModule
 
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 NAMES = ("best.ckpt", "resume.ckpt", "fit.json")
-FOREIGN = "was made by other settings, data or versions"
-PROBE = 256  # pairs whose features and propensities stand for the functions that give them
+OTHER_FIT_MESSAGE = "was made by other settings, data or versions"
+PROBED_PAIRS = 256  # pairs whose features and propensities stand for the functions that give them
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class FitFolder:
         try:
             saved = self._read(self.best)
         except DataError as error:
-            self._start_again(str(error))
+            self._discard(str(error))
             return None
         summary = saved["fit"]
         curve = tuple(Epoch(**point) for point in summary["curve"])
@@ -66,7 +69,7 @@ class FitFolder:
         try:
             self._read(self.resume)
         except DataError as error:
-            self._start_again(str(error))
+            self._discard(str(error))
             return None
         return self.resume
 
@@ -87,12 +90,12 @@ class FitFolder:
     def _read(self, path: Path) -> dict[str, Any]:
         saved = read_checkpoint(path)
         if saved.get("fingerprint") != self.fingerprint:
-            raise DataError(f"{path}: {FOREIGN}")
+            raise DataError(f"{path}: {OTHER_FIT_MESSAGE}")
         return saved
 
-    def _start_again(self, reason: str) -> None:
+    def _discard(self, reason: str) -> None:
         if _is_rank_zero():
-            NOTES.warning("causalrec: %s; starting this fit again", reason)
+            LOGGER.warning("causalrec: %s; starting this fit again", reason)
             delete_fits(self.folder)
 
 
@@ -110,12 +113,12 @@ def _is_rank_zero() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
-def fingerprint(module: CausalRecModule, data: LogDataModule, settings: str) -> str:
+def fit_fingerprint(module: CausalRecModule, data: LogDataModule, settings: str) -> str:
     """Return a digest of what determines a fit: model and initial weights, objective, optimizer, rows, seed, versions.
 
     `settings`: what the trainer adds. The folder, the logger and how a criterion is called do not count.
     """
-    return digest([settings, version("torch"), version("causalrec"), *_of_module(module), *_of_data(data)])
+    return content_hash([settings, version("torch"), version("causalrec"), *_of_module(module), *_of_data(data)])
 
 
 def _of_module(module: CausalRecModule) -> Iterator[Any]:
@@ -131,7 +134,7 @@ def _of_data(data: LogDataModule) -> Iterator[Any]:
     yield from (data.sampler, data.space, data.seed, data.validation_space)
     for log, tensors in zip(data.logs, data.tensors, strict=True):
         yield from _of_log(log)
-        first = slice(0, PROBE)
+        first = slice(0, PROBED_PAIRS)
         user = log.users[first]
         block = tensors.row_block
         yield tensors.features(user, log.item[first], None if block is None else block[first])

@@ -17,13 +17,13 @@ from causalrec.estimators.penalty.base import AbstractPenalty
 from causalrec.estimators.reduction import batch_sum
 from causalrec.models import CausalModel
 from causalrec.training.checkpoint import Checkpoint, random_states, set_random_states
-from causalrec.training.criterion import Criterion, classification_report, confusion, validation_errors
+from causalrec.training.criterion import CriterionWeighting, classification_report, confusion, validation_errors
 from causalrec.training.fit_result import MONITOR, Epoch, log_curve
 from causalrec.training.optimizer import AbstractOptimizer
 from causalrec.training.scheduler import AbstractScheduler, ConstantRate
 from causalrec.types import OUTCOME, Batch, Outputs, Role, Term
 
-__all__ = ["MONITOR", "CausalRecModule", "Criterion"]
+__all__ = ["MONITOR", "CausalRecModule", "CriterionWeighting"]
 T = TypeVar("T")
 
 
@@ -51,7 +51,7 @@ class CausalRecModule(pl.LightningModule):
         model: CausalModel,
         objective: AbstractObjective,
         optimizer: AbstractOptimizer,
-        criterion: Criterion = "ips",
+        criterion: CriterionWeighting = "ips",
         criterion_clip: float = 0.01,
         prefix: str = "",
         penalties: Mapping[str, AbstractPenalty] | None = None,
@@ -69,7 +69,7 @@ class CausalRecModule(pl.LightningModule):
         self._loss: Tensor | float = 0.0
         self._steps = 0
         self._direct: list[torch.optim.Optimizer] = []
-        self._judged = torch.zeros(2, dtype=torch.float64)
+        self._validation_sums = torch.zeros(2, dtype=torch.float64)
         self._confused: Tensor | None = None
         self._report: dict[str, object] | None = None
         self._random: Checkpoint | None = None
@@ -154,8 +154,8 @@ class CausalRecModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         mean = torch.as_tensor(self._loss / max(self._steps, 1), device=self.device)
         loss = float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
-        judged = self.trainer.callback_metrics.get(MONITOR)
-        criterion = None if judged is None else float(judged)
+        criterion_tensor = self.trainer.callback_metrics.get(MONITOR)
+        criterion = None if criterion_tensor is None else float(criterion_tensor)
         self.curve.append(Epoch(self.current_epoch, loss, criterion, self._report))
         log_curve(self.trainer.logger, self.prefix, self.curve[-1:])
         self._loss, self._steps = 0.0, 0
@@ -166,14 +166,18 @@ class CausalRecModule(pl.LightningModule):
         outputs, link = self.model(batch), self.model.link
         error, weight = validation_errors(self.objective, outputs, batch, self.criterion, self.criterion_clip)
         sums = [(error * weight).to("cpu", torch.float64).sum(), weight.to("cpu", torch.float64).sum()]
-        self._judged = self._judged + torch.stack(sums)
+        self._validation_sums = self._validation_sums + torch.stack(sums)
         if link == "softmax":
             counts = confusion(outputs[OUTCOME], batch.outcome, batch.observed)
             self._confused = counts if self._confused is None else self._confused + counts
 
     def on_validation_epoch_end(self) -> None:
-        sums = self._judged if self._world == 1 else batch_sum(self._judged.to(self.device)[:, None])[:, 0].cpu()
-        self._judged = torch.zeros(2, dtype=torch.float64)
+        sums = (
+            self._validation_sums
+            if self._world == 1
+            else batch_sum(self._validation_sums.to(self.device)[:, None])[:, 0].cpu()
+        )
+        self._validation_sums = torch.zeros(2, dtype=torch.float64)
         if self._confused is not None:
             counts = self._confused if self._world == 1 else batch_sum(self._confused[..., None])[..., 0]
             self._confused, self._report = None, classification_report(counts.cpu())

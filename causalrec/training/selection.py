@@ -97,7 +97,7 @@ def search_requests(requests: Requests, folds: int) -> list[FitRequest]:
 def refit_request(requests: Requests, results: Sequence[FitResult], folds: int) -> FitRequest:
     """Return the fit of the best candidate on all rows, for the mean number of epochs of its folds."""
     candidates = judge_candidates(requests, results, folds)
-    best = best_candidate(candidates)
+    best = best_candidate_index(candidates)
     settings, request = requests[best]
     epochs = round(candidates[best].best_epoch) + 1
     return _label(replace(request, validation=request.train, epochs=epochs), settings, "refit", several=False)
@@ -106,7 +106,7 @@ def refit_request(requests: Requests, results: Sequence[FitResult], folds: int) 
 def select_fit(requests: Requests, results: Sequence[FitResult], folds: int) -> SelectedFit:
     """Return the fit that is evaluated: the best candidate's, or the refit, which came last."""
     candidates = judge_candidates(requests, results, folds)
-    best = best_candidate(candidates)
+    best = best_candidate_index(candidates)
     settings = requests[best][0]
     if folds > 1:
         return SelectedFit(results[-1], settings, candidates, refit_request(requests, results, folds).folder)
@@ -118,16 +118,16 @@ def judge_candidates(requests: Requests, results: Sequence[FitResult], folds: in
     if folds == 1:
         pairs = zip(requests, results, strict=True)
         return tuple(Candidate(s, fit.criterion, fit.best_epoch, fit.epochs, fit.curve) for (s, _), fit in pairs)
-    judged = []
+    candidates = []
     for k, (settings, _) in enumerate(requests):
         numbers = [(fit.criterion, fit.best_epoch, fit.epochs) for fit in results[k * folds : (k + 1) * folds]]
         criterion, best_epoch, epochs = map(float, np.mean(numbers, axis=0))
-        judged.append(Candidate(settings, criterion, best_epoch, epochs))
-    return tuple(judged)
+        candidates.append(Candidate(settings, criterion, best_epoch, epochs))
+    return tuple(candidates)
 
 
-def best_candidate(candidates: Sequence[Candidate]) -> int:
-    """Return the place of the candidate of least criterion; of equal ones, that of the least settings."""
+def best_candidate_index(candidates: Sequence[Candidate]) -> int:
+    """Return the index of the candidate of least criterion; of equal ones, that of the least settings."""
     keys = [(candidate.criterion, tuple(candidate.settings.values())) for candidate in candidates]
     return min(range(len(candidates)), key=lambda k: keys[k])
 

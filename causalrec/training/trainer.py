@@ -27,7 +27,7 @@ from causalrec.training.callback import AbstractCallback
 from causalrec.training.checkpoint import CheckedIO
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit_result import Epoch, FitResult, log_curve
-from causalrec.training.fit_store import FitFolder, fingerprint
+from causalrec.training.fit_store import FitFolder, fit_fingerprint
 from causalrec.training.module import MONITOR, CausalRecModule
 from causalrec.types import Batch, Count
 
@@ -104,7 +104,7 @@ class TrainerSettings:
             epochs: train for that many and take the last, criterion nan (a refit on all rows, nothing held out); None:
                 stop early.
         """
-        store = FitFolder(folder, fingerprint(module, data, self._identity(epochs)))
+        store = FitFolder(folder, fit_fingerprint(module, data, self._identity(epochs)))
         fit = store.load_finished()
         live = fit is None and not self._forks()  # a logger is of no use in another process
         if fit is None:

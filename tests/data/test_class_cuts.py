@@ -9,7 +9,7 @@ import pytest
 from conftest import FakeML100K
 
 from causalrec.data.datasets.ml100k import ML100K
-from causalrec.data.delimited_tables import classify
+from causalrec.data.delimited_text import classify
 from causalrec.errors import RequestError
 
 

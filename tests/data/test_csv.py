@@ -109,7 +109,7 @@ def test_columns_of_a_row_are_numbers_and_categories(tmp_path: Path) -> None:
     for _ in ("read", "opened again"):
         data = CsvTables(threshold=None, randomised_flag="random", row_columns=kinds).load(tmp_path)  # type: ignore[arg-type]
         assert data.randomised is not None
-        assert [(c.name, c.of, c.kind) for c in data.card.row_columns] == [
+        assert [(c.name, c.entity, c.kind) for c in data.card.row_columns] == [
             ("hour", "row", "numeric"),
             ("store/week", "row", "category"),
         ]
@@ -175,7 +175,7 @@ def test_tables_give_ids_their_order_and_columns_their_kinds(tmp_path: Path) -> 
     assert data.logged.user is not None and data.logged.user.tolist() == [1, 2, 1, 0]
     assert data.item_table["g"].to_list() == [["x", "y"], []]
     assert texts_of(data.item_table, {"t": "{}:", "g": "{}"}, ["t", "g"]) == ('Up, "a": x, y', "So:")
-    assert [(c.name, c.of, c.kind) for c in data.card.columns][2:] == [
+    assert [(c.name, c.entity, c.kind) for c in data.card.columns][2:] == [
         ("age", "user", "numeric"), ("t", "item", "text"), ("g", "item", "multi_hot")]  # fmt: skip
 
 

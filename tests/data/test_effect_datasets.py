@@ -75,7 +75,7 @@ def units(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Write:
         path = tmp_path / "ihdp" / f"ihdp_npci_2.csv{'' if official else '.gz'}"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        name = "OFFICIAL" if official else "GZIPPED"
+        name = "CSV_SHA256" if official else "GZIPPED_SHA256"
         sums = list(getattr(ihdp, name))
         sums[1] = hashlib.sha256(content).hexdigest()
         monkeypatch.setattr(ihdp, name, tuple(sums))

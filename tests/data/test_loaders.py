@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from causalrec.data.datasets.coat import Coat
 from causalrec.data.datasets.ml100k import ML100K
-from causalrec.data.delimited_tables import indices, numbers, read_delimited
+from causalrec.data.delimited_text import indices, numbers, read_delimited
 from causalrec.data.sources import sha256_of
 from causalrec.data.text import texts_of
 from causalrec.errors import DataError

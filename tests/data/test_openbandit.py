@@ -87,7 +87,7 @@ def test_items_join_on_their_id_and_take_the_first_policy_s_names(fake: Fake) ->
     table = OpenBandit().load(fake()).item_table
     assert table["item_feature_0"].to_list() == [-0.5, 0.25, 0.75]
     assert table["item_feature_1"].to_list() == ["h1", "h1", "h2"]
-    assert set(table.columns) == {c.name for c in OpenBandit().card.columns if c.of == "item" and c.kind != "id"}
+    assert set(table.columns) == {c.name for c in OpenBandit().card.columns if c.entity == "item" and c.kind != "id"}
 
 
 @pytest.mark.parametrize("campaign", ["men", "women"])

@@ -62,7 +62,7 @@ def embed_alone(folder: Path, text: str, pooling: Fixed, max_tokens: int) -> np.
 def test_padding_and_batching_change_no_embedding(
     name: str, pooling: Fixed, budget: int, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "BUDGET", {"cpu": budget, "cuda": budget})
+    monkeypatch.setattr(embedding, "TOKENS_PER_BATCH", {"cpu": budget, "cuda": budget})
     embedded = embed(TEXTS, load(folders[name]), pooling, 16)
     assert embedded.shape == (len(TEXTS), WIDTH) and embedded.dtype == np.float32
     expected = np.stack([embed_alone(folders[name], text, pooling, 16) for text in TEXTS])

@@ -220,10 +220,10 @@ def test_batches_of_like_length_change_no_vector(
 ) -> None:
     uncut = text_projection(folders["gpt2"], tmp_path, Full(), pooling=pooling).eval()
     cut = text_projection(folders["gpt2"], tmp_path, Full(), pooling=pooling).eval()
-    monkeypatch.setattr("causalrec.encoders.trainable_text.WORTH", {"cpu": 1 << 20})
+    monkeypatch.setattr("causalrec.encoders.trainable_text.PADDING_PER_BATCH", {"cpu": 1 << 20})
     seen, expected = record_token_ids(uncut), uncut(torch.arange(ITEMS))
     assert len(seen) == 1
-    monkeypatch.setattr("causalrec.encoders.trainable_text.WORTH", {"cpu": 0})
+    monkeypatch.setattr("causalrec.encoders.trainable_text.PADDING_PER_BATCH", {"cpu": 0})
     seen = record_token_ids(cut)
     torch.testing.assert_close(cut(torch.arange(ITEMS)), expected, atol=1e-5, rtol=0)
     assert len(seen) > 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from causalrec.estimators.interval import cluster_weights, percentile_interval
+from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
 
 
 @pytest.mark.parametrize(("users", "replicates"), [(1, 3), (7, 50), (200, 10)])

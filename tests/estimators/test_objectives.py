@@ -18,7 +18,7 @@ from torch import Tensor
 
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
-from causalrec.estimators.doubly_robust import Errors, doubly_robust
+from causalrec.estimators.doubly_robust import ImputationErrors, doubly_robust
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.ips import IPS, ips
@@ -229,9 +229,9 @@ def test_the_error_of_a_class_is_its_cross_entropy_and_a_soft_label_weighs_them(
 
 def test_the_imputed_error_of_a_class_outcome_is_against_the_whole_distribution() -> None:
     raw, imputing = torch.randn(4, 3), torch.randn(4, 3, requires_grad=True)
-    errors = Errors.from_outputs(hand_batch(), Outputs({OUTCOME: raw, IMPUTATION: imputing}, "softmax"))
+    errors = ImputationErrors.from_outputs(hand_batch(), Outputs({OUTCOME: raw, IMPUTATION: imputing}, "softmax"))
     expected = -(imputing.softmax(-1) * raw.log_softmax(-1)).sum(-1)
-    torch.testing.assert_close(errors.learned, expected)
+    torch.testing.assert_close(errors.imputed_trainable, expected)
     torch.testing.assert_close(errors.imputed, expected.detach())
 
 
@@ -375,7 +375,7 @@ def test_the_gradient_of_tdr_is_that_of_its_estimate_epsilon_included() -> None:
     raw = raw_outputs(OBJECTIVES["tdr_jl"], 24)
     terms = TDRJL(clip=0.0).terms(batch, Outputs(raw, "logit"))
     loss = (batch.weight * (terms["outcome"].value + terms["fluctuation"].value)).mean()
-    errors, clever_covariate = Errors.from_outputs(batch, Outputs(raw, "logit")), 1 / batch.propensity - 1
+    errors, clever_covariate = ImputationErrors.from_outputs(batch, Outputs(raw, "logit")), 1 / batch.propensity - 1
     rows = batch.weight * batch.observed
     epsilon = (rows * (errors.error - errors.imputed) * clever_covariate).sum() / (
         rows * clever_covariate.square()

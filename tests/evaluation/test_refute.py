@@ -22,7 +22,7 @@ from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem
 from causalrec.evaluation.refuter.e_value import EValue, difference_ratio, e_value, risk_ratio
 from causalrec.evaluation.refuter.marginal_sensitivity import bounds, extremes, least_gamma
 from causalrec.evaluation.refuter.negative_control import NegativeControl
-from causalrec.evaluation.refuter.re_estimation import LINEAR, ReEstimator
+from causalrec.evaluation.refuter.re_estimation import LINEAR_CROSSFIT, ReEstimator
 from causalrec.evaluation.refuter.run_refuters import run_refuters
 from causalrec.evaluation.refuter.unobserved_common_cause import partial, robustness
 
@@ -61,7 +61,7 @@ def problem_of(
         rows=rows,
         estimate=estimate,
         original=estimate(rows, 0),
-        propensities=LINEAR.nuisances(rows, 0)[1],
+        propensities=LINEAR_CROSSFIT.nuisances(rows, 0)[1],
         negative_controls={"z": table[log.users, 5]},
         randomised=(seen.treatment, seen.outcome),
         repeats=repeats,
@@ -117,7 +117,7 @@ def test_a_negative_control_is_not_read_beside_itself_and_nothing_else_changes()
 
     def record_rows(rows: LearnerData, seed: int) -> AverageEffect:
         seen.append(rows)
-        return LINEAR.average(rows, 0.95, seed)
+        return LINEAR_CROSSFIT.average(rows, 0.95, seed)
 
     problem = problem_of(units=400)
     names = tuple(f"x{k}" for k in range(5))

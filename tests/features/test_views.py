@@ -14,7 +14,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairFeature
 from causalrec.errors import DataError
 from causalrec.features.design_matrix import design_matrix, one_hot
-from causalrec.features.views import FeatureSpec, feature_matrix, views
+from causalrec.features.views import Views, choose_views, feature_matrix
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import identify
 
@@ -50,9 +50,9 @@ def data() -> CausalDataset:
     return CausalDataset(CARD, log, users, items, pair_features={"affinity": PAIR})
 
 
-def views_of(*edges: str, latent: tuple[str, ...] = ()) -> FeatureSpec:
+def views_of(*edges: str, latent: tuple[str, ...] = ()) -> Views:
     graph = CausalGraph(edges=[*edges, "exposure -> outcome"], latent=list(latent))
-    return views(graph, CARD, identify(graph, CARD))
+    return choose_views(graph, CARD, identify(graph, CARD))
 
 
 def test_the_propensity_reads_the_adjustment_set_and_the_outcome_every_observed_cause() -> None:
@@ -64,7 +64,7 @@ def test_the_propensity_reads_the_adjustment_set_and_the_outcome_every_observed_
 
 def test_no_view_reads_a_latent_node_or_a_descendant_of_exposure() -> None:
     spec = views_of("title -> outcome", "mood -> outcome", "exposure -> genre", "genre -> outcome", latent=("mood",))
-    assert spec == FeatureSpec(propensity=(), outcome=("title",), modifiers=("title",))
+    assert spec == Views(propensity=(), outcome=("title",), modifiers=("title",))
 
 
 def test_numbers_are_standardised_categories_one_hot_and_lists_multi_hot(data: CausalDataset) -> None:

@@ -11,7 +11,7 @@ from causalrec.data.card import DatasetCard
 from causalrec.data.datasets.effect_simulation import EffectSimulation
 from causalrec.data.datasets.hillstrom import Hillstrom
 from causalrec.errors import NotIdentified, RequestError
-from causalrec.features.views import views
+from causalrec.features.views import choose_views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment, identify, require_identified
 from causalrec.graph.mediators_and_instruments import front_door, instruments
@@ -87,12 +87,12 @@ def test_what_identifies_an_effect_chooses_what_a_learner_reads() -> None:
     by_nudge = identify_effect(declare_graph(*NUDGED), card)
     assert by_nudge.training.strategy == "instrument" and by_nudge.training.instruments == ("nudge",)
     assert not by_nudge.training.adjusts and "does not vary with what is hidden" in by_nudge.training.assumed[0]
-    read = views(declare_graph(*NUDGED), card, by_nudge)
+    read = choose_views(declare_graph(*NUDGED), card, by_nudge)
     assert (read.modifiers, read.controls, read.instruments) == (("x0", "x1"), (), ("nudge",))
     by_seen = identify_effect(declare_graph(*ROLE_INPUTS), card)
     assert (by_seen.training.strategy, by_seen.training.mediator) == ("front-door", "seen")
     assert "linear" in by_seen.training.assumed[0]
-    read = views(declare_graph(*ROLE_INPUTS, modifiers=["x1"]), card, by_seen)
+    read = choose_views(declare_graph(*ROLE_INPUTS, modifiers=["x1"]), card, by_seen)
     assert (read.modifiers, read.controls, read.mediators) == (("x1",), (), ("seen",))
     assert "cov(outcome, nudge) / cov(exposure, nudge)" in by_nudge.expression(declare_graph(*NUDGED))
     assert "sum_seen P(seen | exposure) sum_exposure' P(exposure')" in by_seen.expression(declare_graph(*ROLE_INPUTS))

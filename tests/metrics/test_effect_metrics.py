@@ -15,7 +15,7 @@ from torch import Tensor
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
 from causalrec.errors import DataError
-from causalrec.estimators.interval import cluster_weights
+from causalrec.estimators.bootstrap import cluster_weights
 from causalrec.metrics import uplift_rows
 from causalrec.metrics.ate_error import ATEError
 from causalrec.metrics.auuc import auuc

@@ -13,7 +13,7 @@ from torchmetrics import Metric
 
 from causalrec.config.component import ComponentConfig, validate_component
 from causalrec.config.compose import package_folder
-from causalrec.estimators.interval import cluster_weights
+from causalrec.estimators.bootstrap import cluster_weights
 from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
 
 USERS = 12

@@ -64,7 +64,7 @@ class Overstated(AbstractPropensity):
         chance = self.popularity.predict(log).astype(float)
         return expit(0.5 * np.log(chance / (1 - chance)) + 1).astype(np.float32)
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return ("item",)
 
 
@@ -138,7 +138,7 @@ class Memory(AbstractPropensity):
         self.queries.append(fitted)
         return np.where(fitted, 0.9, 0.1).astype(np.float32)
 
-    def reads(self, view: tuple[str, ...]) -> tuple[str, ...]:
+    def columns_read(self, view: tuple[str, ...]) -> tuple[str, ...]:
         return view
 
 
@@ -150,7 +150,7 @@ def test_the_calibrator_sees_no_prediction_of_a_row_its_base_was_fitted_on() -> 
     assert sum(map(len, Memory.queries)) == LOG.num_pairs + (LOG.num_pairs - len(LOG))
     model.predict(LOG)
     assert Memory.queries[-1].all(), "the base that predicts was fitted on all rows"
-    assert model.reads(("age",)) == ("age",)
+    assert model.columns_read(("age",)) == ("age",)
 
 
 @pytest.mark.parametrize("base", [Logged(), NaiveBayes()])

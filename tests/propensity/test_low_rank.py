@@ -125,7 +125,7 @@ def test_a_userless_log_is_refused(model: AbstractPropensity, name: str) -> None
     log = InteractionLog(LOW[0].item, LOW[0].treatment, LOW[0].outcome, ITEMS)
     with pytest.raises(DataError, match=f"propensity={name}: the log has no users; choose propensity=logged"):
         model.fit(log, no_columns(0, ITEMS))
-    assert model.reads(("age",)) == ("item", "user")
+    assert model.columns_read(("age",)) == ("item", "user")
 
 
 def test_more_pairs_than_declared_are_refused() -> None:

@@ -33,7 +33,11 @@ def test_the_propensities_are_the_hand_worked_ones() -> None:
     # P(O) = 1/10; P(5|O) = .6, P(1|O) = P(3|O) = .2; P(5) = P(3) = 1/4, P(1) = 1/2
     np.testing.assert_allclose(model.predict(LOG), [0.24] * 6 + [0.04] * 2 + [0.08] * 2, rtol=1e-6)
     np.testing.assert_allclose(model.predict(pairs_log(np.arange(3), np.arange(3), LOG)), 0.1, rtol=1e-6)
-    assert model.needs_randomised_sample and not model.scores_unlogged_pairs and model.reads(("age",)) == ("outcome",)
+    assert (
+        model.needs_randomised_sample
+        and not model.scores_unlogged_pairs
+        and model.columns_read(("age",)) == ("outcome",)
+    )
 
 
 def test_smoothing_adds_to_both_counts() -> None:

@@ -32,7 +32,7 @@ def test_the_examination_is_the_hand_worked_one() -> None:
     model = Position()
     model.fit(LOG, COLUMNS)
     np.testing.assert_allclose(model.predict(LOG), [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25])  # slot 7: half a click of 2
-    assert model.reads(("age",)) == ("position",) and not model.scores_unlogged_pairs
+    assert model.columns_read(("age",)) == ("position",) and not model.scores_unlogged_pairs
 
 
 def test_the_randomised_rows_are_used_where_there_are_any() -> None:

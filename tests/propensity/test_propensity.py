@@ -215,7 +215,7 @@ def test_popularity_is_the_share_of_users_an_item_was_exposed_to() -> None:
     model.fit(DATA.logged, no_columns())
     counts = np.bincount(DATA.logged.item, minlength=ITEMS)
     np.testing.assert_allclose(model.predict(DATA.logged), counts[DATA.logged.item] / USERS, rtol=1e-6)
-    assert model.reads(VIEW) == ("item",)
+    assert model.columns_read(VIEW) == ("item",)
 
 
 def test_popularity_of_an_item_never_exposed_is_half_a_user_and_never_above_one() -> None:
@@ -232,7 +232,7 @@ def test_logged_gives_the_column_as_it_is() -> None:
     model = Logged()
     model.fit(log, no_columns())
     np.testing.assert_array_equal(model.predict(log), column)
-    assert model.uses_logged and model.reads(VIEW) == ()
+    assert model.uses_logged and model.columns_read(VIEW) == ()
 
 
 def test_logged_without_a_column_is_refused_when_fitted() -> None:
@@ -247,5 +247,5 @@ def test_a_number_that_is_no_probability_is_refused(bad: float) -> None:
 
 
 def test_what_a_model_reads_is_the_view_only_for_the_logistic_one() -> None:
-    assert Logistic().reads(VIEW) == VIEW
+    assert Logistic().columns_read(VIEW) == VIEW
     assert not Logistic.uses_logged and not PopularityPropensity.uses_logged

@@ -27,7 +27,7 @@ def test_the_exposures_are_the_hand_worked_ones() -> None:
         model = RelativePopularity(power=power)
         model.fit(log, no_columns(5, 3))
         np.testing.assert_allclose(model.predict(every), expected, rtol=1e-6)
-    assert model.reads(("age",)) == ("item",)
+    assert model.columns_read(("age",)) == ("item",)
 
 
 @pytest.mark.parametrize(("by_user", "unbiased"), [(False, True), (True, False)])

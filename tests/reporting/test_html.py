@@ -26,7 +26,14 @@ from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
 from causalrec.records.run_folder import AnyFolder, EstimationFolder, RunFolder, load_folders, runs_of
 from causalrec.records.sections import CalibrationBin, DataSection, EpochRecord
 from causalrec.reporting.compare import compare_rows
-from causalrec.reporting.html.differences import MOST, differences, direction, forest_data, order_rows, rivals
+from causalrec.reporting.html.differences import (
+    MAX_REFERENCE_ROWS,
+    differences,
+    direction,
+    forest_data,
+    order_rows,
+    reference_rows,
+)
 from causalrec.reporting.html.leaderboard import footnotes
 from causalrec.reporting.html.page import page, report
 from causalrec.reporting.html.page_data import PageTable, load_page_data
@@ -227,10 +234,10 @@ def test_a_run_without_leave_groups_out_values_is_not_compared(tmp_path: Path) -
 
 
 def test_many_rows_are_compared_to_baselines_and_best_rows_only(tmp_path: Path) -> None:
-    saved = [complete_run(f"row{k}", 0, 0.6 + 0.001 * k, 0.2 + 0.001 * k) for k in range(MOST)]
+    saved = [complete_run(f"row{k}", 0, 0.6 + 0.001 * k, 0.2 + 0.001 * k) for k in range(MAX_REFERENCE_ROWS)]
     page_table = load_page_table(tmp_path, saved)
-    assert rivals(page_table) == ["constant", f"row{MOST - 1}", "row0"]
-    assert set(differences(page_table)[AUC]) == set(rivals(page_table))
+    assert reference_rows(page_table) == ["constant", f"row{MAX_REFERENCE_ROWS - 1}", "row0"]
+    assert set(differences(page_table)[AUC]) == set(reference_rows(page_table))
     assert "only baselines and best rows are offered" in page(load_page_data(tmp_path / "runs"))
 
 

@@ -14,7 +14,7 @@ from conftest import FakeCoat
 from causalrec import cli
 from causalrec.config.compose import package_folder
 from causalrec.errors import DataError
-from causalrec.sweeps.job import JobOutcome, JobRunner, failed_outcome
+from causalrec.sweeps.job import JobResult, JobRunner, failed_result
 
 Capture = pytest.CaptureFixture[str]
 
@@ -31,7 +31,7 @@ from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
-from causalrec.sweeps.job import JobOutcome, JobRunner, failed_outcome
+from causalrec.sweeps.job import JobResult, JobRunner, failed_result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ EXTRA = """
 from dataclasses import dataclass
 
 from causalrec.errors import DataError
-from causalrec.sweeps.job import JobOutcome, JobRunner, failed_outcome
+from causalrec.sweeps.job import JobResult, JobRunner, failed_result
 from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate
 
 
@@ -192,7 +192,7 @@ def test_a_study_is_judged_and_written(work: Path, capsys: Capture) -> None:
 def test_it_goes_on_where_it_was_cut(work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     path, real, ran = study(work), JobRunner.run, []
 
-    def cut(runner: JobRunner, spec: Any) -> JobOutcome:
+    def cut(runner: JobRunner, spec: Any) -> JobResult:
         if len(ran) == 3:
             raise KeyboardInterrupt
         ran.append((spec.run.name, spec.run.seed))
@@ -245,9 +245,9 @@ def test_packed_makes_nearly_the_same_table(work: Path, capsys: Capture) -> None
 def test_a_failing_job_does_not_stop_the_others(work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     real = JobRunner.run
 
-    def attempt(runner: JobRunner, spec: Any) -> JobOutcome:
+    def attempt(runner: JobRunner, spec: Any) -> JobResult:
         if (spec.run.name, spec.run.seed) == ("mf-naive", 0):
-            return failed_outcome(spec, DataError("made to fail"), spec.folder)
+            return failed_result(spec, DataError("made to fail"), spec.folder)
         return real(runner, spec)
 
     monkeypatch.setattr(JobRunner, "run", attempt)

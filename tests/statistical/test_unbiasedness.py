@@ -15,8 +15,8 @@ from torch import Tensor
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import Balanced
+from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
 from causalrec.estimators.doubly_robust import doubly_robust
-from causalrec.estimators.interval import cluster_weights, percentile_interval
 from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.objective.naive import naive
 from causalrec.estimators.objective.snips import snips

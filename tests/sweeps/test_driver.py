@@ -66,7 +66,7 @@ def call(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
 
 def ledger_of(*overrides: str) -> tuple[Ledger, str, ExperimentConfig]:
     spec = validate_config(compose_config(normalise_overrides(["sweep=s", *SMALL, *overrides])))
-    ledger = Ledger.of(spec)
+    ledger = Ledger.for_config(spec)
     return ledger, ledger.enter(spec), spec
 
 

@@ -19,7 +19,7 @@ from causalrec.records.run_record import RunRecord
 from causalrec.running import run
 from causalrec.running.cache import PreparedCache
 from causalrec.running.prepare import plan_run
-from causalrec.sweeps.job import JobOutcome, JobRunner, run_job
+from causalrec.sweeps.job import JobResult, JobRunner, run_job
 from causalrec.sweeps.ledger import Ledger, LostClaim
 
 Work = Callable[[ExperimentConfig], Path]
@@ -42,7 +42,7 @@ def train_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
     return lambda work: monkeypatch.setattr(run, "train", lambda spec, check, cache: work(spec))
 
 
-def attempt(spec: ExperimentConfig) -> JobOutcome:
+def attempt(spec: ExperimentConfig) -> JobResult:
     return run_job(spec, PreparedCache())
 
 
@@ -58,7 +58,7 @@ def raise_error(error: BaseException) -> Work:
 
 
 def state_of(spec: ExperimentConfig) -> str:
-    ledger = Ledger.of(spec)
+    ledger = Ledger.for_config(spec)
     return ledger.state(ledger.enter(spec)).status
 
 
@@ -93,7 +93,7 @@ def test_a_failure_is_told_and_marked(
     train_by(save_record)
     again = attempt(spec)
     assert (again.status, again.reason, again.exit_code) == ("failed", reason, code), "until it is queued again"
-    Ledger.of(spec).requeue([outcome.job])
+    Ledger.for_config(spec).requeue([outcome.job])
     assert attempt(spec).status == "done"
 
 
@@ -119,7 +119,7 @@ def test_a_full_error_is_raised_where_hydra_is_told_to(
 
 def test_a_job_held_by_another_process_is_left_to_it(spec: ExperimentConfig, train_by: Callable[[Work], None]) -> None:
     train_by(raise_error(AssertionError("trained twice")))
-    ledger = Ledger.of(spec)
+    ledger = Ledger.for_config(spec)
     claim = ledger.claim(ledger.enter(spec))
     outcome = attempt(spec)
     assert claim is not None and outcome.status == "running elsewhere" and f"process {os.getpid()}" in outcome.reason
@@ -143,7 +143,7 @@ def test_a_helping_rank_trains_under_the_first_ones_claim(
     rank: str, tmp_path: Path, train_by: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, alone = spec_in(tmp_path, "trainer=ddp"), spec_in(tmp_path)
-    claims = [ledger.claim(ledger.enter(config)) for config in (spec, alone) if (ledger := Ledger.of(config))]
+    claims = [ledger.claim(ledger.enter(config)) for config in (spec, alone) if (ledger := Ledger.for_config(config))]
     assert None not in claims
     helped: list[Any] = []
     train_by(save_record)
@@ -218,7 +218,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing_finished(
     assert third.status == "failed" and "no space left on device" in third.reason, "not even its claim can be made"
     assert state_of(finished) == "done"
     (disk / "filler").unlink()
-    Ledger.of(spec).requeue([outcome.job])
+    Ledger.for_config(spec).requeue([outcome.job])
     train_by(save_record)
     assert [attempt(config).status for config in (finished, spec)] == ["skipped", "done"]
 

@@ -145,7 +145,7 @@ def test_a_job_forgotten_runs_from_its_start(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
     claim_job(ledger).mark_done(record(ledger))
     (ledger.job_folder(JOB) / "checkpoints").mkdir()
-    ledger.forget(JOB)
+    ledger.reset_job(JOB)
     assert not (ledger.job_folder(JOB) / "checkpoints").exists()
     assert ledger.claim(JOB) is not None, "its old record is not adopted"
 
@@ -177,15 +177,15 @@ def test_a_job_whose_process_was_killed_is_interrupted_and_taken_over_at_once(re
     ledger = ledger_in(tmp_path)
     assert ledger.state(JOB).status == "interrupted"
     claim = claim_job(ledger)
-    assert claim_files.epoch(claim.path) == 2
-    assert ledger.claims.of(JOB) == [claim.path], "the abandoned claim is gone"
+    assert claim_files.claim_number(claim.path) == 2
+    assert ledger.claims.of_job(JOB) == [claim.path], "the abandoned claim is gone"
     claim.check()
     holder.wait()
 
 
 def test_a_pid_used_again_does_not_keep_a_claim_alive(tmp_path: Path) -> None:
     ledger = ledger_in(tmp_path)
-    here = claim_files.LeaseOwner.here()
+    here = claim_files.ClaimHolder.here()
     foreign(ledger, 0, host=here.host, machine=here.machine, pid=here.pid, started="long ago")
     assert ledger.claim(JOB) is not None
 
@@ -248,8 +248,8 @@ def test_a_claimant_yields_to_a_live_claim_it_had_not_seen(tmp_path: Path, monke
     """As when a listing is out of date: it finds no claim, then makes its own, then sees the other one."""
     ledger = ledger_in(tmp_path)
     rival = foreign(ledger, 0, epoch=7)
-    real, calls = claim_files.Claims.of, iter((True,))
-    monkeypatch.setattr(claim_files.Claims, "of", lambda self, job: [] if next(calls, False) else real(self, job))
+    real, calls = claim_files.Claims.of_job, iter((True,))
+    monkeypatch.setattr(claim_files.Claims, "of_job", lambda self, job: [] if next(calls, False) else real(self, job))
     assert ledger.claim(JOB) is None
     assert list(ledger.claims.folder.iterdir()) == [rival]
 
@@ -295,7 +295,7 @@ def test_many_launchers_run_each_job_once_also_where_its_holder_died(tmp_path: P
     (tmp_path / "worked").mkdir()
     dead = {
         **ELSEWHERE,
-        "host": claim_files.LeaseOwner.here().host,
+        "host": claim_files.ClaimHolder.here().host,
         "machine": claim_files._machine(),
         "pid": 4_000_000,
     }
@@ -334,23 +334,25 @@ def test_groups_are_remembered_with_what_was_asked_the_last_one_first(tmp_path: 
 def test_a_row_name_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
     spec = validate_config(compose_config([f"paths.runs={tmp_path}", f"name={'x' * 150}"]))
     with pytest.raises(RequestError, match=r"^name=x+: too long by \d+ bytes; shorten it$"):
-        Ledger.of(spec).enter(spec)
+        Ledger.for_config(spec).enter(spec)
 
 
 def test_the_fingerprint_follows_the_configuration_the_code_and_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    base = fingerprint.fingerprint(validate_config(compose_config(["dataset=coat"])))
-    assert fingerprint.fingerprint(validate_config(compose_config(["dataset=coat", "logger=none", "sweep=s"]))) == base
+    base = fingerprint.job_fingerprint(validate_config(compose_config(["dataset=coat"])))
+    assert (
+        fingerprint.job_fingerprint(validate_config(compose_config(["dataset=coat", "logger=none", "sweep=s"]))) == base
+    )
     assert len(base) == 24 and fingerprint.of_this_code(base)
-    assert fingerprint.fingerprint(validate_config(compose_config(["dataset=coat", "seed=1"]))) != base
+    assert fingerprint.job_fingerprint(validate_config(compose_config(["dataset=coat", "seed=1"]))) != base
     with monkeypatch.context() as patch:
         patch.setattr(fingerprint, "_identity", lambda spec: "other rows")
-        changed = fingerprint.fingerprint(validate_config(compose_config(["dataset=coat"])))
+        changed = fingerprint.job_fingerprint(validate_config(compose_config(["dataset=coat"])))
         assert changed != base and fingerprint.of_this_code(changed)
     with monkeypatch.context() as patch:
         patch.setattr(fingerprint, "code_hash", lambda: "f" * 64)
         assert not fingerprint.of_this_code(base)
-        assert fingerprint.fingerprint(validate_config(compose_config(["dataset=coat"])))[:8] == "f" * 8
-    assert fingerprint.fingerprint(validate_config(compose_config(["dataset=coat"]))) == base
+        assert fingerprint.job_fingerprint(validate_config(compose_config(["dataset=coat"])))[:8] == "f" * 8
+    assert fingerprint.job_fingerprint(validate_config(compose_config(["dataset=coat"]))) == base
 
 
 def test_the_code_hash_follows_every_source_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

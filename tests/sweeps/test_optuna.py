@@ -19,7 +19,7 @@ optuna = pytest.importorskip("optuna")
 from optuna.trial import TrialState  # noqa: E402
 
 from causalrec.sweeps.search_space import read_space  # noqa: E402
-from causalrec.sweeps.study_store import Store, open_study  # noqa: E402
+from causalrec.sweeps.study_store import SharedStudy, open_study  # noqa: E402
 
 STUDY = ["hydra/sweeper=optuna", "sweep=study"]
 LR = "optimizer.lr=tag(log,interval(0.001,0.1))"
@@ -89,11 +89,11 @@ def test_what_cannot_be_searched_is_refused_in_one_line(arguments: list[str], sa
 SEARCHED = read_space(["x=interval(0,1)", "y=interval(0,1)"]).searched
 
 
-def store_of(folder: Path, **search: Any) -> Store:
+def store_of(folder: Path, **search: Any) -> SharedStudy:
     return open_study(None, folder, "minimize", search, heartbeat=1)
 
 
-def run_trials(store: Store, trials: int, n_trials: int = 20) -> list[dict[str, Any]]:
+def run_trials(store: SharedStudy, trials: int, n_trials: int = 20) -> list[dict[str, Any]]:
     """Run trials of a known function to their end."""
     params = []
     for _ in range(trials):
@@ -146,7 +146,7 @@ def test_a_killed_trial_is_drawn_again_with_its_settings_and_place(tmp_path: Pat
     trials = store.study.get_trials()
     assert [trial.state.name for trial in trials] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
     assert [trial.user_attrs["place"] for trial in trials] == [0, 1, 1, 2, 3]
-    assert store.count_left(4) == 0 and not store.others()
+    assert store.count_left(4) == 0 and not store.has_trials_elsewhere()
 
 
 def test_a_killed_trial_keeps_its_place_where_a_later_one_has_ended(tmp_path: Path) -> None:
@@ -162,11 +162,11 @@ def test_a_killed_trial_keeps_its_place_where_a_later_one_has_ended(tmp_path: Pa
 def test_a_trial_killed_before_its_first_beat_does_not_run_for_ever(tmp_path: Path) -> None:
     kill_after_asking(tmp_path, "early")
     store = store_of(tmp_path)
-    assert store.count_left(1) == 0 and store.others(), "its launcher may yet be alive"
+    assert store.count_left(1) == 0 and store.has_trials_elsewhere(), "its launcher may yet be alive"
     until = time.monotonic() + 30
     while store.count_left(1) == 0 and time.monotonic() < until:
         time.sleep(0.5)
-    assert store.count_left(1) == 1 and not store.others()
+    assert store.count_left(1) == 1 and not store.has_trials_elsewhere()
 
 
 @pytest.mark.long
@@ -177,7 +177,7 @@ def test_a_running_trial_of_a_live_launcher_is_left_alone(tmp_path: Path) -> Non
     with first.keep_alive([trial]):
         until = time.monotonic() + 9  # longer than the six beats of silence after which a trial is buried
         while time.monotonic() < until:
-            assert second.count_left(2) == 1 and second.others()
+            assert second.count_left(2) == 1 and second.has_trials_elsewhere()
             time.sleep(0.5)
 
 

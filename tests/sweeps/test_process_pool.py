@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from causalrec.sweeps.process_pool import DIED, THREADS, run_in_processes
+from causalrec.sweeps.process_pool import THREAD_VARIABLES, WORKER_DIED, run_in_processes
 
 
 def whereabouts(job: int) -> tuple[int, int, str]:
@@ -34,7 +34,7 @@ def no_place(job: int, why: str) -> tuple[int, int, str]:
 
 def test_outcomes_come_in_order_and_a_group_stays_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv(THREADS[1], raising=False)
+    monkeypatch.delenv(THREAD_VARIABLES[1], raising=False)
     ticks: list[int] = []
     outcomes = run_in_processes([[3, 1], [2], [5, 4, 0]], whereabouts, no_place, 2, lambda: ticks.append(1))
     assert [job for job, _, _ in outcomes] == [3, 1, 2, 5, 4, 0]
@@ -42,13 +42,13 @@ def test_outcomes_come_in_order_and_a_group_stays_in_one_process(monkeypatch: py
     assert processes[0] == processes[1] and len(set(processes[3:])) == 1
     assert os.getpid() not in processes
     assert {threads for _, _, threads in outcomes} == {"1"}
-    assert os.environ["OMP_NUM_THREADS"] == "7" and THREADS[1] not in os.environ, "this process keeps its own"
+    assert os.environ["OMP_NUM_THREADS"] == "7" and THREAD_VARIABLES[1] not in os.environ, "this process keeps its own"
     assert ticks
 
 
 def test_a_process_that_dies_loses_its_jobs_and_says_so() -> None:
     outcomes = run_in_processes([[1], [2, 3]], dies, lost, 1, lambda: None)
-    assert outcomes == ["done 1", f"lost 2: {DIED}", f"lost 3: {DIED}"]
+    assert outcomes == ["done 1", f"lost 2: {WORKER_DIED}", f"lost 3: {WORKER_DIED}"]
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")

@@ -23,7 +23,7 @@ from causalrec.heads.t_net import TNet
 from causalrec.models import CausalModel, RoleNetwork, vector_width
 from causalrec.training.datamodule import LogDataModule, LogTensors
 from causalrec.training.fit_request import FitRequest
-from causalrec.training.fit_store import fingerprint
+from causalrec.training.fit_store import fit_fingerprint
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
 from causalrec.training.stacked.batches import StackedBatches
@@ -140,5 +140,5 @@ def test_another_row_is_another_fit(tmp_path: Path) -> None:
         torch.manual_seed(0)
         module = CausalRecModule(model(), Factual(), AdamW())
         data = LogDataModule(train, VALIDATION, FEATURES, Balanced(), "logged", 0)
-        digests.append((fingerprint(module, data, ""), StackedTrainer([request(tmp_path, train=train)]).identity))
+        digests.append((fit_fingerprint(module, data, ""), StackedTrainer([request(tmp_path, train=train)]).identity))
     assert digests[0][0] != digests[1][0] and digests[0][1] != digests[1][1]

@@ -28,7 +28,7 @@ from causalrec.training.selection import (
     Candidate,
     Requests,
     SelectedFit,
-    best_candidate,
+    best_candidate_index,
     combine_candidates,
     fit_sequentially,
     fold_logs,
@@ -175,8 +175,8 @@ def test_of_equal_criteria_the_least_setting_is_chosen() -> None:
     def candidate(decay: float, criterion: float) -> Candidate:
         return Candidate({DECAY: decay}, criterion, 0.0, 1.0)
 
-    assert best_candidate([candidate(30.0, 1.0), candidate(0.1, 1.0), candidate(0.01, 2.0)]) == 1
-    assert best_candidate([candidate(0.01, 2.0), candidate(30.0, 1.0)]) == 1, "the criterion comes first"
+    assert best_candidate_index([candidate(30.0, 1.0), candidate(0.1, 1.0), candidate(0.01, 2.0)]) == 1
+    assert best_candidate_index([candidate(0.01, 2.0), candidate(30.0, 1.0)]) == 1, "the criterion comes first"
 
 
 def test_fits_of_one_search_never_share_a_folder_or_a_name_in_logs(tmp_path: Path) -> None:

@@ -466,11 +466,11 @@ def test_the_criterion_is_summed_in_float64(tmp_path: Path) -> None:
     batch = dataclasses.replace(inference_batch(rows, rows, FEATURES), observed=torch.tensor([2.0**25, 1.0, 1.0]))
     with torch.no_grad():
         module.validation_step(batch, 0)
-    assert float(module._judged[1]) == 2**25 + 2  # float32 keeps no such odd ones
+    assert float(module._validation_sums[1]) == 2**25 + 2  # float32 keeps no such odd ones
     for _ in range(2):
         with torch.no_grad():
             module.validation_step(dataclasses.replace(batch, observed=torch.tensor([0.0, 0.0, 1.0])), 1)
-    assert float(module._judged[1]) == 2**25 + 4
+    assert float(module._validation_sums[1]) == 2**25 + 4
 
 
 def test_the_best_checkpoint_stays_and_a_second_fit_takes_its_place(tmp_path: Path) -> None:

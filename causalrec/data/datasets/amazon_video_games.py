@@ -12,7 +12,7 @@ import polars as pl
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.delimited_tables import indices, read_delimited
+from causalrec.data.delimited_text import indices, read_delimited
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
 from causalrec.errors import DataError

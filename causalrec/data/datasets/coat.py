@@ -11,7 +11,7 @@ import polars as pl
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.delimited_tables import binarise
+from causalrec.data.delimited_text import binarise
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
 from causalrec.errors import DataError

@@ -65,7 +65,7 @@ NOTICE: Final = (
     "simulated data, made by 84.51° on real patterns for teaching and exploration only; "
     "no conclusion about real customers"
 )
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ class CompleteJourney(AbstractDataset):
         ordered = frequent.sort("transaction_timestamp", maintain_order=True)
         last = ordered.unique(["household_id", "product_id"], keep="last", maintain_order=True)
         counts = len(rows) - len(frequent), len(frequent) - len(last)
-        NOTES.info("complete_journey: %d rows of rare products dropped, %d repeats of a pair", *counts)
+        LOGGER.info("complete_journey: %d rows of rare products dropped, %d repeats of a pair", *counts)
         if not len(last):
             raise DataError(f"complete_journey: no product has min_purchases={self.min_purchases} rows; lower it")
         return last
@@ -150,7 +150,7 @@ def promotions(listed: pl.LazyFrame) -> pl.DataFrame:
     """
     flags = listed.select(*CELL, *((pl.col(name) != "0").alias(name) for name in ROW_COLUMNS)).collect()
     merged = flags.group_by(CELL).agg(pl.col(ROW_COLUMNS).any())
-    NOTES.info("complete_journey: %d promotions of a product, store and week given twice", len(flags) - len(merged))
+    LOGGER.info("complete_journey: %d promotions of a product, store and week given twice", len(flags) - len(merged))
     return merged
 
 
@@ -164,7 +164,7 @@ def products(folder: Path, ids: pl.Series) -> pl.DataFrame:
     """Return what is known of each product."""
     table = read(folder / "products.parquet", ["product_id", *(c.name for c in ITEM_COLUMNS)], ["product_id"])
     missing = (~ids.is_in(table["product_id"].implode())).sum()
-    NOTES.info("complete_journey: %d bought products have no product row", missing)
+    LOGGER.info("complete_journey: %d bought products have no product row", missing)
     return side_table(table, "product_id", ids, ITEM_COLUMNS)
 
 

@@ -37,7 +37,7 @@ STORE_WEEK: Final = ("store_id", "week")
 VISIT: Final = ("household_id", *STORE_WEEK)
 WEEK: Final = 604_800  # seconds
 FIRST_WEEK: Final = 1_482_710_400  # Monday, 26 December 2016; of week 1 the data have the Sunday alone
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +247,7 @@ def _purchases(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
     store_weeks = store_weeks.with_row_index("store_week")
     purchases = bought.join(store_weeks, on=STORE_WEEK)
-    NOTES.info("%d of %d purchases are of stores and weeks with promotions", len(purchases), len(bought))
+    LOGGER.info("%d of %d purchases are of stores and weeks with promotions", len(purchases), len(bought))
     return purchases, store_weeks
 
 

@@ -15,17 +15,17 @@ from pydantic import Field
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.delimited_tables import binarise
+from causalrec.data.delimited_text import binarise
 from causalrec.data.log import InteractionLog, RowValues
 from causalrec.data.pair_columns import PairTable
 from causalrec.data.sources import Source, sha256_of
 from causalrec.data.table_problems import Problem, raise_errors
-from causalrec.data.tabular.arms import check_arms
+from causalrec.data.tabular.arm_checks import check_arms
 from causalrec.data.tabular.build import Build, EntityFile, Request
-from causalrec.data.tabular.edges import EdgeFile
 from causalrec.data.tabular.entities import kind_of
 from causalrec.data.tabular.ingest import Roles, RowKind, TimeUnit
 from causalrec.data.tabular.rawfile import RawFile
+from causalrec.data.tabular.social_edges import EdgeFile
 from causalrec.data.tabular.store import keep_store, open_store, scratch_folder, store_folder
 from causalrec.data.tabular.table_config import EdgeTableConfig, EntityTableConfig, Separator
 from causalrec.data.vectors import VectorFile, read_vectors
@@ -204,8 +204,8 @@ class CsvTables(AbstractDataset):
         store, meta, problems = self._open_or_build(root)
         raise_errors(problems, self.name)
         tables = {
-            of: pl.read_parquet(path) if (path := store / f"{of}s.parquet").exists() else pl.DataFrame()
-            for of in ("user", "item")
+            entity: pl.read_parquet(path) if (path := store / f"{entity}s.parquet").exists() else pl.DataFrame()
+            for entity in ("user", "item")
         }
         sizes = (len(tables["user"]), len(tables["item"]))
         logs = {name: self._log(store / name, sizes, name) for name in meta["rows"]}
@@ -289,8 +289,8 @@ class CsvTables(AbstractDataset):
             )
 
         entity = {
-            of: EntityFile(raw=raw(table.file, table), id=table.id, columns=table.columns) if table else None
-            for of, table in (("users", self.users), ("items", self.items))
+            entity: EntityFile(raw=raw(table.file, table), id=table.id, columns=table.columns) if table else None
+            for entity, table in (("users", self.users), ("items", self.items))
         }
         edge = self.edges
         return Request(

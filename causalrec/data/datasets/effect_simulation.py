@@ -21,7 +21,7 @@ from causalrec.types import Count, Doubles, Floats, Ints, OutcomeKind
 
 Strength = Annotated[float, Field(ge=0)]
 WIDTH = 5
-ROLE_INPUTS = (0.2, 0.8)
+SEEN_PROBABILITIES = (0.2, 0.8)
 NAMES = tuple(f"x{k}" for k in range(WIDTH))
 
 
@@ -108,7 +108,10 @@ class EffectSimulation(AbstractDataset):
         added_rng = np.random.default_rng(
             [self.seed, 18]
         )  # of the columns added later, so that the others stay as they were
-        nudge, seen = added_rng.integers(2, size=units), (added_rng.random((units, 2)) < ROLE_INPUTS).astype(np.int64)
+        nudge, seen = (
+            added_rng.integers(2, size=units),
+            (added_rng.random((units, 2)) < SEEN_PROBABILITIES).astype(np.int64),
+        )
         x, hidden = rng.normal(size=(units, WIDTH)), rng.normal(size=units)
         moment = np.random.default_rng([self.seed, 19]).normal(size=units)
         cause = self.confounder_strength * hidden + self.moment_strength * moment
@@ -116,7 +119,7 @@ class EffectSimulation(AbstractDataset):
         treatment, outcomes = self._draw_treatment(x, cause, nudge, rng), self._draw_outcomes(means, rng)
         if self.mediated:
             outcomes = np.take_along_axis(outcomes, seen, 1)
-            means = means[:, :1] + (means[:, 1:] - means[:, :1]) * np.array(ROLE_INPUTS)
+            means = means[:, :1] + (means[:, 1:] - means[:, :1]) * np.array(SEEN_PROBABILITIES)
         if self.randomised:
             treatment[self.units :] = rng.integers(self.arms + 1, size=self.randomised)
         control = self.confounder_strength * hidden + x[:, 0] + rng.normal(size=units)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from causalrec.data.card import Column
-from causalrec.data.delimited_tables import indices, integers, read_delimited
+from causalrec.data.delimited_text import indices, integers, read_delimited
 from causalrec.data.side_tables import positions
 from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.errors import DataError
@@ -41,7 +41,7 @@ LICENCE: Final = "non-commercial use; cite Last.fm and HetRec 2011"
 PAGE: Final = "https://grouplens.org/datasets/hetrec-2011/"
 MAX_PLAYS: Final = 1_000_000  # the largest of the release is 352,698
 ITEM_COLUMNS = (Column("artist", "item", "text"), Column("tag", "item", "multi_hot"))
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _add_tags(artists: pl.DataFrame, table_ids: pl.Series, paths: dict[str, Path
     tag = names["name"].str.to_lowercase().str.strip_chars().gather(which)
     rows = rows.select(pl.col("artistID").alias("id"), tag.alias("tag"))
     unknown = rows.filter(~pl.col("id").is_in(table_ids.implode()))
-    NOTES.info("%s: %d rows tag %d artists that are not in the table", path, len(unknown), unknown["id"].n_unique())
+    LOGGER.info("%s: %d rows tag %d artists that are not in the table", path, len(unknown), unknown["id"].n_unique())
     rows = rows.join(artists.select("id"), on="id", how="semi").filter(pl.col("tag") != "")
     top = rows.group_by("tag").len().sort("len", "tag", descending=[True, False]).head(count)
     lists = rows.join(top, on="tag", how="semi").group_by("id").agg(pl.col("tag").unique().sort())

@@ -11,10 +11,10 @@ import polars as pl
 from pydantic import Field
 
 from causalrec.data.card import Column, DatasetCard
-from causalrec.data.csv_table import read_csv
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import InteractionLog
+from causalrec.data.quoted_csv import read_csv
 from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.errors import DataError
 from causalrec.types import Bools, Share

@@ -13,7 +13,7 @@ from pydantic import Field
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.delimited_tables import integers, numbers, read_delimited
+from causalrec.data.delimited_text import integers, numbers, read_delimited
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.data.truth import PotentialOutcomes
@@ -23,7 +23,7 @@ from causalrec.types import Doubles, Floats, Ints
 COMMIT: Final = "9081f863e24ce21bd34c8d6a41bf0edc7d1b65dd"
 PAGE: Final = "https://github.com/AMLab-Amsterdam/CEVAE"
 RAW: Final = f"https://raw.githubusercontent.com/AMLab-Amsterdam/CEVAE/{COMMIT}/datasets/IHDP/csv"
-OFFICIAL: Final = (  # sha256 of ihdp_npci_1.csv, ihdp_npci_2.csv, ..
+CSV_SHA256: Final = (  # sha256 of ihdp_npci_1.csv, ihdp_npci_2.csv, ..
     "2bdc8b94fdf2f669b1d3d49325fd9359d88418566545003867841312a1653411",
     "36db2f3d002250bc95e5214477718c939fbe7dfe8df573c4050d8b246d314042",
     "bd792ce0642468195b2c3f0cd4c521378d7d52d044f153e844d151a87e067518",
@@ -35,7 +35,7 @@ OFFICIAL: Final = (  # sha256 of ihdp_npci_1.csv, ihdp_npci_2.csv, ..
     "fe959d86a37be9278ef195fbf139b2b8af1b8246b3518208cd00b295d906a98f",
     "b9bce7e081f245b7689a3c2b5e4ed37162dca8cd596e0998b73ddc0ac92a4919",
 )
-GZIPPED: Final = (  # sha256 of ihdp_npci_1.csv.gz, ..
+GZIPPED_SHA256: Final = (  # sha256 of ihdp_npci_1.csv.gz, ..
     "fb98ae6c298bc905e96e8fb1173383c891099ead404848f0194006c073fb08db",
     "6f1ffd4c791c9c166005769dfe97a17c444082062331adb834d9b5b2b4a199d9",
     "b990c2e843483661fbd655b84bde059801fc67d43ef5d93ea99287bb32d7a18a",
@@ -92,9 +92,9 @@ class IHDP(AbstractDataset):
     @property
     def sources(self) -> tuple[Source, ...]:
         name, index = f"ihdp_npci_{self.replication}.csv", self.replication - 1
-        official = Source(folder="ihdp", url=f"{RAW}/{name}", archive_member=None, files={name: OFFICIAL[index]})
+        official = Source(folder="ihdp", url=f"{RAW}/{name}", archive_member=None, files={name: CSV_SHA256[index]})
         page = f"{PAGE} (datasets/IHDP/csv, gzipped)"
-        return (official, Source(folder="ihdp", page=page, files={f"{name}.gz": GZIPPED[index]}))
+        return (official, Source(folder="ihdp", page=page, files={f"{name}.gz": GZIPPED_SHA256[index]}))
 
     def load(self, root: Path) -> CausalDataset:
         source, folder = fetch_first(self.sources, root)
@@ -130,8 +130,10 @@ def read_units(path: Path) -> tuple[Ints, Floats, Floats, pl.DataFrame]:
     if len(np.unique(treatment)) < 2:
         raise DataError(f"{path}: every treatment is {treatment[0]}; the file is truncated or corrupt")
     factual, counterfactual, *means = (numbers(table, name, path, 1) for name in NAMES[1:5])
-    given = treatment == 1
-    outcomes = np.stack([np.where(given, counterfactual, factual), np.where(given, factual, counterfactual)], axis=1)
+    treated = treatment == 1
+    outcomes = np.stack(
+        [np.where(treated, counterfactual, factual), np.where(treated, factual, counterfactual)], axis=1
+    )
     covariates = pl.DataFrame({name: _covariate(table, name, path) for name in COVARIATES})
     return treatment, outcomes.astype(np.float32), np.stack(means, axis=1).astype(np.float32), covariates
 

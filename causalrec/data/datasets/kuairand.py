@@ -12,10 +12,10 @@ import polars as pl
 from pydantic import Field
 
 from causalrec.data.card import Column, DatasetCard
-from causalrec.data.csv_table import read_csv
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import InteractionLog
+from causalrec.data.quoted_csv import read_csv
 from causalrec.data.side_tables import every_id, positions, side_table
 from causalrec.data.sources import Source
 from causalrec.errors import DataError
@@ -59,7 +59,7 @@ SIGNAL_SCHEMA: Final[dict[Signal, dict[str, object]]] = {
     "long_view": {"long_view": pl.Int64},
     "watch_ratio": {"play_time_ms": pl.Int64, "duration_ms": pl.Int64},
 }
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,9 @@ def watch_ratios(table: pl.DataFrame, played: str, duration: str, cap: float, pa
             raise DataError(f"{path}: line {row + 2}: {name} {table[name][row]} is negative; the file is corrupt")
     timed = table.filter(pl.col(duration) > 0).with_columns(outcome=pl.col(played) / pl.col(duration))
     capped = int((timed["outcome"] > cap).sum())
-    NOTES.info("%s: %d watch ratios capped at %g, %d rows without duration", path, capped, cap, len(table) - len(timed))
+    LOGGER.info(
+        "%s: %d watch ratios capped at %g, %d rows without duration", path, capped, cap, len(table) - len(timed)
+    )
     return timed.with_columns(pl.col("outcome").clip(upper_bound=cap).cast(pl.Float32))
 
 

@@ -12,27 +12,27 @@ import polars as pl
 from pydantic import Field
 
 from causalrec.data.card import Column, DatasetCard
-from causalrec.data.csv_table import read_csv
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.kuairand import USER_CATEGORIES, USER_COLUMNS
-from causalrec.data.delimited_tables import binarise
+from causalrec.data.delimited_text import binarise
 from causalrec.data.log import InteractionLog
+from causalrec.data.quoted_csv import read_csv
 from causalrec.data.side_tables import every_id, positions, side_table
 from causalrec.data.sources import Source, sha256_of
 from causalrec.errors import DataError
 
-RECORD: Final = "https://zenodo.org/records/18164998/files"
+ZENODO_FILES: Final = "https://zenodo.org/records/18164998/files"
 MATRICES = Source(
     folder="kuairec",
-    url=f"{RECORD}/KuaiRec.zip",
+    url=f"{ZENODO_FILES}/KuaiRec.zip",
     url_md5="261550d472c48eff4990fb13c0e5bcf7",
     archive_member="KuaiRec 2.0/data",
     files=dict.fromkeys(("big_matrix.csv", "small_matrix.csv", "item_categories.csv", "user_features.csv"), ""),
 )
 CAPTIONS = Source(
     folder="kuairec-captions",
-    url=f"{RECORD}/kuairec_caption_category.csv",
+    url=f"{ZENODO_FILES}/kuairec_caption_category.csv",
     url_md5="31bc38cdccdf75a71df137779035f8cb",
     archive_member=None,
     files={"kuairec_caption_category.csv": ""},
@@ -51,7 +51,7 @@ LOG_SCHEMA: Final = {
     "timestamp": pl.Float64,
     "watch_ratio": pl.Float64,
 }
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ class KuaiRec(AbstractDataset):
         rows = rows.sort("timestamp", maintain_order=True, nulls_last=False)
         ratio = rows["watch_ratio"]
         if self.threshold is None:
-            NOTES.info("%s: %d watch ratios capped at %g", name, int((ratio > self.cap).sum()), self.cap)
+            LOGGER.info("%s: %d watch ratios capped at %g", name, int((ratio > self.cap).sum()), self.cap)
             ratio = ratio.clip(upper_bound=self.cap)
         log = InteractionLog(
             user=positions(rows["user_id"], users),
@@ -169,7 +169,7 @@ def read_captions(path: Path) -> pl.DataFrame:
         raise DataError(f"{path}: cannot be read as captions ({str(error).splitlines()[0]}); fetch it again") from error
     captions = text.with_columns(pl.col("video_id").cast(pl.Int64, strict=False)).drop_nulls("video_id")
     captions = captions.unique("video_id", keep="first", maintain_order=True)
-    NOTES.info("%s: %d pieces of broken lines dropped", path, len(text) - len(captions))
+    LOGGER.info("%s: %d pieces of broken lines dropped", path, len(text) - len(captions))
     named_values = [pl.when(pl.col(name) != "UNKNOWN").then(pl.col(name)) for name in names[1:]]
     return captions.with_columns(named_values).with_columns(
         pl.col("caption").str.replace_all(r"\s+", " ").str.strip_chars()

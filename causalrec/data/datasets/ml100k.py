@@ -12,7 +12,7 @@ import polars as pl
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.delimited_tables import (
+from causalrec.data.delimited_text import (
     binarise,
     check_classes,
     classify,

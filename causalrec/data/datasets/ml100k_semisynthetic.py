@@ -107,14 +107,14 @@ class ML100KSemisynthetic(AbstractSimulatedML100K):
         test_user = np.repeat(np.arange(len(rate)), self.test_items)
         test_item = np.concatenate([rng.choice(rate.shape[1], self.test_items, replace=False) for _ in rate])
 
-        def log(user: Ints, item: Ints, name: str, chance: Floats) -> InteractionLog:
+        def log(user: Ints, item: Ints, name: str, probability: Floats) -> InteractionLog:
             outcome = (rng.random(len(user)) < rate[user, item]).astype(np.float32)
             return InteractionLog(
                 user=user.astype(np.int64),
                 item=item.astype(np.int64),
                 treatment=np.ones(len(user), np.int64),
                 outcome=outcome,
-                propensity=chance,
+                propensity=probability,
                 num_users=rate.shape[0],
                 num_items=rate.shape[1],
                 name=name,
@@ -226,6 +226,6 @@ def _shift(score: Doubles, mean: float) -> float:
     """Return the constant that makes `expit(score + constant)` average to `mean` (Newton on a monotone function)."""
     shift = float(logit(mean))
     for _ in range(50):
-        chance = expit(score + shift)
-        shift -= float((chance.mean() - mean) / (chance * (1 - chance)).mean())
+        probability = expit(score + shift)
+        shift -= float((probability.mean() - mean) / (probability * (1 - probability)).mean())
     return shift

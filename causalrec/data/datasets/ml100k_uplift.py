@@ -33,9 +33,9 @@ from causalrec.data.truth import Oracle, PotentialOutcomes
 from causalrec.errors import DataError, RequestError
 from causalrec.types import Bools, Count, Floats
 
-RATINGS: Final = Factorisation(width=100, rate=0.01, decay=0.03, passes=20, link="identity")
-WATCHED: Final = Factorisation(width=100, rate=0.01, decay=0.001, passes=27, link="logit")
-LEAST: Final = 1e-6  # exposure is never certain, nor impossible
+RATING_FACTORISATION: Final = Factorisation(width=100, rate=0.01, decay=0.03, passes=20, link="identity")
+WATCH_FACTORISATION: Final = Factorisation(width=100, rate=0.01, decay=0.001, passes=27, link="logit")
+MIN_EXPOSURE: Final = 1e-6  # exposure is never certain, nor impossible
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -135,9 +135,9 @@ def exposure_probabilities(score: Floats, recommendations: int, power: float) ->
     weight = np.arange(1, score.shape[1] + 1, dtype=np.float64) ** -power
     constants = (recommendations - np.arange(len(weight))) / weight[::-1].cumsum()[::-1]
     certain = int(np.argmax(constants * weight <= 1))  # the first ranks, at 1
-    chance = np.clip(constants[certain] * weight, LEAST, 1 - LEAST).astype(np.float32)
+    probability = np.clip(constants[certain] * weight, MIN_EXPOSURE, 1 - MIN_EXPOSURE).astype(np.float32)
     placed = np.empty(score.shape, np.float32)
-    np.put_along_axis(placed, np.argsort(-score, axis=1, kind="stable"), chance[None, :], axis=1)
+    np.put_along_axis(placed, np.argsort(-score, axis=1, kind="stable"), probability[None, :], axis=1)
     return placed
 
 
@@ -149,11 +149,11 @@ def predict_or_load(log: InteractionLog, folder: Path) -> tuple[Floats, Floats]:
     rating = np.zeros((log.num_users, log.num_items), np.float32)
     seen = np.zeros_like(rating)
     rating[log.user, log.item], seen[log.user, log.item] = log.outcome, 1
-    digest = hashlib.sha256(repr([RATINGS, WATCHED, rating.shape]).encode())
+    digest = hashlib.sha256(repr([RATING_FACTORISATION, WATCH_FACTORISATION, rating.shape]).encode())
     digest.update(rating.tobytes())
     path = folder / f"uplift-{digest.hexdigest()[:16]}.npy"
     if not path.exists():
-        both = np.stack([RATINGS(rating, seen), WATCHED(seen)])
+        both = np.stack([RATING_FACTORISATION(rating, seen), WATCH_FACTORISATION(seen)])
         try:
             with replace_atomically(path) as temporary, temporary.open("wb") as out:
                 np.save(out, both, allow_pickle=False)

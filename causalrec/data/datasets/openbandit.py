@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from causalrec.data.card import Column, DatasetCard
-from causalrec.data.csv_table import read_csv
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import InteractionLog
+from causalrec.data.quoted_csv import read_csv
 from causalrec.data.sources import Source
 from causalrec.errors import DataError
 

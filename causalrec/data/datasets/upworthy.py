@@ -13,10 +13,10 @@ import polars as pl
 from pydantic import Field
 
 from causalrec.data.card import Column, DatasetCard
-from causalrec.data.csv_table import read_csv
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.log import InteractionLog
+from causalrec.data.quoted_csv import read_csv
 from causalrec.data.side_tables import UNKNOWN
 from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.errors import DataError
@@ -52,7 +52,7 @@ SCHEMA: Final = {
     "clicks": pl.Int64,
     "test_week": pl.Int64,
 }
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ def load_arms(root: Path, name: str, *, keep_unreliable: bool) -> tuple[pl.DataF
     if keep_unreliable or not len(doubted):
         return arms, sums
     reliable = arms.filter(~pl.col("clickability_test_id").is_in(doubted.implode()))
-    NOTES.info("%s: %d tests, %d arms of doubted weeks left out", name, len(doubted), len(arms) - len(reliable))
+    LOGGER.info("%s: %d tests, %d arms of doubted weeks left out", name, len(doubted), len(arms) - len(reliable))
     return reliable, sums
 
 

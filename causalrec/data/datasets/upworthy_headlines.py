@@ -45,7 +45,7 @@ COLUMNS: Final = (
     *(Column(name, "item", "numeric") for name in DIFFERENCES),
     Column("week", "item", "numeric"),
 )
-NOTES = logging.getLogger(__name__)
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ def headlines(arms: pl.DataFrame) -> pl.DataFrame:
     )
     comparable = summed.filter(pl.len().over(GROUP) > 1)
     groups, tests = (comparable.n_unique(list(columns)) for columns in (GROUP, GROUP[:1]))
-    NOTES.info("upworthy_headlines: %d headlines in %d groups of %d tests", len(comparable), groups, tests)
+    LOGGER.info("upworthy_headlines: %d headlines in %d groups of %d tests", len(comparable), groups, tests)
     return comparable
 
 

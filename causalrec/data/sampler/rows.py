@@ -41,13 +41,13 @@ class SampledRows:
         return SampledRows(self.row[chosen], self.user[chosen], self.item[chosen], self.weight[chosen], negative)
 
 
-def uniform_pairs(log: InteractionLog, most: int) -> tuple[Ints, float]:
-    """Return codes of unexposed pairs and how many each stands for: all, or a uniform sample of `most`."""
-    if log.num_pairs <= most:
+def uniform_pairs(log: InteractionLog, max_pairs: int) -> tuple[Ints, float]:
+    """Return codes of unexposed pairs and how many each stands for: all, or a uniform sample of `max_pairs`."""
+    if log.num_pairs <= max_pairs:
         seen = np.zeros(log.num_pairs, bool)
         seen[log.codes] = True
         return np.flatnonzero(~seen), 1.0
-    codes = np.random.default_rng(0).integers(log.num_pairs, size=most)
+    codes = np.random.default_rng(0).integers(log.num_pairs, size=max_pairs)
     unexposed = codes[log.finder(codes) < 0]
     return unexposed, (log.num_pairs - len(np.unique(log.codes))) / len(unexposed)
 

@@ -42,13 +42,14 @@ class Windows(AbstractLogSplit):
         return RowAssignment(train=train, validation=validation, test=test if randomised is None else None)
 
 
-def window_rows(logged: InteractionLog, min_history: int, most: int) -> Ints:
-    """Return the rows with at least `min_history` earlier rows of their user, the last `most` of them, in the order of
-    users' first rows in the log and then of time; ties go by row order.
+def window_rows(logged: InteractionLog, min_history: int, window_count: int) -> Ints:
+    """Return the rows with at least `min_history` earlier rows of their user, the last `window_count` of them.
+
+    They are in the order of users' first rows in the log and then of time; ties go by row order.
     """
     time, user = times_of(logged, "windows"), ids_of(logged, "user")
     _, first, rows = np.unique(user, return_index=True, return_inverse=True)
     order = np.lexsort((time, first[rows]))
     start = np.searchsorted(first[rows][order], first[rows][order])
-    windows: Ints = order[np.arange(len(order)) - start >= min_history][-most:]
+    windows: Ints = order[np.arange(len(order)) - start >= min_history][-window_count:]
     return windows

@@ -12,13 +12,13 @@ import numpy.typing as npt
 import polars as pl
 
 from causalrec.data.table_problems import Problem
-from causalrec.data.tabular.edges import EdgeFile, read_edges, trusted_counts
 from causalrec.data.tabular.entities import read_entities
 from causalrec.data.tabular.id_checks import warn_of_json_types, warn_of_odd_ids
 from causalrec.data.tabular.ingest import Dictionary, Roles, StreamedFile, chunks, last_of_repeats, renumber, stream
 from causalrec.data.tabular.npy import ArrayWriter
 from causalrec.data.tabular.randomisation_balance import randomisation_balance
 from causalrec.data.tabular.rawfile import RawFile, header_problems, prepare_file, row_problems
+from causalrec.data.tabular.social_edges import EdgeFile, read_edges, trusted_counts
 from causalrec.types import Bools, Ints
 
 
@@ -80,16 +80,23 @@ class Build:
         """Write `scratch/store` and return its meta data, None where an error stands among the problems."""
         request = self.request
         tables = {
-            of: self._read_entities(table, of) for of, table in (("user", request.users), ("item", request.items))
+            entity: self._read_entities(table, entity)
+            for entity, table in (("user", request.users), ("item", request.items))
         }
         ids = {role: Dictionary() for role in ("user", "item", *request.roles.categories)}
         raws = [request.interactions] if request.randomised is None else [request.interactions, request.randomised]
         streams = [self._stream(raw, ids, k) for k, raw in enumerate(raws)]
         unread = [
-            of for of, table in (("user", request.users), ("item", request.items)) if table and tables[of] is None
+            entity
+            for entity, table in (("user", request.users), ("item", request.items))
+            if table and tables[entity] is None
         ]
         done = [streamed for streamed in streams if streamed is not None]
-        names = {of: self._number_ids(done, ids[of], tables[of], of) for of in tables if of in request.roles.columns}
+        names = {
+            entity: self._number_ids(done, ids[entity], tables[entity], entity)
+            for entity in tables
+            if entity in request.roles.columns
+        }
         levels = {role: self._number_levels(done, ids[role], role) for role in request.roles.categories}
         masks = (
             [self._unrepeated_rows(streamed, len(names["item"])) for streamed in done]
@@ -126,11 +133,11 @@ class Build:
         unreadable = bool(wrong) and ready.readable is None
         return None if unreadable else ready
 
-    def _read_entities(self, table: EntityFile | None, of: str) -> pl.DataFrame | None:
+    def _read_entities(self, table: EntityFile | None, entity: str) -> pl.DataFrame | None:
         ready = self._prepare(table.raw) if table is not None else None
         if table is None or ready is None:
             return None
-        frame, wrong = read_entities(ready, table.id, table.columns, of)
+        frame, wrong = read_entities(ready, table.id, table.columns, entity)
         self.problems += wrong
         return frame
 
@@ -150,15 +157,17 @@ class Build:
             self.problems.append(Problem("error", str(raw.path), None, None, "has no rows"))
         return streamed
 
-    def _number_ids(self, done: list[StreamedFile], ids: Dictionary, table: pl.DataFrame | None, of: str) -> pl.Series:
+    def _number_ids(
+        self, done: list[StreamedFile], ids: Dictionary, table: pl.DataFrame | None, entity: str
+    ) -> pl.Series:
         seen_ids = ids.seen_ids
-        column = self.request.roles.columns[of]
+        column = self.request.roles.columns[entity]
         for streamed in done:
-            warn_of_odd_ids(streamed, of, seen_ids, column)
+            warn_of_odd_ids(streamed, entity, seen_ids, column)
             warn_of_json_types(streamed, streamed.bad_rows.raw, column)
-        table_ids, ranks = ids.ranks(None if table is None else table[of].fill_null(""))
+        table_ids, ranks = ids.ranks(None if table is None else table[entity].fill_null(""))
         for streamed in done:
-            renumber(streamed, of, ranks, column)
+            renumber(streamed, entity, ranks, column)
         return table_ids
 
     def _number_levels(self, done: list[StreamedFile], ids: Dictionary, role: str) -> pl.Series:
@@ -195,20 +204,20 @@ class Build:
         return {"rows": rows, "sha256": self.sha256}
 
     def _write_tables(self, tables: Mapping[str, pl.DataFrame | None], names: Mapping[str, pl.Series]) -> None:
-        for of, table_ids in names.items():
-            table = tables[of]
-            frame = table_ids.alias(of).to_frame() if table is None else table
-            frame.write_parquet(self.store / f"{of}s.parquet")
+        for entity, table_ids in names.items():
+            table = tables[entity]
+            frame = table_ids.alias(entity).to_frame() if table is None else table
+            frame.write_parquet(self.store / f"{entity}s.parquet")
 
     def _warn_of_imbalance(self, meta: dict[str, Any]) -> None:
         """Warn where the part called randomised follows item popularity or user activity."""
         if "randomised" not in meta["rows"] or not all(meta["rows"].values()):
             return
         raw, column = self.request.randomised or self.request.interactions, self.request.roles.randomised
-        for of, what in (("item", "popularity of items"), ("user", "activity of users")):
-            if of not in self.request.roles.columns:
+        for entity, what in (("item", "popularity of items"), ("user", "activity of users")):
+            if entity not in self.request.roles.columns:
                 continue
-            randomised_ids, logged_ids = (self._stored_array(folder, of) for folder in ("randomised", "logged"))
+            randomised_ids, logged_ids = (self._stored_array(folder, entity) for folder in ("randomised", "logged"))
             comparison = randomisation_balance(
                 randomised_ids, logged_ids, int(max(randomised_ids.max(), logged_ids.max())) + 1
             )
@@ -235,7 +244,8 @@ class Build:
         source, target, weight = (edges[name].to_numpy() for name in ("source", "target", "weight"))
         user, item = self._stored_array("logged", "user"), self._stored_array("logged", "item")
         sizes = [
-            pl.scan_parquet(self.store / f"{of}s.parquet").select(pl.len()).collect().item() for of in ("user", "item")
+            pl.scan_parquet(self.store / f"{entity}s.parquet").select(pl.len()).collect().item()
+            for entity in ("user", "item")
         ]
         pairs = trusted_counts(source, target, weight.astype(np.float32), user, item, *sizes)
         np.save(self.store / "pair_codes.npy", pairs.codes)

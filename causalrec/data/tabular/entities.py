@@ -27,7 +27,7 @@ def kind_of(text: str) -> tuple[ColumnKind, str]:
 
 
 def read_entities(
-    raw: RawFile, id_column: str, columns: Mapping[str, str], of: str
+    raw: RawFile, id_column: str, columns: Mapping[str, str], entity: str
 ) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return the table with its ids as strings, and every problem; None where it cannot be read.
 
@@ -35,7 +35,7 @@ def read_entities(
         raw: The file, ready to scan.
         id_column: The column of ids.
         columns: Kind of each column that is read, by name.
-        of: Name of the ids in the table returned: user or item.
+        entity: Name of the ids in the table returned: user or item.
     """
     wrong = header_problems(raw, [id_column, *columns])
     if wrong:
@@ -51,7 +51,7 @@ def read_entities(
     bad_rows.add(
         "the id {value} stands in an earlier row already", id_column, (~ids.is_first_distinct()).to_numpy() & ~missing
     )
-    typed = [ids.alias(of)] + [_parse_column(table[name], kind, bad_rows) for name, kind in columns.items()]
+    typed = [ids.alias(entity)] + [_parse_column(table[name], kind, bad_rows) for name, kind in columns.items()]
     return pl.DataFrame(typed), bad_rows.problems()
 
 

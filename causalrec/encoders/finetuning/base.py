@@ -1,4 +1,4 @@
-"""The contract of tuning: which of a language model's parameters are trained, and how fast."""
+"""The contract of finetuning: which of a language model's parameters are trained, and how fast."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

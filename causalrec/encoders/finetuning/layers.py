@@ -19,7 +19,9 @@ def layers_of(backbone: nn.Module) -> tuple[str, nn.ModuleList]:
     for name, module in backbone.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == config.num_hidden_layers:
             return name, module
-    raise RequestError(f"tuning: {config.model_type} has no stack of layers of its own; choose finetuning=full or lora")
+    raise RequestError(
+        f"finetuning: {config.model_type} has no stack of layers of its own; choose finetuning=full or lora"
+    )
 
 
 def depths(backbone: nn.Module) -> Mapping[str, int]:

@@ -1,4 +1,4 @@
-"""The only door to `peft`, which is imported when a tuning asks for it and not before: it takes seconds."""
+"""The only door to `peft`, which is imported when a finetuning asks for it and not before: it takes seconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def inject_adapter(backbone: Any, kind: str, gradient_checkpointing: bool, **set
         import peft
     except ImportError as error:
         raise RequestError(
-            f"tuning: needs peft, which is not installed ({error}); pip install causalrec[peft]"
+            f"finetuning: needs peft, which is not installed ({error}); pip install causalrec[peft]"
         ) from error
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
 

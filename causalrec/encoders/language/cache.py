@@ -18,7 +18,7 @@ from causalrec.errors import DataError, RequestError
 from causalrec.types import Floats
 
 RECIPE = 1  # raise it when the same texts and model shall give other numbers
-READ = {".json", ".safetensors", ".txt", ".model"}  # files of a model that its numbers depend on
+HASHED_FILE_ENDINGS = {".json", ".safetensors", ".txt", ".model"}  # files of a model that its numbers depend on
 
 
 def embeddings(
@@ -53,7 +53,7 @@ def embeddings(
         )
     check_texts(texts)
     distinct = sorted(set(texts))
-    files = sorted(path for path in folder.iterdir() if path.suffix in READ)
+    files = sorted(path for path in folder.iterdir() if path.suffix in HASHED_FILE_ENDINGS)
     model = [(path.name, file_sha256(path, cache)) for path in files]
     majors = [version(name).split(".")[0] for name in ("torch", "transformers")]
     key = key_of([RECIPE, model, distinct, pooling, max_tokens, layers, precision, majors])

@@ -19,8 +19,8 @@ from causalrec.encoders.language.model import LanguageModel, Precision, pad_toke
 from causalrec.encoders.language.pooling import Fixed, check_pooling, pool_tokens
 from causalrec.types import Floats
 
-BUDGET = {"cpu": 4096, "cuda": 1 << 16}  # tokens of a batch, padding included
-WORTH = 64  # tokens of padding that cost as much as another batch
+TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 1 << 16}  # tokens of a batch, padding included
+PADDING_PER_BATCH = 64  # tokens of padding that cost as much as another batch
 
 
 def embed(texts: Sequence[str], language: LanguageModel, pooling: Fixed, max_tokens: int) -> Floats:
@@ -52,7 +52,7 @@ def _read(rows: list[tuple[int, ...]], language: LanguageModel, pooling: Fixed) 
     lengths = [len(row) for row in rows]
     with use_all_threads(), Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("embedding texts", total=sum(lengths))
-        for batch_rows in batches(lengths, BUDGET[device], WORTH):
+        for batch_rows in batches(lengths, TOKENS_PER_BATCH[device], PADDING_PER_BATCH):
             tokens = pad_tokens(rows[batch_rows], language.pad)
             even = (
                 lengths[batch_rows.start] == lengths[batch_rows.stop - 1] or language.causal

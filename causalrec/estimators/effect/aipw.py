@@ -32,9 +32,9 @@ def aipw(outcome: Doubles, treatment: Ints, means: Doubles, probabilities: Doubl
     array([[3.],
            [1.]])
     """
-    received = np.eye(means.shape[1])[treatment]
-    level = means + received * (outcome[:, None] - means) / np.maximum(probabilities, clip)
-    scores: Doubles = level[:, 1:] - level[:, :1]
+    treatment_one_hot = np.eye(means.shape[1])[treatment]
+    corrected_means = means + treatment_one_hot * (outcome[:, None] - means) / np.maximum(probabilities, clip)
+    scores: Doubles = corrected_means[:, 1:] - corrected_means[:, :1]
     return scores
 
 
@@ -53,8 +53,8 @@ def clustered_variance(scores: Doubles, groups: Ints | None) -> Doubles:
 
 def normal_average(value: Doubles, standard_error: Doubles, level: float) -> AverageEffect:
     """Return the average effect with its normal interval."""
-    reach = NormalDist().inv_cdf((1 + level) / 2) * standard_error
-    return AverageEffect(value, standard_error, value - reach, value + reach)
+    half_width = NormalDist().inv_cdf((1 + level) / 2) * standard_error
+    return AverageEffect(value, standard_error, value - half_width, value + half_width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +93,15 @@ class CrossFit:
         probabilities = np.empty_like(means)
         outcome, treatment = self._models(binary=rows.binary, seed=seed)
         with silence_warnings("the cross-fitting of its average"):
-            for training, held in self._splits(rows, seed):
-                probabilities[held] = _predict_probabilities(
-                    treatment, features[training], rows.treatment[training], features[held]
+            for training, predicted_rows in self._splits(rows, seed):
+                probabilities[predicted_rows] = _predict_probabilities(
+                    treatment, features[training], rows.treatment[training], features[predicted_rows]
                 )
                 for arm in range(rows.arms + 1):
                     of_arm = training[rows.treatment[training] == arm]
-                    means[held, arm] = _predict_mean(outcome, features[of_arm], rows.outcome[of_arm], features[held])
+                    means[predicted_rows, arm] = _predict_mean(
+                        outcome, features[of_arm], rows.outcome[of_arm], features[predicted_rows]
+                    )
         return means, probabilities
 
     def _models(self, *, binary: bool, seed: int) -> tuple[Any, Any]:
@@ -123,16 +125,20 @@ class CrossFit:
         return splits
 
 
-def _predict_probabilities(model: Any, features: Doubles, treatment: Ints, held: Doubles) -> Doubles:
+def _predict_probabilities(model: Any, features: Doubles, treatment: Ints, predicted_features: Doubles) -> Doubles:
     if not features.shape[1]:  # nothing to adjust for: an arm is as likely as its share
-        return np.tile(np.bincount(treatment) / len(treatment), (len(held), 1))
-    probabilities: Doubles = model.fit(features, treatment).predict_proba(held)
+        return np.tile(np.bincount(treatment) / len(treatment), (len(predicted_features), 1))
+    probabilities: Doubles = model.fit(features, treatment).predict_proba(predicted_features)
     return probabilities
 
 
-def _predict_mean(model: Any, features: Doubles, outcome: Doubles, held: Doubles) -> Doubles:
+def _predict_mean(model: Any, features: Doubles, outcome: Doubles, predicted_features: Doubles) -> Doubles:
     if not features.shape[1] or len(np.unique(outcome)) == 1:  # a classifier refuses a single class
-        return np.full(len(held), outcome.mean())
+        return np.full(len(predicted_features), outcome.mean())
     fitted = model.fit(features, outcome)
-    mean: Doubles = fitted.predict_proba(held)[:, 1] if hasattr(fitted, "predict_proba") else fitted.predict(held)
+    mean: Doubles = (
+        fitted.predict_proba(predicted_features)[:, 1]
+        if hasattr(fitted, "predict_proba")
+        else fitted.predict(predicted_features)
+    )
     return mean

@@ -18,13 +18,13 @@ def first_stage_f(rows: LearnerData, arm: int) -> float:
     """
     if rows.instruments_or_mediator is None:
         raise DataError("effect: these rows have no instruments; name some in the graph")
-    received = (rows.treatment == arm).astype(np.float64)
+    treated = (rows.treatment == arm).astype(np.float64)
     without = np.hstack([np.ones((len(rows), 1)), rows.features])
     with_instruments = np.hstack([without, rows.instruments_or_mediator])
     ranks = [int(np.linalg.matrix_rank(columns)) for columns in (without, with_instruments)]
     if ranks[1] == ranks[0] or len(rows) <= ranks[1]:
         return 0.0
-    left = [_residual(columns, received) for columns in (without, with_instruments)]
+    left = [_residual(columns, treated) for columns in (without, with_instruments)]
     return float((left[0] - left[1]) / (ranks[1] - ranks[0]) / (left[1] / (len(rows) - ranks[1])))
 
 

@@ -33,10 +33,10 @@ class Descn(AbstractArms):
         components, seen = outputs.components[OUTCOME], batch.observed
         arms, probabilities = components[ARMS], components[PROPENSITY].softmax(-1)
         means, count = mean_of(arms, outputs.link), arms.shape[-1] - 1
-        received, untreated = treatment_one_hot(batch.treatment, count), (batch.treatment == 0).to(arms.dtype)
-        entire = (received * batch.outcome[..., None] - probabilities[..., 1:] * means[..., 1:]).square().sum(-1)
+        in_arm, untreated = treatment_one_hot(batch.treatment, count), (batch.treatment == 0).to(arms.dtype)
+        entire = (in_arm * batch.outcome[..., None] - probabilities[..., 1:] * means[..., 1:]).square().sum(-1)
         without = (untreated * batch.outcome - probabilities[..., 0] * means[..., 0]).square()
-        to_arm = (received * (arms[..., :1] + components[EFFECT])).sum(-1)
+        to_arm = (in_arm * (arms[..., :1] + components[EFFECT])).sum(-1)
         back = (arms[..., 1:] - components[EFFECT]).mean(-1)
         crossed = pointwise_error(to_arm + untreated * back, batch.outcome, outputs.link)
         losses = {

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.doubly_robust import Errors, doubly_robust_terms
+from causalrec.estimators.doubly_robust import ImputationErrors, doubly_robust_terms
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
@@ -27,7 +27,7 @@ class DR(AbstractObjective):
     legacy_public_code: bool = False
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        errors, rows = Errors.from_outputs(batch, outputs), (batch.observed, batch.propensity)
+        errors, rows = ImputationErrors.from_outputs(batch, outputs), (batch.observed, batch.propensity)
         outcome = doubly_robust_terms(
             errors.error, errors.imputed, *rows, clip=self.clip, legacy=self.legacy_public_code
         )

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from causalrec.estimators.doubly_robust import Errors
+from causalrec.estimators.doubly_robust import ImputationErrors
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
@@ -34,6 +34,6 @@ class EIB(AbstractObjective):
     unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"imputation"})
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        errors = Errors.from_outputs(batch, outputs)
+        errors = ImputationErrors.from_outputs(batch, outputs)
         value = imputed_mean(errors.error, errors.imputed, batch.observed)
         return {"outcome": Term(value, OUTCOME), "imputation": errors.imputation_term(batch.observed)}

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.doubly_robust import Errors
+from causalrec.estimators.doubly_robust import ImputationErrors
 from causalrec.estimators.learned_propensity import exposure_term, learned_propensity
 from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.estimators.objective.snips import snips
@@ -33,7 +33,7 @@ class StableDR(AbstractObjective):
     stability: Annotated[float, Field(ge=0)] = 1.0
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        errors, propensity = Errors.from_outputs(batch, outputs), learned_propensity(outputs)
+        errors, propensity = ImputationErrors.from_outputs(batch, outputs), learned_propensity(outputs)
         value, weight = snips(errors.error, batch.observed, propensity, clip=self.clip)
         imputed = errors.imputed.detach()
         chance = torch.sigmoid(outputs[PROPENSITY])

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from causalrec.estimators.doubly_robust import Errors
+from causalrec.estimators.doubly_robust import ImputationErrors
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.estimators.objective.tdr_jl import targeted_terms
 from causalrec.estimators.pointwise_error import pointwise_error
@@ -31,7 +31,7 @@ class TDR(AbstractObjective):
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         outcome = targeted_terms(
-            Errors.from_outputs(batch, outputs), batch, clip=self.clip, legacy=self.legacy_public_code
+            ImputationErrors.from_outputs(batch, outputs), batch, clip=self.clip, legacy=self.legacy_public_code
         )
         imputation_error = batch.observed * pointwise_error(outputs[IMPUTATION], batch.outcome, outputs.link)
         return {**outcome, "imputation": Term(imputation_error, IMPUTATION, normaliser=batch.observed)}

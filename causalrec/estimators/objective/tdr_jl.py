@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.doubly_robust import Errors, doubly_robust_terms
+from causalrec.estimators.doubly_robust import ImputationErrors, doubly_robust_terms
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
 from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.estimators.reduction import batch_sum
@@ -32,13 +32,13 @@ class TDRJL(AbstractObjective):
     legacy_public_code: bool = False
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        errors = Errors.from_outputs(batch, outputs)
+        errors = ImputationErrors.from_outputs(batch, outputs)
         weight = inverse_propensity(batch.observed, batch.propensity, self.clip)
         outcome = targeted_terms(errors, batch, clip=self.clip, legacy=self.legacy_public_code)
         return {**outcome, "imputation": errors.imputation_term(weight)}
 
 
-def targeted_terms(errors: Errors, batch: Batch, *, clip: float, legacy: bool) -> Mapping[str, Term]:
+def targeted_terms(errors: ImputationErrors, batch: Batch, *, clip: float, legacy: bool) -> Mapping[str, Term]:
     """Return the outcome model's terms on corrected imputed errors.
 
     Args:

@@ -23,9 +23,9 @@ class XLearner(AbstractSecondStage):
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
         means, predicted = crossfit_means(batch, outputs), self.score(outputs)
-        received = treatment_one_hot(batch.treatment, predicted.shape[-1])
+        in_arm = treatment_one_hot(batch.treatment, predicted.shape[-1])
         untreated = (batch.treatment == 0).to(predicted.dtype)[..., None]
         outcome = batch.outcome[..., None]
-        difference = received * (outcome - means[..., :1]) + untreated * (means[..., 1:] - outcome)
-        squared = (received + untreated) * (difference - predicted).square()
+        difference = in_arm * (outcome - means[..., :1]) + untreated * (means[..., 1:] - outcome)
+        squared = (in_arm + untreated) * (difference - predicted).square()
         return (1 - batch.propensity) * squared.mean(-1)

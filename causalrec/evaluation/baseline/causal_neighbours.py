@@ -80,10 +80,11 @@ class CausalNeighbours(AbstractBaseline):
         return (of_user, of_item) if self.by == "user" else (of_item, of_user)
 
 
-def most_similar(profiles: sparse.csr_matrix, most: int, power: float) -> sparse.csr_matrix:
+def most_similar(profiles: sparse.csr_matrix, max_neighbours: int, power: float) -> sparse.csr_matrix:
     """Return the cosines of rows of `profiles[M,K]` to the power `power`, `[M,M]`.
 
-    Of each row the `most` largest above 0 stay (the first of equals), without the row itself; the others are 0.
+    Of each row the `max_neighbours` largest above 0 stay (the first of equals), without the row itself; the others are
+    0.
 
     >>> profiles = sparse.csr_matrix([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     >>> most_similar(profiles, 1, 2.0).toarray().round(2).tolist()
@@ -96,7 +97,7 @@ def most_similar(profiles: sparse.csr_matrix, most: int, power: float) -> sparse
         cosine = (unit[start : start + step] @ unit.T).toarray()
         within = np.arange(len(cosine))
         cosine[within, start + within] = 0
-        least = np.argsort(-cosine, axis=1, kind="stable")[:, most:]
+        least = np.argsort(-cosine, axis=1, kind="stable")[:, max_neighbours:]
         np.put_along_axis(cosine, least, 0, axis=1)
         blocks.append(sparse.csr_matrix(np.where(cosine > 0, cosine, 0) ** power))
     return sparse.csr_matrix(sparse.vstack(blocks))

@@ -39,7 +39,7 @@ class UserMean(AbstractBaseline):
         if self._past is None or time is None:
             total, count = self._all[0][user], self._all[1][user]
         else:
-            total, count = self._past.before(user, time)
+            total, count = self._past.older_sum_and_count(user, time)
         shrunk = (total + self.prior * self._overall) / np.maximum(count + self.prior, 1e-9)
         return np.where(count + self.prior > 0, shrunk, self._overall).astype(np.float32)
 
@@ -62,7 +62,7 @@ class _UserHistory:
         order = np.argsort(keys, kind="stable")
         return cls(times, keys[order], np.concatenate([[0.0], np.cumsum(outcome[order], dtype=np.float64)]))
 
-    def before(self, user: Ints, time: Ints) -> tuple[Doubles, Doubles]:
+    def older_sum_and_count(self, user: Ints, time: Ints) -> tuple[Doubles, Doubles]:
         """Return the sum and the count of the user's rows strictly older than each row."""
         start = user * max(len(self.times), 1)
         first = np.searchsorted(self.keys, start)

@@ -11,9 +11,8 @@ import numpy as np
 
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.errors import RequestError
+from causalrec.evaluation.normal_interval import NORMAL_95
 from causalrec.types import Doubles
-
-NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from causalrec.estimators.effect.base import AverageEffect, LearnerData
+from causalrec.evaluation.normal_interval import NORMAL_95
 from causalrec.types import Doubles, Floats, Ints
 
 RefuterLabel = Literal["passes", "fails", "not testable"]
 Estimator = Callable[[LearnerData, int], AverageEffect]  # rows, seed
-WIDE = 1.959964  # standard errors of a 95 % interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ class AbstractRefuter(ABC):
 def summarise(draws: Doubles) -> tuple[Doubles, Doubles, Doubles]:
     """Return the mean of draws [R,A] over repeats, and the ends of the normal interval of one draw, [A] each."""
     mean, error = draws.mean(0), draws.std(0, ddof=1)
-    return mean, mean - WIDE * error, mean + WIDE * error
+    return mean, mean - NORMAL_95 * error, mean + NORMAL_95 * error
 
 
 def generator(problem: RefutationProblem, name: str, repeat: int) -> np.random.Generator:

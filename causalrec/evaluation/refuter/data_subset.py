@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
+from causalrec.evaluation.normal_interval import NORMAL_95
 from causalrec.evaluation.refuter.base import (
-    WIDE,
     AbstractRefuter,
     RefutationProblem,
     RefuterVerdict,
@@ -34,7 +34,7 @@ class DataSubset(AbstractRefuter):
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
         draws = np.stack([self._draw(problem, k) for k in range(problem.repeats)])
         mean, low, high = summarise(draws)
-        allowed = WIDE * problem.original.standard_error * np.sqrt(1 / self.share - 1)
+        allowed = NORMAL_95 * problem.original.standard_error * np.sqrt(1 / self.share - 1)
         moved, rule = np.abs(mean - problem.original.value), "within what a subset's error explains"
         return [
             self.verdict(a + 1, bool(moved[a] < allowed[a]), mean[a], low[a], high[a], rule) for a in range(len(mean))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from causalrec.estimators.effect.base import LearnerData
-from causalrec.evaluation.refuter.base import WIDE, AbstractRefuter, RefutationProblem, RefuterVerdict
+from causalrec.evaluation.normal_interval import NORMAL_95
+from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
 from causalrec.types import Doubles
 
 
@@ -35,7 +36,7 @@ class NegativeControl(AbstractRefuter):
             average = problem.estimate(rows, problem.seed)
             for a in range(problem.rows.arms):
                 value, error = float(average.value[a]), float(average.standard_error[a])
-                low, high = value - WIDE * error, value + WIDE * error
+                low, high = value - NORMAL_95 * error, value + NORMAL_95 * error
                 rule = f"0 within the interval of the effect on {name}"
                 verdicts.append(self.verdict(a + 1, low <= 0 <= high, value, low, high, rule))
         return verdicts

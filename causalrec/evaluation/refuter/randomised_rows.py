@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from causalrec.evaluation.refuter.base import WIDE, AbstractRefuter, RefutationProblem, RefuterVerdict
+from causalrec.evaluation.normal_interval import NORMAL_95
+from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,8 @@ class RandomisedRows(AbstractRefuter):
             value = float(treated.mean() - none.mean())
             error = float(np.sqrt(treated.var(ddof=1) / len(treated) + none.var(ddof=1) / len(none)))
             both = float(np.hypot(error, problem.original.standard_error[a]))
-            passed = abs(value - float(problem.original.value[a])) < WIDE * both
-            low, high = value - WIDE * error, value + WIDE * error
+            passed = abs(value - float(problem.original.value[a])) < NORMAL_95 * both
+            low, high = value - NORMAL_95 * error, value + NORMAL_95 * error
             verdicts.append(
                 self.verdict(a + 1, passed, value, low, high, "the log's estimate agrees within both errors")
             )

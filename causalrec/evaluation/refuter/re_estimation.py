@@ -8,7 +8,7 @@ from causalrec.errors import DataError
 from causalrec.estimators.effect.aipw import CrossFit
 from causalrec.estimators.effect.base import AverageEffect, FitEffect, LearnerData
 
-LINEAR = CrossFit(
+LINEAR_CROSSFIT = CrossFit(
     outcome={"estimator": "sklearn.linear_model.RidgeCV"},
     binary_outcome={"estimator": "sklearn.linear_model.LogisticRegression", "max_iter": 1000},
     treatment={"estimator": "sklearn.linear_model.LogisticRegression", "max_iter": 1000},
@@ -27,7 +27,7 @@ class ReEstimator:
 
     def __call__(self, rows: LearnerData, seed: int) -> AverageEffect:
         if self.learner is None:
-            return LINEAR.average(rows, self.level, seed)
+            return LINEAR_CROSSFIT.average(rows, self.level, seed)
         average = _average(self.learner, self.level, rows, seed)
         if average is None:
             raise DataError("refute: the learner tells no average effect with a standard error of these rows")
@@ -47,7 +47,7 @@ class ReEstimator:
         """
         if learner is not None and (average := _average(learner, level, rows, seed)) is not None:
             return cls(learner, level), average
-        return cls(None, level), LINEAR.average(rows, level, seed)
+        return cls(None, level), LINEAR_CROSSFIT.average(rows, level, seed)
 
 
 def _average(learner: FitEffect, level: float, rows: LearnerData, seed: int) -> AverageEffect | None:

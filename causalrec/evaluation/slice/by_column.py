@@ -44,21 +44,23 @@ class ColumnSlice(AbstractSlice):
     def check(self, card: DatasetCard) -> None:
         """Raise RequestError where the card has no such column of users or items, or one without levels."""
         columns = {column.name: column for column in card.columns}
-        fitting = [name for name, column in columns.items() if column.kind in KINDS and column.of in ("user", "item")]
+        fitting = [
+            name for name, column in columns.items() if column.kind in KINDS and column.entity in ("user", "item")
+        ]
         if self.column not in columns:
             raise RequestError(f"column={self.column}: unknown column; {did_you_mean(self.column, fitting)}")
         if self.column not in fitting:
             column = columns[self.column]
             raise RequestError(
                 f"column={self.column}: rows cannot be grouped by a column of kind {column.kind} of "
-                f"each {column.of}; {card.name} has {', '.join(fitting) or 'none that can be'}"
+                f"each {column.entity}; {card.name} has {', '.join(fitting) or 'none that can be'}"
             )
 
     def select(self, source: SliceSource) -> Iterator[SliceData]:
         self.check(source.dataset.card)
         levels = self._levels(source.dataset)
         bases = (HeldOutSlice(), FullRankingSlice()) if self.of is None else (self.of,)
-        of_users = source.dataset.card.column(self.column).of == "user"
+        of_users = source.dataset.card.column(self.column).entity == "user"
         for base in bases:
             for data in base.select(source):
                 ids = data.user if of_users else data.item
@@ -69,7 +71,7 @@ class ColumnSlice(AbstractSlice):
     def _levels(self, dataset: CausalDataset) -> Mapping[str, Bools]:
         """Return who or what has each level, bool[ids], by its name."""
         column = dataset.card.column(self.column)
-        series = (dataset.user_table if column.of == "user" else dataset.item_table)[column.name]
+        series = (dataset.user_table if column.entity == "user" else dataset.item_table)[column.name]
         if column.kind == "numeric":
             return number_levels(series.cast(pl.Float64).to_numpy(), self.bins)
         levels = category_levels(series)

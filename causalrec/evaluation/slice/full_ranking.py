@@ -35,9 +35,9 @@ def full_ranking(splits: Splits, most_pairs: int) -> SliceData:
     if test.user is None:
         raise DataError(f"{test.name}: positive-only rows without users cannot be ranked per user; name a user column")
     users = np.unique(test.user)
-    most = max(1, most_pairs // test.num_items)
-    if len(users) > most:
-        users = np.sort(np.random.default_rng(0).choice(users, most, replace=False))
+    max_users = max(1, most_pairs // test.num_items)
+    if len(users) > max_users:
+        users = np.sort(np.random.default_rng(0).choice(users, max_users, replace=False))
     seen = _interactions(splits.train, users) | _interactions(splits.validation, users)
     position, item = np.nonzero(~seen)
     return SliceData(

@@ -23,7 +23,7 @@ class UpliftSlice(AbstractSlice):
         arms = len(source.dataset.card.arms)
         for arm in range(1, arms + 1):
             rows = source.splits.test.take(np.isin(source.splits.test.treatment, (0, arm)))
-            chances = source.propensity.treatment_probabilities(rows, arms)
+            probabilities = source.propensity.treatment_probabilities(rows, arms)
             yield SliceData(
                 name=arm_name(held_out_name(source), arm),
                 kind="uplift",
@@ -35,6 +35,6 @@ class UpliftSlice(AbstractSlice):
                 columns=rows.columns,
                 arm=arm,
                 treatment=(rows.treatment == arm).astype(np.int64),
-                propensity=(chances[:, arm] / (chances[:, 0] + chances[:, arm])).astype(np.float32),
+                propensity=(probabilities[:, arm] / (probabilities[:, 0] + probabilities[:, arm])).astype(np.float32),
                 jackknife=True,
             )

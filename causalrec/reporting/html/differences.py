@@ -13,20 +13,20 @@ from causalrec.reporting.compare import LEVEL, Values, holm, paired_test
 from causalrec.reporting.html.page_data import PageTable
 from causalrec.types import Doubles
 
-MOST = 80  # with more rows than this only baselines and best rows can be compared to
-LOWER = frozenset({"mse", "mae", "log_loss"})  # modules of causalrec.metrics whose least value is best
-CENTRED = frozenset({"bias"})
+MAX_REFERENCE_ROWS = 80  # with more rows than this only baselines and best rows can be compared to
+LOWER_IS_BETTER = frozenset({"mse", "mae", "log_loss"})  # modules of causalrec.metrics whose least value is best
+ZERO_IS_BEST = frozenset({"bias"})
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The paired difference of a row to its rival in a column.
+    """The paired difference of a row to its reference in a column.
 
     Attributes:
         row: name of the row.
-        difference: mean over seeds of the row's value minus its rival's, in the unit of the column.
+        difference: mean over seeds of the row's value minus its reference's, in the unit of the column.
         half: half the width of the difference's interval, same unit.
-        adjusted: p-value, corrected by Holm's method over the rows compared to this rival in this column.
+        adjusted: p-value, corrected by Holm's method over the rows compared to this reference in this column.
         real: whether `adjusted` is at most `LEVEL`.
         seeds: number of seeds that both have a value for, which is the number of pairs of runs.
     """
@@ -45,7 +45,7 @@ def direction(page_table: PageTable, column: str) -> int:
     for run in page_table.runs:
         if target := run.record.target("metric", metric):
             module = target.split(".")[-2]
-            return 0 if module in CENTRED else -1 if module in LOWER else 1
+            return 0 if module in ZERO_IS_BEST else -1 if module in LOWER_IS_BETTER else 1
     return 0
 
 
@@ -53,7 +53,7 @@ def order_rows(page_table: PageTable) -> list[str]:
     """Return the rows by the first column, best mean first, those without a value last."""
     first = next(iter(page_table.table.columns), "")
     sign = direction(page_table, first) or 1
-    cells = {row: of.get(first) for row, of in page_table.table.rows.items()}
+    cells = {row: row_cells.get(first) for row, row_cells in page_table.table.rows.items()}
     return sorted(cells, key=lambda row: -sign * cell.mean if (cell := cells[row]) else math.inf)
 
 
@@ -64,10 +64,10 @@ def best_row(page_table: PageTable, column: str) -> str | None:
     return max(means, key=lambda row: sign * means[row]) if sign and means else None
 
 
-def rivals(page_table: PageTable) -> list[str]:
+def reference_rows(page_table: PageTable) -> list[str]:
     """Return the rows that one may compare to."""
     names = list(page_table.table.rows)
-    if len(names) <= MOST:
+    if len(names) <= MAX_REFERENCE_ROWS:
         return names
     best = [best_row(page_table, column) for column in page_table.table.columns]
     plain = [row for row in page_table.rows if row.endswith("naive")][:4]
@@ -75,12 +75,14 @@ def rivals(page_table: PageTable) -> list[str]:
 
 
 def differences(page_table: PageTable) -> dict[str, dict[str, list[Difference]]]:
-    """Compare the rows of a table by column and rival as `reporting.compare` does: clustered both ways, then Holm."""
-    chosen, by_column = rivals(page_table), {}
+    """Compare the rows of a table by column and reference as `reporting.compare` does: two-way clusters, then Holm."""
+    chosen, by_column = reference_rows(page_table), {}
     level = _level(page_table)
     for column in page_table.table.columns:
         values = _values(page_table, column)
-        by_column[column] = {to: _compare_to(values, to, level) for to in chosen if values.get(to)}
+        by_column[column] = {
+            reference: _compare_to(values, reference, level) for reference in chosen if values.get(reference)
+        }
     return by_column
 
 
@@ -107,22 +109,22 @@ def _add(
 ) -> None:
     if column_of(score) != column or score.value is None:
         return
-    left_out = jackknife.get(score.key)
-    if left_out is not None and np.isfinite(left_out).all():
-        values.setdefault(row, {})[seed] = (score.value, left_out)
+    jackknife_values = jackknife.get(score.key)
+    if jackknife_values is not None and np.isfinite(jackknife_values).all():
+        values.setdefault(row, {})[seed] = (score.value, jackknife_values)
 
 
-def _compare_to(values: dict[str, Values], to: str, level: float) -> list[Difference]:
+def _compare_to(values: dict[str, Values], reference: str, level: float) -> list[Difference]:
     from scipy.stats import t
 
-    rival, tested = values[to], []
+    reference_values, tested = values[reference], []
     for row, mine in values.items():
-        seeds = sorted(mine.keys() & rival.keys())
-        if row == to or not seeds:
+        seeds = sorted(mine.keys() & reference_values.keys())
+        if row == reference or not seeds:
             continue
-        apart = np.array([mine[seed][0] - rival[seed][0] for seed in seeds])
-        left_out = np.mean([mine[seed][1] - rival[seed][1] for seed in seeds], axis=0)
-        tested.append((row, len(seeds), *paired_test(apart, left_out)))
+        apart = np.array([mine[seed][0] - reference_values[seed][0] for seed in seeds])
+        jackknife = np.mean([mine[seed][1] - reference_values[seed][1] for seed in seeds], axis=0)
+        tested.append((row, len(seeds), *paired_test(apart, jackknife)))
     adjusted = holm([p for *_, p in tested])
     reach = t.ppf((1 + level) / 2, [df for *_, df, _ in tested]) if tested else []
     return [
@@ -132,15 +134,17 @@ def _compare_to(values: dict[str, Values], to: str, level: float) -> list[Differ
 
 
 def forest_data(page_table: PageTable) -> dict[str, object]:
-    """Return what the page draws from: rows by number, differences by column and rival, numbers of four digits."""
+    """Return what the page draws from: rows by number, differences by column and reference, numbers of four digits."""
     names = list(page_table.table.rows)
     row_numbers = {row: k for k, row in enumerate(names)}
     cells = {
         column: {
-            str(row_numbers[to]): [_forest_row(row_numbers[difference.row], difference) for difference in of]
-            for to, of in by_rival.items()
+            str(row_numbers[reference]): [
+                _forest_row(row_numbers[difference.row], difference) for difference in row_differences
+            ]
+            for reference, row_differences in by_reference.items()
         }
-        for column, by_rival in differences(page_table).items()
+        for column, by_reference in differences(page_table).items()
     }
     return {
         "rows": names,
@@ -165,7 +169,7 @@ def _round_to_four_digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def first_rival(page_table: PageTable) -> str | None:
+def first_reference(page_table: PageTable) -> str | None:
     """Return the row that a page compares to at first: a naive one if there is one, else the last baseline."""
     naive = [row for row in page_table.rows if row.endswith("naive")]
     names = [*naive, *reversed(page_table.table.baselines), *page_table.rows]

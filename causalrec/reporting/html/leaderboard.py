@@ -6,7 +6,14 @@ import math
 
 from causalrec.records.names import parse_column
 from causalrec.reporting.html.charts import interval
-from causalrec.reporting.html.differences import CENTRED, best_row, direction, first_rival, order_rows, rivals
+from causalrec.reporting.html.differences import (
+    ZERO_IS_BEST,
+    best_row,
+    direction,
+    first_reference,
+    order_rows,
+    reference_rows,
+)
 from causalrec.reporting.html.markup import (
     Html,
     count_phrase,
@@ -69,7 +76,7 @@ def _head(page_table: PageTable, column: str, sorted_: bool) -> Html:
     counts = sorted({cells[column].n for cells in page_table.table.rows.values() if column in cells})
     n = f"n {counts[0]:,}" if len(counts) == 1 else f"n {counts[0]:,} to {counts[-1]:,}" if counts else "no value"
     sign = direction(page_table, column)
-    better = ARROWS.get(sign, "0 is best" if metric in CENTRED else "an estimate")
+    better = ARROWS.get(sign, "0 is best" if metric in ZERO_IS_BEST else "an estimate")
     small = tag("small", f"{where} · {n}", tag("br"), better)
     order = ("ascending" if sign < 0 else "descending") if sorted_ else "none"
     button = tag("button", tag("b", metric), small, type="button")
@@ -114,8 +121,8 @@ def _row_names(rows: list[str], trained: list[str]) -> str:
 
 def forest(page_table: PageTable, anchor: str) -> Html:
     """Build the empty forest plot and its controls; the script of the page fills it from the embedded differences."""
-    names, start = list(page_table.table.rows), first_rival(page_table)
-    options = [tag("option", row, value=names.index(row), selected=row == start) for row in rivals(page_table)]
+    names, start = list(page_table.table.rows), first_reference(page_table)
+    options = [tag("option", row, value=names.index(row), selected=row == start) for row in reference_rows(page_table)]
     columns = [tag("option", column, value=column) for column in page_table.table.columns]
     tools = tag(
         "div",

@@ -134,14 +134,14 @@ def count_phrase(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def list_names(rows: Sequence[str], most: int = 6) -> str:
+def list_names(rows: Sequence[str], max_names: int = 6) -> str:
     """List names, the first ones where they are many.
 
     >>> list_names(["a", "b", "c"], 2)
     'a, b and 1 more'
     """
-    shown = ", ".join(rows[:most])
-    return shown if len(rows) <= most else f"{shown} and {len(rows) - most} more"
+    shown = ", ".join(rows[:max_names])
+    return shown if len(rows) <= max_names else f"{shown} and {len(rows) - max_names} more"
 
 
 def section(anchor: str, title: str, *children: Child) -> Html:

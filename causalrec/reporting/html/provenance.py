@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from causalrec.ids import SEPARATOR, JobId, job_path
-from causalrec.records.plain import Json
+from causalrec.records.json_records import Json
 from causalrec.records.run_folder import AnyRecord, RunFolder
 from causalrec.reporting.html.markup import Child, Html, count_phrase, details, grid, join, paragraph, section, tag
 from causalrec.reporting.html.page_data import PageData

@@ -55,16 +55,16 @@ class StackedBatches:
         streams = [request.sampler.blocks(request.train, space, request.seed, epoch) for request in distinct]
         left = limit or distinct[0].sampler.batches(distinct[0].train, space)
         for blocks in zip(*streams, strict=True):
-            many, width = blocks[0].row.shape
-            step = max(1, ROWS_PER_STACK // (width * len(distinct)))
-            for start in range(0, many, step):
-                span = slice(start, min(start + step, many, start + left))
+            batch_count, batch_size = blocks[0].row.shape
+            step = max(1, ROWS_PER_STACK // (batch_size * len(distinct)))
+            for start in range(0, batch_count, step):
+                span = slice(start, min(start + step, batch_count, start + left))
                 gathered = [
                     self._gather(request.train, rows.at(span)) for request, rows in zip(distinct, blocks, strict=True)
                 ]
                 left -= span.stop - span.start
                 for batch in split_batches(_join(lambda columns: torch.stack(columns, 1), gathered)):
-                    yield sources.spread(batch)
+                    yield sources.for_replicas(batch)
                 if not left:
                     return
 
@@ -74,7 +74,7 @@ class StackedBatches:
         step = max(1, ROWS_PER_STACK // len(self.requests))
         for start in range(0, rows.item.shape[-1], step):
             span = slice(start, start + step)
-            yield sources.spread(rows.map_tensors(lambda column, span=span: column[:, span]))  # type: ignore[misc]
+            yield sources.for_replicas(rows.map_tensors(lambda column, span=span: column[:, span]))  # type: ignore[misc]
 
     def _validation(self) -> tuple[RowSources, Batch]:
         validation_space = self.requests[0].validation_space

@@ -1,4 +1,4 @@
-"""What replicas of one seed share: rows are held once, and their numbers meet the coefficients of all at once."""
+"""Replicas of one seed read the same rows: they are held once and multiplied by every replica's coefficients."""
 
 from __future__ import annotations
 
@@ -36,11 +36,13 @@ class RowSources:
             torch.tensor(ids, device=device) for ids in (sources, slots, members)
         )
 
-    def spread(self, batch: Batch) -> Batch:
+    def for_replicas(self, batch: Batch) -> Batch:
         """Return the batch `[R,B]` of the replicas from that of the sources `[S,B]`."""
-        return Batch.from_tensors({path: self._spread(path, column) for path, column in batch.tensors().items()})
+        return Batch.from_tensors(
+            {path: self._column_for_replicas(path, column) for path, column in batch.tensors().items()}
+        )
 
-    def _spread(self, path: TensorPath, column: Tensor) -> Any:
+    def _column_for_replicas(self, path: TensorPath, column: Tensor) -> Any:
         if path[0] in SHARED_COLUMNS and column.shape[-1]:
             return DeduplicatedFeatures(column, self)
         if self.shape[0] == 1:
@@ -55,7 +57,10 @@ class RowSources:
 
 
 class DeduplicatedFeatures:
-    """Stands for the tensor `rows[source_of]`, `[R,B,F]`: all but the product with coefficients makes it."""
+    """Stands for the tensor `rows[source_of]` `[R,B,F]`.
+
+    It is built only when an operation other than the product with coefficients needs it.
+    """
 
     def __init__(self, rows: Tensor, sources: RowSources) -> None:
         self.rows, self.sources = rows, sources

@@ -25,25 +25,25 @@ class StackedFitter:
 
     Attributes:
         max_replicas: the most replicas of a stack.
-        share: of the free memory that a stack may take, a fraction.
+        memory_share: of the free memory that a stack may take, a fraction.
         folder: where the stacks' checkpoints lie.
         progress: show a bar of the fits on stderr.
         warned: the reasons to fit alone that were said.
     """
 
     max_replicas: int
-    share: float
+    memory_share: float
     folder: Path
     progress: bool = True
     warned: set[str] = field(default_factory=set)
 
-    def __call__(self, tasks: list[FitRequest]) -> list[FitResult | Exception]:
-        """Fit tasks; a failure stands in the place of its fit."""
-        reasons = [reason_to_fit_alone(task) for task in tasks]
+    def __call__(self, requests: list[FitRequest]) -> list[FitResult | Exception]:
+        """Make the fits of requests; a failure stands in the place of its fit."""
+        reasons = [reason_to_fit_alone(request) for request in requests]
         self._warn({reason for reason in reasons if reason})
-        fits = dict(self._fit_by([k for k, reason in enumerate(reasons) if reason], tasks, fit_sequentially))
-        fits |= self._fit_by([k for k, reason in enumerate(reasons) if not reason], tasks, self._fit_stacks)
-        return [fits[k] for k in range(len(tasks))]
+        fits = dict(self._fit_by([k for k, reason in enumerate(reasons) if reason], requests, fit_sequentially))
+        fits |= self._fit_by([k for k, reason in enumerate(reasons) if not reason], requests, self._fit_stacks)
+        return [fits[k] for k in range(len(requests))]
 
     def delete_checkpoints(self) -> None:
         """Remove the stacks' checkpoints, once every job has its record."""
@@ -52,28 +52,30 @@ class StackedFitter:
     def _fit_by(
         self,
         indices: list[int],
-        tasks: list[FitRequest],
+        requests: list[FitRequest],
         fit: Callable[[list[FitRequest]], list[FitResult | Exception]],
     ) -> dict[int, FitResult | Exception]:
-        return dict(zip(indices, fit([tasks[k] for k in indices]), strict=True)) if indices else {}
+        return dict(zip(indices, fit([requests[k] for k in indices]), strict=True)) if indices else {}
 
     def _warn(self, reasons: set[str]) -> None:
         for reason in sorted(reasons - self.warned):
             warnings.warn(f"fitted one by one, not packed: {reason}", stacklevel=2)
         self.warned |= reasons
 
-    def _fit_stacks(self, tasks: list[FitRequest]) -> list[FitResult | Exception]:
+    def _fit_stacks(self, requests: list[FitRequest]) -> list[FitResult | Exception]:
         with Progress(console=Console(stderr=True), transient=True, disable=not self.progress) as bar:
-            line = bar.add_task(f"{len(tasks)} fits packed", total=len(tasks))
+            line = bar.add_task(f"{len(requests)} fits packed", total=len(requests))
             try:
                 return [
-                    *fit_stacked(tasks, self._fitting_replicas, lambda n, _: bar.update(line, completed=n), self.folder)
+                    *fit_stacked(
+                        requests, self._replicas_in_memory, lambda n, _: bar.update(line, completed=n), self.folder
+                    )
                 ]
             except Exception as error:  # the reason of every job in it
-                return [error] * len(tasks)
+                return [error] * len(requests)
 
-    def _fitting_replicas(self, bytes_each: int) -> int:
-        return min(self.max_replicas, int(free_memory() * self.share) // bytes_each)
+    def _replicas_in_memory(self, bytes_each: int) -> int:
+        return min(self.max_replicas, int(free_memory() * self.memory_share) // bytes_each)
 
 
 def free_memory() -> int:

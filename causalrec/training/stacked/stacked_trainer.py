@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from causalrec.errors import CausalRecError, DataError
-from causalrec.training.checkpoint import digest, read_checkpoint, write_checkpoint
+from causalrec.training.checkpoint import content_hash, read_checkpoint, write_checkpoint
 from causalrec.training.criterion import validation_errors
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
@@ -137,7 +137,7 @@ class StackedTrainer:
         for log in {id(log): log for request in self.requests for log in (request.train, request.validation)}.values():
             block = self.batches.tensors[id(log)].row_block
             content += [log.codes, log.outcome, log.propensity, *([] if block is None else [block])]
-        return digest([*content, *self.model.parameters()])
+        return content_hash([*content, *self.model.parameters()])
 
     def state(self) -> dict[str, Any]:
         """Return all that the next epochs depend on, as a checkpoint can hold it."""

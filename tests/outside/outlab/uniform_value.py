@@ -12,7 +12,7 @@ import numpy as np
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.errors import RequestError
-from causalrec.estimators.interval import cluster_weights, percentile_interval
+from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
 from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.graph.causal_graph import CausalGraph

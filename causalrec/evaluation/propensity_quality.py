@@ -13,11 +13,11 @@ from causalrec.graph.overlap import Balance, balance, calibration_error, calibra
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.solvers.fit_report import FitReport
 
-MOST_DRAWN = 100_000  # pairs
+MAX_PAIRS = 100_000  # drawn
 
 
 @dataclass(frozen=True)
-class Exposure:
+class PropensityFit:
     """How well a propensity describes exposure.
 
     Attributes:
@@ -34,31 +34,33 @@ class Exposure:
     fit: FitReport | None = None
 
 
-def arm_exposure(log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix) -> Exposure:
+def judge_treatment_propensity(
+    log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix
+) -> PropensityFit:
     """Judge propensities of the treatment received: the balance of the view's columns between treated and all rows."""
     assert log.propensity is not None
     every, treated = columns.of_log(log), log.treatment > 0
     balanced = balance(every[treated], every, log.propensity[treated], columns.names)
-    return Exposure(balance=balanced, fit=propensity.report)
+    return PropensityFit(balance=balanced, fit=propensity.report)
 
 
-def exposure(log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix) -> Exposure:
+def judge_propensity(log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix) -> PropensityFit:
     """Judge the propensity that `log` carries; `columns` is the propensity view, without those of rows: the drawn pairs
     have none.
     """
     if log.user is None or log.propensity is None:
-        return Exposure(fit=propensity.report)
-    pairs = np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MOST_DRAWN))
+        return PropensityFit(fit=propensity.report)
+    pairs = np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MAX_PAIRS))
     user, item = pairs // log.num_items, pairs % log.num_items
     columns = columns.of_pairs
     balanced = balance(columns(log.user, log.item), columns(user, item), log.propensity, columns.names)
     if not propensity.scores_unlogged_pairs:
-        return Exposure(balance=balanced, fit=propensity.report)
+        return PropensityFit(balance=balanced, fit=propensity.report)
     predicted = propensity.predict(pairs_log(user, item, log))
-    happened = np.isin(pairs, log.codes).astype(np.float32)
-    return Exposure(
-        calibration_error(predicted, happened),
-        calibration_error_by_width(predicted, happened),
+    exposed = np.isin(pairs, log.codes).astype(np.float32)
+    return PropensityFit(
+        calibration_error(predicted, exposed),
+        calibration_error_by_width(predicted, exposed),
         balanced,
         propensity.report,
     )

@@ -15,7 +15,7 @@ from causalrec.metrics.ranks import RankedRows, rank_rows
 EmptyUsers = Literal["skip", "zero", "one"]
 
 
-class AbstractByUser(AbstractMetric):
+class AbstractUserMean(AbstractMetric):
     """A mean over users of a ranking of all their rows: rows are kept until asked for, as one user may span updates."""
 
     higher_is_better = True
@@ -32,7 +32,7 @@ class AbstractByUser(AbstractMetric):
             self.add_state(state, [], dist_reduce_fx="cat")
 
     @abstractmethod
-    def by_user(self, rows: RankedRows, count: int) -> tuple[Tensor, Tensor]:
+    def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
         """Return (what is averaged `[...,U]`, whether the user has a positive `[U]`)."""
 
     def finish(self, means: Tensor) -> Tensor:

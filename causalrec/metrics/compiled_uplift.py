@@ -30,11 +30,11 @@ def kernel() -> Any:
     ) -> tuple[Doubles, Doubles]:
         under, sums = np.zeros(len(weights)), np.zeros((len(weights), 10))
         for r in prange(len(weights)):
-            rows = width = treated = treated_outcome = control = control_outcome = height = area = chance = 0.0
+            rows = width = treated = treated_outcome = control = control_outcome = height = area = probability = 0.0
             for n in range(len(column)):
                 w = weights[r, column[n]]  # often 0: to skip such a row costs more, as no processor guesses which
                 width += w
-                chance += w * columns[n, 4]
+                probability += w * columns[n, 4]
                 sums[r, 6 + cell[n]] += w
                 treated += w * columns[n, 0]
                 treated_outcome += w * columns[n, 1]
@@ -53,7 +53,7 @@ def kernel() -> Any:
                 width = 0.0
             under[r] = area - rows * height / 2
             sums[r, 0], sums[r, 1], sums[r, 2] = rows, treated, treated_outcome
-            sums[r, 3], sums[r, 4], sums[r, 5] = control, control_outcome, chance
+            sums[r, 3], sums[r, 4], sums[r, 5] = control, control_outcome, probability
         return under, sums
 
     return passes
