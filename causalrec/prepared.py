@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
+
 from causalrec.config.component import ComponentConfig
 from causalrec.data.audit import Audit
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.split.splits import Splits
+from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.evaluation.propensity_quality import PropensityFit
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, select_all
 from causalrec.features.views import FeatureMatrix, Views
@@ -82,6 +85,24 @@ class PreparedData:
     def adjusts(self) -> bool:
         """Whether treated and untreated rows are alike given the adjustment set."""
         return self.plan.adjustment.training.adjusts
+
+    @property
+    def clip_scale(self) -> float:
+        """What a clip of 1 is as a probability: the log's density, rows over pairs; 1 of effects.
+
+        Of propensities that are no probability of exposure (examination, relative exposure) it is their mean over the
+        rows.
+        """
+        if self.train.has_arms:
+            return 1.0
+        if self.propensity.kind in ("exposure", "logged") and self.train.user is not None:
+            return len(self.train) / self.train.num_pairs
+        assert self.train.propensity is not None
+        return float(self.train.propensity.mean(dtype=np.float64))
+
+    def objective_clip(self, objective: AbstractObjective) -> float:
+        """Return what an objective's configured clip is as a probability."""
+        return objective.clip * (self.clip_scale if objective.clip_unit == "density" else 1.0)
 
     @cached_property
     def pair_propensity(self) -> PairColumn:

@@ -1,6 +1,6 @@
 """An objective of your own, from a package outside causalrec: one Python file, one YAML, nothing of causalrec edited.
 
-On the command line: `CAUSALREC_PACKAGES=mylab causalrec train --config-dir conf objective=power_ips`, mylab installed.
+On the command line: `CAUSALREC_PACKAGES=powerlab causalrec train --config-dir conf objective=power_ips`.
 """
 
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import causalrec
 
-package = Path(__file__).parent / "own_objective"  # holds mylab/power_ips.py and conf/objective/power_ips.yaml
+package = Path(__file__).parent / "own_objective"  # holds powerlab/power_ips.py and conf/objective/power_ips.yaml
 sys.path.insert(0, str(package))  # an installed package needs no such line
-os.environ["CAUSALREC_PACKAGES"] = "mylab"  # classes of these packages may be built, and of no others
+os.environ["CAUSALREC_PACKAGES"] = "powerlab"  # classes of these packages may be built, and of no others
 
 for power in (0.0, 0.5, 1.0):
     record = causalrec.train(

@@ -123,11 +123,11 @@ def test_what_cannot_be_added_is_one_line(override: str, message: str) -> None:
 def work(fake_coat: FakeCoat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CAUSALREC_DATA", str(fake_coat(tmp_path / "data")))
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "mylab.py").write_text(OURS)
+    (tmp_path / "addedlab.py").write_text(OURS)
     (tmp_path / "conf" / "slice").mkdir(parents=True)
-    (tmp_path / "conf" / "slice" / "first_items.yaml").write_text("first_items: {_target_: mylab.FirstItems}\n")
+    (tmp_path / "conf" / "slice" / "first_items.yaml").write_text("first_items: {_target_: addedlab.FirstItems}\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("CAUSALREC_PACKAGES", "mylab")
+    monkeypatch.setenv("CAUSALREC_PACKAGES", "addedlab")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -342,7 +342,7 @@ def test_resolved_holds_every_constructor_default_as_json() -> None:
     assert resolved["selection"]["candidates"] == {"optimizer.weight_decay": [0.1, 0.3, 1.0]}
     alone = spec("selection.candidates=none").to_dict()
     assert alone["optimizer"]["weight_decay"] == 0.1 and alone["selection"]["candidates"] == {}
-    assert resolved["objective"] == {"_target_": "causalrec.estimators.objective.dr_jl.DRJL", "clip": 0.01} | {
+    assert resolved["objective"] == {"_target_": "causalrec.estimators.objective.dr_jl.DRJL", "clip": 0.1} | {
         "legacy_public_code": False
     }
     assert resolved["encoder"]["width"] == 16

@@ -23,6 +23,7 @@ from causalrec.data.card import DatasetCard
 from causalrec.data.datasets.coat import Coat
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
+from causalrec.data.log import InteractionLog
 from causalrec.data.split.random import Random
 from causalrec.encoders import text_projection
 from causalrec.errors import NotIdentified, RequestError
@@ -35,6 +36,7 @@ from causalrec.running.cache import PreparedCache
 from causalrec.running.prepare import plan_run
 from causalrec.tasks.exposed_mean import ExposedMean
 from causalrec.training.module import CausalRecModule
+from causalrec.training.selection import fold_logs
 
 REAL = Path(os.environ.get("CAUSALREC_DATA", "absent"))  # read before any fixture changes it
 MUST_HAVE_DATA = bool(os.environ.get("CAUSALREC_REQUIRE_DATA"))
@@ -614,3 +616,42 @@ def test_a_fit_starts_at_the_mean_outcome(train: Train, dataset: list[str]) -> N
     record = train(*dataset, *unlearnt, "metric=[bias]", "slice=[test]")
     constant = next(score["value"] for score in record["baselines"] if score["model"] == "constant")
     assert record["scores"][0]["value"] == pytest.approx(constant, abs=2e-3)
+
+
+def sparse_folds(users: int, items: int, density: float) -> InteractionLog:
+    """A log of few rows, popular items first, with the probabilities that it was drawn by."""
+    rng = np.random.default_rng(0)
+    share = np.linspace(3.0, 0.3, items)
+    propensity = np.broadcast_to(density * share / share.mean(), (users, items))
+    user, item = np.nonzero(rng.random((users, items)) < propensity)
+    shown = np.ones(len(user), np.int64)
+    drawn = propensity[user, item].astype(np.float32)
+    return InteractionLog(item, shown, shown.astype(np.float32), items, user, users, propensity=drawn)
+
+
+@pytest.mark.parametrize(("users", "items", "density"), [(5000, 1000, 0.02), (3000, 2000, 0.00065)])
+@pytest.mark.parametrize("folds", [1, 4])
+def test_clips_follow_the_density_of_the_log_and_of_its_folds(
+    users: int, items: int, density: float, folds: int
+) -> None:
+    log = sparse_folds(users, items, density)
+    clip = 0.1 * len(log) / log.num_pairs
+    parts = [(log, log)] if folds == 1 else list(fold_logs(log, folds))
+    for train, held_out in parts:
+        for part in (train, held_out):
+            scaled = clip * len(part) / len(log)
+            assert part.propensity is not None and (part.propensity < scaled).mean() <= 0.005
+    absolute = [float((held_out.propensity < 0.01).mean()) for _, held_out in parts if held_out.propensity is not None]
+    assert folds == 1 or min(absolute) > 0.45, "what 0.01 would have clipped"
+
+
+def test_the_record_says_what_was_clipped_and_the_run_warns_of_it(train: Train) -> None:
+    record = train("dataset=coat", "split.unseen=drop", "objective=ips", "selection.folds=2")
+    overlap = record["overlap"]
+    assert 0 < overlap["clip"] == overlap["criterion_clip"] < 0.1 and overlap["clipped"] <= 0.05
+    assert not [line for line in record["warnings"] if "clipped" in line]
+    binding = train("dataset=coat", "split.unseen=drop", "objective=ips", "objective.clip=3", "selection.clip=3")
+    assert 10 < binding["overlap"]["clip"] / overlap["clip"] < 30, "of the training rows alone, which are fewer"
+    clipped = [line for line in binding["warnings"] if "clipped" in line]
+    assert len(clipped) == 2 and clipped[1].startswith("selection: ")
+    assert binding["overlap"]["clipped"] > 0.05 < binding["overlap"]["criterion_clipped"]

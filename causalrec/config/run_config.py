@@ -45,8 +45,8 @@ class Selection(Strict):
             together, and a refit on both.
         randomised_budget: how many randomised rows a run may use outside the test, for propensities or for selection;
             declared, because they are data that other rows of a table do not have.
-        clip: least propensity the criterion divides by (a probability), the same for every row whatever its objective
-            clips.
+        clip: least propensity the criterion divides by, the same for every row whatever its objective clips: a multiple
+            of the log's density (rows over pairs), of effects a probability.
         candidates: numbers to try, by the path of the setting (`{optimizer.weight_decay: [0.1, 1.0]}`; several paths
             make a product); `auto`: those of the optimizer; `none`: one fit with the settings as they are.
     """
@@ -54,7 +54,7 @@ class Selection(Strict):
     criterion: Literal["ips", "naive", "randomised"]
     folds: Count
     randomised_budget: Annotated[int, Field(ge=0)]
-    clip: Annotated[float, Field(ge=0, lt=1)]
+    clip: Annotated[float, Field(ge=0)]
     candidates: Literal["auto", "none"] | dict[str, Annotated[list[float], Field(min_length=1)]]
 
 

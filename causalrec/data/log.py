@@ -144,6 +144,16 @@ class InteractionLog:
         _, inverse, counts = np.unique(self.codes, return_inverse=True, return_counts=True)
         return counts[inverse]
 
+    @cached_property
+    def distinct_pairs(self) -> int:
+        """How many pairs have a row."""
+        return len(np.unique(self.codes))
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether a pair has several rows."""
+        return self.distinct_pairs < len(self)
+
     def take(self, rows: Ints | Bools, name: str | None = None) -> InteractionLog:
         """Return the log of those rows (indices or a mask)."""
         by_row = {label: getattr(self, label) for label in _BY_ROW}

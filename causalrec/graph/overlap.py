@@ -10,6 +10,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.solvers.fit_report import FitReport
 from causalrec.types import Doubles, Floats
 
+MAX_CLIPPED = 0.05  # share of rows
 SMD_LIMIT = 0.1  # Austin (Statistics in Medicine 2009)
 
 
@@ -47,6 +48,8 @@ class Overlap:
         ece_width: calibration error over 100 bins of equal width; None where it is not computed.
         balance: of the columns of the propensity view; None without columns.
         fit: how the propensity's fit ended; None where it has a formula.
+        criterion_clip: what selection's criterion clips at; None where it divides by no propensity.
+        criterion_clipped: share of its rows below it.
         warnings: one line each.
     """
 
@@ -60,6 +63,8 @@ class Overlap:
     ece_width: float | None = None
     balance: Balance | None = None
     fit: FitReport | None = None
+    criterion_clip: float | None = None
+    criterion_clipped: float | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -109,6 +114,25 @@ def overlap(
     return replace(report, warnings=_warnings(report, len(propensity)))
 
 
+def with_criterion(report: Overlap, propensity: Floats, clip: float) -> Overlap:
+    """Return the report with the share of validation rows that selection's criterion clips.
+
+    Args:
+        report: of the training rows.
+        propensity: float32[N] of the validation rows.
+        clip: what the criterion clips at, a probability.
+    """
+    clipped = float((propensity < clip).mean()) if len(propensity) else 0.0
+    lines = [*report.warnings]
+    if clipped > MAX_CLIPPED:
+        lines.append(f"selection: {_clipped_line(clipped, clip)}: what it chooses by is biased")
+    return replace(report, criterion_clip=clip, criterion_clipped=clipped, warnings=tuple(lines))
+
+
+def _clipped_line(share: float, clip: float) -> str:
+    return f"{share:.1%} of the rows are clipped at {clip:.2g}, above {MAX_CLIPPED:.0%}"
+
+
 def arm_overlap(
     log: InteractionLog,
     *,
@@ -156,10 +180,8 @@ def _warnings(report: Overlap, rows: int) -> tuple[str, ...]:
         messages.append(
             f"effective rows are {report.effective_rows:.0f} of {rows}, below 10 %: few rows carry the weight"
         )
-    if report.clipped > 0.05:
-        messages.append(
-            f"{report.clipped:.1%} of the rows are clipped at {report.clip:g}, above 5 %: the estimate is biased"
-        )
+    if report.clipped > MAX_CLIPPED:
+        messages.append(f"{_clipped_line(report.clipped, report.clip)}: the estimate is biased")
     if report.ece is not None and report.ece > 0.05:
         messages.append(f"calibration error of p is {report.ece:.3f}, above 0.05")
     if report.balance is not None and report.balance.after > SMD_LIMIT:

@@ -14,6 +14,7 @@ from causalrec.config.settings import with_settings
 from causalrec.data.card import DatasetCard
 from causalrec.encoders.base import EncoderInputs
 from causalrec.errors import RequestError
+from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.batch_columns import BatchColumn, batch_columns
 from causalrec.features.views import Views
 from causalrec.learners.base import AbstractLearner
@@ -107,7 +108,7 @@ def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[
     selection, run = config.run.selection, config.run
     return FitRequest(
         model=lambda: build_model(config, prepared, inputs()),
-        objective=config.objective.build(),
+        objective=_objective(config, prepared),
         optimizer=config.optimizer.build(),
         trainer=config.trainer.build(),
         sampler=config.sampler.build(),
@@ -116,7 +117,7 @@ def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[
         validation=prepared.validation,
         seed=run.seed,
         criterion="naive" if selection.criterion == "randomised" else selection.criterion,
-        clip=selection.clip,
+        clip=selection.clip * prepared.clip_scale,
         validation_space="triples" if prepared.dataset.card.feedback == "positive_only" else "logged",
         pair_propensity=prepared.pair_propensity if config.objective.target.reads_pair_propensity else None,
         logger=None,
@@ -127,6 +128,12 @@ def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[
         columns=_columns(config, prepared),
         scheduler=config.scheduler.build(),
     )
+
+
+def _objective(config: ExperimentConfig, prepared: PreparedData) -> AbstractObjective:
+    """Return the objective, its clip as a probability."""
+    objective = config.objective.build()
+    return objective.with_clip(prepared.objective_clip(objective))
 
 
 def _columns(config: ExperimentConfig, prepared: PreparedData) -> dict[str, BatchColumn]:

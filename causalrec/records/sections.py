@@ -236,6 +236,8 @@ class OverlapSection:
         ece_width: calibration error over 100 bins of equal width; None where it is not computed.
         balance: of the columns of the propensity view; None without columns.
         fit: how the propensity's fit ended; None where it has a formula.
+        criterion_clip: what selection's criterion clips at; None where it divides by no propensity.
+        criterion_clipped: share of its rows below it.
         warnings: one line each.
     """
 
@@ -249,6 +251,8 @@ class OverlapSection:
     ece_width: Number = None
     balance: BalanceSection | None = None
     fit: PropensityFitSection | None = None
+    criterion_clip: Number = None
+    criterion_clipped: Number = None
     warnings: tuple[str, ...] = ()
 
 

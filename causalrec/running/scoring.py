@@ -10,6 +10,7 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.evaluation.baseline_scores import baseline_scores
 from causalrec.evaluation.evaluator import Evaluator, Score, means, reliability
 from causalrec.evaluation.slice.base import SliceData
+from causalrec.graph.overlap import Overlap, with_criterion
 from causalrec.ids import fit_id
 from causalrec.learners.predictor import AbstractPredictor
 from causalrec.prepared import PreparedData
@@ -87,7 +88,7 @@ def score_run(
     scores, evaluator = score_predictor(config, prepared, slices, predictor)
     baselines, fit_warnings = baseline_scores(config.baseline, evaluator, prepared.splits, run.paths.cache)
     sizes = {} if predictor is None else predictor.sizes
-    overlap = task.overlap(prepared, _clip(config))
+    overlap = _overlap(config, prepared)
     record = replace(
         planned,
         status="done",
@@ -139,8 +140,15 @@ def _data_section(
     )
 
 
-def _clip(config: ExperimentConfig) -> float:
-    return 0.0 if "objective" in config.unread else float(config.objective.build().clip)
+def _overlap(config: ExperimentConfig, prepared: PreparedData) -> Overlap:
+    """Return what the weights of training rest on, and which share of the criterion's rows is clipped."""
+    unread = "objective" in config.unread
+    clip = 0.0 if unread else prepared.objective_clip(config.objective.build())
+    report, selection = config.components.task.overlap(prepared, clip), config.run.selection
+    rows = prepared.validation if selection.folds == 1 else prepared.train
+    if unread or selection.criterion != "ips" or rows.propensity is None:
+        return report
+    return with_criterion(report, rows.propensity, selection.clip * prepared.clip_scale)
 
 
 def _adjustment_section(config: ExperimentConfig, prepared: PreparedData) -> AdjustmentSection:

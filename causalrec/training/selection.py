@@ -68,9 +68,9 @@ def search_requests(requests: Requests, folds: int) -> list[FitRequest]:
     """Return the fits of a search: one a candidate, stopped and chosen on the validation rows, or one a fold.
 
     Every row of a table gets the same number of candidates, naive included; only biased rows are read, unless the
-    caller hands over randomised ones (and declares it). Fold propensities are scaled by the share of rows a part holds,
-    (k-1)/k and 1/k. Source: Schnabel et al. (ICML 2016, section 5.2). The folds are the same for every candidate and
-    every row of a table.
+    caller hands over randomised ones (and declares it). Fold propensities, and what they are clipped at, are scaled by
+    the share of rows a part holds, (k-1)/k and 1/k. Source: Schnabel et al. (ICML 2016, section 5.2). The folds are the
+    same for every candidate and every row of a table.
     """
     several = len(requests) > 1
     if folds == 1:
@@ -82,6 +82,8 @@ def search_requests(requests: Requests, folds: int) -> list[FitRequest]:
             replace(
                 request,
                 pair_propensity=scale_propensity(request.pair_propensity, 1 - 1 / folds),
+                objective=request.objective.with_clip(request.objective.clip * _share(request.train, 1 - 1 / folds)),
+                clip=request.clip * _share(request.train, 1 / folds),
                 train=train,
                 validation=validation,
             ),
@@ -92,6 +94,11 @@ def search_requests(requests: Requests, folds: int) -> list[FitRequest]:
         for settings, request in requests
         for k, (train, validation) in enumerate(splits)
     ]
+
+
+def _share(rows: InteractionLog, share: float) -> float:
+    """Return by what a part's propensities are scaled; those of arms stay."""
+    return 1.0 if rows.has_arms else share
 
 
 def refit_request(requests: Requests, results: Sequence[FitResult], folds: int) -> FitRequest:

@@ -8,6 +8,7 @@ import pytest
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import Balanced
 from causalrec.data.sampler.rows import SampledRows, pairs_log, uniform_pairs
+from causalrec.errors import DataError
 
 USERS, ITEMS = 30, 40
 
@@ -30,13 +31,10 @@ def draw_epoch(sampler: Balanced, space: str, seed: int, epoch: int) -> list[Sam
 def test_every_logged_row_enters_an_epoch_once(space: str, share: float) -> None:
     log, sampler = skewed_log(), Balanced(batch_size=64, observed_share=share)
     batches = draw_epoch(sampler, space, 1, 2)
-    leading = [rows.row[: max(1, round(64 * share)) if space == "all_pairs" else 64] for rows in batches]
-    cut = np.concatenate(leading)[: len(log)] if space == "logged" else None
-    if cut is None:  # the logged rows lead each mixed batch; the last batch has fewer
-        last = len(log) - (len(batches) - 1) * len(leading[0])
-        cut = np.concatenate([*leading[:-1], leading[-1][:last]])
-    assert sorted(cut.tolist()) == list(range(len(log)))
-    assert len(batches) == sampler.batches(log, space)  # type: ignore[arg-type]
+    sizes = [64] * (len(log) // 64) + ([len(log) % 64] if len(log) % 64 else [])
+    leading = [rows.row[:size] for rows, size in zip(batches, sizes, strict=True)]  # logged rows lead a mixed batch
+    assert sorted(np.concatenate(leading).tolist()) == list(range(len(log)))
+    assert len(batches) == sampler.batches(log, space) == len(sizes), "as many steps in every space"
 
 
 @pytest.mark.parametrize("space", ["logged", "all_pairs"])
@@ -63,7 +61,7 @@ def test_the_same_seed_and_epoch_give_the_same_batches_and_another_epoch_does_no
 
 
 def test_mixed_batches_have_the_share_of_logged_rows_that_was_asked() -> None:
-    batches = draw_epoch(Balanced(batch_size=80, observed_share=0.25), "all_pairs", 0, 0)
+    batches = draw_epoch(Balanced(batch_size=20, observed_share=0.25), "all_pairs", 0, 0)
     assert all(len(rows.row) == 80 for rows in batches[:-1])
     finder_hits = np.mean([(rows.row[20:] >= 0).mean() for rows in batches[:-1]])
     assert finder_hits == pytest.approx(len(skewed_log()) / (USERS * ITEMS), abs=0.06)
@@ -153,9 +151,16 @@ def test_negatives_are_uniform_over_the_items_a_user_has_not_met() -> None:
 
 
 def test_a_user_who_met_every_item_has_no_negative_and_weighs_nothing() -> None:
+    user, item, shown = np.array([0, 0, 1]), np.array([0, 1, 0]), np.ones(3, np.int64)
+    log = InteractionLog(item, shown, shown.astype(np.float32), 2, user, 2)
+    (batch,) = Balanced().epoch(log, "triples", 0, 0)
+    assert dict(zip(batch.row.tolist(), batch.weight.tolist(), strict=True)) == {0: 0.0, 1: 0.0, 2: 1.0}
+
+
+def test_triples_of_users_who_met_everything_are_refused() -> None:
     full = InteractionLog(np.array([0, 1]), np.ones(2, np.int64), np.ones(2, np.float32), 2, np.zeros(2, np.int64), 1)
-    (batch,) = Balanced().epoch(full, "triples", 0, 0)
-    assert batch.weight.tolist() == [0.0, 0.0]
+    with pytest.raises(DataError, match="every user has a row with every item: no negative is left to draw"):
+        list(Balanced().epoch(full, "triples", 0, 0))
 
 
 def test_negatives_avoid_further_known_rows_too() -> None:

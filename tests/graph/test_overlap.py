@@ -75,7 +75,7 @@ def test_an_inverse_sum_outside_its_bounds_is_one_warning(inverse: float) -> Non
 
 def test_few_effective_rows_clipped_rows_and_miscalibration_are_warned_of() -> None:
     assert [line.split(" are ")[0] for line in lines(spread=True, clip=0)] == ["effective rows"]
-    assert lines(clip=0.6) == ("100.0% of the rows are clipped at 0.6, above 5 %: the estimate is biased",)
+    assert lines(clip=0.6) == ("100.0% of the rows are clipped at 0.6, above 5%: the estimate is biased",)
     assert lines(ece=0.051) == ("calibration error of p is 0.051, above 0.05",)
 
 

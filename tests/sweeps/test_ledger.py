@@ -356,12 +356,12 @@ def test_the_fingerprint_follows_the_configuration_the_code_and_the_data(monkeyp
 
 
 def test_the_code_hash_follows_every_source_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "mylab" / "parts"
+    package = tmp_path / "partslab" / "parts"
     package.mkdir(parents=True)
-    (tmp_path / "mylab" / "__init__.py").touch()
+    (tmp_path / "partslab" / "__init__.py").touch()
     (package / "one.py").write_text("x = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("CAUSALREC_PACKAGES", "mylab")
+    monkeypatch.setenv("CAUSALREC_PACKAGES", "partslab")
     hashes = []
     for text in ("x = 1\n", "x = 2\n", "x = 1\n"):
         (package / "one.py").write_text(text)

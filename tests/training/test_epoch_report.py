@@ -73,7 +73,15 @@ def fit_small_model(folder: Path, logger: Any = None, death: int = -1, classes: 
     heads[0].left = death
     model = CausalModel(networks, "softmax" if classes == 3 else "logit")
     validation = VALIDATION if classes == 3 else log_of(1, 60, 2)
-    data = LogDataModule(log_of(0, 150, classes), validation, VIEW, Balanced(batch_size=32), objective.space, 0)
+    sampler = Balanced(batch_size=32 if objective.space == "logged" else 16)
+    data = LogDataModule(
+        log_of(0, 150, classes),
+        validation,
+        VIEW,
+        sampler,
+        objective.space,
+        0,
+    )
     keys: dict[str, Any] = {"max_epochs": 4, "patience": 4, "progress": False, **settings}
     module = CausalRecModule(model, objective, AdamW(lr=0.05))
     return TrainerSettings(**keys).fit(module, data, logger, folder, "test", None)

@@ -116,7 +116,8 @@ def fit_small_model(
     rng = np.random.default_rng(2)
     blocks = [rng.normal(size=(count, 1)).astype(np.float32) for count in (USERS, ITEMS)]
     features = FeatureMatrix(("a", "b"), ("user", "item"), *blocks, ())
-    data = LogDataModule(log_of(0, rows), log_of(1, 60), features, Balanced(batch_size=32), objective.space, seed)
+    sampler = Balanced(batch_size=32 if objective.space == "logged" else 16)
+    data = LogDataModule(log_of(0, rows), log_of(1, 60), features, sampler, objective.space, seed)
     epochs = more.pop("epochs", None)
     settings = TrainerSettings(**{"max_epochs": EPOCHS, "patience": EPOCHS, "progress": False, **more})
     module = CausalRecModule(CausalModel(networks, "logit"), objective, optimizer, scheduler=scheduler)

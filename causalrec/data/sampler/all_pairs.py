@@ -17,22 +17,20 @@ from causalrec.types import Doubles, Ints, Share, Space
 class AllPairs(AbstractLogSampler):
     """Each logged row once, together with uniformly drawn pairs, in the ratio `observed_share`.
 
+    The mean is over pairs: one of several rows counts once, with the mean of its rows.
     Rows weigh `1 / (share * o * |D| / N + 1 - share)`, the balance heuristic (Veach & Guibas 1995), which makes
     `mean(weight * x)` unbiased for the mean of x over all pairs D while exposed pairs are oversampled. In a log with
     row weights w, a pair of m rows counts as their weighted sum: a uniform draw takes one of them at random, and a row
     weighs `m * w / (share * m * |D| / N + 1 - share)`.
 
     Attributes:
-        observed_share: how much of a batch is logged rows.
+        observed_share: how much of a batch is logged rows; `batch_size` counts these alone, and the drawn pairs come
+            on top, so that an epoch has as many steps as one of logged rows.
     """
 
     spaces: ClassVar[frozenset[Space]] = frozenset({"all_pairs"})
 
     observed_share: Share = 0.5
-
-    @property
-    def logged_per_batch(self) -> int:
-        return max(1, round(self.batch_size * self.observed_share))
 
     def draw(self, rows: Ints, log: InteractionLog, seen_log: InteractionLog, rng: np.random.Generator) -> SampledRows:
         """Return the batches `[m,B]` that hold these log rows and uniformly drawn pairs.
@@ -45,7 +43,8 @@ class AllPairs(AbstractLogSampler):
         """
         others = max(1, round(rows.shape[1] * (1 - self.observed_share) / self.observed_share))
         codes = rng.integers(log.num_pairs, size=(len(rows), others))
-        drawn_rows = seen_log.finder(codes) if log.weight is None else _any_row(codes, log, rng)
+        is_plain = log.weight is None and not log.has_repeats
+        drawn_rows = seen_log.finder(codes) if is_plain else _any_row(codes, log, rng)
         row = np.concatenate([rows, drawn_rows], axis=1)
         code = np.concatenate([log.codes[rows], codes], axis=1)
         weight = _weights(row, log, rows.shape[1] / row.shape[1])
@@ -53,11 +52,11 @@ class AllPairs(AbstractLogSampler):
 
 
 def _weights(row: Ints, log: InteractionLog, share: float) -> Doubles:
-    if log.weight is None:
+    if log.weight is None and not log.has_repeats:
         plain: Doubles = 1 / (share * (row >= 0) * log.num_pairs / len(log) + 1 - share)
         return plain
     copies = np.where(row >= 0, log.pair_counts[row], 0)
-    counted = np.where(row >= 0, copies * log.weight[row].astype(np.float64), 1.0)
+    counted = 1.0 if log.weight is None else np.where(row >= 0, copies * log.weight[row].astype(np.float64), 1.0)
     weight: Doubles = counted / (share * copies * log.num_pairs / len(log) + 1 - share)
     return weight
 

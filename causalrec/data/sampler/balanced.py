@@ -21,7 +21,7 @@ class Balanced(AbstractSampler):
     """Draws logged rows, all pairs and triples as `LoggedRows`, `AllPairs` and `Triples` do.
 
     Attributes:
-        batch_size: rows of a batch, those that are not logged included.
+        batch_size: logged rows of a batch; what is drawn to them comes on top.
         observed_share: of all pairs: how much of a batch is logged rows.
         max_negative_tries: of triples: draws for a negative, after which a row weighs 0.
     """

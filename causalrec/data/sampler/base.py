@@ -25,7 +25,7 @@ class AbstractSampler(ABC):
 
     Attributes:
         spaces: the kinds of rows that it can draw.
-        batch_size: rows of a batch, those that are not logged included.
+        batch_size: logged rows of a batch; pairs and negatives that are drawn to them come on top.
     """
 
     spaces: ClassVar[frozenset[Space]]
@@ -72,7 +72,7 @@ class AbstractLogSampler(AbstractSampler):
 
     Attributes:
         reads_further_rows: whether it looks up the further rows that an epoch names.
-        batch_size: rows of a batch, those that are not logged included.
+        batch_size: logged rows of a batch; what is drawn to them comes on top.
     """
 
     reads_further_rows: ClassVar[bool] = True
@@ -90,11 +90,6 @@ class AbstractLogSampler(AbstractSampler):
             rng: generator of every draw.
         """
 
-    @property
-    def logged_per_batch(self) -> int:
-        """How many rows of a batch are the log's."""
-        return self.batch_size
-
     def blocks(
         self, log: InteractionLog, space: Space, seed: int, epoch: int, further_log: InteractionLog | None = None
     ) -> Iterator[SampledRows]:
@@ -110,7 +105,7 @@ class AbstractLogSampler(AbstractSampler):
         rng = np.random.default_rng([seed, epoch])
         order = rng.permutation(len(log))
         both = log.concatenate(further_log) if further_log is not None and self.reads_further_rows else log
-        size = self.logged_per_batch
+        size = self.batch_size
         full = len(log) // size * size
         step = size * max(1, BLOCK // self.batch_size)
         bounds = [*range(0, full, step), *([full] if full < len(log) else []), len(log)]
@@ -119,7 +114,7 @@ class AbstractLogSampler(AbstractSampler):
             yield self.draw(order[start:stop].reshape(-1, size if start < full else stop - start), log, both, rng)
 
     def batches(self, log: InteractionLog, space: Space) -> int:
-        return -(-len(log) // self.logged_per_batch)
+        return -(-len(log) // self.batch_size)
 
 
 def row_weight(log: InteractionLog, rows: Ints) -> Floats | np.float32:

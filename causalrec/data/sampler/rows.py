@@ -79,7 +79,7 @@ def unexposed_pairs(log: InteractionLog, most: int, seed: int = 0) -> tuple[Ints
 
 def require_unexposed(log: InteractionLog) -> int:
     """Return the number of pairs without a row; raise DataError where there is none: exposure cannot be learnt."""
-    unexposed = log.num_pairs - len(np.unique(log.codes))
+    unexposed = log.num_pairs - log.distinct_pairs
     if unexposed == 0:
         raise DataError(
             f"{log.name}: every user has a row with every item, so that exposure cannot be learnt; choose "

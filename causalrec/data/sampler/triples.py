@@ -10,6 +10,7 @@ import numpy as np
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.base import AbstractLogSampler, row_weight
 from causalrec.data.sampler.rows import SampledRows
+from causalrec.errors import DataError
 from causalrec.types import Count, Ints, Space
 
 
@@ -38,6 +39,11 @@ class Triples(AbstractLogSampler):
             seen_log: the log and the further rows, whose pairs are no negatives.
             rng: generator of every draw.
         """
+        if seen_log.distinct_pairs == seen_log.num_pairs:
+            raise DataError(
+                f"{log.name}: every user has a row with every item: no negative is left to draw; choose an objective "
+                f"of logged rows"
+            )
         user, finder = log.users[rows], seen_log.finder
         negative = rng.integers(log.num_items, size=rows.shape)
         for _ in range(self.max_negative_tries):

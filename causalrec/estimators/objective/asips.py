@@ -25,7 +25,7 @@ class ASIPS(AbstractObjective):
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, *TEACHERS)
     space: ClassVar[Space] = "all_pairs"
-    clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    clip: Annotated[float, Field(ge=0)] = 0.1
     epsilon: Annotated[float, Field(gt=0)] = 0.164
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from dataclasses import fields, is_dataclass, replace
+from typing import ClassVar, Literal, Self
 
 from torch import Tensor
 
@@ -15,6 +16,7 @@ EXPOSED: frozenset[Feedback] = frozenset({"explicit", "exposure_logged"})
 POSITIVE: frozenset[Feedback] = frozenset({"positive_only"})
 ONE_NUMBER: frozenset[Link] = frozenset({"identity", "logit", "log"})
 Nuisance = Literal["propensity", "imputation"]
+ClipUnit = Literal["density", "probability"]
 ANY_LINK: frozenset[Link] = ONE_NUMBER | {"softmax"}
 
 
@@ -36,9 +38,11 @@ class AbstractObjective(ABC):
         estimand: Of what its prediction is an estimate.
         required_head_outputs: What a head must give.
         max_treatments: How many treatments it is defined for.
+        clip_unit: What `clip` is configured in: multiples of the log's density (rows over pairs), which a run turns
+            into a probability before the first step, or a probability as it is.
 
     Args:
-        clip: The least propensity it divides by.
+        clip: The least propensity it divides by, a probability where it is called.
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME,)
@@ -54,7 +58,13 @@ class AbstractObjective(ABC):
     required_head_outputs: ClassVar[frozenset[Role]] = frozenset()
     max_treatments: ClassVar[int] = 1 << 30
     links: ClassVar[frozenset[Link]] = ONE_NUMBER
+    clip_unit: ClassVar[ClipUnit] = "density"
     clip: float = 0.0
+
+    def with_clip(self, clip: float) -> Self:
+        """Return the objective with another clip; itself where it divides by nothing."""
+        has_clip = is_dataclass(self) and any(field.name == "clip" for field in fields(self))
+        return replace(self, clip=clip) if has_clip else self  # type: ignore[type-var]
 
     @abstractmethod
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

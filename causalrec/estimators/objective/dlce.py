@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.base import AbstractObjective, ClipUnit
 from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.estimators.uplift_classes import pairs_of_one_user, sum_by_row
 from causalrec.types import OUTCOME, Batch, Estimand, Link, Outputs, PropensityKind, Term
@@ -32,6 +32,7 @@ class DLCE(AbstractObjective):
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
     propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"treatment", "logged"})
     max_treatments: ClassVar[int] = 1
+    clip_unit: ClassVar[ClipUnit] = "probability"
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.3
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -24,7 +24,7 @@ class DRJL(AbstractObjective):
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
     unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
-    clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    clip: Annotated[float, Field(ge=0)] = 0.1
     legacy_public_code: bool = False
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

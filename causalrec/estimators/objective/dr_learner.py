@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.arms import doubly_robust_effects
 from causalrec.estimators.cross_fitting import crossfit_means
+from causalrec.estimators.objective.base import ClipUnit
 from causalrec.estimators.objective.effects import AbstractSecondStage
 from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.types import Batch, Outputs
@@ -24,6 +25,7 @@ class DRLearner(AbstractSecondStage):
     pooled. Assumption: overlap; either p or the mean outcomes are right.
     """
 
+    clip_unit: ClassVar[ClipUnit] = "probability"
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:

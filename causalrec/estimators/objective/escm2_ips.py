@@ -25,7 +25,7 @@ class ESCM2IPS(AbstractObjective):
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
     unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
-    clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    clip: Annotated[float, Field(ge=0)] = 0.1
     joint: Annotated[float, Field(ge=0)] = 1.0
     counterfactual: Annotated[float, Field(ge=0)] = 1.0
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from causalrec.estimators.objective.base import ClipUnit
 from causalrec.estimators.objective.effects import AbstractArms
 from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.types import OUTCOME, Batch, Outputs, Term
@@ -22,6 +23,7 @@ class Factual(AbstractArms):
     """
 
     weighted: bool = False
+    clip_unit: ClassVar[ClipUnit] = "probability"
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -37,7 +37,7 @@ class IPS(AbstractObjective):
 
     links: ClassVar[frozenset[Link]] = ANY_LINK
     unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
-    clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    clip: Annotated[float, Field(ge=0)] = 0.1
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         error = pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)

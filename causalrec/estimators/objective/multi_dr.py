@@ -21,7 +21,7 @@ class MultiDR(AbstractObjective):
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
     unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
-    clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    clip: Annotated[float, Field(ge=0)] = 0.1
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         return learned_doubly_robust(batch, outputs, clip=self.clip)

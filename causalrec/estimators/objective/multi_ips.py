@@ -23,7 +23,7 @@ class MultiIPS(AbstractObjective):
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
     unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
-    clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    clip: Annotated[float, Field(ge=0)] = 0.1
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         error = pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)

@@ -29,7 +29,7 @@ class StableDR(AbstractObjective):
     space: ClassVar[Space] = "all_pairs"
     unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
     reads_whole_batch: ClassVar[bool] = True
-    clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    clip: Annotated[float, Field(ge=0)] = 0.1
     stability: Annotated[float, Field(ge=0)] = 1.0
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -28,7 +28,7 @@ class TDRJL(AbstractObjective):
     reads_pair_propensity: ClassVar[bool] = True
     unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
     reads_whole_batch: ClassVar[bool] = True
-    clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    clip: Annotated[float, Field(ge=0)] = 0.1
     legacy_public_code: bool = False
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

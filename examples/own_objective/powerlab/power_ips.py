@@ -18,11 +18,11 @@ class PowerIPS(AbstractObjective):
 
     Attributes:
         power: 0 gives the naive mean, 1 that of IPS.
-        clip: least propensity.
+        clip: least propensity, as a multiple of the log's density.
     """
 
     power: Annotated[float, Field(ge=0, le=1)] = 0.5
-    clip: float = 0.01
+    clip: float = 0.1
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         error = pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)
