@@ -619,14 +619,14 @@ def test_a_fit_starts_at_the_mean_outcome(train: Train, dataset: list[str]) -> N
 
 
 def sparse_folds(users: int, items: int, density: float) -> InteractionLog:
-    """A log of few rows, popular items first, with the probabilities that it was drawn by."""
+    """A log of few rows, popular items first, with the probabilities that it was probability by."""
     rng = np.random.default_rng(0)
     share = np.linspace(3.0, 0.3, items)
     propensity = np.broadcast_to(density * share / share.mean(), (users, items))
     user, item = np.nonzero(rng.random((users, items)) < propensity)
     shown = np.ones(len(user), np.int64)
-    drawn = propensity[user, item].astype(np.float32)
-    return InteractionLog(item, shown, shown.astype(np.float32), items, user, users, propensity=drawn)
+    probability = propensity[user, item].astype(np.float32)
+    return InteractionLog(item, shown, shown.astype(np.float32), items, user, users, propensity=probability)
 
 
 @pytest.mark.parametrize(("users", "items", "density"), [(5000, 1000, 0.02), (3000, 2000, 0.00065)])
@@ -636,12 +636,14 @@ def test_clips_follow_the_density_of_the_log_and_of_its_folds(
 ) -> None:
     log = sparse_folds(users, items, density)
     clip = 0.1 * len(log) / log.num_pairs
-    parts = [(log, log)] if folds == 1 else list(fold_logs(log, folds))
-    for train, held_out in parts:
-        for part in (train, held_out):
-            scaled = clip * len(part) / len(log)
-            assert part.propensity is not None and (part.propensity < scaled).mean() <= 0.005
-    absolute = [float((held_out.propensity < 0.01).mean()) for _, held_out in parts if held_out.propensity is not None]
+    folds_of_log = [(log, log)] if folds == 1 else list(fold_logs(log, folds))
+    for train, held_out in folds_of_log:
+        for rows in (train, held_out):
+            scaled = clip * len(rows) / len(log)
+            assert rows.propensity is not None and (rows.propensity < scaled).mean() <= 0.005
+    absolute = [
+        float((held_out.propensity < 0.01).mean()) for _, held_out in folds_of_log if held_out.propensity is not None
+    ]
     assert folds == 1 or min(absolute) > 0.45, "what 0.01 would have clipped"
 
 

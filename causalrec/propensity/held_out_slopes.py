@@ -8,14 +8,16 @@ import numpy as np
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import pairs_log
+from causalrec.solvers.fit_report import Slope
 from causalrec.types import Doubles, Floats
 
 MAX_IDS, COUNTERPARTS = 20_000, 100  # users (items) that are compared, items (users) that stand for all of theirs
+MIN_VARIATION = 0.1  # standard deviation of the totals over their mean
 
 
 def held_out_slopes(
     held_out: InteractionLog, log: InteractionLog, predict: Callable[[InteractionLog], Doubles]
-) -> tuple[float | None, float | None]:
+) -> tuple[Slope | None, Slope | None]:
     """Return the slopes over users and over items of held-out rows on the probability summed over all their pairs.
 
     The sum runs over `COUNTERPARTS` items of a user (users of an item), drawn half uniformly and half by their rows
@@ -41,14 +43,21 @@ def held_out_slopes(
     return slopes[0], slopes[1]
 
 
-def _slope(rows: Doubles, total: Doubles) -> float | None:
-    """Return the slope of rows on totals, scaled to the same sum; None where no total differs."""
+def _slope(rows: Doubles, total: Doubles) -> Slope | None:
+    """Return the slope of rows on totals scaled to the same sum; None where totals hardly differ.
+
+    Where every user has as many rows, one with fewer to train on has more held out: the slope would tell that alone.
+    """
     if total.sum() <= 0 or rows.sum() == 0:
         return None
     predicted = total * (rows.sum() / total.sum())
     deviation = predicted - predicted.mean()
     size = float(deviation @ deviation)
-    return float(deviation @ (rows - rows.mean()) / size) if size > 1e-12 else None
+    if len(rows) < 3 or deviation.std() < MIN_VARIATION * predicted.mean():
+        return None
+    slope = float(deviation @ (rows - rows.mean()) / size)
+    residual = rows - rows.mean() - slope * deviation
+    return Slope(slope, float(np.sqrt((deviation**2) @ (residual**2)) / size))
 
 
 def log_spread(log: InteractionLog, propensity: Floats) -> tuple[float, float]:

@@ -42,7 +42,7 @@ class Logistic(AbstractPropensity):
     every pair is exposed.
     """
 
-    l2: tuple[Penalty, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+    l2: tuple[Penalty, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
     max_pairs: Count = 1_000_000
     _features: FeatureMatrix = field(init=False, repr=False)
     _model: LinearModel | None = field(init=False, repr=False, default=None)

@@ -14,6 +14,7 @@ from causalrec.records.sections import (
     IdentificationSection,
     OverlapSection,
     PropensityFitSection,
+    SlopeSection,
     finite_or_none,
 )
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from causalrec.data.audit import Audit
     from causalrec.graph.identify import Adjustment, Identification
     from causalrec.graph.overlap import Balance, Overlap
-    from causalrec.solvers.fit_report import FitReport
+    from causalrec.solvers.fit_report import FitReport, Slope
 
 
 def audit_section(audit: Audit) -> AuditSection:
@@ -52,7 +53,12 @@ def overlap_section(overlap: Overlap) -> OverlapSection:
 
 def _propensity_fit(report: FitReport) -> PropensityFitSection:
     convergence = ConvergenceSection(**_fields(report.convergence))  # type: ignore[arg-type]
-    return PropensityFitSection(**{**_fields(report), "convergence": convergence})  # type: ignore[arg-type]
+    slopes = {name: _slope(getattr(report, name)) for name in ("slope_users", "slope_items")}
+    return PropensityFitSection(**{**_fields(report), **slopes, "convergence": convergence})  # type: ignore[arg-type]
+
+
+def _slope(slope: Slope | None) -> SlopeSection | None:
+    return None if slope is None else SlopeSection(**_fields(slope))  # type: ignore[arg-type]
 
 
 def _balance(balance: Balance) -> BalanceSection:

@@ -198,6 +198,14 @@ class ConvergenceSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SlopeSection:
+    """A slope of held-out rows on predictions: the fields of `solvers.fit_report.Slope`."""
+
+    value: Number
+    error: Number
+
+
+@dataclass(frozen=True, kw_only=True)
 class PropensityFitSection:
     """How the propensity was fitted: the fields of `solvers.fit_report.FitReport`.
 
@@ -214,8 +222,8 @@ class PropensityFitSection:
     convergence: ConvergenceSection
     l2: Number = None
     l2_at_edge: bool = False
-    slope_users: Number = None
-    slope_items: Number = None
+    slope_users: SlopeSection | None = None
+    slope_items: SlopeSection | None = None
     log_sd: Number = None
     log_count_sd: Number = None
 

@@ -10,6 +10,23 @@ SLOPES = (0.8, 1.5)  # of held-out rows on predictions, within which a fit passe
 MIN_SPREAD = 0.25  # of sd(log p) over that of the log counts
 
 
+@dataclass(frozen=True)
+class Slope:
+    """A slope of what was held out on what was predicted of it: 1 = calibrated, above 1 = over-shrunk.
+
+    Attributes:
+        value: the slope.
+        error: its standard error, whatever the rows' variance (White, Econometrica 1980).
+    """
+
+    value: float
+    error: float
+
+    def lies_outside(self, low: float, high: float) -> bool:
+        """Whether it lies outside by more than two standard errors: few rows tell no slope apart from 1."""
+        return self.value + 2 * self.error < low or self.value - 2 * self.error > high
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitReport:
     """How a propensity was fitted.
@@ -18,7 +35,7 @@ class FitReport:
         convergence: how its fit ended; the worst of several.
         l2: the penalty that was taken; None where there is none.
         l2_at_edge: the penalty stands at an end of its grid.
-        slope_users: of held-out rows on the summed probability, over users: 1 = calibrated, above 1 = over-shrunk.
+        slope_users: of held-out rows on the summed probability, over users.
         slope_items: the same over items.
         log_sd: standard deviation over the rows of log p.
         log_count_sd: standard deviation over the rows of the log of their items' numbers of rows.
@@ -27,8 +44,8 @@ class FitReport:
     convergence: Convergence
     l2: float | None = None
     l2_at_edge: bool = False
-    slope_users: float | None = None
-    slope_items: float | None = None
+    slope_users: Slope | None = None
+    slope_items: Slope | None = None
     log_sd: float | None = None
     log_count_sd: float | None = None
 
@@ -38,10 +55,10 @@ class FitReport:
         if self.l2_at_edge:
             messages.append(f"the propensity's l2 {self.l2:g} stands at an end of its grid; widen propensity.l2")
         for entity, slope in (("users", self.slope_users), ("items", self.slope_items)):
-            if slope is not None and not SLOPES[0] <= slope <= SLOPES[1]:
-                fault = "over-shrunk" if slope > 1 else "over-fitted"
+            if slope is not None and slope.lies_outside(*SLOPES):
+                fault = "over-shrunk" if slope.value > 1 else "over-fitted"
                 messages.append(
-                    f"held-out rows rise by {slope:.2f} for each row predicted, over {entity}, outside "
+                    f"held-out rows rise by {slope.value:.2f} for each row predicted, over {entity}, outside "
                     f"{SLOPES[0]:g} to {SLOPES[1]:g}: p is {fault}"
                 )
         if self.log_sd is not None and self.log_count_sd is not None and self.log_sd < MIN_SPREAD * self.log_count_sd:

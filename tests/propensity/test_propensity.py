@@ -158,8 +158,8 @@ def test_a_sparse_log_of_many_ids_is_fitted_to_its_end_and_held_out_rows_confirm
     model.fit(log, ids_alone(log))
     report = model.report
     assert report is not None and report.convergence.converged and not report.l2_at_edge
-    assert report.slope_items is not None and 0.8 < report.slope_items < 1.5
-    assert report.slope_users is not None and 0.8 < report.slope_users < 1.5
+    assert report.slope_items is not None and 0.8 < report.slope_items.value < 1.5
+    assert report.slope_users is not None and 0.8 < report.slope_users.value < 1.5
     assert report.log_sd is not None and report.log_count_sd is not None and report.log_sd > 0.5 * report.log_count_sd
     assert report.warnings() == ()
     summed = np.bincount(log.item, minlength=4_000)
@@ -167,6 +167,16 @@ def test_a_sparse_log_of_many_ids_is_fitted_to_its_end_and_held_out_rows_confirm
     every = np.repeat(popular, 2_000), np.tile(np.arange(0, 20_000, 10), 20)
     predicted = 10 * np.bincount(every[0], model.predict(pairs_log(every[1], every[0], log)), 4_000)[popular]
     np.testing.assert_allclose(predicted, summed[popular], rtol=0.2)
+
+
+def test_users_of_equal_counts_tell_no_slope_and_warn_of_none() -> None:
+    rng = np.random.default_rng(0)
+    item = np.concatenate([rng.choice(60, 12, replace=False) for _ in range(200)])
+    treatment = np.ones(len(item), np.int64)
+    log = InteractionLog(item, treatment, treatment.astype(np.float32), 60, np.repeat(np.arange(200), 12), 200)
+    model = Logistic()
+    model.fit(log, ids_alone(log))
+    assert model.report is not None and not [line for line in model.report.warnings() if "users" in line]
 
 
 def test_an_over_shrunk_propensity_is_warned_of() -> None:

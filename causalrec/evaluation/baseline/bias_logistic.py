@@ -32,7 +32,7 @@ class BiasLogistic(AbstractBaseline):
         folds: of the cross-validation; fewer where there are fewer rows.
     """
 
-    l2: tuple[Penalty, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+    l2: tuple[Penalty, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
     folds: Annotated[int, Field(ge=2)] = 3
     _model: LinearModel = field(init=False, repr=False)
     _choice: PenaltyChoice = field(init=False, repr=False)
