@@ -9,10 +9,10 @@ import numpy as np
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import pairs_log
 from causalrec.solvers.fit_report import Slope
-from causalrec.types import Doubles, Floats
+from causalrec.types import Doubles, Floats, Ints
 
 MAX_IDS, COUNTERPARTS = 20_000, 100  # users (items) that are compared, items (users) that stand for all of theirs
-MIN_VARIATION = 0.1  # standard deviation of the totals over their mean
+MIN_VARIATION = 0.1  # standard deviation of the numbers of rows over their mean
 
 
 def held_out_slopes(
@@ -30,8 +30,13 @@ def held_out_slopes(
     """
     rng = np.random.default_rng(0)
     sides = ((held_out.users, log.users, log.num_users), (held_out.item, log.item, log.num_items))
-    slopes = []
-    for (held, _, count), (_, rows, others_count), is_user in zip(sides, sides[::-1], (True, False), strict=True):
+    slopes: list[Slope | None] = []
+    for (held, own_rows, count), (_, rows, others_count), is_user in zip(
+        sides, sides[::-1], (True, False), strict=True
+    ):
+        if not _differ(np.bincount(own_rows, minlength=count)):
+            slopes.append(None)
+            continue
         ids = rng.permutation(count)[:MAX_IDS]
         share = np.bincount(rows, minlength=others_count) / len(rows)
         probability = 0.5 / others_count + 0.5 * share
@@ -43,17 +48,22 @@ def held_out_slopes(
     return slopes[0], slopes[1]
 
 
-def _slope(rows: Doubles, total: Doubles) -> Slope | None:
-    """Return the slope of rows on totals scaled to the same sum; None where totals hardly differ.
+def _differ(counts: Ints) -> bool:
+    """Say whether numbers of rows differ enough to judge by.
 
     Where every user has as many rows, one with fewer to train on has more held out: the slope would tell that alone.
     """
+    return bool(counts.std() > MIN_VARIATION * counts.mean())
+
+
+def _slope(rows: Doubles, total: Doubles) -> Slope | None:
+    """Return the slope of rows on totals scaled to the same sum; None where no total differs."""
     if total.sum() <= 0 or rows.sum() == 0:
         return None
     predicted = total * (rows.sum() / total.sum())
     deviation = predicted - predicted.mean()
     size = float(deviation @ deviation)
-    if len(rows) < 3 or deviation.std() < MIN_VARIATION * predicted.mean():
+    if size <= 1e-12 or len(rows) < 3:
         return None
     slope = float(deviation @ (rows - rows.mean()) / size)
     residual = rows - rows.mean() - slope * deviation
