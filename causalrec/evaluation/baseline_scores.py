@@ -12,6 +12,7 @@ import numpy as np
 
 from causalrec.config.component import ComponentConfig
 from causalrec.data.files import replace_atomically
+from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score
@@ -22,7 +23,11 @@ VERSION = 5  # raise when a baseline's or a metric's mathematics change
 
 
 def baseline_scores(
-    baselines: Mapping[str, ComponentConfig[AbstractBaseline]], evaluator: Evaluator, splits: Splits, cache: Path
+    baselines: Mapping[str, ComponentConfig[AbstractBaseline]],
+    evaluator: Evaluator,
+    splits: Splits,
+    train: InteractionLog,
+    cache: Path,
 ) -> tuple[list[Score], tuple[str, ...]]:
     """Return every baseline's scores, and warnings of their fits: from the cache where splits, metrics and settings are
     the same.
@@ -30,16 +35,17 @@ def baseline_scores(
     Args:
         baselines: the components, by name.
         evaluator: holds slices and metrics.
-        splits: the baselines are fitted on the training rows.
+        splits: training, validation and test rows.
+        train: what the baselines are fitted on: the rows that a model of the same table is (re)fitted on.
         cache: the cache folder.
     """
     scores: list[Score] = []
     warnings: list[str] = []
     for name, component in baselines.items():
-        path = cache / "baselines" / f"{_key(name, component, evaluator, splits)}.npz"
+        path = cache / "baselines" / f"{_key(name, component, evaluator, splits, train)}.npz"
         if not path.exists():
             baseline: AbstractBaseline = component.build()
-            baseline.fit(splits.train, splits.context)
+            baseline.fit(train, splits.context)
             lines = [fit.warning(f"baseline={name}") for fit in baseline.fits]
             _save(path, evaluator(partial(_predict, baseline), name), [line for line in lines if line])
         loaded, lines_of_fits = _load(path, name)
@@ -52,14 +58,21 @@ def _predict(baseline: AbstractBaseline, data: SliceData) -> Floats:
     return baseline.predict(data.user, data.item, data.time)
 
 
-def _key(name: str, component: ComponentConfig[AbstractBaseline], evaluator: Evaluator, splits: Splits) -> str:
+def _key(
+    name: str,
+    component: ComponentConfig[AbstractBaseline],
+    evaluator: Evaluator,
+    splits: Splits,
+    train: InteractionLog,
+) -> str:
     metrics = {metric: chosen.to_dict() for metric, chosen in evaluator.metrics.items()}
     settings = [evaluator.constant, evaluator.replicates, evaluator.seed, evaluator.level]
-    timed = () if splits.context is None else (splits.train, splits.context, splits.test)
+    timed = () if splits.context is None else (train, splits.context, splits.test)
     times = [_digest(log.time) for log in timed]
-    treatment = _digest(splits.train.treatment) if any(data.arm for data in evaluator.slices) else None
+    treatment = _digest(train.treatment) if any(data.arm for data in evaluator.slices) else None
     slices = [_identity(data) for data in evaluator.slices]
     dependencies = [VERSION, name, component.to_dict(), metrics, settings, splits.hashes, times, slices, treatment]
+    dependencies += [_digest(train.codes), _digest(train.outcome)]
     return hashlib.sha256(json.dumps(dependencies, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 

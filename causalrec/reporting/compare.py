@@ -11,10 +11,13 @@ import numpy as np
 from causalrec.ids import score_key
 from causalrec.records.names import parse_column
 from causalrec.records.run_folder import RunFolder, finished_runs
+from causalrec.records.run_record import RunRecord
+from causalrec.reporting.table import rows_of
 from causalrec.types import Doubles
 
 LEVEL = 0.05
-Values = dict[int, tuple[float, Doubles]]  # by seed: a row's value, and its leave-groups-out values [3,G]
+Draw = tuple[int, str]  # the seed of a run, and the settings that draw its rows or outcomes: what pairs runs
+Values = dict[Draw, tuple[float, Doubles]]  # by draw: a row's value, and its leave-groups-out values [3,G]
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,13 @@ class Comparison:
         row: name of the row.
         to: name of the row it is compared to.
         column: `metric@slice`.
-        difference: mean over seeds of `row` minus `to`; unit of the metric.
+        difference: mean over pairs of runs of `row` minus `to`; unit of the metric.
         se: standard error of the difference.
         df: degrees of freedom of its t distribution.
         p: two-sided p-value of no difference.
         adjusted: `p` after Holm's correction over the rows of the column.
         real: whether `adjusted` is at most 0.05.
-        seeds: pairs of runs, one for each common seed.
+        seeds: pairs of runs, one for each common draw.
     """
 
     row: str
@@ -47,44 +50,53 @@ class Comparison:
 
 
 def compare_rows(folders: Sequence[RunFolder], reference: str, column: str) -> list[Comparison]:
-    """Compare every row and baseline of finished records to the row `reference` in a column, seed by seed.
+    """Compare every row and baseline of finished records to the row `reference` in a column, draw by draw.
 
-    `column`: `metric@slice`. Rows without a common seed, a defined value or leave-groups-out values do not come.
+    Runs are paired where seed and drawn rows or outcomes are the same; a baseline is that of the very runs it is
+    compared with. `column`: `metric@slice`. Rows without a common draw, a defined value or leave-groups-out values do
+    not come.
     """
     done = finished_runs(folders)
-    reference_values = _values(done, reference, column)
-    names = [*dict.fromkeys(score.model for run in done for score in run.record.baselines)]
-    names += dict.fromkeys(run.record.name for run in done)
-    comparisons = [
-        _compare_pair(name, reference, column, _values(done, name, column), reference_values)
-        for name in names
-        if name != reference
-    ]
+    rows = rows_of(done)
+    baselines = dict.fromkeys(score.model for run in done for score in run.record.baselines)
+    comparisons = []
+    for name in (name for name in [*baselines, *rows] if name != reference):
+        runs = rows.get(name) or rows.get(reference) or done
+        mine = _values(runs, name if name in baselines else None, column)
+        theirs = _values(rows.get(reference, runs), reference if reference in baselines else None, column)
+        comparisons.append(_compare_pair(name, reference, column, mine, theirs))
     tested = [comparison for comparison in comparisons if comparison is not None]
     adjusted = holm([comparison.p for comparison in tested])
     return [replace(comparison, adjusted=p, real=p <= LEVEL) for comparison, p in zip(tested, adjusted, strict=True)]
 
 
-def _values(done: Sequence[RunFolder], name: str, column: str) -> Values:
+def draw_of(record: RunRecord) -> Draw:
+    """Return what pairs runs of two rows: the seed, and every setting that draws rows or outcomes anew."""
+    drawn_by = sorted((key, record.setting(key)) for key in record.audit.resampled_by)
+    return record.seed, repr(drawn_by)
+
+
+def _values(runs: Sequence[RunFolder], baseline: str | None, column: str) -> Values:
+    """Return the values of a row's runs, or of a baseline of theirs."""
     metric, slice_name = parse_column(column)
-    key = score_key(name, slice_name, metric)
     values: Values = {}
-    for run in done:
+    for run in runs:
+        key = score_key(run.record.name if baseline is None else baseline, slice_name, metric)
         jackknife = run.jackknife.get(key)
         for score in run.record.all_scores:
             if score.key == key and score.value is not None and jackknife is not None and np.isfinite(jackknife).all():
-                values[run.record.seed] = (score.value, jackknife)
+                values[draw_of(run.record)] = (score.value, jackknife)
     return values
 
 
 def _compare_pair(row: str, reference: str, column: str, mine: Values, reference_values: Values) -> Comparison | None:
-    seeds = sorted(mine.keys() & reference_values.keys())
-    if not seeds:
+    draws = sorted(mine.keys() & reference_values.keys())
+    if not draws:
         return None
-    values = np.array([mine[seed][0] - reference_values[seed][0] for seed in seeds])
-    jackknife = np.mean([mine[seed][1] - reference_values[seed][1] for seed in seeds], axis=0)
+    values = np.array([mine[draw][0] - reference_values[draw][0] for draw in draws])
+    jackknife = np.mean([mine[draw][1] - reference_values[draw][1] for draw in draws], axis=0)
     difference, se, df, p = paired_test(values, jackknife)
-    return Comparison(row, reference, column, difference, se, df, p, p, False, len(seeds))
+    return Comparison(row, reference, column, difference, se, df, p, p, False, len(draws))
 
 
 def paired_test(differences: Doubles, jackknife: Doubles) -> tuple[float, float, float, float]:

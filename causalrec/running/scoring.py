@@ -60,7 +60,7 @@ def score_predictor(
         predictor: what was learnt; None where the task learns nothing.
     """
     task, run = config.components.task, config.run
-    constant = float(prepared.splits.train.outcome.mean())
+    constant = float(prepared.train.outcome.mean())
     evaluator = Evaluator(config.metric, slices, constant, **dict(run.evaluation))
     scores = [] if predictor is None else evaluator(predictor, run.name)
     return [*scores, *task.scores(config, prepared, slices, predictor, evaluator)], evaluator
@@ -86,7 +86,9 @@ def score_run(
     selected = select_slices(config, prepared)
     slices = [rows for yielded in selected.values() for rows in yielded]
     scores, evaluator = score_predictor(config, prepared, slices, predictor)
-    baselines, fit_warnings = baseline_scores(config.baseline, evaluator, prepared.splits, run.paths.cache)
+    baselines, fit_warnings = baseline_scores(
+        config.baseline, evaluator, prepared.splits, prepared.train, run.paths.cache
+    )
     sizes = {} if predictor is None else predictor.sizes
     overlap = _overlap(config, prepared)
     record = replace(

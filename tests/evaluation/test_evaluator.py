@@ -244,10 +244,10 @@ def test_baseline_scores_are_kept_and_not_refitted(tmp_path: Path, counting: typ
     splits = splits_of()
     evaluator = Evaluator(METRICS, select_test(dataset_of("click"), splits), 0.5, replicates=20)
     baselines = {"counted": ComponentConfig(counting, {}), "constant": ComponentConfig(Constant, {})}
-    first, warnings = baseline_scores(baselines, evaluator, splits, tmp_path)
+    first, warnings = baseline_scores(baselines, evaluator, splits, splits.train, tmp_path)
     assert warnings == ()
     assert counting.fitted == 1
-    assert assert_same(first, baseline_scores(baselines, evaluator, splits, tmp_path)[0])
+    assert assert_same(first, baseline_scores(baselines, evaluator, splits, splits.train, tmp_path)[0])
     assert counting.fitted == 1
     assert {score.model for score in first} == {"counted", "constant"}
     assert all(isinstance(score.n, int) for score in first)
@@ -279,7 +279,7 @@ def test_whatever_a_baseline_score_depends_on_refits_it(tmp_path: Path, counting
     ]
     for number, (arguments, requested, held) in enumerate(requests, start=1):
         for _ in range(2):
-            baseline_scores({"counted": ComponentConfig(counting, arguments)}, requested, held, tmp_path)
+            baseline_scores({"counted": ComponentConfig(counting, arguments)}, requested, held, held.train, tmp_path)
         assert counting.fitted == number
 
 

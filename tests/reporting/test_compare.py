@@ -138,6 +138,30 @@ def test_every_row_and_baseline_is_compared_seed_by_seed() -> None:
     assert comparisons["mf-ips"].adjusted == pytest.approx(min(1, 2 * comparisons["mf-ips"].p))
 
 
+def drawn_run(name: str, draw: int, auc: float) -> RunFolder:
+    """One of several draws of the world that share a seed."""
+    run = saved_run(name, 0, auc, auc + noise(draw), config={"dataset": {"draw": draw}})
+    record = run.record
+    audit = dataclasses.replace(record.audit, resampled_by=("dataset.draw",))
+    return dataclasses.replace(run, record=dataclasses.replace(record, audit=audit))
+
+
+def test_draws_that_share_a_seed_are_pairs_of_their_own() -> None:
+    runs = [drawn_run("mf-naive", k, 0.6 + 0.1 * k) for k in range(3)]
+    runs += [drawn_run("mf-ips", k, 0.6 + 0.1 * k + (0.02, 0.03, -0.50)[k]) for k in range(3)]
+    (comparison,) = [each for each in compare_rows(runs, "mf-naive", AUC) if each.row == "mf-ips"]
+    assert comparison.seeds == 3 and comparison.difference == pytest.approx((0.02 + 0.03 - 0.50) / 3)
+
+
+def test_a_baseline_can_be_the_reference_and_is_that_of_the_runs_it_is_compared_with() -> None:
+    runs = [saved_run("mf-naive", k, 0.7, 0.7 + noise(k)) for k in range(2)]
+    runs += [saved_run("mf-ips", k, 0.8, 0.8 + noise(5 + k), optimizer={"lr": lr}) for k, lr in ((0, 0.1), (1, 0.5))]
+    compared = {each.row: each for each in compare_rows(runs, "constant", AUC)}
+    assert compared["mf-naive"].difference == pytest.approx(0.2) and compared["mf-naive"].seeds == 2
+    apart = [row for row in compared if row.startswith("mf-ips")]
+    assert len(apart) == 2, "runs of one name that differ in a setting are rows of their own"
+
+
 def test_only_common_seeds_are_paired_and_what_has_no_jackknife_is_left_out() -> None:
     runs = [saved_run("mf-naive", k, 0.7, 0.7 + noise(k)) for k in range(3)]
     runs += [saved_run("mf-ips", k, 0.8, 0.8 + noise(5 + k)) for k in (1, 2, 3)]

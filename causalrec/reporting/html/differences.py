@@ -9,7 +9,7 @@ import numpy as np
 
 from causalrec.records.names import column_of, parse_column
 from causalrec.records.sections import ScoreRecord
-from causalrec.reporting.compare import LEVEL, Values, holm, paired_test
+from causalrec.reporting.compare import LEVEL, Draw, Values, draw_of, holm, paired_test
 from causalrec.reporting.html.page_data import PageTable
 from causalrec.types import Doubles
 
@@ -91,27 +91,27 @@ def _level(page_table: PageTable) -> float:
 
 
 def _values(page_table: PageTable, column: str) -> dict[str, Values]:
-    """Return value and leave-groups-out values by row and seed; baselines are taken from the first run of a seed."""
+    """Return value and leave-groups-out values by row and draw; baselines are taken from the first run of a draw."""
     values: dict[str, Values] = {}
     for row, group in page_table.rows.items():
         for run in group:
-            seed = run.record.seed
+            draw = draw_of(run.record)
             for score in run.record.scores:
-                _add(values, row, seed, score, column, run.jackknife)
+                _add(values, row, draw, score, column, run.jackknife)
             for score in run.record.baselines:
-                if seed not in values.get(score.model, {}):
-                    _add(values, score.model, seed, score, column, run.jackknife)
+                if draw not in values.get(score.model, {}):
+                    _add(values, score.model, draw, score, column, run.jackknife)
     return values
 
 
 def _add(
-    values: dict[str, Values], row: str, seed: int, score: ScoreRecord, column: str, jackknife: dict[str, Doubles]
+    values: dict[str, Values], row: str, draw: Draw, score: ScoreRecord, column: str, jackknife: dict[str, Doubles]
 ) -> None:
     if column_of(score) != column or score.value is None:
         return
     jackknife_values = jackknife.get(score.key)
     if jackknife_values is not None and np.isfinite(jackknife_values).all():
-        values.setdefault(row, {})[seed] = (score.value, jackknife_values)
+        values.setdefault(row, {})[draw] = (score.value, jackknife_values)
 
 
 def _compare_to(values: dict[str, Values], reference: str, level: float) -> list[Difference]:
@@ -119,12 +119,12 @@ def _compare_to(values: dict[str, Values], reference: str, level: float) -> list
 
     reference_values, tested = values[reference], []
     for row, mine in values.items():
-        seeds = sorted(mine.keys() & reference_values.keys())
-        if row == reference or not seeds:
+        draws = sorted(mine.keys() & reference_values.keys())
+        if row == reference or not draws:
             continue
-        apart = np.array([mine[seed][0] - reference_values[seed][0] for seed in seeds])
-        jackknife = np.mean([mine[seed][1] - reference_values[seed][1] for seed in seeds], axis=0)
-        tested.append((row, len(seeds), *paired_test(apart, jackknife)))
+        apart = np.array([mine[draw][0] - reference_values[draw][0] for draw in draws])
+        jackknife = np.mean([mine[draw][1] - reference_values[draw][1] for draw in draws], axis=0)
+        tested.append((row, len(draws), *paired_test(apart, jackknife)))
     adjusted = holm([p for *_, p in tested])
     reach = t.ppf((1 + level) / 2, [df for *_, df, _ in tested]) if tested else []
     return [
