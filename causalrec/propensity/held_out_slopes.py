@@ -12,7 +12,7 @@ from causalrec.solvers.fit_report import Slope
 from causalrec.types import Doubles, Floats, Ints
 
 MAX_IDS, COUNTERPARTS = 20_000, 100  # users (items) that are compared, items (users) that stand for all of theirs
-MIN_VARIATION = 0.1  # standard deviation of the numbers of rows over their mean
+OVERDISPERSED = 2.0  # variance of numbers of rows over their mean; 1 of Poisson counts
 
 
 def held_out_slopes(
@@ -49,11 +49,11 @@ def held_out_slopes(
 
 
 def _differ(counts: Ints) -> bool:
-    """Say whether numbers of rows differ enough to judge by.
+    """Say whether numbers of rows differ by more than chance.
 
-    Where every user has as many rows, one with fewer to train on has more held out: the slope would tell that alone.
+    Where they do not, one with fewer rows to train on has more held out, and the slope would tell that alone.
     """
-    return bool(counts.std() > MIN_VARIATION * counts.mean())
+    return bool(counts.var() > OVERDISPERSED * counts.mean())
 
 
 def _slope(rows: Doubles, total: Doubles) -> Slope | None:
@@ -71,5 +71,10 @@ def _slope(rows: Doubles, total: Doubles) -> Slope | None:
 
 
 def log_spread(log: InteractionLog, propensity: Floats) -> tuple[float, float]:
-    """Return the standard deviations over the rows of log p, and of the log of their items' numbers of rows."""
-    return float(np.log(propensity).std()), float(np.log(np.bincount(log.item)[log.item]).std())
+    """Return the standard deviations over the rows of log p, and of the log of their items' numbers of rows.
+
+    The latter is without what chance adds, about `1 / n` to the variance of the log of a Poisson count n.
+    """
+    counts = np.bincount(log.item)[log.item]
+    excess = np.log(counts).var() - np.mean(1 / counts)
+    return float(np.log(propensity).std()), float(np.sqrt(max(excess, 0.0)))

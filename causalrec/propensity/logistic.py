@@ -81,7 +81,7 @@ class Logistic(AbstractPropensity):
         self._report = FitReport(
             convergence=self._model.convergence,
             l2=choice.l2,
-            l2_at_edge=choice.at_edge,
+            l2_at_edge=choice.at_edge and choice.l2 == min(self.l2),
             slope_users=slopes[0],
             slope_items=slopes[1],
             log_sd=sd,

@@ -212,7 +212,7 @@ class PropensityFitSection:
     Attributes:
         convergence: how its fit ended.
         l2: the penalty that was taken; None where there is none.
-        l2_at_edge: the penalty stands at an end of its grid.
+        l2_at_edge: the penalty is the least of several.
         slope_users: of held-out rows on the summed probability, over users: 1 = calibrated, above 1 = over-shrunk.
         slope_items: the same over items.
         log_sd: standard deviation over the rows of log p.

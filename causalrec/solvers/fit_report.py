@@ -34,11 +34,11 @@ class FitReport:
     Attributes:
         convergence: how its fit ended; the worst of several.
         l2: the penalty that was taken; None where there is none.
-        l2_at_edge: the penalty stands at an end of its grid.
+        l2_at_edge: the penalty is the least of several; the largest means that exposure hardly depends on the columns.
         slope_users: of held-out rows on the summed probability, over users.
         slope_items: the same over items.
         log_sd: standard deviation over the rows of log p.
-        log_count_sd: standard deviation over the rows of the log of their items' numbers of rows.
+        log_count_sd: the same of the log of their items' numbers of rows, without what chance adds.
     """
 
     convergence: Convergence
@@ -53,7 +53,7 @@ class FitReport:
         """Return what must be read beside any number weighted by this propensity, one line each."""
         messages = [self.convergence.warning("the propensity")]
         if self.l2_at_edge:
-            messages.append(f"the propensity's l2 {self.l2:g} stands at an end of its grid; widen propensity.l2")
+            messages.append(f"the propensity's l2 {self.l2:g} is the least of those tried; add less to propensity.l2")
         for entity, slope in (("users", self.slope_users), ("items", self.slope_items)):
             if slope is not None and slope.lies_outside(*SLOPES):
                 fault = "over-shrunk" if slope.value > 1 else "over-fitted"
