@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from causalrec.errors import DataError
+from causalrec.errors import DataError, RequestError
 from causalrec.types import Feedback, OutcomeKind
 
 ColumnEntity = Literal["user", "item", "pair", "row"]  # row: of the moment (hour, store and week, request)
@@ -63,6 +63,8 @@ class DatasetCard:
         repeats: Whether one (user, item) pair may occur twice in one log.
         unseen: What a split does by default with a test row whose user or item has no training row.
         caveat: What must be read with any result on it, without a full stop; each table and report repeats it.
+
+    Raises RequestError on a threshold outside the scale.
     """
 
     name: str
@@ -89,6 +91,14 @@ class DatasetCard:
     repeats: Literal["allowed", "error", "keep_last"] = "error"
     unseen: Literal["error", "drop", "keep"] = "error"
     caveat: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not self.scale[0] < self.threshold <= self.scale[1]:
+            low, high = self.scale
+            raise RequestError(
+                f"dataset.threshold={self.threshold:g}: outside the scale {low:g}..{high:g} of {self.name}, so that "
+                f"every label is {int(self.threshold <= low)}; choose above {low:g} and up to {high:g}"
+            )
 
     def column(self, name: str) -> Column:
         """Return the column of that name (KeyError where the card has none)."""

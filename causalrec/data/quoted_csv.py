@@ -21,7 +21,7 @@ def read_csv(path: Path, schema: Schema, *, optional: Collection[str] = ()) -> p
     its line. Lines are counted as records, so a line break inside quotes does not count.
     """
     try:
-        table = pl.read_csv(path, columns=list(schema), schema_overrides=dict(schema))
+        table = pl.read_csv(path, columns=list(schema), schema_overrides=dict(schema), glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _locate_error(path, schema, optional, error) from error
     _require_complete(table, path, optional)
@@ -39,7 +39,7 @@ def _require_complete(table: pl.DataFrame, path: Path, optional: Collection[str]
 def _locate_error(path: Path, schema: Schema, optional: Collection[str], error: Exception) -> DataError:
     """Find the first value that cannot be read as its column's type; polars itself names no line."""
     try:
-        text = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True)
+        text = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, glob=False)
     except (pl.exceptions.PolarsError, OSError) as worse:
         return DataError(f"{path}: cannot be read as CSV ({_first_line(worse)}); the file is corrupt")
     missing = [name for name in schema if name not in text.columns]

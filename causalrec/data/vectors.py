@@ -88,11 +88,11 @@ def _require(path: Path, holds: bool, what: str) -> None:
 
 def _column(path: Path, column: str, id: str | None, ids: Sequence[str]) -> Vectors:
     try:
-        header = list(pl.read_parquet_schema(path))
+        header = pl.scan_parquet(path, glob=False).collect_schema().names()
         for name in filter(None, (column, id)):
             if name not in header:
                 raise DataError(f"{path}: no column {name}; {did_you_mean(name, header)}")
-        table = pl.read_parquet(path, columns=[column, *([id] if id else [])])
+        table = pl.read_parquet(path, glob=False, columns=[column, *([id] if id else [])])
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{path}: no Parquet table ({' '.join(str(error).split())}); write it anew") from error
     vectors = _lists(path, table[column])

@@ -11,6 +11,7 @@ import torch
 
 from causalrec.config.component import ComponentConfig
 from causalrec.data.log import InteractionLog
+from causalrec.errors import CausalRecError
 from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric, Scored, Subsets
@@ -85,13 +86,16 @@ class Evaluator:
         return scores
 
     def _score_slice(self, data: SliceData, prediction: Floats, model: str) -> list[Score]:
-        scored = scored_rows(data, prediction, self.constant)
+        _require_finite(data, prediction, model)
+        scored, has_negative = scored_rows(data, prediction, self.constant), bool((data.label < 0).any())
         weights = self._weights(data.num_clusters)
         groups = jackknife_groups(data, scored) if data.jackknife and len(data) <= MOST_JACKKNIFED else None
         scores = []
         for name, chosen in self.metrics.items():
             metric: AbstractMetric = chosen.build(data.num_clusters)
             if data.kind not in metric.labels or (metric.ranks_users and not data.num_users):
+                continue
+            if metric.labels_are_gains and has_negative:
                 continue
             metric.update(scored)
             score = self._score(name, data, float(metric.compute()), metric.replicates(weights).numpy(), model)
@@ -148,6 +152,27 @@ class Evaluator:
         with np.errstate(invalid="ignore"):  # as below
             replicates = (weights @ total) / (weights @ count)
         return self._score("average_effect", data, float(contributions.mean()), replicates, model)
+
+
+def _require_finite(data: SliceData, prediction: Floats, model: str) -> None:
+    """Raise CausalRecError where a prediction is not finite: metrics would rank such rows by their place."""
+    bad = int(np.count_nonzero(~np.isfinite(prediction)))
+    if bad:
+        raise CausalRecError(
+            f"{model}: {bad} of {prediction.size} predictions on the slice {data.name} are not finite: the fit "
+            f"diverged; lower optimizer.lr, or raise objective.clip where weights are large"
+        )
+
+
+def undefined_metrics(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[SliceData]) -> list[str]:
+    """Return one line for each slice on which metrics of gains are left out, as an outcome is negative."""
+    gains = [name for name, chosen in metrics.items() if chosen.target.labels_are_gains]
+    lines = []
+    for data in slices:
+        names = [name for name in gains if data.kind in metrics[name].target.labels and data.num_users]
+        if names and data.subset_of is None and (data.label < 0).any():
+            lines.append(f"{', '.join(names)} are left out on {data.name}: they add outcomes up, and some are negative")
+    return lines
 
 
 def _predict_once(predict: Predict, data: SliceData, predictions: dict[str, Floats]) -> Floats:

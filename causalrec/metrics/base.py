@@ -99,11 +99,13 @@ class Subsets:
 
 class AbstractMetric(Metric, ABC):
     """Built by the evaluator as `Metric(num_clusters, **yaml)`; `labels` says which labels it is defined for,
-    `ranks_users` whether it ranks the rows of a user, and so is undefined in a userless log.
+    `ranks_users` whether it ranks the rows of a user, and so is undefined in a userless log; `labels_are_gains` whether
+    it adds labels up as gains, and so is undefined where one is negative.
     """
 
     labels: ClassVar[frozenset[LabelKind]]
     ranks_users: ClassVar[bool] = False
+    labels_are_gains: ClassVar[bool] = False
 
     @abstractmethod
     def update(self, scored: Scored) -> None:

@@ -40,6 +40,7 @@ class CausalAverageRank(AbstractUserMean):
     """Mean over users of the mean of true effect x rank."""
 
     labels = frozenset({"effect"})
+    labels_are_gains = False  # effects may be negative
     higher_is_better = False
 
     def __init__(self, num_clusters: int) -> None:

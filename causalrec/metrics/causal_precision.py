@@ -44,6 +44,7 @@ class CausalPrecision(AbstractUserMean):
     """Mean over users of the mean true effect of their `k` best rows."""
 
     labels = frozenset({"effect"})
+    labels_are_gains = False  # effects may be negative
 
     def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 10) -> None:
         super().__init__(num_clusters, k=k)

@@ -38,6 +38,7 @@ class CDCG(AbstractUserMean):
     """Mean over users of their discounted true effects."""
 
     labels = frozenset({"effect"})
+    labels_are_gains = False  # effects may be negative
 
     def __init__(self, num_clusters: int) -> None:
         super().__init__(num_clusters)

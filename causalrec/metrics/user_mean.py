@@ -20,6 +20,7 @@ class AbstractUserMean(AbstractMetric):
 
     higher_is_better = True
     ranks_users = True
+    labels_are_gains = True
     prediction: list[Tensor]
     label: list[Tensor]
     cluster: list[Tensor]

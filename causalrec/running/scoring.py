@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.evaluation.baseline_scores import baseline_scores
-from causalrec.evaluation.evaluator import Evaluator, Score, means, reliability
+from causalrec.evaluation.evaluator import Evaluator, Score, means, reliability, undefined_metrics
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.graph.overlap import Overlap, with_criterion
 from causalrec.ids import fit_id
@@ -99,7 +99,12 @@ def score_run(
         audit=audit_section(prepared.audit),
         adjustment=_adjustment_section(config, prepared),
         overlap=overlap_section(overlap),
-        warnings=(*prepared.audit.warnings, *overlap.warnings, *fit_warnings),
+        warnings=(
+            *prepared.audit.warnings,
+            *overlap.warnings,
+            *fit_warnings,
+            *undefined_metrics(config.metric, slices),
+        ),
         selection=_selection_section(config, chosen, prepared),
         scores=tuple(score.as_record() for score in scores),
         baselines=tuple(score.as_record() for score in baselines),

@@ -210,7 +210,7 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
         "line 3: user: the id '2.0' is a whole number written with decimals"]),
     ("user,item,rating\na,x,1\nb,x,2,7\nc,x\n", {}, [
         "line 3: has 4 fields, expected 3; quote a field that holds ','", "line 4: has 2 fields, expected 3.*"]),
-    ('user,item,rating\na,x,1\nb,"x,2\n', {}, ["line 3: cannot be parsed.*"]),
+    ('user,item,rating\na,x,1\nb,"x,2\n', {}, ["line 3: a \" that is never closed.*"]),
     ("user,item,w\na,x,-0.5\nb,x,99\nc,x,2\n", {"outcome": "w", "kind": "watch_ratio"}, [
         r"line 2: w: '-0\.5' is outside the scale 0\.\.10", r"line 3: w: '99' is outside the scale 0\.\.10"]),
     ("user,item,n\na,x,-1\nb,x,1e9\n", {"outcome": "n", "kind": "count"}, [
@@ -348,3 +348,56 @@ def test_the_examples_train_from_yaml_alone(
     assert record["status"] == "done" and record["data"]["name"] == name
     assert column in record["adjustment"]["propensity_view"]
     assert not list((EXAMPLES / name).rglob(".causalrec")), "a user's own folder is left as it is"
+
+
+@pytest.mark.parametrize("name", ["ratings[1].csv", "ratings*.csv", "ratings[1].jsonl", "ratings[1].parquet"])
+def test_brackets_in_a_name_are_no_pattern(tmp_path: Path, name: str) -> None:
+    frame = pl.DataFrame({"user": ["u", "v"], "item": ["i", "j"], "rating": ["4", "2"]})
+    other = frame.with_columns(user=pl.lit("old")).head(1)
+    for table, file in ((frame, name), (other, name.replace("[1]", "1").replace("*", "1"))):
+        path = tmp_path / "a[b]" / file
+        path.parent.mkdir(exist_ok=True)
+        if name.endswith("csv"):
+            path.write_text(table.write_csv())
+        elif name.endswith("jsonl"):
+            path.write_text(table.write_ndjson())
+        else:
+            table.write_parquet(path.open("wb"))
+    data = CsvTables(threshold=None, folder=str(tmp_path / "a[b]"), interactions=name).load(tmp_path)
+    assert raw_rows(data.logged, data.user_table, data.item_table) == [("u", "i", 4.0), ("v", "j", 2.0)]
+
+
+def test_the_last_of_repeats_is_the_latest_where_there_are_times(tmp_path: Path) -> None:
+    put(tmp_path, text="user,item,rating,time\nu,i,5,2000\nu,j,4,1500\nu,i,1,1000\n")
+    assert rows(tmp_path, time="time", repeats="keep_last") == [("u", "i", 5.0), ("u", "j", 4.0)]
+    assert rows(tmp_path, repeats="keep_last") == [("u", "j", 4.0), ("u", "i", 1.0)]
+
+
+def test_elements_of_a_list_are_its_elements(tmp_path: Path) -> None:
+    put(tmp_path, text="user,item,rating\nu,i,5\nu,j,4\nu,k,3\n")
+    items = ['{"item": "i", "tags": ["Children, Family", "Drama"]}', '{"item": "j", "tags": "[\'a b\', \'c\']"}']
+    put(tmp_path, "items.jsonl", "\n".join([*items, '{"item": "k", "tags": "x| y"}']))
+    tables = EntityTableConfig(file="items.jsonl", id="item", columns={"tags": "multi_hot"})
+    table = CsvTables(threshold=None, items=tables).load(tmp_path).item_table
+    assert table["tags"].to_list() == [["Children, Family", "Drama"], ["a b", "c"], ["x", "y"]]
+
+
+def test_a_click_is_zero_or_one(tmp_path: Path) -> None:
+    put(tmp_path, text="user,item,click\nu,i,1\nu,j,0.67\n")
+    (line,) = problem_lines(tmp_path, outcome="click", kind="click")
+    assert line.startswith("interactions.csv: line 3: click: '0.67' is no click: 0 or 1")
+    assert CsvTables(threshold=0.5, outcome="click", kind="click").load(tmp_path).logged.outcome.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("threshold", "label"), [(6.0, 0), (1.0, 1), (0.5, 1)])
+def test_a_threshold_outside_the_scale_is_refused(threshold: float, label: int) -> None:
+    message = f"dataset.threshold={threshold:g}: outside the scale 1..5 .* is {label}; choose"
+    with pytest.raises(RequestError, match=message):
+        CsvTables(threshold=threshold)
+
+
+def test_a_ragged_row_and_a_stray_quote_are_named(tmp_path: Path) -> None:
+    put(tmp_path, text='user,item,note,rating\nu,i,3,1,5\nu,j,a 5" screen,3\n')
+    first, second = problem_lines(tmp_path)
+    assert first.startswith("interactions.csv: line 2: has 5 fields, expected 4")
+    assert second.startswith('interactions.csv: line 3: a " inside a field')

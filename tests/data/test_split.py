@@ -30,6 +30,7 @@ CARD = DatasetCard(
     outcome="click",
     feedback="explicit",
     threshold=4.0,
+    scale=(1.0, 5.0),
 )
 
 

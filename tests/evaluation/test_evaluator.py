@@ -21,14 +21,17 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.data.truth import Oracle
+from causalrec.errors import CausalRecError
 from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.evaluation.baseline.constant import Constant
 from causalrec.evaluation.baseline_scores import baseline_scores
-from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score, jackknife_groups, reliability
+from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score, jackknife_groups, reliability, undefined_metrics
 from causalrec.evaluation.slice.all_pairs import AllPairsSlice
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
+from causalrec.metrics.mse import MSE
+from causalrec.metrics.ndcg import NDCG
 from causalrec.types import Floats, Ints, OutcomeKind
 from tests.evaluation.slice_source import Source
 
@@ -324,3 +327,23 @@ def test_a_jackknifed_value_is_the_metric_of_the_rows_left() -> None:
         np.testing.assert_allclose(jackknife.ravel(), expected, rtol=1e-5, atol=1e-7, err_msg=name)
         compared += 1
     assert compared > 8
+
+
+def test_predictions_that_are_not_finite_are_an_error() -> None:
+    evaluator = Evaluator(METRICS, select_test(dataset_of("click"), splits_of()), 0.5, replicates=20)
+
+    def diverge(data: SliceData) -> Floats:
+        return np.where(np.arange(len(data.label)) % 2, np.nan, 0.5).astype(np.float32)
+
+    with pytest.raises(CausalRecError, match=r"^m: \d+ of \d+ predictions on the slice \w+ are not finite: the fit"):
+        evaluator(diverge, "m")
+
+
+def test_gains_are_left_out_where_an_outcome_is_negative() -> None:
+    (data, *_) = select_test(dataset_of("reward"), splits_of())
+    negative = dataclasses.replace(data, label=data.label - 2, kind="graded")
+    metrics = {"ndcg": ComponentConfig(NDCG, {}), "mse": ComponentConfig(MSE, {})}
+    evaluator = Evaluator(metrics, [negative], 0.5, replicates=20)
+    assert [score.metric for score in evaluator(lambda rows: rows.label, "m")] == ["mse"]
+    lines = undefined_metrics(metrics, [negative])
+    assert lines == [f"ndcg are left out on {data.name}: they add outcomes up, and some are negative"]

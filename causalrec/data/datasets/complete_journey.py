@@ -185,7 +185,7 @@ def _log(bought: pl.DataFrame, columns: dict[str, Floats], users: pl.Series, ite
 def scan(path: Path, columns: tuple[str, ...] | list[str]) -> pl.LazyFrame:
     """Scan columns of a Parquet file; raise DataError where it is none or lacks one."""
     try:
-        table = pl.scan_parquet(path)
+        table = pl.scan_parquet(path, glob=False)
         held = table.collect_schema().names()
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: not a readable Parquet file ({error}); remove it and fetch again") from error

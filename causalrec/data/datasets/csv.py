@@ -32,7 +32,7 @@ from causalrec.data.vectors import VectorFile, read_vectors
 from causalrec.errors import DataError, RequestError
 from causalrec.types import Feedback, OutcomeKind, Vectors
 
-FORMAT = 1  # of the arrays on disk: raise it when they change
+FORMAT = 2  # of the arrays on disk: raise it when they change
 SCALES: dict[OutcomeKind, tuple[float, float]] = {
     "rating": (1.0, 5.0),
     "click": (0.0, 1.0),
@@ -204,7 +204,9 @@ class CsvTables(AbstractDataset):
         store, meta, problems = self._open_or_build(root)
         raise_errors(problems, self.name)
         tables = {
-            entity: pl.read_parquet(path) if (path := store / f"{entity}s.parquet").exists() else pl.DataFrame()
+            entity: pl.read_parquet(path, glob=False)
+            if (path := store / f"{entity}s.parquet").exists()
+            else pl.DataFrame()
             for entity in ("user", "item")
         }
         sizes = (len(tables["user"]), len(tables["item"]))
@@ -315,6 +317,7 @@ class CsvTables(AbstractDataset):
             propensity=self.propensity,
             randomised=self.randomised_flag,
             scale=self.scale or SCALES[self.kind],
+            binary=self.kind == "click" and self.threshold is None,
             time_unit=self.time_unit,
             row_columns=self.row_columns,
         )
@@ -343,7 +346,7 @@ class CsvTables(AbstractDataset):
 def _values(folder: Path, role: str, held: RowValues) -> RowValues:
     """Return a column of rows: where it is a category, the levels that the array's numbers stand for."""
     levels = folder.parent / f"{role}.parquet"
-    return np.array(pl.read_parquet(levels)["level"].to_list(), np.str_)[held] if levels.exists() else held
+    return np.array(pl.read_parquet(levels, glob=False)["level"].to_list(), np.str_)[held] if levels.exists() else held
 
 
 def _key(request: Request) -> str:

@@ -89,7 +89,7 @@ class KuaiRec(AbstractDataset):
             columns=COLUMNS,
             outcome="watch_ratio" if ratio else "click",
             feedback="exposure_logged",
-            scale=(0.0, self.cap if ratio else 1.0),
+            scale=(0.0, max(self.cap, self.threshold or 0.0)),
             threshold=self.threshold,
             randomised="not randomised: 1,411 users by 3,327 videos with almost every pair observed",
             unbiased="fully_observed",
@@ -163,7 +163,7 @@ def read_captions(path: Path) -> pl.DataFrame:
     """Read captions and first categories; "UNKNOWN" is empty, and pieces of broken lines (no video id) are dropped."""
     names = ["video_id", "caption", "first_level_category_name"]
     try:
-        text = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, ignore_errors=True)
+        text = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, ignore_errors=True, glob=False)
         text = text.select(names)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: cannot be read as captions ({str(error).splitlines()[0]}); fetch it again") from error

@@ -15,6 +15,7 @@ from causalrec.data.table_problems import Problem
 from causalrec.data.tabular.entities import read_entities
 from causalrec.data.tabular.id_checks import warn_of_json_types, warn_of_odd_ids
 from causalrec.data.tabular.ingest import Dictionary, Roles, StreamedFile, chunks, last_of_repeats, renumber, stream
+from causalrec.data.tabular.line_checks import line_problems
 from causalrec.data.tabular.npy import ArrayWriter
 from causalrec.data.tabular.randomisation_balance import randomisation_balance
 from causalrec.data.tabular.rawfile import RawFile, header_problems, prepare_file, row_problems
@@ -42,7 +43,8 @@ class Request:
         users: The table of users, None without one.
         items: The table of items, None without one.
         edges: The table of edges between users, None without one.
-        repeats: Whether a (user, item) pair may occur twice, in the logged rows and in the random ones.
+        repeats: Whether a (user, item) pair may occur twice, in the logged rows and in the random ones; `keep_last`
+            takes the latest by time, where there are times, else the last of the file.
     """
 
     interactions: RawFile
@@ -145,7 +147,8 @@ class Build:
         ready, roles = self._prepare(raw), self.request.roles
         if ready is None:
             return None
-        if wrong := header_problems(ready, list(dict.fromkeys(roles.columns.values()))):
+        columns = list(dict.fromkeys(roles.columns.values()))
+        if wrong := header_problems(ready, columns) or line_problems(ready):
             self.problems += wrong
             return None
         try:
@@ -184,7 +187,8 @@ class Build:
         codes: Ints = streamed.array("user") * num_items + streamed.array("item")
         if "randomised" in streamed.column_names:
             codes = codes * 2 + streamed.array("randomised")
-        last = last_of_repeats(codes)
+        time = streamed.array("time") if "time" in streamed.column_names else None
+        last = last_of_repeats(codes, time)
         if last is not None and self.request.repeats == "error":
             what = "a later row has the same user and item; remove one, or set repeats=keep_last or allowed"
             streamed.bad_rows.add(what, None, ~last)
@@ -244,7 +248,7 @@ class Build:
         source, target, weight = (edges[name].to_numpy() for name in ("source", "target", "weight"))
         user, item = self._stored_array("logged", "user"), self._stored_array("logged", "item")
         sizes = [
-            pl.scan_parquet(self.store / f"{entity}s.parquet").select(pl.len()).collect().item()
+            pl.scan_parquet(self.store / f"{entity}s.parquet", glob=False).select(pl.len()).collect().item()
             for entity in ("user", "item")
         ]
         pairs = trusted_counts(source, target, weight.astype(np.float32), user, item, *sizes)

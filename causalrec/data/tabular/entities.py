@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +12,7 @@ import polars as pl
 from causalrec.data.card import ColumnKind
 from causalrec.data.table_problems import Problem
 from causalrec.data.tabular.bad_rows import BadRows
+from causalrec.data.tabular.line_checks import line_problems
 from causalrec.data.tabular.rawfile import RawFile, header_problems, row_problems
 
 KIND = r"^(numeric|category|text|multi_hot(\(.\))?)$"
@@ -37,7 +40,7 @@ def read_entities(
         columns: Kind of each column that is read, by name.
         entity: Name of the ids in the table returned: user or item.
     """
-    wrong = header_problems(raw, [id_column, *columns])
+    wrong = header_problems(raw, [id_column, *columns]) or line_problems(raw)
     if wrong:
         return None, wrong
     try:
@@ -71,16 +74,34 @@ def _parse_column(series: pl.Series, declared: str, bad_rows: BadRows) -> pl.Ser
 
 
 def _split_lists(series: pl.Series, separator: str) -> pl.Series:
-    """Split words at the separator; lists (Parquet, JSON) are taken as they are."""
+    """Split words at the separator; lists (of Parquet, of JSON, as Python writes them) are taken as they are."""
     if isinstance(series.dtype, pl.List):
         return series.cast(pl.List(pl.String)).fill_null([])
-    words = series.cast(pl.String).fill_null("")
-    listed = words.str.starts_with("[") & words.str.ends_with("]")  # JSON read as a string
-    inner = words.to_frame("w").select(
-        pl.when(listed)
-        .then(pl.col("w").str.strip_chars("[]").str.replace_all('"', "").str.split(","))
-        .otherwise(pl.col("w").str.split(separator))
-        .list.eval(pl.element().str.strip_chars())
-        .list.eval(pl.element().filter(pl.element() != ""))
-    )
-    return inner["w"].alias(series.name)
+    words = series.cast(pl.String).fill_null("").str.strip_chars()
+    distinct = words.unique()
+    lists = [_parse_list(word, separator) for word in distinct]
+    numbers = words.replace_strict(distinct, pl.Series(range(len(distinct)), dtype=pl.Int64))
+    return pl.Series(series.name, lists, dtype=pl.List(pl.String)).gather(numbers)
+
+
+def _parse_list(word: str, separator: str) -> list[str]:
+    """Return the elements of one cell.
+
+    >>> _parse_list('["Children, Family", "Drama"]', "|"), _parse_list("['a', 'b']", "|"), _parse_list("a| b", "|")
+    (['Children, Family', 'Drama'], ['a', 'b'], ['a', 'b'])
+    """
+    elements: object = word.split(separator)
+    if word.startswith("[") and word.endswith("]"):
+        try:
+            elements = json.loads(word)
+        except ValueError:
+            elements = _parse_python_list(word)
+    values = elements if isinstance(elements, list | tuple) else [elements]
+    return [text for value in values if value is not None and (text := str(value).strip())]
+
+
+def _parse_python_list(word: str) -> object:
+    try:
+        return ast.literal_eval(word)  # literals alone: nothing is called
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return word[1:-1].split(",")

@@ -42,7 +42,7 @@ def warn_of_json_types(streamed: StreamedFile, raw: RawFile, column: str) -> Non
     """Warn where JSON holds an id as a number in one line and as a string in another: both become one id."""
     if raw.suffix not in JSON:
         return
-    lines = pl.scan_lines(raw.where, name="line").filter(pl.col("line").str.strip_chars() != "").with_row_index("row")
+    lines = pl.scan_lines(raw.pattern, name="line").filter(pl.col("line").str.strip_chars() != "").with_row_index("row")
     number = pl.col("line").str.contains(rf'"{column}"\s*:\s*-?\d')
     string = pl.col("line").str.contains(rf'"{column}"\s*:\s*"')
     counts = lines.select(number.sum().alias("number"), string.sum().alias("string")).collect().row(0)

@@ -54,6 +54,7 @@ class Roles:
         propensity: Of the propensity, a probability in (0, 1].
         randomised: Of the flag that is 1 where the item was drawn at random, else 0.
         scale: Bounds of the raw outcome, both included.
+        binary: The raw outcome is 0 or 1, and nothing between.
         time_unit: Unit of numeric times, or `iso` for text (2024-01-31 12:00:00).
         row_columns: Kind of each further column that is read as it is, by name.
     """
@@ -67,6 +68,7 @@ class Roles:
     propensity: str | None = None
     randomised: str | None = None
     scale: tuple[float, float] = (float("-inf"), float("inf"))
+    binary: bool = False
     time_unit: TimeUnit = "s"
     row_columns: Mapping[str, RowKind] = field(default_factory=dict)
 
@@ -269,6 +271,9 @@ def _note_bad_rows(arrays: dict[str, npt.NDArray[Any]], roles: Roles, bad_rows: 
         note(
             f"{{value}} is outside the scale {low:g}..{high:g}", "outcome", finite & ~((value >= low) & (value <= high))
         )
+        if roles.binary:
+            fraction = finite & ~np.isin(value, (0.0, 1.0)) & (value >= low) & (value <= high)
+            note("{value} is no click: 0 or 1; set dataset.kind=watch_ratio, or dataset.threshold", "outcome", fraction)
     for role, what in (("time", f"a time in {roles.time_unit}"), ("position", "a whole number")):
         if role in arrays:
             note(f"{{value}} is not {what}", role, arrays[role] == ABSENT)
@@ -310,12 +315,20 @@ def renumber(streamed: StreamedFile, role: str, ranks: Ints, column: str) -> Non
         )
 
 
-def last_of_repeats(codes: Ints) -> Bools | None:
-    """Return which rows are the last of their code, None where no code repeats; codes int64[N]."""
+def last_of_repeats(codes: Ints, time: Ints | None = None) -> Bools | None:
+    """Return which rows are the last of their code, None where no code repeats.
+
+    Args:
+        codes: int64[N].
+        time: int64[N]; the last is the latest, of equal times the last row. None: the last row.
+
+    >>> last_of_repeats(np.array([7, 8, 7]), np.array([20, 15, 10])).tolist()
+    [True, True, False]
+    """
     ordered = np.sort(codes)
     if not (ordered[1:] == ordered[:-1]).any():
         return None
-    order = np.argsort(codes, kind="stable")
+    order = np.argsort(codes, kind="stable") if time is None else np.lexsort((time, codes))
     last = np.ones(len(codes), bool)
     last[order[:-1]] = codes[order][1:] != codes[order][:-1]
     return last

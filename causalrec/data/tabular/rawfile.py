@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import glob
 import gzip
 import hashlib
 import json
@@ -59,6 +60,11 @@ class RawFile:
         return self.readable or self.path
 
     @property
+    def pattern(self) -> str:
+        """The plain file's path where a pattern is read: brackets and stars in it stand for themselves."""
+        return glob.escape(str(self.where))
+
+    @property
     def delimiter(self) -> str:
         """The separator in force."""
         return self.separator or SEPARATORS.get(self.suffix, ",")
@@ -66,14 +72,15 @@ class RawFile:
     def scan(self, columns: Sequence[str]) -> pl.LazyFrame:
         """Return the columns lazily, as strings (Parquet: as it types them)."""
         if self.suffix in PARQUET:
-            return pl.scan_parquet(self.where).select(columns)
+            return pl.scan_parquet(self.where, glob=False).select(columns)  # brackets in a name are no pattern
         if self.suffix in JSON:
-            return pl.scan_ndjson(self.where, schema=dict.fromkeys(columns, pl.String))
+            return pl.scan_ndjson(self.pattern, schema=dict.fromkeys(columns, pl.String))
         frame = pl.scan_csv(
             self.where,
             separator=self.delimiter,
             quote_char=self.quote,
             infer_schema=False,
+            glob=False,
             has_header=self.names is None,
             new_columns=list(self.names) if self.names else None,
         )
@@ -82,7 +89,7 @@ class RawFile:
     def header(self) -> list[str]:
         """Return the column names (JSON: the keys of the first 1,000 lines)."""
         if self.suffix in PARQUET:
-            return list(pl.read_parquet_schema(self.where))
+            return pl.scan_parquet(self.where, glob=False).collect_schema().names()
         if self.suffix in JSON:
             rows = (row for _, row in zip(range(1000), self._objects(), strict=False))
             return list(dict.fromkeys(key for _, row in rows if isinstance(row, dict) for key in row))
@@ -101,7 +108,7 @@ class RawFile:
     def locate(self, rows: Sequence[int]) -> dict[int, tuple[int, dict[str, Any]]]:
         """Return line and values of these rows (0 = the first), by one slow pass up to the last of them."""
         if self.suffix in PARQUET:
-            frame = pl.scan_parquet(self.where)
+            frame = pl.scan_parquet(self.where, glob=False)
             return {row: (row + 1, frame.slice(row, 1).collect().row(0, named=True)) for row in rows}
         wanted, located_rows, names = set(rows), {}, self.header()
         for number, (line, row) in enumerate(self.rows() if wanted else ()):

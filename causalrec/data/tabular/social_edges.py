@@ -10,6 +10,7 @@ import polars as pl
 from causalrec.data.pair_columns import PairTable
 from causalrec.data.table_problems import Problem
 from causalrec.data.tabular.bad_rows import BadRows
+from causalrec.data.tabular.line_checks import line_problems
 from causalrec.data.tabular.rawfile import RawFile, header_problems, row_problems
 from causalrec.types import Floats, Ints
 
@@ -41,7 +42,7 @@ def read_edges(table: EdgeFile, raw: RawFile, users: pl.Series) -> tuple[pl.Data
 
     Edges to unknown users and repeated edges are left out with a warning; None where the file cannot be read.
     """
-    if wrong := header_problems(raw, table.columns):
+    if wrong := header_problems(raw, table.columns) or line_problems(raw):
         return None, wrong
     try:
         frame = raw.scan(table.columns).collect()
