@@ -213,9 +213,15 @@ def test_jobs_that_prepare_the_same_share_it_and_no_other_does(work: Path) -> No
 
 
 def test_every_weight_decay_is_tried_and_the_best_on_biased_validation_rows_is_kept(train: Train) -> None:
-    selection = train(*SEMI, "objective=ips", "selection.candidates={optimizer.weight_decay:[0.1,3.0]}")["selection"]
+    requested = [*SEMI, "objective=ips", "selection.candidates={optimizer.weight_decay:[0.1,3.0]}"]
+    record = train(*requested, "selection.extend=false")
+    selection = record["selection"]
     tried = {c["settings"][DECAY]: c["criterion"] for c in selection["candidates"]}
     assert set(tried) == {0.1, 3.0}
+    (warning,) = [line for line in record["warnings"] if "an end of what was tried" in line]
+    assert warning.startswith(f"{DECAY}={selection['chosen'][DECAY]:g} was chosen at an end")
+    further = train(*requested)["selection"]["candidates"]
+    assert 3 <= len(further) <= 6 and {c["settings"][DECAY] for c in further} > {0.1, 3.0}
     chosen = min(tried, key=lambda decay: tried[decay])
     assert selection["chosen"] == {DECAY: chosen} and selection["fit"] == fit_id(selection["chosen"])
 

@@ -49,12 +49,14 @@ class Selection(Strict):
             of the log's density (rows over pairs), of effects a probability.
         candidates: numbers to try, by the path of the setting (`{optimizer.weight_decay: [0.1, 1.0]}`; several paths
             make a product); `auto`: those of the optimizer; `none`: one fit with the settings as they are.
+        extend: where the best candidate stands at an end of what was tried, try further, by at most four fits.
     """
 
     criterion: Literal["ips", "naive", "randomised"]
     folds: Count
     randomised_budget: Annotated[int, Field(ge=0)]
     clip: Annotated[float, Field(ge=0)]
+    extend: bool
     candidates: Literal["auto", "none"] | dict[str, Annotated[list[float], Field(min_length=1)]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
@@ -30,6 +31,7 @@ from causalrec.training.selection import (
     Requests,
     SelectedFit,
     combine_candidates,
+    extend_requests,
     refit_request,
     search_requests,
     select_fit,
@@ -65,13 +67,15 @@ class NetworkLearner(AbstractLearner):
         return search_requests(requests, folds)
 
     def then(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> list[FitRequest]:
-        requests, folds = self._requests(config, prepared), config.run.selection.folds
+        requests, folds = self._requests(config, prepared, results), config.run.selection.folds
+        if len(results) < len(requests) * folds:
+            return search_requests(requests, folds)[len(results) :]
         if folds == 1 or len(results) > len(requests) * folds:
             return []
         return [refit_request(requests, results, folds)]
 
     def selection(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> SelectedFit:
-        return select_fit(self._requests(config, prepared), results, config.run.selection.folds)
+        return select_fit(self._requests(config, prepared, results), results, config.run.selection.folds)
 
     def predictor(
         self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]
@@ -93,15 +97,25 @@ class NetworkLearner(AbstractLearner):
         model.load_state_dict(weights)
         return NetworkPredictor(model, prepared.features, config.objective.build())
 
-    def _requests(self, config: ExperimentConfig, prepared: PreparedData) -> Requests:
-        """Return one fit for each candidate; every objective gets the same number of them."""
+    def _requests(
+        self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult] = ()
+    ) -> Requests:
+        """Return one fit for each candidate, and those beyond an end where the best of the results stands."""
 
         @cache
         def inputs() -> EncoderInputs:
             return encoder_inputs(config, prepared)
 
+        def request_of(settings: Mapping[str, float]) -> FitRequest | None:
+            with suppress(RequestError):  # a number beyond what its setting allows
+                return _request(with_settings(config, settings), prepared, inputs)
+            return None
+
         combined = combine_candidates(config.candidates)
-        return [(settings, _request(with_settings(config, settings), prepared, inputs)) for settings in combined]
+        requests = [(settings, _request(with_settings(config, settings), prepared, inputs)) for settings in combined]
+        if not config.run.selection.extend:
+            return requests
+        return extend_requests(requests, results, config.run.selection.folds, request_of)
 
 
 def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[[], EncoderInputs]) -> FitRequest:

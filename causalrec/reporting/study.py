@@ -113,6 +113,7 @@ class Study(StrictModel):
 
     def jobs(self, smoke: bool) -> list[list[str]]:
         """Return the overrides of each job, row by row."""
+        first = ["selection.extend=false"] if self.kind == "train" else []  # as many fits for every row of a table
         levels = {name: [level for level, _ in combination] for name, combination in _combine_levels(self.grid)}
         sweep = self.sweep + ("_smoke" if smoke else "")
         seeds = self.seeds[:1] if smoke else self.seeds
@@ -124,7 +125,7 @@ class Study(StrictModel):
             name: [*self.smoke, *chain(*overrides)] if smoke else [] for name, overrides in smoke_overrides.items()
         }
         return [
-            [*self.base, *overrides, *overrides_to_add[name], f"name={name}", f"sweep={sweep}", f"seed={seed}"]
+            [*first, *self.base, *overrides, *overrides_to_add[name], f"name={name}", f"sweep={sweep}", f"seed={seed}"]
             for name, overrides in self.rows.items()
             for seed in seeds
         ]

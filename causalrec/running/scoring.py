@@ -27,7 +27,7 @@ from causalrec.records.sections import (
     finite_or_none,
 )
 from causalrec.running.prepare import select_slices
-from causalrec.training.selection import Candidate, SelectedFit
+from causalrec.training.selection import Candidate, SelectedFit, settings_beyond
 from causalrec.types import Doubles
 
 LOGGER = logging.getLogger(__name__)
@@ -104,6 +104,7 @@ def score_run(
             *overlap.warnings,
             *fit_warnings,
             *undefined_metrics(config.metric, slices),
+            *_edges(chosen),
         ),
         selection=_selection_section(config, chosen, prepared),
         scores=tuple(score.as_record() for score in scores),
@@ -145,6 +146,15 @@ def _data_section(
         caveat=card.caveat,
         slices_without_rows=empty,
     )
+
+
+def _edges(chosen: SelectedFit | None) -> list[str]:
+    """Say which number was chosen at an end of what was tried."""
+    further = None if chosen is None else settings_beyond(chosen.candidates)
+    if chosen is None or further is None:
+        return []
+    (path,) = [path for path in further if further[path] != chosen.settings[path]]
+    return [f"{path}={chosen.settings[path]:g} was chosen at an end of what was tried; widen selection.candidates"]
 
 
 def _overlap(config: ExperimentConfig, prepared: PreparedData) -> Overlap:

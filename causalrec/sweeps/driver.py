@@ -81,7 +81,8 @@ def _job_summary(config: ExperimentConfig) -> str:
     combined = math.prod(len(values) for values in tried.values())
     fits = combined * config.run.selection.folds + (config.run.selection.folds > 1)
     numbers = ", ".join(f"{path} {'|'.join(f'{value:g}' for value in values)}" for path, values in tried.items())
-    return f"running {config.run.name}: {fits} fit(s)" + (f", choosing {numbers}" if tried else "")
+    further = ", further where the best stands at an end" if combined > 1 and config.run.selection.extend else ""
+    return f"running {config.run.name}: {fits} fit(s)" + (f", choosing {numbers}{further}" if tried else "")
 
 
 def run_all(

@@ -15,6 +15,7 @@ from causalrec.ids import fit_id
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
 
+MAX_EXTENSIONS = 4  # fits beyond the candidates that were asked for
 Settings = Mapping[str, float]  # numbers by the path of the setting, as `selection.candidates` names them
 Requests = Sequence[tuple[Settings, FitRequest]]  # one a candidate
 
@@ -131,6 +132,49 @@ def judge_candidates(requests: Requests, results: Sequence[FitResult], folds: in
         criterion, best_epoch, epochs = map(float, np.mean(numbers, axis=0))
         candidates.append(Candidate(settings, criterion, best_epoch, epochs))
     return tuple(candidates)
+
+
+def settings_beyond(candidates: Sequence[Candidate]) -> Settings | None:
+    """Return the next settings to try where the best stands at an end of what was tried; None where it does not.
+
+    The number at the end goes on by the ratio of its two outermost values, tenfold at most; the other settings stay.
+    """
+    best = candidates[best_candidate_index(candidates)]
+    for path, value in best.settings.items():
+        others = {key: number for key, number in best.settings.items() if key != path}
+        alike = [c.settings for c in candidates if {k: v for k, v in c.settings.items() if k != path} == others]
+        values = sorted({settings[path] for settings in alike})
+        if len(values) < 2 or values[0] <= 0 or value not in (values[0], values[-1]):
+            continue
+        ratio = max(value / values[1], 0.1) if value == values[0] else min(value / values[-2], 10.0)
+        return {**best.settings, path: float(f"{value * ratio:.6g}")}
+    return None
+
+
+def extend_requests(
+    requests: Requests,
+    results: Sequence[FitResult],
+    folds: int,
+    request_of: Callable[[Settings], FitRequest | None],
+) -> Requests:
+    """Return the requests, and those that go on beyond an end at which the best of the results so far stands.
+
+    At most `MAX_EXTENSIONS` are added; the last may have no result yet.
+
+    Args:
+        requests: of the candidates that were asked for.
+        results: of every round so far.
+        folds: of the cross-validation.
+        request_of: makes the fit of further settings; None where they are not allowed.
+    """
+    extended = [*requests]
+    while len(extended) - len(requests) < MAX_EXTENSIONS and len(results) >= len(extended) * folds:
+        further = settings_beyond(judge_candidates(extended, results[: len(extended) * folds], folds))
+        request = None if further is None else request_of(further)
+        if further is None or request is None:
+            break
+        extended.append((further, request))
+    return extended
 
 
 def best_candidate_index(candidates: Sequence[Candidate]) -> int:

@@ -29,7 +29,7 @@ def write_study(folder: Path, **changes: object) -> str:
 def test_jobs_are_rows_by_seeds(tmp_path: Path) -> None:
     jobs = load_study(write_study(tmp_path)).jobs(smoke=False)
     assert jobs == [
-        ["dataset=coat", f"objective={objective}", f"name={name}", "sweep=s", f"seed={seed}"]
+        ["selection.extend=false", "dataset=coat", f"objective={objective}", f"name={name}", "sweep=s", f"seed={seed}"]
         for name, objective in (("a", "ips"), ("b", "naive"))
         for seed in (3, 4)
     ]
@@ -37,7 +37,8 @@ def test_jobs_are_rows_by_seeds(tmp_path: Path) -> None:
 
 def test_smoke_takes_one_seed_its_own_sweep_and_what_the_study_adds(tmp_path: Path) -> None:
     jobs = load_study(write_study(tmp_path)).jobs(smoke=True)
-    assert jobs[0] == ["dataset=coat", "objective=ips", "trainer=smoke", "name=a", "sweep=s_smoke", "seed=3"]
+    chosen = ["dataset=coat", "objective=ips", "trainer=smoke", "name=a", "sweep=s_smoke", "seed=3"]
+    assert jobs[0] == ["selection.extend=false", *chosen]
     assert len(jobs) == 2
     own_smoke_jobs = load_study(write_study(tmp_path, smoke=["trainer.max_epochs=1"])).jobs(smoke=True)
     assert "trainer.max_epochs=1" in own_smoke_jobs[0] and "trainer=smoke" not in own_smoke_jobs[0]
@@ -57,7 +58,7 @@ def test_a_grid_is_every_combination_of_its_levels_block_by_block(tmp_path: Path
     assert list(alone.rows) == ["bert-ips", "mf-ips", "naive"]
     assert [job[-2:] for job in alone.jobs(smoke=False)][:2] == [["sweep=s", "seed=3"], ["sweep=s", "seed=4"]]
     apart = load_study(write_study(tmp_path, grid=GRID, smoke_of={"bert": ["x=1"], "naive": ["y=2"], "b": ["z=3"]}))
-    added = {job[-3]: job[len(apart.base) + len(apart.rows[job[-3][5:]]) : -3] for job in apart.jobs(smoke=True)}
+    added = {job[-3]: job[1 + len(apart.base) + len(apart.rows[job[-3][5:]]) : -3] for job in apart.jobs(smoke=True)}
     assert added == {
         "name=a": ["trainer=smoke"],
         "name=b": ["trainer=smoke", "z=3"],

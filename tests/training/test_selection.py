@@ -28,14 +28,17 @@ from causalrec.training.selection import (
     Candidate,
     Requests,
     SelectedFit,
+    Settings,
     best_candidate_index,
     combine_candidates,
+    extend_requests,
     fit_sequentially,
     fold_logs,
     judge_candidates,
     refit_request,
     search_requests,
     select_fit,
+    settings_beyond,
 )
 from causalrec.training.trainer import TrainerSettings
 from causalrec.types import OUTCOME
@@ -261,3 +264,45 @@ def test_a_failure_stands_in_the_place_of_its_fit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folds", [2, 5])
 def test_the_number_of_folds_is_the_number_of_parts(folds: int) -> None:
     assert len(list(fold_logs(log_of(50), folds))) == folds
+
+
+def tried(criteria: dict[float, float], **others: float) -> list[Candidate]:
+    return [Candidate({DECAY: value, **others}, criterion, 0, 1) for value, criterion in criteria.items()]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "beyond"),
+    [
+        ({0.1: 0.5, 0.3: 0.4, 1.0: 0.6}, None),
+        ({0.1: 0.5, 0.3: 0.4, 1.0: 0.3}, 3.33333),
+        ({0.1: 0.2, 0.3: 0.4, 1.0: 0.6}, 0.0333333),
+        ({0.1: 0.2, 100.0: 0.4}, 0.01),
+        ({0.1: 0.2}, None),
+        ({0.0: 0.2, 1.0: 0.4}, None),
+    ],
+)
+def test_the_search_goes_on_beyond_an_end(criteria: dict[float, float], beyond: float | None) -> None:
+    further = settings_beyond(tried(criteria, lr=0.1))
+    assert further == (None if beyond is None else {DECAY: beyond, "lr": 0.1})
+
+
+def test_the_search_is_extended_until_the_best_lies_inside_or_four_times(tmp_path: Path) -> None:
+    base = request(tmp_path, log_of(60))
+    shared = candidates(base, [0.1, 1.0])
+
+    def result(criterion: float) -> FitResult:
+        return FitResult(criterion=criterion, best_epoch=0, epochs=1, state={})
+
+    def extend(criteria: list[float], folds: int = 1, limit: float = 1e9) -> list[float]:
+        def request_of(settings: Settings) -> FitRequest | None:
+            return base if settings[DECAY] < limit else None
+
+        results = [result(criterion) for criterion in criteria]
+        return [dict(settings)[DECAY] for settings, _ in extend_requests(shared, results, folds, request_of)]
+
+    assert extend([]) == [0.1, 1.0], "no result yet"
+    assert extend([0.5, 0.4]) == [0.1, 1.0, 10.0]
+    assert extend([0.5, 0.4, 0.45]) == [0.1, 1.0, 10.0], "now the best lies inside"
+    assert extend([0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.01]) == [0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0]
+    assert extend([0.5, 0.4], limit=5.0) == [0.1, 1.0], "beyond what the setting allows"
+    assert extend([0.5, 0.5, 0.4, 0.4], folds=2) == [0.1, 1.0, 10.0]
