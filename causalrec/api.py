@@ -34,8 +34,10 @@ def load_dataset(name: str, config_dirs: Sequence[Path | str] = (), **settings: 
     """
     from causalrec.config.compose import compose_and_check, normalise_overrides, validate_group
 
+    if not isinstance(name, str):
+        raise RequestError(f"{name!r}: is no data set; give its name, as in dataset=NAME")
     overrides = [_override("dataset", name), *(_override(f"dataset.{key}", value) for key, value in settings.items())]
-    plain = compose_and_check(normalise_overrides(overrides, [Path(folder) for folder in config_dirs]))
+    plain = compose_and_check(normalise_overrides(overrides, _folders(config_dirs)))
     dataset: AbstractDataset = validate_group(plain, "dataset").build()
     return dataset.load(Path(plain["paths"]["data"]))
 
@@ -61,7 +63,7 @@ def train(
     from causalrec.sweeps.driver import run_one
 
     all_overrides = [*(text for key, value in settings.items() for text in _overrides(key, value)), *overrides]
-    normal = normalise_overrides(all_overrides, [Path(folder) for folder in config_dirs])
+    normal = normalise_overrides(all_overrides, _folders(config_dirs))
     (result,) = run_one(normal, shlex.join(["causalrec", "train", *all_overrides]), rerun, lambda text: None)
     path = result.folder / RECORD
     if result.status == "failed" or not path.exists():
@@ -69,7 +71,7 @@ def train(
     return RunRecord.load(path)
 
 
-def load(folder: Path | str) -> TrainedRun:
+def load(folder: Path | str | RunRecord) -> TrainedRun:
     """Open a finished run: `load(RUN).predict(user, item)` and `.recommend(user, k)` take raw ids.
 
     The record holds the configuration: the run may have been moved, and no YAML and no working directory matters. Raw
@@ -77,11 +79,12 @@ def load(folder: Path | str) -> TrainedRun:
     DataError, in one line, where there is no finished run, its weights or data are gone, or another version made it.
 
     Args:
-        folder: of one job, `runs/SWEEP/ROW/seedN-KEY`; or of a row that holds no other.
+        folder: of one job, `runs/SWEEP/ROW/seedN-KEY`; or of a row that holds no other; or what `train` returned.
     """
+    from causalrec.records.run_record import RunRecord
     from causalrec.running.trained_run import TrainedRun
 
-    return TrainedRun.load(Path(folder))
+    return TrainedRun.load(folder.folder if isinstance(folder, RunRecord) else Path(folder))
 
 
 def table(folder: Path | str, columns: Sequence[str] = ()) -> list[ScoreTable]:
@@ -97,10 +100,17 @@ def table(folder: Path | str, columns: Sequence[str] = ()) -> list[ScoreTable]:
     from causalrec.records.run_folder import load_folders, runs_of
     from causalrec.reporting.table import tables
 
-    score_tables = tables(runs_of(load_folders(Path(folder), ["replicates"])), tuple(columns))
+    score_tables = tables(
+        runs_of(load_folders(Path(folder), ["replicates"])), (columns,) if isinstance(columns, str) else tuple(columns)
+    )
     if not score_tables:
         raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`")
     return score_tables
+
+
+def _folders(config_dirs: Sequence[Path | str] | Path | str) -> list[Path]:
+    """Return folders; one alone may be given as it is."""
+    return [Path(config_dirs)] if isinstance(config_dirs, str | Path) else [Path(folder) for folder in config_dirs]
 
 
 def _overrides(key: str, value: Setting) -> list[str]:

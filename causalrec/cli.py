@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from causalrec.errors import CausalRecError
+from causalrec.errors import CausalRecError, did_you_mean
 
+VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph")
 EPILOG = "key=value is a Hydra override: causalrec train -m encoder=mf,bert objective=naive,ips,dr_jl seed=0,1"
 
 
@@ -63,6 +64,9 @@ def _terminable() -> Iterator[None]:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse, taking overrides before and after options (argparse alone stops at the first option)."""
     top = parser()
+    verb = next((text for text in arguments if not text.startswith("-")), None)
+    if verb is not None and verb not in VERBS and arguments[0] == verb:
+        top.error(f"argument VERB: no verb {verb!r}; {did_you_mean(verb, VERBS)}")
     options, late = top.parse_known_args(arguments)
     wrong = [text for text in late if text.startswith("-") or not hasattr(options, "overrides")]
     if wrong:

@@ -32,7 +32,7 @@ OutcomeKind = Literal["rating", "click", "watch_ratio", "count", "reward", "clas
 Feedback = Literal["explicit", "exposure_logged", "positive_only"]
 Space = str  # kind of rows that an objective averages over and a sampler draws: logged, all_pairs, triples, or another
 Link = Literal["identity", "logit", "log", "softmax"]
-Estimand = Literal["exposed_mean", "effect"]
+Estimand = str  # exposed_mean, effect, or what another task asks for
 PropensityKind = Literal[
     "exposure", "relative exposure", "examination", "logged", "treatment"
 ]  # of what a propensity is the probability

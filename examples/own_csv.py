@@ -18,5 +18,5 @@ print("adjusted for:", ", ".join(record.adjustment.training.columns))
 for score in record.scores[:4]:
     print(f"{score.model:12} {score.metric}@{score.slice} {score.value:.3f}")
 
-run = causalrec.load("runs/default/mf-ips")
+run = causalrec.load(record)
 print(run.recommend(user=run.prepared.dataset.user_ids[0], k=3))

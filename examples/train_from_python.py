@@ -6,6 +6,6 @@ record = causalrec.train(dataset="ml100k_semisynthetic", encoder="mf", objective
 for score in record.scores[:3]:
     print(f"{score.metric}@{score.slice}: {score.value:.4f} [{score.low:.4f}, {score.high:.4f}], n = {score.n}")
 
-run = causalrec.load("runs/default/mf-ips")  # from any working directory, also after the folder was moved
+run = causalrec.load(record)  # or its folder, from any working directory, also after it was moved
 print("user 1, items 50 and 100:", run.predict("1", ["50", "100"]))
 print(run.recommend("1", k=5))

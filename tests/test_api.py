@@ -114,6 +114,47 @@ def test_items_are_recommended_by_raw_ids_and_what_was_met_is_left_out(work: Pat
         run.recommend("zz")
     with pytest.raises(RequestError, match="top 0: at least 1"):
         run.recommend("1", k=0)
+    assert run.predict(3.0, np.array([1, 2])).tolist() == run.predict("3", [1, 2]).tolist(), (
+        "as tables with gaps hold ids"
+    )
+    for user, item, message in (
+        (float("nan"), 1, "user nan: is no id"),
+        (None, 1, "user None: is no id"),
+        (b"1", 1, "user b'1': is no id"),
+        (True, 1, "user True: is no id"),
+        ([], [], "0 users and 0 items: give as many of both"),
+        ([1, 2, 3], [1, 2], "3 users and 2 items: give as many of both"),
+    ):
+        with pytest.raises(RequestError, match=message):
+            run.predict(user, item)  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="2 users: items are recommended to one user at a time"):
+        run.recommend(["1", "2"])  # type: ignore[arg-type]
+
+
+def test_a_run_is_opened_by_its_record_and_under_any_name(work: Path) -> None:
+    record = causalrec.train(*ASKED, **QUICK)
+    expected = causalrec.load(record).predict("3", [1, 2])
+    renamed = trained_folder().rename(work / "kept for the paper")
+    assert causalrec.load(renamed).predict("3", [1, 2]).tolist() == expected.tolist()
+
+
+def test_a_damaged_command_costs_no_result_and_an_older_configuration_says_run_again(work: Path) -> None:
+    causalrec.train(*ASKED, **QUICK)
+    path = trained_folder() / "record.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**values, "command": "causalrec train 'x"}))
+    assert causalrec.load(path.parent).record.command == "causalrec train 'x"
+    del values["config"]["selection"]["extend"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(RequestError, match=r"was made by causalrec .*; run it again first: causalrec train"):
+        causalrec.load(path.parent)
+
+
+def test_text_where_a_list_is_meant_is_one_member(work: Path) -> None:
+    with pytest.raises(RequestError, match="--config-dir nowhere: no such folder"):
+        causalrec.load_dataset("ml100k", config_dirs="nowhere", threshold=3)
+    with pytest.raises(RequestError, match="is no data set; give its name"):
+        causalrec.load_dataset(["ml100k"])  # type: ignore[arg-type]
 
 
 def test_raw_files_that_were_changed_since_are_refused_by_name(work: Path) -> None:

@@ -26,6 +26,7 @@ from causalrec.config.compose import (
     validate_group,
 )
 from causalrec.config.schema import COLLECTIONS, GROUPS, ExperimentConfig
+from causalrec.config.settings import refuse_unused
 from causalrec.encoders.base import EncoderInputs
 from causalrec.errors import CausalRecError, NotIdentified, RequestError
 from causalrec.reporting.study import load_study
@@ -192,8 +193,8 @@ def test_what_our_modules_merely_import_is_refused(target: str) -> None:
         ("causalrec.config.component.importlib.import_module", "there is no such class"),
         ("causalrec.encoders.mf.Nope", "there is no such class"),
         ("causalrec.nowhere.X", "there is no such class"),
-        ("causalrec.heads.dot.Dot", "is not a AbstractAnyEncoder"),
-        ("causalrec.config.component.ComponentConfig", "is not a AbstractAnyEncoder"),
+        ("causalrec.heads.dot.Dot", "is no AbstractAnyEncoder"),
+        ("causalrec.config.component.ComponentConfig", "is no AbstractAnyEncoder"),
     ],
 )
 def test_a_target_of_ours_that_is_no_such_component_is_refused(target: str, why: str) -> None:
@@ -202,7 +203,7 @@ def test_a_target_of_ours_that_is_no_such_component_is_refused(target: str, why:
 
 def test_a_class_of_the_wrong_contract_is_refused_in_a_collection_and_in_a_nested_leaf() -> None:
     wrong = "causalrec.metrics.auc.AUC"
-    assert refusal(f"baseline.constant._target_={wrong}").endswith("is not a AbstractBaseline")
+    assert refusal(f"baseline.constant._target_={wrong}").endswith("is no AbstractBaseline")
     plain = compose_config(normalise_overrides(["encoder=bert"]))
     plain["encoder"]["model"] = {"_target_": "causalrec.training.trainer.TrainerSettings"}
     with pytest.raises(RequestError, match=r"^encoder\.model\._target_=causalrec\.training.*: expected .*Source"):
@@ -488,3 +489,43 @@ def test_what_a_newcomer_asked_is_one_line_before_any_work(
     assert cli.main(["train", "logger=none", *overrides]) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and "\n" not in error and not (tmp_path / "runs").exists()
+
+
+def test_two_members_of_a_collection_of_one_name_are_refused_whatever_their_files_are_called(tmp_path: Path) -> None:
+    for folder, target in (("one", "auc.AUC"), ("two", "mse.MSE")):
+        (tmp_path / folder / "metric").mkdir(parents=True)
+        text = f"mine: {{_target_: causalrec.metrics.{target}}}\n"
+        (tmp_path / folder / "metric" / f"{folder}.yaml").write_text(text)
+    with pytest.raises(RequestError, match=r"metric 'mine': stands in .*one.yaml and in .*two.yaml; rename one"):
+        normalise_overrides([], [tmp_path / "one", tmp_path / "two"])
+    (tmp_path / "two" / "metric" / "two.yaml").write_text("auc: {_target_: causalrec.metrics.mse.MSE}\n")
+    with pytest.raises(RequestError, match="metric 'auc': stands in "):
+        normalise_overrides([], [tmp_path / "two"])
+    assert normalise_overrides(["seed=1"], [tmp_path / "one", tmp_path / "one"])[-1] == "++seed=1", "one folder, twice"
+
+
+def test_a_broken_yaml_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "broken.yaml").write_text("_target_: [bad\n")
+    with pytest.raises(RequestError, match=r"a YAML cannot be read: .*broken.yaml"):
+        compose_config(normalise_overrides(["encoder=broken"], [tmp_path]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["choices.encoder=bert"], "choices.encoder=bert: choices are written by the run; choose a component with"),
+        (["selection.candidates={optimizer.lr:[true]}"], "true and false are no numbers"),
+        (["selection.candidates={optimizer.lr:[inf]}"], "finite"),
+        (["selection.candidates={optimizer.lr:[0.1,0.1]}"], "a number is given twice"),
+    ],
+)
+def test_what_would_be_taken_in_silence_is_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        spec(*overrides)
+
+
+def test_a_clip_that_no_criterion_divides_by_is_refused() -> None:
+    overrides = ("selection.criterion=naive", "selection.clip=0.2")
+    with pytest.raises(RequestError, match=r"selection.clip=0.2: selection.criterion=naive divides by nothing"):
+        refuse_unused([spec(*overrides)], [overrides])

@@ -100,7 +100,7 @@ def validate_component(
         raise RequestError(f"{path}={node!r}: expected a mapping with a _target_")
     target = load_class(node["_target_"], path)
     if not issubclass(target, contract):
-        raise RequestError(f"{path}._target_={node['_target_']}: is not a {contract.__name__}")
+        raise RequestError(f"{path}._target_={node['_target_']}: is no {contract.__name__}")
     keys = keyword_parameters(target)
     given = {str(key): value for key, value in node.items() if key != "_target_"}
     for key in given:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -41,7 +42,7 @@ def normalise_overrides(overrides: Sequence[str], config_dirs: Sequence[Path] = 
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
 
-    roots = [package_folder("conf"), *config_dirs]
+    roots = [package_folder("conf"), *{folder.resolve(): folder for folder in config_dirs}.values()]
     _check_roots(roots)
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
@@ -51,6 +52,8 @@ def normalise_overrides(overrides: Sequence[str], config_dirs: Sequence[Path] = 
     result = [f"hydra.searchpath=[{search_path}]"] if config_dirs else []
     for text, override in zip(overrides, parsed, strict=True):
         key = override.key_or_group
+        if key.partition(".")[0] == "choices":
+            raise RequestError(f"{text}: choices are written by the run; choose a component with GROUP=NAME")
         is_group = any((root / key).is_dir() for root in roots)
         if is_group and not override.is_delete() and override.value() is None and key not in OPTIONAL:
             raise RequestError(f"{text}: expected a component; choose one with {key}=NAME")
@@ -67,15 +70,29 @@ def normalise_overrides(overrides: Sequence[str], config_dirs: Sequence[Path] = 
 def _check_roots(roots: Sequence[Path]) -> None:
     """Raise RequestError where a folder is none, or two of them hold a component of one name: Hydra takes the first."""
     seen: dict[Path, Path] = {}
+    members: dict[tuple[str, str], Path] = {}
     for root in roots:
         if not root.is_dir():
             raise RequestError(f"--config-dir {root}: no such folder")
-        for path in root.glob("*/**/*.yaml") if len(roots) > 1 else ():
+        for path in sorted(root.glob("*/**/*.yaml")) if len(roots) > 1 else ():
             name = path.relative_to(root)
             if name in seen:
                 where = f"{name.parent}={name.stem}"
                 raise RequestError(f"{where}: stands in {seen[name]} and in {root}; rename one of the two")
             seen[name] = root
+            for member in _members(path) if name.parts[0] in COLLECTIONS else ():
+                first = members.setdefault((name.parts[0], member), path)
+                if first != path:
+                    raise RequestError(
+                        f"{name.parts[0]} {member!r}: stands in {first} and in {path}; rename one of the two"
+                    )
+
+
+def _members(path: Path) -> list[str]:
+    """Return the names of the components that a file of a collection holds; none where it holds no mapping."""
+    with one_line_errors():
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [str(name) for name in loaded if name != "defaults"] if isinstance(loaded, dict) else []
 
 
 def original_overrides(overrides: Sequence[str]) -> tuple[str, ...]:
@@ -200,6 +217,8 @@ def one_line_errors(roots: Sequence[Path] = ()) -> Iterator[None]:
         raise RequestError(f"{group}={name}: unknown component; {did_you_mean(name, sorted(options))}") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise RequestError(" ".join(str(error).split())) from error
+    except yaml.YAMLError as error:
+        raise RequestError(f"a YAML cannot be read: {' '.join(str(error).split())}") from error
     except AssertionError as error:  # how Hydra meets `override` lines above a list
         raise RequestError("a defaults list cannot be read; in YAML, write its `override /GROUP` lines last") from error
 
@@ -296,7 +315,7 @@ def _most_apt(error: ValidationError) -> ErrorDetails:
 
 def _known_keys(path: Sequence[str]) -> list[str]:
     if len(path) == 1:
-        return [*RunConfig.model_fields, *GROUPS, *COLLECTIONS]
+        return [*(name for name in RunConfig.model_fields if name != "choices"), *GROUPS, *COLLECTIONS]
     section: type[object] | None = RunConfig
     for name in path[:-1]:
         inner = section.model_fields[name].annotation if section and issubclass(section, BaseModel) else None

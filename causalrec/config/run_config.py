@@ -5,13 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from causalrec.types import Count
 
 ChosenGroup = Literal[
     "task", "dataset", "graph", "propensity", "encoder", "finetuning", "head", "objective", "learner"
 ]  # whose choice names rows and messages
+
+
+def _numbers_once(values: object) -> object:
+    """Refuse what is read as a number and is none, and a number that is given twice."""
+    if isinstance(values, list):
+        if any(isinstance(value, bool) for value in values):
+            raise ValueError("true and false are no numbers")
+        if len({*map(str, values)}) < len(values):
+            raise ValueError("a number is given twice")
+    return values
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Tried = Annotated[list[Finite], Field(min_length=1), BeforeValidator(_numbers_once)]
 
 
 class Strict(BaseModel):
@@ -57,7 +71,7 @@ class Selection(Strict):
     randomised_budget: Annotated[int, Field(ge=0)]
     clip: Annotated[float, Field(ge=0)]
     extend: bool
-    candidates: Literal["auto", "none"] | dict[str, Annotated[list[float], Field(min_length=1)]]
+    candidates: Literal["auto", "none"] | dict[str, Tried]
 
 
 class Evaluation(Strict):

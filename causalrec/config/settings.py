@@ -70,6 +70,8 @@ def why_unused(config: ExperimentConfig, override: str) -> str | None:
     who = config.run.choice("learner") if config.learner else config.run.choice("task")
     if group in config.unread and not override.startswith("~"):
         return f"{override}: {who} reads no {group}; leave it out"
+    if path == "selection.clip" and config.run.selection.criterion != "ips":
+        return f"{override}: selection.criterion={config.run.selection.criterion} divides by nothing; leave it out"
     if path in config.candidates:
         numbers = ", ".join(f"{value:g}" for value in config.candidates[path])
         return (

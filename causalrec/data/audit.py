@@ -125,7 +125,7 @@ def audit(
         drawn_from=None if splits.drawn_from is None else len(splits.drawn_from),
         augmented_rows=None if augmented is None else len(augmented),
         resampled_by=_resampling_settings(dataset, split),
-        warnings=tuple(_warnings(dataset, splits, augmented)),
+        warnings=tuple(_warnings(dataset, splits, split, augmented)),
     )
 
 
@@ -139,13 +139,27 @@ def _unseen_rows(tested: Ints | None, trained: Ints | None) -> int:
     return 0 if tested is None or trained is None else int((~np.isin(tested, trained)).sum())
 
 
-def _warnings(dataset: CausalDataset, splits: Splits, augmented: InteractionLog | None) -> Iterator[str]:
-    tested = splits.test.user
+def _warnings(
+    dataset: CausalDataset, splits: Splits, split: AbstractSplit, augmented: InteractionLog | None
+) -> Iterator[str]:
+    tested, rule, by_time = splits.test.user, split.rules.unseen or dataset.card.unseen, split.goes_by_time
     if tested is not None and (users := len(np.unique(tested))) < FEW_USERS:
         yield f"the test has {users} users: few to resample, so its intervals are rough and a difference is hard to see"
     for log in (splits.train, splits.validation):
         if dataset.card.feedback != "positive_only" and len(np.unique(log.outcome)) == 1:
             yield f"every outcome of the {log.name} split is {log.outcome[0]:g}: it tells no class from the other"
+    if splits.unseen and rule == "drop":
+        share = splits.unseen / (splits.unseen + len(splits.test))
+        yield (
+            f"{splits.unseen} test rows ({share:.1%}) have a user or an item without a training row and are dropped "
+            f"(split.unseen=drop)"
+        )
+    future = _future_rows(splits)
+    if future and not by_time and not splits.test_is_randomised:
+        yield (
+            f"the log has times, and the split does not go by them: {future} of {len(splits.test)} test rows are older "
+            f"than the newest training row; split=temporal tests each user's latest"
+        )
     if splits.drawn_from is not None:
         train_size, pool, held = len(splits.train), len(splits.drawn_from), len(splits.validation)
         yield f"few-shot: {train_size} training rows drawn from {pool}, {held} validation rows"

@@ -9,6 +9,7 @@ from typing import Literal
 
 from causalrec.data.files import write_text
 from causalrec.errors import DataError
+from causalrec.ids import job_folder
 from causalrec.records.json_records import Json, from_plain, json_text, read_json, require_schema
 from causalrec.records.sections import (
     AdjustmentSection,
@@ -34,6 +35,7 @@ class RunRecord:
     Attributes:
         schema: the form of the file.
         name: the row of a table.
+        key: hash of what determines its result, as its folder is named.
         status: whether the job finished.
         error: why it failed.
         command: runs it again.
@@ -60,6 +62,7 @@ class RunRecord:
 
     schema: int = SCHEMA
     name: str
+    key: str = ""
     status: Literal["done", "failed"]
     error: str | None = None
     command: str = ""
@@ -109,6 +112,12 @@ class RunRecord:
     def json_text(self) -> str:
         """Return what `record.json` holds."""
         return json_text(self)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run was recorded; relative to the working directory then, where its paths were."""
+        runs = Path(str(self.setting("paths.runs")))
+        return job_folder(runs / self.sweep, self.name, self.seed, self.key)
 
     @property
     def done(self) -> bool:

@@ -26,6 +26,7 @@ def planned_record(config: ExperimentConfig, plan: RunPlan, execution: str) -> R
     """Return the record of a job that has come no further than its plan."""
     return RunRecord(
         name=config.run.name,
+        key=config.key,
         status="failed",
         command=shlex.join(["causalrec", "train", *config.overrides]),
         execution=execution,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.config.compose import PlainConfig, compose_config, validate_config
 from causalrec.config.schema import OPTIONAL, ExperimentConfig
 from causalrec.errors import DataError, RequestError
-from causalrec.ids import parse_folder_name
 from causalrec.records.json_records import read_json
 from causalrec.records.run_folder import is_estimation
 from causalrec.records.run_record import RECORD, RunRecord
 
 if TYPE_CHECKING:
     from causalrec.data.dataset import CausalDataset
+
+SECTIONS = ("selection", "evaluation", "representation", "paths")  # of the scalars
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -35,17 +37,9 @@ def reopen_run(folder: Path) -> tuple[ExperimentConfig, RunRecord]:
     record = _load(path)
     if not record.done:
         raise RequestError(f"{path}: the run is {record.status}; run it again first: {record.command}")
-    try:
-        key = parse_folder_name(path.resolve().parent.name)[1]
-    except ValueError as error:
-        raise RequestError(f"{path}: its folder was renamed; call it seedN-KEY again, as it was made") from error
     config = config_of(path, record)
-    if config.key != key:
-        maker = record.versions.get("causalrec", "another version")
-        raise RequestError(
-            f"{path}: was made by causalrec {maker}, whose defaults or code were others, or its configuration was "
-            f"edited; run it again first: {record.command}"
-        )
+    if config.key != record.key:
+        raise RequestError(f"{path}: {_made_otherwise(record)}")
     return config.replace(moved_to=path.resolve().parent), record
 
 
@@ -72,9 +66,25 @@ def config_of(path: Path, record: RunRecord) -> ExperimentConfig:
     plain = {**defaults, **absent, **recorded, "choices": choices}
     plain["paths"] = _present_folders(recorded.get("paths", {}), defaults["paths"])
     try:
-        return validate_config(plain, tuple(shlex.split(record.command)[2:]))
+        return validate_config(plain, _overrides(record.command))
     except RequestError as error:
-        raise RequestError(f"{path}: {error}") from error
+        incomplete = any(set(defaults[name]) - set(recorded[name]) for name in SECTIONS if name in recorded)
+        why = _made_otherwise(record) if incomplete else str(error)
+        raise RequestError(f"{path}: {why}") from error
+
+
+def _overrides(command: str) -> tuple[str, ...]:
+    with suppress(ValueError):  # the command is for people: damaged, it costs no result
+        return tuple(shlex.split(command)[2:])
+    return ()
+
+
+def _made_otherwise(record: RunRecord) -> str:
+    maker = record.versions.get("causalrec", "another version")
+    return (
+        f"was made by causalrec {maker}, whose defaults or code were others, or its configuration was edited; run it "
+        f"again first: {record.command}"
+    )
 
 
 def _present_folders(recorded: dict[str, str], defaults: dict[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from bisect import bisect
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from causalrec.tasks.base import Ranking
 from causalrec.types import Doubles, Ints
 
 LOGGER = logging.getLogger(__name__)
+ROW_NUMBER = re.compile(r"0|[1-9][0-9]*")
 MAX_COMPARED_IDS = 500  # neighbours in order among which a misspelt id is sought: similarity is slow to compute
 RawId = Hashable  # as the files spell it; a row number (from 0) where they name none
 
@@ -80,6 +82,8 @@ class TrainedRun:
         users, items = self._rows("user", user), self._rows("item", item)
         for row in np.unique(users):
             self._check_user(int(row))
+        if not len(users) or not len(items) or (len(users) != len(items) and 1 not in (len(users), len(items))):
+            raise RequestError(f"{len(users)} users and {len(items)} items: give as many of both, or one of either")
         pairs = np.broadcast_arrays(users, items)
         return np.asarray(self._rank(pairs[0], pairs[1], treatment).values, np.float64)
 
@@ -138,8 +142,9 @@ class TrainedRun:
 
     def _rows(self, entity: str, raw_ids: RawId | Sequence[RawId]) -> Ints:
         """Return the rows of raw ids, int64[N]; raise RequestError on the first that the data do not have."""
-        many = [raw_ids] if isinstance(raw_ids, str | int | np.integer) else list(raw_ids)  # type: ignore[call-overload]
-        return np.array([self._row(entity, str(raw_id)) for raw_id in many], np.int64)
+        is_list = isinstance(raw_ids, Sequence | np.ndarray | pl.Series) and not isinstance(raw_ids, str | bytes)
+        many: list[object] = [*raw_ids] if is_list else [raw_ids]  # type: ignore[misc]
+        return np.array([self._row(entity, _id_text(entity, raw_id)) for raw_id in many], np.int64)
 
     def _row(self, entity: str, raw_id: str) -> int:
         log, name = self.prepared.dataset.logged, self.prepared.dataset.card.name
@@ -147,7 +152,7 @@ class TrainedRun:
             raise RequestError(f"{name}: has no users to recommend to")
         count = log.num_users if entity == "user" else log.num_items
         if entity not in self._row_of:
-            if raw_id.isdecimal() and int(raw_id) < count:
+            if ROW_NUMBER.fullmatch(raw_id) and int(raw_id) < count:
                 return int(raw_id)
             hint = f"its files name no {entity}s, so give a row number, 0..{count - 1}"
             raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}; {hint}")
@@ -192,7 +197,10 @@ class TrainedRun:
 
     def user_row(self, user: RawId) -> int:
         """Return the row of a user's raw id; raise RequestError where the data have no such user."""
-        return int(self._rows("user", user)[0])
+        rows = self._rows("user", user)
+        if len(rows) != 1:
+            raise RequestError(f"{len(rows)} users: items are recommended to one user at a time")
+        return int(rows[0])
 
     def _reads_more_than_ids(self, row: int) -> bool:
         """Whether the model reads a column that tells of the user, be it of numbers, of pairs or of text."""
@@ -267,3 +275,12 @@ def _item_texts(prepared: PreparedData) -> list[pl.Series]:
     ]
     shown = "title" if "title" in names else names[0] if names else None
     return [] if shown is None else [prepared.dataset.item_table[shown]]
+
+
+def _id_text(entity: str, raw_id: object) -> str:
+    """Return a raw id as the files spell it; a whole number may come as a float, as tables with gaps hold it."""
+    if isinstance(raw_id, float | np.floating) and float(raw_id).is_integer():
+        return str(int(raw_id))
+    if isinstance(raw_id, str | int | np.integer) and not isinstance(raw_id, bool):
+        return str(raw_id)
+    raise RequestError(f"{entity} {raw_id!r}: is no id; give text or a whole number")

@@ -193,7 +193,8 @@ def test_the_audit_tells_the_classes_the_shots_and_what_histories_read() -> None
     assert report.users["test"] == len(np.unique(splits.test.user)) < 30
     assert report.items["train"] == len(np.unique(splits.train.item))
     assert report.cold_items == (~np.isin(splits.test.item, splits.train.item)).sum() > 0
-    few_users, few_rows, read = report.warnings
+    few_users, times, few_rows, read = report.warnings
+    assert times.startswith("the log has times, and the split does not go by them: ")
     assert few_users.startswith(f"the test has {report.users['test']} users")
     assert few_rows == "few-shot: 20 training rows drawn from 240, 20 validation rows"
     assert read.startswith("histories read 280 rows that are not trained on, 30 of the test")

@@ -159,13 +159,13 @@ def test_each_term_reaches_one_role(kind: type[AbstractObjective], legacy: bool)
 def test_asips_by_hand() -> None:
     first, second = TEACHERS
     values = {OUTCOME: VALUES[OUTCOME], first: torch.tensor([1.0, 2.0, 3.0, 4.0]), second: torch.tensor([1.1, 2, 2, 0])}
-    terms = terms_of(ASIPS(epsilon=0.25), values)
+    terms = terms_of(ASIPS(epsilon=0.0625), values)  # 0.25 rating points of 4
     assert terms["outcome"].value.tolist() == [4, 1, 0, 0]  # (3 - 1)^2 and (1 - 2)^2, where teachers agree
     assert terms["outcome"].normaliser is not None
     assert terms["outcome"].normaliser.tolist() == pytest.approx([1, 1, 0, 0], abs=1e-4)
     assert terms[str(first)].value.tolist() == [0, 4, 0, 40]  # o e / p
     disagreeing = {**values, second: values[first] + 1}
-    assert loss_of(ASIPS(epsilon=0.25), HAND, Outputs(disagreeing, "identity")).isfinite()
+    assert loss_of(ASIPS(epsilon=0.0625), HAND, Outputs(disagreeing, "identity")).isfinite()
 
 
 def whole_cvib(raw: Tensor, batch: Batch, contrast: float, confidence: float) -> Tensor:
@@ -196,6 +196,8 @@ def test_the_gradient_of_cvib_is_that_of_the_whole_loss() -> None:
     whole_cvib(same, batch, 0.7, 0.4).backward()
     assert raw.grad is not None and same.grad is not None
     torch.testing.assert_close(raw.grad, same.grad)
+    value = loss_of(objective, batch, Outputs({OUTCOME: start}, "logit"))
+    torch.testing.assert_close(value, whole_cvib(start, batch, 0.7, 0.4))  # what is logged is the loss
     for dropped in (replace(objective, contrast=0.0), replace(objective, confidence=0.0)):
         other = start.clone().requires_grad_()
         loss_of(dropped, batch, Outputs({OUTCOME: other}, "logit")).backward()

@@ -140,7 +140,7 @@ def test_stable_dr_by_hand() -> None:
     assert terms["outcome"].value.tolist() == pytest.approx((weights * error).tolist(), rel=1e-5)
     assert terms["outcome"].normaliser is not None
     assert terms["outcome"].normaliser.tolist() == pytest.approx(weights.tolist(), rel=1e-5)
-    stable = 2 * (1 - weights) * (imputed - imputed.mean())
+    stable = 2 * 3**0.5 * (1 - weights) * (imputed - imputed.mean())  # of three rows
     assert terms["stability"].value.tolist() == pytest.approx(stable.tolist(), rel=1e-4, abs=1e-6)
 
 
@@ -148,7 +148,7 @@ def test_stable_dr_centres_by_the_weights_of_the_rows() -> None:
     weight = torch.tensor([0.5, 0.5, 2.0])
     unstable = StableDR().terms(batch_of(weight), Outputs(VALUES, "logit"))["stability"].value
     imputed = entropy(RATE, IMPUTED)
-    stable = (1 - torch.tensor([2.0, 4.0, 0.0])) * (imputed - (weight * imputed).sum() / weight.sum())
+    stable = 3**0.5 * (1 - torch.tensor([2.0, 4.0, 0.0])) * (imputed - (weight * imputed).sum() / weight.sum())
     assert unstable.tolist() == pytest.approx(stable.tolist(), rel=1e-4, abs=1e-6)
 
 
@@ -158,7 +158,7 @@ def squared_ratio(chance_logit: Tensor, objective: AbstractObjective, weight: Te
     if isinstance(objective, StableDR):
         imputed = entropy(RATE, IMPUTED)
         rows = (1 - OBSERVED / chance) * (imputed - (weight * imputed).sum() / weight.sum())
-        return objective.stability * (weight * rows).mean() ** 2
+        return objective.stability * (weight * rows).sum() ** 2 / len(rows)
     assert isinstance(objective, IPSV2 | DRV2)
     return objective.balance * (weight * (OBSERVED / chance - (1 - OBSERVED) / (1 - chance)) * RATE).mean() ** 2
 

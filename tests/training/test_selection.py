@@ -266,7 +266,7 @@ def test_the_number_of_folds_is_the_number_of_parts(folds: int) -> None:
     assert len(list(fold_logs(log_of(50), folds))) == folds
 
 
-def tried(criteria: dict[float, float], **others: float) -> list[Candidate]:
+def candidates_of(criteria: dict[float, float], **others: float) -> list[Candidate]:
     return [Candidate({DECAY: value, **others}, criterion, 0, 1) for value, criterion in criteria.items()]
 
 
@@ -282,7 +282,7 @@ def tried(criteria: dict[float, float], **others: float) -> list[Candidate]:
     ],
 )
 def test_the_search_goes_on_beyond_an_end(criteria: dict[float, float], beyond: float | None) -> None:
-    further = settings_beyond(tried(criteria, lr=0.1))
+    further = settings_beyond(candidates_of(criteria, lr=0.1))
     assert further == (None if beyond is None else {DECAY: beyond, "lr": 0.1})
 
 

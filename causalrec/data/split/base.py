@@ -65,6 +65,11 @@ class AbstractSplit(ABC):
         """Choose rows of the log, of which repeated pairs are gone, and of the randomised part where there is one."""
 
     @property
+    def goes_by_time(self) -> bool:
+        """Whether the test holds the latest rows, of each user or of all, or ids that time has no part in."""
+        return False
+
+    @property
     def history_reads_test(self) -> bool:
         """Whether the history of a test row may hold earlier test rows."""
         return False

@@ -52,6 +52,10 @@ class FewShot(AbstractSplit):
         return self.base.rules
 
     @property
+    def goes_by_time(self) -> bool:
+        return self.base.goes_by_time
+
+    @property
     def history_reads_test(self) -> bool:
         return self.history_rows == "all" or self.base.history_reads_test
 

@@ -29,6 +29,10 @@ class LeaveLast(AbstractLogSplit):
     test_rows: Count = 1
     validation_rows: Count = 1
 
+    @property
+    def goes_by_time(self) -> bool:
+        return True
+
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         user = ids_of(logged, "user")
         _, later = rows_from_last(logged, "leave_last")

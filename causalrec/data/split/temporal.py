@@ -27,6 +27,10 @@ class Temporal(AbstractLogSplit):
     validation: Share = 0.1
     test: Share = 0.1
 
+    @property
+    def goes_by_time(self) -> bool:
+        return True
+
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         return assignment(*latest_shares(logged, self.validation, self.test if randomised is None else 0.0), randomised)
 

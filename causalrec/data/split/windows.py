@@ -33,6 +33,10 @@ class Windows(AbstractLogSplit):
     min_history: Annotated[int, Field(ge=0)] = 10
     window_count: Count = 10_000
 
+    @property
+    def goes_by_time(self) -> bool:
+        return True
+
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         rows = window_rows(logged, self.min_history, self.window_count)
         tested = round(self.test * len(rows)) if randomised is None else 0

@@ -20,7 +20,7 @@ class CVIB(AbstractObjective):
 
     `loss = naive + contrast * [-a log b - (1-a) log(1-b)] + confidence * mean(r log r)`, where a and b are the mean
     predictions of observed and of unobserved pairs and r those of observed ones. The contrast depends on batch means:
-    its terms are linear in the predictions, with the exact gradient. Outcomes must be probabilities.
+    its terms are linear in the predictions, with the exact value and gradient. Outcomes must be probabilities.
     """
 
     space: ClassVar[Space] = "all_pairs"
@@ -35,8 +35,11 @@ class CVIB(AbstractObjective):
         means = (batch_mean(predicted.detach(), batch.weight * rows) for rows in (seen, unseen))
         a, b = (mean.clamp(1e-6, 1 - 1e-6) for mean in means)
         slopes = contrast_slopes(a, b)
+        contrast = -a * b.log() - (1 - a) * (1 - b).log()
+        rest = self.contrast * (contrast - slopes[0] * a - slopes[1] * b)  # so that the value is the loss
         error = pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)
         seen_error = error + self.contrast * slopes[0] * predicted + self.confidence * predicted * predicted.log()
+        seen_error = seen_error + rest
         return {
             "outcome": Term(seen * seen_error, OUTCOME, normaliser=seen),
             "contrast": Term(self.contrast * slopes[1] * unseen * predicted, OUTCOME, normaliser=unseen),

@@ -21,8 +21,9 @@ from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Rol
 class StableDR(AbstractObjective):
     """SNIPS with a learnt propensity that must zero the mean of `(1 - o/p)(e_hat - mean e_hat)`: so doubly robust.
 
-    `stability`: weight of that constraint's square. The paper updates the three models in turn; here every step updates
-    all of them. The learnt propensity is a network, not the paper's smoothed naive Bayes.
+    `stability`: weight of that constraint, the square of a batch's sum over its number of rows, as in the published
+    code. The paper updates the three models in turn; here every step updates all of them. The learnt propensity is a
+    network, not the paper's smoothed naive Bayes.
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
@@ -43,7 +44,7 @@ class StableDR(AbstractObjective):
             "outcome": Term(value, OUTCOME, normaliser=weight),
             "imputation": errors.imputation_term(inverse_propensity(batch.observed, propensity, self.clip)),
             "exposure": exposure_term(batch, outputs),
-            "stability": Term(self.stability**0.5 * unstable, PROPENSITY, squared=True),
+            "stability": Term((self.stability * unstable.shape[-1]) ** 0.5 * unstable, PROPENSITY, squared=True),
         }
 
 

@@ -1,4 +1,4 @@
-"""Targeted doubly robust with joint learning (Li et al., ICLR 2023, "TDR-CL")."""
+"""Targeted doubly robust with joint learning: the TDR-JL of the paper that proposes TDR-CL (Li et al., ICLR 2023)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
