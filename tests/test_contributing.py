@@ -60,6 +60,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
     for name in [name for name in sys.modules if name.partition(".")[0] == "mylab"]:
         del sys.modules[name]
+    load_class.cache_clear()
 
 
 def build(group: str) -> list[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from causalrec import cli
+from causalrec.config.component import load_class
 from causalrec.config.compose import package_folder
 from causalrec.config.schema import COLLECTIONS, GROUPS
 
@@ -39,8 +40,10 @@ def work_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv(f"CAUSALREC_{name}", str(work / name.lower()))
         for name in [name for name in sys.modules if name.partition(".")[0] == "outlab"]:
             patch.delitem(sys.modules, name)
+        load_class.cache_clear()  # of classes of a copy that lies elsewhere
         assert Path(str(importlib.import_module("outlab").__file__)).is_relative_to(site)
         yield work
+    load_class.cache_clear()
 
 
 @pytest.fixture
