@@ -68,4 +68,4 @@ readme: $(STAMP) ## paste the quick start's table into README.md
 	$(BIN)/causalrec table runs/quickstart --paste README.md
 
 bench: $(STAMP) ## measure a training step beside a plain loop, and paste the ratios into README.md
-	for name in step_overhead packed ledger startup coat_study ingest embedding finetuning memory ihdp_packed uplift_metrics; do $(BIN)/python benchmarks/$$name.py --paste README.md; done
+	for name in step_overhead packed ledger startup coat_study ingest embedding finetuning memory ihdp_packed uplift_metrics converged_fits; do $(BIN)/python benchmarks/$$name.py --paste README.md; done

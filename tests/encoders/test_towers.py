@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
 from causalrec.data.log import InteractionLog
+from causalrec.data.sampler.balanced import Balanced
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.finetuning.adalora import AdaLoRA
 from causalrec.encoders.finetuning.base import AbstractFinetuning
@@ -566,6 +567,7 @@ def test_a_tuned_fit_stopped_in_mid_epoch_goes_on_to_the_same_bits(
     settings = TrainerSettings(progress=False, max_epochs=3, patience=3, checkpoint_steps=1)
     changes = {"trainer": settings, "encoder": {"user": ("id", "profile")}}
     request = fit_request(folders["bert"], tmp_path, DRJL(), tunings[name], **changes)
+    request = replace(request, sampler=Balanced(batch_size=8))
     unbroken = replace(request, folder=tmp_path / "whole").fit()
     real, left = CausalRecModule.training_step, [0]
 
