@@ -5,9 +5,14 @@ import causalrec
 for objective in ("naive", "ips"):
     for seed in (0, 1):
         causalrec.train(
-            dataset="ml100k_semisynthetic", encoder="mf", objective=objective, seed=seed, trainer="smoke",
-            logger="none", sweep="example",
-        )  # fmt: skip
+            dataset="ml100k_semisynthetic",
+            encoder="mf",
+            objective=objective,
+            seed=seed,
+            trainer="smoke",  # two batches; leave it out to train in earnest
+            logger="none",
+            sweep="example",
+        )
 
-for table in causalrec.table("runs/example"):
+for table in causalrec.table("runs/example"):  # one for each data set and estimand
     print(table)

@@ -2,7 +2,13 @@
 
 import causalrec
 
-record = causalrec.train(dataset="ml100k_semisynthetic", encoder="mf", objective="ips", trainer="smoke", logger="none")
+record = causalrec.train(
+    dataset="ml100k_semisynthetic",  # redrawn over MovieLens-100K, so that the truth of every pair is known
+    encoder="mf",
+    objective="ips",
+    trainer="smoke",  # two batches; leave it out to train in earnest
+    logger="none",
+)
 for score in record.scores[:3]:
     print(f"{score.metric}@{score.slice}: {score.value:.4f} [{score.low:.4f}, {score.high:.4f}], n = {score.n}")
 

@@ -98,9 +98,7 @@ def test_jobs_of_a_sweep_each_add_their_own_and_say_so_as_it_was_typed() -> None
     assert config.requested_members("slice") == ["by_column"] and config.requested_members("metric") == []
     again = spec(*config.overrides)
     assert again.key == config.key, "what a record says runs it again"
-    with pytest.raises(
-        RequestError, match=r"^slice.by_column=\{'column': 'user_age'\}: expected a mapping with a _target_"
-    ):
+    with pytest.raises(RequestError, match=r"^slice.by_column: not in this run; \+slice=\[by_column\] adds it"):
         compose_all([second])
 
 

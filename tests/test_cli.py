@@ -109,6 +109,8 @@ MISSPELT = {  # a request with one slip: what its line must name
     "train -m encoder.widht=2,4": "encoder.widht: unknown key; did you mean 'width'",
     "train -m hydra/launcher=packd seed=0,1": "hydra/launcher=packd: unknown component; did you mean 'packed'",
     "train -m hydra/launcher=packed hydra.launcher.replicas=3": "hydra.launcher.replicas: unknown key; did you mean",
+    "train selection.candidates={optimizer.weight_deca:[1]}": "there is no such setting; did you mean 'weight_decay'",
+    "train slice.by_colum.column=x": "slice.by_colum: not in this run; +slice=[by_colum] adds it; known: ",
     "train seed=x": "seed='x': input should be a valid integer",
     "data audit cot": "data audit: name a data set; did you mean 'coat'",
     "data audit coat splitt=random": "splitt: unknown key; did you mean 'split'",

@@ -340,7 +340,7 @@ def test_resolved_holds_every_constructor_default_as_json() -> None:
         "lr": 0.01,
         "bias_decay": 0.01,
     }, "what candidates set is no setting of the optimizer's"
-    assert resolved["selection"]["candidates"] == {"optimizer.weight_decay": [0.1, 0.3, 1.0]}
+    assert resolved["selection"]["candidates"] == {"optimizer.weight_decay": [0.3, 1.0, 3.0, 10.0]}
     alone = spec("selection.candidates=none").to_dict()
     assert alone["optimizer"]["weight_decay"] == 0.1 and alone["selection"]["candidates"] == {}
     assert resolved["objective"] == {"_target_": "causalrec.estimators.objective.dr_jl.DRJL", "clip": 0.1} | {

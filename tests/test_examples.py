@@ -74,4 +74,4 @@ def test_effects_of_a_trial(
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_is_short(path: Path) -> None:
-    assert 10 <= len(path.read_text().splitlines()) <= 40
+    assert 15 <= len(path.read_text().splitlines()) <= 40

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from causalrec.config.component import ComponentConfig, load_class, validate_component, wrong_value
-from causalrec.config.constructor_source import check_keys
+from causalrec.config.constructor_source import check_keys, keyword_names
 from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, ExperimentConfig
 from causalrec.config.settings import check_candidates, why_unused
@@ -254,8 +254,31 @@ def check_keys_and_scalars(plain: Mapping[str, object]) -> tuple[PlainConfig, Ru
         may_miss = key in OPTIONAL or key in COLLECTIONS
         if not isinstance(composed.get(key), Mapping) and not (may_miss and composed.get(key) is None):
             raise RequestError(f"{key}={composed.get(key)!r}: expected a component; choose one with {key}=NAME")
+        if key in COLLECTIONS:
+            _check_members(key, composed.get(key) or {})
         check_keys(key, composed.get(key))
+    _check_candidate_names(composed, run)
     return composed, run
+
+
+def _check_members(group: str, members: Mapping[str, object]) -> None:
+    """Raise RequestError at settings of a member of a collection that the run does not have."""
+    present = [name for name, node in members.items() if not isinstance(node, Mapping) or "_target_" in node]
+    for name in members.keys() - present:
+        raise RequestError(f"{group}.{name}: not in this run; +{group}=[{name}] adds it; {did_you_mean(name, present)}")
+
+
+def _check_candidate_names(composed: PlainConfig, run: RunConfig) -> None:
+    """Raise RequestError at a candidate whose setting the source of its component does not have."""
+    requested = run.selection.candidates
+    for path in requested if isinstance(requested, dict) else ():
+        group, _, key = path.partition(".")
+        node = composed.get(group)
+        target = node.get("_target_") if isinstance(node, Mapping) else None
+        names = keyword_names(target) if isinstance(target, str) else None
+        if names is not None and key not in names:
+            nearest = did_you_mean(key, sorted(names))
+            raise RequestError(f"selection.candidates: {path}: there is no such setting; {nearest}")
 
 
 def validate_group(plain: Mapping[str, object], group: str) -> ComponentConfig[Any]:

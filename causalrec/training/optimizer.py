@@ -92,7 +92,7 @@ class AdamW(AbstractOptimizer):
         bias_decay: of biases and of coefficients of columns; a decay that suits factors would shrink them away.
     """
 
-    candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {"weight_decay": (0.1, 0.3, 1.0)}
+    candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {"weight_decay": (0.3, 1.0, 3.0, 10.0)}
 
     lr: Rate = 0.01
     weight_decay: Decay = 0.1
