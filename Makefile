@@ -42,7 +42,7 @@ test: $(STAMP) ## all tests and docstring examples
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal
 
 validate: $(STAMP) ## the long simulations and the ten kills of a sweep (minutes; not part of `make test`)
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal -m long
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 -m long
 
 check: $(STAMP) ## lint, format and types, as the pre-commit hooks and CI run them
 	$(BIN)/ruff check
