@@ -17,7 +17,7 @@ from causalrec.config.component import ComponentConfig, load_class, validate_com
 from causalrec.config.constructor_source import check_keys, keyword_names
 from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, ExperimentConfig
-from causalrec.config.settings import check_candidates, why_unused
+from causalrec.config.settings import CANDIDATES_KEY, check_candidates, why_unused
 from causalrec.errors import RequestError, did_you_mean
 
 DEFAULT_NAME_GROUPS = (
@@ -278,7 +278,7 @@ def _check_candidate_names(composed: PlainConfig, run: RunConfig) -> None:
         names = keyword_names(target) if isinstance(target, str) else None
         if names is not None and key not in names:
             nearest = did_you_mean(key, sorted(names))
-            raise RequestError(f"selection.candidates: {path}: there is no such setting; {nearest}")
+            raise RequestError(f"{CANDIDATES_KEY}: {path}: there is no such setting; {nearest}")
 
 
 def validate_group(plain: Mapping[str, object], group: str) -> ComponentConfig[Any]:

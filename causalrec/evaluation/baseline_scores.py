@@ -17,6 +17,7 @@ from causalrec.data.split.splits import Splits
 from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData
+from causalrec.solvers.convergence import worst
 from causalrec.types import Doubles, Floats, Ints
 
 VERSION = 5  # raise when a baseline's or a metric's mathematics change
@@ -46,8 +47,9 @@ def baseline_scores(
         if not path.exists():
             baseline: AbstractBaseline = component.build()
             baseline.fit(train, splits.context)
-            lines = [fit.warning(f"baseline={name}") for fit in baseline.fits]
-            _save(path, evaluator(partial(_predict, baseline), name), [line for line in lines if line])
+            fit = worst(baseline.fits)
+            line = None if fit is None else fit.warning(f"baseline={name}")
+            _save(path, evaluator(partial(_predict, baseline), name), [] if line is None else [line])
         loaded, lines_of_fits = _load(path, name)
         scores += loaded
         warnings += lines_of_fits

@@ -62,7 +62,7 @@ class MFPropensity(AbstractPropensity):
         if len(log) > self.max_rows:
             raise DataError(
                 f"propensity=mf: {len(log)} rows are more than propensity.max_rows={self.max_rows}; raise it and wait "
-                f"(some 2 minutes for a million rows), or choose propensity=logistic"
+                f"(minutes for a million rows), or choose propensity=logistic"
             )
         unexposed_codes, weight = unexposed_pairs(log, self.max_pairs)
         rows = _Exposure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 TOLERANCE = 1e-4  # largest gradient of a coefficient, over the rows' own sum in its column
@@ -42,6 +43,6 @@ class Convergence:
         )
 
 
-def worst(fits: list[Convergence]) -> Convergence | None:
+def worst(fits: Sequence[Convergence]) -> Convergence | None:
     """Return the fit that is furthest from its tolerance; None of none."""
     return max(fits, key=lambda fit: fit.gradient / fit.tolerance, default=None)

@@ -71,7 +71,7 @@ def fit_linear_model(
 
     At the optimum `sum_i w_i (mean_i - y_i) x_ij = -l2 c_j` for every column. Steps are Newton's, each solved by
     preconditioned conjugate gradients; the relative gradient is `|g_j| / max(sum_i w_i |x_ij y_i|, unit)` with unit 1
-    for `logit` and the outcomes' standard deviation for `identity`. Meant for up to some 20 million stored entries.
+    for `logit` and the outcomes' standard deviation for `identity`. Tried up to 12 million stored entries.
 
     Args:
         design: [N,P], sparse or dense.

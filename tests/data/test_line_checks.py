@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from causalrec.data.tabular import line_checks
 from causalrec.data.tabular.line_checks import line_problems
 from causalrec.data.tabular.rawfile import RawFile
 
@@ -58,3 +59,17 @@ def test_without_a_quote_character_quotes_are_text(tmp_path: Path) -> None:
 def test_many_bad_lines_are_counted(tmp_path: Path) -> None:
     listed = problems_of(tmp_path, HEADER + "u,i\n" * 500)
     assert listed[-1][0] is None and "(500 in all)" in listed[-1][1]
+
+
+def test_lines_inside_an_open_quote_are_not_split_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split, sizes = line_checks._split, []
+
+    def count(record: bytes, *others: bytes) -> tuple[int, str]:
+        sizes.append(len(record))
+        return split(record, *others)
+
+    monkeypatch.setattr(line_checks, "_split", count)
+    ((line, message),) = problems_of(tmp_path, HEADER + 'u,i,"open\n' + "u,i,x\n" * 50_000)
+    assert (line, "never closed" in message) == (2, True) and sizes == [len('u,i,"open\n')]

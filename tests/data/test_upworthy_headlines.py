@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from conftest import require
 from test_upworthy import HEADER, arm
 
 from causalrec.config.compose import compose_config, validate_config
@@ -213,10 +214,7 @@ def test_effects_are_identified_by_randomisation_and_read_both_texts(tmp_path: P
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_real_file_has_the_counts_the_card_states(seed: int) -> None:
-    if not upworthy.COMPACT.is_present(DATA):
-        if os.environ.get("CAUSALREC_REQUIRE_DATA") == "1":
-            pytest.fail(f"Upworthy is not in {DATA}")
-        pytest.skip(f"Upworthy is not in {DATA}")
+    require(upworthy.COMPACT)
     arms, _ = upworthy.load_arms(DATA, "upworthy", keep_unreliable=False)
     shown = headlines(arms)
     groups = shown.n_unique(["clickability_test_id", "eyecatcher_id"])

@@ -189,6 +189,9 @@ def test_a_study_is_judged_and_written(work: Path, capsys: Capture) -> None:
     assert result["command"].startswith("causalrec reproduce ") and result["compute_seconds"] > 0
     assert "mf-naive" in (work / "runs/world/table.md").read_text()
     assert r"\toprule" in (work / "runs/world/table.tex").read_text()
+    for form in ("md", "tex"):
+        warned = (work / f"runs/world/table.{form}").read_text()
+        assert "Warning: " in warned and "4 runs warn of it" in warned, form
 
 
 def test_it_goes_on_where_it_was_cut(work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

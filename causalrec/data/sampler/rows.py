@@ -52,8 +52,8 @@ def uniform_pairs(log: InteractionLog, max_pairs: int) -> tuple[Ints, float]:
     return unexposed, (log.num_pairs - len(np.unique(log.codes))) / len(unexposed)
 
 
-def unexposed_pairs(log: InteractionLog, most: int, seed: int = 0) -> tuple[Ints, Doubles]:
-    """Return codes of unexposed pairs, and how many each stands for, float64: all of them, or a sample of `most`.
+def unexposed_pairs(log: InteractionLog, max_pairs: int) -> tuple[Ints, Doubles]:
+    """Return codes of unexposed pairs, and how many each stands for, float64: all of them, or a sample of `max_pairs`.
 
     Half of a sample is drawn uniformly, half by the margins (the user and the item of two rows drawn at random), so
     that busy users and popular items, where exposure is likely, are not left to a few pairs of great weight. Each pair
@@ -62,13 +62,13 @@ def unexposed_pairs(log: InteractionLog, most: int, seed: int = 0) -> tuple[Ints
     Raises DataError where every pair is exposed.
     """
     unexposed = require_unexposed(log)
-    if log.num_pairs <= most:
-        codes, _ = uniform_pairs(log, most)
+    if log.num_pairs <= max_pairs:
+        codes, _ = uniform_pairs(log, max_pairs)
         return codes, np.ones(len(codes))
-    rng = np.random.default_rng(seed)
-    of_margins = most // 2
+    rng = np.random.default_rng(0)
+    of_margins = max_pairs // 2
     user, item = log.users[rng.integers(len(log), size=of_margins)], log.item[rng.integers(len(log), size=of_margins)]
-    codes = np.concatenate([rng.integers(log.num_pairs, size=most - of_margins), user * log.num_items + item])
+    codes = np.concatenate([rng.integers(log.num_pairs, size=max_pairs - of_margins), user * log.num_items + item])
     codes = codes[log.finder(codes) < 0]
     of_user, of_item = np.bincount(log.users) / len(log), np.bincount(log.item, minlength=log.num_items) / len(log)
     of_user = np.append(of_user, np.zeros(log.num_users - len(of_user)))

@@ -30,19 +30,22 @@ def line_problems(raw: RawFile) -> list[Problem]:
 def _wrong_records(raw: RawFile, width: int) -> Iterator[tuple[int, str]]:
     separator, quote = raw.delimiter.encode(), raw.quote.encode() if raw.quote else None
     with raw.where.open("rb") as lines:
-        record, first = b"", 0
+        record: list[bytes] = []  # the lines of one that goes on behind a line break inside quotes
+        first = 0
         for number, line in enumerate(lines, start=1):
-            if not record and (quote is None or quote not in line):
+            if quote is None or quote not in line:
                 fields = line.count(separator) + 1
-                if fields != width and line.strip():
+                if record:
+                    record.append(line)
+                elif fields != width and line.strip():
                     yield number, _width_message(fields, width, raw.delimiter)
                 continue
-            record, first = (record + line, first) if record else (line, number)
-            assert quote is not None
-            fields, state = _split(record, separator, quote)
+            first = first if record else number
+            record.append(line)
+            fields, state = _split(b"".join(record), separator, quote)
             if state == "open":
-                continue  # a line break inside quotes
-            record = b""
+                continue
+            record = []
             if state == "stray":
                 yield first, f"a {raw.quote} inside a field that has none around it; set quote=null, or quote it"
             elif fields != width:
