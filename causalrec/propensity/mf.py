@@ -20,7 +20,7 @@ from causalrec.solvers.fit_report import FitReport
 from causalrec.solvers.quasi_newton import minimise
 from causalrec.types import Count, Doubles, Floats, Ints
 
-TOLERANCE = 1e-3  # of the gradient, relative to an id's rows: the loss is not convex
+TOLERANCE = 1e-3  # of the gradient, relative to an id's rows and its penalty: the loss is not convex
 
 
 @dataclass(kw_only=True)
@@ -34,7 +34,7 @@ class MFPropensity(AbstractPropensity):
         width: the rank D.
         l2: the penalty is `l2 / 2` times the squares.
         max_pairs: most pairs without exposure in the fit.
-        max_rows: a log of more rows is refused.
+        max_rows: a log of more rows is refused: one of 50,000 took 459 steps, one of a million had not ended after 500.
         iterations: most steps of the search.
         seed: draws the start.
 
@@ -46,7 +46,7 @@ class MFPropensity(AbstractPropensity):
     width: Count = 4
     l2: Annotated[float, Field(gt=0)] = 5.0
     max_pairs: Count = 1_000_000
-    max_rows: Count = 1_000_000
+    max_rows: Count = 100_000
     iterations: Count = 500
     seed: Annotated[int, Field(ge=0)] = 0
     _user: Doubles = field(init=False, repr=False)
@@ -62,7 +62,7 @@ class MFPropensity(AbstractPropensity):
         if len(log) > self.max_rows:
             raise DataError(
                 f"propensity=mf: {len(log)} rows are more than propensity.max_rows={self.max_rows}; raise it and wait "
-                f"(minutes for a million rows), or choose propensity=logistic"
+                f"(a minute for 50,000 rows), or choose propensity=logistic"
             )
         unexposed_codes, weight = unexposed_pairs(log, self.max_pairs)
         rows = _Exposure(
@@ -79,7 +79,7 @@ class MFPropensity(AbstractPropensity):
         counts = np.concatenate(
             [np.bincount(log.user, minlength=log.num_users), np.bincount(log.item, minlength=log.num_items)]
         )
-        scale = np.append(np.repeat(np.maximum(counts, 1.0), self.width + 1), float(len(log)))
+        scale = np.append(np.repeat(counts + self.l2, self.width + 1), float(len(log)))
         solution, self._convergence = minimise(
             lambda point: rows.loss(point, self.width, self.l2),
             flat,

@@ -133,3 +133,14 @@ def test_more_pairs_than_declared_are_refused() -> None:
         DataError, match=r"60000 pairs are more than propensity\.max_pairs=50000; raise it where 0\.0 GB"
     ):
         Matrix(max_pairs=50_000).fit(LOW[0], no_columns(USERS, ITEMS))
+
+
+def test_a_factorisation_says_how_it_ended_and_a_larger_log_is_refused() -> None:
+    log, _ = LOW
+    ended, stopped = MFPropensity(width=2), MFPropensity(width=2, iterations=3)
+    for model in (ended, stopped):
+        predict_pairs(model, log)
+    assert ended.report.convergence.converged and ended.report.warnings() == ()
+    assert stopped.report.warnings()[0].startswith("the propensity did not converge: relative gradient")
+    with pytest.raises(DataError, match=f"{len(log)} rows are more than propensity.max_rows=10; raise it and wait"):
+        predict_pairs(MFPropensity(max_rows=10), log)
