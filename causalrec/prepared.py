@@ -22,6 +22,7 @@ from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.identify import Adjustment
 from causalrec.metrics.base import LabelKind
 from causalrec.propensity.base import AbstractPropensity, pair_propensity
+from causalrec.training.folds import Folds
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class PreparedData:
             randomised rows, these.
         exposure: how well the propensity describes exposure.
         features: the numbers of the outcome view.
+        folds: by which a fit is chosen.
     """
 
     dataset: CausalDataset
@@ -65,6 +67,7 @@ class PreparedData:
     validation: InteractionLog
     exposure: PropensityFit
     features: FeatureMatrix
+    folds: Folds
     _selected: dict[str, dict[str, list[SliceData]]] = field(default_factory=dict, repr=False)
 
     def select(

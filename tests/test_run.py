@@ -35,8 +35,8 @@ from causalrec.running import run
 from causalrec.running.cache import PreparedCache
 from causalrec.running.prepare import plan_run
 from causalrec.tasks.exposed_mean import ExposedMean
+from causalrec.training.folds import fold_logs
 from causalrec.training.module import CausalRecModule
-from causalrec.training.selection import fold_logs
 
 REAL = Path(os.environ.get("CAUSALREC_DATA", "absent"))  # read before any fixture changes it
 MUST_HAVE_DATA = bool(os.environ.get("CAUSALREC_REQUIRE_DATA"))
@@ -213,7 +213,7 @@ def test_jobs_that_prepare_the_same_share_it_and_no_other_does(work: Path) -> No
 
 
 def test_every_weight_decay_is_tried_and_the_best_on_biased_validation_rows_is_kept(train: Train) -> None:
-    requested = [*SEMI, "objective=ips", "selection.candidates={optimizer.weight_decay:[0.1,3.0]}"]
+    requested = [*SEMI, "objective=ips", "selection.candidates={optimizer.weight_decay:[0.1,3.0]}", "selection.folds=1"]
     record = train(*requested, "selection.extend=false")
     selection = record["selection"]
     tried = {c["settings"][DECAY]: c["criterion"] for c in selection["candidates"]}
@@ -535,6 +535,20 @@ def test_cross_validation_fits_each_candidate_on_each_fold_and_refits_on_all_log
     assert record["selection"]["folds"] == 3 and record["selection"]["candidates"][0]["criterion"] > 0
     fits = {path.name for path in Path(record["config"]["paths"]["runs"]).rglob("checkpoints/*")}
     assert fits == {fit_id({DECAY: 0.1}, stage) for stage in ("fold=0", "fold=1", "fold=2", "refit")}
+
+
+def test_few_validation_rows_are_replaced_by_folds_and_the_record_says_why(train: Train) -> None:
+    two = [
+        "dataset=coat",
+        "split.unseen=keep",
+        "objective=naive",
+        "selection.candidates={optimizer.weight_decay:[0.1,1]}",
+    ]
+    selection = train(*two, "selection.extend=false")["selection"]
+    assert selection["folds"] == 4 and selection["folds_reason"].endswith("validation rows, fewer than 2000")
+    record = train(*two, "selection.extend=false", "split=cold_items")
+    assert record["selection"]["folds"] == 1
+    assert any(line.startswith("chosen on ") for line in record["warnings"])
 
 
 def test_randomised_rows_are_used_only_as_far_as_they_are_declared(train: Train, capsys: Any) -> None:

@@ -43,9 +43,14 @@ class ComponentConfig(Generic[T_co]):
         """Return the component without the arguments of these names, so that they take their defaults."""
         return replace(self, arguments={key: value for key, value in self.arguments.items() if key not in names})
 
+    @property
+    def settings(self) -> dict[str, object]:
+        """Every argument by name, the constructor's default where YAML gives none."""
+        return {**self._defaults(), **self.arguments}
+
     def setting(self, name: str) -> object:
         """Return one argument, the constructor's default where YAML gives none; KeyError for another name."""
-        return {**self._defaults(), **self.arguments}[name]
+        return self.settings[name]
 
     @property
     def keyword_names(self) -> tuple[str, ...]:

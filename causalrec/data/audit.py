@@ -26,6 +26,7 @@ class Audit:
         hashes: Hash of the rows, by split.
         threshold: The card's: the outcome is 1 from this raw value on; None keeps it.
         bin_edges: The card's: raw outcomes where a class begins.
+        split: Which rows are held out, in words.
         test: How the test rows came about, in words.
         duplicates: Test pairs that also stand in the logged part, before `duplicate_rule`.
         duplicate_rule: What the split does with them, in words.
@@ -35,7 +36,7 @@ class Audit:
         candidates_per_user: Test rows of a test user, on average; None in a userless log.
         positives_per_user: Test rows with an outcome above 0 of a test user, on average; None in a userless log.
         users_without_positive: Test users without such a row; None in a userless log.
-        future_rows: Test rows older than the newest training row; None without times.
+        future_rows: Test rows older than the newest training row; None without times that compare between users.
         randomised_rows_used: Rows of the randomised part that anything but the test reads: those set aside for
             propensities or selection, and any that stand in training or validation.
         with_duplicates: Rows and mean outcome of the randomised test and of the logged part.
@@ -57,6 +58,7 @@ class Audit:
     hashes: dict[str, str]
     threshold: float | None
     bin_edges: tuple[float, ...]
+    split: str
     test: str
     duplicates: int
     duplicate_rule: str
@@ -96,13 +98,14 @@ def audit(
     logs = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     logs |= {} if splits.randomised_sample is None else {"randomised_sample": splits.randomised_sample}
     candidates, positives, without = _counts_per_user(splits.test)
-    fresh = dataset.card.fresh_test_labels
+    fresh, chosen = dataset.card.fresh_test_labels, split.choose(dataset.logged, dataset.randomised)
     return Audit(
         rows={name: len(log) for name, log in logs.items()},
         mean_outcome={name: float(log.outcome.mean(dtype=np.float64)) for name, log in logs.items()},
         hashes=splits.hashes,
         threshold=dataset.card.threshold,
         bin_edges=dataset.card.bin_edges,
+        split=chosen.description if chosen is split else f"{chosen.description}, picked by split=auto",
         test=f"{_kind(dataset)}: {dataset.card.randomised}" if splits.test_is_randomised else "logged (not unbiased)",
         duplicates=splits.duplicates,
         duplicate_rule="kept: the test outcomes are fresh draws" if fresh else split.rules.duplicates,
@@ -112,7 +115,7 @@ def audit(
         candidates_per_user=candidates,
         positives_per_user=positives,
         users_without_positive=without,
-        future_rows=_future_rows(splits),
+        future_rows=_future_rows(splits) if dataset.card.times_compare else None,
         randomised_rows_used=_randomised_rows_used(dataset, splits),
         with_duplicates=_duplicate_counts(dataset, keep=True),
         without_duplicates=_duplicate_counts(dataset, keep=False),
@@ -125,7 +128,7 @@ def audit(
         drawn_from=None if splits.drawn_from is None else len(splits.drawn_from),
         augmented_rows=None if augmented is None else len(augmented),
         resampled_by=_resampling_settings(dataset, split),
-        warnings=tuple(_warnings(dataset, splits, split, augmented)),
+        warnings=tuple(_warnings(dataset, splits, chosen, augmented)),
     )
 
 
@@ -154,11 +157,14 @@ def _warnings(
             f"{splits.unseen} test rows ({share:.1%}) have a user or an item without a training row and are dropped "
             f"(split.unseen=drop)"
         )
-    future = _future_rows(splits)
+    if left := _unused_randomised_rows(dataset, splits, rule):
+        yield f"{left} of {len(dataset.randomised or ())} randomised rows are in no split: the split leaves them out"
+    future = _rows_before_training(splits)
     if future and not by_time and not splits.test_is_randomised:
+        whose = "" if tested is None else " of their user"
         yield (
             f"the log has times, and the split does not go by them: {future} of {len(splits.test)} test rows are older "
-            f"than the newest training row; split=temporal tests each user's latest"
+            f"than the newest training row{whose}; split=temporal tests the latest"
         )
     if splits.drawn_from is not None:
         train_size, pool, held = len(splits.train), len(splits.drawn_from), len(splits.validation)
@@ -208,6 +214,15 @@ def _randomised_rows_used(dataset: CausalDataset, splits: Splits) -> int:
     return int((~np.isin(codes, dataset.logged.codes)).sum()) + set_aside
 
 
+def _unused_randomised_rows(dataset: CausalDataset, splits: Splits, rule: str) -> int:
+    """Return how many randomised rows are neither tested nor set aside, beside those that the unseen rule drops."""
+    if dataset.randomised is None:
+        return 0
+    dropped = splits.unseen if rule == "drop" else 0
+    sample = 0 if splits.randomised_sample is None else len(splits.randomised_sample)
+    return len(dataset.randomised) - len(splits.test) - dropped - sample
+
+
 def _resampling_settings(dataset: CausalDataset, split: AbstractSplit) -> tuple[str, ...]:
     settings = {"split": split.resampled_by, "dataset": dataset.card.resampled_by}
     return tuple(f"{group}.{key}" for group, keys in settings.items() for key in sorted(keys))
@@ -217,3 +232,15 @@ def _future_rows(splits: Splits) -> int | None:
     if splits.test.time is None or splits.train.time is None:
         return None
     return int((splits.test.time < splits.train.time.max()).sum())
+
+
+def _rows_before_training(splits: Splits) -> int:
+    """Return how many test rows are older than the newest training row, of their user where the log has users."""
+    train, test = splits.train, splits.test
+    if test.time is None or train.time is None:
+        return 0
+    if test.user is None or train.user is None:
+        return int((test.time < train.time.max()).sum())
+    newest = np.full(train.num_users, np.iinfo(np.int64).min)
+    np.maximum.at(newest, train.user, train.time)
+    return int((test.time < newest[test.user]).sum())

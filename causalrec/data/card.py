@@ -62,6 +62,7 @@ class DatasetCard:
             column holds.
         repeats: Whether one (user, item) pair may occur twice in one log.
         unseen: What a split does by default with a test row whose user or item has no training row.
+        times_compare: Whether the times of two users stand on one clock; else a time is a place in its user's sequence.
         caveat: What must be read with any result on it, without a full stop; each table and report repeats it.
 
     Raises RequestError on a threshold outside the scale.
@@ -90,6 +91,7 @@ class DatasetCard:
     self_selected: bool = False
     repeats: Literal["allowed", "error", "keep_last"] = "error"
     unseen: Literal["error", "drop", "keep"] = "error"
+    times_compare: bool = True
     caveat: str | None = None
 
     def __post_init__(self) -> None:

@@ -78,6 +78,11 @@ class AbstractAnyEncoder(nn.Module, ABC):
     reads_time: bool = False
     rows_at_once: int = 1 << 18
 
+    @classmethod
+    def reads_histories(cls, settings: Mapping[str, object]) -> bool:
+        """Whether with these keywords it reads histories: `reads_time`, known before it is constructed."""
+        return cls.reads_time
+
     def text_encoders(self) -> Mapping[str, TextEncoder]:
         """Return the submodules that read text by a language model, by name."""
         return {}

@@ -79,6 +79,10 @@ class Cross(AbstractPairEncoder):
         self.pool = TextPooling(pooling, language.width)
         self.project = nn.Linear(language.width, width)
 
+    @classmethod
+    def reads_histories(cls, settings: Mapping[str, object]) -> bool:
+        return True
+
     def pairs(self, batch: Batch) -> Tensor:
         pairs = self._pairs(batch)
         distinct = sorted(set(pairs), key=lambda pair: (len(pair[0]), pair))  # neighbours need little padding

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +90,10 @@ class Hybrid(AbstractEncoder):
         self.vectorizable = not history and all(tower.is_fixed for tower in self.text_encoders().values())
         if history:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
+
+    @classmethod
+    def reads_histories(cls, settings: Mapping[str, object]) -> bool:
+        return "history" in cast("Sequence[str]", settings["user"] or ())
 
     def text_encoders(self) -> Mapping[str, TextProjection]:
         return {name: tower for name, tower in self._texts.items() if tower is not None}

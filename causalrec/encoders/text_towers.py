@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from pydantic import Field
@@ -78,6 +78,10 @@ class TextTowers(AbstractEncoder):
         self.vectorizable = self.history is None and all(tower.is_fixed for tower in self.text_encoders().values())
         if self.history is not None:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
+
+    @classmethod
+    def reads_histories(cls, settings: Mapping[str, object]) -> bool:
+        return "history" in cast("Sequence[str]", settings["user"])
 
     def text_encoders(self) -> Mapping[str, TextProjection]:
         named = {"item_text": self.item_text, "profile": self.profile}

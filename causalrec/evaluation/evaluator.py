@@ -164,17 +164,6 @@ def _require_finite(data: SliceData, prediction: Floats, model: str) -> None:
         )
 
 
-def undefined_metrics(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[SliceData]) -> list[str]:
-    """Return one line for each slice on which metrics of gains are left out, as an outcome is negative."""
-    gains = [name for name, chosen in metrics.items() if chosen.target.labels_are_gains]
-    lines = []
-    for data in slices:
-        names = [name for name in gains if data.kind in metrics[name].target.labels and data.num_users]
-        if names and data.subset_of is None and (data.label < 0).any():
-            lines.append(f"{', '.join(names)} are left out on {data.name}: they add outcomes up, and some are negative")
-    return lines
-
-
 def _predict_once(predict: Predict, data: SliceData, predictions: dict[str, Floats]) -> Floats:
     """Return the prediction of a slice: of a subset, the rows of what was predicted for the larger slice."""
     if data.subset_of is not None:

@@ -15,6 +15,7 @@ from causalrec.prepared import PreparedData
 from causalrec.records.sections import SelectionSection
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
+from causalrec.training.folds import Folds
 from causalrec.training.selection import SelectedFit
 
 Fitter = Callable[[list[FitRequest]], Sequence[FitResult | Exception]]
@@ -54,6 +55,10 @@ class AbstractLearner(ABC):
     def extra_views(self, views: Views) -> dict[str, tuple[str, ...]]:
         """Return the views that it reads beside the outcome view, by the name that the record gives them."""
         return {}
+
+    def folds(self, config: ExperimentConfig, validation_rows: int) -> Folds:
+        """Return by how many folds a fit is chosen; a learner that chooses nothing has one."""
+        return Folds(1)
 
     @abstractmethod
     def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:

@@ -19,7 +19,7 @@ from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.batch_columns import BatchColumn, batch_columns
 from causalrec.features.views import Views
 from causalrec.learners.base import AbstractLearner
-from causalrec.learners.network_checks import check_network, check_row_columns
+from causalrec.learners.network_checks import check_network, check_row_columns, hindrance_to_folds
 from causalrec.learners.network_model import build_model, encoder_inputs
 from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.prepared import PreparedData
@@ -27,6 +27,7 @@ from causalrec.records.sections import SelectionSection
 from causalrec.training.checkpoint import read_checkpoint
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
+from causalrec.training.folds import Folds, automatic_folds
 from causalrec.training.selection import (
     Requests,
     SelectedFit,
@@ -56,9 +57,17 @@ class NetworkLearner(AbstractLearner):
     def columns_read(self, views: Views) -> tuple[str, ...]:
         return views.outcome
 
+    def folds(self, config: ExperimentConfig, validation_rows: int) -> Folds:
+        wanted = config.run.selection.folds
+        if wanted != "auto":
+            return Folds(wanted, "as asked for")
+        if len(combine_candidates(config.candidates)) == 1:
+            return Folds(1, "one candidate: there is nothing to choose")
+        return automatic_folds(validation_rows, hindrance_to_folds(config))
+
     def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:
         requests = self._requests(config, prepared)
-        folds = config.run.selection.folds
+        folds = prepared.folds.count
         if folds > 1 and requests[0][1].model().reads_time:
             raise RequestError(
                 f"selection.folds={folds}: {config.run.choice('encoder')} reads histories, which would hold the "
@@ -67,7 +76,7 @@ class NetworkLearner(AbstractLearner):
         return search_requests(requests, folds)
 
     def then(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> list[FitRequest]:
-        requests, folds = self._requests(config, prepared, results), config.run.selection.folds
+        requests, folds = self._requests(config, prepared, results), prepared.folds.count
         if len(results) < len(requests) * folds:
             return search_requests(requests, folds)[len(results) :]
         if folds == 1 or len(results) > len(requests) * folds:
@@ -75,7 +84,7 @@ class NetworkLearner(AbstractLearner):
         return [refit_request(requests, results, folds)]
 
     def selection(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> SelectedFit:
-        return select_fit(self._requests(config, prepared, results), results, config.run.selection.folds)
+        return select_fit(self._requests(config, prepared, results), results, prepared.folds.count)
 
     def predictor(
         self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]
@@ -115,7 +124,7 @@ class NetworkLearner(AbstractLearner):
         requests = [(settings, _request(with_settings(config, settings), prepared, inputs)) for settings in combined]
         if not config.run.selection.extend:
             return requests
-        return extend_requests(requests, results, config.run.selection.folds, request_of)
+        return extend_requests(requests, results, prepared.folds.count, request_of)
 
 
 def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[[], EncoderInputs]) -> FitRequest:

@@ -18,7 +18,7 @@ def check_network(config: ExperimentConfig, card: DatasetCard) -> None:
     _check_propensity(config)
     _check_link(config, card)
     _check_sampler(config)
-    _check_augmentation(config)
+    _check_folds(config)
     _check_encoder(config)
     _check_head(config, card)
     _check_penalties(config, card)
@@ -112,12 +112,22 @@ def _check_sampler(config: ExperimentConfig) -> None:
         )
 
 
-def _check_augmentation(config: ExperimentConfig) -> None:
-    if config.augmentation and config.run.selection.folds > 1:
-        raise RequestError(
-            f"augmentation={','.join(config.augmentation)}: changes training rows alone, but "
-            f"selection.folds={config.run.selection.folds} validates on all of them in turn; set selection.folds=1"
-        )
+def hindrance_to_folds(config: ExperimentConfig) -> str | None:
+    """Say why folds cannot stand in for the validation rows, a clause; None where they can."""
+    if config.encoder.target.reads_histories(config.encoder.settings):
+        return f"{config.run.choice('encoder')} reads histories, which would hold the outcomes of other folds"
+    if config.augmentation:
+        return f"augmentation={','.join(config.augmentation)} changes training rows alone, and folds validate on all"
+    if config.run.selection.criterion == "randomised":
+        return "selection.criterion=randomised reads rows that are no part of folds"
+    return config.components.split.no_folds
+
+
+def _check_folds(config: ExperimentConfig) -> None:
+    """Refuse folds that were asked for where a fit cannot be chosen by them; of cold or few rows they may be meant."""
+    folds, hindrance = config.run.selection.folds, hindrance_to_folds(config)
+    if folds not in ("auto", 1) and hindrance is not None and hindrance != config.components.split.no_folds:
+        raise RequestError(f"selection.folds={folds}: {hindrance}; set selection.folds=1")
 
 
 def _check_encoder(config: ExperimentConfig) -> None:

@@ -39,6 +39,11 @@ class AbstractTableLearner(AbstractLearner):
         return "effect"
 
     def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
+        if config.run.selection.folds not in ("auto", 1):
+            raise RequestError(
+                f"selection.folds={config.run.selection.folds}: {config.run.choice('learner')} is fitted once, on "
+                f"training and validation rows, and chooses nothing by folds; leave it out"
+            )
         if config.finetuning.target.trains:
             raise RequestError(
                 f"{config.run.choice('finetuning')}: {config.run.choice('learner')} reads text by a model that stays "

@@ -71,6 +71,7 @@ class AuditSection:
         hashes: hash of the rows, by split.
         threshold: the card's: the outcome is 1 from this raw value on; None keeps it.
         bin_edges: the card's: raw outcomes where a class begins.
+        split: which rows are held out, in words.
         test: how the test rows came about, in words.
         duplicates: test pairs that also stand in the logged part, before `duplicate_rule`.
         duplicate_rule: what the split does with them, in words.
@@ -80,7 +81,7 @@ class AuditSection:
         candidates_per_user: test rows of a test user, on average; None in a userless log.
         positives_per_user: test rows with an outcome above 0 of a test user, on average; None in a userless log.
         users_without_positive: test users without such a row; None in a userless log.
-        future_rows: test rows older than the newest training row; None without times.
+        future_rows: test rows older than the newest training row; None without times that compare between users.
         randomised_rows_used: rows of the randomised part that anything but the test reads: those set aside for
             propensities or selection, and any that stand in training or validation.
         with_duplicates: rows and mean outcome of the randomised test and of the logged part.
@@ -102,6 +103,7 @@ class AuditSection:
     hashes: dict[str, str] = field(default_factory=dict)
     threshold: Number = None
     bin_edges: tuple[float, ...] = ()
+    split: str = ""
     test: str = ""
     duplicates: int = 0
     duplicate_rule: str = ""
@@ -317,6 +319,7 @@ class SelectionSection:
     Attributes:
         criterion: what it was chosen by.
         folds: 1 where rows were held out.
+        folds_reason: why so many, in words.
         chosen: the settings it was chosen with; empty where there was nothing to choose.
         fit: the name of the fit that was evaluated.
         candidates: every fit that was tried.
@@ -326,6 +329,7 @@ class SelectionSection:
 
     criterion: str = ""
     folds: int = 1
+    folds_reason: str = ""
     chosen: dict[str, float] = field(default_factory=dict)
     fit: str = ""
     candidates: tuple[CandidateRecord, ...] = ()

@@ -51,7 +51,8 @@ class ScoreTable:
     """Scores of runs by row and column.
 
     Attributes:
-        dataset: name of the data set and threshold of its outcome; the title.
+        dataset: name of the data set, threshold of its outcome, and what else tells the tables of a folder apart; the
+            title.
         columns: names of the columns, `metric@slice`.
         rows: row -> column -> cell, baselines first; an undefined score has no cell.
         baselines: names of the rows that are baselines.
@@ -77,7 +78,26 @@ def tables(folders: Iterable[RunFolder], columns: tuple[str, ...] = ()) -> list[
     """Make one table per data set, split and estimand (a table never mixes two estimands)."""
     groups = groups_of_tables(folders)
     _require(columns, [run for group in groups for run in group])
-    return [_table(group, columns) for group in groups]
+    return [_table(title, group, columns) for title, group in zip(_titles(groups), groups, strict=True)]
+
+
+def _titles(groups: Sequence[Sequence[RunFolder]]) -> list[str]:
+    """Name each table by its data and what its test is; those of one name by the settings in which they differ."""
+    names = [_dataset(group[0].record) for group in groups]
+    settings = [_settings_of_rows_used(group[0].record) for group in groups]
+    titles = []
+    for name, chosen in zip(names, settings, strict=True):
+        peers = [other for other, named in zip(settings, names, strict=True) if named == name]
+        differing = _differing_keys([chosen, *peers])
+        keys = [key for key in differing if key != "training rows"] or differing
+        titles.append(", ".join([name, *(f"{key}={chosen.get(key)}" for key in keys)]))
+    return titles
+
+
+def _settings_of_rows_used(record: RunRecord) -> dict[str, object]:
+    """Return what decides which rows a table is about: the settings of its data and split, and its estimand."""
+    settings = {key: value for key, value in row_settings(record).items() if key.startswith(("dataset.", "split."))}
+    return {**settings, "estimand": record.task.estimand, "training rows": training_rows_id(record)[:8]}
 
 
 def groups_of_tables(folders: Iterable[RunFolder]) -> list[list[RunFolder]]:
@@ -115,10 +135,12 @@ def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
 
 def _dataset(record: RunRecord) -> str:
     threshold = record.audit.threshold
-    return record.data.name + ("" if threshold is None else f" (1 = rating >= {threshold:g})")
+    outcome = "" if threshold is None else f" (1 = rating >= {threshold:g})"
+    cut_from_log = record.audit.split and record.audit.test.startswith("logged")
+    return record.data.name + outcome + (f", test: {record.audit.split}" if cut_from_log else "")
 
 
-def _table(folders: list[RunFolder], wanted: tuple[str, ...]) -> ScoreTable:
+def _table(title: str, folders: list[RunFolder], wanted: tuple[str, ...]) -> ScoreTable:
     groups = rows_of(folders)
     trivial = tuple(dict.fromkeys(score.model for run in folders for score in run.record.baselines))
     available = list(dict.fromkeys(column_of(score) for run in folders for score in run.record.all_scores))
@@ -130,7 +152,7 @@ def _table(folders: list[RunFolder], wanted: tuple[str, ...]) -> ScoreTable:
     }
     baselines = tuple(rows)
     rows |= {name: _cells([(run, run.record.scores) for run in group], None, columns) for name, group in groups.items()}
-    return ScoreTable(_dataset(folders[0].record), columns, rows, baselines, tuple(_footnotes(groups)))
+    return ScoreTable(title, columns, rows, baselines, tuple(_footnotes(groups)))
 
 
 def rows_of(folders: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
@@ -227,7 +249,8 @@ def _footnotes(groups: dict[str, list[RunFolder]]) -> Iterable[str]:
     folders = [run for group in groups.values() for run in group]
     first = folders[0].record
     yield from caveats(folders)
-    interval = f"{first.level:.0%} interval of the seed average, users resampled"
+    resampled = "these users resampled, these items" if first.audit.users else "these rows resampled"
+    interval = f"{first.level:.0%} interval of the seed average, {resampled}"
     yield f"[low, high]: {interval}; ± standard deviation over seeds."
     yield from first.task.footnotes
     for name, group in groups.items():
@@ -235,6 +258,8 @@ def _footnotes(groups: dict[str, list[RunFolder]]) -> Iterable[str]:
             yield f"{name}: {note}"
     yield from warning_notes(groups)
     audit = first.audit
+    if audit.split:
+        yield f"Split: {audit.split}."
     yield f"Test: {audit.test}; {audit.duplicates} pairs of it are also logged ({audit.duplicate_rule})."
 
 

@@ -25,7 +25,10 @@ class PreparedCache:
         settings = [component.to_dict() for component in components]
         added = {name: component.to_dict() for name, component in config.augmentation.items()}
         seed = config.run.seed if added else None  # augmentations may draw
-        key = repr([settings, added, seed, plan, config.run.paths.data, config.run.selection])
+        learner = config.components.learner
+        folds = learner.folds(config, 0) if learner else None  # what the learner's parts allow
+        read = [plan, config.run.paths.data, config.run.selection, folds]
+        key = repr([settings, added, seed, *read])
         if self.last is None or key != self.key:
             self.last = prepare_data(config, plan)
             self.key = key

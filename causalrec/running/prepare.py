@@ -19,6 +19,7 @@ from causalrec.evaluation.slice.base import SliceData, name_refusals
 from causalrec.features.views import Views, choose_views, feature_matrix
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
+from causalrec.training.folds import Folds
 
 
 def plan_run(config: ExperimentConfig) -> RunPlan:
@@ -26,6 +27,7 @@ def plan_run(config: ExperimentConfig) -> RunPlan:
     built = config.components
     card = built.dataset.card
     built.task.check(config, card)
+    built.split.check(card)
     check_phrases(built.dataset.item_text, [column.name for column in card.columns if column.entity == "item"])
     check_phrases(built.dataset.user_text, [column.name for column in card.columns if column.entity == "user"], "user")
     if config.propensity.target.needs_randomised_sample and not built.split.randomised_share:
@@ -80,7 +82,9 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     dataset = config.components.dataset.load(config.run.paths.data)
     splits = split(dataset)
     _require_budget(splits, selection)
-    logged = splits.train if selection.folds == 1 else splits.pool(len(dataset.logged))
+    learner = config.components.learner
+    folds = learner.folds(config, len(splits.validation)) if learner else Folds(1)
+    logged = splits.train if folds.count == 1 else splits.pool(len(dataset.logged))
     view, propensity = feature_matrix(dataset, plan.views.propensity), config.propensity.build()
     rows = _augment(config, logged, dataset, own_propensity=False)
     propensity.fit(rows, view, splits.randomised_sample)
@@ -98,6 +102,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         validation=_validation_rows(splits, selection, propensity),
         exposure=task.describe_exposure(train, propensity, view),
         features=feature_matrix(dataset, plan.views.outcome),
+        folds=folds,
     )
 
 
@@ -130,7 +135,7 @@ def _require_budget(splits: Splits, selection: Selection) -> None:
             f"split.propensity_sample: takes {used} randomised rows out of the test for propensities or selection; "
             f"declare them with selection.randomised_budget={used} (recorded: other rows of a table may not have them)"
         )
-    if selection.criterion == "randomised" and (used == 0 or selection.folds > 1):
+    if selection.criterion == "randomised" and (used == 0 or selection.folds not in ("auto", 1)):
         raise RequestError(
             "selection.criterion=randomised: reads the randomised sample of split.propensity_sample (a share above 0), "
             "with selection.folds=1"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.evaluation.baseline_scores import baseline_scores
-from causalrec.evaluation.evaluator import Evaluator, Score, means, reliability, undefined_metrics
+from causalrec.evaluation.evaluator import Evaluator, Score, means, reliability
+from causalrec.evaluation.metric_warnings import short_lists, undefined_metrics
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.graph.overlap import Overlap, with_criterion
 from causalrec.ids import fit_id
@@ -104,6 +105,8 @@ def score_run(
             *overlap.warnings,
             *fit_warnings,
             *undefined_metrics(config.metric, slices),
+            *short_lists(config.metric, slices),
+            *([prepared.folds.warning] if prepared.folds.warning else []),
             *_edges(chosen),
         ),
         selection=_selection_section(config, chosen, prepared),
@@ -162,7 +165,7 @@ def _overlap(config: ExperimentConfig, prepared: PreparedData) -> Overlap:
     unread = "objective" in config.unread
     clip = 0.0 if unread else prepared.objective_clip(config.objective.build())
     report, selection = config.components.task.overlap(prepared, clip), config.run.selection
-    rows = prepared.validation if selection.folds == 1 else prepared.train
+    rows = prepared.validation if prepared.folds.count == 1 else prepared.train
     if unread or selection.criterion != "ips" or rows.propensity is None:
         return report
     return with_criterion(report, rows.propensity, selection.clip * prepared.clip_scale)
@@ -192,7 +195,8 @@ def _selection_section(
     )
     return SelectionSection(
         criterion=selection.criterion,
-        folds=selection.folds,
+        folds=prepared.folds.count,
+        folds_reason=prepared.folds.reason,
         chosen=dict(chosen.settings) if chosen else {},
         fit=chosen.folder.name if chosen else "",
         candidates=tuple(map(_candidate_record, chosen.candidates)) if chosen else (),

@@ -25,6 +25,7 @@ from causalrec.errors import DataError, RequestError, did_you_mean
 from causalrec.sweeps.job import JobResult, JobRunner, failed_result, is_helper
 from causalrec.sweeps.launch import Job, Log, enter_jobs, recorded_result, report_disk_errors, run_until_done
 from causalrec.sweeps.ledger import Ledger
+from causalrec.training.folds import FEW_ROWS
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -79,10 +80,20 @@ def _job_summary(config: ExperimentConfig) -> str:
     if config.learner is None or "trainer" in config.unread:
         return f"running {config.run.name}"
     combined = math.prod(len(values) for values in tried.values())
-    fits = combined * config.run.selection.folds + (config.run.selection.folds > 1)
+    fits = _fits(config, combined)
     numbers = ", ".join(f"{path} {'|'.join(f'{value:g}' for value in values)}" for path, values in tried.items())
     further = ", further where the best stands at an end" if combined > 1 and config.run.selection.extend else ""
-    return f"running {config.run.name}: {fits} fit(s)" + (f", choosing {numbers}{further}" if tried else "")
+    return f"running {config.run.name}: {fits}" + (f", choosing {numbers}{further}" if tried else "")
+
+
+def _fits(config: ExperimentConfig, combined: int) -> str:
+    """Say how many fits `combined` candidates take, where the number of validation rows is not yet known."""
+    learner = config.components.learner
+    few, many = ((learner.folds(config, rows).count if learner else 1) for rows in (0, FEW_ROWS))
+    by_folds = f"{combined * few + (few > 1)} fit(s)"
+    if few == many:
+        return by_folds
+    return f"{combined} fit(s), or {by_folds} by {few} folds under {FEW_ROWS:,} validation rows"
 
 
 def run_all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from causalrec.data.pair_columns import PairColumn
 from causalrec.ids import fit_id
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
+from causalrec.training.folds import fold_logs
 
 MAX_EXTENSIONS = 4  # fits beyond the candidates that were asked for
 Settings = Mapping[str, float]  # numbers by the path of the setting, as `selection.candidates` names them
@@ -209,15 +210,3 @@ def _fit_or_failure(request: FitRequest) -> FitResult | Exception:
 def scale_propensity(propensity: PairColumn | None, share: float) -> PairColumn | None:
     """Return the propensity of any pair within a part that holds this share of the rows."""
     return None if propensity is None else lambda user, item: propensity(user, item) * np.float32(share)
-
-
-def fold_logs(rows: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
-    """Yield (training, validation) logs of a seeded k-fold partition of rows, propensities scaled to each part."""
-    assert rows.propensity is not None
-    fold = np.random.default_rng(0).permutation(len(rows)) % folds
-    for k in range(folds):
-        logs = []
-        for chosen in (np.flatnonzero(fold != k), np.flatnonzero(fold == k)):
-            share = np.float32(1 if rows.has_arms else len(chosen) / len(rows))  # p(arm | row) stays
-            logs.append(rows.take(chosen).with_propensity(rows.propensity[chosen] * share))
-        yield logs[0], logs[1]

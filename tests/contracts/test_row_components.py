@@ -95,7 +95,7 @@ def test_an_augmentation_gives_rows_of_the_log_s_columns_by_the_seed_alone(augme
         ),
         (
             ["augmentation=[tail_oversampling]", "selection.folds=3"],
-            "augmentation=tail_oversampling: changes training rows alone, but selection.folds=3 validates on all",
+            "selection.folds=3: augmentation=tail_oversampling changes training rows alone, and folds validate on all",
         ),
         (["split=few_shot", "split.shots=3"], "split.shots: unknown key; known: base, history_rows,"),
         (["split=few_shot", "split.base.seeds=3"], "split.base.seeds: unknown key; did you mean 'seed'"),

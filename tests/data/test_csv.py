@@ -153,6 +153,16 @@ def test_userless_logs_and_positive_only_logs(tmp_path: Path) -> None:
     assert bare.logged.outcome.tolist() == [1, 1]
 
 
+def test_times_that_are_places_do_not_compare_between_users(tmp_path: Path) -> None:
+    put(tmp_path, text="user,item,rating,at\na,x,1,0\na,y,1,1\nb,y,1,last\n")
+    assert problem_lines(tmp_path, time="at", time_unit="place") == [
+        "interactions.csv: line 4: at: 'last' is not a place in order"
+    ]
+    put(tmp_path, text="user,item,rating,at\na,x,1,0\na,y,1,1\n")
+    tables = CsvTables(threshold=None, time="at", time_unit="place")
+    assert tables.load(tmp_path).logged.time.tolist() == [0, 1] and not tables.card.times_compare  # type: ignore[union-attr]
+
+
 def test_iso_times_are_seconds(tmp_path: Path) -> None:
     put(tmp_path, text="user,item,rating,at\na,x,1,1970-01-02\na,y,1,1970-01-01T00:01:40Z\nb,y,1,yesterday\n")
     assert problem_lines(tmp_path, time="at", time_unit="iso") == [

@@ -14,9 +14,12 @@ from causalrec.data.audit import audit
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
+from causalrec.data.split.auto import Auto
+from causalrec.data.split.cold_users import ColdUsers
+from causalrec.data.split.few_shot import FewShot
 from causalrec.data.split.leave_last import LeaveLast
 from causalrec.data.split.random import Random
-from causalrec.data.split.temporal import Temporal
+from causalrec.data.split.temporal import Temporal, unseen_user_rows
 from causalrec.errors import DataError, RequestError
 
 USERS, ITEMS = 20, 25
@@ -265,6 +268,77 @@ def test_a_userless_log_is_split_at_one_time_for_all() -> None:
 def test_a_log_without_times_is_refused() -> None:
     with pytest.raises(DataError, match=r"toy: split=temporal needs the time of each row and it has none"):
         split_temporal([0, 0, 0], None)
+
+
+def test_a_global_cut_is_one_time_for_all_users_and_its_ties_stand_after_it() -> None:
+    times = [9, 1, 5, 5, 2, 8, 3, 4, 6, 7]
+    train, validation, test = split_temporal([0, 1] * 5, times, cut="global", validation=0.2, test=0.2)
+    assert (train, validation, test) == ([1, 2, 3, 4, 6, 7], [8, 9], [0, 5])
+    train, validation, test = split_temporal([0, 1] * 5, [*times[:8], 8, 8], cut="global", validation=0.2, test=0.2)
+    assert (train, validation, test) == ([1, 4, 6, 7], [2, 3], [0, 5, 8, 9])
+    log = log_of(np.arange(8, 16), time=np.array([1, 2, 3, 4, 5, 6, 7, 8]))
+    time = Temporal(cut="global", unseen="keep")(dataset(log, log_of(np.arange(30, 40)))).validation.time
+    assert time is not None and time.tolist() == [8]
+
+
+def test_a_global_cut_is_refused_where_times_of_users_do_not_compare() -> None:
+    placed = dataclasses.replace(CARD, times_compare=False)
+    for split in (Temporal(cut="global"), FewShot(base=Temporal(cut="global"))):
+        split.check(CARD)
+        with pytest.raises(RequestError, match=r"split\.cut=global: the times of toy are places .*set split\.cut=user"):
+            split.check(placed)
+    Temporal(cut="user").check(placed)
+
+
+def test_how_many_test_rows_have_an_unseen_user_under_either_cut_by_hand() -> None:
+    user, time = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2]), np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    log = log_of(user * ITEMS + np.arange(10), time=time)
+    assert unseen_user_rows(log, 0.1, 0.2) == {"user": (0, 2), "global": (2, 2)}
+    assert unseen_user_rows(log, 0.2, 0.4)["global"] == (4, 4)
+
+
+def test_auto_goes_by_time_unless_the_test_is_randomised_or_most_users_are_too_short() -> None:
+    timed = log_of(np.arange(100), time=np.arange(100))
+    short = log_of(np.arange(USERS) * ITEMS, time=np.arange(USERS))
+    test = log_of(np.arange(30, 40), time=np.arange(10))
+    keys = {"seed": 3, "validation": 0.2, "test": 0.25, "unseen": "keep", "propensity_sample": 0.0}
+    split = Auto(**keys)  # type: ignore[arg-type]
+    chosen = [
+        split.choose(*rows) for rows in [(timed, None), (timed, test), (short, None), (log_of(codes(300, 0)), None)]
+    ]
+    assert [type(split) for split in chosen] == [Temporal, Random, Random, Random]
+    assert all({key: getattr(split, key) for key in keys} == keys for split in chosen)
+    assert split(dataset(timed)).hashes == Temporal(**keys)(dataset(timed)).hashes  # type: ignore[arg-type]
+    few = FewShot(base=split, train_size=4).choose(timed, None)
+    assert isinstance(few, FewShot) and isinstance(few.base, Temporal) and few.goes_by_time
+
+
+def test_the_audit_says_which_split_was_picked() -> None:
+    data, split = dataset(log_of(np.arange(100), time=np.arange(100))), Auto(unseen="keep")
+    report = audit(data, split(data), split)
+    assert report.split == "each user's latest rows, picked by split=auto" and report.warnings[1:] == ()
+    assert audit(data, split(data), split.choose(data.logged, None)).split == "each user's latest rows"
+
+
+def test_the_audit_warns_of_randomised_rows_that_no_split_holds() -> None:
+    data = dataset(log_of(codes(300, 1)), log_of(codes(100, 2), seed=5), randomised="uniform")
+    assert data.randomised is not None
+    split = ColdUsers(test=0.5, unseen="keep")
+    splits = split(data)
+    left = len(data.randomised) - len(splits.test)
+    assert left > 20
+    line = f"{left} of 100 randomised rows are in no split: the split leaves them out"
+    assert line in audit(data, splits, split).warnings
+    at_random = Random(propensity_sample=0.1, unseen="drop")
+    assert not [line for line in audit(data, at_random(data), at_random).warnings if "in no split" in line]
+
+
+def test_the_future_is_not_counted_where_times_of_users_do_not_compare() -> None:
+    logged = log_of(np.arange(0, 50), time=np.tile(np.arange(25), 2))
+    data = dataset(logged, times_compare=False)
+    split = Random(unseen="keep")
+    report = audit(data, split(data), split)
+    assert report.future_rows is None and any("training row of their user" in line for line in report.warnings)
 
 
 def test_the_audit_counts_rows_candidates_positives_and_the_future_by_hand() -> None:

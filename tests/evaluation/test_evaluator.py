@@ -25,11 +25,13 @@ from causalrec.errors import CausalRecError
 from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.evaluation.baseline.constant import Constant
 from causalrec.evaluation.baseline_scores import baseline_scores
-from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score, jackknife_groups, reliability, undefined_metrics
+from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score, jackknife_groups, reliability
+from causalrec.evaluation.metric_warnings import short_lists, undefined_metrics
 from causalrec.evaluation.slice.all_pairs import AllPairsSlice
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
+from causalrec.metrics.cdcg import CDCG
 from causalrec.metrics.mse import MSE
 from causalrec.metrics.ndcg import NDCG
 from causalrec.types import Floats, Ints, OutcomeKind
@@ -347,3 +349,20 @@ def test_gains_are_left_out_where_an_outcome_is_negative() -> None:
     assert [score.metric for score in evaluator(lambda rows: rows.label, "m")] == ["mse"]
     lines = undefined_metrics(metrics, [negative])
     assert lines == [f"ndcg are left out on {data.name}: they add outcomes up, and some are negative"]
+
+
+def test_rankings_of_users_with_few_candidates_are_warned_of() -> None:
+    metrics = {"ndcg@5": ComponentConfig(NDCG, {"k": 5}), "ndcg@2": ComponentConfig(NDCG, {"k": 2})}
+    user = np.array([0, 0, 0, 1, 2, 2, 2, 2, 2, 2])
+    label = np.ones(10, np.float32)
+    few = SliceData(name="hand", kind="binary", user=user, item=np.arange(10), label=label, num_users=4)
+    metrics |= {"mse": ComponentConfig(MSE, {}), "cdcg": ComponentConfig(CDCG, {})}
+    assert short_lists(metrics, [few]) == [
+        "ndcg@5 on hand: 67% of the users have no more candidates than the list takes (median 3), so that even a "
+        "constant scores high"
+    ]
+    (score,) = Evaluator({"ndcg@5": metrics["ndcg@5"]}, [few], 0.5, replicates=5)(lambda rows: 0 * rows.label, "m")
+    assert score.value == 1.0
+    many = dataclasses.replace(few, user=np.repeat([0, 1], [6, 4]))
+    assert len(short_lists(metrics, [many])) == 1 and not short_lists({"ndcg@2": metrics["ndcg@2"]}, [many])
+    assert not short_lists(metrics, [dataclasses.replace(few, user=None, num_users=0)])

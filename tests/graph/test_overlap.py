@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from causalrec.graph.overlap import Balance, balance, calibration_error, calibration_error_by_width, overlap
+from causalrec.estimators.pointwise_error import inverse_propensity
+from causalrec.graph.overlap import (
+    Balance,
+    balance,
+    calibration_error,
+    calibration_error_by_width,
+    overlap,
+    with_criterion,
+)
 
 PROPENSITY = np.array([0.5, 0.25, 0.25, 1.0], np.float32)  # weights 2, 4, 4, 1: their sum 11, their squares 37
 OUTCOME = np.array([1, 0, 1, 1], np.float32)
@@ -23,6 +32,11 @@ def test_the_report_is_the_hand_worked_one() -> None:
 
 def test_a_row_at_the_clip_is_not_clipped() -> None:
     assert overlap(PROPENSITY, OUTCOME, 22, clip=0.25, ece=None, truth=None).clipped == 0.0
+    tenths = np.full(4, 0.7, np.float32)  # which is a little less than the 0.7 of float64
+    report = with_criterion(overlap(tenths, OUTCOME, 22, clip=0.7, ece=None, truth=None), tenths, 0.7)
+    assert (report.clipped, report.criterion_clipped) == (0.0, 0.0)
+    weight = inverse_propensity(torch.ones(4), torch.from_numpy(tenths), 0.7)
+    torch.testing.assert_close(weight, torch.full((4,), 1 / 0.7))
 
 
 def test_without_a_truth_none_is_claimed() -> None:

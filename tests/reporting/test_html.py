@@ -293,7 +293,7 @@ def test_two_estimands_have_an_article_each(tmp_path: Path) -> None:
     other = [replace_values(run, task=task("effect")) for run in study()[:2]]
     text = make_page(tmp_path, [*study()[2:], *other])
     titles = re.findall(r"<article><h2>([^<]*)<", text)
-    assert titles == [f"coat (1 = rating &gt;= 3), {name}, training rows t" for name in ("exposed_mean", "effect")]
+    assert titles == [f"coat (1 = rating &gt;= 3), estimand={name}" for name in ("exposed_mean", "effect")]
     assert 'id="p1-leaderboard"' in text and text.count(f"<b>{titles[1]}</b>") == 1
     assert "mf-naive" not in section(text, "leaderboard")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from causalrec.config.compose import package_folder
 from causalrec.errors import RequestError
 from causalrec.reporting.study import load_study
 
@@ -38,7 +39,7 @@ def test_jobs_are_rows_by_seeds(tmp_path: Path) -> None:
 def test_smoke_takes_one_seed_its_own_sweep_and_what_the_study_adds(tmp_path: Path) -> None:
     jobs = load_study(write_study(tmp_path)).jobs(smoke=True)
     chosen = ["dataset=coat", "objective=ips", "trainer=smoke", "name=a", "sweep=s_smoke", "seed=3"]
-    assert jobs[0] == ["selection.extend=false", *chosen]
+    assert jobs[0] == ["selection.extend=false", "selection.folds=1", *chosen]
     assert len(jobs) == 2
     own_smoke_jobs = load_study(write_study(tmp_path, smoke=["trainer.max_epochs=1"])).jobs(smoke=True)
     assert "trainer.max_epochs=1" in own_smoke_jobs[0] and "trainer=smoke" not in own_smoke_jobs[0]
@@ -58,7 +59,7 @@ def test_a_grid_is_every_combination_of_its_levels_block_by_block(tmp_path: Path
     assert list(alone.rows) == ["bert-ips", "mf-ips", "naive"]
     assert [job[-2:] for job in alone.jobs(smoke=False)][:2] == [["sweep=s", "seed=3"], ["sweep=s", "seed=4"]]
     apart = load_study(write_study(tmp_path, grid=GRID, smoke_of={"bert": ["x=1"], "naive": ["y=2"], "b": ["z=3"]}))
-    added = {job[-3]: job[1 + len(apart.base) + len(apart.rows[job[-3][5:]]) : -3] for job in apart.jobs(smoke=True)}
+    added = {job[-3]: job[2 + len(apart.base) + len(apart.rows[job[-3][5:]]) : -3] for job in apart.jobs(smoke=True)}
     assert added == {
         "name=a": ["trainer=smoke"],
         "name=b": ["trainer=smoke", "z=3"],
@@ -186,6 +187,16 @@ def test_the_paper_studies_give_every_row_the_same_tuning_budget(name: str) -> N
     tuning_keys = ("optimizer.", "selection.", "trainer.", "sampler.", "encoder")
     assert not [text for row in study.rows.values() for text in row if text.startswith(tuning_keys)]
     assert {"selection.candidates", "optimizer.lr"} <= {text.partition("=")[0] for text in study.base}
+
+
+def test_every_shipped_study_names_its_split() -> None:
+    folder = package_folder("experiments")
+    studies = {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")}
+    trained = [study for study in map(load_study, sorted(studies)) if study.kind == "train"]
+    assert len(trained) >= 15
+    for study in trained:
+        for job in study.jobs(smoke=False):
+            assert any(text.startswith("split=") for text in job), (study.title, job)
 
 
 def test_the_numbers_of_p1_are_the_papers() -> None:

@@ -12,6 +12,7 @@ from handmade import make_run, replace_values, score
 from rich.console import Console
 
 from causalrec.errors import RequestError
+from causalrec.records.run_folder import RunFolder
 from causalrec.reporting.table import Cell, ScoreTable, format_cell, format_seeds, markdown, print_table, tables
 
 AUC = "auc@randomised"
@@ -105,6 +106,26 @@ def test_two_estimands_are_never_in_one_table() -> None:
 def test_data_sets_and_thresholds_get_their_own_tables() -> None:
     score_tables = tables([make_run(), make_run(threshold=4.0), make_run(dataset="ml", threshold=None)])
     assert [table.dataset for table in score_tables] == ["coat (1 = rating >= 3)", "coat (1 = rating >= 4)", "ml"]
+
+
+def test_tables_of_other_rows_of_one_data_set_have_titles_of_their_own() -> None:
+    def split(run: RunFolder, *, train: str, words: str = "rows at random") -> RunFolder:
+        return replace_values(run, "audit", hashes={"train": train}, split=words, test="logged (not unbiased)")
+
+    random = [
+        split(make_run(config={"split": {"seed": seed, "validation": 0.1}}), train=f"rows {seed}") for seed in (0, 1)
+    ]
+    latest = split(make_run(config={"split": {"cut": "user"}}), train="latest", words="each user's latest rows")
+    again = split(make_run(config={"split": {"seed": 0, "validation": 0.1}}), train="other")
+    coat = "coat (1 = rating >= 3), test: "
+    assert [table.dataset for table in tables([*random, latest])] == [
+        f"{coat}rows at random, split.seed=0",
+        f"{coat}rows at random, split.seed=1",
+        f"{coat}each user's latest rows",
+    ]
+    titles = [table.dataset for table in tables([random[0], again])]
+    assert titles == [f"{coat}rows at random, training rows=rows 0", f"{coat}rows at random, training rows=other"]
+    assert "Split: each user's latest rows." in only(tables([latest])).footnotes
 
 
 def test_baselines_come_first_and_once() -> None:

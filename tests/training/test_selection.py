@@ -33,7 +33,6 @@ from causalrec.training.selection import (
     combine_candidates,
     extend_requests,
     fit_sequentially,
-    fold_logs,
     judge_candidates,
     refit_request,
     search_requests,
@@ -105,17 +104,6 @@ def fits_of(requests: list[FitRequest]) -> list[FitResult]:
     results = fit_sequentially(requests)
     assert all(isinstance(fit, FitResult) for fit in results), results
     return [fit for fit in results if isinstance(fit, FitResult)]
-
-
-def test_folds_partition_the_rows_and_scale_propensities_to_their_share() -> None:
-    log = log_of(103)
-    folds = list(fold_logs(log, 4))
-    assert sorted(code for _, held in folds for code in held.codes) == sorted(log.codes)
-    for train, held in folds:
-        assert not np.isin(train.codes, held.codes).any() and len(train) + len(held) == 103
-        assert train.propensity is not None and held.propensity is not None
-        np.testing.assert_allclose(train.propensity, 0.5 * len(train) / 103, rtol=1e-5)
-        np.testing.assert_allclose(held.propensity, 0.5 * len(held) / 103, rtol=1e-5)
 
 
 def test_cross_validation_tries_every_candidate_on_every_fold_then_refits_on_all_rows(tmp_path: Path) -> None:
@@ -259,11 +247,6 @@ def test_a_failure_stands_in_the_place_of_its_fit(tmp_path: Path) -> None:
     broken = request(tmp_path / "a", log_of(60), model=hopeless)
     failed, fitted = fit_sequentially([broken, request(tmp_path / "b", log_of(60))])
     assert isinstance(failed, RuntimeError) and isinstance(fitted, FitResult)
-
-
-@pytest.mark.parametrize("folds", [2, 5])
-def test_the_number_of_folds_is_the_number_of_parts(folds: int) -> None:
-    assert len(list(fold_logs(log_of(50), folds))) == folds
 
 
 def candidates_of(criteria: dict[float, float], **others: float) -> list[Candidate]:

@@ -58,6 +58,7 @@ class AmazonVideoGames(AbstractDataset):
             self_selected=True,
             repeats="keep_last",
             unseen="drop",
+            times_compare=False,
         )
 
     @property

@@ -69,7 +69,8 @@ class CsvTables(AbstractDataset):
             count 0..1e6, reward without).
         feedback: what a row that is not there means.
         time: column of the time, None for none.
-        time_unit: unit of numeric times, or `iso` for text (2024-01-31 12:00:00).
+        time_unit: unit of numeric times; `iso` for text (2024-01-31 12:00:00), `place` for places in each user's
+            sequence, which do not compare between users.
         position: column of the position in the list, None for none.
         exposure: column of the exposure (0 = not exposed, 1.. = arms), None for none.
         propensity: column of the probability that the row was exposed, in (0, 1]; None for none.
@@ -177,6 +178,7 @@ class CsvTables(AbstractDataset):
             self_selected=self.self_selected,
             repeats="allowed" if self.user is None else self.repeats,
             unseen=self.unseen,
+            times_compare=self.time_unit != "place",
         )
 
     @property

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, final
 import numpy as np
 from pydantic import Field
 
+from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.rules import (
@@ -50,10 +51,17 @@ class AbstractSplit(ABC):
 
     A component gives `assign`, which chooses rows, and `rules`, which hold for all splits alike. `resampled_by`: its
     settings that only draw rows of the same users and items anew, so that jobs that differ in them are replicates of
-    one row and may train side by side.
+    one row and may train side by side. `no_folds`: why folds of the training side cannot stand in for its validation
+    rows, a clause; None where they can.
     """
 
     resampled_by: ClassVar[frozenset[str]] = frozenset()
+    no_folds: ClassVar[str | None] = None
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """Which rows are held out, a few words for titles and the audit ("each user's latest rows")."""
 
     @property
     @abstractmethod
@@ -63,6 +71,14 @@ class AbstractSplit(ABC):
     @abstractmethod
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         """Choose rows of the log, of which repeated pairs are gone, and of the randomised part where there is one."""
+
+    def check(self, card: DatasetCard) -> None:
+        """Raise RequestError where such data cannot be split so; no file is read."""
+        return
+
+    def choose(self, logged: InteractionLog, randomised: InteractionLog | None) -> AbstractSplit:
+        """Return the split that is made of these rows: this one, unless it is one that picks another."""
+        return self
 
     @property
     def goes_by_time(self) -> bool:

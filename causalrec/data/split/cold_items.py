@@ -22,8 +22,14 @@ class ColdItems(AbstractLogSplit):
         test: share of the items that is the test's.
     """
 
+    no_folds = "validation items have no training row, which folds of rows do not repeat"
+
     validation: Share = 0.1
     test: Share = 0.1
+
+    @property
+    def description(self) -> str:
+        return "items without a training row"
 
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         return assign_cold(logged, randomised, "item", self.validation, self.test, self.seed)

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from causalrec.data.card import DatasetCard
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractSplit, RowAssignment
 from causalrec.data.split.rules import SplitRules
@@ -35,6 +36,7 @@ class FewShot(AbstractSplit):
     """
 
     resampled_by: ClassVar[frozenset[str]] = frozenset({"subsample_seed"})
+    no_folds = "so many training rows are what is studied, and folds would add the validation's"
 
     base: AbstractSplit
     train_size: Count | None = 64
@@ -50,6 +52,16 @@ class FewShot(AbstractSplit):
     @property
     def rules(self) -> SplitRules:
         return self.base.rules
+
+    @property
+    def description(self) -> str:
+        return f"{self.base.description}, few to train on"
+
+    def check(self, card: DatasetCard) -> None:
+        self.base.check(card)
+
+    def choose(self, logged: InteractionLog, randomised: InteractionLog | None) -> AbstractSplit:
+        return replace(self, base=self.base.choose(logged, randomised))
 
     @property
     def goes_by_time(self) -> bool:

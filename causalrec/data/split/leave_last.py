@@ -30,6 +30,10 @@ class LeaveLast(AbstractLogSplit):
     validation_rows: Count = 1
 
     @property
+    def description(self) -> str:
+        return "each user's last rows"
+
+    @property
     def goes_by_time(self) -> bool:
         return True
 

@@ -22,6 +22,10 @@ class Random(AbstractLogSplit):
     validation: Share = 0.1
     test: Share = 0.1
 
+    @property
+    def description(self) -> str:
+        return "rows at random"
+
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         share = self.test if randomised is None else 0.0
         return assignment(*random_shares(len(logged), self.validation, share, self.seed), randomised)

@@ -34,6 +34,10 @@ class Windows(AbstractLogSplit):
     window_count: Count = 10_000
 
     @property
+    def description(self) -> str:
+        return "the last rows with enough history"
+
+    @property
     def goes_by_time(self) -> bool:
         return True
 

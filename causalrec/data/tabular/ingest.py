@@ -18,9 +18,9 @@ from causalrec.types import Bools, Ints
 
 ROWS = 500_000  # of one batch
 ABSENT = -(1 << 62)  # an integer that the file lacks
-UNITS: Mapping[str, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+UNITS: Mapping[str, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9, "place": 1}
 ISO = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M")
-TimeUnit = Literal["s", "ms", "us", "ns", "iso"]
+TimeUnit = Literal["s", "ms", "us", "ns", "iso", "place"]
 DTYPES: Mapping[str, type[np.generic]] = {
     **dict.fromkeys(("user", "item", "time", "position", "treatment"), np.int64),
     **dict.fromkeys(("outcome", "propensity"), np.float32),
@@ -55,7 +55,7 @@ class Roles:
         randomised: Of the flag that is 1 where the item was drawn at random, else 0.
         scale: Bounds of the raw outcome, both included.
         binary: The raw outcome is 0 or 1, and nothing between.
-        time_unit: Unit of numeric times, or `iso` for text (2024-01-31 12:00:00).
+        time_unit: Unit of numeric times, `iso` for text (2024-01-31 12:00:00), `place` for places in order.
         row_columns: Kind of each further column that is read as it is, by name.
     """
 
@@ -274,7 +274,8 @@ def _note_bad_rows(arrays: dict[str, npt.NDArray[Any]], roles: Roles, bad_rows: 
         if roles.binary:
             fraction = finite & ~np.isin(value, (0.0, 1.0)) & (value >= low) & (value <= high)
             note("{value} is no click: 0 or 1; set dataset.kind=watch_ratio, or dataset.threshold", "outcome", fraction)
-    for role, what in (("time", f"a time in {roles.time_unit}"), ("position", "a whole number")):
+    time = "a place in order" if roles.time_unit == "place" else f"a time in {roles.time_unit}"
+    for role, what in (("time", time), ("position", "a whole number")):
         if role in arrays:
             note(f"{{value}} is not {what}", role, arrays[role] == ABSENT)
     if "treatment" in arrays:

@@ -41,7 +41,7 @@ def report(folder: Path, out: Path, columns: tuple[str, ...] = ()) -> PageData:
 def page(data: PageData) -> str:
     """Build the page as text: one article per table, then failures and provenance."""
     title = data.folder.name or "records"
-    labels = _labels(data.tables)
+    labels = [page_table.table.dataset for page_table in data.tables]
     articles = [_article(page_table, k, labels[k]) for k, page_table in enumerate(data.tables)]
     if data.estimates:
         articles.append(tag("article", leaderboard.plain_table(data.estimates, "estimates")))
@@ -104,25 +104,13 @@ def _commits(commits: Sequence[str]) -> Child:
 
 
 def _contents(data: PageData) -> Html:
-    labels, links = _labels(data.tables), list[Child]()
+    labels, links = [page_table.table.dataset for page_table in data.tables], list[Child]()
     for k in range(len(labels)):
         links.append(tag("b", labels[k]) if len(labels) > 1 else None)
         links += [tag("a", name, href=f"#p{k}-{key}") for key, name in NAMES.items()]
     links.append(tag("a", "Estimates", href="#estimates") if data.estimates else None)
     links.append(tag("a", "Failed", href="#failed") if data.failed_jobs or data.broken else None)
     return tag("nav", *links, tag("a", "Run again", href="#provenance"), aria_label="Contents")
-
-
-def _labels(page_tables: Sequence[PageTable]) -> list[str]:
-    """Name tables; those of one data set by what they differ in, the estimand and the training rows."""
-    names = [page_table.table.dataset for page_table in page_tables]
-    records = [page_table.runs[0].record for page_table in page_tables]
-    return [
-        name
-        if names.count(name) == 1
-        else f"{name}, {record.task.estimand}, training rows {record.audit.hashes.get('train', '')[:8]}"
-        for name, record in zip(names, records, strict=True)
-    ]
 
 
 def _article(page_table: PageTable, k: int, label: str) -> Html:

@@ -93,7 +93,7 @@ def _selection_cells(records: Sequence[RunRecord]) -> list[Child]:
     )
     return [
         selection_records[0].criterion,
-        compact(selection_records[0].folds),
+        ", ".join(str(count) for count in sorted({chosen.folds for chosen in selection_records})),
         ", ".join(
             settings if len(records) == 1 else f"{settings} ×{count}" for settings, count in sorted(chosen.items())
         ),
@@ -164,6 +164,7 @@ def _checks(audit_section: AuditSection) -> Iterable[tuple[str, Child]]:
     )
     bin_edges = ", ".join(f"{cut:g}" for cut in audit_section.bin_edges)
     yield "outcome", f"how many of {bin_edges} the rating reaches" if bin_edges else outcome_text
+    yield "split", audit_section.split
     yield "test", audit_section.test
     yield "pairs of the test also logged", _count_with_rule(audit_section.duplicates, audit_section.duplicate_rule)
     yield "rows leaked into training", _check_mark(audit_section.leaked_rows)

@@ -16,6 +16,10 @@ class EveryNth(AbstractLogSplit):
 
     nth: int = 5
 
+    @property
+    def description(self) -> str:
+        return "every nth row"
+
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         remainder = np.arange(len(logged)) % self.nth
         return assignment(remainder == 0, (remainder == 1) & (randomised is None), randomised)

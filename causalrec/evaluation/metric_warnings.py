@@ -1,0 +1,52 @@
+"""What a reader must know of a metric on a slice: where it is left out, and where any order scores alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import numpy as np
+
+from causalrec.config.component import ComponentConfig
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.metrics.base import AbstractMetric
+from causalrec.metrics.user_mean import AbstractUserMean
+
+SHORT_LISTS = 0.5  # of the users, from which on a ranking's scores are warned of
+
+
+def undefined_metrics(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[SliceData]) -> list[str]:
+    """Return one line for each slice on which metrics of gains are left out, as an outcome is negative."""
+    gains = [name for name, chosen in metrics.items() if chosen.target.labels_are_gains]
+    lines = []
+    for data in slices:
+        names = [name for name in gains if data.kind in metrics[name].target.labels and data.num_users]
+        if names and data.subset_of is None and (data.label < 0).any():
+            lines.append(f"{', '.join(names)} are left out on {data.name}: they add outcomes up, and some are negative")
+    return lines
+
+
+def short_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[SliceData]) -> list[str]:
+    """Return one line for each slice on which half of the users, or more, have no more candidates than a list takes.
+
+    Such a user's list holds all candidates whoever ranks them: recall is 1, and NDCG of a constant comes near 1.
+    """
+    ranking = {
+        name: chosen
+        for name, chosen in metrics.items()
+        if issubclass(chosen.target, AbstractUserMean) and "k" in chosen.keyword_names
+    }
+    lines = []
+    for data in slices:
+        names = [name for name, chosen in ranking.items() if data.kind in chosen.target.labels]
+        if data.subset_of is not None or not data.num_users or not len(data):
+            continue
+        candidates = np.bincount(data.cluster)
+        candidates = candidates[candidates > 0]
+        cut = {name: float((candidates <= cast("int", ranking[name].setting("k"))).mean()) for name in names}
+        if short := [name for name, share in cut.items() if share >= SHORT_LISTS]:
+            lines.append(
+                f"{', '.join(short)} on {data.name}: {max(cut.values()):.0%} of the users have no more candidates "
+                f"than the list takes (median {np.median(candidates):g}), so that even a constant scores high"
+            )
+    return lines
