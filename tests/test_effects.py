@@ -110,6 +110,16 @@ def test_a_nuisance_that_did_not_converge_stands_in_the_record_under_the_table_a
     assert [note.startswith(f"Warning: short: {line}") for note in table.footnotes if "converge" in note] == [True]
 
 
+def test_the_error_of_an_average_lies_in_its_interval_for_baselines_read_from_the_cache_too(effect: Effect) -> None:
+    overrides = [*TABLE, "learner=linear_dml", "dataset.units=300", "metric=[ate_error,pehe]"]
+    first, again = effect(*overrides, "name=first"), effect(*overrides, "name=again")
+    assert first["baselines"] == again["baselines"]
+    for score in first["scores"] + first["baselines"]:
+        assert score["absolute"] == (score["metric"] == "ate_error")
+        if score["absolute"]:
+            assert 0 <= score["low"] <= score["value"] <= score["high"], score
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("learner", ["linear_dml", "t_learner"])
 def test_a_learner_from_a_table_leaves_the_record_of_a_network_without_its_parts(learner: str, effect: Effect) -> None:
