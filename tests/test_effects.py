@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import causalrec
 from causalrec import cli
 from causalrec.config.compose import package_folder
 from causalrec.data.datasets.effect_simulation import EffectSimulation
@@ -94,6 +95,29 @@ def test_an_r_learner_is_for_one_arm(effect: Effect) -> None:
     assert effect(*QUICK, "objective=r_learner")["status"] == "done"
     said = effect(*QUICK, "objective=r_learner", "dataset.arms=2", code=2)
     assert "objective=r_learner: is defined for 1 treatment, but effect_simulation has 2 (arm 1, arm 2); set" in said
+
+
+def test_a_nuisance_that_did_not_converge_stands_in_the_record_under_the_table_and_on_the_terminal(
+    effect: Effect, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [*TABLE, "learner=linear_dml", "dataset.units=300", "sweep=nuisance"]
+    line = "learner=linear_dml: models.model_t (LogisticRegression) did not converge in 5 of 5 fits: Newton solver did"
+    assert [warning for warning in effect(*overrides, "name=fine")["warnings"] if "converge" in warning] == []
+    assert cli.main(["train", "task=effect", *overrides, "name=short", "learner.models.model_t.max_iter=1"]) == 0
+    (printed,) = [row for row in capsys.readouterr().out.splitlines() if "converge" in row]
+    assert printed.startswith(f"warning: {line}")
+    (table,) = causalrec.table(tmp_path / "runs" / "nuisance")
+    assert [note.startswith(f"Warning: short: {line}") for note in table.footnotes if "converge" in note] == [True]
+
+
+def test_the_error_of_an_average_lies_in_its_interval_for_baselines_read_from_the_cache_too(effect: Effect) -> None:
+    overrides = [*TABLE, "learner=linear_dml", "dataset.units=300", "metric=[ate_error,pehe]"]
+    first, again = effect(*overrides, "name=first"), effect(*overrides, "name=again")
+    assert first["baselines"] == again["baselines"]
+    for score in first["scores"] + first["baselines"]:
+        assert score["absolute"] == (score["metric"] == "ate_error")
+        if score["absolute"]:
+            assert 0 <= score["low"] <= score["value"] <= score["high"], score
 
 
 @pytest.mark.long

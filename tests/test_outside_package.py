@@ -219,5 +219,5 @@ def test_a_run_of_another_schema_is_named_with_its_command(call: Call, work_fold
     (path,) = (work_folder / "runs/schema").rglob("record.json")
     path.write_text(json.dumps({**record, "schema": 1}))
     code, _, err = call("table", "runs/schema")
-    assert code == 1 and "written by another version of causalrec (schema 1, this one reads 4)" in err
+    assert code == 1 and "written by another version of causalrec (schema 1, this one reads 5)" in err
     assert "run the job again: causalrec train" in err and err.count("\n") == 1

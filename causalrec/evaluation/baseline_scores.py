@@ -20,7 +20,7 @@ from causalrec.evaluation.slice.base import SliceData
 from causalrec.solvers.convergence import worst
 from causalrec.types import Doubles, Floats, Ints
 
-VERSION = 5  # raise when a baseline's or a metric's mathematics change
+VERSION = 6  # raise when a baseline's or a metric's mathematics change
 
 
 def baseline_scores(
@@ -95,7 +95,7 @@ def _save(path: Path, scores: list[Score], warnings: list[str]) -> None:
             out,
             warnings=np.array(warnings, dtype=np.str_),
             names=np.array([[s.metric, s.slice] for s in scores]),
-            values=np.array([[s.value, s.low, s.high, s.n] for s in scores]),
+            values=np.array([[s.value, s.low, s.high, s.n, s.absolute] for s in scores]),
             replicates=np.array([s.replicates for s in scores]),
             jackknife=np.array([np.full((3, GROUPS), np.nan) if s.jackknife is None else s.jackknife for s in scores]),
         )
@@ -105,8 +105,13 @@ def _load(path: Path, model: str) -> tuple[list[Score], list[str]]:
     with np.load(path, allow_pickle=False) as saved:
         rows = zip(saved["names"], saved["values"], saved["replicates"], saved["jackknife"], strict=True)
         scores = [
-            Score(str(m), str(s), float(v), float(low), float(high), int(n), model, replicates, _or_none(jackknife))
-            for (m, s), (v, low, high, n), replicates, jackknife in rows
+            Score(
+                *(str(m), str(s), float(v), float(low), float(high), int(n), model),
+                replicates=replicates,
+                jackknife=_or_none(jackknife),
+                absolute=bool(absolute),
+            )
+            for (m, s), (v, low, high, n, absolute), replicates, jackknife in rows
         ]
         return scores, [str(line) for line in saved["warnings"]]
 

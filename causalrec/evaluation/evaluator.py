@@ -37,6 +37,7 @@ class Score:
         model: the predictor.
         replicates: float64[R], bootstrap replicates.
         jackknife: float64[3,G], the value without each of G groups of users, of items and of rows (paired comparisons).
+        absolute: it is the absolute value of a mean; replicates and jackknife are linearised, and may be negative.
     """
 
     metric: str
@@ -48,11 +49,12 @@ class Score:
     model: str
     replicates: Doubles
     jackknife: Doubles | None = None
+    absolute: bool = False
 
     def as_record(self) -> ScoreRecord:
         """Return the score as the record holds it."""
         ends = finite_or_none(self.value), finite_or_none(self.low), finite_or_none(self.high)
-        return ScoreRecord(self.model, self.slice, self.metric, *ends, int(self.n))
+        return ScoreRecord(self.model, self.slice, self.metric, *ends, int(self.n), self.absolute)
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,19 @@ class Evaluator:
             if metric.labels_are_gains and has_negative:
                 continue
             metric.update(scored)
-            score = self._score(name, data, float(metric.compute()), metric.replicates(weights).numpy(), model)
+            replicates = metric.replicates(weights).numpy()
+            score = self._score(name, data, float(metric.compute()), replicates, model, metric.absolute)
             scores.append(replace(score, jackknife=_jackknife(metric, *groups)) if groups else score)
         return scores
 
     def _weights(self, clusters: int) -> torch.Tensor:
         return _draw_weights(clusters, self.replicates, self.seed)
 
-    def _score(self, name: str, data: SliceData, value: float, replicates: Doubles, model: str) -> Score:
-        low, high = percentile_interval(replicates, self.level)
-        return Score(name, data.name, value, low, high, len(data), model, replicates)
+    def _score(
+        self, name: str, data: SliceData, value: float, replicates: Doubles, model: str, absolute: bool = False
+    ) -> Score:
+        low, high = percentile_interval(replicates, self.level, absolute=absolute)
+        return Score(name, data.name, value, low, high, len(data), model, replicates, absolute=absolute)
 
     def exposed_mean(self, log: InteractionLog, model: str) -> Score:
         """Return the SNIPS estimate of the mean outcome under exposure from logged rows, as a score."""

@@ -12,6 +12,7 @@ from pydantic import Field
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.effect.aipw import normal_average
 from causalrec.estimators.effect.base import AbstractFittedEffect, AverageEffect, Design, LearnerData
+from causalrec.estimators.effect.fit_log import FitLog
 from causalrec.estimators.effect.nuisance import (
     Model,
     Plain,
@@ -89,11 +90,19 @@ class DoWhy(AbstractTableLearner):
         table = scale.table(features).assign(treatment=rows.treatment, outcome=rows.outcome)
         if self.design == "front-door" and rows.instruments_or_mediator is not None:
             table = table.assign(mediator=rows.instruments_or_mediator[:, 0])
-        estimator = self.fit_estimator(table, rows, seed)
-        return _Fitted(self, rows, scale, table, estimator, self.average_effect(estimator, table), seed)
+        log = FitLog()
+        estimator = self.fit_estimator(table, rows, seed, log)
+        return _Fitted(self, rows, scale, table, estimator, self.average_effect(estimator, table), seed, log)
 
-    def fit_estimator(self, table: Any, rows: LearnerData, seed: int) -> Any:
-        """Fit DoWhy's estimator on a table of standardised columns, treatment and outcome."""
+    def fit_estimator(self, table: Any, rows: LearnerData, seed: int, log: FitLog) -> Any:
+        """Fit DoWhy's estimator.
+
+        Args:
+            table: standardised columns, treatment and outcome.
+            rows: the rows that the table, or what it is a resample of, was made from.
+            seed: of what its models draw.
+            log: counts their fits.
+        """
         from dowhy.causal_estimators.regression_estimator import RegressionEstimator
         from dowhy.causal_identifier import IdentifiedEstimand
 
@@ -107,8 +116,8 @@ class DoWhy(AbstractTableLearner):
         estimand = IdentifiedEstimand(None, ["treatment"], ["outcome"], **how)
         target = _estimator_class(self.estimator)
         tells_rows_apart = issubclass(target, RegressionEstimator) and varying
-        with silence_warnings(self.estimator):
-            estimator = target(estimand, **self.arguments, **self._models(seed=seed))
+        with silence_warnings(self.estimator, log):
+            estimator = target(estimand, **self.arguments, **self._models(seed=seed, log=log))
             return estimator.fit(table.copy(), effect_modifier_names=varying if tells_rows_apart else None)
 
     def average_effect(self, estimator: Any, table: Any) -> float:
@@ -117,9 +126,9 @@ class DoWhy(AbstractTableLearner):
         with silence_warnings(self.estimator):
             return float(estimator.estimate_effect(table.copy(), **arms).value)  # a copy: DoWhy adds columns to it
 
-    def _models(self, seed: int) -> dict[str, Any]:
+    def _models(self, seed: int, log: FitLog | None = None) -> dict[str, Any]:
         return {
-            key: build_sklearn_model(f"learner.models.{key}", model, "classifier", seed)
+            key: build_sklearn_model(f"learner.models.{key}", model, "classifier", seed, log)
             for key, model in self.models.items()
         }
 
@@ -149,6 +158,7 @@ class _Fitted(AbstractFittedEffect):
     estimator: Any
     value: float
     seed: int
+    log: FitLog
 
     def effects(self, modifiers: Doubles, controls: Doubles) -> Doubles:
         self.rows.check_width(modifiers, controls)
@@ -169,10 +179,14 @@ class _Fitted(AbstractFittedEffect):
         error = np.array([np.std(replicates, ddof=1) if len(replicates) > 1 else np.nan])
         return normal_average(np.array([self.value]), error, level)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.log.lines
+
     def _replicate(self, draw: int) -> float:
         taken = resample(self.rows.groups, len(self.rows), np.random.default_rng([self.seed, draw]))
         table = self.table.iloc[taken].reset_index(drop=True)
-        return self.effect.average_effect(self.effect.fit_estimator(table, self.rows, self.seed), table)
+        return self.effect.average_effect(self.effect.fit_estimator(table, self.rows, self.seed, self.log), table)
 
 
 def resample(groups: Ints | None, rows: int, rng: np.random.Generator) -> Ints:

@@ -12,6 +12,7 @@ import numpy as np
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.effect.aipw import CrossFit, clustered_variance, normal_average
 from causalrec.estimators.effect.base import AbstractFittedEffect, AverageEffect, Design, LearnerData
+from causalrec.estimators.effect.fit_log import FitLog
 from causalrec.estimators.effect.nuisance import (
     Kind,
     Model,
@@ -30,6 +31,10 @@ RUN_SETS |= {"discrete_instrument", "allow_missing", "use_ray", "ray_remote_func
 TREATMENT_MODELS = {"model_t", "model_propensity", "propensity_model"}
 TREATMENT_MODELS |= {"model_t_final", "propensity_model_final", "model_t_xw", "model_t_xwz"}
 EFFECT_MODELS = {"model_final", "cate_models", "final_models"}
+IN_OTHER_PROCESSES = (
+    "its models are fitted in other processes, so that nobody knows whether they converged; set "
+    "learner.arguments.n_jobs=1"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +53,14 @@ class EconML(AbstractTableLearner):
 
     Folds keep users whole. A learner that takes no W reads it as further columns of X; one that takes Z reads the
     graph's instruments, as numbers. Intervals are EconML's own where rows are independent (no user has two), else there
-    are none. The average effect is the learner's own where its standard error is exact (linear final stages) and rows
-    are independent. Assumption: no unmeasured confounding given X and W, every arm possible; of one that takes Z, valid
-    and relevant instruments given X and W, and an effect that does not vary with what is hidden. Source: Chernozhukov
-    et al. (Econometrics Journal 2018), Kennedy (EJS 2023), Künzel et al. (PNAS 2019), Athey, Tibshirani & Wager (Annals
-    of Statistics 2019). Raises RequestError where a class or an argument is not allowed, DataError where the learner
-    fails on the rows.
+    are none. Fits of models that warn of not having converged are counted, and stand in the record; scikit-learn's
+    LogisticRegression warns of nothing where its tolerance is reached too early, so give it a small `tol` (as the YAML
+    of every learner does). The average effect is the learner's own where its standard error is exact (linear final
+    stages) and rows are independent. Assumption: no unmeasured confounding given X and W, every arm possible; of one
+    that takes Z, valid and relevant instruments given X and W, and an effect that does not vary with what is hidden.
+    Source: Chernozhukov et al. (Econometrics Journal 2018), Kennedy (EJS 2023), Künzel et al. (PNAS 2019), Athey,
+    Tibshirani & Wager (Annals of Statistics 2019). Raises RequestError where a class or an argument is not allowed,
+    DataError where the learner fails on the rows.
     """
 
     learner: str
@@ -110,12 +117,13 @@ class EconML(AbstractTableLearner):
             columns["Z"] = rows.instruments_or_mediator
         if "groups" in takes and rows.groups is not None:
             columns["groups"] = rows.groups
-        with silence_warnings(self.learner):
-            learner = target(**arguments, **self.arguments, **self._models(binary=rows.binary, seed=seed))
+        log = FitLog()
+        with silence_warnings(self.learner, log):
+            learner = target(**arguments, **self.arguments, **self._models(binary=rows.binary, seed=seed, log=log))
             learner.fit(rows.outcome, rows.treatment, **columns)
-        return _Fitted(learner, self.learner, rows, "W" in takes, self.average, seed)
+        return _Fitted(learner, self.learner, rows, "W" in takes, self.average, seed, log)
 
-    def _models(self, *, binary: bool, seed: int) -> dict[str, Any]:
+    def _models(self, *, binary: bool, seed: int, log: FitLog | None = None) -> dict[str, Any]:
         """Construct the models for an outcome of this kind."""
         chosen = {**self.models, **self.binary_models} if binary else self.models
         classify = (
@@ -125,7 +133,8 @@ class EconML(AbstractTableLearner):
         )
         named = {key: (f"learner.{self._home(key, binary)}.{key}", model) for key, model in chosen.items()}
         return {
-            key: build_sklearn_model(where, model, _kind(key, classify), seed) for key, (where, model) in named.items()
+            key: build_sklearn_model(where, model, _kind(key, classify), seed, log)
+            for key, (where, model) in named.items()
         }
 
     def _home(self, key: str, binary: bool) -> str:
@@ -142,6 +151,7 @@ class _Fitted(AbstractFittedEffect):
     takes_controls: bool
     cross_fit: CrossFit | None
     seed: int
+    log: FitLog
 
     def effects(self, modifiers: Doubles, controls: Doubles) -> Doubles:
         columns = self._columns(modifiers, controls)
@@ -165,8 +175,13 @@ class _Fitted(AbstractFittedEffect):
             error = np.sqrt(given_columns + clustered_variance(effects, None))  # EconML holds the columns fixed
             return normal_average(effects.mean(axis=0), error, level)
         if self.cross_fit is not None and self.rows.holds(modifiers, controls):
-            return self.cross_fit.average(self.rows, level, self.seed)
+            return self.cross_fit.average(self.rows, level, self.seed, self.log)
         return None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        away = hasattr(self.learner, "backend") and self.learner.n_jobs != 1
+        return (*self.log.lines, *([IN_OTHER_PROCESSES] if away else []))
 
     def _inference(self, modifiers: Doubles, controls: Doubles) -> Any:
         """Return EconML's inference, or None where it has none or its rows are not independent."""

@@ -43,6 +43,11 @@ class AbstractPredictor(ABC):
         return None
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be read beside the scores that were asked for so far, a line each."""
+        return ()
+
+    @property
     def sizes(self) -> Sizes:
         """`parameters`, `trainable` and `language_model`, each by role."""
         return {"parameters": {}, "trainable": {}, "language_model": {}}

@@ -67,6 +67,10 @@ class TablePredictor(AbstractPredictor):
             lower, upper = (bound[:, rows.arm - 1] for bound in interval)
             yield evaluator.share(rows, (lower <= rows.label) & (rows.label <= upper), "coverage", name)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.fitted.warnings
+
     def interval(self, rows: SliceData, level: float) -> tuple[Doubles, Doubles] | None:
         return self.fitted.interval(*self.table.read(rows.user, rows.item, rows), level)
 

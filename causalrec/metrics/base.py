@@ -100,12 +100,14 @@ class Subsets:
 class AbstractMetric(Metric, ABC):
     """Built by the evaluator as `Metric(num_clusters, **yaml)`; `labels` says which labels it is defined for,
     `ranks_users` whether it ranks the rows of a user, and so is undefined in a userless log; `labels_are_gains` whether
-    it adds labels up as gains, and so is undefined where one is negative.
+    it adds labels up as gains, and so is undefined where one is negative; `absolute` whether it is the absolute value
+    |m| of a mean: on resampled rows and on subsets it is `sign(m) m*` then, which may be negative.
     """
 
     labels: ClassVar[frozenset[LabelKind]]
     ranks_users: ClassVar[bool] = False
     labels_are_gains: ClassVar[bool] = False
+    absolute: ClassVar[bool] = False
 
     @abstractmethod
     def update(self, scored: Scored) -> None:
@@ -143,6 +145,13 @@ class AbstractRatio(AbstractMetric):
         """Turn the ratio into the metric (the identity, unless overridden)."""
         return ratio
 
+    def finish_resampled(self, ratio: Tensor, whole_ratio: Tensor) -> Tensor:
+        """Turn ratios of resampled rows or subsets into the metric (`finish`, unless it is an absolute value).
+
+        `whole_ratio`: that of all rows, a scalar.
+        """
+        return self.finish(ratio)
+
     def update(self, scored: Scored) -> None:
         numerator, denominator, cluster = self.ratio_terms(scored)
         self.numerator.index_add_(0, cluster, numerator.double())
@@ -152,10 +161,12 @@ class AbstractRatio(AbstractMetric):
         return self.finish(self.numerator.sum() / self.denominator.sum())
 
     def replicates(self, weights: Tensor) -> Tensor:
-        return self.finish((weights @ self.numerator) / (weights @ self.denominator))
+        ratio = (weights @ self.numerator) / (weights @ self.denominator)
+        return self.finish_resampled(ratio, self.numerator.sum() / self.denominator.sum())
 
     def on_subsets(self, subsets: Subsets) -> Tensor:
         numerator, denominator, cluster = self.ratio_terms(subsets.rows)
         subset, zeros = cluster // subsets.num_clusters, torch.zeros(2, len(subsets), dtype=torch.float64)
         sums = zeros.index_add_(1, subset, torch.stack([numerator.double(), denominator.double()]))
-        return self.finish(sums[0] / sums[1])
+        whole_numerator, whole_denominator, _ = self.ratio_terms(subsets.scored)
+        return self.finish_resampled(sums[0] / sums[1], whole_numerator.sum() / whole_denominator.sum())

@@ -24,7 +24,7 @@ from causalrec.records.sections import (
 from causalrec.records.sidecars import write_sidecars
 from causalrec.types import Doubles
 
-SCHEMA = 4  # of `record.json`; raise it where a field gets another name or meaning
+SCHEMA = 5  # of `record.json`; raise it where a field gets another name or meaning
 RECORD = "record.json"
 
 

@@ -349,6 +349,7 @@ class ScoreRecord:
         low: lower end of its interval; None where it has none.
         high: upper end.
         n: rows (or users) it rests on.
+        absolute: it is the absolute value of a mean: its replicates may be negative, its interval ends at 0.
     """
 
     model: str
@@ -358,6 +359,7 @@ class ScoreRecord:
     low: Number
     high: Number
     n: int
+    absolute: bool = False
 
     @property
     def key(self) -> str:

@@ -234,7 +234,9 @@ def _cell(scores: Sequence[tuple[ScoreRecord, Doubles | None]], values: list[flo
     if len(scores) > 1:
         held = [replicates for _, replicates in scores if replicates is not None]
         complete = len(held) == len(scores)  # without every seed's replicates there is no interval of their average
-        low, high = percentile_interval(np.mean(held, axis=0), level) if complete else (float("nan"), float("nan"))
+        low, high = float("nan"), float("nan")
+        if complete:
+            low, high = percentile_interval(np.mean(held, axis=0), level, absolute=first.absolute)
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Cell(float(np.mean(values)), low, high, sd, len(values), first.n)
 

@@ -104,6 +104,7 @@ def score_run(
             *prepared.audit.warnings,
             *overlap.warnings,
             *fit_warnings,
+            *_learner_warnings(config, predictor),
             *undefined_metrics(config.metric, slices),
             *short_lists(config.metric, slices),
             *([prepared.folds.warning] if prepared.folds.warning else []),
@@ -123,6 +124,11 @@ def score_run(
         {key: score.replicates for key, score in scores_by_key.items()},
         {key: score.jackknife for key, score in scores_by_key.items() if score.jackknife is not None},
     )
+
+
+def _learner_warnings(config: ExperimentConfig, predictor: AbstractPredictor | None) -> list[str]:
+    """Return what the predictor warns of, after all its scores: averages are fitted as they are asked for."""
+    return [] if predictor is None else [f"{config.run.choice('learner')}: {line}" for line in predictor.warnings]
 
 
 def _calibration(slices: Sequence[SliceData], predictor: AbstractPredictor | None) -> tuple[CalibrationBin, ...]:

@@ -21,6 +21,9 @@ from causalrec.config.compose import package_folder
 from causalrec.errors import CausalRecError, DataError, RequestError
 from causalrec.estimators.effect.aipw import CrossFit, aipw, clustered_variance
 from causalrec.estimators.effect.base import AbstractFittedEffect, LearnerData
+from causalrec.estimators.effect.fit_log import FitLog
+from causalrec.estimators.effect.nuisance import build_sklearn_model
+from causalrec.evaluation.refuter.re_estimation import LOGISTIC
 from causalrec.learners.dowhy import resample
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
@@ -165,6 +168,7 @@ def test_intervals_are_given_where_they_are_valid(name: str) -> None:
     rows, _ = simulate(300)
     fitted = learner(name).fit_rows(rows, 0)
     narrow, wide = (fitted.interval(rows.modifiers[:9], rows.controls[:9], level) for level in (0.5, 0.95))
+    assert fitted.warnings == (), "every fit converged"
     if name not in INTERVALS:
         assert narrow is None and wide is None
         return
@@ -463,6 +467,89 @@ def test_a_bad_request_is_one_line_before_any_work(name: str, changes: dict[str,
     with pytest.raises(RequestError) as error:
         learner(name, **changes)
     assert str(error.value).startswith(message) and "\n" not in str(error.value)
+
+
+CUT_SHORT = {**LOGIT, "max_iter": 1}
+LBFGS = "lbfgs failed to converge after 1 iteration(s) (status=1)"
+
+
+def warnings_of(name: str, **changes: Any) -> tuple[str, ...]:
+    rows, _ = simulate(300)
+    fitted = learner(name, **changes).fit_rows(rows, 0)
+    fitted.average(rows.modifiers, rows.controls, 0.95)
+    return fitted.warnings
+
+
+def test_fits_that_did_not_converge_are_counted_by_kind_of_model() -> None:
+    """Five folds of a nuisance; one fit and five folds of the average; the rows and two resamples of DoWhy."""
+    assert warnings_of("linear_dr_learner", models=model("linear_dr_learner", model_propensity=CUT_SHORT)) == (
+        f"models.model_propensity (LogisticRegression) did not converge in 5 of 5 fits: {LBFGS}",
+    )
+    average = {**node("x_learner")["average"], "treatment": CUT_SHORT}
+    assert warnings_of("x_learner", models=model("x_learner", propensity_model=CUT_SHORT), average=average) == (
+        f"models.propensity_model (LogisticRegression) did not converge in 1 of 1 fits: {LBFGS}",
+        f"average.treatment (LogisticRegression) did not converge in 5 of 5 fits: {LBFGS}",
+    )
+    assert warnings_of("dowhy_ipw", models={"propensity_score_model": CUT_SHORT}, replicates=2) == (
+        f"models.propensity_score_model (LogisticRegression) did not converge in 3 of 3 fits: {LBFGS}",
+    )
+
+
+def test_what_fits_in_threads_and_models_that_econml_makes_of_ours_are_not_lost() -> None:
+    """Of a model that chooses its penalty, EconML fits another class on the folds."""
+    chooses = {"estimator": "sklearn.linear_model.LogisticRegressionCV", "max_iter": 1, "n_jobs": 2}
+    assert warnings_of("linear_dml", models=model("linear_dml", model_t=chooses)) == (
+        f"models.model_t (LogisticRegressionCV) did not converge in 1 of 1 fits: {LBFGS}",
+        f"econml.dml.LinearDML did not converge in 1 of 1 fits: {LBFGS}",
+    )
+
+
+@pytest.mark.parametrize(("jobs", "said"), [(1, "models.propensity_model (Logistic"), (2, "its models are fitted in ")])
+def test_fits_of_other_processes_are_said_to_be_unknown(jobs: int, said: str) -> None:
+    forest = {"learner": "econml.orf.DROrthoForest", "binary_models": {}, "average": None}
+    forest["models"] = {"model_Y": {"estimator": "sklearn.linear_model.Ridge"}, "propensity_model": CUT_SHORT}
+    forest["arguments"] = {"n_trees": 2, "n_jobs": jobs, "min_leaf_size": 20, "verbose": 0, "backend": "threading"}
+    assert [line[: len(said)] for line in warnings_of("linear_dml", **forest)][-1:] == [said]
+
+
+def test_the_log_leaves_a_class_what_it_is() -> None:
+    from sklearn.base import clone, is_classifier
+    from sklearn.linear_model import LogisticRegression
+
+    log, rng = FitLog(), np.random.default_rng(0)
+    x, y = rng.normal(size=(99, 2)), np.arange(99) % 2
+    watched = build_sklearn_model("learner.models.model_t", {**LOGIT, "C": 2}, "classifier", log=log)
+    assert isinstance(watched, LogisticRegression) and is_classifier(watched)
+    assert repr(clone(watched)) == "LogisticRegression(C=2, random_state=0)"
+    assert np.array_equal(clone(watched).fit(x, y).coef_, LogisticRegression(C=2).fit(x, y).coef_)
+    assert log.fits == {"models.model_t (LogisticRegression)": 1}, "the clone's fit"
+
+
+def shipped_logistic_models() -> list[Any]:
+    """Each different one that a learner's YAML or a refuter names."""
+    nodes = [node for path in PATHS for node in yaml.safe_load(path.read_text()).values() if isinstance(node, dict)]
+    models = [model for node in nodes for model in node.values() if isinstance(model, dict)] + [LOGISTIC]
+    unlike = {repr(sorted(model.items())): model for model in models if model["estimator"] == LOGIT["estimator"]}
+    return [build_sklearn_model("learner", model, "classifier") for model in unlike.values()]
+
+
+def test_logistic_nuisances_converge_on_many_rows_with_rare_columns() -> None:
+    """Columns that are 1 in one row of 5,000 to one of 20: scikit-learn's defaults err there by up to 0.2."""
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    rare = (rng.random((100_000, 24)) < np.geomspace(2e-4, 0.05, 24)).astype(float)
+    columns = np.hstack([rng.normal(size=(100_000, 8)), rare])
+    log_odds = columns @ np.concatenate([rng.normal(scale=0.3, size=8), rng.choice([-2.0, 2.0], size=24)]) - 0.5
+    treatment = (rng.random(100_000) < 1 / (1 + np.exp(-log_odds))).astype(np.int64)
+    tight = LogisticRegression(solver="newton-cholesky", tol=1e-13, max_iter=1000).fit(columns, treatment)
+    expected = tight.predict_proba(columns)
+    defaults = LogisticRegression(max_iter=1000).fit(columns, treatment).predict_proba(columns)
+    assert np.abs(defaults - expected).max() > 0.05, "the trap, without any warning"
+    shipped = shipped_logistic_models()
+    assert shipped
+    for model in shipped:
+        assert np.abs(model.fit(columns, treatment).predict_proba(columns) - expected).max() < 1e-6
 
 
 def test_a_class_is_judged_before_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
 from causalrec.errors import DataError
-from causalrec.estimators.bootstrap import cluster_weights
+from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
 from causalrec.metrics import uplift_rows
 from causalrec.metrics.ate_error import ATEError
 from causalrec.metrics.auuc import auuc
@@ -97,7 +97,9 @@ def test_replicates_are_the_metric_of_the_resampled_rows(name: str, monkeypatch:
         resample = rows.where(torch.cat(copy_rows))
         cluster = torch.cat([torch.full_like(positions, new) for new, positions in enumerate(copy_rows)])
         expected.append(value(name, dataclasses.replace(resample, cluster=cluster)))
-    np.testing.assert_allclose(metric.replicates(torch.from_numpy(weights)), expected, rtol=1e-9, atol=1e-12)
+    replicates = metric.replicates(torch.from_numpy(weights))
+    replicates = replicates.abs() if metric.absolute else replicates
+    np.testing.assert_allclose(replicates, expected, rtol=1e-9, atol=1e-12)
     assert len(set(expected)) > 20
 
 
@@ -134,6 +136,7 @@ def test_parts_are_the_metric_of_their_rows(name: str) -> None:
     values = METRICS[name](USERS).on_subsets(Subsets(rows, masks, USERS))
     expected = [value(name, rows.where(mask)) for mask in masks]
     assert math.isnan(expected[5])
+    values = values.abs() if METRICS[name](USERS).absolute else values
     np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -432,7 +435,34 @@ def test_errors_of_opposite_sign_cancel_in_the_average_only() -> None:
     for metric in (pehe, average):
         metric.update(rows)
     assert (float(pehe.compute()), float(average.compute())) == (1, 0)
-    assert average.replicates(torch.tensor([[2.0, 0.0], [0.0, 2.0]], dtype=torch.float64)).tolist() == [1, 1]
+    assert average.replicates(torch.tensor([[2.0, 0.0], [0.0, 2.0]], dtype=torch.float64)).tolist() == [1, -1]
+
+
+def test_replicates_of_an_absolute_value_keep_the_sign_they_have_to_the_value() -> None:
+    """Users err by -3 and 1, by -1 on average: drawn twice, the second one's error is on the other side."""
+    rows = Scored(torch.tensor([0.0, 2.0]), torch.tensor([3.0, 1.0]), torch.tensor([0, 1]), 0.0)
+    metric = ATEError(2)
+    metric.update(rows)
+    assert float(metric.compute()) == 1
+    replicates = metric.replicates(torch.tensor([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]], dtype=torch.float64))
+    assert replicates.tolist() == [3, 1, -1]
+    assert percentile_interval(replicates.numpy(), absolute=True) == (0, pytest.approx(2.9))
+    assert ATEError(2).on_subsets(Subsets(rows, torch.eye(2, dtype=torch.bool), 2)).tolist() == [3, -1]
+
+
+@pytest.mark.parametrize("true_error", [0.0, 0.05, 0.5])
+def test_the_interval_of_an_absolute_value_holds_it_and_covers_the_truth(true_error: float) -> None:
+    """150 users of three rows each, standard error 0.08; the interval of folded replicates never covers 0."""
+    rng, weights = np.random.default_rng(1), torch.from_numpy(cluster_weights(150, 200, 0))
+    covered = []
+    for _ in range(300):
+        error = torch.from_numpy(true_error + rng.normal(size=150).repeat(3) + rng.normal(size=450))
+        metric = ATEError(150)
+        metric.update(Scored(error, torch.zeros_like(error), torch.arange(150).repeat_interleave(3), 0.0))
+        low, high = percentile_interval(metric.replicates(weights).numpy(), absolute=True)
+        assert 0 <= low <= float(metric.compute()) <= high
+        covered.append(low <= true_error <= high)
+    assert 0.92 < np.mean(covered) < 0.985
 
 
 def test_without_drawn_outcomes_the_noisy_error_is_refused() -> None:

@@ -89,7 +89,7 @@ def test_wandb_shows_these_names() -> None:
         "selection/chosen/optimizer.weight_decay",
     ]
     assert set(names.PINNED_KEYS) <= names.searchable_settings(CONFIG).keys()
-    assert names.SCORE_COLUMNS == ("model", "slice", "metric", "value", "low", "high", "n", "kind")
+    assert names.SCORE_COLUMNS == ("model", "slice", "metric", "value", "low", "high", "n", "absolute", "kind")
     assert [row[-1] for row in names.score_rows(RECORD)] == ["score", "baseline"]
 
 

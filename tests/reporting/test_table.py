@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,16 @@ def test_the_interval_is_of_the_seed_average_resample_by_resample() -> None:
     opposed = [make_run(seed=0, replicates=first), make_run(seed=1, replicates=1 - first)]
     cell = only(tables(opposed)).rows["mf-ips"][AUC]
     assert (cell.low, cell.high) == pytest.approx((0.5, 0.5)), "paired resamples cancel; averaged ends would not"
+
+
+def test_the_interval_of_an_average_of_absolute_values_is_cut_off_at_0_after_averaging() -> None:
+    """Cut off before, the first seed's replicates would raise the lower end."""
+    replicates = np.linspace(-1, 1, 101), np.linspace(0.5, 1.5, 101)  # averages run evenly from -0.25 to 1.25
+    for absolute, lower_end in ((True, 0.0), (False, -0.2125)):
+        error = replace(score("auc", "randomised", 0.5, "mf-ips"), absolute=absolute)
+        apart = [make_run(seed=seed, scores=[error], replicates=values) for seed, values in enumerate(replicates)]
+        cell = only(tables(apart)).rows["mf-ips"][AUC]
+        assert (cell.low, cell.mean, cell.high) == pytest.approx((lower_end, 0.5, 1.2125))
 
 
 def test_failed_jobs_are_left_out() -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from causalrec.errors import DataError
 from causalrec.estimators.effect.base import AverageEffect, LearnerData
+from causalrec.estimators.effect.fit_log import FitLog
 from causalrec.estimators.effect.nuisance import Model, build_sklearn_model, silence_warnings
 from causalrec.types import Doubles, Ints
 
@@ -82,16 +83,23 @@ class CrossFit:
         self._models(binary=False, seed=0)
         self._models(binary=True, seed=0)
 
-    def average(self, rows: LearnerData, level: float, seed: int) -> AverageEffect:
-        """Return the average effect over the population of which the rows are a sample, users as clusters."""
-        scores = aipw(rows.outcome, rows.treatment, *self.nuisances(rows, seed), clip=self.clip)
+    def average(self, rows: LearnerData, level: float, seed: int, log: FitLog | None = None) -> AverageEffect:
+        """Return the average effect over the population of which the rows are a sample, users as clusters.
+
+        Args:
+            rows: what is read.
+            level: of the interval.
+            seed: of the folds, and of what the models draw.
+            log: counts the fits of the nuisances; None: nobody does.
+        """
+        scores = aipw(rows.outcome, rows.treatment, *self.nuisances(rows, seed, log), clip=self.clip)
         return normal_average(scores.mean(axis=0), np.sqrt(clustered_variance(scores, rows.groups)), level)
 
-    def nuisances(self, rows: LearnerData, seed: int) -> tuple[Doubles, Doubles]:
+    def nuisances(self, rows: LearnerData, seed: int, log: FitLog | None = None) -> tuple[Doubles, Doubles]:
         """Return (means, probabilities), float64[N,A+1] each, of models that have not seen the row's user."""
         features, means = rows.features, np.empty((len(rows), rows.arms + 1))
         probabilities = np.empty_like(means)
-        outcome, treatment = self._models(binary=rows.binary, seed=seed)
+        outcome, treatment = self._models(binary=rows.binary, seed=seed, log=log)
         with silence_warnings("the cross-fitting of its average"):
             for training, predicted_rows in self._splits(rows, seed):
                 probabilities[predicted_rows] = _predict_probabilities(
@@ -104,13 +112,13 @@ class CrossFit:
                     )
         return means, probabilities
 
-    def _models(self, *, binary: bool, seed: int) -> tuple[Any, Any]:
-        treatment = build_sklearn_model("learner.average.treatment", self.treatment, "classifier", seed)
+    def _models(self, *, binary: bool, seed: int, log: FitLog | None = None) -> tuple[Any, Any]:
+        treatment = build_sklearn_model("learner.average.treatment", self.treatment, "classifier", seed, log)
         if binary and self.binary_outcome is not None:
             return build_sklearn_model(
-                "learner.average.binary_outcome", self.binary_outcome, "classifier", seed
+                "learner.average.binary_outcome", self.binary_outcome, "classifier", seed, log
             ), treatment
-        return build_sklearn_model("learner.average.outcome", self.outcome, "regressor", seed), treatment
+        return build_sklearn_model("learner.average.outcome", self.outcome, "regressor", seed, log), treatment
 
     def _splits(self, rows: LearnerData, seed: int) -> list[tuple[Ints, Ints]]:
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold

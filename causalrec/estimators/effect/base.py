@@ -151,6 +151,11 @@ class AbstractFittedEffect(ABC):
     def average(self, modifiers: Doubles, controls: Doubles, level: float) -> AverageEffect | None:
         """Return the average effect over the population these rows are a sample of; None where it has none."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be read beside its numbers so far, a line each: fits that did not converge."""
+        return ()
+
 
 FitEffect = Callable[[LearnerData, int], AbstractFittedEffect]  # rows, seed -> what was learnt of them
 

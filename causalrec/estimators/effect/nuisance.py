@@ -7,10 +7,11 @@ import inspect
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 from causalrec.errors import CausalRecError, DataError, RequestError, did_you_mean
+from causalrec.estimators.effect.fit_log import FitLog
 
 Scalar = bool | int | float | str | None
 Plain = Scalar | list[Scalar]
@@ -52,7 +53,7 @@ def check_keys(where: str, given: Mapping[str, object], allowed: Mapping[str, ob
             raise RequestError(f"{where}.{key}: unknown key; {did_you_mean(key, allowed)}")
 
 
-def build_sklearn_model(where: str, model: Model, kind: Kind, seed: int = 0) -> Any:
+def build_sklearn_model(where: str, model: Model, kind: Kind, seed: int = 0, log: FitLog | None = None) -> Any:
     """Construct the scikit-learn model that a mapping names.
 
     Raises RequestError where it is not of scikit-learn, not of the kind, or has no such argument.
@@ -62,6 +63,7 @@ def build_sklearn_model(where: str, model: Model, kind: Kind, seed: int = 0) -> 
         model: `estimator`, the path of its class, and arguments of the class's constructor.
         kind: what it must be.
         seed: its `random_state`, unless the mapping has one.
+        log: counts its fits and those of its clones; None: nobody does.
 
     >>> model = {"estimator": "sklearn.linear_model.LogisticRegression", "C": 0.5}
     >>> build_sklearn_model("models.model_t", model, "classifier")
@@ -80,16 +82,21 @@ def build_sklearn_model(where: str, model: Model, kind: Kind, seed: int = 0) -> 
     check_keys(where, arguments, parameters)
     if "random_state" in parameters:
         arguments.setdefault("random_state", seed)
-    return target(**arguments)
+    chosen = target if log is None else log.logged_class(target, where.removeprefix("learner."))
+    return chosen(**arguments)
 
 
 @contextmanager
-def silence_warnings(who: str) -> Iterator[None]:
-    """Silence the warnings of a third party at work; what it raises becomes one DataError."""
+def silence_warnings(who: str, log: FitLog | None = None) -> Iterator[None]:
+    """Silence the warnings of a third party at work; what it raises becomes one DataError.
+
+    `log`: counts the work as one fit of `who`, for models that it makes by itself.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            with nullcontext() if log is None else log.watch(who):
+                yield
     except CausalRecError:
         raise
     except Exception as error:

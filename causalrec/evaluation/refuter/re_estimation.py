@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from causalrec.errors import DataError
 from causalrec.estimators.effect.aipw import CrossFit
 from causalrec.estimators.effect.base import AverageEffect, FitEffect, LearnerData
+from causalrec.estimators.effect.nuisance import Model
 
+LOGISTIC: Model = {  # as in conf/learner: scikit-learn's default stops short on many rows
+    "estimator": "sklearn.linear_model.LogisticRegression",
+    "solver": "newton-cholesky",
+    "tol": 1e-8,
+    "max_iter": 1000,
+}
 LINEAR_CROSSFIT = CrossFit(
-    outcome={"estimator": "sklearn.linear_model.RidgeCV"},
-    binary_outcome={"estimator": "sklearn.linear_model.LogisticRegression", "max_iter": 1000},
-    treatment={"estimator": "sklearn.linear_model.LogisticRegression", "max_iter": 1000},
+    outcome={"estimator": "sklearn.linear_model.RidgeCV"}, binary_outcome=LOGISTIC, treatment=LOGISTIC
 )
 
 
