@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -161,7 +162,7 @@ def collect_obtained(shown: Sequence[ScoreTable]) -> tuple[dict[Key, Obtained], 
     several = len({table.dataset for table in shown}) > 1
 
     def row_name(table: ScoreTable, row: str) -> str:
-        return f"{row}, {table.dataset.partition(' ')[0]}" if several and row in table.baselines else row
+        return f"{row}, {re.split('[ ,]', table.dataset)[0]}" if several and row in table.baselines else row
 
     cells = {
         (row_name(table, row), column): Obtained(cell.mean, cell.sd, cell.low, cell.high, cell.seeds)
