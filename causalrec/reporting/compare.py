@@ -35,6 +35,7 @@ class Comparison:
         adjusted: `p` after Holm's correction over the rows of the column.
         real: whether `adjusted` is at most 0.05.
         seeds: pairs of runs, one for each common draw.
+        seed_se: standard error over the pairs alone, the test rows held fixed; None for one pair.
     """
 
     row: str
@@ -47,6 +48,7 @@ class Comparison:
     adjusted: float
     real: bool
     seeds: int
+    seed_se: float | None = None
 
 
 def compare_rows(folders: Sequence[RunFolder], reference: str, column: str) -> list[Comparison]:
@@ -96,7 +98,8 @@ def _compare_pair(row: str, reference: str, column: str, mine: Values, reference
     values = np.array([mine[draw][0] - reference_values[draw][0] for draw in draws])
     jackknife = np.mean([mine[draw][1] - reference_values[draw][1] for draw in draws], axis=0)
     difference, se, df, p = paired_test(values, jackknife)
-    return Comparison(row, reference, column, difference, se, df, p, p, False, len(draws))
+    seed_se = float(np.std(values, ddof=1)) / math.sqrt(len(draws)) if len(draws) > 1 else None
+    return Comparison(row, reference, column, difference, se, df, p, p, False, len(draws), seed_se)
 
 
 def paired_test(differences: Doubles, jackknife: Doubles) -> tuple[float, float, float, float]:

@@ -23,7 +23,7 @@ ESCAPES = {
     "λ": r"$\lambda$",
     "–": "--",
 }
-MARKS = {"reproduced": r"\checkmark", "not reproduced": r"$\times$"}
+MARKS = {"reproduced": r"\checkmark", "not reproduced": r"$\times$", "undecided": "?"}  # of gains
 
 
 def escape(text: str) -> str:
@@ -38,7 +38,8 @@ def escape(text: str) -> str:
 def latex(table: PaperTable) -> str:
     """Write a `table` environment: published and obtained under each column run; needs booktabs and amssymb.
 
-    A check mark or a cross follows a judged number, a star a real difference.
+    A check mark follows a published gain that is there, a cross one that is not, `?` one that cannot be told from none;
+    a star a real difference.
     """
     columns, count = table.run_columns, len(table.run_columns)
     spans = " ".join(rf"\cmidrule(lr){{{2 * k + 2}-{2 * k + 3}}}" for k in range(count))
@@ -73,5 +74,5 @@ def _format_pair(cell: PaperCell | None) -> tuple[str, str]:
         return published, "--"
     sd = "" if cell.obtained.sd is None else rf" $\pm$ {cell.obtained.sd:.3f}"
     star = "*" if cell.comparison and cell.comparison.real else ""
-    mark = MARKS.get(cell.verdict.word, "") if cell.verdict else ""
+    mark = MARKS.get(cell.gain.word, "") if cell.gain else ""
     return published, f"{cell.obtained.mean:.3f}{sd}{star}" + (f" {mark}" if mark else "")

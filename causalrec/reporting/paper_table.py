@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from causalrec.errors import did_you_mean
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.reporting.compare import Comparison, compare_rows
+from causalrec.reporting.judge import Judge, Key
 from causalrec.reporting.published_numbers import Published
 from causalrec.reporting.study import Study
 from causalrec.reporting.table import ScoreTable, caveats, rows_of
-from causalrec.reporting.verdict import Obtained, Verdict, judge
+from causalrec.reporting.verdict import GainVerdict, Obtained, ValueVerdict
 from causalrec.reporting.warnings import warning_notes
-
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,8 @@ class PaperCell:
         column: name of its column, `metric@slice` in studies of trained models.
         published: number the paper printed; None where it printed none.
         obtained: our number; None where no run has it.
-        verdict: whether ours reproduces the printed number; None where none is printed.
+        value: whether ours lies below, within or above the printed number; None where none is printed.
+        gain: whether the printed gain over the reference row is there; None where none is printed.
         comparison: difference to the study's row of comparison; None where it was not tested.
     """
 
@@ -35,7 +35,8 @@ class PaperCell:
     column: str
     published: Published | None
     obtained: Obtained | None
-    verdict: Verdict | None
+    value: ValueVerdict | None
+    gain: GainVerdict | None
     comparison: Comparison | None
 
 
@@ -67,7 +68,8 @@ class PaperTable:
                 "column": cell.column,
                 "published": cell.published.model_dump(exclude={"row", "column"}) if cell.published else None,
                 "obtained": asdict(cell.obtained) if cell.obtained else None,
-                "verdict": asdict(cell.verdict) if cell.verdict else None,
+                "value": asdict(cell.value) if cell.value else None,
+                "gain": asdict(cell.gain) if cell.gain else None,
                 "comparison": asdict(cell.comparison) if cell.comparison else None,
             }
             for cell in self.cells.values()
@@ -91,10 +93,11 @@ class PaperTable:
         return run or self.columns
 
     @property
-    def counts(self) -> dict[str, int]:
-        """How often each verdict fell."""
-        words = [cell.verdict.word for cell in self.cells.values() if cell.verdict]
-        return {word: words.count(word) for word in dict.fromkeys(words)}
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How often each verdict fell, of gains and of values; the first are what a study is about."""
+        gains = [cell.gain.word for cell in self.cells.values() if cell.gain]
+        values = [cell.value.word for cell in self.cells.values() if cell.value]
+        return {"gains": dict(Counter(gains)), "values": dict(Counter(values))}
 
 
 def paper_table(
@@ -113,45 +116,22 @@ def paper_table(
         folders: records of its runs, for differences and caveats; empty for an estimation.
         smoke: whether the runs were made with `--smoke`, which judges nothing.
     """
-    printed = {(cell.row, cell.column): cell for cell in study.published}
+    printed = study.printed
     run_rows = study.rows_of_table([row for row, _ in obtained_cells])
     rows = tuple(dict.fromkeys([*baselines, *run_rows, *(row for row, _ in printed)]))
     columns = tuple(dict.fromkeys([*(c for c in study.columns), *(column for _, column in printed)]))
     differences = {} if study.compare is None else _differences(study, folders)
+    judge = Judge(study=study, obtained=obtained_cells, differences=differences, smoke=smoke)
     cells = {}
     for row in rows:
         for column in columns:
             key = (row, column)
             published, obtained = printed.get(key), obtained_cells.get(key)
             if published or obtained:
-                verdict = _verdict(study, published, obtained, obtained_cells, smoke)
-                cells[key] = PaperCell(row, column, published, obtained, verdict, differences.get(key))
+                shown = differences.get(key) if study.compare and column in study.compare.columns else None
+                cells[key] = PaperCell(row, column, published, obtained, judge.value(key), judge.gain(key), shown)
     notes = (*caveats(folders), *_footnotes(study, bool(differences)), *warning_notes(rows_of(finished_runs(folders))))
     return PaperTable(study, tuple(baselines), rows, columns, cells, notes)
-
-
-def _verdict(
-    study: Study,
-    published: Published | None,
-    obtained: Obtained | None,
-    obtained_cells: Mapping[Key, Obtained],
-    smoke: bool,
-) -> Verdict | None:
-    if published is None:
-        return None
-    absent = study.absent
-    reason = absent.get(published.row) or absent.get(published.column)
-    if reason is not None:
-        return Verdict("cannot be", reason=reason)
-    if smoke:
-        return Verdict("smoke: not judged")
-    if obtained is None:
-        rows = study.rows_of_table([row for row, _ in obtained_cells])
-        lost = rows and published.row not in rows
-        return Verdict(
-            "not run", reason=f"no such row; {did_you_mean(published.row, rows)}" if lost else "no finished run"
-        )
-    return judge(published, obtained, study.tolerance.factor)
 
 
 def collect_obtained(shown: Sequence[ScoreTable]) -> tuple[dict[Key, Obtained], tuple[str, ...]]:
@@ -175,7 +155,8 @@ def collect_obtained(shown: Sequence[ScoreTable]) -> tuple[dict[Key, Obtained], 
 
 def _differences(study: Study, folders: Sequence[RunFolder]) -> dict[Key, Comparison]:
     assert study.compare is not None
-    columns = study.compare.columns
+    printed = [column for row, column in study.printed if row == study.compare.to and column not in study.absent]
+    columns = dict.fromkeys([*study.compare.columns, *printed])
     return {
         (comparison.row, column): comparison
         for column in columns
@@ -183,15 +164,29 @@ def _differences(study: Study, folders: Sequence[RunFolder]) -> dict[Key, Compar
     }
 
 
+def _rules(study: Study) -> Iterator[str]:
+    factor = study.tolerance.factor
+    yield (
+        f"Value within: |obtained - published| <= {factor:g} sd sqrt(1/n_p + 1/n_o) + half a printed digit; sd the "
+        "larger of both, n the runs (one where the paper does not say)."
+    )
+    if study.compare is None:
+        return
+    same_test = study.source is not None and study.source.same_test
+    over = "over seeds alone, as the test rows are the paper's" if same_test else "over test rows and seeds"
+    yield (
+        f"Gain over {study.compare.to} reproduced: within {factor:g} sqrt(s_row^2/n_p + s_ref^2/n_p + se^2) of the "
+        f"published gain, and not of 0; undecided: of both. s the published standard deviations, se that of our paired "
+        f"difference {over}."
+    )
+
+
 def _footnotes(study: Study, has_differences: bool) -> list[str]:
     notes = [*study.notes]
     if study.source:
         notes.append(f"Published: {study.source.paper}, {study.source.table}.")
     if study.published:
-        notes.append(
-            f"Reproduced: |obtained - published| <= {study.tolerance.factor:g} sd sqrt(1/n_p + 1/n_o) + half a printed "
-            "digit; sd the larger of both, n the runs (one where the paper does not say)."
-        )
+        notes += _rules(study)
     if study.compare and has_differences:
         notes.append(
             f"Difference to {study.compare.to}: paired by seed, clustered by user and item (20 groups each, Cameron, "

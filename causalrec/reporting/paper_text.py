@@ -11,7 +11,7 @@ from rich.text import Text
 
 from causalrec.reporting.compare import Comparison
 from causalrec.reporting.paper_table import PaperCell, PaperTable
-from causalrec.reporting.verdict import Obtained, Verdict
+from causalrec.reporting.verdict import GainVerdict, Obtained, ValueVerdict
 
 
 def print_paper_table(table: PaperTable, console: Console) -> None:
@@ -38,9 +38,15 @@ def markdown(table: PaperTable) -> str:
 
 
 def count_verdicts(table: PaperTable) -> str:
-    """Count the verdicts in one line."""
-    counts = ", ".join(f"{count} {word}" for word, count in table.counts.items())
-    return f"Published cells: {counts}." if counts else "No published cells."
+    """Count the verdicts in one line: of gains first, then of values."""
+    reference = table.study.compare.to if table.study.compare else ""
+    heads = {"gains": f"Gains over {reference}", "values": "Values"}
+    lines = [
+        f"{heads[kind]}: {', '.join(f'{count} {word}' for word, count in counts.items())}."
+        for kind, counts in table.counts.items()
+        if counts
+    ]
+    return " ".join(lines) or "No published cells."
 
 
 def _escape_pipes(text: str) -> str:
@@ -52,7 +58,9 @@ def _block(table: PaperTable, column: str) -> tuple[list[str], list[list[str]]]:
     compare = any(cell.comparison for cell in cells)
     head = ["row", "published", "obtained", "interval", "runs"]
     head += [f"difference to {table.study.compare.to}"] if compare and table.study.compare else []
-    return [*head, "verdict"], [list(_line(cell, compare)) for cell in cells]
+    judges_gains = any(cell.gain for cell in cells)
+    head += ["value", *(["gain"] if judges_gains else [])]
+    return head, [[*_line(cell, compare), *([format_gain(cell.gain)] if judges_gains else [])] for cell in cells]
 
 
 def _line(cell: PaperCell, compare: bool) -> Iterable[str]:
@@ -61,7 +69,7 @@ def _line(cell: PaperCell, compare: bool) -> Iterable[str]:
     yield from format_obtained(cell.obtained)
     if compare:
         yield format_difference(cell.comparison)
-    yield format_verdict(cell.verdict)
+    yield format_value(cell.value)
 
 
 def format_obtained(obtained: Obtained | None) -> tuple[str, str, str]:
@@ -85,13 +93,24 @@ def format_difference(comparison: Comparison | None) -> str:
     return f"{comparison.difference:+.4f} (SE {comparison.se:.4f}, {p}){' *' if comparison.real else ''}"
 
 
-def format_verdict(verdict: Verdict | None) -> str:
-    """Write a verdict: by how much, of how much allowed, or why not."""
+def format_value(verdict: ValueVerdict | None) -> str:
+    """Write where a value lies: by how much, of how much allowed, or why that cannot be said."""
     if verdict is None:
         return "-"
     if verdict.tolerance is not None:
         return f"{verdict.word} ({verdict.difference:+g}, allowed {verdict.tolerance:g})"
-    reason = (
-        verdict.reason if verdict.word == "not run" or verdict.difference is not None else None
-    )  # the others are footnotes
-    return verdict.word if reason is None else f"{verdict.word}: {reason}"
+    return _word_with_reason(verdict.word, verdict.reason)
+
+
+def format_gain(verdict: GainVerdict | None) -> str:
+    """Write whether a gain is there: the published one, ours, and how much is allowed between them."""
+    if verdict is None:
+        return "-"
+    if verdict.tolerance is not None:
+        gains = f"published {verdict.published:+g}, ours {verdict.obtained:+g}, allowed {verdict.tolerance:g}"
+        return f"{verdict.word} ({gains})"
+    return _word_with_reason(verdict.word, verdict.reason)
+
+
+def _word_with_reason(word: str, reason: str | None) -> str:
+    return word if reason is None else f"{word}: {reason}"

@@ -33,10 +33,17 @@ PrintedNumber = Annotated[str, BeforeValidator(_check_printed)]
 
 
 class PaperSource(StrictModel):
-    """Where the numbers stand."""
+    """Where the numbers stand.
+
+    Attributes:
+        paper: authors and venue.
+        table: of the paper.
+        same_test: the study's test rows are those of the paper.
+    """
 
     paper: str
     table: str
+    same_test: bool = False
 
 
 class Published(StrictModel):
@@ -47,6 +54,7 @@ class Published(StrictModel):
         column: name of its column.
         value: number as printed, quoted to keep its digits.
         sd: standard deviation over runs, as printed; None where there is none.
+        se: standard error of the mean over runs, as printed, in the place of `sd`; it needs `n`.
         n: runs behind the number; None where the paper does not say.
         note: footnote on this cell.
     """
@@ -55,13 +63,32 @@ class Published(StrictModel):
     column: str
     value: PrintedNumber
     sd: PrintedNumber | None = None
+    se: PrintedNumber | None = None
     n: Count | None = None
     note: str | None = None
+
+    @model_validator(mode="after")
+    def _check_deviation(self) -> Published:
+        if self.se is not None and (self.sd is not None or self.n is None):
+            raise ValueError("se: give n beside it, and no sd; a standard error tells the deviation by sd = se sqrt(n)")
+        if min(float(self.sd or 0), float(self.se or 0)) < 0:
+            raise ValueError("sd, se: below 0; no deviation is")
+        return self
 
     @property
     def text(self) -> str:
         """The cell as printed."""
-        return self.value + ("" if self.sd is None else f" ± {self.sd}")
+        printed = self.sd or self.se
+        return self.value + ("" if printed is None else f" ± {printed}{' (SE)' if self.se else ''}")
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation over runs; half a printed digit where it is printed as 0, None where it is not."""
+        printed = self.sd or self.se
+        if printed is None:
+            return None
+        read = float(printed) or half_digit(printed)
+        return read * (self.n or 1) ** 0.5 if self.se else read
 
 
 class Missing(StrictModel):

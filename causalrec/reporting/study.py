@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -69,6 +70,11 @@ class Study(StrictModel):
         if not all_rows and "grid" in info.data:
             raise ValueError("there are none; give rows or a grid")
         return all_rows
+
+    @cached_property
+    def printed(self) -> dict[tuple[str, str], Published]:
+        """The printed cells by row and column."""
+        return {(cell.row, cell.column): cell for cell in self.published}
 
     @property
     def absent(self) -> dict[str, str]:

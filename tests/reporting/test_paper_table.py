@@ -66,22 +66,43 @@ def make_table(smoke: bool = False, **changes: Any) -> PaperTable:
 
 def test_each_cell_gets_its_verdict() -> None:
     table = make_table()
-    words = {(cell.row, cell.column): cell.verdict and cell.verdict.word for cell in table.cells.values()}
+    words = {(cell.row, cell.column): cell.value and cell.value.word for cell in table.cells.values()}
     assert words == {
         ("constant", AUC): None,
-        ("mf-naive", AUC): "reproduced",
+        ("mf-naive", AUC): "within",
         ("mf-naive", NDCG): None,
-        ("mf-ips", AUC): "not reproduced",
+        ("mf-ips", AUC): "below",
         ("mf-ips", NDCG): None,
         ("mf-ips", "yahoo auc"): "cannot be",
         ("mf-dr", AUC): "not run",
         ("UPO", AUC): "cannot be",
     }
-    assert table.counts == {"reproduced": 1, "not reproduced": 1, "cannot be": 2, "not run": 1}
-    wrong = table.cells["mf-ips", AUC].verdict
+    gains = {(cell.row, cell.column): cell.gain.word for cell in table.cells.values() if cell.gain}
+    assert gains == {("mf-ips", AUC): "not reproduced", ("mf-dr", AUC): "not run", ("UPO", AUC): "cannot be"}
+    assert table.counts == {
+        "gains": {"not reproduced": 1, "not run": 1, "cannot be": 1},
+        "values": {"within": 1, "below": 1, "cannot be": 2, "not run": 1},
+    }
+    gain = table.cells["mf-ips", AUC].gain
+    assert gain is not None and (gain.published, gain.obtained) == (0.1, pytest.approx(-0.05))
+    wrong = table.cells["mf-ips", AUC].value
     assert wrong is not None and wrong.difference == pytest.approx(-0.15)
     # sd over seeds sqrt(2) * .01 against .010 published; 3 * .01414 * sqrt(1/2 + 1/2) + .0005
     assert wrong.tolerance == pytest.approx(0.0429, abs=1e-4)
+
+
+def test_a_reference_row_without_a_run_or_a_number_is_said_of_every_gain() -> None:
+    saved = [run for run in records() if run.record.name != "mf-naive"]
+    obtained_cells, baselines = collect_obtained(tables(saved, (AUC, NDCG)))
+    cells = paper_table(Study.model_validate(STUDY), obtained_cells, baselines, saved, smoke=False).cells
+    gain, value = cells["mf-ips", AUC].gain, cells["mf-ips", AUC].value
+    assert gain is not None and (gain.word, gain.reason) == (
+        "not run",
+        "mf-naive, the row of reference: no finished run",
+    )
+    assert value is not None and value.word == "below"
+    unprinted = [cell for cell in STUDY["published"] if cell["row"] != "mf-naive"]
+    assert not [cell for cell in make_table(published=unprinted).cells.values() if cell.gain]
 
 
 def test_baselines_come_first_then_what_is_run_then_what_is_not() -> None:
@@ -92,7 +113,10 @@ def test_baselines_come_first_then_what_is_run_then_what_is_not() -> None:
 
 
 def test_smoke_judges_nothing() -> None:
-    assert make_table(smoke=True).counts == {"smoke: not judged": 3, "cannot be": 2}
+    assert make_table(smoke=True).counts == {
+        "gains": {"smoke: not judged": 2, "cannot be": 1},
+        "values": {"smoke: not judged": 3, "cannot be": 2},
+    }
 
 
 def test_differences_stand_beside_methods_and_baselines() -> None:
@@ -111,7 +135,11 @@ def test_footnotes_name_source_rule_reasons_and_notes() -> None:
     assert "UPO: cannot be reproduced here: no formula." in notes
     assert "yahoo auc: cannot be reproduced here: licence." in notes
     assert f"mf-ips, {AUC}: best of three." in notes
-    assert [note for note in notes if note.startswith("Reproduced: |obtained - published| <= 3 sd")]
+    assert [note for note in notes if note.startswith("Value within: |obtained - published| <= 3 sd")]
+    (rule,) = [note for note in notes if note.startswith("Gain over mf-naive reproduced: within 3 sqrt(")]
+    assert "over test rows and seeds" in rule
+    same = make_table(source={**STUDY["source"], "same_test": True}).footnotes
+    assert [note for note in same if "over seeds alone, as the test rows are the paper's" in note]
 
 
 def test_what_must_be_read_with_a_data_set_stands_first() -> None:
@@ -129,8 +157,8 @@ def test_an_estimation_names_the_row_it_does_not_have() -> None:
     )
     obtained_cells = {("rec_ones", "mae/ips"): Obtained(0.1, 0.01, 0.0, 0.2, 50)}
     table = paper_table(study, obtained_cells, (), [], smoke=False)
-    verdicts = {cell.row: cell.verdict for cell in table.cells.values()}
-    assert verdicts["rec_ones"] is not None and verdicts["rec_ones"].word == "reproduced"
+    verdicts = {cell.row: cell.value for cell in table.cells.values()}
+    assert verdicts["rec_ones"] is not None and verdicts["rec_ones"].word == "within"
     lost = verdicts["rec_fives"]
     assert lost is not None and lost.word == "not run" and "did you mean 'rec_ones'" in str(lost.reason)
 
@@ -138,11 +166,11 @@ def test_an_estimation_names_the_row_it_does_not_have() -> None:
 def test_markdown_holds_every_cell_once() -> None:
     text = markdown(make_table())
     rows = [line for line in text.splitlines() if line.startswith("| mf-naive ")]
-    assert rows[0].startswith("| mf-naive | .700 ± .010 | 0.7000 ± 0.0141 | [0.6050, 0.7950] | 2 | - | reproduced (")
+    assert rows[0].startswith("| mf-naive | .700 ± .010 | 0.7000 ± 0.0141 | [0.6050, 0.7950] | 2 | - | within (")
     assert "## auc@randomised" in text and "## yahoo auc" in text
-    assert "| UPO | .749 | - | - | - | - | cannot be |" in text
-    assert "- Published cells: 1 reproduced, 1 not reproduced, 2 cannot be, 1 not run." in text
-    assert "| mf-dr | .900 | - | - | - | - | not run: no finished run |" in text
+    assert "| UPO | .749 | - | - | - | - | cannot be | cannot be |" in text
+    assert "- Gains over mf-naive: 1 not reproduced, 1 not run, 1 cannot be. Values: 1 within, 1 below, " in text
+    assert "| mf-dr | .900 | - | - | - | - | not run: no finished run | not run: no finished run |" in text
 
 
 def test_the_terminal_shows_what_was_run() -> None:
@@ -152,7 +180,8 @@ def test_the_terminal_shows_what_was_run() -> None:
     for text in (
         "mf-ips",
         "0.6500 ± 0.0141",
-        "not reproduced (-0.15, allowed 0.0429)",
+        "below (-0.15, allowed 0.0429)",
+        "not reproduced (published +0.1, ours -0.05, allowed",
         "difference to mf-naive",
         "UPO",
     ):
@@ -188,10 +217,14 @@ def test_the_result_is_json_and_whole(tmp_path: Path) -> None:
     loaded = json.loads((tmp_path / "result.json").read_text(), parse_constant=refuse)
     assert loaded == document
     (cell,) = (c for c in loaded["cells"] if (c["row"], c["column"]) == ("mf-ips", AUC))
-    assert cell["published"] == {"value": ".800", "sd": ".010", "n": 2, "note": "best of three"}
+    assert cell["published"] == {"value": ".800", "sd": ".010", "se": None, "n": 2, "note": "best of three"}
     assert cell["obtained"]["mean"] == pytest.approx(0.65) and cell["obtained"]["n"] == 2
-    assert cell["verdict"]["word"] == "not reproduced" and cell["comparison"]["real"] is True
-    assert loaded["counts"]["cannot be"] == 2 and loaded["versions"]["numpy"] == np.__version__
+    assert (
+        cell["value"]["word"] == "below"
+        and cell["gain"]["word"] == "not reproduced"
+        and cell["comparison"]["real"] is True
+    )
+    assert loaded["counts"]["values"]["cannot be"] == 2 and loaded["versions"]["numpy"] == np.__version__
     assert loaded["command"] == "causalrec reproduce x" and loaded["seconds"] == 1.5
 
 

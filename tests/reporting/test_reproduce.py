@@ -175,13 +175,10 @@ def contents(folder: Path) -> dict[tuple[str, int], Any]:
 def test_a_study_is_judged_and_written(work: Path, capsys: Capture) -> None:
     code, out, err = call(capsys, study(work))
     assert code == 0, err
-    assert "not reproduced (" in out and "reproduced (" in out
+    assert "within (" in out and "Values: " in out
     result = json.loads((work / "runs" / "world" / "result.json").read_text())
-    words = {(c["row"], c["column"]): c["verdict"]["word"] for c in result["cells"] if c["verdict"]}
-    assert words == {
-        ("mf-naive", "auc@randomised"): "not reproduced",
-        ("mf-ips", "auc@randomised"): "reproduced",
-    }
+    words = {(c["row"], c["column"]): c["value"]["word"] for c in result["cells"] if c["value"]}
+    assert words == {("mf-naive", "auc@randomised"): "above", ("mf-ips", "auc@randomised"): "within"}
     (ips,) = (c for c in result["cells"] if c["row"] == "mf-ips")
     assert ips["obtained"]["n"] == 2 and ips["obtained"]["sd"] is not None
     assert ips["comparison"]["to"] == "mf-naive" and ips["comparison"]["se"] > 0
@@ -284,7 +281,7 @@ def test_smoke_is_one_seed_and_judges_nothing(work: Path, capsys: Capture) -> No
     code, out, _ = call(capsys, study(work), "--smoke", "--json")
     document = json.loads(out)
     assert code == 0 and document["smoke"] is True
-    assert document["counts"] == {"smoke: not judged": 2}
+    assert document["counts"] == {"gains": {"smoke: not judged": 1}, "values": {"smoke: not judged": 2}}
     assert len(stamps(work / "runs" / "world_smoke")) == 2 and not (work / "runs" / "world").exists()
     assert [table["columns"] for table in document["tables"]] == [["auc@randomised"]]
 
@@ -371,7 +368,7 @@ def test_an_estimation_study_is_run_pooled_and_judged(work: Path, capsys: Captur
     assert cells["ones"]["obtained"]["n"] == 150
     # pooled: (3 * 49 * .007^2 + 50 * (.01^2 + 0 + .01^2)) / 149
     assert cells["ones"]["obtained"]["sd"] == pytest.approx(((147 * 0.007**2 + 100 * 0.01**2) / 149) ** 0.5)
-    assert cells["ones"]["verdict"]["word"] == "reproduced" and cells["fours"]["verdict"]["word"] == "not reproduced"
+    assert cells["ones"]["value"]["word"] == "within" and cells["fours"]["value"]["word"] in ("below", "above")
     before = stamps(work)
     assert len(before) == 3
     assert call(capsys, str(path))[0] == 0 and stamps(work) == before, "nothing ran again"
