@@ -56,7 +56,7 @@ def _run_missing(study: Study, jobs: AbstractStudyJobs, options: argparse.Namesp
     from rich.console import Console
     from rich.progress import Progress
 
-    paths = jobs.paths
+    paths = jobs.every_path
     with Progress(console=Console(stderr=True), transient=True) as progress:
         begun, line = time.time() - 1, progress.add_task(study.title, total=len(paths))
 

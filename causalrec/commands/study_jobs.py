@@ -38,6 +38,11 @@ class AbstractStudyJobs(ABC):
         """Where each job's record goes."""
 
     @property
+    def every_path(self) -> list[Path]:
+        """Where every record goes, those of special cases too."""
+        return self.paths
+
+    @property
     def folder(self) -> Path:
         """The sweep's folder."""
         return self.paths[0].parents[2]
@@ -70,13 +75,19 @@ class TrainingJobs(AbstractStudyJobs):
 
     def __init__(self, study: Study, overrides: list[list[str]]) -> None:
         from causalrec.sweeps.driver import check_jobs
+        from causalrec.sweeps.submodels import with_submodels
 
         self.study, self.overrides = study, overrides
         self.configs = [_disable_progress(config) for config in check_jobs(overrides)]
+        self.submodels = with_submodels(self.configs, overrides)[0][len(self.configs) :]
 
     @property
     def paths(self) -> list[Path]:
         return _record_paths(self.configs)
+
+    @property
+    def every_path(self) -> list[Path]:
+        return _record_paths([*self.configs, *self.submodels])
 
     def run(self, options: argparse.Namespace, on_progress: OnProgress) -> list[str]:
         from causalrec.sweeps.driver import run_configs
@@ -89,7 +100,7 @@ class TrainingJobs(AbstractStudyJobs):
                 return PackedLauncher().train_jobs([job.config for job in left], [job.overrides for job in left])
             return _run_each([job.config for job in left], JobRunner().run, _failed_result, options.jobs, on_progress)
 
-        for path in self.paths:
+        for path in self.every_path:
             _remove_if_damaged(path)
         results = run_configs(self.configs, self.overrides, options.command, launch, log)
         return [f"{result.label}: {result.reason}" for result in results if result.status == "failed"]
@@ -101,16 +112,23 @@ class TrainingJobs(AbstractStudyJobs):
         return [RunFolder.load(path) for path in self.paths if path.exists()]
 
     @cached_property
+    def submodel_records(self) -> list[RunFolder]:
+        """What the special cases of the rows have left."""
+        from causalrec.records.run_folder import RunFolder
+
+        return [RunFolder.load(path) for path in _record_paths(self.submodels) if path.exists()]
+
+    @cached_property
     def run_tables(self) -> list[ScoreTable]:
         from causalrec.reporting.table import tables
 
-        return tables(self.records, tuple(self.study.columns))
+        return tables(self.records, tuple(self.study.columns), self.submodel_records)
 
     def table(self, smoke: bool) -> PaperTable:
         from causalrec.reporting.paper_table import collect_obtained, paper_table
 
         obtained, baselines = collect_obtained(self.run_tables)
-        return paper_table(self.study, obtained, baselines, self.records, smoke)
+        return paper_table(self.study, obtained, baselines, self.records, smoke, self.submodel_records)
 
     def print_result(self, table: PaperTable) -> None:
         if self.study.source is not None:

@@ -77,17 +77,20 @@ class Selection(Strict):
 
 
 class Evaluation(Strict):
-    """Intervals of scores.
+    """Intervals of scores, and what a row is compared with.
 
     Attributes:
         replicates: resamples of the user bootstrap.
         seed: of the resamples, the same for every model.
         level: of the intervals, a probability.
+        submodels: fit each row's own special cases beside it (no factors, no text, no history, no features), and mark
+            in tables where the row loses to one.
     """
 
     replicates: Count
     seed: int
     level: Annotated[float, Field(gt=0, lt=1)]
+    submodels: bool = False
 
 
 class Representation(Strict):

@@ -199,6 +199,7 @@ class ExperimentConfig:
         """Hash of what determines the result: everything but folders, names, the logger, how progress is shown and
         when it is saved."""
         sections = {name: section for name, section in self.to_dict().items() if name not in UNHASHED}
+        sections["evaluation"] = self.run.evaluation.model_dump(mode="json", exclude={"submodels"})
         trainer = sections.get("trainer")
         if isinstance(trainer, dict):
             sections["trainer"] = {k: v for k, v in trainer.items() if k not in SHOWN_TRAINER_SETTINGS}

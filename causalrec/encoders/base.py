@@ -62,6 +62,19 @@ class TextEncoder(Protocol):
     def after_optimizer_step(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class Submodel:
+    """A model that another contains as a special case.
+
+    Attributes:
+        encoder: its class, whose file has the name of its YAML; None: the same encoder.
+        settings: keywords that it sets.
+    """
+
+    encoder: type[AbstractAnyEncoder] | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
 class AbstractAnyEncoder(nn.Module, ABC):
     """A module that reads users and items.
 
@@ -82,6 +95,15 @@ class AbstractAnyEncoder(nn.Module, ABC):
     def reads_histories(cls, settings: Mapping[str, object]) -> bool:
         """Whether with these keywords it reads histories: `reads_time`, known before it is constructed."""
         return cls.reads_time
+
+    @classmethod
+    def submodels(cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]) -> Mapping[str, Submodel]:
+        """Return by name (`no_text`) the models that with these keywords it contains: to lose to one is a fault of fit.
+
+        `columns`: by side, `item` and `user`, the kinds of column that the outcome view gives (`id`, `text`,
+        `profile`, `features`, `vectors`).
+        """
+        return {}
 
     def text_encoders(self) -> Mapping[str, TextEncoder]:
         """Return the submodules that read text by a language model, by name."""

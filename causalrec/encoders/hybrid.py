@@ -9,10 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from causalrec.data.sources import Source
-from causalrec.encoders.base import AbstractEncoder, EncoderInputs, IdTable, user_ids, with_item_bias, with_user_bias
+from causalrec.encoders.base import (
+    AbstractEncoder,
+    EncoderInputs,
+    IdTable,
+    Submodel,
+    user_ids,
+    with_item_bias,
+    with_user_bias,
+)
 from causalrec.encoders.fusion import Fusion, FusionRule, RowProjection, present_rows
 from causalrec.encoders.language.model import Precision
 from causalrec.encoders.language.pooling import Pooling
+from causalrec.encoders.mf import BIASES
 from causalrec.encoders.text_projection import TextProjection
 from causalrec.encoders.text_towers import EVENTS_AT_ONCE, HistoryPooling
 from causalrec.errors import RequestError
@@ -90,6 +99,24 @@ class Hybrid(AbstractEncoder):
         self.vectorizable = not history and all(tower.is_fixed for tower in self.text_encoders().values())
         if history:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
+
+    @classmethod
+    def submodels(cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]) -> Mapping[str, Submodel]:
+        sides = {side: settings[side] or sorted(columns[side]) for side in ("item", "user")}
+        terms = {side: frozenset(cast("Sequence[str]", chosen)) for side, chosen in sides.items()}
+        if "id" not in terms["item"] & terms["user"]:
+            return {}
+        kinds_of_case = {
+            "no_text": {"text", "profile"},
+            "no_history": {"history"},
+            "no_features": {"features", "vectors"},
+        }
+        left = {
+            name: {side: tuple(sorted(terms[side] - gone)) for side in terms}
+            for name, gone in kinds_of_case.items()
+            if gone & (terms["item"] | terms["user"])
+        }
+        return {"biases": BIASES, **{name: Submodel(settings=sides) for name, sides in left.items()}}
 
     @classmethod
     def reads_histories(cls, settings: Mapping[str, object]) -> bool:

@@ -1,11 +1,20 @@
 """Matrix factorisation with user and item biases (Koren, Bell & Volinsky, IEEE Computer 2009)."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.encoders.base import AbstractEncoder, EncoderInputs, IdTable, user_ids, with_item_bias, with_user_bias
+from causalrec.encoders.base import (
+    AbstractEncoder,
+    EncoderInputs,
+    IdTable,
+    Submodel,
+    user_ids,
+    with_item_bias,
+    with_user_bias,
+)
 from causalrec.types import Batch
 
 
@@ -22,8 +31,15 @@ class MF(AbstractEncoder):
         self.user_table = IdTable(inputs.num_users, width)
         self.item_table = IdTable(inputs.num_items, width)
 
+    @classmethod
+    def submodels(cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]) -> Mapping[str, Submodel]:
+        return {"biases": BIASES} if settings["width"] else {}
+
     def users(self, batch: Batch) -> Tensor:
         return with_user_bias(self.user_table(user_ids(batch)))
 
     def items(self, ids: Tensor) -> Tensor:
         return with_item_bias(self.item_table(ids))
+
+
+BIASES = Submodel(MF, {"width": 0})  # of every encoder with ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -10,7 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from causalrec.data.sources import Source
-from causalrec.encoders.base import AbstractEncoder, EncoderInputs
+from causalrec.encoders.base import AbstractEncoder, EncoderInputs, Submodel
+from causalrec.encoders.mf import BIASES
 from causalrec.encoders.sequence_transformer import Sequence, check_shape
 from causalrec.types import Batch, Count
 
@@ -91,6 +93,11 @@ class AbstractSequenceEncoder(AbstractEncoder):
             max_tokens=max_tokens,
         )
         self.rows_at_once = self.sequence.rows_at_once
+
+    @classmethod
+    def submodels(cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]) -> Mapping[str, Submodel]:
+        no_text = {"no_text": Submodel(settings={"text": None})} if settings["text"] is not None else {}
+        return {"biases": BIASES, **no_text}  # without its history a user is told by its bias alone
 
     @staticmethod
     @abstractmethod

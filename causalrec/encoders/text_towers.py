@@ -11,10 +11,19 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from causalrec.data.sources import Source
-from causalrec.encoders.base import AbstractEncoder, EncoderInputs, IdTable, user_ids, with_item_bias, with_user_bias
+from causalrec.encoders.base import (
+    AbstractEncoder,
+    EncoderInputs,
+    IdTable,
+    Submodel,
+    user_ids,
+    with_item_bias,
+    with_user_bias,
+)
 from causalrec.encoders.history import Histories, History
 from causalrec.encoders.language.model import Precision
 from causalrec.encoders.language.pooling import Pooling
+from causalrec.encoders.mf import BIASES, MF
 from causalrec.encoders.text_projection import TextProjection
 from causalrec.errors import RequestError
 from causalrec.types import Batch, Count
@@ -78,6 +87,16 @@ class TextTowers(AbstractEncoder):
         self.vectorizable = self.history is None and all(tower.is_fixed for tower in self.text_encoders().values())
         if self.history is not None:
             self.rows_at_once = max(1, EVENTS_AT_ONCE // history_length)
+
+    @classmethod
+    def submodels(cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]) -> Mapping[str, Submodel]:
+        item, user = cast("tuple[str, ...]", settings["item"]), cast("tuple[str, ...]", settings["user"])
+        if "id" not in item or "id" not in user:  # biases of ids are no part of it
+            return {}
+        cases = {"biases": BIASES, "no_text": Submodel(MF, {"width": settings["width"]})}
+        if "history" in user:
+            cases["no_history"] = Submodel(settings={"user": tuple(term for term in user if term != "history")})
+        return cases
 
     @classmethod
     def reads_histories(cls, settings: Mapping[str, object]) -> bool:

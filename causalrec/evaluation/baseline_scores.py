@@ -20,7 +20,8 @@ from causalrec.evaluation.slice.base import SliceData
 from causalrec.solvers.convergence import worst
 from causalrec.types import Doubles, Floats, Ints
 
-VERSION = 6  # raise when a baseline's or a metric's mathematics change
+VERSION = 7  # raise when a baseline's or a metric's mathematics change
+BETTER = (None, False, True)  # of `higher_is_better`, by the number that the file holds
 
 
 def baseline_scores(
@@ -96,6 +97,7 @@ def _save(path: Path, scores: list[Score], warnings: list[str]) -> None:
             warnings=np.array(warnings, dtype=np.str_),
             names=np.array([[s.metric, s.slice] for s in scores]),
             values=np.array([[s.value, s.low, s.high, s.n, s.absolute] for s in scores]),
+            better=np.array([BETTER.index(s.higher_is_better) for s in scores]),
             replicates=np.array([s.replicates for s in scores]),
             jackknife=np.array([np.full((3, GROUPS), np.nan) if s.jackknife is None else s.jackknife for s in scores]),
         )
@@ -103,15 +105,17 @@ def _save(path: Path, scores: list[Score], warnings: list[str]) -> None:
 
 def _load(path: Path, model: str) -> tuple[list[Score], list[str]]:
     with np.load(path, allow_pickle=False) as saved:
-        rows = zip(saved["names"], saved["values"], saved["replicates"], saved["jackknife"], strict=True)
+        keys = ("names", "values", "better", "replicates", "jackknife")
+        rows = zip(*(saved[key] for key in keys), strict=True)
         scores = [
             Score(
                 *(str(m), str(s), float(v), float(low), float(high), int(n), model),
                 replicates=replicates,
                 jackknife=_or_none(jackknife),
                 absolute=bool(absolute),
+                higher_is_better=BETTER[better],
             )
-            for (m, s), (v, low, high, n, absolute), replicates, jackknife in rows
+            for (m, s), (v, low, high, n, absolute), better, replicates, jackknife in rows
         ]
         return scores, [str(line) for line in saved["warnings"]]
 

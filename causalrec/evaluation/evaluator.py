@@ -38,6 +38,7 @@ class Score:
         replicates: float64[R], bootstrap replicates.
         jackknife: float64[3,G], the value without each of G groups of users, of items and of rows (paired comparisons).
         absolute: it is the absolute value of a mean; replicates and jackknife are linearised, and may be negative.
+        higher_is_better: None where neither more nor less is.
     """
 
     metric: str
@@ -50,11 +51,14 @@ class Score:
     replicates: Doubles
     jackknife: Doubles | None = None
     absolute: bool = False
+    higher_is_better: bool | None = None
 
     def as_record(self) -> ScoreRecord:
         """Return the score as the record holds it."""
         ends = finite_or_none(self.value), finite_or_none(self.low), finite_or_none(self.high)
-        return ScoreRecord(self.model, self.slice, self.metric, *ends, int(self.n), self.absolute)
+        return ScoreRecord(
+            self.model, self.slice, self.metric, *ends, int(self.n), self.absolute, self.higher_is_better
+        )
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Evaluator:
             metric.update(scored)
             replicates = metric.replicates(weights).numpy()
             score = self._score(name, data, float(metric.compute()), replicates, model, metric.absolute)
+            score = replace(score, higher_is_better=metric.higher_is_better)
             scores.append(replace(score, jackknife=_jackknife(metric, *groups)) if groups else score)
         return scores
 

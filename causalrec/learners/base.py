@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from causalrec.config.schema import ExperimentConfig
@@ -59,6 +59,10 @@ class AbstractLearner(ABC):
     def folds(self, config: ExperimentConfig, validation_rows: int) -> Folds:
         """Return by how many folds a fit is chosen; a learner that chooses nothing has one."""
         return Folds(1)
+
+    def submodels(self, config: ExperimentConfig, views: Views) -> Mapping[str, ExperimentConfig]:
+        """Return the jobs of the models that the job's contains as special cases, by name; none by default."""
+        return {}
 
     @abstractmethod
     def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:

@@ -22,6 +22,7 @@ from causalrec.learners.base import AbstractLearner
 from causalrec.learners.network_checks import check_network, check_row_columns, hindrance_to_folds
 from causalrec.learners.network_model import build_model, encoder_inputs
 from causalrec.learners.network_predictor import NetworkPredictor
+from causalrec.learners.submodels import submodel_configs
 from causalrec.prepared import PreparedData
 from causalrec.records.sections import SelectionSection
 from causalrec.training.checkpoint import read_checkpoint
@@ -64,6 +65,9 @@ class NetworkLearner(AbstractLearner):
         if len(combine_candidates(config.candidates)) == 1:
             return Folds(1, "one candidate: there is nothing to choose")
         return automatic_folds(validation_rows, hindrance_to_folds(config))
+
+    def submodels(self, config: ExperimentConfig, views: Views) -> Mapping[str, ExperimentConfig]:
+        return submodel_configs(config, views)
 
     def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:
         requests = self._requests(config, prepared)

@@ -46,6 +46,7 @@ class RunRecord:
         adjustment: what identifies the estimand, and what was read.
         overlap: what the weights rest on.
         selection: how the fit was chosen.
+        submodels: keys of the jobs of its special cases, by name; empty where they were not asked for.
         warnings: what must be read beside every number of the run, a line each.
         scores: of the model.
         baselines: scores of the mandatory baselines.
@@ -73,6 +74,7 @@ class RunRecord:
     adjustment: AdjustmentSection = field(default_factory=AdjustmentSection)
     overlap: OverlapSection = field(default_factory=OverlapSection)
     selection: SelectionSection = field(default_factory=SelectionSection)
+    submodels: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     scores: tuple[ScoreRecord, ...] = ()
     baselines: tuple[ScoreRecord, ...] = ()

@@ -350,6 +350,7 @@ class ScoreRecord:
         high: upper end.
         n: rows (or users) it rests on.
         absolute: it is the absolute value of a mean: its replicates may be negative, its interval ends at 0.
+        higher_is_better: None where neither more nor less is.
     """
 
     model: str
@@ -360,6 +361,7 @@ class ScoreRecord:
     high: Number
     n: int
     absolute: bool = False
+    higher_is_better: bool | None = None
 
     @property
     def key(self) -> str:

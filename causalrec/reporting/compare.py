@@ -12,7 +12,7 @@ from causalrec.ids import score_key
 from causalrec.records.names import parse_column
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
-from causalrec.reporting.table import rows_of
+from causalrec.reporting.table_rows import rows_of
 from causalrec.types import Doubles
 
 LEVEL = 0.05
@@ -70,6 +70,27 @@ def compare_rows(folders: Sequence[RunFolder], reference: str, column: str) -> l
     tested = [comparison for comparison in comparisons if comparison is not None]
     adjusted = holm([comparison.p for comparison in tested])
     return [replace(comparison, adjusted=p, real=p <= LEVEL) for comparison, p in zip(tested, adjusted, strict=True)]
+
+
+def compare_runs(
+    mine: Sequence[RunFolder], theirs: Sequence[RunFolder], column: str, names: tuple[str, str]
+) -> Comparison | None:
+    """Compare two sets of runs in a column, draw by draw; None without a common draw with its values.
+
+    Args:
+        mine: the runs of one model.
+        theirs: those of another.
+        column: `metric@slice`.
+        names: of the two, for the comparison.
+    """
+    return _compare_pair(*names, column, _values(mine, None, column), _values(theirs, None, column))
+
+
+def half_width(comparison: Comparison) -> float:
+    """Return half the width of a difference's two-sided interval of level 1 - `LEVEL`, in the unit of the column."""
+    from scipy.stats import t
+
+    return float(t.ppf(1 - LEVEL / 2, comparison.df)) * comparison.se
 
 
 def draw_of(record: RunRecord) -> Draw:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from causalrec.reporting.paper_table import PaperCell, PaperTable
+from causalrec.reporting.submodels import MARK
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -22,6 +23,7 @@ ESCAPES = {
     "γ": r"$\gamma$",
     "λ": r"$\lambda$",
     "–": "--",
+    "▽": r"$\triangledown$",
 }
 MARKS = {"reproduced": r"\checkmark", "not reproduced": r"$\times$", "undecided": "?"}  # of gains
 
@@ -39,7 +41,7 @@ def latex(table: PaperTable) -> str:
     """Write a `table` environment: published and obtained under each column run; needs booktabs and amssymb.
 
     A check mark follows a published gain that is there, a cross one that is not, `?` one that cannot be told from none;
-    a star a real difference.
+    a star a real difference, a triangle a special case that is better.
     """
     columns, count = table.run_columns, len(table.run_columns)
     spans = " ".join(rf"\cmidrule(lr){{{2 * k + 2}-{2 * k + 3}}}" for k in range(count))
@@ -74,5 +76,6 @@ def _format_pair(cell: PaperCell | None) -> tuple[str, str]:
         return published, "--"
     sd = "" if cell.obtained.sd is None else rf" $\pm$ {cell.obtained.sd:.3f}"
     star = "*" if cell.comparison and cell.comparison.real else ""
+    star += rf" {escape(MARK)}" if cell.loses_to else ""
     mark = MARKS.get(cell.gain.word, "") if cell.gain else ""
     return published, f"{cell.obtained.mean:.3f}{sd}{star}" + (f" {mark}" if mark else "")

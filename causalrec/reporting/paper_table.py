@@ -12,7 +12,9 @@ from causalrec.reporting.compare import Comparison, compare_rows
 from causalrec.reporting.judge import Judge, Key
 from causalrec.reporting.published_numbers import Published
 from causalrec.reporting.study import Study
-from causalrec.reporting.table import ScoreTable, caveats, rows_of
+from causalrec.reporting.submodels import Loss, loss_notes, losses
+from causalrec.reporting.table import ScoreTable, caveats
+from causalrec.reporting.table_rows import rows_of
 from causalrec.reporting.verdict import GainVerdict, Obtained, ValueVerdict
 from causalrec.reporting.warnings import warning_notes
 
@@ -29,6 +31,7 @@ class PaperCell:
         value: whether ours lies below, within or above the printed number; None where none is printed.
         gain: whether the printed gain over the reference row is there; None where none is printed.
         comparison: difference to the study's row of comparison; None where it was not tested.
+        loses_to: special cases of the row's model that are better, by name.
     """
 
     row: str
@@ -38,6 +41,7 @@ class PaperCell:
     value: ValueVerdict | None
     gain: GainVerdict | None
     comparison: Comparison | None
+    loses_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class PaperTable:
                 "value": asdict(cell.value) if cell.value else None,
                 "gain": asdict(cell.gain) if cell.gain else None,
                 "comparison": asdict(cell.comparison) if cell.comparison else None,
+                "loses_to": cell.loses_to,
             }
             for cell in self.cells.values()
         ]
@@ -106,6 +111,7 @@ def paper_table(
     baselines: Sequence[str],
     folders: Sequence[RunFolder],
     smoke: bool,
+    submodels: Sequence[RunFolder] = (),
 ) -> PaperTable:
     """Put published and obtained numbers side by side and judge each cell that has both.
 
@@ -115,6 +121,7 @@ def paper_table(
         baselines: names of the rows that are baselines.
         folders: records of its runs, for differences and caveats; empty for an estimation.
         smoke: whether the runs were made with `--smoke`, which judges nothing.
+        submodels: records of the special cases of its rows.
     """
     printed = study.printed
     run_rows = study.rows_of_table([row for row, _ in obtained_cells])
@@ -122,6 +129,7 @@ def paper_table(
     columns = tuple(dict.fromkeys([*(c for c in study.columns), *(column for _, column in printed)]))
     differences = {} if study.compare is None else _differences(study, folders)
     judge = Judge(study=study, obtained=obtained_cells, differences=differences, smoke=smoke)
+    lost = losses([*folders, *submodels], columns)
     cells = {}
     for row in rows:
         for column in columns:
@@ -129,9 +137,27 @@ def paper_table(
             published, obtained = printed.get(key), obtained_cells.get(key)
             if published or obtained:
                 shown = differences.get(key) if study.compare and column in study.compare.columns else None
-                cells[key] = PaperCell(row, column, published, obtained, judge.value(key), judge.gain(key), shown)
-    notes = (*caveats(folders), *_footnotes(study, bool(differences)), *warning_notes(rows_of(finished_runs(folders))))
+                cells[key] = PaperCell(
+                    row,
+                    column,
+                    published,
+                    obtained,
+                    judge.value(key),
+                    judge.gain(key),
+                    shown,
+                    _names(lost.get(key, ())),
+                )
+    notes = (
+        *caveats(folders),
+        *loss_notes(lost),
+        *_footnotes(study, bool(differences)),
+        *warning_notes(rows_of(finished_runs(folders))),
+    )
     return PaperTable(study, tuple(baselines), rows, columns, cells, notes)
+
+
+def _names(row_losses: Sequence[Loss]) -> tuple[str, ...]:
+    return tuple(loss.submodel for loss in row_losses)
 
 
 def collect_obtained(shown: Sequence[ScoreTable]) -> tuple[dict[Key, Obtained], tuple[str, ...]]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from causalrec.reporting.compare import Comparison
 from causalrec.reporting.paper_table import PaperCell, PaperTable
+from causalrec.reporting.submodels import MARK
 from causalrec.reporting.verdict import GainVerdict, Obtained, ValueVerdict
 
 
@@ -66,7 +67,8 @@ def _block(table: PaperTable, column: str) -> tuple[list[str], list[list[str]]]:
 def _line(cell: PaperCell, compare: bool) -> Iterable[str]:
     yield cell.row
     yield cell.published.text if cell.published else "-"
-    yield from format_obtained(cell.obtained)
+    mean, interval, runs = format_obtained(cell.obtained)
+    yield from (f"{mean} {MARK}" if cell.loses_to else mean, interval, runs)
     if compare:
         yield format_difference(cell.comparison)
     yield format_value(cell.value)

@@ -120,7 +120,8 @@ class Study(StrictModel):
     def jobs(self, smoke: bool) -> list[list[str]]:
         """Return the overrides of each job, row by row."""
         first = ["selection.extend=false"] if self.kind == "train" else []  # as many fits for every row of a table
-        first += ["selection.folds=1"] if self.kind == "train" and smoke else []
+        if self.kind == "train":
+            first += ["selection.folds=1"] if smoke else ["evaluation.submodels=true"]
         levels = {name: [level for level, _ in combination] for name, combination in _combine_levels(self.grid)}
         sweep = self.sweep + ("_smoke" if smoke else "")
         seeds = self.seeds[:1] if smoke else self.seeds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from rich.console import Console
@@ -13,14 +13,15 @@ from rich.text import Text
 
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.estimators.bootstrap import percentile_interval
-from causalrec.records.names import column_of, flat_settings, parse_column
-from causalrec.records.run_folder import RunFolder, finished_runs
+from causalrec.records.names import column_of, parse_column
+from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
+from causalrec.reporting.submodels import MARK, Loss, loss_notes, losses
+from causalrec.reporting.table_rows import groups_of_tables, is_resampled, rows_of, titles_of
 from causalrec.reporting.warnings import warning_notes
 from causalrec.types import Doubles
 
-KEYS_NOT_OF_ROWS = ("seed", "paths", "logger", "sweep", "name", "choices")  # never tell two rows apart
 DEFAULT = ("auc", "ndcg@5", "mse", "skill", "bias")
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
@@ -36,6 +37,7 @@ class Cell:
         sd: standard deviation over seeds; None for one.
         seeds: how many there are.
         n: rows (or users) a score rests on.
+        loses_to: special cases of the row's model that are better, by name.
     """
 
     mean: float
@@ -44,6 +46,7 @@ class Cell:
     sd: float | None
     seeds: int
     n: int
+    loses_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,56 +77,19 @@ class ScoreTable:
         return {**vars(self), "rows": cells}
 
 
-def tables(folders: Iterable[RunFolder], columns: tuple[str, ...] = ()) -> list[ScoreTable]:
-    """Make one table per data set, split and estimand (a table never mixes two estimands)."""
+def tables(
+    folders: Iterable[RunFolder], columns: tuple[str, ...] = (), submodels: Sequence[RunFolder] = ()
+) -> list[ScoreTable]:
+    """Make one table per data set, split and estimand (a table never mixes two estimands).
+
+    Args:
+        folders: the runs.
+        columns: `metric@slice`; the usual ones where none are named.
+        submodels: runs of the rows' special cases that shall not stand in the tables themselves.
+    """
     groups = groups_of_tables(folders)
     _require(columns, [run for group in groups for run in group])
-    return [_table(title, group, columns) for title, group in zip(_titles(groups), groups, strict=True)]
-
-
-def _titles(groups: Sequence[Sequence[RunFolder]]) -> list[str]:
-    """Name each table by its data and what its test is; those of one name by the settings in which they differ."""
-    names = [_dataset(group[0].record) for group in groups]
-    settings = [_settings_of_rows_used(group[0].record) for group in groups]
-    titles = []
-    for name, chosen in zip(names, settings, strict=True):
-        peers = [other for other, named in zip(settings, names, strict=True) if named == name]
-        differing = _differing_keys([chosen, *peers])
-        keys = [key for key in differing if key != "training rows"] or differing
-        titles.append(", ".join([name, *(f"{key}={chosen.get(key)}" for key in keys)]))
-    return titles
-
-
-def _settings_of_rows_used(record: RunRecord) -> dict[str, object]:
-    """Return what decides which rows a table is about: the settings of its data and split, and its estimand."""
-    settings = {key: value for key, value in row_settings(record).items() if key.startswith(("dataset.", "split."))}
-    return {**settings, "estimand": record.task.estimand, "training rows": training_rows_id(record)[:8]}
-
-
-def groups_of_tables(folders: Iterable[RunFolder]) -> list[list[RunFolder]]:
-    """Return the finished runs of each table."""
-    groups: dict[tuple[str, str, str], list[RunFolder]] = {}
-    for run in finished_runs(list(folders)):
-        key = (_dataset(run.record), run.record.task.estimand, training_rows_id(run.record))
-        groups.setdefault(key, []).append(run)
-    return list(groups.values())
-
-
-def training_rows_id(record: RunRecord) -> str:
-    """Return what identifies the training rows: runs for which it is equal stand in one table.
-
-    It is equal for few-shot samples from the same rows, and for rows or outcomes that are resampled for the same users
-    and items.
-    """
-    if _is_resampled(record):  # the draws need not have as many rows
-        settings = {key: value for key, value in row_settings(record).items() if key.startswith(("dataset.", "split."))}
-        return repr(sorted((key, repr(value)) for key, value in settings.items()))
-    hashes = record.audit.hashes
-    return hashes.get("drawn_from", hashes.get("train", ""))
-
-
-def _is_resampled(record: RunRecord) -> bool:
-    return any(key.startswith("dataset.") for key in record.audit.resampled_by)
+    return [_table(title, group, columns, submodels) for title, group in zip(titles_of(groups), groups, strict=True)]
 
 
 def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
@@ -133,14 +99,7 @@ def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
             raise RequestError(f"column {column}: no record has it; {did_you_mean(column, present)}")
 
 
-def _dataset(record: RunRecord) -> str:
-    threshold = record.audit.threshold
-    outcome = "" if threshold is None else f" (1 = rating >= {threshold:g})"
-    cut_from_log = record.audit.split and record.audit.test.startswith("logged")
-    return record.data.name + outcome + (f", test: {record.audit.split}" if cut_from_log else "")
-
-
-def _table(title: str, folders: list[RunFolder], wanted: tuple[str, ...]) -> ScoreTable:
+def _table(title: str, folders: list[RunFolder], wanted: tuple[str, ...], submodels: Sequence[RunFolder]) -> ScoreTable:
     groups = rows_of(folders)
     trivial = tuple(dict.fromkeys(score.model for run in folders for score in run.record.baselines))
     available = list(dict.fromkeys(column_of(score) for run in folders for score in run.record.all_scores))
@@ -152,15 +111,22 @@ def _table(title: str, folders: list[RunFolder], wanted: tuple[str, ...]) -> Sco
     }
     baselines = tuple(rows)
     rows |= {name: _cells([(run, run.record.scores) for run in group], None, columns) for name, group in groups.items()}
-    return ScoreTable(title, columns, rows, baselines, tuple(_footnotes(groups)))
+    lost = losses([*folders, *submodels], columns)
+    marked = _mark(rows, lost)
+    return ScoreTable(title, columns, marked, baselines, (*loss_notes(lost), *_footnotes(groups)))
 
 
-def rows_of(folders: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
-    """Return the runs of each row, by the row's name."""
-    rows: dict[str, list[RunFolder]] = {}
-    for run, name in zip(folders, row_names(folders), strict=True):
-        rows.setdefault(name, []).append(run)
-    return rows
+def _mark(
+    rows: Mapping[str, Mapping[str, Cell]], lost: Mapping[tuple[str, str], Sequence[Loss]]
+) -> dict[str, dict[str, Cell]]:
+    """Return the rows, each cell with the special cases to which its row loses there."""
+    return {
+        row: {
+            column: replace(cell, loses_to=tuple(loss.submodel for loss in lost.get((row, column), ())))
+            for column, cell in cells.items()
+        }
+        for row, cells in rows.items()
+    }
 
 
 def _group_by_training_rows(folders: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
@@ -168,7 +134,7 @@ def _group_by_training_rows(folders: Sequence[RunFolder]) -> dict[str, list[RunF
     once = {run.record.audit.hashes.get("train"): run for run in reversed(folders)}
     sizes: dict[int, list[RunFolder]] = {}
     for run in reversed(once.values()):
-        rows = {} if _is_resampled(run.record) else run.record.audit.rows
+        rows = {} if is_resampled(run.record) else run.record.audit.rows
         sizes.setdefault(rows.get("train", 0), []).append(run)
     return {f"-{size}" if len(sizes) > 1 else "": group for size, group in sorted(sizes.items())}
 
@@ -177,33 +143,6 @@ def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
     of_a_slice = tuple(c for c in available if not c.endswith(SUBSET_SUFFIXES))
     usual = tuple(c for c in of_a_slice if parse_column(c)[0] in DEFAULT or c == "snips_mean@logged")
     return tuple(c for c in wanted if c in available) if wanted else usual or of_a_slice
-
-
-def row_names(folders: Sequence[RunFolder]) -> list[str]:
-    """Name each row; rows of one name that differ in configuration get the differing settings appended."""
-    flat = [row_settings(run.record) for run in folders]
-    peers: dict[str, list[Mapping[str, object]]] = {}
-    for run, settings in zip(folders, flat, strict=True):
-        peers.setdefault(run.record.name, []).append(settings)
-    apart = {name: _differing_keys(group) for name, group in peers.items()}
-    return [
-        " ".join([run.record.name, *(f"{key}={settings.get(key)}" for key in apart[run.record.name])])
-        for run, settings in zip(folders, flat, strict=True)
-    ]
-
-
-def _differing_keys(group: Sequence[Mapping[str, object]]) -> list[str]:
-    first = group[0]
-    others = [settings for settings in group[1:] if settings != first]
-    keys = {key for settings in (first, *others) for key in settings} if others else set()
-    return sorted(key for key in keys if any(settings.get(key) != first.get(key) for settings in others))
-
-
-def row_settings(record: RunRecord) -> dict[str, object]:
-    """Return the settings that may tell two rows apart, by dotted key."""
-    unread_keys = ("trainer.progress", *record.audit.resampled_by)
-    config = {key: value for key, value in record.config.items() if key not in KEYS_NOT_OF_ROWS}
-    return {key: value for key, value in flat_settings(config) if key not in unread_keys}
 
 
 def _cells(
@@ -299,7 +238,7 @@ def format_seeds(name: str, table: ScoreTable) -> str:
 
 
 def format_cell(cell: Cell | None, gap: str = " ") -> str:
-    """Write one cell: mean ± standard deviation, then the interval where it has one.
+    """Write one cell: mean ± standard deviation, a mark where a special case is better, then the interval if any.
 
     >>> format_cell(Cell(0.5, 0.4, 0.6, 0.01, 2, 100))
     '0.500 ± 0.010 [0.400, 0.600]'
@@ -308,7 +247,7 @@ def format_cell(cell: Cell | None, gap: str = " ") -> str:
         return "-"
     sd = "" if cell.sd is None else f" ± {cell.sd:.3f}"
     ends = f"{gap}[{cell.low:.3f}, {cell.high:.3f}]" if math.isfinite(cell.low) else ""
-    return f"{cell.mean:.3f}{sd}{ends}"
+    return f"{cell.mean:.3f}{sd}{f' {MARK}' if cell.loses_to else ''}{ends}"
 
 
 def markdown(table: ScoreTable) -> str:

@@ -35,7 +35,15 @@ def planned_record(config: ExperimentConfig, plan: RunPlan, execution: str) -> R
         versions=versions(),
         git_sha=git_sha(),
         config=config.to_dict(),
+        submodels=_submodel_keys(config, plan),
     )
+
+
+def _submodel_keys(config: ExperimentConfig, plan: RunPlan) -> dict[str, str]:
+    learner = config.components.learner
+    if learner is None or not config.run.evaluation.submodels:
+        return {}
+    return {name: submodel.key for name, submodel in learner.submodels(config, plan.views).items()}
 
 
 def open_logger(config: ExperimentConfig) -> Logger | None:

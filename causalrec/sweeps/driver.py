@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -25,6 +25,7 @@ from causalrec.errors import DataError, RequestError, did_you_mean
 from causalrec.sweeps.job import JobResult, JobRunner, failed_result, is_helper
 from causalrec.sweeps.launch import Job, Log, enter_jobs, recorded_result, report_disk_errors, run_until_done
 from causalrec.sweeps.ledger import Ledger
+from causalrec.sweeps.submodels import with_submodels
 from causalrec.training.folds import FEW_ROWS
 
 if TYPE_CHECKING:
@@ -69,9 +70,11 @@ def run_one(
     (config,), runner = check_jobs([overrides]), runner or JobRunner()
     if is_helper(config):
         return [runner.run(config)]
-    entered = enter_jobs([config], [overrides], command, rerun)
+    configs, jobs = with_submodels([config], [overrides])
+    entered = enter_jobs(configs, jobs, command, rerun)
     log(_job_summary(config) if entered.unfinished else f"{config.run.name}: done already (--rerun runs it)")
-    return list(run_until_done(entered, lambda left: [runner.run(job.config) for job in left], log).values())
+    results = run_until_done(entered, lambda left: [runner.run(job.config) for job in left], log)
+    return _results_of(results, [config])
 
 
 def _job_summary(config: ExperimentConfig) -> str:
@@ -119,13 +122,14 @@ def run_all(
     else:
         search_path = [text for text in map(str, config.hydra.overrides.hydra) if text.startswith("hydra.searchpath")]
         wanted = expand_sweep(task_overrides)
-        configs = check_jobs([[*search_path, *job] for job in wanted])
+        requested = check_jobs([[*search_path, *job] for job in wanted])
+        configs, wanted = with_submodels(requested, wanted)
         launch = _launch_of(context, config, runner)
         entered = enter_jobs(configs, wanted, command, rerun)
         left, total = len(entered.unfinished), len(entered.jobs)
         log(f"{left} job(s) to run" + (f", {total - left} of {total} done already" if left < total else ""))
         results_by_job = run_until_done(entered, launch, log)
-        results = [results_by_job[str(job_config.folder)] for job_config in configs]
+        results = _results_of(results_by_job, requested)
     context.callbacks.on_multirun_end(config=config, config_name="train")
     return results
 
@@ -146,8 +150,16 @@ def run_configs(
         launch: runs jobs and returns their results in order.
         log: prints one line.
     """
-    results = run_until_done(enter_jobs(configs, overrides, command, rerun=False), launch, log)
-    return [results[str(config.folder)] for config in configs]
+    every, of_each = with_submodels(configs, overrides)
+    results = run_until_done(enter_jobs(every, of_each, command, rerun=False), launch, log)
+    return _results_of(results, configs)
+
+
+def _results_of(results: Mapping[str, JobResult], requested: Sequence[ExperimentConfig]) -> list[JobResult]:
+    """Return the results of the jobs that were asked for, in order, and those of special cases that failed."""
+    keys = [str(config.folder) for config in requested]
+    failed = [result for key, result in results.items() if key not in keys and result.status == "failed"]
+    return [*(results[key] for key in keys), *failed]
 
 
 def launcher_of(*, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Any:

@@ -143,9 +143,11 @@ def settings_beyond(candidates: Sequence[Candidate]) -> Settings | None:
     best = candidates[best_candidate_index(candidates)]
     for path, value in best.settings.items():
         others = {key: number for key, number in best.settings.items() if key != path}
-        alike = [c.settings for c in candidates if {k: v for k, v in c.settings.items() if k != path} == others]
-        values = sorted({settings[path] for settings in alike})
+        alike = [c for c in candidates if {k: v for k, v in c.settings.items() if k != path} == others]
+        values = sorted({candidate.settings[path] for candidate in alike})
         if len(values) < 2 or values[0] <= 0 or value not in (values[0], values[-1]):
+            continue
+        if len({candidate.criterion for candidate in alike}) == 1:  # nothing reads it, as a decay of no factors
             continue
         ratio = max(value / values[1], 0.1) if value == values[0] else min(value / values[-2], 10.0)
         return {**best.settings, path: float(f"{value * ratio:.6g}")}

@@ -144,7 +144,15 @@ ENDS = ("value", "low", "high")
 def test_a_score_in_the_record_leaves_its_replicates_behind() -> None:
     score = Evaluator(METRICS, [slice_of()], 0.5, replicates=10)(guess, "m")[0]
     record = score.as_record()
-    assert {field.name for field in dataclasses.fields(record)} == {"model", "slice", "metric", *ENDS, "n", "absolute"}
+    assert {field.name for field in dataclasses.fields(record)} == {
+        "model",
+        "slice",
+        "metric",
+        *ENDS,
+        "n",
+        "absolute",
+        "higher_is_better",
+    }
     assert tuple(getattr(record, name) for name in ENDS) == (score.value, score.low, score.high)
 
 

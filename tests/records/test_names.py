@@ -89,7 +89,18 @@ def test_wandb_shows_these_names() -> None:
         "selection/chosen/optimizer.weight_decay",
     ]
     assert set(names.PINNED_KEYS) <= names.searchable_settings(CONFIG).keys()
-    assert names.SCORE_COLUMNS == ("model", "slice", "metric", "value", "low", "high", "n", "absolute", "kind")
+    assert names.SCORE_COLUMNS == (
+        "model",
+        "slice",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "n",
+        "absolute",
+        "higher_is_better",
+        "kind",
+    )
     assert [row[-1] for row in names.score_rows(RECORD)] == ["score", "baseline"]
 
 
@@ -106,7 +117,7 @@ def test_tables_show_these_names() -> None:
     shown = json.loads(json.dumps(table.as_json()))
     assert list(shown) == [field.name for field in dataclasses.fields(ScoreTable)]
     assert list(shown["rows"]["mf-ips"]["auc@randomised"]) == [field.name for field in dataclasses.fields(Cell)]
-    assert [field.name for field in dataclasses.fields(Cell)] == ["mean", "low", "high", "sd", "seeds", "n"]
+    assert [field.name for field in dataclasses.fields(Cell)] == ["mean", "low", "high", "sd", "seeds", "n", "loses_to"]
     assert table.columns == (names.column_of(SCORE),) == ("auc@randomised",)
     assert [names.label_of(path) for path in SELECTION] == [
         "criterion",

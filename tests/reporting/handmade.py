@@ -25,7 +25,8 @@ from causalrec.types import Doubles
 def score(
     metric: str, where: str, value: float | None, model: str, low: float | None = 0.0, high: float | None = 1.0
 ) -> ScoreRecord:
-    return ScoreRecord(model, where, metric, value, low, high, 100)
+    better = {"mse": False, "mae": False, "log_loss": False, "bias": None}.get(metric, True)
+    return ScoreRecord(model, where, metric, value, low, high, 100, higher_is_better=better)
 
 
 def task(estimand: str = "exposed_mean") -> TaskSection:

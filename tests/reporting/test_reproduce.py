@@ -105,6 +105,7 @@ STUDY: dict[str, Any] = {
     "sweep": "world",
     "seeds": [0, 1],
     "base": [
+        "evaluation.submodels=false",
         "dataset=coat",
         "~dataset.threshold",
         "dataset._target_=smallworld.World",

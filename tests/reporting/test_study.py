@@ -21,6 +21,9 @@ STUDY = {
 }
 
 
+ALWAYS = ["selection.extend=false", "evaluation.submodels=true"]
+
+
 def write_study(folder: Path, **changes: object) -> str:
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump({k: v for k, v in {**STUDY, **changes}.items() if v is not None}))
@@ -30,7 +33,7 @@ def write_study(folder: Path, **changes: object) -> str:
 def test_jobs_are_rows_by_seeds(tmp_path: Path) -> None:
     jobs = load_study(write_study(tmp_path)).jobs(smoke=False)
     assert jobs == [
-        ["selection.extend=false", "dataset=coat", f"objective={objective}", f"name={name}", "sweep=s", f"seed={seed}"]
+        [*ALWAYS, "dataset=coat", f"objective={objective}", f"name={name}", "sweep=s", f"seed={seed}"]
         for name, objective in (("a", "ips"), ("b", "naive"))
         for seed in (3, 4)
     ]

@@ -174,7 +174,18 @@ def test_the_table_and_the_images_lie_beside_the_file(tmp_path: Path, spec_of: C
     wandb_run = read_back(file)
     (row,) = [row for row in wandb_run.history if "results.path" in row]  # the reader flattens
     table = json.loads((wandb_run.folder / "files" / row["results.path"]).read_text())
-    assert table["columns"] == ["model", "slice", "metric", "value", "low", "high", "n", "absolute", "kind"]
+    assert table["columns"] == [
+        "model",
+        "slice",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "n",
+        "absolute",
+        "higher_is_better",
+        "kind",
+    ]
     expected = [
         [*(s[key] for key in table["columns"][:-1]), kind]
         for kind, section in (("score", "scores"), ("baseline", "baselines"))

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.records.names import column_of, parse_column
+from causalrec.records.names import column_of
 from causalrec.records.sections import ScoreRecord
 from causalrec.reporting.compare import LEVEL, Draw, Values, draw_of, holm, paired_test
 from causalrec.reporting.html.page_data import PageTable
 from causalrec.types import Doubles
 
 MAX_REFERENCE_ROWS = 80  # with more rows than this only baselines and best rows can be compared to
-LOWER_IS_BETTER = frozenset({"mse", "mae", "log_loss"})  # modules of causalrec.metrics whose least value is best
-ZERO_IS_BEST = frozenset({"bias"})
+ZERO_IS_BEST = frozenset({"bias"})  # metrics
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,10 @@ class Difference:
 
 def direction(page_table: PageTable, column: str) -> int:
     """Return 1 where more of a column is better, -1 where less is, 0 where neither or where the records do not tell."""
-    metric, _ = parse_column(column)
     for run in page_table.runs:
-        if target := run.record.target("metric", metric):
-            module = target.split(".")[-2]
-            return 0 if module in ZERO_IS_BEST else -1 if module in LOWER_IS_BETTER else 1
+        for score in run.record.all_scores:
+            if column_of(score) == column and score.higher_is_better is not None:
+                return 1 if score.higher_is_better else -1
     return 0
 
 

@@ -26,6 +26,7 @@ from causalrec.reporting.html.markup import (
     tag,
 )
 from causalrec.reporting.html.page_data import PageTable
+from causalrec.reporting.submodels import MARK
 from causalrec.reporting.table import Cell, ScoreTable, format_seeds
 
 ARROWS = {1: "↑ more is better", -1: "↓ less is better"}
@@ -98,9 +99,11 @@ def _cell(cell: Cell | None, span: tuple[float, float], best: bool) -> Html:
     sd = None if cell.sd is None else tag("i", f"±{number(cell.sd)}")
     best_label = tag("span", " best", class_="unseen") if best else None
     mean = tag("b" if best else "span", number(cell.mean), best_label, class_="mean")
+    lost = f"loses to its special case {', '.join(cell.loses_to)}"
+    mark = tag("span", MARK, tag("span", lost, class_="unseen"), title=lost) if cell.loses_to else None
     ends = tag("span", f"[{number(cell.low)}, {number(cell.high)}]", class_="ends")
     bar = interval(cell.mean, cell.low, cell.high, span)
-    return tag("td", mean, sd, bar, ends, data_v=f"{cell.mean:.6g}")
+    return tag("td", mean, sd, mark, bar, ends, data_v=f"{cell.mean:.6g}")
 
 
 def footnotes(table: ScoreTable) -> list[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from causalrec.errors import CausalRecError
 from causalrec.records.run_folder import AnyFolder, RunFolder, estimations_of, load_folder, record_paths, runs_of
 from causalrec.reporting.estimation import pool_estimates
-from causalrec.reporting.table import Cell, ScoreTable, groups_of_tables, rows_of, tables
+from causalrec.reporting.table import Cell, ScoreTable, tables
+from causalrec.reporting.table_rows import groups_of_tables, rows_of
 
 
 @dataclass(frozen=True)
