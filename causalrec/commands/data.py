@@ -75,17 +75,18 @@ def _audit(dataset: CausalDataset, split: AbstractSplit) -> dict[str, Any]:
     from causalrec.data.audit import audit
 
     split.check(dataset.card)
-    return {**asdict(audit(dataset, split(dataset), split)), "unseen_users_by_cut": _unseen_users(dataset)}
+    return {**asdict(audit(dataset, split(dataset), split)), "unseen_users_by_cut": _unseen_users(dataset, split)}
 
 
-def _unseen_users(dataset: CausalDataset) -> dict[str, str]:
+def _unseen_users(dataset: CausalDataset, split: AbstractSplit) -> dict[str, str]:
     """Say how many test rows would have a user without a training row under each cut by time."""
     from causalrec.data.split.temporal import Temporal, unseen_user_rows
 
     logged = dataset.logged
     if dataset.randomised is not None or logged.time is None or logged.user is None:
         return {}
-    shares = Temporal()
+    chosen = split.choose(logged, None)
+    shares = chosen if isinstance(chosen, Temporal) else Temporal()
     counts = unseen_user_rows(logged, shares.validation, shares.test)
     comparable = ["user", *(["global"] if dataset.card.times_compare else [])]
     return {f"split.cut={cut}": "{} of {}".format(*counts[cut]) for cut in comparable}

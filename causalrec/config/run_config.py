@@ -69,7 +69,7 @@ class Selection(Strict):
     """
 
     criterion: Literal["ips", "naive", "randomised"]
-    folds: Literal["auto"] | Count
+    folds: Count | Literal["auto"]
     randomised_budget: Annotated[int, Field(ge=0)]
     clip: Annotated[float, Field(ge=0)]
     extend: bool

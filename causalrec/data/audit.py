@@ -10,10 +10,13 @@ import numpy as np
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractSplit
+from causalrec.data.split.row_order import can_go_by_time, tied_rows
 from causalrec.data.split.splits import Splits
 from causalrec.types import Ints
 
 FEW_USERS = 30  # of a test, below which it is said
+MOST_TIED = 0.05  # of the test rows, above which ties in time are said
+MOST_OVER = 1.5  # times the share asked for, above which a test is said to be larger
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def audit(
         hashes=splits.hashes,
         threshold=dataset.card.threshold,
         bin_edges=dataset.card.bin_edges,
-        split=chosen.description if chosen is split else f"{chosen.description}, picked by split=auto",
+        split=_describe_split(dataset, split, chosen),
         test=f"{_kind(dataset)}: {dataset.card.randomised}" if splits.test_is_randomised else "logged (not unbiased)",
         duplicates=splits.duplicates,
         duplicate_rule="kept: the test outcomes are fresh draws" if fresh else split.rules.duplicates,
@@ -130,6 +133,13 @@ def audit(
         resampled_by=_resampling_settings(dataset, split),
         warnings=tuple(_warnings(dataset, splits, chosen, augmented)),
     )
+
+
+def _describe_split(dataset: CausalDataset, split: AbstractSplit, chosen: AbstractSplit) -> str:
+    userless_by_time = dataset.logged.user is None and chosen.goes_by_time
+    words = "the latest rows of all" if userless_by_time else chosen.description
+    note = split.choice_note(dataset.logged, dataset.randomised)
+    return f"{words} ({note})" if note else words
 
 
 def _positives(dataset: CausalDataset, logs: Mapping[str, InteractionLog]) -> dict[str, int]:
@@ -157,15 +167,18 @@ def _warnings(
             f"{splits.unseen} test rows ({share:.1%}) have a user or an item without a training row and are dropped "
             f"(split.unseen=drop)"
         )
-    if left := _unused_randomised_rows(dataset, splits, rule):
+    if left := _unused_randomised_rows(dataset, splits, split, rule):
         yield f"{left} of {len(dataset.randomised or ())} randomised rows are in no split: the split leaves them out"
     future = _rows_before_training(splits)
     if future and not by_time and not splits.test_is_randomised:
         whose = "" if tested is None else " of their user"
+        mend = "; split=temporal tests the latest" if can_go_by_time(dataset.logged) else ""
         yield (
             f"the log has times, and the split does not go by them: {future} of {len(splits.test)} test rows are older "
-            f"than the newest training row{whose}; split=temporal tests the latest"
+            f"than the newest training row{whose}{mend}"
         )
+    if by_time and not splits.test_is_randomised:
+        yield from _warnings_of_times(splits, split, splits.unseen if rule == "drop" else 0)
     if splits.drawn_from is not None:
         train_size, pool, held = len(splits.train), len(splits.drawn_from), len(splits.validation)
         yield f"few-shot: {train_size} training rows drawn from {pool}, {held} validation rows"
@@ -175,6 +188,26 @@ def _warnings(
         shared = int(np.isin(splits.test.codes, splits.context.codes).sum())
         rows = f"{len(splits.context)} rows that are not trained on, {shared} of the test"
         yield f"histories read {rows}: each row only those strictly older than itself"
+
+
+def _warnings_of_times(splits: Splits, split: AbstractSplit, dropped: int) -> Iterator[str]:
+    """Yield where times do not say which rows are the test, and where a seed draws nothing."""
+    rows, seed = len(splits.test), split.rules.seed
+    tied = tied_rows(splits.test, [splits.train, splits.validation])
+    if tied > MOST_TIED * rows:
+        yield (
+            f"{tied} of {rows} test rows ({tied / rows:.0%}) have the time of a training or validation row of their "
+            f"user: which of these is tested is drawn, or the file's order"
+        )
+    elif not tied and seed:
+        yield f"split.seed={seed} draws nothing: the split goes by time; split=random draws rows"
+    share = getattr(split, "test", None) if getattr(split, "cut", "") == "global" else None
+    total = rows + dropped + len(splits.train) + len(splits.validation)
+    if share is not None and rows + dropped > MOST_OVER * share * total:
+        yield (
+            f"split.cut=global: rows of one time stay together, so that the test takes "
+            f"{(rows + dropped) / total:.0%} of the rows where {share:.0%} were asked for"
+        )
 
 
 def _kind(dataset: CausalDataset) -> str:
@@ -214,11 +247,13 @@ def _randomised_rows_used(dataset: CausalDataset, splits: Splits) -> int:
     return int((~np.isin(codes, dataset.logged.codes)).sum()) + set_aside
 
 
-def _unused_randomised_rows(dataset: CausalDataset, splits: Splits, rule: str) -> int:
-    """Return how many randomised rows are neither tested nor set aside, beside those that the unseen rule drops."""
+def _unused_randomised_rows(dataset: CausalDataset, splits: Splits, split: AbstractSplit, rule: str) -> int:
+    """Return how many randomised rows are neither tested nor set aside, beside those that a rule drops and tells."""
     if dataset.randomised is None:
         return 0
     dropped = splits.unseen if rule == "drop" else 0
+    if split.rules.duplicates == "drop_test" and dataset.logged.user is not None and not dataset.card.fresh_test_labels:
+        dropped += splits.duplicates
     sample = 0 if splits.randomised_sample is None else len(splits.randomised_sample)
     return len(dataset.randomised) - len(splits.test) - dropped - sample
 

@@ -111,6 +111,12 @@ class InteractionLog:
         return bool(((self.treatment == 0) & ~np.isnan(self.outcome)).any())
 
     @property
+    def propensity_follows_share(self) -> bool:
+        """Whether a part of the rows has a part of the propensity: that of a pair to be among the rows. That of the arm
+        received, of a round or where unexposed rows are logged too, is the same in every part."""
+        return self.user is not None and not self.has_arms
+
+    @property
     def num_pairs(self) -> int:
         """Number of user-item pairs (of items, in a userless log)."""
         return max(self.num_users, 1) * self.num_items

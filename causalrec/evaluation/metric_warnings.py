@@ -10,7 +10,6 @@ import numpy as np
 from causalrec.config.component import ComponentConfig
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric
-from causalrec.metrics.user_mean import AbstractUserMean
 
 SHORT_LISTS = 0.5  # of the users, from which on a ranking's scores are warned of
 
@@ -32,9 +31,7 @@ def short_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: 
     Such a user's list holds all candidates whoever ranks them: recall is 1, and NDCG of a constant comes near 1.
     """
     ranking = {
-        name: chosen
-        for name, chosen in metrics.items()
-        if issubclass(chosen.target, AbstractUserMean) and "k" in chosen.keyword_names
+        name: chosen for name, chosen in metrics.items() if chosen.target.ranks_users and "k" in chosen.keyword_names
     }
     lines = []
     for data in slices:

@@ -61,7 +61,9 @@ class NetworkLearner(AbstractLearner):
     def folds(self, config: ExperimentConfig, validation_rows: int) -> Folds:
         wanted = config.run.selection.folds
         if wanted != "auto":
-            return Folds(wanted, "as asked for")
+            return Folds(wanted, "as asked for", requested=True)
+        if config.run.selection.criterion == "randomised":
+            return Folds(1, "selection.criterion=randomised reads rows that are no part of folds")
         if len(combine_candidates(config.candidates)) == 1:
             return Folds(1, "one candidate: there is nothing to choose")
         return automatic_folds(validation_rows, hindrance_to_folds(config))

@@ -142,6 +142,12 @@ class RunRecord:
         return str(self.setting("sweep"))
 
     @property
+    def fitted_rows(self) -> int:
+        """How many rows the evaluated fit and the baselines read: validation rows too, where folds chose the fit."""
+        rows = self.audit.rows
+        return rows.get("train", 0) + (rows.get("validation", 0) if self.selection.folds > 1 else 0)
+
+    @property
     def level(self) -> float:
         """The level of its intervals."""
         return float(_number(self, "evaluation.level"))

@@ -131,11 +131,10 @@ def _mark(
 
 def _group_by_training_rows(folders: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
     """Return one record of each training split, by what its baselines' names end with: the rows, where they differ."""
-    once = {run.record.audit.hashes.get("train"): run for run in reversed(folders)}
+    once = {(run.record.audit.hashes.get("train"), run.record.selection.folds > 1): run for run in reversed(folders)}
     sizes: dict[int, list[RunFolder]] = {}
     for run in reversed(once.values()):
-        rows = {} if is_resampled(run.record) else run.record.audit.rows
-        sizes.setdefault(rows.get("train", 0), []).append(run)
+        sizes.setdefault(0 if is_resampled(run.record) else run.record.fitted_rows, []).append(run)
     return {f"-{size}" if len(sizes) > 1 else "": group for size, group in sorted(sizes.items())}
 
 
@@ -197,11 +196,25 @@ def _footnotes(groups: dict[str, list[RunFolder]]) -> Iterable[str]:
     for name, group in groups.items():
         for note in _row_footnotes(group[0].record):
             yield f"{name}: {note}"
+    yield from _notes_of_fitted_rows(groups)
     yield from warning_notes(groups)
     audit = first.audit
     if audit.split:
         yield f"Split: {audit.split}."
     yield f"Test: {audit.test}; {audit.duplicates} pairs of it are also logged ({audit.duplicate_rule})."
+
+
+def _notes_of_fitted_rows(groups: Mapping[str, Sequence[RunFolder]]) -> Iterable[str]:
+    """Yield which rows are fitted on validation rows too, where some are, chosen by folds, and some are not."""
+    names: dict[bool, list[str]] = {}
+    for name, runs in groups.items():
+        names.setdefault(runs[0].record.selection.folds > 1, []).append(name)
+    if len(names) == 2:
+        by_folds, held = (groups[names[folds][0]][0].record.fitted_rows for folds in (True, False))
+        yield (
+            f"{', '.join(names[True])}: chosen by folds and fitted on {by_folds} rows, training and validation; "
+            f"{', '.join(names[False])}: on {held} training rows. Baselines stand once for each."
+        )
 
 
 def _row_footnotes(record: RunRecord) -> Iterable[str]:

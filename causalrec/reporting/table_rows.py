@@ -47,8 +47,16 @@ def titles_of(groups: Sequence[Sequence[RunFolder]]) -> list[str]:
         peers = [other for other, named in zip(settings, names, strict=True) if named == name]
         differing = _differing_keys([chosen, *peers])
         keys = [key for key in differing if key != "training rows"] or differing
-        titles.append(", ".join([name, *(f"{key}={chosen.get(key)}" for key in keys)]))
+        titles.append(", ".join([name, *_differences(keys, chosen)]))
     return titles
+
+
+def _differences(keys: Sequence[str], chosen: Mapping[str, object]) -> list[str]:
+    """Write the settings that tell a table; a component by its name, without the keywords that only it has."""
+    targets = [key for key in keys if key.endswith("._target_")]
+    groups = tuple(key.removesuffix("_target_") for key in targets)
+    names = [f"{key.removesuffix('._target_')}={str(chosen.get(key)).split('.')[-2]}" for key in targets]
+    return [*names, *(f"{key}={chosen.get(key)}" for key in keys if not key.startswith(groups))]
 
 
 def _settings_of_rows_used(record: RunRecord) -> dict[str, object]:

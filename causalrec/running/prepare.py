@@ -19,7 +19,7 @@ from causalrec.evaluation.slice.base import SliceData, name_refusals
 from causalrec.features.views import Views, choose_views, feature_matrix
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
-from causalrec.training.folds import Folds
+from causalrec.training.folds import Folds, settle_folds
 
 
 def plan_run(config: ExperimentConfig) -> RunPlan:
@@ -84,6 +84,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     _require_budget(splits, selection)
     learner = config.components.learner
     folds = learner.folds(config, len(splits.validation)) if learner else Folds(1)
+    folds = settle_folds(folds, splits.pool(len(dataset.logged)))
     logged = splits.train if folds.count == 1 else splits.pool(len(dataset.logged))
     view, propensity = feature_matrix(dataset, plan.views.propensity), config.propensity.build()
     rows = _augment(config, logged, dataset, own_propensity=False)

@@ -10,6 +10,7 @@ import numpy as np
 from causalrec.data.assignment_unit import assignment_unit
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
+from causalrec.types import Ints
 
 FEW_ROWS = 2_000  # of a validation split, below which `selection.folds=auto` folds
 AUTO_FOLDS = 4
@@ -23,11 +24,13 @@ class Folds:
         count: 1 holds out the validation rows.
         reason: why so many, in words.
         warning: what is to be read beside the number; None for nothing.
+        requested: they were asked for.
     """
 
     count: int
     reason: str = ""
     warning: str | None = None
+    requested: bool = False
 
 
 def automatic_folds(validation_rows: int, hindrance: str | None) -> Folds:
@@ -48,22 +51,60 @@ def automatic_folds(validation_rows: int, hindrance: str | None) -> Folds:
     return Folds(1, hindrance, warning)
 
 
-def fold_logs(rows: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
-    """Yield (training, validation) logs of a seeded k-fold partition of rows, propensities scaled to each part.
+def settle_folds(folds: Folds, rows: InteractionLog) -> Folds:
+    """Return automatic folds where the rows can be folded so, else one part; folds that were asked for stay.
 
-    Rows of an effect are folded by whole units of assignment. Raises RequestError on more folds than units.
+    Raises RequestError where those that were asked for are not possible.
     """
-    assert rows.propensity is not None
+    if folds.count == 1:
+        return folds
+    try:
+        fold_numbers(rows, folds.count)
+    except RequestError as error:
+        if folds.requested:
+            raise
+        hindrance = str(error).partition(": ")[2].partition(";")[0]
+        return Folds(1, hindrance, f"chosen on one part and not by folds: {hindrance}")
+    return folds
+
+
+def fold_numbers(rows: InteractionLog, folds: int) -> Ints:
+    """Return the fold of each row, `[N]`: a seeded k-fold partition, of an effect by whole units of assignment.
+
+    Units are dealt arm by arm. Raises RequestError on more folds than rows or units, and where an arm would be in one
+    fold alone, so that what is fitted without it knows nothing of the arm.
+    """
     unit = assignment_unit(rows) if rows.has_arms else None
     count = len(rows) if unit is None else int(unit.max()) + 1
     if folds > count:
         what = "rows" if unit is None else "units of assignment"
         raise RequestError(f"selection.folds={folds}: there are {count} {what} to fold; set selection.folds lower")
-    fold = np.random.default_rng(0).permutation(count) % folds
-    fold = fold if unit is None else fold[unit]
+    order = np.random.default_rng(0).permutation(count)
+    if not rows.has_arms:
+        numbers: Ints = order % folds
+        return numbers
+    first = np.arange(count) if unit is None else np.unique(unit, return_index=True)[1]
+    dealt = order[np.argsort(rows.treatment[first][order], kind="stable")]
+    of_unit = np.empty(count, np.int64)
+    of_unit[dealt] = np.arange(count) % folds
+    fold = of_unit if unit is None else of_unit[unit]
+    for arm in np.unique(rows.treatment):
+        if len(np.unique(fold[rows.treatment == arm])) == 1:
+            raise RequestError(
+                f"selection.folds={folds}: every row of arm {arm} is in one fold, without which nothing is learnt of "
+                f"it; set selection.folds=1"
+            )
+    return fold
+
+
+def fold_logs(rows: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
+    """Yield (training, validation) logs of the folds of rows, propensities scaled to each part; raise RequestError as
+    `fold_numbers`."""
+    assert rows.propensity is not None
+    fold = fold_numbers(rows, folds)
     for k in range(folds):
         logs = []
         for chosen in (np.flatnonzero(fold != k), np.flatnonzero(fold == k)):
-            share = np.float32(1 if rows.has_arms else len(chosen) / len(rows))  # p(arm | row) stays
+            share = np.float32(len(chosen) / len(rows) if rows.propensity_follows_share else 1)
             logs.append(rows.take(chosen).with_propensity(rows.propensity[chosen] * share))
         yield logs[0], logs[1]

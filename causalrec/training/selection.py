@@ -14,7 +14,7 @@ from causalrec.data.pair_columns import PairColumn
 from causalrec.ids import fit_id
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
-from causalrec.training.folds import fold_logs
+from causalrec.training.folds import fold_logs, fold_numbers
 
 MAX_EXTENSIONS = 4  # fits beyond the candidates that were asked for
 Settings = Mapping[str, float]  # numbers by the path of the setting, as `selection.candidates` names them
@@ -99,8 +99,8 @@ def search_requests(requests: Requests, folds: int) -> list[FitRequest]:
 
 
 def _share(rows: InteractionLog, share: float) -> float:
-    """Return by what a part's propensities are scaled; those of arms stay."""
-    return 1.0 if rows.has_arms else share
+    """Return by what a part's propensities are scaled; those of arms and of rounds stay."""
+    return share if rows.propensity_follows_share else 1.0
 
 
 def refit_request(requests: Requests, results: Sequence[FitResult], folds: int) -> FitRequest:
@@ -127,10 +127,11 @@ def judge_candidates(requests: Requests, results: Sequence[FitResult], folds: in
     if folds == 1:
         pairs = zip(requests, results, strict=True)
         return tuple(Candidate(s, fit.criterion, fit.best_epoch, fit.epochs, fit.curve) for (s, _), fit in pairs)
-    candidates = []
+    candidates, rows = [], np.bincount(fold_numbers(requests[0][1].train, folds))
     for k, (settings, _) in enumerate(requests):
-        numbers = [(fit.criterion, fit.best_epoch, fit.epochs) for fit in results[k * folds : (k + 1) * folds]]
-        criterion, best_epoch, epochs = map(float, np.mean(numbers, axis=0))
+        fits = results[k * folds : (k + 1) * folds]
+        criterion = float(np.average([fit.criterion for fit in fits], weights=rows))
+        best_epoch, epochs = map(float, np.mean([(fit.best_epoch, fit.epochs) for fit in fits], axis=0))
         candidates.append(Candidate(settings, criterion, best_epoch, epochs))
     return tuple(candidates)
 

@@ -159,6 +159,10 @@ def test_times_that_are_places_do_not_compare_between_users(tmp_path: Path) -> N
         "interactions.csv: line 4: at: 'last' is not a place in order"
     ]
     put(tmp_path, text="user,item,rating,at\na,x,1,0\na,y,1,1\n")
+    with pytest.raises(
+        RequestError, match=r"dataset\.time_unit=place: is a place in a user's sequence; name the users"
+    ):
+        CsvTables(threshold=None, time="at", time_unit="place", user=None)
     tables = CsvTables(threshold=None, time="at", time_unit="place")
     assert tables.load(tmp_path).logged.time.tolist() == [0, 1] and not tables.card.times_compare  # type: ignore[union-attr]
 

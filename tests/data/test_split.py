@@ -19,8 +19,10 @@ from causalrec.data.split.cold_users import ColdUsers
 from causalrec.data.split.few_shot import FewShot
 from causalrec.data.split.leave_last import LeaveLast
 from causalrec.data.split.random import Random
+from causalrec.data.split.row_order import can_go_by_time
 from causalrec.data.split.temporal import Temporal, unseen_user_rows
 from causalrec.errors import DataError, RequestError
+from causalrec.training.folds import fold_logs
 
 USERS, ITEMS = 20, 25
 CARD = DatasetCard(
@@ -232,9 +234,10 @@ def test_the_latest_rows_of_each_user_are_the_test_and_those_before_the_validati
     assert (train, validation, test) == ([2, 5, 6, 7, 8, 9], [3, 4], [0, 1])
 
 
-def test_a_share_of_each_users_rows_is_held_and_ties_go_by_row_order() -> None:
-    train, validation, test = split_temporal([4] * 10, [7] * 10, validation=0.2, test=0.3)
-    assert (train, validation, test) == ([0, 1, 2, 3, 4], [5, 6], [7, 8, 9])
+def test_a_share_of_each_users_rows_is_held_and_ties_are_drawn() -> None:
+    tied = [split_temporal([4] * 10, [7] * 10, validation=0.2, test=0.3, seed=seed) for seed in (0, 0, 1)]
+    assert tied[0] == tied[1] != tied[2] and [len(rows) for rows in tied[2]] == [5, 2, 3]
+    assert tied[0][2] != [7, 8, 9], "no sorting of the file says which rows are the test"
     train, validation, test = split_temporal([4] * 3, [1, 2, 3], validation=0.45, test=0.5)
     assert (train, validation, test) == ([0], [1], [2])
 
@@ -316,8 +319,75 @@ def test_auto_goes_by_time_unless_the_test_is_randomised_or_most_users_are_too_s
 def test_the_audit_says_which_split_was_picked() -> None:
     data, split = dataset(log_of(np.arange(100), time=np.arange(100))), Auto(unseen="keep")
     report = audit(data, split(data), split)
-    assert report.split == "each user's latest rows, picked by split=auto" and report.warnings[1:] == ()
+    assert (
+        report.split == "each user's latest rows (picked by split=auto: the log has times)"
+        and report.warnings[1:] == ()
+    )
     assert audit(data, split(data), split.choose(data.logged, None)).split == "each user's latest rows"
+
+
+def test_auto_takes_rows_at_random_where_times_hardly_differ_and_says_why() -> None:
+    tied = dataset(log_of(np.arange(100), time=np.full(100, 5)))
+    report = audit(tied, Auto(unseen="keep")(tied), Auto(unseen="keep"))
+    assert report.split == "rows at random (picked by split=auto: most rows are of users with fewer than 3 times)"
+    days = dataset(log_of(np.arange(100), time=np.arange(100) // 9))
+    assert "the log has times" in audit(days, Auto(unseen="keep")(days), Auto(unseen="keep")).split
+    assert can_go_by_time(days.logged) and not can_go_by_time(tied.logged)
+    short = dataset(log_of(np.repeat(np.arange(USERS), 2) * ITEMS + np.tile([0, 1], USERS), time=np.arange(2 * USERS)))
+    split = Auto(unseen="keep")
+    lines = audit(short, split(short), split).warnings
+    assert not [line for line in lines if "split=temporal" in line], "what auto declined is no advice"
+
+
+def test_the_audit_says_what_few_shots_and_userless_logs_are_cut_by() -> None:
+    data = dataset(log_of(np.arange(100), time=np.arange(100)))
+    at_random = FewShot(base=Random(unseen="keep"), train_size=8)
+    assert audit(data, at_random(data), at_random).split == "rows at random, few to train on"
+    by_auto = FewShot(base=Auto(unseen="keep"), train_size=8)
+    words = "each user's latest rows, few to train on (picked by split=auto: the log has times)"
+    assert audit(data, by_auto(data), by_auto).split == words
+    log = dataclasses.replace(data.logged, user=None, num_users=0)
+    userless = CausalDataset(CARD, log, pl.DataFrame(), pl.DataFrame({"i": range(ITEMS)}))
+    split = Temporal(unseen="keep")
+    assert audit(userless, split(userless), split).split == "the latest rows of all"
+
+
+def test_the_audit_warns_of_ties_of_seeds_that_draw_nothing_and_of_coarse_times() -> None:
+    days = dataset(log_of(np.arange(200), time=np.tile(np.arange(25) // 5, 8)))
+    split = Temporal(unseen="keep")
+    (tied,) = [line for line in audit(days, split(days), split).warnings if "have the time of" in line]
+    assert tied.startswith("16 of 16 test rows (100%)")
+    fine = dataset(log_of(np.arange(200), time=np.arange(200)))
+    by_seed = Temporal(unseen="keep", seed=3)
+    assert any("split.seed=3 draws nothing" in line for line in audit(fine, by_seed(fine), by_seed).warnings)
+    assert not [line for line in audit(fine, split(fine), split).warnings if "draws nothing" in line]
+    thirds = dataset(log_of(np.arange(300), time=np.arange(300) // 100))
+    cut = Temporal(unseen="keep", cut="global")
+    start = (
+        "split.cut=global: rows of one time stay together, so that the test takes 33% of the rows where 10% were asked"
+    )
+    assert [line for line in audit(thirds, cut(thirds), cut).warnings if line.startswith(start)]
+    assert not [line for line in audit(fine, cut(fine), cut).warnings if "stay together" in line]
+
+
+def test_rows_that_a_rule_drops_from_the_test_are_not_called_unused() -> None:
+    data, split = with_randomised(), Random(duplicates="drop_test", unseen="keep")
+    assert not [line for line in audit(data, split(data), split).warnings if "in no split" in line]
+
+
+def test_propensities_of_rounds_stay_in_every_part() -> None:
+    propensity = np.linspace(0.1, 0.9, 200).astype(np.float32)
+    log = dataclasses.replace(log_of(np.arange(200), propensity=propensity), user=None, num_users=0)
+    data = CausalDataset(CARD, log, pl.DataFrame(), pl.DataFrame({"i": range(ITEMS)}))
+    splits = Random(unseen="keep")(data)
+    pool = splits.pool(200)
+    assert pool.propensity is not None
+    np.testing.assert_array_equal(
+        np.sort(pool.propensity), np.sort(np.concatenate([splits.train.propensity, splits.validation.propensity]))
+    )  # type: ignore[arg-type]
+    assert set(pool.propensity) <= set(propensity)
+    for train, held in fold_logs(pool, 4):
+        assert set(train.propensity) | set(held.propensity) <= set(propensity)  # type: ignore[arg-type]
 
 
 def test_the_audit_warns_of_randomised_rows_that_no_split_holds() -> None:

@@ -34,6 +34,7 @@ from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
 from causalrec.metrics.cdcg import CDCG
 from causalrec.metrics.mse import MSE
 from causalrec.metrics.ndcg import NDCG
+from causalrec.metrics.uplift_at_n import UpliftAtN
 from causalrec.types import Floats, Ints, OutcomeKind
 from tests.evaluation.slice_source import Source
 
@@ -374,3 +375,6 @@ def test_rankings_of_users_with_few_candidates_are_warned_of() -> None:
     many = dataclasses.replace(few, user=np.repeat([0, 1], [6, 4]))
     assert len(short_lists(metrics, [many])) == 1 and not short_lists({"ndcg@2": metrics["ndcg@2"]}, [many])
     assert not short_lists(metrics, [dataclasses.replace(few, user=None, num_users=0)])
+    uplift = dataclasses.replace(few, kind="uplift", treatment=np.ones(10, np.int64), propensity=np.full(10, 0.5))
+    (line,) = short_lists({"uplift@10": ComponentConfig(UpliftAtN, {"k": 10})}, [uplift])
+    assert line.startswith("uplift@10 on hand: 100% of the users")

@@ -139,6 +139,27 @@ def test_tables_of_other_rows_of_one_data_set_have_titles_of_their_own() -> None
     assert "Split: each user's latest rows." in only(tables([latest])).footnotes
 
 
+def test_rows_fitted_on_validation_rows_too_are_told_from_those_that_are_not() -> None:
+    rows = {"train": 600, "validation": 60}
+    by_folds = replace_values(replace_values(make_run(), "audit", rows=rows), "selection", folds=4)
+    held = replace_values(make_run("bert4rec-ips"), "audit", rows=rows)
+    table = only(tables([by_folds, held]))
+    assert table.baselines == ("constant-600", "constant-660")
+    (note,) = [line for line in table.footnotes if "chosen by folds" in line]
+    assert note.startswith(
+        "mf-ips: chosen by folds and fitted on 660 rows, training and validation; bert4rec-ips: on 600"
+    )
+    assert only(tables([held])).baselines == ("constant",)
+
+
+def test_a_table_of_another_split_is_named_by_the_splits_name() -> None:
+    random = make_run(config={"split": {"_target_": "causalrec.data.split.random.Random", "validation": 0.1}})
+    cold = make_run(config={"split": {"_target_": "causalrec.data.split.cold_users.ColdUsers", "test": 0.2}})
+    cold = replace_values(cold, "audit", hashes={"train": "other"})
+    titles = [table.dataset for table in tables([random, cold])]
+    assert titles == ["coat (1 = rating >= 3), split=random", "coat (1 = rating >= 3), split=cold_users"]
+
+
 def test_baselines_come_first_and_once() -> None:
     table = only(tables([make_run(seed=0), make_run("bert-ips", seed=0)]))
     assert list(table.rows) == ["constant", "mf-ips", "bert-ips"]

@@ -13,7 +13,7 @@ from causalrec.data.assignment_unit import assignment_unit
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.sweeps.driver import _job_summary
-from causalrec.training.folds import AUTO_FOLDS, FEW_ROWS, Folds, automatic_folds, fold_logs
+from causalrec.training.folds import AUTO_FOLDS, FEW_ROWS, Folds, automatic_folds, fold_logs, settle_folds
 
 USERS, ITEMS = 20, 15
 
@@ -83,6 +83,33 @@ def test_folds_of_effects_keep_units_of_assignment_whole() -> None:
         assert held.propensity is not None and (held.propensity == 0.5).all(), "p(arm | row) is no share"
 
 
+def test_units_are_dealt_arm_by_arm_and_automatic_folds_give_way_where_they_cannot() -> None:
+    user, item = np.repeat(np.arange(40), 5), np.tile(np.arange(5), 40)
+    rare = with_arms((user < 4).astype(np.int64), user, item)  # 4 treated users of 40
+    for train, held in fold_logs(rare, 4):
+        assert train.treatment.sum() == 15 and held.treatment.sum() == 5
+    automatic, requested = Folds(4, "auto"), Folds(4, "as asked for", requested=True)
+    assert settle_folds(automatic, rare) == automatic
+    single = with_arms((user < 1).astype(np.int64), user, item)
+    settled = settle_folds(automatic, single)
+    assert settled.count == 1 and settled.warning is not None and "every row of arm 1 is in one fold" in settled.warning
+    with pytest.raises(RequestError, match=r"selection\.folds=4: every row of arm 1 is in one fold, without which"):
+        settle_folds(requested, single)
+    few = with_arms(np.repeat([0, 1, 1], 20), np.repeat([0, 1, 2], 20), np.tile(np.arange(20), 3))
+    assert settle_folds(automatic, few) == Folds(
+        1,
+        "there are 3 units of assignment to fold",
+        "chosen on one part and not by folds: there are 3 units of assignment to fold",
+    )
+    assert settle_folds(Folds(1), few) == Folds(1)
+
+
+def test_a_criterion_of_randomised_rows_is_not_folded_nor_called_short_of_biased_ones() -> None:
+    request = ["dataset=coat", "selection.criterion=randomised", "split.propensity_sample=0.1"]
+    folds = folds_of(660, *request, "selection.randomised_budget=464")
+    assert folds.count == 1 and folds.warning is None and folds.reason.startswith("selection.criterion=randomised")
+
+
 def test_the_unit_is_the_coarsest_level_within_which_treatment_hardly_varies() -> None:
     rng = np.random.default_rng(1)
     user, item = np.repeat(np.arange(300), 10), np.tile(np.arange(10), 300)
@@ -100,7 +127,7 @@ def test_the_unit_is_the_coarsest_level_within_which_treatment_hardly_varies() -
 def test_folds_are_automatic_below_2000_validation_rows() -> None:
     assert folds_of(FEW_ROWS - 1) == Folds(AUTO_FOLDS, "1999 validation rows, fewer than 2000")
     assert folds_of(FEW_ROWS) == Folds(1, "2000 validation rows, 2000 or more")
-    assert folds_of(10, "selection.folds=3") == Folds(3, "as asked for")
+    assert folds_of(10, "selection.folds=3") == Folds(3, "as asked for", requested=True)
 
 
 @pytest.mark.parametrize(

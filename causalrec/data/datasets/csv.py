@@ -141,6 +141,8 @@ class CsvTables(AbstractDataset):
             raise RequestError("dataset.randomised_flag: give the flag or randomised_interactions, not both")
         if self.user is None and (self.users or self.edges):
             raise RequestError("dataset.user: is null, so users and edges have no one to belong to; name the column")
+        if self.time_unit == "place" and self.user is None:
+            raise RequestError("dataset.time_unit=place: is a place in a user's sequence; name the users, dataset.user")
         if self.arms and (self.exposure is None or self.feedback != "exposure_logged"):
             raise RequestError(
                 "dataset.arms: effects need rows of exposure 0 too; name the column with dataset.exposure and set "

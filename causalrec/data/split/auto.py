@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-import numpy as np
-
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractLogSplit, AbstractSplit, RowAssignment
 from causalrec.data.split.random import Random
+from causalrec.data.split.row_order import LEAST_TIMES, can_go_by_time
 from causalrec.data.split.temporal import Temporal
 from causalrec.types import Share
-
-FEWEST_ROWS = 3  # of a user, of which `temporal` gives a row each to training, validation and test
-SHARE_BY_TIME = 0.5  # of the rows, whose users have so many, from which on the test goes by time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +17,8 @@ class Auto(AbstractLogSplit):
     """Picks a split by what the data hold, and the record says which.
 
     A randomised test, which is the test whatever the split: `random`, for validation rows like the training rows. A log
-    with times: `temporal`, each user's latest rows, unless most rows are of users with fewer than three. Else `random`.
+    with times: `temporal`, each user's latest rows, unless most rows are of users with fewer than three times. Else
+    `random`.
 
     Attributes:
         validation: share of the rows.
@@ -36,17 +33,19 @@ class Auto(AbstractLogSplit):
         return "by time where the log has times, else at random"
 
     def choose(self, logged: InteractionLog, randomised: InteractionLog | None) -> AbstractSplit:
-        target = Temporal if randomised is None and _goes_by_time(logged) else Random
+        target = Temporal if randomised is None and can_go_by_time(logged) else Random
         return target(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+    def choice_note(self, logged: InteractionLog, randomised: InteractionLog | None) -> str:
+        if randomised is not None:
+            why = "the test is apart"
+        elif logged.time is None:
+            why = "the log has no times"
+        elif can_go_by_time(logged):
+            why = "the log has times"
+        else:
+            why = f"most rows are of users with fewer than {LEAST_TIMES} times"
+        return f"picked by split=auto: {why}"
 
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         return self.choose(logged, randomised).assign(logged, randomised)
-
-
-def _goes_by_time(logged: InteractionLog) -> bool:
-    if logged.time is None or not len(logged):
-        return False
-    if logged.user is None:
-        return True
-    rows_of_user = np.bincount(logged.user)[logged.user]
-    return bool((rows_of_user >= FEWEST_ROWS).mean() >= SHARE_BY_TIME)

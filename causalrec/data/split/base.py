@@ -80,6 +80,10 @@ class AbstractSplit(ABC):
         """Return the split that is made of these rows: this one, unless it is one that picks another."""
         return self
 
+    def choice_note(self, logged: InteractionLog, randomised: InteractionLog | None) -> str:
+        """Say what picked this split for these rows, and why; empty where nothing was picked."""
+        return ""
+
     @property
     def goes_by_time(self) -> bool:
         """Whether the test holds the latest rows, of each user or of all, or ids that time has no part in."""

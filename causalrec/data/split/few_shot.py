@@ -63,6 +63,9 @@ class FewShot(AbstractSplit):
     def choose(self, logged: InteractionLog, randomised: InteractionLog | None) -> AbstractSplit:
         return replace(self, base=self.base.choose(logged, randomised))
 
+    def choice_note(self, logged: InteractionLog, randomised: InteractionLog | None) -> str:
+        return self.base.choice_note(logged, randomised)
+
     @property
     def goes_by_time(self) -> bool:
         return self.base.goes_by_time

@@ -103,6 +103,6 @@ def take_rows(logged: InteractionLog, rows: Ints, name: str, logged_rows: int) -
         logged_rows: number of rows of the log before repeated pairs left it.
     """
     log = logged.take(rows, name)
-    if log.propensity is None or log.user is None or log.has_arms or not len(log):  # p(arm | row) stays
+    if log.propensity is None or not log.propensity_follows_share or not len(log):
         return log
     return log.with_propensity(log.propensity * np.float32(len(log) / logged_rows))

@@ -50,7 +50,7 @@ class Splits:
     def pool(self, logged_rows: int) -> InteractionLog:
         """Return training and validation rows together, logged propensities scaled to their share of `logged_rows`."""
         pool = self.train.concatenate(self.validation)
-        if self.train.propensity is None or self.validation.propensity is None or pool.has_arms:
+        if self.train.propensity is None or self.validation.propensity is None or not pool.propensity_follows_share:
             return pool
         logs = (self.train, self.validation)
         logged = [log.propensity * np.float32(logged_rows / len(log)) for log in logs if log.propensity is not None]

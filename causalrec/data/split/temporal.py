@@ -20,9 +20,10 @@ class Temporal(AbstractLogSplit):
     """The latest share of the rows is the test, the share before it the validation.
 
     `cut=user`: of each user's rows (all rows in a userless log), at least one each where there are three or more; users
-    with fewer stay in training; ties go by row order. Users are known at the test, but training rows of one may be
-    later than test rows of another. `cut=global`: of all rows, at one time for all users; rows of the time of a cut
-    stand after it. Nothing later is trained on, but many test rows have a user whom no training row has.
+    with fewer stay in training; rows of one time are ordered by a draw of `seed`. Users are known at the test, but
+    training rows of one may be later than test rows of another. `cut=global`: of all rows, at one time for all users;
+    rows of the time of a cut stand after it. Nothing later is trained on, but many test rows have a user whom no
+    training row has.
 
     Raises DataError on a log without times, RequestError for `cut=global` where times of two users do not compare.
 
@@ -52,13 +53,22 @@ class Temporal(AbstractLogSplit):
             )
 
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
-        shares = latest_shares if self.cut == "user" else latest_shares_of_all
-        return assignment(*shares(logged, self.validation, self.test if randomised is None else 0.0), randomised)
+        test = self.test if randomised is None else 0.0
+        if self.cut == "global":
+            return assignment(*latest_shares_of_all(logged, self.validation, test), randomised)
+        return assignment(*latest_shares(logged, self.validation, test, self.seed), randomised)
 
 
-def latest_shares(logged: InteractionLog, validation: float, test: float) -> tuple[Bools, Bools]:
-    """Return which rows are the validation and which the test: of each user's rows in time the last, those before."""
-    user, later = rows_from_last(logged, "temporal")
+def latest_shares(logged: InteractionLog, validation: float, test: float, seed: int = 0) -> tuple[Bools, Bools]:
+    """Return which rows are the validation and which the test: of each user's rows in time the last, those before.
+
+    Args:
+        logged: a log with times.
+        validation: share of each user's rows.
+        test: share of each user's rows.
+        seed: orders rows of one time.
+    """
+    user, later = rows_from_last(logged, "temporal", seed)
     rows = np.bincount(user)
     tested = _count(rows, test, rows - 2)
     held = _count(rows, validation, rows - 1 - tested)
