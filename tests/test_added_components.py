@@ -23,6 +23,7 @@ from tests.conftest import FakeCoat
 
 SMALL = [
     "trainer=smoke",
+    "selection.folds=1",
     "logger=none",
     "selection.candidates={optimizer.weight_decay:[0.1]}",
     "trainer.progress=false",

@@ -19,6 +19,7 @@ CLASSES = ["dataset=ml100k", "dataset.threshold=null", "dataset.classes=[3,4]", 
 CLASSES += ["metric=[mse,accuracy,macro_f1]", "baseline=[constant,popularity,item_mean,bias_logistic,majority]"]
 SMALL = [
     "trainer=smoke",
+    "selection.folds=1",
     "logger=none",
     "selection.candidates={optimizer.weight_decay:[0.1]}",
     "evaluation.replicates=20",

@@ -21,6 +21,7 @@ from causalrec.training.trainer import TrainerSettings
 Capture = pytest.CaptureFixture[str]
 SMALL = [
     "trainer=smoke",
+    "selection.folds=1",
     "logger=none",
     "selection.candidates={optimizer.weight_decay:[0.1]}",
     "trainer.progress=false",

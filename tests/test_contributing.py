@@ -34,7 +34,13 @@ BLOCK = re.compile(r"^`([\w./]+)`\n```(?:python|yaml)\n(.*?)^```$", re.MULTILINE
 SKELETONS = dict(BLOCK.findall(TEXT))
 MODULES = [name.removesuffix(".py").replace("/", ".") for name in SKELETONS if re.fullmatch(r"mylab/\w+\.py", name)]
 CHOICES = ["dataset=coat", "split=in_order", "split.unseen=drop", "objective=trimmed_ips", "penalty=[mean_level]"]
-CHOICES += ["metric=[auc,within]", "trainer=smoke", "trainer.progress=false", "selection.candidates=none"]
+CHOICES += [
+    "metric=[auc,within]",
+    "trainer=smoke",
+    "selection.folds=1",
+    "trainer.progress=false",
+    "selection.candidates=none",
+]
 
 
 def components() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -19,6 +19,7 @@ from causalrec.evaluation.slice.popularity import LEVELS
 USERS, ITEMS = 20, 16
 QUICK = [
     "trainer=smoke",
+    "selection.folds=1",
     "logger=none",
     "selection.candidates={optimizer.weight_decay:[0.1]}",
     "trainer.progress=false",

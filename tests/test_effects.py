@@ -29,7 +29,7 @@ from causalrec.propensity.treatment import Treatment
 from tests.evaluation.slice_source import Source
 
 TABLE = ["logger=none", "evaluation.replicates=20"]  # what a learner from a table reads too
-SMALL = [*TABLE, "trainer.progress=false", "selection.candidates={optimizer.weight_decay:[0.1]}"]
+SMALL = [*TABLE, "selection.folds=1", "trainer.progress=false", "selection.candidates={optimizer.weight_decay:[0.1]}"]
 QUICK = [*SMALL, "trainer.max_epochs=1", "trainer.limit_batches=2", "dataset.units=300"]
 NETWORKS = {
     "s": ["head=s_net"],

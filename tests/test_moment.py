@@ -42,6 +42,7 @@ CSV = [
     "dataset.threshold=4",
     "dataset.row_columns={hour: numeric, store: category}",
     "trainer=smoke",
+    "selection.folds=1",
 ]
 OF_CSV = ["user -> exposure", "user -> outcome", "item -> outcome", "exposure -> outcome"]
 

@@ -15,7 +15,14 @@ from causalrec import cli
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 TABLE = ["dataset=csv", "dataset.threshold=4"]
-QUICK = ["logger=none", "trainer=smoke", "trainer.progress=false", "evaluation.replicates=20", "encoder.width=2"]
+QUICK = [
+    "logger=none",
+    "trainer=smoke",
+    "selection.folds=1",
+    "trainer.progress=false",
+    "evaluation.replicates=20",
+    "encoder.width=2",
+]
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ EVERY = ["dataset=rounds", "propensity=logged", "split=every_nth", "sampler=in_o
 EVERY += ["encoder=squashed", "head=scaled_dot", "objective=tempered", "penalty=[user_gap,calm]", "scheduler=decaying"]
 EVERY += ["+metric=[right_side]", "+slice=[afternoon]"]
 FAST = ["logger=none", "evaluation.replicates=20"]
-QUICK = ["trainer=smoke", "trainer.progress=false", *FAST]
+QUICK = ["trainer=smoke", "selection.folds=1", "trainer.progress=false", *FAST]
 Call = Callable[..., tuple[int, str, str]]
 
 

@@ -18,7 +18,7 @@ from tests.encoders.tiny_models import write_bert
 BUYERS = ("zoé", "ann", "bob")
 THINGS = ("tea", "rum", "milk", "beer")
 TABLE = ["logger=none", "evaluation.replicates=20"]  # what a learner from a table reads too
-QUICK = [*TABLE, "trainer=smoke", "selection.candidates={optimizer.weight_decay:[0.1]}"]
+QUICK = [*TABLE, "trainer=smoke", "selection.folds=1", "selection.candidates={optimizer.weight_decay:[0.1]}"]
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ CONF = package_folder("conf")
 OBJECTIVES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
 TARGETS = {n: yaml.safe_load((CONF / "objective" / f"{n}.yaml").read_text())["_target_"] for n in OBJECTIVES}
 BASELINES = sorted(ExposedMean.mandatory_baselines)
-SMALL = ["trainer=smoke", "logger=none", "selection.candidates={optimizer.weight_decay:[0.1]}"]
+SMALL = ["trainer=smoke", "selection.folds=1", "logger=none", "selection.candidates={optimizer.weight_decay:[0.1]}"]
 DECAY = "optimizer.weight_decay"
 SMALL += ["trainer.progress=false"]
 SMALL += ["evaluation.replicates=20"]

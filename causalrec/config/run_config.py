@@ -57,8 +57,8 @@ class Selection(Strict):
             which the test then lacks.
         folds: 1 holds out the validation split; k > 1 is k-fold cross-validation over training and validation rows
             together, and a refit on both; `auto` is 4 where the validation has under 2,000 rows and folds can stand in
-            for it (not for an encoder that reads histories, nor for cold users or items), else 1; 1 where there is one
-            candidate.
+            for it (not for an encoder that reads histories, nor for cold users or items), else 1; 1 where one fit is
+            asked for (`candidates=none`).
         randomised_budget: how many randomised rows a run may use outside the test, for propensities or for selection;
             declared, because they are data that other rows of a table do not have.
         clip: least propensity the criterion divides by, the same for every row whatever its objective clips: a multiple

@@ -69,10 +69,12 @@ class Submodel:
     Attributes:
         encoder: its class, whose file has the name of its YAML; None: the same encoder.
         settings: keywords that it sets.
+        unread: candidates that it does not read, of which it needs to try one value alone.
     """
 
     encoder: type[AbstractAnyEncoder] | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 class AbstractAnyEncoder(nn.Module, ABC):

@@ -42,4 +42,4 @@ class MF(AbstractEncoder):
         return with_item_bias(self.item_table(ids))
 
 
-BIASES = Submodel(MF, {"width": 0})  # of every encoder with ids
+BIASES = Submodel(MF, {"width": 0}, ("optimizer.weight_decay",))  # of every encoder with ids; biases decay apart

@@ -64,8 +64,8 @@ class NetworkLearner(AbstractLearner):
             return Folds(wanted, "as asked for", requested=True)
         if config.run.selection.criterion == "randomised":
             return Folds(1, "selection.criterion=randomised reads rows that are no part of folds")
-        if len(combine_candidates(config.candidates)) == 1:
-            return Folds(1, "one candidate: there is nothing to choose")
+        if config.run.selection.candidates == "none":
+            return Folds(1, "one fit was asked for")
         return automatic_folds(validation_rows, hindrance_to_folds(config))
 
     def submodels(self, config: ExperimentConfig, views: Views) -> Mapping[str, ExperimentConfig]:

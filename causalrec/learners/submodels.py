@@ -49,10 +49,19 @@ def _submodel_config(config: ExperimentConfig, name: str, submodel: Submodel) ->
             update={
                 "name": f"{run.name}-{name}",
                 "choices": choices,
+                "selection": run.selection.model_copy(update={"candidates": _candidates_read(config, submodel)}),
                 "evaluation": run.evaluation.model_copy(update={"submodels": False}),
             }
         ),
     )
+
+
+def _candidates_read(config: ExperimentConfig, submodel: Submodel) -> object:
+    """Return the row's candidates, of those that the special case does not read one value alone."""
+    requested = config.run.selection.candidates
+    if requested == "none" or not set(submodel.unread) & set(config.candidates):
+        return requested
+    return {path: [*values[: 1 if path in submodel.unread else None]] for path, values in config.candidates.items()}
 
 
 def encoder_choice(config: ExperimentConfig, submodel: Submodel) -> str | None:

@@ -69,7 +69,7 @@ def _dataset(record: RunRecord) -> str:
     threshold = record.audit.threshold
     outcome = "" if threshold is None else f" (1 = rating >= {threshold:g})"
     cut_from_log = record.audit.split and record.audit.test.startswith("logged")
-    return record.data.name + outcome + (f", test: {record.audit.split}" if cut_from_log else "")
+    return record.data.name + outcome + (f", test: {record.audit.split.partition(' (')[0]}" if cut_from_log else "")
 
 
 def rows_of(folders: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
 
-REPLACED = ("encoder", "finetuning", "name", "evaluation.submodels")  # settings of a row that its special case has anew
+REPLACED = (
+    "encoder",
+    "finetuning",
+    "name",
+    "evaluation.submodels",
+    "selection.candidates",
+)  # settings of a row that its special case has anew
 
 
 def with_submodels(
@@ -46,8 +52,16 @@ def _overrides_of(submodel: ExperimentConfig, job: Sequence[str]) -> list[str]:
     left = [text for text in job if not _sets(text, REPLACED)]
     chosen = [f"{group}={submodel.run.chosen_name(group)}" for group in ("encoder", "finetuning")]
     settings = [f"++encoder.{key}={_hydra_text(value)}" for key, value in _plain(submodel.encoder).items()]
+    settings.append(f"selection.candidates={_tried_text(submodel)}")
     finetuning = [text for text in job if text.startswith("finetuning.")] if submodel.finetuning.arguments else []
     return [*left, *chosen, *settings, *finetuning, f"name={submodel.run.name}", "evaluation.submodels=false"]
+
+
+def _tried_text(submodel: ExperimentConfig) -> str:
+    tried = submodel.run.selection.candidates
+    if isinstance(tried, str):
+        return tried
+    return f"{{{','.join(f'{path}:{_hydra_text(values)}' for path, values in tried.items())}}}"
 
 
 def _sets(override: str, paths: Sequence[str]) -> bool:

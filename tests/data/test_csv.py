@@ -353,6 +353,7 @@ def test_the_examples_train_from_yaml_alone(
     chosen = [
         f"dataset={name}",
         "trainer=smoke",
+        "selection.folds=1",
         "trainer.progress=false",
         "logger=none",
         f"paths.runs={tmp_path}/runs",

@@ -172,7 +172,15 @@ def test_the_graph_chooses_whether_vectors_are_read(
     monkeypatch.setenv("CAUSALREC_DATA", str(shop))
     monkeypatch.setenv("CAUSALREC_CACHE", str(shop / "cache"))
     monkeypatch.chdir(shop)
-    command = ["train", "dataset=csv", "trainer=smoke", "trainer.progress=false", "logger=none", "objective=naive"]
+    command = [
+        "train",
+        "dataset=csv",
+        "trainer=smoke",
+        "selection.folds=1",
+        "trainer.progress=false",
+        "logger=none",
+        "objective=naive",
+    ]
     command += [
         "selection.candidates={optimizer.weight_decay:[0.1]}",
         "evaluation.replicates=20",

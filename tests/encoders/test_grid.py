@@ -21,7 +21,14 @@ ENCODERS = list(CONF)
 OTHERS = {"roberta": write_roberta, "gpt": write_gpt2}  # every other encoder that reads text reads a tiny BERT
 READERS = [name for name, path in CONF.items() if load_class(yaml.safe_load(path.read_text())["_target_"]).reads_text]
 FINETUNINGS = sorted(path.stem for path in (package_folder("conf") / "finetuning").glob("*.yaml"))
-SMALL = ["dataset=ml100k", "trainer=smoke", "trainer.limit_batches=1", "trainer.progress=false", "logger=none"]
+SMALL = [
+    "dataset=ml100k",
+    "trainer=smoke",
+    "selection.folds=1",
+    "trainer.limit_batches=1",
+    "trainer.progress=false",
+    "logger=none",
+]
 SMALL += ["selection.candidates={optimizer.weight_decay:[0.1]}", "evaluation.replicates=5", "sampler.batch_size=32"]
 
 

@@ -214,6 +214,7 @@ def train_run(
         read.clear()
         small = [
             "trainer=smoke",
+            "selection.folds=1",
             "trainer.progress=false",
             "logger=none",
             "selection.candidates={optimizer.weight_decay:[0.1]}",

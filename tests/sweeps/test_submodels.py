@@ -18,6 +18,11 @@ from tests.conftest import FakeCoat
 ENCODERS = {
     "mf": (["encoder=mf"], {"biases"}),
     "mf of no width": (["encoder=mf", "encoder.width=0"], set()),
+    "mf by two settings": (
+        ["encoder=mf", "selection.candidates={optimizer.weight_decay:[0.1,1],optimizer.lr:[0.01,0.1]}"],
+        {"biases"},
+    ),
+    "mf of one fit": (["encoder=mf", "selection.candidates=none"], {"biases"}),
     "bert": (["encoder=bert", "encoder.width=8"], {"biases", "no_text"}),
     "bert with histories": (["encoder=bert", "encoder.user=[id,history]"], {"biases", "no_text", "no_history"}),
     "bert of text alone": (["encoder=bert", "encoder.item=[text]"], set()),
@@ -52,6 +57,9 @@ def test_what_asks_for_a_special_case_composes_to_the_job_that_the_record_names(
         assert submodel.run.name == f"row-{name}" and submodel.run.seed == 3 and submodel.key != config.key
         assert submodels_of(submodel) == {}, "special cases of special cases are not asked for"
         assert submodel.to_dict()["objective"] == config.to_dict()["objective"]
+        tried = {path: len(values) for path, values in submodel.candidates.items()}
+        full = {path: len(values) for path, values in config.candidates.items()}
+        assert tried == {**full, **({"optimizer.weight_decay": 1} if full and name == "biases" else {})}
 
 
 def test_special_cases_of_several_rows_are_fitted_once() -> None:
@@ -59,9 +67,8 @@ def test_special_cases_of_several_rows_are_fitted_once() -> None:
     jobs = [normalise_overrides([*REQUEST, *job, f"name=r{k}"]) for k, job in enumerate(jobs)]
     configs, _ = with_submodels([validate_config(compose_config(job)) for job in jobs], jobs)
     names = [config.run.name for config in configs]
-    # the biases of r0 are the row r2, those of r1 too; its no_text is r0
-    assert names == ["r0", "r1", "r2", "r3", "r3-biases", "r3-no_text"]
-    assert [config.run.name for config in with_submodels(configs[4:], jobs[:2])[0]] == ["r3-biases", "r3-no_text"]
+    # r1 has the biases of r0 too, and its no_text is r0; r2 tries decays that r0-biases knows not to read
+    assert names == ["r0", "r1", "r2", "r3", "r0-biases", "r3-biases", "r3-no_text"]
 
 
 def test_without_being_asked_for_and_of_positive_only_logs_there_are_none() -> None:

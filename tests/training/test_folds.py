@@ -160,9 +160,9 @@ def test_nothing_hinders_folds_else(overrides: list[str]) -> None:
     assert folds_of(660, "dataset=ml100k", *overrides).count == AUTO_FOLDS
 
 
-def test_one_candidate_needs_no_folds() -> None:
-    assert folds_of(10, "selection.candidates={optimizer.weight_decay:[0.1]}").count == 1
-    assert folds_of(10, "selection.candidates=none").reason == "one candidate: there is nothing to choose"
+def test_one_fit_needs_no_folds_and_one_candidate_has_them_for_its_epochs() -> None:
+    assert folds_of(10, "selection.candidates={optimizer.weight_decay:[0.1]}").count == AUTO_FOLDS
+    assert folds_of(10, "selection.candidates=none") == Folds(1, "one fit was asked for")
 
 
 def test_a_warning_is_only_of_what_is_hindered() -> None:
