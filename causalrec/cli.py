@@ -141,7 +141,8 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--smoke", action="store_true", help="one seed, seconds, nothing judged")
     verb.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes, one thread each")
     verb.add_argument("--packed", action="store_true", help="train jobs that differ in numbers as one stacked program")
-    verb.add_argument("--paste", type=Path, help="also paste its markdown between the markers of this document")
+    verb.add_argument("--tables", type=Path, metavar="DIR", help="also write the whole table and its figure there")
+    verb.add_argument("--paste", type=Path, help="also paste its summary between the markers of this document")
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 
     verb = add("data", data.data, "list the data sets; fetch, check or audit one")

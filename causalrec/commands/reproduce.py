@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import check_overrides, log, print_json
@@ -16,10 +18,10 @@ if TYPE_CHECKING:
 
 def reproduce(options: argparse.Namespace) -> int:
     """`causalrec reproduce STUDY`: run the jobs that have no record yet, then show published against obtained."""
-    from causalrec.reporting.paper_text import markdown
     from causalrec.reporting.paste_between_markers import paste
     from causalrec.reporting.study import load_study
-    from causalrec.reporting.study_files import compute_seconds, save_study
+    from causalrec.reporting.study_files import compute_seconds, publish, save_study
+    from causalrec.reporting.study_summary import summary
 
     if options.jobs < 1:
         raise RequestError(f"--jobs {options.jobs}: at least 1")
@@ -30,8 +32,10 @@ def reproduce(options: argparse.Namespace) -> int:
     about = {"study": options.study, "kind": study.kind, "smoke": options.smoke}
     about |= {"command": options.command, "seconds": round(time.monotonic() - started, 2), "failures": failures}
     result = save_study(jobs.folder, table, **about, compute_seconds=compute_seconds(jobs.records))
+    full, figure = publish(table, options.tables, jobs.folder.name, options.command) if options.tables else (None, None)
     if options.paste:
-        paste(options.paste, jobs.folder.name, f"`{options.command}`\n\n{markdown(table)}")
+        full_address, figure_address = (_address(path, options.paste) for path in (full, figure))
+        paste(options.paste, jobs.folder.name, summary(table, options.command, full_address, figure_address))
     if options.json:
         print_json({**result, "tables": [run_table.as_json() for run_table in jobs.run_tables]})
     else:
@@ -40,6 +44,11 @@ def reproduce(options: argparse.Namespace) -> int:
     for failure in failures:
         log(f"failed: {failure}")
     return 1 if failures else 0
+
+
+def _address(path: Path | None, document: Path) -> str | None:
+    """Return where a file lies as seen from a document."""
+    return None if path is None else os.path.relpath(path, document.parent)
 
 
 def _jobs_of(study: Study, extra: list[str], smoke: bool) -> AbstractStudyJobs:

@@ -209,7 +209,7 @@ def test_latex_is_a_booktabs_table_without_a_raw_special() -> None:
 
 def test_the_result_is_json_and_whole(tmp_path: Path) -> None:
     document = save_study(tmp_path, make_table(), command="causalrec reproduce x", seconds=1.5, failures=[])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "table.md", "table.tex"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gains.svg", "result.json", "table.md", "table.tex"]
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")

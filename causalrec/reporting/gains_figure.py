@@ -1,0 +1,65 @@
+"""The gains of a study over its reference row as a forest plot: published beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from causalrec.data.files import replace_atomically
+from causalrec.reporting.compare import half_width
+from causalrec.reporting.paper_table import PaperCell, PaperTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+OURS, PUBLISHED = "#4477aa", "#ee6677"
+
+
+def draw_gains(table: PaperTable, path: Path) -> bool:
+    """Draw ours with its interval and the published gain with what is allowed around it, a panel a compared column.
+
+    Returns whether there was a gain to draw.
+    """
+    from matplotlib.figure import Figure
+
+    compare = table.study.compare
+    panels = {column: _cells(table, column) for column in (compare.columns if compare else ())}
+    panels = {column: cells for column, cells in panels.items() if cells}
+    if compare is None or not panels:
+        return False
+    height = 0.9 + 0.24 * max(map(len, panels.values()))
+    figure = Figure(figsize=(1.2 + 4.4 * len(panels), height), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for panel, (column, cells) in zip(axes, panels.items(), strict=True):
+        _draw(panel, cells)
+        panel.set_title(f"{column}: gain over {compare.to}", fontsize=9)
+    axes[0].legend(fontsize=7, frameon=False, loc="lower right")
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else None)
+    return True
+
+
+def _cells(table: PaperTable, column: str) -> list[PaperCell]:
+    """Return the rows of a column whose gain was measured, in the table's order."""
+    cells = [cell for row in table.rows if (cell := table.cells.get((row, column))) and cell.comparison]
+    return [cell for cell in cells if cell.row not in table.baselines]
+
+
+def _draw(panel: Axes, cells: Sequence[PaperCell]) -> None:
+    for height, cell in enumerate(reversed(cells)):
+        comparison, gain = cell.comparison, cell.gain
+        assert comparison is not None
+        label = None if height else "ours, 95 % interval"
+        _point(panel, comparison.difference, half_width(comparison), height + 0.14, OURS, label)
+        if gain is not None and gain.published is not None and gain.tolerance is not None:
+            label = None if height else "published, with what is allowed"
+            _point(panel, gain.published, gain.tolerance, height - 0.14, PUBLISHED, label)
+    panel.axvline(0, color="#999999", lw=1, ls="--", zorder=0)
+    panel.set_yticks(range(len(cells)), [cell.row for cell in reversed(cells)], fontsize=8)
+    panel.tick_params(axis="x", labelsize=8)
+    panel.margins(y=0.02)
+
+
+def _point(panel: Axes, value: float, half: float, height: float, colour: str, label: str | None) -> None:
+    panel.errorbar([value], [height], xerr=[half], fmt="o", ms=3.5, lw=1.2, capsize=2, color=colour, label=label)
