@@ -119,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
     verb = add("table", table.table, "print rows x columns from the records below a folder")
     verb.add_argument("folder", type=Path)
     verb.add_argument("--columns", default="", help="metric@slice, by comma")
+    verb.add_argument("--submodels", action="store_true", help="show the special cases of rows as rows of their own")
     verb.add_argument("--paste", type=Path, help="also paste it as markdown between the markers of this document")
 
     verb = add("sweep", sweep.sweep, "show where the jobs of a sweep stand; queue failed ones again; free its disk")

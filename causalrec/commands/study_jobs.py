@@ -122,7 +122,7 @@ class TrainingJobs(AbstractStudyJobs):
     def run_tables(self) -> list[ScoreTable]:
         from causalrec.reporting.table import tables
 
-        return tables(self.records, tuple(self.study.columns), self.submodel_records)
+        return tables([*self.records, *self.submodel_records], tuple(self.study.columns))
 
     def table(self, smoke: bool) -> PaperTable:
         from causalrec.reporting.paper_table import collect_obtained, paper_table

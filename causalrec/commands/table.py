@@ -17,7 +17,9 @@ def table(options: argparse.Namespace) -> int:
     """`causalrec table DIR`: the records below DIR as tables."""
     from causalrec import api
 
-    score_tables = api.table(options.folder, tuple(filter(None, options.columns.split(","))))
+    score_tables = api.table(
+        options.folder, tuple(filter(None, options.columns.split(","))), show_submodels=options.submodels
+    )
     print_tables(score_tables, options.json)
     if options.paste:
         _paste(options.paste, options.folder.name, score_tables)

@@ -18,7 +18,7 @@ from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.reporting.submodels import MARK, Loss, loss_notes, losses
-from causalrec.reporting.table_rows import groups_of_tables, is_resampled, rows_of, titles_of
+from causalrec.reporting.table_rows import groups_of_tables, is_resampled, rows_of, titles_of, without_submodels
 from causalrec.reporting.warnings import warning_notes
 from causalrec.types import Doubles
 
@@ -78,18 +78,19 @@ class ScoreTable:
 
 
 def tables(
-    folders: Iterable[RunFolder], columns: tuple[str, ...] = (), submodels: Sequence[RunFolder] = ()
+    folders: Iterable[RunFolder], columns: tuple[str, ...] = (), *, show_submodels: bool = False
 ) -> list[ScoreTable]:
     """Make one table per data set, split and estimand (a table never mixes two estimands).
 
     Args:
-        folders: the runs.
+        folders: the runs, and those of their special cases.
         columns: `metric@slice`; the usual ones where none are named.
-        submodels: runs of the rows' special cases that shall not stand in the tables themselves.
+        show_submodels: special cases stand in the tables too, and do not only mark the rows that lose to them.
     """
-    groups = groups_of_tables(folders)
+    runs = list(folders)
+    groups = groups_of_tables(runs if show_submodels else without_submodels(runs))
     _require(columns, [run for group in groups for run in group])
-    return [_table(title, group, columns, submodels) for title, group in zip(titles_of(groups), groups, strict=True)]
+    return [_table(title, group, columns, runs) for title, group in zip(titles_of(groups), groups, strict=True)]
 
 
 def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
@@ -99,7 +100,7 @@ def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
             raise RequestError(f"column {column}: no record has it; {did_you_mean(column, present)}")
 
 
-def _table(title: str, folders: list[RunFolder], wanted: tuple[str, ...], submodels: Sequence[RunFolder]) -> ScoreTable:
+def _table(title: str, folders: list[RunFolder], wanted: tuple[str, ...], runs: Sequence[RunFolder]) -> ScoreTable:
     groups = rows_of(folders)
     trivial = tuple(dict.fromkeys(score.model for run in folders for score in run.record.baselines))
     available = list(dict.fromkeys(column_of(score) for run in folders for score in run.record.all_scores))
@@ -111,7 +112,7 @@ def _table(title: str, folders: list[RunFolder], wanted: tuple[str, ...], submod
     }
     baselines = tuple(rows)
     rows |= {name: _cells([(run, run.record.scores) for run in group], None, columns) for name, group in groups.items()}
-    lost = losses([*folders, *submodels], columns)
+    lost = {key: held for key, held in losses(runs, columns).items() if key[0] in groups}
     marked = _mark(rows, lost)
     return ScoreTable(title, columns, marked, baselines, (*loss_notes(lost), *_footnotes(groups)))
 

@@ -21,6 +21,14 @@ def groups_of_tables(folders: Iterable[RunFolder]) -> list[list[RunFolder]]:
     return list(groups.values())
 
 
+def without_submodels(runs: Sequence[RunFolder]) -> list[RunFolder]:
+    """Return the runs but for those that were made as special cases of others."""
+    cases = {
+        (f"{run.record.name}-{case}", key) for run in runs for case, key in run.record.submodels.items()
+    }  # each is named after the first row that contains it
+    return [run for run in runs if (run.record.name, run.record.key) not in cases]
+
+
 def training_rows_id(record: RunRecord) -> str:
     """Return what identifies the training rows: runs for which it is equal stand in one table.
 

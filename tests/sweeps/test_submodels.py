@@ -104,5 +104,7 @@ def test_a_launch_runs_the_special_cases_and_the_record_names_them(
     folders = sorted(path.parent.name.partition("-")[0] for path in Path("runs/two").rglob("record.json"))
     assert folders == ["seed0", "seed0", "seed1", "seed1"]
     capsys.readouterr()
-    assert cli.main(["table", "runs/two"]) == 0
+    assert cli.main(["table", "runs/two", "--submodels"]) == 0
     assert "mf-naive-biases" in capsys.readouterr().out
+    assert cli.main(["table", "runs/two"]) == 0
+    assert "mf-naive-biases" not in capsys.readouterr().out

@@ -10,7 +10,7 @@ from causalrec.errors import CausalRecError
 from causalrec.records.run_folder import AnyFolder, RunFolder, estimations_of, load_folder, record_paths, runs_of
 from causalrec.reporting.estimation import pool_estimates
 from causalrec.reporting.table import Cell, ScoreTable, tables
-from causalrec.reporting.table_rows import groups_of_tables, rows_of
+from causalrec.reporting.table_rows import groups_of_tables, rows_of, without_submodels
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def load_page_data(folder: Path, columns: tuple[str, ...] = ()) -> PageData:
 
 
 def _tables(runs: Sequence[RunFolder], columns: tuple[str, ...]) -> list[PageTable]:
-    groups = groups_of_tables(runs)
+    groups = groups_of_tables(without_submodels(runs))
     return [PageTable(table, rows_of(group)) for table, group in zip(tables(runs, columns), groups, strict=True)]
 
 
