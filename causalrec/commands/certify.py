@@ -104,15 +104,16 @@ def _cells(check: Check) -> tuple[str, ...]:
 
 
 def _smallest(check: Check) -> str:
-    return "" if check.smallest is None else f"{check.smallest:.2%}"
+    return "" if check.smallest is None else f"{100 * check.smallest:.2g} %"
 
 
 def markdown(certificates: Sequence[Certificate]) -> Iterator[str]:
     """Yield the lines of a table of all certificates, a row each: a claim with the smallest bias it would have seen."""
-    yield "| objective | unbiased | consistent | doubly robust | gradient only | gradients, stacked | sampled weights |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| objective | given | unbiased | consistent | doubly robust | gradient only | contract | sampled weights |"
+    yield "|---|---|---|---|---|---|---|---|"
     for certificate in certificates:
-        cells = [
+        cells = [_assumption(certificate)]
+        cells += [
             _claim_cell(certificate, claim) for claim in ("unbiased", "consistent", "doubly robust", "gradient only")
         ]
         contract = [check for check in certificate.checks if check.name in CONTRACT]
@@ -121,13 +122,20 @@ def markdown(certificates: Sequence[Certificate]) -> Iterator[str]:
         yield f"| {' | '.join([certificate.name, *cells, _claim_cell(certificate, 'weights of')])} |"
 
 
+def _assumption(certificate: Certificate) -> str:
+    """Return the nuisances that must be true: all that are read, or one of them."""
+    given = next((check.detail for check in certificate.checks if check.detail.startswith("given ")), "")
+    names = given.removeprefix("given ")
+    return names.replace(" and ", " or ") if "doubly_robust" in certificate.claims else names
+
+
 def _claim_cell(certificate: Certificate, name: str) -> str:
     """Return how the checks whose name begins so came out, in a cell."""
     checks = [check for check in certificate.checks if check.name.startswith(name)]
     texts = []
     for check in checks:
         what = check.name.partition(", ")[2]
-        seen = f" ({check.smallest:.1%})" if check.result == "passes" and check.smallest is not None else ""
+        seen = f" ({_smallest(check)})" if check.smallest is not None else ""
         result = "" if check.result == "not claimed" else check.result
         texts.append(f"{what + ': ' if what else ''}{result}{seen}")
     return "; ".join(texts)
