@@ -19,10 +19,11 @@ from causalrec.estimators.certificate.claims import LARGER, RATIO, Effort, judge
 from causalrec.estimators.certificate.held_fixed import HeldFixed
 from causalrec.estimators.doubly_robust import ImputationErrors
 from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error, soft_label
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Term
 
-QUICK = Effort(users=40, draws=120, small_users=10, epochs=40)
+QUICK = Effort(users=40, draws=120, small_users=10, growing_draws=120, epochs=40)
 BOTH, LEARNT = (OUTCOME, IMPUTATION), (OUTCOME, PROPENSITY)
 UNBIASED, CONSISTENT, FINITE, ROLES = "unbiased", "consistent", "finite gradients", "each term reaches its role alone"
 GRADIENT, SLOPES, STACKED = "gradient only", "gradients are finite differences", "stacked = alone"
@@ -361,6 +362,21 @@ def noisy_estimate(bias: float) -> Formula:
         return {"outcome": Term(value, OUTCOME)}
 
     return estimate
+
+
+@pytest.mark.parametrize("link", ["identity", "log"])
+def test_a_claim_of_an_outcome_that_is_no_click_is_judged_under_its_own_link(link: str) -> None:
+    """The true imputed label is a mean outcome of that link."""
+    objective = type("Rated", (DRJL,), {"links": frozenset({link})})(clip=0.0)
+    certificate = certify(objective, effort=QUICK)
+    assert [check.sentence for check in certificate.failures] == []
+    robust = [check.result for check in certificate.checks if check.name.startswith("doubly robust, ")]
+    assert robust == ["passes", "passes"]
+
+
+def test_a_failed_weight_names_the_way_out_of_what_reads_its_batch() -> None:
+    (check,) = certify(build(weight_of_the_sampler_twice, ()), effort=QUICK).failures
+    assert "a value that reads a sum over its batch must say reads_whole_batch" in check.sentence
 
 
 # --- bad input

@@ -32,14 +32,16 @@ class Effort:
 
     Attributes:
         users: of the population, each of whom meets ten items.
-        draws: of exposure and outcome.
+        draws: of exposure and outcome, for a mean.
         small_users: of the smaller of the two populations that a consistent estimate is judged by.
+        growing_draws: of each of the two.
         epochs: of sampled rows.
     """
 
     users: int = 80
-    draws: int = 400
-    small_users: int = 20
+    draws: int = 200
+    small_users: int = 16
+    growing_draws: int = 400
     epochs: int = 200
 
 
@@ -130,13 +132,14 @@ def judge_growing(name: str, simulation: Simulation, effort: Effort, seed: int, 
     Args:
         name: of the check.
         simulation: of any population.
-        effort: the draws, and the users of n rows.
+        effort: the draws of each size, and the users of n rows.
         seed: of the draws.
         detail: as in `Check`.
     """
     small = replace(simulation, world=World.create(simulation.world.design, effort.small_users))
     large = replace(small, world=small.world.repeat(LARGER))
-    before, after = (draw_samples(each, effort.draws, seed + k) for k, each in enumerate((small, large)))
+    draws = effort.growing_draws
+    before, after = (draw_samples(each, draws, seed + k, controlled=False) for k, each in enumerate((small, large)))
     size = float(before.target.abs().max())
     return judge_errors(name, before.values - before.target, after.values - after.target, size, detail)
 

@@ -37,7 +37,9 @@ class Samples:
         return take_off(self.values, self.controls)
 
 
-def draw_samples(simulation: Simulation, draws: int, seed: int, *, gradient: bool = False) -> Samples:
+def draw_samples(
+    simulation: Simulation, draws: int, seed: int, *, gradient: bool = False, controlled: bool = True
+) -> Samples:
     """Let exposure and outcomes fall, and judge each time.
 
     Args:
@@ -45,11 +47,12 @@ def draw_samples(simulation: Simulation, draws: int, seed: int, *, gradient: boo
         draws: how often.
         seed: of the draws.
         gradient: whether the slopes of the loss are judged, in place of a difference.
+        controlled: whether controls are computed; there are none else.
     """
     generator, world = torch.Generator().manual_seed(seed), simulation.world
     tables = [simulation.tables(prediction) for prediction in (0, 1)]
     row_values = partial(_ideal_slopes if gradient else _ideal_difference, simulation, tables)
-    variates = ControlVariates(world, row_values)
+    variates = ControlVariates(world, row_values) if controlled else None
     measure, values, controls = _slopes if gradient else _difference, [], []
     for _ in range(draws):
         draw = world.draw(generator)
@@ -57,7 +60,7 @@ def draw_samples(simulation: Simulation, draws: int, seed: int, *, gradient: boo
         complete = len(codes) == len(world)  # then nothing need be gathered
         rows = tables if complete else [rows_of_tables(table, codes) for table in tables]
         values.append(measure(simulation, batch, rows, codes))
-        controls.append(variates.values(draw))
+        controls.append(variates.values(draw) if variates else torch.zeros(len(values[-1]), 0))
     return Samples(torch.stack(values), torch.stack(controls), row_values(world.truth).mean(0))
 
 

@@ -45,7 +45,8 @@ class Simulation:
 
     def tables(self, prediction: int) -> OutputTables:
         """Return what the networks give each pair under one of the two predictions (0 or 1)."""
-        return fixed_outputs(self.objective, self.world, self.propensity, "imputation" in self.broken, prediction)
+        wrong_labels = "imputation" in self.broken
+        return fixed_outputs(self.objective, self.world, self.propensity, wrong_labels, prediction, self.link)
 
     def codes(self, draw: Draw) -> Tensor:
         """Return the pairs that a batch holds, int64: all, or those with a row."""

@@ -35,7 +35,9 @@ def check_weights(simulation: Simulation, epochs: int) -> Check:
     samples = torch.stack([sampled.mean(sampled.rows(epoch)) for epoch in range(epochs)])
     target = sampled.mean(iter([sampled.population()]), unweighted=True)
     error = samples.std(0) / epochs**0.5
-    return judge_mean(name, samples.mean(0), error, target, f"{epochs} epochs of sampler=balanced")
+    check = judge_mean(name, samples.mean(0), error, target, f"{epochs} epochs of sampler=balanced")
+    hint = f"{check.detail}; a value that reads a sum over its batch must say reads_whole_batch"
+    return replace(check, detail=hint) if check.failed else check
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ OutputTables = dict[Path, Tensor]  # `[n,...]` each
 
 
 def fixed_outputs(
-    objective: AbstractObjective, world: World, propensity: Tensor, wrong_labels: bool, prediction: int
+    objective: AbstractObjective, world: World, propensity: Tensor, wrong_labels: bool, prediction: int, link: Link
 ) -> OutputTables:
     """Return what each network of an objective gives each pair.
 
@@ -41,9 +41,11 @@ def fixed_outputs(
         wrong_labels: whether imputed labels and mean outcomes of nuisance networks are far from the truth.
         prediction: which of two predictions the outcome network makes, 0 (which sees nothing of what exposure goes by)
             or 1 (which does).
+        link: of the outcome; of classes, the tables are those of a click (`widen`).
     """
     means = 1 - 0.8 * world.arms if wrong_labels else world.arms
-    raw_arms, chances = raw_mean(means, "logit"), torch.stack([1 - propensity, propensity], -1)
+    raw_arms = raw_mean(means, "logit" if link == "softmax" else link)
+    chances = torch.stack([1 - propensity, propensity], -1)
     guess = _guess(world, prediction)
     tables: OutputTables = {}
     for role in objective.roles:
