@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from causalrec.estimators.certificate.check import Check
 from causalrec.estimators.certificate.claims import Effort, check_claims, claim_link, require_claims
-from causalrec.estimators.certificate.gradients import check_gradients
+from causalrec.estimators.certificate.gradients import FINITE, check_gradients
 from causalrec.estimators.certificate.replicas import check_replicas
 from causalrec.estimators.certificate.simulation import Simulation
 from causalrec.estimators.certificate.spaces import check_weights
@@ -50,10 +50,13 @@ def certify(objective: AbstractObjective, name: str = "", effort: Effort | None 
     link = claim_link(objective) or min(objective.links)
     world = World.create(design_of(objective), effort.users)
     simulation = Simulation(objective=objective, world=world, claims=claims, link=link)
-    checks = [*check_gradients(simulation), check_replicas(simulation), check_weights(simulation, effort.epochs)]
+    unclipped = replace(simulation, objective=objective.with_clip(0.0))
+    contract = [*check_gradients(simulation), check_replicas(simulation), check_weights(simulation, effort.epochs)]
     if not claims:
-        checks.insert(0, Check(name="claims", result="not claimed", detail=SILENT))
-    elif not any(check.failed and check.name == "finite gradients" for check in checks):
-        unclipped = replace(simulation, objective=objective.with_clip(0.0))
-        checks = [*check_claims(unclipped, effort), *checks]
+        judged = [Check(name="claims", result="not claimed", detail=SILENT)]
+    elif any(check.failed and check.name == FINITE for check in contract):
+        judged = [Check(name=name, result="not judged", detail="a value or gradient is not finite") for name in claims]
+    else:
+        judged = list(check_claims(unclipped, effort))
+    checks = [*judged, *contract]
     return Certificate(name or type(objective).__name__, tuple(sorted(claims)), tuple(checks))

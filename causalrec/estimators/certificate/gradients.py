@@ -16,6 +16,7 @@ from causalrec.estimators.certificate.world import World
 from causalrec.types import Link, Outputs, Role, Term
 
 USERS, ROWS, STEP, TOLERANCE, DIRECTIONS = 20, 24, 1e-5, 1e-5, 3
+FINITE = "finite gradients"
 Side = tuple[str, Path]  # "row" or "negative", and where the output lies
 RawOutputs = dict[Side, Tensor]
 
@@ -71,7 +72,7 @@ def check_gradients(simulation: Simulation) -> Iterator[Check]:
     examples = [Example(replace(simulation, link=link)) for link in links]
     broken = [text for example in examples for text in _not_finite(example)]
     among = f"links {', '.join(links)}"
-    yield Check(name="finite gradients", result="FAILS" if broken else "passes", detail="; ".join(broken) or among)
+    yield Check(name=FINITE, result="FAILS" if broken else "passes", detail="; ".join(broken) or among)
     leaks = [text for example in examples for text in _leaks(example)]
     yield Check(name="each term reaches its role alone", result="FAILS" if leaks else "passes", detail="; ".join(leaks))
     worst, where = max(
