@@ -14,7 +14,7 @@ from pathlib import Path
 
 from causalrec.errors import CausalRecError, did_you_mean
 
-VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph")
+VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph", "certify")
 EPILOG = "key=value is a Hydra override: causalrec train -m encoder=mf,bert objective=naive,ips,dr_jl seed=0,1"
 
 
@@ -78,7 +78,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the verbs."""
-    from causalrec.commands import data, graph, recommend, refute, reproduce, sweep, table, train
+    from causalrec.commands import certify, data, graph, recommend, refute, reproduce, sweep, table, train
 
     top = argparse.ArgumentParser("causalrec", description=__doc__, epilog=EPILOG)
     top.add_argument("--version", action="version", version=f"causalrec {version('causalrec')}")
@@ -160,6 +160,14 @@ def parser() -> argparse.ArgumentParser:
     _add_config_dir(verb)
     verb.add_argument("--out", type=Path, help="where to draw it (show: graph.svg by default)")
     verb.add_argument("overrides", nargs="*", metavar="key=value")
+
+    verb = add(
+        "certify", certify.certify, "judge what a training objective claims to estimate, where the truth is known"
+    )
+    verb.add_argument("--all", action="store_true", help="every objective, in turn")
+    verb.add_argument("--paste", type=Path, help="also paste a markdown table between the markers of this document")
+    _add_config_dir(verb)
+    verb.add_argument("overrides", nargs="*", metavar="objective=NAME")
     return top
 
 

@@ -182,6 +182,21 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class Truth:
+    """What is known of each row of a simulated population, which data never tell.
+
+    Attributes:
+        mean: float64[B], the mean outcome if exposed; the relevance, where a positive is an exposed and relevant pair.
+        arms: float64[B,A+1], the mean outcome under each treatment.
+        propensity: float64[B], the probability of exposure (of examination, of treatment 1).
+    """
+
+    mean: Tensor
+    arms: Tensor
+    propensity: Tensor
+
+
+@dataclass(frozen=True)
 class Term:
     """One summand of a training loss: `sum(weight * value) / sum(weight * normaliser)`.
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from causalrec.estimators.doubly_robust import ImputationErrors, doubly_robust
-from causalrec.estimators.pointwise_error import inverse_propensity, mean_of
-from causalrec.types import OUTCOME, PROPENSITY, Batch, Outputs, Term
+from causalrec.estimators.pointwise_error import inverse_propensity, mean_of, pointwise_error
+from causalrec.types import OUTCOME, PROPENSITY, Batch, Outputs, Term, Truth
 
 
 def learned_propensity(outputs: Outputs) -> Tensor:
@@ -42,6 +42,20 @@ def joint_terms(batch: Batch, outputs: Outputs, weight: float) -> Mapping[str, T
         "joint_outcome": Term(weight * joint_error(exposure.detach(), outcome, label), OUTCOME),
         "joint_exposure": Term(weight * joint_error(exposure, outcome.detach(), label), PROPENSITY),
     }
+
+
+def entire_space_ideal(outputs: Outputs, truth: Truth, *, counterfactual: float, joint: float) -> Tensor:
+    """Return what the outcome's terms estimate were all known, `[B]`: `counterfactual * e + joint * joint error`.
+
+    Args:
+        outputs: of the outcome and the propensity network.
+        truth: of the rows.
+        counterfactual: weight of the error against the mean outcome.
+        joint: weight of the entire-space error, whose label is the probability of "exposed and positive".
+    """
+    exposure, outcome = torch.sigmoid(outputs[PROPENSITY]), mean_of(outputs[OUTCOME], outputs.link)
+    error = pointwise_error(outputs[OUTCOME], truth.mean, outputs.link)
+    return counterfactual * error + joint * joint_error(exposure, outcome, truth.propensity * truth.mean)
 
 
 def imbalance(observed: Tensor, propensity: Tensor, function: Tensor, clip: float) -> Tensor:

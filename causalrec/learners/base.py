@@ -48,6 +48,12 @@ class AbstractLearner(ABC):
     def check_views(self, config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
         """Raise RequestError where it cannot read the columns that the graph gives it."""
 
+    def certify(self, config: ExperimentConfig, *, stacked: bool) -> None:  # noqa: B027  # most have nothing to show
+        """Raise RequestError where what it minimises is not what it claims to be; asked before the first fit of a job.
+
+        `stacked`: whether the job's fits train beside others as one program.
+        """
+
     @abstractmethod
     def columns_read(self, views: Views) -> tuple[str, ...]:
         """Return the columns of the views that it reads."""

@@ -22,6 +22,7 @@ from causalrec.learners.base import AbstractLearner
 from causalrec.learners.network_checks import check_network, check_row_columns, hindrance_to_folds
 from causalrec.learners.network_model import build_model, encoder_inputs
 from causalrec.learners.network_predictor import NetworkPredictor
+from causalrec.learners.objective_certificate import require_certificate
 from causalrec.learners.submodels import submodel_configs
 from causalrec.prepared import PreparedData
 from causalrec.records.sections import SelectionSection
@@ -54,6 +55,9 @@ class NetworkLearner(AbstractLearner):
 
     def check_views(self, config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
         check_row_columns(config, card, views)
+
+    def certify(self, config: ExperimentConfig, *, stacked: bool) -> None:
+        require_certificate(config.objective, config.run.choice("objective"), stacked=stacked)
 
     def columns_read(self, views: Views) -> tuple[str, ...]:
         return views.outcome

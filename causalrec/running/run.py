@@ -124,6 +124,9 @@ def train_together(
 
 
 def _start(config: ExperimentConfig, plan: RunPlan, execution: str, cache: PreparedCache) -> StartedJob:
+    learner = config.components.learner
+    if learner is not None:
+        learner.certify(config, stacked=execution != SINGLE)
     prepared = cache.prepare(config, plan)
     select_slices(config, prepared)  # what is refused there is refused before anything is trained
     single = execution == SINGLE  # hundreds of loggers open at once would cost more than they show

@@ -18,8 +18,12 @@ from torch import Tensor
 
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
+from causalrec.estimators.certificate.claims import nuisances_read
+from causalrec.estimators.certificate.simulation import Simulation
+from causalrec.estimators.certificate.world import World as Population
+from causalrec.estimators.certificate.world import design_of
 from causalrec.estimators.learned_propensity import imbalance
-from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.estimators.objective.stable_dr import instability
 from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Term
@@ -97,11 +101,21 @@ def distance(estimate: Tensor, target: float) -> float:
 
 
 WRONG = 1 - 0.8 * WORLD.rate  # imputed labels that are wrong, and most so where exposure is seldom
+
+
+def nuisances_that_suffice(objective: AbstractObjective) -> frozenset[Nuisance]:
+    """Those each of which, true alone, makes right what an objective claims."""
+    if design_of(objective) != "exposure" or not objective.claimed:
+        return frozenset()
+    read = nuisances_read(Simulation(objective=objective, world=Population.create("exposure", 5)))
+    return read if len(read) == 1 or "doubly_robust" in objective.claimed else frozenset()
+
+
 UNBIASED = {
-    path.stem: objective_of(path.stem).unbiased_under
+    path.stem: nuisances_that_suffice(objective_of(path.stem))
     for path in sorted((package_folder("conf") / "objective").glob("*.yaml"))
 }
-PUBLIC = [name for name in UNBIASED if hasattr(objective_of(name), "legacy_public_code")]
+PUBLIC = [name for name in UNBIASED if "legacy_public_code" in vars(objective_of(name))]
 
 # objective, propensities, imputed labels, is it right?
 CASES = [

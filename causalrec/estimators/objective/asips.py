@@ -17,7 +17,8 @@ TEACHERS = (Role("first_teacher"), Role("second_teacher"))
 
 @dataclass(frozen=True, kw_only=True)
 class ASIPS(AbstractObjective):
-    """Two teachers learn by IPS; the outcome network learns, over all pairs, from pairs on which the teachers agree.
+    """Two teachers learn by IPS; the outcome network learns, over all pairs, from pairs on which the teachers agree:
+    biased by design, as labels are predictions.
 
     A pair counts where the teachers' predictions lie within `epsilon` of the outcome's range; its label is the first
     teacher's prediction. The paper alternates between the three; here every step updates all of them. Teachers differ

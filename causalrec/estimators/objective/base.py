@@ -10,11 +10,12 @@ from typing import ClassVar, Literal, Self
 from torch import Tensor
 
 from causalrec.estimators.pointwise_error import mean_of, pointwise_error, soft_label
-from causalrec.types import OUTCOME, Batch, Estimand, Feedback, Link, Outputs, PropensityKind, Role, Space, Term
+from causalrec.types import OUTCOME, Batch, Estimand, Feedback, Link, Outputs, PropensityKind, Role, Space, Term, Truth
 
 EXPOSED: frozenset[Feedback] = frozenset({"explicit", "exposure_logged"})
 POSITIVE: frozenset[Feedback] = frozenset({"positive_only"})
 ONE_NUMBER: frozenset[Link] = frozenset({"identity", "logit", "log"})
+Claim = Literal["unbiased", "consistent", "doubly_robust", "gradient_only"]
 Nuisance = Literal["propensity", "imputation"]
 ClipUnit = Literal["density", "probability"]
 ANY_LINK: frozenset[Link] = ONE_NUMBER | {"softmax"}
@@ -32,8 +33,10 @@ class AbstractObjective(ABC):
         reads_pair_propensity: It reads the propensity of pairs that are not logged too.
         columns: The columns of the data set that it reads, by `Batch.columns`.
         reads_whole_batch: A row's value reads a sum over the batch.
-        unbiased_under: The nuisances each of which, true alone and without clipping, makes its outcome terms estimate
-            the mean error over all pairs.
+        claims: What its terms say of `ideal`, without clipping; the certificate judges it, and none is allowed.
+            `unbiased`: their expectation is its mean where every nuisance that they read is true. `consistent`: they
+            come to it as rows grow. `doubly_robust`: the same where either the propensities or the imputed labels (mean
+            outcomes) are wrong. `gradient_only`: their value is no loss, but their expected gradient is its gradient.
         propensity_kinds: Of what the propensity must be the probability (empty: of exposure, or it is not read).
         estimand: Of what its prediction is an estimate.
         required_head_outputs: What a head must give.
@@ -52,7 +55,7 @@ class AbstractObjective(ABC):
     reads_pair_propensity: ClassVar[bool] = False
     columns: ClassVar[tuple[str, ...]] = ()
     reads_whole_batch: ClassVar[bool] = False
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset()
+    claims: ClassVar[frozenset[Claim]] = frozenset()
     propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset()
     estimand: ClassVar[Estimand] = "exposed_mean"
     required_head_outputs: ClassVar[frozenset[Role]] = frozenset()
@@ -60,6 +63,15 @@ class AbstractObjective(ABC):
     links: ClassVar[frozenset[Link]] = ONE_NUMBER
     clip_unit: ClassVar[ClipUnit] = "density"
     clip: float = 0.0
+    legacy_public_code: bool = False
+
+    @property
+    def claimed(self) -> frozenset[Claim]:
+        """What it claims as it is set: nothing where its clip binds by design, or as much public code has it."""
+        always_clips = (
+            self.clip_unit == "density" and self.clip >= 1
+        )  # no log exposes each pair more often than on average
+        return frozenset() if always_clips or self.legacy_public_code else self.claims
 
     def with_clip(self, clip: float) -> Self:
         """Return the objective with another clip; itself where it divides by nothing."""
@@ -69,6 +81,12 @@ class AbstractObjective(ABC):
     @abstractmethod
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         """Return the loss terms by name; the gradient of each reaches the role it trains and no other."""
+
+    def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
+        """Return the loss whose mean over all rows it estimates, `[B]`, were all known: the error against the mean
+        outcome, unless the estimator is one of another loss.
+        """
+        return pointwise_error(outputs[OUTCOME], truth.mean, outputs.link)
 
     def score(self, outputs: Outputs) -> Tensor:
         """Return what items are ranked by, `[B]`: the mean outcome, unless the estimator defines another score."""

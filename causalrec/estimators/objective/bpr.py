@@ -33,7 +33,10 @@ def negatives_of(outputs: Outputs) -> Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class BPR(AbstractObjective):
-    """Ranks each logged pair above a pair its user has no row with; its score is no probability."""
+    """Ranks each logged pair above a pair its user has no row with; its score is no probability.
+
+    Biased by design: what was never shown counts as not chosen.
+    """
 
     space: ClassVar[Space] = "triples"
     feedback_types: ClassVar[frozenset[Feedback]] = POSITIVE

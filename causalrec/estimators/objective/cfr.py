@@ -21,7 +21,8 @@ class CFR(AbstractArms):
     that hold a share u of the batch, so that arms count alike (equation 3).
 
     `distance`: the transport distance, or the squared maximum mean discrepancy of a Gaussian kernel. `alpha` is that of
-    the published IHDP runs. Assumption: as for `factual`, and representations that can be inverted.
+    the published IHDP runs. Assumption: as for `factual`, and representations that can be inverted. Biased by design:
+    it bounds the error over all treatments, where the penalty is small.
     """
 
     required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, REPRESENTATION})

@@ -20,7 +20,8 @@ class CVIB(AbstractObjective):
 
     `loss = naive + contrast * [-a log b - (1-a) log(1-b)] + confidence * mean(r log r)`, where a and b are the mean
     predictions of observed and of unobserved pairs and r those of observed ones. The contrast depends on batch means:
-    its terms are linear in the predictions, with the exact value and gradient. Outcomes must be probabilities.
+    its terms are linear in the predictions, with the exact value and gradient. Outcomes must be probabilities. Biased
+    by design: the error is the naive one.
     """
 
     space: ClassVar[Space] = "all_pairs"

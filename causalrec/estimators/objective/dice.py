@@ -57,7 +57,8 @@ class DICE(AbstractObjective):
     bound, so that weight decay must hold it. The errors that two networks share come once for each, the other held
     still. Negatives are uniform (the paper draws them beyond the margin), and the paper's decay of `causes` and
     `margin` by epoch is left out. Defaults: the authors' alpha 0.1, beta 0.01 and margin of 40 among 37,962 users of
-    ML-10M (their code). Source: Zheng et al. (WWW 2021).
+    ML-10M (their code). Biased by design: causes are told apart by popularity, and exposure is not weighed. Source:
+    Zheng et al. (WWW 2021).
     """
 
     roles: ClassVar[tuple[Role, ...]] = CAUSES

@@ -11,10 +11,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from causalrec.estimators.objective.base import AbstractObjective, ClipUnit
+from causalrec.estimators.objective.base import AbstractObjective, Claim, ClipUnit
 from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.estimators.uplift_classes import pairs_of_one_user, sum_by_row
-from causalrec.types import OUTCOME, Batch, Estimand, Link, Outputs, PropensityKind, Term
+from causalrec.types import OUTCOME, Batch, Estimand, Link, Outputs, PropensityKind, Term, Truth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +32,18 @@ class DLCE(AbstractObjective):
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
     propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"treatment", "logged"})
     max_treatments: ClassVar[int] = 1
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     clip_unit: ClassVar[ClipUnit] = "probability"
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.3
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        score, (row, other) = outputs[OUTCOME], pairs_of_one_user(batch)
-        loss = functional.softplus(-_sign(batch)[row] * (score[row] - score[other]))
-        each = sum_by_row(torch.ones_like(loss), row, score)
-        bound = self._weight(batch) * sum_by_row(loss, row, score) / each.clamp_min(1)
-        return {"bound": Term(bound, OUTCOME, normaliser=(each > 0).to(score.dtype))}
+        loss, has_others = _mean_over_others(batch, outputs[OUTCOME], _sign(batch))
+        return {"bound": Term(self._weight(batch) * loss, OUTCOME, normaliser=has_others)}
+
+    def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
+        """Return the bound of a row of which both outcomes are known, `[B]`."""
+        up, down = (_mean_over_others(batch, outputs[OUTCOME], torch.full_like(truth.mean, s))[0] for s in (1, -1))
+        return truth.arms[..., 1] * up + truth.arms[..., 0] * down
 
     def score(self, outputs: Outputs) -> Tensor:
         return outputs[OUTCOME]
@@ -50,6 +53,14 @@ class DLCE(AbstractObjective):
 
     def _weight(self, batch: Batch) -> Tensor:
         return batch.outcome * inverse_propensity(batch.observed, batch.propensity, self.clip)
+
+
+def _mean_over_others(batch: Batch, score: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of `softplus(-sign_i (s_i - s_j))` over rows j of i's user, `[B]`, and whether there are any."""
+    row, other = pairs_of_one_user(batch)
+    loss = functional.softplus(-sign[row] * (score[row] - score[other]))
+    count = sum_by_row(torch.ones_like(loss), row, score)
+    return sum_by_row(loss, row, score) / count.clamp_min(1), (count > 0).to(score.dtype)
 
 
 def _sign(batch: Batch) -> Tensor:

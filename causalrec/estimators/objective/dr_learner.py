@@ -10,7 +10,7 @@ from torch import Tensor
 
 from causalrec.estimators.arms import doubly_robust_effects
 from causalrec.estimators.cross_fitting import crossfit_means
-from causalrec.estimators.objective.base import ClipUnit
+from causalrec.estimators.objective.base import Claim, ClipUnit
 from causalrec.estimators.objective.effects import AbstractSecondStage
 from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.types import Batch, Outputs
@@ -25,6 +25,7 @@ class DRLearner(AbstractSecondStage):
     pooled. Assumption: overlap; either p or the mean outcomes are right.
     """
 
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased", "doubly_robust"})
     clip_unit: ClassVar[ClipUnit] = "probability"
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 

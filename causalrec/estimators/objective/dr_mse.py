@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.doubly_robust import bias_weight, joint_learning, variance_weight
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Claim
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -23,7 +23,7 @@ class DRMSE(AbstractObjective):
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased", "doubly_robust"})
     clip: Annotated[float, Field(ge=0)] = 0.1
     gamma: Annotated[float, Field(ge=0, le=1)] = 0.5
     legacy_public_code: bool = False

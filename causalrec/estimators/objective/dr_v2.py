@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from torch import Tensor
 
-from causalrec.estimators.learned_propensity import balance_term, joint_terms, learned_doubly_robust
-from causalrec.estimators.objective.base import AbstractObjective, Nuisance
-from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term
+from causalrec.estimators.learned_propensity import balance_term, entire_space_ideal, joint_terms, learned_doubly_robust
+from causalrec.estimators.objective.base import AbstractObjective, Claim
+from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term, Truth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class DRV2(AbstractObjective):
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased", "doubly_robust"})
     clip: Annotated[float, Field(ge=0)] = 0.1
     joint: Annotated[float, Field(ge=0)] = 1.0
     counterfactual: Annotated[float, Field(ge=0)] = 2.0
@@ -37,3 +38,6 @@ class DRV2(AbstractObjective):
         risk = learned_doubly_robust(batch, outputs, clip=self.clip, weight=self.counterfactual)
         balance = balance_term(batch, outputs, self.balance, self.clip)
         return {**risk, "balance": balance, **joint_terms(batch, outputs, self.joint)}
+
+    def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
+        return entire_space_ideal(outputs, truth, counterfactual=self.counterfactual, joint=self.joint)

@@ -12,7 +12,7 @@ from causalrec.estimators.arms import effects_of, gather_factual
 from causalrec.estimators.cross_fitting import CROSSFIT_ROLES, nuisance_terms
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.pointwise_error import mean_of, pointwise_error
-from causalrec.types import ARMS, EFFECT, OUTCOME, Batch, Estimand, Outputs, PropensityKind, Role, Term
+from causalrec.types import ARMS, EFFECT, OUTCOME, Batch, Estimand, Outputs, PropensityKind, Role, Term, Truth
 
 
 class AbstractArms(AbstractObjective):
@@ -30,6 +30,10 @@ class AbstractArms(AbstractObjective):
         return pointwise_error(
             gather_factual(outputs.components[OUTCOME][ARMS], batch.treatment), batch.outcome, outputs.link
         )
+
+    def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
+        """Return the mean error over the treatments, `[B]`, each against its mean outcome."""
+        return pointwise_error(outputs.components[OUTCOME][ARMS], truth.arms, outputs.link).mean(-1)
 
     def potential_outcomes(self, outputs: Outputs) -> Tensor:
         return mean_of(outputs.components[OUTCOME][ARMS], outputs.link)
@@ -55,6 +59,10 @@ class AbstractSecondStage(AbstractObjective):
         seen = batch.observed
         loss = Term(self.error(batch, outputs) * seen, EFFECT, normaliser=seen)
         return {**nuisance_terms(batch, outputs), "effect": loss}
+
+    def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
+        """Return the squared error of the effect, `[B]`, mean over the treatments."""
+        return (truth.arms[..., 1:] - truth.arms[..., :1] - self.score(outputs)).square().mean(-1)
 
     def score(self, outputs: Outputs) -> Tensor:
         return outputs.components[EFFECT][ARMS][..., 1:]

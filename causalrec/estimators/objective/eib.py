@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from causalrec.estimators.doubly_robust import ImputationErrors
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Claim
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -31,7 +31,7 @@ class EIB(AbstractObjective):
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"imputation"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         errors = ImputationErrors.from_outputs(batch, outputs)

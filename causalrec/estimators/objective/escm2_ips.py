@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from torch import Tensor
 
-from causalrec.estimators.learned_propensity import exposure_term, joint_terms, learned_propensity
-from causalrec.estimators.objective.base import AbstractObjective, Nuisance
+from causalrec.estimators.learned_propensity import entire_space_ideal, exposure_term, joint_terms, learned_propensity
+from causalrec.estimators.objective.base import AbstractObjective, Claim
 from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.pointwise_error import pointwise_error
-from causalrec.types import OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term
+from causalrec.types import OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term, Truth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class ESCM2IPS(AbstractObjective):
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     clip: Annotated[float, Field(ge=0)] = 0.1
     joint: Annotated[float, Field(ge=0)] = 1.0
     counterfactual: Annotated[float, Field(ge=0)] = 1.0
@@ -34,3 +35,6 @@ class ESCM2IPS(AbstractObjective):
         value = self.counterfactual * ips(error, batch.observed, learned_propensity(outputs), clip=self.clip)
         joint = joint_terms(batch, outputs, self.joint)
         return {"outcome": Term(value, OUTCOME), "exposure": exposure_term(batch, outputs), **joint}
+
+    def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
+        return entire_space_ideal(outputs, truth, counterfactual=self.counterfactual, joint=self.joint)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Claim
 from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error
 from causalrec.types import OUTCOME, Batch, Link, Outputs, Term
 
@@ -36,7 +36,7 @@ class IPS(AbstractObjective):
     """Weighs each seen row by what it stands for; `clip` trades variance for bias (0: none)."""
 
     links: ClassVar[frozenset[Link]] = ANY_LINK
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     clip: Annotated[float, Field(ge=0)] = 0.1
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

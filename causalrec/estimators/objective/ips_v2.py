@@ -5,12 +5,19 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from torch import Tensor
 
-from causalrec.estimators.learned_propensity import balance_term, exposure_term, joint_terms, learned_propensity
-from causalrec.estimators.objective.base import AbstractObjective, Nuisance
+from causalrec.estimators.learned_propensity import (
+    balance_term,
+    entire_space_ideal,
+    exposure_term,
+    joint_terms,
+    learned_propensity,
+)
+from causalrec.estimators.objective.base import AbstractObjective, Claim
 from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.pointwise_error import pointwise_error
-from causalrec.types import OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term
+from causalrec.types import OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term, Truth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +36,7 @@ class IPSV2(AbstractObjective):
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     clip: Annotated[float, Field(ge=0)] = 0.1
     joint: Annotated[float, Field(ge=0)] = 1.0
     counterfactual: Annotated[float, Field(ge=0)] = 2.0
@@ -44,3 +51,6 @@ class IPSV2(AbstractObjective):
             "balance": balance_term(batch, outputs, self.balance, self.clip),
             **joint_terms(batch, outputs, self.joint),
         }
+
+    def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
+        return entire_space_ideal(outputs, truth, counterfactual=self.counterfactual, joint=self.joint)

@@ -47,7 +47,7 @@ class MACR(AbstractObjective):
     corrects nothing: the paper tunes c (30 on ML-10M), but on the scale of its own networks, where each branch reads
     the embeddings of the match; here each has its own. A large c can also make the criterion rise at first, so that
     early stopping keeps an untrained model: give patience. `item`, `user`: the authors' alpha and beta on ML-10M (their
-    README). Source: Wei et al. (KDD 2021).
+    README). Biased by design: what is corrected is the score, not the loss. Source: Wei et al. (KDD 2021).
     """
 
     roles: ClassVar[tuple[Role, ...]] = BRANCHES

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from causalrec.estimators.doubly_robust import joint_learning, variance_weight
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Claim
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
 
 
@@ -21,7 +21,7 @@ class MRDR(AbstractObjective):
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased", "doubly_robust"})
     clip: Annotated[float, Field(ge=0)] = 0.1
     legacy_public_code: bool = False
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from causalrec.estimators.learned_propensity import learned_doubly_robust
-from causalrec.estimators.objective.base import AbstractObjective, Nuisance
+from causalrec.estimators.objective.base import AbstractObjective, Claim
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Space, Term
 
 
@@ -20,7 +20,7 @@ class MultiDR(AbstractObjective):
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased", "doubly_robust"})
     clip: Annotated[float, Field(ge=0)] = 0.1
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from causalrec.estimators.learned_propensity import exposure_term, learned_propensity
-from causalrec.estimators.objective.base import AbstractObjective, Nuisance
+from causalrec.estimators.objective.base import AbstractObjective, Claim
 from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import OUTCOME, PROPENSITY, Batch, Outputs, Role, Space, Term
@@ -22,7 +22,7 @@ class MultiIPS(AbstractObjective):
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     clip: Annotated[float, Field(ge=0)] = 0.1
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:

@@ -26,7 +26,7 @@ def naive(error: Tensor, observed: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Naive(AbstractObjective):
-    """Trains on what was seen, as if it had been drawn at random."""
+    """Trains on what was seen, as if it had been drawn at random: biased where exposure goes with the outcome."""
 
     links: ClassVar[frozenset[Link]] = ANY_LINK
 

@@ -38,7 +38,7 @@ class PDA(AbstractObjective):
     time; here it is that of the whole log. Popularity is not put back at inference (the paper's PDA proper): that takes
     a forecast of it. `gamma`: the authors' value for PD on Kwai and Douban (their README). A user's products are known
     up to one constant c, hence the matches up to c * m ** -gamma, which weight decay settles. Source: Zhang et al.
-    (SIGIR 2021).
+    (SIGIR 2021). Biased by design: popularity is a factor of a model, and exposure is not weighed.
     """
 
     space: ClassVar[Space] = "triples"

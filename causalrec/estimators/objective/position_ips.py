@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.objective.base import AbstractObjective, ClipUnit
+from causalrec.estimators.objective.base import AbstractObjective, Claim, ClipUnit
 from causalrec.estimators.objective.rel_mf import unbiased_relevance
 from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import OUTCOME, Batch, Feedback, Link, Outputs, PropensityKind, Term
@@ -49,6 +49,7 @@ class PositionIPS(AbstractObjective):
     feedback_types: ClassVar[frozenset[Feedback]] = frozenset({"exposure_logged"})
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
     propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"examination"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     clip_unit: ClassVar[ClipUnit] = "probability"
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from causalrec.estimators.cross_fitting import crossfit_means
+from causalrec.estimators.objective.base import Claim
 from causalrec.estimators.objective.effects import AbstractSecondStage
-from causalrec.types import Batch, Outputs
+from causalrec.types import Batch, Outputs, Truth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +19,11 @@ class RLearner(AbstractSecondStage):
     """`mean of (y - m(x) - (T - e(x)) effect(x))^2`, `m = e m_1 + (1 - e) m_0`, e the probability of treatment.
 
     Mean outcomes are cross-fitted, as for `dr_learner`; e is the propensity that was fitted before. One arm alone: with
-    more, e is not told by the probability of the arm received. Equation 4.
+    more, e is not told by the probability of the arm received. Equation 4. It estimates the effect's squared error,
+    weighted by `e (1 - e)`.
     """
 
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     max_treatments: ClassVar[int] = 1
 
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
@@ -28,3 +31,6 @@ class RLearner(AbstractSecondStage):
         treated_probability = torch.where(batch.treatment > 0, batch.propensity, 1 - batch.propensity)
         expected = treated_probability * means[..., 1] + (1 - treated_probability) * means[..., 0]
         return (batch.outcome - expected - (treated - treated_probability) * self.score(outputs)[..., 0]).square()
+
+    def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
+        return truth.propensity * (1 - truth.propensity) * super().ideal(batch, outputs, truth)

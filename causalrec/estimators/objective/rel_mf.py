@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.objective.base import POSITIVE, AbstractObjective, ClipUnit
+from causalrec.estimators.objective.base import POSITIVE, AbstractObjective, Claim, ClipUnit
 from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error
 from causalrec.types import OUTCOME, Batch, Feedback, Link, Outputs, PropensityKind, Space, Term
 
@@ -50,6 +50,7 @@ class RelMF(AbstractObjective):
     feedback_types: ClassVar[frozenset[Feedback]] = POSITIVE
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
     propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"relative exposure", "logged"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     clip_unit: ClassVar[ClipUnit] = "probability"
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from causalrec.estimators.doubly_robust import ImputationErrors
 from causalrec.estimators.learned_propensity import exposure_term, learned_propensity
-from causalrec.estimators.objective.base import AbstractObjective, Nuisance
+from causalrec.estimators.objective.base import AbstractObjective, Claim
 from causalrec.estimators.objective.snips import snips
 from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.estimators.reduction import batch_mean
@@ -28,7 +28,7 @@ class StableDR(AbstractObjective):
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"consistent"})
     reads_whole_batch: ClassVar[bool] = True
     clip: Annotated[float, Field(ge=0)] = 0.1
     stability: Annotated[float, Field(ge=0)] = 1.0

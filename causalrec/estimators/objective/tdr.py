@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from causalrec.estimators.doubly_robust import ImputationErrors
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Claim
 from causalrec.estimators.objective.tdr_jl import targeted_terms
 from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
@@ -24,7 +24,7 @@ class TDR(AbstractObjective):
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
     reads_pair_propensity: ClassVar[bool] = True
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"consistent", "doubly_robust"})
     reads_whole_batch: ClassVar[bool] = True
     clip: Annotated[float, Field(ge=0)] = 0.1
     legacy_public_code: bool = False

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.doubly_robust import ImputationErrors, doubly_robust_terms
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Nuisance
+from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Claim
 from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.estimators.reduction import batch_sum
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Space, Term
@@ -26,7 +26,7 @@ class TDRJL(AbstractObjective):
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = ANY_LINK
     reads_pair_propensity: ClassVar[bool] = True
-    unbiased_under: ClassVar[frozenset[Nuisance]] = frozenset({"propensity", "imputation"})
+    claims: ClassVar[frozenset[Claim]] = frozenset({"consistent", "doubly_robust"})
     reads_whole_batch: ClassVar[bool] = True
     clip: Annotated[float, Field(ge=0)] = 0.1
     legacy_public_code: bool = False

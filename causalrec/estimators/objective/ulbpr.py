@@ -22,7 +22,7 @@ class ULBPR(AbstractObjective):
 
     Pairs are all that a batch happens to hold, where the paper draws one of a class and one of another. It is judged by
     the score's logistic loss against q. It predicts the score, which ranks by effect and is none. Assumption: outcomes
-    are 0 or 1. Source: section 3.2.
+    are 0 or 1. Biased by design: classes go by what was received. Source: section 3.2.
     """
 
     estimand: ClassVar[Estimand] = "effect"

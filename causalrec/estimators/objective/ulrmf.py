@@ -21,7 +21,8 @@ class ULRMF(AbstractObjective):
     `alpha`, whose expectation is taken; the others are negative.
 
     It predicts the score, which ranks by effect and is none. Rows count as often as they are logged; the paper draws
-    classes, and alpha. Assumption: outcomes are 0 or 1. Source: section 3.2.
+    classes, and alpha. Assumption: outcomes are 0 or 1. Biased by design: classes go by what was received. Source:
+    section 3.2.
     """
 
     estimand: ClassVar[Estimand] = "effect"

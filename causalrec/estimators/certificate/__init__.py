@@ -1,0 +1,1 @@
+"""Judges what a training objective claims to estimate, on populations whose truth is known."""

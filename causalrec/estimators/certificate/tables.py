@@ -1,0 +1,110 @@
+"""Fixed network outputs for every pair of a population, by the path that leads to each in `Outputs`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from causalrec.estimators.certificate.world import World
+from causalrec.estimators.cross_fitting import CROSSFIT_ROLES
+from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.pointwise_error import raw_mean
+from causalrec.types import (
+    ARMS,
+    EFFECT,
+    EPSILON,
+    IMPUTATION,
+    OUTCOME,
+    PROPENSITY,
+    REPRESENTATION,
+    Link,
+    Outputs,
+    Role,
+)
+
+Path = tuple[Role, str, str]  # the role, "value", "component" or "vector", and the component's or vector's name
+OutputTables = dict[Path, Tensor]  # `[n,...]` each
+
+
+def fixed_outputs(
+    objective: AbstractObjective, world: World, propensity: Tensor, wrong_labels: bool, prediction: int, link: Link
+) -> OutputTables:
+    """Return what each network of an objective gives each pair.
+
+    Args:
+        objective: whose roles and head outputs there are.
+        world: the population.
+        propensity: `[n]`, what the propensity network says.
+        wrong_labels: whether imputed labels and mean outcomes of nuisance networks are far from the truth.
+        prediction: which of two predictions the outcome network makes, 0 (which sees nothing of what exposure goes by)
+            or 1 (which does).
+        link: of the outcome; of classes, the tables are those of a click (`widen`).
+    """
+    means = 1 - 0.8 * world.arms if wrong_labels else world.arms
+    raw_arms = raw_mean(means, "logit" if link == "softmax" else link)
+    chances = torch.stack([1 - propensity, propensity], -1)
+    guess = _guess(world, prediction)
+    tables: OutputTables = {}
+    for role in objective.roles:
+        for name in sorted(objective.required_head_outputs):
+            tables[role, "component", name] = _component(role, name, guess, raw_arms, chances, world)
+        if not objective.required_head_outputs:
+            values = {IMPUTATION: raw_arms[:, 1], PROPENSITY: torch.logit(propensity)}
+            tables[role, "value", ""] = values.get(role, guess[:, 1])
+        shift = len(tables)  # no two networks give the same vectors
+        tables |= {(role, "vector", side): world.noise[:, :2] * (shift + k) for k, side in enumerate(("user", "item"))}
+    return tables
+
+
+def _guess(world: World, prediction: int) -> Tensor:
+    """Return log-odds of both arms, `[n,2]`."""
+    if prediction == 0:
+        return torch.stack([0.4 * world.noise[:, 2], 0.5 * world.noise[:, 1] - 0.8], -1)
+    return torch.stack([0.5 * world.score + 0.3, 0.8 * world.score + 0.3 * world.noise[:, 3] + 0.4], -1)
+
+
+def _component(role: Role, name: Role, guess: Tensor, raw_arms: Tensor, chances: Tensor, world: World) -> Tensor:
+    if name == ARMS and role in CROSSFIT_ROLES:
+        return raw_arms
+    given = {
+        ARMS: 0.3 * guess if role == EFFECT else guess,  # an effect is in the outcome's unit
+        PROPENSITY: chances.log(),
+        EPSILON: 0.1 * world.noise[:, 0],
+        EFFECT: 0.3 * world.noise[:, 1:2],
+        REPRESENTATION: world.noise[:, :3],
+    }
+    return given.get(name, world.noise[:, 0])
+
+
+def rows_of_tables(tables: Mapping[Path, Tensor], codes: Tensor) -> OutputTables:
+    """Return the tables' rows of these pairs."""
+    return {path: table[codes] for path, table in tables.items()}
+
+
+def widen(tables: Mapping[Path, Tensor]) -> OutputTables:
+    """Return tables whose outcomes and imputed labels are those of three classes, `[n,3]`."""
+    return {
+        path: torch.stack([-table, 0.5 * table, table], -1) if path[:2] in CLASS_VALUES else table
+        for path, table in tables.items()
+    }
+
+
+CLASS_VALUES = [(OUTCOME, "value"), (IMPUTATION, "value")]
+
+
+def outputs_of(tables: Mapping[Path, Tensor], link: Link, negatives: Mapping[Path, Tensor] | None = None) -> Outputs:
+    """Return the outputs that hold these rows, and those of their negatives."""
+    components: dict[Role, dict[Role, Tensor]] = defaultdict(dict)
+    for (role, kind, name), table in tables.items():
+        if kind == "component":
+            components[role][Role(name)] = table
+    return Outputs(
+        {role: table for (role, kind, _), table in tables.items() if kind == "value"},
+        link,
+        {role: (table, tables[role, kind, "item"]) for (role, kind, name), table in tables.items() if name == "user"},
+        None if negatives is None else outputs_of(negatives, link),
+        components,
+    )
