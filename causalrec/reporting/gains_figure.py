@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS, PUBLISHED = "#4477aa", "#ee6677"
+LEGEND = {OURS: "ours, 95 % interval", PUBLISHED: "published, with what is allowed"}
 
 
 def draw_gains(table: PaperTable, path: Path) -> bool:
@@ -21,7 +22,9 @@ def draw_gains(table: PaperTable, path: Path) -> bool:
 
     Returns whether there was a gain to draw.
     """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     compare = table.study.compare
     panels = {column: _cells(table, column) for column in (compare.columns if compare else ())}
@@ -34,8 +37,9 @@ def draw_gains(table: PaperTable, path: Path) -> bool:
     for panel, (column, cells) in zip(axes, panels.items(), strict=True):
         _draw(panel, cells)
         panel.set_title(f"{column}: gain over {compare.to}", fontsize=9)
-    axes[0].legend(fontsize=7, frameon=False, loc="lower right")
-    with replace_atomically(path) as temporary:
+    handles = [Line2D([], [], color=colour, marker="o", ms=3.5, label=label) for colour, label in LEGEND.items()]
+    axes[0].legend(handles=handles, fontsize=7, frameon=False, loc="lower right")
+    with replace_atomically(path) as temporary, rc_context({"svg.fonttype": "none", "svg.hashsalt": "causalrec"}):
         figure.savefig(temporary, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else None)
     return True
 
@@ -50,16 +54,14 @@ def _draw(panel: Axes, cells: Sequence[PaperCell]) -> None:
     for height, cell in enumerate(reversed(cells)):
         comparison, gain = cell.comparison, cell.gain
         assert comparison is not None
-        label = None if height else "ours, 95 % interval"
-        _point(panel, comparison.difference, half_width(comparison), height + 0.14, OURS, label)
+        _point(panel, comparison.difference, half_width(comparison), height + 0.14, OURS)
         if gain is not None and gain.published is not None and gain.tolerance is not None:
-            label = None if height else "published, with what is allowed"
-            _point(panel, gain.published, gain.tolerance, height - 0.14, PUBLISHED, label)
+            _point(panel, gain.published, gain.tolerance, height - 0.14, PUBLISHED)
     panel.axvline(0, color="#999999", lw=1, ls="--", zorder=0)
     panel.set_yticks(range(len(cells)), [cell.row for cell in reversed(cells)], fontsize=8)
     panel.tick_params(axis="x", labelsize=8)
     panel.margins(y=0.02)
 
 
-def _point(panel: Axes, value: float, half: float, height: float, colour: str, label: str | None) -> None:
-    panel.errorbar([value], [height], xerr=[half], fmt="o", ms=3.5, lw=1.2, capsize=2, color=colour, label=label)
+def _point(panel: Axes, value: float, half: float, height: float, colour: str) -> None:
+    panel.errorbar([value], [height], xerr=[half], fmt="o", ms=3.5, lw=1.2, capsize=2, color=colour)
