@@ -539,6 +539,7 @@ def test_cross_validation_fits_each_candidate_on_each_fold_and_refits_on_all_log
 
 def test_few_validation_rows_are_replaced_by_folds_and_the_record_says_why(train: Train) -> None:
     two = [
+        "selection.folds=auto",
         "dataset=coat",
         "split.unseen=keep",
         "objective=naive",

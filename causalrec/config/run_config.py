@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from causalrec.types import Count
 
@@ -74,6 +74,14 @@ class Selection(Strict):
     clip: Annotated[float, Field(ge=0)]
     extend: bool
     candidates: Literal["auto", "none"] | dict[str, Tried]
+
+    @field_validator("folds", mode="before")
+    @classmethod
+    def _check_folds(cls, value: object) -> object:
+        """Refuse what is neither in one message: a union has one for each of its members."""
+        if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise ValueError("input should be 'auto' or a whole number above 0")
+        return value
 
 
 class Evaluation(Strict):

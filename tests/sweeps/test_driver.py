@@ -106,7 +106,7 @@ def test_a_failing_job_is_told_and_runs_again_at_the_next_launch(fake: Fake, cap
 
 
 def test_a_single_run_that_is_done_says_so_in_one_line_and_rerun_runs_it(fake: Fake, capsys: Capture) -> None:
-    chosen = ["train", "objective=naive", "sweep=s", *SMALL]
+    chosen = ["train", "objective=naive", "sweep=s", *SMALL, "selection.folds=1"]
     code, out, _ = call(capsys, *chosen)
     assert code == 0
     assert call(capsys, *chosen) == (0, out, "causalrec: mf-naive: done already (--rerun runs it)\n")
