@@ -335,9 +335,9 @@ def test_the_studies_of_coat_run_in_smoke(name: str, work: Path, fake_coat: Fake
     assert code == 0, err
     document = json.loads(out)
     judged = [c for c in document["cells"] if c["published"] and c["obtained"]]
-    assert judged and {c["verdict"]["word"] for c in judged} == {"smoke: not judged"}
+    assert judged and {c["value"]["word"] for c in judged} == {"smoke: not judged"}
     assert {c["row"] for c in judged} == {"mf-naive", "mf-ips"}
-    assert document["counts"]["cannot be"] > 0 and len(stamps(work)) == 2
+    assert document["counts"]["values"]["cannot be"] > 0 and len(stamps(work)) == 2
     assert [c for c in document["cells"] if c["comparison"]], "differences are shown"
 
 
