@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import check_overrides, log, print_json
-from causalrec.errors import RequestError
+from causalrec.errors import CausalRecError, RequestError
 
 if TYPE_CHECKING:
     from causalrec.config.component import ComponentConfig
@@ -35,6 +35,8 @@ def certify(options: argparse.Namespace) -> int:
     for text in overrides:
         if text.partition("=")[0].partition(".")[0] != "objective":
             raise RequestError(f"{text}: a certificate reads the objective alone; drop it")
+    if options.paste and not options.paste.is_file():
+        raise RequestError(f"--paste {options.paste}: there is no such file")
     components = _all_components(options.config_dir) if options.all else _component(overrides, options.config_dir)
     certificates = list(_certify_each(components, progress=options.all))
     if options.paste:
@@ -74,12 +76,20 @@ def _all_components(config_dirs: Sequence[Path]) -> Objectives:
 
 
 def _certify_each(components: Objectives, *, progress: bool) -> Iterator[Certificate]:
+    from causalrec.estimators.certificate.certificate import Certificate
     from causalrec.estimators.certificate.certificate import certify as judge
+    from causalrec.estimators.certificate.check import Check
 
     for name, component in components.items():
         if progress:
             log(f"certifying {name}")
-        yield judge(component.build(), name)
+        try:
+            yield judge(component.build(), name)
+        except CausalRecError as error:
+            if not progress:
+                raise
+            why = Check(name="terms", result="FAILS", detail=str(error))
+            yield Certificate(name, (), (why,))
 
 
 def _print(certificates: Sequence[Certificate]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from causalrec.config.component import ComponentConfig
+from causalrec.config.component import ComponentConfig, keyword_parameters
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import CODED_COLUMN_KINDS, ColumnKind
 from causalrec.encoders.base import Submodel
@@ -57,11 +57,18 @@ def _submodel_config(config: ExperimentConfig, name: str, submodel: Submodel) ->
 
 
 def _candidates_read(config: ExperimentConfig, submodel: Submodel) -> object:
-    """Return the row's candidates, of those that the special case does not read one value alone."""
-    requested = config.run.selection.candidates
-    if requested == "none" or not set(submodel.unread) & set(config.candidates):
-        return requested
-    return {path: [*values[: 1 if path in submodel.unread else None]] for path, values in config.candidates.items()}
+    """Return the row's candidates without those of settings that the special case sets or has not, and one value alone
+    of those that it does not read."""
+    if config.run.selection.candidates == "none":
+        return "none"
+    left: dict[str, list[float]] = {}
+    for path, values in config.candidates.items():
+        group, _, key = path.partition(".")
+        target = submodel.encoder or config.encoder.target
+        if group == "encoder" and (key in submodel.settings or key not in keyword_parameters(target)):
+            continue
+        left[path] = [*values[: 1 if path in submodel.unread else None]]
+    return left or "none"
 
 
 def encoder_choice(config: ExperimentConfig, submodel: Submodel) -> str | None:

@@ -61,6 +61,8 @@ def compare_rows(folders: Sequence[RunFolder], reference: str, column: str) -> l
     done = finished_runs(folders)
     rows = rows_of(done)
     baselines = dict.fromkeys(score.model for run in done for score in run.record.baselines)
+    if reference not in rows and reference not in baselines:
+        return []
     comparisons = []
     for name in (name for name in [*baselines, *rows] if name != reference):
         runs = rows.get(name) or rows.get(reference) or done

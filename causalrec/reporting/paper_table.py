@@ -129,7 +129,8 @@ def paper_table(
     columns = tuple(dict.fromkeys([*(c for c in study.columns), *(column for _, column in printed)]))
     differences = {} if study.compare is None else _differences(study, folders)
     judge = Judge(study=study, obtained=obtained_cells, differences=differences, smoke=smoke)
-    lost = losses([*folders, *submodels], columns)
+    rows_run, all_runs = rows_of(finished_runs(folders)), [*folders, *submodels]
+    lost = losses(rows_run, all_runs, columns)
     cells = {}
     for row in rows:
         for column in columns:

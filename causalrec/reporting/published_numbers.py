@@ -20,6 +20,8 @@ def _check_printed(value: Any) -> str:
     """Refuse what is no printed number; an unquoted one has lost its digits (`.710` reads as 0.71)."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a quoted number; quote it, so that its printed digits are kept")
+    if "_" in value or value != value.strip():
+        raise ValueError(f"{value!r} is not a number as one prints it")
     try:
         number = Decimal(value)
     except InvalidOperation as error:
@@ -87,7 +89,7 @@ class Published(StrictModel):
         printed = self.sd or self.se
         if printed is None:
             return None
-        read = float(printed) or half_digit(printed)
+        read = float(printed) or min(half_digit(printed), half_digit(self.value))
         return read * (self.n or 1) ** 0.5 if self.se else read
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from causalrec.records.names import column_of
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.reporting.compare import Comparison, compare_runs, half_width
-from causalrec.reporting.table_rows import rows_of
 
 MARK = "▽"  # behind a number of a row that loses to a special case of itself
 CellKey = tuple[str, str]  # row and column
@@ -32,26 +31,43 @@ class Loss:
         return f"{self.comparison.column} {difference:+.4f} {interval}"
 
 
-def losses(runs: Sequence[RunFolder], columns: Sequence[str]) -> dict[CellKey, list[Loss]]:
+def losses(
+    rows: Mapping[str, Sequence[RunFolder]], runs: Sequence[RunFolder], columns: Sequence[str]
+) -> dict[CellKey, list[Loss]]:
     """Return by row and column the special cases to which a row loses.
 
     Args:
-        runs: of the rows and of their special cases.
+        rows: the finished runs of each row of a table, by its name.
+        runs: all runs, those of special cases among them.
         columns: `metric@slice`, of which those are looked at whose records say which end is better.
     """
-    done = finished_runs(list(runs))
-    run_of = {run.record.key: run for run in done}
-    better = {column_of(score): score.higher_is_better for run in done for score in run.record.scores}
-    by_place: dict[CellKey, list[Loss]] = {}
-    for row, members in rows_of(done).items():
-        for name in dict.fromkeys(name for run in members for name in run.record.submodels):
+    run_of = {run.record.key: run for run in finished_runs(list(runs))}
+    by_cell: dict[CellKey, list[Loss]] = {}
+    for row, members in rows.items():
+        better = {column_of(score): score.higher_is_better for run in members for score in run.record.scores}
+        for name in _case_names(members):
             keys = [run.record.submodels.get(name, "") for run in members]
             cases = [run_of[key] for key in keys if key in run_of]
             for column in (column for column in columns if better.get(column) is not None and cases):
                 comparison = compare_runs(members, cases, column, names=(row, name))
                 if comparison is not None and _loses(comparison, higher_is_better=bool(better[column])):
-                    by_place.setdefault((row, column), []).append(Loss(name, comparison))
-    return by_place
+                    by_cell.setdefault((row, column), []).append(Loss(name, comparison))
+    return by_cell
+
+
+def missing_cases(rows: Mapping[str, Sequence[RunFolder]], runs: Sequence[RunFolder]) -> list[str]:
+    """Return a footnote for each row with special cases that no run finished: unmarked, it was not compared."""
+    done = {run.record.key for run in finished_runs(list(runs))}
+    notes = []
+    for row, members in rows.items():
+        wanted = [(name, run.record.submodels[name]) for run in members for name in run.record.submodels]
+        if lost := list(dict.fromkeys(name for name, key in wanted if key not in done)):
+            notes.append(f"{row}: not compared with every run of its special cases {', '.join(lost)}: not finished.")
+    return notes
+
+
+def _case_names(members: Sequence[RunFolder]) -> list[str]:
+    return list(dict.fromkeys(name for run in members for name in run.record.submodels))
 
 
 def _loses(comparison: Comparison, *, higher_is_better: bool) -> bool:

@@ -17,7 +17,7 @@ from causalrec.records.names import column_of, parse_column
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
-from causalrec.reporting.submodels import MARK, Loss, loss_notes, losses
+from causalrec.reporting.submodels import MARK, Loss, loss_notes, losses, missing_cases
 from causalrec.reporting.table_rows import groups_of_tables, is_resampled, rows_of, titles_of, without_submodels
 from causalrec.reporting.warnings import warning_notes
 from causalrec.types import Doubles
@@ -112,9 +112,11 @@ def _table(title: str, folders: list[RunFolder], wanted: tuple[str, ...], runs: 
     }
     baselines = tuple(rows)
     rows |= {name: _cells([(run, run.record.scores) for run in group], None, columns) for name, group in groups.items()}
-    lost = {key: held for key, held in losses(runs, columns).items() if key[0] in groups}
+    lost = losses(groups, runs, columns)
     marked = _mark(rows, lost)
-    return ScoreTable(title, columns, marked, baselines, (*loss_notes(lost), *_footnotes(groups)))
+    return ScoreTable(
+        title, columns, marked, baselines, (*loss_notes(lost), *missing_cases(groups, runs), *_footnotes(groups))
+    )
 
 
 def _mark(

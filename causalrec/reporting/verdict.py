@@ -80,6 +80,8 @@ def judge_value(published: Published, obtained: Obtained, factor: float = 3.0) -
     ValueVerdict(word='within', difference=0.009, tolerance=0.00989, reason=None)
     """
     difference = obtained.mean - float(published.value)
+    if not math.isfinite(difference):
+        return ValueVerdict("cannot be", reason="ours is no finite number")
     sds = [sd for sd in (obtained.sd, published.deviation) if sd is not None]
     if not sds:
         reason = "one run and no published standard deviation: nothing to judge by"
@@ -115,6 +117,8 @@ def judge_gain(
         factor: standard errors that count as none.
     """
     published, obtained = float(row.value) - float(reference.value), comparison.difference
+    if not math.isfinite(obtained):
+        return GainVerdict("cannot be", _round(published), reason="ours is no finite number")
     deviations = [
         cell.deviation if cell.deviation is not None else sd for cell, sd in zip((row, reference), sds, strict=True)
     ]

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
 
-REPLACED = (
-    "encoder",
-    "finetuning",
-    "name",
-    "evaluation.submodels",
-    "selection.candidates",
-)  # settings of a row that its special case has anew
+REPLACED = ("name", "evaluation.submodels", "selection.candidates")  # settings of a row that its special case has anew
 
 
 def with_submodels(
@@ -33,7 +26,7 @@ def with_submodels(
             if identity not in seen:
                 seen.add(identity)
                 all_configs.append(submodel)
-                all_overrides.append(_overrides_of(submodel, job))
+                all_overrides.append(_overrides_of(config, submodel, job))
     return all_configs, all_overrides
 
 
@@ -47,14 +40,20 @@ def submodels_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
     return dict(learner.submodels(config, plan_run(config).views))
 
 
-def _overrides_of(submodel: ExperimentConfig, job: Sequence[str]) -> list[str]:
-    """Return what asks for a special case: its row's words, but for those of the encoder."""
-    left = [text for text in job if not _sets(text, REPLACED)]
-    chosen = [f"{group}={submodel.run.chosen_name(group)}" for group in ("encoder", "finetuning")]
-    settings = [f"++encoder.{key}={_hydra_text(value)}" for key, value in _plain(submodel.encoder).items()]
-    settings.append(f"selection.candidates={_tried_text(submodel)}")
-    finetuning = [text for text in job if text.startswith("finetuning.")] if submodel.finetuning.arguments else []
-    return [*left, *chosen, *settings, *finetuning, f"name={submodel.run.name}", "evaluation.submodels=false"]
+def _overrides_of(row: ExperimentConfig, submodel: ExperimentConfig, job: Sequence[str]) -> list[str]:
+    """Return what asks for a special case: its row's words, but for those of another encoder, and what it sets."""
+    changed = (*REPLACED, *([] if submodel.encoder.target is row.encoder.target else ["encoder"]))
+    changed += () if submodel.finetuning.arguments else ("finetuning",)
+    left = [text for text in job if not _sets(text, changed)]
+    other = [f"{group}={submodel.run.chosen_name(group)}" for group in ("encoder", "finetuning") if group in changed]
+    before = {} if "encoder" in changed else row.encoder.arguments
+    settings = [
+        f"++encoder.{key}={_hydra_text(value)}"
+        for key, value in submodel.encoder.arguments.items()
+        if key not in before or before[key] != value
+    ]
+    tried = f"selection.candidates={_tried_text(submodel)}"
+    return [*left, *other, *settings, tried, f"name={submodel.run.name}", "evaluation.submodels=false"]
 
 
 def _tried_text(submodel: ExperimentConfig) -> str:
@@ -67,13 +66,6 @@ def _tried_text(submodel: ExperimentConfig) -> str:
 def _sets(override: str, paths: Sequence[str]) -> bool:
     key = override.lstrip("+~").partition("=")[0]
     return any(key == path or key.startswith(f"{path}.") for path in paths)
-
-
-def _plain(component: ComponentConfig[object]) -> dict[str, object]:
-    """Return the arguments that are plain values; a language model keeps what its YAML says."""
-    return {
-        key: value for key, value in component.arguments.items() if isinstance(value, int | float | str | tuple | None)
-    }
 
 
 def _hydra_text(value: object) -> str:

@@ -82,7 +82,7 @@ def naive_in_disguise(batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
     return {"outcome": Term(batch.observed * error_of(batch, outputs), OUTCOME, normaliser=batch.observed)}
 
 
-@defect(UNBIASED, space="logged")
+@defect(UNBIASED, "weights of logged rows", space="logged")
 def weights_of_other_rows(batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
     """Propensities aligned by position, after rows were shuffled (pitfall 12)."""
     return {"outcome": Term(batch.observed * (error_of(batch, outputs) / batch.propensity.roll(1, -1)), OUTCOME)}
@@ -275,7 +275,7 @@ def test_there_are_a_dozen_defects_and_every_check_flags_one() -> None:
     flagged = set().union(*(flags for _, _, flags in DEFECTS))
     assert flagged == {
         UNBIASED, CONSISTENT, WRONG_PROPENSITY, WRONG_LABELS, GRADIENT, FINITE, ROLES, SLOPES, STACKED,
-        "weights of all_pairs rows",
+        "weights of all_pairs rows", "weights of logged rows",
     }  # fmt: skip
 
 
@@ -420,3 +420,28 @@ def test_terms_that_cannot_be_computed_or_have_no_rows_are_one_line() -> None:
         certify(build(scalar, ()))
     with pytest.raises(CausalRecError, match="absent: terms\\(batch, outputs\\) raises KeyError: 'critic'"):
         certify(build(absent, ()))
+
+
+@pytest.mark.parametrize("clip", [0.05, 0.1])
+def test_a_clip_far_below_usual_propensities_is_seen(clip: float) -> None:
+    def sly_clip(batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        weight = inverse_propensity(batch.observed, batch.propensity, clip)
+        return {"outcome": Term(weight * error_of(batch, outputs), OUTCOME)}
+
+    assert [check.name for check in certify(build(sly_clip, (UNBIASED,))).failures] == [UNBIASED]
+
+
+@pytest.mark.parametrize(("odd", "words"), [({}, "gives dict"), (7, "gives int")])
+def test_terms_that_are_no_terms_are_one_line(odd: Any, words: str) -> None:
+    def no_terms(batch: Batch, outputs: Outputs) -> Any:
+        return odd
+
+    with pytest.raises(CausalRecError, match=rf"no_terms: terms\(batch, outputs\) {words}; give a mapping of Terms"):
+        certify(build(no_terms, ()))
+
+
+def test_claims_that_are_a_number_are_one_line() -> None:
+    objective = build(naive_in_disguise, ())
+    type(objective).claims = 7  # type: ignore[assignment]
+    with pytest.raises(RequestError, match=r"claims=7: is no set of claims; known: "):
+        certify(objective)

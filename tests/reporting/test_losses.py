@@ -49,7 +49,7 @@ def runs(row: dict[str, float], case: dict[str, float]) -> list[RunFolder]:
 )
 def test_a_row_loses_where_the_interval_lies_on_the_worse_side(auc: float, mse: float, lost: list[str]) -> None:
     pair = runs({"auc": auc, "mse": mse, "bias": 0.3}, {"auc": 0.75, "mse": 0.2, "bias": 0.0})
-    lost_cells = losses(pair, [AUC, MSE, BIAS])
+    lost_cells = losses({"mf-ips": pair[::2]}, pair, [AUC, MSE, BIAS])
     assert list(lost_cells) == [("mf-ips", column) for column in lost], "bias has no better end, no_text no run"
     for held in lost_cells.values():
         assert [loss.submodel for loss in held] == ["biases"] and held[0].comparison.seeds == 2
@@ -85,3 +85,29 @@ def test_special_cases_may_stay_out_of_the_table_and_mark_it_all_the_same() -> N
     assert f"0.7005 ± 0.0007 {MARK} |" in paper_markdown(paper) and r"$\triangledown$" in latex(paper)
     assert paper.footnotes[0].startswith(f"{MARK} mf-ips loses to its special case biases")
     assert not paper_table(study, obtained, baselines, rows, False).cells["mf-ips", AUC].loses_to
+
+
+def test_marks_stay_where_a_folder_holds_the_tables_of_two_thresholds() -> None:
+    pair = runs({"auc": 0.7}, {"auc": 0.75})
+    other = [
+        dataclasses.replace(
+            held,
+            record=dataclasses.replace(
+                held.record,
+                key=held.record.key + "x",
+                submodels={name: key + "x" for name, key in held.record.submodels.items()},
+                config={**held.record.config, "dataset": {"threshold": 4.0}},
+                audit=dataclasses.replace(held.record.audit, threshold=4.0),
+            ),
+        )
+        for held in pair
+    ]
+    both = tables([*pair, *other], (AUC,))
+    assert len(both) == 2 and all(table.rows["mf-ips"][AUC].loses_to == ("biases",) for table in both)
+
+
+def test_a_special_case_that_did_not_finish_is_said() -> None:
+    pair = runs({"auc": 0.7}, {"auc": 0.75})
+    (table,) = tables(pair, (AUC,))
+    line = "mf-ips: not compared with every run of its special cases no_text: not finished."
+    assert line in table.footnotes

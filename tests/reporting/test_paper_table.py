@@ -101,6 +101,7 @@ def test_a_reference_row_without_a_run_or_a_number_is_said_of_every_gain() -> No
         "mf-naive, the row of reference: no finished run",
     )
     assert value is not None and value.word == "below"
+    assert not [cell for cell in cells.values() if cell.comparison], "no row stands in for the reference"
     unprinted = [cell for cell in STUDY["published"] if cell["row"] != "mf-naive"]
     assert not [cell for cell in make_table(published=unprinted).cells.values() if cell.gain]
 

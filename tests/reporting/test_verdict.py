@@ -123,3 +123,17 @@ def test_a_printed_standard_error_is_a_deviation_over_the_root_of_the_runs() -> 
     for wrong in ({"se": ".002"}, {"se": ".002", "sd": ".01", "n": 5}, {"sd": "-.01"}):
         with pytest.raises(ValidationError, match=r"se: give n beside it|below 0"):
             Published.model_validate({"row": "r", "column": "c", "value": ".7", **wrong})
+
+
+def test_a_deviation_printed_without_digits_is_no_coarser_than_the_value() -> None:
+    assert make_published(".717", "0", 10).deviation == make_published(".717", "0.0", 10).deviation == 0.0005
+    assert make_published(".717", "0.0000", 10).deviation == 0.00005
+
+
+def test_what_is_no_number_is_not_judged() -> None:
+    value = judge_value(make_published(".717", ".01", 10), make_obtained(float("nan"), 0.004))
+    gain = judge_gain(make_published(".737", ".006"), make_published(".7", ".006"), make_comparison(float("nan")))
+    assert (value.word, gain.word) == ("cannot be", "cannot be")
+    for text in ("7_1", " .71 "):
+        with pytest.raises(ValidationError, match="as one prints it"):
+            make_published(text)

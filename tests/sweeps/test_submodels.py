@@ -25,6 +25,15 @@ ENCODERS = {
     "mf of one fit": (["encoder=mf", "selection.candidates=none"], {"biases"}),
     "bert": (["encoder=bert", "encoder.width=8"], {"biases", "no_text"}),
     "bert with histories": (["encoder=bert", "encoder.user=[id,history]"], {"biases", "no_text", "no_history"}),
+    "widths tried": (["encoder=mf", "selection.candidates={encoder.width:[4,8]}"], {"biases"}),
+    "layers tried": (
+        ["encoder=hybrid", "selection.candidates={encoder.layers:[1,2],optimizer.weight_decay:[1,3]}"],
+        {"biases", "no_text", "no_features"},
+    ),
+    "another language model": (
+        ["encoder=hybrid", 'encoder.model.wheel="gt-all==0.1.0"'],
+        {"biases", "no_text", "no_features"},
+    ),
     "bert of text alone": (["encoder=bert", "encoder.item=[text]"], set()),
     "tuned": (["encoder=bert", "finetuning=lora", "finetuning.rank=2"], {"biases", "no_text"}),
     "hybrid": (["encoder=hybrid"], {"biases", "no_text", "no_features"}),
@@ -59,7 +68,11 @@ def test_what_asks_for_a_special_case_composes_to_the_job_that_the_record_names(
         assert submodel.to_dict()["objective"] == config.to_dict()["objective"]
         tried = {path: len(values) for path, values in submodel.candidates.items()}
         full = {path: len(values) for path, values in config.candidates.items()}
-        assert tried == {**full, **({"optimizer.weight_decay": 1} if full and name == "biases" else {})}
+        if name == "biases":
+            full = {path: count for path, count in full.items() if not path.startswith("encoder.")}
+            full |= {"optimizer.weight_decay": 1} if "optimizer.weight_decay" in full else {}
+            assert submodel.encoder.settings == {"width": 0}
+        assert tried == full
 
 
 def test_special_cases_of_several_rows_are_fitted_once() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 import torch
@@ -50,6 +50,8 @@ def require_claims(objective: AbstractObjective) -> None:
     name, claims = type(objective).__name__, objective.claimed
     if isinstance(claims, str):
         raise RequestError(f"{name}.claims={claims!r}: is no set; write frozenset({{{claims!r}}})")
+    if not isinstance(claims, Set | Sequence):
+        raise RequestError(f"{name}.claims={claims!r}: is no set of claims; known: {', '.join(CLAIMS)}")
     for claim in claims:
         if claim not in CLAIMS:
             raise RequestError(f"{name}.claims: {claim!r} is no claim; {did_you_mean(str(claim), CLAIMS)}")

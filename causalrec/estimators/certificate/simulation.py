@@ -122,6 +122,8 @@ def terms_of(objective: AbstractObjective, batch: Batch, outputs: Outputs) -> Ma
         terms = objective.terms(batch, outputs)
     except Exception as error:
         raise CausalRecError(f"{name}: terms(batch, outputs) raises {type(error).__name__}: {error}") from error
+    if not isinstance(terms, Mapping) or not terms or not all(isinstance(term, Term) for term in terms.values()):
+        raise CausalRecError(f"{name}: terms(batch, outputs) gives {type(terms).__name__}; give a mapping of Terms")
     for key, term in terms.items():
         if term.value.shape != batch.item.shape or term.trains not in objective.roles:
             raise CausalRecError(

@@ -60,7 +60,7 @@ class World:
 
     @staticmethod
     def create(design: Design, users: int, seed: int = 0) -> World:
-        """Draw a population of `users * ITEMS` pairs; every propensity is at least 0.12."""
+        """Draw a population of `users * ITEMS` pairs; every propensity is at least 0.03."""
         generator, pairs = torch.Generator().manual_seed(seed), users * ITEMS
         score = torch.randn(pairs, generator=generator, dtype=torch.float64)
         noise = torch.randn(pairs, 4, generator=generator, dtype=torch.float64)
@@ -73,7 +73,7 @@ class World:
             score=score,
             noise=noise,
             arms=torch.stack([untreated, torch.sigmoid(1.5 * score)], -1),
-            propensity=torch.sigmoid(1.1 * score - 1).clamp(0.12, 0.9),
+            propensity=torch.sigmoid(1.1 * score - 1).clamp(0.03, 0.9),
         )
 
     def __len__(self) -> int:
