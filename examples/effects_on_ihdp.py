@@ -3,7 +3,7 @@
 import causalrec
 
 learners = {
-    "tarnet": ["head=tarnet", "trainer.max_epochs=30"],
+    "tarnet": ["head=tarnet", "trainer.max_epochs=30", "selection.folds=1"],  # one part held out, as in the paper
     "linear_dml": ["learner=linear_dml"],  # of EconML, with an interval for each effect
 }
 for name, overrides in learners.items():
