@@ -417,7 +417,7 @@ def test_a_table_shows_the_records_of_a_sweep(work: Path, capsys: Capture) -> No
 def study(folder: Path) -> str:
     path = folder / "study.yaml"
     rows = "{mf-naive: [objective=naive], mf-ips: [objective=ips]}"
-    base = json.dumps([*WORLD, "trainer.limit_batches=2"])
+    base = json.dumps([*WORLD, "evaluation.submodels=false", "trainer.limit_batches=2"])
     text = f"title: t\nsweep: s\nseeds: [0, 1]\nbase: {base}\nrows: {rows}\n"
     path.write_text(text + "columns: [auc@randomised, bias@all_pairs]\n")
     return str(path)

@@ -118,6 +118,7 @@ def spec_of(tmp_path: Path, fake_coat: Callable[..., Path]) -> Callable[..., Exp
         overrides += [f"paths.data={data}", f"paths.cache={tmp_path / 'cache'}", f"paths.runs={tmp_path / 'runs'}"]
         overrides += [
             "evaluation.replicates=5",
+            "selection.folds=1",
             "selection.candidates={optimizer.weight_decay:[0.1,1.0]}",
             "split.unseen=keep",
         ]
