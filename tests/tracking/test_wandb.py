@@ -23,7 +23,7 @@ from causalrec.commands.wandb import wandb as command
 from causalrec.config.compose import compose_config, normalise_overrides, validate_config
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import DataError, RequestError
-from causalrec.records.names import redact, searchable_settings
+from causalrec.records.names import SCORE_COLUMNS, redact, searchable_settings
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import (
     CandidateRecord,
@@ -175,18 +175,7 @@ def test_the_table_and_the_images_lie_beside_the_file(tmp_path: Path, spec_of: C
     wandb_run = read_back(file)
     (row,) = [row for row in wandb_run.history if "results.path" in row]  # the reader flattens
     table = json.loads((wandb_run.folder / "files" / row["results.path"]).read_text())
-    assert table["columns"] == [
-        "model",
-        "slice",
-        "metric",
-        "value",
-        "low",
-        "high",
-        "n",
-        "absolute",
-        "higher_is_better",
-        "kind",
-    ]
+    assert table["columns"] == [*SCORE_COLUMNS]
     expected = [
         [*(s[key] for key in table["columns"][:-1]), kind]
         for kind, section in (("score", "scores"), ("baseline", "baselines"))
