@@ -120,6 +120,16 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("folder", type=Path)
     verb.add_argument("--columns", default="", help="metric@slice, by comma")
     verb.add_argument("--submodels", action="store_true", help="show the special cases of rows as rows of their own")
+    verb.add_argument(
+        "--intervals", action=argparse.BooleanOptionalAction, default=True, help="below each number (shown by default)"
+    )
+    forms = verb.add_mutually_exclusive_group()
+    for form, help_text in (
+        ("csv", "print one line for each number, unrounded"),
+        ("latex", "print LaTeX tables (booktabs)"),
+        ("markdown", "print markdown tables"),
+    ):
+        forms.add_argument(f"--{form}", action="store_const", dest="form", const=form, default="text", help=help_text)
     verb.add_argument("--paste", type=Path, help="also paste it as markdown between the markers of this document")
 
     verb = add("sweep", sweep.sweep, "show where the jobs of a sweep stand; queue failed ones again; free its disk")

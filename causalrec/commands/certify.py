@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalrec.commands.terminal import check_overrides, log, print_json
+from causalrec.commands.terminal import check_overrides, log, print_json, print_text_table
 from causalrec.errors import CausalRecError, RequestError
 
 if TYPE_CHECKING:
@@ -93,18 +93,18 @@ def _certify_each(components: Objectives, *, progress: bool) -> Iterator[Certifi
 
 
 def _print(certificates: Sequence[Certificate]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from causalrec.reporting.text_table import TextTable
 
-    console = Console()
     for certificate in certificates:
-        table = Table(*HEADER, title=f"{certificate.name}: claims {', '.join(certificate.claims) or 'nothing'}")
-        for check in certificate.checks:
-            table.add_row(*_cells(check), style="bold red" if check.failed else None)
-        console.print(table)
         details = [(check.name, check.detail) for check in certificate.checks if check.detail]
-        notes = [text if text.startswith(name) else f"{name}: {text}" for name, text in details]
-        console.print("\n".join(notes), style="dim", highlight=False)
+        table = TextTable(
+            title=f"{certificate.name}: claims {', '.join(certificate.claims) or 'nothing'}",
+            header=HEADER,
+            rows=tuple(map(_cells, certificate.checks)),
+            left=frozenset({0, 1}),
+            notes=tuple(text if text.startswith(name) else f"{name}: {text}" for name, text in details),
+        )
+        print_text_table(table)
 
 
 def _cells(check: Check) -> tuple[str, ...]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
-from causalrec.commands.terminal import log, print_json
+from causalrec.commands.terminal import log, print_json, print_text_table
 
 
 def recommend(options: argparse.Namespace) -> int:
@@ -37,22 +36,21 @@ def recommend(options: argparse.Namespace) -> int:
 
 
 def _print_result(result: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from causalrec.reporting.text_table import TextTable
 
-    names = list(result["items"][0])
-    table = Table(*names, title=f"{result['run']}: user {result['user']}")
-    for row in result["items"]:
-        table.add_row(*(f"{row[name]:.4f}" if isinstance(row[name], float) else str(row[name]) for name in names))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-    if result["caveat"] is not None:
-        print(result["caveat"])
+    names = tuple(result["items"][0])
+    rows = tuple(tuple(map(_format, row.values())) for row in result["items"])
+    text = frozenset(k for k, value in enumerate(result["items"][0].values()) if isinstance(value, str))
     adjustment = result["adjustment"]
     given = ", ".join(adjustment["columns"]) or "nothing"
     way = ", ".join(adjustment.get("instruments", ())) or adjustment.get("mediator")
     by = f"{adjustment['strategy']} ({way})" if way else adjustment["strategy"]
-    print(f"{result['estimand']}, identified by {by} given {given}")
-    for assumed in adjustment["assumed"]:
-        print(f"assumed: {assumed}")
-    if result["note"] is not None:
-        print(result["note"])
+    identified = f"{result['estimand']}, identified by {by} given {given}"
+    assumed = [f"assumed: {assumption}" for assumption in adjustment["assumed"]]
+    notes = tuple(filter(None, [result["caveat"], identified, *assumed, result["note"]]))
+    title = f"{result['run']}: user {result['user']}"
+    print_text_table(TextTable(title=title, header=names, rows=rows, left=text | {0}, notes=notes))
+
+
+def _format(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from causalrec.commands.terminal import log, print_json
+from causalrec.commands.terminal import log, print_json, print_text_table
 from causalrec.errors import RequestError
 from causalrec.running.cache import PreparedCache
 
@@ -95,24 +94,25 @@ def _verdict_rows(verdicts: list[RefuterVerdict]) -> list[dict[str, object]]:
 
 
 def _print_refutation(refutation: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from causalrec.reporting.text_table import TextTable
 
-    values = [
-        f"{v:.3f} [{a:.3f}, {b:.3f}]"
-        for v, a, b in zip(refutation["value"], refutation["low"], refutation["high"], strict=True)
-    ]
-    table = Table(
-        "refuter", "arm", "verdict", "value", "rule", "limitation", title=f"{refutation['run']}: {'; '.join(values)}"
+    values = [_format(*ends) for ends in zip(refutation["value"], refutation["low"], refutation["high"], strict=True)]
+    rows = tuple(
+        (v["refuter"], str(v["arm"]), v["verdict"], _format(v["value"], v["low"], v["high"]))
+        for v in refutation["verdicts"]
     )
-    for verdict in refutation["verdicts"]:
-        value = "" if verdict["value"] is None else f"{verdict['value']:.3f}"
-        if verdict["low"] is not None and verdict["high"] is not None:
-            value += f" [{verdict['low']:.3f}, {verdict['high']:.3f}]"
-        table.add_row(
-            verdict["refuter"], str(verdict["arm"]), verdict["verdict"], value, verdict["rule"], verdict["limitation"]
-        )
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-    print(f"estimated by {refutation['estimator']}")
-    if refutation["caveat"] is not None:
-        print(refutation["caveat"])
+    explained = {v["refuter"]: f"{v['refuter']}: {v['rule']}; {v['limitation']}" for v in refutation["verdicts"]}
+    caveat = [refutation["caveat"]] if refutation["caveat"] is not None else []
+    table = TextTable(
+        title=f"{refutation['run']}: {'; '.join(values)}",
+        header=("refuter", "arm", "verdict", "value"),
+        rows=rows,
+        left=frozenset({0, 2}),
+        notes=(*explained.values(), f"estimated by {refutation['estimator']}", *caveat),
+    )
+    print_text_table(table)
+
+
+def _format(value: float | None, low: float | None, high: float | None) -> str:
+    ends = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+    return "" if value is None else f"{value:.3f}{ends}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from causalrec.commands.terminal import describe_failure, log, print_tables
+from causalrec.commands.terminal import describe_failure, log, print_tables, print_text_table
 from causalrec.errors import DataError
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ class TrainingJobs(AbstractStudyJobs):
         from causalrec.reporting.figure import draw_predicted_against_true
         from causalrec.reporting.summary import two_sentences
 
-        print_tables(self.run_tables, as_json=False)
+        print_tables(self.run_tables)
         if self.run_tables:
             print(two_sentences(self.records, self.run_tables))
             if any(run.record.calibration for run in finished_runs(self.records)):
@@ -186,11 +185,10 @@ def _record_paths(configs: Sequence[ExperimentConfig] | Sequence[EstimationConfi
 
 
 def _print_paper_table(table: PaperTable) -> None:
-    from rich.console import Console
+    from causalrec.reporting.paper_text import text_tables
 
-    from causalrec.reporting.paper_text import print_paper_table
-
-    print_paper_table(table, Console(width=None if sys.stdout.isatty() else 160))
+    for block in text_tables(table):
+        print_text_table(block)
 
 
 def _disable_progress(config: ExperimentConfig) -> ExperimentConfig:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from causalrec.commands.terminal import log, print_json
+from causalrec.commands.terminal import log, print_json, print_text_table
 
 SHOWN = 40  # rows of one state on the terminal; --json has all
 
@@ -36,21 +35,22 @@ def _status(ledger: Any, as_json: bool) -> None:
 
 
 def _print_jobs(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from causalrec.reporting.text_table import TextTable
 
-    table, shown = Table("job", "status", "host", "pid", "last sign", "reason"), Counter[str]()
+    shown = Counter[str]()
+    cells: list[tuple[str, ...]] = []
+    reasons: list[str] = []
     for row in rows:
         shown[row["status"]] += 1
         if shown[row["status"]] <= SHOWN:
             age = f"{row['age']:.0f} s ago" if "age" in row else ""
-            cells = (row["job"], row["status"], row.get("host"), row.get("pid"), age, row.get("reason"))
-            table.add_row(*("" if cell is None else str(cell) for cell in cells))
+            cells.append((row["job"], row["status"], str(row.get("host") or ""), str(row.get("pid") or ""), age))
+            reasons += [f"{row['job']}: {row['reason']}"] if row.get("reason") else []
+    more = [f"{count - SHOWN} more {name}: --json has all" for name, count in shown.items() if count > SHOWN]
+    header = ("job", "status", "host", "pid", "last sign")
     if rows:
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
-    for name, count in shown.items():
-        if count > SHOWN:
-            print(f"{count - SHOWN} more {name}: --json has all")
+        left = frozenset(range(len(header)))
+        print_text_table(TextTable(header=header, rows=tuple(cells), left=left, notes=(*reasons, *more)))
 
 
 def _retry(ledger: Any, as_json: bool) -> None:

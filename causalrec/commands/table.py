@@ -20,7 +20,7 @@ def table(options: argparse.Namespace) -> int:
     score_tables = api.table(
         options.folder, tuple(filter(None, options.columns.split(","))), show_submodels=options.submodels
     )
-    print_tables(score_tables, options.json)
+    print_tables(score_tables, options.json, form=options.form, intervals=options.intervals)
     if options.paste:
         _paste(options.paste, options.folder.name, score_tables)
     return 0
@@ -28,6 +28,6 @@ def table(options: argparse.Namespace) -> int:
 
 def _paste(page: Path, marker: str, score_tables: Iterable[ScoreTable]) -> None:
     from causalrec.reporting.paste_between_markers import paste
-    from causalrec.reporting.table import markdown
+    from causalrec.reporting.table_text import markdown
 
     paste(page, marker, "\n\n".join(map(markdown, score_tables)))

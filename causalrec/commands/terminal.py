@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from causalrec.errors import CausalRecError, RequestError
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
     from causalrec.reporting.estimation import EstimationConfig
     from causalrec.reporting.table import ScoreTable
+    from causalrec.reporting.text_table import TextTable
+
+Form = Literal["text", "csv", "latex", "markdown"]
+PIPED_WIDTH = 100  # characters of a line that no terminal shows
 
 
 def check_overrides(overrides: list[str]) -> list[str]:
@@ -44,15 +49,48 @@ def log(text: str) -> None:
     print(f"causalrec: {text}", file=sys.stderr)
 
 
-def print_tables(tables: list[ScoreTable], as_json: bool) -> None:
-    """Print tables on the terminal, or as one JSON list."""
-    from rich.console import Console
+def width() -> int:
+    """Return how many characters a line may have: COLUMNS, the terminal's, or 100 where there is none."""
+    return shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
 
-    from causalrec.reporting.table import print_table
 
+def print_text(text: str) -> None:
+    """Print text, with plain letters where the terminal has no others."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        from causalrec.reporting.text_table import plain
+
+        text = plain(text)
+    print(text)
+
+
+def print_text_table(table: TextTable) -> None:
+    """Print a table as wide as the terminal is, and an empty line."""
+    print_text(table.render(width()) + "\n")
+
+
+def print_tables(
+    tables: list[ScoreTable], as_json: bool = False, *, form: Form = "text", intervals: bool = True
+) -> None:
+    """Print tables on the terminal, as one JSON list, or in another form.
+
+    Args:
+        tables: what is printed.
+        as_json: as one JSON list, whatever the form.
+        form: of each.
+        intervals: whether they are shown.
+    """
     if as_json:
         print_json([table.as_json() for table in tables])
         return
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    for table in tables:
-        print_table(table, console)
+    from causalrec.reporting import table_text
+
+    if form == "csv":
+        print(table_text.csv_text(tables), end="")
+    for table in tables if form != "csv" else ():
+        if form == "text":
+            print_text_table(table_text.text_table(table, intervals=intervals))
+        else:
+            write = table_text.markdown if form == "markdown" else table_text.latex
+            print_text(write(table, intervals=intervals))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -18,6 +20,7 @@ from causalrec.metrics.base import AbstractMetric, Scored, Subsets
 from causalrec.records.sections import CalibrationBin, ScoreRecord, finite_or_none
 from causalrec.types import Bools, Doubles, Floats
 
+SENTENCE = re.compile(r".*?(?:\.(?= [A-Z`])|$)")
 GROUPS = 20  # of the jackknife, on each of its three axes
 MOST_JACKKNIFED = 100_000
 Predict = Callable[[SliceData], Floats]
@@ -39,6 +42,7 @@ class Score:
         jackknife: float64[3,G], the value without each of G groups of users, of items and of rows (paired comparisons).
         absolute: it is the absolute value of a mean; replicates and jackknife are linearised, and may be negative.
         higher_is_better: None where neither more nor less is.
+        description: what the metric is, a sentence.
     """
 
     metric: str
@@ -52,6 +56,7 @@ class Score:
     jackknife: Doubles | None = None
     absolute: bool = False
     higher_is_better: bool | None = None
+    description: str = ""
 
     def as_record(self) -> ScoreRecord:
         """Return the score as the record holds it."""
@@ -106,7 +111,7 @@ class Evaluator:
             metric.update(scored)
             replicates = metric.replicates(weights).numpy()
             score = self._score(name, data, float(metric.compute()), replicates, model, metric.absolute)
-            score = replace(score, higher_is_better=metric.higher_is_better)
+            score = replace(score, higher_is_better=metric.higher_is_better, description=first_sentence(type(metric)))
             scores.append(replace(score, jackknife=_jackknife(metric, *groups)) if groups else score)
         return scores
 
@@ -132,7 +137,8 @@ class Evaluator:
             replicates = (weights @ total) / (weights @ norm)
         low, high = percentile_interval(replicates, self.level)
         value = float(total.sum() / norm.sum())
-        return Score("snips_mean", "logged", value, low, high, len(log), model, replicates)
+        words = "the mean outcome over all pairs that the weighted logged rows estimate"
+        return Score("snips_mean", "logged", value, low, high, len(log), model, replicates, description=words)
 
     def share(self, data: SliceData, holds: Bools, metric: str, model: str) -> Score:
         """Return the share of a slice's rows for which something holds, as a score.
@@ -161,7 +167,18 @@ class Evaluator:
         weights = self._weights(data.num_clusters).numpy()
         with np.errstate(invalid="ignore"):  # as below
             replicates = (weights @ total) / (weights @ count)
-        return self._score("average_effect", data, float(contributions.mean()), replicates, model)
+        score = self._score("average_effect", data, float(contributions.mean()), replicates, model)
+        return replace(score, description="the doubly robust estimate of the average effect on these rows")
+
+
+def first_sentence(component: type) -> str:
+    """Return the first sentence of a class's docstring, as a legend shows it.
+
+    >>> first_sentence(AbstractMetric)[:25]
+    'Built by the evaluator as'
+    """
+    paragraph = " ".join((inspect.getdoc(component) or "").split("\n\n")[0].split())
+    return SENTENCE.match(paragraph)[0].rstrip(".") if paragraph else ""  # type: ignore[index]
 
 
 def _require_finite(data: SliceData, prediction: Floats, model: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -49,7 +50,9 @@ class TablePredictor(AbstractPredictor):
         if strength < WEAK:
             LOGGER.warning("%s: instruments are weak, first-stage F %.1f: its interval is not valid", name, strength)
         nothing = np.full(evaluator.replicates, np.nan)
-        return Score("first_stage_f", slice_name, strength, np.nan, np.nan, len(self.rows), name, nothing)
+        words = f"F statistic of the instruments in the first stage; below {WEAK:g} they are weak"
+        unknown = np.nan, np.nan
+        return Score("first_stage_f", slice_name, strength, *unknown, len(self.rows), name, nothing, description=words)
 
     def _average(
         self, columns: tuple[Doubles, Doubles], arm: int, slice_name: str, evaluator: Evaluator, name: str
@@ -58,14 +61,25 @@ class TablePredictor(AbstractPredictor):
         if average is not None:
             value, low, high = (float(end[arm - 1]) for end in (average.value, average.low, average.high))
             replicates = normal_replicates(value, float(average.standard_error[arm - 1]), evaluator.replicates)
-            yield Score("average_effect", slice_name, value, low, high, len(columns[0]), name, replicates)
+            yield Score(
+                "average_effect",
+                slice_name,
+                value,
+                low,
+                high,
+                len(columns[0]),
+                name,
+                replicates,
+                description="the estimate of the average effect on these rows, with the learner's own interval",
+            )
 
     def averages(self, rows: SliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
         yield from self._average(self.table.read(rows.user, rows.item, rows), rows.arm, rows.name, evaluator, name)
         interval = self.interval(rows, evaluator.level) if rows.kind == "effect" else None
         if interval is not None:
             lower, upper = (bound[:, rows.arm - 1] for bound in interval)
-            yield evaluator.share(rows, (lower <= rows.label) & (rows.label <= upper), "coverage", name)
+            share = evaluator.share(rows, (lower <= rows.label) & (rows.label <= upper), "coverage", name)
+            yield replace(share, description="share of true effects that lie in their own interval")
 
     @property
     def warnings(self) -> tuple[str, ...]:

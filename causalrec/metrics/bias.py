@@ -7,7 +7,10 @@ from causalrec.metrics.base import AbstractRatio, Scored
 
 
 class Bias(AbstractRatio):
-    """`mean(prediction - label)` in the outcome's unit; on all pairs with true rates it is the estimate's own bias."""
+    """Mean prediction minus mean outcome, in the outcome's unit: above 0 where predictions are too high on average.
+
+    On all pairs with true rates it is the estimate's own bias.
+    """
 
     labels = frozenset({"binary", "rate", "graded"})
     higher_is_better = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from causalrec.errors import DataError
 from causalrec.records.estimation_record import EstimationRecord
 from causalrec.records.json_records import Json, read_json
+from causalrec.records.launch_order import sort_by_launch
 from causalrec.records.run_record import RECORD, RunRecord
 from causalrec.records.sidecars import SIDECARS, read_sidecar
 from causalrec.types import Doubles
@@ -71,15 +72,15 @@ def is_estimation(values: Json) -> bool:
 
 
 def record_paths(folder: Path) -> list[Path]:
-    """Return every record below a folder, in order of path; raise DataError where there is none."""
-    paths = sorted(folder.rglob(RECORD))
+    """Return every record below a folder, in the order they were launched; raise DataError where there is none."""
+    paths = sort_by_launch(list(folder.rglob(RECORD)))
     if not paths:
         raise DataError(f"{folder}: no record.json below it; run `causalrec train` or name another folder")
     return paths
 
 
 def load_folders(folder: Path, sidecars: Sequence[str] = SIDECARS) -> list[AnyFolder]:
-    """Read every record below a folder, in order of path; raise DataError where there is none, or a damaged one."""
+    """Read every record below a folder, in order of launch; raise DataError where there is none, or a damaged one."""
     return [load_folder(path, sidecars) for path in record_paths(folder)]
 
 

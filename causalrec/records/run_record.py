@@ -24,7 +24,7 @@ from causalrec.records.sections import (
 from causalrec.records.sidecars import write_sidecars
 from causalrec.types import Doubles
 
-SCHEMA = 5  # of `record.json`; raise it where a field gets another name or meaning
+SCHEMA = 6  # of `record.json`; raise it where a field gets another name or meaning
 RECORD = "record.json"
 
 
@@ -50,6 +50,7 @@ class RunRecord:
         warnings: what must be read beside every number of the run, a line each.
         scores: of the model.
         baselines: scores of the mandatory baselines.
+        descriptions: what each metric is, a sentence, by name.
         calibration: bins of predictions on the last slice.
         parameters: how many each role owns.
         trainable: how many of those are trained, by role.
@@ -78,6 +79,7 @@ class RunRecord:
     warnings: tuple[str, ...] = ()
     scores: tuple[ScoreRecord, ...] = ()
     baselines: tuple[ScoreRecord, ...] = ()
+    descriptions: dict[str, str] = field(default_factory=dict)
     calibration: tuple[CalibrationBin, ...] = ()
     parameters: dict[str, int] = field(default_factory=dict)
     trainable: dict[str, int] = field(default_factory=dict)

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.reporting.compare import Comparison, compare_rows
+from causalrec.reporting.footnotes import caveats
 from causalrec.reporting.judge import Judge, Key
 from causalrec.reporting.published_numbers import Published
 from causalrec.reporting.study import Study
 from causalrec.reporting.submodels import Loss, loss_notes, losses
-from causalrec.reporting.table import ScoreTable, caveats
+from causalrec.reporting.table import ScoreTable
 from causalrec.reporting.table_rows import rows_of
 from causalrec.reporting.verdict import GainVerdict, Obtained, ValueVerdict
 from causalrec.reporting.warnings import warning_notes

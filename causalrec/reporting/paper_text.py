@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
+from dataclasses import replace
 
 from causalrec.reporting.compare import Comparison
 from causalrec.reporting.paper_table import PaperCell, PaperTable
 from causalrec.reporting.submodels import MARK
+from causalrec.reporting.text_table import TextTable
 from causalrec.reporting.verdict import GainVerdict, Obtained, ValueVerdict
 
 
-def print_paper_table(table: PaperTable, console: Console) -> None:
-    """Print one block per column that was run to a terminal, the footnotes below the last."""
-    for column in table.run_columns:
-        head, lines = _block(table, column)
-        rich_table = RichTable(title=f"{table.study.title}: {column}")
-        for k, name in enumerate(head):
-            rich_table.add_column(name, justify="left" if k in (0, len(head) - 1) else "right", no_wrap=k == 0)
-        for line in lines:
-            rich_table.add_row(*map(Text, line), end_section=line[0] == (table.baselines or ("",))[-1])
-        console.print(rich_table)
-    console.print(Text("\n".join([*table.footnotes, count_verdicts(table)])))
+def text_tables(table: PaperTable) -> list[TextTable]:
+    """Return one table per column that was run, the footnotes below the last."""
+    blocks = [_text_table(table, column) for column in table.run_columns]
+    return [*blocks[:-1], *(replace(last, notes=(*table.footnotes, count_verdicts(table))) for last in blocks[-1:])]
+
+
+def _text_table(table: PaperTable, column: str) -> TextTable:
+    head, lines = _block(table, column)
+    last_baseline = (table.baselines or ("",))[-1]
+    return TextTable(
+        title=f"{table.study.title}: {column}",
+        header=tuple(head),
+        rows=tuple(map(tuple, lines)),
+        left=frozenset({0, *(k for k, name in enumerate(head) if name in ("value", "gain"))}),
+        rule_after=frozenset(k for k, line in enumerate(lines) if line[0] == last_baseline),
+    )
 
 
 def markdown(table: PaperTable) -> str:

@@ -7,21 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.estimators.bootstrap import percentile_interval
 from causalrec.records.names import column_of, parse_column
 from causalrec.records.run_folder import RunFolder
-from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
-from causalrec.reporting.submodels import MARK, Loss, loss_notes, losses, missing_cases
+from causalrec.reporting.footnotes import footnotes
+from causalrec.reporting.submodels import Loss, loss_notes, losses, missing_cases
 from causalrec.reporting.table_rows import groups_of_tables, is_resampled, rows_of, titles_of, without_submodels
-from causalrec.reporting.warnings import warning_notes
 from causalrec.types import Doubles
 
+MOST_DECIMALS = 6
 DEFAULT = ("auc", "ndcg@5", "mse", "skill", "bias")
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
@@ -69,7 +66,18 @@ class ScoreTable:
     footnotes: tuple[str, ...]
 
     def __str__(self) -> str:
+        from causalrec.reporting.table_text import markdown
+
         return markdown(self)
+
+    def decimals(self, column: str) -> int:
+        """Return to how many decimals a column is written: three digits of its largest mean, three decimals or more
+        where that is below 100.
+        """
+        largest = max((abs(cells[column].mean) for cells in self.rows.values() if column in cells), default=1.0)
+        if not 0 < largest < 0.1:
+            return 3 if largest < 100 else 1
+        return min(2 - math.floor(math.log10(largest)), MOST_DECIMALS)
 
     def as_json(self) -> dict[str, object]:
         """Return the table as plain values."""
@@ -114,9 +122,8 @@ def _table(title: str, folders: list[RunFolder], wanted: tuple[str, ...], runs: 
     rows |= {name: _cells([(run, run.record.scores) for run in group], None, columns) for name, group in groups.items()}
     lost = losses(groups, runs, columns)
     marked = _mark(rows, lost)
-    return ScoreTable(
-        title, columns, marked, baselines, (*loss_notes(lost), *missing_cases(groups, runs), *_footnotes(groups))
-    )
+    notes = (*loss_notes(lost), *missing_cases(groups, runs), *footnotes(groups, columns))
+    return ScoreTable(title, columns, marked, baselines, notes)
 
 
 def _mark(
@@ -180,97 +187,3 @@ def _cell(scores: Sequence[tuple[ScoreRecord, Doubles | None]], values: list[flo
             low, high = percentile_interval(np.mean(held, axis=0), level, absolute=first.absolute)
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Cell(float(np.mean(values)), low, high, sd, len(values), first.n)
-
-
-def caveats(folders: Iterable[RunFolder]) -> list[str]:
-    """Return what the data sets of records want read with any result on them, once each, as footnotes."""
-    sections = (run.record.data for run in folders)
-    return list(dict.fromkeys(f"{data.name}: {data.caveat}." for data in sections if data.caveat))
-
-
-def _footnotes(groups: dict[str, list[RunFolder]]) -> Iterable[str]:
-    folders = [run for group in groups.values() for run in group]
-    first = folders[0].record
-    yield from caveats(folders)
-    resampled = "these users resampled, these items" if first.audit.users else "these rows resampled"
-    interval = f"{first.level:.0%} interval of the seed average, {resampled}"
-    yield f"[low, high]: {interval}; ± standard deviation over seeds."
-    yield from first.task.footnotes
-    for name, group in groups.items():
-        for note in _row_footnotes(group[0].record):
-            yield f"{name}: {note}"
-    yield from _notes_of_fitted_rows(groups)
-    yield from warning_notes(groups)
-    audit = first.audit
-    if audit.split:
-        yield f"Split: {audit.split}."
-    yield f"Test: {audit.test}; {audit.duplicates} pairs of it are also logged ({audit.duplicate_rule})."
-
-
-def _notes_of_fitted_rows(groups: Mapping[str, Sequence[RunFolder]]) -> Iterable[str]:
-    """Yield which rows are fitted on validation rows too, where some are, chosen by folds, and some are not."""
-    names: dict[bool, list[str]] = {}
-    for name, runs in groups.items():
-        names.setdefault(runs[0].record.selection.folds > 1, []).append(name)
-    if len(names) == 2:
-        by_folds, held = (groups[names[folds][0]][0].record.fitted_rows for folds in (True, False))
-        yield (
-            f"{', '.join(names[True])}: chosen by folds and fitted on {by_folds} rows, training and validation; "
-            f"{', '.join(names[False])}: on {held} training rows. Baselines stand once for each."
-        )
-
-
-def _row_footnotes(record: RunRecord) -> Iterable[str]:
-    """Yield what is to be said of one row alone."""
-    adjustment = record.adjustment
-    for assumption in adjustment.training.assumed:
-        yield f"assumed, not identified: {assumption}."
-    reads, needed = list(adjustment.propensity_reads), list(adjustment.training.columns)
-    if reads != needed and adjustment.training.strategy == "backdoor":
-        yield f"propensity={record.choice('propensity')} reads {reads}, the adjustment set is {needed}."
-    if adjustment.evaluation.strategy == "none":
-        yield "the test is logged, not randomised: scores describe logged exposure only."
-
-
-def print_table(table: ScoreTable, console: Console) -> None:
-    """Print a table to a terminal."""
-    rich_table = RichTable(
-        title=table.dataset, caption=Text("\n".join(dict.fromkeys(table.footnotes))), caption_justify="left"
-    )
-    rich_table.add_column("row", no_wrap=True)
-    for column in table.columns:
-        rich_table.add_column(column, justify="right", no_wrap=True)
-    rich_table.add_column("seeds", justify="right")
-    for name, cells in table.rows.items():
-        texts = (format_cell(cells.get(column), "\n") for column in table.columns)
-        rich_table.add_row(name, *texts, format_seeds(name, table), end_section=name in table.baselines[-1:])
-    console.print(rich_table)
-
-
-def format_seeds(name: str, table: ScoreTable) -> str:
-    """Return how many seeds a row averages; baselines have none to draw."""
-    cells = table.rows[name].values()
-    return "" if name in table.baselines else str(max((cell.seeds for cell in cells), default=0))
-
-
-def format_cell(cell: Cell | None, gap: str = " ") -> str:
-    """Write one cell: mean ± standard deviation, a mark where a special case is better, then the interval if any.
-
-    >>> format_cell(Cell(0.5, 0.4, 0.6, 0.01, 2, 100))
-    '0.500 ± 0.010 [0.400, 0.600]'
-    """
-    if cell is None:
-        return "-"
-    sd = "" if cell.sd is None else f" ± {cell.sd:.3f}"
-    ends = f"{gap}[{cell.low:.3f}, {cell.high:.3f}]" if math.isfinite(cell.low) else ""
-    return f"{cell.mean:.3f}{sd}{f' {MARK}' if cell.loses_to else ''}{ends}"
-
-
-def markdown(table: ScoreTable) -> str:
-    """Write a table as GitHub markdown, with its footnotes."""
-    head = ["row", *table.columns, "seeds"]
-    lines = [f"**{table.dataset}**", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, cells in table.rows.items():
-        texts = [format_cell(cells.get(column), "<br>") for column in table.columns]
-        lines.append("| " + " | ".join([name, *texts, format_seeds(name, table)]) + " |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in dict.fromkeys(table.footnotes))])

@@ -113,6 +113,7 @@ def score_run(
         selection=_selection_section(config, chosen, prepared),
         scores=tuple(score.as_record() for score in scores),
         baselines=tuple(score.as_record() for score in baselines),
+        descriptions={score.metric: score.description for score in scores if score.description},
         calibration=_calibration(slices, predictor),
         parameters=sizes.get("parameters", {}),
         trainable=sizes.get("trainable", {}),

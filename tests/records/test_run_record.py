@@ -120,7 +120,7 @@ def test_a_record_of_another_schema_is_one_line_that_says_how_to_run_it_again(
     path = tmp_path / "record.json"
     path.write_text(json.dumps({"name": "x", "schema": schema, "command": "causalrec train seed=3"}))
     again = "run the job again: causalrec train seed=3"
-    message = f"{path}: written by another version of causalrec ({said}, this one reads 5); {again}"
+    message = f"{path}: written by another version of causalrec ({said}, this one reads 6); {again}"
     for load in (RunRecord.load, RunFolder.load, load_folder, EstimationRecord.load):
         with pytest.raises(DataError) as caught:
             load(path)

@@ -34,7 +34,6 @@ from causalrec.reporting.html.differences import (
     order_rows,
     reference_rows,
 )
-from causalrec.reporting.html.leaderboard import footnotes
 from causalrec.reporting.html.page import page, report
 from causalrec.reporting.html.page_data import PageTable, load_page_data
 
@@ -188,10 +187,10 @@ def test_a_cell_shows_mean_sd_and_interval_and_the_best_is_marked(tmp_path: Path
 
 
 def test_footnotes_that_all_rows_share_are_told_once(tmp_path: Path) -> None:
-    notes = footnotes(load_page_table(tmp_path, study()).table)
-    assert "Every row: assumed, not identified: taste is small." in notes
+    notes = load_page_table(tmp_path, study()).table.footnotes
+    assert "every row: assumed, not identified: taste is small." in notes
     some = [*study()[:2], *(replace_values(run, "adjustment", propensity_reads=()) for run in study()[2:4])]
-    notes = footnotes(load_page_table(tmp_path / "some", some).table)
+    notes = load_page_table(tmp_path / "some", some).table.footnotes
     assert "mf-dr: propensity=popularity reads [], the adjustment set is ['age']." in notes
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 
 import numpy as np
 import pytest
 from handmade import make_run, score
-from rich.console import Console
 
 from causalrec.records.run_folder import RunFolder
 from causalrec.reporting.latex import latex
@@ -16,7 +14,8 @@ from causalrec.reporting.paper_table import collect_obtained, paper_table
 from causalrec.reporting.paper_text import markdown as paper_markdown
 from causalrec.reporting.study import Study
 from causalrec.reporting.submodels import MARK, losses
-from causalrec.reporting.table import markdown, print_table, tables
+from causalrec.reporting.table import tables
+from causalrec.reporting.table_text import markdown, text_table
 
 AUC, MSE, BIAS = "auc@randomised", "mse@randomised", "bias@randomised"
 BETTER = {"auc": True, "mse": False, "bias": None}
@@ -62,9 +61,7 @@ def test_a_marked_cell_says_so_on_every_surface() -> None:
     assert "mf-ips-biases" in table.rows and not table.rows["mf-ips-biases"][AUC].loses_to
     (note,) = [line for line in table.footnotes if line.startswith(MARK)]
     assert note.startswith(f"{MARK} mf-ips loses to its special case biases: {AUC} -0.0500 [-0.05")
-    out = io.StringIO()
-    print_table(table, Console(file=out, width=200))
-    for text in (markdown(table), out.getvalue()):
+    for text in (markdown(table), text_table(table).render(200)):
         assert f" ± 0.001 {MARK}" in text and text.count(MARK) == 2 and note[:40] in text
     assert table.as_json()["rows"]["mf-ips"][AUC]["loses_to"] == ("biases",)  # type: ignore[index]
 

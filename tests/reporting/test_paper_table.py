@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import re
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from handmade import make_run, replace_values, score
-from rich.console import Console
 
 from causalrec.records.run_folder import RunFolder
 from causalrec.reporting.latex import ESCAPES, escape, latex
 from causalrec.reporting.paper_table import PaperTable, collect_obtained, paper_table
-from causalrec.reporting.paper_text import markdown, print_paper_table
+from causalrec.reporting.paper_text import markdown, text_tables
 from causalrec.reporting.study import Study
 from causalrec.reporting.study_files import save_study
 from causalrec.reporting.table import tables
@@ -175,9 +173,7 @@ def test_markdown_holds_every_cell_once() -> None:
 
 
 def test_the_terminal_shows_what_was_run() -> None:
-    out = io.StringIO()
-    print_paper_table(make_table(), Console(file=out, width=200))
-    shown = " ".join(out.getvalue().split())
+    shown = " ".join("\n".join(block.render(200) for block in text_tables(make_table())).split())
     for text in (
         "mf-ips",
         "0.6500 ± 0.0141",

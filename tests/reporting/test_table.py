@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from handmade import make_run, replace_values, score
-from rich.console import Console
 
 from causalrec.errors import RequestError
 from causalrec.records.run_folder import RunFolder
-from causalrec.reporting.table import Cell, ScoreTable, format_cell, format_seeds, markdown, print_table, tables
+from causalrec.reporting.table import Cell, ScoreTable, tables
+from causalrec.reporting.table_text import format_cell, format_seeds, markdown, text_table
 
 AUC = "auc@randomised"
 
@@ -237,10 +236,9 @@ def test_markdown_is_a_table_with_footnotes() -> None:
 
 
 def test_the_terminal_shows_every_row_number_and_footnote() -> None:
-    out = io.StringIO()
-    print_table(only(tables([make_run(auc=0.7123, assumed=["a is negligible"])])), Console(file=out, width=200))
+    shown = text_table(only(tables([make_run(auc=0.7123, assumed=["a is negligible"])]))).render(200)
     for text in ("coat (1 = rating >= 3)", "constant", "mf-ips", "0.712", "[0.600, 0.800]", "a is negligible"):
-        assert text in " ".join(out.getvalue().split())
+        assert text in " ".join(shown.split())
 
 
 def test_as_json_is_json() -> None:

@@ -18,7 +18,6 @@ from causalrec.reporting.html.markup import (
     Html,
     count_phrase,
     grid,
-    list_names,
     number,
     paragraph,
     scroll_box,
@@ -27,7 +26,8 @@ from causalrec.reporting.html.markup import (
 )
 from causalrec.reporting.html.page_data import PageTable
 from causalrec.reporting.submodels import MARK
-from causalrec.reporting.table import Cell, ScoreTable, format_seeds
+from causalrec.reporting.table import Cell, ScoreTable
+from causalrec.reporting.table_text import format_seeds
 
 ARROWS = {1: "↑ more is better", -1: "↓ less is better"}
 
@@ -47,7 +47,7 @@ def leaderboard(page_table: PageTable, anchor: str) -> Html:
     leader_table = tag("table", caption, tag("thead", head), tag("tbody", *body), class_="leader sortable")
     search = tag("input", type="search", class_="filter", placeholder="Filter rows", aria_label="Filter rows by text")
     count = tag("output", count_phrase(len(order), "row"), class_="count", aria_live="polite")
-    notes = tag("ul", *(tag("li", note) for note in footnotes(table)), class_="notes")
+    notes = tag("ul", *(tag("li", note) for note in dict.fromkeys(table.footnotes)), class_="notes")
     legend = "Bold: the best mean of its column, which is no claim of a difference: see the differences below. "
     legend += "Bars: one scale for each column, that of the rows that were trained; an arrow lies outside."
     tools = tag("div", search, count, class_="tools")
@@ -104,22 +104,6 @@ def _cell(cell: Cell | None, span: tuple[float, float], best: bool) -> Html:
     ends = tag("span", f"[{number(cell.low)}, {number(cell.high)}]", class_="ends")
     bar = interval(cell.mean, cell.low, cell.high, span)
     return tag("td", mean, sd, mark, bar, ends, data_v=f"{cell.mean:.6g}")
-
-
-def footnotes(table: ScoreTable) -> list[str]:
-    """Return a table's footnotes once each; one that several rows share names them together."""
-    shared: dict[str, list[str]] = {}
-    for note in dict.fromkeys(table.footnotes):
-        row = next((name for name in table.rows if note.startswith(f"{name}: ")), "")
-        shared.setdefault(note.removeprefix(f"{row}: ") if row else note, []).append(row)
-    trained = [row for row in table.rows if row not in table.baselines]
-    return [note if rows == [""] else f"{_row_names(rows, trained)}: {note}" for note, rows in shared.items()]
-
-
-def _row_names(rows: list[str], trained: list[str]) -> str:
-    if set(rows) == set(trained) and len(rows) > 1:
-        return "Every row"
-    return list_names(rows)
 
 
 def forest(page_table: PageTable, anchor: str) -> Html:

@@ -1,0 +1,113 @@
+"""A table of scores as text: on a terminal of any width, as markdown, as CSV, as LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+
+from causalrec.records.names import parse_column
+from causalrec.reporting.latex import escape
+from causalrec.reporting.submodels import MARK
+from causalrec.reporting.table import Cell, ScoreTable
+from causalrec.reporting.text_table import TextTable, split_column
+
+SAME_SEEDS = {"0": "No number is defined.", "1": "One seed a row, so no spread over seeds is known."}
+CSV_HEADER = ("table", "row", "baseline", "metric", "slice", "mean", "low", "high", "sd", "seeds", "n", "loses_to")
+
+
+def text_table(table: ScoreTable, *, intervals: bool = True) -> TextTable:
+    """Return what a terminal shows of a table; where every row has as many seeds, a note says so, and no column."""
+    seeds = {name: format_seeds(name, table) for name in table.rows if name not in table.baselines}
+    differ = len(set(seeds.values())) > 1
+    rows = []
+    for name, cells in table.rows.items():
+        texts = [format_cell(cells.get(c), "\n", table.decimals(c), intervals=intervals) for c in table.columns]
+        rows.append((name, *texts, *([seeds.get(name, "")] if differ else [])))
+    same = () if differ else tuple(SAME_SEEDS.get(count, f"{count} seeds a row.") for count in set(seeds.values()))
+    return TextTable(
+        title=table.dataset,
+        header=("row", *map(split_column, table.columns), *(["seeds"] if differ else [])),
+        rows=tuple(rows),
+        rule_after=frozenset({len(table.baselines) - 1}),
+        notes=(*_notes(table, intervals), *same),
+    )
+
+
+def _notes(table: ScoreTable, intervals: bool) -> tuple[str, ...]:
+    """Return the footnotes once each; without intervals, none on them."""
+    return tuple(note for note in dict.fromkeys(table.footnotes) if intervals or not note.startswith("[low, high]"))
+
+
+def format_seeds(name: str, table: ScoreTable) -> str:
+    """Return how many seeds a row averages; baselines have none to draw."""
+    cells = table.rows[name].values()
+    return "" if name in table.baselines else str(max((cell.seeds for cell in cells), default=0))
+
+
+def format_cell(cell: Cell | None, gap: str = " ", decimals: int = 3, *, intervals: bool = True) -> str:
+    """Write one cell: mean ± standard deviation, a mark where a special case is better, then the interval if any.
+
+    Args:
+        cell: of a table; None where it has none.
+        gap: before the interval.
+        decimals: of every number.
+        intervals: whether they are shown.
+
+    >>> format_cell(Cell(0.5, 0.4, 0.6, 0.01, 2, 100))
+    '0.500 ± 0.010 [0.400, 0.600]'
+    """
+    if cell is None:
+        return "-"
+    sd = "" if cell.sd is None else f" ± {cell.sd:.{decimals}f}"
+    has_ends = intervals and math.isfinite(cell.low)
+    ends = f"{gap}[{cell.low:.{decimals}f}, {cell.high:.{decimals}f}]" if has_ends else ""
+    return f"{cell.mean:.{decimals}f}{sd}{f' {MARK}' if cell.loses_to else ''}{ends}"
+
+
+def markdown(table: ScoreTable, *, intervals: bool = True) -> str:
+    """Write a table as GitHub markdown, with its footnotes."""
+    head = ["row", *table.columns, "seeds"]
+    lines = [f"**{table.dataset}**", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, cells in table.rows.items():
+        texts = [format_cell(cells.get(c), "<br>", table.decimals(c), intervals=intervals) for c in table.columns]
+        lines.append("| " + " | ".join([name, *texts, format_seeds(name, table)]) + " |")
+    return "\n".join([*lines, "", *(f"- {note}" for note in _notes(table, intervals))])
+
+
+def csv_text(tables: list[ScoreTable]) -> str:
+    """Write tables as CSV, a line for each number, unrounded."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_HEADER)
+    for table in tables:
+        writer.writerows(_csv_rows(table))
+    return out.getvalue()
+
+
+def _csv_rows(table: ScoreTable) -> Iterator[tuple[object, ...]]:
+    for row, cells in table.rows.items():
+        for column, cell in cells.items():
+            ends = (None if math.isnan(end) else end for end in (cell.low, cell.high))
+            numbers = (cell.mean, *ends, cell.sd, cell.seeds, cell.n)
+            yield table.dataset, row, row in table.baselines, *parse_column(column), *numbers, " ".join(cell.loses_to)
+
+
+def latex(table: ScoreTable, *, intervals: bool = True) -> str:
+    """Write a table as a LaTeX `table` environment; it needs booktabs, and amssymb for the mark of special cases."""
+    heads = " & ".join(escape(column) for column in table.columns)
+    lines = [
+        r"% \usepackage{booktabs,amssymb}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape(table.dataset)}}}",
+    ]
+    lines += [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"\toprule", rf"row & {heads} \\", r"\midrule"]
+    for name, cells in table.rows.items():
+        texts = [format_cell(cells.get(c), " ", table.decimals(c), intervals=intervals) for c in table.columns]
+        lines.append(" & ".join(map(escape, [name, *texts])) + r" \\")
+        lines += [r"\midrule"] if table.baselines and name == table.baselines[-1] else []
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {escape(note)}" for note in _notes(table, intervals)]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
