@@ -274,13 +274,16 @@ def test_graph_refuses_another_format(work: Path, capsys: Capture) -> None:
 # train, table
 
 
-def test_train_prints_the_path_of_its_record(work: Path, capsys: Capture) -> None:
+def test_train_ends_with_scores_beside_baselines_warnings_the_record_and_what_next(work: Path, capsys: Capture) -> None:
     code, out, err = call(capsys, "train", "objective=naive", *WORLD)
     assert code == 0
-    first, *warnings = out.splitlines()
-    path = Path(first)
-    assert warnings and all(line.startswith("warning: ") for line in warnings)
-    assert path.name == "record.json" and len(warnings) == len(json.loads(path.read_text())["warnings"])
+    (path,) = (Path(line.removeprefix("record: ")) for line in out.splitlines() if line.startswith("record: "))
+    shown, record = " ".join(out.split()), json.loads(path.read_text())
+    assert record["warnings"] and all(f"- Warning: {warning}." in shown for warning in record["warnings"])
+    for score in [*record["scores"], *record["baselines"]]:
+        number = f"{score['value']:.3f}" if (score["metric"], score["slice"]) == ("auc", "randomised") else ""
+        assert score["model"] in shown and number in shown
+    assert f"next: causalrec report {path.parents[2]}" in shown and "Traceback" not in err
     assert path.parts[:3] == ("runs", "default", "mf-naive")
     assert json.loads(path.read_text())["status"] == "done"
     assert "running mf-naive" in err
@@ -309,8 +312,10 @@ def test_a_sweep_writes_one_record_per_job(work: Path, capsys: Capture) -> None:
         ("mf-naive", 0),
         ("mf-naive", 1),
     ]
-    printed = [Path(line) for line in out.splitlines()]
-    assert len(printed) == 4 and all(path.is_file() for path in printed)
+    assert out.startswith("runs/two: 4 job(s) of this launch have a record\n")
+    assert out.endswith("report: runs/two/report.html\n") and (work / "runs/two/report.html").is_file()
+    (table,) = document(capsys, "table", "runs/two", "--json")
+    assert "\n".join(table["rows"]) in "\n".join(line.split()[0] for line in out.splitlines() if line[:1].strip("─ "))
     assert {r["config"]["choices"]["objective"] for r in saved} == {"naive", "ips"}
 
 
@@ -335,7 +340,7 @@ def test_a_failing_job_does_not_stop_the_others(work: Path, capsys: Capture, mon
     saved = records(work / "runs")
     assert [(r["name"], r["config"]["seed"]) for r in saved if r["status"] == "failed"] == [("mf-naive", 1)]
     assert sum(r["status"] == "done" for r in saved) == 3
-    assert len(out.splitlines()) == 4
+    assert out.startswith("runs/default: 4 job(s) of this launch have a record\n")
 
 
 def test_a_wrong_job_of_a_sweep_is_refused_before_any_starts(work: Path, capsys: Capture) -> None:
@@ -360,7 +365,7 @@ def test_missing_data_that_cannot_be_fetched_fail_in_one_line(
     assert code == 1
     assert "no network" in err and "Traceback" not in err
     assert [r["status"] for r in records(work / "runs")] == ["failed"]
-    assert len(out.splitlines()) == 1, "the failed record is named too"
+    assert out.startswith("record: ") and len(out.splitlines()) == 1, "the failed record is named too"
 
 
 def no_network(*_: object) -> None:
@@ -391,7 +396,7 @@ def test_a_table_of_an_empty_folder_fails_in_one_line(work: Path, capsys: Captur
 def test_a_table_shows_the_records_of_a_sweep(work: Path, capsys: Capture) -> None:
     assert call(capsys, "train", "-m", "objective=naive,ips", "seed=0,1", "sweep=two", *WORLD)[0] == 0
     (table,) = document(capsys, "table", "runs/two", "--json")
-    assert list(table["rows"]) == [*table["baselines"], "mf-ips", "mf-naive"]
+    assert list(table["rows"]) == [*table["baselines"], "mf-naive", "mf-ips"], "in the order they were asked for"
     saved = [r for r in records(work / "runs") if r["name"] == "mf-ips"]
     auc = [s["value"] for r in saved for s in r["scores"] if (s["metric"], s["slice"]) == ("auc", "randomised")]
     cell = table["rows"]["mf-ips"]["auc@randomised"]
@@ -400,7 +405,7 @@ def test_a_table_shows_the_records_of_a_sweep(work: Path, capsys: Capture) -> No
     assert cell["low"] <= cell["mean"] <= cell["high"]
     code, out, _ = call(capsys, "table", "runs/two", "--columns", "mse@all_pairs")
     assert code == 0
-    assert "mse@all_pairs" in out and "auc@randomised" not in out and "mf-naive" in out
+    assert out.splitlines()[1].split() == ["row", "mse"] and "auc" not in out and "mf-naive" in out
     assert "did you mean 'mse@all_pairs'" in expect_refusal(capsys, "table", "runs/two", "--columns", "mse@allpairs")
     page = work / "page.md"
     page.write_text("<!-- two -->\n<!-- /two -->\n")

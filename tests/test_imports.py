@@ -17,6 +17,7 @@ PACKAGE = Path(causalrec.__file__).parent
 LAYERS = (
     {"errors", "types", "ids"},
     {"config", "solvers"},
+    {"progress"},
     {"data"},
     {"graph"},
     {"features"},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalrec.commands.terminal import log, print_json, print_text_table
 from causalrec.errors import RequestError
+from causalrec.progress import progress
 from causalrec.running.cache import PreparedCache
 
 if TYPE_CHECKING:
@@ -52,9 +53,6 @@ def refute_run(
     Raises:
         RequestError: the run has no refuters.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from causalrec.data.files import replace_atomically, write_text
     from causalrec.evaluation.refuter.run_refuters import run_refuters
     from causalrec.records.run_record import RECORD, RunRecord
@@ -69,9 +67,8 @@ def refute_run(
     refuters = [refuter.build() for refuter in config.refuter.values()]
     if not refuters:
         raise RequestError(f"{config.folder}: has no refuters; run it with refuter=[..] (task=effect has defaults)")
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        line = bar.add_task("refuting", total=len(refuters))
-        verdicts = run_refuters(refuters, problem, jobs, lambda: bar.update(line, advance=1))
+    with progress("refuting", len(refuters), "refuters") as step:
+        verdicts = run_refuters(refuters, problem, jobs, step.advance)
     about = {"run": config.run.name, "caveat": prepared.dataset.card.caveat, "estimator": estimator}
     refutation = {**about, **_original_estimate(problem), "verdicts": _verdict_rows(verdicts)}
     write_text(config.folder / "refute.json", json.dumps(refutation, indent=1))

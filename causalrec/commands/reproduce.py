@@ -27,7 +27,7 @@ def reproduce(options: argparse.Namespace) -> int:
         raise RequestError(f"--jobs {options.jobs}: at least 1")
     study, started = load_study(options.study), time.monotonic()
     jobs = _jobs_of(study, check_overrides(options.overrides), options.smoke)
-    failures = _run_missing(study, jobs, options)
+    failures = jobs.run(options)
     table = jobs.table(options.smoke)
     about = {"study": options.study, "kind": study.kind, "smoke": options.smoke}
     about |= {"command": options.command, "seconds": round(time.monotonic() - started, 2), "failures": failures}
@@ -58,18 +58,3 @@ def _jobs_of(study: Study, extra: list[str], smoke: bool) -> AbstractStudyJobs:
 
     overrides = [normalise_overrides([*job, *extra]) for job in study.jobs(smoke)]
     return TrainingJobs(study, overrides) if study.declares_cells else EstimationJobs(study, overrides)
-
-
-def _run_missing(study: Study, jobs: AbstractStudyJobs, options: argparse.Namespace) -> list[str]:
-    """Run what has no whole record: packed, in processes or one job after another; return what failed."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    paths = jobs.every_path
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        begun, line = time.time() - 1, progress.add_task(study.title, total=len(paths))
-
-        def on_progress() -> None:
-            progress.update(line, completed=sum(p.exists() and p.stat().st_mtime > begun for p in paths))
-
-        return jobs.run(options, on_progress)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from causalrec.commands.terminal import describe_failure, log, print_tables, print_text_table
 from causalrec.errors import DataError
+from causalrec.progress import advance, progress
 
 if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Config = TypeVar("Config", "ExperimentConfig", "EstimationConfig")
-OnProgress = Callable[[], None]
 
 
 class AbstractStudyJobs(ABC):
@@ -47,7 +47,7 @@ class AbstractStudyJobs(ABC):
         return self.paths[0].parents[2]
 
     @abstractmethod
-    def run(self, options: argparse.Namespace, on_progress: OnProgress) -> list[str]:
+    def run(self, options: argparse.Namespace) -> list[str]:
         """Run the jobs that have no whole record; return what failed, a line each."""
 
     @property
@@ -77,7 +77,7 @@ class TrainingJobs(AbstractStudyJobs):
         from causalrec.sweeps.submodels import with_submodels
 
         self.study, self.overrides = study, overrides
-        self.configs = [_disable_progress(config) for config in check_jobs(overrides)]
+        self.configs = check_jobs(overrides)
         self.submodels = with_submodels(self.configs, overrides)[0][len(self.configs) :]
 
     @property
@@ -88,7 +88,7 @@ class TrainingJobs(AbstractStudyJobs):
     def every_path(self) -> list[Path]:
         return _record_paths([*self.configs, *self.submodels])
 
-    def run(self, options: argparse.Namespace, on_progress: OnProgress) -> list[str]:
+    def run(self, options: argparse.Namespace) -> list[str]:
         from causalrec.sweeps.driver import run_configs
         from causalrec.sweeps.job import JobRunner
 
@@ -97,7 +97,9 @@ class TrainingJobs(AbstractStudyJobs):
                 from causalrec.sweeps.packed_launcher import PackedLauncher
 
                 return PackedLauncher().train_jobs([job.config for job in left], [job.overrides for job in left])
-            return _run_each([job.config for job in left], JobRunner().run, _failed_result, options.jobs, on_progress)
+            quiet = options.jobs > 1  # one process shows how far all are
+            configs = [_disable_progress(job.config) if quiet else job.config for job in left]
+            return _run_each(configs, JobRunner().run, _failed_result, options.jobs)
 
         for path in self.every_path:
             _remove_if_damaged(path)
@@ -155,11 +157,11 @@ class EstimationJobs(AbstractStudyJobs):
     def paths(self) -> list[Path]:
         return _record_paths(self.configs)
 
-    def run(self, options: argparse.Namespace, on_progress: OnProgress) -> list[str]:
+    def run(self, options: argparse.Namespace) -> list[str]:
         pending = [config for config, path in zip(self.configs, self.paths, strict=True) if not _is_estimated(path)]
-        return [
-            failure for failure in _run_each(pending, _estimate, describe_failure, options.jobs, on_progress) if failure
-        ]
+        with progress(self.study.title, len(pending), "jobs"):
+            failures = _run_each(pending, _estimate, describe_failure, options.jobs)
+        return [failure for failure in failures if failure]
 
     @cached_property
     def records(self) -> list[EstimationFolder]:
@@ -192,7 +194,7 @@ def _print_paper_table(table: PaperTable) -> None:
 
 
 def _disable_progress(config: ExperimentConfig) -> ExperimentConfig:
-    """A study has one progress bar, of its jobs."""
+    """Return the job of a process that shows nothing."""
     trainer = config.trainer
     quiet = trainer.replace(progress=False) if "progress" in trainer.keyword_names else trainer
     return config.replace(trainer=quiet)
@@ -209,11 +211,7 @@ def _estimation_config(overrides: list[str]) -> EstimationConfig:
 
 
 def _run_each(
-    configs: list[Config],
-    work: Callable[[Config], T],
-    lost: Callable[[Config, str], T],
-    workers: int,
-    on_progress: OnProgress,
+    configs: list[Config], work: Callable[[Config], T], lost: Callable[[Config, str], T], workers: int
 ) -> list[T]:
     """Work on jobs row by row: one after another, or rows in processes."""
     from causalrec.sweeps.process_pool import run_in_processes
@@ -221,13 +219,14 @@ def _run_each(
     rows: dict[str, list[Config]] = {}
     for config in configs:
         rows.setdefault(config.run.name, []).append(config)
-    if workers > 1 and len(rows) > 1:
-        return run_in_processes(list(rows.values()), work, lost, min(workers, len(rows)), on_progress)
-    results = []
-    for config in configs:
-        results.append(work(config))
-        on_progress()
-    return results
+    if workers == 1 or len(rows) == 1:
+        return [work(config) for config in configs]
+    begun, paths = time.time() - 1, _record_paths(configs)
+
+    def count_records() -> None:
+        advance("jobs", to=sum(path.exists() and path.stat().st_mtime > begun for path in paths))
+
+    return run_in_processes(list(rows.values()), work, lost, min(workers, len(rows)), count_records)
 
 
 def _failed_result(config: ExperimentConfig, why: str) -> JobResult:
@@ -246,6 +245,8 @@ def _estimate(config: EstimationConfig) -> str | None:
     except Exception as error:  # as above
         save_estimates(config, [], time.monotonic() - started, f"{type(error).__name__}: {error}")
         return describe_failure(config, error)
+    finally:
+        advance("jobs")
     return None
 
 

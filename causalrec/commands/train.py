@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from causalrec.commands.results import print_run, print_sweep
 from causalrec.commands.terminal import check_overrides, log, print_json
 from causalrec.running.cache import PreparedCache
+
+NAMED = 3  # jobs that failed alike
 
 
 def _refute(folder: Path, cache: PreparedCache) -> None:
@@ -34,15 +37,18 @@ def train(options: argparse.Namespace) -> int:
     records = [path for result in results if result.job and (path := result.folder / RECORD).exists()]
     if options.json:
         print_json([RunRecord.load(path) for path in records])
+    elif options.multirun:
+        for sweep in dict.fromkeys(path.parents[2] for path in records):
+            print_sweep(sweep, [path for path in dict.fromkeys(records) if sweep in path.parents])
     else:
         for path in records:
-            print(path)
-            for warning in () if options.multirun else RunRecord.load(path).warnings:  # a sweep's stand under its table
-                print(f"warning: {warning}")
+            print_run(path)
     for result in results:
         if result.status == "done" and (result.folder / RECORD).exists():
             _refute(result.folder, runner.cache)
     failures = [result for result in results if result.status == "failed"]
-    for result in failures:
-        log(f"failed: {result.label}: {result.reason}")
+    for reason in dict.fromkeys(result.reason for result in failures):  # one fault of many jobs is told once
+        labels = [result.label for result in failures if result.reason == reason]
+        more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+        log(f"failed: {', '.join(labels[:NAMED])}{more}: {reason}")
     return failures[0].exit_code if len(results) == len(failures) == 1 else int(bool(failures))

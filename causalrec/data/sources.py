@@ -12,16 +12,13 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from rich.console import Console
-from rich.progress import Progress, TaskID
-
 from causalrec.errors import DataError
+from causalrec.progress import progress
 
 CHUNK = 1 << 20
 TIMEOUT = 30  # seconds without a byte before the network counts as absent
@@ -166,10 +163,10 @@ def download(url: str, partial: Path) -> None:
         return
     with response, partial.open("ab" if response.status == 206 else "wb") as out:
         length, received = int(response.headers.get("Content-Length") or 0), 0
-        with progress(f"fetching {url.rsplit('/', 1)[-1]}", length or None) as bar:
+        with progress(f"fetching {url.rsplit('/', 1)[-1]}", length or None, "bytes") as step:
             while chunk := response.read(CHUNK):
                 received += out.write(chunk)
-                bar(len(chunk))
+                step.advance(len(chunk))
     if received < length:  # http.client ends a broken body like a whole one
         raise ConnectionError(f"the connection ended after {received} of {length} bytes; try again to go on from there")
 
@@ -259,22 +256,6 @@ def _write(source: IO[bytes], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as out:
         shutil.copyfileobj(source, out, CHUNK)
-
-
-@contextmanager
-def progress(label: str, total: int | None) -> Iterator[_Advance]:
-    """Show a progress bar on stderr while the block runs; the yielded callable advances it by bytes."""
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total)
-        yield _Advance(bar, task)
-
-
-class _Advance:
-    def __init__(self, bar: Progress, task: TaskID) -> None:
-        self.bar, self.task = bar, task
-
-    def __call__(self, amount: int) -> None:
-        self.bar.advance(self.task, amount)
 
 
 def _reason(error: OSError) -> str:

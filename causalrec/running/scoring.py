@@ -109,6 +109,7 @@ def score_run(
             *short_lists(config.metric, slices),
             *([prepared.folds.warning] if prepared.folds.warning else []),
             *_edges(chosen),
+            *_spent_epochs(config, chosen),
         ),
         selection=_selection_section(config, chosen, prepared),
         scores=tuple(score.as_record() for score in scores),
@@ -165,6 +166,17 @@ def _edges(chosen: SelectedFit | None) -> list[str]:
         return []
     (path,) = [path for path in further if further[path] != chosen.settings[path]]
     return [f"{path}={chosen.settings[path]:g} was chosen at an end of what was tried; widen selection.candidates"]
+
+
+def _spent_epochs(config: ExperimentConfig, chosen: SelectedFit | None) -> list[str]:
+    """Say that the fit was still improving when its epochs were spent (by folds: in most of them)."""
+    if chosen is None or "trainer" in config.unread:
+        return []
+    limit = int(str(config.trainer.setting("max_epochs")))
+    best = next(c for c in chosen.candidates if c.settings == chosen.settings)
+    if best.best_epoch + 1 < limit - 0.5:
+        return []
+    return [f"the fit was still improving at its last epoch; raise trainer.max_epochs={limit}"]
 
 
 def _overlap(config: ExperimentConfig, prepared: PreparedData) -> Overlap:

@@ -14,6 +14,7 @@ from causalrec.config.compose import original_overrides, validate_config
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError
 from causalrec.ids import job_id_of
+from causalrec.progress import advance
 from causalrec.running.cache import PreparedCache
 from causalrec.sweeps.ledger import Claim, Ledger, LostClaim
 
@@ -193,7 +194,9 @@ class JobRunner:
 
     def run(self, config: ExperimentConfig) -> JobResult:
         """Run one checked job."""
-        return run_job(config, self.cache)
+        result = run_job(config, self.cache)
+        advance("jobs")
+        return result
 
     def __call__(self, composed: DictConfig) -> JobResult:
         """Run one job composed by Hydra."""

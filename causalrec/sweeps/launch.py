@@ -10,6 +10,7 @@ from pathlib import Path
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import RequestError
+from causalrec.progress import progress
 from causalrec.sweeps.job import JobResult
 from causalrec.sweeps.ledger import Ledger, State
 
@@ -115,7 +116,8 @@ def run_until_done(
         ended = {key: state for key, state in states.items() if state.status in ("done", "failed")}
         results |= {key: recorded_result(jobs[key], state) for key, state in ended.items()}
         free = [k for k, state in states.items() if k not in ended and not state.status.startswith("running")]
-        returned = dict(zip(free, launch([jobs[key] for key in free]), strict=True)) if free else {}
+        with progress("", len(free), "jobs", shown=len(free) > 1):
+            returned = dict(zip(free, launch([jobs[key] for key in free]), strict=True)) if free else {}
         news = {key: result for key, result in returned.items() if result.status != "running elsewhere"}
         results, pause = results | news, POLL[0] if news else pause
         elsewhere = {key: job for key, job in jobs.items() if key not in results}

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, open_dict
 from pydantic import Field
 
 from causalrec.errors import DataError, RequestError
+from causalrec.progress import progress
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -161,16 +162,11 @@ def _join(ray: Any, address: str | None) -> None:
 
 
 def _wait_for_tasks(ray: Any, tasks: list[object], shown: bool) -> Iterator[object]:
-    """Yield the tasks as they end, with a bar on stderr."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
-
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
-        line = bar.add_task("ray", total=len(tasks))
+    """Yield the tasks as they end, and show how many have."""
+    with progress("ray", len(tasks), "jobs", shown=shown) as step:
         while tasks:
             (task,), tasks = ray.wait(tasks, num_returns=1)
-            bar.advance(line)
+            step.advance()
             yield task
 
 

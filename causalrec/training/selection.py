@@ -12,6 +12,7 @@ import numpy as np
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.ids import fit_id
+from causalrec.progress import progress
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
 from causalrec.training.folds import fold_logs, fold_numbers
@@ -200,7 +201,13 @@ FitAll = Callable[[list[FitRequest]], Sequence[FitResult | Exception]]
 
 def fit_sequentially(requests: list[FitRequest]) -> list[FitResult | Exception]:
     """Make one fit after another, by Lightning; a failure stands in the place of its fit."""
-    return [_fit_or_failure(request) for request in requests]
+    results = []
+    shown = all(request.trainer.progress for request in requests)
+    with progress("", len(requests), "fits", shown=shown) as step:
+        for request in requests:
+            results.append(_fit_or_failure(request))
+            step.advance()
+    return results
 
 
 def _fit_or_failure(request: FitRequest) -> FitResult | Exception:

@@ -6,6 +6,7 @@ import copy
 import logging
 import os
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,11 +18,10 @@ from pydantic import Field
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import DoublePrecision
-from rich.console import Console
-from rich.progress import Progress, TextColumn
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from causalrec.errors import CausalRecError, RequestError
+from causalrec.progress import progress
 from causalrec.training.best_checkpoint import BestCheckpoint
 from causalrec.training.callback import AbstractCallback
 from causalrec.training.checkpoint import CheckedIO
@@ -40,14 +40,14 @@ class TrainerSettings:
     """How to train.
 
     Attributes:
-        max_epochs: the most that are trained.
+        max_epochs: the most that are trained; early stopping ends most fits before.
         patience: epochs without improvement before stopping.
         accelerator: `cpu`, `gpu`, or `auto`: as Lightning chooses.
         devices: how many, one rank each.
         strategy: `ddp` repeats the model on every device, `fsdp` cuts it over them; `auto`: as Lightning chooses.
         precision: as Lightning names it.
         limit_batches: batches of an epoch, for a smoke run; None: all.
-        progress: show a bar of the epochs on stderr.
+        progress: show on stderr how far the fits are.
         gradient_clip: the largest gradient norm of a role; None: gradients are not clipped.
         callbacks: of the fit; each fit gets its own copies.
         checkpoint_steps: between two saves of a fit; None: by the clock.
@@ -57,7 +57,7 @@ class TrainerSettings:
     `strategy=fsdp` it starts again.
     """
 
-    max_epochs: Count = 30
+    max_epochs: Count = 300
     patience: Count = 3
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
     devices: Count = 1
@@ -154,7 +154,7 @@ class TrainerSettings:
         return repr(({name: value for name, value in settings.items() if name not in WITHOUT_EFFECT}, epochs))
 
     def _callbacks(self, label: str, epochs: int | None) -> list[Callback]:
-        callbacks: list[Callback] = [EpochBar(label)] if self.progress else []
+        callbacks: list[Callback] = [EpochProgress(label)] if self.progress else []
         if epochs is None:
             callbacks.append(EarlyStopping(MONITOR, patience=self.patience, check_finite=True))
         return [*callbacks, *copy.deepcopy(self.callbacks), *([OneThread()] if self._forks() else [])]
@@ -213,22 +213,21 @@ def seed_everything(seed: int) -> None:
     pl.seed_everything(seed, verbose=False)
 
 
-class EpochBar(Callback):
-    """A progress bar by epochs on stderr, with the criterion beside it."""
+class EpochProgress(Callback):
+    """Shows the epochs of a fit as they pass, with the criterion beside them."""
 
     def __init__(self, label: str) -> None:
-        columns = (*Progress.get_default_columns(), TextColumn("{task.fields[note]}"))
-        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self.label = label
+        self.label, self.shown = label, ExitStack()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.task = self.bar.add_task(self.label, total=trainer.max_epochs, completed=trainer.current_epoch, note="")
-        if trainer.is_global_zero:
-            self.bar.start()
+        stops = any(isinstance(callback, EarlyStopping) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        shown = progress(self.label, trainer.max_epochs, "epochs", is_limit=stops, shown=trainer.is_global_zero)
+        self.step = self.shown.enter_context(shown)
+        self.step.update(trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         value = trainer.callback_metrics.get(MONITOR)
-        self.bar.update(self.task, advance=1, note="" if value is None else f"criterion {float(value):.4f}")
+        self.step.advance(note="" if value is None else f"(criterion {float(value):.4f})")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.bar.stop()
+        self.shown.close()

@@ -11,12 +11,12 @@ from timeit import timeit
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
 from causalrec.encoders.language.batching import batches
 from causalrec.encoders.language.model import LanguageModel, Precision, pad_tokens
 from causalrec.encoders.language.pooling import Fixed, check_pooling, pool_tokens
+from causalrec.progress import progress
 from causalrec.types import Floats
 
 TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 1 << 16}  # tokens of a batch, padding included
@@ -50,8 +50,7 @@ def _read(rows: list[tuple[int, ...]], language: LanguageModel, pooling: Fixed) 
     backbone = language.backbone.to(device)  # type: ignore[arg-type]
     result = np.empty((len(rows), language.width), np.float32)
     lengths = [len(row) for row in rows]
-    with use_all_threads(), Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("embedding texts", total=sum(lengths))
+    with use_all_threads(), progress("embedding texts", sum(lengths), "tokens") as step:
         for batch_rows in batches(lengths, TOKENS_PER_BATCH[device], PADDING_PER_BATCH):
             tokens = pad_tokens(rows[batch_rows], language.pad)
             even = (
@@ -60,7 +59,7 @@ def _read(rows: list[tuple[int, ...]], language: LanguageModel, pooling: Fixed) 
             mask = None if even else tokens.mask.to(device)
             hidden: Tensor = backbone(input_ids=tokens.ids.to(device), attention_mask=mask).last_hidden_state
             result[batch_rows] = pool_tokens(hidden.float(), tokens.mask.to(device), pooling).cpu().numpy()
-            bar.advance(task, sum(lengths[batch_rows]))
+            step.advance(sum(lengths[batch_rows]))
     return result
 
 

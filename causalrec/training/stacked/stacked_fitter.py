@@ -9,9 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
+from causalrec.progress import progress
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
 from causalrec.training.selection import fit_sequentially
@@ -63,14 +61,9 @@ class StackedFitter:
         self.warned |= reasons
 
     def _fit_stacks(self, requests: list[FitRequest]) -> list[FitResult | Exception]:
-        with Progress(console=Console(stderr=True), transient=True, disable=not self.progress) as bar:
-            line = bar.add_task(f"{len(requests)} fits packed", total=len(requests))
+        with progress("packed", len(requests), "fits", shown=self.progress) as step:
             try:
-                return [
-                    *fit_stacked(
-                        requests, self._replicas_in_memory, lambda n, _: bar.update(line, completed=n), self.folder
-                    )
-                ]
+                return [*fit_stacked(requests, self._replicas_in_memory, lambda n, _: step.update(n), self.folder)]
             except Exception as error:  # the reason of every job in it
                 return [error] * len(requests)
 

@@ -1,0 +1,90 @@
+"""What `causalrec train` ends with: scores beside the baselines, how the fit was chosen, warnings, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from causalrec.commands.terminal import log, print_tables
+from causalrec.errors import CausalRecError
+
+if TYPE_CHECKING:
+    from causalrec.records.run_folder import RunFolder
+    from causalrec.records.run_record import RunRecord
+
+
+def print_run(path: Path) -> None:
+    """Print what one job came to: its table, the settings chosen, its record, and the commands that go on from it."""
+    from causalrec.records.run_folder import RunFolder
+    from causalrec.reporting.table import tables
+
+    run = RunFolder.load(path)
+    if run.record.scores:
+        print_tables(tables([run, *_submodels(run)]))
+    lines = [*_selection(run.record), f"record: {path}"]
+    print("\n".join([*lines, *(_next_commands(run) if run.record.done else ())]))
+
+
+def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
+    """Print the tables of a sweep, and write its page.
+
+    Args:
+        folder: of the sweep.
+        paths: of the records that this launch has there.
+    """
+    from causalrec import api
+    from causalrec.records.run_record import RunRecord
+    from causalrec.reporting.html.page import report
+
+    print(f"{folder}: {len(paths)} job(s) of this launch have a record")
+    if not any(RunRecord.load(path).scores for path in paths):
+        return
+    try:
+        print_tables(api.table(folder))
+        report(folder, folder / "report.html")
+        print(f"report: {folder / 'report.html'}")
+    except CausalRecError as error:  # another job's record, damaged or unfinished; this launch's jobs stand
+        log(f"no table: {error}")
+
+
+def _submodels(run: RunFolder) -> list[RunFolder]:
+    """Return the finished runs of a run's special cases."""
+    from causalrec.records.run_folder import RunFolder, record_paths
+
+    keys = tuple(run.record.submodels.values())
+    if not keys:
+        return []
+    paths = [path for path in record_paths(run.folder.parents[1]) if path.parent.name.endswith(keys)]
+    return [RunFolder.load(path) for path in paths]
+
+
+def _selection(record: RunRecord) -> Sequence[str]:
+    """Say what was chosen, of how many, by what, and how the propensity's fit ended."""
+    selection, fit = record.selection, record.overlap.fit
+    lines = []
+    if selection.chosen:
+        chosen = ", ".join(f"{path}={value:g}" for path, value in selection.chosen.items())
+        way = f"{selection.folds} folds" if selection.folds > 1 else "the validation rows"
+        lines.append(f"chosen: {chosen}, of {len(selection.candidates)} candidates by {selection.criterion} on {way}")
+    best = next((c for c in selection.candidates if c.settings == selection.chosen), None)
+    if best is not None:
+        lines.append(f"fitted: best epoch {best.best_epoch + 1:g} of {best.epochs:g} (at most {_max_epochs(record)})")
+    if fit is not None and fit.convergence.reason:
+        lines.append(f"propensity: {fit.convergence.reason} after {fit.convergence.steps} steps")
+    return lines
+
+
+def _max_epochs(record: RunRecord) -> object:
+    return record.setting("trainer.max_epochs")
+
+
+def _next_commands(run: RunFolder) -> Sequence[str]:
+    folder, sweep = quote(str(run.folder)), quote(str(run.folder.parents[1]))
+    commands = [f"causalrec report {sweep}"]
+    if run.record.audit.users:
+        commands.append(f"causalrec recommend {folder} --user ID")
+    if run.record.setting("refuter"):
+        commands.append(f"causalrec refute {folder}")
+    return [f"{'next:' if k == 0 else '     '} {command}" for k, command in enumerate(commands)]
