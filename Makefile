@@ -13,6 +13,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq
 STAMP := .venv/.stamp
 # Not locked: which build of torch (and of the CUDA packages it brings) pip takes differs by machine.
+README_ROWS := bias_logistic,mf-naive,mf-ips,bert-naive,bert-ips,bert-dr_jl-no_popularity
+README_COLUMNS := auc@randomised,ndcg@5@randomised,mse@all_pairs,bias@all_pairs,snips_mean@logged
 UNLOCKED := torch|triton|nvidia-.*|cuda-.*|causalrec
 
 .PHONY: help setup run run-text test validate check lock readme bench
@@ -64,8 +66,9 @@ lock: ## re-make requirements.lock after a change of pyproject.toml (needs .venv
 	  echo '# torch is installed beside it (`make setup`), for its build differs by machine.'; \
 	  awk -v drop='^($(UNLOCKED))( @|==)' '/^[^ ]/ { keep = !/^#/ && $$0 !~ drop } keep && NF' .venv/pins.txt; } > requirements.lock
 
-readme: $(STAMP) ## paste the quick start's table into README.md
-	$(BIN)/causalrec table runs/quickstart --paste README.md
+readme: $(STAMP) ## paste the quick start's tables into README.md and docs/quickstart.md
+	$(BIN)/causalrec table runs/quickstart --paste docs/quickstart.md > /dev/null
+	$(BIN)/causalrec table runs/quickstart --rows $(README_ROWS) --columns $(README_COLUMNS) --paste README.md
 
-bench: $(STAMP) ## measure a training step beside a plain loop, and paste the ratios into README.md
-	for name in step_overhead packed ledger startup coat_study ingest embedding finetuning memory ihdp_packed uplift_metrics converged_fits; do $(BIN)/python benchmarks/$$name.py --paste README.md; done
+bench: $(STAMP) ## measure a training step beside a plain loop, and paste the ratios into docs/benchmarks.md
+	for name in step_overhead packed ledger startup coat_study ingest embedding finetuning memory ihdp_packed uplift_metrics converged_fits; do $(BIN)/python benchmarks/$$name.py --paste docs/benchmarks.md; done

@@ -119,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
     verb = add("table", table.table, "print rows x columns from the records below a folder")
     verb.add_argument("folder", type=Path)
     verb.add_argument("--columns", default="", help="metric@slice, by comma")
+    verb.add_argument("--rows", default="", help="names of rows, by comma, in this order; all by default")
     verb.add_argument("--submodels", action="store_true", help="show the special cases of rows as rows of their own")
     verb.add_argument(
         "--intervals", action=argparse.BooleanOptionalAction, default=True, help="below each number (shown by default)"

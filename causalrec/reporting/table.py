@@ -70,6 +70,13 @@ class ScoreTable:
 
         return markdown(self)
 
+    def choose_rows(self, names: Sequence[str]) -> ScoreTable:
+        """Return the table with these of its rows, in this order; with all where none is named."""
+        if not names:
+            return self
+        rows = {name: self.rows[name] for name in names if name in self.rows}
+        return replace(self, rows=rows, baselines=tuple(name for name in self.baselines if name in rows))
+
     def decimals(self, column: str) -> int:
         """Return to how many decimals a column is written: three digits of its largest mean, three decimals or more
         where that is below 100.
