@@ -196,7 +196,11 @@ def test_the_same_search_gives_the_same_weights(tmp_path: Path) -> None:
 def start_job(first: Callable[[], list[FitRequest]], then: Callable[[list[FitResult]], list[FitRequest]]) -> StartedJob:
     """A job whose learner asks for these rounds of fits."""
     learner = SimpleNamespace(first=lambda *_: first(), then=lambda config, prepared, results: then(results))
-    return StartedJob(cast(Any, SimpleNamespace(components=SimpleNamespace(learner=learner))), cast(Any, None), None)
+    return StartedJob(
+        cast(Any, SimpleNamespace(components=SimpleNamespace(learner=learner))),
+        cast(Any, None),
+        cast(Any, SimpleNamespace(opened=None)),
+    )
 
 
 def searching(requests: Requests, folds: int = 1) -> StartedJob:
