@@ -31,13 +31,13 @@ def draw_gains(table: PaperTable, path: Path) -> bool:
     panels = {column: cells for column, cells in panels.items() if cells}
     if compare is None or not panels:
         return False
-    height = 1.1 + 0.26 * max(map(len, panels.values()))
-    figure = Figure(figsize=(1.2 + 4.4 * len(panels), height), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    rows = [row for row in table.rows if any(cell.row == row for cells in panels.values() for cell in cells)]
+    figure = Figure(figsize=(1.4 + 3.2 * len(panels), 1.1 + 0.28 * len(rows)), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     colours = row_colours(row for row in table.rows if row not in table.baselines)
     for panel, (column, cells) in zip(axes, panels.items(), strict=True):
-        _draw(panel, cells, colours)
-        panel.set_title(f"{column}: gain over {compare.to}", fontsize=9)
+        _draw(panel, {cell.row: cell for cell in cells}, rows, colours)
+        panel.set_title(f"{column}:\ngain over {compare.to}", fontsize=9)
     fills = {"o": GREY, "D": "white"}
     handles = [
         Line2D([], [], color=GREY, marker=mark, mfc=fills[mark], ms=3.5, label=label) for mark, label in LEGEND.items()
@@ -54,17 +54,20 @@ def _cells(table: PaperTable, column: str) -> list[PaperCell]:
     return [cell for cell in cells if cell.row not in table.baselines]
 
 
-def _draw(panel: Axes, cells: Sequence[PaperCell], colours: Mapping[str, str]) -> None:
-    for height, cell in enumerate(reversed(cells)):
-        comparison, gain = cell.comparison, cell.gain
+def _draw(panel: Axes, cells: Mapping[str, PaperCell], rows: Sequence[str], colours: Mapping[str, str]) -> None:
+    for height, row in enumerate(rows):
+        if row not in cells:
+            continue
+        comparison, gain = cells[row].comparison, cells[row].gain
         assert comparison is not None
-        _point(panel, comparison.difference, half_width(comparison), height + 0.16, "o", colours[cell.row])
+        _point(panel, comparison.difference, half_width(comparison), height - 0.16, "o", colours[row])
         if gain is not None and gain.published is not None and gain.tolerance is not None:
-            _point(panel, gain.published, gain.tolerance, height - 0.16, "D", GREY)
+            _point(panel, gain.published, gain.tolerance, height + 0.16, "D", GREY)
     panel.axvline(0, color=GREY, lw=1, ls="--", zorder=0)
-    panel.set_yticks(range(len(cells)), [cell.row for cell in reversed(cells)], fontsize=8)
+    panel.set_yticks(range(len(rows)), rows, fontsize=8)
+    panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.tick_params(axis="x", labelsize=8)
-    panel.margins(y=0.02)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 def _point(panel: Axes, value: float, half: float, height: float, mark: str, colour: str) -> None:

@@ -90,7 +90,8 @@ def _row(page_table: PageTable, row: str, spans: dict[str, tuple[float, float]],
     cells = [_cell(table.rows[row].get(column), spans[column], best[column] == row) for column in table.columns]
     seeds = format_seeds(row, table)
     name = tag("th", tag("span", row), badge, scope="row", data_v=row)
-    return tag("tr", name, *cells, tag("td", seeds or "–", data_v=seeds or 0), class_="base" if baseline else None)
+    last = tag("td", seeds or "–", data_v=seeds or 0)
+    return tag("tr", name, *cells, last, class_="base" if baseline else None, style=page_table.style(row))
 
 
 def _cell(cell: Cell | None, span: tuple[float, float], best: bool) -> Html:

@@ -87,6 +87,7 @@ function forest(section, table) {
       name.scope = "row";
       if (k < table.baselines) name.append(element("span", "baseline", "badge"));
       row.dataset.row = table.rows[k];
+      if (table.colours[k]) row.style.setProperty("--row", table.colours[k]);
       const real = p <= table.real;
       const plotCell = element("td", undefined, "l");
       plotCell.append(plot(difference, half, reach, real));
