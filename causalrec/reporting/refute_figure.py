@@ -23,6 +23,7 @@ def refute_figure(refutation: dict[str, Any]) -> Figure:
     panels = figure.subplots(arms, 1, squeeze=False, height_ratios=heights)[:, 0]
     for a, panel in enumerate(panels):
         _draw_arm(panel, refutation, a, shown[a])
+    figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside right upper")
     figure.suptitle(f"{refutation['run']}: the average effect, and what refuters make of it", fontsize=11)
     if refutation.get("caveat"):
         figure.supxlabel(refutation["caveat"], fontsize=8, wrap=True)
@@ -44,4 +45,3 @@ def _draw_arm(panel: Axes, refutation: dict[str, Any], arm: int, verdicts: list[
     panel.tick_params(axis="x", labelsize=8)
     panel.set_xlabel(f"average effect of arm {arm + 1}, unit of the outcome", fontsize=9)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))

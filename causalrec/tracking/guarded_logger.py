@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 
@@ -47,8 +47,8 @@ class GuardedLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self.guard(lambda: self.logger.log_metrics(dict(metrics), step))
 
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        self.guard(lambda: self.logger.log_hyperparams(params, *args, **kwargs))
+    def log_hyperparams(self, params: object, *args: object, **kwargs: object) -> None:
+        """Log none: what a job was asked for is logged where its run is opened."""
 
     def save(self) -> None:
         self.guard(self.logger.save)
@@ -56,5 +56,5 @@ class GuardedLogger(Logger):
     def finalize(self, status: str) -> None:
         self.guard(lambda: self.logger.finalize(status))
 
-    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
         self.guard(lambda: self.logger.after_save_checkpoint(checkpoint_callback))

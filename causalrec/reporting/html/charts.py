@@ -143,13 +143,13 @@ def panel(title: str, description: str, lines: Sequence[Line], *, square: bool =
 def strip(quantiles: Sequence[float], clips: Sequence[float], span: tuple[float, float]) -> Html:
     """Draw propensity quantiles (0, 1, 10, 50, 90, 100 %) on a logarithmic axis, and where they are clipped."""
     least, first, tenth, middle, ninetieth, most = (max(q, span[0]) for q in quantiles)
-    x = AxisScale(math.log10(span[0]), math.log10(span[1]), 10, 290)
+    x = AxisScale(math.log10(span[0]), math.log10(span[1]), 18, 282)
 
     def at(value: float) -> float:
         return x(math.log10(value))
 
     decades = range(math.ceil(math.log10(span[0]) - 1e-9), math.floor(math.log10(span[1]) + 1e-9) + 1)
-    shapes: list[Child] = [tag("path", d="M10 30H290", class_="axis")]
+    shapes: list[Child] = [tag("path", d="M18 30H282", class_="axis")]
     for power in decades:
         shapes += [
             tag("path", d=f"M{x(power):g} 30v4", class_="axis"),
