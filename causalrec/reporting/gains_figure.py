@@ -13,39 +13,55 @@ from causalrec.reporting.paper_table import PaperCell, PaperTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LEGEND = {"o": "ours, 95 % interval", "D": "published, with what is allowed"}  # by mark
 
 
 def draw_gains(table: PaperTable, path: Path) -> bool:
+    """Write the figure of a study; return whether there was a gain to draw."""
+    from matplotlib import rc_context
+
+    figure = gains_figure(table)
+    if figure is None:
+        return False
+    with replace_atomically(path) as temporary, rc_context({"svg.fonttype": "none", "svg.hashsalt": "causalrec"}):
+        figure.savefig(temporary, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else None)
+    return True
+
+
+def gains_figure(table: PaperTable) -> Figure | None:
     """Draw ours with its interval and the published gain with what is allowed around it, a panel a compared column.
 
-    Returns whether there was a gain to draw.
+    None where there is no gain to draw.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     compare = table.study.compare
     panels = {column: _cells(table, column) for column in (compare.columns if compare else ())}
     panels = {column: cells for column, cells in panels.items() if cells}
     if compare is None or not panels:
-        return False
+        return None
     rows = [row for row in table.rows if any(cell.row == row for cells in panels.values() for cell in cells)]
     figure = Figure(figsize=(1.4 + 3.2 * len(panels), 1.1 + 0.28 * len(rows)), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    colours = row_colours(row for row in table.rows if row not in table.baselines)
+    trained = {row for (row, _), cell in table.cells.items() if cell.obtained and row not in table.baselines}
+    colours = row_colours(trained)
     for panel, (column, cells) in zip(axes, panels.items(), strict=True):
         _draw(panel, {cell.row: cell for cell in cells}, rows, colours)
         panel.set_title(f"{column}:\ngain over {compare.to}", fontsize=9)
+    _legend(figure)
+    return figure
+
+
+def _legend(figure: Figure) -> None:
+    from matplotlib.lines import Line2D
+
     fills = {"o": GREY, "D": "white"}
     handles = [
         Line2D([], [], color=GREY, marker=mark, mfc=fills[mark], ms=3.5, label=label) for mark, label in LEGEND.items()
     ]
     figure.legend(handles=handles, fontsize=8, frameon=False, loc="outside lower center", ncols=2)
-    with replace_atomically(path) as temporary, rc_context({"svg.fonttype": "none", "svg.hashsalt": "causalrec"}):
-        figure.savefig(temporary, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else None)
-    return True
 
 
 def _cells(table: PaperTable, column: str) -> list[PaperCell]:

@@ -17,6 +17,7 @@ from causalrec.types import Doubles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MARGIN = 0.04  # of what the axes show, around the data
 PANEL_INCHES = 3.5
@@ -26,13 +27,19 @@ LINES: tuple[LineStyle, ...] = ("-", "--", "-.", (0, (1, 1)))  # a curve on anot
 
 
 def draw_predicted_against_true(folders: Iterable[RunFolder], path: Path) -> None:
-    """Draw predicted against true mean outcome, ten bins a run: a panel an encoder, a colour a row.
+    """Write the figure; the file's ending (`.png`, `.svg`) chooses the format."""
+    figure = predicted_figure([run.record for run in finished_runs(list(folders))])
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=200)
+
+
+def predicted_figure(records: Sequence[RunRecord]) -> Figure:
+    """Draw predicted against true mean outcome of finished runs, ten bins a run: a panel an encoder, a colour a row.
 
     A row's line is the mean of its seeds, its band their range; points are the bins of each seed.
     """
     from matplotlib.figure import Figure
 
-    records = [run.record for run in finished_runs(list(folders))]
     done, colours = [record for record in records if record.calibration], row_colours(record.name for record in records)
     panels: dict[str, dict[str, list[Doubles]]] = {}
     for record in sorted(done, key=lambda record: (record.name, record.seed)):
@@ -43,19 +50,21 @@ def draw_predicted_against_true(folders: Iterable[RunFolder], path: Path) -> Non
         for (name, curves), line in zip(panels[encoder].items(), cycle(LINES), strict=False):
             _draw_row(panel, name, curves, (colours[name], line))
         panel.axline((0, 0), slope=1, color=GREY, lw=0.9, ls="--", zorder=0)
-        panel.set_title(f"encoder: {encoder}", fontsize=10)
-        panel.set_xlabel("predicted mean outcome of the bin", fontsize=9)
         panel.legend(frameon=False, fontsize=8, loc="upper left")
+        _name(panel, encoder)
     low, high = _limits([curve for of in panels.values() for curves in of.values() for curve in curves])
     axes[0].set(xlim=(low, high), ylim=(low, high))
     truth = "true rate" if _knows_truth(done) else "observed outcome"
     axes[0].set_ylabel(f"mean {truth} of the bin", fontsize=9)
-    for panel in axes:
-        panel.set_aspect("equal")
-        panel.tick_params(labelsize=8)
-        panel.spines[["top", "right"]].set_visible(False)
-    with replace_atomically(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=200)
+    return figure
+
+
+def _name(panel: Axes, encoder: str) -> None:
+    panel.set_title(f"encoder: {encoder}", fontsize=10)
+    panel.set_xlabel("predicted mean outcome of the bin", fontsize=9)
+    panel.set_aspect("equal")
+    panel.tick_params(labelsize=8)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
 def _bins(record: RunRecord) -> Doubles:
