@@ -136,7 +136,7 @@ class TrainingJobs(AbstractStudyJobs):
             _print_paper_table(table)
             return
         from causalrec.records.run_folder import finished_runs
-        from causalrec.reporting.figure import draw_predicted_against_true
+        from causalrec.reporting.predicted_figure import draw_predicted_against_true
         from causalrec.reporting.summary import two_sentences
 
         print_tables(self.run_tables)

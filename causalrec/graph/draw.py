@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from causalrec.data.files import replace_atomically
 from causalrec.graph.causal_graph import CausalGraph, NodeKind
 from causalrec.graph.identify import Adjustment
+from causalrec.graph.layered_layout import Cubic, GraphLayout, graph_layout, text_width
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.path import Path as Curve
 
 FILL: dict[NodeKind, str] = {
     "exposure": "#ffd9a8",
@@ -17,6 +22,9 @@ FILL: dict[NodeKind, str] = {
     "adjusted": "#b7d3f2",
     "observed": "#eeeeee",
 }
+INK, EDGE = "#222222", "#6b6b6b"
+FONT_SIZE, BOX_HEIGHT, PADDING = 10.0, 24.0, 9.0  # points, of which the drawing has 72 an inch
+LEGEND_HEIGHT, LEGEND_ENTRY = 30.0, 84.0
 
 
 def kind_of(node: str, graph: CausalGraph, adjustment: Adjustment | None) -> NodeKind:
@@ -30,42 +38,65 @@ def kind_of(node: str, graph: CausalGraph, adjustment: Adjustment | None) -> Nod
     return "adjusted" if adjustment is not None and node in adjustment.training.columns else "observed"
 
 
+def layout(graph: CausalGraph) -> GraphLayout:
+    """Place the nodes and edges of a drawing, in points."""
+    digraph = graph.digraph
+    sizes = {node: (text_width(node, FONT_SIZE) + 2 * PADDING, BOX_HEIGHT) for node in digraph}
+    return graph_layout(digraph, sizes)
+
+
 def draw(graph: CausalGraph, adjustment: Adjustment | None, path: Path) -> None:
     """Write the drawing; the file's ending (`.svg`, `.png`) chooses the format."""
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
-    digraph = graph.digraph
-    position = layout(digraph)
-    height = 1.2 + 0.62 * max(sum(1 for p in position.values() if p[0] == column) for column, _ in position.values())
-    figure = Figure(figsize=(2.6 + 2.3 * len({p[0] for p in position.values()}), height), layout="constrained")
-    axes = figure.subplots()
-    boxes = {}
-    for node, (x, y) in position.items():
-        kind = kind_of(node, graph, adjustment)
-        line = "--" if kind == "latent" else "-"
-        box = {"boxstyle": "round,pad=0.4", "facecolor": FILL[kind], "edgecolor": "#444444", "linestyle": line}
-        text = axes.text(x, y, node, ha="center", va="center", fontsize=9, bbox=box, zorder=3)
-        boxes[node] = text.get_bbox_patch()
-    for cause, effect in digraph.edges:
-        arrow = {"arrowstyle": "-|>", "color": "#777777", "connectionstyle": "arc3,rad=0.06", "mutation_scale": 13}
-        ends = {"patchA": boxes[cause], "patchB": boxes[effect], "shrinkA": 1, "shrinkB": 1}
-        axes.annotate("", xy=position[effect], xytext=position[cause], arrowprops={**arrow, **ends}, zorder=1)
-    axes.set_xlim(-0.5, max(x for x, _ in position.values()) + 0.5)
-    axes.set_ylim(min(y for _, y in position.values()) - 0.6, max(y for _, y in position.values()) + 0.6)
-    shown = sorted({kind_of(node, graph, adjustment) for node in digraph})
-    marks = [Line2D([], [], marker="s", ls="", mec="#444444", mfc=FILL[kind], ms=9, label=kind) for kind in shown]
-    figure.legend(handles=marks, loc="outside lower center", ncol=len(marks), frameon=False, fontsize=8)
-    axes.set_axis_off()
+    figure = graph_figure(graph, adjustment)
     with replace_atomically(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=150)
 
 
-def layout(digraph: nx.DiGraph[str]) -> dict[str, tuple[float, float]]:
-    """Place causes left of effects: one column per topological generation, every other one raised."""
-    position = {}
-    for column, nodes in enumerate(nx.topological_generations(digraph)):
-        ordered = sorted(nodes)
-        for row, node in enumerate(ordered):
-            position[node] = (float(column), (len(ordered) - 1) / 2 - row + 0.35 * (column % 2))
-    return position
+def graph_figure(graph: CausalGraph, adjustment: Adjustment | None) -> Figure:
+    """Return the drawing, with a legend of the kinds of node that occur."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+    placed = layout(graph)
+    kinds = {node: kind_of(node, graph, adjustment) for node in placed.boxes}
+    shown = sorted(set(kinds.values()))
+    width, height = max(placed.width, LEGEND_ENTRY * len(shown)), placed.height + LEGEND_HEIGHT
+    figure = Figure(figsize=(width / 72, height / 72))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    for curve in placed.curves.values():
+        head = "-|>,head_length=4.5,head_width=2"
+        axes.add_patch(FancyArrowPatch(path=_path(curve), arrowstyle=head, mutation_scale=1, color=EDGE, lw=0.8))
+    for node, box in placed.boxes.items():
+        outline = FancyBboxPatch((box.left, box.top), box.width, box.height, boxstyle="round,pad=0,rounding_size=4")
+        outline.set(fc=FILL[kinds[node]], ec=INK, lw=0.8, ls=_line(kinds[node]))
+        axes.add_patch(outline)
+        axes.text(*box.centre, node, ha="center", va="center", fontsize=FONT_SIZE, color=INK)
+    _legend(figure, shown)
+    return figure
+
+
+def _path(curve: Sequence[Cubic]) -> Curve:
+    from matplotlib.path import Path as Curve
+
+    points = [curve[0][0], *(point for cubic in curve for point in cubic[1:])]
+    return Curve(points, [Curve.MOVETO, *[Curve.CURVE4] * (len(points) - 1)])
+
+
+def _line(kind: NodeKind) -> str:
+    return "--" if kind == "latent" else "-"
+
+
+def _legend(figure: Figure, kinds: Sequence[NodeKind]) -> None:
+    from matplotlib.patches import Patch
+
+    marks = [Patch(fc=FILL[kind], ec=INK, lw=0.8, ls=_line(kind), label=kind) for kind in kinds]
+    figure.legend(
+        handles=marks,
+        loc="lower center",
+        ncols=len(marks),
+        frameon=False,
+        fontsize=9,
+        handlelength=1.4,
+        columnspacing=1.4,
+    )

@@ -12,6 +12,7 @@ from causalrec.types import Doubles, Floats
 
 MAX_CLIPPED = 0.05  # share of rows
 SMD_LIMIT = 0.1  # Austin (Statistics in Medicine 2009)
+NAMED = 3  # columns that are named as the furthest off
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Balance:
     Attributes:
         before: the largest absolute one.
         after: the same, the logged rows weighted by 1/p.
-        worst: name, difference before and after of the three columns furthest off after weighting.
+        worst: name, difference before and after of the three columns furthest off after weighting, then of those of
+            the three furthest off before it that are not among them.
     """
 
     before: float
@@ -210,7 +212,8 @@ def balance(exposed: Floats, population: Floats, propensity: Floats, names: tupl
     centre, sd = population.mean(axis=0, dtype=np.float64), population.std(axis=0, dtype=np.float64)
     before = _standardise(exposed.mean(axis=0, dtype=np.float64) - centre, sd)
     after = _standardise(weight @ exposed / weight.sum() - centre, sd)
-    worst = np.argsort(-np.abs(after), kind="stable")[:3]
+    order = [np.argsort(-np.abs(gaps), kind="stable")[:NAMED] for gaps in (after, before)]
+    worst = dict.fromkeys(int(k) for k in np.concatenate(order))
     return Balance(
         before=float(np.abs(before).max()),
         after=float(np.abs(after).max()),

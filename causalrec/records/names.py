@@ -21,10 +21,12 @@ SCALARS = ("seed", "sweep")
 PINNED_KEYS = ("dataset", "model", "estimator", "seed")  # flat keys of a run's configuration that a dashboard pins
 ROW = "row"  # the flat key that holds a run's name
 RESULTS = "results"  # the table of scores in a dashboard
+LOSES_TO = "loses_to"  # what the keys of better special cases begin with
 IMAGES = "images"  # what the keys of images begin with
 IMAGE_NAMES = ("overlap", "calibration", "ranking")  # images of a record
 
-SCORE_COLUMNS = (*(field.name for field in fields(ScoreRecord)), "kind")  # of a table of scores and baselines
+SCORE_COLUMNS = (*(field.name for field in fields(ScoreRecord)), "kind", "better special case")  # of a table of scores
+LOSS_MARK = "▽"  # behind a number of a row that loses to a special case of itself
 SUMMARY = (  # fields of a record that runs may be sorted by
     "status",
     "error",
@@ -38,6 +40,8 @@ SUMMARY = (  # fields of a record that runs may be sorted by
     "selection.fit",
     "selection.chosen",
     "warnings",
+    "git_sha",
+    "versions",
 )
 
 
@@ -97,14 +101,23 @@ def label_of(path: str) -> str:
 
 
 def record_summary(record: RunRecord) -> dict[str, object]:
-    """Return what a dashboard's runs may be sorted by: `best/METRIC@SLICE`, and `SUMMARY` with `/` between names."""
-    summary: dict[str, object] = dict(best_scores(record))
+    """Return what a dashboard's runs may be sorted by: `best/METRIC@SLICE` with its interval, the baselines'
+    scores as `baseline/MODEL/METRIC@SLICE`, and `SUMMARY` with `/` between names.
+    """
+    summary: dict[str, object] = {**best_scores(record), **_intervals_and_baselines(record)}
     for path in SUMMARY:
         key, value = path.replace(".", "/"), _attribute(record, path)
         summary |= (
             {f"{key}/{name}": entry for name, entry in value.items()} if isinstance(value, Mapping) else {key: value}
         )
     return {key: redact(value) for key, value in summary.items() if value not in (None, "", ())}
+
+
+def _intervals_and_baselines(record: RunRecord) -> dict[str, object]:
+    keys = [(summary_score(column_of(score)), score) for score in record.scores]
+    keys += [(f"baseline/{score.model}/{column_of(score)}", score) for score in record.baselines]
+    ends = {f"{key}/{end}": getattr(score, end) for key, score in keys for end in ("low", "high")}
+    return ends | {key: score.value for key, score in keys[len(record.scores) :]}
 
 
 def _attribute(record: RunRecord, path: str) -> object:
@@ -119,10 +132,19 @@ def best_scores(record: RunRecord) -> dict[str, float]:
     return {summary_score(column_of(score)): score.value for score in record.scores if score.value is not None}
 
 
-def score_rows(record: RunRecord) -> list[list[object]]:
-    """Return the scores and baselines of a record as rows of `SCORE_COLUMNS`."""
-    both = (("score", record.scores), ("baseline", record.baselines))
-    return [[*(getattr(score, name) for name in SCORE_COLUMNS[:-1]), kind] for kind, group in both for score in group]
+def score_rows(record: RunRecord, losses: Mapping[str, str] | None = None) -> list[list[object]]:
+    """Return the scores and baselines of a record as rows of `SCORE_COLUMNS`.
+
+    Args:
+        record: of a job.
+        losses: the special cases of the job that are better, by `metric@slice`.
+    """
+    names, better = [field.name for field in fields(ScoreRecord)], losses or {}
+    rows = [(score, "score", better.get(column_of(score))) for score in record.scores]
+    rows += [(score, "baseline", None) for score in record.baselines]
+    return [
+        [*(getattr(s, name) for name in names), kind, f"{LOSS_MARK} {case}" if case else ""] for s, kind, case in rows
+    ]
 
 
 def flat_settings(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -177,6 +199,13 @@ def redact(value: object) -> object:
         return {key: redact(entry) for key, entry in value.items()}
     if not isinstance(value, str):
         return value
-    home = str(Path.home())
+    home = _home()
     text = re.sub(rf"{re.escape(home)}(?=/|\\|\s|$)", "~", value) if len(home) > 1 else value
     return LOGIN.sub("://redacted@", text)
+
+
+def _home() -> str:
+    try:
+        return str(Path.home())
+    except RuntimeError:  # HOME is not set, and the system does not know the user
+        return ""

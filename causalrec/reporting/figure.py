@@ -1,56 +1,32 @@
-"""Figures, from records alone."""
+"""Pictures of one run, from its record alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalrec.data.files import replace_atomically
+from causalrec.graph.overlap import SMD_LIMIT
 from causalrec.records.names import IMAGE_NAMES
-from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import BalanceSection
+from causalrec.reporting.colours import BLUE, GREY, RED
 from causalrec.reporting.table import SUBSET_SUFFIXES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+BASELINE_LOOKS = (("s", GREY), ("^", "#444444"), ("v", "#999999"), ("P", GREY), ("X", "#444444"), ("*", "#999999"))
 QUANTILES = 6  # as `graph.overlap.Overlap.quantiles` holds
-COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777")
 
 
-def draw_predicted_against_true(folders: Iterable[RunFolder], path: Path) -> None:
-    """Draw predicted against true mean outcome, ten bins per run: one panel per encoder, one colour per objective."""
-    from matplotlib.figure import Figure
+def pictures(record: RunRecord, colour: str = BLUE) -> dict[str, bytes]:
+    """Return PNG images of a record by name: `overlap`, `calibration`, `ranking`, each where it holds what to draw.
 
-    done = [run.record for run in finished_runs(list(folders)) if run.record.calibration]
-    encoder_of = {record.name: str(record.choice("encoder")) for record in done}
-    encoders = sorted(set(encoder_of.values()))
-    colours = dict(zip(sorted(encoder_of), COLOURS * len(encoder_of), strict=False))
-    figure = Figure(figsize=(4.6 * len(encoders), 4.4), layout="constrained")
-    panels = figure.subplots(1, len(encoders), squeeze=False, sharex=True, sharey=True)[0]
-    for panel, encoder in zip(panels, encoders, strict=True):
-        for name in sorted(name for name, chosen in encoder_of.items() if chosen == encoder):
-            for k, record in enumerate(run for run in done if run.name == name):
-                x, y = zip(*((b.predicted, b.true) for b in record.calibration), strict=True)
-                panel.plot(x, y, "o-", ms=3, lw=1.2, color=colours[name], alpha=0.85, label=None if k else name)
-        panel.axline((0, 0), slope=1, color="#999999", lw=1, ls="--", zorder=0)
-        panel.set(title=f"encoder: {encoder}", xlabel="predicted mean outcome", xlim=(0, 1), ylim=(0, 1))
-        panel.legend(frameon=False, fontsize=8)
-    panels[0].set_ylabel(f"mean {'true rate' if _knows_truth(done) else 'observed outcome'} of the bin")
-    with replace_atomically(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=150)
-
-
-def _knows_truth(done: list[RunRecord]) -> bool:
-    return all(record.adjustment.evaluation.strategy == "known truth" for record in done)
-
-
-def pictures(record: RunRecord) -> dict[str, bytes]:
-    """Return PNG images of a record by name: `overlap`, `calibration`, `ranking`, each where it holds what to draw."""
-    figures = (overlap_figure(record), calibration_figure(record), ranking_figure(record))
+    `colour`: of the run, as `row_colours` has it where the run is one of several.
+    """
+    figures = (overlap_figure(record, colour), calibration_figure(record, colour), ranking_figure(record, colour))
     return {name: _png(figure) for name, figure in zip(IMAGE_NAMES, figures, strict=True) if figure is not None}
 
 
@@ -60,7 +36,7 @@ def _png(figure: Figure) -> bytes:
     return out.getvalue()
 
 
-def overlap_figure(record: RunRecord) -> Figure | None:
+def overlap_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
     """Draw what the weights rest on: propensities of the logged rows, estimates of the mean outcome, balance.
 
     None where the record lacks the propensities.
@@ -77,39 +53,48 @@ def overlap_figure(record: RunRecord) -> Figure | None:
     figure = Figure(figsize=(3.6 * count, 2.6))
     edges = {"left": 0.02, "right": 0.98, "bottom": 0.13, "top": 0.78, "wspace": 0.08}
     panels = figure.subplots(1, count, gridspec_kw=edges)
-    _propensities(panels[0], quantiles, overlap.clip)
+    _propensities(panels[0], quantiles, overlap.clip, colour)
     means = [(name, value) for name, value in overlap.mean_outcome.items() if value is not None]
-    panels[1].plot([value for _, value in means], range(len(means)), "o", color=COLOURS[0])
+    panels[1].plot([value for _, value in means], range(len(means)), "o", color=colour)
     _name_rows(panels[1], [name for name, _ in means], "estimates of the mean outcome")
     if worst:
-        _balance(panels[2], worst)
+        assert overlap.balance is not None
+        _balance(panels[2], overlap.balance, worst, colour)
     clipped, rows = overlap.clipped or 0.0, overlap.effective_rows or 0.0
     figure.suptitle(f"{record.name}: {rows:.0f} effective rows, {clipped:.1%} clipped", fontsize=9)
     return figure
 
 
-def _propensities(panel: Axes, quantiles: list[float], clip: float) -> None:
+def _propensities(panel: Axes, quantiles: list[float], clip: float, colour: str) -> None:
     least, low, tenth, median, ninetieth, most = quantiles
-    panel.plot([least, most], [0, 0], ":", color=COLOURS[-1], lw=1, label="all")
-    panel.plot([low, most], [0, 0], "-", color=COLOURS[0], lw=1.5, label="from 1 %")
-    panel.plot([tenth, ninetieth], [0, 0], "-", color=COLOURS[0], lw=7, solid_capstyle="butt", label="10 to 90 %")
-    panel.plot([median], [0], "|", color="black", ms=16, label="median")
+    panel.plot([least, most], [0, 0], ":", color=GREY, lw=1, label="all")
+    panel.plot([low, most], [0, 0], "-", color=colour, lw=1.5, label="from 1 %")
+    panel.plot([tenth, ninetieth], [0, 0], "-", color=colour, lw=7, solid_capstyle="butt", label="10 to 90 %")
+    panel.plot([median], [0], "|", color="black", ms=12, label="median")
     if clip > 0:
-        panel.axvline(clip, color=COLOURS[1], ls="--", lw=1, label="clip")
+        panel.axvline(clip, ymax=0.6, color=RED, ls="--", lw=1, label="clip")
     panel.set(xscale="log", yticks=[], ylim=(-0.5, 1.5))
     panel.set_title("propensity of the logged rows", fontsize=8)
     panel.tick_params(labelsize=7)
-    panel.legend(frameon=False, fontsize=7, loc="upper left", ncols=3)
+    panel.legend(frameon=False, fontsize=7, loc="upper left", ncols=3, labelspacing=0.9)
 
 
-def _balance(panel: Axes, worst: Sequence[tuple[str, float, float]]) -> None:
+def _balance(panel: Axes, balance: BalanceSection, worst: Sequence[tuple[str, float, float]], colour: str) -> None:
+    """Draw columns before and after weighting, the limit shaded; the largest of either, over all columns, in words."""
+    panel.axvspan(-SMD_LIMIT, SMD_LIMIT, color="#e9efe9", lw=0, zorder=-1)
+    heights = range(len(worst))
     for height, (_, before, after) in enumerate(worst):
-        panel.plot([before, after], [height, height], "-", color=COLOURS[-1], lw=1, zorder=0)
-        panel.plot([before], [height], "o", mfc="white", color=COLOURS[1], label=None if height else "before weighting")
-        panel.plot([after], [height], "o", color=COLOURS[0], label=None if height else "after")
-    panel.axvline(0, color="#999999", lw=1, ls="--", zorder=0)
+        panel.plot([before, after], [height, height], "-", color=GREY, lw=1, zorder=0)
+    panel.plot([b for _, b, _ in worst], heights, "o", mfc="white", color=RED, label=_largest("before", balance))
+    panel.plot([a for _, _, a in worst], heights, "o", color=colour, label=_largest("after", balance))
+    panel.axvline(0, color=GREY, lw=1, ls="--", zorder=0)
     panel.legend(frameon=False, fontsize=7, loc="upper right")
-    _name_rows(panel, [name for name, _, _ in worst], "columns furthest off (standard deviations)")
+    _name_rows(panel, [name for name, _, _ in worst], "balance: columns furthest off, in SD")
+
+
+def _largest(when: str, balance: BalanceSection) -> str:
+    largest = balance.before if when == "before" else balance.after
+    return f"{when} weighting" if largest is None else f"{when} weighting, at most {largest:.2f}"
 
 
 def _name_rows(panel: Axes, names: list[str], title: str) -> None:
@@ -121,7 +106,7 @@ def _name_rows(panel: Axes, names: list[str], title: str) -> None:
         panel.text(0.02, height - 0.15, name, transform=panel.get_yaxis_transform(), fontsize=7, va="bottom")
 
 
-def calibration_figure(record: RunRecord) -> Figure | None:
+def calibration_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
     """Draw the mean outcome of each bin against its mean prediction, larger where it has more rows; None without."""
     from matplotlib.figure import Figure
 
@@ -133,15 +118,15 @@ def calibration_figure(record: RunRecord) -> Figure | None:
     low, high = min(0.0, *x, *y), max(1.0, *x, *y)
     figure = Figure(figsize=(4.2, 4.2))
     panel = figure.subplots(gridspec_kw={"left": 0.14, "right": 0.96, "bottom": 0.13, "top": 0.92})
-    panel.axline((low, low), (high, high), color="#999999", lw=1, ls="--", zorder=0)
-    panel.plot(x, y, "-", color=COLOURS[0], lw=1)
-    panel.scatter(x, y, s=[10 + 60 * n / max(rows) for n in rows], color=COLOURS[0])
+    panel.axline((low, low), (high, high), color=GREY, lw=1, ls="--", zorder=0)
+    panel.plot(x, y, "-", color=colour, lw=1)
+    panel.scatter(x, y, s=[10 + 60 * n / max(rows) for n in rows], color=colour)
     panel.set(xlabel="mean prediction of the bin", ylabel="mean outcome of the bin", xlim=(low, high), ylim=(low, high))
     panel.set_title(f"{record.name}: expected calibration error {error:.3f}", fontsize=9)
     return figure
 
 
-def ranking_figure(record: RunRecord) -> Figure | None:
+def ranking_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
     """Draw the ranking metrics (AUC, and those with a cut-off) with their intervals, the model beside the baselines."""
     from matplotlib.figure import Figure
 
@@ -159,13 +144,11 @@ def ranking_figure(record: RunRecord) -> Figure | None:
     for k, model in enumerate(models):
         mine = [s for s in ranked if s.model == model]
         heights = [rows.index((s.metric, s.slice)) + (k + 1) / (len(models) + 1) - 0.5 for s in mine]
-        colour = COLOURS[k % len(COLOURS)]
+        mark, shade = BASELINE_LOOKS[(k - 1) % len(BASELINE_LOOKS)] if k else ("D", colour)
         for level, score in zip(heights, mine, strict=True):
             if score.low is not None and score.high is not None:
-                panel.plot([score.low, score.high], [level, level], "-", color=colour, lw=1)
-        panel.plot(
-            [s.value for s in mine if s.value is not None], heights, "s" if k else "D", ms=4, color=colour, label=model
-        )
+                panel.plot([score.low, score.high], [level, level], "-", color=shade, lw=1)
+        panel.plot([s.value for s in mine if s.value is not None], heights, mark, ms=4, color=shade, label=model)
     panel.set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
     panel.set_yticklabels(names)
     panel.tick_params(labelsize=7)

@@ -2,46 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.data.files import replace_atomically
+from causalrec.reporting.colours import GREY, row_colours
 from causalrec.reporting.compare import half_width
 from causalrec.reporting.paper_table import PaperCell, PaperTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-OURS, PUBLISHED = "#4477aa", "#ee6677"
-LEGEND = {OURS: "ours, 95 % interval", PUBLISHED: "published, with what is allowed"}
+LEGEND = {"o": "ours, 95 % interval", "D": "published, with what is allowed"}  # by mark
 
 
 def draw_gains(table: PaperTable, path: Path) -> bool:
+    """Write the figure of a study; return whether there was a gain to draw."""
+    from matplotlib import rc_context
+
+    figure = gains_figure(table)
+    if figure is None:
+        return False
+    with replace_atomically(path) as temporary, rc_context({"svg.fonttype": "none", "svg.hashsalt": "causalrec"}):
+        figure.savefig(temporary, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else None)
+    return True
+
+
+def gains_figure(table: PaperTable) -> Figure | None:
     """Draw ours with its interval and the published gain with what is allowed around it, a panel a compared column.
 
-    Returns whether there was a gain to draw.
+    None where there is no gain to draw.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     compare = table.study.compare
     panels = {column: _cells(table, column) for column in (compare.columns if compare else ())}
     panels = {column: cells for column, cells in panels.items() if cells}
     if compare is None or not panels:
-        return False
-    height = 0.9 + 0.24 * max(map(len, panels.values()))
-    figure = Figure(figsize=(1.2 + 4.4 * len(panels), height), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        return None
+    rows = [row for row in table.rows if any(cell.row == row for cells in panels.values() for cell in cells)]
+    figure = Figure(figsize=(1.4 + 3.2 * len(panels), 1.1 + 0.28 * len(rows)), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    trained = {row for (row, _), cell in table.cells.items() if cell.obtained and row not in table.baselines}
+    colours = row_colours(trained)
     for panel, (column, cells) in zip(axes, panels.items(), strict=True):
-        _draw(panel, cells)
-        panel.set_title(f"{column}: gain over {compare.to}", fontsize=9)
-    handles = [Line2D([], [], color=colour, marker="o", ms=3.5, label=label) for colour, label in LEGEND.items()]
-    axes[0].legend(handles=handles, fontsize=7, frameon=False, loc="lower right")
-    with replace_atomically(path) as temporary, rc_context({"svg.fonttype": "none", "svg.hashsalt": "causalrec"}):
-        figure.savefig(temporary, format=path.suffix[1:], metadata={"Date": None} if path.suffix == ".svg" else None)
-    return True
+        _draw(panel, {cell.row: cell for cell in cells}, rows, colours)
+        panel.set_title(f"{column}:\ngain over {compare.to}", fontsize=9)
+    _legend(figure)
+    return figure
+
+
+def _legend(figure: Figure) -> None:
+    from matplotlib.lines import Line2D
+
+    fills = {"o": GREY, "D": "white"}
+    handles = [
+        Line2D([], [], color=GREY, marker=mark, mfc=fills[mark], ms=3.5, label=label) for mark, label in LEGEND.items()
+    ]
+    figure.legend(handles=handles, fontsize=8, frameon=False, loc="outside lower center", ncols=2)
 
 
 def _cells(table: PaperTable, column: str) -> list[PaperCell]:
@@ -50,18 +70,22 @@ def _cells(table: PaperTable, column: str) -> list[PaperCell]:
     return [cell for cell in cells if cell.row not in table.baselines]
 
 
-def _draw(panel: Axes, cells: Sequence[PaperCell]) -> None:
-    for height, cell in enumerate(reversed(cells)):
-        comparison, gain = cell.comparison, cell.gain
+def _draw(panel: Axes, cells: Mapping[str, PaperCell], rows: Sequence[str], colours: Mapping[str, str]) -> None:
+    for height, row in enumerate(rows):
+        if row not in cells:
+            continue
+        comparison, gain = cells[row].comparison, cells[row].gain
         assert comparison is not None
-        _point(panel, comparison.difference, half_width(comparison), height + 0.14, OURS)
+        _point(panel, comparison.difference, half_width(comparison), height - 0.16, "o", colours[row])
         if gain is not None and gain.published is not None and gain.tolerance is not None:
-            _point(panel, gain.published, gain.tolerance, height - 0.14, PUBLISHED)
-    panel.axvline(0, color="#999999", lw=1, ls="--", zorder=0)
-    panel.set_yticks(range(len(cells)), [cell.row for cell in reversed(cells)], fontsize=8)
+            _point(panel, gain.published, gain.tolerance, height + 0.16, "D", GREY)
+    panel.axvline(0, color=GREY, lw=1, ls="--", zorder=0)
+    panel.set_yticks(range(len(rows)), rows, fontsize=8)
+    panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.tick_params(axis="x", labelsize=8)
-    panel.margins(y=0.02)
+    panel.spines[["top", "right"]].set_visible(False)
 
 
-def _point(panel: Axes, value: float, half: float, height: float, colour: str) -> None:
-    panel.errorbar([value], [height], xerr=[half], fmt="o", ms=3.5, lw=1.2, capsize=2, color=colour)
+def _point(panel: Axes, value: float, half: float, height: float, mark: str, colour: str) -> None:
+    fill = colour if mark == "o" else "white"
+    panel.errorbar([value], [height], xerr=[half], fmt=mark, ms=3.5, lw=1.2, capsize=2, color=colour, mfc=fill)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from causalrec.records.names import column_of
+from causalrec.records.names import LOSS_MARK, column_of
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.reporting.compare import Comparison, compare_runs, half_width
 
-MARK = "▽"  # behind a number of a row that loses to a special case of itself
+MARK = LOSS_MARK
 CellKey = tuple[str, str]  # row and column
 
 

@@ -8,15 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pytorch_lightning.loggers import Logger
-
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError
 from causalrec.learners.base import Fitter
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.running.cache import PreparedCache
+from causalrec.running.job_log import JobLog
 from causalrec.running.prepare import plan_run, select_slices
-from causalrec.running.recording import SINGLE, close_logger, open_logger, peak_bytes, planned_record, show_record
+from causalrec.running.recording import SINGLE, peak_bytes, planned_record
 from causalrec.running.scoring import score_run
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
@@ -37,14 +36,14 @@ class StartedJob:
     Attributes:
         config: what was asked for.
         prepared: what stands before its fits.
-        logger: opened for it, None where it logs afterwards or not at all.
+        log: of the job.
         results: of the rounds of fits so far.
         failure: what ended its fits.
     """
 
     config: ExperimentConfig
     prepared: PreparedData
-    logger: Logger | None
+    log: JobLog
     results: list[FitResult] = field(default_factory=list)
     failure: Exception | None = None
 
@@ -62,7 +61,7 @@ class StartedJob:
         except Exception as error:
             self.failure = error
             return []
-        return [replace(request, logger=self.logger) for request in wanted]
+        return [replace(request, logger=self.log.opened) for request in wanted]
 
     def add_results(self, results: Sequence[FitResult | Exception]) -> None:
         """Add the results of a round, or the first failure among them."""
@@ -110,7 +109,7 @@ def train_together(
                 started[k] = _start(config, plan, execution, cache)
             except Exception as error:
                 check = ownership[k]
-                results[k] = _fail(config, plan, check, execution, error, None) if check else None
+                results[k] = _fail(config, plan, check, execution, error) if check else None
         fit_in_rounds(list(started.values()), fitter)
         shared = (time.monotonic() - clock) / max(len(started), 1)
         for k, job in started.items():
@@ -119,7 +118,7 @@ def train_together(
                 results[k] = _finish(job, check, execution, shared)
     finally:
         for job in started.values():
-            close_logger(job.config, job.logger)
+            job.log.interrupt()  # whatever ended otherwise has closed it
     return results
 
 
@@ -129,8 +128,13 @@ def _start(config: ExperimentConfig, plan: RunPlan, execution: str, cache: Prepa
         learner.certify(config, stacked=execution != SINGLE)
     prepared = cache.prepare(config, plan)
     select_slices(config, prepared)  # what is refused there is refused before anything is trained
-    single = execution == SINGLE  # hundreds of loggers open at once would cost more than they show
-    return StartedJob(config, prepared, open_logger(config) if single else None)
+    log = _log_of(config, execution)
+    log.open()
+    return StartedJob(config, prepared, log)
+
+
+def _log_of(config: ExperimentConfig, execution: str) -> JobLog:
+    return JobLog.of(config, live=execution == SINGLE)  # hundreds open at once would cost more than they show
 
 
 def fit_in_rounds(jobs: Sequence[StartedJob], fitter: Fitter) -> None:
@@ -154,15 +158,17 @@ def _finish(job: StartedJob, check: CheckOwnership, execution: str, shared: floa
         result = score_run(planned, config, prepared, predictor, chosen)
         seconds = shared + time.monotonic() - clock
         record = replace(result.record, seconds=seconds, peak_bytes=peak_bytes())
-        logger, job.logger = job.logger, None
-        show_record(config, logger, record)
         check()
         if execution != SINGLE and chosen is not None:  # a fit made by itself has left its weights there
             FitFolder(chosen.folder, "made beside others").finish(chosen.fit)
-        return record.save(config.folder, result.replicates, result.jackknife)
+        path = record.save(config.folder, result.replicates, result.jackknife)
     except Exception as error:
-        logger, job.logger = job.logger, None
-        return _fail(config, prepared.plan, check, execution, error, logger)
+        return _fail(config, prepared.plan, check, execution, error, job.log)
+    shown = job.log.show(record)
+    if shown is not record:
+        with suppress(OSError):  # the record is whole, but for a warning of its logger
+            shown.save(config.folder)
+    return path
 
 
 def _fail(
@@ -171,12 +177,11 @@ def _fail(
     check: CheckOwnership,
     execution: str,
     error: Exception,
-    logger: Logger | None,
+    log: JobLog | None = None,
 ) -> Exception:
     """Record why a job failed, and return it."""
     record = replace(planned_record(config, plan, execution), error=f"{type(error).__name__}: {error}")
-    with suppress(Exception):  # what failed first is what the user must read
-        show_record(config, logger, record)
+    record = (log or _log_of(config, execution)).show(record)
     with suppress(OSError, CausalRecError):  # a full disk, a lost claim: as above
         check()
         record.save(config.folder)

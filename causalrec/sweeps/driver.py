@@ -74,7 +74,18 @@ def run_one(
     entered = enter_jobs(configs, jobs, command, rerun)
     log(_job_summary(config) if entered.unfinished else f"{config.run.name}: done already (--rerun runs it)")
     results = run_until_done(entered, lambda left: [runner.run(job.config) for job in left], log)
+    _mark_losses(configs, results, log)
     return _results_of(results, [config])
+
+
+def _mark_losses(configs: Sequence[ExperimentConfig], results: Mapping[str, JobResult], log: Log) -> None:
+    """Have loggers mark the jobs that lose to a special case, where this launch finished one of either."""
+    if not any(result.status == "done" for result in results.values()):
+        return
+    from causalrec.running.loss_marks import mark_losses
+
+    for line in mark_losses(configs):
+        log(line)
 
 
 def _job_summary(config: ExperimentConfig) -> str:
@@ -129,6 +140,7 @@ def run_all(
         left, total = len(entered.unfinished), len(entered.jobs)
         log(f"{left} job(s) to run" + (f", {total - left} of {total} done already" if left < total else ""))
         results_by_job = run_until_done(entered, launch, log)
+        _mark_losses(configs, results_by_job, log)
         results = _results_of(results_by_job, requested)
     context.callbacks.on_multirun_end(config=config, config_name="train")
     return results
@@ -152,6 +164,7 @@ def run_configs(
     """
     every, of_each = with_submodels(configs, overrides)
     results = run_until_done(enter_jobs(every, of_each, command, rerun=False), launch, log)
+    _mark_losses(every, results, log)
     return _results_of(results, configs)
 
 

@@ -7,16 +7,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from causalrec.errors import RequestError
 from causalrec.records.names import best_scores
 from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import CandidateRecord
 from causalrec.training.fit_result import Epoch, log_curve
 
-JobStatus = Literal["done", "failed"]
+JobStatus = Literal["done", "failed", "interrupted"]
 MakeImages = Callable[[RunRecord], Mapping[str, bytes]]  # PNG images of a record, by name
 
 
@@ -27,6 +28,7 @@ class LoggedJob:
     Attributes:
         name: its row.
         sweep: the sweep it belongs to.
+        seed: of the job.
         key: the hash of its configuration.
         folder: where its record goes.
         tags: names of the components it chose.
@@ -35,6 +37,7 @@ class LoggedJob:
 
     name: str
     sweep: str
+    seed: int
     key: str
     folder: Path
     tags: tuple[str, ...]
@@ -42,7 +45,12 @@ class LoggedJob:
 
 
 class AbstractLogger(ABC):
-    """Opens one run per job and closes it with what the record holds."""
+    """Opens one run per job and closes it with what the record holds.
+
+    `marks_losses`: whether it shows a table of scores, to be marked once a job's special cases are finished.
+    """
+
+    marks_losses: ClassVar[bool] = False
 
     @abstractmethod
     def open(self, job: LoggedJob) -> Logger | None:
@@ -55,7 +63,7 @@ class AbstractLogger(ABC):
         status: JobStatus,
         draw: MakeImages | None = None,
     ) -> None:
-        """Write the summary `best/*` and finish the run.
+        """Write the chosen fit's curve and the summary `best/*`, and finish the run.
 
         Args:
             lightning_logger: the logger that `open` returned.
@@ -64,8 +72,20 @@ class AbstractLogger(ABC):
             draw: makes the images of a record, for loggers that show some; None: no images.
         """
         if lightning_logger is not None:
+            log_chosen_curve(lightning_logger, record)
             lightning_logger.log_metrics({} if record is None else best_scores(record))
             lightning_logger.finalize("success" if status == "done" else "failed")
+
+    def mark_losses(  # noqa: B027 - most loggers have no table to mark
+        self, job: LoggedJob, record: RunRecord, losses: Mapping[str, str]
+    ) -> None:
+        """Mark the scores in which a special case of a finished job is better.
+
+        Args:
+            job: what a logger may show of it.
+            record: of the job.
+            losses: the special cases that are better, by `metric@slice`.
+        """
 
     def replay(self, job: LoggedJob, record: RunRecord, status: JobStatus, draw: MakeImages | None = None) -> None:
         """Log a job that is over: open, its learning curves, close. For jobs that train side by side.
@@ -84,12 +104,23 @@ class AbstractLogger(ABC):
 
 def curves_of(record: RunRecord) -> Iterator[tuple[str, tuple[Epoch, ...]]]:
     """Yield the learning curve of each candidate of a record, with the prefix its fit logs under."""
-    candidates = record.selection.candidates
-    for candidate in candidates:
-        points = (
-            Epoch(p.epoch, math.nan if p.loss is None else p.loss, p.criterion, p.report) for p in candidate.curve
-        )
-        yield f"{candidate.fit}/" if len(candidates) > 1 else "", tuple(points)
+    for candidate in record.selection.candidates:
+        yield f"{candidate.fit}/" if _several_fits(record) else "", _points(candidate)
+
+
+def log_chosen_curve(lightning_logger: Logger, record: RunRecord | None) -> None:
+    """Log the chosen candidate's curve under names that all jobs share; a job of one fit has logged it so already."""
+    if record is not None and _several_fits(record):
+        chosen = [c for c in record.selection.candidates if c.settings == record.selection.chosen]
+        log_curve(lightning_logger, "", [point for candidate in chosen for point in _points(candidate)])
+
+
+def _several_fits(record: RunRecord) -> bool:
+    return len(record.selection.candidates) > 1 or record.selection.folds > 1
+
+
+def _points(candidate: CandidateRecord) -> tuple[Epoch, ...]:
+    return tuple(Epoch(p.epoch, math.nan if p.loss is None else p.loss, p.criterion, p.report) for p in candidate.curve)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Literal, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from causalrec.errors import RequestError
-from causalrec.records.names import EPOCH, IMAGES, RESULTS, SCORE_COLUMNS, record_summary, redact, score_rows
+from causalrec.records.names import (
+    EPOCH,
+    IMAGES,
+    LOSES_TO,
+    RESULTS,
+    SCORE_COLUMNS,
+    record_summary,
+    redact,
+    score_rows,
+)
 from causalrec.records.run_record import RunRecord
-from causalrec.tracking.loggers import AbstractLogger, JobStatus, LoggedJob, MakeImages
+from causalrec.tracking.loggers import AbstractLogger, JobStatus, LoggedJob, MakeImages, log_chosen_curve
+from causalrec.tracking.wandb_sync import mark_finished
 
 if TYPE_CHECKING:
     from wandb.sdk.wandb_run import Run
@@ -26,6 +38,8 @@ LEAN = {  # a tenth of the time of a run; versions and commit are in the record
     "disable_git": True,
     "disable_code": True,
 }
+MAX_TAG_LENGTH = 64  # characters that W&B takes
+EXIT_CODES: Mapping[JobStatus, int] = {"done": 0, "failed": 1, "interrupted": 255}  # the last is W&B's own for Ctrl-C
 
 
 class RunAddress(TypedDict):
@@ -57,12 +71,17 @@ class WandB(AbstractLogger):
     machine: bool = False
     images: bool = True
 
+    marks_losses: ClassVar[bool] = True
+
     def open(self, job: LoggedJob) -> Logger | None:
-        address: RunAddress = {"project": self.project, "name": f"{job.name}-{job.key}", "id": job.key}
+        address = self._address(job)
         if rank_zero_only.rank:  # type: ignore[attr-defined]
             return WandbLogger(save_dir=job.folder, **address)  # Lightning gives the other ranks a dummy
         job.folder.mkdir(parents=True, exist_ok=True)
         return WandbLogger(save_dir=job.folder, experiment=self._run(job, address), **address)
+
+    def _address(self, job: LoggedJob) -> RunAddress:
+        return {"project": self.project, "name": f"{job.name}-seed{job.seed}-{job.key}", "id": job.key}
 
     def _run(self, job: LoggedJob, address: RunAddress) -> Run:
         import wandb
@@ -75,13 +94,13 @@ class WandB(AbstractLogger):
                 mode=self._mode(),
                 group=job.sweep,
                 job_type=job.name,
-                tags=list(dict.fromkeys(job.tags)),
+                tags=_tags(job),
                 config={key: redact(value) for key, value in job.config.items()},
                 resume="allow",
                 reinit="create_new",  # jobs of one process may be open at once
                 settings={"silent": True, "console": "off", **({} if self.machine else LEAN)},
             )
-        except wandb.errors.Error as error:
+        except (wandb.errors.UsageError, wandb.errors.AuthenticationError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise RequestError(f"logger=wandb: {reason}; logger.mode=offline needs no account") from error
         run.define_metric(EPOCH, hidden=True)
@@ -102,33 +121,54 @@ class WandB(AbstractLogger):
         status: JobStatus,
         draw: MakeImages | None = None,
     ) -> None:
-        """Write the record's summary, table and images, and finish the run."""
+        """Write the record's curve, summary, table and images, and finish the run."""
         if not isinstance(lightning_logger, WandbLogger) or rank_zero_only.rank:  # type: ignore[attr-defined]
             return
         run: Run = lightning_logger.experiment
         try:
-            _show(run, record, draw if self.images else None)
+            log_chosen_curve(lightning_logger, record)
+            _show(run, record, status, draw if self.images else None)
         finally:
-            run.finish(exit_code=0 if status == "done" else 1)  # else the next job of a sweep writes into this run
+            _finish(run, status)
+
+    def mark_losses(self, job: LoggedJob, record: RunRecord, losses: Mapping[str, str]) -> None:
+        """Go on in a finished job's run: its table again, with a mark where a special case is better."""
+        run = self._run(job, self._address(job))
+        try:
+            run.log({RESULTS: _table(record, losses)})
+            run.summary.update({f"{LOSES_TO}/{column}": case for column, case in losses.items()})
+        finally:
+            _finish(run, "done")
 
 
-def _show(run: Run, record: RunRecord | None, draw: MakeImages | None) -> None:
+def _tags(job: LoggedJob) -> list[str]:
+    """Return a job's tags as W&B takes them: none twice, none empty, long ones cut."""
+    return list(dict.fromkeys(tag[:MAX_TAG_LENGTH] for tag in job.tags if tag))
+
+
+def _finish(run: Run, status: JobStatus) -> None:
+    folder = Path(run.dir).parent
+    run.finish(exit_code=EXIT_CODES[status])  # else the next job of a sweep writes into this run
+    mark_finished(folder)
+
+
+def _show(run: Run, record: RunRecord | None, status: JobStatus, draw: MakeImages | None) -> None:
     """Log what a record holds: scores, costs and overlap to the summary, the table and the images to the history."""
     if record is None:
+        run.summary.update({"status": status})
         return
     run.summary.update(record_summary(record))
     if not record.scores:
         return
-    shown: dict[str, object] = {RESULTS: _table(record)}
+    run.log({RESULTS: _table(record)})
     if draw is not None:
-        shown |= {f"{IMAGES}/{name}": _image(png) for name, png in draw(record).items()}
-    run.log(shown)
+        run.log({f"{IMAGES}/{name}": _image(png) for name, png in draw(record).items()})
 
 
-def _table(record: RunRecord) -> object:
+def _table(record: RunRecord, losses: Mapping[str, str] | None = None) -> object:
     import wandb
 
-    return wandb.Table(columns=list(SCORE_COLUMNS), data=score_rows(record))
+    return wandb.Table(columns=list(SCORE_COLUMNS), data=score_rows(record, losses))
 
 
 def _image(png: bytes) -> object:

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from causalrec.records.run_record import RECORD
-
 MAX_COMMAND_LENGTH = 20_000  # characters of one command: every system takes that
 SYNCED_SUFFIX = ".wandb.synced"  # W&B's own, beside the file it has sent
-CLOCK_SLACK_SECONDS = 60.0  # seconds by which a finished run's file may be younger than its job's record
+FINISHED = "finished"  # our mark in the folder of a file to which nothing more is written
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class OfflineRun:
         started: when the file was begun, as W&B writes it.
         folder: of the file.
         sweep: folder of the sweep.
-        finished: whether nothing more will be written: the job's record is not older.
+        finished: whether nothing more will be written to it.
     """
 
     id: str
@@ -40,13 +38,17 @@ def offline_runs(folder: Path) -> list[OfflineRun]:
     return sorted(runs, key=lambda run: (str(run.sweep), run.started, run.id))
 
 
+def mark_finished(folder: Path) -> None:
+    """Mark the folder of a run's file as finished, where it has one on this disk."""
+    if folder.is_dir():
+        (folder / FINISHED).touch()
+
+
 def _run(file: Path) -> OfflineRun:
     job = file.parent.parent.parent  # SWEEP/ROW/JOB/wandb/offline-run-STARTED-ID/run-ID.wandb
     started = file.parent.name.removeprefix("offline-run-").rsplit("-", 1)[0]
     name = file.stem.removeprefix("run-")
-    record = job / RECORD  # that of an earlier attempt is older than the file of a run that goes on
-    finished = record.is_file() and file.stat().st_mtime <= record.stat().st_mtime + CLOCK_SLACK_SECONDS
-    return OfflineRun(name, started, file.parent, job.parent.parent, finished)
+    return OfflineRun(name, started, file.parent, job.parent.parent, (file.parent / FINISHED).exists())
 
 
 def sync_commands(runs: Sequence[OfflineRun]) -> list[str]:

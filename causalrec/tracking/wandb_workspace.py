@@ -21,9 +21,9 @@ from causalrec.records.names import (
 )
 from causalrec.records.run_record import RunRecord
 
-CURVES = {
-    "validation criterion": rf"^(.*/)?{VALIDATION_CRITERION}$",
-    "training loss": rf"^(.*/)?{TRAINING_LOSS}$",
+CURVES = {  # of the chosen fit, whose names all jobs share
+    "validation criterion": rf"^{VALIDATION_CRITERION}$",
+    "training loss": rf"^{TRAINING_LOSS}$",
 }
 MAX_RUNS = 100  # of a panel: as many as the application draws
 

@@ -16,6 +16,7 @@ from causalrec.progress import progress
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
 from causalrec.training.folds import fold_logs, fold_numbers
+from causalrec.types import Ints
 
 MAX_EXTENSIONS = 4  # fits beyond the candidates that were asked for
 Settings = Mapping[str, float]  # numbers by the path of the setting, as `selection.candidates` names them
@@ -24,14 +25,14 @@ Requests = Sequence[tuple[Settings, FitRequest]]  # one a candidate
 
 @dataclass(frozen=True)
 class Candidate:
-    """One set of settings that was tried; means over folds in cross-validation, which has no curve.
+    """One set of settings that was tried; means over folds in cross-validation.
 
     Attributes:
         settings: numbers by the path of the setting.
         criterion: of the best epoch, the lower the better.
         best_epoch: from 0.
         epochs: trained in all.
-        curve: the learning curve.
+        curve: the learning curve; of folds the mean, as far as all of them went.
     """
 
     settings: Settings
@@ -133,8 +134,21 @@ def judge_candidates(requests: Requests, results: Sequence[FitResult], folds: in
         fits = results[k * folds : (k + 1) * folds]
         criterion = float(np.average([fit.criterion for fit in fits], weights=rows))
         best_epoch, epochs = map(float, np.mean([(fit.best_epoch, fit.epochs) for fit in fits], axis=0))
-        candidates.append(Candidate(settings, criterion, best_epoch, epochs))
+        candidates.append(Candidate(settings, criterion, best_epoch, epochs, _mean_curve(fits, rows)))
     return tuple(candidates)
+
+
+def _mean_curve(fits: Sequence[FitResult], rows: Ints) -> tuple[Epoch, ...]:
+    """Return the mean learning curve of the fits of folds, weighted by the rows [folds] that each holds out."""
+    epochs = zip(*(fit.curve for fit in fits), strict=False)
+    return tuple(_mean_epoch(points, rows) for points in epochs)
+
+
+def _mean_epoch(points: Sequence[Epoch], rows: Ints) -> Epoch:
+    loss = float(np.average([point.loss for point in points], weights=rows))
+    criteria = [point.criterion for point in points if point.criterion is not None]
+    criterion = float(np.average(criteria, weights=rows)) if len(criteria) == len(points) else None
+    return Epoch(points[0].epoch, loss, criterion)
 
 
 def settings_beyond(candidates: Sequence[Candidate]) -> Settings | None:

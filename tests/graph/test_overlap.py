@@ -93,13 +93,21 @@ def test_few_effective_rows_clipped_rows_and_miscalibration_are_warned_of() -> N
     assert lines(ece=0.051) == ("calibration error of p is 0.051, above 0.05",)
 
 
-def test_balance_is_the_hand_worked_one_and_names_the_worst_three() -> None:
-    population = np.array([[0, 0, 0, 7], [2, 4, 2, 7]], np.float32)  # means 1, 2, 1, 7; deviations 1, 2, 1, 0
-    exposed = np.array([[0, 4, 2, 7], [2, 4, 2, 7]], np.float32)
-    differences = balance(exposed, population, np.array([0.2, 0.6], np.float32), ("a", "b", "c", "d"))
-    # weights 5 and 5/3: the mean of a is 1/2
+def test_balance_is_the_hand_worked_one_and_names_the_worst_after_and_before() -> None:
+    population = np.array(
+        [[0, 0, 0, 7, 0], [2, 4, 2, 7, 2]], np.float32
+    )  # means 1, 2, 1, 7, 1; deviations 1, 2, 1, 0, 1
+    exposed = np.array([[0, 4, 2, 7, 0], [2, 4, 2, 7, 4]], np.float32)
+    differences = balance(exposed, population, np.array([0.2, 0.6], np.float32), ("a", "b", "c", "d", "e"))
+    # weights 5 and 5/3: the mean of a is 1/2, that of e 1
     assert differences == Balance(1.0, 1.0, differences.worst)  # type: ignore[union-attr]
-    assert differences.worst == (("b", 1.0, 1.0), ("c", 1.0, 1.0), ("a", 0.0, pytest.approx(-0.5)))
+    assert differences.worst == (
+        ("b", 1.0, 1.0),
+        ("c", 1.0, 1.0),
+        ("a", 0.0, pytest.approx(-0.5)),
+        differences.worst[3],
+    )
+    assert differences.worst[3] == ("e", 1.0, pytest.approx(0, abs=1e-6))
     assert balance(exposed[:, :0], population[:, :0], PROPENSITY[:2], ()) is None
 
 

@@ -77,6 +77,11 @@ def test_wandb_shows_these_names() -> None:
     }
     assert list(names.record_summary(RECORD)) == [
         "best/auc@randomised",
+        "best/auc@randomised/low",
+        "best/auc@randomised/high",
+        "baseline/constant/auc@randomised/low",
+        "baseline/constant/auc@randomised/high",
+        "baseline/constant/auc@randomised",
         "status",
         "seconds",
         "peak_bytes",
@@ -100,8 +105,11 @@ def test_wandb_shows_these_names() -> None:
         "absolute",
         "higher_is_better",
         "kind",
+        "better special case",
     )
-    assert [row[-1] for row in names.score_rows(RECORD)] == ["score", "baseline"]
+    assert [row[-2:] for row in names.score_rows(RECORD)] == [["score", ""], ["baseline", ""]]
+    marked = names.score_rows(RECORD, {"auc@randomised": "mf-naive-biases"})
+    assert [row[-1] for row in marked] == ["▽ mf-naive-biases", ""]
 
 
 def test_every_name_of_a_summary_or_a_head_is_a_field_of_the_record() -> None:
@@ -132,7 +140,7 @@ def test_tables_show_these_names() -> None:
 def test_a_csv_file_has_these_columns(tmp_path: Path) -> None:
     from causalrec.tracking.loggers import Csv, LoggedJob
 
-    Csv().replay(LoggedJob("mf-ips", "s", "k", tmp_path, (), {}), RECORD, "done")
+    Csv().replay(LoggedJob("mf-ips", "s", 0, "k", tmp_path, (), {}), RECORD, "done")
     with (tmp_path / "curves" / "metrics.csv").open() as file:
         head = set(csv.DictReader(file).fieldnames or ())
     assert head == {"step", "epoch", "train/loss", "validation/criterion", "best/auc@randomised"}

@@ -18,6 +18,7 @@ from causalrec.errors import DataError, RequestError
 from causalrec.records.run_record import RunRecord
 from causalrec.running import run
 from causalrec.running.cache import PreparedCache
+from causalrec.running.job_log import JobLog
 from causalrec.running.prepare import plan_run
 from causalrec.sweeps.job import JobResult, JobRunner, run_job
 from causalrec.sweeps.ledger import Ledger, LostClaim
@@ -273,7 +274,8 @@ def test_a_job_that_was_taken_over_meanwhile_leaves_the_record_alone(
         jobs[0].failure = ValueError("diverged")
 
     prepared = cast(Any, Mock(plan=plan_run(spec)))
-    monkeypatch.setattr(run, "_start", lambda config, *_: run.StartedJob(config, prepared, None))
+    log = JobLog.of(spec, live=True)
+    monkeypatch.setattr(run, "_start", lambda config, *_: run.StartedJob(config, prepared, log))
     monkeypatch.setattr(run, "fit_in_rounds", diverge)
     with pytest.raises(ValueError, match="diverged"):
         run.train(spec, lost)

@@ -93,7 +93,14 @@ def test_one_decay_for_factors_and_biases_is_marked(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     settings = ["dataset=coat", "~dataset.threshold", "dataset._target_=planted.BiasWorld", "graph.latent=[]"]
     settings += ["graph.edges=['user -> outcome','item -> outcome','user -> exposure','exposure -> outcome']"]
-    settings += ["propensity=popularity", "objective=naive", "metric=[auc]", "logger=none", "sampler.batch_size=256"]
+    settings += [
+        "propensity=popularity",
+        "objective=naive",
+        "metric=[auc]",
+        "logger=wandb",
+        "logger.images=false",
+        "sampler.batch_size=256",
+    ]
     settings += ["optimizer.lr=0.02", "trainer.max_epochs=10", "trainer.patience=10", "trainer.progress=false"]
     settings += ["selection.folds=1", "selection.candidates={optimizer.weight_decay:[10.0]}"]
     settings += ["evaluation.submodels=true", "evaluation.replicates=20", "sweep=planted"]
@@ -103,6 +110,8 @@ def test_one_decay_for_factors_and_biases_is_marked(tmp_path: Path, monkeypatch:
     column = "auc@randomised"
     assert table.rows["onedecay-naive"][column].loses_to == ("biases",)
     assert table.rows["mf-naive"][column].loses_to == ()
+    marked = {file.parts[2] for file in Path("runs/planted").rglob("*.table.json") if MARK in file.read_text("utf-8")}
+    assert marked == {"onedecay-naive"}
     (note,) = [line for line in table.footnotes if line.startswith(MARK)]
     lost = re.fullmatch(rf"{MARK} onedecay-naive loses to its special case biases: {column} (-0\.\d+) \[.*\]\.", note)
     assert lost is not None and float(lost.group(1)) < -0.01

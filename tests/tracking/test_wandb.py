@@ -11,16 +11,15 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wandb
+from wandb_files import files_below, read_back
 
 from causalrec.commands.wandb import wandb as command
-from causalrec.config.compose import compose_config, normalise_overrides, validate_config
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import DataError, RequestError
 from causalrec.records.names import SCORE_COLUMNS, redact, searchable_settings
@@ -36,7 +35,7 @@ from causalrec.records.sections import (
 from causalrec.running import run
 from causalrec.tracking.loggers import LoggedJob
 from causalrec.tracking.wandb_logger import WandB
-from causalrec.tracking.wandb_sync import OfflineRun, offline_runs, sync_commands
+from causalrec.tracking.wandb_sync import OfflineRun, mark_finished, offline_runs, sync_commands
 from causalrec.tracking.wandb_workspace import serialise, workspace
 from causalrec.training.trainer import TrainerSettings
 
@@ -48,6 +47,8 @@ RECORD = RunRecord(
     name="mf-naive",
     status="done",
     seconds=2.5,
+    git_sha="abc+",
+    versions={"torch": "2"},
     scores=(SCORE,),
     baselines=(dataclasses.replace(SCORE, model="constant", value=0.5),),
     selection=SelectionSection(chosen=DECAY, fit="wd=0.1", candidates=(TRIED,)),
@@ -56,75 +57,9 @@ RECORD = RunRecord(
 )
 
 
-@pytest.fixture(autouse=True)
-def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No key, and nothing written outside the test's folder."""
-    for name in ("API_KEY", "MODE", "DIR", "RUN_ID", "RUN_GROUP", "TAGS", "PROJECT", "ENTITY", "NAME", "JOB_TYPE"):
-        monkeypatch.delenv(f"WANDB_{name}", raising=False)
-    for name in ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / "wandb-home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
-
-
-@dataclass
-class Read:
-    """An offline file: its run record, the rows of its history, the last value of each summary key, its exit code."""
-
-    folder: Path
-    about: dict[str, Any]
-    history: list[dict[str, Any]] = field(default_factory=list)
-    summary: dict[str, Any] = field(default_factory=dict)
-    exit_code: int | None = None
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return {key: value for key, value in self.about["config"]["update"].items() if key != "_wandb"}
-
-    def curve(self, name: str) -> dict[float, float]:
-        return {row["epoch"]: row[name] for row in self.history if name in row}
-
-
-def read_back(file: Path) -> Read:
-    arguments = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
-    lines = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.splitlines()
-    records = [json.loads(line) for line in lines]
-    (about,) = [record["run"] for record in records if record["type"] == "run"]
-    contents = Read(file.parent, about)
-    for record in records:
-        if record["type"] == "history":
-            contents.history.append(record["history"]["item"])
-        elif record["type"] == "summary":
-            contents.summary |= record["summary"].get("update", {})
-        elif record["type"] == "exit":
-            contents.exit_code = record["exit"].get("exit_code", 0)
-    return contents
-
-
-def files_below(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.wandb"), key=lambda path: path.stat().st_mtime_ns)
-
-
 def job_of(folder: Path, key: str = "abc123", **config: Any) -> LoggedJob:
     job = folder / "sweep-one" / "mf-naive" / f"seed0-{key}"
-    return LoggedJob("mf-naive", "sweep-one", key, job, ("coat", "mf", "naive", "mf"), {"seed": 0, **config})
-
-
-@pytest.fixture
-def spec_of(tmp_path: Path, fake_coat: Callable[..., Path]) -> Callable[..., ExperimentConfig]:
-    data = fake_coat(tmp_path / "data")
-
-    def make(*more: str) -> ExperimentConfig:
-        overrides = ["dataset=coat", "objective=ips", "encoder=mf", "trainer.max_epochs=3", "trainer.progress=false"]
-        overrides += [f"paths.data={data}", f"paths.cache={tmp_path / 'cache'}", f"paths.runs={tmp_path / 'runs'}"]
-        overrides += [
-            "evaluation.replicates=5",
-            "selection.folds=1",
-            "selection.candidates={optimizer.weight_decay:[0.1,1.0]}",
-            "split.unseen=keep",
-        ]
-        return validate_config(compose_config(normalise_overrides([*overrides, "logger=wandb", "sweep=s1", *more])))
-
-    return make
+    return LoggedJob("mf-naive", "sweep-one", 0, key, job, ("coat", "mf", "naive", "mf"), {"seed": 0, **config})
 
 
 @pytest.mark.long
@@ -147,9 +82,8 @@ def test_three_jobs_of_one_process_are_three_whole_runs(
         assert wandb_run.config["selection.candidates.optimizer.weight_decay"] == [0.1, 1.0]
         scores = {f"best/{s.metric}@{s.slice}": s.value for s in record.scores if s.value is not None}
         assert len(scores) > 5
-        assert {key: value for key, value in wandb_run.summary.items() if key.startswith("best/")} == pytest.approx(
-            scores
-        )
+        assert {key: wandb_run.summary[key] for key in scores} == pytest.approx(scores)
+        assert wandb_run.about["display_name"] == f"mf-ips-seed{spec.run.seed}-{spec.key}"
         assert wandb_run.summary["overlap/effective_rows"] == pytest.approx(record.overlap.effective_rows)
 
 
@@ -167,6 +101,9 @@ def test_every_epoch_is_in_the_history_also_of_a_job_run_again(
         for name in ("train/loss", "validation/criterion"):
             assert sorted(wandb_run.curve(prefix + name)) == list(range(int(tried.epochs)))
         assert min(wandb_run.curve(f"{prefix}validation/criterion").values()) == pytest.approx(tried.criterion)
+        if tried.settings == record.selection.chosen:
+            for name in ("train/loss", "validation/criterion"):
+                assert wandb_run.curve(name) == wandb_run.curve(prefix + name)
 
 
 def test_the_table_and_the_images_lie_beside_the_file(tmp_path: Path, spec_of: Callable[..., ExperimentConfig]) -> None:
@@ -177,11 +114,12 @@ def test_the_table_and_the_images_lie_beside_the_file(tmp_path: Path, spec_of: C
     table = json.loads((wandb_run.folder / "files" / row["results.path"]).read_text())
     assert table["columns"] == [*SCORE_COLUMNS]
     expected = [
-        [*(s[key] for key in table["columns"][:-1]), kind]
+        [*(s[key] for key in table["columns"][:-2]), kind, ""]
         for kind, section in (("score", "scores"), ("baseline", "baselines"))
         for s in record[section]
     ]
     assert table["data"] == expected
+    (row,) = [row for row in wandb_run.history if "images/overlap.path" in row]
     for name in ("overlap", "calibration", "ranking"):
         image = wandb_run.folder / "files" / row[f"images/{name}.path"]
         assert image.read_bytes().startswith(b"\x89PNG") and row[f"images/{name}.width"] > 200
@@ -228,6 +166,9 @@ def test_replayed_runs_equal_trained_ones_and_may_be_open_at_once(tmp_path: Path
     assert runs_by_key["k3"].curve("validation/criterion") == pytest.approx({e.epoch: e.criterion for e in CURVE})
     assert (runs_by_key["k3"].summary["seconds"], runs_by_key["k3"].summary["overlap/clipped"]) == (2.5, 0.125)
     assert runs_by_key["k3"].summary["best/auc@randomised"] == 0.75
+    assert runs_by_key["k3"].summary["best/auc@randomised/high"] == 0.8
+    assert runs_by_key["k3"].summary["baseline/constant/auc@randomised"] == 0.5
+    assert runs_by_key["k3"].summary["git_sha"] == "abc+" and runs_by_key["k3"].summary["versions/torch"] == "2"
     assert runs_by_key["k3"].summary["data/caveat"] == "simulated data"
 
 
@@ -313,16 +254,14 @@ def test_neither_the_home_folder_nor_a_secret_leaves_the_machine(
     assert redact(["a", {"b": f"{home}"}]) == ["a", {"b": "~"}]
 
 
-def offline(folder: Path, sweep: str, key: str, started: str, record: float | None = 10.0) -> Path:
-    """Write an offline file as W&B names it; `record`: how much younger the job's record is, in seconds."""
+def offline(folder: Path, sweep: str, key: str, started: str, *, finished: bool = True) -> Path:
+    """Write an offline file as W&B names it."""
     job = folder / sweep / "mf-ips" / f"seed0-{key}"
     file = job / "wandb" / f"offline-run-{started}-{key}" / f"run-{key}.wandb"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"")
-    os.utime(file, (1000.0, 1000.0))
-    if record is not None:
-        (job / "record.json").write_text("{}")
-        os.utime(job / "record.json", (1000.0 + record, 1000.0 + record))
+    if finished:
+        mark_finished(file.parent)
     return file.parent
 
 
@@ -341,14 +280,17 @@ def test_offline_runs_are_listed_by_sweep_and_oldest_first_without_those_sent(tm
 
 
 def test_files_still_being_written_are_not_finished(tmp_path: Path) -> None:
-    offline(tmp_path, "s", "cut", "20260101_000000", record=None)
-    offline(tmp_path, "s", "again", "20260101_000000", record=-3600.0)
-    offline(tmp_path, "s", "done", "20260101_000000", record=-5.0)  # the record is written just before the end
-    assert {offline_run.id: offline_run.finished for offline_run in offline_runs(tmp_path)} == {
-        "cut": False,
-        "again": False,
-        "done": True,
-    }
+    offline(tmp_path, "s", "again", "20260101_000000")
+    offline(tmp_path, "s", "again", "20260102_000000", finished=False)
+    logger = WandB()
+    opened = logger.open(job_of(tmp_path))
+    assert [(run.id, run.finished) for run in offline_runs(tmp_path)] == [
+        ("again", True),
+        ("again", False),
+        ("abc123", False),
+    ]
+    logger.close(opened, None, "done")
+    assert offline_runs(tmp_path)[-1].finished
 
 
 def test_long_commands_are_split_but_never_within_a_run() -> None:
@@ -381,7 +323,7 @@ def test_wandb_sync_prints_commands_or_says_there_is_none(tmp_path: Path, capsys
     assert ask("sync", tmp_path) == 0
     output = capsys.readouterr()
     assert output.out == "" and "no offline W&B run to send" in output.err
-    cut = offline(tmp_path / "my runs", "s", "k2", "20260101_000000", record=None)
+    cut = offline(tmp_path / "my runs", "s", "k2", "20260101_000000", finished=False)
     assert ask("sync", tmp_path) == 0
     output = capsys.readouterr()
     assert output.out == "" and "1 file(s) left out" in output.err and "no offline" not in output.err

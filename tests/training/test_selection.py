@@ -22,7 +22,7 @@ from causalrec.heads.dot import Dot
 from causalrec.models import CausalModel, RoleNetwork
 from causalrec.running.run import StartedJob, fit_in_rounds
 from causalrec.training.fit_request import FitRequest
-from causalrec.training.fit_result import FitResult
+from causalrec.training.fit_result import Epoch, FitResult
 from causalrec.training.optimizer import AdamW
 from causalrec.training.selection import (
     Candidate,
@@ -196,7 +196,11 @@ def test_the_same_search_gives_the_same_weights(tmp_path: Path) -> None:
 def start_job(first: Callable[[], list[FitRequest]], then: Callable[[list[FitResult]], list[FitRequest]]) -> StartedJob:
     """A job whose learner asks for these rounds of fits."""
     learner = SimpleNamespace(first=lambda *_: first(), then=lambda config, prepared, results: then(results))
-    return StartedJob(cast(Any, SimpleNamespace(components=SimpleNamespace(learner=learner))), cast(Any, None), None)
+    return StartedJob(
+        cast(Any, SimpleNamespace(components=SimpleNamespace(learner=learner))),
+        cast(Any, None),
+        cast(Any, SimpleNamespace(opened=None)),
+    )
 
 
 def searching(requests: Requests, folds: int = 1) -> StartedJob:
@@ -289,3 +293,12 @@ def test_the_search_is_extended_until_the_best_lies_inside_or_four_times(tmp_pat
     assert extend([0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.01]) == [0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0]
     assert extend([0.5, 0.4], limit=5.0) == [0.1, 1.0], "beyond what the setting allows"
     assert extend([0.5, 0.5, 0.4, 0.4], folds=2) == [0.1, 1.0, 10.0]
+
+
+def test_folds_have_a_mean_curve_as_far_as_all_of_them_went(tmp_path: Path) -> None:
+    curves = [(Epoch(0, 0.6, 0.5), Epoch(1, 0.4, 0.3)), (Epoch(0, 0.8, 0.7), Epoch(1, 0.6, None), Epoch(2, 0.5, 0.4))]
+    results = [FitResult(0.3, 1, len(curve), {}, curve) for curve in curves]
+    (candidate,) = judge_candidates(candidates(request(tmp_path, log_of(120)), [0.1]), results, 2)
+    assert [point.epoch for point in candidate.curve] == [0, 1]
+    assert [point.loss for point in candidate.curve] == pytest.approx([0.7, 0.5])
+    assert candidate.curve[0].criterion == pytest.approx(0.6) and candidate.curve[1].criterion is None

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from causalrec.graph.layered_layout import text_width
 from causalrec.reporting.html.markup import Child, Html, compact, tag
 
 Point = tuple[float, float]
@@ -142,13 +143,13 @@ def panel(title: str, description: str, lines: Sequence[Line], *, square: bool =
 def strip(quantiles: Sequence[float], clips: Sequence[float], span: tuple[float, float]) -> Html:
     """Draw propensity quantiles (0, 1, 10, 50, 90, 100 %) on a logarithmic axis, and where they are clipped."""
     least, first, tenth, middle, ninetieth, most = (max(q, span[0]) for q in quantiles)
-    x = AxisScale(math.log10(span[0]), math.log10(span[1]), 10, 290)
+    x = AxisScale(math.log10(span[0]), math.log10(span[1]), 18, 282)
 
     def at(value: float) -> float:
         return x(math.log10(value))
 
     decades = range(math.ceil(math.log10(span[0]) - 1e-9), math.floor(math.log10(span[1]) + 1e-9) + 1)
-    shapes: list[Child] = [tag("path", d="M10 30H290", class_="axis")]
+    shapes: list[Child] = [tag("path", d="M18 30H282", class_="axis")]
     for power in decades:
         shapes += [
             tag("path", d=f"M{x(power):g} 30v4", class_="axis"),
@@ -162,7 +163,7 @@ def strip(quantiles: Sequence[float], clips: Sequence[float], span: tuple[float,
     ]
     for clip in clips:
         if span[0] <= clip <= span[1]:
-            shapes += [tag("path", d=f"M{at(clip):g} 2V30", class_="guide"), text(at(clip) + 3, 8, f"clip {clip:g}")]
+            shapes += [tag("path", d=f"M{at(clip):g} 2V30", class_="guide"), text(at(clip) + 3, 9, f"clip {clip:.2g}")]
     quantile_text = ", ".join(
         f"{share} % {compact(q)}" for share, q in zip((0, 1, 10, 50, 90, 100), quantiles, strict=True)
     )
@@ -172,7 +173,8 @@ def strip(quantiles: Sequence[float], clips: Sequence[float], span: tuple[float,
 def dumbbells(rows: Sequence[tuple[str, float, float]], limit: float) -> Html:
     """Draw standardised mean differences before (ring) and after weighting (dot); beyond `limit` a column is off."""
     reach = max([limit * 1.5, *(abs(value) for _, *pair in rows for value in pair)])
-    x, height = AxisScale(-reach, reach, 130, 292), 18 * len(rows) + 20
+    left = max(text_width(name, 11) for name, _, _ in rows) + 8
+    x, height = AxisScale(-reach, reach, left + 6, left + 172), 18 * len(rows) + 20
     shapes: list[Child] = [
         tag("rect", x=x(-limit), y=0, width=x(limit) - x(-limit), height=height - 18, class_="safe"),
         tag("path", d=f"M{x(0):g} 0V{height - 18}", class_="axis"),
@@ -182,7 +184,7 @@ def dumbbells(rows: Sequence[tuple[str, float, float]], limit: float) -> Html:
     for k, (name, before, after) in enumerate(rows):
         y = 18 * k + 9
         shapes += [
-            text(124, y + 4, name if len(name) <= 20 else name[:19] + "…", "end"),
+            text(left - 4, y + 4, name, "end"),
             tag("path", d=f"M{x(before):g} {y}H{x(after):g}", class_="whisker"),
             tag("circle", cx=x(before), cy=y, r=3.2, class_="ring"),
             tag("circle", cx=x(after), cy=y, r=3.2, class_="main dot"),
@@ -190,4 +192,4 @@ def dumbbells(rows: Sequence[tuple[str, float, float]], limit: float) -> Html:
     balance_text = "; ".join(
         f"{name}: {compact(before)} before, {compact(after)} after" for name, before, after in rows
     )
-    return picture(300, height, "Balance of the columns furthest off", f"{balance_text}.", *shapes)
+    return picture(left + 180, height, "Balance of the columns furthest off", f"{balance_text}.", *shapes)

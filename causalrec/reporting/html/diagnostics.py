@@ -19,9 +19,16 @@ def panels(items: Iterable[Html]) -> Html:
     return tag("div", *items, class_="panels")
 
 
-def figure(row: str, caption: str, *charts: Child) -> Html:
-    """Set charts above their caption."""
-    return tag("figure", *charts, tag("figcaption", tag("b", row), " ", caption), data_row=row)
+def figure(row: str, caption: str, *charts: Child, style: str | None = None) -> Html:
+    """Set charts above their caption.
+
+    Args:
+        row: that they show; the caption begins with it.
+        caption: what they show of it.
+        *charts: the charts.
+        style: CSS of the figure, as its row's colour.
+    """
+    return tag("figure", *charts, tag("figcaption", tag("b", row), " ", caption), data_row=row, style=style)
 
 
 def curves(page_table: PageTable, anchor: str) -> Html:
@@ -31,7 +38,7 @@ def curves(page_table: PageTable, anchor: str) -> Html:
         records = [run.record for run in group]
         charts = [chart for key in NAMES if (chart := _curve(records, key))]
         if charts:
-            figures.append(figure(row, count_phrase(len(records), "run"), *charts))
+            figures.append(figure(row, count_phrase(len(records), "run"), *charts, style=page_table.style(row)))
         else:
             without.append(row)
     legend = paragraph("Strong: the chosen settings, a dot at its best epoch. Faint, dashed: the others.")
@@ -67,7 +74,7 @@ def calibration(page_table: PageTable, anchor: str) -> Html:
         ece_text = f"ECE {number(sum(errors) / len(errors))}" if errors else ""
         chart = panel("calibration", f"Mean outcome against mean prediction; {ece_text}.", lines, square=True)
         if chart:
-            figures.append(figure(row, ece_text, chart))
+            figures.append(figure(row, ece_text, chart, style=page_table.style(row)))
         else:
             without.append(row)
     legend = (

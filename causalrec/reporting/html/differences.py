@@ -146,6 +146,7 @@ def forest_data(page_table: PageTable) -> dict[str, object]:
     }
     return {
         "rows": names,
+        "colours": [page_table.colours.get(name) for name in names],
         "baselines": len(page_table.table.baselines),
         "real": LEVEL,
         "better": {column: direction(page_table, column) for column in page_table.table.columns},

@@ -29,6 +29,8 @@ from causalrec.reporting.submodels import MARK
 from causalrec.reporting.table import Cell, ScoreTable
 from causalrec.reporting.table_text import format_seeds
 
+MOST_DIGITS = 6
+Scale = tuple[tuple[float, float], int]  # of a column: ends of its bars, digits of its numbers
 ARROWS = {1: "↑ more is better", -1: "↓ less is better"}
 
 
@@ -36,12 +38,13 @@ def leaderboard(page_table: PageTable, anchor: str) -> Html:
     """Build the table: mean over seeds ± sd, interval as number and bar; the best of a column first and in bold."""
     table = page_table.table
     spans = {column: _span(page_table, column) for column in table.columns}
+    scales = {column: (spans[column], _digits(page_table, column)) for column in table.columns}
     best = {column: best_row(page_table, column) for column in table.columns}
     first = table.columns[0] if table.columns else None
     order = order_rows(page_table)
     heads = [_head(page_table, column, column == first) for column in table.columns]
     head = tag("tr", _plain_head("row", "l"), *heads, _plain_head("seeds", None))
-    body = [_row(page_table, row, spans, best) for row in order]
+    body = [_row(page_table, row, scales, best) for row in order]
     caption_text = f"{table.dataset}: mean over seeds ± standard deviation, [interval]"
     caption = tag("caption", caption_text, class_="unseen")
     leader_table = tag("table", caption, tag("thead", head), tag("tbody", *body), class_="leader sortable")
@@ -68,6 +71,13 @@ def _span(page_table: PageTable, column: str) -> tuple[float, float]:
     return min([low, *near]), max([high, *near])
 
 
+def _digits(page_table: PageTable, column: str) -> int:
+    """Return the digits of a column, three at least: an interval of a trained row shows two of its own."""
+    cells = [of[column] for row, of in page_table.table.rows.items() if row in page_table.rows and column in of]
+    halves = [(c.high - c.low) / 2 for c in cells if math.isfinite(c.low) and math.isfinite(c.high) and c.high > c.low]
+    return min(MOST_DIGITS, max(3, 1 + math.ceil(-math.log10(max(halves))))) if halves else 3
+
+
 def _plain_head(name: str, side: str | None) -> Html:
     return tag("th", tag("button", name, type="button"), scope="col", class_=side, aria_sort="none")
 
@@ -84,24 +94,26 @@ def _head(page_table: PageTable, column: str, sorted_: bool) -> Html:
     return tag("th", button, scope="col", aria_sort=order, data_first="ascending" if sign < 0 else "descending")
 
 
-def _row(page_table: PageTable, row: str, spans: dict[str, tuple[float, float]], best: dict[str, str | None]) -> Html:
+def _row(page_table: PageTable, row: str, scales: dict[str, Scale], best: dict[str, str | None]) -> Html:
     table, baseline = page_table.table, row in page_table.table.baselines
     badge = tag("span", "baseline", class_="badge") if baseline else None
-    cells = [_cell(table.rows[row].get(column), spans[column], best[column] == row) for column in table.columns]
+    cells = [_cell(table.rows[row].get(column), scales[column], best[column] == row) for column in table.columns]
     seeds = format_seeds(row, table)
     name = tag("th", tag("span", row), badge, scope="row", data_v=row)
-    return tag("tr", name, *cells, tag("td", seeds or "–", data_v=seeds or 0), class_="base" if baseline else None)
+    last = tag("td", seeds or "–", data_v=seeds or 0)
+    return tag("tr", name, *cells, last, class_="base" if baseline else None, style=page_table.style(row))
 
 
-def _cell(cell: Cell | None, span: tuple[float, float], best: bool) -> Html:
+def _cell(cell: Cell | None, scale: Scale, best: bool) -> Html:
     if cell is None:
         return tag("td", "–")
-    sd = None if cell.sd is None else tag("i", f"±{number(cell.sd)}")
+    span, digits = scale
+    sd = None if cell.sd is None else tag("i", f"±{number(cell.sd, digits)}")
     best_label = tag("span", " best", class_="unseen") if best else None
-    mean = tag("b" if best else "span", number(cell.mean), best_label, class_="mean")
+    mean = tag("b" if best else "span", number(cell.mean, digits), best_label, class_="mean")
     lost = f"loses to its special case {', '.join(cell.loses_to)}"
     mark = tag("span", MARK, tag("span", lost, class_="unseen"), title=lost) if cell.loses_to else None
-    ends = tag("span", f"[{number(cell.low)}, {number(cell.high)}]", class_="ends")
+    ends = tag("span", f"[{number(cell.low, digits)}, {number(cell.high, digits)}]", class_="ends")
     bar = interval(cell.mean, cell.low, cell.high, span)
     return tag("td", mean, sd, mark, bar, ends, data_v=f"{cell.mean:.6g}")
 

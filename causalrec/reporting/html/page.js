@@ -79,7 +79,7 @@ function forest(section, table) {
     const trained = rows.filter((row) => row[0] >= table.baselines);
     const near = 2 * ends(trained.length ? trained : rows);
     const reach = ends(rows.filter((row) => Math.abs(row[1]) + row[2] <= near));
-    scale.textContent = `In ${column.value}, each row minus ${table.rows[rival.value]}. Upright line: no difference; ` +
+    scale.textContent = !rows.length ? "" : `In ${column.value}, each row minus ${table.rows[rival.value]}. Upright line: no difference; ` +
       `the scale reaches from ${minus((-reach).toPrecision(2))} to ${reach.toPrecision(2)}.`;
     body.replaceChildren(...rows.map(([k, difference, half, p, seeds]) => {
       const row = element("tr");
@@ -87,6 +87,7 @@ function forest(section, table) {
       name.scope = "row";
       if (k < table.baselines) name.append(element("span", "baseline", "badge"));
       row.dataset.row = table.rows[k];
+      if (table.colours[k]) row.style.setProperty("--row", table.colours[k]);
       const real = p <= table.real;
       const plotCell = element("td", undefined, "l");
       plotCell.append(plot(difference, half, reach, real));
@@ -106,6 +107,11 @@ function forest(section, table) {
     const filter = section.closest("article").querySelector(".filter");
     if (filter && filter.value) filter.dispatchEvent(new Event("input"));
   };
+  const pairs = (k) => ((table.cells[column.value] || {})[k] || []).length;
+  if (!pairs(rival.value)) {
+    const other = [...rival.options].find((option) => pairs(option.value));
+    if (other) rival.value = other.value;
+  }
   rival.addEventListener("change", draw);
   column.addEventListener("change", draw);
   draw();

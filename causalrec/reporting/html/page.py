@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from causalrec.data.files import write_text
@@ -115,8 +116,8 @@ def _contents(data: PageData) -> Html:
 
 def _article(page_table: PageTable, k: int, label: str) -> Html:
     record = page_table.runs[0].record
-    page_table = PageTable(
-        page_table.table, {row: page_table.rows[row] for row in order_rows(page_table) if row in page_table.rows}
+    page_table = replace(
+        page_table, rows={row: page_table.rows[row] for row in order_rows(page_table) if row in page_table.rows}
     )
     return tag(
         "article",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from causalrec.errors import CausalRecError
 from causalrec.records.run_folder import AnyFolder, RunFolder, estimations_of, load_folder, record_paths, runs_of
+from causalrec.reporting.colours import row_colours
 from causalrec.reporting.estimation import pool_estimates
 from causalrec.reporting.table import Cell, ScoreTable, tables
 from causalrec.reporting.table_rows import groups_of_tables, rows_of, without_submodels
@@ -15,15 +16,26 @@ from causalrec.reporting.table_rows import groups_of_tables, rows_of, without_su
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table, and the records behind each of its rows that is not a baseline."""
+    """A table, and the records behind each of its rows that is not a baseline.
+
+    Attributes:
+        table: the table.
+        rows: the records of each row.
+        colours: of the rows of all tables of the page, by name.
+    """
 
     table: ScoreTable
     rows: dict[str, list[RunFolder]]
+    colours: Mapping[str, str]
 
     @property
     def runs(self) -> list[RunFolder]:
         """Every record of the table."""
         return [run for group in self.rows.values() for run in group]
+
+    def style(self, row: str) -> str | None:
+        """Return the CSS that gives a row its colour; None for a baseline."""
+        return f"--row:{self.colours[row]}" if row in self.colours else None
 
 
 @dataclass(frozen=True)
@@ -80,8 +92,10 @@ def load_page_data(folder: Path, columns: tuple[str, ...] = ()) -> PageData:
 
 
 def _tables(runs: Sequence[RunFolder], columns: tuple[str, ...]) -> list[PageTable]:
-    groups = groups_of_tables(without_submodels(runs))
-    return [PageTable(table, rows_of(group)) for table, group in zip(tables(runs, columns), groups, strict=True)]
+    shown = without_submodels(runs)
+    colours = row_colours(run.record.name for run in shown)
+    pairs = zip(tables(runs, columns), groups_of_tables(shown), strict=True)
+    return [PageTable(table, rows_of(group), colours) for table, group in pairs]
 
 
 def _estimates(folders: Sequence[AnyFolder]) -> ScoreTable | None:

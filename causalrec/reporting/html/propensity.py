@@ -96,7 +96,7 @@ def _charts(sections: Sequence[OverlapSection], span: tuple[float, float]) -> It
 def _facts(sections: Sequence[OverlapSection], members: list[tuple[str, RunRecord]]) -> Iterable[list[Child]]:
     for clip in sorted({overlap_section.clip for overlap_section in sections}):
         shares = number_range(overlap_section.clipped for overlap_section in sections if overlap_section.clip == clip)
-        yield [f"share of rows below the clip, {clip:g}", shares, "below 0.05"]
+        yield [f"share of rows below the clip, {clip:.2g}", shares, "below 0.05"]
     rows = number_range(record.audit.rows.get("train") for _, record in members)
     effective = number_range(
         None if (n := overlap_section.effective_rows) is None else round(n) for overlap_section in sections
