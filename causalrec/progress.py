@@ -49,6 +49,8 @@ class Step:
 
     def __str__(self) -> str:
         most = "at most " if self.is_limit else ""
+        if self.total is None and not self.done:
+            return self.label
         count = f"{self.done:,.0f}" + (f" of {most}{self.total:,.0f}" if self.total is not None else "")
         return " ".join(filter(None, [f"{self.label}:" if self.label else "", count, self.unit, self.note]))
 
@@ -61,6 +63,7 @@ class _Display:
         self.bars: Progress | None = None
         self.tasks: list[TaskID] = []
         self.stop = threading.Event()
+        self.silent = False
 
     def enter(self, step: Step) -> None:
         self.steps.append(step)
@@ -147,7 +150,7 @@ def progress(
         shown: False counts and shows nothing.
     """
     step = Step(label, total, unit, is_limit=is_limit)
-    if not shown or threading.current_thread() is not threading.main_thread():
+    if not shown or _DISPLAY.silent or threading.current_thread() is not threading.main_thread():
         yield step
         return
     _DISPLAY.enter(step)
@@ -155,6 +158,11 @@ def progress(
         yield step
     finally:
         _DISPLAY.leave(step)
+
+
+def silence() -> None:
+    """Show nothing from now on: for worker processes, whose parent shows how far all are."""
+    _DISPLAY.silent = True
 
 
 def advance(unit: str, to: float | None = None) -> None:

@@ -97,9 +97,7 @@ class TrainingJobs(AbstractStudyJobs):
                 from causalrec.sweeps.packed_launcher import PackedLauncher
 
                 return PackedLauncher().train_jobs([job.config for job in left], [job.overrides for job in left])
-            quiet = options.jobs > 1  # one process shows how far all are
-            configs = [_disable_progress(job.config) if quiet else job.config for job in left]
-            return _run_each(configs, JobRunner().run, _failed_result, options.jobs)
+            return _run_each([job.config for job in left], JobRunner().run, _failed_result, options.jobs)
 
         for path in self.every_path:
             _remove_if_damaged(path)
@@ -191,13 +189,6 @@ def _print_paper_table(table: PaperTable) -> None:
 
     for block in text_tables(table):
         print_text_table(block)
-
-
-def _disable_progress(config: ExperimentConfig) -> ExperimentConfig:
-    """Return the job of a process that shows nothing."""
-    trainer = config.trainer
-    quiet = trainer.replace(progress=False) if "progress" in trainer.keyword_names else trainer
-    return config.replace(trainer=quiet)
 
 
 def _estimation_config(overrides: list[str]) -> EstimationConfig:

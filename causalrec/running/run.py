@@ -12,6 +12,7 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError
 from causalrec.learners.base import Fitter
 from causalrec.prepared import PreparedData, RunPlan
+from causalrec.progress import progress
 from causalrec.running.cache import PreparedCache
 from causalrec.running.job_log import JobLog
 from causalrec.running.prepare import plan_run, select_slices
@@ -126,7 +127,8 @@ def _start(config: ExperimentConfig, plan: RunPlan, execution: str, cache: Prepa
     learner = config.components.learner
     if learner is not None:
         learner.certify(config, stacked=execution != SINGLE)
-    prepared = cache.prepare(config, plan)
+    with progress("preparing", None, shown=execution == SINGLE):
+        prepared = cache.prepare(config, plan)
     select_slices(config, prepared)  # what is refused there is refused before anything is trained
     log = _log_of(config, execution)
     log.open()
@@ -155,7 +157,8 @@ def _finish(job: StartedJob, check: CheckOwnership, execution: str, shared: floa
         chosen = learner.selection(config, prepared, job.results) if learner else None
         predictor = learner.predictor(config, prepared, job.results) if learner else None
         planned = planned_record(config, prepared.plan, execution)
-        result = score_run(planned, config, prepared, predictor, chosen)
+        with progress("scoring", None, shown=execution == SINGLE):
+            result = score_run(planned, config, prepared, predictor, chosen)
         seconds = shared + time.monotonic() - clock
         record = replace(result.record, seconds=seconds, peak_bytes=peak_bytes())
         check()

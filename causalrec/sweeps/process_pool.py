@@ -11,6 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
+from causalrec.progress import silence
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 WORKER_DIED = "a worker process died (out of memory?); run the command again to go on"
 PROGRESS_SECONDS = 0.5  # seconds between calls of `on_progress`
@@ -55,11 +57,12 @@ def run_in_processes(
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin_worker)
 
 
-def _end_with_parent() -> None:
-    """Leave when the parent is gone: a killed study must not go on unseen."""
+def _begin_worker() -> None:
+    """Show nothing, as the parent does, and leave when it is gone: a killed study must not go on unseen."""
+    silence()
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -65,7 +65,7 @@ def call(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
     return (code, *capsys.readouterr())
 
 
-def recorded(out: str) -> int:
+def count_records(out: str) -> int:
     """How many jobs have a record, as a launch says."""
     return sum(int(count) for count in re.findall(r": (\d+) job\(s\) of this launch have a record$", out, re.MULTILINE))
 
@@ -86,7 +86,7 @@ def test_a_second_launch_runs_nothing_and_says_so(fake: Fake, capsys: Capture) -
     assert again == (0, out, "causalrec: 0 job(s) to run, 4 of 4 done already\n")
     code, out, err = call(capsys, "train", *SWEEP, "seed=0,1,2")
     assert code == 0 and "2 job(s) to run, 4 of 6 done already\n" in err
-    assert fake.ran[4:] == [("mf-naive", 2), ("mf-ips", 2)] and recorded(out) == 6
+    assert fake.ran[4:] == [("mf-naive", 2), ("mf-ips", 2)] and count_records(out) == 6
 
 
 def test_a_truncated_record_is_told_and_its_job_alone_runs_again(fake: Fake, capsys: Capture) -> None:
@@ -103,7 +103,7 @@ def test_a_truncated_record_is_told_and_its_job_alone_runs_again(fake: Fake, cap
 def test_a_failing_job_is_told_and_runs_again_at_the_next_launch(fake: Fake, capsys: Capture) -> None:
     fake.fails = {("mf-ips", 0): DataError("out of luck"), ("mf-naive", 1): ZeroDivisionError("a bug")}
     code, out, err = call(capsys, "train", *SWEEP)
-    assert code == 1 and recorded(out) == 2
+    assert code == 1 and count_records(out) == 2
     assert "causalrec: failed: mf-naive seed 1: ZeroDivisionError: a bug\n" in err
     assert "causalrec: failed: mf-ips seed 0: out of luck\n" in err
     fake.fails = {}
@@ -130,13 +130,13 @@ def test_a_failing_single_run_gives_its_exit_code(fake: Fake, capsys: Capture) -
 
 def test_jobs_that_are_the_same_run_once(fake: Fake, capsys: Capture) -> None:
     code, out, _ = call(capsys, "train", "-m", "logger=none,csv", "objective=naive", *SMALL[:1], *SMALL[2:])
-    assert code == 0 and fake.ran == [("mf-naive", 0)] and recorded(out) == 1
+    assert code == 0 and fake.ran == [("mf-naive", 0)] and count_records(out) == 1
 
 
 def test_sweeps_of_two_names_have_ledgers_of_their_own(fake: Fake, capsys: Capture) -> None:
     code, out, _ = call(capsys, "train", "-m", "sweep=one,two", "objective=naive", *SMALL)
     assert code == 0 and len(fake.ran) == 2
-    assert recorded(out) == 2 and all(f"runs/{sweep}: 1 job" in out for sweep in ("one", "two"))
+    assert count_records(out) == 2 and all(f"runs/{sweep}: 1 job" in out for sweep in ("one", "two"))
 
 
 def test_a_job_that_runs_elsewhere_is_waited_for_and_taken_over_when_it_is_abandoned(
@@ -169,7 +169,7 @@ def test_a_job_that_ends_elsewhere_is_not_run_here(
 
     monkeypatch.setattr(launch.time, "sleep", sleep)
     code, out, _ = call(capsys, "train", *SWEEP)
-    assert code == 0 and ("mf-naive", 1) not in fake.ran and len(fake.ran) == 3 and recorded(out) == 4
+    assert code == 0 and ("mf-naive", 1) not in fake.ran and len(fake.ran) == 3 and count_records(out) == 4
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(
@@ -230,7 +230,7 @@ def plugins(work: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_launcher_that_breaks_keeps_what_it_had_finished(plugins: Path, fake: Fake, capsys: Capture) -> None:
     chosen = ["train", "--config-dir", str(plugins), *SWEEP, "hydra/launcher=breaks", "hydra.launcher.after=3"]
     code, out, err = call(capsys, *chosen)
-    assert code == 1 and len(fake.ran) == 3 and recorded(out) == 3
+    assert code == 1 and len(fake.ran) == 3 and count_records(out) == 3
     assert err.count("failed:") == 1
     assert "causalrec: failed: mf-ips seed 1: RuntimeError: a worker died\n" in err
     code, _, err = call(capsys, "train", *SWEEP)
@@ -249,10 +249,10 @@ def test_another_sweeper_chooses_the_jobs(plugins: Path, fake: Fake, capsys: Cap
     fake.fails = {("mf-naive", 1): DataError("out of luck")}
     code, out, err = call(capsys, *chosen)
     assert code == 1 and sorted(fake.ran) == [("mf-naive", seed) for seed in range(3)]
-    assert recorded(out) == 2 and "causalrec: failed: mf-naive seed 1: out of luck\n" in err
+    assert count_records(out) == 2 and "causalrec: failed: mf-naive seed 1: out of luck\n" in err
     fake.fails = {}
     code, out, _ = call(capsys, *chosen)
-    assert code == 0 and fake.ran[3:] == [("mf-naive", 1)] and recorded(out) == 3
+    assert code == 0 and fake.ran[3:] == [("mf-naive", 1)] and count_records(out) == 3
 
 
 @pytest.mark.long
@@ -262,7 +262,7 @@ def test_hydras_own_plugins_are_built_by_hydra(work: Path, capsys: Capture) -> N
     chosen = ["train", *SWEEP, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "paths.runs=runs"]
     code, out, err = call(capsys, *chosen)
     assert code == 0, err
-    assert recorded(out) == 4 and set(contents(work / "runs")) == {
+    assert count_records(out) == 4 and set(contents(work / "runs")) == {
         (row, seed) for row in ("mf-naive", "mf-ips") for seed in (0, 1)
     }
 
@@ -278,7 +278,7 @@ def test_two_launchers_of_quick_jobs_run_each_once(work: Path) -> None:
     for launcher in launchers:
         out, err = launcher.communicate(timeout=240)
         assert launcher.returncode == 0, err
-        assert recorded(out) == 36
+        assert count_records(out) == 36
     worked = [path.name.split("=") for path in (work / "runs" / "worked").iterdir()]
     assert Counter((row, int(seed)) for row, seed, _, _ in worked) == {
         (f"mf-{row}", seed): 1 for row in ROWS for seed in range(12)
@@ -294,7 +294,7 @@ def test_two_launchers_of_a_real_sweep_run_each_job_once(work: Path) -> None:
     for launcher in launchers:
         out, err = launcher.communicate(timeout=240)
         assert launcher.returncode == 0, err
-        assert recorded(out) == 6
+        assert count_records(out) == 6
     assert set(contents(work / "runs" / "s")) == {(f"mf-{row}", seed) for row in ROWS for seed in (0, 1)}
     worked = Counter(path.name.rpartition("=")[0] for path in (work / "runs" / "worked").iterdir())
     assert worked == {f"mf-{row}={seed}": 1 for row in ROWS for seed in (0, 1)}
