@@ -87,7 +87,9 @@ def load(folder: Path | str | RunRecord) -> TrainedRun:
     return TrainedRun.load(folder.folder if isinstance(folder, RunRecord) else Path(folder))
 
 
-def table(folder: Path | str, columns: Sequence[str] = (), *, show_submodels: bool = False) -> list[ScoreTable]:
+def table(
+    folder: Path | str, columns: Sequence[str] = (), *, rows: Sequence[str] = (), show_submodels: bool = False
+) -> list[ScoreTable]:
     """Return the tables of the finished runs below a folder, one for each data set and estimand, as markdown by `str`.
 
     Raises DataError where no finished run lies there.
@@ -95,6 +97,7 @@ def table(folder: Path | str, columns: Sequence[str] = (), *, show_submodels: bo
     Args:
         folder: any folder above records.
         columns: `metric@slice` each; by default those that the records have.
+        rows: their names, in order; by default all.
         show_submodels: special cases of rows (`evaluation.submodels`) stand in the tables, and do not only mark them.
     """
     from causalrec.errors import DataError
@@ -105,7 +108,7 @@ def table(folder: Path | str, columns: Sequence[str] = (), *, show_submodels: bo
     if any(run.record.submodels for run in runs):
         runs = runs_of(load_folders(Path(folder), ["replicates", "jackknife"]))
     names = (columns,) if isinstance(columns, str) else tuple(columns)
-    score_tables = tables(runs, names, show_submodels=show_submodels)
+    score_tables = tables(runs, names, rows=tuple(rows), show_submodels=show_submodels)
     if not score_tables:
         raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`")
     return score_tables

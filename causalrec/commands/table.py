@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import print_tables
-from causalrec.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
     from causalrec.reporting.table import ScoreTable
@@ -19,12 +18,7 @@ def table(options: argparse.Namespace) -> int:
     from causalrec import api
 
     columns, rows = (tuple(filter(None, text.split(","))) for text in (options.columns, options.rows))
-    score_tables = api.table(options.folder, columns, show_submodels=options.submodels)
-    available = list(dict.fromkeys(row for table in score_tables for row in table.rows))
-    for row in rows:
-        if row not in available:
-            raise RequestError(f"--rows {row}: no table has it; {did_you_mean(row, available)}")
-    score_tables = [chosen for table in score_tables if (chosen := table.choose_rows(rows)).rows]
+    score_tables = api.table(options.folder, columns, rows=rows, show_submodels=options.submodels)
     print_tables(score_tables, options.json, form=options.form, intervals=options.intervals)
     if options.paste:
         _paste(options.paste, options.folder.name, score_tables)

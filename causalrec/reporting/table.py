@@ -93,19 +93,32 @@ class ScoreTable:
 
 
 def tables(
-    folders: Iterable[RunFolder], columns: tuple[str, ...] = (), *, show_submodels: bool = False
+    folders: Iterable[RunFolder],
+    columns: tuple[str, ...] = (),
+    *,
+    rows: tuple[str, ...] = (),
+    show_submodels: bool = False,
 ) -> list[ScoreTable]:
     """Make one table per data set, split and estimand (a table never mixes two estimands).
 
     Args:
         folders: the runs, and those of their special cases.
         columns: `metric@slice`; the usual ones where none are named.
+        rows: names of rows, in order; all where none are named.
         show_submodels: special cases stand in the tables too, and do not only mark the rows that lose to them.
     """
     runs = list(folders)
     groups = groups_of_tables(runs if show_submodels else without_submodels(runs))
     _require(columns, [run for group in groups for run in group])
-    return [_table(title, group, columns, runs) for title, group in zip(titles_of(groups), groups, strict=True)]
+    made = [
+        (_table(title, group, columns, runs, rows), rows_of(group))
+        for title, group in zip(titles_of(groups), groups, strict=True)
+    ]
+    available = list(dict.fromkeys(row for table, trained in made for row in (*table.baselines, *trained)))
+    for row in rows:
+        if row not in available:
+            raise RequestError(f"row {row}: no table has it; {did_you_mean(row, available)}")
+    return [chosen for table, _ in made if (chosen := table.choose_rows(rows)).rows]
 
 
 def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
@@ -115,8 +128,16 @@ def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
             raise RequestError(f"column {column}: no record has it; {did_you_mean(column, present)}")
 
 
-def _table(title: str, folders: list[RunFolder], wanted: tuple[str, ...], runs: Sequence[RunFolder]) -> ScoreTable:
+def _table(
+    title: str,
+    folders: list[RunFolder],
+    wanted: tuple[str, ...],
+    runs: Sequence[RunFolder],
+    chosen: Sequence[str],
+) -> ScoreTable:
+    """Make a table; of the rows that are trained only the chosen are in it and in its notes, if any is."""
     groups = rows_of(folders)
+    groups = {name: group for name, group in groups.items() if name in chosen} or groups
     trivial = tuple(dict.fromkeys(score.model for run in folders for score in run.record.baselines))
     available = list(dict.fromkeys(column_of(score) for run in folders for score in run.record.all_scores))
     columns = _columns(available, wanted)

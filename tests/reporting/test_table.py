@@ -208,6 +208,15 @@ def test_the_usual_columns_are_shown_and_others_on_request() -> None:
     assert requested.rows["mf-ips"]["recall@5@randomised"].mean == 0.3
 
 
+def test_rows_are_chosen_by_name_in_order_with_the_notes_that_are_theirs() -> None:
+    saved = [make_run(), make_run("mf-dr", assumed=["a is negligible"])]
+    chosen = only(tables(saved, (AUC,), rows=("mf-ips", "constant")))
+    assert tuple(chosen.rows) == ("mf-ips", "constant") and chosen.baselines == ("constant",)
+    assert not [note for note in chosen.footnotes if "negligible" in note]
+    with pytest.raises(RequestError, match=r"^row mf-ipp: no table has it; did you mean 'mf-ips'"):
+        tables(saved, rows=("constant", "mf-ipp"))
+
+
 def test_an_unknown_column_names_the_nearest() -> None:
     with pytest.raises(RequestError, match=r"^column auk@randomised: no record has it; did you mean 'auc@randomised'"):
         tables([make_run()], ("auk@randomised",))
