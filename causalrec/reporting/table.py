@@ -110,15 +110,15 @@ def tables(
     runs = list(folders)
     groups = groups_of_tables(runs if show_submodels else without_submodels(runs))
     _require(columns, [run for group in groups for run in group])
-    made = [
+    table_and_rows = [
         (_table(title, group, columns, runs, rows), rows_of(group))
         for title, group in zip(titles_of(groups), groups, strict=True)
     ]
-    available = list(dict.fromkeys(row for table, trained in made for row in (*table.baselines, *trained)))
+    available = list(dict.fromkeys(row for table, trained in table_and_rows for row in (*table.baselines, *trained)))
     for row in rows:
         if row not in available:
             raise RequestError(f"row {row}: no table has it; {did_you_mean(row, available)}")
-    return [chosen for table, _ in made if (chosen := table.choose_rows(rows)).rows]
+    return [chosen for table, _ in table_and_rows if (chosen := table.choose_rows(rows)).rows]
 
 
 def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
