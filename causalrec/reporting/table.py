@@ -19,7 +19,9 @@ from causalrec.reporting.table_rows import groups_of_tables, is_resampled, rows_
 from causalrec.types import Doubles
 
 MOST_DECIMALS = 6
-DEFAULT = ("auc", "ndcg@5", "mse", "skill", "bias")
+LARGE = 100.0  # a mean that is written to one decimal
+OF_OUTCOMES = ("auc", "ndcg@5", "mse", "skill", "bias")
+OF_EFFECTS = ("sqrt_pehe", "ate_error", "qini", "autoc", "uplift_policy_value", "average_effect", "coverage")
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
 
@@ -78,13 +80,17 @@ class ScoreTable:
         return replace(self, rows=rows, baselines=tuple(name for name in self.baselines if name in rows))
 
     def decimals(self, column: str) -> int:
-        """Return to how many decimals a column is written: three digits of its largest mean, three decimals or more
-        where that is below 100.
+        """Return to how many decimals a column is written: three at least, unless its numbers are large, and as many as
+        give its largest mean three digits and its widest interval one, rows that are no baselines being looked at.
         """
-        largest = max((abs(cells[column].mean) for cells in self.rows.values() if column in cells), default=1.0)
-        if not 0 < largest < 0.1:
-            return 3 if largest < 100 else 1
-        return min(2 - math.floor(math.log10(largest)), MOST_DECIMALS)
+        cells = [of[column] for row, of in self.rows.items() if column in of and row not in self.baselines]
+        largest = max((abs(cell.mean) for cell in cells), default=0.0)
+        half = max((width / 2 for cell in cells if (width := cell.high - cell.low) > 0), default=0.0)
+        if largest >= LARGE:
+            return 1
+        needed = [2 - math.floor(math.log10(largest))] if largest > 0 else []
+        needed += [math.ceil(-math.log10(half))] if half > 0 else []
+        return min(max([3, *needed]), MOST_DECIMALS)
 
     def as_json(self) -> dict[str, object]:
         """Return the table as plain values."""
@@ -178,7 +184,9 @@ def _group_by_training_rows(folders: Sequence[RunFolder]) -> dict[str, list[RunF
 
 def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
     of_a_slice = tuple(c for c in available if not c.endswith(SUBSET_SUFFIXES))
-    usual = tuple(c for c in of_a_slice if parse_column(c)[0] in DEFAULT or c == "snips_mean@logged")
+    usual = tuple(
+        c for c in of_a_slice if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS) or c == "snips_mean@logged"
+    )
     return tuple(c for c in wanted if c in available) if wanted else usual or of_a_slice
 
 

@@ -181,7 +181,7 @@ def test_a_cell_shows_mean_sd_and_interval_and_the_best_is_marked(tmp_path: Path
     text = section(make_page(tmp_path), "leaderboard")
     row = text.split('data-v="mf-dr"')[1].split("</tr>")[0]
     assert row.count(" best</span>") == 1 and '<b class="mean">0.745' in row and "±0.007" in row
-    assert re.search(r"\[0\.7\d{3}, 0\.7\d{3}\]", row) and row.endswith('<td data-v="2">2</td>')
+    assert re.search(r"\[0\.7\d\d, 0\.7\d\d\]", row) and row.endswith('<td data-v="2">2</td>')
     assert "baseline" in text.split('data-v="constant"')[1].split("</tr>")[0]
     assert "n 100" in text
 

@@ -29,7 +29,6 @@ from causalrec.reporting.submodels import MARK
 from causalrec.reporting.table import Cell, ScoreTable
 from causalrec.reporting.table_text import format_seeds
 
-MOST_DIGITS = 6
 Scale = tuple[tuple[float, float], int]  # of a column: ends of its bars, digits of its numbers
 ARROWS = {1: "↑ more is better", -1: "↓ less is better"}
 
@@ -38,7 +37,7 @@ def leaderboard(page_table: PageTable, anchor: str) -> Html:
     """Build the table: mean over seeds ± sd, interval as number and bar; the best of a column first and in bold."""
     table = page_table.table
     spans = {column: _span(page_table, column) for column in table.columns}
-    scales = {column: (spans[column], _digits(page_table, column)) for column in table.columns}
+    scales = {column: (spans[column], page_table.table.decimals(column)) for column in table.columns}
     best = {column: best_row(page_table, column) for column in table.columns}
     first = table.columns[0] if table.columns else None
     order = order_rows(page_table)
@@ -69,13 +68,6 @@ def _span(page_table: PageTable, column: str) -> tuple[float, float]:
     low, high = min(trained), max(trained)
     near = [end for of in ends.values() if all(2 * low - high <= end <= 2 * high - low for end in of) for end in of]
     return min([low, *near]), max([high, *near])
-
-
-def _digits(page_table: PageTable, column: str) -> int:
-    """Return the digits of a column, three at least: an interval of a trained row shows two of its own."""
-    cells = [of[column] for row, of in page_table.table.rows.items() if row in page_table.rows and column in of]
-    halves = [(c.high - c.low) / 2 for c in cells if math.isfinite(c.low) and math.isfinite(c.high) and c.high > c.low]
-    return min(MOST_DIGITS, max(3, 1 + math.ceil(-math.log10(max(halves))))) if halves else 3
 
 
 def _plain_head(name: str, side: str | None) -> Html:
