@@ -21,7 +21,7 @@ from causalrec.types import Doubles
 MOST_DECIMALS = 6
 LARGE = 100.0  # a mean that is written to one decimal
 OF_OUTCOMES = ("auc", "ndcg@5", "mse", "skill", "bias")
-OF_EFFECTS = ("sqrt_pehe", "ate_error", "qini", "autoc", "uplift_policy_value", "average_effect", "coverage")
+OF_EFFECTS = ("sqrt_pehe", "ate_error", "qini", "autoc", "average_effect", "coverage", "first_stage_f")
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
 
