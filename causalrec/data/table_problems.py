@@ -44,6 +44,11 @@ class Problem:
         return f"{': '.join(location)}: {self.message}"
 
 
+def problem_of(error: Exception, name: str, severity: Severity = "error") -> Problem:
+    """Return what an error says as a problem of the data set of that name, which it may name itself."""
+    return Problem(severity, name, None, None, str(error).removeprefix(f"{name}: "))
+
+
 def list_problems(
     kind: str,
     severity: Severity,

@@ -15,7 +15,7 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.pair_columns import PairTable
 from causalrec.data.sources import Source, sha256_of
-from causalrec.data.table_problems import Problem, raise_errors
+from causalrec.data.table_problems import Problem, problem_of, raise_errors
 from causalrec.data.tabular.arm_checks import check_arms
 from causalrec.data.tabular.declared import SCALES, check_keys, columns_of, fewest_rows, request_of
 from causalrec.data.tabular.numbers import Thousands
@@ -188,7 +188,7 @@ class CsvTables(AbstractDataset):
         try:
             self.load(root)
         except DataError as error:
-            return [*problems, Problem("error", self.name, None, None, str(error))]
+            return [*problems, problem_of(error, self.name)]
         return problems
 
     def load(self, root: Path) -> CausalDataset:
