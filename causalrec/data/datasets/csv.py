@@ -90,7 +90,8 @@ class CsvTables(AbstractDataset):
             the graph (`data/vectors.py`).
         self_selected: whether users choose by how they would rate; true unless you know better, for most users do.
         repeats: whether a (user, item) pair may occur twice in one log.
-        unseen: what a split does by default with a test row whose user or item has no training row.
+        unseen: what a split does by default with a test row whose user or item has no training row; None: drop it,
+            but keep it where the data are of people.
         domain: what the data are about, for the card.
         licence: under which terms they may be used, for the card.
     """
@@ -135,7 +136,7 @@ class CsvTables(AbstractDataset):
     vectors: dict[str, VectorFile] = field(default_factory=dict)
     self_selected: bool = True
     repeats: Repeats = "error"
-    unseen: Literal["error", "drop", "keep"] = "drop"
+    unseen: Literal["error", "drop", "keep"] | None = None
     domain: str = "your own"
     licence: str = "your own"
 
@@ -165,7 +166,7 @@ class CsvTables(AbstractDataset):
             known_truth=bool(self.potential),
             self_selected=self.self_selected,
             repeats="allowed" if self.user is None else self.repeats,
-            unseen=self.unseen,
+            unseen=self.unseen or ("keep" if self.item is None else "drop"),
             times_compare=self.time_unit != "place",
             caveat=self._caveat,
         )
