@@ -11,6 +11,7 @@ from pathlib import Path
 from causalrec.commands.terminal import print_json
 from causalrec.data.files import write_text
 from causalrec.data.tabular.first_yaml import FirstYaml
+from causalrec.data.tabular.rawfile import JSON, PARQUET
 from causalrec.data.tabular.role_guesses import guess_roles
 from causalrec.data.tabular.sniff import look_at
 from causalrec.errors import RequestError
@@ -36,10 +37,8 @@ def write_first_yaml(options: argparse.Namespace) -> int:
         f"causalrec train --config-dir {where} dataset={name} {first.train_options} logger=none",
     ]
     if options.json:
-        guesses = first.guesses.columns | {"kind": first.guesses.kind}
-        print_json(
-            {"name": name, "files": [str(file) for file in files.values()], "guessed": guesses, "next": commands}
-        )
+        written, guesses = [str(file) for file in files.values()], first.guesses.columns | {"kind": first.guesses.kind}
+        print_json({"name": name, "files": written, "guessed": guesses, "next": commands})
         return 0
     print(_describe(first))
     print(f"written: {files['dataset']} and\n  {files['graph']}: each line is a guess, read them\nnext:")
@@ -73,11 +72,7 @@ def _describe(first: FirstYaml) -> str:
 
     look, raw = first.look, first.look.raw
     seen = f"{look.rows:,} rows" if look.whole else f"more than {look.rows:,} rows"
-    form = (
-        []
-        if raw.suffix in (".parquet", ".pq", ".jsonl", ".ndjson", ".json")
-        else [f"separator {raw.declared_separator!r}"]
-    )
+    form = [] if raw.suffix in JSON | PARQUET else [f"separator {raw.declared_separator!r}"]
     form += [] if look.header else ["no header"]
     form += [raw.encoding] if raw.encoding != "utf-8" else []
     roles = {column: role for role, column in first.guesses.columns.items()}

@@ -262,7 +262,8 @@ def test_all_files_are_judged_in_one_go_and_load_names_the_first(tmp_path: Path)
         "films.csv: there is no such file; name it in the YAML",
         "interactions.csv: line 6: rating: '7' is outside the scale 1..5; set dataset.scale: [1, 7] "
         "if the file is right",
-        "interactions.csv: line 5: user: 'ü' is not in the table of users",
+        "interactions.csv: line 5: user: 'ü' is not in the table of users; add it there, or set "
+        "dataset.fill: {user: drop}",
         "trust.csv: there is no such file; name it in the YAML",
     ]
     with pytest.raises(DataError, match=r"people\.csv: line 4: .* \(the first of 6; `causalrec data check csv`"):

@@ -50,6 +50,7 @@ class CsvTables(AbstractDataset):
             comma).
         encoding: of the text.
         quote: what encloses a field; None: quotes are ordinary characters.
+        escape: what stands before a quote that is one of the field, as in dumps of MySQL; None where it is doubled.
         names: names of the columns, where the file has no header.
         decimal: what stands before a fraction.
         thousands: what stands between groups of three digits, None for nothing (currency signs need no setting).
@@ -81,7 +82,8 @@ class CsvTables(AbstractDataset):
         row_columns: kind of each further column of the interactions, by name: covariates of the moment (hour, store and
             week), nodes of the graph.
         fill: what stands for a missing cell, by column: a number or a level, mean or median (of the column), indicator
-            (the mean, and a column NAME_missing of 0 and 1), or drop (the row, of a column of the interactions).
+            (the mean, and a column NAME_missing of 0 and 1), or drop (the row, of a column of the interactions; of ids,
+            also where their table lacks one).
         k_core: fewest rows of each user and item, one number or {user: 5, item: 10}; those with fewer leave the log,
             until none is left. It is taken on all logged rows before the split, so that the test decides with.
         item_text: phrases by item column that make an item's text (`data/text.py`).
@@ -104,6 +106,7 @@ class CsvTables(AbstractDataset):
     separator: Separator | None = None
     encoding: str = "utf-8"
     quote: Annotated[str, Field(pattern=r"^[\x00-\x7f]$")] | None = '"'
+    escape: Annotated[str, Field(pattern=r"^[\x00-\x7f]$")] | None = None
     names: list[str] | None = None
     decimal: Decimal = "."
     thousands: Thousands | None = None

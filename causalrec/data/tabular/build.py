@@ -142,7 +142,7 @@ class Build:
             note_nested_ids(streamed, column)
         table_ids, ranks = ids.ranks(None if table is None else table[entity].fill_null(""))
         for streamed in done:
-            renumber(streamed, entity, ranks, column)
+            renumber(streamed, entity, ranks, column, self.request.roles.fill.get(column))
         return table_ids
 
     def _number_levels(self, done: list[StreamedFile], ids: Dictionary, role: str) -> pl.Series:

@@ -66,6 +66,7 @@ def request_of(tables: CsvTables, folder: Path) -> Request:
             separator=config.separator or (tables.separator if is_alike else None),
             encoding=config.encoding or tables.encoding,
             quote=tables.quote,
+            escape=tables.escape,
             names=config.names,
             numbers=NumberFormat(decimal=decimal or tables.decimal, thousands=thousands or tables.thousands),
         )

@@ -19,6 +19,7 @@ TARGETS = {
 }
 YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "~"}
 TIMES = (("s", 1e8), ("ms", 1e11), ("us", 1e14), ("ns", 1e17))  # least number that is a time of our days
+MANY_IDS = 10_000  # from which the filter is pointed at
 SIDES = ("user", "item", "row")
 
 
@@ -142,6 +143,8 @@ class FirstYaml:
             yield f"encoding: {raw.encoding}  # the file is not UTF-8"
         if raw.quote is None:
             yield "quote: null  # quotes stand inside fields"
+        if raw.escape is not None:
+            yield f"escape: {json.dumps(raw.escape)}  # stands before quotes inside a field"
         if raw.names is not None:
             yield f"names: [{', '.join(map(_yaml, raw.names))}]  # the file has no header: call the columns as you like"
         if raw.numbers.decimal != ".":
@@ -224,6 +227,9 @@ class FirstYaml:
         if repeats:
             rule = "allowed" if self.guesses.arms else "keep_last"
             yield f"repeats: {rule}  # {repeats:,} rows repeat the user and item of another"
+        ids = max(self.look.column(name).distinct for name in pair)
+        if ids > MANY_IDS:
+            yield "# k_core: 5  # leaves out users and items with fewer rows, before the split"
 
     def _column_lines(self) -> Iterator[str]:
         for side in ("user", "item"):

@@ -12,6 +12,8 @@ from causalrec.data.tabular.ingest import StreamedFile
 from causalrec.data.tabular.rawfile import JSON
 from causalrec.types import Ints
 
+FEW_IDS, FEW_SHARE = 10, 0.05  # up to which ids of another type are odd rather than how ids are here
+
 
 def warn_of_odd_ids(streamed: StreamedFile, role: str, ids: pl.Series, column: str) -> None:
     """Warn of ids that look like another type than most of their column: numbers among words, 12.0 beside 12.
@@ -32,8 +34,8 @@ def warn_of_odd_ids(streamed: StreamedFile, role: str, ids: pl.Series, column: s
         "the id {value} reads like a missing value": blank,
         "the id {value} is a whole number written with decimals": decimal,
     }
-    if integers.any() and words.any():
-        few = integers if integers.sum() <= words.sum() else words
+    few = integers if integers.sum() <= words.sum() else words
+    if 0 < few.sum() <= max(FEW_IDS, FEW_SHARE * len(ids)) and integers.any() and words.any():
         odd[
             "mixed ids: {value} is a "
             + ("whole number, most are not" if few is integers else "word, most are whole numbers")

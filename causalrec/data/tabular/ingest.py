@@ -16,7 +16,7 @@ from causalrec.data.tabular.ids import Dictionary
 from causalrec.data.tabular.npy import ArrayWriter
 from causalrec.data.tabular.rawfile import RawFile
 from causalrec.data.tabular.role_values import is_constant, missing_mask, role_expressions
-from causalrec.data.tabular.roles import Roles, dtype_of
+from causalrec.data.tabular.roles import FillValue, Roles, dtype_of
 from causalrec.data.tabular.row_checks import Arrays, note_bad_rows
 from causalrec.types import Bools, Ints
 
@@ -143,23 +143,27 @@ def chunks(length: int, size: int = 1 << 20) -> Iterator[slice]:
     return (slice(start, min(start + size, length)) for start in range(0, length, size))
 
 
-def renumber(streamed: StreamedFile, role: str, ranks: Ints, column: str) -> None:
-    """Replace provisional ids by final ones in place, noting ids that their table lacks.
+def renumber(streamed: StreamedFile, role: str, ranks: Ints, column: str, fill: FillValue | None = None) -> None:
+    """Replace provisional ids by final ones in place, noting ids that their table lacks, or dropping their rows.
 
     Args:
         streamed: The file; its array of the role is changed.
         role: The role of the ids.
         ranks: The final number of each provisional one, -1 where the table lacks it.
         column: Their column in the file.
+        fill: `drop` where such rows are left out.
     """
     codes = streamed.array(role, "r+")
-    padded = np.append(ranks, -1)
+    padded, what = np.append(ranks, -1), f"{{value}} is not in the table of {role}s; add it there, or set "
+    what += f"dataset.fill: {{{column}: drop}}"
     for where in chunks(len(codes)):
         provisional = codes[where].copy()
         codes[where] = padded[provisional]
-        streamed.bad_rows.add(
-            f"{{value}} is not in the table of {role}s", column, (codes[where] < 0) & (provisional >= 0), where.start
-        )
+        unknown = (codes[where] < 0) & (provisional >= 0)
+        if fill == "drop":
+            streamed.array("dropped", "r+")[where] |= unknown
+        else:
+            streamed.bad_rows.add(what, column, unknown, where.start)
 
 
 def last_of_repeats(codes: Ints, time: Ints | None = None) -> Bools | None:

@@ -47,7 +47,8 @@ def _wrong_records(raw: RawFile, width: int) -> Iterator[tuple[int, str]]:
                 continue
             record = []
             if state == "stray":
-                yield first, f"a {raw.quote} inside a field that has none around it; set quote=null, or quote it"
+                mend = "set escape: '\\'" if b"\\" + quote in line else "set quote=null, or quote it"
+                yield first, f"a {raw.quote} inside a field that has none around it; {mend}"
             elif fields != width:
                 yield first, _width_message(fields, width, raw.declared_separator)
         if record:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import polars as pl
 
-MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-")  # in any case of letters
+MISSING = ("", "na", "n/a", "nan", "null", "none", "\\n", "?", "-")  # in any case of letters
 SIGNS = r"\p{Sc}|[A-Z]{3} "  # of a currency, or its code and a space
 Thousands = Literal[",", ".", " ", "'"]
 

@@ -76,7 +76,7 @@ def _is_plain(raw: RawFile) -> bool:
         with raw.path.open("rb") as stream:
             head = stream.read(HEAD)
         return not head.startswith(codecs.BOM_UTF8) and not head.lstrip().startswith(b"[")
-    return len(raw.declared_separator) == 1 and not _ends_lines_in_cr(raw)
+    return len(raw.declared_separator) == 1 and raw.escape is None and not _ends_lines_in_cr(raw)
 
 
 def _ends_lines_in_cr(raw: RawFile) -> bool:
@@ -94,9 +94,24 @@ def _write_plain(raw: RawFile, target: Path) -> None:
             return
         ends_in_cr = _ends_lines_in_cr(raw)
         with _open_text(raw) as text:
-            for line in text if ends_in_cr or len(raw.declared_separator) > 1 else _blocks(text):
+            for line in text if ends_in_cr or not _is_cut_by_character(raw) else _blocks(text):
                 plain = line.replace("\r", "\n") if ends_in_cr else line
+                plain = plain if raw.escape is None else _double_quotes(plain, raw)
                 out.write(plain if len(raw.declared_separator) == 1 else _mark_fields(plain, raw))
+
+
+def _is_cut_by_character(raw: RawFile) -> bool:
+    """Whether a block of text may end anywhere: no mark in it has two characters."""
+    return raw.escape is None and len(raw.declared_separator) == 1
+
+
+def _double_quotes(line: str, raw: RawFile) -> str:
+    """Write escaped quotes as doubled ones, and an escaped escape as itself."""
+    if raw.escape is None or raw.quote is None or raw.escape not in line:
+        return line
+    quote, escape = raw.quote, raw.escape
+    escaped = re.compile(f"{re.escape(escape)}([{re.escape(quote + escape)}])")
+    return escaped.sub(lambda match: quote * 2 if match[1] == quote else match[1], line)
 
 
 def _blocks(text: IO[str]) -> Iterator[str]:

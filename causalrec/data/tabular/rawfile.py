@@ -30,6 +30,7 @@ class RawFile:
         separator: What stands between two fields; None: by the ending (`.tsv` tab, else comma).
         encoding: Of the text.
         quote: What encloses a field; None: quotes are ordinary characters.
+        escape: What stands before a quote that is one of the field, None where quotes are doubled for that.
         names: Names of the columns, where the file has no header.
         numbers: How it writes numbers.
         readable: A plain UTF-8 copy, where `path` is none.
@@ -39,6 +40,7 @@ class RawFile:
     separator: str | None = None
     encoding: str = "utf-8"
     quote: str | None = '"'
+    escape: str | None = None
     names: Sequence[str] | None = None
     numbers: NumberFormat = field(default_factory=NumberFormat)
     readable: Path | None = None

@@ -19,7 +19,7 @@ NAMES = {  # words that name a role, by role
     "outcome": "rating ratings stars overall score y outcome click clicked clicks label purchase purchased converted "
     "conversion target response reward plays count quantity re78 bought spend visit",
     "exposure": "exposure exposed treat treatment treated trt arm group assigned assignment",
-    "time": "time timestamp date datetime ts unixreviewtime reviewtime created when",
+    "time": "time timestamp date datetime ts unixreviewtime reviewtime created when year",
     "position": "position pos rank slot",
     "propensity": "propensity pscore propensityscore",
 }
@@ -106,7 +106,7 @@ def _guess_by_name(role: str, look: TableLook, guesses: RoleGuesses) -> None:
     fitting = [column for column in guesses.free(look) if score(column) and _may_be(role, column)]
     if fitting:
         guesses.columns[role] = max(fitting, key=score).name
-        guesses.notes[role] = "by its name"
+        guesses.notes[role] = "by its name" if look.header else "by its place"
 
 
 def _may_be(role: str, column: ColumnLook) -> bool:
@@ -130,15 +130,22 @@ def _guess_ids(look: TableLook, guesses: RoleGuesses) -> None:
     ids = [c for c in guesses.free(look) if _repeats(c, look.rows) and (c.whole or c.holds == "words")]
     for role in ("user", "item"):
         if role not in guesses.columns and ids:
-            column = max(ids[:6], key=lambda c: c.distinct)
+            column = max(ids, key=lambda c: (c.holds == "words", c.distinct if c.holds == "words" else -ids.index(c)))
             ids.remove(column)
             guesses.columns[role] = column.name
             guesses.notes[role] = f"its {column.distinct:,} values repeat as ids do"
     if "outcome" not in guesses.columns:
-        rated = [c for c in guesses.free(look) if c.holds == "number" and 2 <= c.distinct <= 21]
+        rated = [c for c in guesses.free(look) if c.holds == "number" and c.half and _is_rated(c)]
         if rated:
             guesses.columns["outcome"] = rated[-1].name
             guesses.notes["outcome"] = f"its {rated[-1].distinct} values look like ratings"
+
+
+def _is_rated(column: ColumnLook) -> bool:
+    """Whether a column has the few values of a scale, its highest among them."""
+    return (
+        not column.missing and 2 <= column.distinct <= 21 and column.high in (1.0, 5.0, 7.0, 10.0) and column.low >= 0
+    )
 
 
 def _repeats(column: ColumnLook, rows: int) -> bool:

@@ -101,7 +101,7 @@ class LoggedRows:
         total = sum(len(mask) for mask in self.masks)
         columns = ", ".join(column for column, fill in request.roles.fill.items() if fill == "drop")
         reasons = {
-            f"dropped, as a cell is missing (dataset.fill: {columns})": self.dropped,
+            f"dropped, as a cell is missing or its table lacks the id (dataset.fill: {columns})": self.dropped,
             f"left out, as their user has under {fewest[0]} rows or their item under {fewest[1]} (dataset.k_core)": (
                 self.too_few
             ),

@@ -35,7 +35,7 @@ FORMS = (
       for clock in ("", " %H:%M", " %H:%M:%S")),
     "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%m %d, %Y", "%d-%b-%Y", "%Y%m%d", "%a %b %d %H:%M:%S %z %Y",
 )  # fmt: skip
-HTML = r"<(p|br|b|i|a|div|span|ul|li|em|strong)\b[^<>]*>"
+HTML = r"&(amp|lt|gt|quot|nbsp|#\d+);|<(p|br|b|i|a|div|span|ul|li|em|strong)\b[^<>]*>"
 SameAs = Literal["number", "time", "list", "html", "text", "words"]
 MOST_LEVELS = 200  # of words that are called a category
 
@@ -132,11 +132,11 @@ def _sniff_text(raw: RawFile, scratch: Path) -> RawFile:
         lines = [line.rstrip("\r\n") for _, line in zip(range(LINES), text, strict=False) if line.strip()]
     if not lines:
         raise DataError(f"{raw.path}: is empty")
-    separator = _separator(lines)
-    quote = '"' if all(_fields(line, separator, '"') is not None for line in lines) else None
+    separator, escape = _separator(lines), "\\" if _has_escaped_quotes(ready.where) else None
+    quote = '"' if escape or all(_fields(line, separator, '"') is not None for line in lines) else None
     rows = [_fields(line, separator, quote) or [] for line in lines]
     names = None if _is_header(rows) else _names_for(rows)
-    return replace(raw, separator=separator, quote=quote, names=names)
+    return replace(raw, separator=separator, quote=quote, escape=escape, names=names)
 
 
 def _encoding(raw: RawFile) -> str:
@@ -148,6 +148,12 @@ def _encoding(raw: RawFile) -> str:
     if raw.path.suffix.lower() != ".gz" and any(True for _ in encoding_problems(raw)):
         return "latin-1" if any(True for _ in encoding_problems(replace(raw, encoding="cp1252"))) else "cp1252"
     return "utf-8"
+
+
+def _has_escaped_quotes(path: Path) -> bool:
+    """Whether a backslash stands before quotes that do not end their field."""
+    with path.open("rb") as stream:
+        return any(re.search(rb'\\"(?![;,\t|\r\n])', line) for line in stream if b'\\"' in line)
 
 
 def _separator(lines: Sequence[str]) -> str:
@@ -195,10 +201,12 @@ def _names_for(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _numbers_rows(series: pl.Series) -> bool:
     """Whether a column only numbers the rows, as tables from R and pandas do."""
-    if series.name.strip().lower() not in ("", "rownames", "unnamed: 0", "index", "row", "x", "_duplicated_0"):
+    name = series.name.strip().lower()
+    if name not in ("", "rownames", "unnamed: 0", "index", "row", "x"):
         return False
     numbers = series.cast(pl.Int64, strict=False)
-    return numbers.null_count() == 0 and bool((numbers.diff().drop_nulls() == 1).all())
+    steps = numbers.diff().drop_nulls()
+    return numbers.null_count() == 0 and bool((steps > 0 if name == "" else steps == 1).all())
 
 
 def _number_format(frame: pl.DataFrame) -> NumberFormat:
