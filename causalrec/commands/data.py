@@ -65,7 +65,7 @@ def _check(options: argparse.Namespace, plain: PlainConfig, dataset: AbstractDat
     code = 1 if loaded is None else 2 if count_rows(of_request, "error") else 0
     problems = [*problems, *of_request]
     if options.json:
-        print_json({"name": options.dataset, **({} if loaded is None else _loaded(loaded)), **_counts(problems)})
+        print_json({"name": options.dataset, **({} if loaded is None else _log_facts(loaded)), **_counts(problems)})
         return code
     if loaded is not None:
         print(describe_loaded(loaded, check.views.propensity if check.views else None))
@@ -93,7 +93,7 @@ def _print_problems(name: str, problems: Sequence[Problem]) -> None:
     log(f"{name}: {', '.join(words)}")
 
 
-def _loaded(loaded: CausalDataset) -> dict[str, Any]:
+def _log_facts(loaded: CausalDataset) -> dict[str, Any]:
     randomised = None if loaded.randomised is None else str(loaded.randomised)
     return {"logged": str(loaded.logged), "randomised": randomised, "sha256": dict(loaded.raw_sha256)}
 

@@ -71,7 +71,7 @@ def _describe(first: FirstYaml) -> str:
     from causalrec.commands.data_text import align, wrap
 
     look, raw = first.look, first.look.raw
-    seen = f"{look.rows:,} rows" if look.whole else f"more than {look.rows:,} rows"
+    seen = f"{look.rows:,} rows" if look.is_complete else f"more than {look.rows:,} rows"
     form = [] if raw.suffix in JSON | PARQUET else [f"separator {raw.declared_separator!r}"]
     form += [] if look.header else ["no header"]
     form += [raw.encoding] if raw.encoding != "utf-8" else []

@@ -90,8 +90,8 @@ def summarise(problems: Sequence[Problem]) -> list[tuple[Severity, str]]:
     """
     groups: dict[tuple[object, ...], list[Problem]] = {}
     for problem in sorted(problems, key=lambda problem: problem.severity, reverse=True):
-        own = problem.kind or problem.message
-        groups.setdefault((problem.severity, problem.file, problem.column, own), []).append(problem)
+        fault = problem.kind or problem.message
+        groups.setdefault((problem.severity, problem.file, problem.column, fault), []).append(problem)
     return [(alike[0].severity, f"{alike[0]}{_other_rows(alike)}") for alike in groups.values()]
 
 
@@ -101,8 +101,8 @@ def _other_rows(alike: Sequence[Problem]) -> str:
         return ""
     lines = [str(problem.line) for problem in alike[1 : 1 + LINES_NAMED] if problem.line]
     plural, more = "s" if others > 1 else "", ", .." if others > len(lines) else ""
-    places = f": line{plural} {', '.join(lines)}{more}" if lines else ""
-    return f" (and {others:,} more row{plural}{places})"
+    lines_text = f": line{plural} {', '.join(lines)}{more}" if lines else ""
+    return f" (and {others:,} more row{plural}{lines_text})"
 
 
 def raise_errors(problems: Sequence[Problem], name: str) -> None:

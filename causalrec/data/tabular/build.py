@@ -24,7 +24,7 @@ from causalrec.data.tabular.randomisation_balance import imbalance_problems
 from causalrec.data.tabular.rawfile import RawFile
 from causalrec.data.tabular.request import Request
 from causalrec.data.tabular.roles import Roles
-from causalrec.data.tabular.row_rules import LoggedRows, choose_rows
+from causalrec.data.tabular.row_rules import RemainingRows, choose_rows
 from causalrec.data.tabular.social_edges import read_edges, trusted_counts
 from causalrec.data.tabular.write_rows import write_rows
 
@@ -69,15 +69,15 @@ class Build:
         levels = {role: self._number_levels(done, ids[role], role) for role in roles.categories}
         if len(done) == len(streams) and request.arms is not None and roles.treatment is not None:
             note_wrong_exposures(done[0], request.arms, roles.treatment)
-        kept_rows = None if self._has_errors(done) else choose_rows(done, request, names)
+        remaining = None if self._has_errors(done) else choose_rows(done, request, names)
         for streamed in done:
             self.problems += streamed.bad_rows.problems()
-        edges = self._read_edges(names["user"] if kept_rows is None else kept_rows.ids("user", names))
+        edges = self._read_edges(names["user"] if remaining is None else remaining.ids("user", names))
         unread = any(table is None for table in (*tables.values(), *streams))
-        if kept_rows is None or unread or self._has_errors(done):
+        if remaining is None or unread or self._has_errors(done):
             return None
         fill_later(done, roles)
-        return self._write(done, kept_rows, tables, names, levels, edges)
+        return self._write(done, remaining, tables, names, levels, edges)
 
     @property
     def store(self) -> Path:
@@ -155,28 +155,28 @@ class Build:
     def _write(
         self,
         done: list[StreamedFile],
-        kept_rows: LoggedRows,
+        remaining: RemainingRows,
         tables: Mapping[str, pl.DataFrame | None],
         names: Mapping[str, pl.Series],
         levels: Mapping[str, pl.Series],
         edges: pl.DataFrame | None,
     ) -> dict[str, Any]:
         """Write the arrays of the logged and of the randomised part (the order of rows stays), and the tables."""
-        kept_rows.renumber(done)
-        rows = write_rows(done, kept_rows.masks, self.request.roles, self.store)
+        remaining.renumber(done)
+        rows = write_rows(done, remaining.masks, self.request.roles, self.store)
         for name, count in rows.items():
             if not count:
                 path = str(self.request.interactions[0].path)
                 self.problems.append(
                     Problem("error", path, None, self.request.roles.randomised, f"no {name} rows left")
                 )
-        self.problems += kept_rows.problems(self.request)
+        self.problems += remaining.problems(self.request)
         for entity in ENTITIES:
             if entity not in (*self.request.roles.columns, *self.request.roles.made_up):
                 continue
             table = tables.get(entity)
             frame = names[entity].alias(entity).to_frame() if table is None else table
-            kept_rows.filter(frame, entity).write_parquet(self.store / f"{entity}s.parquet")
+            remaining.filter(frame, entity).write_parquet(self.store / f"{entity}s.parquet")
         for name, held in levels.items():
             held.alias("level").to_frame().write_parquet(self.store / f"{name}.parquet")
         if len(rows) == 2 and all(rows.values()):

@@ -29,13 +29,13 @@ def header_problems(raw: RawFile, columns: Sequence[str]) -> list[Problem]:
         return [wrong]
     missing = [name for name in columns if name not in header]
     if missing and all(name in header for name in columns if name not in missing) and len(missing) > 1:
-        return [Problem("error", path, 1, None, f"no columns {', '.join(missing)}; {_known(header)}")]
+        return [Problem("error", path, 1, None, f"no columns {', '.join(missing)}; {_list_columns(header)}")]
     wrong_names = [Problem("error", path, 1, name, f"no such column; {did_you_mean(name, header)}") for name in missing]
     twice = [name for name in dict.fromkeys(columns) if header.count(name) > 1]
     return wrong_names + [Problem("error", path, 1, name, "two columns have this name") for name in twice]
 
 
-def _known(header: Sequence[str]) -> str:
+def _list_columns(header: Sequence[str]) -> str:
     return f"it has {', '.join(header[:30])}" + (f" and {len(header) - 30} more" if len(header) > 30 else "")
 
 

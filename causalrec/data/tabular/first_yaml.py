@@ -78,7 +78,11 @@ class FirstYaml:
         """What a first `train` needs besides the data set."""
         if self.guesses.arms:
             return "task=effect learner=linear_dml"
-        return "objective=rel_mf trainer=smoke" if self.is_positive_only else "trainer=smoke"
+        return (
+            "objective=rel_mf propensity=relative_popularity trainer=smoke"
+            if self.is_positive_only
+            else "trainer=smoke"
+        )
 
     def _kind(self, column: ColumnLook) -> str | None:
         """Return the kind of a column that models may read; None, and why, where it is left out."""
@@ -120,7 +124,7 @@ class FirstYaml:
     def dataset(self) -> str:
         """Return the data set's YAML."""
         look = self.look
-        seen = f"all {look.rows:,} rows" if look.whole else f"the first {look.rows:,} rows"
+        seen = f"all {look.rows:,} rows" if look.is_complete else f"the first {look.rows:,} rows"
         lines = [
             f"# A first look at {look.raw.path.name} ({seen}): each line is a guess, to be read before a result is.",
             f"_target_: {TARGETS['dataset']}",
@@ -259,7 +263,7 @@ class FirstYaml:
     def _kinds(self, kinds: Mapping[str, str], indent: str) -> Iterator[str]:
         for name, kind in kinds.items():
             column = self.look.column(name)
-            codes = "; category, if they are codes" if column.whole and 2 < column.distinct <= 20 else ""
+            codes = "; category, if they are codes" if column.is_whole and 2 < column.distinct <= 20 else ""
             yield f"{indent}{_yaml(name)}: {_yaml(kind)}  # {column.distinct:,} values, as {column.sample}{codes}"
 
     def graph(self) -> str:

@@ -88,20 +88,20 @@ def _words(name: str) -> list[str]:
 
 
 def _guess_by_name(role: str, look: TableLook, guesses: RoleGuesses) -> None:
-    known = NAMES[role].split()
+    names = NAMES[role].split()
 
     def score(column: ColumnLook) -> int:
         words = _words(column.name)
-        if "".join(words) in known:
-            return 1000 - known.index("".join(words))
+        if "".join(words) in names:
+            return 1000 - names.index("".join(words))
         is_id = (
             role in ("user", "item")
             and len(words) == 2
-            and words[0] in known
+            and words[0] in names
             and words[1] in ("id", "no", "key", "idx")
         )
         is_time = role == "time" and any(word in ("time", "timestamp", "date") for word in words)
-        return 500 - known.index(words[0]) if is_id else 400 if is_time else 0
+        return 500 - names.index(words[0]) if is_id else 400 if is_time else 0
 
     fitting = [column for column in guesses.free(look) if score(column) and _may_be(role, column)]
     if fitting:
@@ -127,7 +127,7 @@ def _guess_truth(look: TableLook, guesses: RoleGuesses) -> None:
 
 def _guess_ids(look: TableLook, guesses: RoleGuesses) -> None:
     """Take the columns of ids that repeat for user and item, where names told neither."""
-    ids = [c for c in guesses.free(look) if _repeats(c, look.rows) and (c.whole or c.holds == "words")]
+    ids = [c for c in guesses.free(look) if _repeats(c, look.rows) and (c.is_whole or c.holds == "words")]
     for role in ("user", "item"):
         if role not in guesses.columns and ids:
             column = max(ids, key=lambda c: (c.holds == "words", c.distinct if c.holds == "words" else -ids.index(c)))
@@ -135,7 +135,7 @@ def _guess_ids(look: TableLook, guesses: RoleGuesses) -> None:
             guesses.columns[role] = column.name
             guesses.notes[role] = f"its {column.distinct:,} values repeat as ids do"
     if "outcome" not in guesses.columns:
-        rated = [c for c in guesses.free(look) if c.holds == "number" and c.half and _is_rated(c)]
+        rated = [c for c in guesses.free(look) if c.holds == "number" and c.is_half and _is_rated(c)]
         if rated:
             guesses.columns["outcome"] = rated[-1].name
             guesses.notes["outcome"] = f"its {rated[-1].distinct} values look like ratings"
@@ -193,10 +193,10 @@ def _plain_name(text: str) -> str:
 
 def _describe_outcome(column: ColumnLook, guesses: RoleGuesses) -> None:
     low, high = column.low, column.high
-    if ((low, high) == (0.0, 1.0) and column.whole) or (low == high == 1.0):
+    if ((low, high) == (0.0, 1.0) and column.is_whole) or (low == high == 1.0):
         guesses.kind = "click"
-    elif guesses.arms or not column.half or not _covers(SCALES[:-2], low, high) or column.distinct > 21:
-        counts = column.whole and low >= 0 and not guesses.arms
+    elif guesses.arms or not column.is_half or not _covers(SCALES[:-2], low, high) or column.distinct > 21:
+        counts = column.is_whole and low >= 0 and not guesses.arms
         guesses.kind = "count" if counts else "reward"
     else:
         scale = next(scale for scale in SCALES if _covers([scale], low, high))

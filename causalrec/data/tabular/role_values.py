@@ -76,7 +76,14 @@ def _level_numbers(column: pl.Expr, levels: tuple[str, ...]) -> pl.Expr:
 
 
 def number_expression(column: pl.Expr, dtype: pl.DataType, numbers: NumberFormat, flag: bool = False) -> pl.Expr:
-    """Parse numbers, null where there is none; true and false are 1 and 0 in a flag."""
+    """Parse numbers, null where there is none.
+
+    Args:
+        column: The cells.
+        dtype: Their type.
+        numbers: How numbers are written.
+        flag: Whether true and false are 1 and 0.
+    """
     if dtype != pl.String:
         return column.cast(pl.Float64, strict=False)
     words = column.str.strip_chars()

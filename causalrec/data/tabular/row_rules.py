@@ -64,7 +64,7 @@ def k_core(user: Ints, item: Ints, fewest_of_user: int, fewest_of_item: int) -> 
 
 
 @dataclass
-class LoggedRows:
+class RemainingRows:
     """Which rows stay, and which users and items they leave.
 
     Attributes:
@@ -113,7 +113,7 @@ class LoggedRows:
         ]
 
 
-def choose_rows(done: Sequence[StreamedFile], request: Request, names: Mapping[str, pl.Series]) -> LoggedRows:
+def choose_rows(done: Sequence[StreamedFile], request: Request, names: Mapping[str, pl.Series]) -> RemainingRows:
     """Apply the rules for gaps and repeats to each table, then the one for users and items with few logged rows.
 
     Args:
@@ -135,7 +135,7 @@ def choose_rows(done: Sequence[StreamedFile], request: Request, names: Mapping[s
         for streamed, mask in zip(done, masks, strict=True):
             present[streamed.array(entity)[mask]] = True
         used |= {} if present.all() else {entity: present}
-    return LoggedRows(masks, used, dropped, before - sum(int(mask.sum()) for mask in masks))
+    return RemainingRows(masks, used, dropped, before - sum(int(mask.sum()) for mask in masks))
 
 
 def _take_core(done: Sequence[StreamedFile], masks: Sequence[Bools], fewest: tuple[int, int]) -> list[Bools]:

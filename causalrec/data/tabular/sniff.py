@@ -51,8 +51,8 @@ class ColumnLook:
         missing: How many cells are missing.
         low: The least number.
         high: The greatest number.
-        whole: Whether all numbers are whole.
-        half: Whether all numbers are whole or halves.
+        is_whole: Whether all numbers are whole.
+        is_half: Whether all numbers are whole or halves.
         separator: Of the elements of a list, None where it is bracketed.
         form: Of times in text, None for ISO.
         sample: A cell or two, for people.
@@ -64,8 +64,8 @@ class ColumnLook:
     missing: int
     low: float = float("nan")
     high: float = float("nan")
-    whole: bool = False
-    half: bool = False
+    is_whole: bool = False
+    is_half: bool = False
     separator: str | None = None
     form: str | None = None
     sample: str = ""
@@ -78,7 +78,7 @@ class TableLook:
     Attributes:
         raw: How it is read.
         rows: Rows that were looked at.
-        whole: Whether these are all.
+        is_complete: Whether these are all.
         columns: Its columns, those that only number the rows left out.
         frame: The cells, as read.
         header: Whether the first line names the columns.
@@ -86,7 +86,7 @@ class TableLook:
 
     raw: RawFile
     rows: int
-    whole: bool
+    is_complete: bool
     columns: tuple[ColumnLook, ...]
     frame: pl.DataFrame
     header: bool
@@ -114,12 +114,14 @@ def look_at(path: Path) -> TableLook:
             raise DataError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from error
     if not len(frame):
         raise DataError(f"{path}: has no rows")
-    whole, frame = len(frame) <= ROWS, frame.head(ROWS)
+    is_complete, frame = len(frame) <= ROWS, frame.head(ROWS)
     frame = frame.select([name for name in names if not _numbers_rows(frame[name])] or names)
     numbers = _number_format(frame)
     columns = tuple(_look_at_column(frame[name], numbers) for name in frame.columns)
     raw = replace(raw, numbers=numbers)
-    return TableLook(raw=raw, rows=len(frame), whole=whole, columns=columns, frame=frame, header=raw.names is None)
+    return TableLook(
+        raw=raw, rows=len(frame), is_complete=is_complete, columns=columns, frame=frame, header=raw.names is None
+    )
 
 
 def _sniff_text(raw: RawFile, scratch: Path) -> RawFile:
@@ -195,8 +197,8 @@ def _names_for(rows: Sequence[Sequence[str]]) -> list[str]:
     """Name the columns of a table without a header: user, item, rating, time, where they look like it."""
     width = max(Counter(len(row) for row in rows).items(), key=lambda pair: pair[1])[0]
     rated = width >= 3 and all(_is_number(row[2]) for row in rows if len(row) == width)
-    known = ["user", "item", *(["rating"] if rated else []), *(["time"] if rated and width == 4 else [])]
-    return [known[k] if k < len(known) else f"column{k + 1}" for k in range(width)]
+    usual = ["user", "item", *(["rating"] if rated else []), *(["time"] if rated and width == 4 else [])]
+    return [usual[k] if k < len(usual) else f"column{k + 1}" for k in range(width)]
 
 
 def _numbers_rows(series: pl.Series) -> bool:
@@ -235,8 +237,8 @@ def _look_at_column(series: pl.Series, numbers: NumberFormat) -> ColumnLook:
     shape = {"name": name, "distinct": _distinct(present), "missing": int(plain["missing"].sum()), "sample": sample}
     if len(values) and len(values) >= 0.99 * len(present):
         ends, halves = {"low": float(values.min()), "high": float(values.max())}, values * 2
-        whole, half = bool((values == values.round()).all()), bool((halves == halves.round()).all())
-        return ColumnLook(holds="number", whole=whole, half=half, **shape, **ends)  # type: ignore[arg-type]
+        is_whole, is_half = bool((values == values.round()).all()), bool((halves == halves.round()).all())
+        return ColumnLook(holds="number", is_whole=is_whole, is_half=is_half, **shape, **ends)  # type: ignore[arg-type]
     return _look_at_words(present, shape)
 
 
