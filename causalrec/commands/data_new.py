@@ -8,7 +8,7 @@ import re
 import shlex
 from pathlib import Path
 
-from causalrec.commands.terminal import print_json
+from causalrec.commands.terminal import check_overrides, print_json
 from causalrec.data.files import write_text
 from causalrec.data.tabular.first_yaml import FirstYaml
 from causalrec.data.tabular.rawfile import JSON, PARQUET
@@ -19,7 +19,8 @@ from causalrec.errors import RequestError
 
 def write_first_yaml(options: argparse.Namespace) -> int:
     """Write `conf/dataset/NAME.yaml` and `conf/graph/NAME.yaml`, and print what was guessed and what comes next."""
-    if options.dataset is None or options.overrides or len(options.config_dir) > 1:
+    roles = dict(text.partition("=")[::2] for text in check_overrides(options.overrides))
+    if options.dataset is None or len(options.config_dir) > 1:
         raise RequestError("data new: name one table, as `causalrec data new ratings.csv --config-dir conf`")
     path = Path(options.dataset)
     if not path.is_file():
@@ -28,7 +29,7 @@ def write_first_yaml(options: argparse.Namespace) -> int:
     name = options.name or re.sub(r"\W+", "_", path.name.split(".")[0].lower()).strip("_") or "mine"
     files = {group: conf / group / f"{name}.yaml" for group in ("dataset", "graph")}
     _require_free(name, files)
-    first = FirstYaml(look := look_at(path), guess_roles(look), name, _folder_of(path))
+    first = FirstYaml(look := look_at(path), guess_roles(look, roles), name, _folder_of(path))
     for group, text in (("dataset", first.dataset()), ("graph", first.graph())):
         write_text(files[group], text)
     where = shlex.quote(str(conf))

@@ -136,6 +136,8 @@ def check_keys(tables: CsvTables) -> None:
         raise RequestError(
             f"dataset.time_format: is a form of text, and time_unit={tables.time_unit} says another; give one of both"
         )
+    if tables.escape is not None and tables.quote is None:
+        raise RequestError("dataset.escape: stands before quotes, which dataset.quote=null makes ordinary characters")
     if tables.decimal == tables.thousands:
         raise RequestError(f"dataset.thousands={tables.thousands!r}: is dataset.decimal too; give one of both another")
     if tables.outcome is None and tables.feedback != "positive_only":

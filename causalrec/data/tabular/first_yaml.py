@@ -78,11 +78,10 @@ class FirstYaml:
         """What a first `train` needs besides the data set."""
         if self.guesses.arms:
             return "task=effect learner=linear_dml"
-        return (
-            "objective=rel_mf propensity=relative_popularity trainer=smoke"
-            if self.is_positive_only
-            else "trainer=smoke"
-        )
+        if "user" not in self.guesses.columns:
+            return "propensity=popularity trainer=smoke"
+        implicit = "objective=rel_mf propensity=relative_popularity " if self.is_positive_only else ""
+        return f"{implicit}trainer=smoke"
 
     def _kind(self, column: ColumnLook) -> str | None:
         """Return the kind of a column that models may read; None, and why, where it is left out."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import polars as pl
 
+from causalrec.data.tabular.numbers import MISSING
 from causalrec.data.tabular.sniff import ColumnLook, TableLook
+from causalrec.errors import RequestError, did_you_mean
 from causalrec.types import OutcomeKind
 
 NAMES = {  # words that name a role, by role
@@ -63,24 +66,60 @@ class RoleGuesses:
         return [column for column in look.columns if column.name not in taken]
 
 
-def guess_roles(look: TableLook) -> RoleGuesses:
-    """Guess the roles of a table's columns; what no name tells, what they hold may."""
-    guesses = RoleGuesses()
+def guess_roles(look: TableLook, given: Mapping[str, str] = MappingProxyType({})) -> RoleGuesses:
+    """Guess the roles of a table's columns; what no name tells, what they hold may.
+
+    Args:
+        look: At the table.
+        given: Column by role, as far as it is known.
+
+    Raises:
+        RequestError: On a role or a column that there is not, and where nothing is a pair or an exposure.
+    """
+    guesses = _given_roles(look, given)
     for role in ("propensity", "exposure", "time", "position", "user", "item", "outcome"):
         _guess_by_name(role, look, guesses)
     _guess_truth(look, guesses)
     if "exposure" not in guesses.columns:
         _guess_ids(look, guesses)
+    if "exposure" not in guesses.columns and guesses.of_people:
+        _guess_exposure(look, guesses)
     if "outcome" not in guesses.columns and "exposure" in guesses.columns:
         numbers = [column.name for column in guesses.free(look) if column.holds == "number"]
-        if numbers:
+        if numbers and "exposure" in guesses.columns:
             guesses.columns["outcome"] = numbers[-1]
             guesses.notes["outcome"] = "the last column of numbers: name yours"
     if "exposure" in guesses.columns and not _is_exposure(look, guesses):
         del guesses.columns["exposure"]
+    if guesses.of_people and not {"exposure", "outcome"} <= guesses.columns.keys():
+        columns = ", ".join(look.frame.columns[:12])
+        raise RequestError(
+            f"{look.raw.path}: neither a user and an item nor an exposure and an outcome were found among {columns}; "
+            f"name them, as user=COLUMN item=COLUMN or exposure=COLUMN outcome=COLUMN"
+        )
     if "outcome" in guesses.columns:
         _describe_outcome(look.column(guesses.columns["outcome"]), guesses)
     return guesses
+
+
+def _given_roles(look: TableLook, given: Mapping[str, str]) -> RoleGuesses:
+    guesses = RoleGuesses()
+    for role, column in given.items():
+        if role not in NAMES:
+            raise RequestError(f"{role}={column}: no role of a column; {did_you_mean(role, NAMES)}")
+        if column not in look.frame.columns:
+            raise RequestError(f"{role}={column}: no such column; {did_you_mean(column, look.frame.columns)}")
+        guesses.columns[role], guesses.notes[role] = column, "as you say"
+    return guesses
+
+
+def _guess_exposure(look: TableLook, guesses: RoleGuesses) -> None:
+    pairs = [
+        column.name for column in guesses.free(look) if column.distinct == 2 and column.holds in ("number", "words")
+    ]
+    if pairs:
+        guesses.columns["exposure"] = pairs[0]
+        guesses.notes["exposure"] = "the first column of two values: name yours"
 
 
 def _words(name: str) -> list[str]:
@@ -104,7 +143,7 @@ def _guess_by_name(role: str, look: TableLook, guesses: RoleGuesses) -> None:
         return 500 - names.index(words[0]) if is_id else 400 if is_time else 0
 
     fitting = [column for column in guesses.free(look) if score(column) and _may_be(role, column)]
-    if fitting:
+    if fitting and role not in guesses.columns:
         guesses.columns[role] = max(fitting, key=score).name
         guesses.notes[role] = "by its name" if look.header else "by its place"
 
@@ -156,7 +195,7 @@ def _is_exposure(look: TableLook, guesses: RoleGuesses) -> bool:
     """Describe the exposure's levels; whether there are at least two."""
     name = guesses.columns["exposure"]
     levels = look.frame[name].cast(pl.String).str.strip_chars().drop_nulls().unique().to_list()
-    levels = sorted(level for level in levels if level)
+    levels = sorted(level for level in levels if level.lower() not in MISSING)
     if len(levels) < 2:
         return False
     numbers = {_as_number(level): level for level in levels}
@@ -171,7 +210,7 @@ def _is_exposure(look: TableLook, guesses: RoleGuesses) -> bool:
     if {level.lower() for level in levels} == {"true", "false"}:
         guesses.levels, guesses.arms = (), (name,)
         guesses.levels = ("false", "true")
-    guesses.notes["exposure"] = f"{first!r} is taken for not exposed"
+    guesses.notes["exposure"] += f", {first!r} taken for not exposed"
     return True
 
 

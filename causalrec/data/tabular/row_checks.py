@@ -27,7 +27,8 @@ def note_bad_rows(arrays: Arrays, roles: Roles, bad_rows: BadRows, offset: int) 
         offset: The row of the table that the batch begins with.
     """
     blank = _blank_rows(arrays, roles)
-    bad_rows.add("a blank row; remove it", None, blank, offset)
+    dropped = [arrays[missing_mask(role)] for role in ("user", "item") if role in roles.filled]
+    bad_rows.add("a blank row; remove it", None, blank & ~np.any(dropped, axis=0) if dropped else blank, offset)
 
     def note(what: str, role: str, bad: Bools, hint: Hint | None = None) -> None:
         bad = bad & ~blank & ~arrays.get(missing_mask(role), np.zeros(len(bad), bool))

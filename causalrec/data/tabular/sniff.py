@@ -204,11 +204,10 @@ def _names_for(rows: Sequence[Sequence[str]]) -> list[str]:
 def _numbers_rows(series: pl.Series) -> bool:
     """Whether a column only numbers the rows, as tables from R and pandas do."""
     name = series.name.strip().lower()
-    if name not in ("", "rownames", "unnamed: 0", "index", "row", "x"):
-        return False
+    if name not in ("rownames", "unnamed: 0", "index", "row", "x"):
+        return name == ""
     numbers = series.cast(pl.Int64, strict=False)
-    steps = numbers.diff().drop_nulls()
-    return numbers.null_count() == 0 and bool((steps > 0 if name == "" else steps == 1).all())
+    return numbers.null_count() == 0 and bool((numbers.diff().drop_nulls() == 1).all())
 
 
 def _number_format(frame: pl.DataFrame) -> NumberFormat:
