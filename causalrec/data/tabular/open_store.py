@@ -34,6 +34,9 @@ def open_or_build(request: Request, name: str, folder: Path, root: Path) -> tupl
         folder: Where its files lie.
         root: `paths.data`.
     """
+    if not folder.is_dir():
+        message = "there is no such folder; set dataset.folder (./ = from here, without it below paths.data)"
+        return folder, {}, [Problem("error", str(folder), None, None, message)]
     store = store_folder(folder, root) / f"{name}-{_key(request)}"
     meta = open_store(store)
     if meta is not None:
