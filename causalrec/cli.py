@@ -157,9 +157,10 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--paste", type=Path, help="also paste its summary between the markers of this document")
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 
-    verb = add("data", data.data, "list the data sets; fetch, check or audit one")
-    verb.add_argument("what", choices=["list", "fetch", "check", "audit"])
-    verb.add_argument("dataset", nargs="?")
+    verb = add("data", data.data, "list the data sets; fetch, check or audit one; write a first YAML for your table")
+    verb.add_argument("what", choices=["list", "fetch", "check", "audit", "new"])
+    verb.add_argument("dataset", nargs="?", metavar="NAME", help="a data set; new: the FILE of your table")
+    verb.add_argument("--name", help="new: what to call it (by default as the file)")
     _add_config_dir(verb)
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 

@@ -180,6 +180,9 @@ def test_data_list_shows_every_data_set(work: Path, capsys: Capture) -> None:
     code, out, _ = call(capsys, "data", "list")
     assert code == 0
     assert all(row["name"] in out and row["domain"] in out for row in rows)
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, _ = call(capsys, "data", "list", "coat")
+    assert "licence: none stated" in out and max(map(len, out.splitlines())) <= 80
 
 
 @pytest.mark.long
@@ -205,13 +208,14 @@ def test_data_fetch_prints_the_folder(work: Path, capsys: Capture, tmp_path: Pat
 def test_data_check_verifies_every_file(work: Path, capsys: Capture, tmp_path: Path) -> None:
     code, out, _ = call(capsys, "data", "check", "ml100k")
     assert code == 0
-    assert "900 rows, 60 users, 50 items" in out and "randomised: None" in out
+    assert "60 users, 50 items" in out and "logged: 900 rows" in out and "randomised: no rows" in out
     result = document(capsys, "data", "check", "coat", "--json")
     assert result["name"] == "coat" and result["randomised"] and "train.ascii" in result["sha256"]
     (tmp_path / "data" / "coat" / "test.ascii").write_text("1\n")
     code, out, err = call(capsys, "data", "check", "coat")
-    assert (code, out) == (1, "errors: 1\nwarnings: 0\n")
-    assert "test.ascii: wrong checksum" in err and err.count("\n") == 1
+    wrong, counts = err.splitlines()
+    assert (code, out) == (1, "") and "test.ascii: wrong checksum" in wrong
+    assert counts == "causalrec: coat: 1 error, 0 warnings"
 
 
 def test_data_audit_counts_the_splits(work: Path, capsys: Capture) -> None:
@@ -221,7 +225,8 @@ def test_data_audit_counts_the_splits(work: Path, capsys: Capture) -> None:
     assert audit["test"].startswith("randomised")
     code, out, _ = call(capsys, "data", "audit", "coat", "split.unseen=keep", "split.duplicates=keep")
     assert code == 0
-    assert f"leaked_rows: {audit['duplicates']}\n" in out
+    assert f"leaked rows: {audit['duplicates']} test rows whose pair is trained" in out
+    assert max(map(len, out.splitlines())) <= 80 and "None" not in out and "{" not in out
 
 
 @pytest.mark.parametrize("what", ["fetch", "check", "audit"])

@@ -359,8 +359,9 @@ def test_arms_of_a_table_are_named_and_have_outcomes(
 ) -> None:
     overrides = trial(tmp_path, monkeypatch, lambda rows: [*rows[:-1], "p399,offer,2,1.0,0.5"])
     error = effect(*overrides, "dataset.arms=[offer]", "learner=linear_dml", code=1)
-    assert "exposure above 1, the last of dataset.arms; name it there (1 such rows)" in error
-    keys = [override for override in overrides if override.startswith("dataset.")]
+    assert "line 401: arm: exposures are 0 to 1 without a gap" in error
+    assert "but the file has 0, 1, 2; name 2 arms in dataset.arms" in error
+    keys = [override for override in overrides if override.startswith(("dataset.", "graph."))]
     assert cli.main(["data", "check", "csv", *keys, "dataset.arms=[offer,other]"]) == 0
     assert cli.main(["data", "check", "csv", *keys, "dataset.arms=[offer]"]) == 1, "told before any run"
     untreated_missing = effect(
@@ -378,7 +379,7 @@ def test_an_arm_of_a_table_without_a_row_is_told(
 ) -> None:
     overrides = trial(tmp_path, monkeypatch)
     error = effect(*overrides, "dataset.arms=[offer,other]", "learner=linear_dml", code=1)
-    assert "has no row of exposure 2; leave it out of dataset.arms" in error
+    assert "but the file has 0, 1; name 1 in dataset.arms, or add rows of 2" in error
 
 
 def test_instruments_need_no_judge_and_their_strength_is_told(

@@ -1,81 +1,130 @@
-"""`causalrec data`: list the data sets; fetch, check or audit one."""
+"""`causalrec data`: list the data sets; fetch, check or audit one; write a first YAML for a table of your own."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalrec.commands.terminal import check_overrides, log, print_json, print_pairs
+from causalrec.commands.terminal import check_overrides, log, print_json
 from causalrec.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
+    from causalrec.config.compose import PlainConfig
     from causalrec.data.dataset import CausalDataset
     from causalrec.data.datasets.base import AbstractDataset
     from causalrec.data.split.base import AbstractSplit
+    from causalrec.data.table_problems import Problem
 
 
 def data(options: argparse.Namespace) -> int:
-    """`causalrec data list | fetch NAME | check NAME | audit NAME`."""
-    from causalrec.config.compose import compose_and_check, normalise_overrides, package_folder, validate_group
+    """`causalrec data list [NAME] | new FILE | fetch NAME | check NAME | audit NAME`."""
+    from causalrec.config.compose import package_folder, validate_group
 
+    if options.what == "new":
+        from causalrec.commands.data_new import write_first_yaml
+
+        return write_first_yaml(options)
     roots = [package_folder("conf"), *options.config_dir]
     names = sorted({path.stem for root in roots for path in (root / "dataset").glob("*.yaml")})
-    if options.what == "list":
-        return _list(names, options.config_dir, options.json)
-    if options.dataset not in names:
+    if options.dataset not in names and not (options.what == "list" and options.dataset is None):
         raise RequestError(f"data {options.what}: name a data set; {did_you_mean(options.dataset or '', names)}")
+    if options.what == "list":
+        return _list(names, options)
+    plain = _compose(options)
+    dataset, root = validate_group(plain, "dataset").build(), Path(plain["paths"]["data"])
+    if options.what == "check":
+        return _check(options, plain, dataset, root)
+    return _fetch(options, dataset, root) if options.what == "fetch" else _audit(options, plain, dataset, root)
+
+
+def _compose(options: argparse.Namespace) -> PlainConfig:
+    """Compose the request; where effects can be learnt and no task is named, that task asks for them."""
+    from causalrec.config.compose import compose_and_check, normalise_overrides, validate_group
+
     overrides = [f"dataset={options.dataset}", *check_overrides(options.overrides)]
     plain = compose_and_check(normalise_overrides(overrides, options.config_dir))
-    dataset, root = validate_group(plain, "dataset").build(), Path(plain["paths"]["data"])
-    code = 0
-    if options.what == "fetch":
-        result = _fetch(dataset, root)
-    elif options.what == "check":
-        result, code = _check_files(dataset, root)
-    else:
-        result = _audit(dataset.load(root), validate_group(plain, "split").build())
+    names_task = any(override.startswith("task=") for override in overrides)
+    if options.what != "check" or names_task or not validate_group(plain, "dataset").build().card.arms:
+        return plain
+    return compose_and_check(normalise_overrides(["task=effect", *overrides], options.config_dir))
+
+
+def _check(options: argparse.Namespace, plain: PlainConfig, dataset: AbstractDataset, root: Path) -> int:
+    """Report every problem of the files and of the request, warnings first; what was loaded, where it was."""
+    from causalrec.commands.data_check import RequestCheck
+    from causalrec.commands.data_text import describe_loaded
+    from causalrec.data.table_problems import count_rows
+
+    problems = dataset.problems(root)
+    loaded = None if count_rows(problems, "error") else dataset.load(root)
+    check = RequestCheck(plain, dataset)
+    of_request = check(loaded)
+    code = 1 if loaded is None else 2 if count_rows(of_request, "error") else 0
+    problems = [*problems, *of_request]
     if options.json:
-        print_json({"name": options.dataset, **result})
-    elif options.what == "fetch":
-        print(result["folder"])  # alone, for a shell to use
-    else:
-        print_pairs({key: value for key, value in result.items() if key != "problems"})
+        print_json({"name": options.dataset, **({} if loaded is None else _log_facts(loaded)), **_counts(problems)})
+        return code
+    if loaded is not None:
+        print(describe_loaded(loaded, check.views.propensity if check.views else None))
+    _print_problems(dataset.card.name, problems)
     return code
 
 
-def _check_files(dataset: AbstractDataset, root: Path) -> tuple[dict[str, Any], int]:
-    """Report every problem, errors first; what was loaded, where there is none but warnings."""
-    problems = sorted(dataset.problems(root), key=lambda problem: problem.severity)
-    for problem in problems:
-        log(f"{problem.severity}: {problem}")
-    errors = sum(problem.severity == "error" for problem in problems)
-    counts = {"errors": errors, "warnings": len(problems) - errors, "problems": [asdict(p) for p in problems]}
-    return (counts, 1) if errors else ({**_load(dataset, root), **counts}, 0)
+def _counts(problems: Sequence[Problem]) -> dict[str, Any]:
+    """Return the problems as JSON has them, errors first, and how many rows have one."""
+    from causalrec.data.table_problems import count_rows
+
+    ordered = sorted(problems, key=lambda problem: problem.severity)
+    listed = [{k: v for k, v in asdict(problem).items() if k not in ("kind", "count")} for problem in ordered]
+    return {"errors": count_rows(problems, "error"), "warnings": count_rows(problems, "warning"), "problems": listed}
 
 
-def _fetch(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
-    from causalrec.data.sources import fetch_first
+def _print_problems(name: str, problems: Sequence[Problem]) -> None:
+    """Print each fault once, the errors last in sight, and how many there are."""
+    from causalrec.data.table_problems import count_rows, summarise
 
-    if not dataset.sources:
-        raise RequestError(f"data fetch {dataset.card.name}: these are your own files; put them where the YAML says")
-    return {"folder": fetch_first(dataset.sources, root)[1]}
+    for severity, line in summarise(problems):
+        log(f"{severity}: {line}")
+    counts = [(count_rows(problems, severity), severity) for severity in ("error", "warning")]
+    words = [f"{count:,} {severity}{'' if count == 1 else 's'}" for count, severity in counts]
+    log(f"{name}: {', '.join(words)}")
 
 
-def _load(dataset: AbstractDataset, root: Path) -> dict[str, Any]:
-    loaded = dataset.load(root)
+def _log_facts(loaded: CausalDataset) -> dict[str, Any]:
     randomised = None if loaded.randomised is None else str(loaded.randomised)
     return {"logged": str(loaded.logged), "randomised": randomised, "sha256": dict(loaded.raw_sha256)}
 
 
-def _audit(dataset: CausalDataset, split: AbstractSplit) -> dict[str, Any]:
+def _fetch(options: argparse.Namespace, dataset: AbstractDataset, root: Path) -> int:
+    from causalrec.data.sources import fetch_first
+
+    if not dataset.sources:
+        raise RequestError(f"data fetch {dataset.card.name}: these are your own files; put them where the YAML says")
+    folder = fetch_first(dataset.sources, root)[1]
+    if options.json:
+        print_json({"name": options.dataset, "folder": folder})
+    else:
+        print(folder)  # alone, for a shell to use
+    return 0
+
+
+def _audit(options: argparse.Namespace, plain: PlainConfig, dataset: AbstractDataset, root: Path) -> int:
+    from causalrec.commands.data_text import describe_audit
+    from causalrec.config.compose import validate_group
     from causalrec.data.audit import audit
 
+    split = validate_group(plain, "split").build()
     split.check(dataset.card)
-    return {**asdict(audit(dataset, split(dataset), split)), "unseen_users_by_cut": _unseen_users(dataset, split)}
+    loaded = dataset.load(root)
+    result, by_cut = audit(loaded, split(loaded), split), _unseen_users(loaded, split)
+    if options.json:
+        print_json({"name": options.dataset, **asdict(result), "unseen_users_by_cut": by_cut})
+    else:
+        print(describe_audit(dataset.card.name, result, by_cut))
+    return 0
 
 
 def _unseen_users(dataset: CausalDataset, split: AbstractSplit) -> dict[str, str]:
@@ -92,18 +141,15 @@ def _unseen_users(dataset: CausalDataset, split: AbstractSplit) -> dict[str, str
     return {f"split.cut={cut}": "{} of {}".format(*counts[cut]) for cut in comparable}
 
 
-def _list(names: Sequence[str], config_dirs: Sequence[Path], as_json: bool) -> int:
-    from rich.console import Console
-    from rich.table import Table as RichTable
+def _list(names: Sequence[str], options: argparse.Namespace) -> int:
+    from causalrec.commands.data_text import describe_dataset, describe_list
 
-    rows = [_describe(name, dataset, root) for name, dataset, root in _build_all(names, config_dirs)]
-    if as_json:
+    chosen = names if options.dataset is None else [options.dataset]
+    rows = [_describe(name, dataset, root) for name, dataset, root in _build_all(chosen, options.config_dir)]
+    if options.json:
         print_json(rows)
-        return 0
-    rich_table = RichTable(*rows[0])
-    for row in rows:
-        rich_table.add_row(*(str(value or "none") for value in row.values()))
-    Console(width=None if sys.stdout.isatty() else 200).print(rich_table)
+    else:
+        print(describe_list(rows) if options.dataset is None else describe_dataset(rows[0]))
     return 0
 
 

@@ -28,7 +28,7 @@ def graph(options: argparse.Namespace) -> int:
         raise RequestError(f"--out {out}: the name must end in .svg or .png")
     plain = compose_and_check(normalise_overrides(check_overrides(options.overrides), options.config_dir))
     causal, dataset = validate_group(plain, "graph").build(), validate_group(plain, "dataset").build()
-    task = validate_group(plain, "task").target
+    causal, task = causal.for_columns(dataset.card), validate_group(plain, "task").target
     adjustment = identify(
         causal,
         dataset.card,

@@ -239,10 +239,18 @@ def validate_config(plain: Mapping[str, object], overrides: tuple[str, ...] = ()
     for key, path in GROUPS.items():
         chosen = key not in OPTIONAL or composed.get(key) is not None
         members[key] = validate_component(key, composed[key], load_class(path)) if chosen else None
+    members["graph"] = _write_edges_out(members["graph"], members["dataset"])
     config = ExperimentConfig(run=_with_name(run, members["learner"] and members["learner"].target.groups), **members)
     check_candidates(config)
     used = tuple(text for text in overrides if why_unused(config, text) is None)
     return config.replace(overrides=used)
+
+
+def _write_edges_out(graph: ComponentConfig[Any], dataset: ComponentConfig[Any]) -> ComponentConfig[Any]:
+    """Return the graph with an edge for each column that its patterns mean, as a record names them."""
+    if not any(mark in edge for edge in graph.arguments.get("edges", ()) for mark in "*?,"):  # type: ignore[attr-defined]
+        return graph
+    return graph.replace(edges=graph.build().for_columns(dataset.build().card).edges)
 
 
 def check_keys_and_scalars(plain: Mapping[str, object]) -> tuple[PlainConfig, RunConfig]:

@@ -14,6 +14,8 @@ from causalrec.data.log import RowValues
 from causalrec.errors import DataError
 from causalrec.types import Floats
 
+MOST_LEVELS = 1_000  # a half million pairs take 2 GB then
+
 
 class RowsWithColumns(Protocol):
     """Anything whose rows have columns: a log, a slice."""
@@ -96,4 +98,15 @@ def row_column(column: Column, values: RowValues) -> AbstractRowColumn:
     if column.kind == "numeric":
         numbers = values.astype(np.float64)
         return NumberOfRow(column.name, float(numbers.mean()), float(numbers.std()) or 1.0)
-    return CategoryOfRow(column.name, tuple(np.unique(values.astype(np.str_)).tolist()))
+    levels = np.unique(values.astype(np.str_)).tolist()
+    check_levels(column.name, len(levels), len(values))
+    return CategoryOfRow(column.name, tuple(levels))
+
+
+def check_levels(name: str, levels: int, rows: int) -> None:
+    """Raise DataError on a column of too many levels to be one-hot: each is a number of every pair."""
+    if levels > MOST_LEVELS:
+        raise DataError(
+            f"column {name}: {levels:,} levels in {rows:,} rows, at most {MOST_LEVELS:,} become numbers; merge rare "
+            f"levels, call it text for an encoder that reads, or leave it out of the graph"
+        )

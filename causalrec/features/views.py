@@ -15,7 +15,7 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.errors import DataError
-from causalrec.features.row_columns import AbstractRowColumn, RowsWithColumns, row_column
+from causalrec.features.row_columns import AbstractRowColumn, RowsWithColumns, check_levels, row_column
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment
 from causalrec.types import Floats, Ints
@@ -182,6 +182,7 @@ def _expand(series: pl.Series, column: Column) -> tuple[list[str], Floats]:
         return [column.name], ((values - values.mean()) / sd).astype(np.float32)[:, None]
     listed = [value if isinstance(value, list) else [value] for value in series.to_list()]
     levels = sorted({str(level) for row in listed for level in row})
+    check_levels(column.name, len(levels), len(series))
     block = np.zeros((len(series), len(levels)), np.float32)
     position = {level: k for k, level in enumerate(levels)}
     for row, held in enumerate(listed):

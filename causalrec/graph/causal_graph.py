@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from itertools import product
 from typing import Literal
 
 import networkx as nx
@@ -20,7 +22,8 @@ class CausalGraph:
     Raises RequestError on an edge that is none, a cycle, or a graph without its exposure and outcome.
 
     Attributes:
-        edges: written `cause -> effect`.
+        edges: written `cause -> effect`, either side one node or several by comma; `*` and `?` stand for any letters of
+            the names of columns (`x* -> exposure, outcome`), those of ids left out.
         latent: nodes that have no column.
         exposure: the node of the exposure.
         outcome: the node of the outcome.
@@ -31,7 +34,7 @@ class CausalGraph:
     """
 
     edges: list[str]
-    latent: list[str]
+    latent: list[str] = field(default_factory=list)
     exposure: str = "exposure"
     outcome: str = "outcome"
     assume: bool = False
@@ -51,18 +54,40 @@ class CausalGraph:
     @property
     def digraph(self) -> nx.DiGraph[str]:
         """The graph as networkx's, nodes in sorted order."""
-        pairs = [self._pair(edge) for edge in self.edges]
+        pairs = self._pairs
         digraph: nx.DiGraph[str] = nx.DiGraph()
         digraph.add_nodes_from(sorted({node for pair in pairs for node in pair} | set(self.latent)))
         digraph.add_edges_from(sorted(pairs))
         return digraph
 
+    @property
+    def _pairs(self) -> list[tuple[str, str]]:
+        """The edges as they are declared, one for each cause and effect."""
+        return [pair for edge in self.edges for pair in product(*self._sides(edge))]
+
     @staticmethod
-    def _pair(edge: str) -> tuple[str, str]:
-        nodes = [node.strip() for node in edge.split("->")]
-        if len(nodes) != 2 or not all(nodes):
+    def _sides(edge: str) -> tuple[list[str], list[str]]:
+        sides = [[node.strip() for node in side.split(",")] for side in edge.split("->")]
+        if len(sides) != 2 or not all(all(side) for side in sides):
             raise RequestError(f"graph.edges: {edge!r} is not an edge; write 'cause -> effect'")
-        return nodes[0], nodes[1]
+        return sides[0], sides[1]
+
+    def for_columns(self, card: DatasetCard) -> CausalGraph:
+        """Return the graph with every edge written out: `*` and `?` become the columns of the data set that they mean.
+
+        Raises RequestError on a pattern that no column has.
+
+        >>> from causalrec.data.card import Column
+        >>> columns = tuple(Column(name, "user", "numeric") for name in ("x1", "x2"))
+        >>> card = DatasetCard("d", "", "", (), {}, columns, "reward", "exposure_logged")
+        >>> graph = CausalGraph(edges=["x* -> exposure, outcome", "exposure -> outcome"])
+        >>> graph.for_columns(card).edges[:3]
+        ['x1 -> exposure', 'x2 -> exposure', 'x1 -> outcome']
+        """
+        if not any(mark in edge for edge in self.edges for mark in "*?,"):
+            return self
+        edges = [f"{a} -> {b}" for pair in self._pairs for a, b in product(*(_columns_like(n, card) for n in pair))]
+        return replace(self, edges=list(dict.fromkeys(edges)))
 
     def check_nodes(self, card: DatasetCard) -> None:
         """Raise RequestError on a node that is neither a column of the data set, latent, exposure nor outcome."""
@@ -105,6 +130,19 @@ class CausalGraph:
         digraph = self.digraph.copy()
         digraph.add_edges_from([(SELF_SELECTION, self.exposure), (SELF_SELECTION, self.outcome)])
         return digraph
+
+
+def _columns_like(node: str, card: DatasetCard) -> list[str]:
+    """Return the columns that a pattern means, but those of ids; a plain name alone."""
+    if not any(mark in node for mark in "*?"):
+        return [node]
+    names = [column.name for column in card.columns if column.kind != "id"]
+    matching = [name for name in names if fnmatchcase(name, node)]
+    if not matching:
+        raise RequestError(
+            f"graph.edges: no column of {card.name} is like {node!r}; it has {', '.join(names) or 'none'}"
+        )
+    return matching
 
 
 NodeKind = Literal["exposure", "outcome", "latent", "adjusted", "observed"]

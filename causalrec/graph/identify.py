@@ -16,7 +16,7 @@ import networkx as nx
 
 from causalrec.data.card import DatasetCard
 from causalrec.errors import NotIdentified, RequestError
-from causalrec.graph.causal_graph import CausalGraph
+from causalrec.graph.causal_graph import SELF_SELECTION, CausalGraph
 from causalrec.graph.mediators_and_instruments import are_valid_instruments, front_door, instruments, is_valid_mediator
 
 Strategy = Literal[
@@ -146,10 +146,12 @@ def _identify_training(
             return indirect
         indirect = None if contrasts else _identify_indirectly(digraph, graph, observed)
         hint = f", ask for the effect (task=effect, by {indirect.strategy})" if indirect else ""
+        by_card = hidden == [SELF_SELECTION]
+        chosen = "; dataset.self_selected=false where users did not choose" if by_card else ""
         raise NotIdentified(
             f"not identified: {', '.join(hidden)} drive(s) both {graph.exposure} and {graph.outcome} unobserved, so no "
             f"backdoor set exists for {card.name}; use propensity=logged, a randomised training sample{hint}, or state "
-            f"graph.assume=true (recorded and footnoted)"
+            f"graph.assume=true (recorded and footnoted){chosen}"
         )
     trimmed = _cut_arrows_from(digraph, hidden)
     columns = adjustment_set(trimmed, graph.exposure, graph.outcome, observed)

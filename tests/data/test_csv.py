@@ -123,10 +123,11 @@ def test_a_gap_in_a_column_of_a_row_is_named_with_file_and_line(tmp_path: Path) 
     put(tmp_path, text="user,item,rating,hour,store\na,x,1,5,s\na,y,2,soon,s\nb,x,3,,s\nb,y,3,inf,\n")
     kinds = {"hour": "numeric", "store": "category"}
     assert problem_lines(tmp_path, row_columns=kinds) == [
-        "interactions.csv: line 3: hour: 'soon' is not a finite number; fill it or drop the row",
-        "interactions.csv: line 4: hour: nothing is not a finite number; fill it or drop the row",
-        "interactions.csv: line 5: hour: 'inf' is not a finite number; fill it or drop the row",
-        "interactions.csv: line 5: store: no category; fill it or drop the row",
+        "interactions.csv: line 3: hour: 'soon' is not a finite number",
+        "interactions.csv: line 4: hour: nothing is not a finite number; set dataset.fill: {hour: mean} "
+        "(or median, indicator, drop, a number)",
+        "interactions.csv: line 5: hour: 'inf' is not a finite number",
+        "interactions.csv: line 5: store: no category; set dataset.fill: {store: unknown} (or drop)",
     ]
     with pytest.raises(DataError, match=r"interactions\.csv: line 3: hour: 'soon' is not a finite number"):
         CsvTables(threshold=None, row_columns=kinds).load(tmp_path)  # type: ignore[arg-type]
@@ -211,10 +212,11 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("user;item;rating\na;x;1\n", {}, ["line 1: one column 'user;item;rating': the separator looks like ';'.*"]),
     ("usr,item,rating\na,x,1\n", {}, ["line 1: user: no such column; did you mean 'usr'.*"]),
     (RATED, {"item": "film"}, [r"line 1: film: no such column; did you mean 'item'\? \(known: item, rating, user\)"]),
-    ('user,item,rating\n"a\nb",x,1\nc,x,9\n', {}, [r"line 4: rating: '9' is outside the scale 1\.\.5"]),
+    ('user,item,rating\n"a\nb",x,1\nc,x,9\n', {}, [
+        r"line 4: rating: '9' is outside the scale 1\.\.5; set dataset\.scale: \[1, 9\] if the file is right"]),
     ("user,item,rating\na,x,nan\nb,x,\nc,x,good\n", {}, [
-        "line 2: rating: 'nan' is not a finite number",
-        "line 3: rating: nothing is not a finite number",
+        "line 2: rating: 'nan' is not a finite number; set dataset.fill: .*",
+        r"line 3: rating: nothing is not a finite number; set dataset\.fill: \{rating: drop\} \(or a number\)",
         "line 4: rating: 'good' is not a finite number"]),
     ("user,item,rating\na,x,1\n,x,2\nb,,3\n", {}, ["line 3: user: no id", "line 4: item: no id"]),
     ("user,item,rating\na,x,1\nb,x,1\na,x,2\n", {}, ["line 2: a later row has the same user and item.*"]),
@@ -226,15 +228,15 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
         "line 3: has 4 fields, expected 3; quote a field that holds ','", "line 4: has 2 fields, expected 3.*"]),
     ('user,item,rating\na,x,1\nb,"x,2\n', {}, ["line 3: a \" that is never closed.*"]),
     ("user,item,w\na,x,-0.5\nb,x,99\nc,x,2\n", {"outcome": "w", "kind": "watch_ratio"}, [
-        r"line 2: w: '-0\.5' is outside the scale 0\.\.10", r"line 3: w: '99' is outside the scale 0\.\.10"]),
+        r"line 2: w: '-0\.5' is outside the scale 0\.\.10; .*", r"line 3: w: '99' is outside the scale 0\.\.10; .*"]),
     ("user,item,n\na,x,-1\nb,x,1e9\n", {"outcome": "n", "kind": "count"}, [
-        r"line 2: n: '-1' is outside the scale 0\.\.1e\+06", r"line 3: n: '1e9' is outside.*"]),
+        r"line 2: n: '-1' is outside the scale 0\.\.1e\+06; .*", r"line 3: n: '1e9' is outside.*"]),
     ("user,item,rating,p\na,x,1,0\nb,x,1,1.5\nc,x,1,0.5\nd,x,1,\n", {"propensity": "p"}, [
         r"line 2: p: propensity '0' is outside \(0, 1\]", r"line 3: p: propensity '1\.5' .*", "line 5: p: .*"]),
     ("user,item,rating,f\na,x,1,2\nb,x,1,1\nc,x,1,\n", {"randomised_flag": "f"}, [
         "line 2: f: the flag '2' is neither 0 nor 1", "line 4: f: the flag nothing is neither 0 nor 1"]),
     ("user,item,rating,e\na,x,,1\nb,x,,0\nc,x,1,-1\n", {"exposure": "e"}, [
-        "line 2: rating: nothing is not a finite number", "line 4: e: '-1' is not an exposure.*"]),
+        "line 2: rating: nothing is not a finite number; .*", "line 4: e: '-1' is not an exposure.*"]),
     ("user,item,rating\na,x,1\n\nb,x,9\n", {}, ["line 3: a blank row; remove it", "line 4: rating: '9' is outside.*"]),
     ("user,item,rating\n", {}, ["has no rows"]),
 ]  # fmt: skip
@@ -256,10 +258,12 @@ def test_all_files_are_judged_in_one_go_and_load_names_the_first(tmp_path: Path)
     keys |= {"items": EntityTableConfig(file="films.csv", id="id"), "edges": EdgeTableConfig(file="trust.csv")}
     assert problem_lines(tmp_path, **keys) == [
         "people.csv: line 4: id: the id 'b' stands in an earlier row already",
-        "people.csv: line 2: age: 'old' is not a finite number; fill it",
+        "people.csv: line 2: age: 'old' is not a finite number",
         "films.csv: there is no such file; name it in the YAML",
-        "interactions.csv: line 6: rating: '7' is outside the scale 1..5",
-        "interactions.csv: line 5: user: 'ü' is not in the table of users",
+        "interactions.csv: line 6: rating: '7' is outside the scale 1..5; set dataset.scale: [1, 7] "
+        "if the file is right",
+        "interactions.csv: line 5: user: 'ü' is not in the table of users; add it there, or set "
+        "dataset.fill: {user: drop}",
         "trust.csv: there is no such file; name it in the YAML",
     ]
     with pytest.raises(DataError, match=r"people\.csv: line 4: .* \(the first of 6; `causalrec data check csv`"):
@@ -269,7 +273,8 @@ def test_all_files_are_judged_in_one_go_and_load_names_the_first(tmp_path: Path)
 def test_the_first_twenty_rows_of_a_kind_are_listed_and_all_are_counted(tmp_path: Path) -> None:
     problems = problem_lines(put(tmp_path, text="user,item,rating\n" + "".join(f"u{k},x,9\n" for k in range(50))))
     assert [line.split(":")[1] for line in problems[:20]] == [f" line {k}" for k in range(2, 22)]
-    assert problems[20:] == ["interactions.csv: rating: 30 more rows: a value is outside the scale 1..5 (50 in all)"]
+    more = "a value is outside the scale 1..5; set dataset.scale: [1, 9] if the file is right"
+    assert problems[20:] == [f"interactions.csv: rating: 30 more rows: {more} (50 in all)"]
 
 
 @pytest.mark.parametrize(
@@ -320,7 +325,7 @@ def test_repeats_are_kept_last_or_allowed_where_the_yaml_says_so(tmp_path: Path)
     [
         ({}, "dataset.threshold: is mandatory"),
         ({"threshold": 4, "usr": "x"}, "dataset.usr: unknown key; did you mean 'user'"),
-        ({"threshold": 4, "separator": "::"}, r"dataset.separator='::'"),
+        ({"threshold": 4, "separator": "::::"}, r"dataset.separator='::::'"),
         ({"threshold": 4, "items": {"file": "a", "id": "b", "column": {}}}, "dataset.items.column"),
         ({"threshold": 4, "items": {"file": "a", "id": "b", "columns": {"c": "words"}}}, "dataset.items.columns.c"),
     ],

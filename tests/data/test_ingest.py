@@ -75,7 +75,7 @@ def test_arrays_are_memory_mapped_and_opened_again_without_the_raw_file_being_re
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load(root)
-    monkeypatch.setattr("causalrec.data.datasets.csv.Build", None)
+    monkeypatch.setattr("causalrec.data.tabular.open_store.Build", None)
     again = load(root)
     assert isinstance(again.logged.user.base, np.memmap) or isinstance(again.logged.user, np.memmap)
     assert again.logged.user.tolist() == first.logged.user.tolist()
@@ -114,7 +114,7 @@ def test_a_failed_build_leaves_nothing(root: Path, monkeypatch: pytest.MonkeyPat
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("causalrec.data.tabular.build._write", interrupt)
+    monkeypatch.setattr("causalrec.data.tabular.build.write_rows", interrupt)
     with pytest.raises(KeyboardInterrupt):
         load(root)
     assert stores(root) == []

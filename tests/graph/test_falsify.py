@@ -160,6 +160,8 @@ def test_dependent_columns_fail_a_graph_whose_adjustment_rests_on_their_independ
 def test_edges_between_columns_change_no_adjustment(name: str) -> None:
     """Without the edges that touch neither exposure nor outcome, the same columns are adjusted for."""
     declared = yaml.safe_load((CONF / "graph" / f"{name}.yaml").read_text(encoding="utf-8"))
+    named = CausalGraph(edges=declared["edges"], latent=declared["latent"]).for_columns(CARDS[name])
+    declared["edges"] = named.edges
     ends = ({node.strip() for node in edge.split("->")} for edge in declared["edges"])
     touching = [edge for edge, both in zip(declared["edges"], ends, strict=True) if both & {"exposure", "outcome"}]
     chosen = []

@@ -236,3 +236,24 @@ def test_random_graphs_have_a_valid_minimal_set_exactly_when_dowhys_exhaustive_s
             assert adjustment_set(trimmed, "x", "y", observed) is not None, (edges, observed, hidden)
         answers.append(minimal_set)
     assert sum(answer is None for answer in answers) > 10 and sum(bool(answer) for answer in answers) > 10
+
+
+def test_patterns_and_lists_are_edges_of_columns_and_a_latent_node_need_not_be() -> None:
+    columns = (*tuple(Column(name, "user", "numeric") for name in ("x1", "x2", "age")), Column("xid", "user", "id"))
+    card = DatasetCard("toy", "", "", (), {}, columns, "reward", "exposure_logged")
+    short = CausalGraph(edges=["x*, age -> exposure, outcome", "exposure -> outcome"]).for_columns(card)
+    written = [f"{a} -> {b}" for a in ("x1", "x2", "age") for b in ("exposure", "outcome")]
+    assert set(short.edges) == {*written, "exposure -> outcome"} and short.latent == []
+    assert identify(short, card).training.columns == ("age", "x1", "x2")
+    plain = CausalGraph(edges=["age -> outcome", "exposure -> outcome"])
+    assert plain.for_columns(card) is plain
+    with pytest.raises(RequestError, match=r"no column of toy is like 'z\?'; it has x1, x2, age"):
+        CausalGraph(edges=["z? -> outcome", "exposure -> outcome"]).for_columns(card)
+    with pytest.raises(RequestError, match="'x1, -> outcome' is not an edge"):
+        CausalGraph(edges=["x1, -> outcome"])
+
+
+def test_a_hidden_choice_that_the_card_says_names_its_key() -> None:
+    card = DatasetCard("toy", "", "", (), {}, (), "click", "explicit", self_selected=True)
+    with pytest.raises(NotIdentified, match=r"dataset\.self_selected=false where users did not choose"):
+        identify(CausalGraph(edges=["exposure -> outcome"]), card)

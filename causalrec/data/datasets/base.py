@@ -8,7 +8,7 @@ from types import MappingProxyType
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.sources import Source
-from causalrec.data.table_problems import Problem
+from causalrec.data.table_problems import Problem, problem_of
 from causalrec.errors import DataError
 
 
@@ -48,5 +48,5 @@ class AbstractDataset(ABC):
         try:
             self.load(root)
         except DataError as error:
-            return [Problem("error", self.card.name, None, None, str(error))]
+            return [problem_of(error, self.card.name)]
         return []

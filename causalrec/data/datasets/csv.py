@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,39 +10,30 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from causalrec.data.card import Column, DatasetCard
+from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
-from causalrec.data.delimited_text import binarise
-from causalrec.data.log import InteractionLog, RowValues
 from causalrec.data.pair_columns import PairTable
 from causalrec.data.sources import Source, sha256_of
-from causalrec.data.table_problems import Problem, raise_errors
+from causalrec.data.table_problems import Problem, problem_of, raise_errors
 from causalrec.data.tabular.arm_checks import check_arms
-from causalrec.data.tabular.build import Build, EntityFile, Request
-from causalrec.data.tabular.entities import kind_of
-from causalrec.data.tabular.ingest import Roles, RowKind, TimeUnit
-from causalrec.data.tabular.rawfile import RawFile
-from causalrec.data.tabular.social_edges import EdgeFile
-from causalrec.data.tabular.store import keep_store, open_store, scratch_folder, store_folder
-from causalrec.data.tabular.table_config import EdgeTableConfig, EntityTableConfig, Separator
+from causalrec.data.tabular.declared import SCALES, check_keys, columns_of, fewest_rows, request_of
+from causalrec.data.tabular.numbers import Thousands
+from causalrec.data.tabular.open_store import open_or_build, read_log, read_truth
+from causalrec.data.tabular.request import Repeats, Request
+from causalrec.data.tabular.roles import FillValue, RowKind
+from causalrec.data.tabular.table_config import Decimal, EdgeTableConfig, EntityTableConfig, Separator
+from causalrec.data.tabular.times import TimeUnit
 from causalrec.data.vectors import VectorFile, read_vectors
-from causalrec.errors import DataError, RequestError
-from causalrec.types import Feedback, OutcomeKind, Vectors
+from causalrec.errors import DataError
+from causalrec.types import Feedback, Vectors
 
-FORMAT = 2  # of the arrays on disk: raise it when they change
-SCALES: dict[OutcomeKind, tuple[float, float]] = {
-    "rating": (1.0, 5.0),
-    "click": (0.0, 1.0),
-    "watch_ratio": (0.0, 10.0),  # ten times the length: what is above is a broken counter
-    "count": (0.0, 1e6),
-    "reward": (float("-inf"), float("inf")),
-}
+FewestRows = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CsvTables(AbstractDataset):
-    """Any log in delimited text (`.csv`, `.tsv`), JSON lines (`.jsonl`) or Parquet, each also `.gz` where it applies.
+    """Any log in delimited text (`.csv`, `.tsv`), JSON (`.jsonl`, `.json`) or Parquet, text also `.gz`.
 
     Files are streamed once into memory-mapped arrays, stored in a folder next to them (`data/tabular/store.py`) under a
     key of every file's path, size and modification time and of the keys that shape the arrays; the sha256 of each file
@@ -55,42 +44,56 @@ class CsvTables(AbstractDataset):
         threshold: outcome is 1 from this value on, None for the raw outcome.
         name: what the data set is called in records and errors.
         folder: where the files lie, below `paths.data`; `./folder` is taken from the working directory.
-        interactions: file of the log.
+        interactions: file of the log, or a list of files that are read one after another.
         randomised_interactions: file of random rows, instead of a flag; None for none.
-        separator: what stands between two fields; None: by the ending (`.tsv` tab, else comma).
+        separator: what stands between two fields, one to three characters; None: by the ending (`.tsv` tab, else
+            comma).
         encoding: of the text.
         quote: what encloses a field; None: quotes are ordinary characters.
+        escape: what stands before a quote that is one of the field, as in dumps of MySQL; None where it is doubled.
         names: names of the columns, where the file has no header.
-        user: column of user ids; None without users.
-        item: column of item ids.
+        decimal: what stands before a fraction.
+        thousands: what stands between groups of three digits, None for nothing (currency signs need no setting).
+        user: column of user ids; None without users, or, where `item` is None too, where each row is a person.
+        item: column of item ids; None where the data are of people rather than pairs: all rows are of one item.
         outcome: column of the raw outcome; None where every row is a positive.
         kind: what kind of number the outcome is.
         scale: bounds of the raw outcome, both included; None: by kind (rating 1..5, click 0..1, watch_ratio 0..10,
             count 0..1e6, reward without).
         feedback: what a row that is not there means.
         time: column of the time, None for none.
-        time_unit: unit of numeric times; `iso` for text (2024-01-31 12:00:00), `place` for places in each user's
-            sequence, which do not compare between users.
+        time_unit: unit of numeric times; `iso` for text (2024-01-31 12:00:00, with or without +02:00), `place` for
+            places in each user's sequence, which do not compare between users.
+        time_format: form of times in text that is not ISO, in the codes of `strptime` (%d/%m/%Y %H:%M); None for none.
         position: column of the position in the list, None for none.
         exposure: column of the exposure (0 = not exposed, 1.. = arms), None for none.
-        propensity: column of the probability that the row was exposed, in (0, 1]; None for none.
+        exposure_levels: what that column holds for 0, 1, .. where it is not these numbers, as [control, treated].
+        propensity: column of the probability that the row was exposed, in (0, 1]; None for none. A file of random rows
+            may lack it.
         randomised_flag: column that is 1 where the item was drawn at random, else 0; None for none.
         how_randomised: how the random rows were drawn, for the card.
         arms: what exposures 1, 2 and so on are, where rows of exposure 0 have outcomes too, so that effects can be
             learnt.
         randomised_log: whether exposure was drawn at random in every row.
-        users: table of users, None for none.
-        items: table of items, None for none.
+        potential: column of the true mean outcome under each exposure, {0: y0, 1: y1}, where a simulation knows it.
+        users: table of users, or kinds of columns of the interactions that are the user's; None for none.
+        items: table of items, or kinds of columns of the interactions that are the item's; None for none.
         edges: table of edges between users, None for none.
         row_columns: kind of each further column of the interactions, by name: covariates of the moment (hour, store and
-            week), nodes of the graph, without a gap.
+            week), nodes of the graph.
+        fill: what stands for a missing cell, by column: a number or a level, mean or median (of the column), indicator
+            (the mean, and a column NAME_missing of 0 and 1), or drop (the row, of a column of the interactions; of ids,
+            also where their table lacks one).
+        k_core: fewest rows of each user and item, one number or {user: 5, item: 10}; those with fewer leave the log,
+            until none is left. It is taken on all logged rows before the split, so that the test decides with.
         item_text: phrases by item column that make an item's text (`data/text.py`).
         user_text: phrases by user column that make a user's text.
         vectors: files of precomputed vectors of items (of images, of sound) in the folder, by the name of their node in
             the graph (`data/vectors.py`).
         self_selected: whether users choose by how they would rate; true unless you know better, for most users do.
         repeats: whether a (user, item) pair may occur twice in one log.
-        unseen: what a split does by default with a test row whose user or item has no training row.
+        unseen: what a split does by default with a test row whose user or item has no training row; None: drop it,
+            but keep it where the data are of people.
         domain: what the data are about, for the card.
         licence: under which terms they may be used, for the card.
     """
@@ -98,65 +101,51 @@ class CsvTables(AbstractDataset):
     threshold: float | None
     name: str = "csv"
     folder: str = "csv"
-    interactions: str = "interactions.csv"
+    interactions: str | list[str] = "interactions.csv"
     randomised_interactions: str | None = None
     separator: Separator | None = None
     encoding: str = "utf-8"
     quote: Annotated[str, Field(pattern=r"^[\x00-\x7f]$")] | None = '"'
+    escape: Annotated[str, Field(pattern=r"^[\x00-\x7f]$")] | None = None
     names: list[str] | None = None
+    decimal: Decimal = "."
+    thousands: Thousands | None = None
     user: str | None = "user"
-    item: str = "item"
+    item: str | None = "item"
     outcome: str | None = "rating"
     kind: Literal["rating", "click", "watch_ratio", "count", "reward"] = "rating"
     scale: tuple[float, float] | None = None
     feedback: Feedback = "explicit"
     time: str | None = None
     time_unit: TimeUnit = "s"
+    time_format: str | None = None
     position: str | None = None
     exposure: str | None = None
+    exposure_levels: list[str | int | bool] = field(default_factory=list)
     propensity: str | None = None
     randomised_flag: str | None = None
     how_randomised: str = "as the file says"
     arms: list[str] = field(default_factory=list)
     randomised_log: bool = False
+    potential: dict[int, str] = field(default_factory=dict)
     users: EntityTableConfig | None = None
     items: EntityTableConfig | None = None
     edges: EdgeTableConfig | None = None
     row_columns: dict[str, RowKind] = field(default_factory=dict)
+    fill: dict[str, FillValue] = field(default_factory=dict)
+    k_core: FewestRows | dict[Literal["user", "item"], FewestRows] | None = None
     item_text: dict[str, str] = field(default_factory=dict)
     user_text: dict[str, str] = field(default_factory=dict)
     vectors: dict[str, VectorFile] = field(default_factory=dict)
     self_selected: bool = True
-    repeats: Literal["allowed", "error", "keep_last"] = "error"
-    unseen: Literal["error", "drop", "keep"] = "drop"
+    repeats: Repeats = "error"
+    unseen: Literal["error", "drop", "keep"] | None = None
     domain: str = "your own"
     licence: str = "your own"
 
     def __post_init__(self) -> None:
-        names = [column.name for column in self.card.columns]
-        for name in names:
-            if names.count(name) > 1 or name in ("exposure", "outcome"):
-                raise RequestError(f"dataset: the column name {name!r} is taken twice; rename the column in its file")
-        if self.randomised_flag and self.randomised_interactions:
-            raise RequestError("dataset.randomised_flag: give the flag or randomised_interactions, not both")
-        if self.user is None and (self.users or self.edges):
-            raise RequestError("dataset.user: is null, so users and edges have no one to belong to; name the column")
-        if self.time_unit == "place" and self.user is None:
-            raise RequestError("dataset.time_unit=place: is a place in a user's sequence; name the users, dataset.user")
-        if self.arms and (self.exposure is None or self.feedback != "exposure_logged"):
-            raise RequestError(
-                "dataset.arms: effects need rows of exposure 0 too; name the column with dataset.exposure and set "
-                "dataset.feedback=exposure_logged"
-            )
-        if len(set(self.arms)) < len(self.arms):
-            raise RequestError(f"dataset.arms={self.arms}: a name is given twice; name each arm once")
-        if self.randomised_log and (not self.arms or self.self_selected):
-            raise RequestError(
-                "dataset.randomised_log: says that treatment was drawn at random, which needs dataset.arms and "
-                "dataset.self_selected=false"
-            )
-        if self.outcome is None and self.feedback != "positive_only":
-            raise RequestError("dataset.outcome: is null; name the column, or set dataset.feedback=positive_only")
+        check_keys(self)
+        _ = self.card  # checks its own keys
 
     @property
     def card(self) -> DatasetCard:
@@ -168,7 +157,7 @@ class CsvTables(AbstractDataset):
             licence=self.licence,
             urls=(),
             sha256={},
-            columns=self._columns(),
+            columns=columns_of(self),
             outcome=self.kind if self.threshold is None else "click",
             feedback=self.feedback,
             scale=self.scale or SCALES[self.kind],
@@ -177,10 +166,12 @@ class CsvTables(AbstractDataset):
             randomised=self.how_randomised if random else None,
             randomised_training=self.randomised_log,
             logged_propensity=self.propensity is not None,
+            known_truth=bool(self.potential),
             self_selected=self.self_selected,
             repeats="allowed" if self.user is None else self.repeats,
-            unseen=self.unseen,
+            unseen=self.unseen or ("keep" if self.item is None else "drop"),
             times_compare=self.time_unit != "place",
+            caveat=self._caveat,
         )
 
     @property
@@ -201,7 +192,7 @@ class CsvTables(AbstractDataset):
         try:
             self.load(root)
         except DataError as error:
-            return [*problems, Problem("error", self.name, None, None, str(error))]
+            return [*problems, problem_of(error, self.name)]
         return problems
 
     def load(self, root: Path) -> CausalDataset:
@@ -213,8 +204,11 @@ class CsvTables(AbstractDataset):
             else pl.DataFrame()
             for entity in ("user", "item")
         }
-        sizes = (len(tables["user"]), len(tables["item"]))
-        logs = {name: self._log(store / name, sizes, name) for name in meta["rows"]}
+        sizes, request = (len(tables["user"]), len(tables["item"])), self._request(root)
+        logs = {
+            name: read_log(store / name, request.roles, sizes, self.threshold, self._log_name(name))
+            for name in meta["rows"]
+        }
         for log in logs.values():
             check_arms(log, self.arms, self.name)
         pairs = {}
@@ -229,26 +223,21 @@ class CsvTables(AbstractDataset):
             item_table=tables["item"],
             pair_features=pairs,
             item_vectors=self._vectors(root, tables["item"]["item"].to_list()),
+            potential=read_truth([store / name for name in meta["rows"]], request.roles, sizes[0]),
             raw_sha256={**meta["sha256"], **self._vector_sums(root)},
-            user_ids=None if self.user is None else tables["user"]["user"],
+            user_ids=tables["user"]["user"] if len(tables["user"]) else None,
             item_ids=tables["item"]["item"],
         )
 
-    def _columns(self) -> tuple[Column, ...]:
-        columns = (
-            [Column("item", "item", "id")]
-            if self.user is None
-            else [Column("user", "user", "id"), Column("item", "item", "id")]
-        )
-        columns += [
-            Column(name, "user", kind_of(kind)[0]) for name, kind in (self.users.columns if self.users else {}).items()
-        ]
-        columns += [
-            Column(name, "item", kind_of(kind)[0]) for name, kind in (self.items.columns if self.items else {}).items()
-        ]
-        columns += [Column(name, "item", "vector") for name in self.vectors]
-        columns += [Column(name, "row", kind) for name, kind in self.row_columns.items()]
-        return (*columns, *([Column(self.edges.column, "pair", "numeric")] if self.edges else []))
+    @property
+    def _caveat(self) -> str | None:
+        if self.k_core is None:
+            return None
+        user, item = fewest_rows(self)
+        return f"users with under {user} rows and items with under {item} were left out before the split (k_core)"
+
+    def _log_name(self, name: str) -> str:
+        return self.name if name == "logged" else f"{self.name} {name}"
 
     def _folder(self, root: Path) -> Path:
         return Path(self.folder) if self.folder.startswith((".", "/")) else root / self.folder
@@ -263,101 +252,9 @@ class CsvTables(AbstractDataset):
         paths = {self._folder(root) / source.file for source in self.vectors.values()}
         return {path.name: sha256_of(path) for path in paths if path.is_file()}
 
+    def _request(self, root: Path) -> Request:
+        return request_of(self, self._folder(root))
+
     def _open_or_build(self, root: Path) -> tuple[Path, dict[str, Any], list[Problem]]:
         """Return the store, its meta data and the problems met; an error leaves no store."""
-        folder = self._folder(root)
-        request = self._request(folder)
-        store = store_folder(folder, root) / f"{self.name}-{_key(request)}"
-        meta = open_store(store)
-        if meta is not None:
-            return store, meta, [Problem(**problem) for problem in meta["warnings"]]
-        with scratch_folder(store) as scratch:
-            build = Build(request, scratch)
-            meta_data = build()
-            if meta_data is None or any(problem.severity == "error" for problem in build.problems):
-                return store, {}, build.problems
-            return (
-                store,
-                keep_store(build.store, store, {**meta_data, "warnings": list(map(asdict, build.problems))}),
-                build.problems,
-            )
-
-    def _request(self, folder: Path) -> Request:
-        def raw(file: str, table: EntityTableConfig | EdgeTableConfig | None = None) -> RawFile:
-            config = table or self
-            return RawFile(
-                path=folder / file,
-                separator=config.separator
-                or (self.separator if Path(file).suffix == Path(self.interactions).suffix else None),
-                encoding=config.encoding or self.encoding,
-                quote=self.quote,
-                names=config.names,
-            )
-
-        entity = {
-            entity: EntityFile(raw=raw(table.file, table), id=table.id, columns=table.columns) if table else None
-            for entity, table in (("users", self.users), ("items", self.items))
-        }
-        edge = self.edges
-        return Request(
-            interactions=raw(self.interactions),
-            randomised=raw(self.randomised_interactions) if self.randomised_interactions else None,
-            roles=self._roles(),
-            edges=EdgeFile(raw=raw(edge.file, edge), source=edge.source, target=edge.target, weight=edge.weight)
-            if edge
-            else None,
-            repeats=self.repeats,
-            **entity,
-        )
-
-    def _roles(self) -> Roles:
-        return Roles(
-            user=self.user,
-            item=self.item,
-            outcome=self.outcome,
-            time=self.time,
-            position=self.position,
-            treatment=self.exposure,
-            propensity=self.propensity,
-            randomised=self.randomised_flag,
-            scale=self.scale or SCALES[self.kind],
-            binary=self.kind == "click" and self.threshold is None,
-            time_unit=self.time_unit,
-            row_columns=self.row_columns,
-        )
-
-    def _log(self, folder: Path, sizes: tuple[int, int], log_name: str) -> InteractionLog:
-        arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
-        count = len(arrays["item"])
-        all_exposed = np.broadcast_to(np.int64(1), count)  # takes no memory
-        columns = {name: _values(folder, role, arrays.pop(role)) for role, name in self._roles().row_roles.items()}
-        outcome = arrays.pop("outcome", None)
-        if outcome is not None and self.threshold is not None:
-            missing = np.isnan(outcome)
-            outcome = binarise(outcome, self.threshold)
-            outcome[missing] = np.nan
-        return InteractionLog(
-            treatment=arrays.pop("treatment", all_exposed),
-            outcome=np.broadcast_to(np.float32(1), count) if outcome is None else outcome,
-            num_users=sizes[0],
-            num_items=sizes[1],
-            columns=columns,
-            name=self.name if log_name == "logged" else f"{self.name} {log_name}",
-            **arrays,
-        )
-
-
-def _values(folder: Path, role: str, held: RowValues) -> RowValues:
-    """Return a column of rows: where it is a category, the levels that the array's numbers stand for."""
-    levels = folder.parent / f"{role}.parquet"
-    return np.array(pl.read_parquet(levels, glob=False)["level"].to_list(), np.str_)[held] if levels.exists() else held
-
-
-def _key(request: Request) -> str:
-    """Hash what the arrays depend on: the request, and each file's path, size and modification time."""
-    stats = [path.stat() if (path := raw.path).is_file() else None for raw in request.files]
-    files = [(stat.st_size, stat.st_mtime_ns) if stat else None for stat in stats]
-    dependencies = json.dumps(
-        [FORMAT, files, asdict(request)], sort_keys=True, default=lambda path: str(Path(path).resolve())
-    )
-    return hashlib.sha256(dependencies.encode()).hexdigest()[:20]
+        return open_or_build(self._request(root), self.name, self._folder(root), root)

@@ -18,6 +18,7 @@ from causalrec.data.split.rules import (
     Unseen,
     apply_unseen_rule,
     remove_duplicates,
+    require_arms,
     sample_randomised,
     take_rows,
     unseen_rows,
@@ -113,7 +114,8 @@ class AbstractSplit(ABC):
         test = apply_unseen_rule(test, unseen, rules.unseen or dataset.card.unseen, name)
         for log in (train, validation, test):
             if not len(log):
-                raise DataError(f"{name}: the {log.name} split is empty; change split.* or the threshold")
+                raise DataError(f"{name}: the {log.name} split is empty, of {size} logged rows; change split.*")
+        require_arms(train, dataset.card, self.choose(dataset.logged, dataset.randomised).description)
         return Splits(
             train=train,
             validation=validation,

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError, RequestError
@@ -106,3 +107,20 @@ def take_rows(logged: InteractionLog, rows: Ints, name: str, logged_rows: int) -
     if log.propensity is None or not log.propensity_follows_share or not len(log):
         return log
     return log.with_propensity(log.propensity * np.float32(len(log) / logged_rows))
+
+
+def require_arms(train: InteractionLog, card: DatasetCard, held_out: str) -> None:
+    """Raise DataError where an exposure that effects are asked of has no training row.
+
+    Args:
+        train: The training rows.
+        card: Of the data set, with its arms.
+        held_out: Which rows are held out, in words.
+    """
+    names = ("not exposed", *card.arms) if card.arms else ()
+    missing = sorted(set(range(len(names))) - set(np.unique(train.treatment).tolist()))
+    if missing:
+        raise DataError(
+            f"{card.name}: no training row has exposure {missing[0]} ({names[missing[0]]}), as the test holds "
+            f"{held_out}; set split=random, or leave the arm out of dataset.arms"
+        )

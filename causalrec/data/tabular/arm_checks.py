@@ -7,18 +7,35 @@ from collections.abc import Sequence
 import numpy as np
 
 from causalrec.data.log import InteractionLog
+from causalrec.data.tabular.ingest import StreamedFile
 from causalrec.errors import DataError
 
 
+def note_wrong_exposures(streamed: StreamedFile, arms: int, column: str) -> None:
+    """Note the rows of an exposure above `arms`, and a table that has no row of some exposure up to it."""
+    treatment = np.asarray(streamed.array("treatment"))
+    levels = [level for level in np.unique(treatment).tolist() if level >= 0]
+    if not levels or levels == list(range(arms + 1)):
+        return
+    listed = ", ".join(map(str, levels[:10])) + (", .." if len(levels) > 10 else "")
+    what = f"exposures are 0 to {arms} without a gap (0 = not exposed, then dataset.arms), but the file has {listed}"
+    if len(levels) == arms + 1:
+        order = ", ".join(map(str, levels))
+        what += f"; set dataset.exposure_levels: [{order}] (the first = not exposed)"
+    elif len(levels) > arms + 1:
+        what += f"; name {len(levels) - 1} arms in dataset.arms"
+    else:
+        what += f"; name {len(levels) - 1} in dataset.arms, or add rows of {min(set(range(arms + 1)) - set(levels))}"
+    wrong = treatment > arms
+    streamed.bad_rows.add(what, column, wrong if wrong.any() else np.arange(len(treatment)) == 0)
+
+
 def check_arms(log: InteractionLog, arms: Sequence[str], name: str) -> None:
-    """Raise DataError on an exposure that is no arm, a row without an outcome, and an arm without a row."""
+    """Raise DataError on a row without an outcome, and an arm without a row."""
     if not arms:
         return
-    for bad, what in (
-        (log.treatment > len(arms), f"exposure above {len(arms)}, the last of dataset.arms; name it there"),
-        (np.isnan(log.outcome), "no outcome, which an effect needs of unexposed rows too; drop the row"),
-    ):
-        if bad.any():
-            raise DataError(f"{name}: {log.name} row {int(np.argmax(bad)) + 1}: {what} ({int(bad.sum())} such rows)")
+    if (bad := np.isnan(log.outcome)).any():
+        what = "no outcome, which an effect needs of unexposed rows too; drop the row"
+        raise DataError(f"{name}: {log.name} row {int(np.argmax(bad)) + 1}: {what} ({int(bad.sum())} such rows)")
     if missing := set(range(len(arms) + 1)) - set(np.unique(log.treatment).tolist()):
         raise DataError(f"{name}: {log.name} has no row of exposure {min(missing)}; leave it out of dataset.arms")

@@ -2,64 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from causalrec.data.table_problems import Problem
-from causalrec.data.tabular.entities import read_entities
-from causalrec.data.tabular.id_checks import warn_of_json_types, warn_of_odd_ids
-from causalrec.data.tabular.ingest import Dictionary, Roles, StreamedFile, chunks, last_of_repeats, renumber, stream
+from causalrec.data.tabular.arm_checks import note_wrong_exposures
+from causalrec.data.tabular.entities import EntityFile, read_entities
+from causalrec.data.tabular.file_problems import header_problems, row_problems
+from causalrec.data.tabular.id_checks import note_nested_ids, warn_of_json_types, warn_of_odd_ids
+from causalrec.data.tabular.ids import Dictionary
+from causalrec.data.tabular.ingest import StreamedFile, fill_later, renumber, stream
 from causalrec.data.tabular.line_checks import line_problems
-from causalrec.data.tabular.npy import ArrayWriter
-from causalrec.data.tabular.randomisation_balance import randomisation_balance
-from causalrec.data.tabular.rawfile import RawFile, header_problems, prepare_file, row_problems
-from causalrec.data.tabular.social_edges import EdgeFile, read_edges, trusted_counts
-from causalrec.types import Bools, Ints
+from causalrec.data.tabular.plain_copy import prepare_file
+from causalrec.data.tabular.randomisation_balance import imbalance_problems
+from causalrec.data.tabular.rawfile import RawFile
+from causalrec.data.tabular.request import Request
+from causalrec.data.tabular.roles import Roles
+from causalrec.data.tabular.row_rules import RemainingRows, choose_rows
+from causalrec.data.tabular.social_edges import read_edges, trusted_counts
+from causalrec.data.tabular.write_rows import write_rows
 
-
-@dataclass(frozen=True, kw_only=True)
-class EntityFile:
-    """A table of users or items: its file, id column, and kind of each column (`entities.kind_of`)."""
-
-    raw: RawFile
-    id: str
-    columns: Mapping[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """Everything that decides what the arrays hold.
-
-    Attributes:
-        interactions: The file of interactions.
-        roles: Which of its columns plays which role.
-        randomised: A file of random rows, with the same columns; None without one.
-        users: The table of users, None without one.
-        items: The table of items, None without one.
-        edges: The table of edges between users, None without one.
-        repeats: Whether a (user, item) pair may occur twice, in the logged rows and in the random ones; `keep_last`
-            takes the latest by time, where there are times, else the last of the file.
-    """
-
-    interactions: RawFile
-    roles: Roles
-    randomised: RawFile | None = None
-    users: EntityFile | None = None
-    items: EntityFile | None = None
-    edges: EdgeFile | None = None
-    repeats: Literal["allowed", "error", "keep_last"] = "error"
-
-    @property
-    def files(self) -> list[RawFile]:
-        """Every raw file."""
-        tables = [table.raw for table in (self.users, self.items, self.edges) if table is not None]
-        return [self.interactions, *([self.randomised] if self.randomised else []), *tables]
+ENTITIES = ("user", "item")
+OPTIONAL_IN_RANDOM_ROWS = ("propensity", "position")  # what a randomised file may lack
 
 
 @dataclass
@@ -80,44 +50,34 @@ class Build:
 
     def __call__(self) -> dict[str, Any] | None:
         """Write `scratch/store` and return its meta data, None where an error stands among the problems."""
-        request = self.request
-        tables = {
-            entity: self._read_entities(table, entity)
-            for entity, table in (("user", request.users), ("item", request.items))
+        request, roles = self.request, self.request.roles
+        declared = {"user": request.users, "item": request.items}
+        tables = {name: self._read_table(table, name) for name, table in declared.items() if table and table.raw}
+        ids = {role: Dictionary() for role in (*ENTITIES, *roles.categories)}
+        logged = self._prepare_all(request.interactions)
+        random = self._prepare_all([request.randomised] if request.randomised else [])
+        streams = [self._stream(logged, roles, ids, "logged")]
+        if request.randomised is not None:
+            streams.append(self._stream(random, _roles_of_random(random, roles), ids, "randomised"))
+        tables |= {
+            name: self._read_entities(table, [*logged, *random], name)
+            for name, table in declared.items()
+            if table and table.raw is None and None not in streams
         }
-        ids = {role: Dictionary() for role in ("user", "item", *request.roles.categories)}
-        raws = [request.interactions] if request.randomised is None else [request.interactions, request.randomised]
-        streams = [self._stream(raw, ids, k) for k, raw in enumerate(raws)]
-        unread = [
-            entity
-            for entity, table in (("user", request.users), ("item", request.items))
-            if table and tables[entity] is None
-        ]
         done = [streamed for streamed in streams if streamed is not None]
-        names = {
-            entity: self._number_ids(done, ids[entity], tables[entity], entity)
-            for entity in tables
-            if entity in request.roles.columns
-        }
-        levels = {role: self._number_levels(done, ids[role], role) for role in request.roles.categories}
-        masks = (
-            [self._unrepeated_rows(streamed, len(names["item"])) for streamed in done]
-            if not self._has_errors(done)
-            else []
-        )
+        names = {entity: self._number_ids(done, ids[entity], tables.get(entity), entity) for entity in ENTITIES}
+        levels = {role: self._number_levels(done, ids[role], role) for role in roles.categories}
+        if len(done) == len(streams) and request.arms is not None and roles.treatment is not None:
+            note_wrong_exposures(done[0], request.arms, roles.treatment)
+        remaining = None if self._has_errors(done) else choose_rows(done, request, names)
         for streamed in done:
             self.problems += streamed.bad_rows.problems()
-        edges = self._read_edges(names.get("user"))
-        if self._has_errors(done) or unread or len(masks) < len(raws):
+        edges = self._read_edges(names["user"] if remaining is None else remaining.ids("user", names))
+        unread = any(table is None for table in (*tables.values(), *streams))
+        if remaining is None or unread or self._has_errors(done):
             return None
-        meta = self._write(done, masks)
-        self._write_tables(tables, names)
-        for name, held in levels.items():
-            held.alias("level").to_frame().write_parquet(self.store / f"{name}.parquet")
-        self._warn_of_imbalance(meta)
-        if edges is not None:
-            self._write_pair_column(edges, meta)
-        return meta
+        fill_later(done, roles)
+        return self._write(done, remaining, tables, names, levels, edges)
 
     @property
     def store(self) -> Path:
@@ -125,7 +85,7 @@ class Build:
         return self.scratch / "store"
 
     def _has_errors(self, streams: list[StreamedFile]) -> bool:
-        noted = any(kind.severity == "error" for streamed in streams for kind in streamed.bad_rows.kinds.values())
+        noted = any(streamed.bad_rows.has_errors for streamed in streams)
         return noted or any(problem.severity == "error" for problem in self.problems)
 
     def _prepare(self, raw: RawFile) -> RawFile | None:
@@ -135,42 +95,54 @@ class Build:
         unreadable = bool(wrong) and ready.readable is None
         return None if unreadable else ready
 
-    def _read_entities(self, table: EntityFile | None, entity: str) -> pl.DataFrame | None:
-        ready = self._prepare(table.raw) if table is not None else None
-        if table is None or ready is None:
-            return None
-        frame, wrong = read_entities(ready, table.id, table.columns, entity)
+    def _prepare_all(self, raws: Sequence[RawFile]) -> list[RawFile]:
+        """Return all files ready to scan, none of them where one is not."""
+        ready = [self._prepare(raw) for raw in raws]
+        return [] if None in ready else [raw for raw in ready if raw is not None]
+
+    def _read_table(self, table: EntityFile, entity: str) -> pl.DataFrame | None:
+        ready = self._prepare(table.raw) if table.raw is not None else None
+        return None if ready is None else self._read_entities(table, [ready], entity)
+
+    def _read_entities(self, table: EntityFile, raws: Sequence[RawFile], entity: str) -> pl.DataFrame | None:
+        frame, wrong = read_entities(table, raws, entity)
         self.problems += wrong
         return frame
 
-    def _stream(self, raw: RawFile, ids: Mapping[str, Dictionary], number: int) -> StreamedFile | None:
-        ready, roles = self._prepare(raw), self.request.roles
-        if ready is None:
-            return None
+    def _stream(
+        self, raws: Sequence[RawFile], roles: Roles, ids: Mapping[str, Dictionary], name: str
+    ) -> StreamedFile | None:
         columns = list(dict.fromkeys(roles.columns.values()))
-        if wrong := header_problems(ready, columns) or line_problems(ready):
-            self.problems += wrong
+        wrong = [problem for raw in raws for problem in header_problems(raw, columns) or line_problems(raw)]
+        self.problems += wrong
+        if wrong or not raws:
             return None
         try:
-            streamed = stream(ready, roles, ids, self.scratch / f"part{number}")
+            streamed = stream(raws, roles, ids, self.scratch / name)
         except pl.exceptions.PolarsError as error:
-            self.problems += row_problems(ready, error)
+            unread = [problem for raw in raws for problem in row_problems(raw, error)]
+            explained = [problem for problem in unread if problem.line is not None]
+            self.problems += explained or unread[:1]
             return None
         if not streamed.rows:
-            self.problems.append(Problem("error", str(raw.path), None, None, "has no rows"))
+            self.problems.append(Problem("error", str(raws[0].path), None, None, "has no rows"))
         return streamed
 
     def _number_ids(
         self, done: list[StreamedFile], ids: Dictionary, table: pl.DataFrame | None, entity: str
     ) -> pl.Series:
-        seen_ids = ids.seen_ids
-        column = self.request.roles.columns[entity]
+        """Return the ids in their final order, and number them so in place."""
+        column = self.request.roles.columns.get(entity)
+        if column is None:
+            rows = sum(streamed.rows for streamed in done) if entity in self.request.roles.made_up else 0
+            return pl.Series(entity, ["all"] if entity == "item" else map(str, range(1, rows + 1)), dtype=pl.String)
         for streamed in done:
-            warn_of_odd_ids(streamed, entity, seen_ids, column)
-            warn_of_json_types(streamed, streamed.bad_rows.raw, column)
+            warn_of_odd_ids(streamed, entity, ids.seen_ids, column)
+            warn_of_json_types(streamed, column)
+            note_nested_ids(streamed, column)
         table_ids, ranks = ids.ranks(None if table is None else table[entity].fill_null(""))
         for streamed in done:
-            renumber(streamed, entity, ranks, column)
+            renumber(streamed, entity, ranks, column, self.request.roles.fill.get(column))
         return table_ids
 
     def _number_levels(self, done: list[StreamedFile], ids: Dictionary, role: str) -> pl.Series:
@@ -180,99 +152,68 @@ class Build:
             renumber(streamed, role, ranks, self.request.roles.columns[role])
         return levels
 
-    def _unrepeated_rows(self, streamed: StreamedFile, num_items: int) -> Bools | None:
-        """Return the mask of rows to keep under the rule for repeats (each file by itself), None for all."""
-        if "user" not in streamed.column_names or self.request.repeats == "allowed" or not streamed.rows:
-            return None
-        codes: Ints = streamed.array("user") * num_items + streamed.array("item")
-        if "randomised" in streamed.column_names:
-            codes = codes * 2 + streamed.array("randomised")
-        time = streamed.array("time") if "time" in streamed.column_names else None
-        last = last_of_repeats(codes, time)
-        if last is not None and self.request.repeats == "error":
-            what = "a later row has the same user and item; remove one, or set repeats=keep_last or allowed"
-            streamed.bad_rows.add(what, None, ~last)
-        return last
-
-    def _write(self, done: list[StreamedFile], masks: list[Bools | None]) -> dict[str, Any]:
-        """Write the arrays of the logged and of the randomised part; the order of rows stays."""
-        rows = {"logged": _write(done[0], masks[0], self.store / "logged", flag=False)}
-        if len(done) > 1:
-            rows["randomised"] = _write(done[1], masks[1], self.store / "randomised", flag=None)
-        elif "randomised" in done[0].column_names:
-            rows["randomised"] = _write(done[0], masks[0], self.store / "randomised", flag=True)
+    def _write(
+        self,
+        done: list[StreamedFile],
+        remaining: RemainingRows,
+        tables: Mapping[str, pl.DataFrame | None],
+        names: Mapping[str, pl.Series],
+        levels: Mapping[str, pl.Series],
+        edges: pl.DataFrame | None,
+    ) -> dict[str, Any]:
+        """Write the arrays of the logged and of the randomised part (the order of rows stays), and the tables."""
+        remaining.renumber(done)
+        rows = write_rows(done, remaining.masks, self.request.roles, self.store)
         for name, count in rows.items():
             if not count:
-                path = str(self.request.interactions.path)
-                self.problems.append(Problem("error", path, None, self.request.roles.randomised, f"no {name} rows"))
-        return {"rows": rows, "sha256": self.sha256}
-
-    def _write_tables(self, tables: Mapping[str, pl.DataFrame | None], names: Mapping[str, pl.Series]) -> None:
-        for entity, table_ids in names.items():
-            table = tables[entity]
-            frame = table_ids.alias(entity).to_frame() if table is None else table
-            frame.write_parquet(self.store / f"{entity}s.parquet")
-
-    def _warn_of_imbalance(self, meta: dict[str, Any]) -> None:
-        """Warn where the part called randomised follows item popularity or user activity."""
-        if "randomised" not in meta["rows"] or not all(meta["rows"].values()):
-            return
-        raw, column = self.request.randomised or self.request.interactions, self.request.roles.randomised
-        for entity, what in (("item", "popularity of items"), ("user", "activity of users")):
-            if entity not in self.request.roles.columns:
-                continue
-            randomised_ids, logged_ids = (self._stored_array(folder, entity) for folder in ("randomised", "logged"))
-            comparison = randomisation_balance(
-                randomised_ids, logged_ids, int(max(randomised_ids.max(), logged_ids.max())) + 1
-            )
-            if not comparison.random:
-                message = (
-                    f"the randomised rows follow the {what} in the log (standardised difference "
-                    f"{comparison.difference:.2f}, chi-square p {comparison.p_value:.1g}): is this part random?"
+                path = str(self.request.interactions[0].path)
+                self.problems.append(
+                    Problem("error", path, None, self.request.roles.randomised, f"no {name} rows left")
                 )
-                self.problems.append(Problem("warning", str(raw.path), None, column, message))
+        self.problems += remaining.problems(self.request)
+        for entity in ENTITIES:
+            if entity not in (*self.request.roles.columns, *self.request.roles.made_up):
+                continue
+            table = tables.get(entity)
+            frame = names[entity].alias(entity).to_frame() if table is None else table
+            remaining.filter(frame, entity).write_parquet(self.store / f"{entity}s.parquet")
+        for name, held in levels.items():
+            held.alias("level").to_frame().write_parquet(self.store / f"{name}.parquet")
+        if len(rows) == 2 and all(rows.values()):
+            self.problems += imbalance_problems(self.request, self._stored_array)
+        if edges is not None:
+            self._write_pair_column(edges)
+        return {"rows": rows, "sha256": self.sha256}
 
     def _stored_array(self, folder: str, name: str) -> npt.NDArray[Any]:
         return np.load(self.store / folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
-    def _read_edges(self, users: pl.Series | None) -> pl.DataFrame | None:
+    def _read_edges(self, users: pl.Series) -> pl.DataFrame | None:
         table = self.request.edges
         ready = None if table is None else self._prepare(table.raw)
         if table is None or ready is None:
             return None
-        frame, wrong = read_edges(table, ready, pl.Series([], dtype=pl.String) if users is None else users)
+        frame, wrong = read_edges(table, ready, users)
         self.problems += wrong
         return frame
 
-    def _write_pair_column(self, edges: pl.DataFrame, meta: dict[str, Any]) -> None:
+    def _write_pair_column(self, edges: pl.DataFrame) -> None:
         source, target, weight = (edges[name].to_numpy() for name in ("source", "target", "weight"))
         user, item = self._stored_array("logged", "user"), self._stored_array("logged", "item")
         sizes = [
             pl.scan_parquet(self.store / f"{entity}s.parquet", glob=False).select(pl.len()).collect().item()
-            for entity in ("user", "item")
+            for entity in ENTITIES
         ]
         pairs = trusted_counts(source, target, weight.astype(np.float32), user, item, *sizes)
         np.save(self.store / "pair_codes.npy", pairs.codes)
         np.save(self.store / "pair_values.npy", pairs.values)
 
 
-def _write(streamed: StreamedFile, unrepeated: Bools | None, target: Path, flag: bool | None) -> int:
-    """Write the rows of the mask, only those of the flag where the file has flags; return how many.
-
-    Arrays of which all rows stay are only moved.
-    """
-    target.mkdir(parents=True)
-    mask = unrepeated
-    if "randomised" in streamed.column_names and flag is not None:
-        flagged = np.asarray(streamed.array("randomised")) == flag
-        mask = flagged if unrepeated is None else flagged & unrepeated
-    for name in streamed.column_names:
-        if name == "randomised":
-            continue
-        if mask is None:
-            (streamed.folder / f"{name}.npy").rename(target / f"{name}.npy")
-            continue
-        with ArrayWriter(target / f"{name}.npy", streamed.array(name).dtype) as out:
-            for where in chunks(streamed.rows):
-                out.append(streamed.array(name)[where][mask[where]])
-    return streamed.rows if mask is None else int(mask.sum())
+def _roles_of_random(raws: Sequence[RawFile], roles: Roles) -> Roles:
+    """Return the roles of a file of random rows, which may lack what says how a logging policy chose."""
+    try:
+        header = set(raws[0].header()) if raws else set()
+    except (pl.exceptions.PolarsError, OSError):
+        return roles
+    absent = {role: None for role in OPTIONAL_IN_RANDOM_ROWS if getattr(roles, role) not in header}
+    return replace(roles, **absent)  # type: ignore[arg-type]

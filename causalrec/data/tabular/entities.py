@@ -2,106 +2,94 @@
 
 from __future__ import annotations
 
-import ast
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
-from causalrec.data.card import ColumnKind
 from causalrec.data.table_problems import Problem
 from causalrec.data.tabular.bad_rows import BadRows
+from causalrec.data.tabular.cells import parse_column
+from causalrec.data.tabular.file_problems import header_problems, row_problems
 from causalrec.data.tabular.line_checks import line_problems
-from causalrec.data.tabular.rawfile import RawFile, header_problems, row_problems
+from causalrec.data.tabular.rawfile import RawFile
+from causalrec.data.tabular.roles import FillValue
+from causalrec.types import Ints
 
-KIND = r"^(numeric|category|text|multi_hot(\(.\))?)$"
+ROW = "\0row"  # of the table, a name that no column has
 
 
-def kind_of(text: str) -> tuple[ColumnKind, str]:
-    """Split a column's kind from the separator of its values.
+@dataclass(frozen=True, kw_only=True)
+class EntityFile:
+    """A table of users or items.
 
-    >>> kind_of("multi_hot(;)"), kind_of("multi_hot"), kind_of("text")
-    (('multi_hot', ';'), ('multi_hot', '|'), ('text', '|'))
+    Attributes:
+        raw: Its file; None where its columns stand in the interactions, the same in every row of an id.
+        id: The column of ids; None where each row is one.
+        columns: Kind of each column, by name (`cells.kind_of`).
+        fill: What stands for a missing cell, by column.
     """
-    name, _, separator = text.partition("(")
-    kinds: dict[str, ColumnKind] = {"numeric": "numeric", "category": "category", "text": "text"}
-    return kinds.get(name, "multi_hot"), separator[:1] or "|"
+
+    raw: RawFile | None
+    id: str | None
+    columns: Mapping[str, str]
+    fill: Mapping[str, FillValue] = field(default_factory=dict)
 
 
-def read_entities(
-    raw: RawFile, id_column: str, columns: Mapping[str, str], entity: str
-) -> tuple[pl.DataFrame | None, list[Problem]]:
+def read_entities(table: EntityFile, raws: Sequence[RawFile], entity: str) -> tuple[pl.DataFrame | None, list[Problem]]:
     """Return the table with its ids as strings, and every problem; None where it cannot be read.
 
     Args:
-        raw: The file, ready to scan.
-        id_column: The column of ids.
-        columns: Kind of each column that is read, by name.
+        table: What is read.
+        raws: Its files, ready to scan.
         entity: Name of the ids in the table returned: user or item.
     """
-    wrong = header_problems(raw, [id_column, *columns]) or line_problems(raw)
-    if wrong:
-        return None, wrong
+    columns = [*([table.id] if table.id else []), *table.columns]
+    for raw in raws:
+        if wrong := header_problems(raw, columns) or line_problems(raw):
+            return None, wrong
     try:
-        table = raw.scan([id_column, *columns]).collect()
+        frames = [raw.scan(columns).collect() for raw in raws]
     except pl.exceptions.PolarsError as error:
-        return None, row_problems(raw, error)
-    bad_rows = BadRows(raw)
-    ids = table[id_column].cast(pl.String)
-    missing = (ids.is_null() | (ids == "")).to_numpy()
-    bad_rows.add("no id", id_column, missing)
-    bad_rows.add(
-        "the id {value} stands in an earlier row already", id_column, (~ids.is_first_distinct()).to_numpy() & ~missing
+        return None, [problem for raw in raws for problem in row_problems(raw, error)]
+    bad_rows = BadRows(raws[0])
+    for raw, start in zip(raws[1:], np.cumsum([len(frame) for frame in frames])[:-1], strict=True):
+        bad_rows.begin_file(raw, int(start))
+    frame = pl.concat(frames, how="vertical_relaxed").with_row_index(ROW)
+    if table.id is None:
+        frame = frame.with_columns((pl.col(ROW) + 1).cast(pl.String).alias(entity))
+    else:
+        frame = frame.with_columns(pl.col(table.id).cast(pl.String).alias(entity))
+    frame = (
+        _first_rows(frame, table, entity, bad_rows) if table.raw is None else _check_ids(frame, table, entity, bad_rows)
     )
-    typed = [ids.alias(entity)] + [_parse_column(table[name], kind, bad_rows) for name, kind in columns.items()]
+    rows = frame[ROW].cast(pl.Int64).to_numpy()
+    typed = [frame[entity]]
+    for name, kind in table.columns.items():
+        typed += parse_column(frame[name], kind, bad_rows, rows, raws[0].numbers, table.fill.get(name))
     return pl.DataFrame(typed), bad_rows.problems()
 
 
-def _parse_column(series: pl.Series, declared: str, bad_rows: BadRows) -> pl.Series:
-    kind, separator = kind_of(declared)
-    if kind == "numeric":
-        plain = series.str.strip_chars() if series.dtype == pl.String else series
-        values = plain.cast(pl.Float64, strict=False)
-        bad_rows.add("{value} is not a finite number; fill it", series.name, ~np.isfinite(values.to_numpy()))
-        return values
-    if kind == "multi_hot":
-        return _split_lists(series, separator)
-    words = series.cast(pl.String).fill_null("")
-    empty = (words.str.strip_chars() == "").to_numpy()
-    bad_rows.add("empty text" if kind == "text" else "no category; read as ''", series.name, empty, severity="warning")
-    return words
+def _check_ids(frame: pl.DataFrame, table: EntityFile, entity: str, bad_rows: BadRows) -> pl.DataFrame:
+    ids = frame[entity]
+    missing = (ids.is_null() | (ids == "")).to_numpy()
+    again = (~ids.is_first_distinct()).to_numpy() & ~missing
+    bad_rows.add("no id", table.id, missing)
+    bad_rows.add("the id {value} stands in an earlier row already", table.id, again)
+    return frame
 
 
-def _split_lists(series: pl.Series, separator: str) -> pl.Series:
-    """Split words at the separator; lists (of Parquet, of JSON, as Python writes them) are taken as they are."""
-    if isinstance(series.dtype, pl.List):
-        return series.cast(pl.List(pl.String)).fill_null([])
-    words = series.cast(pl.String).fill_null("").str.strip_chars()
-    distinct = words.unique()
-    lists = [_parse_list(word, separator) for word in distinct]
-    numbers = words.replace_strict(distinct, pl.Series(range(len(distinct)), dtype=pl.Int64))
-    return pl.Series(series.name, lists, dtype=pl.List(pl.String)).gather(numbers)
-
-
-def _parse_list(word: str, separator: str) -> list[str]:
-    """Return the elements of one cell.
-
-    >>> _parse_list('["Children, Family", "Drama"]', "|"), _parse_list("['a', 'b']", "|"), _parse_list("a| b", "|")
-    (['Children, Family', 'Drama'], ['a', 'b'], ['a', 'b'])
-    """
-    elements: object = word.split(separator)
-    if word.startswith("[") and word.endswith("]"):
-        try:
-            elements = json.loads(word)
-        except ValueError:
-            elements = _parse_python_list(word)
-    values = elements if isinstance(elements, list | tuple) else [elements]
-    return [text for value in values if value is not None and (text := str(value).strip())]
-
-
-def _parse_python_list(word: str) -> object:
-    try:
-        return ast.literal_eval(word)  # literals alone: nothing is called
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return word[1:-1].split(",")
+def _first_rows(frame: pl.DataFrame, table: EntityFile, entity: str, bad_rows: BadRows) -> pl.DataFrame:
+    """Return the first row of each id, warning of columns that are not the same in all of them."""
+    frame = frame.filter(pl.col(entity).is_not_null() & (pl.col(entity) != ""))
+    if table.id is None:
+        return frame
+    first = frame.unique(entity, keep="first", maintain_order=True)
+    for name in table.columns:
+        differs = frame.select(ROW, differs=pl.col(name).ne_missing(pl.col(name).first().over(entity)))
+        rows: Ints = differs.filter("differs")[ROW].cast(pl.Int64).to_numpy()
+        if len(rows):
+            what = f"{{value}} is not what an earlier row of this {entity} says, which is taken"
+            bad_rows.add_rows(what, name, rows, "warning")
+    return first

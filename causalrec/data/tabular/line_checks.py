@@ -38,7 +38,7 @@ def _wrong_records(raw: RawFile, width: int) -> Iterator[tuple[int, str]]:
                 if record:
                     record.append(line)
                 elif fields != width and line.strip():
-                    yield number, _width_message(fields, width, raw.delimiter)
+                    yield number, _width_message(fields, width, raw.declared_separator)
                 continue
             first = first if record else number
             record.append(line)
@@ -47,9 +47,10 @@ def _wrong_records(raw: RawFile, width: int) -> Iterator[tuple[int, str]]:
                 continue
             record = []
             if state == "stray":
-                yield first, f"a {raw.quote} inside a field that has none around it; set quote=null, or quote it"
+                mend = "set escape: '\\'" if b"\\" + quote in line else "set quote=null, or quote it"
+                yield first, f"a {raw.quote} inside a field that has none around it; {mend}"
             elif fields != width:
-                yield first, _width_message(fields, width, raw.delimiter)
+                yield first, _width_message(fields, width, raw.declared_separator)
         if record:
             yield first, f"a {raw.quote} that is never closed; set quote=null, or close it"
 

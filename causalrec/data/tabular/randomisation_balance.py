@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from causalrec.data.table_problems import Problem
+from causalrec.data.tabular.request import Request
 from causalrec.types import Ints
 
 BINS = 10
@@ -63,3 +68,26 @@ def randomisation_balance(randomised_ids: Ints, elsewhere: Ints, count: int) -> 
     observed = np.array([times[ids].sum() for ids in bins])
     statistic = float(((observed - expected) ** 2 / expected).sum())
     return RandomisationBalance(difference, float(chi2.sf(statistic, len(bins) - 1)))
+
+
+def imbalance_problems(request: Request, stored_array: Callable[[str, str], npt.NDArray[Any]]) -> list[Problem]:
+    """Warn where the part called randomised follows item popularity or user activity.
+
+    Args:
+        request: What was built.
+        stored_array: (part, role) -> its array.
+    """
+    raw, column, problems = request.randomised or request.interactions[0], request.roles.randomised, []
+    for entity, what in (("item", "popularity of items"), ("user", "activity of users")):
+        if entity not in request.roles.columns:
+            continue
+        randomised_ids, logged_ids = (stored_array(folder, entity) for folder in ("randomised", "logged"))
+        count = int(max(randomised_ids.max(), logged_ids.max())) + 1
+        comparison = randomisation_balance(randomised_ids, logged_ids, count)
+        if not comparison.random:
+            message = (
+                f"the randomised rows follow the {what} in the log (standardised difference "
+                f"{comparison.difference:.2f}, chi-square p {comparison.p_value:.1g}): is this part random?"
+            )
+            problems.append(Problem("warning", str(raw.path), None, column, message))
+    return problems

@@ -1,32 +1,24 @@
-"""Raw tables as users have them: delimited text, JSON lines or Parquet, gzipped or not, in any encoding."""
+"""Raw tables as users have them: delimited text, JSON lines or Parquet."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import glob
-import gzip
-import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import polars as pl
 
-from causalrec.data.sources import sha256_of
-from causalrec.data.table_problems import MAX_LISTED_ROWS, Problem
-from causalrec.errors import did_you_mean
+from causalrec.data.tabular.numbers import NumberFormat
 
-CHUNK = 1 << 22
+UNIT_SEPARATOR = "\x1f"  # stands in a plain copy for a separator of several characters
 SEPARATORS = {".tsv": "\t"}
 JSON = {".jsonl", ".ndjson", ".json"}
 PARQUET = {".parquet", ".pq"}
-BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +30,9 @@ class RawFile:
         separator: What stands between two fields; None: by the ending (`.tsv` tab, else comma).
         encoding: Of the text.
         quote: What encloses a field; None: quotes are ordinary characters.
+        escape: What stands before a quote that is one of the field, None where quotes are doubled for that.
         names: Names of the columns, where the file has no header.
+        numbers: How it writes numbers.
         readable: A plain UTF-8 copy, where `path` is none.
     """
 
@@ -46,7 +40,9 @@ class RawFile:
     separator: str | None = None
     encoding: str = "utf-8"
     quote: str | None = '"'
+    escape: str | None = None
     names: Sequence[str] | None = None
+    numbers: NumberFormat = field(default_factory=NumberFormat)
     readable: Path | None = None
 
     @property
@@ -65,9 +61,14 @@ class RawFile:
         return glob.escape(str(self.where))
 
     @property
-    def delimiter(self) -> str:
-        """The separator in force."""
+    def declared_separator(self) -> str:
+        """What stands between two fields of the file."""
         return self.separator or SEPARATORS.get(self.suffix, ",")
+
+    @property
+    def delimiter(self) -> str:
+        """The one character between two fields of what is read: the file, or its plain copy."""
+        return self.declared_separator if len(self.declared_separator) == 1 else UNIT_SEPARATOR
 
     def scan(self, columns: Sequence[str]) -> pl.LazyFrame:
         """Return the columns lazily, as strings (Parquet: as it types them)."""
@@ -86,13 +87,17 @@ class RawFile:
         )
         return frame.select(columns)
 
-    def header(self) -> list[str]:
-        """Return the column names (JSON: the keys of the first 1,000 lines)."""
+    def header(self, wanted: Sequence[str] = ()) -> list[str]:
+        """Return the column names (JSON: the keys of the first 1,000 lines, and on to a line that has `wanted`)."""
         if self.suffix in PARQUET:
             return pl.scan_parquet(self.where, glob=False).collect_schema().names()
         if self.suffix in JSON:
-            rows = (row for _, row in zip(range(1000), self._objects(), strict=False))
-            return list(dict.fromkeys(key for _, row in rows if isinstance(row, dict) for key in row))
+            names: dict[str, None] = {}
+            for number, (_, row) in enumerate(self._objects()):
+                names |= dict.fromkeys(row if isinstance(row, dict) else ())
+                if number >= 1000 and all(name in names for name in wanted):
+                    break
+            return list(names)
         return list(self.names or next((row for _, row in self._records()), []))
 
     def rows(self) -> Iterator[tuple[int, Any]]:
@@ -140,109 +145,3 @@ class RawFile:
                     yield number, json.loads(line)
                 except ValueError as error:
                     yield number, error
-
-
-def prepare_file(raw: RawFile, scratch: Path) -> tuple[RawFile, str, list[Problem]]:
-    """Return the file ready to scan, its sha256, and what is wrong with its bytes; a plain copy goes to `scratch`."""
-    if not raw.path.is_file():
-        return raw, "", [Problem("error", str(raw.path), None, None, "there is no such file; name it in the YAML")]
-    if raw.suffix in PARQUET:
-        return raw, sha256_of(raw.path), []
-    try:
-        plain = codecs.lookup(raw.encoding).name == "utf-8" and raw.path.suffix.lower() != ".gz"
-        bad = list(encoding_problems(raw))
-        if plain and not bad:
-            return raw, sha256_of(raw.path), []
-        handle, name = _open_temporary(scratch, raw)
-        with handle as out, _open_text(raw, errors="replace") as text:
-            while block := text.read(CHUNK):
-                out.write(block)
-    except (OSError, EOFError, LookupError, UnicodeError) as error:
-        return raw, "", [Problem("error", str(raw.path), None, None, f"cannot be read ({error})")]
-    return replace(raw, readable=name), sha256_of(raw.path), bad
-
-
-def _open_temporary(scratch: Path, raw: RawFile) -> tuple[IO[str], Path]:
-    name = scratch / f"{hashlib.sha256(os.fsencode(raw.path)).hexdigest()[:12]}.txt"
-    return name.open("w", encoding="utf-8", newline=""), name
-
-
-def _open_bytes(raw: RawFile) -> IO[bytes]:
-    opened: Any = gzip.open if raw.path.suffix.lower() == ".gz" else open
-    stream: IO[bytes] = opened(raw.path, "rb")
-    return stream
-
-
-@contextmanager
-def _open_text(raw: RawFile, errors: str) -> Iterator[Any]:
-    with _open_bytes(raw) as stream:
-        yield codecs.getreader(raw.encoding)(stream, errors)
-
-
-def encoding_problems(raw: RawFile) -> Iterator[Problem]:
-    """Yield the first line that is not text of the declared encoding, with an encoding that would fit."""
-    decoder, line = codecs.getincrementaldecoder(raw.encoding)("strict"), 1
-    with _open_bytes(raw) as stream:
-        first = True
-        while chunk := stream.read(CHUNK):
-            guess = next((name for bom, name in BOMS.items() if first and chunk.startswith(bom)), "latin-1 or cp1252")
-            pending = len(decoder.getstate()[0])
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                line += chunk[: max(error.start - pending, 0)].count(b"\n")
-                byte = error.object[error.start]
-                message = f"not {raw.encoding} text (byte 0x{byte:02x}); set encoding={guess}, or the file is corrupt"
-                yield Problem("error", str(raw.path), line, None, message)
-                return
-            line, first = line + chunk.count(b"\n"), False
-
-
-def header_problems(raw: RawFile, columns: Sequence[str]) -> list[Problem]:
-    """Say which columns the file lacks, or that it is cut by another separator than the declared one."""
-    try:
-        header = raw.header()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        return [Problem("error", str(raw.path), None, None, f"cannot be read ({_first_line(error)})")]
-    if isinstance(header, list) and len(header) == 1 and len(columns) > 1:
-        for other in (";", "\t", "|", ","):
-            if other in header[0]:
-                message = f"one column {header[0]!r}: the separator looks like {other!r}; set separator={other!r}"
-                return [Problem("error", str(raw.path), 1, None, message)]
-    missing = [name for name in columns if name not in header]
-    wrong = [
-        Problem("error", str(raw.path), 1, name, f"no such column; {did_you_mean(name, header)}") for name in missing
-    ]
-    twice = [name for name in columns if header.count(name) > 1]
-    return wrong + [Problem("error", str(raw.path), 1, name, "two columns have this name") for name in twice]
-
-
-def row_problems(raw: RawFile, why: Exception) -> list[Problem]:
-    """Explain why a file could not be parsed: rows with another number of fields, open quotes, broken JSON."""
-    if raw.suffix in PARQUET:
-        return [Problem("error", str(raw.path), None, None, f"not a readable Parquet file ({_first_line(why)})")]
-    width, problems, count = len(raw.header()), [], 0
-    for line, row in raw.rows():
-        if isinstance(row, Exception):
-            wrong = f"cannot be parsed ({_first_line(row)}); an open quote, or quote=null is meant"
-            wrong = wrong if raw.suffix not in JSON else f"not a JSON object ({_first_line(row)})"
-        elif isinstance(row, list) and row and len(row) != width:
-            wrong = f"has {len(row)} fields, expected {width}; quote a field that holds {raw.delimiter!r}"
-        elif isinstance(row, dict | list):
-            continue
-        else:
-            wrong = "not a JSON object"
-        count += 1
-        if count <= MAX_LISTED_ROWS:
-            problems.append(Problem("error", str(raw.path), line, None, wrong))
-    if count > MAX_LISTED_ROWS:
-        problems.append(
-            Problem(
-                "error", str(raw.path), None, None, f"{count - MAX_LISTED_ROWS:,} more such rows ({count:,} in all)"
-            )
-        )
-    return problems or [Problem("error", str(raw.path), None, None, f"cannot be read ({_first_line(why)})")]
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]

@@ -10,8 +10,9 @@ import polars as pl
 from causalrec.data.pair_columns import PairTable
 from causalrec.data.table_problems import Problem
 from causalrec.data.tabular.bad_rows import BadRows
+from causalrec.data.tabular.file_problems import header_problems, row_problems
 from causalrec.data.tabular.line_checks import line_problems
-from causalrec.data.tabular.rawfile import RawFile, header_problems, row_problems
+from causalrec.data.tabular.rawfile import RawFile
 from causalrec.types import Floats, Ints
 
 

@@ -1,15 +1,17 @@
-"""Tables beside the interactions, as YAML declares them."""
+"""Tables of users, items and edges, as YAML declares them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from causalrec.data.tabular.entities import KIND
+from causalrec.data.tabular.cells import KIND
+from causalrec.data.tabular.numbers import Thousands
 
-Separator = Annotated[str, Field(pattern=r"^[\x00-\x7f]$")]
+Separator = Annotated[str, Field(pattern=r"^[\x00-\x7f]{1,3}$")]
+Decimal = Literal[".", ","]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,22 +19,26 @@ class EntityTableConfig:
     """A table of users or items.
 
     Attributes:
-        file: Its path, in the data set's folder.
-        id: The column of ids.
-        columns: Kind of each column that is read, by name: numeric, category, text, or multi_hot(|) with the separator
-            of its values.
+        file: Its path, in the data set's folder; None where its columns stand in the interactions themselves.
+        id: The column of ids, of a file.
+        columns: Kind of each column that is read, by name: numeric, category, text, text(html) of which tags are left
+            out, or multi_hot(|) with the separator of its values (lists of JSON and of Python are taken as they are).
         separator: What stands between two fields; None: as for the interactions.
         encoding: Of the text; None: as for the interactions.
         names: Names of the columns, where the file has no header.
+        decimal: What stands before a fraction; None: as for the interactions.
+        thousands: What stands between thousands; None: as for the interactions.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    file: str
-    id: str
+    file: str | None = None
+    id: str | None = None
     columns: dict[str, Annotated[str, Field(pattern=KIND)]] = field(default_factory=dict)
     separator: Separator | None = None
     encoding: str | None = None
     names: list[str] | None = None
+    decimal: Decimal | None = None
+    thousands: Thousands | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

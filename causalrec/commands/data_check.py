@@ -1,0 +1,99 @@
+"""What would stop a run on a data set: its files first, then the graph, the texts and the split of the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from causalrec.data.table_problems import Problem, Severity, problem_of
+from causalrec.errors import CausalRecError, DataError
+
+if TYPE_CHECKING:
+    from causalrec.data.dataset import CausalDataset
+    from causalrec.data.datasets.base import AbstractDataset
+    from causalrec.features.views import Views
+
+
+@dataclass
+class RequestCheck:
+    """Judges the components of a composed request that read a data set.
+
+    Attributes:
+        plain: The composed request.
+        dataset: Its data set.
+        views: The columns that models would read, once the graph was judged; None where it does not fit.
+    """
+
+    plain: Mapping[str, object]
+    dataset: AbstractDataset
+    views: Views | None = None
+
+    def __call__(self, data: CausalDataset | None) -> list[Problem]:
+        """Return what is wrong, one problem for each component; `data`: None where the files cannot be read."""
+        judged = [self._judge(check) for check in (self._check_graph, self._check_texts, self._check_split)]
+        if data is not None:
+            judged.append(self._judge(lambda: self._check_columns(data)))
+            judged.append(self._judge(lambda: self._split(data), "warning"))  # another split may do
+        return [problem for problems in judged for problem in problems] + _constant_outcome(data)
+
+    def _judge(self, check: Callable[[], None], of_data: Severity = "error") -> list[Problem]:
+        """Return what a check raises; `of_data`: how bad it is where the rows, not the request, are at fault."""
+        try:
+            check()
+        except CausalRecError as error:
+            severity = of_data if isinstance(error, DataError) else "error"
+            return [problem_of(error, self.dataset.card.name, severity)]
+        return []
+
+    def _check_graph(self) -> None:
+        from causalrec.config.compose import validate_group
+        from causalrec.features.views import choose_views
+        from causalrec.graph.identify import identify
+
+        card, task = self.dataset.card, validate_group(self.plain, "task").target
+        graph = validate_group(self.plain, "graph").build().for_columns(card)
+        adjustment = identify(
+            graph,
+            card,
+            estimand=task.estimand,
+            contrasts_exposure=task.contrasts_exposure,
+            use_logged_propensity=validate_group(self.plain, "propensity").target.uses_logged,
+        )
+        graph.check_modifiers(card)
+        self.views = choose_views(graph, card, adjustment)
+
+    def _check_texts(self) -> None:
+        from causalrec.data.text import check_phrases
+
+        columns = self.dataset.card.columns
+        check_phrases(self.dataset.item_text, [c.name for c in columns if c.entity == "item"])
+        check_phrases(self.dataset.user_text, [c.name for c in columns if c.entity == "user"], "user")
+
+    def _check_split(self) -> None:
+        from causalrec.config.compose import validate_group
+
+        validate_group(self.plain, "split").build().check(self.dataset.card)
+
+    def _split(self, data: CausalDataset) -> None:
+        from causalrec.config.compose import validate_group
+
+        validate_group(self.plain, "split").build()(data)
+
+    def _check_columns(self, data: CausalDataset) -> None:
+        from causalrec.features.views import feature_matrix
+
+        if self.views is not None:
+            feature_matrix(data, self.views.outcome)
+
+
+def _constant_outcome(data: CausalDataset | None) -> list[Problem]:
+    """Warn where every logged outcome is the same, but where rows that are there are all positive."""
+    if data is None or data.card.feedback == "positive_only":
+        return []
+    outcome = data.logged.outcome[data.logged.outcome == data.logged.outcome]
+    if not len(outcome) or outcome.min() != outcome.max():
+        return []
+    cut = "" if data.card.threshold is None else f" under dataset.threshold={data.card.threshold:g}"
+    message = f"every logged outcome is {outcome[0]:g}{cut}: it tells nothing from anything"
+    return [Problem("warning", data.card.name, None, None, message)]

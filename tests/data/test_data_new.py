@@ -1,0 +1,226 @@
+"""`data new` looks at a table and writes YAML that loads; `data check` then judges the request, not the files alone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import yaml
+
+from causalrec.cli import main
+from causalrec.data.tabular.role_guesses import guess_roles
+from causalrec.data.tabular.sniff import look_at
+
+RNG = np.random.default_rng(0)
+Capture = pytest.CaptureFixture[str]
+
+
+def ratings(separator: str, header: str = "") -> str:
+    pairs = RNG.permutation(40 * 30)[:600]
+    cells = [(f"{p // 30}", f"{p % 30}", f"{1 + int(p) * 7 % 5}", f"{10**9 + k * 86400}") for k, p in enumerate(pairs)]
+    return header + "".join(separator.join(row) + "\n" for row in cells)
+
+
+def people() -> str:
+    x, t = RNG.normal(size=200), RNG.integers(2, size=200)
+    rows = [
+        f"{k + 1},{'TRUE' if t[k] else 'FALSE'},{x[k]:.3f},{'' if k % 9 == 0 else k % 5},{x[k] + t[k]:.3f}"
+        for k in range(200)
+    ]
+    return '"","treat","age","kids","re78"\n' + "\n".join(rows) + "\n"
+
+
+def reviews() -> str:
+    def review(k: int) -> dict[str, Any]:
+        item, day = k * 7 % 40, f"{1 + k % 28:02d}/{1 + k % 12:02d}/2014"
+        about = {"asin": f"B{item}", "title": f"The long name of {item}", "genres": [f"g{item % 3}", "all"]}
+        return {"reviewerID": f"A{k % 50}", "overall": 1.0 + k % 5, "reviewTime": day, **about}
+
+    return "\n".join(json.dumps(review(k)) for k in range(600))
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CAUSALREC_DATA", str(tmp_path / "data"))
+    return tmp_path
+
+
+def call(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def next_commands(out: str) -> list[list[str]]:
+    return [shlex.split(line)[1:] for line in out.partition("next:\n")[2].splitlines()]
+
+
+NEW: list[tuple[str, Callable[[], str], dict[str, Any]]] = [
+    ("ratings.dat", lambda: ratings("::"), {
+        "separator": "::", "names": ["user", "item", "rating", "time"], "scale": [1, 5], "time": "time"}),
+    ("ratings.tsv", lambda: ratings("\t", "userId\tmovieId\trating\ttimestamp\n"), {
+        "user": "userId", "item": "movieId", "time": "timestamp", "kind": "rating"}),
+    ("People of 1978.csv", people, {
+        "user": None, "item": None, "exposure": "treat", "exposure_levels": ["false", "true"], "outcome": "re78",
+        "users": {"columns": {"age": "numeric", "kids": "numeric"}}, "fill": {"kids": "mean"}, "kind": "reward"}),
+    ("reviews.json", reviews, {
+        "user": "reviewerID", "item": "asin", "outcome": "overall", "time_format": "%d/%m/%Y", "repeats": "keep_last",
+        "items": {"columns": {"title": "category", "genres": "multi_hot"}}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "keys"), NEW)
+def test_the_first_yaml_says_what_the_table_holds_and_checks_as_printed(
+    name: str, text: Callable[[], str], keys: dict[str, Any], work: Path, capsys: Capture
+) -> None:
+    (work / name).write_text(text(), encoding="utf-8")
+    code, out, _ = call(capsys, "data", "new", name)
+    assert code == 0 and max(map(len, out.partition("next:")[0].splitlines())) <= 80
+    (path,) = (work / "conf" / "dataset").glob("*.yaml")
+    written = yaml.safe_load(path.read_text())
+    assert {key: written[key] for key in keys} == keys
+    check, train = next_commands(out)
+    assert train[0] == "train" and f"dataset={path.stem}" in train
+    code, out, err = call(capsys, *check)
+    assert code == 0 and ": 0 errors, " in err, err
+    assert call(capsys, "data", "new", name)[0] == 2, "nothing is overwritten"
+
+
+@pytest.mark.long
+def test_the_train_command_that_is_printed_trains(work: Path, capsys: Capture) -> None:
+    (work / "shop.csv").write_text(ratings(",", "customer,product,stars,bought at\n"))
+    _, out, _ = call(capsys, "data", "new", "shop.csv", "--config-dir", "my conf")
+    assert call(capsys, *next_commands(out)[1], "trainer.progress=false")[0] == 0
+    (record,) = [json.loads(path.read_text()) for path in work.rglob("record.json")]
+    assert record["status"] == "done" and record["data"]["name"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "data new: name one table"),
+        (("nowhere.csv",), "nowhere.csv: there is no such file"),
+        (("coat.csv",), "dataset=coat is one of causalrec's own; give another --name"),
+        (("coat.csv", "--name", "../x"), "--name '../x': use letters, digits, _ and -"),
+    ],
+)
+def test_a_table_that_cannot_be_named_is_refused(
+    arguments: Sequence[str], message: str, work: Path, capsys: Capture
+) -> None:
+    (work / "coat.csv").write_text("user,item,rating\n1,2,3\n")
+    code, out, err = call(capsys, "data", "new", *arguments)
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+    assert not (work / "conf").exists()
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"PK\x03\x04", "this is a zip archive")])
+def test_what_is_no_table_is_one_line(content: bytes, message: str, work: Path, capsys: Capture) -> None:
+    (work / "t.csv").write_bytes(content)
+    code, _, err = call(capsys, "data", "new", "t.csv")
+    assert code == 1 and message in err and err.count("\n") == 1
+
+
+def test_the_look_tells_encoding_quotes_numbers_and_dates(tmp_path: Path) -> None:
+    rows = [f'"u{k % 9}";"say \\"hé\\" {k}";"1.{k:03d},50";"{1 + k % 28}.02.2020"' for k in range(300)]
+    (tmp_path / "t.csv").write_bytes(("who;note;price;day\n" + "\n".join(rows)).encode("cp1252"))
+    look = look_at(tmp_path / "t.csv")
+    raw = look.raw
+    assert (raw.encoding, raw.separator, raw.escape, raw.names) == ("cp1252", ";", "\\", None)
+    assert (raw.numbers.decimal, raw.numbers.thousands) == (",", ".")
+    assert [(c.name, c.holds, c.form) for c in look.columns] == [
+        ("who", "words", None),
+        ("note", "text", None),
+        ("price", "number", None),
+        ("day", "time", "%d.%m.%Y"),
+    ]
+    assert look.column("price").high == 1299.5 and look.rows == 300
+
+
+def test_ids_without_names_are_known_by_their_repeats_and_parquet_is_looked_at(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "s": [str(k % 60) for k in range(900)],
+            "d": [k * 11 % 50 for k in range(900)],
+            "y": [k % 5 + 1 for k in range(900)],
+        }
+    )
+    frame.write_parquet(tmp_path / "t.parquet")
+    guesses = guess_roles(look_at(tmp_path / "t.parquet"))
+    assert guesses.columns == {"user": "s", "item": "d", "outcome": "y"} and guesses.scale == (1, 5)
+
+
+def write_conf(work: Path, edges: list[str], **keys: Any) -> None:
+    rows = [f"u{k % 30},i{k * 7 % 20},{1 + k % 5},{k * 7 % 20 % 6}" for k in range(600)]
+    (work / "r.csv").write_text("user,item,rating,x1\n" + "\n".join(rows))
+    dataset = {
+        "_target_": "causalrec.data.datasets.csv.CsvTables",
+        "name": "mine",
+        "folder": ".",
+        "interactions": "r.csv",
+        "threshold": 4,
+        "repeats": "keep_last",
+        "items": {"columns": {"x1": "numeric"}},
+        **keys,
+    }
+    graph = {"_target_": "causalrec.graph.causal_graph.CausalGraph", "edges": edges, "assume": True}
+    for group, node in (("dataset", dataset), ("graph", graph)):
+        (work / "conf" / group).mkdir(parents=True, exist_ok=True)
+        (work / "conf" / group / "mine.yaml").write_text(yaml.safe_dump(node))
+
+
+EDGES = ["user, item -> exposure, outcome", "x* -> outcome", "exposure -> outcome"]
+
+
+def check(capsys: Capture, *overrides: str) -> tuple[int, list[str]]:
+    code, _, err = call(capsys, "data", "check", "mine", "--config-dir", "conf", *overrides)
+    return code, [line.removeprefix("causalrec: ") for line in err.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("edges", "keys", "message"),
+    [
+        (["z* -> outcome", "exposure -> outcome"], {}, "no column of mine is like 'z*'; it has x1"),
+        (["age -> outcome", "exposure -> outcome"], {}, "unknown node 'age' for dataset mine"),
+        (EDGES, {"item_text": {"x2": "{}"}}, "dataset.item_text.x2: no such item column"),
+    ],
+)
+def test_check_judges_graph_and_texts_too(
+    edges: list[str], keys: dict[str, Any], message: str, work: Path, capsys: Capture
+) -> None:
+    write_conf(work, edges, **keys)
+    code, (*_, error, counts) = check(capsys)
+    assert code == 2 and error.startswith("error: mine: ") and message in error
+    assert counts.startswith("mine: 1 error, ")
+
+
+def test_check_judges_the_split_and_the_levels(work: Path, capsys: Capture) -> None:
+    write_conf(work, EDGES)
+    assert check(capsys)[0] == 0
+    _, (*_, warning, _) = check(capsys, "split=temporal")
+    assert warning.startswith("warning: mine: split=temporal needs the time of each row")
+    rows = [f"u{k},i{k % 20},{1 + k % 5},z{k}" for k in range(1500)]
+    (work / "r.csv").write_text("user,item,rating,zip\n" + "\n".join(rows))
+    edges = ["zip, item -> exposure, outcome", "exposure -> outcome"]
+    (work / "r2.csv").write_text((work / "r.csv").read_text())
+    write_conf(work, edges, items=None, users={"columns": {"zip": "category"}}, interactions="r2.csv")
+    code, errors = check(capsys)
+    assert code == 2 and "column zip: 1,500 levels in 1,500 rows, at most 1,000 become numbers" in " ".join(errors)
+
+
+def test_an_arm_that_no_training_row_has_is_told(work: Path, capsys: Capture) -> None:
+    rows = [f"u{k % 20},{k % 20},{k},{2 if k >= 180 else k % 2},{k % 3}" for k in range(200)]
+    (work / "r2.csv").write_text("user,item,time,t,y\n" + "\n".join(rows))
+    keys: dict[str, Any] = {"interactions": "r2.csv", "outcome": "y", "kind": "reward", "threshold": None}
+    keys |= {"time": "time", "exposure": "t", "feedback": "exposure_logged", "arms": ["a", "late"], "items": None}
+    keys |= {"self_selected": False, "repeats": "allowed"}
+    write_conf(work, ["user, item -> exposure, outcome", "exposure -> outcome"], **keys)
+    _, err = check(capsys, "split=temporal", "split.cut=global")
+    assert any("no training row has exposure 2 (late), as the test holds" in line for line in err), err
