@@ -76,6 +76,38 @@ Candidates = Mapping[str, tuple[float, ...]]  # numbers to try, by the path of t
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataRequest:
+    """What a request says of the question and the data: all that can be judged before a network is imported.
+
+    Attributes:
+        run: the scalars.
+        task: the question that the run answers.
+        dataset: the data set.
+        graph: the causal graph.
+        split: of the rows.
+        propensity: the model of the propensities.
+        slice: test rows that the metrics are taken on, by name.
+        baseline: predictions without training, by name.
+    """
+
+    run: RunConfig
+    task: ComponentConfig[AbstractTask]
+    dataset: ComponentConfig[AbstractDataset]
+    graph: ComponentConfig[CausalGraph]
+    split: ComponentConfig[AbstractSplit]
+    propensity: ComponentConfig[AbstractPropensity]
+    slice: Mapping[str, ComponentConfig[AbstractSlice]]
+    baseline: Mapping[str, ComponentConfig[AbstractBaseline]]
+
+    @cached_property
+    def components(self) -> DataComponents:
+        """The components that need nothing of the data, built once."""
+        return DataComponents(
+            task=self.task.build(), dataset=self.dataset.build(), graph=self.graph.build(), split=self.split.build()
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExperimentConfig:
     """A validated request: the scalars, and one checked component for each group (collections by name).
 
@@ -135,13 +167,15 @@ class ExperimentConfig:
     def components(self) -> Components:
         """The components that need nothing of the data, built once."""
         return Components(
-            task=self.task.build(),
+            **vars(self.data_request.components),
             learner=self.learner.build() if self.learner else None,
-            dataset=self.dataset.build(),
-            graph=self.graph.build(),
-            split=self.split.build(),
             logger=self.logger.build(),
         )
+
+    @cached_property
+    def data_request(self) -> DataRequest:
+        """What it says of the question and the data."""
+        return DataRequest(**{field.name: getattr(self, field.name) for field in fields(DataRequest)})
 
     @property
     def unread(self) -> frozenset[str]:
@@ -214,6 +248,16 @@ class ExperimentConfig:
 
 def _without_tuned(section: dict[str, object], path: str, tuned: Candidates) -> dict[str, object]:
     return {key: value for key, value in section.items() if f"{path}.{key}" not in tuned}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataComponents:
+    """The question, the data set, its graph and its split."""
+
+    task: AbstractTask
+    dataset: AbstractDataset
+    graph: CausalGraph
+    split: AbstractSplit
 
 
 @dataclass(frozen=True, kw_only=True)

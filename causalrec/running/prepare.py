@@ -8,56 +8,30 @@ from causalrec.config.run_config import Selection
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
-from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.files import require_writable
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
-from causalrec.data.text import check_phrases
 from causalrec.errors import RequestError
-from causalrec.evaluation.slice.base import SliceData, name_refusals
-from causalrec.features.views import Views, choose_views, feature_matrix
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.features.views import feature_matrix
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
+from causalrec.running.data_plan import plan_data
 from causalrec.training.folds import Folds, settle_folds
 
 
 def plan_run(config: ExperimentConfig) -> RunPlan:
     """Check the request as one and identify its estimand; raise RequestError or NotIdentified. No file is read."""
-    built = config.components
+    plan, built = plan_data(config.data_request), config.components
     card = built.dataset.card
     built.task.check(config, card)
-    built.split.check(card)
-    check_phrases(built.dataset.item_text, [column.name for column in card.columns if column.entity == "item"])
-    check_phrases(built.dataset.user_text, [column.name for column in card.columns if column.entity == "user"], "user")
-    if config.propensity.target.needs_randomised_sample and not built.split.randomised_share:
-        raise RequestError(
-            f"{config.run.choice('propensity')}: reads randomised rows set aside for it; set "
-            f"split.propensity_sample=0.05 and declare them with selection.randomised_budget"
-        )
-    adjustment = built.task.identify(config, card)
-    built.graph.check_modifiers(card)
-    views = choose_views(built.graph, card, adjustment)
     if built.learner is not None:
-        built.learner.check_views(config, card, views)
-    built.task.check_identified(config, card, adjustment.training, views)
-    _check_propensity_view(config, card, views)
-    for name, component in config.slice.items():
-        with name_refusals(name):
-            component.build().check(card)
+        built.learner.check_views(config, card, plan.views)
+    built.task.check_identified(config, card, plan.adjustment.training, plan.views)
     require_writable(config.run.paths.runs, "paths.runs")
     require_writable(config.run.paths.cache, "paths.cache")
-    return RunPlan(adjustment, views)
-
-
-def _check_propensity_view(config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
-    """Raise RequestError where a propensity judges pairs that were never logged by a column that only rows have."""
-    names = sorted(column.name for column in card.row_columns if column.name in views.propensity)
-    if names and config.propensity.target.scores_unlogged_pairs:
-        raise RequestError(
-            f"{config.run.choice('propensity')}: judges pairs that were never logged, which have no "
-            f"{', '.join(names)}; set propensity=logged (or treatment, for an effect), or leave it out of the graph"
-        )
+    return plan
 
 
 def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str, list[SliceData]]:

@@ -30,7 +30,8 @@ from causalrec.evaluation.metric_warnings import short_lists, undefined_metrics
 from causalrec.evaluation.slice.all_pairs import AllPairsSlice
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.test import HeldOutSlice
-from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
+from causalrec.metrics.base import AbstractMetric, Scored
+from causalrec.types import LabelKind
 from causalrec.metrics.cdcg import CDCG
 from causalrec.metrics.mse import MSE
 from causalrec.metrics.ndcg import NDCG

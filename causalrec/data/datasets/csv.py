@@ -24,13 +24,14 @@ from causalrec.data.tabular.arm_checks import check_arms
 from causalrec.data.tabular.build import Build, EntityFile, Request
 from causalrec.data.tabular.entities import kind_of
 from causalrec.data.tabular.ingest import Roles, RowKind, TimeUnit
+from causalrec.data.tabular.missing import missing_columns, missing_files
 from causalrec.data.tabular.rawfile import RawFile
 from causalrec.data.tabular.social_edges import EdgeFile
 from causalrec.data.tabular.store import keep_store, open_store, scratch_folder, store_folder
 from causalrec.data.tabular.table_config import EdgeTableConfig, EntityTableConfig, Separator
 from causalrec.data.vectors import VectorFile, read_vectors
 from causalrec.errors import DataError, RequestError
-from causalrec.types import Feedback, OutcomeKind, Vectors
+from causalrec.types import Feedback, FolderName, OutcomeKind, Vectors
 
 FORMAT = 2  # of the arrays on disk: raise it when they change
 SCALES: dict[OutcomeKind, tuple[float, float]] = {
@@ -96,7 +97,7 @@ class CsvTables(AbstractDataset):
     """
 
     threshold: float | None
-    name: str = "csv"
+    name: FolderName = "csv"
     folder: str = "csv"
     interactions: str = "interactions.csv"
     randomised_interactions: str | None = None
@@ -186,6 +187,13 @@ class CsvTables(AbstractDataset):
     @property
     def sources(self) -> tuple[Source, ...]:
         return ()
+
+    def check_files(self, root: Path) -> None:
+        """Raise RequestError where a file or a column is missing; no row is read."""
+        request = self._request(self._folder(root))
+        wrong = [*missing_files(request.files), *missing_columns(request.interactions, request.roles.columns.values())]
+        if wrong:
+            raise RequestError("; ".join(map(str, wrong)))
 
     def identity(self, root: Path) -> str:
         """Return the sha256 of each file, taken when it was read."""
