@@ -30,14 +30,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise RequestError where argparse would print its usage and leave."""
         verb = self.prog.removeprefix("causalrec").strip()
-        raise RequestError(f"{verb} {message.removeprefix('argument WHAT: ')}; see {self.prog} --help".strip())
+        text = message.removeprefix("argument ").removeprefix("WHAT: ")
+        raise RequestError(f"{verb}: {text}; see {self.prog} --help" if verb else f"{text}; see {self.prog} --help")
 
     def refusal(self, text: str) -> str:
         """Say what is wrong with a word that is none of its arguments."""
         if not text.startswith("-"):
             return "one word too many"
-        known = [option for action in self._actions for option in action.option_strings]
-        return f"no such option; {did_you_mean(text.partition('=')[0], known)}"
+        options = [option for action in self._actions for option in action.option_strings]
+        return f"no such option; {did_you_mean(text.partition('=')[0], options)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,6 +110,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         arguments = [*arguments[1:2], "--help"]
     top = parser()
     verb = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    if not arguments or (verb is None and arguments[0] not in ("-h", "--help", "--version")):
+        raise RequestError(f"{''.join(arguments[:1])}: name a verb, {', '.join(VERBS)}".removeprefix(": "))
     if verb is not None and verb not in VERBS:
         raise RequestError(f"no verb {verb!r}; {did_you_mean(verb, VERBS)}")
     options, late = top.parse_known_args(arguments)

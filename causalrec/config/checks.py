@@ -43,8 +43,10 @@ def _check_members(group: str, members: Mapping[str, object]) -> None:
     """Raise RequestError at settings of a member of a collection that the run does not have."""
     present = [name for name, node in members.items() if not isinstance(node, Mapping) or "_target_" in node]
     for name in members.keys() - present:
-        known = did_you_mean(name, {*present, *component_names(group)})
-        raise RequestError(f"{group}.{name}: not in this run, and +{group}=[NAME] adds one; {known}")
+        if name in (components := component_names(group)):
+            raise RequestError(f"{group}.{name}: not in this run; +{group}=[{name}] adds it")
+        nearest = did_you_mean(name, {*present, *components})
+        raise RequestError(f"{group}.{name}: not in this run, and +{group}=[NAME] adds one; {nearest}")
     for name, node in members.items():
         check_source(f"{group}.{name}", node, COLLECTIONS[group])
 
@@ -56,10 +58,13 @@ def _check_candidate_names(composed: PlainConfig, run: RunConfig) -> None:
         group, _, key = path.partition(".")
         if group not in {*GROUPS, *COLLECTIONS}:
             owners = _owners(composed).get(path, [])
-            nearest = did_you_mean(path, owners) if owners else did_you_mean(group, [*GROUPS, *COLLECTIONS])
+            names = did_you_mean(group, [*GROUPS, *COLLECTIONS])
+            nearest = f"did you mean {' or '.join(map(repr, owners))}?" if owners else names
             raise RequestError(f"{CANDIDATES_KEY}: {path}: there is no such setting; {nearest}")
         node = composed.get(group)
-        names = keyword_names(str(node.get("_target_"))) if isinstance(node, Mapping) and is_node(node) else None
+        if not is_node(node):
+            continue
+        names = keyword_names(str(node["_target_"]))
         if names is not None and key not in names:
             nearest = did_you_mean(key, sorted(names))
             raise RequestError(f"{CANDIDATES_KEY}: {path}: there is no such setting; {nearest}")
@@ -148,11 +153,11 @@ def _run_config(values: PlainConfig, owners: Mapping[str, Sequence[str]]) -> Run
 
 def _nearest_keys(path: Sequence[str], owners: Mapping[str, Sequence[str]]) -> str:
     """Name the keys nearest to an unknown one, those of components too where it stands at the top (`lr`)."""
-    known = _known_keys(path)
-    close = get_close_matches(path[-1], [*owners, *known], n=1, cutoff=0.6) if len(path) == 1 else []
-    if close and close[0] in owners and close[0] not in known:
+    keys = _known_keys(path)
+    close = get_close_matches(path[-1], [*owners, *keys], n=1, cutoff=0.6) if len(path) == 1 else []
+    if close and close[0] in owners and close[0] not in keys:
         return f"did you mean {' or '.join(sorted(owners[close[0]]))}?"
-    return did_you_mean(path[-1], known)
+    return did_you_mean(path[-1], keys)
 
 
 def _most_apt(error: ValidationError) -> ErrorDetails:

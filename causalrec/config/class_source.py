@@ -70,10 +70,14 @@ def parameters(target: str) -> dict[str, Parameter]:
     return _parameters(module, name, allowed_packages())
 
 
-def class_names(module: str) -> list[str] | None:
-    """Return the names that a module binds, or None where there is no such module."""
-    path = source_path(module)
-    return None if path is None else list(_bindings(module))
+def class_names(module: str) -> list[str]:
+    """Return the names of the classes that a module defines."""
+    return [name for name, statement in _bindings(module).items() if isinstance(statement, ast.ClassDef)]
+
+
+def binds(module: str, name: str) -> bool:
+    """Say whether a module binds a name."""
+    return name in _bindings(module)
 
 
 def source_path(module: str) -> Path | None:
@@ -104,7 +108,7 @@ def derives_from(target: str, contract: str) -> bool:
         return False  # other packages know nothing of our contracts
     node = _bindings(module).get(name)
     if isinstance(node, ast.ImportFrom):
-        return derives_from(_imported(node, name), contract)
+        return derives_from(_import_path(node, name), contract)
     if not isinstance(node, ast.ClassDef):
         raise UnreadableSourceError
     return any(derives_from(base, contract) for base in _bases(node, module))
@@ -156,7 +160,7 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _statements(statement.body)
 
 
-def _imported(statement: ast.ImportFrom, name: str) -> str:
+def _import_path(statement: ast.ImportFrom, name: str) -> str:
     """Return the full path of what an import binds to a name."""
     if statement.level or not statement.module:
         raise UnreadableSourceError
@@ -178,7 +182,7 @@ def _bases(node: ast.ClassDef, module: str) -> list[str]:
         if root.id in WITHOUT_ARGUMENTS:
             continue
         if isinstance(statement, ast.ImportFrom):
-            paths.append(_imported(statement, root.id) + ast.unparse(expression).removeprefix(root.id))
+            paths.append(_import_path(statement, root.id) + ast.unparse(expression).removeprefix(root.id))
         elif isinstance(statement, ast.ClassDef):
             paths.append(f"{module}.{root.id}")
         elif isinstance(statement, ast.Import):
@@ -274,7 +278,7 @@ def _lookup(name: str, module: str) -> object:
         builtin: object = getattr(builtins, name)
         return builtin
     if isinstance(statement, ast.ImportFrom):
-        source, original = _split(_imported(statement, name))
+        source, original = _split(_import_path(statement, name))
         if source == LIGHT_MODULE or source.split(".")[0] in LIGHT_PACKAGES:
             loaded: object = getattr(importlib.import_module(source), original)
             return loaded

@@ -97,7 +97,7 @@ def _compose(overrides: Sequence[str], name: str) -> tuple[Any, Any]:
 
     roots = _roots(overrides)
     with (
-        one_line_errors(roots),
+        one_line_errors(roots, overrides),
         initialize_config_dir(version_base="1.3", config_dir=str(package_folder("conf"))),
     ):
         everything = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)

@@ -11,6 +11,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from causalrec.config.class_source import (
     Parameter,
     UnreadableSourceError,
+    binds,
     class_names,
     derives_from,
     parameters,
@@ -34,7 +35,9 @@ def check_source(path: str, node: object, contract: str = ANY_CLASS) -> None:
         contract: full path of the class that the target must be one of.
     """
     target = node.get("_target_") if isinstance(node, Mapping) else None
-    if not isinstance(node, Mapping) or not isinstance(target, str):
+    if not isinstance(node, Mapping):
+        raise RequestError(f"{path}={node!r}: expected a component, a mapping with a _target_")
+    if not isinstance(target, str):
         given = f"_target_={target!r}" if target is not None else "no _target_"
         raise RequestError(f"{path}: has {given}; write _target_: package.module.Class, the class of the component")
     check_class(path, target, contract)
@@ -45,12 +48,12 @@ def check_class(path: str, target: str, contract: str = ANY_CLASS) -> None:
     """Raise RequestError where a class does not exist, may not be built, or does not fulfil a contract."""
     module, _, name = target.rpartition(".")
     require_allowed(target, module, path)
-    names = class_names(module)
-    if names is None:
-        raise RequestError(f"{path}._target_={target}: there is no module {module}; {_nearest_module(module)}")
-    classes = [other for other in names if other[:1].isupper()]
-    if name not in names:
-        raise RequestError(f"{path}._target_={target}: there is no such class; {did_you_mean(name, classes)}")
+    if source_path(module) is None:
+        nearest = _nearest_module(module)
+        raise RequestError(f"{path}._target_={target}: there is no such class, nor a module {module}; {nearest}")
+    if not binds(module, name):
+        nearest = did_you_mean(name, (other for other in class_names(module) if not other.startswith("Abstract")))
+        raise RequestError(f"{path}._target_={target}: there is no such class; {nearest}")
     try:
         fulfils = derives_from(target, contract)
     except UnreadableSourceError:
@@ -78,10 +81,11 @@ def check_keys(path: str, node: object) -> None:
     if not isinstance(node, Mapping):
         return
     target = node.get("_target_")
-    declared = _declared(target) if isinstance(target, str) else None
+    declared = _parameters_of(target) if isinstance(target, str) else None
     for key, value in node.items():
         if key != "_target_" and declared is not None and key not in declared:
-            raise RequestError(f"{path}.{key}: unknown key; {did_you_mean(str(key), sorted(declared))}")
+            nearest = did_you_mean(str(key), declared) if declared else "it takes none"
+            raise RequestError(f"{path}.{key}: unknown key; {nearest}")
         if is_node(value):
             check_class(f"{path}.{key}", str(value["_target_"]))
         check_keys(f"{path}.{key}", value)
@@ -92,7 +96,7 @@ def check_keys(path: str, node: object) -> None:
             raise RequestError(f"{path}.{key}: is mandatory; set {path}.{key}=VALUE")
 
 
-def _declared(target: str) -> dict[str, Parameter] | None:
+def _parameters_of(target: str) -> dict[str, Parameter] | None:
     try:
         return parameters(target)
     except UnreadableSourceError:

@@ -65,8 +65,8 @@ def _normalise(text: str, override: Override, roots: Sequence[Path]) -> str:
     if is_group and not override.is_delete() and value in (None, "") and key not in OPTIONAL:
         raise RequestError(f"{text}: expected a component; choose one with {key}=NAME")
     if is_group and isinstance(value, bool | int | float | dict):
-        known = component_names(key, *roots[1:])
-        raise RequestError(f"{text}: is no component of {key}; {did_you_mean(str(value), known)}")
+        names = component_names(key, *roots[1:])
+        raise RequestError(f"{text}: is no component of {key}; {did_you_mean(str(value), names)}")
     if key in OPTIONAL and value is None and not override.is_delete():
         raise RequestError(f"{text}: only the YAML of a task that learns nothing leaves it out; drop {text}")
     if isinstance(value, Glob):

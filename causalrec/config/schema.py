@@ -252,7 +252,14 @@ def _without_tuned(section: dict[str, object], path: str, tuned: Candidates) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class DataComponents:
-    """The question, the data set, its graph and its split."""
+    """The components of a question about data.
+
+    Attributes:
+        task: the question.
+        dataset: the data set.
+        graph: the causal graph.
+        split: of the rows.
+    """
 
     task: AbstractTask
     dataset: AbstractDataset

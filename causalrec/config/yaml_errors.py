@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,10 +28,12 @@ COMPONENT = "write _target_: package.module.Class and the keys of the component"
 
 
 @contextmanager
-def one_line_errors(roots: Sequence[Path] = ()) -> Iterator[None]:
+def one_line_errors(roots: Sequence[Path] = (), overrides: Sequence[str] = ()) -> Iterator[None]:
     """Raise what goes wrong in composing as RequestError in one line.
 
-    `roots`: where components are looked for, the user's own folders after the first.
+    Args:
+        roots: where components are looked for, the user's own folders after the first.
+        overrides: what was asked for: where a file is broken, those that were chosen are looked at first.
     """
     from hydra.errors import HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
@@ -42,9 +45,9 @@ def one_line_errors(roots: Sequence[Path] = ()) -> Iterator[None]:
     except MissingConfigException as error:
         raise RequestError(_unknown_component(error, roots)) from error
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeError) as error:
-        raise RequestError(_broken_file(roots) or _one_line(error)) from error
+        raise RequestError(_broken_file(error, roots, overrides) or _one_line(error)) from error
     except Exception as error:  # Hydra takes what it reads for mappings
-        if problem := _broken_file(roots):
+        if problem := _broken_file(error, roots, overrides):
             raise RequestError(problem) from error
         if isinstance(error, AssertionError):  # how it meets `override` lines above a list
             advice = "in YAML, write its `override /GROUP` lines last"
@@ -106,13 +109,13 @@ def _describe(error: yaml.MarkedYAMLError) -> str:
     return f"{f'line {mark.line + 1}: ' if mark else ''}{problem}; {mend}"
 
 
-def _broken_file(roots: Sequence[Path]) -> str | None:
-    """Return what is wrong with the first broken file of the user's own; None where all can be read."""
-    for root in roots[1:]:
-        for path in sorted(root.glob("**/*.yaml")):
-            if problem := yaml_problem(path):
-                return problem
-    return None
+def _broken_file(error: Exception, roots: Sequence[Path], overrides: Sequence[str]) -> str | None:
+    """Return what is wrong with the file behind an error, else with the first broken one of the user's own."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    named = [Path(mark.name)] if mark is not None and Path(mark.name).is_file() else []
+    user_files = [path for root in roots[1:] for path in sorted(root.glob("**/*.yaml"))]
+    user_files.sort(key=lambda path: f"{path.parent.name}={path.stem}" not in overrides)
+    return next(filter(None, map(yaml_problem, [*named, *user_files])), None)
 
 
 def _unknown_component(error: object, roots: Sequence[Path]) -> str:
@@ -122,13 +125,17 @@ def _unknown_component(error: object, roots: Sequence[Path]) -> str:
         *(getattr(error, "options", None) or ())
     }
     asking = str(error).partition("In '")[2].partition("'")[0]
-    where = f" (asked for by {asking}.yaml)" if asking not in ("", "train", "estimate") else ""
+    where = f" (asked for by {asking}.yaml)" if asking not in ("", "train", "estimate", "hydra/config") else ""
     label = f"{group}={name}" if group else name
     return f"{label}: unknown component{where}; {did_you_mean(name, sorted(options))}"
 
 
 def _one_line(error: Exception) -> str:
     """Return what an error says, its key in front where it names one."""
+    sweep = re.match(r"Ambiguous value for argument '\+*(\S+?)=(.*)'", str(error))
+    if sweep:
+        key, values = sweep.groups()
+        return f"{key}={values}: several values for one key; train -m runs a job for each, {key}=[{values}] is a list"
     lines = [line.strip() for line in str(error).split("\n")]
     text = " ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=")))
     key = getattr(error, "full_key", None)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from causalrec.config.class_source import UnreadableSourceError, class_constant
 from causalrec.config.schema import DataRequest
 from causalrec.data.card import DatasetCard
-from causalrec.data.files import require_writable
+from causalrec.data.files import require_creatable
 from causalrec.data.text import check_phrases
 from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import name_refusals
@@ -59,8 +59,8 @@ def check_request(request: DataRequest, plain: Mapping[str, object]) -> None:
     _check_learner(request, plain)
     check_question(request)
     request.components.dataset.check_files(request.run.paths.data)
-    require_writable(request.run.paths.runs, "paths.runs")
-    require_writable(request.run.paths.cache, "paths.cache")
+    require_creatable(request.run.paths.runs, "paths.runs")
+    require_creatable(request.run.paths.cache, "paths.cache")
     plan_data(request)
 
 

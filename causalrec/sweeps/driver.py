@@ -64,11 +64,11 @@ def check_jobs(jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
 def _check_requests(plain_configs: Sequence[PlainConfig]) -> None:
     """Check what jobs ask of which data, each question once."""
     names = [field.name for field in fields(DataRequest)]
-    asked: set[str] = set()
+    seen: set[str] = set()
     for plain in plain_configs:
         identity = json.dumps([plain.get(name) for name in (*names, "learner", "objective", "paths")], default=str)
-        if identity not in asked:
-            asked.add(identity)
+        if identity not in seen:
+            seen.add(identity)
             check_request(data_request(plain), plain)
 
 
@@ -136,12 +136,13 @@ def run_all(
     context, config = _compose_multirun(overrides)
     runner = runner or JobRunner()
     context.callbacks.on_multirun_start(config=config, config_name="train")
-    asked: Any = OmegaConf.to_container(config.hydra.overrides)  # as typed: each job resolves `seed=${split.seed}`
-    task_overrides = [str(text) for text in asked["task"]]
+    typed = OmegaConf.to_container(config.hydra.overrides)  # unresolved: `seed=${split.seed}` is each job's own
+    assert isinstance(typed, dict)
+    task_overrides = [str(text) for text in typed["task"]]
     if config.hydra.sweeper["_target_"] != BASIC:
         results = _run_sweeper(task_overrides, context, config, command, runner)
     else:
-        search_path = [text for text in map(str, asked["hydra"]) if text.startswith("hydra.searchpath")]
+        search_path = [text for text in map(str, typed["hydra"]) if text.startswith("hydra.searchpath")]
         wanted = expand_sweep(task_overrides)
         requested = check_jobs([[*search_path, *job] for job in wanted])
         configs, wanted = with_submodels(requested, wanted)

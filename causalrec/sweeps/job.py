@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from causalrec.config.compose import original_overrides, validate_config
 from causalrec.config.schema import ExperimentConfig
@@ -202,6 +202,7 @@ class JobRunner:
 
         plain = OmegaConf.to_container(composed, resolve=True)
         assert isinstance(plain, dict)
-        asked: Any = OmegaConf.to_container(HydraConfig.get().overrides)  # as typed, interpolations and all
-        overrides = original_overrides([str(text) for text in asked["task"]])
+        typed = OmegaConf.to_container(HydraConfig.get().overrides)  # with its interpolations
+        assert isinstance(typed, dict)
+        overrides = original_overrides([str(text) for text in typed["task"]])
         return self.run(validate_config({str(key): value for key, value in plain.items()}, overrides))

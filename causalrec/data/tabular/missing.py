@@ -15,7 +15,7 @@ from causalrec.errors import did_you_mean
 def missing_files(files: Sequence[RawFile]) -> list[Problem]:
     """Return a problem for each file that is not there, the nearest name of its folder said."""
     return [
-        Problem("error", str(raw.path), None, None, f"there is no such file; {_nearest(raw.path)}")
+        Problem("error", str(raw.path), None, None, f"there is no such {_nearest(raw.path)}")
         for raw in files
         if not raw.path.is_file()
     ]
@@ -34,5 +34,5 @@ def missing_columns(raw: RawFile, columns: Iterable[str]) -> list[Problem]:
 
 def _nearest(path: Path) -> str:
     if path.parent.is_dir():
-        return did_you_mean(path.name, (other.name for other in path.parent.iterdir() if other.is_file()))
-    return f"nor a folder {path.parent}; name it in the YAML (folder: ./NAME is below the working directory)"
+        return f"file; {did_you_mean(path.name, (other.name for other in path.parent.iterdir() if other.is_file()))}"
+    return f"folder as {path.parent}; name it in the YAML (./NAME: below the working directory, NAME: paths.data)"
