@@ -58,8 +58,8 @@ def _check_candidate_names(composed: PlainConfig, run: RunConfig) -> None:
         group, _, key = path.partition(".")
         if group not in {*GROUPS, *COLLECTIONS}:
             owners = _owners(composed).get(path, [])
-            names = did_you_mean(group, [*GROUPS, *COLLECTIONS])
-            nearest = f"did you mean {' or '.join(map(repr, owners))}?" if owners else names
+            groups = did_you_mean(group, [*GROUPS, *COLLECTIONS])
+            nearest = f"did you mean {' or '.join(map(repr, owners))}?" if owners else groups
             raise RequestError(f"{CANDIDATES_KEY}: {path}: there is no such setting; {nearest}")
         node = composed.get(group)
         if not is_node(node):

@@ -71,8 +71,18 @@ NETWORK_GROUPS = frozenset(
 ) | {"trainer"}
 LEARNER_GROUPS = NETWORK_GROUPS | {"representation"}  # read by a learner, each by some
 SHOWN_TRAINER_SETTINGS = frozenset({"progress", "checkpoint_steps", "checkpoint_seconds"})  # no result depends on them
+TRIAL_SETTINGS = frozenset({"limit_users", "limit_items", "limit_rows"})  # hashed where one is given
 UNHASHED = frozenset({"paths", "logger", "sweep", "name", "refute", "refuter", "choices"})
 Candidates = Mapping[str, tuple[float, ...]]  # numbers to try, by the path of the setting
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How much of the data a smoke run reads: first users and items, and rows of each slice that is scored."""
+
+    users: int = 1 << 62
+    items: int = 1 << 62
+    rows: int = 1 << 62
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,11 +192,22 @@ class ExperimentConfig:
         """The groups and sections that neither the learner nor the task reads."""
         return LEARNER_GROUPS - (self.learner.target.groups if self.learner else frozenset())
 
+    @property
+    def trial(self) -> Trial | None:
+        """What a smoke run leaves of the data; None where nothing is left out, or no network is trained."""
+        if "trainer" in self.unread:
+            return None
+        limits = {name: self.trainer.setting(f"limit_{name}") for name in ("users", "items", "rows")}
+        given = {name: int(str(limit)) for name, limit in limits.items() if limit is not None}
+        return Trial(**given) if given else None
+
     @cached_property
     def candidates(self) -> Candidates:
         """The numbers that are tried, by the path of the setting; none where one fit is made as it is."""
         requested = self.run.selection.candidates
         if requested == "none":
+            return {}
+        if requested == "auto" and self.trial is not None:
             return {}
         if requested == "auto":
             requested = {f"optimizer.{key}": [*values] for key, values in self.optimizer.target.candidates.items()}
@@ -236,7 +257,8 @@ class ExperimentConfig:
         sections["evaluation"] = self.run.evaluation.model_dump(mode="json", exclude={"submodels"})
         trainer = sections.get("trainer")
         if isinstance(trainer, dict):
-            sections["trainer"] = {k: v for k, v in trainer.items() if k not in SHOWN_TRAINER_SETTINGS}
+            unset = {k for k in TRIAL_SETTINGS if trainer.get(k) is None}
+            sections["trainer"] = {k: v for k, v in trainer.items() if k not in SHOWN_TRAINER_SETTINGS | unset}
         return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     @cached_property

@@ -8,12 +8,15 @@ from causalrec.config.run_config import Selection
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
+from causalrec.data.corner import corner
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.files import require_writable
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
+from causalrec.encoders.base import AbstractPairEncoder
 from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.limit import limit_slices
 from causalrec.features.views import feature_matrix
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
@@ -37,6 +40,8 @@ def plan_run(config: ExperimentConfig) -> RunPlan:
 def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str, list[SliceData]]:
     """Return the rows that the run is scored on; raise RequestError where a model reads columns that they lack."""
     selected = prepared.select(config.slice, config.components.task.label_kinds)
+    if config.trial is not None:
+        selected = limit_slices(selected, _scored_rows(config, config.trial.rows))
     learner, card = config.components.learner, prepared.dataset.card
     view = learner.columns_read(prepared.plan.views) if learner else ()
     names = [column.name for column in card.row_columns if column.name in view]
@@ -50,10 +55,18 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
     return selected
 
 
+def _scored_rows(config: ExperimentConfig, most: int) -> int:
+    """Return how many rows of a slice a trial scores: few where a language model reads each pair anew."""
+    encoder = config.encoder.target
+    return most // 20 if encoder.reads_text and issubclass(encoder, AbstractPairEncoder) else most
+
+
 def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     """Load the data, split them, fit the propensity on what is trained on."""
     selection, task, split = config.run.selection, config.components.task, config.components.split
     dataset = config.components.dataset.load(config.run.paths.data)
+    if config.trial is not None:
+        dataset = corner(dataset, config.trial.users, config.trial.items)
     splits = split(dataset)
     _require_budget(splits, selection)
     learner = config.components.learner
