@@ -262,3 +262,7 @@ def _wandb(options: argparse.Namespace) -> int:
     from causalrec.commands.wandb import wandb
 
     return wandb(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from conftest import FakeCoat, FakeML100K
 
 from causalrec import cli
@@ -401,3 +402,44 @@ def test_a_study_in_smoke_is_one_seed_per_row_and_json_is_one_document(work: Pat
 
 def test_an_unknown_study_is_refused(work: Path, capsys: Capture) -> None:
     assert "study nope: there is none" in expect_refusal(capsys, "reproduce", "nope")
+
+
+# asking before running
+
+
+def test_help_of_a_verb_is_its_help(capsys: Capture) -> None:
+    shown = []
+    for arguments in (["help", "table"], ["table", "--help"]):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main(arguments)
+        assert stopped.value.code == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] and "usage: causalrec table" in shown[0]
+
+
+def test_cfg_job_prints_what_a_job_is_asked_for_and_runs_nothing(work: Path, capsys: Capture) -> None:
+    code, out, err = call(capsys, "train", "--cfg", "job", "encoder=bert", "seed=3", "metric.ndcg.k=[5,10]")
+    assert (code, err) == (0, "") and list(work.iterdir()) == []
+    composed = yaml.safe_load(out)
+    assert composed["encoder"]["_target_"].endswith("TextTowers") and composed["seed"] == 3
+    assert composed["name"] == "bert-dr_jl", "resolved"
+    assert composed["metric"]["ndcg@10"] == {**composed["metric"]["ndcg@5"], "k": 10}
+    jobs = document(capsys, "train", "-m", "--cfg", "job", "--json", "split.seed=0,1", "seed=${split.seed}")
+    assert [(job["split"]["seed"], job["seed"]) for job in jobs] == [(0, 0), (1, 1)], "each job resolves its own"
+
+
+def test_a_sweep_by_a_pattern_runs_what_matches(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "objective").mkdir()
+    ours = "_target_: causalrec.estimators.objective.ips.IPS\n"
+    (tmp_path / "objective" / "ips_of_mine.yaml").write_text(ours)
+    sweep = ["train", "-m", "--cfg", "job", "--json", "--config-dir", str(tmp_path)]
+    jobs = document(capsys, *sweep, "objective=glob(i*,exclude=*_v2)")
+    assert [job["choices"]["objective"] for job in jobs] == ["ips", "ips_of_mine"]
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    for module in ("causalrec", "causalrec.cli"):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "trian"], capture_output=True, text=True, cwd=tmp_path, check=False
+        )
+        assert done.returncode == 2 and done.stderr.startswith("causalrec: no verb 'trian'; did you mean 'train'?")

@@ -511,6 +511,19 @@ def test_a_broken_yaml_is_one_line(tmp_path: Path) -> None:
         compose_config(normalise_overrides(["encoder=broken"], [tmp_path]))
 
 
+def test_settings_of_a_metric_without_its_cut_off_are_those_of_each_k() -> None:
+    metrics = spec("metric.ndcg.k=[5,10]", "metric.recall.k=3", "metric.ndcg_zero.empty=skip").metric
+    ndcg = {name: component.arguments for name, component in metrics.items() if name.startswith("ndcg")}
+    assert ndcg == {
+        "ndcg@5": {"k": 5, "empty": "skip"},
+        "ndcg@10": {"k": 10, "empty": "skip"},
+        "ndcg_zero@5": {"k": 5, "empty": "skip"},
+        "ndcg_one@5": {"k": 5, "empty": "one"},
+    }
+    assert "recall@3" in metrics and "recall@5" not in metrics
+    assert refusal("metric.ndcg.k=[5,x]").startswith("metric.ndcg@x.k='x': input should be a valid integer")
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

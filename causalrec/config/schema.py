@@ -84,6 +84,11 @@ class Trial:
     items: int = 1 << 62
     rows: int = 1 << 62
 
+    @property
+    def few_rows(self) -> int:
+        """Rows that a language model may read one by one: of a batch, of the validation, of a slice of pairs."""
+        return max(1, self.rows // 80)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataRequest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from causalrec.config.run_config import Selection
-from causalrec.config.schema import ExperimentConfig
+from causalrec.config.schema import ExperimentConfig, Trial
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
 from causalrec.data.corner import corner
@@ -41,7 +41,7 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
     """Return the rows that the run is scored on; raise RequestError where a model reads columns that they lack."""
     selected = prepared.select(config.slice, config.components.task.label_kinds)
     if config.trial is not None:
-        selected = limit_slices(selected, _scored_rows(config, config.trial.rows))
+        selected = limit_slices(selected, _scored_rows(config, config.trial))
     learner, card = config.components.learner, prepared.dataset.card
     view = learner.columns_read(prepared.plan.views) if learner else ()
     names = [column.name for column in card.row_columns if column.name in view]
@@ -55,10 +55,10 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
     return selected
 
 
-def _scored_rows(config: ExperimentConfig, most: int) -> int:
+def _scored_rows(config: ExperimentConfig, trial: Trial) -> int:
     """Return how many rows of a slice a trial scores: few where a language model reads each pair anew."""
     encoder = config.encoder.target
-    return most // 20 if encoder.reads_text and issubclass(encoder, AbstractPairEncoder) else most
+    return trial.few_rows if encoder.reads_text and issubclass(encoder, AbstractPairEncoder) else trial.rows
 
 
 def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
@@ -87,7 +87,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         propensity=propensity,
         train=train,
         training_rows=rows,
-        validation=_validation_rows(splits, selection, propensity),
+        validation=_validation_rows(splits, config, propensity),
         exposure=task.describe_exposure(train, propensity, view),
         features=feature_matrix(dataset, plan.views.outcome),
         folds=folds,
@@ -107,12 +107,13 @@ def _augment(
     return augment_rows(chosen, train, dataset, config.run.seed)
 
 
-def _validation_rows(splits: Splits, selection: Selection, propensity: AbstractPropensity) -> InteractionLog:
+def _validation_rows(splits: Splits, config: ExperimentConfig, propensity: AbstractPropensity) -> InteractionLog:
     """Return what a fit is judged on: biased rows with their propensities, or randomised ones where that is asked."""
-    sample = splits.randomised_sample
-    if selection.criterion == "randomised" and sample is not None:
+    sample, most = splits.randomised_sample, config.trial.few_rows if config.trial else None
+    if config.run.selection.criterion == "randomised" and sample is not None:
         return sample.with_propensity(np.ones(len(sample), np.float32))
-    return splits.validation.with_propensity(propensity.predict(splits.validation))
+    rows = splits.validation.take(np.arange(len(splits.validation))[:most]) if most else splits.validation
+    return rows.with_propensity(propensity.predict(rows))
 
 
 def _require_budget(splits: Splits, selection: Selection) -> None:
