@@ -1,4 +1,4 @@
-"""Seconds from the shell to the answer of `causalrec --help`, to that of a misspelt request, and to the first step."""
+"""Seconds from the shell to the answer of `causalrec --help`, to that of a wrong request, and to the first step."""
 
 from __future__ import annotations
 
@@ -22,11 +22,19 @@ sys.exit(main(["train", "encoder=mf", "logger=none", "paths.runs=" + sys.argv[1]
 """
 
 
-MISSPELT = {  # what is misspelt: a request
+WRONG = {  # what is wrong: a request
+    "verb": ["trian"],
+    "option": ["train", "--rerum"],
     "component": ["train", "encoder=brt"],
     "key": ["train", "trainer.max_epoch=2"],
     "key of a sweep": ["train", "-m", "encoder=mf,bert", "encoder.widht=2,4"],
-    "verb": ["trian"],
+    "value": ["train", "optimizer.lr=-1"],
+    "class": ["train", "encoder._target_=causalrec.encoders.mf.MFF"],
+    "question (effects where every row is exposed)": ["train", "task=effect", "dataset=coat"],
+    "objective (of another task)": ["train", "task=effect", "objective=dr_jl"],
+    "folder of data": ["train", "dataset=csv", "dataset.folder=./nowhere"],
+    "folder of records": ["table", "nowhere"],
+    "study": ["reproduce", "nowhere/study"],
 }
 
 
@@ -51,14 +59,14 @@ def main() -> None:
     options = arguments.parse_args()
     program = str(Path(sys.executable).with_name("causalrec"))
     answered = seconds([program, "--help"], options.rounds)
-    slips = {name: seconds([program, *request], options.rounds, code=2) for name, request in MISSPELT.items()}
+    slips = {name: seconds([program, *request], options.rounds, code=2) for name, request in WRONG.items()}
     stepped = seconds([sys.executable, "-c", FIRST_STEP, str(options.runs)], options.rounds)
     text = "\n".join(
         [
             "| from the shell to | seconds (median) |",
             "|---|---|",
             f"| the answer of `causalrec --help` | {answered:.2f} |",
-            *(f"| the answer to a misspelt {name} | {taken:.2f} |" for name, taken in slips.items()),
+            *(f"| the answer to a wrong {name} | {taken:.2f} |" for name, taken in slips.items()),
             f"| the first step of `causalrec train`, caches warm | {stepped:.1f} |",
         ]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -11,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
-from causalrec.errors import CausalRecError, did_you_mean
+from causalrec.errors import CausalRecError, RequestError, did_you_mean
 
 VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph", "certify")
 EPILOG = "key=value is a Hydra override: causalrec train -m encoder=mf,bert objective=naive,ips,dr_jl seed=0,1"
@@ -22,26 +24,64 @@ class Terminated(SystemExit):
     """The process was asked to end (SIGTERM, as clusters send before they take a machine away)."""
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line, as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise RequestError where argparse would print its usage and leave."""
+        verb = self.prog.removeprefix("causalrec").strip()
+        text = message.removeprefix("argument ").removeprefix("WHAT: ")
+        raise RequestError(f"{verb}: {text}; see {self.prog} --help" if verb else f"{text}; see {self.prog} --help")
+
+    def refusal(self, text: str) -> str:
+        """Say what is wrong with a word that is none of its arguments."""
+        if not text.startswith("-"):
+            return "one word too many"
+        options = [option for action in self._actions for option in action.option_strings]
+        return f"no such option; {did_you_mean(text.partition('=')[0], options)}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code; errors we know are one line on stderr.
 
     An interrupt or a termination ends it from within, so that claims are given back and the next launch goes on.
     """
-    options = _parse(sys.argv[1:] if arguments is None else arguments)
-    options.command = shlex.join(["causalrec", *(sys.argv[1:] if arguments is None else arguments)])
-    verb: Callable[[argparse.Namespace], int] = options.run
     try:
-        with _terminable():
-            return verb(options)
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
     except CausalRecError as error:
         print(f"causalrec: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("causalrec: interrupted", file=sys.stderr)
-        return 1
     except Terminated:
         print("causalrec: terminated; what was finished is kept, launch again to go on", file=sys.stderr)
         return 128 + signal.SIGTERM
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except BaseException as error:
+        if not _is_interrupt(error):
+            raise
+        print("causalrec: interrupted", file=sys.stderr)
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
+    from causalrec.commands.encoding import write_plain_where_needed
+
+    write_plain_where_needed()
+    options = _parse(arguments)
+    options.command = shlex.join(["causalrec", *arguments])
+    verb: Callable[[argparse.Namespace], int] = options.run
+    with _terminable():
+        code = verb(options)
+        sys.stdout.flush()
+    return code
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: Lightning makes it a SystemExit, a module's import an ImportError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 @contextmanager
@@ -62,37 +102,58 @@ def _terminable() -> Iterator[None]:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse, taking overrides before and after options (argparse alone stops at the first option)."""
+    """Parse, taking overrides before and after options (argparse alone stops at the first option).
+
+    `help VERB` is `VERB --help`.
+    """
+    if arguments and arguments[0] == "help":
+        arguments = [*arguments[1:2], "--help"]
     top = parser()
-    verb = next((text for text in arguments if not text.startswith("-")), None)
-    if verb is not None and verb not in VERBS and arguments[0] == verb:
-        top.error(f"argument VERB: no verb {verb!r}; {did_you_mean(verb, VERBS)}")
+    verb = arguments[0] if arguments and not arguments[0].startswith("-") else None
+    if not arguments or (verb is None and arguments[0] not in ("-h", "--help", "--version")):
+        raise RequestError(f"{''.join(arguments[:1])}: name a verb, {', '.join(VERBS)}".removeprefix(": "))
+    if verb is not None and verb not in VERBS:
+        raise RequestError(f"no verb {verb!r}; {did_you_mean(verb, VERBS)}")
     options, late = top.parse_known_args(arguments)
     wrong = [text for text in late if text.startswith("-") or not hasattr(options, "overrides")]
     if wrong:
-        top.error(f"unrecognized arguments: {' '.join(wrong)}")
+        raise RequestError(f"{verb} {wrong[0]}: {options.parser.refusal(wrong[0])}; see causalrec {verb} --help")
     if late:
         options.overrides = [*options.overrides, *late]
     return options
 
 
-def parser() -> argparse.ArgumentParser:
+def _one_of(*names: str) -> Callable[[str], str]:
+    """Return a type of argument: one of these words."""
+
+    def check(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"no {text!r}; {did_you_mean(text, names)}")
+        return text
+
+    return check
+
+
+def parser() -> Parser:
     """Describe the verbs."""
     from causalrec.commands import certify, data, graph, recommend, refute, reproduce, sweep, table, train
 
-    top = argparse.ArgumentParser("causalrec", description=__doc__, epilog=EPILOG)
+    top = Parser("causalrec", description=__doc__, epilog=EPILOG)
     top.add_argument("--version", action="version", version=f"causalrec {version('causalrec')}")
     verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
 
-    def add(name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
-        subparser = verbs.add_parser(name, help=help_text, description=help_text)
-        subparser.set_defaults(run=run)
+    def add(name: str, run: Callable[..., int], help_text: str) -> Parser:
+        subparser = verbs.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+        subparser.set_defaults(run=run, parser=subparser)
         subparser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
         return subparser
 
     verb = add("train", train.train, "run one job, or with -m a sweep of jobs, each into its own record.json")
     verb.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated values")
     verb.add_argument("--rerun", action="store_true", help="run what is finished too, from its start")
+    verb.add_argument(
+        "--cfg", type=_one_of("job"), metavar="job", help="print the composed configuration as YAML, and run nothing"
+    )
     _add_config_dir(verb)
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 
@@ -131,10 +192,12 @@ def parser() -> argparse.ArgumentParser:
         ("markdown", "print markdown tables"),
     ):
         forms.add_argument(f"--{form}", action="store_const", dest="form", const=form, default="text", help=help_text)
-    verb.add_argument("--paste", type=Path, help="also paste it as markdown between the markers of this document")
+    verb.add_argument(
+        "--paste", type=_existing_file, help="also paste it as markdown between the markers of this document"
+    )
 
     verb = add("sweep", sweep.sweep, "show where the jobs of a sweep stand; queue failed ones again; free its disk")
-    verb.add_argument("what", choices=["status", "retry", "gc"])
+    verb.add_argument("what", type=_one_of("status", "retry", "gc"), metavar="WHAT", help="status, retry, gc")
     verb.add_argument("folder", type=Path, metavar="DIR", help="the sweep's folder, runs/SWEEP")
 
     verb = add("report", _report, "write one self-contained HTML page of the records below a folder")
@@ -143,7 +206,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--columns", default="", help="metric@slice, by comma")
 
     verb = add("wandb", _wandb, "send the records of a sweep to Weights & Biases, or make its workspace there")
-    verb.add_argument("what", choices=["sync", "workspace"])
+    verb.add_argument("what", type=_one_of("sync", "workspace"), metavar="WHAT", help="sync, workspace")
     verb.add_argument("folder", type=Path, metavar="DIR")
     verb.add_argument("--entity", help="user or team of the workspace; by default WANDB_ENTITY or the account's own")
     verb.add_argument("--project", help="by default WANDB_PROJECT or the one the jobs were logged to")
@@ -154,11 +217,14 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes, one thread each")
     verb.add_argument("--packed", action="store_true", help="train jobs that differ in numbers as one stacked program")
     verb.add_argument("--tables", type=Path, metavar="DIR", help="also write the whole table and its figure there")
-    verb.add_argument("--paste", type=Path, help="also paste its summary between the markers of this document")
+    verb.add_argument(
+        "--paste", type=_existing_file, help="also paste its summary between the markers of this document"
+    )
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 
     verb = add("data", data.data, "list the data sets; fetch, check or audit one; write a first YAML for your table")
-    verb.add_argument("what", choices=["list", "fetch", "check", "audit", "new"])
+    actions = ("list", "fetch", "check", "audit", "new")
+    verb.add_argument("what", type=_one_of(*actions), metavar="WHAT", help=", ".join(actions))
     verb.add_argument("dataset", nargs="?", metavar="NAME", help="a data set; new: the FILE of your table")
     verb.add_argument("--name", help="new: what to call it (by default as the file)")
     _add_config_dir(verb)
@@ -168,22 +234,31 @@ def parser() -> argparse.ArgumentParser:
         "print the identified estimand; draw the graph (--out FILE.svg or .png); check: do the data contradict it?"
     )
     verb = add("graph", graph.graph, help_text)
-    verb.add_argument("what", choices=["show", "check"])
+    verb.add_argument("what", type=_one_of("show", "check"), metavar="WHAT", help="show, check")
     _add_config_dir(verb)
-    verb.add_argument("--out", type=Path, help="where to draw it (show: graph.svg by default)")
+    verb.add_argument("--out", type=Path, help="draw the graph: FILE.svg or .png", metavar="FILE")
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 
     verb = add(
         "certify", certify.certify, "judge what a training objective claims to estimate, where the truth is known"
     )
     verb.add_argument("--all", action="store_true", help="every objective, in turn")
-    verb.add_argument("--paste", type=Path, help="also paste a markdown table between the markers of this document")
+    verb.add_argument(
+        "--paste", type=_existing_file, help="also paste a markdown table between the markers of this document"
+    )
     _add_config_dir(verb)
     verb.add_argument("overrides", nargs="*", metavar="objective=NAME")
     return top
 
 
-def _add_config_dir(verb: argparse.ArgumentParser) -> None:
+def _existing_file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"{text}: there is no such file")
+    return path
+
+
+def _add_config_dir(verb: Parser) -> None:
     help_text = "a further folder of YAML components (several: once each)"
     verb.add_argument("--config-dir", type=Path, action="append", default=[], metavar="DIR", help=help_text)
 
@@ -198,3 +273,7 @@ def _wandb(options: argparse.Namespace) -> int:
     from causalrec.commands.wandb import wandb
 
     return wandb(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,14 +16,16 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.split.splits import Splits
-from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.evaluation.propensity_quality import PropensityFit
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, select_all
 from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.identify import Adjustment
-from causalrec.metrics.base import LabelKind
 from causalrec.propensity.base import AbstractPropensity, pair_propensity
 from causalrec.training.folds import Folds
+from causalrec.types import LabelKind
+
+if TYPE_CHECKING:
+    from causalrec.estimators.objective.base import AbstractObjective
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ Legend of shape letters: `B` batch, `N` log rows, `U` users, `I` items, `D` widt
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 if TYPE_CHECKING:  # the command line answers without importing torch
     from torch import Tensor
@@ -24,6 +25,14 @@ Doubles = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.floating[Any]]  # as a file holds them, 16, 32 or 64 bits
 Bools = npt.NDArray[np.bool_]
 
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[\w+=-][\w.+=-]{0,199}", name):
+        raise ValueError("names a folder: letters, digits and . _ + = - alone, no dot first, at most 200")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 TensorPath = tuple[str, ...]  # where a tensor lies in a batch
@@ -36,6 +45,10 @@ Estimand = str  # exposed_mean, effect, or what another task asks for
 PropensityKind = Literal[
     "exposure", "relative exposure", "examination", "logged", "treatment"
 ]  # of what a propensity is the probability
+
+# ranking: 1 where chosen; 0 says nothing of the outcome. effect: the true effect of exposure. uplift: the outcome seen,
+# beside the treatment; of both the prediction is an effect.
+LabelKind = Literal["binary", "rate", "graded", "ranking", "effect", "uplift"]
 
 UNLOGGED_TIME = 1 << 62  # a time after every other
 

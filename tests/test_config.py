@@ -83,7 +83,7 @@ def test_a_misspelt_key_is_one_line_with_its_path_and_the_right_name_and_exit_co
 
 
 def test_a_key_of_a_leaf_without_keys_is_refused() -> None:
-    assert refusal("metric.auc.k=3") == "metric.auc.k: unknown key; none are known here"
+    assert refusal("metric.auc.k=3") == "metric.auc.k: unknown key; it takes none"
 
 
 def test_a_part_that_the_run_hands_over_is_not_a_yaml_key() -> None:
@@ -198,7 +198,7 @@ def test_what_our_modules_merely_import_is_refused(target: str) -> None:
     ],
 )
 def test_a_target_of_ours_that_is_no_such_component_is_refused(target: str, why: str) -> None:
-    assert refusal(f"encoder._target_={target}") == f"encoder._target_={target}: {why}"
+    assert refusal(f"encoder._target_={target}").startswith(f"encoder._target_={target}: {why}")
 
 
 def test_a_class_of_the_wrong_contract_is_refused_in_a_collection_and_in_a_nested_leaf() -> None:
@@ -507,8 +507,21 @@ def test_two_members_of_a_collection_of_one_name_are_refused_whatever_their_file
 def test_a_broken_yaml_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder" / "broken.yaml").write_text("_target_: [bad\n")
-    with pytest.raises(RequestError, match=r"a YAML cannot be read: .*broken.yaml"):
+    with pytest.raises(RequestError, match=r"broken\.yaml: line 2: .*; close the bracket"):
         compose_config(normalise_overrides(["encoder=broken"], [tmp_path]))
+
+
+def test_settings_of_a_metric_without_its_cut_off_are_those_of_each_k() -> None:
+    metrics = spec("metric.ndcg.k=[5,10]", "metric.recall.k=3", "metric.ndcg_zero.empty=skip").metric
+    ndcg = {name: component.arguments for name, component in metrics.items() if name.startswith("ndcg")}
+    assert ndcg == {
+        "ndcg@5": {"k": 5, "empty": "skip"},
+        "ndcg@10": {"k": 10, "empty": "skip"},
+        "ndcg_zero@5": {"k": 5, "empty": "skip"},
+        "ndcg_one@5": {"k": 5, "empty": "one"},
+    }
+    assert "recall@3" in metrics and "recall@5" not in metrics
+    assert refusal("metric.ndcg.k=[5,x]").startswith("metric.ndcg@x.k='x': input should be a valid integer")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from causalrec.config.constructor_source import check_keys, keyword_names
+from causalrec.config.class_source import keyword_names
+from causalrec.config.constructor_source import check_keys
 from causalrec.errors import RequestError
 
 BASE = """

@@ -35,8 +35,6 @@ def certify(options: argparse.Namespace) -> int:
     for text in overrides:
         if text.partition("=")[0].partition(".")[0] != "objective":
             raise RequestError(f"{text}: a certificate reads the objective alone; drop it")
-    if options.paste and not options.paste.is_file():
-        raise RequestError(f"--paste {options.paste}: there is no such file")
     components = _all_components(options.config_dir) if options.all else _component(overrides, options.config_dir)
     certificates = list(_certify_each(components, progress=options.all))
     if options.paste:

@@ -23,7 +23,7 @@ def graph(options: argparse.Namespace) -> int:
     from causalrec.graph.draw import draw
     from causalrec.graph.identify import identify
 
-    out = options.out or (Path("graph.svg") if options.what == "show" else None)
+    out: Path | None = options.out
     if out is not None and out.suffix not in (".svg", ".png"):
         raise RequestError(f"--out {out}: the name must end in .svg or .png")
     plain = compose_and_check(normalise_overrides(check_overrides(options.overrides), options.config_dir))

@@ -23,6 +23,21 @@ def _refute(folder: Path, cache: PreparedCache) -> None:
         refute_run(reopen_run(folder)[0], cache=cache)
 
 
+def _print_configuration(overrides: list[str], is_sweep: bool, as_json: bool) -> int:
+    """Print what each job would be asked for, as YAML: composed, checked and resolved."""
+    import yaml
+
+    from causalrec.config.compose import compose_plain, expand_sweep
+
+    search_path = [text for text in overrides if text.startswith("hydra.searchpath")]
+    jobs = expand_sweep([text for text in overrides if text not in search_path]) if is_sweep else [overrides]
+    composed = compose_plain([[*search_path, *job] if is_sweep else job for job in jobs])
+    print_json(composed if is_sweep else composed[0]) if as_json else print(
+        yaml.safe_dump_all(composed, sort_keys=False, allow_unicode=True, width=120), end=""
+    )
+    return 0
+
+
 def train(options: argparse.Namespace) -> int:
     """`causalrec train [-m] [--rerun] key=value ...`: validate every job, then run those that are left."""
     from causalrec.config.compose import normalise_overrides
@@ -31,6 +46,8 @@ def train(options: argparse.Namespace) -> int:
     from causalrec.sweeps.job import JobRunner
 
     overrides = normalise_overrides(check_overrides(options.overrides), options.config_dir)
+    if options.cfg:
+        return _print_configuration(overrides, options.multirun, options.json)
     launch = driver.run_all if options.multirun else driver.run_one
     runner = JobRunner()
     results = launch(overrides, options.command, options.rerun, log, runner)

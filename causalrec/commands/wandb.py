@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import log, print_json
-from causalrec.errors import DataError
+from causalrec.errors import DataError, RequestError
 
 if TYPE_CHECKING:
     from causalrec.records.run_record import RunRecord
@@ -18,7 +18,7 @@ def wandb(options: argparse.Namespace) -> int:
     """`causalrec wandb sync|workspace DIR [--json] [--entity NAME] [--project NAME]`."""
     folder: Path = options.folder
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; name one below which `causalrec train` wrote")
+        raise RequestError(f"{folder}: no such folder; name one below which `causalrec train` wrote")
     return _sync(folder, options.json) if options.what == "sync" else _workspace(folder, options)
 
 

@@ -13,7 +13,7 @@ import types as pytypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -127,22 +127,22 @@ def validate_value(path: str, value: object, target: type[object], key: str) -> 
         key: name of the argument.
     """
     hint = _hints(_constructor(target))[key]
-    if _is_node(value):
+    if is_node(value):
         return _validate_nested(path, value, _classes(hint), hint)
-    if isinstance(value, list) and value and all(map(_is_node, value)):
+    if isinstance(value, list) and value and all(map(is_node, value)):
         allowed = _members_of(hint, Sequence)
         return tuple(_validate_nested(f"{path}.{k}", member, allowed, hint) for k, member in enumerate(value))
-    if isinstance(value, Mapping) and value and all(map(_is_node, value.values())):
+    if isinstance(value, Mapping) and value and all(map(is_node, value.values())):
         allowed = _members_of(hint, Mapping)
         return {str(name): _validate_nested(f"{path}.{name}", member, allowed, hint) for name, member in value.items()}
     try:
         return _adapter(_constructor(target), key).validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RequestError(wrong_value(".".join([path, *map(str, first["loc"])]), value, first["msg"])) from error
+        raise RequestError(wrong_validation(path, value, error)) from error
 
 
-def _is_node(value: object) -> bool:
+def is_node(value: object) -> TypeGuard[Mapping[str, object]]:
+    """Say whether a value of the YAML is a component."""
     return isinstance(value, Mapping) and "_target_" in value
 
 
@@ -177,9 +177,16 @@ def _options(hint: object) -> tuple[object, ...]:
     return (hint,)
 
 
+def wrong_validation(path: str, value: object, error: ValidationError) -> str:
+    """Write the first thing that is wrong with a value at a path."""
+    first = error.errors()[0]
+    return wrong_value(".".join([path, *map(str, first["loc"])]), value, first["msg"])
+
+
 def wrong_value(path: str, value: object, message: str) -> str:
     """Write what is wrong with a value, and where."""
-    return f"{path}={value!r}: {message[0].lower()}{message[1:]}"
+    text = message.removeprefix("Value error, ")
+    return f"{path}={value!r}: {text[0].lower()}{text[1:]}"
 
 
 def allowed_packages() -> tuple[str, ...]:
@@ -192,7 +199,7 @@ def allowed_packages() -> tuple[str, ...]:
 def load_class(name: str, path: str = "contract") -> type[Any]:
     """Import a class by full path, from an allowed package only (judged before the import, and after by its module)."""
     module, _, attribute = name.rpartition(".")
-    _require_allowed(name, module, path)
+    require_allowed(name, module, path)
     try:
         loaded = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
@@ -203,11 +210,12 @@ def load_class(name: str, path: str = "contract") -> type[Any]:
         raise RequestError(f"{path}._target_={name}: there is no such class") from error
     if not inspect.isclass(loaded):
         raise RequestError(f"{path}._target_={name}: is not a class")
-    _require_allowed(name, loaded.__module__, path)
+    require_allowed(name, loaded.__module__, path)
     return loaded
 
 
-def _require_allowed(name: str, module: str, path: str) -> None:
+def require_allowed(name: str, module: str, path: str) -> None:
+    """Raise RequestError where a class's module is of no allowed package."""
     if module.split(".")[0] not in allowed_packages():
         raise RequestError(
             f"{path}._target_={name}: only classes of {', '.join(allowed_packages())} may be built; "

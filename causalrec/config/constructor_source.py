@@ -1,21 +1,78 @@
-"""Keyword names of constructors, read from their source: a misspelt key is answered before torch is imported."""
+"""Components checked against the source of their classes: a slip is answered before torch is imported."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
+from typing import Any
 
-from causalrec.config.component import allowed_packages
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from causalrec.config.class_source import (
+    Parameter,
+    UnreadableSourceError,
+    binds,
+    class_names,
+    derives_from,
+    parameters,
+    source_path,
+)
+from causalrec.config.component import is_node, require_allowed, wrong_validation
 from causalrec.errors import RequestError, did_you_mean
 
-WITHOUT_ARGUMENTS = frozenset({"ABC", "Generic", "Protocol", "object"})  # bases that add none to a constructor
+ANY_CLASS = "builtins.object"
+
+
+def check_source(path: str, node: object, contract: str = ANY_CLASS) -> None:
+    """Raise RequestError where a component, or one inside it, is not as the source of its class has it.
+
+    The class exists and fulfils its contract, every key is known, none is missing, and values have the type that is
+    written there. What the source does not tell is left to the class itself.
+
+    Args:
+        path: where the component stands, for the message.
+        node: the composed YAML.
+        contract: full path of the class that the target must be one of.
+    """
+    target = node.get("_target_") if isinstance(node, Mapping) else None
+    if not isinstance(node, Mapping):
+        raise RequestError(f"{path}={node!r}: expected a component, a mapping with a _target_")
+    if not isinstance(target, str):
+        given = f"_target_={target!r}" if target is not None else "no _target_"
+        raise RequestError(f"{path}: has {given}; write _target_: package.module.Class, the class of the component")
+    check_class(path, target, contract)
+    check_keys(path, node)
+
+
+def check_class(path: str, target: str, contract: str = ANY_CLASS) -> None:
+    """Raise RequestError where a class does not exist, may not be built, or does not fulfil a contract."""
+    module, _, name = target.rpartition(".")
+    require_allowed(target, module, path)
+    if source_path(module) is None:
+        nearest = _nearest_module(module)
+        raise RequestError(f"{path}._target_={target}: there is no such class, nor a module {module}; {nearest}")
+    if not binds(module, name):
+        nearest = did_you_mean(name, (other for other in class_names(module) if not other.startswith("Abstract")))
+        raise RequestError(f"{path}._target_={target}: there is no such class; {nearest}")
+    try:
+        fulfils = derives_from(target, contract)
+    except UnreadableSourceError:
+        return
+    if not fulfils:
+        raise RequestError(f"{path}._target_={target}: is no {contract.rpartition('.')[2]}")
+
+
+def _nearest_module(module: str) -> str:
+    parent, _, name = module.rpartition(".")
+    package = source_path(parent) if parent else None
+    if package is None:
+        return "check its spelling, or install its package"
+    others = (path for path in package.parent.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file())
+    return did_you_mean(name, (path.stem for path in others if not path.name.startswith("_")))
 
 
 def check_keys(path: str, node: object) -> None:
-    """Raise RequestError at a key that the constructor of a composed component, or of one inside it, does not take.
+    """Raise RequestError at a key or a value that the constructor of a composed component does not take.
 
     `path`: where the component stands, for the message.
     """
@@ -24,92 +81,37 @@ def check_keys(path: str, node: object) -> None:
     if not isinstance(node, Mapping):
         return
     target = node.get("_target_")
-    names = keyword_names(target) if isinstance(target, str) else None
+    declared = _parameters_of(target) if isinstance(target, str) else None
     for key, value in node.items():
-        if key != "_target_" and names is not None and key not in names:
-            raise RequestError(f"{path}.{key}: unknown key; {did_you_mean(str(key), sorted(names))}")
+        if key != "_target_" and declared is not None and key not in declared:
+            nearest = did_you_mean(str(key), declared) if declared else "it takes none"
+            raise RequestError(f"{path}.{key}: unknown key; {nearest}")
+        if is_node(value):
+            check_class(f"{path}.{key}", str(value["_target_"]))
         check_keys(f"{path}.{key}", value)
+    for key, parameter in (declared or {}).items():
+        if key in node:
+            _check_value(f"{path}.{key}", node[key], parameter)
+        elif parameter.mandatory:
+            raise RequestError(f"{path}.{key}: is mandatory; set {path}.{key}=VALUE")
 
 
-def keyword_names(target: str) -> frozenset[str] | None:
-    """Return the names that YAML may give to a class, as its source declares them, without importing it.
-
-    None where the source does not tell (a base of another package, `**kwargs`, generated code): ask the class then.
-
-    Args:
-        target: full path of a class of an allowed package.
-
-    >>> sorted(keyword_names("causalrec.config.schema.Components"))[:2]
-    ['dataset', 'graph']
-    >>> keyword_names("collections.OrderedDict") is None
-    True
-    """
-    module, _, name = target.rpartition(".")
-    return _names(module, name, allowed_packages())
-
-
-@cache
-def _names(module: str, name: str, allowed: tuple[str, ...]) -> frozenset[str] | None:
-    tree = _parse(module) if module.split(".")[0] in allowed else None
-    node = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None) if tree else None
-    if tree is None or node is None:
-        return None
-    constructor = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-    if constructor is not None:
-        arguments = constructor.args
-        return None if arguments.kwarg else frozenset(argument.arg for argument in arguments.kwonlyargs)
-    inherited = [_names_of_base(base, tree, module, allowed) for base in node.bases]
-    readable = [names for names in inherited if names is not None]
-    if len(readable) < len(inherited):
-        return None
-    return frozenset().union(*readable) | _field_names(node)
-
-
-@cache
-def _parse(module: str) -> ast.Module | None:
-    """Return the syntax tree of a module, found without importing more than its parents."""
+def _parameters_of(target: str) -> dict[str, Parameter] | None:
     try:
-        spec = find_spec(module)
-        return ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else None
-    except (ImportError, OSError, SyntaxError, ValueError):
+        return parameters(target)
+    except UnreadableSourceError:
         return None
 
 
-def _names_of_base(base: ast.expr, tree: ast.Module, module: str, allowed: tuple[str, ...]) -> frozenset[str] | None:
-    node = base.value if isinstance(base, ast.Subscript) else base
-    if not isinstance(node, ast.Name):
-        return None
-    if node.id in WITHOUT_ARGUMENTS:
-        return frozenset()
-    for statement in tree.body:
-        if isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
-            for alias in statement.names:
-                if (alias.asname or alias.name) == node.id:
-                    return _names(statement.module, alias.name, allowed)
-    return _names(module, node.id, allowed)
-
-
-def _field_names(node: ast.ClassDef) -> frozenset[str]:
-    """Return the keyword-only fields that a dataclass declares; none of a class that is no dataclass."""
-    decorator = next((d for d in node.decorator_list if "dataclass" in ast.unparse(d)), None)
-    if decorator is None:
-        return frozenset()
-    keyword_only = _has_flag(decorator, "kw_only", True)
-    names = set()
-    for statement in node.body:
-        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
-            continue
-        kind = ast.unparse(statement.annotation)
-        if kind.endswith("KW_ONLY"):
-            keyword_only = True
-            continue
-        is_argument = "ClassVar" not in kind and not _has_flag(statement.value, "init", False)
-        if is_argument and (keyword_only or _has_flag(statement.value, "kw_only", True)):
-            names.add(statement.target.id)
-    return frozenset(names)
-
-
-def _has_flag(call: ast.expr | None, flag: str, value: bool) -> bool:
-    """Say whether a call is given a flag of this value (`field(init=False)`)."""
-    keywords = call.keywords if isinstance(call, ast.Call) else []
-    return any(k.arg == flag and isinstance(k.value, ast.Constant) and k.value.value is value for k in keywords)
+def _check_value(path: str, value: object, parameter: Parameter) -> None:
+    members = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    if is_node(value) or any(map(is_node, members)):
+        return  # checked against a class of its own
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(parameter.type(), config=ConfigDict(arbitrary_types_allowed=True))
+    except (UnreadableSourceError, PydanticSchemaGenerationError, PydanticUserError):
+        return
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        raise RequestError(wrong_validation(path, value, error)) from error

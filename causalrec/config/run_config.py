@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from causalrec.types import Count
+from causalrec.types import Count, FolderName
 
 ChosenGroup = Literal[
     "task", "dataset", "graph", "propensity", "encoder", "finetuning", "head", "objective", "learner"
@@ -122,8 +122,8 @@ class RunConfig(Strict):
         refute: try to break the average effect once the job is done.
     """
 
-    name: Annotated[str, Field(pattern=r"^[\w.+=-]+$")]
-    sweep: Annotated[str, Field(pattern=r"^[\w.+=-]+$")]
+    name: FolderName
+    sweep: FolderName
     seed: Annotated[int, Field(ge=0)]
     choices: dict[ChosenGroup, str | None]
     paths: Paths

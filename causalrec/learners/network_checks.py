@@ -40,11 +40,7 @@ def _check_outputs(config: ExperimentConfig) -> None:
 
 def _check_objective(config: ExperimentConfig, card: DatasetCard) -> None:
     objective, choice = config.objective.target, config.run.choice("objective")
-    if card.feedback not in objective.feedback_types:
-        raise RequestError(
-            f"{choice}: undefined for the {card.feedback} feedback of {card.name}; "
-            f"it is defined for {', '.join(sorted(objective.feedback_types))}"
-        )
+    card.require_feedback(choice, objective.feedback_types)
     if objective.space != "logged" and not any(column.entity == "user" for column in card.columns):
         raise RequestError(
             f"{choice}: averages over user-item pairs, but {card.name} has no users; choose one over logged rows "

@@ -26,6 +26,7 @@ class AbstractTableLearner(AbstractLearner):
     """
 
     groups: ClassVar[frozenset[str]] = frozenset({"encoder", "finetuning", "representation"})
+    fixed_estimand: ClassVar[str | None] = "effect"
 
     @abstractmethod
     def fit_rows(self, rows: LearnerData, seed: int) -> AbstractFittedEffect:

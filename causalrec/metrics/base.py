@@ -5,17 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from causalrec.metrics.ranks import RankedRows, order_of, rank_sorted_rows
-
-# ranking: 1 where chosen; 0 says nothing of the outcome. effect: the true effect of exposure. uplift: the outcome seen,
-# beside the treatment; of both the prediction is an effect.
-LabelKind = Literal["binary", "rate", "graded", "ranking", "effect", "uplift"]
+from causalrec.types import LabelKind
 
 
 @dataclass(frozen=True)

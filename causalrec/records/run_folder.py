@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from causalrec.errors import DataError
+from causalrec.errors import RequestError
 from causalrec.records.estimation_record import EstimationRecord
 from causalrec.records.json_records import Json, read_json
 from causalrec.records.launch_order import sort_by_launch
@@ -72,15 +72,19 @@ def is_estimation(values: Json) -> bool:
 
 
 def record_paths(folder: Path) -> list[Path]:
-    """Return every record below a folder, in the order they were launched; raise DataError where there is none."""
+    """Return every record below a folder, in the order they were launched; raise RequestError where there is none."""
     paths = sort_by_launch(list(folder.rglob(RECORD)))
     if not paths:
-        raise DataError(f"{folder}: no record.json below it; run `causalrec train` or name another folder")
+        why = "no record.json below it" if folder.is_dir() else "no such folder"
+        raise RequestError(f"{folder}: {why}; run `causalrec train` or name another folder")
     return paths
 
 
 def load_folders(folder: Path, sidecars: Sequence[str] = SIDECARS) -> list[AnyFolder]:
-    """Read every record below a folder, in order of launch; raise DataError where there is none, or a damaged one."""
+    """Read every record below a folder, in order of launch; raise RequestError where there is none.
+
+    Raises DataError at a damaged one.
+    """
     return [load_folder(path, sidecars) for path in record_paths(folder)]
 
 

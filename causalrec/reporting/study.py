@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from causalrec.config.compose import package_folder
+from causalrec.config.folders import package_folder
+from causalrec.config.yaml_errors import yaml_problem
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.reporting.published_numbers import Compare, Missing, PaperSource, Published, StrictModel, Tolerance
 
@@ -153,15 +154,15 @@ def load_study(name: str) -> Study:
     if not path.is_file():
         study_names = [str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml")]
         raise RequestError(f"study {name}: there is none; {did_you_mean(name, study_names)}")
+    if problem := yaml_problem(path):
+        raise RequestError(problem)
     try:
-        return Study.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
+        return Study.model_validate(yaml.safe_load(path.read_text(encoding="utf-8-sig")))
+    except ValidationError as error:
         raise RequestError(f"{path}: {_first_error(error)}") from error
 
 
-def _first_error(error: yaml.YAMLError | ValidationError) -> str:
-    if not isinstance(error, ValidationError):
-        return " ".join(str(error).split())
+def _first_error(error: ValidationError) -> str:
     first = error.errors()[0]
     field_path = ".".join(map(str, first["loc"]))
     return (f"{field_path}: " if field_path else "") + first["msg"].removeprefix("Value error, ")

@@ -28,7 +28,7 @@ class PreparedCache:
         learner = config.components.learner
         folds = learner.folds(config, 0) if learner else None  # what the learner's parts allow
         read = [plan, config.run.paths.data, config.run.selection, folds]
-        key = repr([settings, added, seed, *read])
+        key = repr([settings, added, seed, config.trial, *read])
         if self.last is None or key != self.key:
             self.last = prepare_data(config, plan)
             self.key = key

@@ -5,64 +5,43 @@ from __future__ import annotations
 import numpy as np
 
 from causalrec.config.run_config import Selection
-from causalrec.config.schema import ExperimentConfig
+from causalrec.config.schema import ExperimentConfig, Trial
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
-from causalrec.data.card import DatasetCard
+from causalrec.data.corner import corner
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.files import require_writable
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
-from causalrec.data.text import check_phrases
+from causalrec.encoders.base import AbstractPairEncoder
 from causalrec.errors import RequestError
-from causalrec.evaluation.slice.base import SliceData, name_refusals
-from causalrec.features.views import Views, choose_views, feature_matrix
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.limit import limit_slices
+from causalrec.features.views import feature_matrix
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
+from causalrec.running.data_plan import plan_data
 from causalrec.training.folds import Folds, settle_folds
 
 
 def plan_run(config: ExperimentConfig) -> RunPlan:
     """Check the request as one and identify its estimand; raise RequestError or NotIdentified. No file is read."""
-    built = config.components
+    plan, built = plan_data(config.data_request), config.components
     card = built.dataset.card
     built.task.check(config, card)
-    built.split.check(card)
-    check_phrases(built.dataset.item_text, [column.name for column in card.columns if column.entity == "item"])
-    check_phrases(built.dataset.user_text, [column.name for column in card.columns if column.entity == "user"], "user")
-    if config.propensity.target.needs_randomised_sample and not built.split.randomised_share:
-        raise RequestError(
-            f"{config.run.choice('propensity')}: reads randomised rows set aside for it; set "
-            f"split.propensity_sample=0.05 and declare them with selection.randomised_budget"
-        )
-    adjustment = built.task.identify(config, card)
-    built.graph.check_modifiers(card)
-    views = choose_views(built.graph, card, adjustment)
     if built.learner is not None:
-        built.learner.check_views(config, card, views)
-    built.task.check_identified(config, card, adjustment.training, views)
-    _check_propensity_view(config, card, views)
-    for name, component in config.slice.items():
-        with name_refusals(name):
-            component.build().check(card)
+        built.learner.check_views(config, card, plan.views)
+    built.task.check_identified(config, card, plan.adjustment.training, plan.views)
     require_writable(config.run.paths.runs, "paths.runs")
     require_writable(config.run.paths.cache, "paths.cache")
-    return RunPlan(adjustment, views)
-
-
-def _check_propensity_view(config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
-    """Raise RequestError where a propensity judges pairs that were never logged by a column that only rows have."""
-    names = sorted(column.name for column in card.row_columns if column.name in views.propensity)
-    if names and config.propensity.target.scores_unlogged_pairs:
-        raise RequestError(
-            f"{config.run.choice('propensity')}: judges pairs that were never logged, which have no "
-            f"{', '.join(names)}; set propensity=logged (or treatment, for an effect), or leave it out of the graph"
-        )
+    return plan
 
 
 def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str, list[SliceData]]:
     """Return the rows that the run is scored on; raise RequestError where a model reads columns that they lack."""
     selected = prepared.select(config.slice, config.components.task.label_kinds)
+    if config.trial is not None:
+        selected = limit_slices(selected, _scored_rows(config, config.trial))
     learner, card = config.components.learner, prepared.dataset.card
     view = learner.columns_read(prepared.plan.views) if learner else ()
     names = [column.name for column in card.row_columns if column.name in view]
@@ -76,10 +55,18 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
     return selected
 
 
+def _scored_rows(config: ExperimentConfig, trial: Trial) -> int:
+    """Return how many rows of a slice a trial scores: few where a language model reads each pair anew."""
+    encoder = config.encoder.target
+    return trial.few_rows if encoder.reads_text and issubclass(encoder, AbstractPairEncoder) else trial.rows
+
+
 def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     """Load the data, split them, fit the propensity on what is trained on."""
     selection, task, split = config.run.selection, config.components.task, config.components.split
     dataset = config.components.dataset.load(config.run.paths.data)
+    if config.trial is not None:
+        dataset = corner(dataset, config.trial.users, config.trial.items)
     splits = split(dataset)
     _require_budget(splits, selection)
     learner = config.components.learner
@@ -100,7 +87,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         propensity=propensity,
         train=train,
         training_rows=rows,
-        validation=_validation_rows(splits, selection, propensity),
+        validation=_validation_rows(splits, config, propensity),
         exposure=task.describe_exposure(train, propensity, view),
         features=feature_matrix(dataset, plan.views.outcome),
         folds=folds,
@@ -120,12 +107,13 @@ def _augment(
     return augment_rows(chosen, train, dataset, config.run.seed)
 
 
-def _validation_rows(splits: Splits, selection: Selection, propensity: AbstractPropensity) -> InteractionLog:
+def _validation_rows(splits: Splits, config: ExperimentConfig, propensity: AbstractPropensity) -> InteractionLog:
     """Return what a fit is judged on: biased rows with their propensities, or randomised ones where that is asked."""
-    sample = splits.randomised_sample
-    if selection.criterion == "randomised" and sample is not None:
+    sample, most = splits.randomised_sample, config.trial.few_rows if config.trial else None
+    if config.run.selection.criterion == "randomised" and sample is not None:
         return sample.with_propensity(np.ones(len(sample), np.float32))
-    return splits.validation.with_propensity(propensity.predict(splits.validation))
+    rows = splits.validation.take(np.arange(len(splits.validation))[:most]) if most else splits.validation
+    return rows.with_propensity(propensity.predict(rows))
 
 
 def _require_budget(splits: Splits, selection: Selection) -> None:

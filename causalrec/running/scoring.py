@@ -101,6 +101,7 @@ def score_run(
         adjustment=_adjustment_section(config, prepared),
         overlap=overlap_section(overlap),
         warnings=(
+            *_trial_warning(config, prepared),
             *prepared.audit.warnings,
             *overlap.warnings,
             *fit_warnings,
@@ -126,6 +127,16 @@ def score_run(
         {key: score.replicates for key, score in scores_by_key.items()},
         {key: score.jackknife for key, score in scores_by_key.items() if score.jackknife is not None},
     )
+
+
+def _trial_warning(config: ExperimentConfig, prepared: PreparedData) -> list[str]:
+    """Say of a trial that its scores are no result."""
+    if config.trial is None:
+        return []
+    log, trainer = prepared.dataset.logged, config.trainer
+    fit = f"{trainer.setting('max_epochs')} epoch(s) of {trainer.setting('limit_batches')} batches"
+    data = f"{log.num_users} users and {log.num_items} items" if log.num_users else f"{log.num_items} items"
+    return [f"smoke: {fit} on {data}, the first of the data; the scores say that it runs, not how good it is"]
 
 
 def _learner_warnings(config: ExperimentConfig, predictor: AbstractPredictor | None) -> list[str]:

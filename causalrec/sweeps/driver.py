@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from causalrec.config.component import allowed_packages, validate_component
 from causalrec.config.compose import (
-    compose_all,
-    compose_config,
+    PlainConfig,
+    compose_plain,
+    data_request,
     expand_sweep,
     one_line_errors,
     original_overrides,
@@ -19,9 +22,11 @@ from causalrec.config.compose import (
     validate_config,
 )
 from causalrec.config.constructor_source import check_keys
-from causalrec.config.schema import ExperimentConfig
+from causalrec.config.overrides import refuse_launchers
+from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.config.settings import refuse_unused
 from causalrec.errors import DataError, RequestError, did_you_mean
+from causalrec.running.data_plan import check_request
 from causalrec.sweeps.job import JobResult, JobRunner, failed_result, is_helper
 from causalrec.sweeps.launch import Job, Log, enter_jobs, recorded_result, report_disk_errors, run_until_done
 from causalrec.sweeps.ledger import Ledger
@@ -44,15 +49,27 @@ class ConfigLauncher(Protocol):
 
 
 def check_jobs(jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
-    """Compose, validate and identify every job, before any starts."""
-    (alone, *others) = jobs
-    configs = compose_all(jobs) if others else [validate_config(compose_config(alone), original_overrides(alone))]
+    """Compose, validate and identify every job before any starts, first what needs no torch."""
+    plain_configs = compose_plain(jobs)
+    _check_requests(plain_configs)
+    configs = [validate_config(plain, original_overrides(job)) for plain, job in zip(plain_configs, jobs, strict=True)]
     refuse_unused(configs, [original_overrides(job) for job in jobs])
     from causalrec.running.prepare import plan_run  # imports torch, which no misspelt name must wait for
 
     for config in configs:
         plan_run(config)
     return configs
+
+
+def _check_requests(plain_configs: Sequence[PlainConfig]) -> None:
+    """Check what jobs ask of which data, each question once."""
+    names = [field.name for field in fields(DataRequest)]
+    seen: set[str] = set()
+    for plain in plain_configs:
+        identity = json.dumps([plain.get(name) for name in (*names, "learner", "objective", "paths")], default=str)
+        if identity not in seen:
+            seen.add(identity)
+            check_request(data_request(plain), plain)
 
 
 def run_one(
@@ -67,6 +84,7 @@ def run_one(
         log: prints one line.
         runner: what runs it; a new one by default.
     """
+    refuse_launchers(overrides)
     (config,), runner = check_jobs([overrides]), runner or JobRunner()
     if is_helper(config):
         return [runner.run(config)]
@@ -124,14 +142,18 @@ def run_all(
         log: prints one line.
         runner: what runs a job; a new one by default.
     """
+    from omegaconf import OmegaConf
+
     context, config = _compose_multirun(overrides)
     runner = runner or JobRunner()
     context.callbacks.on_multirun_start(config=config, config_name="train")
-    task_overrides = [str(text) for text in config.hydra.overrides.task]
+    typed = OmegaConf.to_container(config.hydra.overrides)  # unresolved: `seed=${split.seed}` is each job's own
+    assert isinstance(typed, dict)
+    task_overrides = [str(text) for text in typed["task"]]
     if config.hydra.sweeper["_target_"] != BASIC:
         results = _run_sweeper(task_overrides, context, config, command, runner)
     else:
-        search_path = [text for text in map(str, config.hydra.overrides.hydra) if text.startswith("hydra.searchpath")]
+        search_path = [text for text in map(str, typed["hydra"]) if text.startswith("hydra.searchpath")]
         wanted = expand_sweep(task_overrides)
         requested = check_jobs([[*search_path, *job] for job in wanted])
         configs, wanted = with_submodels(requested, wanted)

@@ -205,5 +205,7 @@ class JobRunner:
 
         plain = OmegaConf.to_container(composed, resolve=True)
         assert isinstance(plain, dict)
-        overrides = original_overrides([str(text) for text in HydraConfig.get().overrides.task])
+        typed = OmegaConf.to_container(HydraConfig.get().overrides)  # with its interpolations
+        assert isinstance(typed, dict)
+        overrides = original_overrides([str(text) for text in typed["task"]])
         return self.run(validate_config({str(key): value for key, value in plain.items()}, overrides))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from causalrec.errors import DataError
+from causalrec.errors import RequestError
 from causalrec.ids import job_path
 from causalrec.records.run_record import RECORD
 from causalrec.sweeps.claim_files import file_names
@@ -23,10 +23,10 @@ BEST = "best"  # checkpoints of this name are kept: the weights a record was com
 
 
 def open_ledger(folder: Path) -> Ledger:
-    """Return the ledger of a sweep's folder; raise DataError where there is none."""
+    """Return the ledger of a sweep's folder; raise RequestError where there is none."""
     ledger = Ledger(folder)
     if not ledger.root.is_dir():
-        raise DataError(f"{folder}: no sweep was launched here (it holds no .ledger); name a folder like runs/SWEEP")
+        raise RequestError(f"{folder}: no sweep was launched here (it holds no .ledger); name a folder like runs/SWEEP")
     return ledger
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from causalrec.config.schema import ExperimentConfig
+from causalrec.config.run_config import RunConfig
+from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
-from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.propensity_quality import PropensityFit, judge_propensity
 from causalrec.evaluation.refuter.base import RefutationProblem
 from causalrec.evaluation.slice.base import SliceData
@@ -19,12 +19,14 @@ from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment, Identification, identify
 from causalrec.graph.overlap import Overlap
-from causalrec.learners.predictor import AbstractPredictor
-from causalrec.metrics.base import LabelKind
 from causalrec.prepared import PreparedData
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.records.sections import TaskSection
-from causalrec.types import Doubles, Floats, Ints
+from causalrec.types import Doubles, Floats, Ints, LabelKind
+
+if TYPE_CHECKING:  # what is asked is judged without torch
+    from causalrec.evaluation.evaluator import Evaluator, Score
+    from causalrec.learners.predictor import AbstractPredictor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,48 +74,51 @@ class AbstractTask(ABC):
     contrasts_exposure: ClassVar[bool] = False
 
     def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
-        """Raise RequestError where what was asked for does not answer the question; no file is read."""
+        """Raise RequestError where what fits does not answer the question on these data; no file is read."""
         if self.learns and config.learner is None:
             raise RequestError(f"learner=null: {config.run.choice('task')} needs a learner; set learner=network")
-        self._check_baselines(config)
-        self.check_data(config, card)
         learner = config.components.learner
         if learner is None:
             return
-        if (estimated := learner.estimand(config)) != self.estimand:
-            source = "objective" if "objective" in learner.groups else "learner"
-            raise RequestError(
-                f"{config.run.choice(source)}: estimates {estimated}, but {config.run.choice('task')} asks for "
-                f"{self.estimand}; choose another {source}, or set task={estimated}"
-            )
+        source = "objective" if "objective" in learner.groups else "learner"
+        self.check_estimand(config.run, source, learner.estimand(config))
         learner.check(config, card)
 
-    def check_data(self, config: ExperimentConfig, card: DatasetCard) -> None:
+    def check_estimand(self, run: RunConfig, source: str, estimated: str) -> None:
+        """Raise RequestError where an objective or a learner (`source`) estimates something else."""
+        if estimated != self.estimand:
+            raise RequestError(
+                f"{run.choice(source)}: estimates {estimated}, but {run.choice('task')} asks for {self.estimand}; "
+                f"choose another {source}, or set task={estimated}"
+            )
+
+    def check_data(self, request: DataRequest, card: DatasetCard) -> None:
         """Raise RequestError where these data, or propensities of this kind, cannot answer the question."""
         return
 
-    def _check_baselines(self, config: ExperimentConfig) -> None:
-        fits = ",".join(sorted(self.mandatory_baselines))
-        if missing := sorted(self.mandatory_baselines - set(config.baseline)):
+    def check_baselines(self, request: DataRequest) -> None:
+        """Raise RequestError where a mandatory baseline is missing, or one predicts something else."""
+        fits, run = ",".join(sorted(self.mandatory_baselines)), request.run
+        if missing := sorted(self.mandatory_baselines - set(request.baseline)):
             raise RequestError(
                 f"baseline: {', '.join(missing)} missing; the trivial baselines are mandatory for "
-                f"{config.run.choice('task')}: add them, or set baseline=[{fits}]"
+                f"{run.choice('task')}: add them, or set baseline=[{fits}]"
             )
-        for name, baseline in config.baseline.items():
+        for name, baseline in request.baseline.items():
             if baseline.target.estimand != self.estimand:
                 raise RequestError(
-                    f"baseline={name}: predicts {baseline.target.estimand}, but {config.run.choice('task')} asks for "
+                    f"baseline={name}: predicts {baseline.target.estimand}, but {run.choice('task')} asks for "
                     f"{self.estimand}; set baseline=[{fits}]"
                 )
 
-    def identify(self, config: ExperimentConfig, card: DatasetCard) -> Adjustment:
+    def identify(self, request: DataRequest | ExperimentConfig, card: DatasetCard) -> Adjustment:
         """Identify the estimand from the graph and the card; raise RequestError or NotIdentified."""
         return identify(
-            config.components.graph,
+            request.components.graph,
             card,
             estimand=self.estimand,
             contrasts_exposure=self.contrasts_exposure,
-            use_logged_propensity=config.propensity.target.uses_logged,
+            use_logged_propensity=request.propensity.target.uses_logged,
         )
 
     def check_identified(

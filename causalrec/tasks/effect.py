@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from causalrec.config.schema import ExperimentConfig
+from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
-from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.propensity_quality import PropensityFit, judge_treatment_propensity
 from causalrec.evaluation.refuter.base import RefutationProblem
 from causalrec.evaluation.slice.base import EFFECT_KINDS, SliceData
@@ -20,13 +19,14 @@ from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Identification, require_identified
 from causalrec.graph.overlap import Overlap, arm_overlap
-from causalrec.learners.predictor import AbstractPredictor
-from causalrec.metrics.base import LabelKind
 from causalrec.prepared import PreparedData
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.tasks.base import AbstractTask, Ranking
-from causalrec.tasks.effect_refutation import effect_problem
-from causalrec.types import Ints
+from causalrec.types import Ints, LabelKind
+
+if TYPE_CHECKING:
+    from causalrec.evaluation.evaluator import Evaluator, Score
+    from causalrec.learners.predictor import AbstractPredictor
 
 LEARNER_FOR_STRATEGY: Mapping[str, str] = {"front-door": "learner=dowhy_front_door", "instrument": "learner=ortho_iv"}
 
@@ -44,13 +44,13 @@ class Effect(AbstractTask):
     def formula(self, graph: CausalGraph) -> str:
         return f"E[{graph.outcome}(1) − {graph.outcome}(0)]"
 
-    def check_data(self, config: ExperimentConfig, card: DatasetCard) -> None:
+    def check_data(self, request: DataRequest, card: DatasetCard) -> None:
         if not card.arms:
-            task = config.run.choice("task")
+            task = request.run.choice("task")
             raise RequestError(f"{task}: needs rows without treatment, but every logged row of {card.name} is exposed")
-        if config.propensity.target.kind not in ("treatment", "logged"):
+        if request.propensity.target.kind not in ("treatment", "logged"):
             raise RequestError(
-                f"{config.run.choice('propensity')}: tells exposure among all pairs, but an effect needs that of the "
+                f"{request.run.choice('propensity')}: tells exposure among all pairs, but an effect needs that of the "
                 f"treatment received; set propensity=treatment"
             )
 
@@ -135,6 +135,8 @@ class Effect(AbstractTask):
         repeats: int,
     ) -> tuple[RefutationProblem, str]:
         """Return the average effect as refuters attack it, and how it was estimated, in words."""
+        from causalrec.tasks.effect_refutation import effect_problem
+
         return effect_problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from causalrec.config.schema import ExperimentConfig
+from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.errors import RequestError
-from causalrec.evaluation.evaluator import Evaluator, Score, means
 from causalrec.evaluation.slice.base import OUTCOME_KINDS, SliceData
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.overlap import Overlap, overlap
-from causalrec.learners.predictor import AbstractPredictor
-from causalrec.metrics.base import LabelKind
 from causalrec.prepared import PreparedData
 from causalrec.tasks.base import AbstractTask, Ranking
-from causalrec.types import Ints
+from causalrec.types import Ints, LabelKind
+
+if TYPE_CHECKING:
+    from causalrec.evaluation.evaluator import Evaluator, Score
+    from causalrec.learners.predictor import AbstractPredictor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +36,10 @@ class ExposedMean(AbstractTask):
     def formula(self, graph: CausalGraph) -> str:
         return f"E[{graph.outcome} | do({graph.exposure})], {self.description}"
 
-    def check_data(self, config: ExperimentConfig, card: DatasetCard) -> None:
+    def check_data(self, request: DataRequest, card: DatasetCard) -> None:
         if card.arms:
             raise RequestError(
-                f"{config.run.choice('task')}: rows without treatment have outcomes in {card.name}, so that it can be "
+                f"{request.run.choice('task')}: rows without treatment have outcomes in {card.name}, so that it can be "
                 f"asked what treatment changes; set task=effect"
             )
 
@@ -73,6 +74,8 @@ class ExposedMean(AbstractTask):
         treatment: int,
     ) -> Ranking:
         """Rank pairs by the predicted mean outcome."""
+        from causalrec.evaluation.evaluator import means
+
         nothing = np.zeros(len(item), np.float32)
         users = prepared.dataset.logged.num_users
         candidates = SliceData(name="asked", kind="rate", user=user, item=item, label=nothing, num_users=users)

@@ -47,6 +47,10 @@ class TrainerSettings:
         strategy: `ddp` repeats the model on every device, `fsdp` cuts it over them; `auto`: as Lightning chooses.
         precision: as Lightning names it.
         limit_batches: batches of an epoch, for a smoke run; None: all.
+        limit_users: the first users of the data, for a smoke run; None: all. A run with one of these three limits
+            tries no candidates unless they are named, and says that its scores are no result.
+        limit_items: the first items of the data; None: all.
+        limit_rows: rows of each slice that is scored, an eightieth of them of a batch and of the validation; None: all.
         progress: show on stderr how far the fits are.
         gradient_clip: the largest gradient norm of a role; None: gradients are not clipped.
         callbacks: of the fit; each fit gets its own copies.
@@ -64,6 +68,9 @@ class TrainerSettings:
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     limit_batches: Count | None = None
+    limit_users: Count | None = None
+    limit_items: Count | None = None
+    limit_rows: Count | None = None
     progress: bool = True
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
     callbacks: tuple[AbstractCallback, ...] = ()

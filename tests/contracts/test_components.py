@@ -14,8 +14,8 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter
 
 from causalrec.config import schema
+from causalrec.config.class_source import keyword_names
 from causalrec.config.compose import package_folder
-from causalrec.config.constructor_source import keyword_names
 from causalrec.config.schema import COLLECTIONS
 
 CONF = package_folder("conf")

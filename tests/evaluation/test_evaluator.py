@@ -30,12 +30,12 @@ from causalrec.evaluation.metric_warnings import short_lists, undefined_metrics
 from causalrec.evaluation.slice.all_pairs import AllPairsSlice
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.test import HeldOutSlice
-from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
+from causalrec.metrics.base import AbstractMetric, Scored
 from causalrec.metrics.cdcg import CDCG
 from causalrec.metrics.mse import MSE
 from causalrec.metrics.ndcg import NDCG
 from causalrec.metrics.uplift_at_n import UpliftAtN
-from causalrec.types import Floats, Ints, OutcomeKind
+from causalrec.types import Floats, Ints, LabelKind, OutcomeKind
 from tests.evaluation.slice_source import Source
 
 USERS, ITEMS = 20, 6

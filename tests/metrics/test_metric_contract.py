@@ -14,7 +14,8 @@ from torchmetrics import Metric
 from causalrec.config.component import ComponentConfig, validate_component
 from causalrec.config.compose import package_folder
 from causalrec.estimators.bootstrap import cluster_weights
-from causalrec.metrics.base import AbstractMetric, LabelKind, Scored
+from causalrec.metrics.base import AbstractMetric, Scored
+from causalrec.types import LabelKind
 
 USERS = 12
 

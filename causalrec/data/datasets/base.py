@@ -9,7 +9,7 @@ from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.sources import Source
 from causalrec.data.table_problems import Problem, problem_of
-from causalrec.errors import DataError
+from causalrec.errors import DataError, RequestError
 
 
 class AbstractDataset(ABC):
@@ -36,6 +36,16 @@ class AbstractDataset(ABC):
     @abstractmethod
     def load(self, root: Path) -> CausalDataset:
         """Read the raw files below `root` (`paths.data`), fetching what is missing; raise DataError on bad data."""
+
+    def check_files(self, root: Path) -> None:
+        """Raise RequestError where raw files are not below `root` (`paths.data`) and cannot be fetched either.
+
+        No row is read.
+        """
+        sources = self.sources
+        if sources and not any(source.is_present(root) or source.wheel or source.url for source in sources):
+            steps = "; or ".join(source.manual_steps(root) for source in sources)
+            raise RequestError(f"{self.card.name}: its files cannot be fetched: {steps}")
 
     def identity(self, root: Path) -> str:
         """Return what names the raw files' content, so that a result can be told from one on other data; the checksums

@@ -18,6 +18,7 @@ from causalrec.data.sources import Source, sha256_of
 from causalrec.data.table_problems import Problem, problem_of, raise_errors
 from causalrec.data.tabular.arm_checks import check_arms
 from causalrec.data.tabular.declared import SCALES, check_keys, columns_of, fewest_rows, request_of
+from causalrec.data.tabular.missing import missing_columns, missing_files
 from causalrec.data.tabular.numbers import Thousands
 from causalrec.data.tabular.open_store import open_or_build, read_log, read_truth
 from causalrec.data.tabular.request import Repeats, Request
@@ -25,8 +26,8 @@ from causalrec.data.tabular.roles import FillValue, RowKind
 from causalrec.data.tabular.table_config import Decimal, EdgeTableConfig, EntityTableConfig, Separator
 from causalrec.data.tabular.times import TimeUnit
 from causalrec.data.vectors import VectorFile, read_vectors
-from causalrec.errors import DataError
-from causalrec.types import Feedback, Vectors
+from causalrec.errors import DataError, RequestError
+from causalrec.types import Feedback, FolderName, Vectors
 
 FewestRows = Annotated[int, Field(ge=1)]
 
@@ -99,7 +100,7 @@ class CsvTables(AbstractDataset):
     """
 
     threshold: float | None
-    name: str = "csv"
+    name: FolderName = "csv"
     folder: str = "csv"
     interactions: str | list[str] = "interactions.csv"
     randomised_interactions: str | None = None
@@ -177,6 +178,15 @@ class CsvTables(AbstractDataset):
     @property
     def sources(self) -> tuple[Source, ...]:
         return ()
+
+    def check_files(self, root: Path) -> None:
+        """Raise RequestError where a file or a column is missing; no row is read."""
+        request = self._request(self._folder(root))
+        columns = list(request.roles.columns.values())
+        missing = [problem for raw in request.interactions for problem in missing_columns(raw, columns)]
+        wrong = [*missing_files(request.files), *missing]
+        if wrong:
+            raise RequestError("; ".join(map(str, wrong)))
 
     def identity(self, root: Path) -> str:
         """Return the sha256 of each file, taken when it was read."""

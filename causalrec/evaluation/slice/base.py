@@ -17,9 +17,8 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import RowValues
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
-from causalrec.metrics.base import LabelKind
 from causalrec.propensity.base import AbstractPropensity
-from causalrec.types import Doubles, Floats, Ints
+from causalrec.types import Doubles, Floats, Ints, LabelKind
 
 OUTCOME_KINDS: frozenset[LabelKind] = frozenset({"binary", "graded", "rate", "ranking"})  # judge a predicted outcome
 EFFECT_KINDS: frozenset[LabelKind] = frozenset({"effect", "uplift"})  # judge a predicted effect of an arm

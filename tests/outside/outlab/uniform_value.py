@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from causalrec.config.schema import ExperimentConfig
+from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.errors import RequestError
 from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
@@ -61,10 +61,10 @@ class UniformPolicyValue(AbstractTask):
     def formula(self, graph: CausalGraph) -> str:
         return f"E[{graph.outcome}] under items drawn uniformly"
 
-    def check_data(self, config: ExperimentConfig, card: DatasetCard) -> None:
+    def check_data(self, request: DataRequest, card: DatasetCard) -> None:
         if not card.logged_propensity:
             raise RequestError(
-                f"{config.run.choice('task')}: {card.name} logs no propensities; choose another data set"
+                f"{request.run.choice('task')}: {card.name} logs no propensities; choose another data set"
             )
 
     def overlap(self, prepared: PreparedData, clip: float) -> Overlap:

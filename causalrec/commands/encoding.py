@@ -1,0 +1,24 @@
+"""Terminals that cannot show every character: what they lack is written by what they have."""
+
+from __future__ import annotations
+
+import codecs
+import sys
+
+PLAIN = {"…": ".", "−": "-", "–": "-", "—": "-", "×": "x", "·": ".", "→": ">", "±": "+-", "≤": "<=", "≥": ">="}
+HANDLER = "causalrec.plain"
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Write what cannot be encoded by plain characters, `?` for those without a likeness."""
+    assert isinstance(error, UnicodeEncodeError)
+    return "".join(PLAIN.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+
+
+def write_plain_where_needed() -> None:
+    """Let stdout and stderr print any text: an ASCII terminal, or a pipe in the C locale, stops at the first dash."""
+    codecs.register_error(HANDLER, _plain)
+    for stream in (sys.stdout, sys.stderr):
+        encoding, reconfigure = getattr(stream, "encoding", None), getattr(stream, "reconfigure", None)
+        if encoding and reconfigure and not encoding.lower().startswith("utf"):
+            reconfigure(errors=HANDLER)
