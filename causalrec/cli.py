@@ -150,6 +150,8 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("what", choices=["list", "fetch", "check", "audit", "new"])
     verb.add_argument("dataset", nargs="?", metavar="NAME", help="a data set; new: the FILE of your table")
     verb.add_argument("--name", help="new: what to call it (by default as the file)")
+    verb.add_argument("--users", type=Path, metavar="FILE", help="new: the table of users beside it")
+    verb.add_argument("--items", type=Path, metavar="FILE", help="new: the table of items beside it")
     _add_config_dir(verb)
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 
