@@ -155,6 +155,16 @@ def test_what_is_no_table_is_one_line(content: bytes, message: str, work: Path, 
     assert code == 1 and message in err and err.count("\n") == 1
 
 
+def test_options_of_new_are_refused_elsewhere_and_roles_are_taken_as_said(work: Path, capsys: Capture) -> None:
+    assert "--name is of `data new` alone" in call(capsys, "data", "list", "--name", "x")[2]
+    (work / "t.csv").write_text("a,b,c\n" + "".join(f"{k % 9},{k % 7},{k % 2}\n" for k in range(90)))
+    code, out, _ = call(capsys, "data", "new", "t.csv", "user=b", "item=a", "outcome=c")
+    written = yaml.safe_load((work / "conf" / "dataset" / "t.yaml").read_text())
+    assert code == 0 and [written[key] for key in ("user", "item", "outcome", "kind")] == ["b", "a", "c", "click"]
+    for role, message in (("usr=b", "no role of a column; did you mean 'user'"), ("user=d", "no such column")):
+        assert message in call(capsys, "data", "new", "t.csv", role, "--name", "other")[2]
+
+
 def test_the_look_tells_encoding_quotes_numbers_and_dates(tmp_path: Path) -> None:
     rows = [f'"u{k % 9}";"say \\"hé\\" {k}";"1.{k:03d},50";"{1 + k % 28}.02.2020"' for k in range(300)]
     (tmp_path / "t.csv").write_bytes(("who;note;price;day\n" + "\n".join(rows)).encode("cp1252"))
