@@ -227,6 +227,8 @@ def parser() -> Parser:
     verb.add_argument("what", type=_one_of(*actions), metavar="WHAT", help=", ".join(actions))
     verb.add_argument("dataset", nargs="?", metavar="NAME", help="a data set; new: the FILE of your table")
     verb.add_argument("--name", help="new: what to call it (by default as the file)")
+    verb.add_argument("--users", type=Path, metavar="FILE", help="new: the table of users beside it")
+    verb.add_argument("--items", type=Path, metavar="FILE", help="new: the table of items beside it")
     _add_config_dir(verb)
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 

@@ -45,6 +45,10 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "log.csv").write_text(
         "\n".join(["account,sku,bought", *(f"{p // 40},{p % 40},{p % 2}" for p in pairs)])
     )
+    for side, count in (("account", 60), ("sku", 40)):
+        rows = [f"{k},{rng.integers(9)},{'abc'[k % 3]}" for k in range(count)]
+        name = {"account": "users.csv", "sku": "items.csv"}[side]
+        (tmp_path / name).write_text("\n".join([f"{side},{side}_size,{side}_kind", *rows]))
     age, group = rng.normal(40, 9, size=300), rng.integers(2, size=300)
     earned = [f"{a:.1f},{('control', 'trained')[g]},{100 + a + 5 * g:.1f}" for a, g in zip(age, group, strict=True)]
     (tmp_path / "people.csv").write_text("\n".join(["age,group,earnings", *earned]))
@@ -58,7 +62,7 @@ def run(command: str) -> int:
 
 def test_every_command_of_the_page_but_training_runs_as_written(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quick = [command for command in COMMANDS if " train " not in command]
-    assert len(quick) == 7
+    assert len(quick) == 8
     assert [command for command in quick if run(command) != 0] == [], capsys.readouterr().err
 
 

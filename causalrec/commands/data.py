@@ -27,6 +27,8 @@ def data(options: argparse.Namespace) -> int:
         from causalrec.commands.data_new import write_first_yaml
 
         return write_first_yaml(options)
+    if unused := [f"--{key}" for key in ("name", "users", "items") if getattr(options, key)]:
+        raise RequestError(f"data {options.what}: {', '.join(unused)} is of `data new` alone; leave it out")
     roots = [package_folder("conf"), *options.config_dir]
     names = sorted({path.stem for root in roots for path in (root / "dataset").glob("*.yaml")})
     if options.dataset not in names and not (options.what == "list" and options.dataset is None):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from causalrec.commands.terminal import check_overrides, print_json
 from causalrec.data.files import write_text
+from causalrec.data.tabular.companion import look_at_companion
 from causalrec.data.tabular.first_yaml import FirstYaml
 from causalrec.data.tabular.rawfile import JSON, PARQUET
 from causalrec.data.tabular.role_guesses import guess_roles
@@ -29,7 +30,11 @@ def write_first_yaml(options: argparse.Namespace) -> int:
     name = options.name or re.sub(r"\W+", "_", path.name.split(".")[0].lower()).strip("_") or "mine"
     files = {group: conf / group / f"{name}.yaml" for group in ("dataset", "graph")}
     _require_free(name, files)
-    first = FirstYaml(look := look_at(path), guess_roles(look, roles), name, _folder_of(path))
+    look = look_at(path)
+    guesses = guess_roles(look, roles)
+    sides = {"user": options.users, "item": options.items}
+    companions = {side: look_at_companion(file, side, look, guesses) for side, file in sides.items() if file}
+    first = FirstYaml(look, guesses, name, _folder_of(path), companions)
     for group, text in (("dataset", first.dataset()), ("graph", first.graph())):
         write_text(files[group], text)
     where = shlex.quote(str(conf))
@@ -38,8 +43,9 @@ def write_first_yaml(options: argparse.Namespace) -> int:
         f"causalrec train --config-dir {where} dataset={name} {first.train_options} logger=none",
     ]
     if options.json:
-        written, guesses = [str(file) for file in files.values()], first.guesses.columns | {"kind": first.guesses.kind}
-        print_json({"name": name, "files": written, "guessed": guesses, "next": commands})
+        written = [str(file) for file in files.values()]
+        roles |= guesses.columns
+        print_json({"name": name, "files": written, "guessed": {**roles, "kind": guesses.kind}, "next": commands})
         return 0
     print(_describe(first))
     print(f"written: {files['dataset']} and\n  {files['graph']}: each line is a guess, read them\nnext:")
@@ -80,7 +86,8 @@ def _describe(first: FirstYaml) -> str:
     roles |= {column: f"truth {k}" for k, column in enumerate(first.guesses.potential)}
     roles |= {name: f"{kind} of the {side}" for side, kinds in first.sides.items() for name, kind in kinds.items()}
     table = [["column", "guess", "values", "missing", "as"]]
-    for column in look.columns:
+    companions = [column for table in first.companions.values() for column in table.columns]
+    for column in (*look.columns, *companions):
         guess = roles.get(column.name, "left out")
         row = [column.name[:20], guess[:24], f"{column.distinct:,}", f"{column.missing:,}", column.sample]
         table.append(row)

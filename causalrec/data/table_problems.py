@@ -112,4 +112,4 @@ def raise_errors(problems: Sequence[Problem], name: str) -> None:
     if count == 1:
         raise DataError(str(errors[0]))
     if errors:
-        raise DataError(f"{errors[0]} (the first of {count:,}; `causalrec data check {name}` lists them all)")
+        raise DataError(f"{errors[0]} (the first of {count:,}; `causalrec data check {name}` names every fault)")

@@ -94,13 +94,40 @@ def test_the_first_yaml_says_what_the_table_holds_and_checks_as_printed(
     assert call(capsys, "data", "new", name)[0] == 2, "nothing is overwritten"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_train_command_that_is_printed_trains(work: Path, capsys: Capture) -> None:
     (work / "shop.csv").write_text(ratings(",", "customer,product,stars,bought at\n"))
     _, out, _ = call(capsys, "data", "new", "shop.csv", "--config-dir", "my conf")
     assert call(capsys, *next_commands(out)[1], "trainer.progress=false")[0] == 0
     (record,) = [json.loads(path.read_text()) for path in work.rglob("record.json")]
     assert record["status"] == "done" and record["data"]["name"] == "shop"
+
+
+def test_tables_beside_the_log_are_joined_by_the_ids_they_hold(work: Path, capsys: Capture) -> None:
+    (work / "log.csv").write_text(ratings(",", "customer,product,stars,at\n"))
+    people = [f'{k};"1.{k:03d},5";{"" if k % 7 == 0 else k}' for k in range(40)]
+    (work / "people.txt").write_text("\n".join(["number;wage;age", *people]), encoding="utf-8")
+    films = [
+        {"key": k, "about": f"<p>The film no. {k} of &amp; all</p>", "tags": ["a", "b"][: k % 3]} for k in range(28)
+    ]
+    (work / "films.json").write_text(json.dumps(films))
+    code, out, _ = call(capsys, "data", "new", "log.csv", "--users", "people.txt", "--items", "films.json")
+    assert code == 0
+    written = yaml.safe_load((work / "conf" / "dataset" / "log.yaml").read_text())
+    columns = {"wage": "numeric", "age": "numeric"}
+    numbers = {"decimal": ",", "thousands": "."}
+    assert written["users"] == {"file": "people.txt", "id": "number", "separator": ";", **numbers, "columns": columns}
+    assert written["items"] == {
+        "file": "films.json",
+        "id": "key",
+        "columns": {"about": "text(html)", "tags": "multi_hot"},
+    }
+    assert written["fill"] == {"age": "mean", "product": "drop"} and written["item_text"] == {"about": "{}"}
+    assert call(capsys, *next_commands(out)[0])[0] == 0
+    code, _, err = call(capsys, "data", "new", "log.csv", "--users", "films.json", "--name", "other")
+    assert code == 0 or "is it the table of users?" in err
+    code, _, err = call(capsys, "data", "new", "log.csv", "--items", "nowhere.csv", "--name", "third")
+    assert code == 2 and "nowhere.csv: there is no such file" in err
 
 
 @pytest.mark.parametrize(
@@ -126,6 +153,16 @@ def test_what_is_no_table_is_one_line(content: bytes, message: str, work: Path, 
     (work / "t.csv").write_bytes(content)
     code, _, err = call(capsys, "data", "new", "t.csv")
     assert code == 1 and message in err and err.count("\n") == 1
+
+
+def test_options_of_new_are_refused_elsewhere_and_roles_are_taken_as_said(work: Path, capsys: Capture) -> None:
+    assert "--name is of `data new` alone" in call(capsys, "data", "list", "--name", "x")[2]
+    (work / "t.csv").write_text("a,b,c\n" + "".join(f"{k % 9},{k % 7},{k % 2}\n" for k in range(90)))
+    code, out, _ = call(capsys, "data", "new", "t.csv", "user=b", "item=a", "outcome=c")
+    written = yaml.safe_load((work / "conf" / "dataset" / "t.yaml").read_text())
+    assert code == 0 and [written[key] for key in ("user", "item", "outcome", "kind")] == ["b", "a", "c", "click"]
+    for role, message in (("usr=b", "no role of a column; did you mean 'user'"), ("user=d", "no such column")):
+        assert message in call(capsys, "data", "new", "t.csv", role, "--name", "other")[2]
 
 
 def test_the_look_tells_encoding_quotes_numbers_and_dates(tmp_path: Path) -> None:

@@ -122,5 +122,5 @@ def require_arms(train: InteractionLog, card: DatasetCard, held_out: str) -> Non
     if missing:
         raise DataError(
             f"{card.name}: no training row has exposure {missing[0]} ({names[missing[0]]}), as the test holds "
-            f"{held_out}; set split=random, or leave the arm out of dataset.arms"
+            f"{held_out}; hold out others (split=random) or fewer, or leave the arm out of dataset.arms"
         )

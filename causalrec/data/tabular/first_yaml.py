@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from causalrec.data.tabular.companion import CompanionTable
 from causalrec.data.tabular.rawfile import JSON, PARQUET, SEPARATORS
 from causalrec.data.tabular.role_guesses import RoleGuesses
 from causalrec.data.tabular.sniff import MOST_LEVELS, ColumnLook, TableLook
@@ -32,7 +33,9 @@ class FirstYaml:
         guesses: Of the roles.
         name: Of the data set.
         folder: Where the table lies, as YAML names it.
+        companions: Tables of users and of items beside it, by user and item.
         sides: Kinds of the columns by whose they are: user, item or row.
+        looks: At each column that is read, by name.
         omitted: Why a column is left out, by name.
         fill: What stands for missing cells, by column.
     """
@@ -41,22 +44,37 @@ class FirstYaml:
     guesses: RoleGuesses
     name: str
     folder: str
+    companions: Mapping[str, CompanionTable] = field(default_factory=dict)
     sides: dict[str, dict[str, str]] = field(init=False)
+    looks: dict[str, ColumnLook] = field(default_factory=dict)
     omitted: dict[str, str] = field(default_factory=dict)
     fill: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.sides = {side: {} for side in SIDES}
+        for side, table in self.companions.items():
+            for column in table.columns:
+                self._take(column, side)
         for column in self.guesses.free(self.look):
-            kind = self._kind(column)
-            if kind is None:
-                continue
-            self.sides[self._side(column)][column.name] = kind
-            if column.missing and not kind.startswith(("multi_hot", "text")):
-                self.fill[column.name] = "mean" if kind == "numeric" else "unknown"
-        for column in (self.look.column(name) for name in self.guesses.columns.values()):
-            if column.missing:
+            side = self._side(column)
+            self._take(column, "row" if side in self.companions else side)
+        for role, column in ((role, self.look.column(name)) for role, name in self.guesses.columns.items()):
+            self.looks[column.name] = column
+            if column.missing or (role in self.companions and self.companions[role].lacking):
                 self.fill[column.name] = "drop"
+
+    def _take(self, column: ColumnLook, side: str) -> None:
+        """Give a column to a user, an item or the row, with what stands for its missing cells."""
+        if column.name in self.looks:
+            self.omitted[column.name] = "another table has a column of this name"
+            return
+        kind = self._kind(column)
+        if kind is None:
+            return
+        self.looks[column.name] = column
+        self.sides[side][column.name] = kind
+        if column.missing and not kind.startswith(("multi_hot", "text")):
+            self.fill[column.name] = "mean" if kind == "numeric" else "unknown"
 
     @property
     def of_people(self) -> bool:
@@ -146,8 +164,9 @@ class FirstYaml:
             yield f"encoding: {raw.encoding}  # the file is not UTF-8"
         if raw.quote is None:
             yield "quote: null  # quotes stand inside fields"
-        if raw.escape is not None:
-            yield f"escape: {json.dumps(raw.escape)}  # stands before quotes inside a field"
+        escapes = [raw.escape, *(table.look.raw.escape for table in self.companions.values())]
+        if escape := next(filter(None, escapes), None):
+            yield f"escape: {json.dumps(escape)}  # stands before quotes inside a field"
         if raw.names is not None:
             yield f"names: [{', '.join(map(_yaml, raw.names))}]  # the file has no header: call the columns as you like"
         if raw.numbers.decimal != ".":
@@ -236,9 +255,14 @@ class FirstYaml:
 
     def _column_lines(self) -> Iterator[str]:
         for side in ("user", "item"):
-            if self.sides[side]:
+            table = self.companions.get(side)
+            if table is not None:
+                yield f"{side}s:\n  file: {_yaml(table.file)}\n  id: {_yaml(table.id)}"
+                yield from (f"  {line}" for line in table.format_lines(self.look.raw))
+                yield "  columns:" if self.sides[side] else "  columns: {}"
+            elif self.sides[side]:
                 yield f"{side}s:\n  columns:  # of the {side}, in the rows of the file"
-                yield from self._kinds(self.sides[side], "    ")
+            yield from self._kinds(self.sides[side], "    ")
         texts = {name: kind for name, kind in self.sides["item"].items() if kind.startswith("text")}
         if texts:
             phrases = ", ".join(f'{_yaml(name)}: "{{}}"' for name in texts)
@@ -255,13 +279,18 @@ class FirstYaml:
         if fill:
             yield "fill:  # missing cells: mean, median, indicator, drop (the row) or a value"
             for name, value in fill.items():
-                yield f"  {_yaml(name)}: {value}  # {self.look.column(name).missing:,} missing"
+                yield f"  {_yaml(name)}: {value}  # {self._why_filled(name)}"
         for name, reason in self.omitted.items():
             yield f"# left out: {name} ({reason})"
 
+    def _why_filled(self, name: str) -> str:
+        side = next((side for side, column in self.guesses.columns.items() if column == name), "")
+        lacking = self.companions[side].lacking if side in self.companions else 0
+        return f"{lacking:,} are not in the table of {side}s" if lacking else f"{self.looks[name].missing:,} missing"
+
     def _kinds(self, kinds: Mapping[str, str], indent: str) -> Iterator[str]:
         for name, kind in kinds.items():
-            column = self.look.column(name)
+            column = self.looks[name]
             codes = "; category, if they are codes" if column.is_whole and 2 < column.distinct <= 20 else ""
             yield f"{indent}{_yaml(name)}: {_yaml(kind)}  # {column.distinct:,} values, as {column.sample}{codes}"
 

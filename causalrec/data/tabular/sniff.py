@@ -37,6 +37,7 @@ FORMS = (
 )  # fmt: skip
 HTML = r"&(amp|lt|gt|quot|nbsp|#\d+);|<(p|br|b|i|a|div|span|ul|li|em|strong)\b[^<>]*>"
 SameAs = Literal["number", "time", "list", "html", "text", "words"]
+WORDS_OF_ELEMENT = 4  # from which what a mark parts are clauses, not elements of a list
 MOST_LEVELS = 200  # of words that are called a category
 
 
@@ -260,12 +261,14 @@ def _look_at_words(present: pl.Series, shape: dict[str, object]) -> ColumnLook:
             return ColumnLook(holds="time", form=form, **shape)  # type: ignore[arg-type]
     if _share(words.str.starts_with("[") & words.str.ends_with("]")) > 0.9:
         return ColumnLook(holds="list", **shape)  # type: ignore[arg-type]
-    spaces = words.str.count_matches(" ").sum() / len(words)
-    for mark in ("|", ";"):
-        if _share(words.str.contains(mark, literal=True)) > 0.2:
-            return ColumnLook(holds="list", separator=mark, **shape)  # type: ignore[arg-type]
     if _share(words.str.contains(HTML)) > 0.05:
         return ColumnLook(holds="html", **shape)  # type: ignore[arg-type]
+    spaces = words.str.count_matches(" ").sum()
+    for mark in ("|", ";"):
+        elements = len(words) + words.str.count_matches(mark, literal=True).sum()
+        if _share(words.str.contains(mark, literal=True)) > 0.2 and spaces < WORDS_OF_ELEMENT * elements:
+            return ColumnLook(holds="list", separator=mark, **shape)  # type: ignore[arg-type]
+    spaces = spaces / len(words)
     is_text = spaces >= 1 and int(str(shape["distinct"])) > MOST_LEVELS
     return ColumnLook(holds="text" if is_text else "words", **shape)  # type: ignore[arg-type]
 
