@@ -78,16 +78,19 @@ Candidates = Mapping[str, tuple[float, ...]]  # numbers to try, by the path of t
 
 @dataclass(frozen=True)
 class Trial:
-    """How much of the data a smoke run reads: first users and items, and rows of each slice that is scored."""
+    """How much of the data a smoke run reads.
 
-    users: int = 1 << 62
-    items: int = 1 << 62
-    rows: int = 1 << 62
+    Attributes:
+        users: the first users.
+        items: the first items.
+        rows: of each slice that is scored.
+        fit_rows: of a batch, and of the validation.
+    """
 
-    @property
-    def few_rows(self) -> int:
-        """Rows that a language model may read one by one: of a batch, of the validation, of a slice of pairs."""
-        return max(1, self.rows // 80)
+    users: int
+    items: int
+    rows: int
+    fit_rows: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,9 +205,13 @@ class ExperimentConfig:
         """What a smoke run leaves of the data; None where nothing is left out, or no network is trained."""
         if "trainer" in self.unread:
             return None
-        limits = {name: self.trainer.setting(f"limit_{name}") for name in ("users", "items", "rows")}
-        given = {name: int(str(limit)) for name, limit in limits.items() if limit is not None}
-        return Trial(**given) if given else None
+        limits = [self.trainer.setting(f"limit_{name}") for name in ("users", "items", "rows")]
+        if all(limit is None for limit in limits):
+            return None
+        users, items, rows = (1 << 62 if limit is None else int(str(limit)) for limit in limits)
+        if self.encoder.target.reads_pair_text:  # no vector of a text serves two rows
+            return Trial(users, items, rows=max(1, rows // 100), fit_rows=max(1, rows // 400))
+        return Trial(users, items, rows=rows, fit_rows=max(1, rows // 128))
 
     @cached_property
     def candidates(self) -> Candidates:

@@ -28,8 +28,8 @@ def corner(dataset: CausalDataset, users: int, items: int) -> CausalDataset:
     logged, randomised = _cut(log, users, items), None
     if dataset.randomised is not None:
         randomised = _cut(dataset.randomised, users, items)
-    parts = [logged, *([randomised] if randomised is not None else [])]
-    if min(map(len, parts)) < LEAST_ROWS or (users, items) == (log.num_users, log.num_items):
+    logs = [logged, *([randomised] if randomised is not None else [])]
+    if min(map(len, logs)) < LEAST_ROWS or (users, items) == (log.num_users, log.num_items):
         return dataset
     rule = "drop" if dataset.card.unseen == "error" else dataset.card.unseen  # some ids are left without a training row
     return replace(

@@ -82,6 +82,7 @@ class AbstractAnyEncoder(nn.Module, ABC):
 
     Attributes:
         reads_text: it reads text by a language model, as much of which is trained as `finetuning` says.
+        reads_pair_text: the text of a pair is one text, which a language model reads for each row.
         vectorizable: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that
             differ in numbers alone train as one program (`training/stacked/`); it must then draw no random numbers.
         reads_time: it reads histories, so that batches must hold the time of their rows.
@@ -89,6 +90,7 @@ class AbstractAnyEncoder(nn.Module, ABC):
     """
 
     reads_text: ClassVar[bool] = False
+    reads_pair_text: ClassVar[bool] = False
     vectorizable: bool = False
     reads_time: bool = False
     rows_at_once: int = 1 << 18

@@ -48,6 +48,7 @@ class Cross(AbstractPairEncoder):
     """
 
     reads_text = True
+    reads_pair_text = True
     rows_at_once = 1024
 
     def __init__(

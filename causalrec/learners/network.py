@@ -143,7 +143,7 @@ def _sampler(config: ExperimentConfig) -> AbstractSampler:
     sampler = config.sampler
     if config.trial is not None and "batch_size" in sampler.keyword_names:
         size = int(str(sampler.setting("batch_size")))
-        sampler = sampler.replace(batch_size=min(size, config.trial.few_rows))
+        sampler = sampler.replace(batch_size=min(size, config.trial.fit_rows))
     return sampler.build()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from causalrec.config.run_config import Selection
-from causalrec.config.schema import ExperimentConfig, Trial
+from causalrec.config.schema import ExperimentConfig
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
 from causalrec.data.corner import corner
@@ -13,7 +13,6 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.files import require_writable
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
-from causalrec.encoders.base import AbstractPairEncoder
 from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.limit import limit_slices
@@ -41,7 +40,7 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
     """Return the rows that the run is scored on; raise RequestError where a model reads columns that they lack."""
     selected = prepared.select(config.slice, config.components.task.label_kinds)
     if config.trial is not None:
-        selected = limit_slices(selected, _scored_rows(config, config.trial))
+        selected = limit_slices(selected, config.trial.rows)
     learner, card = config.components.learner, prepared.dataset.card
     view = learner.columns_read(prepared.plan.views) if learner else ()
     names = [column.name for column in card.row_columns if column.name in view]
@@ -53,12 +52,6 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
                 f"out of slice=[..]"
             )
     return selected
-
-
-def _scored_rows(config: ExperimentConfig, trial: Trial) -> int:
-    """Return how many rows of a slice a trial scores: few where a language model reads each pair anew."""
-    encoder = config.encoder.target
-    return trial.few_rows if encoder.reads_text and issubclass(encoder, AbstractPairEncoder) else trial.rows
 
 
 def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
@@ -109,7 +102,7 @@ def _augment(
 
 def _validation_rows(splits: Splits, config: ExperimentConfig, propensity: AbstractPropensity) -> InteractionLog:
     """Return what a fit is judged on: biased rows with their propensities, or randomised ones where that is asked."""
-    sample, most = splits.randomised_sample, config.trial.few_rows if config.trial else None
+    sample, most = splits.randomised_sample, config.trial.fit_rows if config.trial else None
     if config.run.selection.criterion == "randomised" and sample is not None:
         return sample.with_propensity(np.ones(len(sample), np.float32))
     rows = splits.validation.take(np.arange(len(splits.validation))[:most]) if most else splits.validation

@@ -13,14 +13,16 @@ from causalrec.types import Ints
 
 
 def limit_slices(selected: Mapping[str, list[SliceData]], most: int) -> dict[str, list[SliceData]]:
-    """Return slices of at most so many rows, evenly spread; a part of a slice has the rows that are left of that one.
+    """Return slices of at most so many rows, evenly spread; a part of a slice has the rows that are left of that one,
+    and goes where none is.
 
     Args:
         selected: slices by the name of their component.
         most: rows of a slice.
     """
     limited: dict[int, SliceData] = {}
-    return {name: [_limit(data, most, limited) for data in yielded] for name, yielded in selected.items()}
+    every = {name: [_limit(data, most, limited) for data in yielded] for name, yielded in selected.items()}
+    return {name: [data for data in yielded if len(data)] for name, yielded in every.items()}
 
 
 def _limit(data: SliceData, most: int, limited: dict[int, SliceData]) -> SliceData:
@@ -34,8 +36,8 @@ def _limit(data: SliceData, most: int, limited: dict[int, SliceData]) -> SliceDa
             smaller = _limit(parent, most, limited)
             of_parent = np.unique(np.linspace(0, len(parent) - 1, min(most, len(parent))).astype(np.int64))
             kept_rows = np.flatnonzero(np.isin(data.rows, of_parent))
-            places = np.searchsorted(of_parent, data.rows[kept_rows])
-            limited[id(data)] = replace(_take(data, kept_rows), subset_of=smaller, rows=places)
+            positions = np.searchsorted(of_parent, data.rows[kept_rows])
+            limited[id(data)] = replace(_take(data, kept_rows), subset_of=smaller, rows=positions)
     return limited[id(data)]
 
 
