@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import check_overrides, log, print_json
 from causalrec.errors import RequestError, did_you_mean
@@ -75,7 +75,7 @@ def _check(options: argparse.Namespace, plain: PlainConfig, dataset: AbstractDat
     return code
 
 
-def _counts(problems: Sequence[Problem]) -> dict[str, Any]:
+def _counts(problems: Sequence[Problem]) -> dict[str, object]:
     """Return the problems as JSON has them, errors first, and how many rows have one."""
     from causalrec.data.table_problems import count_rows
 
@@ -95,7 +95,7 @@ def _print_problems(name: str, problems: Sequence[Problem]) -> None:
     log(f"{name}: {', '.join(words)}")
 
 
-def _log_facts(loaded: CausalDataset) -> dict[str, Any]:
+def _log_facts(loaded: CausalDataset) -> dict[str, object]:
     randomised = None if loaded.randomised is None else str(loaded.randomised)
     return {"logged": str(loaded.logged), "randomised": randomised, "sha256": dict(loaded.raw_sha256)}
 

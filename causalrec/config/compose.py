@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from causalrec.config.checks import PlainConfig, check_keys_and_scalars
 from causalrec.config.component import ComponentConfig, load_class, validate_component
@@ -17,6 +17,10 @@ from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, DataRequest, ExperimentConfig
 from causalrec.config.settings import check_candidates, why_unused
 from causalrec.config.yaml_errors import check_chosen_files, one_line_errors
+
+if TYPE_CHECKING:
+    from causalrec.data.datasets.base import AbstractDataset
+    from causalrec.graph.causal_graph import CausalGraph
 
 __all__ = [
     "PlainConfig",
@@ -140,7 +144,9 @@ def validate_config(plain: Mapping[str, object], overrides: tuple[str, ...] = ()
     return config.replace(overrides=used)
 
 
-def _write_edges_out(graph: ComponentConfig[Any], dataset: ComponentConfig[Any]) -> ComponentConfig[Any]:
+def _write_edges_out(
+    graph: ComponentConfig[CausalGraph], dataset: ComponentConfig[AbstractDataset]
+) -> ComponentConfig[CausalGraph]:
     """Return the graph with an edge for each column that its patterns mean, as a record names them."""
     if not any(mark in edge for edge in graph.arguments.get("edges", ()) for mark in "*?,"):  # type: ignore[attr-defined]
         return graph

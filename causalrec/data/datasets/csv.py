@@ -181,7 +181,7 @@ class CsvTables(AbstractDataset):
 
     def check_files(self, root: Path) -> None:
         """Raise RequestError where a file or a column is missing; no row is read."""
-        request = self._request(self._folder(root))
+        request = self._request(root)
         columns = list(request.roles.columns.values())
         missing = [problem for raw in request.interactions for problem in missing_columns(raw, columns)]
         wrong = [*missing_files(request.files), *missing]

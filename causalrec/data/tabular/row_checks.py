@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def _blank_rows(arrays: Arrays, roles: Roles) -> Bools:
     return blank
 
 
-def _note_outcomes(arrays: Arrays, roles: Roles, note: Any) -> None:
+def _note_outcomes(arrays: Arrays, roles: Roles, note: Callable[..., None]) -> None:
     value, (low, high) = arrays["outcome"], roles.scale
     exposed = arrays["treatment"] > 0 if "treatment" in arrays else np.ones(len(value), bool)
     finite, inside = np.isfinite(value), (value >= low) & (value <= high)
