@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from causalrec.config.checks import PlainConfig, check_keys_and_scalars
 from causalrec.config.component import ComponentConfig, load_class, validate_component
@@ -17,10 +17,6 @@ from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, DataRequest, ExperimentConfig
 from causalrec.config.settings import check_candidates, why_unused
 from causalrec.config.yaml_errors import check_chosen_files, one_line_errors
-
-if TYPE_CHECKING:
-    from causalrec.data.datasets.base import AbstractDataset
-    from causalrec.graph.causal_graph import CausalGraph
 
 __all__ = [
     "PlainConfig",
@@ -137,20 +133,18 @@ def validate_config(plain: Mapping[str, object], overrides: tuple[str, ...] = ()
     """
     composed, run = check_keys_and_scalars(plain)
     members = {group: _validate_members(composed, group) for group in (*COLLECTIONS, *GROUPS)}
-    members["graph"] = _write_edges_out(members["graph"], members["dataset"])
+    _write_edges_out(members)
     config = ExperimentConfig(run=_with_name(run, members["learner"] and members["learner"].target.groups), **members)
     check_candidates(config)
     used = tuple(text for text in overrides if why_unused(config, text) is None)
     return config.replace(overrides=used)
 
 
-def _write_edges_out(
-    graph: ComponentConfig[CausalGraph], dataset: ComponentConfig[AbstractDataset]
-) -> ComponentConfig[CausalGraph]:
-    """Return the graph with an edge for each column that its patterns mean, as a record names them."""
-    if not any(mark in edge for edge in graph.arguments.get("edges", ()) for mark in "*?,"):  # type: ignore[attr-defined]
-        return graph
-    return graph.replace(edges=graph.build().for_columns(dataset.build().card).edges)
+def _write_edges_out(members: dict[str, Any]) -> None:
+    """Give the graph an edge for each column that its patterns mean, as a record names them."""
+    graph = members["graph"]
+    if any(mark in edge for edge in graph.arguments.get("edges", ()) for mark in "*?,"):
+        members["graph"] = graph.replace(edges=graph.build().for_columns(members["dataset"].build().card).edges)
 
 
 def data_request(plain: Mapping[str, object]) -> DataRequest:
@@ -158,7 +152,7 @@ def data_request(plain: Mapping[str, object]) -> DataRequest:
     composed, run = check_keys_and_scalars(plain)
     groups = [field.name for field in fields(DataRequest) if field.name != "run"]
     members = {group: _validate_members(composed, group) for group in groups}
-    members["graph"] = _write_edges_out(members["graph"], members["dataset"])
+    _write_edges_out(members)
     return DataRequest(run=run, **members)
 
 
