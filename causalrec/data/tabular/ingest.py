@@ -18,6 +18,7 @@ from causalrec.data.tabular.rawfile import RawFile
 from causalrec.data.tabular.role_values import is_constant, missing_mask, role_expressions
 from causalrec.data.tabular.roles import FillValue, Roles, dtype_of
 from causalrec.data.tabular.row_checks import Arrays, note_bad_rows
+from causalrec.progress import progress
 from causalrec.types import Bools, Ints
 
 ROWS = 500_000  # of one batch
@@ -80,6 +81,7 @@ def _stream(
         for number, raw in enumerate(raws):
             if number:
                 bad_rows.begin_file(raw, offset)
+            step = stack.enter_context(progress(f"reading {raw.path.name}", None, "rows"))
             for arrays in _batches(raw, roles, ids, usual):
                 note_bad_rows(arrays, roles, bad_rows, offset)
                 outcomes = _widen(outcomes, arrays.get("outcome"))
@@ -87,6 +89,7 @@ def _stream(
                 for role, writer in writers.items():
                     writer.append(arrays[role] == 1 if role == "randomised" else arrays[role])
                 offset += len(next(iter(arrays.values())))
+                step.update(offset)
     bad_rows.facts["range"] = "[{:g}, {:g}]".format(*outcomes)
     return StreamedFile(folder, offset, bad_rows, names)
 
