@@ -78,10 +78,10 @@ def _stream(
     names = (*roles.made_up, *roles.columns, *later, *(["dropped"] if "drop" in roles.filled.values() else []))
     with ExitStack() as stack:
         writers = {role: stack.enter_context(ArrayWriter(folder / f"{role}.npy", dtype_of(role))) for role in names}
+        step = stack.enter_context(progress(f"reading {raws[0].path.name}", None, "rows"))
         for number, raw in enumerate(raws):
             if number:
                 bad_rows.begin_file(raw, offset)
-            step = stack.enter_context(progress(f"reading {raw.path.name}", None, "rows"))
             for arrays in _batches(raw, roles, ids, usual):
                 note_bad_rows(arrays, roles, bad_rows, offset)
                 outcomes = _widen(outcomes, arrays.get("outcome"))
