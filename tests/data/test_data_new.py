@@ -158,7 +158,7 @@ def test_what_is_no_table_is_one_line(content: bytes, message: str, work: Path, 
 def test_options_of_new_are_refused_elsewhere_and_roles_are_taken_as_said(work: Path, capsys: Capture) -> None:
     assert "--name is of `data new` alone" in call(capsys, "data", "list", "--name", "x")[2]
     (work / "t.csv").write_text("a,b,c\n" + "".join(f"{k % 9},{k % 7},{k % 2}\n" for k in range(90)))
-    code, out, _ = call(capsys, "data", "new", "t.csv", "user=b", "item=a", "outcome=c")
+    code, _, _ = call(capsys, "data", "new", "t.csv", "user=b", "item=a", "outcome=c")
     written = yaml.safe_load((work / "conf" / "dataset" / "t.yaml").read_text())
     assert code == 0 and [written[key] for key in ("user", "item", "outcome", "kind")] == ["b", "a", "c", "click"]
     for role, message in (("usr=b", "no role of a column; did you mean 'user'"), ("user=d", "no such column")):
