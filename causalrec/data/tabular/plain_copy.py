@@ -49,7 +49,7 @@ def prepare_file(raw: RawFile, scratch: Path) -> tuple[RawFile, str, list[Proble
         bad = list(encoding_problems(raw))
         if bad and bad[0].line == 1:  # what else is wrong follows from it
             return raw, "", bad
-        if not bad and _is_plain(raw):
+        if not bad and is_plain(raw):
             return raw, sha256_of(raw.path), []
         readable = scratch / f"{hashlib.sha256(os.fsencode(raw.path)).hexdigest()[:12]}.txt"
         _write_plain(raw, readable)
@@ -68,8 +68,10 @@ def _other_format(raw: RawFile) -> str | None:
     return None
 
 
-def _is_plain(raw: RawFile) -> bool:
-    """Whether the file can be read where it lies."""
+def is_plain(raw: RawFile) -> bool:
+    """Whether a file that is there can be read where it lies, without a plain copy."""
+    if raw.suffix in PARQUET:
+        return True
     if codecs.lookup(raw.encoding).name != "utf-8" or raw.path.suffix.lower() == ".gz":
         return False
     if raw.suffix in JSON:
