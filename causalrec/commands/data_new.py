@@ -10,6 +10,7 @@ from pathlib import Path
 
 from causalrec.commands.terminal import check_overrides, print_json
 from causalrec.data.files import write_text
+from causalrec.data.tabular.column_guesses import ColumnGuesses
 from causalrec.data.tabular.companion import look_at_companion
 from causalrec.data.tabular.first_yaml import FirstYaml
 from causalrec.data.tabular.rawfile import JSON, PARQUET
@@ -34,20 +35,21 @@ def write_first_yaml(options: argparse.Namespace) -> int:
     guesses = guess_roles(look, roles)
     sides = {"user": options.users, "item": options.items}
     companions = {side: look_at_companion(file, side, look, guesses) for side, file in sides.items() if file}
-    first = FirstYaml(look, guesses, name, _folder_of(path), companions)
+    columns = ColumnGuesses(look, guesses, companions)
+    first = FirstYaml(columns, name, _folder_of(path))
     for group, text in (("dataset", first.dataset()), ("graph", first.graph())):
         write_text(files[group], text)
     where = shlex.quote(str(conf))
     commands = [
         f"causalrec data check {name} --config-dir {where}",
-        f"causalrec train --config-dir {where} dataset={name} {first.train_options} logger=none",
+        f"causalrec train --config-dir {where} dataset={name} {columns.train_options} logger=none",
     ]
     if options.json:
         written = [str(file) for file in files.values()]
         roles |= guesses.columns
         print_json({"name": name, "files": written, "guessed": {**roles, "kind": guesses.kind}, "next": commands})
         return 0
-    print(_describe(first))
+    print(_describe(columns))
     print(f"written: {files['dataset']} and\n  {files['graph']}: each line is a guess, read them\nnext:")
     print("\n".join(f"  {command}" for command in commands))
     return 0
@@ -73,20 +75,20 @@ def _folder_of(path: Path) -> str:
     return f"./{os.path.relpath(folder, here)}" if folder.is_relative_to(here) else str(folder)
 
 
-def _describe(first: FirstYaml) -> str:
+def _describe(guesses: ColumnGuesses) -> str:
     """Say what was found, a line for each thing, in at most 80 columns."""
     from causalrec.commands.data_text import align, wrap
 
-    look, raw = first.look, first.look.raw
+    look, raw = guesses.look, guesses.look.raw
     seen = f"{look.rows:,} rows" if look.is_complete else f"more than {look.rows:,} rows"
     form = [] if raw.suffix in JSON | PARQUET else [f"separator {raw.declared_separator!r}"]
     form += [] if look.header else ["no header"]
     form += [raw.encoding] if raw.encoding != "utf-8" else []
-    roles = {column: role for role, column in first.guesses.columns.items()}
-    roles |= {column: f"truth {k}" for k, column in enumerate(first.guesses.potential)}
-    roles |= {name: f"{kind} of the {side}" for side, kinds in first.sides.items() for name, kind in kinds.items()}
+    roles = {column: role for role, column in guesses.roles.columns.items()}
+    roles |= {column: f"truth {k}" for k, column in enumerate(guesses.roles.potential)}
+    roles |= {name: f"{kind} of the {side}" for side, kinds in guesses.sides.items() for name, kind in kinds.items()}
     table = [["column", "guess", "values", "missing", "as"]]
-    companions = [column for table in first.companions.values() for column in table.columns]
+    companions = [column for table in guesses.companions.values() for column in table.columns]
     for column in (*look.columns, *companions):
         guess = roles.get(column.name, "left out")
         row = [column.name[:20], guess[:24], f"{column.distinct:,}", f"{column.missing:,}", column.sample]

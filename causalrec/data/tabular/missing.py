@@ -11,7 +11,7 @@ from polars.exceptions import ComputeError
 from causalrec.data.table_problems import Problem
 from causalrec.data.tabular.file_problems import header_problems
 from causalrec.data.tabular.plain_copy import is_plain
-from causalrec.data.tabular.rawfile import JSON, PARQUET, RawFile
+from causalrec.data.tabular.rawfile import JSON, RawFile
 from causalrec.errors import did_you_mean
 
 
@@ -29,8 +29,7 @@ def missing_columns(raw: RawFile, columns: Iterable[str]) -> list[Problem]:
     if not raw.path.is_file() or raw.suffix in JSON:
         return []
     try:
-        readable = raw.suffix in PARQUET or is_plain(raw)
-        return header_problems(raw, list(dict.fromkeys(columns))) if readable else []
+        return header_problems(raw, list(dict.fromkeys(columns))) if is_plain(raw) else []
     except (OSError, LookupError, UnicodeError, csv.Error, ComputeError):  # told with its line once the file is read
         return []
 

@@ -69,7 +69,9 @@ def _other_format(raw: RawFile) -> str | None:
 
 
 def is_plain(raw: RawFile) -> bool:
-    """Whether the file can be read where it lies."""
+    """Whether a file that is there can be read where it lies, without a plain copy."""
+    if raw.suffix in PARQUET:
+        return True
     if codecs.lookup(raw.encoding).name != "utf-8" or raw.path.suffix.lower() == ".gz":
         return False
     if raw.suffix in JSON:
