@@ -144,7 +144,6 @@ MISTAKES = [  # the shell's quotes are taken away as the shell does
     # values
     Mistake("train seed=abc", "seed='abc': input should be a valid integer"),
     Mistake("train seed=0,1", "seed=0,1: several values for one key; train -m runs a job for each"),
-    Mistake("train seed=0 seed=1", "seed=0 seed=1: two values for one key; leave one out"),
     Mistake("train -m seed=0,a", "seed='a': input should be a valid integer"),
     Mistake("train hydra/launcher=packed", "hydra/launcher=packed: launchers and sweepers run the jobs of a"),
     Mistake("train -m hydra/launcher=packd seed=0,1", "hydra/launcher=packd: unknown component; did you mean 'packed'"),

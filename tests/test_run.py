@@ -623,7 +623,8 @@ def test_the_real_coat_has_366_repeated_pairs_and_none_of_them_is_trained_on(
     assert not np.isin(splits.train.codes, splits.test.codes).any()
     monkeypatch.chdir(tmp_path)
     folders = [f"paths.data={REAL}", f"paths.cache={tmp_path / 'cache'}"]
-    assert cli.main(["train", "--json", "dataset=coat", "objective=ips", *SMALL, *folders]) == 0
+    all_ids = ["trainer.limit_users=null", "trainer.limit_items=null"]
+    assert cli.main(["train", "--json", "dataset=coat", "objective=ips", *SMALL, *all_ids, *folders]) == 0
     (record,) = json.loads(capsys.readouterr().out)
     audit = record["audit"]
     assert (audit["duplicates"], audit["leaked_rows"], audit["duplicate_rule"]) == (366, 0, "drop_train")

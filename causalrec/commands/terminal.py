@@ -19,14 +19,10 @@ PIPED_WIDTH = 100  # characters of a line that no terminal shows
 
 
 def check_overrides(overrides: list[str]) -> list[str]:
-    """Return overrides as given; raise RequestError on a text that is none, and on two values for one key."""
-    seen: dict[str, str] = {}
+    """Return overrides as given; raise RequestError on a text that is none."""
     for text in overrides:
         if "=" not in text and not text.startswith("~"):
             raise RequestError(f"{text}: not an override; write key=value")
-        key = text.partition("=")[0]
-        if (first := seen.setdefault(key, text)) != text and not text.startswith("+"):
-            raise RequestError(f"{first} {text}: two values for one key; leave one out, or sweep over both by train -m")
     return list(overrides)
 
 

@@ -17,11 +17,10 @@ from causalrec.prepared import RunPlan
 
 
 def plan_data(request: DataRequest) -> RunPlan:
-    """Check question, data and split as one and identify the estimand; raise RequestError or NotIdentified.
+    """Identify the estimand by the graph, and choose the columns that models read; raise RequestError or NotIdentified.
 
     No file is read.
     """
-    check_question(request)
     built, card = request.components, request.components.dataset.card
     adjustment = built.task.identify(request, card)
     built.graph.check_modifiers(card)
@@ -50,7 +49,7 @@ def check_question(request: DataRequest) -> None:
 
 
 def check_request(request: DataRequest, plain: Mapping[str, object]) -> None:
-    """Raise RequestError where a request cannot be worked on; no network is imported, no row is read.
+    """Raise RequestError where a request cannot be worked on; nothing heavy is imported, no row is read.
 
     Args:
         request: its question and data.
@@ -61,7 +60,6 @@ def check_request(request: DataRequest, plain: Mapping[str, object]) -> None:
     request.components.dataset.check_files(request.run.paths.data)
     require_creatable(request.run.paths.runs, "paths.runs")
     require_creatable(request.run.paths.cache, "paths.cache")
-    plan_data(request)
 
 
 def _check_learner(request: DataRequest, plain: Mapping[str, object]) -> None:

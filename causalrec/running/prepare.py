@@ -19,15 +19,17 @@ from causalrec.evaluation.slice.limit import limit_slices
 from causalrec.features.views import feature_matrix
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
-from causalrec.running.data_plan import plan_data
+from causalrec.running.data_plan import check_question, plan_data
 from causalrec.training.folds import Folds, settle_folds
 
 
 def plan_run(config: ExperimentConfig) -> RunPlan:
     """Check the request as one and identify its estimand; raise RequestError or NotIdentified. No file is read."""
-    plan, built = plan_data(config.data_request), config.components
+    built = config.components
     card = built.dataset.card
+    check_question(config.data_request)
     built.task.check(config, card)
+    plan = plan_data(config.data_request)
     if built.learner is not None:
         built.learner.check_views(config, card, plan.views)
     built.task.check_identified(config, card, plan.adjustment.training, plan.views)

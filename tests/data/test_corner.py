@@ -32,19 +32,19 @@ def dataset(users: int, items: int, **more: object) -> CausalDataset:
 
 
 def test_rows_and_tables_of_the_first_ids_are_left() -> None:
-    every_row = dataset(30, 40)
-    small = corner(every_row, 10, 20)
+    everything = dataset(30, 40)
+    small = corner(everything, 10, 20)
     assert (small.logged.num_users, small.logged.num_items, len(small.logged)) == (10, 20, 200)
     assert (len(small.user_table), len(small.item_table), small.item_vectors["picture"].shape) == (10, 20, (20, 40))
     assert small.item_ids is not None and small.item_ids.to_list() == [*range(1000, 1020)]
-    indices = small.logged.users * 40 + small.logged.item
-    assert (small.logged.outcome == every_row.logged.outcome[indices]).all(), "an id stays who it is"
+    rows = small.logged.users * 40 + small.logged.item
+    assert (small.logged.outcome == everything.logged.outcome[rows]).all(), "an id stays who it is"
     assert small.card.unseen == "drop", "some ids are left without a training row"
 
 
 def test_data_that_are_small_or_would_leave_hardly_a_row_stay_whole() -> None:
-    every_row = dataset(30, 40)
-    assert corner(every_row, 100, 100) is every_row
-    assert corner(every_row, 5, 5) is every_row
-    few = replace(every_row, randomised=every_row.logged.take(np.arange(1100, 1200)))
+    everything = dataset(30, 40)
+    assert corner(everything, 100, 100) is everything
+    assert corner(everything, 5, 5) is everything
+    few = replace(everything, randomised=everything.logged.take(np.arange(1100, 1200)))
     assert corner(few, 10, 20) is few, "no random row is in the corner"

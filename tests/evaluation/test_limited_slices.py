@@ -14,9 +14,9 @@ def test_a_part_keeps_those_of_its_rows_that_are_left_of_the_slice() -> None:
     test = SliceData(name="test", kind="graded", user=rows // 10, item=rows, label=label, num_users=100)
     odd = test.subset("odd", rows[rows % 2 == 1])
     limited = limit_slices({"test": [test], "parts": [odd]}, 100)
-    (small,), (subset,) = limited["test"], limited["parts"]
+    (small,), (smaller_odd,) = limited["test"], limited["parts"]
     assert len(small) == 100 and set(small.item) <= set(rows)
-    assert subset.subset_of is small and subset.rows is not None
-    assert (small.item[subset.rows] == subset.item).all() and (subset.item % 2 == 1).all()
-    assert (subset.label == label[subset.item]).all() and len(subset) == (small.item % 2 == 1).sum()
+    assert smaller_odd.subset_of is small and smaller_odd.rows is not None
+    assert (small.item[smaller_odd.rows] == smaller_odd.item).all() and (smaller_odd.item % 2 == 1).all()
+    assert (smaller_odd.label == label[smaller_odd.item]).all() and len(smaller_odd) == (small.item % 2 == 1).sum()
     assert len(limit_slices({"test": [test]}, 5000)["test"][0]) == 1000

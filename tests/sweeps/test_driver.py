@@ -403,7 +403,7 @@ def test_gc_frees_what_is_not_needed_and_keeps_what_is(fake: Fake, work: Path, c
 def test_a_folder_without_a_ledger_is_refused(what: str, work: Path, capsys: Capture) -> None:
     (work / "empty").mkdir()
     code, out, err = call(capsys, "sweep", what, "empty")
-    assert (code, out) == (1, "") and err.startswith("causalrec: empty: no sweep was launched here")
+    assert (code, out) == (2, "") and err.startswith("causalrec: empty: no sweep was launched here")
     assert list((work / "empty").iterdir()) == []
 
 
