@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from causalrec.data.dataset import CausalDataset
     from causalrec.data.datasets.base import AbstractDataset
     from causalrec.records.run_record import RunRecord
-    from causalrec.reporting.table import ScoreTable
+    from causalrec.reporting.score_table import ScoreTable
     from causalrec.running.trained_run import TrainedRun
 
 Setting = str | float | bool | None | Sequence[object] | Mapping[str, object]

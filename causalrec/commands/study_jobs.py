@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from causalrec.records.run_folder import AnyFolder, EstimationFolder, RunFolder
     from causalrec.reporting.estimation import EstimationConfig
     from causalrec.reporting.paper_table import PaperTable
+    from causalrec.reporting.score_table import ScoreTable
     from causalrec.reporting.study import Study
-    from causalrec.reporting.table import ScoreTable
     from causalrec.sweeps.job import JobResult
     from causalrec.sweeps.launch import Job
 

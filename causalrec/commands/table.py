@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from causalrec.commands.terminal import print_tables
 
 if TYPE_CHECKING:
-    from causalrec.reporting.table import ScoreTable
+    from causalrec.reporting.score_table import ScoreTable
 
 
 def table(options: argparse.Namespace) -> int:
@@ -27,6 +27,6 @@ def table(options: argparse.Namespace) -> int:
 
 def _paste(page: Path, marker: str, score_tables: Iterable[ScoreTable]) -> None:
     from causalrec.reporting.paste_between_markers import paste
-    from causalrec.reporting.table_text import markdown
+    from causalrec.reporting.score_table import markdown
 
     paste(page, marker, "\n\n".join(map(markdown, score_tables)))

@@ -11,7 +11,7 @@ from causalrec.errors import CausalRecError, RequestError
 if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
     from causalrec.reporting.estimation import EstimationConfig
-    from causalrec.reporting.table import ScoreTable
+    from causalrec.reporting.score_table import ScoreTable
     from causalrec.reporting.text_table import TextTable
 
 Form = Literal["text", "csv", "latex", "markdown"]
@@ -84,7 +84,7 @@ def print_tables(
     if as_json:
         print_json([table.as_json() for table in tables])
         return
-    from causalrec.reporting import table_text
+    from causalrec.reporting import score_table, table_text
 
     if form == "csv":
         print(table_text.csv_text(tables), end="")
@@ -92,5 +92,5 @@ def print_tables(
         if form == "text":
             print_text_table(table_text.text_table(table, intervals=intervals))
         else:
-            write = table_text.markdown if form == "markdown" else table_text.latex
+            write = score_table.markdown if form == "markdown" else table_text.latex
             print_text(write(table, intervals=intervals))

@@ -211,7 +211,8 @@ class ExperimentConfig:
         users, items, rows = (1 << 62 if limit is None else int(str(limit)) for limit in limits)
         if self.encoder.target.reads_pair_text:  # no vector of a text serves two rows
             return Trial(users, items, rows=max(1, rows // 100), fit_rows=max(1, rows // 400))
-        return Trial(users, items, rows=rows, fit_rows=max(1, rows // 128))
+        fit_rows = max(1, rows // 128) if self.encoder.target.reads_text else rows
+        return Trial(users, items, rows=rows, fit_rows=fit_rows)
 
     @cached_property
     def candidates(self) -> Candidates:

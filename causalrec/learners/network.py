@@ -69,7 +69,7 @@ class NetworkLearner(AbstractLearner):
             return Folds(wanted, "as asked for", requested=True)
         if config.run.selection.criterion == "randomised":
             return Folds(1, "selection.criterion=randomised reads rows that are no part of folds")
-        if config.run.selection.candidates == "none" or config.trial is not None:
+        if config.run.selection.candidates == "none" or (config.trial is not None and not config.candidates):
             return Folds(1, "one fit was asked for")
         return automatic_folds(validation_rows, hindrance_to_folds(config))
 

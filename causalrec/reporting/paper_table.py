@@ -12,9 +12,9 @@ from causalrec.reporting.compare import Comparison, compare_rows
 from causalrec.reporting.footnotes import caveats
 from causalrec.reporting.judge import Judge, Key
 from causalrec.reporting.published_numbers import Published
+from causalrec.reporting.score_table import ScoreTable
 from causalrec.reporting.study import Study
 from causalrec.reporting.submodels import Loss, loss_notes, losses
-from causalrec.reporting.table import ScoreTable
 from causalrec.reporting.table_rows import rows_of
 from causalrec.reporting.verdict import GainVerdict, Obtained, ValueVerdict
 from causalrec.reporting.warnings import warning_notes

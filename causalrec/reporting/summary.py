@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import Number
-from causalrec.reporting.table import Cell, ScoreTable
+from causalrec.reporting.score_table import Cell, ScoreTable
 
 
 def two_sentences(folders: Sequence[RunFolder], shown: Sequence[ScoreTable]) -> str:

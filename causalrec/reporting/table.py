@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,88 +13,14 @@ from causalrec.records.names import column_of, parse_column
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.sections import ScoreRecord
 from causalrec.reporting.footnotes import footnotes
+from causalrec.reporting.score_table import Cell, ScoreTable
 from causalrec.reporting.submodels import Loss, loss_notes, losses, missing_cases
 from causalrec.reporting.table_rows import groups_of_tables, is_resampled, rows_of, titles_of, without_submodels
 from causalrec.types import Doubles
 
-MOST_DECIMALS = 6
-LARGE = 100.0  # a mean that is written to one decimal
 OF_OUTCOMES = ("auc", "ndcg@5", "mse", "skill", "bias")
 OF_EFFECTS = ("sqrt_pehe", "ate_error", "qini", "autoc", "average_effect", "coverage", "first_stage_f")
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number of a table.
-
-    Attributes:
-        mean: over seeds.
-        low: lower end of the user bootstrap's interval of that mean; nan where there is none.
-        high: upper end.
-        sd: standard deviation over seeds; None for one.
-        seeds: how many there are.
-        n: rows (or users) a score rests on.
-        loses_to: special cases of the row's model that are better, by name.
-    """
-
-    mean: float
-    low: float
-    high: float
-    sd: float | None
-    seeds: int
-    n: int
-    loses_to: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ScoreTable:
-    """Scores of runs by row and column.
-
-    Attributes:
-        dataset: name of the data set, threshold of its outcome, and what else tells the tables of a folder apart; the
-            title.
-        columns: names of the columns, `metric@slice`.
-        rows: row -> column -> cell, baselines first; an undefined score has no cell.
-        baselines: names of the rows that are baselines.
-        footnotes: what the numbers rest on, a line each.
-    """
-
-    dataset: str
-    columns: tuple[str, ...]
-    rows: dict[str, dict[str, Cell]]
-    baselines: tuple[str, ...]
-    footnotes: tuple[str, ...]
-
-    def __str__(self) -> str:
-        from causalrec.reporting.table_text import markdown
-
-        return markdown(self)
-
-    def choose_rows(self, names: Sequence[str]) -> ScoreTable:
-        """Return the table with these of its rows, in this order; with all where none is named."""
-        if not names:
-            return self
-        rows = {name: self.rows[name] for name in names if name in self.rows}
-        return replace(self, rows=rows, baselines=tuple(name for name in self.baselines if name in rows))
-
-    def decimals(self, column: str) -> int:
-        """Return to how many decimals a column is written: three at least, unless its numbers are large, and as many as
-        give its largest mean three digits and its widest interval one, rows that are no baselines being looked at.
-        """
-        cells = [of[column] for row, of in self.rows.items() if column in of and row not in self.baselines]
-        largest = max((abs(cell.mean) for cell in cells), default=0.0)
-        half = max((width / 2 for cell in cells if (width := cell.high - cell.low) > 0), default=0.0)
-        if largest >= LARGE:
-            return 1
-        needed = [2 - math.floor(math.log10(largest))] if largest > 0 else []
-        needed += [math.ceil(-math.log10(half))] if half > 0 else []
-        return min(max([3, *needed]), MOST_DECIMALS)
-
-    def as_json(self) -> dict[str, object]:
-        """Return the table as plain values."""
-        cells = {row: {column: vars(cell) for column, cell in of.items()} for row, of in self.rows.items()}
-        return {**vars(self), "rows": cells}
 
 
 def tables(

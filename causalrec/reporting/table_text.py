@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 from causalrec.records.names import parse_column
 from causalrec.reporting.latex import escape
-from causalrec.reporting.submodels import MARK
-from causalrec.reporting.table import Cell, ScoreTable
+from causalrec.reporting.score_table import ScoreTable, format_cell, format_seeds, notes_of
 from causalrec.reporting.text_table import TextTable, split_column
 
 SAME_SEEDS = {"0": "No number is defined.", "1": "One seed a row, so no spread over seeds is known."}
@@ -31,49 +30,8 @@ def text_table(table: ScoreTable, *, intervals: bool = True) -> TextTable:
         header=("row", *map(split_column, table.columns), *(["seeds"] if differ else [])),
         rows=tuple(rows),
         rule_after=frozenset({len(table.baselines) - 1}),
-        notes=(*_notes(table, intervals), *same),
+        notes=(*notes_of(table, intervals), *same),
     )
-
-
-def _notes(table: ScoreTable, intervals: bool) -> tuple[str, ...]:
-    """Return the footnotes once each; without intervals, none on them."""
-    return tuple(note for note in dict.fromkeys(table.footnotes) if intervals or not note.startswith("[low, high]"))
-
-
-def format_seeds(name: str, table: ScoreTable) -> str:
-    """Return how many seeds a row averages; baselines have none to draw."""
-    cells = table.rows[name].values()
-    return "" if name in table.baselines else str(max((cell.seeds for cell in cells), default=0))
-
-
-def format_cell(cell: Cell | None, gap: str = " ", decimals: int = 3, *, intervals: bool = True) -> str:
-    """Write one cell: mean ± standard deviation, a mark where a special case is better, then the interval if any.
-
-    Args:
-        cell: of a table; None where it has none.
-        gap: before the interval.
-        decimals: of every number.
-        intervals: whether they are shown.
-
-    >>> format_cell(Cell(0.5, 0.4, 0.6, 0.01, 2, 100))
-    '0.500 ± 0.010 [0.400, 0.600]'
-    """
-    if cell is None:
-        return "-"
-    sd = "" if cell.sd is None else f" ± {cell.sd:.{decimals}f}"
-    has_ends = intervals and math.isfinite(cell.low)
-    ends = f"{gap}[{cell.low:.{decimals}f}, {cell.high:.{decimals}f}]" if has_ends else ""
-    return f"{cell.mean:.{decimals}f}{sd}{f' {MARK}' if cell.loses_to else ''}{ends}"
-
-
-def markdown(table: ScoreTable, *, intervals: bool = True) -> str:
-    """Write a table as GitHub markdown, with its footnotes."""
-    head = ["row", *table.columns, "seeds"]
-    lines = [f"**{table.dataset}**", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, cells in table.rows.items():
-        texts = [format_cell(cells.get(c), "<br>", table.decimals(c), intervals=intervals) for c in table.columns]
-        lines.append("| " + " | ".join([name, *texts, format_seeds(name, table)]) + " |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in _notes(table, intervals))])
 
 
 def csv_text(tables: list[ScoreTable]) -> str:
@@ -109,5 +67,5 @@ def latex(table: ScoreTable, *, intervals: bool = True) -> str:
         lines.append(" & ".join(map(escape, [name, *texts])) + r" \\")
         lines += [r"\midrule"] if table.baselines and name == table.baselines[-1] else []
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\footnotesize {escape(note)}" for note in _notes(table, intervals)]
+    lines += [rf"\par\footnotesize {escape(note)}" for note in notes_of(table, intervals)]
     return "\n".join([*lines, r"\end{table}"]) + "\n"

@@ -50,8 +50,8 @@ class TrainerSettings:
         limit_users: the first users of the data, for a smoke run; None: all. A run with one of these three limits
             tries no candidates unless they are named, and says that its scores are no result.
         limit_items: the first items of the data; None: all.
-        limit_rows: rows of each slice that is scored; a batch and the validation have a 128th of them (a model that
-            reads pairs as text: a hundredth, and a 400th); None: all.
+        limit_rows: rows of each slice that is scored; a batch and the validation of a model that reads text have a
+            128th of them (one that reads pairs as text: a hundredth, and a 400th); None: all.
         progress: show on stderr how far the fits are.
         gradient_clip: the largest gradient norm of a role; None: gradients are not clipped.
         callbacks: of the fit; each fit gets its own copies.

@@ -32,7 +32,8 @@ from causalrec.records.sections import (
     SelectionSection,
 )
 from causalrec.reporting.html.protocol import COST, SELECTION
-from causalrec.reporting.table import Cell, ScoreTable, tables
+from causalrec.reporting.score_table import Cell, ScoreTable
+from causalrec.reporting.table import tables
 
 DECAY = {"optimizer.weight_decay": 0.1}
 SCORE = ScoreRecord("mf-ips", "randomised", "auc", 0.7, 0.6, 0.8, 9)

@@ -12,10 +12,11 @@ from causalrec.records.run_folder import RunFolder
 from causalrec.reporting.latex import latex
 from causalrec.reporting.paper_table import collect_obtained, paper_table
 from causalrec.reporting.paper_text import markdown as paper_markdown
+from causalrec.reporting.score_table import markdown
 from causalrec.reporting.study import Study
 from causalrec.reporting.submodels import MARK, losses
 from causalrec.reporting.table import tables
-from causalrec.reporting.table_text import markdown, text_table
+from causalrec.reporting.table_text import text_table
 
 AUC, MSE, BIAS = "auc@randomised", "mse@randomised", "bias@randomised"
 BETTER = {"auc": True, "mse": False, "bias": None}

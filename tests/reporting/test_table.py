@@ -12,8 +12,9 @@ from handmade import make_run, replace_values, score
 
 from causalrec.errors import RequestError
 from causalrec.records.run_folder import RunFolder
-from causalrec.reporting.table import Cell, ScoreTable, tables
-from causalrec.reporting.table_text import format_cell, format_seeds, markdown, text_table
+from causalrec.reporting.score_table import Cell, ScoreTable, format_cell, format_seeds, markdown
+from causalrec.reporting.table import tables
+from causalrec.reporting.table_text import text_table
 
 AUC = "auc@randomised"
 

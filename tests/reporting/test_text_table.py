@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from causalrec.reporting.table import Cell, ScoreTable
-from causalrec.reporting.table_text import csv_text, latex, markdown, text_table
+from causalrec.reporting.score_table import Cell, ScoreTable, markdown
+from causalrec.reporting.table_text import csv_text, latex, text_table
 from causalrec.reporting.text_table import LEAST_WIDTH, TextTable, plain
 
 NUMBER = r"-?\d+\.\d+"

@@ -10,8 +10,8 @@ from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.reporting.latex import escape
+from causalrec.reporting.score_table import markdown
 from causalrec.reporting.table import tables
-from causalrec.reporting.table_text import markdown
 from causalrec.reporting.warnings import warning_notes
 
 CLIPPED = "31.0% of the rows are clipped at 0.1, above 5 %: the estimate is biased"

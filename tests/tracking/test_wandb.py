@@ -336,7 +336,7 @@ def test_wandb_sync_prints_commands_or_says_there_is_none(tmp_path: Path, capsys
     assert document["commands"] == [f"wandb sync {shlex.quote(str(ready))}"]
     assert document["runs"] == [{"id": "k1", "started": "20260101_000000", "folder": str(ready)}]
     assert document["left_out"] == [str(cut)]
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(RequestError, match="no such folder"):
         ask("sync", tmp_path / "absent")
 
 

@@ -25,9 +25,8 @@ from causalrec.reporting.html.markup import (
     tag,
 )
 from causalrec.reporting.html.page_data import PageTable
+from causalrec.reporting.score_table import Cell, ScoreTable, format_seeds
 from causalrec.reporting.submodels import MARK
-from causalrec.reporting.table import Cell, ScoreTable
-from causalrec.reporting.table_text import format_seeds
 
 Scale = tuple[tuple[float, float], int]  # of a column: ends of its bars, digits of its numbers
 ARROWS = {1: "↑ more is better", -1: "↓ less is better"}

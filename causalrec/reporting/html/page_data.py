@@ -10,7 +10,8 @@ from causalrec.errors import CausalRecError
 from causalrec.records.run_folder import AnyFolder, RunFolder, estimations_of, load_folder, record_paths, runs_of
 from causalrec.reporting.colours import row_colours
 from causalrec.reporting.estimation import pool_estimates
-from causalrec.reporting.table import Cell, ScoreTable, tables
+from causalrec.reporting.score_table import Cell, ScoreTable
+from causalrec.reporting.table import tables
 from causalrec.reporting.table_rows import groups_of_tables, rows_of, without_submodels
 
 

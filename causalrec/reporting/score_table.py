@@ -1,0 +1,124 @@
+"""A table of scores: its rows and cells, and how they are written in markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from causalrec.records.names import LOSS_MARK
+
+MOST_DECIMALS = 6
+LARGE = 100.0  # a mean that is written to one decimal
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table.
+
+    Attributes:
+        mean: over seeds.
+        low: lower end of the user bootstrap's interval of that mean; nan where there is none.
+        high: upper end.
+        sd: standard deviation over seeds; None for one.
+        seeds: how many there are.
+        n: rows (or users) a score rests on.
+        loses_to: special cases of the row's model that are better, by name.
+    """
+
+    mean: float
+    low: float
+    high: float
+    sd: float | None
+    seeds: int
+    n: int
+    loses_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of runs by row and column.
+
+    Attributes:
+        dataset: name of the data set, threshold of its outcome, and what else tells the tables of a folder apart; the
+            title.
+        columns: names of the columns, `metric@slice`.
+        rows: row -> column -> cell, baselines first; an undefined score has no cell.
+        baselines: names of the rows that are baselines.
+        footnotes: what the numbers rest on, a line each.
+    """
+
+    dataset: str
+    columns: tuple[str, ...]
+    rows: dict[str, dict[str, Cell]]
+    baselines: tuple[str, ...]
+    footnotes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return markdown(self)
+
+    def choose_rows(self, names: Sequence[str]) -> ScoreTable:
+        """Return the table with these of its rows, in this order; with all where none is named."""
+        if not names:
+            return self
+        rows = {name: self.rows[name] for name in names if name in self.rows}
+        return replace(self, rows=rows, baselines=tuple(name for name in self.baselines if name in rows))
+
+    def decimals(self, column: str) -> int:
+        """Return to how many decimals a column is written: three at least, unless its numbers are large, and as many as
+        give its largest mean three digits and its widest interval one, rows that are no baselines being looked at.
+        """
+        cells = [of[column] for row, of in self.rows.items() if column in of and row not in self.baselines]
+        largest = max((abs(cell.mean) for cell in cells), default=0.0)
+        half = max((width / 2 for cell in cells if (width := cell.high - cell.low) > 0), default=0.0)
+        if largest >= LARGE:
+            return 1
+        needed = [2 - math.floor(math.log10(largest))] if largest > 0 else []
+        needed += [math.ceil(-math.log10(half))] if half > 0 else []
+        return min(max([3, *needed]), MOST_DECIMALS)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the table as plain values."""
+        cells = {row: {column: vars(cell) for column, cell in of.items()} for row, of in self.rows.items()}
+        return {**vars(self), "rows": cells}
+
+
+def format_seeds(name: str, table: ScoreTable) -> str:
+    """Return how many seeds a row averages; baselines have none to draw."""
+    cells = table.rows[name].values()
+    return "" if name in table.baselines else str(max((cell.seeds for cell in cells), default=0))
+
+
+def format_cell(cell: Cell | None, gap: str = " ", decimals: int = 3, *, intervals: bool = True) -> str:
+    """Write one cell: mean ± standard deviation, a mark where a special case is better, then the interval if any.
+
+    Args:
+        cell: of a table; None where it has none.
+        gap: before the interval.
+        decimals: of every number.
+        intervals: whether they are shown.
+
+    >>> format_cell(Cell(0.5, 0.4, 0.6, 0.01, 2, 100))
+    '0.500 ± 0.010 [0.400, 0.600]'
+    """
+    if cell is None:
+        return "-"
+    sd = "" if cell.sd is None else f" ± {cell.sd:.{decimals}f}"
+    has_ends = intervals and math.isfinite(cell.low)
+    ends = f"{gap}[{cell.low:.{decimals}f}, {cell.high:.{decimals}f}]" if has_ends else ""
+    return f"{cell.mean:.{decimals}f}{sd}{f' {LOSS_MARK}' if cell.loses_to else ''}{ends}"
+
+
+def markdown(table: ScoreTable, *, intervals: bool = True) -> str:
+    """Write a table as GitHub markdown, with its footnotes."""
+    head = ["row", *table.columns, "seeds"]
+    lines = [f"**{table.dataset}**", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for name, cells in table.rows.items():
+        texts = [format_cell(cells.get(c), "<br>", table.decimals(c), intervals=intervals) for c in table.columns]
+        lines.append("| " + " | ".join([name, *texts, format_seeds(name, table)]) + " |")
+    return "\n".join([*lines, "", *(f"- {note}" for note in notes_of(table, intervals))])
+
+
+def notes_of(table: ScoreTable, intervals: bool) -> tuple[str, ...]:
+    """Return the footnotes once each; without intervals, none on them."""
+    return tuple(note for note in dict.fromkeys(table.footnotes) if intervals or not note.startswith("[low, high]"))
