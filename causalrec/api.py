@@ -92,7 +92,7 @@ def table(
 ) -> list[ScoreTable]:
     """Return the tables of the finished runs below a folder, one for each data set and estimand, as markdown by `str`.
 
-    Raises DataError where no finished run lies there.
+    Raises RequestError where no record lies there, DataError where none of a finished run does.
 
     Args:
         folder: any folder above records.

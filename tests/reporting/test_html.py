@@ -21,7 +21,7 @@ from report_records import DECAY, EDGES, HOSTILE, complete_run, failed_run, stud
 from scipy.stats import t
 
 from causalrec.commands.report import report as command
-from causalrec.errors import DataError, RequestError
+from causalrec.errors import RequestError
 from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
 from causalrec.records.run_folder import AnyFolder, EstimationFolder, RunFolder, load_folders, runs_of
 from causalrec.records.sections import CalibrationBin, DataSection, EpochRecord
@@ -271,7 +271,7 @@ def test_without_a_finished_run_the_page_says_so(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_or_an_unknown_column_is_refused_and_the_old_page_stays(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no record\.json"):
+    with pytest.raises(RequestError, match=r"no record\.json"):
         report(tmp_path, tmp_path / "out.html")
     old = make_page(tmp_path)
     with pytest.raises(RequestError, match="did you mean 'auc@randomised'"):

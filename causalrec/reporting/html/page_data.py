@@ -79,7 +79,7 @@ class PageData:
 def load_page_data(folder: Path, columns: tuple[str, ...] = ()) -> PageData:
     """Read every record below a folder; a broken one is listed, not raised.
 
-    Raises DataError where there is no record at all, RequestError on a column that no record has.
+    Raises RequestError where there is no record at all, and on a column that no record has.
     """
     folders: list[AnyFolder] = []
     broken: list[BrokenRecord] = []
