@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from causalrec.config import compose
+from causalrec.config.schema import ExperimentConfig
 from causalrec.data.datasets import coat, ml100k
 from causalrec.data.datasets.ml100k import GENRES
 from causalrec.data.sources import Source
@@ -244,3 +245,34 @@ def linear_dml_columns(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, np.nda
 
     monkeypatch.setattr(econml.dml.LinearDML, "fit", note_and_fit)
     return seen
+
+
+@pytest.fixture(autouse=True)
+def no_wandb_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No key of W&B, and nothing of it written outside the test's folder."""
+    for name in ("API_KEY", "MODE", "DIR", "RUN_ID", "RUN_GROUP", "TAGS", "PROJECT", "ENTITY", "NAME", "JOB_TYPE"):
+        monkeypatch.delenv(f"WANDB_{name}", raising=False)
+    for name in ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / "wandb-home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+@pytest.fixture
+def wandb_spec_of(tmp_path: Path, fake_coat: FakeCoat) -> Callable[..., ExperimentConfig]:
+    """Make small jobs that log to W&B: `wandb_spec_of(*overrides)`."""
+    data = fake_coat(tmp_path / "data")
+
+    def make(*more: str) -> ExperimentConfig:
+        overrides = ["dataset=coat", "objective=ips", "encoder=mf", "trainer.max_epochs=3", "trainer.progress=false"]
+        overrides += [f"paths.data={data}", f"paths.cache={tmp_path / 'cache'}", f"paths.runs={tmp_path / 'runs'}"]
+        overrides += [
+            "evaluation.replicates=5",
+            "selection.folds=1",
+            "selection.candidates={optimizer.weight_decay:[0.1,1.0]}",
+            "split.unseen=keep",
+        ]
+        return compose.validate_config(
+            compose.compose_config(compose.normalise_overrides([*overrides, "logger=wandb", "sweep=s1", *more]))
+        )
+
+    return make

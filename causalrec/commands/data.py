@@ -120,6 +120,7 @@ def _audit(options: argparse.Namespace, plain: PlainConfig, dataset: AbstractDat
 
     split = validate_group(plain, "split").build()
     split.check(dataset.card)
+    dataset.check_files(root)
     loaded = dataset.load(root)
     result, by_cut = audit(loaded, split(loaded), split), _unseen_users(loaded, split)
     if options.json:

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalrec.commands.terminal import check_overrides, log, print_json, print_pairs
+from causalrec.commands.graph_text import describe_falsification, describe_identification
+from causalrec.commands.terminal import check_overrides, log, print_json, print_text, width
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def graph(options: argparse.Namespace) -> int:
     if options.json:
         print_json({**identification, "falsification": falsification} if falsification else identification)
         return 0
-    print_pairs(identification)
+    print_text(describe_identification(adjustment, adjustment.expression(causal), views, width()))
     if falsification:
-        _print_falsification(falsification)
+        print_text(describe_falsification(falsification, width()))
     return 0
 
 
@@ -68,17 +69,3 @@ def _falsify(causal: CausalGraph, dataset: AbstractDataset, root: Path) -> dict[
         return asdict(Falsification("not testable", why))
     log(f"testing the graph on at most {ROWS} rows of {card.name}, one of each user")
     return asdict(falsify(causal, dataset.load(root), progress=sys.stderr.isatty()))
-
-
-def _print_falsification(falsification: dict[str, Any]) -> None:
-    rows = f" ({falsification['rows']} rows)" if falsification["rows"] else ""
-    print(f"falsification: {falsification['verdict']}: {falsification['why']}{rows}")
-    for pair in falsification["violated"]:
-        given = f" given {', '.join(pair['given'])}" if pair["given"] else ""
-        print(f"  contradicted: {pair['left']} and {pair['right']} are independent{given}: p = {pair['p_value']:.1e}")
-    if falsification["untested"]:
-        print(f"  untested, as no column of numbers or categories holds them: {', '.join(falsification['untested'])}")
-    if falsification["tested"]:
-        no_worse, alike = falsification["no_worse"], falsification["alike"]
-        print(f"  graphs with permuted nodes: {no_worse:.0%} no worse, {alike:.0%} alike")
-    print(f"  blind to: {falsification['limitation']}")

@@ -19,10 +19,14 @@ PIPED_WIDTH = 100  # characters of a line that no terminal shows
 
 
 def check_overrides(overrides: list[str]) -> list[str]:
-    """Return overrides as given; raise RequestError on a text that is none."""
+    """Return overrides as given; raise RequestError on a text that is none, and on two values for one key."""
+    given: dict[str, str] = {}
     for text in overrides:
-        if "=" not in text and not text.startswith("~"):
+        key, equals, _ = text.partition("=")
+        if not equals and not text.startswith("~"):
             raise RequestError(f"{text}: not an override; write key=value")
+        if equals and (earlier := given.setdefault(key.lstrip("+"), text)) is not text:
+            raise RequestError(f"{text}: {key} is given before, as {earlier}; leave one")
     return list(overrides)
 
 
@@ -37,11 +41,6 @@ def print_json(value: object) -> None:
     from causalrec.records.json_records import json_text
 
     print(json_text(value), end="")
-
-
-def print_pairs(pairs: dict[str, object]) -> None:
-    """Print `key: value`, a line each."""
-    print("\n".join(f"{key}: {value}" for key, value in pairs.items()))
 
 
 def log(text: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from causalrec.errors import DataError
+from causalrec.errors import DataError, RequestError
 from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
 from causalrec.records.run_folder import EstimationFolder, RunFolder, load_folder, load_folders
 from causalrec.records.run_record import RunRecord
@@ -198,7 +198,7 @@ def test_all_records_below_a_folder_are_read_in_order(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_records_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no record\.json below it"):
+    with pytest.raises(RequestError, match=r"no record\.json below it"):
         load_folders(tmp_path)
 
 

@@ -33,10 +33,10 @@ def job_of(folder: Path, *tags: str) -> LoggedJob:
 
 @pytest.mark.parametrize("broken", ["init", "Table"])
 def test_a_logger_that_fails_is_a_warning_of_a_finished_job(
-    broken: str, tmp_path: Path, spec_of: SpecOf, monkeypatch: pytest.MonkeyPatch
+    broken: str, tmp_path: Path, wandb_spec_of: SpecOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wandb, broken, fail)
-    record = RunRecord.load(run.train(spec_of("selection.candidates=none")))
+    record = RunRecord.load(run.train(wandb_spec_of("selection.candidates=none")))
     assert record.done and len(record.scores) > 3 and record.error is None
     assert [line for line in record.warnings if line.startswith("logger=wandb failed")] == [
         "logger=wandb failed, and lacks what it would have shown of this run: PermissionError: no entry here"
@@ -61,13 +61,13 @@ def test_a_logger_that_fails_while_a_job_trains_is_asked_no_more(
     assert not list(tmp_path.rglob("metrics.csv"))
 
 
-def test_an_interrupted_run_says_so(tmp_path: Path, spec_of: SpecOf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_says_so(tmp_path: Path, wandb_spec_of: SpecOf, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TrainerSettings, "fit", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        run.train(spec_of())
+        run.train(wandb_spec_of())
     (file,) = files_below(tmp_path / "runs")
     wandb_run = read_back(file)
     assert (wandb_run.exit_code, wandb_run.summary["status"]) == (255, "interrupted")

@@ -64,9 +64,9 @@ def job_of(folder: Path, key: str = "abc123", **config: Any) -> LoggedJob:
 
 @pytest.mark.long
 def test_three_jobs_of_one_process_are_three_whole_runs(
-    tmp_path: Path, spec_of: Callable[..., ExperimentConfig], capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, wandb_spec_of: Callable[..., ExperimentConfig], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    specs = [spec_of(f"seed={seed}") for seed in range(3)]
+    specs = [wandb_spec_of(f"seed={seed}") for seed in range(3)]
     records = [RunRecord.load(run.train(spec)) for spec in specs]
     assert capfd.readouterr() == ("", "")  # no notice of W&B or Lightning, once per job or ever
     runs = [read_back(file) for file in files_below(tmp_path / "runs")]
@@ -89,9 +89,9 @@ def test_three_jobs_of_one_process_are_three_whole_runs(
 
 @pytest.mark.long
 def test_every_epoch_is_in_the_history_also_of_a_job_run_again(
-    tmp_path: Path, spec_of: Callable[..., ExperimentConfig]
+    tmp_path: Path, wandb_spec_of: Callable[..., ExperimentConfig]
 ) -> None:
-    spec = spec_of()
+    spec = wandb_spec_of()
     for _ in range(2):  # again: the finished fits are found, not trained
         record = RunRecord.load(run.train(spec))
     first, again = (read_back(file) for file in files_below(tmp_path / "runs"))
@@ -106,8 +106,10 @@ def test_every_epoch_is_in_the_history_also_of_a_job_run_again(
                 assert wandb_run.curve(name) == wandb_run.curve(prefix + name)
 
 
-def test_the_table_and_the_images_lie_beside_the_file(tmp_path: Path, spec_of: Callable[..., ExperimentConfig]) -> None:
-    record = json.loads(run.train(spec_of()).read_text())
+def test_the_table_and_the_images_lie_beside_the_file(
+    tmp_path: Path, wandb_spec_of: Callable[..., ExperimentConfig]
+) -> None:
+    record = json.loads(run.train(wandb_spec_of()).read_text())
     (file,) = files_below(tmp_path / "runs")
     wandb_run = read_back(file)
     (row,) = [row for row in wandb_run.history if "results.path" in row]  # the reader flattens
@@ -126,7 +128,7 @@ def test_the_table_and_the_images_lie_beside_the_file(tmp_path: Path, spec_of: C
 
 
 def test_a_job_that_fails_is_a_failed_run_and_the_next_one_is_its_own(
-    tmp_path: Path, spec_of: Callable[..., ExperimentConfig], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, wandb_spec_of: Callable[..., ExperimentConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("out of luck")
@@ -134,8 +136,8 @@ def test_a_job_that_fails_is_a_failed_run_and_the_next_one_is_its_own(
     with monkeypatch.context() as patched:
         patched.setattr(TrainerSettings, "fit", broken)
         with pytest.raises(RuntimeError, match="out of luck"):
-            run.train(spec_of("seed=0"))
-    run.train(spec_of("seed=1"))
+            run.train(wandb_spec_of("seed=0"))
+    run.train(wandb_spec_of("seed=1"))
     failed, done = (read_back(file) for file in files_below(tmp_path / "runs"))
     assert (failed.exit_code, failed.summary["status"], done.exit_code) == (1, "failed", 0)
     assert failed.summary["error"] == "RuntimeError: out of luck"
