@@ -23,6 +23,12 @@ from causalrec.data.sources import Source
 Edit = Callable[[str], str]
 
 
+def last_of_each(*arguments: str) -> list[str]:
+    """Return the arguments of a command, of overrides of one key the last: a test's own after those of all tests."""
+    keys = {text.partition("=")[0].lstrip("+"): k for k, text in enumerate(arguments) if "=" in text}
+    return [text for k, text in enumerate(arguments) if "=" not in text or k in keys.values()]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _shared_compositions() -> Iterator[None]:
     """Let tests that choose the same components share Hydra's composition (a third of a second)."""

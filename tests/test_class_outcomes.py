@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FakeML100K
+from conftest import FakeML100K, last_of_each
 
 from causalrec import cli
 from causalrec.reporting.html.page import report
@@ -39,7 +39,7 @@ def train(
 
     def call(*overrides: str, code: int = 0) -> Any:
         capsys.readouterr()
-        assert cli.main(["train", "--json", *SMALL, *overrides]) == code
+        assert cli.main(last_of_each("train", "--json", *SMALL, *overrides)) == code
         out, err = capsys.readouterr()
         return err if code else json.loads(out)[0]
 

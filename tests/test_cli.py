@@ -194,7 +194,7 @@ def test_data_needs_a_known_name(what: str, work: Path, capsys: Capture) -> None
 def test_graph_show_draws_and_prints_the_columns(name: str, start: bytes, work: Path, capsys: Capture) -> None:
     code, out, err = call(capsys, "graph", "show", "--out", name)
     assert code == 0
-    assert "propensity_view: ('activity', 'affinity', 'popularity')" in out
+    assert "The propensity may read activity, affinity, popularity.\n" in out
     assert "E[outcome | do(exposure)]" in out
     assert (work / name).read_bytes().startswith(start)
     assert f"drawn: {name}" in err

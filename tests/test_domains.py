@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import last_of_each
 
 from causalrec import cli
 from causalrec.data.datasets import kuairand, ml1m, yahoo_r3
@@ -49,7 +50,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def call(*overrides: str, code: int = 0) -> dict[str, Any]:
         capsys.readouterr()
-        assert cli.main(["train", "--json", *QUICK, *overrides]) == code, capsys.readouterr().err
+        assert cli.main(last_of_each("train", "--json", *QUICK, *overrides)) == code, capsys.readouterr().err
         (record,) = json.loads(capsys.readouterr().out)
         assert isinstance(record, dict)
         return record
@@ -172,5 +173,5 @@ def test_positive_only_logs_are_ranked_in_full(objective: str, run: Run, shop: l
 def test_an_objective_of_two_outcome_classes_is_refused_on_a_positive_only_log(
     run: Run, shop: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *QUICK, *shop, "objective=dr"]) == 2
+    assert cli.main(last_of_each("train", *QUICK, *shop, "objective=dr")) == 2
     assert "objective=dr: undefined for the positive_only feedback" in capsys.readouterr().err

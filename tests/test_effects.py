@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import last_of_each
 
 import causalrec
 from causalrec import cli
@@ -59,7 +60,7 @@ def effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
     def call(*overrides: str, code: int = 0) -> Any:
         capsys.readouterr()
-        assert cli.main(["train", "task=effect", "--json", *overrides]) == code
+        assert cli.main(last_of_each("train", "task=effect", "--json", *overrides)) == code
         out, err = capsys.readouterr()
         return err if code else json.loads(out)[0]
 
@@ -202,7 +203,7 @@ def test_what_does_not_go_together_is_one_line_before_any_work(overrides: list[s
 
 def test_a_learner_of_effects_answers_no_other_question(effect: Effect, capsys: pytest.CaptureFixture[str]) -> None:
     overrides = ["task=exposed_mean", "dataset=ml100k", "learner=linear_dml"]
-    assert cli.main(["train", *overrides]) == 2
+    assert cli.main(last_of_each("train", *overrides)) == 2
     said = capsys.readouterr().err
     assert "learner=linear_dml: estimates effect, but task=exposed_mean asks for exposed_mean" in said
     assert "set task=effect" in said and len(said.strip().splitlines()) == 1

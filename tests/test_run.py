@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import FakeCoat, FakeML100K
+from conftest import FakeCoat, FakeML100K, last_of_each
 
 from causalrec import cli
 from causalrec.config.component import load_class
@@ -82,7 +82,7 @@ def train(work: Path, capsys: pytest.CaptureFixture[str]) -> Train:
 
     def call(*overrides: str, code: int = 0) -> dict[str, Any]:
         capsys.readouterr()
-        assert cli.main(["train", "--json", *SMALL, *overrides]) == code
+        assert cli.main(last_of_each("train", "--json", *SMALL, *overrides)) == code
         (record,) = json.loads(capsys.readouterr().out)
         assert isinstance(record, dict)
         return record
@@ -314,7 +314,7 @@ def test_what_is_not_identified_stops_before_data_are_touched(
     untouchable(monkeypatch)
     with pytest.raises(NotIdentified, match="not identified"):
         run.train(spec_of(*overrides))
-    assert cli.main(["train", *SMALL, *overrides]) == 2
+    assert cli.main(last_of_each("train", *SMALL, *overrides)) == 2
     err = capsys.readouterr().err
     assert "not identified" in err and err.count("\n") == 1
     assert list(work.iterdir()) == []
@@ -582,7 +582,7 @@ def test_randomised_rows_are_used_only_as_far_as_they_are_declared(train: Train,
 def test_a_request_that_makes_no_sense_is_refused_before_any_work(
     overrides: list[str], message: str, work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *SMALL, "dataset=coat", *overrides]) == 2
+    assert cli.main(last_of_each("train", *SMALL, "dataset=coat", *overrides)) == 2
     assert message in capsys.readouterr().err
 
 
@@ -602,7 +602,7 @@ def test_a_request_that_makes_no_sense_is_refused_before_any_work(
 def test_an_objective_refuses_a_probability_of_something_else(
     overrides: list[str], message: str, work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", *SMALL, *overrides]) == 2
+    assert cli.main(last_of_each("train", *SMALL, *overrides)) == 2
     assert message in capsys.readouterr().err
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalrec.commands.graph_text import describe_falsification, describe_identification
 from causalrec.commands.terminal import check_overrides, log, print_json, print_text, width
@@ -15,6 +15,7 @@ from causalrec.errors import RequestError
 if TYPE_CHECKING:
     from causalrec.data.datasets.base import AbstractDataset
     from causalrec.graph.causal_graph import CausalGraph
+    from causalrec.graph.falsify import Falsification
 
 
 def graph(options: argparse.Namespace) -> int:
@@ -47,9 +48,9 @@ def graph(options: argparse.Namespace) -> int:
     if out is not None:
         draw(causal, adjustment, out)
         log(f"drawn: {out}")
-    falsification = {} if options.what == "show" else _falsify(causal, dataset, Path(plain["paths"]["data"]))
+    falsification = None if options.what == "show" else _falsify(causal, dataset, Path(plain["paths"]["data"]))
     if options.json:
-        print_json({**identification, "falsification": falsification} if falsification else identification)
+        print_json(identification | ({"falsification": asdict(falsification)} if falsification else {}))
         return 0
     print_text(describe_identification(adjustment, adjustment.expression(causal), views, width()))
     if falsification:
@@ -57,7 +58,7 @@ def graph(options: argparse.Namespace) -> int:
     return 0
 
 
-def _falsify(causal: CausalGraph, dataset: AbstractDataset, root: Path) -> dict[str, Any]:
+def _falsify(causal: CausalGraph, dataset: AbstractDataset, root: Path) -> Falsification:
     """Test the graph against the data where they lie here: nothing is fetched for it."""
     from causalrec.graph.falsify import ROWS, Falsification, falsify, untestable_reason
 
@@ -66,6 +67,6 @@ def _falsify(causal: CausalGraph, dataset: AbstractDataset, root: Path) -> dict[
     if why is None and dataset.sources and not any(source.is_present(root) for source in dataset.sources):
         why = f"the data are not below {root}; causalrec data fetch {card.name}"
     if why is not None:
-        return asdict(Falsification("not testable", why))
+        return Falsification("not testable", why)
     log(f"testing the graph on at most {ROWS} rows of {card.name}, one of each user")
-    return asdict(falsify(causal, dataset.load(root), progress=sys.stderr.isatty()))
+    return falsify(causal, dataset.load(root), progress=sys.stderr.isatty())

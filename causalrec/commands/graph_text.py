@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from causalrec.features.views import Views
+    from causalrec.graph.falsify import Falsification
     from causalrec.graph.identify import Adjustment, Identification
 
 WAYS = {
@@ -52,24 +53,24 @@ def _way(identification: Identification) -> str:
     return way + (f" given {_names(identification.columns)}" if identification.columns else "")
 
 
-def describe_falsification(falsification: dict[str, Any], width: int) -> str:
+def describe_falsification(falsification: Falsification, width: int) -> str:
     """Say whether the data contradict the graph, where, and what the test cannot see."""
     lines = list(_falsification(falsification))
     return "\n".join(line for sentence in lines for line in _wrap(sentence, width))
 
 
-def _falsification(falsification: dict[str, Any]) -> Iterator[str]:
-    rows = f" ({falsification['rows']} rows)" if falsification["rows"] else ""
-    yield f"falsification: {falsification['verdict']}: {falsification['why']}{rows}"
-    for pair in falsification["violated"]:
-        given = f" given {', '.join(pair['given'])}" if pair["given"] else ""
-        yield f"  contradicted: {pair['left']} and {pair['right']} are independent{given}: p = {pair['p_value']:.1e}"
-    if falsification["untested"]:
-        yield f"  untested, as no column of numbers or categories holds them: {', '.join(falsification['untested'])}"
-    if falsification["tested"]:
-        no_worse, alike = falsification["no_worse"], falsification["alike"]
+def _falsification(falsification: Falsification) -> Iterator[str]:
+    rows = f" ({falsification.rows} rows)" if falsification.rows else ""
+    yield f"falsification: {falsification.verdict}: {falsification.why}{rows}"
+    for pair in falsification.violated:
+        given = f" given {', '.join(pair.given)}" if pair.given else ""
+        yield f"  contradicted: {pair.left} and {pair.right} are independent{given}: p = {pair.p_value:.1e}"
+    if falsification.untested:
+        yield f"  untested, as no column of numbers or categories holds them: {', '.join(falsification.untested)}"
+    if falsification.tested:
+        no_worse, alike = falsification.no_worse, falsification.alike
         yield f"  graphs with permuted nodes: {no_worse:.0%} no worse, {alike:.0%} alike"
-    yield f"  blind to: {falsification['limitation']}"
+    yield f"  blind to: {falsification.limitation}"
 
 
 def _names(names: Sequence[str]) -> str:

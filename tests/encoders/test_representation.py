@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import last_of_each
 from tiny_models import write_roberta
 
 from causalrec import cli
@@ -75,7 +76,10 @@ def call(
 
     def effect(*overrides: str, code: int = 0, read: bool = True) -> Any:
         capsys.readouterr()
-        assert cli.main(["train", "task=effect", "--json", *TEXT, *(reader if read else []), *overrides]) == code
+        assert (
+            cli.main(last_of_each("train", "task=effect", "--json", *TEXT, *(reader if read else []), *overrides))
+            == code
+        )
         out, err = capsys.readouterr()
         return err if code else json.loads(out)[0]
 

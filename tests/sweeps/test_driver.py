@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import last_of_each
 from small import FAKE, ROWS, SMALL, contents, start, table
 
 from causalrec import cli
@@ -61,7 +62,7 @@ def fake(work: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 
 def call(capsys: Capture, *arguments: str) -> tuple[int, str, str]:
-    code = cli.main(arguments)
+    code = cli.main(last_of_each(*arguments))
     return (code, *capsys.readouterr())
 
 
