@@ -17,6 +17,7 @@ from causalrec.running.cache import PreparedCache
 if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
     from causalrec.evaluation.refuter.base import RefutationProblem, RefuterVerdict
+PASSES = "passes: the attempt did not break the effect, which proves nothing; fails: it did"
 
 
 def refute(options: argparse.Namespace) -> int:
@@ -94,10 +95,7 @@ def _print_refutation(refutation: dict[str, Any]) -> None:
     from causalrec.reporting.text_table import TextTable
 
     values = [_format(*ends) for ends in zip(refutation["value"], refutation["low"], refutation["high"], strict=True)]
-    rows = tuple(
-        (v["refuter"], str(v["arm"]), v["verdict"], _format(v["value"], v["low"], v["high"]))
-        for v in refutation["verdicts"]
-    )
+    rows = tuple((v["refuter"], str(v["arm"]), v["verdict"], _format_value(v)) for v in refutation["verdicts"])
     explained = {v["refuter"]: f"{v['refuter']}: {v['rule']}; {v['limitation']}" for v in refutation["verdicts"]}
     caveat = [refutation["caveat"]] if refutation["caveat"] is not None else []
     table = TextTable(
@@ -105,9 +103,16 @@ def _print_refutation(refutation: dict[str, Any]) -> None:
         header=("refuter", "arm", "verdict", "value"),
         rows=rows,
         left=frozenset({0, 2}),
-        notes=(*explained.values(), f"estimated by {refutation['estimator']}", *caveat),
+        notes=(PASSES, *explained.values(), f"estimated by {refutation['estimator']}", *caveat),
     )
     print_text_table(table)
+
+
+def _format_value(verdict: dict[str, Any]) -> str:
+    """Write a verdict's value; where that is no effect, the interval beside it is one."""
+    if verdict["value_is_effect"] or verdict["value"] is None or verdict["low"] is None:
+        return _format(verdict["value"], verdict["low"], verdict["high"])
+    return f"{verdict['value']:.3f}, effect in [{verdict['low']:.3f}, {verdict['high']:.3f}]"
 
 
 def _format(value: float | None, low: float | None, high: float | None) -> str:

@@ -38,8 +38,11 @@ def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
     from causalrec.records.run_record import RunRecord
     from causalrec.reporting.html.page import report
 
+    records = [RunRecord.load(path) for path in paths]
     print(f"{folder}: {len(paths)} job(s) of this launch have a record")
-    if not any(RunRecord.load(path).scores for path in paths):
+    if failed := sum(not record.done for record in records):
+        print(f"{failed} of them failed: causalrec sweep status {quote(str(folder))} says why; launch again to retry")
+    if not any(record.scores for record in records):
         return
     try:
         print_tables(api.table(folder))
@@ -70,7 +73,9 @@ def _selection(record: RunRecord) -> Sequence[str]:
         lines.append(f"chosen: {chosen}, of {len(selection.candidates)} candidates by {selection.criterion} on {way}")
     best = next((c for c in selection.candidates if c.settings == selection.chosen), None)
     if best is not None:
-        lines.append(f"fitted: best epoch {best.best_epoch + 1:g} of {best.epochs:g} (at most {_max_epochs(record)})")
+        over = f", means over {selection.folds} folds" if selection.folds > 1 else ""
+        limit = f"at most {_max_epochs(record)}{over}"
+        lines.append(f"fitted: best epoch {best.best_epoch + 1:g} of {best.epochs:g} ({limit})")
     if fit is not None and fit.convergence.reason:
         lines.append(f"propensity: {fit.convergence.reason} after {fit.convergence.steps} steps")
     return lines

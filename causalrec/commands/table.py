@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import print_tables
+from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
     from causalrec.reporting.score_table import ScoreTable
@@ -17,6 +18,8 @@ def table(options: argparse.Namespace) -> int:
     """`causalrec table DIR`: the records below DIR as tables."""
     from causalrec import api
 
+    if not options.intervals and (options.json or options.form == "csv"):
+        raise RequestError("--no-intervals: of text, markdown and LaTeX alone; CSV and JSON hold each end in a field")
     columns, rows = (tuple(filter(None, text.split(","))) for text in (options.columns, options.rows))
     score_tables = api.table(options.folder, columns, rows=rows, show_submodels=options.submodels)
     print_tables(score_tables, options.json, form=options.form, intervals=options.intervals)

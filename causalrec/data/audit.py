@@ -109,7 +109,7 @@ def audit(
         threshold=dataset.card.threshold,
         bin_edges=dataset.card.bin_edges,
         split=_describe_split(dataset, split, chosen),
-        test=f"{_kind(dataset)}: {dataset.card.randomised}" if splits.test_is_randomised else "logged (not unbiased)",
+        test=_describe_test(dataset, splits),
         duplicates=splits.duplicates,
         duplicate_rule="kept: the test outcomes are fresh draws" if fresh else split.rules.duplicates,
         leaked_rows=0 if fresh else _leaked_pairs(splits, augmented),
@@ -208,6 +208,14 @@ def _warnings_of_times(splits: Splits, split: AbstractSplit, dropped: int) -> It
             f"split.cut=global: rows of one time stay together, so that the test takes "
             f"{(rows + dropped) / total:.0%} of the rows where {share:.0%} were asked for"
         )
+
+
+def _describe_test(dataset: CausalDataset, splits: Splits) -> str:
+    """Say how the test rows came about."""
+    if splits.test_is_randomised:
+        return f"{_kind(dataset)}: {dataset.card.randomised}"
+    how = "exposure was drawn at random there" if dataset.card.randomised_training else "not unbiased"
+    return f"logged ({how})"
 
 
 def _kind(dataset: CausalDataset) -> str:

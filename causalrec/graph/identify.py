@@ -120,8 +120,8 @@ def identify(
 def _identify_evaluation(card: DatasetCard) -> Identification:
     if card.known_truth:
         return Identification("known truth")
-    if card.randomised is None:
-        return Identification("none")
+    if card.randomised is None:  # the test is cut from the log
+        return Identification("randomised" if card.randomised_training else "none")
     return Identification("randomised" if card.unbiased == "randomised" else "fully observed")
 
 

@@ -56,7 +56,7 @@ def overlap_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
     _propensities(panels[0], quantiles, overlap.clip, colour)
     means = [(name, value) for name, value in overlap.mean_outcome.items() if value is not None]
     panels[1].plot([value for _, value in means], range(len(means)), "o", color=colour)
-    _name_rows(panels[1], [name for name, _ in means], "estimates of the mean outcome")
+    _name_rows(panels[1], [name for name, _ in means], f"{record.task.summary}")
     if worst:
         assert overlap.balance is not None
         _balance(panels[2], overlap.balance, worst, colour)

@@ -21,7 +21,9 @@ def footnotes(rows: ROWS, columns: Sequence[str]) -> Iterable[str]:
     yield from caveats(folders)
     yield from warning_notes(rows)
     resampled = "these users resampled, these items" if first.audit.users else "these rows resampled"
-    yield f"[low, high]: {first.level:.0%} interval of the seed average, {resampled}; ± standard deviation over seeds."
+    interval, one_seed = f"[low, high]: {first.level:.0%} interval", all(len(group) == 1 for group in rows.values())
+    spread = "" if one_seed else "; ± standard deviation over seeds"
+    yield f"{interval}{'' if one_seed else ' of the seed average'}, {resampled}{spread}."
     yield from first.task.footnotes
     yield from join_notes({name: list(_row_notes(group[0].record)) for name, group in rows.items()})
     yield from _notes_of_fitted_rows(rows)

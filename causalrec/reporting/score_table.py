@@ -66,16 +66,15 @@ class ScoreTable:
 
     def decimals(self, column: str) -> int:
         """Return to how many decimals a column is written: three at least, unless its numbers are large, and as many as
-        give its largest mean three digits and its widest interval one, rows that are no baselines being looked at.
+        show the widest interval of a row that is no baseline; where there is none, three digits of the largest mean.
         """
         cells = [of[column] for row, of in self.rows.items() if column in of and row not in self.baselines]
         largest = max((abs(cell.mean) for cell in cells), default=0.0)
         half = max((width / 2 for cell in cells if (width := cell.high - cell.low) > 0), default=0.0)
         if largest >= LARGE:
             return 1
-        needed = [2 - math.floor(math.log10(largest))] if largest > 0 else []
-        needed += [math.ceil(-math.log10(half))] if half > 0 else []
-        return min(max([3, *needed]), MOST_DECIMALS)
+        shown = half if half > 0 else largest / 100
+        return min(max(3, math.ceil(-math.log10(shown))), MOST_DECIMALS) if shown > 0 else 3
 
     def as_json(self) -> dict[str, object]:
         """Return the table as plain values."""

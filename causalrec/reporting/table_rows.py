@@ -9,6 +9,7 @@ from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
 
 KEYS_NOT_OF_ROWS = ("seed", "paths", "logger", "sweep", "name", "choices")  # never tell two rows apart
+OF_ROWS_USED = ("dataset.", "split.", "trainer.limit_users", "trainer.limit_items")  # what decides which rows are read
 NEVER_OF_ROWS = ("trainer.progress", "evaluation.submodels")  # settings on which no result depends
 
 
@@ -69,7 +70,7 @@ def _differences(keys: Sequence[str], chosen: Mapping[str, object]) -> list[str]
 
 def _settings_of_rows_used(record: RunRecord) -> dict[str, object]:
     """Return what decides which rows a table is about: the settings of its data and split, and its estimand."""
-    settings = {key: value for key, value in row_settings(record).items() if key.startswith(("dataset.", "split."))}
+    settings = {key: value for key, value in row_settings(record).items() if key.startswith(OF_ROWS_USED)}
     return {**settings, "estimand": record.task.estimand, "training rows": training_rows_id(record)[:8]}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -27,11 +26,11 @@ from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.config.settings import refuse_unused
 from causalrec.errors import DataError, RequestError, did_you_mean
 from causalrec.running.data_plan import check_request
+from causalrec.sweeps.fit_counts import fits_of_each, job_summary
 from causalrec.sweeps.job import JobResult, JobRunner, failed_result, is_helper
 from causalrec.sweeps.launch import Job, Log, enter_jobs, recorded_result, report_disk_errors, run_until_done
 from causalrec.sweeps.ledger import Ledger
 from causalrec.sweeps.submodels import with_submodels
-from causalrec.training.folds import FEW_ROWS
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -90,7 +89,7 @@ def run_one(
         return [runner.run(config)]
     configs, jobs = with_submodels([config], [overrides])
     entered = enter_jobs(configs, jobs, command, rerun)
-    log(_job_summary(config) if entered.unfinished else f"{config.run.name}: done already (--rerun runs it)")
+    log(job_summary(config) if entered.unfinished else f"{config.run.name}: done already (--rerun runs it)")
     results = run_until_done(entered, lambda left: [runner.run(job.config) for job in left], log)
     _mark_losses(configs, results, log)
     return _results_of(results, [config])
@@ -104,28 +103,6 @@ def _mark_losses(configs: Sequence[ExperimentConfig], results: Mapping[str, JobR
 
     for line in mark_losses(configs):
         log(line)
-
-
-def _job_summary(config: ExperimentConfig) -> str:
-    """Say what one job will do: how many fits, of which candidates."""
-    tried = config.candidates
-    if config.learner is None or "trainer" in config.unread:
-        return f"running {config.run.name}"
-    combined = math.prod(len(values) for values in tried.values())
-    fits = _fits(config, combined)
-    numbers = ", ".join(f"{path} {'|'.join(f'{value:g}' for value in values)}" for path, values in tried.items())
-    further = ", further where the best stands at an end" if combined > 1 and config.run.selection.extend else ""
-    return f"running {config.run.name}: {fits}" + (f", choosing {numbers}{further}" if tried else "")
-
-
-def _fits(config: ExperimentConfig, combined: int) -> str:
-    """Say how many fits `combined` candidates take, where the number of validation rows is not yet known."""
-    learner = config.components.learner
-    few, many = ((learner.folds(config, rows).count if learner else 1) for rows in (0, FEW_ROWS))
-    by_folds = f"{combined * few + (few > 1)} fit(s)"
-    if few == many:
-        return by_folds
-    return f"{combined} fit(s), or {by_folds} by {few} folds under {FEW_ROWS:,} validation rows"
 
 
 def run_all(
@@ -160,7 +137,8 @@ def run_all(
         launch = _launch_of(context, config, runner)
         entered = enter_jobs(configs, wanted, command, rerun)
         left, total = len(entered.unfinished), len(entered.jobs)
-        log(f"{left} job(s) to run" + (f", {total - left} of {total} done already" if left < total else ""))
+        done = f", {total - left} of {total} done already" if left < total else ""
+        log(f"{left} job(s) to run{done}{fits_of_each(requested) if left else ''}")
         results_by_job = run_until_done(entered, launch, log)
         _mark_losses(configs, results_by_job, log)
         results = _results_of(results_by_job, requested)

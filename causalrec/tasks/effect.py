@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 LEARNER_FOR_STRATEGY: Mapping[str, str] = {"front-door": "learner=dowhy_front_door", "instrument": "learner=ortho_iv"}
 
 
+SECOND_STAGE = (
+    "the effect comes from a second stage: it need not be the difference of the outcomes, which are the first's"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Effect(AbstractTask):
     """E[Y(a) - Y(0)] of each treatment a, by user and item."""
@@ -117,13 +122,23 @@ class Effect(AbstractTask):
         effects, outcomes = predictor(candidates), predictor.potential_outcomes(candidates)
         bounds = predictor.interval(candidates, config.run.evaluation.level)
         missing = None if bounds is not None else "no interval: this model has none that is valid for a single effect"
+        values = effects if effects.ndim == 1 else effects[:, treatment - 1]
+        predicted = None if outcomes is None else (outcomes[:, 0], outcomes[:, treatment])
+        if predicted is not None and not np.allclose(predicted[1] - predicted[0], values, rtol=1e-3, atol=1e-6):
+            missing = "; ".join([*filter(None, [missing]), SECOND_STAGE])
         return Ranking(
             column="score" if predictor.only_ranks else "effect",
-            values=effects if effects.ndim == 1 else effects[:, treatment - 1],
+            values=values,
             interval=None if bounds is None else (bounds[0][:, treatment - 1], bounds[1][:, treatment - 1]),
-            outcomes=None if outcomes is None else (outcomes[:, 0], outcomes[:, treatment]),
+            outcomes=predicted,
             note="score: it ranks by effect and is none" if predictor.only_ranks else missing,
         )
+
+    def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
+        """Name the outcome and the treatments, which columns of a table tell by number alone."""
+        card = prepared.dataset.card
+        arms = ", ".join(f"arm {k} = {name}" for k, name in enumerate(card.arms, start=1))
+        return (*super().footnotes(config, prepared), f"Outcome: {card.outcome}; against no treatment: {arms}.")
 
     def problem(
         self,

@@ -8,6 +8,7 @@ import json
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,9 +103,11 @@ def test_every_width_holds_every_number_of_json(width: int, rows: int, columns: 
             assert np.allclose(numbers, wanted, rtol=0, atol=half_unit), (row, column, read[row, column])
 
 
-def test_small_numbers_keep_three_digits() -> None:
+def test_small_numbers_show_what_their_interval_is_and_without_one_three_digits() -> None:
     table = ScoreTable("t", ("a@x",), {"r": {"a@x": Cell(0.000_412_3, 0.0003, 0.0005, None, 1, 9)}}, (), ())
-    assert table.decimals("a@x") == 6 and "0.000412" in text_table(table).render(80)
+    assert table.decimals("a@x") == 4 and "0.0004" in text_table(table).render(80)
+    bare = replace(table, rows={"r": {"a@x": Cell(0.000_412_3, float("nan"), float("nan"), None, 1, 9)}})
+    assert bare.decimals("a@x") == 6 and "0.000412" in text_table(bare).render(80)
 
 
 def test_without_intervals_none_is_shown_and_none_explained() -> None:

@@ -82,11 +82,11 @@ def ledger_of(*overrides: str) -> tuple[Ledger, str, ExperimentConfig]:
 
 def test_a_second_launch_runs_nothing_and_says_so(fake: Fake, capsys: Capture) -> None:
     code, out, err = call(capsys, "train", *SWEEP)
-    assert code == 0 and "4 job(s) to run\n" in err and len(fake.ran) == 4
+    assert code == 0 and "4 job(s) to run" in err and len(fake.ran) == 4
     again = call(capsys, "train", *SWEEP)
     assert again == (0, out, "causalrec: 0 job(s) to run, 4 of 4 done already\n")
     code, out, err = call(capsys, "train", *SWEEP, "seed=0,1,2")
-    assert code == 0 and "2 job(s) to run, 4 of 6 done already\n" in err
+    assert code == 0 and "2 job(s) to run, 4 of 6 done already" in err
     assert fake.ran[4:] == [("mf-naive", 2), ("mf-ips", 2)] and count_records(out) == 6
 
 
@@ -96,7 +96,7 @@ def test_a_truncated_record_is_told_and_its_job_alone_runs_again(fake: Fake, cap
     text = path.read_text()
     path.write_text(text[:20])
     code, _, err = call(capsys, "train", *SWEEP)
-    assert code == 0 and "1 job(s) to run, 3 of 4 done already\n" in err
+    assert code == 0 and "1 job(s) to run, 3 of 4 done already" in err
     assert f"causalrec: {path}: not whole, 20 bytes of {len(text)}; the job runs again\n" in err
     assert fake.ran[4:] == [("mf-ips", 0)]
 
@@ -347,7 +347,7 @@ def test_status_tells_what_another_code_made(fake: Fake, capsys: Capture, monkey
     monkeypatch.setattr(fingerprint, "code_hash", lambda: "1" * 64)
     assert json.loads(call(capsys, "sweep", "status", "runs/s", "--json")[1])["counts"] == {"outdated": 4}
     code, _, err = call(capsys, "train", *SWEEP)
-    assert code == 0 and "4 job(s) to run\n" in err and len(fake.ran) == 8
+    assert code == 0 and "4 job(s) to run" in err and len(fake.ran) == 8
 
 
 def test_retry_forgets_failures_and_prints_the_command_that_goes_on(

@@ -25,7 +25,7 @@ from causalrec.reporting.html.markup import (
 from causalrec.reporting.html.page_data import PageTable
 
 QUANTILES = 6  # as `graph.overlap.Overlap.quantiles` holds
-MEANS = {"naive": "naive mean outcome", "ips": "IPS", "snips": "SNIPS", "true": "true mean outcome"}
+MEANS = {"naive": "no weights", "ips": "IPS", "snips": "SNIPS", "true": "truth"}  # estimates of the task's summary
 
 
 def overlap(page_table: PageTable, anchor: str) -> Html:
@@ -112,7 +112,7 @@ def _facts(sections: Sequence[OverlapSection], members: list[tuple[str, RunRecor
     for key, name in MEANS.items():
         values = [overlap_section.mean_outcome.get(key) for overlap_section in sections]
         if any(value is not None for value in values):
-            yield [name, number_range(values), ""]
+            yield [f"{members[0][1].task.summary}, {name}", number_range(values), ""]
     balances = [overlap_section.balance for overlap_section in sections if overlap_section.balance]
     if balances:
         yield ["largest imbalance before, SD", number_range(b.before for b in balances), ""]

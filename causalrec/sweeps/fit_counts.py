@@ -1,0 +1,41 @@
+"""How many fits a launch will make, told before it begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.training.folds import FEW_ROWS
+
+
+def job_summary(config: ExperimentConfig) -> str:
+    """Say what one job will do: how many fits, of which candidates."""
+    tried = config.candidates
+    if config.learner is None or "trainer" in config.unread:
+        return f"running {config.run.name}"
+    combined = math.prod(len(values) for values in tried.values())
+    fits = _fits(config, combined)
+    numbers = ", ".join(f"{path} {'|'.join(f'{value:g}' for value in values)}" for path, values in tried.items())
+    further = ", further where the best stands at an end" if combined > 1 and config.run.selection.extend else ""
+    return f"running {config.run.name}: {fits}" + (f", choosing {numbers}{further}" if tried else "")
+
+
+def fits_of_each(configs: Sequence[ExperimentConfig]) -> str:
+    """Say how many fits a job of a sweep makes, where each makes as many."""
+    fits = {
+        _fits(config, math.prod(len(values) for values in config.candidates.values()))
+        for config in configs
+        if config.learner is not None and "trainer" not in config.unread
+    }
+    return f"; each {fits.pop()}" if len(fits) == 1 else ""
+
+
+def _fits(config: ExperimentConfig, combined: int) -> str:
+    """Say how many fits `combined` candidates take, where the number of validation rows is not yet known."""
+    learner = config.components.learner
+    few, many = ((learner.folds(config, rows).count if learner else 1) for rows in (0, FEW_ROWS))
+    by_folds = f"{combined * few + (few > 1)} fit(s)"
+    if few == many:
+        return by_folds
+    return f"{combined} fit(s), or {by_folds} by {few} folds under {FEW_ROWS:,} validation rows"
