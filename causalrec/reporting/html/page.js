@@ -71,6 +71,8 @@ function forest(section, table) {
   const column = section.querySelector(".column");
   const body = section.querySelector("tbody");
   const scale = section.querySelector(".scale");
+  const pairs = (k) => ((table.cells[column.value] || {})[k] || []).length;
+  const comparable = (name) => Object.values(table.cells[name] || {}).some((rows) => rows.length);
   const draw = () => {
     const compared = (table.cells[column.value] || {})[rival.value] || [];
     const sign = table.better[column.value] || 1;
@@ -98,7 +100,10 @@ function forest(section, table) {
       return row;
     }));
     if (!rows.length) {
-      const cell = element("td", `No pair of runs to compare to ${table.rows[rival.value]} in ${column.value}.`, "l");
+      const none = Object.keys(table.cells).some(comparable) ?
+        `No pair of runs to compare to ${table.rows[rival.value]} in ${column.value}.` :
+        "No difference is told: the scores of these records hold no leave-groups-out values.";
+      const cell = element("td", none, "l");
       cell.colSpan = 6;
       const row = element("tr");
       row.append(cell);
@@ -107,7 +112,10 @@ function forest(section, table) {
     const filter = section.closest("article").querySelector(".filter");
     if (filter && filter.value) filter.dispatchEvent(new Event("input"));
   };
-  const pairs = (k) => ((table.cells[column.value] || {})[k] || []).length;
+  if (!comparable(column.value)) {
+    const other = [...column.options].find((option) => comparable(option.value));
+    if (other) column.value = other.value;
+  }
   if (!pairs(rival.value)) {
     const other = [...rival.options].find((option) => pairs(option.value));
     if (other) rival.value = other.value;

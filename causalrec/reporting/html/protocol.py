@@ -33,7 +33,7 @@ SELECTION = (  # fields that head the columns of the table of selection
     "selection.randomised_rows",
     "selection.randomised_rows_for",
 )
-COST = ("parameters", "seconds", "peak_bytes")
+COST = ("parameters", "seconds")
 
 
 def graph(page_table: PageTable, anchor: str) -> Html:
@@ -73,7 +73,7 @@ def fact_list(facts: Iterable[tuple[str, Child]]) -> Html:
 
 def selection(page_table: PageTable, anchor: str) -> Html:
     """Tell how each row was selected and what it cost."""
-    heads = ["row", *map(label_of, SELECTION), "best epoch", *map(label_of, COST)]
+    heads = ["row", *map(label_of, SELECTION), "best epoch", *map(label_of, COST), "peak MB"]
     rows = [[row, *_selection_cells([run.record for run in group])] for row, group in page_table.rows.items()]
     explanation = paragraph(
         "Randomised rows: used of the budget given. A criterion on logged rows uses none. Chosen: how many runs chose "
