@@ -183,7 +183,7 @@ def test_a_pair_that_cannot_be_compared_is_told(browser: Browser, tmp_path: Path
     run.jackknife.clear()
     report(write_runs(tmp_path / "runs", [run]), tmp_path / "out.html")
     browser.open(tmp_path / "out.html")
-    assert "No pair of runs" in browser.value("document.querySelector('.forest tbody').textContent")
+    assert "hold no leave-groups-out values" in browser.value("document.querySelector('.forest tbody').textContent")
     assert browser.complaints() == []
 
 
