@@ -299,7 +299,9 @@ def test_a_failing_job_does_not_stop_the_others(work: Path, capsys: Capture, mon
     saved = records(work / "runs")
     assert [(r["name"], r["config"]["seed"]) for r in saved if r["status"] == "failed"] == [("mf-naive", 1)]
     assert sum(r["status"] == "done" for r in saved) == 3
-    assert out.startswith("runs/default: 4 job(s) of this launch have a record\n")
+    assert out.startswith(
+        "runs/default: 4 job(s) of this launch have a record\n1 of them failed: causalrec sweep status runs/default"
+    )
 
 
 def test_a_wrong_job_of_a_sweep_is_refused_before_any_starts(work: Path, capsys: Capture) -> None:

@@ -67,6 +67,7 @@ MISTAKES = [  # the shell's quotes are taken away as the shell does
     Mistake("train encoder", "encoder: not an override; write key=value"),
     Mistake("train a=b=c", "a=b=c: not an override"),
     Mistake("train seed=0 encoder=mf seed=1", "seed=1: seed is given before, as seed=0; leave one"),
+    Mistake("table x --csv --no-intervals", "--no-intervals: of text, markdown and LaTeX alone"),
     Mistake("train =3", "=3: not an override"),
     Mistake("train --cfg jb", "did you mean 'job'?"),
     Mistake("data chekc coat", "data: no 'chekc'; did you mean 'check'?"),

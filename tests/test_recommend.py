@@ -77,6 +77,14 @@ def test_a_network_of_effects_tells_the_outcome_with_and_without(call: Any) -> N
     assert code == 0 and "no interval: this model has none" in out and "given x0, x1" in out
 
 
+def test_an_effect_of_a_second_stage_says_that_it_need_not_be_the_difference(call: Any) -> None:
+    folder = train_run(call, "dataset.units=300", "head=t_net", "objective=dr_learner", "task=effect")
+    code, out, _ = call("recommend", folder, "--user", "5")
+    (row,) = json.loads(call("recommend", folder, "--user", "5", "--json")[1])["items"]
+    assert code == 0 and row["effect"] != pytest.approx(row["with"] - row["without"], rel=1e-3)
+    assert "the effect comes from a second stage" in " ".join(out.split())
+
+
 def test_a_score_that_only_ranks_by_effect_is_not_called_one(call: Any) -> None:
     folder = train_run(
         call, "dataset=ml100k_uplift", "head=dot", "objective=ulrmf", "dataset.recommendations=10", "task=effect"

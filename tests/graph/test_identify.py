@@ -91,6 +91,8 @@ def test_randomised_training_identifies_whatever_is_latent() -> None:
     declared = graph("mood -> exposure", "mood -> outcome", latent=("mood",))
     adjustment = identify(declared, card("a", randomised_training=True, randomised="uniform"))
     assert adjustment.training.strategy == adjustment.evaluation.strategy == "randomised"
+    cut_from_log = identify(declared, card("a", randomised_training=True))
+    assert cut_from_log.evaluation.strategy == "randomised", "the test of an experiment is randomised too"
 
 
 def test_a_randomised_test_identifies_the_evaluation_and_never_the_training() -> None:
