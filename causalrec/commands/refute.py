@@ -110,7 +110,7 @@ def _print_refutation(refutation: dict[str, Any]) -> None:
 
 def _format_value(verdict: dict[str, Any]) -> str:
     """Write a verdict's value; where that is no effect, the interval beside it is one."""
-    if verdict["value_is_effect"] or verdict["value"] is None or verdict["low"] is None:
+    if verdict["value_is_effect"] or None in (verdict["value"], verdict["low"], verdict["high"]):
         return _format(verdict["value"], verdict["low"], verdict["high"])
     return f"{verdict['value']:.3f}, effect in [{verdict['low']:.3f}, {verdict['high']:.3f}]"
 

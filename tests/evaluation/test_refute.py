@@ -13,6 +13,7 @@ import yaml
 
 from causalrec import cli
 from causalrec.commands import refute
+from causalrec.commands.refute import _format_value
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
 from causalrec.data.datasets.effect_simulation import EffectSimulation
@@ -315,3 +316,10 @@ def test_what_cannot_be_refuted_is_one_line(call: Any, tmp_path: Path) -> None:
     )
     code, _, err = call("refute", str(folder))
     assert code == 2 and "its configuration was edited; run it again first" in err
+
+
+def test_a_value_that_is_no_effect_stands_apart_from_the_interval_that_is_one() -> None:
+    verdict = {"value": 3.8, "low": 1.7, "high": 1.9, "value_is_effect": False}
+    assert _format_value(verdict) == "3.800, effect in [1.700, 1.900]"
+    assert _format_value({**verdict, "value_is_effect": True}) == "3.800 [1.700, 1.900]"
+    assert _format_value({**verdict, "high": None}) == "3.800" and _format_value({**verdict, "value": None}) == ""
