@@ -94,4 +94,15 @@ def _describe(guesses: ColumnGuesses) -> str:
         row = [column.name[:20], guess[:24], f"{column.distinct:,}", f"{column.missing:,}", column.sample]
         table.append(row)
     lines = [line[:80].rstrip() for line in align(table, frozenset({2, 3})).splitlines()]
-    return "\n".join([wrap(raw.path.name, ", ".join([seen, *form])), "", *lines, ""])
+    more = [wrap(label, text) for label, text in _describe_rules(guesses).items()]
+    return "\n".join([wrap(raw.path.name, ", ".join([seen, *form])), "", *lines, "", *more, *([""] if more else [])])
+
+
+def _describe_rules(guesses: ColumnGuesses) -> dict[str, str]:
+    """Say what was guessed beside the columns, and decides what a result says."""
+    rules = {}
+    if guesses.repeats is not None:
+        rule, count = guesses.repeats
+        fate = "and all are kept" if rule == "allowed" else "and leave: the last one of each pair is kept"
+        rules["repeats"] = f"{rule}: {count:,} rows have the user and item of another {fate}"
+    return rules

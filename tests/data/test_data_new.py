@@ -165,6 +165,15 @@ def test_options_of_new_are_refused_elsewhere_and_roles_are_taken_as_said(work: 
         assert message in call(capsys, "data", "new", "t.csv", role, "--name", "other")[2]
 
 
+def test_repeated_impressions_are_kept_and_repeated_ratings_are_said(work: Path, capsys: Capture) -> None:
+    for name, outcome, rule in (("shown", "clicked", "allowed"), ("rated", "stars", "keep_last")):
+        rows = [f"v{k % 40},i{k % 25},{k % 2 if name == 'shown' else 1 + k % 5}" for k in range(600)]
+        (work / f"{name}.csv").write_text(f"visitor,item,{outcome}\n" + "\n".join(rows))
+        out = call(capsys, "data", "new", f"{name}.csv")[1]
+        assert f"repeats: {rule}: 400 rows" in out
+        assert yaml.safe_load((work / "conf" / "dataset" / f"{name}.yaml").read_text())["repeats"] == rule
+
+
 def test_the_look_tells_encoding_quotes_numbers_and_dates(tmp_path: Path) -> None:
     rows = [f'"u{k % 9}";"say \\"hé\\" {k}";"1.{k:03d},50";"{1 + k % 28}.02.2020"' for k in range(300)]
     (tmp_path / "t.csv").write_bytes(("who;note;price;day\n" + "\n".join(rows)).encode("cp1252"))

@@ -74,6 +74,17 @@ class ColumnGuesses:
         return (not self.roles.arms and self.roles.kind in (None, "count")) or self._only_ones
 
     @property
+    def repeats(self) -> tuple[str, int] | None:
+        """Return the rule for rows that repeat a user and item, and how many do; None where none does.
+
+        An item is shown, and clicked or not, again and again: such rows are no corrections of earlier ones.
+        """
+        pair = [self.roles.columns[side] for side in ("user", "item") if side in self.roles.columns]
+        count = self.look.rows - self.look.frame.select(pair).n_unique() if len(pair) == 2 else 0
+        shown = bool(self.roles.arms) or (self.roles.kind == "click" and not self.is_positive_only)
+        return ("allowed" if shown else "keep_last", count) if count else None
+
+    @property
     def _only_ones(self) -> bool:
         name = self.roles.columns.get("outcome")
         return name is not None and not self.roles.arms and self.look.column(name).low == self.look.column(name).high

@@ -140,10 +140,9 @@ class FirstYaml:
         pair = [columns[side] for side in ("user", "item") if side in columns]
         if len(pair) < 2:
             return
-        repeats = self.guesses.look.rows - self.guesses.look.frame.select(pair).n_unique()
-        if repeats:
-            rule = "allowed" if self.guesses.roles.arms else "keep_last"
-            yield f"repeats: {rule}  # {repeats:,} rows repeat the user and item of another"
+        if self.guesses.repeats is not None:
+            rule, count = self.guesses.repeats
+            yield f"repeats: {rule}  # {count:,} rows repeat the user and item of another"
         ids = max(self.guesses.look.column(name).distinct for name in pair)
         if ids > MANY_IDS:
             yield "# k_core: 5  # leaves out users and items with fewer rows, before the split"
