@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 from causalrec.commands.terminal import check_overrides, print_json
-from causalrec.data.files import write_text
+from causalrec.data.files import require_creatable, write_text
 from causalrec.data.tabular.column_guesses import ColumnGuesses
 from causalrec.data.tabular.companion import look_at_companion
 from causalrec.data.tabular.first_yaml import FirstYaml
@@ -31,6 +31,7 @@ def write_first_yaml(options: argparse.Namespace) -> int:
     name = options.name or re.sub(r"\W+", "_", path.name.split(".")[0].lower()).strip("_") or "mine"
     files = {group: conf / group / f"{name}.yaml" for group in ("dataset", "graph")}
     _require_free(name, files)
+    require_creatable(conf, "--config-dir")
     look = look_at(path)
     guesses = guess_roles(look, roles)
     sides = {"user": options.users, "item": options.items}

@@ -174,6 +174,71 @@ def test_repeated_impressions_are_kept_and_repeated_ratings_are_said(work: Path,
         assert yaml.safe_load((work / "conf" / "dataset" / f"{name}.yaml").read_text())["repeats"] == rule
 
 
+def experiment(work: Path) -> None:
+    rows = [f"{k},{1000 - k},{'AB'[k % 2]},{20 + k * 7 % 50},{k * 3 % 11}.5,{k % 2}" for k in range(300)]
+    (work / "ab.csv").write_text("id,customer_no,cell,age,spend,churned\n" + "\n".join(rows))
+
+
+def test_rows_of_people_are_no_pairs_and_what_names_the_rows_is_no_number(work: Path, capsys: Capture) -> None:
+    experiment(work)
+    assert call(capsys, "data", "new", "ab.csv")[0] == 0
+    written = yaml.safe_load((work / "conf" / "dataset" / "ab.yaml").read_text())
+    assert [written[role] for role in ("user", "item", "exposure", "outcome")] == ["customer_no", None, "cell", "spend"]
+    assert written["users"] == {"columns": {"age": "numeric", "churned": "numeric"}}
+
+
+def test_kinds_roles_that_nobody_plays_and_columns_left_out_are_taken_as_said(work: Path, capsys: Capture) -> None:
+    experiment(work)
+    said = ("user=null", "item=null", "age=category", "spend=out", "outcome=churned")
+    code, _, _ = call(capsys, "data", "new", "ab.csv", *said)
+    written = yaml.safe_load((work / "conf" / "dataset" / "ab.yaml").read_text())
+    assert code == 0 and (written["user"], written["outcome"]) == (None, "churned")
+    assert written["users"] == {"columns": {"age": "category"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("outcome=cell", "outcome=cell: the column holds words; the outcome is a number"),
+        ("exposure=id", "exposure=id: the column has 300 values; an exposure has 2 to 100"),
+        ("time=spend", "time=spend: the column goes from 0.5 to 10.5 with fractions"),
+        ("propensity=age", "the column goes from 20 to 69; a propensity is a probability"),
+        ("user=spend", "an id is a whole number or words"),
+        ("user=id item=id", "user=id item=id: says two things of the column id; leave one"),
+        ("cell=numeric", "cell=numeric: the column holds words, as A, B"),
+        ("cel=out", "cel=out: no such column; did you mean 'cell'"),
+    ],
+)
+def test_what_is_said_against_the_column_is_refused(said: str, message: str, work: Path, capsys: Capture) -> None:
+    experiment(work)
+    code, out, err = call(capsys, "data", "new", "ab.csv", *said.split())
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+
+
+def test_a_list_that_changes_within_pairs_is_left_out(work: Path, capsys: Capture) -> None:
+    rows = [{"visitor": k % 40, "item": k % 25, "clicked": k % 2, "tags": ["a", "b"][: k % 3]} for k in range(300)]
+    (work / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    code, _, _ = call(capsys, "data", "new", "log.jsonl")
+    assert code == 0 and "row_columns" not in (work / "conf" / "dataset" / "log.yaml").read_text()
+    code, _, err = call(capsys, "data", "new", "log.jsonl", "tags=multi_hot", "--name", "other")
+    assert code == 2 and "such a column is numeric or category" in err
+
+
+@pytest.mark.parametrize("folder", ["afile", "afile/sub", "/proc/conf"])
+def test_a_folder_that_cannot_be_written_is_one_line(folder: str, work: Path, capsys: Capture) -> None:
+    experiment(work)
+    (work / "afile").write_text("")
+    code, _, err = call(capsys, "data", "new", "ab.csv", "--config-dir", folder)
+    assert code == 2 and f"--config-dir={folder}: cannot be written" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("out", ["afile/g.svg", "nowhere/g.svg", "/proc/g.svg"])
+def test_a_drawing_makes_no_folder(out: str, work: Path, capsys: Capture) -> None:
+    (work / "afile").write_text("")
+    code, _, err = call(capsys, "graph", "show", "--out", out)
+    assert code == 2 and "--out" in err and err.count("\n") == 1 and not (work / "nowhere").exists()
+
+
 def test_the_look_tells_encoding_quotes_numbers_and_dates(tmp_path: Path) -> None:
     rows = [f'"u{k % 9}";"say \\"hé\\" {k}";"1.{k:03d},50";"{1 + k % 28}.02.2020"' for k in range(300)]
     (tmp_path / "t.csv").write_bytes(("who;note;price;day\n" + "\n".join(rows)).encode("cp1252"))
