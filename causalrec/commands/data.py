@@ -32,7 +32,8 @@ def data(options: argparse.Namespace) -> int:
     roots = [package_folder("conf"), *options.config_dir]
     names = sorted({path.stem for root in roots for path in (root / "dataset").glob("*.yaml")})
     if options.dataset not in names and not (options.what == "list" and options.dataset is None):
-        raise RequestError(f"data {options.what}: name a data set; {did_you_mean(options.dataset or '', names)}")
+        what = "name a data set" if options.dataset is None else f"there is no data set {options.dataset!r}"
+        raise RequestError(f"data {options.what}: {what}; {did_you_mean(options.dataset or '', names)}")
     if options.what == "list":
         return _list(names, options)
     plain = _compose(options)
@@ -105,6 +106,7 @@ def _fetch(options: argparse.Namespace, dataset: AbstractDataset, root: Path) ->
 
     if not dataset.sources:
         raise RequestError(f"data fetch {dataset.card.name}: these are your own files; put them where the YAML says")
+    dataset.check_files(root)
     folder = fetch_first(dataset.sources, root)[1]
     if options.json:
         print_json({"name": options.dataset, "folder": folder})

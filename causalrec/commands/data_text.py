@@ -28,6 +28,15 @@ def wrap(label: str, text: str) -> str:
     )
 
 
+def shorten(text: str, most: int) -> str:
+    """Return at most that many characters of a text, two dots where it is cut.
+
+    >>> shorten("headline", 8), shorten("headlines", 8)
+    ('headline', 'headli..')
+    """
+    return text if len(text) <= most else f"{text[: most - 2].rstrip()}.."
+
+
 def align(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
     """Return rows of cells as columns two spaces apart; `right`: the columns set to the right.
 

@@ -148,11 +148,20 @@ def test_a_table_that_cannot_be_named_is_refused(
     assert not (work / "conf").exists()
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"PK\x03\x04", "this is a zip archive")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"PK\x03\x04", "this is a zip archive"),
+        (b"user,item\n", "has no rows"),
+        (b"user,item,rating,rating\n1,2,3,4\n", "2 columns are named 'rating'"),
+        (b"import os\n\nx = f(1, 2)\ny = f(1, 2, 3, 4, 5)\n" * 3, "its lines are no rows of one table"),
+    ],
+)
 def test_what_is_no_table_is_one_line(content: bytes, message: str, work: Path, capsys: Capture) -> None:
     (work / "t.csv").write_bytes(content)
     code, _, err = call(capsys, "data", "new", "t.csv")
-    assert code == 1 and message in err and err.count("\n") == 1
+    assert code == 2 and message in err and err.count("\n") == 1
 
 
 def test_options_of_new_are_refused_elsewhere_and_roles_are_taken_as_said(work: Path, capsys: Capture) -> None:
@@ -237,6 +246,29 @@ def test_a_drawing_makes_no_folder(out: str, work: Path, capsys: Capture) -> Non
     (work / "afile").write_text("")
     code, _, err = call(capsys, "graph", "show", "--out", out)
     assert code == 2 and "--out" in err and err.count("\n") == 1 and not (work / "nowhere").exists()
+
+
+def test_what_the_cells_leave_open_is_marked_and_what_is_left_out_has_a_reason(work: Path, capsys: Capture) -> None:
+    def log(day: Callable[[int], int], price: str) -> str:
+        dates = [f"{day(k):02d}/{1 + k % 12:02d}/2020" for k in range(300)]
+        rows = [f'u{k % 9},i{k % 70},{1 + k % 5},{date},"{price}",s{k}' for k, date in enumerate(dates)]
+        return "user,item,stars,day,price,slip\n" + "\n".join(rows)
+
+    (work / "open.csv").write_text(log(lambda k: 1 + k % 12, "1,960"))
+    out = call(capsys, "data", "new", "open.csv")[1]
+    assert "\n? numbers: '.' stands before" in out and "\n? time: day is read as %d/%m/%Y; every cell fits" in out
+    assert "\n? outcome: stars, on the scale 1 to 5, is 1 from 4 on" in out
+    assert "; slip (300 different words: an id or a name)" in out.replace("\n  ", " ")
+    (work / "told.csv").write_text(log(lambda k: 1 + k % 28, "1,960.5"))
+    out = call(capsys, "data", "new", "told.csv")[1]
+    assert "\nnumbers: '.' stands before" in out and "\ntime: day is read as %d/%m/%Y\n" in out
+    experiment(work)
+    out = call(capsys, "data", "new", "ab.csv")[1]
+    assert "\n? exposure: cell: 'A' is taken for not exposed, 'B' for exposed\n" in out
+    code, _, err = call(capsys, "data", "new", "conf")
+    assert code == 2 and "conf: is a folder" in err
+    assert "there is no data set 'nope'; known: " in call(capsys, "data", "check", "nope")[2]
+    assert call(capsys, "data", "fetch", "yahoo_r3")[0] == 2
 
 
 def test_the_look_tells_encoding_quotes_numbers_and_dates(tmp_path: Path) -> None:

@@ -88,6 +88,9 @@ def guess_roles(look: TableLook, given: Mapping[str, str] = MappingProxyType({})
     guesses = _given_roles(look, given)
     for role in ("propensity", "exposure", "time", "position", "user", "item", "outcome"):
         _guess_by_name(role, look, guesses)
+    dates = [column.name for column in guesses.candidates("time", look) if column.holds == "time"]
+    if len(dates) == 1:
+        guesses.columns["time"], guesses.notes["time"] = dates[0], "the one column of dates"
     _guess_truth(look, guesses)
     if "exposure" not in guesses.columns and not _are_people(look, guesses):
         _guess_ids(look, guesses)
@@ -215,7 +218,7 @@ def _is_exposure(look: TableLook, guesses: RoleGuesses) -> bool:
     if sorted(numbers, key=str) == sorted(map(float, range(len(levels))), key=str):
         guesses.arms = tuple(f"{name}_{k}" if len(levels) > 2 else name for k in range(1, len(levels)))
         return True
-    first = min(levels, key=lambda level: (not _means_none(level), level))
+    first = min(levels, key=lambda level: (not means_none(level), level))
     guesses.levels = (first, *(level for level in levels if level != first))
     guesses.arms = tuple(
         _plain_name(f"{name}_{level}" if level[0].isdigit() else level) for level in guesses.levels[1:]
@@ -234,7 +237,8 @@ def _as_number(level: str) -> float | str:
         return level
 
 
-def _means_none(level: str) -> bool:
+def means_none(level: str) -> bool:
+    """Whether a level of an exposure is called as one that is none."""
     words = r"control|placebo|none|no|false|0|off|untreated|baseline|a"
     return re.fullmatch(rf"({words})\b.*", level.lower()) is not None
 
