@@ -271,6 +271,14 @@ def test_what_the_cells_leave_open_is_marked_and_what_is_left_out_has_a_reason(w
     assert call(capsys, "data", "fetch", "yahoo_r3")[0] == 2
 
 
+def test_clicks_at_places_of_a_list_are_read_as_such(work: Path, capsys: Capture) -> None:
+    rows = [f"v{k % 40},i{k % 25},{k % 2},{1 + k % 4}" for k in range(600)]
+    (work / "log.csv").write_text("visitor,item,clicked,rank\n" + "\n".join(rows))
+    check, train = next_commands(call(capsys, "data", "new", "log.csv")[1])
+    assert {"objective=position_ips", "propensity=position"} <= set(train)
+    assert call(capsys, *check)[0] == 0
+
+
 def test_the_look_tells_encoding_quotes_numbers_and_dates(tmp_path: Path) -> None:
     rows = [f'"u{k % 9}";"say \\"hé\\" {k}";"1.{k:03d},50";"{1 + k % 28}.02.2020"' for k in range(300)]
     (tmp_path / "t.csv").write_bytes(("who;note;price;day\n" + "\n".join(rows)).encode("cp1252"))

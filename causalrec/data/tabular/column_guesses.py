@@ -100,6 +100,12 @@ class ColumnGuesses:
         return ("allowed" if shown else "keep_last", count) if count else None
 
     @property
+    def is_shown_in_places(self) -> bool:
+        """Whether each row is an item shown to a user at a place of a list, clicked or not."""
+        is_click = self.roles.kind == "click" and not self.roles.arms and not self.is_positive_only
+        return is_click and "position" in self.roles.columns and "user" in self.roles.columns
+
+    @property
     def _only_ones(self) -> bool:
         name = self.roles.columns.get("outcome")
         return name is not None and not self.roles.arms and self.look.column(name).low == self.look.column(name).high
@@ -111,6 +117,8 @@ class ColumnGuesses:
             return "task=effect learner=linear_dml"
         if "user" not in self.roles.columns:
             return "propensity=popularity trainer=smoke"
+        if self.is_shown_in_places:
+            return "objective=position_ips propensity=position trainer=smoke"
         implicit = "objective=rel_mf propensity=relative_popularity " if self.is_positive_only else ""
         return f"{implicit}trainer=smoke"
 

@@ -89,6 +89,8 @@ class FirstYaml:
             yield "self_selected: false  # no hidden cause of exposure and outcome: the graph must name any"
             yield "randomised_log: false  # true, and no edge to exposure, where exposure was drawn at random"
         elif columns.get("user") and not self.guesses.of_people:
+            if self.guesses.is_shown_in_places:
+                yield "feedback: exposure_logged  # each row is an item shown, clicked or not (objective=position_ips)"
             yield "self_selected: true  # users choose what they expect to like; false where they did not choose"
         if guesses.potential:
             truth = ", ".join(f"{k}: {_yaml(name)}" for k, name in enumerate(guesses.potential))
