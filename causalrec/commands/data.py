@@ -87,12 +87,13 @@ def _counts(problems: Sequence[Problem]) -> dict[str, object]:
 
 def _print_problems(name: str, problems: Sequence[Problem]) -> None:
     """Print each fault once, the errors last in sight, and how many there are."""
+    from causalrec.commands.data_text import count_words
     from causalrec.data.table_problems import count_rows, summarise
 
     for severity, line in summarise(problems):
         log(f"{severity}: {line}")
     counts = [(count_rows(problems, severity), severity) for severity in ("error", "warning")]
-    words = [f"{count:,} {severity}{'' if count == 1 else 's'}" for count, severity in counts]
+    words = [count_words(count, severity) for count, severity in counts]
     log(f"{name}: {', '.join(words)}")
 
 

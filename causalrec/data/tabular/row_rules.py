@@ -107,7 +107,11 @@ class RemainingRows:
             f"left out before the split, as their user has under {fewest[0]} rows or their item under {fewest[1]} "
             "(dataset.k_core)": self.too_few,
         }
-        return [f"{count:,} of {total:,} rows are {why}" for why, count in counts.items() if count]
+        return [
+            f"{count:,} of {total:,} rows {'is' if count == 1 else 'are'} {why}"
+            for why, count in counts.items()
+            if count
+        ]
 
     def problems(self, request: Request) -> list[Problem]:
         """Warn of the rows that left."""
