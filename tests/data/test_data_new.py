@@ -231,6 +231,9 @@ def test_a_list_that_changes_within_pairs_is_left_out(work: Path, capsys: Captur
     assert code == 0 and "row_columns" not in (work / "conf" / "dataset" / "log.yaml").read_text()
     code, _, err = call(capsys, "data", "new", "log.jsonl", "tags=multi_hot", "--name", "other")
     assert code == 2 and "such a column is numeric or category" in err
+    said = "+dataset.row_columns={tags: multi_hot}"
+    code, _, err = call(capsys, "data", "check", "log", "--config-dir", "conf", said)
+    assert code == 2 and "dataset.row_columns.tags='multi_hot': input should be 'numeric' or 'category'" in err
 
 
 @pytest.mark.parametrize("folder", ["afile", "afile/sub", "/proc/conf"])
