@@ -103,7 +103,7 @@ def test_the_console_script_and_its_exit_code(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("causalrec")
     done = subprocess.run([script, "data", "fetch", "nope"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("causalrec: data fetch: name a data set; known: ")
+    assert done.stderr.startswith("causalrec: data fetch: there is no data set 'nope'; known: ")
 
 
 def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

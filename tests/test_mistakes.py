@@ -113,7 +113,7 @@ MISTAKES = [  # the shell's quotes are taken away as the shell does
     Mistake("train dataset=yahoo_r3 paths.data=nothing", "yahoo_r3: its files cannot be fetched: put ydata"),
     Mistake("train dataset=cot", "dataset=cot: unknown component; did you mean 'coat'?"),
     Mistake("train data=coat", "data: unknown key; did you mean 'dataset' or 'task'?"),
-    Mistake("data audit cot", "data audit: name a data set; did you mean 'coat'"),
+    Mistake("data audit cot", "data audit: there is no data set 'cot'; did you mean 'coat'"),
     Mistake("train task=effect dataset=coat", "task=effect: needs rows without treatment, but every logged row of"),
     Mistake("train dataset=ihdp", "rows without treatment have outcomes in ihdp, so that it can be asked"),
     Mistake("train dataset=coat dataset.threshold=9", "dataset.threshold=9: outside the scale 1..5 of coat"),

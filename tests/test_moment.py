@@ -200,8 +200,8 @@ def test_a_mean_outcome_is_predicted_by_hour_and_store(call: Call, tmp_path: Pat
         ),
         (
             ["objective=ips", "propensity=logistic", edges(*OF_CSV, "hour -> outcome", "hour -> exposure")],
-            "propensity=logistic: judges pairs that were never logged, which have no hour; set propensity=logged (or "
-            "treatment, for an effect), or leave it out of the graph",
+            "propensity=logistic: judges pairs that were never logged, which have no hour; let the "
+            "graph have it cause the outcome alone (hour -> outcome)",
         ),
     ],
 )

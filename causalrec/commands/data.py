@@ -32,7 +32,8 @@ def data(options: argparse.Namespace) -> int:
     roots = [package_folder("conf"), *options.config_dir]
     names = sorted({path.stem for root in roots for path in (root / "dataset").glob("*.yaml")})
     if options.dataset not in names and not (options.what == "list" and options.dataset is None):
-        raise RequestError(f"data {options.what}: name a data set; {did_you_mean(options.dataset or '', names)}")
+        what = "name a data set" if options.dataset is None else f"there is no data set {options.dataset!r}"
+        raise RequestError(f"data {options.what}: {what}; {did_you_mean(options.dataset or '', names)}")
     if options.what == "list":
         return _list(names, options)
     plain = _compose(options)
@@ -86,12 +87,13 @@ def _counts(problems: Sequence[Problem]) -> dict[str, object]:
 
 def _print_problems(name: str, problems: Sequence[Problem]) -> None:
     """Print each fault once, the errors last in sight, and how many there are."""
+    from causalrec.commands.data_text import count_words
     from causalrec.data.table_problems import count_rows, summarise
 
     for severity, line in summarise(problems):
         log(f"{severity}: {line}")
     counts = [(count_rows(problems, severity), severity) for severity in ("error", "warning")]
-    words = [f"{count:,} {severity}{'' if count == 1 else 's'}" for count, severity in counts]
+    words = [count_words(count, severity) for count, severity in counts]
     log(f"{name}: {', '.join(words)}")
 
 
@@ -105,6 +107,7 @@ def _fetch(options: argparse.Namespace, dataset: AbstractDataset, root: Path) ->
 
     if not dataset.sources:
         raise RequestError(f"data fetch {dataset.card.name}: these are your own files; put them where the YAML says")
+    dataset.check_files(root)
     folder = fetch_first(dataset.sources, root)[1]
     if options.json:
         print_json({"name": options.dataset, "folder": folder})

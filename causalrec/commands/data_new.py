@@ -9,13 +9,14 @@ import shlex
 from pathlib import Path
 
 from causalrec.commands.terminal import check_overrides, print_json
-from causalrec.data.files import write_text
+from causalrec.data.files import require_creatable, write_text
 from causalrec.data.tabular.column_guesses import ColumnGuesses
 from causalrec.data.tabular.companion import look_at_companion
 from causalrec.data.tabular.first_yaml import FirstYaml
 from causalrec.data.tabular.rawfile import JSON, PARQUET
 from causalrec.data.tabular.role_guesses import guess_roles
 from causalrec.data.tabular.sniff import look_at
+from causalrec.data.tabular.stated_guesses import OPEN, stated_guesses
 from causalrec.errors import RequestError
 
 
@@ -26,11 +27,13 @@ def write_first_yaml(options: argparse.Namespace) -> int:
         raise RequestError("data new: name one table, as `causalrec data new ratings.csv --config-dir conf`")
     path = Path(options.dataset)
     if not path.is_file():
-        raise RequestError(f"data new: {path}: there is no such file")
+        why = "is a folder; name a table in it" if path.is_dir() else "there is no such file"
+        raise RequestError(f"data new: {path}: {why}")
     conf = options.config_dir[0] if options.config_dir else Path("conf")
     name = options.name or re.sub(r"\W+", "_", path.name.split(".")[0].lower()).strip("_") or "mine"
     files = {group: conf / group / f"{name}.yaml" for group in ("dataset", "graph")}
     _require_free(name, files)
+    require_creatable(conf, "--config-dir")
     look = look_at(path)
     guesses = guess_roles(look, roles)
     sides = {"user": options.users, "item": options.items}
@@ -50,7 +53,8 @@ def write_first_yaml(options: argparse.Namespace) -> int:
         print_json({"name": name, "files": written, "guessed": {**roles, "kind": guesses.kind}, "next": commands})
         return 0
     print(_describe(columns))
-    print(f"written: {files['dataset']} and\n  {files['graph']}: each line is a guess, read them\nnext:")
+    print(f"written: {files['dataset']} and\n  {files['graph']}: each line is a guess, read them")
+    print("next:")
     print("\n".join(f"  {command}" for command in commands))
     return 0
 
@@ -77,7 +81,7 @@ def _folder_of(path: Path) -> str:
 
 def _describe(guesses: ColumnGuesses) -> str:
     """Say what was found, a line for each thing, in at most 80 columns."""
-    from causalrec.commands.data_text import align, wrap
+    from causalrec.commands.data_text import align, shorten, wrap
 
     look, raw = guesses.look, guesses.look.raw
     seen = f"{look.rows:,} rows" if look.is_complete else f"more than {look.rows:,} rows"
@@ -91,7 +95,11 @@ def _describe(guesses: ColumnGuesses) -> str:
     companions = [column for table in guesses.companions.values() for column in table.columns]
     for column in (*look.columns, *companions):
         guess = roles.get(column.name, "left out")
-        row = [column.name[:20], guess[:24], f"{column.distinct:,}", f"{column.missing:,}", column.sample]
-        table.append(row)
-    lines = [line[:80].rstrip() for line in align(table, frozenset({2, 3})).splitlines()]
-    return "\n".join([wrap(raw.path.name, ", ".join([seen, *form])), "", *lines, ""])
+        name, guess = shorten(column.name, 20), shorten(guess, 24)
+        table.append([name, guess, f"{column.distinct:,}", f"{column.missing:,}", column.sample])
+    lines = [shorten(line, 80) for line in align(table, frozenset({2, 3})).splitlines()]
+    stated = [wrap(what, words) for what, words in stated_guesses(guesses)]
+    if any(line.startswith(OPEN) for line in stated):
+        stated.append("(?: the cells do not tell; change it in the YAML where it is wrong)")
+    head = wrap(raw.path.name, ", ".join([seen, *form]))
+    return "\n".join([head, "", *lines, "", *stated, *([""] if stated else [])])

@@ -28,6 +28,24 @@ def wrap(label: str, text: str) -> str:
     )
 
 
+def shorten(text: str, most: int) -> str:
+    """Return at most that many characters of a text, two dots where it is cut.
+
+    >>> shorten("headline", 8), shorten("headlines", 8)
+    ('headline', 'headli..')
+    """
+    return text if len(text) <= most else f"{text[: most - 2].rstrip()}.."
+
+
+def count_words(count: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> count_words(1, "test row"), count_words(2000, "test row")
+    ('1 test row', '2,000 test rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def align(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
     """Return rows of cells as columns two spaces apart; `right`: the columns set to the right.
 
@@ -63,7 +81,7 @@ def describe_dataset(row: Mapping[str, str | None]) -> str:
 def describe_loaded(data: CausalDataset, columns: Sequence[str] | None) -> str:
     """Write what a data set holds; `columns`: what is adjusted for, None where that is not known."""
     sizes = {"user": data.logged.num_users, "item": data.logged.num_items}
-    counts = [f"{count:,} {word}{'' if count == 1 else 's'}" for word, count in sizes.items() if count]
+    counts = [count_words(count, word) for word, count in sizes.items() if count]
     lines = [f"{data.card.name}: {', '.join(counts)}"]
     lines.append(wrap("logged", _describe_log(data.logged)))
     lines.append(wrap("randomised", "no rows" if data.randomised is None else _describe_log(data.randomised)))
@@ -76,7 +94,7 @@ def describe_loaded(data: CausalDataset, columns: Sequence[str] | None) -> str:
 
 def _describe_log(log: InteractionLog) -> str:
     outcome = log.outcome[log.outcome == log.outcome]
-    words = f"{len(log):,} rows"
+    words = count_words(len(log), "row")
     if len(outcome):
         words += f", outcome {outcome.min():g} to {outcome.max():g}, mean {outcome.mean(dtype=float):.3g}"
     if log.time is not None and len(log):
@@ -122,20 +140,21 @@ def _splits_table(audit: Audit) -> str:
 
 def _audit_sentences(audit: Audit) -> dict[str, str]:
     sentences = {
-        "duplicates": f"{audit.duplicates:,} test pairs are logged too; rule: {audit.duplicate_rule}",
-        "leaked rows": f"{audit.leaked_rows:,} test rows whose pair is trained or selected on",
+        "duplicates": f"{count_words(audit.duplicates, 'test pair')} logged too; rule: {audit.duplicate_rule}",
+        "leaked rows": f"{count_words(audit.leaked_rows, 'test row')} whose pair is trained or selected on",
         "unseen ids": (
-            f"{audit.unseen_rows:,} test rows of a user or item without a training row; rule: {audit.unseen_rule}"
+            f"{count_words(audit.unseen_rows, 'test row')} of a user or item without a training row; "
+            f"rule: {audit.unseen_rule}"
         ),
         "cold test rows left": f"{audit.cold_users:,} by user, {audit.cold_items:,} by item",
     }
     if audit.candidates_per_user is not None:
         sentences["per test user"] = (
             f"{audit.candidates_per_user:.4g} rows, {audit.positives_per_user:.4g} of them positive; "
-            f"{audit.users_without_positive:,} users have no positive"
+            f"{count_words(audit.users_without_positive or 0, 'user')} without a positive"
         )
     if audit.future_rows is not None:
-        sentences["time"] = f"{audit.future_rows:,} test rows are older than the newest training row"
+        sentences["time"] = f"{count_words(audit.future_rows, 'test row')} older than the newest training row"
     if audit.with_duplicates:
         sentences["random rows read beside the test"] = f"{audit.randomised_rows_used:,}"
     return sentences

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from causalrec.commands.graph_text import describe_falsification, describe_identification
 from causalrec.commands.terminal import check_overrides, log, print_json, print_text, width
+from causalrec.data.files import require_creatable
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def graph(options: argparse.Namespace) -> int:
     from causalrec.graph.identify import identify
 
     out: Path | None = options.out
-    if out is not None and out.suffix not in (".svg", ".png"):
-        raise RequestError(f"--out {out}: the name must end in .svg or .png")
+    if out is not None:
+        _check_drawing(out)
     plain = compose_and_check(normalise_overrides(check_overrides(options.overrides), options.config_dir))
     causal, dataset = validate_group(plain, "graph").build(), validate_group(plain, "dataset").build()
     causal, task = causal.for_columns(dataset.card), validate_group(plain, "task").target
@@ -56,6 +57,18 @@ def graph(options: argparse.Namespace) -> int:
     if falsification:
         print_text(describe_falsification(falsification, width()))
     return 0
+
+
+def _check_drawing(out: Path) -> None:
+    """Raise RequestError where no drawing can be written under that name."""
+    if out.suffix not in (".svg", ".png"):
+        raise RequestError(f"--out {out}: the name must end in .svg or .png")
+    if out.is_dir() or not out.parent.is_dir():
+        why = (
+            "is a folder; name a file" if out.is_dir() else f"there is no folder {out.parent}; make it, or name another"
+        )
+        raise RequestError(f"--out {out}: {why}")
+    require_creatable(out.parent, "--out")
 
 
 def _falsify(causal: CausalGraph, dataset: AbstractDataset, root: Path) -> Falsification:

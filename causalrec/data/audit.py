@@ -164,7 +164,8 @@ def _warnings(
     if splits.unseen and rule == "drop":
         share = splits.unseen / (splits.unseen + len(splits.test))
         yield (
-            f"{splits.unseen} test rows ({share:.1%}) have a user or an item without a training row and are dropped "
+            f"{splits.unseen} test row{'' if splits.unseen == 1 else 's'} ({share:.1%}) of a user or an item without a "
+            f"training row: dropped "
             f"(split.unseen=drop)"
         )
     if left := _unused_randomised_rows(dataset, splits, split, rule):

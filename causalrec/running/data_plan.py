@@ -98,7 +98,9 @@ def _check_propensity_view(request: DataRequest, card: DatasetCard, views: Views
     """Raise RequestError where a propensity judges pairs that were never logged by a column that only rows have."""
     names = sorted(column.name for column in card.row_columns if column.name in views.propensity)
     if names and request.propensity.target.scores_unlogged_pairs:
+        others = [*(["logged"] if card.logged_propensity else []), *(["treatment"] if card.arms else [])]
+        way = f"set propensity={' or '.join(others)}, or " if others else ""
         raise RequestError(
             f"{request.run.choice('propensity')}: judges pairs that were never logged, which have no "
-            f"{', '.join(names)}; set propensity=logged (or treatment, for an effect), or leave it out of the graph"
+            f"{', '.join(names)}; {way}let the graph have it cause the outcome alone ({names[0]} -> outcome)"
         )

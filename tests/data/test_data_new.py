@@ -148,11 +148,20 @@ def test_a_table_that_cannot_be_named_is_refused(
     assert not (work / "conf").exists()
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b"PK\x03\x04", "this is a zip archive")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"PK\x03\x04", "this is a zip archive"),
+        (b"user,item\n", "has no rows"),
+        (b"user,item,rating,rating\n1,2,3,4\n", "2 columns are named 'rating'"),
+        (b"import os\n\nx = f(1, 2)\ny = f(1, 2, 3, 4, 5)\n" * 3, "its lines are no rows of one table"),
+    ],
+)
 def test_what_is_no_table_is_one_line(content: bytes, message: str, work: Path, capsys: Capture) -> None:
     (work / "t.csv").write_bytes(content)
     code, _, err = call(capsys, "data", "new", "t.csv")
-    assert code == 1 and message in err and err.count("\n") == 1
+    assert code == 2 and message in err and err.count("\n") == 1
 
 
 def test_options_of_new_are_refused_elsewhere_and_roles_are_taken_as_said(work: Path, capsys: Capture) -> None:
@@ -163,6 +172,114 @@ def test_options_of_new_are_refused_elsewhere_and_roles_are_taken_as_said(work: 
     assert code == 0 and [written[key] for key in ("user", "item", "outcome", "kind")] == ["b", "a", "c", "click"]
     for role, message in (("usr=b", "no role of a column; did you mean 'user'"), ("user=d", "no such column")):
         assert message in call(capsys, "data", "new", "t.csv", role, "--name", "other")[2]
+
+
+def test_repeated_impressions_are_kept_and_repeated_ratings_are_said(work: Path, capsys: Capture) -> None:
+    for name, outcome, rule in (("shown", "clicked", "allowed"), ("rated", "stars", "keep_last")):
+        rows = [f"v{k % 40},i{k % 25},{k % 2 if name == 'shown' else 1 + k % 5}" for k in range(600)]
+        (work / f"{name}.csv").write_text(f"visitor,item,{outcome}\n" + "\n".join(rows))
+        out = call(capsys, "data", "new", f"{name}.csv")[1]
+        assert f"repeats: {rule}: 400 rows" in out
+        assert yaml.safe_load((work / "conf" / "dataset" / f"{name}.yaml").read_text())["repeats"] == rule
+
+
+def experiment(work: Path) -> None:
+    rows = [f"{k},{1000 - k},{'AB'[k % 2]},{20 + k * 7 % 50},{k * 3 % 11}.5,{k % 2}" for k in range(300)]
+    (work / "ab.csv").write_text("id,customer_no,cell,age,spend,churned\n" + "\n".join(rows))
+
+
+def test_rows_of_people_are_no_pairs_and_what_names_the_rows_is_no_number(work: Path, capsys: Capture) -> None:
+    experiment(work)
+    assert call(capsys, "data", "new", "ab.csv")[0] == 0
+    written = yaml.safe_load((work / "conf" / "dataset" / "ab.yaml").read_text())
+    assert [written[role] for role in ("user", "item", "exposure", "outcome")] == ["customer_no", None, "cell", "spend"]
+    assert written["users"] == {"columns": {"age": "numeric", "churned": "numeric"}}
+
+
+def test_kinds_roles_that_nobody_plays_and_columns_left_out_are_taken_as_said(work: Path, capsys: Capture) -> None:
+    experiment(work)
+    said = ("user=null", "item=null", "age=category", "spend=out", "outcome=churned")
+    code, _, _ = call(capsys, "data", "new", "ab.csv", *said)
+    written = yaml.safe_load((work / "conf" / "dataset" / "ab.yaml").read_text())
+    assert code == 0 and (written["user"], written["outcome"]) == (None, "churned")
+    assert written["users"] == {"columns": {"age": "category"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("outcome=cell", "outcome=cell: the column holds words; the outcome is a number"),
+        ("exposure=id", "exposure=id: the column has 300 values; an exposure has 2 to 100"),
+        ("time=spend", "time=spend: the column goes from 0.5 to 10.5 with fractions"),
+        ("propensity=age", "the column goes from 20 to 69; a propensity is a probability"),
+        ("user=spend", "an id is a whole number or words"),
+        ("user=id item=id", "user=id item=id: says two things of the column id; leave one"),
+        ("cell=numeric", "cell=numeric: the column holds words, as A, B"),
+        ("cel=out", "cel=out: no such column; did you mean 'cell'"),
+    ],
+)
+def test_what_is_said_against_the_column_is_refused(said: str, message: str, work: Path, capsys: Capture) -> None:
+    experiment(work)
+    code, out, err = call(capsys, "data", "new", "ab.csv", *said.split())
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
+
+
+def test_a_list_that_changes_within_pairs_is_left_out(work: Path, capsys: Capture) -> None:
+    rows = [{"visitor": k % 40, "item": k % 25, "clicked": k % 2, "tags": ["a", "b"][: k % 3]} for k in range(300)]
+    (work / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    code, _, _ = call(capsys, "data", "new", "log.jsonl")
+    assert code == 0 and "row_columns" not in (work / "conf" / "dataset" / "log.yaml").read_text()
+    code, _, err = call(capsys, "data", "new", "log.jsonl", "tags=multi_hot", "--name", "other")
+    assert code == 2 and "such a column is numeric or category" in err
+    said = "+dataset.row_columns={tags: multi_hot}"
+    code, _, err = call(capsys, "data", "check", "log", "--config-dir", "conf", said)
+    assert code == 2 and "dataset.row_columns.tags='multi_hot': input should be 'numeric' or 'category'" in err
+
+
+@pytest.mark.parametrize("folder", ["afile", "afile/sub", "/proc/conf"])
+def test_a_folder_that_cannot_be_written_is_one_line(folder: str, work: Path, capsys: Capture) -> None:
+    experiment(work)
+    (work / "afile").write_text("")
+    code, _, err = call(capsys, "data", "new", "ab.csv", "--config-dir", folder)
+    assert code == 2 and f"--config-dir={folder}: cannot be written" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("out", ["afile/g.svg", "nowhere/g.svg", "/proc/g.svg"])
+def test_a_drawing_makes_no_folder(out: str, work: Path, capsys: Capture) -> None:
+    (work / "afile").write_text("")
+    code, _, err = call(capsys, "graph", "show", "--out", out)
+    assert code == 2 and "--out" in err and err.count("\n") == 1 and not (work / "nowhere").exists()
+
+
+def test_what_the_cells_leave_open_is_marked_and_what_is_left_out_has_a_reason(work: Path, capsys: Capture) -> None:
+    def log(day: Callable[[int], int], price: str) -> str:
+        dates = [f"{day(k):02d}/{1 + k % 12:02d}/2020" for k in range(300)]
+        rows = [f'u{k % 9},i{k % 70},{1 + k % 5},{date},"{price}",s{k}' for k, date in enumerate(dates)]
+        return "user,item,stars,day,price,slip\n" + "\n".join(rows)
+
+    (work / "open.csv").write_text(log(lambda k: 1 + k % 12, "1,960"))
+    out = call(capsys, "data", "new", "open.csv")[1]
+    assert "\n? numbers: '.' stands before" in out and "\n? time: day is read as %d/%m/%Y; every cell fits" in out
+    assert "\n? outcome: stars, on the scale 1 to 5, is 1 from 4 on" in out
+    assert "; slip (300 different words: an id or a name)" in out.replace("\n  ", " ")
+    (work / "told.csv").write_text(log(lambda k: 1 + k % 28, "1,960.5"))
+    out = call(capsys, "data", "new", "told.csv")[1]
+    assert "\nnumbers: '.' stands before" in out and "\ntime: day is read as %d/%m/%Y\n" in out
+    experiment(work)
+    out = call(capsys, "data", "new", "ab.csv")[1]
+    assert "\n? exposure: cell: 'A' is taken for not exposed, 'B' for exposed\n" in out
+    code, _, err = call(capsys, "data", "new", "conf")
+    assert code == 2 and "conf: is a folder" in err
+    assert "there is no data set 'nope'; known: " in call(capsys, "data", "check", "nope")[2]
+    assert call(capsys, "data", "fetch", "yahoo_r3")[0] == 2
+
+
+def test_clicks_at_places_of_a_list_are_read_as_such(work: Path, capsys: Capture) -> None:
+    rows = [f"v{k % 40},i{k % 25},{k % 2},{1 + k % 4}" for k in range(600)]
+    (work / "log.csv").write_text("visitor,item,clicked,rank\n" + "\n".join(rows))
+    check, train = next_commands(call(capsys, "data", "new", "log.csv")[1])
+    assert {"objective=position_ips", "propensity=position"} <= set(train)
+    assert call(capsys, *check)[0] == 0
 
 
 def test_the_look_tells_encoding_quotes_numbers_and_dates(tmp_path: Path) -> None:

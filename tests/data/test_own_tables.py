@@ -173,7 +173,7 @@ def test_missing_cells_are_filled_marked_or_dropped_as_declared(tmp_path: Path) 
         assert columns == {"hour": [2, 4, 6], "hour_missing": [0, 1, 0], "shop": ["s", "other", "t"]}
         assert [c.name for c in data.card.row_columns] == ["hour", "shop", "hour_missing"]
     assert lines(tmp_path, fill=fill, **keys) == [
-        f"{NAME}: 1 of 4 rows are dropped, as a cell is missing or its table lacks the id (dataset.fill: rating)"
+        f"{NAME}: 1 of 4 rows is dropped, as a cell is missing or its table lacks the id (dataset.fill: rating)"
     ]
 
 
@@ -199,6 +199,20 @@ def test_rows_of_ids_that_a_table_lacks_can_be_dropped(tmp_path: Path) -> None:
         in lines(tmp_path, items=items)[0]
     )
     assert rows(tmp_path, items=items, fill={"item": "drop"}) == [("a", "x", 1.0)]
+
+
+def test_rows_that_leave_are_warned_of_and_stand_with_every_result(tmp_path: Path) -> None:
+    put(tmp_path, "user,item,rating\na,x,1\na,x,2\na,y,\nb,y,4\na,x,3\n")
+    keys: dict[str, Any] = {"repeats": "keep_last", "fill": {"rating": "drop"}}
+    gap, repeat = (
+        "1 of 5 rows is dropped, as a cell is missing or its table lacks the id (dataset.fill: rating)",
+        "2 of 5 rows are left out, as another row of the same user and item is kept (dataset.repeats=keep_last)",
+    )
+    assert lines(tmp_path, **keys) == [f"{NAME}: {gap}", f"{NAME}: {repeat}"]
+    for _ in range(2):  # built, then opened
+        assert tables(**keys).load(tmp_path).card.caveat == f"{gap}; {repeat}"
+    put(tmp_path, "user,item,rating\na,x,1\n")
+    assert tables(**keys).load(tmp_path).card.caveat is None
 
 
 def test_the_core_leaves_ids_without_a_gap_and_takes_random_rows_along(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -226,7 +226,7 @@ class CsvTables(AbstractDataset):
             codes, values = (np.load(store / f"pair_{name}.npy", mmap_mode="r") for name in ("codes", "values"))
             pairs[self.edges.column] = PairTable(codes, values, sizes[1])
         return CausalDataset(
-            card=self.card,
+            card=replace(self.card, caveat="; ".join(meta["left_out"]) or self._caveat),
             logged=logs["logged"],
             randomised=logs.get("randomised"),
             user_table=tables["user"],

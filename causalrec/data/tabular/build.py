@@ -183,7 +183,7 @@ class Build:
             self.problems += imbalance_problems(self.request, self._stored_array)
         if edges is not None:
             self._write_pair_column(edges)
-        return {"rows": rows, "sha256": self.sha256}
+        return {"rows": rows, "sha256": self.sha256, "left_out": remaining.reasons(self.request)}
 
     def _stored_array(self, folder: str, name: str) -> npt.NDArray[Any]:
         return np.load(self.store / folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]

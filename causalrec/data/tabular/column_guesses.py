@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from causalrec.data.tabular.companion import CompanionTable
-from causalrec.data.tabular.role_guesses import RoleGuesses
+from causalrec.data.tabular.role_guesses import KINDS, LEFT_OUT, RoleGuesses
+from causalrec.data.tabular.role_names import names_rows
 from causalrec.data.tabular.sniff import MOST_LEVELS, ColumnLook, TableLook
+from causalrec.errors import RequestError, did_you_mean
 
+OF_ROWS = "such a column is numeric or category"
 SIDES = ("user", "item", "row")
 
 
@@ -43,12 +46,19 @@ class ColumnGuesses:
             for column in table.columns:
                 self._take(column, side)
         for column in self.roles.free(self.look):
+            if names_rows(column, self.look) and column.name not in self.roles.kinds:
+                self.omitted[column.name] = "it names the rows"
+                continue
             side = self._side(column)
             self._take(column, "row" if side in self.companions else side)
         for role, column in ((role, self.look.column(name)) for role, name in self.roles.columns.items()):
             self.looks[column.name] = column
             if column.missing or (role in self.companions and self.companions[role].lacking):
                 self.fill[column.name] = "drop"
+        names = {*self.look.frame.columns, *(c.name for table in self.companions.values() for c in table.columns)}
+        for name, kind in self.roles.kinds.items():
+            if name not in names:
+                raise RequestError(f"{name}={kind}: no such column; {did_you_mean(name, names)}")
 
     def _take(self, column: ColumnLook, side: str) -> None:
         """Give a column to a user, an item or the row, with what stands for its missing cells."""
@@ -57,6 +67,11 @@ class ColumnGuesses:
             return
         kind = self._kind(column)
         if kind is None:
+            return
+        if side == "row" and kind not in ("numeric", "category"):
+            if column.name in self.roles.kinds:
+                raise RequestError(f"{column.name}={kind}: it changes within users and items; {OF_ROWS}")
+            self.omitted[column.name] = f"of kind {kind}, and it changes within users and items; {OF_ROWS}"
             return
         self.looks[column.name] = column
         self.sides[side][column.name] = kind
@@ -74,6 +89,23 @@ class ColumnGuesses:
         return (not self.roles.arms and self.roles.kind in (None, "count")) or self._only_ones
 
     @property
+    def repeats(self) -> tuple[str, int] | None:
+        """Return the rule for rows that repeat a user and item, and how many do; None where none does.
+
+        An item is shown, and clicked or not, again and again: such rows are no corrections of earlier ones.
+        """
+        pair = [self.roles.columns[side] for side in ("user", "item") if side in self.roles.columns]
+        count = self.look.rows - self.look.frame.select(pair).n_unique() if len(pair) == 2 else 0
+        shown = bool(self.roles.arms) or (self.roles.kind == "click" and not self.is_positive_only)
+        return ("allowed" if shown else "keep_last", count) if count else None
+
+    @property
+    def is_shown_in_places(self) -> bool:
+        """Whether each row is an item shown to a user at a place of a list, clicked or not."""
+        is_click = self.roles.kind == "click" and not self.roles.arms and not self.is_positive_only
+        return is_click and "position" in self.roles.columns and "user" in self.roles.columns
+
+    @property
     def _only_ones(self) -> bool:
         name = self.roles.columns.get("outcome")
         return name is not None and not self.roles.arms and self.look.column(name).low == self.look.column(name).high
@@ -85,6 +117,8 @@ class ColumnGuesses:
             return "task=effect learner=linear_dml"
         if "user" not in self.roles.columns:
             return "propensity=popularity trainer=smoke"
+        if self.is_shown_in_places:
+            return "objective=position_ips propensity=position trainer=smoke"
         implicit = "objective=rel_mf propensity=relative_popularity " if self.is_positive_only else ""
         return f"{implicit}trainer=smoke"
 
@@ -93,10 +127,12 @@ class ColumnGuesses:
         reason = None
         if column.name in ("user", "item", "exposure", "outcome") or re.search(r"[,*?]|->", column.name):
             reason = "rename it: a graph cannot name it so"
+        elif column.name in self.roles.kinds:
+            return self._given_kind(column)
         elif column.distinct < 2:
             reason = "one value alone"
         elif column.holds == "time":
-            reason = "a time"
+            reason = "a time that no role reads"
         elif column.holds == "words" and column.distinct > MOST_LEVELS:
             reason = f"{column.distinct:,} different words: an id or a name"
         elif self.of_people and column.holds in ("text", "html"):
@@ -107,6 +143,16 @@ class ColumnGuesses:
         lists = f"multi_hot({column.separator})" if column.separator else "multi_hot"
         kinds = {"number": "numeric", "words": "category", "list": lists, "html": "text(html)", "text": "text"}
         return kinds[column.holds]
+
+    def _given_kind(self, column: ColumnLook) -> str | None:
+        """Return the kind that a user gave a column, None where it is left out."""
+        kind = self.roles.kinds[column.name]
+        if kind == LEFT_OUT:
+            self.omitted[column.name] = "as you say"
+            return None
+        if column.holds not in KINDS[kind.partition("(")[0]]:
+            raise RequestError(f"{column.name}={kind}: the column holds {column.holds}, as {column.sample}")
+        return f"multi_hot({column.separator})" if kind == "multi_hot" and column.separator else kind
 
     def _side(self, column: ColumnLook) -> str:
         """Return whose a column is: whose rows it is the same in."""

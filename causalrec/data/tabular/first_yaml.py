@@ -89,6 +89,8 @@ class FirstYaml:
             yield "self_selected: false  # no hidden cause of exposure and outcome: the graph must name any"
             yield "randomised_log: false  # true, and no edge to exposure, where exposure was drawn at random"
         elif columns.get("user") and not self.guesses.of_people:
+            if self.guesses.is_shown_in_places:
+                yield "feedback: exposure_logged  # each row is an item shown, clicked or not (objective=position_ips)"
             yield "self_selected: true  # users choose what they expect to like; false where they did not choose"
         if guesses.potential:
             truth = ", ".join(f"{k}: {_yaml(name)}" for k, name in enumerate(guesses.potential))
@@ -140,10 +142,9 @@ class FirstYaml:
         pair = [columns[side] for side in ("user", "item") if side in columns]
         if len(pair) < 2:
             return
-        repeats = self.guesses.look.rows - self.guesses.look.frame.select(pair).n_unique()
-        if repeats:
-            rule = "allowed" if self.guesses.roles.arms else "keep_last"
-            yield f"repeats: {rule}  # {repeats:,} rows repeat the user and item of another"
+        if self.guesses.repeats is not None:
+            rule, count = self.guesses.repeats
+            yield f"repeats: {rule}  # {count:,} rows repeat the user and item of another"
         ids = max(self.guesses.look.column(name).distinct for name in pair)
         if ids > MANY_IDS:
             yield "# k_core: 5  # leaves out users and items with fewer rows, before the split"

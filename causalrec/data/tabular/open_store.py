@@ -22,7 +22,7 @@ from causalrec.data.tabular.store import keep_store, open_store, scratch_folder,
 from causalrec.data.truth import PotentialOutcomes
 from causalrec.types import Floats, Ints
 
-FORMAT = 3  # of the arrays on disk: raise it when they change
+FORMAT = 4  # of the arrays on disk: raise it when they change
 
 
 def open_or_build(request: Request, name: str, folder: Path, root: Path) -> tuple[Path, dict[str, Any], list[Problem]]:

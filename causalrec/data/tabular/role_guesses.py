@@ -9,26 +9,24 @@ from types import MappingProxyType
 
 import polars as pl
 
+from causalrec.data.tabular.cells import KIND
 from causalrec.data.tabular.numbers import MISSING
+from causalrec.data.tabular.role_names import MOST_GIVEN_ARMS, NAMES, misfit, name_score, names_rows
 from causalrec.data.tabular.sniff import ColumnLook, TableLook
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.types import OutcomeKind
 
-NAMES = {  # words that name a role, by role
-    "user": "user uid userid reviewer reviewerid customer person subject member visitor client account student "
-    "household session consumer rater voter player",
-    "item": "item iid itemid movie film product asin book isbn song track artist article video business recipe anime "
-    "news sku ad offer joke lecturer restaurant place hotel game",
-    "outcome": "rating ratings stars overall score y outcome click clicked clicks label purchase purchased converted "
-    "conversion target response reward plays count quantity re78 bought spend visit",
-    "exposure": "exposure exposed treat treatment treated trt arm group assigned assignment",
-    "time": "time timestamp date datetime ts unixreviewtime reviewtime created when year",
-    "position": "position pos rank slot",
-    "propensity": "propensity pscore propensityscore",
-}
 SCALES = ((1.0, 5.0), (0.5, 5.0), (0.0, 5.0), (1.0, 10.0), (0.0, 10.0), (1.0, 7.0), (1.0, 100.0), (0.0, 100.0))
 TRUTHS = (r"y_?0|mu_?0", r"y_?1|mu_?1")
-MOST_ARMS = 10
+KINDS: dict[str, frozenset[str]] = {  # that a user may give a column: what it must hold
+    "numeric": frozenset({"number"}),
+    "category": frozenset({"number", "words", "text", "html", "time"}),
+    "text": frozenset({"words", "text", "html", "time", "list"}),
+    "multi_hot": frozenset({"list", "words", "text"}),
+}
+ONE_ROW_EACH = 0.95  # share of the rows that have a user of their own, from which rows are people
+LEFT_OUT = "out"  # said of a column that nothing reads
+NO_COLUMN = "null"  # said of a role that no column plays
 
 
 @dataclass(kw_only=True)
@@ -44,6 +42,8 @@ class RoleGuesses:
         arms: Names of the exposures from 1 on; empty without exposure.
         potential: Columns of the true mean outcomes under exposure 0 and 1.
         notes: Why, by role.
+        kinds: What is said of columns that play no role: their kind, or that nothing reads them.
+        absent: Roles that no column plays, as is said.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
@@ -54,6 +54,8 @@ class RoleGuesses:
     arms: tuple[str, ...] = ()
     potential: tuple[str, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set)
 
     @property
     def of_people(self) -> bool:
@@ -65,28 +67,39 @@ class RoleGuesses:
         taken = {*self.columns.values(), *self.potential}
         return [column for column in look.columns if column.name not in taken]
 
+    def candidates(self, role: str, look: TableLook) -> list[ColumnLook]:
+        """Return the columns that may yet play a role: none where it is played, or said to be nobody's."""
+        if role in self.columns or role in self.absent:
+            return []
+        return [c for c in self.free(look) if c.name not in self.kinds and misfit(role, c) is None]
+
 
 def guess_roles(look: TableLook, given: Mapping[str, str] = MappingProxyType({})) -> RoleGuesses:
     """Guess the roles of a table's columns; what no name tells, what they hold may.
 
     Args:
         look: At the table.
-        given: Column by role, as far as it is known.
+        given: Column by role (`null`: none), and kind by column (`out`: nothing reads it), as far as they are known.
 
     Raises:
-        RequestError: On a role or a column that there is not, and where nothing is a pair or an exposure.
+        RequestError: On a role or a column that there is not or that does not fit, and where nothing is a pair or an
+            exposure.
     """
     guesses = _given_roles(look, given)
     for role in ("propensity", "exposure", "time", "position", "user", "item", "outcome"):
         _guess_by_name(role, look, guesses)
+    dates = [column.name for column in guesses.candidates("time", look) if column.holds == "time"]
+    if len(dates) == 1:
+        guesses.columns["time"], guesses.notes["time"] = dates[0], "the one column of dates"
     _guess_truth(look, guesses)
-    if "exposure" not in guesses.columns:
+    if "exposure" not in guesses.columns and not _are_people(look, guesses):
         _guess_ids(look, guesses)
-    if "exposure" not in guesses.columns and guesses.of_people:
+    if guesses.of_people:
         _guess_exposure(look, guesses)
-    if "outcome" not in guesses.columns and "exposure" in guesses.columns:
-        numbers = [column.name for column in guesses.free(look) if column.holds == "number"]
-        if numbers and "exposure" in guesses.columns:
+        _guess_user(look, guesses)
+    if "exposure" in guesses.columns:
+        numbers = [c.name for c in guesses.candidates("outcome", look) if not names_rows(c, look)]
+        if numbers:
             guesses.columns["outcome"] = numbers[-1]
             guesses.notes["outcome"] = "the last column of numbers: name yours"
     if "exposure" in guesses.columns and not _is_exposure(look, guesses):
@@ -103,59 +116,63 @@ def guess_roles(look: TableLook, given: Mapping[str, str] = MappingProxyType({})
 
 
 def _given_roles(look: TableLook, given: Mapping[str, str]) -> RoleGuesses:
-    guesses = RoleGuesses()
-    for role, column in given.items():
-        if role not in NAMES:
-            raise RequestError(f"{role}={column}: no role of a column; {did_you_mean(role, NAMES)}")
-        if column not in look.frame.columns:
-            raise RequestError(f"{role}={column}: no such column; {did_you_mean(column, look.frame.columns)}")
-        guesses.columns[role], guesses.notes[role] = column, "as you say"
+    guesses, columns = RoleGuesses(), look.frame.columns
+    for key, value in given.items():
+        is_kind = value == LEFT_OUT or re.fullmatch(KIND, value) is not None
+        if is_kind and value not in columns and (key not in NAMES or key in columns):
+            guesses.kinds[key] = value
+        elif key not in NAMES:
+            kinds = "" if key not in columns else f"; a column may be {', '.join(KINDS)} or {LEFT_OUT}"
+            raise RequestError(f"{key}={value}: no role of a column; {did_you_mean(key, NAMES)}{kinds}")
+        elif value == NO_COLUMN and value not in columns:
+            guesses.absent.add(key)
+        elif value not in columns:
+            raise RequestError(f"{key}={value}: no such column; {did_you_mean(value, columns)}")
+        elif (why := misfit(key, look.column(value), MOST_GIVEN_ARMS)) is not None:
+            raise RequestError(f"{key}={value}: the column {why}")
+        else:
+            guesses.columns[key], guesses.notes[key] = value, "as you say"
+    _check_said_once(guesses)
     return guesses
 
 
+def _check_said_once(guesses: RoleGuesses) -> None:
+    """Raise RequestError where two things are said of one column."""
+    said = [(column, f"{role}={column}") for role, column in guesses.columns.items()]
+    said += [(column, f"{column}={kind}") for column, kind in guesses.kinds.items()]
+    for k, (column, text) in enumerate(said):
+        if other := next((earlier for name, earlier in said[:k] if name == column), None):
+            raise RequestError(f"{other} {text}: says two things of the column {column}; leave one")
+
+
+def _are_people(look: TableLook, guesses: RoleGuesses) -> bool:
+    """Whether each row is a person: of a user with hardly a second row, beside a column of two or three groups."""
+    user = guesses.columns.get("user")
+    if "item" in guesses.columns or user is None:
+        return "item" in guesses.absent
+    has_groups = any(column.distinct <= 3 for column in guesses.candidates("exposure", look))
+    return "item" in guesses.absent or (look.column(user).distinct >= ONE_ROW_EACH * look.rows and has_groups)
+
+
 def _guess_exposure(look: TableLook, guesses: RoleGuesses) -> None:
-    pairs = [
-        column.name for column in guesses.free(look) if column.distinct == 2 and column.holds in ("number", "words")
-    ]
-    if pairs:
-        guesses.columns["exposure"] = pairs[0]
-        guesses.notes["exposure"] = "the first column of two values: name yours"
+    columns = [c for c in guesses.candidates("exposure", look) if c.holds == "words" or c.holds == "number"]
+    groups = [c for c in columns if c.distinct == 2] or [c for c in columns if c.distinct == 3 and c.holds == "words"]
+    if groups:
+        guesses.columns["exposure"] = groups[0].name
+        guesses.notes["exposure"] = f"the first column of {groups[0].distinct} values: name yours"
 
 
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+(?![a-z])", name)]
+def _guess_user(look: TableLook, guesses: RoleGuesses) -> None:
+    keys = [column.name for column in guesses.candidates("user", look) if names_rows(column, look)]
+    if keys:
+        guesses.columns["user"], guesses.notes["user"] = keys[0], "it names the rows"
 
 
 def _guess_by_name(role: str, look: TableLook, guesses: RoleGuesses) -> None:
-    names = NAMES[role].split()
-
-    def score(column: ColumnLook) -> int:
-        words = _words(column.name)
-        if "".join(words) in names:
-            return 1000 - names.index("".join(words))
-        is_id = (
-            role in ("user", "item")
-            and len(words) == 2
-            and words[0] in names
-            and words[1] in ("id", "no", "key", "idx")
-        )
-        is_time = role == "time" and any(word in ("time", "timestamp", "date") for word in words)
-        return 500 - names.index(words[0]) if is_id else 400 if is_time else 0
-
-    fitting = [column for column in guesses.free(look) if score(column) and _may_be(role, column)]
-    if fitting and role not in guesses.columns:
-        guesses.columns[role] = max(fitting, key=score).name
+    fitting = [column for column in guesses.candidates(role, look) if name_score(role, column.name)]
+    if fitting:
+        guesses.columns[role] = max(fitting, key=lambda column: name_score(role, column.name)).name
         guesses.notes[role] = "by its name" if look.header else "by its place"
-
-
-def _may_be(role: str, column: ColumnLook) -> bool:
-    if role in ("outcome", "propensity", "position"):
-        return column.holds == "number"
-    if role == "exposure":
-        return 2 <= column.distinct <= MOST_ARMS
-    if role == "time":
-        return column.holds in ("number", "time") and column.distinct > 1
-    return column.distinct > 1 and (column.holds in ("number", "words", "text"))
 
 
 def _guess_truth(look: TableLook, guesses: RoleGuesses) -> None:
@@ -166,18 +183,17 @@ def _guess_truth(look: TableLook, guesses: RoleGuesses) -> None:
 
 def _guess_ids(look: TableLook, guesses: RoleGuesses) -> None:
     """Take the columns of ids that repeat for user and item, where names told neither."""
-    ids = [c for c in guesses.free(look) if _repeats(c, look.rows) and (c.is_whole or c.holds == "words")]
     for role in ("user", "item"):
-        if role not in guesses.columns and ids:
+        fitting = guesses.candidates(role, look)
+        ids = [c for c in fitting if _repeats(c, look.rows) and (c.is_whole or c.holds == "words")]
+        if ids:
             column = max(ids, key=lambda c: (c.holds == "words", c.distinct if c.holds == "words" else -ids.index(c)))
-            ids.remove(column)
             guesses.columns[role] = column.name
             guesses.notes[role] = f"its {column.distinct:,} values repeat as ids do"
-    if "outcome" not in guesses.columns:
-        rated = [c for c in guesses.free(look) if c.holds == "number" and c.is_half and _is_rated(c)]
-        if rated:
-            guesses.columns["outcome"] = rated[-1].name
-            guesses.notes["outcome"] = f"its {rated[-1].distinct} values look like ratings"
+    rated = [c for c in guesses.candidates("outcome", look) if c.is_half and _is_rated(c)]
+    if rated:
+        guesses.columns["outcome"] = rated[-1].name
+        guesses.notes["outcome"] = f"its {rated[-1].distinct} values look like ratings"
 
 
 def _is_rated(column: ColumnLook) -> bool:
@@ -202,7 +218,7 @@ def _is_exposure(look: TableLook, guesses: RoleGuesses) -> bool:
     if sorted(numbers, key=str) == sorted(map(float, range(len(levels))), key=str):
         guesses.arms = tuple(f"{name}_{k}" if len(levels) > 2 else name for k in range(1, len(levels)))
         return True
-    first = min(levels, key=lambda level: (not _means_none(level), level))
+    first = min(levels, key=lambda level: (not means_none(level), level))
     guesses.levels = (first, *(level for level in levels if level != first))
     guesses.arms = tuple(
         _plain_name(f"{name}_{level}" if level[0].isdigit() else level) for level in guesses.levels[1:]
@@ -221,7 +237,8 @@ def _as_number(level: str) -> float | str:
         return level
 
 
-def _means_none(level: str) -> bool:
+def means_none(level: str) -> bool:
+    """Whether a level of an exposure is called as one that is none."""
     words = r"control|placebo|none|no|false|0|off|untreated|baseline|a"
     return re.fullmatch(rf"({words})\b.*", level.lower()) is not None
 

@@ -71,12 +71,14 @@ class RemainingRows:
         masks: Of each table, bool[N].
         used: Which ids stay, by entity; an entity whose ids all stay is not among them.
         dropped: Rows with a gap that leave.
+        repeated: Rows whose user and item a row that stays has too.
         too_few: Rows whose user or item has too few.
     """
 
     masks: list[Bools]
     used: dict[str, Bools]
     dropped: int
+    repeated: int
     too_few: int
 
     def ids(self, entity: str, names: Mapping[str, pl.Series]) -> pl.Series:
@@ -95,22 +97,26 @@ class RemainingRows:
                 codes = streamed.array(entity, "r+")
                 codes[:] = numbers[codes]
 
-    def problems(self, request: Request) -> list[Problem]:
-        """Say how many rows left, and why."""
-        path, fewest = str(request.interactions[0].path), request.k_core
-        total = sum(len(mask) for mask in self.masks)
+    def reasons(self, request: Request) -> list[str]:
+        """Say how many rows left before the split, and why: warned of, and read below every result."""
+        fewest, total = request.k_core, sum(len(mask) for mask in self.masks)
         columns = ", ".join(column for column, fill in request.roles.fill.items() if fill == "drop")
-        reasons = {
+        counts = {
             f"dropped, as a cell is missing or its table lacks the id (dataset.fill: {columns})": self.dropped,
-            f"left out, as their user has under {fewest[0]} rows or their item under {fewest[1]} (dataset.k_core)": (
-                self.too_few
-            ),
+            "left out, as another row of the same user and item is kept (dataset.repeats=keep_last)": self.repeated,
+            f"left out before the split, as their user has under {fewest[0]} rows or their item under {fewest[1]} "
+            "(dataset.k_core)": self.too_few,
         }
         return [
-            Problem("warning", path, None, None, f"{count:,} of {total:,} rows are {why}")
-            for why, count in reasons.items()
+            f"{count:,} of {total:,} rows {'is' if count == 1 else 'are'} {why}"
+            for why, count in counts.items()
             if count
         ]
+
+    def problems(self, request: Request) -> list[Problem]:
+        """Warn of the rows that left."""
+        path = str(request.interactions[0].path)
+        return [Problem("warning", path, None, None, reason) for reason in self.reasons(request)]
 
 
 def choose_rows(done: Sequence[StreamedFile], request: Request, names: Mapping[str, pl.Series]) -> RemainingRows:
@@ -135,7 +141,8 @@ def choose_rows(done: Sequence[StreamedFile], request: Request, names: Mapping[s
         for streamed, mask in zip(done, masks, strict=True):
             present[streamed.array(entity)[mask]] = True
         used |= {} if present.all() else {entity: present}
-    return RemainingRows(masks, used, dropped, before - sum(int(mask.sum()) for mask in masks))
+    repeated = sum(len(mask) for mask in masks) - dropped - before
+    return RemainingRows(masks, used, dropped, repeated, before - sum(int(mask.sum()) for mask in masks))
 
 
 def _take_core(done: Sequence[StreamedFile], masks: Sequence[Bools], fewest: tuple[int, int]) -> list[Bools]:

@@ -18,7 +18,7 @@ from causalrec.data.tabular.plain_copy import BOMS, encoding_problems, prepare_f
 from causalrec.data.tabular.rawfile import JSON, PARQUET, RawFile
 from causalrec.data.tabular.role_values import number_expression
 from causalrec.data.tabular.times import TimeFormat
-from causalrec.errors import DataError
+from causalrec.errors import RequestError
 from causalrec.types import Doubles
 
 ROWS = 1_000_000  # looked at
@@ -38,6 +38,7 @@ FORMS = (
 HTML = r"&(amp|lt|gt|quot|nbsp|#\d+);|<(p|br|b|i|a|div|span|ul|li|em|strong)\b[^<>]*>"
 SameAs = Literal["number", "time", "list", "html", "text", "words"]
 WORDS_OF_ELEMENT = 4  # from which what a mark parts are clauses, not elements of a list
+LONGEST = 26  # characters of a cell that stands for others
 MOST_LEVELS = 200  # of words that are called a category
 
 
@@ -98,23 +99,23 @@ class TableLook:
 
 
 def look_at(path: Path) -> TableLook:
-    """Read the first rows of a table as people have them; raise DataError where it is none."""
+    """Read the first rows of a table as people have them; raise RequestError where it is none."""
     with tempfile.TemporaryDirectory() as scratch:
         raw = RawFile(path=path)
         if raw.suffix not in JSON | PARQUET:
             raw = _sniff_text(raw, Path(scratch))
         ready, _, problems = prepare_file(raw, Path(scratch))
         if problems:
-            raise DataError(str(problems[0]))
-        names = ready.header()
-        if not names or len(set(names)) < len(names):
-            raise DataError(f"{path}: no header with a name for each column could be read; is it a table?")
+            raise RequestError(str(problems[0]))
+        names = _header(ready)
         try:
             frame = ready.scan(names).head(ROWS + 1).collect()
         except pl.exceptions.PolarsError as error:
-            raise DataError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from error
+            raise RequestError(
+                f"{path}: its lines are no rows of one table; name a CSV, JSON or Parquet file"
+            ) from error
     if not len(frame):
-        raise DataError(f"{path}: has no rows")
+        raise RequestError(f"{path}: has no rows")
     is_complete, frame = len(frame) <= ROWS, frame.head(ROWS)
     frame = frame.select([name for name in names if not _numbers_rows(frame[name])] or names)
     numbers = _number_format(frame)
@@ -125,16 +126,27 @@ def look_at(path: Path) -> TableLook:
     )
 
 
+def _header(raw: RawFile) -> list[str]:
+    """Return the names of the columns; raise RequestError where there are none, or one is there twice."""
+    names = raw.header()
+    if not names:
+        raise RequestError(f"{raw.path}: no names of columns could be read; is it a table?")
+    for name in names:
+        if (count := names.count(name)) > 1:
+            raise RequestError(f"{raw.path}: {count} columns are named {name!r}; give each its own name in the file")
+    return names
+
+
 def _sniff_text(raw: RawFile, scratch: Path) -> RawFile:
     """Return how a delimited text is read: its encoding, separator, quotes and names."""
     raw = replace(raw, encoding=_encoding(raw), separator="\n")  # one column: the lines
     ready, _, problems = prepare_file(replace(raw, separator=","), scratch)
     if problems:
-        raise DataError(str(problems[0]))
+        raise RequestError(str(problems[0]))
     with ready.where.open(encoding="utf-8-sig", newline="") as text:
         lines = [line.rstrip("\r\n") for _, line in zip(range(LINES), text, strict=False) if line.strip()]
     if not lines:
-        raise DataError(f"{raw.path}: is empty")
+        raise RequestError(f"{raw.path}: is empty")
     separator, escape = _separator(lines), "\\" if _has_escaped_quotes(ready.where) else None
     quote = '"' if escape or all(_fields(line, separator, '"') is not None for line in lines) else None
     rows = [_fields(line, separator, quote) or [] for line in lines]
@@ -184,10 +196,11 @@ def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row holds names: words, each once, above a column that holds other things."""
     first, others = rows[0], rows[1:]
     names = [field.strip() for field in first]
-    if not others or any(_is_number(name) for name in names if name) or len(set(names)) < len(names):
+    if not others or any(_is_number(name) for name in names if name):
         return not others
     numeric = [all(_is_number(row[k]) or not row[k] for row in others if k < len(row)) for k in range(len(names))]
-    return any(numeric) or all(re.fullmatch(r"[\w .:/()-]{0,40}", name) for name in names)
+    is_unique = len(set(names)) == len(names)
+    return any(numeric) or (is_unique and all(re.fullmatch(r"[\w .:/()-]{0,40}", name) for name in names))
 
 
 def _is_number(text: str) -> bool:
@@ -233,7 +246,8 @@ def _look_at_column(series: pl.Series, numbers: NumberFormat) -> ColumnLook:
     )
     present = series.filter(~plain["missing"])
     values: Doubles = plain["value"].filter(~plain["missing"]).drop_nulls().to_numpy()
-    sample = ", ".join(str(value)[:24] for value in present.head(1000).unique(maintain_order=True).head(3))
+    firsts = (" ".join(str(value).split()) for value in present.head(1000).unique(maintain_order=True).head(3))
+    sample = ", ".join(value if len(value) <= LONGEST else f"{value[: LONGEST - 2]}.." for value in firsts)
     shape = {"name": name, "distinct": _distinct(present), "missing": int(plain["missing"].sum()), "sample": sample}
     if len(values) and len(values) >= 0.99 * len(present):
         ends, halves = {"low": float(values.min()), "high": float(values.max())}, values * 2
