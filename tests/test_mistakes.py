@@ -162,6 +162,7 @@ MISTAKES = [  # the shell's quotes are taken away as the shell does
     Mistake("train paths.runs=tables/ratings.csv/runs", "paths.runs=tables/ratings.csv/runs: cannot be written"),
     # results, studies, certificates
     Mistake("table nowhere", "nowhere: no such folder; run `causalrec train` or name another folder"),
+    Mistake("table tables/ratings.csv", "tables/ratings.csv: is a file; name the folder that it lies in"),
     Mistake("table tables", "tables: no record.json below it; run `causalrec train`"),
     Mistake("table tables --paste nowhere.md", "--paste: nowhere.md: there is no such file"),
     Mistake("report tables", "tables: no record.json below it; run `causalrec train`"),
