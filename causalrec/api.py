@@ -64,6 +64,8 @@ def train(
     from causalrec.records.run_record import RECORD, RunRecord
     from causalrec.sweeps.driver import run_one
 
+    if wrong := [value for value in overrides if not isinstance(value, str)]:
+        raise RequestError(f"{wrong[0]!r}: is no override; write 'key=value', or give keywords: train(dataset='coat')")
     all_overrides = [*(text for key, value in settings.items() for text in _overrides(key, value)), *overrides]
     normal = normalise_overrides(all_overrides, _folders(config_dirs))
     (result,) = run_one(normal, shlex.join(["causalrec", "train", *all_overrides]), rerun, lambda text: None)

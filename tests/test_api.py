@@ -72,6 +72,11 @@ def test_an_unknown_keyword_is_one_line_before_any_work(settings: dict[str, obje
     assert "\n" not in str(caught.value) and not (work / "runs").exists()
 
 
+def test_settings_as_a_dictionary_are_one_line_too() -> None:
+    with pytest.raises(RequestError, match="is no override; write 'key=value', or give keywords"):
+        causalrec.train({"dataset": "ml100k"})  # type: ignore[arg-type]
+
+
 def write_csv(work: Path, *more_rows: str) -> None:
     folder = work.parent / "data" / "csv"
     folder.mkdir(parents=True, exist_ok=True)
