@@ -180,6 +180,7 @@ MISTAKES = [  # the shell's quotes are taken away as the shell does
     Mistake("table tables --paste nowhere.md", "--paste: nowhere.md: there is no such file"),
     Mistake("report tables", "tables: no record.json below it; run `causalrec train`"),
     Mistake("report tables --out x.pdf", "--out x.pdf: the name must end in .html"),
+    Mistake("recommend tables --user 1 --top 0", "--top 0: at least 1"),
     Mistake("recommend tables --user 1", "tables/record.json: no record of a run; give the folder of one job"),
     Mistake("refute nowhere", "nowhere/record.json: no record of a run"),
     Mistake("sweep status tables", "tables: no sweep was launched here"),
