@@ -57,7 +57,7 @@ def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
     for column in columns if folders else ():
         if column not in present:
             of_metric = sorted(name for name in present if name.partition("@")[0] == column)
-            nearest = f"did you mean {' or '.join(of_metric)}?" if of_metric else did_you_mean(column, present)
+            nearest = f"did you mean {' or '.join(of_metric[:3])}?" if of_metric else did_you_mean(column, present)
             raise RequestError(f"column {column}: no record has it; {nearest}")
 
 

@@ -151,15 +151,15 @@ class TrainedRun:
         if entity == "user" and log.user is None:
             raise RequestError(f"{name}: has no users to recommend to")
         count = log.num_users if entity == "user" else log.num_items
+        where = "" if self.config.trial is None else " in the part that a smoke run reads"
         if entity not in self._row_of:
             if ROW_NUMBER.fullmatch(raw_id) and int(raw_id) < count:
                 return int(raw_id)
             hint = f"its files name no {entity}s, so give a row number, 0..{count - 1}"
-            raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}; {hint}")
+            raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}{where}; {hint}")
         row = self._row_of[entity].get(raw_id)
         if row is None:
             nearest = nearest_id(raw_id, list(self._row_of[entity]))
-            where = "" if self.config.trial is None else " in the part that a smoke run reads"
             raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}{where}; {nearest}")
         return row
 
