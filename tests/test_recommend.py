@@ -190,4 +190,4 @@ def test_where_files_name_no_users_the_row_is_the_id(call: Any) -> None:
     assert (document["user"], document["items"][0]["item"]) == ("59", "0")
     code, _, err = call("recommend", folder, "--user", "60")
     assert code == 2
-    assert "user 60: effect_simulation has no such user in the part that a smoke run reads; its files" in err
+    assert "user 60: effect_simulation has no such user; its files name no users, so give a row number, 0..59" in err
