@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from causalrec.reporting.score_table import ScoreTable
     from causalrec.running.trained_run import TrainedRun
 
+LOGGER = logging.getLogger(__name__)
 Setting = str | float | bool | None | Sequence[object] | Mapping[str, object]
 BARE = re.compile(r"[A-Za-z_][\w./~-]*")  # text that Hydra's grammar reads as it stands
 
@@ -62,6 +64,8 @@ def train(
     from causalrec.records.run_record import RECORD, RunRecord
     from causalrec.sweeps.driver import run_one
 
+    if wrong := [value for value in overrides if not isinstance(value, str)]:
+        raise RequestError(f"{wrong[0]!r}: is no override; write 'key=value', or give keywords: train(dataset='coat')")
     all_overrides = [*(text for key, value in settings.items() for text in _overrides(key, value)), *overrides]
     normal = normalise_overrides(all_overrides, _folders(config_dirs))
     (result,) = run_one(normal, shlex.join(["causalrec", "train", *all_overrides]), rerun, lambda text: None)
@@ -92,7 +96,8 @@ def table(
 ) -> list[ScoreTable]:
     """Return the tables of the finished runs below a folder, one for each data set and estimand, as markdown by `str`.
 
-    Raises RequestError where no record lies there, DataError where none of a finished run does.
+    A record that cannot be read is left out, with a warning. Raises RequestError where no record lies there, DataError
+    where none of a finished run does.
 
     Args:
         folder: any folder above records.
@@ -100,17 +105,12 @@ def table(
         rows: their names, in order; by default all.
         show_submodels: special cases of rows (`evaluation.submodels`) stand in the tables, and do not only mark them.
     """
-    from causalrec.errors import DataError
-    from causalrec.records.run_folder import load_folders, runs_of
-    from causalrec.reporting.table import tables
+    from causalrec.reporting.folder_tables import folder_tables
 
-    runs = runs_of(load_folders(Path(folder), ["replicates"]))
-    if any(run.record.submodels for run in runs):
-        runs = runs_of(load_folders(Path(folder), ["replicates", "jackknife"]))
     names = (columns,) if isinstance(columns, str) else tuple(columns)
-    score_tables = tables(runs, names, rows=tuple(rows), show_submodels=show_submodels)
-    if not score_tables:
-        raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`")
+    score_tables, broken = folder_tables(Path(folder), names, tuple(rows), show_submodels)
+    for record in broken:
+        LOGGER.warning("not in the table: %s: %s", Path(folder) / record.path, record.reason)
     return score_tables
 
 

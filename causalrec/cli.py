@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:
         if not _is_interrupt(error):
             raise
-        print("causalrec: interrupted", file=sys.stderr)
+        print("causalrec: interrupted; what was finished is kept, the same command goes on", file=sys.stderr)
         return 1
 
 
@@ -107,6 +107,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     `help VERB` is `VERB --help`.
     """
     if arguments and arguments[0] == "help":
+        if arguments[2:]:
+            raise RequestError(f"help {shlex.join(arguments[1:])}: one verb at a time")
         arguments = [*arguments[1:2], "--help"]
     top = parser()
     verb = arguments[0] if arguments and not arguments[0].startswith("-") else None
@@ -168,12 +170,16 @@ def parser() -> Parser:
         "--negative-control", action="append", metavar="NAME", help="a column that exposure cannot change"
     )
 
-    verb = add("recommend", recommend.recommend, "rank items for one user by what recommending them would change")
+    verb = add(
+        "recommend",
+        recommend.recommend,
+        "rank items for one user, by their expected outcome or effect",
+    )
     verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
     verb.add_argument(
         "--user", required=True, metavar="ID", help="a user's id in the raw files; its row where they name none"
     )
-    verb.add_argument("--top", type=int, default=10, metavar="N")
+    verb.add_argument("--top", type=int, default=10, metavar="N", help="how many items (10)")
     verb.add_argument("--arm", type=int, default=1, metavar="K", help="the treatment, where there are several")
     verb.add_argument("--all", action="store_true", help="items the user has met, too")
 

@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 LINE_SECONDS = 30.0  # between two lines where no terminal shows bars
+BAR_WIDTH = 30  # characters, where the terminal leaves them; a quarter of its width at most
+TIME_WIDTH = 9  # characters of the time that is left, and the spaces around the bar
 
 
 @dataclass(eq=False)
@@ -47,6 +49,19 @@ class Step:
         self.done, self.note = done, self.note if note is None else note
         _DISPLAY.refresh()
 
+    def fit(self, width: int) -> str:
+        """Say it within so many characters: without its note, then with a shorter label, where there is no room.
+
+        >>> Step("fit", 40, "epochs", 5, "(criterion 0.66)").fit(30)
+        'fit: 5 of 40 epochs'
+        """
+        text = str(self)
+        if len(text) > width:
+            text = str(replace(self, note=""))
+        if (excess := len(text) - width) > 0:
+            text = str(replace(self, note="", label=self.label[: max(len(self.label) - excess - 1, 0)] + "…"))
+        return text[: max(width, 0)]
+
     def __str__(self) -> str:
         most = "at most " if self.is_limit else ""
         if self.total is None and not self.done:
@@ -70,7 +85,7 @@ class _Display:
         if len(self.steps) == 1:
             self._start()
         if self.bars is not None:
-            self.tasks.append(self.bars.add_task(step.label, total=step.total, count=str(step)))
+            self.tasks.append(self.bars.add_task(step.label, total=step.total, count=self._fit(step)))
 
     def leave(self, step: Step) -> None:
         while step in self.steps:  # and what an interrupt left open within it
@@ -86,7 +101,12 @@ class _Display:
     def refresh(self) -> None:
         if self.bars is not None:
             for task, step in zip(self.tasks, self.steps, strict=True):
-                self.bars.update(task, completed=step.done, count=str(step))
+                self.bars.update(task, completed=step.done, count=self._fit(step))
+
+    def _fit(self, step: Step) -> str:
+        assert self.bars is not None
+        width = self.bars.console.width
+        return step.fit(width - _bar_width(width) - TIME_WIDTH)
 
     def _start(self) -> None:
         self.stop = threading.Event()
@@ -94,11 +114,17 @@ class _Display:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (TextColumn("{task.fields[count]}"), BarColumn(), TimeRemainingColumn())
-            self.bars = Progress(*columns, console=Console(stderr=True), transient=True)
+            console = Console(stderr=True)
+            count = TextColumn("{task.fields[count]}", markup=False)
+            columns = (count, BarColumn(_bar_width(console.width)), TimeRemainingColumn())
+            self.bars = Progress(*columns, console=console, transient=True)
             self.bars.start()
         else:
             threading.Thread(target=_print_lines, args=(self.stop, self.steps), daemon=True).start()
+
+
+def _bar_width(width: int) -> int:
+    return min(BAR_WIDTH, width // 4)
 
 
 def _print_lines(stop: threading.Event, steps: list[Step]) -> None:

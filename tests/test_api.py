@@ -72,6 +72,11 @@ def test_an_unknown_keyword_is_one_line_before_any_work(settings: dict[str, obje
     assert "\n" not in str(caught.value) and not (work / "runs").exists()
 
 
+def test_settings_as_a_dictionary_are_one_line_too() -> None:
+    with pytest.raises(RequestError, match="is no override; write 'key=value', or give keywords"):
+        causalrec.train({"dataset": "ml100k"})  # type: ignore[arg-type]
+
+
 def write_csv(work: Path, *more_rows: str) -> None:
     folder = work.parent / "data" / "csv"
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,9 +111,11 @@ def test_items_are_recommended_by_raw_ids_and_what_was_met_is_left_out(work: Pat
     assert best.columns == ["item", "title", "predicted"] and len(every) == 50 > len(best)
     assert best["predicted"].is_sorted(descending=True)
     assert run.predict("3", best["item"].to_list()) == pytest.approx(best["predicted"].to_numpy(), abs=1e-6)
-    with pytest.raises(RequestError, match=r"user 61: ml100k has no such user; .*; nearest: 60"):
+    with pytest.raises(
+        RequestError, match=r"user 61: ml100k has no such user in the part that a smoke run reads; .*; nearest: 60"
+    ):
         run.predict(61, 1)
-    with pytest.raises(RequestError, match=r"item 0: ml100k has no such item; .*; nearest: 1"):
+    with pytest.raises(RequestError, match=r"item 0: ml100k has no such item in the part .*; nearest: 1"):
         run.predict(1, ["1", "0"])
     with pytest.raises(RequestError, match="user zz: ml100k has no such user"):
         run.recommend("zz")

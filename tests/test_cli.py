@@ -111,7 +111,11 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Captu
         raise KeyboardInterrupt
 
     monkeypatch.setattr("causalrec.commands.table.table", interrupt)
-    assert call(capsys, "table", "x") == (1, "", "causalrec: interrupted\n")
+    assert call(capsys, "table", "x") == (
+        1,
+        "",
+        "causalrec: interrupted; what was finished is kept, the same command goes on\n",
+    )
 
 
 def test_a_termination_is_one_line_and_its_usual_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -150,7 +150,7 @@ def test_a_malformed_override_is_one_line(override: str) -> None:
 
 def test_a_component_taken_away_is_missed() -> None:
     assert "encoder" in refusal("~encoder")
-    assert refusal("~optimizer").startswith("optimizer=None: expected a component")
+    assert refusal("~optimizer").startswith("~optimizer: every run has a component of optimizer; choose one")
     assert not spec("metric=[]").metric, "a task may do without"
 
 

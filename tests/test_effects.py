@@ -120,6 +120,16 @@ def test_the_error_of_an_average_lies_in_its_interval_for_baselines_read_from_th
             assert 0 <= score["low"] <= score["value"] <= score["high"], score
 
 
+def test_a_learner_from_a_table_is_tried_on_the_first_of_the_data(effect: Effect) -> None:
+    request = [*TABLE, "learner=t_learner", "dataset.units=800"]
+    tried = effect(*request, "trainer=smoke", "trainer.limit_rows=60")
+    assert tried["config"]["trainer"].keys() == {"_target_", "limit_users", "limit_items", "limit_rows"}
+    assert tried["warnings"][0].startswith("smoke: 100 users and ")
+    assert value(tried, "qini", "logged")["n"] <= 60
+    assert causalrec.load(next(Path("runs").rglob("record.json"))).config.key == tried["key"], "opens again"
+    assert "reads of the trainer limit_users" in effect(*request, "trainer=smoke", "trainer.patience=2", code=2)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("learner", ["linear_dml", "t_learner"])
 def test_a_learner_from_a_table_leaves_the_record_of_a_network_without_its_parts(learner: str, effect: Effect) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 
@@ -37,6 +38,25 @@ def test_the_pace_is_that_of_the_outermost_step_and_a_limit_tells_none() -> None
     assert describe([jobs, fits, epochs], 90.0).endswith("150 of at most 300 epochs; about 2 min 30 s left")
     assert describe([epochs], 90.0) == "mf: 150 of at most 300 epochs"
     assert describe([], 90.0) == ""
+
+
+def test_a_narrow_terminal_keeps_the_bar_and_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", out)
+    for name, value in (("COLUMNS", "80"), ("TERM", "xterm"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    label = "mf-dr_jl seed 0 weight_decay=0.01"
+    with progress.progress(label, 300, "epochs", is_limit=True) as epochs:
+        epochs.advance(150, "(criterion 0.66)")
+        assert progress._DISPLAY.bars is not None
+        progress._DISPLAY.bars.refresh()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+    line = next(line for line in re.split(r"[\r\n]", text) if "150 of" in line)
+    bar_and_time = r"━+[╺╸]?━* +(-:--:--|\d:\d\d:\d\d)"
+    assert len(line) <= 80 and re.fullmatch(f"mf-dr_jl seed 0 .*…: 150 of at most 300 epochs {bar_and_time}", line), (
+        line
+    )
 
 
 def test_a_hidden_step_and_one_that_an_interrupt_left_open_show_nothing(capsys: pytest.CaptureFixture[str]) -> None:

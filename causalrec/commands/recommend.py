@@ -1,4 +1,4 @@
-"""`causalrec recommend RUN --user ID`: what recommending each item would change for one user."""
+"""`causalrec recommend RUN --user ID`: the items a run would recommend to one user."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import argparse
 from typing import Any
 
 from causalrec.commands.terminal import log, print_json, print_text_table
+from causalrec.errors import RequestError
 
 
 def recommend(options: argparse.Namespace) -> int:
-    """`causalrec recommend RUN --user ID [--top N] [--arm K] [--all]`: the items of highest effect.
+    """`causalrec recommend RUN --user ID [--top N] [--arm K] [--all]`: the items of highest outcome or effect.
 
     ID is a user's id in the raw files, a row number (from 0) where they name none; items are told likewise.
     """
     from causalrec.running.reopen import read_record
 
+    if options.top < 1:
+        raise RequestError(f"--top {options.top}: at least 1")
     read_record(options.run_folder)  # no folder, no wait for torch
     from causalrec.running.trained_run import TrainedRun
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalrec.commands.terminal import log, print_json, print_text_table
@@ -25,8 +26,11 @@ def refute(options: argparse.Namespace) -> int:
     for name, least in (("jobs", 1), ("repeats", 3)):
         if getattr(options, name) < least:
             raise RequestError(f"--{name} {getattr(options, name)}: at least {least}")
-    from causalrec.running.reopen import reopen_run
+    from causalrec.running.reopen import read_record, reopen_run
 
+    record = read_record(options.run_folder)
+    if record.done and not record.setting("refuter"):  # no wait for the data
+        raise _without_refuters(options.run_folder)
     config, _ = reopen_run(options.run_folder)
     refutation = refute_run(config, options.jobs, options.seed, options.negative_control or (), options.repeats)
     print_json(refutation) if options.json else _print_refutation(refutation)
@@ -67,7 +71,7 @@ def refute_run(
     problem, estimator = task.problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
     refuters = [refuter.build() for refuter in config.refuter.values()]
     if not refuters:
-        raise RequestError(f"{config.folder}: has no refuters; run it with refuter=[..] (task=effect has defaults)")
+        raise _without_refuters(config.folder)
     with progress("refuting", len(refuters), "refuters") as step:
         verdicts = run_refuters(refuters, problem, jobs, step.advance)
     about = {"run": config.run.name, "caveat": prepared.dataset.card.caveat, "estimator": estimator}
@@ -77,6 +81,10 @@ def refute_run(
         refute_figure(refutation).savefig(temporary, format="png", dpi=120)
     log(f"refuted: {config.folder / 'refute.json'}, {config.folder / 'refute.png'}")
     return refutation
+
+
+def _without_refuters(folder: Path) -> RequestError:
+    return RequestError(f"{folder}: has no refuters; run it with refuter=[..] (task=effect has defaults)")
 
 
 def _original_estimate(problem: RefutationProblem) -> dict[str, list[float]]:

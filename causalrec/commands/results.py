@@ -86,10 +86,14 @@ def _max_epochs(record: RunRecord) -> object:
 
 
 def _next_commands(run: RunFolder) -> Sequence[str]:
+    from causalrec.tracking.wandb_sync import offline_runs
+
     folder, sweep = quote(str(run.folder)), quote(str(run.folder.parents[1]))
     commands = [f"causalrec report {sweep}"]
     if run.record.audit.users:
         commands.append(f"causalrec recommend {folder} --user ID")
     if run.record.setting("refuter"):
         commands.append(f"causalrec refute {folder}")
+    if offline_runs(run.folder):
+        commands.append(f"causalrec wandb sync {sweep}")
     return [f"{'next:' if k == 0 else '     '} {command}" for k, command in enumerate(commands)]

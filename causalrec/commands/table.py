@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalrec.commands.terminal import print_tables
+from causalrec.commands.terminal import log, print_tables
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 def table(options: argparse.Namespace) -> int:
     """`causalrec table DIR`: the records below DIR as tables."""
-    from causalrec import api
+    from causalrec.reporting.folder_tables import folder_tables
 
     if not options.intervals and (options.json or options.form == "csv"):
         raise RequestError("--no-intervals: of text, markdown and LaTeX alone; CSV and JSON hold each end in a field")
     columns, rows = (tuple(filter(None, text.split(","))) for text in (options.columns, options.rows))
-    score_tables = api.table(options.folder, columns, rows=rows, show_submodels=options.submodels)
+    score_tables, broken = folder_tables(options.folder, columns, rows, options.submodels)
+    for record in broken:
+        log(f"not in the table: {options.folder / record.path}: {record.reason}")
     print_tables(score_tables, options.json, form=options.form, intervals=options.intervals)
     if options.paste:
         _paste(options.paste, options.folder.name, score_tables)

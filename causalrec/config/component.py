@@ -177,6 +177,13 @@ def _options(hint: object) -> tuple[object, ...]:
     return (hint,)
 
 
+WORDS: Mapping[str, str] = {  # what pydantic says of a value: what it must be, to who does not read schemas
+    r"match pattern '^[\x00-\x7f]$'": "be one ASCII character",
+    r"match pattern '^[\x00-\x7f]{1,3}$'": "be one to three ASCII characters",
+    "be a valid dictionary": "be a mapping, {KEY: VALUE}; leave it out where there is none",
+}
+
+
 def wrong_validation(path: str, value: object, error: ValidationError) -> str:
     """Write the first thing that is wrong with a value at a path."""
     first = error.errors()[0]
@@ -187,6 +194,8 @@ def wrong_validation(path: str, value: object, error: ValidationError) -> str:
 def wrong_value(path: str, value: object, message: str) -> str:
     """Write what is wrong with a value, and where."""
     text = message.removeprefix("Value error, ")
+    for schema, words in WORDS.items():
+        text = text.replace(schema, words)
     return f"{path}={value!r}: {text[0].lower()}{text[1:]}"
 
 

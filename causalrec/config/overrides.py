@@ -12,7 +12,7 @@ import yaml
 
 from causalrec.config.checks import ADDED
 from causalrec.config.folders import component_names, package_folder
-from causalrec.config.schema import COLLECTIONS, OPTIONAL
+from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL
 from causalrec.config.yaml_errors import yaml_problem
 from causalrec.errors import RequestError, did_you_mean
 
@@ -62,6 +62,10 @@ def _normalise(text: str, override: Override, roots: Sequence[Path]) -> str:
         setting = f"{key}.{override.package.partition('.')[2]}"
         raise RequestError(f"{text}: a name with @ is no key; write {setting}=VALUE, for metrics of one name")
     is_group = any((root / key).is_dir() for root in roots)
+    if key in ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"):
+        raise RequestError(f"{text}: runs are written to paths.runs/SWEEP; set paths.runs=DIR or sweep=NAME")
+    if override.is_delete() and key in GROUPS and key not in OPTIONAL:
+        raise RequestError(f"{text}: every run has a component of {key}; choose one with {key}=NAME")
     if is_group and not override.is_delete() and value in (None, "") and key not in OPTIONAL:
         raise RequestError(f"{text}: expected a component; choose one with {key}=NAME")
     if is_group and isinstance(value, bool | int | float | dict):

@@ -71,7 +71,7 @@ NETWORK_GROUPS = frozenset(
 ) | {"trainer"}
 LEARNER_GROUPS = NETWORK_GROUPS | {"representation"}  # read by a learner, each by some
 SHOWN_TRAINER_SETTINGS = frozenset({"progress", "checkpoint_steps", "checkpoint_seconds"})  # no result depends on them
-TRIAL_SETTINGS = frozenset({"limit_users", "limit_items", "limit_rows"})  # hashed where one is given
+TRIAL_SETTINGS = ("limit_users", "limit_items", "limit_rows")  # of the data: all that is read where no network trains
 UNHASHED = frozenset({"paths", "logger", "sweep", "name", "refute", "refuter", "choices"})
 Candidates = Mapping[str, tuple[float, ...]]  # numbers to try, by the path of the setting
 
@@ -197,15 +197,19 @@ class ExperimentConfig:
 
     @property
     def unread(self) -> frozenset[str]:
-        """The groups and sections that neither the learner nor the task reads."""
-        return LEARNER_GROUPS - (self.learner.target.groups if self.learner else frozenset())
+        """The groups and sections that nothing reads: neither the learner nor, of a trial, the data."""
+        unread = LEARNER_GROUPS - (self.learner.target.groups if self.learner else frozenset())
+        return unread if self.trial is None else unread - {"trainer"}
+
+    @property
+    def trains(self) -> bool:
+        """Whether its learner is trained by the trainer."""
+        return self.learner is not None and "trainer" in self.learner.target.groups
 
     @property
     def trial(self) -> Trial | None:
-        """What a smoke run leaves of the data; None where nothing is left out, or no network is trained."""
-        if "trainer" in self.unread:
-            return None
-        limits = [self.trainer.setting(f"limit_{name}") for name in ("users", "items", "rows")]
+        """What a smoke run leaves of the data, whatever learns from them; None where nothing is left out."""
+        limits = [self.trainer.setting(name) for name in TRIAL_SETTINGS]
         if all(limit is None for limit in limits):
             return None
         users, items, rows = (1 << 62 if limit is None else int(str(limit)) for limit in limits)
@@ -235,6 +239,10 @@ class ExperimentConfig:
         sections["choices"] = {k: v for k, v in self.run.choices.items() if k not in self.unread}
         for name, component in self.groups():
             sections[name] = _without_tuned(component.to_dict(), name, tuned)
+        if not self.trains:
+            sections["trainer"] = {
+                k: v for k, v in self.trainer.to_dict().items() if k in ("_target_", *TRIAL_SETTINGS)
+            }
         for name, members in self.collections():
             sections[name] = {k: _without_tuned(v.to_dict(), f"{name}.{k}", tuned) for k, v in members.items()}
         return {name: section for name, section in sections.items() if name not in self.unread}

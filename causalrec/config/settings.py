@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from causalrec.config.component import ComponentConfig, validate_value
-from causalrec.config.schema import COLLECTIONS, GROUPS, LEARNER_GROUPS, ExperimentConfig
+from causalrec.config.schema import COLLECTIONS, GROUPS, LEARNER_GROUPS, TRIAL_SETTINGS, ExperimentConfig
 from causalrec.errors import RequestError, did_you_mean
 
 CANDIDATES_KEY = "selection.candidates"
@@ -70,6 +70,8 @@ def why_unused(config: ExperimentConfig, override: str) -> str | None:
     who = config.run.choice("learner") if config.learner else config.run.choice("task")
     if group in config.unread and not override.startswith("~"):
         return f"{override}: {who} reads no {group}; leave it out"
+    if path.startswith("trainer.") and not config.trains and path.removeprefix("trainer.") not in TRIAL_SETTINGS:
+        return f"{override}: {who} reads of the trainer {', '.join(TRIAL_SETTINGS)} alone; leave it out"
     if path == "selection.clip" and config.run.selection.criterion != "ips":
         return f"{override}: selection.criterion={config.run.selection.criterion} divides by nothing; leave it out"
     if path in config.candidates:

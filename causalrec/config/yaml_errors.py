@@ -43,7 +43,8 @@ def one_line_errors(roots: Sequence[Path] = (), overrides: Sequence[str] = ()) -
     except RequestError:
         raise
     except MissingConfigException as error:
-        raise RequestError(_unknown_component(error, roots)) from error
+        problem = _broken_chosen_file(roots, overrides)  # told before what another group lacks because of it
+        raise RequestError(problem or _unknown_component(error, roots)) from error
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeError) as error:
         raise RequestError(_broken_file(error, roots, overrides) or _one_line(error)) from error
     except Exception as error:  # Hydra takes what it reads for mappings
@@ -118,6 +119,13 @@ def _broken_file(error: Exception, roots: Sequence[Path], overrides: Sequence[st
     return next(filter(None, map(yaml_problem, [*named, *user_files])), None)
 
 
+def _broken_chosen_file(roots: Sequence[Path], overrides: Sequence[str]) -> str | None:
+    """Return what is wrong with the first file of the user's own that was chosen, None where nothing is."""
+    chosen = [text.partition("=")[::2] for text in overrides]
+    paths = [path for group, name in chosen for root in roots[1:] if (path := root / group / f"{name}.yaml").is_file()]
+    return next(filter(None, map(yaml_problem, paths)), None)
+
+
 def _unknown_component(error: object, roots: Sequence[Path]) -> str:
     """Name a component that no folder has, the nearest one, and the file that asks for it."""
     group, _, name = str(getattr(error, "missing_cfg_file", "")).rpartition("/")
@@ -127,7 +135,12 @@ def _unknown_component(error: object, roots: Sequence[Path]) -> str:
     asking = str(error).partition("In '")[2].partition("'")[0]
     where = f" (asked for by {asking}.yaml)" if asking not in ("", "train", "estimate", "hydra/config") else ""
     label = f"{group}={name}" if group else name
-    return f"{label}: unknown component{where}; {did_you_mean(name, sorted(options))}"
+    mend = did_you_mean(name, sorted(options))
+    if group == "graph" and (
+        user_roots := [root for root in roots[1:] if (root / "dataset" / f"{name}.yaml").is_file()]
+    ):
+        mend = f"write {shorten(user_roots[0] / group / f'{name}.yaml')}, or choose graph=NAME; {mend}"
+    return f"{label}: unknown component{where}; {mend}"
 
 
 def _one_line(error: Exception) -> str:
@@ -136,6 +149,9 @@ def _one_line(error: Exception) -> str:
     if sweep:
         key, values = sweep.groups()
         return f"{key}={values}: several values for one key; train -m runs a job for each, {key}=[{values}] is a list"
+    swept = re.match(r"Sweep parameters '(.*?)' requires --multirun", str(error))
+    if swept:
+        return f"{swept[1].lstrip('+')}: several values for one key; add -m, which runs a job for each"
     lines = [line.strip() for line in str(error).split("\n")]
     text = " ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=")))
     key = getattr(error, "full_key", None)

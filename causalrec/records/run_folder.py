@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from causalrec.errors import RequestError
+from causalrec.errors import CausalRecError, RequestError
 from causalrec.records.estimation_record import EstimationRecord
 from causalrec.records.json_records import Json, read_json
 from causalrec.records.launch_order import sort_by_launch
@@ -55,6 +55,14 @@ class EstimationFolder:
 AnyFolder = RunFolder | EstimationFolder
 
 
+@dataclass(frozen=True)
+class BrokenRecord:
+    """A file that is not a record: where below the folder that was read, and why."""
+
+    path: str
+    reason: str
+
+
 def load_folder(path: Path, sidecars: Sequence[str] = SIDECARS) -> AnyFolder:
     """Read a folder by its `record.json`, of whichever kind it is; raise DataError on a damaged one.
 
@@ -75,6 +83,8 @@ def record_paths(folder: Path) -> list[Path]:
     """Return every record below a folder, in the order they were launched; raise RequestError where there is none."""
     paths = sort_by_launch(list(folder.rglob(RECORD)))
     if not paths:
+        if folder.is_file():
+            raise RequestError(f"{folder}: is a file; name the folder that it lies in")
         why = "no record.json below it" if folder.is_dir() else "no such folder"
         raise RequestError(f"{folder}: {why}; run `causalrec train` or name another folder")
     return paths
@@ -86,6 +96,22 @@ def load_folders(folder: Path, sidecars: Sequence[str] = SIDECARS) -> list[AnyFo
     Raises DataError at a damaged one.
     """
     return [load_folder(path, sidecars) for path in record_paths(folder)]
+
+
+def load_whole_folders(folder: Path, sidecars: Sequence[str] = SIDECARS) -> tuple[list[AnyFolder], list[BrokenRecord]]:
+    """Read every record below a folder, in order of launch; those that cannot be read are listed, not raised.
+
+    Raises RequestError where there is none.
+    """
+    folders: list[AnyFolder] = []
+    broken: list[BrokenRecord] = []
+    for path in record_paths(folder):
+        below = str(path.relative_to(folder))
+        try:
+            folders.append(load_folder(path, sidecars))
+        except (CausalRecError, OSError) as error:
+            broken.append(BrokenRecord(below, str(error).replace(f"{folder}/", "").removeprefix(f"{below}: ")))
+    return folders, broken
 
 
 def runs_of(folders: Iterable[AnyFolder]) -> list[RunFolder]:

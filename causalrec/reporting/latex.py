@@ -29,12 +29,17 @@ MARKS = {"reproduced": r"\checkmark", "not reproduced": r"$\times$", "undecided"
 
 
 def escape(text: str) -> str:
-    r"""Escape what LaTeX reads as a command.
+    r"""Escape what LaTeX reads as a command; what stands between backticks becomes code.
 
     >>> escape("dr_jl & 5 %")
     'dr\\_jl \\& 5 \\%'
+    >>> escape("`clip=5`: of weights")
+    '\\texttt{clip=5}: of weights'
     """
-    return "".join(ESCAPES.get(letter, letter) for letter in text)
+    pieces = ["".join(ESCAPES.get(letter, letter) for letter in piece) for piece in text.split("`")]
+    if len(pieces) % 2 == 0:  # one without another
+        return "'".join(pieces)
+    return "".join(rf"\texttt{{{piece}}}" if k % 2 else piece for k, piece in enumerate(pieces))
 
 
 def latex(table: PaperTable) -> str:

@@ -56,7 +56,9 @@ def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
     present = {column_of(score) for run in folders for score in run.record.all_scores}
     for column in columns if folders else ():
         if column not in present:
-            raise RequestError(f"column {column}: no record has it; {did_you_mean(column, present)}")
+            of_metric = sorted(name for name in present if name.partition("@")[0] == column)
+            nearest = f"did you mean {' or '.join(of_metric[:3])}?" if of_metric else did_you_mean(column, present)
+            raise RequestError(f"column {column}: no record has it; {nearest}")
 
 
 def _table(

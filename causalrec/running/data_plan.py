@@ -56,10 +56,21 @@ def check_request(request: DataRequest, plain: Mapping[str, object]) -> None:
         plain: all of it, as composed.
     """
     _check_learner(request, plain)
+    _check_language_model(plain)
     check_question(request)
     request.components.dataset.check_files(request.run.paths.data)
     require_creatable(request.run.paths.runs, "paths.runs")
     require_creatable(request.run.paths.cache, "paths.cache")
+
+
+def _check_language_model(plain: Mapping[str, object]) -> None:
+    """Raise RequestError where the encoder reads text by a model of this machine that is not there, or is none."""
+    encoder = plain.get("encoder")
+    model = encoder.get("model") if isinstance(encoder, Mapping) else None
+    if isinstance(model, str):
+        from causalrec.encoders.language.folder import local_model
+
+        local_model(model)
 
 
 def _check_learner(request: DataRequest, plain: Mapping[str, object]) -> None:

@@ -134,9 +134,10 @@ def _trial_warning(config: ExperimentConfig, prepared: PreparedData) -> list[str
     if config.trial is None:
         return []
     log, trainer = prepared.dataset.logged, config.trainer
-    fit = f"{trainer.setting('max_epochs')} epoch(s) of {trainer.setting('limit_batches')} batches"
+    batches = f"{trainer.setting('max_epochs')} epoch(s) of {trainer.setting('limit_batches')} batches on "
     data = f"{log.num_users} users and {log.num_items} items" if log.num_users else f"{log.num_items} items"
-    return [f"smoke: {fit} on {data}, the first of the data; the scores say that it runs, not how good it is"]
+    read = f"{batches if config.trains else ''}{data}, the first of the data"
+    return [f"smoke: {read}; the scores say that it runs, not how good it is"]
 
 
 def _learner_warnings(config: ExperimentConfig, predictor: AbstractPredictor | None) -> list[str]:
@@ -181,7 +182,7 @@ def _edges(chosen: SelectedFit | None) -> list[str]:
 
 def _spent_epochs(config: ExperimentConfig, chosen: SelectedFit | None) -> list[str]:
     """Say that the fit was still improving when its epochs were spent (by folds: in most of them)."""
-    if chosen is None or "trainer" in config.unread:
+    if chosen is None or not config.trains:
         return []
     limit = int(str(config.trainer.setting("max_epochs")))
     best = next(c for c in chosen.candidates if c.settings == chosen.settings)

@@ -151,15 +151,16 @@ class TrainedRun:
         if entity == "user" and log.user is None:
             raise RequestError(f"{name}: has no users to recommend to")
         count = log.num_users if entity == "user" else log.num_items
+        where = "" if self.config.trial is None else " in the part that a smoke run reads"
         if entity not in self._row_of:
             if ROW_NUMBER.fullmatch(raw_id) and int(raw_id) < count:
                 return int(raw_id)
             hint = f"its files name no {entity}s, so give a row number, 0..{count - 1}"
-            raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}; {hint}")
+            raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}{where}; {hint}")
         row = self._row_of[entity].get(raw_id)
         if row is None:
-            ids = list(self._row_of[entity])
-            raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}; {nearest_id(raw_id, ids)}")
+            nearest = nearest_id(raw_id, list(self._row_of[entity]))
+            raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}{where}; {nearest}")
         return row
 
     def _rank(self, user: Ints, item: Ints, treatment: int) -> Ranking:
@@ -242,7 +243,7 @@ def nearest_id(asked_id: str, ids: Sequence[str]) -> str:
     """Say the range of the ids, in order of number where all are whole numbers, and the nearest to the one asked for.
 
     >>> nearest_id("4", ["1", "2", "10"])
-    'the 3 ids of its files run from 1 to 10; nearest: 2 and 10'
+    'the 3 ids run from 1 to 10; nearest: 2 and 10'
     """
     text = pl.Series(ids, dtype=pl.String)
     numbers = text.cast(int, strict=False)
@@ -256,7 +257,7 @@ def nearest_id(asked_id: str, ids: Sequence[str]) -> str:
         around = ordered[max(position - MAX_COMPARED_IDS, 0) : position + MAX_COMPARED_IDS]
         near = get_close_matches(asked_id, around, n=2, cutoff=0.5) or near
     shown = " and ".join(map(str, near))
-    return f"the {len(ids)} ids of its files run from {ordered[0]} to {ordered[-1]}; nearest: {shown}"
+    return f"the {len(ids)} ids run from {ordered[0]} to {ordered[-1]}; nearest: {shown}"
 
 
 def _reads_profile(config: ExperimentConfig) -> bool:

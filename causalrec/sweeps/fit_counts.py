@@ -12,7 +12,7 @@ from causalrec.training.folds import FEW_ROWS
 def job_summary(config: ExperimentConfig) -> str:
     """Say what one job will do: how many fits, of which candidates."""
     tried = config.candidates
-    if config.learner is None or "trainer" in config.unread:
+    if not config.trains:
         return f"running {config.run.name}"
     combined = math.prod(len(values) for values in tried.values())
     fits = _fits(config, combined)
@@ -26,7 +26,7 @@ def fits_of_each(configs: Sequence[ExperimentConfig]) -> str:
     fits = {
         _fits(config, math.prod(len(values) for values in config.candidates.values()))
         for config in configs
-        if config.learner is not None and "trainer" not in config.unread
+        if config.trains
     }
     return f"; each {fits.pop()}" if len(fits) == 1 else ""
 
@@ -35,7 +35,11 @@ def _fits(config: ExperimentConfig, combined: int) -> str:
     """Say how many fits `combined` candidates take, where the number of validation rows is not yet known."""
     learner = config.components.learner
     few, many = ((learner.folds(config, rows).count if learner else 1) for rows in (0, FEW_ROWS))
-    by_folds = f"{combined * few + (few > 1)} fit(s)"
+    by_folds = _count_fits(combined * few + (few > 1))
     if few == many:
         return by_folds
-    return f"{combined} fit(s), or {by_folds} by {few} folds under {FEW_ROWS:,} validation rows"
+    return f"{_count_fits(combined)}, or {by_folds} by {few} folds under {FEW_ROWS:,} validation rows"
+
+
+def _count_fits(number: int) -> str:
+    return f"{number} fit{'' if number == 1 else 's'}"

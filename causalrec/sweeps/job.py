@@ -157,7 +157,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 def is_helper(config: ExperimentConfig) -> bool:
     """Whether this process only helps another, which holds the claim: a rank above 0 of one job on several devices."""
-    several = "trainer" not in config.unread and config.trainer.setting("devices") != 1
+    several = config.trains and config.trainer.setting("devices") != 1
     return several and any(os.environ.get(name, "0") != "0" for name in RANK_VARIABLES)
 
 

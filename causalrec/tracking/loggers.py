@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -139,7 +140,11 @@ class Csv(AbstractLogger):
     """Curves as `metrics.csv` in the job's folder."""
 
     def open(self, job: LoggedJob) -> Logger | None:
-        return CSVLogger(job.folder, name="", version="curves")
+        logger = CSVLogger(job.folder, name="", version="curves")
+        with warnings.catch_warnings():  # that the curves of a job which goes on are written anew
+            warnings.filterwarnings("ignore", message="Experiment logs directory")
+            logger.experiment  # noqa: B018 - made when it is first read
+        return logger
 
 
 @dataclass(frozen=True, kw_only=True)

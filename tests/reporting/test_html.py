@@ -20,6 +20,7 @@ from handmade import replace_groups, replace_values, task
 from report_records import DECAY, EDGES, HOSTILE, complete_run, failed_run, study, write_runs
 from scipy.stats import t
 
+from causalrec import cli
 from causalrec.commands.report import report as command
 from causalrec.errors import RequestError
 from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
@@ -240,7 +241,9 @@ def test_many_rows_are_compared_to_baselines_and_best_rows_only(tmp_path: Path) 
     assert "only baselines and best rows are offered" in page(load_page_data(tmp_path / "runs"))
 
 
-def test_failed_and_truncated_records_are_listed_and_stop_nothing(tmp_path: Path) -> None:
+def test_failed_and_truncated_records_are_listed_and_stop_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_runs(tmp_path / "runs", [*study(), failed_run()])
     whole_text = (folder / "row0" / "seed0" / "record.json").read_text(encoding="utf-8")
     (folder / "cut").mkdir()
@@ -254,6 +257,10 @@ def test_failed_and_truncated_records_are_listed_and_stop_nothing(tmp_path: Path
     (folder / "odd" / "record.json").write_text(json.dumps(odd), encoding="utf-8")
     (folder / "row1" / "seed1" / "jackknife.npz").write_bytes(b"PK not a zip")
     page_data = load_page_data(folder)
+    assert cli.main(["table", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert "mf-dr" in out and err.count("causalrec: not in the table: ") == err.count("\n") == 3, "no jackknife is read"
+    assert f"{folder / 'cut' / 'record.json'}: not a whole record (" in err
     assert {broken_record.path.split("/")[0] for broken_record in page_data.broken} == {"cut", "old", "odd", "row1"}
     text = page(page_data)
     failures = text.split('id="failed"')[1].split("</section>")[0]

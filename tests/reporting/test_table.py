@@ -221,6 +221,8 @@ def test_rows_are_chosen_by_name_in_order_with_the_notes_that_are_theirs() -> No
 def test_an_unknown_column_names_the_nearest() -> None:
     with pytest.raises(RequestError, match=r"^column auk@randomised: no record has it; did you mean 'auc@randomised'"):
         tables([make_run()], ("auk@randomised",))
+    with pytest.raises(RequestError, match=r"^column auc: no record has it; did you mean auc@randomised\?$"):
+        tables([make_run()], ("auc",))
 
 
 def test_an_undefined_score_is_a_dash() -> None:

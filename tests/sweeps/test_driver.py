@@ -118,7 +118,7 @@ def test_a_single_run_that_is_done_says_so_in_one_line_and_rerun_runs_it(fake: F
     assert code == 0
     assert call(capsys, *chosen) == (0, out, "causalrec: mf-naive: done already (--rerun runs it)\n")
     code, again, err = call(capsys, *chosen, "--rerun")
-    assert (code, again) == (0, out) and "running mf-naive: 1 fit(s), choosing optimizer.weight_decay 0.1\n" in err
+    assert (code, again) == (0, out) and "running mf-naive: 1 fit, choosing optimizer.weight_decay 0.1\n" in err
     assert len(fake.ran) == 2 and RunRecord.load(Path(out.splitlines()[0].removeprefix("record: "))).command == "run 2"
     assert call(capsys, *chosen)[2].count("done already") == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,10 @@ def test_csv_writes_a_row_per_epoch_and_the_best_scores(tmp_path: Path) -> None:
         assert all(np.isfinite(float(row[name])) for row in rows if row[name])
     for name, value in BEST.items():
         assert [float(row[f"best/{name}"]) for row in rows if row[f"best/{name}"]] == [value]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a job that goes on writes its curves anew, and nobody need be told
+        logger = Csv().open(job_of(tmp_path))
+        assert logger is not None and logger.experiment is not None
 
 
 def test_tensorboard_writes_events_of_curves_and_best_scores(tmp_path: Path) -> None:

@@ -172,10 +172,10 @@ def test_a_warning_is_only_of_what_is_hindered() -> None:
 @pytest.mark.parametrize(
     ("overrides", "fits"),
     [
-        (["selection.folds=3"], "13 fit(s), choosing"),
-        ([], "4 fit(s), or 17 fit(s) by 4 folds under 2,000 validation rows, choosing"),
-        (["dataset=ml100k", "encoder=bert4rec"], "4 fit(s), choosing"),
-        (["selection.candidates=none"], "1 fit(s)"),
+        (["selection.folds=3"], "13 fits, choosing"),
+        ([], "4 fits, or 17 fits by 4 folds under 2,000 validation rows, choosing"),
+        (["dataset=ml100k", "encoder=bert4rec"], "4 fits, choosing"),
+        (["selection.candidates=none"], "1 fit"),
     ],
 )
 def test_the_number_of_fits_is_told_before_they_begin(overrides: list[str], fits: str) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from causalrec.data.sources import Source
-from causalrec.encoders.language.gguf_conversion import convert_gguf
 from causalrec.errors import DataError, RequestError
 
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
@@ -22,18 +21,30 @@ def model_folder(model: str | Source, data: Path, cache: Path) -> Path:
     RequestError for a path that does not exist, for a model that lacks one of the three, that has pickled weights only
     or that brings code of its own; DataError when a source or a hub name cannot be downloaded.
     """
-    if isinstance(model, Source):
-        folder = model.fetch(data)
-    elif Path(model).expanduser().exists():
-        folder = Path(model).expanduser()
-    elif _is_path(model):
-        raise RequestError(f"encoder.model={model}: no such folder; name a folder saved by transformers or a hub name")
-    else:
-        folder = _from_hub(model)
+    folder = model.fetch(data) if isinstance(model, Source) else local_model(model) or _from_hub(model)
     if quantised := _gguf(folder):
+        from causalrec.encoders.language.gguf_conversion import convert_gguf
+
         folder = convert_gguf(quantised, cache)
     check_folder(folder)
     return folder
+
+
+def local_model(model: str) -> Path | None:
+    """Return the existing folder or file that a model's name means, None for a hub name; nothing heavy is imported.
+
+    Raises RequestError for a path that does not exist, and for a folder that is no model.
+    """
+    path = Path(model).expanduser()
+    if not path.exists():
+        if _is_path(model):
+            raise RequestError(
+                f"encoder.model={model}: no such folder; name a folder saved by transformers or a hub name"
+            )
+        return None
+    if _gguf(path) is None:
+        check_folder(path)
+    return path
 
 
 def _is_path(model: str) -> bool:

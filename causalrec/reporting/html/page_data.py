@@ -6,8 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from causalrec.errors import CausalRecError
-from causalrec.records.run_folder import AnyFolder, RunFolder, estimations_of, load_folder, record_paths, runs_of
+from causalrec.records.run_folder import (
+    AnyFolder,
+    BrokenRecord,
+    RunFolder,
+    estimations_of,
+    load_whole_folders,
+    runs_of,
+)
 from causalrec.reporting.colours import row_colours
 from causalrec.reporting.estimation import pool_estimates
 from causalrec.reporting.score_table import Cell, ScoreTable
@@ -37,14 +43,6 @@ class PageTable:
     def style(self, row: str) -> str | None:
         """Return the CSS that gives a row its colour; None for a baseline."""
         return f"--row:{self.colours[row]}" if row in self.colours else None
-
-
-@dataclass(frozen=True)
-class BrokenRecord:
-    """A file that is not a record: where, and why."""
-
-    path: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -81,14 +79,7 @@ def load_page_data(folder: Path, columns: tuple[str, ...] = ()) -> PageData:
 
     Raises RequestError where there is no record at all, and on a column that no record has.
     """
-    folders: list[AnyFolder] = []
-    broken: list[BrokenRecord] = []
-    for path in record_paths(folder):
-        below = str(path.relative_to(folder))
-        try:
-            folders.append(load_folder(path))
-        except (CausalRecError, OSError) as error:
-            broken.append(BrokenRecord(below, str(error).replace(f"{folder}/", "").removeprefix(f"{below}: ")))
+    folders, broken = load_whole_folders(folder)
     return PageData(folder.resolve(), _tables(runs_of(folders), columns), _estimates(folders), folders, broken)
 
 

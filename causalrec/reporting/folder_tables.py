@@ -1,0 +1,33 @@
+"""The tables of a folder, from the records below it that can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from causalrec.errors import DataError
+from causalrec.records.run_folder import BrokenRecord, load_whole_folders, runs_of
+from causalrec.reporting.score_table import ScoreTable
+from causalrec.reporting.table import tables
+
+
+def folder_tables(
+    folder: Path, columns: tuple[str, ...], rows: tuple[str, ...], show_submodels: bool
+) -> tuple[list[ScoreTable], list[BrokenRecord]]:
+    """Return the tables of the finished runs below a folder, and the records that are in none: they cannot be read.
+
+    Raises RequestError where no record lies there, DataError where none of a finished run does.
+
+    Args:
+        folder: any folder above records.
+        columns: `metric@slice` each; none for those that the records have.
+        rows: their names, in order; none for all.
+        show_submodels: special cases of rows stand in the tables, and do not only mark them.
+    """
+    folders, broken = load_whole_folders(folder, ["replicates"])
+    if any(run.record.submodels for run in runs_of(folders)):
+        folders, broken = load_whole_folders(folder, ["replicates", "jackknife"])
+    score_tables = tables(runs_of(folders), columns, rows=rows, show_submodels=show_submodels)
+    if not score_tables:
+        unread = f", and {broken[0].path} is none: {broken[0].reason}" if broken else ""
+        raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`{unread}")
+    return score_tables, broken
