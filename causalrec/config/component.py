@@ -187,8 +187,8 @@ WORDS: Mapping[str, str] = {  # what pydantic says of a value: what it must be, 
 def wrong_validation(path: str, value: object, error: ValidationError) -> str:
     """Write the first thing that is wrong with a value at a path."""
     first = error.errors()[0]
-    part = first["input"] if first["loc"] and first["type"] != "missing" else value
-    return wrong_value(".".join([path, *map(str, first["loc"])]), part, first["msg"])
+    wrong = first["input"] if first["loc"] and first["type"] != "missing" else value
+    return wrong_value(".".join([path, *map(str, first["loc"])]), wrong, first["msg"])
 
 
 def wrong_value(path: str, value: object, message: str) -> str:
