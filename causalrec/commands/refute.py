@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalrec.commands.terminal import log, print_json, print_text_table
-from causalrec.errors import RequestError
+from causalrec.errors import RequestError, did_you_mean
 from causalrec.progress import progress
 from causalrec.running.cache import PreparedCache
 
 if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
     from causalrec.evaluation.refuter.base import RefutationProblem, RefuterVerdict
+    from causalrec.records.run_record import RunRecord
+
 PASSES = "passes: the attempt did not break the effect, which proves nothing; fails: it did"
 
 
@@ -30,7 +32,8 @@ def refute(options: argparse.Namespace) -> int:
 
     record = read_record(options.run_folder)
     if record.done and not record.setting("refuter"):  # no wait for the data
-        raise _without_refuters(options.run_folder)
+        raise _without_refuters(options.run_folder, record.task.estimand)
+    _check_controls(options.negative_control or (), record)
     config, _ = reopen_run(options.run_folder)
     refutation = refute_run(config, options.jobs, options.seed, options.negative_control or (), options.repeats)
     print_json(refutation) if options.json else _print_refutation(refutation)
@@ -71,7 +74,7 @@ def refute_run(
     problem, estimator = task.problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
     refuters = [refuter.build() for refuter in config.refuter.values()]
     if not refuters:
-        raise _without_refuters(config.folder)
+        raise _without_refuters(config.folder, task.estimand)
     with progress("refuting", len(refuters), "refuters") as step:
         verdicts = run_refuters(refuters, problem, jobs, step.advance)
     about = {"run": config.run.name, "caveat": prepared.dataset.card.caveat, "estimator": estimator}
@@ -83,8 +86,24 @@ def refute_run(
     return refutation
 
 
-def _without_refuters(folder: Path) -> RequestError:
-    return RequestError(f"{folder}: has no refuters; run it with refuter=[..] (task=effect has defaults)")
+def _check_controls(controls: Sequence[str], record: RunRecord) -> None:
+    """Raise RequestError at a negative control that is no numeric column of the run's data; no file is read."""
+    from causalrec.config.compose import validate_group
+
+    if not controls:
+        return
+    card = validate_group(record.config, "dataset").build().card
+    numeric = [column.name for column in card.columns if column.kind == "numeric"]
+    for name in controls:
+        if name not in numeric:
+            raise RequestError(f"{name}: no numeric column of {card.name}; {did_you_mean(name, numeric)}")
+
+
+def _without_refuters(folder: Path, estimand: str) -> RequestError:
+    return RequestError(
+        f"{folder}: estimates {estimand} and has no refuters; runs of task=effect can be refuted (they have defaults; "
+        f"refuter=[..] chooses)"
+    )
 
 
 def _original_estimate(problem: RefutationProblem) -> dict[str, list[float]]:

@@ -288,7 +288,7 @@ def test_a_mean_under_exposure_is_no_effect_to_refute(call: Any, fake_ml100k: An
     (folder,) = Path("runs/default/run").iterdir()
     code, _, err = call("refute", str(folder))
     assert code == 2 and err.count("\n") == 1
-    assert "estimates exposed_mean, not an effect" in err and "Runs of task=effect can be refuted" in err
+    assert "estimates exposed_mean and has no refuters; runs of task=effect can be refuted" in err
 
 
 def test_what_cannot_be_refuted_is_one_line(call: Any, tmp_path: Path) -> None:

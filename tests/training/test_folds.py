@@ -12,7 +12,7 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.data.assignment_unit import assignment_unit
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
-from causalrec.sweeps.driver import _job_summary
+from causalrec.sweeps.fit_counts import job_summary
 from causalrec.training.folds import AUTO_FOLDS, FEW_ROWS, Folds, automatic_folds, fold_logs, settle_folds
 
 USERS, ITEMS = 20, 15
@@ -179,4 +179,4 @@ def test_a_warning_is_only_of_what_is_hindered() -> None:
     ],
 )
 def test_the_number_of_fits_is_told_before_they_begin(overrides: list[str], fits: str) -> None:
-    assert fits in _job_summary(config_of(*overrides))
+    assert fits in job_summary(config_of(*overrides))
