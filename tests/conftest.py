@@ -178,6 +178,15 @@ def fake_ml100k(monkeypatch: pytest.MonkeyPatch) -> FakeML100K:
 
 
 @pytest.fixture
+def newcomer(fake_ml100k: FakeML100K, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new user's folder, with a small ML-100K where the data are kept."""
+    monkeypatch.setenv("CAUSALREC_DATA", str(fake_ml100k(tmp_path / "data", users=60, items=110, ratings=900)))
+    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def fake_coat(monkeypatch: pytest.MonkeyPatch) -> FakeCoat:
     """Coat files: `fake_coat(folder)` returns the folder to load from."""
     user_map = ["gender:men", "gender:women", "age:under 20", "age:over 20", "location:north", "location:south"]

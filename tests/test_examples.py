@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FakeML100K, require
+from conftest import require
 
 from causalrec.data.datasets.ihdp import IHDP
 
@@ -20,14 +20,6 @@ def run(name: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-@pytest.fixture
-def work(fake_ml100k: FakeML100K, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CAUSALREC_DATA", str(fake_ml100k(tmp_path / "data", users=60, items=110, ratings=900)))
-    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_weights_mend_what_the_naive_mean_gets_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     lines = run("estimator_in_torch", capsys).splitlines()
     truth, naive, ips, doubly_robust = (float(line.split()[-1]) for line in lines)
@@ -35,12 +27,12 @@ def test_weights_mend_what_the_naive_mean_gets_wrong(capsys: pytest.CaptureFixtu
     assert doubly_robust == pytest.approx(truth, rel=0.1)
 
 
-def test_training_and_asking_from_python(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_and_asking_from_python(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = run("train_from_python", capsys)
     assert "user 1, items 50 and 100: [" in shown and "predicted" in shown
 
 
-def test_reading_a_sweep(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reading_a_sweep(newcomer: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = run("read_a_sweep", capsys)
     assert "| mf-naive |" in shown and "| mf-ips |" in shown and "auc@" in shown
 
@@ -54,7 +46,7 @@ def test_own_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 def test_an_objective_of_an_outside_package(
-    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    newcomer: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("CAUSALREC_PACKAGES", "")

@@ -7,7 +7,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-from conftest import FakeML100K
 
 from causalrec import cli
 from causalrec.config.compose import compose_and_check, expand_sweep, normalise_overrides
@@ -28,40 +27,31 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-@pytest.fixture
-def work(fake_ml100k: FakeML100K, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A new user's folder, with a small ML-100K where the data are kept."""
-    monkeypatch.setenv("CAUSALREC_DATA", str(fake_ml100k(tmp_path / "data", users=60, items=110, ratings=900)))
-    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def stand_in_for_minilm(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def stand_in_for_minilm(newcomer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a tiny BERT where the wheel's model would be fetched to."""
     monkeypatch.setattr(tiny_models, "LIMIT", 64)  # tokens, as many as the encoder asks for by default
-    tiny, real = tiny_models.write_bert(work / "tiny"), Source.fetch
+    tiny, real = tiny_models.write_bert(newcomer / "tiny"), Source.fetch
     monkeypatch.setattr(Source, "fetch", lambda source, root: tiny if source.folder == "minilm" else real(source, root))
 
 
 def test_every_command_of_the_readme_does_as_it_says(
-    work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    newcomer: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = commands(README)
     assert len(lines) == 8
-    stand_in_for_minilm(work, monkeypatch)
+    stand_in_for_minilm(newcomer, monkeypatch)
     rows = [f"u{k % 60},i{k * 7 % 40},{1 + k % 5}" for k in range(900)]
-    (work / "ratings.csv").write_text("\n".join(["user,item,rating", *rows]) + "\n")
+    (newcomer / "ratings.csv").write_text("\n".join(["user,item,rating", *rows]) + "\n")
     for line in lines:
         trains = line[0] == "train" and "task=effect" not in line
         code = cli.main([*line, *(QUICK if trains else [])])
         out, err = capsys.readouterr()
         assert code == 0, (line, err)
         assert out and "Traceback" not in err, line
-    assert (work / "graph.svg").is_file() and (work / "runs/mine/report.html").is_file()
+    assert (newcomer / "graph.svg").is_file() and (newcomer / "runs/mine/report.html").is_file()
 
 
-def test_the_python_of_the_readme_runs_as_it_stands(work: Path, capsys: Capture) -> None:
+def test_the_python_of_the_readme_runs_as_it_stands(newcomer: Path, capsys: Capture) -> None:
     (block,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert len([line for line in block.splitlines() if line]) <= 8
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})

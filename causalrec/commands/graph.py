@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.commands.graph_text import describe_falsification, describe_identification
-from causalrec.commands.terminal import check_overrides, log, print_json, print_text, width
+from causalrec.commands.terminal import check_overrides, log, print_json, width
 from causalrec.data.files import require_creatable
 from causalrec.errors import RequestError
 
@@ -53,9 +53,9 @@ def graph(options: argparse.Namespace) -> int:
     if options.json:
         print_json(identification | ({"falsification": asdict(falsification)} if falsification else {}))
         return 0
-    print_text(describe_identification(adjustment, adjustment.expression(causal), views, width()))
+    print(describe_identification(adjustment, adjustment.expression(causal), views, width()))
     if falsification:
-        print_text(describe_falsification(falsification, width()))
+        print(describe_falsification(falsification, width()))
     return 0
 
 

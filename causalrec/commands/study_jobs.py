@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from causalrec.commands.terminal import describe_failure, log, print_tables, print_text, print_text_table, width
+from causalrec.commands.terminal import describe_failure, log, print_tables, print_text_table, width
 from causalrec.errors import DataError
 from causalrec.progress import advance, progress
 
@@ -140,7 +140,7 @@ class TrainingJobs(AbstractStudyJobs):
 
         print_tables(self.run_tables)
         if self.run_tables:
-            print_text(textwrap.fill(two_sentences(self.records, self.run_tables), width()))
+            print(textwrap.fill(two_sentences(self.records, self.run_tables), width()))
             if any(run.record.calibration for run in finished_runs(self.records)):
                 draw_predicted_against_true(self.records, self.folder / "predicted_against_true.png")
                 print(f"figure: {self.folder / 'predicted_against_true.png'}")

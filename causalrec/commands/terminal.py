@@ -53,20 +53,9 @@ def width() -> int:
     return shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
 
 
-def print_text(text: str) -> None:
-    """Print text, with plain letters where the terminal has no others."""
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        from causalrec.reporting.text_table import plain
-
-        text = plain(text)
-    print(text)
-
-
 def print_text_table(table: TextTable) -> None:
     """Print a table as wide as the terminal is, and an empty line."""
-    print_text(table.render(width()) + "\n")
+    print(table.render(width()) + "\n")
 
 
 def print_tables(
@@ -92,4 +81,4 @@ def print_tables(
             print_text_table(table_text.text_table(table, intervals=intervals))
         else:
             write = score_table.markdown if form == "markdown" else table_text.latex
-            print_text(write(table, intervals=intervals))
+            print(write(table, intervals=intervals))

@@ -6,17 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from causalrec.records.sections import (
-    AdjustmentSection,
-    AuditSection,
+from causalrec.records.overlap_sections import (
     BalanceSection,
     ConvergenceSection,
-    IdentificationSection,
     OverlapSection,
     PropensityFitSection,
     SlopeSection,
-    finite_or_none,
 )
+from causalrec.records.sections import AdjustmentSection, AuditSection, IdentificationSection, finite_or_none
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -11,12 +11,12 @@ from causalrec.data.files import write_text
 from causalrec.errors import DataError
 from causalrec.ids import job_folder
 from causalrec.records.json_records import Json, from_plain, json_text, read_json, require_schema
+from causalrec.records.overlap_sections import OverlapSection
 from causalrec.records.sections import (
     AdjustmentSection,
     AuditSection,
     CalibrationBin,
     DataSection,
-    OverlapSection,
     ScoreRecord,
     SelectionSection,
     TaskSection,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from causalrec.graph.overlap import SMD_LIMIT
 from causalrec.records.names import IMAGE_NAMES
+from causalrec.records.overlap_sections import BalanceSection
 from causalrec.records.run_record import RunRecord
-from causalrec.records.sections import BalanceSection
 from causalrec.reporting.colours import BLUE, GREY, RED
 from causalrec.reporting.table import SUBSET_SUFFIXES
 

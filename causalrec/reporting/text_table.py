@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 GAP = "  "  # between columns
 LEAST_WIDTH = 20  # of a terminal that is taken at its word
@@ -85,23 +85,6 @@ def split_column(name: str) -> str:
     """
     metric, at, where = name.rpartition("@")
     return f"{metric}\n{at}{where}" if metric else name
-
-
-def to_ascii(table: TextTable) -> TextTable:
-    """Return the table without letters that a plain terminal lacks."""
-    cells = tuple(tuple(map(plain, row)) for row in table.rows)
-    return replace(table, title=plain(table.title), rows=cells, notes=tuple(map(plain, table.notes)))
-
-
-def plain(text: str) -> str:
-    """Write text in ASCII.
-
-    >>> plain("0.5 ± 0.1 ▽")
-    '0.5 +- 0.1 v'
-    """
-    ascii_letters = {"±": "+-", "▽": "v", "─": "-", "≤": "<=", "≥": ">=", "–": "-", "−": "-", "→": "->"}
-    swapped = "".join(ascii_letters.get(letter, letter) for letter in text)
-    return unicodedata.normalize("NFKD", swapped).encode("ascii", "replace").decode("ascii")
 
 
 def _pack(widths: Sequence[int], width: int) -> list[list[int]] | None:

@@ -21,16 +21,10 @@ from causalrec.ids import (
     score_key,
 )
 from causalrec.records import names
+from causalrec.records.overlap_sections import OverlapSection
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RunRecord
-from causalrec.records.sections import (
-    CandidateRecord,
-    DataSection,
-    EpochRecord,
-    OverlapSection,
-    ScoreRecord,
-    SelectionSection,
-)
+from causalrec.records.sections import CandidateRecord, DataSection, EpochRecord, ScoreRecord, SelectionSection
 from causalrec.reporting.html.protocol import COST, SELECTION
 from causalrec.reporting.score_table import Cell, ScoreTable
 from causalrec.reporting.table import tables

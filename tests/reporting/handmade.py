@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from causalrec.records.overlap_sections import OverlapSection
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import (
@@ -15,7 +16,6 @@ from causalrec.records.sections import (
     CalibrationBin,
     DataSection,
     IdentificationSection,
-    OverlapSection,
     ScoreRecord,
     TaskSection,
 )

@@ -10,17 +10,10 @@ from typing import Any
 import numpy as np
 from handmade import make_run, score
 
+from causalrec.records.overlap_sections import BalanceSection, OverlapSection
 from causalrec.records.run_folder import AnyFolder, RunFolder
 from causalrec.records.run_record import RunRecord
-from causalrec.records.sections import (
-    BalanceSection,
-    CandidateRecord,
-    DataSection,
-    EpochRecord,
-    OverlapSection,
-    RandomisedRowsUse,
-    SelectionSection,
-)
+from causalrec.records.sections import CandidateRecord, DataSection, EpochRecord, RandomisedRowsUse, SelectionSection
 
 HOSTILE = "<script>hacked=1</script>\"'><img src=x onerror=hacked=1>"
 EDGES = ["age -> exposure", "age -> outcome", "taste -> exposure", "taste -> outcome", "exposure -> outcome"]

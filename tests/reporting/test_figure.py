@@ -10,8 +10,9 @@ import matplotlib.image
 import pytest
 from handmade import make_run, score
 
+from causalrec.records.overlap_sections import BalanceSection, OverlapSection
 from causalrec.records.run_record import RunRecord
-from causalrec.records.sections import BalanceSection, CalibrationBin, OverlapSection
+from causalrec.records.sections import CalibrationBin
 from causalrec.reporting.figure import (
     calibration_figure,
     overlap_figure,

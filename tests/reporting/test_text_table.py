@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from causalrec.commands.encoding import write_plain_where_needed
 from causalrec.reporting.score_table import Cell, ScoreTable, markdown
 from causalrec.reporting.table_text import csv_text, latex, text_table
-from causalrec.reporting.text_table import LEAST_WIDTH, TextTable, plain
+from causalrec.reporting.text_table import LEAST_WIDTH, TextTable
 
 NUMBER = r"-?\d+\.\d+"
 WIDTHS = (40, 80, 100, 160, 1000)
@@ -139,5 +140,9 @@ def test_a_narrow_terminal_is_taken_at_twenty_letters_and_wide_letters_count_twi
     assert [line.index(digit) for line, digit in zip(table.render(40).splitlines()[2:], "12", strict=False)] == [4, 6]
 
 
-def test_plain_letters_are_ascii() -> None:
-    assert plain("0.1 ± 0.2 ▽ é ─ 日").isascii()
+def test_a_terminal_of_ascii_reads_every_sign_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    write_plain_where_needed()
+    print("0.1 ± 0.2 ▽ ─ 日", flush=True)
+    assert raw.getvalue() == b"0.1 +- 0.2 v - ?\n"

@@ -23,15 +23,9 @@ from causalrec.commands.wandb import wandb as command
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import DataError, RequestError
 from causalrec.records.names import SCORE_COLUMNS, redact, searchable_settings
+from causalrec.records.overlap_sections import OverlapSection
 from causalrec.records.run_record import RunRecord
-from causalrec.records.sections import (
-    CandidateRecord,
-    DataSection,
-    EpochRecord,
-    OverlapSection,
-    ScoreRecord,
-    SelectionSection,
-)
+from causalrec.records.sections import CandidateRecord, DataSection, EpochRecord, ScoreRecord, SelectionSection
 from causalrec.running import run
 from causalrec.tracking.loggers import LoggedJob
 from causalrec.tracking.wandb_logger import WandB

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from causalrec.graph.overlap import SMD_LIMIT
+from causalrec.records.overlap_sections import OverlapSection
 from causalrec.records.run_record import RunRecord
-from causalrec.records.sections import OverlapSection
 from causalrec.reporting.html.charts import dumbbells, strip
 from causalrec.reporting.html.diagnostics import figure
 from causalrec.reporting.html.markup import (

@@ -1,0 +1,100 @@
+"""The sections of a record on exposure: how its propensity was fitted, and how well it covers the population."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from causalrec.records.sections import Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalanceSection:
+    """Standardised mean differences: the fields of `graph.overlap.Balance`."""
+
+    before: Number
+    after: Number
+    worst: tuple[tuple[str, Number, Number], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvergenceSection:
+    """How an iterative fit ended: the fields of `solvers.convergence.Convergence`.
+
+    Attributes:
+        steps: number of steps.
+        gradient: largest gradient of a coefficient over its scale.
+        reason: why it stopped.
+        tolerance: what `gradient` had to reach.
+    """
+
+    steps: int = 0
+    gradient: Number = None
+    reason: str = ""
+    tolerance: Number = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlopeSection:
+    """A slope of held-out rows on predictions: the fields of `solvers.fit_report.Slope`."""
+
+    value: Number
+    error: Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropensityFitSection:
+    """How the propensity was fitted: the fields of `solvers.fit_report.FitReport`.
+
+    Attributes:
+        convergence: how its fit ended.
+        l2: the penalty that was taken; None where there is none.
+        l2_at_edge: the penalty is the least of several.
+        slope_users: of held-out rows on the summed probability, over users: 1 = calibrated, above 1 = over-shrunk.
+        slope_items: the same over items.
+        log_sd: standard deviation over the rows of log p.
+        log_count_sd: the same of the log of their items' numbers of rows.
+    """
+
+    convergence: ConvergenceSection
+    l2: Number = None
+    l2_at_edge: bool = False
+    slope_users: SlopeSection | None = None
+    slope_items: SlopeSection | None = None
+    log_sd: Number = None
+    log_count_sd: Number = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapSection:
+    """How well exposure covers the population: the fields of `graph.overlap.Overlap`.
+
+    Attributes:
+        clip: the objective's clip of propensities.
+        clipped: share of logged rows below it.
+        effective_rows: (sum w)^2 / sum w^2 with w = 1/p.
+        inverse_sum: sum of 1/p over logged rows, divided by the number of pairs (1 when calibrated).
+        ece: calibration error of the propensity (probability), over equally filled bins; None where it is not computed.
+        quantiles: of the logged rows' propensity (0, 1, 10, 50, 90, 100 %).
+        mean_outcome: estimates of the exposed mean, in the outcome's unit, by name (`naive`, ...), and the truth where
+            a simulation has it.
+        ece_width: calibration error over 100 bins of equal width; None where it is not computed.
+        balance: of the columns of the propensity view; None without columns.
+        fit: how the propensity's fit ended; None where it has a formula.
+        criterion_clip: what selection's criterion clips at; None where it divides by no propensity.
+        criterion_clipped: share of its rows below it.
+        warnings: one line each.
+    """
+
+    clip: float = 0.0
+    clipped: Number = None
+    effective_rows: Number = None
+    inverse_sum: Number = None
+    ece: Number = None
+    quantiles: tuple[Number, ...] = ()
+    mean_outcome: dict[str, Number] = field(default_factory=dict)
+    ece_width: Number = None
+    balance: BalanceSection | None = None
+    fit: PropensityFitSection | None = None
+    criterion_clip: Number = None
+    criterion_clipped: Number = None
+    warnings: tuple[str, ...] = ()
