@@ -679,3 +679,10 @@ def test_the_record_says_what_was_clipped_and_the_run_warns_of_it(train: Train) 
     clipped = [line for line in binding["warnings"] if "clipped" in line]
     assert len(clipped) == 2 and clipped[1].startswith("selection: ")
     assert binding["overlap"]["clipped"] > 0.05 < binding["overlap"]["criterion_clipped"]
+
+
+@pytest.mark.parametrize(("epochs", "warns"), [(1, True), (60, False)])
+def test_a_fit_that_spends_its_epochs_while_improving_says_so(epochs: int, warns: bool, train: Train) -> None:
+    record = train(*DATASETS["coat"], "objective=naive", "optimizer.lr=0.05", f"trainer.max_epochs={epochs}")
+    line = f"the fit was still improving at its last epoch; raise trainer.max_epochs={epochs}"
+    assert (line in record["warnings"]) is warns

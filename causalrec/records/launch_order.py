@@ -27,7 +27,7 @@ def launch_order(sweep: Path) -> dict[str, int]:
     """Return the place of every job in the launches of a sweep, by its name; empty where none was noted."""
     order_of_jobs: dict[str, int] = {}
     for note in sorted((sweep / ".ledger" / "launches").glob("*.json")):
-        with suppress(OSError, ValueError, AttributeError, TypeError):  # a damaged note only loses the order
+        with suppress(OSError, ValueError, LookupError, TypeError):  # a damaged note only loses the order
             for job in json.loads(note.read_text(encoding="utf-8"))["jobs"]:
                 order_of_jobs.setdefault(str(job), len(order_of_jobs))
     return order_of_jobs
