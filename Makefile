@@ -43,8 +43,10 @@ run-text: $(STAMP) ## the quick start's rows that read text, by a pretrained BER
 test: $(STAMP) ## all tests and docstring examples
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal
 
-validate: $(STAMP) ## the long simulations and the ten kills of a sweep (minutes; not part of `make test`)
+validate: $(STAMP) ## the long simulations, the kills of a sweep and the fuzz, counted in VALIDATION.md (not part of `make test`)
+	rm -rf build/fuzz
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 -m long
+	$(BIN)/python tests/fuzz/summary.py
 
 check: $(STAMP) ## lint, format and types, as the pre-commit hooks and CI run them
 	$(BIN)/ruff check
