@@ -19,6 +19,7 @@ CONTROLS = (  # what a terminal obeys, or what hides or turns around the letters
 _CONTROL = re.compile(f"[{CONTROLS}]")
 _CONTROL_OR_BREAK = re.compile(f"[{CONTROLS}\n\t]")
 RUNNING_VERBS = ("train", "reproduce")  # of commands that records and launch notes hold
+_BARE_COMMAND = re.compile(rf"causalrec (?:{'|'.join(RUNNING_VERBS)})(?: [\w@%+=:,./-]+)*", re.ASCII)  # no word quoted
 
 
 def _write_out(match: re.Match[str]) -> str:
@@ -92,6 +93,8 @@ def paste_safe_command(command: object) -> str | None:
     """
     if not isinstance(command, str) or has_controls(command):
         return None
+    if _BARE_COMMAND.fullmatch(command):
+        return command
     try:
         words = shlex.split(command)
     except ValueError:  # a quote that is not closed
