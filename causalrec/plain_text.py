@@ -44,6 +44,15 @@ def one_line(text: str) -> str:
     return _CONTROL_OR_BREAK.sub(_write_out, text)
 
 
+def sentence(text: str) -> str:
+    r"""Return prose on one line: white space of any kind is one blank, other control characters are written out.
+
+    >>> print(sentence("a note\n  of two lines\x07"))
+    a note of two lines\x07
+    """
+    return one_line(" ".join(text.split()))
+
+
 def has_controls(text: str) -> bool:
     """Whether a text holds a character that `one_line` writes out."""
     return _CONTROL_OR_BREAK.search(text) is not None
