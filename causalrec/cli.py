@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from causalrec.errors import CausalRecError, RequestError, did_you_mean
+from causalrec.plain_text import one_line
 
 VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph", "certify")
 EPILOG = "key=value is a Hydra override: causalrec train -m encoder=mf,bert objective=naive,ips,dr_jl seed=0,1"
@@ -46,10 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An interrupt or a termination ends it from within, so that claims are given back and the next launch goes on.
     """
+    from causalrec.commands.encoding import plain_terminal
+
+    with plain_terminal():
+        return _exit_code(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _exit_code(arguments: list[str]) -> int:
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        return _run(arguments)
     except CausalRecError as error:
-        print(f"causalrec: {error}", file=sys.stderr)
+        print(f"causalrec: {one_line(str(error))}", file=sys.stderr)
         return error.exit_code
     except Terminated:
         print("causalrec: terminated; what was finished is kept, launch again to go on", file=sys.stderr)
@@ -65,9 +73,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    from causalrec.commands.encoding import write_plain_where_needed
-
-    write_plain_where_needed()
     options = _parse(arguments)
     options.command = shlex.join(["causalrec", *arguments])
     verb: Callable[[argparse.Namespace], int] = options.run

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from causalrec.plain_streams import escape_streams, print_note, raw_stderr
+from causalrec.plain_text import one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -65,9 +68,9 @@ class Step:
     def __str__(self) -> str:
         most = "at most " if self.is_limit else ""
         if self.total is None and not self.done:
-            return self.label
+            return one_line(self.label)
         count = f"{self.done:,.0f}" + (f" of {most}{self.total:,.0f}" if self.total is not None else "")
-        return " ".join(filter(None, [f"{self.label}:" if self.label else "", count, self.unit, self.note]))
+        return one_line(" ".join(filter(None, [f"{self.label}:" if self.label else "", count, self.unit, self.note])))
 
 
 class _Display:
@@ -114,11 +117,12 @@ class _Display:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-            console = Console(stderr=True)
+            console = Console(file=raw_stderr(), stderr=True)
             count = TextColumn("{task.fields[count]}", markup=False)
             columns = (count, BarColumn(_bar_width(console.width)), TimeRemainingColumn())
             self.bars = Progress(*columns, console=console, transient=True)
             self.bars.start()
+            escape_streams()  # what is printed meanwhile goes to the terminal by other ways, which read codes
         else:
             threading.Thread(target=_print_lines, args=(self.stop, self.steps), daemon=True).start()
 
@@ -130,7 +134,7 @@ def _bar_width(width: int) -> int:
 def _print_lines(stop: threading.Event, steps: list[Step]) -> None:
     while not stop.wait(LINE_SECONDS):
         if line := describe(list(steps), time.monotonic()):
-            print(f"causalrec: {line}", file=sys.stderr, flush=True)
+            print_note(f"causalrec: {line}")
 
 
 def describe(steps: list[Step], now: float) -> str:

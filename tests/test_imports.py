@@ -15,7 +15,8 @@ import causalrec
 
 PACKAGE = Path(causalrec.__file__).parent
 LAYERS = (
-    {"errors", "types", "ids"},
+    {"errors", "types", "ids", "plain_text"},
+    {"plain_streams"},
     {"config", "solvers"},
     {"progress"},
     {"data"},

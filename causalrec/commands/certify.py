@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Objectives = dict[str, ComponentConfig[AbstractObjective]]
 
+MARKER = "certificates"  # of the page that a table is pasted into
 HEADER = ("check", "result", "measured", "allowed", "smallest bias seen")
 CONTRACT = (
     "finite gradients",
@@ -36,11 +37,13 @@ def certify(options: argparse.Namespace) -> int:
         if text.partition("=")[0].partition(".")[0] != "objective":
             raise RequestError(f"{text}: a certificate reads the objective alone; drop it")
     components = _all_components(options.config_dir) if options.all else _component(overrides, options.config_dir)
+    if options.paste:
+        from causalrec.reporting.paste_between_markers import paste, read_page
+
+        read_page(options.paste, MARKER)  # refused before minutes of work
     certificates = list(_certify_each(components, progress=options.all))
     if options.paste:
-        from causalrec.reporting.paste_between_markers import paste
-
-        paste(options.paste, "certificates", "\n".join(markdown(certificates)))
+        paste(options.paste, MARKER, "\n".join(markdown(certificates)))
     if options.json:
         documents = [{**vars(certificate), "checks": list(certificate.checks)} for certificate in certificates]
         print_json(documents if options.all else documents[0])
@@ -117,17 +120,19 @@ def _smallest(check: Check) -> str:
 
 def markdown(certificates: Sequence[Certificate]) -> Iterator[str]:
     """Yield the lines of a table of all certificates, a row each: a claim with the smallest bias it would have seen."""
+    from causalrec.reporting.escapes import markdown_text
+
     yield "| objective | given | unbiased | consistent | doubly robust | gradient only | contract | sampled weights |"
     yield "|---|---|---|---|---|---|---|---|"
     for certificate in certificates:
-        cells = [_assumption(certificate)]
+        cells = [markdown_text(_assumption(certificate))]
         cells += [
             _claim_cell(certificate, claim) for claim in ("unbiased", "consistent", "doubly robust", "gradient only")
         ]
         contract = [check for check in certificate.checks if check.name in CONTRACT]
         failed = [check.name for check in contract if check.failed]
         cells.append("FAILS: " + ", ".join(failed) if failed else f"{len(contract)} pass")
-        yield f"| {' | '.join([certificate.name, *cells, _claim_cell(certificate, 'weights of')])} |"
+        yield f"| {' | '.join([markdown_text(certificate.name), *cells, _claim_cell(certificate, 'weights of')])} |"
 
 
 def _assumption(certificate: Certificate) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from causalrec.plain_text import display_width, one_line
 from causalrec.types import Ints
 
 if TYPE_CHECKING:
@@ -54,11 +55,19 @@ def align(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) ->
     train  5,568
     test       9
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = [
-        [c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(r, widths, strict=True))] for r in rows
-    ]
-    return "\n".join("  ".join(row).rstrip() for row in cells)
+    lines = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            _pad(cell, width, k in right) for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in lines
+    )
+
+
+def _pad(cell: str, width: int, right: bool) -> str:
+    blanks = " " * (width - display_width(cell))
+    return blanks + cell if right else cell + blanks
 
 
 def describe_list(rows: Sequence[Mapping[str, str | None]]) -> str:
@@ -82,7 +91,7 @@ def describe_loaded(data: CausalDataset, columns: Sequence[str] | None) -> str:
     """Write what a data set holds; `columns`: what is adjusted for, None where that is not known."""
     sizes = {"user": data.logged.num_users, "item": data.logged.num_items}
     counts = [count_words(count, word) for word, count in sizes.items() if count]
-    lines = [f"{data.card.name}: {', '.join(counts)}"]
+    lines = [f"{one_line(data.card.name)}: {', '.join(counts)}"]
     lines.append(wrap("logged", _describe_log(data.logged)))
     lines.append(wrap("randomised", "no rows" if data.randomised is None else _describe_log(data.randomised)))
     names = [f"{column.name} ({column.kind})" for column in data.card.columns if column.kind != "id"]

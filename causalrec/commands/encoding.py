@@ -1,9 +1,13 @@
-"""Terminals that cannot show every character: what they lack is written by what they have."""
+"""What a terminal is given: only characters that it can show, and none that it obeys, whoever prints."""
 
 from __future__ import annotations
 
 import codecs
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from causalrec.plain_streams import escape_streams
 
 PLAIN = {
     "…": ".",
@@ -35,3 +39,15 @@ def write_plain_where_needed() -> None:
         encoding, reconfigure = getattr(stream, "encoding", None), getattr(stream, "reconfigure", None)
         if encoding and reconfigure and not encoding.lower().startswith("utf"):
             reconfigure(errors=HANDLER)
+
+
+@contextmanager
+def plain_terminal() -> Iterator[None]:
+    """Print plain text alone within the block: what a terminal lacks by likenesses, control characters written out."""
+    write_plain_where_needed()
+    stdout, stderr = sys.stdout, sys.stderr
+    escape_streams()
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = stdout, stderr

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def reproduce(options: argparse.Namespace) -> int:
     """`causalrec reproduce STUDY`: run the jobs that have no record yet, then show published against obtained."""
-    from causalrec.reporting.paste_between_markers import paste
+    from causalrec.reporting.paste_between_markers import paste, read_page
     from causalrec.reporting.study import load_study
     from causalrec.reporting.study_files import compute_seconds, publish, save_study
     from causalrec.reporting.study_summary import summary
@@ -29,6 +29,8 @@ def reproduce(options: argparse.Namespace) -> int:
         raise RequestError(f"--jobs {options.jobs} --packed: processes or one stacked program; leave one of both out")
     study, started = load_study(options.study), time.monotonic()
     jobs = _jobs_of(study, check_overrides(options.overrides), options.smoke)
+    if options.paste:
+        read_page(options.paste, jobs.folder.name)  # refused before hours of work
     failures = jobs.run(options)
     table = jobs.table(options.smoke)
     about = {"study": options.study, "kind": study.kind, "smoke": options.smoke}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import log, print_tables
 from causalrec.errors import CausalRecError
+from causalrec.plain_text import one_line
 
 if TYPE_CHECKING:
     from causalrec.records.run_folder import RunFolder
@@ -24,7 +25,7 @@ def print_run(path: Path) -> None:
     if run.record.scores:
         print_tables(tables([run, *_submodels(run)]))
     lines = [*_selection(run.record), f"record: {path}"]
-    print("\n".join([*lines, *(_next_commands(run) if run.record.done else ())]))
+    print("\n".join(map(one_line, [*lines, *(_next_commands(run) if run.record.done else ())])))
 
 
 def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
@@ -39,7 +40,7 @@ def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
     from causalrec.reporting.html.page import report
 
     records = [RunRecord.load(path) for path in paths]
-    print(f"{folder}: {len(paths)} job(s) of this launch have a record")
+    print(f"{one_line(str(folder))}: {len(paths)} job(s) of this launch have a record")
     if failed := sum(not record.done for record in records):
         print(f"{failed} of them failed: causalrec sweep status {quote(str(folder))} says why; launch again to retry")
     if not any(record.scores for record in records):
@@ -56,7 +57,7 @@ def _submodels(run: RunFolder) -> list[RunFolder]:
     """Return the finished runs of a run's special cases."""
     from causalrec.records.run_folder import RunFolder, record_paths
 
-    keys = tuple(run.record.submodels.values())
+    keys = tuple(filter(None, run.record.submodels.values()))
     if not keys:
         return []
     paths = [path for path in record_paths(run.folder.parents[1]) if path.parent.name.endswith(keys)]

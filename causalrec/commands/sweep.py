@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from causalrec.commands.terminal import log, print_json, print_text_table
+from causalrec.plain_text import has_controls, one_line, paste_safe_command
 
 SHOWN = 40  # rows of one state on the terminal; --json has all
 
@@ -30,7 +33,7 @@ def _status(ledger: Any, as_json: bool) -> None:
         print_json(report)
         return
     counts: dict[str, int] = report["counts"]
-    print(f"{report['sweep']}: {', '.join(f'{n} {name}' for name, n in counts.items()) or 'nothing begun'}")
+    print(f"{one_line(report['sweep'])}: {', '.join(f'{n} {name}' for name, n in counts.items()) or 'nothing begun'}")
     _print_jobs([row for row in report["jobs"] if row["status"] != "done"])
 
 
@@ -57,13 +60,21 @@ def _retry(ledger: Any, as_json: bool) -> None:
     from causalrec.sweeps.maintenance import retry
 
     count, notes = retry(ledger)
+    launches = [launch for note in notes if (launch := _launch_to_paste(note)) is not None]
     if as_json:
-        print_json({"forgotten": count, "commands": [{k: note[k] for k in ("command", "folder")} for note in notes]})
+        print_json({"forgotten": count, "commands": [{"command": words, "folder": place} for words, place in launches]})
         return
-    log(f"{count} failure(s) forgotten" + ("; to run these jobs again:" if notes else ""))
-    for note in notes:
-        here = Path(note["folder"]) == Path.cwd()
-        print(note["command"] if here else f"(cd {note['folder']} && {note['command']})")
+    log(f"{count} failure(s) forgotten" + ("; to run these jobs again:" if launches else ""))
+    for command, folder in launches:
+        print(command if Path(folder) == Path.cwd() else f"(cd {quote(folder)} && {command})")
+    if lost := len(notes) - len(launches):
+        log(f"{lost} launch note(s) in {ledger.root} hold no causalrec command to paste; launch as you did")
+
+
+def _launch_to_paste(note: Mapping[str, object]) -> tuple[str, str] | None:
+    """Return the command and the folder of a launch, safe to paste; None where its note holds something else."""
+    command, folder = paste_safe_command(note.get("command")), note.get("folder")
+    return None if command is None or not isinstance(folder, str) or has_controls(folder) else (command, folder)
 
 
 def _gc(ledger: Any, as_json: bool) -> None:

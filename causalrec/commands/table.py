@@ -20,13 +20,18 @@ def table(options: argparse.Namespace) -> int:
 
     if not options.intervals and (options.json or options.form == "csv"):
         raise RequestError("--no-intervals: of text, markdown and LaTeX alone; CSV and JSON hold each end in a field")
+    marker = options.folder.resolve().name
+    if options.paste:
+        from causalrec.reporting.paste_between_markers import read_page
+
+        read_page(options.paste, marker)  # refused before anything is printed
     columns, rows = (tuple(filter(None, text.split(","))) for text in (options.columns, options.rows))
     score_tables, broken = folder_tables(options.folder, columns, rows, options.submodels)
     for record in broken:
         log(f"not in the table: {options.folder / record.path}: {record.reason}")
     print_tables(score_tables, options.json, form=options.form, intervals=options.intervals)
     if options.paste:
-        _paste(options.paste, options.folder.name, score_tables)
+        _paste(options.paste, marker, score_tables)
     return 0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from typing import TYPE_CHECKING, Literal
 
 from causalrec.errors import CausalRecError, RequestError
+from causalrec.plain_streams import print_note
 
 if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
@@ -44,8 +44,8 @@ def print_json(value: object) -> None:
 
 
 def log(text: str) -> None:
-    """Print a line on stderr, so that stdout holds results alone."""
-    print(f"causalrec: {text}", file=sys.stderr)
+    """Print a line on stderr, so that stdout holds results alone; line ends within it are written out."""
+    print_note(f"causalrec: {text}")
 
 
 def width() -> int:

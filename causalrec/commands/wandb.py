@@ -44,10 +44,13 @@ def _sync(folder: Path, as_json: bool) -> int:
 def _workspace(folder: Path, options: argparse.Namespace) -> int:
     """Save the workspace on the server where there is a key, else write it to `wandb_workspace.json` in the folder."""
     from causalrec.data.files import write_text
-    from causalrec.records.run_folder import finished_runs, load_folders, runs_of
+    from causalrec.records.run_folder import finished_runs, load_whole_folders, runs_of
     from causalrec.tracking.wandb_workspace import publish, serialise, workspace
 
-    records = [run.record for run in finished_runs(runs_of(load_folders(folder, [])))]
+    folders, broken = load_whole_folders(folder, [])
+    for lost in broken:
+        log(f"not in the workspace: {folder / lost.path}: {lost.reason}")
+    records = [run.record for run in finished_runs(runs_of(folders))]
     if not records:
         raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`")
     project = vars(options).get("project") or os.environ.get("WANDB_PROJECT") or _project_of(records)

@@ -10,6 +10,7 @@ from causalrec.data.files import replace_atomically
 from causalrec.graph.causal_graph import CausalGraph, NodeKind
 from causalrec.graph.identify import Adjustment
 from causalrec.graph.layered_layout import Cubic, GraphLayout, graph_layout, text_width
+from causalrec.plain_text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,7 +72,9 @@ def graph_figure(graph: CausalGraph, adjustment: Adjustment | None) -> Figure:
         outline = FancyBboxPatch((box.left, box.top), box.width, box.height, boxstyle="round,pad=0,rounding_size=4")
         outline.set(fc=FILL[kinds[node]], ec=INK, lw=0.8, ls=_line(kinds[node]))
         axes.add_patch(outline)
-        axes.text(*box.centre, node, ha="center", va="center", fontsize=FONT_SIZE, color=INK)
+        axes.text(
+            *box.centre, one_line(node).replace("$", r"\$"), ha="center", va="center", fontsize=FONT_SIZE, color=INK
+        )
     _legend(figure, shown)
     return figure
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from causalrec.data.files import write_text
+from causalrec.errors import DataError
+from causalrec.records.field_types import NonNegative, Number, Positive, Whole
 from causalrec.records.json_records import Json, from_plain, json_text, read_json, require_schema
+from causalrec.records.recorded_settings import check_settings
 from causalrec.records.run_record import RECORD, SCHEMA
-from causalrec.records.sections import Number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +34,10 @@ class EstimateRecord:
     column: str
     truth: Number
     value: Number
-    sd: Number
+    sd: NonNegative | None
     low: Number
     high: Number
-    draws: int
+    draws: Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +56,12 @@ class EstimationRecord:
         config: what was asked for, every default included.
     """
 
-    schema: int = SCHEMA
+    schema: Whole = SCHEMA
     name: str
     status: Literal["done", "failed"]
     error: str | None = None
     estimates: tuple[EstimateRecord, ...] = ()
-    seconds: float = 0.0
+    seconds: NonNegative = 0.0
     versions: dict[str, str] = field(default_factory=dict)
     git_sha: str | None = None
     config: Json = field(default_factory=dict)
@@ -72,7 +75,10 @@ class EstimationRecord:
     def from_json(path: Path, values: Json) -> EstimationRecord:
         """Build a record from what its file holds; raise DataError as `load` does."""
         require_schema(path, values, SCHEMA)
-        return from_plain(path, EstimationRecord, values)
+        record = from_plain(path, EstimationRecord, values)
+        check_settings(path, record.config, of_done_run=False)
+        _check_estimates(path, record.estimates)
+        return record
 
     def save(self, folder: Path) -> Path:
         """Write `record.json`, whole or not at all."""
@@ -84,3 +90,11 @@ class EstimationRecord:
     def done(self) -> bool:
         """Whether the job finished."""
         return self.status == "done"
+
+
+def _check_estimates(path: Path, estimates: Iterable[EstimateRecord]) -> None:
+    """Raise DataError at an interval of wrong ends."""
+    for cell in estimates:
+        if cell.low is not None and cell.high is not None and cell.low > cell.high:
+            ends = f"low={cell.low:g} is above high={cell.high:g}"
+            raise DataError(f"{path}: {cell.row!r}, {cell.column!r}: {ends}; remove it and run the job again")

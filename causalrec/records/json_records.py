@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import reprlib
+from collections import Counter
 from collections.abc import Hashable, Mapping
 from functools import cache
 from pathlib import Path
@@ -12,11 +14,15 @@ from typing import TypeVar, cast
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
 
 from causalrec.errors import DataError
+from causalrec.plain_text import paste_safe_command
+from causalrec.records.ordinary_file import read_ordinary_file
 
 Json = dict[str, object]
 T = TypeVar("T")
+COLON = b"\\u003"  # what its escape begins with
 
 
 def to_plain(value: object) -> object:
@@ -45,13 +51,48 @@ def json_text(value: object) -> str:
 
 
 def read_json(path: Path) -> Json:
-    """Read a record's JSON object; raise DataError where it is cut off or something else."""
+    """Read a record's JSON object; raise DataError where it is cut off or something else.
+
+    FileNotFoundError and NotADirectoryError where there is no file.
+    """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return parse_json(read_ordinary_file(path))
+    except DataError as error:
+        raise DataError(f"{error}; remove it and run the job again") from error
+    except ValueError as error:
         raise DataError(f"{path}: not a whole record ({error}); remove it and run the job again") from error
+
+
+def parse_json(document: bytes) -> Json:
+    """Return the object that a JSON document holds; raise ValueError, in one line, at any other.
+
+    Refused are numbers that are not finite or of thousands of digits, names that stand twice, half a pair of
+    surrogates, and nesting that is deeper than any record's.
+    """
+    values = from_json(document, allow_inf_nan=False)
     if not isinstance(values, dict):
-        raise DataError(f"{path}: not a whole record (no JSON object); remove it and run the job again")
+        raise ValueError("no JSON object")
+    compact = to_json(values)
+    if b"Infinity" in compact:  # 1e999 is read as infinite
+        _refuse_infinite(values)
+    if document.count(b":") != compact.count(b":") or COLON in document:  # a name that stands twice has one more
+        json.loads(document, object_pairs_hook=_unique_names)
+    return values
+
+
+def _refuse_infinite(value: object) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number in it is too large")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _refuse_infinite(inner)
+
+
+def _unique_names(pairs: list[tuple[str, object]]) -> Json:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{reprlib.repr(name)} stands twice in an object")
     return values
 
 
@@ -60,9 +101,9 @@ def require_schema(path: Path, values: Json, schema: int) -> None:
     written = values.get("schema")
     if written == schema and not isinstance(written, bool):
         return
-    command = values.get("command")
-    again = f": {command}" if isinstance(command, str) and command else ""
-    stated = "no schema" if written is None else f"schema {written}"
+    command = paste_safe_command(values.get("command"))
+    again = f": {command}" if command else ""
+    stated = "no schema" if written is None else f"schema {written!r:.20}"
     raise DataError(
         f"{path}: written by another version of causalrec ({stated}, this one reads {schema}); run the job again{again}"
     )
@@ -72,14 +113,26 @@ def from_plain(path: Path, record: type[T], values: Json) -> T:
     """Build a record of nested dataclasses from its JSON object; raise DataError that names the field that is wrong."""
     if (lacking := _lacking(record, values, "")) is not None:
         raise DataError(f"{path}: no `{lacking}` in it; remove it and run the job again")
+    return validate_section(path, record, values)
+
+
+def validate_section(path: Path, section: type[T], values: Json, prefix: str = "") -> T:
+    """Build a dataclass from its JSON object; raise DataError that names file and field where one is wrong.
+
+    Args:
+        path: of the record.
+        section: the dataclass, whose fields may have defaults.
+        values: what the file holds of it.
+        prefix: of the names of its fields, where it lies within another section.
+    """
     try:
-        return cast(T, _adapter(cast(Hashable, record)).validate_python(values))
+        return cast(T, _adapter(cast(Hashable, section)).validate_python(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
+        first = error.errors(include_url=False, include_context=False)[0]
+        field = prefix + ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
             raise DataError(f"{path}: no `{field}` in it; remove it and run the job again") from error
-        reason = f"{field}={first['input']!r:.80}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        reason = f"{field}={reprlib.repr(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"
         raise DataError(f"{path}: not as a record should be ({reason}); remove it and run the job again") from error
 
 

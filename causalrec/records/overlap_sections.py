@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from causalrec.records.sections import Number
+from causalrec.records.field_types import Flag, NonNegative, Number, Share, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,10 @@ class ConvergenceSection:
         tolerance: what `gradient` had to reach.
     """
 
-    steps: int = 0
-    gradient: Number = None
+    steps: Whole = 0
+    gradient: NonNegative | None = None
     reason: str = ""
-    tolerance: Number = None
+    tolerance: NonNegative | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class SlopeSection:
     """A slope of held-out rows on predictions: the fields of `solvers.fit_report.Slope`."""
 
     value: Number
-    error: Number
+    error: NonNegative | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +56,12 @@ class PropensityFitSection:
     """
 
     convergence: ConvergenceSection
-    l2: Number = None
-    l2_at_edge: bool = False
+    l2: NonNegative | None = None
+    l2_at_edge: Flag = False
     slope_users: SlopeSection | None = None
     slope_items: SlopeSection | None = None
-    log_sd: Number = None
-    log_count_sd: Number = None
+    log_sd: NonNegative | None = None
+    log_count_sd: NonNegative | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,16 +85,16 @@ class OverlapSection:
         warnings: one line each.
     """
 
-    clip: float = 0.0
-    clipped: Number = None
-    effective_rows: Number = None
-    inverse_sum: Number = None
-    ece: Number = None
-    quantiles: tuple[Number, ...] = ()
+    clip: NonNegative = 0.0
+    clipped: Share | None = None
+    effective_rows: NonNegative | None = None
+    inverse_sum: NonNegative | None = None
+    ece: Share | None = None
+    quantiles: tuple[Share | None, ...] = ()
     mean_outcome: dict[str, Number] = field(default_factory=dict)
-    ece_width: Number = None
+    ece_width: Share | None = None
     balance: BalanceSection | None = None
     fit: PropensityFitSection | None = None
-    criterion_clip: Number = None
-    criterion_clipped: Number = None
+    criterion_clip: NonNegative | None = None
+    criterion_clipped: Share | None = None
     warnings: tuple[str, ...] = ()

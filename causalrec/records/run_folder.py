@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from causalrec.errors import CausalRecError, RequestError
+from causalrec.plain_text import one_line
 from causalrec.records.estimation_record import EstimationRecord
 from causalrec.records.json_records import Json, read_json
 from causalrec.records.launch_order import sort_by_launch
@@ -110,7 +111,8 @@ def load_whole_folders(folder: Path, sidecars: Sequence[str] = SIDECARS) -> tupl
         try:
             folders.append(load_folder(path, sidecars))
         except (CausalRecError, OSError) as error:
-            broken.append(BrokenRecord(below, str(error).replace(f"{folder}/", "").removeprefix(f"{below}: ")))
+            reason = str(error).replace(f"{folder}/", "").removeprefix(f"{below}: ")
+            broken.append(BrokenRecord(one_line(below), one_line(reason)))
     return folders, broken
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from causalrec.data.files import write_text
 from causalrec.errors import DataError
 from causalrec.ids import job_folder
+from causalrec.plain_text import paste_safe_command
+from causalrec.records.field_types import NonNegative, Whole
 from causalrec.records.json_records import Json, from_plain, json_text, read_json, require_schema
 from causalrec.records.overlap_sections import OverlapSection
+from causalrec.records.recorded_settings import check_settings
 from causalrec.records.sections import (
     AdjustmentSection,
     AuditSection,
@@ -38,7 +42,7 @@ class RunRecord:
         key: hash of what determines its result, as its folder is named.
         status: whether the job finished.
         error: why it failed.
-        command: runs it again.
+        command: runs it again, safe to paste; empty where the file holds no command of causalrec.
         execution: how it was trained, `alone` or together with others.
         task: the question it answers.
         data: the data set.
@@ -62,7 +66,7 @@ class RunRecord:
         config: what was asked for, every default included.
     """
 
-    schema: int = SCHEMA
+    schema: Whole = SCHEMA
     name: str
     key: str = ""
     status: Literal["done", "failed"]
@@ -81,11 +85,11 @@ class RunRecord:
     baselines: tuple[ScoreRecord, ...] = ()
     descriptions: dict[str, str] = field(default_factory=dict)
     calibration: tuple[CalibrationBin, ...] = ()
-    parameters: dict[str, int] = field(default_factory=dict)
-    trainable: dict[str, int] = field(default_factory=dict)
-    language_model: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    peak_bytes: int = 0
+    parameters: dict[str, Whole] = field(default_factory=dict)
+    trainable: dict[str, Whole] = field(default_factory=dict)
+    language_model: dict[str, Whole] = field(default_factory=dict)
+    seconds: NonNegative = 0.0
+    peak_bytes: Whole = 0
     versions: dict[str, str] = field(default_factory=dict)
     git_sha: str | None = None
     config: Json = field(default_factory=dict)
@@ -99,7 +103,10 @@ class RunRecord:
     def from_json(path: Path, values: Json) -> RunRecord:
         """Build a record from what its file holds; raise DataError as `load` does."""
         require_schema(path, values, SCHEMA)
-        return from_plain(path, RunRecord, values)
+        record = from_plain(path, RunRecord, values)
+        check_settings(path, record.config, of_done_run=record.done)
+        _check_scores(path, record)
+        return replace(record, command=paste_safe_command(record.command) or "")
 
     def save(
         self,
@@ -175,6 +182,18 @@ class RunRecord:
         member = members.get(name) if isinstance(members := self.setting(group), Mapping) else None
         path = member.get("_target_") if isinstance(member, Mapping) else None
         return None if path is None else str(path)
+
+
+def _check_scores(path: Path, record: RunRecord) -> None:
+    """Raise DataError at a score that stands twice, which a table would average, and at an interval of wrong ends."""
+    scores = record.all_scores
+    if len({(score.model, score.slice, score.metric) for score in scores}) < len(scores):
+        key, _ = Counter(score.key for score in scores).most_common(1)[0]
+        raise DataError(f"{path}: the score {key!r} stands twice in it; remove it and run the job again")
+    for score in scores:
+        if score.low is not None and score.high is not None and score.low > score.high:
+            ends = f"low={score.low:g} is above high={score.high:g}"
+            raise DataError(f"{path}: {score.key!r}: {ends}; remove it and run the job again")
 
 
 def _number(record: RunRecord, path: str) -> int | float:

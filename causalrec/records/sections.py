@@ -10,8 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 from causalrec.ids import score_key
-
-Number = float | None
+from causalrec.records.field_types import Flag, NonNegative, Number, Real, Whole
 
 
 def finite_or_none(value: float | None) -> Number:
@@ -98,33 +97,33 @@ class AuditSection:
         warnings: one line each.
     """
 
-    rows: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, Whole] = field(default_factory=dict)
     mean_outcome: dict[str, Number] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     threshold: Number = None
-    bin_edges: tuple[float, ...] = ()
+    bin_edges: tuple[Real, ...] = ()
     split: str = ""
     test: str = ""
-    duplicates: int = 0
+    duplicates: Whole = 0
     duplicate_rule: str = ""
-    leaked_rows: int = 0
-    unseen_rows: int = 0
+    leaked_rows: Whole = 0
+    unseen_rows: Whole = 0
     unseen_rule: str = ""
-    candidates_per_user: Number = None
-    positives_per_user: Number = None
-    users_without_positive: int | None = None
-    future_rows: int | None = None
-    randomised_rows_used: int = 0
+    candidates_per_user: NonNegative | None = None
+    positives_per_user: NonNegative | None = None
+    users_without_positive: Whole | None = None
+    future_rows: Whole | None = None
+    randomised_rows_used: Whole = 0
     with_duplicates: dict[str, Number] = field(default_factory=dict)
     without_duplicates: dict[str, Number] = field(default_factory=dict)
-    users: dict[str, int] = field(default_factory=dict)
-    items: dict[str, int] = field(default_factory=dict)
-    positives: dict[str, int] = field(default_factory=dict)
-    cold_users: int = 0
-    cold_items: int = 0
-    context_rows: int = 0
-    drawn_from: int | None = None
-    augmented_rows: int | None = None
+    users: dict[str, Whole] = field(default_factory=dict)
+    items: dict[str, Whole] = field(default_factory=dict)
+    positives: dict[str, Whole] = field(default_factory=dict)
+    cold_users: Whole = 0
+    cold_items: Whole = 0
+    context_rows: Whole = 0
+    drawn_from: Whole | None = None
+    augmented_rows: Whole | None = None
     resampled_by: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -184,10 +183,10 @@ class EpochRecord:
         report: of a class outcome.
     """
 
-    epoch: int
+    epoch: Whole
     loss: Number
     criterion: Number
-    report: dict[str, object] | None = None
+    report: dict[str, Real | list[dict[str, Real]]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,10 +203,10 @@ class CandidateRecord:
     """
 
     fit: str
-    settings: dict[str, float]
+    settings: dict[str, Real]
     criterion: Number
-    best_epoch: float
-    epochs: float
+    best_epoch: NonNegative
+    epochs: NonNegative
     curve: tuple[EpochRecord, ...] = ()
 
 
@@ -215,8 +214,8 @@ class CandidateRecord:
 class RandomisedRowsUse:
     """Randomised rows used outside the test, of how many declared."""
 
-    budget: int = 0
-    used: int = 0
+    budget: Whole = 0
+    used: Whole = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,9 +234,9 @@ class SelectionSection:
     """
 
     criterion: str = ""
-    folds: int = 1
+    folds: Whole = 1
     folds_reason: str = ""
-    chosen: dict[str, float] = field(default_factory=dict)
+    chosen: dict[str, Real] = field(default_factory=dict)
     fit: str = ""
     candidates: tuple[CandidateRecord, ...] = ()
     randomised_rows: RandomisedRowsUse = field(default_factory=RandomisedRowsUse)
@@ -266,9 +265,9 @@ class ScoreRecord:
     value: Number
     low: Number
     high: Number
-    n: int
-    absolute: bool = False
-    higher_is_better: bool | None = None
+    n: Whole
+    absolute: Flag = False
+    higher_is_better: Flag | None = None
 
     @property
     def key(self) -> str:
@@ -282,4 +281,4 @@ class CalibrationBin:
 
     predicted: Number
     true: Number
-    n: int
+    n: Whole

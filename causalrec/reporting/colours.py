@@ -31,7 +31,7 @@ def row_colours(rows: Iterable[str]) -> dict[str, str]:
     >>> row_colours(["mf-naive", "mf-ips"]) == row_colours(["mf-ips", "mf-naive"])
     True
     """
-    names = sorted(set(rows), key=lambda name: [(int(w), "") if w.isdigit() else (-1, w) for w in _words(name)])
+    names = sorted(set(rows), key=lambda name: [(float(w), "") if w.isdecimal() else (-1.0, w) for w in _words(name)])
     return {name: _shade(BASE[k % len(BASE)], SHADES[k // len(BASE) % len(SHADES)]) for k, name in enumerate(names)}
 
 

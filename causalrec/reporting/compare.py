@@ -109,13 +109,13 @@ def _values(runs: Sequence[RunFolder], baseline: str | None, column: str) -> Val
         key = score_key(run.record.name if baseline is None else baseline, slice_name, metric)
         jackknife = run.jackknife.get(key)
         for score in run.record.all_scores:
-            if score.key == key and score.value is not None and jackknife is not None and np.isfinite(jackknife).all():
+            if score.key == key and score.value is not None and jackknife is not None and is_usable(jackknife):
                 values[draw_of(run.record)] = (score.value, jackknife)
     return values
 
 
 def _compare_pair(row: str, reference: str, column: str, mine: Values, reference_values: Values) -> Comparison | None:
-    draws = sorted(mine.keys() & reference_values.keys())
+    draws = common_draws(mine, reference_values)
     if not draws:
         return None
     values = np.array([mine[draw][0] - reference_values[draw][0] for draw in draws])
@@ -123,6 +123,23 @@ def _compare_pair(row: str, reference: str, column: str, mine: Values, reference
     difference, se, df, p = paired_test(values, jackknife)
     seed_se = float(np.std(values, ddof=1)) / math.sqrt(len(draws)) if len(draws) > 1 else None
     return Comparison(row, reference, column, difference, se, df, p, p, False, len(draws), seed_se)
+
+
+def is_usable(jackknife: Doubles) -> bool:
+    """Whether leave-groups-out values are [3,G], two groups at least, and all of them defined."""
+    return (
+        jackknife.ndim == 2
+        and jackknife.shape[0] == 3
+        and jackknife.shape[1] > 1
+        and bool(np.isfinite(jackknife).all())
+    )
+
+
+def common_draws(mine: Values, theirs: Values) -> list[Draw]:
+    """Return the draws that two rows share, in as many groups as the first of them: only those can be paired."""
+    shared = sorted(mine.keys() & theirs.keys())
+    shapes = {draw: {mine[draw][1].shape, theirs[draw][1].shape} for draw in shared}
+    return [draw for draw in shared if shapes[draw] == shapes[shared[0]] and len(shapes[draw]) == 1]
 
 
 def paired_test(differences: Doubles, jackknife: Doubles) -> tuple[float, float, float, float]:
@@ -145,7 +162,8 @@ def paired_test(differences: Doubles, jackknife: Doubles) -> tuple[float, float,
     difference, se = float(np.mean(differences)), math.sqrt(variance)
     if se == 0:
         return difference, 0.0, float(groups - 1), 1.0 if difference == 0 else 0.0
-    df = min(groups - 1.0, variance**2 / sum(component**2 / free for component, free in components))
+    spread = sum(component * component / free for component, free in components)  # a power of a float may overflow
+    df = min(groups - 1.0, variance * variance / spread) if spread > 0 else groups - 1.0
     return difference, se, df, 2 * float(t.sf(abs(difference) / se, df))
 
 

@@ -17,8 +17,9 @@ from causalrec.config.component import ComponentConfig
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.ids import job_folder
 from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
+from causalrec.records.field_types import Number
 from causalrec.records.json_records import Json
-from causalrec.records.sections import Number, finite_or_none
+from causalrec.records.sections import finite_or_none
 from causalrec.records.versions import git_sha, versions
 from causalrec.reporting.published_numbers import StrictModel
 from causalrec.reporting.verdict import Obtained
@@ -148,7 +149,7 @@ def _pool(group: Sequence[EstimateRecord]) -> Obtained:
     high = float(_numbers(estimate.high for estimate in group).mean())
     if len(within) < len(group):
         return Obtained(mean, None, low, high, sum(draws))
-    squares = sum((n - 1) * s**2 + n * (v - mean) ** 2 for n, s, v in zip(draws, within, values, strict=True))
+    squares = sum((n - 1) * s * s + n * (v - mean) * (v - mean) for n, s, v in zip(draws, within, values, strict=True))
     return Obtained(mean, math.sqrt(squares / max(sum(draws) - 1, 1)), low, high, sum(draws))
 
 

@@ -11,6 +11,8 @@ from causalrec.records.names import IMAGE_NAMES
 from causalrec.records.overlap_sections import BalanceSection
 from causalrec.records.run_record import RunRecord
 from causalrec.reporting.colours import BLUE, GREY, RED
+from causalrec.reporting.escapes import figure_text
+from causalrec.reporting.numbers import fixed
 from causalrec.reporting.table import SUBSET_SUFFIXES
 
 if TYPE_CHECKING:
@@ -56,12 +58,12 @@ def overlap_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
     _propensities(panels[0], quantiles, overlap.clip, colour)
     means = [(name, value) for name, value in overlap.mean_outcome.items() if value is not None]
     panels[1].plot([value for _, value in means], range(len(means)), "o", color=colour)
-    _name_rows(panels[1], [name for name, _ in means], f"{record.task.summary}")
+    _name_rows(panels[1], [name for name, _ in means], figure_text(record.task.summary))
     if worst:
         assert overlap.balance is not None
         _balance(panels[2], overlap.balance, worst, colour)
     clipped, rows = overlap.clipped or 0.0, overlap.effective_rows or 0.0
-    figure.suptitle(f"{record.name}: {rows:.0f} effective rows, {clipped:.1%} clipped", fontsize=9)
+    figure.suptitle(f"{figure_text(record.name)}: {fixed(rows, 0)} effective rows, {clipped:.1%} clipped", fontsize=9)
     return figure
 
 
@@ -94,7 +96,7 @@ def _balance(panel: Axes, balance: BalanceSection, worst: Sequence[tuple[str, fl
 
 def _largest(when: str, balance: BalanceSection) -> str:
     largest = balance.before if when == "before" else balance.after
-    return f"{when} weighting" if largest is None else f"{when} weighting, at most {largest:.2f}"
+    return f"{when} weighting" if largest is None else f"{when} weighting, at most {fixed(largest, 2)}"
 
 
 def _name_rows(panel: Axes, names: list[str], title: str) -> None:
@@ -103,7 +105,9 @@ def _name_rows(panel: Axes, names: list[str], title: str) -> None:
     panel.set_title(title, fontsize=8)
     panel.tick_params(labelsize=7)
     for height, name in enumerate(names):
-        panel.text(0.02, height - 0.15, name, transform=panel.get_yaxis_transform(), fontsize=7, va="bottom")
+        panel.text(
+            0.02, height - 0.15, figure_text(name), transform=panel.get_yaxis_transform(), fontsize=7, va="bottom"
+        )
 
 
 def calibration_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
@@ -111,7 +115,7 @@ def calibration_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
     from matplotlib.figure import Figure
 
     bins = [(b.predicted, b.true, b.n) for b in record.calibration if b.predicted is not None and b.true is not None]
-    if not bins:
+    if sum(n for _, _, n in bins) == 0:
         return None
     x, y, rows = zip(*bins, strict=True)
     error = sum(n * abs(p - t) for p, t, n in zip(x, y, rows, strict=True)) / sum(rows)
@@ -122,7 +126,7 @@ def calibration_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
     panel.plot(x, y, "-", color=colour, lw=1)
     panel.scatter(x, y, s=[10 + 60 * n / max(rows) for n in rows], color=colour)
     panel.set(xlabel="mean prediction of the bin", ylabel="mean outcome of the bin", xlim=(low, high), ylim=(low, high))
-    panel.set_title(f"{record.name}: expected calibration error {error:.3f}", fontsize=9)
+    panel.set_title(f"{figure_text(record.name)}: expected calibration error {fixed(error, 3)}", fontsize=9)
     return figure
 
 
@@ -138,7 +142,7 @@ def ranking_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
         return None
     height = 1.2 + 0.12 * len(rows) * (len(models) + 2)
     figure = Figure(figsize=(6.4, height))
-    names = [f"{metric}, {where}" for metric, where in rows]
+    names = [figure_text(f"{metric}, {where}") for metric, where in rows]
     edges = {"left": (0.2 + 0.06 * max(map(len, names))) / 6.4, "right": 0.98}  # inches a letter takes
     panel = figure.subplots(gridspec_kw={**edges, "bottom": 0.7 / height, "top": 1 - 0.3 / height})
     for k, model in enumerate(models):
@@ -148,10 +152,12 @@ def ranking_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
         for level, score in zip(heights, mine, strict=True):
             if score.low is not None and score.high is not None:
                 panel.plot([score.low, score.high], [level, level], "-", color=shade, lw=1)
-        panel.plot([s.value for s in mine if s.value is not None], heights, mark, ms=4, color=shade, label=model)
+        panel.plot(
+            [s.value for s in mine if s.value is not None], heights, mark, ms=4, color=shade, label=figure_text(model)
+        )
     panel.set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6))
     panel.set_yticklabels(names)
     panel.tick_params(labelsize=7)
-    panel.set_title(f"{record.name}: ranking", fontsize=8)
+    panel.set_title(f"{figure_text(record.name)}: ranking", fontsize=8)
     figure.legend(frameon=False, fontsize=7, loc="lower center", ncols=5)
     return figure

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from causalrec.errors import DataError
 from causalrec.records.run_folder import BrokenRecord, load_whole_folders, runs_of
 from causalrec.reporting.score_table import ScoreTable
@@ -26,8 +28,10 @@ def folder_tables(
     folders, broken = load_whole_folders(folder, ["replicates"])
     if any(run.record.submodels for run in runs_of(folders)):
         folders, broken = load_whole_folders(folder, ["replicates", "jackknife"])
-    score_tables = tables(runs_of(folders), columns, rows=rows, show_submodels=show_submodels)
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that only damage makes so large
+        score_tables = tables(runs_of(folders), columns, rows=rows, show_submodels=show_submodels)
     if not score_tables:
-        unread = f", and {broken[0].path} is none: {broken[0].reason}" if broken else ""
-        raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`{unread}")
+        unread = f"{len(broken)} of its records cannot be read: {broken[0].path}: {broken[0].reason}" if broken else ""
+        failed = "no finished run among its records; each failed one says why under `error`" if folders else ""
+        raise DataError(f"{folder}: {'; '.join(filter(None, (failed, unread)))}")
     return score_tables, broken

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from causalrec.data.files import replace_atomically
 from causalrec.reporting.colours import GREY, row_colours
 from causalrec.reporting.compare import half_width
+from causalrec.reporting.escapes import figure_text
 from causalrec.reporting.paper_table import PaperCell, PaperTable
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def gains_figure(table: PaperTable) -> Figure | None:
     colours = row_colours(trained)
     for panel, (column, cells) in zip(axes, panels.items(), strict=True):
         _draw(panel, {cell.row: cell for cell in cells}, rows, colours)
-        panel.set_title(f"{column}:\ngain over {compare.to}", fontsize=9)
+        panel.set_title(f"{figure_text(column)}:\ngain over {figure_text(compare.to)}", fontsize=9)
     _legend(figure)
     return figure
 
@@ -80,7 +81,7 @@ def _draw(panel: Axes, cells: Mapping[str, PaperCell], rows: Sequence[str], colo
         if gain is not None and gain.published is not None and gain.tolerance is not None:
             _point(panel, gain.published, gain.tolerance, height + 0.16, "D", GREY)
     panel.axvline(0, color=GREY, lw=1, ls="--", zorder=0)
-    panel.set_yticks(range(len(rows)), rows, fontsize=8)
+    panel.set_yticks(range(len(rows)), [figure_text(row) for row in rows], fontsize=8)
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.tick_params(axis="x", labelsize=8)
     panel.spines[["top", "right"]].set_visible(False)

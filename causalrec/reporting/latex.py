@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from causalrec.plain_text import sentence
+from causalrec.reporting.numbers import fixed
 from causalrec.reporting.paper_table import PaperCell, PaperTable
 from causalrec.reporting.submodels import MARK
 
@@ -36,10 +38,15 @@ def escape(text: str) -> str:
     >>> escape("`clip=5`: of weights")
     '\\texttt{clip=5}: of weights'
     """
-    pieces = ["".join(ESCAPES.get(letter, letter) for letter in piece) for piece in text.split("`")]
+    pieces = ["".join(ESCAPES.get(letter, letter) for letter in piece) for piece in sentence(text).split("`")]
     if len(pieces) % 2 == 0:  # one without another
-        return "'".join(pieces)
-    return "".join(rf"\texttt{{{piece}}}" if k % 2 else piece for k, piece in enumerate(pieces))
+        return _protect_start("'".join(pieces))
+    return _protect_start("".join(rf"\texttt{{{piece}}}" if k % 2 else piece for k, piece in enumerate(pieces)))
+
+
+def _protect_start(text: str) -> str:
+    r"""Keep `\\` of the row before from reading its optional argument or its star in a cell."""
+    return f"{{{text[0]}}}{text[1:]}" if text.startswith(("[", "*")) else text
 
 
 def latex(table: PaperTable) -> str:
@@ -79,8 +86,8 @@ def _format_pair(cell: PaperCell | None) -> tuple[str, str]:
     published = escape(cell.published.text) if cell.published else "--"
     if cell.obtained is None:
         return published, "--"
-    sd = "" if cell.obtained.sd is None else rf" $\pm$ {cell.obtained.sd:.3f}"
+    sd = "" if cell.obtained.sd is None else rf" $\pm$ {fixed(cell.obtained.sd, 3)}"
     star = "*" if cell.comparison and cell.comparison.real else ""
     star += rf" {escape(MARK)}" if cell.loses_to else ""
     mark = MARKS.get(cell.gain.word, "") if cell.gain else ""
-    return published, f"{cell.obtained.mean:.3f}{sd}{star}" + (f" {mark}" if mark else "")
+    return published, f"{fixed(cell.obtained.mean, 3)}{sd}{star}" + (f" {mark}" if mark else "")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 
 from causalrec.reporting.compare import Comparison
+from causalrec.reporting.escapes import markdown_note, markdown_text
+from causalrec.reporting.numbers import fixed, interval
 from causalrec.reporting.paper_table import PaperCell, PaperTable
 from causalrec.reporting.submodels import MARK
 from causalrec.reporting.text_table import TextTable
@@ -33,12 +34,16 @@ def _text_table(table: PaperTable, column: str) -> TextTable:
 
 def markdown(table: PaperTable) -> str:
     """Write the blocks as GitHub markdown, with the footnotes."""
-    lines = [f"# {_escape_pipes(table.study.title)}", ""]
+    lines = [f"# {markdown_text(table.study.title)}", ""]
     for column in table.columns:
         head, rows = _block(table, column)
-        lines += [f"## {_escape_pipes(column)}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-        lines += ["| " + " | ".join(map(_escape_pipes, row)) + " |" for row in rows] + [""]
-    return "\n".join([*lines, *(f"- {note}" for note in [*table.footnotes, count_verdicts(table)])]) + "\n"
+        lines += [f"## {markdown_text(column)}", "", _markdown_row(head), "|" + "---|" * len(head)]
+        lines += [*map(_markdown_row, rows), ""]
+    return "\n".join([*lines, *map(markdown_note, (*table.footnotes, count_verdicts(table)))]) + "\n"
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(map(markdown_text, cells))} |"
 
 
 def count_verdicts(table: PaperTable) -> str:
@@ -51,10 +56,6 @@ def count_verdicts(table: PaperTable) -> str:
         if counts
     ]
     return " ".join(lines) or "No published cells."
-
-
-def _escape_pipes(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _block(table: PaperTable, column: str) -> tuple[list[str], list[list[str]]]:
@@ -85,9 +86,8 @@ def format_obtained(obtained: Obtained | None) -> tuple[str, str, str]:
     """
     if obtained is None:
         return "-", "-", "-"
-    sd = "" if obtained.sd is None else f" ± {obtained.sd:.4f}"
-    ends = f"[{obtained.low:.4f}, {obtained.high:.4f}]" if math.isfinite(obtained.low) else "-"
-    return f"{obtained.mean:.4f}{sd}", ends, str(obtained.n)
+    sd = "" if obtained.sd is None else f" ± {fixed(obtained.sd, 4)}"
+    return f"{fixed(obtained.mean, 4)}{sd}", interval(obtained.low, obtained.high, 4) or "-", str(obtained.n)
 
 
 def format_difference(comparison: Comparison | None) -> str:
@@ -95,7 +95,8 @@ def format_difference(comparison: Comparison | None) -> str:
     if comparison is None:
         return "-"
     p = "p < .001" if comparison.adjusted < 0.001 else f"p {comparison.adjusted:.3f}"
-    return f"{comparison.difference:+.4f} (SE {comparison.se:.4f}, {p}){' *' if comparison.real else ''}"
+    star = " *" if comparison.real else ""
+    return f"{fixed(comparison.difference, 4, sign=True)} (SE {fixed(comparison.se, 4)}, {p}){star}"
 
 
 def format_value(verdict: ValueVerdict | None) -> str:

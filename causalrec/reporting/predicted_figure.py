@@ -13,6 +13,7 @@ from causalrec.data.files import replace_atomically
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
 from causalrec.reporting.colours import GREY, row_colours
+from causalrec.reporting.escapes import figure_text
 from causalrec.types import Doubles
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def predicted_figure(records: Sequence[RunRecord]) -> Figure:
 
 
 def _name(panel: Axes, encoder: str) -> None:
-    panel.set_title(f"encoder: {encoder}", fontsize=10)
+    panel.set_title(f"encoder: {figure_text(encoder)}", fontsize=10)
     panel.set_xlabel("predicted mean outcome of the bin", fontsize=9)
     panel.set_aspect("equal")
     panel.tick_params(labelsize=8)
@@ -82,7 +83,7 @@ def _draw_row(panel: Axes, name: str, curves: Sequence[Doubles], look: tuple[str
     x = np.union1d(curves[0][0], (low, high)) if len(curves) == 1 else np.linspace(low, high, GRID)
     true = [np.interp(x, *curve) for curve in curves]
     panel.fill_between(x, np.min(true, axis=0), np.max(true, axis=0), color=colour, alpha=0.22, lw=0)
-    label = name if len(curves) == 1 else f"{name}, {len(curves)} seeds"
+    label = figure_text(name if len(curves) == 1 else f"{name}, {len(curves)} seeds")
     panel.plot(x, np.mean(true, axis=0), ls=line, lw=1.6, color=colour, label=label)
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 
 from causalrec.reporting.colours import BLUE, GREY, RED
+from causalrec.reporting.escapes import figure_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LONGEST_CAVEAT = 500  # letters
 LOOKS = {"passes": ("#2a8a3e", "o"), "fails": (RED, "X"), "not testable": (GREY, "s")}  # colour and mark of a verdict
 
 
@@ -24,9 +26,9 @@ def refute_figure(refutation: dict[str, Any]) -> Figure:
     for a, panel in enumerate(panels):
         _draw_arm(panel, refutation, a, shown[a])
     figure.legend(*panels[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside right upper")
-    figure.suptitle(f"{refutation['run']}: the average effect, and what refuters make of it", fontsize=11)
+    figure.suptitle(f"{figure_text(refutation['run'])}: the average effect, and what refuters make of it", fontsize=11)
     if refutation.get("caveat"):
-        figure.supxlabel(refutation["caveat"], fontsize=8, wrap=True)
+        figure.supxlabel(figure_text(refutation["caveat"], LONGEST_CAVEAT), fontsize=8, wrap=True)
     return figure
 
 
@@ -40,7 +42,9 @@ def _draw_arm(panel: Axes, refutation: dict[str, Any], arm: int, verdicts: list[
             panel.plot([verdict["low"], verdict["high"]], [height, height], color=colour, lw=1.4)
         if verdict["value"] is not None:
             panel.plot(verdict["value"], height, mark, color=colour, ms=5)
-    panel.set_yticks(range(len(verdicts)), [f"{v['refuter']}: {v['verdict']}" for v in verdicts], fontsize=9)
+    panel.set_yticks(
+        range(len(verdicts)), [figure_text(f"{v['refuter']}: {v['verdict']}") for v in verdicts], fontsize=9
+    )
     panel.set_ylim(max(1, len(verdicts)) - 0.5, -0.5)
     panel.tick_params(axis="x", labelsize=8)
     panel.set_xlabel(f"average effect of arm {arm + 1}, unit of the outcome", fontsize=9)

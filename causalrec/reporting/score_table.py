@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from causalrec.records.names import LOSS_MARK
+from causalrec.reporting.escapes import markdown_note, markdown_text
+from causalrec.reporting.numbers import fixed, interval
 
 MOST_DECIMALS = 6
 LARGE = 100.0  # a mean that is written to one decimal
@@ -70,7 +72,7 @@ class ScoreTable:
         """
         cells = [of[column] for row, of in self.rows.items() if column in of and row not in self.baselines]
         largest = max((abs(cell.mean) for cell in cells), default=0.0)
-        half = max((width / 2 for cell in cells if (width := cell.high - cell.low) > 0), default=0.0)
+        half = max((width / 2 for cell in cells if 0 < (width := cell.high - cell.low) < math.inf), default=0.0)
         if largest >= LARGE:
             return 1
         shown = half if half > 0 else largest / 100
@@ -100,22 +102,27 @@ def format_cell(cell: Cell | None, gap: str = " ", decimals: int = 3, *, interva
     >>> format_cell(Cell(0.5, 0.4, 0.6, 0.01, 2, 100))
     '0.500 ± 0.010 [0.400, 0.600]'
     """
+    return gap.join(cell_lines(cell, decimals, intervals=intervals))
+
+
+def cell_lines(cell: Cell | None, decimals: int, *, intervals: bool) -> tuple[str, ...]:
+    """Return the lines of a cell, as `format_cell` joins them."""
     if cell is None:
-        return "-"
-    sd = "" if cell.sd is None else f" ± {cell.sd:.{decimals}f}"
-    has_ends = intervals and math.isfinite(cell.low)
-    ends = f"{gap}[{cell.low:.{decimals}f}, {cell.high:.{decimals}f}]" if has_ends else ""
-    return f"{cell.mean:.{decimals}f}{sd}{f' {LOSS_MARK}' if cell.loses_to else ''}{ends}"
+        return ("-",)
+    sd = "" if cell.sd is None else f" ± {fixed(cell.sd, decimals)}"
+    mean = f"{fixed(cell.mean, decimals)}{sd}{f' {LOSS_MARK}' if cell.loses_to else ''}"
+    ends = interval(cell.low, cell.high, decimals) if intervals else ""
+    return (mean, ends) if ends else (mean,)
 
 
 def markdown(table: ScoreTable, *, intervals: bool = True) -> str:
     """Write a table as GitHub markdown, with its footnotes."""
-    head = ["row", *table.columns, "seeds"]
-    lines = [f"**{table.dataset}**", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    head = ["row", *map(markdown_text, table.columns), "seeds"]
+    lines = [f"**{markdown_text(table.dataset)}**", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, cells in table.rows.items():
         texts = [format_cell(cells.get(c), "<br>", table.decimals(c), intervals=intervals) for c in table.columns]
-        lines.append("| " + " | ".join([name, *texts, format_seeds(name, table)]) + " |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes_of(table, intervals))])
+        lines.append("| " + " | ".join([markdown_text(name), *texts, format_seeds(name, table)]) + " |")
+    return "\n".join([*lines, "", *map(markdown_note, notes_of(table, intervals))])
 
 
 def notes_of(table: ScoreTable, intervals: bool) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from causalrec.plain_text import one_line
+from causalrec.reporting.escapes import markdown_text
 from causalrec.reporting.paper_table import PaperCell, PaperTable
 from causalrec.reporting.paper_text import count_verdicts
 
@@ -67,9 +69,11 @@ def summary(table: PaperTable, command: str, full: str | None = None, figure: st
         figure: address of the figure, None where there is none.
     """
     misses = largest_misses(table)
-    lines = [f"`{command}`", "", count_verdicts(table), ""]
+    lines = [f"`{one_line(command)}`", "", markdown_text(count_verdicts(table)), ""]
     if misses:
-        judged = f"{misses[0].what}s" + (f" over {table.study.compare.to}" if table.study.compare else "")
+        judged = f"{misses[0].what}s" + (
+            f" over {markdown_text(table.study.compare.to)}" if table.study.compare else ""
+        )
         lines += [
             f"Largest misses, {judged}:",
             "",
@@ -79,7 +83,9 @@ def summary(table: PaperTable, command: str, full: str | None = None, figure: st
         lines += [_line(miss) for miss in misses]
         lines.append("")
     lost = sorted({row for (row, _), cell in table.cells.items() if cell.loses_to})
-    lines += [f"Rows that lose to a special case of themselves: {', '.join(lost)}.", ""] if lost else []
+    lines += (
+        [f"Rows that lose to a special case of themselves: {', '.join(map(markdown_text, lost))}.", ""] if lost else []
+    )
     lines += [f"![published gains and ours]({figure})", ""] if figure else []
     return "\n".join([*lines, f"[Every cell]({full})"] if full else lines).rstrip()
 
@@ -90,4 +96,4 @@ def _line(miss: Miss) -> str:
         numbers = f"{miss.published:+g} | {miss.obtained:+.3g}"
     else:
         numbers = f"{cell.published.value if cell.published else ''} | {miss.obtained:.4g}"
-    return f"| {cell.row} | {cell.column} | {numbers} | {miss.tolerance:g} |"
+    return f"| {markdown_text(cell.row)} | {markdown_text(cell.column)} | {numbers} | {miss.tolerance:g} |"

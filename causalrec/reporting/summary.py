@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from causalrec.records.field_types import Number
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
-from causalrec.records.sections import Number
+from causalrec.reporting.numbers import fixed, interval
 from causalrec.reporting.score_table import Cell, ScoreTable
 
 
@@ -57,4 +58,4 @@ def _bias(table: ScoreTable) -> list[str]:
 
 
 def _format_with_interval(cell: Cell) -> str:
-    return f"{cell.mean:.3f} [{cell.low:.3f}, {cell.high:.3f}]"
+    return f"{fixed(cell.mean, 3)} {interval(cell.low, cell.high, 3)}".rstrip()

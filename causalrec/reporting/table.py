@@ -143,10 +143,10 @@ def _cell(scores: Sequence[tuple[ScoreRecord, Doubles | None]], values: list[flo
     first = scores[0][0]
     low, high = (float("nan") if end is None else end for end in (first.low, first.high))  # it has none
     if len(scores) > 1:
-        held = [replicates for _, replicates in scores if replicates is not None]
-        complete = len(held) == len(scores)  # without every seed's replicates there is no interval of their average
+        held = [replicates for _, replicates in scores if replicates is not None and replicates.ndim == 1]
+        complete = len(held) == len(scores) and len({len(replicates) for replicates in held} - {0}) == 1
         low, high = float("nan"), float("nan")
-        if complete:
+        if complete:  # without as many replicates of every seed there is no interval of their average
             low, high = percentile_interval(np.mean(held, axis=0), level, absolute=first.absolute)
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return Cell(float(np.mean(values)), low, high, sd, len(values), first.n)

@@ -64,8 +64,14 @@ def _differences(keys: Sequence[str], chosen: Mapping[str, object]) -> list[str]
     """Write the settings that tell a table; a component by its name, without the keywords that only it has."""
     targets = [key for key in keys if key.endswith("._target_")]
     groups = tuple(key.removesuffix("_target_") for key in targets)
-    names = [f"{key.removesuffix('._target_')}={str(chosen.get(key)).split('.')[-2]}" for key in targets]
+    names = [f"{key.removesuffix('._target_')}={_component_name(chosen.get(key))}" for key in targets]
     return [*names, *(f"{key}={chosen.get(key)}" for key in keys if not key.startswith(groups))]
+
+
+def _component_name(target: object) -> str:
+    """Return the name of a component by the path of its class, which is that of its file."""
+    words = str(target).split(".")
+    return words[-2] if len(words) > 1 else words[0]
 
 
 def _settings_of_rows_used(record: RunRecord) -> dict[str, object]:

@@ -8,9 +8,10 @@ import math
 from collections.abc import Iterator
 
 from causalrec.records.names import parse_column
+from causalrec.reporting.escapes import spreadsheet_cell
 from causalrec.reporting.latex import escape
-from causalrec.reporting.score_table import ScoreTable, format_cell, format_seeds, notes_of
-from causalrec.reporting.text_table import TextTable, split_column
+from causalrec.reporting.score_table import ScoreTable, cell_lines, format_cell, format_seeds, notes_of
+from causalrec.reporting.text_table import TableCell, TextTable, split_column
 
 SAME_SEEDS = {"0": "No number is defined.", "1": "One seed a row, so no spread over seeds is known."}
 CSV_HEADER = ("table", "row", "baseline", "metric", "slice", "mean", "low", "high", "sd", "seeds", "n", "loses_to")
@@ -20,9 +21,9 @@ def text_table(table: ScoreTable, *, intervals: bool = True) -> TextTable:
     """Return what a terminal shows of a table; where every row has as many seeds, a note says so, and no column."""
     seeds = {name: format_seeds(name, table) for name in table.rows if name not in table.baselines}
     differ = len(set(seeds.values())) > 1
-    rows = []
+    rows: list[tuple[TableCell, ...]] = []
     for name, cells in table.rows.items():
-        texts = [format_cell(cells.get(c), "\n", table.decimals(c), intervals=intervals) for c in table.columns]
+        texts = [cell_lines(cells.get(c), table.decimals(c), intervals=intervals) for c in table.columns]
         rows.append((name, *texts, *([seeds.get(name, "")] if differ else [])))
     same = () if differ else tuple(SAME_SEEDS.get(count, f"{count} seeds a row.") for count in set(seeds.values()))
     return TextTable(
@@ -35,7 +36,7 @@ def text_table(table: ScoreTable, *, intervals: bool = True) -> TextTable:
 
 
 def csv_text(tables: list[ScoreTable]) -> str:
-    """Write tables as CSV, a line for each number, unrounded."""
+    """Write tables as CSV, a line for each number, unrounded; a name that begins as a formula gets a `'` before it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_HEADER)
@@ -49,7 +50,8 @@ def _csv_rows(table: ScoreTable) -> Iterator[tuple[object, ...]]:
         for column, cell in cells.items():
             ends = (None if math.isnan(end) else end for end in (cell.low, cell.high))
             numbers = (cell.mean, *ends, cell.sd, cell.seeds, cell.n)
-            yield table.dataset, row, row in table.baselines, *parse_column(column), *numbers, " ".join(cell.loses_to)
+            words = (table.dataset, row, row in table.baselines, *parse_column(column))
+            yield tuple(map(spreadsheet_cell, (*words, *numbers, " ".join(cell.loses_to))))
 
 
 def latex(table: ScoreTable, *, intervals: bool = True) -> str:

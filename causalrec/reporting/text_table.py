@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import textwrap
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from causalrec.plain_text import display_width, one_line, sentence
+
+TableCell = str | tuple[str, ...]  # of one line, or of several
 GAP = "  "  # between columns
 LEAST_WIDTH = 20  # of a terminal that is taken at its word
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextTable:
-    """What a table shows, cell by cell; a header or a cell may have several lines.
+    """What a table shows, cell by cell; control characters are written out, line ends within a name too.
 
     Attributes:
         title: above it; empty: none.
-        header: of each column, the first being that of the rows' names.
-        rows: the cells of each row.
+        header: of each column, the first being that of the rows' names; of several lines it is a tuple of them.
+        rows: the cells of each row, as the header's.
         left: columns that are aligned to the left, by number; numbers are aligned to the right.
         rule_after: rows after which a line is drawn, by number.
         notes: below it, one item each.
     """
 
     title: str = ""
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    header: tuple[TableCell, ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     left: frozenset[int] = frozenset({0})
     rule_after: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
@@ -38,7 +39,7 @@ class TextTable:
         blocks = _pack(widths, width)
         body = self._as_list(width) if blocks is None else self._as_blocks(blocks, widths)
         notes = [line for note in self.notes for line in wrap_note(note, width)]
-        return "\n".join([*textwrap.wrap(self.title, width), *body, *notes])
+        return "\n".join([*_wrap(self.title, width), *body, *notes])
 
     def _as_blocks(self, blocks: Sequence[Sequence[int]], widths: Sequence[int]) -> Iterator[str]:
         for k, columns in enumerate(blocks):
@@ -56,13 +57,13 @@ class TextTable:
 
     def _as_list(self, width: int) -> Iterator[str]:
         """Yield each row as its name and a line for each of its cells: for names too long to stand beside numbers."""
-        heads = [_one_line(text) for text in self.header]
-        longest = max(map(_width, heads[1:]), default=0)
+        heads = ["".join(_cell_lines(cell)) for cell in self.header]
+        longest = max(map(display_width, heads[1:]), default=0)
         for number, row in enumerate(self.rows):
-            yield _one_line(row[0], " ")
+            yield " ".join(_cell_lines(row[0]))
             for head, cell in zip(heads[1:], row[1:], strict=True):
                 if cell:
-                    yield from _list_item(f"{head:<{longest}}", _one_line(cell, " "), width)
+                    yield from _list_item(_pad(head, longest, True), " ".join(_cell_lines(cell)), width)
             yield from ["─" * width] * (number in self.rule_after and number < len(self.rows) - 1)
 
 
@@ -72,19 +73,29 @@ def wrap_note(note: str, width: int) -> list[str]:
     >>> wrap_note("95% interval", 10)
     ['- 95%', '  interval']
     """
-    return textwrap.wrap(
-        note, width, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
+    return _wrap(note, width, "- ", "  ")
 
 
-def split_column(name: str) -> str:
+def _wrap(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+    """Break text between words into lines that take at most so many columns of a terminal, wide letters counted."""
+    lines, line = [], first
+    for word in sentence(text).split(" "):
+        gap = " " if line not in (first, rest) else ""
+        if gap and display_width(line) + 1 + display_width(word) > width:
+            lines.append(line)
+            line, gap = rest, ""
+        line += gap + word
+    return [line.rstrip() for line in [*lines, line] if line.strip()]
+
+
+def split_column(name: str) -> TableCell:
     """Write `metric@slice` on two lines, which keeps columns as narrow as their numbers.
 
     >>> split_column("ndcg@5@randomised")
-    'ndcg@5\\n@randomised'
+    ('ndcg@5', '@randomised')
     """
     metric, at, where = name.rpartition("@")
-    return f"{metric}\n{at}{where}" if metric else name
+    return (metric, f"{at}{where}") if metric else name
 
 
 def _pack(widths: Sequence[int], width: int) -> list[list[int]] | None:
@@ -103,9 +114,9 @@ def _total(widths: Sequence[int], columns: Sequence[int]) -> int:
     return sum(widths[c] for c in columns) + len(GAP) * (len(columns) - 1)
 
 
-def _lines(cells: Iterable[str], widths: Sequence[int], left: Sequence[bool]) -> Iterator[str]:
+def _lines(cells: Iterable[TableCell], widths: Sequence[int], left: Sequence[bool]) -> Iterator[str]:
     """Yield the lines of cells side by side."""
-    split = [cell.split("\n") for cell in cells]
+    split = [_cell_lines(cell) for cell in cells]
     for k in range(max(map(len, split))):
         texts = [lines[k] if k < len(lines) else "" for lines in split]
         padded = [_pad(text, size, at_left) for text, size, at_left in zip(texts, widths, left, strict=True)]
@@ -113,36 +124,20 @@ def _lines(cells: Iterable[str], widths: Sequence[int], left: Sequence[bool]) ->
 
 
 def _pad(text: str, size: int, left: bool) -> str:
-    space = " " * (size - _letters(text))
+    space = " " * (size - display_width(text))
     return text + space if left else space + text
 
 
 def _list_item(head: str, cell: str, width: int) -> list[str]:
     """Return a cell as an item of a list, on the line of its header where its words fit there."""
     start, indent = f"  {head}  ", "    "
-    fits = len(start) + max(map(len, cell.split())) <= width
-    lines = textwrap.wrap(
-        cell,
-        width,
-        initial_indent=start if fits else indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return lines if fits else [start.rstrip(), *lines]
+    fits = display_width(start) + max(map(display_width, cell.split(" "))) <= width
+    return _wrap(cell, width, start, indent) if fits else [start.rstrip(), *_wrap(cell, width, indent, indent)]
 
 
-def _one_line(text: str, gap: str = "") -> str:
-    return gap.join(text.split("\n"))
+def _cell_lines(cell: TableCell) -> list[str]:
+    return [one_line(line) for line in ((cell,) if isinstance(cell, str) else cell)]
 
 
-def _width(cell: str) -> int:
-    return max(map(_letters, cell.split("\n")))
-
-
-def _letters(text: str) -> int:
-    """Return how many places of a terminal text takes: wide letters take two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        for letter in text
-    )
+def _width(cell: TableCell) -> int:
+    return max(map(display_width, _cell_lines(cell)))

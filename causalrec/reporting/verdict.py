@@ -126,8 +126,8 @@ def judge_gain(
         reason = "one run and no published standard deviation: nothing to judge by"
         return GainVerdict("cannot be", _round(published), _round(obtained), None, reason)
     se = comparison.seed_se if same_test and comparison.seed_se is not None else comparison.se
-    printed = sum((s or 0.0) ** 2 / (cell.n or 1) for s, cell in zip(deviations, (row, reference), strict=True))
-    tolerance = factor * math.sqrt(printed + se**2) + 1e-12
+    printed = sum((s or 0.0) * (s or 0.0) / (cell.n or 1) for s, cell in zip(deviations, (row, reference), strict=True))
+    tolerance = factor * math.sqrt(printed + se * se) + 1e-12
     near_published, near_none = abs(obtained - published) <= tolerance, abs(obtained) <= tolerance
     word: GainWord = "not reproduced" if not near_published else "undecided" if near_none else "reproduced"
     return GainVerdict(word, _round(published), _round(obtained), _round(tolerance))

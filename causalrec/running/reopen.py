@@ -36,7 +36,7 @@ def reopen_run(folder: Path) -> tuple[ExperimentConfig, RunRecord]:
     path = _record_path(folder)
     record = _load(path)
     if not record.done:
-        raise RequestError(f"{path}: the run is {record.status}; run it again first: {record.command}")
+        raise RequestError(f"{path}: the run is {record.status}; run it again first{_again(record)}")
     config = config_of(path, record)
     if config.key != record.key:
         raise RequestError(f"{path}: {_made_otherwise(record)}")
@@ -50,7 +50,7 @@ def check_same_files(record: RunRecord, dataset: CausalDataset) -> None:
     if changed:
         raise DataError(
             f"{dataset.card.name}: {', '.join(changed)}: not as the run read it (its record holds the SHA-256); set "
-            f"CAUSALREC_DATA to the folder of those files, or run it again first: {record.command}"
+            f"CAUSALREC_DATA to the folder of those files, or run it again first{_again(record)}"
         )
 
 
@@ -83,8 +83,13 @@ def _made_otherwise(record: RunRecord) -> str:
     maker = record.versions.get("causalrec", "another version")
     return (
         f"was made by causalrec {maker}, whose defaults or code were others, or its configuration was edited; run it "
-        f"again first: {record.command}"
+        f"again first{_again(record)}"
     )
+
+
+def _again(record: RunRecord) -> str:
+    """Return the command that runs a job again, ready to end a message; empty where its record holds none."""
+    return f": {record.command}" if record.command else ""
 
 
 def _present_folders(recorded: dict[str, str], defaults: dict[str, str]) -> dict[str, str]:

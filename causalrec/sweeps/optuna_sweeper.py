@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from pydantic import Field
 from causalrec.config.compose import compose_all
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError, DataError, RequestError, did_you_mean
+from causalrec.plain_streams import print_note
 from causalrec.records.names import column_of, parse_column
 
 if TYPE_CHECKING:
@@ -191,4 +191,4 @@ def _elsewhere(result: JobResult | Exception) -> bool:
 
 
 def _log(text: str) -> None:
-    print(f"causalrec: {text}", file=sys.stderr)
+    print_note(f"causalrec: {text}")

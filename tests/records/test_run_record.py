@@ -21,7 +21,13 @@ from causalrec.records.versions import PACKAGES, git_sha, versions
 
 def record(**changes: Any) -> RunRecord:
     return RunRecord(
-        **{"name": "mf-ips", "status": "done", "config": {"seed": 0}, "command": "causalrec train seed=0", **changes}
+        **{
+            "name": "mf-ips",
+            "status": "done",
+            "config": {"seed": 0, "evaluation": {"level": 0.95}},
+            "command": "causalrec train seed=0",
+            **changes,
+        }
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +94,7 @@ def _rest(name: str, seed: int) -> dict[str, Any]:
         "versions": {"causalrec": "0.1.0", "torch": "2.13.0"},
         "git_sha": "a" * 40 + "+",
         "data": DataSection(name="coat", sha256={"train.ascii": "ab" * 32}),
-        "command": f"causalrec train name='{name}' seed={seed}",
+        "command": shlex.join(["causalrec", "train", f"name={name}", f"seed={seed}"]),
     }
 
 

@@ -385,7 +385,7 @@ def test_provenance_names_commands_commit_versions_and_data(tmp_path: Path) -> N
     text = page(load_page_data(folder))
     provenance = html.unescape(text.split('id="provenance"')[1].split("</section>")[0])
     assert "causalrec train -m seed=0,1" in provenance and "6 commands" in provenance
-    assert "causalrec train name='mf-dr' seed=1" in provenance
+    assert "causalrec train name=mf-dr seed=1" in provenance
     assert "a" * 40 in provenance and "uncommitted" in provenance and "2.13.0" in provenance and "ab" * 32 in provenance
     lost = text.split('id="failed"')[1].split("</section>")[0]
     assert "killed &lt;b&gt;" in lost and "mf-ips/seed3-abc" in lost and lost.count("<tr>") == 2

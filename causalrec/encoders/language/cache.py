@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from causalrec.data.files import replace_atomically
 from causalrec.encoders.language.checksums import file_lock, file_sha256, key_of
 from causalrec.encoders.language.model import Precision
 from causalrec.encoders.language.pooling import Fixed, Pooling
 from causalrec.errors import DataError, RequestError
+from causalrec.plain_streams import print_note
 from causalrec.types import Floats
 
 RECIPE = 1  # raise it when the same texts and model shall give other numbers
@@ -96,9 +96,7 @@ def _open(cache: Path, key: str) -> Floats | None:
         if file_sha256(path, cache)[:16] == path.stem.split("-")[1]:
             table: Floats = np.load(path, mmap_mode="r", allow_pickle=False)
             return table
-        Console(stderr=True).print(
-            f"{path}: damaged (its sha256 is another), so its texts are embedded again", soft_wrap=True
-        )
+        print_note(f"{path}: damaged (its sha256 is another), so its texts are embedded again")
         path.unlink(missing_ok=True)
     return None
 

@@ -10,12 +10,12 @@ from timeit import timeit
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from causalrec.encoders.language.batching import batches
 from causalrec.encoders.language.model import LanguageModel, Precision, pad_tokens
 from causalrec.encoders.language.pooling import Fixed, check_pooling, pool_tokens
+from causalrec.plain_streams import print_note
 from causalrec.progress import progress
 from causalrec.types import Floats
 
@@ -73,7 +73,7 @@ def usable_precision(precision: Precision, width: int = 384) -> Precision:
         native = 1.2 * _seconds(width, torch.bfloat16) < _seconds(width, torch.float32)
     if not native:
         line = "precision=bfloat16: emulated here and slower, so texts are embedded in float32"
-        Console(stderr=True).print(line, soft_wrap=True)
+        print_note(line)
     return "bfloat16" if native else "float32"
 
 

@@ -7,11 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from causalrec.encoders.language.checksums import file_lock, file_sha256, key_of
 from causalrec.encoders.language.silence import silence_transformers
 from causalrec.errors import DataError, RequestError
+from causalrec.plain_streams import print_note
 
 
 def convert_gguf(path: Path, cache: Path) -> Path:
@@ -36,7 +35,7 @@ def convert_gguf(path: Path, cache: Path) -> Path:
 def _convert(path: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         model_folder = Path(scratch) / "model"
-        Console(stderr=True).print(f"converting {path.name} into {folder}, once", soft_wrap=True)
+        print_note(f"converting {path.name} into {folder}, once")
         try:
             _save(path, model_folder)
         except Exception as error:  # a broken file raises anything

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from causalrec.errors import RequestError
+from causalrec.errors import CausalRecError
 from causalrec.graph.causal_graph import CausalGraph, NodeKind
 from causalrec.graph.layered_layout import Box, Cubic, GraphLayout, graph_layout, text_width
 from causalrec.reporting.html.charts import picture, text
@@ -13,15 +13,18 @@ from causalrec.reporting.html.markup import Child, Html, paragraph, tag
 
 NAME_SIZE, ROLE_SIZE = 12.0, 9.5  # of the fonts, as the style sheet has them
 HEIGHT, PADDING = 32.0, 9.0  # of a box
+MOST_EDGES = 400  # that a page draws
 TIP = 5.0  # length of an arrow's head
 
 
 def dag(config: Mapping[str, Any], adjusted: tuple[str, ...], anchor: str) -> Html:
     """Draw a record's `config.graph`, the adjustment set marked; says so where the graph cannot be read."""
     try:
+        if len(config["edges"]) > MOST_EDGES:
+            return paragraph(f"The graph of these records has {len(config['edges']):,} edges, too many to draw.")
         graph = CausalGraph(**{key: config[key] for key in ("edges", "latent", "exposure", "outcome")})
         kinds = {node: _kind(node, graph, adjusted) for node in graph.digraph}
-    except (RequestError, KeyError, TypeError, AttributeError) as error:
+    except (CausalRecError, LookupError, TypeError, ValueError, AttributeError) as error:
         return paragraph(f"The graph of these records cannot be drawn: {error}")
     placed = layout(graph, kinds)
     arrows: list[Child] = [_arrow(curve, anchor) for curve in placed.curves.values()]

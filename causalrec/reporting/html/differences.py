@@ -9,7 +9,7 @@ import numpy as np
 
 from causalrec.records.names import column_of
 from causalrec.records.sections import ScoreRecord
-from causalrec.reporting.compare import LEVEL, Draw, Values, draw_of, holm, paired_test
+from causalrec.reporting.compare import LEVEL, Draw, Values, common_draws, draw_of, holm, is_usable, paired_test
 from causalrec.reporting.html.page_data import PageTable
 from causalrec.types import Doubles
 
@@ -108,7 +108,7 @@ def _add(
     if column_of(score) != column or score.value is None:
         return
     jackknife_values = jackknife.get(score.key)
-    if jackknife_values is not None and np.isfinite(jackknife_values).all():
+    if jackknife_values is not None and is_usable(jackknife_values):
         values.setdefault(row, {})[draw] = (score.value, jackknife_values)
 
 
@@ -117,12 +117,14 @@ def _compare_to(values: dict[str, Values], reference: str, level: float) -> list
 
     reference_values, tested = values[reference], []
     for row, mine in values.items():
-        draws = sorted(mine.keys() & reference_values.keys())
+        draws = common_draws(mine, reference_values)
         if row == reference or not draws:
             continue
         apart = np.array([mine[draw][0] - reference_values[draw][0] for draw in draws])
         jackknife = np.mean([mine[draw][1] - reference_values[draw][1] for draw in draws], axis=0)
-        tested.append((row, len(draws), *paired_test(apart, jackknife)))
+        outcome = paired_test(apart, jackknife)
+        if all(map(math.isfinite, outcome)):  # the page draws no other
+            tested.append((row, len(draws), *outcome))
     adjusted = holm([p for *_, p in tested])
     reach = t.ppf((1 + level) / 2, [df for *_, df, _ in tested]) if tested else []
     return [

@@ -7,6 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from causalrec.plain_text import escape_controls
+from causalrec.reporting.numbers import fixed
+
 VOID = frozenset({"meta", "input", "br"})
 SHAPES = frozenset({"path", "rect", "circle"})  # of SVG, which alone may close themselves
 
@@ -41,7 +44,7 @@ def _attribute(key: str, value: Attribute) -> str:
         return ""
     name = key.rstrip("_").replace("_", "-")
     written = f"{value:g}" if isinstance(value, float) else str(value)
-    return f" {name}" if value is True else f' {name}="{html.escape(written)}"'
+    return f" {name}" if value is True else f' {name}="{html.escape(escape_controls(written))}"'
 
 
 def join(children: Iterable[Child], between: str = "") -> Html:
@@ -50,7 +53,7 @@ def join(children: Iterable[Child], between: str = "") -> Html:
 
 
 def _escape(child: Child) -> str:
-    return child.text if isinstance(child, Html) else html.escape(str(child))
+    return child.text if isinstance(child, Html) else html.escape(escape_controls(str(child)))
 
 
 def number(value: object, digits: int = 3, sign: bool = False) -> str:
@@ -61,7 +64,7 @@ def number(value: object, digits: int = 3, sign: bool = False) -> str:
     """
     if not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
-    return f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+    return fixed(value, digits, sign).replace("-", "−")
 
 
 def compact(value: object) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from causalrec.data.files import write_text
 from causalrec.reporting.html import diagnostics, leaderboard, propensity, protocol, provenance
 from causalrec.reporting.html.differences import forest_data, order_rows
@@ -34,8 +36,9 @@ def report(folder: Path, out: Path, columns: tuple[str, ...] = ()) -> PageData:
 
     Raises DataError where there is no record, RequestError on a column that no record has.
     """
-    data = load_page_data(folder, columns)
-    write_text(out, page(data))
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that only damage makes so large
+        data = load_page_data(folder, columns)
+        write_text(out, page(data))
     return data
 
 
@@ -53,7 +56,7 @@ def page(data: PageData) -> str:
     differences = json.dumps(
         [forest_data(page_table) for page_table in data.tables], separators=(",", ":"), allow_nan=False
     )
-    held = Html(differences.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+    held = Html(differences.replace("<", "\\u003c"))  # all else is ASCII
     script = (HERE / "page.js").read_text(encoding="utf-8")
     body = tag(
         "body",

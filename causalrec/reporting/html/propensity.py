@@ -25,6 +25,7 @@ from causalrec.reporting.html.markup import (
 from causalrec.reporting.html.page_data import PageTable
 
 QUANTILES = 6  # as `graph.overlap.Overlap.quantiles` holds
+LEAST_DECADE = -12  # of the axis of propensities
 MEANS = {"naive": "no weights", "ips": "IPS", "snips": "SNIPS", "true": "truth"}  # estimates of the task's summary
 
 
@@ -44,7 +45,8 @@ def _model(record: RunRecord) -> str:
 
 def _span(sections: Sequence[OverlapSection]) -> tuple[float, float]:
     propensities = [q for overlap_section in sections for q in overlap_section.quantiles if q and q > 0] or [0.01, 1.0]
-    low, high = math.floor(math.log10(min(propensities))), math.ceil(math.log10(max(propensities)) - 1e-9)
+    low = max(math.floor(math.log10(min(propensities))), LEAST_DECADE)
+    high = math.ceil(math.log10(max(propensities)) - 1e-9)
     return 10.0**low, 10.0 ** max(high, low + 1)
 
 

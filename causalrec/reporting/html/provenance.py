@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from causalrec.errors import DataError
 from causalrec.ids import SEPARATOR, JobId, job_path
-from causalrec.records.json_records import Json
+from causalrec.plain_text import paste_safe_command
+from causalrec.records.json_records import Json, parse_json
+from causalrec.records.ordinary_file import read_ordinary_file
 from causalrec.records.run_folder import AnyRecord, RunFolder
 from causalrec.reporting.html.markup import Child, Html, count_phrase, details, grid, join, paragraph, section, tag
 from causalrec.reporting.html.page_data import PageData
 
 LEDGER = ".ledger"
+LARGEST_NOTE = 1 << 24  # bytes of a note in it
 
 
 def failures(data: PageData) -> Html | None:
@@ -86,7 +89,7 @@ def _commands(data: PageData) -> Html:
     shown: list[Child] = []
     if launches:
         shown += [paragraph("Started by:"), tag("pre", "\n".join(launches))]
-    by_job = [run.record.command for run in data.runs]
+    by_job = [paste_safe_command(run.record.command) for run in data.runs]
     commands = [command for command in by_job if command]
     if commands:
         once = list(dict.fromkeys(commands))
@@ -105,7 +108,7 @@ def _commands(data: PageData) -> Html:
 def _launches(folder: Path) -> Iterable[str]:
     """Return the commands that started the sweeps at, below or above a folder, from their ledgers."""
     notes = [_read_note(path) for ledger in _ledgers(folder) for path in sorted((ledger / "launches").glob("*.json"))]
-    yield from dict.fromkeys(str(command) for note in notes if (command := note.get("command")))
+    yield from dict.fromkeys(command for note in notes if (command := paste_safe_command(note.get("command"))))
 
 
 def _ledgers(folder: Path) -> list[Path]:
@@ -115,10 +118,9 @@ def _ledgers(folder: Path) -> list[Path]:
 
 def _read_note(path: Path) -> Json:
     try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # being written, or of another version
+        return parse_json(read_ordinary_file(path, LARGEST_NOTE))
+    except (OSError, ValueError, DataError):  # being written, or of another version
         return {}
-    return note if isinstance(note, dict) else {}
 
 
 def _code(records: Sequence[AnyRecord]) -> Html:
