@@ -13,4 +13,4 @@ def paste(path: Path, marker: str, text: str) -> None:
     if page.count(opening) != 1 or page.count(closing) != 1:
         raise RequestError(f"{path}: needs the lines {opening} and {closing} once each, to paste between")
     before, rest = page.split(opening)
-    write_text(path, f"{before}{opening}\n{text}\n{closing}{rest.split(closing)[1]}")
+    write_text(path, f"{before}{opening}\n{text}\n{closing}{rest.split(closing)[1]}", through_link=True)

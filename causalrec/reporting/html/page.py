@@ -35,7 +35,7 @@ def report(folder: Path, out: Path, columns: tuple[str, ...] = ()) -> PageData:
     Raises DataError where there is no record, RequestError on a column that no record has.
     """
     data = load_page_data(folder, columns)
-    write_text(out, page(data))
+    write_text(out, page(data), through_link=out.parent != folder)  # the folder may be somebody else's
     return data
 
 
