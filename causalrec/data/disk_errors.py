@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ MENDS = {  # what helps, by the number of the error
     errno.EINVAL: "remove it, or name another path",
     errno.EIO: "the disk fails: look at it, then run again",
 }
+TEMPORARY = re.compile(r"\.(.+)\.\w+(\.\w+)?")  # names of files on their way
 LIBRARY_TEXTS = ("PytorchStreamWriter failed", "unexpected pos")  # of torch, which drops the number of the error
 
 
@@ -35,7 +37,7 @@ def naming(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None or (named := _named_path(error)) == path:
             raise
-        if named is not None and not (named.parent == path.parent and named.name.startswith(".")):
+        if named is not None and named != path.parent:
             raise
         raise OSError(error.errno, error.strerror or os.strerror(error.errno), str(path)) from error
     except CausalRecError:
@@ -82,15 +84,19 @@ def _line(number: int, path: Path | str | None, said: str | None = None) -> str:
     reason, where = said or os.strerror(number), "the disk" if path is None else path
     if number in FULL:
         full = "no space left on device" if number == errno.ENOSPC else f"no space left ({reason.lower()})"
-        return f"{where}: {full}; free some space or name another folder, then run the same command again"
+        return f"{where}: {full}; free some space or name another folder, then run it again"
     if number in NOT_WRITABLE:
-        return f"{where}: {reason.lower()}; make it readable and writable, or name another folder"
+        return f"{where}: {reason.lower()}; make it writable or name another folder, then run it again"
     return f"{where}: {reason.lower()}; {MENDS.get(number, 'look at the disk, then run again')}"
 
 
 def _named_path(error: OSError) -> Path | None:
+    """Return the file that an error names; of a temporary one the folder."""
     named = error.filename2 or error.filename
-    return Path(os.fsdecode(named)) if isinstance(named, str | bytes | os.PathLike) else None
+    if not isinstance(named, str | bytes | os.PathLike):
+        return None
+    path = Path(os.fsdecode(named))
+    return path.parent if TEMPORARY.fullmatch(path.name) else path
 
 
 def _number_in_text(error: BaseException) -> int | None:
