@@ -67,7 +67,10 @@ def _exit_code(arguments: list[str]) -> int:
         return 128 + signal.SIGPIPE
     except BaseException as error:
         if not _is_interrupt(error):
-            raise
+            if (problem := _disk_problem(error)) is None:
+                raise
+            print(f"causalrec: {problem}", file=sys.stderr)
+            return 1
         print("causalrec: interrupted; what was finished is kept, the same command goes on", file=sys.stderr)
         return 1
 
@@ -87,6 +90,23 @@ def _is_interrupt(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
+
+
+def _disk_problem(error: BaseException) -> str | None:
+    """Return the line of what the disk refused, wherever it was; None where it is not the reason, or all is asked for.
+
+    Standard output that cannot be written is closed, so that Python does not try again as it ends.
+    """
+    from causalrec.data.disk_errors import disk_problem
+
+    if os.environ.get("HYDRA_FULL_ERROR") or isinstance(error, SystemExit):
+        return None
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return disk_problem(error, "standard output")
+    return disk_problem(error)
 
 
 @contextmanager

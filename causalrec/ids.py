@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SEPARATOR = "~"  # no row's name may hold it
+JOB_ID = re.compile(r"[\w+=-][\w.+=-]*~seed-?[0-9]+-\w+")
 READABLE_LENGTH = 80  # characters of the readable part
 
 
@@ -68,6 +69,15 @@ def job_id(row: str, seed: int, key: str) -> str:
 def job_id_of(folder: Path) -> str:
     """Return the name of the job whose record lies in this folder."""
     return SEPARATOR.join((folder.parent.name, folder.name))
+
+
+def is_job_id(text: str) -> bool:
+    """Whether a text is a job's name, which leads nowhere but below its sweep's folder.
+
+    >>> is_job_id("mf-ips~seed0-1f2e"), is_job_id("..~.."), is_job_id("notes")
+    (True, False, False)
+    """
+    return JOB_ID.fullmatch(text) is not None
 
 
 def job_path(job: str) -> str:

@@ -25,10 +25,20 @@ Doubles = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.floating[Any]]  # as a file holds them, 16, 32 or 64 bits
 Bools = npt.NDArray[np.bool_]
 
+MAX_NAME_BYTES = 120  # of a row or a sweep: names of files add a seed, a key, a fingerprint, and end at 255
+RESERVED_NAMES = frozenset(  # of files in the folders of sweeps
+    {"record.json", "report.html", "result.json", "table.md", "table.tex", "gains.svg", "wandb_workspace.json"}
+    | {"predicted_against_true.png"}
+)
+
 
 def _folder_name(name: str) -> str:
-    if not re.fullmatch(r"[\w+=-][\w.+=-]{0,199}", name):
-        raise ValueError("names a folder: letters, digits and . _ + = - alone, no dot first, at most 200")
+    if not re.fullmatch(r"[\w+=-][\w.+=-]*", name) or len(name.encode()) > MAX_NAME_BYTES:
+        raise ValueError(
+            f"names a folder: letters, digits and . _ + = - alone, no dot first, at most {MAX_NAME_BYTES} bytes"
+        )
+    if name in RESERVED_NAMES:
+        raise ValueError("names a folder, and a file of ours has this name; take another")
     return name
 
 

@@ -17,9 +17,10 @@ SHOWN = 40  # rows of one state on the terminal; --json has all
 
 def sweep(options: argparse.Namespace) -> int:
     """`causalrec sweep status | retry | gc DIR`."""
-    from causalrec.sweeps.maintenance import open_ledger
+    from causalrec.sweeps.maintenance import open_ledger, warn_of_foreign_files
 
     ledger = open_ledger(options.folder)
+    warn_of_foreign_files(ledger)
     verbs = {"status": _status, "retry": _retry, "gc": _gc}
     verbs[options.what](ledger, options.json)
     return 0

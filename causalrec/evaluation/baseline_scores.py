@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from causalrec.config.component import ComponentConfig
-from causalrec.data.files import replace_atomically
+from causalrec.data.array_files import arrays_in, npz_bytes
+from causalrec.data.checked_file import cached
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.evaluation.baseline.base import AbstractBaseline
@@ -44,17 +45,27 @@ def baseline_scores(
     scores: list[Score] = []
     warnings: list[str] = []
     for name, component in baselines.items():
-        path = cache / "baselines" / f"{_key(name, component, evaluator, splits, train)}.npz"
-        if not path.exists():
-            baseline: AbstractBaseline = component.build()
-            baseline.fit(train, splits.context)
-            fit = worst(baseline.fits)
-            line = None if fit is None else fit.warning(f"baseline={name}")
-            _save(path, evaluator(partial(_predict, baseline), name), [] if line is None else [line])
-        loaded, lines_of_fits = _load(path, name)
+        path = cache / "baselines" / f"{_key(name, component, evaluator, splits, train)}.arrays"
+        fit = partial(_fit, name, component, evaluator, splits, train)
+        loaded, lines_of_fits = cached(path, fit, partial(_load, name))
         scores += loaded
         warnings += lines_of_fits
     return scores, tuple(dict.fromkeys(warnings))
+
+
+def _fit(
+    name: str,
+    component: ComponentConfig[AbstractBaseline],
+    evaluator: Evaluator,
+    splits: Splits,
+    train: InteractionLog,
+) -> bytes:
+    """Fit a baseline; return its scores and a warning of its fit, as they are cached."""
+    baseline: AbstractBaseline = component.build()
+    baseline.fit(train, splits.context)
+    fit = worst(baseline.fits)
+    line = None if fit is None else fit.warning(f"baseline={name}")
+    return _to_bytes(evaluator(partial(_predict, baseline), name), [] if line is None else [line])
 
 
 def _predict(baseline: AbstractBaseline, data: SliceData) -> Floats:
@@ -90,34 +101,36 @@ def _digest(column: Floats | Ints | None) -> str | None:
     return None if column is None else hashlib.sha256(column.tobytes()).hexdigest()
 
 
-def _save(path: Path, scores: list[Score], warnings: list[str]) -> None:
-    with replace_atomically(path) as temporary, temporary.open("wb") as out:
-        np.savez(
-            out,
-            warnings=np.array(warnings, dtype=np.str_),
-            names=np.array([[s.metric, s.slice] for s in scores]),
-            values=np.array([[s.value, s.low, s.high, s.n, s.absolute] for s in scores]),
-            better=np.array([BETTER.index(s.higher_is_better) for s in scores]),
-            replicates=np.array([s.replicates for s in scores]),
-            jackknife=np.array([np.full((3, GROUPS), np.nan) if s.jackknife is None else s.jackknife for s in scores]),
+def _to_bytes(scores: list[Score], warnings: list[str]) -> bytes:
+    return npz_bytes(
+        {
+            "warnings": np.array(warnings, dtype=np.str_),
+            "names": np.array([[s.metric, s.slice] for s in scores], dtype=np.str_),
+            "values": np.array([[s.value, s.low, s.high, s.n, s.absolute] for s in scores]),
+            "better": np.array([BETTER.index(s.higher_is_better) for s in scores]),
+            "replicates": np.array([s.replicates for s in scores]),
+            "jackknife": np.array(
+                [np.full((3, GROUPS), np.nan) if s.jackknife is None else s.jackknife for s in scores]
+            ),
+        }
+    )
+
+
+def _load(model: str, content: bytes) -> tuple[list[Score], list[str]]:
+    saved = arrays_in(content)
+    keys = ("names", "values", "better", "replicates", "jackknife")
+    rows = zip(*(saved[key] for key in keys), strict=True)
+    scores = [
+        Score(
+            *(str(m), str(s), float(v), float(low), float(high), int(n), model),
+            replicates=replicates,
+            jackknife=_or_none(jackknife),
+            absolute=bool(absolute),
+            higher_is_better=BETTER[better],
         )
-
-
-def _load(path: Path, model: str) -> tuple[list[Score], list[str]]:
-    with np.load(path, allow_pickle=False) as saved:
-        keys = ("names", "values", "better", "replicates", "jackknife")
-        rows = zip(*(saved[key] for key in keys), strict=True)
-        scores = [
-            Score(
-                *(str(m), str(s), float(v), float(low), float(high), int(n), model),
-                replicates=replicates,
-                jackknife=_or_none(jackknife),
-                absolute=bool(absolute),
-                higher_is_better=BETTER[better],
-            )
-            for (m, s), (v, low, high, n, absolute), better, replicates, jackknife in rows
-        ]
-        return scores, [str(line) for line in saved["warnings"]]
+        for (m, s), (v, low, high, n, absolute), better, replicates, jackknife in rows
+    ]
+    return scores, [str(line) for line in saved["warnings"]]
 
 
 def _or_none(jackknife: Doubles) -> Doubles | None:

@@ -49,7 +49,7 @@ def layout(graph: CausalGraph) -> GraphLayout:
 def draw(graph: CausalGraph, adjustment: Adjustment | None, path: Path) -> None:
     """Write the drawing; the file's ending (`.svg`, `.png`) chooses the format."""
     figure = graph_figure(graph, adjustment)
-    with replace_atomically(path) as temporary:
+    with replace_atomically(path, through_link=True) as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=150)
 
 

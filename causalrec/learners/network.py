@@ -15,7 +15,7 @@ from causalrec.config.settings import with_settings
 from causalrec.data.card import DatasetCard
 from causalrec.data.sampler.base import AbstractSampler
 from causalrec.encoders.base import EncoderInputs
-from causalrec.errors import RequestError
+from causalrec.errors import DataError, RequestError
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.batch_columns import BatchColumn, batch_columns
 from causalrec.features.views import Views
@@ -27,7 +27,7 @@ from causalrec.learners.objective_certificate import require_certificate
 from causalrec.learners.submodels import submodel_configs
 from causalrec.prepared import PreparedData
 from causalrec.records.sections import SelectionSection
-from causalrec.training.checkpoint import read_checkpoint
+from causalrec.training.checkpoint import check_weights, read_checkpoint
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
 from causalrec.training.folds import Folds, automatic_folds
@@ -107,7 +107,14 @@ class NetworkLearner(AbstractLearner):
         path = config.folder / "checkpoints" / selection.fit / "best.ckpt"
         if not path.exists():
             raise RequestError(f"{path}: the weights are gone; run the job again with --rerun")
-        return self._predictor(with_settings(config, selection.chosen), prepared, read_checkpoint(path)["state_dict"])
+        chosen = with_settings(config, selection.chosen)
+        model = build_model(chosen, prepared, encoder_inputs(chosen, prepared))
+        weights = {f"model.{name}": value for name, value in model.state_dict().items()}
+        try:
+            state = check_weights(path, read_checkpoint(path).get("state_dict"), weights)
+        except DataError as error:
+            raise DataError(f"{error}; train it again with --rerun") from error
+        return self._predictor(chosen, prepared, state)
 
     def _predictor(
         self, config: ExperimentConfig, prepared: PreparedData, state: Mapping[str, torch.Tensor]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from causalrec.data.regular_files import read_json
 from causalrec.ids import job_id_of
 
 
@@ -26,9 +26,11 @@ def sort_by_launch(paths: Sequence[Path]) -> list[Path]:
 def launch_order(sweep: Path) -> dict[str, int]:
     """Return the place of every job in the launches of a sweep, by its name; empty where none was noted."""
     order_of_jobs: dict[str, int] = {}
-    for note in sorted((sweep / ".ledger" / "launches").glob("*.json")):
-        with suppress(OSError, ValueError, LookupError, TypeError):  # a damaged note only loses the order
-            for job in json.loads(note.read_text(encoding="utf-8"))["jobs"]:
+    for path in sorted((sweep / ".ledger" / "launches").glob("[!.]*.json")):
+        with suppress(OSError, ValueError):  # a damaged note only loses the order
+            note = read_json(path)
+            jobs = note.get("jobs") if isinstance(note, dict) else None
+            for job in jobs if isinstance(jobs, list) else ():
                 order_of_jobs.setdefault(str(job), len(order_of_jobs))
     return order_of_jobs
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from causalrec.data.array_files import load_npz, npz_bytes
 from causalrec.data.files import replace_atomically
 from causalrec.errors import DataError
 from causalrec.types import Doubles
@@ -25,17 +25,22 @@ def write_sidecars(folder: Path, **arrays: Mapping[str, Doubles] | None) -> None
 
 
 def _to_bytes(arrays: Mapping[str, Doubles]) -> bytes:
-    out = io.BytesIO()
-    np.savez(out, **{name: values.astype(np.float32) for name, values in arrays.items()})  # type: ignore[arg-type]
-    return out.getvalue()
+    return npz_bytes({name: values.astype(np.float32) for name, values in arrays.items()})
 
 
 def read_sidecar(path: Path, row: str) -> dict[str, Doubles]:
     """Read one file, empty where there is none; raise DataError, which names the row to run again, on a damaged one."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as held:
-            return {key: held[key].astype(np.float64) for key in held.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not readable ({error}); run {row} again") from error
+        arrays = load_npz(path)
+    except DataError as error:
+        raise DataError(f"{path}: not readable ({str(error).removeprefix(f'{path}: ')}); run {row} again") from error
+    wrong = [key for key, values in arrays.items() if values.dtype.kind != "f" or not _fits(path.stem, values.shape)]
+    if wrong:
+        raise DataError(f"{path}: not readable (of another shape: {wrong[0]!r:.60}); run {row} again")
+    return {key: values.astype(np.float64) for key, values in arrays.items()}
+
+
+def _fits(sidecar: str, shape: tuple[int, ...]) -> bool:
+    return len(shape) == 1 if sidecar == "replicates" else len(shape) == 2 and shape[0] == 3

@@ -20,7 +20,7 @@ def paste(path: Path, marker: str, text: str) -> None:
     opening, closing = _markers(marker)
     newline = "\r\n" if "\r\n" in before + after else "\n"
     lines = [opening, *text.replace("<!--", "&lt;!--").splitlines(), closing]
-    with replace_atomically(path) as temporary:
+    with replace_atomically(path, through_link=True) as temporary:
         temporary.write_bytes((before + newline.join(lines) + after).encode())
 
 

@@ -15,6 +15,7 @@ from causalrec.config.folders import package_folder
 from causalrec.config.yaml_errors import yaml_problem
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.reporting.published_numbers import Compare, Missing, PaperSource, Published, StrictModel, Tolerance
+from causalrec.types import FolderName
 
 Level = dict[str, list[str]]  # name -> overrides
 
@@ -43,7 +44,7 @@ class Study(StrictModel):
     """
 
     title: str
-    sweep: str
+    sweep: FolderName
     seeds: Annotated[list[int], Field(min_length=1)]
     base: list[str]
     grid: tuple[Annotated[dict[str, Annotated[Level, Field(min_length=1)]], Field(min_length=1)], ...] = ()

@@ -17,7 +17,7 @@ import polars as pl
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.text import texts_of
-from causalrec.errors import RequestError
+from causalrec.errors import DataError, RequestError
 from causalrec.learners.predictor import AbstractPredictor
 from causalrec.prepared import PreparedData
 from causalrec.records.run_record import RunRecord
@@ -164,7 +164,11 @@ class TrainedRun:
         return row
 
     def _rank(self, user: Ints, item: Ints, treatment: int) -> Ranking:
-        return self.config.components.task.rank(self.config, self.prepared, self.predictor, user, item, treatment)
+        task = self.config.components.task
+        ranking = task.rank(self.config, self.prepared, self.predictor, user, item, treatment)
+        if not np.isfinite(np.asarray(ranking.values, np.float64)).all():
+            raise DataError(f"{self.config.folder}: predicts what is no number; train it again with --rerun")
+        return ranking
 
     def _check_pairs_suffice(self) -> None:
         """Raise RequestError where the model reads a column of rows: no user and item alone have one."""

@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 
 from causalrec.data.files import replace_atomically
+from causalrec.data.regular_files import open_regular
+from causalrec.data.removal import make_way
+from causalrec.ids import is_job_id
+from causalrec.sweeps.claim_holder import ClaimHolder, parse_holder, this_machine
 
+NUMBER = re.compile(r"[0-9]{1,9}")  # of a claim
+MAX_NUMBER = 99_999_999
+MAX_CLAIM_BYTES = 4096
+CLAIM_START = b'{"host": "'
 HEARTBEAT = 10.0  # seconds between two touches of a held claim
 STALE = 120.0  # seconds without a touch after which another host's claim counts as abandoned
 
-
-@dataclass(frozen=True)
-class ClaimHolder:
-    """The process that holds a claim.
-
-    Attributes:
-        host: name of the host.
-        machine: what tells hosts, boots and process namespaces of one name apart.
-        pid: of the process.
-        started: when the process started, in the unit of its machine.
-    """
-
-    host: str
-    machine: str
-    pid: int
-    started: str
-
-    @staticmethod
-    def here() -> ClaimHolder:
-        """This process."""
-        return ClaimHolder(socket.gethostname(), _machine(), os.getpid(), _start_time(os.getpid()) or "")
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the process has ended, as far as this machine can tell: never of a process elsewhere."""
-        return self.machine == _machine() and _start_time(self.pid) != self.started
+_HELD: set[Path] = set()  # the claims that this process holds, by path
 
 
 @dataclass(frozen=True)
@@ -86,11 +69,17 @@ class Claims:
         before = self.of_job(job)
         if any(self.inspect(path).live for path in before):
             return None
-        mine = self.folder / f"{job}~{max(map(claim_number, before), default=0) + 1}"
+        number = max(map(claim_number, before), default=0) + 1
+        if number > MAX_NUMBER:  # no launch of ours counts so far
+            for path in before:
+                self._discard(path)
+            number = 1
+        mine = self.folder / f"{job}~{number}"
         try:
             handle = os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
             return None
+        _HELD.add(mine.absolute())
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as out:
                 json.dump(asdict(ClaimHolder.here()), out)
@@ -98,14 +87,14 @@ class Claims:
                 os.fsync(out.fileno())
             others = [path for path in self.of_job(job) if path != mine]
             if any(claim_number(path) > claim_number(mine) or self.inspect(path).live for path in others):
-                mine.unlink(missing_ok=True)
+                self.release(mine)
                 return None
         except BaseException:
             with suppress(OSError):
-                mine.unlink(missing_ok=True)
+                self.release(mine)
             raise
         for path in others:
-            path.unlink(missing_ok=True)
+            self._discard(path)
         self._start_beating(mine)
         return mine
 
@@ -119,6 +108,7 @@ class Claims:
         """Give a claim back."""
         if stopped := self.beating.pop(mine, None):
             stopped.set()
+        _HELD.discard(mine.absolute())
         mine.unlink(missing_ok=True)
 
     def of_job(self, job: str) -> list[Path]:
@@ -129,29 +119,53 @@ class Claims:
         """Return every claim by job, lowest number first."""
         paths_by_job: dict[str, list[Path]] = {}
         for name in file_names(self.folder):
-            paths_by_job.setdefault(name.rpartition("~")[0], []).append(self.folder / name)
+            job, _, number = name.rpartition("~")
+            if NUMBER.fullmatch(number) and is_job_id(job):
+                paths_by_job.setdefault(job, []).append(self.folder / name)
         return {job: sorted(paths, key=claim_number) for job, paths in paths_by_job.items()}
 
     def inspect(self, path: Path) -> ClaimStatus:
-        """Read one claim; opening it makes an NFS client ask for its present state."""
+        """Read one claim; opening it makes an NFS client ask for its present state.
+
+        What no maker of ours can have written (another kind of file, another text) holds nothing. A claim that is empty
+        or cut may be about to be written, so its age tells, as that of another machine's; one that was touched in the
+        future, before a clock was set back, is as stale as one as far in the past.
+        """
         try:
-            with path.open(encoding="utf-8") as read:
-                touched, text = os.fstat(read.fileno()).st_mtime, read.read()
+            with open_regular(path, follow_links=False) as read:
+                touched, content = os.fstat(read.fileno()).st_mtime, read.read(MAX_CLAIM_BYTES)
         except FileNotFoundError:
             return ClaimStatus(None, 0.0, live=False)
-        try:
-            holder = ClaimHolder(**json.loads(text))
-        except (ValueError, TypeError):  # its maker has not written it yet, or died before it could
-            holder = None
-        if holder is not None and holder.machine == _machine():
-            return ClaimStatus(holder, max(0.0, time.time() - touched), live=not holder.has_ended)
-        age = max(0.0, self.clock() - touched)
-        return ClaimStatus(holder, age, live=age < self.stale_after)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ELOOP, errno.ENXIO):  # the server is away, or rights are missing
+                return self._by_age(None, path.lstat().st_mtime)
+            return ClaimStatus(None, 0.0, live=False)
+        holder = parse_holder(content)
+        if holder is None and content and not content.startswith(CLAIM_START[: len(content)]):
+            return ClaimStatus(None, 0.0, live=False)
+        if holder is not None and holder.machine == this_machine():
+            mine = holder == ClaimHolder.here()  # what this very process once failed to give back, nobody holds
+            live = path.absolute() in _HELD if mine else not holder.has_ended
+            return ClaimStatus(holder, max(0.0, time.time() - touched), live)
+        return self._by_age(holder, touched)
+
+    def _by_age(self, holder: ClaimHolder | None, touched: float) -> ClaimStatus:
+        age = self.clock() - touched
+        return ClaimStatus(holder, max(0.0, age), live=abs(age) < self.stale_after)
+
+    def _discard(self, path: Path) -> None:
+        """Remove a claim that holds nothing, whatever it is; a folder that is not empty is left."""
+        with suppress(OSError):
+            make_way(path)
+            path.unlink(missing_ok=True)
 
     def clock(self) -> float:
-        """Return the file server's time."""
-        with _probe(self.folder) as probe:
-            return probe.stat().st_mtime
+        """Return the file server's time; that of this machine where no file can be touched."""
+        try:
+            with _probe(self.folder) as probe:
+                return probe.stat().st_mtime
+        except OSError:
+            return time.time()
 
     def _start_beating(self, mine: Path) -> None:
         stopped = self.beating[mine] = threading.Event()
@@ -169,15 +183,14 @@ class Claims:
 
 def claim_number(path: Path) -> int:
     """Return how many times the job had been claimed when this claim was made."""
-    number = path.name.rpartition("~")[2]
-    return int(number) if number.isdigit() else 0
+    return int(path.name.rpartition("~")[2])
 
 
 def file_names(folder: Path) -> list[str]:
     """Return the names in a folder, without hidden ones; none where there is no folder."""
     try:
         return [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208  # thousands
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -192,6 +205,7 @@ def refresh(folder: Path) -> None:
 def _probe(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe-{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+    make_way(probe)
     try:
         with probe.open("w"):
             os.utime(probe)
@@ -202,27 +216,6 @@ def _probe(folder: Path) -> Iterator[Path]:
 
 def write_json(path: Path, value: object) -> None:
     """Write a small JSON file atomically."""
+    make_way(path)
     with replace_atomically(path) as temporary:
         temporary.write_text(json.dumps(value), encoding="utf-8")
-
-
-@cache
-def _machine() -> str:
-    """Return what tells this boot of this host, and its process namespace, from any other."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return socket.gethostname()
-
-
-def _start_time(pid: int) -> str | None:
-    """Return when a process of this machine started, in its own unit; None where it is gone or a zombie."""
-    if not Path("/proc/self/stat").exists():
-        listed = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
-        return listed.stdout.strip() or None
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else fields[19]

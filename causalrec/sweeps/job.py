@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from causalrec.config.compose import original_overrides, validate_config
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.disk_errors import FULL, NOT_WRITABLE, chain, disk_problem
 from causalrec.errors import CausalRecError
 from causalrec.ids import job_id_of
 from causalrec.progress import advance
@@ -21,8 +21,6 @@ from causalrec.sweeps.ledger import Claim, Ledger, LostClaim
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
-NOT_WRITABLE_ERRNOS = (errno.EROFS, errno.EACCES, errno.EPERM)
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 
 
@@ -89,14 +87,15 @@ def mark_failed(config: ExperimentConfig, claim: Claim, error: Exception) -> Job
     except LostClaim:
         return job_result(config, "running elsewhere", result.reason)
     except OSError as second:
-        return result if _disk([error], config.folder) else failed_result(config, second, config.folder)
+        return result if disk_problem(error) else failed_result(config, second, config.folder)
     return result
 
 
 def failed_result(config: ExperimentConfig, error: Exception, near: Path) -> JobResult:
     """Say in one line why a job failed; `near` is named where the disk is the reason and the error names no path."""
     kind = "" if isinstance(error, CausalRecError) else f"{type(error).__name__}: "
-    reason = _disk(_chain(error), near) or f"{kind}{' '.join(str(error).split())}"
+    is_disk = kind or any(isinstance(e, OSError) and e.errno in (*FULL, *NOT_WRITABLE) for e in chain(error))
+    reason = (disk_problem(error, near) if is_disk else None) or f"{kind}{' '.join(str(error).split())}"
     return job_result(config, "failed", reason, getattr(error, "exit_code", 1))
 
 
@@ -127,32 +126,6 @@ def unclaimed_result(config: ExperimentConfig, ledger: Ledger, job: str) -> JobR
         return job_result(config, "failed", state.reason, state.exit_code)
     holder = state.claim.holder if state.claim else None
     return job_result(config, "running elsewhere", f"host {holder.host}, process {holder.pid}" if holder else "")
-
-
-def _disk(errors: Iterable[BaseException], near: Path) -> str:
-    """Return what is wrong with the disk, "" where it is not the reason."""
-    for error in errors:
-        if isinstance(error, OSError) and error.errno in (*DISK_FULL_ERRNOS, *NOT_WRITABLE_ERRNOS):
-            fix = "free some space" if error.errno in DISK_FULL_ERRNOS else "make it writable"
-            return (
-                f"{_error_folder(error, near)}: {os.strerror(error.errno).lower()}; {fix}, then launch again to go on"
-            )
-    return ""
-
-
-def _error_folder(error: OSError, near: Path) -> str:
-    named = error.filename2 or error.filename
-    return str(Path(os.fsdecode(named)).parent) if isinstance(named, str | bytes) else str(near)
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error and what it was raised from or during, the last first."""
-    errors: list[BaseException] = []
-    now: BaseException | None = error
-    while now is not None and now not in errors:
-        errors.append(now)
-        now = now.__cause__ or now.__context__
-    return errors
 
 
 def is_helper(config: ExperimentConfig) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.disk_errors import disk_problem
 from causalrec.errors import RequestError
 from causalrec.progress import progress
 from causalrec.sweeps.job import JobResult
@@ -84,7 +85,7 @@ def report_disk_errors(ledger: Ledger) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RequestError(f"{ledger.root}: cannot be written ({error.strerror}); launch where it can") from error
+        raise RequestError(f"{ledger.root}: cannot be written ({disk_problem(error, ledger.root) or error})") from error
 
 
 def _look(jobs: Mapping[str, Job]) -> dict[str, State]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,11 +13,15 @@ from typing import Literal
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.files import write_text
+from causalrec.data.regular_files import is_regular
+from causalrec.data.removal import make_way, remove_folder, require_unlinked
 from causalrec.errors import CausalRecError, DataError, RequestError
 from causalrec.ids import job_id_of, job_path
 from causalrec.records.run_record import RECORD
-from causalrec.sweeps.claim_files import HEARTBEAT, STALE, ClaimHolder, Claims, ClaimStatus, refresh, write_json
+from causalrec.sweeps.claim_files import HEARTBEAT, STALE, Claims, ClaimStatus, refresh, write_json
+from causalrec.sweeps.claim_holder import ClaimHolder
 from causalrec.sweeps.fingerprint import job_fingerprint, of_this_code
+from causalrec.sweeps.ledger_notes import JobOverrides, read_failure, read_groups
 from causalrec.sweeps.status_files import (
     RECORDED_STATUSES,
     RecordedStatus,
@@ -32,6 +34,7 @@ from causalrec.sweeps.status_files import (
 )
 
 MAX_NAME_BYTES = 140  # bytes of a job's name: markers add a fingerprint, a size and a time to it, and names end at 255
+FOLDERS = ("claims", "done", "failed", "groups", "launches", "started")
 Status = Literal["new", "done", "outdated", "failed", "interrupted", "running", "running elsewhere"]
 
 
@@ -187,11 +190,8 @@ class Ledger:
         return fits[-1] if fits else None
 
     def _failure(self, status_file: StatusFile) -> State:
-        try:
-            note = json.loads((self.root / "failed" / status_file.name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            note = {}
-        return State("failed", str(note.get("reason", "unknown")), exit_code=int(note.get("exit_code", 1)))
+        note = read_failure(self.root / "failed" / status_file.name)
+        return State("failed", note["reason"], exit_code=note["exit_code"])
 
     def claim(self, job: str) -> Claim | None:
         """Return the job for this process alone; None where it is finished, has failed (until `requeue`), or somebody
@@ -207,7 +207,7 @@ class Ledger:
         try:
             for folder in (self.root / "failed", self.root / "started", self.job_folder(job)):
                 refresh(folder)
-            if (self.root / "failed" / status_file_name(job, self.fingerprints[job])).exists() or self.adopt(job):
+            if self.status_files.exists("failed", job, self.fingerprints[job]) or self.adopt(job):
                 claim.release()
                 return None
             self._start(job)
@@ -220,10 +220,9 @@ class Ledger:
     def adopt(self, job: str) -> bool:
         """Mark a whole record that was written under the present fingerprint; return whether there was one."""
         record = self.job_folder(job) / RECORD
-        try:
-            older = self._start_file(job).read_text(encoding="utf-8")
-        except FileNotFoundError:
+        if not is_regular(self._start_file(job)):
             return False
+        older = self._start_file(job).read_text(encoding="utf-8", errors="replace")
         if not is_complete(record) or sha256_or_empty(record) == older:
             return False
         self.status_files.mark_done(job, self.fingerprints[job], record)
@@ -234,10 +233,11 @@ class Ledger:
 
     def _start(self, job: str) -> None:
         begun, folder = self._start_file(job), self.job_folder(job)
-        if begun.exists():
+        require_unlinked(folder / "checkpoints", self.folder)
+        if is_regular(begun):
             return
-        if (folder / "checkpoints").exists():
-            shutil.rmtree(folder / "checkpoints")
+        remove_folder(folder / "checkpoints", self.folder)
+        make_way(begun)
         write_text(begun, sha256_or_empty(folder / RECORD))
         self.status_files.remove("started", job, keep=begun.name)
 
@@ -255,8 +255,7 @@ class Ledger:
         """Forget a job that nobody works on, and what it could be resumed from; its record stays until the next."""
         for status in RECORDED_STATUSES:
             self.status_files.remove(status, job)
-        if (self.job_folder(job) / "checkpoints").exists():
-            shutil.rmtree(self.job_folder(job) / "checkpoints")
+        remove_folder(self.job_folder(job) / "checkpoints", self.folder)
 
     def remember_group(self, jobs: Mapping[str, Sequence[str]]) -> str:
         """Note jobs that are trained together and what each was asked for, so that a later launch packs them alike;
@@ -271,16 +270,18 @@ class Ledger:
         content = "\n".join(status_file_name(job, self.fingerprints.get(job, "")) for job in jobs)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def groups(self) -> dict[str, dict[str, list[str]]]:
+    def groups(self) -> dict[str, JobOverrides]:
         """Return what was asked for each job of each group, by the group's name, the last noted first."""
-        groups = {}
-        for path in sorted((self.root / "groups").glob("*.json"), key=lambda path: -path.stat().st_mtime_ns):
-            with suppress(ValueError, OSError):
-                groups[path.stem] = json.loads(path.read_text(encoding="utf-8"))
-        return groups
+        return read_groups(self.root / "groups")
+
+    def require_unlinked(self) -> None:
+        """Raise DataError where the ledger or a folder of it is a symbolic link: it would be kept somewhere else."""
+        for folder in FOLDERS:
+            require_unlinked(self.root / folder, self.folder)
 
     def note_launch(self, command: str, jobs: Sequence[str]) -> None:
         """Note a launch: its command, time, place and jobs, one file each."""
+        self.require_unlinked()
         note = {"command": command, "time": time.time(), "folder": str(Path.cwd()), "jobs": list(jobs)}
         name = f"{time.time():.6f}-{ClaimHolder.here().host}-{os.getpid()}.json"
         write_json(self.root / "launches" / name, {**note, **asdict(ClaimHolder.here())})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
+import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from causalrec.errors import RequestError
+from causalrec.data.disk_errors import disk_problem
+from causalrec.data.regular_files import is_regular
+from causalrec.data.removal import files_below, first_link, links_below, remove_file, remove_folder
+from causalrec.errors import DataError, RequestError
 from causalrec.ids import job_path
 from causalrec.records.run_record import RECORD
-from causalrec.sweeps.claim_files import file_names
 from causalrec.sweeps.ledger import Ledger, State
-from causalrec.sweeps.status_files import StatusFile
+from causalrec.sweeps.ledger_notes import LaunchNote, foreign_files, read_launches
 
 ORDER = ("done", "running", "running elsewhere", "waiting", "interrupted", "failed", "outdated", "new")
+SHOWN_FILES = 10  # lines of what is left alone
 BEST = "best"  # checkpoints of this name are kept: the weights a record was computed from
 
 
@@ -27,13 +30,22 @@ def open_ledger(folder: Path) -> Ledger:
     ledger = Ledger(folder)
     if not ledger.root.is_dir():
         raise RequestError(f"{folder}: no sweep was launched here (it holds no .ledger); name a folder like runs/SWEEP")
+    ledger.require_unlinked()
     return ledger
 
 
-def launches(ledger: Ledger) -> list[dict[str, Any]]:
+def launches(ledger: Ledger) -> list[LaunchNote]:
     """Return the notes of its launches, oldest first."""
-    paths = sorted((ledger.root / "launches").glob("*.json"), key=lambda path: float(path.name.split("-")[0]))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return read_launches(ledger.root / "launches")
+
+
+def warn_of_foreign_files(ledger: Ledger) -> None:
+    """Say on stderr what lies in a ledger and is none of its files; it is left alone."""
+    foreign = foreign_files(ledger.root)
+    for file in foreign[:SHOWN_FILES]:
+        _say(f"{file.path}: left alone ({file.reason})")
+    if len(foreign) > SHOWN_FILES:
+        _say(f"{ledger.root}: {len(foreign) - SHOWN_FILES} more files that are none of a ledger's, left alone")
 
 
 def status(ledger: Ledger) -> dict[str, Any]:
@@ -63,7 +75,7 @@ def _row(job: str, state: State) -> dict[str, Any]:
     return row | ({"reason": said} if (said := state.reason or state.note) else {})
 
 
-def retry(ledger: Ledger) -> tuple[int, list[dict[str, Any]]]:
+def retry(ledger: Ledger) -> tuple[int, list[LaunchNote]]:
     """Forget every failure; return how many there were, and the last launch of each job that failed."""
     failed, noted = list(ledger.status_files.by_job("failed")), launches(ledger)
     owners = {job: note for note in noted for job in note["jobs"]}
@@ -93,25 +105,47 @@ def collect_garbage(ledger: Ledger) -> list[Garbage]:
         *_temporary(ledger, states),
         *_status_files(ledger, states),
     ]
-    for waste in garbage:
+    for link in _links(ledger, states):
+        _say(f"{link}: a symbolic link, left alone with what it leads to")
+    return [waste for waste in garbage if _remove(waste, ledger.folder)]
+
+
+def _remove(waste: Garbage, root: Path) -> bool:
+    """Remove a file or folder; say why where it cannot be, and return whether it went."""
+    try:
         if waste.path.is_dir():
-            shutil.rmtree(waste.path)
+            remove_folder(waste.path, root)
         else:
-            waste.path.unlink(missing_ok=True)
-    return garbage
+            remove_file(waste.path, root)
+    except (OSError, DataError) as error:
+        _say(disk_problem(error) if isinstance(error, OSError) else str(error))
+        return False
+    return True
+
+
+def _links(ledger: Ledger, states: dict[str, State]) -> Iterator[Path]:
+    """Yield the links where checkpoints of finished jobs and of stacks would be removed."""
+    seen = set[Path]()
+    for job, state in states.items():
+        folder = ledger.job_folder(job) / "checkpoints"
+        if state.status == "done" and (link := first_link(folder, ledger.folder)) not in seen:
+            yield from [link] if link else links_below(folder)
+            seen |= {link} if link else set()
+    yield from links_below(ledger.root / "groups")
 
 
 def _checkpoints(ledger: Ledger, states: dict[str, State]) -> Iterator[Garbage]:
     for job, state in states.items():
-        if state.status == "done":
-            folder = ledger.job_folder(job) / "checkpoints"
-            for path in sorted(folder.rglob("*.ckpt")):
-                if path.stem != BEST:
-                    yield Garbage(path, "checkpoint", path.stat().st_size)
-    for path in sorted((ledger.root / "groups").glob("*.json")):
-        jobs, stack = json.loads(path.read_text(encoding="utf-8")), path.with_suffix("")
-        if stack.is_dir() and all(job in states and states[job].status == "done" for job in jobs):
-            yield Garbage(stack, "checkpoint", sum(map(_size, stack.rglob("*"))))
+        folder = ledger.job_folder(job) / "checkpoints"
+        if state.status == "done" and first_link(folder, ledger.folder) is None:
+            for path in files_below(folder):
+                if path.suffix == ".ckpt" and path.stem != BEST:
+                    yield Garbage(path, "checkpoint", _size(path))
+    for name, jobs in ledger.groups().items():
+        stack = ledger.root / "groups" / name
+        is_folder = stack.is_dir() and not stack.is_symlink()
+        if is_folder and all(job in states and states[job].status == "done" for job in jobs):
+            yield Garbage(stack, "checkpoint", sum(map(_size, files_below(stack))))
 
 
 def _claims(ledger: Ledger) -> Iterator[Garbage]:
@@ -124,17 +158,18 @@ def _claims(ledger: Ledger) -> Iterator[Garbage]:
 def _temporary(ledger: Ledger, states: dict[str, State]) -> Iterator[Garbage]:
     """Temporary files as `data.files.replace_atomically` and the probes name them, once nobody can be writing them."""
     idle = [ledger.job_folder(job) for job, state in states.items() if not state.status.startswith("running")]
-    folders = [path for path in ledger.root.iterdir() if path.is_dir()]
+    folders = [path for path in ledger.root.iterdir() if path.is_dir() and not path.is_symlink()]
+    idle = [folder for folder in idle if first_link(folder, ledger.folder) is None]
     for path in (path for folder in [*folders, *idle] for path in folder.glob(".*")):
-        if path.is_file() and time.time() - path.stat().st_mtime > ledger.stale_after:
+        if is_regular(path) and abs(time.time() - path.stat().st_mtime) > ledger.stale_after:
             yield Garbage(path, "temporary file", _size(path))
 
 
 def _status_files(ledger: Ledger, states: dict[str, State]) -> Iterator[Garbage]:
-    for name in file_names(ledger.root / "done"):
-        job = StatusFile.parse(name).job
+    for job, files in ledger.status_files.by_job("done").items():
         if not (ledger.job_folder(job) / RECORD).exists() and not _running(states, job):
-            yield Garbage(ledger.root / "done" / name, "mark without a record", 0)
+            for file in files:
+                yield Garbage(ledger.root / "done" / file.name, "mark without a record", 0)
 
 
 def _running(states: dict[str, State], job: str) -> bool:
@@ -142,4 +177,8 @@ def _running(states: dict[str, State], job: str) -> bool:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    return path.lstat().st_size if os.path.lexists(path) else 0
+
+
+def _say(line: str | None) -> None:
+    print(f"causalrec: {line}", file=sys.stderr)

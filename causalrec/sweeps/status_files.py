@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from causalrec.data.regular_files import is_regular
+from causalrec.data.removal import make_way
 from causalrec.errors import DataError
-from causalrec.ids import SEPARATOR
+from causalrec.ids import SEPARATOR, is_job_id
 from causalrec.records.run_record import RunRecord
-from causalrec.sweeps.claim_files import file_names
 
 RecordedStatus = Literal["done", "failed", "started"]
+NAME = re.compile(r"([^~]+~[^~]+)~(\w+)(?:~([0-9]{1,20})~([0-9]{1,20}))?")
 RECORDED_STATUSES: tuple[RecordedStatus, ...] = ("done", "failed", "started")
 
 
@@ -48,8 +52,10 @@ class StatusFile:
     @staticmethod
     def parse(name: str) -> StatusFile:
         """Read a status file's name; raise ValueError for a name of another form."""
-        row, folder, fingerprint, *record = name.split(SEPARATOR)
-        return StatusFile(name, SEPARATOR.join((row, folder)), fingerprint, *map(int, record[:2]))
+        match = NAME.fullmatch(name)
+        if match is None or not is_job_id(match[1]):
+            raise ValueError(f"{name}: not JOB~FINGERPRINT")
+        return StatusFile(name, match[1], match[2], int(match[3] or 0), int(match[4] or 0))
 
 
 @dataclass(frozen=True)
@@ -61,19 +67,23 @@ class StatusFiles:
     def by_job(self, status: RecordedStatus) -> dict[str, list[StatusFile]]:
         """Return every file of a status by job."""
         files_by_job: dict[str, list[StatusFile]] = {}
-        for name in file_names(self.root / status):
-            with suppress(ValueError):
-                status_file = StatusFile.parse(name)
-                files_by_job.setdefault(status_file.job, []).append(status_file)
+        for status_file in self._files(status):
+            files_by_job.setdefault(status_file.job, []).append(status_file)
         return files_by_job
 
     def of_job(self, status: RecordedStatus, job: str) -> list[StatusFile]:
         """Return the files of one job and status."""
-        return [
-            StatusFile.parse(name)
-            for name in file_names(self.root / status)
-            if name.startswith(status_file_name(job, ""))
-        ]
+        return [status_file for status_file in self._files(status) if status_file.job == job]
+
+    def exists(self, status: RecordedStatus, job: str, fingerprint: str) -> bool:
+        """Whether there is a file of this status, and no folder, link or pipe of its name."""
+        return is_regular(self.root / status / status_file_name(job, fingerprint))
+
+    def _files(self, status: RecordedStatus) -> Iterator[StatusFile]:
+        """Yield the status files; what is of another name or kind is nobody's status."""
+        for name in regular_names(self.root / status):
+            with suppress(ValueError):
+                yield StatusFile.parse(name)
 
     def remove(self, status: RecordedStatus, job: str, keep: str = "") -> int:
         """Remove the files of a job and status but the one named `keep`; return how many went."""
@@ -87,6 +97,7 @@ class StatusFiles:
         now = record.stat()
         name = status_file_name(job, fingerprint, now.st_size, now.st_mtime_ns)
         (self.root / "done").mkdir(parents=True, exist_ok=True)
+        make_way(self.root / "done" / name)
         (self.root / "done" / name).touch()
         self.remove("done", job, keep=name)
         self.remove("failed", job)
@@ -105,6 +116,8 @@ def describe_damage(record: str, status_file: StatusFile) -> str:
 
 def is_complete(record: Path) -> bool:
     """Whether a record is whole and of a finished job."""
+    if not is_regular(record):
+        return False
     try:
         return RunRecord.load(record).done
     except (OSError, DataError):
@@ -113,4 +126,13 @@ def is_complete(record: Path) -> bool:
 
 def sha256_or_empty(record: Path) -> str:
     """Return the sha256 of a file, "" where there is none."""
-    return hashlib.sha256(record.read_bytes()).hexdigest() if record.exists() else ""
+    return hashlib.sha256(record.read_bytes()).hexdigest() if is_regular(record) else ""
+
+
+def regular_names(folder: Path) -> list[str]:
+    """Return the names of the regular files in a folder, without hidden ones; none where there is no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return [e.name for e in entries if not e.name.startswith(".") and e.is_file(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []

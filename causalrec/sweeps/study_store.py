@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from causalrec.errors import DataError, RequestError
-from causalrec.sweeps.claim_files import ClaimHolder
+from causalrec.sweeps.claim_holder import ClaimHolder
 
 Direction = Literal["minimize", "maximize"]
 LOCK_SECONDS = 60  # how long a process waits while another writes the file

@@ -46,6 +46,7 @@ class BestCheckpoint(Checkpoint):
         self.fit: FitResult | None = None
         self.best: dict[str, Tensor] = {}
         self.best_epoch, self.criterion = 0, math.nan
+        self.has_stepped = False  # since this process began or went on
         self._steps_since_save, self._last_save, self._save_interval = 0, time.monotonic(), seconds
 
     def state_dict(self) -> dict[str, Any]:
@@ -70,6 +71,7 @@ class BestCheckpoint(Checkpoint):
             batch: not read.
             batch_idx: step within the epoch, from 0.
         """
+        self.has_stepped = True
         self._steps_since_save += 1
         if self._due(trainer, batch_idx) and not trainer.is_last_batch:
             self._save(trainer)

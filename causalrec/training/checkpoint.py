@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import random
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from pytorch_lightning.plugins import CheckpointIO
 from torch import Tensor
 
 from causalrec.data.files import replace_atomically
+from causalrec.data.regular_files import open_regular
 from causalrec.errors import DataError
 
 MAGIC = b"causalrec checkpoint 1\n"
+MAX_EXPANSION = 16  # bytes of tensors for each byte of a file: one number may be repeated, but not without end
 DIGEST = 64  # hexadecimal characters of a sha256
 Checkpoint = dict[str, Any]  # what Lightning and torch keep of a fit
 
@@ -40,7 +42,8 @@ def write_checkpoint(path: Path, content: Mapping[str, object]) -> None:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint: tensors and plain values only. Raise DataError where it is truncated or altered."""
     try:
-        raw = path.read_bytes()
+        with open_regular(path) as file:
+            raw = file.read()
     except OSError as error:
         raise DataError(f"{path}: checkpoint cannot be read ({error.strerror})") from error
     start = len(MAGIC) + DIGEST
@@ -50,11 +53,74 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if hashlib.sha256(body).hexdigest().encode() != raw[len(MAGIC) : start]:
         raise DataError(f"{path}: checkpoint damaged (its sha256 differs)")
     try:
-        content: Checkpoint = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        _check_archive(body)
+        content: object = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except Exception as error:  # what was not written by torch raises anything
         reason = " ".join(str(error).split())[:100]
         raise DataError(f"{path}: checkpoint holds more than tensors and plain values ({reason})") from error
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise DataError(f"{path}: checkpoint holds something else ({type(content).__name__})")
+    claimed = sum(tensor.numel() * tensor.element_size() for tensor in tensors_in(content))
+    if claimed > MAX_EXPANSION * len(body):
+        raise DataError(f"{path}: checkpoint claims tensors of {claimed} bytes, and is {len(body)} long")
     return content
+
+
+def tensors_in(content: object) -> Iterator[Tensor]:
+    """Yield every tensor in nested mappings and lists."""
+    if isinstance(content, Tensor):
+        yield content
+    elif isinstance(content, Mapping | list | tuple):
+        for value in content.values() if isinstance(content, Mapping) else content:
+            yield from tensors_in(value)
+
+
+def require_finite(path: Path, content: object) -> None:
+    """Raise DataError where a tensor of a checkpoint is not finite; shapes were checked as it was read."""
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors_in(content)):
+        raise DataError(f"{path}: checkpoint holds weights that are not finite")
+
+
+def _check_archive(body: memoryview) -> None:
+    """Raise ValueError where the archive of tensors unpacks to more than it is."""
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        sizes = [info.file_size for info in archive.infolist() if info.compress_type == zipfile.ZIP_STORED]
+        if len(sizes) < len(archive.infolist()) or sum(sizes) > len(body):
+            raise ValueError("it unpacks to more than it holds")
+
+
+def check_weights(path: Path, state: object, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights that a checkpoint holds, each as the model has it and all of them numbers.
+
+    Raises DataError as `check_shapes` does, and for a number that is not finite.
+
+    Args:
+        path: of the checkpoint, for the message.
+        state: what it holds in the place of weights.
+        like: the weights of the model.
+    """
+    weights = check_shapes(path, state, like)
+    require_finite(path, weights)
+    return weights
+
+
+def check_shapes(path: Path, state: object, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights by name; raise DataError for a tensor that is missing, or of another shape or kind of number.
+
+    Args:
+        path: of the checkpoint, for the message.
+        state: what it holds in the place of weights.
+        like: the weights of the model.
+    """
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataError(f"{path}: checkpoint holds no weights")
+    for name, expected in like.items():
+        saved = state.get(name)
+        if saved is None or saved.shape != expected.shape:
+            raise DataError(f"{path}: checkpoint of another model ({name} is missing or of another shape)")
+        if saved.is_floating_point() != expected.is_floating_point() or saved.is_complex():
+            raise DataError(f"{path}: checkpoint of another model ({name} holds {saved.dtype})")
+    return dict(state)
 
 
 class CheckedIO(CheckpointIO):

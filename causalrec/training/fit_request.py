@@ -18,6 +18,7 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.models import CausalModel
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit_result import FitResult
+from causalrec.training.fit_store import UnusableCheckpoint
 from causalrec.training.module import CausalRecModule, CriterionWeighting
 from causalrec.training.optimizer import AbstractOptimizer
 from causalrec.training.scheduler import AbstractScheduler, ConstantRate
@@ -76,7 +77,13 @@ class FitRequest:
     scheduler: AbstractScheduler = field(default_factory=ConstantRate)
 
     def fit(self) -> FitResult:
-        """Fit alone, by Lightning."""
+        """Fit alone, by Lightning; once more from its beginning where its checkpoint cannot be gone on from."""
+        try:
+            return self._fit()
+        except UnusableCheckpoint:
+            return self._fit()
+
+    def _fit(self) -> FitResult:
         model = self.fresh_model()
         module = CausalRecModule(
             model,

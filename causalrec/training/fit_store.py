@@ -7,22 +7,58 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
+from typing_extensions import TypedDict
 
 from causalrec.data.files import write_text
 from causalrec.data.log import InteractionLog
+from causalrec.data.removal import files_below, make_way, require_unlinked
 from causalrec.errors import DataError
-from causalrec.training.checkpoint import content_hash, read_checkpoint, write_checkpoint
+from causalrec.training.checkpoint import (
+    Checkpoint,
+    check_weights,
+    content_hash,
+    read_checkpoint,
+    require_finite,
+    write_checkpoint,
+)
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit_result import Epoch, FitResult
 from causalrec.training.module import CausalRecModule
 
+
+class SavedEpoch(TypedDict):
+    """A point of a learning curve, as a checkpoint holds it."""
+
+    epoch: int
+    loss: float
+    criterion: float | None
+    report: dict[str, Any] | None
+
+
+class SavedFit(TypedDict):
+    """What a checkpoint holds of a fit beside its weights."""
+
+    criterion: float
+    best_epoch: int
+    epochs: int
+    curve: list[SavedEpoch]
+
+
+class UnusableCheckpoint(DataError):
+    """A fit could not go on from its checkpoint, which was removed: it must begin with a fresh model."""
+
+
+_SUMMARY = TypeAdapter(SavedFit)
 LOGGER = logging.getLogger(__name__)
 NAMES = ("best.ckpt", "resume.ckpt", "fit.json")
 OTHER_FIT_MESSAGE = "was made by other settings, data or versions"
@@ -49,27 +85,32 @@ class FitFolder:
         """The weights of the best epoch."""
         return self.folder / "best.ckpt"
 
-    def load_finished(self) -> FitResult | None:
-        """Return the fit where it is whole and the same was asked for."""
-        if not self.best.exists():
+    def load_finished(self, weights: Mapping[str, Tensor] | None = None) -> FitResult | None:
+        """Return the fit where it is whole and the same was asked for; `weights`: those it must have, by shape."""
+        self._require_unlinked()
+        if not os.path.lexists(self.best):
             return None
         try:
-            saved = self._read(self.best)
+            return _as_fit(self.best, self._read(self.best), weights)
         except DataError as error:
-            self._discard(str(error))
+            self.discard(str(error))
             return None
-        summary = saved["fit"]
-        curve = tuple(Epoch(**point) for point in summary["curve"])
-        return FitResult(**{**summary, "curve": curve}, state=saved["state_dict"])
 
-    def checkpoint_to_resume(self) -> Path | None:
-        """Return the checkpoint an interrupted fit goes on from, where it is whole and of the same fit."""
-        if not self.resume.exists():
+    def checkpoint_to_resume(self, weights: Mapping[str, Tensor] | None = None) -> Path | None:
+        """Return the checkpoint an interrupted fit goes on from, where it is whole and of the same fit.
+
+        `weights`: those it must have, by shape.
+        """
+        if not os.path.lexists(self.resume):
             return None
         try:
-            self._read(self.resume)
-        except DataError as error:
-            self._discard(str(error))
+            saved = self._read(self.resume)
+            check_weights(self.resume, saved.get("state_dict"), weights or {})
+            callbacks = saved.get("callbacks")
+            best = [state.get("best") for state in callbacks.values()] if isinstance(callbacks, dict) else []
+            require_finite(self.resume, [saved.get("state_dict"), saved.get("optimizer_states"), best])
+        except (DataError, AttributeError) as error:
+            self.discard(str(error))
             return None
         return self.resume
 
@@ -93,20 +134,38 @@ class FitFolder:
             raise DataError(f"{path}: {OTHER_FIT_MESSAGE}")
         return saved
 
-    def _discard(self, reason: str) -> None:
+    def discard(self, reason: str) -> None:
+        """Remove the files, and say why the fit starts again."""
         if _is_rank_zero():
             LOGGER.warning("causalrec: %s; starting this fit again", reason)
             delete_fits(self.folder)
 
+    def _require_unlinked(self) -> None:
+        """Raise DataError where the folder of the fit, or that of all fits, is a symbolic link."""
+        require_unlinked(self.folder, self.folder.parent.parent)
+
 
 def delete_fits(folder: Path) -> None:
-    """Remove what fits left in a folder and below it, so that they start from their beginning."""
-    for path in [*(path for name in NAMES for path in folder.rglob(name)), *_partial_files(folder)]:
+    """Remove what fits left in a folder and below it, so that they start from their beginning; no link is followed."""
+    for path in [*(path for path in files_below(folder) if path.name in NAMES), *_partial_files(folder)]:
         path.unlink(missing_ok=True)
+    for path in (folder / name for name in NAMES):
+        make_way(path)
 
 
 def _partial_files(folder: Path) -> list[Path]:
-    return [path for name in NAMES for path in folder.rglob(f".{name}.*")]
+    return [path for path in files_below(folder) if any(path.name.startswith(f".{name}.") for name in NAMES)]
+
+
+def _as_fit(path: Path, saved: Checkpoint, weights: Mapping[str, Tensor] | None) -> FitResult:
+    """Return the fit that a checkpoint holds; raise DataError where it holds something else."""
+    state = check_weights(path, saved.get("state_dict"), weights or {})
+    try:
+        summary = _SUMMARY.validate_python(saved.get("fit"), strict=True)
+    except ValidationError as error:
+        raise DataError(f"{path}: checkpoint holds something else in the place of its learning curve") from error
+    curve = tuple(Epoch(**point) for point in summary["curve"])
+    return FitResult(summary["criterion"], summary["best_epoch"], summary["epochs"], state, curve)
 
 
 def _is_rank_zero() -> bool:

@@ -27,7 +27,7 @@ from causalrec.training.callback import AbstractCallback
 from causalrec.training.checkpoint import CheckedIO
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.fit_result import Epoch, FitResult, log_curve
-from causalrec.training.fit_store import FitFolder, fit_fingerprint
+from causalrec.training.fit_store import FitFolder, UnusableCheckpoint, fit_fingerprint
 from causalrec.training.module import MONITOR, CausalRecModule
 from causalrec.types import Batch, Count
 
@@ -113,7 +113,7 @@ class TrainerSettings:
                 stop early.
         """
         store = FitFolder(folder, fit_fingerprint(module, data, self._identity(epochs)))
-        fit = store.load_finished()
+        fit = store.load_finished(module.state_dict())
         live = fit is None and not self._forks()  # a logger is of no use in another process
         if fit is None:
             store.remove_partial_files()
@@ -142,10 +142,16 @@ class TrainerSettings:
             for name in ("pytorch_lightning", "lightning_fabric"):
                 logging.getLogger(name).setLevel(logging.ERROR)
             trainer = self.build(logger, [best, *self._callbacks(label, epochs)], epochs, store.folder)
+            resumed = store.checkpoint_to_resume(module.state_dict()) if can_resume else None
             try:
-                trainer.fit(module, datamodule=data, ckpt_path=store.checkpoint_to_resume() if can_resume else None)
+                trainer.fit(module, datamodule=data, ckpt_path=resumed)
             except ProcessRaisedException as error:
                 raise CausalRecError(f"a rank failed: {str(error).strip().splitlines()[-1]}") from error
+            except Exception as error:
+                if resumed is None or best.has_stepped:
+                    raise
+                store.discard(f"{resumed}: cannot be gone on from ({type(error).__name__})")
+                raise UnusableCheckpoint(f"{resumed}: cannot be gone on from") from error
         fit = best.fit or store.load_finished()  # forked ranks leave it in the folder alone
         assert fit is not None
         return fit

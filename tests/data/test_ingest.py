@@ -14,11 +14,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from causalrec.data.checked_folder import META, open_sealed
 from causalrec.data.datasets.csv import CsvTables
 from causalrec.data.tabular import ingest
 from causalrec.data.tabular.ingest import last_of_repeats
 from causalrec.data.tabular.npy import ArrayWriter
-from causalrec.data.tabular.store import META, open_store, store_folder
+from causalrec.data.tabular.store import store_folder
 
 LARGE = 60_000
 
@@ -106,7 +107,7 @@ def test_a_damaged_store_is_made_again(root: Path, damage: str) -> None:
         array.unlink()
     else:
         (store / META).write_text("{") if damage == "meta" else (store / META).unlink()
-    assert open_store(store) is None
+    assert open_sealed(store) is None
     assert matches_file(root, load(root))
 
 
@@ -149,14 +150,14 @@ def test_the_store_lies_below_paths_data_only_where_the_files_do(
 def test_a_store_that_another_process_finished_first_is_kept(root: Path) -> None:
     load(root)
     (store,) = stores(root)
-    mark = json.loads((store / META).read_text())
+    mark = json.loads((store / META).read_text())["content"]
     ours = root / "ours"
     shutil.copytree(store, ours)
     (ours / META).unlink()
     from causalrec.data.tabular.store import keep_store
 
-    assert keep_store(ours, store, {k: v for k, v in mark.items() if k != "sizes"})["sizes"] == mark["sizes"]
-    assert open_store(store) == mark
+    assert keep_store(ours, store, {k: v for k, v in mark.items() if k != "sums"})["sums"] == mark["sums"]
+    assert open_sealed(store) == mark
 
 
 def test_an_array_written_in_chunks_is_a_plain_npy_file(tmp_path: Path) -> None:

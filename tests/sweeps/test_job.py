@@ -214,7 +214,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing_finished(
     train_by(fill_disk(error))
     outcome = attempt(spec)
     assert outcome.status == "failed" and str(disk) in outcome.reason and "\n" not in outcome.reason
-    assert "no space left on device; free some space, then launch again to go on" in outcome.reason
+    assert "no space left on device; free some space or name another folder, then run it again" in outcome.reason
     third = attempt(spec_in(disk, "seed=2"))
     assert third.status == "failed" and "no space left on device" in third.reason, "not even its claim can be made"
     assert state_of(finished) == "done"
@@ -254,7 +254,7 @@ def test_what_the_system_says_of_the_disk_names_the_path(
     wrapped.__cause__ = shut
     train_by(raise_error(wrapped))
     reason = attempt(spec).reason
-    assert reason.startswith(f"{spec.folder}: {os.strerror(number).lower()}; ") and "launch again" in reason
+    assert reason.startswith(f"{spec.folder}: ") and os.strerror(number).lower() in reason and "run it again" in reason
 
 
 def test_a_job_that_was_taken_over_meanwhile_leaves_the_record_alone(

@@ -9,6 +9,7 @@ import os
 import random
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -192,7 +193,13 @@ def child_fit(folder: str, name: str, kind: str, left: int, pause: float = 0, sp
     death = Death(kind, left, violent=True)
     if kind == "save":
         real = os.fsync
-        os.fsync = lambda handle: (death.count_pass("save"), real(handle))[1]  # type: ignore[assignment]
+
+        def count_files(handle: int) -> None:
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                death.count_pass("save")
+            real(handle)
+
+        os.fsync = count_files  # type: ignore[assignment]
     if pause:
         step = Death.count_pass
         Death.count_pass = lambda self, kind: (time.sleep(pause), step(self, kind))[1]  # type: ignore[method-assign]

@@ -16,6 +16,7 @@ from pydantic import Field
 from scipy.special import expit
 
 from causalrec.data.card import DatasetCard
+from causalrec.data.checked_file import cached
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.ml100k import OFFICIAL
 from causalrec.data.datasets.simulated_ml100k import (
@@ -26,7 +27,6 @@ from causalrec.data.datasets.simulated_ml100k import (
     frozen_columns,
 )
 from causalrec.data.factorisation import Factorisation
-from causalrec.data.files import replace_atomically
 from causalrec.data.log import InteractionLog
 from causalrec.data.tabular.store import store_folder
 from causalrec.data.truth import Oracle, PotentialOutcomes
@@ -151,23 +151,16 @@ def predict_or_load(log: InteractionLog, folder: Path) -> tuple[Floats, Floats]:
     rating[log.user, log.item], seen[log.user, log.item] = log.outcome, 1
     digest = hashlib.sha256(repr([RATING_FACTORISATION, WATCH_FACTORISATION, rating.shape]).encode())
     digest.update(rating.tobytes())
-    path = folder / f"uplift-{digest.hexdigest()[:16]}.npy"
-    if not path.exists():
-        both = np.stack([RATING_FACTORISATION(rating, seen), WATCH_FACTORISATION(seen)])
-        try:
-            with replace_atomically(path) as temporary, temporary.open("wb") as out:
-                np.save(out, both, allow_pickle=False)
-        except OSError as error:
-            raise DataError(f"{folder}: cannot be written ({error.strerror}); set CAUSALREC_CACHE") from error
-    predictions = _load_predictions(path, (2, *rating.shape))
-    return predictions[0], predictions[1]
 
+    def fit() -> bytes:
+        both = [RATING_FACTORISATION(rating, seen), WATCH_FACTORISATION(seen)]
+        return np.stack(both).astype(np.float32).tobytes()
 
-def _load_predictions(path: Path, shape: tuple[int, ...]) -> Floats:
+    def parse(content: bytes) -> Floats:
+        return np.frombuffer(content, np.float32).reshape(2, *rating.shape).copy()
+
     try:
-        both = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: not readable ({error}); remove it and run again") from error
-    if both.shape != shape:
-        raise DataError(f"{path}: holds {both.shape} cells, expected {shape}; remove it and run again")
-    return np.asarray(both, np.float32)
+        predictions = cached(folder / f"uplift-{digest.hexdigest()[:16]}.arrays", fit, parse)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror}); set CAUSALREC_CACHE") from error
+    return predictions[0], predictions[1]

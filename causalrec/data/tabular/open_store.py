@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from causalrec.data.checked_folder import open_sealed
 from causalrec.data.delimited_text import binarise
 from causalrec.data.log import InteractionLog, RowValues
 from causalrec.data.table_problems import Problem
 from causalrec.data.tabular.build import Build
 from causalrec.data.tabular.request import Request
 from causalrec.data.tabular.roles import Roles
-from causalrec.data.tabular.store import keep_store, open_store, scratch_folder, store_folder
+from causalrec.data.tabular.store import keep_store, scratch_folder, store_folder
 from causalrec.data.truth import PotentialOutcomes
 from causalrec.types import Floats, Ints
 
-FORMAT = 4  # of the arrays on disk: raise it when they change
+FORMAT = 5  # of the arrays on disk: raise it when they change
 
 
 def open_or_build(request: Request, name: str, folder: Path, root: Path) -> tuple[Path, dict[str, Any], list[Problem]]:
@@ -38,7 +39,7 @@ def open_or_build(request: Request, name: str, folder: Path, root: Path) -> tupl
         message = "there is no such folder; set dataset.folder (./ = from here, without it below paths.data)"
         return folder, {}, [Problem("error", str(folder), None, None, message)]
     store = store_folder(folder, root) / f"{name}-{_key(request)}"
-    meta = open_store(store)
+    meta = open_sealed(store)
     if meta is not None:
         return store, meta, [Problem(**problem) for problem in meta["warnings"]]
     with scratch_folder(store) as scratch:

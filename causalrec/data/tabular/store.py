@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
+from causalrec.data.checked_folder import Meta, open_sealed, seal
+from causalrec.data.disk_errors import FULL, naming
 from causalrec.errors import DataError
 
-META = "meta.json"
 STALE = 86_400  # seconds after which a temporary folder belongs to nobody
 
 
@@ -30,18 +29,6 @@ def store_folder(folder: Path, root: Path) -> Path:
     return Path(cache) / "tables"
 
 
-def open_store(path: Path) -> dict[str, Any] | None:
-    """Return the meta data of a complete store, None where there is none; a damaged one is removed."""
-    try:
-        meta: dict[str, Any] = json.loads((path / META).read_text(encoding="utf-8"))
-        if all((path / name).stat().st_size == size for name, size in meta["sizes"].items()):
-            return meta
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass
-    shutil.rmtree(path, ignore_errors=True)
-    return None
-
-
 @contextmanager
 def scratch_folder(store_path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside the store's, removed at the end; raise DataError where it cannot be made."""
@@ -51,25 +38,28 @@ def scratch_folder(store_path: Path) -> Iterator[Path]:
     except OSError as error:
         raise DataError(f"{store_path.parent}: cannot be written ({error.strerror}); set CAUSALREC_CACHE") from error
     for other in store_path.parent.glob(".making-*"):
-        if time.time() - other.stat().st_mtime > STALE:
-            shutil.rmtree(other, ignore_errors=True)
+        with suppress(OSError):  # gone meanwhile
+            if not other.is_symlink() and time.time() - other.stat().st_mtime > STALE:
+                shutil.rmtree(other, ignore_errors=True)
     try:
-        yield scratch
+        with naming(store_path):
+            yield scratch
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        fix = "free some space, or set CAUSALREC_CACHE to another folder"
+        raise DataError(f"{store_path}: no space left ({os.strerror(error.errno).lower()}); {fix}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def keep_store(folder: Path, store_path: Path, meta: dict[str, Any]) -> dict[str, Any]:
+def keep_store(folder: Path, store_path: Path, meta: Mapping[str, object]) -> Meta:
     """Give a finished folder its meta data and its name, unless another process was first; return the meta data."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    meta = {**meta, "sizes": {str(path.relative_to(folder)): path.stat().st_size for path in files}}
-    for path in files:
-        with path.open("rb") as written:
-            os.fsync(written.fileno())
-    (folder / META).write_text(json.dumps(meta), encoding="utf-8")
-    try:
-        folder.rename(store_path)
-    except OSError:  # there already: both hold the same bytes
-        if open_store(store_path) is None:
+    with naming(store_path):
+        content = seal(folder, meta)
+        try:
             folder.rename(store_path)
-    return meta
+        except OSError:  # there already: both hold the same bytes
+            if open_sealed(store_path) is None:
+                folder.rename(store_path)
+    return content

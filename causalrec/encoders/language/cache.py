@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from causalrec.data.array_files import load_npy
+from causalrec.data.checked_file import drop_damaged
 from causalrec.data.files import replace_atomically
+from causalrec.data.regular_files import is_regular
 from causalrec.encoders.language.checksums import file_lock, file_sha256, key_of
 from causalrec.encoders.language.model import Precision
 from causalrec.encoders.language.pooling import Fixed, Pooling
 from causalrec.errors import DataError, RequestError
-from causalrec.plain_streams import print_note
 from causalrec.types import Floats
 
 RECIPE = 1  # raise it when the same texts and model shall give other numbers
@@ -93,11 +95,12 @@ def _embed(
 def _open(cache: Path, key: str) -> Floats | None:
     """Map the table of this key, None where there is no undamaged file."""
     for path in sorted((cache / "text").glob(f"{key}-*.npy")):
-        if file_sha256(path, cache)[:16] == path.stem.split("-")[1]:
-            table: Floats = np.load(path, mmap_mode="r", allow_pickle=False)
-            return table
-        print_note(f"{path}: damaged (its sha256 is another), so its texts are embedded again")
-        path.unlink(missing_ok=True)
+        try:
+            if is_regular(path) and file_sha256(path, cache)[:16] == path.stem.split("-")[1]:
+                return load_npy(path, mapped=True)
+            drop_damaged(path, "its sha256 is another")
+        except (OSError, DataError) as error:
+            drop_damaged(path, str(error).removeprefix(f"{path}: "))
     return None
 
 

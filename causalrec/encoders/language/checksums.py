@@ -6,27 +6,33 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
 
+from causalrec.data.checked_folder import sum_of
 from causalrec.data.files import write_text
-from causalrec.data.sources import sha256_of
+from causalrec.data.regular_files import read_bytes
+from causalrec.data.removal import make_way
 
 SETTLED = 2_000_000_000  # nanoseconds: a file written later than this could change again within its clock's tick
 
 
 def file_sha256(path: Path, cache: Path) -> str:
-    """Return a file's sha256, read again only when its path, size, time of change or inode is another."""
+    """Return a file's sha256, read again only when its path, size, times of change or inode are others."""
     state = path.stat()
-    identity = [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino]
-    note = cache / "digests" / key_of(identity)
-    if note.exists() and len(remembered := note.read_text(encoding="ascii").strip()) == 64:
-        return remembered
-    digest = sha256_of(path)
-    if time.time_ns() - state.st_mtime_ns > SETTLED:
-        write_text(note, digest)
+    identity = [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
+    key = key_of(identity)
+    note = cache / "digests" / key
+    with suppress(OSError, ValueError):  # no note, or a damaged one
+        digest, seal = read_bytes(note).decode("ascii").split()
+        if seal == key_of([key, digest]):
+            return digest
+    digest = sum_of(path)
+    if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > SETTLED:
+        make_way(note)
+        write_text(note, f"{digest} {key_of([key, digest])}")
     return digest
 
 
@@ -40,5 +46,6 @@ def file_lock(path: Path) -> Iterator[None]:
     """Hold the lock named by `path` while the block runs; a process that dies releases it."""
     lock = path.with_name(f".{path.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
+    make_way(lock)  # a link there would be emptied, a folder refused
     with FileLock(lock):
         yield

@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from causalrec.data.checked_folder import open_sealed, seal
+from causalrec.data.disk_errors import full_disk
 from causalrec.encoders.language.checksums import file_lock, file_sha256, key_of
 from causalrec.encoders.language.silence import silence_transformers
 from causalrec.errors import DataError, RequestError
@@ -23,11 +25,11 @@ def convert_gguf(path: Path, cache: Path) -> Path:
     import transformers
 
     folder = cache / "models" / key_of([file_sha256(path, cache), transformers.__version__.split(".")[0]])
-    if not folder.exists():
+    if open_sealed(folder) is None:
         if importlib.util.find_spec("gguf") is None:
             raise RequestError(f"encoder.model={path}: reading GGUF needs the extra: pip install 'causalrec[gguf]'")
         with file_lock(folder):
-            if not folder.exists():
+            if open_sealed(folder) is None:
                 _convert(path, folder)
     return folder
 
@@ -39,9 +41,10 @@ def _convert(path: Path, folder: Path) -> None:
         try:
             _save(path, model_folder)
         except Exception as error:  # a broken file raises anything
+            if (full := full_disk(error, folder)) is not None:
+                raise full from error
             raise DataError(f"encoder.model={path}: not a GGUF model that can be read ({_line(error)})") from error
-        for written in model_folder.iterdir():
-            written.chmod(0o644)
+        seal(model_folder, {})
         model_folder.rename(folder)
 
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from causalrec.data.files import replace_atomically
+from causalrec.data.checked_file import cached
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.types import Bools, Floats, Ints
@@ -32,14 +31,16 @@ def complete_matrix(log: InteractionLog, cache: Path) -> Floats:
     Rank and L2 weight are those of the best 0/1 accuracy (rounded ratings) on a random tenth of the log, then the
     factorisation is refitted on all rows. The file is keyed by the ratings and every setting.
     """
-    path = cache / "completion" / f"{_key(log)}.npy"
-    if path.exists():
-        return _load(path, (log.num_users, log.num_items))
-    rank, ridge = choose_factorisation(log)
-    score = factorise(log, np.ones(len(log), bool), rank, ridge)
-    with replace_atomically(path) as temporary, temporary.open("wb") as out:
-        np.save(out, score, allow_pickle=False)
-    return score
+    shape = (log.num_users, log.num_items)
+
+    def complete() -> bytes:
+        rank, ridge = choose_factorisation(log)
+        return factorise(log, np.ones(len(log), bool), rank, ridge).tobytes()
+
+    def parse(content: bytes) -> Floats:
+        return np.frombuffer(content, np.float32).reshape(shape).copy()
+
+    return cached(cache / "completion" / f"{_key(log)}.arrays", complete, parse)
 
 
 def choose_factorisation(
@@ -134,13 +135,3 @@ def _key(log: InteractionLog) -> str:
     for column in (_users(log), log.item, log.outcome):
         digest.update(np.ascontiguousarray(column).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _load(path: Path, shape: tuple[int, int]) -> Floats:
-    try:
-        score = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not readable ({error}); remove it and run again") from error
-    if score.shape != shape:
-        raise DataError(f"{path}: holds {score.shape} cells, expected {shape}; remove it and run again")
-    return np.asarray(score, np.float32)

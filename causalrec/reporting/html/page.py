@@ -38,7 +38,7 @@ def report(folder: Path, out: Path, columns: tuple[str, ...] = ()) -> PageData:
     """
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers that only damage makes so large
         data = load_page_data(folder, columns)
-        write_text(out, page(data))
+        write_text(out, page(data), through_link=out.parent != folder)  # the folder may be another's
     return data
 
 

@@ -7,6 +7,7 @@ change, for they are elementwise over rows and sum over the last axis alone. A r
 from __future__ import annotations
 
 import itertools
+import os
 import time
 import warnings
 from collections.abc import Callable, Hashable, Sequence
@@ -18,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalrec.data.removal import make_way
 from causalrec.errors import CausalRecError, DataError
-from causalrec.training.checkpoint import content_hash, read_checkpoint, write_checkpoint
+from causalrec.training.checkpoint import check_shapes, content_hash, read_checkpoint, write_checkpoint
 from causalrec.training.criterion import validation_errors
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
@@ -67,6 +69,7 @@ def fit_stacked(
             before = len(fits)
             stack = StackedTrainer([requests[k] for k in members])
             saver = StackSaver(stack, checkpoint_dir)
+            stack = saver.stack
             while stack.running:
                 stack.epoch()
                 saver.after_epoch()
@@ -151,6 +154,19 @@ class StackedTrainer:
             "weights": {name: parameter.data for name, parameter in self.model.named_parameters()},
             "optimizer": self.optimizer.state_of(range(len(self.running))) if self.running else [],
         }
+
+    def check(self, path: Path, state: dict[str, Any]) -> dict[str, Any]:
+        """Return what a checkpoint holds; raise DataError where its replicas or weights are not those of this stack."""
+        running, parameters = state["running"], dict(self.model.named_parameters())
+        numbers = range(len(self.requests))
+        if len(state["stopping"]) != len(numbers) or sorted({*running}) != sorted(running) or {*running} - {*numbers}:
+            raise DataError(f"{path}: checkpoint of other fits")
+        shapes = {name: parameter[0] for name, parameter in parameters.items()}
+        weights = {name: value.expand(len(running), *value.shape) for name, value in shapes.items()}
+        check_shapes(path, state["weights"], weights if running else {})
+        best = {name: value.expand(len(numbers), *value.shape) for name, value in shapes.items()}
+        check_shapes(path, state["best"], best if state["best"] else {})
+        return state
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from `state`."""
@@ -244,13 +260,16 @@ class StackSaver:
         self.stack, self.pause = stack, stack.requests[0].trainer.checkpoint_seconds
         self.path = checkpoint_dir / f"{stack.identity}.ckpt" if checkpoint_dir else None
         self.last = time.monotonic()
-        if self.path is None or not self.path.exists():
+        if self.path is None or not os.path.lexists(self.path):
             return
         try:
-            stack.load(read_checkpoint(self.path))
-        except DataError as error:
-            warnings.warn(f"{error}; starting these fits again", stacklevel=2)
+            stack.load(stack.check(self.path, read_checkpoint(self.path)))
+        except Exception as error:  # what it holds may be anything
+            what = error if isinstance(error, DataError) else f"{self.path}: checkpoint holds something else"
+            warnings.warn(f"{what}; starting these fits again", stacklevel=2)
+            make_way(self.path)
             self.path.unlink(missing_ok=True)
+            self.stack = StackedTrainer(stack.requests)  # the other may be half loaded
 
     def after_epoch(self) -> None:
         """Save, where the last time is long enough ago."""

@@ -1,0 +1,73 @@
+"""Removing files below a folder of ours: never through a symbolic link, never outside it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from causalrec.errors import DataError
+
+
+def first_link(path: Path, root: Path) -> Path | None:
+    """Return the first symbolic link on the way from `root` (which may be one) to `path`; None where there is none."""
+    below = path.relative_to(root)
+    if ".." in below.parts:
+        return path
+    steps = [root.joinpath(*below.parts[: k + 1]) for k in range(len(below.parts))]
+    return next((step for step in steps if step.is_symlink()), None)
+
+
+def require_unlinked(path: Path, root: Path) -> None:
+    """Raise DataError where a symbolic link stands between `root` and `path`, or is `path` itself."""
+    if link := first_link(path, root):
+        raise DataError(
+            f"{link}: a symbolic link, behind which nothing is written or removed; put the folder itself there, or "
+            f"remove the link"
+        )
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the regular files below a folder in order of name; nothing behind a link, nothing where it is one."""
+    if folder.is_symlink():
+        return
+    for parent, folders, names in os.walk(folder, followlinks=False):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(parent) / name
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
+def links_below(folder: Path) -> Iterator[Path]:
+    """Yield the symbolic links at and below a folder."""
+    if folder.is_symlink():
+        yield folder
+        return
+    for parent, folders, names in os.walk(folder, followlinks=False):
+        yield from (path for name in sorted([*folders, *names]) if (path := Path(parent) / name).is_symlink())
+
+
+def remove_folder(path: Path, root: Path) -> None:
+    """Remove a folder below `root` and all in it, links in it as links; raise DataError where a link leads to it."""
+    require_unlinked(path, root)
+    if path.is_dir():
+        shutil.rmtree(path)
+
+
+def remove_file(path: Path, root: Path) -> None:
+    """Remove a file below `root`, if it is there; raise DataError where a link leads to it."""
+    require_unlinked(path, root)
+    path.unlink(missing_ok=True)
+
+
+def make_way(path: Path) -> None:
+    """Remove what is no regular file where one will be written: a link, a pipe, an empty folder.
+
+    A folder that holds something raises OSError, which names it.
+    """
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    elif path.is_symlink() or (path.exists() and not path.is_file()):
+        path.unlink()
