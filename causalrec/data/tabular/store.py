@@ -36,7 +36,7 @@ def open_store(path: Path) -> dict[str, Any] | None:
         meta: dict[str, Any] = json.loads((path / META).read_text(encoding="utf-8"))
         if all((path / name).stat().st_size == size for name, size in meta["sizes"].items()):
             return meta
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     shutil.rmtree(path, ignore_errors=True)
     return None
