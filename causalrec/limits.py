@@ -13,8 +13,9 @@ MAX_YAML_VALUES = 1_000_000  # of one file, with what its aliases repeat; and of
 MAX_YAML_DEPTH = 64  # lists and mappings inside one another, in a file or an override
 MAX_OVERRIDE_CHARACTERS = 32_768  # of one override: Hydra's parser takes seconds for more
 MAX_OVERRIDE_VALUES = 4_000  # of one override, for the same reason
-MAX_DRAWN_EDGES = 3_000  # of a drawing, and what they pass on their way
-MAX_COLUMNS = 2_000  # nodes of a causal graph
+MAX_COLUMNS = 1_000  # nodes of a causal graph beside exposure and outcome
+MAX_EDGES = 1_000_000  # of a causal graph, `a, b -> c, d` and patterns written out
+MAX_DRAWN_EDGES = 2_000  # of a drawing, each counted once for every column of the drawing that it crosses
 
 
 def plural(count: float, what: str) -> str:

@@ -62,9 +62,7 @@ def refuse_too_many(jobs: float, max_jobs: int, source: str) -> None:
     if jobs > max_jobs:
         yes = f"--max-jobs {jobs} allows them" if jobs < math.inf else "give the range an end"
         count = plural(jobs, "job") if jobs < math.inf else "endless jobs"
-        raise RequestError(
-            f"{source}: asks for {count}, above the {max_jobs:,} of one launch; ask for fewer, or {yes}"
-        )
+        raise RequestError(f"{source}: asks for {count}, above the {max_jobs:,} of one launch; ask for fewer, or {yes}")
 
 
 def count_values(override: Override) -> float:
@@ -82,7 +80,9 @@ def count_range(text: str, sweep: RangeSweep) -> float:
     start, stop, step = sweep.start, sweep.stop, sweep.step
     assert start is not None and stop is not None
     if not step or any(map(math.isnan, (start, stop, step))):
-        raise RequestError(f"{text.lstrip('+')}: a range needs numbers and a step other than 0; write range(START,STOP,STEP)")
+        raise RequestError(
+            f"{text.lstrip('+')}: a range needs numbers and a step other than 0; write range(START,STOP,STEP)"
+        )
     if all(isinstance(number, int) for number in (start, stop, step)):
         return max(0, -((start - stop) // step))  # exact, where a division of floats is not
     steps = (stop - start) / step

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from causalrec.config.yaml_reading import read_text, shorten
+from causalrec.config.yaml_reading import holds_mapping, read_text, shorten
 from causalrec.errors import RequestError, did_you_mean
 
 MENDS: Mapping[str, str] = {  # what PyYAML or OmegaConf says of a file: how to mend it
@@ -65,7 +65,7 @@ def check_chosen_files(choices: Mapping[str, object], roots: Sequence[Path]) -> 
     """
     for group, name in choices.items():
         for path in (root / group / f"{name}.yaml" for root in roots):
-            if path.is_file() and (problem := yaml_problem(path)):
+            if path.is_file() and not holds_mapping(path) and (problem := yaml_problem(path)):
                 raise RequestError(problem)
 
 

@@ -77,11 +77,22 @@ def read_text(path: Path) -> str:
     """
     size = path.stat().st_size
     if size > MAX_YAML_BYTES:
-        raise RequestError(f"{shorten(path)}: has {size:,} bytes, above {MAX_YAML_BYTES:,} of a YAML file; make it smaller")
+        raise RequestError(
+            f"{shorten(path)}: has {size:,} bytes, above {MAX_YAML_BYTES:,} of a YAML file; make it smaller"
+        )
     text = path.read_bytes().decode("utf-8-sig")
     if problem := YamlCount().problem(text):
         raise RequestError(f"{shorten(path)}: {problem}")
     return text
+
+
+def holds_mapping(path: Path) -> bool:
+    """Whether a YAML file that can be read begins as a mapping; no more of it is read."""
+    try:
+        events = yaml.parse(read_text(path), Loader=EVENTS)
+        return isinstance(next(event for event in events if isinstance(event, yaml.NodeEvent)), yaml.MappingStartEvent)
+    except (yaml.YAMLError, ValueError, OSError, StopIteration):
+        return False
 
 
 def read_yaml(path: Path) -> object:

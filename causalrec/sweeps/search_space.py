@@ -82,7 +82,9 @@ def _distribution(text: str, override: Override) -> BaseDistribution:
             return _check_range(distribution_type(sweep.start, sweep.end, log=log))
         if isinstance(sweep, RangeSweep):
             if (count := count_range(text, sweep)) > MAX_YAML_VALUES:
-                raise RequestError(f"{text}: holds {plural(count, 'value')}, above {MAX_YAML_VALUES:,}; search an interval")
+                raise RequestError(
+                    f"{text}: holds {plural(count, 'value')}, above {MAX_YAML_VALUES:,}; search an interval"
+                )
             values = sorted(sweep.range())
             if not values:
                 raise ValueError("holds no value")
