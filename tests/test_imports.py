@@ -15,7 +15,7 @@ import causalrec
 
 PACKAGE = Path(causalrec.__file__).parent
 LAYERS = (
-    {"errors", "types", "ids"},
+    {"errors", "types", "ids", "limits", "memory"},
     {"config", "solvers"},
     {"progress"},
     {"data"},

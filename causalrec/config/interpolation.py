@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from causalrec.errors import RequestError
@@ -83,7 +82,9 @@ class ExpandedSize:
         start = parent[: len(parent) - dots + 1] if dots else ()
         path = (*start, *filter(None, word.lstrip(".").split(".")))
         try:
-            node = reduce(_member, path, self.config)
+            node: object = self.config
+            for key in path:
+                node = _member(node, key)
         except (KeyError, IndexError, ValueError, TypeError):
             return 0
         return self._size(path, node)

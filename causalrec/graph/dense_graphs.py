@@ -48,11 +48,11 @@ def without_implied_edges(digraph: nx.DiGraph[str]) -> nx.DiGraph[str]:
 
 def _crossed_columns(digraph: nx.DiGraph[str]) -> int:
     """Return how many columns the edges of a drawing pass, those they end in included."""
-    if digraph.number_of_edges() > MAX_DRAWN_EDGES:
-        return digraph.number_of_edges()
+    if len(digraph.edges) > MAX_DRAWN_EDGES:
+        return len(digraph.edges)
     depth = {node: k for k, nodes in enumerate(nx.topological_generations(digraph)) for node in nodes}
     return sum(depth[effect] - depth[cause] for cause, effect in digraph.edges)
 
 
 def _left_out(digraph: nx.DiGraph[str], drawn: nx.DiGraph[str]) -> str:
-    return plural(digraph.number_of_edges() - drawn.number_of_edges(), "edge")
+    return plural(len(digraph.edges) - len(drawn.edges), "edge")

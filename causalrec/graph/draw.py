@@ -60,7 +60,7 @@ def draw(graph: CausalGraph, adjustment: Adjustment | None, path: Path) -> str:
 
 def _dots_per_inch(figure: Figure) -> float:
     """Return 150, or as many as a picture may have that is very large."""
-    return min(150.0, MAX_PIXELS / max(figure.get_size_inches()))
+    return min(150.0, MAX_PIXELS / max(map(float, figure.get_size_inches())))
 
 
 def graph_figure(graph: CausalGraph, adjustment: Adjustment | None, placed: GraphLayout | None = None) -> Figure:
