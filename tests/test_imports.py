@@ -15,7 +15,7 @@ import causalrec
 
 PACKAGE = Path(causalrec.__file__).parent
 LAYERS = (
-    {"errors", "types", "ids", "plain_text"},
+    {"errors", "types", "ids", "limits", "memory", "plain_text"},
     {"plain_streams"},
     {"config", "solvers"},
     {"progress"},

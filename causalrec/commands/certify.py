@@ -61,17 +61,16 @@ def _component(overrides: Sequence[str], config_dirs: Sequence[Path]) -> Objecti
 
 def _all_components(config_dirs: Sequence[Path]) -> Objectives:
     """Return every objective that has a YAML, by its name."""
-    import yaml
-
     from causalrec.config.component import load_class, validate_component
     from causalrec.config.compose import normalise_overrides, package_folder
     from causalrec.config.schema import GROUPS
+    from causalrec.config.yaml_reading import read_yaml
 
     normalise_overrides([], config_dirs)  # refuses a folder that is none
     paths = [path for root in (package_folder("conf"), *config_dirs) for path in (root / "objective").glob("*.yaml")]
     contract = load_class(GROUPS["objective"])
     return {
-        path.stem: validate_component("objective", yaml.safe_load(path.read_text(encoding="utf-8")), contract)
+        path.stem: validate_component("objective", read_yaml(path), contract)
         for path in sorted(paths, key=lambda path: path.stem)
     }
 

@@ -47,8 +47,8 @@ def graph(options: argparse.Namespace) -> int:
         "outcome_view": views.outcome,
     }
     if out is not None:
-        draw(causal, adjustment, out)
-        log(f"drawn: {out}")
+        left_out = draw(causal, adjustment, out)
+        log(f"drawn: {out}{f' ({left_out})' if left_out else ''}")
     falsification = None if options.what == "show" else _falsify(causal, dataset, Path(plain["paths"]["data"]))
     if options.json:
         print_json(identification | ({"falsification": asdict(falsification)} if falsification else {}))

@@ -27,7 +27,7 @@ def reproduce(options: argparse.Namespace) -> int:
         raise RequestError(f"--jobs {options.jobs}: at least 1")
     if options.packed and options.jobs > 1:
         raise RequestError(f"--jobs {options.jobs} --packed: processes or one stacked program; leave one of both out")
-    study, started = load_study(options.study), time.monotonic()
+    study, started = load_study(options.study, options.max_jobs, smoke=options.smoke), time.monotonic()
     jobs = _jobs_of(study, check_overrides(options.overrides), options.smoke)
     if options.paste:
         read_page(options.paste, jobs.folder.name)  # refused before hours of work

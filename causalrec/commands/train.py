@@ -23,16 +23,17 @@ def _refute(folder: Path, cache: PreparedCache) -> None:
         refute_run(reopen_run(folder)[0], cache=cache)
 
 
-def _print_configuration(overrides: list[str], is_sweep: bool, as_json: bool) -> int:
+def _print_configuration(overrides: list[str], options: argparse.Namespace) -> int:
     """Print what each job would be asked for, as YAML: composed, checked and resolved."""
     import yaml
 
     from causalrec.config.compose import compose_plain, expand_sweep
 
     search_path = [text for text in overrides if text.startswith("hydra.searchpath")]
-    jobs = expand_sweep([text for text in overrides if text not in search_path]) if is_sweep else [overrides]
+    is_sweep, typed = options.multirun, [text for text in overrides if text not in search_path]
+    jobs = expand_sweep(typed, options.max_jobs) if is_sweep else [overrides]
     composed = compose_plain([[*search_path, *job] if is_sweep else job for job in jobs])
-    print_json(composed if is_sweep else composed[0]) if as_json else print(
+    print_json(composed if is_sweep else composed[0]) if options.json else print(
         yaml.safe_dump_all(composed, sort_keys=False, allow_unicode=True, width=120), end=""
     )
     return 0
@@ -47,10 +48,12 @@ def train(options: argparse.Namespace) -> int:
 
     overrides = normalise_overrides(check_overrides(options.overrides), options.config_dir)
     if options.cfg:
-        return _print_configuration(overrides, options.multirun, options.json)
-    launch = driver.run_all if options.multirun else driver.run_one
+        return _print_configuration(overrides, options)
     runner = JobRunner()
-    results = launch(overrides, options.command, options.rerun, log, runner)
+    if options.multirun:
+        results = driver.run_all(overrides, options.command, options.rerun, log, runner, options.max_jobs)
+    else:
+        results = driver.run_one(overrides, options.command, options.rerun, log, runner)
     records = [path for result in results if result.job and (path := result.folder / RECORD).exists()]
     if options.json:
         print_json([RunRecord.load(path) for path in records])

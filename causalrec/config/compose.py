@@ -12,6 +12,7 @@ from typing import Any, Literal
 from causalrec.config.checks import PlainConfig, check_keys_and_scalars
 from causalrec.config.component import ComponentConfig, load_class, validate_component
 from causalrec.config.folders import package_folder
+from causalrec.config.interpolation import check_expansion
 from causalrec.config.overrides import expand_sweep, normalise_overrides, original_overrides
 from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, DataRequest, ExperimentConfig
@@ -102,7 +103,9 @@ def _compose(overrides: Sequence[str], name: str) -> tuple[Any, Any]:
     ):
         everything = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)
         check_chosen_files(everything.hydra.runtime.choices, roots[1:])
-        return OmegaConf.masked_copy(everything, [str(key) for key in everything if key != "hydra"]), everything
+        config = OmegaConf.masked_copy(everything, [str(key) for key in everything if key != "hydra"])
+        check_expansion(config)
+        return config, everything
 
 
 def _roots(overrides: Sequence[str]) -> list[Path]:
@@ -120,6 +123,8 @@ def _resolve(config: Any, everything: Any, values: Sequence[tuple[str, object]])
     with one_line_errors():
         for key, value in values:
             OmegaConf.update(config, key, value, merge=True, force_add=True)
+        if any("${" in str(value) for _, value in values):
+            check_expansion(config)
         HydraConfig.instance().set_config(everything)
         plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import yaml
 
 from causalrec.config.checks import ADDED
 from causalrec.config.folders import component_names, package_folder
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL
+from causalrec.config.sweep_counts import SHOWN, check_job_count, check_size
 from causalrec.config.yaml_errors import yaml_problem
+from causalrec.config.yaml_reading import check_yaml_files, read_yaml
 from causalrec.errors import RequestError, did_you_mean
+from causalrec.limits import MAX_JOBS
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Glob, Override
@@ -26,12 +29,21 @@ def normalise_overrides(overrides: Sequence[str], config_dirs: Sequence[Path] = 
     Values become `++key=value`, so that Hydra accepts any key and our own check names the unknown ones. A pattern,
     `GROUP=glob(..)`, becomes the names that match.
     """
+    for text in overrides:
+        check_size(text)
     _ensure_home()
     roots = [package_folder("conf"), *{folder.resolve(): folder for folder in config_dirs}.values()]
+    check_yaml_files(chain(roots[1:], _search_path(overrides)))
     _check_roots(roots)
     search_path = ",".join(f"file://{folder.resolve()}" for folder in config_dirs)
     result = [f"hydra.searchpath=[{search_path}]"] if config_dirs else []
     return result + [_normalise(text, override, roots) for text, override in _parse(overrides)]
+
+
+def _search_path(overrides: Sequence[str]) -> list[Path]:
+    """Return the folders that an override of Hydra's own search path names."""
+    texts = [text for text in overrides if "hydra.searchpath" in text]
+    return [Path(name) for text in texts for name in re.findall(r"file://([^,\]'\"]+)", text)]
 
 
 def _parse(overrides: Sequence[str]) -> list[tuple[str, Override]]:
@@ -44,6 +56,8 @@ def _parse(overrides: Sequence[str]) -> list[tuple[str, Override]]:
             raise RequestError(f"{text}: not an override; write key=value")
         try:
             parsed.append((text, parser.parse_override(text)))
+        except ValueError as error:  # digits beyond what Python makes a number of
+            raise RequestError(f"{text[:SHOWN]}...: holds a number of too many digits; shorten it") from error
         except HydraException as error:
             quoting = "quote a value that holds special characters, 'key=\"value\"'"
             raise RequestError(f"{text}: not an override; write key=value, and {quoting}") from error
@@ -126,7 +140,7 @@ def _members(path: Path) -> list[str]:
     """Return the names of the components that a file of a collection holds; none where it holds no mapping."""
     if problem := yaml_problem(path):
         raise RequestError(problem)
-    loaded = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    loaded = read_yaml(path)
     return [str(name) for name in loaded if name != "defaults"] if isinstance(loaded, dict) else []
 
 
@@ -145,13 +159,14 @@ def _original(text: str) -> str:
     return f"{group}={rest.partition('=')[2]}" if mark and group.startswith("+") else text.lstrip("+")
 
 
-def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
-    """Expand a multirun's sweeps into the overrides of each job, in Hydra's order."""
+def expand_sweep(overrides: Sequence[str], max_jobs: int = MAX_JOBS) -> list[list[str]]:
+    """Expand a multirun's sweeps into the overrides of each job, in Hydra's order; refuse more than `max_jobs`."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     parsed = OverridesParser.create().parse_overrides(list(overrides))
+    check_job_count(parsed, max_jobs)
     try:
         return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
     except HydraException as error:

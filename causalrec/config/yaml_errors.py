@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from causalrec.config.yaml_reading import holds_mapping, read_text, shorten
 from causalrec.errors import RequestError, did_you_mean
 
 MENDS: Mapping[str, str] = {  # what PyYAML or OmegaConf says of a file: how to mend it
@@ -65,7 +65,7 @@ def check_chosen_files(choices: Mapping[str, object], roots: Sequence[Path]) -> 
     """
     for group, name in choices.items():
         for path in (root / group / f"{name}.yaml" for root in roots):
-            if path.is_file() and (problem := yaml_problem(path)):
+            if path.is_file() and not holds_mapping(path) and (problem := yaml_problem(path)):
                 raise RequestError(problem)
 
 
@@ -75,8 +75,10 @@ def yaml_problem(path: Path) -> str | None:
 
     where = shorten(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path)
         loaded = yaml.load(text, Loader=get_yaml_loader())  # noqa: S506 - a safe loader
+    except RequestError as error:
+        return str(error)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return f"{where}: line {line}: is no UTF-8 text (byte 0x{error.object[error.start]:02x}); save it as UTF-8"
@@ -94,12 +96,6 @@ def yaml_problem(path: Path) -> str | None:
     if not isinstance(loaded, Mapping):
         return f"{where}: holds a {'list' if isinstance(loaded, list) else 'bare value'}, not a mapping; {COMPONENT}"
     return None
-
-
-def shorten(path: Path) -> str:
-    """Return a path as a user would type it: from the working directory where it lies below."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
 
 
 def _describe(error: yaml.MarkedYAMLError) -> str:

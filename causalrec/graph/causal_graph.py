@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from itertools import product
 from typing import Literal
 
@@ -11,6 +13,7 @@ import networkx as nx
 
 from causalrec.data.card import DatasetCard
 from causalrec.errors import RequestError, did_you_mean
+from causalrec.limits import MAX_COLUMNS, MAX_EDGES
 
 SELF_SELECTION = "self_selection"
 
@@ -42,6 +45,8 @@ class CausalGraph:
 
     def __post_init__(self) -> None:
         digraph = self.digraph
+        if len(digraph) > MAX_COLUMNS + 2:
+            raise RequestError(f"graph.edges: {len(digraph) - 2:,} columns, above {MAX_COLUMNS:,}; leave some out")
         for role, node in (("exposure", self.exposure), ("outcome", self.outcome)):
             if node not in digraph:
                 raise RequestError(f"graph.{role}={node!r}: no edge touches it; {did_you_mean(node, digraph)}")
@@ -51,19 +56,22 @@ class CausalGraph:
         if self.outcome in nx.ancestors(digraph, self.exposure):
             raise RequestError(f"graph.edges: {self.outcome!r} causes {self.exposure!r}; an outcome follows exposure")
 
-    @property
+    @cached_property
     def digraph(self) -> nx.DiGraph[str]:
-        """The graph as networkx's, nodes in sorted order."""
+        """The graph as networkx's, nodes in sorted order; it cannot be changed."""
         pairs = self._pairs
         digraph: nx.DiGraph[str] = nx.DiGraph()
         digraph.add_nodes_from(sorted({node for pair in pairs for node in pair} | set(self.latent)))
         digraph.add_edges_from(sorted(pairs))
-        return digraph
+        frozen: nx.DiGraph[str] = nx.freeze(digraph)
+        return frozen
 
     @property
     def _pairs(self) -> list[tuple[str, str]]:
         """The edges as they are declared, one for each cause and effect."""
-        return [pair for edge in self.edges for pair in product(*self._sides(edge))]
+        sides = [self._sides(edge) for edge in self.edges]
+        _require_few_edges(sides)
+        return [pair for both in sides for pair in product(*both)]
 
     @staticmethod
     def _sides(edge: str) -> tuple[list[str], list[str]]:
@@ -86,7 +94,9 @@ class CausalGraph:
         """
         if not any(mark in edge for edge in self.edges for mark in "*?,"):
             return self
-        edges = [f"{a} -> {b}" for pair in self._pairs for a, b in product(*(_columns_like(n, card) for n in pair))]
+        sides = [tuple(_columns_like(name, card) for name in pair) for pair in self._pairs]
+        _require_few_edges(sides)
+        edges = [f"{a} -> {b}" for both in sides for a, b in product(*both)]
         return replace(self, edges=list(dict.fromkeys(edges)))
 
     def check_nodes(self, card: DatasetCard) -> None:
@@ -130,6 +140,13 @@ class CausalGraph:
         digraph = self.digraph.copy()
         digraph.add_edges_from([(SELF_SELECTION, self.exposure), (SELF_SELECTION, self.outcome)])
         return digraph
+
+
+def _require_few_edges(sides: Iterable[Sequence[Sequence[str]]]) -> None:
+    """Raise RequestError where causes times effects are too many, before they are written out."""
+    count = sum(len(causes) * len(effects) for causes, effects in sides)
+    if count > MAX_EDGES:
+        raise RequestError(f"graph.edges: {count:,} edges, above {MAX_EDGES:,}; leave columns out")
 
 
 def _columns_like(node: str, card: DatasetCard) -> list[str]:

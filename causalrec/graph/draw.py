@@ -25,6 +25,7 @@ FILL: dict[NodeKind, str] = {
 }
 INK, EDGE = "#222222", "#6b6b6b"
 FONT_SIZE, BOX_HEIGHT, PADDING = 10.0, 24.0, 9.0  # points, of which the drawing has 72 an inch
+MAX_PIXELS = 30_000.0  # of one side of a PNG; matplotlib draws no 2^16
 LEGEND_HEIGHT, LEGEND_ENTRY = 30.0, 84.0
 
 
@@ -46,19 +47,29 @@ def layout(graph: CausalGraph) -> GraphLayout:
     return graph_layout(digraph, sizes)
 
 
-def draw(graph: CausalGraph, adjustment: Adjustment | None, path: Path) -> None:
-    """Write the drawing; the file's ending (`.svg`, `.png`) chooses the format."""
-    figure = graph_figure(graph, adjustment)
+def draw(graph: CausalGraph, adjustment: Adjustment | None, path: Path) -> str:
+    """Write the drawing; the file's ending (`.svg`, `.png`) chooses the format.
+
+    Returns which edges it leaves out, a sentence; empty where it leaves out none.
+    """
+    placed = layout(graph)
+    figure = graph_figure(graph, adjustment, placed)
     with replace_atomically(path, through_link=True) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=150)
+        figure.savefig(temporary, format=path.suffix.lstrip("."), dpi=_dots_per_inch(figure))
+    return placed.left_out
 
 
-def graph_figure(graph: CausalGraph, adjustment: Adjustment | None) -> Figure:
+def _dots_per_inch(figure: Figure) -> float:
+    """Return 150, or as many as a picture may have that is very large."""
+    return min(150.0, MAX_PIXELS / max(map(float, figure.get_size_inches())))
+
+
+def graph_figure(graph: CausalGraph, adjustment: Adjustment | None, placed: GraphLayout | None = None) -> Figure:
     """Return the drawing, with a legend of the kinds of node that occur."""
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-    placed = layout(graph)
+    placed = placed or layout(graph)
     kinds = {node: kind_of(node, graph, adjustment) for node in placed.boxes}
     shown = sorted(set(kinds.values()))
     width, height = max(placed.width, LEGEND_ENTRY * len(shown)), placed.height + LEGEND_HEIGHT

@@ -2,8 +2,9 @@
 
 DoWhy 0.14 answers `[]` from `get_backdoor_variables()` both when nothing needs adjusting and when nothing identifies
 the effect, its set follows the hash seed, and its search is exponential. So DoWhy is asked one question only, whether
-a given set is valid. If any observed set is valid, all observed non-descendants among the ancestors of exposure and
-outcome are (van der Zander, Liskiewicz & Textor, AIJ 2019, corollary 2); that set is then thinned in a fixed order.
+the largest set is valid. If any observed set is valid, all observed non-descendants among the ancestors of exposure and
+outcome are (van der Zander, Liskiewicz & Textor, AIJ 2019, corollary 2); that set is then thinned in a fixed order, by
+separation in the graph without the arrows that leave exposure (the same criterion).
 An effect that no backdoor set identifies may be by a mediator or by instruments (`mediators_and_instruments.py`).
 """
 
@@ -18,6 +19,7 @@ from causalrec.data.card import DatasetCard
 from causalrec.errors import NotIdentified, RequestError
 from causalrec.graph.causal_graph import SELF_SELECTION, CausalGraph
 from causalrec.graph.mediators_and_instruments import are_valid_instruments, front_door, instruments, is_valid_mediator
+from causalrec.graph.separation import Arrows
 
 Strategy = Literal[
     "backdoor", "front-door", "instrument", "randomised", "fully observed", "logged propensity", "known truth", "none"
@@ -236,9 +238,9 @@ def adjustment_set(
     chosen = (before & relevant) - {exposure, outcome}
     if not valid_backdoor(digraph, exposure, outcome, chosen):
         return None
-    parents = set(digraph.predecessors(exposure))
+    parents, arrows = set(digraph.predecessors(exposure)), Arrows(digraph)
     for node in sorted(chosen, key=lambda name: (name in parents, name)):  # the causes of exposure are kept longest
-        if valid_backdoor(digraph, exposure, outcome, chosen - {node}):
+        if arrows.are_separated(exposure, outcome, chosen - {node}, cut=exposure):  # DoWhy copies the graph to ask
             chosen = chosen - {node}
     return tuple(sorted(chosen))
 
@@ -268,5 +270,4 @@ def confounders(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed:
     """
     without = digraph.copy()
     without.remove_node(exposure)
-    hidden = nx.ancestors(digraph, exposure) - observed
-    return sorted(node for node in hidden if outcome in nx.descendants(without, node))
+    return sorted((nx.ancestors(digraph, exposure) - observed) & nx.ancestors(without, outcome))

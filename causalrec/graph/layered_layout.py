@@ -7,11 +7,14 @@ behind. Source: Sugiyama, Tagawa and Toda (IEEE Trans. SMC 1981).
 from __future__ import annotations
 
 import re
+from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import networkx as nx
+
+from causalrec.graph.dense_graphs import drawable
 
 Point = tuple[float, float]  # across and down
 Cubic = tuple[Point, Point, Point, Point]  # a Bezier curve: start, two controls, end
@@ -64,12 +67,14 @@ class GraphLayout:
         curves: of the edges, by cause and effect, from the right side of the one to the left side of the other.
         width: of the drawing.
         height: of the drawing.
+        left_out: which edges are not drawn, a sentence; empty where all are.
     """
 
     boxes: Mapping[str, Box]
     curves: Mapping[tuple[str, str], tuple[Cubic, ...]]
     width: float
     height: float
+    left_out: str = ""
 
 
 def text_width(words: str, size: float) -> float:
@@ -89,6 +94,7 @@ def graph_layout(digraph: nx.DiGraph[str], sizes: Mapping[str, tuple[float, floa
     >>> [len(placed.curves[edge]) for edge in (("a", "b"), ("a", "c"))]
     [1, 3]
     """
+    digraph, left_out = drawable(digraph)
     layers = _layers(digraph)
     columns = _order(digraph, _columns(digraph, layers))
     heights = _heights(digraph, sizes)
@@ -101,7 +107,7 @@ def graph_layout(digraph: nx.DiGraph[str], sizes: Mapping[str, tuple[float, floa
     }
     curves = _curves(digraph, layers, boxes, down, lefts, widths)
     bottom = max([box.top + box.height for box in boxes.values()] + list(down.values()))
-    return GraphLayout(boxes, curves, lefts[-1] + widths[-1] + MARGIN, bottom + MARGIN)
+    return GraphLayout(boxes, curves, lefts[-1] + widths[-1] + MARGIN, bottom + MARGIN, left_out)
 
 
 def _layers(digraph: nx.DiGraph[str]) -> dict[str, int]:
@@ -171,8 +177,12 @@ def _crossings(columns: Sequence[Column], after: Mapping[Member, Column]) -> int
     count = 0
     for left, right in pairwise(columns):
         rank = {member: k for k, member in enumerate(right)}
-        ends = [sorted(rank[n] for n in after[member]) for member in left]
-        count += sum(a > b for k, upper in enumerate(ends) for lower in ends[k + 1 :] for a in upper for b in lower)
+        above: list[int] = []  # where edges of the members above end, sorted
+        for member in left:
+            ends = [rank[n] for n in after[member]]
+            count += sum(len(above) - bisect_right(above, end) for end in ends)
+            for end in ends:
+                insort(above, end)
     return count
 
 

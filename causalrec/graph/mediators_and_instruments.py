@@ -8,6 +8,8 @@ from functools import partial
 
 import networkx as nx
 
+from causalrec.graph.separation import Arrows
+
 Names = frozenset[str]
 
 
@@ -37,11 +39,10 @@ def front_door(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: 
         observed: the nodes that have a column.
     """
     given = _relevant_causes(digraph, exposure, outcome, observed)
+    arrows = Arrows(digraph)
     for mediator in sorted(observed & nx.descendants(digraph, exposure) & nx.ancestors(digraph, outcome)):
-        if is_valid_mediator(digraph, exposure, outcome, mediator, given):
-            return FrontDoor(
-                mediator, _minimise(given, partial(is_valid_mediator, digraph, exposure, outcome, mediator))
-            )
+        if _mediates(arrows, exposure, outcome, mediator, given):
+            return FrontDoor(mediator, _minimise(given, partial(_mediates, arrows, exposure, outcome, mediator)))
     return None
 
 
@@ -59,9 +60,13 @@ def is_valid_mediator(digraph: nx.DiGraph[str], exposure: str, outcome: str, med
         mediator: its node.
         given: the columns.
     """
-    intercepts_all = outcome not in nx.descendants(_remove_node(digraph, mediator), exposure)
-    first = intercepts_all and _are_separated(_cut_arrows_from(digraph, exposure), exposure, mediator, given)
-    return first and _are_separated(_cut_arrows_from(digraph, mediator), mediator, outcome, given | {exposure})
+    return _mediates(Arrows(digraph), exposure, outcome, mediator, given)
+
+
+def _mediates(arrows: Arrows, exposure: str, outcome: str, mediator: str, given: Names) -> bool:
+    intercepts_all = not arrows.reaches(exposure, outcome, without=mediator)
+    first = intercepts_all and arrows.are_separated(exposure, mediator, given, cut=exposure)
+    return first and arrows.are_separated(mediator, outcome, given | {exposure}, cut=mediator)
 
 
 def instruments(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: Names) -> Instruments | None:
@@ -74,14 +79,14 @@ def instruments(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed:
         observed: the nodes that have a column.
     """
     given = _relevant_causes(digraph, exposure, outcome, observed)
+    arrows = Arrows(digraph)
     names = frozenset(
-        name for name in given if are_valid_instruments(digraph, exposure, outcome, frozenset({name}), given - {name})
+        name for name in given if _are_instruments(arrows, exposure, outcome, frozenset({name}), given - {name})
     )
-    if not names or not are_valid_instruments(digraph, exposure, outcome, names, given - names):
+    if not names or not _are_instruments(arrows, exposure, outcome, names, given - names):
         return None
     return Instruments(
-        tuple(sorted(names)),
-        _minimise(given - names, partial(are_valid_instruments, digraph, exposure, outcome, names)),
+        tuple(sorted(names)), _minimise(given - names, partial(_are_instruments, arrows, exposure, outcome, names))
     )
 
 
@@ -98,9 +103,12 @@ def are_valid_instruments(digraph: nx.DiGraph[str], exposure: str, outcome: str,
         names: the instruments.
         given: the columns.
     """
-    cut = _cut_arrows_from(digraph, exposure)
+    return _are_instruments(Arrows(digraph), exposure, outcome, names, given)
+
+
+def _are_instruments(arrows: Arrows, exposure: str, outcome: str, names: Names, given: Names) -> bool:
     return all(
-        _are_separated(cut, name, outcome, given) and not _are_separated(digraph, name, exposure, given)
+        arrows.are_separated(name, outcome, given, cut=exposure) and not arrows.are_separated(name, exposure, given)
         for name in names
     )
 
@@ -110,22 +118,6 @@ def _relevant_causes(digraph: nx.DiGraph[str], exposure: str, outcome: str, obse
     causes = nx.ancestors(digraph, exposure) | nx.ancestors(digraph, outcome)
     before: Names = (observed - nx.descendants(digraph, exposure)) & causes - {exposure, outcome}
     return before
-
-
-def _remove_node(digraph: nx.DiGraph[str], node: str) -> nx.DiGraph[str]:
-    left = digraph.copy()
-    left.remove_node(node)
-    return left
-
-
-def _cut_arrows_from(digraph: nx.DiGraph[str], node: str) -> nx.DiGraph[str]:
-    left = digraph.copy()
-    left.remove_edges_from(list(digraph.out_edges(node)))
-    return left
-
-
-def _are_separated(digraph: nx.DiGraph[str], left: str, right: str, given: Names) -> bool:
-    return bool(nx.is_d_separator(digraph, {left}, {right}, set(given)))
 
 
 def _minimise(given: Names, holds: Callable[[Names], bool]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from causalrec.features.batch_columns import BatchColumn, batch_columns
 from causalrec.features.views import Views
 from causalrec.learners.base import AbstractLearner
 from causalrec.learners.network_checks import check_network, check_row_columns, hindrance_to_folds
-from causalrec.learners.network_model import build_model, encoder_inputs
+from causalrec.learners.network_model import build_model, build_trainable_model, encoder_inputs
 from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.learners.objective_certificate import require_certificate
 from causalrec.learners.submodels import submodel_configs
@@ -157,7 +157,7 @@ def _sampler(config: ExperimentConfig) -> AbstractSampler:
 def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[[], EncoderInputs]) -> FitRequest:
     selection, run = config.run.selection, config.run
     return FitRequest(
-        model=lambda: build_model(config, prepared, inputs()),
+        model=lambda: build_trainable_model(config, prepared, inputs()),
         objective=_objective(config, prepared),
         optimizer=config.optimizer.build(),
         trainer=config.trainer.build(),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.encoders.base import AbstractPairEncoder
 from causalrec.errors import RequestError
 from causalrec.features.batch_columns import readable_column
 from causalrec.features.views import Views
+from causalrec.limits import MAX_FITS, plural
 from causalrec.types import ITEM_ONLY, USER_ONLY, link_of
 
 
@@ -18,6 +21,7 @@ def check_network(config: ExperimentConfig, card: DatasetCard) -> None:
     _check_propensity(config)
     _check_link(config, card)
     _check_sampler(config)
+    _check_fit_count(config)
     _check_folds(config)
     _check_encoder(config)
     _check_head(config, card)
@@ -117,6 +121,18 @@ def hindrance_to_folds(config: ExperimentConfig) -> str | None:
     if config.run.selection.criterion == "randomised":
         return "selection.criterion=randomised reads rows that are no part of folds"
     return config.components.split.no_folds
+
+
+def _check_fit_count(config: ExperimentConfig) -> None:
+    """Refuse more fits than one job makes, counted before a combination is written out."""
+    folds = config.run.selection.folds
+    tried = prod(map(len, config.candidates.values()))
+    if (fits := tried * (1 if folds == "auto" else folds)) > MAX_FITS:
+        what = "selection.candidates" if tried > 1 else f"selection.folds={folds}"
+        raise RequestError(
+            f"{what}: asks for {plural(fits, 'fit')} of one job ({plural(tried, 'candidate')}, folds {folds}), above "
+            f"{MAX_FITS:,}; give fewer, or jobs of their own (train -m)"
+        )
 
 
 def _check_folds(config: ExperimentConfig) -> None:

@@ -9,13 +9,29 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.data.text import texts_of
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
 from causalrec.estimators.pointwise_error import raw_mean
+from causalrec.learners.weight_memory import bounded_weights, require_training_memory
 from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, vector_width
 from causalrec.prepared import PreparedData
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Link, Role, link_of, nuisance
 
 
 def build_model(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
-    """Build a fresh model; its weights are what torch's random state draws."""
+    """Build a fresh model; its weights are what torch's random state draws.
+
+    Raises RequestError where they do not fit into the memory that is free.
+    """
+    with bounded_weights(config):
+        return _build(config, prepared, inputs)
+
+
+def build_trainable_model(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
+    """Build a fresh model, as `build_model`; raise RequestError, too, where training it takes more than is free."""
+    model = build_model(config, prepared, inputs)
+    require_training_memory(config, model, len(prepared.training_rows))
+    return model
+
+
+def _build(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
     roles = config.objective.target.roles
     networks = {role: _network(config, prepared, role, config.encoder.build(inputs)) for role in roles}
     link, outcome = link_of(prepared.dataset.card.outcome), prepared.train.outcome

@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, product
+from math import prod
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from causalrec.config.folders import package_folder
+from causalrec.config.sweep_counts import refuse_too_many
 from causalrec.config.yaml_errors import yaml_problem
+from causalrec.config.yaml_reading import read_yaml, shorten
 from causalrec.errors import RequestError, did_you_mean
+from causalrec.limits import MAX_JOBS, plural
 from causalrec.reporting.published_numbers import Compare, Missing, PaperSource, Published, StrictModel, Tolerance
 from causalrec.types import FolderName
 
 Level = dict[str, list[str]]  # name -> overrides
+
+
+@dataclass(frozen=True)
+class JobLimit:
+    """How many jobs a study may ask for.
+
+    Attributes:
+        study: its name in messages.
+        max_jobs: the most.
+        smoke: whether only the first seed is run.
+    """
+
+    study: str
+    max_jobs: int
+    smoke: bool
+
+    def check(self, rows: int, seeds: int) -> None:
+        """Raise RequestError where rows times seeds are more."""
+        seeds = min(seeds, 1) if self.smoke else seeds
+        refuse_too_many(rows * seeds, self.max_jobs, f"{self.study}: {plural(rows, 'row')} of {plural(seeds, 'seed')}")
 
 
 class Study(StrictModel):
@@ -64,8 +88,11 @@ class Study(StrictModel):
     @classmethod
     def _add_grid_rows(cls, rows: dict[str, list[str]], info: ValidationInfo) -> dict[str, list[str]]:
         """Add the rows of the grid."""
-        all_rows = dict(rows)
-        for name, levels in _combine_levels(info.data.get("grid", ())):
+        all_rows, grid = dict(rows), info.data.get("grid", ())
+        if isinstance(limit := info.context, JobLimit):
+            row_count = len(rows) + sum(prod(map(len, block.values())) for block in grid)
+            limit.check(row_count, len(info.data.get("seeds", ())))
+        for name, levels in _combine_levels(grid):
             if name in all_rows:
                 raise ValueError(f"{name} stands twice in rows and grid; name the levels apart")
             all_rows[name] = [text for _, overrides in levels for text in overrides]
@@ -148,8 +175,14 @@ def _combine_levels(grid: Sequence[dict[str, Level]]) -> Iterator[tuple[str, Seq
             yield "-".join(level for level, _ in levels), levels
 
 
-def load_study(name: str) -> Study:
-    """Read `experiments/NAME.yaml`, or a YAML file by path; raise RequestError on what is wrong in it."""
+def load_study(name: str, max_jobs: int = MAX_JOBS, *, smoke: bool = False) -> Study:
+    """Read `experiments/NAME.yaml`, or a YAML file by path; raise RequestError on what is wrong in it.
+
+    Args:
+        name: of the study, or the path of its file.
+        max_jobs: how many it may ask for, rows times seeds; they are counted before a grid is expanded.
+        smoke: whether only the first seed is run.
+    """
     folder = package_folder("experiments")
     path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
     if not path.is_file():
@@ -158,7 +191,7 @@ def load_study(name: str) -> Study:
     if problem := yaml_problem(path):
         raise RequestError(problem)
     try:
-        return Study.model_validate(yaml.safe_load(path.read_text(encoding="utf-8-sig")))
+        return Study.model_validate(read_yaml(path), context=JobLimit(shorten(path), max_jobs, smoke))
     except ValidationError as error:
         raise RequestError(f"{path}: {_first_error(error)}") from error
 

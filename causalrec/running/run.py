@@ -10,6 +10,7 @@ from pathlib import Path
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError
+from causalrec.evaluation.replicate_memory import require_memory
 from causalrec.learners.base import Fitter
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.progress import progress
@@ -129,10 +130,17 @@ def _start(config: ExperimentConfig, plan: RunPlan, execution: str, cache: Prepa
         learner.certify(config, stacked=execution != SINGLE)
     with progress("preparing", None, shown=execution == SINGLE):
         prepared = cache.prepare(config, plan)
-    select_slices(config, prepared)  # what is refused there is refused before anything is trained
+    _check_scoring(config, prepared)
     log = _log_of(config, execution)
     log.open()
     return StartedJob(config, prepared, log)
+
+
+def _check_scoring(config: ExperimentConfig, prepared: PreparedData) -> None:
+    """Raise RequestError, before anything is trained, where what is trained could not be scored."""
+    slices = [data for yielded in select_slices(config, prepared).values() for data in yielded]
+    scores = len(config.metric) * (1 + len(config.baseline))
+    require_memory(config.run.evaluation.replicates, slices, scores)
 
 
 def _log_of(config: ExperimentConfig, execution: str) -> JobLog:

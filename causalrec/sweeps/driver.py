@@ -25,6 +25,7 @@ from causalrec.config.overrides import refuse_launchers
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.config.settings import refuse_unused
 from causalrec.errors import DataError, RequestError, did_you_mean
+from causalrec.limits import MAX_JOBS, MAX_PROCESSES
 from causalrec.running.data_plan import check_request
 from causalrec.sweeps.fit_counts import fits_of_each, job_summary
 from causalrec.sweeps.job import JobResult, JobRunner, failed_result, is_helper
@@ -106,7 +107,12 @@ def _mark_losses(configs: Sequence[ExperimentConfig], results: Mapping[str, JobR
 
 
 def run_all(
-    overrides: list[str], command: str, rerun: bool, log: Log, runner: JobRunner | None = None
+    overrides: list[str],
+    command: str,
+    rerun: bool,
+    log: Log,
+    runner: JobRunner | None = None,
+    max_jobs: int = MAX_JOBS,
 ) -> list[JobResult]:
     """Run every job of a multirun that is left, through the launcher asked for; return one result a job, in order.
 
@@ -118,6 +124,7 @@ def run_all(
         rerun: train finished jobs too.
         log: prints one line.
         runner: what runs a job; a new one by default.
+        max_jobs: how many may be asked for.
     """
     from omegaconf import OmegaConf
 
@@ -131,7 +138,7 @@ def run_all(
         results = _run_sweeper(task_overrides, context, config, command, runner)
     else:
         search_path = [text for text in map(str, typed["hydra"]) if text.startswith("hydra.searchpath")]
-        wanted = expand_sweep(task_overrides)
+        wanted = expand_sweep(task_overrides, max_jobs)
         requested = check_jobs([[*search_path, *job] for job in wanted])
         configs, wanted = with_submodels(requested, wanted)
         launch = _launch_of(context, config, runner)
@@ -187,6 +194,9 @@ def _plugin(kind: str, context: HydraContext, function: TaskFunction, config: Di
 
     node = OmegaConf.to_container(config.hydra[kind], resolve=True)
     assert isinstance(node, dict)
+    workers = node.get("n_jobs")
+    if isinstance(workers, int) and workers > MAX_PROCESSES:
+        raise RequestError(f"hydra.{kind}.n_jobs={workers}: at most {MAX_PROCESSES} processes; set n_jobs lower")
     handed: dict[str, Any] = {"hydra_context": context, "task_function": function, "config": config}
     if str(node["_target_"]).split(".")[0] not in allowed_packages():
         defaults = (

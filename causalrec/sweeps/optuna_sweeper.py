@@ -15,6 +15,7 @@ from pydantic import Field
 from causalrec.config.compose import compose_all
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError, DataError, RequestError, did_you_mean
+from causalrec.limits import MAX_JOBS
 from causalrec.plain_streams import print_note
 from causalrec.records.names import column_of, parse_column
 
@@ -51,7 +52,7 @@ class OptunaSweeper(Sweeper):
         self,
         *,
         n_trials: Count = 20,
-        batch: Count = 1,
+        batch: Annotated[int, Field(gt=0, le=MAX_JOBS)] = 1,
         metric: str | None = None,
         direction: Literal["minimize", "maximize"] | None = None,
         sampler: Literal["TPESampler", "RandomSampler", "GPSampler"] = "TPESampler",

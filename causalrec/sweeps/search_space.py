@@ -15,7 +15,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from causalrec.config.sweep_counts import count_range
 from causalrec.errors import RequestError
+from causalrec.limits import MAX_YAML_VALUES, plural
 
 NOT_SEARCHABLE = frozenset({"seed", "dataset", "graph", "split", "evaluation", "name", "sweep", "paths", "logger"})
 NOT_SEARCHABLE |= {f"selection.{name}" for name in ("criterion", "folds", "clip", "randomised_budget")}
@@ -79,6 +81,10 @@ def _distribution(text: str, override: Override) -> BaseDistribution:
             distribution_type: Any = IntDistribution if is_integer else FloatDistribution
             return _check_range(distribution_type(sweep.start, sweep.end, log=log))
         if isinstance(sweep, RangeSweep):
+            if (count := count_range(text, sweep)) > MAX_YAML_VALUES:
+                raise RequestError(
+                    f"{text}: holds {plural(count, 'value')}, above {MAX_YAML_VALUES:,}; search an interval"
+                )
             values = sorted(sweep.range())
             if not values:
                 raise ValueError("holds no value")

@@ -137,6 +137,8 @@ def _parse_brackets(word: str) -> object:
     try:
         elements: object = json.loads(word)
         return elements
+    except RecursionError:
+        return None
     except ValueError:
         pass
     try:

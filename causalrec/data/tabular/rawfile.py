@@ -145,3 +145,5 @@ class RawFile:
                     yield number, json.loads(line)
                 except ValueError as error:
                     yield number, error
+                except RecursionError:
+                    yield number, ValueError("is nested too deep")

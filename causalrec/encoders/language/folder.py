@@ -101,7 +101,7 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"encoder.model={path.parent}: {path.name} is not JSON ({error}); fetch it again") from error
     if not isinstance(content, dict):
         raise RequestError(f"encoder.model={path.parent}: {path.name} is not a JSON object; fetch it again")

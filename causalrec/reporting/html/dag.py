@@ -41,7 +41,8 @@ def dag(config: Mapping[str, Any], adjusted: tuple[str, ...], anchor: str) -> Ht
         class_="dag",
         style=f"width:{placed.width:g}px",
     )
-    return tag("div", drawing, class_="box", tabindex=0, role="region", aria_label="Causal graph")
+    note = [paragraph(f"{placed.left_out[0].upper()}{placed.left_out[1:]}.")] if placed.left_out else []
+    return tag("div", drawing, *note, class_="box", tabindex=0, role="region", aria_label="Causal graph")
 
 
 def layout(graph: CausalGraph, kinds: Mapping[str, NodeKind]) -> GraphLayout:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from causalrec.memory import free_memory
 from causalrec.progress import progress
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
@@ -69,12 +69,3 @@ class StackedFitter:
 
     def _replicas_in_memory(self, bytes_each: int) -> int:
         return min(self.max_replicas, int(free_memory() * self.memory_share) // bytes_each)
-
-
-def free_memory() -> int:
-    """Return how many bytes of memory are free, or could be."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
