@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from causalrec.errors import CausalRecError, RequestError, did_you_mean
+from causalrec.redaction import redact_command, redact_streams
 
 VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph", "certify")
 EPILOG = "key=value is a Hydra override: causalrec train -m encoder=mf,bert objective=naive,ips,dr_jl seed=0,1"
@@ -46,8 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     An interrupt or a termination ends it from within, so that claims are given back and the next launch goes on.
     """
+    with redact_streams():
+        return _answer(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _answer(arguments: list[str]) -> int:
+    """Run one verb; print in one line why it did not end well."""
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        return _run(arguments)
     except CausalRecError as error:
         print(f"causalrec: {error}", file=sys.stderr)
         return error.exit_code
@@ -69,7 +76,7 @@ def _run(arguments: list[str]) -> int:
 
     write_plain_where_needed()
     options = _parse(arguments)
-    options.command = shlex.join(["causalrec", *arguments])
+    options.command = redact_command(["causalrec", *arguments])
     verb: Callable[[argparse.Namespace], int] = options.run
     with _terminable():
         code = verb(options)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from causalrec.commands.terminal import log, print_json, print_text_table
+from causalrec.redaction import REDACTED
 
 SHOWN = 40  # rows of one state on the terminal; --json has all
 
@@ -61,6 +62,8 @@ def _retry(ledger: Any, as_json: bool) -> None:
         print_json({"forgotten": count, "commands": [{k: note[k] for k in ("command", "folder")} for note in notes]})
         return
     log(f"{count} failure(s) forgotten" + ("; to run these jobs again:" if notes else ""))
+    if any(REDACTED in note["command"] for note in notes):
+        log(f"where a command reads {REDACTED}, type the password or token again: none is written down")
     for note in notes:
         here = Path(note["folder"]) == Path.cwd()
         print(note["command"] if here else f"(cd {note['folder']} && {note['command']})")

@@ -201,8 +201,13 @@ def wrong_value(path: str, value: object, message: str) -> str:
 
 def allowed_packages() -> tuple[str, ...]:
     """Return the packages a `_target_` may come from: ours, and those named in `CAUSALREC_PACKAGES` (by comma)."""
+    return ("causalrec", *outside_packages())
+
+
+def outside_packages() -> tuple[str, ...]:
+    """Return the packages named in `CAUSALREC_PACKAGES` (by comma), which are trusted as ours is."""
     extra = os.environ.get("CAUSALREC_PACKAGES", "")
-    return ("causalrec", *(name.strip() for name in extra.split(",") if name.strip()))
+    return tuple(name.strip() for name in extra.split(",") if name.strip())
 
 
 @cache

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from causalrec.errors import RequestError
+from causalrec.redaction import redact_document
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def replace_atomically(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically (UTF-8)."""
     with replace_atomically(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(redact_document(text, path.suffix), encoding="utf-8")
 
 
 def require_creatable(folder: Path, setting: str) -> None:

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from causalrec.data.files import replace_atomically
+from causalrec.redaction import redact_document
 
 HEARTBEAT = 10.0  # seconds between two touches of a held claim
 STALE = 120.0  # seconds without a touch after which another host's claim counts as abandoned
@@ -203,7 +204,7 @@ def _probe(folder: Path) -> Iterator[Path]:
 def write_json(path: Path, value: object) -> None:
     """Write a small JSON file atomically."""
     with replace_atomically(path) as temporary:
-        temporary.write_text(json.dumps(value), encoding="utf-8")
+        temporary.write_text(redact_document(json.dumps(value), ".json"), encoding="utf-8")
 
 
 @cache
