@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO, TypeVar, cast
 
+T = TypeVar("T")
 REDACTED = "redacted"
 SECRET_KEY = re.compile(  # of a setting that holds a secret
     r"(^|_|\.)((api|access|secret|private|auth)_?key|(\w+_)?token|secret|password|passwd|passphrase|credentials?)$",
@@ -87,20 +88,20 @@ def redact_override(text: str) -> str:
     return redact_text(TYPED.sub(rf"\1{REDACTED}", text))
 
 
-def redact(value: object) -> Any:
+def redact(value: T) -> T:
     """Return a value without secrets, logins in addresses and the home folder; below a secret's key nothing is left.
 
     >>> redact({"address": "redis://me:word@host/0", "api_key": "abc", "seed": 1})
     {'address': 'redis://redacted@host/0', 'api_key': 'redacted', 'seed': 1}
     """
     pattern = _pattern(_secrets())
-    return _redact(value, lambda text: _redact_by(pattern, _without_home(text)))
+    return cast(T, _redact(value, lambda text: _redact_by(pattern, _without_home(text))))
 
 
-def redact_settings(value: object) -> Any:
+def redact_settings(value: T) -> T:
     """Return plain values without secrets and logins; the home folder stays, for they are read again."""
     pattern = _pattern(_secrets())
-    return _redact(value, lambda text: _redact_by(pattern, text))
+    return cast(T, _redact(value, lambda text: _redact_by(pattern, text)))
 
 
 def _redact(value: object, change: Callable[[str], str]) -> object:
@@ -177,7 +178,7 @@ class RedactingStream:
         for line in lines:
             self.write(line)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 

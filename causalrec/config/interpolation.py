@@ -8,7 +8,7 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalrec.errors import RequestError
 from causalrec.redaction import is_secret_name
@@ -16,7 +16,7 @@ from causalrec.redaction import is_secret_name
 if TYPE_CHECKING:
     from omegaconf import Node
 
-Resolver = Callable[[Any, Any, "Node", tuple[Any, ...], tuple[str, ...]], Any]  # root, parent, node, arguments, as text
+Resolver = Callable[[object, object, "Node", tuple[object, ...], tuple[str, ...]], object]
 READABLE = re.compile(r"HOME|USER|HOSTNAME|CUDA_VISIBLE_DEVICES|(CAUSALREC|SLURM)_\w+")  # variables of the environment
 HARMLESS = ("oc.decode", "oc.select", "oc.dict.keys", "oc.dict.values", "now", "python_version")  # they compute
 ALLOWED = "oc.env, oc.select, oc.decode, oc.dict.keys, oc.dict.values, hydra:runtime.choices.GROUP and now"
@@ -53,7 +53,9 @@ def _restrict(resolvers: Mapping[str, Resolver]) -> dict[str, Resolver]:
     return {**refusing, **harmless, **choices, "oc.env": _environment_variable}
 
 
-def _environment_variable(_: Any, __: Any, node: Node, arguments: tuple[Any, ...], ___: tuple[str, ...]) -> str | None:
+def _environment_variable(
+    _: object, __: object, node: Node, arguments: tuple[object, ...], ___: tuple[str, ...]
+) -> str | None:
     """Return a variable of the environment, or the default behind it, where a configuration may read it."""
     name, asking = str(arguments[0]) if arguments else "", _key_of(node)
     if not READABLE.fullmatch(name) or is_secret_name(name):
@@ -81,7 +83,9 @@ def _check_value(asking: str, name: str, value: str) -> None:
 def _choices_alone(resolver: Resolver) -> Resolver:
     """Return Hydra's resolver for the choices: the rest of its section holds what was typed."""
 
-    def read_choice(root: Any, parent: Any, node: Node, arguments: tuple[Any, ...], texts: tuple[str, ...]) -> Any:
+    def read_choice(
+        root: object, parent: object, node: Node, arguments: tuple[object, ...], texts: tuple[str, ...]
+    ) -> object:
         path = ",".join(map(str, arguments))
         if not path.startswith("runtime.choices."):
             allowed = "only ${hydra:runtime.choices.GROUP} can be read"
@@ -92,7 +96,7 @@ def _choices_alone(resolver: Resolver) -> Resolver:
 
 
 def _refuse(name: str) -> Resolver:
-    def refuse(_: Any, __: Any, node: Node, ___: tuple[Any, ...], ____: tuple[str, ...]) -> Any:
+    def refuse(_: object, __: object, node: Node, ___: tuple[object, ...], ____: tuple[str, ...]) -> object:
         raise RequestError(f"{_key_of(node)}: ${{{name}:...}} cannot be used; there are {ALLOWED}")
 
     return refuse

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from causalrec.config.checks import ADDED
 from causalrec.config.component import outside_packages
 from causalrec.config.folders import package_folder
-from causalrec.config.hydra_keys import PLUGINS, plugin_names, sets_hydra
+from causalrec.config.hydra_keys import PLUGIN_GROUPS, PLUGINS, plugin_names, sets_hydra
 from causalrec.config.interpolation import restrict_interpolation
 from causalrec.config.schema import COLLECTIONS, GROUPS
 from causalrec.config.yaml_errors import shorten
@@ -66,6 +66,15 @@ class GuardedLoader(ConfigLoaderImpl):
         from_shell: bool = True,
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
+        """Compose a configuration.
+
+        Args:
+            config_name: the file to begin with.
+            overrides: in Hydra's grammar.
+            run_mode: of one job, or of several.
+            from_shell: how Hydra words an error.
+            validate_sweep_overrides: refuse sweeps in one job.
+        """
         composed = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
         _check_choices(composed.hydra.runtime.choices, overrides)
         return composed
@@ -83,7 +92,7 @@ class GuardedLoader(ConfigLoaderImpl):
         return loaded
 
 
-def _check_user_file(where: str, path: str, parent: str, package: str, config: Any) -> None:
+def _check_user_file(where: str, path: str, parent: str, package: str, config: object) -> None:
     """Raise RequestError where a file of the user's sets what is not its own.
 
     Args:
@@ -94,11 +103,12 @@ def _check_user_file(where: str, path: str, parent: str, package: str, config: A
         config: all that it sets, from the root.
     """
     group, _, name = path.rpartition("/")
-    if group in (f"hydra/{kind}" for kind in PLUGINS) and package == group.replace("/", "."):
+    if group in PLUGIN_GROUPS and package == group.replace("/", "."):
+        assert isinstance(config, DictConfig)
         _check_plugin_file(where, group, name, OmegaConf.to_container(OmegaConf.select(config, package)))
-    elif OmegaConf.is_dict(config) and "hydra" in config:
+    elif isinstance(config, DictConfig) and "hydra" in config:
         below = config._get_node("hydra")
-        keys = sorted(map(str, below)) if OmegaConf.is_dict(below) and not below._is_none() else []
+        keys = sorted(map(str, below)) if isinstance(below, DictConfig) and not below._is_none() else []
         key = ".".join(["hydra", *keys[:1]])
         raise RequestError(f"{where}: sets {key}; Hydra's own section is set on the command line alone, leave it out")
     else:
@@ -128,9 +138,9 @@ def _check_package(where: str, root: str, parent_root: str, package: str) -> Non
         raise RequestError(f"{where}: its @package is {package}; a file of {root} sets {root} alone; leave it out")
 
 
-def _check_other_groups(where: str, root: str, package: str, config: Any) -> None:
+def _check_other_groups(where: str, root: str, package: str, config: object) -> None:
     """Raise RequestError where a file of `@package _global_` overwrites the component of another group."""
-    if package or not OmegaConf.is_dict(config):
+    if package or not isinstance(config, DictConfig):
         return
     is_component = root in {*GROUPS, *COLLECTIONS} - {"task"}
     for key in sorted({*map(str, config)} & {*GROUPS, *COLLECTIONS} - {root}):
@@ -139,9 +149,9 @@ def _check_other_groups(where: str, root: str, package: str, config: Any) -> Non
             raise RequestError(f"{where}: overwrites {key}, another group; {mend}")
 
 
-def _holds_target(node: Any, depth: int) -> bool:
+def _holds_target(node: object, depth: int) -> bool:
     """Say whether a node holds a class, above a depth."""
-    if not OmegaConf.is_dict(node) or node._is_none() or node._is_interpolation():
+    if not isinstance(node, DictConfig) or node._is_none() or node._is_interpolation():
         return False
     return "_target_" in node or (depth > 1 and any(_holds_target(node._get_node(key), depth - 1) for key in node))
 

@@ -95,7 +95,7 @@ class WandB(AbstractLogger):
                 group=job.sweep,
                 job_type=job.name,
                 tags=_tags(job),
-                config=redact(job.config),
+                config=redact(dict(job.config)),
                 resume="allow",
                 reinit="create_new",  # jobs of one process may be open at once
                 settings={"silent": True, "console": "off", **({} if self.machine else LEAN)},
