@@ -82,13 +82,10 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     (root / "set").mkdir()
     (root / "set" / "sub").symlink_to(elsewhere)
     (root / ".set.part").symlink_to(elsewhere / "profile")
-    for folder, name in (("linked", "profile"), ("set", "sub/profile")):
-        source = Source(folder=folder, url=f"file://{root}/payload", files={name: "0" * 64}, archive_member=None)
+    for folder, name in (("linked", "other"), ("set", "sub/other")):
+        source = Source(folder=folder, url=f"file://{root}/payload", files={name: ""}, archive_member=None)
         with pytest.raises(DataError, match=r"leads out of .* through a link"):
             source.fetch(root)
-    unsummed = Source(folder="set", url=f"file://{root}/payload", files={"sub/other": ""}, archive_member=None)
-    with pytest.raises(DataError, match=r"leads out of .* through a link"):
-        unsummed.fetch(root)
     assert (elsewhere / "profile").read_text() == "mine" and len(list(elsewhere.iterdir())) == 1
 
 
