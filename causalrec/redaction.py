@@ -162,6 +162,17 @@ def redact_streams() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
+@contextmanager
+def redact_arguments() -> Iterator[None]:
+    """Let a library that keeps this process's arguments see none with a secret in it."""
+    typed = sys.argv
+    sys.argv = [*typed[:1], *map(redact_override, typed[1:])]
+    try:
+        yield
+    finally:
+        sys.argv = typed
+
+
 class RedactingStream:
     """A text stream that redacts what is written to it, and is the stream behind it in all else."""
 

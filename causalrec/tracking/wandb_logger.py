@@ -23,7 +23,7 @@ from causalrec.records.names import (
     score_rows,
 )
 from causalrec.records.run_record import RunRecord
-from causalrec.redaction import redact, redact_text
+from causalrec.redaction import redact, redact_arguments, redact_text
 from causalrec.tracking.loggers import AbstractLogger, JobStatus, LoggedJob, MakeImages, log_chosen_curve
 from causalrec.tracking.wandb_sync import mark_finished
 
@@ -87,19 +87,20 @@ class WandB(AbstractLogger):
         import wandb
 
         try:
-            run = wandb.init(
-                **address,
-                entity=None if self.entity is None else redact_text(self.entity),
-                dir=job.folder,
-                mode=self._mode(),
-                group=job.sweep,
-                job_type=job.name,
-                tags=_tags(job),
-                config=redact(dict(job.config)),
-                resume="allow",
-                reinit="create_new",  # jobs of one process may be open at once
-                settings={"silent": True, "console": "off", **({} if self.machine else LEAN)},
-            )
+            with redact_arguments():  # W&B keeps the command line
+                run = wandb.init(
+                    **address,
+                    entity=None if self.entity is None else redact_text(self.entity),
+                    dir=job.folder,
+                    mode=self._mode(),
+                    group=job.sweep,
+                    job_type=job.name,
+                    tags=_tags(job),
+                    config=redact(dict(job.config)),
+                    resume="allow",
+                    reinit="create_new",  # jobs of one process may be open at once
+                    settings={"silent": True, "console": "off", **({} if self.machine else LEAN)},
+                )
         except (wandb.errors.UsageError, wandb.errors.AuthenticationError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise RequestError(f"logger=wandb: {reason}; logger.mode=offline needs no account") from error
