@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.errors import CausalRecError, RequestError
+from causalrec.redaction import redact_command
 
 if TYPE_CHECKING:
     from causalrec.data.dataset import CausalDataset
@@ -68,7 +68,7 @@ def train(
         raise RequestError(f"{wrong[0]!r}: is no override; write 'key=value', or give keywords: train(dataset='coat')")
     all_overrides = [*(text for key, value in settings.items() for text in _overrides(key, value)), *overrides]
     normal = normalise_overrides(all_overrides, _folders(config_dirs))
-    (result,) = run_one(normal, shlex.join(["causalrec", "train", *all_overrides]), rerun, lambda text: None)
+    (result,) = run_one(normal, redact_command(["causalrec", "train", *all_overrides]), rerun, lambda text: None)
     path = result.folder / RECORD
     if result.status == "failed" or not path.exists():
         raise CausalRecError(f"{result.label}: {result.status}: {result.reason}".rstrip(": "))

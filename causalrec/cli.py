@@ -17,6 +17,7 @@ from typing import NoReturn
 from causalrec.errors import CausalRecError, RequestError, did_you_mean
 from causalrec.limits import MAX_JOBS, MAX_PROCESSES
 from causalrec.plain_text import one_line
+from causalrec.redaction import redact_command, redact_streams
 
 VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph", "certify")
 EPILOG = "key=value is a Hydra override: causalrec train -m encoder=mf,bert objective=naive,ips,dr_jl seed=0,1"
@@ -50,11 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from causalrec.commands.encoding import plain_terminal
 
-    with plain_terminal():
-        return _exit_code(list(sys.argv[1:] if arguments is None else arguments))
+    with plain_terminal(), redact_streams():
+        return _answer(list(sys.argv[1:] if arguments is None else arguments))
 
 
-def _exit_code(arguments: list[str]) -> int:
+def _answer(arguments: list[str]) -> int:
+    """Run one verb; print in one line why it did not end well."""
     try:
         return _run(arguments)
     except CausalRecError as error:
@@ -78,7 +80,7 @@ def _exit_code(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     options = _parse(arguments)
-    options.command = shlex.join(["causalrec", *arguments])
+    options.command = redact_command(["causalrec", *arguments])
     verb: Callable[[argparse.Namespace], int] = options.run
     with _terminable():
         code = verb(options)

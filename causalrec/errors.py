@@ -3,11 +3,16 @@
 import difflib
 from collections.abc import Iterable
 
+from causalrec.redaction import redact_text
+
 
 class CausalRecError(Exception):
     """The work failed although the request was right (exit code 1)."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return redact_text(super().__str__())
 
 
 class DataError(CausalRecError):

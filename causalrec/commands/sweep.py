@@ -11,6 +11,7 @@ from typing import Any
 
 from causalrec.commands.terminal import log, print_json, print_text_table
 from causalrec.plain_text import has_controls, one_line, paste_safe_command
+from causalrec.redaction import REDACTED
 
 SHOWN = 40  # rows of one state on the terminal; --json has all
 
@@ -66,6 +67,8 @@ def _retry(ledger: Any, as_json: bool) -> None:
         print_json({"forgotten": count, "commands": [{"command": words, "folder": place} for words, place in launches]})
         return
     log(f"{count} failure(s) forgotten" + ("; to run these jobs again:" if launches else ""))
+    if any(REDACTED in command for command, _ in launches):
+        log(f"where a command reads {REDACTED}, type the password or token again: none is written down")
     for command, folder in launches:
         print(command if Path(folder) == Path.cwd() else f"(cd {quote(folder)} && {command})")
     if lost := len(notes) - len(launches):

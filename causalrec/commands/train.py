@@ -7,6 +7,7 @@ from pathlib import Path
 
 from causalrec.commands.results import print_run, print_sweep
 from causalrec.commands.terminal import check_overrides, log, print_json
+from causalrec.redaction import redact_settings
 from causalrec.running.cache import PreparedCache
 
 NAMED = 3  # jobs that failed alike
@@ -33,6 +34,7 @@ def _print_configuration(overrides: list[str], options: argparse.Namespace) -> i
     is_sweep, typed = options.multirun, [text for text in overrides if text not in search_path]
     jobs = expand_sweep(typed, options.max_jobs) if is_sweep else [overrides]
     composed = compose_plain([[*search_path, *job] if is_sweep else job for job in jobs])
+    composed = redact_settings(composed)
     print_json(composed if is_sweep else composed[0]) if options.json else print(
         yaml.safe_dump_all(composed, sort_keys=False, allow_unicode=True, width=120), end=""
     )

@@ -17,6 +17,7 @@ from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL
 from causalrec.config.settings import CANDIDATES_KEY
 from causalrec.errors import RequestError, did_you_mean
+from causalrec.redaction import holds_secret
 
 PlainConfig = dict[str, Any]  # plain values, as YAML and overrides give them
 ADDED = "added"  # where `+GROUP=[..]` puts its components, beside those of the group
@@ -27,6 +28,7 @@ def check_keys_and_scalars(plain: Mapping[str, object]) -> tuple[PlainConfig, Ru
     composed = _with_cutoffs(_with_added(plain))
     scalars = {key: value for key, value in composed.items() if key not in {**GROUPS, **COLLECTIONS}}
     run = _run_config(scalars, _owners(composed))
+    _check_folder_names(run)
     for key in (*GROUPS, *COLLECTIONS):
         may_miss = key in OPTIONAL or key in COLLECTIONS
         if not isinstance(composed.get(key), Mapping) and not (may_miss and composed.get(key) is None):
@@ -37,6 +39,13 @@ def check_keys_and_scalars(plain: Mapping[str, object]) -> tuple[PlainConfig, Ru
             check_source(key, composed[key], GROUPS[key])
     _check_candidate_names(composed, run)
     return composed, run
+
+
+def _check_folder_names(run: RunConfig) -> None:
+    """Raise RequestError where a folder would be named by a secret: no redaction reaches the names of folders."""
+    for key, text in (("name", run.name), ("sweep", run.sweep), ("paths.runs", str(run.paths.runs))):
+        if holds_secret(text):
+            raise RequestError(f"{key}: holds a secret of the environment or a login, and names a folder; name another")
 
 
 def _check_members(group: str, members: Mapping[str, object]) -> None:

@@ -75,9 +75,9 @@ def class_names(module: str) -> list[str]:
     return [name for name, statement in _bindings(module).items() if isinstance(statement, ast.ClassDef)]
 
 
-def binds(module: str, name: str) -> bool:
-    """Say whether a module binds a name."""
-    return name in _bindings(module)
+def binding(module: str, name: str) -> ast.stmt | None:
+    """Return what binds a name at the top of a module."""
+    return _bindings(module).get(name)
 
 
 def source_path(module: str) -> Path | None:
@@ -108,7 +108,7 @@ def derives_from(target: str, contract: str) -> bool:
         return False  # other packages know nothing of our contracts
     node = _bindings(module).get(name)
     if isinstance(node, ast.ImportFrom):
-        return derives_from(_import_path(node, name), contract)
+        return derives_from(import_path(node, name), contract)
     if not isinstance(node, ast.ClassDef):
         raise UnreadableSourceError
     return any(derives_from(base, contract) for base in _bases(node, module))
@@ -160,7 +160,7 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from _statements(statement.body)
 
 
-def _import_path(statement: ast.ImportFrom, name: str) -> str:
+def import_path(statement: ast.ImportFrom, name: str) -> str:
     """Return the full path of what an import binds to a name."""
     if statement.level or not statement.module:
         raise UnreadableSourceError
@@ -182,7 +182,7 @@ def _bases(node: ast.ClassDef, module: str) -> list[str]:
         if root.id in WITHOUT_ARGUMENTS:
             continue
         if isinstance(statement, ast.ImportFrom):
-            paths.append(_import_path(statement, root.id) + ast.unparse(expression).removeprefix(root.id))
+            paths.append(import_path(statement, root.id) + ast.unparse(expression).removeprefix(root.id))
         elif isinstance(statement, ast.ClassDef):
             paths.append(f"{module}.{root.id}")
         elif isinstance(statement, ast.Import):
@@ -278,7 +278,7 @@ def _lookup(name: str, module: str) -> object:
         builtin: object = getattr(builtins, name)
         return builtin
     if isinstance(statement, ast.ImportFrom):
-        source, original = _split(_import_path(statement, name))
+        source, original = _split(import_path(statement, name))
         if source == LIGHT_MODULE or source.split(".")[0] in LIGHT_PACKAGES:
             loaded: object = getattr(importlib.import_module(source), original)
             return loaded

@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import sys
 import types as pytypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache
+from importlib.util import find_spec
 from typing import Annotated, Any, Generic, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -148,7 +150,8 @@ def is_node(value: object) -> TypeGuard[Mapping[str, object]]:
 
 def _validate_nested(path: str, node: object, allowed: Sequence[type[object]], hint: object) -> ComponentConfig[object]:
     nested = validate_component(path, node, object)
-    if not any(issubclass(nested.target, contract) for contract in allowed):
+    contracts = [contract for contract in allowed if contract is not object and contract is not Any]
+    if not any(issubclass(nested.target, contract) for contract in contracts):  # what may be anything is no component
         name = f"{nested.target.__module__}.{nested.target.__qualname__}"
         raise RequestError(f"{path}._target_={name}: expected {hint}")
     return nested
@@ -201,8 +204,30 @@ def wrong_value(path: str, value: object, message: str) -> str:
 
 def allowed_packages() -> tuple[str, ...]:
     """Return the packages a `_target_` may come from: ours, and those named in `CAUSALREC_PACKAGES` (by comma)."""
-    extra = os.environ.get("CAUSALREC_PACKAGES", "")
-    return ("causalrec", *(name.strip() for name in extra.split(",") if name.strip()))
+    return tuple(dict.fromkeys(("causalrec", *outside_packages())))
+
+
+def outside_packages() -> tuple[str, ...]:
+    """Return the packages named in `CAUSALREC_PACKAGES` (by comma), which are trusted as ours is."""
+    return _packages_in(os.environ.get("CAUSALREC_PACKAGES", ""))
+
+
+@cache
+def _packages_in(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if not name.isidentifier():
+            raise RequestError(f"CAUSALREC_PACKAGES: {name!r} is no name of a package; give names by comma")
+        if not _is_installed(name):
+            raise RequestError(f"CAUSALREC_PACKAGES: no package {name} is installed; install it, or take it out")
+    return names
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):  # a module without a spec, as __main__
+        return package in sys.modules and package != "__main__"
 
 
 @cache
@@ -225,12 +250,14 @@ def load_class(name: str, path: str = "contract") -> type[Any]:
 
 
 def require_allowed(name: str, module: str, path: str) -> None:
-    """Raise RequestError where a class's module is of no allowed package."""
+    """Raise RequestError where a class's module is of no allowed package, or no name of a class could be behind it."""
     if module.split(".")[0] not in allowed_packages():
         raise RequestError(
             f"{path}._target_={name}: only classes of {', '.join(allowed_packages())} may be built; "
             f"add your package to CAUSALREC_PACKAGES"
         )
+    if any(not word.isidentifier() or word.startswith("_") for word in name.split(".")):
+        raise RequestError(f"{path}._target_={name!r}: is no public name; write package.module.Class")
 
 
 def keyword_parameters(target: type[object]) -> dict[str, inspect.Parameter]:
@@ -244,7 +271,10 @@ def _constructor(target: type[object]) -> Callable[..., object]:
 
 @cache
 def _keyword_parameters(target: Callable[..., object]) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(target).parameters.values()
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except ValueError:  # an exception's, say, which no constructor of ours declares
+        return {}
     return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 

@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 from causalrec.config.checks import PlainConfig, check_keys_and_scalars
 from causalrec.config.component import ComponentConfig, load_class, validate_component
+from causalrec.config.expanded_size import check_expansion
 from causalrec.config.folders import package_folder
-from causalrec.config.interpolation import check_expansion
+from causalrec.config.hydra_keys import refuse_launchers
+from causalrec.config.interpolation import restrict_interpolation
 from causalrec.config.overrides import expand_sweep, normalise_overrides, original_overrides
 from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, DataRequest, ExperimentConfig
@@ -93,14 +95,13 @@ def _plain_value(text: str) -> tuple[str, object] | None:
 def _compose(overrides: Sequence[str], name: str) -> tuple[Any, Any]:
     """Return the configuration without Hydra's own section, unresolved, and all of it."""
     from hydra import compose as hydra_compose
-    from hydra import initialize_config_dir
     from omegaconf import OmegaConf
 
+    from causalrec.config.loader import initialise_hydra
+
+    refuse_launchers(overrides)
     roots = _roots(overrides)
-    with (
-        one_line_errors(roots, overrides),
-        initialize_config_dir(version_base="1.3", config_dir=str(package_folder("conf"))),
-    ):
+    with one_line_errors(roots, overrides), initialise_hydra():
         everything = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)
         check_chosen_files(everything.hydra.runtime.choices, roots[1:])
         config = OmegaConf.masked_copy(everything, [str(key) for key in everything if key != "hydra"])
@@ -121,11 +122,12 @@ def _resolve(config: Any, everything: Any, values: Sequence[tuple[str, object]])
 
     config = copy.deepcopy(config)
     with one_line_errors():
+        HydraConfig.instance().set_config(everything)
+    with one_line_errors(), restrict_interpolation():
         for key, value in values:
             OmegaConf.update(config, key, value, merge=True, force_add=True)
         if any("${" in str(value) for _, value in values):
             check_expansion(config)
-        HydraConfig.instance().set_config(everything)
         plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}

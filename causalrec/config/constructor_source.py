@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,10 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from causalrec.config.class_source import (
     Parameter,
     UnreadableSourceError,
-    binds,
+    binding,
     class_names,
     derives_from,
+    import_path,
     parameters,
     source_path,
 )
@@ -51,10 +53,15 @@ def check_class(path: str, target: str, contract: str = ANY_CLASS) -> None:
     if source_path(module) is None:
         nearest = _nearest_module(module)
         raise RequestError(f"{path}._target_={target}: there is no such class, nor a module {module}; {nearest}")
-    if not binds(module, name):
+    bound = binding(module, name)
+    if bound is None:
         nearest = did_you_mean(name, (other for other in class_names(module) if not other.startswith("Abstract")))
         raise RequestError(f"{path}._target_={target}: there is no such class; {nearest}")
+    if isinstance(bound, ast.FunctionDef | ast.AsyncFunctionDef | ast.Import):
+        raise RequestError(f"{path}._target_={target}: is not a class; write package.module.Class")
     try:
+        if isinstance(bound, ast.ImportFrom):  # of another package, that a module of ours uses
+            require_allowed(target, import_path(bound, name), path)
         fulfils = derives_from(target, contract)
     except UnreadableSourceError:
         return

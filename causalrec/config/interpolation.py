@@ -1,98 +1,114 @@
-"""What `${...}` would write out, counted before OmegaConf resolves it: a few lines can stand for gigabytes."""
+"""What `${...}` may read: the configuration, the choices, and a few variables of the environment."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from causalrec.errors import RequestError
-from causalrec.limits import MAX_YAML_VALUES
+from causalrec.redaction import is_secret_name
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from omegaconf import Node
 
-DYNAMIC = re.compile(r"\$\{(?!oc\.env:|hydra:)[^{}]*\$\{")  # a key that is itself looked up
-NAME = re.compile(r"\.*[A-Za-z_@][\w@.-]*")
-MAX_REFERENCES = 128  # from one to the next
-MAX_CHARACTERS = 16 * MAX_YAML_VALUES
-NodePath = tuple[str, ...]
-
-
-def check_expansion(config: DictConfig) -> None:
-    """Raise RequestError where the `${...}` of an unresolved configuration stand for too much."""
-    from omegaconf import OmegaConf
-
-    plain = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(plain, dict)
-    ExpandedSize({str(key): value for key, value in plain.items()}).check()
+Resolver = Callable[[object, object, "Node", tuple[object, ...], tuple[str, ...]], object]
+READABLE = re.compile(r"HOME|USER|HOSTNAME|CUDA_VISIBLE_DEVICES|(CAUSALREC|SLURM)_\w+")  # variables of the environment
+HARMLESS = ("oc.decode", "oc.select", "oc.dict.keys", "oc.dict.values", "now", "python_version")  # they compute
+ALLOWED = "oc.env, oc.select, oc.decode, oc.dict.keys, oc.dict.values, hydra:runtime.choices.GROUP and now"
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # categories of characters that no path or name needs
+_LOCK = threading.RLock()  # OmegaConf has one set of resolvers in a process
 
 
-class ExpandedSize:
-    """Counts the characters and values that each node of an unresolved configuration stands for, by multiplication.
+@contextmanager
+def restrict_interpolation() -> Iterator[None]:
+    """Let `${...}` read what it may while a configuration is composed and resolved; what it may not is a RequestError.
 
-    Every word inside `${...}` that names a node counts as a reference to it, so that a resolver that reads keys
-    (`oc.select`) is counted like a plain one.
+    Hydra registers its own resolvers where it is initialised: that must come before.
     """
+    from omegaconf.basecontainer import BaseContainer
 
-    def __init__(self, config: Mapping[str, object]) -> None:
-        self.config = config
-        self.sizes: dict[NodePath, int] = {}
-        self.pending: set[NodePath] = set()
-
-    def check(self) -> None:
-        """Raise RequestError where the configuration stands for too much."""
-        self._size((), self.config)
-
-    def _size(self, path: NodePath, node: object) -> int:
-        if not isinstance(node, str | Mapping | list):
-            return 1
-        if path in self.sizes:
-            return self.sizes[path]
-        if path in self.pending:
-            return 1  # a cycle: OmegaConf names it
-        if len(self.pending) > MAX_REFERENCES:
-            raise RequestError(f"{'.'.join(path)}: refers to what refers on, above {MAX_REFERENCES} times")
-        self.pending.add(path)
-        size = self._text(path, node) if isinstance(node, str) else self._members(path, node)
-        self.pending.discard(path)
-        if size > MAX_CHARACTERS:
-            raise RequestError(
-                f"{'.'.join(path) or 'the configuration'}: its ${{...}} stand for more than {MAX_CHARACTERS:,} "
-                f"characters; write out what is meant"
-            )
-        self.sizes[path] = size
-        return size
-
-    def _members(self, path: NodePath, node: Mapping[str, object] | list[object]) -> int:
-        items = node.items() if isinstance(node, Mapping) else enumerate(node)
-        return 1 + sum(self._size((*path, str(key)), value) for key, value in items)
-
-    def _text(self, path: NodePath, text: str) -> int:
-        if "${" not in text:
-            return len(text) + 1
-        if DYNAMIC.search(text):
-            raise RequestError(f"{'.'.join(path)}={text!r}: looks up which key to read; write the key")
-        inside = text[text.index("${") :]
-        return len(text) + 1 + sum(self._reference(path[:-1], word) for word in NAME.findall(inside))
-
-    def _reference(self, parent: NodePath, word: str) -> int:
-        """Return the size of the node that a word inside `${...}` names; 0 where it names none."""
-        dots = len(word) - len(word.lstrip("."))
-        start = parent[: len(parent) - dots + 1] if dots else ()
-        path = (*start, *filter(None, word.lstrip(".").split(".")))
+    with _LOCK:
+        unrestricted = BaseContainer._resolvers
+        BaseContainer._resolvers = _restrict(unrestricted)
         try:
-            node: object = self.config
-            for key in path:
-                node = _member(node, key)
-        except (KeyError, IndexError, ValueError, TypeError):
-            return 0
-        return self._size(path, node)
+            yield
+        except Exception as error:
+            if (refusal := _refusal_in(error)) is not None:
+                raise refusal from error
+            raise
+        finally:
+            BaseContainer._resolvers = unrestricted
 
 
-def _member(node: object, key: str) -> object:
-    if isinstance(node, Mapping):
-        return node[key]
-    if isinstance(node, list):
-        return node[int(key)]
-    raise KeyError(key)
+def _restrict(resolvers: Mapping[str, Resolver]) -> dict[str, Resolver]:
+    """Return resolvers in which those that are not allowed refuse."""
+    refusing = {name: _refuse(name) for name in resolvers if name not in HARMLESS}
+    harmless = {name: resolver for name, resolver in resolvers.items() if name in HARMLESS}
+    choices = {"hydra": _choices_alone(resolvers["hydra"])} if "hydra" in resolvers else {}
+    return {**refusing, **harmless, **choices, "oc.env": _environment_variable}
+
+
+def _environment_variable(
+    _: object, __: object, node: Node, arguments: tuple[object, ...], ___: tuple[str, ...]
+) -> str | None:
+    """Return a variable of the environment, or the default behind it, where a configuration may read it."""
+    name, asking = str(arguments[0]) if arguments else "", _key_of(node)
+    if not READABLE.fullmatch(name) or is_secret_name(name):
+        raise RequestError(
+            f"{asking}: reads the environment variable {name}; a configuration reads HOME, USER, HOSTNAME, "
+            "CUDA_VISIBLE_DEVICES, CAUSALREC_* and SLURM_* alone"
+        )
+    if (value := os.environ.get(name)) is not None:
+        _check_value(asking, name, value)
+        return value
+    if len(arguments) < 2:
+        raise RequestError(f"{asking}: the environment has no {name}; set it, or write ${{oc.env:{name},DEFAULT}}")
+    return None if arguments[1] is None else str(arguments[1])
+
+
+def _check_value(asking: str, name: str, value: str) -> None:
+    """Raise RequestError at a value that is no plain text; it is not shown."""
+    if not value:
+        raise RequestError(f"{asking}: the environment variable {name} is empty; set it, or unset it")
+    if "${" in value or any(unicodedata.category(sign) in UNPRINTABLE for sign in value):
+        fault = "holds ${ or a control character; set it to plain text"
+        raise RequestError(f"{asking}: the environment variable {name} {fault}")
+
+
+def _choices_alone(resolver: Resolver) -> Resolver:
+    """Return Hydra's resolver for the choices: the rest of its section holds what was typed."""
+
+    def read_choice(
+        root: object, parent: object, node: Node, arguments: tuple[object, ...], texts: tuple[str, ...]
+    ) -> object:
+        path = ",".join(map(str, arguments))
+        if not path.startswith("runtime.choices."):
+            allowed = "only ${hydra:runtime.choices.GROUP} can be read"
+            raise RequestError(f"{_key_of(node)}: reads ${{hydra:{path}}}; {allowed}")
+        return resolver(root, parent, node, arguments, texts)
+
+    return read_choice
+
+
+def _refuse(name: str) -> Resolver:
+    def refuse(_: object, __: object, node: Node, ___: tuple[object, ...], ____: tuple[str, ...]) -> object:
+        raise RequestError(f"{_key_of(node)}: ${{{name}:...}} cannot be used; there are {ALLOWED}")
+
+    return refuse
+
+
+def _key_of(node: Node) -> str:
+    key = str(node._get_full_key(None))
+    return "a defaults list" if key in ("", "_dummy_") else key  # Hydra resolves those in a node of this name
+
+
+def _refusal_in(error: BaseException | None) -> RequestError | None:
+    """Return the refusal that OmegaConf wrapped, if any."""
+    while error is not None and not isinstance(error, RequestError):
+        error = error.__cause__ or error.__context__
+    return error

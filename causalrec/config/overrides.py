@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from causalrec.config.checks import ADDED
 from causalrec.config.folders import component_names, package_folder
+from causalrec.config.hydra_keys import check_hydra_override, check_user_folder
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL
 from causalrec.config.sweep_counts import SHOWN, check_job_count, check_size
 from causalrec.config.yaml_errors import yaml_problem
@@ -76,8 +77,7 @@ def _normalise(text: str, override: Override, roots: Sequence[Path]) -> str:
         setting = f"{key}.{override.package.partition('.')[2]}"
         raise RequestError(f"{text}: a name with @ is no key; write {setting}=VALUE, for metrics of one name")
     is_group = any((root / key).is_dir() for root in roots)
-    if key in ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"):
-        raise RequestError(f"{text}: runs are written to paths.runs/SWEEP; set paths.runs=DIR or sweep=NAME")
+    check_hydra_override(text, override, roots[1:])
     if override.is_delete() and key in GROUPS and key not in OPTIONAL:
         raise RequestError(f"{text}: every run has a component of {key}; choose one with {key}=NAME")
     if is_group and not override.is_delete() and value in (None, "") and key not in OPTIONAL:
@@ -122,6 +122,8 @@ def _check_roots(roots: Sequence[Path]) -> None:
     for root in roots:
         if not root.is_dir():
             raise RequestError(f"--config-dir {root}: {'is no folder' if root.exists() else 'no such folder'}")
+        if root != roots[0]:
+            check_user_folder(root)
         for path in sorted(root.glob("*/**/*.yaml")) if len(roots) > 1 else ():
             name = path.relative_to(root)
             if name in seen:
@@ -171,10 +173,3 @@ def expand_sweep(overrides: Sequence[str], max_jobs: int = MAX_JOBS) -> list[lis
         return [job for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
     except HydraException as error:
         raise RequestError(" ".join(str(error).split())) from error
-
-
-def refuse_launchers(overrides: Sequence[str]) -> None:
-    """Raise RequestError where one job is asked for a launcher or a sweeper, which would not be used."""
-    for text in overrides:
-        if text.lstrip("+").startswith(("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")):
-            raise RequestError(f"{text.lstrip('+')}: launchers and sweepers run the jobs of a sweep; add -m")

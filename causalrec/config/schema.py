@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from causalrec.config.component import ComponentConfig
 from causalrec.config.run_config import RunConfig
 from causalrec.ids import job_folder
+from causalrec.redaction import redact_settings
 
 if TYPE_CHECKING:
     from causalrec.data.augmentation.base import AbstractAugmentation
@@ -245,7 +246,7 @@ class ExperimentConfig:
             }
         for name, members in self.collections():
             sections[name] = {k: _without_tuned(v.to_dict(), f"{name}.{k}", tuned) for k, v in members.items()}
-        return {name: section for name, section in sections.items() if name not in self.unread}
+        return redact_settings({name: section for name, section in sections.items() if name not in self.unread})
 
     def requested_members(self, group: str) -> list[str]:
         """Return the members of a collection that were asked for by name, rather than a task's defaults."""

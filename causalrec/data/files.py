@@ -10,6 +10,7 @@ from pathlib import Path
 
 from causalrec.data.disk_errors import naming
 from causalrec.errors import RequestError
+from causalrec.redaction import redact_document
 
 NEW_FILE_MODE = 0o666  # less the umask
 READABLE_CHARACTERS = 40  # of a name that its temporary file repeats: a name may be as long as the disk allows
@@ -48,7 +49,7 @@ def replace_atomically(path: Path, *, through_link: bool = False) -> Iterator[Pa
 def write_text(path: Path, text: str, *, through_link: bool = False) -> None:
     """Write a text file atomically (UTF-8); `through_link` as of `replace_atomically`."""
     with replace_atomically(path, through_link=through_link) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(redact_document(text, path.suffix), encoding="utf-8")
 
 
 def sync(path: Path) -> None:

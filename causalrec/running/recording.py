@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shlex
 import sys
 
 from causalrec.config.schema import ExperimentConfig
@@ -11,6 +10,7 @@ from causalrec.prepared import RunPlan
 from causalrec.records.record_sections import adjustment_section
 from causalrec.records.run_record import RunRecord
 from causalrec.records.versions import git_sha, versions
+from causalrec.redaction import redact_command
 
 SINGLE = "alone"  # how a record says that its job was trained by itself
 
@@ -21,7 +21,7 @@ def planned_record(config: ExperimentConfig, plan: RunPlan, execution: str) -> R
         name=config.run.name,
         key=config.key,
         status="failed",
-        command=shlex.join(["causalrec", "train", *config.overrides]),
+        command=redact_command(["causalrec", "train", *config.overrides]),
         execution=execution,
         task=config.components.task.section(config),
         adjustment=adjustment_section(plan.adjustment),

@@ -18,6 +18,7 @@ from causalrec.data.files import replace_atomically
 from causalrec.data.regular_files import open_regular
 from causalrec.data.removal import make_way
 from causalrec.ids import is_job_id
+from causalrec.redaction import redact_document
 from causalrec.sweeps.claim_holder import ClaimHolder, parse_holder, this_machine
 
 NUMBER = re.compile(r"[0-9]{1,9}")  # of a claim
@@ -218,4 +219,4 @@ def write_json(path: Path, value: object) -> None:
     """Write a small JSON file atomically."""
     make_way(path)
     with replace_atomically(path) as temporary:
-        temporary.write_text(json.dumps(value), encoding="utf-8")
+        temporary.write_text(redact_document(json.dumps(value), ".json"), encoding="utf-8")

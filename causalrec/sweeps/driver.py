@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from causalrec.config.component import allowed_packages, validate_component
+from causalrec.config.component import validate_component
 from causalrec.config.compose import (
     PlainConfig,
     compose_plain,
@@ -21,10 +21,11 @@ from causalrec.config.compose import (
     validate_config,
 )
 from causalrec.config.constructor_source import check_keys
-from causalrec.config.overrides import refuse_launchers
+from causalrec.config.hydra_keys import PLUGINS, PluginKind, check_plugin, refuse_launchers
+from causalrec.config.interpolation import restrict_interpolation
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.config.settings import refuse_unused
-from causalrec.errors import DataError, RequestError, did_you_mean
+from causalrec.errors import DataError, RequestError
 from causalrec.limits import MAX_JOBS, MAX_PROCESSES
 from causalrec.running.data_plan import check_request
 from causalrec.sweeps.fit_counts import fits_of_each, job_summary
@@ -130,7 +131,6 @@ def run_all(
 
     context, config = _compose_multirun(overrides)
     runner = runner or JobRunner()
-    context.callbacks.on_multirun_start(config=config, config_name="train")
     typed = OmegaConf.to_container(config.hydra.overrides)  # unresolved: `seed=${split.seed}` is each job's own
     assert isinstance(typed, dict)
     task_overrides = [str(text) for text in typed["task"]]
@@ -149,7 +149,6 @@ def run_all(
         results_by_job = run_until_done(entered, launch, log)
         _mark_losses(configs, results_by_job, log)
         results = _results_of(results_by_job, requested)
-    context.callbacks.on_multirun_end(config=config, config_name="train")
     return results
 
 
@@ -187,29 +186,34 @@ def launcher_of(*, hydra_context: HydraContext, task_function: TaskFunction, con
     return _plugin("launcher", hydra_context, task_function, config)
 
 
-def _plugin(kind: str, context: HydraContext, function: TaskFunction, config: DictConfig) -> Any:
-    from hydra.core.config_store import ConfigStore
+def _plugin(kind: PluginKind, context: HydraContext, function: TaskFunction, config: DictConfig) -> Any:
     from hydra.core.plugins import Plugins
-    from omegaconf import OmegaConf
 
-    node = OmegaConf.to_container(config.hydra[kind], resolve=True)
-    assert isinstance(node, dict)
+    node, handed = _plugin_node(kind, config), {"hydra_context": context, "task_function": function, "config": config}
     workers = node.get("n_jobs")
     if isinstance(workers, int) and workers > MAX_PROCESSES:
         raise RequestError(f"hydra.{kind}.n_jobs={workers}: at most {MAX_PROCESSES} processes; set n_jobs lower")
-    handed: dict[str, Any] = {"hydra_context": context, "task_function": function, "config": config}
-    if str(node["_target_"]).split(".")[0] not in allowed_packages():
-        defaults = (
-            ConfigStore.instance().load(f"hydra/{kind}/{config.hydra.runtime.choices[f'hydra/{kind}']}.yaml").node
-        )
-        for key in sorted(set(node) - set(defaults)):
-            raise RequestError(f"hydra.{kind}.{key}: unknown key; {did_you_mean(key, defaults)}")
+    if check_plugin(kind, str(config.hydra.runtime.choices[f"hydra/{kind}"]), node):
         return getattr(Plugins.instance(), f"instantiate_{kind}")(**handed)
-    built: Any = validate_component(
-        f"hydra.{kind}", node, object
-    ).build()  # Hydra builds plugins of `hydra_plugins` only
+    built: Any = validate_component(f"hydra.{kind}", node, _contract(kind)).build()  # Hydra builds `hydra_plugins` only
     built.setup(**handed)
     return built
+
+
+def _plugin_node(kind: PluginKind, config: DictConfig) -> dict[str, object]:
+    from omegaconf import OmegaConf
+
+    with restrict_interpolation():
+        node = OmegaConf.to_container(config.hydra[kind], resolve=True)
+    assert isinstance(node, dict)
+    return {str(key): value for key, value in node.items()}
+
+
+def _contract(kind: PluginKind) -> type[object]:
+    from hydra.plugins.launcher import Launcher
+    from hydra.plugins.sweeper import Sweeper
+
+    return Launcher if kind == "launcher" else Sweeper
 
 
 def _launch_of(context: HydraContext, config: DictConfig, runner: JobRunner) -> Callable[[list[Job]], list[JobResult]]:
@@ -272,17 +276,17 @@ def _run_sweeper(
 
 def _compose_multirun(overrides: list[str]) -> tuple[HydraContext, DictConfig]:
     """Compose a multirun's own configuration, as Hydra's launchers and sweepers are handed it."""
-    from hydra import initialize_config_dir
     from hydra._internal.callbacks import Callbacks
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.types import HydraContext, RunMode
-    from omegaconf import OmegaConf
 
-    with initialize_config_dir(version_base="1.3", config_dir=str(package_folder("conf")), job_name="causalrec"):
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        with one_line_errors([package_folder("conf")]):
-            config = hydra.compose_config("train", overrides, RunMode.MULTIRUN, with_log_configuration=False)
-    for plugin in ("launcher", "sweeper"):
-        check_keys(f"hydra.{plugin}", OmegaConf.to_container(config.hydra[plugin]))
-    return HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config)), config
+    from causalrec.config.loader import initialise_hydra
+
+    with one_line_errors([package_folder("conf")]), initialise_hydra("causalrec") as hydra:
+        config = hydra.compose_config("train", overrides, RunMode.MULTIRUN, with_log_configuration=False)
+    for kind in PLUGINS:
+        node = _plugin_node(kind, config)
+        check_plugin(kind, str(config.hydra.runtime.choices[f"hydra/{kind}"]), node)
+        check_keys(f"hydra.{kind}", node)
+    return HydraContext(
+        config_loader=hydra.config_loader, callbacks=Callbacks()
+    ), config  # no callbacks: none is allowed

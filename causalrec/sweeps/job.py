@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from causalrec.config.compose import original_overrides, validate_config
+from causalrec.config.interpolation import restrict_interpolation
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.disk_errors import FULL, NOT_WRITABLE, chain, disk_problem
 from causalrec.errors import CausalRecError
@@ -176,7 +177,8 @@ class JobRunner:
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 
-        plain = OmegaConf.to_container(composed, resolve=True)
+        with restrict_interpolation():
+            plain = OmegaConf.to_container(composed, resolve=True)
         assert isinstance(plain, dict)
         typed = OmegaConf.to_container(HydraConfig.get().overrides)  # with its interpolations
         assert isinstance(typed, dict)

@@ -20,10 +20,10 @@ from causalrec.records.names import (
     RESULTS,
     SCORE_COLUMNS,
     record_summary,
-    redact,
     score_rows,
 )
 from causalrec.records.run_record import RunRecord
+from causalrec.redaction import redact, redact_arguments, redact_text
 from causalrec.tracking.loggers import AbstractLogger, JobStatus, LoggedJob, MakeImages, log_chosen_curve
 from causalrec.tracking.wandb_sync import mark_finished
 
@@ -81,25 +81,26 @@ class WandB(AbstractLogger):
         return WandbLogger(save_dir=job.folder, experiment=self._run(job, address), **address)
 
     def _address(self, job: LoggedJob) -> RunAddress:
-        return {"project": self.project, "name": f"{job.name}-seed{job.seed}-{job.key}", "id": job.key}
+        return {"project": redact_text(self.project), "name": f"{job.name}-seed{job.seed}-{job.key}", "id": job.key}
 
     def _run(self, job: LoggedJob, address: RunAddress) -> Run:
         import wandb
 
         try:
-            run = wandb.init(
-                **address,
-                entity=self.entity,
-                dir=job.folder,
-                mode=self._mode(),
-                group=job.sweep,
-                job_type=job.name,
-                tags=_tags(job),
-                config={key: redact(value) for key, value in job.config.items()},
-                resume="allow",
-                reinit="create_new",  # jobs of one process may be open at once
-                settings={"silent": True, "console": "off", **({} if self.machine else LEAN)},
-            )
+            with redact_arguments():  # W&B keeps the command line
+                run = wandb.init(
+                    **address,
+                    entity=None if self.entity is None else redact_text(self.entity),
+                    dir=job.folder,
+                    mode=self._mode(),
+                    group=job.sweep,
+                    job_type=job.name,
+                    tags=_tags(job),
+                    config=redact(dict(job.config)),
+                    resume="allow",
+                    reinit="create_new",  # jobs of one process may be open at once
+                    settings={"silent": True, "console": "off", **({} if self.machine else LEAN)},
+                )
         except (wandb.errors.UsageError, wandb.errors.AuthenticationError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise RequestError(f"logger=wandb: {reason}; logger.mode=offline needs no account") from error

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from causalrec.data import sources
-from causalrec.data.sources import Source, extract, fetch_first, sha256_of
+from causalrec.data import source_checks, sources
+from causalrec.data.archives import extract
+from causalrec.data.sources import Source, fetch_first, sha256_of
 from causalrec.errors import DataError
 
 FILES = {"a.txt": b"alpha\n" * 4000, "sub/b.txt": b"beta\n"}
@@ -72,7 +73,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server of a test has no certificate."""
+    monkeypatch.setattr(source_checks, "SCHEMES", (*source_checks.SCHEMES, "http"))
+
+
+@pytest.fixture
+def server(plain_http: None) -> Iterator[Server]:
     with Server() as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -275,7 +282,7 @@ def test_a_url_can_be_the_file_itself(server: Server, tmp_path: Path) -> None:
     assert names_below(tmp_path) == ["set/a.txt"]
 
 
-def test_no_network_is_one_line_that_says_what_to_put_where(tmp_path: Path) -> None:
+def test_no_network_is_one_line_that_says_what_to_put_where(plain_http: None, tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]

@@ -12,8 +12,8 @@ import wandb
 from wandb_files import files_below, read_back
 
 from causalrec.config.schema import ExperimentConfig
-from causalrec.records.names import redact
 from causalrec.records.run_record import RunRecord
+from causalrec.redaction import redact
 from causalrec.running import run
 from causalrec.tracking.guarded_logger import GuardedLogger
 from causalrec.tracking.loggers import Csv, LoggedJob

@@ -22,10 +22,11 @@ from wandb_files import files_below, read_back
 from causalrec.commands.wandb import wandb as command
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import DataError, RequestError
-from causalrec.records.names import SCORE_COLUMNS, redact, searchable_settings
+from causalrec.records.names import SCORE_COLUMNS, searchable_settings
 from causalrec.records.overlap_sections import OverlapSection
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import CandidateRecord, DataSection, EpochRecord, ScoreRecord, SelectionSection
+from causalrec.redaction import redact
 from causalrec.running import run
 from causalrec.tracking.loggers import LoggedJob
 from causalrec.tracking.wandb_logger import WandB

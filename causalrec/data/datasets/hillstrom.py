@@ -23,7 +23,7 @@ PAGE: Final = "https://blog.minethatdata.com/2008/03/minethatdata-e-mail-analyti
 NAME: Final = "Kevin_Hillstrom_MineThatData_E-MailAnalytics_DataMiningChallenge_2008.03.20.csv"
 OFFICIAL: Final = Source(
     folder="hillstrom",
-    url=f"http://www.minethatdata.com/{NAME}",
+    url=f"https://www.minethatdata.com/{NAME}",
     archive_member=None,
     files={NAME: "0e5893329d8b93cefecc571777672028290ab69865718020c78c7284f291aece"},
 )
