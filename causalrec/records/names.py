@@ -19,6 +19,7 @@ SECRET = re.compile(r"(^|_|\.)((api|access|secret)_?key|token|secret|password|cr
 LOGIN = re.compile(r"://[^/@\s]+@")
 SCALARS = ("seed", "sweep")
 PINNED_KEYS = ("dataset", "model", "estimator", "seed")  # flat keys of a run's configuration that a dashboard pins
+MAX_NAME_LENGTH = 128  # characters that a dashboard takes of a run's name, and of its group
 ROW = "row"  # the flat key that holds a run's name
 RESULTS = "results"  # the table of scores in a dashboard
 LOSES_TO = "loses_to"  # what the keys of better special cases begin with
