@@ -61,7 +61,13 @@ def _submodels(run: RunFolder) -> list[RunFolder]:
     if not keys:
         return []
     paths = [path for path in record_paths(run.folder.parents[1]) if path.parent.name.endswith(keys)]
-    return [RunFolder.load(path) for path in paths]
+    cases = []
+    for path in paths:
+        try:
+            cases.append(RunFolder.load(path))
+        except CausalRecError as error:
+            log(f"not in the table: {error}")
+    return cases
 
 
 def _selection(record: RunRecord) -> Sequence[str]:

@@ -64,7 +64,7 @@ def _retry(ledger: Any, as_json: bool) -> None:
     count, notes = retry(ledger)
     launches = [launch for note in notes if (launch := _launch_to_paste(note)) is not None]
     if as_json:
-        print_json({"forgotten": count, "commands": [{"command": words, "folder": place} for words, place in launches]})
+        print_json({"forgotten": count, "commands": [{"command": words, "folder": where} for words, where in launches]})
         return
     log(f"{count} failure(s) forgotten" + ("; to run these jobs again:" if launches else ""))
     if any(REDACTED in command for command, _ in launches):

@@ -20,7 +20,7 @@ def table(options: argparse.Namespace) -> int:
 
     if not options.intervals and (options.json or options.form == "csv"):
         raise RequestError("--no-intervals: of text, markdown and LaTeX alone; CSV and JSON hold each end in a field")
-    marker = options.folder.resolve().name
+    marker = options.folder.resolve().name if options.paste else ""
     if options.paste:
         from causalrec.reporting.paste_between_markers import read_page
 

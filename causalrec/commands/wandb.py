@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import log, print_json
-from causalrec.errors import DataError, RequestError
+from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
     from causalrec.records.run_record import RunRecord
@@ -44,15 +44,15 @@ def _sync(folder: Path, as_json: bool) -> int:
 def _workspace(folder: Path, options: argparse.Namespace) -> int:
     """Save the workspace on the server where there is a key, else write it to `wandb_workspace.json` in the folder."""
     from causalrec.data.files import write_text
-    from causalrec.records.run_folder import finished_runs, load_whole_folders, runs_of
+    from causalrec.records.run_folder import finished_runs, load_whole_folders, no_finished_run, runs_of
     from causalrec.tracking.wandb_workspace import publish, serialise, workspace
 
     folders, broken = load_whole_folders(folder, [])
-    for lost in broken:
-        log(f"not in the workspace: {folder / lost.path}: {lost.reason}")
+    for unread in broken:
+        log(f"not in the workspace: {folder / unread.path}: {unread.reason}")
     records = [run.record for run in finished_runs(runs_of(folders))]
     if not records:
-        raise DataError(f"{folder}: no finished run among its records; each failed one says why under `error`")
+        raise no_finished_run(folder, folders, broken)
     project = vars(options).get("project") or os.environ.get("WANDB_PROJECT") or _project_of(records)
     entity = vars(options).get("entity") or os.environ.get("WANDB_ENTITY") or ""
     saved_workspace = workspace(records, entity, project)

@@ -16,6 +16,7 @@ from causalrec.redaction import redact
 
 SCALARS = ("seed", "sweep")
 PINNED_KEYS = ("dataset", "model", "estimator", "seed")  # flat keys of a run's configuration that a dashboard pins
+MAX_NAME_LENGTH = 128  # characters that a dashboard takes of a run's name, and of its group
 ROW = "row"  # the flat key that holds a run's name
 RESULTS = "results"  # the table of scores in a dashboard
 LOSES_TO = "loses_to"  # what the keys of better special cases begin with

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from causalrec.errors import CausalRecError, RequestError
+from causalrec.errors import CausalRecError, DataError, RequestError
 from causalrec.plain_text import one_line
 from causalrec.records.estimation_record import EstimationRecord
 from causalrec.records.json_records import Json, read_json
@@ -114,6 +114,13 @@ def load_whole_folders(folder: Path, sidecars: Sequence[str] = SIDECARS) -> tupl
             reason = str(error).replace(f"{folder}/", "").removeprefix(f"{below}: ")
             broken.append(BrokenRecord(one_line(below), one_line(reason)))
     return folders, broken
+
+
+def no_finished_run(folder: Path, folders: Sequence[AnyFolder], broken: Sequence[BrokenRecord]) -> DataError:
+    """Return the error of a folder without a finished run: its jobs failed, or their records cannot be read."""
+    unread = f"{len(broken)} of its records cannot be read: {broken[0].path}: {broken[0].reason}" if broken else ""
+    failed = "no finished run among its records; each failed one says why under `error`" if folders else ""
+    return DataError(f"{folder}: {'; '.join(filter(None, (failed, unread)))}")
 
 
 def runs_of(folders: Iterable[AnyFolder]) -> list[RunFolder]:

@@ -12,7 +12,7 @@ from causalrec.records.overlap_sections import BalanceSection
 from causalrec.records.run_record import RunRecord
 from causalrec.reporting.colours import BLUE, GREY, RED
 from causalrec.reporting.escapes import figure_text
-from causalrec.reporting.numbers import fixed
+from causalrec.reporting.numbers import format_number
 from causalrec.reporting.table import SUBSET_SUFFIXES
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def overlap_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
         assert overlap.balance is not None
         _balance(panels[2], overlap.balance, worst, colour)
     clipped, rows = overlap.clipped or 0.0, overlap.effective_rows or 0.0
-    figure.suptitle(f"{figure_text(record.name)}: {fixed(rows, 0)} effective rows, {clipped:.1%} clipped", fontsize=9)
+    figure.suptitle(
+        f"{figure_text(record.name)}: {format_number(rows, 0)} effective rows, {clipped:.1%} clipped", fontsize=9
+    )
     return figure
 
 
@@ -96,7 +98,7 @@ def _balance(panel: Axes, balance: BalanceSection, worst: Sequence[tuple[str, fl
 
 def _largest(when: str, balance: BalanceSection) -> str:
     largest = balance.before if when == "before" else balance.after
-    return f"{when} weighting" if largest is None else f"{when} weighting, at most {fixed(largest, 2)}"
+    return f"{when} weighting" if largest is None else f"{when} weighting, at most {format_number(largest, 2)}"
 
 
 def _name_rows(panel: Axes, names: list[str], title: str) -> None:
@@ -126,7 +128,7 @@ def calibration_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
     panel.plot(x, y, "-", color=colour, lw=1)
     panel.scatter(x, y, s=[10 + 60 * n / max(rows) for n in rows], color=colour)
     panel.set(xlabel="mean prediction of the bin", ylabel="mean outcome of the bin", xlim=(low, high), ylim=(low, high))
-    panel.set_title(f"{figure_text(record.name)}: expected calibration error {fixed(error, 3)}", fontsize=9)
+    panel.set_title(f"{figure_text(record.name)}: expected calibration error {format_number(error, 3)}", fontsize=9)
     return figure
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from causalrec.errors import DataError
-from causalrec.records.run_folder import BrokenRecord, load_whole_folders, runs_of
+from causalrec.records.run_folder import BrokenRecord, load_whole_folders, no_finished_run, runs_of
 from causalrec.reporting.score_table import ScoreTable
 from causalrec.reporting.table import tables
 
@@ -31,7 +30,5 @@ def folder_tables(
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers that only damage makes so large
         score_tables = tables(runs_of(folders), columns, rows=rows, show_submodels=show_submodels)
     if not score_tables:
-        unread = f"{len(broken)} of its records cannot be read: {broken[0].path}: {broken[0].reason}" if broken else ""
-        failed = "no finished run among its records; each failed one says why under `error`" if folders else ""
-        raise DataError(f"{folder}: {'; '.join(filter(None, (failed, unread)))}")
+        raise no_finished_run(folder, folders, broken)
     return score_tables, broken

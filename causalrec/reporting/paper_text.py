@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from causalrec.reporting.compare import Comparison
 from causalrec.reporting.escapes import markdown_note, markdown_text
-from causalrec.reporting.numbers import fixed, interval
+from causalrec.reporting.numbers import format_interval, format_number
 from causalrec.reporting.paper_table import PaperCell, PaperTable
 from causalrec.reporting.submodels import MARK
 from causalrec.reporting.text_table import TextTable
@@ -86,8 +86,12 @@ def format_obtained(obtained: Obtained | None) -> tuple[str, str, str]:
     """
     if obtained is None:
         return "-", "-", "-"
-    sd = "" if obtained.sd is None else f" ± {fixed(obtained.sd, 4)}"
-    return f"{fixed(obtained.mean, 4)}{sd}", interval(obtained.low, obtained.high, 4) or "-", str(obtained.n)
+    sd = "" if obtained.sd is None else f" ± {format_number(obtained.sd, 4)}"
+    return (
+        f"{format_number(obtained.mean, 4)}{sd}",
+        format_interval(obtained.low, obtained.high, 4) or "-",
+        str(obtained.n),
+    )
 
 
 def format_difference(comparison: Comparison | None) -> str:
@@ -96,7 +100,7 @@ def format_difference(comparison: Comparison | None) -> str:
         return "-"
     p = "p < .001" if comparison.adjusted < 0.001 else f"p {comparison.adjusted:.3f}"
     star = " *" if comparison.real else ""
-    return f"{fixed(comparison.difference, 4, sign=True)} (SE {fixed(comparison.se, 4)}, {p}){star}"
+    return f"{format_number(comparison.difference, 4, sign=True)} (SE {format_number(comparison.se, 4)}, {p}){star}"
 
 
 def format_value(verdict: ValueVerdict | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from causalrec.records.names import LOSS_MARK
 from causalrec.reporting.escapes import markdown_note, markdown_text
-from causalrec.reporting.numbers import fixed, interval
+from causalrec.reporting.numbers import format_interval, format_number
 
 MOST_DECIMALS = 6
 LARGE = 100.0  # a mean that is written to one decimal
@@ -109,9 +109,9 @@ def cell_lines(cell: Cell | None, decimals: int, *, intervals: bool) -> tuple[st
     """Return the lines of a cell, as `format_cell` joins them."""
     if cell is None:
         return ("-",)
-    sd = "" if cell.sd is None else f" ± {fixed(cell.sd, decimals)}"
-    mean = f"{fixed(cell.mean, decimals)}{sd}{f' {LOSS_MARK}' if cell.loses_to else ''}"
-    ends = interval(cell.low, cell.high, decimals) if intervals else ""
+    sd = "" if cell.sd is None else f" ± {format_number(cell.sd, decimals)}"
+    mean = f"{format_number(cell.mean, decimals)}{sd}{f' {LOSS_MARK}' if cell.loses_to else ''}"
+    ends = format_interval(cell.low, cell.high, decimals) if intervals else ""
     return (mean, ends) if ends else (mean,)
 
 

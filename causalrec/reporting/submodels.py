@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from causalrec.records.names import LOSS_MARK, column_of
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.reporting.compare import Comparison, compare_runs, half_width
-from causalrec.reporting.numbers import fixed, interval
+from causalrec.reporting.numbers import format_interval, format_number
 
 MARK = LOSS_MARK
 CellKey = tuple[str, str]  # row and column
@@ -28,8 +28,8 @@ class Loss:
 
     def __str__(self) -> str:
         difference, half = self.comparison.difference, half_width(self.comparison)
-        ends = interval(difference - half, difference + half, 4, sign=True)
-        return f"{self.comparison.column} {fixed(difference, 4, sign=True)} {ends}".rstrip()
+        ends = format_interval(difference - half, difference + half, 4, sign=True)
+        return f"{self.comparison.column} {format_number(difference, 4, sign=True)} {ends}".rstrip()
 
 
 def losses(

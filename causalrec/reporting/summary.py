@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from causalrec.records.field_types import Number
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
-from causalrec.reporting.numbers import fixed, interval
+from causalrec.reporting.numbers import format_interval, format_number
 from causalrec.reporting.score_table import Cell, ScoreTable
 
 
@@ -58,4 +58,4 @@ def _bias(table: ScoreTable) -> list[str]:
 
 
 def _format_with_interval(cell: Cell) -> str:
-    return f"{fixed(cell.mean, 3)} {interval(cell.low, cell.high, 3)}".rstrip()
+    return f"{format_number(cell.mean, 3)} {format_interval(cell.low, cell.high, 3)}".rstrip()

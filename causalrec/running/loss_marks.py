@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from causalrec.config.schema import ExperimentConfig
+from causalrec.errors import CausalRecError
 from causalrec.records.names import column_of
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RECORD
@@ -22,7 +23,12 @@ def mark_losses(configs: Sequence[ExperimentConfig]) -> Iterator[str]:
     if not any(config.components.logger.marks_losses for config in configs):
         return
     paths = {config.key: config.folder / RECORD for config in configs}
-    folders = {key: RunFolder.load(path) for key, path in paths.items() if path.exists()}
+    folders: dict[str, RunFolder] = {}
+    for key, path in paths.items():
+        try:
+            folders |= {key: RunFolder.load(path)} if path.exists() else {}
+        except CausalRecError as error:  # the others are marked all the same
+            yield str(error)
     marked = [c for c in configs if c.key in folders and folders[c.key].record.submodels]
     rows: dict[tuple[str, str], list[ExperimentConfig]] = {}
     for config in marked:

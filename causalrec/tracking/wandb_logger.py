@@ -13,10 +13,12 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from causalrec.errors import RequestError
+from causalrec.plain_text import one_line, shorten
 from causalrec.records.names import (
     EPOCH,
     IMAGES,
     LOSES_TO,
+    MAX_NAME_LENGTH,
     RESULTS,
     SCORE_COLUMNS,
     record_summary,
@@ -38,7 +40,7 @@ LEAN = {  # a tenth of the time of a run; versions and commit are in the record
     "disable_git": True,
     "disable_code": True,
 }
-MAX_TAG_LENGTH = 64  # characters that W&B takes
+MAX_TAG_LENGTH = 64  # characters that W&B takes of a tag, and of the kind of a job
 EXIT_CODES: Mapping[JobStatus, int] = {"done": 0, "failed": 1, "interrupted": 255}  # the last is W&B's own for Ctrl-C
 
 
@@ -81,7 +83,8 @@ class WandB(AbstractLogger):
         return WandbLogger(save_dir=job.folder, experiment=self._run(job, address), **address)
 
     def _address(self, job: LoggedJob) -> RunAddress:
-        return {"project": redact_text(self.project), "name": f"{job.name}-seed{job.seed}-{job.key}", "id": job.key}
+        name = f"{one_line(job.name)}-seed{job.seed}-{job.key}"
+        return {"project": redact_text(self.project), "name": shorten(name, MAX_NAME_LENGTH), "id": job.key}
 
     def _run(self, job: LoggedJob, address: RunAddress) -> Run:
         import wandb
@@ -93,8 +96,8 @@ class WandB(AbstractLogger):
                     entity=None if self.entity is None else redact_text(self.entity),
                     dir=job.folder,
                     mode=self._mode(),
-                    group=job.sweep,
-                    job_type=job.name,
+                    group=shorten(job.sweep, MAX_NAME_LENGTH),
+                    job_type=shorten(one_line(job.name), MAX_TAG_LENGTH),
                     tags=_tags(job),
                     config=redact(dict(job.config)),
                     resume="allow",

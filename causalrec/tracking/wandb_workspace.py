@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from causalrec.errors import RequestError
+from causalrec.plain_text import shorten
 from causalrec.records.names import (
     EPOCH,
     IMAGE_NAMES,
     IMAGES,
+    MAX_NAME_LENGTH,
     PINNED_KEYS,
     RESULTS,
     ROW,
@@ -35,6 +37,7 @@ def workspace(records: Sequence[RunRecord], entity: str, project: str) -> Any:
     """
     ws, wr = _import_wandb_workspaces()
     sweeps = sorted({record.sweep for record in records})
+    groups = [shorten(sweep, MAX_NAME_LENGTH) for sweep in sweeps]  # as the logger names them
     sections = [
         ws.Section(name="Scores by row", panels=_scores(records, wr), is_open=True),
         ws.Section(name="Learning curves", panels=_curves(wr), is_open=True),
@@ -42,12 +45,12 @@ def workspace(records: Sequence[RunRecord], entity: str, project: str) -> Any:
         ws.Section(name="Tables", panels=[wr.WeavePanelSummaryTable(table_name=RESULTS)], is_open=True),
     ]
     runs = ws.RunsetSettings(
-        filters=ws.And(ws.Metric("Group").isin(sweeps)),  # the library takes a key `sweep` for W&B's own sweeps
+        filters=ws.And(ws.Metric("Group").isin(groups)),  # the library takes a key `sweep` for W&B's own sweeps
         groupby=[ws.Metric("Group"), ws.Config(ROW)],
         pinned_columns=[f"config:{key}" for key in PINNED_KEYS],
     )
     settings = ws.WorkspaceSettings(x_axis=EPOCH, max_runs=MAX_RUNS)
-    name = f"causalrec: {', '.join(sweeps)}"
+    name = shorten(f"causalrec: {', '.join(sweeps)}", MAX_NAME_LENGTH)
     return ws.Workspace(
         entity=entity, project=project, name=name, sections=sections, settings=settings, runset_settings=runs
     )

@@ -338,7 +338,8 @@ def test_wandb_sync_prints_commands_or_says_there_is_none(tmp_path: Path, capsys
 
 
 def record_of(row: str, seed: int, **changes: Any) -> RunRecord:
-    config = {"sweep": "s1", "seed": seed, "logger": {"_target_": "WandB", "project": "mine"}}
+    config = {"sweep": "s1", "seed": seed, "evaluation": {"level": 0.95}}
+    config |= {"logger": {"_target_": "WandB", "project": "mine"}}
     return dataclasses.replace(RECORD, **{"name": row, "config": config, **changes})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from causalrec.plain_text import escape_controls
-from causalrec.reporting.numbers import fixed
+from causalrec.reporting.numbers import format_number
 
 VOID = frozenset({"meta", "input", "br"})
 SHAPES = frozenset({"path", "rect", "circle"})  # of SVG, which alone may close themselves
@@ -64,7 +64,7 @@ def number(value: object, digits: int = 3, sign: bool = False) -> str:
     """
     if not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
-    return fixed(value, digits, sign).replace("-", "−")
+    return format_number(value, digits, sign).replace("-", "−")
 
 
 def compact(value: object) -> str:
