@@ -19,6 +19,7 @@ from causalrec.encoders.language.checksums import file_sha256, key_of
 from causalrec.encoders.language.folder import model_folder
 from causalrec.encoders.language.model import Precision, load
 from causalrec.encoders.language.pooling import Pooling, check_pooling
+from causalrec.encoders.language.weights import weight_shapes
 from causalrec.encoders.trainable_text import TrainableText
 from causalrec.errors import RequestError
 
@@ -169,18 +170,10 @@ def stamp_of(folder: Path, cache: Path, layers: int | None) -> str:
 
 def size_of(folder: Path, layers: int | None) -> int:
     """Return the number of parameters in a model's files, of its first `layers` layers."""
-    from safetensors import safe_open
-
     total = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118  # it is no mapping
-                layer = re.search(r"(?:^|\.)(\d+)\.", name)
-                is_read = layers is None or layer is None or int(layer[1]) < layers
-                if (
-                    is_read
-                    and "pooler." not in name
-                    and not name.endswith(("position_ids", ".attn.bias", "masked_bias"))
-                ):
-                    total += math.prod(file.get_slice(name).get_shape())
+    for name, shape in weight_shapes(folder).items():
+        layer = re.search(r"(?:^|\.)(\d+)\.", name)
+        is_read = layers is None or layer is None or int(layer[1]) < layers
+        if is_read and "pooler." not in name and not name.endswith(("position_ids", ".attn.bias", "masked_bias")):
+            total += math.prod(shape)
     return total

@@ -135,11 +135,16 @@ def test_a_damaged_file_is_computed_again_with_one_line(
 def test_a_digest_is_computed_once_per_state_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, read = tmp_path / "file", []
     path.write_bytes(b"one")
-    os.utime(path, (1, 1))
-    original = checksums.sha256_of
-    monkeypatch.setattr(checksums, "sha256_of", lambda path: read.append(path) or original(path))
-    first = file_sha256(path, tmp_path / "cache")
-    assert file_sha256(path, tmp_path / "cache") == first == original(path) and len(read) == 1
+    original = checksums.sum_of
+    monkeypatch.setattr(checksums, "sum_of", lambda path: read.append(path) or original(path))
+    with monkeypatch.context() as later:
+        later.setattr(checksums, "SETTLED", -1)
+        first = file_sha256(path, tmp_path / "cache")
+        assert file_sha256(path, tmp_path / "cache") == first == original(path) and len(read) == 1
+        (note,) = (tmp_path / "cache" / "digests").iterdir()
+        for damage in (b"", b"\xff" * 64, note.read_bytes().replace(first[:8].encode(), b"00000000")):
+            note.write_bytes(damage)
+            assert file_sha256(path, tmp_path / "cache") == first, "a damaged note counts for nothing"
     path.write_bytes(b"two")
     assert file_sha256(path, tmp_path / "cache") == original(path) != first
     state = path.stat()

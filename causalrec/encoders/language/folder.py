@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from causalrec.data.regular_files import read_json
 from causalrec.data.sources import Source
 from causalrec.errors import DataError, RequestError
 
@@ -84,6 +84,9 @@ def check_folder(folder: Path) -> None:
     what = f"encoder.model={folder}"
     if not (folder / "config.json").is_file():
         raise RequestError(f"{what}: no config.json in it; name a folder saved by transformers")
+    endings = [pattern.removeprefix("*") for pattern in HUB_FILES]
+    if odd := sorted(path.name for path in folder.iterdir() if path.suffix in endings and not path.is_file()):
+        raise RequestError(f"{what}: {odd[0]} is no file; fetch it again")
     for name in ("config.json", "tokenizer_config.json"):
         if "auto_map" in _read(folder / name):
             raise RequestError(
@@ -100,8 +103,8 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = read_json(path)
+    except (ValueError, OSError) as error:
         raise RequestError(f"encoder.model={path.parent}: {path.name} is not JSON ({error}); fetch it again") from error
     if not isinstance(content, dict):
         raise RequestError(f"encoder.model={path.parent}: {path.name} is not a JSON object; fetch it again")

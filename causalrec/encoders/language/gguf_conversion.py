@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from causalrec.data.checked_folder import open_sealed, seal
 from causalrec.data.disk_errors import full_disk
+from causalrec.data.regular_files import open_regular
 from causalrec.encoders.language.checksums import file_lock, file_sha256, key_of
 from causalrec.encoders.language.silence import silence_transformers
 from causalrec.errors import DataError, RequestError
 from causalrec.plain_streams import print_note
+
+MIN_ENTRY_BYTES = 12  # of a tensor or a setting in the header
+MAX_NUMBERS_PER_BYTE = 8  # quantised to one bit each
 
 
 def convert_gguf(path: Path, cache: Path) -> Path:
@@ -54,7 +61,9 @@ def _save(path: Path, folder: Path) -> None:
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
     with silence_transformers():
+        _check_header(path)
         config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False)
+        _check_claims(path, config)
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype="float32")  # type: ignore[no-untyped-call]
         read = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)  # type: ignore[no-untyped-call]
         report = model.load_state_dict(read["tensors"], strict=False)
@@ -65,6 +74,29 @@ def _save(path: Path, folder: Path) -> None:
         _widen(model, len(tokenizer))
         model.base_model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def _check_header(path: Path) -> None:
+    """Raise ValueError where a file counts more tensors or settings than it has bytes for."""
+    with open_regular(path) as file:
+        magic, version, tensors, settings = struct.unpack("<4sIQQ", file.read(24).ljust(24, b"\0"))
+    size = path.stat().st_size
+    if magic != b"GGUF" or not version or max(tensors, settings) * MIN_ENTRY_BYTES > size:
+        raise ValueError(f"no GGUF header that {size} bytes can keep")
+
+
+def _check_claims(path: Path, config: Any) -> None:
+    """Raise ValueError where a file describes a model of more numbers than it can hold."""
+    from transformers import AutoModelForCausalLM
+
+    size = path.stat().st_size
+    if int(getattr(config, "num_hidden_layers", None) or 0) > size:
+        raise ValueError(f"it describes {config.num_hidden_layers} layers")
+    with torch.device("meta"):  # shapes alone
+        described = AutoModelForCausalLM.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+    claimed = sum(parameter.numel() for parameter in described.parameters())
+    if claimed > MAX_NUMBERS_PER_BYTE * size:
+        raise ValueError(f"it describes {claimed:,} numbers and is {size:,} bytes long")
 
 
 def _widen(model: Any, tokens: int) -> None:

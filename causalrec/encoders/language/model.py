@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from causalrec.encoders.language.silence import silence_transformers
-from causalrec.errors import DataError, RequestError
+from causalrec.encoders.language.weights import check_claims, damaged_file
+from causalrec.errors import CausalRecError, DataError, RequestError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -98,12 +99,14 @@ def load(folder: Path, *, layers: int | None = None, dtype: Precision = "float32
         with silence_transformers():
             backbone, report = _backbone(folder, layers, getattr(torch, dtype))
             tokenizer = _tokenizer(folder)
-    except (ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError, ImportError) as error:
-        raise DataError(f"{what}: cannot be loaded by transformers ({_line(error)})") from error
-    except Exception as error:  # safetensors and tokenizers raise classes of their own
-        if type(error).__module__.split(".")[0] not in ("safetensors_rust", "safetensors", "tokenizers", "builtins"):
+    except CausalRecError:
+        raise
+    except BaseException as error:  # safetensors and tokenizers raise classes of their own, and panics of Rust
+        if not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime":
             raise
-        raise DataError(f"{what}: cannot be read, corrupt or truncated ({_line(error)}); fetch it again") from error
+        if (damaged := damaged_file(folder)) is not None:
+            raise DataError(f"{what}: {damaged.name} is empty, cut or something else; fetch it again") from error
+        raise DataError(f"{what}: cannot be loaded by transformers ({_line(error)}); fetch it again") from error
     if lacking := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
         raise DataError(f"{what}: its weights lack {lacking[0]} (and {len(lacking) - 1} more); save the model again")
     if len(tokenizer) > backbone.get_input_embeddings().weight.shape[0]:
@@ -127,6 +130,7 @@ def _backbone(folder: Path, layers: int | None, dtype: torch.dtype) -> tuple[Any
         )
     if layers is not None:
         _keep(config, layers)
+    check_claims(folder, config)
     model, report = AutoModel.from_pretrained(
         folder,
         config=config,
@@ -178,5 +182,5 @@ def _limit(tokenizer: Any, backbone: nn.Module) -> int:
     return min(limits)
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
