@@ -247,7 +247,7 @@ def test_neither_the_home_folder_nor_a_secret_leaves_the_machine(
     logger.close(logger.open(job), record, "failed")
     (file,) = files_below(tmp_path)
     raw, wandb_run = file.read_bytes(), read_back(file)
-    logs = b"".join(path.read_bytes() for path in (tmp_path / "runs").rglob("*.log"))
+    logs = b"".join(path.read_bytes() for path in tmp_path.rglob("*.log"))
     for secret in (f"{home}/", "sk-123456", "me:word"):
         assert secret.encode() not in raw
     for secret in ("s3cr3tKEY123", "typed-word"):
