@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from omegaconf import OmegaConf
 
 from causalrec import cli
 from causalrec.config.checks import check_keys_and_scalars
@@ -166,6 +167,17 @@ def test_the_command_that_is_kept_holds_no_password(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("causalrec.commands.train.train", run)
     cli.main(["train", "-m", 'hydra.sweeper.storage="postgresql://me:PASSW0RD@h/db"'])
     assert kept_commands == ["causalrec train -m 'hydra.sweeper.storage=\"postgresql://redacted@h/db\"'"]
+
+
+def test_launchers_are_handed_no_password_of_a_sweeper() -> None:
+    pytest.importorskip("optuna")
+    from causalrec.sweeps.optuna_sweeper import without_sweeper_settings
+
+    texts = ["hydra/sweeper=optuna", "++hydra.sweeper.storage=mysql://me:PASSW0RD@h", "hydra.searchpath=[file:///x]"]
+    sweeper = {"_target_": "causalrec.sweeps.optuna_sweeper.OptunaSweeper", "storage": "mysql://me:PASSW0RD@h"}
+    alone = without_sweeper_settings(OmegaConf.create({"hydra": {"sweeper": sweeper, "overrides": {"hydra": texts}}}))
+    assert OmegaConf.to_container(alone.hydra.overrides.hydra) == [texts[0], texts[2]]
+    assert "PASSW0RD" not in OmegaConf.to_yaml(alone)
 
 
 @pytest.mark.parametrize(
