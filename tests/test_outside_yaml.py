@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from causalrec.config.component import allowed_packages, validate_component
 from causalrec.config.compose import compose_config, normalise_overrides
 from causalrec.config.constructor_source import check_class
+from causalrec.config.expansion import check_expansion
 from causalrec.config.hydra_keys import check_plugin
 from causalrec.config.interpolation import restrict_interpolation
 from causalrec.errors import RequestError
@@ -130,6 +132,18 @@ def test_the_command_line_sets_launchers_and_sweepers_alone(overrides: list[str]
         assert str(caught.value).startswith(f"{text}: ") and expected in str(caught.value)
 
 
+@pytest.mark.parametrize("path", ["pkg://this", "file:///a,pkg://this", "structured://", ""])
+def test_yaml_lies_in_folders_and_in_no_package(path: str) -> None:
+    with pytest.raises(RequestError, match="folders of YAML are named by --config-dir DIR"):
+        compose_config([f"hydra.searchpath=[{path}]"])
+
+
+def test_a_study_sets_nothing_of_hydras_section() -> None:
+    for text in ("++hydra.launcher.address=x", "hydra/launcher=ray", "++hydra.job.chdir=true", "+hydra.searchpath=[]"):
+        with pytest.raises(RequestError, match=r"^hydra.*: launchers and sweepers run the jobs of a sweep, train -m"):
+            compose_config([text], "estimate")
+
+
 def test_a_launcher_of_the_users_is_the_class_of_a_trusted_package_alone(
     folder: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +219,7 @@ def test_a_variable_that_is_no_setting_is_not_read(monkeypatch: pytest.MonkeyPat
     [
         ("${oc.create:'a: 1'}", "${oc.create:...} cannot be used; there are oc.env, "),
         ("${oc.deprecated:seed}", "${oc.deprecated:...} cannot be used"),
+        ("${oc.select:seed}", "${oc.select:...} cannot be used"),
         ("${hydra:overrides.task}", "reads ${hydra:overrides.task}; only ${hydra:runtime.choices.GROUP} can be read"),
         ("${oc.env:CAUSALREC_ABSENT}", "the environment has no CAUSALREC_ABSENT; set it"),
     ],
@@ -230,9 +245,28 @@ def test_a_variable_that_is_no_plain_text_is_refused_and_not_shown(monkeypatch: 
 def test_what_is_allowed_is_read_and_the_resolvers_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAUSALREC_DATA", "/data")
     monkeypatch.setenv("OTHERS", "x")
-    text = "${oc.env:CAUSALREC_DATA}/${oc.env:SLURM_ABSENT,none}/${oc.select:seed}"
+    text = "${oc.env:CAUSALREC_DATA}/${oc.env:SLURM_ABSENT,none}/${seed}"
     assert resolve(text) == {"logger": {"project": "/data/none/3"}, "seed": 3}
     assert OmegaConf.to_container(OmegaConf.create({"a": "${oc.env:OTHERS}"}), resolve=True) == {"a": "x"}
+
+
+def chain(member: str, levels: int = 9) -> dict[str, object]:
+    """Values of which each is ten times the one before."""
+    return {"k0": "x" * 10, **{f"k{k}": member.replace("K", f"k{k - 1}") * 10 for k in range(1, levels)}}
+
+
+@pytest.mark.parametrize(
+    "member", ["${logger.K}", "${.K}", "${ logger.K }", "${oc.decode:'${.K}'}", "${oc.env:USER,${.K}}"]
+)
+def test_references_of_references_are_reckoned_before_they_are_filled_in(member: str) -> None:
+    with pytest.raises(RequestError, match=r"^logger\.k\d: becomes longer than 1000000 characters by its \$"):
+        check_expansion({"logger": chain(member)})
+    check_expansion({"logger": chain(member, levels=4)})
+
+
+def test_a_component_of_references_without_measure_is_one_line(folder: Write) -> None:
+    conf = folder(logger__team="_target_: causalrec.tracking.loggers.Csv\n" + yaml.safe_dump(chain("${.K}")))
+    assert "logger.k5: becomes longer than 1000000 characters" in refusal("logger=team", folder=conf)
 
 
 # Classes.

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from causalrec.config.checks import PlainConfig, check_keys_and_scalars
 from causalrec.config.component import ComponentConfig, load_class, validate_component
+from causalrec.config.expansion import check_expansion
 from causalrec.config.folders import package_folder
 from causalrec.config.hydra_keys import refuse_launchers
 from causalrec.config.interpolation import restrict_interpolation
@@ -123,6 +124,9 @@ def _resolve(config: Any, everything: Any, values: Sequence[tuple[str, object]])
     with one_line_errors(), restrict_interpolation():
         for key, value in values:
             OmegaConf.update(config, key, value, merge=True, force_add=True)
+        unfilled = OmegaConf.to_container(config)
+        assert isinstance(unfilled, dict)
+        check_expansion({str(key): value for key, value in unfilled.items()})
         plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
