@@ -108,6 +108,8 @@ def validate_component(
     target = load_class(node["_target_"], path)
     if not issubclass(target, contract):
         raise RequestError(f"{path}._target_={node['_target_']}: is no {contract.__name__}")
+    if inspect.isabstract(target):
+        raise RequestError(f"{path}._target_={node['_target_']}: is a contract; name a class that fulfils it")
     keys = keyword_parameters(target)
     given = {str(key): value for key, value in node.items() if key != "_target_"}
     for key in given:
@@ -216,7 +218,7 @@ def outside_packages() -> tuple[str, ...]:
 def _packages_in(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
-        if not name.isidentifier():
+        if not name.isidentifier() or name.startswith("_"):
             raise RequestError(f"CAUSALREC_PACKAGES: {name!r} is no name of a package; give names by comma")
         if not _is_installed(name):
             raise RequestError(f"CAUSALREC_PACKAGES: no package {name} is installed; install it, or take it out")
@@ -226,8 +228,8 @@ def _packages_in(text: str) -> tuple[str, ...]:
 def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
-    except (ImportError, ValueError):  # a module without a spec, as __main__
-        return package in sys.modules and package != "__main__"
+    except (ImportError, ValueError):  # a module without a spec
+        return package in sys.modules
 
 
 @cache

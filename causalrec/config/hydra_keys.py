@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 PluginKind = Literal["launcher", "sweeper"]
 PLUGINS: tuple[PluginKind, ...] = ("launcher", "sweeper")
 PLUGIN_GROUPS = tuple(f"hydra/{kind}" for kind in PLUGINS)
+SEARCH_PATH = re.compile(r"hydra\.searchpath=\[file://[^,\[\]]+(,file://[^,\[\]]+)*\]")
 EXTRAS: Mapping[str, str] = {"joblib": "slurm", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 CONSTRUCTION = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")  # what Hydra's instantiation obeys
 
@@ -139,7 +141,15 @@ def _stored_plugin(kind: PluginKind, choice: str) -> Mapping[str, object] | None
 
 
 def refuse_launchers(overrides: Sequence[str]) -> None:
-    """Raise RequestError where one job is asked for a launcher or a sweeper, which would not be used."""
+    """Raise RequestError where one job is asked for a launcher or a sweeper, which would not be used.
+
+    Folders of YAML may be among its overrides (also where they are read from a run's folder), but no packages.
+    """
     for text in overrides:
-        if sets_hydra(text.lstrip("+~").partition("=")[0]) and not text.startswith("hydra.searchpath="):
+        if text.startswith("hydra.searchpath="):
+            if not SEARCH_PATH.fullmatch(text):
+                raise RequestError(
+                    f"{text}: folders of YAML are named by --config-dir DIR, without a comma or brackets"
+                )
+        elif sets_hydra(text.lstrip("+~").partition("=")[0]):
             raise RequestError(f"{text.lstrip('+')}: launchers and sweepers run the jobs of a sweep, train -m")

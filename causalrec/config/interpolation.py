@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Resolver = Callable[[object, object, "Node", tuple[object, ...], tuple[str, ...]], object]
 READABLE = re.compile(r"HOME|USER|HOSTNAME|CUDA_VISIBLE_DEVICES|(CAUSALREC|SLURM)_\w+")  # variables of the environment
-HARMLESS = ("oc.decode", "oc.select", "oc.dict.keys", "oc.dict.values", "now", "python_version")  # they compute
-ALLOWED = "oc.env, oc.select, oc.decode, oc.dict.keys, oc.dict.values, hydra:runtime.choices.GROUP and now"
+HARMLESS = ("oc.decode", "now", "python_version")  # they compute
+ALLOWED = "oc.env, oc.decode, hydra:runtime.choices.GROUP and now"
 UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # categories of characters that no path or name needs
 _LOCK = threading.RLock()  # OmegaConf has one set of resolvers in a process
 

@@ -80,16 +80,17 @@ class GuardedLoader(ConfigLoaderImpl):
         return composed
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
-        loaded = super()._load_single_config(default, repo)
         path, package = str(default.config_path), default.package or ""
         if ".." in path.split("/") or path.startswith("/"):
             raise RequestError(f"{path}: leaves its folder; choose a component of a folder by its name")
-        if loaded.provider == USER_FOLDER:
-            file = Path(loaded.path.removeprefix("file://")) / f"{path}.yaml"
-            _check_user_file(shorten(file), path, str(default.parent), package, loaded.config)
+        written = repo.load_config(path)
+        if written is not None and written.provider == USER_FOLDER:
+            file = Path(written.path.removeprefix("file://")) / f"{path}.yaml"
+            content = self._embed_result_config(written, package).config
+            _check_user_file(shorten(file), path, str(default.parent), package, content)
         elif sets_hydra(package) and not sets_hydra(path):
             raise RequestError(f"{path}@{package}: a component cannot be put below hydra")
-        return loaded
+        return super()._load_single_config(default, repo)
 
 
 def _check_user_file(where: str, path: str, parent: str, package: str, config: object) -> None:
@@ -108,8 +109,8 @@ def _check_user_file(where: str, path: str, parent: str, package: str, config: o
         _check_plugin_file(where, group, name, OmegaConf.to_container(OmegaConf.select(config, package)))
     elif isinstance(config, DictConfig) and "hydra" in config:
         below = config._get_node("hydra")
-        keys = sorted(map(str, below)) if isinstance(below, DictConfig) and not below._is_none() else []
-        key = ".".join(["hydra", *keys[:1]])
+        keys = [] if not isinstance(below, DictConfig) or below._is_none() or below._is_interpolation() else [*below]
+        key = ".".join(["hydra", *sorted(map(str, keys))[:1]])
         raise RequestError(f"{where}: sets {key}; Hydra's own section is set on the command line alone, leave it out")
     else:
         _check_package(where, path.partition("/")[0], parent.partition("/")[0], package)

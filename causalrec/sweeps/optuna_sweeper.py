@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from pydantic import Field
 
 from causalrec.config.compose import compose_all
@@ -71,7 +72,8 @@ class OptunaSweeper(Sweeper):
         if find_spec("optuna") is None:
             raise RequestError("hydra/sweeper=optuna: Optuna is not installed; pip install 'causalrec[tune]'")
         self.config = config
-        self.launcher = launcher_of(hydra_context=hydra_context, task_function=task_function, config=config)
+        alone = without_sweeper_settings(config)
+        self.launcher = launcher_of(hydra_context=hydra_context, task_function=task_function, config=alone)
 
     def sweep(self, arguments: list[str]) -> list[JobResult | Exception]:
         """Run trials until `n_trials` have a value or failed, and return the results of the jobs launched here.
@@ -154,6 +156,17 @@ class OptunaSweeper(Sweeper):
         for config in configs:
             plan_run(config)
         return configs
+
+
+def without_sweeper_settings(config: DictConfig) -> DictConfig:
+    """Return a multirun's configuration as jobs are handed it: launchers keep theirs on disk, and storage may hold a
+    password."""
+    alone = copy.deepcopy(config)
+    with open_dict(alone):
+        texts = [str(text) for text in alone.hydra.overrides.hydra]
+        alone.hydra.overrides.hydra = [text for text in texts if not text.lstrip("+").startswith("hydra.sweeper.")]
+        alone.hydra.sweeper = {"_target_": alone.hydra.sweeper._target_}
+    return alone
 
 
 def _direction(metric: str | None, config: ExperimentConfig) -> Direction:

@@ -236,14 +236,23 @@ def test_neither_the_home_folder_nor_a_secret_leaves_the_machine(
     monkeypatch.setenv("HOME", str(home))
     config = {"paths": {"data": f"{home}/data", "near": f"{home}son/data"}, "store": {"api_key": "sk-123456"}}
     config |= {"address": "redis://me:word@host/0", "encoder": {"max_tokens": 5}}
-    logger = WandB()
+    monkeypatch.setenv("MY_API_TOKEN", "s3cr3tKEY123")
+    monkeypatch.setattr(
+        sys, "argv", ["causalrec", "train", "logger.project=p-s3cr3tKEY123", "logger.password=typed-word"]
+    )
+    config |= {"title": "of s3cr3tKEY123"}
+    logger = WandB(project="p-s3cr3tKEY123", machine=True)
     job = job_of(tmp_path, **searchable_settings(config), note=f"{home}/note")
     record = RunRecord(name="mf-naive", status="failed", error=f"no {home}/data")
     logger.close(logger.open(job), record, "failed")
     (file,) = files_below(tmp_path)
     raw, wandb_run = file.read_bytes(), read_back(file)
+    logs = b"".join(path.read_bytes() for path in tmp_path.rglob("*.log"))
     for secret in (f"{home}/", "sk-123456", "me:word"):
         assert secret.encode() not in raw
+    for secret in ("s3cr3tKEY123", "typed-word"):
+        assert secret.encode() not in raw + logs
+    assert wandb_run.config["title"] == "of redacted"
     assert wandb_run.config["note"] == "~/note"
     assert wandb_run.config["paths.data"] == "~/data" and wandb_run.config["paths.near"] == f"{home}son/data"
     assert (wandb_run.config["store.api_key"], wandb_run.config["address"]) == ("redacted", "redis://redacted@host/0")
