@@ -69,8 +69,8 @@ def test_a_dense_graph_of_240_columns_is_identified_and_placed_in_seconds() -> N
 def test_a_dense_graph_without_longer_paths_is_drawn_by_what_its_hubs_are_reached_from() -> None:
     digraph = nx.DiGraph((f"a{i}", f"b{j}") for i in range(60) for j in range(60))
     digraph.add_edges_from((f"{side}{i}", end) for side in "ab" for i in range(60) for end in ("exposure", "outcome"))
-    drawn, left_out = drawable(digraph)
-    assert set(drawn) == set(digraph) and len(drawn.edges) == 240
+    picture, left_out = drawable(digraph)
+    assert set(picture) == set(digraph) and len(picture.edges) == 240
     assert left_out == "3,600 edges left out, but those into exposure and outcome"
     small = dense(8)
     assert drawable(small) == (small, "")
