@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from causalrec.errors import CausalRecError, RequestError, did_you_mean
-from causalrec.limits import MAX_JOBS, MAX_PROCESSES
+from causalrec.limits import MAX_JOBS
 from causalrec.plain_text import one_line
 from causalrec.redaction import redact_command, redact_streams
 
@@ -180,7 +180,7 @@ def parser() -> Parser:
 
     verb = add("train", train.train, "run one job, or with -m a sweep of jobs, each into its own record.json")
     verb.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated values")
-    _add_max_jobs(verb)
+    verb.add_argument("--max-jobs", type=int, default=MAX_JOBS, metavar="N", help=f"of this launch ({MAX_JOBS:,})")
     verb.add_argument("--rerun", action="store_true", help="run what is finished too, from its start")
     verb.add_argument(
         "--cfg", type=_one_of("job"), metavar="job", help="print the composed configuration as YAML, and run nothing"
@@ -192,7 +192,7 @@ def parser() -> Parser:
         "refute", refute.refute, "try to break the average effect a run estimated; say what each attempt cannot see"
     )
     verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
-    verb.add_argument("--jobs", type=_process_count, default=1, metavar="N", help="processes")
+    verb.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     verb.add_argument("--seed", type=int, default=0, help="of what is drawn")
     verb.add_argument("--repeats", type=int, default=20, metavar="R", help="how often what is random is drawn")
     verb.add_argument(
@@ -249,8 +249,8 @@ def parser() -> Parser:
     verb = add("reproduce", reproduce.reproduce, "run a study, published beside obtained; goes on where it was cut")
     verb.add_argument("study")
     verb.add_argument("--smoke", action="store_true", help="one seed, seconds, nothing judged")
-    verb.add_argument("--jobs", type=_process_count, default=1, metavar="N", help="worker processes, one thread each")
-    _add_max_jobs(verb)
+    verb.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes, one thread each")
+    verb.add_argument("--max-jobs", type=int, default=MAX_JOBS, metavar="N", help=f"of this launch ({MAX_JOBS:,})")
     verb.add_argument("--packed", action="store_true", help="train jobs that differ in numbers as one stacked program")
     verb.add_argument("--tables", type=Path, metavar="DIR", help="also write the whole table and its figure there")
     verb.add_argument(
@@ -287,18 +287,6 @@ def parser() -> Parser:
     _add_config_dir(verb)
     verb.add_argument("overrides", nargs="*", metavar="objective=NAME")
     return top
-
-
-def _process_count(text: str) -> int:
-    count = int(text)
-    if count > MAX_PROCESSES:
-        raise argparse.ArgumentTypeError(f"{text}: at most {MAX_PROCESSES} processes")
-    return count
-
-
-def _add_max_jobs(verb: Parser) -> None:
-    help_text = f"how many jobs may be asked for at once ({MAX_JOBS:,})"
-    verb.add_argument("--max-jobs", type=int, default=MAX_JOBS, metavar="N", help=help_text)
 
 
 def _existing_file(text: str) -> Path:

@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalrec.commands.terminal import log, print_json, print_text_table
+from causalrec.commands.terminal import check_processes, log, print_json, print_text_table
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.progress import progress
 from causalrec.running.cache import PreparedCache
@@ -25,9 +25,9 @@ PASSES = "passes: the attempt did not break the effect, which proves nothing; fa
 
 def refute(options: argparse.Namespace) -> int:
     """`causalrec refute RUN [--jobs N] [--repeats R] [--negative-control NAME]`: verdicts, as a table and as files."""
-    for name, least in (("jobs", 1), ("repeats", 3)):
-        if getattr(options, name) < least:
-            raise RequestError(f"--{name} {getattr(options, name)}: at least {least}")
+    check_processes(options.jobs)
+    if options.repeats < 3:
+        raise RequestError(f"--repeats {options.repeats}: at least 3")
     from causalrec.running.reopen import read_record, reopen_run
 
     record = read_record(options.run_folder)

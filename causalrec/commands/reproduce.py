@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalrec.commands.terminal import check_overrides, log, print_json
+from causalrec.commands.terminal import check_overrides, check_processes, log, print_json
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ def reproduce(options: argparse.Namespace) -> int:
     from causalrec.reporting.study_files import compute_seconds, publish, save_study
     from causalrec.reporting.study_summary import summary
 
-    if options.jobs < 1:
-        raise RequestError(f"--jobs {options.jobs}: at least 1")
+    check_processes(options.jobs)
     if options.packed and options.jobs > 1:
         raise RequestError(f"--jobs {options.jobs} --packed: processes or one stacked program; leave one of both out")
     study, started = load_study(options.study, options.max_jobs, smoke=options.smoke), time.monotonic()

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Literal
 
 from causalrec.errors import CausalRecError, RequestError
+from causalrec.limits import MAX_PROCESSES
 from causalrec.plain_streams import print_note
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ def check_overrides(overrides: list[str]) -> list[str]:
         if equals and (earlier := given.setdefault(key.lstrip("+"), text)) is not text:
             raise RequestError(f"{text}: {key} is given before, as {earlier}; leave one")
     return list(overrides)
+
+
+def check_processes(jobs: int) -> None:
+    """Raise RequestError where `--jobs` asks for no process, or for more than one launcher starts."""
+    if not 1 <= jobs <= MAX_PROCESSES:
+        raise RequestError(f"--jobs {jobs}: at {'least 1' if jobs < 1 else f'most {MAX_PROCESSES}'}")
 
 
 def describe_failure(config: ExperimentConfig | EstimationConfig, error: Exception | str) -> str:

@@ -7,15 +7,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from causalrec.errors import RequestError
 from causalrec.limits import MAX_YAML_BYTES, MAX_YAML_DEPTH, MAX_YAML_VALUES
 
-EVENTS: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
+EVENTS: type[yaml.SafeLoader | yaml.CSafeLoader] = (  # ten times as fast where libyaml is there
+    yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+)
+
+
+@dataclass
+class OpenCollection:
+    """A list or mapping whose end is not yet reached.
+
+    Attributes:
+        before: values that the text held before it.
+        height: of the highest collection inside it so far.
+        anchor: its name; None where it has none.
+    """
+
+    before: int
+    height: int
+    anchor: str | None
 
 
 class YamlCount:
@@ -26,7 +43,7 @@ class YamlCount:
 
     def __init__(self) -> None:
         self.values = 0
-        self.open: list[list[Any]] = []  # of each open collection: values before it, its height, its anchor
+        self.open: list[OpenCollection] = []
         self.anchored: dict[str, tuple[int, int]] = {}  # values and height of what an anchor names
 
     def problem(self, text: str) -> str | None:
@@ -39,7 +56,7 @@ class YamlCount:
     def _add(self, event: yaml.Event) -> str | None:
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
-            if any(anchor == opened for _, _, opened in self.open):
+            if any(anchor == collection.anchor for collection in self.open):
                 return f"*{anchor} stands inside what it names; write it out"
             return self._count(*self.anchored.get(anchor or "", (1, 0)))
         if isinstance(event, yaml.ScalarEvent):
@@ -47,13 +64,13 @@ class YamlCount:
                 self.anchored[anchor] = (1, 0)
             return self._count(1, 0)
         if isinstance(event, yaml.CollectionStartEvent):
-            self.open.append([self.values, 0, anchor])
+            self.open.append(OpenCollection(self.values, 0, anchor))
             return self._count(1, 0)
         if isinstance(event, yaml.CollectionEndEvent):
-            before, height, anchor = self.open.pop()
-            if anchor:
-                self.anchored[anchor] = (self.values - before, height + 1)
-            self._raise_to(height + 1)
+            ended = self.open.pop()
+            if ended.anchor:
+                self.anchored[ended.anchor] = (self.values - ended.before, ended.height + 1)
+            self._raise_to(ended.height + 1)
         return None
 
     def _count(self, values: int, height: int) -> str | None:
@@ -67,7 +84,7 @@ class YamlCount:
 
     def _raise_to(self, height: int) -> None:
         if self.open:
-            self.open[-1][1] = max(self.open[-1][1], height)
+            self.open[-1].height = max(self.open[-1].height, height)
 
 
 def read_text(path: Path) -> str:

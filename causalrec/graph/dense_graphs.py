@@ -54,5 +54,5 @@ def _crossed_columns(digraph: nx.DiGraph[str]) -> int:
     return sum(depth[effect] - depth[cause] for cause, effect in digraph.edges)
 
 
-def _left_out(digraph: nx.DiGraph[str], drawn: nx.DiGraph[str]) -> str:
-    return plural(len(digraph.edges) - len(drawn.edges), "edge")
+def _left_out(digraph: nx.DiGraph[str], reduced: nx.DiGraph[str]) -> str:
+    return plural(len(digraph.edges) - len(reduced.edges), "edge")

@@ -128,7 +128,7 @@ def _check_fit_count(config: ExperimentConfig) -> None:
     folds = config.run.selection.folds
     tried = prod(map(len, config.candidates.values()))
     if (fits := tried * (1 if folds == "auto" else folds)) > MAX_FITS:
-        what = "selection.candidates" if tried > 1 else f"selection.folds={folds}"
+        what = f"selection.folds={folds}" if folds != "auto" and folds > tried else "selection.candidates"
         raise RequestError(
             f"{what}: asks for {plural(fits, 'fit')} of one job ({plural(tried, 'candidate')}, folds {folds}), above "
             f"{MAX_FITS:,}; give fewer, or jobs of their own (train -m)"

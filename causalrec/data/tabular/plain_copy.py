@@ -142,8 +142,17 @@ def _json_lines(text: IO[str]) -> Iterator[str]:
         yield first
         yield from _blocks(text)
         return
-    for element in json.loads(first + text.read()):
+    for element in _parse_json(first + text.read()):
         yield json.dumps(element, ensure_ascii=False) + "\n"
+
+
+def _parse_json(document: str) -> list[object]:
+    """Return the elements of an array; raise ValueError where there are none to read."""
+    try:
+        elements: list[object] = json.loads(document)
+    except RecursionError as error:
+        raise ValueError("a value is nested too deep") from error
+    return elements
 
 
 def _open_bytes(raw: RawFile) -> IO[bytes]:
