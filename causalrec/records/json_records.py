@@ -17,11 +17,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from causalrec.errors import DataError
-from causalrec.plain_text import paste_safe_command
+from causalrec.plain_text import one_line, paste_safe_command, shorten
 from causalrec.records.ordinary_file import read_ordinary_file
 
 Json = dict[str, object]
 T = TypeVar("T")
+LONGEST_FIELD = 200  # letters of a name in a message
 COLON = b"\\u003"  # what its escape begins with
 
 
@@ -129,7 +130,7 @@ def validate_section(path: Path, section: type[T], values: Json, prefix: str = "
         return cast(T, _adapter(cast(Hashable, section)).validate_python(values))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        field = prefix + ".".join(map(str, first["loc"]))
+        field = shorten(one_line(prefix + ".".join(map(str, first["loc"]))), LONGEST_FIELD)
         if first["type"] == "missing":
             raise DataError(f"{path}: no `{field}` in it; remove it and run the job again") from error
         reason = f"{field}={reprlib.repr(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -16,7 +16,7 @@ ACTIVE = re.compile(  # in markdown, anywhere
 )
 LEADING = re.compile(r"^(\d*)([#>+\-=.)])(?=\s|[#>]|$)")  # of a block
 ENTITY = re.compile(r"&(?=#?\w+;)")
-FORMULA = ("=", "+", "-", "@")  # with which a spreadsheet begins a formula
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # with which a spreadsheet begins a formula
 LONGEST_LABEL = 120  # letters of a name in a figure
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from causalrec.graph.overlap import SMD_LIMIT
 from causalrec.records.names import IMAGE_NAMES
 from causalrec.records.overlap_sections import BalanceSection
@@ -28,8 +30,9 @@ def pictures(record: RunRecord, colour: str = BLUE) -> dict[str, bytes]:
 
     `colour`: of the run, as `row_colours` has it where the run is one of several.
     """
-    figures = (overlap_figure(record, colour), calibration_figure(record, colour), ranking_figure(record, colour))
-    return {name: _png(figure) for name, figure in zip(IMAGE_NAMES, figures, strict=True) if figure is not None}
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that only damage makes so large
+        figures = (overlap_figure(record, colour), calibration_figure(record, colour), ranking_figure(record, colour))
+        return {name: _png(figure) for name, figure in zip(IMAGE_NAMES, figures, strict=True) if figure is not None}
 
 
 def _png(figure: Figure) -> bytes:

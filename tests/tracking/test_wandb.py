@@ -393,6 +393,25 @@ def test_without_a_key_the_workspace_is_written_beside_the_records(
     assert json.loads(file.read_text())["entity"] == "us"
 
 
+def test_names_are_as_long_as_wandb_takes(tmp_path: Path) -> None:
+    jobs = [dataclasses.replace(job_of(tmp_path), name="x" * 200 + end) for end in "ab"]
+    names = [WandB()._address(job)["name"] for job in jobs]
+    assert max(map(len, names)) == 128 and len(set(names)) == 2
+
+
+def test_a_damaged_record_is_named_and_the_others_make_the_workspace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_of("mf-ips", 0).save(tmp_path / "mf-ips" / "seed0-a")
+    damaged = record_of("mf-ips", 1).save(tmp_path / "mf-ips" / "seed1-b")
+    damaged.write_text(damaged.read_text().replace('"seed": 1', '"seed": "x"'))
+    assert ask("workspace", tmp_path) == 0
+    assert f"not in the workspace: {damaged}: not as a record should be (config.seed='x'" in capsys.readouterr().err
+    damaged.rename(tmp_path / "mf-ips" / "seed0-a" / "record.json")
+    with pytest.raises(DataError, match="1 of its records cannot be read"):
+        ask("workspace", tmp_path)
+
+
 def test_with_a_key_the_workspace_is_published(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
