@@ -13,6 +13,7 @@ from conftest import FakeML100K
 
 from causalrec import cli
 from causalrec.errors import RequestError
+from causalrec.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.encoders.tiny_models import write_bert
 
 BUYERS = ("zoé", "ann", "bob")
@@ -120,7 +121,18 @@ def test_what_cannot_be_answered_is_one_line(call: Any) -> None:
     answers = (call("recommend", folder, "--user", str(user)) for user in range(1, 61))
     cold = next(err for code, _, err in answers if code == 2)
     assert "has no training row, and the model knows users by their id alone" in cold
-    for path in Path(folder).rglob("best.ckpt"):
+    paths = sorted(Path(folder).rglob("best.ckpt"))
+    saved = {path: read_checkpoint(path) for path in paths}
+    for change, said in (
+        (lambda value: value * float("nan"), "checkpoint holds weights that are not finite"),
+        (lambda value: value[..., :1], "checkpoint of another model (model."),
+    ):
+        for path, content in saved.items():
+            state = {name: change(value) for name, value in content["state_dict"].items()}
+            write_checkpoint(path, {**content, "state_dict": state})
+        code, _, err = call("recommend", folder, "--user", "1")
+        assert code == 1 and said in err and err.endswith("; train it again with --rerun\n") and err.count("\n") == 1
+    for path in paths:
         path.unlink()
     code, _, err = call("recommend", folder, "--user", "1")
     assert code == 2 and "best.ckpt: the weights are gone; run the job again with --rerun" in err

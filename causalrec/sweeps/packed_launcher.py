@@ -16,6 +16,7 @@ from pydantic import Field
 
 from causalrec.config.compose import compose_all
 from causalrec.config.schema import ExperimentConfig
+from causalrec.errors import CausalRecError
 from causalrec.sweeps.job import JobResult, finish_claimed, unclaimed_result
 from causalrec.sweeps.ledger import Claim, Ledger
 from causalrec.types import Count
@@ -128,8 +129,7 @@ def groups_of(configs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]
     for root, ledger in ledgers.items():
         for name, members in ledger.groups().items():
             if any((root, job) in left for job in members):
-                composed = compose_all(list(members.values()))
-                configs_by_job = {ledger.enter(config): config for config in composed}
+                configs_by_job = _noted_configs(ledger, members)
                 unchanged = set(configs_by_job) == set(members) and name == ledger.group_name(list(members))
                 if unchanged:
                     groups.append(Group(ledger, configs_by_job, name))
@@ -142,6 +142,19 @@ def groups_of(configs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]
         name = ledgers[root].remember_group({job: overrides for job, (_, overrides) in together.items()})
         groups.append(Group(ledgers[root], {job: config for job, (config, _) in together.items()}, name))
     return groups
+
+
+def _noted_configs(ledger: Ledger, members: Mapping[str, Sequence[str]]) -> dict[str, ExperimentConfig]:
+    """Compose the jobs of a group as they were noted, by name; none where a note asks for what cannot be, or for jobs
+    of another sweep: then its jobs are put into groups anew.
+    """
+    try:
+        composed = compose_all([list(overrides) for overrides in members.values()])
+    except CausalRecError:
+        return {}
+    if any(config.folder.parents[1].resolve() != ledger.folder.resolve() for config in composed):
+        return {}
+    return {ledger.enter(config): config for config in composed}
 
 
 def group_key(config: ExperimentConfig) -> str:
