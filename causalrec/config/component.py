@@ -193,7 +193,10 @@ def wrong_validation(path: str, value: object, error: ValidationError) -> str:
     """Write the first thing that is wrong with a value at a path."""
     first = error.errors()[0]
     wrong = first["input"] if first["loc"] and first["type"] != "missing" else value
-    return wrong_value(".".join([path, *map(str, first["loc"])]), wrong, first["msg"])
+    where = (
+        first["loc"][:-2] if first["loc"][-1:] == ("[key]",) else first["loc"]
+    )  # a key of a mapping, shown as `wrong`
+    return wrong_value(".".join([path, *map(str, where)]), wrong, first["msg"])
 
 
 def wrong_value(path: str, value: object, message: str) -> str:

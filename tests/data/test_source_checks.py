@@ -54,6 +54,12 @@ def test_what_is_no_wheel_or_address_is_refused_with_its_key(key: str, value: st
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_of_a_file_is_shown_once_with_its_key() -> None:
+    node = {"_target_": "causalrec.data.sources.Source", "folder": "x", "files": {"/etc/passwd": ""}}
+    with pytest.raises(RequestError, match=r"^encoder\.model\.files='/etc/passwd': a path stays below its folder"):
+        validate_component("encoder.model", node)
+
+
 def test_a_url_of_several_files_needs_an_archive() -> None:
     with pytest.raises(RequestError, match="one file, not 2"):
         Source(folder="x", url="https://x.org/a", archive_member=None, files={"a": "", "b": ""})
