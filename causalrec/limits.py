@@ -1,6 +1,6 @@
 """How much one request may ask for, counted before anything is expanded, read or trained: every bound by its name.
 
-`docs/protocol.md` lists them, and what raises each.
+`docs/sweeps.md` lists them, and what raises each.
 """
 
 from __future__ import annotations
