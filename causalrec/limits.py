@@ -1,6 +1,6 @@
 """How much one request may ask for, counted before anything is expanded, read or trained: every bound by its name.
 
-`docs/protocol.md` lists them, and what raises each.
+`docs/sweeps.md` lists them, and what raises each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ MAX_OVERRIDE_CHARACTERS = 32_768  # of one override: Hydra's parser takes second
 MAX_OVERRIDE_VALUES = 4_000  # of one override, for the same reason
 MAX_COLUMNS = 1_000  # nodes of a causal graph beside exposure and outcome
 MAX_EDGES = 1_000_000  # of a causal graph, `a, b -> c, d` and patterns written out
+MAX_INDEPENDENCES = 5_000  # that `graph check` tests, each some tenths of a second, and again on permuted graphs
 MAX_DRAWN_EDGES = 2_000  # of a drawing, each counted once for every column of the drawing that it crosses
 
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from causalrec.data.card import CODED_COLUMN_KINDS, Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
-from causalrec.errors import DataError
+from causalrec.errors import DataError, RequestError
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import adjustment_set
+from causalrec.limits import MAX_INDEPENDENCES
 from causalrec.types import Ints
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def falsify(
         return Falsification("not testable", why)
     frame = _frame(graph, dataset, rows, np.random.default_rng(seed))
     untested = tuple(sorted(set(graph.digraph) - set(frame.columns)))
+    _require_few_tests(graph.digraph, frozenset(frame.columns) & set(graph.digraph))
     with _seed_globals(seed):
         evaluation = _run_dowhy(graph, frame, permuted, progress)
     pairs = _distinct_tests(graph, evaluation)
@@ -123,6 +125,27 @@ def falsify(
         why = "the graph implies no independence between columns that can be tested"
         return Falsification("not testable", why, len(frame), untested=untested)
     return _judge(graph, pairs, *_shares(evaluation), len(frame), untested)
+
+
+def _require_few_tests(digraph: nx.DiGraph[str], tested: frozenset[str]) -> None:
+    """Raise RequestError where the graph implies more independences than are tested in an hour or so."""
+    if (count := count_independences(digraph, tested)) > MAX_INDEPENDENCES:
+        raise RequestError(
+            f"graph check: the graph implies {count:,} independences, above the {MAX_INDEPENDENCES:,} that are tested; "
+            f"leave out columns that neither exposure nor outcome follows"
+        )
+
+
+def count_independences(digraph: nx.DiGraph[str], tested: frozenset[str]) -> int:
+    """Return how many independences of a node and what it does not cause, given its causes, the graph implies.
+
+    >>> count_independences(nx.DiGraph([("a", "b"), ("b", "c")]), frozenset("abc"))
+    1
+    """
+    after: dict[str, set[str]] = {}  # by node, itself and what it causes
+    for node in reversed(list(nx.topological_sort(digraph))):
+        after[node] = {node}.union(*(after[effect] for effect in digraph.successors(node)))
+    return sum(len(tested - after[node] - set(digraph.predecessors(node))) for node in tested)
 
 
 def _judge(

@@ -12,6 +12,7 @@ from causalrec.data.card import Column, DatasetCard
 from causalrec.errors import RequestError
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.dense_graphs import drawable, without_implied_edges
+from causalrec.graph.falsify import _require_few_tests, count_independences
 from causalrec.graph.identify import adjustment_set
 from causalrec.graph.layered_layout import graph_layout
 from causalrec.graph.separation import Arrows
@@ -86,3 +87,10 @@ def test_edges_and_columns_are_counted_before_they_are_written_out() -> None:
     card = DatasetCard("d", "", "", (), {}, columns, "reward", "exposure_logged")
     with pytest.raises(RequestError, match=r"1,210,001 edges, above 1,000,000"):
         CausalGraph(edges=["c* -> c?*", "exposure -> outcome"]).for_columns(card)
+
+
+def test_the_tests_of_a_graph_are_counted_before_the_first() -> None:
+    assert count_independences(dense(240), frozenset(dense(240))) == 0
+    sparse = nx.DiGraph((f"c{k}", "outcome") for k in range(100))
+    with pytest.raises(RequestError, match="implies 9,900 independences, above the 5,000"):
+        _require_few_tests(sparse, frozenset(sparse))
