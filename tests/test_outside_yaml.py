@@ -262,6 +262,8 @@ def test_references_of_references_are_reckoned_before_they_are_filled_in(member:
     with pytest.raises(RequestError, match=r"^logger\.k\d: becomes longer than 1000000 characters by its \$"):
         check_expansion({"logger": chain(member)})
     check_expansion({"logger": chain(member, levels=4)})
+    with pytest.raises(RequestError, match="becomes longer"):
+        check_expansion({f"k{k}": f"${{k{k + 1}}}" for k in range(5000)} | {"k5000": "x"})
 
 
 def test_a_component_of_references_without_measure_is_one_line(folder: Write) -> None:

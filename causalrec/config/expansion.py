@@ -18,35 +18,39 @@ def check_expansion(plain: Mapping[str, object]) -> None:
 
     >>> check_expansion({"a": "x", "b": "${a}${a}"})
     """
-    leaves = dict(_leaves(plain, ()))
+    texts = dict(_texts(plain, ()))
     sizes: dict[tuple[str, ...], int] = {}
-    for path, text in leaves.items():
-        if "${" in text and _size(path, leaves, sizes) > MAX_EXPANSION:
+    for path, text in texts.items():
+        try:
+            too_long = "${" in text and _size(path, texts, sizes) > MAX_EXPANSION
+        except RecursionError:
+            too_long = True
+        if too_long:
             key = ".".join(path)
             raise RequestError(f"{key}: becomes longer than {MAX_EXPANSION} characters by its ${{...}}; write it out")
 
 
-def _leaves(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _texts(value: object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     if isinstance(value, Mapping):
         for key, member in value.items():
-            yield from _leaves(member, (*path, str(key)))
+            yield from _texts(member, (*path, str(key)))
     elif isinstance(value, list):
         for index, member in enumerate(value):
-            yield from _leaves(member, (*path, str(index)))
+            yield from _texts(member, (*path, str(index)))
     else:
         yield path, value if isinstance(value, str) else ""
 
 
-def _size(path: tuple[str, ...], leaves: Mapping[tuple[str, ...], str], sizes: dict[tuple[str, ...], int]) -> int:
+def _size(path: tuple[str, ...], texts: Mapping[tuple[str, ...], str], sizes: dict[tuple[str, ...], int]) -> int:
     """Return how long a value becomes; a circle counts once, and is refused when it is filled in."""
     if path not in sizes:
         sizes[path] = 0
-        text = leaves[path]
+        text = texts[path]
         size = len(text) + 1
         for target in REFERENCE.findall(text):
             start = _absolute(target, path)
-            below = [leaf for leaf in leaves if leaf[: len(start)] == start] if start not in leaves else [start]
-            size += sum(_size(leaf, leaves, sizes) for leaf in below)
+            below = [key for key in texts if key[: len(start)] == start] if start not in texts else [start]
+            size += sum(_size(key, texts, sizes) for key in below)
         sizes[path] = size
     return sizes[path]
 
