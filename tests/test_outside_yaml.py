@@ -10,6 +10,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from causalrec import cli
 from causalrec.config.component import allowed_packages, validate_component
 from causalrec.config.compose import compose_config, normalise_overrides
 from causalrec.config.constructor_source import check_class
@@ -138,10 +139,23 @@ def test_yaml_lies_in_folders_and_in_no_package(path: str) -> None:
         compose_config([f"hydra.searchpath=[{path}]"])
 
 
-def test_a_study_sets_nothing_of_hydras_section() -> None:
-    for text in ("++hydra.launcher.address=x", "hydra/launcher=ray", "++hydra.job.chdir=true", "+hydra.searchpath=[]"):
-        with pytest.raises(RequestError, match=r"^hydra.*: launchers and sweepers run the jobs of a sweep, train -m"):
-            compose_config([text], "estimate")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hydra.launcher.address=x", "hydra.launcher.address=x: launchers and sweepers run the jobs of a sweep"),
+        ("hydra/launcher=ray", "hydra/launcher=ray: launchers and sweepers run the jobs of a sweep, train -m"),
+        ("hydra.job.chdir=true", "hydra.job.chdir=true: of Hydra's own section, "),
+        ("hydra.searchpath=[file:///x]", "hydra.searchpath=[file:///x]: folders of YAML are named by --config-dir DIR"),
+    ],
+)
+def test_a_study_sets_nothing_of_hydras_section(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, expected: str
+) -> None:
+    study = {"title": "t", "sweep": "s", "seeds": [0], "base": [], "rows": {"a": [text]}, "columns": ["auc@logged"]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    assert cli.main(["reproduce", str(tmp_path / "study.yaml")]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and expected in err
 
 
 def test_a_launcher_of_the_users_is_the_class_of_a_trusted_package_alone(

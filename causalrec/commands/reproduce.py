@@ -58,6 +58,9 @@ def _jobs_of(study: Study, extra: list[str], smoke: bool) -> AbstractStudyJobs:
     """Return the checked jobs of a study, row by row, before any starts."""
     from causalrec.commands.study_jobs import EstimationJobs, TrainingJobs
     from causalrec.config.compose import normalise_overrides
+    from causalrec.config.hydra_keys import refuse_launchers
 
     overrides = [normalise_overrides([*job, *extra]) for job in study.jobs(smoke)]
+    for job in overrides:
+        refuse_launchers(job)
     return TrainingJobs(study, overrides) if study.declares_cells else EstimationJobs(study, overrides)

@@ -13,7 +13,7 @@ from causalrec.config.checks import PlainConfig, check_keys_and_scalars
 from causalrec.config.component import ComponentConfig, load_class, validate_component
 from causalrec.config.expanded_size import check_expansion
 from causalrec.config.folders import package_folder
-from causalrec.config.hydra_keys import refuse_launchers
+from causalrec.config.hydra_keys import check_search_path
 from causalrec.config.interpolation import restrict_interpolation
 from causalrec.config.overrides import expand_sweep, normalise_overrides, original_overrides
 from causalrec.config.run_config import RunConfig
@@ -99,7 +99,7 @@ def _compose(overrides: Sequence[str], name: str) -> tuple[Any, Any]:
 
     from causalrec.config.loader import initialise_hydra
 
-    refuse_launchers(overrides)
+    check_search_path(overrides)
     roots = _roots(overrides)
     with one_line_errors(roots, overrides), initialise_hydra():
         everything = hydra_compose(name, overrides=list(overrides), return_hydra_config=True)

@@ -140,16 +140,15 @@ def _stored_plugin(kind: PluginKind, choice: str) -> Mapping[str, object] | None
     return node
 
 
-def refuse_launchers(overrides: Sequence[str]) -> None:
-    """Raise RequestError where one job is asked for a launcher or a sweeper, which would not be used.
-
-    Folders of YAML may be among its overrides (also where they are read from a run's folder), but no packages.
-    """
+def check_search_path(overrides: Sequence[str]) -> None:
+    """Raise RequestError where YAML is looked for elsewhere than in folders (overrides are read from files, too)."""
     for text in overrides:
-        if text.startswith("hydra.searchpath="):
-            if not SEARCH_PATH.fullmatch(text):
-                raise RequestError(
-                    f"{text}: folders of YAML are named by --config-dir DIR, without a comma or brackets"
-                )
-        elif sets_hydra(text.lstrip("+~").partition("=")[0]):
+        if text.lstrip("+~").startswith("hydra.searchpath") and not SEARCH_PATH.fullmatch(text):
+            raise RequestError(f"{text}: folders of YAML are named by --config-dir DIR, without a comma or brackets")
+
+
+def refuse_launchers(overrides: Sequence[str]) -> None:
+    """Raise RequestError where one job is asked for a launcher or a sweeper, which would not be used."""
+    for text in overrides:
+        if sets_hydra(text.lstrip("+~").partition("=")[0]) and not text.startswith("hydra.searchpath="):
             raise RequestError(f"{text.lstrip('+')}: launchers and sweepers run the jobs of a sweep, train -m")

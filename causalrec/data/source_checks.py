@@ -42,10 +42,10 @@ def check_url(url: str) -> str:
     >>> check_url("https://example.org/a.zip")
     'https://example.org/a.zip'
     """
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES or any(not sign.isprintable() or sign.isspace() for sign in url):
+    address = urlsplit(url)
+    if address.scheme not in SCHEMES or any(not sign.isprintable() or sign.isspace() for sign in url):
         raise ValueError("an address begins with https://, or is a file: below paths.data")
-    if bool(parts.hostname) == (parts.scheme == "file"):
+    if bool(address.hostname) == (address.scheme == "file"):
         raise ValueError("an address names a host, https://HOST/FILE, and that of a file none, file:///PATH")
     return url
 
