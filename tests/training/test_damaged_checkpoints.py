@@ -115,11 +115,11 @@ def test_a_file_that_is_no_checkpoint_is_one_line(name: str, tmp_path: Path) -> 
 def test_a_finished_fit_that_holds_something_else_starts_again(
     name: str, reference_fit: tuple[FitResult, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole, best = reference_fit
+    expected, best = reference_fit
     state = read_checkpoint(best)
     (CHANGES | BEST)[name](state)
     write_checkpoint(tmp_path / "best.ckpt", state)
-    assert_same(fit_small_model(tmp_path, NAME), whole)
+    assert_same(fit_small_model(tmp_path, NAME), expected)
     assert f"{tmp_path / 'best.ckpt'}: checkpoint" in caplog.text and "starting this fit again" in caplog.text
 
 
