@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from causalrec.data.regular_files import read_json
 from causalrec.ids import SEPARATOR, JobId, job_path
 from causalrec.records.json_records import Json
 from causalrec.records.run_folder import AnyRecord, RunFolder
@@ -115,7 +115,7 @@ def _ledgers(folder: Path) -> list[Path]:
 
 def _read_note(path: Path) -> Json:
     try:
-        note = json.loads(path.read_text(encoding="utf-8"))
+        note = read_json(path)
     except (OSError, ValueError):  # being written, or of another version
         return {}
     return note if isinstance(note, dict) else {}
