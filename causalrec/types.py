@@ -26,10 +26,7 @@ Vectors = npt.NDArray[np.floating[Any]]  # as a file holds them, 16, 32 or 64 bi
 Bools = npt.NDArray[np.bool_]
 
 MAX_NAME_BYTES = 120  # of a row or a sweep: names of files add a seed, a key, a fingerprint, and end at 255
-RESERVED_NAMES = frozenset(  # of files in the folders of sweeps
-    {"record.json", "report.html", "result.json", "table.md", "table.tex", "gains.svg", "wandb_workspace.json"}
-    | {"predicted_against_true.png"}
-)
+FILE_ENDINGS = (".json", ".html", ".md", ".tex", ".svg", ".png")  # of files that we write beside such folders
 
 
 def _folder_name(name: str) -> str:
@@ -37,8 +34,8 @@ def _folder_name(name: str) -> str:
         raise ValueError(
             f"names a folder: letters, digits and . _ + = - alone, no dot first, at most {MAX_NAME_BYTES} bytes"
         )
-    if name in RESERVED_NAMES:
-        raise ValueError("names a folder, and a file of ours has this name; take another")
+    if name.endswith(FILE_ENDINGS):
+        raise ValueError("names a folder, and ends as the name of a file does; take another")
     return name
 
 

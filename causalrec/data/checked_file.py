@@ -19,7 +19,7 @@ DIGEST = 64  # hexadecimal characters of a sha256
 Value = TypeVar("Value")
 
 
-def cached(path: Path, make: Callable[[], bytes], parse: Callable[[bytes], Value]) -> Value:
+def load_or_make(path: Path, make: Callable[[], bytes], parse: Callable[[bytes], Value]) -> Value:
     """Return what a cached file holds; where there is none, or none as it was written, make it and write it first.
 
     A damaged file is told in one line on stderr. One that cannot be written raises OSError, which names it.

@@ -13,6 +13,7 @@ from causalrec.errors import CausalRecError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+REFUSALS = (*FULL, *NOT_WRITABLE)
 MENDS = {  # what helps, by the number of the error
     errno.EISDIR: "a folder where a file is meant: remove it, or name another path",
     errno.ENOTDIR: "a file stands where a folder is meant: remove it, or name another path",
@@ -49,12 +50,13 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def disk_problem(error: BaseException, near: Path | str | None = None) -> str | None:
-    """Return the line of what the disk refused, anywhere in the chain of an error; None where it is not the reason.
+    """Return the line of what the disk refused; None where it is not the reason.
 
+    An OSError is one, and so is an error of another class in whose chain a disk is full or cannot be written.
     `near`: named where the error itself names no path.
     """
     for cause in chain(error):
-        if isinstance(cause, OSError) and cause.errno is not None:
+        if isinstance(cause, OSError) and cause.errno is not None and (cause is error or cause.errno in REFUSALS):
             return _line(cause.errno, _named_path(cause) or near, cause.strerror)
         if (number := _number_in_text(cause)) is not None:
             return _line(number, near)
@@ -81,7 +83,7 @@ def chain(error: BaseException) -> list[BaseException]:
 
 
 def _line(number: int, path: Path | str | None, said: str | None = None) -> str:
-    reason, where = said or os.strerror(number), "the disk" if path is None else path
+    reason, where = said or os.strerror(number), "standard output or the disk" if path is None else path
     if number in FULL:
         full = "no space left on device" if number == errno.ENOSPC else f"no space left ({reason.lower()})"
         return f"{where}: {full}; free some space or name another folder, then run it again"

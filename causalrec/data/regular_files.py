@@ -44,10 +44,9 @@ def kind_of(mode: int) -> str:
 def read_bytes(path: Path, limit: int = MAX_NOTE_BYTES) -> bytes:
     """Read a regular file of at most `limit` bytes; raise OSError for another kind, ValueError for a longer one."""
     with open_regular(path) as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"longer than {limit} bytes")
-    return content
+        if os.fstat(file.fileno()).st_size > limit:
+            raise ValueError(f"larger than {limit:,} bytes")
+        return file.read(limit)
 
 
 def read_json(path: Path) -> object:

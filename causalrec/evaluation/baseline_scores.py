@@ -12,7 +12,7 @@ import numpy as np
 
 from causalrec.config.component import ComponentConfig
 from causalrec.data.array_files import arrays_in, npz_bytes
-from causalrec.data.checked_file import cached
+from causalrec.data.checked_file import load_or_make
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.evaluation.baseline.base import AbstractBaseline
@@ -47,7 +47,7 @@ def baseline_scores(
     for name, component in baselines.items():
         path = cache / "baselines" / f"{_key(name, component, evaluator, splits, train)}.arrays"
         fit = partial(_fit, name, component, evaluator, splits, train)
-        loaded, lines_of_fits = cached(path, fit, partial(_load, name))
+        loaded, lines_of_fits = load_or_make(path, fit, partial(_load, name))
         scores += loaded
         warnings += lines_of_fits
     return scores, tuple(dict.fromkeys(warnings))

@@ -16,12 +16,13 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
+from causalrec.data.regular_files import read_bytes
 from causalrec.errors import DataError
 from causalrec.plain_text import one_line, paste_safe_command, shorten
-from causalrec.records.ordinary_file import read_ordinary_file
 
 Json = dict[str, object]
 T = TypeVar("T")
+LARGEST_RECORD = 1 << 28  # bytes: a hundred times the largest of a long study
 LONGEST_FIELD = 200  # letters of a name in a message
 COLON = b"\\u003"  # what its escape begins with
 
@@ -57,11 +58,12 @@ def read_json(path: Path) -> Json:
     FileNotFoundError and NotADirectoryError where there is no file.
     """
     try:
-        return parse_json(read_ordinary_file(path))
-    except DataError as error:
-        raise DataError(f"{error}; remove it and run the job again") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not a whole record ({error}); remove it and run the job again") from error
+        return parse_json(read_bytes(path, LARGEST_RECORD))
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{path}: not a whole record ({reason}); remove it and run the job again") from error
 
 
 def parse_json(document: bytes) -> Json:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from causalrec.data.files import replace_atomically
-from causalrec.errors import DataError, RequestError
-from causalrec.records.ordinary_file import read_ordinary_file
+from causalrec.data.regular_files import read_bytes
+from causalrec.errors import RequestError
 
 LARGEST_PAGE = 1 << 26  # bytes
 
@@ -31,13 +31,14 @@ def read_page(path: Path, marker: str) -> tuple[str, str]:
     hold both markers once each, in order.
     """
     try:
-        page = read_ordinary_file(path, LARGEST_PAGE).decode()
+        page = read_bytes(path, LARGEST_PAGE).decode()
     except UnicodeDecodeError as error:
         raise RequestError(f"{path}: not UTF-8 (byte {error.start:,}); save the page as UTF-8") from error
-    except DataError as error:
-        raise RequestError(f"{error}; name a page with the markers to paste between") from error
-    except OSError as error:
+    except FileNotFoundError as error:
         raise RequestError(f"{path}: there is no such page; name one with the markers to paste between") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RequestError(f"{path}: {reason}; name a page with the markers to paste between") from error
     opening, closing = _markers(marker)
     before, _, rest = page.partition(opening)
     if page.count(opening) != 1 or page.count(closing) != 1 or closing not in rest:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from causalrec.config.compose import original_overrides, validate_config
 from causalrec.config.interpolation import restrict_interpolation
 from causalrec.config.schema import ExperimentConfig
-from causalrec.data.disk_errors import FULL, NOT_WRITABLE, chain, disk_problem
+from causalrec.data.disk_errors import chain, disk_problem
 from causalrec.errors import CausalRecError
 from causalrec.ids import job_id_of
 from causalrec.progress import advance
@@ -95,8 +95,10 @@ def mark_failed(config: ExperimentConfig, claim: Claim, error: Exception) -> Job
 def failed_result(config: ExperimentConfig, error: Exception, near: Path) -> JobResult:
     """Say in one line why a job failed; `near` is named where the disk is the reason and the error names no path."""
     kind = "" if isinstance(error, CausalRecError) else f"{type(error).__name__}: "
-    is_disk = kind or any(isinstance(e, OSError) and e.errno in (*FULL, *NOT_WRITABLE) for e in chain(error))
-    reason = (disk_problem(error, near) if is_disk else None) or f"{kind}{' '.join(str(error).split())}"
+    text = " ".join(str(error).split())
+    reasons = [cause.strerror or "" for cause in chain(error) if isinstance(cause, OSError)]
+    is_told = not kind and any(reason and reason.lower() in text.lower() for reason in reasons)
+    reason = (None if is_told else disk_problem(error, near)) or f"{kind}{text}"
     return job_result(config, "failed", reason, getattr(error, "exit_code", 1))
 
 

@@ -19,7 +19,14 @@ JobOverrides = dict[str, list[str]]
 
 
 class LaunchNote(TypedDict):
-    """A launch: what was typed, when, in which folder, and the jobs it asked for."""
+    """A launch.
+
+    Attributes:
+        command: what was typed.
+        time: when, in seconds since 1970.
+        folder: in which.
+        jobs: that it asked for, by name.
+    """
 
     command: str
     time: float

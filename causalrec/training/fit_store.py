@@ -37,7 +37,14 @@ from causalrec.training.module import CausalRecModule
 
 
 class SavedEpoch(TypedDict):
-    """A point of a learning curve, as a checkpoint holds it."""
+    """A point of a learning curve, as a checkpoint holds it.
+
+    Attributes:
+        epoch: from 0.
+        loss: mean over the training batches.
+        criterion: on the validation rows; None in a refit.
+        report: of a class outcome, how the validation rows were classified.
+    """
 
     epoch: int
     loss: float
@@ -46,7 +53,14 @@ class SavedEpoch(TypedDict):
 
 
 class SavedFit(TypedDict):
-    """What a checkpoint holds of a fit beside its weights."""
+    """What a checkpoint holds of a fit beside its weights.
+
+    Attributes:
+        criterion: of the best epoch.
+        best_epoch: from 0.
+        epochs: trained in all.
+        curve: the learning curve.
+    """
 
     criterion: float
     best_epoch: int

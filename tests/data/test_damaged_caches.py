@@ -1,4 +1,4 @@
-"""What is derived carries sums of its content: damaged in place, cut or replaced, it is made anew in one line."""
+"""What is derived carries sums of its content: damaged in path, cut or replaced, it is made anew in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from causalrec.data import checked_folder
 from causalrec.data.array_files import load_npy, load_npz
-from causalrec.data.checked_file import cached
+from causalrec.data.checked_file import load_or_make
 from causalrec.data.checked_folder import META, open_sealed, seal
 from causalrec.errors import DataError
 from causalrec.records.sidecars import read_sidecar, write_sidecars
@@ -85,9 +85,9 @@ def test_meta_data_of_another_number_are_damaged(store: Path) -> None:
 @pytest.mark.parametrize("kind", ["file", "link"])
 def test_what_stands_in_the_place_of_a_store_goes_and_what_a_link_leads_to_stays(kind: str, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    place = tmp_path / "store"
-    place.touch() if kind == "file" else place.symlink_to("mine")
-    assert open_sealed(place) is None and not os.path.lexists(place) and (tmp_path / "mine").is_dir()
+    path = tmp_path / "store"
+    path.touch() if kind == "file" else path.symlink_to("mine")
+    assert open_sealed(path) is None and not os.path.lexists(path) and (tmp_path / "mine").is_dir()
 
 
 def test_a_large_store_is_summed_again_only_where_a_file_was_written(
@@ -113,18 +113,18 @@ def test_a_damaged_cached_file_is_made_anew(damage: Damage, tmp_path: Path, caps
         made_by.append(b"content")
         return made_by[-1]
 
-    assert [cached(path, make, bytes.decode) for _ in range(2)] == ["content"] * 2 and len(made_by) == 1
+    assert [load_or_make(path, make, bytes.decode) for _ in range(2)] == ["content"] * 2 and len(made_by) == 1
     damage(path)
-    assert cached(path, make, bytes.decode) == "content" and len(made_by) == 2
+    assert load_or_make(path, make, bytes.decode) == "content" and len(made_by) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"causalrec: {path}: damaged (") and err.endswith("so it is made anew\n")
-    assert cached(path, make, bytes.decode) == "content" and len(made_by) == 2
+    assert load_or_make(path, make, bytes.decode) == "content" and len(made_by) == 2
 
 
 def test_a_cached_file_that_holds_something_else_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    assert cached(path, lambda: b"text", bytes.decode) == "text"
-    assert cached(path, lambda: b"12", int) == 12
+    assert load_or_make(path, lambda: b"text", bytes.decode) == "text"
+    assert load_or_make(path, lambda: b"12", int) == 12
 
 
 # Arrays.

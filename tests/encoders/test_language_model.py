@@ -143,3 +143,18 @@ def test_an_encoder_decoder_is_refused(tmp_path: Path) -> None:
     T5Model(T5Config(vocab_size=90, d_model=8, d_ff=8, num_layers=1, num_heads=1, d_kv=8)).save_pretrained(tmp_path)
     with pytest.raises(RequestError, match=r"an encoder-decoder \(t5\)"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(("setting", "claim"), [("vocab_size", 10**12), ("num_hidden_layers", 10**9)])
+def test_a_model_that_claims_more_than_its_weights_hold_is_refused_before_it_is_built(
+    setting: str, claim: int, copy: Path
+) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {setting: claim}))
+    assert "config.json describes" in failure(copy)
+
+
+@pytest.mark.parametrize("content", [b"", (2**60).to_bytes(8, "little") + b"{}", b"\xff" * 100])
+def test_weights_that_are_no_safetensors_file_are_named(content: bytes, copy: Path) -> None:
+    (copy / "model.safetensors").write_bytes(content)
+    assert "model.safetensors is no whole safetensors file" in failure(copy)

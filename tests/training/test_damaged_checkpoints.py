@@ -34,8 +34,8 @@ def keep_the_seeds_of_others() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[FitResult, Path]:
-    folder = tmp_path_factory.mktemp("undisturbed")
+def reference_fit(tmp_path_factory: pytest.TempPathFactory) -> tuple[FitResult, Path]:
+    folder = tmp_path_factory.mktemp("reference_fit")
     return fit_small_model(folder, NAME), folder / "best.ckpt"
 
 
@@ -113,19 +113,19 @@ def test_a_file_that_is_no_checkpoint_is_one_line(name: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", [*CHANGES, *BEST])
 def test_a_finished_fit_that_holds_something_else_starts_again(
-    name: str, undisturbed: tuple[FitResult, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    name: str, reference_fit: tuple[FitResult, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole, best = undisturbed
+    expected, best = reference_fit
     state = read_checkpoint(best)
     (CHANGES | BEST)[name](state)
     write_checkpoint(tmp_path / "best.ckpt", state)
-    assert_same(fit_small_model(tmp_path, NAME), whole)
+    assert_same(fit_small_model(tmp_path, NAME), expected)
     assert f"{tmp_path / 'best.ckpt'}: checkpoint" in caplog.text and "starting this fit again" in caplog.text
 
 
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("interrupted")
+def resume_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("resume_checkpoint")
     interrupt_fit(folder, NAME, "step", 9, checkpoint_steps=3)
     return folder / "resume.ckpt"
 
@@ -133,19 +133,19 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", [*CHANGES, *RESUME])
 def test_a_fit_on_its_way_that_holds_something_else_starts_again(
     name: str,
-    interrupted: Path,
-    undisturbed: tuple[FitResult, Path],
+    resume_checkpoint: Path,
+    reference_fit: tuple[FitResult, Path],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    state = read_checkpoint(interrupted)
+    state = read_checkpoint(resume_checkpoint)
     (CHANGES | RESUME)[name](state)
     write_checkpoint(tmp_path / "resume.ckpt", state)
     try:
         fit = fit_small_model(tmp_path, NAME, checkpoint_steps=3)
     except UnusableCheckpoint:  # the request makes a fresh model, as `FitRequest.fit` does
         fit = fit_small_model(tmp_path, NAME, checkpoint_steps=3)
-    assert_same(fit, undisturbed[0])
+    assert_same(fit, reference_fit[0])
     assert "starting this fit again" in caplog.text and not (tmp_path / "resume.ckpt").exists()
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 from scipy.special import expit
 
 from causalrec.data.card import DatasetCard
-from causalrec.data.checked_file import cached
+from causalrec.data.checked_file import load_or_make
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.ml100k import OFFICIAL
 from causalrec.data.datasets.simulated_ml100k import (
@@ -160,7 +160,7 @@ def predict_or_load(log: InteractionLog, folder: Path) -> tuple[Floats, Floats]:
         return np.frombuffer(content, np.float32).reshape(2, *rating.shape).copy()
 
     try:
-        predictions = cached(folder / f"uplift-{digest.hexdigest()[:16]}.arrays", fit, parse)
+        predictions = load_or_make(folder / f"uplift-{digest.hexdigest()[:16]}.arrays", fit, parse)
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror}); set CAUSALREC_CACHE") from error
     return predictions[0], predictions[1]

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from causalrec.data.checked_file import cached
+from causalrec.data.checked_file import load_or_make
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.types import Bools, Floats, Ints
@@ -40,7 +40,7 @@ def complete_matrix(log: InteractionLog, cache: Path) -> Floats:
     def parse(content: bytes) -> Floats:
         return np.frombuffer(content, np.float32).reshape(shape).copy()
 
-    return cached(cache / "completion" / f"{_key(log)}.arrays", complete, parse)
+    return load_or_make(cache / "completion" / f"{_key(log)}.arrays", complete, parse)
 
 
 def choose_factorisation(

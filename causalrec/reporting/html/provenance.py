@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from causalrec.errors import DataError
+from causalrec.data.regular_files import read_bytes
 from causalrec.ids import SEPARATOR, JobId, job_path
 from causalrec.plain_text import paste_safe_command
 from causalrec.records.json_records import Json, parse_json
-from causalrec.records.ordinary_file import read_ordinary_file
 from causalrec.records.run_folder import AnyRecord, RunFolder
 from causalrec.reporting.html.markup import Child, Html, count_phrase, details, grid, join, paragraph, section, tag
 from causalrec.reporting.html.page_data import PageData
@@ -118,8 +117,8 @@ def _ledgers(folder: Path) -> list[Path]:
 
 def _read_note(path: Path) -> Json:
     try:
-        return parse_json(read_ordinary_file(path, LARGEST_NOTE))
-    except (OSError, ValueError, DataError):  # being written, or of another version
+        return parse_json(read_bytes(path, LARGEST_NOTE))
+    except (OSError, ValueError):  # being written, or of another version
         return {}
 
 
