@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -17,7 +18,7 @@ from typing import NoReturn
 from causalrec.errors import CausalRecError, RequestError, did_you_mean
 from causalrec.limits import MAX_JOBS
 from causalrec.plain_text import one_line
-from causalrec.redaction import redact_command, redact_streams
+from causalrec.redaction import redact_command
 
 VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph", "certify")
 EPILOG = "key=value is a Hydra override: causalrec train -m encoder=mf,bert objective=naive,ips,dr_jl seed=0,1"
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from causalrec.commands.encoding import plain_terminal
 
-    with plain_terminal(), redact_streams():
+    with plain_terminal():
         return _answer(list(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -69,12 +70,14 @@ def _answer(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except BaseException as error:
-        if not _is_interrupt(error):
-            if (problem := _disk_problem(error)) is None:
-                raise
+        if _is_interrupt(error):
+            print("causalrec: interrupted; what was finished is kept, the same command goes on", file=sys.stderr)
+        elif (problem := _disk_problem(error)) is not None:
             print(f"causalrec: {problem}", file=sys.stderr)
-            return 1
-        print("causalrec: interrupted; what was finished is kept, the same command goes on", file=sys.stderr)
+        elif isinstance(error, Exception):
+            traceback.print_exc()  # here, where what is printed is plain and redacted
+        else:
+            raise
         return 1
 
 

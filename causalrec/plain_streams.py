@@ -1,4 +1,4 @@
-"""Standard streams that write control characters out, whoever prints: this package, its libraries, or a warning."""
+"""Standard streams of plain text without secrets, whoever prints: this package, its libraries, or a warning."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from causalrec.plain_text import escape_controls, one_line
+from causalrec.redaction import redact_text
 
 
-class EscapingStream:
-    """A text stream that writes control characters out, so that no name, id or message of a file acts on a terminal.
+class PlainStream:
+    """A text stream that writes control characters out and redacts secrets: no name or message of a file acts on a
+    terminal, and no traceback tells a password.
 
     All else is that of the stream behind it.
 
@@ -23,7 +25,7 @@ class EscapingStream:
 
     def write(self, text: str) -> int:
         """Write a text; return its length, as callers count what they gave."""
-        self.stream.write(escape_controls(text))
+        self.stream.write(escape_controls(redact_text(text)))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -38,18 +40,18 @@ class EscapingStream:
         return iter(self.stream)
 
 
-def escape_streams() -> None:
-    """Let stdout and stderr write control characters out, until somebody sets other streams."""
+def use_plain_streams() -> None:
+    """Let stdout and stderr write plain text without secrets, until somebody sets other streams."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is not None and not isinstance(stream, EscapingStream):
-            setattr(sys, name, EscapingStream(stream))
+        if stream is not None and not isinstance(stream, PlainStream):
+            setattr(sys, name, PlainStream(stream))
 
 
 def raw_stderr() -> TextIO:
     """Return the stream behind stderr, for what draws on a terminal by its codes: bars, of texts that are escaped."""
     stream: object = sys.stderr
-    return stream.stream if isinstance(stream, EscapingStream) else sys.stderr
+    return stream.stream if isinstance(stream, PlainStream) else sys.stderr
 
 
 def print_note(text: str) -> None:

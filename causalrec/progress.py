@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from causalrec.plain_streams import escape_streams, print_note, raw_stderr
+from causalrec.plain_streams import print_note, raw_stderr, use_plain_streams
 from causalrec.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class _Display:
             columns = (count, BarColumn(_bar_width(console.width)), TimeRemainingColumn())
             self.bars = Progress(*columns, console=console, transient=True)
             self.bars.start()
-            escape_streams()  # what is printed meanwhile goes to the terminal by other ways, which read codes
+            use_plain_streams()  # what is printed meanwhile goes to the terminal by other ways, which read codes
         else:
             threading.Thread(target=_print_lines, args=(self.stop, self.steps), daemon=True).start()
 

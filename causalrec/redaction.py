@@ -7,11 +7,11 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TextIO, TypeVar, cast
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 REDACTED = "redacted"
@@ -152,17 +152,6 @@ def holds_secret(text: str) -> bool:
 
 
 @contextmanager
-def redact_streams() -> Iterator[None]:
-    """Let nothing be printed with a secret in it: stdout and stderr are redacted as they are written."""
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (RedactingStream(stream) for stream in before)
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
-
-
-@contextmanager
 def redact_arguments() -> Iterator[None]:
     """Let a library that keeps this process's arguments see none with a secret in it."""
     typed = sys.argv
@@ -171,26 +160,6 @@ def redact_arguments() -> Iterator[None]:
         yield
     finally:
         sys.argv = typed
-
-
-class RedactingStream:
-    """A text stream that redacts what is written to it, and is the stream behind it in all else."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write a text without its secrets; return how many characters were asked for."""
-        self._stream.write(redact_text(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write texts without their secrets."""
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
 
 
 def _secrets() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pytest
 from causalrec.cli import main
 from causalrec.commands.data_text import align
 from causalrec.commands.encoding import plain_terminal
-from causalrec.plain_streams import EscapingStream, raw_stderr
+from causalrec.plain_streams import PlainStream, raw_stderr
 from causalrec.plain_text import display_width, escape_controls, one_line, paste_safe_command, sentence
 from causalrec.progress import Step
 from causalrec.records.run_record import RunRecord
@@ -53,8 +53,8 @@ def test_whoever_prints_within_the_command_prints_text(capsys: pytest.CaptureFix
     with plain_terminal():
         print(EVIL)
         sys.stderr.writelines([EVIL, "\n"])
-        assert isinstance(sys.stdout, EscapingStream) and not isinstance(raw_stderr(), EscapingStream)
-    assert not isinstance(sys.stdout, EscapingStream)
+        assert isinstance(sys.stdout, PlainStream) and not isinstance(raw_stderr(), PlainStream)
+    assert not isinstance(sys.stdout, PlainStream)
     output = capsys.readouterr()
     for text in (output.out, output.err):
         assert text == escape_controls(EVIL) + "\n" and text[:-1].isprintable()

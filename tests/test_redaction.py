@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from causalrec import cli
+from causalrec.commands.encoding import plain_terminal
 from causalrec.config.checks import check_keys_and_scalars
 from causalrec.config.compose import compose_config, normalise_overrides
 from causalrec.data.files import write_text
@@ -22,7 +23,6 @@ from causalrec.redaction import (
     redact_document,
     redact_override,
     redact_settings,
-    redact_streams,
     redact_text,
 )
 from causalrec.sweeps.claim_files import write_json
@@ -143,7 +143,7 @@ def test_files_are_written_without_secrets(tmp_path: Path, monkeypatch: pytest.M
 
 def test_nothing_is_printed_with_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
     before = sys.stderr
-    with redact_streams():
+    with plain_terminal():
         print(f"out {SECRET}")
         sys.stderr.writelines([f"err {SECRET}\n"])
         assert sys.stdout.isatty() is False

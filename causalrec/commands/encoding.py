@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from causalrec.plain_streams import escape_streams
+from causalrec.plain_streams import use_plain_streams
 
 PLAIN = {
     "…": ".",
@@ -46,7 +46,7 @@ def plain_terminal() -> Iterator[None]:
     """Print plain text alone within the block: what a terminal lacks by likenesses, control characters written out."""
     write_plain_where_needed()
     stdout, stderr = sys.stdout, sys.stderr
-    escape_streams()
+    use_plain_streams()
     try:
         yield
     finally:

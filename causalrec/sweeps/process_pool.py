@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
-from causalrec.plain_streams import escape_streams
+from causalrec.plain_streams import use_plain_streams
 from causalrec.progress import silence
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
@@ -64,7 +64,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 def _begin_worker() -> None:
     """Show nothing, as the parent does, and leave when it is gone: a killed study must not go on unseen."""
     silence()
-    escape_streams()
+    use_plain_streams()
     parent = multiprocessing.parent_process()
     assert parent is not None
 

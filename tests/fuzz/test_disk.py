@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tally import Tally
 from trial import run
-from world import TRAIN, copy_of, records, trained_world, write_world
+from world import TRAIN, copy_of, make_trained_world, records, write_world
 
 PAGE = "# Mine\n\n<!-- s -->\n<!-- /s -->\n" + "a line that stays as it is\n" * 2000
 LIMITS = [0, 1, *(round(8 * 1.55**k) for k in range(28))]  # bytes, to 1.4 MB
@@ -22,7 +22,7 @@ WRITERS = {
 @pytest.mark.long
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path: Path) -> None:
     tally = Tally(f"a write limit of {len(LIMITS)} sizes x ingest and train, {', '.join(WRITERS)}")
-    trained = trained_world(tmp_path / "world")
+    trained = make_trained_world(tmp_path / "world")
     for limit in LIMITS:
         folder = write_world(tmp_path / f"bare{limit}")
         tally.judge(f"train, {limit} bytes", run(folder, TRAIN, file_limit=limit), folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tally import Tally
 from trial import run
-from world import PACKED, TRAIN, copy_of, trained_world
+from world import PACKED, TRAIN, copy_of, make_trained_world
 
 Damage = Callable[[Path], None]
 READ = (["table", "runs"], ["report", "runs"], ["sweep", "status", "runs/m"], ["sweep", "retry", "runs/m"])
@@ -78,7 +78,7 @@ def files_of(world: Path) -> list[Path]:
 @pytest.mark.parametrize("half", [0, 1])
 def test_commands_go_on_beside_damaged_files(half: int, tmp_path: Path) -> None:
     tally = Tally(f"a file of a run, ledger or cache x {len(DAMAGES)} damages, then every command ({half + 1} of 2)")
-    world = trained_world(tmp_path / "world")
+    world = make_trained_world(tmp_path / "world")
     sound = {path: path.read_text() for path in world.rglob("record.json")}
     for name in files_of(world)[half::2]:
         for label, damage in DAMAGES.items():
@@ -97,7 +97,7 @@ def test_commands_go_on_beside_damaged_files(half: int, tmp_path: Path) -> None:
 def test_a_run_goes_on_from_any_damaged_state_of_its_fit(tmp_path: Path) -> None:
     """As above, but the job has no record yet: what it would resume from is what is damaged."""
     tally = Tally(f"a checkpoint of an unfinished job x {len(DAMAGES)} damages, then train and recommend")
-    world = trained_world(tmp_path / "world")
+    world = make_trained_world(tmp_path / "world")
     for record in (world / "runs").rglob("record.json"):
         record.unlink()
     shutil.rmtree(world / "runs" / "s" / ".ledger" / "done")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tally import Tally
 from trial import run
-from world import trained_world
+from world import make_trained_world
 
 DEEP = "[" * 20_000 + "]" * 20_000
 STRANGE = '"\\ud800 \\u001b[2J <b>[/b] | # x"'
@@ -31,7 +31,7 @@ def paths_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
         yield from paths_of(value[0], (*path, 0))
 
 
-def changed(record: dict[str, Any], path: tuple[Any, ...], value: str) -> str:
+def with_value(record: dict[str, Any], path: tuple[Any, ...], value: str) -> str:
     """Return a record's text with another value at a path, written as it stands."""
     anew = json.loads(json.dumps(record))
     holder = anew
@@ -43,7 +43,7 @@ def changed(record: dict[str, Any], path: tuple[Any, ...], value: str) -> str:
 
 def write_wrong(folder: Path, record: dict[str, Any], path: tuple[Any, ...]) -> None:
     """Write a record for each wrong value of a field, and a sound one, below `folder/x`."""
-    texts = {f"row{k}": changed(record, path, value) for k, value in enumerate(WRONG)}
+    texts = {f"row{k}": with_value(record, path, value) for k, value in enumerate(WRONG)}
     texts["sound"] = json.dumps({**record, "name": "SOUND"})
     for row, text in texts.items():
         target = folder / "x" / row / "seed0-abcdefabcdef" / "record.json"
@@ -57,7 +57,7 @@ def test_every_reader_answers_to_every_wrong_value(half: int, tmp_path: Path) ->
     tally = Tally(
         f"a field of a record x {len(WRONG)} wrong values x {len(READERS)} readers of a folder ({half + 1} of 2)"
     )
-    folder = trained_world(tmp_path)
+    folder = make_trained_world(tmp_path)
     record = json.loads(next((folder / "runs" / "s").rglob("record.json")).read_text())
     for path in [path for path in paths_of(record) if len(path) < 4][half::2]:
         write_wrong(folder, record, path)
@@ -74,12 +74,12 @@ def test_every_reader_answers_to_every_wrong_value(half: int, tmp_path: Path) ->
 @pytest.mark.long
 def test_commands_on_one_run_answer_to_every_wrong_value(tmp_path: Path) -> None:
     tally = Tally(f"a field of a record x {len(WRONG)} wrong values x {len(ALONE)} commands on its run, a sample")
-    folder = trained_world(tmp_path)
+    folder = make_trained_world(tmp_path)
     source = next((folder / "runs" / "s").rglob("record.json"))
     record = json.loads(source.read_text())
     trials = [(path, value) for path in paths_of(record) if len(path) < 4 for value in WRONG]
     for path, value in random.Random(0).sample(trials, 200):
-        source.write_text(changed(record, path, value), encoding="utf-8")
+        source.write_text(with_value(record, path, value), encoding="utf-8")
         run_folder = str(source.parent.relative_to(folder))
         for command in ALONE:
             answers = run(folder, [run_folder if word == "RUN" else word for word in command])

@@ -97,11 +97,11 @@ BOMB = "a: &a [x, x]\nk0: &k0 [*a, *a]\n" + "".join(f"k{n}: &k{n} [*k{n - 1}, *k
 def with_lines(text: str, lines: str) -> bytes:
     """Return a YAML with further lines, without those of its own that set the same key."""
     key = lines.partition(":")[0]
-    kept = re.sub(rf"^{re.escape(key)}:.*\n(?:[ ].*\n)*", "", text, flags=re.MULTILINE)
-    return f"{kept}{lines}".encode()
+    others = re.sub(rf"^{re.escape(key)}:.*\n(?:[ ].*\n)*", "", text, flags=re.MULTILINE)
+    return f"{others}{lines}".encode()
 
 
-def changed(text: str, draw: random.Random) -> str:
+def change_at_random(text: str, draw: random.Random) -> str:
     """Return a text with noise put in, a stretch cut out, its end cut off, or its lines moved."""
     at = draw.randrange(len(text) + 1)
     how = draw.randrange(4)
@@ -113,10 +113,10 @@ def changed(text: str, draw: random.Random) -> str:
     return text[:at] if how == 2 else "".join(draw.sample(lines, len(lines)))
 
 
-def broken(text: str, draw: random.Random) -> bytes:
+def break_at_random(text: str, draw: random.Random) -> bytes:
     """Return a YAML changed one to three times at random, one in five by a flipped bit as well."""
     for _ in range(draw.randint(1, 3)):
-        text = changed(text, draw)
+        text = change_at_random(text, draw)
     content = bytearray(text.encode("utf-8", errors="surrogatepass") or b" ")
     if draw.random() < 0.2:
         content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
@@ -130,8 +130,8 @@ def test_yaml_of_others_is_answered_in_one_line(tmp_path: Path) -> None:
     trials = [("component", with_lines(component, text)) for text in (*HOSTILE, BOMB)]
     trials += [("component", b"# @package _global_\n" + with_lines(component, text)) for text in HOSTILE]
     trials += [("study", with_lines(study, text)) for text in (*STUDIES, BOMB)]
-    trials += [("component", broken(component, draw)) for _ in range(160)]
-    trials += [("study", broken(study, draw)) for _ in range(90)]
+    trials += [("component", break_at_random(component, draw)) for _ in range(160)]
+    trials += [("study", break_at_random(study, draw)) for _ in range(90)]
     tally = Tally("a broken or hostile YAML of a component or a study, composed, checked and launched")
     folder = write_world(tmp_path)
     outside = set(tmp_path.parent.iterdir())

@@ -95,7 +95,7 @@ def _answer(commands: list[list[str]], folder: str, variables: dict[str, str], f
     os.environ |= {"MARK": f"{folder}/code-ran", "COLUMNS": "200", **variables}
     sys.dont_write_bytecode = True
     for command in commands:
-        with _limited(file_limit):
+        with _file_limit(file_limit):
             answer = _ask(command)
         with Path(".answers").open("a", encoding="utf-8") as answers:
             answers.write(json.dumps(answer) + "\n")
@@ -120,7 +120,7 @@ def _ask(command: list[str]) -> dict[str, object]:
 
 
 @contextlib.contextmanager
-def _limited(size: int | None) -> Iterator[None]:
+def _file_limit(size: int | None) -> Iterator[None]:
     """Let no file grow above `size` bytes, as on a full disk."""
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     if size is not None:

@@ -38,7 +38,7 @@ def write_world(folder: Path) -> Path:
     return folder
 
 
-def trained_world(folder: Path) -> Path:
+def make_trained_world(folder: Path) -> Path:
     """Write the table and train one run and a packed sweep on it."""
     write_world(folder)
     for answer in run(folder, TRAIN, PACKED):
