@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import causalrec
 from causalrec.config.compose import compose_all, normalise_overrides
-from causalrec.config.interpolation import ExpandedSize
+from causalrec.config.expanded_size import ExpandedSize
 from causalrec.config.overrides import expand_sweep
 from causalrec.config.sweep_counts import count_values
 from causalrec.config.yaml_reading import YamlCount, check_yaml_files, read_yaml

@@ -143,5 +143,5 @@ def test_a_pipe_is_not_waited_for_and_a_device_not_read(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not a file"):
         read_bytes(Path("/dev/zero"))
     (tmp_path / "long").write_bytes(b"12345")
-    with pytest.raises(ValueError, match="longer than 4 bytes"):
+    with pytest.raises(ValueError, match="larger than 4 bytes"):
         read_bytes(tmp_path / "long", 4)

@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import resource
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ PRELOADED += [
     "polars",
     "causalrec.sweeps.packed_launcher",
 ]
+LARGEST = 12 << 30  # bytes of address space: what grows without end stops there
 LIMIT = 60.0  # seconds after which a command counts as hanging
 _server = multiprocessing.get_context("forkserver")  # a child of it has imported all, and started no thread
 _server.set_forkserver_preload(PRELOADED)
@@ -94,6 +96,8 @@ def _answer(commands: list[list[str]], folder: str, variables: dict[str, str], f
     os.environ |= {"CAUSALREC_DATA": f"{folder}/data", "CAUSALREC_CACHE": f"{folder}/cache", "FUZZ_API_KEY": SECRET}
     os.environ |= {"MARK": f"{folder}/code-ran", "COLUMNS": "200", **variables}
     sys.dont_write_bytecode = True
+    signal.alarm(int(LIMIT * len(commands)) + 10)  # ends what hangs, should nobody be left who waits for it
+    resource.setrlimit(resource.RLIMIT_AS, (LARGEST, LARGEST))
     for command in commands:
         with _file_limit(file_limit):
             answer = _ask(command)

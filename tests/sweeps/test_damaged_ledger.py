@@ -17,6 +17,8 @@ from causalrec.sweeps.claim_holder import ClaimHolder
 from causalrec.sweeps.ledger import Ledger
 from causalrec.sweeps.maintenance import collect_garbage, launches, open_ledger, retry, status, warn_of_foreign_files
 
+SETTINGS = {"seed": 0, "evaluation": {"level": 0.95}}  # that every finished record has
+
 JOB = "mf-ips~seed0-0123456789ab"
 PRINT = "0123456789abcdef01234567"
 DEEP = b"[" * 50_000
@@ -35,7 +37,7 @@ def ledger(tmp_path: Path) -> Ledger:
 def finish(ledger: Ledger) -> Path:
     claim = ledger.claim(JOB)
     assert claim is not None
-    record = RunRecord(name=JOB, status="done", command="train").save(ledger.job_folder(JOB))
+    record = RunRecord(name=JOB, status="done", config=SETTINGS, command="train").save(ledger.job_folder(JOB))
     claim.mark_done(record)
     return record
 

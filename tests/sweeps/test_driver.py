@@ -25,6 +25,8 @@ from causalrec.running import run
 from causalrec.sweeps import fingerprint, launch
 from causalrec.sweeps.ledger import Ledger
 
+SETTINGS = {"seed": 0, "evaluation": {"level": 0.95}}  # that every finished record has
+
 Capture = pytest.CaptureFixture[str]
 SWEEP = ["-m", "objective=naive,ips", "seed=0,1", "sweep=s", *SMALL]
 
@@ -51,7 +53,12 @@ class Fake:
         self.ran.append(job)
         if job in self.fails:
             raise self.fails[job]
-        return RunRecord(name=spec.run.name, status="done", command=f"run {len(self.ran)}").save(spec.folder)
+        return RunRecord(
+            name=spec.run.name,
+            status="done",
+            config=SETTINGS,
+            command=f"causalrec train launch={len(self.ran)}",
+        ).save(spec.folder)
 
 
 @pytest.fixture
@@ -119,7 +126,10 @@ def test_a_single_run_that_is_done_says_so_in_one_line_and_rerun_runs_it(fake: F
     assert call(capsys, *chosen) == (0, out, "causalrec: mf-naive: done already (--rerun runs it)\n")
     code, again, err = call(capsys, *chosen, "--rerun")
     assert (code, again) == (0, out) and "running mf-naive: 1 fit, choosing optimizer.weight_decay 0.1\n" in err
-    assert len(fake.ran) == 2 and RunRecord.load(Path(out.splitlines()[0].removeprefix("record: "))).command == "run 2"
+    assert (
+        len(fake.ran) == 2
+        and RunRecord.load(Path(out.splitlines()[0].removeprefix("record: "))).command == "causalrec train launch=2"
+    )
     assert call(capsys, *chosen)[2].count("done already") == 1
 
 

@@ -23,6 +23,8 @@ from causalrec.running.prepare import plan_run
 from causalrec.sweeps.job import JobResult, JobRunner, run_job
 from causalrec.sweeps.ledger import Ledger, LostClaim
 
+SETTINGS = {"seed": 0, "evaluation": {"level": 0.95}}  # that every finished record has
+
 Work = Callable[[ExperimentConfig], Path]
 
 
@@ -48,7 +50,7 @@ def attempt(spec: ExperimentConfig) -> JobResult:
 
 
 def save_record(spec: ExperimentConfig) -> Path:
-    return RunRecord(name=spec.run.name, status="done").save(spec.folder)
+    return RunRecord(name=spec.run.name, status="done", config=SETTINGS).save(spec.folder)
 
 
 def raise_error(error: BaseException) -> Work:

@@ -146,6 +146,11 @@ def test_a_record_keeps_reports_for_loggers_that_come_later(tmp_path: Path) -> N
         EpochRecord(point.epoch, point.loss, point.criterion, dict(point.report or {})) for point in fit.curve
     )
     candidate = CandidateRecord(fit="wd=0.1", settings={}, criterion=0.5, best_epoch=0, epochs=4, curve=curve)
-    record = RunRecord(name="x", status="done", selection=SelectionSection(candidates=(candidate,)))
+    record = RunRecord(
+        name="x",
+        status="done",
+        selection=SelectionSection(candidates=(candidate,)),
+        config={"seed": 0, "evaluation": {"level": 0.95}},
+    )
     ((_, replayed_curve),) = curves_of(RunRecord.load(record.save(tmp_path / "record")))
     assert replayed_curve == fit.curve
