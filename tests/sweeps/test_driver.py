@@ -126,10 +126,8 @@ def test_a_single_run_that_is_done_says_so_in_one_line_and_rerun_runs_it(fake: F
     assert call(capsys, *chosen) == (0, out, "causalrec: mf-naive: done already (--rerun runs it)\n")
     code, again, err = call(capsys, *chosen, "--rerun")
     assert (code, again) == (0, out) and "running mf-naive: 1 fit, choosing optimizer.weight_decay 0.1\n" in err
-    assert (
-        len(fake.ran) == 2
-        and RunRecord.load(Path(out.splitlines()[0].removeprefix("record: "))).command == "causalrec train launch=2"
-    )
+    record = RunRecord.load(Path(out.splitlines()[0].removeprefix("record: ")))
+    assert (len(fake.ran), record.command) == (2, "causalrec train launch=2")
     assert call(capsys, *chosen)[2].count("done already") == 1
 
 
