@@ -133,6 +133,12 @@ def test_the_command_line_sets_launchers_and_sweepers_alone(overrides: list[str]
         assert str(caught.value).startswith(f"{text}: ") and expected in str(caught.value)
 
 
+def test_a_search_path_is_refused_before_any_of_its_folders_is_read(tmp_path: Path) -> None:
+    (tmp_path / "deep.yaml").write_text("[" * 200 + "]" * 200)
+    with pytest.raises(RequestError, match="folders of YAML are named by --config-dir DIR"):
+        normalise_overrides([f"hydra.searchpath=[file://{tmp_path}]"])
+
+
 @pytest.mark.parametrize("path", ["pkg://this", "file:///a,pkg://this", "structured://", ""])
 def test_yaml_lies_in_folders_and_in_no_package(path: str) -> None:
     with pytest.raises(RequestError, match="folders of YAML are named by --config-dir DIR"):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,17 +32,11 @@ def normalise_overrides(overrides: Sequence[str], config_dirs: Sequence[Path] = 
         check_size(text)
     _ensure_home()
     roots = [package_folder("conf"), *{folder.resolve(): folder for folder in config_dirs}.values()]
-    check_yaml_files(chain(roots[1:], _search_path(overrides)))
+    check_yaml_files(roots[1:])
     _check_roots(roots)
     search_path = ",".join(f"file://{folder.resolve()}" for folder in config_dirs)
     result = [f"hydra.searchpath=[{search_path}]"] if config_dirs else []
     return result + [_normalise(text, override, roots) for text, override in _parse(overrides)]
-
-
-def _search_path(overrides: Sequence[str]) -> list[Path]:
-    """Return the folders that an override of Hydra's own search path names."""
-    texts = [text for text in overrides if "hydra.searchpath" in text]
-    return [Path(name) for text in texts for name in re.findall(r"file://([^,\]'\"]+)", text)]
 
 
 def _parse(overrides: Sequence[str]) -> list[tuple[str, Override]]:
