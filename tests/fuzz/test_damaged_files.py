@@ -96,7 +96,7 @@ def test_commands_go_on_beside_damaged_files(half: int, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_run_goes_on_from_any_damaged_state_of_its_fit(tmp_path: Path) -> None:
     """As above, but the job has no record yet: what it would resume from is what is damaged."""
-    tally = Tally(f"a checkpoint of an unfinished job x {len(DAMAGES)} damages, then train and recommend")
+    tally = Tally(f"a checkpoint of an unfinished job x {len(DAMAGES)} damages, then train twice and table")
     world = make_trained_world(tmp_path / "world")
     for record in (world / "runs").rglob("record.json"):
         record.unlink()
