@@ -7,6 +7,7 @@ from __future__ import annotations
 
 MAX_JOBS = 10_000  # of a launch or a study; `--max-jobs N` raises it
 MAX_FITS = 10_000  # of one job: candidates times folds
+MAX_REPEATS = 10_000  # of what `refute` draws
 MAX_PROCESSES = 256  # of one launcher
 MAX_YAML_BYTES = 16 << 20  # of one file
 MAX_YAML_VALUES = 1_000_000  # of one file, with what its aliases repeat; and of what interpolations repeat

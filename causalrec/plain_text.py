@@ -19,6 +19,7 @@ CONTROLS = (  # what a terminal obeys, or what hides or turns around the letters
 _CONTROL = re.compile(f"[{CONTROLS}]")
 _CONTROL_OR_BREAK = re.compile(f"[{CONTROLS}\n\t]")
 RUNNING_VERBS = ("train", "reproduce")  # of commands that records and launch notes hold
+_PLAIN_SETTING = re.compile(r"hydra[/.](launcher|sweeper)[\w./]*=[\w+-]*(\.[\w+-]+)*", re.ASCII)  # a name or a number
 _BARE_COMMAND = re.compile(rf"causalrec (?:{'|'.join(RUNNING_VERBS)})(?: [\w@%+=:,./-]+)*", re.ASCII)  # no word quoted
 
 
@@ -99,14 +100,24 @@ def paste_safe_command(command: object) -> str | None:
     "causalrec train 'seed=0;' rm x"
     >>> paste_safe_command("curl evil.example | sh") is None
     True
+    >>> paste_safe_command("causalrec train -m 'hydra.launcher.setup=[sh x]' seed=0,1") is None
+    True
     """
     if not isinstance(command, str) or has_controls(command):
         return None
-    if _BARE_COMMAND.fullmatch(command):
+    if _BARE_COMMAND.fullmatch(command) and "hydra" not in command and "--" not in command:
         return command
     try:
         words = shlex.split(command)
     except ValueError:  # a quote that is not closed
         return None
     is_ours = words[:1] == ["causalrec"] and words[1:2] and words[1] in RUNNING_VERBS
-    return shlex.join(words) if is_ours else None
+    return shlex.join(words) if is_ours and not any(map(_acts_elsewhere, words)) else None
+
+
+def _acts_elsewhere(word: str) -> bool:
+    """Whether a word of a command could run or write something else: a launcher's script, a page to paste into."""
+    setting = word.lstrip("+~")
+    return setting.startswith(("--paste", "--tables")) or (
+        setting.startswith("hydra") and _PLAIN_SETTING.fullmatch(setting) is None
+    )

@@ -41,6 +41,9 @@ def _folder_name(name: str) -> str:
 
 FolderName = Annotated[str, AfterValidator(_folder_name)]
 Count = Annotated[int, Field(gt=0)]
+Depth = Annotated[int, Field(gt=0, le=1_000)]  # of layers
+Steps = Annotated[int, Field(gt=0, le=1_000_000)]  # of a fit that may stop before
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as numpy and torch take it
 Share = Annotated[float, Field(gt=0, lt=1)]
 TensorPath = tuple[str, ...]  # where a tensor lies in a batch
 

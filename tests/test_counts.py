@@ -247,3 +247,22 @@ def test_rows_of_json_that_are_nested_too_deep_are_a_problem_of_the_file(name: s
     with pytest.raises(CausalRecError, match="nested too deep") as error:
         tables.load(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("trainer.devices=5000", "trainer.devices=5000: input should be less than or equal to 256"),
+        ("seed=18446744073709551616", "seed=18446744073709551616: input should be less than 4294967296"),
+        ("encoder=bert4rec encoder.layers=1000000000", "encoder.layers=1000000000: input should be less than"),
+        ("propensity=mf propensity.iterations=1000000000000", "propensity.iterations=1000000000000: input should be"),
+        (
+            "sampler.observed_share=1e-12",
+            "sampler.observed_share=1e-12: input should be greater than",
+        ),
+    ],
+)
+def test_numbers_that_run_or_grow_before_the_first_fit_are_refused(override: str, words: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        compose_all([normalise_overrides(["dataset=ml100k", "sampler=all_pairs", *override.split()])])
+    assert words in str(caught.value)

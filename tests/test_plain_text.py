@@ -151,6 +151,9 @@ def test_figures_draw_names_that_are_no_formulas() -> None:
         "causalrec train\nrm x",
         "causalrec train \x1b[2K",
         "causalrec sweep gc /",
+        "causalrec train -m 'hydra.launcher.setup=[sh x]' seed=0,1",
+        "causalrec train -m hydra.launcher.address=ray://host:1",
+        "causalrec reproduce x --paste /home/me/.bashrc",
         "causalrec",
         "",
         None,
@@ -167,6 +170,8 @@ def test_each_word_of_a_command_stays_an_argument(words: list[str]) -> None:
     loose = paste_safe_command("causalrec train " + " ".join(f"'{word}'" for word in words))
     assert loose == shlex.join(["causalrec", "train", *words])
     assert paste_safe_command(loose) == loose
+    ours = "causalrec train -m --config-dir conf hydra/launcher=joblib hydra.launcher.n_jobs=2 seed=0,1"
+    assert paste_safe_command(ours) == ours
     assert paste_safe_command("causalrec train a=1; rm x | sh") == "causalrec train 'a=1;' rm x '|' sh"
 
 

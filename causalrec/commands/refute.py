@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalrec.commands.terminal import check_processes, log, print_json, print_text_table
 from causalrec.errors import RequestError, did_you_mean
+from causalrec.limits import MAX_REPEATS
 from causalrec.progress import progress
 from causalrec.running.cache import PreparedCache
 
@@ -26,8 +27,10 @@ PASSES = "passes: the attempt did not break the effect, which proves nothing; fa
 def refute(options: argparse.Namespace) -> int:
     """`causalrec refute RUN [--jobs N] [--repeats R] [--negative-control NAME]`: verdicts, as a table and as files."""
     check_processes(options.jobs)
-    if options.repeats < 3:
-        raise RequestError(f"--repeats {options.repeats}: at least 3")
+    if not 3 <= options.repeats <= MAX_REPEATS:
+        raise RequestError(f"--repeats {options.repeats}: from 3 to {MAX_REPEATS:,}")
+    if not 0 <= options.seed < 2**32:
+        raise RequestError(f"--seed {options.seed}: from 0 to {2**32 - 1:,}")
     from causalrec.running.reopen import read_record, reopen_run
 
     record = read_record(options.run_folder)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from causalrec.types import Count, FolderName
+from causalrec.types import Count, FolderName, Seed
 
 ChosenGroup = Literal[
     "task", "dataset", "graph", "propensity", "encoder", "finetuning", "head", "objective", "learner"
@@ -96,7 +96,7 @@ class Evaluation(Strict):
     """
 
     replicates: Count
-    seed: int
+    seed: Seed
     level: Annotated[float, Field(gt=0, lt=1)]
     submodels: bool = False
 
@@ -124,7 +124,7 @@ class RunConfig(Strict):
 
     name: FolderName
     sweep: FolderName
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     choices: dict[ChosenGroup, str | None]
     paths: Paths
     selection: Selection

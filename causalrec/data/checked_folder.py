@@ -32,7 +32,8 @@ def seal(folder: Path, meta: Mapping[str, object]) -> Meta:
     sums = {str(path.relative_to(folder)): sum_of(path) for path in files_below(folder)}
     for name in sums:
         sync(folder / name)
-    content: Meta = json.loads(json.dumps({**meta, "sums": sums}))  # as it will be read
+    sizes = {name: (folder / name).stat().st_size for name in sums}
+    content: Meta = json.loads(json.dumps({**meta, "sums": sums, "sizes": sizes}))  # as it will be read
     write_text(folder / META, json.dumps({"sum": _sum_of_meta(content), "content": content}))
     return content
 
@@ -82,7 +83,7 @@ def _read(folder: Path) -> Meta:
     except (OSError, ValueError, LookupError, RecursionError) as error:
         raise Damaged(f"{META}: {_reason(error)}") from error
     sums: dict[str, str] = content["sums"]
-    for name in _to_sum(folder, sums):
+    for name in _to_sum(folder, sums, content["sizes"]):
         try:
             now = sum_of(folder / name)
         except OSError as error:
@@ -92,7 +93,7 @@ def _read(folder: Path) -> Meta:
     return content
 
 
-def _to_sum(folder: Path, names: Mapping[str, str]) -> list[str]:
+def _to_sum(folder: Path, names: Mapping[str, str], sizes: Mapping[str, int]) -> list[str]:
     """Return the files whose sums must be taken, and remember their states where the others need not be next time."""
     states: dict[str, list[int]] = {}
     for name in names:
@@ -100,6 +101,8 @@ def _to_sum(folder: Path, names: Mapping[str, str]) -> list[str]:
             state = (folder / name).lstat()
         except OSError as error:
             raise Damaged(f"{name}: {_reason(error)}") from error
+        if state.st_size != sizes[name]:
+            raise Damaged(f"{name}: {state.st_size} bytes instead of {sizes[name]}")
         states[name] = [state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
     if sum(state[0] for state in states.values()) <= ALWAYS_SUMMED:
         return [*names]

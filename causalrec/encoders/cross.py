@@ -18,7 +18,7 @@ from causalrec.encoders.pair_text import PairTexts
 from causalrec.encoders.text_projection import check_precision, load_finetuned_model
 from causalrec.encoders.text_towers import require_text
 from causalrec.encoders.trainable_text import length_batches
-from causalrec.types import Batch, Count
+from causalrec.types import Batch, Count, Depth
 
 Pair = tuple[tuple[int, ...], int]  # tokens, and where the item's text begins
 
@@ -59,7 +59,7 @@ class Cross(AbstractPairEncoder):
         pooling: Pooling = "mean",
         max_tokens: Count = 128,
         event_tokens: Count = 16,
-        layers: Count | None = None,
+        layers: Depth | None = None,
         precision: Precision = "float32",
         width: Count = 16,
         history_length: Count = 10,

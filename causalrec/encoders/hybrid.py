@@ -25,7 +25,7 @@ from causalrec.encoders.mf import BIASES
 from causalrec.encoders.text_projection import TextProjection
 from causalrec.encoders.text_towers import EVENTS_AT_ONCE, HistoryPooling
 from causalrec.errors import RequestError
-from causalrec.types import Batch, Count, Vectors
+from causalrec.types import Batch, Count, Depth, Vectors
 
 OfItem = Literal["id", "text", "features", "vectors"]
 OfUser = Literal["id", "profile", "features", "history"]
@@ -72,7 +72,7 @@ class Hybrid(AbstractEncoder):
         width: Count = 16,
         pooling: Pooling = "mean",
         max_tokens: Count = 64,
-        layers: Count | None = None,
+        layers: Depth | None = None,
         precision: Precision = "float32",
         history_length: Count = 20,
     ) -> None:

@@ -14,7 +14,7 @@ from causalrec.data.sources import Source
 from causalrec.encoders.base import AbstractEncoder, EncoderInputs, Submodel
 from causalrec.encoders.mf import BIASES
 from causalrec.encoders.sequence_transformer import Sequence, check_shape
-from causalrec.types import Batch, Count
+from causalrec.types import Batch, Count, Depth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class AbstractSequenceEncoder(AbstractEncoder):
         inputs: EncoderInputs,
         *,
         width: Count = 32,
-        layers: Count = 2,
+        layers: Depth = 2,
         heads: Count = 2,
         length: Count = 50,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1,

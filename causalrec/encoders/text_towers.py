@@ -26,7 +26,7 @@ from causalrec.encoders.language.pooling import Pooling
 from causalrec.encoders.mf import BIASES, MF
 from causalrec.encoders.text_projection import TextProjection
 from causalrec.errors import RequestError
-from causalrec.types import Batch, Count
+from causalrec.types import Batch, Count, Depth
 
 EVENTS_AT_ONCE = 1 << 19  # of the histories of rows that fit in memory together
 
@@ -61,7 +61,7 @@ class TextTowers(AbstractEncoder):
         model: str | Source,
         pooling: Pooling = "mean",
         max_tokens: Count = 64,
-        layers: Count | None = None,
+        layers: Depth | None = None,
         precision: Precision = "float32",
         width: Count = 16,
         item: Annotated[tuple[Literal["id", "text"], ...], Field(min_length=1)] = ("id", "text"),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from causalrec.heads.layers import MLP, join_inputs
 from causalrec.heads.treatment_head import AbstractTreatmentHead
-from causalrec.types import ARMS, Count, Role
+from causalrec.types import ARMS, Count, Depth, Role
 
 
 class SNet(AbstractTreatmentHead):
@@ -24,7 +24,7 @@ class SNet(AbstractTreatmentHead):
     """
 
     def __init__(
-        self, num_features: int, vector_width: int, arms: int, *, width: Count = 100, layers: Count = 2
+        self, num_features: int, vector_width: int, arms: int, *, width: Count = 100, layers: Depth = 2
     ) -> None:
         super().__init__()
         self.arms = arms

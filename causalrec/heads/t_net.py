@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from causalrec.heads.layers import MLP, join_inputs, stack_outputs
 from causalrec.heads.treatment_head import AbstractTreatmentHead
-from causalrec.types import ARMS, Count, Role
+from causalrec.types import ARMS, Count, Depth, Role
 
 
 class TNet(AbstractTreatmentHead):
@@ -25,7 +25,7 @@ class TNet(AbstractTreatmentHead):
     """
 
     def __init__(
-        self, num_features: int, vector_width: int, arms: int, *, width: Count = 100, layers: Count = 2
+        self, num_features: int, vector_width: int, arms: int, *, width: Count = 100, layers: Depth = 2
     ) -> None:
         super().__init__()
         self.outcome_heads = nn.ModuleList(

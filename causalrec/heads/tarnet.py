@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from causalrec.heads.layers import MLP, join_inputs, stack_outputs
 from causalrec.heads.treatment_head import AbstractTreatmentHead
-from causalrec.types import ARMS, REPRESENTATION, Count, Role
+from causalrec.types import ARMS, REPRESENTATION, Count, Depth, Role
 
 
 class TARNet(AbstractTreatmentHead):
@@ -36,7 +36,7 @@ class TARNet(AbstractTreatmentHead):
         *,
         width: Count = 200,
         arm_width: Count = 100,
-        layers: Count = 3,
+        layers: Depth = 3,
         normalised: bool = False,
     ) -> None:
         super().__init__()

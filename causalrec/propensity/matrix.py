@@ -16,7 +16,7 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.solvers.convergence import Convergence
 from causalrec.solvers.fit_report import FitReport
-from causalrec.types import Count, Doubles, Floats
+from causalrec.types import Count, Doubles, Floats, Steps
 
 CURVATURE = 0.25  # the logistic loss bends no more, and the splitting converges fast at that step
 
@@ -44,7 +44,7 @@ class Matrix(AbstractPropensity):
     gamma: Annotated[float, Field(gt=0)] = 3.0
     centred: bool = False
     tolerance: Annotated[float, Field(gt=0)] = 1e-3
-    iterations: Count = 500
+    iterations: Steps = 500
     max_pairs: Count = 4_000_000
     _probability: Floats = field(init=False, repr=False)
     _convergence: Convergence = field(init=False, repr=False)

@@ -18,7 +18,7 @@ from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.solvers.convergence import Convergence
 from causalrec.solvers.fit_report import FitReport
 from causalrec.solvers.quasi_newton import minimise
-from causalrec.types import Count, Doubles, Floats, Ints
+from causalrec.types import Count, Doubles, Floats, Ints, Steps
 
 TOLERANCE = 1e-3  # of the gradient, relative to an id's rows and its penalty: the loss is not convex
 
@@ -47,7 +47,7 @@ class MFPropensity(AbstractPropensity):
     l2: Annotated[float, Field(gt=0)] = 5.0
     max_pairs: Count = 1_000_000
     max_rows: Count = 100_000
-    iterations: Count = 500
+    iterations: Steps = 500
     seed: Annotated[int, Field(ge=0)] = 0
     _user: Doubles = field(init=False, repr=False)
     _item: Doubles = field(init=False, repr=False)

@@ -21,6 +21,7 @@ from pytorch_lightning.plugins import DoublePrecision
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from causalrec.errors import CausalRecError, RequestError
+from causalrec.limits import MAX_PROCESSES
 from causalrec.progress import progress
 from causalrec.training.best_checkpoint import BestCheckpoint
 from causalrec.training.callback import AbstractCallback
@@ -32,6 +33,7 @@ from causalrec.training.module import MONITOR, CausalRecModule
 from causalrec.types import Batch, Count
 
 __all__ = ["Epoch", "FitResult", "TrainerSettings", "seed_everything"]
+RANKS_PER_CORE = 4  # beyond which ranks of a CPU only wait for one another
 WITHOUT_EFFECT = ("progress", "checkpoint_steps", "checkpoint_seconds")  # what no result depends on
 
 
@@ -65,7 +67,7 @@ class TrainerSettings:
     max_epochs: Count = 300
     patience: Count = 3
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
-    devices: Count = 1
+    devices: Annotated[int, Field(gt=0, le=MAX_PROCESSES)] = 1
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     precision: Literal["32-true", "64-true", "bf16-mixed", "16-mixed"] = "32-true"
     limit_batches: Count | None = None
@@ -84,6 +86,9 @@ class TrainerSettings:
             raise RequestError("trainer.accelerator='gpu': no GPU is visible here; use trainer=cpu")
         if self.accelerator == "gpu" and self.devices > max(1, torch.cuda.device_count()):
             raise RequestError(f"trainer.devices={self.devices}: there are {torch.cuda.device_count()} GPU(s) here")
+        cores = os.cpu_count() or 1
+        if self.accelerator == "cpu" and self.devices > RANKS_PER_CORE * cores:
+            raise RequestError(f"trainer.devices={self.devices}: there are {cores} core(s) here; set it lower")
         if self.strategy == "fsdp" and self.gradient_clip is not None:
             raise RequestError(
                 "trainer.gradient_clip: the norm of parameters cut over devices is not ours to take; leave it, or set "

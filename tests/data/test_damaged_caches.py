@@ -90,6 +90,13 @@ def test_what_stands_in_the_place_of_a_store_goes_and_what_a_link_leads_to_stays
     assert open_sealed(path) is None and not os.path.lexists(path) and (tmp_path / "mine").is_dir()
 
 
+def test_a_file_of_another_size_is_not_read_to_its_end(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with max(store.rglob("*.npy")).open("r+b") as file:
+        file.truncate(1 << 40)
+    monkeypatch.setattr(checked_folder, "sum_of", lambda path: pytest.fail(f"{path} is read"))
+    assert checked_folder.open_sealed(store) is None
+
+
 def test_a_large_store_is_summed_again_only_where_a_file_was_written(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -378,3 +378,13 @@ def test_an_arm_that_no_training_row_has_is_told(work: Path, capsys: Capture) ->
     write_conf(work, ["user, item -> exposure, outcome", "exposure -> outcome"], **keys)
     _, err = check(capsys, "split=temporal", "split.cut=global")
     assert any("no training row has exposure 2 (late), as the test holds" in line for line in err), err
+
+
+def test_cells_that_a_terminal_or_yaml_would_obey_are_written_out(work: Path, capsys: Capture) -> None:
+    rows = [f'"\x1b[31mu{k // 30}","i{k % 30}\u202e",{1 + k % 5}' for k in range(600)]
+    (work / "odd.csv").write_text("user,item,rating\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    assert call(capsys, "data", "new", "odd.csv")[0] == 0
+    written = (work / "conf" / "dataset" / "odd.yaml").read_text(encoding="utf-8")
+    assert "\\x1b[31mu0" in written and "\x1b" not in written and "\u202e" not in written
+    assert yaml.safe_load(written)["user"] == "user"
+    assert call(capsys, "data", "check", "odd", "--config-dir", "conf")[0] == 0

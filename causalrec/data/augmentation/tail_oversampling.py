@@ -30,7 +30,7 @@ class TailOversampling(AbstractAugmentation):
     own_propensity: ClassVar[bool] = True
 
     tail_share: Share = 0.2
-    factor: Annotated[int, Field(ge=2)] = 4
+    factor: Annotated[int, Field(ge=2, le=1_000)] = 4
 
     def augment(self, train: InteractionLog, dataset: CausalDataset, seed: int) -> InteractionLog:
         tail = tail_items(train, self.tail_share)[train.item]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.base import AbstractLogSampler
 from causalrec.data.sampler.rows import SampledRows
-from causalrec.types import Doubles, Ints, Share, Space
+from causalrec.types import Doubles, Ints, Space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class AllPairs(AbstractLogSampler):
 
     spaces: ClassVar[frozenset[Space]] = frozenset({"all_pairs"})
 
-    observed_share: Share = 0.5
+    observed_share: Annotated[float, Field(ge=0.001, lt=1)] = 0.5
 
     def draw(self, rows: Ints, log: InteractionLog, seen_log: InteractionLog, rng: np.random.Generator) -> SampledRows:
         """Return the batches `[m,B]` that hold these log rows and uniformly drawn pairs.

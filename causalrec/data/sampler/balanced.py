@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.all_pairs import AllPairs
@@ -13,7 +15,7 @@ from causalrec.data.sampler.logged import LoggedRows
 from causalrec.data.sampler.rows import SampledRows
 from causalrec.data.sampler.triples import Triples
 from causalrec.errors import RequestError
-from causalrec.types import Count, Share, Space
+from causalrec.types import Count, Space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,7 @@ class Balanced(AbstractSampler):
     spaces: ClassVar[frozenset[Space]] = LoggedRows.spaces | AllPairs.spaces | Triples.spaces
 
     batch_size: Count = 2048
-    observed_share: Share = 0.5
+    observed_share: Annotated[float, Field(ge=0.001, lt=1)] = 0.5
     max_negative_tries: Count = 20
 
     def blocks(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from causalrec.data.tabular.column_guesses import SIDES, ColumnGuesses
 from causalrec.data.tabular.rawfile import JSON, PARQUET, SEPARATORS
+from causalrec.plain_text import escape_controls, one_line
 
 TARGETS = {
     "dataset": "causalrec.data.datasets.csv.CsvTables",
@@ -38,7 +39,7 @@ class FirstYaml:
         look = self.guesses.look
         seen = f"all {look.rows:,} rows" if look.is_complete else f"the first {look.rows:,} rows"
         lines = [
-            f"# A first look at {look.raw.path.name} ({seen}): each line is a guess, to be read before a result is.",
+            f"# A first look at {one_line(look.raw.path.name)} ({seen}): each line is a guess, to be read before a result is.",
             f"_target_: {TARGETS['dataset']}",
             f"name: {self.name}",
             f"folder: {_yaml(self.folder)}",
@@ -47,7 +48,7 @@ class FirstYaml:
             *self._role_lines(),
             *self._column_lines(),
         ]
-        return "\n".join(lines) + "\n"
+        return escape_controls("\n".join(lines)) + "\n"
 
     def _format_lines(self) -> Iterator[str]:
         raw = self.guesses.look.raw
@@ -103,7 +104,7 @@ class FirstYaml:
 
     def _role(self, role: str) -> str:
         column = self.guesses.look.column(self.guesses.roles.columns[role])
-        values = f"{column.distinct:,} values, as {column.sample}"
+        values = f"{column.distinct:,} values, as {one_line(column.sample)}"
         return f"{role}: {_yaml(column.name)}  # {self.guesses.roles.notes[role]}: {values}"
 
     def _outcome_lines(self) -> Iterator[str]:
@@ -181,7 +182,7 @@ class FirstYaml:
             for name, value in fill.items():
                 yield f"  {_yaml(name)}: {value}  # {self._why_filled(name)}"
         for name, reason in self.guesses.omitted.items():
-            yield f"# left out: {name} ({reason})"
+            yield f"# left out: {one_line(name)} ({reason})"
 
     def _why_filled(self, name: str) -> str:
         side = next((side for side, column in self.guesses.roles.columns.items() if column == name), "")
@@ -196,13 +197,14 @@ class FirstYaml:
         for name, kind in kinds.items():
             column = self.guesses.looks[name]
             codes = "; category, if they are codes" if column.is_whole and 2 < column.distinct <= 20 else ""
-            yield f"{indent}{_yaml(name)}: {_yaml(kind)}  # {column.distinct:,} values, as {column.sample}{codes}"
+            values = f"{column.distinct:,} values, as {one_line(column.sample)}"  # a comment ends with its line
+            yield f"{indent}{_yaml(name)}: {_yaml(kind)}  # {values}{codes}"
 
     def graph(self) -> str:
         """Return the graph's YAML."""
         head = f"# What causes what in {self.name}: a first graph; each missing edge is a claim, think it through."
         edges = self._edges_of_people() if self.guesses.roles.arms else self._edges_of_pairs()
-        return "\n".join([head, f"_target_: {TARGETS['graph']}", "edges:", *edges]) + "\n"
+        return escape_controls("\n".join([head, f"_target_: {TARGETS['graph']}", "edges:", *edges])) + "\n"
 
     def _edges_of_people(self) -> Iterator[str]:
         names = [name for side in SIDES for name in self.guesses.sides[side]]
