@@ -18,6 +18,7 @@ from causalrec.config.expanded_size import check_expansion
 from causalrec.config.hydra_keys import check_plugin
 from causalrec.config.interpolation import restrict_interpolation
 from causalrec.errors import RequestError
+from causalrec.reporting.study import load_study
 from causalrec.sweeps.driver import run_all, run_one
 
 Write = Callable[..., Path]
@@ -64,6 +65,54 @@ def test_nothing_of_hydras_own_section_is_set(folder: Write, header: str, conten
     conf = folder(trainer__fast=f"# @package {header}\n{content}")
     message = refusal("trainer=fast", folder=conf)
     assert message.startswith(f"conf/trainer/fast.yaml: sets {key}; Hydra's own section is set on the command line")
+
+
+FOLDERS = "folders are named on the command line alone, leave it out and add paths.data=DIR, "
+
+
+@pytest.mark.parametrize(
+    ("file", "header", "content", "key"),
+    [
+        ("trainer", "_global_", "paths: {data: '${oc.env:HOME}'}\n", "paths.data"),
+        ("task", "_global_", "paths: {runs: /x}\n_target_: x\n", "paths.runs"),
+        ("experiment", "_global_", "a: &a {paths: {cache: /x}}\n<<: *a\n", "paths.cache"),
+        ("trainer", "_global_", "paths: ${trainer}\n", "paths"),
+        ("scheduler", "paths", "data: /x\n", "paths.data"),
+        ("paths", "paths", "data: /x\n", "paths.data"),
+        ("metric", "_global_.paths", "runs: /x\n", "paths.runs"),
+    ],
+)
+def test_no_folder_is_set(folder: Write, file: str, header: str, content: str, key: str) -> None:
+    conf = folder(**{f"{file}__fast": f"# @package {header}\n{content}"})
+    chosen = f"+{file}=fast" if file in ("paths", "experiment") else f"{file}=fast"
+    assert refusal(chosen, folder=conf).startswith(f"conf/{file}/fast.yaml: sets {key}; {FOLDERS}")
+
+
+def test_a_defaults_list_puts_nothing_below_paths(folder: Write) -> None:
+    conf = folder(task__mine=TASK % "{/encoder@paths: mf}")
+    assert refusal("task=mine", folder=conf) == "encoder/mf@paths: a component cannot be put below paths"
+
+
+@pytest.mark.parametrize("where", ["base", "rows", "smoke", "smoke_of", "grid"])
+@pytest.mark.parametrize(
+    "text",
+    ["paths.data=${oc.env:HOME}", "++paths.runs=/x", "+paths={cache: /x}", "~paths.data", "encoder@_global_.paths=mf"],
+)
+def test_a_study_sets_no_folder(tmp_path: Path, where: str, text: str) -> None:
+    level = {"rows": {"a": [text]}, "smoke_of": {"a": [text]}, "grid": [{"axis": {"level": [text]}}]}
+    study = {"title": "t", "sweep": "s", "seeds": [0], "base": [], "rows": {"a": []}, "columns": ["auc@logged"]}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({**study, where: level.get(where, [text])}))
+    with pytest.raises(RequestError) as caught:
+        load_study(str(path))
+    assert f"study.yaml: sets {text}; {FOLDERS}" in str(caught.value)
+
+
+def test_the_command_line_names_the_folders_of_a_study(tmp_path: Path) -> None:
+    study = {"title": "t", "sweep": "s", "seeds": [0], "base": [], "rows": {"a": []}, "columns": ["auc@logged"]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    (job,) = load_study(str(tmp_path / "study.yaml")).jobs(smoke=False)
+    assert compose_config(normalise_overrides([*job, "paths.runs=/x"]))["paths"]["runs"] == "/x"
 
 
 @pytest.mark.parametrize(

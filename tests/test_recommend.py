@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,30 @@ def test_a_mean_outcome_ranks_what_the_user_has_not_met(call: Any) -> None:
     assert at["7"]["title"] == "Café 7, The"
     again = json.loads(call("recommend", folder, "--user", "3", "--top", "2", "--json")[1])
     assert again["items"] == document["items"][:2]
+
+
+def test_what_a_record_says_of_folders_is_read_alone(call: Any, tmp_path: Path) -> None:
+    folder = Path(train_run(call, "dataset=ml100k", "objective=ips"))
+    written = (folder / "record.json").read_text()
+    data, elsewhere = Path(os.environ["CAUSALREC_DATA"]), tmp_path / "elsewhere"
+    copied = shutil.copytree(data, elsewhere / "data")
+    other = {"data": str(copied), "cache": str(elsewhere / "cache"), "runs": str(elsewhere / "runs")}
+    record = json.loads(written)
+    record["config"]["paths"] = other
+    (folder / "record.json").write_text(json.dumps(record))
+    before = {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")}
+    assert call("recommend", str(folder), "--user", "3")[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in elsewhere.rglob("*")} == before, "nothing is written there"
+    for path in [*copied.rglob("*.inter"), *copied.rglob("*.item"), *copied.rglob("u.*")]:
+        path.unlink()
+    left = sorted(elsewhere.rglob("*"))
+    code, out, err = call("recommend", str(folder), "--user", "3")
+    assert code == 1 and out == "" and err.count("\n") == 1 and "a run that is opened again fetches nothing; " in err
+    assert sorted(elsewhere.rglob("*")) == left
+    copied.rename(elsewhere / ".hidden")
+    record["config"]["paths"] = {**other, "data": str(elsewhere / ".hidden")}
+    (folder / "record.json").write_text(json.dumps(record))
+    assert call("recommend", str(folder), "--user", "3")[0] == 0, "hidden data are not read, but the environment's"
 
 
 def test_a_network_of_effects_tells_the_outcome_with_and_without(call: Any) -> None:

@@ -65,20 +65,22 @@ def refute_run(
         RequestError: the run has no refuters.
     """
     from causalrec.data.files import replace_atomically, write_text
+    from causalrec.data.read_only import read_only
     from causalrec.evaluation.refuter.run_refuters import run_refuters
     from causalrec.records.run_record import RECORD, RunRecord
     from causalrec.reporting.refute_figure import refute_figure
     from causalrec.running.prepare import plan_run
     from causalrec.running.reopen import check_same_files
 
-    prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
-    check_same_files(RunRecord.load(config.folder / RECORD), prepared.dataset)
-    task = config.components.task
-    problem, estimator = task.problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
+    with read_only():
+        prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
+        check_same_files(RunRecord.load(config.folder / RECORD), prepared.dataset)
+        task = config.components.task
+        problem, estimator = task.problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
     refuters = [refuter.build() for refuter in config.refuter.values()]
     if not refuters:
         raise _without_refuters(config.folder, task.estimand)
-    with progress("refuting", len(refuters), "refuters") as step:
+    with read_only(), progress("refuting", len(refuters), "refuters") as step:
         verdicts = run_refuters(refuters, problem, jobs, step.advance)
     about = {"run": config.run.name, "caveat": prepared.dataset.card.caveat, "estimator": estimator}
     refutation = {**about, **_original_estimate(problem), "verdicts": _verdict_rows(verdicts)}

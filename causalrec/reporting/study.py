@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from causalrec.config.folders import package_folder
+from causalrec.config.hydra_keys import refuse_folders
 from causalrec.config.sweep_counts import refuse_too_many
 from causalrec.config.yaml_errors import yaml_problem
 from causalrec.config.yaml_reading import read_yaml, shorten
@@ -146,6 +147,11 @@ class Study(StrictModel):
                 _require("compare.columns", column, self.columns)
         return self
 
+    @property
+    def overrides(self) -> Iterator[str]:
+        """Every override that the file holds."""
+        return chain(self.base, self.smoke, *self.rows.values(), *self.smoke_of.values())
+
     def jobs(self, smoke: bool) -> list[list[str]]:
         """Return the overrides of each job, row by row."""
         first = ["selection.extend=false"] if self.kind == "train" else []  # as many fits for every row of a table
@@ -191,9 +197,11 @@ def load_study(name: str, max_jobs: int = MAX_JOBS, *, smoke: bool = False) -> S
     if problem := yaml_problem(path):
         raise RequestError(problem)
     try:
-        return Study.model_validate(read_yaml(path), context=JobLimit(shorten(path), max_jobs, smoke))
+        study = Study.model_validate(read_yaml(path), context=JobLimit(shorten(path), max_jobs, smoke))
     except ValidationError as error:
         raise RequestError(f"{path}: {_first_error(error)}") from error
+    refuse_folders(study.overrides, shorten(path))
+    return study
 
 
 def _first_error(error: ValidationError) -> str:

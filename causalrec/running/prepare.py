@@ -24,7 +24,10 @@ from causalrec.training.folds import Folds, settle_folds
 
 
 def plan_run(config: ExperimentConfig) -> RunPlan:
-    """Check the request as one and identify its estimand; raise RequestError or NotIdentified. No file is read."""
+    """Check the request as one and identify its estimand; raise RequestError or NotIdentified. No file is read.
+
+    The folder of records is made, unless a finished run is opened again, which lies in one.
+    """
     built = config.components
     card = built.dataset.card
     check_question(config.data_request)
@@ -33,7 +36,8 @@ def plan_run(config: ExperimentConfig) -> RunPlan:
     if built.learner is not None:
         built.learner.check_views(config, card, plan.views)
     built.task.check_identified(config, card, plan.adjustment.training, plan.views)
-    require_writable(config.run.paths.runs, "paths.runs")
+    if config.moved_to is None:
+        require_writable(config.run.paths.runs, "paths.runs")
     require_writable(config.run.paths.cache, "paths.cache")
     return plan
 

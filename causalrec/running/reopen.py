@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from causalrec.config.compose import PlainConfig, compose_config, validate_config
 from causalrec.config.schema import OPTIONAL, ExperimentConfig
+from causalrec.data.readable_paths import why_closed
 from causalrec.errors import DataError, RequestError
 from causalrec.records.json_records import read_json
 from causalrec.records.run_folder import is_estimation
@@ -57,14 +58,15 @@ def check_same_files(record: RunRecord, dataset: CausalDataset) -> None:
 def config_of(path: Path, record: RunRecord) -> ExperimentConfig:
     """Return the request that a record holds; groups that its learner does not read are those of the defaults.
 
-    Folders of raw and derived data that are not there (any more) are those of this process's environment.
+    Of its folders, that of raw data is read where it is there (still) and not hidden; all others are those of this
+    process's environment, whatever the record says.
     """
     recorded: PlainConfig = dict(record.config)
     defaults = compose_config([])
     absent = {group: None for group in OPTIONAL if group not in recorded}
     choices = {**defaults["choices"], **recorded.get("choices", {})}
     plain = {**defaults, **absent, **recorded, "choices": choices}
-    plain["paths"] = _present_folders(recorded.get("paths", {}), defaults["paths"])
+    plain["paths"] = _folders(recorded.get("paths", {}), defaults["paths"])
     try:
         return validate_config(plain, _overrides(record.command))
     except RequestError as error:
@@ -92,9 +94,17 @@ def _again(record: RunRecord) -> str:
     return f": {record.command}" if record.command else ""
 
 
-def _present_folders(recorded: dict[str, str], defaults: dict[str, str]) -> dict[str, str]:
-    present = {name: folder for name, folder in recorded.items() if name == "runs" or Path(folder).is_dir()}
-    return {**defaults, **present}
+def _folders(recorded: object, defaults: dict[str, str]) -> dict[str, str]:
+    """Return the folders of a run that is opened again: nothing is written where a record says."""
+    data = recorded.get("data") if isinstance(recorded, dict) else None
+    is_read = isinstance(data, str) and _is_folder(data) and why_closed(Path(data), Path(defaults["data"])) is None
+    return {**defaults, "data": str(data)} if is_read else defaults
+
+
+def _is_folder(name: str) -> bool:
+    with suppress(OSError, ValueError):
+        return Path(name).is_dir()
+    return False
 
 
 def _record_path(folder: Path) -> Path:

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.read_only import read_only
 from causalrec.data.text import texts_of
 from causalrec.errors import DataError, RequestError
 from causalrec.learners.predictor import AbstractPredictor
@@ -62,9 +63,10 @@ class TrainedRun:
         learner = config.components.learner
         if learner is None:
             raise RequestError(f"{config.folder}: {config.run.choice('task')} has learnt nothing that predicts")
-        prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
-        check_same_files(record, prepared.dataset)
-        return TrainedRun(config, record, prepared, learner.reload(config, prepared, record.selection))
+        with read_only():
+            prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
+            check_same_files(record, prepared.dataset)
+            return TrainedRun(config, record, prepared, learner.reload(config, prepared, record.selection))
 
     def predict(self, user: RawId | Sequence[RawId], item: RawId | Sequence[RawId], treatment: int = 1) -> Doubles:
         """Return what the run ranks pairs by, float64[N]: a mean outcome, or an effect (`Ranking.column` names it).
@@ -128,7 +130,8 @@ class TrainedRun:
     def score(self) -> tuple[ScoreRecord, ...]:
         """Return the model's scores computed again on the slices of the run, as its record holds them."""
         rows = [data for chosen in select_slices(self.config, self.prepared).values() for data in chosen]
-        scores, _ = score_predictor(self.config, self.prepared, rows, self.predictor)
+        with read_only():
+            scores, _ = score_predictor(self.config, self.prepared, rows, self.predictor)
         return tuple(score.as_record() for score in scores)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import urllib.error
@@ -15,6 +16,7 @@ import pytest
 from causalrec.config.component import validate_component
 from causalrec.data import archives, sources
 from causalrec.data.archives import extract
+from causalrec.data.read_only import read_only
 from causalrec.data.sources import Source, download_wheel
 from causalrec.errors import DataError, RequestError
 
@@ -71,6 +73,11 @@ def test_a_file_address_is_read_below_the_data_alone(tmp_path: Path) -> None:
     for path in (root / "payload", tmp_path / "secret"):
         path.write_text("text")
     (root / "link").symlink_to(tmp_path / "secret")
+    (root / ".aws").mkdir()
+    (root / ".aws" / "credentials").write_text("secret")
+    hidden = Source(folder="z", url=f"file://{root}/.aws/credentials", files={"a": ""}, archive_member=None)
+    with pytest.raises(DataError, match=r"credentials: is hidden \(\.aws\), and is not copied"):
+        hidden.fetch(root)
     inside = Source(folder="x", url=f"file://{root}/payload", files={"sub/a": ""}, archive_member=None)
     assert (inside.fetch(root) / "sub" / "a").read_text() == "text"
     for outside in (tmp_path / "secret", root / ".." / "secret", root / "link"):
@@ -93,6 +100,68 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"leads out of .* through a link"):
             source.fetch(root)
     assert (elsewhere / "profile").read_text() == "mine" and len(list(elsewhere.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", [".config/autostart", "a/.ssh", ".bashrc", ".x/y"])
+def test_nothing_hidden_is_written(name: str) -> None:
+    for settings in ({"folder": name}, {"folder": "x", "files": {name: ""}}):
+        with pytest.raises(RequestError, match=r"='.*\.\w.*': nothing is written to hidden folders and files"):
+            Source(**settings)
+
+
+def of_archive(root: Path, **contents: str) -> Source:
+    """A source of an archive below the data."""
+    root.mkdir(exist_ok=True)
+    with zipfile.ZipFile(root / "files.zip", "w") as opened:
+        for name, text in contents.items():
+            opened.writestr(name, text)
+    sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in contents.items()}
+    return Source(folder="set", files=sums, url=f"file://{root}/files.zip")
+
+
+def test_a_file_that_is_there_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "data"
+    source, folder = of_archive(root, a="new", b="other"), root / "set"
+    folder.mkdir()
+    (folder / "a").write_text("mine")
+    with pytest.raises(DataError, match=r"set/a: wrong checksum, .*: remove it and fetch again"):
+        source.fetch(root)
+    assert [path.name for path in folder.iterdir()] == ["a"] and (folder / "a").read_text() == "mine"
+    (folder / "a").write_text("new")
+    before = (folder / "a").stat()
+    source.fetch(root)
+    assert (folder / "b").read_text() == "other" and (folder / "a").stat().st_ino == before.st_ino
+    (folder / "b").unlink()
+    (folder / "b").symlink_to(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"set/b: is no file, and is not replaced: remove it and fetch again"):
+        source.fetch(root)
+    assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_a_file_that_another_process_wrote_meanwhile_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: bool
+) -> None:
+    def refuse(*paths: Path) -> None:
+        raise PermissionError
+
+    if not hard_links:
+        monkeypatch.setattr(sources.os, "link", refuse)
+    for name in ("fetched", "there", "more"):
+        (tmp_path / name).write_text(name)
+    sources._move_new(tmp_path / "fetched", tmp_path / "there")
+    sources._move_new(tmp_path / "more", tmp_path / "new")
+    assert (tmp_path / "there").read_text() == "there" and (tmp_path / "new").read_text() == "more"
+
+
+def test_nothing_is_fetched_while_a_run_is_opened_again(tmp_path: Path) -> None:
+    source = of_archive(tmp_path, a="text")
+    with read_only(), pytest.raises(DataError, match=r"set: lacks a, and a run that is opened again fetches nothing; "):
+        source.fetch(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["files.zip"]
+    source.fetch(tmp_path)
+    with read_only():
+        assert source.fetch(tmp_path) == tmp_path / "set"
 
 
 @pytest.mark.parametrize("address", ["http://x.org/a", "ftp://x.org/a", "file:///etc/passwd"])

@@ -14,6 +14,7 @@ from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.pair_columns import PairTable
+from causalrec.data.readable_paths import require_readable
 from causalrec.data.sources import Source, sha256_of
 from causalrec.data.table_problems import Problem, problem_of, raise_errors
 from causalrec.data.tabular.arm_checks import check_arms
@@ -253,17 +254,18 @@ class CsvTables(AbstractDataset):
         return Path(self.folder) if self.folder.startswith((".", "/")) else root / self.folder
 
     def _vectors(self, root: Path, ids: list[str]) -> dict[str, Vectors]:
-        folder, files = self._folder(root), self.vectors.items()
-        return {
-            k: read_vectors(folder / source.file, ids, k, column=source.column, id=source.id) for k, source in files
-        }
+        folder, vectors = self._folder(root), {}
+        for name, source in self.vectors.items():
+            path = require_readable(folder, source.file, root)
+            vectors[name] = read_vectors(path, ids, name, column=source.column, id=source.id)
+        return vectors
 
     def _vector_sums(self, root: Path) -> dict[str, str]:
-        paths = {self._folder(root) / source.file for source in self.vectors.values()}
+        paths = {require_readable(self._folder(root), source.file, root) for source in self.vectors.values()}
         return {path.name: sha256_of(path) for path in paths if path.is_file()}
 
     def _request(self, root: Path) -> Request:
-        return request_of(self, self._folder(root))
+        return request_of(self, self._folder(root), root)
 
     def _open_or_build(self, root: Path) -> tuple[Path, dict[str, Any], list[Problem]]:
         """Return the store, its meta data and the problems met; an error leaves no store."""

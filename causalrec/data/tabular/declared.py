@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.data.card import Column
+from causalrec.data.readable_paths import require_readable
 from causalrec.data.tabular.cells import kind_of
+from causalrec.data.tabular.encodings import check_encoding
 from causalrec.data.tabular.entities import EntityFile
 from causalrec.data.tabular.numbers import NumberFormat
 from causalrec.data.tabular.rawfile import RawFile
@@ -53,16 +55,24 @@ def fewest_rows(tables: CsvTables) -> tuple[int, int]:
     return (fewest or 0, fewest or 0)
 
 
-def request_of(tables: CsvTables, folder: Path) -> Request:
-    """Return what to read from the folder."""
+def request_of(tables: CsvTables, folder: Path, root: Path) -> Request:
+    """Return what to read from the folder; raise RequestError where a file is not one of data (`readable_paths`).
+
+    Args:
+        tables: the data set.
+        folder: where its files lie.
+        root: `paths.data`.
+    """
     interactions = _file_names(tables)
+    for vectors in tables.vectors.values():
+        require_readable(folder, vectors.file, root)
 
     def raw(file: str, table: EntityTableConfig | EdgeTableConfig | None = None) -> RawFile:
         config = table or tables
         is_alike = Path(file).suffix == Path(interactions[0]).suffix
         decimal, thousands = getattr(config, "decimal", None), getattr(config, "thousands", None)
         return RawFile(
-            path=folder / file,
+            path=require_readable(folder, file, root),
             separator=config.separator or (tables.separator if is_alike else None),
             encoding=config.encoding or tables.encoding,
             quote=tables.quote,
@@ -126,7 +136,7 @@ def check_keys(tables: CsvTables) -> None:
     for name in names:
         if names.count(name) > 1 or name in ("exposure", "outcome"):
             raise RequestError(f"dataset: the column name {name!r} is taken twice; rename the column in its file")
-    for check in (_check_people, _check_tables, _check_arms, _check_fill, _check_truth):
+    for check in (_check_encodings, _check_people, _check_tables, _check_arms, _check_fill, _check_truth):
         check(tables)
     if not _file_names(tables):
         raise RequestError("dataset.interactions: is empty; name a file, or several in a list")
@@ -142,6 +152,13 @@ def check_keys(tables: CsvTables) -> None:
         raise RequestError(f"dataset.thousands={tables.thousands!r}: is dataset.decimal too; give one of both another")
     if tables.outcome is None and tables.feedback != "positive_only":
         raise RequestError("dataset.outcome: is null; name the column, or set dataset.feedback=positive_only")
+
+
+def _check_encodings(tables: CsvTables) -> None:
+    check_encoding("dataset.encoding", tables.encoding)
+    for name, table in (("users", tables.users), ("items", tables.items), ("edges", tables.edges)):
+        if table is not None and table.encoding is not None:
+            check_encoding(f"dataset.{name}.encoding", table.encoding)
 
 
 def _check_people(tables: CsvTables) -> None:

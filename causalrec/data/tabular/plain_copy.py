@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from causalrec.data.sources import sha256_of
 from causalrec.data.table_problems import Problem
+from causalrec.data.tabular.encodings import lacks_mark
 from causalrec.data.tabular.rawfile import JSON, PARQUET, UNIT_SEPARATOR, RawFile
 
 CHUNK = 1 << 22
@@ -172,6 +173,10 @@ def encoding_problems(raw: RawFile) -> Iterator[Problem]:
     with _open_bytes(raw) as stream:
         first = True
         while chunk := stream.read(CHUNK):
+            if first and lacks_mark(raw.encoding, chunk):
+                message = f"not {raw.encoding} text (it does not begin with its mark); set another encoding"
+                yield Problem("error", str(raw.path), line, None, message)
+                return
             guess = next((name for bom, name in BOMS.items() if first and chunk.startswith(bom)), "latin-1 or cp1252")
             pending = len(decoder.getstate()[0])
             try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from causalrec.data.checked_folder import Meta, open_sealed, seal
 from causalrec.data.disk_errors import FULL, naming
+from causalrec.data.read_only import is_read_only
 from causalrec.errors import DataError
 
 STALE = 86_400  # seconds after which a temporary folder belongs to nobody
@@ -21,12 +22,18 @@ def store_folder(folder: Path, root: Path) -> Path:
     """Return where to keep what we derive from `folder`: inside it below `root` (`paths.data`), if that is writable.
 
     Elsewhere, a user's own folder is left as it is: then `$CAUSALREC_CACHE/tables`, `~/.cache/causalrec/derived/tables`
-    by default.
+    by default. So it is where a finished run is opened again whose record names another folder of data.
     """
-    if folder.resolve().is_relative_to(root.resolve()) and os.access(folder, os.W_OK):
+    is_ours = not is_read_only() or root.resolve() == _data_folder().resolve()
+    if is_ours and folder.resolve().is_relative_to(root.resolve()) and os.access(folder, os.W_OK):
         return folder / ".causalrec"
     cache = os.environ.get("CAUSALREC_CACHE") or Path.home() / ".cache" / "causalrec" / "derived"
     return Path(cache) / "tables"
+
+
+def _data_folder() -> Path:
+    """Return `paths.data` as this process's environment has it."""
+    return Path(os.environ.get("CAUSALREC_DATA") or Path.home() / ".cache" / "causalrec" / "data")
 
 
 @contextmanager

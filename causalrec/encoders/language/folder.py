@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from causalrec.data.read_only import is_read_only
 from causalrec.data.regular_files import read_json
 from causalrec.data.sources import Source
 from causalrec.errors import DataError, RequestError
@@ -69,7 +70,7 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES)))
+        return Path(snapshot_download(name, allow_patterns=list(HUB_FILES), local_files_only=is_read_only()))
     except HFValidationError as error:
         raise RequestError(f"encoder.model={name}: neither an existing folder nor a hub name") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
