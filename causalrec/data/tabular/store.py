@@ -12,7 +12,10 @@ from pathlib import Path
 
 from causalrec.data.checked_folder import Meta, open_sealed, seal
 from causalrec.data.disk_errors import FULL, naming
+from causalrec.data.regular_files import kind_of
+from causalrec.data.removal import require_unlinked
 from causalrec.errors import DataError
+from causalrec.plain_streams import print_note
 
 STALE = 86_400  # seconds after which a temporary folder belongs to nobody
 
@@ -21,10 +24,14 @@ def store_folder(folder: Path, root: Path) -> Path:
     """Return where to keep what we derive from `folder`: inside it below `root` (`paths.data`), if that is writable.
 
     Elsewhere, a user's own folder is left as it is: then `$CAUSALREC_CACHE/tables`, `~/.cache/causalrec/derived/tables`
-    by default.
+    by default; so too where something else than a folder stands in its place, which is told in one line.
     """
     if folder.resolve().is_relative_to(root.resolve()) and os.access(folder, os.W_OK):
-        return folder / ".causalrec"
+        inside = folder / ".causalrec"
+        if not os.path.lexists(inside) or (inside.is_dir() and not inside.is_symlink()):
+            return inside
+        kind = kind_of(inside.lstat().st_mode)
+        print_note(f"causalrec: {inside}: {kind}, not a folder, so the cache folder is used; remove it")
     cache = os.environ.get("CAUSALREC_CACHE") or Path.home() / ".cache" / "causalrec" / "derived"
     return Path(cache) / "tables"
 
@@ -32,6 +39,7 @@ def store_folder(folder: Path, root: Path) -> Path:
 @contextmanager
 def scratch_folder(store_path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside the store's, removed at the end; raise DataError where it cannot be made."""
+    require_unlinked(store_path.parent, store_path.parent.parent)
     try:
         store_path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=store_path.parent, prefix=".making-"))
