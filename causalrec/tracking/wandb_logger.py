@@ -148,7 +148,7 @@ class WandB(AbstractLogger):
 
 def _tags(job: LoggedJob) -> list[str]:
     """Return a job's tags as W&B takes them: none twice, none empty, long ones cut."""
-    return list(dict.fromkeys(tag[:MAX_TAG_LENGTH] for tag in job.tags if tag))
+    return list(dict.fromkeys(redact_text(tag)[:MAX_TAG_LENGTH] for tag in job.tags if tag))
 
 
 def _finish(run: Run, status: JobStatus) -> None:

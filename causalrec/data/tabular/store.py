@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from causalrec.data.checked_folder import Meta, open_sealed, seal
@@ -30,10 +31,15 @@ def store_folder(folder: Path, root: Path) -> Path:
         inside = folder / ".causalrec"
         if not os.path.lexists(inside) or (inside.is_dir() and not inside.is_symlink()):
             return inside
-        kind = kind_of(inside.lstat().st_mode)
-        print_note(f"causalrec: {inside}: {kind}, not a folder, so the cache folder is used; remove it")
+        _say_not_a_folder(inside, kind_of(inside.lstat().st_mode))
     cache = os.environ.get("CAUSALREC_CACHE") or Path.home() / ".cache" / "causalrec" / "derived"
     return Path(cache) / "tables"
+
+
+@lru_cache
+def _say_not_a_folder(path: Path, kind: str) -> None:
+    """Say once what stands in the place of a data set's store."""
+    print_note(f"causalrec: {path}: {kind}, not a folder, so the cache folder is used; remove it")
 
 
 @contextmanager
