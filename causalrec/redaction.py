@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar, cast
 
+from causalrec.secret_values import MIN_LENGTH, REDACTED, SecretForms, secret_forms
+
 T = TypeVar("T")
-REDACTED = "redacted"
 SECRET_KEY = re.compile(  # of a setting that holds a secret
     r"(^|_|\.)((api|access|secret|private|auth)_?key|(\w+_)?token|secret|password|passwd|passphrase|credentials?)$",
     re.IGNORECASE,
-)
-SECRET_NAME = re.compile(  # of a variable of the environment
-    r"TOKEN(?!IZ)|SECRET|PASSW(OR)?D|PASSPHRASE|CREDENTIAL|API_?KEY|(^|_)(PWD|PASS|AUTH|JWT|COOKIE)(_|$)|KEYS?(_|$)",
-    re.IGNORECASE,
-)
-PUBLIC_NAME = re.compile(r"(OLD)?PWD|.*_(PATH|FILE|DIR|FOLDER|SOCK|LEN|LENGTH|COUNT|TYPE|NAME)|GPG_KEY", re.IGNORECASE)
-OWNERS = ("USER", "LOGNAME", "HOSTNAME", "HOME")  # variables whose values are no secret under any name
-MIN_LENGTH = 6  # of a secret: shorter ones would redact text at random
-MIN_PLAIN_LENGTH = 8  # of one of letters alone or digits alone, which may as well be a word or a number
-COMMON = frozenset(  # values that say how, and are no secret
-    ("default", "disabled", "enabled", "required", "optional", "password", "redacted", "causalrec")
 )
 LOGIN = re.compile(r"""://(?:[^/@\s"'<>:]*:(?!\d+(?:/|$))[^\s"'<>]*|[^/@\s"'<>]+)@""")
 QUERY = re.compile(
@@ -43,28 +30,19 @@ TYPED = re.compile(  # the value of a secret's key in a mapping that was typed
 JSON_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?')  # a text of a JSON document, and what makes it a key
 
 
-def is_secret_name(name: str) -> bool:
-    """Say whether a variable of the environment holds a secret, by its name.
-
-    >>> [is_secret_name(name) for name in ("HF_TOKEN", "DB_PASSWORD", "TOKENIZERS_PARALLELISM", "SSH_AUTH_SOCK")]
-    [True, True, False, False]
-    """
-    return SECRET_NAME.search(name) is not None and PUBLIC_NAME.fullmatch(name) is None
-
-
 def redact_text(text: str) -> str:
     """Return a text without the environment's secrets and without logins in addresses.
 
     >>> redact_text("redis://me:word@host/0?token=abc")
     'redis://redacted@host/0?token=redacted'
     """
-    return _redact_by(_pattern(_secrets()), text)
+    return _redact_by(secret_forms(), text)
 
 
-def _redact_by(pattern: re.Pattern[str] | None, text: str) -> str:
+def _redact_by(forms: SecretForms | None, text: str) -> str:
     if "://" in text:
         text = QUERY.sub(rf"\1{REDACTED}", LOGIN.sub(f"://{REDACTED}@", text))
-    return pattern.sub(REDACTED, text) if pattern is not None else text
+    return forms.redact(text) if forms is not None else text
 
 
 def redact_command(words: Sequence[str]) -> str:
@@ -94,14 +72,14 @@ def redact(value: T) -> T:
     >>> redact({"address": "redis://me:word@host/0", "api_key": "abc", "seed": 1})
     {'address': 'redis://redacted@host/0', 'api_key': 'redacted', 'seed': 1}
     """
-    pattern = _pattern(_secrets())
-    return cast(T, _redact(value, lambda text: _redact_by(pattern, _without_home(text))))
+    forms = secret_forms()
+    return cast(T, _redact(value, lambda text: _redact_by(forms, _without_home(text))))
 
 
 def redact_settings(value: T) -> T:
     """Return plain values without secrets and logins; the home folder stays, for they are read again."""
-    pattern = _pattern(_secrets())
-    return cast(T, _redact(value, lambda text: _redact_by(pattern, text)))
+    forms = secret_forms()
+    return cast(T, _redact(value, lambda text: _redact_by(forms, text)))
 
 
 def _redact(value: object, change: Callable[[str], str]) -> object:
@@ -160,38 +138,3 @@ def redact_arguments() -> Iterator[None]:
         yield
     finally:
         sys.argv = typed
-
-
-def _secrets() -> tuple[str, ...]:
-    """Return the values of the environment that must not be written."""
-    values = {os.environ[name].strip() for name in list(os.environ) if _is_secret_name(name)}
-    if not values:
-        return ()
-    public = {os.environ.get(name, "") for name in OWNERS}
-    return tuple(sorted(value for value in values - public if _is_secret(value)))
-
-
-_is_secret_name = lru_cache(maxsize=4096)(is_secret_name)
-
-
-def _is_secret(value: str) -> bool:
-    """Say whether a value is long and odd enough to be a secret rather than a setting."""
-    least = MIN_PLAIN_LENGTH if value.isalpha() or value.isdigit() else MIN_LENGTH
-    is_path = value.startswith(("/", "~", "./")) and Path(value).expanduser().exists()
-    return len(value) >= least and value.lower() not in COMMON and not is_path
-
-
-@lru_cache(maxsize=8)
-def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Return what finds secrets as they stand, and as JSON, addresses, shells and pages write them."""
-    import html
-    from urllib.parse import quote
-
-    forms: dict[str, str] = {}
-    for value in secrets:
-        plain = value.isalpha() or value.isdigit()  # as a word or a number: not inside a longer one
-        edge = ("(?<![A-Za-z0-9])", "(?![A-Za-z0-9])") if plain else ("", "")
-        written = (value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1])
-        escaped = (quote(value, safe=""), value.replace("'", "'\"'\"'"), html.escape(value), " ".join(value.split()))
-        forms |= {form: edge[0] + re.escape(form) + edge[1] for form in (*written, *escaped)}
-    return re.compile("|".join(forms[form] for form in sorted(forms, key=len, reverse=True))) if forms else None

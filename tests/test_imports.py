@@ -15,7 +15,7 @@ import causalrec
 
 PACKAGE = Path(causalrec.__file__).parent
 LAYERS = (
-    {"errors", "types", "ids", "limits", "memory", "plain_text", "redaction"},
+    {"errors", "types", "ids", "limits", "memory", "plain_text", "redaction", "secret_values"},
     {"plain_streams"},
     {"config", "solvers"},
     {"progress"},
@@ -77,7 +77,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or package
     "optuna": ("causalrec.sweeps",),
     "ray": ("causalrec.sweeps",),
 }
-LIGHT = {"errors", "types", "redaction", "config", "api", "commands", "cli", "__main__"}
+LIGHT = {"errors", "types", "redaction", "secret_values", "config", "api", "commands", "cli", "__main__"}
 LIGHT |= {"data", "graph", "features", "propensity", "records", "reporting"}
 HEAVY = {"torch", "torchmetrics", "pytorch_lightning", "lightning", "transformers", "peft"}
 

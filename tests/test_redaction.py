@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,14 +11,13 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from causalrec import cli
+from causalrec import cli, plain_text
 from causalrec.commands.encoding import plain_terminal
 from causalrec.config.checks import check_keys_and_scalars
 from causalrec.config.compose import compose_config, normalise_overrides
 from causalrec.data.files import write_text
 from causalrec.errors import RequestError
 from causalrec.redaction import (
-    is_secret_name,
     redact,
     redact_command,
     redact_document,
@@ -25,6 +25,7 @@ from causalrec.redaction import (
     redact_settings,
     redact_text,
 )
+from causalrec.secret_values import is_secret_name
 from causalrec.sweeps.claim_files import write_json
 
 SECRET = "s3cr3tKEY123"
@@ -44,6 +45,12 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
             "DB_PASSWORD",
             "PGPASSWORD",
             "MYSQL_PWD",
+            "DBPWD",
+            "SSHPASS",
+            "FTP_CREDS",
+            "GITHUB_PAT",
+            "DB_PASSCODE",
+            "AZURE_CONNECTION_STRING",
             "GITHUBTOKEN",
             "client_secret",
             "SLURM_JWT",
@@ -57,7 +64,20 @@ def test_a_variable_is_secret_by_its_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["PWD", "OLDPWD", "HOME", "KEYBOARD", "TOKENIZERS_PARALLELISM", "SSH_AUTH_SOCK", "XAUTHORITY", "PASSWORD_FILE"],
+    [
+        "PWD",
+        "OLDPWD",
+        "COMPASS",
+        "NO_BYPASS",
+        "PATH",
+        "PATTERN",
+        "HOME",
+        "KEYBOARD",
+        "TOKENIZERS_PARALLELISM",
+        "SSH_AUTH_SOCK",
+        "XAUTHORITY",
+        "PASSWORD_FILE",
+    ],
 )
 def test_other_variables_are_not(name: str) -> None:
     assert not is_secret_name(name)
@@ -72,9 +92,15 @@ def test_other_variables_are_not(name: str) -> None:
         ("line one 1\nline two 2", "has line one 1 line two 2 in it", "has redacted in it"),
         ("swordfish", "a swordfish, swordfishes", "a redacted, swordfishes"),
         ("20240131", "2024013100 20240131", "2024013100 redacted"),
-        ("short", "a short text", "a short text"),
-        ("seconds", "seconds", "seconds"),
-        ("disabled", "disabled", "disabled"),
+        ("letmein", "a letmein, letmeins", "a redacted, letmeins"),
+        ("a1!b", "a1!b xa1!by", "redacted xa1!by"),
+        ("abc", "abc", "abc"),
+        ("4096", "4096", "4096"),
+        ("0.95", "0.95", "0.95"),
+        *(
+            (word, word, word)
+            for word in ("disabled", "true", "None", "test", "root", "user", "admin", "auto", "local")
+        ),
         ("/", "/a/b", "/a/b"),
     ],
 )
@@ -83,6 +109,60 @@ def test_values_are_replaced_where_they_are_no_plain_words(
 ) -> None:
     monkeypatch.setenv("MY_TOKEN", value)
     assert redact_text(text) == expected
+
+
+@pytest.mark.parametrize(("value", "is_redacted"), [("seconds", False), ("ab-1", False), ("ab-123", True)])
+def test_keys_are_longer_than_passwords(monkeypatch: pytest.MonkeyPatch, value: str, is_redacted: bool) -> None:
+    monkeypatch.setenv("MY_KEY", value)
+    assert (redact_text(value) == "redacted") is is_redacted
+
+
+LINES = ["MIIEowIBAAKCAQEAv9x", "kq3+zZ/Yp0aTnW5hJ2d", "short"]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\\n"])
+def test_each_line_of_a_key_is_a_secret(monkeypatch: pytest.MonkeyPatch, line_end: str) -> None:
+    monkeypatch.setenv("SSH_KEY", line_end.join(["-----BEGIN PRIVATE KEY-----", *LINES, "-----END PRIVATE KEY-----"]))
+    assert redact_text(f"item {LINES[1]}, {LINES[0]}, {LINES[2]}") == "item redacted, redacted, short"
+    assert redact_text("-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
+
+
+LONG = "ghp_0123456789abcdefghijklmnopqrstuvwxyzA"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"as {LONG[:22]}..", "as redacted.."),
+        (f"as {LONG[:19]}…, b", "as redacted…, b"),
+        (f"{plain_text.shorten(f'mf-{LONG}', 30)}", "mf-redacted~"),
+        (f"x={reprlib.repr(LONG)}: no", "x='redacted...redacted': no"),
+        (f"({LONG[:12]})", "(redacted)"),
+        (LONG[:30], "redacted"),
+        (f"{LONG[:11]}..", f"{LONG[:11]}.."),
+        (f"{LONG[:15]}other", f"{LONG[:15]}other"),
+        (f"my{LONG[-15:]}", f"my{LONG[-15:]}"),
+    ],
+)
+def test_what_is_left_of_a_secret_that_was_cut_is_redacted(
+    monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", LONG)
+    redacted = redact_text(text)
+    assert redacted == expected or (expected.endswith("~") and redacted.startswith(expected))
+
+
+def test_a_path_or_address_is_cut_only_where_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK_TOKEN", "https://hooks.example.org/services/T0/B0")
+    text = "https://hooks.example.org: not reached"
+    assert redact_text(text) == text
+    assert redact_text("https://hooks.example.org/serv..") == "redacted.."
+
+
+@pytest.mark.parametrize("value", ["/" + "aZ9" * 2000, "~nobody-has-this-home/9"])
+def test_a_value_that_only_begins_as_a_path_is_a_secret(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("MY_TOKEN", value)
+    assert redact_text(f"a {value} b") == "a redacted b"
 
 
 def test_a_path_and_the_users_name_are_no_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

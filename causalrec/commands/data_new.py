@@ -18,6 +18,7 @@ from causalrec.data.tabular.role_guesses import guess_roles
 from causalrec.data.tabular.sniff import look_at
 from causalrec.data.tabular.stated_guesses import OPEN, stated_guesses
 from causalrec.errors import RequestError
+from causalrec.redaction import holds_secret
 
 
 def write_first_yaml(options: argparse.Namespace) -> int:
@@ -32,7 +33,7 @@ def write_first_yaml(options: argparse.Namespace) -> int:
     conf = options.config_dir[0] if options.config_dir else Path("conf")
     name = options.name or re.sub(r"\W+", "_", path.name.split(".")[0].lower()).strip("_") or "mine"
     files = {group: conf / group / f"{name}.yaml" for group in ("dataset", "graph")}
-    _require_free(name, files)
+    _require_free(path, name, files)
     require_creatable(conf, "--config-dir")
     look = look_at(path)
     guesses = guess_roles(look, roles)
@@ -59,10 +60,15 @@ def write_first_yaml(options: argparse.Namespace) -> int:
     return 0
 
 
-def _require_free(name: str, files: dict[str, Path]) -> None:
+def _require_free(path: Path, name: str, files: dict[str, Path]) -> None:
     """Raise RequestError on a name that is no file's, that one of our data sets has, or that was written before."""
     from causalrec.config.compose import package_folder
 
+    if holds_secret(name) or holds_secret(path.name):
+        raise RequestError(
+            f"data new: {path}: its name or --name holds a secret of the environment or a login, and would name files; "
+            "rename it, or give another --name"
+        )
     if not re.fullmatch(r"\w[\w-]{0,60}", name):
         raise RequestError(f"data new: --name {name!r}: use letters, digits, _ and -")
     for group, file in files.items():

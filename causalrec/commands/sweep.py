@@ -11,7 +11,7 @@ from typing import Any
 
 from causalrec.commands.terminal import log, print_json, print_text_table
 from causalrec.plain_text import has_controls, one_line, paste_safe_command
-from causalrec.redaction import REDACTED
+from causalrec.secret_values import REDACTED
 
 SHOWN = 40  # rows of one state on the terminal; --json has all
 

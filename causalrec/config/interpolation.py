@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from causalrec.errors import RequestError
-from causalrec.redaction import is_secret_name
+from causalrec.secret_values import is_secret_name
 
 if TYPE_CHECKING:
     from omegaconf import Node

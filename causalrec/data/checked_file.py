@@ -13,6 +13,7 @@ from typing import TypeVar
 from causalrec.data.checked_folder import say_made_anew
 from causalrec.data.files import replace_atomically
 from causalrec.data.regular_files import open_regular
+from causalrec.data.removal import require_unlinked
 
 MAGIC = b"causalrec cache 1\n"
 DIGEST = 64  # hexadecimal characters of a sha256
@@ -22,13 +23,15 @@ Value = TypeVar("Value")
 def load_or_make(path: Path, make: Callable[[], bytes], parse: Callable[[bytes], Value]) -> Value:
     """Return what a cached file holds; where there is none, or none as it was written, make it and write it first.
 
-    A damaged file is told in one line on stderr. One that cannot be written raises OSError, which names it.
+    A damaged file is told in one line on stderr. One that cannot be written raises OSError, which names it; one whose
+    folder is a link DataError.
 
     Args:
         path: of the file.
         make: computes its content.
         parse: reads the content; whatever it raises means that the file holds something else.
     """
+    require_unlinked(path.parent, path.parent.parent)
     content = _read(path)
     if content is not None:
         try:

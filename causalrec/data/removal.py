@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from causalrec.data.regular_files import kind_of
 from causalrec.errors import DataError
 
 
@@ -26,6 +27,25 @@ def require_unlinked(path: Path, root: Path) -> None:
             f"{link}: a symbolic link, behind which nothing is written or removed; put the folder itself there, or "
             f"remove the link"
         )
+
+
+def output_folder(root: Path, *names: str) -> Path:
+    """Return the folder of these names below `root`, to be written by whoever asks; DataError where one is a link.
+
+    What a library writes by its own means has its folder from here: it would follow a link in what somebody sent.
+    """
+    folder = root.joinpath(*names)
+    require_unlinked(folder, root)
+    return folder
+
+
+def output_file(folder: Path, name: str) -> Path:
+    """Return a file that a library will write in place; DataError where a link, a pipe or a folder stands there."""
+    path = folder / name
+    require_unlinked(path, folder)
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: {kind_of(path.lstat().st_mode)} where a file is meant; remove it")
+    return path
 
 
 def files_below(folder: Path) -> Iterator[Path]:

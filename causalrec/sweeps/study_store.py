@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +17,13 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
-from causalrec.errors import DataError, RequestError
-from causalrec.sweeps.claim_holder import ClaimHolder
+from causalrec.data.removal import output_file
+from causalrec.errors import CausalRecError, DataError, RequestError
+from causalrec.sweeps.claim_holder import ClaimHolder, parse_holder
 
 Direction = Literal["minimize", "maximize"]
+DATABASE_FILES = ("study.db", "study.db-journal", "study.db-wal", "study.db-shm")  # the last three are SQLite's
 LOCK_SECONDS = 60  # how long a process waits while another writes the file
 MISSED_BEATS = 6  # beats without which a trial counts as dead
 
@@ -94,7 +96,7 @@ class SharedStudy:
             return counts
         best = self.study.best_trial
         settings = " ".join(f"{key}={value}" for key, value in best.params.items())
-        return f"{counts}; best {best.value:.6g} by trial{best.user_attrs['place']}: {settings}"
+        return f"{counts}; best {best.value:.6g} by trial{best.user_attrs.get('place', best.number)}: {settings}"
 
     @contextmanager
     def keep_alive(self, trials: Sequence[Trial]) -> Iterator[None]:
@@ -119,11 +121,11 @@ class SharedStudy:
         for trial in self._trials():
             if trial.state is not TrialState.RUNNING:
                 continue
-            holder = trial.user_attrs.get("holder")
+            holder = parse_holder(json.dumps(trial.user_attrs.get("holder")).encode())
             if holder is None and trial.number not in self.adopted:
-                self.adopted.add(trial.number)  # cut before its first heartbeat: from now on silence is noticed
+                self.adopted.add(trial.number)  # cut before it said whose it is: from now on silence is noticed
                 self._record_beat(trial.number)
-            elif holder is not None and ClaimHolder(**holder).has_ended:
+            elif holder is not None and holder.has_ended:
                 self._fail(trial)
         with _silence_warnings():
             optuna.storages.fail_stale_trials(self.study)
@@ -162,7 +164,9 @@ def open_study(
         heartbeat: seconds between two signs of life of a trial.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    address = url or f"sqlite:///{folder.resolve() / 'study.db'}"
+    for name in () if url else DATABASE_FILES:
+        output_file(folder, name)
+    address = url or f"sqlite:///{folder.resolve() / DATABASE_FILES[0]}"
     options = {"connect_args": {"timeout": LOCK_SECONDS}} if address.startswith("sqlite") else {}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -175,11 +179,29 @@ def open_study(
                 heartbeat_stale_trial_callback=_queue_again,
             )
         study = optuna.create_study(storage=storage, study_name=folder.name, direction=direction, load_if_exists=True)
+        _require_sound(storage, study)
         _require_same(study, folder, json.loads(json.dumps({**search, "direction": direction})))
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, ImportError) as error:
+    except CausalRecError:
+        raise
+    except Exception as error:  # what is read may be anything, and so may what the libraries say of it
         where = url.split("@")[-1] if url else address  # an address may hold a password
         raise DataError(f"{where}: not a study's database ({_line(error)}); name another sweep") from error
     return SharedStudy(storage, study, heartbeat)
+
+
+def _require_sound(storage: RDBStorage, study: optuna.Study) -> None:
+    """Raise ValueError, or what the libraries raise, where the database is damaged or holds no trials of ours."""
+    if storage.engine.dialect.name == "sqlite":
+        with storage.engine.connect() as connection:
+            problem = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        if problem != "ok":
+            raise ValueError(problem)
+    if not isinstance(study.user_attrs.get("asked", {}), dict):
+        raise ValueError("what was asked is no mapping")
+    for trial in study.get_trials(deepcopy=False):
+        position = trial.user_attrs.get("place", 0)
+        if not isinstance(position, int) or position < 0:
+            raise ValueError(f"trial {trial.number} has the position {reprlib.repr(position)}")
 
 
 def _require_same(study: optuna.Study, folder: Path, search: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from causalrec.data.removal import output_file, output_folder
 from causalrec.errors import RequestError
 from causalrec.records.names import best_scores
 from causalrec.records.run_record import RunRecord
@@ -43,6 +44,19 @@ class LoggedJob:
     folder: Path
     tags: tuple[str, ...]
     config: Mapping[str, object]
+
+    def output_folder(self, name: str, *files: str) -> Path:
+        """Return the folder of a logger in the job's; DataError where a link in the sweep's folder leads elsewhere.
+
+        Args:
+            name: of the folder.
+            files: that the logger writes in place.
+        """
+        sweep, row, job = self.folder.parent.parent, self.folder.parent.name, self.folder.name
+        folder = output_folder(sweep, row, job, name)
+        for file in files:
+            output_file(folder, file)
+        return folder
 
 
 class AbstractLogger(ABC):
@@ -140,6 +154,7 @@ class Csv(AbstractLogger):
     """Curves as `metrics.csv` in the job's folder."""
 
     def open(self, job: LoggedJob) -> Logger | None:
+        job.output_folder("curves", "metrics.csv", "hparams.yaml")
         logger = CSVLogger(job.folder, name="", version="curves")
         with warnings.catch_warnings():  # that the curves of a job which goes on are written anew
             warnings.filterwarnings("ignore", message="Experiment logs directory")
@@ -152,6 +167,7 @@ class TensorBoard(AbstractLogger):
     """Curves as TensorBoard events in the job's folder (`pip install causalrec[tensorboard]`)."""
 
     def open(self, job: LoggedJob) -> Logger | None:
+        job.output_folder("tensorboard", "hparams.yaml")
         try:
             return TensorBoardLogger(job.folder, name="", version="tensorboard", default_hp_metric=False)
         except ModuleNotFoundError as error:

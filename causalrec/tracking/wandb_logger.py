@@ -79,7 +79,7 @@ class WandB(AbstractLogger):
         address = self._address(job)
         if rank_zero_only.rank:  # type: ignore[attr-defined]
             return WandbLogger(save_dir=job.folder, **address)  # Lightning gives the other ranks a dummy
-        job.folder.mkdir(parents=True, exist_ok=True)
+        job.output_folder("wandb").parent.mkdir(parents=True, exist_ok=True)
         return WandbLogger(save_dir=job.folder, experiment=self._run(job, address), **address)
 
     def _address(self, job: LoggedJob) -> RunAddress:
@@ -89,6 +89,7 @@ class WandB(AbstractLogger):
     def _run(self, job: LoggedJob, address: RunAddress) -> Run:
         import wandb
 
+        job.output_folder("wandb")
         try:
             with redact_arguments():  # W&B keeps the command line
                 run = wandb.init(
@@ -147,7 +148,7 @@ class WandB(AbstractLogger):
 
 def _tags(job: LoggedJob) -> list[str]:
     """Return a job's tags as W&B takes them: none twice, none empty, long ones cut."""
-    return list(dict.fromkeys(tag[:MAX_TAG_LENGTH] for tag in job.tags if tag))
+    return list(dict.fromkeys(redact_text(tag)[:MAX_TAG_LENGTH] for tag in job.tags if tag))
 
 
 def _finish(run: Run, status: JobStatus) -> None:

@@ -16,6 +16,9 @@ from causalrec.data import checked_folder
 from causalrec.data.array_files import load_npy, load_npz
 from causalrec.data.checked_file import load_or_make
 from causalrec.data.checked_folder import META, open_sealed, seal
+from causalrec.encoders.language.cache import embeddings
+from causalrec.encoders.language.checksums import file_sha256
+from causalrec.encoders.language.gguf_conversion import convert_gguf
 from causalrec.errors import DataError
 from causalrec.records.sidecars import read_sidecar, write_sidecars
 
@@ -194,3 +197,22 @@ def test_sidecars_come_back_and_other_shapes_are_named(tmp_path: Path) -> None:
     write_sidecars(tmp_path, replicates={"a|b|c": np.ones((3, 4))})
     with pytest.raises(DataError, match="of another shape"):
         read_sidecar(tmp_path / "replicates.npz", "mf")
+
+
+@pytest.mark.parametrize("folder_name", ["baselines", "digests", "text", "models"])
+def test_a_linked_folder_of_the_cache_is_refused_in_one_line(folder_name: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / folder_name).symlink_to(tmp_path / "mine")
+    (tmp_path / "model").mkdir()
+    file = tmp_path / "model" / "a.gguf"
+    file.write_bytes(b"a")
+    write: dict[str, Callable[[Path], object]] = {
+        "baselines": lambda cache: load_or_make(cache / "baselines" / "x.arrays", lambda: b"1", bytes),
+        "digests": lambda cache: file_sha256(file, cache),
+        "text": lambda cache: embeddings(["a"], tmp_path / "model", pooling="mean", max_tokens=4, cache=cache),
+        "models": lambda cache: convert_gguf(file, cache),
+    }
+    with pytest.raises(DataError, match=rf"{folder_name}: a symbolic link, behind which nothing is written"):
+        write[folder_name](tmp_path / "cache")
+    assert not [*(tmp_path / "mine").iterdir()]

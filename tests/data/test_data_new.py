@@ -388,3 +388,31 @@ def test_cells_that_a_terminal_or_yaml_would_obey_are_written_out(work: Path, ca
     assert "\\x1b[31mu0" in written and "\x1b" not in written and "\u202e" not in written
     assert yaml.safe_load(written)["user"] == "user"
     assert call(capsys, "data", "check", "odd", "--config-dir", "conf")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [["{secret}.csv"], ["{secret}.csv", "--name", "mine"], ["a.csv", "--name", "{secret}"]]
+)
+def test_no_file_is_named_by_a_secret(
+    work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    secret = "ghp_0123456789abcdefghij"
+    monkeypatch.setenv("GITHUB_TOKEN", secret)
+    arguments = [word.format(secret=secret) for word in arguments]
+    (work / arguments[0]).write_text(ratings(",", "user,item,rating,time\n"))
+    code, out, err = call(capsys, "data", "new", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1) and "holds a secret of the environment" in err
+    assert secret not in err and not (work / "conf").exists()
+
+
+def test_a_cell_that_is_a_secret_is_written_neither_complete_nor_cut(
+    work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "ghp_0123456789abcdefghijklmnopqrstuvwxyzA"
+    monkeypatch.setenv("GITHUB_TOKEN", secret)
+    rows = "".join(f"{k % 20},{secret if k % 7 == 0 else f'item{k % 7}'},{1 + k % 5}\n" for k in range(200))
+    (work / "ratings.csv").write_text("user,item,rating\n" + rows)
+    code, out, err = call(capsys, "data", "new", "ratings.csv")
+    written = "".join(path.read_text() for path in (work / "conf").rglob("*.yaml"))
+    assert code == 0, err
+    assert "redacted.." in written and secret[:12] not in written + out + err

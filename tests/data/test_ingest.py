@@ -19,7 +19,8 @@ from causalrec.data.datasets.csv import CsvTables
 from causalrec.data.tabular import ingest
 from causalrec.data.tabular.ingest import last_of_repeats
 from causalrec.data.tabular.npy import ArrayWriter
-from causalrec.data.tabular.store import store_folder
+from causalrec.data.tabular.store import scratch_folder, store_folder
+from causalrec.errors import DataError
 
 LARGE = 60_000
 
@@ -171,3 +172,23 @@ def test_an_array_written_in_chunks_is_a_plain_npy_file(tmp_path: Path) -> None:
 def test_the_last_of_each_repeated_code_is_kept() -> None:
     assert last_of_repeats(np.array([3, 1, 3, 2, 1])).tolist() == [False, False, True, True, True]  # type: ignore[union-attr]
     assert last_of_repeats(np.array([3, 1, 2])) is None
+
+
+@pytest.mark.parametrize("kind", ["a link", "a file"])
+def test_nothing_is_written_or_removed_where_a_linked_store_leads(
+    kind: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
+    elsewhere, inside = tmp_path / "elsewhere", root / "csv" / ".causalrec"
+    (elsewhere / ".making-old").mkdir(parents=True)
+    os.utime(elsewhere / ".making-old", (0, 0))
+    inside.symlink_to(elsewhere) if kind == "a link" else inside.touch()
+    assert store_folder(root / "csv", root) == tmp_path / "cache" / "tables"
+    assert capsys.readouterr().err == (
+        f"causalrec: {inside}: {kind}, not a folder, so the cache folder is used; remove it\n"
+    )
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "tables").symlink_to(elsewhere)
+    with pytest.raises(DataError, match="tables: a symbolic link"), scratch_folder(tmp_path / "cache/tables/x"):
+        pass
+    assert [path.name for path in elsewhere.iterdir()] == [".making-old"]

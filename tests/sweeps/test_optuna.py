@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +219,76 @@ def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(refused.value)
     with pytest.raises(DataError, match="host/db: not a study's database"):
         open_study("nosuch://user:secret@host/db", tmp_path, "minimize", {}, heartbeat=1)
+
+
+def spoil(folder: Path, statement: str) -> None:
+    with sqlite3.connect(folder / "study.db") as database:
+        database.execute(statement)
+    database.close()
+
+
+def cut_database(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def zero_its_middle(path: Path) -> None:
+    content = path.read_bytes()
+    third = len(content) // 3
+    path.write_bytes(content[:third] + bytes(third) + content[2 * third :])
+
+
+def replace_by(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def replace(path: Path) -> None:
+        path.rename(path.with_name("moved"))
+        make(path)
+
+    return replace
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with one trial that runs."""
+    folder = tmp_path_factory.mktemp("begun") / "study"
+    assert store_of(folder).ask("RandomSampler", 0, SEARCHED, 4) is not None
+    return folder
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_database,
+        zero_its_middle,
+        replace_by(os.mkfifo),
+        replace_by(Path.mkdir),
+        replace_by(lambda path: path.symlink_to("moved")),
+        replace_by(lambda path: path.symlink_to("gone")),
+        lambda path: path.with_name("study.db-journal").symlink_to("gone"),
+        lambda path: spoil(path.parent, "update trial_user_attributes set value_json = '{' where key = 'holder'"),
+        lambda path: spoil(path.parent, "update trial_user_attributes set value_json = '[1]' where key = 'place'"),
+        lambda path: spoil(path.parent, "update study_user_attributes set value_json = '3'"),
+        lambda path: spoil(path.parent, "update trial_params set distribution_json = '{}'"),
+    ],
+)
+def test_a_damaged_study_is_one_line(damage: Callable[[Path], object], begun: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(begun, folder)
+    damage(folder / "study.db")
+    with pytest.raises(DataError, match=r"study\.db") as refused:
+        store_of(folder)
+    assert "\n" not in str(refused.value) and not (folder / "gone").exists()
+
+
+@pytest.mark.parametrize(
+    "holder", ["3", '{"pid": 1}', '{"host": 1, "machine": 2, "pid": "x", "started": null}', "null"]
+)
+def test_a_holder_that_names_nobody_is_waited_for_as_one_that_said_nothing(
+    holder: str, begun: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(begun, folder)
+    spoil(folder, f"update trial_user_attributes set value_json = '{holder}' where key = 'holder'")
+    store = store_of(folder)
+    assert store.count_left(4) == 3 and store.has_trials_elsewhere() and store.adopted == {0}
 
 
 # the command

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import Balanced
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
-from causalrec.errors import RequestError
+from causalrec.errors import DataError, RequestError
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
@@ -188,3 +189,41 @@ def test_closing_a_logger_that_never_opened_is_nothing() -> None:
     for logger in (NoLogger(), Csv(), TensorBoard(), WandB()):
         assert logger.close(None, RECORD, "failed") is None
     assert wandb.run is None
+
+
+@pytest.mark.parametrize(
+    ("logger", "linked"),
+    [
+        *((Csv(), path) for path in ("curves", "curves/metrics.csv", "curves/hparams.yaml", ".", "..")),
+        *((TensorBoard(), path) for path in ("tensorboard", "tensorboard/hparams.yaml")),
+        (WandB(mode="offline"), "wandb"),
+    ],
+)
+@pytest.mark.parametrize("target", ["there", "gone"])
+def test_no_logger_writes_through_a_link(logger: AbstractLogger, linked: str, target: str, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "sweep" / "row" / "seed0"
+    link = Path(os.path.normpath(folder / linked))
+    link.parent.mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link.symlink_to(elsewhere / target)
+    if target == "there":
+        (elsewhere / target).mkdir() if link.suffix == "" else (elsewhere / target).write_text("mine")
+    with pytest.raises(DataError, match="a symbolic link, behind which nothing is written"):
+        logger.open(dataclasses.replace(job_of(tmp_path), folder=folder))
+    assert [path.name for path in elsewhere.rglob("*")] == ([target] if target == "there" else [])
+
+
+def test_no_logger_waits_for_a_pipe(tmp_path: Path) -> None:
+    job = job_of(tmp_path)
+    (job.folder / "curves").mkdir(parents=True)
+    os.mkfifo(job.folder / "curves" / "metrics.csv")
+    with pytest.raises(DataError, match=r"metrics\.csv: a pipe where a file is meant; remove it"):
+        Csv().open(job)
+
+
+def test_a_sweep_folder_that_is_a_link_works(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "sweep").symlink_to(tmp_path / "disk")
+    opened = Csv().open(dataclasses.replace(job_of(tmp_path), folder=tmp_path / "sweep" / "row" / "seed0"))
+    assert opened is not None and (tmp_path / "disk/row/seed0/curves").is_dir()

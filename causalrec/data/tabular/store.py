@@ -8,12 +8,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from causalrec.data.checked_folder import Meta, open_sealed, seal
 from causalrec.data.disk_errors import FULL, naming
 from causalrec.data.read_only import is_read_only
+from causalrec.data.regular_files import kind_of
+from causalrec.data.removal import require_unlinked
 from causalrec.errors import DataError
+from causalrec.plain_streams import print_note
 
 STALE = 86_400  # seconds after which a temporary folder belongs to nobody
 
@@ -22,11 +26,15 @@ def store_folder(folder: Path, root: Path) -> Path:
     """Return where to keep what we derive from `folder`: inside it below `root` (`paths.data`), if that is writable.
 
     Elsewhere, a user's own folder is left as it is: then `$CAUSALREC_CACHE/tables`, `~/.cache/causalrec/derived/tables`
-    by default. So it is where a finished run is opened again whose record names another folder of data.
+    by default. So too where a finished run is opened again whose record names another folder of data, and where
+    something else than a folder stands in the store's place, which is told in one line.
     """
     is_ours = not is_read_only() or root.resolve() == _data_folder().resolve()
     if is_ours and folder.resolve().is_relative_to(root.resolve()) and os.access(folder, os.W_OK):
-        return folder / ".causalrec"
+        inside = folder / ".causalrec"
+        if not os.path.lexists(inside) or (inside.is_dir() and not inside.is_symlink()):
+            return inside
+        _say_not_a_folder(inside, kind_of(inside.lstat().st_mode))
     cache = os.environ.get("CAUSALREC_CACHE") or Path.home() / ".cache" / "causalrec" / "derived"
     return Path(cache) / "tables"
 
@@ -36,9 +44,16 @@ def _data_folder() -> Path:
     return Path(os.environ.get("CAUSALREC_DATA") or Path.home() / ".cache" / "causalrec" / "data")
 
 
+@lru_cache
+def _say_not_a_folder(path: Path, kind: str) -> None:
+    """Say once what stands in the place of a data set's store."""
+    print_note(f"causalrec: {path}: {kind}, not a folder, so the cache folder is used; remove it")
+
+
 @contextmanager
 def scratch_folder(store_path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside the store's, removed at the end; raise DataError where it cannot be made."""
+    require_unlinked(store_path.parent, store_path.parent.parent)
     try:
         store_path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=store_path.parent, prefix=".making-"))

@@ -13,6 +13,7 @@ from causalrec.data.array_files import load_npy
 from causalrec.data.checked_file import drop_damaged
 from causalrec.data.files import replace_atomically
 from causalrec.data.regular_files import is_regular
+from causalrec.data.removal import output_folder
 from causalrec.encoders.language.checksums import file_lock, file_sha256, key_of
 from causalrec.encoders.language.model import Precision
 from causalrec.encoders.language.pooling import Fixed, Pooling
@@ -59,9 +60,10 @@ def embeddings(
     model = [(path.name, file_sha256(path, cache)) for path in files]
     majors = [version(name).split(".")[0] for name in ("torch", "transformers")]
     key = key_of([RECIPE, model, distinct, pooling, max_tokens, layers, precision, majors])
+    tables = output_folder(cache, "text")
     table = _open(cache, key)
     if table is None:
-        with file_lock(cache / "text" / key):
+        with file_lock(tables / key):
             table = _open(cache, key)
             if table is None:
                 _write(cache, key, _embed(distinct, folder, pooling, max_tokens, layers, precision))

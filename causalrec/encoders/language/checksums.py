@@ -14,7 +14,7 @@ from filelock import FileLock
 from causalrec.data.checked_folder import sum_of
 from causalrec.data.files import write_text
 from causalrec.data.regular_files import read_bytes
-from causalrec.data.removal import make_way
+from causalrec.data.removal import make_way, output_folder
 
 SETTLED = 2_000_000_000  # nanoseconds: a file written later than this could change again within its clock's tick
 
@@ -24,7 +24,7 @@ def file_sha256(path: Path, cache: Path) -> str:
     state = path.stat()
     identity = [str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino]
     key = key_of(identity)
-    note = cache / "digests" / key
+    note = output_folder(cache, "digests") / key
     with suppress(OSError, ValueError):  # no note, or a damaged one
         digest, seal = read_bytes(note).decode("ascii").split()
         if seal == key_of([key, digest]):

@@ -13,6 +13,7 @@ import torch
 from causalrec.data.checked_folder import open_sealed, seal
 from causalrec.data.disk_errors import full_disk
 from causalrec.data.regular_files import open_regular
+from causalrec.data.removal import output_folder
 from causalrec.encoders.language.checksums import file_lock, file_sha256, key_of
 from causalrec.encoders.language.silence import silence_transformers
 from causalrec.errors import DataError, RequestError
@@ -31,7 +32,8 @@ def convert_gguf(path: Path, cache: Path) -> Path:
     """
     import transformers
 
-    folder = cache / "models" / key_of([file_sha256(path, cache), transformers.__version__.split(".")[0]])
+    key = key_of([file_sha256(path, cache), transformers.__version__.split(".")[0]])
+    folder = output_folder(cache, "models") / key
     if open_sealed(folder) is None:
         if importlib.util.find_spec("gguf") is None:
             raise RequestError(f"encoder.model={path}: reading GGUF needs the extra: pip install 'causalrec[gguf]'")
