@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from causalrec.errors import CausalRecError, RequestError
 from causalrec.redaction import redact_command
+from causalrec.working_folder import check_working_folder
 
 if TYPE_CHECKING:
     from causalrec.data.dataset import CausalDataset
@@ -34,6 +35,7 @@ def load_dataset(name: str, config_dirs: Sequence[Path | str] = (), **settings: 
         config_dirs: further folders of YAML components.
         settings: of the data set, as in `dataset.KEY=VALUE`.
     """
+    check_working_folder()
     from causalrec.config.compose import compose_and_check, normalise_overrides, validate_group
 
     if not isinstance(name, str):
@@ -60,6 +62,7 @@ def train(
         rerun: train what is finished too, from its start.
         settings: overrides by keyword; a mapping gives the settings of a group.
     """
+    check_working_folder()
     from causalrec.config.compose import normalise_overrides
     from causalrec.records.run_record import RECORD, RunRecord
     from causalrec.sweeps.driver import run_one
@@ -85,6 +88,7 @@ def load(folder: Path | str | RunRecord) -> TrainedRun:
     Args:
         folder: of one job, `runs/SWEEP/ROW/seedN-KEY`; or of a row that holds no other; or what `train` returned.
     """
+    check_working_folder()
     from causalrec.records.run_record import RunRecord
     from causalrec.running.trained_run import TrainedRun
 
@@ -105,6 +109,7 @@ def table(
         rows: their names, in order; by default all.
         show_submodels: special cases of rows (`evaluation.submodels`) stand in the tables, and do not only mark them.
     """
+    check_working_folder()
     from causalrec.reporting.folder_tables import folder_tables
 
     names = (columns,) if isinstance(columns, str) else tuple(columns)

@@ -19,6 +19,7 @@ from causalrec.errors import CausalRecError, RequestError, did_you_mean
 from causalrec.limits import MAX_JOBS
 from causalrec.plain_text import one_line
 from causalrec.redaction import redact_command
+from causalrec.working_folder import check_working_folder, import_nothing_from_here
 
 VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph", "certify")
 EPILOG = "key=value is a Hydra override: causalrec train -m encoder=mf,bert objective=naive,ips,dr_jl seed=0,1"
@@ -85,7 +86,8 @@ def _run(arguments: list[str]) -> int:
     options = _parse(arguments)
     options.command = redact_command(["causalrec", *arguments])
     verb: Callable[[argparse.Namespace], int] = options.run
-    with _terminable():
+    check_working_folder()
+    with _terminable(), import_nothing_from_here():
         code = verb(options)
         sys.stdout.flush()
     return code

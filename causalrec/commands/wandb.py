@@ -24,7 +24,10 @@ def wandb(options: argparse.Namespace) -> int:
 
 def _sync(folder: Path, as_json: bool) -> int:
     """Print the commands that send the offline runs below a folder; runs still being written are left out."""
+    from causalrec.tracking.wandb_settings import check_local_settings
     from causalrec.tracking.wandb_sync import offline_runs, sync_commands
+
+    check_local_settings()  # what is pasted here would obey them
 
     runs_below = offline_runs(folder)
     ready = [run for run in runs_below if run.finished]

@@ -18,6 +18,7 @@ from causalrec.estimators.effect.nuisance import (
     Plain,
     build_sklearn_model,
     check_keys,
+    check_words,
     constructor_parameters,
     import_class,
     silence_warnings,
@@ -30,6 +31,11 @@ RUN_SETS = {"identified_estimand", "confidence_intervals", "test_significance", 
 RUN_SETS |= {"num_null_simulations", "num_simulations", "sample_size_fraction", "need_conditional_estimates"}
 RUN_SETS |= {"evaluate_effect_strength", "num_quantiles_to_discretize_cont_cols", "propensity_score_column"}
 RUN_SETS |= {"regression_estimator", "first_stage_model", "second_stage_model", PROPENSITY}
+WORDS = {  # that arguments may be, beside numbers
+    "distance_metric": ("minkowski", "euclidean", "manhattan", "cityblock", "chebyshev", "cosine", "l1", "l2"),
+    "weighting_scheme": ("ips_weight", "ips_normalized_weight", "ips_stabilized_weight"),
+    "num_strata": ("auto",),
+}
 FRONT_DOOR = "two_stage_regression"
 OTHER_DESIGNS = ("instrumental", "discontinuity", "econml", "causalml", "generalized_linear")
 
@@ -65,6 +71,7 @@ class DoWhy(AbstractTableLearner):
             if key in RUN_SETS:
                 raise RequestError(f"learner.arguments.{key}: is set by the run; leave it out")
         check_keys("learner.arguments", self.arguments, {k: v for k, v in parameters.items() if k not in RUN_SETS})
+        check_words("learner.arguments", self.arguments, WORDS)
         check_keys("learner.models", self.models, {k: v for k, v in parameters.items() if k == PROPENSITY})
         if PROPENSITY in parameters and PROPENSITY not in self.models:
             raise RequestError(f"learner.models.{PROPENSITY}: name the model of the treatment")

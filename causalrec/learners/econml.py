@@ -19,6 +19,7 @@ from causalrec.estimators.effect.nuisance import (
     Plain,
     build_sklearn_model,
     check_keys,
+    check_words,
     constructor_parameters,
     import_class,
     silence_warnings,
@@ -31,6 +32,14 @@ RUN_SETS |= {"discrete_instrument", "allow_missing", "use_ray", "ray_remote_func
 TREATMENT_MODELS = {"model_t", "model_propensity", "propensity_model"}
 TREATMENT_MODELS |= {"model_t_final", "propensity_model_final", "model_t_xw", "model_t_xwz"}
 EFFECT_MODELS = {"model_final", "cate_models", "final_models"}
+WORDS = {  # that arguments may be, beside numbers
+    **dict.fromkeys(("alpha", "alpha_cov", "batch_size"), ("auto",)),
+    "criterion": ("mse", "het"),
+    "max_features": ("auto", "sqrt", "log2"),
+    "mc_agg": ("mean", "median"),
+    "prel_cate_approach": ("driv", "dmliv"),
+    "backend": ("threading",),  # joblib's others start processes
+}
 IN_OTHER_PROCESSES = (
     "its models are fitted in other processes, so that nobody knows whether they converged; set "
     "learner.arguments.n_jobs=1"
@@ -78,6 +87,7 @@ class EconML(AbstractTableLearner):
             if key in nuisances:
                 raise RequestError(f"learner.arguments.{key}: is a model; name it in learner.models.{key}")
         check_keys("learner.arguments", self.arguments, parameters.keys() - RUN_SETS - nuisances)  # type: ignore[arg-type]
+        check_words("learner.arguments", self.arguments, WORDS)
         for name, models in (("models", self.models), ("binary_models", self.binary_models)):
             check_keys(f"learner.{name}", models, dict.fromkeys(nuisances))
         projects = self.arguments.get("projection")  # of a learner that may, one of two models is never fitted

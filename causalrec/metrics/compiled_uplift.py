@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from causalrec.types import Bools, Doubles, Ints
+from causalrec.working_folder import check_working_folder
 
 TINY = 1e-200
 
@@ -22,6 +23,7 @@ def kernel() -> Any:
     It takes `weights[R,U]`, of which `column[N]` is each row's, what is summed `columns[N,5]`, its `cell[N]`, and
     whether a row is the `last[N]` of its step; it gives areas `[R]` and sums over all rows `[R,10]`.
     """
+    check_working_folder()  # numba reads its settings there
     from numba import njit, prange
 
     @njit(parallel=True, cache=True)

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")  # runs no program
 PACKAGES = ("causalrec", "torch", "pytorch-lightning", "transformers", "torchmetrics", "dowhy", "scikit-learn", "numpy")
 
 
@@ -31,7 +32,7 @@ def git_sha() -> str | None:
         return None
 
     def ask(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True).stdout.strip()
+        return subprocess.run([*GIT, "-C", str(root), *arguments], capture_output=True, text=True).stdout.strip()
 
     commit = ask("rev-parse", "HEAD")
     return (commit + ("+" if ask("status", "--porcelain", "--untracked-files=no") else "")) or None

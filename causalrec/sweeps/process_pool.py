@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from causalrec.plain_streams import use_plain_streams
 from causalrec.progress import silence
+from causalrec.working_folder import import_nothing_from_here
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 WORKER_DIED = "a worker process died (out of memory?); run the command again to go on"
@@ -40,7 +41,7 @@ def run_in_processes(
         workers: how many processes.
         on_progress: is called about twice a second.
     """
-    with _one_thread(), _pool(workers) as pool:
+    with _one_thread(), import_nothing_from_here(), _pool(workers) as pool:
         try:
             futures = [pool.submit(_group, work, tuple(group)) for group in groups]
             left: set[Future[list[Result]]] = set(futures)

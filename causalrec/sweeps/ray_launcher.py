@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from pydantic import Field
 
 from causalrec.errors import DataError, RequestError
 from causalrec.progress import progress
+from causalrec.working_folder import import_nothing_from_here
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
@@ -27,6 +28,7 @@ FORWARDED_VARIABLES = (
     "HF_HUB_OFFLINE",
     "WANDB_MODE",
 )  # settings that hold on every node; secrets stay each node's own
+PACKAGE_HOME = Path(__file__).parents[2]  # the folder that holds our package, from which it is imported anyway
 STORE_BYTES = 100_000_000  # of a Ray started here: only configurations and results pass through it
 
 
@@ -153,7 +155,9 @@ def _join(ray: Any, address: str | None) -> None:
         {"include_dashboard": False, "object_store_memory": STORE_BYTES} if address is None else {}
     )
     try:
-        ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **options)
+        # Ray lets its processes import from where it is joined before all else: not from the working directory
+        with import_nothing_from_here(), chdir(PACKAGE_HOME):
+            ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **options)
     except (ConnectionError, ValueError, TimeoutError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise RequestError(

@@ -27,6 +27,7 @@ from causalrec.records.names import (
 from causalrec.records.run_record import RunRecord
 from causalrec.redaction import redact, redact_arguments, redact_text
 from causalrec.tracking.loggers import AbstractLogger, JobStatus, LoggedJob, MakeImages, log_chosen_curve
+from causalrec.tracking.wandb_settings import check_local_settings
 from causalrec.tracking.wandb_sync import mark_finished
 
 if TYPE_CHECKING:
@@ -37,9 +38,8 @@ LEAN = {  # a tenth of the time of a run; versions and commit are in the record
     "x_disable_meta": True,
     "x_disable_machine_info": True,
     "x_save_requirements": False,
-    "disable_git": True,
-    "disable_code": True,
 }
+NO_CODE = {"disable_git": True, "disable_code": True}  # git would obey the repository of the working directory
 MAX_TAG_LENGTH = 64  # characters that W&B takes of a tag, and of the kind of a job
 EXIT_CODES: Mapping[JobStatus, int] = {"done": 0, "failed": 1, "interrupted": 255}  # the last is W&B's own for Ctrl-C
 
@@ -60,7 +60,7 @@ class WandB(AbstractLogger):
         project: of W&B.
         entity: user or team of W&B; None: the account's default.
         mode: `auto` is offline without a `WANDB_API_KEY`, unless `WANDB_MODE` says.
-        machine: also log the machine's load, packages and commit.
+        machine: also log the machine's load and packages; the commit is in the record.
         images: also log plots of overlap, calibration and ranking.
 
     Offline runs lie in the job's folder; `causalrec wandb sync` tells how to send them. A job run again goes on in its
@@ -89,6 +89,7 @@ class WandB(AbstractLogger):
     def _run(self, job: LoggedJob, address: RunAddress) -> Run:
         import wandb
 
+        check_local_settings(self.entity)
         job.output_folder("wandb")
         try:
             with redact_arguments():  # W&B keeps the command line
@@ -103,7 +104,7 @@ class WandB(AbstractLogger):
                     config=redact(dict(job.config)),
                     resume="allow",
                     reinit="create_new",  # jobs of one process may be open at once
-                    settings={"silent": True, "console": "off", **({} if self.machine else LEAN)},
+                    settings={"silent": True, "console": "off", **NO_CODE, **({} if self.machine else LEAN)},
                 )
         except (wandb.errors.UsageError, wandb.errors.AuthenticationError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__

@@ -22,6 +22,7 @@ from causalrec.records.names import (
     summary_score,
 )
 from causalrec.records.run_record import RunRecord
+from causalrec.tracking.wandb_settings import check_local_settings
 
 CURVES = {  # of the chosen fit, whose names all jobs share
     "validation criterion": rf"^{VALIDATION_CRITERION}$",
@@ -112,6 +113,7 @@ def publish(workspace: Any) -> str:
     """Save a workspace as a new view on the server, by default the account's own, and return its address."""
     import wandb
 
+    check_local_settings(workspace.entity)
     try:
         if not workspace.entity:
             workspace.entity = wandb.Api().default_entity or ""

@@ -39,7 +39,7 @@ class FirstYaml:
         look = self.guesses.look
         seen = f"all {look.rows:,} rows" if look.is_complete else f"the first {look.rows:,} rows"
         lines = [
-            f"# A first look at {one_line(look.raw.path.name)} ({seen}): each line is a guess, read it before a result.",
+            f"# A first look at {one_line(look.raw.path.name)} ({seen}): each line is a guess: read it first.",
             f"_target_: {TARGETS['dataset']}",
             f"name: {self.name}",
             f"folder: {_yaml(self.folder)}",

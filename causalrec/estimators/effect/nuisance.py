@@ -6,7 +6,7 @@ import importlib
 import inspect
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ Scalar = bool | int | float | str | None
 Plain = Scalar | list[Scalar]
 Model = Mapping[str, Plain]  # estimator: a class of scikit-learn, and arguments of its constructor
 Kind = Literal["regressor", "classifier", "transformer"]
+NOT_PUBLIC = {"tests", "conftest", "externals"}  # folders of a package that hold other people's code, or tests
 
 
 def import_class(where: str, name: object, package: str) -> type[Any]:
@@ -29,6 +30,8 @@ def import_class(where: str, name: object, package: str) -> type[Any]:
     causalrec.errors.RequestError: models.model_y=os.system: name a public class below sklearn.
     """
     if not isinstance(name, str) or not re.fullmatch(rf"{package}(\.[a-z][a-z0-9_]*)+\.[A-Za-z]\w*", name, re.ASCII):
+        raise RequestError(f"{where}={name}: name a public class below {package}.")
+    if NOT_PUBLIC & set(name.split(".")):
         raise RequestError(f"{where}={name}: name a public class below {package}.")
     module, _, attribute = name.rpartition(".")
     try:
@@ -53,10 +56,49 @@ def check_keys(where: str, given: Mapping[str, object], allowed: Mapping[str, ob
             raise RequestError(f"{where}.{key}: unknown key; {did_you_mean(key, allowed)}")
 
 
+def check_words(where: str, arguments: Mapping[str, object], words: Mapping[str, Collection[str]]) -> None:
+    """Raise RequestError at the first argument that is neither a number nor a word its constructor offers.
+
+    So no text is a path: of a cache that would be unpickled, or of a module that would be imported.
+
+    Args:
+        where: the setting that holds the arguments, for messages.
+        arguments: by name.
+        words: that each argument may be; an argument that is not here takes no text.
+
+    >>> check_words("models.featurizer", {"memory": "received"}, {})
+    Traceback (most recent call last):
+    causalrec.errors.RequestError: models.featurizer.memory='received': text is not taken here; leave it out
+    """
+    for key, given in arguments.items():
+        for value in given if isinstance(given, list | tuple) else [given]:
+            if isinstance(value, str) and value not in words.get(key, ()):
+                hint = did_you_mean(value, words[key]) if words.get(key) else "text is not taken here; leave it out"
+                raise RequestError(f"{where}.{key}={value!r}: {hint}")
+            if not isinstance(value, bool | int | float | str | None):
+                raise RequestError(
+                    f"{where}.{key}: is {type(value).__name__}; give a number, a word or a list of these"
+                )
+
+
+def _offered_words(target: type[Any]) -> dict[str, set[str]]:
+    """Return the words that scikit-learn says an argument may be; `scoring` may be a metric by name."""
+    from sklearn.metrics import get_scorer_names
+
+    constraints = getattr(target, "_parameter_constraints", {})
+    offered = {
+        key: {word for option in options for word in getattr(option, "options", ()) if isinstance(word, str)}
+        for key, options in constraints.items()
+        if isinstance(options, list)
+    }
+    return {**offered, "scoring": set(get_scorer_names())}
+
+
 def build_sklearn_model(where: str, model: Model, kind: Kind, seed: int = 0, log: FitLog | None = None) -> Any:
     """Construct the scikit-learn model that a mapping names.
 
-    Raises RequestError where it is not of scikit-learn, not of the kind, or has no such argument.
+    Raises RequestError where it is not of scikit-learn, not of the kind, has no such argument, or the argument is text
+    other than the words that scikit-learn offers for it.
 
     Args:
         where: the setting that names the model, for messages.
@@ -80,6 +122,7 @@ def build_sklearn_model(where: str, model: Model, kind: Kind, seed: int = 0, log
     parameters = constructor_parameters(target)
     arguments: dict[str, Any] = {key: value for key, value in model.items() if key != "estimator"}
     check_keys(where, arguments, parameters)
+    check_words(where, arguments, _offered_words(target))
     if "random_state" in parameters:
         arguments.setdefault("random_state", seed)
     chosen = target if log is None else log.logged_class(target, where.removeprefix("learner."))
