@@ -62,11 +62,11 @@ def guard_methods(guarded: type[C]) -> type[C]:
 
 def _guard(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     @functools.wraps(method)
-    def guarded(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with report_damage(self.storage):
             return method(self, *args, **kwargs)
 
-    return guarded
+    return call
 
 
 def describe(error: BaseException) -> str:
