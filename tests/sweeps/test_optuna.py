@@ -329,7 +329,7 @@ def test_a_study_minimises_the_biased_criterion_and_a_second_launch_goes_on_to_t
 
 @pytest.mark.long
 def test_a_study_killed_between_and_in_trials_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    overrides = [LR, "trainer.max_epochs=20", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4"]
+    overrides = [LR, "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4"]
     code, _, err = launch(tmp_path, *overrides, "sweep=whole")
     assert code == 0, err
     folder = tmp_path / "runs/cut"
