@@ -25,6 +25,7 @@ from causalrec.config.hydra_keys import PLUGINS, PluginKind, check_plugin, refus
 from causalrec.config.interpolation import restrict_interpolation
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.config.settings import refuse_unused
+from causalrec.config.sweep_counts import refuse_too_many
 from causalrec.errors import DataError, RequestError
 from causalrec.limits import MAX_JOBS, MAX_PROCESSES
 from causalrec.running.data_plan import check_request
@@ -135,7 +136,7 @@ def run_all(
     assert isinstance(typed, dict)
     task_overrides = [str(text) for text in typed["task"]]
     if config.hydra.sweeper["_target_"] != BASIC:
-        results = _run_sweeper(task_overrides, context, config, command, runner)
+        results = _run_sweeper(task_overrides, context, config, command, runner, max_jobs)
     else:
         search_path = [text for text in map(str, typed["hydra"]) if text.startswith("hydra.searchpath")]
         wanted = expand_sweep(task_overrides, max_jobs)
@@ -261,14 +262,17 @@ def _result_without_launcher(job: Job, error: Exception) -> JobResult:
 
 
 def _run_sweeper(
-    arguments: list[str], context: HydraContext, config: DictConfig, command: str, runner: JobRunner
+    arguments: list[str], context: HydraContext, config: DictConfig, command: str, runner: JobRunner, max_jobs: int
 ) -> list[JobResult]:
     """Hand over to a sweeper, which learns the jobs as it goes."""
+    sweeper = _plugin("sweeper", context, runner, config)
+    trials = int(getattr(sweeper, "n_trials", 0))
+    refuse_too_many(trials, max_jobs, f"hydra.sweeper.n_trials={trials}")
     ledger = Ledger(Path(str(config.paths.runs)) / str(config.sweep))
     with report_disk_errors(ledger):
         ledger.requeue(list(ledger.status_files.by_job("failed")))
         ledger.note_launch(command, [])
-    returned = _plugin("sweeper", context, runner, config).sweep(arguments) or []
+    returned = sweeper.sweep(arguments) or []
     results = [result for result in returned if isinstance(result, JobResult)]
     lost = [result for result in returned if isinstance(result, Exception)]
     return [*results, *(JobResult("", "failed", " ".join(str(result).split()), 1, "launcher") for result in lost)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from causalrec.sweeps.study_store import Direction, SharedStudy
 
 Count = Annotated[int, Field(gt=0)]
+Seconds = Annotated[int, Field(ge=1, le=86_400)]
 WAIT = 2.0  # seconds between looks at trials or jobs that another launcher holds
 
 
@@ -59,7 +61,7 @@ class OptunaSweeper(Sweeper):
         sampler: Literal["TPESampler", "RandomSampler", "GPSampler"] = "TPESampler",
         seed: Annotated[int, Field(ge=0)] = 0,
         storage: str | None = None,
-        heartbeat: Count = 10,
+        heartbeat: Seconds = 10,
     ) -> None:
         self.n_trials, self.batch, self.heartbeat, self.storage = n_trials, batch, heartbeat, storage
         self.metric, self.direction = metric, direction
@@ -85,11 +87,14 @@ class OptunaSweeper(Sweeper):
         searched = read_space(arguments)
         first = self._compose([searched.overrides(corner) for corner in searched.corners()])[0]
         store = self._open_store(first, {"search": sorted(arguments), "metric": self.metric})
+        store.check_settings(searched.searched)
         results: list[JobResult | Exception] = []
+        waited_for = ""
         while True:
             if (left := store.count_left(self.n_trials)) > 0:
                 results += self._run(store, searched, min(left, self.batch))
-            elif store.has_trials_elsewhere():
+            elif elsewhere := store.trials_elsewhere():
+                waited_for = _log_wait(elsewhere, waited_for)
                 time.sleep(WAIT)
             else:
                 break
@@ -125,12 +130,14 @@ class OptunaSweeper(Sweeper):
     def _launch(self, jobs: list[list[str]], trials: Sequence[Trial]) -> list[JobResult | Exception]:
         """Launch jobs; where one still runs in a process that outlived its launcher, wait for it."""
         ended: dict[int, JobResult | Exception] = {}
+        waited_for = ""
         while waiting := [k for k in range(len(jobs)) if k not in ended]:
             assert self.launcher is not None
             returned = self.launcher.launch([jobs[k] for k in waiting], trials[waiting[0]].number)
             results = dict(zip(waiting, map(_job_result, returned), strict=True))
             ended |= {k: result for k, result in results.items() if not _elsewhere(result)}
-            if len(ended) < len(jobs):
+            if left := len(jobs) - len(ended):
+                waited_for = _log_wait(f"{left} job(s) that run elsewhere", waited_for)
                 time.sleep(WAIT)
         return [ended[k] for k in range(len(jobs))]
 
@@ -189,7 +196,7 @@ def _score(record: RunRecord, metric: str | None) -> float:
         if metric not in scores:
             raise RequestError(f"hydra.sweeper.metric={metric}: not among the scores; {did_you_mean(metric, scores)}")
         values = [scores[metric]]
-    finite = [value for value in values if value is not None]
+    finite = [value for value in values if value is not None and math.isfinite(value)]
     if not finite:
         raise DataError(f"{metric or 'criterion'}: no finite value in the record")
     return min(finite)
@@ -202,6 +209,13 @@ def _job_result(returned: JobReturn) -> JobResult | Exception:
 
 def _elsewhere(result: JobResult | Exception) -> bool:
     return not isinstance(result, Exception) and result.status == "running elsewhere"
+
+
+def _log_wait(elsewhere: str, waited_for: str) -> str:
+    """Say what is waited for, once until it changes."""
+    if elsewhere != waited_for:
+        _log(f"waiting for {elsewhere}")
+    return elsewhere
 
 
 def _log(text: str) -> None:

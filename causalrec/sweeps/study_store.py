@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import reprlib
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +14,26 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from causalrec.data.removal import output_file
 from causalrec.errors import CausalRecError, DataError, RequestError
-from causalrec.sweeps.claim_holder import ClaimHolder, parse_holder
+from causalrec.plain_streams import print_note
+from causalrec.sweeps.claim_holder import ClaimHolder
+from causalrec.sweeps.stored_trials import (
+    HOLDER,
+    POSITION,
+    REASON,
+    check_settings,
+    check_trials,
+    find_unfit_setting,
+    holder_of,
+    is_counted,
+    queue_again,
+    unlikely_beats,
+)
+from causalrec.sweeps.study_damage import describe, guard_methods, report_damage
 
 Direction = Literal["minimize", "maximize"]
 DATABASE_FILES = ("study.db", "study.db-journal", "study.db-wal", "study.db-shm")  # the last three are SQLite's
@@ -28,9 +41,12 @@ LOCK_SECONDS = 60  # how long a process waits while another writes the file
 MISSED_BEATS = 6  # beats without which a trial counts as dead
 
 
+@guard_methods
 @dataclass(frozen=True)
 class SharedStudy:
     """The study of one sweep. Several launchers may share it; each holds its own SharedStudy.
+
+    Every public method raises DataError in one line where the database is damaged.
 
     Attributes:
         storage: the database.
@@ -47,11 +63,18 @@ class SharedStudy:
     def count_left(self, n_trials: int) -> int:
         """Return how many trials are still to be begun; the dead ones are queued again first."""
         self._requeue_dead()
-        return n_trials - sum(map(_is_counted, self._trials()))
+        return n_trials - sum(map(is_counted, self._trials()))
 
-    def has_trials_elsewhere(self) -> bool:
-        """Return whether trials run that another launcher holds."""
-        return any(trial.state is TrialState.RUNNING for trial in self._trials())
+    def trials_elsewhere(self) -> str:
+        """Say how many trials run that another launcher holds, and by which processes; empty where none does."""
+        running = self._running()
+        holders = {f"{it.host[:40]} process {it.pid}" for trial in running if (it := holder_of(trial))}
+        names = f" ({', '.join(sorted(holders)[:3])})" if holders else ""
+        return f"{len(running)} trial(s) that run elsewhere{names}" if running else ""
+
+    def check_settings(self, searched: Mapping[str, BaseDistribution]) -> None:
+        """Raise DataError where a trial that has a value was not drawn from what is searched."""
+        check_settings(self._trials(), searched)
 
     def ask(self, sampler: str, seed: int, searched: Mapping[str, BaseDistribution], n_trials: int) -> Trial | None:
         """Begin a trial; None where other launchers began the last ones at the same moment.
@@ -65,38 +88,41 @@ class SharedStudy:
             searched: the distribution of each key.
             n_trials: total of the study.
         """
-        position = sum(map(_is_counted, self._trials()))
+        position = sum(map(is_counted, self._trials()))
         state = int(np.random.SeedSequence([seed, position]).generate_state(1)[0])
         self.study.sampler = getattr(optuna.samplers, sampler)(seed=state)
+        self._drop_unfit(searched)
         with _silence_warnings():
             trial = self.study.ask(dict(searched))
         self._record_beat(trial.number)
-        trial.set_user_attr("place", trial.user_attrs.get("place", position))
-        trial.set_user_attr("holder", asdict(ClaimHolder.here()))
+        trial.set_user_attr(POSITION, trial.user_attrs.get(POSITION, position))
+        trial.set_user_attr(HOLDER, asdict(ClaimHolder.here()))
         earlier = (other for other in self._trials() if other.number < trial.number)
-        if sum(map(_is_counted, earlier)) >= n_trials:
-            self.study.tell(trial, state=TrialState.FAIL)
+        if sum(map(is_counted, earlier)) >= n_trials:
+            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             return None
         return trial
 
     def tell(self, trial: Trial, value: float | str) -> None:
-        """End a trial with its value, or with the reason why it has none."""
-        if isinstance(value, str):
-            trial.set_user_attr("reason", value)
-            self.study.tell(trial, state=TrialState.FAIL)
+        """End a trial with its value, or with the reason why it has none; not where another launcher took it over."""
+        if self.storage.get_trial(trial._trial_id).state.is_finished():
+            print_note(f"causalrec: trial {trial.number} was taken over by another launcher; its value counts there")
+        elif isinstance(value, str):
+            trial.set_user_attr(REASON, value)
+            self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         else:
-            self.study.tell(trial, value)
+            self.study.tell(trial, value, skip_if_finished=True)
 
     def summary(self) -> str:
         """Say in one line how many trials have a value, how many failed, and the best one."""
-        trials = [trial for trial in self._trials() if _is_counted(trial)]
+        trials = [trial for trial in self._trials() if is_counted(trial)]
         complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         counts = f"{len(complete)} trial(s) complete, {len(trials) - len(complete)} failed"
         if not complete:
             return counts
         best = self.study.best_trial
         settings = " ".join(f"{key}={value}" for key, value in best.params.items())
-        return f"{counts}; best {best.value:.6g} by trial{best.user_attrs.get('place', best.number)}: {settings}"
+        return f"{counts}; best {best.value:.6g} by trial{best.user_attrs[POSITION]}: {settings}"
 
     @contextmanager
     def keep_alive(self, trials: Sequence[Trial]) -> Iterator[None]:
@@ -105,8 +131,12 @@ class SharedStudy:
 
         def beat() -> None:
             while not ended.wait(self.heartbeat):
-                for trial in trials:
-                    self._record_beat(trial.number)
+                try:
+                    with report_damage(self.storage):
+                        for trial in trials:
+                            self._record_beat(trial.number)
+                except DataError as error:  # a launcher that cannot beat looks dead to others, and goes on
+                    print_note(f"causalrec: {error}")
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -117,23 +147,30 @@ class SharedStudy:
             thread.join()
 
     def _requeue_dead(self) -> None:
-        """Fail the trials whose launcher is gone and queue their settings again, under their place."""
-        for trial in self._trials():
-            if trial.state is not TrialState.RUNNING:
-                continue
-            holder = parse_holder(json.dumps(trial.user_attrs.get("holder")).encode())
-            if holder is None and trial.number not in self.adopted:
+        """Fail the trials whose launcher is gone and queue their settings again, under their position."""
+        running = self._running()
+        unlikely = unlikely_beats(self.storage, running, self.heartbeat * MISSED_BEATS) if running else set()
+        for trial in running:
+            holder = holder_of(trial)
+            if trial.number in unlikely or (holder is not None and holder.has_ended):
+                self._fail(trial)
+            elif holder is None and trial.number not in self.adopted:
                 self.adopted.add(trial.number)  # cut before it said whose it is: from now on silence is noticed
                 self._record_beat(trial.number)
-            elif holder is not None and holder.has_ended:
-                self._fail(trial)
         with _silence_warnings():
             optuna.storages.fail_stale_trials(self.study)
 
-    def _fail(self, trial: FrozenTrial) -> None:
+    def _drop_unfit(self, searched: Mapping[str, BaseDistribution]) -> None:
+        """Fail the queued trials whose settings lie outside what is searched: others are drawn in their stead."""
+        for trial in self._trials():
+            if trial.state is TrialState.WAITING and (problem := find_unfit_setting(trial, searched)):
+                self._fail(trial, again=False)
+                print_note(f"causalrec: trial {trial.number} was queued with {problem}, outside what is searched; left")
+
+    def _fail(self, trial: FrozenTrial, again: bool = True) -> None:
         try:
-            if self.storage.set_trial_state_values(self._id(trial.number), TrialState.FAIL):
-                _queue_again(self.study, trial)
+            if self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL) and again:
+                queue_again(self.study, trial)
         except optuna.exceptions.UpdateFinishedTrialError:  # another launcher was first
             return
 
@@ -145,7 +182,12 @@ class SharedStudy:
         return self.storage.get_trial_id_from_study_id_trial_number(study, number)
 
     def _trials(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False)
+        trials = self.study.get_trials(deepcopy=False)
+        check_trials(trials)
+        return trials
+
+    def _running(self) -> list[FrozenTrial]:
+        return [trial for trial in self._trials() if trial.state is TrialState.RUNNING]
 
 
 def open_study(
@@ -176,7 +218,7 @@ def open_study(
                 engine_kwargs=options,
                 heartbeat_interval=heartbeat,
                 grace_period=heartbeat * MISSED_BEATS,
-                heartbeat_stale_trial_callback=_queue_again,
+                heartbeat_stale_trial_callback=queue_again,
             )
         study = optuna.create_study(storage=storage, study_name=folder.name, direction=direction, load_if_exists=True)
         _require_sound(storage, study)
@@ -185,7 +227,9 @@ def open_study(
         raise
     except Exception as error:  # what is read may be anything, and so may what the libraries say of it
         where = url.split("@")[-1] if url else address  # an address may hold a password
-        raise DataError(f"{where}: not a study's database ({_line(error)}); name another sweep") from error
+        raise DataError(
+            f"{where}: not a study's database ({describe(error)}); remove it or name another sweep"
+        ) from error
     return SharedStudy(storage, study, heartbeat)
 
 
@@ -198,10 +242,9 @@ def _require_sound(storage: RDBStorage, study: optuna.Study) -> None:
             raise ValueError(problem)
     if not isinstance(study.user_attrs.get("asked", {}), dict):
         raise ValueError("what was asked is no mapping")
-    for trial in study.get_trials(deepcopy=False):
-        position = trial.user_attrs.get("place", 0)
-        if not isinstance(position, int) or position < 0:
-            raise ValueError(f"trial {trial.number} has the position {reprlib.repr(position)}")
+    if len(study.directions) != 1:
+        raise ValueError(f"has {len(study.directions)} objectives")
+    check_trials(study.get_trials(deepcopy=False))
 
 
 def _require_same(study: optuna.Study, folder: Path, search: dict[str, Any]) -> None:
@@ -215,25 +258,12 @@ def _require_same(study: optuna.Study, folder: Path, search: dict[str, Any]) -> 
                 f"{folder}: this study was begun with {name}={_short(begun.get(name))}, not {_short(search[name])}; "
                 "name another sweep=NAME"
             )
+    if study.direction.name.lower() != search["direction"]:
+        raise ValueError(f"its direction is {study.direction.name.lower()}")
 
 
-def _short(value: Any) -> str:
-    return " ".join(value) if isinstance(value, list) else str(value)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error.__cause__ or error).split("\n")[0].split())
-
-
-def _is_counted(trial: FrozenTrial) -> bool:
-    """Return whether a trial is one of the `n_trials`: it has a value, a reason why it has none, or runs."""
-    return trial.state in (TrialState.COMPLETE, TrialState.RUNNING) or "reason" in trial.user_attrs
-
-
-def _queue_again(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Queue a dead trial's settings again."""
-    with _silence_warnings():
-        RetryHeartbeatStaleTrialCallback()(study, trial)
+def _short(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @contextmanager
