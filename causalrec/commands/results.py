@@ -39,9 +39,9 @@ def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
         paths: of the records that this launch has there.
     """
     from causalrec import api
-    from causalrec.reporting.html.page import report
+    from causalrec.reporting.html import page
 
-    records = readable_records(paths)
+    records = readable_records(paths, lambda _: None)  # the table below names the others
     print(f"{one_line(str(folder))}: {len(records)} job(s) of this launch have a record")
     if failed := sum(not record.done for record in records):
         print(f"{failed} of them failed: causalrec sweep status {quote(str(folder))} says why; launch again to retry")
@@ -49,28 +49,28 @@ def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
         return
     try:
         print_tables(api.table(folder))
-        report(folder, folder / "report.html")
+        page.report(folder, folder / "report.html")
         print(f"report: {folder / 'report.html'}")
     except CausalRecError as error:  # another job's record, damaged or unfinished; this launch's jobs stand
         log(f"no table: {error}")
 
 
-def readable_records(paths: Sequence[Path]) -> list[RunRecord]:
-    """Return the records that can be read; each other one is named in one line."""
+def readable_records(paths: Sequence[Path], report: Callable[[str], None] = log) -> list[RunRecord]:
+    """Return the records that can be read; each other one is named in one line of `report`."""
     from causalrec.records.run_record import RunRecord
 
-    return load_readable(paths, RunRecord.load)
+    return load_readable(paths, RunRecord.load, report)
 
 
-def load_readable(paths: Sequence[Path], load: Callable[[Path], T]) -> list[T]:
-    """Return what can be loaded of the records that are there; each other one is named in one line."""
+def load_readable(paths: Sequence[Path], load: Callable[[Path], T], report: Callable[[str], None] = log) -> list[T]:
+    """Return what can be loaded of the records that are there; each other one is named in one line of `report`."""
     loaded = []
     for path in paths:
         try:
             if os.path.lexists(path):
                 loaded.append(load(path))
         except (CausalRecError, OSError) as error:
-            log(f"not in the table: {error}")
+            report(f"not in the table: {error}")
     return loaded
 
 
