@@ -224,7 +224,8 @@ def test_the_table_of_finished_neighbours_is_printed(
 ) -> None:
     monkeypatch.setattr("causalrec.reporting.html.page.report", lambda *_: None)
     scores = (ScoreRecord("mf", "test", "auc", 0.5, 0.4, 0.6, 9),)
-    finished = RunRecord(name="mf", status="done", config=SETTINGS, scores=scores).save(ledger.folder / "mf" / "seed0-1")
+    record = RunRecord(name="mf", status="done", config=SETTINGS, scores=scores)
+    finished = record.save(ledger.folder / "mf" / "seed0-1")
     damaged = ledger.folder / "ips" / "seed0-2" / "record.json"
     to_full_folder(damaged)
     for paths in ([damaged], [finished, damaged]):
