@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from causalrec.commands.terminal import log, print_tables
 from causalrec.errors import CausalRecError
@@ -14,6 +15,8 @@ from causalrec.plain_text import one_line
 if TYPE_CHECKING:
     from causalrec.records.run_folder import RunFolder
     from causalrec.records.run_record import RunRecord
+
+T = TypeVar("T")
 
 
 def print_run(path: Path) -> None:
@@ -29,28 +32,46 @@ def print_run(path: Path) -> None:
 
 
 def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
-    """Print the tables of a sweep, and write its page.
+    """Print the tables of a sweep, and write its page; a record that cannot be read is named and in no table.
 
     Args:
         folder: of the sweep.
         paths: of the records that this launch has there.
     """
     from causalrec import api
-    from causalrec.records.run_record import RunRecord
-    from causalrec.reporting.html.page import report
+    from causalrec.reporting.html import page
 
-    records = [RunRecord.load(path) for path in paths]
-    print(f"{one_line(str(folder))}: {len(paths)} job(s) of this launch have a record")
+    records = readable_records(paths, lambda _: None)  # the table below names the others
+    print(f"{one_line(str(folder))}: {len(records)} job(s) of this launch have a record")
     if failed := sum(not record.done for record in records):
         print(f"{failed} of them failed: causalrec sweep status {quote(str(folder))} says why; launch again to retry")
-    if not any(record.scores for record in records):
+    if records and not any(record.scores for record in records):
         return
     try:
         print_tables(api.table(folder))
-        report(folder, folder / "report.html")
+        page.report(folder, folder / "report.html")
         print(f"report: {folder / 'report.html'}")
     except CausalRecError as error:  # another job's record, damaged or unfinished; this launch's jobs stand
         log(f"no table: {error}")
+
+
+def readable_records(paths: Sequence[Path], report: Callable[[str], None] = log) -> list[RunRecord]:
+    """Return the records that can be read; each other one is named in one line of `report`."""
+    from causalrec.records.run_record import RunRecord
+
+    return load_readable(paths, RunRecord.load, report)
+
+
+def load_readable(paths: Sequence[Path], load: Callable[[Path], T], report: Callable[[str], None] = log) -> list[T]:
+    """Return what can be loaded of the records that are there; each other one is named in one line of `report`."""
+    loaded = []
+    for path in paths:
+        try:
+            if os.path.lexists(path):
+                loaded.append(load(path))
+        except (CausalRecError, OSError) as error:
+            report(f"not in the table: {error}")
+    return loaded
 
 
 def _submodels(run: RunFolder) -> list[RunFolder]:
@@ -61,13 +82,7 @@ def _submodels(run: RunFolder) -> list[RunFolder]:
     if not keys:
         return []
     paths = [path for path in record_paths(run.folder.parents[1]) if path.parent.name.endswith(keys)]
-    cases = []
-    for path in paths:
-        try:
-            cases.append(RunFolder.load(path))
-        except CausalRecError as error:
-            log(f"not in the table: {error}")
-    return cases
+    return load_readable(paths, RunFolder.load)
 
 
 def _selection(record: RunRecord) -> Sequence[str]:

@@ -11,7 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from causalrec.commands.results import load_readable
 from causalrec.commands.terminal import describe_failure, log, print_tables, print_text_table, width
+from causalrec.data.removal import first_link
 from causalrec.errors import DataError
 from causalrec.progress import advance, progress
 
@@ -101,7 +103,7 @@ class TrainingJobs(AbstractStudyJobs):
             return _run_each([job.config for job in left], JobRunner().run, _failed_result, options.jobs)
 
         for path in self.every_path:
-            _remove_if_damaged(path)
+            _remove_if_damaged(path, self.folder)
         results = run_configs(self.configs, self.overrides, options.command, launch, log)
         return [f"{result.label}: {result.reason}" for result in results if result.status == "failed"]
 
@@ -109,14 +111,14 @@ class TrainingJobs(AbstractStudyJobs):
     def records(self) -> list[RunFolder]:
         from causalrec.records.run_folder import RunFolder
 
-        return [RunFolder.load(path) for path in self.paths if path.exists()]
+        return load_readable(self.paths, RunFolder.load)
 
     @cached_property
     def submodel_records(self) -> list[RunFolder]:
         """What the special cases of the rows have left."""
         from causalrec.records.run_folder import RunFolder
 
-        return [RunFolder.load(path) for path in _record_paths(self.submodels) if path.exists()]
+        return load_readable(_record_paths(self.submodels), RunFolder.load)
 
     @cached_property
     def run_tables(self) -> list[ScoreTable]:
@@ -167,7 +169,7 @@ class EstimationJobs(AbstractStudyJobs):
         from causalrec.records.estimation_record import EstimationRecord
         from causalrec.records.run_folder import EstimationFolder
 
-        return [EstimationFolder(path.parent, EstimationRecord.load(path)) for path in self.paths if path.exists()]
+        return load_readable(self.paths, lambda path: EstimationFolder(path.parent, EstimationRecord.load(path)))
 
     def table(self, smoke: bool) -> PaperTable:
         from causalrec.reporting.estimation import pool_estimates
@@ -228,9 +230,18 @@ def _failed_result(config: ExperimentConfig, why: str) -> JobResult:
 
 
 def _estimate(config: EstimationConfig) -> str | None:
+    from causalrec.data.removal import make_way, make_way_for_folder
+    from causalrec.records.run_record import RECORD
     from causalrec.reporting.estimation import save_estimates
 
     started = time.monotonic()
+    try:
+        make_way_for_folder(config.folder, config.folder.parents[1])
+        if (config.folder / RECORD).is_dir():
+            make_way(config.folder / RECORD)
+    except (DataError, OSError) as error:
+        advance("jobs")
+        return describe_failure(config, error)
     try:
         estimates = config.estimation.build().run(config.run.paths.data, config.run.paths.cache, config.run.seed)
         save_estimates(config, estimates, time.monotonic() - started)
@@ -247,17 +258,21 @@ def _is_estimated(path: Path) -> bool:
 
     try:
         return path.exists() and EstimationRecord.load(path).done
-    except DataError:
+    except (DataError, OSError):
         return False
 
 
-def _remove_if_damaged(path: Path) -> None:
-    """Remove a record that cannot be read with what lies beside it, so that its job runs again."""
+def _remove_if_damaged(path: Path, sweep: Path) -> None:
+    """Remove a record that cannot be read with what lies beside it, so that its job runs again.
+
+    A folder in its place is moved aside when the job begins; one behind a link is left to the job, which says so.
+    """
     from causalrec.records.run_folder import RunFolder
 
     try:
         if path.exists():
             RunFolder.load(path)
-    except DataError as error:
+    except (DataError, OSError) as error:
         log(f"{error}; it runs again")
-        path.unlink()
+        if first_link(path.parent, sweep) is None and not path.is_dir():
+            path.unlink()

@@ -20,7 +20,7 @@ def sweep(options: argparse.Namespace) -> int:
     """`causalrec sweep status | retry | gc DIR`."""
     from causalrec.sweeps.maintenance import open_ledger, warn_of_foreign_files
 
-    ledger = open_ledger(options.folder)
+    ledger = open_ledger(options.folder, to_change=options.what != "status")
     warn_of_foreign_files(ledger)
     verbs = {"status": _status, "retry": _retry, "gc": _gc}
     verbs[options.what](ledger, options.json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from causalrec.commands.results import print_run, print_sweep
+from causalrec.commands.results import print_run, print_sweep, readable_records
 from causalrec.commands.terminal import check_overrides, log, print_json
 from causalrec.redaction import redact_settings
 from causalrec.running.cache import PreparedCache
@@ -44,7 +44,7 @@ def _print_configuration(overrides: list[str], options: argparse.Namespace) -> i
 def train(options: argparse.Namespace) -> int:
     """`causalrec train [-m] [--rerun] key=value ...`: validate every job, then run those that are left."""
     from causalrec.config.compose import normalise_overrides
-    from causalrec.records.run_record import RECORD, RunRecord
+    from causalrec.records.run_record import RECORD
     from causalrec.sweeps import driver
     from causalrec.sweeps.job import JobRunner
 
@@ -58,7 +58,7 @@ def train(options: argparse.Namespace) -> int:
         results = driver.run_one(overrides, options.command, options.rerun, log, runner)
     records = [path for result in results if result.job and (path := result.folder / RECORD).exists()]
     if options.json:
-        print_json([RunRecord.load(path) for path in records])
+        print_json(readable_records(records))
     elif options.multirun:
         for sweep in dict.fromkeys(path.parents[2] for path in records):
             print_sweep(sweep, [path for path in dict.fromkeys(records) if sweep in path.parents])

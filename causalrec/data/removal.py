@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from causalrec.data.regular_files import kind_of
 from causalrec.errors import DataError
+from causalrec.plain_streams import print_note
+
+DAMAGED = ".damaged-"  # and a number: ends the name of what was moved aside
 
 
 def first_link(path: Path, root: Path) -> Path | None:
@@ -82,12 +86,45 @@ def remove_file(path: Path, root: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def make_way(path: Path) -> None:
+def make_way(path: Path, aside: Path | None = None) -> None:
     """Remove what is no regular file where one will be written: a link, a pipe, an empty folder.
 
-    A folder that holds something raises OSError, which names it.
+    A folder that holds something is moved aside (`move_aside`).
     """
     if path.is_dir() and not path.is_symlink():
-        path.rmdir()
+        try:
+            path.rmdir()
+        except OSError:
+            move_aside(path, aside)
     elif path.is_symlink() or (path.exists() and not path.is_file()):
         path.unlink()
+
+
+def make_way_for_folder(path: Path, root: Path, aside: Path | None = None) -> None:
+    """Move aside what is no folder on the way from `root` to `path`; raise DataError where a symbolic link is."""
+    require_unlinked(path, root)
+    below = path.relative_to(root).parts
+    for step in (root.joinpath(*below[: k + 1]) for k in range(len(below))):
+        if os.path.lexists(step) and not step.is_dir():
+            move_aside(step, aside)
+
+
+def move_aside(path: Path, aside: Path | None = None) -> None:
+    """Rename what stands where something of ours belongs to `NAME.damaged-N`, and say so; nothing of it is removed.
+
+    Args:
+        path: what is renamed; no link leads to it.
+        aside: the folder it goes to; its present one by default.
+    """
+    folder = aside or path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    names = (folder / f"{path.name}{DAMAGED}{number}" for number in count(1))
+    free = next(name for name in names if not os.path.lexists(name))
+    try:
+        kind = kind_of(path.lstat().st_mode)
+        path.rename(free)
+    except FileNotFoundError:  # another launcher was quicker
+        if os.path.lexists(path):
+            raise
+        return
+    print_note(f"causalrec: {path}: {kind} where none belongs, moved aside to {free}; remove it if you do not need it")

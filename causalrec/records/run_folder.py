@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from causalrec.data.removal import DAMAGED
 from causalrec.errors import CausalRecError, DataError, RequestError
 from causalrec.plain_text import one_line
 from causalrec.records.estimation_record import EstimationRecord
@@ -82,13 +83,18 @@ def is_estimation(values: Json) -> bool:
 
 def record_paths(folder: Path) -> list[Path]:
     """Return every record below a folder, in the order they were launched; raise RequestError where there is none."""
-    paths = sort_by_launch(list(folder.rglob(RECORD)))
+    paths = sort_by_launch([path for path in folder.rglob(RECORD) if not _is_aside(path.relative_to(folder))])
     if not paths:
         if folder.is_file():
             raise RequestError(f"{folder}: is a file; name the folder that it lies in")
         why = "no record.json below it" if folder.is_dir() else "no such folder"
         raise RequestError(f"{folder}: {why}; run `causalrec train` or name another folder")
     return paths
+
+
+def _is_aside(path: Path) -> bool:
+    """Whether a record lies in what was moved aside, or in a folder of a record's name: it counts for no job."""
+    return any(DAMAGED in name or name == RECORD for name in path.parts[:-1])
 
 
 def load_folders(folder: Path, sidecars: Sequence[str] = SIDECARS) -> list[AnyFolder]:

@@ -20,6 +20,7 @@ from causalrec.data.removal import make_way
 from causalrec.ids import is_job_id
 from causalrec.redaction import redact_document
 from causalrec.sweeps.claim_holder import ClaimHolder, parse_holder, this_machine
+from causalrec.sweeps.ledger_folders import is_linked, make_way_in_ledger
 
 NUMBER = re.compile(r"[0-9]{1,9}")  # of a claim
 MAX_NUMBER = 99_999_999
@@ -155,9 +156,9 @@ class Claims:
         return ClaimStatus(holder, max(0.0, age), live=abs(age) < self.stale_after)
 
     def _discard(self, path: Path) -> None:
-        """Remove a claim that holds nothing, whatever it is; a folder that is not empty is left."""
+        """Remove a claim that holds nothing, whatever it is; a folder that is not empty is moved aside."""
         with suppress(OSError):
-            make_way(path)
+            make_way_in_ledger(path)
             path.unlink(missing_ok=True)
 
     def clock(self) -> float:
@@ -188,7 +189,9 @@ def claim_number(path: Path) -> int:
 
 
 def file_names(folder: Path) -> list[str]:
-    """Return the names in a folder, without hidden ones; none where there is no folder."""
+    """Return the names in a folder of a ledger, without hidden ones; none where it is no folder, or a link."""
+    if is_linked(folder):
+        return []
     try:
         return [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208  # thousands
     except (FileNotFoundError, NotADirectoryError):
@@ -216,7 +219,7 @@ def _probe(folder: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a small JSON file atomically."""
-    make_way(path)
+    """Write a small JSON file of a ledger, `.ledger/FOLDER/NAME`, atomically."""
+    make_way_in_ledger(path)
     with replace_atomically(path) as temporary:
         temporary.write_text(redact_document(json.dumps(value), ".json"), encoding="utf-8")

@@ -58,7 +58,7 @@ def run_job(config: ExperimentConfig, cache: PreparedCache) -> JobResult:
         claim = ledger.claim(job := ledger.enter(config))
         if claim is None:
             return unclaimed_result(config, ledger, job)
-    except OSError as error:
+    except (OSError, CausalRecError) as error:  # of this job alone: others may be claimed
         return failed_result(config, error, ledger.root)
     try:
         return finish_claimed(config, claim, _train(config, claim.check, cache))

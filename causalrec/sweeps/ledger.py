@@ -14,13 +14,15 @@ from typing import Literal
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.files import write_text
 from causalrec.data.regular_files import is_regular
-from causalrec.data.removal import make_way, remove_folder, require_unlinked
+from causalrec.data.removal import make_way, make_way_for_folder, remove_folder
 from causalrec.errors import CausalRecError, DataError, RequestError
 from causalrec.ids import job_id_of, job_path
 from causalrec.records.run_record import RECORD
+from causalrec.records.sidecars import SIDECARS
 from causalrec.sweeps.claim_files import HEARTBEAT, STALE, Claims, ClaimStatus, refresh, write_json
 from causalrec.sweeps.claim_holder import ClaimHolder
 from causalrec.sweeps.fingerprint import job_fingerprint, of_this_code
+from causalrec.sweeps.ledger_folders import make_way_in_ledger, prepare_ledger, require_unlinked_ledger
 from causalrec.sweeps.ledger_notes import JobOverrides, read_failure, read_groups
 from causalrec.sweeps.status_files import (
     RECORDED_STATUSES,
@@ -34,7 +36,6 @@ from causalrec.sweeps.status_files import (
 )
 
 MAX_NAME_BYTES = 140  # bytes of a job's name: markers add a fingerprint, a size and a time to it, and names end at 255
-FOLDERS = ("claims", "done", "failed", "groups", "launches", "started")
 Status = Literal["new", "done", "outdated", "failed", "interrupted", "running", "running elsewhere"]
 
 
@@ -200,6 +201,7 @@ class Ledger:
         After claiming it looks once more: a record that was written under this fingerprint but not marked, because its
         process died or has just finished, is adopted. What an older code left to resume from is removed.
         """
+        prepare_ledger(self.root)
         path = self.claims.acquire(job)
         if path is None:
             return None
@@ -233,11 +235,14 @@ class Ledger:
 
     def _start(self, job: str) -> None:
         begun, folder = self._start_file(job), self.job_folder(job)
-        require_unlinked(folder / "checkpoints", self.folder)
+        make_way_for_folder(folder / "checkpoints", self.folder)
+        for path in (folder / RECORD, *(folder / f"{name}.npz" for name in SIDECARS)):
+            if path.is_dir() and not path.is_symlink():
+                make_way(path)
         if is_regular(begun):
             return
         remove_folder(folder / "checkpoints", self.folder)
-        make_way(begun)
+        make_way_in_ledger(begun)
         write_text(begun, sha256_or_empty(folder / RECORD))
         self.status_files.remove("started", job, keep=begun.name)
 
@@ -276,12 +281,11 @@ class Ledger:
 
     def require_unlinked(self) -> None:
         """Raise DataError where the ledger or a folder of it is a symbolic link: it would be kept somewhere else."""
-        for folder in FOLDERS:
-            require_unlinked(self.root / folder, self.folder)
+        require_unlinked_ledger(self.root)
 
     def note_launch(self, command: str, jobs: Sequence[str]) -> None:
         """Note a launch: its command, time, place and jobs, one file each."""
-        self.require_unlinked()
+        prepare_ledger(self.root)
         note = {"command": command, "time": time.time(), "folder": str(Path.cwd()), "jobs": list(jobs)}
         name = f"{time.time():.6f}-{ClaimHolder.here().host}-{os.getpid()}.json"
         write_json(self.root / "launches" / name, {**note, **asdict(ClaimHolder.here())})

@@ -11,6 +11,7 @@ from typing import TypedDict, cast
 from causalrec.data.regular_files import read_json
 from causalrec.ids import is_job_id
 from causalrec.sweeps.claim_files import file_names
+from causalrec.sweeps.ledger_folders import DAMAGED_FOLDER, FOLDERS
 from causalrec.sweeps.status_files import RECORDED_STATUSES, StatusFile, regular_names
 
 LAUNCH_NAME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)-.*\.json")
@@ -74,7 +75,7 @@ def read_failure(path: Path) -> FailureNote:
 
 def foreign_files(root: Path) -> list[Foreign]:
     """Return what lies in a ledger and is none of its files: of another name or kind, cut, or of another shape."""
-    foreign: list[Foreign] = []
+    foreign = list(_replaced_folders(root))
     list(_launches(root / "launches", foreign))
     list(_groups(root / "groups", foreign))
     for status in RECORDED_STATUSES:
@@ -89,6 +90,15 @@ def foreign_files(root: Path) -> list[Foreign]:
         if not is_job_id(job) or not number.isdecimal():
             foreign.append(Foreign(root / "claims" / name, "of another name"))
     return foreign
+
+
+def _replaced_folders(root: Path) -> Iterator[Foreign]:
+    """Yield what stands in place of the ledger or of a folder of it."""
+    for folder in (root, *(root / name for name in (*FOLDERS, DAMAGED_FOLDER))):
+        if folder.is_symlink():
+            yield Foreign(folder, "a symbolic link, read as empty; put the folder itself there, or remove the link")
+        elif folder.exists() and not folder.is_dir():
+            yield Foreign(folder, "not a folder; the next launch moves it aside")
 
 
 def _launches(folder: Path, foreign: list[Foreign]) -> Iterator[tuple[float, LaunchNote]]:

@@ -25,12 +25,16 @@ SHOWN_FILES = 10  # lines of what is left alone
 BEST = "best"  # checkpoints of this name are kept: the weights a record was computed from
 
 
-def open_ledger(folder: Path) -> Ledger:
-    """Return the ledger of a sweep's folder; raise RequestError where there is none."""
+def open_ledger(folder: Path, *, to_change: bool = True) -> Ledger:
+    """Return the ledger of a sweep's folder; raise RequestError where there is none.
+
+    Raises DataError where it is to be changed and it, or a folder of it, is a symbolic link.
+    """
     ledger = Ledger(folder)
     if not ledger.root.is_dir():
         raise RequestError(f"{folder}: no sweep was launched here (it holds no .ledger); name a folder like runs/SWEEP")
-    ledger.require_unlinked()
+    if to_change:
+        ledger.require_unlinked()
     return ledger
 
 

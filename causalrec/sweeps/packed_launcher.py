@@ -16,9 +16,11 @@ from pydantic import Field
 
 from causalrec.config.compose import compose_all
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.removal import make_way_for_folder
 from causalrec.errors import CausalRecError
-from causalrec.sweeps.job import JobResult, finish_claimed, unclaimed_result
+from causalrec.sweeps.job import JobResult, failed_result, finish_claimed, unclaimed_result
 from causalrec.sweeps.ledger import Claim, Ledger
+from causalrec.sweeps.ledger_folders import DAMAGED_FOLDER
 from causalrec.types import Count
 
 if TYPE_CHECKING:
@@ -69,9 +71,9 @@ class PackedLauncher(Launcher):
         from causalrec.running.run import train_together
         from causalrec.training.stacked.stacked_fitter import StackedFitter
 
-        claims = group.claim_jobs()
+        claims, errors = group.claim_jobs()
         configs = list(group.configs.values())
-        results = {config.folder: unclaimed_result(config, group.ledger, job) for job, config in group.configs.items()}
+        results = {config.folder: group.result_of(job, errors.get(job)) for job, config in group.configs.items()}
         if not claims:
             return results
         fitter = StackedFitter(self.max_replicas, self.memory_share, group.folder, self.progress)
@@ -105,17 +107,32 @@ class Group:
         """Where the group's checkpoints lie."""
         return self.ledger.root / "groups" / self.name
 
-    def claim_jobs(self) -> dict[str, Claim]:
-        """Claim what is left; the first of it stands for the group: who has it leaves none to another launcher."""
+    def claim_jobs(self) -> tuple[dict[str, Claim], dict[str, Exception]]:
+        """Claim what is left, and return why what could not be; the first of it stands for the group: who has it leaves
+        none to another launcher.
+        """
         states = self.ledger.states(list(self.configs))
         claims: dict[str, Claim] = {}
+        errors: dict[str, Exception] = {}
         for job in (job for job in self.configs if states[job].status != "done"):
-            claim = self.ledger.claim(job)
+            try:
+                make_way_for_folder(self.folder, self.ledger.folder, self.ledger.root / DAMAGED_FOLDER)
+                claim = self.ledger.claim(job)
+            except (OSError, CausalRecError) as error:
+                errors[job] = error
+                continue
             if claim is not None:
                 claims[job] = claim
             elif not claims and self.ledger.state(job).status.startswith("running"):
-                return {}
-        return claims
+                break
+        return claims, errors
+
+    def result_of(self, job: str, error: Exception | None) -> JobResult:
+        """Say why a job was not claimed: because of an error, or as its state says."""
+        config = self.configs[job]
+        if error is not None:
+            return failed_result(config, error, self.ledger.root)
+        return unclaimed_result(config, self.ledger, job)
 
 
 def groups_of(configs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[Group]:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from causalrec.data.regular_files import is_regular
-from causalrec.data.removal import make_way
 from causalrec.errors import DataError
 from causalrec.ids import SEPARATOR, is_job_id
 from causalrec.records.run_record import RunRecord
+from causalrec.sweeps.ledger_folders import is_linked, make_way_in_ledger
 
 RecordedStatus = Literal["done", "failed", "started"]
 NAME = re.compile(r"([^~]+~[^~]+)~(\w+)(?:~([0-9]{1,20})~([0-9]{1,20}))?")
@@ -97,7 +97,7 @@ class StatusFiles:
         now = record.stat()
         name = status_file_name(job, fingerprint, now.st_size, now.st_mtime_ns)
         (self.root / "done").mkdir(parents=True, exist_ok=True)
-        make_way(self.root / "done" / name)
+        make_way_in_ledger(self.root / "done" / name)
         (self.root / "done" / name).touch()
         self.remove("done", job, keep=name)
         self.remove("failed", job)
@@ -130,7 +130,11 @@ def sha256_or_empty(record: Path) -> str:
 
 
 def regular_names(folder: Path) -> list[str]:
-    """Return the names of the regular files in a folder, without hidden ones; none where there is no folder."""
+    """Return the names of the regular files in a folder of a ledger, without hidden ones; none where it is no folder,
+    or a link.
+    """
+    if is_linked(folder):
+        return []
     try:
         with os.scandir(folder) as entries:
             return [e.name for e in entries if not e.name.startswith(".") and e.is_file(follow_symlinks=False)]

@@ -133,6 +133,7 @@ class FitFolder:
         summary = {"criterion": fit.criterion, "best_epoch": fit.best_epoch, "epochs": fit.epochs}
         shown = {**summary, "curve": [asdict(point) for point in fit.curve]}
         write_checkpoint(self.best, {"fingerprint": self.fingerprint, "fit": shown, "state_dict": fit.state})
+        make_way(self.folder / "fit.json")
         write_text(self.folder / "fit.json", json.dumps({"fingerprint": self.fingerprint, **shown}, indent=1) + "\n")
         self.resume.unlink(missing_ok=True)
 

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from causalrec.cli import main
+from causalrec.commands.results import print_sweep
+from causalrec.data.removal import make_way
 from causalrec.errors import DataError
 from causalrec.records.launch_order import launch_order
+from causalrec.records.run_folder import record_paths
 from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import ScoreRecord
 from causalrec.sweeps.claim_holder import ClaimHolder
 from causalrec.sweeps.ledger import Ledger
 from causalrec.sweeps.maintenance import collect_garbage, launches, open_ledger, retry, status, warn_of_foreign_files
@@ -130,6 +135,108 @@ def test_a_failure_without_a_reason_is_a_failure(damage: str, ledger: Ledger) ->
     finish(ledger)
 
 
+# Folders that hold something, and files where folders belong.
+
+
+def to_full_folder(path: Path) -> None:
+    if path.is_file():
+        path.unlink()
+    path.mkdir(parents=True)
+    (path / "mine").write_text("mine")
+
+
+def aside(ledger: Ledger) -> list[str]:
+    return sorted(str(path.relative_to(ledger.folder)) for path in ledger.folder.rglob("*.damaged-*"))
+
+
+@pytest.mark.parametrize("folder", ["started", "failed", "claims", "groups"])
+def test_a_folder_that_holds_something_is_moved_aside(
+    folder: str, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = ledger.group_name([JOB])
+    names = {"claims": f"{JOB}~1", "groups": f"{group}.json"}
+    path = ledger.root / folder / names.get(folder, f"{JOB}~{PRINT}")
+    to_full_folder(path)
+    assert ledger.remember_group({JOB: ["seed=0"]}) == group
+    if folder == "failed":
+        ledger.mark_failed(JOB, "why", 1)
+        assert ledger.state(JOB).status == "failed" and ledger.requeue([JOB]) == 1
+    finish(ledger)
+    assert ledger.state(JOB).status == "done"
+    assert aside(ledger) == [f".ledger/damaged/{path.name}.damaged-1"]
+    assert (ledger.root / "damaged" / f"{path.name}.damaged-1" / "mine").read_text() == "mine"
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and err.startswith(f"causalrec: {path}: a folder where none belongs, moved aside to ")
+
+
+def test_a_full_folder_in_place_of_a_mark_of_a_finished_job_is_moved_aside(ledger: Ledger) -> None:
+    finish(ledger)
+    (mark,) = (ledger.root / "done").iterdir()
+    to_full_folder(mark)
+    assert ledger.state(JOB).status == "interrupted"
+    assert ledger.claim(JOB) is None, "its record is adopted"
+    assert ledger.state(JOB).status == "done" and aside(ledger) == [f".ledger/damaged/{mark.name}.damaged-1"]
+
+
+@pytest.mark.parametrize("name", ["record.json", "replicates.npz"])
+def test_a_folder_in_place_of_a_record_is_moved_aside_and_counts_for_no_job(name: str, ledger: Ledger) -> None:
+    record = finish(ledger)
+    copy = record.read_text()
+    record.unlink()
+    to_full_folder(record.with_name(name))
+    (record.with_name(name) / "record.json").write_text(copy)
+    assert ledger.state(JOB).status == "new"
+    finish(ledger)
+    assert ledger.state(JOB).status == "done" and record_paths(ledger.folder) == [record]
+    assert (record.with_name(f"{name}.damaged-1") / "mine").exists()
+
+
+@pytest.mark.parametrize("folder", ["claims", "done", "failed", "groups", "launches", "started", "damaged", "row", "."])
+def test_a_file_in_place_of_a_folder_is_moved_aside(folder: str, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "sweep", fingerprints={JOB: PRINT})
+    path = {"row": ledger.job_folder(JOB).parent, ".": ledger.root}.get(folder, ledger.root / folder)
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    if folder != ".":
+        ledger.root.mkdir(exist_ok=True)
+        opened = open_ledger(ledger.folder)
+        warn_of_foreign_files(opened)
+        assert status(opened)["counts"] == {} and retry(opened)[0] == 0 and collect_garbage(opened) == []
+    ledger.note_launch("causalrec train", [JOB])
+    finish(ledger)
+    assert status(ledger)["counts"] == {"done": 1} and [note["jobs"] for note in launches(ledger)] == [[JOB]]
+    (moved,) = aside(ledger)
+    assert (ledger.folder / moved).read_text() == "mine"
+
+
+def test_what_is_moved_aside_twice_is_numbered(tmp_path: Path) -> None:
+    for _ in range(2):
+        to_full_folder(tmp_path / "resume.ckpt")
+        make_way(tmp_path / "resume.ckpt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["resume.ckpt.damaged-1", "resume.ckpt.damaged-2"]
+
+
+def test_the_table_of_finished_neighbours_is_printed(
+    ledger: Ledger,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("causalrec.reporting.html.page.report", lambda *_: None)
+    scores = (ScoreRecord("mf", "test", "auc", 0.5, 0.4, 0.6, 9),)
+    record = RunRecord(name="mf", status="done", config=SETTINGS, scores=scores)
+    finished = record.save(ledger.folder / "mf" / "seed0-1")
+    damaged = ledger.folder / "ips" / "seed0-2" / "record.json"
+    to_full_folder(damaged)
+    for paths in ([damaged], [finished, damaged]):
+        caplog.clear()
+        print_sweep(ledger.folder, paths)
+        out, err = capsys.readouterr()
+        assert "mf" in out and "auc" in out and err == ""
+        (named,) = caplog.messages
+        assert named.startswith(f"not in the table: {damaged}: ")
+
+
 # What the keeper of a sweep asks.
 
 
@@ -211,6 +318,29 @@ def test_a_ledger_behind_a_link_is_refused(ledger: Ledger, tmp_path: Path) -> No
         open_ledger(ledger.folder)
     with pytest.raises(DataError, match="done: a symbolic link"):
         ledger.note_launch("causalrec train", [])
+
+
+@pytest.mark.parametrize("folder", ["claims", "done", "failed", "groups", "launches", "started", "."])
+def test_behind_a_linked_ledger_nothing_is_written_and_its_status_is_told(
+    folder: str, ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.note_launch("causalrec train", [JOB])
+    finish(ledger)
+    (ledger.root / "claims" / f"{JOB}~1").write_text('{"host": "')  # asked after by the server's clock: a file
+    path, outside = ledger.root / folder, tmp_path / "outside"
+    path.rename(outside)
+    path.symlink_to(outside)
+    before = sorted((str(below), below.stat().st_mtime_ns) for below in [outside, *outside.rglob("*")])
+    assert main(["sweep", "status", str(ledger.folder)]) == 0
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and err.startswith(f"causalrec: {path}: left alone (a symbolic link, read as empty")
+    for verb in ("retry", "gc"):
+        assert main(["sweep", verb, str(ledger.folder)]) == 1
+    for attempt in (lambda: ledger.claim(JOB), lambda: ledger.note_launch("causalrec train", [JOB])):
+        with pytest.raises(DataError, match="a symbolic link, behind which nothing is written"):
+            attempt()
+    assert ledger.requeue([JOB]) == 0
+    assert sorted((str(below), below.stat().st_mtime_ns) for below in [outside, *outside.rglob("*")]) == before
 
 
 def test_a_sweep_behind_a_link_of_its_users_is_as_any_other(ledger: Ledger, tmp_path: Path) -> None:

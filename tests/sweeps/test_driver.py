@@ -184,8 +184,8 @@ def test_a_job_that_ends_elsewhere_is_not_run_here(
 def test_a_folder_that_cannot_be_written_is_one_line(
     fake: Fake, work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (work / "runs" / "s").mkdir(parents=True)
-    (work / "runs" / "s" / ".ledger").write_text("in the way")
+    (work / "runs").mkdir()
+    (work / "runs" / "s").write_text("in the way")
     code, out, err = call(capsys, "train", *SWEEP)
     assert (code, out, fake.ran) == (2, "", [])
     assert err.startswith("causalrec: runs/s/.ledger: cannot be written (") and err.count("\n") == 1
