@@ -304,7 +304,7 @@ def test_what_cannot_be_refuted_is_one_line(call: Any, tmp_path: Path) -> None:
         "nor follows it\n"
     )
     assert call("refute", str(folder), "--jobs", "0")[::2] == (2, "causalrec: --jobs 0: at least 1\n")
-    assert call("refute", str(folder), "--repeats", "2")[::2] == (2, "causalrec: --repeats 2: at least 3\n")
+    assert call("refute", str(folder), "--repeats", "2")[::2] == (2, "causalrec: --repeats 2: from 3 to 10,000\n")
     code, _, err = call("refute", str(folder), "--negative-control", "x9")
     assert code == 2 and "x9: no numeric column of effect_simulation; did you mean" in err
     record = json.loads((folder / "record.json").read_text())
