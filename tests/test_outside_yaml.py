@@ -359,7 +359,7 @@ def test_a_target_is_a_public_class_of_an_allowed_package(target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["causalrec.errors.RequestError", "causalrec.cli.Parser", "causalrec.graph.draw.draw"]
+    "target", ["causalrec.errors.RequestError", "causalrec.commands.parser.Parser", "causalrec.graph.draw.draw"]
 )
 def test_a_nested_class_is_a_component_of_the_kind_that_is_asked_for(target: str) -> None:
     node = {"_target_": "causalrec.encoders.text_towers.TextTowers", "model": {"_target_": target}}

@@ -129,7 +129,7 @@ def test_an_error_of_the_disk_is_one_line_of_the_command(
     def fail(_: object) -> int:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / "page.html"))
 
-    monkeypatch.setattr("causalrec.cli._report", fail)
+    monkeypatch.setattr("causalrec.commands.parser._report", fail)
     assert main(["report", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert err.startswith(f"causalrec: {tmp_path / 'page.html'}: read-only file system; make it writable")
