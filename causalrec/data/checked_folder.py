@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from causalrec.data.files import sync, write_text
 from causalrec.data.regular_files import open_regular, read_json
 from causalrec.data.removal import files_below
+from causalrec.plain_streams import print_note
 
 META = "meta.json"
 SUMMED = ".summed"  # the states of the files when their sums were last taken
@@ -60,7 +60,7 @@ def open_sealed(folder: Path) -> Meta | None:
 
 def say_made_anew(path: Path, why: str) -> None:
     """Say on stderr that something derived was damaged and is made anew."""
-    print(f"causalrec: {path}: damaged ({why}), so it is made anew", file=sys.stderr)
+    print_note(f"causalrec: {path}: damaged ({why}), so it is made anew")
 
 
 def sum_of(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from causalrec.data.regular_files import is_regular
 from causalrec.data.removal import files_below, first_link, links_below, remove_file, remove_folder
 from causalrec.errors import DataError, RequestError
 from causalrec.ids import job_path
+from causalrec.plain_streams import print_note
 from causalrec.records.run_record import RECORD
 from causalrec.sweeps.ledger import Ledger, State
 from causalrec.sweeps.ledger_notes import LaunchNote, foreign_files, read_launches
@@ -185,4 +185,4 @@ def _size(path: Path) -> int:
 
 
 def _say(line: str | None) -> None:
-    print(f"causalrec: {line}", file=sys.stderr)
+    print_note(f"causalrec: {line}")
