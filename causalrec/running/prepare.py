@@ -70,6 +70,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     dataset = config.components.dataset.load(config.run.paths.data)
     if config.trial is not None:
         dataset = corner(dataset, config.trial.users, config.trial.items)
+    task.check_rows(dataset, config)
     splits = split(dataset)
     _require_budget(splits, selection)
     learner = config.components.learner
