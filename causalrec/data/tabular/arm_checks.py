@@ -41,7 +41,14 @@ def note_unnamed_exposures(streamed: StreamedFile, arms: int, column: str) -> No
 
 
 def check_arms(log: InteractionLog, arms: Sequence[str], name: str, learns: bool = True) -> None:
-    """Raise DataError on a row without an outcome, and, where effects are learnt from the log, an arm without a row."""
+    """Raise DataError on a row without an outcome, and on an arm of which nothing can be learnt.
+
+    Args:
+        log: Rows.
+        arms: Names of the exposures 1, 2 and so on; empty where rows without exposure have no outcome.
+        name: Of the data set.
+        learns: Whether effects are learnt from the log, so that every arm needs a row.
+    """
     if not arms:
         return
     if (bad := np.isnan(log.outcome)).any():
@@ -50,6 +57,6 @@ def check_arms(log: InteractionLog, arms: Sequence[str], name: str, learns: bool
     if learns and (missing := set(range(len(arms) + 1)) - set(np.unique(log.treatment).tolist())):
         what = ("not exposed", *arms)[min(missing)]
         raise DataError(
-            f"{name}: no logged row has exposure {min(missing)} ({what}), so that nothing is learnt of it; leave it out "
+            f"{name}: no logged row has exposure {min(missing)} ({what}), so nothing is learnt of it; leave it out "
             f"of dataset.arms, and its rows out of the random ones"
         )
