@@ -15,7 +15,7 @@ from causalrec.errors import DataError
 from causalrec.types import Bools, Floats, Ints
 
 RowValues = npt.NDArray[Any]  # one value a row: float numbers, or the levels of a category as integers or text
-_BY_ROW = ("item", "treatment", "outcome", "user", "time", "position", "propensity", "weight")
+_BY_ROW = ("item", "treatment", "outcome", "user", "time", "position", "propensity", "arm_probabilities", "weight")
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,6 +32,7 @@ class InteractionLog:
         time: [N] int64, seconds.
         position: [N] int64.
         propensity: [N] float32, a probability in (0, 1].
+        arm_probabilities: [N,A+1] float32, the probability of each treatment, whichever was received.
         weight: [N] float32, how much a row counts in training (above 0), absent where all count 1.
         columns: The row's own columns by name, [N] each: float numbers, or categories as integers or text (numpy `U`).
         name: How errors call it.
@@ -50,6 +51,7 @@ class InteractionLog:
     time: Ints | None = None
     position: Ints | None = None
     propensity: Floats | None = None
+    arm_probabilities: Floats | None = None
     weight: Floats | None = None
     columns: Mapping[str, RowValues] = field(default_factory=dict)
     name: str = "log"

@@ -31,6 +31,7 @@ class AbstractObjective(ABC):
         prediction_roles: The networks a prediction is made from.
         links: The links it is defined for, `ANY_LINK` where it reads the outputs by their pointwise errors alone.
         reads_pair_propensity: It reads the propensity of pairs that are not logged too.
+        reads_arm_propensities: It reads the probability of every treatment, of logged rows.
         columns: The columns of the data set that it reads, by `Batch.columns`.
         reads_whole_batch: A row's value reads a sum over the batch.
         claims: What its terms say of `ideal`, without clipping; the certificate judges it, and none is allowed.
@@ -53,6 +54,7 @@ class AbstractObjective(ABC):
     feedback_types: ClassVar[frozenset[Feedback]] = EXPOSED
     prediction_roles: ClassVar[tuple[Role, ...]] = (OUTCOME,)
     reads_pair_propensity: ClassVar[bool] = False
+    reads_arm_propensities: ClassVar[bool] = False
     columns: ClassVar[tuple[str, ...]] = ()
     reads_whole_batch: ClassVar[bool] = False
     claims: ClassVar[frozenset[Claim]] = frozenset()
