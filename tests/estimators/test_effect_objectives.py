@@ -32,6 +32,7 @@ from causalrec.estimators.pointwise_error import mean_of
 from causalrec.estimators.representation_distance import mmd, wasserstein
 from causalrec.heads.base import AbstractHead
 from causalrec.models import CausalModel, RoleNetwork
+from causalrec.training.criterion import validation_errors
 from causalrec.types import ARMS, EFFECT, EPSILON, OUTCOME, PROPENSITY, REPRESENTATION, Batch, Link, Outputs, Role
 from tests.heads.test_uplift_heads import HEADS
 
@@ -253,6 +254,21 @@ def test_an_x_learner_weighs_both_sides_by_how_well_the_other_is_known(
     low, middle, high = map(expected_error, (-1.0, 0.0, 1.0))
     best = (low - high) / (2 * (low + high - 2 * middle))  # of a parabola
     assert best == pytest.approx(of_controls * 1.5 + (1 - of_controls) * outcome[arm], abs=1e-4)
+
+
+@pytest.mark.parametrize(("name", "best"), [("dr_learner", 2.0), ("r_learner", 2.0), ("x_learner", 0.1 * 2 + 0.9 * 1)])
+def test_second_stages_are_chosen_by_the_effect_that_they_learn(name: str, best: float) -> None:
+    """By the criterion `ips`, where the effect is 2 and the untreated's outcome network is wrong by 1."""
+    shares = torch.tensor([0.9, 0.1])
+    batch = rows_of([0, 1], [1.0, 3.0], shares.tolist())
+
+    def criterion(effect: float) -> float:
+        outputs = crossfit_outputs([[0.0, effect]] * 2, [[2.0, 3.0]] * 2)
+        error, weight = validation_errors(OBJECTIVES[name], outputs, batch, "ips", 0.01)
+        return float(shares @ (error * weight))
+
+    low, middle, high = map(criterion, (best - 1, best, best + 1))
+    assert low == pytest.approx(high, rel=1e-4) and middle < low
 
 
 def test_probabilities_of_several_arms_are_asked_for() -> None:
