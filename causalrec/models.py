@@ -14,10 +14,11 @@ from causalrec.encoders.base import AbstractAnyEncoder, AbstractEncoder, Abstrac
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.base import AbstractHead
-from causalrec.types import ARMS, EFFECT, ITEM_ONLY, USER_ONLY, Batch, Floats, Ints, Link, Outputs, Role
+from causalrec.types import ARMS, EFFECT, EPSILON, ITEM_ONLY, USER_ONLY, Batch, Floats, Ints, Link, Outputs, Role
 
 TowerInput = Literal["pair", "user", "item"]
 ROLE_INPUTS: Mapping[Role, TowerInput] = {USER_ONLY: "user", ITEM_ONLY: "item"}  # every other role sees the pair
+DIFFERENCES = (EFFECT, EPSILON)  # head outputs that are differences of outcomes
 
 
 class RoleNetwork(nn.Module):
@@ -74,11 +75,14 @@ class RoleNetwork(nn.Module):
 class CausalModel(nn.Module):
     """Networks by role; roles share no parameter.
 
+    Where it has a unit, its outputs, `forward`, are in standard deviations from the mean, and so is the outcome of the
+    batch that `standardise` returns: objectives and penalties read both, so that nothing they add up depends on the
+    outcome's unit. `predict` gives the outcome's own unit.
+
     Args:
         networks: by role.
         link: of the outcome.
-        unit: mean and standard deviation of the outcome, where networks of arms give it in standard deviations from
-            the mean, so that they begin near it whatever its unit (identity link); effects in standard deviations.
+        unit: mean and standard deviation of the training outcome, where networks of arms learn it (identity link).
     """
 
     def __init__(
@@ -95,6 +99,22 @@ class CausalModel(nn.Module):
             return outputs
         return replace(outputs, negatives=self._outputs(batch.with_negative_items(), self.networks))
 
+    def standardise(self, batch: Batch) -> Batch:
+        """Return the batch, and those of penalties, with the outcome in the unit of the outputs; 0 where unobserved."""
+        if self.unit is None:
+            return batch
+        mean, sd = (self.unit[..., k, None] for k in (0, 1))  # of stacked models: each its own
+        others = {name: self.standardise(other) for name, other in batch.penalty_batches.items()}
+        return replace(batch, outcome=batch.observed * (batch.outcome - mean) / sd, penalty_batches=others)
+
+    @property
+    def loss_unit(self) -> Tensor | float:
+        """What a loss of the standardised outcome is multiplied by, to be in the outcome's unit, squared: its variance.
+
+        `[R]` of stacked models; 1 where the outcome has no unit.
+        """
+        return 1.0 if self.unit is None else self.unit[..., 1].square()
+
     def _outputs(self, batch: Batch, names: Iterable[str], items: Mapping[str, Tensor] | None = None) -> Outputs:
         values, components, vectors = {}, {}, {}
         for role in map(Role, names):
@@ -104,16 +124,18 @@ class CausalModel(nn.Module):
             if isinstance(raw, Tensor):
                 values[role] = raw
             else:
-                components[role] = raw if self.unit is None else self._rescale(raw, role)
+                components[role] = raw
         return Outputs(values, self.link, vectors, components=components)
 
-    def _rescale(self, raw: Mapping[Role, Tensor], role: Role) -> Mapping[Role, Tensor]:
-        assert self.unit is not None
-        mean, sd = (self.unit[..., k, None, None] for k in (0, 1))  # of stacked models: each its own
-        changed = {ARMS: sd * raw[ARMS] + (0 if role == EFFECT else mean)}
-        if EFFECT in raw:
-            changed[EFFECT] = sd * raw[EFFECT]
-        return {**raw, **changed}
+    def _in_outcome_unit(self, outputs: Outputs) -> Outputs:
+        if self.unit is None:
+            return outputs
+        mean, sd = self.unit
+        components = {}
+        for role, raw in outputs.components.items():
+            changed = {name: sd * raw[name] for name in DIFFERENCES if name in raw}
+            components[role] = {**raw, **changed, ARMS: sd * raw[ARMS] + (0 if role == EFFECT else mean)}
+        return replace(outputs, components=components)
 
     def network(self, role: Role) -> RoleNetwork:
         """Return the network of a role."""
@@ -171,7 +193,8 @@ class CausalModel(nn.Module):
             when = None if time is None or not self.reads_time else time[rows]
             block = None if row is None else row[rows]
             batch = inference_batch(user[rows], item[rows], features, when, block).to(device)
-            chunks.append((extract or objective.predict)(self._outputs(batch, roles, items)).float().cpu())
+            outputs = self._in_outcome_unit(self._outputs(batch, roles, items))
+            chunks.append((extract or objective.predict)(outputs).float().cpu())
         return torch.cat(chunks).numpy()
 
     @property

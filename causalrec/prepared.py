@@ -22,6 +22,7 @@ from causalrec.evaluation.propensity_quality import PropensityFit
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, select_all
 from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.identify import Adjustment
+from causalrec.propensity.arm_propensities import arm_propensities
 from causalrec.propensity.base import AbstractPropensity, pair_propensity
 from causalrec.training.folds import Folds
 from causalrec.types import Floats, LabelKind
@@ -129,10 +130,16 @@ class PreparedData:
         """The propensity of any pair, a table of all pairs where they are few."""
         return pair_propensity(self.propensity, self.train)
 
+    def arm_propensities(self, log: InteractionLog) -> Floats:
+        """Return the probability of each treatment for each row, float32[N,A+1], of training or validation rows."""
+        return arm_propensities(self.propensity, log, len(self.dataset.card.arms))
+
     @property
     def history_log(self) -> InteractionLog | None:
         """What histories may read: the training rows and the split's context, where the view has users."""
         if "user" not in self.features.ids:
             return None
-        bare = replace(self.train, propensity=None)
-        return bare if self.splits.context is None else bare.concatenate(replace(self.splits.context, propensity=None))
+        bare = replace(self.train, propensity=None, arm_probabilities=None)
+        if self.splits.context is None:
+            return bare
+        return bare.concatenate(replace(self.splits.context, propensity=None, arm_probabilities=None))

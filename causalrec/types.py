@@ -69,7 +69,7 @@ IMPUTATION = Role("imputation")
 USER_ONLY = Role("user_only")  # a network that reads the user alone
 ITEM_ONLY = Role("item_only")  # a network that reads the item alone
 REPRESENTATION = Role("representation")
-EFFECT = Role("effect")  # a network of effects, in the outcome's unit
+EFFECT = Role("effect")  # a network of effects; of a head: effects, in the unit of its outcomes
 ARMS = Role("arms")  # of a head: the outcome under each treatment
 EPSILON = Role("epsilon")  # of a head: the step of targeted regularisation
 
@@ -99,7 +99,8 @@ class Batch:
     Attributes:
         item: int64[B].
         treatment: int64[B], 0 = none.
-        outcome: float32[B]; 0 where unobserved.
+        outcome: float32[B]; 0 where unobserved. Objectives of effects read it, under the identity link, in standard
+            deviations from the training mean (`CausalModel.standardise`), as the outputs.
         observed: float32[B] in {0, 1}.
         propensity: float32[B], a probability; 1 where unobserved, unless the objective asks for that of every pair.
         weight: float32[B]; the mean of `weight * value` estimates the mean of `value` over the objective's population.
@@ -110,6 +111,7 @@ class Batch:
         negative_features: float32[B,F], its outcome view.
         popularity: float32[B], share of users who have a row with the item.
         negative_popularity: float32[B], the same of the negative.
+        arm_propensities: float32[B,A+1], the probability of each treatment, where the objective reads it.
         columns: by name, what objective and penalties read of the data set, [B] each: int64 level codes of a category,
             or float32 numbers.
         penalty_batches: by the penalty's name, the rows of those that draw rows of their own.
@@ -128,6 +130,7 @@ class Batch:
     negative_features: Tensor | None = None
     popularity: Tensor | None = None
     negative_popularity: Tensor | None = None
+    arm_propensities: Tensor | None = None
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     penalty_batches: Mapping[str, Batch] = field(default_factory=dict)
 
@@ -191,7 +194,8 @@ class Outputs:
         link: of the outcome.
         vectors: by role, the user and the item vectors behind the output, `[B,D]` each.
         negatives: the outputs of a triple's negatives.
-        components: by role, what a head gives where it gives more than one number, named as in its `head_outputs`.
+        components: by role, what a head gives where it gives more than one number, named as in its `head_outputs`;
+            under `identity` outcomes in training are in standard deviations from their mean, as the batch's.
     """
 
     values: Mapping[Role, Tensor]

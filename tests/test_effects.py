@@ -47,7 +47,7 @@ NETWORKS = {
     "x": ["objective=x_learner"],
     "dr": ["objective=dr_learner", "head=t_net"],
 }
-QUICKEST = {"s", "t", "cfr_mmd", "dr"}  # the others are long
+QUICKEST = {"s", "t", "cfr_mmd", "x", "dr"}  # the others are long
 OUTCOMES = ("reward", "click", "count")
 ROOT = Path("absent")
 

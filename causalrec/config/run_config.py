@@ -53,8 +53,8 @@ class Selection(Strict):
 
     Attributes:
         criterion: `ips` and `naive` read biased rows (missing not at random, as users choose what they rate), weighted
-            by inverse propensities or alike; `randomised` reads `split.propensity_sample`, rows missing at random,
-            which the test then lacks.
+            by inverse propensities (but for second stages of effects, whose errors hold them) or alike; `randomised`
+            reads `split.propensity_sample`, rows missing at random, which the test then lacks.
         folds: 1 holds out the validation split; k > 1 is k-fold cross-validation over training and validation rows
             together, and a refit on both; `auto` is 4 where the validation has under 2,000 rows and folds can stand in
             for it (not for an encoder that reads histories, nor for cold users or items), else 1; 1 where one fit is

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from causalrec.estimators.pointwise_error import mean_of
-from causalrec.types import Link
+from causalrec.types import Batch, Link
 
 
 def gather_factual(arms: Tensor, treatment: Tensor) -> Tensor:
@@ -36,6 +36,18 @@ def treatment_one_hot(treatment: Tensor, arms: int) -> Tensor:
             [0., 1.]])
     """
     return (treatment[..., None] == torch.arange(1, arms + 1, device=treatment.device)).float()
+
+
+def arm_probabilities(batch: Batch, arms: int) -> Tensor:
+    """Return the probability of each treatment, `[B,A+1]`; with one arm, where the batch has none, what the propensity
+    of the treatment received leaves. ValueError where it cannot be known.
+    """
+    if batch.arm_propensities is not None:
+        return batch.arm_propensities
+    if arms > 1:
+        raise ValueError("this batch has no arm_propensities: the objective must say reads_arm_propensities")
+    treated = torch.where(batch.treatment > 0, batch.propensity, 1 - batch.propensity)
+    return torch.stack([1 - treated, treated], -1)
 
 
 def doubly_robust_effects(means: Tensor, outcome: Tensor, treatment: Tensor, inverse: Tensor) -> Tensor:

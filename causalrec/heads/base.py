@@ -21,7 +21,9 @@ class AbstractHead(nn.Module, ABC):
         reads_width: its constructor takes the width of the vectors.
         links: the links whose raw outputs it gives; of `softmax` one for each class (`num_classes`).
         head_outputs: names of its outputs where they are more than one number: `arms` [B,A+1] raw outputs, `propensity`
-            [B,A+1] log-probabilities of the treatments up to a constant, `representation` [B,D], `epsilon` [B].
+            [B,A+1] log-probabilities of the treatments up to a constant, `representation` [B,D], `epsilon` [B],
+            `effect` [B,A]. Of a numeric outcome `arms` are in standard deviations from the training mean, `effect` and
+            `epsilon` in standard deviations: `CausalModel.predict` gives the outcome's unit.
     """
 
     vectorizable: ClassVar[bool] = False

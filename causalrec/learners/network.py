@@ -170,6 +170,7 @@ def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[
         clip=selection.clip * prepared.clip_scale,
         validation_space="triples" if prepared.dataset.card.feedback == "positive_only" else "logged",
         pair_propensity=prepared.pair_propensity if config.objective.target.reads_pair_propensity else None,
+        arm_propensities=prepared.arm_propensities if config.objective.target.reads_arm_propensities else None,
         logger=None,
         folder=config.folder / "checkpoints",
         label=f"{run.name} seed {run.seed}",

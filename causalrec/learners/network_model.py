@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from causalrec.estimators.pointwise_error import raw_mean
 from causalrec.learners.weight_memory import bounded_weights, require_training_memory
 from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, vector_width
 from causalrec.prepared import PreparedData
-from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Link, Role, link_of, nuisance
+from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Floats, Link, Role, link_of, nuisance
 
 
 def build_model(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
@@ -34,14 +35,23 @@ def build_trainable_model(config: ExperimentConfig, prepared: PreparedData, inpu
 def _build(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
     roles = config.objective.target.roles
     networks = {role: _network(config, prepared, role, config.encoder.build(inputs)) for role in roles}
-    link, outcome = link_of(prepared.dataset.card.outcome), prepared.train.outcome
-    scaled = config.head.target.head_outputs and link == "identity"
-    unit = (float(outcome.mean()), float(outcome.std()) or 1.0) if scaled else None
+    link = link_of(prepared.dataset.card.outcome)
+    unit = unit_of(prepared.train.outcome) if config.head.target.head_outputs and link == "identity" else None
     for role, network in networks.items():
         raw = _start(config, prepared, role, link)
         if raw is not None and unit is None:
             network.head.start_at(raw)
     return CausalModel(networks, link, unit)
+
+
+def unit_of(outcome: Floats) -> tuple[float, float]:
+    """Return the mean and the standard deviation of an outcome, float32[N]; 1 in place of 0.
+
+    >>> unit_of(np.array([1.0, 3.0], np.float32)), unit_of(np.full(3, 0.1, np.float32))[1]
+    ((2.0, 1.0), 1.0)
+    """
+    sd = float(outcome.std(dtype=np.float64)) if np.ptp(outcome) else 1.0
+    return float(outcome.mean(dtype=np.float64)), sd
 
 
 def _start(config: ExperimentConfig, prepared: PreparedData, role: Role, link: Link) -> Tensor | None:

@@ -13,6 +13,7 @@ class Accuracy(AbstractRatio):
 
     labels = frozenset({"binary", "graded"})
     higher_is_better = True
+    under_affine = "undefined"
 
     def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         chosen, true = scored.classes

@@ -30,6 +30,7 @@ class ATEError(AbstractRatio):
     labels = frozenset({"effect"})
     higher_is_better = False
     absolute = True
+    under_affine = "scales"
 
     def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         error = scored.prediction.double() - scored.label.double()

@@ -51,6 +51,7 @@ class AUC(AbstractMetric):
 
     labels = frozenset({"binary"})
     higher_is_better = True
+    under_affine = "undefined"
     prediction: list[Tensor]
     label: list[Tensor]
     cluster: list[Tensor]

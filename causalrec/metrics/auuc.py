@@ -68,6 +68,7 @@ class AUUC(AbstractArea):
     """Area between the uplift curve and that of a random order, per row; `normalise`: over the perfect order's."""
 
     by_arm = True
+    under_affine = "scales"
 
     @property
     def height(self) -> Height:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from torchmetrics import Metric
 
 from causalrec.metrics.ranks import RankedRows, order_of, rank_sorted_rows
 from causalrec.types import LabelKind
+
+UnderAffine = Literal["invariant", "scales", "squares", "shifts", "undefined"]
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,18 @@ class AbstractMetric(Metric, ABC):
     `ranks_users` whether it ranks the rows of a user, and so is undefined in a userless log; `labels_are_gains` whether
     it adds labels up as gains, and so is undefined where one is negative; `absolute` whether it is the absolute value
     |m| of a mean: on resampled rows and on subsets it is `sign(m) m*` then, which may be negative.
+
+    `under_affine` says how its value moves where outcomes y become `a y + b`, a > 0, and predictions with them:
+    `invariant`: not; `scales`: times a; `squares`: times a squared; `shifts`: to a times it plus b; `undefined`: it is
+    for outcomes 0 and 1, classes, counts or gains from 0 alone, so that none of these holds. Of observed outcomes that
+    are weighed by inverse propensity it holds where both arms have the same weight at every step of a ranking.
     """
 
     labels: ClassVar[frozenset[LabelKind]]
     ranks_users: ClassVar[bool] = False
     labels_are_gains: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
+    under_affine: ClassVar[UnderAffine]
 
     @abstractmethod
     def update(self, scored: Scored) -> None:

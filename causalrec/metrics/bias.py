@@ -14,6 +14,7 @@ class Bias(AbstractRatio):
 
     labels = frozenset({"binary", "rate", "graded"})
     higher_is_better = None
+    under_affine = "scales"
 
     def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         return scored.prediction - scored.label, torch.ones_like(scored.label), scored.cluster

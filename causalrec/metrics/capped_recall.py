@@ -42,6 +42,7 @@ class CappedRecall(AbstractUserMean):
     """Mean capped Recall@k over users, as much public debiasing code has it (with `empty="one"`)."""
 
     labels = frozenset({"binary"})
+    under_affine = "undefined"
 
     def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
         return capped_recall_of(rows, num_users, self.k)

@@ -42,6 +42,7 @@ class CausalAverageRank(AbstractUserMean):
     labels = frozenset({"effect"})
     labels_are_gains = False  # effects may be negative
     higher_is_better = False
+    under_affine = "scales"
 
     def __init__(self, num_clusters: int) -> None:
         super().__init__(num_clusters)

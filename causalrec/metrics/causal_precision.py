@@ -45,6 +45,7 @@ class CausalPrecision(AbstractUserMean):
 
     labels = frozenset({"effect"})
     labels_are_gains = False  # effects may be negative
+    under_affine = "scales"
 
     def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 10) -> None:
         super().__init__(num_clusters, k=k)

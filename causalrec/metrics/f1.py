@@ -25,6 +25,7 @@ class F1(AbstractUserMean):
     """
 
     labels = frozenset({"binary"})
+    under_affine = "undefined"
 
     def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
         recall, positives = recall_of(rows, num_users, self.k)

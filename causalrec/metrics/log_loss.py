@@ -21,6 +21,7 @@ class LogLoss(AbstractRatio):
 
     labels = frozenset({"binary", "rate"})
     higher_is_better = False
+    under_affine = "undefined"
 
     def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         loss = log_loss(scored.prediction, scored.label)

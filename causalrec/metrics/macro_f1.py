@@ -25,6 +25,7 @@ class MacroF1(AbstractMetric):
 
     labels = frozenset({"binary", "graded"})
     higher_is_better = True
+    under_affine = "undefined"
     chosen: list[Tensor]
     true: list[Tensor]
     cluster: list[Tensor]

@@ -20,6 +20,7 @@ class MAE(AbstractRatio):
 
     labels = frozenset({"graded"})
     higher_is_better = False
+    under_affine = "scales"
 
     def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         error = absolute_error(scored.prediction, scored.label)

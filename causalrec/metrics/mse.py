@@ -16,6 +16,7 @@ class MSE(AbstractRatio):
 
     labels = frozenset({"binary", "rate", "graded"})
     higher_is_better = False
+    under_affine = "squares"
 
     def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         error = squared_error(scored.prediction, scored.label)

@@ -48,6 +48,7 @@ class NDCG(AbstractUserMean):
     """
 
     labels = frozenset({"binary", "graded", "ranking"})
+    under_affine = "undefined"
 
     def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
         return ndcg_of(rows, num_users, self.k)

@@ -25,6 +25,7 @@ class SqrtPEHE(AbstractRatio):
 
     labels = frozenset({"effect"})
     higher_is_better = False
+    under_affine = "scales"
 
     def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         error = scored.prediction.double() - scored.label.double()

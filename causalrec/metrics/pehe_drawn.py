@@ -26,6 +26,7 @@ class SqrtPEHEDrawn(AbstractRatio):
 
     labels = frozenset({"effect"})
     higher_is_better = False
+    under_affine = "scales"
 
     def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         if scored.drawn_effect is None:

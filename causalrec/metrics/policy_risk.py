@@ -41,6 +41,7 @@ class PolicyRisk(AbstractUplift):
     """
 
     higher_is_better = False
+    under_affine = "undefined"
 
     def __init__(self, num_clusters: int, *, threshold: float = 0.0, weights: bool = True, clip: Clip = 0.01) -> None:
         super().__init__(num_clusters, weights=weights, clip=clip)

@@ -66,6 +66,7 @@ class Qini(AbstractArea):
     """Area between the Qini curve and that of a random order, per row; `normalise`: over the best order's."""
 
     by_arm = False
+    under_affine = "scales"
 
     @property
     def height(self) -> Height:

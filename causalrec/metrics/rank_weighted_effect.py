@@ -74,6 +74,8 @@ def rank_weighted_effect(
 class RankWeightedEffect(AbstractUplift):
     """Rank-weighted average effect by inverse propensity scores: AUTOC, or with the weighting of Qini."""
 
+    under_affine = "scales"
+
     def __init__(self, num_clusters: int, *, weighting: Weighting = "autoc", clip: Clip = 0.01) -> None:
         super().__init__(num_clusters, clip=clip)
         self.weighting = weighting

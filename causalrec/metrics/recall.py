@@ -43,6 +43,7 @@ class Recall(AbstractUserMean):
     """Mean Recall@k over users; `empty` as in NDCG."""
 
     labels = frozenset({"binary", "ranking"})
+    under_affine = "undefined"
 
     def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
         share, positives = recall_of(rows, num_users, self.k)

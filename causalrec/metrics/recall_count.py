@@ -20,6 +20,7 @@ class RecallCount(AbstractUserMean):
     """
 
     labels = frozenset({"binary"})
+    under_affine = "undefined"
 
     def by_user(self, rows: RankedRows, num_users: int) -> tuple[Tensor, Tensor]:
         share, positives = recall_of(rows, num_users, self.k)

@@ -14,6 +14,7 @@ class Skill(AbstractRatio):
 
     labels = frozenset({"binary", "rate", "graded"})
     higher_is_better = True
+    under_affine = "invariant"
 
     def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         constant = scored.label.new_full((), scored.constant)

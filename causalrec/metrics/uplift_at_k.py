@@ -71,6 +71,8 @@ class UpliftAtK(AbstractUplift):
         clip: propensities are clipped to [clip, 1 - clip].
     """
 
+    under_affine = "scales"
+
     def __init__(
         self,
         num_clusters: int,

@@ -72,6 +72,7 @@ class UpliftAtN(AbstractObservedOutcomeMetric):
     """
 
     ranks_users = True
+    under_affine = "scales"
 
     def __init__(
         self,

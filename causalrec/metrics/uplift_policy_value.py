@@ -62,6 +62,8 @@ class UpliftPolicyValue(AbstractUplift):
         clip: propensities are clipped to [clip, 1 - clip].
     """
 
+    under_affine = "shifts"
+
     def __init__(self, num_clusters: int, *, threshold: float = 0.0, weights: bool = True, clip: Clip = 0.01) -> None:
         super().__init__(num_clusters, weights=weights, clip=clip)
         self.threshold = threshold

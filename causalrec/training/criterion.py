@@ -21,7 +21,8 @@ def validation_errors(
     """Return errors and weights `[...,B]`; the criterion is `sum(weight * error) / sum(weight)`.
 
     The objective's errors, or how far a positive stands behind a negative; `ips` weighs by inverse propensities
-    clipped at `clip` whatever the objective does, so that all rows of a table are chosen alike.
+    clipped at `clip` whatever the objective does, so that all rows of a table are chosen alike; not errors of second
+    stages, which have them in them (`error_is_weighted`).
 
     Args:
         objective: whose error is read.
@@ -36,7 +37,7 @@ def validation_errors(
         error = functional.softplus(objective.score(outputs.negatives) - objective.score(outputs))
     else:
         error = objective.error(batch, outputs)
-    if criterion == "ips":
+    if criterion == "ips" and not objective.error_is_weighted:
         weight = weight * inverse_propensity(batch.observed, batch.propensity, clip)
     return error, weight
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -25,6 +25,7 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.types import UNLOGGED_TIME, Batch, Floats, Ints, Space
 
 ROWS_PER_GATHER = 1 << 16  # rows gathered at once, which costs less than batch by batch
+ArmPropensities = Callable[[InteractionLog], Floats]  # float32[N,A+1], the probability of each treatment
 
 
 class LogTensors:
@@ -37,6 +38,7 @@ class LogTensors:
             logged; None: 1.
         with_time: batches tell the time of their rows.
         columns: what else batches hold, by name.
+        arm_propensities: of each treatment, where an objective reads them; None: batches have none.
 
     Raises DataError where the log has no propensities.
     """
@@ -48,6 +50,7 @@ class LogTensors:
         pair_propensity: PairColumn | None = None,
         with_time: bool = False,
         columns: Mapping[str, BatchColumn] | None = None,
+        arm_propensities: ArmPropensities | None = None,
     ) -> None:
         if log.propensity is None:
             raise DataError(f"{log.name}: has no propensities; fit a propensity model before training")
@@ -58,6 +61,7 @@ class LogTensors:
         self.treatment = torch.from_numpy(log.treatment)
         self.outcome = torch.from_numpy(np.nan_to_num(log.outcome))
         self.propensity = torch.from_numpy(log.propensity)
+        self.arm_propensities = None if arm_propensities is None else torch.from_numpy(arm_propensities(log))
         shares = np.bincount(log.item, log.weight, minlength=log.num_items) / max(log.num_users, 1)
         self.popularity = torch.from_numpy(np.minimum(shares, 1.0).astype(np.float32))
 
@@ -85,6 +89,7 @@ class LogTensors:
             features=torch.from_numpy(self._features(rows)),
             columns=self._columns(rows),
             time=None if self.time is None else torch.where(row >= 0, self.time[index], UNLOGGED_TIME),
+            arm_propensities=None if self.arm_propensities is None else self._of_logged(self.arm_propensities, row),
             **({} if rows.negative is None else self._negatives(rows, rows.negative)),
         )
 
@@ -97,6 +102,14 @@ class LogTensors:
                 f"objective over logged rows"
             )
         return self.features(rows.user, rows.item, self.row_block[rows.row])
+
+    def _of_logged(self, column: Tensor, row: Tensor) -> Tensor:
+        if (row < 0).any():
+            raise DataError(
+                f"{self.log.name}: pairs that were never logged have no probability of each treatment; choose an "
+                f"objective over logged rows"
+            )
+        return column[row]
 
     def batches(self, rows: SampledRows) -> Batch:
         """Gather batches of equal size at once, `[m,B]`."""
@@ -224,6 +237,7 @@ class LogDataModule(pl.LightningDataModule):
         validation_rows: how many validation rows fit in memory at once.
         columns: as in `LogTensors`.
         penalty_rows: as in `BatchLoader`.
+        arm_propensities: as in `LogTensors`.
 
     Whoever trains sets the attributes `start` and `limit`: where training goes on, and the batches of an epoch.
     """
@@ -242,12 +256,13 @@ class LogDataModule(pl.LightningDataModule):
         validation_rows: int = VALIDATION.batch_size,
         columns: Mapping[str, BatchColumn] | None = None,
         penalty_rows: Mapping[str, AbstractPenaltyRows] | None = None,
+        arm_propensities: ArmPropensities | None = None,
     ) -> None:
         super().__init__()
         self.logs = (train, validation)
         self.tensors = (
-            LogTensors(train, features, pair_propensity, with_time, columns),
-            LogTensors(validation, features, with_time=with_time, columns=columns),
+            LogTensors(train, features, pair_propensity, with_time, columns, arm_propensities),
+            LogTensors(validation, features, None, with_time, columns, arm_propensities),
         )
         self.penalty_rows = penalty_rows
         self.validation_sampler = replace(VALIDATION, batch_size=min(validation_rows, VALIDATION.batch_size))

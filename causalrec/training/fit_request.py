@@ -16,7 +16,7 @@ from causalrec.estimators.penalty.base import AbstractPenalty
 from causalrec.features.batch_columns import BatchColumn
 from causalrec.features.views import FeatureMatrix
 from causalrec.models import CausalModel
-from causalrec.training.datamodule import LogDataModule
+from causalrec.training.datamodule import ArmPropensities, LogDataModule
 from causalrec.training.fit_result import FitResult
 from causalrec.training.fit_store import UnusableCheckpoint
 from causalrec.training.module import CausalRecModule, CriterionWeighting
@@ -52,6 +52,7 @@ class FitRequest:
         penalties: terms added to the objective's, by name.
         columns: what else batches hold, by name.
         scheduler: of the learning rates.
+        arm_propensities: of each treatment, for objectives that read them.
     """
 
     model: Callable[[], CausalModel]
@@ -75,6 +76,7 @@ class FitRequest:
     penalties: Mapping[str, AbstractPenalty] = field(default_factory=dict)
     columns: Mapping[str, BatchColumn] = field(default_factory=dict)
     scheduler: AbstractScheduler = field(default_factory=ConstantRate)
+    arm_propensities: ArmPropensities | None = None
 
     def fit(self) -> FitResult:
         """Fit alone, by Lightning; once more from its beginning where its checkpoint cannot be gone on from."""
@@ -108,6 +110,7 @@ class FitRequest:
             model.rows_at_once,
             self.columns,
             {name: penalty.rows for name, penalty in self.penalties.items() if penalty.rows is not None},
+            self.arm_propensities,
         )
         return self.trainer.fit(module, data, self.logger, self.folder, self.label, self.epochs)
 

@@ -198,6 +198,7 @@ def fit_fingerprint(module: CausalRecModule, data: LogDataModule, settings: str)
 def _of_module(module: CausalRecModule) -> Iterator[Any]:
     yield from (str(module.model), module.model.link, module.criterion, module.criterion_clip)
     yield sorted(module.penalties)
+    yield from () if module.model.unit is None else ("a loss in standard deviations",)
     for component in (module.objective, module.optimizer, module.scheduler, *module.penalties.values()):
         yield (type(component).__qualname__, sorted(vars(component).items()))
     for name, value in module.model.state_dict().items():
@@ -218,6 +219,7 @@ def _of_data(data: LogDataModule) -> Iterator[Any]:
         for name, column in sorted(tensors.columns.items()):
             yield from (name, column.entity, column.table)
             yield None if column.pair is None else column.pair(user, log.item[first])
+        yield from () if tensors.arm_propensities is None else (tensors.arm_propensities,)
         yield None if tensors.pair_propensity is None else tensors.pair_propensity(user, log.item[first])
 
 

@@ -42,6 +42,9 @@ class CausalRecModule(pl.LightningModule):
         penalties: terms added to the objective's, by name.
         scheduler: of the learning rates; None: constant rates.
 
+    Objective and penalties read batches and outputs in the model's unit. Losses and criteria that are noted are in the
+    outcome's, squared; what has no unit (the likelihood of a treatment, a balance) is multiplied by the same variance.
+
     The trainer sets the attribute `gradient_clip`, the largest gradient norm of a role. The attribute `curve` holds the
     epochs trained so far. A checkpoint is a position within an epoch: the fit goes on with the next batch.
     """
@@ -88,6 +91,7 @@ class CausalRecModule(pl.LightningModule):
         return built
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
+        batch = self.model.standardise(batch)
         outputs = self.model(batch)
         terms = self.objective.terms(batch, outputs)
         loss = reduce(torch.add, [self.reduce(term, batch) for term in terms.values()])
@@ -152,7 +156,7 @@ class CausalRecModule(pl.LightningModule):
         return self.trainer.world_size if self._trainer is not None else 1
 
     def on_train_epoch_end(self) -> None:
-        mean = torch.as_tensor(self._loss / max(self._steps, 1), device=self.device)
+        mean = torch.as_tensor(self.model.loss_unit * self._loss / max(self._steps, 1), device=self.device)
         loss = float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
         criterion_tensor = self.trainer.callback_metrics.get(MONITOR)
         criterion = None if criterion_tensor is None else float(criterion_tensor)
@@ -163,7 +167,8 @@ class CausalRecModule(pl.LightningModule):
             schedule.step()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        outputs, link = self.model(batch), self.model.link
+        batch, link = self.model.standardise(batch), self.model.link
+        outputs = self.model(batch)
         error, weight = validation_errors(self.objective, outputs, batch, self.criterion, self.criterion_clip)
         sums = [(error * weight).to("cpu", torch.float64).sum(), weight.to("cpu", torch.float64).sum()]
         self._validation_sums = self._validation_sums + torch.stack(sums)
@@ -181,7 +186,7 @@ class CausalRecModule(pl.LightningModule):
         if self._confused is not None:
             counts = self._confused if self._world == 1 else batch_sum(self._confused[..., None])[..., 0]
             self._confused, self._report = None, classification_report(counts.cpu())
-        self.log(MONITOR, (sums[0] / sums[1]).float(), logger=False)
+        self.log(MONITOR, (float(self.model.loss_unit) * sums[0] / sums[1]).float(), logger=False)
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         del checkpoint["loops"]  # the position is ours: Lightning's own does not resume between steps and validation

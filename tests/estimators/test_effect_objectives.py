@@ -32,6 +32,7 @@ from causalrec.estimators.pointwise_error import mean_of
 from causalrec.estimators.representation_distance import mmd, wasserstein
 from causalrec.heads.base import AbstractHead
 from causalrec.models import CausalModel, RoleNetwork
+from causalrec.training.criterion import validation_errors
 from causalrec.types import ARMS, EFFECT, EPSILON, OUTCOME, PROPENSITY, REPRESENTATION, Batch, Link, Outputs, Role
 from tests.heads.test_uplift_heads import HEADS
 
@@ -73,6 +74,7 @@ def batch_of(arms: int, seed: int = 0, rows: int = ROWS) -> Batch:
         weight=torch.ones(rows),
         features=torch.from_numpy(rng.normal(size=(rows, 3)).astype(np.float32)),
         user=torch.arange(rows),
+        arm_propensities=None if arms == 1 else torch.from_numpy(rng.dirichlet([3] * (arms + 1), rows)).float(),
     )
 
 
@@ -201,8 +203,9 @@ def rows_of(treatment: list[int], outcome: list[float], propensity: list[float])
 def test_second_stages_by_hand() -> None:
     batch = rows_of([1, 0], [5.0, 2.0], [0.25, 0.8])
     outputs = crossfit_outputs([[9.0, 1.0], [9.0, 2.0]], [[3.0, 4.0], [1.0, 6.0]])
-    # X: the treated row 5 - 3 = 2, the other 6 - 2 = 4; weights 1 - p
-    assert XLearner().error(batch, outputs).tolist() == pytest.approx([0.75 * 1, 0.2 * 4])
+    # X: the treated row 5 - 3 = 2, weight .75 / .25; the other 6 - 2 = 4, weight .2 / .8
+    assert XLearner().error(batch, outputs).tolist() == pytest.approx([3 * 1, 0.25 * 4])
+    assert XLearner(clip=0.5).error(batch, outputs).tolist() == pytest.approx([1.5 * 1, 0.25 * 4])
     # R: e = .25 and .2; m = 3.25 and 2.0
     assert RLearner().error(batch, outputs).tolist() == pytest.approx([(1.75 - 0.75) ** 2, (0.0 + 0.2 * 2) ** 2])
     # DR: 1 + (5 - 4) / .25 = 5; 5 - (2 - 1) / .8 = 3.75
@@ -213,10 +216,67 @@ def test_second_stages_by_hand() -> None:
 
 
 def test_with_two_arms_an_x_learner_compares_each_row_to_what_it_can_tell() -> None:
-    batch = rows_of([2, 0], [5.0, 2.0], [0.5, 0.5])
+    shares = torch.tensor([[0.5, 0.25, 0.25]] * 2)
+    batch = dataclasses.replace(rows_of([2, 0], [5.0, 2.0], [0.25, 0.5]), arm_propensities=shares)
     outputs = crossfit_outputs([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [[3.0, 4.0, 6.0], [1.0, 6.0, 5.0]])
     # arm 2's row tells only its own effect, 5 - 3; the untreated row tells both, 6 - 2 and 5 - 2
-    assert XLearner().error(batch, outputs).tolist() == pytest.approx([0.5 * 4 / 2, 0.5 * (16 + 9) / 2])
+    assert XLearner().error(batch, outputs).tolist() == pytest.approx([2 * 4 / 2, 0.5 * (16 + 9) / 2])
+
+
+SHARES_OF_CONTROLS = [
+    ([0.98, 0.02], 1, 0.02),
+    ([0.5, 0.5], 1, 0.5),
+    ([0.1, 0.9], 1, 0.9),
+    ([0.5, 0.25, 0.25], 1, 1 / 3),
+    ([0.5, 0.25, 0.25], 2, 1 / 3),
+    ([0.2, 0.7, 0.1], 1, 7 / 9),
+]
+
+
+@pytest.mark.parametrize(("shares", "arm", "of_controls"), SHARES_OF_CONTROLS)
+def test_an_x_learner_weighs_both_sides_by_how_well_the_other_is_known(
+    shares: list[float], arm: int, of_controls: float
+) -> None:
+    """The effect of least expected error is `g tau_0 + (1 - g) tau_a`, g = p_a / (p_0 + p_a): of one arm e.
+
+    Outcome networks say 0, so that tau_a is the outcome of arm a and tau_0 less that of the untreated.
+    """
+    count, outcome = len(shares), [-1.5, 1.0, 3.0][: len(shares)]
+    batch = rows_of(list(range(count)), outcome, shares)
+    if count > 2:
+        batch = dataclasses.replace(batch, arm_propensities=torch.tensor([shares] * count))
+
+    def expected_error(effect: float) -> float:
+        effects = [effect if a == arm else 0.0 for a in range(count)]
+        outputs = crossfit_outputs([effects] * count, [[0.0] * count] * count)
+        return float(torch.tensor(shares) @ XLearner().error(batch, outputs))
+
+    low, middle, high = map(expected_error, (-1.0, 0.0, 1.0))
+    best = (low - high) / (2 * (low + high - 2 * middle))  # of a parabola
+    assert best == pytest.approx(of_controls * 1.5 + (1 - of_controls) * outcome[arm], abs=1e-4)
+
+
+@pytest.mark.parametrize(("name", "best"), [("dr_learner", 2.0), ("r_learner", 2.0), ("x_learner", 0.1 * 2 + 0.9 * 1)])
+def test_second_stages_are_chosen_by_the_effect_that_they_learn(name: str, best: float) -> None:
+    """By the criterion `ips`, where the effect is 2 and the untreated's outcome network is wrong by 1."""
+    shares = torch.tensor([0.9, 0.1])
+    batch = rows_of([0, 1], [1.0, 3.0], shares.tolist())
+
+    def criterion(effect: float) -> float:
+        outputs = crossfit_outputs([[0.0, effect]] * 2, [[2.0, 3.0]] * 2)
+        error, weight = validation_errors(OBJECTIVES[name], outputs, batch, "ips", 0.01)
+        return float(shares @ (error * weight))
+
+    low, middle, high = map(criterion, (best - 1, best, best + 1))
+    assert low == pytest.approx(high, rel=1e-4) and middle < low
+
+
+def test_probabilities_of_several_arms_are_asked_for() -> None:
+    outputs = crossfit_outputs([[0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]])
+    with pytest.raises(ValueError, match="no arm_propensities: the objective must say reads_arm_propensities"):
+        XLearner().error(rows_of([2], [1.0], [0.5]), outputs)
+    assert {name for name, objective in OBJECTIVES.items() if objective.reads_arm_propensities} == {"x_learner"}
+    assert all(o.space == "logged" for o in OBJECTIVES.values() if o.reads_arm_propensities)
 
 
 def test_dragonnet_by_hand() -> None:

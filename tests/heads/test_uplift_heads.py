@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from causalrec.config.compose import package_folder
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
+from causalrec.estimators.objective.dr_learner import DRLearner
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.base import AbstractHead
 from causalrec.heads.descn import DESCN
@@ -25,7 +27,7 @@ from causalrec.heads.t_net import TNet
 from causalrec.heads.tarnet import TARNet
 from causalrec.heads.treatment_head import AbstractTreatmentHead
 from causalrec.models import CausalModel, RoleNetwork, inference_batch
-from causalrec.types import ARMS, EFFECT, EPSILON, OUTCOME, PROPENSITY, REPRESENTATION
+from causalrec.types import ARMS, EFFECT, EPSILON, PROPENSITY, REPRESENTATION, Role
 
 ROWS, WIDTH, FEATURES = 7, 3, 2
 
@@ -141,21 +143,26 @@ def test_epsilon_is_one_number_that_begins_at_nothing() -> None:
     assert head(*random_inputs())[EPSILON].tolist() == [2.0] * ROWS
 
 
-def test_outcomes_are_told_in_their_unit_and_effects_in_its_spread() -> None:
+def test_outcomes_are_predicted_in_their_unit_and_effects_in_its_spread() -> None:
+    """What training reads is in standard deviations: the same whatever the unit."""
     torch.manual_seed(0)
-    networks = {
-        role: RoleNetwork(MF(EncoderInputs(3, 0, (), Path(), Path()), width=1), DESCN(0, 3, 2))
-        for role in (OUTCOME, EFFECT)
-    }
+    inputs, objective = EncoderInputs(3, 0, (), Path(), Path()), DRLearner()
+    networks = {role: RoleNetwork(MF(inputs, width=1), DESCN(0, 3, 2)) for role in objective.roles}
     plain, scaled = CausalModel(networks, "identity"), CausalModel(networks, "identity", (10.0, 2.0))
     view = FeatureMatrix((), ("user",), np.zeros((3, 0), np.float32), np.zeros((1, 0), np.float32), ())
-    batch = inference_batch(np.arange(3), np.zeros(3, np.int64), view)
-    before, after = plain(batch).components, scaled(batch).components
-    torch.testing.assert_close(after[OUTCOME][ARMS], 10 + 2 * before[OUTCOME][ARMS])
-    torch.testing.assert_close(after[OUTCOME][EFFECT], 2 * before[OUTCOME][EFFECT])
-    torch.testing.assert_close(after[EFFECT][ARMS], 2 * before[EFFECT][ARMS])
-    assert torch.equal(after[OUTCOME][PROPENSITY], before[OUTCOME][PROPENSITY])
-    assert all(parameter.requires_grad for role in (OUTCOME, EFFECT) for parameter in scaled.parameters_of(role))
+    pairs = np.arange(3), np.zeros(3, np.int64), view
+    batch, first = inference_batch(*pairs), objective.roles[0]
+
+    def predict(model: CausalModel, role: Role, name: Role) -> Tensor:
+        return torch.from_numpy(model.predict(*pairs, objective, extract=lambda o: o.components[role][name]))
+
+    for role, name, mean in ((first, ARMS, 10), (first, EFFECT, 0), (EFFECT, ARMS, 0)):
+        torch.testing.assert_close(predict(scaled, role, name), mean + 2 * predict(plain, role, name))
+        assert torch.equal(scaled(batch).components[role][name], plain(batch).components[role][name])
+    assert torch.equal(predict(scaled, first, PROPENSITY), predict(plain, first, PROPENSITY))
+    seen = replace(batch, outcome=torch.tensor([10.0, 12.0, 7.0]), observed=torch.tensor([1.0, 1.0, 0.0]))
+    assert scaled.standardise(seen).outcome.tolist() == [0.0, 1.0, 0.0] and plain.standardise(seen) is seen
+    assert all(parameter.requires_grad for role in objective.roles for parameter in scaled.parameters_of(role))
 
 
 @pytest.mark.parametrize("head", [SNet, TNet, TARNet, DragonNet, EUEN, DESCN])

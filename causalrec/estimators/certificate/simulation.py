@@ -75,6 +75,7 @@ class Simulation:
             features=features[codes],
             time=torch.full_like(codes, UNLOGGED_TIME),
             columns=dict.fromkeys(self.objective.columns, codes % 2),
+            arm_propensities=self._arm_propensities(codes),
         )
         if negatives is None:
             return batch
@@ -98,6 +99,12 @@ class Simulation:
         """Return a batch of every pair, logged or not."""
         draw, pairs = self.world.draw(torch.Generator().manual_seed(0)), len(self.world)
         return self.batch(draw, torch.arange(pairs), torch.ones(pairs, dtype=torch.float64))
+
+    def _arm_propensities(self, codes: Tensor) -> Tensor | None:
+        if not self.objective.reads_arm_propensities:
+            return None
+        treated = self.propensity[codes]
+        return torch.stack([1 - treated, treated], -1)
 
     def _readable_propensity(self, draw: Draw) -> Tensor:
         """Return what batches tell: the probability of what happened, 1 where nothing did and no pair is asked for."""

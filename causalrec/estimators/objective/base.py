@@ -31,7 +31,10 @@ class AbstractObjective(ABC):
         prediction_roles: The networks a prediction is made from.
         links: The links it is defined for, `ANY_LINK` where it reads the outputs by their pointwise errors alone.
         reads_pair_propensity: It reads the propensity of pairs that are not logged too.
+        reads_arm_propensities: It reads the probability of every treatment, of logged rows.
         columns: The columns of the data set that it reads, by `Batch.columns`.
+        error_is_weighted: Its errors of logged rows estimate its loss as they are, so that the criterion `ips` does not
+            weigh them by inverse propensities again.
         reads_whole_batch: A row's value reads a sum over the batch.
         claims: What its terms say of `ideal`, without clipping; the certificate judges it, and none is allowed.
             `unbiased`: their expectation is its mean where every nuisance that they read is true. `consistent`: they
@@ -53,7 +56,9 @@ class AbstractObjective(ABC):
     feedback_types: ClassVar[frozenset[Feedback]] = EXPOSED
     prediction_roles: ClassVar[tuple[Role, ...]] = (OUTCOME,)
     reads_pair_propensity: ClassVar[bool] = False
+    reads_arm_propensities: ClassVar[bool] = False
     columns: ClassVar[tuple[str, ...]] = ()
+    error_is_weighted: ClassVar[bool] = False
     reads_whole_batch: ClassVar[bool] = False
     claims: ClassVar[frozenset[Claim]] = frozenset()
     propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset()

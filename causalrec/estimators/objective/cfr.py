@@ -21,8 +21,9 @@ class CFR(AbstractArms):
     that hold a share u of the batch, so that arms count alike (equation 3).
 
     `distance`: the transport distance, or the squared maximum mean discrepancy of a Gaussian kernel. `alpha` is that of
-    the published IHDP runs. Assumption: as for `factual`, and representations that can be inverted. Biased by design:
-    it bounds the error over all treatments, where the penalty is small.
+    the published IHDP runs, there beside errors in the outcome's own unit: here numeric outcomes are in standard
+    deviations, so that it means the same of every data set. Assumption: as for `factual`, and representations that can
+    be inverted. Biased by design: it bounds the error over all treatments, where the penalty is small.
     """
 
     required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, REPRESENTATION})

@@ -21,8 +21,9 @@ class Descn(AbstractArms):
     The products g m are the outcome and treatment of all rows together (entire space networks). The cross network adds
     its pseudo effect to control's raw output to give the treated one's, and takes it away the other way round (X
     network). Weights as in the paper's appendix, all 1 but the cross network's 0.5. Equations 5 to 10, with squared
-    errors of the products whatever the outcome's unit. Predicts `mean[a] - mean[0]`, `[B,A]`. Biased by design for the
-    error over all treatments: each is weighed by how often it was received.
+    errors of the products whatever the link; numeric outcomes are in standard deviations from their mean. Predicts
+    `mean[a] - mean[0]`, `[B,A]`. Biased by design for the error over all treatments: each is weighed by how often it
+    was received.
     """
 
     required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, EFFECT})

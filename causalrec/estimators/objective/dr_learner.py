@@ -21,8 +21,8 @@ class DRLearner(AbstractSecondStage):
     """`mean over arms of (pseudo-effect - effect(x))^2`, pseudo-effects as in `doubly_robust_effects`.
 
     Mean outcomes come from two networks, each used on the half it has not learnt from; all three learn together. Arm a
-    of the head of role `effect` is the effect of a, in the outcome's unit. Algorithm 1, with the two halves swapped and
-    pooled. Assumption: overlap; either p or the mean outcomes are right.
+    of the head of role `effect` is the effect of a. Algorithm 1, with the two halves swapped and pooled. Assumption:
+    overlap; either p or the mean outcomes are right.
     """
 
     claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased", "doubly_robust"})

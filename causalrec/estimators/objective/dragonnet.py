@@ -18,10 +18,11 @@ from causalrec.types import ARMS, EPSILON, OUTCOME, PROPENSITY, Batch, Outputs, 
 class Dragon(AbstractArms):
     """`error(arms[T], y) + alpha CE(T, g) + beta error(arms[T] + epsilon h, y)`.
 
-    `h = 1[T>0] / g_T - 1[T=0] / g_0`, g the treatment's probability, squeezed to `(g + 0.01) / 1.02` as published;
-    arms and error are of raw outputs, so that epsilon moves log-odds where outcomes are clicks. `beta=0` leaves the
-    targeted regularisation out. Equations 2.2 and 3.2. Predicts `mean[a] - mean[0]`, `[B,A]`. Biased by design for the
-    error over all treatments: it is that of the treatment received, and targeting is for the average effect.
+    `h = 1[T>0] / g_T - 1[T=0] / g_0`, g the treatment's probability, squeezed to `(g + 0.01) / 1.02` as published; arms
+    and error are of raw outputs, so that epsilon moves log-odds where outcomes are clicks, and standard deviations
+    where they are numbers (the authors' code standardises them, too). `beta=0` leaves the targeted regularisation out.
+    Equations 2.2 and 3.2. Predicts `mean[a] - mean[0]`, `[B,A]`. Biased by design for the error over all treatments: it
+    is that of the treatment received, and targeting is for the average effect.
     """
 
     required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS, PROPENSITY, EPSILON})

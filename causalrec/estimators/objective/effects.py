@@ -1,4 +1,8 @@
-"""The contracts of objectives whose prediction is an effect: by outcomes under each treatment, or by a second stage."""
+"""The contracts of objectives whose prediction is an effect: by outcomes under each treatment, or by a second stage.
+
+Numeric outcomes are handed to them in standard deviations from the training mean, as the outputs are, so that what they
+add to squared errors (a likelihood, a balance) counts alike whatever the outcome's unit; what is predicted is in it.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +45,9 @@ class AbstractArms(AbstractObjective):
 
 class AbstractSecondStage(AbstractObjective):
     """An effect network fitted on what two outcome networks leave, each used on the half of the rows it has not learnt
-    from; all three learn together. Arm a of the head of role `effect` is the effect of a, in the outcome's unit. It
-    is judged by the effect network's own error.
+    from; all three learn together. Arm a of the head of role `effect` is the effect of a, in the unit of the batch's
+    outcome. It is judged by the effect network's own error, which has the propensities in it: divided by them again, it
+    would no longer be right where the outcome networks are wrong.
     """
 
     roles: ClassVar[tuple[Role, ...]] = (*CROSSFIT_ROLES, EFFECT)
@@ -50,6 +55,7 @@ class AbstractSecondStage(AbstractObjective):
     estimand: ClassVar[Estimand] = "effect"
     required_head_outputs: ClassVar[frozenset[Role]] = frozenset({ARMS})
     propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"treatment", "logged"})
+    error_is_weighted: ClassVar[bool] = True
 
     @abstractmethod
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:

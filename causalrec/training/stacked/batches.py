@@ -40,7 +40,9 @@ class StackedBatches:
         for request in requests:
             for log, propensity in ((request.train, request.pair_propensity), (request.validation, None)):
                 if id(log) not in self.tensors:
-                    self.tensors[id(log)] = LogTensors(log, request.features, propensity, columns=request.columns)
+                    self.tensors[id(log)] = LogTensors(
+                        log, request.features, propensity, False, request.columns, request.arm_propensities
+                    )
         self.validation_rows = self._validation()
 
     def subset(self, requests: Sequence[FitRequest]) -> StackedBatches:

@@ -138,8 +138,10 @@ class StackedTrainer:
             content += [(name, repr(penalty)) for name, penalty in sorted(request.penalties.items())]
         content += [column.table for _, column in sorted(self.requests[0].columns.items())]
         for log in {id(log): log for request in self.requests for log in (request.train, request.validation)}.values():
-            block = self.batches.tensors[id(log)].row_block
-            content += [log.codes, log.outcome, log.propensity, *([] if block is None else [block])]
+            tensors = self.batches.tensors[id(log)]
+            optional = (tensors.row_block, tensors.arm_propensities)
+            content += [log.codes, log.outcome, log.propensity, *(values for values in optional if values is not None)]
+        content += [] if self.model.unit is None else ["a loss in standard deviations"]
         return content_hash([*content, *self.model.parameters()])
 
     def state(self) -> dict[str, Any]:
@@ -200,7 +202,8 @@ class StackedTrainer:
     def _train_epoch(self) -> list[float]:
         total = torch.zeros(len(self.running), dtype=self.dtype, device=self.device)
         steps = 0
-        for batch in self.batches.training(self.done_epochs):
+        for raw_batch in self.batches.training(self.done_epochs):
+            batch = self.model.standardise(raw_batch)
             outputs = self.model(batch)
             terms = self.objective.terms(batch, outputs)
             loss = torch.stack([reduce_term(term, batch) for term in terms.values()]).sum(0)
@@ -213,7 +216,7 @@ class StackedTrainer:
             self.optimizer.step()
             total += loss.detach()
             steps += 1
-        return [float(value) for value in (total / max(steps, 1)).tolist()]
+        return [float(value) for value in (self.model.loss_unit * total / max(steps, 1)).tolist()]
 
     def _note_failures(self, name: str, value: Tensor, step: int) -> None:
         for position in torch.nonzero(~torch.isfinite(value)).flatten().tolist():
@@ -229,10 +232,11 @@ class StackedTrainer:
     @torch.no_grad()
     def _criteria(self) -> list[float]:
         request, sums = self.requests[0], torch.zeros(2, len(self.running), dtype=torch.float64, device=self.device)
-        for batch in self.batches.validation():
+        for raw_batch in self.batches.validation():
+            batch = self.model.standardise(raw_batch)
             error, weight = validation_errors(self.objective, self.model(batch), batch, request.criterion, request.clip)
             sums += torch.stack([(error * weight).double().sum(-1), weight.double().expand_as(error).sum(-1)])
-        return [float(value) for value in (sums[0] / sums[1]).float().tolist()]
+        return [float(value) for value in (self.model.loss_unit * sums[0] / sums[1]).float().tolist()]
 
     @torch.no_grad()
     def _keep_best(self, positions: list[int]) -> None:

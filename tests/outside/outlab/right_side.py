@@ -13,6 +13,7 @@ class RightSide(AbstractRatio):
 
     labels = frozenset({"binary"})
     higher_is_better = True
+    under_affine = "undefined"
 
     def ratio_terms(self, scored: Scored) -> tuple[Tensor, Tensor, Tensor]:
         right = ((scored.prediction > 0.5) == (scored.label > 0.5)).to(scored.prediction.dtype)
