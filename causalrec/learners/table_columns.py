@@ -8,6 +8,7 @@ import numpy as np
 
 from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.clusters import ROW, cluster_ids
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.representation import FrozenTextEncoder, represent_columns
@@ -29,11 +30,15 @@ class TableColumns:
         modifiers: X.
         controls: W.
         instruments_or_mediator: Z, or the mediator; no column where the effect is adjusted for.
+        dataset: of the rows, whose columns may name clusters.
+        cluster_axes: along which rows depend; `("row",)` where each is by itself.
     """
 
     modifiers: FeatureMatrix
     controls: FeatureMatrix
     instruments_or_mediator: FeatureMatrix
+    dataset: CausalDataset
+    cluster_axes: tuple[str, ...]
 
     @classmethod
     def from_views(cls, config: ExperimentConfig, prepared: PreparedData) -> TableColumns:
@@ -42,7 +47,8 @@ class TableColumns:
         names, components = sorted({*views.modifiers, *views.controls}), config.run.representation.components
         numbers = represent_columns(dataset, names, _frozen_text_encoder(config), components, log_to_fit(prepared))
         columns = (views.modifiers, views.controls, (*views.instruments, *views.mediators))
-        return cls(*(feature_matrix(dataset, view, numbers) for view in columns))
+        modifiers, controls, other = (feature_matrix(dataset, view, numbers) for view in columns)
+        return cls(modifiers, controls, other, dataset, prepared.cluster_axes)
 
     def read(self, user: Ints, item: Ints, rows: RowsWithColumns) -> tuple[Doubles, Doubles]:
         """Return X float64[N,Dx] and W float64[N,Dw] of these pairs, and of the columns of these rows."""
@@ -52,6 +58,7 @@ class TableColumns:
     def rows(self, log: InteractionLog, arms: int, binary: bool) -> LearnerData:
         """Return logged rows as a learner reads them."""
         repeated = log.user is not None and len(np.unique(log.user)) < len(log)
+        axes = () if self.cluster_axes == (ROW,) else self.cluster_axes
         identifying_columns = self.instruments_or_mediator.of_log(log).astype(np.float64)
         return LearnerData(
             *self.read(log.users, log.item, log),
@@ -59,7 +66,8 @@ class TableColumns:
             outcome=log.outcome.astype(np.float64),
             arms=arms,
             binary=binary,
-            groups=log.user if repeated else None,
+            groups=log.unit if log.unit is not None else log.user if repeated else None,
+            clusters=tuple(cluster_ids(self.dataset, log, axis) for axis in axes),
             modifier_names=self.modifiers.names,
             control_names=self.controls.names,
             instruments_or_mediator=identifying_columns if self.instruments_or_mediator.names else None,

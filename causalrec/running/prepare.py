@@ -6,8 +6,10 @@ import numpy as np
 
 from causalrec.config.run_config import Selection
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.assignment_unit import mark_units, require_overlap
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
+from causalrec.data.clusters import cluster_axes
 from causalrec.data.corner import corner
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.files import require_writable
@@ -66,6 +68,9 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     dataset = config.components.dataset.load(config.run.paths.data)
     if config.trial is not None:
         dataset = corner(dataset, config.trial.users, config.trial.items)
+    clusters = config.run.evaluation.cluster
+    dataset = mark_units(dataset, config.run.evaluation.cluster_columns)
+    require_overlap(dataset, plan.views.propensity, config.run.evaluation.cluster_columns)
     splits = split(dataset)
     _require_budget(splits, selection)
     learner = config.components.learner
@@ -75,13 +80,14 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     view, propensity = feature_matrix(dataset, plan.views.propensity), config.propensity.build()
     rows = _augment(config, logged, dataset, own_propensity=False)
     propensity.fit(rows, view, splits.randomised_sample)
+    axes = cluster_axes(dataset, logged, clusters, logged.unit_level)
     train = logged.with_propensity(propensity.predict(logged))
     rows = train if rows is logged else rows.with_propensity(propensity.predict(rows))
     rows = _augment(config, rows, dataset, own_propensity=True)
     return PreparedData(
         dataset=dataset,
         splits=splits,
-        audit=audit(dataset, splits, split, None if rows is train else rows),
+        audit=audit(dataset, splits, split, None if rows is train else rows, axes),
         plan=plan,
         propensity=propensity,
         train=train,
@@ -90,6 +96,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         exposure=task.describe_exposure(train, propensity, view),
         features=feature_matrix(dataset, plan.views.outcome),
         folds=folds,
+        cluster_axes=axes,
     )
 
 

@@ -27,11 +27,13 @@ class LearnerData:
         outcome: float64[N], in its own unit.
         arms: A.
         binary: whether the outcome is 0 or 1.
-        groups: int64[N], the user of each row, all of whose rows stay in one fold; None: every row is a user.
+        groups: int64[N], the unit of assignment of each row, else its user, all of whose rows stay in one fold; None:
+            every row is a user.
         modifier_names: of the columns of X, for messages.
         control_names: of the columns of W, for messages.
         instruments_or_mediator: float64[N,D], the instruments (Z) or the mediator, where a learner's `design` reads
             them.
+        clusters: int64[N] each, at most two axes along which rows depend; () = every row by itself.
 
     Raises DataError where the rows do not hold what they must.
     """
@@ -46,6 +48,7 @@ class LearnerData:
     modifier_names: tuple[str, ...] = ()
     control_names: tuple[str, ...] = ()
     instruments_or_mediator: Doubles | None = None
+    clusters: tuple[Ints, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_shapes()
