@@ -95,11 +95,12 @@ class RequestCheck:
 
     def _check_units(self, data: CausalDataset) -> None:
         """Judge what treatment was assigned to: whether it is adjusted for, and along what rows depend."""
+        from causalrec.config.compose import validate_group
         from causalrec.data.assignment_unit import require_overlap
         from causalrec.data.clusters import cluster_axes
 
         requested, logged = self._evaluation, data.logged
-        if self.views is not None:
+        if self.views is not None and validate_group(self.plain, "task").target.contrasts_exposure:
             require_overlap(data, self.views.propensity, requested.cluster_columns)
         cluster_axes(data, logged, requested.cluster, logged.unit_level)
 

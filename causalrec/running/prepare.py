@@ -65,12 +65,7 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
 def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     """Load the data, split them, fit the propensity on what is trained on."""
     selection, task, split = config.run.selection, config.components.task, config.components.split
-    dataset = config.components.dataset.load(config.run.paths.data)
-    if config.trial is not None:
-        dataset = corner(dataset, config.trial.users, config.trial.items)
-    clusters = config.run.evaluation.cluster
-    dataset = mark_units(dataset, config.run.evaluation.cluster_columns)
-    require_overlap(dataset, plan.views.propensity, config.run.evaluation.cluster_columns)
+    dataset = _load_data(config, plan)
     splits = split(dataset)
     _require_budget(splits, selection)
     learner = config.components.learner
@@ -80,7 +75,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     view, propensity = feature_matrix(dataset, plan.views.propensity), config.propensity.build()
     rows = _augment(config, logged, dataset, own_propensity=False)
     propensity.fit(rows, view, splits.randomised_sample)
-    axes = cluster_axes(dataset, logged, clusters, logged.unit_level)
+    axes = cluster_axes(dataset, logged, config.run.evaluation.cluster, logged.unit_level)
     train = logged.with_propensity(propensity.predict(logged))
     rows = train if rows is logged else rows.with_propensity(propensity.predict(rows))
     rows = _augment(config, rows, dataset, own_propensity=True)
@@ -98,6 +93,20 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         folds=folds,
         cluster_axes=axes,
     )
+
+
+def _load_data(config: ExperimentConfig, plan: RunPlan) -> CausalDataset:
+    """Load the data, of a trial a corner of them, and mark what treatment was assigned to.
+
+    Raises RequestError where an effect is adjusted for that.
+    """
+    dataset, columns = config.components.dataset.load(config.run.paths.data), config.run.evaluation.cluster_columns
+    if config.trial is not None:
+        dataset = corner(dataset, config.trial.users, config.trial.items)
+    dataset = mark_units(dataset, columns)
+    if config.components.task.contrasts_exposure:
+        require_overlap(dataset, plan.views.propensity, columns)
+    return dataset
 
 
 def _augment(

@@ -198,6 +198,8 @@ def fit_fingerprint(module: CausalRecModule, data: LogDataModule, settings: str)
 def _of_module(module: CausalRecModule) -> Iterator[Any]:
     yield from (str(module.model), module.model.link, module.criterion, module.criterion_clip)
     yield sorted(module.penalties)
+    for entity, mask in sorted(module.trained.items()):
+        yield from (entity, mask)
     for component in (module.objective, module.optimizer, module.scheduler, *module.penalties.values()):
         yield (type(component).__qualname__, sorted(vars(component).items()))
     for name, value in module.model.state_dict().items():
