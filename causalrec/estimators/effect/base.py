@@ -97,7 +97,8 @@ class LearnerData:
                 raise DataError(f"effect: {what} have shape {columns.shape}; expected ({rows}, columns)")
             if names and len(names) != columns.shape[1]:
                 raise DataError(f"effect: {what} have {columns.shape[1]} columns and {len(names)} names; name each one")
-        for what, column in (("treatment", self.treatment), ("groups", self.groups)):
+        axes = [("clusters", axis) for axis in self.clusters]
+        for what, column in (("treatment", self.treatment), ("groups", self.groups), *axes):
             if column is not None and (column.shape != (rows,) or column.dtype.kind != "i"):
                 raise DataError(f"effect: {what} is {column.dtype}{column.shape}; expected int64 of shape ({rows},)")
 
