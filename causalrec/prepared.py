@@ -61,6 +61,8 @@ class PreparedData:
         exposure: how well the propensity describes exposure.
         features: the numbers of the outcome view.
         folds: by which a fit is chosen.
+        cluster_axes: along which rows of an effect depend, `user`, `item` or a column; `("row",)` where each is by
+            itself.
     """
 
     dataset: CausalDataset
@@ -74,6 +76,7 @@ class PreparedData:
     exposure: PropensityFit
     features: FeatureMatrix
     folds: Folds
+    cluster_axes: tuple[str, ...]
     _selected: dict[str, dict[str, list[SliceData]]] = field(default_factory=dict, repr=False)
 
     def select(

@@ -49,6 +49,7 @@ TensorPath = tuple[str, ...]  # where a tensor lies in a batch
 
 OutcomeKind = Literal["rating", "click", "watch_ratio", "count", "reward", "class"]  # class: one of 0, 1, .. in order
 Feedback = Literal["explicit", "exposure_logged", "positive_only"]
+Entity = Literal["user", "item"]  # whose ids
 Space = str  # kind of rows that an objective averages over and a sampler draws: logged, all_pairs, triples, or another
 Link = Literal["identity", "logit", "log", "softmax"]
 Estimand = str  # exposed_mean, effect, or what another task asks for
@@ -107,6 +108,8 @@ class Batch:
         features: float32[B,F], the outcome view.
         user: int64[B]; None in a log without users.
         time: int64[B], where an encoder reads histories; `UNLOGGED_TIME` for a pair that is not logged.
+        unit: int64[B], the rank of the row's unit of assignment in an order that goes arm by arm, so that remainders of
+            it deal folds; None where each row is its own.
         negative: int64[B], the item of the negative; None outside `triples`, as the three below.
         negative_features: float32[B,F], its outcome view.
         popularity: float32[B], share of users who have a row with the item.
@@ -126,6 +129,7 @@ class Batch:
     features: Tensor
     user: Tensor | None = None
     time: Tensor | None = None
+    unit: Tensor | None = None
     negative: Tensor | None = None
     negative_features: Tensor | None = None
     popularity: Tensor | None = None

@@ -119,13 +119,20 @@ def _fetch(options: argparse.Namespace, dataset: AbstractDataset, root: Path) ->
 def _audit(options: argparse.Namespace, plain: PlainConfig, dataset: AbstractDataset, root: Path) -> int:
     from causalrec.commands.data_text import describe_audit
     from causalrec.config.compose import validate_group
+    from causalrec.config.run_config import Evaluation
+    from causalrec.data.assignment_unit import mark_units
     from causalrec.data.audit import audit
+    from causalrec.data.clusters import check_clusters, cluster_axes
 
     split = validate_group(plain, "split").build()
     split.check(dataset.card)
+    evaluation = Evaluation.model_validate(plain["evaluation"])
+    check_clusters(dataset.card, evaluation.cluster)
     dataset.check_files(root)
-    loaded = dataset.load(root)
-    result, by_cut = audit(loaded, split(loaded), split), _unseen_users(loaded, split)
+    loaded = mark_units(dataset.load(root), evaluation.cluster_columns)
+    splits = split(loaded)
+    axes = cluster_axes(loaded, splits.train, evaluation.cluster, splits.train.unit_level)
+    result, by_cut = audit(loaded, splits, split, cluster_axes=axes), _unseen_users(loaded, split)
     if options.json:
         print_json({"name": options.dataset, **asdict(result), "unseen_users_by_cut": by_cut})
     else:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from causalrec.data.table_problems import Problem, Severity, problem_of
 from causalrec.errors import CausalRecError, DataError
 
 if TYPE_CHECKING:
+    from causalrec.config.run_config import Evaluation
     from causalrec.data.dataset import CausalDataset
     from causalrec.data.datasets.base import AbstractDataset
     from causalrec.features.views import Views
@@ -23,16 +25,20 @@ class RequestCheck:
         plain: The composed request.
         dataset: Its data set.
         views: The columns that models would read, once the graph was judged; None where it does not fit.
+        marked: The data set with its units of assignment, once these were judged.
     """
 
     plain: Mapping[str, object]
     dataset: AbstractDataset
     views: Views | None = None
+    marked: CausalDataset | None = None
 
     def __call__(self, data: CausalDataset | None) -> list[Problem]:
         """Return what is wrong, one problem for each component; `data`: None where the files cannot be read."""
         judged = [self._judge(check) for check in (self._check_graph, self._check_texts, self._check_split)]
+        judged.append(of_clusters := self._judge(self._check_clusters))
         if data is not None:
+            judged += [] if of_clusters else [self._judge(lambda: self._check_units(data))]
             judged.append(self._judge(lambda: self._check_columns(data)))
             judged.append(self._judge(lambda: self._split(data), "warning"))  # another split may do
         return [problem for problems in judged for problem in problems] + _constant_outcome(data)
@@ -75,10 +81,33 @@ class RequestCheck:
 
         validate_group(self.plain, "split").build().check(self.dataset.card)
 
+    def _check_clusters(self) -> None:
+        from causalrec.data.clusters import check_clusters
+
+        check_clusters(self.dataset.card, self._evaluation.cluster)
+
+    @cached_property
+    def _evaluation(self) -> Evaluation:
+        from causalrec.config.run_config import Evaluation
+
+        return Evaluation.model_validate(self.plain["evaluation"])
+
+    def _check_units(self, data: CausalDataset) -> None:
+        """Judge what treatment was assigned to: whether it is adjusted for, and along what rows depend."""
+        from causalrec.config.compose import validate_group
+        from causalrec.data.assignment_unit import mark_units, require_overlap
+        from causalrec.data.clusters import cluster_axes
+
+        requested = self._evaluation
+        self.marked = mark_units(data, requested.cluster_columns)
+        if self.views is not None and validate_group(self.plain, "task").target.contrasts_exposure:
+            require_overlap(data, self.views.propensity, requested.cluster_columns)
+        cluster_axes(data, data.logged, requested.cluster, self.marked.logged.unit_level)
+
     def _split(self, data: CausalDataset) -> None:
         from causalrec.config.compose import validate_group
 
-        validate_group(self.plain, "split").build()(data)
+        validate_group(self.plain, "split").build()(self.marked or data)
 
     def _check_columns(self, data: CausalDataset) -> None:
         from causalrec.features.views import feature_matrix

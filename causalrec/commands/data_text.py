@@ -164,6 +164,10 @@ def _audit_sentences(audit: Audit) -> dict[str, str]:
         )
     if audit.future_rows is not None:
         sentences["time"] = f"{count_words(audit.future_rows, 'test row')} older than the newest training row"
+    if audit.assignment_unit != "row":
+        sentences["unit of assignment"] = f"{audit.assignment_unit}: treatment is constant within each"
+    if audit.cluster_axes != ("row",):
+        sentences["rows depend by"] = " and ".join(audit.cluster_axes)
     if audit.with_duplicates:
         sentences["random rows read beside the test"] = f"{audit.randomised_rows_used:,}"
     return sentences

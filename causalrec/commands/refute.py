@@ -70,11 +70,13 @@ def refute_run(
     from causalrec.records.run_record import RECORD, RunRecord
     from causalrec.reporting.refute_figure import refute_figure
     from causalrec.running.prepare import plan_run
-    from causalrec.running.reopen import check_same_files
+    from causalrec.running.reopen import check_same_files, check_same_rows
 
     with read_only():
         prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
-        check_same_files(RunRecord.load(config.folder / RECORD), prepared.dataset)
+        record = RunRecord.load(config.folder / RECORD)
+        check_same_files(record, prepared.dataset)
+        check_same_rows(record, prepared.audit)
         task = config.components.task
         problem, estimator = task.problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
     refuters = [refuter.build() for refuter in config.refuter.values()]

@@ -93,12 +93,33 @@ class Evaluation(Strict):
         level: of the intervals, a probability.
         submodels: fit each row's own special cases beside it (no factors, no text, no history, no features), and mark
             in tables where the row loses to one.
+        cluster: along which axes rows of an effect depend: at most two of `user`, `item` and a column's name; `auto`:
+            the level that treatment was assigned at, users where they have several rows, items where treatment differs
+            between them.
     """
 
     replicates: Count
     seed: Seed
     level: Annotated[float, Field(gt=0, lt=1)]
     submodels: bool = False
+    cluster: Literal["auto"] | tuple[str, ...] = "auto"
+
+    @field_validator("cluster", mode="before")
+    @classmethod
+    def _check_cluster(cls, value: object) -> object:
+        """Refuse what is neither in one message, and take a name alone for a list of it."""
+        if value == "auto":
+            return value
+        names = [value] if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else []
+        are_names = all(isinstance(name, str) and name not in ("", "auto") for name in names)
+        if not are_names or len(set(names)) != len(names) or len(names) not in (1, 2):
+            raise ValueError("input should be 'auto' or a list of one or two different names: user, item, a column")
+        return tuple(names)
+
+    @property
+    def cluster_columns(self) -> tuple[str, ...]:
+        """The columns among the axes that rows are clustered by."""
+        return () if self.cluster == "auto" else tuple(name for name in self.cluster if name not in ("user", "item"))
 
 
 class Representation(Strict):

@@ -276,7 +276,9 @@ class ExperimentConfig:
         """Hash of what determines the result: everything but folders, names, the logger, how progress is shown and
         when it is saved."""
         sections = {name: section for name, section in self.to_dict().items() if name not in UNHASHED}
-        sections["evaluation"] = self.run.evaluation.model_dump(mode="json", exclude={"submodels"})
+        evaluation = self.run.evaluation
+        unset = {"submodels", *({"cluster"} if evaluation.cluster == "auto" else ())}  # records before had no such key
+        sections["evaluation"] = evaluation.model_dump(mode="json", exclude=unset)
         trainer = sections.get("trainer")
         if isinstance(trainer, dict):
             unset = {k for k in TRIAL_SETTINGS if trainer.get(k) is None}

@@ -1,28 +1,54 @@
-"""Of whom treatment was assigned: the users or items within which it does not vary, else single rows."""
+"""Of whom treatment was assigned: users, items or levels of a column, within which it does not vary, else rows."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
 
+from causalrec.data.clusters import ROW, cluster_ids
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
+from causalrec.errors import RequestError
 from causalrec.types import Ints
 
 MOST_WITHIN = 0.1  # of the treatment's sum of squares, up to which it counts as constant within a level's units
 
 
-def assignment_unit(log: InteractionLog) -> Ints | None:
-    """Return each row's unit of assignment `[N]`, from 0 on; None where treatment varies within users and items.
+@dataclass(frozen=True)
+class AssignmentUnit:
+    """A level within which treatment is constant: `user`, `item` or a column, and each row's unit of it.
+
+    Attributes:
+        level: `user`, `item`, or the name of a column.
+        ids: int64[N], not negative; the rows of one unit share one.
+    """
+
+    level: str
+    ids: Ints
+
+
+def constant_levels(log: InteractionLog, columns: Mapping[str, Ints] | None = None) -> list[AssignmentUnit]:
+    """Return the levels within which treatment is constant, `columns` (ids by name, `[N]` each) among them.
 
     Treatment is constant within a level where its sum of squares around the means of units with two rows or more is at
-    most a tenth of that around their common mean; of several such levels the one of fewest units. "Most units are
-    constant" would hold of any rare arm.
+    most a tenth of that around their common mean. "Most units are constant" would hold of any rare arm.
     """
-    levels = [ids for ids in (log.user, log.item) if ids is not None and _is_constant(log.treatment, ids)]
-    units = [np.unique(ids, return_inverse=True)[1] for ids in levels]
-    return min(units, key=lambda unit: int(unit.max()), default=None)
+    candidates = {"user": log.user, "item": log.item, **(columns or {})}
+    levels = [AssignmentUnit(level, ids) for level, ids in candidates.items() if ids is not None]
+    return [unit for unit in levels if is_constant(log.treatment, unit.ids)]
 
 
-def _is_constant(treatment: Ints, ids: Ints) -> bool:
+def assignment_unit(log: InteractionLog, columns: Mapping[str, Ints] | None = None) -> AssignmentUnit | None:
+    """Return the unit of assignment: of the levels within which treatment is constant, the one of fewest units.
+
+    None where treatment varies within all. A unit of one row stays in the level: it is a unit of its own.
+    """
+    return min(constant_levels(log, columns), key=lambda unit: len(np.unique(unit.ids)), default=None)
+
+
+def is_constant(treatment: Ints, ids: Ints) -> bool:
     """Whether treatment hardly varies within units of two rows or more; arms are compared as indicators."""
     count = np.bincount(ids)
     repeated = count[ids] > 1
@@ -34,3 +60,67 @@ def _is_constant(treatment: Ints, ids: Ints) -> bool:
         within += float(((received - mean[ids]) ** 2).sum())
         total += float(((received - received.mean()) ** 2).sum())
     return total > 0 and within <= MOST_WITHIN * total
+
+
+def mark_units(dataset: CausalDataset, columns: Sequence[str] = ()) -> CausalDataset:
+    """Return the data set, each of its logs with its own unit of assignment where it has arms and one is found.
+
+    Logs that were marked before stay as they are. `columns`: further levels to judge, columns that name clusters.
+    """
+    logged, randomised = dataset.logged, dataset.randomised
+    if logged.unit_level and (randomised is None or randomised.unit_level):
+        return dataset
+    marked = None if randomised is None else _mark(dataset, randomised, columns)
+    return replace(dataset, logged=_mark(dataset, logged, columns), randomised=marked)
+
+
+def _mark(dataset: CausalDataset, log: InteractionLog, columns: Sequence[str]) -> InteractionLog:
+    if log.unit_level:
+        return log
+    ids = {name: cluster_ids(dataset, log, name) for name in columns} if log.has_arms else {}
+    unit = assignment_unit(log, ids) if log.has_arms else None
+    return replace(log, unit_level=ROW) if unit is None else replace(log, unit=unit.ids, unit_level=unit.level)
+
+
+def require_overlap(dataset: CausalDataset, adjusted: Sequence[str], columns: Sequence[str] = ()) -> None:
+    """Raise RequestError where the adjustment set holds an id within which treatment is constant: nobody has both.
+
+    Args:
+        dataset: the loaded data set.
+        adjusted: the adjustment set, names of columns.
+        columns: further levels that were named as clusters.
+    """
+    log, card = dataset.logged, dataset.card
+    kinds = {column.name: column for column in card.columns if column.name in adjusted}
+    id_levels = {name: column.entity if column.kind == "id" else name for name, column in kinds.items()}
+    named = {name: cluster_ids(dataset, log, name) for name in columns if name in kinds}
+    if not log.has_arms or not (named or any(column.kind == "id" for column in kinds.values())):
+        return
+    constant = {unit.level for unit in constant_levels(log, named)}
+    for name, level in id_levels.items():
+        if level in constant:
+            raise RequestError(
+                f"graph: the effect is adjusted for {name}, but treatment is constant within a {level}, so that none "
+                f"has rows of two arms to compare; take {name} out of the causes of exposure (what columns tell of it "
+                f"may stay)"
+            )
+
+
+def unit_ranks(unit: Ints | None, treatment: Ints, seed: int = 0) -> Ints:
+    """Return the place of each row's unit, `[N]` from 0 on, in an order that goes arm by arm and is random within.
+
+    So `rank % k` deals units to k folds, each with its share of every arm.
+
+    Args:
+        unit: `[N]`; None: each row is its own.
+        treatment: `[N]`; of a unit's rows the first counts.
+        seed: of the order within an arm.
+    """
+    first, row_unit = np.arange(len(treatment)), np.arange(len(treatment))
+    if unit is not None:
+        _, first, row_unit = np.unique(unit, return_index=True, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(first))
+    dealt = order[np.argsort(treatment[first][order], kind="stable")]
+    rank = np.empty(len(first), np.int64)
+    rank[dealt] = np.arange(len(first))
+    return rank[row_unit]

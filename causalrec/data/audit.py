@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from causalrec.data.assignment_unit import mark_units
+from causalrec.data.clusters import ROW
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractSplit
 from causalrec.data.split.row_order import can_go_by_time, tied_rows
 from causalrec.data.split.splits import Splits
+from causalrec.data.torn_units import torn_units
 from causalrec.types import Ints
 
 FEW_USERS = 30  # of a test, below which it is said
@@ -53,6 +56,8 @@ class Audit:
         drawn_from: Rows that few-shot training rows were drawn from; None without few-shot.
         augmented_rows: Rows that networks train on where an augmentation changed them; None without one.
         resampled_by: Settings that only draw rows or outcomes anew, as `group.key`.
+        assignment_unit: Level within which treatment is constant: `user`, `item` or a column; `row` where none is.
+        cluster_axes: Along which rows of an effect depend; `row` where each is by itself.
         warnings: One line each.
     """
 
@@ -84,11 +89,17 @@ class Audit:
     drawn_from: int | None
     augmented_rows: int | None
     resampled_by: tuple[str, ...]
+    assignment_unit: str
+    cluster_axes: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
 def audit(
-    dataset: CausalDataset, splits: Splits, split: AbstractSplit, augmented: InteractionLog | None = None
+    dataset: CausalDataset,
+    splits: Splits,
+    split: AbstractSplit,
+    augmented: InteractionLog | None = None,
+    cluster_axes: tuple[str, ...] = (ROW,),
 ) -> Audit:
     """Count what the protocol must show.
 
@@ -97,7 +108,9 @@ def audit(
         splits: Its rows as they are used.
         split: The component that made them.
         augmented: The rows trained on, where they are not the training split.
+        cluster_axes: Along which rows of an effect depend.
     """
+    dataset = mark_units(dataset)
     logs = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     logs |= {} if splits.randomised_sample is None else {"randomised_sample": splits.randomised_sample}
     candidates, positives, without = _counts_per_user(splits.test)
@@ -114,7 +127,7 @@ def audit(
         duplicate_rule="kept: the test outcomes are fresh draws" if fresh else split.rules.duplicates,
         leaked_rows=0 if fresh else _leaked_pairs(splits, augmented),
         unseen_rows=splits.unseen,
-        unseen_rule=split.rules.unseen or dataset.card.unseen,
+        unseen_rule=chosen.rules.unseen or dataset.card.unseen,
         candidates_per_user=candidates,
         positives_per_user=positives,
         users_without_positive=without,
@@ -131,6 +144,8 @@ def audit(
         drawn_from=None if splits.drawn_from is None else len(splits.drawn_from),
         augmented_rows=None if augmented is None else len(augmented),
         resampled_by=_resampling_settings(dataset, split),
+        assignment_unit=splits.train.unit_level or ROW,
+        cluster_axes=cluster_axes,
         warnings=tuple(_warnings(dataset, splits, chosen, augmented)),
     )
 
@@ -161,6 +176,8 @@ def _warnings(
     for log in (splits.train, splits.validation):
         if dataset.card.feedback != "positive_only" and len(np.unique(log.outcome)) == 1:
             yield f"every outcome of the {log.name} split is {log.outcome[0]:g}: it tells no class from the other"
+    if torn := torn_units(splits):
+        yield torn
     if splits.unseen and rule == "drop":
         share = splits.unseen / (splits.unseen + len(splits.test))
         yield (

@@ -15,7 +15,10 @@ from causalrec.errors import DataError
 from causalrec.types import Bools, Floats, Ints
 
 RowValues = npt.NDArray[Any]  # one value a row: float numbers, or the levels of a category as integers or text
-_BY_ROW = ("item", "treatment", "outcome", "user", "time", "position", "propensity", "arm_probabilities", "weight")
+_BY_ROW = (
+    *("item", "treatment", "outcome", "user", "time", "position"),
+    *("propensity", "arm_probabilities", "weight", "unit"),
+)
 SUM_TOLERANCE = 1e-3  # of the probabilities of all arms, which files round
 
 
@@ -36,8 +39,10 @@ class InteractionLog:
         arm_probabilities: [N,A+1] float32, those with which a row would have received each treatment, as logged; absent
             where the log does not say, or says it by `propensity` alone.
         weight: [N] float32, how much a row counts in training (above 0), absent where all count 1.
+        unit: [N] int64, the unit of assignment, whose rows stay in one part; absent where each row is its own.
         columns: The row's own columns by name, [N] each: float numbers, or categories as integers or text (numpy `U`).
         name: How errors call it.
+        unit_level: Whose `unit` is: `user`, `item` or a column; `row` where each row is its own, empty until judged.
 
     Raises:
         DataError: Ids outside their range, ragged columns, a NaN outcome of an exposed row, a propensity outside
@@ -56,8 +61,10 @@ class InteractionLog:
     propensity: Floats | None = None
     arm_probabilities: Floats | None = None
     weight: Floats | None = None
+    unit: Ints | None = None
     columns: Mapping[str, RowValues] = field(default_factory=dict)
     name: str = "log"
+    unit_level: str = ""
 
     def __post_init__(self) -> None:
         for label, column in ({name: getattr(self, name) for name in _BY_ROW} | {**self.columns}).items():
@@ -192,7 +199,9 @@ class InteractionLog:
         return replace(self, propensity=propensity)
 
     def concatenate(self, other: InteractionLog) -> InteractionLog:
-        """Return this log's rows followed by the other's (of the same columns)."""
+        """Return this log's rows followed by the other's (of the same columns); DataError where one alone has units."""
+        if (self.unit is None) != (other.unit is None):
+            raise DataError(f"{self.name}: {other.name} has other units of assignment; mark the units of both first")
         both = {label: (getattr(self, label), getattr(other, label)) for label in _BY_ROW}
         if (self.weight is None) != (other.weight is None):
             both["weight"] = (self.row_weights, other.row_weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -15,7 +15,7 @@ from torch.nn import functional
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.finetuning.base import AbstractFinetuning
 from causalrec.encoders.finetuning.frozen import Frozen
-from causalrec.types import Batch, Floats, Vectors
+from causalrec.types import Batch, Entity, Floats, Vectors
 
 
 @dataclass(frozen=True)
@@ -150,18 +150,35 @@ class AbstractPairEncoder(AbstractAnyEncoder):
         """Return float32[B,D]."""
 
 
-class IdTable(nn.Module):
+class AbstractIdRows(nn.Module, ABC):
+    """A module with a parameter row for each id of users or of items, `[N,...]`, in the order of the ids.
+
+    Attributes:
+        entity: whose ids they are.
+    """
+
+    entity: Entity
+
+    @abstractmethod
+    def id_rows(self) -> Sequence[Tensor]:
+        """Return its parameters of which row k is that of id k, further rows after all ids; none without ids."""
+
+
+class IdTable(AbstractIdRows):
     """Embeds ids as `[vector, bias]`, width + 1; one shared row stands for all where the view has no such id.
 
     Vectors and biases are parameters of their own, `[N,width]` and `[N]`: they need decays of their own. Width 0 is the
     bias alone.
     """
 
-    def __init__(self, count: int, width: int) -> None:
+    def __init__(self, entity: Entity, count: int, width: int) -> None:
         super().__init__()
-        self.has_ids = count > 0
+        self.entity, self.has_ids = entity, count > 0
         self.vectors = nn.Parameter(0.1 * torch.randn(max(count, 1), width)) if width else None
         self.bias = nn.Parameter(torch.zeros(max(count, 1)))
+
+    def id_rows(self) -> Sequence[Tensor]:
+        return [each for each in (self.vectors, self.bias) if each is not None] if self.has_ids else []
 
     def forward(self, ids: Tensor) -> Tensor:
         ids = ids if self.has_ids else torch.zeros_like(ids)

@@ -25,7 +25,7 @@ from causalrec.encoders.mf import BIASES
 from causalrec.encoders.text_projection import TextProjection
 from causalrec.encoders.text_towers import EVENTS_AT_ONCE, HistoryPooling
 from causalrec.errors import RequestError
-from causalrec.types import Batch, Count, Depth, Vectors
+from causalrec.types import Batch, Count, Depth, Entity, Vectors
 
 OfItem = Literal["id", "text", "features", "vectors"]
 OfUser = Literal["id", "profile", "features", "history"]
@@ -159,7 +159,7 @@ def _choose_modalities(side: str, requested: tuple[str, ...] | None, inputs: Enc
 
 def _build_fusion(
     chosen: tuple[str, ...],
-    side: str,
+    side: Entity,
     inputs: EncoderInputs,
     text: TextProjection | None,
     width: int,
@@ -172,7 +172,7 @@ def _build_fusion(
     count = max(getattr(inputs, f"num_{side}s"), len(getattr(inputs, f"{side}_text")), feature_rows, 1)
     always, modalities = torch.ones(count, dtype=torch.bool), list[tuple[str, nn.Module, Tensor]]()
     if "id" in chosen:
-        modalities.append(("id", IdTable(count, width - 1), always))
+        modalities.append(("id", IdTable(side, count, width - 1), always))
     if text is not None:
         modalities.append(("text" if side == "item" else "profile", text, text.get_buffer("present")))
     if "features" in chosen and features is not None:

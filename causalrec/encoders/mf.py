@@ -28,8 +28,8 @@ class MF(AbstractEncoder):
 
     def __init__(self, inputs: EncoderInputs, *, width: Annotated[int, Field(ge=0)] = 16) -> None:
         super().__init__()
-        self.user_table = IdTable(inputs.num_users, width)
-        self.item_table = IdTable(inputs.num_items, width)
+        self.user_table = IdTable("user", inputs.num_users, width)
+        self.item_table = IdTable("item", inputs.num_items, width)
 
     @classmethod
     def submodels(cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]) -> Mapping[str, Submodel]:

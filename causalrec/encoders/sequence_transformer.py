@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from causalrec.data.sources import Source
-from causalrec.encoders.base import EncoderInputs, with_item_bias, with_user_bias
+from causalrec.encoders.base import AbstractIdRows, EncoderInputs, with_item_bias, with_user_bias
 from causalrec.encoders.history import Histories, History
 from causalrec.errors import RequestError
 from causalrec.types import Batch
@@ -19,7 +19,7 @@ NUMBERS = 1 << 23  # hidden numbers at once where nothing is trained: some 32 MB
 NOTHING, DISLIKED, LIKED = 0, 1, 2
 
 
-class Sequence(nn.Module):
+class Sequence(AbstractIdRows):
     """A user vector from the user's history, an item vector from the vocabulary the history is written in.
 
     The query stands at the `end` of the history (a mask token that reads all of it) or at its `start` (then the last
@@ -67,6 +67,11 @@ class Sequence(nn.Module):
         self.item_text_projection = None if text is None else ItemTextProjection(inputs, text, width, max_tokens)
         if self.item_text_projection is not None:
             nn.init.zeros_(self.token_embedding.weight[: inputs.num_items])
+
+    entity = "item"
+
+    def id_rows(self) -> list[Tensor]:
+        return [self.token_embedding.weight, self.bias]
 
     @property
     def rows_at_once(self) -> int:

@@ -74,8 +74,8 @@ class TextTowers(AbstractEncoder):
         require_text(inputs, reads)
         text_settings: dict[str, Any] = {"model": model, "pooling": pooling, "max_tokens": max_tokens, "layers": layers}
         text_settings |= {"precision": precision, "width_out": width + 1}
-        self.user_table = IdTable(inputs.num_users, width) if "id" in user else None
-        self.item_table = IdTable(inputs.num_items, width) if "id" in item else None
+        self.user_table = IdTable("user", inputs.num_users, width) if "id" in user else None
+        self.item_table = IdTable("item", inputs.num_items, width) if "id" in item else None
         self.item_text = TextProjection(inputs.item_text, inputs, **text_settings) if reads["item"] else None
         self.profile = (
             TextProjection(inputs.user_text, inputs, **text_settings, share_with=self.item_text)

@@ -15,7 +15,9 @@ CROSSFIT_ROLES: tuple[Role, Role] = (nuisance(0), nuisance(1))
 
 
 def fold_of(batch: Batch) -> Tensor:
-    """Return which half each row belongs to, float32 `[B]`."""
+    """Return which half each row belongs to, float32 `[B]`: all rows of a unit of assignment to one, else of a pair."""
+    if batch.unit is not None:
+        return (batch.unit % 2).float()
     return crossfit_fold(torch.zeros_like(batch.item) if batch.user is None else batch.user, batch.item)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.clusters import ROW, cluster_ids
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.representation import FrozenTextEncoder, represent_columns
@@ -30,12 +31,16 @@ class TableColumns:
         modifiers: X.
         controls: W.
         instruments_or_mediator: Z, or the mediator; no column where the effect is adjusted for.
+        dataset: of the rows, whose columns may name clusters.
+        cluster_axes: along which rows depend; `("row",)` where each is by itself.
         uses_logged: whether the propensities that the rows log are those of the arms; else they are fitted.
     """
 
     modifiers: FeatureMatrix
     controls: FeatureMatrix
     instruments_or_mediator: FeatureMatrix
+    dataset: CausalDataset
+    cluster_axes: tuple[str, ...]
     uses_logged: bool = False
 
     @classmethod
@@ -49,7 +54,7 @@ class TableColumns:
         if prepared.propensity.uses_logged:
             assert config.components.learner is not None
             controls = add_log_odds(controls, prepared.train, config.components.learner.varies_by_controls)
-        return cls(modifiers, controls, identifying, prepared.propensity.uses_logged)
+        return cls(modifiers, controls, identifying, dataset, prepared.cluster_axes, prepared.propensity.uses_logged)
 
     def read(self, user: Ints, item: Ints, rows: RowsWithColumns) -> tuple[Doubles, Doubles]:
         """Return X float64[N,Dx] and W float64[N,Dw] of these pairs, and of the columns of these rows."""
@@ -59,6 +64,7 @@ class TableColumns:
     def rows(self, log: InteractionLog, arms: int, binary: bool) -> LearnerData:
         """Return logged rows as a learner reads them."""
         repeated = log.user is not None and len(np.unique(log.user)) < len(log)
+        axes = () if self.cluster_axes == (ROW,) else self.cluster_axes
         identifying_columns = self.instruments_or_mediator.of_log(log).astype(np.float64)
         return LearnerData(
             *self.read(log.users, log.item, log),
@@ -66,7 +72,8 @@ class TableColumns:
             outcome=log.outcome.astype(np.float64),
             arms=arms,
             binary=binary,
-            groups=log.user if repeated else None,
+            groups=log.unit if log.unit is not None else log.user if repeated else None,
+            clusters=tuple(cluster_ids(self.dataset, log, axis) for axis in axes),
             probabilities=self._logged_probabilities(log),
             modifier_names=self.modifiers.names,
             control_names=self.controls.names,

@@ -94,6 +94,8 @@ class AuditSection:
         drawn_from: rows that few-shot training rows were drawn from; None without few-shot.
         augmented_rows: rows that networks train on where an augmentation changed them; None without one.
         resampled_by: settings that only draw rows or outcomes anew, as `group.key`.
+        assignment_unit: level within which treatment is constant: `user`, `item` or a column; `row` where none is.
+        cluster_axes: along which rows of an effect depend; `row` where each is by itself.
         warnings: one line each.
     """
 
@@ -125,6 +127,8 @@ class AuditSection:
     drawn_from: Whole | None = None
     augmented_rows: Whole | None = None
     resampled_by: tuple[str, ...] = ()
+    assignment_unit: str = "row"
+    cluster_axes: tuple[str, ...] = ("row",)
     warnings: tuple[str, ...] = ()
 
 

@@ -27,7 +27,7 @@ class PreparedCache:
         seed = config.run.seed if added else None  # augmentations may draw
         learner = config.components.learner
         folds = learner.folds(config, 0) if learner else None  # what the learner's parts allow
-        read = [plan, config.run.paths.data, config.run.selection, folds]
+        read = [plan, config.run.paths.data, config.run.selection, folds, config.run.evaluation.cluster]
         key = repr([settings, added, seed, config.trial, *read])
         if self.last is None or key != self.key:
             self.last = prepare_data(config, plan)

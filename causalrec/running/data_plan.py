@@ -8,6 +8,7 @@ from contextlib import suppress
 from causalrec.config.class_source import UnreadableSourceError, class_constant
 from causalrec.config.schema import DataRequest
 from causalrec.data.card import DatasetCard
+from causalrec.data.clusters import KEY, check_clusters
 from causalrec.data.files import require_creatable
 from causalrec.data.text import check_phrases
 from causalrec.errors import RequestError
@@ -34,6 +35,7 @@ def check_question(request: DataRequest) -> None:
     built = request.components
     task, card = built.task, built.dataset.card
     task.check_data(request, card)
+    _check_clusters(request, card)
     task.check_baselines(request)
     built.split.check(card)
     check_phrases(built.dataset.item_text, [column.name for column in card.columns if column.entity == "item"])
@@ -61,6 +63,16 @@ def check_request(request: DataRequest, plain: Mapping[str, object]) -> None:
     request.components.dataset.check_files(request.run.paths.data)
     require_creatable(request.run.paths.runs, "paths.runs")
     require_creatable(request.run.paths.cache, "paths.cache")
+
+
+def _check_clusters(request: DataRequest, card: DatasetCard) -> None:
+    """Raise RequestError where rows are to be clustered by what makes no clusters, or where nothing would be."""
+    requested, task = request.run.evaluation.cluster, request.components.task
+    if requested != "auto" and not task.contrasts_exposure:
+        raise RequestError(
+            f"{KEY}: clusters intervals of effects, and {request.run.choice('task')} asks for none; leave it out"
+        )
+    check_clusters(card, requested)
 
 
 def _check_language_model(plain: Mapping[str, object]) -> None:

@@ -9,8 +9,10 @@ import numpy as np
 from causalrec.config.run_config import Selection
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.arm_probabilities import randomised_probabilities
+from causalrec.data.assignment_unit import mark_units, require_overlap
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
+from causalrec.data.clusters import cluster_axes
 from causalrec.data.corner import corner
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.files import require_writable
@@ -68,12 +70,7 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
 def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     """Load the data, split them, fit the propensity on what is trained on."""
     selection, task, split = config.run.selection, config.components.task, config.components.split
-    dataset = config.components.dataset.load(config.run.paths.data)
-    if config.trial is not None:
-        dataset = corner(dataset, config.trial.users, config.trial.items)
-    task.check_rows(dataset, config)
-    if config.propensity.target.uses_logged and dataset.logged.has_arms:
-        dataset = with_log_odds(dataset)
+    dataset = _load_data(config, plan)
     splits = split(dataset)
     _require_budget(splits, selection)
     learner = config.components.learner
@@ -83,13 +80,14 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     view, propensity = feature_matrix(dataset, plan.views.propensity), config.propensity.build()
     rows = _augment(config, logged, dataset, own_propensity=False)
     propensity.fit(rows, view, splits.randomised_sample)
+    axes = cluster_axes(dataset, logged, config.run.evaluation.cluster, logged.unit_level)
     train = logged.with_propensity(propensity.predict(logged))
     rows = train if rows is logged else rows.with_propensity(propensity.predict(rows))
     rows = _augment(config, rows, dataset, own_propensity=True)
     return PreparedData(
         dataset=dataset,
         splits=splits,
-        audit=audit(dataset, splits, split, None if rows is train else rows),
+        audit=audit(dataset, splits, split, None if rows is train else rows, axes),
         plan=plan,
         propensity=propensity,
         train=train,
@@ -98,7 +96,25 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         exposure=task.describe_exposure(train, propensity, view),
         features=feature_matrix(dataset, plan.views.outcome),
         folds=folds,
+        cluster_axes=axes,
     )
+
+
+def _load_data(config: ExperimentConfig, plan: RunPlan) -> CausalDataset:
+    """Load the data, of a trial a corner of them, and mark what treatment was assigned to.
+
+    Raises RequestError where an effect is adjusted for that.
+    """
+    dataset, columns = config.components.dataset.load(config.run.paths.data), config.run.evaluation.cluster_columns
+    if config.trial is not None:
+        dataset = corner(dataset, config.trial.users, config.trial.items)
+    config.components.task.check_rows(dataset, config)
+    if config.propensity.target.uses_logged and dataset.logged.has_arms:
+        dataset = with_log_odds(dataset)
+    dataset = mark_units(dataset, columns)
+    if config.components.task.contrasts_exposure:
+        require_overlap(dataset, plan.views.propensity, columns)
+    return dataset
 
 
 def _augment(

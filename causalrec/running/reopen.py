@@ -16,6 +16,7 @@ from causalrec.records.run_folder import is_estimation
 from causalrec.records.run_record import RECORD, RunRecord
 
 if TYPE_CHECKING:
+    from causalrec.data.audit import Audit
     from causalrec.data.dataset import CausalDataset
 
 SECTIONS = ("selection", "evaluation", "representation", "paths")  # of the scalars
@@ -52,6 +53,17 @@ def check_same_files(record: RunRecord, dataset: CausalDataset) -> None:
         raise DataError(
             f"{dataset.card.name}: {', '.join(changed)}: not as the run read it (its record holds the SHA-256); set "
             f"CAUSALREC_DATA to the folder of those files, or run it again first{_again(record)}"
+        )
+
+
+def check_same_rows(record: RunRecord, audit: Audit) -> None:
+    """Raise DataError where the split gives other rows than those that the run was trained and tested on."""
+    recorded, present = dict(record.audit.hashes), audit.hashes
+    changed = sorted(name for name in recorded.keys() & present.keys() if recorded[name] != present[name])
+    if changed:
+        raise DataError(
+            f"{record.name}: its {', '.join(changed)} rows are not those of its record: this version holds out others "
+            f"({audit.split}); run it again first{_again(record)}"
         )
 
 

@@ -62,7 +62,8 @@ def score_predictor(
     """
     task, run = config.components.task, config.run
     constant = float(prepared.train.outcome.mean())
-    evaluator = Evaluator(config.metric, slices, constant, **run.evaluation.model_dump(exclude={"submodels"}))
+    intervals = run.evaluation.model_dump(include={"replicates", "seed", "level"})
+    evaluator = Evaluator(config.metric, slices, constant, **intervals)
     scores = [] if predictor is None else evaluator(predictor, run.name)
     return [*scores, *task.scores(config, prepared, slices, predictor, evaluator)], evaluator
 

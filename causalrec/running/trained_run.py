@@ -25,7 +25,7 @@ from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.running.cache import PreparedCache
 from causalrec.running.prepare import plan_run, select_slices
-from causalrec.running.reopen import check_same_files, reopen_run
+from causalrec.running.reopen import check_same_files, check_same_rows, reopen_run
 from causalrec.running.scoring import score_predictor
 from causalrec.tasks.base import Ranking
 from causalrec.types import Doubles, Ints
@@ -66,6 +66,7 @@ class TrainedRun:
         with read_only():
             prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
             check_same_files(record, prepared.dataset)
+            check_same_rows(record, prepared.audit)
             return TrainedRun(config, record, prepared, learner.reload(config, prepared, record.selection))
 
     def predict(self, user: RawId | Sequence[RawId], item: RawId | Sequence[RawId], treatment: int = 1) -> Doubles:

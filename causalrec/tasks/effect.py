@@ -10,6 +10,7 @@ import numpy as np
 
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
+from causalrec.data.clusters import ROW
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.evaluation.propensity_quality import PropensityFit, judge_treatment_propensity
@@ -138,7 +139,9 @@ class Effect(AbstractTask):
         """Name the outcome and the treatments, which columns of a table tell by number alone."""
         card = prepared.dataset.card
         arms = ", ".join(f"arm {k} = {name}" for k, name in enumerate(card.arms, start=1))
-        return (*super().footnotes(config, prepared), f"Outcome: {card.outcome}; against no treatment: {arms}.")
+        notes = (*super().footnotes(config, prepared), f"Outcome: {card.outcome}; against no treatment: {arms}.")
+        axes = prepared.cluster_axes
+        return notes if axes == (ROW,) else (*notes, f"Intervals cluster rows by {' and '.join(axes)}.")
 
     def problem(
         self,

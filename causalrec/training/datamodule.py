@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from causalrec.data.assignment_unit import unit_ranks
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.sampler.balanced import VALIDATION
@@ -58,6 +59,7 @@ class LogTensors:
         self.columns = {} if columns is None else columns
         self.row_block = features.row_block(log)
         self.time = torch.from_numpy(log.time) if with_time and log.time is not None else None
+        self.unit = None if log.unit is None else torch.from_numpy(unit_ranks(log.unit, log.treatment))
         self.treatment = torch.from_numpy(log.treatment)
         self.outcome = torch.from_numpy(np.nan_to_num(log.outcome))
         self.propensity = torch.from_numpy(log.propensity)
@@ -88,6 +90,7 @@ class LogTensors:
             weight=torch.from_numpy(rows.weight),
             features=torch.from_numpy(self._features(rows)),
             columns=self._columns(rows),
+            unit=None if self.unit is None else torch.where(row >= 0, self.unit[index], -1),
             time=None if self.time is None else torch.where(row >= 0, self.time[index], UNLOGGED_TIME),
             arm_propensities=None if self.arm_propensities is None else self._of_logged(self.arm_propensities, row),
             **({} if rows.negative is None else self._negatives(rows, rows.negative)),

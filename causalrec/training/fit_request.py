@@ -23,6 +23,7 @@ from causalrec.training.module import CausalRecModule, CriterionWeighting
 from causalrec.training.optimizer import AbstractOptimizer
 from causalrec.training.scheduler import AbstractScheduler, ConstantRate
 from causalrec.training.trainer import TrainerSettings, seed_everything
+from causalrec.training.unseen_ids import TrainedIds, trained_ids
 from causalrec.types import Space
 
 
@@ -96,6 +97,7 @@ class FitRequest:
             self.prefix,
             self.penalties,
             self.scheduler,
+            self.trained_ids,
         )
         data = LogDataModule(
             self.train,
@@ -113,6 +115,11 @@ class FitRequest:
             self.arm_propensities,
         )
         return self.trainer.fit(module, data, self.logger, self.folder, self.label, self.epochs)
+
+    @property
+    def trained_ids(self) -> TrainedIds:
+        """Which ids have a training row, where others are read at their mean."""
+        return trained_ids(self.train, self.objective.space)
 
     def fresh_model(self) -> CausalModel:
         """Return the model as the seed draws it."""

@@ -199,6 +199,8 @@ def _of_module(module: CausalRecModule) -> Iterator[Any]:
     yield from (str(module.model), module.model.link, module.criterion, module.criterion_clip)
     yield sorted(module.penalties)
     yield from () if module.model.unit is None else ("a loss in standard deviations",)
+    for entity, mask in sorted(module.trained.items()):
+        yield from (entity, mask)
     for component in (module.objective, module.optimizer, module.scheduler, *module.penalties.values()):
         yield (type(component).__qualname__, sorted(vars(component).items()))
     for name, value in module.model.state_dict().items():

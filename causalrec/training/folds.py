@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.data.assignment_unit import assignment_unit
+from causalrec.data.assignment_unit import unit_ranks
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.types import Ints
@@ -74,20 +74,15 @@ def fold_numbers(rows: InteractionLog, folds: int) -> Ints:
     Units are dealt arm by arm. Raises RequestError on more folds than rows or units, and where an arm would be in one
     fold alone, so that what is fitted without it knows nothing of the arm.
     """
-    unit = assignment_unit(rows) if rows.has_arms else None
-    count = len(rows) if unit is None else int(unit.max()) + 1
+    unit = rows.unit if rows.has_arms else None
+    count = len(rows) if unit is None else len(np.unique(unit))
     if folds > count:
         what = "rows" if unit is None else "units of assignment"
         raise RequestError(f"selection.folds={folds}: there are {count} {what} to fold; set selection.folds lower")
-    order = np.random.default_rng(0).permutation(count)
     if not rows.has_arms:
-        numbers: Ints = order % folds
+        numbers: Ints = np.random.default_rng(0).permutation(count) % folds
         return numbers
-    first = np.arange(count) if unit is None else np.unique(unit, return_index=True)[1]
-    dealt = order[np.argsort(rows.treatment[first][order], kind="stable")]
-    of_unit = np.empty(count, np.int64)
-    of_unit[dealt] = np.arange(count) % folds
-    fold = of_unit if unit is None else of_unit[unit]
+    fold: Ints = unit_ranks(unit, rows.treatment) % folds
     for arm in np.unique(rows.treatment):
         if len(np.unique(fold[rows.treatment == arm])) == 1:
             raise RequestError(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import reduce
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import SingleDeviceStrategy
+from pytorch_lightning.strategies import FSDPStrategy, SingleDeviceStrategy
 from torch import Tensor
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from causalrec.errors import CausalRecError
 from causalrec.estimators.objective.base import AbstractObjective
@@ -21,6 +23,7 @@ from causalrec.training.criterion import CriterionWeighting, classification_repo
 from causalrec.training.fit_result import MONITOR, Epoch, log_curve
 from causalrec.training.optimizer import AbstractOptimizer
 from causalrec.training.scheduler import AbstractScheduler, ConstantRate
+from causalrec.training.unseen_ids import TrainedIds, set_unseen_to_mean
 from causalrec.types import OUTCOME, Batch, Outputs, Role, Term
 
 __all__ = ["MONITOR", "CausalRecModule", "CriterionWeighting"]
@@ -41,6 +44,7 @@ class CausalRecModule(pl.LightningModule):
         prefix: of the fit's curves in the logger.
         penalties: terms added to the objective's, by name.
         scheduler: of the learning rates; None: constant rates.
+        trained: which ids have a training row, where others are read at their mean; None: all are read as they are.
 
     Objective and penalties read batches and outputs in the model's unit. Losses and criteria that are noted are in the
     outcome's, squared; what has no unit (the likelihood of a treatment, a balance) is multiplied by the same variance.
@@ -59,6 +63,7 @@ class CausalRecModule(pl.LightningModule):
         prefix: str = "",
         penalties: Mapping[str, AbstractPenalty] | None = None,
         scheduler: AbstractScheduler | None = None,
+        trained: TrainedIds | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -66,6 +71,7 @@ class CausalRecModule(pl.LightningModule):
         self.criterion, self.criterion_clip, self.prefix = criterion, criterion_clip, prefix
         self.penalties = {} if penalties is None else dict(penalties)
         self.scheduler = ConstantRate() if scheduler is None else scheduler
+        self.trained: TrainedIds = {} if trained is None else trained
         self.gradient_clip: float | None = None
         self.fingerprint = ""
         self.curve: list[Epoch] = []
@@ -155,7 +161,19 @@ class CausalRecModule(pl.LightningModule):
     def _world(self) -> int:
         return self.trainer.world_size if self._trainer is not None else 1
 
+    def on_validation_start(self) -> None:
+        self._set_unseen_to_mean()
+
+    def _set_unseen_to_mean(self) -> None:
+        if not self.trained:
+            return
+        strategy = self.trainer.strategy
+        sharded = strategy.model if isinstance(strategy, FSDPStrategy) else None
+        with nullcontext() if sharded is None else FullyShardedDataParallel.summon_full_params(sharded):
+            set_unseen_to_mean(self.model, self.trained)
+
     def on_train_epoch_end(self) -> None:
+        self._set_unseen_to_mean()  # a refit has no validation
         mean = torch.as_tensor(self.model.loss_unit * self._loss / max(self._steps, 1), device=self.device)
         loss = float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
         criterion_tensor = self.trainer.callback_metrics.get(MONITOR)

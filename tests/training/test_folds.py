@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -36,7 +37,9 @@ def with_arms(treatment: np.ndarray, user: np.ndarray | None, item: np.ndarray) 
     rows = len(treatment)
     users = 0 if user is None else int(user.max()) + 1
     outcome, propensity = np.zeros(rows, np.float32), np.full(rows, 0.5, np.float32)
-    return InteractionLog(item, treatment, outcome, int(item.max()) + 1, user, users, propensity=propensity)
+    log = InteractionLog(item, treatment, outcome, int(item.max()) + 1, user, users, propensity=propensity)
+    unit = assignment_unit(log)
+    return log if unit is None else dataclasses.replace(log, unit=unit.ids, unit_level=unit.level)
 
 
 def config_of(*overrides: str) -> ExperimentConfig:
@@ -117,9 +120,14 @@ def test_the_unit_is_the_coarsest_level_within_which_treatment_hardly_varies() -
     rare = (rng.random(3000) < 0.02).astype(np.int64)
     assert assignment_unit(with_arms(rare, user, item)) is None, "94 % of users are constant by the rarity alone"
     by_user = rng.integers(2, size=300)[user]
-    np.testing.assert_array_equal(assignment_unit(with_arms(by_user, user, item)), user)
-    np.testing.assert_array_equal(assignment_unit(with_arms(item % 2, user, item)), item)
-    np.testing.assert_array_equal(assignment_unit(with_arms(item % 2, None, item)), item)
+    for log, level, ids in (
+        (with_arms(by_user, user, item), "user", user),
+        (with_arms(item % 2, user, item), "item", item),
+        (with_arms(item % 2, None, item), "item", item),
+    ):
+        unit = assignment_unit(log)
+        assert unit is not None and unit.level == level
+        np.testing.assert_array_equal(unit.ids, ids)
     one_row_each = np.arange(3000)
     assert assignment_unit(with_arms(by_user, one_row_each, np.arange(3000))) is None
 

@@ -1,4 +1,4 @@
-"""The split that suits the data: at random where there is a randomised test, by time where the log has times."""
+"""The split that suits the data: whole units of assignment, at random beside a randomised test, by time else."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from causalrec.data.split.base import AbstractLogSplit, AbstractSplit, RowAssign
 from causalrec.data.split.random import Random
 from causalrec.data.split.row_order import LEAST_TIMES, can_go_by_time
 from causalrec.data.split.temporal import Temporal
+from causalrec.data.split.whole_units import WholeUnits, unit_words
 from causalrec.types import Share
 
 
@@ -16,9 +17,10 @@ from causalrec.types import Share
 class Auto(AbstractLogSplit):
     """Picks a split by what the data hold, and the record says which.
 
-    A randomised test, which is the test whatever the split: `random`, for validation rows like the training rows. A log
-    with times: `temporal`, each user's latest rows, unless most rows are of users with fewer than three times. Else
-    `random`.
+    Treatment that is constant within users, items or the levels of a cluster column: `whole_units`, for a unit that has
+    rows on both sides tells the outcome under its treatment. A randomised test, which is the test whatever the split:
+    `random`, for validation rows like the training rows. A log with times: `temporal`, each user's latest rows, unless
+    most rows are of users with fewer than three times. Else `random`.
 
     Attributes:
         validation: share of the rows.
@@ -30,14 +32,19 @@ class Auto(AbstractLogSplit):
 
     @property
     def description(self) -> str:
-        return "by time where the log has times, else at random"
+        return "whole units of assignment where treatment has any, by time where the log has times, else at random"
 
     def choose(self, logged: InteractionLog, randomised: InteractionLog | None) -> AbstractSplit:
-        target = Temporal if randomised is None and can_go_by_time(logged) else Random
-        return target(**{field.name: getattr(self, field.name) for field in fields(self)})
+        target: type[AbstractLogSplit] = Temporal if randomised is None and can_go_by_time(logged) else Random
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        if logged.unit is not None:
+            target, settings["unseen"] = WholeUnits, self.unseen or WholeUnits.unseen
+        return target(**settings)
 
     def choice_note(self, logged: InteractionLog, randomised: InteractionLog | None) -> str:
-        if randomised is not None:
+        if logged.unit is not None:
+            why = unit_words(logged)
+        elif randomised is not None:
             why = "the test is apart"
         elif logged.time is None:
             why = "the log has no times"

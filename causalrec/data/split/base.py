@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, final
 import numpy as np
 from pydantic import Field
 
+from causalrec.data.assignment_unit import mark_units
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
@@ -102,11 +103,16 @@ class AbstractSplit(ABC):
 
     @final
     def __call__(self, dataset: CausalDataset) -> Splits:
-        """Split the data. Raises DataError on an empty split, RequestError without randomised rows to set aside."""
-        rules, name, size = self.rules, dataset.card.name, len(dataset.logged)
+        """Split the data, whose units of assignment are judged first unless they were marked.
+
+        Raises DataError on an empty split, RequestError without randomised rows to set aside.
+        """
+        dataset = mark_units(dataset)
+        chosen = self.choose(dataset.logged, dataset.randomised)
+        rules, name, size = chosen.rules, dataset.card.name, len(dataset.logged)
         sample, randomised = sample_randomised(rules, dataset)
         logged, randomised, duplicates = remove_duplicates(rules, dataset, randomised)
-        rows = self.assign(logged, randomised)
+        rows = chosen.assign(logged, randomised)
         train = take_rows(logged, rows.train, "train", size)
         validation = take_rows(logged, rows.validation, "validation", size)
         test = _test_log(logged, randomised, rows.test, size)
@@ -115,7 +121,7 @@ class AbstractSplit(ABC):
         for log in (train, validation, test):
             if not len(log):
                 raise DataError(f"{name}: the {log.name} split is empty, of {size} logged rows; change split.*")
-        require_arms(train, dataset.card, self.choose(dataset.logged, dataset.randomised).description)
+        require_arms(train, dataset.card, chosen.description)
         return Splits(
             train=train,
             validation=validation,

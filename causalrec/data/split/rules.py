@@ -23,8 +23,8 @@ class SplitRules:
 
     Attributes:
         seed: draws the randomised rows that are set aside.
-        propensity_sample: share of the randomised rows, drawn at random by row, that leaves the test (5 % in Schnabel
-            et al. 2016).
+        propensity_sample: share of the randomised rows, drawn at random by row (by unit of assignment where they have
+            one), that leaves the test (5 % in Schnabel et al. 2016).
         duplicates: a pair of the randomised test that stands in the log too leaves the training side, leaves the test,
             or stays on both.
         unseen: what to do with a test row whose user or item has no training row; None: as the card says.
@@ -44,10 +44,24 @@ def sample_randomised(rules: SplitRules, dataset: CausalDataset) -> tuple[Intera
     if randomised is None:
         setting = f"split.propensity_sample={rules.propensity_sample:g}"
         raise RequestError(f"{setting}: {name} has no randomised rows; choose another data set, or set it to 0")
-    size = max(1, round(rules.propensity_sample * len(randomised)))
-    order = np.random.default_rng([rules.seed, 1]).permutation(len(randomised))
-    sample = randomised.take(np.sort(order[:size]), "randomised_sample")
-    return sample, randomised.take(np.sort(order[size:]))
+    size, rng = max(1, round(rules.propensity_sample * len(randomised))), np.random.default_rng([rules.seed, 1])
+    if randomised.unit is None:
+        order = rng.permutation(len(randomised))
+        aside = np.isin(np.arange(len(randomised)), order[:size])
+    else:
+        aside = _units_up_to(randomised.unit, size, rng)
+    return randomised.take(np.flatnonzero(aside), "randomised_sample"), randomised.take(np.flatnonzero(~aside))
+
+
+def _units_up_to(unit: Ints, size: int, rng: np.random.Generator) -> Bools:
+    """Return which rows are of units that, drawn at random, have at most `size` rows together, one unit at least."""
+    _, row_unit, count = np.unique(unit, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(count))
+    fits = np.cumsum(count[order]) <= size
+    fits[0] = True
+    inside = np.zeros(len(count), bool)
+    inside[order[fits]] = True
+    return inside[row_unit]
 
 
 def remove_duplicates(

@@ -27,7 +27,8 @@ class LearnerData:
         outcome: float64[N], in its own unit.
         arms: A.
         binary: whether the outcome is 0 or 1.
-        groups: int64[N], the user of each row, all of whose rows stay in one fold; None: every row is a user.
+        groups: int64[N], the unit of assignment of each row, else its user, all of whose rows stay in one fold; None:
+            every row is a user.
         clusters: int64[N] each, at most two axes along which rows depend on each other; none: each row is by itself.
         probabilities: float64[N,A+1], those of each arm where they are logged, so that nobody estimates them; None:
             they are fitted.
@@ -99,7 +100,8 @@ class LearnerData:
                 raise DataError(f"effect: {what} have shape {columns.shape}; expected ({rows}, columns)")
             if names and len(names) != columns.shape[1]:
                 raise DataError(f"effect: {what} have {columns.shape[1]} columns and {len(names)} names; name each one")
-        for what, column in (("treatment", self.treatment), ("groups", self.groups)):
+        axes = [("clusters", axis) for axis in self.clusters]
+        for what, column in (("treatment", self.treatment), ("groups", self.groups), *axes):
             if column is not None and (column.shape != (rows,) or column.dtype.kind != "i"):
                 raise DataError(f"effect: {what} is {column.dtype}{column.shape}; expected int64 of shape ({rows},)")
 

@@ -42,8 +42,9 @@ class DataSubset(AbstractRefuter):
 
     def _draw(self, problem: RefutationProblem, repeat: int) -> Doubles:
         rows, rng = problem.rows, generator(problem, self.name, repeat)
-        groups = np.arange(len(rows)) if rows.groups is None else rows.groups
-        users = np.unique(groups)
-        chosen = np.isin(groups, rng.choice(users, round(self.share * len(users)), replace=False))
+        unit = np.arange(len(rows)) if rows.groups is None else rows.groups
+        users = np.unique(unit)
+        chosen = np.isin(unit, rng.choice(users, round(self.share * len(users)), replace=False))
         columns = {name: getattr(rows, name)[chosen] for name in ("modifiers", "controls", "treatment", "outcome")}
-        return problem.re_estimate(repeat, **columns, groups=None if rows.groups is None else rows.groups[chosen])
+        groups, axes = None if rows.groups is None else rows.groups[chosen], (axis[chosen] for axis in rows.clusters)
+        return problem.re_estimate(repeat, **columns, groups=groups, clusters=tuple(axes))

@@ -37,6 +37,7 @@ from causalrec.training.stacked.merge import (
 )
 from causalrec.training.stacked.replica_optimizers import ReplicaOptimizers
 from causalrec.training.stacked.stack_key import DTYPES, replica_bytes, stack_key
+from causalrec.training.unseen_ids import set_unseen_to_mean, stack_trained_ids
 
 
 def fit_stacked(
@@ -107,10 +108,12 @@ class StackedTrainer:
         self.weights = {n: torch.tensor(each, dtype=self.dtype, device=self.device) for n, each in weights.items()}
         self.objective = merge_objectives([request.objective for request in requests], self.parameters[0])
         self.batches = self.batches.subset(requests)
+        self.trained = stack_trained_ids([request.trained_ids for request in requests])
 
     def epoch(self) -> None:
         """Train one epoch, judge every replica, and let those that have stopped leave the stack."""
         losses = self._train_epoch()
+        set_unseen_to_mean(self.model, self.trained)
         refit = self.requests[0].epochs is not None
         criteria = [None] * len(self.running) if refit else self._criteria()
         better = []
@@ -139,7 +142,7 @@ class StackedTrainer:
         content += [column.table for _, column in sorted(self.requests[0].columns.items())]
         for log in {id(log): log for request in self.requests for log in (request.train, request.validation)}.values():
             tensors = self.batches.tensors[id(log)]
-            optional = (tensors.row_block, tensors.arm_propensities)
+            optional = (tensors.row_block, tensors.arm_propensities, log.unit)
             content += [log.codes, log.outcome, log.propensity, *(values for values in optional if values is not None)]
         content += [] if self.model.unit is None else ["a loss in standard deviations"]
         return content_hash([*content, *self.model.parameters()])

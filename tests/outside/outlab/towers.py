@@ -16,7 +16,8 @@ class Squashed(AbstractEncoder):
 
     def __init__(self, inputs: EncoderInputs, *, width: int = 4) -> None:
         super().__init__()
-        self.user_table, self.item_table = IdTable(inputs.num_users, width), IdTable(inputs.num_items, width)
+        self.user_table = IdTable("user", inputs.num_users, width)
+        self.item_table = IdTable("item", inputs.num_items, width)
 
     def users(self, batch: Batch) -> Tensor:
         return torch.tanh(self.user_table(user_ids(batch)))

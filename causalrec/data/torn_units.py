@@ -1,0 +1,45 @@
+"""Units of assignment that have rows on both sides of a split: what is learnt of one tells the other's outcomes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from causalrec.data.assignment_unit import is_constant
+from causalrec.data.clusters import ITEM, USER
+from causalrec.data.log import InteractionLog
+from causalrec.data.split.splits import Splits
+
+FIXES = {USER: "set split=cold_users", ITEM: "set split=cold_items"}  # where the randomised part is the test
+
+
+def torn_units(splits: Splits) -> str | None:
+    """Say that a split tears units of assignment, and how many rows it touches; None where it keeps them together."""
+    level = splits.train.unit_level
+    logs = {"test": splits.test, "validation": splits.validation}
+    is_apart = {"test": splits.test_is_randomised, "validation": False}
+    torn = {name: count for name, log in logs.items() if (count := _torn_rows(splits.train, log, is_apart[name]))}
+    if not torn:
+        return None
+    shares = [
+        f"{count} of {len(logs[name])} {name} rows ({count / len(logs[name]):.1%})" for name, count in torn.items()
+    ]
+    fix = "set split=auto"
+    if splits.test_is_randomised and "validation" not in torn:
+        fix = FIXES.get(level, "leave these out of the randomised part")
+    return (
+        f"treatment is constant within a {level}, and the split tears {level}s: {' and '.join(shares)} are of a "
+        f"{level} with training rows, which tell its outcome under its arm: noise may pass for an effect; {fix}"
+    )
+
+
+def _torn_rows(train: InteractionLog, log: InteractionLog, is_apart: bool) -> int:
+    """Return how many rows are of a unit with training rows; of a part apart from the log, under the same arm there."""
+    if train.unit is None or log.unit is None or log.unit_level != train.unit_level:
+        return 0
+    shared = np.isin(log.unit, train.unit)
+    if is_apart and shared.any():
+        trained = np.isin(train.unit, log.unit)
+        treatment = np.concatenate([train.treatment[trained], log.treatment[shared]])
+        unit = np.concatenate([train.unit[trained], log.unit[shared]])
+        return int(shared.sum()) if is_constant(treatment, unit) else 0
+    return int(shared.sum())
