@@ -268,11 +268,11 @@ def test_treatment_propensities_are_those_of_the_simulation() -> None:
 def test_logged_propensities_of_one_arm_tell_the_other_and_of_several_must_be_logged_for_each() -> None:
     log = log_of([0, 1, 1], [0, 1, 1]).with_propensity(np.array([0.5, 0.75, 0.5], np.float32))
     np.testing.assert_allclose(Logged().treatment_probabilities(log, 1), [[0.5, 0.5], [0.25, 0.75], [0.5, 0.5]])
-    with pytest.raises(DataError, match="propensities of treatment 1 differ by row, .*log one for each arm"):
+    with pytest.raises(DataError, match=r"propensities of treatment 1 differ by row, .*log one for each arm"):
         Logged().treatment_probabilities(log, 2)
     of_arms = np.array([[0.5, 0.25, 0.25], [0.1, 0.75, 0.15], [0.2, 0.5, 0.3]], np.float32)
-    told = replace(log, arm_probabilities=of_arms)
-    np.testing.assert_array_equal(Logged().treatment_probabilities(told, 2), of_arms)
+    logged_of_arms = replace(log, arm_probabilities=of_arms)
+    np.testing.assert_array_equal(Logged().treatment_probabilities(logged_of_arms, 2), of_arms)
     with pytest.raises(DataError, match="row 0: the logged propensities of all arms do not sum to 1"):
         replace(log, arm_probabilities=of_arms * np.float32(0.9))
 
