@@ -25,7 +25,7 @@ from causalrec.graph.identify import Adjustment
 from causalrec.propensity.arm_propensities import arm_propensities
 from causalrec.propensity.base import AbstractPropensity, pair_propensity
 from causalrec.training.folds import Folds
-from causalrec.types import Floats, LabelKind
+from causalrec.types import Floats, Ints, LabelKind
 
 if TYPE_CHECKING:
     from causalrec.estimators.objective.base import AbstractObjective
@@ -127,6 +127,11 @@ class PreparedData:
         if not self.splits.test_is_randomised:
             return self.propensity.treatment_probabilities(rows, arms)
         return randomised_probabilities(rows, arms, row_levels(self.dataset, rows, self.dataset.card.strata))
+
+    @property
+    def test_clusters(self) -> tuple[Ints, ...]:
+        """At most two axes along which the test rows depend on each other, int64[N] each; none: users, or rows."""
+        return ()
 
     @cached_property
     def pair_propensity(self) -> PairColumn:

@@ -16,12 +16,13 @@ from causalrec.data.checked_file import load_or_make
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.evaluation.baseline.base import AbstractBaseline
-from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score
+from causalrec.evaluation.evaluator import Evaluator, Score
+from causalrec.evaluation.jackknife import GROUPS
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.solvers.convergence import worst
 from causalrec.types import Doubles, Floats, Ints
 
-VERSION = 7  # raise when a baseline's or a metric's mathematics change
+VERSION = 8  # raise when a baseline's or a metric's mathematics change
 BETTER = (None, False, True)  # of `higher_is_better`, by the number that the file holds
 
 
@@ -92,9 +93,9 @@ def _key(
 
 def _identity(data: SliceData) -> list[object]:
     """Return what the scores on a slice depend on, but for the prediction."""
-    columns = (data.label, data.treatment, data.propensity, data.drawn_effect, data.rows)
+    columns = (data.label, data.treatment, data.propensity, data.drawn_effect, data.centred_label, data.rows)
     about = [data.name, data.kind, data.arm, data.jackknife, data.rows_key]
-    return about + [_digest(column) for column in columns]
+    return about + [_digest(column) for column in (*columns, *data.clusters)]
 
 
 def _digest(column: Floats | Ints | None) -> str | None:
@@ -109,29 +110,32 @@ def _to_bytes(scores: list[Score], warnings: list[str]) -> bytes:
             "values": np.array([[s.value, s.low, s.high, s.n, s.absolute] for s in scores]),
             "better": np.array([BETTER.index(s.higher_is_better) for s in scores]),
             "replicates": np.array([s.replicates for s in scores]),
-            "jackknife": np.array(
-                [np.full((3, GROUPS), np.nan) if s.jackknife is None else s.jackknife for s in scores]
-            ),
+            "jackknife": np.array([_pad_groups(s.jackknife) for s in scores]),
+            "groups": np.array([0 if s.jackknife is None else s.jackknife.shape[1] for s in scores]),
         }
     )
 
 
 def _load(model: str, content: bytes) -> tuple[list[Score], list[str]]:
     saved = arrays_in(content)
-    keys = ("names", "values", "better", "replicates", "jackknife")
+    keys = ("names", "values", "better", "replicates", "jackknife", "groups")
     rows = zip(*(saved[key] for key in keys), strict=True)
     scores = [
         Score(
             *(str(m), str(s), float(v), float(low), float(high), int(n), model),
             replicates=replicates,
-            jackknife=_or_none(jackknife),
+            jackknife=jackknife[:, :groups] if groups else None,
             absolute=bool(absolute),
             higher_is_better=BETTER[better],
         )
-        for (m, s), (v, low, high, n, absolute), better, replicates, jackknife in rows
+        for (m, s), (v, low, high, n, absolute), better, replicates, jackknife, groups in rows
     ]
     return scores, [str(line) for line in saved["warnings"]]
 
 
-def _or_none(jackknife: Doubles) -> Doubles | None:
-    return None if np.isnan(jackknife).all() else jackknife
+def _pad_groups(jackknife: Doubles | None) -> Doubles:
+    """Return values without groups as [3,GROUPS], nan where there are fewer groups."""
+    groups = 0 if jackknife is None else jackknife.shape[1]
+    full = np.full((3, GROUPS), np.nan)
+    full[:, :groups] = 0.0 if jackknife is None else jackknife
+    return full

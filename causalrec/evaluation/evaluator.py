@@ -1,4 +1,4 @@
-"""Scores: metrics x slices, each with a user-cluster bootstrap interval."""
+"""Scores: metrics x slices, each with an interval by resampled users, or by groups of rows left out."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from causalrec.config.component import ComponentConfig
 from causalrec.data.log import InteractionLog
 from causalrec.errors import CausalRecError
 from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
+from causalrec.estimators.jackknife import t_interval, t_replicates
+from causalrec.evaluation.jackknife import leave_groups_out, needs_jackknife
 from causalrec.evaluation.slice.base import SliceData
-from causalrec.metrics.base import AbstractMetric, Scored, Subsets
+from causalrec.metrics.base import AbstractMetric, Scored
 from causalrec.records.sections import CalibrationBin, ScoreRecord, finite_or_none
 from causalrec.types import Bools, Doubles, Floats
 
 SENTENCE = re.compile(r".*?(?:\.(?= [A-Z`])|$)")
-GROUPS = 20  # of the jackknife, on each of its three axes
-MOST_JACKKNIFED = 100_000
 Predict = Callable[[SliceData], Floats]
 
 
@@ -38,8 +38,9 @@ class Score:
         high: upper end of its interval.
         n: rows it rests on.
         model: the predictor.
-        replicates: float64[R], bootstrap replicates.
-        jackknife: float64[3,G], the value without each of G groups of users, of items and of rows (paired comparisons).
+        replicates: float64[R], bootstrap replicates; quantiles of its distribution where the jackknife gives it.
+        jackknife: float64[3,G], the value without each of G groups of rows along two axes and their intersection, or
+            three times along one.
         absolute: it is the absolute value of a mean; replicates and jackknife are linearised, and may be negative.
         higher_is_better: None where neither more nor less is.
         description: what the metric is, a sentence.
@@ -72,7 +73,7 @@ class Evaluator:
 
     Attributes:
         metrics: the components, by name.
-        slices: rows to score; of at most `MOST_JACKKNIFED` test rows, values without groups of rows are computed too.
+        slices: rows to score.
         constant: the training mean outcome.
         replicates: R, of the user bootstrap.
         seed: of the bootstrap, the same for every model.
@@ -93,27 +94,55 @@ class Evaluator:
         predictions: dict[str, Floats] = {}
         scores: list[Score] = []
         for data in self.slices:
-            scores += self._score_slice(data, _predict_once(predict, data, predictions), model)
+            metrics = self._metrics_of(data)
+            if data.lacks_arm:
+                computed = [self._nan_score(name, data, model) for name in metrics]
+            else:
+                computed = self._score_slice(data, metrics, _predict_once(predict, data, predictions), model)
+            scores += [_describe(score, metric) for score, metric in zip(computed, metrics.values(), strict=True)]
         return scores
 
-    def _score_slice(self, data: SliceData, prediction: Floats, model: str) -> list[Score]:
+    def _metrics_of(self, data: SliceData) -> dict[str, AbstractMetric]:
+        """Return the metrics that are defined for a slice's labels."""
+        has_negative = bool((data.label < 0).any())
+        built: dict[str, AbstractMetric] = {
+            name: chosen.build(data.num_clusters) for name, chosen in self.metrics.items()
+        }
+        return {
+            name: metric
+            for name, metric in built.items()
+            if data.kind in metric.labels
+            and not (metric.ranks_users and not data.num_users)
+            and not (metric.labels_are_gains and has_negative)
+        }
+
+    def _score_slice(
+        self, data: SliceData, metrics: Mapping[str, AbstractMetric], prediction: Floats, model: str
+    ) -> list[Score]:
         _require_finite(data, prediction, model)
-        scored, has_negative = scored_rows(data, prediction, self.constant), bool((data.label < 0).any())
-        weights = self._weights(data.num_clusters)
-        groups = jackknife_groups(data, scored) if data.jackknife and len(data) <= MOST_JACKKNIFED else None
+        scored = scored_rows(data, prediction, self.constant)
+        left_out = leave_groups_out(data, scored)
         scores = []
-        for name, chosen in self.metrics.items():
-            metric: AbstractMetric = chosen.build(data.num_clusters)
-            if data.kind not in metric.labels or (metric.ranks_users and not data.num_users):
-                continue
-            if metric.labels_are_gains and has_negative:
-                continue
+        for name, metric in metrics.items():
             metric.update(scored)
-            replicates = metric.replicates(weights).numpy()
-            score = self._score(name, data, float(metric.compute()), replicates, model, metric.absolute)
-            score = replace(score, higher_is_better=metric.higher_is_better, description=first_sentence(type(metric)))
-            scores.append(replace(score, jackknife=_jackknife(metric, *groups)) if groups else score)
+            jackknife = None if left_out is None else left_out.values(metric)
+            scores.append(self._score_metric(name, data, metric, model, jackknife))
         return scores
+
+    def _nan_score(self, name: str, data: SliceData, model: str) -> Score:
+        return self._score(name, data, np.nan, np.full(self.replicates, np.nan), model)
+
+    def _score_metric(
+        self, name: str, data: SliceData, metric: AbstractMetric, model: str, jackknife: Doubles | None
+    ) -> Score:
+        """Return a score; its interval is that of resampled users unless `needs_jackknife` says otherwise."""
+        value = float(metric.compute())
+        if jackknife is None or not needs_jackknife(data):
+            replicates = metric.replicates(self._weights(data.num_clusters)).numpy()
+            return replace(self._score(name, data, value, replicates, model, metric.absolute), jackknife=jackknife)
+        low, high = t_interval(value, jackknife, self.level)
+        replicates = t_replicates(value, jackknife, self.replicates)
+        return Score(name, data.name, value, low, high, len(data), model, replicates, jackknife)
 
     def _weights(self, clusters: int) -> torch.Tensor:
         return _draw_weights(clusters, self.replicates, self.seed)
@@ -171,6 +200,10 @@ class Evaluator:
         return replace(score, description="the doubly robust estimate of the average effect on these rows")
 
 
+def _describe(score: Score, metric: AbstractMetric) -> Score:
+    return replace(score, higher_is_better=metric.higher_is_better, description=first_sentence(type(metric)))
+
+
 def first_sentence(component: type) -> str:
     """Return the first sentence of a class's docstring, as a legend shows it.
 
@@ -206,26 +239,6 @@ def _draw_weights(clusters: int, replicates: int, seed: int) -> torch.Tensor:
     return torch.from_numpy(cluster_weights(clusters, replicates, seed))
 
 
-def jackknife_groups(data: SliceData, scored: Scored) -> tuple[torch.Tensor, Subsets]:
-    """Return what stays without each group: of users, as weights float64[G,U]; of items, then of rows, as 2 G subsets.
-
-    Groups are seeded permutations, the same for every model on a slice, so that differences are paired.
-    """
-    rng = np.random.default_rng(0)
-    each = torch.arange(GROUPS)[:, None]
-    user, item, row = (
-        torch.from_numpy(rng.permutation(count) % GROUPS)
-        for count in (data.num_clusters, int(data.item.max()) + 1, len(data))
-    )
-    mask = torch.cat([item[torch.from_numpy(data.item)] != each, row != each])
-    return (user != each).double(), Subsets(scored, mask, data.num_clusters)
-
-
-def _jackknife(metric: AbstractMetric, users: torch.Tensor, subsets: Subsets) -> Doubles:
-    values: Doubles = torch.cat([metric.replicates(users), metric.on_subsets(subsets)]).double().numpy()
-    return values.reshape(3, -1)
-
-
 def scored_rows(data: SliceData, prediction: Floats, constant: float) -> Scored:
     """Return a slice's rows beside what was predicted: float32[N] numbers, float32[N,C] chances of classes, or
     float32[N,A] effects, of which the slice's arm is taken.
@@ -234,7 +247,8 @@ def scored_rows(data: SliceData, prediction: Floats, constant: float) -> Scored:
         values, likeliest = prediction if prediction.ndim == 1 else prediction[:, data.arm - 1], None
     else:
         values, likeliest = means(prediction), prediction.argmax(-1) if prediction.ndim == 2 else None
-    columns = (values, data.label, data.cluster, likeliest, data.treatment, data.propensity, data.drawn_effect)
+    of_effects = (data.treatment, data.propensity, data.drawn_effect, data.centred_label)
+    columns = (values, data.label, data.cluster, likeliest, *of_effects)
     tensors = [None if column is None else torch.from_numpy(np.ascontiguousarray(column)) for column in columns]
     predicted, label, cluster, *others = tensors
     assert predicted is not None and label is not None and cluster is not None

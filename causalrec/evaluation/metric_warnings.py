@@ -1,4 +1,6 @@
-"""What a reader must know of a metric on a slice: where it is left out, and where any order scores alike."""
+"""What a reader must know of a metric on a slice: where it is left out, where any order scores alike, and where an
+interval rests on little.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from typing import cast
 import numpy as np
 
 from causalrec.config.component import ComponentConfig
+from causalrec.evaluation.jackknife import FEW_CLUSTERS, GROUPS
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric
 
@@ -47,3 +50,26 @@ def short_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: 
                 f"than the list takes (median {np.median(candidates):g}), so that even a constant scores high"
             )
     return lines
+
+
+def missing_arms(slices: Sequence[SliceData]) -> list[str]:
+    """Return one line for each slice that compares nothing: none of its rows received the arm, or none no treatment."""
+    lines = []
+    for data in slices:
+        if data.lacks_arm:
+            treated = data.treatment is not None and bool((data.treatment == 1).any())
+            which = "is without treatment" if treated else f"received arm {data.arm}"
+            lines.append(f"{data.name}: none of its {len(data):,} rows {which}, so that no effect is told there")
+    return lines
+
+
+def few_clusters(slices: Sequence[SliceData]) -> list[str]:
+    """Return a line of the slices whose rows depend along an axis of few clusters: what an interval there is worth."""
+    counts = {data.name: min(data.axis_sizes) for data in slices if data.kind == "uplift" and not data.lacks_arm}
+    few = [f"{name} ({count})" for name, count in counts.items() if count < FEW_CLUSTERS]
+    if not few:
+        return []
+    return [
+        f"few clusters on {', '.join(few)}: intervals take t quantiles of one degree of freedom fewer than clusters "
+        f"({GROUPS - 1} at most), and rest on a rough estimate of the variance"
+    ]

@@ -30,6 +30,7 @@ class Scored:
         treatment: int64[N], 1 under the arm compared and 0 under none, where effects were predicted.
         propensity: `[N]`, the probability of treatment 1.
         drawn_effect: `[N]`, the difference of both drawn outcomes, which only a simulation tells.
+        centred_label: `[N]`, labels less what a regression that is the same for every model predicts of them.
     """
 
     prediction: Tensor
@@ -40,6 +41,7 @@ class Scored:
     treatment: Tensor | None = None
     propensity: Tensor | None = None
     drawn_effect: Tensor | None = None
+    centred_label: Tensor | None = None
 
     def where(self, mask: Tensor) -> Scored:
         """Return the rows of a mask `[N]`, or at places `[M]`."""

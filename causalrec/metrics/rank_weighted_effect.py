@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from causalrec.metrics.base import Scored
 from causalrec.metrics.uplift_curve import area_below, running_sum
 from causalrec.metrics.uplift_rows import AbstractUplift, Clip, UpliftRows, uplift_rows
 
@@ -50,11 +51,13 @@ def rank_weighted_effect(
 
     `TOC(s)` = mean score of the `s N` rows with the highest predictions, less that of all rows. The score of a row is
     its inverse propensity weighted outcome, `T Y / e - (1 - T) Y / (1 - e)`, whose mean is the effect where `e` is the
-    true propensity. Equal predictions share their mean score. nan where an arm has no rows.
+    true propensity. Equal predictions share their mean score. nan where an arm has no rows. Whatever is subtracted from
+    `Y` that the treatment does not move, `m(x)`, changes no expectation, and a good guess of the outcome makes it vary
+    less: raw outcomes y + c move the value with c.
 
     Args:
         prediction: `[N]`, predicted effects.
-        outcome: `[N]`, observed outcomes.
+        outcome: `[N]`, observed outcomes, best less a guess of them that was not made from the same row.
         treatment: `[N]`, 1 where treated, else 0.
         propensity: `[N]`, `e`, the probability of treatment 1.
         weighting: `autoc`: the integral of `TOC(s)` over s in [0, 1], taken exactly, not as a sum over rows, from which
@@ -72,13 +75,25 @@ def rank_weighted_effect(
 
 
 class RankWeightedEffect(AbstractUplift):
-    """Rank-weighted average effect by inverse propensity scores: AUTOC, or with the weighting of Qini."""
+    """Rank-weighted average effect by inverse propensity scores: AUTOC, or with the weighting of Qini.
+
+    The outcomes are centred where the slice says by what: an added constant, and what a row's columns tell, are then in
+    no score, and its mean is the same.
+
+    Args:
+        num_clusters: number of users (of rows, in userless logs).
+        weighting: `autoc` or `qini`.
+        clip: propensities are clipped to [clip, 1 - clip].
+    """
 
     under_affine = "scales"
 
     def __init__(self, num_clusters: int, *, weighting: Weighting = "autoc", clip: Clip = 0.01) -> None:
         super().__init__(num_clusters, clip=clip)
         self.weighting = weighting
+
+    def outcome(self, scored: Scored) -> Tensor:
+        return scored.label if scored.centred_label is None else scored.centred_label
 
     def value(self, rows: UpliftRows, weight: Tensor) -> Tensor:
         return rank_weighted_effect_of(rows, weight, self.weighting)

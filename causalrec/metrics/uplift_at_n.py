@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -13,6 +14,7 @@ from causalrec.metrics.ranks import order_of, rank_sorted_rows
 from causalrec.metrics.uplift_rows import AbstractObservedOutcomeMetric, Clip
 
 Variant = Literal["naive", "ips", "snips"]
+TOGETHER = 1 << 22  # rows of subsets that are held at once
 
 
 def uplift_by_user(
@@ -39,11 +41,15 @@ def uplift_by_user(
     >>> [round(float(uplift_by_user(exposed, 1, 2, variant)[0]), 4) for variant in ("naive", "ips")]
     [0.0, 0.3333]
     """
+    return _of_sorted_rows(scored.where(order_of(scored.prediction, scored.cluster)), num_users, k, variant, clip)
+
+
+def _of_sorted_rows(scored: Scored, num_users: int, k: int, variant: Variant, clip: float) -> tuple[Tensor, Tensor]:
+    """Return what `uplift_by_user` does, of rows by user, then falling prediction."""
     assert scored.treatment is not None and scored.propensity is not None
-    order = order_of(scored.prediction, scored.cluster)
-    score, outcome, user = scored.prediction[order], scored.label[order].double(), scored.cluster[order]
-    exposed = (scored.treatment[order] == 1).double()
-    probability = scored.propensity[order].double().clamp(clip, 1 - clip)
+    score, outcome, user = scored.prediction, scored.label.double(), scored.cluster
+    exposed = (scored.treatment == 1).double()
+    probability = scored.propensity.double().clamp(clip, 1 - clip)
     treated, control = (
         (exposed, 1 - exposed) if variant == "naive" else (exposed / probability, (1 - exposed) / (1 - probability))
     )
@@ -86,16 +92,26 @@ class UpliftAtN(AbstractObservedOutcomeMetric):
         self.k, self.variant, self.clip = k, variant, clip
 
     def compute(self) -> Tensor:
-        value, defined = self._by_user(self._concatenate(), self.num_clusters)
+        value, defined = self._by_user()
         return value.sum() / defined.sum()
 
     def replicates(self, weights: Tensor) -> Tensor:
-        value, defined = self._by_user(self._concatenate(), self.num_clusters)
+        value, defined = self._by_user()
         return (weights @ value) / (weights @ defined.double())
 
     def on_subsets(self, subsets: Subsets) -> Tensor:
-        value, defined = self._by_user(subsets.rows, len(subsets) * subsets.num_clusters)
-        return value.view(len(subsets), -1).sum(1) / defined.view(len(subsets), -1).sum(1)
+        order = subsets.scored.orders[0]
+        rows, mask = subsets.scored.where(order), subsets.mask[:, order]
+        few = max(1, TOGETHER // max(1, len(order)))
+        return torch.cat([self._on_few(rows, some, subsets.num_clusters) for some in torch.split(mask, few)])
 
-    def _by_user(self, scored: Scored, count: int) -> tuple[Tensor, Tensor]:
-        return uplift_by_user(scored, count, self.k, self.variant, self.clip)
+    def _on_few(self, rows: Scored, mask: Tensor, num_clusters: int) -> Tensor:
+        """Return the value on subsets of sorted rows that are held at once: what is sorted stays so without others."""
+        subset, row = mask.nonzero(as_tuple=True)
+        taken = rows.where(row)
+        taken = replace(taken, cluster=taken.cluster + subset * num_clusters)
+        value, defined = _of_sorted_rows(taken, len(mask) * num_clusters, self.k, self.variant, self.clip)
+        return value.view(len(mask), -1).sum(1) / defined.view(len(mask), -1).sum(1)
+
+    def _by_user(self) -> tuple[Tensor, Tensor]:
+        return uplift_by_user(self._concatenate(), self.num_clusters, self.k, self.variant, self.clip)

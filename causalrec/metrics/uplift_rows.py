@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -122,6 +122,7 @@ class AbstractObservedOutcomeMetric(AbstractMetric):
 
     labels = frozenset({"uplift"})
     higher_is_better = True
+    STATES: ClassVar = ("prediction", "label", "treatment", "propensity", "cluster")
     prediction: list[Tensor]
     label: list[Tensor]
     treatment: list[Tensor]
@@ -131,18 +132,23 @@ class AbstractObservedOutcomeMetric(AbstractMetric):
     def __init__(self, num_clusters: int) -> None:
         super().__init__()
         self.num_clusters = num_clusters
-        for state in ("prediction", "label", "treatment", "propensity", "cluster"):
+        for state in self.STATES:
             self.add_state(state, [], dist_reduce_fx="cat")
 
     def update(self, scored: Scored) -> None:
         if scored.treatment is None or scored.propensity is None:
             raise DataError("metrics of uplift need the treatment of each row and its propensity; the slice has none")
-        for state in ("prediction", "label", "treatment", "propensity", "cluster"):
-            getattr(self, state).append(getattr(scored, state))
+        columns = (scored.prediction, self.outcome(scored), scored.treatment, scored.propensity, scored.cluster)
+        for state, column in zip(self.STATES, columns, strict=True):
+            getattr(self, state).append(column)
+
+    def outcome(self, scored: Scored) -> Tensor:
+        """Return what counts as the outcome of each row, `[N]`: the label, unless overridden."""
+        return scored.label
 
     def _concatenate(self) -> Scored:
-        states = (self.prediction, self.label, self.treatment, self.propensity, self.cluster)
-        prediction, label, treatment, propensity, cluster = (torch.cat(list(state)) for state in states)
+        columns = (torch.cat(list(getattr(self, state))) for state in self.STATES)
+        prediction, label, treatment, propensity, cluster = columns
         return Scored(prediction, label, cluster, 0.0, None, treatment, propensity)
 
 
@@ -170,7 +176,7 @@ class AbstractUplift(AbstractObservedOutcomeMetric):
         return self._values(rows, weights, scored.cluster[rows.order])
 
     def on_subsets(self, subsets: Subsets) -> Tensor:
-        rows = self._sort(subsets.scored)
+        rows = self._sort(replace(subsets.scored, label=self.outcome(subsets.scored)))
         return self._values(rows, subsets.mask, rows.order)
 
     def _sort(self, scored: Scored) -> UpliftRows:

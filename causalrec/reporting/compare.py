@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from causalrec.estimators.jackknife import two_way_variance
 from causalrec.ids import score_key
 from causalrec.records.names import parse_column
 from causalrec.records.run_folder import RunFolder, finished_runs
@@ -150,7 +151,7 @@ def paired_test(differences: Doubles, jackknife: Doubles) -> tuple[float, float,
 
     Args:
         differences: differences by seed [S]; unit of the metric.
-        jackknife: seed average without each group of users, of items and of rows [3,G].
+        jackknife: seed average without each group of rows along two axes and their intersection [3,G].
     """
     from scipy.stats import t
 
@@ -165,22 +166,6 @@ def paired_test(differences: Doubles, jackknife: Doubles) -> tuple[float, float,
     spread = sum(component * component / free for component, free in components)  # a power of a float may overflow
     df = min(groups - 1.0, variance * variance / spread) if spread > 0 else groups - 1.0
     return difference, se, df, 2 * float(t.sf(abs(difference) / se, df))
-
-
-def two_way_variance(jackknife: Doubles) -> float:
-    """Return the variance of a statistic over rows that share users and items, from its leave-groups-out values [3,G].
-
-    `V = V_user + V_item - V_row` (Cameron, Gelbach & Miller, JBES 2011, eq. 2.7), each the grouped jackknife
-    `(G-1)/G * sum((d_g - mean d)^2)`; at least the larger of V_user and V_item, as a difference of estimates may fall
-    below. Assumption: rows that share neither a user nor an item are independent.
-
-    >>> two_way_variance(np.array([[0.0, 2.0], [0.0, 4.0], [0.0, 2.0]]))
-    4.0
-    """
-    groups = jackknife.shape[1]
-    centred = jackknife - jackknife.mean(axis=1, keepdims=True)
-    user, item, row = ((groups - 1) / groups * np.square(centred).sum(axis=1)).tolist()
-    return float(max(user + item - row, user, item))
 
 
 def holm(p: Sequence[float]) -> list[float]:

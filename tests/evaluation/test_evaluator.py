@@ -25,7 +25,8 @@ from causalrec.errors import CausalRecError
 from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.evaluation.baseline.constant import Constant
 from causalrec.evaluation.baseline_scores import baseline_scores
-from causalrec.evaluation.evaluator import GROUPS, Evaluator, Score, jackknife_groups, reliability
+from causalrec.evaluation.evaluator import Evaluator, Score, reliability
+from causalrec.evaluation.jackknife import GROUPS, leave_groups_out
 from causalrec.evaluation.metric_warnings import short_lists, undefined_metrics
 from causalrec.evaluation.slice.all_pairs import AllPairsSlice
 from causalrec.evaluation.slice.base import SliceData
@@ -299,8 +300,9 @@ def test_whatever_a_baseline_score_depends_on_refits_it(tmp_path: Path, counting
 
 def remaining_rows(slice_data: SliceData, scored: Scored) -> np.ndarray:
     """bool[3G,N]: the rows each leave-out keeps."""
-    users, subsets = jackknife_groups(slice_data, scored)
-    return torch.cat([users[:, scored.cluster] > 0, subsets.mask]).numpy()
+    left_out = leave_groups_out(slice_data, scored)
+    assert left_out is not None
+    return np.concatenate([axis != np.arange(left_out.groups)[:, None] for axis in left_out.axes])
 
 
 def test_the_jackknife_leaves_out_groups_of_users_items_and_rows() -> None:

@@ -10,8 +10,9 @@ import pytest
 from handmade import make_run, score
 from scipy.stats import norm
 
+from causalrec.estimators.jackknife import two_way_variance
 from causalrec.records.run_folder import RunFolder
-from causalrec.reporting.compare import compare_rows, holm, paired_test, two_way_variance
+from causalrec.reporting.compare import compare_rows, holm, paired_test
 from causalrec.types import Doubles
 
 AUC = "auc@randomised"

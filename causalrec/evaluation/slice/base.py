@@ -17,6 +17,8 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import RowValues
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
+from causalrec.estimators.jackknife import dependence_axes
+from causalrec.features.views import FeatureMatrix
 from causalrec.types import Doubles, Floats, Ints, LabelKind
 
 OUTCOME_KINDS: frozenset[LabelKind] = frozenset({"binary", "graded", "rate", "ranking"})  # judge a predicted outcome
@@ -27,6 +29,8 @@ class SliceSource(Protocol):
     """What a slice may read.
 
     `test_probabilities`: of each arm, float32[N,A+1], of the test rows of data with arms.
+    `test_clusters`: at most two axes along which the test rows depend, int64[N] each; none: each is by itself.
+    `features`: the numbers of the outcome view.
     `adjusts`: whether treated and untreated rows are alike given the adjustment set.
     """
 
@@ -36,6 +40,10 @@ class SliceSource(Protocol):
     def splits(self) -> Splits: ...
     @property
     def test_probabilities(self) -> Floats: ...
+    @property
+    def test_clusters(self) -> tuple[Ints, ...]: ...
+    @property
+    def features(self) -> FeatureMatrix: ...
     @property
     def adjusts(self) -> bool: ...
 
@@ -57,9 +65,10 @@ class SliceData:
         treatment: int64[N], 1 under the arm and 0 under none (`uplift`).
         propensity: float32[N], the probability of the arm among the arm and none (`uplift`).
         drawn_effect: float32[N], differences of drawn outcomes, where a simulation tells them (`effect`).
+        centred_label: float32[N], outcomes less what a regression without these rows predicts (`uplift`).
         clusters: int64[N] each, at most two axes along which rows depend on each other; none: each user, or row, is by
             itself.
-        jackknife: whether values without groups of users, items and rows are made too, for paired comparisons.
+        jackknife: whether values without groups of rows are made too, for paired comparisons.
         columns: the rows' own columns, [N] each by name; none of pairs that were never logged.
         subset_of: the larger slice, which is predicted once.
         rows: int64[N], where these rows stand in it.
@@ -76,6 +85,7 @@ class SliceData:
     treatment: Ints | None = None
     propensity: Floats | None = None
     drawn_effect: Floats | None = None
+    centred_label: Floats | None = None
     clusters: tuple[Ints, ...] = ()
     jackknife: bool = False
     columns: Mapping[str, RowValues] = field(default_factory=dict)
@@ -114,13 +124,32 @@ class SliceData:
         control = (1 - self.treatment) * (self.label - none) / (1 - propensity)
         return np.asarray(under - none + treated - control)
 
+    @cached_property
+    def lacks_arm(self) -> bool:
+        """Whether no row of an `uplift` slice is under the arm, or none is under none, so that nothing is compared."""
+        return self.treatment is not None and len(np.unique(self.treatment)) < 2
+
+    @cached_property
+    def dependence(self) -> tuple[Ints, ...]:
+        """The axes of `clusters`, else users (or rows), as `dependence_axes` settles them."""
+        return dependence_axes(self.clusters or (self.cluster,))
+
+    @property
+    def axis_sizes(self) -> tuple[int, ...]:
+        """The number of clusters on each axis of `dependence`."""
+        return tuple(int(axis.max(initial=-1)) + 1 for axis in self.dependence)
+
+    def take(self, rows: Ints) -> SliceData:
+        """Return these rows, with all that is said of each."""
+        columns = {f.name: held for f in fields(self) if isinstance(held := getattr(self, f.name), np.ndarray)}
+        taken: dict[str, Any] = {column: held[rows] for column, held in columns.items()}
+        clusters = tuple(axis[rows] for axis in self.clusters)
+        columns_of_rows = {label: values[rows] for label, values in self.columns.items()}
+        return replace(self, clusters=clusters, columns=columns_of_rows, **taken)
+
     def subset(self, name: str, rows: Ints) -> SliceData:
         """Return these rows of the slice, scored apart on the predictions made for all of it."""
-        columns = {f.name: held for f in fields(self) if isinstance(held := getattr(self, f.name), np.ndarray)}
-        taken: dict[str, Any] = {column: held[rows] for column, held in columns.items()} | {"rows": rows}
-        taken["clusters"] = tuple(axis[rows] for axis in self.clusters)
-        columns_of_rows = {label: values[rows] for label, values in self.columns.items()}
-        return replace(self, name=name, jackknife=False, subset_of=self, columns=columns_of_rows, **taken)
+        return replace(self.take(rows), name=name, jackknife=False, subset_of=self, rows=rows)
 
 
 class AbstractSlice(ABC):

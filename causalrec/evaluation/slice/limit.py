@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from causalrec.evaluation.slice.base import SliceData
-from causalrec.types import Ints
 
 
 def limit_slices(selected: Mapping[str, list[SliceData]], most: int) -> dict[str, list[SliceData]]:
@@ -30,18 +28,12 @@ def _limit(data: SliceData, most: int, limited: dict[int, SliceData]) -> SliceDa
         parent = data.subset_of
         if parent is None:
             kept_rows = np.unique(np.linspace(0, len(data) - 1, min(most, len(data))).astype(np.int64))
-            limited[id(data)] = _take(data, kept_rows)
+            limited[id(data)] = data.take(kept_rows)
         else:
             assert data.rows is not None
             smaller = _limit(parent, most, limited)
             of_parent = np.unique(np.linspace(0, len(parent) - 1, min(most, len(parent))).astype(np.int64))
             kept_rows = np.flatnonzero(np.isin(data.rows, of_parent))
             positions = np.searchsorted(of_parent, data.rows[kept_rows])
-            limited[id(data)] = replace(_take(data, kept_rows), subset_of=smaller, rows=positions)
+            limited[id(data)] = replace(data.take(kept_rows), subset_of=smaller, rows=positions)
     return limited[id(data)]
-
-
-def _take(data: SliceData, rows: Ints) -> SliceData:
-    columns = {f.name: held for f in fields(data) if isinstance(held := getattr(data, f.name), np.ndarray)}
-    taken: dict[str, Any] = {name: held[rows] for name, held in columns.items()}
-    return replace(data, columns={label: values[rows] for label, values in data.columns.items()}, **taken)

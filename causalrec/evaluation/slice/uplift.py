@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from causalrec.evaluation.outcome_regression import centre_outcomes
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource, arm_name, held_out_name
+from causalrec.features.views import FeatureMatrix
+from causalrec.types import Floats
+
+CLIP = 0.01  # of propensities, as metrics have it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,21 +25,45 @@ class UpliftSlice(AbstractSlice):
     def select(self, source: SliceSource) -> Iterator[SliceData]:
         if not source.adjusts and not source.splits.test_is_randomised:
             return
-        arms = len(source.dataset.card.arms)
-        for arm in range(1, arms + 1):
-            compared = np.flatnonzero(np.isin(source.splits.test.treatment, (0, arm)))
-            rows, probabilities = source.splits.test.take(compared), source.test_probabilities[compared]
-            yield SliceData(
-                name=arm_name(held_out_name(source), arm),
-                kind="uplift",
-                user=rows.users,
-                item=rows.item,
-                label=rows.outcome,
-                num_users=rows.num_users,
-                time=rows.time,
-                columns=rows.columns,
-                arm=arm,
-                treatment=(rows.treatment == arm).astype(np.int64),
-                propensity=(probabilities[:, arm] / (probabilities[:, 0] + probabilities[:, arm])).astype(np.float32),
-                jackknife=True,
-            )
+        for arm in range(1, len(source.dataset.card.arms) + 1):
+            yield _compare_arm(source, arm)
+
+
+def _compare_arm(source: SliceSource, arm: int) -> SliceData:
+    test = source.splits.test
+    compared = np.flatnonzero(np.isin(test.treatment, (0, arm)))
+    rows, probabilities = test.take(compared), source.test_probabilities[compared]
+    data = SliceData(
+        name=arm_name(held_out_name(source), arm),
+        kind="uplift",
+        user=rows.users,
+        item=rows.item,
+        label=rows.outcome,
+        num_users=rows.num_users,
+        time=rows.time,
+        columns=rows.columns,
+        arm=arm,
+        treatment=(rows.treatment == arm).astype(np.int64),
+        propensity=(probabilities[:, arm] / (probabilities[:, 0] + probabilities[:, arm])).astype(np.float32),
+        clusters=tuple(axis[compared] for axis in source.test_clusters),
+        jackknife=True,
+    )
+    return replace(data, centred_label=_centre(data, source.features))
+
+
+def _centre(data: SliceData, features: FeatureMatrix) -> Floats:
+    """Return the outcomes less `(1 - e) E[Y | x, treated] + e E[Y | x, control]` as a regression has it, float32[N]:
+    what leaves scores `T Y / e - (1 - T) Y / (1 - e)` the least variance.
+
+    It is cross-fitted over whole clusters of the first axis.
+    """
+    assert data.treatment is not None and data.propensity is not None
+    treated, row_block = data.treatment == 1, features.row_block(data)
+    odds = np.clip(data.propensity.astype(np.float64), CLIP, 1 - CLIP)
+    odds /= 1 - odds
+
+    def columns(rows: slice) -> Floats:
+        return features(data.user[rows], data.item[rows], None if row_block is None else row_block[rows])
+
+    weight = np.where(treated, 1 / odds, odds)
+    return centre_outcomes(data.label, weight, columns, len(features), data.dependence[0])
