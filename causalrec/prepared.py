@@ -13,6 +13,7 @@ import numpy as np
 from causalrec.config.component import ComponentConfig
 from causalrec.data.arm_probabilities import randomised_probabilities
 from causalrec.data.audit import Audit
+from causalrec.data.clusters import ROW, cluster_ids
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
@@ -63,6 +64,7 @@ class PreparedData:
         folds: by which a fit is chosen.
         cluster_axes: along which rows of an effect depend, `user`, `item` or a column; `("row",)` where each is by
             itself.
+        test_axes: the same of the test rows, whose treatment may have been assigned otherwise.
     """
 
     dataset: CausalDataset
@@ -77,6 +79,7 @@ class PreparedData:
     features: FeatureMatrix
     folds: Folds
     cluster_axes: tuple[str, ...]
+    test_axes: tuple[str, ...]
     _selected: dict[str, dict[str, list[SliceData]]] = field(default_factory=dict, repr=False)
 
     def select(
@@ -128,10 +131,10 @@ class PreparedData:
             return self.propensity.treatment_probabilities(rows, arms)
         return randomised_probabilities(rows, arms, row_levels(self.dataset, rows, self.dataset.card.strata))
 
-    @property
+    @cached_property
     def test_clusters(self) -> tuple[Ints, ...]:
-        """At most two axes along which the test rows depend on each other, int64[N] each; none: users, or rows."""
-        return ()
+        """At most two axes along which the test rows depend on each other, int64[N] each; none: each is by itself."""
+        return tuple(cluster_ids(self.dataset, self.splits.test, axis) for axis in self.test_axes if axis != ROW)
 
     @cached_property
     def pair_propensity(self) -> PairColumn:

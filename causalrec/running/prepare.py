@@ -80,7 +80,8 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     view, propensity = feature_matrix(dataset, plan.views.propensity), config.propensity.build()
     rows = _augment(config, logged, dataset, own_propensity=False)
     propensity.fit(rows, view, splits.randomised_sample)
-    axes = cluster_axes(dataset, logged, config.run.evaluation.cluster, logged.unit_level)
+    requested, test = config.run.evaluation.cluster, splits.test
+    axes = cluster_axes(dataset, logged, requested, logged.unit_level)
     train = logged.with_propensity(propensity.predict(logged))
     rows = train if rows is logged else rows.with_propensity(propensity.predict(rows))
     rows = _augment(config, rows, dataset, own_propensity=True)
@@ -97,6 +98,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         features=feature_matrix(dataset, plan.views.outcome),
         folds=folds,
         cluster_axes=axes,
+        test_axes=cluster_axes(dataset, test, requested, test.unit_level) if splits.test_is_randomised else axes,
     )
 
 
