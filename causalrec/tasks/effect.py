@@ -98,11 +98,15 @@ class Effect(AbstractTask):
         predictor: AbstractPredictor | None,
         evaluator: Evaluator,
     ) -> Iterable[Score]:
-        """Return the average effects on every slice, and on the training rows."""
+        """Return the average effects on the training and the test rows, and how often intervals cover true effects."""
+        from causalrec.tasks.effect_averages import AverageScores
+
         assert predictor is not None
         for rows in slices:
             yield from predictor.averages(rows, evaluator, config.run.name)
-        yield from predictor.of_training(evaluator, config.run.name)
+        averages = AverageScores(config=config, prepared=prepared, predictor=predictor, evaluator=evaluator)
+        yield from averages.test(slices)
+        yield from averages.training()
 
     def rank(
         self,
@@ -136,9 +140,13 @@ class Effect(AbstractTask):
 
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
         """Name the outcome and the treatments, which columns of a table tell by number alone."""
+        from causalrec.tasks.effect_averages import target_footnote
+
         card = prepared.dataset.card
         arms = ", ".join(f"arm {k} = {name}" for k, name in enumerate(card.arms, start=1))
-        return (*super().footnotes(config, prepared), f"Outcome: {card.outcome}; against no treatment: {arms}.")
+        notes = (*super().footnotes(config, prepared), f"Outcome: {card.outcome}; against no treatment: {arms}.")
+        target = target_footnote(config.run.evaluation, prepared)
+        return notes if target is None else (*notes, target)
 
     def problem(
         self,
