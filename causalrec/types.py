@@ -61,6 +61,8 @@ PropensityKind = Literal[
 # beside the treatment; of both the prediction is an effect.
 LabelKind = Literal["binary", "rate", "graded", "ranking", "effect", "uplift"]
 
+EffectTarget = Literal["all", "treated", "untreated", "overlap"]  # the rows that an average effect is over
+
 UNLOGGED_TIME = 1 << 62  # a time after every other
 
 Role = NewType("Role", str)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from causalrec.types import Count, FolderName, Seed
+from causalrec.types import Count, EffectTarget, FolderName, Seed
 
 ChosenGroup = Literal[
     "task", "dataset", "graph", "propensity", "encoder", "finetuning", "head", "objective", "learner"
@@ -91,6 +91,9 @@ class Evaluation(Strict):
         replicates: resamples of the user bootstrap.
         seed: of the resamples, the same for every model.
         level: of the intervals, a probability.
+        target: of effects, the rows that the average effect is over: `all`, the `treated`, the `untreated`, or all by
+            how evenly an arm and none are likely (`overlap`).
+        trim: of effects, the least propensity of every arm that a row needs to stay in the average effect.
         submodels: fit each row's own special cases beside it (no factors, no text, no history, no features), and mark
             in tables where the row loses to one.
         cluster: along which axes rows of an effect depend: at most two of `user`, `item` and a column's name; `auto`:
@@ -101,6 +104,8 @@ class Evaluation(Strict):
     replicates: Count
     seed: Seed
     level: Annotated[float, Field(gt=0, lt=1)]
+    target: EffectTarget = "all"
+    trim: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     submodels: bool = False
     cluster: Literal["auto"] | tuple[str, ...] = "auto"
 

@@ -44,6 +44,7 @@ class Score:
         absolute: it is the absolute value of a mean; replicates and jackknife are linearised, and may be negative.
         higher_is_better: None where neither more nor less is.
         description: what the metric is, a sentence.
+        warnings: what must be read with it, a line each.
     """
 
     metric: str
@@ -58,6 +59,7 @@ class Score:
     absolute: bool = False
     higher_is_better: bool | None = None
     description: str = ""
+    warnings: tuple[str, ...] = ()
 
     def as_record(self) -> ScoreRecord:
         """Return the score as the record holds it."""
@@ -182,22 +184,6 @@ class Evaluator:
         count = np.bincount(data.cluster, minlength=data.num_clusters)
         weights = self._weights(data.num_clusters).numpy()
         return self._score(metric, data, float(holds.mean()), (weights @ total) / (weights @ count), model)
-
-    def average_effect(self, data: SliceData, means: Floats, model: str) -> Score:
-        """Return the doubly robust estimate of an arm's average effect from the rows of an `uplift` slice, as a score.
-
-        `means` float32[N,A+1]: outcomes under each treatment by networks that have not learnt from these rows, so that
-        no cross-fitting is missing. Source: Robins, Rotnitzky & Zhao (JASA 1994).
-        """
-        assert data.treatment is not None and data.propensity is not None
-        contributions = data.effects(means)
-        total = np.bincount(data.cluster, contributions, minlength=data.num_clusters)
-        count = np.bincount(data.cluster, minlength=data.num_clusters)
-        weights = self._weights(data.num_clusters).numpy()
-        with np.errstate(invalid="ignore"):  # as below
-            replicates = (weights @ total) / (weights @ count)
-        score = self._score("average_effect", data, float(contributions.mean()), replicates, model)
-        return replace(score, description="the doubly robust estimate of the average effect on these rows")
 
 
 def _describe(score: Score, metric: AbstractMetric) -> Score:

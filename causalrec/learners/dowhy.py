@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from causalrec.errors import DataError, RequestError
-from causalrec.estimators.effect.aipw import normal_average
-from causalrec.estimators.effect.base import AbstractFittedEffect, AverageEffect, Design, LearnerData
+from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest, normal_average
+from causalrec.estimators.effect.averages import DESCRIPTIONS
+from causalrec.estimators.effect.base import AbstractFittedEffect, Design, LearnerData
 from causalrec.estimators.effect.fit_log import FitLog
 from causalrec.estimators.effect.nuisance import (
     Model,
@@ -24,7 +25,10 @@ from causalrec.estimators.effect.nuisance import (
     silence_warnings,
 )
 from causalrec.learners.table import AbstractTableLearner
-from causalrec.types import Doubles, Ints
+from causalrec.types import Doubles, EffectTarget, Ints
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
 
 PROPENSITY = "propensity_score_model"
 RUN_SETS = {"identified_estimand", "confidence_intervals", "test_significance", "confidence_level", "kwargs"}
@@ -37,6 +41,8 @@ WORDS = {  # that arguments may be, beside numbers
     "num_strata": ("auto",),
 }
 FRONT_DOOR = "two_stage_regression"
+ON_ALL_ALONE = ("doubly_robust", FRONT_DOOR)  # estimators that average over all rows and no others
+TARGET_UNITS: Mapping[EffectTarget, str] = {"all": "ate", "treated": "att", "untreated": "atc"}
 OTHER_DESIGNS = ("instrumental", "discontinuity", "econml", "causalml", "generalized_linear")
 
 
@@ -49,8 +55,8 @@ class DoWhy(AbstractTableLearner):
         estimator: its class, below `dowhy.causal_estimators.`.
         arguments: plain values of its constructor.
         models: its `propensity_score_model`, a class of scikit-learn; must be named where the estimator takes it.
-        replicates: resamples of the users for the standard error of the average; 0: nan, as for matching, where the
-            bootstrap fails (Abadie & Imbens, Econometrica 2008).
+        replicates: resamples of the clusters (of two axes: of each, and of both at once) for the standard error of the
+            average; 0: nan, as for matching, where the bootstrap fails (Abadie & Imbens, Econometrica 2008).
 
     A regression tells effects by row; any other gives every row the average. One arm against none only. Assumption: no
     unmeasured confounding given X and W; by the front door, the criterion given X and W and linear models of mediator
@@ -85,6 +91,15 @@ class DoWhy(AbstractTableLearner):
     def varies_by_controls(self) -> bool:
         return False  # its regressions let the effect vary by modifiers alone
 
+    @property
+    def targets(self) -> frozenset[EffectTarget]:
+        on_all_alone = any(word in self.estimator for word in ON_ALL_ALONE)
+        return super().targets if on_all_alone else frozenset(TARGET_UNITS)
+
+    @property
+    def trims(self) -> bool:
+        return self.design == "adjustment"
+
     def fit_rows(self, rows: LearnerData, seed: int) -> AbstractFittedEffect:
         if rows.arms != 1:
             name = self.estimator.rpartition(".")[2]
@@ -103,9 +118,9 @@ class DoWhy(AbstractTableLearner):
             table = table.assign(mediator=rows.instruments_or_mediator[:, 0])
         log = FitLog()
         estimator = self.fit_estimator(table, rows, seed, log)
-        return _Fitted(self, rows, scale, table, estimator, self.average_effect(estimator, table), seed, log)
+        return _Fitted(self, rows, scale, table, estimator, self.average_effect(estimator, table, "all"), seed, log)
 
-    def fit_estimator(self, table: Any, rows: LearnerData, seed: int, log: FitLog) -> Any:
+    def fit_estimator(self, table: pd.DataFrame, rows: LearnerData, seed: int, log: FitLog) -> Any:
         """Fit DoWhy's estimator.
 
         Args:
@@ -131,11 +146,15 @@ class DoWhy(AbstractTableLearner):
             estimator = target(estimand, **self.arguments, **self._models(seed=seed, log=log))
             return estimator.fit(table.copy(), effect_modifier_names=varying if tells_rows_apart else None)
 
-    def average_effect(self, estimator: Any, table: Any) -> float:
-        """Return the average effect over the table the estimator was fitted on."""
-        arms = {"treatment_value": 1, "control_value": 0, "target_units": "ate", "need_conditional_estimates": False}
-        with silence_warnings(self.estimator):
-            return float(estimator.estimate_effect(table.copy(), **arms).value)  # a copy: DoWhy adds columns to it
+    def average_effect(self, estimator: Any, table: pd.DataFrame, target: EffectTarget) -> float:
+        """Return the average effect over the target's rows of the table that the estimator was fitted on."""
+        arms = {"treatment_value": 1, "control_value": 0, "need_conditional_estimates": False}
+        if (
+            hasattr(estimator, "interventional_outcomes") and target != "all"
+        ):  # DoWhy's regressions average over a table
+            table, target = table[table["treatment"] == (target == "treated")], "all"
+        with silence_warnings(self.estimator):  # a copy: DoWhy adds columns to it
+            return float(estimator.estimate_effect(table.copy(), target_units=TARGET_UNITS[target], **arms).value)
 
     def _models(self, seed: int, log: FitLog | None = None) -> dict[str, Any]:
         return {
@@ -153,19 +172,19 @@ class ColumnScale:
 
     def table(self, features: Doubles) -> Any:
         """Return the standardised columns as the table DoWhy reads."""
-        import pandas as pd  # type: ignore[import-untyped]
+        import pandas as pd
 
         return pd.DataFrame((features - self.mean) / self.sd, columns=_names(features.shape[1]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Fitted(AbstractFittedEffect):
     """A fitted estimator, and the rows and the table it was fitted on."""
 
     effect: DoWhy
     rows: LearnerData
     scale: ColumnScale
-    table: Any
+    table: pd.DataFrame
     estimator: Any
     value: float
     seed: int
@@ -183,31 +202,50 @@ class _Fitted(AbstractFittedEffect):
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> tuple[Doubles, Doubles] | None:
         return None
 
-    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> AverageEffect | None:
-        if not self.rows.holds(modifiers, controls):
-            return None
-        replicates = [self._replicate(draw) for draw in range(self.effect.replicates)]
-        error = np.array([np.std(replicates, ddof=1) if len(replicates) > 1 else np.nan])
-        return normal_average(np.array([self.value]), error, level)
+    def average(self, request: AverageRequest) -> AverageEffect:
+        rows, table, estimator = self.rows, self.table, self.estimator
+        if request.included is not None:
+            rows, table = rows.take(request.included), table[request.included].reset_index(drop=True)
+            estimator = self.effect.fit_estimator(table, rows, self.seed, self.log)
+        value = np.array([self.effect.average_effect(estimator, table, request.target)])
+        error = np.array([self._standard_error(rows, table, request.target)])
+        name = self.effect.estimator.rpartition(".")[2]
+        words = f"the average effect on {DESCRIPTIONS[request.target]} as {name} of DoWhy estimates it"
+        return replace(normal_average(value, error, request.level), count=len(rows), description=words)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         return self.log.lines
 
-    def _replicate(self, draw: int) -> float:
-        taken = resample(self.rows.groups, len(self.rows), np.random.default_rng([self.seed, draw]))
-        table = self.table.iloc[taken].reset_index(drop=True)
-        return self.effect.average_effect(self.effect.fit_estimator(table, self.rows, self.seed, self.log), table)
+    def _standard_error(self, rows: LearnerData, table: pd.DataFrame, target: EffectTarget) -> float:
+        """Return the spread over resamples of clusters: of two axes `V_1 + V_2 - V_12`, and at least either's."""
+        if self.effect.replicates < 2:
+            return float("nan")
+        axes = rows.dependence or (np.arange(len(rows)),)
+        if len(axes) == 2:
+            axes = (*axes, np.unique(np.stack(axes), axis=1, return_inverse=True)[1].reshape(-1))
+        variances = [self._variance(rows, table, target, axis) for axis in axes]
+        largest = max(variances[:2])
+        return float(np.sqrt(max(largest, sum(variances[:2]) - variances[2]) if len(axes) == 3 else largest))
+
+    def _variance(self, rows: LearnerData, table: pd.DataFrame, target: EffectTarget, axis: Ints) -> float:
+        estimates = []
+        for draw in range(self.effect.replicates):
+            taken = resample(axis, np.random.default_rng([self.seed, draw]))
+            sample = table.iloc[taken].reset_index(drop=True)
+            estimator = self.effect.fit_estimator(sample, rows, self.seed, self.log)
+            estimates.append(self.effect.average_effect(estimator, sample, target))
+        return float(np.var(estimates, ddof=1))
 
 
-def resample(groups: Ints | None, rows: int, rng: np.random.Generator) -> Ints:
-    """Draw as many users as there are, with replacement; return the places of all their rows.
+def resample(clusters: Ints, rng: np.random.Generator) -> Ints:
+    """Draw as many clusters as there are, with replacement; return where all their rows are.
 
-    >>> resample(np.array([7, 8, 7]), 3, np.random.default_rng(0)).tolist()
+    >>> resample(np.array([7, 8, 7]), np.random.default_rng(0)).tolist()
     [1, 1]
     """
-    _, user = np.unique(np.arange(rows) if groups is None else groups, return_inverse=True)
-    order, starts = np.argsort(user, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(user))])
+    _, cluster = np.unique(clusters, return_inverse=True)
+    order, starts = np.argsort(cluster, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(cluster))])
     draws = rng.integers(len(starts) - 1, size=len(starts) - 1)
     return np.concatenate([order[starts[draw] : starts[draw + 1]] for draw in draws])
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from causalrec.errors import DataError, RequestError
-from causalrec.estimators.effect.aipw import CrossFit, clustered_variance, normal_average
-from causalrec.estimators.effect.base import AbstractFittedEffect, AverageEffect, Design, LearnerData
+from causalrec.estimators.effect.aipw import CrossFit
+from causalrec.estimators.effect.averages import DESCRIPTIONS
+from causalrec.estimators.effect.base import AbstractFittedEffect, Design, LearnerData
 from causalrec.estimators.effect.fit_log import FitLog
 from causalrec.estimators.effect.nuisance import (
     Kind,
@@ -24,8 +23,9 @@ from causalrec.estimators.effect.nuisance import (
     import_class,
     silence_warnings,
 )
+from causalrec.learners.econml_fitted import FittedByInstrument, FittedEconML
 from causalrec.learners.table import AbstractTableLearner
-from causalrec.types import Doubles
+from causalrec.types import EffectTarget
 
 RUN_SETS = {"discrete_treatment", "discrete_outcome", "treatment_featurizer", "categories", "random_state"}
 RUN_SETS |= {"discrete_instrument", "allow_missing", "use_ray", "ray_remote_func_options", "enable_federation"}
@@ -40,10 +40,6 @@ WORDS = {  # that arguments may be, beside numbers
     "prel_cate_approach": ("driv", "dmliv"),
     "backend": ("threading",),  # joblib's others start processes
 }
-IN_OTHER_PROCESSES = (
-    "its models are fitted in other processes, so that nobody knows whether they converged; set "
-    "learner.arguments.n_jobs=1"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +53,16 @@ class EconML(AbstractTableLearner):
             choice searches for minutes.
         binary_models: replace `models` where the outcome is 0 or 1, as classifiers (`discrete_outcome` is then set);
             without them, and in metalearners, regressors of the 0/1 outcome serve.
-        average: estimates the average effect of the rows fitted on, where the learner has none of its own; None: then
-            there is no average.
+        average: nuisances of the average effect, which is doubly robust whatever the learner; of a learner that takes
+            Z, of the effect on compliers. None: there is no average.
 
     Folds keep users whole. A learner that takes no W reads it as further columns of X; one that takes Z reads the
     graph's instruments, as numbers. Intervals are EconML's own where rows are independent (no user has two), else there
     are none. Fits of models that warn of not having converged are counted, and stand in the record; scikit-learn's
     LogisticRegression warns of nothing where its tolerance is reached too early, so give it a small `tol` (as the YAML
-    of every learner does). The average effect is the learner's own where its standard error is exact (linear final
-    stages) and rows are independent. Assumption: no unmeasured confounding given X and W, every arm possible; of one
+    of every learner does). The mean of the learner's own effects is no average effect where its final stage is wrong:
+    it is reported only where instruments are several or no coin, as `projected_effect`.
+    Assumption: no unmeasured confounding given X and W, every arm possible; of one
     that takes Z, valid and relevant instruments given X and W, and an effect that does not vary with what is hidden.
     Source: Chernozhukov et al. (Econometrics Journal 2018), Kennedy (EJS 2023), Künzel et al. (PNAS 2019), Athey,
     Tibshirani & Wager (Annals of Statistics 2019). Raises RequestError where a class or an argument is not allowed,
@@ -93,10 +90,6 @@ class EconML(AbstractTableLearner):
             check_keys(f"learner.{name}", models, dict.fromkeys(nuisances))
         projects = self.arguments.get("projection")  # of a learner that may, one of two models is never fitted
         unused = {"model_z_xw" if projects else "model_t_xwz"} if "projection" in parameters else set()
-        if self.average is not None and self.design == "instrument":
-            raise RequestError(
-                "learner.average: adjusts for columns, but this learner goes by instruments; leave it out"
-            )
         for key in sorted((nuisances - unused) & {k for k, p in parameters.items() if p.default is not None}):
             if key not in self.models:
                 raise RequestError(f"learner.models.{key}: name the model; the choice of {self.learner} takes minutes")
@@ -111,6 +104,14 @@ class EconML(AbstractTableLearner):
     @property
     def varies_by_controls(self) -> bool:
         return "W" not in inspect.signature(_learner_class(self.learner).fit).parameters
+
+    @property
+    def targets(self) -> frozenset[EffectTarget]:
+        return frozenset(DESCRIPTIONS) if self.design == "adjustment" and self.average else super().targets
+
+    @property
+    def trims(self) -> bool:
+        return self.design == "adjustment"
 
     def fit_rows(self, rows: LearnerData, seed: int) -> AbstractFittedEffect:
         if not rows.modifiers.shape[1]:
@@ -137,7 +138,8 @@ class EconML(AbstractTableLearner):
             learner = target(**arguments, **self.arguments, **self._models(binary=rows.binary, seed=seed, log=log))
             mean, sd = (0.0, 1.0) if rows.binary else (rows.outcome.mean(), rows.outcome.std())
             learner.fit((rows.outcome - mean) / sd, rows.treatment, **columns)
-        return _Fitted(learner, self.learner, rows, "W" in takes, self.average, seed, log, float(sd))
+        fitted = FittedEconML(learner, self.learner, rows, "W" in takes, self.average, seed, log, float(sd))
+        return FittedByInstrument(fitted) if self.design == "instrument" else fitted
 
     def _models(self, *, binary: bool, seed: int, log: FitLog | None = None) -> dict[str, Any]:
         """Construct the models for an outcome of this kind."""
@@ -155,69 +157,6 @@ class EconML(AbstractTableLearner):
 
     def _home(self, key: str, binary: bool) -> str:
         return "binary_models" if binary and key in self.binary_models else "models"
-
-
-@dataclass(frozen=True)
-class _Fitted(AbstractFittedEffect):
-    """A fitted learner, and the rows it was fitted on; `unit`: what its numbers are multiplied by."""
-
-    learner: Any
-    name: str
-    rows: LearnerData
-    takes_controls: bool
-    cross_fit: CrossFit | None
-    seed: int
-    log: FitLog
-    unit: float
-
-    def effects(self, modifiers: Doubles, controls: Doubles) -> Doubles:
-        columns = self._columns(modifiers, controls)
-        with silence_warnings(self.name):
-            return self._by_arm(self.learner.const_marginal_effect(columns))
-
-    def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> tuple[Doubles, Doubles] | None:
-        inference = self._inference(modifiers, controls)
-        if inference is None:
-            return None
-        with silence_warnings(self.name):
-            low, high = inference.conf_int(alpha=1 - level)
-        return self._by_arm(low), self._by_arm(high)
-
-    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> AverageEffect | None:
-        glimpse = self._inference(modifiers[:1], controls[:1])  # a forest takes long over all rows
-        if glimpse is not None and glimpse.mean_pred_stderr is not None:
-            inference = self._inference(modifiers, controls)
-            effects = self._by_arm(inference.point_estimate)
-            given_columns = np.reshape(self.unit * inference.mean_pred_stderr, self.rows.arms) ** 2
-            error = np.sqrt(given_columns + clustered_variance(effects, None))  # EconML holds the columns fixed
-            return normal_average(effects.mean(axis=0), error, level)
-        if self.cross_fit is not None and self.rows.holds(modifiers, controls):
-            return self.cross_fit.average(self.rows, level, self.seed, self.log)
-        return None
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        away = hasattr(self.learner, "backend") and self.learner.n_jobs != 1
-        return (*self.log.lines, *([IN_OTHER_PROCESSES] if away else []))
-
-    def _inference(self, modifiers: Doubles, controls: Doubles) -> Any:
-        """Return EconML's inference, or None where it has none or its rows are not independent."""
-        columns = self._columns(modifiers, controls)
-        if not self.rows.independent:
-            return None
-        with silence_warnings(self.name):
-            try:
-                inference = self.learner.const_marginal_effect_inference(columns)
-            except AttributeError:  # how EconML says that a learner has no inference
-                return None
-        return None if inference.stderr is None else inference
-
-    def _columns(self, modifiers: Doubles, controls: Doubles) -> Doubles:
-        self.rows.check_width(modifiers, controls)
-        return modifiers if self.takes_controls else np.hstack([modifiers, controls])
-
-    def _by_arm(self, values: Any) -> Doubles:
-        return self.unit * np.reshape(np.asarray(values, np.float64), (-1, self.rows.arms))
 
 
 def _learner_class(name: str) -> type[Any]:

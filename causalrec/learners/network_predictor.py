@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from torch import Tensor
 
 from causalrec.estimators.objective.base import AbstractObjective
-from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.features.views import FeatureMatrix
 from causalrec.learners.predictor import AbstractPredictor, Sizes
@@ -28,11 +27,6 @@ class NetworkPredictor(AbstractPredictor):
         if key not in self._predicted:
             self._predicted[key] = self._predict(rows)
         return self._predicted[key]
-
-    def averages(self, rows: SliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
-        outcomes = self.potential_outcomes(rows) if rows.kind == "uplift" else None
-        if outcomes is not None:
-            yield evaluator.average_effect(rows, outcomes, name)
 
     def potential_outcomes(self, rows: SliceData) -> Floats | None:
         return self._predict(rows, self.objective.potential_outcomes) if self.objective.required_head_outputs else None

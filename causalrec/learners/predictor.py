@@ -5,6 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+import numpy as np
+
+from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.types import Doubles, Floats
@@ -27,12 +30,24 @@ class AbstractPredictor(ABC):
         """Return float32[N] mean outcomes, float32[N,C] probabilities of classes, or float32[N,A] effects."""
 
     def averages(self, rows: SliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
-        """Return scores of a slice of effects that are no metric of single predictions: averages and their coverage."""
+        """Return scores of a slice of effects that are no metric of single predictions: coverage of its intervals."""
         return ()
 
     def of_training(self, evaluator: Evaluator, name: str) -> Iterable[Score]:
         """Return scores of what was learnt from the training rows as one."""
         return ()
+
+    def adjusted_rows(self) -> AdjustedRows | None:
+        """Return the training rows with nuisances that have not learnt from them, where it averages by such."""
+        return None
+
+    def outcome_means(self, rows: SliceData) -> Doubles | None:
+        """Return mean outcomes under each treatment of rows it has not learnt from, float64[N,A+1]; None: it has none.
+
+        They serve the average effect on test rows, and need not be those that its effects are differences of.
+        """
+        outcomes = self.potential_outcomes(rows)
+        return None if outcomes is None else outcomes.astype(np.float64)
 
     def potential_outcomes(self, rows: SliceData) -> Floats | None:
         """Return mean outcomes under each treatment, float32[N,A+1], where they are told."""

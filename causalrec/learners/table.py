@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
+from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.errors import RequestError
-from causalrec.estimators.effect.base import AbstractFittedEffect, FitEffect, LearnerData
+from causalrec.estimators.effect.base import AbstractFittedEffect, Design, FitEffect, LearnerData
 from causalrec.features.views import Views
+from causalrec.learners.average_request import logged_probabilities, training_average_request
 from causalrec.learners.base import AbstractLearner
 from causalrec.learners.table_columns import TableColumns, log_to_fit
 from causalrec.learners.table_predictor import TablePredictor
@@ -18,6 +21,9 @@ from causalrec.prepared import PreparedData
 from causalrec.records.sections import SelectionSection
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
+from causalrec.types import EffectTarget
+
+WAYS: Mapping[Design, str] = {"instrument": "an instrument", "front-door": "a front door"}
 
 
 class AbstractTableLearner(AbstractLearner):
@@ -33,6 +39,16 @@ class AbstractTableLearner(AbstractLearner):
         """Learn from the rows; the same seed gives the same effects."""
 
     @property
+    def targets(self) -> frozenset[EffectTarget]:
+        """On whom its average effect can be asked for (`evaluation.target`)."""
+        return frozenset({"all"})
+
+    @property
+    def trims(self) -> bool:
+        """Whether its average effect leaves out the rows that `evaluation.trim` does."""
+        return False
+
+    @property
     def refit(self) -> FitEffect:
         return self.fit_rows
 
@@ -45,12 +61,27 @@ class AbstractTableLearner(AbstractLearner):
                 f"selection.folds={config.run.selection.folds}: {config.run.choice('learner')} is fitted once, on "
                 f"training and validation rows, and chooses nothing by folds; leave it out"
             )
+        self._check_average(config.run)
         if config.finetuning.target.trains:
             raise RequestError(
                 f"{config.run.choice('finetuning')}: {config.run.choice('learner')} reads text by a model that stays "
                 f"as it was pretrained, for one tuned on the same rows would make its intervals void; set "
                 f"finetuning=frozen"
             )
+
+    def _check_average(self, run: RunConfig) -> None:
+        """Raise RequestError where its average effect is not on the target that is asked for, or leaves out no rows."""
+        target, trim, choice = run.evaluation.target, run.evaluation.trim, run.choice("learner")
+        if target not in self.targets:
+            others = ", ".join(sorted(self.targets))
+            what = "" if self.design == "adjustment" else f", as it goes by {WAYS[self.design]}"
+            raise RequestError(
+                f"evaluation.target={target}: {choice} averages on {others} alone{what}; leave it out, or choose a "
+                f"learner that adjusts, for example learner=linear_dr_learner"
+            )
+        if trim and not self.trims:
+            why = "averages over all its rows" if self.design == "adjustment" else f"goes by {WAYS[self.design]}"
+            raise RequestError(f"evaluation.trim={trim:g}: {choice} {why} and leaves none out by propensity; drop it")
 
     def check_views(self, config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
         """Raise RequestError where no modifier is a number, or where another column that is read is none."""
@@ -91,8 +122,11 @@ class AbstractTableLearner(AbstractLearner):
         self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]
     ) -> TablePredictor:
         table, card = TableColumns.from_views(config, prepared), prepared.dataset.card
-        rows = table.rows(log_to_fit(prepared), len(card.arms), card.outcome == "click")
-        return TablePredictor(self.fit_rows(rows, config.run.seed), rows, table, self.design)
+        log = log_to_fit(prepared)
+        rows = table.rows(log, len(card.arms), card.outcome == "click")
+        rows = replace(rows, probabilities=logged_probabilities(prepared, log))
+        request = training_average_request(config.run.evaluation, prepared)
+        return TablePredictor(self.fit_rows(rows, config.run.seed), rows, table, self.design, request)
 
     def reload(self, config: ExperimentConfig, prepared: PreparedData, selection: SelectionSection) -> TablePredictor:
         return self.predictor(config, prepared, ())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from statistics import NormalDist
 
 import numpy as np
 
+from causalrec.estimators.effect.adjusted_rows import AdjustedRows
+from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.base import AbstractFittedEffect, Design, LearnerData
 from causalrec.estimators.effect.strength import first_stage_f
+from causalrec.evaluation.average_scores import average_score
 from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData, arm_name
 from causalrec.learners.predictor import AbstractPredictor
@@ -18,7 +19,6 @@ from causalrec.learners.table_columns import TableColumns
 from causalrec.types import Doubles, Floats
 
 WEAK = 10  # a first-stage F below it: Staiger & Stock (Econometrica 1997)
-LOGGER = logging.getLogger(__name__)
 
 
 class TablePredictor(AbstractPredictor):
@@ -29,52 +29,51 @@ class TablePredictor(AbstractPredictor):
         rows: that they were learnt from.
         table: columns they read.
         design: by what they are identified.
+        request: which average effect is asked for.
     """
 
-    def __init__(self, fitted: AbstractFittedEffect, rows: LearnerData, table: TableColumns, design: Design) -> None:
-        self.fitted, self.rows, self.table, self.design = fitted, rows, table, design
+    def __init__(
+        self,
+        fitted: AbstractFittedEffect,
+        rows: LearnerData,
+        table: TableColumns,
+        design: Design,
+        request: AverageRequest,
+    ) -> None:
+        self.fitted, self.rows, self.table, self.design, self.request = fitted, rows, table, design, request
 
     def __call__(self, rows: SliceData) -> Floats:
         return self.fitted.effects(*self.table.read(rows.user, rows.item, rows)).astype(np.float32)
 
     def of_training(self, evaluator: Evaluator, name: str) -> Iterable[Score]:
-        columns = self.rows.modifiers, self.rows.controls
+        """Return the average effect of each arm, and the strength of the instruments, where it goes by some."""
+        average = self.fitted.average(self.request)
         for arm in range(1, self.rows.arms + 1):
             slice_name = arm_name("training", arm)
-            yield from self._average(columns, arm, slice_name, evaluator, name)
-            if self.design == "instrument":
-                yield self._strength(arm, slice_name, evaluator, name)
+            strength = self._strength(arm, slice_name, evaluator, name) if self.design == "instrument" else None
+            if average is not None:
+                score = average_score(average, arm, slice_name, evaluator.replicates, name, len(self.rows))
+                yield score if strength is None else replace(score, warnings=(*score.warnings, *strength.warnings))
+            if strength is not None:
+                yield strength
 
     def _strength(self, arm: int, slice_name: str, evaluator: Evaluator, name: str) -> Score:
         strength = first_stage_f(self.rows, arm)
-        if strength < WEAK:
-            LOGGER.warning("%s: instruments are weak, first-stage F %.1f: its interval is not valid", name, strength)
         nothing = np.full(evaluator.replicates, np.nan)
         words = f"F statistic of the instruments in the first stage; below {WEAK:g} they are weak"
         unknown = np.nan, np.nan
-        return Score("first_stage_f", slice_name, strength, *unknown, len(self.rows), name, nothing, description=words)
+        score = Score("first_stage_f", slice_name, strength, *unknown, len(self.rows), name, nothing, description=words)
+        weak = f"instruments are weak: a first-stage F of {strength:.1f}, below {WEAK:g}: its interval is not valid"
+        return replace(score, warnings=(weak,)) if strength < WEAK else score
 
-    def _average(
-        self, columns: tuple[Doubles, Doubles], arm: int, slice_name: str, evaluator: Evaluator, name: str
-    ) -> Iterable[Score]:
-        average = self.fitted.average(*columns, evaluator.level)
-        if average is not None:
-            value, low, high = (float(end[arm - 1]) for end in (average.value, average.low, average.high))
-            replicates = normal_replicates(value, float(average.standard_error[arm - 1]), evaluator.replicates)
-            yield Score(
-                "average_effect",
-                slice_name,
-                value,
-                low,
-                high,
-                len(columns[0]),
-                name,
-                replicates,
-                description="the estimate of the average effect on these rows, with the learner's own interval",
-            )
+    def adjusted_rows(self) -> AdjustedRows | None:
+        return self.fitted.adjusted_rows(self.request)
+
+    def outcome_means(self, rows: SliceData) -> Doubles | None:
+        return self.fitted.outcome_means(*self.table.read(rows.user, rows.item, rows))
 
     def averages(self, rows: SliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
-        yield from self._average(self.table.read(rows.user, rows.item, rows), rows.arm, rows.name, evaluator, name)
+        """Return the share of true effects in their own interval."""
         interval = self.interval(rows, evaluator.level) if rows.kind == "effect" else None
         if interval is not None:
             lower, upper = (bound[:, rows.arm - 1] for bound in interval)
@@ -87,11 +86,3 @@ class TablePredictor(AbstractPredictor):
 
     def interval(self, rows: SliceData, level: float) -> tuple[Doubles, Doubles] | None:
         return self.fitted.interval(*self.table.read(rows.user, rows.item, rows), level)
-
-
-def normal_replicates(value: float, standard_error: float, count: int) -> Doubles:
-    """Return evenly spaced quantiles of a normal estimate, float64[count], in the place of bootstrap replicates; those
-    of seeds are averaged as if they erred together.
-    """
-    quantiles = [NormalDist().inv_cdf((k + 0.5) / count) for k in range(count)]
-    return value + standard_error * np.array(quantiles)

@@ -10,14 +10,16 @@ from causalrec.records.run_record import RunRecord
 
 KEYS_NOT_OF_ROWS = ("seed", "paths", "logger", "sweep", "name", "choices")  # never tell two rows apart
 OF_ROWS_USED = ("dataset.", "split.", "trainer.limit_users", "trainer.limit_items")  # what decides which rows are read
+WHOSE_AVERAGE = {"evaluation.target": "all", "evaluation.trim": 0}  # what decides whose average effect it is
 NEVER_OF_ROWS = ("trainer.progress", "evaluation.submodels")  # settings on which no result depends
 
 
 def groups_of_tables(folders: Iterable[RunFolder]) -> list[list[RunFolder]]:
     """Return the finished runs of each table."""
-    groups: dict[tuple[str, str, str], list[RunFolder]] = {}
+    groups: dict[tuple[object, ...], list[RunFolder]] = {}
     for run in finished_runs(list(folders)):
-        key = (_dataset(run.record), run.record.task.estimand, training_rows_id(run.record))
+        average = _average_settings(run.record).values()
+        key = (_dataset(run.record), run.record.task.estimand, training_rows_id(run.record), *average)
         groups.setdefault(key, []).append(run)
     return list(groups.values())
 
@@ -77,7 +79,14 @@ def _component_name(target: object) -> str:
 def _settings_of_rows_used(record: RunRecord) -> dict[str, object]:
     """Return what decides which rows a table is about: the settings of its data and split, and its estimand."""
     settings = {key: value for key, value in row_settings(record).items() if key.startswith(OF_ROWS_USED)}
+    settings |= _average_settings(record)
     return {**settings, "estimand": record.task.estimand, "training rows": training_rows_id(record)[:8]}
+
+
+def _average_settings(record: RunRecord) -> dict[str, object]:
+    """Return the rows that the run's average effect is over; records made before it could be chosen: all."""
+    settings = row_settings(record)
+    return {key: settings.get(key, usual) for key, usual in WHOSE_AVERAGE.items()}
 
 
 def _dataset(record: RunRecord) -> str:

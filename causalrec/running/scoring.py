@@ -15,6 +15,7 @@ from causalrec.graph.overlap import Overlap, with_criterion
 from causalrec.ids import fit_id
 from causalrec.learners.predictor import AbstractPredictor
 from causalrec.prepared import PreparedData
+from causalrec.records.names import score_column
 from causalrec.records.record_sections import adjustment_section, audit_section, overlap_section
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import (
@@ -31,6 +32,7 @@ from causalrec.running.prepare import select_slices
 from causalrec.training.selection import Candidate, SelectedFit, settings_beyond
 from causalrec.types import Doubles
 
+INTERVAL_KEYS = {"replicates", "seed", "level"}  # of evaluation: what its intervals are made by
 LOGGER = logging.getLogger(__name__)
 
 
@@ -62,8 +64,7 @@ def score_predictor(
     """
     task, run = config.components.task, config.run
     constant = float(prepared.train.outcome.mean())
-    intervals = run.evaluation.model_dump(include={"replicates", "seed", "level"})
-    evaluator = Evaluator(config.metric, slices, constant, **intervals)
+    evaluator = Evaluator(config.metric, slices, constant, **run.evaluation.model_dump(include=INTERVAL_KEYS))
     scores = [] if predictor is None else evaluator(predictor, run.name)
     return [*scores, *task.scores(config, prepared, slices, predictor, evaluator)], evaluator
 
@@ -107,6 +108,7 @@ def score_run(
             *overlap.warnings,
             *fit_warnings,
             *_learner_warnings(config, predictor),
+            *_score_warnings(scores),
             *undefined_metrics(config.metric, slices),
             *short_lists(config.metric, slices),
             *missing_arms(slices),
@@ -146,6 +148,15 @@ def _trial_warning(config: ExperimentConfig, prepared: PreparedData) -> list[str
 def _learner_warnings(config: ExperimentConfig, predictor: AbstractPredictor | None) -> list[str]:
     """Return what the predictor warns of, after all its scores: averages are fitted as they are asked for."""
     return [] if predictor is None else [f"{config.run.choice('learner')}: {line}" for line in predictor.warnings]
+
+
+def _score_warnings(scores: Sequence[Score]) -> list[str]:
+    """Return what scores want read with them, each line once, after the columns that show them."""
+    columns: dict[str, list[str]] = {}
+    for score in scores:
+        for line in score.warnings:
+            columns.setdefault(line, []).append(score_column(score.metric, score.slice))
+    return [f"{', '.join(names)}: {line}" for line, names in columns.items()]
 
 
 def _calibration(slices: Sequence[SliceData], predictor: AbstractPredictor | None) -> tuple[CalibrationBin, ...]:

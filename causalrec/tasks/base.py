@@ -76,6 +76,7 @@ class AbstractTask(ABC):
 
     def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
         """Raise RequestError where what fits does not answer the question on these data; no file is read."""
+        self._check_average(config.run)
         if self.learns and config.learner is None:
             raise RequestError(f"learner=null: {config.run.choice('task')} needs a learner; set learner=network")
         learner = config.components.learner
@@ -84,6 +85,17 @@ class AbstractTask(ABC):
         source = "objective" if "objective" in learner.groups else "learner"
         self.check_estimand(config.run, source, learner.estimand(config))
         learner.check(config, card)
+
+    def _check_average(self, run: RunConfig) -> None:
+        """Raise RequestError where an average effect is asked of a question that has none."""
+        evaluation = run.evaluation
+        if self.contrasts_exposure or (evaluation.target == "all" and not evaluation.trim):
+            return
+        setting = f"target={evaluation.target}" if evaluation.target != "all" else f"trim={evaluation.trim:g}"
+        raise RequestError(
+            f"evaluation.{setting}: is of average effects, but {run.choice('task')} asks for {self.estimand}; leave it "
+            f"out, or set task=effect"
+        )
 
     def check_estimand(self, run: RunConfig, source: str, estimated: str) -> None:
         """Raise RequestError where an objective or a learner (`source`) estimates something else."""

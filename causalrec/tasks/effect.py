@@ -99,11 +99,15 @@ class Effect(AbstractTask):
         predictor: AbstractPredictor | None,
         evaluator: Evaluator,
     ) -> Iterable[Score]:
-        """Return the average effects on every slice, and on the training rows."""
+        """Return the average effects on the training and the test rows, and how often intervals cover true effects."""
+        from causalrec.tasks.effect_averages import AverageScores
+
         assert predictor is not None
         for rows in slices:
             yield from predictor.averages(rows, evaluator, config.run.name)
-        yield from predictor.of_training(evaluator, config.run.name)
+        averages = AverageScores(config=config, prepared=prepared, predictor=predictor, evaluator=evaluator)
+        yield from averages.test(slices)
+        yield from averages.training()
 
     def rank(
         self,
@@ -137,11 +141,15 @@ class Effect(AbstractTask):
 
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
         """Name the outcome and the treatments, which columns of a table tell by number alone."""
+        from causalrec.tasks.effect_averages import target_footnote
+
         card = prepared.dataset.card
         arms = ", ".join(f"arm {k} = {name}" for k, name in enumerate(card.arms, start=1))
         notes = (*super().footnotes(config, prepared), f"Outcome: {card.outcome}; against no treatment: {arms}.")
         axes = prepared.cluster_axes
-        return notes if axes == (ROW,) else (*notes, f"Intervals cluster rows by {' and '.join(axes)}.")
+        by = () if axes == (ROW,) else (f"Intervals cluster rows by {' and '.join(axes)}.",)
+        target = target_footnote(config.run.evaluation, prepared)
+        return (*notes, *by, *([] if target is None else [target]))
 
     def problem(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from networkx import descendants
 
@@ -12,6 +13,7 @@ from causalrec.errors import RequestError
 from causalrec.evaluation.refuter.base import RefutationProblem
 from causalrec.evaluation.refuter.re_estimation import LINEAR_CROSSFIT, ReEstimator
 from causalrec.graph.causal_graph import CausalGraph
+from causalrec.learners.average_request import logged_probabilities, training_average_request
 from causalrec.learners.table_columns import TableColumns, log_to_fit, numeric_column
 from causalrec.prepared import PreparedData
 from causalrec.types import Floats, Ints
@@ -39,7 +41,11 @@ def effect_problem(
     learner, table, log = config.components.learner, TableColumns.from_views(config, prepared), log_to_fit(prepared)
     assert learner is not None
     rows = table.rows(log, len(card.arms), card.outcome == "click")
-    estimate, original = ReEstimator.from_learner(learner.refit, config.run.evaluation.level, rows, seed)
+    rows = replace(rows, probabilities=logged_probabilities(prepared, log))
+    request = training_average_request(config.run.evaluation, prepared)
+    if request.included is not None:  # refuters attack the estimate on the rows that trimming leaves
+        rows, log, request = rows.take(request.included), log.take(request.included), replace(request, included=None)
+    estimate, original = ReEstimator.from_learner(learner.refit, request, rows, seed)
     choice = config.run.choices["learner"] or ""
     why = "no network refits" if learner.refit is None else f"{choice} tells no error of its average"
     linear = f"cross-fitted doubly robust scores of linear models ({why})"
@@ -48,6 +54,7 @@ def effect_problem(
         estimate=estimate,
         original=original,
         propensities=LINEAR_CROSSFIT.nuisances(rows, seed)[1],
+        target=request.target,
         negative_controls={name: numeric_column(prepared.dataset, name, log) for name in controls},
         randomised=_randomised_rows(prepared, len(card.arms)),
         repeats=repeats,

@@ -19,7 +19,8 @@ import yaml
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
 from causalrec.errors import CausalRecError, DataError, RequestError
-from causalrec.estimators.effect.aipw import CrossFit, aipw, clustered_variance
+from causalrec.estimators.effect.aipw import CrossFit
+from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.base import AbstractFittedEffect, LearnerData
 from causalrec.estimators.effect.fit_log import FitLog
 from causalrec.estimators.effect.nuisance import build_sklearn_model
@@ -40,6 +41,7 @@ CONSTANT = [name for name in DOWHY if name != "dowhy_linear_regression"]
 SLOW = ("dowhy_stratification", "dowhy_matching")
 INTERVALS = {"linear_dml", "linear_dr_learner", "causal_forest_dml", "forest_dr_learner"}
 METALEARNERS = {"s_learner", "t_learner", "x_learner"}
+ALL = AverageRequest()
 CROSS_FIT = CrossFit(
     outcome={"estimator": "sklearn.linear_model.LinearRegression"},
     treatment={"estimator": "sklearn.linear_model.LogisticRegression"},
@@ -84,8 +86,8 @@ def simulate(rows: int = 2000, arms: int = 1, seed: int = 0, binary: bool = Fals
     return LearnerData(x, w, treatment, outcome, arms, binary), level[:, 1:] - level[:, :1]
 
 
-def within(effect: AbstractFittedEffect, rows: LearnerData, truth: Doubles, errors: float = 3.0) -> bool:
-    average = effect.average(rows.modifiers, rows.controls, 0.95)
+def within(effect: AbstractFittedEffect, truth: Doubles, errors: float = 3.0) -> bool:
+    average = effect.average(ALL)
     assert average is not None
     assert ((average.low < average.value) & (average.value < average.high)).all()
     assert (average.standard_error < 0.15).all()
@@ -103,7 +105,7 @@ def test_effects_of_rows_not_seen_follow_the_truth(name: str) -> None:
     best = effects[:, 0] > np.median(effects[:, 0])
     assert unseen[best].mean() - unseen[~best].mean() > 0.8  # by chance: 0 give or take 0.06
     assert abs(effects.mean() - unseen.mean()) < 0.35
-    assert within(fitted, rows, truth)
+    assert within(fitted, truth)
 
 
 @pytest.mark.parametrize(
@@ -115,10 +117,10 @@ def test_estimators_of_an_average_give_it_to_every_row(name: str) -> None:
     effects = fitted.effects(others.modifiers, others.controls)
     assert effects.shape == (60, 1) and np.ptp(effects) == 0
     assert fitted.interval(rows.modifiers, rows.controls, 0.95) is None
-    average = fitted.average(rows.modifiers, rows.controls, 0.95)
+    average = fitted.average(ALL)
     assert average is not None and average.value == pytest.approx(effects[0])
     assert abs(average.value - truth.mean()) < 0.2  # 0.5 where W is not adjusted for
-    assert np.isnan(average.standard_error).all() if name == "dowhy_matching" else within(fitted, rows, truth, 4)
+    assert np.isnan(average.standard_error).all() if name == "dowhy_matching" else within(fitted, truth, 4)
 
 
 @pytest.mark.long
@@ -129,7 +131,7 @@ def test_two_arms_are_told_apart(name: str) -> None:
     effects = fitted.effects(rows.modifiers, rows.controls)
     assert effects.shape == truth.shape == (2000, 2)
     assert all(np.corrcoef(effects[:, arm], truth[:, arm])[0, 1] > 0.4 for arm in range(2))
-    assert within(fitted, rows, truth)
+    assert within(fitted, truth)
 
 
 @pytest.mark.parametrize("name", DOWHY)
@@ -152,7 +154,7 @@ def test_a_binary_outcome_gives_differences_of_probabilities(name: str) -> None:
     fitted = learner(name).fit_rows(rows, 0)
     effects = fitted.effects(rows.modifiers, rows.controls)
     assert (np.abs(effects) <= 1).all() and abs(effects.mean() - truth.mean()) < 0.06
-    assert within(fitted, rows, truth)
+    assert within(fitted, truth)
 
 
 def test_classifiers_are_for_binary_outcomes_that_have_them() -> None:
@@ -220,12 +222,10 @@ def test_a_wider_table_is_refused_at_prediction() -> None:
             fitted.effects(with_value(rows.modifiers, (3, 1), np.nan), rows.controls)
 
 
-def test_an_average_by_weighting_answers_for_the_rows_fitted_on_alone() -> None:
-    (rows, _), (others, unseen) = simulate(600), simulate(4000, seed=5)
-    for name in ("t_learner", "dowhy_linear_regression"):
-        assert learner(name).fit_rows(rows, 0).average(others.modifiers, others.controls, 0.9) is None
-    assert learner("t_learner", average=None).fit_rows(rows, 0).average(rows.modifiers, rows.controls, 0.9) is None
-    assert within(learner("linear_dml").fit_rows(rows, 0), others, unseen)
+def test_a_learner_without_nuisances_of_an_average_has_none() -> None:
+    rows, _ = simulate(600)
+    fitted = learner("t_learner", average=None).fit_rows(rows, 0)
+    assert fitted.average(ALL) is None and fitted.outcome_means(rows.modifiers, rows.controls) is None
 
 
 def test_users_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,15 +249,14 @@ def test_repeated_rows_of_a_user_are_no_news() -> None:
     names = ("modifiers", "controls", "treatment", "outcome")
     repeated = replace(rows, **{name: getattr(rows, name)[four] for name in names})
     single, naive, clustered = (
-        CROSS_FIT.average(seen, 0.95, 0).standard_error[0] for seen in (rows, repeated, replace(repeated, groups=four))
+        CROSS_FIT.average(seen, ALL, 0).standard_error[0] for seen in (rows, repeated, replace(repeated, groups=four))
     )
     assert clustered == pytest.approx(single, rel=0.05)
     assert naive == pytest.approx(single / 2, rel=0.1)
-    linear = learner("linear_dml").fit_rows(replace(repeated, groups=four), 0)
-    average = linear.average(repeated.modifiers, repeated.controls, 0.95)
+    average = learner("linear_dml").fit_rows(replace(repeated, groups=four), 0).average(ALL)
     assert average is not None and average.standard_error[0] == pytest.approx(single, rel=0.1)
     resamples = learner("dowhy_linear_regression", replicates=60).fit_rows(replace(repeated, groups=four), 0)
-    average = resamples.average(repeated.modifiers, repeated.controls, 0.95)
+    average = resamples.average(ALL)
     assert average is not None and average.standard_error[0] == pytest.approx(single, rel=0.3)
 
 
@@ -266,7 +265,7 @@ def test_the_average_is_that_of_a_population_not_of_these_columns() -> None:
     rows, _ = simulate(2000)
     spread = replace(rows, outcome=rows.outcome + 5 * rows.modifiers[:, 0] * rows.treatment)
     for effect in (learner("linear_dml"), learner("linear_dr_learner"), learner("dowhy_ipw", replicates=60)):
-        average = effect.fit_rows(spread, 0).average(rows.modifiers, rows.controls, 0.95)
+        average = effect.fit_rows(spread, 0).average(ALL)
         assert average is not None and average.standard_error[0] > 0.9 * 6 / np.sqrt(2000)  # effects of spread 6
 
 
@@ -281,31 +280,10 @@ def test_units_of_columns_do_not_matter(name: str) -> None:
 def test_users_are_resampled_with_all_their_rows() -> None:
     groups = np.array([3, 9, 3, 5, 3, 9])
     for seed in range(20):
-        taken = resample(groups, 6, np.random.default_rng(seed))
+        taken = resample(groups, np.random.default_rng(seed))
         counts = np.bincount(taken, minlength=6)
         assert counts[0] == counts[2] == counts[4] and counts[1] == counts[5]
         assert counts[0] + counts[1] + counts[3] == 3
-
-
-def test_aipw_by_hand() -> None:
-    """Two arms: row 0 under arm 2, row 1 under none; its propensity of 0.001 counts as 0.1."""
-    means, chances = np.array([[1.0, 2.0, 4.0], [0.0, 1.0, 1.0]]), np.array([[0.5, 0.3, 0.2], [0.001, 0.5, 0.499]])
-    scores = aipw(np.array([5.0, 2.0]), np.array([2, 0]), means, chances, clip=0.1)
-    assert scores == pytest.approx(np.array([[1.0, 3.0 + 1.0 / 0.2], [1.0 - 2.0 / 0.1, 1.0 - 2.0 / 0.1]]))
-    assert clustered_variance(np.array([[1.0], [2.0], [6.0]]), None) == pytest.approx([7.0 / 3])
-    assert clustered_variance(np.array([[1.0], [2.0], [6.0]]), np.array([4, 4, 9])) == pytest.approx([2 * 9.0 * 2 / 9])
-
-
-@pytest.mark.parametrize(("means_right", "chances_right"), [(True, True), (True, False), (False, True), (False, False)])
-def test_aipw_is_right_where_either_nuisance_is(means_right: bool, chances_right: bool) -> None:
-    rows, truth = simulate(100_000, seed=2)
-    treated = 1 / (1 + np.exp(-rows.controls[:, 0]))
-    chances = np.column_stack([1 - treated, treated]) if chances_right else np.full((len(rows), 2), 0.5)
-    none = rows.controls[:, 0] + rows.modifiers[:, 1]
-    means = np.column_stack([none, none + truth[:, 0]]) if means_right else np.zeros((len(rows), 2))
-    scores = aipw(rows.outcome, rows.treatment, means, chances, clip=1e-6)
-    away = abs(scores.mean() - truth.mean()) / np.sqrt(clustered_variance(scores, None)[0])
-    assert away < 4 if means_right or chances_right else away > 20
 
 
 def with_value(array: Any, index: Any, value: float) -> Any:
@@ -360,11 +338,6 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("linear_dml", {"learner": "econml.dml.LinearDLM"}, "learner.learner=econml.dml.LinearDLM: there is no such class"),
     ("linear_dml", {"learner": "econml.dml.np"}, "learner.learner=econml.dml.np: "),
     ("linear_dml", {"learner": "econml.grf.CausalForest"}, "learner.learner=econml.grf.CausalForest: is not a learner"),
-    (
-        "ortho_iv",
-        {"average": node("linear_dml")["average"]},
-        "learner.average: adjusts for columns, but this learner goes by instruments",
-    ),
     (
         "ortho_iv",
         {"models": {}},
@@ -476,7 +449,8 @@ LBFGS = "lbfgs failed to converge after 1 iteration(s) (status=1)"
 def warnings_of(name: str, **changes: Any) -> tuple[str, ...]:
     rows, _ = simulate(300)
     fitted = learner(name, **changes).fit_rows(rows, 0)
-    fitted.average(rows.modifiers, rows.controls, 0.95)
+    fitted.average(ALL)
+    fitted.effects(rows.modifiers[:9], rows.controls[:9])  # some fit models where they predict
     return fitted.warnings
 
 
@@ -583,9 +557,10 @@ def test_a_hidden_cause_is_gone_round_by_what_is_read_beside_the_columns(name: s
     rows = LearnerData(
         x, np.zeros((4000, 0)), treatment, outcome, 1, False, instruments_or_mediator=detour[:, None].astype(float)
     )
-    average = learner(name).fit_rows(rows, 0).average(rows.modifiers, rows.controls, 0.95)
+    average = learner(name).fit_rows(rows, 0).average(ALL)
     assert average is not None and average.low[0] < 1 < average.high[0] < average.low[0] + 0.7
-    adjusted = learner("linear_dml").fit_rows(rows, 0).average(rows.modifiers, rows.controls, 0.95)
+    assert average.metric == ("effect_of_compliers" if name == "ortho_iv" else "average_effect")
+    adjusted = learner("linear_dml").fit_rows(rows, 0).average(ALL)
     assert adjusted is not None and adjusted.low[0] > 1.2
     with pytest.raises(DataError, match=f"reads {READ_BESIDE[name]}"):
         learner(name).fit_rows(replace(rows, instruments_or_mediator=None), 0)

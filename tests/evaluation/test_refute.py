@@ -18,7 +18,8 @@ from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
 from causalrec.data.datasets.effect_simulation import EffectSimulation
 from causalrec.errors import DataError
-from causalrec.estimators.effect.base import AverageEffect, LearnerData
+from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest
+from causalrec.estimators.effect.base import LearnerData
 from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
 from causalrec.evaluation.refuter.e_value import EValue, difference_ratio, e_value, risk_ratio
 from causalrec.evaluation.refuter.marginal_sensitivity import bounds, extremes, least_gamma
@@ -118,7 +119,7 @@ def test_a_negative_control_is_not_read_beside_itself_and_nothing_else_changes()
 
     def record_rows(rows: LearnerData, seed: int) -> AverageEffect:
         seen.append(rows)
-        return LINEAR_CROSSFIT.average(rows, 0.95, seed)
+        return LINEAR_CROSSFIT.average(rows, AverageRequest(), seed)
 
     problem = problem_of(units=400)
     names = tuple(f"x{k}" for k in range(5))
@@ -159,7 +160,7 @@ def test_a_learner_without_an_error_is_refuted_by_linear_models_and_says_so() ->
     def fit_silent(rows: LearnerData, seed: int) -> Any:
         return Silent()
 
-    chosen, average = ReEstimator.from_learner(fit_silent, 0.95, problem.rows, 0)
+    chosen, average = ReEstimator.from_learner(fit_silent, AverageRequest(), problem.rows, 0)
     assert chosen.learner is None and average.value == problem.original.value
 
 

@@ -18,6 +18,7 @@ import yaml
 from causalrec import cli
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
+from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.base import LearnerData
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
@@ -65,7 +66,7 @@ def measure_coverage(
     for seed in range(draws):
         seen = draw(rows, seed)
         fitted = effect.fit_rows(seen, seed)
-        estimate = fitted.average(seen.modifiers, seen.controls, level)
+        estimate = fitted.average(AverageRequest(level=level))
         assert estimate is not None
         average.append(estimate.low[0] <= 1 <= estimate.high[0])
         interval = fitted.interval(POINTS, np.zeros((len(POINTS), seen.controls.shape[1])), level)

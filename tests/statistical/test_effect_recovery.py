@@ -78,7 +78,8 @@ def test_effects_behind_a_hidden_cause_are_recovered_and_adjusting_misses_them(
         assert cli.main(["train", "task=effect", "--json", *overrides]) == 0
         (record,) = json.loads(capsys.readouterr().out)
         scores = {(score["metric"], score["slice"]): score for score in record["scores"]}
-        truth, average = record["overlap"]["mean_outcome"]["true"], scores["average_effect", "training"]
+        metric = "effect_of_compliers" if effect == "ortho_iv" else "average_effect"
+        truth, average = record["overlap"]["mean_outcome"]["true"], scores[metric, "training"]
         errors[effect] = abs(average["value"] - truth) / ((average["high"] - average["low"]) / 3.92)
         assert record["adjustment"]["training"]["strategy"] == ("backdoor" if more else record_strategy(name))
         assert any(where == "logged" for _, where in scores) == bool(more), "logged rows judge only what is adjusted"

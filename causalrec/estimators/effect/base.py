@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from causalrec.errors import DataError
-from causalrec.types import Doubles, Ints
+from causalrec.estimators.effect.adjusted_rows import AdjustedRows
+from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest
+from causalrec.types import Bools, Doubles, Ints
 
 Design = Literal["adjustment", "instrument", "front-door"]
 LEAST_ROWS = 10  # of an arm: below it no fold can be held out
+MOST_AXES = 2
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class LearnerData:
 
     def __post_init__(self) -> None:
         self._check_shapes()
+        self._check_probabilities()
         check_finite("modifiers", self.modifiers, self.modifier_names)
         check_finite("controls", self.controls, self.control_names)
         if self.instruments_or_mediator is not None:
@@ -72,12 +76,31 @@ class LearnerData:
 
     @property
     def independent(self) -> bool:
-        """No user has two rows."""
-        return self.groups is None or len(np.unique(self.groups)) == len(self)
+        """No two rows are of one cluster."""
+        return all(len(np.unique(axis)) == len(self) for axis in self.dependence)
 
-    def holds(self, modifiers: Doubles, controls: Doubles) -> bool:
-        """Whether these are the columns of the rows themselves."""
-        return np.array_equal(modifiers, self.modifiers) and np.array_equal(controls, self.controls)
+    @property
+    def dependence(self) -> tuple[Ints, ...]:
+        """The axes along which rows depend on each other: the clusters; where none are named, the groups."""
+        if self.clusters or self.groups is None:
+            return self.clusters
+        return (self.groups,)
+
+    def take(self, rows: Bools | Ints) -> LearnerData:
+        """Return those rows (a mask, or indices)."""
+        return replace(
+            self,
+            modifiers=self.modifiers[rows],
+            controls=self.controls[rows],
+            treatment=self.treatment[rows],
+            outcome=self.outcome[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            clusters=tuple(axis[rows] for axis in self.clusters),
+            probabilities=None if self.probabilities is None else self.probabilities[rows],
+            instruments_or_mediator=None
+            if self.instruments_or_mediator is None
+            else self.instruments_or_mediator[rows],
+        )
 
     def check_width(self, modifiers: Doubles, controls: Doubles) -> None:
         """Raise DataError unless other rows have the same columns, all finite."""
@@ -100,10 +123,23 @@ class LearnerData:
                 raise DataError(f"effect: {what} have shape {columns.shape}; expected ({rows}, columns)")
             if names and len(names) != columns.shape[1]:
                 raise DataError(f"effect: {what} have {columns.shape[1]} columns and {len(names)} names; name each one")
-        axes = [("clusters", axis) for axis in self.clusters]
-        for what, column in (("treatment", self.treatment), ("groups", self.groups), *axes):
+        if len(self.clusters) > MOST_AXES:
+            raise DataError(f"effect: {len(self.clusters)} axes of clusters; rows may depend along {MOST_AXES} at most")
+        by_row = [("treatment", self.treatment), ("groups", self.groups)]
+        for what, column in (*by_row, *(("clusters", axis) for axis in self.clusters)):
             if column is not None and (column.shape != (rows,) or column.dtype.kind != "i"):
                 raise DataError(f"effect: {what} is {column.dtype}{column.shape}; expected int64 of shape ({rows},)")
+
+    def _check_probabilities(self) -> None:
+        probabilities, shape = self.probabilities, (len(self), self.arms + 1)
+        if probabilities is None:
+            return
+        if probabilities.shape != shape:
+            raise DataError(f"effect: probabilities have shape {probabilities.shape}; expected {shape}")
+        check_finite("probabilities", probabilities, ())
+        outside = ((probabilities < 0) | (probabilities > 1)).any(axis=1)
+        if outside.any():
+            raise DataError(f"effect: a probability of row {int(np.argmax(outside))} is outside 0 to 1")
 
     def _check_outcome(self) -> None:
         check_finite("outcome", self.outcome[:, None], ("outcome",))
@@ -126,23 +162,6 @@ class LearnerData:
                 raise DataError(f"effect: {who} has {count} rows, fewer than {LEAST_ROWS}; leave it out or log more")
 
 
-@dataclass(frozen=True)
-class AverageEffect:
-    """The average effect of each arm.
-
-    Attributes:
-        value: float64[A], in the outcome's unit.
-        standard_error: float64[A], of the value; nan where no error is known, as the ends.
-        low: float64[A], lower end of its interval.
-        high: float64[A], upper end.
-    """
-
-    value: Doubles
-    standard_error: Doubles
-    low: Doubles
-    high: Doubles
-
-
 class AbstractFittedEffect(ABC):
     """Effects learned from rows; every method takes the columns of rows that need not be those fitted on."""
 
@@ -154,9 +173,26 @@ class AbstractFittedEffect(ABC):
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> tuple[Doubles, Doubles] | None:
         """Return the pointwise confidence interval (low, high), float64[N,A] each; None where it has none."""
 
-    @abstractmethod
-    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> AverageEffect | None:
-        """Return the average effect over the population these rows are a sample of; None where it has none."""
+    def adjusted_rows(self, request: AverageRequest) -> AdjustedRows | None:
+        """Return the rows it was fitted on (those `included`) with nuisances that have not learnt from them.
+
+        What average effects of any target and group are made of; None where it has no such nuisances.
+        """
+        return None
+
+    def average(self, request: AverageRequest) -> AverageEffect | None:
+        """Return the average effect over the population of which the rows it was fitted on are a sample.
+
+        None where it has none; a learner says in `targets` on whom it can average.
+        """
+        rows = self.adjusted_rows(request)
+        return None if rows is None else rows.average(request)
+
+    def outcome_means(self, modifiers: Doubles, controls: Doubles) -> Doubles | None:
+        """Return the mean outcome under each arm of other rows, float64[N,A+1], for the average effect on test rows;
+        None where it has none.
+        """
+        return None
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from causalrec.estimators.effect.base import AverageEffect, LearnerData
+from causalrec.estimators.effect.average_effect import AverageEffect
+from causalrec.estimators.effect.base import LearnerData
 from causalrec.evaluation.normal_interval import NORMAL_95
-from causalrec.types import Doubles, Floats, Ints
+from causalrec.types import Doubles, EffectTarget, Floats, Ints
 
 RefuterLabel = Literal["passes", "fails", "not testable"]
 Estimator = Callable[[LearnerData, int], AverageEffect]  # rows, seed
@@ -53,6 +54,7 @@ class RefutationProblem:
         estimate: how it is estimated, from rows and a seed.
         original: what it came to.
         propensities: float64[N,A+1], cross-fitted probabilities of the treatments.
+        target: the rows that the effect is averaged over.
         negative_controls: columns float64[N] to take as outcomes, by name (no rows read them otherwise).
         randomised: treatment and outcome of randomised rows, where there are some beside an observational log.
         repeats: how often what is random is drawn.
@@ -63,13 +65,14 @@ class RefutationProblem:
     estimate: Estimator
     original: AverageEffect
     propensities: Doubles
+    target: EffectTarget = "all"
     negative_controls: dict[str, Doubles] = field(default_factory=dict)
     randomised: tuple[Ints, Floats] | None = None
     repeats: int = 20
     seed: int = 0
 
     def re_estimate(self, seed: int, **changes: object) -> Doubles:
-        """Return the average effect of each arm, float64[A], of changed rows."""
+        """Return the average effect of each arm, float64[A], of rows with other columns."""
         return self.estimate(replace(self.rows, **changes), seed).value  # type: ignore[arg-type]
 
 

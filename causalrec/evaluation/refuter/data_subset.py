@@ -21,7 +21,8 @@ from causalrec.types import Doubles
 
 @dataclass(frozen=True, kw_only=True)
 class DataSubset(AbstractRefuter):
-    """Takes a `share` of the users; the mean over repeats must agree with the estimate within what leaving out tells.
+    """Takes a `share` of the clusters (of two axes: of the first); the mean over repeats must agree with the estimate
+    within what leaving out tells.
 
     The difference of a subset's estimate to the whole's has the error `se sqrt(1 / share - 1)`.
     """
@@ -42,9 +43,7 @@ class DataSubset(AbstractRefuter):
 
     def _draw(self, problem: RefutationProblem, repeat: int) -> Doubles:
         rows, rng = problem.rows, generator(problem, self.name, repeat)
-        unit = np.arange(len(rows)) if rows.groups is None else rows.groups
-        users = np.unique(unit)
-        chosen = np.isin(unit, rng.choice(users, round(self.share * len(users)), replace=False))
-        columns = {name: getattr(rows, name)[chosen] for name in ("modifiers", "controls", "treatment", "outcome")}
-        groups, axes = None if rows.groups is None else rows.groups[chosen], (axis[chosen] for axis in rows.clusters)
-        return problem.re_estimate(repeat, **columns, groups=groups, clusters=tuple(axes))
+        clusters = rows.dependence[0] if rows.dependence else np.arange(len(rows))
+        names = np.unique(clusters)
+        chosen = np.isin(clusters, rng.choice(names, round(self.share * len(names)), replace=False))
+        return problem.estimate(rows.take(chosen), repeat).value

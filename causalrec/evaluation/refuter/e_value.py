@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from causalrec.estimators.effect.averages import target_weights
 from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
 
 
@@ -16,9 +17,9 @@ class EValue(AbstractRefuter):
     """`E = RR + sqrt(RR (RR - 1))` of the estimate and of the end of its interval next to 0; it passes where the latter
     is above 1.
 
-    Of an outcome of 0 or 1, `RR` is `(p0 + effect) / p0` or its inverse, p0 the mean of the untreated by inverse
-    probabilities of at least `clip`; of another a difference is taken as one by `exp(0.91 d / sd(y))`. Source:
-    VanderWeele & Ding (Annals of Internal Medicine 2017).
+    Of an outcome of 0 or 1, `RR` is `(p0 + effect) / p0` or its inverse, p0 the mean of the untreated, weighted as the
+    target by probabilities of at least `clip`; of another a difference is taken as one by `exp(0.91 d / sd(y))`.
+    Source: VanderWeele & Ding (Annals of Internal Medicine 2017).
     """
 
     name: ClassVar[str] = "E-value"
@@ -30,20 +31,20 @@ class EValue(AbstractRefuter):
         for a in range(problem.rows.arms):
             value, low, high = (float(end[a]) for end in (original.value, original.low, original.high))
             near = 0.0 if low <= 0 <= high else min(low, high, key=abs)
-            limit = e_value(self._ratio(problem, near))
+            limit = e_value(self._ratio(problem, near, a + 1))
             rule = f"of the interval's end next to 0 above 1: {limit:.2f}"
             verdicts.append(
-                self.verdict(a + 1, limit > 1, e_value(self._ratio(problem, value)), limit, float("nan"), rule)
+                self.verdict(a + 1, limit > 1, e_value(self._ratio(problem, value, a + 1)), limit, float("nan"), rule)
             )
         return verdicts
 
-    def _ratio(self, problem: RefutationProblem, effect: float) -> float:
+    def _ratio(self, problem: RefutationProblem, effect: float, arm: int) -> float:
         rows = problem.rows
         if not rows.binary:
             return difference_ratio(effect / float(rows.outcome.std()))
-        untreated = rows.treatment == 0
-        weight = 1 / problem.propensities[untreated, 0].clip(self.clip, 1)
-        return risk_ratio(float(weight @ rows.outcome[untreated] / weight.sum()), effect)
+        weight = target_weights(rows.treatment, problem.propensities, arm, problem.target, clip=self.clip)
+        weight = weight * (rows.treatment == 0)
+        return risk_ratio(float(weight @ rows.outcome / weight.sum()), effect)
 
 
 def risk_ratio(untreated: float, effect: float) -> float:

@@ -29,6 +29,8 @@ class MarginalSensitivity(AbstractRefuter):
     clip: Annotated[float, Field(gt=0, lt=1)] = 0.01
 
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
+        if problem.target == "overlap":
+            return self.untestable(problem, "its bounds are of all rows, of the treated or of the untreated")
         verdicts, rule = [], f"Gamma at least {self.min_gamma:g}"
         for arm in range(1, problem.rows.arms + 1):
             gamma = least_gamma(problem, arm, self.max_gamma, self.clip)
@@ -66,12 +68,27 @@ def bounds(problem: RefutationProblem, arm: int, gamma: float, clip: float = 0.0
         gamma: the factor on the odds, 1 or above.
         clip: the least probability.
     """
-    rows, ends = problem.rows, []
-    for which in (arm, 0):
-        under = rows.treatment == which
-        odds = 1 / problem.propensities[under, which].clip(clip, 1) - 1
-        ends.append(extremes(rows.outcome[under], 1 + odds / gamma, 1 + odds * gamma))
+    ends = [_mean_bounds(problem, which, arm, gamma, clip) for which in (arm, 0)]
     return ends[0][0] - ends[1][1], ends[0][1] - ends[1][0]
+
+
+def _mean_bounds(problem: RefutationProblem, which: int, arm: int, gamma: float, clip: float) -> tuple[float, float]:
+    """Return the least and the largest mean outcome under `which` of the target's rows.
+
+    All rows: weights 1 + odds of not having received it, odds wrong by up to gamma; the treated: those who were, as
+    they are, and the untreated by their odds of the arm; the untreated likewise.
+    """
+    rows = problem.rows
+    under = rows.treatment == which
+    outcome, chances = rows.outcome[under], problem.propensities[under].clip(clip, 1)
+    if problem.target == "all":
+        odds = 1 / chances[:, which] - 1
+        return extremes(outcome, 1 + odds / gamma, 1 + odds * gamma)
+    if which == (arm if problem.target == "treated" else 0):
+        return float(outcome.mean()), float(outcome.mean())
+    other = 0 if which else arm
+    odds = chances[:, other] / chances[:, which]
+    return extremes(outcome, odds / gamma, odds * gamma)
 
 
 def extremes(outcome: Doubles, low: Doubles, high: Doubles) -> tuple[float, float]:

@@ -29,4 +29,5 @@ class PlaceboExposure(AbstractRefuter):
 
     def _draw(self, problem: RefutationProblem, repeat: int) -> Doubles:
         rng = generator(problem, self.name, repeat)
-        return problem.re_estimate(repeat, treatment=rng.permutation(problem.rows.treatment))
+        permuted = rng.permutation(problem.rows.treatment)  # of which logged probabilities are not those
+        return problem.re_estimate(repeat, treatment=permuted, probabilities=None)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from causalrec.estimators.effect.averages import DESCRIPTIONS
 from causalrec.evaluation.normal_interval import NORMAL_95
 from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
 
@@ -22,6 +23,8 @@ class RandomisedRows(AbstractRefuter):
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
         if problem.randomised is None:
             return self.untestable(problem, "no randomised rows of all arms beside an observational log")
+        if problem.target != "all":
+            return self.untestable(problem, f"randomised rows tell no effect on {DESCRIPTIONS[problem.target]}")
         treatment, outcome = problem.randomised
         none, verdicts = outcome[treatment == 0].astype(np.float64), []
         for a in range(problem.rows.arms):

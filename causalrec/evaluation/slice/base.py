@@ -19,7 +19,7 @@ from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
 from causalrec.estimators.jackknife import dependence_axes
 from causalrec.features.views import FeatureMatrix
-from causalrec.types import Doubles, Floats, Ints, LabelKind
+from causalrec.types import Floats, Ints, LabelKind
 
 OUTCOME_KINDS: frozenset[LabelKind] = frozenset({"binary", "graded", "rate", "ranking"})  # judge a predicted outcome
 EFFECT_KINDS: frozenset[LabelKind] = frozenset({"effect", "uplift"})  # judge a predicted effect of an arm
@@ -112,17 +112,6 @@ class SliceData:
         for column in (self.user, self.item, self.time, *row_columns):
             digest.update(b"none" if column is None else np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
-
-    def effects(self, means: Floats, clip: float = 0.01) -> Doubles:
-        """Return the doubly robust pseudo-effect of each row of an `uplift` slice, float64[N], from the mean outcomes
-        `means[N,A+1]`; propensities are clipped to [clip, 1 - clip].
-        """
-        assert self.treatment is not None and self.propensity is not None
-        under, none = means[:, self.arm].astype(np.float64), means[:, 0].astype(np.float64)
-        propensity = np.clip(self.propensity.astype(np.float64), clip, 1 - clip)
-        treated = self.treatment * (self.label - under) / propensity
-        control = (1 - self.treatment) * (self.label - none) / (1 - propensity)
-        return np.asarray(under - none + treated - control)
 
     @cached_property
     def lacks_arm(self) -> bool:

@@ -17,7 +17,7 @@ from causalrec.errors import RequestError, did_you_mean
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource
 from causalrec.evaluation.slice.full_ranking import FullRankingSlice
 from causalrec.evaluation.slice.test import HeldOutSlice
-from causalrec.types import Bools, Count, Doubles
+from causalrec.types import Bools, Count, Doubles, Ints
 
 KINDS = ("category", "multi_hot", "numeric")  # what has levels, or can be cut into some
 
@@ -58,15 +58,21 @@ class ColumnSlice(AbstractSlice):
 
     def select(self, source: SliceSource) -> Iterator[SliceData]:
         self.check(source.dataset.card)
-        levels = self._levels(source.dataset)
         bases = (HeldOutSlice(), FullRankingSlice()) if self.of is None else (self.of,)
-        of_users = source.dataset.card.column(self.column).entity == "user"
         for base in bases:
             for data in base.select(source):
-                ids = data.user if of_users else data.item
-                for level, members in levels.items():
-                    if len(rows := np.flatnonzero(members[ids])):
-                        yield data.subset(f"{data.name}_{self.column}={level}", rows)
+                for level, members in self.members(source.dataset, data.user, data.item).items():
+                    yield data.subset(self.name(data.name, level), np.flatnonzero(members))
+
+    def name(self, rows: str, level: str) -> str:
+        """Return the name of the slice of a level of rows that are called `rows`."""
+        return f"{rows}_{self.column}={level}"
+
+    def members(self, dataset: CausalDataset, user: Ints, item: Ints) -> dict[str, Bools]:
+        """Return which rows of these users and items have each level that some of them have, bool[N], by its name."""
+        ids = user if dataset.card.column(self.column).entity == "user" else item
+        by_level = {level: of_ids[ids] for level, of_ids in self._levels(dataset).items()}
+        return {level: rows for level, rows in by_level.items() if rows.any()}
 
     def _levels(self, dataset: CausalDataset) -> Mapping[str, Bools]:
         """Return who or what has each level, bool[ids], by its name."""

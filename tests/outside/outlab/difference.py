@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.estimators.effect.aipw import normal_average
-from causalrec.estimators.effect.base import AbstractFittedEffect, AverageEffect, LearnerData
+from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest, normal_average
+from causalrec.estimators.effect.base import AbstractFittedEffect, LearnerData
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
 
@@ -25,8 +25,8 @@ class FittedDifference(AbstractFittedEffect):
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> None:
         return None
 
-    def average(self, modifiers: Doubles, controls: Doubles, level: float) -> AverageEffect:
-        return normal_average(self.value, self.standard_error, level)
+    def average(self, request: AverageRequest) -> AverageEffect:
+        return normal_average(self.value, self.standard_error, request.level)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,84 @@
+"""Whether the rows of an average's target have rows like them under the other arm: what is warned of beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from causalrec.estimators.effect.averages import target_weights
+from causalrec.types import Bools, Doubles, EffectTarget, Ints
+
+MOST_UNLIKE = 0.01  # share of the target's rows that may have none like them
+LEAST_EFFECTIVE = 0.2  # effective rows, as a share of the rows of an arm
+NEEDED: Mapping[EffectTarget, tuple[str, ...]] = {  # of whom a target's rows need rows like them
+    "all": ("arm", "none"),
+    "treated": ("none",),
+    "untreated": ("arm",),
+    "overlap": (),
+}
+
+
+def overlap_warnings(treatment: Ints, probabilities: Doubles, target: EffectTarget, *, clip: float) -> tuple[str, ...]:
+    """Return a line for each arm, or none, that the target's rows lack: rows whose probability of it is below `clip`,
+    and effective rows `(sum w)^2 / sum w^2` of its weights that are few of its rows.
+
+    Args:
+        treatment: int64[N], T in 0..A.
+        probabilities: float64[N,A+1], of each arm.
+        target: the rows that the effect is averaged over.
+        clip: the least probability divided by.
+
+    >>> chance = np.array([[0.001, 0.999]] * 2 + [[0.5, 0.5]] * 2)
+    >>> overlap_warnings(np.array([1, 1, 0, 1]), chance, "treated", clip=0.01)
+    ('2 of 3 treated rows have no like controls: their propensity of none is below 0.01, at which it is clipped',)
+    """
+    arms = probabilities.shape[1] - 1
+    lines = [line for arm in range(1, arms + 1) for line in _of_arm(treatment, probabilities, arm, target, clip)]
+    return tuple(dict.fromkeys(lines))
+
+
+def target_members(treatment: Ints, target: EffectTarget) -> Bools:
+    """Return which rows the target is about, bool[N]: of several arms, `treated` are those of any.
+
+    >>> target_members(np.array([0, 1, 2]), "treated").tolist()
+    [False, True, True]
+    """
+    if target == "treated":
+        return treatment > 0
+    return treatment == 0 if target == "untreated" else np.ones(len(treatment), bool)
+
+
+def effective_rows(weights: Doubles) -> float:
+    """Return `(sum w)^2 / sum w^2`, 0 without a weight.
+
+    >>> effective_rows(np.array([1.0, 1.0, 0.0]))
+    2.0
+    """
+    squares = float((weights**2).sum())
+    return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def _of_arm(treatment: Ints, probabilities: Doubles, arm: int, target: EffectTarget, clip: float) -> Iterator[str]:
+    named = "" if probabilities.shape[1] == 2 else f" (arm {arm})"
+    sides = {"arm": (arm, f"treated rows{named}"), "none": (0, "controls")}
+    members = treatment == arm if target == "treated" else target_members(treatment, target)
+    who = f"{target} rows" if target in ("treated", "untreated") else "rows"
+    for side in NEEDED[target]:
+        which, like = sides[side]
+        unlike = int((members & (probabilities[:, which] < clip)).sum())
+        if unlike > MOST_UNLIKE * members.sum():
+            of = "none" if which == 0 else "the arm"
+            yield (
+                f"{unlike:,} of {int(members.sum()):,} {who} have no like {like}: their propensity of {of} is below "
+                f"{clip:g}, at which it is clipped"
+            )
+    weights = target_weights(treatment, probabilities, arm, target, clip=clip)
+    for which, like in sides.values():
+        side_rows = treatment == which
+        count, effective = int(side_rows.sum()), effective_rows(weights[side_rows])
+        if count > 0 and effective < LEAST_EFFECTIVE * count:
+            yield (
+                f"little overlap: {count:,} {like} weigh as much as {effective:,.0f} that were alike to those the "
+                f"average is of"
+            )
