@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from causalrec.config.compose import compose_all
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import Balanced
-from causalrec.errors import DataError
+from causalrec.errors import DataError, RequestError
+from causalrec.estimators.objective.dr import DR
 from causalrec.estimators.objective.x_learner import XLearner
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.arm_propensities import arm_propensities
 from causalrec.propensity.logged import Logged
 from causalrec.propensity.treatment import Treatment
+from causalrec.running.prepare import plan_run
 from causalrec.training.datamodule import LogDataModule, LogTensors
 from causalrec.training.folds import fold_logs
 from causalrec.training.stacked.batches import StackedBatches
@@ -86,13 +89,22 @@ def test_training_and_validation_batches_carry_them_as_far_as_they_are_asked_for
     assert next(iter(LogDataModule(*settings).train_dataloader())).arm_propensities is None
 
 
-def test_pairs_that_were_never_logged_have_none() -> None:
+def test_pairs_that_were_never_logged_have_equal_ones() -> None:
+    """Which a penalty may draw; no objective over such pairs may read them."""
     log, features = log_of(1)
     log = replace(log.take(np.arange(60)), num_users=ROWS)
     tensors = LogTensors(log, features, arm_propensities=lambda rows: arm_propensities(Logged(), rows, 1))
-    sampled = next(iter(Balanced(batch_size=60).epoch(log, "all_pairs", 0, 0)))
-    with pytest.raises(DataError, match="pairs that were never logged have no probability of each treatment; choose"):
-        tensors.batch(sampled)
+    batch = tensors.batch(next(iter(Balanced(batch_size=60).epoch(log, "all_pairs", 0, 0))))
+    assert batch.arm_propensities is not None and 0 < int(batch.observed.sum()) < len(batch)
+    assert (batch.arm_propensities[batch.observed == 0] == 0.5).all()
+
+
+def test_an_objective_over_pairs_that_were_never_logged_may_not_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DR, "reads_arm_propensities", True)
+    with pytest.raises(
+        RequestError, match=r"^objective=dr: reads the probability of each treatment, which only logged"
+    ):
+        plan_run(compose_all([["dataset=coat", "objective=dr", "logger=none"]])[0])
 
 
 def test_parts_of_folds_and_stacked_batches_carry_those_of_their_rows() -> None:
