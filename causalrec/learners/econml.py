@@ -24,6 +24,7 @@ from causalrec.estimators.effect.nuisance import (
     import_class,
     silence_warnings,
 )
+from causalrec.learners.econml_unit import fit_standardised
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import Doubles
 
@@ -70,7 +71,7 @@ class EconML(AbstractTableLearner):
     Source: Chernozhukov et al. (Econometrics Journal 2018), Kennedy (EJS 2023), Künzel et al. (PNAS 2019), Athey,
     Tibshirani & Wager (Annals of Statistics 2019). Raises RequestError where a class or an argument is not allowed,
     DataError where the learner fails on the rows. A numeric outcome is learnt in standard deviations from its mean, so
-    that penalties weigh alike in any unit (an elastic net's would not); what is said of it is in its own.
+    that penalties weigh alike in any unit; what is said of it is in its own.
     """
 
     learner: str
@@ -131,9 +132,8 @@ class EconML(AbstractTableLearner):
         log = FitLog()
         with silence_warnings(self.learner, log):
             learner = target(**arguments, **self.arguments, **self._models(binary=rows.binary, seed=seed, log=log))
-            mean, sd = (0.0, 1.0) if rows.binary else (rows.outcome.mean(), rows.outcome.std())
-            learner.fit((rows.outcome - mean) / sd, rows.treatment, **columns)
-        return _Fitted(learner, self.learner, rows, "W" in takes, self.average, seed, log, float(sd))
+            learner = fit_standardised(learner, rows, columns)
+        return _Fitted(learner, self.learner, rows, "W" in takes, self.average, seed, log)
 
     def _models(self, *, binary: bool, seed: int, log: FitLog | None = None) -> dict[str, Any]:
         """Construct the models for an outcome of this kind."""
@@ -155,7 +155,7 @@ class EconML(AbstractTableLearner):
 
 @dataclass(frozen=True)
 class _Fitted(AbstractFittedEffect):
-    """A fitted learner, and the rows it was fitted on; `unit`: what its numbers are multiplied by."""
+    """A fitted learner, and the rows it was fitted on."""
 
     learner: Any
     name: str
@@ -164,7 +164,6 @@ class _Fitted(AbstractFittedEffect):
     cross_fit: CrossFit | None
     seed: int
     log: FitLog
-    unit: float
 
     def effects(self, modifiers: Doubles, controls: Doubles) -> Doubles:
         columns = self._columns(modifiers, controls)
@@ -184,7 +183,7 @@ class _Fitted(AbstractFittedEffect):
         if glimpse is not None and glimpse.mean_pred_stderr is not None:
             inference = self._inference(modifiers, controls)
             effects = self._by_arm(inference.point_estimate)
-            given_columns = np.reshape(self.unit * inference.mean_pred_stderr, self.rows.arms) ** 2
+            given_columns = np.reshape(inference.mean_pred_stderr, self.rows.arms) ** 2
             error = np.sqrt(given_columns + clustered_variance(effects, None))  # EconML holds the columns fixed
             return normal_average(effects.mean(axis=0), error, level)
         if self.cross_fit is not None and self.rows.holds(modifiers, controls):
@@ -213,7 +212,7 @@ class _Fitted(AbstractFittedEffect):
         return modifiers if self.takes_controls else np.hstack([modifiers, controls])
 
     def _by_arm(self, values: Any) -> Doubles:
-        return self.unit * np.reshape(np.asarray(values, np.float64), (-1, self.rows.arms))
+        return np.reshape(np.asarray(values, np.float64), (-1, self.rows.arms))
 
 
 def _learner_class(name: str) -> type[Any]:
