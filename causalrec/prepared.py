@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causalrec.config.component import ComponentConfig
+from causalrec.data.arm_probabilities import randomised_probabilities
 from causalrec.data.audit import Audit
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
+from causalrec.data.row_levels import row_levels
 from causalrec.data.split.splits import Splits
 from causalrec.evaluation.propensity_quality import PropensityFit
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, select_all
@@ -110,6 +112,18 @@ class PreparedData:
     def objective_clip(self, objective: AbstractObjective) -> float:
         """Return what an objective's configured clip is as a probability."""
         return objective.clip * (self.clip_scale if objective.clip_unit == "density" else 1.0)
+
+    @cached_property
+    def test_probabilities(self) -> Floats:
+        """The probability of each arm for the test rows, float32[N,A+1].
+
+        A randomised test has its own: as logged, else the arms' shares in its strata; those fitted on an observational
+        log are not its. Raises DataError where a stratum of it lacks an arm.
+        """
+        rows, arms = self.splits.test, len(self.dataset.card.arms)
+        if not self.splits.test_is_randomised:
+            return self.propensity.treatment_probabilities(rows, arms)
+        return randomised_probabilities(rows, arms, row_levels(self.dataset, rows, self.dataset.card.strata))
 
     @cached_property
     def pair_propensity(self) -> PairColumn:

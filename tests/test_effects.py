@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from causalrec.config.compose import package_folder
 from causalrec.data.datasets.effect_simulation import EffectSimulation
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.random import Random
+from causalrec.errors import DataError
 from causalrec.evaluation.baseline.constant_effect import ConstantEffect
 from causalrec.evaluation.baseline.item_effect import ItemEffect
 from causalrec.evaluation.slice.base import EFFECT_KINDS, SliceData, select_all
@@ -263,11 +265,16 @@ def test_treatment_propensities_are_those_of_the_simulation() -> None:
     np.testing.assert_allclose(model.predict(data.logged), chances[np.arange(len(x)), data.logged.treatment])
 
 
-def test_logged_propensities_tell_other_arms_only_where_all_rows_are_alike() -> None:
-    log = log_of([0, 1, 1], [0, 1, 1]).with_propensity(np.array([0.5, 0.5, 0.5], np.float32))
-    np.testing.assert_allclose(Logged().treatment_probabilities(log, 1), np.full((3, 2), 0.5))
-    with pytest.raises(Exception, match="propensities of treatment 1 differ by row; choose propensity=treatment"):
-        Logged().treatment_probabilities(log.with_propensity(np.array([0.5, 0.4, 0.5], np.float32)), 1)
+def test_logged_propensities_of_one_arm_tell_the_other_and_of_several_must_be_logged_for_each() -> None:
+    log = log_of([0, 1, 1], [0, 1, 1]).with_propensity(np.array([0.5, 0.75, 0.5], np.float32))
+    np.testing.assert_allclose(Logged().treatment_probabilities(log, 1), [[0.5, 0.5], [0.25, 0.75], [0.5, 0.5]])
+    with pytest.raises(DataError, match=r"propensities of treatment 1 differ by row, .*log one for each arm"):
+        Logged().treatment_probabilities(log, 2)
+    of_arms = np.array([[0.5, 0.25, 0.25], [0.1, 0.75, 0.15], [0.2, 0.5, 0.3]], np.float32)
+    with_all = replace(log, arm_probabilities=of_arms)
+    np.testing.assert_array_equal(Logged().treatment_probabilities(with_all, 2), of_arms)
+    with pytest.raises(DataError, match="row 0: the logged propensities of all arms do not sum to 1"):
+        replace(log, arm_probabilities=of_arms * np.float32(0.9))
 
 
 def select(source: Source) -> list[SliceData]:

@@ -54,6 +54,8 @@ class DatasetCard:
         randomised: How the randomised part was drawn, None without one.
         unbiased: Whether the part apart from the log was drawn at random, or is a block whose every pair was observed
             (no random draw: it is unbiased for that block alone).
+        strata: Columns within whose levels the treatment of the randomised part was drawn at random; none: in all rows
+            alike.
         randomised_training: Treatment was drawn at random in the logged part too.
         logged_propensity: Rows hold the probability that the logging policy used.
         known_truth: A simulation knows the true outcomes.
@@ -84,6 +86,7 @@ class DatasetCard:
     resampled_by: tuple[str, ...] = ()
     randomised: str | None = None
     unbiased: Literal["randomised", "fully_observed"] = "randomised"
+    strata: tuple[str, ...] = ()
     randomised_training: bool = False
     logged_propensity: bool = False
     known_truth: bool = False

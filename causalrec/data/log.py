@@ -16,6 +16,7 @@ from causalrec.types import Bools, Floats, Ints
 
 RowValues = npt.NDArray[Any]  # one value a row: float numbers, or the levels of a category as integers or text
 _BY_ROW = ("item", "treatment", "outcome", "user", "time", "position", "propensity", "arm_probabilities", "weight")
+SUM_TOLERANCE = 1e-3  # of the probabilities of all arms, which files round
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,14 +33,16 @@ class InteractionLog:
         time: [N] int64, seconds.
         position: [N] int64.
         propensity: [N] float32, a probability in (0, 1].
-        arm_probabilities: [N,A+1] float32, the probability of each treatment, whichever was received.
+        arm_probabilities: [N,A+1] float32, those with which a row would have received each treatment, as logged; absent
+            where the log does not say, or says it by `propensity` alone.
         weight: [N] float32, how much a row counts in training (above 0), absent where all count 1.
         columns: The row's own columns by name, [N] each: float numbers, or categories as integers or text (numpy `U`).
         name: How errors call it.
 
     Raises:
         DataError: Ids outside their range, ragged columns, a NaN outcome of an exposed row, a propensity outside
-            (0, 1], a weight that is not above 0, a number of a row that is not finite.
+            (0, 1], probabilities of arms that do not sum to 1 or are 0 for the arm received, a weight that is not above
+            0, a number of a row that is not finite.
     """
 
     item: Ints
@@ -69,6 +72,8 @@ class InteractionLog:
         if self.propensity is not None:
             fits = (self.propensity > 0) & (self.propensity <= 1)
             self._require(fits, "propensity is outside (0, 1]", "give the probability that the row was exposed")
+        if self.arm_probabilities is not None:
+            self._check_arm_probabilities(self.arm_probabilities)
         if self.weight is not None:
             counts = (self.weight > 0) & np.isfinite(self.weight)
             self._require(counts, "weight is not a number above 0", "leave out rows that shall not count")
@@ -77,6 +82,19 @@ class InteractionLog:
 
     def _check_ids(self, label: str, ids: Ints, count: int) -> None:
         self._require((ids >= 0) & (ids < count), f"{label} id is outside 0..{count - 1}", "map ids to 0..n-1")
+
+    def _check_arm_probabilities(self, probabilities: Floats) -> None:
+        fits: Bools = np.asarray(((probabilities >= 0) & (probabilities <= 1)).all(1))
+        self._require(fits, "a logged propensity of an arm is outside [0, 1]", "give one probability for each arm")
+        sums: Bools = np.asarray(np.abs(probabilities.sum(1, dtype=np.float64) - 1) <= SUM_TOLERANCE)
+        self._require(
+            sums, "the logged propensities of all arms do not sum to 1", "name one column for each arm, none included"
+        )
+        self._require(
+            self.treatment < probabilities.shape[1], "has an arm without a logged propensity", "name its column"
+        )
+        received = np.take_along_axis(probabilities, self.treatment[:, None], 1)[:, 0] > 0
+        self._require(received, "the logged propensity of the arm received is 0", "give the probability that was used")
 
     def _check_column(self, label: str, column: RowValues) -> None:
         if column.dtype.kind not in "fiuU":

@@ -81,6 +81,10 @@ class DoWhy(AbstractTableLearner):
     def design(self) -> Design:
         return "front-door" if FRONT_DOOR in self.estimator else "adjustment"
 
+    @property
+    def varies_by_controls(self) -> bool:
+        return False  # its regressions let the effect vary by modifiers alone
+
     def fit_rows(self, rows: LearnerData, seed: int) -> AbstractFittedEffect:
         if rows.arms != 1:
             name = self.estimator.rpartition(".")[2]

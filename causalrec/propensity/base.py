@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from causalrec.data.arm_probabilities import arm_probabilities
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.sampler.rows import pairs_log
@@ -44,18 +45,11 @@ class AbstractPropensity(ABC):
     def treatment_probabilities(self, log: InteractionLog, arms: int) -> Floats:
         """Return P(treatment = a) for each row and arm, float32[N,A+1], whatever the row received; each row sums to 1.
 
-        This default is for policies that treat every row alike: the mean of `predict` over the rows of each arm. Raises
-        DataError where propensities differ within an arm: those of the other arms are then unknown.
+        This default is what `predict` says of the arm received. Raises DataError where it does not tell the others.
         """
-        predicted, probabilities = self.predict(log), np.zeros(arms + 1)
-        for arm in range(arms + 1):
-            mine = predicted[log.treatment == arm]
-            if len(mine) and mine.max() - mine.min() > 1e-3:
-                raise DataError(
-                    f"{log.name}: propensities of treatment {arm} differ by row; choose propensity=treatment"
-                )
-            probabilities[arm] = mine.mean() if len(mine) else 0.0
-        return np.tile((probabilities / probabilities.sum()).astype(np.float32), (len(log), 1))
+        probabilities = arm_probabilities(log.with_propensity(self.predict(log)), arms)
+        assert probabilities is not None  # the log has propensities
+        return probabilities
 
     @property
     def report(self) -> FitReport | None:

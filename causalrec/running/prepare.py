@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from causalrec.config.run_config import Selection
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.arm_probabilities import randomised_probabilities
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
 from causalrec.data.corner import corner
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.files import require_writable
 from causalrec.data.log import InteractionLog
+from causalrec.data.row_levels import row_levels
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.limit import limit_slices
+from causalrec.features.logged_log_odds import with_log_odds
 from causalrec.features.views import feature_matrix
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
@@ -66,6 +71,9 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     dataset = config.components.dataset.load(config.run.paths.data)
     if config.trial is not None:
         dataset = corner(dataset, config.trial.users, config.trial.items)
+    task.check_rows(dataset, config)
+    if config.propensity.target.uses_logged and dataset.logged.has_arms:
+        dataset = with_log_odds(dataset)
     splits = split(dataset)
     _require_budget(splits, selection)
     learner = config.components.learner
@@ -86,7 +94,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         propensity=propensity,
         train=train,
         training_rows=rows,
-        validation=_validation_rows(splits, config, propensity),
+        validation=_validation_rows(splits, config, propensity, dataset),
         exposure=task.describe_exposure(train, propensity, view),
         features=feature_matrix(dataset, plan.views.outcome),
         folds=folds,
@@ -106,11 +114,22 @@ def _augment(
     return augment_rows(chosen, train, dataset, config.run.seed)
 
 
-def _validation_rows(splits: Splits, config: ExperimentConfig, propensity: AbstractPropensity) -> InteractionLog:
+def _randomised_validation(sample: InteractionLog, dataset: CausalDataset) -> InteractionLog:
+    """Return randomised rows with their propensities: 1 of pairs drawn at random, of arms as the draw had them."""
+    if not sample.has_arms:
+        return sample.with_propensity(np.ones(len(sample), np.float32))
+    of_arms = randomised_probabilities(sample, len(dataset.card.arms), row_levels(dataset, sample, dataset.card.strata))
+    received = np.take_along_axis(of_arms, sample.treatment[:, None], 1)[:, 0]
+    return replace(sample, propensity=received, arm_probabilities=of_arms)
+
+
+def _validation_rows(
+    splits: Splits, config: ExperimentConfig, propensity: AbstractPropensity, dataset: CausalDataset
+) -> InteractionLog:
     """Return what a fit is judged on: biased rows with their propensities, or randomised ones where that is asked."""
     sample, most = splits.randomised_sample, config.trial.fit_rows if config.trial else None
     if config.run.selection.criterion == "randomised" and sample is not None:
-        return sample.with_propensity(np.ones(len(sample), np.float32))
+        return _randomised_validation(sample, dataset)
     rows = splits.validation.take(np.arange(len(splits.validation))[:most]) if most else splits.validation
     return rows.with_propensity(propensity.predict(rows))
 

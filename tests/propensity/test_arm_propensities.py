@@ -56,22 +56,32 @@ def test_with_one_arm_they_are_what_the_propensity_of_the_treatment_received_lea
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
 
 
-def test_of_several_arms_they_are_those_of_the_model_or_of_the_log() -> None:
+def test_of_several_arms_they_are_those_that_the_propensities_of_the_log_are_of() -> None:
+    """Those of the model, though others were logged; or the log's own, as of randomised rows."""
     log, features = log_of(2)
     propensity = fitted_model(log, features)
-    modelled = arm_propensities(propensity, log, 2)
-    np.testing.assert_array_equal(modelled, propensity.treatment_probabilities(log, 2))
+    modelled = propensity.treatment_probabilities(log, 2)
     stated = np.tile(np.array([0.5, 0.25, 0.25], np.float32), (ROWS, 1))
-    np.testing.assert_array_equal(arm_propensities(propensity, replace(log, arm_probabilities=stated), 2), stated)
-    some = replace(log, arm_probabilities=stated).take(np.arange(7))
-    assert arm_propensities(propensity, some.concatenate(some), 2).shape == (14, 3)
+    for logged in (None, stated):
+        rows = replace(log, propensity=propensity.predict(log), arm_probabilities=logged)
+        np.testing.assert_array_equal(arm_propensities(propensity, rows, 2), modelled)
+    randomised = replace(log, propensity=stated[np.arange(ROWS), log.treatment], arm_probabilities=stated)
+    np.testing.assert_array_equal(arm_propensities(propensity, randomised, 2), stated)
+    some = randomised.take(np.arange(7))
+    np.testing.assert_array_equal(arm_propensities(propensity, some.concatenate(some), 2), stated[:14])
 
 
-@pytest.mark.parametrize("stated", [np.full((ROWS, 2), 0.5), np.full((ROWS, 3), 1.5), np.full((ROWS, 3), np.nan)])
-def test_what_are_no_probabilities_of_every_treatment_is_refused_in_one_line(stated: Any) -> None:
-    log, _ = log_of(2)
-    with pytest.raises(DataError, match=r"^log: probabilities of 3 treatments are not between 0 and 1") as error:
-        arm_propensities(Logged(), replace(log, arm_probabilities=stated.astype(np.float32)), 2)
+def test_with_one_arm_a_fitted_propensity_is_not_put_aside_for_a_logged_one() -> None:
+    log, _ = log_of(1, np.linspace(0.1, 0.9, ROWS, dtype=np.float32))
+    stated = replace(log, arm_probabilities=np.full((ROWS, 2), 0.5, np.float32))
+    np.testing.assert_array_equal(arm_propensities(Logged(), stated, 1), arm_propensities(Logged(), log, 1))
+
+
+def test_probabilities_of_other_treatments_are_refused_in_one_line() -> None:
+    log, _ = log_of(1)
+    thirds = np.tile(np.array([0.5, 0.5, 0.0], np.float32), (ROWS, 1))
+    with pytest.raises(DataError, match=r"^log: has no probabilities of 2 treatments; choose propensity=tr") as error:
+        arm_propensities(Logged(), replace(log, arm_probabilities=thirds), 1)
     assert "\n" not in str(error.value)
 
 

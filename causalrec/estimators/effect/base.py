@@ -28,6 +28,9 @@ class LearnerData:
         arms: A.
         binary: whether the outcome is 0 or 1.
         groups: int64[N], the user of each row, all of whose rows stay in one fold; None: every row is a user.
+        clusters: int64[N] each, at most two axes along which rows depend on each other; none: each row is by itself.
+        probabilities: float64[N,A+1], those of each arm where they are logged, so that nobody estimates them; None:
+            they are fitted.
         modifier_names: of the columns of X, for messages.
         control_names: of the columns of W, for messages.
         instruments_or_mediator: float64[N,D], the instruments (Z) or the mediator, where a learner's `design` reads
@@ -43,6 +46,8 @@ class LearnerData:
     arms: int
     binary: bool
     groups: Ints | None = None
+    clusters: tuple[Ints, ...] = ()
+    probabilities: Doubles | None = None
     modifier_names: tuple[str, ...] = ()
     control_names: tuple[str, ...] = ()
     instruments_or_mediator: Doubles | None = None

@@ -17,7 +17,6 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import RowValues
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
-from causalrec.propensity.base import AbstractPropensity
 from causalrec.types import Doubles, Floats, Ints, LabelKind
 
 OUTCOME_KINDS: frozenset[LabelKind] = frozenset({"binary", "graded", "rate", "ranking"})  # judge a predicted outcome
@@ -27,7 +26,8 @@ EFFECT_KINDS: frozenset[LabelKind] = frozenset({"effect", "uplift"})  # judge a 
 class SliceSource(Protocol):
     """What a slice may read.
 
-    `propensity`: fitted. `adjusts`: whether treated and untreated rows are alike given the adjustment set.
+    `test_probabilities`: of each arm, float32[N,A+1], of the test rows of data with arms.
+    `adjusts`: whether treated and untreated rows are alike given the adjustment set.
     """
 
     @property
@@ -35,7 +35,7 @@ class SliceSource(Protocol):
     @property
     def splits(self) -> Splits: ...
     @property
-    def propensity(self) -> AbstractPropensity: ...
+    def test_probabilities(self) -> Floats: ...
     @property
     def adjusts(self) -> bool: ...
 
@@ -57,6 +57,8 @@ class SliceData:
         treatment: int64[N], 1 under the arm and 0 under none (`uplift`).
         propensity: float32[N], the probability of the arm among the arm and none (`uplift`).
         drawn_effect: float32[N], differences of drawn outcomes, where a simulation tells them (`effect`).
+        clusters: int64[N] each, at most two axes along which rows depend on each other; none: each user, or row, is by
+            itself.
         jackknife: whether values without groups of users, items and rows are made too, for paired comparisons.
         columns: the rows' own columns, [N] each by name; none of pairs that were never logged.
         subset_of: the larger slice, which is predicted once.
@@ -74,6 +76,7 @@ class SliceData:
     treatment: Ints | None = None
     propensity: Floats | None = None
     drawn_effect: Floats | None = None
+    clusters: tuple[Ints, ...] = ()
     jackknife: bool = False
     columns: Mapping[str, RowValues] = field(default_factory=dict)
     subset_of: SliceData | None = None
@@ -115,6 +118,7 @@ class SliceData:
         """Return these rows of the slice, scored apart on the predictions made for all of it."""
         columns = {f.name: held for f in fields(self) if isinstance(held := getattr(self, f.name), np.ndarray)}
         taken: dict[str, Any] = {column: held[rows] for column, held in columns.items()} | {"rows": rows}
+        taken["clusters"] = tuple(axis[rows] for axis in self.clusters)
         columns_of_rows = {label: values[rows] for label, values in self.columns.items()}
         return replace(self, name=name, jackknife=False, subset_of=self, columns=columns_of_rows, **taken)
 

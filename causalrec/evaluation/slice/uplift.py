@@ -22,8 +22,8 @@ class UpliftSlice(AbstractSlice):
             return
         arms = len(source.dataset.card.arms)
         for arm in range(1, arms + 1):
-            rows = source.splits.test.take(np.isin(source.splits.test.treatment, (0, arm)))
-            probabilities = source.propensity.treatment_probabilities(rows, arms)
+            compared = np.flatnonzero(np.isin(source.splits.test.treatment, (0, arm)))
+            rows, probabilities = source.splits.test.take(compared), source.test_probabilities[compared]
             yield SliceData(
                 name=arm_name(held_out_name(source), arm),
                 kind="uplift",
