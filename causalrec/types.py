@@ -116,7 +116,8 @@ class Batch:
         negative_features: float32[B,F], its outcome view.
         popularity: float32[B], share of users who have a row with the item.
         negative_popularity: float32[B], the same of the negative.
-        arm_propensities: float32[B,A+1], the probability of each treatment, where the objective reads it.
+        arm_propensities: float32[B,A+1], the probability of each treatment, where the objective reads it; equal ones of
+            a pair that is not logged.
         columns: by name, what objective and penalties read of the data set, [B] each: int64 level codes of a category,
             or float32 numbers.
         penalty_batches: by the penalty's name, the rows of those that draw rows of their own.

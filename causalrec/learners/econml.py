@@ -24,6 +24,7 @@ from causalrec.estimators.effect.nuisance import (
     silence_warnings,
 )
 from causalrec.learners.econml_fitted import FittedByInstrument, FittedEconML
+from causalrec.learners.econml_unit import fit_standardised
 from causalrec.learners.table import AbstractTableLearner
 from causalrec.types import EffectTarget
 
@@ -67,7 +68,7 @@ class EconML(AbstractTableLearner):
     Source: Chernozhukov et al. (Econometrics Journal 2018), Kennedy (EJS 2023), Künzel et al. (PNAS 2019), Athey,
     Tibshirani & Wager (Annals of Statistics 2019). Raises RequestError where a class or an argument is not allowed,
     DataError where the learner fails on the rows. A numeric outcome is learnt in standard deviations from its mean, so
-    that penalties weigh alike in any unit (an elastic net's would not); what is said of it is in its own.
+    that penalties weigh alike in any unit; what is said of it is in its own.
     """
 
     learner: str
@@ -136,9 +137,8 @@ class EconML(AbstractTableLearner):
         log = FitLog()
         with silence_warnings(self.learner, log):
             learner = target(**arguments, **self.arguments, **self._models(binary=rows.binary, seed=seed, log=log))
-            mean, sd = (0.0, 1.0) if rows.binary else (rows.outcome.mean(), rows.outcome.std())
-            learner.fit((rows.outcome - mean) / sd, rows.treatment, **columns)
-        fitted = FittedEconML(learner, self.learner, rows, "W" in takes, self.average, seed, log, float(sd))
+            learner = fit_standardised(learner, rows, columns)
+        fitted = FittedEconML(learner, self.learner, rows, "W" in takes, self.average, seed, log)
         return FittedByInstrument(fitted) if self.design == "instrument" else fitted
 
     def _models(self, *, binary: bool, seed: int, log: FitLog | None = None) -> dict[str, Any]:

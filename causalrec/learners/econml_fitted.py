@@ -40,7 +40,6 @@ class FittedEconML(AbstractFittedEffect):
         cross_fit: nuisances of average effects; None: it has none.
         seed: of what they draw.
         log: counts their fits.
-        unit: of the outcome, by which the learner's numbers are multiplied.
     """
 
     learner: Any
@@ -50,7 +49,6 @@ class FittedEconML(AbstractFittedEffect):
     cross_fit: CrossFit | None
     seed: int
     log: FitLog
-    unit: float = 1.0
     _adjusted: dict[bytes, AdjustedRows] = field(default_factory=dict, repr=False)
 
     def effects(self, modifiers: Doubles, controls: Doubles) -> Doubles:
@@ -104,7 +102,7 @@ class FittedEconML(AbstractFittedEffect):
         return modifiers if self.takes_controls else np.hstack([modifiers, controls])
 
     def _by_arm(self, values: Any) -> Doubles:
-        return self.unit * np.reshape(np.asarray(values, np.float64), (-1, self.rows.arms))
+        return np.reshape(np.asarray(values, np.float64), (-1, self.rows.arms))
 
 
 @dataclass(frozen=True, eq=False)

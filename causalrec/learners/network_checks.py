@@ -50,6 +50,11 @@ def _check_objective(config: ExperimentConfig, card: DatasetCard) -> None:
             f"{choice}: averages over user-item pairs, but {card.name} has no users; choose one over logged rows "
             f"(naive, ips, snips)"
         )
+    if objective.space != "logged" and objective.reads_arm_propensities:
+        raise RequestError(
+            f"{choice}: reads the probability of each treatment, which only logged rows have, but averages over "
+            f"{objective.space} rows; give it space='logged', or choose another objective"
+        )
     if len(card.arms) > objective.max_treatments:
         raise RequestError(
             f"{choice}: is defined for {objective.max_treatments} treatment, but {card.name} has {len(card.arms)} "

@@ -92,7 +92,7 @@ class LogTensors:
             columns=self._columns(rows),
             unit=None if self.unit is None else torch.where(row >= 0, self.unit[index], -1),
             time=None if self.time is None else torch.where(row >= 0, self.time[index], UNLOGGED_TIME),
-            arm_propensities=None if self.arm_propensities is None else self._of_logged(self.arm_propensities, row),
+            arm_propensities=None if self.arm_propensities is None else _of_logged(self.arm_propensities, row),
             **({} if rows.negative is None else self._negatives(rows, rows.negative)),
         )
 
@@ -105,14 +105,6 @@ class LogTensors:
                 f"objective over logged rows"
             )
         return self.features(rows.user, rows.item, self.row_block[rows.row])
-
-    def _of_logged(self, column: Tensor, row: Tensor) -> Tensor:
-        if (row < 0).any():
-            raise DataError(
-                f"{self.log.name}: pairs that were never logged have no probability of each treatment; choose an "
-                f"objective over logged rows"
-            )
-        return column[row]
 
     def batches(self, rows: SampledRows) -> Batch:
         """Gather batches of equal size at once, `[m,B]`."""
@@ -129,6 +121,11 @@ class LogTensors:
             "popularity": self.popularity[torch.from_numpy(rows.item)],
             "negative_popularity": self.popularity[torch.from_numpy(negative)],
         }
+
+
+def _of_logged(probabilities: Tensor, row: Tensor) -> Tensor:
+    """Return the probabilities `[B,A+1]` of rows; equal ones of a pair that is not logged, which has none."""
+    return torch.where((row >= 0)[:, None], probabilities[row.clamp_min(0)], 1 / probabilities.shape[-1])
 
 
 class BatchLoader:

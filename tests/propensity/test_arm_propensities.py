@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from causalrec.config.compose import compose_all
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import Balanced
-from causalrec.errors import DataError
+from causalrec.errors import DataError, RequestError
+from causalrec.estimators.objective.dr import DR
 from causalrec.estimators.objective.x_learner import XLearner
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.arm_propensities import arm_propensities
 from causalrec.propensity.logged import Logged
 from causalrec.propensity.treatment import Treatment
+from causalrec.running.prepare import plan_run
 from causalrec.training.datamodule import LogDataModule, LogTensors
 from causalrec.training.folds import fold_logs
 from causalrec.training.stacked.batches import StackedBatches
@@ -53,22 +56,32 @@ def test_with_one_arm_they_are_what_the_propensity_of_the_treatment_received_lea
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
 
 
-def test_of_several_arms_they_are_those_of_the_model_or_of_the_log() -> None:
+def test_of_several_arms_they_are_those_that_the_propensities_of_the_log_are_of() -> None:
+    """Those of the model, though others were logged; or the log's own, as of randomised rows."""
     log, features = log_of(2)
     propensity = fitted_model(log, features)
-    modelled = arm_propensities(propensity, log, 2)
-    np.testing.assert_array_equal(modelled, propensity.treatment_probabilities(log, 2))
+    modelled = propensity.treatment_probabilities(log, 2)
     stated = np.tile(np.array([0.5, 0.25, 0.25], np.float32), (ROWS, 1))
-    np.testing.assert_array_equal(arm_propensities(propensity, replace(log, arm_probabilities=stated), 2), stated)
-    some = replace(log, arm_probabilities=stated).take(np.arange(7))
-    assert arm_propensities(propensity, some.concatenate(some), 2).shape == (14, 3)
+    for logged in (None, stated):
+        rows = replace(log, propensity=propensity.predict(log), arm_probabilities=logged)
+        np.testing.assert_array_equal(arm_propensities(propensity, rows, 2), modelled)
+    randomised = replace(log, propensity=stated[np.arange(ROWS), log.treatment], arm_probabilities=stated)
+    np.testing.assert_array_equal(arm_propensities(propensity, randomised, 2), stated)
+    some = randomised.take(np.arange(7))
+    np.testing.assert_array_equal(arm_propensities(propensity, some.concatenate(some), 2), stated[:14])
 
 
-@pytest.mark.parametrize("stated", [np.full((ROWS, 2), 0.5), np.full((ROWS, 3), 1.5), np.full((ROWS, 3), np.nan)])
-def test_what_are_no_probabilities_of_every_treatment_is_refused_in_one_line(stated: Any) -> None:
-    log, _ = log_of(2)
-    with pytest.raises(DataError, match=r"^log: probabilities of 3 treatments are not between 0 and 1") as error:
-        arm_propensities(Logged(), replace(log, arm_probabilities=stated.astype(np.float32)), 2)
+def test_with_one_arm_a_fitted_propensity_is_not_put_aside_for_a_logged_one() -> None:
+    log, _ = log_of(1, np.linspace(0.1, 0.9, ROWS, dtype=np.float32))
+    stated = replace(log, arm_probabilities=np.full((ROWS, 2), 0.5, np.float32))
+    np.testing.assert_array_equal(arm_propensities(Logged(), stated, 1), arm_propensities(Logged(), log, 1))
+
+
+def test_probabilities_of_other_treatments_are_refused_in_one_line() -> None:
+    log, _ = log_of(1)
+    thirds = np.tile(np.array([0.5, 0.5, 0.0], np.float32), (ROWS, 1))
+    with pytest.raises(DataError, match=r"^log: has no probabilities of 2 treatments; choose propensity=tr") as error:
+        arm_propensities(Logged(), replace(log, arm_probabilities=thirds), 1)
     assert "\n" not in str(error.value)
 
 
@@ -86,13 +99,22 @@ def test_training_and_validation_batches_carry_them_as_far_as_they_are_asked_for
     assert next(iter(LogDataModule(*settings).train_dataloader())).arm_propensities is None
 
 
-def test_pairs_that_were_never_logged_have_none() -> None:
+def test_pairs_that_were_never_logged_have_equal_ones() -> None:
+    """Which a penalty may draw; no objective over such pairs may read them."""
     log, features = log_of(1)
     log = replace(log.take(np.arange(60)), num_users=ROWS)
     tensors = LogTensors(log, features, arm_propensities=lambda rows: arm_propensities(Logged(), rows, 1))
-    sampled = next(iter(Balanced(batch_size=60).epoch(log, "all_pairs", 0, 0)))
-    with pytest.raises(DataError, match="pairs that were never logged have no probability of each treatment; choose"):
-        tensors.batch(sampled)
+    batch = tensors.batch(next(iter(Balanced(batch_size=60).epoch(log, "all_pairs", 0, 0))))
+    assert batch.arm_propensities is not None and 0 < int(batch.observed.sum()) < len(batch)
+    assert (batch.arm_propensities[batch.observed == 0] == 0.5).all()
+
+
+def test_an_objective_over_pairs_that_were_never_logged_may_not_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DR, "reads_arm_propensities", True)
+    with pytest.raises(
+        RequestError, match=r"^objective=dr: reads the probability of each treatment, which only logged"
+    ):
+        plan_run(compose_all([["dataset=coat", "objective=dr", "logger=none"]])[0])
 
 
 def test_parts_of_folds_and_stacked_batches_carry_those_of_their_rows() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -164,6 +165,31 @@ def test_fitted_alone_it_follows_and_is_what_a_stack_makes_of_it(name: str, head
     for single, stacked in zip(alone, fit_together(requests), strict=True):
         assert [point.loss for point in stacked.curve] == pytest.approx([point.loss for point in single.curve])
         assert stacked.criterion == pytest.approx(single.criterion)
+
+
+class Stopped(Exception):
+    """Ends a fit from within, as an interrupt would."""
+
+
+def test_a_fit_that_was_stopped_goes_on_in_the_same_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saving = TrainerSettings(progress=False, max_epochs=3, patience=3, precision="64-true", checkpoint_steps=1)
+    in_one_go, stopped = (
+        request("dragonnet", "dragonnet", SCALE, SHIFT, trainer=saving, folder=tmp_path / name) for name in "ab"
+    )
+    forward, passes = CausalModel.forward, itertools.count(1)
+
+    def stop_in_the_second_epoch(model: CausalModel, batch: Batch) -> Outputs:
+        if model.training and next(passes) == 4:
+            raise Stopped
+        return forward(model, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CausalModel, "forward", stop_in_the_second_epoch)
+        with pytest.raises(Stopped):
+            stopped.fit()
+        resumed = stopped.fit()
+    assert next(passes) - 1 == 4 + 3, "of three epochs of two steps three were behind"
+    assert resumed.curve == in_one_go.fit().curve
 
 
 def test_the_losses_of_a_network_of_arms_are_squared_errors_in_the_unit_of_the_outcome() -> None:
