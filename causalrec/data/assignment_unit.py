@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from causalrec.data.clusters import ROW, cluster_ids
+from causalrec.data.clusters import ROW, cluster_ids, count_ids
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
@@ -45,21 +45,19 @@ def assignment_unit(log: InteractionLog, columns: Mapping[str, Ints] | None = No
 
     None where treatment varies within all. A unit of one row stays in the level: it is a unit of its own.
     """
-    return min(constant_levels(log, columns), key=lambda unit: len(np.unique(unit.ids)), default=None)
+    return min(constant_levels(log, columns), key=lambda unit: count_ids(unit.ids), default=None)
 
 
 def is_constant(treatment: Ints, ids: Ints) -> bool:
     """Whether treatment hardly varies within units of two rows or more; arms are compared as indicators."""
-    count = np.bincount(ids)
-    repeated = count[ids] > 1
-    treatment, ids = treatment[repeated], ids[repeated]
-    within = total = 0.0
-    for arm in np.unique(treatment):
-        received = (treatment == arm).astype(float)
-        mean = np.bincount(ids, received, len(count)) / np.maximum(count, 1)
-        within += float(((received - mean[ids]) ** 2).sum())
-        total += float(((received - received.mean()) ** 2).sum())
-    return total > 0 and within <= MOST_WITHIN * total
+    rows = np.bincount(ids)
+    repeated = rows > 1
+    rows, within, total = rows[repeated], 0.0, 0.0
+    for arm in np.flatnonzero(np.bincount(treatment)):
+        received = np.bincount(ids[treatment == arm], minlength=len(repeated))[repeated]
+        within += float((received - received**2 / rows).sum())  # k ones of n: sum of squares around k/n
+        total += float(received.sum() - received.sum() ** 2 / max(rows.sum(), 1))
+    return total > 1e-9 and within <= MOST_WITHIN * total
 
 
 def mark_units(dataset: CausalDataset, columns: Sequence[str] = ()) -> CausalDataset:
@@ -80,6 +78,22 @@ def _mark(dataset: CausalDataset, log: InteractionLog, columns: Sequence[str]) -
     ids = {name: cluster_ids(dataset, log, name) for name in columns} if log.has_arms else {}
     unit = assignment_unit(log, ids) if log.has_arms else None
     return replace(log, unit_level=ROW) if unit is None else replace(log, unit=unit.ids, unit_level=unit.level)
+
+
+def coarser_columns(dataset: CausalDataset) -> list[str]:
+    """Return the categories that nobody named as clusters, within whose levels treatment is constant all the same.
+
+    Of fewer levels than there are units of assignment, two of each arm at least: a column of fewer is a name of the
+    arms.
+    """
+    log = dataset.logged
+    if not log.has_arms:
+        return []
+    units, arms = len(log) if log.unit is None else count_ids(log.unit), count_ids(log.treatment)
+    named = [column.name for column in dataset.card.columns if column.kind == "category" and column.entity != "pair"]
+    ids = {name: cluster_ids(dataset, log, name) for name in named if name != log.unit_level}
+    ids = {name: levels for name, levels in ids.items() if 2 * arms <= count_ids(levels) < units}
+    return [name for name, levels in ids.items() if is_constant(log.treatment, levels)]
 
 
 def require_overlap(dataset: CausalDataset, adjusted: Sequence[str], columns: Sequence[str] = ()) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.data.assignment_unit import mark_units
+from causalrec.data.assignment_unit import coarser_columns, mark_units
 from causalrec.data.clusters import ROW
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
@@ -178,6 +178,12 @@ def _warnings(
             yield f"every outcome of the {log.name} split is {log.outcome[0]:g}: it tells no class from the other"
     if torn := torn_units(splits):
         yield torn
+    for name in coarser_columns(dataset):
+        unit = "" if splits.train.unit is None else f", not only within a {splits.train.unit_level}"
+        yield (
+            f"treatment is constant within a {name} too{unit}: where it was assigned by {name}, set "
+            f"evaluation.cluster=[{name}]"
+        )
     if splits.unseen and rule == "drop":
         share = splits.unseen / (splits.unseen + len(splits.test))
         yield (

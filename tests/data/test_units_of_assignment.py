@@ -162,6 +162,22 @@ def test_a_split_that_tears_units_is_warned_of_with_their_share_and_the_mend(spl
     assert line.endswith("set split=auto") and "\n" not in line
 
 
+def test_a_coarser_column_that_nobody_named_is_pointed_out() -> None:
+    def lines_of(data: CausalDataset) -> list[str]:
+        return [line for line in audit(data, Auto()(data), Auto()).warnings if "house" in line]
+
+    data = dataset_of(log_of(assign_arms(USERS // 3)[HOUSE]))
+    (line,) = lines_of(data)
+    assert line.startswith("treatment is constant within a house too, not only within a user: where it was assigned by")
+    assert line.endswith("set evaluation.cluster=[house]")
+    assert lines_of(mark_units(data, ["house"])) == lines_of(dataset_of(BY_ROW)) == []
+
+
+def test_dropping_test_rows_of_unseen_ids_leaves_none_and_says_so() -> None:
+    with pytest.raises(DataError, match=r"split\.unseen=drop leaves none; set split\.unseen=keep$"):
+        Auto(unseen="drop")(dataset_of(BY_USER))
+
+
 def test_few_shot_rows_of_whole_units_stay_apart() -> None:
     data = dataset_of(BY_USER)
     require_apart(FewShot(base=Auto(), train_size=100)(data), "user")
