@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from causalrec.data.clusters import ROW, cluster_ids, count_ids
+from causalrec.data.clusters import ROW, cluster_ids, count_ids, one_of
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.types import Ints
 
+LEAST_UNITS = 3  # of each arm, for training, validation and test
+FOLDED_UNITS = 5  # of each arm, from which on tables are cross-fitted by them
 MOST_WITHIN = 0.1  # of the treatment's sum of squares, up to which it counts as constant within a level's units
 
 
@@ -43,9 +45,26 @@ def constant_levels(log: InteractionLog, columns: Mapping[str, Ints] | None = No
 def assignment_unit(log: InteractionLog, columns: Mapping[str, Ints] | None = None) -> AssignmentUnit | None:
     """Return the unit of assignment: of the levels within which treatment is constant, the one of fewest units.
 
-    None where treatment varies within all. A unit of one row stays in the level: it is a unit of its own.
+    None where treatment varies within all, or where a level has as many units as there are arms: it names the arms. A
+    unit of one row stays in the level: it is a unit of its own.
     """
-    return min(constant_levels(log, columns), key=lambda unit: count_ids(unit.ids), default=None)
+    arms = count_ids(log.treatment)
+    levels = [unit for unit in constant_levels(log, columns) if count_ids(unit.ids) > arms]
+    return min(levels, key=lambda unit: count_ids(unit.ids), default=None)
+
+
+def fewest_units(log: InteractionLog) -> int:
+    """Return how many units of assignment the arm has that has fewest; of a log without units, rows.
+
+    >>> from causalrec.data.log import InteractionLog
+    >>> user, outcome = np.array([0, 0, 1, 1, 2, 2]), np.zeros(6, np.float32)
+    >>> log = InteractionLog(user, np.array([0, 0, 1, 1, 1, 1]), outcome, 3, user, 3, unit=user)
+    >>> fewest_units(log)
+    1
+    """
+    treatment = log.treatment if log.unit is None else log.treatment[np.unique(log.unit, return_index=True)[1]]
+    counts = np.bincount(treatment)
+    return int(counts[np.bincount(log.treatment) > 0].min())
 
 
 def is_constant(treatment: Ints, ids: Ints) -> bool:
@@ -114,9 +133,9 @@ def require_overlap(dataset: CausalDataset, adjusted: Sequence[str], columns: Se
     for name, level in id_levels.items():
         if level in constant:
             raise RequestError(
-                f"graph: the effect is adjusted for {name}, but treatment is constant within a {level}, so that none "
-                f"has rows of two arms to compare; take {name} out of the causes of exposure (what columns tell of it "
-                f"may stay)"
+                f"graph: the effect is adjusted for {name}, but treatment is constant within {one_of(level)}, so that "
+                f"none has rows of two arms to compare; take {name} out of the causes of exposure (columns that tell "
+                f"of it may stay)"
             )
 
 

@@ -84,8 +84,8 @@ def cluster_axes(dataset: CausalDataset, log: InteractionLog, requested: Request
         return requested
     if len(requested) == MAX_AXES:
         raise RequestError(
-            f"{KEY}=[{','.join(requested)}]: treatment is constant within a {unit_level}, whose rows must be clustered "
-            f"too, and {MAX_AXES} axes are the most; name {unit_level} and one other"
+            f"{KEY}=[{','.join(requested)}]: treatment is constant within {one_of(unit_level)}, whose rows must be "
+            f"clustered too, and {MAX_AXES} axes are the most; name {unit_level} and one other"
         )
     return (*requested, unit_level)
 
@@ -95,7 +95,10 @@ def _automatic_axes(dataset: CausalDataset, log: InteractionLog, unit_level: str
     for name, ids in ((USER, log.user), (ITEM, log.item)):
         if ids is None or len(axes) == MAX_AXES or _covers(dataset, log, axes, name):
             continue
-        if treatment_differs(log.treatment, ids) if name == ITEM else count_ids(ids) < len(ids):
+        clusters = count_ids(ids)
+        if name == USER and clusters < len(ids):
+            axes.append(name)
+        if name == ITEM and clusters > count_ids(log.treatment) and treatment_differs(log.treatment, ids):
             axes.append(name)
     return tuple(axes) or (ROW,)
 
@@ -110,6 +113,15 @@ def _is_nested(inner: Ints, outer: Ints) -> bool:
     last = np.zeros(int(inner.max()) + 1, np.int64)
     last[inner] = outer  # of one unit, whichever row comes last
     return bool((last[inner] == outer).all())
+
+
+def one_of(level: str) -> str:
+    """Return the name of a level with its article.
+
+    >>> one_of("item"), one_of("user"), one_of("household")
+    ('an item', 'a user', 'a household')
+    """
+    return f"{'an' if level[:1].lower() in 'aeio' else 'a'} {level}"
 
 
 def count_ids(ids: Ints) -> int:
