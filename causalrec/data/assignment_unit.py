@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from causalrec.data.clusters import ROW, cluster_ids
+from causalrec.data.clusters import ROW, cluster_ids, count_ids, one_of
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.types import Ints
 
+LEAST_UNITS = 3  # of each arm, for training, validation and test
+FOLDED_UNITS = 5  # of each arm, from which on tables are cross-fitted by them
 MOST_WITHIN = 0.1  # of the treatment's sum of squares, up to which it counts as constant within a level's units
 
 
@@ -43,23 +45,38 @@ def constant_levels(log: InteractionLog, columns: Mapping[str, Ints] | None = No
 def assignment_unit(log: InteractionLog, columns: Mapping[str, Ints] | None = None) -> AssignmentUnit | None:
     """Return the unit of assignment: of the levels within which treatment is constant, the one of fewest units.
 
-    None where treatment varies within all. A unit of one row stays in the level: it is a unit of its own.
+    None where treatment varies within all, or where a level has as many units as there are arms: it names the arms. A
+    unit of one row stays in the level: it is a unit of its own.
     """
-    return min(constant_levels(log, columns), key=lambda unit: len(np.unique(unit.ids)), default=None)
+    arms = count_ids(log.treatment)
+    levels = [unit for unit in constant_levels(log, columns) if count_ids(unit.ids) > arms]
+    return min(levels, key=lambda unit: count_ids(unit.ids), default=None)
+
+
+def fewest_units(log: InteractionLog) -> int:
+    """Return how many units of assignment the arm has that has fewest; of a log without units, rows.
+
+    >>> from causalrec.data.log import InteractionLog
+    >>> user, outcome = np.array([0, 0, 1, 1, 2, 2]), np.zeros(6, np.float32)
+    >>> log = InteractionLog(user, np.array([0, 0, 1, 1, 1, 1]), outcome, 3, user, 3, unit=user)
+    >>> fewest_units(log)
+    1
+    """
+    treatment = log.treatment if log.unit is None else log.treatment[np.unique(log.unit, return_index=True)[1]]
+    counts = np.bincount(treatment)
+    return int(counts[np.bincount(log.treatment) > 0].min())
 
 
 def is_constant(treatment: Ints, ids: Ints) -> bool:
     """Whether treatment hardly varies within units of two rows or more; arms are compared as indicators."""
-    count = np.bincount(ids)
-    repeated = count[ids] > 1
-    treatment, ids = treatment[repeated], ids[repeated]
-    within = total = 0.0
-    for arm in np.unique(treatment):
-        received = (treatment == arm).astype(float)
-        mean = np.bincount(ids, received, len(count)) / np.maximum(count, 1)
-        within += float(((received - mean[ids]) ** 2).sum())
-        total += float(((received - received.mean()) ** 2).sum())
-    return total > 0 and within <= MOST_WITHIN * total
+    rows = np.bincount(ids)
+    repeated = rows > 1
+    rows, within, total = rows[repeated], 0.0, 0.0
+    for arm in np.flatnonzero(np.bincount(treatment)):
+        received = np.bincount(ids[treatment == arm], minlength=len(repeated))[repeated]
+        within += float((received - received**2 / rows).sum())  # k ones of n: sum of squares around k/n
+        total += float(received.sum() - received.sum() ** 2 / max(rows.sum(), 1))
+    return total > 1e-9 and within <= MOST_WITHIN * total
 
 
 def mark_units(dataset: CausalDataset, columns: Sequence[str] = ()) -> CausalDataset:
@@ -82,6 +99,22 @@ def _mark(dataset: CausalDataset, log: InteractionLog, columns: Sequence[str]) -
     return replace(log, unit_level=ROW) if unit is None else replace(log, unit=unit.ids, unit_level=unit.level)
 
 
+def coarser_columns(dataset: CausalDataset) -> list[str]:
+    """Return the categories that nobody named as clusters, within whose levels treatment is constant all the same.
+
+    Of fewer levels than there are units of assignment, two of each arm at least: a column of fewer is a name of the
+    arms.
+    """
+    log = dataset.logged
+    if not log.has_arms:
+        return []
+    units, arms = len(log) if log.unit is None else count_ids(log.unit), count_ids(log.treatment)
+    named = [column.name for column in dataset.card.columns if column.kind == "category" and column.entity != "pair"]
+    ids = {name: cluster_ids(dataset, log, name) for name in named if name != log.unit_level}
+    ids = {name: levels for name, levels in ids.items() if 2 * arms <= count_ids(levels) < units}
+    return [name for name, levels in ids.items() if is_constant(log.treatment, levels)]
+
+
 def require_overlap(dataset: CausalDataset, adjusted: Sequence[str], columns: Sequence[str] = ()) -> None:
     """Raise RequestError where the adjustment set holds an id within which treatment is constant: nobody has both.
 
@@ -100,9 +133,9 @@ def require_overlap(dataset: CausalDataset, adjusted: Sequence[str], columns: Se
     for name, level in id_levels.items():
         if level in constant:
             raise RequestError(
-                f"graph: the effect is adjusted for {name}, but treatment is constant within a {level}, so that none "
-                f"has rows of two arms to compare; take {name} out of the causes of exposure (what columns tell of it "
-                f"may stay)"
+                f"graph: the effect is adjusted for {name}, but treatment is constant within {one_of(level)}, so that "
+                f"none has rows of two arms to compare; take {name} out of the causes of exposure (columns that tell "
+                f"of it may stay)"
             )
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.data.assignment_unit import mark_units
-from causalrec.data.clusters import ROW
+from causalrec.data.assignment_unit import coarser_columns, mark_units
+from causalrec.data.clusters import ROW, one_of
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractSplit
 from causalrec.data.split.row_order import can_go_by_time, tied_rows
 from causalrec.data.split.splits import Splits
-from causalrec.data.torn_units import torn_units
+from causalrec.data.torn_units import unit_warnings
 from causalrec.types import Ints
 
 FEW_USERS = 30  # of a test, below which it is said
@@ -176,8 +176,13 @@ def _warnings(
     for log in (splits.train, splits.validation):
         if dataset.card.feedback != "positive_only" and len(np.unique(log.outcome)) == 1:
             yield f"every outcome of the {log.name} split is {log.outcome[0]:g}: it tells no class from the other"
-    if torn := torn_units(splits):
-        yield torn
+    yield from unit_warnings(splits, dataset.logged)
+    for name in coarser_columns(dataset):
+        unit = "" if splits.train.unit is None else f", not only within {one_of(splits.train.unit_level)}"
+        yield (
+            f"treatment is constant within {one_of(name)} too{unit}: where it was assigned by {name}, set "
+            f"evaluation.cluster=[{name}]"
+        )
     if splits.unseen and rule == "drop":
         share = splits.unseen / (splits.unseen + len(splits.test))
         yield (

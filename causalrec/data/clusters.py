@@ -84,8 +84,8 @@ def cluster_axes(dataset: CausalDataset, log: InteractionLog, requested: Request
         return requested
     if len(requested) == MAX_AXES:
         raise RequestError(
-            f"{KEY}=[{','.join(requested)}]: treatment is constant within a {unit_level}, whose rows must be clustered "
-            f"too, and {MAX_AXES} axes are the most; name {unit_level} and one other"
+            f"{KEY}=[{','.join(requested)}]: treatment is constant within {one_of(unit_level)}, whose rows must be "
+            f"clustered too, and {MAX_AXES} axes are the most; name {unit_level} and one other"
         )
     return (*requested, unit_level)
 
@@ -95,7 +95,10 @@ def _automatic_axes(dataset: CausalDataset, log: InteractionLog, unit_level: str
     for name, ids in ((USER, log.user), (ITEM, log.item)):
         if ids is None or len(axes) == MAX_AXES or _covers(dataset, log, axes, name):
             continue
-        if treatment_differs(log.treatment, ids) if name == ITEM else len(np.unique(ids)) < len(ids):
+        clusters = count_ids(ids)
+        if name == USER and clusters < len(ids):
+            axes.append(name)
+        if name == ITEM and clusters > count_ids(log.treatment) and treatment_differs(log.treatment, ids):
             axes.append(name)
     return tuple(axes) or (ROW,)
 
@@ -107,12 +110,32 @@ def _covers(dataset: CausalDataset, log: InteractionLog, axes: Sequence[str], le
 
 
 def _is_nested(inner: Ints, outer: Ints) -> bool:
-    return len(np.unique(inner * (int(outer.max()) + 1) + outer)) == len(np.unique(inner))
+    last = np.zeros(int(inner.max()) + 1, np.int64)
+    last[inner] = outer  # of one unit, whichever row comes last
+    return bool((last[inner] == outer).all())
+
+
+def one_of(level: str) -> str:
+    """Return the name of a level with its article.
+
+    >>> one_of("item"), one_of("user"), one_of("household")
+    ('an item', 'a user', 'a household')
+    """
+    return f"{'an' if level[:1].lower() in 'aeio' else 'a'} {level}"
+
+
+def count_ids(ids: Ints) -> int:
+    """Return how many different ids there are, which are not negative.
+
+    >>> count_ids(np.array([4, 0, 4]))
+    2
+    """
+    return int(np.count_nonzero(np.bincount(ids)))
 
 
 def _check_axis(dataset: CausalDataset, log: InteractionLog, name: str) -> None:
     """Raise RequestError where a named axis has one cluster, or a column one for each row."""
-    clusters = len(np.unique(cluster_ids(dataset, log, name)))
+    clusters = count_ids(cluster_ids(dataset, log, name))
     if clusters == 1:
         raise RequestError(f"{KEY}: {name} has one value in {len(log)} rows, and makes no clusters; leave it out")
     if clusters == len(log) and name not in ENTITIES:
@@ -125,16 +148,15 @@ def treatment_differs(treatment: Ints, ids: Ints) -> bool:
     Pearson's statistic, whose mean and variance are those of small expectations: a scaled chi-square has both. Source:
     Haldane (Biometrika 1940), the mean and variance of chi-square as a test of homogeneity.
     """
-    repeated = np.bincount(ids)[ids] > 1
-    _, unit = np.unique(ids[repeated], return_inverse=True)
-    _, arm = np.unique(treatment[repeated], return_inverse=True)
-    if len(unit) == 0 or unit.max() == 0 or arm.max() == 0:
+    arms = int(treatment.max()) + 1
+    counts = np.bincount(ids * arms + treatment, minlength=(int(ids.max()) + 1) * arms).reshape(-1, arms)
+    counts = counts[counts.sum(axis=1) > 1]
+    counts = counts[:, counts.sum(axis=0) > 0]
+    if min(counts.shape) < 2:
         return False
     from scipy.special import chdtrc
 
-    arms = int(arm.max()) + 1
-    counts = np.bincount(unit * arms + arm, minlength=(int(unit.max()) + 1) * arms).reshape(-1, arms)
-    rows, share = counts.sum(axis=1), counts.sum(axis=0) / counts.sum()
+    arms, rows, share = counts.shape[1], counts.sum(axis=1), counts.sum(axis=0) / counts.sum()
     expected = rows[:, None] * share
     statistic, mean = ((counts - expected) ** 2 / expected).sum(), (len(rows) - 1) * (arms - 1)
     excess = (1 / share).sum() - arms**2 - 2 * arms + 2
@@ -161,25 +183,30 @@ def cluster_ids(dataset: CausalDataset, rows: RowsOfIds, axis: str) -> Ints:
     if column.entity == "row":
         return _codes_of_rows(dataset, rows, column)
     table = dataset.user_table if column.entity == USER else dataset.item_table
-    codes = _whole_numbers(column, table[column.name]).rank("dense").fill_null(0).to_numpy().astype(np.int64)
+    codes = _codes(_texts(column, table[column.name]))
     return codes[users if column.entity == USER else rows.item]
 
 
 def _codes_of_rows(dataset: CausalDataset, rows: RowsOfIds, column: Column) -> Ints:
     logs = [log for log in (dataset.logged, dataset.randomised) if log is not None]
-    values = [_whole_numbers(column, pl.Series(log.columns[column.name])).cast(pl.String) for log in logs]
-    levels = np.unique(pl.concat(values).to_numpy().astype(str))
-    mine = _whole_numbers(column, pl.Series(rows.columns[column.name])).cast(pl.String).to_numpy().astype(str)
-    return np.searchsorted(levels, mine).astype(np.int64)
+    levels = pl.concat([_texts(column, pl.Series(log.columns[column.name])) for log in logs])
+    return _codes(_texts(column, pl.Series(rows.columns[column.name])), levels)
 
 
-def _whole_numbers(column: Column, values: pl.Series) -> pl.Series:
-    """Return the values of a column, numbers as whole ones; raise RequestError where they are not whole."""
+def _codes(values: pl.Series, among: pl.Series | None = None) -> Ints:
+    """Return a number for each value, from 1 on in the order of the values as text, `among` which they are; 0: null."""
+    levels = (values if among is None else among).drop_nulls().unique().sort()
+    codes = values.cast(pl.Enum(levels)).to_physical().cast(pl.Int64) + 1
+    return codes.fill_null(0).to_numpy()
+
+
+def _texts(column: Column, values: pl.Series) -> pl.Series:
+    """Return the values of a column as text, of whole numbers; raise RequestError where they are not whole."""
     if column.kind != "numeric" or not values.dtype.is_float():
-        return values
+        return values.cast(pl.String)
     values = values.fill_nan(None)
     if not ((values.round() == values) | values.is_null()).all():
         raise RequestError(
             f"{KEY}: {column.name} holds numbers that are not whole, and makes no clusters; leave it out"
         )
-    return values.cast(pl.Int64)
+    return values.cast(pl.Int64).cast(pl.String)

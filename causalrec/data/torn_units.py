@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from causalrec.data.assignment_unit import is_constant
-from causalrec.data.clusters import ITEM, USER
+from causalrec.data.assignment_unit import FOLDED_UNITS, LEAST_UNITS, fewest_units, is_constant
+from causalrec.data.clusters import ITEM, USER, one_of
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 
 FIXES = {USER: "set split=cold_users", ITEM: "set split=cold_items"}  # where the randomised part is the test
 
 
+def unit_warnings(splits: Splits, logged: InteractionLog) -> Iterator[str]:
+    """Yield that a split tears units of assignment, and that they are few; `logged`: all rows that it divides."""
+    torn, level = torn_units(splits), splits.train.unit_level
+    few = FOLDED_UNITS if splits.train.unit is None else fewest_units(logged)
+    if few < LEAST_UNITS:
+        yield (
+            f"treatment is constant within {one_of(level)}, and an arm has {few}: too few to hold any out, so that "
+            f"what differs between them passes for an effect"
+        )
+    elif torn:
+        yield torn
+    if LEAST_UNITS <= few < FOLDED_UNITS:
+        yield (
+            f"treatment is constant within {one_of(level)}, and an arm has {few}: learners from a table are "
+            f"cross-fitted by others, and intervals of so few clusters are rough"
+        )
+
+
 def torn_units(splits: Splits) -> str | None:
     """Say that a split tears units of assignment, and how many rows it touches; None where it keeps them together."""
-    level = splits.train.unit_level
+    level, unit = splits.train.unit_level, one_of(splits.train.unit_level)
     logs = {"test": splits.test, "validation": splits.validation}
     is_apart = {"test": splits.test_is_randomised, "validation": False}
     torn = {name: count for name, log in logs.items() if (count := _torn_rows(splits.train, log, is_apart[name]))}
@@ -27,8 +47,8 @@ def torn_units(splits: Splits) -> str | None:
     if splits.test_is_randomised and "validation" not in torn:
         fix = FIXES.get(level, "leave these out of the randomised part")
     return (
-        f"treatment is constant within a {level}, and the split tears {level}s: {' and '.join(shares)} are of a "
-        f"{level} with training rows, which tell its outcome under its arm: noise may pass for an effect; {fix}"
+        f"treatment is constant within {unit}, and the split tears {level}s: {' and '.join(shares)} are of {unit} "
+        f"with training rows, which tell its outcome under its arm: noise may pass for an effect; {fix}"
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.assignment_unit import FOLDED_UNITS, fewest_units
 from causalrec.data.clusters import ROW, cluster_ids
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
@@ -64,6 +65,7 @@ class TableColumns:
     def rows(self, log: InteractionLog, arms: int, binary: bool) -> LearnerData:
         """Return logged rows as a learner reads them."""
         repeated = log.user is not None and len(np.unique(log.user)) < len(log)
+        by_unit = log.unit is not None and fewest_units(log) >= FOLDED_UNITS
         axes = () if self.cluster_axes == (ROW,) else self.cluster_axes
         identifying_columns = self.instruments_or_mediator.of_log(log).astype(np.float64)
         return LearnerData(
@@ -72,7 +74,7 @@ class TableColumns:
             outcome=log.outcome.astype(np.float64),
             arms=arms,
             binary=binary,
-            groups=log.unit if log.unit is not None else log.user if repeated else None,
+            groups=log.unit if by_unit else log.user if repeated else None,
             clusters=tuple(cluster_ids(self.dataset, log, axis) for axis in axes),
             probabilities=self._logged_probabilities(log),
             modifier_names=self.modifiers.names,

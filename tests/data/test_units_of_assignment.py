@@ -16,6 +16,7 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.data.assignment_unit import mark_units, require_overlap, unit_ranks
 from causalrec.data.audit import audit
 from causalrec.data.card import Column, ColumnEntity, DatasetCard
+from causalrec.data.clusters import cluster_axes, one_of
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.logged import LoggedRows
@@ -111,7 +112,7 @@ def test_auto_holds_out_whole_units_before_it_looks_at_times_and_says_so(log: In
     require_apart(splits, level)
     assert splits.train.unit_level == splits.test.unit_level == level
     report = audit(data, splits, Auto())
-    words = f"(picked by split=auto: treatment is constant within a {level})"
+    words = f"(picked by split=auto: treatment is constant within {one_of(level)})"
     assert report.split == f"whole units of assignment {words}" and report.assignment_unit == level
     assert report.unseen_rule == "keep" and not [line for line in report.warnings if "tears" in line]
     assert WholeUnits()(data).hashes == splits.hashes
@@ -162,6 +163,48 @@ def test_a_split_that_tears_units_is_warned_of_with_their_share_and_the_mend(spl
     assert line.endswith("set split=auto") and "\n" not in line
 
 
+def test_a_level_of_one_unit_an_arm_names_the_arms_and_is_no_unit() -> None:
+    variants = log_of(BY_USER.treatment, item=BY_USER.treatment)
+    assert mark_units(dataset_of(variants)).logged.unit_level == "user"
+    by_row = log_of(BY_ROW.treatment, item=BY_ROW.treatment)
+    assert mark_units(dataset_of(by_row)).logged.unit_level == "row"
+    assert cluster_axes(dataset_of(by_row), by_row, "auto", "row") == ("user",), "two clusters are none"
+    with pytest.raises(RequestError, match="constant within an item"):
+        require_overlap(dataset_of(by_row), ["item"])
+
+
+def test_too_few_units_to_hold_out_leave_the_split_as_it_was_and_are_warned_of() -> None:
+    few = dataset_of(log_of((ITEM % 5 < 2).astype(np.int64), item=ITEM % 5))
+    assert mark_units(few).logged.unit_level == "item"
+    assert Auto()(few).hashes == Temporal()(few).hashes
+    (line,) = [line for line in audit(few, Auto()(few), Auto()).warnings if "constant" in line]
+    assert line == (
+        "treatment is constant within an item, and an arm has 2: too few to hold any out, so that what differs between "
+        "them passes for an effect"
+    )
+    with pytest.raises(DataError, match=r"split=whole_units: an arm has 2 of the units of assignment \(item\)"):
+        WholeUnits()(few)
+    rough = dataset_of(log_of((ITEM % 6 < 3).astype(np.int64), item=ITEM % 6))
+    require_apart(Auto()(rough), "item")
+    assert any("cross-fitted by others" in line for line in audit(rough, Auto()(rough), Auto()).warnings)
+
+
+def test_a_coarser_column_that_nobody_named_is_pointed_out() -> None:
+    def lines_of(data: CausalDataset) -> list[str]:
+        return [line for line in audit(data, Auto()(data), Auto()).warnings if "house" in line]
+
+    data = dataset_of(log_of(assign_arms(USERS // 3)[HOUSE]))
+    (line,) = lines_of(data)
+    assert line.startswith("treatment is constant within a house too, not only within a user: where it was assigned by")
+    assert line.endswith("set evaluation.cluster=[house]")
+    assert lines_of(mark_units(data, ["house"])) == lines_of(dataset_of(BY_ROW)) == []
+
+
+def test_dropping_test_rows_of_unseen_ids_leaves_none_and_says_so() -> None:
+    with pytest.raises(DataError, match=r"split\.unseen=drop leaves none; set split\.unseen=keep$"):
+        Auto(unseen="drop")(dataset_of(BY_USER))
+
+
 def test_few_shot_rows_of_whole_units_stay_apart() -> None:
     data = dataset_of(BY_USER)
     require_apart(FewShot(base=Auto(), train_size=100)(data), "user")
@@ -206,10 +249,8 @@ def test_an_id_that_has_one_arm_alone_cannot_be_adjusted_for(
 ) -> None:
     with pytest.raises(RequestError) as caught:
         require_overlap(dataset_of(log), [adjusted], columns)
-    message = str(caught.value)
-    assert message.startswith(
-        f"graph: the effect is adjusted for {adjusted}, but treatment is constant within a {level}"
-    )
+    message, where = str(caught.value), f"treatment is constant within {one_of(level)}"
+    assert message.startswith(f"graph: the effect is adjusted for {adjusted}, but {where}")
     assert "\n" not in message
     require_overlap(dataset_of(BY_ROW), [adjusted], columns)
     other: dict[str, ColumnEntity] = {"user": "item", "item": "user", "house": "item"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from causalrec.data.assignment_unit import LEAST_UNITS, fewest_units
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractLogSplit, AbstractSplit, RowAssignment
 from causalrec.data.split.random import Random
@@ -17,7 +18,8 @@ from causalrec.types import Share
 class Auto(AbstractLogSplit):
     """Picks a split by what the data hold, and the record says which.
 
-    Treatment that is constant within users, items or the levels of a cluster column: `whole_units`, for a unit that has
+    Treatment that is constant within users, items or the levels of a cluster column (three or more of each arm):
+    `whole_units`, for a unit that has
     rows on both sides tells the outcome under its treatment. A randomised test, which is the test whatever the split:
     `random`, for validation rows like the training rows. A log with times: `temporal`, each user's latest rows, unless
     most rows are of users with fewer than three times. Else `random`.
@@ -37,12 +39,12 @@ class Auto(AbstractLogSplit):
     def choose(self, logged: InteractionLog, randomised: InteractionLog | None) -> AbstractSplit:
         target: type[AbstractLogSplit] = Temporal if randomised is None and can_go_by_time(logged) else Random
         settings = {field.name: getattr(self, field.name) for field in fields(self)}
-        if logged.unit is not None:
+        if _can_keep_units(logged):
             target, settings["unseen"] = WholeUnits, self.unseen or WholeUnits.unseen
         return target(**settings)
 
     def choice_note(self, logged: InteractionLog, randomised: InteractionLog | None) -> str:
-        if logged.unit is not None:
+        if _can_keep_units(logged):
             why = unit_words(logged)
         elif randomised is not None:
             why = "the test is apart"
@@ -56,3 +58,8 @@ class Auto(AbstractLogSplit):
 
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         return self.choose(logged, randomised).assign(logged, randomised)
+
+
+def _can_keep_units(logged: InteractionLog) -> bool:
+    """Whether there are units of assignment, and enough of each arm for every side."""
+    return logged.unit is not None and fewest_units(logged) >= LEAST_UNITS

@@ -90,7 +90,7 @@ def unseen_rows(test: InteractionLog, train: InteractionLog) -> Bools:
 
 
 def apply_unseen_rule(test: InteractionLog, unseen: Bools, rule: Unseen, name: str) -> InteractionLog:
-    """Return the test rows that the rule leaves. Raises DataError under `error`.
+    """Return the test rows that the rule leaves. Raises DataError under `error`, and where `drop` leaves none.
 
     Args:
         test: the test rows.
@@ -104,6 +104,11 @@ def apply_unseen_rule(test: InteractionLog, unseen: Bools, rule: Unseen, name: s
         raise DataError(
             f"{name}: {int(unseen.sum())} test rows have a user or item without a training row (first: {user}item "
             f"{test.item[row]}); set split.unseen=drop or split.unseen=keep"
+        )
+    if rule == "drop" and len(unseen) and unseen.all():
+        raise DataError(
+            f"{name}: every test row has a user or item without a training row, so that split.unseen=drop leaves none; "
+            f"set split.unseen=keep"
         )
     return test.take(~unseen) if rule == "drop" else test
 

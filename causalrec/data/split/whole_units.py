@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.data.assignment_unit import unit_ranks
+from causalrec.data.assignment_unit import LEAST_UNITS, fewest_units, unit_ranks
+from causalrec.data.clusters import ROW, one_of
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractLogSplit, RowAssignment, assignment
 from causalrec.data.split.rules import Unseen
+from causalrec.errors import DataError
 from causalrec.types import Bools, Ints, Share
 
 
@@ -20,6 +22,8 @@ class WholeUnits(AbstractLogSplit):
     A unit is what treatment is constant within, a user, an item or a level of a cluster column
     (`data/assignment_unit.py`); where there is none, each row is one. A randomised part is all test, and takes no
     share. Test ids without a training row stay by default, for most are meant to have none.
+
+    Raises DataError where an arm has under three units (two, beside a randomised part).
 
     Attributes:
         validation: share of the units that is the validation's, of each arm one at least where it has three.
@@ -39,7 +43,12 @@ class WholeUnits(AbstractLogSplit):
         return unit_words(logged)
 
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
-        share = self.test if randomised is None else 0.0
+        share, least = (self.test, LEAST_UNITS) if randomised is None else (0.0, LEAST_UNITS - 1)
+        if (units := fewest_units(logged)) < least:
+            raise DataError(
+                f"{logged.name}: split=whole_units: an arm has {units} of the units of assignment "
+                f"({logged.unit_level or ROW}), and each side needs one; set split=random"
+            )
         return assignment(*unit_shares(logged, self.validation, share, self.seed), randomised)
 
 
@@ -47,7 +56,7 @@ def unit_words(logged: InteractionLog) -> str:
     """Say whose units of assignment are, a clause."""
     if logged.unit is None:
         return "each row is a unit"
-    return f"treatment is constant within a {logged.unit_level}"
+    return f"treatment is constant within {one_of(logged.unit_level)}"
 
 
 def unit_shares(logged: InteractionLog, validation: float, test: float, seed: int) -> tuple[Bools, Bools]:

@@ -169,6 +169,10 @@ def _checks(audit_section: AuditSection) -> Iterable[tuple[str, Child]]:
     yield "pairs of the test also logged", _count_with_rule(audit_section.duplicates, audit_section.duplicate_rule)
     yield "rows leaked into training", _check_mark(audit_section.leaked_rows)
     yield "test rows of unseen ids", _count_with_rule(audit_section.unseen_rows, audit_section.unseen_rule)
+    if audit_section.assignment_unit != "row":
+        yield "treatment is constant within a", audit_section.assignment_unit
+    if audit_section.cluster_axes != ("row",):
+        yield "intervals cluster rows by", " and ".join(audit_section.cluster_axes)
     if audit_section.future_rows is not None:
         yield "training rows later than the test", _check_mark(audit_section.future_rows)
     yield "randomised rows used before the test", compact(audit_section.randomised_rows_used)

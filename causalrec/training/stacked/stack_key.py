@@ -49,9 +49,19 @@ def stack_key(request: FitRequest) -> Hashable:
         request.epochs is None,
     )
     rows = (len(request.train), len(request.validation), request.features.identity, request.pair_propensity is None)
+    units = (request.train.unit is None, request.validation.unit is None, *request.trained_ids)
     penalties = {name: repr(replace(penalty, weight=0.0)) for name, penalty in request.penalties.items()}
     columns = tuple(sorted(request.columns))
-    return (type(request.objective), repr(objective), type(request.optimizer), settings, rows, repr(penalties), columns)
+    return (
+        type(request.objective),
+        repr(objective),
+        type(request.optimizer),
+        settings,
+        rows,
+        units,
+        repr(penalties),
+        columns,
+    )
 
 
 def replica_bytes(request: FitRequest) -> int:
