@@ -65,8 +65,8 @@ def missing_arms(slices: Sequence[SliceData]) -> list[str]:
 
 def few_clusters(slices: Sequence[SliceData]) -> list[str]:
     """Return a line of the slices whose rows depend along an axis of few clusters: what an interval there is worth."""
-    counts = {data.name: min(data.axis_sizes) for data in slices if data.kind == "uplift" and not data.lacks_arm}
-    few = [f"{name} ({count})" for name, count in counts.items() if count < FEW_CLUSTERS]
+    counts = [(data.name, min(data.axis_sizes)) for data in slices if data.kind == "uplift" and not data.lacks_arm]
+    few = [f"{name} ({count})" for name, count in counts if count < FEW_CLUSTERS]
     if not few:
         return []
     return [
