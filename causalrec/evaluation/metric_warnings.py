@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 
 from causalrec.config.component import ComponentConfig
+from causalrec.evaluation.evaluator import Score
 from causalrec.evaluation.jackknife import FEW_CLUSTERS, GROUPS
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric
@@ -73,3 +74,15 @@ def few_clusters(slices: Sequence[SliceData]) -> list[str]:
         f"few clusters on {', '.join(few)}: intervals take t quantiles of one degree of freedom fewer than clusters "
         f"({GROUPS - 1} at most), and rest on a rough estimate of the variance"
     ]
+
+
+def unknown_intervals(scores: Sequence[Score]) -> list[str]:
+    """Return a line of the scores that have no interval, as they are not defined without some group of rows."""
+    names = {
+        f"{score.metric}@{score.slice}": None
+        for score in scores
+        if np.isfinite(score.value) and score.jackknife is not None and not np.isfinite(score.low)
+    }
+    if not names:
+        return []
+    return [f"{', '.join(names)}: no interval, as without some of the clusters there is no value, or there is but one"]

@@ -30,7 +30,7 @@ class NetworkPredictor(AbstractPredictor):
         return self._predicted[key]
 
     def averages(self, rows: SliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
-        outcomes = self.potential_outcomes(rows) if rows.kind == "uplift" else None
+        outcomes = self.potential_outcomes(rows) if rows.kind == "uplift" and not rows.lacks_arm else None
         if outcomes is not None:
             yield evaluator.average_effect(rows, outcomes, name)
 

@@ -14,7 +14,7 @@ from causalrec.estimators.jackknife import dependence_axes, t_interval, t_replic
 from causalrec.evaluation.baseline_scores import _load, _to_bytes
 from causalrec.evaluation.evaluator import Evaluator, Score, scored_rows
 from causalrec.evaluation.jackknife import GROUPS, leave_groups_out, needs_jackknife
-from causalrec.evaluation.metric_warnings import few_clusters, missing_arms
+from causalrec.evaluation.metric_warnings import few_clusters, missing_arms, unknown_intervals
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric
 from causalrec.metrics.qini import Qini
@@ -151,6 +151,8 @@ def test_one_cluster_has_a_value_and_no_interval() -> None:
     data = draw_slice(2, users=1)
     scored = score(data, QINI)["qini"]
     assert np.isfinite(scored.value) and np.isnan([scored.low, scored.high]).all()
+    (line,) = unknown_intervals([scored, *score(draw_slice(3)).values()])
+    assert line.startswith("qini@logged: no interval, as without some of the clusters there is no value")
     assert few_clusters([data])[0].startswith("few clusters on logged (1): intervals take t quantiles")
 
 
