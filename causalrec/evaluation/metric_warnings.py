@@ -11,7 +11,7 @@ import numpy as np
 
 from causalrec.config.component import ComponentConfig
 from causalrec.evaluation.evaluator import Score
-from causalrec.evaluation.jackknife import FEW_CLUSTERS, GROUPS
+from causalrec.evaluation.jackknife import FEW_CLUSTERS
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric
 
@@ -71,8 +71,8 @@ def few_clusters(slices: Sequence[SliceData]) -> list[str]:
     if not few:
         return []
     return [
-        f"few clusters on {', '.join(few)}: intervals take t quantiles of one degree of freedom fewer than clusters "
-        f"({GROUPS - 1} at most), and rest on a rough estimate of the variance"
+        f"few clusters on {', '.join(few)}: intervals take t quantiles of one degree of freedom fewer than clusters, "
+        "and rest on a rough estimate of the variance"
     ]
 
 

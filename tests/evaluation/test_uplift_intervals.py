@@ -161,12 +161,14 @@ def test_few_clusters_on_either_axis_are_warned_of_and_counted() -> None:
     assert few_clusters([few, enough]) == few_clusters([few]) != []
     assert "logged (8)" in few_clusters([few])[0]
     assert few_clusters([dataclasses.replace(few, kind="effect", treatment=None)]) == []
-    jackknife = score(few, QINI)["qini"].jackknife
-    assert jackknife is not None and jackknife.shape == (3, 8)
+    for data, groups in ((few, 8), (draw_slice(2, items=29, clusters="user item"), 29), (enough, GROUPS)):
+        jackknife = score(data, QINI)["qini"].jackknife
+        assert jackknife is not None and jackknife.shape == (3, groups)
 
 
-def test_scores_of_fewer_groups_are_read_from_the_cache_as_they_were() -> None:
+def test_scores_of_any_number_of_groups_are_read_from_the_cache_as_they_were() -> None:
     scores = [*score(draw_slice(2, items=8, clusters="user item")).values(), *score(draw_slice(3)).values()]
+    scores += score(draw_slice(2, users=29)).values()
     scores.append(dataclasses.replace(scores[0], jackknife=None))
     read, _ = _load("m", _to_bytes(scores, []))
     for before, after in zip(scores, read, strict=True):
