@@ -61,11 +61,11 @@ def t_interval(value: float, jackknife: Doubles, level: float) -> tuple[float, f
         jackknife: its leave-groups-out values [3,G].
         level: of the interval.
 
-    >>> low, high = t_interval(1.0, np.array([[0.0, 2.0]] * 3), 0.5)  # a standard error of 1, and 1 degree of freedom
+    >>> low, high = t_interval(3.0, np.array([[0.0, 2.0]] * 3), 0.5)  # a standard error of 1, and 1 degree of freedom
     >>> round(low, 6), round(high, 6)
-    (0.0, 2.0)
+    (2.0, 4.0)
     """
-    reach = _t_quantiles(np.array([(1 + level) / 2]), jackknife)[0]
+    reach = float(_t_quantiles(np.array([(1 + level) / 2]), jackknife)[0])
     return value - reach, value + reach
 
 

@@ -17,7 +17,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.evaluation.evaluator import Evaluator, Score
-from causalrec.evaluation.jackknife import GROUPS
+from causalrec.evaluation.jackknife import FEW_CLUSTERS
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.solvers.convergence import worst
 from causalrec.types import Doubles, Floats, Ints
@@ -134,8 +134,8 @@ def _load(model: str, content: bytes) -> tuple[list[Score], list[str]]:
 
 
 def _pad_groups(jackknife: Doubles | None) -> Doubles:
-    """Return values without groups as [3,GROUPS], nan where there are fewer groups."""
+    """Return values without groups as [3,FEW_CLUSTERS], nan where there are fewer groups."""
     groups = 0 if jackknife is None else jackknife.shape[1]
-    full = np.full((3, GROUPS), np.nan)
+    full = np.full((3, FEW_CLUSTERS), np.nan)
     full[:, :groups] = 0.0 if jackknife is None else jackknife
     return full

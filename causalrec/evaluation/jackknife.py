@@ -13,10 +13,10 @@ from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric, Scored, Subsets
 from causalrec.types import Doubles, Ints
 
-GROUPS = 20  # on each axis, at most
+GROUPS = 20  # on each axis
 MOST_JACKKNIFED = 100_000  # rows that judge outcomes: more are scored without
 MANY_CLUSTERS = 1_000  # from which on percentiles of resamples cover (of 600 rows in 89 to 95 % for 95)
-FEW_CLUSTERS = 30  # on an axis: below it no estimate of a variance is a good one
+FEW_CLUSTERS = 30  # on an axis: below it each is a group, and no estimate of a variance is a good one
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def leave_groups_out(data: SliceData, scored: Scored) -> LeaveGroupsOut | None:
     if data.kind == "uplift":
         if not (data.jackknife or needs_jackknife(data)):
             return None
-        groups = min(GROUPS, *data.axis_sizes)
+        fewest = min(data.axis_sizes)
+        groups = fewest if fewest < FEW_CLUSTERS else GROUPS
         axes = [(rng.permutation(k) % groups)[axis] for k, axis in zip(data.axis_sizes, data.dependence, strict=True)]
         return LeaveGroupsOut(scored, data.num_clusters, axes, groups)
     if not data.jackknife or len(data) > MOST_JACKKNIFED:

@@ -10,7 +10,8 @@ from typing import cast
 import numpy as np
 
 from causalrec.config.component import ComponentConfig
-from causalrec.evaluation.jackknife import FEW_CLUSTERS, GROUPS
+from causalrec.evaluation.evaluator import Score
+from causalrec.evaluation.jackknife import FEW_CLUSTERS
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric
 
@@ -65,11 +66,23 @@ def missing_arms(slices: Sequence[SliceData]) -> list[str]:
 
 def few_clusters(slices: Sequence[SliceData]) -> list[str]:
     """Return a line of the slices whose rows depend along an axis of few clusters: what an interval there is worth."""
-    counts = {data.name: min(data.axis_sizes) for data in slices if data.kind == "uplift" and not data.lacks_arm}
-    few = [f"{name} ({count})" for name, count in counts.items() if count < FEW_CLUSTERS]
+    counts = [(data.name, min(data.axis_sizes)) for data in slices if data.kind == "uplift" and not data.lacks_arm]
+    few = [f"{name} ({count})" for name, count in counts if count < FEW_CLUSTERS]
     if not few:
         return []
     return [
-        f"few clusters on {', '.join(few)}: intervals take t quantiles of one degree of freedom fewer than clusters "
-        f"({GROUPS - 1} at most), and rest on a rough estimate of the variance"
+        f"few clusters on {', '.join(few)}: intervals take t quantiles of one degree of freedom fewer than clusters, "
+        "and rest on a rough estimate of the variance"
     ]
+
+
+def unknown_intervals(scores: Sequence[Score]) -> list[str]:
+    """Return a line of the scores that have no interval, as they are not defined without some group of rows."""
+    names = {
+        f"{score.metric}@{score.slice}": None
+        for score in scores
+        if np.isfinite(score.value) and score.jackknife is not None and not np.isfinite(score.low)
+    }
+    if not names:
+        return []
+    return [f"{', '.join(names)}: no interval, as without some of the clusters there is no value, or there is but one"]

@@ -132,9 +132,7 @@ class FittedByInstrument(AbstractFittedEffect):
         effects, inference = self.fitted.effects(*columns), self.fitted.inference(*columns)
         error = np.full(rows.arms, np.nan)
         if inference is not None and inference.mean_pred_stderr is not None:
-            given_columns = np.reshape(
-                self.fitted.unit * inference.mean_pred_stderr, rows.arms
-            )  # EconML holds the columns fixed
+            given_columns = np.reshape(inference.mean_pred_stderr, rows.arms)  # EconML holds the columns fixed
             error = np.hypot(given_columns, standard_errors(effects - effects.mean(axis=0)))
         average = normal_average(effects.mean(axis=0), error, level)
         return replace(average, metric=PROJECTED_EFFECT, description=PROJECTION)

@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from causalrec.config.schema import ExperimentConfig
 from causalrec.evaluation.baseline_scores import baseline_scores
 from causalrec.evaluation.evaluator import Evaluator, Score, means, reliability
-from causalrec.evaluation.metric_warnings import few_clusters, missing_arms, short_lists, undefined_metrics
+from causalrec.evaluation.metric_warnings import (
+    few_clusters,
+    missing_arms,
+    short_lists,
+    undefined_metrics,
+    unknown_intervals,
+)
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.graph.overlap import Overlap, with_criterion
 from causalrec.ids import fit_id
@@ -113,6 +119,7 @@ def score_run(
             *short_lists(config.metric, slices),
             *missing_arms(slices),
             *few_clusters(slices),
+            *unknown_intervals(scores),
             *([prepared.folds.warning] if prepared.folds.warning else []),
             *_edges(chosen),
             *_spent_epochs(config, chosen),
