@@ -10,7 +10,12 @@ from causalrec.estimators.effect.averages import target_weights
 from causalrec.types import Bools, Doubles, EffectTarget, Ints
 
 MOST_UNLIKE = 0.01  # share of the target's rows that may have none like them
-LEAST_EFFECTIVE = 0.2  # effective rows, as a share of the rows of an arm
+LEAST_EFFECTIVE: Mapping[EffectTarget, float] = {  # effective rows, as a share of the rows of an arm
+    "all": 0.2,
+    "treated": 0.5,  # of rows that stand for others than themselves
+    "untreated": 0.5,
+    "overlap": 0.2,
+}
 NEEDED: Mapping[EffectTarget, tuple[str, ...]] = {  # of whom a target's rows need rows like them
     "all": ("arm", "none"),
     "treated": ("none",),
@@ -77,7 +82,7 @@ def _of_arm(treatment: Ints, probabilities: Doubles, arm: int, target: EffectTar
     for which, like in sides.values():
         side_rows = treatment == which
         count, effective = int(side_rows.sum()), effective_rows(weights[side_rows])
-        if count > 0 and effective < LEAST_EFFECTIVE * count:
+        if count > 0 and effective < LEAST_EFFECTIVE[target] * count:
             yield (
                 f"little overlap: {count:,} {like} weigh as much as {effective:,.0f} that were alike to those the "
                 f"average is of"
