@@ -212,7 +212,7 @@ def test_the_level_of_each_interval_is_that_of_the_largest_deviation() -> None:
     assert np.isnan(equal_effects_p(np.array([1.0, np.nan]), np.diag([1.0, np.nan]), counts))
 
 
-def instrumented(rows: int, seed: int) -> LearnerData:
+def draw_with_instrument(rows: int, seed: int) -> LearnerData:
     """A hidden cause, an instrument that depends on x0, and an effect of 1."""
     rng = np.random.default_rng([seed, 3])
     x, hidden = rng.normal(size=(rows, 1)), rng.normal(size=rows)
@@ -226,7 +226,7 @@ def instrumented(rows: int, seed: int) -> LearnerData:
 def test_a_binary_instrument_gives_the_effect_of_compliers_where_adjusting_is_biased() -> None:
     values, covers, adjusted = [], [], []
     for seed in range(8):
-        rows = instrumented(1500, seed)
+        rows = draw_with_instrument(1500, seed)
         average = effect_of_compliers(LINEAR_CROSSFIT, rows, ALL, 0)
         values.append(average.value[0])
         covers.append(average.low[0] < 1 < average.high[0])
