@@ -36,7 +36,7 @@ def overlap_warnings(treatment: Ints, probabilities: Doubles, target: EffectTarg
 
     >>> chance = np.array([[0.001, 0.999]] * 2 + [[0.5, 0.5]] * 2)
     >>> overlap_warnings(np.array([1, 1, 0, 1]), chance, "treated", clip=0.01)
-    ('2 of 3 treated rows have no like controls: their propensity of none is below 0.01, at which it is clipped',)
+    ('2 of 3 treated rows have no like controls: their propensity of none is below 0.01',)
     """
     arms = probabilities.shape[1] - 1
     lines = [line for arm in range(1, arms + 1) for line in _of_arm(treatment, probabilities, arm, target, clip)]
@@ -74,10 +74,8 @@ def _of_arm(treatment: Ints, probabilities: Doubles, arm: int, target: EffectTar
         unlike = int((members & (probabilities[:, which] < clip)).sum())
         if unlike > MOST_UNLIKE * members.sum():
             of = "none" if which == 0 else "the arm"
-            yield (
-                f"{unlike:,} of {int(members.sum()):,} {who} have no like {like}: their propensity of {of} is below "
-                f"{clip:g}, at which it is clipped"
-            )
+            rows = f"{unlike:,} of {int(members.sum()):,} {who}"
+            yield f"{rows} have no like {like}: their propensity of {of} is below {clip:g}"
     weights = target_weights(treatment, probabilities, arm, target, clip=clip)
     for which, like in sides.values():
         side_rows = treatment == which
