@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from causalrec.config.component import ComponentConfig
+from causalrec.data.arm_probabilities import randomised_probabilities
 from causalrec.data.audit import Audit
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
@@ -21,7 +22,6 @@ from causalrec.evaluation.propensity_quality import PropensityFit
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, select_all
 from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.identify import Adjustment
-from causalrec.propensity.arm_probabilities import randomised_probabilities
 from causalrec.propensity.base import AbstractPropensity, pair_propensity
 from causalrec.training.folds import Folds
 from causalrec.types import Floats, LabelKind

@@ -271,8 +271,8 @@ def test_logged_propensities_of_one_arm_tell_the_other_and_of_several_must_be_lo
     with pytest.raises(DataError, match=r"propensities of treatment 1 differ by row, .*log one for each arm"):
         Logged().treatment_probabilities(log, 2)
     of_arms = np.array([[0.5, 0.25, 0.25], [0.1, 0.75, 0.15], [0.2, 0.5, 0.3]], np.float32)
-    logged = replace(log, arm_probabilities=of_arms)
-    np.testing.assert_array_equal(Logged().treatment_probabilities(logged, 2), of_arms)
+    with_all = replace(log, arm_probabilities=of_arms)
+    np.testing.assert_array_equal(Logged().treatment_probabilities(with_all, 2), of_arms)
     with pytest.raises(DataError, match="row 0: the logged propensities of all arms do not sum to 1"):
         replace(log, arm_probabilities=of_arms * np.float32(0.9))
 

@@ -55,7 +55,7 @@ ANY_ROOM = "causalrec.config.component"
 CONTRACTS = "causalrec.config.schema"  # names the contract of every room, for types alone
 ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or packages) that may import it
     "dowhy": (
-        "causalrec.graph.identify",
+        "causalrec.graph.backdoor",
         "causalrec.graph.falsify",
         "causalrec.evaluation.refuter",
         "causalrec.learners.dowhy",
@@ -220,7 +220,7 @@ def test_a_planted_violation_is_found(check: object, module: str, line: str) -> 
         (upward, "causalrec.evaluation.evaluator", "from causalrec.propensity.base import AbstractPropensity"),
         (upward, "causalrec.heads.dot", "from causalrec.encoders import mf"),
         (upward, "causalrec.reporting.study", "from causalrec.config import compose"),
-        (strangers, "causalrec.graph.identify", "def f():\n    import dowhy"),
+        (strangers, "causalrec.graph.backdoor", "def f():\n    import dowhy"),
         (strangers, "causalrec.learners.econml", "import econml.dml"),
         (heavy, "causalrec.types", "if TYPE_CHECKING:\n    from torch import Tensor"),
         (heavy, "causalrec.models", "import torch"),

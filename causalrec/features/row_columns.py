@@ -20,6 +20,9 @@ MOST_LEVELS = 1_000  # a half million pairs take 2 GB then
 class RowsWithColumns(Protocol):
     """Anything whose rows have columns: a log, a slice."""
 
+    def __len__(self) -> int:
+        """How many rows it has."""
+
     @property
     def name(self) -> str:
         """How errors call it."""

@@ -130,10 +130,15 @@ class CausalGraph:
         return frozenset(node for node in self.digraph if node in columns and node not in self.latent)
 
     def causes_of_outcome(self) -> frozenset[str]:
-        """Return the ancestors of the outcome that exposure does not cause."""
-        digraph = self.digraph
-        after = nx.descendants(digraph, self.exposure) | {self.exposure}
-        return frozenset(nx.ancestors(digraph, self.outcome) - after)
+        """Return the ancestors of the outcome that exposure does not cause, but those that reach it by exposure alone.
+
+        Such a pure instrument says nothing of the outcome under either treatment, and where something hidden drives
+        both, to hold it fixed makes the bias larger (Wooldridge, Research in Economics 2016).
+        """
+        after = nx.descendants(self.digraph, self.exposure)
+        without = self.digraph.copy()
+        without.remove_node(self.exposure)
+        return frozenset(nx.ancestors(without, self.outcome) - after)
 
     def with_self_selection(self) -> nx.DiGraph[str]:
         """Return the graph with a latent taste that drives both exposure and outcome, as such a card demands."""

@@ -15,8 +15,8 @@ import numpy as np
 from causalrec.data.card import CODED_COLUMN_KINDS, Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.errors import DataError, RequestError
+from causalrec.graph.backdoor import adjustment_set
 from causalrec.graph.causal_graph import CausalGraph
-from causalrec.graph.identify import adjustment_set
 from causalrec.limits import MAX_INDEPENDENCES
 from causalrec.types import Ints
 

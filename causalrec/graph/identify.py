@@ -1,10 +1,5 @@
 """Identification: which columns must be adjusted for, judged by DoWhy's backdoor criterion.
 
-DoWhy 0.14 answers `[]` from `get_backdoor_variables()` both when nothing needs adjusting and when nothing identifies
-the effect, its set follows the hash seed, and its search is exponential. So DoWhy is asked one question only, whether
-the largest set is valid. If any observed set is valid, all observed non-descendants among the ancestors of exposure and
-outcome are (van der Zander, Liskiewicz & Textor, AIJ 2019, corollary 2); that set is then thinned in a fixed order, by
-separation in the graph without the arrows that leave exposure (the same criterion).
 An effect that no backdoor set identifies may be by a mediator or by instruments (`mediators_and_instruments.py`).
 """
 
@@ -17,9 +12,9 @@ import networkx as nx
 
 from causalrec.data.card import DatasetCard
 from causalrec.errors import NotIdentified, RequestError
+from causalrec.graph.backdoor import adjustment_set, unblocked_confounders, valid_backdoor, without_arrows_from
 from causalrec.graph.causal_graph import SELF_SELECTION, CausalGraph
 from causalrec.graph.mediators_and_instruments import are_valid_instruments, front_door, instruments, is_valid_mediator
-from causalrec.graph.separation import Arrows
 
 Strategy = Literal[
     "backdoor", "front-door", "instrument", "randomised", "fully observed", "logged propensity", "known truth", "none"
@@ -142,7 +137,7 @@ def _identify_training(
     columns = adjustment_set(digraph, graph.exposure, graph.outcome, observed)
     if columns is not None:
         return Identification("backdoor", columns)
-    hidden = confounders(digraph, graph.exposure, graph.outcome, observed)
+    hidden = unblocked_confounders(digraph, graph.exposure, graph.outcome, observed)
     if not graph.assume:
         if contrasts and (indirect := _identify_indirectly(digraph, graph, observed)) is not None:
             return indirect
@@ -155,7 +150,7 @@ def _identify_training(
             f"backdoor set exists for {card.name}; use propensity=logged, a randomised training sample{hint}, or state "
             f"graph.assume=true (recorded and footnoted){chosen}"
         )
-    trimmed = _cut_arrows_from(digraph, hidden)
+    trimmed = without_arrows_from(digraph, hidden)
     columns = adjustment_set(trimmed, graph.exposure, graph.outcome, observed)
     assert columns is not None  # no latent common cause is left
     return Identification("backdoor", columns, assumed=tuple(f"{node} is negligible" for node in hidden))
@@ -172,16 +167,14 @@ def _require_no_drivers(graph: CausalGraph, card: DatasetCard) -> None:
 
 
 def _declared_digraph(graph: CausalGraph, card: DatasetCard) -> nx.DiGraph[str]:
-    """Return the graph with a latent taste where the card demands one and the graph has no hidden cause of both."""
-    hidden = confounders(graph.digraph, graph.exposure, graph.outcome, graph.observed_nodes(card))
-    return graph.with_self_selection() if card.self_selected and not hidden else graph.digraph
+    """Return the graph with a latent taste where the card demands one and the graph has no hidden cause of both.
 
-
-def _cut_arrows_from(digraph: nx.DiGraph[str], hidden: list[str]) -> nx.DiGraph[str]:
-    """Return the graph in which the hidden nodes cause nothing: they are assumed to be negligible."""
-    left = digraph.copy()
-    left.remove_edges_from([(node, child) for node in hidden for child in list(left.successors(node))])
-    return left
+    One that observed columns block says nothing of how users choose.
+    """
+    if not card.self_selected:
+        return graph.digraph
+    identified = adjustment_set(graph.digraph, graph.exposure, graph.outcome, graph.observed_nodes(card)) is not None
+    return graph.with_self_selection() if identified else graph.digraph
 
 
 def require_identified(graph: CausalGraph, card: DatasetCard, training: Identification, read: frozenset[str]) -> None:
@@ -196,8 +189,8 @@ def require_identified(graph: CausalGraph, card: DatasetCard, training: Identifi
     """
     digraph, x, y = _declared_digraph(graph, card), graph.exposure, graph.outcome
     if training.strategy == "backdoor":
-        hidden = confounders(digraph, x, y, graph.observed_nodes(card)) if training.assumed else []
-        holds = valid_backdoor(_cut_arrows_from(digraph, hidden), x, y, read & set(digraph))
+        hidden = unblocked_confounders(digraph, x, y, graph.observed_nodes(card)) if training.assumed else []
+        holds = valid_backdoor(without_arrows_from(digraph, hidden), x, y, read & set(digraph))
     elif training.mediator is not None:
         holds = is_valid_mediator(digraph, x, y, training.mediator, read & set(digraph))
     else:
@@ -220,54 +213,3 @@ def _identify_indirectly(
     if (moved := instruments(digraph, graph.exposure, graph.outcome, observed)) is not None:
         return Identification("instrument", moved.columns, (CONSTANT_EFFECT_ASSUMPTION,), instruments=moved.names)
     return None
-
-
-def adjustment_set(
-    digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: frozenset[str]
-) -> tuple[str, ...] | None:
-    """Return a minimal valid backdoor set, sorted, or None when there is none (never confused with the empty set).
-
-    Args:
-        digraph: the causal graph.
-        exposure: its node.
-        outcome: its node.
-        observed: the nodes that have a column.
-    """
-    before = observed - nx.descendants(digraph, exposure)
-    relevant = nx.ancestors(digraph, exposure) | nx.ancestors(digraph, outcome)
-    chosen = (before & relevant) - {exposure, outcome}
-    if not valid_backdoor(digraph, exposure, outcome, chosen):
-        return None
-    parents, arrows = set(digraph.predecessors(exposure)), Arrows(digraph)
-    for node in sorted(chosen, key=lambda name: (name in parents, name)):  # the causes of exposure are kept longest
-        if arrows.are_separated(exposure, outcome, chosen - {node}, cut=exposure):  # DoWhy copies the graph to ask
-            chosen = chosen - {node}
-    return tuple(sorted(chosen))
-
-
-def valid_backdoor(digraph: nx.DiGraph[str], exposure: str, outcome: str, given: frozenset[str]) -> bool:
-    """Ask DoWhy whether a set blocks every backdoor path from exposure to outcome.
-
-    Args:
-        digraph: the causal graph.
-        exposure: its node.
-        outcome: its node.
-        given: the set.
-    """
-    from dowhy.graph import check_valid_backdoor_set  # 3 s to import: only a run pays for it
-
-    return bool(check_valid_backdoor_set(digraph, [exposure], [outcome], given)["is_dseparated"])
-
-
-def confounders(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: frozenset[str]) -> list[str]:
-    """Name the latent nodes from which both exposure and outcome can be reached, the latter not through exposure.
-
-    Args:
-        digraph: the causal graph.
-        exposure: its node.
-        outcome: its node.
-        observed: the nodes that have a column.
-    """
-    without = digraph.copy()
-    without.remove_node(exposure)
-    return sorted((nx.ancestors(digraph, exposure) - observed) & nx.ancestors(without, outcome))

@@ -38,6 +38,11 @@ class AbstractLearner(ABC):
         """By what it identifies an effect: it adjusts for columns, or reads instruments or a mediator beside them."""
         return "adjustment"
 
+    @property
+    def varies_by_controls(self) -> bool:
+        """Whether the effects it predicts depend on the controls too, not on the modifiers alone."""
+        return True
+
     @abstractmethod
     def estimand(self, config: ExperimentConfig) -> str:
         """Return of what its prediction is an estimate, as the tasks name their estimands."""

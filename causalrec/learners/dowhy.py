@@ -88,6 +88,10 @@ class DoWhy(AbstractTableLearner):
         return "front-door" if FRONT_DOOR in self.estimator else "adjustment"
 
     @property
+    def varies_by_controls(self) -> bool:
+        return False  # its regressions let the effect vary by modifiers alone
+
+    @property
     def targets(self) -> frozenset[EffectTarget]:
         on_all_alone = any(word in self.estimator for word in ON_ALL_ALONE)
         return super().targets if on_all_alone else frozenset(TARGET_UNITS)

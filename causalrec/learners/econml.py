@@ -108,6 +108,10 @@ class EconML(AbstractTableLearner):
     def trims(self) -> bool:
         return self.design == "adjustment"
 
+    @property
+    def varies_by_controls(self) -> bool:
+        return "W" not in inspect.signature(_learner_class(self.learner).fit).parameters
+
     def fit_rows(self, rows: LearnerData, seed: int) -> AbstractFittedEffect:
         if not rows.modifiers.shape[1]:
             raise DataError(f"effect: {self.learner} has no column by which the effect may vary; name one at least")

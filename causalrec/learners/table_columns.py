@@ -13,6 +13,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.encoders.representation import FrozenTextEncoder, represent_columns
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.estimators.effect.base import LearnerData
+from causalrec.features.logged_log_odds import add_log_odds
 from causalrec.features.row_columns import RowsWithColumns
 from causalrec.features.views import FeatureMatrix, feature_matrix
 from causalrec.prepared import PreparedData
@@ -29,11 +30,13 @@ class TableColumns:
         modifiers: X.
         controls: W.
         instruments_or_mediator: Z, or the mediator; no column where the effect is adjusted for.
+        uses_logged: whether the propensities that the rows log are those of the arms; else they are fitted.
     """
 
     modifiers: FeatureMatrix
     controls: FeatureMatrix
     instruments_or_mediator: FeatureMatrix
+    uses_logged: bool = False
 
     @classmethod
     def from_views(cls, config: ExperimentConfig, prepared: PreparedData) -> TableColumns:
@@ -42,7 +45,11 @@ class TableColumns:
         names, components = sorted({*views.modifiers, *views.controls}), config.run.representation.components
         numbers = represent_columns(dataset, names, _frozen_text_encoder(config), components, log_to_fit(prepared))
         columns = (views.modifiers, views.controls, (*views.instruments, *views.mediators))
-        return cls(*(feature_matrix(dataset, view, numbers) for view in columns))
+        modifiers, controls, identifying = (feature_matrix(dataset, view, numbers) for view in columns)
+        if prepared.propensity.uses_logged:
+            assert config.components.learner is not None
+            controls = add_log_odds(controls, prepared.train, config.components.learner.varies_by_controls)
+        return cls(modifiers, controls, identifying, prepared.propensity.uses_logged)
 
     def read(self, user: Ints, item: Ints, rows: RowsWithColumns) -> tuple[Doubles, Doubles]:
         """Return X float64[N,Dx] and W float64[N,Dw] of these pairs, and of the columns of these rows."""
@@ -60,10 +67,16 @@ class TableColumns:
             arms=arms,
             binary=binary,
             groups=log.user if repeated else None,
+            probabilities=self._logged_probabilities(log),
             modifier_names=self.modifiers.names,
             control_names=self.controls.names,
             instruments_or_mediator=identifying_columns if self.instruments_or_mediator.names else None,
         )
+
+    def _logged_probabilities(self, log: InteractionLog) -> Doubles | None:
+        if not self.uses_logged or log.arm_probabilities is None:
+            return None
+        return log.arm_probabilities.astype(np.float64)
 
 
 def numeric_column(dataset: CausalDataset, name: str, log: InteractionLog) -> Doubles:

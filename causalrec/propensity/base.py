@@ -5,12 +5,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from causalrec.data.arm_probabilities import arm_probabilities
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.sampler.rows import pairs_log
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix
-from causalrec.propensity.arm_probabilities import arm_probabilities
 from causalrec.solvers.fit_report import FitReport
 from causalrec.types import Floats, Ints, PropensityKind
 

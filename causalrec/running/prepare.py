@@ -8,6 +8,7 @@ import numpy as np
 
 from causalrec.config.run_config import Selection
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.arm_probabilities import randomised_probabilities
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
 from causalrec.data.corner import corner
@@ -19,9 +20,9 @@ from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.limit import limit_slices
+from causalrec.features.logged_log_odds import with_log_odds
 from causalrec.features.views import feature_matrix
 from causalrec.prepared import PreparedData, RunPlan
-from causalrec.propensity.arm_probabilities import randomised_probabilities
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.running.data_plan import check_question, plan_data
 from causalrec.training.folds import Folds, settle_folds
@@ -70,6 +71,9 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     dataset = config.components.dataset.load(config.run.paths.data)
     if config.trial is not None:
         dataset = corner(dataset, config.trial.users, config.trial.items)
+    task.check_rows(dataset, config)
+    if config.propensity.target.uses_logged and dataset.logged.has_arms:
+        dataset = with_log_odds(dataset)
     splits = split(dataset)
     _require_budget(splits, selection)
     learner = config.components.learner

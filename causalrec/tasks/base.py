@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.evaluation.propensity_quality import PropensityFit, judge_propensity
@@ -106,6 +107,10 @@ class AbstractTask(ABC):
 
     def check_data(self, request: DataRequest, card: DatasetCard) -> None:
         """Raise RequestError where these data, or propensities of this kind, cannot answer the question."""
+        return
+
+    def check_rows(self, dataset: CausalDataset, config: ExperimentConfig) -> None:
+        """Raise DataError where the rows, once loaded, cannot answer the question."""
         return
 
     def check_baselines(self, request: DataRequest) -> None:

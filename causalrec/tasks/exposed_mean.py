@@ -10,7 +10,8 @@ import numpy as np
 
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
-from causalrec.errors import RequestError
+from causalrec.data.dataset import CausalDataset
+from causalrec.errors import DataError, RequestError
 from causalrec.evaluation.slice.base import OUTCOME_KINDS, SliceData
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.overlap import Overlap, overlap
@@ -41,6 +42,16 @@ class ExposedMean(AbstractTask):
             raise RequestError(
                 f"{request.run.choice('task')}: rows without treatment have outcomes in {card.name}, so that it can be "
                 f"asked what treatment changes; set task=effect"
+            )
+
+    def check_rows(self, dataset: CausalDataset, config: ExperimentConfig) -> None:
+        """Raise DataError where unexposed rows have outcomes, which would be averaged as if they were exposed."""
+        unexposed = int(((dataset.logged.treatment == 0) & np.isfinite(dataset.logged.outcome)).sum())
+        if unexposed:
+            raise DataError(
+                f"{dataset.card.name}: {unexposed:,} of {len(dataset.logged):,} logged rows are not exposed and have "
+                f"an outcome, which is none under exposure; drop them, or name the arms (of csv, dataset.arms) and ask "
+                f"for task=effect"
             )
 
     def overlap(self, prepared: PreparedData, clip: float) -> Overlap:

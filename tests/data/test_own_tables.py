@@ -11,9 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from causalrec.data.arm_probabilities import randomised_probabilities
 from causalrec.data.datasets.csv import CsvTables
+from causalrec.data.row_levels import row_levels
 from causalrec.data.tabular.table_config import EntityTableConfig
-from causalrec.errors import RequestError
+from causalrec.errors import DataError, RequestError
 
 NAME = "interactions.csv"
 
@@ -333,3 +335,72 @@ def test_the_same_fault_is_told_once_and_counted_truly(tmp_path: Path) -> None:
     ((severity, line),) = summarise(problems)
     assert severity == "error" and line.endswith(f"(and {outside - 1:,} more rows: lines 7, 8, 9, ..)")
     assert pl.Series([line]).str.contains(r"set dataset\.scale: \[0, 11\]")[0]
+
+
+PAIRS: dict[str, Any] = {
+    **PEOPLE,
+    "user": "u",
+    "item": "i",
+    "repeats": "allowed",
+    "randomised_interactions": "random.csv",
+}
+LOG = "u,i,t,y,p,site\na,x,0,1,.2,n\nb,x,1,2,.7,n\nc,x,1,2,.5,s\n"
+
+
+def test_one_logged_propensity_of_exposure_tells_both_arms_and_several_arms_have_one_each(tmp_path: Path) -> None:
+    put(tmp_path, LOG)
+    keys = {**PEOPLE, "user": "u", "propensity": "p"}
+    log = tables(**keys).load(tmp_path).logged
+    assert log.propensity is not None and log.arm_probabilities is not None
+    np.testing.assert_allclose(log.arm_probabilities, [[0.8, 0.2], [0.3, 0.7], [0.5, 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(log.propensity, [0.8, 0.7, 0.5], rtol=1e-6)
+    put(tmp_path, "u,t,y,p0,p1,p2\na,0,1,.5,.25,.25\nb,1,2,.2,.6,.2\nc,2,2,.1,.1,.8\n")
+    keys |= {"arms": ["mail", "call"], "propensity": ["p0", "p1", "p2"]}
+    log = tables(**keys).load(tmp_path).logged
+    assert log.propensity is not None and log.propensity.tolist() == pytest.approx([0.5, 0.6, 0.8])
+    put(tmp_path, "u,t,y,p0,p1,p2\na,0,1,.5,.25,.25\nb,1,2,.2,.6,.1\nc,2,2,.1,.1,.8\n")
+    assert "row 1: the logged propensities of all arms do not sum to 1 (1 such rows)" in lines(tmp_path, **keys)[0]
+    put(tmp_path, "u,t,y,p0,p1,p2\na,0,1,.5,.25,.25\nb,1,2,.2,1.6,.1\nc,2,2,.1,.1,.8\n")
+    assert lines(tmp_path, **keys) == [f"{NAME}: line 3: p1: propensity '1.6' is outside [0, 1]"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"propensity": ["p", "q"], "arms": ["a", "b"]},
+            "names 2 columns, one for each exposure; csv has 3: not exposed, a",
+        ),
+        ({"propensity": ["p", "p"]}, "a column is named twice"),
+        ({"propensity": "p", "arms": ["a", "b"]}, "one column does not tell the propensities of 2 arms"),
+        ({"strata": ["site"]}, r"dataset\.strata: say how the arms of random rows were drawn, which needs"),
+        ({"randomised_flag": "r", "strata": ["sight"], "row_columns": {"site": "category"}}, "did you mean 'site'"),
+    ],
+)
+def test_propensities_and_strata_that_do_not_fit_the_arms_are_refused(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        tables(**{**PEOPLE, "user": "u", **keys})
+
+
+def test_a_random_part_may_lack_an_arm_but_has_none_that_the_log_lacks(tmp_path: Path) -> None:
+    put(put(tmp_path, LOG), "u,i,t,y,p,site\nd,x,1,3,.5,n\n", "random.csv")
+    assert tables(**PAIRS).load(tmp_path).randomised is not None
+    put(tmp_path, "u,i,t,y,p,site\nd,x,2,3,.5,n\ne,x,0,3,.5,n\n", "random.csv")
+    (line,) = lines(tmp_path, **PAIRS)
+    assert "random.csv: line 2: t: exposure '2' is no arm of dataset.arms, which has 1; drop the row" in line
+    (line,) = [line for line in lines(tmp_path, **{**PAIRS, "arms": ["mail", "call"]}) if "csv" in line]
+    assert "exposures are 0 to 2 without a gap" in line and "name 1 in dataset.arms, or add rows of 2" in line
+
+
+def test_strata_of_random_rows_weigh_them_by_the_shares_of_the_arms_there(tmp_path: Path) -> None:
+    random = "u,i,t,y,p,site\nd,x,1,3,.5,n\ne,x,0,3,.5,n\nf,x,0,3,.5,s\ng,x,0,3,.5,s\nh,x,1,3,.5,s\n"
+    put(put(tmp_path, LOG), random, "random.csv")
+    data = tables(**PAIRS, row_columns={"site": "category"}, strata=["site"]).load(tmp_path)
+    assert data.card.strata == ("site",) and data.randomised is not None
+    stratum = row_levels(data, data.randomised, data.card.strata)
+    np.testing.assert_allclose(
+        randomised_probabilities(data.randomised, 1, stratum)[:, 1], [0.5, 0.5, 1 / 3, 1 / 3, 1 / 3], rtol=1e-6
+    )
+    assert stratum is not None
+    with pytest.raises(DataError, match="1 of 2 strata of the randomised rows lack an arm"):
+        randomised_probabilities(data.randomised.take(np.arange(4)), 1, stratum[:4])

@@ -56,9 +56,12 @@ def test_a_latent_node_needs_no_column_and_is_never_observed() -> None:
     assert hidden.observed_nodes(CARD) == frozenset()
 
 
-def test_causes_of_the_outcome_leave_out_exposure_and_what_it_causes() -> None:
+def test_causes_of_the_outcome_leave_out_exposure_what_it_causes_and_what_reaches_the_outcome_by_it_alone() -> None:
     edges = ["popularity -> exposure", "exposure -> click", "click -> outcome", "activity -> outcome"]
-    assert CausalGraph(edges=edges, latent=[]).causes_of_outcome() == {"popularity", "activity"}
+    edges += ["age -> activity", "nudge -> popularity"]
+    assert CausalGraph(edges=edges, latent=[]).causes_of_outcome() == {"activity", "age"}
+    both = CausalGraph(edges=[*edges, "popularity -> outcome"], latent=[])
+    assert both.causes_of_outcome() == {"activity", "age", "popularity", "nudge"}
 
 
 def test_self_selection_adds_a_common_cause_and_leaves_the_declared_graph_alone() -> None:

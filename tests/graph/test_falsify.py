@@ -23,9 +23,9 @@ from causalrec.data.datasets.ihdp import IHDP
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
+from causalrec.graph.backdoor import adjustment_set
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.falsify import Independence, falsify, holm, untestable_reason
-from causalrec.graph.identify import adjustment_set
 
 CONF = Path(causalrec.__file__).parents[1] / "conf"
 CARDS = {data.card.name: data.card for data in (Hillstrom(), IHDP(), ML100KSemisynthetic())}

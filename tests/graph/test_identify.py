@@ -14,8 +14,9 @@ import pytest
 
 from causalrec.data.card import Column, DatasetCard
 from causalrec.errors import NotIdentified, RequestError
+from causalrec.graph.backdoor import adjustment_set, confounders, valid_backdoor
 from causalrec.graph.causal_graph import CausalGraph
-from causalrec.graph.identify import Adjustment, adjustment_set, confounders, identify, valid_backdoor
+from causalrec.graph.identify import Adjustment, identify
 
 EFFECT = "exposure -> outcome"
 
@@ -259,3 +260,20 @@ def test_a_hidden_choice_that_the_card_says_names_its_key() -> None:
     card = DatasetCard("toy", "", "", (), {}, (), "click", "explicit", self_selected=True)
     with pytest.raises(NotIdentified, match=r"dataset\.self_selected=false where users did not choose"):
         identify(CausalGraph(edges=["exposure -> outcome"]), card)
+
+
+def test_a_hidden_cause_that_observed_columns_block_does_not_stand_for_self_selection() -> None:
+    edges = ("a -> exposure", "a -> outcome", "background -> a", "background -> outcome")
+    blocked = graph(*edges, latent=("background",))
+    with pytest.raises(NotIdentified, match="self_selection drive"):
+        identify(blocked, card("a", self_selected=True))
+    assert identify(blocked, card("a")).training.columns == ("a",)
+    both = graph(*edges, "taste -> exposure", "taste -> outcome", latent=("background", "taste"), assume=True)
+    adjustment = identify(both, card("a", self_selected=True)).training
+    assert (adjustment.columns, adjustment.assumed) == (("a",), ("taste is negligible",))
+
+
+def test_two_hidden_causes_whose_common_effect_is_held_fixed_are_both_assumed_away() -> None:
+    edges = ("u -> c", "v -> c", "u -> exposure", "v -> outcome", "c -> exposure", "c -> outcome")
+    assumed = identify(graph(*edges, latent=("u", "v"), assume=True), card("c")).training.assumed
+    assert assumed == ("u is negligible", "v is negligible")

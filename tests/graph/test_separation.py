@@ -10,10 +10,10 @@ import pytest
 
 from causalrec.data.card import Column, DatasetCard
 from causalrec.errors import RequestError
+from causalrec.graph.backdoor import adjustment_set
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.dense_graphs import drawable, without_implied_edges
 from causalrec.graph.falsify import _require_few_tests, count_independences
-from causalrec.graph.identify import adjustment_set
 from causalrec.graph.layered_layout import graph_layout
 from causalrec.graph.separation import Arrows
 

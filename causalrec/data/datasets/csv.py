@@ -18,6 +18,7 @@ from causalrec.data.readable_paths import require_readable
 from causalrec.data.sources import Source, sha256_of
 from causalrec.data.table_problems import Problem, problem_of, raise_errors
 from causalrec.data.tabular.arm_checks import check_arms
+from causalrec.data.tabular.arm_propensities import with_arm_propensities
 from causalrec.data.tabular.declared import SCALES, check_keys, columns_of, fewest_rows, request_of
 from causalrec.data.tabular.missing import missing_columns, missing_files
 from causalrec.data.tabular.numbers import Thousands
@@ -70,9 +71,11 @@ class CsvTables(AbstractDataset):
         position: column of the position in the list, None for none.
         exposure: column of the exposure (0 = not exposed, 1.. = arms), None for none.
         exposure_levels: what that column holds for 0, 1, .. where it is not these numbers, as [control, treated].
-        propensity: column of the probability that the row was exposed, in (0, 1]; None for none. A file of random rows
-            may lack it.
+        propensity: column of the probability that the row was exposed, in (0, 1], whether it was or not; of several
+            arms a list, [not exposed, arm 1, ..], which sum to 1; None for none. A file of random rows may lack it.
         randomised_flag: column that is 1 where the item was drawn at random, else 0; None for none.
+        strata: columns within whose levels the exposure of the random rows was drawn (blocks, sites); empty: in all
+            alike. They are weighed by the shares of the arms there, unless they hold propensities.
         how_randomised: how the random rows were drawn, for the card.
         arms: what exposures 1, 2 and so on are, where rows of exposure 0 have outcomes too, so that effects can be
             learnt.
@@ -124,8 +127,9 @@ class CsvTables(AbstractDataset):
     position: str | None = None
     exposure: str | None = None
     exposure_levels: list[str | int | bool] = field(default_factory=list)
-    propensity: str | None = None
+    propensity: str | list[str] | None = None
     randomised_flag: str | None = None
+    strata: list[str] = field(default_factory=list)
     how_randomised: str = "as the file says"
     arms: list[str] = field(default_factory=list)
     randomised_log: bool = False
@@ -166,6 +170,7 @@ class CsvTables(AbstractDataset):
             threshold=self.threshold,
             arms=tuple(self.arms),
             randomised=self.how_randomised if random else None,
+            strata=tuple(self.strata),
             randomised_training=self.randomised_log,
             logged_propensity=self.propensity is not None,
             known_truth=bool(self.potential),
@@ -220,8 +225,9 @@ class CsvTables(AbstractDataset):
             name: read_log(store / name, request.roles, sizes, self.threshold, self._log_name(name))
             for name in meta["rows"]
         }
-        for log in logs.values():
-            check_arms(log, self.arms, self.name)
+        for name, log in logs.items():
+            check_arms(log, self.arms, self.name, learns=name == "logged")
+            logs[name] = with_arm_propensities(log, len(self.arms))
         pairs = {}
         if self.edges is not None:
             codes, values = (np.load(store / f"pair_{name}.npy", mmap_mode="r") for name in ("codes", "values"))

@@ -36,7 +36,8 @@ class EffectSimulation(AbstractDataset):
 
     Further columns: z, `c h + x0 + noise`, no cause of anything: a negative control. nudge, a fair coin: an instrument.
     seen, 1 with probability 0.2 without treatment and 0.8 under arm 1: a mediator. moment ~ N(0, 1), of the row, where
-    `moment_strength` is above 0. Raises RequestError on a mediated effect of more than one arm.
+    `moment_strength` is above 0. Raises RequestError on a mediated effect of more than one arm, and on several rows of
+    a unit whose moments or mediators differ.
 
     Attributes:
         units: number of rows of the log.
@@ -50,6 +51,8 @@ class EffectSimulation(AbstractDataset):
         instrument_strength: what nudge adds to the log-odds of every arm, or takes away.
         mediated: whether outcomes follow seen as if it were the treatment (one arm): a front door.
         moment_strength: s, `s moment` is added to `r_0` and to the log-odds of every arm.
+        rows_per_unit: rows of each unit, all of its one treatment; noise and click are drawn for each row.
+        unit_spread: standard deviation of what a unit adds to the r of all its rows, whatever the treatment.
         seed: draws everything.
     """
 
@@ -64,6 +67,8 @@ class EffectSimulation(AbstractDataset):
     instrument_strength: Strength = 0.0
     mediated: bool = False
     moment_strength: Strength = 0.0
+    rows_per_unit: Count = 1
+    unit_spread: Strength = 0.0
     seed: Annotated[int, Field(ge=0)] = 0
 
     @property
@@ -89,6 +94,7 @@ class EffectSimulation(AbstractDataset):
             arms=tuple(f"arm {arm}" for arm in range(1, self.arms + 1)),
             known_truth=True,
             randomised="further units, whose treatment is drawn evenly" if self.randomised else None,
+            repeats="error" if self.rows_per_unit == 1 else "allowed",
             unseen="keep",
         )
 
@@ -104,6 +110,11 @@ class EffectSimulation(AbstractDataset):
             raise RequestError(
                 f"dataset.mediated: is made for one arm, and dataset.arms={self.arms}; set dataset.arms=1"
             )
+        if self.rows_per_unit > 1 and (self.moment_strength or self.mediated):
+            raise RequestError(
+                "dataset.rows_per_unit: is made for columns of units; set dataset.moment_strength=0 and "
+                "dataset.mediated=false, or dataset.rows_per_unit=1"
+            )
         rng, units = np.random.default_rng([self.seed, 17]), self.units + self.randomised
         added_rng = np.random.default_rng(
             [self.seed, 18]
@@ -115,7 +126,7 @@ class EffectSimulation(AbstractDataset):
         x, hidden = rng.normal(size=(units, WIDTH)), rng.normal(size=units)
         moment = np.random.default_rng([self.seed, 19]).normal(size=units)
         cause = self.confounder_strength * hidden + self.moment_strength * moment
-        means = self._means(x, cause)
+        means = self._means(x, cause, self.unit_spread * np.random.default_rng([self.seed, 20]).normal(size=units))
         treatment, outcomes = self._draw_treatment(x, cause, nudge, rng), self._draw_outcomes(means, rng)
         if self.mediated:
             outcomes = np.take_along_axis(outcomes, seen, 1)
@@ -124,29 +135,32 @@ class EffectSimulation(AbstractDataset):
             treatment[self.units :] = rng.integers(self.arms + 1, size=self.randomised)
         control = self.confounder_strength * hidden + x[:, 0] + rng.normal(size=units)
         every = np.arange(units)
+        unit = np.tile(every, self.rows_per_unit)
+        again = self._draw_outcomes(means[unit[units:]], np.random.default_rng([self.seed, 21]))
         log = InteractionLog(
-            item=np.zeros(units, np.int64),
-            treatment=treatment,
-            outcome=outcomes[every, treatment].astype(np.float32),
+            item=np.zeros(len(unit), np.int64),
+            treatment=treatment[unit],
+            outcome=np.concatenate([outcomes, again])[np.arange(len(unit)), treatment[unit]].astype(np.float32),
             num_items=1,
-            user=every,
+            user=unit,
             num_users=units,
             columns={"moment": moment} if self.moment_strength else {},
             name="effect_simulation",
         )
         columns = {name: x[:, k] for k, name in enumerate(NAMES)} | {"z": control, "nudge": nudge}
         columns["seen"] = seen[every, np.minimum(treatment, 1)]
+        realised = ByUser(outcomes.astype(np.float32)) if self.rows_per_unit == 1 else None
         return CausalDataset(
             card=self.card,
-            logged=log.take(every[: self.units]),
-            randomised=log.take(every[self.units :], "randomised") if self.randomised else None,
+            logged=log.take(unit < self.units),
+            randomised=log.take(unit >= self.units, "randomised") if self.randomised else None,
             user_table=pl.DataFrame(columns),
             item_table=pl.DataFrame({"item": ["the one"]}),
-            potential=PotentialOutcomes(ByUser(means.astype(np.float32)), ByUser(outcomes.astype(np.float32))),
+            potential=PotentialOutcomes(ByUser(means.astype(np.float32)), realised),
         )
 
-    def _means(self, x: Doubles, cause: Doubles) -> Doubles:
-        control = x[:, 0] + x[:, 1] ** 2 / 2 - 0.5 + cause
+    def _means(self, x: Doubles, cause: Doubles, intercept: Doubles) -> Doubles:
+        control = x[:, 0] + x[:, 1] ** 2 / 2 - 0.5 + cause + intercept
         gain = self.heterogeneity * (x[:, 1] + np.abs(x[:, 2]))
         raw = np.stack([control, *(control + arm * self.effect + gain for arm in range(1, self.arms + 1))], 1)
         if self.outcome == "click":

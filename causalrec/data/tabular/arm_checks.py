@@ -30,12 +30,33 @@ def note_wrong_exposures(streamed: StreamedFile, arms: int, column: str) -> None
     streamed.bad_rows.add(what, column, wrong if wrong.any() else np.arange(len(treatment)) == 0)
 
 
-def check_arms(log: InteractionLog, arms: Sequence[str], name: str) -> None:
-    """Raise DataError on a row without an outcome, and an arm without a row."""
+def note_unnamed_exposures(streamed: StreamedFile, arms: int, column: str) -> None:
+    """Note the rows of a file of random rows of an exposure above `arms`, of which nothing is learnt."""
+    treatment = np.asarray(streamed.array("treatment"))
+    what = (
+        f"exposure {{value}} is no arm of dataset.arms, which has {arms}; drop the row, or name the arm where the "
+        f"interactions have rows of it too"
+    )
+    streamed.bad_rows.add(what, column, treatment > arms)
+
+
+def check_arms(log: InteractionLog, arms: Sequence[str], name: str, learns: bool = True) -> None:
+    """Raise DataError on a row without an outcome, and on an arm of which nothing can be learnt.
+
+    Args:
+        log: Rows.
+        arms: Names of the exposures 1, 2 and so on; empty where rows without exposure have no outcome.
+        name: Of the data set.
+        learns: Whether effects are learnt from the log, so that every arm needs a row.
+    """
     if not arms:
         return
     if (bad := np.isnan(log.outcome)).any():
         what = "no outcome, which an effect needs of unexposed rows too; drop the row"
         raise DataError(f"{name}: {log.name} row {int(np.argmax(bad)) + 1}: {what} ({int(bad.sum())} such rows)")
-    if missing := set(range(len(arms) + 1)) - set(np.unique(log.treatment).tolist()):
-        raise DataError(f"{name}: {log.name} has no row of exposure {min(missing)}; leave it out of dataset.arms")
+    if learns and (missing := set(range(len(arms) + 1)) - set(np.unique(log.treatment).tolist())):
+        what = ("not exposed", *arms)[min(missing)]
+        raise DataError(
+            f"{name}: no logged row has exposure {min(missing)} ({what}), so nothing is learnt of it; leave it out "
+            f"of dataset.arms, and its rows out of the random ones"
+        )

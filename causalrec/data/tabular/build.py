@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from causalrec.data.table_problems import Problem
-from causalrec.data.tabular.arm_checks import note_wrong_exposures
+from causalrec.data.tabular.arm_checks import note_unnamed_exposures, note_wrong_exposures
 from causalrec.data.tabular.entities import EntityFile, read_entities
 from causalrec.data.tabular.file_problems import header_problems, row_problems
 from causalrec.data.tabular.id_checks import note_nested_ids, warn_of_json_types, warn_of_odd_ids
@@ -69,6 +69,8 @@ class Build:
         levels = {role: self._number_levels(done, ids[role], role) for role in roles.categories}
         if len(done) == len(streams) and request.arms is not None and roles.treatment is not None:
             note_wrong_exposures(done[0], request.arms, roles.treatment)
+            for randomised in done[1:]:
+                note_unnamed_exposures(randomised, request.arms, roles.treatment)
         remaining = None if self._has_errors(done) else choose_rows(done, request, names)
         for streamed in done:
             self.problems += streamed.bad_rows.problems()
@@ -216,4 +218,5 @@ def _roles_of_random(raws: Sequence[RawFile], roles: Roles) -> Roles:
     except (pl.exceptions.PolarsError, OSError):
         return roles
     absent = {role: None for role in OPTIONAL_IN_RANDOM_ROWS if getattr(roles, role) not in header}
-    return replace(roles, **absent)  # type: ignore[arg-type]
+    of_arms = roles.arm_propensities if header.issuperset(roles.arm_propensities) else ()
+    return replace(roles, arm_propensities=of_arms, **absent)  # type: ignore[arg-type]

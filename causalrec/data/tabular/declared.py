@@ -118,7 +118,8 @@ def _roles_of(tables: CsvTables) -> Roles:
         time=tables.time,
         position=tables.position,
         treatment=tables.exposure,
-        propensity=tables.propensity,
+        propensity=tables.propensity if isinstance(tables.propensity, str) else None,
+        arm_propensities=tuple(tables.propensity) if isinstance(tables.propensity, list) else (),
         randomised=tables.randomised_flag,
         scale=tables.scale or SCALES[tables.kind],
         binary=tables.kind == "click" and tables.threshold is None,
@@ -136,7 +137,16 @@ def check_keys(tables: CsvTables) -> None:
     for name in names:
         if names.count(name) > 1 or name in ("exposure", "outcome"):
             raise RequestError(f"dataset: the column name {name!r} is taken twice; rename the column in its file")
-    for check in (_check_encodings, _check_people, _check_tables, _check_arms, _check_fill, _check_truth):
+    for check in (
+        _check_encodings,
+        _check_people,
+        _check_tables,
+        _check_arms,
+        _check_propensity,
+        _check_strata,
+        _check_fill,
+        _check_truth,
+    ):
         check(tables)
     if not _file_names(tables):
         raise RequestError("dataset.interactions: is empty; name a file, or several in a list")
@@ -207,6 +217,39 @@ def _check_arms(tables: CsvTables) -> None:
             "dataset.randomised_log: says that treatment was drawn at random, which needs dataset.arms and "
             "dataset.self_selected=false"
         )
+
+
+def _check_propensity(tables: CsvTables) -> None:
+    names, arms = tables.propensity, ["not exposed", *tables.arms]
+    if isinstance(names, list) and (len(names) != len(arms) or not tables.arms):
+        raise RequestError(
+            f"dataset.propensity: names {len(names)} columns, one for each exposure; {tables.name} has {len(arms)}: "
+            f"{', '.join(arms)} (dataset.arms)"
+        )
+    if isinstance(names, list) and len(set(names)) < len(names):
+        raise RequestError(f"dataset.propensity={names}: a column is named twice; name one for each exposure")
+    if isinstance(names, str) and len(tables.arms) > 1:
+        raise RequestError(
+            f"dataset.propensity={names}: one column does not tell the propensities of {len(tables.arms)} arms; name "
+            f"one for each exposure, in a list: {', '.join(arms)}"
+        )
+
+
+def _check_strata(tables: CsvTables) -> None:
+    if not tables.strata:
+        return
+    if not tables.arms or not (tables.randomised_flag or tables.randomised_interactions):
+        raise RequestError(
+            "dataset.strata: say how the arms of random rows were drawn, which needs dataset.arms and "
+            "dataset.randomised_flag or dataset.randomised_interactions"
+        )
+    kinds = {column.name: column.kind for column in columns_of(tables) if column.entity != "pair"}
+    fitting = [name for name, kind in kinds.items() if kind in ("id", "category", "numeric")]
+    for name in tables.strata:
+        if name not in fitting:
+            raise RequestError(
+                f"dataset.strata={name}: no category or number of users, items or rows; {did_you_mean(name, fitting)}"
+            )
 
 
 def _check_fill(tables: CsvTables) -> None:

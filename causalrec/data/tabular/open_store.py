@@ -77,6 +77,7 @@ def read_log(folder: Path, roles: Roles, sizes: tuple[int, int], threshold: floa
         if not path.stem.startswith("potential")
     }
     count = len(arrays["item"])
+    of_arms = [arrays.pop(role) for role in sorted(arrays) if role.startswith("arm_propensity")]
     all_exposed = np.broadcast_to(np.int64(1), count)  # takes no memory
     columns = {column: _values(folder, role, arrays.pop(role)) for role, column in roles.row_roles.items()}
     outcome = arrays.pop("outcome", None)
@@ -89,6 +90,7 @@ def read_log(folder: Path, roles: Roles, sizes: tuple[int, int], threshold: floa
         outcome=np.broadcast_to(np.float32(1), count) if outcome is None else outcome,
         num_users=sizes[0],
         num_items=sizes[1],
+        arm_probabilities=np.stack(of_arms, 1) if of_arms else None,
         columns=columns,
         name=name,
         **arrays,

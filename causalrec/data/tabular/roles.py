@@ -20,6 +20,7 @@ DTYPES: Mapping[str, type[np.generic]] = {
     "number": np.float64,
     "category": np.int64,  # its place among the levels
     "potential": np.float32,
+    "arm_propensity": np.float32,
     "missing": np.float64,  # 1 where the number of the same count was missing
     "dropped": np.bool_,
 }
@@ -46,6 +47,7 @@ class Roles:
         position: Of the position in the list, a whole number.
         treatment: Of the exposure: 0 = not exposed, 1.. = arms.
         propensity: Of the propensity, a probability in (0, 1].
+        arm_propensities: Of the propensity of each exposure 0, 1, ..; empty where one column holds them.
         randomised: Of the flag that is 1 where the item was drawn at random, else 0.
         scale: Bounds of the raw outcome, both included.
         binary: The raw outcome is 0 or 1, and nothing between.
@@ -63,6 +65,7 @@ class Roles:
     position: str | None = None
     treatment: str | None = None
     propensity: str | None = None
+    arm_propensities: tuple[str, ...] = ()
     randomised: str | None = None
     scale: tuple[float, float] = (float("-inf"), float("inf"))
     binary: bool = False
@@ -77,7 +80,9 @@ class Roles:
         """Column by role, of the roles that are read from a column."""
         roles = ("user", "item", "time", "position", "treatment", "outcome", "propensity", "randomised")
         named = {role: name for role in roles if (name := getattr(self, role)) is not None}
-        return {**named, **self._numbered_columns, **{f"potential{k}": name for k, name in enumerate(self.potential)}}
+        by_arm = (("potential", self.potential), ("arm_propensity", self.arm_propensities))
+        of_arms = {f"{role}{k}": name for role, names in by_arm for k, name in enumerate(names)}
+        return {**named, **self._numbered_columns, **of_arms}
 
     @property
     def _numbered_columns(self) -> dict[str, str]:

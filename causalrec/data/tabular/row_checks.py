@@ -57,6 +57,8 @@ def note_bad_rows(arrays: Arrays, roles: Roles, bad_rows: BadRows, offset: int) 
             note("no category", role, arrays[role] < 0, _category_hint)
         elif role.startswith(("number", "potential")):
             note("{value} is not a finite number", role, ~np.isfinite(arrays[role]), number_hint)
+        elif role.startswith("arm_propensity"):
+            note("propensity {value} is outside [0, 1]", role, ~((arrays[role] >= 0) & (arrays[role] <= 1)))
     if "randomised" in arrays:
         note("the flag {value} is neither 0 nor 1", "randomised", ~np.isin(arrays["randomised"], (0, 1)))
 
