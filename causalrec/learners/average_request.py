@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from causalrec.config.run_config import Evaluation
-from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.averages import trim_rows
 from causalrec.estimators.effect.base import LEAST_ROWS
 from causalrec.learners.table_columns import log_to_fit
 from causalrec.prepared import PreparedData
-from causalrec.types import Bools, Doubles, Floats
+from causalrec.types import Bools, Floats
 
 
 def training_average_request(evaluation: Evaluation, prepared: PreparedData) -> AverageRequest:
@@ -46,14 +45,6 @@ def trimmed_test_rows(evaluation: Evaluation, prepared: PreparedData) -> Bools |
     if not evaluation.trim:
         return None
     return _trim(prepared.test_probabilities, evaluation.trim)
-
-
-def logged_probabilities(prepared: PreparedData, log: InteractionLog) -> Doubles | None:
-    """Return the probabilities of all arms where the run goes by those that the log holds; None where it fits them."""
-    if prepared.propensity.kind != "logged":
-        return None
-    arms = len(prepared.dataset.card.arms)
-    return prepared.propensity.treatment_probabilities(log, arms).astype(np.float64)
 
 
 def _trim(probabilities: Floats, trim: float) -> Bools:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from causalrec.config.run_config import RunConfig
@@ -13,7 +12,7 @@ from causalrec.data.card import DatasetCard
 from causalrec.errors import RequestError
 from causalrec.estimators.effect.base import AbstractFittedEffect, Design, FitEffect, LearnerData
 from causalrec.features.views import Views
-from causalrec.learners.average_request import logged_probabilities, training_average_request
+from causalrec.learners.average_request import training_average_request
 from causalrec.learners.base import AbstractLearner
 from causalrec.learners.table_columns import TableColumns, log_to_fit
 from causalrec.learners.table_predictor import TablePredictor
@@ -122,9 +121,7 @@ class AbstractTableLearner(AbstractLearner):
         self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]
     ) -> TablePredictor:
         table, card = TableColumns.from_views(config, prepared), prepared.dataset.card
-        log = log_to_fit(prepared)
-        rows = table.rows(log, len(card.arms), card.outcome == "click")
-        rows = replace(rows, probabilities=logged_probabilities(prepared, log))
+        rows = table.rows(log_to_fit(prepared), len(card.arms), card.outcome == "click")
         request = training_average_request(config.run.evaluation, prepared)
         return TablePredictor(self.fit_rows(rows, config.run.seed), rows, table, self.design, request)
 

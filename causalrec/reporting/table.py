@@ -19,7 +19,7 @@ from causalrec.reporting.table_rows import groups_of_tables, is_resampled, rows_
 from causalrec.types import Doubles
 
 OF_OUTCOMES = ("auc", "ndcg@5", "mse", "skill", "bias")
-AVERAGES = ("average_effect", "effect_of_compliers", "projected_effect")
+AVERAGES = ("average_effect", "effect_of_compliers", "projected_effect", "equal_effects_p")
 OF_EFFECTS = ("sqrt_pehe", "ate_error", "qini", "autoc", *AVERAGES, "coverage", "first_stage_f")
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 

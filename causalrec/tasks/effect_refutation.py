@@ -13,7 +13,7 @@ from causalrec.errors import RequestError
 from causalrec.evaluation.refuter.base import RefutationProblem
 from causalrec.evaluation.refuter.re_estimation import LINEAR_CROSSFIT, ReEstimator
 from causalrec.graph.causal_graph import CausalGraph
-from causalrec.learners.average_request import logged_probabilities, training_average_request
+from causalrec.learners.average_request import training_average_request
 from causalrec.learners.table_columns import TableColumns, log_to_fit, numeric_column
 from causalrec.prepared import PreparedData
 from causalrec.types import Floats, Ints
@@ -41,7 +41,6 @@ def effect_problem(
     learner, table, log = config.components.learner, TableColumns.from_views(config, prepared), log_to_fit(prepared)
     assert learner is not None
     rows = table.rows(log, len(card.arms), card.outcome == "click")
-    rows = replace(rows, probabilities=logged_probabilities(prepared, log))
     request = training_average_request(config.run.evaluation, prepared)
     if request.included is not None:  # refuters attack the estimate on the rows that trimming leaves
         rows, log, request = rows.take(request.included), log.take(request.included), replace(request, included=None)

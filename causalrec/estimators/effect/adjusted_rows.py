@@ -14,6 +14,7 @@ from causalrec.estimators.effect.average_effect import (
     doubly_robust_description,
 )
 from causalrec.estimators.effect.averages import TargetAverage, target_average
+from causalrec.estimators.effect.clustered_variance import count_clusters
 from causalrec.estimators.effect.overlap_warnings import overlap_warnings
 from causalrec.types import Bools, Doubles, Ints
 
@@ -67,9 +68,22 @@ class AdjustedRows:
             *(estimate.value, estimate.influence, self.clusters, request.level),
             description=doubly_robust_description(request.target),
             metric=AVERAGE_EFFECT,
+            counts=self.count_clusters(estimate.influence),
         )
         overlap = overlap_warnings(self.treatment, self.probabilities, request.target, clip=self.clip)
         return replace(average, warnings=(*self.missing_arms(), *average.warnings, *overlap))
+
+    def count_clusters(self, influence: Doubles) -> Ints:
+        """Return the clusters that the average of each arm rests on, int64[A].
+
+        Where rows are independent, the rows of the arm, or of none, where these are fewer: two means are compared.
+        """
+        counts = count_clusters(influence, self.clusters)
+        if self.clusters:
+            return counts
+        by_arm = np.bincount(self.treatment, minlength=self.means.shape[1])
+        fewest: Ints = np.minimum(counts, np.minimum(by_arm[1:], by_arm[0]))
+        return fewest
 
     def missing_arms(self) -> tuple[str, ...]:
         """Return a line for each arm that no row received, for which there is no average."""

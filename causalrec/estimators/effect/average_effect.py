@@ -67,7 +67,14 @@ def normal_average(value: Doubles, standard_error: Doubles, level: float) -> Ave
 
 
 def average_from_influence(
-    value: Doubles, influence: Doubles, clusters: tuple[Ints, ...], level: float, *, description: str, metric: str
+    value: Doubles,
+    influence: Doubles,
+    clusters: tuple[Ints, ...],
+    level: float,
+    *,
+    description: str,
+    metric: str,
+    counts: Ints | None = None,
 ) -> AverageEffect:
     """Return an average effect with the interval that its influence values give.
 
@@ -78,8 +85,10 @@ def average_from_influence(
         level: of the interval.
         description: whose effect it is.
         metric: what the score is called.
+        counts: int64[A], clusters that each rests on; None: those of the influence values.
     """
-    errors, counts = standard_errors(influence, clusters), count_clusters(influence, clusters)
+    errors = standard_errors(influence, clusters)
+    counts = count_clusters(influence, clusters) if counts is None else counts
     half_width = critical_values(level, counts) * errors
     return AverageEffect(
         *(value, errors, value - half_width, value + half_width),
@@ -97,12 +106,13 @@ def few_clusters(counts: Ints) -> tuple[str, ...]:
     >>> few_clusters(np.array([40, 12]))
     ('few clusters: its interval rests on 12, so that its quantiles are those of t with 11 degrees of freedom',)
     """
-    fewest = int(counts.min(initial=FEW_CLUSTERS))
-    if not 0 < fewest < FEW_CLUSTERS:
+    fewest = int(counts[counts > 0].min(initial=FEW_CLUSTERS))
+    if fewest >= FEW_CLUSTERS:
         return ()
-    freedom = max(fewest - 1, 0)
-    degrees = f"{freedom} degree{'' if freedom == 1 else 's'} of freedom"
-    return (f"few clusters: its interval rests on {fewest}, so that its quantiles are those of t with {degrees}",)
+    quantiles = (
+        "it has no error" if fewest == 1 else f"its quantiles are those of t with {fewest - 1} degrees of freedom"
+    )
+    return (f"few clusters: its interval rests on {fewest}, so that {quantiles}",)
 
 
 def doubly_robust_description(target: EffectTarget) -> str:

@@ -17,6 +17,9 @@ DESCRIPTIONS: Mapping[EffectTarget, str] = {
 }
 
 
+Estimate = tuple[float, Doubles]  # a value, and each row's influence on it
+
+
 @dataclass(frozen=True)
 class TargetAverage:
     """The average effect of each arm on a target population.
@@ -48,13 +51,15 @@ def target_average(
 ) -> TargetAverage:
     """Return the doubly robust average effect of each arm over all rows of the target, whatever arm they received.
 
-    With T the arm received, y the outcome, m the means and p the probabilities:
+    With T the arm received, y the outcome, m the means, p the probabilities and mean_w a mean by weights w, which are
+    divided by their own sum:
 
-        all        mean[ m_a - m_0 + 1{T=a} (y - m_a) / p_a - 1{T=0} (y - m_0) / p_0 ]
-        treated    mean[ 1{T=a} (y - m_0) - 1{T=0} (p_a / p_0) (y - m_0) ] / P(T=a)
-        untreated  mean[ 1{T=0} (m_a - y) + 1{T=a} (p_0 / p_a) (y - m_a) ] / P(T=0)
-        overlap    sum (t - e) (y - mu) / sum (t - e)^2 of rows under arm a or none, with e = p_a / (p_0 + p_a),
-                   t = 1{T=a}, mu = e m_a + (1 - e) m_0: the effect weighted by e (1 - e)
+        all        mean[ m_a - m_0 ] + mean_w[ y - m_a ] - mean_v[ y - m_0 ]     w = 1{T=a} / p_a, v = 1{T=0} / p_0
+        treated    mean_w[ y - m_0 ] - mean_v[ y - m_0 ]                         w = 1{T=a}, v = 1{T=0} p_a / p_0
+        untreated  mean_w[ y - m_a ] - mean_v[ y - m_a ]                         w = 1{T=a} p_0 / p_a, v = 1{T=0}
+        overlap    mean_w[ (y - mu) / (t - e) ]                                  w = (t - e)^2 of rows under a or none
+
+    with t = 1{T=a}, e = p_a / (p_0 + p_a) and mu = e m_a + (1 - e) m_0: the effect weighted by e (1 - e).
 
     Assumption: no unmeasured confounding given what m and p read, and the means or the probabilities are right (both,
     of `overlap`). Source: Robins, Rotnitzky & Zhao (JASA 1994); Hahn (Econometrica 1998); Robinson (Econometrica 1988).
@@ -80,9 +85,7 @@ def target_average(
         if not treated.any() or not untreated.any():
             continue
         contrast = _Contrast(outcome, treated, untreated, means[:, arm], means[:, 0], clipped[:, arm], clipped[:, 0])
-        summand, norm = _SUMMANDS[target](contrast)
-        value[arm - 1] = summand.sum() / norm.sum()
-        influence[:, arm - 1] = (summand - value[arm - 1] * norm) / norm.mean()
+        value[arm - 1], influence[:, arm - 1] = _AVERAGES[target](contrast)
     return TargetAverage(value, influence)
 
 
@@ -122,31 +125,43 @@ def trim_rows(probabilities: Doubles, trim: float) -> Bools:
     return np.asarray(probabilities.min(axis=1) >= trim)
 
 
-def _of_all(rows: _Contrast) -> tuple[Doubles, Doubles]:
-    arm = rows.mean + np.where(rows.treated, (rows.outcome - rows.mean) / rows.chance, 0.0)
-    none = rows.mean_none + np.where(rows.untreated, (rows.outcome - rows.mean_none) / rows.chance_none, 0.0)
-    return arm - none, np.ones(len(rows.outcome))
+def _weighted_mean(values: Doubles, weights: Doubles) -> Estimate:
+    """Return `sum w x / sum w` and each row's influence on it, `w (x - mean) / mean(w)`."""
+    mean = float(weights @ values / weights.sum())
+    return mean, weights * (values - mean) / weights.mean()
 
 
-def _of_treated(rows: _Contrast) -> tuple[Doubles, Doubles]:
-    weight = rows.treated - rows.untreated * rows.chance / rows.chance_none
-    return weight * (rows.outcome - rows.mean_none), rows.treated.astype(np.float64)
+def _subtract(first: Estimate, second: Estimate) -> Estimate:
+    return first[0] - second[0], first[1] - second[1]
 
 
-def _of_untreated(rows: _Contrast) -> tuple[Doubles, Doubles]:
-    weight = rows.treated * rows.chance_none / rows.chance - rows.untreated
-    return weight * (rows.outcome - rows.mean), rows.untreated.astype(np.float64)
+def _of_all(rows: _Contrast) -> Estimate:
+    modelled = _weighted_mean(rows.mean - rows.mean_none, np.ones(len(rows.outcome)))
+    under_arm = _weighted_mean(rows.outcome - rows.mean, rows.treated / rows.chance)
+    under_none = _weighted_mean(rows.outcome - rows.mean_none, rows.untreated / rows.chance_none)
+    missed, influence = _subtract(under_arm, under_none)
+    return modelled[0] + missed, modelled[1] + influence
 
 
-def _of_overlap(rows: _Contrast) -> tuple[Doubles, Doubles]:
-    """The denominator is (t - e)^2, not (t - e) t, so that an error of e is of second order."""
-    compared, chance = rows.treated | rows.untreated, rows.chance / (rows.chance + rows.chance_none)
-    residual = np.where(compared, rows.treated - chance, 0.0)
+def _of_treated(rows: _Contrast) -> Estimate:
+    residual, weight = rows.outcome - rows.mean_none, rows.untreated * rows.chance / rows.chance_none
+    return _subtract(_weighted_mean(residual, rows.treated.astype(np.float64)), _weighted_mean(residual, weight))
+
+
+def _of_untreated(rows: _Contrast) -> Estimate:
+    residual, weight = rows.outcome - rows.mean, rows.treated * rows.chance_none / rows.chance
+    return _subtract(_weighted_mean(residual, weight), _weighted_mean(residual, rows.untreated.astype(np.float64)))
+
+
+def _of_overlap(rows: _Contrast) -> Estimate:
+    """Weights of (t - e)^2, not (t - e) t, so that an error of e is of second order."""
+    chance = rows.chance / (rows.chance + rows.chance_none)
+    residual = rows.treated - chance  # never 0: probabilities are clipped
     mean = chance * rows.mean + (1 - chance) * rows.mean_none
-    return residual * (rows.outcome - mean), residual**2
+    return _weighted_mean((rows.outcome - mean) / residual, (rows.treated | rows.untreated) * residual**2)
 
 
-_SUMMANDS: Mapping[EffectTarget, Callable[[_Contrast], tuple[Doubles, Doubles]]] = {
+_AVERAGES: Mapping[EffectTarget, Callable[[_Contrast], Estimate]] = {
     "all": _of_all,
     "treated": _of_treated,
     "untreated": _of_untreated,

@@ -10,7 +10,12 @@ from causalrec.estimators.effect.averages import target_weights
 from causalrec.types import Bools, Doubles, EffectTarget, Ints
 
 MOST_UNLIKE = 0.01  # share of the target's rows that may have none like them
-LEAST_EFFECTIVE = 0.2  # effective rows, as a share of the rows of an arm
+LEAST_EFFECTIVE: Mapping[EffectTarget, float] = {  # effective rows, as a share of the rows of an arm
+    "all": 0.2,
+    "treated": 0.5,  # of rows that stand for others than themselves
+    "untreated": 0.5,
+    "overlap": 0.2,
+}
 NEEDED: Mapping[EffectTarget, tuple[str, ...]] = {  # of whom a target's rows need rows like them
     "all": ("arm", "none"),
     "treated": ("none",),
@@ -31,7 +36,7 @@ def overlap_warnings(treatment: Ints, probabilities: Doubles, target: EffectTarg
 
     >>> chance = np.array([[0.001, 0.999]] * 2 + [[0.5, 0.5]] * 2)
     >>> overlap_warnings(np.array([1, 1, 0, 1]), chance, "treated", clip=0.01)
-    ('2 of 3 treated rows have no like controls: their propensity of none is below 0.01, at which it is clipped',)
+    ('2 of 3 treated rows have no like controls: their propensity of none is below 0.01',)
     """
     arms = probabilities.shape[1] - 1
     lines = [line for arm in range(1, arms + 1) for line in _of_arm(treatment, probabilities, arm, target, clip)]
@@ -69,15 +74,13 @@ def _of_arm(treatment: Ints, probabilities: Doubles, arm: int, target: EffectTar
         unlike = int((members & (probabilities[:, which] < clip)).sum())
         if unlike > MOST_UNLIKE * members.sum():
             of = "none" if which == 0 else "the arm"
-            yield (
-                f"{unlike:,} of {int(members.sum()):,} {who} have no like {like}: their propensity of {of} is below "
-                f"{clip:g}, at which it is clipped"
-            )
+            rows = f"{unlike:,} of {int(members.sum()):,} {who}"
+            yield f"{rows} have no like {like}: their propensity of {of} is below {clip:g}"
     weights = target_weights(treatment, probabilities, arm, target, clip=clip)
     for which, like in sides.values():
         side_rows = treatment == which
         count, effective = int(side_rows.sum()), effective_rows(weights[side_rows])
-        if count > 0 and effective < LEAST_EFFECTIVE * count:
+        if count > 0 and effective < LEAST_EFFECTIVE[target] * count:
             yield (
                 f"little overlap: {count:,} {like} weigh as much as {effective:,.0f} that were alike to those the "
                 f"average is of"

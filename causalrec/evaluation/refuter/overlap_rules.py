@@ -8,15 +8,19 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
+from causalrec.estimators.effect.averages import target_weights
+from causalrec.estimators.effect.overlap_warnings import NEEDED, effective_rows, target_members
 from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
 
 Share = Annotated[float, Field(ge=0, le=1)]
+CLIP = 1e-6  # nothing is divided by less
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverlapRules(AbstractRefuter):
-    """At most `max_share` of the rows have a probability below `extreme` of the arm or of none, and the effective rows
-    of the arm and of none, `(sum w)^2 / sum w^2` of inverse probabilities, are at least `min_effective` of theirs.
+    """At most `max_share` of the rows that the effect is averaged over have a probability below `extreme` of the arm,
+    or of none, whose rows stand for them, and the effective rows of the arm and of none, `(sum w)^2 / sum w^2` of the
+    target's weights, are at least `min_effective` of theirs.
     """
 
     name: ClassVar[str] = "overlap"
@@ -27,12 +31,15 @@ class OverlapRules(AbstractRefuter):
 
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
         rows, verdicts = problem.rows, []
+        members = target_members(rows.treatment, problem.target)
         for arm in range(1, rows.arms + 1):
-            share = float((problem.propensities[:, (0, arm)].min(1) < self.extreme).mean())
-            effective = []
-            for which in (0, arm):
-                weight = 1 / problem.propensities[rows.treatment == which, which].clip(1e-6)
-                effective.append(float(weight.sum() ** 2 / (weight**2).sum() / len(weight)))
+            needed_arms = [arm if side == "arm" else 0 for side in NEEDED[problem.target]] or [0, arm]
+            share = float((problem.propensities[members][:, needed_arms].min(1) < self.extreme).mean())
+            weight = target_weights(rows.treatment, problem.propensities, arm, problem.target, clip=CLIP)
+            effective = [
+                effective_rows(weight[rows.treatment == which]) / int((rows.treatment == which).sum())
+                for which in (0, arm)
+            ]
             needed = f"effective rows at least {self.min_effective:.0%}: {min(effective):.0%}"
             rule = f"at most {self.max_share:.0%} below {self.extreme:g}; {needed}"
             passed = bool(share <= self.max_share and np.min(effective) >= self.min_effective)
