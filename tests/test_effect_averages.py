@@ -108,6 +108,7 @@ def test_a_rare_arm_of_another_population_is_trimmed_warned_of_and_judged_by_col
     capsys.readouterr()
     assert cli.main(["refute", str(folder), "--json", "--repeats", "3"]) == 0
     report = json.loads(capsys.readouterr().out)
+    assert "linear_dml. Average effect on the treated rows; " in report["estimator"]
     assert report["value"] == [pytest.approx(average["value"])] and report["low"] == [pytest.approx(average["low"])]
 
 

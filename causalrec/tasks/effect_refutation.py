@@ -16,6 +16,7 @@ from causalrec.graph.causal_graph import CausalGraph
 from causalrec.learners.average_request import training_average_request
 from causalrec.learners.table_columns import TableColumns, log_to_fit, numeric_column
 from causalrec.prepared import PreparedData
+from causalrec.tasks.effect_averages import target_footnote
 from causalrec.types import Floats, Ints
 
 
@@ -42,6 +43,7 @@ def effect_problem(
     assert learner is not None
     rows = table.rows(log, len(card.arms), card.outcome == "click")
     request = training_average_request(config.run.evaluation, prepared)
+    footnote = target_footnote(config.run.evaluation, prepared)
     if request.included is not None:  # refuters attack the estimate on the rows that trimming leaves
         rows, log, request = rows.take(request.included), log.take(request.included), replace(request, included=None)
     estimate, original = ReEstimator.from_learner(learner.refit, request, rows, seed)
@@ -59,7 +61,8 @@ def effect_problem(
         repeats=repeats,
         seed=seed,
     )
-    return problem, linear if estimate.learner is None else choice
+    words = linear if estimate.learner is None else choice
+    return problem, words if footnote is None else f"{words}. {footnote}"
 
 
 def _check_controls(controls: Sequence[str], adjusted: tuple[str, ...], graph: CausalGraph) -> None:

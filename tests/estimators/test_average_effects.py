@@ -76,6 +76,24 @@ def test_each_target_by_hand() -> None:
     assert target_weights(treatment, columns[3], 1, "all", clip=0.3) == pytest.approx([2, 2, 1 / 0.3, 4 / 3])
 
 
+def test_what_is_divided_by_is_clipped_and_what_is_multiplied_by_is_not() -> None:
+    """Controls that are most unlike the treated must not count more than they are like them."""
+    chance = np.array([0.9, 0.5, 0.0001])
+    probabilities = np.column_stack([1 - chance, chance])
+    weights = target_weights(np.array([1, 0, 0]), probabilities, 1, "treated", clip=0.2)
+    assert weights == pytest.approx([1, 1, 0.0001 / 0.9999])
+    weights = target_weights(np.array([1, 0, 0]), probabilities, 1, "all", clip=0.2)
+    assert weights == pytest.approx([1 / 0.9, 2, 1 / 0.9999])
+    assert target_weights(np.array([0, 1, 0]), probabilities, 1, "overlap", clip=0.2) == pytest.approx(
+        [0.9, 0.5, 0.0001]
+    )
+    certain = np.array([[0.0, 1.0], [1.0, 0.0]])
+    zeros = np.zeros((2, 2))
+    for target in TARGETS:
+        average = target_average(np.array([2.0, 1.0]), np.array([1, 0]), zeros, certain, target, clip=0.01)
+        assert np.isfinite(average.value).all() == (target == "all"), "no row has a like one"
+
+
 @pytest.mark.parametrize("right", ["means", "probabilities", "neither"])
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_target_is_right_where_either_nuisance_is(target: EffectTarget, right: str) -> None:

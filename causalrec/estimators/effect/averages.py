@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ DESCRIPTIONS: Mapping[EffectTarget, str] = {
 }
 
 
+TINY = 1e-300  # what a sum of nothing is divided by
 Estimate = tuple[float, Doubles]  # a value, and each row's influence on it
 
 
@@ -35,7 +36,9 @@ class TargetAverage:
 
 @dataclass(frozen=True)
 class _Contrast:
-    """Rows under one arm and under none: y, 1{T=a}, 1{T=0}, m_a, m_0, p_a, p_0, [N] each."""
+    """Rows under one arm and under none: y, 1{T=a}, 1{T=0}, m_a, m_0, p_a, p_0, and the last two of at least the clip,
+    [N] each: what is divided by is clipped, what is multiplied by is not.
+    """
 
     outcome: Doubles
     treated: Bools
@@ -44,6 +47,13 @@ class _Contrast:
     mean_none: Doubles
     chance: Doubles
     chance_none: Doubles
+    divisor: Doubles
+    divisor_none: Doubles
+
+    @property
+    def share(self) -> Doubles:
+        """e: the probability of the arm among the arm and none."""
+        return self.chance / np.maximum(self.chance + self.chance_none, TINY)
 
 
 def target_average(
@@ -76,16 +86,12 @@ def target_average(
     >>> target_average(y, t, m, np.full((2, 2), 0.5), "all", clip=0.01).value
     array([2.])
     """
-    clipped = np.maximum(probabilities, clip)
     value = np.full(means.shape[1] - 1, np.nan)
     influence = np.full((len(outcome), len(value)), np.nan)
-    untreated = treatment == 0
     for arm in range(1, means.shape[1]):
-        treated = treatment == arm
-        if not treated.any() or not untreated.any():
-            continue
-        contrast = _Contrast(outcome, treated, untreated, means[:, arm], means[:, 0], clipped[:, arm], clipped[:, 0])
-        value[arm - 1], influence[:, arm - 1] = _AVERAGES[target](contrast)
+        rows = _contrast(outcome, treatment, means, probabilities, arm, clip)
+        if rows.treated.any() and rows.untreated.any():
+            value[arm - 1], influence[:, arm - 1] = _average(rows, target)
     return TargetAverage(value, influence)
 
 
@@ -102,16 +108,9 @@ def target_weights(treatment: Ints, probabilities: Doubles, arm: int, target: Ef
     >>> target_weights(np.array([0, 1]), np.array([[0.8, 0.2]] * 2), 1, "treated", clip=0.01)
     array([0.25, 1.  ])
     """
-    chance, chance_none = (np.maximum(probabilities[:, which], clip) for which in (arm, 0))
-    of_target: Mapping[EffectTarget, Doubles] = {
-        "all": np.ones(len(treatment)),
-        "treated": chance,
-        "untreated": chance_none,
-        "overlap": chance * chance_none / (chance + chance_none),
-    }
-    received = np.where(treatment == arm, 1 / chance, np.where(treatment == 0, 1 / chance_none, 0.0))
-    weights: Doubles = of_target[target] * received
-    return weights
+    rows = _contrast(np.zeros(len(treatment)), treatment, np.zeros_like(probabilities), probabilities, arm, clip)
+    of_arm, of_none = _weights(rows, target)
+    return of_arm + of_none
 
 
 def trim_rows(probabilities: Doubles, trim: float) -> Bools:
@@ -125,45 +124,50 @@ def trim_rows(probabilities: Doubles, trim: float) -> Bools:
     return np.asarray(probabilities.min(axis=1) >= trim)
 
 
+def _contrast(
+    outcome: Doubles, treatment: Ints, means: Doubles, probabilities: Doubles, arm: int, clip: float
+) -> _Contrast:
+    clipped = np.maximum(probabilities, clip)
+    by_arm = [columns[:, which] for columns in (means, probabilities, clipped) for which in (arm, 0)]
+    return _Contrast(outcome, treatment == arm, treatment == 0, *by_arm)
+
+
+def _weights(rows: _Contrast, target: EffectTarget) -> tuple[Doubles, Doubles]:
+    """Return the weights of the rows under the arm and of those under none, float64[N] each, 0 of all others."""
+    arm, none = rows.treated.astype(np.float64), rows.untreated.astype(np.float64)
+    if target == "treated":
+        return arm, none * rows.chance / rows.divisor_none
+    if target == "untreated":
+        return arm * rows.chance_none / rows.divisor, none
+    if target == "overlap":
+        return arm * (1 - rows.share), none * rows.share
+    return arm / rows.divisor, none / rows.divisor_none
+
+
+def _average(rows: _Contrast, target: EffectTarget) -> Estimate:
+    if target == "overlap":
+        return _overlap_average(rows)
+    of_arm, of_none = _weights(rows, target)
+    mean = rows.mean_none if target == "treated" else rows.mean
+    mean_none = rows.mean if target == "untreated" else rows.mean_none
+    modelled = _weighted_mean(mean - mean_none, np.ones(len(mean)))  # 0 but of all rows
+    under_arm, under_none = (
+        _weighted_mean(rows.outcome - mean, of_arm),
+        _weighted_mean(rows.outcome - mean_none, of_none),
+    )
+    return modelled[0] + under_arm[0] - under_none[0], modelled[1] + under_arm[1] - under_none[1]
+
+
+def _overlap_average(rows: _Contrast) -> Estimate:
+    """The denominator is (t - e)^2, not (t - e) t, so that an error of e is of second order."""
+    residual = np.where(rows.treated | rows.untreated, rows.treated - rows.share, 0.0)
+    product = residual * (rows.outcome - rows.share * rows.mean - (1 - rows.share) * rows.mean_none)
+    square = residual**2
+    value = float(product.sum() / square.sum()) if square.any() else float("nan")
+    return value, (product - value * square) / max(float(square.mean()), TINY)
+
+
 def _weighted_mean(values: Doubles, weights: Doubles) -> Estimate:
-    """Return `sum w x / sum w` and each row's influence on it, `w (x - mean) / mean(w)`."""
-    mean = float(weights @ values / weights.sum())
-    return mean, weights * (values - mean) / weights.mean()
-
-
-def _subtract(first: Estimate, second: Estimate) -> Estimate:
-    return first[0] - second[0], first[1] - second[1]
-
-
-def _of_all(rows: _Contrast) -> Estimate:
-    modelled = _weighted_mean(rows.mean - rows.mean_none, np.ones(len(rows.outcome)))
-    under_arm = _weighted_mean(rows.outcome - rows.mean, rows.treated / rows.chance)
-    under_none = _weighted_mean(rows.outcome - rows.mean_none, rows.untreated / rows.chance_none)
-    missed, influence = _subtract(under_arm, under_none)
-    return modelled[0] + missed, modelled[1] + influence
-
-
-def _of_treated(rows: _Contrast) -> Estimate:
-    residual, weight = rows.outcome - rows.mean_none, rows.untreated * rows.chance / rows.chance_none
-    return _subtract(_weighted_mean(residual, rows.treated.astype(np.float64)), _weighted_mean(residual, weight))
-
-
-def _of_untreated(rows: _Contrast) -> Estimate:
-    residual, weight = rows.outcome - rows.mean, rows.treated * rows.chance_none / rows.chance
-    return _subtract(_weighted_mean(residual, weight), _weighted_mean(residual, rows.untreated.astype(np.float64)))
-
-
-def _of_overlap(rows: _Contrast) -> Estimate:
-    """Weights of (t - e)^2, not (t - e) t, so that an error of e is of second order."""
-    chance = rows.chance / (rows.chance + rows.chance_none)
-    residual = rows.treated - chance  # never 0: probabilities are clipped
-    mean = chance * rows.mean + (1 - chance) * rows.mean_none
-    return _weighted_mean((rows.outcome - mean) / residual, (rows.treated | rows.untreated) * residual**2)
-
-
-_AVERAGES: Mapping[EffectTarget, Callable[[_Contrast], Estimate]] = {
-    "all": _of_all,
-    "treated": _of_treated,
-    "untreated": _of_untreated,
-    "overlap": _of_overlap,
-}
+    """Return `sum w x / sum w` and each row's influence on it, `w (x - mean) / mean(w)`; nan without a weight."""
+    mean = float(weights @ values / weights.sum()) if weights.any() else float("nan")
+    return mean, weights * (values - mean) / max(float(weights.mean()), TINY)
