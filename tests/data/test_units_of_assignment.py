@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 import torch
 
-from causalrec.config.compose import compose_all, normalise_overrides
+from causalrec.commands.data_check import RequestCheck
+from causalrec.config.compose import compose_all, compose_and_check, normalise_overrides, validate_group
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.assignment_unit import mark_units, require_overlap, unit_ranks
 from causalrec.data.audit import audit
@@ -32,7 +33,10 @@ from causalrec.errors import DataError, RequestError
 from causalrec.estimators.cross_fitting import fold_of
 from causalrec.learners.table_columns import TableColumns, log_to_fit
 from causalrec.prepared import PreparedData
+from causalrec.records.record_sections import audit_section
 from causalrec.running.prepare import plan_run, prepare_data
+from causalrec.running.recording import planned_record
+from causalrec.running.reopen import check_same_rows
 from causalrec.training.datamodule import LogTensors
 from causalrec.training.folds import fold_logs
 from causalrec.types import Ints
@@ -323,6 +327,35 @@ def test_a_run_of_rows_at_random_says_that_it_tears_units(tables: Path, monkeypa
     monkeypatch.chdir(tables)
     prepared = prepare(tables, "split=random")
     assert any("the split tears users" in line and "set split=auto" in line for line in prepared.audit.warnings)
+
+
+def test_a_run_opened_again_says_where_its_rows_are_held_out_otherwise(
+    tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tables)
+    config, torn = config_of(tables), prepare(tables, "split=random")
+    plan = plan_run(config)
+    prepared = prepare_data(config, plan)
+    record = dataclasses.replace(planned_record(config, plan, "alone"), audit=audit_section(prepared.audit))
+    assert record.audit.assignment_unit == "user" and record.audit.cluster_axes == ("user",)
+    check_same_rows(record, prepared.audit)
+    with pytest.raises(DataError, match=r"test, train, validation rows are not those of its record: this version"):
+        check_same_rows(record, torn.audit)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("evaluation.cluster=[x0]", "evaluation.cluster: x0 holds numbers that are not whole, and makes no clusters"),
+        ("evaluation.cluster=[z9]", "evaluation.cluster: effect_simulation has no column 'z9'"),
+    ],
+)
+def test_data_check_judges_clusters_too(override: str, message: str) -> None:
+    plain = compose_and_check(normalise_overrides(["task=effect", override]))
+    dataset = validate_group(plain, "dataset").build()
+    problems = RequestCheck(plain, dataset)(dataset.load(Path()))
+    (line,) = [problem.message for problem in problems if "cluster" in problem.message]
+    assert line.startswith(message)
 
 
 def test_a_run_that_adjusts_for_its_unit_is_refused_before_a_fit(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
