@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from causalrec.data.assignment_unit import FOLDED_UNITS, LEAST_UNITS, coarser_columns, fewest_units, is_constant
-from causalrec.data.clusters import ITEM, USER, one_of
+from causalrec.data.clusters import ITEM, USER, count_ids, one_of
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 
+FEW_TESTED = 30  # units of a test, below which it is said
 FIXES = {USER: "set split=cold_users", ITEM: "set split=cold_items"}  # where the randomised part is the test
 
 
@@ -32,6 +33,9 @@ def unit_warnings(splits: Splits, dataset: CausalDataset) -> Iterator[str]:
             f"cross-fitted by others, and intervals of so few clusters are rough"
         )
 
+    tested = 0 if splits.test.unit is None else count_ids(splits.test.unit)
+    if 0 < tested < FEW_TESTED and level != USER:
+        yield f"the test has {tested} units of assignment ({level}): few to resample, so its intervals are rough"
     for name in coarser_columns(dataset):
         further = "" if splits.train.unit is None else f", not only within {one_of(level)}"
         yield (

@@ -195,7 +195,7 @@ def test_too_few_units_to_hold_out_leave_the_split_as_it_was_and_are_warned_of()
 
 def test_a_coarser_column_that_nobody_named_is_pointed_out() -> None:
     def lines_of(data: CausalDataset) -> list[str]:
-        return [line for line in audit(data, Auto()(data), Auto()).warnings if "house" in line]
+        return [line for line in audit(data, Auto()(data), Auto()).warnings if "house too" in line]
 
     data = dataset_of(log_of(assign_arms(USERS // 3)[HOUSE]))
     (line,) = lines_of(data)
@@ -222,6 +222,20 @@ def test_every_side_has_every_arm_however_few_its_units_are(arms: int) -> None:
     for log in (splits.train, splits.validation, splits.test):
         assert len(np.unique(log.treatment)) == arms
     assert not np.isin(splits.test.user, splits.train.user).any()
+
+
+def test_the_test_has_two_units_of_each_arm_where_there_are_some_and_few_are_warned_of() -> None:
+    data = dataset_of(log_of((ITEM % 2).astype(np.int64), item=ITEM))  # six of each arm
+    assert len(np.unique(Auto()(data).test.item)) == 2
+    rng = np.random.default_rng(0)
+    many = rng.integers(16, size=len(USER))
+    log = dataclasses.replace(log_of((many % 2).astype(np.int64), item=many % ITEMS), item=many, num_items=16)
+    data = dataclasses.replace(dataset_of(BY_USER), logged=log, item_table=pl.DataFrame({"item": range(16)}))
+    splits = Auto()(data)
+    assert len(np.unique(splits.test.item)) == 4 and len(np.unique(splits.train.item)) == 10
+    assert "the test has 4 units of assignment (item): few to resample" in "\n".join(
+        audit(data, splits, Auto()).warnings
+    )
 
 
 def test_units_are_ranked_arm_by_arm_whatever_their_ids() -> None:
