@@ -7,19 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.data.assignment_unit import coarser_columns, mark_units
-from causalrec.data.clusters import ROW, one_of
+from causalrec.data.assignment_unit import mark_units
+from causalrec.data.clusters import ROW
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractSplit
-from causalrec.data.split.row_order import can_go_by_time, tied_rows
+from causalrec.data.split.row_order import can_go_by_time
 from causalrec.data.split.splits import Splits
+from causalrec.data.time_warnings import time_warnings
 from causalrec.data.torn_units import unit_warnings
 from causalrec.types import Ints
 
 FEW_USERS = 30  # of a test, below which it is said
-MOST_TIED = 0.05  # of the test rows, above which ties in time are said
-MOST_OVER = 1.5  # times the share asked for, above which a test is said to be larger
 
 
 @dataclass(frozen=True)
@@ -176,13 +175,7 @@ def _warnings(
     for log in (splits.train, splits.validation):
         if dataset.card.feedback != "positive_only" and len(np.unique(log.outcome)) == 1:
             yield f"every outcome of the {log.name} split is {log.outcome[0]:g}: it tells no class from the other"
-    yield from unit_warnings(splits, dataset.logged)
-    for name in coarser_columns(dataset):
-        unit = "" if splits.train.unit is None else f", not only within {one_of(splits.train.unit_level)}"
-        yield (
-            f"treatment is constant within {one_of(name)} too{unit}: where it was assigned by {name}, set "
-            f"evaluation.cluster=[{name}]"
-        )
+    yield from unit_warnings(splits, dataset)
     if splits.unseen and rule == "drop":
         share = splits.unseen / (splits.unseen + len(splits.test))
         yield (
@@ -201,7 +194,7 @@ def _warnings(
             f"than the newest training row{whose}{mend}"
         )
     if by_time and not splits.test_is_randomised:
-        yield from _warnings_of_times(splits, split, splits.unseen if rule == "drop" else 0)
+        yield from time_warnings(splits, split, splits.unseen if rule == "drop" else 0)
     if splits.drawn_from is not None:
         train_size, pool, held = len(splits.train), len(splits.drawn_from), len(splits.validation)
         yield f"few-shot: {train_size} training rows drawn from {pool}, {held} validation rows"
@@ -211,26 +204,6 @@ def _warnings(
         shared = int(np.isin(splits.test.codes, splits.context.codes).sum())
         rows = f"{len(splits.context)} rows that are not trained on, {shared} of the test"
         yield f"histories read {rows}: each row only those strictly older than itself"
-
-
-def _warnings_of_times(splits: Splits, split: AbstractSplit, dropped: int) -> Iterator[str]:
-    """Yield where times do not say which rows are the test, and where a seed draws nothing."""
-    rows, seed = len(splits.test), split.rules.seed
-    tied = tied_rows(splits.test, [splits.train, splits.validation])
-    if tied > MOST_TIED * rows:
-        yield (
-            f"{tied} of {rows} test rows ({tied / rows:.0%}) have the time of a training or validation row of their "
-            f"user: which of these is tested is drawn, or the file's order"
-        )
-    elif not tied and seed:
-        yield f"split.seed={seed} draws nothing: the split goes by time; split=random draws rows"
-    share = getattr(split, "test", None) if getattr(split, "cut", "") == "global" else None
-    total = rows + dropped + len(splits.train) + len(splits.validation)
-    if share is not None and rows + dropped > MOST_OVER * share * total:
-        yield (
-            f"split.cut=global: rows of one time stay together, so that the test takes "
-            f"{(rows + dropped) / total:.0%} of the rows where {share:.0%} were asked for"
-        )
 
 
 def _describe_test(dataset: CausalDataset, splits: Splits) -> str:

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from causalrec.data.assignment_unit import FOLDED_UNITS, LEAST_UNITS, fewest_units, is_constant
-from causalrec.data.clusters import ITEM, USER, one_of
+from causalrec.data.assignment_unit import FOLDED_UNITS, LEAST_UNITS, coarser_columns, fewest_units, is_constant
+from causalrec.data.clusters import ITEM, USER, count_ids, one_of
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 
+FEW_TESTED = 30  # units of a test, below which it is said
 FIXES = {USER: "set split=cold_users", ITEM: "set split=cold_items"}  # where the randomised part is the test
 
 
-def unit_warnings(splits: Splits, logged: InteractionLog) -> Iterator[str]:
-    """Yield that a split tears units of assignment, and that they are few; `logged`: all rows that it divides."""
+def unit_warnings(splits: Splits, dataset: CausalDataset) -> Iterator[str]:
+    """Yield that a split tears units of assignment, and that they are few, or might be coarser."""
     torn, level = torn_units(splits), splits.train.unit_level
-    few = FOLDED_UNITS if splits.train.unit is None else fewest_units(logged)
+    few = FOLDED_UNITS if splits.train.unit is None else fewest_units(dataset.logged)
     if few < LEAST_UNITS:
         yield (
             f"treatment is constant within {one_of(level)}, and an arm has {few}: too few to hold any out, so that "
@@ -29,6 +31,16 @@ def unit_warnings(splits: Splits, logged: InteractionLog) -> Iterator[str]:
         yield (
             f"treatment is constant within {one_of(level)}, and an arm has {few}: learners from a table are "
             f"cross-fitted by others, and intervals of so few clusters are rough"
+        )
+
+    tested = 0 if splits.test.unit is None else count_ids(splits.test.unit)
+    if 0 < tested < FEW_TESTED and level != USER:
+        yield f"the test has {tested} units of assignment ({level}): few to resample, so its intervals are rough"
+    for name in coarser_columns(dataset):
+        further = "" if splits.train.unit is None else f", not only within {one_of(level)}"
+        yield (
+            f"treatment is constant within {one_of(name)} too{further}: where it was assigned by {name}, set "
+            f"evaluation.cluster=[{name}]"
         )
 
 

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 import torch
 
-from causalrec.config.compose import compose_all, normalise_overrides
+from causalrec.commands.data_check import RequestCheck
+from causalrec.config.compose import compose_all, compose_and_check, normalise_overrides, validate_group
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.assignment_unit import mark_units, require_overlap, unit_ranks
 from causalrec.data.audit import audit
@@ -32,7 +33,10 @@ from causalrec.errors import DataError, RequestError
 from causalrec.estimators.cross_fitting import fold_of
 from causalrec.learners.table_columns import TableColumns, log_to_fit
 from causalrec.prepared import PreparedData
+from causalrec.records.record_sections import audit_section
 from causalrec.running.prepare import plan_run, prepare_data
+from causalrec.running.recording import planned_record
+from causalrec.running.reopen import check_same_rows
 from causalrec.training.datamodule import LogTensors
 from causalrec.training.folds import fold_logs
 from causalrec.types import Ints
@@ -191,7 +195,7 @@ def test_too_few_units_to_hold_out_leave_the_split_as_it_was_and_are_warned_of()
 
 def test_a_coarser_column_that_nobody_named_is_pointed_out() -> None:
     def lines_of(data: CausalDataset) -> list[str]:
-        return [line for line in audit(data, Auto()(data), Auto()).warnings if "house" in line]
+        return [line for line in audit(data, Auto()(data), Auto()).warnings if "house too" in line]
 
     data = dataset_of(log_of(assign_arms(USERS // 3)[HOUSE]))
     (line,) = lines_of(data)
@@ -218,6 +222,20 @@ def test_every_side_has_every_arm_however_few_its_units_are(arms: int) -> None:
     for log in (splits.train, splits.validation, splits.test):
         assert len(np.unique(log.treatment)) == arms
     assert not np.isin(splits.test.user, splits.train.user).any()
+
+
+def test_the_test_has_two_units_of_each_arm_where_there_are_some_and_few_are_warned_of() -> None:
+    data = dataset_of(log_of((ITEM % 2).astype(np.int64), item=ITEM))  # six of each arm
+    assert len(np.unique(Auto()(data).test.item)) == 2
+    rng = np.random.default_rng(0)
+    many = rng.integers(16, size=len(USER))
+    log = dataclasses.replace(log_of((many % 2).astype(np.int64), item=many % ITEMS), item=many, num_items=16)
+    data = dataclasses.replace(dataset_of(BY_USER), logged=log, item_table=pl.DataFrame({"item": range(16)}))
+    splits = Auto()(data)
+    assert len(np.unique(splits.test.item)) == 4 and len(np.unique(splits.train.item)) == 10
+    assert "the test has 4 units of assignment (item): few to resample" in "\n".join(
+        audit(data, splits, Auto()).warnings
+    )
 
 
 def test_units_are_ranked_arm_by_arm_whatever_their_ids() -> None:
@@ -323,6 +341,35 @@ def test_a_run_of_rows_at_random_says_that_it_tears_units(tables: Path, monkeypa
     monkeypatch.chdir(tables)
     prepared = prepare(tables, "split=random")
     assert any("the split tears users" in line and "set split=auto" in line for line in prepared.audit.warnings)
+
+
+def test_a_run_opened_again_says_where_its_rows_are_held_out_otherwise(
+    tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tables)
+    config, torn = config_of(tables), prepare(tables, "split=random")
+    plan = plan_run(config)
+    prepared = prepare_data(config, plan)
+    record = dataclasses.replace(planned_record(config, plan, "alone"), audit=audit_section(prepared.audit))
+    assert record.audit.assignment_unit == "user" and record.audit.cluster_axes == ("user",)
+    check_same_rows(record, prepared.audit)
+    with pytest.raises(DataError, match=r"test, train, validation rows are not those of its record: this version"):
+        check_same_rows(record, torn.audit)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("evaluation.cluster=[x0]", "evaluation.cluster: x0 holds numbers that are not whole, and makes no clusters"),
+        ("evaluation.cluster=[z9]", "evaluation.cluster: effect_simulation has no column 'z9'"),
+    ],
+)
+def test_data_check_judges_clusters_too(override: str, message: str) -> None:
+    plain = compose_and_check(normalise_overrides(["task=effect", override]))
+    dataset = validate_group(plain, "dataset").build()
+    problems = RequestCheck(plain, dataset)(dataset.load(Path()))
+    (line,) = [problem.message for problem in problems if "cluster" in problem.message]
+    assert line.startswith(message)
 
 
 def test_a_run_that_adjusts_for_its_unit_is_refused_before_a_fit(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 
-COLUMNS = ("user", "time", "position")  # that every row has, or none
+COLUMNS = ("user", "time", "position", "unit")  # that every row has, or none
 
 
 class AbstractAugmentation(ABC):

@@ -14,6 +14,8 @@ from causalrec.data.split.rules import Unseen
 from causalrec.errors import DataError
 from causalrec.types import Bools, Ints, Share
 
+MANY_UNITS = 8  # of an arm, from which on the test has two
+
 
 @dataclass(frozen=True, kw_only=True)
 class WholeUnits(AbstractLogSplit):
@@ -27,7 +29,7 @@ class WholeUnits(AbstractLogSplit):
 
     Attributes:
         validation: share of the units that is the validation's, of each arm one at least where it has three.
-        test: share of the units that is the test's, of each arm one at least where it has two.
+        test: share of the units that is the test's, of each arm two at least where it has eight, else one.
         unseen: what to do with a test row whose user or item has no training row.
     """
 
@@ -73,16 +75,16 @@ def unit_shares(logged: InteractionLog, validation: float, test: float, seed: in
     _, start, arm, units = np.unique(
         logged.treatment[first], return_index=True, return_inverse=True, return_counts=True
     )
-    tested = _count(units, test, units - 1)
-    held = _count(units, validation, units - tested - 1)
+    tested = _count(units, test, np.where(units < MANY_UNITS, 1, 2), units - 1)  # one alone has no spread
+    held = _count(units, validation, np.ones_like(units), units - tested - 1)
     in_arm = np.arange(len(first)) - start[arm]
     validates = in_arm < held[arm]
     tests = ~validates & (in_arm < (held + tested)[arm])
     return validates[rank], tests[rank]
 
 
-def _count(units: Ints, share: float, most: Ints) -> Ints:
-    """Return how many units of each arm a share holds, one at least and `most` at most."""
-    wanted = np.maximum(np.rint(share * units).astype(np.int64), 1 if share else 0)
+def _count(units: Ints, share: float, least: Ints, most: Ints) -> Ints:
+    """Return how many units of each arm a share holds, between the bounds; none of no share."""
+    wanted = np.maximum(np.rint(share * units).astype(np.int64), least if share else 0)
     counts: Ints = np.minimum(wanted, most)
     return counts
