@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
 from causalrec.errors import DataError, RequestError
-from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest, normal_average
+from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest, few_clusters
 from causalrec.estimators.effect.averages import DESCRIPTIONS
 from causalrec.estimators.effect.base import AbstractFittedEffect, Design, LearnerData
+from causalrec.estimators.effect.clustered_variance import count_clusters, critical_values
 from causalrec.estimators.effect.fit_log import FitLog
 from causalrec.estimators.effect.nuisance import (
     Model,
@@ -211,7 +212,10 @@ class _Fitted(AbstractFittedEffect):
         error = np.array([self._standard_error(rows, table, request.target)])
         name = self.effect.estimator.rpartition(".")[2]
         words = f"the average effect on {DESCRIPTIONS[request.target]} as {name} of DoWhy estimates it"
-        return replace(normal_average(value, error, request.level), count=len(rows), description=words)
+        counts = count_clusters(np.ones((len(rows), 1)), rows.dependence)
+        half_width = critical_values(request.level, counts) * error
+        ends = value - half_width, value + half_width
+        return AverageEffect(*(value, error, *ends), count=len(rows), description=words, warnings=few_clusters(counts))
 
     @property
     def warnings(self) -> tuple[str, ...]:

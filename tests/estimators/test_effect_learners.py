@@ -134,6 +134,26 @@ def test_two_arms_are_told_apart(name: str) -> None:
     assert within(fitted, truth)
 
 
+def test_dowhy_averages_over_the_target_the_rows_included_and_the_clusters() -> None:
+    """Effects 1 + x1 of treated rows whose x1 is drawn higher; a regression averages over its target's rows."""
+    rows, truth = simulate(600)
+    tilted = replace(rows, treatment=(rows.controls[:, 0] + rows.modifiers[:, 0] > 0).astype(np.int64))
+    outcome = tilted.treatment * truth[:, 0] + rows.controls[:, 0]
+    fitted = learner("dowhy_linear_regression", replicates=3).fit_rows(replace(tilted, outcome=outcome), 0)
+    treated, untreated = tilted.treatment == 1, tilted.treatment == 0
+    over = {"all": treated | untreated, "treated": treated, "untreated": untreated}
+    for target, members in over.items():
+        average = fitted.average(AverageRequest(target=target))  # type: ignore[arg-type]
+        assert average is not None and average.value[0] == pytest.approx(truth[members].mean(), abs=1e-6)
+    included = rows.modifiers[:, 0] < 0.5
+    average = fitted.average(AverageRequest(target="treated", included=included))
+    assert average is not None and average.count == included.sum()
+    assert average.value[0] == pytest.approx(truth[treated & included].mean(), abs=1e-6)
+    villages = replace(rows, clusters=(np.arange(600) % 9, np.arange(600) // 30))
+    few = learner("dowhy_linear_regression", replicates=3).fit_rows(villages, 0).average(ALL)
+    assert few is not None and few.warnings[0].startswith("few clusters: its interval rests on 9, so that its")
+
+
 @pytest.mark.parametrize("name", DOWHY)
 def test_dowhy_refuses_two_arms(name: str) -> None:
     with pytest.raises(DataError, match=r"^effect: \w+Estimator compares one arm with none, not 2; choose dr_learner$"):

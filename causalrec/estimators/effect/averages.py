@@ -71,8 +71,9 @@ def target_average(
 
     with t = 1{T=a}, e = p_a / (p_0 + p_a) and mu = e m_a + (1 - e) m_0: the effect weighted by e (1 - e).
 
-    Assumption: no unmeasured confounding given what m and p read, and the means or the probabilities are right (both,
-    of `overlap`). Source: Robins, Rotnitzky & Zhao (JASA 1994); Hahn (Econometrica 1998); Robinson (Econometrica 1988).
+    Assumption: no unmeasured confounding given what m and p read, and the means or the probabilities are right (of
+    `overlap` the probabilities). Source: Robins, Rotnitzky & Zhao (JASA 1994); Hahn (Econometrica 1998); Robinson
+    (Econometrica 1988).
 
     Args:
         outcome: float64[N], y.
