@@ -78,7 +78,7 @@ class AverageScores:
             treatment=test.treatment,
             means=means,
             probabilities=probabilities.astype(np.float64),
-            clusters=_clusters(test),
+            clusters=self.prepared.test_clusters,
         )
         included = trimmed_test_rows(evaluation, self.prepared)
         if included is not None:
@@ -183,9 +183,3 @@ def _trim_warnings(evaluation: Evaluation, treatment: Ints, probabilities: Float
         return lines
     of = f"{left_out:,} of the {int(members.sum()):,} rows that evaluation.target={evaluation.target} is about"
     return (f"evaluation.trim={evaluation.trim:g} leaves out {of}: the average is not theirs", *lines)
-
-
-def _clusters(log: InteractionLog) -> tuple[Ints, ...]:
-    """Return the axes along which rows depend on each other: users, where some have several rows."""
-    repeated = log.user is not None and len(np.unique(log.user)) < len(log)
-    return (log.users,) if repeated else ()

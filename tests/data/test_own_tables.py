@@ -372,7 +372,6 @@ def test_one_logged_propensity_of_exposure_tells_both_arms_and_several_arms_have
             "names 2 columns, one for each exposure; csv has 3: not exposed, a",
         ),
         ({"propensity": ["p", "p"]}, "a column is named twice"),
-        ({"propensity": "p", "arms": ["a", "b"]}, "one column does not tell the propensities of 2 arms"),
         ({"strata": ["site"]}, r"dataset\.strata: say how the arms of random rows were drawn, which needs"),
         ({"randomised_flag": "r", "strata": ["sight"], "row_columns": {"site": "category"}}, "did you mean 'site'"),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.base import AbstractFittedEffect, LearnerData
 from causalrec.types import Doubles
 from tests.estimators.test_effect_learners import PATHS, READ_BESIDE, learner, node, simulate
@@ -54,10 +55,11 @@ def fit(name: str, scale: float, shift: float) -> AbstractFittedEffect:
 
 def numbers(fitted: AbstractFittedEffect, rows: LearnerData) -> dict[str, Doubles]:
     """Return all that is said of the rows, in the outcome's unit."""
-    average, interval = (method(rows.modifiers, rows.controls, 0.95) for method in (fitted.average, fitted.interval))
+    average, interval = fitted.average(AverageRequest()), fitted.interval(rows.modifiers, rows.controls, 0.95)
     assert average is not None
-    values = {"effects": fitted.effects(rows.modifiers, rows.controls), **vars(average)}  # type: ignore[arg-type]
-    return values if interval is None else {**values, "least": interval[0], "most": interval[1]}  # type: ignore[index]
+    ends = {"value": average.value, "error": average.standard_error, "low": average.low, "high": average.high}
+    values = {"effects": fitted.effects(rows.modifiers, rows.controls), **ends}
+    return values if interval is None else {**values, "least": interval[0], "most": interval[1]}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -72,7 +72,8 @@ class CsvTables(AbstractDataset):
         exposure: column of the exposure (0 = not exposed, 1.. = arms), None for none.
         exposure_levels: what that column holds for 0, 1, .. where it is not these numbers, as [control, treated].
         propensity: column of the probability that the row was exposed, in (0, 1], whether it was or not; of several
-            arms a list, [not exposed, arm 1, ..], which sum to 1; None for none. A file of random rows may lack it.
+            arms a list, [not exposed, arm 1, ..], which sum to 1 (one column: that of the exposure received, the same
+            in all rows of it); None for none. A file of random rows may lack it.
         randomised_flag: column that is 1 where the item was drawn at random, else 0; None for none.
         strata: columns within whose levels the exposure of the random rows was drawn (blocks, sites); empty: in all
             alike. They are weighed by the shares of the arms there, unless they hold propensities.

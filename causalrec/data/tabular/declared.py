@@ -228,11 +228,6 @@ def _check_propensity(tables: CsvTables) -> None:
         )
     if isinstance(names, list) and len(set(names)) < len(names):
         raise RequestError(f"dataset.propensity={names}: a column is named twice; name one for each exposure")
-    if isinstance(names, str) and len(tables.arms) > 1:
-        raise RequestError(
-            f"dataset.propensity={names}: one column does not tell the propensities of {len(tables.arms)} arms; name "
-            f"one for each exposure, in a list: {', '.join(arms)}"
-        )
 
 
 def _check_strata(tables: CsvTables) -> None:
