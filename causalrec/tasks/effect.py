@@ -149,7 +149,7 @@ class Effect(AbstractTask):
         axes = prepared.cluster_axes
         by = () if axes == (ROW,) else (f"Intervals cluster rows by {' and '.join(axes)}.",)
         target = target_footnote(config.run.evaluation, prepared)
-        return (*notes, *by, *([] if target is None else [target]))
+        return (*notes, *_weights_of_test(prepared), *by, *([] if target is None else [target]))
 
     def problem(
         self,
@@ -164,6 +164,17 @@ class Effect(AbstractTask):
         from causalrec.tasks.effect_refutation import effect_problem
 
         return effect_problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
+
+
+def _weights_of_test(prepared: PreparedData) -> tuple[str, ...]:
+    """Say by what a randomised test is weighed."""
+    card, test = prepared.dataset.card, prepared.splits.test
+    if not prepared.splits.test_is_randomised:
+        return ()
+    if test.propensity is not None or test.arm_probabilities is not None:
+        return ("The randomised test is weighed by its logged propensities.",)
+    within = f" within {' and '.join(card.strata)}" if card.strata else ""
+    return (f"The randomised test is weighed by the shares of its arms{within}.",)
 
 
 def _check_few_treatments(choice: str, card: DatasetCard, training: Identification) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 from networkx import descendants
 
 from causalrec.config.schema import ExperimentConfig
-from causalrec.data.log import InteractionLog
+from causalrec.data.arm_probabilities import randomised_probabilities
+from causalrec.data.clusters import ROW, cluster_ids
+from causalrec.data.row_levels import row_levels
 from causalrec.errors import RequestError
+from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.evaluation.refuter.base import RefutationProblem
 from causalrec.evaluation.refuter.re_estimation import LINEAR_CROSSFIT, ReEstimator
 from causalrec.graph.causal_graph import CausalGraph
@@ -17,7 +21,6 @@ from causalrec.learners.average_request import training_average_request
 from causalrec.learners.table_columns import TableColumns, log_to_fit, numeric_column
 from causalrec.prepared import PreparedData
 from causalrec.tasks.effect_averages import target_footnote
-from causalrec.types import Floats, Ints
 
 
 def effect_problem(
@@ -75,9 +78,13 @@ def _check_controls(controls: Sequence[str], adjusted: tuple[str, ...], graph: C
             )
 
 
-def _randomised_rows(prepared: PreparedData, arms: int) -> tuple[Ints, Floats] | None:
-    """Return treatment and outcome of randomised rows beside an observational log, where all arms have some."""
-    log: InteractionLog | None = prepared.dataset.randomised
-    if log is None or prepared.dataset.card.randomised_training or len(set(log.treatment.tolist())) <= arms:
+def _randomised_rows(prepared: PreparedData, arms: int) -> AdjustedRows | None:
+    """Return randomised rows beside an observational log, where all arms have some."""
+    log, dataset = prepared.dataset.randomised, prepared.dataset
+    if log is None or dataset.card.randomised_training or len(set(log.treatment.tolist())) <= arms:
         return None
-    return log.treatment, log.outcome
+    probabilities = randomised_probabilities(log, arms, row_levels(dataset, log, dataset.card.strata))
+    clusters = tuple(cluster_ids(dataset, log, axis) for axis in prepared.test_axes if axis != ROW)
+    return AdjustedRows.randomised(
+        log.outcome.astype(np.float64), log.treatment, probabilities.astype(np.float64), clusters
+    )

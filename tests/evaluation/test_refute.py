@@ -18,6 +18,7 @@ from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
 from causalrec.data.datasets.effect_simulation import EffectSimulation
 from causalrec.errors import DataError
+from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest
 from causalrec.estimators.effect.base import LearnerData
 from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
@@ -65,7 +66,9 @@ def problem_of(
         original=estimate(rows, 0),
         propensities=LINEAR_CROSSFIT.nuisances(rows, 0)[1],
         negative_controls={"z": table[log.users, 5]},
-        randomised=(seen.treatment, seen.outcome),
+        randomised=AdjustedRows.randomised(
+            seen.outcome.astype(np.float64), seen.treatment, np.full((len(seen), 2), 0.5)
+        ),
         repeats=repeats,
         seed=seed,
     )

@@ -39,6 +39,26 @@ class AdjustedRows:
     clusters: tuple[Ints, ...] = ()
     clip: float = 0.01
 
+    @classmethod
+    def randomised(
+        cls, outcome: Doubles, treatment: Ints, probabilities: Doubles, clusters: tuple[Ints, ...] = ()
+    ) -> AdjustedRows:
+        """Return rows whose treatment was drawn at random, adjusted for nothing but their probabilities of arms.
+
+        Their average effects are differences of means, weighted by inverse probability.
+
+        >>> y, t = np.array([1.0, 3.0, 4.0]), np.array([0, 1, 1])
+        >>> rows = AdjustedRows.randomised(y, t, np.array([[1 / 3, 2 / 3]] * 3))
+        >>> rows.average(AverageRequest()).value
+        array([2.5])
+        """
+        weight = 1 / np.take_along_axis(probabilities, treatment[:, None], 1)[:, 0]
+        total, counted = np.zeros(probabilities.shape[1]), np.zeros(probabilities.shape[1])
+        np.add.at(total, treatment, weight * outcome)
+        np.add.at(counted, treatment, weight)
+        means = np.tile(total / np.where(counted > 0, counted, 1), (len(outcome), 1))
+        return cls(outcome=outcome, treatment=treatment, means=means, probabilities=probabilities, clusters=clusters)
+
     def __len__(self) -> int:
         return len(self.outcome)
 

@@ -9,10 +9,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.average_effect import AverageEffect
 from causalrec.estimators.effect.base import LearnerData
 from causalrec.evaluation.normal_interval import NORMAL_95
-from causalrec.types import Doubles, EffectTarget, Floats, Ints
+from causalrec.types import Doubles, EffectTarget
 
 RefuterLabel = Literal["passes", "fails", "not testable"]
 Estimator = Callable[[LearnerData, int], AverageEffect]  # rows, seed
@@ -56,7 +57,7 @@ class RefutationProblem:
         propensities: float64[N,A+1], cross-fitted probabilities of the treatments.
         target: the rows that the effect is averaged over.
         negative_controls: columns float64[N] to take as outcomes, by name (no rows read them otherwise).
-        randomised: treatment and outcome of randomised rows, where there are some beside an observational log.
+        randomised: randomised rows of all arms, where there are some beside an observational log.
         repeats: how often what is random is drawn.
         seed: of what is random.
     """
@@ -67,7 +68,7 @@ class RefutationProblem:
     propensities: Doubles
     target: EffectTarget = "all"
     negative_controls: dict[str, Doubles] = field(default_factory=dict)
-    randomised: tuple[Ints, Floats] | None = None
+    randomised: AdjustedRows | None = None
     repeats: int = 20
     seed: int = 0
 

@@ -7,13 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 
+from causalrec.data.assignment_unit import is_constant
+from causalrec.estimators.effect.base import LearnerData
 from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, generator, summarise
-from causalrec.types import Doubles
+from causalrec.types import Doubles, Ints
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceboExposure(AbstractRefuter):
-    """Permutes the treatment; the estimate of what then is no effect must hold 0 in its interval over repeats."""
+    """Permutes the treatment; the estimate of what then is no effect must hold 0 in its interval over repeats.
+
+    Where treatment was assigned to units of several rows, whole units change it.
+    """
 
     name: ClassVar[str] = "placebo exposure"
     limitation: ClassVar[str] = "hidden confounding: permuting cuts its arrow to exposure too"
@@ -29,5 +34,14 @@ class PlaceboExposure(AbstractRefuter):
 
     def _draw(self, problem: RefutationProblem, repeat: int) -> Doubles:
         rng = generator(problem, self.name, repeat)
-        permuted = rng.permutation(problem.rows.treatment)  # of which logged probabilities are not those
+        permuted = _permute(problem.rows, rng)  # of which logged probabilities are not those
         return problem.re_estimate(repeat, treatment=permuted, probabilities=None)
+
+
+def _permute(rows: LearnerData, rng: np.random.Generator) -> Ints:
+    """Return the treatments in another order: of whole groups, where a group has one treatment."""
+    first, group = np.arange(len(rows)), np.arange(len(rows))
+    if rows.groups is not None and is_constant(rows.treatment, rows.groups):
+        _, first, group = np.unique(rows.groups, return_index=True, return_inverse=True)
+    permuted: Ints = rng.permutation(rows.treatment[first])[group]
+    return permuted

@@ -7,14 +7,21 @@ from typing import ClassVar
 
 import numpy as np
 
+from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.averages import DESCRIPTIONS
 from causalrec.evaluation.normal_interval import NORMAL_95
 from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
 
+LEVEL = 0.95
+
 
 @dataclass(frozen=True, kw_only=True)
 class RandomisedRows(AbstractRefuter):
-    """The difference in means of the randomised rows must agree with the estimate within both errors."""
+    """The difference in means of the randomised rows must agree with the estimate within both errors.
+
+    They are weighed by their own propensities, else by the shares of the arms in their strata, and clustered by what
+    makes them depend.
+    """
 
     name: ClassVar[str] = "randomised rows"
     limitation: ClassVar[str] = "randomised users who differ from those of the log"
@@ -25,15 +32,12 @@ class RandomisedRows(AbstractRefuter):
             return self.untestable(problem, "no randomised rows of all arms beside an observational log")
         if problem.target != "all":
             return self.untestable(problem, f"randomised rows tell no effect on {DESCRIPTIONS[problem.target]}")
-        treatment, outcome = problem.randomised
-        none, verdicts = outcome[treatment == 0].astype(np.float64), []
+        seen, verdicts = problem.randomised.average(AverageRequest(level=LEVEL)), []
+        half_width = (seen.high - seen.low) / 2
         for a in range(problem.rows.arms):
-            treated = outcome[treatment == a + 1].astype(np.float64)
-            value = float(treated.mean() - none.mean())
-            error = float(np.sqrt(treated.var(ddof=1) / len(treated) + none.var(ddof=1) / len(none)))
-            both = float(np.hypot(error, problem.original.standard_error[a]))
-            passed = abs(value - float(problem.original.value[a])) < NORMAL_95 * both
-            low, high = value - NORMAL_95 * error, value + NORMAL_95 * error
+            value, low, high = (float(end[a]) for end in (seen.value, seen.low, seen.high))
+            both = float(np.hypot(half_width[a], NORMAL_95 * problem.original.standard_error[a]))
+            passed = abs(value - float(problem.original.value[a])) < both
             verdicts.append(
                 self.verdict(a + 1, passed, value, low, high, "the log's estimate agrees within both errors")
             )
