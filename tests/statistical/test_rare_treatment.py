@@ -87,7 +87,8 @@ def count_draws(
         assert cli.main([*TRAIN, f"name=draw{seed}"]) == 0
         (record,) = json.loads(capsys.readouterr().out)
         (average,) = [s for s in record["scores"] if (s["metric"], s["slice"]) == ("average_effect", "training")]
-        truth = true_effect_of_kept(tmp_path / record["folder"], effects, treated)
+        (folder,) = tmp_path.glob(f"runs/default/draw{seed}/*")
+        truth = true_effect_of_kept(folder, effects, treated)
         covered += int(average["low"] <= truth <= average["high"])
         warned += any("like" in line for line in record["warnings"])
     return covered, warned
