@@ -262,6 +262,13 @@ PEOPLE: dict[str, Any] = {
 }
 
 
+def test_a_true_outcome_that_is_text_is_told_by_its_line(tmp_path: Path) -> None:
+    put(tmp_path, "t,y,y0,y1\n0,1.5,1,2\n1,2,1,high\n")
+    assert lines(tmp_path, **PEOPLE, potential={0: "y0", 1: "y1"}) == [
+        f"{NAME}: line 3: y1: 'high' is not a finite number"
+    ]
+
+
 def test_rows_are_people_where_there_is_no_item(tmp_path: Path) -> None:
     put(tmp_path, "t,y,x1,x2,y0,y1\nno,1.5,1,2,1,2\nYES,2,3,4,1,3\nno,,5,6,0,9\n")
     keys = {
@@ -289,6 +296,7 @@ def test_rows_are_people_where_there_is_no_item(tmp_path: Path) -> None:
         ("1 2 1", r"has 1, 2; set dataset.exposure_levels: [1, 2] (the first = not exposed)"),
         ("0 1 2", "has 0, 1, 2; name 2 arms in dataset.arms"),
         ("0 0 0", "has 0; name 0 in dataset.arms, or add rows of 1"),
+        ("0 2 2", "has 0, 2; set dataset.exposure_levels: [0, 2] (the first = not exposed)"),
         ("no yes no", "'no' is not an exposure: 0 = not exposed, 1.. = arms; name what the column holds"),
     ],
 )
@@ -299,7 +307,7 @@ def test_exposures_that_do_not_run_from_nought_are_one_message_with_its_mend(
     wrong = lines(tmp_path, **PEOPLE)
     assert mend in wrong[0] and wrong[0].startswith(f"{NAME}: line ")
     if "exposure_levels" in mend:
-        assert lines(tmp_path, **PEOPLE, exposure_levels=[1, 2]) == []
+        assert lines(tmp_path, **PEOPLE, exposure_levels=sorted({int(code) for code in codes.split()})) == []
 
 
 @pytest.mark.parametrize(
