@@ -97,7 +97,7 @@ def test_a_rare_arm_of_another_population_is_trimmed_warned_of_and_judged_by_col
     assert note.endswith(
         "of 206 test rows with a propensity below 0.02 left out: the estimand is that of the rows kept."
     )
-    assert record["descriptions"]["average_effect"].endswith("on the treated rows")
+    assert "on the treated rows" in record["descriptions"]["average_effect"]
     warned = " ".join(record["warnings"])
     assert "average_effect@training: evaluation.trim=0.02 leaves out " in warned
     assert "little overlap: 1," in warned and " controls weigh as much as " in warned

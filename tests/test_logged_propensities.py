@@ -58,6 +58,7 @@ def test_a_learner_without_controls_adjusts_for_logged_propensities(call: Call, 
     half_width = (average["high"] - average["low"]) / 2
     assert abs(average["value"] - 1) < 2 * half_width < 0.8, "without the propensities it is above 2"
     assert record["adjustment"]["training"]["strategy"] == "logged propensity"
+    assert any("not for the logged propensities" in line for line in record["warnings"]) == (learner == "t_learner")
 
 
 def test_an_exposed_mean_refuses_rows_that_were_not_exposed(call: Call) -> None:

@@ -116,7 +116,8 @@ def coarser_columns(dataset: CausalDataset) -> list[str]:
 
 
 def require_overlap(dataset: CausalDataset, adjusted: Sequence[str], columns: Sequence[str] = ()) -> None:
-    """Raise RequestError where the adjustment set holds an id within which treatment is constant: nobody has both.
+    """Raise RequestError where the adjustment set holds an id or a category within which treatment is constant: nobody
+    has rows of two arms to compare.
 
     Args:
         dataset: the loaded data set.
@@ -126,7 +127,8 @@ def require_overlap(dataset: CausalDataset, adjusted: Sequence[str], columns: Se
     log, card = dataset.logged, dataset.card
     kinds = {column.name: column for column in card.columns if column.name in adjusted}
     id_levels = {name: column.entity if column.kind == "id" else name for name, column in kinds.items()}
-    named = {name: cluster_ids(dataset, log, name) for name in columns if name in kinds}
+    judged = [name for name, column in kinds.items() if name in columns or column.kind == "category"]
+    named = {name: cluster_ids(dataset, log, name) for name in judged}
     if not log.has_arms or not (named or any(column.kind == "id" for column in kinds.values())):
         return
     constant = {unit.level for unit in constant_levels(log, named)}

@@ -235,7 +235,8 @@ def scored_rows(data: SliceData, prediction: Floats, constant: float) -> Scored:
         values, likeliest = means(prediction), prediction.argmax(-1) if prediction.ndim == 2 else None
     of_effects = (data.treatment, data.propensity, data.drawn_effect, data.centred_label)
     columns = (values, data.label, data.cluster, likeliest, *of_effects)
-    tensors = [None if column is None else torch.from_numpy(np.ascontiguousarray(column)) for column in columns]
+    writable = (None if column is None else np.require(column, requirements=["C", "W"]) for column in columns)
+    tensors = [None if column is None else torch.from_numpy(column) for column in writable]
     predicted, label, cluster, *others = tensors
     assert predicted is not None and label is not None and cluster is not None
     return Scored(predicted, label, cluster, constant, *others)

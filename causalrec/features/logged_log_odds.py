@@ -9,7 +9,6 @@ import numpy as np
 from causalrec.data.arm_probabilities import arm_probabilities
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.errors import DataError
 from causalrec.features.row_columns import AbstractRowColumn, RowsWithColumns
 from causalrec.features.views import FeatureMatrix
 from causalrec.types import Doubles, Floats
@@ -20,17 +19,15 @@ PREFIX = "log-odds of arm "
 
 @dataclass(frozen=True)
 class LogOddsOfRow(AbstractRowColumn):
-    """The logged log-odds of one arm against none, standardised over the logged rows.
+    """The logged log-odds of one arm against none, standardised over the logged rows; 0 of rows that log none.
 
     Attributes:
         mean: over the logged rows.
         deviation: over the logged rows.
-        varies_effects: whether predicted effects depend on it, so that rows without it have none; else they read 0.
     """
 
     mean: float
     deviation: float
-    varies_effects: bool
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -39,11 +36,6 @@ class LogOddsOfRow(AbstractRowColumn):
     def __call__(self, rows: RowsWithColumns) -> Floats:
         if self.column in rows.columns:
             return self.expand(rows.columns[self.column], rows.name)
-        if self.varies_effects:
-            raise DataError(
-                f"{rows.name}: its rows have no logged propensity, by which this learner predicts; choose one that "
-                f"adjusts apart from its effects (learner=linear_dml, linear_dr_learner, causal_forest_dml), or log it"
-            )
         return np.zeros((len(rows), 1), np.float32)
 
     def expand(self, values: Doubles, where: str) -> Floats:
@@ -57,19 +49,26 @@ def with_log_odds(dataset: CausalDataset) -> CausalDataset:
     return replace(dataset, logged=_with_log_odds(dataset.logged, arms), randomised=randomised)
 
 
-def add_log_odds(controls: FeatureMatrix, log: InteractionLog, varies_effects: bool) -> FeatureMatrix:
-    """Return controls with the log-odds that vary in the log.
-
-    Args:
-        controls: the other columns.
-        log: the training rows, with the columns of `with_log_odds`.
-        varies_effects: whether the learner's effects depend on its controls.
-    """
+def log_odds_columns(log: InteractionLog) -> tuple[LogOddsOfRow, ...]:
+    """Return the log-odds that vary in the training rows, which have the columns of `with_log_odds`."""
     columns = []
     for name in sorted(name for name in log.columns if name.startswith(PREFIX)):
         values = np.asarray(log.columns[name], np.float64)
         if (deviation := float(values.std())) > LEAST:
-            columns.append(LogOddsOfRow(name, float(values.mean()), deviation, varies_effects))
+            columns.append(LogOddsOfRow(name, float(values.mean()), deviation))
+    return tuple(columns)
+
+
+def add_log_odds(controls: FeatureMatrix, log: InteractionLog) -> FeatureMatrix:
+    """Return controls with the log-odds that vary in the log.
+
+    They are for learners whose effects do not depend on controls: a policy has other log-odds in a randomised test.
+
+    Args:
+        controls: the other columns.
+        log: the training rows.
+    """
+    columns = log_odds_columns(log)
     names = tuple(column.column for column in columns)
     return replace(controls, names=(*controls.names, *names), rows=(*controls.rows, *columns))
 

@@ -10,10 +10,14 @@ import numpy as np
 from pydantic import Field
 
 from causalrec.errors import DataError, RequestError
-from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest, few_clusters
-from causalrec.estimators.effect.averages import DESCRIPTIONS
+from causalrec.estimators.effect.average_effect import (
+    AverageEffect,
+    AverageRequest,
+    doubly_robust_description,
+    few_clusters,
+)
 from causalrec.estimators.effect.base import AbstractFittedEffect, Design, LearnerData
-from causalrec.estimators.effect.clustered_variance import count_clusters, critical_values
+from causalrec.estimators.effect.clustered_variance import critical_values, fewest_by_arm
 from causalrec.estimators.effect.fit_log import FitLog
 from causalrec.estimators.effect.nuisance import (
     Model,
@@ -210,9 +214,8 @@ class _Fitted(AbstractFittedEffect):
             estimator = self.effect.fit_estimator(table, rows, self.seed, self.log)
         value = np.array([self.effect.average_effect(estimator, table, request.target)])
         error = np.array([self._standard_error(rows, table, request.target)])
-        name = self.effect.estimator.rpartition(".")[2]
-        words = f"the average effect on {DESCRIPTIONS[request.target]} as {name} of DoWhy estimates it"
-        counts = count_clusters(np.ones((len(rows), 1)), rows.dependence)
+        words = doubly_robust_description(request.target)  # which says that DoWhy's are their own
+        counts = fewest_by_arm(rows.treatment, rows.dependence, rows.arms)
         half_width = critical_values(request.level, counts) * error
         ends = value - half_width, value + half_width
         return AverageEffect(*(value, error, *ends), count=len(rows), description=words, warnings=few_clusters(counts))

@@ -52,9 +52,9 @@ class TableColumns:
         numbers = represent_columns(dataset, names, _frozen_text_encoder(config), components, log_to_fit(prepared))
         columns = (views.modifiers, views.controls, (*views.instruments, *views.mediators))
         modifiers, controls, identifying = (feature_matrix(dataset, view, numbers) for view in columns)
-        if prepared.propensity.uses_logged:
-            assert config.components.learner is not None
-            controls = add_log_odds(controls, prepared.train, config.components.learner.varies_by_controls)
+        learner = config.components.learner
+        if prepared.propensity.uses_logged and learner is not None and not learner.varies_by_controls:
+            controls = add_log_odds(controls, prepared.train)
         return cls(modifiers, controls, identifying, dataset, prepared.cluster_axes, prepared.propensity.uses_logged)
 
     def read(self, user: Ints, item: Ints, rows: RowsWithColumns) -> tuple[Doubles, Doubles]:

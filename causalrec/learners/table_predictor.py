@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from causalrec.data.arm_probabilities import SAME
 from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.base import AbstractFittedEffect, Design, LearnerData
@@ -14,11 +15,17 @@ from causalrec.estimators.effect.strength import first_stage_f
 from causalrec.evaluation.average_scores import average_score
 from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData, arm_name
+from causalrec.features.logged_log_odds import PREFIX
 from causalrec.learners.predictor import AbstractPredictor
 from causalrec.learners.table_columns import TableColumns
 from causalrec.types import Doubles, Floats
 
 WEAK = 10  # a first-stage F below it: Staiger & Stock (Econometrica 1997)
+
+NOT_BY_PROPENSITIES = (
+    "its effects are adjusted for the columns it reads, not for the logged propensities, by which its average goes; "
+    "where the policy saw more than these columns, choose learner=linear_dml, linear_dr_learner or causal_forest_dml"
+)
 
 
 class TablePredictor(AbstractPredictor):
@@ -82,7 +89,14 @@ class TablePredictor(AbstractPredictor):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return self.fitted.warnings
+        return (*self.fitted.warnings, *([NOT_BY_PROPENSITIES] if self._leaves_propensities_out else []))
+
+    @property
+    def _leaves_propensities_out(self) -> bool:
+        """Whether logged propensities that vary are among no columns that the effects are adjusted for."""
+        logged, names = self.rows.probabilities, self.table.controls.names
+        varies = logged is not None and bool((np.ptp(logged, axis=0) > SAME).any())
+        return varies and not any(name.startswith(PREFIX) for name in names)
 
     def interval(self, rows: SliceData, level: float) -> tuple[Doubles, Doubles] | None:
         return self.fitted.interval(*self.table.read(rows.user, rows.item, rows), level)

@@ -21,6 +21,8 @@ def footnotes(rows: ROWS, columns: Sequence[str]) -> Iterable[str]:
     yield from caveats(folders)
     yield from warning_notes(rows)
     resampled = "these users resampled, these items" if first.audit.users else "these rows resampled"
+    if not set(first.audit.cluster_axes) <= {"row", "user"}:
+        resampled = f"of rows that depend by {' and '.join(first.audit.cluster_axes)}"
     interval, one_seed = f"[low, high]: {first.level:.0%} interval", all(len(group) == 1 for group in rows.values())
     spread = "" if one_seed else "; ± standard deviation over seeds"
     yield f"{interval}{'' if one_seed else ' of the seed average'}, {resampled}{spread}."

@@ -85,6 +85,6 @@ def _randomised_rows(prepared: PreparedData, arms: int) -> AdjustedRows | None:
         return None
     probabilities = randomised_probabilities(log, arms, row_levels(dataset, log, dataset.card.strata))
     clusters = tuple(cluster_ids(dataset, log, axis) for axis in prepared.test_axes if axis != ROW)
-    return AdjustedRows.randomised(
+    return AdjustedRows.from_random_assignment(
         log.outcome.astype(np.float64), log.treatment, probabilities.astype(np.float64), clusters
     )

@@ -260,6 +260,7 @@ def test_logs_of_units_join_logs_of_units_alone() -> None:
         (BY_ITEM, "item", (), "item"),
         (log_of(assign_arms(USERS // 3)[HOUSE]), "house", ("house",), "house"),
         (log_of(assign_arms(USERS // 3)[HOUSE]), "user", ("house",), "user"),
+        (log_of(assign_arms(USERS // 3)[HOUSE]), "house", (), "house"),
     ],
 )
 def test_an_id_that_has_one_arm_alone_cannot_be_adjusted_for(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from causalrec.estimators.effect.adjusted_rows import AdjustedRows
+from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.clustered_variance import (
     count_clusters,
     critical_values,
@@ -60,3 +62,16 @@ def test_two_axes_cover_where_one_does_not() -> None:
     assert coverage((user, item), (user, item)) > 0.91
     assert coverage((user, item), (user,)) < 0.85
     assert coverage((user, item), ()) < 0.6
+
+
+def test_an_arm_of_one_cluster_has_no_interval_and_one_of_two_a_wide_one() -> None:
+    """Treatment by region: with one treated region and one other, what regions differ by cannot be told."""
+    region = np.repeat(np.arange(4), 25)
+    outcome = np.random.default_rng(0).normal(size=100) + region
+    for arms_of_regions, critical in (([0, 0, 0, 1], np.nan), ([0, 1, 0, 1], 12.706)):
+        treatment = np.array(arms_of_regions)[region]
+        rows = AdjustedRows.from_random_assignment(outcome, treatment, np.full((100, 2), 0.5), (region,))
+        average = rows.average(AverageRequest())
+        half_width = (average.high - average.low) / 2
+        np.testing.assert_allclose(half_width, critical * average.standard_error, rtol=1e-3)
+        assert any("few clusters" in line for line in average.warnings)

@@ -66,7 +66,7 @@ def problem_of(
         original=estimate(rows, 0),
         propensities=LINEAR_CROSSFIT.nuisances(rows, 0)[1],
         negative_controls={"z": table[log.users, 5]},
-        randomised=AdjustedRows.randomised(
+        randomised=AdjustedRows.from_random_assignment(
             seen.outcome.astype(np.float64), seen.treatment, np.full((len(seen), 2), 0.5)
         ),
         repeats=repeats,

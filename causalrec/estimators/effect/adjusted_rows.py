@@ -14,7 +14,7 @@ from causalrec.estimators.effect.average_effect import (
     doubly_robust_description,
 )
 from causalrec.estimators.effect.averages import TargetAverage, target_average
-from causalrec.estimators.effect.clustered_variance import count_clusters
+from causalrec.estimators.effect.clustered_variance import count_clusters, fewest_by_arm
 from causalrec.estimators.effect.overlap_warnings import overlap_warnings
 from causalrec.types import Bools, Doubles, Ints
 
@@ -40,15 +40,21 @@ class AdjustedRows:
     clip: float = 0.01
 
     @classmethod
-    def randomised(
+    def from_random_assignment(
         cls, outcome: Doubles, treatment: Ints, probabilities: Doubles, clusters: tuple[Ints, ...] = ()
     ) -> AdjustedRows:
         """Return rows whose treatment was drawn at random, adjusted for nothing but their probabilities of arms.
 
         Their average effects are differences of means, weighted by inverse probability.
 
+        Args:
+            outcome: float64[N].
+            treatment: int64[N] in 0..A.
+            probabilities: float64[N,A+1], of each arm.
+            clusters: int64[N] each, at most two axes along which rows depend on each other.
+
         >>> y, t = np.array([1.0, 3.0, 4.0]), np.array([0, 1, 1])
-        >>> rows = AdjustedRows.randomised(y, t, np.array([[1 / 3, 2 / 3]] * 3))
+        >>> rows = AdjustedRows.from_random_assignment(y, t, np.array([[1 / 3, 2 / 3]] * 3))
         >>> rows.average(AverageRequest()).value
         array([2.5])
         """
@@ -96,13 +102,11 @@ class AdjustedRows:
     def count_clusters(self, influence: Doubles) -> Ints:
         """Return the clusters that the average of each arm rests on, int64[A].
 
-        Where rows are independent, the rows of the arm, or of none, where these are fewer: two means are compared.
+        Those with rows of the arm, or with rows of none, where these are fewer: two means are compared. Without
+        clusters, rows.
         """
-        counts = count_clusters(influence, self.clusters)
-        if self.clusters:
-            return counts
-        by_arm = np.bincount(self.treatment, minlength=self.means.shape[1])
-        fewest: Ints = np.minimum(counts, np.minimum(by_arm[1:], by_arm[0]))
+        by_arm = fewest_by_arm(self.treatment, self.clusters, self.means.shape[1] - 1)
+        fewest: Ints = np.minimum(count_clusters(influence, self.clusters), by_arm)
         return fewest
 
     def missing_arms(self) -> tuple[str, ...]:

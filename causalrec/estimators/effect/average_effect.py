@@ -100,25 +100,30 @@ def average_from_influence(
 
 
 def few_clusters(counts: Ints) -> tuple[str, ...]:
-    """Return the warning that an interval rests on few clusters, none where it rests on many.
+    """Return the warnings of intervals that rest on few clusters, a line for each arm of several.
 
     >>> import numpy as np
     >>> few_clusters(np.array([40, 12]))
-    ('few clusters: its interval rests on 12, so that its quantiles are those of t with 11 degrees of freedom',)
+    ('arm 2: few clusters: its interval rests on 12, so that its quantiles are those of t with 11 degrees of freedom',)
     """
-    fewest = int(counts[counts > 0].min(initial=FEW_CLUSTERS))
-    if fewest >= FEW_CLUSTERS:
-        return ()
-    quantiles = (
-        "it has no error" if fewest == 1 else f"its quantiles are those of t with {fewest - 1} degrees of freedom"
-    )
-    return (f"few clusters: its interval rests on {fewest}, so that {quantiles}",)
+    lines = []
+    for arm, count in enumerate(counts.tolist(), start=1):
+        if not 0 < count < FEW_CLUSTERS:
+            continue
+        whose = f"arm {arm}: " if len(counts) > 1 else ""
+        quantiles = (
+            "it has no error" if count == 1 else f"its quantiles are those of t with {count - 1} degrees of freedom"
+        )
+        lines.append(f"{whose}few clusters: its interval rests on {count}, so that {quantiles}")
+    return tuple(lines)
 
 
 def doubly_robust_description(target: EffectTarget) -> str:
     """Return how an average effect on a target is described under a table.
 
     >>> doubly_robust_description("treated")
-    'the doubly robust estimate of the average effect on the treated rows'
+    'the doubly robust estimate of the average effect on the treated rows; of learners of DoWhy, their own'
     """
-    return f"the doubly robust estimate of the average effect on {DESCRIPTIONS[target]}"
+    return (
+        f"the doubly robust estimate of the average effect on {DESCRIPTIONS[target]}; of learners of DoWhy, their own"
+    )

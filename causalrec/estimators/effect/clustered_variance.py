@@ -56,6 +56,26 @@ def count_clusters(influence: Doubles, clusters: tuple[Ints, ...] = ()) -> Ints:
     return fewest
 
 
+def fewest_by_arm(treatment: Ints, clusters: tuple[Ints, ...], arms: int) -> Ints:
+    """Return the clusters that have rows of an arm, or of none where these are fewer, int64[A]: two means are compared.
+
+    Without clusters, rows; of two axes that of fewer.
+
+    Args:
+        treatment: int64[N] in 0..A.
+        clusters: int64[N] each, at most two axes.
+        arms: A.
+
+    >>> fewest_by_arm(np.array([0, 0, 1, 1]), (np.array([4, 5, 6, 6]),), 1).tolist()
+    [1]
+    """
+    axes = clusters or (np.arange(len(treatment)),)
+    by_axis = [[len(np.unique(axis[treatment == arm])) for arm in range(arms + 1)] for axis in axes]
+    by_arm: Ints = np.min(np.array(by_axis, np.int64), axis=0)
+    fewest: Ints = np.minimum(by_arm[1:], by_arm[0])
+    return fewest
+
+
 def critical_values(level: float, counts: Ints) -> Doubles:
     """Return the two-sided quantile for each number of clusters, float64[K]: normal, or of t with G - 1 degrees of
     freedom below 30 clusters; nan of a single one.

@@ -22,9 +22,9 @@ DESCRIPTION = (
 def is_binary_instrument(rows: LearnerData) -> bool:
     """Whether there is one treatment, and one instrument of two values."""
     instruments = rows.instruments_or_mediator
-    if instruments is None or instruments.shape[1] != 1 or rows.arms != 1:
+    if instruments is None or rows.arms != 1:
         return False
-    return len(np.unique(instruments)) == 2
+    return instruments.shape[1] <= 2 and len(np.unique(instruments, axis=0)) == 2  # a category of two is two columns
 
 
 def effect_of_compliers(

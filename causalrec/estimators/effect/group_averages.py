@@ -133,12 +133,11 @@ def _estimates(rows: AdjustedRows, members: list[Bools], request: AverageRequest
 
 
 def _warnings(names: list[str], values: Doubles, small: Bools) -> tuple[str, ...]:
-    few, lacking = (
-        ", ".join(names[k] for k in np.flatnonzero(marked)) for marked in (small, np.isnan(values).any(axis=1))
-    )
-    lines = []
-    if few:
+    lines, arms = [], values.shape[1]
+    if few := ", ".join(names[k] for k in np.flatnonzero(small)):
         lines.append(f"few clusters: fewer than {FEW_CLUSTERS} in {few}, so that quantiles are those of t")
-    if lacking:
-        lines.append(f"an arm, or none, has no row in {lacking}: there is no average effect of it")
+    for arm in range(arms):
+        if lacking := ", ".join(names[k] for k in np.flatnonzero(np.isnan(values[:, arm]))):
+            whose = f"arm {arm + 1}" if arms > 1 else "the arm"
+            lines.append(f"{whose}, or none, has no row in {lacking}: there is no average effect of it")
     return tuple(lines)
