@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from causalrec.estimators.effect.average_effect import AverageRequest
 from coverage_counts import exact_interval, is_covered, write_counts
 from effect_designs import DESIGNS, Design
 
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
 from causalrec.estimators.effect.aipw import CrossFit
+from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.learners.econml import EconML
 
 DRAWS = 200

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from causalrec.estimators.effect.average_effect import AverageRequest
 from coverage_counts import is_covered, write_counts
 from effect_designs import BY_USER, INDEPENDENT, TWO_ARMS, Design
 
 from causalrec import cli
 from causalrec.config.component import validate_component
 from causalrec.config.compose import package_folder
+from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.learners.table import AbstractTableLearner
 
 DRAWS = 100
