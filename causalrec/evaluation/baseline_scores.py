@@ -22,7 +22,7 @@ from causalrec.evaluation.slice.base import SliceData
 from causalrec.solvers.convergence import worst
 from causalrec.types import Doubles, Floats, Ints
 
-VERSION = 8  # raise when a baseline's or a metric's mathematics change
+VERSION = 9  # raise when a baseline's or a metric's mathematics change
 BETTER = (None, False, True)  # of `higher_is_better`, by the number that the file holds
 
 
@@ -93,7 +93,15 @@ def _key(
 
 def _identity(data: SliceData) -> list[object]:
     """Return what the scores on a slice depend on, but for the prediction."""
-    columns = (data.label, data.treatment, data.propensity, data.drawn_effect, data.centred_label, data.rows)
+    columns = (
+        data.label,
+        data.treatment,
+        data.propensity,
+        data.drawn_effect,
+        data.centred_label,
+        data.weight,
+        data.rows,
+    )
     about = [data.name, data.kind, data.arm, data.jackknife, data.rows_key]
     return about + [_digest(column) for column in (*columns, *data.clusters)]
 

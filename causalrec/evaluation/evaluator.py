@@ -233,7 +233,7 @@ def scored_rows(data: SliceData, prediction: Floats, constant: float) -> Scored:
         values, likeliest = prediction if prediction.ndim == 1 else prediction[:, data.arm - 1], None
     else:
         values, likeliest = means(prediction), prediction.argmax(-1) if prediction.ndim == 2 else None
-    of_effects = (data.treatment, data.propensity, data.drawn_effect, data.centred_label)
+    of_effects = (data.treatment, data.propensity, data.drawn_effect, data.centred_label, data.weight)
     columns = (values, data.label, data.cluster, likeliest, *of_effects)
     writable = (None if column is None else np.require(column, requirements=["C", "W"]) for column in columns)
     tensors = [None if column is None else torch.from_numpy(column) for column in writable]

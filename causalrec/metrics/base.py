@@ -31,6 +31,7 @@ class Scored:
         propensity: `[N]`, the probability of treatment 1.
         drawn_effect: `[N]`, the difference of both drawn outcomes, which only a simulation tells.
         centred_label: `[N]`, labels less what a regression that is the same for every model predicts of them.
+        weight: `[N]`, how many rows a row stands for; None: 1.
     """
 
     prediction: Tensor
@@ -42,6 +43,7 @@ class Scored:
     propensity: Tensor | None = None
     drawn_effect: Tensor | None = None
     centred_label: Tensor | None = None
+    weight: Tensor | None = None
 
     def where(self, mask: Tensor) -> Scored:
         """Return the rows of a mask `[N]`, or at places `[M]`."""

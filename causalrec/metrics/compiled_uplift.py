@@ -20,21 +20,24 @@ TINY = 1e-200
 def kernel() -> Any:
     """Compile the pass over rows, or take it from numba's cache; importing numba takes a second, so not before.
 
-    It takes `weights[R,U]`, of which `column[N]` is each row's, what is summed `columns[N,5]`, its `cell[N]`, and
-    whether a row is the `last[N]` of its step; it gives areas `[R]` and sums over all rows `[R,10]`.
+    It takes `weights[R,U]`, of which `column[N]` is each row's, how many rows each `stands_for[N]`, what is summed
+    `columns[N,5]`, its `cell[N]`, and whether a row is the `last[N]` of its step; it gives areas `[R]` and sums over
+    all rows `[R,10]`.
     """
     check_working_folder()  # numba reads its settings there
     from numba import njit, prange
 
     @njit(parallel=True, cache=True)
     def passes(
-        weights: Doubles, column: Ints, columns: Doubles, cell: Ints, last: Bools, by_arm: bool
+        weights: Doubles, column: Ints, stands_for: Doubles, columns: Doubles, cell: Ints, last: Bools, by_arm: bool
     ) -> tuple[Doubles, Doubles]:
         under, sums = np.zeros(len(weights)), np.zeros((len(weights), 10))
         for r in prange(len(weights)):
             rows = width = treated = treated_outcome = control = control_outcome = height = area = probability = 0.0
             for n in range(len(column)):
-                w = weights[r, column[n]]  # often 0: to skip such a row costs more, as no processor guesses which
+                w = (
+                    weights[r, column[n]] * stands_for[n]
+                )  # often 0: to skip such a row costs more, as no processor guesses which
                 width += w
                 probability += w * columns[n, 4]
                 sums[r, 6 + cell[n]] += w

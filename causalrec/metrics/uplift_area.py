@@ -76,7 +76,8 @@ def compiled_area(rows: UpliftRows, weights: Tensor, column: Tensor, by_arm: boo
     last[rows.ends.numpy()] = True
     columns = torch.stack([*rows.columns, rows.propensity], 1).numpy()
     cell = rows.cells.argmax(0).numpy()
-    under, sums = kernel()(weights.double().numpy(), column.numpy(), columns, cell, last, by_arm)
+    stands_for = np.ones(len(column)) if rows.weight is None else rows.weight.numpy()
+    under, sums = kernel()(weights.double().numpy(), column.numpy(), stands_for, columns, cell, last, by_arm)
     count, treated, treated_outcome, control, control_outcome, probability = torch.from_numpy(sums[:, :6]).T[..., None]
     totals = Sums(count, torch.zeros_like(count), treated, treated_outcome, control, control_outcome)
     return Area(torch.from_numpy(under), totals, torch.from_numpy(sums[:, 6:]), probability[:, 0])

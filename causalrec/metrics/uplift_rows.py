@@ -47,6 +47,7 @@ class UpliftRows:
         ends: int64[B], the last row of each run of equal predictions; a run is a single step, so that neither the order
             of rows nor chance matters.
         order: int64[N], the position of each row before sorting.
+        weight: float64[N], how many rows each stands for; None: all as many.
     """
 
     prediction: Tensor
@@ -56,6 +57,7 @@ class UpliftRows:
     propensity: Tensor
     ends: Tensor
     order: Tensor
+    weight: Tensor | None = None
 
     @cached_property
     def binary(self) -> bool:
@@ -122,12 +124,13 @@ class AbstractObservedOutcomeMetric(AbstractMetric):
 
     labels = frozenset({"uplift"})
     higher_is_better = True
-    STATES: ClassVar = ("prediction", "label", "treatment", "propensity", "cluster")
+    STATES: ClassVar = ("prediction", "label", "treatment", "propensity", "cluster", "weight")
     prediction: list[Tensor]
     label: list[Tensor]
     treatment: list[Tensor]
     propensity: list[Tensor]
     cluster: list[Tensor]
+    weight: list[Tensor]
 
     def __init__(self, num_clusters: int) -> None:
         super().__init__()
@@ -138,7 +141,8 @@ class AbstractObservedOutcomeMetric(AbstractMetric):
     def update(self, scored: Scored) -> None:
         if scored.treatment is None or scored.propensity is None:
             raise DataError("metrics of uplift need the treatment of each row and its propensity; the slice has none")
-        columns = (scored.prediction, self.outcome(scored), scored.treatment, scored.propensity, scored.cluster)
+        weight = torch.ones_like(scored.propensity) if scored.weight is None else scored.weight
+        columns = (scored.prediction, self.outcome(scored), scored.treatment, scored.propensity, scored.cluster, weight)
         for state, column in zip(self.STATES, columns, strict=True):
             getattr(self, state).append(column)
 
@@ -148,8 +152,8 @@ class AbstractObservedOutcomeMetric(AbstractMetric):
 
     def _concatenate(self) -> Scored:
         columns = (torch.cat(list(getattr(self, state))) for state in self.STATES)
-        prediction, label, treatment, propensity, cluster = columns
-        return Scored(prediction, label, cluster, 0.0, None, treatment, propensity)
+        prediction, label, treatment, propensity, cluster, weight = columns
+        return Scored(prediction, label, cluster, 0.0, None, treatment, propensity, weight=weight)
 
 
 class AbstractUplift(AbstractObservedOutcomeMetric):
@@ -182,14 +186,20 @@ class AbstractUplift(AbstractObservedOutcomeMetric):
     def _sort(self, scored: Scored) -> UpliftRows:
         assert scored.treatment is not None
         propensity = scored.propensity if self.weights else None
-        return uplift_rows(scored.prediction, scored.label, scored.treatment, propensity, self.clip)
+        rows = uplift_rows(scored.prediction, scored.label, scored.treatment, propensity, self.clip)
+        if not self.weights or scored.weight is None or not (scored.weight != scored.weight[:1]).any():
+            return rows
+        return replace(rows, weight=scored.weight[rows.order].double())
 
     def _values(self, rows: UpliftRows, weights: Tensor, column: Tensor) -> Tensor:
         """Return the metric under the weights `[R,...]` of which `column[N]` is each row's."""
         if not len(column):
             return torch.full((len(weights),), float("nan"), dtype=torch.float64)
         chunks = torch.split(weights, max(TOGETHER, TOGETHER * BLOCK // len(column)))
-        return torch.cat(in_threads(lambda chunk: self.value(rows, weight_columns(chunk.double(), column)), chunks))
+        stands_for = 1.0 if rows.weight is None else rows.weight
+        return torch.cat(
+            in_threads(lambda chunk: self.value(rows, weight_columns(chunk.double(), column) * stands_for), chunks)
+        )
 
 
 def weight_columns(weights: Tensor, column: Tensor) -> Tensor:

@@ -150,7 +150,7 @@ class Effect(AbstractTask):
         by = () if axes == (ROW,) else (f"Intervals cluster rows by {' and '.join(axes)}.",)
         target = target_footnote(config.run.evaluation, prepared)
         if len(card.arms) > 1:
-            notes += ("Uplift metrics of an arm are over the rows of it and of none, averages over all rows.",)
+            notes += ("Uplift metrics of an arm are by the rows of it and of none, weighted to stand for all rows.",)
         return (*notes, *_weights_of_test(prepared), *by, *([] if target is None else [target]))
 
     def problem(

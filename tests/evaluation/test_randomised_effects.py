@@ -19,8 +19,12 @@ from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.estimators.cross_fitting import CROSSFIT_ROLES
 from causalrec.estimators.objective.x_learner import XLearner
+from causalrec.evaluation.evaluator import scored_rows
 from causalrec.evaluation.slice.uplift import UpliftSlice
+from causalrec.metrics.auuc import AUUC
 from causalrec.metrics.base import Scored
+from causalrec.metrics.qini import Qini
+from causalrec.metrics.uplift_area import compiled_area
 from causalrec.metrics.uplift_at_k import UpliftAtK
 from causalrec.prepared import PreparedData
 from causalrec.running.prepare import _randomised_validation
@@ -144,3 +148,33 @@ def test_selection_on_randomised_rows_prefers_the_true_effect(strata: tuple[str,
         return float((error * weight).sum() / weight.sum())
 
     assert 0 < criterion(0.0) < min(criterion(-0.3), criterion(0.3))
+
+
+def test_rows_of_an_arm_or_none_stand_for_the_rows_of_all_arms() -> None:
+    """In one stratum a third arm takes nine rows of ten, and the effect of the first is there alone."""
+    data = EffectSimulation(units=100, arms=2, randomised=ROWS).load(Path("absent"))
+    assert data.randomised is not None
+    stratum, rng = data.user_table["nudge"].to_numpy()[data.randomised.users], np.random.default_rng(1)
+    chances = np.array([[0.45, 0.45, 0.1], [0.05, 0.05, 0.9]])[stratum]
+    treatment = (rng.random(ROWS)[:, None] > chances.cumsum(1)).sum(1)
+    outcome = (4.0 * stratum * (treatment == 1) + rng.normal(size=ROWS) / 10).astype(np.float32)
+    source = SimpleNamespace(
+        dataset=data,
+        splits=SimpleNamespace(
+            test=dataclasses.replace(data.randomised, treatment=treatment, outcome=outcome), test_is_randomised=True
+        ),
+        test_probabilities=chances.astype(np.float32),
+        test_clusters=(),
+        features=without_columns(),
+        adjusts=True,
+    )
+    first, _ = UpliftSlice().select(source)  # type: ignore[arg-type]
+    scored = scored_rows(first, rng.normal(size=(len(first), 2)).astype(np.float32), 0.0)
+    metric = UpliftAtK(first.num_clusters, share=1.0)
+    metric.update(scored)
+    assert float(metric.compute()) == pytest.approx(4 * stratum.mean(), abs=0.3), "0.4 by these rows alone"
+    for area in (Qini(first.num_clusters), AUUC(first.num_clusters)):
+        rows, weights = area._sort(scored), torch.ones(2, first.num_clusters, dtype=torch.float64)
+        column = scored.cluster[rows.order]
+        compiled = area.finish(compiled_area(rows, weights, column, area.by_arm), rows)
+        torch.testing.assert_close(compiled, area._values(rows, weights, column))

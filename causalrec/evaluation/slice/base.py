@@ -66,6 +66,7 @@ class SliceData:
         propensity: float32[N], the probability of the arm among the arm and none (`uplift`).
         drawn_effect: float32[N], differences of drawn outcomes, where a simulation tells them (`effect`).
         centred_label: float32[N], outcomes less what a regression without these rows predicts (`uplift`).
+        weight: float32[N], how many rows of all arms a row under the arm or none stands for (`uplift`); None: 1.
         clusters: int64[N] each, at most two axes along which rows depend on each other; none: each user, or row, is by
             itself.
         jackknife: whether values without groups of rows are made too, for paired comparisons.
@@ -86,6 +87,7 @@ class SliceData:
     propensity: Floats | None = None
     drawn_effect: Floats | None = None
     centred_label: Floats | None = None
+    weight: Floats | None = None
     clusters: tuple[Ints, ...] = ()
     jackknife: bool = False
     columns: Mapping[str, RowValues] = field(default_factory=dict)

@@ -19,6 +19,8 @@ CLIP = 0.01  # of propensities, as metrics have it
 class UpliftSlice(AbstractSlice):
     """Of each arm, the test rows under it or under none, with the propensity of the arm among the two.
 
+    Of several arms such a row stands for the rows of all, by one over the probability of the arm or none.
+
     Where columns do not make treated and untreated rows alike (`adjusts` False), only randomised rows are judged.
     """
 
@@ -33,6 +35,7 @@ def _compare_arm(source: SliceSource, arm: int) -> SliceData:
     test = source.splits.test
     compared = np.flatnonzero(np.isin(test.treatment, (0, arm)))
     rows, probabilities = test.take(compared), source.test_probabilities[compared]
+    compared_share = probabilities[:, 0] + probabilities[:, arm]
     data = SliceData(
         name=arm_name(held_out_name(source), arm),
         kind="uplift",
@@ -44,7 +47,8 @@ def _compare_arm(source: SliceSource, arm: int) -> SliceData:
         columns=rows.columns,
         arm=arm,
         treatment=(rows.treatment == arm).astype(np.int64),
-        propensity=(probabilities[:, arm] / (probabilities[:, 0] + probabilities[:, arm])).astype(np.float32),
+        propensity=(probabilities[:, arm] / compared_share).astype(np.float32),
+        weight=None if probabilities.shape[1] == 2 else (1 / np.maximum(compared_share, CLIP)).astype(np.float32),
         clusters=tuple(axis[compared] for axis in source.test_clusters),
         jackknife=True,
     )
