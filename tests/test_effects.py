@@ -385,7 +385,7 @@ def test_an_arm_of_a_table_without_a_row_is_told(
 ) -> None:
     overrides = trial(tmp_path, monkeypatch)
     error = effect(*overrides, "dataset.arms=[offer,other]", "learner=linear_dml", code=1)
-    assert "but the file has 0, 1; name 1 in dataset.arms, or add rows of 2" in error
+    assert "but the file has 0, 1; add rows of 2, or name the 1 it has in dataset.arms" in error
 
 
 def test_instruments_need_no_judge_and_their_strength_is_told(

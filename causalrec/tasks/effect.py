@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 LEARNER_FOR_STRATEGY: Mapping[str, str] = {"front-door": "learner=dowhy_front_door", "instrument": "learner=ortho_iv"}
 
-
+WAYS: Mapping[str, str] = {
+    "adjustment": "adjusts for columns",
+    "instrument": "goes by an instrument",
+    "front-door": "goes by a mediator",
+}
 SECOND_STAGE = (
     "the effect comes from a second stage: it need not be the difference of the outcomes, which are the first's"
 )
@@ -78,7 +82,7 @@ class Effect(AbstractTask):
         else:
             what = ", ".join(training.instruments) or training.mediator
             raise RequestError(
-                f"{choice}: adjusts for columns, but the graph identifies the effect of {card.name} by {needed} "
+                f"{choice}: {WAYS[learner.design]}, but the graph identifies the effect of {card.name} by {needed} "
                 f"({what}); set {LEARNER_FOR_STRATEGY[needed]}, or graph.assume=true (recorded and footnoted)"
             )
         require_identified(config.components.graph, card, training, frozenset(learner.columns_read(views)))

@@ -295,7 +295,7 @@ def test_rows_are_people_where_there_is_no_item(tmp_path: Path) -> None:
     [
         ("1 2 1", r"has 1, 2; set dataset.exposure_levels: [1, 2] (the first = not exposed)"),
         ("0 1 2", "has 0, 1, 2; name 2 arms in dataset.arms"),
-        ("0 0 0", "has 0; name 0 in dataset.arms, or add rows of 1"),
+        ("0 0 0", "has 0; add rows of 1"),
         ("0 2 2", "has 0, 2; set dataset.exposure_levels: [0, 2] (the first = not exposed)"),
         ("no yes no", "'no' is not an exposure: 0 = not exposed, 1.. = arms; name what the column holds"),
     ],
@@ -396,7 +396,9 @@ def test_a_random_part_may_lack_an_arm_but_has_none_that_the_log_lacks(tmp_path:
     (line,) = lines(tmp_path, **PAIRS)
     assert "random.csv: line 2: t: exposure '2' is no arm of dataset.arms, which has 1; drop the row" in line
     (line,) = [line for line in lines(tmp_path, **{**PAIRS, "arms": ["mail", "call"]}) if "csv" in line]
-    assert "exposures are 0 to 2 without a gap" in line and "name 1 in dataset.arms, or add rows of 2" in line
+    assert (
+        "exposures are 0 to 2 without a gap" in line and "add rows of 2, or name the 1 it has in dataset.arms" in line
+    )
 
 
 def test_strata_of_random_rows_weigh_them_by_the_shares_of_the_arms_there(tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ def note_wrong_exposures(streamed: StreamedFile, arms: int, column: str) -> None
     elif len(levels) > arms + 1:
         what += f"; name {len(levels) - 1} arms in dataset.arms"
     else:
-        what += f"; name {len(levels) - 1} in dataset.arms, or add rows of {min(set(range(arms + 1)) - set(levels))}"
+        what += f"; add rows of {min(set(range(arms + 1)) - set(levels))}"
+        if levels[0] == 0 and len(levels) > 1:
+            order = ", ".join(map(str, levels))
+            what += f", or name the {len(levels) - 1} it has in dataset.arms, and dataset.exposure_levels: [{order}]"
     wrong = treatment > arms
     streamed.bad_rows.add(what, column, wrong if wrong.any() else np.arange(len(treatment)) == 0)
 
