@@ -49,16 +49,6 @@ def with_log_odds(dataset: CausalDataset) -> CausalDataset:
     return replace(dataset, logged=_with_log_odds(dataset.logged, arms), randomised=randomised)
 
 
-def log_odds_columns(log: InteractionLog) -> tuple[LogOddsOfRow, ...]:
-    """Return the log-odds that vary in the training rows, which have the columns of `with_log_odds`."""
-    columns = []
-    for name in sorted(name for name in log.columns if name.startswith(PREFIX)):
-        values = np.asarray(log.columns[name], np.float64)
-        if (deviation := float(values.std())) > LEAST:
-            columns.append(LogOddsOfRow(name, float(values.mean()), deviation))
-    return tuple(columns)
-
-
 def add_log_odds(controls: FeatureMatrix, log: InteractionLog) -> FeatureMatrix:
     """Return controls with the log-odds that vary in the log.
 
@@ -66,9 +56,13 @@ def add_log_odds(controls: FeatureMatrix, log: InteractionLog) -> FeatureMatrix:
 
     Args:
         controls: the other columns.
-        log: the training rows.
+        log: the training rows, with the columns of `with_log_odds`.
     """
-    columns = log_odds_columns(log)
+    columns = []
+    for name in sorted(name for name in log.columns if name.startswith(PREFIX)):
+        values = np.asarray(log.columns[name], np.float64)
+        if (deviation := float(values.std())) > LEAST:
+            columns.append(LogOddsOfRow(name, float(values.mean()), deviation))
     names = tuple(column.column for column in columns)
     return replace(controls, names=(*controls.names, *names), rows=(*controls.rows, *columns))
 

@@ -154,7 +154,8 @@ class Effect(AbstractTask):
         by = () if axes == (ROW,) else (f"Intervals cluster rows by {' and '.join(axes)}.",)
         target = target_footnote(config.run.evaluation, prepared)
         if len(card.arms) > 1:
-            notes += ("Uplift metrics of an arm are by the rows of it and of none, weighted to stand for all rows.",)
+            uplift = "Uplift metrics of an arm are by its rows and those of none, weighted to stand for all"
+            notes += (f"{uplift} (uplift@N is not).",)
         return (*notes, *_weights_of_test(prepared), *by, *([] if target is None else [target]))
 
     def problem(

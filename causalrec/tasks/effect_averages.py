@@ -17,7 +17,7 @@ from causalrec.estimators.effect.group_averages import group_averages
 from causalrec.estimators.effect.overlap_warnings import MOST_UNLIKE, overlap_warnings, target_members
 from causalrec.evaluation.average_scores import average_score
 from causalrec.evaluation.evaluator import Evaluator, Score
-from causalrec.evaluation.slice.base import SliceData, arm_name
+from causalrec.evaluation.slice.base import SliceData, arm_name, slice_of_log
 from causalrec.evaluation.slice.by_column import ColumnSlice
 from causalrec.learners.average_request import trimmed_test_rows, trimmed_training_rows
 from causalrec.learners.predictor import AbstractPredictor
@@ -142,18 +142,7 @@ class AverageScores:
 
     def _all_test_rows(self, judged: SliceData) -> SliceData:
         """Return the test rows of all arms, as a predictor reads them."""
-        test = self.prepared.splits.test
-        return SliceData(
-            name=judged.name,
-            kind="uplift",
-            user=test.users,
-            item=test.item,
-            label=test.outcome,
-            num_users=test.num_users,
-            time=test.time,
-            columns=test.columns,
-            arm=1,
-        )
+        return slice_of_log(self.prepared.splits.test, judged.name, "uplift", arm=1)
 
 
 def target_footnote(evaluation: Evaluation, prepared: PreparedData) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
-from causalrec.data.log import RowValues
+from causalrec.data.log import InteractionLog, RowValues
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
 from causalrec.estimators.jackknife import dependence_axes
@@ -141,6 +141,28 @@ class SliceData:
     def subset(self, name: str, rows: Ints) -> SliceData:
         """Return these rows of the slice, scored apart on the predictions made for all of it."""
         return replace(self.take(rows), name=name, jackknife=False, subset_of=self, rows=rows)
+
+
+def slice_of_log(log: InteractionLog, name: str, kind: LabelKind, arm: int = 0) -> SliceData:
+    """Return logged rows with their outcomes as labels.
+
+    Args:
+        log: the rows.
+        name: what records and tables call them.
+        kind: what an outcome is.
+        arm: the treatment whose effect is judged, 0 where outcomes are.
+    """
+    return SliceData(
+        name=name,
+        kind=kind,
+        user=log.users,
+        item=log.item,
+        label=log.outcome,
+        num_users=log.num_users,
+        time=log.time,
+        columns=log.columns,
+        arm=arm,
+    )
 
 
 class AbstractSlice(ABC):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource, held_out_name
+from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource, held_out_name, slice_of_log
+from causalrec.types import LabelKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +20,5 @@ class HeldOutSlice(AbstractSlice):
         card, test = source.dataset.card, source.splits.test
         if card.feedback == "positive_only":
             return
-        yield SliceData(
-            name=held_out_name(source),
-            kind="binary" if card.outcome == "click" else "graded",
-            user=test.users,
-            item=test.item,
-            label=test.outcome,
-            num_users=test.num_users,
-            time=test.time,
-            columns=test.columns,
-            jackknife=True,
-        )
+        kind: LabelKind = "binary" if card.outcome == "click" else "graded"
+        yield replace(slice_of_log(test, held_out_name(source), kind), jackknife=True)

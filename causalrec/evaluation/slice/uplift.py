@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from causalrec.evaluation.outcome_regression import centre_outcomes
-from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource, arm_name, held_out_name
+from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource, arm_name, held_out_name, slice_of_log
 from causalrec.features.views import FeatureMatrix
 from causalrec.types import Floats
 
@@ -36,16 +36,8 @@ def _compare_arm(source: SliceSource, arm: int) -> SliceData:
     compared = np.flatnonzero(np.isin(test.treatment, (0, arm)))
     rows, probabilities = test.take(compared), source.test_probabilities[compared]
     compared_share = probabilities[:, 0] + probabilities[:, arm]
-    data = SliceData(
-        name=arm_name(held_out_name(source), arm),
-        kind="uplift",
-        user=rows.users,
-        item=rows.item,
-        label=rows.outcome,
-        num_users=rows.num_users,
-        time=rows.time,
-        columns=rows.columns,
-        arm=arm,
+    data = replace(
+        slice_of_log(rows, arm_name(held_out_name(source), arm), "uplift", arm),
         treatment=(rows.treatment == arm).astype(np.int64),
         propensity=(probabilities[:, arm] / compared_share).astype(np.float32),
         weight=None if probabilities.shape[1] == 2 else (1 / np.maximum(compared_share, CLIP)).astype(np.float32),
