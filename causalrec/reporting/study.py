@@ -112,6 +112,11 @@ class Study(StrictModel):
         return {str(missing.row or missing.column): missing.reason for missing in self.missing}
 
     @property
+    def seeds_draw_data(self) -> bool:
+        """Whether a seed names a draw of the data, so that what runs differ by is mostly that."""
+        return any(text.startswith("dataset.") and "${seed}" in text for text in self.base)
+
+    @property
     def declares_cells(self) -> bool:
         """Whether the study names the rows and columns of its table; else its jobs do."""
         return self.kind == "train"

@@ -112,7 +112,8 @@ def judge_gain(
         row: the published number.
         reference: that of the reference row, in the same column.
         comparison: ours of the two rows.
-        sds: our standard deviations over runs of the row and of the reference.
+        sds: our standard deviations over runs of the row and of the reference; None where they cannot stand for a
+            published one: of one run, or of runs that differ by the data they draw, which pairs share.
         same_test: whether the test rows are the paper's.
         factor: standard errors that count as none.
     """
@@ -123,7 +124,7 @@ def judge_gain(
         cell.deviation if cell.deviation is not None else sd for cell, sd in zip((row, reference), sds, strict=True)
     ]
     if None in deviations:
-        reason = "one run and no published standard deviation: nothing to judge by"
+        reason = "no published standard deviation, and none of ours stands for it: nothing to judge by"
         return GainVerdict("cannot be", _round(published), _round(obtained), None, reason)
     se = comparison.seed_se if same_test and comparison.seed_se is not None else comparison.se
     printed = sum((s or 0.0) * (s or 0.0) / (cell.n or 1) for s, cell in zip(deviations, (row, reference), strict=True))

@@ -8,7 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from causalrec.reporting.compare import Comparison
+from causalrec.reporting.judge import Judge
 from causalrec.reporting.published_numbers import Published, half_digit
+from causalrec.reporting.study import Study
 from causalrec.reporting.verdict import Obtained, judge_gain, judge_value
 
 
@@ -137,3 +139,19 @@ def test_what_is_no_number_is_not_judged() -> None:
     for text in ("7_1", " .71 "):
         with pytest.raises(ValidationError, match="as one prints it"):
             make_published(text)
+
+
+@pytest.mark.parametrize(
+    ("base", "word"), [(["optimizer.lr=0.1"], "undecided"), (["dataset.replication=${seed}"], "cannot be")]
+)
+def test_the_spread_of_drawn_data_stands_for_no_published_deviation(base: list[str], word: str) -> None:
+    """Ten files whose effects differ: what they spread by is common to both rows, which are paired over the files."""
+    cells = [{"row": row, "column": "c", "value": value} for row, value in (("a", ".78"), ("b", ".95"))]
+    columns = {"columns": ["c"], "compare": {"to": "b", "columns": ["c"]}, "published": cells}
+    rows = {"a": [], "b": []}
+    study = Study.model_validate({"title": "t", "sweep": "s", "seeds": [1, 2], "base": base, "rows": rows, **columns})
+    obtained = {(row, "c"): Obtained(1.0, 0.6, 0.9, 1.1, 10) for row in rows}
+    judge = Judge(study=study, obtained=obtained, differences={("a", "c"): make_comparison(-0.05)}, smoke=False)
+    verdict = judge.gain(("a", "c"))
+    assert verdict is not None and verdict.word == word
+    assert verdict.reason is None or "no published standard deviation" in verdict.reason
