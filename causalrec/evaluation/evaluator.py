@@ -17,6 +17,7 @@ from causalrec.errors import CausalRecError
 from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
 from causalrec.estimators.jackknife import t_interval, t_replicates
 from causalrec.evaluation.jackknife import leave_groups_out, needs_jackknife
+from causalrec.evaluation.ranked_first import few_ranked_first
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric, Scored
 from causalrec.records.sections import CalibrationBin, ScoreRecord, finite_or_none
@@ -124,11 +125,13 @@ class Evaluator:
         _require_finite(data, prediction, model)
         scored = scored_rows(data, prediction, self.constant)
         left_out = leave_groups_out(data, scored)
+        lines = few_ranked_first(scored, data.dependence[0]) if data.kind == "uplift" else ()
         scores = []
         for name, metric in metrics.items():
             metric.update(scored)
             jackknife = None if left_out is None else left_out.values(metric)
-            scores.append(self._score_metric(name, data, metric, model, jackknife))
+            score = self._score_metric(name, data, metric, model, jackknife)
+            scores.append(replace(score, warnings=lines) if metric.weighs_first else score)
         return scores
 
     def _nan_score(self, name: str, data: SliceData, model: str) -> Score:

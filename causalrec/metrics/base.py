@@ -104,7 +104,8 @@ class AbstractMetric(Metric, ABC):
     """Built by the evaluator as `Metric(num_clusters, **yaml)`; `labels` says which labels it is defined for,
     `ranks_users` whether it ranks the rows of a user, and so is undefined in a userless log; `labels_are_gains` whether
     it adds labels up as gains, and so is undefined where one is negative; `absolute` whether it is the absolute value
-    |m| of a mean: on resampled rows and on subsets it is `sign(m) m*` then, which may be negative.
+    |m| of a mean: on resampled rows and on subsets it is `sign(m) m*` then, which may be negative; `weighs_first`
+    whether it is of a curve over all rows by rank, so that few rows decide where it begins.
 
     `under_affine` says how its value moves where outcomes y become `a y + b`, a > 0, and predictions with them:
     `invariant`: not; `scales`: times a; `squares`: times a squared; `shifts`: to a times it plus b; `undefined`: it is
@@ -116,6 +117,7 @@ class AbstractMetric(Metric, ABC):
     ranks_users: ClassVar[bool] = False
     labels_are_gains: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
+    weighs_first: ClassVar[bool] = False
     under_affine: ClassVar[UnderAffine]
 
     @abstractmethod

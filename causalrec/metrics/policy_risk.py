@@ -42,6 +42,7 @@ class PolicyRisk(AbstractUplift):
 
     higher_is_better = False
     under_affine = "undefined"
+    weighs_first = False
 
     def __init__(self, num_clusters: int, *, threshold: float = 0.0, weights: bool = True, clip: Clip = 0.01) -> None:
         super().__init__(num_clusters, weights=weights, clip=clip)

@@ -63,6 +63,7 @@ class UpliftPolicyValue(AbstractUplift):
     """
 
     under_affine = "shifts"
+    weighs_first = False
 
     def __init__(self, num_clusters: int, *, threshold: float = 0.0, weights: bool = True, clip: Clip = 0.01) -> None:
         super().__init__(num_clusters, weights=weights, clip=clip)

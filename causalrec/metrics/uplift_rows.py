@@ -162,6 +162,8 @@ class AbstractUplift(AbstractObservedOutcomeMetric):
     `weights`: by inverse propensity (the same as none where the propensity is constant); `clip` bounds propensities.
     """
 
+    weighs_first = True
+
     def __init__(self, num_clusters: int, *, weights: bool = True, clip: Clip = 0.01) -> None:
         super().__init__(num_clusters)
         self.weights, self.clip = weights, clip
