@@ -50,13 +50,13 @@ def table_of(table: str) -> str:
 
 
 def main() -> None:
-    """Paste the tables into experiments/VALIDATION.md."""
+    """Paste each table that was counted anew between its markers in experiments/VALIDATION.md; others stay."""
     names = dict.fromkeys(
         json.loads(path.read_text(encoding="utf-8"))["table"] for path in sorted(COUNTS.glob("*.json"))
     )
-    text = "\n\n".join(map(table_of, names))
-    print(text)
-    paste(ROOT / "experiments" / "VALIDATION.md", "coverage", text)
+    for name in names:
+        print(text := table_of(name), end="\n\n")
+        paste(ROOT / "experiments" / "VALIDATION.md", name, text)
 
 
 if __name__ == "__main__":
