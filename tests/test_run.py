@@ -153,7 +153,7 @@ def test_the_record_lies_where_the_specification_says(train: Train, work: Path) 
 
 def same(record: dict[str, Any]) -> dict[str, Any]:
     """What two runs of one seed must agree in."""
-    compared = {key: value for key, value in record.items() if key not in ("seconds", "peak_bytes", "command")}
+    compared = {key: value for key, value in record.items() if key not in ("seconds", "cost", "peak_bytes", "command")}
     return {**compared, "config": {k: v for k, v in compared["config"].items() if k != "paths"}}
 
 

@@ -96,6 +96,7 @@ def parser() -> Parser:
     verb.add_argument("--columns", default="", help="metric@slice, by comma")
     verb.add_argument("--rows", default="", help="names of rows, by comma, in this order; all by default")
     verb.add_argument("--submodels", action="store_true", help="show the special cases of rows as rows of their own")
+    verb.add_argument("--cost", action="store_true", help="and parameters, seconds, rows a second and memory of rows")
     verb.add_argument(
         "--intervals", action=argparse.BooleanOptionalAction, default=True, help="below each number (shown by default)"
     )

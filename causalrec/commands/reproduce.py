@@ -35,7 +35,9 @@ def reproduce(options: argparse.Namespace) -> int:
     about = {"study": options.study, "kind": study.kind, "smoke": options.smoke}
     about |= {"command": options.command, "seconds": round(time.monotonic() - started, 2), "failures": failures}
     result = save_study(jobs.folder, table, **about, compute_seconds=compute_seconds(jobs.records))
-    full, figure = publish(table, options.tables, jobs.folder.name, options.command) if options.tables else (None, None)
+    full, figure = None, None
+    if options.tables:
+        full, figure = publish(table, jobs.cost_tables, options.tables, jobs.folder.name, options.command)
     if options.paste:
         full_address, figure_address = (_address(path, options.paste) for path in (full, figure))
         paste(options.paste, jobs.folder.name, summary(table, options.command, full_address, figure_address))

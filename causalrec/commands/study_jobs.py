@@ -63,6 +63,11 @@ class AbstractStudyJobs(ABC):
         """The tables of runs; estimation jobs have none."""
         return []
 
+    @property
+    def cost_tables(self) -> list[ScoreTable]:
+        """What the rows cost; estimation jobs say their seconds alone."""
+        return []
+
     @abstractmethod
     def table(self, smoke: bool) -> PaperTable:
         """Return published beside obtained."""
@@ -125,6 +130,12 @@ class TrainingJobs(AbstractStudyJobs):
         from causalrec.reporting.table import tables
 
         return tables([*self.records, *self.submodel_records], tuple(self.study.columns))
+
+    @property
+    def cost_tables(self) -> list[ScoreTable]:
+        from causalrec.reporting.cost_table import cost_tables
+
+        return cost_tables(self.records)
 
     def table(self, smoke: bool) -> PaperTable:
         from causalrec.reporting.paper_table import collect_obtained, paper_table

@@ -26,7 +26,7 @@ def table(options: argparse.Namespace) -> int:
 
         read_page(options.paste, marker)  # refused before anything is printed
     columns, rows = (tuple(filter(None, text.split(","))) for text in (options.columns, options.rows))
-    score_tables, broken = folder_tables(options.folder, columns, rows, options.submodels)
+    score_tables, broken = folder_tables(options.folder, columns, rows, options.submodels, options.cost)
     for record in broken:
         log(f"not in the table: {options.folder / record.path}: {record.reason}")
     print_tables(score_tables, options.json, form=options.form, intervals=options.intervals)

@@ -12,6 +12,7 @@ from causalrec.data.files import write_text
 from causalrec.errors import DataError
 from causalrec.ids import job_folder
 from causalrec.plain_text import paste_safe_command
+from causalrec.records.cost_section import CostSection
 from causalrec.records.field_types import NonNegative, Whole
 from causalrec.records.json_records import Json, from_plain, json_text, read_json, require_schema
 from causalrec.records.overlap_sections import OverlapSection
@@ -60,6 +61,7 @@ class RunRecord:
         trainable: how many of those are trained, by role.
         language_model: how many belong to a pretrained language model, by role.
         seconds: what it took.
+        cost: how much of that was training and scoring, and how fast.
         peak_bytes: most memory used.
         versions: of the packages the result depends on.
         git_sha: the commit, with `+` where files were changed.
@@ -89,6 +91,7 @@ class RunRecord:
     trainable: dict[str, Whole] = field(default_factory=dict)
     language_model: dict[str, Whole] = field(default_factory=dict)
     seconds: NonNegative = 0.0
+    cost: CostSection = field(default_factory=CostSection)
     peak_bytes: Whole = 0
     versions: dict[str, str] = field(default_factory=dict)
     git_sha: str | None = None

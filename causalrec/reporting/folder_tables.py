@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from causalrec.records.run_folder import BrokenRecord, load_whole_folders, no_finished_run, runs_of
+from causalrec.reporting.cost_table import cost_tables
 from causalrec.reporting.score_table import ScoreTable
 from causalrec.reporting.table import tables
 
 
 def folder_tables(
-    folder: Path, columns: tuple[str, ...], rows: tuple[str, ...], show_submodels: bool
+    folder: Path, columns: tuple[str, ...], rows: tuple[str, ...], show_submodels: bool, show_cost: bool = False
 ) -> tuple[list[ScoreTable], list[BrokenRecord]]:
     """Return the tables of the finished runs below a folder, and the records that are in none: they cannot be read.
 
@@ -23,6 +24,7 @@ def folder_tables(
         columns: `metric@slice` each; none for those that the records have.
         rows: their names, in order; none for all.
         show_submodels: special cases of rows stand in the tables, and do not only mark them.
+        show_cost: tables of what the rows cost come after those of their scores.
     """
     folders, broken = load_whole_folders(folder, ["replicates"])
     if any(run.record.submodels for run in runs_of(folders)):
@@ -31,4 +33,5 @@ def folder_tables(
         score_tables = tables(runs_of(folders), columns, rows=rows, show_submodels=show_submodels)
     if not score_tables:
         raise no_finished_run(folder, folders, broken)
-    return score_tables, broken
+    costs = cost_tables(runs_of(folders), rows, show_submodels=show_submodels) if show_cost else []
+    return [*score_tables, *costs], broken

@@ -14,6 +14,7 @@ from causalrec.evaluation.replicate_memory import require_memory
 from causalrec.learners.base import Fitter
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.progress import progress
+from causalrec.records.cost_section import CostSection
 from causalrec.running.cache import PreparedCache
 from causalrec.running.job_log import JobLog
 from causalrec.running.prepare import plan_run, select_slices
@@ -41,6 +42,7 @@ class StartedJob:
         log: of the job.
         results: of the rounds of fits so far.
         failure: what ended its fits.
+        trained_rows: logged rows that they met, again in each epoch.
     """
 
     config: ExperimentConfig
@@ -48,6 +50,7 @@ class StartedJob:
     log: JobLog
     results: list[FitResult] = field(default_factory=list)
     failure: Exception | None = None
+    trained_rows: int = 0
 
     def next_round(self) -> list[FitRequest]:
         """Return the fits that it waits for; none where it is done, has failed, or makes none."""
@@ -65,8 +68,10 @@ class StartedJob:
             return []
         return [replace(request, logger=self.log.opened) for request in wanted]
 
-    def add_results(self, results: Sequence[FitResult | Exception]) -> None:
-        """Add the results of a round, or the first failure among them."""
+    def add_results(self, wanted: Sequence[FitRequest], results: Sequence[FitResult | Exception]) -> None:
+        """Add the results of a round of fits, or the first failure among them."""
+        for request, result in zip(wanted, results, strict=True):
+            self.trained_rows += 0 if isinstance(result, Exception) else result.epochs * request.rows_an_epoch
         self.failure = next((result for result in results if isinstance(result, Exception)), None)
         self.results += [result for result in results if isinstance(result, FitResult)]
 
@@ -152,7 +157,7 @@ def fit_in_rounds(jobs: Sequence[StartedJob], fitter: Fitter) -> None:
     while waiting := [(job, wanted) for job in jobs if (wanted := job.next_round())]:
         results = iter(fitter([request for _, wanted in waiting for request in wanted]))
         for job, wanted in waiting:
-            job.add_results([next(results) for _ in wanted])
+            job.add_results(wanted, [next(results) for _ in wanted])
 
 
 def _finish(job: StartedJob, check: CheckOwnership, execution: str, shared: float) -> Path | Exception:
@@ -164,11 +169,14 @@ def _finish(job: StartedJob, check: CheckOwnership, execution: str, shared: floa
         learner = config.components.learner
         chosen = learner.selection(config, prepared, job.results) if learner else None
         predictor = learner.predictor(config, prepared, job.results) if learner else None
+        fitted = time.monotonic()
         planned = planned_record(config, prepared.plan, execution)
         with progress("scoring", None, shown=execution == SINGLE):
             result = score_run(planned, config, prepared, predictor, chosen)
         seconds = shared + time.monotonic() - clock
-        record = replace(result.record, seconds=seconds, peak_bytes=peak_bytes())
+        training = sum(fit.seconds for fit in job.results) if job.results else fitted - clock
+        cost = CostSection.of(training, time.monotonic() - fitted, job.trained_rows)
+        record = replace(result.record, seconds=seconds, cost=cost, peak_bytes=peak_bytes())
         check()
         if execution != SINGLE and chosen is not None:  # a fit made by itself has left its weights there
             FitFolder(chosen.folder, "made beside others").finish(chosen.fit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from time import perf_counter
 from typing import Any
 
 import pytorch_lightning as pl
@@ -48,13 +49,15 @@ class BestCheckpoint(Checkpoint):
         self.best_epoch, self.criterion = 0, math.nan
         self.has_stepped = False  # since this process began or went on
         self._steps_since_save, self._last_save, self._save_interval = 0, time.monotonic(), seconds
+        self.seconds_trained, self._last_step = 0.0, perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch, "criterion": self.criterion}
+        numbers = {"best_epoch": self.best_epoch, "criterion": self.criterion, "seconds": self.seconds_trained}
+        return {"best": self.best, **numbers}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
-        self.criterion = state_dict["criterion"]
+        self.criterion, self.seconds_trained = state_dict["criterion"], state_dict.get("seconds", 0.0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._last_save = time.monotonic()
@@ -72,6 +75,8 @@ class BestCheckpoint(Checkpoint):
             batch_idx: step within the epoch, from 0.
         """
         self.has_stepped = True
+        now = perf_counter()
+        self.seconds_trained, self._last_step = self.seconds_trained + now - self._last_step, now
         self._steps_since_save += 1
         if self._due(trainer, batch_idx) and not trainer.is_last_batch:
             self._save(trainer)
@@ -79,6 +84,7 @@ class BestCheckpoint(Checkpoint):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._steps_since_save and self._due(trainer, 0):
             self._save(trainer)
+        self._last_step = perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.has_validation:
@@ -94,7 +100,8 @@ class BestCheckpoint(Checkpoint):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, CausalRecModule)
-        self.fit = FitResult(self.criterion, self.best_epoch, trainer.current_epoch, self.best, tuple(pl_module.curve))
+        numbers = self.criterion, self.best_epoch, trainer.current_epoch
+        self.fit = FitResult(*numbers, self.best, tuple(pl_module.curve), self.seconds_trained)
         if trainer.is_global_zero:
             self.folder.finish(self.fit)
 
@@ -113,4 +120,5 @@ class BestCheckpoint(Checkpoint):
         started = time.monotonic()
         trainer.save_checkpoint(self.folder.resume)
         self._steps_since_save, self._last_save = 0, time.monotonic()
+        self._last_step = perf_counter()  # saving is no training
         self._save_interval = max(self.seconds, (self._last_save - started) / MAX_SAVE_SHARE)

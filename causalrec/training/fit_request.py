@@ -79,6 +79,12 @@ class FitRequest:
     scheduler: AbstractScheduler = field(default_factory=ConstantRate)
     arm_propensities: ArmPropensities | None = None
 
+    @property
+    def rows_an_epoch(self) -> int:
+        """Logged rows that an epoch meets."""
+        limit = self.trainer.limit_batches
+        return len(self.train) if limit is None else min(len(self.train), limit * self.sampler.batch_size)
+
     def fit(self) -> FitResult:
         """Fit alone, by Lightning; once more from its beginning where its checkpoint cannot be gone on from."""
         try:

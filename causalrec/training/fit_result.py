@@ -41,6 +41,7 @@ class FitResult:
         epochs: trained in all.
         state: weights of the best epoch, by name.
         curve: the learning curve.
+        seconds: in training steps; of fits that were stacked, its share.
     """
 
     criterion: float
@@ -48,6 +49,7 @@ class FitResult:
     epochs: int
     state: dict[str, Tensor]
     curve: tuple[Epoch, ...] = ()
+    seconds: float = 0.0
 
 
 def log_curve(logger: Logger | None, prefix: str, curve: Iterable[Epoch]) -> None:

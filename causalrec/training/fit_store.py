@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from pydantic import TypeAdapter, ValidationError
 from pytorch_lightning.utilities import rank_zero_only
@@ -60,12 +60,14 @@ class SavedFit(TypedDict):
         best_epoch: from 0.
         epochs: trained in all.
         curve: the learning curve.
+        seconds: in training steps; files of before it was kept have none.
     """
 
     criterion: float
     best_epoch: int
     epochs: int
     curve: list[SavedEpoch]
+    seconds: NotRequired[float]
 
 
 class UnusableCheckpoint(DataError):
@@ -130,7 +132,8 @@ class FitFolder:
 
     def finish(self, fit: FitResult) -> None:
         """Keep a finished fit; `fit.json` shows what the checkpoint holds beside the weights."""
-        summary = {"criterion": fit.criterion, "best_epoch": fit.best_epoch, "epochs": fit.epochs}
+        numbers = ("criterion", "best_epoch", "epochs", "seconds")
+        summary = {name: getattr(fit, name) for name in numbers}
         shown = {**summary, "curve": [asdict(point) for point in fit.curve]}
         write_checkpoint(self.best, {"fingerprint": self.fingerprint, "fit": shown, "state_dict": fit.state})
         make_way(self.folder / "fit.json")
@@ -180,7 +183,8 @@ def _as_fit(path: Path, saved: Checkpoint, weights: Mapping[str, Tensor] | None)
     except ValidationError as error:
         raise DataError(f"{path}: checkpoint holds something else in the place of its learning curve") from error
     curve = tuple(Epoch(**point) for point in summary["curve"])
-    return FitResult(summary["criterion"], summary["best_epoch"], summary["epochs"], state, curve)
+    numbers = summary["criterion"], summary["best_epoch"], summary["epochs"]
+    return FitResult(*numbers, state, curve, summary.get("seconds", 0.0))
 
 
 def _is_rank_zero() -> bool:

@@ -79,6 +79,8 @@ def test_wandb_shows_these_names() -> None:
         "baseline/constant/auc@randomised",
         "status",
         "seconds",
+        "cost/training_seconds",
+        "cost/scoring_seconds",
         "peak_bytes",
         "data/caveat",
         "overlap/clipped",

@@ -12,6 +12,7 @@ from handmade import make_run, score
 from causalrec.records.run_folder import RunFolder
 from causalrec.reporting.gains_figure import draw_gains
 from causalrec.reporting.paper_table import PaperTable, collect_obtained, paper_table
+from causalrec.reporting.score_table import ScoreTable
 from causalrec.reporting.study import Study
 from causalrec.reporting.study_files import publish
 from causalrec.reporting.study_summary import largest_misses, summary
@@ -88,8 +89,12 @@ def test_the_figure_shows_every_gain_and_is_the_same_each_time(tmp_path: Path) -
 
 
 def test_the_whole_table_is_written_beside_its_figure(tmp_path: Path) -> None:
-    full, figure = publish(make_table(), tmp_path / "docs", "coat_p1", "causalrec reproduce coat/p1")
+    costs = ScoreTable("cost: coat", ("seconds@training",), {"mf-ips": {}}, (), ("what seconds are",))
+    full, figure = publish(make_table(), [costs], tmp_path / "docs", "coat_p1", "causalrec reproduce coat/p1")
     assert figure == tmp_path / "docs" / "coat_p1.svg" and figure.is_file()
     text = full.read_text()
     assert text.startswith("`causalrec reproduce coat/p1`\n\n![published gains and ours](coat_p1.svg)\n\n# t\n")
     assert "| mf-ips | .800 ± .002 |" in text
+    assert (
+        text.index("\n\n## cost\n\n**cost: coat**") < text.index("| mf-ips | - | 0 |") < text.index("what seconds are")
+    )

@@ -22,6 +22,7 @@ class EarlyStoppingState:
         epochs_without_improvement: since the best.
         stopped: whether the fit has ended.
         curve: one point for each epoch.
+        seconds: its share of the training steps.
     """
 
     patience: int
@@ -30,6 +31,7 @@ class EarlyStoppingState:
     epochs_without_improvement: int = 0
     stopped: bool = False
     curve: list[Epoch] = field(default_factory=list)
+    seconds: float = 0.0
 
     @property
     def epochs(self) -> int:

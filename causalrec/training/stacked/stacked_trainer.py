@@ -112,7 +112,10 @@ class StackedTrainer:
 
     def epoch(self) -> None:
         """Train one epoch, judge every replica, and let those that have stopped leave the stack."""
+        started = time.monotonic()
         losses = self._train_epoch()
+        for k in self.running:
+            self.stopping[k].seconds += (time.monotonic() - started) / len(self.running)
         set_unseen_to_mean(self.model, self.trained)
         refit = self.requests[0].epochs is not None
         criteria = [None] * len(self.running) if refit else self._criteria()
@@ -196,7 +199,8 @@ class StackedTrainer:
     def _fit(self, k: int) -> FitResult:
         state, weights = self.stopping[k], {name: values[k].cpu().clone() for name, values in self.best.items()}
         saved = {f"model.{name}": value for name, value in weights.items()}
-        return FitResult(state.criterion, state.best_epoch, state.epochs, saved, tuple(state.curve))
+        numbers = state.criterion, state.best_epoch, state.epochs
+        return FitResult(*numbers, saved, tuple(state.curve), state.seconds)
 
     def _is_done(self, k: int) -> bool:
         limit = self.requests[k].epochs or self.requests[k].trainer.max_epochs
