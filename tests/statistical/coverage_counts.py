@@ -29,11 +29,11 @@ def is_covered(covered: int, draws: int) -> bool:
     return high >= ALLOWED[0] and low <= ALLOWED[1]
 
 
-def write_counts(table: str, row: str, draws: int, covered: dict[str, int]) -> None:
-    """Write down how many of the draws each column's interval covered."""
+def write_counts(table: str, row: str, draws: int, covered: dict[str, int], marker: str = "coverage") -> None:
+    """Write down how many of the draws each column's interval covered, and between which markers they are pasted."""
     COUNTS.mkdir(parents=True, exist_ok=True)
     name = re.sub("[^a-z0-9]+", "_", f"{table} {row}".lower())
-    counts = {"table": table, "row": row, "draws": draws, "covered": covered}
+    counts = {"table": table, "row": row, "draws": draws, "covered": covered, "marker": marker}
     (COUNTS / f"{name}.json").write_text(json.dumps(counts), encoding="utf-8")
 
 
@@ -50,13 +50,12 @@ def table_of(table: str) -> str:
 
 
 def main() -> None:
-    """Paste the tables into experiments/VALIDATION.md."""
-    names = dict.fromkeys(
-        json.loads(path.read_text(encoding="utf-8"))["table"] for path in sorted(COUNTS.glob("*.json"))
-    )
-    text = "\n\n".join(map(table_of, names))
-    print(text)
-    paste(ROOT / "experiments" / "VALIDATION.md", "coverage", text)
+    """Paste the tables into experiments/VALIDATION.md, each between its markers."""
+    rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(COUNTS.glob("*.json"))]
+    for marker in dict.fromkeys(row["marker"] for row in rows):
+        text = "\n\n".join(map(table_of, dict.fromkeys(row["table"] for row in rows if row["marker"] == marker)))
+        print(text)
+        paste(ROOT / "experiments" / "VALIDATION.md", marker, text)
 
 
 if __name__ == "__main__":
