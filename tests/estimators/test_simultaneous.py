@@ -5,11 +5,13 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.base import AbstractFittedEffect, LearnerData
 from causalrec.estimators.effect.simultaneous import (
     SimultaneousInterval,
@@ -18,6 +20,8 @@ from causalrec.estimators.effect.simultaneous import (
     linear_root,
     sidak_level,
 )
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.learners.table_predictor import TablePredictor
 from causalrec.types import Doubles
 from tests.estimators.test_effect_learners import learner, simulate
 
@@ -65,6 +69,12 @@ def test_levels_are_those_of_known_cases() -> None:
     assert largest_t_level(np.zeros((3, 2)), 0.95) == 0.95, "no error at all"
     with_nothing = np.vstack([np.eye(2), np.zeros((5, 2))])
     assert largest_t_level(with_nothing, 0.95) == largest_t_level(np.eye(2), 0.95)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_candidates_drawn_like_the_draws_that_judge_them_are_no_worse(seed: int) -> None:
+    root = np.random.default_rng(seed).normal(size=(CANDIDATES, 20))  # a simulation begins so
+    assert 3.8 < critical(largest_t_level(root, 0.95)) < critical(sidak_level(0.95, CANDIDATES))
 
 
 def quadratic(covariance: Doubles) -> Callable[[Doubles], Doubles]:
@@ -129,6 +139,30 @@ def test_linear_learners_know_how_their_effects_err_together(name: str) -> None:
         assert 2.2 < value < 2.9, "three coefficients: above the pointwise 1.96, below Scheffe's 2.80"
     root = fitted.covariance_root(rows.modifiers[:200], rows.controls[:200], 1)
     assert root is not None and root.shape[1] == 3
+
+
+def test_effects_behind_an_instrument_err_together_too() -> None:
+    rows, _ = simulate(600)
+    coin = np.random.default_rng(0).integers(2, size=(600, 1)).astype(float)
+    moved = np.where(coin[:, 0] > rows.controls[:, 0], 1, 0)
+    fitted = learner("ortho_iv").fit_rows(replace(rows, treatment=moved, instruments_or_mediator=coin), 0)
+    interval, value = at_once(fitted, rows)
+    assert "(the largest |t| of their joint covariance)" in interval.note and 2.2 < value < 2.9
+
+
+def test_few_rows_of_an_arm_are_said() -> None:
+    rows, _ = simulate(600)
+    seen = rows.take(np.concatenate([np.flatnonzero(rows.treatment == 0), np.flatnonzero(rows.treatment == 1)[:20]]))
+    columns = rows.modifiers[:50], rows.controls[:50]
+    for fitted_on, few in ((seen, "few rows: 20 of the arm or of none, so that normal quantiles make"), (rows, "")):
+        fitted = learner("linear_dml").fit_rows(fitted_on, 0)
+        table = SimpleNamespace(read=lambda *_: columns)
+        predictor = TablePredictor(fitted, fitted_on, table, "adjustment", AverageRequest())  # type: ignore[arg-type]
+        user = np.arange(50)
+        candidates = SliceData(name="asked", kind="effect", user=user, item=user, label=0 * user, num_users=50, arm=1)
+        interval = predictor.simultaneous_interval(candidates, 0.95)
+        assert interval is not None and "all 50 candidates at once" in interval.note
+        assert few in interval.note and ("few rows" in interval.note) == bool(few)
 
 
 def test_learners_with_a_featurizer_and_forests_go_by_the_number_of_distinct_candidates() -> None:

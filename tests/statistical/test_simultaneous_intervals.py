@@ -77,7 +77,7 @@ def count_covered(name: str, spread: float, rows: int, draws: int) -> dict[str, 
 def test_the_ten_shown_are_covered_at_once(name: str, spread: float, rows: int, draws: int) -> None:
     """By the largest |t| as often as 95 % intervals may; by Sidak's level at least so."""
     covered = count_covered(name, spread, rows, draws)
-    write_counts(TABLE, f"{name}, sd of effects / error = {spread}", draws, covered)
+    write_counts(TABLE, f"{name}, sd of effects / error = {spread}", draws, covered, marker="simultaneous")
     assert exact_interval(covered["shown"], draws)[1] >= 0.92
     if (name, spread, rows, draws) in JOINT:
         assert is_covered(covered["shown"], draws) and is_covered(covered["candidates"], draws)
