@@ -5,21 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import FakeML100K
 
 from causalrec import cli
 from causalrec.errors import RequestError
+from causalrec.evaluation.slice.base import SliceData
+from causalrec.running.trained_run import TrainedRun
 from causalrec.training.checkpoint import read_checkpoint, write_checkpoint
 from tests.encoders.tiny_models import write_bert
 
 BUYERS = ("zoé", "ann", "bob")
 THINGS = ("tea", "rum", "milk", "beer")
 TABLE = ["logger=none", "evaluation.replicates=20"]  # what a learner from a table reads too
+MET = r"rank the (\d+) met too: --all \(include_met=True\)"
 PART = " in the part that a smoke run reads"
 QUICK = [*TABLE, "trainer=smoke", "selection.folds=1", "selection.candidates={optimizer.weight_decay:[0.1]}"]
 
@@ -51,11 +56,16 @@ def train_run(call: Any, *overrides: str) -> str:
 
 def test_a_mean_outcome_ranks_what_the_user_has_not_met(call: Any) -> None:
     folder = train_run(call, "dataset=ml100k", "objective=ips")
-    document = json.loads(call("recommend", folder, "--user", "3", "--top", "50", "--json")[1])
+    code, _, err = call("recommend", folder, "--user", "3", "--top", "50")
+    said = re.fullmatch(f".*: top 50: user 3 has (.*) items left to rank; ask for at most (.*), or {MET}\n", err)
+    assert code == 2 and said is not None and said[1] == said[2] and int(said[1]) + int(said[3]) == 50
+    document = json.loads(call("recommend", folder, "--user", "3", "--top", said[1], "--json")[1])
     every = json.loads(call("recommend", folder, "--user", "3", "--top", "50", "--all", "--json")[1])
     predicted = [row["predicted"] for row in document["items"]]
     assert predicted == sorted(predicted, reverse=True) and all(0 <= value <= 1 for value in predicted)
-    assert len(every["items"]) == 50 > len(document["items"])
+    assert len(every["items"]) == 50 > len(document["items"]) == int(said[1])
+    code, _, err = call("recommend", folder, "--user", "3", "--top", "51", "--all")
+    assert code == 2 and err.endswith("top 51: user 3 has 50 items left to rank; ask for at most 50\n")
     at = {row["item"]: row for row in every["items"]}
     for row in document["items"]:
         assert at[row["item"]] == {**row, "predicted": pytest.approx(row["predicted"], abs=1e-6)}
@@ -104,12 +114,12 @@ def test_a_network_of_effects_tells_the_outcome_with_and_without(call: Any) -> N
     assert code == 0 and "no interval: this model has none" in out and "given x0, x1" in out
 
 
-def test_an_effect_of_a_second_stage_says_that_it_need_not_be_the_difference(call: Any) -> None:
+def test_an_effect_of_a_second_stage_has_no_outcomes_of_the_first_beside_it(call: Any) -> None:
     folder = train_run(call, "dataset.units=300", "head=t_net", "objective=dr_learner", "task=effect")
     code, out, _ = call("recommend", folder, "--user", "5")
     (row,) = json.loads(call("recommend", folder, "--user", "5", "--json")[1])["items"]
-    assert code == 0 and row["effect"] != pytest.approx(row["with"] - row["without"], rel=1e-3)
-    assert "the effect comes from a second stage" in " ".join(out.split())
+    assert code == 0 and set(row) == {"item", "effect"}
+    assert "no outcomes without and with: the effect is of a second stage" in " ".join(out.split())
 
 
 def test_a_score_that_only_ranks_by_effect_is_not_called_one(call: Any) -> None:
@@ -124,8 +134,66 @@ def test_a_score_that_only_ranks_by_effect_is_not_called_one(call: Any) -> None:
 
 def test_a_learner_from_a_table_tells_an_interval(call: Any) -> None:
     folder = train_run(call, "dataset.units=500", "learner=linear_dml", "task=effect")
-    (row,) = json.loads(call("recommend", folder, "--user", "0", "--json")[1])["items"]
-    assert row["low"] < row["effect"] < row["high"]
+    document = json.loads(call("recommend", folder, "--user", "0", "--json")[1])
+    (row,) = document["items"]
+    assert row["low"] < row["effect"] < row["high"] and document["note"] is None, "of one item: nothing beside it"
+    code, _, err = call("recommend", folder, "--user", "0", "--top", "2")
+    assert code == 2 and err.endswith("top 2: user 0 has 1 item left to rank; ask for at most 1\n")
+
+
+def write_trial(folder: Path, users: int = 300, items: int = 25) -> list[str]:
+    """Write a trial in which each user is shown one item or none, and return what reads it."""
+    rng, (size, price) = np.random.default_rng(0), np.random.default_rng(1).normal(size=(2, items)).round(2)
+    item, shown, age = rng.integers(items, size=users), rng.integers(2, size=users), rng.normal(size=users).round(2)
+    spent = (shown * (0.5 + 0.4 * size[item]) + age + rng.normal(size=users)).round(3)
+    folder.mkdir(parents=True)
+    tables = {
+        "rows.csv": ["user,item,shown,spent", *(f"u{k},i{item[k]},{shown[k]},{spent[k]}" for k in range(users))],
+        "people.csv": ["id,age", *(f"u{k},{age[k]}" for k in range(users))],
+        "things.csv": ["id,size,price", *(f"i{k},{size[k]},{price[k]}" for k in range(items))],
+    }
+    for name, lines in tables.items():
+        (folder / name).write_text("\n".join(lines))
+    roles = {"interactions": "rows.csv", "outcome": "spent", "kind": "reward", "threshold": "null", "exposure": "shown"}
+    roles |= {"feedback": "exposure_logged", "arms": "[shown]"}
+    roles["users"] = "{file: people.csv, id: id, columns: {age: numeric}}"
+    roles["items"] = "{file: things.csv, id: id, columns: {size: numeric, price: numeric}}"
+    edges = "graph.edges=['age, size, price -> outcome','size -> exposure','exposure -> outcome']"
+    columns = [f"dataset.{role}={value}" for role, value in roles.items()]
+    return [
+        "task=effect",
+        "dataset=csv",
+        *columns,
+        edges,
+        "graph.latent=[]",
+        "split.unseen=keep",
+        "evaluation.cluster=[user]",
+    ]
+
+
+def test_intervals_hold_for_all_items_that_could_have_been_shown(
+    call: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = write_trial(Path(os.environ["CAUSALREC_DATA"], "csv"))
+    run = TrainedRun.load(Path(train_run(call, *trial, "learner=linear_dml")))
+    document = json.loads(call("recommend", str(run.config.folder), "--user", "u3", "--all", "--json")[1])
+    note = "all 25 candidates at once, shown or not (the largest |t| of their joint covariance)"
+    assert document["note"] == f"intervals hold with 95% for {note}" and len(document["items"]) == 10
+    assert note in " ".join(call("recommend", str(run.config.folder), "--user", "u3", "--all")[1].split())
+    two = run.recommend("u3", k=2, include_met=True)
+    assert two.to_dicts() == document["items"][:2], "however many are shown"
+    assert note in caplog.text
+    user, item = np.full(25, run.user_row("u3")), np.arange(25)
+    candidates = SliceData(name="all", kind="effect", user=user, item=item, label=0 * item, num_users=300, arm=1)
+    pointwise = run.predictor.interval(candidates, 0.95)
+    assert pointwise is not None
+    best = int(two["item"][0].removeprefix("i"))
+    width, shown = (pointwise[1] - pointwise[0])[best, 0], float(two["high"][0] - two["low"][0])
+    assert 2.2 < 1.96 * shown / width < 2.9, "two columns of items: above the pointwise 1.96, below Scheffe's 2.80"
+    monkeypatch.setattr(type(run.predictor), "simultaneous_interval", None)
+    assert run.predict("u3", two["item"].to_list()) == pytest.approx(two["effect"].to_numpy()), "which asks for none"
+    with pytest.raises(RequestError, match=r"top 26: user u3 has 25 items left to rank; ask for at most 25$"):
+        run.recommend("u3", k=26, include_met=True)
 
 
 def test_what_cannot_be_answered_is_one_line(call: Any) -> None:
@@ -187,7 +255,7 @@ def answer(folder: str, user: str, capsys: pytest.CaptureFixture[str]) -> tuple[
     from causalrec.commands.recommend import recommend
 
     capsys.readouterr()
-    arguments = {"user": user, "top": 9, "arm": 1, "all": True, "json": True, "config_dir": []}
+    arguments = {"user": user, "top": None, "arm": 1, "all": True, "json": True, "config_dir": []}
     assert recommend(argparse.Namespace(run_folder=Path(folder), **arguments)) == 0
     out, err = capsys.readouterr()
     return json.loads(out), err

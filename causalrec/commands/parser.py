@@ -87,7 +87,7 @@ def parser() -> Parser:
     verb.add_argument(
         "--user", required=True, metavar="ID", help="a user's id in the raw files; its row where they name none"
     )
-    verb.add_argument("--top", type=int, default=10, metavar="N", help="how many items (10)")
+    verb.add_argument("--top", type=int, metavar="N", help="how many items (10, or those there are)")
     verb.add_argument("--arm", type=int, default=1, metavar="K", help="the treatment, where there are several")
     verb.add_argument("--all", action="store_true", help="items the user has met, too")
 

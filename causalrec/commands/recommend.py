@@ -12,11 +12,12 @@ from causalrec.errors import RequestError
 def recommend(options: argparse.Namespace) -> int:
     """`causalrec recommend RUN --user ID [--top N] [--arm K] [--all]`: the items of highest outcome or effect.
 
-    ID is a user's id in the raw files, a row number (from 0) where they name none; items are told likewise.
+    ID is a user's id in the raw files, a row number (from 0) where they name none; items are told likewise. Intervals
+    hold for all items that could have been shown at once, so that they hold for the best of them.
     """
     from causalrec.running.reopen import read_record
 
-    if options.top < 1:
+    if options.top is not None and options.top < 1:
         raise RequestError(f"--top {options.top}: at least 1")
     read_record(options.run_folder)  # no folder, no wait for torch
     from causalrec.running.trained_run import TrainedRun

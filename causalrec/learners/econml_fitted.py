@@ -15,6 +15,7 @@ from causalrec.estimators.effect.clustered_variance import standard_errors
 from causalrec.estimators.effect.compliers import effect_of_compliers, is_binary_instrument
 from causalrec.estimators.effect.fit_log import FitLog
 from causalrec.estimators.effect.nuisance import silence_warnings
+from causalrec.estimators.effect.simultaneous import SimultaneousInterval, linear_root
 from causalrec.types import Doubles
 
 PROJECTED_EFFECT = "projected_effect"
@@ -52,7 +53,7 @@ class FittedEconML(AbstractFittedEffect):
     _adjusted: dict[bytes, AdjustedRows] = field(default_factory=dict, repr=False)
 
     def effects(self, modifiers: Doubles, controls: Doubles) -> Doubles:
-        columns = self._columns(modifiers, controls)
+        columns = self.columns_read(modifiers, controls)
         with silence_warnings(self.name):
             return self._by_arm(self.learner.const_marginal_effect(columns))
 
@@ -87,7 +88,20 @@ class FittedEconML(AbstractFittedEffect):
 
     def inference(self, modifiers: Doubles, controls: Doubles) -> Any:
         """Return EconML's inference, or None where it has none or its rows are not independent."""
-        columns = self._columns(modifiers, controls)
+        return self._infer(self.columns_read(modifiers, controls))
+
+    def covariance_root(self, modifiers: Doubles, controls: Doubles, arm: int) -> Doubles | None:
+        """Return the root of learners that are linear in their columns; a featurizer makes them linear in others."""
+        columns = self.columns_read(modifiers, controls)
+        if not hasattr(self.learner, "coef_") or self._infer(columns[:1]) is None:
+            return None
+        return linear_root(columns, lambda rows: self._by_arm(self._infer(rows).stderr)[:, arm - 1])
+
+    def columns_read(self, modifiers: Doubles, controls: Doubles) -> Doubles:
+        self.rows.check_width(modifiers, controls)
+        return modifiers if self.takes_controls else np.hstack([modifiers, controls])
+
+    def _infer(self, columns: Doubles) -> Any:
         if not self.rows.independent:
             return None
         with silence_warnings(self.name):
@@ -96,10 +110,6 @@ class FittedEconML(AbstractFittedEffect):
             except AttributeError:  # how EconML says that a learner has no inference
                 return None
         return None if inference.stderr is None else inference
-
-    def _columns(self, modifiers: Doubles, controls: Doubles) -> Doubles:
-        self.rows.check_width(modifiers, controls)
-        return modifiers if self.takes_controls else np.hstack([modifiers, controls])
 
     def _by_arm(self, values: Any) -> Doubles:
         return np.reshape(np.asarray(values, np.float64), (-1, self.rows.arms))
@@ -118,6 +128,11 @@ class FittedByInstrument(AbstractFittedEffect):
 
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> tuple[Doubles, Doubles] | None:
         return self.fitted.interval(modifiers, controls, level)
+
+    def simultaneous_interval(
+        self, modifiers: Doubles, controls: Doubles, arm: int, level: float
+    ) -> SimultaneousInterval | None:
+        return self.fitted.simultaneous_interval(modifiers, controls, arm, level)
 
     def average(self, request: AverageRequest) -> AverageEffect | None:
         fitted = self.fitted

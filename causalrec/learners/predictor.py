@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from causalrec.estimators.effect.adjusted_rows import AdjustedRows
+from causalrec.estimators.effect.simultaneous import SimultaneousInterval, describe_candidates, sidak_level
 from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.types import Doubles, Floats
@@ -56,6 +57,17 @@ class AbstractPredictor(ABC):
     def interval(self, rows: SliceData, level: float) -> tuple[Doubles, Doubles] | None:
         """Return the ends of pointwise intervals of effects, float64[N,A] each, where they are valid."""
         return None
+
+    def simultaneous_interval(self, rows: SliceData, level: float) -> SimultaneousInterval | None:
+        """Return intervals of the effects of the rows' arm that hold for all of them at once, where it has valid ones.
+
+        By Sidak's level of their number, unless the predictor knows how its errors go together.
+        """
+        ends = self.interval(rows, sidak_level(level, max(len(rows.item), 1)))
+        if ends is None:
+            return None
+        low, high = (end[:, rows.arm - 1] for end in ends)
+        return SimultaneousInterval(low, high, describe_candidates(len(low), len(low), level, jointly=False))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from causalrec.data.arm_probabilities import SAME
 from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.base import AbstractFittedEffect, Design, LearnerData
+from causalrec.estimators.effect.clustered_variance import FEW_CLUSTERS, fewest_by_arm
+from causalrec.estimators.effect.simultaneous import SimultaneousInterval
 from causalrec.estimators.effect.strength import first_stage_f
 from causalrec.evaluation.average_scores import average_score
 from causalrec.evaluation.evaluator import Evaluator, Score
@@ -85,7 +87,7 @@ class TablePredictor(AbstractPredictor):
         if interval is not None:
             lower, upper = (bound[:, rows.arm - 1] for bound in interval)
             share = evaluator.share(rows, (lower <= rows.label) & (rows.label <= upper), "coverage", name)
-            yield replace(share, description="share of true effects that lie in their own interval")
+            yield replace(share, description="share of true effects that lie in their own, pointwise interval")
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -100,3 +102,12 @@ class TablePredictor(AbstractPredictor):
 
     def interval(self, rows: SliceData, level: float) -> tuple[Doubles, Doubles] | None:
         return self.fitted.interval(*self.table.read(rows.user, rows.item, rows), level)
+
+    def simultaneous_interval(self, rows: SliceData, level: float) -> SimultaneousInterval | None:
+        columns = self.table.read(rows.user, rows.item, rows)
+        interval = self.fitted.simultaneous_interval(*columns, rows.arm, level)
+        fewest = int(fewest_by_arm(self.rows.treatment, self.rows.dependence, self.rows.arms)[rows.arm - 1])
+        if interval is None or fewest >= FEW_CLUSTERS:
+            return interval
+        few = f"few rows: {fewest} of the arm or of none, so that normal quantiles make intervals too short"
+        return replace(interval, note="; ".join(filter(None, (interval.note, few))))

@@ -32,6 +32,7 @@ from causalrec.types import Doubles, Ints
 
 LOGGER = logging.getLogger(__name__)
 ROW_NUMBER = re.compile(r"0|[1-9][0-9]*")
+DEFAULT_COUNT = 10  # items recommended where nobody says how many
 MAX_COMPARED_IDS = 500  # neighbours in order among which a misspelt id is sought: similarity is slow to compute
 RawId = Hashable  # as the files spell it; a row number (from 0) where they name none
 
@@ -88,18 +89,23 @@ class TrainedRun:
         if not len(users) or not len(items) or (len(users) != len(items) and 1 not in (len(users), len(items))):
             raise RequestError(f"{len(users)} users and {len(items)} items: give as many of both, or one of either")
         pairs = np.broadcast_arrays(users, items)
-        return np.asarray(self._rank(pairs[0], pairs[1], treatment).values, np.float64)
+        return np.asarray(self._rank(pairs[0], pairs[1], treatment, values_alone=True).values, np.float64)
 
-    def recommend(self, user: RawId, k: int = 10, treatment: int = 1, include_met: bool = False) -> pl.DataFrame:
+    def recommend(
+        self, user: RawId, k: int | None = None, treatment: int = 1, include_met: bool = False
+    ) -> pl.DataFrame:
         """Return the best k items for a user: `item`, a text of it, what it is ranked by, its interval where valid.
+
+        Intervals of effects hold for all items that are ranked at once, so that they hold for the best of them.
 
         Args:
             user: the raw id of a user.
-            k: how many items, at least 1.
+            k: how many items, from 1 to those left to rank; None: ten, or fewer where no more are left.
             treatment: the arm whose effect is meant, from 1.
             include_met: rank items of the user's training and validation rows, too.
 
-        Raises RequestError for an unknown user, and for one of whom the model knows nothing.
+        Raises RequestError for an unknown user, for one of whom the model knows nothing, and for more items than there
+        are.
         """
         best, note = self.rank_items(user, k, treatment, include_met)
         for text in filter(None, (note, self.prepared.dataset.card.caveat)):
@@ -107,25 +113,27 @@ class TrainedRun:
         return best
 
     def rank_items(
-        self, user: RawId, k: int = 10, treatment: int = 1, include_met: bool = False
+        self, user: RawId, k: int | None = None, treatment: int = 1, include_met: bool = False
     ) -> tuple[pl.DataFrame, str | None]:
         """Return the table of `recommend`, and what must be read with it (None where there is nothing).
 
         Args:
             user: the raw id of a user.
-            k: how many items, at least 1.
+            k: how many items, from 1 to those left to rank; None: ten, or fewer where no more are left.
             treatment: the arm whose effect is meant, from 1.
             include_met: rank items of the user's training and validation rows, too.
         """
-        if k < 1:
+        if k is not None and k < 1:
             raise RequestError(f"top {k}: at least 1")
         self._check_pairs_suffice()
         self._check_treatment(treatment)
         row = self.user_row(user)
         self._check_user(row)
         items = self._items_left(user, row, include_met)
+        if k is not None and k > len(items):
+            raise RequestError(f"top {k}: user {user} has {self._count_left(len(items))}")
         ranking = self._rank(np.full(len(items), row), items, treatment)
-        best = np.argsort(-ranking.values, kind="stable")[:k]
+        best = np.argsort(-ranking.values, kind="stable")[: DEFAULT_COUNT if k is None else k]
         return pl.DataFrame(self._columns(ranking, items, best)), ranking.note
 
     def score(self) -> tuple[ScoreRecord, ...]:
@@ -167,9 +175,9 @@ class TrainedRun:
             raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}{where}; {nearest}")
         return row
 
-    def _rank(self, user: Ints, item: Ints, treatment: int) -> Ranking:
-        task = self.config.components.task
-        ranking = task.rank(self.config, self.prepared, self.predictor, user, item, treatment)
+    def _rank(self, user: Ints, item: Ints, treatment: int, *, values_alone: bool = False) -> Ranking:
+        task, asked = self.config.components.task, (user, item, treatment)
+        ranking = task.rank(self.config, self.prepared, self.predictor, *asked, values_alone=values_alone)
         if not np.isfinite(np.asarray(ranking.values, np.float64)).all():
             raise DataError(f"{self.config.folder}: predicts what is no number; train it again with --rerun")
         return ranking
@@ -232,6 +240,13 @@ class TrainedRun:
         if not len(left):
             raise RequestError(f"user {user}: has met every item; --all (include_met=True) ranks them too")
         return left
+
+    def _count_left(self, left: int) -> str:
+        """Say how many items are left to rank, and what may be asked for."""
+        items = "1 item" if left == 1 else f"{left} items"
+        met = self.prepared.dataset.logged.num_items - left
+        further = f", or rank the {met} met too: --all (include_met=True)" if met else ""
+        return f"{items} left to rank; ask for at most {left}{further}"
 
     def _columns(self, ranking: Ranking, items: Ints, best: Ints) -> dict[str, list[str] | Doubles]:
         """Return the columns of the best items: ids, a text, the number, its interval, outcomes without and with."""

@@ -37,15 +37,15 @@ class Ranking:
     Attributes:
         column: what the number is called (`predicted`, `effect`, `score`).
         values: float32[N], the higher the better.
-        interval: its ends, float64[N] each, where they are valid.
-        outcomes: the predicted outcome without and with exposure, float32[N] each, where they are told.
+        interval: its ends, float64[N] each, where they are valid; they hold for all N at once.
+        outcomes: the mean outcome without and with exposure, float64[N] each, where `values` is their difference.
         note: what must be read with it, one line.
     """
 
     column: str
     values: Floats
     interval: tuple[Doubles, Doubles] | None = None
-    outcomes: tuple[Floats, Floats] | None = None
+    outcomes: tuple[Doubles, Doubles] | None = None
     note: str | None = None
 
 
@@ -207,6 +207,8 @@ class AbstractTask(ABC):
         user: Ints,
         item: Ints,
         treatment: int,
+        *,
+        values_alone: bool = False,
     ) -> Ranking:
         """Say how (user, item) pairs are ranked; RequestError where the task ranks nothing.
 
@@ -217,6 +219,7 @@ class AbstractTask(ABC):
             user: int64[N].
             item: int64[N].
             treatment: the arm whose effect ranks them, 1..A.
+            values_alone: whether nothing is asked for beside the numbers: intervals of many pairs take time.
         """
         raise RequestError(f"{config.folder}: {config.run.choice('task')} ranks no items")
 

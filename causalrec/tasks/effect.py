@@ -23,7 +23,7 @@ from causalrec.graph.overlap import Overlap, arm_overlap
 from causalrec.prepared import PreparedData
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.tasks.base import AbstractTask, Ranking
-from causalrec.types import Ints, LabelKind
+from causalrec.types import Doubles, Floats, Ints, LabelKind
 
 if TYPE_CHECKING:
     from causalrec.evaluation.evaluator import Evaluator, Score
@@ -36,9 +36,9 @@ WAYS: Mapping[str, str] = {
     "instrument": "goes by an instrument",
     "front-door": "goes by a mediator",
 }
-SECOND_STAGE = (
-    "the effect comes from a second stage: it need not be the difference of the outcomes, which are the first's"
-)
+NO_INTERVAL = "no interval: this model has none that is valid for a single effect"
+SECOND_STAGE = "no outcomes without and with: the effect is of a second stage and not the difference of the first's"
+ROUNDING = 1e-6  # of single precision, as a share of the outcomes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +121,8 @@ class Effect(AbstractTask):
         user: Ints,
         item: Ints,
         treatment: int,
+        *,
+        values_alone: bool = False,
     ) -> Ranking:
         """Rank pairs by the effect of one treatment, or by a score where the predictor gives no effect."""
         nothing = np.zeros(len(item), np.float32)
@@ -128,19 +130,20 @@ class Effect(AbstractTask):
         candidates = SliceData(
             name="asked", kind="effect", user=user, item=item, label=nothing, num_users=users, arm=treatment
         )
-        effects, outcomes = predictor(candidates), predictor.potential_outcomes(candidates)
-        bounds = predictor.interval(candidates, config.run.evaluation.level)
-        missing = None if bounds is not None else "no interval: this model has none that is valid for a single effect"
+        effects = predictor(candidates)
         values = effects if effects.ndim == 1 else effects[:, treatment - 1]
-        predicted = None if outcomes is None else (outcomes[:, 0], outcomes[:, treatment])
-        if predicted is not None and not np.allclose(predicted[1] - predicted[0], values, rtol=1e-3, atol=1e-6):
-            missing = "; ".join([*filter(None, [missing]), SECOND_STAGE])
+        if predictor.only_ranks:
+            return Ranking(column="score", values=values, note="score: it ranks by effect and is none")
+        if values_alone:
+            return Ranking(column="effect", values=values)
+        interval = predictor.simultaneous_interval(candidates, config.run.evaluation.level)
+        outcomes, missing = outcomes_of(values, predictor.potential_outcomes(candidates), treatment)
         return Ranking(
-            column="score" if predictor.only_ranks else "effect",
+            column="effect",
             values=values,
-            interval=None if bounds is None else (bounds[0][:, treatment - 1], bounds[1][:, treatment - 1]),
-            outcomes=predicted,
-            note="score: it ranks by effect and is none" if predictor.only_ranks else missing,
+            interval=None if interval is None else (interval.low, interval.high),
+            outcomes=outcomes,
+            note="; ".join(filter(None, (NO_INTERVAL if interval is None else interval.note, missing))) or None,
         )
 
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
@@ -171,6 +174,23 @@ class Effect(AbstractTask):
         from causalrec.tasks.effect_refutation import effect_problem
 
         return effect_problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
+
+
+def outcomes_of(effect: Floats, outcomes: Floats | None, arm: int) -> tuple[tuple[Doubles, Doubles] | None, str]:
+    """Return mean outcomes without and with an arm, float64[N] each, whose difference is the effect; else why not.
+
+    Args:
+        effect: float32[N], of the arm.
+        outcomes: float32[N,A+1], mean outcomes under each treatment; None: there are none.
+        arm: from 1.
+    """
+    if outcomes is None:
+        return None, ""
+    rounding = ROUNDING * np.abs(outcomes).max(initial=0)
+    if not np.allclose(outcomes[:, arm] - outcomes[:, 0], effect, rtol=1e-5, atol=rounding):
+        return None, SECOND_STAGE
+    without = outcomes[:, 0].astype(np.float64)
+    return (without, without + effect), ""
 
 
 def _weights_of_test(prepared: PreparedData) -> tuple[str, ...]:

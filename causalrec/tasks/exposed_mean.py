@@ -83,6 +83,8 @@ class ExposedMean(AbstractTask):
         user: Ints,
         item: Ints,
         treatment: int,
+        *,
+        values_alone: bool = False,
     ) -> Ranking:
         """Rank pairs by the predicted mean outcome."""
         from causalrec.evaluation.evaluator import means

@@ -12,6 +12,12 @@ import numpy as np
 from causalrec.errors import DataError
 from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest
+from causalrec.estimators.effect.simultaneous import (
+    SimultaneousInterval,
+    describe_candidates,
+    largest_t_level,
+    sidak_level,
+)
 from causalrec.types import Bools, Doubles, Ints
 
 Design = Literal["adjustment", "instrument", "front-door"]
@@ -172,6 +178,44 @@ class AbstractFittedEffect(ABC):
     @abstractmethod
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> tuple[Doubles, Doubles] | None:
         """Return the pointwise confidence interval (low, high), float64[N,A] each; None where it has none."""
+
+    def columns_read(self, modifiers: Doubles, controls: Doubles) -> Doubles:
+        """Return the columns by which its effects may differ, float64[N,D]: rows that are alike in them have one."""
+        return np.hstack([modifiers, controls])
+
+    def covariance_root(self, modifiers: Doubles, controls: Doubles, arm: int) -> Doubles | None:
+        """Return float64[N,F], rows whose products are the covariances of the effects of an arm, F far below N.
+
+        None where nothing but the error of each effect is known.
+        """
+        return None
+
+    def simultaneous_interval(
+        self, modifiers: Doubles, controls: Doubles, arm: int, level: float
+    ) -> SimultaneousInterval | None:
+        """Return intervals of the effects of an arm that hold for all these rows at once; None where it has none.
+
+        By the largest |t| of the joint covariance, where it is known; else by Sidak's level of their number. Rows that
+        have one effect count once.
+
+        Args:
+            modifiers: float64[N,Dx].
+            controls: float64[N,Dw].
+            arm: from 1.
+            level: at which all hold, a probability.
+        """
+        _, first, group = np.unique(
+            self.columns_read(modifiers, controls), axis=0, return_index=True, return_inverse=True
+        )
+        candidates = modifiers[first], controls[first]
+        root = self.covariance_root(*candidates, arm) if len(first) > 1 else None
+        each = sidak_level(level, len(first)) if root is None else largest_t_level(root, level)
+        ends = self.interval(*candidates, each)
+        if ends is None:
+            return None
+        low, high = (end[group.reshape(-1), arm - 1] for end in ends)
+        note = describe_candidates(len(modifiers), len(first), level, jointly=root is not None)
+        return SimultaneousInterval(low, high, note)
 
     def adjusted_rows(self, request: AverageRequest) -> AdjustedRows | None:
         """Return the rows it was fitted on (those `included`) with nuisances that have not learnt from them.

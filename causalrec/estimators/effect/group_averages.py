@@ -14,9 +14,8 @@ from causalrec.estimators.effect.clustered_variance import (
     critical_values,
     mean_covariance,
 )
+from causalrec.estimators.effect.simultaneous import largest_t_level
 from causalrec.types import Bools, Doubles, Ints
-
-DRAWS = 20_000  # of the largest deviation; their seed is the same for all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +75,13 @@ def simultaneous_level(covariance: Doubles, level: float) -> float:
     >>> bool(abs(simultaneous_level(np.eye(2), 0.95) - 0.95**0.5) < 0.005)
     True
     """
-    from scipy.stats import norm
-
     defined = np.flatnonzero(np.isfinite(np.diag(covariance)) & (np.diag(covariance) > 0))
     if len(defined) < 2:
         return level
     error = np.sqrt(np.diag(covariance)[defined])
     correlation = covariance[np.ix_(defined, defined)] / np.outer(error, error)
     eigenvalues, vectors = np.linalg.eigh(correlation)
-    root = vectors * np.sqrt(np.maximum(eigenvalues, 0))
-    draws = np.random.default_rng(0).normal(size=(DRAWS, len(defined))) @ root.T
-    return float(2 * norm.cdf(np.quantile(np.abs(draws).max(axis=1), level)) - 1)
+    return largest_t_level(vectors * np.sqrt(np.maximum(eigenvalues, 0)), level)
 
 
 def equal_effects_p(values: Doubles, covariance: Doubles, counts: Ints) -> float:
