@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from causalrec.records.field_types import Flag, NonNegative, Number, Share, Whole
+from causalrec.records.field_types import ADDED, Flag, NonNegative, Number, Share, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class OverlapSection:
     fit: PropensityFitSection | None = None
     criterion_clip: NonNegative | None = None
     criterion_clipped: Share | None = None
-    clipped_by_arm: dict[str, Share] = field(default_factory=dict)
-    near_certain: Share | None = None
-    one_armed: dict[str, Share] = field(default_factory=dict)
+    clipped_by_arm: dict[str, Share] = field(default_factory=dict, metadata=ADDED)
+    near_certain: Share | None = field(default=None, metadata=ADDED)
+    one_armed: dict[str, Share] = field(default_factory=dict, metadata=ADDED)
     warnings: tuple[str, ...] = ()
