@@ -25,17 +25,20 @@ class RequestCheck:
         plain: The composed request.
         dataset: Its data set.
         views: The columns that models would read, once the graph was judged; None where it does not fit.
+        of_graph: What the graph warns of, once it was judged.
         marked: The data set with its units of assignment, once these were judged.
     """
 
     plain: Mapping[str, object]
     dataset: AbstractDataset
     views: Views | None = None
+    of_graph: tuple[str, ...] = ()
     marked: CausalDataset | None = None
 
     def __call__(self, data: CausalDataset | None) -> list[Problem]:
         """Return what is wrong, one problem for each component; `data`: None where the files cannot be read."""
         judged = [self._judge(check) for check in (self._check_graph, self._check_texts, self._check_split)]
+        judged.append([Problem("warning", self.dataset.card.name, None, None, line) for line in self.of_graph])
         judged.append(of_clusters := self._judge(self._check_clusters))
         if data is not None:
             judged += [] if of_clusters else [self._judge(lambda: self._check_units(data))]
@@ -67,7 +70,7 @@ class RequestCheck:
             use_logged_propensity=validate_group(self.plain, "propensity").target.uses_logged,
         )
         graph.check_modifiers(card)
-        self.views = choose_views(graph, card, adjustment)
+        self.views, self.of_graph = choose_views(graph, card, adjustment), graph.warnings
 
     def _check_texts(self) -> None:
         from causalrec.data.text import check_phrases

@@ -110,6 +110,7 @@ def score_run(
         overlap=overlap_section(overlap),
         warnings=(
             *_trial_warning(config, prepared),
+            *config.components.graph.warnings,
             *prepared.audit.warnings,
             *overlap.warnings,
             *fit_warnings,
