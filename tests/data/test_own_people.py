@@ -79,3 +79,14 @@ def test_ids_of_one_row_tell_no_balance_and_those_of_many_do() -> None:
     assert randomisation_balance(popular, with_single, 90).follows
     shunned = randomisation_balance(np.repeat(np.arange(50), 50 - np.arange(50)), popular, 50)
     assert not shunned.random and not shunned.follows
+
+
+def test_a_column_that_says_the_treatment_is_warned_of_before_a_run(folder: Path, ask: Ask) -> None:
+    path = folder / "people.csv"
+    rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in rows[1:]:
+        row[3] = str(int(int(row[1]) >= 50))  # treated from 50 years on
+    (folder / "older.csv").write_text("\n".join(map(",".join, rows)), encoding="utf-8")
+    code, said = ask("check", "dataset.interactions=older.csv")
+    assert code == 0 and "0 errors, 1 warning" in said
+    assert "warning: people: treatment follows age: 100% of the rows have a value of it at which some arm was" in said
