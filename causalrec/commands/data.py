@@ -185,7 +185,7 @@ def _describe(name: str, dataset: AbstractDataset, root: Path) -> dict[str, str 
         "domain": card.domain,
         "size": card.size,
         "outcome": card.outcome,
-        "unbiased part": card.randomised,
+        "unbiased part": card.randomised or ("the log itself" if card.randomised_training else None),
         "licence": card.licence,
         "where": "on this machine" if here else f"fetch from {' or '.join(origins)}" if origins else "your own files",
     }

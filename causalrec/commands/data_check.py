@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,14 @@ class RequestCheck:
         plain: The composed request.
         dataset: Its data set.
         views: The columns that models would read, once the graph was judged; None where it does not fit.
+        notes: What the graph and the rows warn of, a line each, once they were judged.
         marked: The data set with its units of assignment, once these were judged.
     """
 
     plain: Mapping[str, object]
     dataset: AbstractDataset
     views: Views | None = None
+    notes: list[str] = field(default_factory=list)
     marked: CausalDataset | None = None
 
     def __call__(self, data: CausalDataset | None) -> list[Problem]:
@@ -38,9 +40,11 @@ class RequestCheck:
         judged = [self._judge(check) for check in (self._check_graph, self._check_texts, self._check_split)]
         judged.append(of_clusters := self._judge(self._check_clusters))
         if data is not None:
-            judged += [] if of_clusters else [self._judge(lambda: self._check_units(data))]
+            judged.append(of_units := [] if of_clusters else self._judge(lambda: self._check_units(data)))
             judged.append(self._judge(lambda: self._check_columns(data)))
+            judged += [] if of_units else [self._judge(lambda: self._note_one_armed(self.marked or data))]
             judged.append(self._judge(lambda: self._split(data), "warning"))  # another split may do
+        judged.append([Problem("warning", self.dataset.card.name, None, None, line) for line in self.notes])
         return [problem for problems in judged for problem in problems] + _constant_outcome(data)
 
     def _judge(self, check: Callable[[], None], of_data: Severity = "error") -> list[Problem]:
@@ -68,6 +72,7 @@ class RequestCheck:
         )
         graph.check_modifiers(card)
         self.views = choose_views(graph, card, adjustment)
+        self.notes += graph.warnings
 
     def _check_texts(self) -> None:
         from causalrec.data.text import check_phrases
@@ -108,6 +113,17 @@ class RequestCheck:
         from causalrec.config.compose import validate_group
 
         validate_group(self.plain, "split").build()(self.marked or data)
+
+    def _note_one_armed(self, data: CausalDataset) -> None:
+        """Note which columns that are adjusted for say the treatment that a row received."""
+        from causalrec.features.views import feature_matrix
+        from causalrec.graph.one_armed import one_armed_line, one_armed_shares
+
+        if self.views is None or not data.logged.has_arms:
+            return
+        columns, log = feature_matrix(data, self.views.propensity), data.logged
+        shares = one_armed_shares(log.treatment, columns.of_log(log), columns.names, log.unit)
+        self.notes += [one_armed_line(shares)] if shares else []
 
     def _check_columns(self, data: CausalDataset) -> None:
         from causalrec.features.views import feature_matrix

@@ -93,7 +93,9 @@ def describe_loaded(data: CausalDataset, columns: Sequence[str] | None) -> str:
     counts = [count_words(count, word) for word, count in sizes.items() if count]
     lines = [f"{one_line(data.card.name)}: {', '.join(counts)}"]
     lines.append(wrap("logged", _describe_log(data.logged)))
-    lines.append(wrap("randomised", "no rows" if data.randomised is None else _describe_log(data.randomised)))
+    itself = "the log itself: exposure was drawn at random in every row"
+    without = itself if data.card.randomised_training else "no rows"
+    lines.append(wrap("randomised", without if data.randomised is None else _describe_log(data.randomised)))
     names = [f"{column.name} ({column.kind})" for column in data.card.columns if column.kind != "id"]
     lines.append(wrap("columns", ", ".join(names) or "ids alone"))
     if columns is not None:
@@ -158,10 +160,13 @@ def _audit_sentences(audit: Audit) -> dict[str, str]:
         "cold test rows left": f"{audit.cold_users:,} by user, {audit.cold_items:,} by item",
     }
     if audit.candidates_per_user is not None:
-        sentences["per test user"] = (
-            f"{audit.candidates_per_user:.4g} rows, {audit.positives_per_user:.4g} of them positive; "
+        positives = (
+            ""
+            if audit.positives_per_user is None
+            else f", {audit.positives_per_user:.4g} of them positive; "
             f"{count_words(audit.users_without_positive or 0, 'user')} without a positive"
         )
+        sentences["per test user"] = f"{audit.candidates_per_user:.4g} rows{positives}"
     if audit.future_rows is not None:
         sentences["time"] = f"{count_words(audit.future_rows, 'test row')} older than the newest training row"
     if audit.assignment_unit != "row":

@@ -46,6 +46,8 @@ def graph(options: argparse.Namespace) -> int:
         "propensity_view": views.propensity,
         "outcome_view": views.outcome,
     }
+    for warning in causal.warnings:
+        log(f"warning: {warning}")
     if out is not None:
         left_out = draw(causal, adjustment, out)
         log(f"drawn: {out}{f' ({left_out})' if left_out else ''}")

@@ -39,8 +39,9 @@ class Audit:
         unseen_rows: Test rows whose user or item has no training row, before `unseen_rule`.
         unseen_rule: What the split does with them.
         candidates_per_user: Test rows of a test user, on average; None in a userless log.
-        positives_per_user: Test rows with an outcome above 0 of a test user, on average; None in a userless log.
-        users_without_positive: Test users without such a row; None in a userless log.
+        positives_per_user: Test rows with outcome 1 of a test user, on average; None in a userless log, and where
+            outcomes are not 0 and 1 alone.
+        users_without_positive: Test users without such a row; None as that.
         future_rows: Test rows older than the newest training row; None without times that compare between users.
         randomised_rows_used: Rows of the randomised part that anything but the test reads: those set aside for
             propensities or selection, and any that stand in training or validation.
@@ -210,8 +211,9 @@ def _describe_test(dataset: CausalDataset, splits: Splits) -> str:
     """Say how the test rows came about."""
     if splits.test_is_randomised:
         return f"{_kind(dataset)}: {dataset.card.randomised}"
-    how = "exposure was drawn at random there" if dataset.card.randomised_training else "not unbiased"
-    return f"logged ({how})"
+    if dataset.card.randomised_training:
+        return "logged (part of the randomised log: exposure was drawn at random in every row)"
+    return "logged (not unbiased)"
 
 
 def _kind(dataset: CausalDataset) -> str:
@@ -235,8 +237,11 @@ def _counts_per_user(test: InteractionLog) -> tuple[float | None, float | None, 
     if test.user is None:
         return None, None, None
     candidates = np.bincount(test.user, minlength=test.num_users)
+    mean = float(candidates[candidates > 0].mean())
+    if not np.isin(test.outcome[np.isfinite(test.outcome)], (0, 1)).all():
+        return mean, None, None
     positives = np.bincount(test.user, weights=test.outcome > 0, minlength=test.num_users)[candidates > 0]
-    return float(candidates[candidates > 0].mean()), float(positives.mean()), int((positives == 0).sum())
+    return mean, float(positives.mean()), int((positives == 0).sum())
 
 
 def _leaked_pairs(splits: Splits, augmented: InteractionLog | None) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import pairs_log
 from causalrec.features.views import FeatureMatrix
-from causalrec.graph.overlap import Balance, balance, calibration_error, calibration_error_by_width
+from causalrec.graph.calibration import calibration_error, calibration_error_by_width
+from causalrec.graph.one_armed import one_armed_shares
+from causalrec.graph.overlap import Balance, balance
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.solvers.fit_report import FitReport
 
@@ -26,22 +29,27 @@ class PropensityFit:
         balance: of the view's columns between exposed and all pairs, before and after weighting; None in a userless
             log.
         fit: how its fit ended; None where it has a formula.
+        one_armed: share of rows in strata of a column that lack an arm, by column; empty where all rows are exposed.
     """
 
     ece: float | None = None
     ece_width: float | None = None
     balance: Balance | None = None
     fit: FitReport | None = None
+    one_armed: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge_treatment_propensity(
     log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix
 ) -> PropensityFit:
-    """Judge propensities of the treatment received: the balance of the view's columns between treated and all rows."""
+    """Judge propensities of the treatment received: the balance of the view's columns between treated and all rows, and
+    whether a column says the treatment.
+    """
     assert log.propensity is not None
     every, treated = columns.of_log(log), log.treatment > 0
     balanced = balance(every[treated], every, log.propensity[treated], columns.names)
-    return PropensityFit(balance=balanced, fit=propensity.report)
+    one_armed = one_armed_shares(log.treatment, every, columns.names, log.unit)
+    return PropensityFit(balance=balanced, fit=propensity.report, one_armed=one_armed)
 
 
 def judge_propensity(log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix) -> PropensityFit:

@@ -22,7 +22,8 @@ SELF_SELECTION = "self_selection"
 class CausalGraph:
     """A directed acyclic graph whose observed nodes are the data set's columns.
 
-    Raises RequestError on an edge that is none, a cycle, or a graph without its exposure and outcome.
+    Raises RequestError on an edge that is none, a cycle, or a graph without its exposure and outcome, which are not
+    latent.
 
     Attributes:
         edges: written `cause -> effect`, either side one node or several by comma; `*` and `?` stand for any letters of
@@ -45,6 +46,7 @@ class CausalGraph:
 
     def __post_init__(self) -> None:
         digraph = self.digraph
+        self._check_latent()
         if len(digraph) > MAX_COLUMNS + 2:
             raise RequestError(f"graph.edges: {len(digraph) - 2:,} columns, above {MAX_COLUMNS:,}; leave some out")
         for role, node in (("exposure", self.exposure), ("outcome", self.outcome)):
@@ -55,6 +57,24 @@ class CausalGraph:
             raise RequestError(f"graph.edges: has the cycle {cycle}; a cause cannot be its own effect: drop an edge")
         if self.outcome in nx.ancestors(digraph, self.exposure):
             raise RequestError(f"graph.edges: {self.outcome!r} causes {self.exposure!r}; an outcome follows exposure")
+
+    def _check_latent(self) -> None:
+        """Raise RequestError on a latent node that is exposure or outcome."""
+        for role, node in (("exposure", self.exposure), ("outcome", self.outcome)):
+            if node in self.latent:
+                raise RequestError(f"graph.latent: {node!r} is the {role}, which is seen; leave it out")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be read with any number that goes by the graph: latent nodes that say nothing, a line."""
+        untouched = [node for node in dict.fromkeys(self.latent) if not self.digraph.degree(node)]
+        if not untouched:
+            return ()
+        first = f"'{untouched[0]} -> {self.exposure}, {self.outcome}'"
+        return (
+            f"graph.latent: no edge touches {', '.join(untouched)}, so that nothing hidden is accounted for; say what "
+            f"it causes ({first}), or leave it out",
+        )
 
     @cached_property
     def digraph(self) -> nx.DiGraph[str]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from causalrec.data.log import InteractionLog
+from causalrec.graph.one_armed import one_armed_line
 from causalrec.solvers.fit_report import FitReport
 from causalrec.types import Doubles, Floats
 
 MAX_CLIPPED = 0.05  # share of rows
 SMD_LIMIT = 0.1  # Austin (Statistics in Medicine 2009)
 NAMED = 3  # columns that are named as the furthest off
+NO_CHANCE = 0.02  # of the average chance of another arm, below which a row has none like it under another
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class Overlap:
         fit: how the propensity's fit ended; None where it has a formula.
         criterion_clip: what selection's criterion clips at; None where it divides by no propensity.
         criterion_clipped: share of its rows below it.
+        clipped_by_arm: share of the rows of each arm below the clip, by `none`, `arm 1`, ..; empty where every logged
+            row is exposed. A share of all rows would hide that most rows of a rare arm are clipped.
+        near_certain: share of rows whose chance of another arm is below a fiftieth of the average one of rows of their
+            arm; None without arms.
+        one_armed: share of rows in strata that lack an arm, by column (`graph/one_armed.py`).
         warnings: one line each.
     """
 
@@ -67,6 +75,9 @@ class Overlap:
     fit: FitReport | None = None
     criterion_clip: float | None = None
     criterion_clipped: float | None = None
+    clipped_by_arm: Mapping[str, float] = field(default_factory=dict)
+    near_certain: float | None = None
+    one_armed: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -81,6 +92,7 @@ def overlap(
     ece_width: float | None = None,
     balance: Balance | None = None,
     fit: FitReport | None = None,
+    one_armed: Mapping[str, float] | None = None,
 ) -> Overlap:
     """Summarise the propensities of logged rows and the estimates they give of the exposed mean.
 
@@ -94,6 +106,7 @@ def overlap(
         ece_width: calibration error over bins of equal width.
         balance: of the columns.
         fit: how the propensity's fit ended.
+        one_armed: share of rows in strata that lack an arm, by column.
     """
     weight = 1.0 / propensity.astype(np.float64)
     estimates = {
@@ -112,27 +125,41 @@ def overlap(
         ece_width=ece_width,
         balance=balance,
         fit=fit,
+        one_armed=one_armed or {},
     )
-    return replace(report, warnings=_warnings(report, len(propensity)))
+    return replace(report, warnings=tuple(_warnings(report, len(propensity))))
 
 
-def with_criterion(report: Overlap, propensity: Floats, clip: float) -> Overlap:
+def with_criterion(report: Overlap, rows: InteractionLog, clip: float) -> Overlap:
     """Return the report with the share of validation rows that selection's criterion clips.
 
     Args:
         report: of the training rows.
-        propensity: float32[N] of the validation rows.
+        rows: validation rows with propensities.
         clip: what the criterion clips at, a probability.
     """
-    clipped = float((propensity < clip).mean()) if len(propensity) else 0.0
-    lines = [*report.warnings]
-    if clipped > MAX_CLIPPED:
-        lines.append(f"selection: {_clipped_line(clipped, clip)}: what it chooses by is biased")
-    return replace(report, criterion_clip=clip, criterion_clipped=clipped, warnings=tuple(lines))
+    assert rows.propensity is not None
+    clipped = float((rows.propensity < clip).mean()) if len(rows) else 0.0
+    by_arm = _clipped_by_arm(rows, clip) if report.clipped_by_arm else {}
+    lines = [f"selection: {line}: what it chooses by is biased" for line in _clipped_lines(clipped, by_arm, clip)]
+    return replace(report, criterion_clip=clip, criterion_clipped=clipped, warnings=(*report.warnings, *lines))
 
 
-def _clipped_line(share: float, clip: float) -> str:
-    return f"{share:.1%} of the rows are clipped at {clip:.2g}, above {MAX_CLIPPED:.0%}"
+def _clipped_by_arm(log: InteractionLog, clip: float) -> dict[str, float]:
+    """Return the share of the rows of each arm whose propensity is below the clip, by `none`, `arm 1`, .."""
+    assert log.propensity is not None
+    below, arms = log.propensity < clip, np.flatnonzero(np.bincount(log.treatment)).tolist()
+    return {f"arm {arm}" if arm else "none": float(below[log.treatment == arm].mean()) for arm in arms}
+
+
+def _clipped_lines(share: float, by_arm: Mapping[str, float], clip: float) -> list[str]:
+    """Say of the rows, or of each arm's where there are arms, that more are clipped than is harmless."""
+    shares = {f"the rows of {arm}": of_arm for arm, of_arm in by_arm.items()} or {"the rows": share}
+    return [
+        f"{of:.1%} of {whose} are clipped at {clip:.2g}, above {MAX_CLIPPED:.0%}"
+        for whose, of in shares.items()
+        if of > MAX_CLIPPED
+    ]
 
 
 def arm_overlap(
@@ -142,6 +169,7 @@ def arm_overlap(
     truth: float | None,
     balance: Balance | None = None,
     fit: FitReport | None = None,
+    one_armed: Mapping[str, float] | None = None,
     **calibration: None,
 ) -> Overlap:
     """Summarise the propensities of the arms received, of rows that include unexposed ones, and the estimates they give
@@ -156,6 +184,7 @@ def arm_overlap(
         truth: the true effect, None where there is none.
         balance: of the columns.
         fit: how the propensity's fit ended.
+        one_armed: share of rows in strata that lack an arm, by column.
         calibration: not read: calibration errors are of pairs.
     """
     assert log.propensity is not None
@@ -169,27 +198,52 @@ def arm_overlap(
         means = [float((w * log.outcome)[rows].sum() / w[rows].sum()) for rows in (under, none)]
         effects[name] = means[0] - means[1]
     effects["ips"] = float((weight * log.outcome * (under.astype(float) - none)).sum() / len(log))
-    return replace(report, mean_outcome=effects if truth is None else {**effects, "true": truth})
+    report = replace(
+        report,
+        mean_outcome=effects if truth is None else {**effects, "true": truth},
+        clipped_by_arm=_clipped_by_arm(log, clip),
+        near_certain=_near_certain(log),
+        one_armed=one_armed or {},
+    )
+    return replace(report, warnings=tuple(_warnings(report, len(log))))
 
 
-def _warnings(report: Overlap, rows: int) -> tuple[str, ...]:
-    messages = [] if report.fit is None else [*report.fit.warnings()]
-    if not 0.8 <= report.inverse_sum <= 1.25:
-        messages.append(
-            f"sum of 1/p is {report.inverse_sum:.2f} of the pairs, outside 0.8 to 1.25: p is not calibrated"
-        )
+def _near_certain(log: InteractionLog) -> float:
+    """Return the share of rows that had next to no chance of another arm; a rare arm alone makes none."""
+    assert log.propensity is not None
+    share = np.bincount(log.treatment) / len(log)
+    return float((1.0 - log.propensity.astype(np.float64) < NO_CHANCE * (1.0 - share[log.treatment])).mean())
+
+
+def _warnings(report: Overlap, rows: int) -> Iterator[str]:
+    if report.fit is not None:
+        yield from report.fit.warnings()
+    alone = _rows_alone(report)
+    yield from alone
+    # where rows have none like them under another arm, a true p sums up to less too
+    if report.inverse_sum > 1.25 or (report.inverse_sum < 0.8 and not alone):
+        yield f"sum of 1/p is {report.inverse_sum:.2f} of the pairs, outside 0.8 to 1.25: p is not calibrated"
     if report.effective_rows < 0.1 * rows:
-        messages.append(
-            f"effective rows are {report.effective_rows:.0f} of {rows}, below 10 %: few rows carry the weight"
-        )
-    if report.clipped > MAX_CLIPPED:
-        messages.append(f"{_clipped_line(report.clipped, report.clip)}: the estimate is biased")
+        yield f"effective rows are {report.effective_rows:.0f} of {rows}, below 10 %: few rows carry the weight"
+    for line in _clipped_lines(report.clipped, report.clipped_by_arm, report.clip):
+        yield f"{line}: the estimate is biased"
     if report.ece is not None and report.ece > 0.05:
-        messages.append(f"calibration error of p is {report.ece:.3f}, above 0.05")
+        yield f"calibration error of p is {report.ece:.3f}, above 0.05"
     if report.balance is not None and report.balance.after > SMD_LIMIT:
         name, _, after = report.balance.worst[0]
-        messages.append(f"column {name} is off by {after:.2f} standard deviations after weighting, above {SMD_LIMIT}")
-    return tuple(messages)
+        yield f"column {name} is off by {after:.2f} standard deviations after weighting, above {SMD_LIMIT}"
+
+
+def _rows_alone(report: Overlap) -> list[str]:
+    """Say of which rows none like them received another arm, as columns tell, else as p does."""
+    if report.one_armed:
+        return [one_armed_line(report.one_armed)]
+    if report.near_certain is None or report.near_certain <= MAX_CLIPPED:
+        return []
+    return [
+        f"{report.near_certain:.0%} of the rows had, by p, next to no chance of another arm than theirs: none like "
+        f"them received one, so that the effect on them is extrapolated"
+    ]
 
 
 def balance(exposed: Floats, population: Floats, propensity: Floats, names: tuple[str, ...]) -> Balance | None:
@@ -224,30 +278,3 @@ def balance(exposed: Floats, population: Floats, propensity: Floats, names: tupl
 def _standardise(gap: Doubles, sd: Doubles) -> Doubles:
     constant = sd < 1e-9
     return np.where(constant, 0.0, gap / np.where(constant, 1.0, sd))
-
-
-def calibration_error(predicted: Floats, exposed: Floats, bins: int = 20) -> float:
-    """Return the expected calibration error over equally filled bins (probability).
-
-    >>> calibration_error(np.array([0.5, 0.5], np.float32), np.array([0.0, 1.0], np.float32), bins=1)
-    0.0
-    """
-    order = np.argsort(predicted, kind="stable")
-    gaps = [
-        abs(float(predicted[bin_rows].mean(dtype=np.float64)) - float(exposed[bin_rows].mean(dtype=np.float64)))
-        * len(bin_rows)
-        for bin_rows in np.array_split(order, bins)
-        if len(bin_rows)
-    ]
-    return sum(gaps) / len(order)
-
-
-def calibration_error_by_width(predicted: Floats, exposed: Floats, bins: int = 100) -> float:
-    """Return the expected calibration error over bins of equal width between 0 and 1 (probability).
-
-    >>> calibration_error_by_width(np.array([0.25, 0.75], np.float32), np.array([0.0, 1.0], np.float32))
-    0.25
-    """
-    bin_index = np.minimum((predicted * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(bin_index, weights=predicted.astype(np.float64) - exposed, minlength=bins)
-    return float(np.abs(gap).sum()) / len(predicted)

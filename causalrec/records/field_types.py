@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -16,3 +17,5 @@ Level = Annotated[float, Field(strict=True, gt=0, lt=1)]
 Whole = Annotated[int, Field(strict=True, ge=0, le=LARGEST_COUNT)]
 Positive = Annotated[int, Field(strict=True, ge=1, le=LARGEST_COUNT)]
 Flag = Annotated[bool, Field(strict=True)]
+
+ADDED: Mapping[str, bool] = {"added": True}  # metadata of a field that older records of the same schema lack

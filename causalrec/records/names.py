@@ -35,6 +35,7 @@ SUMMARY = (  # fields of a record that runs may be sorted by
     "peak_bytes",
     "data.caveat",
     "overlap.clipped",
+    "overlap.clipped_by_arm",
     "overlap.effective_rows",
     "overlap.inverse_sum",
     "overlap.ece",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from causalrec.records.field_types import Flag, NonNegative, Number, Share, Whole
+from causalrec.records.field_types import ADDED, Flag, NonNegative, Number, Share, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,10 @@ class OverlapSection:
         fit: how the propensity's fit ended; None where it has a formula.
         criterion_clip: what selection's criterion clips at; None where it divides by no propensity.
         criterion_clipped: share of its rows below it.
+        clipped_by_arm: share of the rows of each arm below the clip, by `none`, `arm 1`, ..; empty where every logged
+            row is exposed.
+        near_certain: share of rows with next to no chance of another arm than theirs; None without arms.
+        one_armed: share of rows in strata of a column that lack an arm, by column.
         warnings: one line each.
     """
 
@@ -97,4 +101,7 @@ class OverlapSection:
     fit: PropensityFitSection | None = None
     criterion_clip: NonNegative | None = None
     criterion_clipped: Share | None = None
+    clipped_by_arm: dict[str, Share] = field(default_factory=dict, metadata=ADDED)
+    near_certain: Share | None = field(default=None, metadata=ADDED)
+    one_armed: dict[str, Share] = field(default_factory=dict, metadata=ADDED)
     warnings: tuple[str, ...] = ()

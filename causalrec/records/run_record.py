@@ -154,10 +154,18 @@ class RunRecord:
         return str(self.setting("sweep"))
 
     @property
-    def fitted_rows(self) -> int:
-        """How many rows the evaluated fit and the baselines read: validation rows too, where folds chose the fit."""
+    def baseline_rows(self) -> int:
+        """How many rows the baselines read: validation rows too, where folds chose the fit."""
         rows = self.audit.rows
         return rows.get("train", 0) + (rows.get("validation", 0) if self.selection.folds > 1 else 0)
+
+    @property
+    def fitted_rows(self) -> int:
+        """How many rows the evaluated fit read: validation rows too where it was not chosen by them alone, as a learner
+        from a table, which tries no candidates.
+        """
+        held_out = bool(self.selection.candidates) and self.selection.folds == 1
+        return self.audit.rows.get("train", 0) + (0 if held_out else self.audit.rows.get("validation", 0))
 
     @property
     def level(self) -> float:

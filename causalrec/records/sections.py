@@ -78,8 +78,9 @@ class AuditSection:
         unseen_rows: test rows whose user or item has no training row, before `unseen_rule`.
         unseen_rule: what the split does with them.
         candidates_per_user: test rows of a test user, on average; None in a userless log.
-        positives_per_user: test rows with an outcome above 0 of a test user, on average; None in a userless log.
-        users_without_positive: test users without such a row; None in a userless log.
+        positives_per_user: test rows with outcome 1 of a test user, on average; None in a userless log, and where
+            outcomes are not 0 and 1 alone.
+        users_without_positive: test users without such a row; None as that.
         future_rows: test rows older than the newest training row; None without times that compare between users.
         randomised_rows_used: rows of the randomised part that anything but the test reads: those set aside for
             propensities or selection, and any that stand in training or validation.

@@ -65,9 +65,13 @@ def overlap_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
     if worst:
         assert overlap.balance is not None
         _balance(panels[2], overlap.balance, worst, colour)
-    clipped, rows = overlap.clipped or 0.0, overlap.effective_rows or 0.0
+    rows, by_arm = overlap.effective_rows or 0.0, overlap.clipped_by_arm
+    clipped = f"{overlap.clipped or 0.0:.1%}"
+    if by_arm:
+        most = max(by_arm, key=lambda arm: by_arm[arm])
+        clipped = f"of {most} {by_arm[most]:.1%}"
     figure.suptitle(
-        f"{figure_text(record.name)}: {format_number(rows, 0)} effective rows, {clipped:.1%} clipped", fontsize=9
+        f"{figure_text(record.name)}: {format_number(rows, 0)} effective rows, {clipped} clipped", fontsize=9
     )
     return figure
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import NormalDist
 
+import numpy as np
+
+from causalrec.estimators.effect.detectable import detectable_effect
 from causalrec.records.names import column_of, parse_column
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RunRecord
+from causalrec.reporting.numbers import format_number
+from causalrec.reporting.score_table import Cell
 from causalrec.reporting.warnings import warning_notes
 
 ROWS = Mapping[str, Sequence[RunFolder]]  # the runs of each row, by its name
 
+AVERAGE_EFFECTS = ("average_effect", "effect_of_compliers", "projected_effect")  # of which 0 is no effect
+POWER = 0.8
+ONCE = " Baselines stand once for each."
 ENDS = {True: " (higher is better)", False: " (lower is better)", None: ""}
 
 
@@ -34,6 +43,32 @@ def footnotes(rows: ROWS, columns: Sequence[str]) -> Iterable[str]:
         yield f"Split: {audit.split}."
     yield f"Test: {audit.test}; {audit.duplicates} pairs of it are also logged ({audit.duplicate_rule})."
     yield from legend(folders, columns)
+
+
+def null_notes(rows: Mapping[str, Mapping[str, Cell]], level: float, decimals: Mapping[str, int]) -> list[str]:
+    """Say of average effects whose interval holds 0 what effect the rows could have shown: a null is no proof of none.
+
+    The error is read off the interval, so that quantiles of t of few clusters count too.
+
+    Args:
+        rows: the cells of a table.
+        level: of its intervals.
+        decimals: of each column.
+    """
+    quantile, notes = NormalDist().inv_cdf((1 + level) / 2), []
+    for name, cells in rows.items():
+        least = []
+        for column, cell in cells.items():
+            if parse_column(column)[0] in AVERAGE_EFFECTS and cell.low <= 0 <= cell.high:
+                error = np.array((cell.high - cell.low) / 2 / quantile)
+                effect = float(detectable_effect(error, level, POWER))
+                least.append(f"{column} {format_number(effect, decimals[column])}")
+        if least:
+            notes.append(
+                f"{name}: an interval that holds 0 is no proof of no effect; one of this size would be seen with "
+                f"{POWER:.0%} power: {', '.join(least)}."
+            )
+    return notes
 
 
 def caveats(folders: Iterable[RunFolder]) -> list[str]:
@@ -73,16 +108,28 @@ def legend(folders: Iterable[RunFolder], columns: Sequence[str]) -> Iterable[str
 
 
 def _notes_of_fitted_rows(rows: ROWS) -> Iterable[str]:
-    """Yield which rows are fitted on validation rows too, where some are, chosen by folds, and some are not."""
-    names: dict[bool, list[str]] = {}
-    for name, runs in rows.items():
-        names.setdefault(runs[0].record.selection.folds > 1, []).append(name)
-    if len(names) == 2:
-        by_folds, held = (rows[names[folds][0]][0].record.fitted_rows for folds in (True, False))
-        yield (
-            f"{', '.join(names[True])}: chosen by folds and fitted on {by_folds} rows, training and validation; "
-            f"{', '.join(names[False])}: on {held} training rows. Baselines stand once for each."
-        )
+    """Yield on how many rows each is fitted, where that differs: validation rows are read by some and not by others."""
+    records = {name: runs[0].record for name, runs in rows.items()}
+    if len({record.fitted_rows for record in records.values()}) == 1:
+        return
+    names: dict[str, list[str]] = {}
+    for name, record in records.items():
+        names.setdefault(_fitted_words(record), []).append(name)
+    if len(names) > 1 and len({_reads_validation(record) for record in records.values()}) > 1:
+        baselines = ONCE if len({record.baseline_rows for record in records.values()}) > 1 else ""
+        notes = [f"{', '.join(of)}: {words}" for words, of in names.items()]
+        yield f"{'; '.join(notes)}.{baselines}"
+
+
+def _reads_validation(record: RunRecord) -> bool:
+    return record.fitted_rows > record.audit.rows.get("train", 0)
+
+
+def _fitted_words(record: RunRecord) -> str:
+    if record.selection.folds > 1:
+        return f"chosen by folds and fitted on {record.fitted_rows} rows, training and validation"
+    which = "rows, training and validation" if _reads_validation(record) else "training rows"
+    return f"fitted on {record.fitted_rows} {which}"
 
 
 def _row_notes(record: RunRecord) -> Iterable[str]:

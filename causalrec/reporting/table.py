@@ -12,7 +12,7 @@ from causalrec.estimators.bootstrap import percentile_interval
 from causalrec.records.names import column_of, parse_column
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.sections import ScoreRecord
-from causalrec.reporting.footnotes import footnotes
+from causalrec.reporting.footnotes import footnotes, null_notes
 from causalrec.reporting.score_table import Cell, ScoreTable
 from causalrec.reporting.submodels import Loss, loss_notes, losses, missing_cases
 from causalrec.reporting.table_rows import groups_of_tables, is_resampled, rows_of, titles_of, without_submodels
@@ -85,7 +85,10 @@ def _table(
     lost = losses(groups, runs, columns)
     marked = _mark(rows, lost)
     notes = (*loss_notes(lost), *missing_cases(groups, runs), *footnotes(groups, columns))
-    return ScoreTable(title, columns, marked, baselines, notes)
+    table = ScoreTable(title, columns, marked, baselines, notes)
+    digits = {column: table.decimals(column) for column in columns}
+    nulls = null_notes({name: marked[name] for name in groups}, folders[0].record.level, digits)
+    return replace(table, footnotes=(*nulls, *notes))
 
 
 def _mark(
@@ -106,7 +109,7 @@ def _group_by_training_rows(folders: Sequence[RunFolder]) -> dict[str, list[RunF
     once = {(run.record.audit.hashes.get("train"), run.record.selection.folds > 1): run for run in reversed(folders)}
     sizes: dict[int, list[RunFolder]] = {}
     for run in reversed(once.values()):
-        sizes.setdefault(0 if is_resampled(run.record) else run.record.fitted_rows, []).append(run)
+        sizes.setdefault(0 if is_resampled(run.record) else run.record.baseline_rows, []).append(run)
     return {f"-{size}" if len(sizes) > 1 else "": group for size, group in sorted(sizes.items())}
 
 

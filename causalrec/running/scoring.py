@@ -110,6 +110,7 @@ def score_run(
         overlap=overlap_section(overlap),
         warnings=(
             *_trial_warning(config, prepared),
+            *config.components.graph.warnings,
             *prepared.audit.warnings,
             *overlap.warnings,
             *fit_warnings,
@@ -220,7 +221,7 @@ def _overlap(config: ExperimentConfig, prepared: PreparedData) -> Overlap:
     rows = prepared.validation if prepared.folds.count == 1 else prepared.train
     if unread or selection.criterion != "ips" or rows.propensity is None:
         return report
-    return with_criterion(report, rows.propensity, selection.clip * prepared.clip_scale)
+    return with_criterion(report, rows, selection.clip * prepared.clip_scale)
 
 
 def _adjustment_section(config: ExperimentConfig, prepared: PreparedData) -> AdjustmentSection:

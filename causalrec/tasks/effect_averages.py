@@ -14,7 +14,7 @@ from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.average_effect import AVERAGE_EFFECT, AverageRequest
 from causalrec.estimators.effect.averages import DESCRIPTIONS, trim_rows
 from causalrec.estimators.effect.group_averages import group_averages
-from causalrec.estimators.effect.overlap_warnings import MOST_UNLIKE, overlap_warnings, target_members
+from causalrec.estimators.effect.overlap_warnings import MOST_UNLIKE, overlap_warnings, target_members, warn_once
 from causalrec.evaluation.average_scores import average_score
 from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData, arm_name, slice_of_log
@@ -56,7 +56,7 @@ class AverageScores:
             lines = _trim_warnings(evaluation, log.treatment, probabilities)
         for score in self.predictor.of_training(self.evaluator, self.config.run.name):
             trimmed = (score.metric, score.slice) == (AVERAGE_EFFECT, TRAINING)
-            yield replace(score, warnings=(*lines, *score.warnings)) if trimmed else score
+            yield replace(score, warnings=warn_once(lines, score.warnings)) if trimmed else score
         adjusted = self.predictor.adjusted_rows() if self._columns() else None
         if adjusted is not None:
             yield from self._by_column(adjusted, log, trimmed_training_rows(evaluation, self.prepared), TRAINING)
@@ -84,7 +84,7 @@ class AverageScores:
         if included is not None:
             lines, adjusted = _trim_warnings(evaluation, test.treatment, probabilities), adjusted.take(included)
         average = adjusted.average(self._request)
-        average, model = replace(average, warnings=(*lines, *average.warnings)), self.config.run.name
+        average, model = replace(average, warnings=warn_once(lines, average.warnings)), self.config.run.name
         for arm in range(1, means.shape[1]):
             yield average_score(average, arm, arm_name(judged[0].name, arm), self.evaluator.replicates, model)
         yield from self._by_column(adjusted, test, included, judged[0].name)

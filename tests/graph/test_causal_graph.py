@@ -76,3 +76,16 @@ def test_nodes_come_in_the_same_order_whatever_the_order_of_the_edges() -> None:
     assert list(digraph) == list(same_digraph) == ["a", "b", "exposure", "outcome"] and list(digraph.edges) == list(
         same_digraph.edges
     )
+
+
+def test_a_latent_node_that_points_at_itself_or_at_nothing_is_one_line() -> None:
+    edges = ["age -> exposure, outcome", "exposure -> outcome"]
+    with pytest.raises(RequestError, match=r"^graph\.edges: has the cycle u -> u; a cause cannot be its own effect"):
+        CausalGraph(edges=[*edges, "u -> u, outcome"], latent=["u"])
+    for role in ("exposure", "outcome"):
+        with pytest.raises(RequestError, match=f"^graph\\.latent: '{role}' is the {role}, which is seen; leave it out"):
+            CausalGraph(edges=edges, latent=[role])
+    (line,) = CausalGraph(edges=[*edges, "w -> outcome"], latent=["u", "w", "v", "u"]).warnings
+    assert line.startswith("graph.latent: no edge touches u, v, so that nothing hidden is accounted for; say what it ")
+    assert "('u -> exposure, outcome')" in line
+    assert CausalGraph(edges=[*edges, "w -> outcome"], latent=["w"]).warnings == (), "a cause of one thing is no fault"

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from causalrec.data.log import InteractionLog
 from causalrec.estimators.pointwise_error import inverse_propensity
-from causalrec.graph.overlap import (
-    Balance,
-    balance,
-    calibration_error,
-    calibration_error_by_width,
-    overlap,
-    with_criterion,
-)
+from causalrec.graph.calibration import calibration_error, calibration_error_by_width
+from causalrec.graph.overlap import Balance, arm_overlap, balance, overlap, with_criterion
+from causalrec.records.json_records import from_plain
+from causalrec.records.overlap_sections import OverlapSection
 
 PROPENSITY = np.array([0.5, 0.25, 0.25, 1.0], np.float32)  # weights 2, 4, 4, 1: their sum 11, their squares 37
 OUTCOME = np.array([1, 0, 1, 1], np.float32)
+ONES = np.ones(100, np.float32)
 
 
 def test_the_report_is_the_hand_worked_one() -> None:
@@ -33,7 +33,8 @@ def test_the_report_is_the_hand_worked_one() -> None:
 def test_a_row_at_the_clip_is_not_clipped() -> None:
     assert overlap(PROPENSITY, OUTCOME, 22, clip=0.25, ece=None, truth=None).clipped == 0.0
     tenths = np.full(4, 0.7, np.float32)  # which is a little less than the 0.7 of float64
-    report = with_criterion(overlap(tenths, OUTCOME, 22, clip=0.7, ece=None, truth=None), tenths, 0.7)
+    rows = InteractionLog(np.zeros(4, np.int64), np.ones(4, np.int64), OUTCOME, 1, propensity=tenths)
+    report = with_criterion(overlap(tenths, OUTCOME, 22, clip=0.7, ece=None, truth=None), rows, 0.7)
     assert (report.clipped, report.criterion_clipped) == (0.0, 0.0)
     weight = inverse_propensity(torch.ones(4), torch.from_numpy(tenths), 0.7)
     torch.testing.assert_close(weight, torch.full((4,), 1 / 0.7))
@@ -129,3 +130,45 @@ def test_the_true_propensity_balances_what_a_wrong_one_leaves_off() -> None:
 def test_a_constant_column_tells_no_pairs_apart() -> None:
     differences = balance(np.full((2, 1), 3, np.float32), np.full((4, 1), 2, np.float32), PROPENSITY[:2], ("x",))
     assert differences == Balance(0.0, 0.0, (("x", 0.0, 0.0),))
+
+
+def rare_arm(propensity: float, treated: int = 40) -> InteractionLog:
+    """960 rows without treatment beside a few of an arm, all of which have this propensity."""
+    treatment = np.repeat([0, 1], [960, treated])
+    received = np.where(treatment == 1, propensity, 0.96).astype(np.float32)
+    outcome = np.zeros(len(treatment), np.float32)
+    return InteractionLog(np.zeros(len(treatment), np.int64), treatment, outcome, 1, propensity=received)
+
+
+def test_the_clipped_share_of_a_rare_arm_is_of_its_own_rows() -> None:
+    log = rare_arm(0.005)
+    report = arm_overlap(log, clip=0.01, truth=None)
+    assert report.clipped == 0.04, "below the limit, of all rows"
+    assert report.clipped_by_arm == {"none": 0.0, "arm 1": 1.0}
+    assert "100.0% of the rows of arm 1 are clipped at 0.01, above 5%: the estimate is biased" in report.warnings
+    chosen = with_criterion(report, log, 0.02)
+    assert (
+        chosen.warnings[-1]
+        == "selection: 100.0% of the rows of arm 1 are clipped at 0.02, above 5%: what it chooses by is biased"
+    )
+    assert not [line for line in arm_overlap(rare_arm(0.04), clip=0.01, truth=None).warnings if "clipped" in line]
+
+
+def test_rows_without_chance_of_another_arm_are_not_called_uncalibrated() -> None:
+    treatment = np.tile([0, 1], 50)
+    certain = InteractionLog(np.zeros(100, np.int64), treatment, np.zeros(100, np.float32), 1, propensity=ONES)
+    (line,) = arm_overlap(certain, clip=0.0, truth=None).warnings
+    assert line.startswith("100% of the rows had, by p, next to no chance of another arm than theirs")
+    rare = rare_arm(0.004, treated=4)  # a rare arm that was drawn at random leaves nobody alone
+    assert arm_overlap(rare, clip=0.0, truth=None).near_certain == 0.0
+    told = arm_overlap(certain, clip=0.0, truth=None, one_armed={"age": 1.0})
+    assert [line[:21] for line in told.warnings] == ["treatment follows age"] and told.one_armed == {"age": 1.0}
+
+
+def test_older_records_know_no_arms() -> None:
+    values = vars(OverlapSection(clipped=0.04))
+    older = {
+        name: value for name, value in values.items() if name not in ("clipped_by_arm", "near_certain", "one_armed")
+    }
+    before = from_plain(Path("record.json"), OverlapSection, older)
+    assert (before.clipped_by_arm, before.near_certain, before.one_armed) == ({}, None, {})

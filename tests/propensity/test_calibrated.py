@@ -10,7 +10,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import pairs_log
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import FeatureMatrix
-from causalrec.graph.overlap import calibration_error
+from causalrec.graph.calibration import calibration_error
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.propensity.calibrated import METHODS, Calibrated, Method
 from causalrec.propensity.logged import Logged

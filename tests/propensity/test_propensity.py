@@ -16,7 +16,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import pairs_log, unexposed_pairs
 from causalrec.errors import DataError
 from causalrec.features.views import FeatureMatrix, feature_matrix
-from causalrec.graph.overlap import calibration_error
+from causalrec.graph.calibration import calibration_error
 from causalrec.propensity.base import AbstractPropensity, check_propensity
 from causalrec.propensity.calibrated import Calibrated
 from causalrec.propensity.logged import Logged

@@ -76,6 +76,12 @@ def test_overlap_shows_propensities_estimates_and_balance() -> None:
     assert {"mf-ips: 5200 effective rows, 25.0% clipped", "naive", "ips", "age", "gender"} <= set(texts(figure))
 
 
+def test_overlap_of_arms_tells_the_arm_that_is_clipped_most() -> None:
+    by_arm = {"none": 0.0, "arm 1": 0.5}
+    title = "dml: 5200 effective rows, of arm 1 50.0% clipped"
+    assert title in texts(overlap_figure(record("dml", overlap=replace(OVERLAP, clipped_by_arm=by_arm))))
+
+
 def test_overlap_without_balance_or_clip_has_two_panels_and_none_without_propensities() -> None:
     figure = overlap_figure(record(overlap=replace(OVERLAP, clip=0.0, balance=None)))
     assert figure is not None and len(figure.axes) == 2 and "clip" not in texts(figure)

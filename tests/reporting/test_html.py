@@ -24,6 +24,7 @@ from causalrec import cli
 from causalrec.commands.report import report as command
 from causalrec.errors import RequestError
 from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
+from causalrec.records.names import record_summary
 from causalrec.records.run_folder import AnyFolder, EstimationFolder, RunFolder, load_folders, runs_of
 from causalrec.records.sections import CalibrationBin, DataSection, EpochRecord
 from causalrec.reporting.compare import compare_rows
@@ -330,7 +331,13 @@ def test_overlap_is_told_once_per_propensity_with_its_range_and_warnings(tmp_pat
     words = re.sub(r"<[^>]+>", " ", text)
     assert re.search(r"below the clip, 0\.1\s+0\.5\s", words) and re.search(r"below the clip, 0\.01\s+0\.125\s", words)
     assert "0.004 to 0.01" in words and "80 of 100" in words
-    assert "too many clipped (mf-naive)." in words
+    assert "too many clipped (mf-naive)." in words and "of rows of" not in words
+    by_arm = {"none": 0.0, "arm 1": 0.75}
+    saved[0] = replace_values(saved[0], "overlap", clipped_by_arm=by_arm)
+    words = re.sub(r"<[^>]+>", " ", section(make_page(tmp_path / "arms", saved), "propensity"))
+    assert re.search(r"of rows of none\s+0\s.*of rows of arm 1\s+0\.75\s", words)
+    summary = record_summary(saved[0].record)
+    assert [summary[f"overlap/clipped_by_arm/{arm}"] for arm in by_arm] == [0.0, 0.75]
     assert "Quantiles: 0 % 0.005, 1 % 0.02" in words and "age=30: 0.3 before, −0.05 after" in words
     saved[0] = replace_groups(saved[0], propensity={"_target_": "p.Logistic"})
     assert section(make_page(tmp_path / "two", saved), "propensity").count('class="block"') == 2

@@ -12,6 +12,7 @@ from handmade import make_run, replace_values, score
 
 from causalrec.errors import RequestError
 from causalrec.records.run_folder import RunFolder
+from causalrec.records.sections import CandidateRecord
 from causalrec.reporting.score_table import Cell, ScoreTable, format_cell, format_seeds, markdown
 from causalrec.reporting.table import tables
 from causalrec.reporting.table_text import text_table
@@ -141,15 +142,33 @@ def test_tables_of_other_rows_of_one_data_set_have_titles_of_their_own() -> None
 
 def test_rows_fitted_on_validation_rows_too_are_told_from_those_that_are_not() -> None:
     rows = {"train": 600, "validation": 60}
-    by_folds = replace_values(replace_values(make_run(), "audit", rows=rows), "selection", folds=4)
-    held = replace_values(make_run("bert4rec-ips"), "audit", rows=rows)
+    tried = (CandidateRecord(fit="f", settings={}, criterion=0.5, best_epoch=3, epochs=4),)
+    by_folds = replace_values(replace_values(make_run(), "audit", rows=rows), "selection", folds=4, candidates=tried)
+    held = replace_values(replace_values(make_run("bert4rec-ips"), "audit", rows=rows), "selection", candidates=tried)
     table = only(tables([by_folds, held]))
     assert table.baselines == ("constant-600", "constant-660")
-    (note,) = [line for line in table.footnotes if "chosen by folds" in line]
-    assert note.startswith(
-        "mf-ips: chosen by folds and fitted on 660 rows, training and validation; bert4rec-ips: on 600"
-    )
+    folds_note = "mf-ips: chosen by folds and fitted on 660 rows, training and validation"
+    held_note = "bert4rec-ips: fitted on 600 training rows"
+    assert f"{folds_note}; {held_note}. Baselines stand once for each." in table.footnotes
     assert only(tables([held])).baselines == ("constant",)
+    of_a_table = replace_values(make_run("linear_dml"), "audit", rows=rows)  # it tries no candidates
+    both = only(tables([held, of_a_table]))
+    assert f"{held_note}; linear_dml: fitted on 660 rows, training and validation." in both.footnotes
+    assert both.baselines == ("constant",), "baselines read the training rows of either"
+    assert not [line for line in only(tables([of_a_table])).footnotes if "fitted on" in line]
+
+
+def test_beside_a_null_stands_what_the_rows_could_have_shown() -> None:
+    def run(low: float, high: float) -> RunFolder:
+        averages = [score(name, "logged", (low + high) / 2, "dml", low, high) for name in ("average_effect", "qini")]
+        return make_run("dml", scores=averages)
+
+    (note,) = [line for line in only(tables([run(-0.1, 0.18)])).footnotes if "is no proof" in line]
+    # half the interval over 1.96, times 1.96 + 0.84
+    assert note.startswith("dml: an interval that holds 0 is no proof of no effect; ") and "Warning" not in note
+    assert note.endswith("one of this size would be seen with 80% power: average_effect@logged 0.200.")
+    assert not [line for line in only(tables([run(0.01, 0.3)])).footnotes if "is no proof" in line]
+    assert not [line for line in only(tables([run(float("nan"), 0.3)])).footnotes if "is no proof" in line]
 
 
 def test_a_table_of_another_split_is_named_by_the_splits_name() -> None:

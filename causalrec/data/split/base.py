@@ -13,6 +13,7 @@ from causalrec.data.assignment_unit import mark_units
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
+from causalrec.data.split.empty import require_rows
 from causalrec.data.split.rules import (
     Duplicates,
     SplitRules,
@@ -25,7 +26,6 @@ from causalrec.data.split.rules import (
     unseen_rows,
 )
 from causalrec.data.split.splits import Splits
-from causalrec.errors import DataError
 from causalrec.types import Bools, Ints
 
 
@@ -86,6 +86,10 @@ class AbstractSplit(ABC):
         """Say what picked this split for these rows, and why; empty where nothing was picked."""
         return ""
 
+    def empty_note(self, logged: InteractionLog) -> str:
+        """Say why it can hold out no row of these, and what to set, a clause; empty where it could."""
+        return ""
+
     @property
     def goes_by_time(self) -> bool:
         """Whether the test holds the latest rows, of each user or of all, or ids that time has no part in."""
@@ -116,11 +120,10 @@ class AbstractSplit(ABC):
         train = take_rows(logged, rows.train, "train", size)
         validation = take_rows(logged, rows.validation, "validation", size)
         test = _test_log(logged, randomised, rows.test, size)
+        sampled, note = 0 if sample is None else len(sample), chosen.empty_note(logged)
+        require_rows((train, validation, test), dataset, logged, randomised, sampled, note)
         unseen = unseen_rows(test, train)
         test = apply_unseen_rule(test, unseen, rules.unseen or dataset.card.unseen, name)
-        for log in (train, validation, test):
-            if not len(log):
-                raise DataError(f"{name}: the {log.name} split is empty, of {size} logged rows; change split.*")
         require_arms(train, dataset.card, chosen.description)
         return Splits(
             train=train,

@@ -8,6 +8,7 @@ import numpy as np
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractLogSplit, RowAssignment, assignment
+from causalrec.data.split.empty import too_short
 from causalrec.data.split.row_order import ids_of, rows_from_last
 from causalrec.types import Count
 
@@ -36,6 +37,9 @@ class LeaveLast(AbstractLogSplit):
     @property
     def goes_by_time(self) -> bool:
         return True
+
+    def empty_note(self, logged: InteractionLog) -> str:
+        return too_short(logged, self.test_rows + self.validation_rows + 1)
 
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         user = ids_of(logged, "user")

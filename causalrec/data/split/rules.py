@@ -107,8 +107,8 @@ def apply_unseen_rule(test: InteractionLog, unseen: Bools, rule: Unseen, name: s
         )
     if rule == "drop" and len(unseen) and unseen.all():
         raise DataError(
-            f"{name}: every test row has a user or item without a training row, so that split.unseen=drop leaves none; "
-            f"set split.unseen=keep"
+            f"{name}: the test split is empty: each of its {len(unseen):,} rows has a user or item without a training "
+            f"row, so that split.unseen=drop leaves none; set split.unseen=keep"
         )
     return test.take(~unseen) if rule == "drop" else test
 

@@ -10,7 +10,8 @@ import numpy as np
 from causalrec.data.card import DatasetCard
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractLogSplit, RowAssignment, assignment
-from causalrec.data.split.row_order import rows_from_last, times_of
+from causalrec.data.split.empty import too_short
+from causalrec.data.split.row_order import LEAST_TIMES, rows_from_last, times_of
 from causalrec.errors import RequestError
 from causalrec.types import Bools, Ints, Share
 
@@ -44,6 +45,9 @@ class Temporal(AbstractLogSplit):
     @property
     def goes_by_time(self) -> bool:
         return True
+
+    def empty_note(self, logged: InteractionLog) -> str:
+        return too_short(logged, LEAST_TIMES) if self.cut == "user" else ""
 
     def check(self, card: DatasetCard) -> None:
         if self.cut == "global" and not card.times_compare:

@@ -23,7 +23,7 @@ from causalrec.data.tabular.store import keep_store, scratch_folder, store_folde
 from causalrec.data.truth import PotentialOutcomes
 from causalrec.types import Floats, Ints
 
-FORMAT = 5  # of the arrays on disk: raise it when they change
+FORMAT = 6  # of what lies on disk: raise it when the arrays, or the warnings beside them, change
 
 
 def open_or_build(request: Request, name: str, folder: Path, root: Path) -> tuple[Path, dict[str, Any], list[Problem]]:

@@ -35,6 +35,13 @@ class RandomisationBalance:
         """Whether both say that the draw ignored the counts (large logs make any p-value small)."""
         return abs(self.difference) <= LARGEST or self.p_value >= LEVEL
 
+    @property
+    def follows(self) -> bool:
+        """Whether the draw went by the counts. One that shuns them alone is that of rows assigned to either part whole,
+        as persons are: who is drawn has fewer rows left elsewhere.
+        """
+        return not self.random and self.difference > 0
+
 
 def randomisation_balance(randomised_ids: Ints, elsewhere: Ints, count: int) -> RandomisationBalance:
     """Compare the ids of the randomised part with how often each id occurs elsewhere.
@@ -45,7 +52,8 @@ def randomisation_balance(randomised_ids: Ints, elsewhere: Ints, count: int) -> 
         count: How many ids there are.
 
     Assumption: a random part draws ids uniformly from a pool; the ids it holds are the pool where it draws each often
-    (five times or more on average), else all are.
+    (five times or more on average), else all are. An id of one row in all could not stand in both parts: it is left
+    out.
 
     >>> elsewhere = np.repeat(np.arange(10), np.arange(10))
     >>> randomisation_balance(np.arange(1000) % 10, elsewhere, 10).random
@@ -56,15 +64,16 @@ def randomisation_balance(randomised_ids: Ints, elsewhere: Ints, count: int) -> 
     from scipy.stats import chi2
 
     times, seen = np.bincount(randomised_ids, minlength=count), np.bincount(elsewhere, minlength=count)
-    if len(randomised_ids) >= 5 * (times > 0).sum():
+    times, seen = times[times + seen != 1], seen[times + seen != 1]
+    if times.sum() >= 5 * (times > 0).sum():
         times, seen = times[times > 0], seen[times > 0]
     logs = np.log1p(seen)
-    spread = float(logs.std())
-    if len(times) < 2 or not len(randomised_ids) or spread == 0:
+    spread = float(logs.std()) if len(logs) else 0.0
+    if len(times) < 2 or not times.any() or spread == 0:
         return RandomisationBalance(0.0, 1.0)
     difference = float((times @ logs / times.sum() - logs.mean()) / spread)
     bins = [ids for ids in np.array_split(np.argsort(seen, kind="stable"), min(BINS, len(seen))) if len(ids)]
-    expected = np.array([len(ids) for ids in bins]) * len(randomised_ids) / len(times)
+    expected = np.array([len(ids) for ids in bins]) * times.sum() / len(times)
     observed = np.array([times[ids].sum() for ids in bins])
     statistic = float(((observed - expected) ** 2 / expected).sum())
     return RandomisationBalance(difference, float(chi2.sf(statistic, len(bins) - 1)))
@@ -84,7 +93,7 @@ def imbalance_problems(request: Request, stored_array: Callable[[str, str], npt.
         randomised_ids, logged_ids = (stored_array(folder, entity) for folder in ("randomised", "logged"))
         count = int(max(randomised_ids.max(), logged_ids.max())) + 1
         comparison = randomisation_balance(randomised_ids, logged_ids, count)
-        if not comparison.random:
+        if comparison.follows if entity == "user" else not comparison.random:
             message = (
                 f"the randomised rows follow the {what} in the log (standardised difference "
                 f"{comparison.difference:.2f}, chi-square p {comparison.p_value:.1g}): is this part random?"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from causalrec.estimators.effect.averages import target_weights
 from causalrec.types import Bools, Doubles, EffectTarget, Ints
 
+FIGURES = re.compile(r"[\d.,]+")
 MOST_UNLIKE = 0.01  # share of the target's rows that may have none like them
 LEAST_EFFECTIVE: Mapping[EffectTarget, float] = {  # effective rows, as a share of the rows of an arm
     "all": 0.2,
@@ -41,6 +43,18 @@ def overlap_warnings(treatment: Ints, probabilities: Doubles, target: EffectTarg
     arms = probabilities.shape[1] - 1
     lines = [line for arm in range(1, arms + 1) for line in _of_arm(treatment, probabilities, arm, target, clip)]
     return tuple(dict.fromkeys(lines))
+
+
+def warn_once(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
+    """Return what rows warn of before some are left out and after, a line that differs in figures alone only once.
+
+    The figures are then those of the rows that are left, of which the average is.
+
+    >>> warn_once(["little overlap: 1,990 controls"], ["few clusters", "little overlap: 900 controls"])
+    ('few clusters', 'little overlap: 900 controls')
+    """
+    said = {FIGURES.sub("#", line) for line in after}
+    return (*(line for line in before if FIGURES.sub("#", line) not in said), *after)
 
 
 def target_members(treatment: Ints, target: EffectTarget) -> Bools:

@@ -99,6 +99,9 @@ def _facts(sections: Sequence[OverlapSection], members: list[tuple[str, RunRecor
     for clip in sorted({overlap_section.clip for overlap_section in sections}):
         shares = number_range(overlap_section.clipped for overlap_section in sections if overlap_section.clip == clip)
         yield [f"share of rows below the clip, {clip:.2g}", shares, "below 0.05"]
+        by_arm = [overlap_section.clipped_by_arm for overlap_section in sections if overlap_section.clip == clip > 0]
+        for arm in sorted({arm for shares_of in by_arm for arm in shares_of}, key=lambda arm: (arm != "none", arm)):
+            yield [f"of rows of {arm}", number_range(shares_of.get(arm) for shares_of in by_arm), "below 0.05"]
     rows = number_range(record.audit.rows.get("train") for _, record in members)
     effective = number_range(
         None if (n := overlap_section.effective_rows) is None else round(n) for overlap_section in sections
