@@ -46,7 +46,9 @@ def _shown(verdicts: list[dict[str, Any]], arm: int) -> list[dict[str, Any]]:
 
 
 def _draw_arm(panel: Axes, refutation: dict[str, Any], arm: int, verdicts: list[dict[str, Any]]) -> None:
-    panel.axvspan(refutation["low"][arm], refutation["high"][arm], color=BLUE, alpha=0.15, lw=0, label="its interval")
+    low, high = refutation["low"][arm], refutation["high"][arm]
+    if None not in (low, high):
+        panel.axvspan(low, high, color=BLUE, alpha=0.15, lw=0, label="its interval")
     panel.axvline(refutation["value"][arm], color=BLUE, lw=1.4, label="the run")
     panel.axvline(0, color="black", lw=0.8, ls=":")
     for height, verdict in enumerate(verdicts):

@@ -32,7 +32,7 @@ class UnobservedCommonCause(AbstractRefuter):
     name: ClassVar[str] = "unobserved common cause"
     limitation: ClassVar[str] = (
         "a hidden cause stronger than every observed column: none here is its measure; the bias is that of a linear "
-        "regression over all rows of the arm and of none"
+        "regression over all rows of the arm and of none, and the error of the column's own strength is in no interval"
     )
     strengths: Annotated[tuple[Strength, ...], Field(min_length=1)] = (1.0, 2.0, 3.0)
 
