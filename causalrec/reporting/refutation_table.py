@@ -19,7 +19,6 @@ def verdict_table(refutation: dict[str, Any]) -> TextTable:
         format_value(*ends) for ends in zip(refutation["value"], refutation["low"], refutation["high"], strict=True)
     ]
     verdicts = refutation["verdicts"]
-    explained = {v["refuter"]: f"{v['refuter']}: {v['rule']}; {v['limitation']}" for v in verdicts}
     caveat = [refutation["caveat"]] if refutation["caveat"] is not None else []
     return TextTable(
         title=f"{refutation['run']}: {'; '.join(values)}",
@@ -29,7 +28,7 @@ def verdict_table(refutation: dict[str, Any]) -> TextTable:
         notes=(
             *null_notes(refutation),
             LABELS,
-            *explained.values(),
+            *_explanations(verdicts),
             f"estimated by {refutation['estimator']}",
             *caveat,
         ),
@@ -44,6 +43,16 @@ def null_notes(refutation: dict[str, Any]) -> Iterator[str]:
                 f"arm {arm}: its interval holds 0; an effect of {least:.3g} would have shown in 80 % of such samples "
                 f"(2.8 standard errors), a smaller one in fewer"
             )
+
+
+def _explanations(verdicts: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each refuter: its rule, of each arm where arms differ, and its limitation."""
+    for name in dict.fromkeys(verdict["refuter"] for verdict in verdicts):
+        same = [verdict for verdict in verdicts if verdict["refuter"] == name]
+        rules = list(dict.fromkeys(verdict["rule"] for verdict in same))
+        if len(rules) > 1:
+            rules = [f"arm {verdict['arm']}: {verdict['rule']}" for verdict in same]
+        yield f"{name}: {'; '.join(rules)}; {same[0]['limitation']}"
 
 
 def scenario_table(refutation: dict[str, Any]) -> TextTable | None:

@@ -41,8 +41,8 @@ def refute_figure(refutation: dict[str, Any]) -> Figure:
 
 
 def _shown(verdicts: list[dict[str, Any]], arm: int) -> list[dict[str, Any]]:
-    """Return what is drawn of an arm: effects, and what hidden causes would leave of it."""
-    return [v for v in verdicts if v["arm"] == arm and (v["value_is_effect"] or v.get("scenarios"))]
+    """Return what is drawn of an arm: effects, and what was found of hidden causes, with what these would leave."""
+    return [v for v in verdicts if v["arm"] == arm and (v["value_is_effect"] or v.get("finding"))]
 
 
 def _draw_arm(panel: Axes, refutation: dict[str, Any], arm: int, verdicts: list[dict[str, Any]]) -> None:

@@ -107,6 +107,7 @@ def test_of_a_correct_null_there_is_nothing_to_explain_and_nothing_fails() -> No
     verdicts = by_name(run_refuters(REFUTERS, problem_of(effect=0.0, heterogeneity=0.0)))
     for name in STRENGTHS:
         assert (verdicts[name].verdict, verdicts[name].finding) == ("nothing to explain", "nothing to explain away")
+        assert not verdicts[name].scenarios
     assert verdicts["E-value"].low == 1 and verdicts["marginal sensitivity"].low == 1
     assert verdicts["unobserved common cause"].low == 0
     assert {v.verdict for v in verdicts.values()} == {"passes", "nothing to explain"}

@@ -45,7 +45,9 @@ MEASURED = RefuterVerdict(
 PASSED = replace(
     MEASURED, refuter="data subset", verdict="passes", value=0.4, value_is_effect=True, finding="", scenarios=()
 )
-NULL = replace(MEASURED, verdict="nothing to explain", finding="nothing to explain away", value=0.1, low=0.0)
+NULL = replace(
+    MEASURED, verdict="nothing to explain", finding="nothing to explain away", value=0.1, low=0.0, scenarios=()
+)
 
 
 def refutation(*verdicts: RefuterVerdict, detectable: float | None = None) -> dict[str, Any]:
@@ -61,6 +63,14 @@ def test_a_finding_stands_in_the_place_of_the_label_and_of_the_number() -> None:
         ("unobserved common cause", "1", "0 at 1.4 x x2, its interval at 0.9", ""),
     )
     assert not any("its interval holds 0" in note for note in table.notes)
+
+
+def test_each_arm_s_rule_stands_below_where_arms_differ() -> None:
+    notes = verdict_table(refutation(MEASURED, replace(MEASURED, arm=2, rule="how many"), PASSED)).notes
+    assert notes[-3:-1] == (
+        "unobserved common cause: arm 1: how many times; arm 2: how many; a stronger one",
+        "data subset: how many times; a stronger one",
+    )
 
 
 def test_a_null_stands_beside_the_effect_that_would_have_shown() -> None:

@@ -198,8 +198,9 @@ class AbstractRefuter(ABC):
         null, ends = problem.is_null(arm), (*strengths, NAN)
         if null is None:
             return self._write(arm, "not testable", (NAN, NAN, NAN), NO_ERROR)
-        label: RefuterLabel = "nothing to explain" if null else "measured"
-        return replace(self._write(arm, label, ends, rule), finding=NOTHING if null else finding, scenarios=scenarios)
+        if null:  # a hidden cause that moves it towards 0 moves it nowhere
+            return replace(self._write(arm, "nothing to explain", ends, rule), finding=NOTHING)
+        return replace(self._write(arm, "measured", ends, rule), finding=finding, scenarios=scenarios)
 
     def _write(self, arm: int, label: RefuterLabel, ends: tuple[float, float, float], rule: str) -> RefuterVerdict:
         value, low, high = map(float, ends)
