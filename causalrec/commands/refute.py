@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from causalrec.evaluation.refuter.base import RefutationProblem, RefuterVerdict
     from causalrec.records.run_record import RunRecord
 
-PASSES = "passes: the attempt did not break the effect, which proves nothing; fails: it did"
-
 
 def refute(options: argparse.Namespace) -> int:
     """`causalrec refute RUN [--jobs N] [--repeats R] [--negative-control NAME]`: verdicts, as a table and as files."""
@@ -113,42 +111,34 @@ def _without_refuters(folder: Path, estimand: str) -> RequestError:
     )
 
 
-def _original_estimate(problem: RefutationProblem) -> dict[str, list[float]]:
-    original = problem.original
-    ends = {"value": original.value, "low": original.low, "high": original.high}
-    return {name: [float(value) for value in end] for name, end in ends.items()}
+def _original_estimate(problem: RefutationProblem) -> dict[str, list[float | None]]:
+    """Return the run's estimate and its interval; of an arm that may have none, the least effect that would show."""
+    from causalrec.estimators.effect.detectable import detectable_effect
+
+    original, arms = problem.original, range(problem.rows.arms)
+    ends = {"value": original.value, "low": original.low, "high": original.high, "error": original.standard_error}
+    columns = {name: [_finite(float(value)) for value in end] for name, end in ends.items()}
+    least = detectable_effect(problem.errors)
+    return {**columns, "detectable": [_finite(float(least[a])) if problem.is_null(a + 1) else None for a in arms]}
 
 
-def _verdict_rows(verdicts: list[RefuterVerdict]) -> list[dict[str, object]]:
+def _verdict_rows(verdicts: list[RefuterVerdict]) -> list[dict[str, Any]]:
     """Return verdicts as JSON holds them: a number that is none, or is infinite, is null."""
-    rows = [asdict(verdict) for verdict in verdicts]
-    return [{k: None if isinstance(v, float) and not isfinite(v) else v for k, v in row.items()} for row in rows]
+    return [_finite(asdict(verdict)) for verdict in verdicts]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _print_refutation(refutation: dict[str, Any]) -> None:
-    from causalrec.reporting.text_table import TextTable
+    from causalrec.reporting.refutation_table import scenario_table, verdict_table
 
-    values = [_format(*ends) for ends in zip(refutation["value"], refutation["low"], refutation["high"], strict=True)]
-    rows = tuple((v["refuter"], str(v["arm"]), v["verdict"], _format_value(v)) for v in refutation["verdicts"])
-    explained = {v["refuter"]: f"{v['refuter']}: {v['rule']}; {v['limitation']}" for v in refutation["verdicts"]}
-    caveat = [refutation["caveat"]] if refutation["caveat"] is not None else []
-    table = TextTable(
-        title=f"{refutation['run']}: {'; '.join(values)}",
-        header=("refuter", "arm", "verdict", "value"),
-        rows=rows,
-        left=frozenset({0, 2}),
-        notes=(PASSES, *explained.values(), f"estimated by {refutation['estimator']}", *caveat),
-    )
-    print_text_table(table)
-
-
-def _format_value(verdict: dict[str, Any]) -> str:
-    """Write a verdict's value; where that is no effect, the interval beside it is one."""
-    if verdict["value_is_effect"] or None in (verdict["value"], verdict["low"], verdict["high"]):
-        return _format(verdict["value"], verdict["low"], verdict["high"])
-    return f"{verdict['value']:.3f}, effect in [{verdict['low']:.3f}, {verdict['high']:.3f}]"
-
-
-def _format(value: float | None, low: float | None, high: float | None) -> str:
-    ends = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
-    return "" if value is None else f"{value:.3f}{ends}"
+    print_text_table(verdict_table(refutation))
+    scenarios = scenario_table(refutation)
+    if scenarios is not None:
+        print_text_table(scenarios)

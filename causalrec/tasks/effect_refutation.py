@@ -10,7 +10,7 @@ from networkx import descendants
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.arm_probabilities import randomised_probabilities
-from causalrec.data.clusters import ROW, cluster_ids
+from causalrec.data.clusters import ROW, cluster_axes, cluster_ids
 from causalrec.data.row_levels import row_levels
 from causalrec.errors import RequestError
 from causalrec.estimators.effect.adjusted_rows import AdjustedRows
@@ -53,14 +53,16 @@ def effect_problem(
     choice = config.run.choices["learner"] or ""
     why = "no network refits" if learner.refit is None else f"{choice} tells no error of its average"
     linear = f"cross-fitted doubly robust scores of linear models ({why})"
+    means, propensities = LINEAR_CROSSFIT.nuisances(rows, seed)
     problem = RefutationProblem(
         rows=rows,
         estimate=estimate,
         original=original,
-        propensities=LINEAR_CROSSFIT.nuisances(rows, seed)[1],
+        propensities=propensities,
+        means=means,
         target=request.target,
         negative_controls={name: numeric_column(prepared.dataset, name, log) for name in controls},
-        randomised=_randomised_rows(prepared, len(card.arms)),
+        randomised=_randomised_rows(config, prepared),
         repeats=repeats,
         seed=seed,
     )
@@ -78,13 +80,16 @@ def _check_controls(controls: Sequence[str], adjusted: tuple[str, ...], graph: C
             )
 
 
-def _randomised_rows(prepared: PreparedData, arms: int) -> AdjustedRows | None:
-    """Return randomised rows beside an observational log, where all arms have some."""
-    log, dataset = prepared.dataset.randomised, prepared.dataset
+def _randomised_rows(config: ExperimentConfig, prepared: PreparedData) -> AdjustedRows | None:
+    """Return randomised rows beside an observational log, where all arms have some, clustered by their own units."""
+    log, dataset, arms = prepared.dataset.randomised, prepared.dataset, len(prepared.dataset.card.arms)
     if log is None or dataset.card.randomised_training or len(set(log.treatment.tolist())) <= arms:
         return None
     probabilities = randomised_probabilities(log, arms, row_levels(dataset, log, dataset.card.strata))
-    clusters = tuple(cluster_ids(dataset, log, axis) for axis in prepared.test_axes if axis != ROW)
+    axes = prepared.test_axes
+    if not prepared.splits.test_is_randomised:  # those are axes of the log
+        axes = cluster_axes(dataset, log, config.run.evaluation.cluster, log.unit_level)
+    clusters = tuple(cluster_ids(dataset, log, axis) for axis in axes if axis != ROW)
     return AdjustedRows.from_random_assignment(
         log.outcome.astype(np.float64), log.treatment, probabilities.astype(np.float64), clusters
     )

@@ -8,12 +8,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from causalrec.evaluation.normal_interval import NORMAL_95
 from causalrec.evaluation.refuter.base import (
     AbstractRefuter,
     RefutationProblem,
     RefuterVerdict,
     generator,
+    half_widths,
     summarise,
 )
 from causalrec.types import Doubles
@@ -35,11 +35,9 @@ class DataSubset(AbstractRefuter):
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
         draws = np.stack([self._draw(problem, k) for k in range(problem.repeats)])
         mean, low, high = summarise(draws)
-        allowed = NORMAL_95 * problem.original.standard_error * np.sqrt(1 / self.share - 1)
+        allowed = half_widths(problem.rows, problem.errors) * np.sqrt(1 / self.share - 1)
         moved, rule = np.abs(mean - problem.original.value), "within what a subset's error explains"
-        return [
-            self.verdict(a + 1, bool(moved[a] < allowed[a]), mean[a], low[a], high[a], rule) for a in range(len(mean))
-        ]
+        return [self.compare(a + 1, moved[a], allowed[a], (mean[a], low[a], high[a]), rule) for a in range(len(mean))]
 
     def _draw(self, problem: RefutationProblem, repeat: int) -> Doubles:
         rows, rng = problem.rows, generator(problem, self.name, repeat)

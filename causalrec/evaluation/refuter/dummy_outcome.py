@@ -24,7 +24,8 @@ class DummyOutcome(AbstractRefuter):
         mean, low, high = summarise(draws)
         rule = "0 within the interval of the effect on a permuted outcome"
         return [
-            self.verdict(a + 1, bool(low[a] <= 0 <= high[a]), mean[a], low[a], high[a], rule) for a in range(len(mean))
+            self.compare(a + 1, abs(mean[a]), high[a] - mean[a], (mean[a], low[a], high[a]), rule)
+            for a in range(len(mean))
         ]
 
     def _draw(self, problem: RefutationProblem, repeat: int) -> Doubles:

@@ -11,11 +11,12 @@ from pydantic import Field
 from causalrec.estimators.effect.averages import target_weights
 from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
 
+RULE = "the risk ratio that a hidden cause must have with both exposure and outcome"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EValue(AbstractRefuter):
-    """`E = RR + sqrt(RR (RR - 1))` of the estimate and of the end of its interval next to 0; it passes where the latter
-    is above 1.
+    """`E = RR + sqrt(RR (RR - 1))` of the estimate (`value`) and of the end of its interval next to 0 (`low`).
 
     Of an outcome of 0 or 1, `RR` is `(p0 + effect) / p0` or its inverse, p0 the mean of the untreated, weighted as the
     target by probabilities of at least `clip`; of another a difference is taken as one by `exp(0.91 d / sd(y))`.
@@ -30,12 +31,10 @@ class EValue(AbstractRefuter):
         original, verdicts = problem.original, []
         for a in range(problem.rows.arms):
             value, low, high = (float(end[a]) for end in (original.value, original.low, original.high))
-            near = 0.0 if low <= 0 <= high else min(low, high, key=abs)
-            limit = e_value(self._ratio(problem, near, a + 1))
-            rule = f"of the interval's end next to 0 above 1: {limit:.2f}"
-            verdicts.append(
-                self.verdict(a + 1, limit > 1, e_value(self._ratio(problem, value, a + 1)), limit, float("nan"), rule)
-            )
+            near = 0.0 if problem.is_null(a + 1) is not False else min(low, high, key=abs)
+            of_value, of_end = (e_value(self._ratio(problem, effect, a + 1)) for effect in (value, near))
+            finding = f"0 at E {of_value:.3g}, its interval at {of_end:.3g}"
+            verdicts.append(self.measure(problem, a + 1, (of_value, of_end), finding, RULE))
         return verdicts
 
     def _ratio(self, problem: RefutationProblem, effect: float, arm: int) -> float:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from causalrec.estimators.effect.base import LearnerData
-from causalrec.evaluation.normal_interval import NORMAL_95
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, half_widths
 from causalrec.types import Doubles
 
 
@@ -34,11 +33,12 @@ class NegativeControl(AbstractRefuter):
                 verdicts += self.untestable(problem, f"{name} is the only column by which the effect may vary")
                 continue
             average = problem.estimate(rows, problem.seed)
-            for a in range(problem.rows.arms):
-                value, error = float(average.value[a]), float(average.standard_error[a])
-                low, high = value - NORMAL_95 * error, value + NORMAL_95 * error
-                rule = f"0 within the interval of the effect on {name}"
-                verdicts.append(self.verdict(a + 1, low <= 0 <= high, value, low, high, rule))
+            rule = f"0 within the interval of the effect on {name}"
+            for arm, (value, half) in enumerate(
+                zip(average.value, half_widths(rows, average.standard_error), strict=True), start=1
+            ):
+                ends = (value, value - half, value + half)
+                verdicts.append(self.compare(arm, abs(value), half, ends, rule))
         return verdicts
 
 

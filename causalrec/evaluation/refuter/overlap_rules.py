@@ -18,30 +18,33 @@ CLIP = 1e-6  # nothing is divided by less
 
 @dataclass(frozen=True, kw_only=True)
 class OverlapRules(AbstractRefuter):
-    """At most `max_share` of the rows that the effect is averaged over have a probability below `extreme` of the arm,
-    or of none, whose rows stand for them, and the effective rows of the arm and of none, `(sum w)^2 / sum w^2` of the
-    target's weights, are at least `min_effective` of theirs.
+    """At most `max_share` of the rows that the effect is averaged over have a probability of the arm, or of none, whose
+    rows stand for them, below `extreme` times that arm's share of all rows, and the effective rows of the arm and of
+    none, `(sum w)^2 / sum w^2` of the target's weights, are at least `min_effective` of theirs.
+
+    A rare arm that was drawn at random overlaps: what counts is how far a row's probability is below the share.
     """
 
     name: ClassVar[str] = "overlap"
     limitation: ClassVar[str] = "hidden confounding, and rows that no observed column tells apart"
-    extreme: Share = 0.05
+    extreme: Share = 0.1
     max_share: Share = 0.1
     min_effective: Share = 0.2
 
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
         rows, verdicts = problem.rows, []
         members = target_members(rows.treatment, problem.target)
+        relative = problem.propensities[members] / (np.bincount(rows.treatment, minlength=rows.arms + 1) / len(rows))
         for arm in range(1, rows.arms + 1):
             needed_arms = [arm if side == "arm" else 0 for side in NEEDED[problem.target]] or [0, arm]
-            share = float((problem.propensities[members][:, needed_arms].min(1) < self.extreme).mean())
+            share = float((relative[:, needed_arms].min(1) < self.extreme).mean())
             weight = target_weights(rows.treatment, problem.propensities, arm, problem.target, clip=CLIP)
             effective = [
                 effective_rows(weight[rows.treatment == which]) / int((rows.treatment == which).sum())
                 for which in (0, arm)
             ]
             needed = f"effective rows at least {self.min_effective:.0%}: {min(effective):.0%}"
-            rule = f"at most {self.max_share:.0%} below {self.extreme:g}; {needed}"
+            rule = f"at most {self.max_share:.0%} below {self.extreme:g} of the arm's share of rows; {needed}"
             passed = bool(share <= self.max_share and np.min(effective) >= self.min_effective)
             verdicts.append(self.verdict(arm, passed, share, float("nan"), float("nan"), rule))
         return verdicts

@@ -29,7 +29,8 @@ class PlaceboExposure(AbstractRefuter):
         mean, low, high = summarise(draws)
         rule = "0 within the interval of a permuted treatment's effect"
         return [
-            self.verdict(a + 1, bool(low[a] <= 0 <= high[a]), mean[a], low[a], high[a], rule) for a in range(len(mean))
+            self.compare(a + 1, abs(mean[a]), high[a] - mean[a], (mean[a], low[a], high[a]), rule)
+            for a in range(len(mean))
         ]
 
     def _draw(self, problem: RefutationProblem, repeat: int) -> Doubles:
@@ -39,9 +40,11 @@ class PlaceboExposure(AbstractRefuter):
 
 
 def _permute(rows: LearnerData, rng: np.random.Generator) -> Ints:
-    """Return the treatments in another order: of whole groups, where a group has one treatment."""
-    first, group = np.arange(len(rows)), np.arange(len(rows))
-    if rows.groups is not None and is_constant(rows.treatment, rows.groups):
-        _, first, group = np.unique(rows.groups, return_index=True, return_inverse=True)
+    """Return the treatments in another order: of the largest units (groups, clusters) that have one treatment each."""
+    axes = (() if rows.groups is None else (rows.groups,)) + rows.clusters
+    units = [np.unique(axis, return_inverse=True)[1] for axis in axes]
+    constant = [unit for unit in units if unit.max() and is_constant(rows.treatment, unit)]
+    unit = min(constant, key=lambda unit: int(unit.max()), default=np.arange(len(rows)))
+    _, first, group = np.unique(unit, return_index=True, return_inverse=True)
     permuted: Ints = rng.permutation(rows.treatment[first])[group]
     return permuted

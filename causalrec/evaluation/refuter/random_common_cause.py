@@ -22,11 +22,9 @@ class RandomCommonCause(AbstractRefuter):
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
         draws = np.stack([self._draw(problem, k) for k in range(problem.repeats)])
         mean, low, high = summarise(draws)
-        moved, allowed = np.abs(mean - problem.original.value), problem.original.standard_error
+        moved, allowed = np.abs(mean - problem.original.value), problem.errors
         rule = "moved by less than a standard error"
-        return [
-            self.verdict(a + 1, bool(moved[a] < allowed[a]), mean[a], low[a], high[a], rule) for a in range(len(mean))
-        ]
+        return [self.compare(a + 1, moved[a], allowed[a], (mean[a], low[a], high[a]), rule) for a in range(len(mean))]
 
     def _draw(self, problem: RefutationProblem, repeat: int) -> Doubles:
         noise = generator(problem, self.name, repeat).normal(size=(len(problem.rows), 1))

@@ -9,10 +9,7 @@ import numpy as np
 
 from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.averages import DESCRIPTIONS
-from causalrec.evaluation.normal_interval import NORMAL_95
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
-
-LEVEL = 0.95
+from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, half_widths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +29,10 @@ class RandomisedRows(AbstractRefuter):
             return self.untestable(problem, "no randomised rows of all arms beside an observational log")
         if problem.target != "all":
             return self.untestable(problem, f"randomised rows tell no effect on {DESCRIPTIONS[problem.target]}")
-        seen, verdicts = problem.randomised.average(AverageRequest(level=LEVEL)), []
-        half_width = (seen.high - seen.low) / 2
+        seen, verdicts = problem.randomised.average(AverageRequest()), []
+        both = np.hypot((seen.high - seen.low) / 2, half_widths(problem.rows, problem.errors))
+        moved, rule = np.abs(seen.value - problem.original.value), "the log's estimate agrees within both errors"
         for a in range(problem.rows.arms):
-            value, low, high = (float(end[a]) for end in (seen.value, seen.low, seen.high))
-            both = float(np.hypot(half_width[a], NORMAL_95 * problem.original.standard_error[a]))
-            passed = abs(value - float(problem.original.value[a])) < both
-            verdicts.append(
-                self.verdict(a + 1, passed, value, low, high, "the log's estimate agrees within both errors")
-            )
+            ends = (seen.value[a], seen.low[a], seen.high[a])
+            verdicts.append(self.compare(a + 1, moved[a], both[a], ends, rule))
         return verdicts

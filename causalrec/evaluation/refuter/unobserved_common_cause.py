@@ -1,75 +1,119 @@
-"""Unobserved common cause: how strong a hidden confounder would have to be, beside the observed ones."""
+"""Unobserved common cause: what is left of the effect under a hidden confounder as strong as the observed ones."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
-from causalrec.types import Bools, Doubles
+from causalrec.estimators.effect.base import LearnerData
+from causalrec.estimators.effect.hidden_cause import LinearEffect, fit_linear_effect, hidden_bias, least_strength
+from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, Scenario
+from causalrec.types import Ints
+
+Strength = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Ends = tuple[float, float]  # a value, and half its interval
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnobservedCommonCause(AbstractRefuter):
-    """Robustness value: the least share of what is left of both treatment and outcome that a hidden cause must explain
-    to bring the effect to 0, in a linear regression on the columns.
+    """Moves the effect towards 0 by the bias of a linear regression without a cause k times as strong as each observed
+    column on both exposure and outcome, for every k of `strengths`; and says which k brings it to 0.
 
-    `RV = (sqrt(f^4 + 4 f^2) - f^2) / 2`, `f = |t| / sqrt(df)`. It passes where no observed column explains so much of
-    both. Source: Cinelli & Hazlett (JRSSB 2020, equation 19). Assumption: linear in the columns.
+    The k is that of the column for which it is least, `value` of the run's estimate and `low` of its interval's end
+    next to 0. The levels of a category are one column. Beside the run's estimate stands the coefficient of the linear
+    regression, adjusted likewise. Source: Cinelli & Hazlett (JRSSB 2020, sections 4.4 and 5.2). Assumption: linear in
+    the columns.
     """
 
     name: ClassVar[str] = "unobserved common cause"
-    limitation: ClassVar[str] = "a hidden cause stronger than every observed column: none here is its measure"
+    limitation: ClassVar[str] = (
+        "a hidden cause stronger than every observed column: none here is its measure; the bias is that of a linear "
+        "regression over all rows of the arm and of none, and the error of the column's own strength is in no interval"
+    )
+    strengths: Annotated[tuple[Strength, ...], Field(min_length=1)] = (1.0, 2.0, 3.0)
 
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
-        verdicts = []
-        for arm in range(1, problem.rows.arms + 1):
-            compared = np.isin(problem.rows.treatment, (0, arm))
-            value, strongest, name = strengths(problem, compared, arm)
-            rule = f"more than the strongest observed column explains ({name}: {strongest:.3f})"
-            verdicts.append(self.verdict(arm, value > strongest, value, float("nan"), float("nan"), rule))
-        return verdicts
+        return [self._judge(problem, arm) for arm in range(1, problem.rows.arms + 1)]
+
+    def _judge(self, problem: RefutationProblem, arm: int) -> RefuterVerdict:
+        blocks = observed_columns(problem.rows)
+        effect, names = linear_effect(problem.rows, arm, list(blocks.values())), list(blocks)
+        estimate = float(problem.original.value[arm - 1])
+        half_width = float(problem.original.high[arm - 1] - problem.original.low[arm - 1]) / 2
+        least = np.array([least_strength(effect, column, estimate) for column in range(len(names))])
+        about = f"robustness value {effect.robustness:.3f}"
+        if np.isnan(least).all():
+            reason = f"no column is left to measure a hidden cause by ({about}); adjust for one"
+            return self.verdict(arm, None, *(float("nan"),) * 3, reason)
+        order = np.argsort(least, kind="stable")  # nan last
+        name, strongest = names[order[0]], float(least[order[0]])
+        if np.isnan(least).any():
+            about += f"; no variation left given the others: {', '.join(names[c] for c in order if np.isnan(least[c]))}"
+        of_interval = least_strength(effect, int(order[0]), estimate, half_width)
+        rule = f"how many times as strong as {name}, the strongest column, a hidden cause must be for 0; {about}"
+        finding = f"0 at {_multiple(strongest)} x {name}, its interval at {_multiple(of_interval)}"
+        lines = tuple(
+            line for column in order for line in self._scenarios(effect, column, names[column], (estimate, half_width))
+        )
+        return self.measure(problem, arm, (strongest, of_interval), finding, rule, lines)
+
+    def _scenarios(self, effect: LinearEffect, column: int, name: str, ends: Ends) -> Iterator[Scenario]:
+        if np.isnan(effect.exposure_shares[column]):
+            return
+        linear = effect.value, effect.half_width
+        for k, bias, factor in zip(self.strengths, *hidden_bias(effect, column, np.array(self.strengths)), strict=True):
+            cause = f"{k:g} x {name}"
+            if np.isnan(bias):
+                yield Scenario(hidden_cause=cause, note="beyond the bound: no cause is so strong")
+                continue
+            value, low, high = _move(ends, bias, factor)
+            linear_value, linear_low, linear_high = _move(linear, bias, factor)
+            yield Scenario(
+                hidden_cause=cause,
+                value=value,
+                low=low,
+                high=high,
+                linear_value=linear_value,
+                linear_low=linear_low,
+                linear_high=linear_high,
+            )
 
 
-def strengths(problem: RefutationProblem, compared: Bools, arm: int) -> tuple[float, float, str]:
-    """Return the robustness value of an arm, and the lesser of what the strongest column explains of both sides."""
-    rows = problem.rows
-    treated, outcome = (rows.treatment[compared] == arm).astype(np.float64), rows.outcome[compared]
-    features = rows.features[compared]
-    names = (*rows.modifier_names, *rows.control_names) or tuple(f"column {k}" for k in range(features.shape[1]))
-    value = robustness(treated, outcome, features)
-    best, strongest = "none", 0.0
-    for k, name in enumerate(names):
-        others = np.delete(features, k, axis=1)
-        both = partial(features[:, k], treated, others), partial(features[:, k], outcome, np.c_[others, treated])
-        if min(both) > strongest:
-            best, strongest = name, min(both)
-    return value, strongest, best
+def linear_effect(rows: LearnerData, arm: int, blocks: Sequence[Ints]) -> LinearEffect:
+    """Return the effect of an arm by a linear regression on all columns, of the rows under it or under none."""
+    compared = np.isin(rows.treatment, (0, arm))
+    treated = (rows.treatment[compared] == arm).astype(np.float64)
+    clusters = tuple(axis[compared] for axis in rows.dependence)
+    return fit_linear_effect(treated, rows.outcome[compared], rows.features[compared], blocks, clusters)
 
 
-def robustness(treated: Doubles, outcome: Doubles, features: Doubles) -> float:
-    """Return the robustness value of the treatment's coefficient.
+def observed_columns(rows: LearnerData) -> dict[str, Ints]:
+    """Return the numbers of the features of each observed column: a category's levels (`region=north`) are one."""
+    numbered = [f"column {k}" for k in range(rows.features.shape[1])]
+    names = [name.partition("=")[0] for name in (*rows.modifier_names, *rows.control_names) or numbered]
+    return {name: np.flatnonzero(np.array(names) == name) for name in dict.fromkeys(names)}
 
-    >>> t = np.array([0.0, 1.0, 0.0, 1.0])
-    >>> round(robustness(t, np.array([0.0, 1.0, 0.0, 1.0]), np.zeros((4, 0))), 3)
-    1.0
+
+def _move(ends: Ends, bias: float, factor: float) -> tuple[float, float, float]:
+    """Return a value moved towards 0 by a bias, past it where the bias is larger, and the ends of its interval.
+
+    These are nan where the cause would leave nothing of the outcome to chance.
     """
-    share = partial(treated, outcome, features)
-    f2 = share / max(1 - share, 1e-12)
-    return float((np.sqrt(f2**2 + 4 * f2) - f2) / 2)
+    value = float(np.sign(ends[0]) * (abs(ends[0]) - bias))
+    half_width = float(ends[1] * factor) if factor > 0 else float("nan")
+    return value, value - half_width, value + half_width
 
 
-def partial(column: Doubles, other: Doubles, given: Doubles) -> float:
-    """Return the partial R^2 of two columns given others: the squared correlation of what these leave of them."""
-    left, right = residual(column, given), residual(other, given)
-    norm = float((left @ left) * (right @ right))
-    return 0.0 if norm < 1e-20 else float((left @ right) ** 2 / norm)
+def _multiple(k: float) -> str:
+    """Write a strength: no more digits than matter.
 
-
-def residual(column: Doubles, given: Doubles) -> Doubles:
-    """Return what a linear regression on `given[N,F]` and a constant leaves of a column [N]."""
-    design = np.c_[np.ones(len(column)), given]
-    left: Doubles = column - design @ np.linalg.lstsq(design, column, rcond=None)[0]
-    return left
+    >>> _multiple(1.44), _multiple(0.031), _multiple(12345.6), _multiple(float("inf"))
+    ('1.4', '0.031', '12,346', 'no multiple')
+    """
+    if not np.isfinite(k):
+        return "no multiple"
+    return f"{k:.2g}" if k < 10 else f"{k:,.0f}"
