@@ -15,7 +15,7 @@ from causalrec.estimators.effect.base import LearnerData
 from causalrec.evaluation.normal_interval import NORMAL_95
 from causalrec.types import Doubles, EffectTarget
 
-RefuterLabel = Literal["passes", "fails", "not testable"]
+RefuterLabel = Literal["passes", "fails", "not testable", "nothing to explain", "measured"]
 Estimator = Callable[[LearnerData, int], AverageEffect]  # rows, seed
 
 
@@ -33,6 +33,7 @@ class RefuterVerdict:
         rule: what passes, in words.
         limitation: what passes it all the same.
         value_is_effect: whether `value` is an average effect in the outcome's unit, beside the run's own.
+        finding: a phrase that stands in the place of the verdict; empty: the verdict itself does.
     """
 
     refuter: str
@@ -44,6 +45,7 @@ class RefuterVerdict:
     rule: str
     limitation: str
     value_is_effect: bool
+    finding: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +79,8 @@ class RefutationProblem:
         return self.estimate(replace(self.rows, **changes), seed).value  # type: ignore[arg-type]
 
 
-class AbstractRefuter(ABC):
-    """Tries to break the average effect of each arm. Constructor keywords are its YAML keys; final classes.
+class AbstractAnyRefuter(ABC):
+    """Tries to break what a run says: an average effect, or what a source of its data is good for.
 
     `name`: what tables call it. `limitation`: one sentence, what passes it all the same. `value_is_effect`: its value
     is an average effect in the outcome's unit.
@@ -87,6 +89,10 @@ class AbstractRefuter(ABC):
     name: ClassVar[str]
     limitation: ClassVar[str]
     value_is_effect: ClassVar[bool] = False
+
+
+class AbstractRefuter(AbstractAnyRefuter):
+    """Tries to break the average effect of each arm. Constructor keywords are its YAML keys; final classes."""
 
     @abstractmethod
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
