@@ -1,4 +1,4 @@
-"""Small worlds in which it is known what item vectors are good for: taste, extra parameters, or nothing."""
+"""Small worlds in which it is known what item vectors are good for, and runs in them whose vectors are destroyed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from causalrec.config.component import ComponentConfig
+from causalrec.config.compose import compose_config, normalise_overrides, validate_config
+from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
@@ -28,6 +31,11 @@ from causalrec.encoders.base import (
 )
 from causalrec.encoders.fusion import RowProjection
 from causalrec.encoders.mf import MF
+from causalrec.evaluation.refuter.placebo_source import PlaceboSource
+from causalrec.evaluation.refuter.sources import SourceVerdict
+from causalrec.graph.causal_graph import CausalGraph
+from causalrec.running.prepare import plan_run
+from causalrec.sweeps.sources import SourceRuns
 from causalrec.types import Batch, ModelSource
 
 Use = Literal["taste", "parameters", "nothing"]
@@ -46,16 +54,16 @@ class VectorWorld(AbstractDataset):
         per_user: logged ratings of each user.
         width: of the vectors.
         noise: standard deviation of a rating about its mean.
-        test: test ratings of each user
+        test: test ratings of each user.
     """
 
     use: Use
     seed: int = 0
-    users: int = 120
-    items: int = 60
-    per_user: int = 15
+    users: int = 100
+    items: int = 40
+    per_user: int = 14
     width: int = 4
-    noise: float = 0.5
+    noise: float = 0.3
     test: int = 15
 
     @property
@@ -114,7 +122,8 @@ class VectorWorld(AbstractDataset):
 class MFBesideVectors(AbstractEncoder):
     """Matrix factorisation of `width` beside `further` factors of users that meet projected item vectors.
 
-    VBPR (He & McAuley, AAAI 2016): what the vectors say and what the further factors can fit come together.
+    As in VBPR (He & McAuley, AAAI 2016) the vectors come with parameters of their own, which fit what the first
+    factors cannot even where the vectors say nothing.
     """
 
     vectorizable = True
@@ -139,3 +148,39 @@ class MFBesideVectors(AbstractEncoder):
 
     def items(self, ids: Tensor) -> Tensor:
         return torch.cat([self.item_further(ids), with_item_bias(self.item_table(ids))], -1)
+
+
+GRAPH = ("item -> exposure", "item -> outcome", "user -> outcome", "look -> outcome", "exposure -> outcome")
+BASE = ["dataset=ml100k", "dataset.threshold=null", "encoder=hybrid", "encoder.fusion=sum", "objective=naive"]
+BASE += ["propensity=popularity", "metric=[mse]", "slice=[test]", "logger=none", "trainer.progress=false"]
+BASE += ["evaluation.replicates=10", "selection.candidates=none", "trainer.patience=200"]
+SETTINGS: Mapping[Use, list[str]] = {
+    "taste": ["optimizer.weight_decay=3", "optimizer.lr=0.03", "trainer.max_epochs=100", "encoder.width=4"],
+    "parameters": ["optimizer.weight_decay=0.3", "optimizer.lr=0.05", "trainer.max_epochs=120"],
+    "nothing": ["optimizer.weight_decay=3", "optimizer.lr=0.03", "trainer.max_epochs=80", "encoder.width=2"],
+}
+SIZES: Mapping[Use, Mapping[str, int]] = {"parameters": {"per_user": 25, "width": 40}}
+
+
+def config_of(folder: Path, use: Use, seed: int = 0, *overrides: str) -> ExperimentConfig:
+    """A run in a world; beside random vectors, matrix factorisation of width 1 for a taste of rank 3."""
+    where = [f"paths.runs={folder}", f"paths.cache={folder / 'cache'}"]
+    config = validate_config(compose_config(normalise_overrides([*BASE, *where, *SETTINGS[use], *overrides])))
+    world = ComponentConfig(VectorWorld, {"use": use, "seed": seed, **SIZES.get(use, {})})
+    config = config.replace(dataset=world, graph=ComponentConfig(CausalGraph, {"edges": GRAPH}))
+    return config.replace(encoder=ComponentConfig(MFBesideVectors, {})) if use == "parameters" else config
+
+
+def verdict_of(folder: Path, use: Use, seed: int, seeds: int = 3) -> SourceVerdict:
+    """What the refuter says of the vectors, all of them dealt anew."""
+    config = config_of(folder, use, seed)
+    assert config.components.learner is not None
+    runs = SourceRuns(
+        config=config,
+        without=config.components.learner.without_sources(config, plan_run(config).views),
+        columns={"mse@randomised": False},
+        slices={"randomised": "test"},
+        log=lambda text: None,
+    )
+    (verdict,) = PlaceboSource(source="features", shares=(1.0,), seeds=seeds)(runs.problem)
+    return verdict
