@@ -58,8 +58,12 @@ class ScoreContrasts:
 
     @classmethod
     def from_replicates(cls, values: Doubles, replicates: Doubles) -> Self:
-        """Take means over seeds on resamples of the test rows, the same for every model, float64[V,R]."""
-        return cls(values=values, row_covariances=np.cov(replicates)[None], row_df=replicates.shape[1] - 1)
+        """Take means over seeds on resamples of the test rows, the same for every model, float64[V,R].
+
+        Resamples on which a score is not defined are left out.
+        """
+        defined = replicates[:, np.isfinite(replicates).all(0)]
+        return cls(values=values, row_covariances=np.cov(defined)[None], row_df=defined.shape[1] - 1)
 
     def contrast(self, weights: Sequence[float]) -> Contrast:
         """Return `sum(weights * scores)`, weights by model."""

@@ -27,6 +27,8 @@ from causalrec.sweeps.submodels import overrides_of
 from causalrec.tracking.loggers import NoLogger
 from causalrec.types import Doubles, ModelSource
 
+LEAST_REPLICATES = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRuns:
@@ -123,25 +125,24 @@ def score_contrasts(rows: Sequence[Sequence[RunFolder]], column: str, *, higher_
         column: `metric@slice`.
         higher_is_better: whether the metric's better end is the higher.
     """
-    metric, slice_name = parse_column(column)
     sign = 1.0 if higher_is_better else -1.0
-    values = np.array([[_value(run, column) for run in row] for row in rows])
-    keys = [[score_key(run.record.name, slice_name, metric) for run in row] for row in rows]
+    values = sign * np.array([[_value(run, column) for run in row] for row in rows])
+    groups = [[_array(run.jackknife, run, column) for run in row] for row in rows]
+    if all(is_usable(array) for row in groups for array in row):
+        return ScoreContrasts.from_groups(values, sign * np.array(groups).mean(1))
+    replicates = np.array([[_array(run.replicates, run, column) for run in row] for row in rows]).mean(1)
+    if np.isfinite(replicates).all(0).sum() < LEAST_REPLICATES:
+        raise DataError(
+            f"{column}: is not defined on enough resamples of its rows to say how it varies with them; name another "
+            f"metric or slice, or raise evaluation.replicates"
+        )
+    return ScoreContrasts.from_replicates(values, sign * replicates)
 
-    def means(arrays: Sequence[Sequence[Mapping[str, Doubles]]]) -> Doubles:
-        by_row = zip(arrays, keys, strict=True)
-        return np.stack([np.mean([run[key] for run, key in zip(row, names, strict=True)], 0) for row, names in by_row])
 
-    groups = [[run.jackknife for run in row] for row in rows]
-    if all(
-        key in run and is_usable(run[key])
-        for row, names in zip(groups, keys, strict=True)
-        for run, key in zip(row, names, strict=True)
-    ):
-        return ScoreContrasts.from_groups(sign * values, sign * means(groups))
-    return ScoreContrasts.from_replicates(
-        sign * values, sign * means([[run.replicates for run in row] for row in rows])
-    )
+def _array(arrays: Mapping[str, Doubles], run: RunFolder, column: str) -> Doubles:
+    """Return what lies beside a record of a score; nothing where it has none."""
+    metric, slice_name = parse_column(column)
+    return arrays.get(score_key(run.record.name, slice_name, metric), np.empty(0))
 
 
 def _value(run: RunFolder, column: str) -> float:
