@@ -65,6 +65,8 @@ class PreparedData:
         cluster_axes: along which rows of an effect depend, `user`, `item` or a column; `("row",)` where each is by
             itself.
         test_axes: the same of the test rows, whose treatment may have been assigned otherwise.
+        placebo_data: the data set with texts or vectors of items destroyed, which encoders read; None: none are.
+        placebo_propensity: the propensity destroyed, which objectives read; None: it is not.
     """
 
     dataset: CausalDataset
@@ -80,6 +82,8 @@ class PreparedData:
     folds: Folds
     cluster_axes: tuple[str, ...]
     test_axes: tuple[str, ...]
+    placebo_data: CausalDataset | None = None
+    placebo_propensity: AbstractPropensity | None = None
     _selected: dict[str, dict[str, list[SliceData]]] = field(default_factory=dict, repr=False)
 
     def select(
@@ -95,6 +99,16 @@ class PreparedData:
                 {name: component.build() for name, component in slices.items()}, self, kinds
             )
         return self._selected[key]
+
+    @property
+    def encoder_data(self) -> CausalDataset:
+        """The data set that encoders read."""
+        return self.dataset if self.placebo_data is None else self.placebo_data
+
+    @property
+    def objective_propensity(self) -> AbstractPropensity:
+        """The propensity that objectives read."""
+        return self.propensity if self.placebo_propensity is None else self.placebo_propensity
 
     @property
     def adjusts(self) -> bool:
@@ -139,11 +153,11 @@ class PreparedData:
     @cached_property
     def pair_propensity(self) -> PairColumn:
         """The propensity of any pair, a table of all pairs where they are few."""
-        return pair_propensity(self.propensity, self.train)
+        return pair_propensity(self.objective_propensity, self.train)
 
     def arm_propensities(self, log: InteractionLog) -> Floats:
         """Return the probability of each treatment for each row, float32[N,A+1], of training or validation rows."""
-        return arm_propensities(self.propensity, log, len(self.dataset.card.arms))
+        return arm_propensities(self.objective_propensity, log, len(self.dataset.card.arms))
 
     @property
     def history_log(self) -> InteractionLog | None:

@@ -50,6 +50,7 @@ TensorPath = tuple[str, ...]  # where a tensor lies in a batch
 OutcomeKind = Literal["rating", "click", "watch_ratio", "count", "reward", "class"]  # class: one of 0, 1, .. in order
 Feedback = Literal["explicit", "exposure_logged", "positive_only"]
 Entity = Literal["user", "item"]  # whose ids
+ModelSource = Literal["text", "features", "propensities"]  # of items: texts, columns and vectors; of rows: propensities
 Space = str  # kind of rows that an objective averages over and a sampler draws: logged, all_pairs, triples, or another
 Link = Literal["identity", "logit", "log", "softmax"]
 Estimand = str  # exposed_mean, effect, or what another task asks for

@@ -1,4 +1,4 @@
-"""`causalrec refute RUN`: try to break the average effect that a run estimated."""
+"""`causalrec refute RUN`: try to break what a run learnt: the average effect, or what its sources are good for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalrec.commands.refute_sources import print_sources, refute_sources
 from causalrec.commands.terminal import check_processes, log, print_json, print_text_table
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.limits import MAX_REPEATS
@@ -18,7 +19,7 @@ from causalrec.running.cache import PreparedCache
 
 if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
-    from causalrec.evaluation.refuter.base import RefutationProblem, RefuterVerdict
+    from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
     from causalrec.records.run_record import RunRecord
 
 
@@ -62,11 +63,11 @@ def refute_run(
     Raises:
         RequestError: the run has no refuters.
     """
-    from causalrec.data.files import replace_atomically, write_text
+    from causalrec.data.files import write_text
     from causalrec.data.read_only import read_only
-    from causalrec.evaluation.refuter.run_refuters import run_refuters
+    from causalrec.evaluation.refuter.base import AbstractRefuter
+    from causalrec.evaluation.refuter.sources import AbstractSourceRefuter
     from causalrec.records.run_record import RECORD, RunRecord
-    from causalrec.reporting.refute_figure import refute_figure
     from causalrec.running.prepare import plan_run
     from causalrec.running.reopen import check_same_files, check_same_rows
 
@@ -75,20 +76,45 @@ def refute_run(
         record = RunRecord.load(config.folder / RECORD)
         check_same_files(record, prepared.dataset)
         check_same_rows(record, prepared.audit)
-        task = config.components.task
-        problem, estimator = task.problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
     refuters = [refuter.build() for refuter in config.refuter.values()]
     if not refuters:
-        raise _without_refuters(config.folder, task.estimand)
+        raise _without_refuters(config.folder, config.components.task.estimand)
+    of_effects = [refuter for refuter in refuters if isinstance(refuter, AbstractRefuter)]
+    of_sources = [refuter for refuter in refuters if isinstance(refuter, AbstractSourceRefuter)]
+    refutation: dict[str, Any] = {"run": config.run.name, "caveat": prepared.dataset.card.caveat}
+    if of_effects:
+        with read_only():
+            task = config.components.task
+            problem, estimator = task.problem(config, prepared, seed=seed, controls=controls, repeats=repeats)
+        refutation |= _refute_effect(config.folder, refutation, problem, estimator, of_effects, jobs)
+    if of_sources:
+        refutation["sources"] = refute_sources(config, record, prepared, of_sources)
+    write_text(config.folder / "refute.json", json.dumps(refutation, indent=1))
+    log(f"refuted: {config.folder / 'refute.json'}")
+    return refutation
+
+
+def _refute_effect(
+    folder: Path,
+    about: dict[str, Any],
+    problem: RefutationProblem,
+    estimator: str,
+    refuters: Sequence[AbstractRefuter],
+    jobs: int,
+) -> dict[str, Any]:
+    """Return the average effect and what refuters make of it, drawn in the run's folder."""
+    from causalrec.data.files import replace_atomically
+    from causalrec.data.read_only import read_only
+    from causalrec.evaluation.refuter.run_refuters import run_refuters
+    from causalrec.reporting.refute_figure import refute_figure
+
     with read_only(), progress("refuting", len(refuters), "refuters") as step:
         verdicts = run_refuters(refuters, problem, jobs, step.advance)
-    about = {"run": config.run.name, "caveat": prepared.dataset.card.caveat, "estimator": estimator}
-    refutation = {**about, **_original_estimate(problem), "verdicts": _verdict_rows(verdicts)}
-    write_text(config.folder / "refute.json", json.dumps(refutation, indent=1))
-    with replace_atomically(config.folder / "refute.png") as temporary:
-        refute_figure(refutation).savefig(temporary, format="png", dpi=120)
-    log(f"refuted: {config.folder / 'refute.json'}, {config.folder / 'refute.png'}")
-    return refutation
+    effect = {"estimator": estimator, **_original_estimate(problem), "verdicts": _verdict_rows(verdicts)}
+    with replace_atomically(folder / "refute.png") as temporary:
+        refute_figure({**about, **effect}).savefig(temporary, format="png", dpi=120)
+    log(f"drawn: {folder / 'refute.png'}")
+    return effect
 
 
 def _check_controls(controls: Sequence[str], record: RunRecord) -> None:
@@ -107,7 +133,7 @@ def _check_controls(controls: Sequence[str], record: RunRecord) -> None:
 def _without_refuters(folder: Path, estimand: str) -> RequestError:
     return RequestError(
         f"{folder}: estimates {estimand} and has no refuters; runs of task=effect can be refuted (they have defaults; "
-        f"refuter=[..] chooses)"
+        f"refuter=[..] chooses), and networks that were trained with refuter=[placebo_source]"
     )
 
 
@@ -136,6 +162,13 @@ def _finite(value: Any) -> Any:
 
 
 def _print_refutation(refutation: dict[str, Any]) -> None:
+    if "verdicts" in refutation:
+        _print_effect(refutation)
+    if "sources" in refutation:
+        print_sources(refutation)
+
+
+def _print_effect(refutation: dict[str, Any]) -> None:
     from causalrec.reporting.refutation_table import scenario_table, verdict_table
 
     print_text_table(verdict_table(refutation))

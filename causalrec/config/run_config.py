@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from causalrec.types import Count, EffectTarget, FolderName, Seed
+from causalrec.types import Count, EffectTarget, FolderName, ModelSource, Seed
 
 ChosenGroup = Literal[
     "task", "dataset", "graph", "propensity", "encoder", "finetuning", "head", "objective", "learner"
@@ -133,6 +133,21 @@ class Representation(Strict):
     components: Count
 
 
+class Placebo(Strict):
+    """A source of the data destroyed before anything is fitted on it: the model learns what is left.
+
+    Attributes:
+        source: `text` (all texts of an item) or `features` (its columns and vectors) are dealt anew among items,
+            `propensities` among training rows and among pairs, by `seed`; None: all is as it is.
+        share: of the items, rows or pairs among which it is dealt.
+        uniform: in place of dealing, give all of them the same: the model without the source.
+    """
+
+    source: ModelSource | None = None
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    uniform: bool = False
+
+
 class RunConfig(Strict):
     """The scalars of a run.
 
@@ -145,7 +160,8 @@ class RunConfig(Strict):
         selection: how a fit is stopped and chosen.
         evaluation: intervals of scores.
         representation: how a learner from a table reads text.
-        refute: try to break the average effect once the job is done.
+        refute: try to break what was learnt once the job is done.
+        placebo: a source that is destroyed.
     """
 
     name: FolderName
@@ -157,6 +173,7 @@ class RunConfig(Strict):
     evaluation: Evaluation
     representation: Representation
     refute: bool = False
+    placebo: Placebo = Placebo()
 
     def choice(self, group: str) -> str:
         """Return `GROUP=NAME` as it was chosen, for messages."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from causalrec.estimators.objective.base import AbstractObjective
     from causalrec.estimators.penalty.base import AbstractPenalty
     from causalrec.evaluation.baseline.base import AbstractBaseline
-    from causalrec.evaluation.refuter.base import AbstractRefuter
+    from causalrec.evaluation.refuter.base import AbstractAnyRefuter
     from causalrec.evaluation.slice.base import AbstractSlice
     from causalrec.graph.causal_graph import CausalGraph
     from causalrec.heads.base import AbstractHead
@@ -64,7 +64,7 @@ COLLECTIONS: Mapping[str, str] = {  # a group of components by name
     "metric": "causalrec.metrics.base.AbstractMetric",
     "slice": "causalrec.evaluation.slice.base.AbstractSlice",
     "baseline": "causalrec.evaluation.baseline.base.AbstractBaseline",
-    "refuter": "causalrec.evaluation.refuter.base.AbstractRefuter",
+    "refuter": "causalrec.evaluation.refuter.base.AbstractAnyRefuter",
 }
 OPTIONAL = frozenset({"learner"})  # a task may do without
 NETWORK_GROUPS = frozenset(
@@ -152,7 +152,7 @@ class ExperimentConfig:
         metric: scores, by name.
         slice: test rows that the metrics are taken on, by name.
         baseline: predictors without training that are scored alike, by name.
-        refuter: attempts to break the average effect, by name.
+        refuter: attempts to break what was learnt, by name.
         overrides: what was asked for on the command line; part of the record, not of the key.
         moved_to: the folder of a finished run that was opened again; None before.
     """
@@ -178,7 +178,7 @@ class ExperimentConfig:
     metric: Mapping[str, ComponentConfig[AbstractMetric]]
     slice: Mapping[str, ComponentConfig[AbstractSlice]]
     baseline: Mapping[str, ComponentConfig[AbstractBaseline]]
-    refuter: Mapping[str, ComponentConfig[AbstractRefuter]]
+    refuter: Mapping[str, ComponentConfig[AbstractAnyRefuter]]
     overrides: tuple[str, ...] = field(default=())
     moved_to: Path | None = None
 
@@ -237,6 +237,8 @@ class ExperimentConfig:
         sections: dict[str, object] = self.run.model_dump(mode="json")
         selection = {**self.run.selection.model_dump(mode="json"), "candidates": {k: [*v] for k, v in tuned.items()}}
         sections |= {"selection": selection}
+        if self.run.placebo.source is None:  # records before had no such section
+            del sections["placebo"]
         sections["choices"] = {k: v for k, v in self.run.choices.items() if k not in self.unread}
         for name, component in self.groups():
             sections[name] = _without_tuned(component.to_dict(), name, tuned)

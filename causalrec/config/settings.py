@@ -70,6 +70,8 @@ def why_unused(config: ExperimentConfig, override: str) -> str | None:
     who = config.run.choice("learner") if config.learner else config.run.choice("task")
     if group in config.unread and not override.startswith("~"):
         return f"{override}: {who} reads no {group}; leave it out"
+    if path in ("placebo.share", "placebo.uniform") and config.run.placebo.source is None:
+        return f"{override}: placebo.source names nothing to destroy; set placebo.source too, or leave it out"
     if path.startswith("trainer.") and not config.trains and path.removeprefix("trainer.") not in TRIAL_SETTINGS:
         return f"{override}: {who} reads of the trainer {', '.join(TRIAL_SETTINGS)} alone; leave it out"
     if path == "selection.clip" and config.run.selection.criterion != "ips":

@@ -15,7 +15,7 @@ from torch.nn import functional
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.finetuning.base import AbstractFinetuning
 from causalrec.encoders.finetuning.frozen import Frozen
-from causalrec.types import Batch, Entity, Floats, Vectors
+from causalrec.types import Batch, Entity, Floats, ModelSource, Vectors
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,17 @@ class AbstractAnyEncoder(nn.Module, ABC):
         `profile`, `features`, `vectors`).
         """
         return {}
+
+    @classmethod
+    def item_sources(
+        cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]
+    ) -> Mapping[ModelSource, Submodel]:
+        """Return the sources of items (`text`, `features`) that it reads with these keywords, each with itself without
+        it, where that is a special case; else as it is.
+
+        `columns`: as of `submodels`.
+        """
+        return {"text": Submodel()} if cls.reads_text and "text" in columns["item"] else {}
 
     def text_encoders(self) -> Mapping[str, TextEncoder]:
         """Return the submodules that read text by a language model, by name."""

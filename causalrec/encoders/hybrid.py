@@ -25,7 +25,7 @@ from causalrec.encoders.mf import BIASES
 from causalrec.encoders.text_projection import TextProjection
 from causalrec.encoders.text_towers import EVENTS_AT_ONCE, HistoryPooling
 from causalrec.errors import RequestError
-from causalrec.types import Batch, Count, Depth, Entity, Vectors
+from causalrec.types import Batch, Count, Depth, Entity, ModelSource, Vectors
 
 OfItem = Literal["id", "text", "features", "vectors"]
 OfUser = Literal["id", "profile", "features", "history"]
@@ -117,6 +117,19 @@ class Hybrid(AbstractEncoder):
             if gone & (terms["item"] | terms["user"])
         }
         return {"biases": BIASES, **{name: Submodel(settings=sides) for name, sides in left.items()}}
+
+    @classmethod
+    def item_sources(
+        cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]
+    ) -> Mapping[ModelSource, Submodel]:
+        item = settings["item"]
+        terms = frozenset(columns["item"] if item is None else cast("Sequence[str]", item))
+        kinds_of_source: dict[ModelSource, set[str]] = {"text": {"text"}, "features": {"features", "vectors"}}
+        return {
+            source: Submodel(settings={"item": tuple(sorted(terms - gone))})
+            for source, gone in kinds_of_source.items()
+            if gone & terms
+        }
 
     @classmethod
     def reads_histories(cls, settings: Mapping[str, object]) -> bool:

@@ -26,7 +26,7 @@ from causalrec.encoders.language.pooling import Pooling
 from causalrec.encoders.mf import BIASES, MF
 from causalrec.encoders.text_projection import TextProjection
 from causalrec.errors import RequestError
-from causalrec.types import Batch, Count, Depth
+from causalrec.types import Batch, Count, Depth, ModelSource
 
 EVENTS_AT_ONCE = 1 << 19  # of the histories of rows that fit in memory together
 
@@ -97,6 +97,18 @@ class TextTowers(AbstractEncoder):
         if "history" in user:
             cases["no_history"] = Submodel(settings={"user": tuple(term for term in user if term != "history")})
         return cases
+
+    @classmethod
+    def item_sources(
+        cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]
+    ) -> Mapping[ModelSource, Submodel]:
+        item, user = cast("tuple[str, ...]", settings["item"]), cast("tuple[str, ...]", settings["user"])
+        left = {"item": tuple(t for t in item if t != "text"), "user": tuple(t for t in user if t != "history")}
+        if left == {"item": item, "user": user}:
+            return {}
+        if left == {"item": ("id",), "user": ("id",)}:
+            return {"text": Submodel(MF, {"width": settings["width"]})}
+        return {"text": Submodel(settings=left) if all(left.values()) else Submodel()}
 
     @classmethod
     def reads_histories(cls, settings: Mapping[str, object]) -> bool:

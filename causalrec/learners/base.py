@@ -17,6 +17,7 @@ from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
 from causalrec.training.folds import Folds
 from causalrec.training.selection import SelectedFit
+from causalrec.types import ModelSource
 
 Fitter = Callable[[list[FitRequest]], Sequence[FitResult | Exception]]
 
@@ -84,6 +85,13 @@ class AbstractLearner(ABC):
     def then(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> list[FitRequest]:
         """Return the fits of the next round, given the results of all before; none where all are made."""
         return []
+
+    def without_sources(self, config: ExperimentConfig, views: Views) -> Mapping[ModelSource, ExperimentConfig]:
+        """Return the job without each source of the data that it reads and could be trained without; none by default.
+
+        All else is as in the job: that is what a source's gain is over.
+        """
+        return {}
 
     @abstractmethod
     def predictor(

@@ -24,6 +24,7 @@ from causalrec.learners.network_checks import check_network, check_row_columns, 
 from causalrec.learners.network_model import build_model, build_trainable_model, encoder_inputs
 from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.learners.objective_certificate import require_certificate
+from causalrec.learners.sources import source_configs
 from causalrec.learners.submodels import submodel_configs
 from causalrec.prepared import PreparedData
 from causalrec.records.sections import SelectionSection
@@ -40,6 +41,7 @@ from causalrec.training.selection import (
     search_requests,
     select_fit,
 )
+from causalrec.types import ModelSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,9 @@ class NetworkLearner(AbstractLearner):
 
     def submodels(self, config: ExperimentConfig, views: Views) -> Mapping[str, ExperimentConfig]:
         return submodel_configs(config, views)
+
+    def without_sources(self, config: ExperimentConfig, views: Views) -> Mapping[ModelSource, ExperimentConfig]:
+        return source_configs(config, views)
 
     def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:
         requests = self._requests(config, prepared)

@@ -77,7 +77,7 @@ def _network(config: ExperimentConfig, prepared: PreparedData, role: Role, encod
 
 def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderInputs:
     """Return what an encoder may read: only what the outcome view names."""
-    view, dataset = prepared.plan.views.outcome, prepared.dataset
+    view, dataset = prepared.plan.views.outcome, prepared.encoder_data
     log, phrases, features = dataset.logged, config.components.dataset, prepared.features
     return EncoderInputs(
         num_users=log.num_users if "user" in features.ids else 0,

@@ -28,11 +28,12 @@ def submodel_configs(config: ExperimentConfig, views: Views) -> dict[str, Experi
     card = config.components.dataset.card
     if card.feedback == "positive_only":
         return {}
-    cases = config.encoder.target.submodels(config.encoder.settings, _columns_by_side(config, views))
-    return {name: _submodel_config(config, name, submodel) for name, submodel in cases.items()}
+    cases = config.encoder.target.submodels(config.encoder.settings, columns_by_side(config, views))
+    return {name: submodel_config(config, name, submodel) for name, submodel in cases.items()}
 
 
-def _submodel_config(config: ExperimentConfig, name: str, submodel: Submodel) -> ExperimentConfig:
+def submodel_config(config: ExperimentConfig, name: str, submodel: Submodel) -> ExperimentConfig:
+    """Return the job of a special case under its row's own objective and selection, named after both."""
     encoder = (
         config.encoder.replace(**submodel.settings)
         if submodel.encoder is None
@@ -78,7 +79,7 @@ def encoder_choice(config: ExperimentConfig, submodel: Submodel) -> str | None:
     return submodel.encoder.__module__.rpartition(".")[2]
 
 
-def _columns_by_side(config: ExperimentConfig, views: Views) -> dict[str, frozenset[str]]:
+def columns_by_side(config: ExperimentConfig, views: Views) -> dict[str, frozenset[str]]:
     """Return which kinds of column the outcome view gives of items and of users."""
     dataset = config.components.dataset
     texts = {"item": ("text", dataset.item_text), "user": ("profile", dataset.user_text)}

@@ -17,6 +17,7 @@ from causalrec.records.sidecars import SIDECARS, read_sidecar
 from causalrec.types import Doubles
 
 AnyRecord = RunRecord | EstimationRecord
+PLACEBOS = ".placebo"  # a folder of a job, no row's name: runs that show what its sources are good for
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ def record_paths(folder: Path) -> list[Path]:
 
 
 def _is_aside(path: Path) -> bool:
-    """Whether a record lies in what was moved aside, or in a folder of a record's name: it counts for no job."""
-    return any(DAMAGED in name or name == RECORD for name in path.parts[:-1])
+    """Whether a record is of no job of these: in what was moved aside, in a folder of a record's name, or a placebo."""
+    return any(DAMAGED in name or name in (RECORD, PLACEBOS) for name in path.parts[:-1])
 
 
 def load_folders(folder: Path, sidecars: Sequence[str] = SIDECARS) -> list[AnyFolder]:

@@ -24,11 +24,12 @@ class PreparedCache:
         components = (config.task, config.dataset, config.split, config.propensity)
         settings = [component.to_dict() for component in components]
         added = {name: component.to_dict() for name, component in config.augmentation.items()}
-        seed = config.run.seed if added else None  # augmentations may draw
+        placebo = config.run.placebo
+        seed = config.run.seed if added or placebo.source else None  # augmentations may draw; a placebo does
         learner = config.components.learner
         folds = learner.folds(config, 0) if learner else None  # what the learner's parts allow
         read = [plan, config.run.paths.data, config.run.selection, folds, config.run.evaluation.cluster]
-        key = repr([settings, added, seed, config.trial, *read])
+        key = repr([settings, added, seed, config.trial, placebo, *read])
         if self.last is None or key != self.key:
             self.last = prepare_data(config, plan)
             self.key = key

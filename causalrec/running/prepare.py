@@ -27,6 +27,7 @@ from causalrec.features.views import feature_matrix
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.running.data_plan import check_question, plan_data
+from causalrec.running.placebo import check_placebo, destroy_source
 from causalrec.training.folds import Folds, settle_folds
 
 
@@ -42,6 +43,7 @@ def plan_run(config: ExperimentConfig) -> RunPlan:
     plan = plan_data(config.data_request)
     if built.learner is not None:
         built.learner.check_views(config, card, plan.views)
+    check_placebo(config, plan.views)
     built.task.check_identified(config, card, plan.adjustment.training, plan.views)
     if config.moved_to is None:
         require_writable(config.run.paths.runs, "paths.runs")
@@ -85,7 +87,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     train = logged.with_propensity(propensity.predict(logged))
     rows = train if rows is logged else rows.with_propensity(propensity.predict(rows))
     rows = _augment(config, rows, dataset, own_propensity=True)
-    return PreparedData(
+    prepared = PreparedData(
         dataset=dataset,
         splits=splits,
         audit=audit(dataset, splits, split, None if rows is train else rows, axes),
@@ -100,6 +102,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         cluster_axes=axes,
         test_axes=cluster_axes(dataset, test, requested, test.unit_level) if splits.test_is_randomised else axes,
     )
+    return destroy_source(config, prepared)
 
 
 def _load_data(config: ExperimentConfig, plan: RunPlan) -> CausalDataset:

@@ -79,6 +79,11 @@ def config_of(path: Path, record: RunRecord) -> ExperimentConfig:
     choices = {**defaults["choices"], **recorded.get("choices", {})}
     plain = {**defaults, **absent, **recorded, "choices": choices}
     plain["paths"] = _folders(recorded.get("paths", {}), defaults["paths"])
+    if record.done and record.selection.folds == 1 and not plain["selection"]["candidates"]:
+        plain["selection"] = {
+            **plain["selection"],
+            "candidates": "none",
+        }  # else it would be folded: other training rows
     try:
         return validate_config(plain, _overrides(record.command))
     except RequestError as error:

@@ -179,8 +179,11 @@ def group_key(config: ExperimentConfig) -> str:
     draws rows or outcomes anew.
     """
     sections: dict[str, Any] = config.to_dict()
-    for name in ("name", "seed"):
-        sections.pop(name)
+    sections.pop("name")
+    if (
+        config.run.placebo.source is None or config.run.placebo.uniform
+    ):  # else each seed deals anew, and a stack holds one table of items
+        sections.pop("seed")
     for group in {"optimizer", "objective"} & set(sections):
         sections[group] = {key: None if isinstance(value, float) else value for key, value in sections[group].items()}
     if isinstance(penalties := sections.get("penalty"), dict):

@@ -26,7 +26,7 @@ def with_submodels(
             if identity not in seen:
                 seen.add(identity)
                 all_configs.append(submodel)
-                all_overrides.append(_overrides_of(config, submodel, job))
+                all_overrides.append(overrides_of(config, submodel, job))
     return all_configs, all_overrides
 
 
@@ -40,7 +40,7 @@ def submodels_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
     return dict(learner.submodels(config, plan_run(config).views))
 
 
-def _overrides_of(row: ExperimentConfig, submodel: ExperimentConfig, job: Sequence[str]) -> list[str]:
+def overrides_of(row: ExperimentConfig, submodel: ExperimentConfig, job: Sequence[str]) -> list[str]:
     """Return what asks for a special case: its row's words, but for those of another encoder, and what it sets."""
     changed = (*REPLACED, *([] if submodel.encoder.target is row.encoder.target else ["encoder"]))
     changed += () if submodel.finetuning.arguments else ("finetuning",)

@@ -30,6 +30,7 @@ class ASIPS(AbstractObjective):
             that are published for Coat.
     """
 
+    reads_row_propensity: ClassVar[bool] = True
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, *TEACHERS)
     space: ClassVar[Space] = "all_pairs"
     clip: Annotated[float, Field(ge=0)] = 0.1

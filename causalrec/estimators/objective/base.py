@@ -30,6 +30,7 @@ class AbstractObjective(ABC):
         feedback_types: The feedback it is defined for (a positive-only log has one outcome class).
         prediction_roles: The networks a prediction is made from.
         links: The links it is defined for, `ANY_LINK` where it reads the outputs by their pointwise errors alone.
+        reads_row_propensity: It reads the propensity of logged rows.
         reads_pair_propensity: It reads the propensity of pairs that are not logged too.
         reads_arm_propensities: It reads the probability of every treatment, of logged rows.
         columns: The columns of the data set that it reads, by `Batch.columns`.
@@ -55,6 +56,7 @@ class AbstractObjective(ABC):
     space: ClassVar[Space] = "logged"
     feedback_types: ClassVar[frozenset[Feedback]] = EXPOSED
     prediction_roles: ClassVar[tuple[Role, ...]] = (OUTCOME,)
+    reads_row_propensity: ClassVar[bool] = False
     reads_pair_propensity: ClassVar[bool] = False
     reads_arm_propensities: ClassVar[bool] = False
     columns: ClassVar[tuple[str, ...]] = ()
@@ -69,6 +71,11 @@ class AbstractObjective(ABC):
     clip_unit: ClassVar[ClipUnit] = "density"
     clip: float = 0.0
     legacy_public_code: bool = False
+
+    @property
+    def reads_propensities(self) -> bool:
+        """Whether it reads propensities that were fitted before or logged, as it is set; not those it learns itself."""
+        return self.reads_row_propensity or self.reads_pair_propensity or self.reads_arm_propensities
 
     @property
     def claimed(self) -> frozenset[Claim]:

@@ -28,6 +28,7 @@ class DLCE(AbstractObjective):
     view's columns, and p is right.
     """
 
+    reads_row_propensity: ClassVar[bool] = True
     estimand: ClassVar[Estimand] = "effect"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
     propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"treatment", "logged"})

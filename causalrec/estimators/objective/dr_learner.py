@@ -25,6 +25,7 @@ class DRLearner(AbstractSecondStage):
     overlap; either p or the mean outcomes are right.
     """
 
+    reads_row_propensity: ClassVar[bool] = True
     claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased", "doubly_robust"})
     clip_unit: ClassVar[ClipUnit] = "probability"
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01

@@ -28,6 +28,10 @@ class Factual(AbstractArms):
     clip: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     @property
+    def reads_propensities(self) -> bool:
+        return self.weighted
+
+    @property
     def claimed(self) -> frozenset[Claim]:
         return frozenset({"consistent"}) if self.weighted else frozenset()
 

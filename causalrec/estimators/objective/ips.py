@@ -35,6 +35,7 @@ def ips(error: Tensor, observed: Tensor, propensity: Tensor, *, clip: float = 0.
 class IPS(AbstractObjective):
     """Weighs each seen row by what it stands for; `clip` trades variance for bias (0: none)."""
 
+    reads_row_propensity: ClassVar[bool] = True
     links: ClassVar[frozenset[Link]] = ANY_LINK
     claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     clip: Annotated[float, Field(ge=0)] = 0.1

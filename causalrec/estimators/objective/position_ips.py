@@ -46,6 +46,7 @@ class PositionIPS(AbstractObjective):
     seldom examined, which leaves the loss without a lower bound: weight decay must hold it. Outcomes must be clicks.
     """
 
+    reads_row_propensity: ClassVar[bool] = True
     feedback_types: ClassVar[frozenset[Feedback]] = frozenset({"exposure_logged"})
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
     propensity_kinds: ClassVar[frozenset[PropensityKind]] = frozenset({"examination"})

@@ -23,6 +23,7 @@ class RLearner(AbstractSecondStage):
     weighted by `e (1 - e)`.
     """
 
+    reads_row_propensity: ClassVar[bool] = True
     claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     max_treatments: ClassVar[int] = 1
 

@@ -46,6 +46,7 @@ class RelMF(AbstractObjective):
     hold it. Outcomes must be probabilities.
     """
 
+    reads_row_propensity: ClassVar[bool] = True
     space: ClassVar[Space] = "all_pairs"
     feedback_types: ClassVar[frozenset[Feedback]] = POSITIVE
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})

@@ -36,6 +36,7 @@ def snips(error: Tensor, observed: Tensor, propensity: Tensor, *, clip: float = 
 class SNIPS(AbstractObjective):
     """IPS divided by the sum of its weights in the batch."""
 
+    reads_row_propensity: ClassVar[bool] = True
     links: ClassVar[frozenset[Link]] = ANY_LINK
     claims: ClassVar[frozenset[Claim]] = frozenset({"consistent"})
     clip: Annotated[float, Field(ge=0)] = 0.1

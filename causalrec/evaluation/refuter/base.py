@@ -128,8 +128,8 @@ class RefutationProblem:
         return np.where(np.isfinite(width) & (width > 0) & (error > 0), error, np.nan)
 
 
-class AbstractRefuter(ABC):
-    """Tries to break the average effect of each arm. Constructor keywords are its YAML keys; final classes.
+class AbstractAnyRefuter(ABC):
+    """Tries to break what a run says: an average effect, or what a source of its data is good for.
 
     `name`: what tables call it. `limitation`: one sentence, what passes it all the same. `value_is_effect`: its value
     is an average effect in the outcome's unit.
@@ -138,6 +138,10 @@ class AbstractRefuter(ABC):
     name: ClassVar[str]
     limitation: ClassVar[str]
     value_is_effect: ClassVar[bool] = False
+
+
+class AbstractRefuter(AbstractAnyRefuter):
+    """Tries to break the average effect of each arm. Constructor keywords are its YAML keys; final classes."""
 
     @abstractmethod
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:

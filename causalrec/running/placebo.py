@@ -1,0 +1,58 @@
+"""A source of prepared data destroyed, as `placebo` of the configuration says, after the propensity was fitted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.data.placebo import deal_anew, give_texts, give_vectors
+from causalrec.evaluation.refuter.sources import AbstractSourceRefuter, require_source
+from causalrec.features.views import FeatureMatrix, Views
+from causalrec.prepared import PreparedData
+from causalrec.propensity.placebo import PlaceboPropensity, same_for_all
+from causalrec.types import Floats, Ints
+
+
+def check_placebo(config: ExperimentConfig, views: Views) -> None:
+    """Raise RequestError where nothing of the run reads a source that is destroyed, or that a refuter would destroy."""
+    source, learner = config.run.placebo.source, config.components.learner
+    refuters = [refuter for refuter in config.refuter.values() if issubclass(refuter.target, AbstractSourceRefuter)]
+    if source is None and not refuters:
+        return
+    sources = learner.without_sources(config, views) if learner else {}
+    groups = ("encoder", "objective") if config.trains else ("learner",)
+    who = f"{' '.join(map(config.run.choice, groups))} on {config.components.dataset.card.name}"
+    for refuter in refuters:
+        built = refuter.build()
+        assert isinstance(built, AbstractSourceRefuter)
+        built.check(sources, who)
+    if source is not None:
+        require_source(source, sources, f"placebo.source={source}: {who}")
+
+
+def destroy_source(config: ExperimentConfig, prepared: PreparedData) -> PreparedData:
+    """Return the prepared data with a source destroyed for what learns; slices, baselines and criteria keep it."""
+    placebo, dataset = config.run.placebo, prepared.dataset
+    if placebo.source is None:
+        return prepared
+    items, rng = dataset.logged.num_items, np.random.default_rng([config.run.seed, *b"placebo"])
+    order = np.zeros(items, np.int64) if placebo.uniform else deal_anew(items, placebo.share, rng)
+    match placebo.source:
+        case "text":
+            return replace(prepared, placebo_data=give_texts(dataset, config.components.dataset.item_text, order))
+        case "features":
+            features = _give_features(prepared.features, order, uniform=placebo.uniform)
+            return replace(prepared, features=features, placebo_data=give_vectors(dataset, order))
+        case "propensities":
+            fitted, rows, arms = prepared.propensity, prepared.training_rows, len(dataset.card.arms)
+            same = same_for_all(fitted, rows, arms) if placebo.uniform else None
+            model = PlaceboPropensity(model=fitted, share=placebo.share, seed=config.run.seed, same=same)
+            return replace(prepared, training_rows=model.rows(rows, arms), placebo_propensity=model)
+
+
+def _give_features(features: FeatureMatrix, order: Ints, *, uniform: bool) -> FeatureMatrix:
+    block: Floats = features.item_block
+    given = np.tile(block.mean(0, keepdims=True), (len(block), 1)) if uniform else block[order]
+    return replace(features, item_block=given)
