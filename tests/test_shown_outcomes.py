@@ -52,7 +52,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[ExperimentConfig, P
     return config, PreparedCache().prepare(config, plan_run(config))
 
 
-def untrained(world: tuple[ExperimentConfig, PreparedData], head: str, objective: str) -> NetworkPredictor:
+def random_network(world: tuple[ExperimentConfig, PreparedData], head: str, objective: str) -> NetworkPredictor:
     """Return a network of random weights, whose outcomes and effects are far from each other where they may be."""
     config, prepared = world[0].replace(head=HEADS[head], objective=OBJECTIVES[objective]), world[1]
     torch.manual_seed(0)
@@ -72,7 +72,7 @@ def test_outcomes_differ_by_the_effect_or_are_left_out(
     world: tuple[ExperimentConfig, PreparedData], head: str, objective: str
 ) -> None:
     config, prepared = world
-    predictor, user = untrained(world, head, objective), np.arange(150)
+    predictor, user = random_network(world, head, objective), np.arange(150)
     ranking = config.components.task.rank(config, prepared, predictor, user, 0 * user, 1)
     assert ranking.column == "effect" and np.ptp(ranking.values) > 1
     if issubclass(OBJECTIVES[objective].target, AbstractSecondStage):
@@ -89,7 +89,7 @@ def test_learners_from_a_table_tell_no_outcome_beside_an_effect() -> None:
 
 def test_outcomes_that_differ_by_something_else_are_left_out() -> None:
     outcomes = np.array([[1.0, 3.0, 2.0], [5.0, 5.0, 5.0]], np.float32)
-    told, missing = outcomes_of(np.array([1.0, 0.0], np.float32), outcomes, arm=2)
-    assert told is not None and missing == "" and [column.tolist() for column in told] == [[1, 5], [2, 5]]
+    shown, missing = outcomes_of(np.array([1.0, 0.0], np.float32), outcomes, arm=2)
+    assert shown is not None and missing == "" and [column.tolist() for column in shown] == [[1, 5], [2, 5]]
     assert outcomes_of(np.array([1.0, 0.001], np.float32), outcomes, arm=2) == (None, SECOND_STAGE)
     assert outcomes_of(np.array([1.0, 0.0], np.float32), None, arm=2) == (None, "")

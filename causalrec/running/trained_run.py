@@ -176,8 +176,8 @@ class TrainedRun:
         return row
 
     def _rank(self, user: Ints, item: Ints, treatment: int, *, values_alone: bool = False) -> Ranking:
-        task, asked = self.config.components.task, (user, item, treatment)
-        ranking = task.rank(self.config, self.prepared, self.predictor, *asked, values_alone=values_alone)
+        task, pairs = self.config.components.task, (user, item, treatment)
+        ranking = task.rank(self.config, self.prepared, self.predictor, *pairs, values_alone=values_alone)
         if not np.isfinite(np.asarray(ranking.values, np.float64)).all():
             raise DataError(f"{self.config.folder}: predicts what is no number; train it again with --rerun")
         return ranking

@@ -88,8 +88,8 @@ def linear_root(columns: Doubles, standard_errors: Callable[[Doubles], Doubles])
         return None
     first, second = np.triu_indices(rank)
     steps = np.vstack([np.zeros_like(columns[:1]), basis, basis[first] + basis[second]])
-    told = standard_errors(columns.mean(axis=0) + steps) ** 2
-    centre, single, double = told[0], told[1 : rank + 1], told[rank + 1 :]
+    variances = standard_errors(columns.mean(axis=0) + steps) ** 2
+    centre, single, double = variances[0], variances[1 : rank + 1], variances[rank + 1 :]
     covariance = np.zeros((rank + 1, rank + 1))
     covariance[first + 1, second + 1] = (double - single[first] - single[second] + centre) / 2
     covariance[1:, 0] = (single - centre - np.diag(covariance)[1:]) / 2
@@ -100,6 +100,12 @@ def linear_root(columns: Doubles, standard_errors: Callable[[Doubles], Doubles])
 
 def describe_candidates(candidates: int, distinct: int, level: float, jointly: bool) -> str:
     """Say over how many candidates intervals hold, and by which way; nothing of a single one.
+
+    Args:
+        candidates: how many there are.
+        distinct: how many differ in what the effect reads.
+        level: at which all intervals hold.
+        jointly: whether by the largest |t|, else by Sidak's level.
 
     >>> describe_candidates(300, 40, 0.95, False)
     'intervals hold with 95% for all 300 candidates at once, 40 of them distinct, shown or not (Sidak, by their number)'
