@@ -430,7 +430,8 @@ def test_weights_that_explode_and_arms_that_do_not_overlap_are_warned_of(effect:
     fine, apart = (effect(*sim, f"dataset.confounding={strength}", f"name=c{strength}") for strength in (0.5, 6))
     assert fine["overlap"]["warnings"] == []
     warned = " ".join(apart["overlap"]["warnings"])
-    assert "outside 0.8 to 1.25" in warned, "rows of the unlikely arm are missing, and those left cannot stand for them"
+    assert "of the rows had, by p, next to no chance of another arm than theirs" in warned
+    assert "p is not calibrated" not in warned, "it is: rows of the unlikely arm are missing"
     assert "standard deviations after weighting, above 0.1" in warned
 
 

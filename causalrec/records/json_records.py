@@ -154,17 +154,17 @@ def fields_of(section: type) -> tuple[tuple[str, type | None], ...]:
 
 
 @cache
-def _added(section: type) -> frozenset[str]:
+def _later_fields(section: type) -> frozenset[str]:
     """Return the names of the fields that records written before them lack, whose defaults say so."""
     return frozenset(field.name for field in dataclasses.fields(section) if "added" in field.metadata)
 
 
 def _lacking(section: type, values: Mapping[str, object], prefix: str) -> str | None:
     """Return a field that a record or a section of it lacks; for their defaults nothing else would miss one."""
-    added = _added(section)
+    later = _later_fields(section)
     for name, inner in fields_of(section):
         if name not in values:
-            if name in added:
+            if name in later:
                 continue
             return f"{prefix}{name}"
         below = values[name]

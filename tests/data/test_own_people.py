@@ -26,9 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = folder / "people.csv"
     table.write_text("\n".join(["user,age,trial,treated,spend,time", *rows]), encoding="utf-8")
     assert cli.main(["data", "new", str(table), "--config-dir", str(folder / "conf")]) == 0
-    for group, told, left in (("dataset", "    trial: numeric", "    #"), ("graph", ", trial", "")):
+    for group, line, left in (("dataset", "    trial: numeric", "    #"), ("graph", ", trial", "")):
         path = folder / "conf" / group / "people.yaml"
-        path.write_text(path.read_text(encoding="utf-8").replace(told, left), encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace(line, left), encoding="utf-8")
     return folder
 
 

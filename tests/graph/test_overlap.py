@@ -161,8 +161,8 @@ def test_rows_without_chance_of_another_arm_are_not_called_uncalibrated() -> Non
     assert line.startswith("100% of the rows had, by p, next to no chance of another arm than theirs")
     rare = rare_arm(0.004, treated=4)  # a rare arm that was drawn at random leaves nobody alone
     assert arm_overlap(rare, clip=0.0, truth=None).near_certain == 0.0
-    told = arm_overlap(certain, clip=0.0, truth=None, one_armed={"age": 1.0})
-    assert [line[:21] for line in told.warnings] == ["treatment follows age"] and told.one_armed == {"age": 1.0}
+    followed = arm_overlap(certain, clip=0.0, truth=None, one_armed={"age": 1.0})
+    assert [line[:21] for line in followed.warnings] == ["treatment follows age"] and followed.one_armed == {"age": 1.0}
 
 
 def test_older_records_know_no_arms() -> None:
