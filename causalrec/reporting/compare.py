@@ -19,6 +19,7 @@ from causalrec.types import Doubles
 LEVEL = 0.05
 Draw = tuple[int, str]  # the seed of a run, and the settings that draw its rows or outcomes: what pairs runs
 Values = dict[Draw, tuple[float, Doubles]]  # by draw: a row's value, and its leave-groups-out values [3,G]
+ALONE: Doubles = np.zeros((3, 0))  # in their place: of data that every run draws anew, runs alone tell the error
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def compare_rows(folders: Sequence[RunFolder], reference: str, column: str) -> l
     """Compare every row and baseline of finished records to the row `reference` in a column, draw by draw.
 
     Runs are paired where seed and drawn rows or outcomes are the same; a baseline is that of the very runs it is
-    compared with. `column`: `metric@slice`. Rows without a common draw, a defined value or leave-groups-out values do
-    not come.
+    compared with. `column`: `metric@slice`. Rows without a common draw or a defined value do not come; nor do those
+    without leave-groups-out values, unless each run has data of its own, as of a simulation drawn anew.
     """
     done = finished_runs(folders)
     rows = rows_of(done)
@@ -110,8 +111,12 @@ def _values(runs: Sequence[RunFolder], baseline: str | None, column: str) -> Val
         key = score_key(run.record.name if baseline is None else baseline, slice_name, metric)
         jackknife = run.jackknife.get(key)
         for score in run.record.all_scores:
-            if score.key == key and score.value is not None and jackknife is not None and is_usable(jackknife):
+            if score.key != key or score.value is None:
+                continue
+            if jackknife is not None and is_usable(jackknife):
                 values[draw_of(run.record)] = (score.value, jackknife)
+            elif jackknife is None and any(name.startswith("dataset.") for name in run.record.audit.resampled_by):
+                values[draw_of(run.record)] = (score.value, ALONE)
     return values
 
 
@@ -120,6 +125,8 @@ def _compare_pair(row: str, reference: str, column: str, mine: Values, reference
     if not draws:
         return None
     values = np.array([mine[draw][0] - reference_values[draw][0] for draw in draws])
+    if not mine[draws[0]][1].size and len({drawn for _, drawn in draws}) < max(len(draws), 2):
+        return None  # neither rows nor draws of the data tell an error
     jackknife = np.mean([mine[draw][1] - reference_values[draw][1] for draw in draws], axis=0)
     difference, se, df, p = paired_test(values, jackknife)
     seed_se = float(np.std(values, ddof=1)) / math.sqrt(len(draws)) if len(draws) > 1 else None
@@ -147,7 +154,8 @@ def paired_test(differences: Doubles, jackknife: Doubles) -> tuple[float, float,
     """Return (mean difference, standard error, degrees of freedom, two-sided p-value of no difference).
 
     The variance is that of the test rows (`two_way_variance`) plus that of the seeds, sd^2 / S, where there are two or
-    more. Degrees of freedom are Satterthwaite's (Biometrics 1946), at most G - 1.
+    more. Degrees of freedom are Satterthwaite's (Biometrics 1946), at most G - 1. Without groups it is that of the
+    seeds alone, with S - 1: of seeds that draw data and test rows anew, each an experiment of its own.
 
     Args:
         differences: differences by seed [S]; unit of the metric.
@@ -156,15 +164,16 @@ def paired_test(differences: Doubles, jackknife: Doubles) -> tuple[float, float,
     from scipy.stats import t
 
     seeds, groups = len(differences), jackknife.shape[1]
-    components = [(two_way_variance(jackknife), groups - 1)]
+    most = float((groups or seeds) - 1)
+    components = [(two_way_variance(jackknife), groups - 1)] if groups else []
     if seeds > 1:
         components.append((float(np.var(differences, ddof=1)) / seeds, seeds - 1))
     variance = sum(component for component, _ in components)
     difference, se = float(np.mean(differences)), math.sqrt(variance)
     if se == 0:
-        return difference, 0.0, float(groups - 1), 1.0 if difference == 0 else 0.0
+        return difference, 0.0, most, 1.0 if difference == 0 else 0.0
     spread = sum(component * component / free for component, free in components)  # a power of a float may overflow
-    df = min(groups - 1.0, variance * variance / spread) if spread > 0 else groups - 1.0
+    df = min(most, variance * variance / spread) if spread > 0 else most
     return difference, se, df, 2 * float(t.sf(abs(difference) / se, df))
 
 

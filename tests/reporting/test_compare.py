@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from handmade import make_run, score
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from causalrec.estimators.jackknife import two_way_variance
 from causalrec.records.run_folder import RunFolder
@@ -139,9 +139,9 @@ def test_every_row_and_baseline_is_compared_seed_by_seed() -> None:
     assert comparisons["mf-ips"].adjusted == pytest.approx(min(1, 2 * comparisons["mf-ips"].p))
 
 
-def drawn_run(name: str, draw: int, auc: float) -> RunFolder:
+def drawn_run(name: str, draw: int, auc: float, *, by_rows: bool = True, seed: int = 0) -> RunFolder:
     """One of several draws of the world that share a seed."""
-    run = saved_run(name, 0, auc, auc + noise(draw), config={"dataset": {"draw": draw}})
+    run = saved_run(name, seed, auc, auc + noise(draw) if by_rows else None, config={"dataset": {"draw": draw}})
     record = run.record
     audit = dataclasses.replace(record.audit, resampled_by=("dataset.draw",))
     return dataclasses.replace(run, record=dataclasses.replace(record, audit=audit))
@@ -152,6 +152,19 @@ def test_draws_that_share_a_seed_are_pairs_of_their_own() -> None:
     runs += [drawn_run("mf-ips", k, 0.6 + 0.1 * k + (0.02, 0.03, -0.50)[k]) for k in range(3)]
     (comparison,) = [each for each in compare_rows(runs, "mf-naive", AUC) if each.row == "mf-ips"]
     assert comparison.seeds == 3 and comparison.difference == pytest.approx((0.02 + 0.03 - 0.50) / 3)
+
+
+def test_draws_of_the_data_tell_the_error_of_scores_whose_rows_do_not() -> None:
+    """Differences .02, .04, .06 over three files: t = .04 / (.02 / sqrt 3) with 2 degrees of freedom."""
+    runs = [drawn_run("mf-naive", k, 0.6 + 0.1 * k, by_rows=False) for k in range(3)]
+    runs += [drawn_run("mf-ips", k, 0.62 + 0.12 * k, by_rows=False) for k in range(3)]
+    (comparison,) = [each for each in compare_rows(runs, "mf-naive", AUC) if each.row == "mf-ips"]
+    assert (comparison.difference, comparison.se) == pytest.approx((0.04, 0.02 / math.sqrt(3)))
+    assert comparison.df == 2 and comparison.seed_se == pytest.approx(comparison.se)
+    assert comparison.p == pytest.approx(2 * t.sf(math.sqrt(12), 2))
+    again = [drawn_run(name, 0, 0.6, by_rows=False, seed=seed) for name in ("mf-naive", "mf-ips") for seed in range(3)]
+    for few in (runs[:1] + runs[3:4], again):
+        assert "mf-ips" not in {each.row for each in compare_rows(few, "mf-naive", AUC)}, "one draw tells no error"
 
 
 def test_a_baseline_can_be_the_reference_and_is_that_of_the_runs_it_is_compared_with() -> None:
