@@ -14,7 +14,13 @@ from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.average_effect import AVERAGE_EFFECT, AverageRequest
 from causalrec.estimators.effect.averages import DESCRIPTIONS, trim_rows
 from causalrec.estimators.effect.group_averages import group_averages
-from causalrec.estimators.effect.overlap_warnings import MOST_UNLIKE, overlap_warnings, target_members, warn_once
+from causalrec.estimators.effect.overlap_warnings import (
+    CLIPPED,
+    MOST_UNLIKE,
+    overlap_warnings,
+    target_members,
+    warn_once,
+)
 from causalrec.evaluation.average_scores import average_score
 from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.slice.base import SliceData, arm_name, slice_of_log
@@ -166,6 +172,7 @@ def _trim_warnings(evaluation: Evaluation, treatment: Ints, probabilities: Float
     """Return what the rows warn of before any is trimmed, and how many of the target's leave."""
     chances = probabilities.astype(np.float64)
     lines = overlap_warnings(treatment, chances, evaluation.target, clip=evaluation.trim)
+    lines = tuple(line for line in lines if CLIPPED not in line)  # such rows leave instead
     members = target_members(treatment, evaluation.target)
     left_out = int((members & ~trim_rows(chances, evaluation.trim)).sum())
     if left_out <= MOST_UNLIKE * int(members.sum()):

@@ -185,6 +185,15 @@ def test_rows_without_like_ones_are_warned_of_and_trimmed() -> None:
     assert overlap_warnings(treatment[stays], probabilities[stays], "treated", clip=0.02) == ()
 
 
+def test_the_clipped_rows_of_a_rare_arm_are_counted_among_its_own() -> None:
+    treatment = np.repeat([1, 0], [30, 9970])
+    chance = np.where(np.arange(10_000) < 60, 0.005, 0.02)  # 60 rows in 10,000 are few, but all 30 treated are of them
+    lines = overlap_warnings(treatment, np.column_stack([1 - chance, chance]), "all", clip=0.01)
+    clipped = "30 of 30 treated rows, which stand for others, are clipped: their propensity of the arm is below 0.01"
+    assert lines == (clipped,)
+    assert overlap_warnings(treatment, np.column_stack([1 - chance, chance]), "treated", clip=0.01) == ()
+
+
 @pytest.mark.parametrize("last", [1.0, 2.5])
 def test_intervals_of_groups_hold_at_once_and_equality_is_tested(last: float) -> None:
     """Four groups of 100 rows of an experiment, 70 draws."""

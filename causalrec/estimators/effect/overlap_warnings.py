@@ -12,6 +12,8 @@ from causalrec.types import Bools, Doubles, EffectTarget, Ints
 
 FIGURES = re.compile(r"[\d.,]+")
 MOST_UNLIKE = 0.01  # share of the target's rows that may have none like them
+CLIPPED = "are clipped"
+MOST_CLIPPED = 0.05  # share of an arm's own rows that may be
 LEAST_EFFECTIVE: Mapping[EffectTarget, float] = {  # effective rows, as a share of the rows of an arm
     "all": 0.2,
     "treated": 0.5,  # of rows that stand for others than themselves
@@ -27,8 +29,9 @@ NEEDED: Mapping[EffectTarget, tuple[str, ...]] = {  # of whom a target's rows ne
 
 
 def overlap_warnings(treatment: Ints, probabilities: Doubles, target: EffectTarget, *, clip: float) -> tuple[str, ...]:
-    """Return a line for each arm, or none, that the target's rows lack: rows whose probability of it is below `clip`,
-    and effective rows `(sum w)^2 / sum w^2` of its weights that are few of its rows.
+    """Return a line for each arm, or none, that the target's rows lack: rows whose probability of it is below `clip`
+    (or, where these are few, many of the arm's own), and effective rows `(sum w)^2 / sum w^2` of its weights that are
+    few of its rows.
 
     Args:
         treatment: int64[N], T in 0..A.
@@ -85,11 +88,13 @@ def _of_arm(treatment: Ints, probabilities: Doubles, arm: int, target: EffectTar
     who = f"{target} rows" if target in ("treated", "untreated") else "rows"
     for side in NEEDED[target]:
         which, like = sides[side]
-        unlike = int((members & (probabilities[:, which] < clip)).sum())
+        below, stand = probabilities[:, which] < clip, treatment == which
+        unlike, clipped = int((members & below).sum()), int((stand & below).sum())
+        of = f"their propensity of {'none' if which == 0 else 'the arm'} is below {clip:g}"
         if unlike > MOST_UNLIKE * members.sum():
-            of = "none" if which == 0 else "the arm"
-            rows = f"{unlike:,} of {int(members.sum()):,} {who}"
-            yield f"{rows} have no like {like}: their propensity of {of} is below {clip:g}"
+            yield f"{unlike:,} of {int(members.sum()):,} {who} have no like {like}: {of}"
+        elif clipped > MOST_CLIPPED * stand.sum():  # few of all rows may be most of a rare arm's
+            yield f"{clipped:,} of {int(stand.sum()):,} {like}, which stand for others, {CLIPPED}: {of}"
     weights = target_weights(treatment, probabilities, arm, target, clip=clip)
     for which, like in sides.values():
         side_rows = treatment == which
