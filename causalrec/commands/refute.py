@@ -148,17 +148,23 @@ def _original_estimate(problem: RefutationProblem) -> dict[str, list[float | Non
     return {**columns, "detectable": [_finite(float(least[a])) if problem.is_null(a + 1) else None for a in arms]}
 
 
-def _verdict_rows(verdicts: list[RefuterVerdict]) -> list[dict[str, Any]]:
+def _verdict_rows(verdicts: list[RefuterVerdict]) -> list[dict[str, object]]:
     """Return verdicts as JSON holds them: a number that is none, or is infinite, is null."""
-    return [_finite(asdict(verdict)) for verdict in verdicts]
+    return [_row(asdict(verdict)) for verdict in verdicts]
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
+def _row(fields: dict[str, object]) -> dict[str, object]:
+    return {key: _json_value(value) for key, value in fields.items()}
+
+
+def _json_value(value: object) -> object:
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+        return [_row(inner) for inner in value]
+    return _finite(value) if isinstance(value, float) else value
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
 
 
 def _print_refutation(refutation: dict[str, Any]) -> None:

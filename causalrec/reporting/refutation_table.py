@@ -7,13 +7,14 @@ from typing import Any
 
 from causalrec.reporting.text_table import TextTable
 
+Report = dict[str, Any]  # refute.json, a verdict or a scenario of it
 LABELS = "passes: the attempt did not break the effect, which proves nothing; fails: it did"
 STRENGTHS = {"measured", "nothing to explain"}
 NO_REST = "without an interval: such a cause would explain all that is left of the outcome"
 MOST_SCENARIOS = 9  # of a verdict: three columns at three strengths
 
 
-def verdict_table(refutation: dict[str, Any]) -> TextTable:
+def verdict_table(refutation: Report) -> TextTable:
     """Return a row for each verdict of `refute.json`, and what is to be read with them."""
     values = [
         format_value(*ends) for ends in zip(refutation["value"], refutation["low"], refutation["high"], strict=True)
@@ -35,7 +36,7 @@ def verdict_table(refutation: dict[str, Any]) -> TextTable:
     )
 
 
-def null_notes(refutation: dict[str, Any]) -> Iterator[str]:
+def null_notes(refutation: Report) -> Iterator[str]:
     """Yield a line for each arm whose interval holds 0: what the design could have shown."""
     for arm, least in enumerate(refutation.get("detectable", ()), start=1):
         if least is not None:
@@ -45,7 +46,7 @@ def null_notes(refutation: dict[str, Any]) -> Iterator[str]:
             )
 
 
-def _explanations(verdicts: list[dict[str, Any]]) -> Iterator[str]:
+def _explanations(verdicts: list[Report]) -> Iterator[str]:
     """Yield a line for each refuter: its rule, of each arm where arms differ, and its limitation."""
     for name in dict.fromkeys(verdict["refuter"] for verdict in verdicts):
         same = [verdict for verdict in verdicts if verdict["refuter"] == name]
@@ -55,7 +56,7 @@ def _explanations(verdicts: list[dict[str, Any]]) -> Iterator[str]:
         yield f"{name}: {'; '.join(rules)}; {same[0]['limitation']}"
 
 
-def scenario_table(refutation: dict[str, Any]) -> TextTable | None:
+def scenario_table(refutation: Report) -> TextTable | None:
     """Return what hidden causes would leave of the effect, a row for each strength; None where no refuter says."""
     verdicts = [verdict for verdict in refutation["verdicts"] if verdict["scenarios"]]
     if not verdicts:
@@ -71,14 +72,14 @@ def scenario_table(refutation: dict[str, Any]) -> TextTable | None:
     )
 
 
-def _scenarios(verdict: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+def _scenarios(verdict: Report) -> Iterator[tuple[str, ...]]:
     for line in verdict["scenarios"][:MOST_SCENARIOS]:
         linear = format_value(*(line[f"linear_{end}"] for end in ("value", "low", "high")))
         estimate = line["note"] or format_value(line["value"], line["low"], line["high"])
         yield line["hidden_cause"], str(verdict["arm"]), estimate, linear
 
 
-def _value(verdict: dict[str, Any]) -> str:
+def _value(verdict: Report) -> str:
     """Write what a refuter looked at; a strength stands in its finding."""
     if verdict["verdict"] in STRENGTHS and not verdict["value_is_effect"]:
         return ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
 from causalrec.reporting.colours import BLUE, GREY, RED
 from causalrec.reporting.escapes import figure_text
+from causalrec.reporting.refutation_table import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +25,10 @@ MOST_SCENARIOS = 3  # of a verdict: those of the strongest column
 STEP = 0.28  # between them, of a row's height
 
 
-def refute_figure(refutation: dict[str, Any]) -> Figure:
+def refute_figure(refutation: Report) -> Figure:
     """Draw each estimate with its interval, the run's own as a band, a panel per arm; units of the outcome."""
     arms = len(refutation["value"])
-    shown = [_shown(refutation["verdicts"], arm) for arm in range(1, arms + 1)]
+    shown = [_select(refutation["verdicts"], arm) for arm in range(1, arms + 1)]
     heights = [max(1, len(verdicts)) for verdicts in shown]
     figure = Figure(figsize=(8, 1.1 + 0.6 * arms + 0.36 * sum(heights)), layout="constrained")
     panels = figure.subplots(arms, 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -40,12 +41,12 @@ def refute_figure(refutation: dict[str, Any]) -> Figure:
     return figure
 
 
-def _shown(verdicts: list[dict[str, Any]], arm: int) -> list[dict[str, Any]]:
+def _select(verdicts: list[Report], arm: int) -> list[Report]:
     """Return what is drawn of an arm: effects, and what was found of hidden causes, with what these would leave."""
     return [v for v in verdicts if v["arm"] == arm and (v["value_is_effect"] or v.get("finding"))]
 
 
-def _draw_arm(panel: Axes, refutation: dict[str, Any], arm: int, verdicts: list[dict[str, Any]]) -> None:
+def _draw_arm(panel: Axes, refutation: Report, arm: int, verdicts: list[Report]) -> None:
     low, high = refutation["low"][arm], refutation["high"][arm]
     if None not in (low, high):
         panel.axvspan(low, high, color=BLUE, alpha=0.15, lw=0, label="its interval")
@@ -62,7 +63,7 @@ def _draw_arm(panel: Axes, refutation: dict[str, Any], arm: int, verdicts: list[
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_intervals(panel: Axes, height: int, verdict: dict[str, Any]) -> None:
+def _draw_intervals(panel: Axes, height: int, verdict: Report) -> None:
     """Draw a verdict's value with its interval, or those of its first scenarios, each beside its hidden cause."""
     colour, mark = LOOKS[verdict["verdict"]]
     intervals = [verdict] if verdict["value_is_effect"] else verdict["scenarios"][:MOST_SCENARIOS]
@@ -76,7 +77,7 @@ def _draw_intervals(panel: Axes, height: int, verdict: dict[str, Any]) -> None:
             panel.plot(interval["value"], at, mark, color=colour, ms=5 if len(intervals) == 1 else 3)
 
 
-def _label(verdict: dict[str, Any]) -> str:
+def _label(verdict: Report) -> str:
     """Return what stands beside a verdict; a finding, which is longer than a label, on a line of its own."""
     name, finding = figure_text(verdict["refuter"]), figure_text(verdict.get("finding", ""))
     return f"{name}:\n{finding}" if finding else f"{name}: {verdict['verdict']}"

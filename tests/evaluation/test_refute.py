@@ -54,9 +54,13 @@ def problem_of(
     if leaked:
         noise = np.random.default_rng(seed).normal(size=len(x))
         x = np.c_[x, log.outcome + 0.1 * noise]
-    rows = LearnerData(x, np.zeros((len(x), 0)), log.treatment, log.outcome.astype(np.float64), 1, False)
     estimate, seen = ReEstimator(), data.randomised
     assert seen is not None
+    clusters, seen_clusters = ((log.users,), (seen.users,)) if len(log) > units else ((), ())  # several rows of a unit
+    rows = LearnerData(
+        x, np.zeros((len(x), 0)), log.treatment, log.outcome.astype(np.float64), 1, False, clusters=clusters
+    )
+    rows = replace(rows, groups=clusters[0] if clusters else None)
     means, propensities = LINEAR_CROSSFIT.nuisances(rows, 0)
     return RefutationProblem(
         rows=rows,
@@ -66,7 +70,7 @@ def problem_of(
         means=means,
         negative_controls={"z": table[log.users, 5]},
         randomised=AdjustedRows.from_random_assignment(
-            seen.outcome.astype(np.float64), seen.treatment, np.full((len(seen), 2), 0.5)
+            seen.outcome.astype(np.float64), seen.treatment, np.full((len(seen), 2), 0.5), seen_clusters
         ),
         repeats=repeats,
         seed=seed,
@@ -207,7 +211,8 @@ def test_the_command_leaves_verdicts_and_a_plot_beside_the_record(
     assert control["verdict"] == "fails" and report["estimator"] == "linear_dml"
     refute._print_refutation(report)
     shown = capsys.readouterr().out
-    assert "limitation" in shown and "not testable" in shown
+    assert "0 at " in shown and "not testable" in shown and "what a hidden cause would leave of the effect" in shown
+    assert report["detectable"] == [None] and report["error"][0] > 0
 
 
 def test_a_run_may_ask_to_be_refuted(call: Any) -> None:
