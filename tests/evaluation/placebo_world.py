@@ -143,8 +143,8 @@ class MFBesideVectors(AbstractEncoder):
         return {"features": Submodel(MF, {"width": settings["width"]})}
 
     def users(self, batch: Batch) -> Tensor:
-        own = with_user_bias(self.user_table(user_ids(batch)))
-        return torch.cat([self.user_further(user_ids(batch)), own], -1)
+        first = with_user_bias(self.user_table(user_ids(batch)))
+        return torch.cat([self.user_further(user_ids(batch)), first], -1)
 
     def items(self, ids: Tensor) -> Tensor:
         return torch.cat([self.item_further(ids), with_item_bias(self.item_table(ids))], -1)

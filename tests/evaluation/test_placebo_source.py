@@ -255,7 +255,7 @@ def test_resamples_stand_in_where_no_groups_were_left_out() -> None:
 )
 def test_a_verdict_says_whose_the_gain_is(gain: float, destroyed: float, label: str, finding: str) -> None:
     problem = SourceProblem(
-        sources=("text",), columns={"auc@randomised": True}, retrain=lambda asked: scores_of(gain, destroyed)
+        sources=("text",), columns={"auc@randomised": True}, retrain=lambda _: scores_of(gain, destroyed)
     )
     (verdict,) = PlaceboSource(shares=(1.0,))(problem)
     assert (verdict.verdict, verdict.finding, verdict.source) == (label, finding, "text")
@@ -268,7 +268,7 @@ def test_a_verdict_says_whose_the_gain_is(gain: float, destroyed: float, label: 
 def test_an_unbounded_share_is_written_and_read_as_such() -> None:
     gains = gains_of(scores_of(1.0, 0.5), (1.0,))
     rays = replace(gains[1], share_intervals=((-math.inf, -2.0), (0.5, math.inf)))
-    problem = SourceProblem(sources=("text",), columns={"auc@r": True}, retrain=lambda asked: scores_of(1.0, 0.5))
+    problem = SourceProblem(sources=("text",), columns={"auc@r": True}, retrain=lambda _: scores_of(1.0, 0.5))
     (verdict,) = PlaceboSource(shares=(1.0,))(problem)
     verdict = replace(verdict, gains=(gains[0], rays))
     assert source_of_json(json.loads(json.dumps(source_json(verdict)))) == verdict
@@ -277,7 +277,7 @@ def test_an_unbounded_share_is_written_and_read_as_such() -> None:
 
 def test_the_column_is_the_first_that_has_a_better_end_or_the_one_asked_for() -> None:
     columns = {"auc@randomised": True, "mse@randomised": False, "ndcg@5@randomised": True, "mse@logged": False}
-    problem = SourceProblem(sources=(), columns=columns, retrain=lambda asked: scores_of(1, 1))
+    problem = SourceProblem(sources=(), columns=columns, retrain=lambda _: scores_of(1, 1))
     assert problem.column(None, None) == "auc@randomised" and problem.column("mse", None) == "mse@randomised"
     assert problem.column("ndcg@5", None) == "ndcg@5@randomised" and problem.column(None, "logged") == "mse@logged"
     with pytest.raises(RequestError, match="recall@any slice: the run has no such score with a better end"):
