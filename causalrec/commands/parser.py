@@ -68,7 +68,9 @@ def parser() -> Parser:
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 
     verb = add(
-        "refute", refute.refute, "try to break the average effect a run estimated; say what each attempt cannot see"
+        "refute",
+        refute.refute,
+        "try to break what a run learnt, an effect or its sources; say what each attempt misses",
     )
     verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
     verb.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")

@@ -20,6 +20,7 @@ from causalrec.running.cache import PreparedCache
 if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
     from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+    from causalrec.records.json_records import Json
     from causalrec.records.run_record import RunRecord
 
 
@@ -81,7 +82,7 @@ def refute_run(
         raise _without_refuters(config.folder, config.components.task.estimand)
     of_effects = [refuter for refuter in refuters if isinstance(refuter, AbstractRefuter)]
     of_sources = [refuter for refuter in refuters if isinstance(refuter, AbstractSourceRefuter)]
-    refutation: dict[str, Any] = {"run": config.run.name, "caveat": prepared.dataset.card.caveat}
+    refutation: Json = {"run": config.run.name, "caveat": prepared.dataset.card.caveat}
     if of_effects:
         with read_only():
             task = config.components.task
@@ -96,12 +97,12 @@ def refute_run(
 
 def _refute_effect(
     folder: Path,
-    about: dict[str, Any],
+    about: Json,
     problem: RefutationProblem,
     estimator: str,
     refuters: Sequence[AbstractRefuter],
     jobs: int,
-) -> dict[str, Any]:
+) -> Json:
     """Return the average effect and what refuters make of it, drawn in the run's folder."""
     from causalrec.data.files import replace_atomically
     from causalrec.data.read_only import read_only
@@ -110,7 +111,7 @@ def _refute_effect(
 
     with read_only(), progress("refuting", len(refuters), "refuters") as step:
         verdicts = run_refuters(refuters, problem, jobs, step.advance)
-    effect = {"estimator": estimator, **_original_estimate(problem), "verdicts": _verdict_rows(verdicts)}
+    effect: Json = {"estimator": estimator, **_original_estimate(problem), "verdicts": _verdict_rows(verdicts)}
     with replace_atomically(folder / "refute.png") as temporary:
         refute_figure({**about, **effect}).savefig(temporary, format="png", dpi=120)
     log(f"drawn: {folder / 'refute.png'}")
@@ -171,7 +172,7 @@ def _print_refutation(refutation: dict[str, Any]) -> None:
     if "verdicts" in refutation:
         _print_effect(refutation)
     if "sources" in refutation:
-        print_sources(refutation)
+        print_sources(refutation["run"], refutation["sources"], refutation["caveat"])
 
 
 def _print_effect(refutation: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ def deal_anew(count: int, share: float, rng: np.random.Generator) -> Ints:
     They pass theirs round in one random cycle, so that none of them keeps its own and all that there was still is.
 
     >>> deal_anew(4, 0.5, np.random.default_rng(0)).tolist()
-    [0, 1, 3, 2]
+    [2, 1, 0, 3]
     """
     chosen = rng.permutation(count)[: round(share * count)]
     order = np.arange(count)

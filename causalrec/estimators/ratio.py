@@ -28,9 +28,9 @@ def fieller_set(numerator: float, denominator: float, covariance: Doubles, quant
     >>> import numpy as np
     >>> ((low, high),) = fieller_set(1.0, 2.0, np.diag([0.01, 0.01]), 2.0)
     >>> round(low, 3), round(high, 3)
-    (0.394, 0.616)
-    >>> fieller_set(1.0, 0.0, np.diag([0.01, 0.04]), 2.0)  # D may be 0: a ratio near 0 alone is contradicted
-    ((-inf, -2.449), (2.449, inf))
+    (0.393, 0.618)
+    >>> fieller_set(1.0, 0.0, np.diag([0.01, 0.01]), 6.0)  # D may be 0: ratios near 0 alone are contradicted
+    ((-inf, -1.3333333333333333), (1.3333333333333333, inf))
     >>> fieller_set(0.1, 0.0, np.diag([0.01, 0.04]), 2.0)
     ((-inf, inf),)
     """

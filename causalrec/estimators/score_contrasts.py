@@ -69,10 +69,10 @@ class ScoreContrasts:
         """Return `sum(weights * scores)`, weights by model."""
         w, seeds = np.asarray(weights, np.float64), self.values.shape[1]
         by_seed = w @ self.values
-        parts = [(float(max(w @ rows @ w for rows in self.row_covariances)), self.row_df)]
-        parts.append((float(np.var(by_seed, ddof=1)) / seeds, seeds - 1))
-        variance = sum(part for part, _ in parts)
-        spread = sum(part * part / free for part, free in parts)
+        components = [(float(max(w @ rows @ w for rows in self.row_covariances)), self.row_df)]
+        components.append((float(np.var(by_seed, ddof=1)) / seeds, seeds - 1))
+        variance = sum(component for component, _ in components)
+        spread = sum(component * component / free for component, free in components)
         df = min(self.row_df, variance * variance / spread) if spread > 0 else self.row_df
         return Contrast(float(by_seed.mean()), math.sqrt(variance), df)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from causalrec.estimators.ratio import Interval
+from pydantic import TypeAdapter
+
 from causalrec.evaluation.refuter.sources import SourceGain, SourceVerdict
+from causalrec.records.json_records import Json
 from causalrec.reporting.colours import BLUE, GREY
 from causalrec.reporting.escapes import figure_text
 from causalrec.reporting.numbers import format_interval, format_number
@@ -87,27 +89,16 @@ def _draw(panel: Axes, verdict: SourceVerdict) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def source_json(verdict: SourceVerdict) -> dict[str, object]:
-    """Return a verdict as JSON holds it: an end that is infinite is null."""
+def source_json(verdict: SourceVerdict) -> Json:
+    """Return a verdict as JSON holds it: an end that is infinite is the word `inf` or `-inf`."""
     plain = asdict(verdict)
     for gain in plain["gains"]:
-        gain["share_intervals"] = [[_finite_or_none(end) for end in ends] for ends in gain["share_intervals"]]
+        gain["share_intervals"] = [
+            [end if math.isfinite(end) else str(end) for end in ends] for ends in gain["share_intervals"]
+        ]
     return plain
 
 
-def source_of_json(plain: Mapping[str, Any]) -> SourceVerdict:
+def source_of_json(plain: object) -> SourceVerdict:
     """Return the verdict that JSON holds."""
-    gains = [
-        SourceGain(**{**gain, "share_intervals": tuple(map(_interval, gain["share_intervals"]))})
-        for gain in plain["gains"]
-    ]
-    return SourceVerdict(**{**plain, "gains": tuple(gains)})
-
-
-def _finite_or_none(end: float) -> float | None:
-    return end if math.isfinite(end) else None
-
-
-def _interval(ends: Sequence[float | None]) -> Interval:
-    low, high = ends
-    return (-math.inf if low is None else low, math.inf if high is None else high)
+    return TypeAdapter(SourceVerdict).validate_python(plain)

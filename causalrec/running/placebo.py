@@ -8,6 +8,7 @@ import numpy as np
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.placebo import deal_anew, give_texts, give_vectors
+from causalrec.errors import RequestError
 from causalrec.evaluation.refuter.sources import AbstractSourceRefuter, require_source
 from causalrec.features.views import FeatureMatrix, Views
 from causalrec.prepared import PreparedData
@@ -28,6 +29,8 @@ def check_placebo(config: ExperimentConfig, views: Views) -> None:
         built = refuter.build()
         assert isinstance(built, AbstractSourceRefuter)
         built.check(sources, who)
+    if source is not None and refuters:
+        raise RequestError(f"placebo.source={source}: has a source destroyed already; leave out refuter=placebo_source")
     if source is not None:
         require_source(source, sources, f"placebo.source={source}: {who}")
 

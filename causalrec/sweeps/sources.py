@@ -49,8 +49,17 @@ class SourceRuns:
     log: Log
 
     @classmethod
-    def of(cls, config: ExperimentConfig, record: RunRecord, slices: Mapping[str, str], log: Log) -> SourceRuns:
-        """Plan the runs of a finished one; `slices`, by the name of test rows, those of it that yield them."""
+    def from_record(
+        cls, config: ExperimentConfig, record: RunRecord, slices: Mapping[str, str], log: Log
+    ) -> SourceRuns:
+        """Plan the runs of a finished one.
+
+        Args:
+            config: its request.
+            record: its record.
+            slices: by the name of test rows, the slice of it that yields them.
+            log: prints one line.
+        """
         learner = config.components.learner
         without = {} if learner is None else learner.without_sources(config, plan_run(config).views)
         columns = {

@@ -243,5 +243,5 @@ class AbstractTask(ABC):
         """
         raise RequestError(
             f"{config.folder}: estimates {self.estimand}, not an effect; its overlap and baselines are in the record. "
-            f"Runs of task=effect can be refuted"
+            f"Runs of task=effect can be refuted; of this one, what its sources are good for (refuter=[placebo_source])"
         )

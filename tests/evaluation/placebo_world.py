@@ -143,8 +143,8 @@ class MFBesideVectors(AbstractEncoder):
         return {"features": Submodel(MF, {"width": settings["width"]})}
 
     def users(self, batch: Batch) -> Tensor:
-        own = with_user_bias(self.user_table(user_ids(batch)))
-        return torch.cat([self.user_further(user_ids(batch)), own], -1)
+        first = with_user_bias(self.user_table(user_ids(batch)))
+        return torch.cat([self.user_further(user_ids(batch)), first], -1)
 
     def items(self, ids: Tensor) -> Tensor:
         return torch.cat([self.item_further(ids), with_item_bias(self.item_table(ids))], -1)
@@ -157,7 +157,7 @@ BASE += ["evaluation.replicates=10", "selection.candidates=none", "trainer.patie
 SETTINGS: Mapping[Use, list[str]] = {
     "taste": ["optimizer.weight_decay=3", "optimizer.lr=0.03", "trainer.max_epochs=100", "encoder.width=4"],
     "parameters": ["optimizer.weight_decay=0.3", "optimizer.lr=0.05", "trainer.max_epochs=120"],
-    "nothing": ["optimizer.weight_decay=3", "optimizer.lr=0.03", "trainer.max_epochs=80", "encoder.width=2"],
+    "nothing": ["optimizer.weight_decay=30", "optimizer.lr=0.03", "trainer.max_epochs=80", "encoder.width=2"],
 }
 SIZES: Mapping[Use, Mapping[str, int]] = {"parameters": {"per_user": 25, "width": 40}}
 

@@ -18,19 +18,23 @@ from causalrec.config.compose import compose_config, normalise_overrides, packag
 from causalrec.config.run_config import Placebo
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.placebo import deal_anew
-from causalrec.errors import RequestError
+from causalrec.errors import DataError, RequestError
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.ratio import fieller_set, unite
 from causalrec.estimators.score_contrasts import ScoreContrasts
 from causalrec.evaluation.refuter.placebo_source import PlaceboSource, gains_of
 from causalrec.evaluation.refuter.sources import SourceProblem
 from causalrec.prepared import PreparedData
+from causalrec.records.run_folder import RunFolder
+from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import ScoreRecord
 from causalrec.reporting.compare import paired_test
 from causalrec.reporting.source_gains import source_json, source_of_json, source_table
 from causalrec.running.prepare import plan_run, prepare_data
 from causalrec.running.reopen import reopen_run
 from causalrec.running.trained_run import TrainedRun
 from causalrec.sweeps.packed_launcher import group_key
+from causalrec.sweeps.sources import score_contrasts
 from tests.conftest import FakeCoat
 from tests.evaluation.placebo_world import config_of as world_config
 
@@ -244,6 +248,26 @@ def test_resamples_stand_in_where_no_groups_were_left_out() -> None:
     assert scores.row_df == 398 and scores.contrast([1, -1, 0]).se == pytest.approx(math.sqrt(2), rel=0.1)
 
 
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_loss_that_falls_is_a_gain_and_each_run_is_paired_with_its_seed(tmp_path: Path, higher: bool) -> None:
+    rng = np.random.default_rng(0)
+
+    def run(name: str, value: float, *, groups: bool = True) -> RunFolder:
+        score = ScoreRecord("row", "test", "m", value, None, None, 9, higher_is_better=higher)
+        record = RunRecord(name="row", status="done", scores=(score,))
+        arrays = {score.key: value + rng.normal(size=(3, 20))}
+        return RunFolder(tmp_path / name, record, {score.key: value + rng.normal(size=50)}, arrays if groups else {})
+
+    rows = [[run(f"{k}{s}", value + s) for s in range(3)] for k, value in enumerate((2.0, 1.0))]
+    scores = score_contrasts(rows, "m@test", higher_is_better=higher)
+    assert scores.contrast([1, -1]).value == pytest.approx(1.0 if higher else -1.0)
+    assert scores.row_df == 19 and np.ptp(scores.values[0] - scores.values[1]) == pytest.approx(0, abs=1e-9)
+    ranked = [[run(f"{k}{s}", 1.0, groups=False) for s in range(2)] for k in range(2)]
+    assert score_contrasts(ranked, "m@test", higher_is_better=higher).row_df == 49, "resamples stand in"
+    with pytest.raises(DataError, match="auc@test has no value there"):
+        score_contrasts(rows, "auc@test", higher_is_better=higher)
+
+
 @pytest.mark.parametrize(
     ("gain", "destroyed", "label", "finding"),
     [
@@ -255,7 +279,7 @@ def test_resamples_stand_in_where_no_groups_were_left_out() -> None:
 )
 def test_a_verdict_says_whose_the_gain_is(gain: float, destroyed: float, label: str, finding: str) -> None:
     problem = SourceProblem(
-        sources=("text",), columns={"auc@randomised": True}, retrain=lambda asked: scores_of(gain, destroyed)
+        sources=("text",), columns={"auc@randomised": True}, retrain=lambda _: scores_of(gain, destroyed)
     )
     (verdict,) = PlaceboSource(shares=(1.0,))(problem)
     assert (verdict.verdict, verdict.finding, verdict.source) == (label, finding, "text")
@@ -268,7 +292,7 @@ def test_a_verdict_says_whose_the_gain_is(gain: float, destroyed: float, label: 
 def test_an_unbounded_share_is_written_and_read_as_such() -> None:
     gains = gains_of(scores_of(1.0, 0.5), (1.0,))
     rays = replace(gains[1], share_intervals=((-math.inf, -2.0), (0.5, math.inf)))
-    problem = SourceProblem(sources=("text",), columns={"auc@r": True}, retrain=lambda asked: scores_of(1.0, 0.5))
+    problem = SourceProblem(sources=("text",), columns={"auc@r": True}, retrain=lambda _: scores_of(1.0, 0.5))
     (verdict,) = PlaceboSource(shares=(1.0,))(problem)
     verdict = replace(verdict, gains=(gains[0], rays))
     assert source_of_json(json.loads(json.dumps(source_json(verdict)))) == verdict
@@ -277,7 +301,7 @@ def test_an_unbounded_share_is_written_and_read_as_such() -> None:
 
 def test_the_column_is_the_first_that_has_a_better_end_or_the_one_asked_for() -> None:
     columns = {"auc@randomised": True, "mse@randomised": False, "ndcg@5@randomised": True, "mse@logged": False}
-    problem = SourceProblem(sources=(), columns=columns, retrain=lambda asked: scores_of(1, 1))
+    problem = SourceProblem(sources=(), columns=columns, retrain=lambda _: scores_of(1, 1))
     assert problem.column(None, None) == "auc@randomised" and problem.column("mse", None) == "mse@randomised"
     assert problem.column("ndcg@5", None) == "ndcg@5@randomised" and problem.column(None, "logged") == "mse@logged"
     with pytest.raises(RequestError, match="recall@any slice: the run has no such score with a better end"):
@@ -402,6 +426,10 @@ def test_a_run_of_one_fit_is_opened_again_with_the_rows_that_it_was_trained_on(c
         ),
         ([*REFUTED, "refuter.placebo_source.shares=[]"], "refuter.placebo_source.shares=[]"),
         ([*REFUTED[:1], "refuter.placebo_source.seeds=1"], "seeds=1: input should be greater than or equal to 2"),
+        (
+            [*REFUTED, "placebo.source=features"],
+            "placebo.source=features: has a source destroyed already; leave out refuter=placebo_source",
+        ),
         (["placebo.share=0.5"], "placebo.share=0.5: placebo.source names nothing to destroy"),
     ],
 )

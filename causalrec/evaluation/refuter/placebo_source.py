@@ -56,8 +56,8 @@ class PlaceboSource(AbstractSourceRefuter):
     slice: str | None = None
 
     def check(self, sources: Collection[ModelSource], who: str) -> None:
-        asked = "refuter=placebo_source" if self.source is None else f"refuter.placebo_source.source={self.source}"
-        require_source(self.source, sources, f"{asked}: {who}")
+        setting = "refuter=placebo_source" if self.source is None else f"refuter.placebo_source.source={self.source}"
+        require_source(self.source, sources, f"{setting}: {who}")
 
     def __call__(self, problem: SourceProblem) -> list[SourceVerdict]:
         column, shares = problem.column(self.metric, self.slice), tuple(sorted(set(self.shares)))

@@ -107,18 +107,18 @@ class SourceVerdict:
     limitation: str
 
 
-def require_source(source: ModelSource | None, sources: Collection[ModelSource], asked: str) -> None:
+def require_source(source: ModelSource | None, sources: Collection[ModelSource], request: str) -> None:
     """Raise RequestError where a run does not read a source, or (None) none at all.
 
     Args:
         source: that is to be destroyed.
         sources: that the run reads and can be trained without.
-        asked: the setting and who would read it, as the message begins.
+        request: the setting and who would read it, as the message begins.
     """
     if source in sources or (source is None and sources):
         return
     reads = f"it reads {', '.join(sources)}" if sources else "it reads no source that can be destroyed; leave it out"
-    raise RequestError(f"{asked} does not read it; {reads}" if source and sources else f"{asked}: {reads}")
+    raise RequestError(f"{request} does not read it; {reads}" if source and sources else f"{request}: {reads}")
 
 
 class AbstractSourceRefuter(AbstractAnyRefuter):
