@@ -19,7 +19,7 @@ from causalrec.running.cache import PreparedCache
 
 if TYPE_CHECKING:
     from causalrec.config.schema import ExperimentConfig
-    from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+    from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict
     from causalrec.records.json_records import Json
     from causalrec.records.run_record import RunRecord
 
@@ -66,7 +66,7 @@ def refute_run(
     """
     from causalrec.data.files import write_text
     from causalrec.data.read_only import read_only
-    from causalrec.evaluation.refuter.base import AbstractRefuter
+    from causalrec.evaluation.refuter.base import AbstractEffectRefuter
     from causalrec.evaluation.refuter.sources import AbstractSourceRefuter
     from causalrec.records.run_record import RECORD, RunRecord
     from causalrec.running.prepare import plan_run
@@ -80,7 +80,7 @@ def refute_run(
     refuters = [refuter.build() for refuter in config.refuter.values()]
     if not refuters:
         raise _without_refuters(config.folder, config.components.task.estimand)
-    of_effects = [refuter for refuter in refuters if isinstance(refuter, AbstractRefuter)]
+    of_effects = [refuter for refuter in refuters if isinstance(refuter, AbstractEffectRefuter)]
     of_sources = [refuter for refuter in refuters if isinstance(refuter, AbstractSourceRefuter)]
     refutation: Json = {"run": config.run.name, "caveat": prepared.dataset.card.caveat}
     if of_effects:
@@ -100,7 +100,7 @@ def _refute_effect(
     about: Json,
     problem: RefutationProblem,
     estimator: str,
-    refuters: Sequence[AbstractRefuter],
+    refuters: Sequence[AbstractEffectRefuter],
     jobs: int,
 ) -> Json:
     """Return the average effect and what refuters make of it, drawn in the run's folder."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from causalrec.estimators.objective.base import AbstractObjective
     from causalrec.estimators.penalty.base import AbstractPenalty
     from causalrec.evaluation.baseline.base import AbstractBaseline
-    from causalrec.evaluation.refuter.base import AbstractAnyRefuter
+    from causalrec.evaluation.refuter.base import AbstractRefuter
     from causalrec.evaluation.slice.base import AbstractSlice
     from causalrec.graph.causal_graph import CausalGraph
     from causalrec.heads.base import AbstractHead
@@ -64,7 +64,7 @@ COLLECTIONS: Mapping[str, str] = {  # a group of components by name
     "metric": "causalrec.metrics.base.AbstractMetric",
     "slice": "causalrec.evaluation.slice.base.AbstractSlice",
     "baseline": "causalrec.evaluation.baseline.base.AbstractBaseline",
-    "refuter": "causalrec.evaluation.refuter.base.AbstractAnyRefuter",
+    "refuter": "causalrec.evaluation.refuter.base.AbstractRefuter",
 }
 OPTIONAL = frozenset({"learner"})  # a task may do without
 NETWORK_GROUPS = frozenset(
@@ -178,7 +178,7 @@ class ExperimentConfig:
     metric: Mapping[str, ComponentConfig[AbstractMetric]]
     slice: Mapping[str, ComponentConfig[AbstractSlice]]
     baseline: Mapping[str, ComponentConfig[AbstractBaseline]]
-    refuter: Mapping[str, ComponentConfig[AbstractAnyRefuter]]
+    refuter: Mapping[str, ComponentConfig[AbstractRefuter]]
     overrides: tuple[str, ...] = field(default=())
     moved_to: Path | None = None
 

@@ -20,13 +20,13 @@ from causalrec.errors import DataError
 from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest
 from causalrec.estimators.effect.base import LearnerData
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict
 from causalrec.evaluation.refuter.negative_control import NegativeControl
 from causalrec.evaluation.refuter.re_estimation import LINEAR_CROSSFIT, ReEstimator
 from causalrec.evaluation.refuter.run_refuters import run_refuters
 
-REFUTERS: list[AbstractRefuter] = [
-    validate_component(name, node, AbstractRefuter).build()
+REFUTERS: list[AbstractEffectRefuter] = [
+    validate_component(name, node, AbstractEffectRefuter).build()
     for name in yaml.safe_load((package_folder("conf") / "task" / "effect.yaml").read_text())["defaults"][-1][
         "override /refuter"
     ]

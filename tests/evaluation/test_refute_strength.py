@@ -13,7 +13,7 @@ from causalrec.errors import RequestError
 from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest
 from causalrec.estimators.effect.base import LearnerData
 from causalrec.estimators.effect.hidden_cause import fit_linear_effect
-from causalrec.evaluation.refuter.base import NO_ERROR, AbstractRefuter, RefutationProblem
+from causalrec.evaluation.refuter.base import NO_ERROR, AbstractEffectRefuter, RefutationProblem
 from causalrec.evaluation.refuter.e_value import EValue, difference_ratio, e_value, risk_ratio
 from causalrec.evaluation.refuter.marginal_sensitivity import MarginalSensitivity, bounds, extremes, least_gamma
 from causalrec.evaluation.refuter.overlap_rules import OverlapRules
@@ -108,7 +108,7 @@ def problem_of_arms() -> RefutationProblem:
 def test_strengths_that_are_none_are_refused_in_one_line(strengths: tuple[float, ...]) -> None:
     node = {"_target_": f"{UnobservedCommonCause.__module__}.UnobservedCommonCause", "strengths": strengths}
     with pytest.raises(RequestError, match=r"refuter\.mine\.strengths") as refused:
-        validate_component("refuter.mine", node, AbstractRefuter)
+        validate_component("refuter.mine", node, AbstractEffectRefuter)
     assert "\n" not in str(refused.value)
 
 

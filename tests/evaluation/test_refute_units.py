@@ -12,7 +12,7 @@ from causalrec.config.compose import compose_config, normalise_overrides, valida
 from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest
 from causalrec.estimators.effect.base import LearnerData
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem
 from causalrec.evaluation.refuter.data_subset import DataSubset
 from causalrec.evaluation.refuter.placebo_exposure import PlaceboExposure
 from causalrec.evaluation.refuter.randomised_rows import RandomisedRows
@@ -91,7 +91,7 @@ def test_a_subset_takes_whole_clusters() -> None:
         assert set(np.unique(subset.clusters[0], return_counts=True)[1]) == {4} and len(subset) == 160
 
 
-def record_rows(refuter: AbstractRefuter, rows: LearnerData) -> Iterator[LearnerData]:
+def record_rows(refuter: AbstractEffectRefuter, rows: LearnerData) -> Iterator[LearnerData]:
     """Yield the rows that a refuter estimates again."""
     seen: list[LearnerData] = []
     effect = AverageEffect(*(np.array([end]) for end in (0.5, 0.1, 0.3, 0.7)))

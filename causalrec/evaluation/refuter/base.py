@@ -128,7 +128,7 @@ class RefutationProblem:
         return np.where(np.isfinite(width) & (width > 0) & (error > 0), error, np.nan)
 
 
-class AbstractAnyRefuter(ABC):
+class AbstractRefuter(ABC):
     """Tries to break what a run says: an average effect, or what a source of its data is good for.
 
     `name`: what tables call it. `limitation`: one sentence, what passes it all the same. `value_is_effect`: its value
@@ -140,7 +140,7 @@ class AbstractAnyRefuter(ABC):
     value_is_effect: ClassVar[bool] = False
 
 
-class AbstractRefuter(AbstractAnyRefuter):
+class AbstractEffectRefuter(AbstractRefuter):
     """Tries to break the average effect of each arm. Constructor keywords are its YAML keys; final classes."""
 
     @abstractmethod

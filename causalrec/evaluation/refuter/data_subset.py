@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from causalrec.evaluation.refuter.base import (
-    AbstractRefuter,
+    AbstractEffectRefuter,
     RefutationProblem,
     RefuterVerdict,
     generator,
@@ -20,7 +20,7 @@ from causalrec.types import Doubles
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSubset(AbstractRefuter):
+class DataSubset(AbstractEffectRefuter):
     """Takes a `share` of the clusters (of two axes: of the first); the mean over repeats must agree with the estimate
     within what leaving out tells.
 

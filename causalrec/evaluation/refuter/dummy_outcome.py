@@ -7,12 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, generator, summarise
+from causalrec.evaluation.refuter.base import (
+    AbstractEffectRefuter,
+    RefutationProblem,
+    RefuterVerdict,
+    generator,
+    summarise,
+)
 from causalrec.types import Doubles
 
 
 @dataclass(frozen=True, kw_only=True)
-class DummyOutcome(AbstractRefuter):
+class DummyOutcome(AbstractEffectRefuter):
     """Permutes the outcome; its effect must hold 0 in its interval over repeats."""
 
     name: ClassVar[str] = "dummy outcome"

@@ -9,13 +9,13 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from causalrec.estimators.effect.averages import target_weights
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict
 
 RULE = "the risk ratio that a hidden cause must have with both exposure and outcome"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EValue(AbstractRefuter):
+class EValue(AbstractEffectRefuter):
     """`E = RR + sqrt(RR (RR - 1))` of the estimate (`value`) and of the end of its interval next to 0 (`low`).
 
     Of an outcome of 0 or 1, `RR` is `(p0 + effect) / p0` or its inverse, p0 the mean of the untreated, weighted as the

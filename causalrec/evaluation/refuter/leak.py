@@ -8,12 +8,12 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict
 from causalrec.types import Doubles
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leak(AbstractRefuter):
+class Leak(AbstractEffectRefuter):
     """No column's correlation with the outcome or with the arm is above `max_correlation` in absolute value: one
     that is so near was most likely recorded after them.
     """

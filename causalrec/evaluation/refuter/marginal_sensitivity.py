@@ -9,14 +9,14 @@ import numpy as np
 from pydantic import Field
 
 from causalrec.estimators.effect.averages import target_weights
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, Scenario
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict, Scenario
 from causalrec.types import Bools, Doubles
 
 Gamma = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarginalSensitivity(AbstractRefuter):
+class MarginalSensitivity(AbstractEffectRefuter):
     """The least factor Gamma by which hidden causes may change every row's odds of exposure so that the bounds of the
     doubly robust effect hold 0: `value` of the bounds alone, `low` of them widened by the estimate's own error.
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from causalrec.estimators.effect.base import LearnerData
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, half_widths
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict, half_widths
 from causalrec.types import Doubles
 
 
 @dataclass(frozen=True, kw_only=True)
-class NegativeControl(AbstractRefuter):
+class NegativeControl(AbstractEffectRefuter):
     """Takes a column that exposure cannot have changed as the outcome; its effect must hold 0 in its interval. No model
     reads the column itself then.
 

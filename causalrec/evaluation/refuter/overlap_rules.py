@@ -10,14 +10,14 @@ from pydantic import Field
 
 from causalrec.estimators.effect.averages import target_weights
 from causalrec.estimators.effect.overlap_warnings import NEEDED, effective_rows, target_members
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict
 
 Share = Annotated[float, Field(ge=0, le=1)]
 CLIP = 1e-6  # nothing is divided by less
 
 
 @dataclass(frozen=True, kw_only=True)
-class OverlapRules(AbstractRefuter):
+class OverlapRules(AbstractEffectRefuter):
     """At most `max_share` of the rows that the effect is averaged over have a probability of the arm, or of none, whose
     rows stand for them, below `extreme` times that arm's share of all rows, and the effective rows of the arm and of
     none, `(sum w)^2 / sum w^2` of the target's weights, are at least `min_effective` of theirs.

@@ -9,12 +9,18 @@ import numpy as np
 
 from causalrec.data.assignment_unit import is_constant
 from causalrec.estimators.effect.base import LearnerData
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, generator, summarise
+from causalrec.evaluation.refuter.base import (
+    AbstractEffectRefuter,
+    RefutationProblem,
+    RefuterVerdict,
+    generator,
+    summarise,
+)
 from causalrec.types import Doubles, Ints
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaceboExposure(AbstractRefuter):
+class PlaceboExposure(AbstractEffectRefuter):
     """Permutes the treatment; the estimate of what then is no effect must hold 0 in its interval over repeats.
 
     Where treatment was assigned to units of several rows, whole units change it.

@@ -7,12 +7,18 @@ from typing import ClassVar
 
 import numpy as np
 
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, generator, summarise
+from causalrec.evaluation.refuter.base import (
+    AbstractEffectRefuter,
+    RefutationProblem,
+    RefuterVerdict,
+    generator,
+    summarise,
+)
 from causalrec.types import Doubles
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomCommonCause(AbstractRefuter):
+class RandomCommonCause(AbstractEffectRefuter):
     """Adds a column of noise to the controls; the mean over repeats must stay within a standard error."""
 
     name: ClassVar[str] = "random common cause"

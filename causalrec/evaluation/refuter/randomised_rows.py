@@ -9,11 +9,11 @@ import numpy as np
 
 from causalrec.estimators.effect.average_effect import AverageRequest
 from causalrec.estimators.effect.averages import DESCRIPTIONS
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, half_widths
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict, half_widths
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomisedRows(AbstractRefuter):
+class RandomisedRows(AbstractEffectRefuter):
     """The difference in means of the randomised rows must agree with the estimate within both errors.
 
     They are weighed by their own propensities, else by the shares of the arms in their strata, and clustered by what

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from causalrec.errors import CausalRecError
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict
 
 
 def run_refuters(
-    refuters: Sequence[AbstractRefuter],
+    refuters: Sequence[AbstractEffectRefuter],
     problem: RefutationProblem,
     jobs: int = 1,
     on_done: Callable[[], None] = lambda: None,
@@ -27,7 +27,7 @@ def run_refuters(
 
 
 def _in_any_order(
-    refuters: Sequence[AbstractRefuter], problem: RefutationProblem, jobs: int, on_done: Callable[[], None]
+    refuters: Sequence[AbstractEffectRefuter], problem: RefutationProblem, jobs: int, on_done: Callable[[], None]
 ) -> Iterator[tuple[int, list[RefuterVerdict]]]:
     from joblib import Parallel, delayed
 
@@ -37,7 +37,7 @@ def _in_any_order(
         yield done
 
 
-def _run(position: int, refuter: AbstractRefuter, problem: RefutationProblem) -> tuple[int, list[RefuterVerdict]]:
+def _run(position: int, refuter: AbstractEffectRefuter, problem: RefutationProblem) -> tuple[int, list[RefuterVerdict]]:
     """A subset without an arm, say, is no reason to stop."""
     try:
         return position, refuter(problem)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.estimators.ratio import Interval
 from causalrec.estimators.score_contrasts import ScoreContrasts
-from causalrec.evaluation.refuter.base import AbstractAnyRefuter, RefuterLabel
+from causalrec.evaluation.refuter.base import AbstractRefuter, RefuterLabel
 from causalrec.types import ModelSource
 
 
@@ -121,7 +121,7 @@ def require_source(source: ModelSource | None, sources: Collection[ModelSource],
     raise RequestError(f"{request} does not read it; {reads}" if source and sources else f"{request}: {reads}")
 
 
-class AbstractSourceRefuter(AbstractAnyRefuter):
+class AbstractSourceRefuter(AbstractRefuter):
     """Trains a run anew to see what its sources are good for. Constructor keywords are its YAML keys; final classes."""
 
     @abstractmethod

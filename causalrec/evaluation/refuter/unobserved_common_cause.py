@@ -11,7 +11,7 @@ from pydantic import Field
 
 from causalrec.estimators.effect.base import LearnerData
 from causalrec.estimators.effect.hidden_cause import LinearEffect, fit_linear_effect, hidden_bias, least_strength
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict, Scenario
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict, Scenario
 from causalrec.types import Ints
 
 Strength = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -19,7 +19,7 @@ Ends = tuple[float, float]  # a value, and half its interval
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnobservedCommonCause(AbstractRefuter):
+class UnobservedCommonCause(AbstractEffectRefuter):
     """Moves the effect towards 0 by the bias of a linear regression without a cause k times as strong as each observed
     column on both exposure and outcome, for every k of `strengths`; and says which k brings it to 0.
 

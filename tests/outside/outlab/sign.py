@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from causalrec.evaluation.refuter.base import AbstractRefuter, RefutationProblem, RefuterVerdict
+from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sign(AbstractRefuter):
+class Sign(AbstractEffectRefuter):
     """Passes where the interval excludes zero."""
 
     name: ClassVar[str] = "sign"
