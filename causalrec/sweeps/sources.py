@@ -120,7 +120,8 @@ class SourceRuns:
         words = overrides_of(self.config, job, self.config.overrides)
         words += [f"placebo.source={placebo.source}", f"placebo.share={placebo.share:g}"] if placebo.source else []
         words += ["placebo.uniform=true"] if placebo.uniform else []
-        return (*(word for word in words if not word.startswith("seed=")), f"seed={job.run.seed}")
+        left = [word for word in words if not word.lstrip("+").startswith(("seed=", "refute=", "refuter"))]
+        return (*left, f"seed={job.run.seed}")
 
 
 def score_contrasts(rows: Sequence[Sequence[RunFolder]], column: str, *, higher_is_better: bool) -> ScoreContrasts:
