@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import logging
-import re
-from bisect import bisect
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,16 +21,14 @@ from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.running.cache import PreparedCache
 from causalrec.running.prepare import plan_run, select_slices
+from causalrec.running.raw_ids import ROW_NUMBER, RawId, id_text, nearest_id
 from causalrec.running.reopen import check_same_files, check_same_rows, reopen_run
 from causalrec.running.scoring import score_predictor
 from causalrec.tasks.base import Ranking
 from causalrec.types import Doubles, Ints
 
 LOGGER = logging.getLogger(__name__)
-ROW_NUMBER = re.compile(r"0|[1-9][0-9]*")
 DEFAULT_COUNT = 10  # items recommended where nobody says how many
-MAX_COMPARED_IDS = 500  # neighbours in order among which a misspelt id is sought: similarity is slow to compute
-RawId = Hashable  # as the files spell it; a row number (from 0) where they name none
 
 
 @dataclass(frozen=True)
@@ -156,7 +150,7 @@ class TrainedRun:
         """Return the rows of raw ids, int64[N]; raise RequestError on the first that the data do not have."""
         is_list = isinstance(raw_ids, Sequence | np.ndarray | pl.Series) and not isinstance(raw_ids, str | bytes)
         many: list[object] = [*raw_ids] if is_list else [raw_ids]  # type: ignore[misc]
-        return np.array([self._row(entity, _id_text(entity, raw_id)) for raw_id in many], np.int64)
+        return np.array([self._row(entity, id_text(entity, raw_id)) for raw_id in many], np.int64)
 
     def _row(self, entity: str, raw_id: str) -> int:
         log, name = self.prepared.dataset.logged, self.prepared.dataset.card.name
@@ -262,27 +256,6 @@ class TrainedRun:
         return columns
 
 
-def nearest_id(asked_id: str, ids: Sequence[str]) -> str:
-    """Say the range of the ids, in order of number where all are whole numbers, and the nearest to the one asked for.
-
-    >>> nearest_id("4", ["1", "2", "10"])
-    'the 3 ids run from 1 to 10; nearest: 2 and 10'
-    """
-    text = pl.Series(ids, dtype=pl.String)
-    numbers = text.cast(int, strict=False)
-    are_numbers = not numbers.null_count()
-    ordered: list[Any] = (numbers if are_numbers else text).sort().to_list()
-    is_number = asked_id.removeprefix("-").isdecimal()
-    wanted = int(asked_id) if are_numbers and is_number else None if are_numbers else asked_id
-    position = 0 if wanted is None else bisect(ordered, wanted)
-    near = ordered[max(position - 1, 0) : position + 1]
-    if not are_numbers:
-        around = ordered[max(position - MAX_COMPARED_IDS, 0) : position + MAX_COMPARED_IDS]
-        near = get_close_matches(asked_id, around, n=2, cutoff=0.5) or near
-    shown = " and ".join(map(str, near))
-    return f"the {len(ids)} ids run from {ordered[0]} to {ordered[-1]}; nearest: {shown}"
-
-
 def _reads_profile(config: ExperimentConfig) -> bool:
     """Whether the encoder reads a text of the user: it says so by `profile`, or among the sides of `user`."""
     encoder = config.encoder
@@ -299,12 +272,3 @@ def _item_texts(prepared: PreparedData) -> list[pl.Series]:
     ]
     shown = "title" if "title" in names else names[0] if names else None
     return [] if shown is None else [prepared.dataset.item_table[shown]]
-
-
-def _id_text(entity: str, raw_id: object) -> str:
-    """Return a raw id as the files spell it; a whole number may come as a float, as tables with gaps hold it."""
-    if isinstance(raw_id, float | np.floating) and float(raw_id).is_integer():
-        return str(int(raw_id))
-    if isinstance(raw_id, str | int | np.integer) and not isinstance(raw_id, bool):
-        return str(raw_id)
-    raise RequestError(f"{entity} {raw_id!r}: is no id; give text or a whole number")
