@@ -125,7 +125,7 @@ def _compare_pair(row: str, reference: str, column: str, mine: Values, reference
     if not draws:
         return None
     values = np.array([mine[draw][0] - reference_values[draw][0] for draw in draws])
-    if not mine[draws[0]][1].size and len({drawn for _, drawn in draws}) < max(len(draws), 2):
+    if not mine[draws[0]][1].size and len({data for _, data in draws}) < max(len(draws), 2):
         return None  # neither rows nor draws of the data tell an error
     jackknife = np.mean([mine[draw][1] - reference_values[draw][1] for draw in draws], axis=0)
     difference, se, df, p = paired_test(values, jackknife)

@@ -38,13 +38,13 @@ def cost_tables(
     """
     runs = list(folders)
     groups = groups_of_tables(runs if show_submodels else without_submodels(runs))
-    made = [
+    tables = [
         ScoreTable(
             f"cost: {title}", tuple(COLUMNS), {name: _cells(of) for name, of in rows_of(group).items()}, (), NOTES
         )
         for title, group in zip(titles_of(groups), groups, strict=True)
     ]
-    return [chosen for table in made if (chosen := table.choose_rows(rows)).rows]
+    return [chosen for table in tables if (chosen := table.choose_rows(rows)).rows]
 
 
 def _cells(runs: Sequence[RunFolder]) -> dict[str, Cell]:

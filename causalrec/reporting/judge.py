@@ -49,8 +49,7 @@ class Judge:
                 return GainVerdict(obstacle[0], reason=_of_row(cell, key, obstacle[1]))
         if key not in self.differences:
             return GainVerdict("cannot be", reason=f"no paired runs of {row} and {compare.to} with this score")
-        drawn = self.study.seeds_draw_data
-        sds = (None, None) if drawn else (self.obtained[key].sd, self.obtained[reference].sd)
+        sds = (None, None) if self.study.seeds_draw_data else (self.obtained[key].sd, self.obtained[reference].sd)
         same_test = self.study.source is not None and self.study.source.same_test
         return judge_gain(
             printed[key],

@@ -45,9 +45,9 @@ def test_a_speed_is_known_where_rows_were_met_in_some_time() -> None:
 
 def test_records_hold_what_training_and_scoring_took(folder: Path) -> None:
     by_name = records(folder)
-    assert {name: len(made) for name, made in by_name.items()} == {"alone": 1, "packed": 2, "table": 1}
-    for made in by_name.values():
-        for record in made:
+    assert {name: len(runs) for name, runs in by_name.items()} == {"alone": 1, "packed": 2, "table": 1}
+    for runs in by_name.values():
+        for record in runs:
             cost = record.cost
             assert cost.training_seconds > 0 and cost.scoring_seconds > 0
             if record.execution == "alone":
@@ -60,17 +60,17 @@ def test_records_hold_what_training_and_scoring_took(folder: Path) -> None:
 
 
 def test_tables_show_it_on_request(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def printed(*options: str) -> str:
+    def read_table(*options: str) -> str:
         assert cli.main(["table", str(folder), *options]) == 0
         return capsys.readouterr().out
 
-    assert "seconds" not in printed()
-    assert "parameters" in printed("--cost") and "MiB" in printed("--cost", "--markdown")
-    _, cost = json.loads(printed("--cost", "--json"))
+    assert "seconds" not in read_table()
+    assert "parameters" in read_table("--cost") and "MiB" in read_table("--cost", "--markdown")
+    _, cost = json.loads(read_table("--cost", "--json"))
     assert cost["dataset"].startswith("cost: ") and list(cost["rows"]) == ["alone", "packed", "table"]
     assert cost["rows"]["packed"]["rows/s@training"]["seeds"] == 2
     assert "rows/s@training" not in cost["rows"]["table"] and "parameters@model" not in cost["rows"]["table"]
-    (_, only) = json.loads(printed("--cost", "--json", "--rows", "table"))
+    (_, only) = json.loads(read_table("--cost", "--json", "--rows", "table"))
     assert list(only["rows"]) == ["table"]
-    lines = printed("--cost", "--csv").splitlines()
+    lines = read_table("--cost", "--csv").splitlines()
     assert any(line.startswith('"cost: ') or line.startswith("cost: ") for line in lines)

@@ -57,8 +57,8 @@ def count_covered(design: str, confounding: float, draws: int, folder: Path) -> 
     """
     truth = truths()
     covered = dict.fromkeys([*truth, WARNED], 0)
-    asked = [*ALL, METRICS, *OF_DESIGN[design], f"dataset.confounding={confounding}", f"paths.runs={folder}"]
-    for config in compose_all([normalise_overrides([*asked, f"dataset.seed={seed}"]) for seed in range(draws)]):
+    overrides = [*ALL, METRICS, *OF_DESIGN[design], f"dataset.confounding={confounding}", f"paths.runs={folder}"]
+    for config in compose_all([normalise_overrides([*overrides, f"dataset.seed={seed}"]) for seed in range(draws)]):
         prepared = prepare_data(config, plan_run(config))
         (rows,) = select_slices(config, prepared)["uplift"]
         columns = prepared.dataset.user_table.select("x1", "x0").to_numpy() @ np.array([1, 0.5])
