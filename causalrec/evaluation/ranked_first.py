@@ -45,10 +45,14 @@ def few_ranked_first(scored: Scored, cluster: Ints) -> tuple[str, ...]:
     if not len(scored.prediction):
         return ()
     treated, untreated = effective_first(scored, cluster)
-    few, which = min((treated, "the arm"), (untreated, "none"))
+    few, which = min((treated, "under the arm"), (untreated, "without treatment"))
     if few >= LEAST:
         return ()
+    if few < 1:
+        return (
+            f"no row {which} is in the tenth ranked first: nothing is compared there, and intervals do not know it",
+        )
     return (
-        f"few like rows are ranked first: those of {which} in the first tenth weigh as much as {few:.0f} alike, so "
-        f"that an interval of 95 % may hold the truth in .85 of draws",
+        f"few like rows are ranked first: those {which} in the first tenth weigh as much as {few:.0f} alike, too few "
+        f"for intervals to hold the truth as often as they say",
     )

@@ -30,5 +30,5 @@ def test_a_ranking_is_warned_of_and_a_constant_ranks_nobody_first() -> None:
     assert few_ranked_first(make_rows(half, [0.5] * 120, [1.0] * 120), np.arange(120)) == ()
     assert few_ranked_first(make_rows(half * 2, [0.5] * 240), np.arange(240)) == ()
     (line,) = few_ranked_first(make_rows([1] * 300, [0.5] * 300), np.arange(300))
-    assert "those of none in the first tenth weigh as much as 0 alike" in line
+    assert line.startswith("no row without treatment is in the tenth ranked first")
     assert few_ranked_first(make_rows([], []), np.arange(0)) == ()
