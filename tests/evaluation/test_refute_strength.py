@@ -224,6 +224,23 @@ def test_a_rare_arm_overlaps_where_it_was_drawn_at_random(slope: float, draws: i
         assert verdict.verdict == label, (seed, treatment.mean(), verdict.rule)
 
 
+def test_overlap_of_the_treated_is_that_of_each_arm() -> None:
+    """Rows under arm 1 have none like them without it; those under arm 2, as many, have."""
+    treatment = np.repeat([0, 1, 2], 100)
+    x = np.arange(300.0)
+    rows = LearnerData(x[:, None], np.zeros((300, 0)), treatment, x, 2, False)
+    propensities = np.full((300, 3), 1 / 3)
+    propensities[treatment == 1] = (0.001, 0.998, 0.001)
+    problem = RefutationProblem(
+        rows=rows,
+        estimate=ReEstimator(),
+        original=AverageEffect(*(np.ones(2),) * 4),
+        propensities=propensities,
+        target="treated",
+    )
+    assert [(verdict.verdict, verdict.value) for verdict in OverlapRules()(problem)] == [("fails", 1), ("passes", 0)]
+
+
 NEED_AN_ERROR = (*STRENGTHS, "random common cause", "data subset", "randomised rows")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from causalrec.estimators.effect.averages import target_weights
+from causalrec.estimators.effect.overlap_warnings import target_members
 from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict, Scenario
 from causalrec.types import Bools, Doubles
 
@@ -103,9 +104,7 @@ def bounds(problem: RefutationProblem, arm: int, gamma: float, clip: float = 0.0
     """
     rows, means = problem.rows, problem.means
     assert means is not None, "asked by who calls"
-    members = {"treated": rows.treatment == arm, "untreated": rows.treatment == 0}.get(
-        problem.target, np.ones(len(rows), bool)
-    )
+    members = target_members(rows.treatment, problem.target, arm)
     weights = target_weights(rows.treatment, problem.propensities, arm, problem.target, clip=clip)
     modelled = float((means[members, arm] - means[members, 0]).mean())
     ends = []
