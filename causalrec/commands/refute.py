@@ -145,7 +145,7 @@ def _original_estimate(problem: RefutationProblem) -> dict[str, list[float | Non
     original, arms = problem.original, range(problem.rows.arms)
     ends = {"value": original.value, "low": original.low, "high": original.high, "error": original.standard_error}
     columns = {name: [_finite(float(value)) for value in end] for name, end in ends.items()}
-    least = detectable_effect(problem.errors)
+    least = detectable_effect(problem.half_widths, problem.level)
     return {**columns, "detectable": [_finite(float(least[a])) if problem.is_null(a + 1) else None for a in arms]}
 
 

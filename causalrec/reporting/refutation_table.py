@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from causalrec.estimators.effect.detectable import SAMPLES
 from causalrec.reporting.text_table import TextTable
 
 Report = dict[str, Any]  # refute.json, a verdict or a scenario of it
@@ -41,8 +42,8 @@ def null_notes(refutation: Report) -> Iterator[str]:
     for arm, least in enumerate(refutation.get("detectable", ()), start=1):
         if least is not None:
             yield (
-                f"arm {arm}: its interval holds 0; an effect of {least:.3g} would have shown in 80 % of such samples "
-                f"(2.8 standard errors), a smaller one in fewer"
+                f"arm {arm}: its interval holds 0; an effect of {least:.3g} would have shown {SAMPLES}, a smaller one "
+                f"in fewer"
             )
 
 

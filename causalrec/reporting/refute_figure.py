@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from causalrec.estimators.effect.detectable import SAMPLES
 from causalrec.reporting.colours import BLUE, GREY, RED
 from causalrec.reporting.escapes import figure_text
 from causalrec.reporting.refutation_table import Report
@@ -58,7 +59,7 @@ def _draw_arm(panel: Axes, refutation: Report, arm: int, verdicts: list[Report])
     panel.set_ylim(max(1, len(verdicts)) - 0.5, -0.5)
     panel.tick_params(axis="x", labelsize=8)
     least = refutation.get("detectable", [None] * (arm + 1))[arm]
-    null = "" if least is None else f"; {least:.3g} would have shown in 80 % of samples"
+    null = "" if least is None else f"; {least:.3g} would have shown {SAMPLES}"
     panel.set_xlabel(f"average effect of arm {arm + 1}, unit of the outcome{null}", fontsize=9)
     panel.spines[["top", "right"]].set_visible(False)
 

@@ -77,8 +77,8 @@ def test_a_null_stands_beside_the_effect_that_would_have_shown() -> None:
     table = verdict_table(refutation(NULL, detectable=0.28))
     assert table.rows[0][2] == "nothing to explain away"
     assert table.notes[0] == (
-        "arm 1: its interval holds 0; an effect of 0.28 would have shown in 80 % of such samples (2.8 standard "
-        "errors), a smaller one in fewer"
+        "arm 1: its interval holds 0; an effect of 0.28 would have shown in 80 % of such samples, a smaller "
+        "one in fewer"
     )
 
 
@@ -105,7 +105,7 @@ def test_the_figure_draws_hidden_causes_and_says_what_a_null_leaves_open() -> No
         "unobserved common cause:\nnothing to explain away",
     ]
     assert {text.get_text() for text in panel.texts} >= {"1 x x2"}
-    assert panel.get_xlabel().endswith("; 0.28 would have shown in 80 % of samples")
+    assert panel.get_xlabel().endswith("; 0.28 would have shown in 80 % of such samples")
 
 
 def test_an_estimate_without_an_interval_is_drawn_without_one() -> None:
@@ -120,6 +120,9 @@ def test_the_record_of_a_null_holds_the_least_effect_that_would_have_shown() -> 
     for value, expected in ((0.05, pytest.approx(0.280159, abs=1e-5)), (0.5, None)):
         original = normal_average(np.array([value]), error, 0.95)
         assert _original_estimate(replace(problem, original=original))["detectable"] == [expected]
+    few = replace(normal_average(np.array([0.05]), error, 0.95), low=np.array([-0.2]), high=np.array([0.3]))  # of t
+    of_few = _original_estimate(replace(problem, original=few, level=0.9))["detectable"]
+    assert of_few == [pytest.approx(0.25 * (1 + 0.841621 / 1.644854), abs=1e-5)]
     bare = replace(normal_average(np.array([0.5]), error, 0.95), low=np.array([NAN]), high=np.array([NAN]))
     estimate = _original_estimate(replace(problem, original=bare))
     assert estimate["detectable"] == [None] and estimate["low"] == [None]
