@@ -111,7 +111,8 @@ def _refute_effect(
 
     with read_only(), progress("refuting", len(refuters), "refuters") as step:
         verdicts = run_refuters(refuters, problem, jobs, step.advance)
-    effect: Json = {"estimator": estimator, **_original_estimate(problem), "verdicts": _verdict_rows(verdicts)}
+    effect: Json = {"estimator": estimator, "level": problem.level, **_original_estimate(problem)}
+    effect["verdicts"] = _verdict_rows(verdicts)
     with replace_atomically(folder / "refute.png") as temporary:
         refute_figure({**about, **effect}).savefig(temporary, format="png", dpi=120)
     log(f"drawn: {folder / 'refute.png'}")

@@ -64,6 +64,13 @@ def test_a_hidden_cause_as_strong_as_the_strongest_column_is_seen_for_what_it_ma
     assert moved == pytest.approx(linear.value - first.linear_value) and moved > 0.7
 
 
+def test_a_linear_regression_has_the_run_s_level() -> None:
+    problem = problem_of(units=400)
+    wide, narrow = (UnobservedCommonCause()(replace(problem, level=level))[0].scenarios[0] for level in (0.95, 0.9))
+    ratio = (wide.linear_high - wide.linear_low) / (narrow.linear_high - narrow.linear_low)
+    assert ratio == pytest.approx(1.959964 / 1.644854, rel=0.005), "quantiles of t of 393 degrees of freedom"
+
+
 def test_a_negative_effect_moves_up_to_0() -> None:
     problem = problem_of(units=600)
     turned = replace(problem.rows, outcome=-problem.rows.outcome)

@@ -51,7 +51,7 @@ NULL = replace(
 
 
 def refutation(*verdicts: RefuterVerdict, detectable: float | None = None) -> dict[str, Any]:
-    about = {"run": "linear_dml", "caveat": None, "estimator": "linear_dml"}
+    about = {"run": "linear_dml", "caveat": None, "estimator": "linear_dml", "level": 0.9}
     ends = {"value": [0.4], "low": [0.2], "high": [0.6], "error": [0.1], "detectable": [detectable]}
     return {**about, **ends, "verdicts": _verdict_rows(list(verdicts))}
 
@@ -62,6 +62,7 @@ def test_a_finding_stands_in_the_place_of_the_label_and_of_the_number() -> None:
         ("data subset", "1", "passes", "0.400"),
         ("unobserved common cause", "1", "0 at 1.4 x x2, its interval at 0.9", ""),
     )
+    assert table.title == "linear_dml: 0.400 [0.200, 0.600] (90 % interval)"
     assert not any("its interval holds 0" in note for note in table.notes)
 
 
@@ -84,7 +85,8 @@ def test_a_null_stands_beside_the_effect_that_would_have_shown() -> None:
 
 def test_hidden_causes_stand_with_what_they_leave() -> None:
     table = scenario_table(refutation(PASSED, MEASURED))
-    assert table is not None and table.rows[:3] == (
+    assert table is not None and table.title.startswith("what a hidden cause would leave of the effect (90 % interval;")
+    assert table.rows[:3] == (
         ("1 x x2", "1", "0.120 [-0.020, 0.260]", "0.100 [-0.050, 0.250]"),
         ("2 x x2", "1", "-0.100", "-0.200"),
         ("3 x x2", "1", "beyond the bound: no cause is so strong", ""),
@@ -104,6 +106,7 @@ def test_the_figure_draws_hidden_causes_and_says_what_a_null_leaves_open() -> No
         "unobserved common cause:\n0 at 1.4 x x2, its interval at 0.9",
         "unobserved common cause:\nnothing to explain away",
     ]
+    assert panel.get_legend_handles_labels()[1][0] == "its 90 % interval"
     assert {text.get_text() for text in panel.texts} >= {"1 x x2"}
     assert panel.get_xlabel().endswith("; 0.28 would have shown in 80 % of such samples")
 

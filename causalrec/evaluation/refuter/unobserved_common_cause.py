@@ -41,7 +41,7 @@ class UnobservedCommonCause(AbstractEffectRefuter):
 
     def _judge(self, problem: RefutationProblem, arm: int) -> RefuterVerdict:
         blocks = observed_columns(problem.rows)
-        effect, names = linear_effect(problem.rows, arm, list(blocks.values())), list(blocks)
+        effect, names = linear_effect(problem, arm, list(blocks.values())), list(blocks)
         estimate = float(problem.original.value[arm - 1])
         half_width = float(problem.original.high[arm - 1] - problem.original.low[arm - 1]) / 2
         least = np.array([least_strength(effect, column, estimate) for column in range(len(names))])
@@ -83,12 +83,13 @@ class UnobservedCommonCause(AbstractEffectRefuter):
             )
 
 
-def linear_effect(rows: LearnerData, arm: int, blocks: Sequence[Ints]) -> LinearEffect:
+def linear_effect(problem: RefutationProblem, arm: int, blocks: Sequence[Ints]) -> LinearEffect:
     """Return the effect of an arm by a linear regression on all columns, of the rows under it or under none."""
+    rows = problem.rows
     compared = np.isin(rows.treatment, (0, arm))
     treated = (rows.treatment[compared] == arm).astype(np.float64)
     clusters = tuple(axis[compared] for axis in rows.dependence)
-    return fit_linear_effect(treated, rows.outcome[compared], rows.features[compared], blocks, clusters)
+    return fit_linear_effect(treated, rows.outcome[compared], rows.features[compared], blocks, clusters, problem.level)
 
 
 def observed_columns(rows: LearnerData) -> dict[str, Ints]:
