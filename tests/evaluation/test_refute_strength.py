@@ -132,7 +132,7 @@ def test_bounds_of_steep_outcomes_lie_around_the_estimate() -> None:
     """Outcomes in thousands that follow x steeply: weighted means alone are thousands off where overlap is poor."""
     rng = np.random.default_rng(5)
     x = rng.normal(size=(2_000, 1))
-    treatment = (2 * x[:, 0] - 2 + rng.logistic(size=2_000) > 0).astype(np.int64)
+    treatment = (1.5 * x[:, 0] - 2 + rng.logistic(size=2_000) > 0).astype(np.int64)
     outcome = 10_000 * x[:, 0] + 1_000 * treatment + 1_000 * rng.normal(size=2_000)
     problem = problem_of_rows(rows_of(x, treatment, outcome))
     (verdict,) = MarginalSensitivity()(problem)
@@ -155,6 +155,17 @@ def test_bounds_at_the_true_gamma_hold_the_true_effect(target: EffectTarget) -> 
     assert not low <= 1 <= high
     low, high = bounds(problem, 1, 3.1)
     assert low <= 1 <= high
+
+
+def test_bounds_without_overlap_are_not_testable() -> None:
+    """No row of x above 0 is without exposure: what would have come of it is the outcome models' alone."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(2_000, 1))
+    treatment = (12 * x[:, 0] + rng.logistic(size=2_000) > 0).astype(np.int64)
+    (verdict,) = MarginalSensitivity()(
+        problem_of_rows(rows_of(x, treatment, x[:, 0] + treatment + rng.normal(size=2_000) / 10))
+    )
+    assert verdict.verdict == "not testable" and verdict.rule.startswith("no overlap: ") and not verdict.finding
 
 
 def test_bounds_of_other_models_than_the_run_s_are_not_testable() -> None:

@@ -11,6 +11,7 @@ from pydantic import Field
 from causalrec.estimators.effect.averages import target_weights
 from causalrec.estimators.effect.overlap_warnings import target_members
 from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict, Scenario
+from causalrec.evaluation.refuter.overlap_rules import EXTREME, MAX_SHARE, unlike_share
 from causalrec.types import Bools, Doubles
 
 Gamma = Annotated[float, Field(ge=1, allow_inf_nan=False)]
@@ -29,7 +30,8 @@ class MarginalSensitivity(AbstractEffectRefuter):
 
     name: ClassVar[str] = "marginal sensitivity"
     limitation: ClassVar[str] = (
-        "how large Gamma is in truth; and a propensity that is wrong in the observed columns; the error beside the "
+        "how large Gamma is in truth; a propensity that is wrong in the observed columns; and outcome models that are "
+        "wrong where rows have few like them, which no bounds widen for; the error beside the "
         "bounds is that of the estimate, whatever Gamma"
     )
     gammas: tuple[Gamma, ...] = (1.1, 1.5, 2.0)
@@ -44,6 +46,13 @@ class MarginalSensitivity(AbstractEffectRefuter):
         return [self._judge(problem, arm) for arm in range(1, problem.rows.arms + 1)]
 
     def _judge(self, problem: RefutationProblem, arm: int) -> RefuterVerdict:
+        if (
+            unlike := unlike_share(problem, arm)
+        ) > MAX_SHARE:  # weights near 1 would leave the outcome models unbounded
+            reason = (
+                f"no overlap: {unlike:.0%} of the rows have a probability below {EXTREME:g} of the arm's share of rows"
+            )
+            return self.verdict(arm, None, *(float("nan"),) * 3, reason)
         estimate, error = float(problem.original.value[arm - 1]), float(problem.errors[arm - 1])
         start = bounds(problem, arm, 1.0, self.clip)[0]
         if abs(start - estimate) > error:
