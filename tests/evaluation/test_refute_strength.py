@@ -12,7 +12,8 @@ from causalrec.config.component import validate_component
 from causalrec.errors import RequestError
 from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest
 from causalrec.estimators.effect.base import LearnerData
-from causalrec.estimators.effect.hidden_cause import fit_linear_effect
+from causalrec.estimators.effect.hidden_cause import LinearEffect, fit_linear_effect
+from causalrec.evaluation.refuter import unobserved_common_cause
 from causalrec.evaluation.refuter.base import NO_ERROR, AbstractEffectRefuter, RefutationProblem
 from causalrec.evaluation.refuter.e_value import EValue, difference_ratio, e_value, risk_ratio
 from causalrec.evaluation.refuter.marginal_sensitivity import MarginalSensitivity, bounds, extremes, least_gamma
@@ -46,15 +47,15 @@ def rows_of(x: Doubles, treatment: Ints, outcome: Doubles, **others: Any) -> Lea
 
 
 def test_a_hidden_cause_as_strong_as_the_strongest_column_is_seen_for_what_it_may_do() -> None:
-    """Nothing has an effect, the hidden cause is as strong as x0, and x1 is weak: 0 at about 1 x x0."""
+    """Nothing has an effect, the hidden cause is as strong as x0, and x1 is weak: 0 at about 1 × x0."""
     rng = np.random.default_rng(0)
     x, hidden = rng.normal(size=(8_000, 2)), rng.normal(size=8_000)
     treatment = (x[:, 0] + hidden + x[:, 1] / 10 + rng.logistic(size=8_000) > 0).astype(np.int64)
     rows = rows_of(x, treatment, x[:, 0] + hidden + rng.normal(size=8_000), modifier_names=("x0", "x1"))
     (verdict,) = UnobservedCommonCause()(problem_of_rows(rows))
     assert verdict.verdict == "measured" and 0.9 < verdict.low < verdict.value < 1.1
-    assert verdict.finding == "0 at 0.96 x x0, its interval at 0.9"
-    first, causes = verdict.scenarios[0], [f"{k} x {name}" for name in ("x0", "x1") for k in (1, 2, 3)]
+    assert verdict.finding == "0 at 0.96 × x0, its interval at 0.9"
+    first, causes = verdict.scenarios[0], [f"{k} × {name}" for name in ("x0", "x1") for k in (1, 2, 3)]
     assert [line.hidden_cause for line in verdict.scenarios] == causes
     assert first.low < 0 < first.high and first.linear_low < 0 < first.linear_high
     linear = fit_linear_effect(
@@ -62,6 +63,28 @@ def test_a_hidden_cause_as_strong_as_the_strongest_column_is_seen_for_what_it_ma
     )  # the same bias moves both
     moved = float(problem_of_rows(rows).original.value[0]) - first.value
     assert moved == pytest.approx(linear.value - first.linear_value) and moved > 0.7
+
+
+def test_the_interval_s_strength_is_the_least_of_all_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cause like x1 moves the estimate less than one like x0, but leaves more of the outcome to chance."""
+    effect = LinearEffect(
+        value=1.0,
+        standard_error=0.03,
+        half_width=0.06,
+        degrees=1_000,
+        exposure_shares=np.array([0.28, 0.30]),
+        outcome_shares=np.array([0.43, 0.08]),
+    )
+    monkeypatch.setattr(unobserved_common_cause, "linear_effect", lambda *_: effect)
+    problem, error = problem_of(units=200), np.ones(1)
+    rows = replace(problem.rows, modifiers=problem.rows.modifiers[:, :2], modifier_names=("x0", "x1"))
+    for half, expected in (
+        (0.5, "0 at 1.4 × x0, its interval at 1 × x1"),
+        (0.01, "0 at 1.4 × x0, its interval at 1.4"),
+    ):
+        original = AverageEffect(error, error, error - half, error + half)
+        (verdict,) = UnobservedCommonCause()(replace(problem, rows=rows, original=original))
+        assert verdict.finding == expected
 
 
 def test_a_linear_regression_has_the_run_s_level() -> None:
@@ -97,7 +120,7 @@ def test_every_arm_is_compared_with_none() -> None:
     verdicts = UnobservedCommonCause(strengths=(0.5,))(problem_of_arms())
     assert [verdict.arm for verdict in verdicts] == [1, 2]
     assert {line.hidden_cause for verdict in verdicts for line in verdict.scenarios} == {
-        f"0.5 x column {k}" for k in range(2)
+        f"0.5 × column {k}" for k in range(2)
     }
 
 

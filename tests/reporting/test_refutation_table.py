@@ -26,10 +26,10 @@ MEASURED = RefuterVerdict(
     rule="how many times",
     limitation="a stronger one",
     value_is_effect=False,
-    finding="0 at 1.4 x x2, its interval at 0.9",
+    finding="0 at 1.4 × x2, its interval at 0.9",
     scenarios=(
         Scenario(
-            hidden_cause="1 x x2",
+            hidden_cause="1 × x2",
             value=0.12,
             low=-0.02,
             high=0.26,
@@ -37,9 +37,9 @@ MEASURED = RefuterVerdict(
             linear_low=-0.05,
             linear_high=0.25,
         ),
-        Scenario(hidden_cause="2 x x2", value=-0.1, linear_value=-0.2),
-        Scenario(hidden_cause="3 x x2", note="beyond the bound: no cause is so strong"),
-        *(Scenario(hidden_cause=f"{k} x x3", value=0.3, low=0.2, high=0.4) for k in range(1, 9)),
+        Scenario(hidden_cause="2 × x2", value=-0.1, linear_value=-0.2),
+        Scenario(hidden_cause="3 × x2", note="beyond the bound: no cause is so strong"),
+        *(Scenario(hidden_cause=f"{k} × x3", value=0.3, low=0.2, high=0.4) for k in range(1, 9)),
     ),
 )
 PASSED = replace(
@@ -60,7 +60,7 @@ def test_a_finding_stands_in_the_place_of_the_label_and_of_the_number() -> None:
     table = verdict_table(refutation(PASSED, MEASURED))
     assert table.rows == (
         ("data subset", "1", "passes", "0.400"),
-        ("unobserved common cause", "1", "0 at 1.4 x x2, its interval at 0.9", ""),
+        ("unobserved common cause", "1", "0 at 1.4 × x2, its interval at 0.9", ""),
     )
     assert table.title == "linear_dml: 0.400 [0.200, 0.600] (90 % interval)"
     assert not any("its interval holds 0" in note for note in table.notes)
@@ -87,9 +87,9 @@ def test_hidden_causes_stand_with_what_they_leave() -> None:
     table = scenario_table(refutation(PASSED, MEASURED))
     assert table is not None and table.title.startswith("what a hidden cause would leave of the effect (90 % interval;")
     assert table.rows[:3] == (
-        ("1 x x2", "1", "0.120 [-0.020, 0.260]", "0.100 [-0.050, 0.250]"),
-        ("2 x x2", "1", "-0.100", "-0.200"),
-        ("3 x x2", "1", "beyond the bound: no cause is so strong", ""),
+        ("1 × x2", "1", "0.120 [-0.020, 0.260]", "0.100 [-0.050, 0.250]"),
+        ("2 × x2", "1", "-0.100", "-0.200"),
+        ("3 × x2", "1", "beyond the bound: no cause is so strong", ""),
     )
     assert len(table.rows) == 9 and table.notes == (
         "without an interval: such a cause would explain all that is left of the outcome",
@@ -103,11 +103,11 @@ def test_the_figure_draws_hidden_causes_and_says_what_a_null_leaves_open() -> No
     (panel,) = figure.axes
     assert [label.get_text() for label in panel.get_yticklabels()] == [
         "data subset: passes",
-        "unobserved common cause:\n0 at 1.4 x x2, its interval at 0.9",
+        "unobserved common cause:\n0 at 1.4 × x2, its interval at 0.9",
         "unobserved common cause:\nnothing to explain away",
     ]
     assert panel.get_legend_handles_labels()[1][0] == "its 90 % interval"
-    assert {text.get_text() for text in panel.texts} >= {"1 x x2"}
+    assert {text.get_text() for text in panel.texts} >= {"1 × x2"}
     assert panel.get_xlabel().endswith("; 0.28 would have shown in 80 % of such samples")
 
 

@@ -46,12 +46,10 @@ class MarginalSensitivity(AbstractEffectRefuter):
         return [self._judge(problem, arm) for arm in range(1, problem.rows.arms + 1)]
 
     def _judge(self, problem: RefutationProblem, arm: int) -> RefuterVerdict:
-        if (
-            unlike := unlike_share(problem, arm)
-        ) > MAX_SHARE:  # weights near 1 would leave the outcome models unbounded
-            reason = (
-                f"no overlap: {unlike:.0%} of the rows have a probability below {EXTREME:g} of the arm's share of rows"
-            )
+        unlike = unlike_share(problem, arm)
+        if problem.is_null(arm) is False and unlike > MAX_SHARE:
+            # of weights near 1 Gamma changes little, and what the outcome models extrapolate is in no bound
+            reason = f"no overlap: {unlike:.0%} of rows have a probability below {EXTREME:g} of the arm's share of rows"
             return self.verdict(arm, None, *(float("nan"),) * 3, reason)
         estimate, error = float(problem.original.value[arm - 1]), float(problem.errors[arm - 1])
         start = bounds(problem, arm, 1.0, self.clip)[0]
