@@ -249,6 +249,14 @@ def test_the_e_value_of_a_click_is_that_of_its_risk_ratio() -> None:
     ), "the end next to 0 is the upper one"
 
 
+def test_the_e_value_of_an_outcome_without_a_spread_is_not_testable() -> None:
+    """1e-200 squared is 0."""
+    problem = problem_of(units=200)
+    rows = replace(problem.rows, outcome=1e-200 * problem.rows.outcome)
+    (verdict,) = EValue()(replace(problem, rows=rows))
+    assert verdict.verdict == "not testable" and "standard deviation" in verdict.rule
+
+
 @pytest.mark.parametrize(("slope", "draws", "label"), [(0.0, 10, "passes"), (3.0, 3, "fails")])
 def test_a_rare_arm_overlaps_where_it_was_drawn_at_random(slope: float, draws: int, label: str) -> None:
     unread = AverageEffect(*(np.ones(1),) * 4)

@@ -49,7 +49,7 @@ class MarginalSensitivity(AbstractEffectRefuter):
         unlike = unlike_share(problem, arm)
         if problem.is_null(arm) is False and unlike > MAX_SHARE:
             # of weights near 1 Gamma changes little, and what the outcome models extrapolate is in no bound
-            reason = f"no overlap: {unlike:.0%} of rows have a probability below {EXTREME:g} of the arm's share of rows"
+            reason = f"no overlap: {100 * unlike:.0f} % of rows have a probability below {EXTREME:g} of the arm's share"
             return self.verdict(arm, None, *(float("nan"),) * 3, reason)
         estimate, error = float(problem.original.value[arm - 1]), float(problem.errors[arm - 1])
         start = bounds(problem, arm, 1.0, self.clip)[0]

@@ -42,8 +42,8 @@ class OverlapRules(AbstractEffectRefuter):
                 effective_rows(weight[rows.treatment == which]) / int((rows.treatment == which).sum())
                 for which in (0, arm)
             ]
-            needed = f"effective rows at least {self.min_effective:.0%}: {min(effective):.0%}"
-            rule = f"at most {self.max_share:.0%} below {self.extreme:g} of the arm's share of rows; {needed}"
+            needed = f"effective rows at least {100 * self.min_effective:.0f} %: {100 * min(effective):.0f} %"
+            rule = f"at most {100 * self.max_share:.0f} % below {self.extreme:g} of the arm's share of rows; {needed}"
             passed = bool(share <= self.max_share and np.min(effective) >= self.min_effective)
             verdicts.append(self.verdict(arm, passed, share, float("nan"), float("nan"), rule))
         return verdicts
