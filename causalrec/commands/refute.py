@@ -111,7 +111,8 @@ def _refute_effect(
 
     with read_only(), progress("refuting", len(refuters), "refuters") as step:
         verdicts = run_refuters(refuters, problem, jobs, step.advance)
-    effect: Json = {"estimator": estimator, **_original_estimate(problem), "verdicts": _verdict_rows(verdicts)}
+    effect: Json = {"estimator": estimator, "level": problem.level, **_original_estimate(problem)}
+    effect["verdicts"] = _verdict_rows(verdicts)
     with replace_atomically(folder / "refute.png") as temporary:
         refute_figure({**about, **effect}).savefig(temporary, format="png", dpi=120)
     log(f"drawn: {folder / 'refute.png'}")
@@ -145,7 +146,7 @@ def _original_estimate(problem: RefutationProblem) -> dict[str, list[float | Non
     original, arms = problem.original, range(problem.rows.arms)
     ends = {"value": original.value, "low": original.low, "high": original.high, "error": original.standard_error}
     columns = {name: [_finite(float(value)) for value in end] for name, end in ends.items()}
-    least = detectable_effect(problem.errors)
+    least = detectable_effect(problem.half_widths, problem.level)
     return {**columns, "detectable": [_finite(float(least[a])) if problem.is_null(a + 1) else None for a in arms]}
 
 

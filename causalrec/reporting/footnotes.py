@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import NormalDist
 
 import numpy as np
 
-from causalrec.estimators.effect.detectable import detectable_effect
+from causalrec.estimators.effect.detectable import SAMPLES, detectable_effect
 from causalrec.records.names import column_of, parse_column
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RunRecord
@@ -18,7 +17,6 @@ from causalrec.reporting.warnings import warning_notes
 ROWS = Mapping[str, Sequence[RunFolder]]  # the runs of each row, by its name
 
 AVERAGE_EFFECTS = ("average_effect", "effect_of_compliers", "projected_effect")  # of which 0 is no effect
-POWER = 0.8
 ONCE = " Baselines stand once for each."
 ENDS = {True: " (higher is better)", False: " (lower is better)", None: ""}
 
@@ -48,25 +46,22 @@ def footnotes(rows: ROWS, columns: Sequence[str]) -> Iterable[str]:
 def null_notes(rows: Mapping[str, Mapping[str, Cell]], level: float, decimals: Mapping[str, int]) -> list[str]:
     """Say of average effects whose interval holds 0 what effect the rows could have shown: a null is no proof of none.
 
-    The error is read off the interval, so that quantiles of t of few clusters count too.
-
     Args:
         rows: the cells of a table.
         level: of its intervals.
         decimals: of each column.
     """
-    quantile, notes = NormalDist().inv_cdf((1 + level) / 2), []
+    notes = []
     for name, cells in rows.items():
         least = []
         for column, cell in cells.items():
             if parse_column(column)[0] in AVERAGE_EFFECTS and cell.low <= 0 <= cell.high:
-                error = np.array((cell.high - cell.low) / 2 / quantile)
-                effect = float(detectable_effect(error, level, POWER))
+                effect = float(detectable_effect(np.array((cell.high - cell.low) / 2), level))
                 least.append(f"{column} {format_number(effect, decimals[column])}")
         if least:
             notes.append(
-                f"{name}: an interval that holds 0 is no proof of no effect; one of this size would be seen with "
-                f"{POWER:.0%} power: {', '.join(least)}."
+                f"{name}: an interval that holds 0 is no proof of no effect; one of this size would have shown "
+                f"{SAMPLES}: {', '.join(least)}."
             )
     return notes
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from causalrec.estimators.effect.detectable import SAMPLES
 from causalrec.reporting.text_table import TextTable
 
 Report = dict[str, Any]  # refute.json, a verdict or a scenario of it
 LABELS = "passes: the attempt did not break the effect, which proves nothing; fails: it did"
+JUDGED = "refuters that pass or fail judge by 95 % intervals, whatever the run's level"
 STRENGTHS = {"measured", "nothing to explain"}
 NO_REST = "without an interval: such a cause would explain all that is left of the outcome"
 MOST_SCENARIOS = 9  # of a verdict: three columns at three strengths
@@ -19,16 +21,18 @@ def verdict_table(refutation: Report) -> TextTable:
     values = [
         format_value(*ends) for ends in zip(refutation["value"], refutation["low"], refutation["high"], strict=True)
     ]
+    level = f" ({interval_words(refutation)})" if any(end is not None for end in refutation["low"]) else ""
     verdicts = refutation["verdicts"]
     caveat = [refutation["caveat"]] if refutation["caveat"] is not None else []
     return TextTable(
-        title=f"{refutation['run']}: {'; '.join(values)}",
+        title=f"{refutation['run']}: {'; '.join(values)}{level}",
         header=("refuter", "arm", "verdict", "value"),
         rows=tuple((v["refuter"], str(v["arm"]), v["finding"] or v["verdict"], _value(v)) for v in verdicts),
         left=frozenset({0, 2}),
         notes=(
             *null_notes(refutation),
             LABELS,
+            JUDGED,
             *_explanations(verdicts),
             f"estimated by {refutation['estimator']}",
             *caveat,
@@ -41,8 +45,8 @@ def null_notes(refutation: Report) -> Iterator[str]:
     for arm, least in enumerate(refutation.get("detectable", ()), start=1):
         if least is not None:
             yield (
-                f"arm {arm}: its interval holds 0; an effect of {least:.3g} would have shown in 80 % of such samples "
-                f"(2.8 standard errors), a smaller one in fewer"
+                f"arm {arm}: its interval holds 0; an effect of {least:.3g} would have shown {SAMPLES}, a smaller one "
+                f"in fewer"
             )
 
 
@@ -65,7 +69,7 @@ def scenario_table(refutation: Report) -> TextTable | None:
     left_out = sum(max(0, len(verdict["scenarios"]) - MOST_SCENARIOS) for verdict in verdicts)
     certain = any(line["value"] is not None and line["low"] is None for v in verdicts for line in v["scenarios"])
     return TextTable(
-        title="what a hidden cause would leave of the effect",
+        title=f"what a hidden cause would leave of the effect ({interval_words(refutation)}; of Gamma, bounds)",
         header=("hidden cause", "arm", "of the estimate", "of a linear regression"),
         rows=tuple(lines),
         notes=(*[NO_REST] * certain, *[f"{left_out} more, of weaker columns, are in refute.json"] * (left_out > 0)),
@@ -77,6 +81,15 @@ def _scenarios(verdict: Report) -> Iterator[tuple[str, ...]]:
         linear = format_value(*(line[f"linear_{end}"] for end in ("value", "low", "high")))
         estimate = line["note"] or format_value(line["value"], line["low"], line["high"])
         yield line["hidden_cause"], str(verdict["arm"]), estimate, linear
+
+
+def interval_words(refutation: Report) -> str:
+    """Write the level of a run's intervals.
+
+    >>> interval_words({"level": 0.95}), interval_words({"level": 0.975})
+    ('95 % interval', '97.5 % interval')
+    """
+    return f"{100 * refutation['level']:g} % interval"
 
 
 def _value(verdict: Report) -> str:

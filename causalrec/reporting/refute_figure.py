@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from causalrec.estimators.effect.detectable import SAMPLES
 from causalrec.reporting.colours import BLUE, GREY, RED
 from causalrec.reporting.escapes import figure_text
-from causalrec.reporting.refutation_table import Report
+from causalrec.reporting.refutation_table import Report, interval_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def _select(verdicts: list[Report], arm: int) -> list[Report]:
 def _draw_arm(panel: Axes, refutation: Report, arm: int, verdicts: list[Report]) -> None:
     low, high = refutation["low"][arm], refutation["high"][arm]
     if None not in (low, high):
-        panel.axvspan(low, high, color=BLUE, alpha=0.15, lw=0, label="its interval")
+        panel.axvspan(low, high, color=BLUE, alpha=0.15, lw=0, label=f"its {interval_words(refutation)}")
     panel.axvline(refutation["value"][arm], color=BLUE, lw=1.4, label="the run")
     panel.axvline(0, color="black", lw=0.8, ls=":")
     for height, verdict in enumerate(verdicts):
@@ -58,7 +59,7 @@ def _draw_arm(panel: Axes, refutation: Report, arm: int, verdicts: list[Report])
     panel.set_ylim(max(1, len(verdicts)) - 0.5, -0.5)
     panel.tick_params(axis="x", labelsize=8)
     least = refutation.get("detectable", [None] * (arm + 1))[arm]
-    null = "" if least is None else f"; {least:.3g} would have shown in 80 % of samples"
+    null = "" if least is None else f"; {least:.3g} would have shown {SAMPLES}"
     panel.set_xlabel(f"average effect of arm {arm + 1}, unit of the outcome{null}", fontsize=9)
     panel.spines[["top", "right"]].set_visible(False)
 

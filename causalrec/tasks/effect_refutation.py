@@ -61,6 +61,7 @@ def effect_problem(
         propensities=propensities,
         means=means,
         target=request.target,
+        level=request.level,
         negative_controls={name: numeric_column(prepared.dataset, name, log) for name in controls},
         randomised=_randomised_rows(config, prepared),
         repeats=repeats,

@@ -12,7 +12,8 @@ from causalrec.config.component import validate_component
 from causalrec.errors import RequestError
 from causalrec.estimators.effect.average_effect import AverageEffect, AverageRequest
 from causalrec.estimators.effect.base import LearnerData
-from causalrec.estimators.effect.hidden_cause import fit_linear_effect
+from causalrec.estimators.effect.hidden_cause import LinearEffect, fit_linear_effect
+from causalrec.evaluation.refuter import unobserved_common_cause
 from causalrec.evaluation.refuter.base import NO_ERROR, AbstractEffectRefuter, RefutationProblem
 from causalrec.evaluation.refuter.e_value import EValue, difference_ratio, e_value, risk_ratio
 from causalrec.evaluation.refuter.marginal_sensitivity import MarginalSensitivity, bounds, extremes, least_gamma
@@ -46,15 +47,15 @@ def rows_of(x: Doubles, treatment: Ints, outcome: Doubles, **others: Any) -> Lea
 
 
 def test_a_hidden_cause_as_strong_as_the_strongest_column_is_seen_for_what_it_may_do() -> None:
-    """Nothing has an effect, the hidden cause is as strong as x0, and x1 is weak: 0 at about 1 x x0."""
+    """Nothing has an effect, the hidden cause is as strong as x0, and x1 is weak: 0 at about 1 × x0."""
     rng = np.random.default_rng(0)
     x, hidden = rng.normal(size=(8_000, 2)), rng.normal(size=8_000)
     treatment = (x[:, 0] + hidden + x[:, 1] / 10 + rng.logistic(size=8_000) > 0).astype(np.int64)
     rows = rows_of(x, treatment, x[:, 0] + hidden + rng.normal(size=8_000), modifier_names=("x0", "x1"))
     (verdict,) = UnobservedCommonCause()(problem_of_rows(rows))
     assert verdict.verdict == "measured" and 0.9 < verdict.low < verdict.value < 1.1
-    assert verdict.finding == "0 at 0.96 x x0, its interval at 0.9"
-    first, causes = verdict.scenarios[0], [f"{k} x {name}" for name in ("x0", "x1") for k in (1, 2, 3)]
+    assert verdict.finding == "0 at 0.96 × x0, its interval at 0.9"
+    first, causes = verdict.scenarios[0], [f"{k} × {name}" for name in ("x0", "x1") for k in (1, 2, 3)]
     assert [line.hidden_cause for line in verdict.scenarios] == causes
     assert first.low < 0 < first.high and first.linear_low < 0 < first.linear_high
     linear = fit_linear_effect(
@@ -62,6 +63,35 @@ def test_a_hidden_cause_as_strong_as_the_strongest_column_is_seen_for_what_it_ma
     )  # the same bias moves both
     moved = float(problem_of_rows(rows).original.value[0]) - first.value
     assert moved == pytest.approx(linear.value - first.linear_value) and moved > 0.7
+
+
+def test_the_interval_s_strength_is_the_least_of_all_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cause like x1 moves the estimate less than one like x0, but leaves more of the outcome to chance."""
+    effect = LinearEffect(
+        value=1.0,
+        standard_error=0.03,
+        half_width=0.06,
+        degrees=1_000,
+        exposure_shares=np.array([0.28, 0.30]),
+        outcome_shares=np.array([0.43, 0.08]),
+    )
+    monkeypatch.setattr(unobserved_common_cause, "linear_effect", lambda *_: effect)
+    problem, error = problem_of(units=200), np.ones(1)
+    rows = replace(problem.rows, modifiers=problem.rows.modifiers[:, :2], modifier_names=("x0", "x1"))
+    for half, expected in (
+        (0.5, "0 at 1.4 × x0, its interval at 1 × x1"),
+        (0.01, "0 at 1.4 × x0, its interval at 1.4"),
+    ):
+        original = AverageEffect(error, error, error - half, error + half)
+        (verdict,) = UnobservedCommonCause()(replace(problem, rows=rows, original=original))
+        assert verdict.finding == expected
+
+
+def test_a_linear_regression_has_the_run_s_level() -> None:
+    problem = problem_of(units=400)
+    wide, narrow = (UnobservedCommonCause()(replace(problem, level=level))[0].scenarios[0] for level in (0.95, 0.9))
+    ratio = (wide.linear_high - wide.linear_low) / (narrow.linear_high - narrow.linear_low)
+    assert ratio == pytest.approx(1.959964 / 1.644854, rel=0.005), "quantiles of t of 393 degrees of freedom"
 
 
 def test_a_negative_effect_moves_up_to_0() -> None:
@@ -90,7 +120,7 @@ def test_every_arm_is_compared_with_none() -> None:
     verdicts = UnobservedCommonCause(strengths=(0.5,))(problem_of_arms())
     assert [verdict.arm for verdict in verdicts] == [1, 2]
     assert {line.hidden_cause for verdict in verdicts for line in verdict.scenarios} == {
-        f"0.5 x column {k}" for k in range(2)
+        f"0.5 × column {k}" for k in range(2)
     }
 
 
@@ -125,7 +155,7 @@ def test_bounds_of_steep_outcomes_lie_around_the_estimate() -> None:
     """Outcomes in thousands that follow x steeply: weighted means alone are thousands off where overlap is poor."""
     rng = np.random.default_rng(5)
     x = rng.normal(size=(2_000, 1))
-    treatment = (2 * x[:, 0] - 2 + rng.logistic(size=2_000) > 0).astype(np.int64)
+    treatment = (1.5 * x[:, 0] - 2 + rng.logistic(size=2_000) > 0).astype(np.int64)
     outcome = 10_000 * x[:, 0] + 1_000 * treatment + 1_000 * rng.normal(size=2_000)
     problem = problem_of_rows(rows_of(x, treatment, outcome))
     (verdict,) = MarginalSensitivity()(problem)
@@ -148,6 +178,17 @@ def test_bounds_at_the_true_gamma_hold_the_true_effect(target: EffectTarget) -> 
     assert not low <= 1 <= high
     low, high = bounds(problem, 1, 3.1)
     assert low <= 1 <= high
+
+
+def test_bounds_without_overlap_are_not_testable() -> None:
+    """No row of x above 0 is without exposure: what would have come of it is the outcome models' alone."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(2_000, 1))
+    treatment = (12 * x[:, 0] + rng.logistic(size=2_000) > 0).astype(np.int64)
+    (verdict,) = MarginalSensitivity()(
+        problem_of_rows(rows_of(x, treatment, x[:, 0] + treatment + rng.normal(size=2_000) / 10))
+    )
+    assert verdict.verdict == "not testable" and verdict.rule.startswith("no overlap: ") and not verdict.finding
 
 
 def test_bounds_of_other_models_than_the_run_s_are_not_testable() -> None:
@@ -208,6 +249,14 @@ def test_the_e_value_of_a_click_is_that_of_its_risk_ratio() -> None:
     ), "the end next to 0 is the upper one"
 
 
+def test_the_e_value_of_an_outcome_without_a_spread_is_not_testable() -> None:
+    """1e-200 squared is 0."""
+    problem = problem_of(units=200)
+    rows = replace(problem.rows, outcome=1e-200 * problem.rows.outcome)
+    (verdict,) = EValue()(replace(problem, rows=rows))
+    assert verdict.verdict == "not testable" and "standard deviation" in verdict.rule
+
+
 @pytest.mark.parametrize(("slope", "draws", "label"), [(0.0, 10, "passes"), (3.0, 3, "fails")])
 def test_a_rare_arm_overlaps_where_it_was_drawn_at_random(slope: float, draws: int, label: str) -> None:
     unread = AverageEffect(*(np.ones(1),) * 4)
@@ -222,6 +271,23 @@ def test_a_rare_arm_overlaps_where_it_was_drawn_at_random(slope: float, draws: i
             RefutationProblem(rows=rows, estimate=ReEstimator(), original=unread, propensities=propensities)
         )
         assert verdict.verdict == label, (seed, treatment.mean(), verdict.rule)
+
+
+def test_overlap_of_the_treated_is_that_of_each_arm() -> None:
+    """Rows under arm 1 have none like them without it; those under arm 2, as many, have."""
+    treatment = np.repeat([0, 1, 2], 100)
+    x = np.arange(300.0)
+    rows = LearnerData(x[:, None], np.zeros((300, 0)), treatment, x, 2, False)
+    propensities = np.full((300, 3), 1 / 3)
+    propensities[treatment == 1] = (0.001, 0.998, 0.001)
+    problem = RefutationProblem(
+        rows=rows,
+        estimate=ReEstimator(),
+        original=AverageEffect(*(np.ones(2),) * 4),
+        propensities=propensities,
+        target="treated",
+    )
+    assert [(verdict.verdict, verdict.value) for verdict in OverlapRules()(problem)] == [("fails", 1), ("passes", 0)]
 
 
 NEED_AN_ERROR = (*STRENGTHS, "random common cause", "data subset", "randomised rows")

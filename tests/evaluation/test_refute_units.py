@@ -14,6 +14,7 @@ from causalrec.estimators.effect.average_effect import AverageEffect, AverageReq
 from causalrec.estimators.effect.base import LearnerData
 from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem
 from causalrec.evaluation.refuter.data_subset import DataSubset
+from causalrec.evaluation.refuter.dummy_outcome import DummyOutcome
 from causalrec.evaluation.refuter.placebo_exposure import PlaceboExposure
 from causalrec.evaluation.refuter.randomised_rows import RandomisedRows
 from causalrec.running.prepare import plan_run, prepare_data
@@ -82,6 +83,14 @@ def test_a_placebo_permutes_the_largest_units_that_have_one_treatment() -> None:
     for permuted in record_rows(PlaceboExposure(), rows):
         by_city = permuted.treatment.reshape(20, 10)
         assert (by_city == by_city[:, :1]).all() and by_city[:, 0].sum() == 10
+
+
+def test_a_dummy_outcome_permutes_rows_not_units() -> None:
+    user = np.repeat(np.arange(50), 4)
+    rows = as_learner_data(np.arange(200) % 2, user.astype(np.float64), clusters=(user,))
+    for permuted in record_rows(DummyOutcome(), rows):
+        by_user = permuted.outcome.reshape(50, 4)
+        assert (by_user != by_user[:, :1]).any() and (np.sort(permuted.outcome) == user).all()
 
 
 def test_a_subset_takes_whole_clusters() -> None:

@@ -57,7 +57,7 @@ def test_axes_reach_as_far_as_the_data_and_seeds_are_a_band() -> None:
 
 
 def test_a_refutation_has_a_title_and_the_run_s_own_interval() -> None:
-    about = {"run": "linear_dml", "caveat": None, "value": [0.5], "low": [0.4], "high": [0.6]}
+    about = {"run": "linear_dml", "caveat": None, "level": 0.95, "value": [0.5], "low": [0.4], "high": [0.6]}
     verdict = {"refuter": "data subset", "arm": 1, "value_is_effect": True, "value": 0.45, "low": 0.3, "high": 0.6}
     figure = refute_figure({**about, "verdicts": [{**verdict, "verdict": "fails"}]})
     assert figure.get_suptitle() == "linear_dml: the average effect, and what refuters make of it"

@@ -26,10 +26,10 @@ MEASURED = RefuterVerdict(
     rule="how many times",
     limitation="a stronger one",
     value_is_effect=False,
-    finding="0 at 1.4 x x2, its interval at 0.9",
+    finding="0 at 1.4 × x2, its interval at 0.9",
     scenarios=(
         Scenario(
-            hidden_cause="1 x x2",
+            hidden_cause="1 × x2",
             value=0.12,
             low=-0.02,
             high=0.26,
@@ -37,9 +37,9 @@ MEASURED = RefuterVerdict(
             linear_low=-0.05,
             linear_high=0.25,
         ),
-        Scenario(hidden_cause="2 x x2", value=-0.1, linear_value=-0.2),
-        Scenario(hidden_cause="3 x x2", note="beyond the bound: no cause is so strong"),
-        *(Scenario(hidden_cause=f"{k} x x3", value=0.3, low=0.2, high=0.4) for k in range(1, 9)),
+        Scenario(hidden_cause="2 × x2", value=-0.1, linear_value=-0.2),
+        Scenario(hidden_cause="3 × x2", note="beyond the bound: no cause is so strong"),
+        *(Scenario(hidden_cause=f"{k} × x3", value=0.3, low=0.2, high=0.4) for k in range(1, 9)),
     ),
 )
 PASSED = replace(
@@ -51,7 +51,7 @@ NULL = replace(
 
 
 def refutation(*verdicts: RefuterVerdict, detectable: float | None = None) -> dict[str, Any]:
-    about = {"run": "linear_dml", "caveat": None, "estimator": "linear_dml"}
+    about = {"run": "linear_dml", "caveat": None, "estimator": "linear_dml", "level": 0.9}
     ends = {"value": [0.4], "low": [0.2], "high": [0.6], "error": [0.1], "detectable": [detectable]}
     return {**about, **ends, "verdicts": _verdict_rows(list(verdicts))}
 
@@ -60,8 +60,9 @@ def test_a_finding_stands_in_the_place_of_the_label_and_of_the_number() -> None:
     table = verdict_table(refutation(PASSED, MEASURED))
     assert table.rows == (
         ("data subset", "1", "passes", "0.400"),
-        ("unobserved common cause", "1", "0 at 1.4 x x2, its interval at 0.9", ""),
+        ("unobserved common cause", "1", "0 at 1.4 × x2, its interval at 0.9", ""),
     )
+    assert table.title == "linear_dml: 0.400 [0.200, 0.600] (90 % interval)"
     assert not any("its interval holds 0" in note for note in table.notes)
 
 
@@ -77,17 +78,18 @@ def test_a_null_stands_beside_the_effect_that_would_have_shown() -> None:
     table = verdict_table(refutation(NULL, detectable=0.28))
     assert table.rows[0][2] == "nothing to explain away"
     assert table.notes[0] == (
-        "arm 1: its interval holds 0; an effect of 0.28 would have shown in 80 % of such samples (2.8 standard "
-        "errors), a smaller one in fewer"
+        "arm 1: its interval holds 0; an effect of 0.28 would have shown in 80 % of such samples, a smaller "
+        "one in fewer"
     )
 
 
 def test_hidden_causes_stand_with_what_they_leave() -> None:
     table = scenario_table(refutation(PASSED, MEASURED))
-    assert table is not None and table.rows[:3] == (
-        ("1 x x2", "1", "0.120 [-0.020, 0.260]", "0.100 [-0.050, 0.250]"),
-        ("2 x x2", "1", "-0.100", "-0.200"),
-        ("3 x x2", "1", "beyond the bound: no cause is so strong", ""),
+    assert table is not None and table.title.startswith("what a hidden cause would leave of the effect (90 % interval;")
+    assert table.rows[:3] == (
+        ("1 × x2", "1", "0.120 [-0.020, 0.260]", "0.100 [-0.050, 0.250]"),
+        ("2 × x2", "1", "-0.100", "-0.200"),
+        ("3 × x2", "1", "beyond the bound: no cause is so strong", ""),
     )
     assert len(table.rows) == 9 and table.notes == (
         "without an interval: such a cause would explain all that is left of the outcome",
@@ -101,11 +103,12 @@ def test_the_figure_draws_hidden_causes_and_says_what_a_null_leaves_open() -> No
     (panel,) = figure.axes
     assert [label.get_text() for label in panel.get_yticklabels()] == [
         "data subset: passes",
-        "unobserved common cause:\n0 at 1.4 x x2, its interval at 0.9",
+        "unobserved common cause:\n0 at 1.4 × x2, its interval at 0.9",
         "unobserved common cause:\nnothing to explain away",
     ]
-    assert {text.get_text() for text in panel.texts} >= {"1 x x2"}
-    assert panel.get_xlabel().endswith("; 0.28 would have shown in 80 % of samples")
+    assert panel.get_legend_handles_labels()[1][0] == "its 90 % interval"
+    assert {text.get_text() for text in panel.texts} >= {"1 × x2"}
+    assert panel.get_xlabel().endswith("; 0.28 would have shown in 80 % of such samples")
 
 
 def test_an_estimate_without_an_interval_is_drawn_without_one() -> None:
@@ -120,6 +123,9 @@ def test_the_record_of_a_null_holds_the_least_effect_that_would_have_shown() -> 
     for value, expected in ((0.05, pytest.approx(0.280159, abs=1e-5)), (0.5, None)):
         original = normal_average(np.array([value]), error, 0.95)
         assert _original_estimate(replace(problem, original=original))["detectable"] == [expected]
+    few = replace(normal_average(np.array([0.05]), error, 0.95), low=np.array([-0.2]), high=np.array([0.3]))  # of t
+    of_few = _original_estimate(replace(problem, original=few, level=0.9))["detectable"]
+    assert of_few == [pytest.approx(0.25 * (1 + 0.841621 / 1.644854), abs=1e-5)]
     bare = replace(normal_average(np.array([0.5]), error, 0.95), low=np.array([NAN]), high=np.array([NAN]))
     estimate = _original_estimate(replace(problem, original=bare))
     assert estimate["detectable"] == [None] and estimate["low"] == [None]

@@ -166,7 +166,7 @@ def test_beside_a_null_stands_what_the_rows_could_have_shown() -> None:
     (note,) = [line for line in only(tables([run(-0.1, 0.18)])).footnotes if "is no proof" in line]
     # half the interval over 1.96, times 1.96 + 0.84
     assert note.startswith("dml: an interval that holds 0 is no proof of no effect; ") and "Warning" not in note
-    assert note.endswith("one of this size would be seen with 80% power: average_effect@logged 0.200.")
+    assert note.endswith("one of this size would have shown in 80 % of such samples: average_effect@logged 0.200.")
     assert not [line for line in only(tables([run(0.01, 0.3)])).footnotes if "is no proof" in line]
     assert not [line for line in only(tables([run(float("nan"), 0.3)])).footnotes if "is no proof" in line]
 

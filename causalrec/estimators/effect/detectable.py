@@ -8,22 +8,26 @@ import numpy as np
 
 from causalrec.types import Doubles
 
+POWER = 0.8
+SAMPLES = "in 80 % of such samples"
 
-def detectable_effect(standard_error: Doubles, level: float = 0.95, power: float = 0.8) -> Doubles:
-    """Return the least effects whose intervals of this level leave 0 out with chance `power`, as the errors' shape.
 
-    `(z_(1+level)/2 + z_power) se`: 2.80 standard errors at the defaults; nan where there is no error above 0.
+def detectable_effect(half_width: Doubles, level: float) -> Doubles:
+    """Return the least effects whose intervals leave 0 out in 80 % of such samples, as the half widths' shape.
 
-    Assumption: a normal estimate. Source: Bloom (Evaluation Review 1995), "minimum detectable effects".
+    `half_width (1 + z_.8 / z_level)`, of quantiles of the normal distribution: half widths by quantiles of t, as of few
+    clusters, count as they are. nan where an interval has no width.
+
+    Assumption: an estimate that is normal, or nearly. Source: Bloom (Evaluation Review 1995), "minimum detectable
+    effects".
 
     Args:
-        standard_error: float64[..], of the estimates, in the outcome's unit.
-        level: of the interval, a probability.
-        power: the chance of an interval without 0.
+        half_width: float64[..], half the widths of the intervals, in the outcome's unit.
+        level: of the intervals, a probability.
 
-    >>> detectable_effect(np.array([0.1, 0.0])).round(3)
+    >>> detectable_effect(np.array([0.196, 0.0]), 0.95).round(3)
     array([0.28,  nan])
     """
     quantile = NormalDist().inv_cdf
-    multiple = quantile((1 + level) / 2) + quantile(power)
-    return np.asarray(np.where(standard_error > 0, multiple * standard_error, np.nan))
+    multiple = 1 + quantile(POWER) / quantile((1 + level) / 2)
+    return np.asarray(np.where(half_width > 0, multiple * half_width, np.nan))

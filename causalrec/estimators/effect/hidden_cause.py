@@ -14,7 +14,6 @@ from causalrec.types import Doubles, Ints
 TINY = 1e-12
 RIDGE = 1e-9  # of a column's sum of squares: it makes levels of a category, which sum to 1, no reason to stop
 LEAST_LEFT = 1e-6  # of a column's sum of squares: below it the others determine the column
-LEVEL = 0.95
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,7 +23,7 @@ class LinearEffect:
     Attributes:
         value: the coefficient, in the outcome's unit.
         standard_error: of independent rows of one variance: it scales the bias.
-        half_width: half the 95 % interval, of rows that depend within clusters where there are any.
+        half_width: half its interval, of rows that depend within clusters where there are any.
         degrees: of freedom: rows less coefficients.
         exposure_shares: float64[C], r_D: partial R^2 of each column with the arm, given the others; nan of a column
             that has no variation left given the others.
@@ -48,7 +47,12 @@ class LinearEffect:
 
 
 def fit_linear_effect(
-    treated: Doubles, outcome: Doubles, features: Doubles, blocks: Sequence[Ints], clusters: tuple[Ints, ...] = ()
+    treated: Doubles,
+    outcome: Doubles,
+    features: Doubles,
+    blocks: Sequence[Ints],
+    clusters: tuple[Ints, ...] = (),
+    level: float = 0.95,
 ) -> LinearEffect:
     """Return the effect of an arm by a linear regression.
 
@@ -58,6 +62,7 @@ def fit_linear_effect(
         features: float64[N,P].
         blocks: C, the numbers of the features that each column is: the levels of a category are one column.
         clusters: int64[N] each, at most two axes along which rows depend on each other; none: each row is by itself.
+        level: of the interval, a probability.
 
     Raises DataError where the columns tell the arm, or are as many as the rows.
     """
@@ -68,7 +73,7 @@ def fit_linear_effect(
         why = "the columns tell the arm exactly" if degrees >= 2 else f"{len(outcome)} rows for {rank} columns"
         raise DataError(f"a linear regression of the outcome has no coefficient of the arm: {why}; leave columns out")
     error = float(np.sqrt(rest @ rest / degrees / squares))
-    half_width = float(_critical(treated, clusters, degrees)) * error
+    half_width = float(_critical(level, treated, clusters, degrees)) * error
     if clusters:
         influence = (len(left) * left * rest / squares)[:, None]
         half_width *= float(standard_errors(influence, clusters)[0]) / max(error, np.finfo(float).tiny)
@@ -176,9 +181,9 @@ def _partial_shares(target: Doubles, features: Doubles, blocks: Sequence[Ints]) 
     return shares, residual, int((np.linalg.eigvalsh(gram) > 10 * RIDGE).sum())
 
 
-def _critical(treated: Doubles, clusters: tuple[Ints, ...], degrees: int) -> float:
+def _critical(level: float, treated: Doubles, clusters: tuple[Ints, ...], degrees: int) -> float:
     from scipy.stats import t
 
     if not clusters:
-        return float(t.ppf((1 + LEVEL) / 2, degrees - 1))
-    return float(critical_values(LEVEL, fewest_by_arm(treated.astype(np.int64), clusters, 1))[0])
+        return float(t.ppf((1 + level) / 2, degrees - 1))
+    return float(critical_values(level, fewest_by_arm(treated.astype(np.int64), clusters, 1))[0])

@@ -60,14 +60,14 @@ def warn_once(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
     return (*(line for line in before if FIGURES.sub("#", line) not in said), *after)
 
 
-def target_members(treatment: Ints, target: EffectTarget) -> Bools:
-    """Return which rows the target is about, bool[N]: of several arms, `treated` are those of any.
+def target_members(treatment: Ints, target: EffectTarget, arm: int | None = None) -> Bools:
+    """Return which rows the effect of an arm (None: of any) on the target is averaged over, bool[N].
 
-    >>> target_members(np.array([0, 1, 2]), "treated").tolist()
-    [False, True, True]
+    >>> [target_members(np.array([0, 1, 2]), "treated", arm).tolist() for arm in (None, 2)]
+    [[False, True, True], [False, False, True]]
     """
     if target == "treated":
-        return treatment > 0
+        return treatment > 0 if arm is None else treatment == arm
     return treatment == 0 if target == "untreated" else np.ones(len(treatment), bool)
 
 
@@ -84,7 +84,7 @@ def effective_rows(weights: Doubles) -> float:
 def _of_arm(treatment: Ints, probabilities: Doubles, arm: int, target: EffectTarget, clip: float) -> Iterator[str]:
     named = "" if probabilities.shape[1] == 2 else f" (arm {arm})"
     sides = {"arm": (arm, f"treated rows{named}"), "none": (0, "controls")}
-    members = treatment == arm if target == "treated" else target_members(treatment, target)
+    members = target_members(treatment, target, arm)
     who = f"{target} rows" if target in ("treated", "untreated") else "rows"
     for side in NEEDED[target]:
         which, like = sides[side]

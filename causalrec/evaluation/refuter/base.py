@@ -95,6 +95,7 @@ class RefutationProblem:
         propensities: float64[N,A+1], cross-fitted probabilities of the treatments.
         means: float64[N,A+1], cross-fitted mean outcomes under each treatment; None: nobody fitted them.
         target: the rows that the effect is averaged over.
+        level: of the intervals of what is left of it, as of the run's own; refuters judge by 95 % ones.
         negative_controls: columns float64[N] to take as outcomes, by name (no rows read them otherwise).
         randomised: randomised rows of all arms, where there are some beside an observational log.
         repeats: how often what is random is drawn.
@@ -107,6 +108,7 @@ class RefutationProblem:
     propensities: Doubles
     means: Doubles | None = None
     target: EffectTarget = "all"
+    level: float = 0.95
     negative_controls: dict[str, Doubles] = field(default_factory=dict)
     randomised: AdjustedRows | None = None
     repeats: int = 20
@@ -124,8 +126,13 @@ class RefutationProblem:
     @property
     def errors(self) -> Doubles:
         """The standard error of each arm's estimate, float64[A]; nan where it has no interval, or one of no width."""
-        width, error = self.original.high - self.original.low, self.original.standard_error
-        return np.where(np.isfinite(width) & (width > 0) & (error > 0), error, np.nan)
+        return np.where(np.isnan(self.half_widths), np.nan, self.original.standard_error)
+
+    @property
+    def half_widths(self) -> Doubles:
+        """Half the width of each arm's interval, float64[A]; nan where it has no error, or an interval of no width."""
+        half, error = (self.original.high - self.original.low) / 2, self.original.standard_error
+        return np.where(np.isfinite(half) & (half > 0) & (error > 0), half, np.nan)
 
 
 class AbstractRefuter(ABC):

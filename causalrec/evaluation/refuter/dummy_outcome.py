@@ -19,7 +19,7 @@ from causalrec.types import Doubles
 
 @dataclass(frozen=True, kw_only=True)
 class DummyOutcome(AbstractEffectRefuter):
-    """Permutes the outcome; its effect must hold 0 in its interval over repeats."""
+    """Permutes the outcome by rows, even where these depend; its effect must hold 0 in its interval over repeats."""
 
     name: ClassVar[str] = "dummy outcome"
     limitation: ClassVar[str] = "hidden confounding: permuting cuts its arrow to the outcome too"

@@ -29,6 +29,8 @@ class EValue(AbstractEffectRefuter):
 
     def __call__(self, problem: RefutationProblem) -> list[RefuterVerdict]:
         original, verdicts = problem.original, []
+        if not problem.rows.binary and not problem.rows.outcome.std() > 0:
+            return self.untestable(problem, "the outcome has no standard deviation to take its effect in")
         for a in range(problem.rows.arms):
             value, low, high = (float(end[a]) for end in (original.value, original.low, original.high))
             near = 0.0 if problem.is_null(a + 1) is not False else min(low, high, key=abs)

@@ -9,7 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from causalrec.estimators.effect.averages import target_weights
+from causalrec.estimators.effect.overlap_warnings import target_members
 from causalrec.evaluation.refuter.base import AbstractEffectRefuter, RefutationProblem, RefuterVerdict, Scenario
+from causalrec.evaluation.refuter.overlap_rules import EXTREME, MAX_SHARE, unlike_share
 from causalrec.types import Bools, Doubles
 
 Gamma = Annotated[float, Field(ge=1, allow_inf_nan=False)]
@@ -28,7 +30,8 @@ class MarginalSensitivity(AbstractEffectRefuter):
 
     name: ClassVar[str] = "marginal sensitivity"
     limitation: ClassVar[str] = (
-        "how large Gamma is in truth; and a propensity that is wrong in the observed columns; the error beside the "
+        "how large Gamma is in truth; a propensity that is wrong in the observed columns; and outcome models that are "
+        "wrong where rows have few like them, which no bounds widen for; the error beside the "
         "bounds is that of the estimate, whatever Gamma"
     )
     gammas: tuple[Gamma, ...] = (1.1, 1.5, 2.0)
@@ -43,6 +46,11 @@ class MarginalSensitivity(AbstractEffectRefuter):
         return [self._judge(problem, arm) for arm in range(1, problem.rows.arms + 1)]
 
     def _judge(self, problem: RefutationProblem, arm: int) -> RefuterVerdict:
+        unlike = unlike_share(problem, arm)
+        if problem.is_null(arm) is False and unlike > MAX_SHARE:
+            # of weights near 1 Gamma changes little, and what the outcome models extrapolate is in no bound
+            reason = f"no overlap: {100 * unlike:.0f} % of rows have a probability below {EXTREME:g} of the arm's share"
+            return self.verdict(arm, None, *(float("nan"),) * 3, reason)
         estimate, error = float(problem.original.value[arm - 1]), float(problem.errors[arm - 1])
         start = bounds(problem, arm, 1.0, self.clip)[0]
         if abs(start - estimate) > error:
@@ -103,9 +111,7 @@ def bounds(problem: RefutationProblem, arm: int, gamma: float, clip: float = 0.0
     """
     rows, means = problem.rows, problem.means
     assert means is not None, "asked by who calls"
-    members = {"treated": rows.treatment == arm, "untreated": rows.treatment == 0}.get(
-        problem.target, np.ones(len(rows), bool)
-    )
+    members = target_members(rows.treatment, problem.target, arm)
     weights = target_weights(rows.treatment, problem.propensities, arm, problem.target, clip=clip)
     modelled = float((means[members, arm] - means[members, 0]).mean())
     ends = []

@@ -24,9 +24,9 @@ class UnobservedCommonCause(AbstractEffectRefuter):
     column on both exposure and outcome, for every k of `strengths`; and says which k brings it to 0.
 
     The k is that of the column for which it is least, `value` of the run's estimate and `low` of its interval's end
-    next to 0. The levels of a category are one column. Beside the run's estimate stands the coefficient of the linear
-    regression, adjusted likewise. Source: Cinelli & Hazlett (JRSSB 2020, sections 4.4 and 5.2). Assumption: linear in
-    the columns.
+    next to 0, where another column may be least. The levels of a category are one column. Beside the run's estimate
+    stands the coefficient of the linear regression, adjusted likewise. Source: Cinelli & Hazlett (JRSSB 2020, sections
+    4.4 and 5.2). Assumption: linear in the columns.
     """
 
     name: ClassVar[str] = "unobserved common cause"
@@ -41,32 +41,36 @@ class UnobservedCommonCause(AbstractEffectRefuter):
 
     def _judge(self, problem: RefutationProblem, arm: int) -> RefuterVerdict:
         blocks = observed_columns(problem.rows)
-        effect, names = linear_effect(problem.rows, arm, list(blocks.values())), list(blocks)
+        effect, names = linear_effect(problem, arm, list(blocks.values())), list(blocks)
         estimate = float(problem.original.value[arm - 1])
         half_width = float(problem.original.high[arm - 1] - problem.original.low[arm - 1]) / 2
-        least = np.array([least_strength(effect, column, estimate) for column in range(len(names))])
+        least, of_interval = (
+            np.array([least_strength(effect, column, estimate, half) for column in range(len(names))])
+            for half in (0.0, half_width)
+        )
         about = f"robustness value {effect.robustness:.3f}"
         if np.isnan(least).all():
             reason = f"no column is left to measure a hidden cause by ({about}); adjust for one"
             return self.verdict(arm, None, *(float("nan"),) * 3, reason)
         order = np.argsort(least, kind="stable")  # nan last
-        name, strongest = names[order[0]], float(least[order[0]])
+        first, nearest = order[0], min(order, key=lambda column: np.nan_to_num(of_interval[column], nan=np.inf))
+        name, strengths = names[first], (float(least[first]), float(of_interval[nearest]))
         if np.isnan(least).any():
             about += f"; no variation left given the others: {', '.join(names[c] for c in order if np.isnan(least[c]))}"
-        of_interval = least_strength(effect, int(order[0]), estimate, half_width)
         rule = f"how many times as strong as {name}, the strongest column, a hidden cause must be for 0; {about}"
-        finding = f"0 at {_multiple(strongest)} x {name}, its interval at {_multiple(of_interval)}"
+        other = "" if nearest == first else f" × {names[nearest]}"
+        finding = f"0 at {_multiple(strengths[0])} × {name}, its interval at {_multiple(strengths[1])}{other}"
         lines = tuple(
             line for column in order for line in self._scenarios(effect, column, names[column], (estimate, half_width))
         )
-        return self.measure(problem, arm, (strongest, of_interval), finding, rule, lines)
+        return self.measure(problem, arm, strengths, finding, rule, lines)
 
     def _scenarios(self, effect: LinearEffect, column: int, name: str, ends: Ends) -> Iterator[Scenario]:
         if np.isnan(effect.exposure_shares[column]):
             return
         linear = effect.value, effect.half_width
         for k, bias, factor in zip(self.strengths, *hidden_bias(effect, column, np.array(self.strengths)), strict=True):
-            cause = f"{k:g} x {name}"
+            cause = f"{k:g} × {name}"
             if np.isnan(bias):
                 yield Scenario(hidden_cause=cause, note="beyond the bound: no cause is so strong")
                 continue
@@ -83,12 +87,13 @@ class UnobservedCommonCause(AbstractEffectRefuter):
             )
 
 
-def linear_effect(rows: LearnerData, arm: int, blocks: Sequence[Ints]) -> LinearEffect:
+def linear_effect(problem: RefutationProblem, arm: int, blocks: Sequence[Ints]) -> LinearEffect:
     """Return the effect of an arm by a linear regression on all columns, of the rows under it or under none."""
+    rows = problem.rows
     compared = np.isin(rows.treatment, (0, arm))
     treated = (rows.treatment[compared] == arm).astype(np.float64)
     clusters = tuple(axis[compared] for axis in rows.dependence)
-    return fit_linear_effect(treated, rows.outcome[compared], rows.features[compared], blocks, clusters)
+    return fit_linear_effect(treated, rows.outcome[compared], rows.features[compared], blocks, clusters, problem.level)
 
 
 def observed_columns(rows: LearnerData) -> dict[str, Ints]:
