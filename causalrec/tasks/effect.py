@@ -88,9 +88,9 @@ class Effect(AbstractTask):
         require_identified(config.components.graph, card, training, frozenset(learner.columns_read(views)))
 
     def describe_exposure(
-        self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix
+        self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix, causes: FeatureMatrix
     ) -> PropensityFit:
-        return judge_treatment_propensity(log, propensity, view)
+        return judge_treatment_propensity(log, propensity, view, causes)
 
     def overlap(self, prepared: PreparedData, clip: float) -> Overlap:
         return arm_overlap(prepared.train, clip=clip, truth=_true_effect(prepared), **vars(prepared.exposure))
