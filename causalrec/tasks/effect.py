@@ -143,7 +143,7 @@ class Effect(AbstractTask):
             values=values,
             interval=None if interval is None else (interval.low, interval.high),
             outcomes=outcomes,
-            note="; ".join(filter(None, (NO_INTERVAL if interval is None else interval.note, missing))) or None,
+            note="; ".join(filter(None, (_no_interval(prepared, predictor) if interval is None else interval.note, missing))) or None,
         )
 
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
@@ -191,6 +191,15 @@ def outcomes_of(effect: Floats, outcomes: Floats | None, arm: int) -> tuple[tupl
         return None, SECOND_STAGE
     without = outcomes[:, 0].astype(np.float64)
     return (without, without + effect), ""
+
+
+def _no_interval(prepared: PreparedData, predictor: AbstractPredictor) -> str:
+    """Say why single effects have no interval."""
+    if not predictor.lacks_independence:
+        return NO_INTERVAL
+    axes = [axis for axis in prepared.cluster_axes if axis != ROW]
+    alike = f" of one {' and of one '.join(axes)}" if axes else ""
+    return f"no interval: this model's take rows as independent, and rows{alike} depend on each other"
 
 
 def _weights_of_test(prepared: PreparedData) -> tuple[str, ...]:

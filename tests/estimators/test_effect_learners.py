@@ -200,6 +200,7 @@ def test_intervals_are_given_where_they_are_valid(name: str) -> None:
     assert all((low < high).all() for low, high in pairwise(bounds))
     twice = learner(name).fit_rows(replace(rows, groups=np.arange(300) // 2), 0)
     assert twice.interval(rows.modifiers[:9], rows.controls[:9], 0.95) is None  # EconML takes rows as independent
+    assert twice.lacks_independence and not fitted.lacks_independence
 
 
 @pytest.mark.parametrize("name", ["linear_dml", "dr_learner", "t_learner", "dowhy_linear_regression"])

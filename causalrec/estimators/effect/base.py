@@ -179,6 +179,11 @@ class AbstractFittedEffect(ABC):
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> tuple[Doubles, Doubles] | None:
         """Return the pointwise confidence interval (low, high), float64[N,A] each; None where it has none."""
 
+    @property
+    def lacks_independence(self) -> bool:
+        """Whether it has no interval only because rows it was fitted on depend on each other."""
+        return False
+
     def columns_read(self, modifiers: Doubles, controls: Doubles) -> Doubles:
         """Return the columns by which its effects may differ, float64[N,D]: rows that are alike in them have one."""
         return np.hstack([modifiers, controls])
