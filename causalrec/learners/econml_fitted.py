@@ -105,7 +105,8 @@ class FittedEconML(AbstractFittedEffect):
     def lacks_independence(self) -> bool:
         if self.rows.independent:
             return False
-        return self._infer_as_independent(self.columns_read(self.rows.modifiers[:1], self.rows.controls[:1])) is not None
+        columns = self.columns_read(self.rows.modifiers[:1], self.rows.controls[:1])
+        return self._infer_as_independent(columns) is not None
 
     def _infer(self, columns: Doubles) -> Any:
         return self._infer_as_independent(columns) if self.rows.independent else None

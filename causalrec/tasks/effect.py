@@ -137,13 +137,14 @@ class Effect(AbstractTask):
         if values_alone:
             return Ranking(column="effect", values=values)
         interval = predictor.simultaneous_interval(candidates, config.run.evaluation.level)
+        why = _no_interval(prepared, predictor) if interval is None else interval.note
         outcomes, missing = outcomes_of(values, predictor.potential_outcomes(candidates), treatment)
         return Ranking(
             column="effect",
             values=values,
             interval=None if interval is None else (interval.low, interval.high),
             outcomes=outcomes,
-            note="; ".join(filter(None, (_no_interval(prepared, predictor) if interval is None else interval.note, missing))) or None,
+            note="; ".join(filter(None, (why, missing))) or None,
         )
 
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
