@@ -157,7 +157,11 @@ def test_a_damaged_command_costs_no_result_and_an_older_configuration_says_run_a
     assert causalrec.load(path.parent).record.command == ""
     del values["config"]["selection"]["extend"]
     path.write_text(json.dumps(values))
-    with pytest.raises(RequestError, match=r"was made by causalrec .*; run it again first: causalrec train"):
+    with pytest.raises(RequestError, match=r"was made by causalrec .*; run it again first: causalrec train [^()]*$"):
+        causalrec.load(path.parent)
+    values["config"]["choices"]["dataset"] = "mine"  # of a folder that no record holds
+    path.write_text(json.dumps(values))
+    with pytest.raises(RequestError, match=r"causalrec train .* \(with the --config-dir that holds dataset=mine\)"):
         causalrec.load(path.parent)
 
 
