@@ -49,10 +49,10 @@ def check_placebo_slice(config: ExperimentConfig, slices: Collection[str]) -> No
             _require_named("slice", built.slice, slices, "the run is scored on no such rows")
 
 
-def _require_named(key: str, name: str, known: Collection[str], what: str) -> None:
-    if name in known:
+def _require_named(key: str, name: str, allowed: Collection[str], what: str) -> None:
+    if name in allowed:
         return
-    nearest = get_close_matches(name, known, n=3, cutoff=0)
+    nearest = get_close_matches(name, allowed, n=3, cutoff=0)
     words = f"the nearest: {', '.join(nearest)}" if nearest else "it has none"
     raise RequestError(f"refuter.placebo_source.{key}={name}: {what}; {words}")
 
