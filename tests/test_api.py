@@ -123,7 +123,7 @@ def test_items_are_recommended_by_raw_ids_and_what_was_met_is_left_out(work: Pat
         run.predict(1, ["1", "0"])
     with pytest.raises(RequestError, match="user zz: ml100k has no such user"):
         run.recommend("zz")
-    with pytest.raises(RequestError, match="top 0: at least 1"):
+    with pytest.raises(RequestError, match="k=0: at least 1"):
         run.recommend("1", k=0)
     assert run.predict(3.0, np.array([1, 2])).tolist() == run.predict("3", [1, 2]).tolist(), (
         "as tables with gaps hold ids"
@@ -157,7 +157,11 @@ def test_a_damaged_command_costs_no_result_and_an_older_configuration_says_run_a
     assert causalrec.load(path.parent).record.command == ""
     del values["config"]["selection"]["extend"]
     path.write_text(json.dumps(values))
-    with pytest.raises(RequestError, match=r"was made by causalrec .*; run it again first: causalrec train"):
+    with pytest.raises(RequestError, match=r"was made by causalrec .*; run it again first: causalrec train [^()]*$"):
+        causalrec.load(path.parent)
+    values["config"]["choices"]["dataset"] = "mine"  # of a folder that no record holds
+    path.write_text(json.dumps(values))
+    with pytest.raises(RequestError, match=r"causalrec train .* \(with the --config-dir that holds dataset=mine\)"):
         causalrec.load(path.parent)
 
 

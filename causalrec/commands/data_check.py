@@ -115,13 +115,13 @@ class RequestCheck:
         validate_group(self.plain, "split").build()(self.marked or data)
 
     def _note_one_armed(self, data: CausalDataset) -> None:
-        """Note which columns that are adjusted for say the treatment that a row received."""
-        from causalrec.features.views import feature_matrix
+        """Note which columns say the treatment that a row received."""
+        from causalrec.features.views import feature_matrix, may_say_treatment
         from causalrec.graph.one_armed import one_armed_line, one_armed_shares
 
         if self.views is None or not data.logged.has_arms:
             return
-        columns, log = feature_matrix(data, self.views.propensity), data.logged
+        columns, log = feature_matrix(data, may_say_treatment(self.views, data.card)), data.logged
         shares = one_armed_shares(log.treatment, columns.of_log(log), columns.names, log.unit)
         self.notes += [one_armed_line(shares)] if shares else []
 

@@ -40,15 +40,20 @@ class PropensityFit:
 
 
 def judge_treatment_propensity(
-    log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix
+    log: InteractionLog, propensity: AbstractPropensity, columns: FeatureMatrix, causes: FeatureMatrix
 ) -> PropensityFit:
-    """Judge propensities of the treatment received: the balance of the view's columns between treated and all rows, and
-    whether a column says the treatment.
+    """Judge propensities of the treatment received: the balance between treated and all rows, and what says treatment.
+
+    Args:
+        log: the rows.
+        propensity: fitted.
+        columns: the numbers of its view, which are to balance.
+        causes: those of the columns that treatment must not follow.
     """
     assert log.propensity is not None
     every, treated = columns.of_log(log), log.treatment > 0
     balanced = balance(every[treated], every, log.propensity[treated], columns.names)
-    one_armed = one_armed_shares(log.treatment, every, columns.names, log.unit)
+    one_armed = one_armed_shares(log.treatment, causes.of_log(log), causes.names, log.unit)
     return PropensityFit(balance=balanced, fit=propensity.report, one_armed=one_armed)
 
 

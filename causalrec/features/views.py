@@ -58,6 +58,13 @@ def choose_views(graph: CausalGraph, card: DatasetCard, adjustment: Adjustment) 
     )
 
 
+def may_say_treatment(views: Views, card: DatasetCard) -> tuple[str, ...]:
+    """Return the columns that treatment must not follow: those adjusted for; of a claimed draw, all causes of the
+    outcome, for there nothing is adjusted for.
+    """
+    return views.outcome if card.randomised_training else views.propensity
+
+
 @dataclass(frozen=True)
 class FeatureMatrix:
     """The numbers of a view, by (user, item) pair and row, without a dense U x I array.

@@ -134,6 +134,9 @@ class EconML(AbstractTableLearner):
             columns["Z"] = rows.instruments_or_mediator
         if "groups" in takes and rows.groups is not None:
             columns["groups"] = rows.groups
+            folds = self.arguments.get("cv", parameters["cv"].default if "cv" in parameters else None)
+            if isinstance(folds, int):
+                rows.check_folds(folds)
         log = FitLog()
         with silence_warnings(self.learner, log):
             learner = target(**arguments, **self.arguments, **self._models(binary=rows.binary, seed=seed, log=log))

@@ -101,9 +101,17 @@ class FittedEconML(AbstractFittedEffect):
         self.rows.check_width(modifiers, controls)
         return modifiers if self.takes_controls else np.hstack([modifiers, controls])
 
+    @property
+    def lacks_independence(self) -> bool:
+        if self.rows.independent:
+            return False
+        columns = self.columns_read(self.rows.modifiers[:1], self.rows.controls[:1])
+        return self._infer_as_independent(columns) is not None
+
     def _infer(self, columns: Doubles) -> Any:
-        if not self.rows.independent:
-            return None
+        return self._infer_as_independent(columns) if self.rows.independent else None
+
+    def _infer_as_independent(self, columns: Doubles) -> Any:
         with silence_warnings(self.name):
             try:
                 inference = self.learner.const_marginal_effect_inference(columns)
@@ -128,6 +136,10 @@ class FittedByInstrument(AbstractFittedEffect):
 
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> tuple[Doubles, Doubles] | None:
         return self.fitted.interval(modifiers, controls, level)
+
+    @property
+    def lacks_independence(self) -> bool:
+        return self.fitted.lacks_independence
 
     def simultaneous_interval(
         self, modifiers: Doubles, controls: Doubles, arm: int, level: float

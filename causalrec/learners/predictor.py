@@ -70,6 +70,11 @@ class AbstractPredictor(ABC):
         return SimultaneousInterval(low, high, describe_candidates(len(low), len(low), level, jointly=False))
 
     @property
+    def lacks_independence(self) -> bool:
+        """Whether it has no interval only because rows it learnt from depend on each other."""
+        return False
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What must be read beside the scores that were asked for so far, a line each."""
         return ()

@@ -90,6 +90,10 @@ class TablePredictor(AbstractPredictor):
             yield replace(share, description="share of true effects that lie in their own, pointwise interval")
 
     @property
+    def lacks_independence(self) -> bool:
+        return self.fitted.lacks_independence
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         return (*self.fitted.warnings, *([NOT_BY_PROPENSITIES] if self._leaves_propensities_out else []))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from difflib import get_close_matches
 
 import numpy as np
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.placebo import deal_anew, give_texts, give_vectors
 from causalrec.errors import RequestError
+from causalrec.evaluation.refuter.placebo_source import PlaceboSource
 from causalrec.evaluation.refuter.sources import AbstractSourceRefuter, require_source
 from causalrec.features.views import FeatureMatrix, Views
 from causalrec.prepared import PreparedData
@@ -29,10 +32,29 @@ def check_placebo(config: ExperimentConfig, views: Views) -> None:
         built = refuter.build()
         assert isinstance(built, AbstractSourceRefuter)
         built.check(sources, who)
+        if isinstance(built, PlaceboSource) and built.metric is not None:
+            better = [name for name, metric in config.metric.items() if metric.target.higher_is_better is not None]
+            _require_named("metric", built.metric, better, "the run has no such metric with a better end")
     if source is not None and refuters:
         raise RequestError(f"placebo.source={source}: has a source destroyed already; leave out refuter=placebo_source")
     if source is not None:
         require_source(source, sources, f"placebo.source={source}: {who}")
+
+
+def check_placebo_slice(config: ExperimentConfig, slices: Collection[str]) -> None:
+    """Raise RequestError where a refuter that trains anew asks for rows that the run is not scored on."""
+    for refuter in config.refuter.values():
+        built = refuter.build()
+        if isinstance(built, PlaceboSource) and built.slice is not None:
+            _require_named("slice", built.slice, slices, "the run is scored on no such rows")
+
+
+def _require_named(key: str, name: str, allowed: Collection[str], what: str) -> None:
+    if name in allowed:
+        return
+    nearest = get_close_matches(name, allowed, n=3, cutoff=0)
+    words = f"the nearest: {', '.join(nearest)}" if nearest else "it has none"
+    raise RequestError(f"refuter.placebo_source.{key}={name}: {what}; {words}")
 
 
 def destroy_source(config: ExperimentConfig, prepared: PreparedData) -> PreparedData:

@@ -23,7 +23,7 @@ from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.limit import limit_slices
 from causalrec.features.logged_log_odds import with_log_odds
-from causalrec.features.views import feature_matrix
+from causalrec.features.views import feature_matrix, may_say_treatment
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.running.data_plan import check_question, plan_data
@@ -84,6 +84,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     propensity.fit(rows, view, splits.randomised_sample)
     requested, test = config.run.evaluation.cluster, splits.test
     axes = cluster_axes(dataset, logged, requested, logged.unit_level)
+    causes = may_say_treatment(plan.views, dataset.card)
     train = logged.with_propensity(propensity.predict(logged))
     rows = train if rows is logged else rows.with_propensity(propensity.predict(rows))
     rows = _augment(config, rows, dataset, own_propensity=True)
@@ -96,7 +97,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         train=train,
         training_rows=rows,
         validation=_validation_rows(splits, config, propensity, dataset),
-        exposure=task.describe_exposure(train, propensity, view),
+        exposure=task.describe_exposure(train, propensity, view, feature_matrix(dataset, causes)),
         features=feature_matrix(dataset, plan.views.outcome),
         folds=folds,
         cluster_axes=axes,

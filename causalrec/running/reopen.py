@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.config.compose import PlainConfig, compose_config, validate_config
+from causalrec.config.folders import component_names
 from causalrec.config.schema import OPTIONAL, ExperimentConfig
 from causalrec.data.readable_paths import why_closed
 from causalrec.errors import DataError, RequestError
@@ -108,7 +110,15 @@ def _made_otherwise(record: RunRecord) -> str:
 
 def _again(record: RunRecord) -> str:
     """Return the command that runs a job again, ready to end a message; empty where its record holds none."""
-    return f": {record.command}" if record.command else ""
+    return f": {record.command}{_folder_needed(record)}" if record.command else ""
+
+
+def _folder_needed(record: RunRecord) -> str:
+    """Say which components are none of the package's, for a record does not hold the folder that they lie in."""
+    choices = record.config.get("choices")
+    chosen = choices.items() if isinstance(choices, Mapping) else ()
+    others = [f"{group}={name}" for group, name in chosen if name and name not in component_names(str(group))]
+    return f" (with the --config-dir that holds {', '.join(others)})" if others else ""
 
 
 def _folders(recorded: object, defaults: dict[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from causalrec.progress import progress
 from causalrec.records.cost_section import CostSection
 from causalrec.running.cache import PreparedCache
 from causalrec.running.job_log import JobLog
+from causalrec.running.placebo import check_placebo_slice
 from causalrec.running.prepare import plan_run, select_slices
 from causalrec.running.recording import SINGLE, peak_bytes, planned_record
 from causalrec.running.scoring import score_run
@@ -146,6 +147,7 @@ def _check_scoring(config: ExperimentConfig, prepared: PreparedData) -> None:
     slices = [data for yielded in select_slices(config, prepared).values() for data in yielded]
     scores = len(config.metric) * (1 + len(config.baseline))
     require_memory(config.run.evaluation.replicates, slices, scores)
+    check_placebo_slice(config, [data.name for data in slices])
 
 
 def _log_of(config: ExperimentConfig, execution: str) -> JobLog:

@@ -118,7 +118,7 @@ class TrainedRun:
             include_met: rank items of the user's training and validation rows, too.
         """
         if k is not None and k < 1:
-            raise RequestError(f"top {k}: at least 1")
+            raise RequestError(f"k={k}: at least 1")
         self._check_pairs_suffice()
         self._check_treatment(treatment)
         row = self.user_row(user)

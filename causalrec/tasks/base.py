@@ -152,9 +152,16 @@ class AbstractTask(ABC):
         return
 
     def describe_exposure(
-        self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix
+        self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix, causes: FeatureMatrix
     ) -> PropensityFit:
-        """Judge the fitted propensities of training rows; `view` holds the numbers of the propensity view."""
+        """Judge the fitted propensities of training rows.
+
+        Args:
+            log: the rows.
+            propensity: fitted.
+            view: the numbers of the propensity view.
+            causes: those of the columns that treatment must not follow.
+        """
         return judge_propensity(log, propensity, view)
 
     @abstractmethod

@@ -88,9 +88,9 @@ class Effect(AbstractTask):
         require_identified(config.components.graph, card, training, frozenset(learner.columns_read(views)))
 
     def describe_exposure(
-        self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix
+        self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix, causes: FeatureMatrix
     ) -> PropensityFit:
-        return judge_treatment_propensity(log, propensity, view)
+        return judge_treatment_propensity(log, propensity, view, causes)
 
     def overlap(self, prepared: PreparedData, clip: float) -> Overlap:
         return arm_overlap(prepared.train, clip=clip, truth=_true_effect(prepared), **vars(prepared.exposure))
@@ -137,13 +137,14 @@ class Effect(AbstractTask):
         if values_alone:
             return Ranking(column="effect", values=values)
         interval = predictor.simultaneous_interval(candidates, config.run.evaluation.level)
+        why = _no_interval(prepared, predictor) if interval is None else interval.note
         outcomes, missing = outcomes_of(values, predictor.potential_outcomes(candidates), treatment)
         return Ranking(
             column="effect",
             values=values,
             interval=None if interval is None else (interval.low, interval.high),
             outcomes=outcomes,
-            note="; ".join(filter(None, (NO_INTERVAL if interval is None else interval.note, missing))) or None,
+            note="; ".join(filter(None, (why, missing))) or None,
         )
 
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
@@ -191,6 +192,15 @@ def outcomes_of(effect: Floats, outcomes: Floats | None, arm: int) -> tuple[tupl
         return None, SECOND_STAGE
     without = outcomes[:, 0].astype(np.float64)
     return (without, without + effect), ""
+
+
+def _no_interval(prepared: PreparedData, predictor: AbstractPredictor) -> str:
+    """Say why single effects have no interval."""
+    if not predictor.lacks_independence:
+        return NO_INTERVAL
+    axes = [axis for axis in prepared.cluster_axes if axis != ROW]
+    alike = f" of one {' and of one '.join(axes)}" if axes else ""
+    return f"no interval: this model's take rows as independent, and rows{alike} depend on each other"
 
 
 def _weights_of_test(prepared: PreparedData) -> tuple[str, ...]:

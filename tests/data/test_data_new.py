@@ -196,6 +196,19 @@ def test_rows_of_people_are_no_pairs_and_what_names_the_rows_is_no_number(work: 
     assert written["users"] == {"columns": {"age": "numeric", "churned": "numeric"}}
 
 
+def test_people_of_several_rows_keep_their_user_and_columns_that_change_within_one_are_of_the_row(
+    work: Path, capsys: Capture
+) -> None:
+    rows = [f"{k // 6},{k // 6 % 2},{20 + k // 6},{k % 6},{RNG.normal():.3f}" for k in range(360)]
+    (work / "visits.csv").write_text("user,treat,age,hour,y\n" + "\n".join(rows))
+    code, out, _ = call(capsys, "data", "new", "visits.csv", "exposure=treat", "outcome=y", "user=user")
+    assert code == 0 and "repeats: allowed: 300 rows have the user of another and all are kept" in out
+    written = yaml.safe_load((work / "conf" / "dataset" / "visits.yaml").read_text())
+    assert [written[key] for key in ("user", "item", "repeats")] == ["user", None, "allowed"]
+    assert [written["users"]["columns"], written["row_columns"]] == [{"age": "numeric"}, {"hour": "numeric"}]
+    assert call(capsys, *next_commands(out)[0])[0] == 0
+
+
 def test_kinds_roles_that_nobody_plays_and_columns_left_out_are_taken_as_said(work: Path, capsys: Capture) -> None:
     experiment(work)
     said = ("user=null", "item=null", "age=category", "spend=out", "outcome=churned")

@@ -90,3 +90,17 @@ def test_a_column_that_says_the_treatment_is_warned_of_before_a_run(folder: Path
     code, said = ask("check", "dataset.interactions=older.csv")
     assert code == 0 and "0 errors, 1 warning" in said
     assert "warning: people: treatment follows age: 100% of the rows have a value of it at which some arm was" in said
+
+
+def test_a_claimed_draw_that_a_column_decides_is_warned_of_before_a_run_and_beside_its_table(
+    folder: Path, ask: Ask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [line.split(",") for line in (folder / "people.csv").read_text(encoding="utf-8").splitlines()]
+    for row in rows[1:]:
+        row[3] = str(int(int(row[1]) >= 50))
+    (folder / "claimed.csv").write_text("\n".join(map(",".join, rows)), encoding="utf-8")
+    claimed = ["dataset.interactions=claimed.csv", *RANDOM]
+    assert "warning: people: treatment follows age: 100% of the rows" in ask("check", *claimed)[1]
+    options = ["task=effect", "learner=linear_dml", "logger=none", f"paths.runs={folder / 'runs'}"]
+    assert cli.main(["train", "--config-dir", "conf", "dataset=people", *claimed, *options]) == 0
+    assert "Warning: treatment follows age" in " ".join("".join(capsys.readouterr()).split())

@@ -200,6 +200,7 @@ def test_intervals_are_given_where_they_are_valid(name: str) -> None:
     assert all((low < high).all() for low, high in pairwise(bounds))
     twice = learner(name).fit_rows(replace(rows, groups=np.arange(300) // 2), 0)
     assert twice.interval(rows.modifiers[:9], rows.controls[:9], 0.95) is None  # EconML takes rows as independent
+    assert twice.lacks_independence and not fitted.lacks_independence
 
 
 @pytest.mark.parametrize("name", ["linear_dml", "dr_learner", "t_learner", "dowhy_linear_regression"])
@@ -584,3 +585,12 @@ def test_a_hidden_cause_is_gone_round_by_what_is_read_beside_the_columns(name: s
     assert adjusted is not None and adjusted.low[0] > 1.2
     with pytest.raises(DataError, match=f"reads {READ_BESIDE[name]}"):
         learner(name).fit_rows(replace(rows, instruments_or_mediator=None), 0)
+
+
+def test_fewer_users_than_folds_are_one_line_before_a_fit() -> None:
+    rows, _ = simulate(300)
+    for users, words in ((1, "all rows are of 1 user"), (3, "the rows are of 3 users")):
+        few = replace(rows, groups=np.arange(300) % users)
+        for fit in (lambda few=few: learner("linear_dml").fit_rows(few, 0), lambda few=few: CROSS_FIT.adjust(few, 0)):
+            with pytest.raises(DataError, match=f"effect: {words} .*one of 5 folds; log more of them, or set"):
+                fit()

@@ -325,6 +325,18 @@ EDGES = "graph.edges=['user -> outcome','item -> outcome','exposure -> outcome']
 REFUTED = ["+refuter=[placebo_source]", "refuter.placebo_source.seeds=2"]
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("metric=auk", "metric=auk: the run has no such metric with a better end; the nearest: auc"),
+        ("slice=randomized", "slice=randomized: the run is scored on no such rows; the nearest: randomised"),
+    ],
+)
+def test_scores_that_the_run_will_not_have_are_refused_before_it_trains(setting: str, message: str, call: Any) -> None:
+    code, _, err = call("train", *HYBRID, *REFUTED, f"refuter.placebo_source.{setting}", "name=row")
+    assert code == 2 and f"refuter.placebo_source.{message}" in err and not list(Path("runs").rglob("*.ckpt"))
+
+
 def test_a_ranking_s_sources_are_refuted_beside_its_record(call: Any, folder: Path) -> None:
     assert call("train", *HYBRID, *REFUTED, "refuter.placebo_source.metric=mse", "name=row")[0] == 0
     (run,) = Path("runs/default/row").iterdir()

@@ -80,8 +80,16 @@ class ColumnGuesses:
 
     @property
     def of_people(self) -> bool:
-        """Whether each row is a person."""
+        """Whether rows are of people rather than of (user, item) pairs."""
         return self.roles.of_people
+
+    @property
+    def of_several_rows(self) -> bool:
+        """Whether people of the table have several rows, told by a column of users."""
+        user = self.roles.columns.get("user")
+        if not self.of_people or user is None or self.roles.potential:  # the truth is of people of one row
+            return False
+        return self.look.column(user).distinct < self.look.rows
 
     @property
     def is_positive_only(self) -> bool:
@@ -90,14 +98,20 @@ class ColumnGuesses:
 
     @property
     def repeats(self) -> tuple[str, int] | None:
-        """Return the rule for rows that repeat a user and item, and how many do; None where none does.
+        """Return the rule for rows that repeat a user and item (of people, a user), and how many; None where none does.
 
         An item is shown, and clicked or not, again and again: such rows are no corrections of earlier ones.
         """
         pair = [self.roles.columns[side] for side in ("user", "item") if side in self.roles.columns]
-        count = self.look.rows - self.look.frame.select(pair).n_unique() if len(pair) == 2 else 0
+        is_told = len(pair) == 2 or self.of_several_rows
+        count = self.look.rows - self.look.frame.select(pair).n_unique() if is_told else 0
         shown = bool(self.roles.arms) or (self.roles.kind == "click" and not self.is_positive_only)
         return ("allowed" if shown else "keep_last", count) if count else None
+
+    @property
+    def repeated(self) -> str:
+        """What rows repeat, in words."""
+        return "user" if self.of_people else "user and item"
 
     @property
     def is_shown_in_places(self) -> bool:
@@ -156,7 +170,7 @@ class ColumnGuesses:
 
     def _side(self, column: ColumnLook) -> str:
         """Return whose a column is: whose rows it is the same in."""
-        if self.of_people:
+        if self.of_people and not self.of_several_rows:
             return "user"
         for side in ("item", "user"):
             owner = self.roles.columns.get(side)

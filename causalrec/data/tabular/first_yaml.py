@@ -75,7 +75,7 @@ class FirstYaml:
         if self.guesses.of_people:
             user = columns.get("user")
             is_id = user is not None and self.guesses.look.column(user).distinct == self.guesses.look.rows
-            yield self._role("user") if is_id else "user: null  # each row is a person"
+            yield self._role("user") if is_id or self.guesses.of_several_rows else "user: null  # each row is a person"
             yield "item: null  # people, not (user, item) pairs"
         else:
             yield self._role("user") if "user" in columns else "user: null  # no column of users was found"
@@ -141,11 +141,11 @@ class FirstYaml:
     def _repeat_lines(self) -> Iterator[str]:
         columns = self.guesses.roles.columns
         pair = [columns[side] for side in ("user", "item") if side in columns]
-        if len(pair) < 2:
-            return
         if self.guesses.repeats is not None:
             rule, count = self.guesses.repeats
-            yield f"repeats: {rule}  # {count:,} rows repeat the user and item of another"
+            yield f"repeats: {rule}  # {count:,} rows repeat the {self.guesses.repeated} of another"
+        if len(pair) < 2:
+            return
         ids = max(self.guesses.look.column(name).distinct for name in pair)
         if ids > MANY_IDS:
             yield "# k_core: 5  # leaves out users and items with fewer rows, before the split"

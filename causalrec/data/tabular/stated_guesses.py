@@ -25,7 +25,7 @@ def stated_guesses(guesses: ColumnGuesses) -> Iterator[tuple[str, str]]:
     if guesses.repeats is not None:
         rule, count = guesses.repeats
         fate = "and all are kept" if rule == "allowed" else "and leave: the last of each pair is kept"
-        yield "repeats", f"{rule}: {count:,} rows have the user and item of another {fate}"
+        yield "repeats", f"{rule}: {count:,} rows have the {guesses.repeated} of another {fate}"
     if guesses.sides["row"] and not guesses.roles.arms:
         names = ", ".join(guesses.sides["row"])
         yield "not used", f"{names}: columns of the row alone, a comment in the YAML (pairs never logged lack them)"

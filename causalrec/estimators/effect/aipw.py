@@ -112,6 +112,7 @@ class CrossFit:
     def _splits(self, rows: LearnerData, seed: int) -> list[tuple[Ints, Ints]]:
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+        rows.check_folds(self.folds)
         fold = StratifiedKFold if rows.groups is None else StratifiedGroupKFold
         splitter = fold(self.folds, shuffle=True, random_state=seed)
         splits = list(splitter.split(rows.features, rows.treatment, rows.groups))

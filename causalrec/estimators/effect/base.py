@@ -119,6 +119,16 @@ class LearnerData:
         check_finite("modifiers", modifiers, self.modifier_names)
         check_finite("controls", controls, self.control_names)
 
+    def check_folds(self, folds: int) -> None:
+        """Raise DataError where the rows have fewer groups, each whole in a fold, than cross-fitting has folds."""
+        count = folds if self.groups is None else len(np.unique(self.groups))
+        if count < folds:
+            units = "all rows are of 1 user" if count == 1 else f"the rows are of {count} users"
+            raise DataError(
+                f"effect: {units} (or unit of assignment), and cross-fitting keeps each whole in one of {folds} folds; "
+                f"log more of them, or set dataset.user=null where each row is a person"
+            )
+
     def _check_shapes(self) -> None:
         rows = len(self)
         for what, columns, names in (
@@ -178,6 +188,11 @@ class AbstractFittedEffect(ABC):
     @abstractmethod
     def interval(self, modifiers: Doubles, controls: Doubles, level: float) -> tuple[Doubles, Doubles] | None:
         """Return the pointwise confidence interval (low, high), float64[N,A] each; None where it has none."""
+
+    @property
+    def lacks_independence(self) -> bool:
+        """Whether it has no interval only because rows it was fitted on depend on each other."""
+        return False
 
     def columns_read(self, modifiers: Doubles, controls: Doubles) -> Doubles:
         """Return the columns by which its effects may differ, float64[N,D]: rows that are alike in them have one."""
