@@ -53,6 +53,18 @@ class RoleNetwork(nn.Module):
             return user, torch.ones_like(user)
         return (torch.ones_like(item), item) if self.inputs == "item" else (user, item)
 
+    def with_candidates(self, batch: Batch) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Return the vectors of `embed`, and the raw outputs `[B,C]` of each user with each of the batch's candidates.
+
+        The items of rows and candidates are encoded in one call: a text is read once.
+        """
+        assert batch.candidates is not None and batch.user_features is not None and batch.candidate_features is not None
+        encoder = cast(AbstractEncoder, self.encoder)
+        user, rows = encoder.users(batch), batch.item.shape[-1]
+        both = encoder.items(torch.cat([batch.item, batch.candidates], -1))
+        item, others = both[..., :rows, :], both[..., rows:, :]
+        return (user, item), self.head.candidate_outputs(user, others, batch.user_features, batch.candidate_features)
+
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Return the parameters that are trained, by name."""
         return ((name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad)
@@ -116,16 +128,19 @@ class CausalModel(nn.Module):
         return 1.0 if self.unit is None else self.unit[..., 1].square()
 
     def _outputs(self, batch: Batch, names: Iterable[str], items: Mapping[str, Tensor] | None = None) -> Outputs:
-        values, components, vectors = {}, {}, {}
+        values, components, vectors, candidates = {}, {}, {}, {}
         for role in map(Role, names):
             network = self.network(role)
-            pair = network.embed(batch, None if items is None else items.get(role))
+            if batch.candidates is None:
+                pair = network.embed(batch, None if items is None else items.get(role))
+            else:
+                pair, candidates[role] = network.with_candidates(batch)
             raw, vectors[role] = network.head_outputs(pair, batch.features), pair
             if isinstance(raw, Tensor):
                 values[role] = raw
             else:
                 components[role] = raw
-        return Outputs(values, self.link, vectors, components=components)
+        return Outputs(values, self.link, vectors, components=components, candidates=candidates)
 
     def _in_outcome_unit(self, outputs: Outputs) -> Outputs:
         if self.unit is None:

@@ -104,6 +104,19 @@ class FeatureMatrix:
             blocks.append(row)
         return np.concatenate(blocks, axis=-1)
 
+    def of_users(self, user: Ints) -> Floats:
+        """Return the columns of users, float32[...,F], the others 0."""
+        return self._of_side(self.user_block[user], 0)
+
+    def of_items(self, item: Ints) -> Floats:
+        """Return the columns of items, float32[...,F], the others 0."""
+        return self._of_side(self.item_block[item], self.user_block.shape[1])
+
+    def _of_side(self, block: Floats, start: int) -> Floats:
+        numbers = np.zeros((*block.shape[:-1], len(self)), np.float32)
+        numbers[..., start : start + block.shape[-1]] = block
+        return numbers
+
     def __len__(self) -> int:
         return len(self.names)
 

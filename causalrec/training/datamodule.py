@@ -108,11 +108,21 @@ class LogTensors:
 
     def batches(self, rows: SampledRows) -> Batch:
         """Gather batches of equal size at once, `[m,B]`."""
-        return self.batch(rows.flatten()).map_tensors(lambda column: column.view(*rows.row.shape, *column.shape[1:]))
+        batches = self.batch(rows.flatten()).map_tensors(lambda column: column.view(*rows.row.shape, *column.shape[1:]))
+        return batches if rows.candidates is None else replace(batches, **self._candidates(rows, rows.candidates))
 
     def _columns(self, rows: SampledRows) -> dict[str, Tensor]:
         values = {n: column.read(self.log, rows.user, rows.item, rows.row) for n, column in self.columns.items()}
         return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()}
+
+    def _candidates(self, rows: SampledRows, candidates: Ints) -> dict[str, Any]:
+        assert rows.candidate_counts is not None
+        return {
+            "candidates": torch.from_numpy(np.ascontiguousarray(candidates)),
+            "candidate_counts": torch.from_numpy(np.ascontiguousarray(rows.candidate_counts)),
+            "candidate_features": torch.from_numpy(self.features.of_items(candidates)),
+            "user_features": torch.from_numpy(self.features.of_users(rows.user)),
+        }
 
     def _negatives(self, rows: SampledRows, negative: Ints) -> dict[str, Any]:
         return {
@@ -183,7 +193,7 @@ class BatchLoader:
         penalties = self.penalty_rows.items()
         draws = {name: PenaltyDraws(rows, name, self.log, self.seed, self.epoch) for name, rows in penalties}
         for block in self.rows.blocks(self.log, self.space, self.seed, self.epoch, self.training_log):
-            step = max(1, ROWS_PER_GATHER // block.row.shape[1])
+            step = max(1, ROWS_PER_GATHER // block.width)
             for start in range(0, len(block.row), step):
                 batches = self.tensors.batches(block.at((slice(start, start + step), mine)))
                 yield from split_batches(self._with_penalty_rows(batches, draws, mine) if draws else batches)
