@@ -68,5 +68,5 @@ def replica_bytes(request: FitRequest) -> int:
     """Return about how many bytes one replica of a stack takes."""
     model, size = request.model(), DTYPES[request.trainer.precision].itemsize
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    rows = request.sampler.batch_size * (64 + len(request.features)) + len(request.validation) * 16
+    rows = request.sampler.batch_size * (64 + request.features.dense_width) + len(request.validation) * 16
     return size * (STATE_COPIES * parameters + rows * len(request.objective.roles))
