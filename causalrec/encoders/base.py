@@ -85,6 +85,7 @@ class AbstractAnyEncoder(nn.Module, ABC):
         reads_pair_text: the text of a pair is one text, which a language model reads for each row.
         vectorizable: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that
             differ in numbers alone train as one program (`training/stacked/`); it must then draw no random numbers.
+            Where it does not say so, `torch.func.vmap` is tried.
         reads_time: it reads histories, so that batches must hold the time of their rows.
         rows_at_once: number of rows that fit in memory where nothing is trained.
     """
