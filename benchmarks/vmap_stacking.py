@@ -1,7 +1,7 @@
 """One epoch of R fits: stacked by code that knows the replica axis, stacked by vmap, and alone, side by side.
 
 Fits differ in seed and weight decay: matrix factorisation of width 16 with the head `dot` (naive), and with `tarnet`
-(factual), on 8,000 rows. Rounds alternate; ratios are medians of those of each round. Alone is Lightning's fit, of two
+(factual), on 5,000 rows. Rounds alternate; ratios are medians of those of each round. Alone is Lightning's fit, of two
 of the fits, times R / 2.
 """
 
@@ -39,7 +39,7 @@ from causalrec.training.stacked.vmap import VmappedModel
 from causalrec.training.trainer import TrainerSettings
 from causalrec.types import OUTCOME
 
-USERS, ITEMS, ROWS, WIDTH = 943, 1682, 8_000, 16
+USERS, ITEMS, ROWS, WIDTH = 943, 1682, 5_000, 16
 KINDS: dict[str, tuple[AbstractObjective, Callable[[], AbstractHead]]] = {
     "dot, naive": (Naive(), lambda: Dot(0)),
     "tarnet, factual": (Factual(), lambda: TARNet(0, WIDTH + 2, 2, width=64, arm_width=32)),
@@ -131,7 +131,7 @@ def measure(kind: str, replicas: int, batch_size: int, rounds: int) -> str:
 def main() -> None:
     """Print the table; with --paste, put it into a document too."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--rounds", type=int, default=2)
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--paste", type=Path)
     options = arguments.parse_args()

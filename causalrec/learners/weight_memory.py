@@ -15,6 +15,7 @@ from causalrec.errors import RequestError
 from causalrec.memory import free_memory, gigabytes
 
 FACTORIES = frozenset({torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn})
+SCORE_COPIES = 5  # of a batch with its candidates: scores, corrected, joined with the row's own, gradients
 COPIES = 4  # of a trained weight: itself, its gradient, two moments; of a batch: two sides, their product, gradients
 
 
@@ -81,6 +82,26 @@ def require_training_memory(config: ExperimentConfig, module: nn.Module, rows: i
     needed = 4.0 * COPIES * (batch + sum(p.numel() for p in trained))
     if needed > (free := free_memory()):
         raise RequestError(_too_large(config, needed, free))
+
+
+def require_candidate_memory(config: ExperimentConfig, rows: int, items: int) -> None:
+    """Raise RequestError, with the arithmetic, where the scores of a batch with its candidates take more than is free.
+
+    Args:
+        config: of the job.
+        rows: training rows.
+        items: of the catalogue.
+    """
+    sampler = config.sampler.build()
+    candidates = sampler.candidate_count(config.objective.target.space, rows, items)
+    batch, free = min(sampler.batch_size, rows), free_memory()
+    needed = 4.0 * SCORE_COPIES * batch * candidates
+    if needed > free and str(config.trainer.setting("accelerator")) == "cpu":
+        raise RequestError(
+            f"sampler.batch_size={sampler.batch_size}: {batch:,} rows x {candidates:,} candidates x 4 bytes x "
+            f"{SCORE_COPIES} copies of their scores are {gigabytes(needed)}, and {gigabytes(free)} are free here; "
+            f"set it lower, or sampler=shared_negatives"
+        )
 
 
 def _too_large(config: ExperimentConfig, needed: float, free: int) -> str:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from causalrec import cli
+from causalrec.config.compose import compose_config, normalise_overrides, validate_config
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.all_items import AllItems
 from causalrec.data.sampler.balanced import Balanced
-from causalrec.data.sampler.base import AbstractLogSampler
+from causalrec.data.sampler.base import AbstractLogSampler, AbstractSampler
 from causalrec.data.sampler.in_batch import InBatch
 from causalrec.data.sampler.shared_negatives import SharedNegatives
 from causalrec.encoders.base import AbstractEncoder, EncoderInputs
@@ -24,10 +25,11 @@ from causalrec.encoders.bert4rec import BERT4Rec
 from causalrec.encoders.finetuning.full import Full
 from causalrec.encoders.mf import MF
 from causalrec.encoders.text_towers import TextTowers
-from causalrec.errors import DataError
+from causalrec.errors import DataError, RequestError
 from causalrec.estimators.objective.sampled_softmax import SampledSoftmax, sampled_softmax
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
+from causalrec.learners import weight_memory
 from causalrec.models import CausalModel, RoleNetwork
 from causalrec.training.datamodule import BatchLoader, LogTensors
 from causalrec.types import CANDIDATES, OUTCOME, Batch, Outputs
@@ -157,6 +159,31 @@ ZERO = torch.zeros(1, dtype=torch.float64)
 
 def losses(model: CausalModel, batch: Batch) -> Tensor:
     return SampledSoftmax().terms(batch, model(batch))["outcome"].value.detach()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "count"),
+    [(InBatch(batch_size=64), 64), (SharedNegatives(num_negatives=7), 7), (AllItems(), 30), (Balanced(), 500)],
+)
+def test_a_sampler_says_how_many_candidates_there_are(sampler: AbstractSampler, count: int) -> None:
+    log = skewed_log(500)
+    batch = next(iter(sampler.epoch(log, CANDIDATES, 0, 0)))
+    assert batch.candidates is not None and len(batch.candidates) == count
+    assert sampler.candidate_count(CANDIDATES, 500, 30) == count
+    assert Balanced().candidate_count("triples", 500, 30) == 0
+
+
+def test_scores_that_do_not_fit_are_refused_with_the_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weight_memory, "free_memory", lambda: 10**9)
+    jobs = ["dataset=lastfm", "objective=sampled_softmax", "sampler.batch_size=50000"]
+    config = validate_config(compose_config(normalise_overrides(jobs)))
+    weight_memory.require_candidate_memory(config, 5_000, 100)
+    with pytest.raises(RequestError) as caught:
+        weight_memory.require_candidate_memory(config, 40_000, 100)
+    assert str(caught.value).startswith(
+        "sampler.batch_size=50000: 40,000 rows x 40,000 candidates x 4 bytes x 5 copies of their scores are 32.0 GB, "
+        "and 1.0 GB are free here; set it lower, or sampler=shared_negatives"
+    )
 
 
 def test_every_rank_reads_the_items_of_the_global_batch() -> None:

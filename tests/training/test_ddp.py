@@ -15,7 +15,7 @@ import pytest
 
 from causalrec import cli
 
-OBJECTIVES = ("naive", "snips", "dr_jl", "ips_v2", "gap")
+OBJECTIVES = ("naive", "snips", "dr_jl", "ips_v2", "gap", "softmax")
 
 SCRIPT = """
 import json, os, sys
@@ -28,6 +28,7 @@ from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.ips_v2 import IPSV2
 from causalrec.estimators.objective.naive import Naive
+from causalrec.estimators.objective.sampled_softmax import SampledSoftmax
 from causalrec.estimators.penalty.gap import Gap
 from causalrec.features.batch_columns import BatchColumn
 from causalrec.estimators.objective.snips import SNIPS
@@ -57,6 +58,7 @@ def fit_all(folder, **settings):
     summaries = {}
     columns = {"group": BatchColumn("group", "user", ("a", "b"), (np.arange(USERS) % 3 == 0).astype(np.int64))}
     fits = {"naive": Naive(), "snips": SNIPS(), "dr_jl": DRJL(), "ips_v2": IPSV2(balance=5.0), "gap": Naive()}
+    fits["softmax"] = SampledSoftmax()  # of the items of both ranks
     for name, objective in fits.items():
         penalties = {"gap": Gap(column="group", weight=3.0)} if name == "gap" else {}
         seed_everything(0)
@@ -66,7 +68,7 @@ def fit_all(folder, **settings):
                                  penalties=penalties)
         # 199 rows in batches of 33: ranks get unequal shares, and the last batch leaves one rank little or nothing
         data = LogDataModule(log_of(0, 199), log_of(1, 61), features, Balanced(batch_size=33), objective.space, 0,
-                             columns=columns)
+                             "triples" if name == "softmax" else "logged", columns=columns)
         trainer = TrainerSettings(max_epochs=3, progress=False, **settings)
         fit = trainer.fit(module, data, None, Path(folder) / name, name)
         size = sum(float(value.double().abs().sum()) for value in fit.state.values())

@@ -27,6 +27,9 @@ class AllItems(AbstractLogSampler):
 
     max_items: Count = 20_000
 
+    def candidate_count(self, space: Space, rows: int, items: int) -> int:
+        return items
+
     def draw(self, rows: Ints, log: InteractionLog, seen_log: InteractionLog, rng: np.random.Generator) -> SampledRows:
         """Return the batches `[m,B]` of these log rows, with all items as candidates.
 

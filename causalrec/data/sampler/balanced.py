@@ -52,6 +52,9 @@ class Balanced(AbstractSampler):
     def batches(self, log: InteractionLog, space: Space) -> int:
         return self._sampler(space).batches(log, space)
 
+    def candidate_count(self, space: Space, rows: int, items: int) -> int:
+        return self._sampler(space).candidate_count(space, rows, items)
+
     def _sampler(self, space: Space) -> AbstractSampler:
         samplers = (
             LoggedRows(batch_size=self.batch_size),

@@ -50,6 +50,12 @@ class AbstractSampler(ABC):
     def batches(self, log: InteractionLog, space: Space) -> int:
         """Return the number of batches of an epoch."""
 
+    def candidate_count(self, space: Space, rows: int, items: int) -> int:
+        """Return how many items the rows of a batch stand against, in a log of so many rows and items; 0 of spaces that
+        have no candidates.
+        """
+        return 0
+
     def epoch(
         self, log: InteractionLog, space: Space, seed: int, epoch: int, further_log: InteractionLog | None = None
     ) -> Iterator[SampledRows]:

@@ -25,6 +25,9 @@ class InBatch(AbstractLogSampler):
     spaces: ClassVar[frozenset[Space]] = frozenset({CANDIDATES})
     reads_further_rows: ClassVar[bool] = False
 
+    def candidate_count(self, space: Space, rows: int, items: int) -> int:
+        return min(self.batch_size, rows)
+
     def draw(self, rows: Ints, log: InteractionLog, seen_log: InteractionLog, rng: np.random.Generator) -> SampledRows:
         """Return the batches `[m,B]` of these log rows, with their items as candidates.
 

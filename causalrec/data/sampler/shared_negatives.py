@@ -32,6 +32,9 @@ class SharedNegatives(AbstractLogSampler):
     num_negatives: Count = 1024
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.75
 
+    def candidate_count(self, space: Space, rows: int, items: int) -> int:
+        return self.num_negatives
+
     def draw(self, rows: Ints, log: InteractionLog, seen_log: InteractionLog, rng: np.random.Generator) -> SampledRows:
         """Return the batches `[m,B]` of these log rows, each batch with items of its own.
 
