@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 from scipy import sparse
+from scipy.special import expit
 
 from causalrec.data.log import InteractionLog
 from causalrec.evaluation.baseline.base import AbstractBaseline
@@ -51,6 +52,13 @@ class BiasLogistic(AbstractBaseline):
 
     def predict(self, user: Ints, item: Ints, time: Ints | None = None) -> Floats:
         return self._model.predict(self._design(user, item)).astype(np.float32)
+
+    def predict_catalogue(self, users: Ints, num_items: int) -> Floats | None:
+        """Return predictions of all items for users, float32[B,I], from the sums of their biases."""
+        of_users, of_items = np.split(self._model.coefficients, [self._sizes[0]])
+        user = of_users[users] if len(of_users) else np.zeros(len(users))
+        raw = np.add.outer((user + self._model.intercept).astype(np.float32), of_items.astype(np.float32))
+        return expit(raw) if self._model.link == "logit" else raw
 
     @property
     def fits(self) -> tuple[Convergence, ...]:
