@@ -62,9 +62,9 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
     for data in (data for yielded in selected.values() for data in yielded):
         if missing := [name for name in names if name not in data.columns]:
             raise RequestError(
-                f"{card.name}: is judged on the slice {(data.subset_of or data).name}, whose pairs were mostly never logged and have no "
-                f"{', '.join(missing)}; leave {'it' if len(missing) == 1 else 'them'} out of the graph, or the slice "
-                f"out of slice=[..]"
+                f"{card.name}: is judged on the slice {(data.subset_of or data).name}, whose pairs were mostly never "
+                f"logged and have no {', '.join(missing)}; leave {'it' if len(missing) == 1 else 'them'} out of the "
+                f"graph, or the slice out of slice=[..]"
             )
     return selected
 
