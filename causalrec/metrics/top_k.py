@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,8 +57,8 @@ class TopRows:
         last = value[:, -1:]
         tied = torch.nonzero((beyond == last).any(1) & last[:, 0].isfinite()).squeeze(1)  # the last run goes on
         if len(tied):
-            total = (score[tied] == last[tied]).sum(1, keepdim=True)
-            count[tied] = torch.where(value[tied] == last[tied], total, count[tied])
+            total = torch.tensor([_count(score[k], last[k]) for k in tied.tolist()], device=score.device)
+            count[tied] = torch.where(value[tied] == last[tied], total[:, None], count[tied])
         return TopRows(value, count, (beyond > -torch.inf).any(1))
 
     def rank_positives(self, row: Tensor, score: Tensor) -> RankedRows:
@@ -81,3 +82,8 @@ class TopRows:
         is_row = torch.cat([value > -torch.inf, longer[:, None]], 1)
         user, rank = is_row.nonzero(as_tuple=True)
         return RankedRows(rank, gain[is_row], ideal[is_row], user)
+
+
+def _count(score: Tensor, value: Tensor) -> int:
+    """Return how many of `score[I]` equal `value[1]`: NumPy counts a row while torch makes room for the answer."""
+    return int(np.count_nonzero(score.cpu().numpy() == value.cpu().numpy()))
