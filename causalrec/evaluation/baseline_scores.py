@@ -26,7 +26,7 @@ from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.solvers.convergence import worst
 from causalrec.types import Doubles, Floats, Ints
 
-VERSION = 10  # raise when a baseline's or a metric's mathematics change
+VERSION = 11  # raise when a baseline's or a metric's mathematics change
 BETTER = (None, False, True)  # of `higher_is_better`, by the number that the file holds
 
 
@@ -128,6 +128,8 @@ def _to_bytes(scores: list[Score], warnings: list[str]) -> bytes:
             "better": np.array([BETTER.index(s.higher_is_better) for s in scores]),
             "replicates": np.array([s.replicates for s in scores]),
             "jackknife": np.array([_pad_groups(s.jackknife) for s in scores]),
+            "by_user": np.array([s.by_user for s in scores if s.by_user is not None], np.float32),
+            "has_users": np.array([s.by_user is not None for s in scores]),
             "groups": np.array([0 if s.jackknife is None else s.jackknife.shape[1] for s in scores]),
         }
     )
@@ -135,7 +137,8 @@ def _to_bytes(scores: list[Score], warnings: list[str]) -> bytes:
 
 def _load(model: str, content: bytes) -> tuple[list[Score], list[str]]:
     saved = arrays_in(content)
-    keys = ("names", "values", "better", "replicates", "jackknife", "groups")
+    keys = ("names", "values", "better", "replicates", "jackknife", "groups", "has_users")
+    of_users = iter(saved["by_user"])
     rows = zip(*(saved[key] for key in keys), strict=True)
     scores = [
         Score(
@@ -144,8 +147,9 @@ def _load(model: str, content: bytes) -> tuple[list[Score], list[str]]:
             jackknife=jackknife[:, :groups] if groups else None,
             absolute=bool(absolute),
             higher_is_better=BETTER[better],
+            by_user=next(of_users) if has_users else None,
         )
-        for (m, s), (v, low, high, n, absolute), better, replicates, jackknife, groups in rows
+        for (m, s), (v, low, high, n, absolute), better, replicates, jackknife, groups, has_users in rows
     ]
     return scores, [str(line) for line in saved["warnings"]]
 

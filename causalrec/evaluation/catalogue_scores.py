@@ -54,8 +54,8 @@ def require_block_memory(
             what, needed = f"{', '.join(keeping)} keeps {len(data):,} rows of {ROW_BYTES} bytes", 2 * rows
         if needed > megabytes * 1e6:
             raise RequestError(
-                f"evaluation.memory_mb={megabytes:g}: on {(data.subset_of or data).name} {what}, half of what may be used: "
-                f"set evaluation.memory_mb={int(np.ceil(needed / 1e6))} or more"
+                f"evaluation.memory_mb={megabytes:g}: on {(data.subset_of or data).name} {what}, half of what may be "
+                f"used: set evaluation.memory_mb={int(np.ceil(needed / 1e6))} or more"
             )
 
 
@@ -177,7 +177,7 @@ def _add_rows(
         metric.update_users(scored)
 
 
-def user_groups(data: CatalogueData, groups: int) -> Tensor:
+def user_groups(data: AnySliceData, groups: int) -> Tensor:
     """Return which users each group leaves in, bool[G,U]: a seeded permutation, the same for every model."""
     group = np.random.default_rng(0).permutation(data.num_clusters) % groups
     return torch.from_numpy(group != np.arange(groups)[:, None])

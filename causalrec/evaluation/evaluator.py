@@ -23,6 +23,7 @@ from causalrec.evaluation.ranked_first import few_ranked_first
 from causalrec.evaluation.slice.base import AnySliceData, SliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.metrics.base import AbstractMetric, Scored
+from causalrec.metrics.user_mean import AbstractUserMean
 from causalrec.records.sections import CalibrationBin, ScoreRecord, finite_or_none
 from causalrec.types import Bools, Doubles, Floats, Ints
 
@@ -48,6 +49,7 @@ class Score:
         higher_is_better: None where neither more nor less is.
         description: what the metric is, a sentence.
         warnings: what must be read with it, a line each.
+        by_user: float32[U], the value of each user of a ranking, nan of those who are not in the mean.
     """
 
     metric: str
@@ -63,6 +65,7 @@ class Score:
     higher_is_better: bool | None = None
     description: str = ""
     warnings: tuple[str, ...] = ()
+    by_user: Floats | None = None
 
     def as_record(self) -> ScoreRecord:
         """Return the score as the record holds it."""
@@ -104,7 +107,7 @@ class Evaluator:
         for k, data in enumerate(self.slices):
             if isinstance(data, CatalogueData):
                 metrics = streamed[k]
-                computed = [self._score_catalogue(name, data, metric, model) for name, metric in metrics.items()]
+                computed = [self._score_users(name, data, metric, model) for name, metric in metrics.items()]
                 scores += [_describe(score, metric) for score, metric in zip(computed, metrics.values(), strict=True)]
                 continue
             metrics = self._metrics_of(data)
@@ -129,14 +132,31 @@ class Evaluator:
             update_metrics([data for _, data in group], of_slices, predict, model, self.constant, memory)
         return metrics
 
-    def _score_catalogue(self, name: str, data: CatalogueData, metric: AbstractMetric, model: str) -> Score:
-        """Return a score, with its values without groups of users; items stay fixed."""
+    def _score_users(self, name: str, data: AnySliceData, metric: AbstractMetric, model: str) -> Score:
+        """Return a score of rankings, with its values without groups of users (items stay fixed) and by user."""
         replicates = metric.replicates(self._weights(data.num_clusters)).numpy()
         score = self._score(name, data, float(metric.compute()), replicates, model, metric.absolute)
         if not data.jackknife:
             return score
         values = metric.replicates(user_groups(data, GROUPS).double()).double().numpy()
-        return replace(score, jackknife=np.repeat(values[None], 3, axis=0))
+        by_user = metric.by_user_means() if isinstance(metric, AbstractUserMean) and data.subset_of is None else None
+        return replace(score, jackknife=np.repeat(values[None], 3, axis=0), by_user=by_user)
+
+    def _score_lists(
+        self, data: SliceData, metrics: Mapping[str, AbstractMetric], scored: Scored, model: str
+    ) -> list[Score]:
+        """Return the scores of a slice whose lists are not all rows of a user."""
+        assert data.ranking is not None
+        ranking = torch.from_numpy(data.ranking)
+        users = torch.zeros(int(data.ranking.max(initial=-1)) + 1, dtype=torch.int64)
+        users[ranking] = scored.cluster
+        ranked = replace(scored, cluster=ranking).ranked_rows
+        for metric in metrics.values():
+            if isinstance(metric, AbstractUserMean):
+                metric.update_ranked(ranked, users)
+            else:
+                metric.update(scored)
+        return [self._score_users(name, data, metric, model) for name, metric in metrics.items()]
 
     def _metrics_of(self, data: AnySliceData) -> dict[str, AbstractMetric]:
         """Return the metrics that are defined for a slice's labels."""
@@ -156,6 +176,8 @@ class Evaluator:
     ) -> list[Score]:
         _require_finite(data, prediction, model)
         scored = scored_rows(data, prediction, self.constant)
+        if data.ranking is not None:
+            return self._score_lists(data, metrics, scored, model)
         left_out = leave_groups_out(data, scored)
         lines = few_ranked_first(scored, data.dependence[0]) if data.kind == "uplift" else ()
         scores = []

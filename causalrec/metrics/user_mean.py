@@ -12,6 +12,7 @@ from torch import Tensor
 
 from causalrec.metrics.base import AbstractMetric, Scored, Subsets
 from causalrec.metrics.ranks import RankedRows, rank_rows
+from causalrec.types import Floats
 
 EmptyUsers = Literal["skip", "zero", "one"]
 
@@ -79,6 +80,17 @@ class AbstractUserMean(AbstractMetric):
         if self.user:
             return torch.cat(list(self.value)).movedim(0, -1), torch.cat(list(self.user))
         return self._values_in_mean(self._rows(), self.num_clusters)
+
+    def by_user_means(self) -> Floats | None:
+        """Return the value of each user, float32[U], the mean of several rankings, nan of users who are not in the
+        mean; None where it is no mean of one number.
+        """
+        value, user = self.by_ranking()
+        if value.ndim > 1:
+            return None
+        total = torch.zeros(self.num_clusters, dtype=torch.float64).index_add_(0, user, value)
+        means: Floats = (total / torch.bincount(user, minlength=self.num_clusters)).float().numpy()  # 0 / 0 is nan
+        return means
 
     def compute(self) -> Tensor:
         value, _ = self.by_ranking()

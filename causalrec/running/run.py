@@ -184,7 +184,7 @@ def _finish(job: StartedJob, check: CheckOwnership, execution: str, shared: floa
         check()
         if execution != SINGLE and chosen is not None:  # a fit made by itself has left its weights there
             FitFolder(chosen.folder, "made beside others").finish(chosen.fit)
-        path = record.save(config.folder, result.replicates, result.jackknife)
+        path = record.save(config.folder, result.replicates, result.jackknife, result.by_user)
     except Exception as error:
         return _fail(config, prepared.plan, check, execution, error, job.log)
     shown = job.log.show(record)

@@ -38,7 +38,7 @@ from causalrec.records.sections import (
 )
 from causalrec.running.prepare import select_slices
 from causalrec.training.selection import Candidate, SelectedFit, settings_beyond
-from causalrec.types import Doubles
+from causalrec.types import Doubles, Floats
 
 CALIBRATION_PAIRS = 250_000  # of a whole catalogue, that its bins are filled with
 INTERVAL_KEYS = {"replicates", "seed", "level"}  # of evaluation: what its intervals are made by
@@ -53,11 +53,13 @@ class RunResult:
         record: complete but for what it cost.
         replicates: bootstrap replicates of its scores, by score key.
         jackknife: their leave-groups-out values, by score key.
+        by_user: of rankings, the value of each user, float32[U], nan of users who are not in the mean, by score key.
     """
 
     record: RunRecord
     replicates: Mapping[str, Doubles]
     jackknife: Mapping[str, Doubles]
+    by_user: Mapping[str, Floats]
 
 
 def score_predictor(
@@ -110,7 +112,7 @@ def score_run(
     record = replace(
         planned,
         status="done",
-        task=replace(planned.task, footnotes=(*planned.task.footnotes, *task.footnotes(config, prepared))),
+        task=replace(planned.task, footnotes=_footnotes(planned, task.footnotes(config, prepared), slices)),
         data=_data_section(config, prepared, selected),
         audit=audit_section(prepared.audit),
         adjustment=_adjustment_section(config, prepared),
@@ -146,7 +148,14 @@ def score_run(
         record,
         {key: score.replicates for key, score in scores_by_key.items()},
         {key: score.jackknife for key, score in scores_by_key.items() if score.jackknife is not None},
+        {key: score.by_user for key, score in scores_by_key.items() if score.by_user is not None},
     )
+
+
+def _footnotes(planned: RunRecord, of_task: Sequence[str], slices: Sequence[AnySliceData]) -> tuple[str, ...]:
+    """Return what stands below a table: notes of the question, and of the slices, once each."""
+    of_slices = (data.note if data.subset_of is None else data.subset_of.note for data in slices)
+    return (*planned.task.footnotes, *of_task, *dict.fromkeys(filter(None, of_slices)))
 
 
 def _trial_warning(config: ExperimentConfig, prepared: PreparedData) -> list[str]:

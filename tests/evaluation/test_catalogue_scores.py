@@ -242,11 +242,11 @@ def test_a_metric_of_all_rows_is_exact_in_blocks() -> None:
 
 
 def test_a_prediction_that_is_no_number_is_named() -> None:
-    def diverged(rows: SliceData) -> Floats:
+    def nan_of_item_three(rows: SliceData) -> Floats:
         return np.where(rows.item == 3, np.nan, rows.item).astype(np.float32)
 
     with pytest.raises(CausalRecError, match=r"^model: \d+ of .* predictions on the slice full_ranking are not finite"):
-        scores_of(full_ranking(SPLITS), diverged)
+        scores_of(full_ranking(SPLITS), nan_of_item_three)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read as Linux tells them")

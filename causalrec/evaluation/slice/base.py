@@ -71,6 +71,8 @@ class SliceData:
         clusters: int64[N] each, at most two axes along which rows depend on each other; none: each user, or row, is by
             itself.
         jackknife: whether values without groups of rows are made too, for paired comparisons.
+        ranking: int64[N], the list that a row is ranked in, from 0, where it is not all rows of its user.
+        note: what must be read below a table with its scores, a sentence.
         columns: the rows' own columns, [N] each by name; none of pairs that were never logged.
         subset_of: the larger slice, which is predicted once.
         rows: int64[N], where these rows stand in it.
@@ -91,6 +93,8 @@ class SliceData:
     weight: Floats | None = None
     clusters: tuple[Ints, ...] = ()
     jackknife: bool = False
+    ranking: Ints | None = None
+    note: str = ""
     columns: Mapping[str, RowValues] = field(default_factory=dict)
     subset_of: SliceData | None = None
     rows: Ints | None = None
@@ -121,12 +125,12 @@ class SliceData:
         """What the scores depend on, but for the prediction."""
         columns = (self.label, self.treatment, self.propensity, self.drawn_effect, self.centred_label, self.weight)
         about = [self.name, self.kind, self.arm, self.jackknife, self.rows_key]
-        return about + [_digest(column) for column in (*columns, self.rows, *self.clusters)]
+        return about + [_digest(column) for column in (*columns, self.rows, self.ranking, *self.clusters)]
 
     @property
     def list_lengths(self) -> Ints:
-        """The number of rows of each user (or row) that has some, int64[M]."""
-        candidates = np.bincount(self.cluster)
+        """The number of rows of each list, of user, or row, that has some, int64[M]."""
+        candidates = np.bincount(self.cluster if self.ranking is None else self.ranking)
         return candidates[candidates > 0]
 
     @property

@@ -34,6 +34,7 @@ class CatalogueData:
         arm: the treatment whose effect is judged, 0 where outcomes are.
         items: bool[I], whose rows are judged; of `ranking`, whose positives, each ranked among all items; None: all.
         jackknife: whether values without groups of users are made too, for paired comparisons; items stay fixed.
+        note: what must be read below a table with its scores, a sentence.
         subset_of: the larger slice, with which it is scored at once.
         columns: none, as a pair alone has none.
         treatment: None, as no pair received one.
@@ -52,6 +53,7 @@ class CatalogueData:
     arm: int = 0
     items: Bools | None = None
     jackknife: bool = False
+    note: str = ""
     subset_of: CatalogueData | None = None
     columns: Mapping[str, RowValues] = field(default_factory=dict, init=False)  # a pair alone has none
     treatment: None = field(default=None, init=False)

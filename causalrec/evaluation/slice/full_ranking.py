@@ -13,6 +13,11 @@ from causalrec.errors import DataError
 from causalrec.evaluation.slice.base import AbstractSlice, SliceSource
 from causalrec.evaluation.slice.catalogue import CatalogueData
 
+NOTE = (
+    "full_ranking: all items are ranked for each test user, but those of the user's training and validation rows; "
+    "differences between rows are clustered by user, items held fixed."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FullRankingSlice(AbstractSlice):
@@ -42,4 +47,5 @@ def full_ranking(splits: Splits) -> CatalogueData:
         excluded=PairLists.of(seen, *sizes),
         positives=PairLists.of(np.setdiff1d(test.codes, seen), *sizes),
         jackknife=True,
+        note=NOTE,
     )
