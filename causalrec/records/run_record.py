@@ -27,7 +27,7 @@ from causalrec.records.sections import (
     TaskSection,
 )
 from causalrec.records.sidecars import write_sidecars
-from causalrec.types import Doubles
+from causalrec.types import Doubles, Floats
 
 SCHEMA = 6  # of `record.json`; raise it where a field gets another name or meaning
 RECORD = "record.json"
@@ -116,9 +116,18 @@ class RunRecord:
         folder: Path,
         replicates: Mapping[str, Doubles] | None = None,
         jackknife: Mapping[str, Doubles] | None = None,
+        by_user: Mapping[str, Floats] | None = None,
     ) -> Path:
-        """Write `replicates.npz`, `jackknife.npz`, then `record.json`, each atomically: a record is whole or absent."""
-        write_sidecars(folder, replicates=replicates, jackknife=jackknife)
+        """Write `replicates.npz`, `jackknife.npz`, of rankings `by_user.npz`, then `record.json`, each atomically: a
+        record is whole or absent.
+
+        Args:
+            folder: of the job.
+            replicates: bootstrap replicates, by score key.
+            jackknife: leave-groups-out values, by score key.
+            by_user: the value of each user, by score key.
+        """
+        write_sidecars(folder, replicates=replicates, jackknife=jackknife, by_user=by_user or None)
         path = folder / RECORD
         write_text(path, self.json_text())
         return path

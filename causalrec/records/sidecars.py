@@ -1,4 +1,4 @@
-"""What lies beside a record, by score: bootstrap replicates and leave-groups-out values."""
+"""What lies beside a record, by score: bootstrap replicates, leave-groups-out values, and of rankings each user's."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from causalrec.data.array_files import load_npz, npz_bytes
 from causalrec.data.files import replace_atomically
 from causalrec.errors import DataError
-from causalrec.types import Doubles
+from causalrec.types import Doubles, Floats
 
-SIDECARS = ("replicates", "jackknife")
+SIDECARS = ("replicates", "jackknife")  # that tables read; `by_user` is for those who compare users themselves
 
 
-def write_sidecars(folder: Path, **arrays: Mapping[str, Doubles] | None) -> None:
+def write_sidecars(folder: Path, **arrays: Mapping[str, Doubles] | Mapping[str, Floats] | None) -> None:
     """Write `NAME.npz` for each mapping that is given, float32, each atomically."""
     for name, values in arrays.items():
         if values is not None:
@@ -24,7 +24,7 @@ def write_sidecars(folder: Path, **arrays: Mapping[str, Doubles] | None) -> None
                 temporary.write_bytes(_to_bytes(values))
 
 
-def _to_bytes(arrays: Mapping[str, Doubles]) -> bytes:
+def _to_bytes(arrays: Mapping[str, Doubles] | Mapping[str, Floats]) -> bytes:
     return npz_bytes({name: values.astype(np.float32) for name, values in arrays.items()})
 
 
@@ -43,4 +43,4 @@ def read_sidecar(path: Path, row: str) -> dict[str, Doubles]:
 
 
 def _fits(sidecar: str, shape: tuple[int, ...]) -> bool:
-    return len(shape) == 1 if sidecar == "replicates" else len(shape) == 2 and shape[0] == 3
+    return len(shape) == 1 if sidecar in ("replicates", "by_user") else len(shape) == 2 and shape[0] == 3

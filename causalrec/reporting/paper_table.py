@@ -218,8 +218,9 @@ def _footnotes(study: Study, has_differences: bool) -> list[str]:
     if study.compare and has_differences:
         notes.append(
             f"Difference to {study.compare.to}: paired by seed, clustered by user and item (20 groups each, Cameron, "
-            "Gelbach & Miller 2011), seed variance added; of scores without such groups by the runs alone, whose data "
-            "are drawn anew; p by Holm over the rows of a column; real at 5 %."
+            "Gelbach & Miller 2011; of full rankings and sampled lists by user alone, items held fixed), seed variance "
+            "added; of scores without such groups by the runs alone, whose data are drawn anew; p by Holm over the "
+            "rows of a column; real at 5 %."
         )
     elif study.compare:
         notes.append("No comparison: the records hold no leave-groups-out values.")

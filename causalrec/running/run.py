@@ -10,6 +10,7 @@ from pathlib import Path
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError
+from causalrec.evaluation.catalogue_scores import require_block_memory
 from causalrec.evaluation.replicate_memory import require_memory
 from causalrec.learners.base import Fitter
 from causalrec.prepared import PreparedData, RunPlan
@@ -147,6 +148,7 @@ def _check_scoring(config: ExperimentConfig, prepared: PreparedData) -> None:
     slices = [data for yielded in select_slices(config, prepared).values() for data in yielded]
     scores = len(config.metric) * (1 + len(config.baseline))
     require_memory(config.run.evaluation.replicates, slices, scores)
+    require_block_memory(slices, config.metric, config.run.evaluation.memory_mb)
     check_placebo_slice(config, [data.name for data in slices])
 
 
@@ -182,7 +184,7 @@ def _finish(job: StartedJob, check: CheckOwnership, execution: str, shared: floa
         check()
         if execution != SINGLE and chosen is not None:  # a fit made by itself has left its weights there
             FitFolder(chosen.folder, "made beside others").finish(chosen.fit)
-        path = record.save(config.folder, result.replicates, result.jackknife)
+        path = record.save(config.folder, result.replicates, result.jackknife, result.by_user)
     except Exception as error:
         return _fail(config, prepared.plan, check, execution, error, job.log)
     shown = job.log.show(record)

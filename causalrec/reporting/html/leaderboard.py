@@ -129,9 +129,10 @@ def forest(page_table: PageTable, anchor: str) -> Html:
         data_part=anchor.split("-")[0],
     )
     explanation = paragraph(
-        "Row minus the chosen row, paired by seed; standard errors are clustered by user and by item and add the "
-        "spread over seeds; intervals are per row; p is corrected over the rows of the column. A filled dot and a "
-        "star mark p ≤ 0.05; an arrow lies outside the scale. Rows without leave-groups-out values are absent."
+        "Row minus the chosen row, paired by seed; standard errors are clustered by user and by item (of full rankings "
+        "and sampled lists by user alone, items held fixed) and add the spread over seeds; intervals are per row; p is "
+        "corrected over the rows of the column. A filled dot and a star mark p ≤ 0.05; an arrow lies outside the "
+        "scale. Rows without leave-groups-out values are absent."
     )
     few = len(options) < len(names)
     fewer = paragraph(f"With {len(names)} rows, only baselines and best rows are offered.") if few else None
