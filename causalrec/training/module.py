@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import FSDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 from torch.distributed.fsdp import FullyShardedDataParallel
@@ -87,7 +88,8 @@ class CausalRecModule(pl.LightningModule):
         self._random: Checkpoint | None = None
         self._row_sparse: list[RowSparseAdamW] = []
         self._lookups = {role: self._track_lookups(role) for role in objective.roles if optimizer.row_sparse}
-        self._ddp_params_and_buffers_to_ignore = list(self._tables())  # DDP's; ranks gather the rows of tables
+        empty = [name for name, parameter in self.named_parameters() if not parameter.numel()]  # no loss reads them
+        self._ddp_params_and_buffers_to_ignore = [*empty, *self._tables()]  # DDP's; ranks gather the rows of tables
 
     def _track_lookups(self, role: Role) -> list[RowLookups]:
         tables = (module for module in self.model.network(role).modules() if isinstance(module, AbstractIdRows))
@@ -152,7 +154,8 @@ class CausalRecModule(pl.LightningModule):
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         scale = 1.0 if scaler is None else float(scaler.get_scale())  # its gradients are not unscaled yet: so the bound
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        parameters += optimizer.stand_ins() if isinstance(optimizer, RowSparseAdamW) else []
+        inner = optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
+        parameters += inner.stand_ins() if isinstance(inner, RowSparseAdamW) else []
         torch.nn.utils.clip_grad_norm_(parameters, self.gradient_clip * scale)
 
     def reduce(self, term: Term, batch: Batch) -> Tensor:
