@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from causalrec.encoders.row_lookups import RowLookups
+from causalrec.training.row_kernel import kernel
 
 RowGradients = tuple[Tensor, Tensor]  # rows int64[M], each once, and their gradients float[M,...]
 Joins = dict[tuple[int, ...], tuple[Tensor, Tensor]]
@@ -102,26 +104,46 @@ class RowSparseAdamW(torch.optim.AdamW):
     @torch.no_grad()
     def _step_rows(self) -> None:
         for touched in self._join():
-            self._step_table(touched.table, touched.rows, touched.gradient)
+            state, group = self.state[touched.table], self._group_of[id(touched.table)]
+            state["log_decay"] += math.log1p(-group["lr"] * group["weight_decay"])
+            step = step_compiled if touched.table.device.type == "cpu" else step_by_tensors
+            step(touched, state, group)
         self._touched = None
 
-    def _step_table(self, table: nn.Parameter, rows: Tensor, gradient: Tensor) -> None:
-        state, group = self.state[table], self._group_of[id(table)]
-        (beta1, beta2), rate = group["betas"], float(group["lr"])
-        count = state["step"].index_select(0, rows).add_(1)
-        mean = state["exp_avg"].index_select(0, rows).lerp_(gradient, 1 - beta1)
-        square = state["exp_avg_sq"].index_select(0, rows).mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        for name, values in (("step", count), ("exp_avg", mean), ("exp_avg_sq", square)):
-            state[name].index_copy_(0, rows, values)
-        count = count.double()
-        mean.mul_(_by_row(rate / (1 - beta1**count), table))
-        scale = square.sqrt_().mul_(_by_row((1 - beta2**count).rsqrt_(), table)).add_(group["eps"])
-        state["log_decay"] += math.log1p(-rate * group["weight_decay"])
-        values, due = table.index_select(0, rows), self._decay_due(table, rows)
-        if due is not None:
-            values.mul_(_by_row(due, table))
-            state["row_log_decay"].index_fill_(0, rows, state["log_decay"])
-        table.index_copy_(0, rows, values.addcdiv_(mean, scale, value=-1))
+
+def step_compiled(touched: TouchedRows, state: Mapping[str, Any], group: Mapping[str, Any]) -> None:
+    """Step the rows in one pass of the processor.
+
+    Args:
+        touched: the rows.
+        state: of their table, the decay of this step counted.
+        group: of their table: `lr`, `betas` and `eps`.
+    """
+    numbers = np.array([group["lr"], *group["betas"], group["eps"], state["log_decay"]])
+    by_row = (touched.table, state["exp_avg"], state["exp_avg_sq"], state["step"], state["row_log_decay"])
+    kernel()(
+        *(values.detach().view(len(values), -1).numpy() for values in by_row[:3]),
+        *(values.numpy() for values in (*by_row[3:], touched.rows)),
+        touched.gradient.view(len(touched.rows), -1).numpy(),
+        numbers,
+    )
+
+
+def step_by_tensors(touched: TouchedRows, state: Mapping[str, Any], group: Mapping[str, Any]) -> None:
+    """Step the rows on any device, as `step_compiled`."""
+    table, rows, gradient, (beta1, beta2) = touched.table, touched.rows, touched.gradient, group["betas"]
+    count = state["step"].index_select(0, rows).add_(1)
+    mean = state["exp_avg"].index_select(0, rows).lerp_(gradient, 1 - beta1)
+    square = state["exp_avg_sq"].index_select(0, rows).mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+    for name, values in (("step", count), ("exp_avg", mean), ("exp_avg_sq", square)):
+        state[name].index_copy_(0, rows, values)
+    count = count.double()
+    mean.mul_(_by_row(group["lr"] / (1 - beta1**count), table))
+    scale = square.sqrt_().mul_(_by_row((1 - beta2**count).rsqrt_(), table)).add_(group["eps"])
+    due = torch.exp(state["log_decay"] - state["row_log_decay"].index_select(0, rows))
+    state["row_log_decay"].index_fill_(0, rows, state["log_decay"])
+    values = table.index_select(0, rows).mul_(_by_row(due, table))
+    table.index_copy_(0, rows, values.addcdiv_(mean, scale, value=-1))
 
 
 def _fresh_state(table: Tensor) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 from causalrec.encoders.base import IdTable
 from causalrec.encoders.row_lookups import RowLookups
 from causalrec.errors import RequestError
+from causalrec.training import row_sparse
 from causalrec.training.optimizer import AdamW, AdamWRows
 from causalrec.training.row_sparse import RowSparseAdamW
 
@@ -53,8 +54,12 @@ def weights(table: IdTable) -> list[Tensor]:
     return [table.vectors.detach().clone(), table.bias.detach().clone()]
 
 
+@pytest.mark.parametrize("step_rows", [row_sparse.step_compiled, row_sparse.step_by_tensors])
 @pytest.mark.parametrize("schedule", [False, True])
-def test_with_every_row_in_each_batch_it_is_torchs_adamw(schedule: bool) -> None:
+def test_with_every_row_in_each_batch_it_is_torchs_adamw(
+    schedule: bool, step_rows: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_sparse, "step_compiled", step_rows)
     ours, theirs = id_table(), id_table()
     optimizers = by_rows(ours, lr=0.05, weight_decay=2.0), dense(theirs, lr=0.05, weight_decay=2.0)
     schedules: list[LRScheduler] = [CosineAnnealingLR(each, T_max=20) for each in optimizers] if schedule else []
@@ -145,6 +150,18 @@ def test_gradients_are_clipped_by_the_norm_that_dense_ones_have() -> None:
         optimizer.step()
     for actual, expected in zip(weights(ours), weights(theirs), strict=True):
         torch.testing.assert_close(actual[[1, 4]], expected[[1, 4]])
+
+
+def test_the_compiled_step_is_that_by_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = [id_table(torch.float32) for _ in range(2)]
+    for table, step_rows in zip(tables, (row_sparse.step_compiled, row_sparse.step_by_tensors), strict=True):
+        monkeypatch.setattr(row_sparse, "step_compiled", step_rows)
+        optimizer = by_rows(table, lr=0.1, weight_decay=0.3, bias_decay=0.2)
+        for k in range(30):  # rows wait for one another
+            step(table, optimizer, [k % 5, 3, 3], [k % 7])
+        optimizer.catch_up()
+    for pair in zip(weights(tables[0]), weights(tables[1]), strict=True):
+        torch.testing.assert_close(*pair, rtol=1e-4, atol=1e-6)
 
 
 def test_ids_that_are_one_tensor_are_looked_up_once() -> None:
