@@ -18,6 +18,8 @@ STATE_COPIES = 8  # parameters, gradients, two moments, the best ones, and what 
 def reason_to_fit_alone(request: FitRequest) -> str | None:
     """Return why a request cannot train beside others, None where it can."""
     model = request.model()
+    if request.optimizer.row_sparse:
+        return f"optimizer={type(request.optimizer).__name__} steps the rows of a batch alone"
     if (names := unstackable_modules(model)) and (refusal := vmap_refusal(request, model)) is not None:
         return f"{names[0]} does not stack, nor by vmap: {refusal}"
     settings = request.trainer
