@@ -75,9 +75,10 @@ class RoleNetwork(nn.Module):
         user, rows = encoder.users(batch), batch.item.shape[-1]
         both = encoder.items(torch.cat([batch.item, batch.candidates], -1))
         item, others = both[..., :rows, :], both[..., rows:, :]
-        numbers = self._columns(batch.user_features, batch.user_levels)
-        item_numbers = self._columns(batch.candidate_features, batch.candidate_levels)
-        return (user, item), self.head.candidate_outputs(user, others, numbers, item_numbers)
+        of_users = self.head.user_factors(user, self.columns(batch.user_features, batch.user_levels))
+        of_items = self.head.item_factors(others, self.columns(batch.candidate_features, batch.candidate_levels))
+        assert of_users is not None and of_items is not None, "a head without factors is refused before"
+        return (user, item), of_users @ of_items.transpose(-1, -2)
 
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Return the parameters that are trained, by name."""
@@ -96,12 +97,15 @@ class RoleNetwork(nn.Module):
         The view's numbers describe pairs: a network that reads one side alone reads none.
         """
         raw: Tensor | Mapping[Role, Tensor]
-        numbers = features if self.inputs == "pair" else torch.zeros_like(features)
-        raw = self.head(*vectors, self._columns(numbers, levels if self.inputs == "pair" else None))
+        raw = self.head(*vectors, self.columns(features, levels))
         return raw
 
-    def _columns(self, numbers: Tensor, levels: Tensor | None) -> Tensor:
-        """Return what the head reads as `[B,F]`: the numbers, or what stands for them and wide categories."""
+    def columns(self, numbers: Tensor, levels: Tensor | None) -> Tensor:
+        """Return what the head reads as `[B,F]`: the numbers, or what stands for them and wide categories; zeros where
+        the network reads one side alone.
+        """
+        if self.inputs != "pair":
+            numbers, levels = torch.zeros_like(numbers), None
         if self.dense is None:
             return numbers
         none = torch.zeros(*numbers.shape[:-1], 0, dtype=torch.int64, device=numbers.device)

@@ -18,7 +18,7 @@ class AbstractHead(nn.Module, ABC):
 
     Attributes:
         vectorizable: as for encoders.
-        scores_candidates: it gives the outputs of many users with many items by a product (`candidate_outputs`).
+        has_factors: its outputs of many users with many items are products of `user_factors` and `item_factors`.
         reads_width: its constructor takes the width of the vectors.
         links: the links whose raw outputs it gives; of `softmax` one for each class (`num_classes`).
         head_outputs: names of its outputs where they are more than one number: `arms` [B,A+1] raw outputs, `propensity`
@@ -28,7 +28,7 @@ class AbstractHead(nn.Module, ABC):
     """
 
     vectorizable: ClassVar[bool] = False
-    scores_candidates: ClassVar[bool] = False
+    has_factors: ClassVar[bool] = False
     reads_width: ClassVar[bool] = False
     links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log"})
     head_outputs: ClassVar[frozenset[Role]] = frozenset()
@@ -41,13 +41,13 @@ class AbstractHead(nn.Module, ABC):
         return
 
     def user_factors(self, user: Tensor, features: Tensor) -> Tensor | None:
-        """Return `[B,E]` of `user[B,D]` and the numbers of users `features[B,Fu]`, of which the products with
-        `item_factors` are the raw outputs of all pairs; None where they are no such product.
+        """Return `[B,E]` of `user[B,D]` and `features[B,F]`, in which only the columns of users are not 0; the products
+        with `item_factors` are the raw outputs of all pairs. None where they are no such product.
         """
         return None
 
     def item_factors(self, item: Tensor, features: Tensor) -> Tensor | None:
-        """Return `[I,E]` of `item[I,D]` and the numbers of items `features[I,Fi]`, as `user_factors`."""
+        """Return `[I,E]` of `item[I,D]` and `features[I,F]`, in which only the columns of items are not 0."""
         return None
 
     @abstractmethod
@@ -55,14 +55,3 @@ class AbstractHead(nn.Module, ABC):
         """Return raw outputs float32[B], [B,C] of C classes, or its `head_outputs`, from `user[B,D]`, `item[B,D]`,
         `features[B,F]`.
         """
-
-    def candidate_outputs(self, user: Tensor, item: Tensor, user_features: Tensor, item_features: Tensor) -> Tensor:
-        """Return raw outputs float32[B,C] of each user with each item, of heads that give them by a product.
-
-        Args:
-            user: `[B,D]`.
-            item: `[C,D]`.
-            user_features: `[B,F]`, the view's columns of users, the others 0.
-            item_features: `[C,F]`, its columns of items, the others 0.
-        """
-        raise NotImplementedError(f"{type(self).__name__} scores pairs alone")

@@ -19,7 +19,7 @@ from causalrec.evaluation.catalogue_predictions import ScoreBuffer
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
 from causalrec.models import CausalModel, RoleNetwork, inference_batch
-from causalrec.types import Batch, Ints, Outputs, Role
+from causalrec.types import Batch, Floats, Ints, Outputs, Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +75,10 @@ class TowerScorer:
     def _user_factors(self, network: RoleNetwork, users: Ints) -> Tensor:
         item = np.zeros_like(users) if self.histories is None else self._unmet_items(users, self.histories)
         batch = inference_batch(users, item, self.features).to(self.items[Role(next(iter(self.items)))].device)
-        vectors, numbers = _user_vectors(network, batch), torch.from_numpy(self.features.user_block[users])
-        factors = network.head.user_factors(vectors, _numbers_of(network, numbers.to(vectors.device)))
+        vectors = _user_vectors(network, batch)
+        factors = network.head.user_factors(
+            vectors, _columns_of(network, self.features.of_users(users), vectors.device)
+        )
         assert factors is not None
         return factors
 
@@ -148,8 +150,8 @@ def _item_factors(network: RoleNetwork, features: FeatureMatrix, num_items: int)
     device = next(network.parameters()).device
     vectors = network.encoder.items(torch.arange(num_items, device=device))
     vectors = torch.ones_like(vectors) if network.inputs == "user" else vectors
-    numbers = torch.from_numpy(features.item_block).to(device)
-    return network.head.item_factors(vectors, _numbers_of(network, numbers.expand(num_items, -1)))
+    of_items = features.of_items(np.arange(num_items))
+    return network.head.item_factors(vectors, _columns_of(network, of_items, device))
 
 
 def _user_vectors(network: RoleNetwork, batch: Batch) -> Tensor:
@@ -157,9 +159,11 @@ def _user_vectors(network: RoleNetwork, batch: Batch) -> Tensor:
     return torch.ones_like(vectors) if network.inputs == "item" else vectors
 
 
-def _numbers_of(network: RoleNetwork, numbers: Tensor) -> Tensor:
-    """Return the view's numbers as a network reads them: one that reads one side alone reads none."""
-    return numbers if network.inputs == "pair" else torch.zeros_like(numbers)
+def _columns_of(network: RoleNetwork, parts: tuple[Floats, Ints | None], device: torch.device) -> Tensor:
+    """Return the view's columns as a network reads them: one that reads one side alone reads none."""
+    numbers, levels = (None if part is None else torch.from_numpy(part).to(device) for part in parts)
+    assert numbers is not None
+    return network.columns(numbers, levels)
 
 
 def _histories(model: CausalModel, data: CatalogueData) -> PairLists | None:

@@ -43,7 +43,7 @@ def _check_outputs(config: ExperimentConfig) -> None:
         )
     if head.head_outputs and not objective.required_head_outputs:
         raise RequestError(f"{choice}: reads one number, but head={name} gives several; set head=dot")
-    if objective.space == CANDIDATES and not head.scores_candidates:
+    if objective.space == CANDIDATES and not head.has_factors:
         raise RequestError(f"{choice}: scores each user with many items, but head={name} scores pairs; set head=dot")
 
 

@@ -60,7 +60,7 @@ def model_of(objective: AbstractObjective, features: FeatureMatrix, encoder: typ
     history = dataclasses.replace(SPLITS.train, time=np.arange(len(SPLITS.train)))
     inputs = EncoderInputs(USERS, ITEMS, (), Path(), Path(), history_log=history)
     networks = {
-        role: RoleNetwork(encoder(inputs, width=4), Dot(len(features)), ROLE_INPUTS.get(role, "pair"))
+        role: RoleNetwork(encoder(inputs, width=4), Dot(len(features)), ROLE_INPUTS.get(role, "pair"), features)
         for role in objective.roles
     }
     model = CausalModel(networks, "logit")
@@ -75,6 +75,18 @@ def numbers(users: int, items: int) -> FeatureMatrix:
     return FeatureMatrix(tuple(map(str, range(users + items))), ("item", "user"), *blocks)
 
 
+def levels() -> FeatureMatrix:
+    """A number and a wide category of users, a wide list and a number of items."""
+    numbers_of_both, rng = numbers(1, 1), np.random.default_rng(1)
+    return dataclasses.replace(
+        numbers_of_both,
+        names=tuple(map(str, range(13))),
+        dense=np.array([0, 12]),
+        user_levels=rng.integers(1, 7, size=(USERS, 1)),
+        item_levels=np.stack([rng.integers(7, 10, size=ITEMS), rng.choice([-1, 10, 11], ITEMS)], 1),
+    )
+
+
 def three_scores(rows: SliceData) -> Floats:
     """Scores of three values, so that every list is cut within a tie."""
     return (rows.item * 7 % 3 + rows.user % 2).astype(np.float32)
@@ -85,6 +97,7 @@ PREDICTORS = {
     "constant": lambda rows: np.full(len(rows), 0.5, np.float32),
     "bpr": model_of(BPR(), numbers(0, 0)),
     "columns": model_of(RelMF(), numbers(2, 3)),
+    "levels": model_of(RelMF(), levels()),
     "branches": model_of(MACR(reference=0.3), numbers(1, 1)),
     "elu": model_of(PDA(), numbers(0, 0)),
     "histories": model_of(BPR(), numbers(0, 0), GPT4Rec),
