@@ -24,8 +24,8 @@ class FeatureMatrix:
     """The numbers of a view, by (user, item) pair and row, without a dense U x I array.
 
     Calling it gives float32[...,F]. Text and vector columns are left to encoders that read, unless they come as
-    numbers. A category of more than `WIDE_LEVELS` levels is held by the level that is 1: `numbers_and_levels` and `matrix` give it
-    so, and only a call writes it out.
+    numbers. A category of more than `WIDE_LEVELS` levels is held by the level that is 1: `numbers_and_levels` and
+    `matrix` give it so, and only a call writes it out.
 
     Attributes:
         names: [F], the expanded columns: of users, of items, of pairs, of rows.
