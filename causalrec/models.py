@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -272,6 +272,7 @@ def inference_batch(
         row: float32[N,Fr], the features' row block, where they have one.
     """
     unit_weight = torch.ones(len(item))
+    numbers, levels = features.numbers_and_levels(user, item, row)
     return Batch(
         user=torch.from_numpy(user),
         item=torch.from_numpy(item),
@@ -280,16 +281,15 @@ def inference_batch(
         observed=torch.zeros(len(item)),
         propensity=unit_weight,
         weight=unit_weight,
-        **named_features(features.parts(user, item, row)),
+        features=torch.from_numpy(numbers),
+        levels=tensor_of_levels(levels),
         time=None if time is None else torch.from_numpy(time),
     )
 
 
-def named_features(parts: tuple[Floats, Ints | None], prefix: str = "") -> dict[str, Any]:
-    """Return the `parts` of a feature matrix as a batch names them, `PREFIXfeatures` and `PREFIXlevels`."""
-    numbers, levels = parts
-    named = {f"{prefix}features": torch.from_numpy(numbers)}
-    return named if levels is None else {**named, f"{prefix}levels": torch.from_numpy(levels)}
+def tensor_of_levels(levels: Ints | None) -> Tensor | None:
+    """Return the levels of wide categories, `numbers_and_levels` of a feature matrix, as a batch holds them."""
+    return None if levels is None else torch.from_numpy(levels)
 
 
 @torch.no_grad()

@@ -24,8 +24,8 @@ class FeatureMatrix:
     """The numbers of a view, by (user, item) pair and row, without a dense U x I array.
 
     Calling it gives float32[...,F]. Text and vector columns are left to encoders that read, unless they come as
-    numbers. A category of more than `WIDE_LEVELS` levels is held by the level that is 1: `parts` and `matrix` give it
-    so, and only a call writes it out.
+    numbers. A category of more than `WIDE_LEVELS` levels is held by the level that is 1: `numbers_and_levels` and
+    `matrix` give it so, and only a call writes it out.
 
     Attributes:
         names: [F], the expanded columns: of users, of items, of pairs, of rows.
@@ -53,7 +53,7 @@ class FeatureMatrix:
         """Return float32[...,F] of pairs; `row` float32[...,Fr]: their `row_block`. DataError where it is missing, or
         where all levels of wide categories, written out, do not fit into the memory that is free.
         """
-        numbers, levels = self.parts(user, item, row)
+        numbers, levels = self.numbers_and_levels(user, item, row)
         if levels is None or self.dense is None:
             return numbers
         require_dense_memory(self, int(np.prod(numbers.shape[:-1])), 4)
@@ -62,7 +62,7 @@ class FeatureMatrix:
         np.put_along_axis(written, levels, np.float32(1), -1)
         return written[..., :-1]
 
-    def parts(self, user: Ints, item: Ints, row: Floats | None = None) -> tuple[Floats, Ints | None]:
+    def numbers_and_levels(self, user: Ints, item: Ints, row: Floats | None = None) -> tuple[Floats, Ints | None]:
         """Return the dense columns, float32[...,D], and which of the others are 1, int64[...,K]; None where there are
         no others. Arguments as of a call.
         """
@@ -96,7 +96,7 @@ class FeatureMatrix:
 
     def matrix(self, user: Ints, item: Ints, row: Floats | None = None) -> Floats | sparse.csr_matrix:
         """Return float32[N,F] of N pairs, sparse where a category is wide. Arguments as of a call."""
-        numbers, levels = self.parts(user, item, row)
+        numbers, levels = self.numbers_and_levels(user, item, row)
         if levels is None or self.dense is None:
             return numbers
         index, slot = np.nonzero(levels >= 0)
@@ -117,7 +117,7 @@ class FeatureMatrix:
         """Return the dense columns of logged rows, float32[N,D], their names, and by name the level of each row in wide
         categories, int64[N] (not of lists, of which a row has several).
         """
-        numbers, levels = self.parts(log.users, log.item, self.row_block(log))
+        numbers, levels = self.numbers_and_levels(log.users, log.item, self.row_block(log))
         if levels is None or self.dense is None:
             return numbers, self.names, {}
         slots = [self.names[int(column.max())].partition("=")[0] for column in levels.T if column.max() >= 0]
@@ -125,11 +125,11 @@ class FeatureMatrix:
         return numbers, tuple(self.names[k] for k in self.dense), single
 
     def of_users(self, user: Ints) -> tuple[Floats, Ints | None]:
-        """Return `parts` in which only the columns of users are not 0."""
+        """Return `numbers_and_levels` in which only the columns of users are not 0."""
         return self._of_side(self.user_block[user], 0), None if self.user_levels is None else self.user_levels[user]
 
     def of_items(self, item: Ints) -> tuple[Floats, Ints | None]:
-        """Return `parts` in which only the columns of items are not 0."""
+        """Return `numbers_and_levels` in which only the columns of items are not 0."""
         numbers = self._of_side(self.item_block[item], self.user_block.shape[1])
         return numbers, None if self.item_levels is None else self.item_levels[item]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,8 +47,12 @@ class WideFeatures:
 
     @classmethod
     def __torch_function__(
-        cls, function: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
-    ) -> Any:
+        cls,
+        function: Callable[..., object],
+        types: Sequence[type],
+        args: tuple[Sequence[Tensor | WideFeatures], ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> WideFeatures:
         if function is not torch.cat:
             raise TypeError(f"{function.__name__}: a head reads wide categories by products and torch.cat alone")
         return _join(args[0])

@@ -23,7 +23,7 @@ from causalrec.errors import DataError
 from causalrec.estimators.penalty.base import AbstractPenaltyRows
 from causalrec.features.batch_columns import BatchColumn
 from causalrec.features.views import FeatureMatrix
-from causalrec.models import named_features
+from causalrec.models import tensor_of_levels
 from causalrec.types import UNLOGGED_TIME, Batch, Floats, Ints, Space
 
 ROWS_PER_GATHER = 1 << 16  # rows gathered at once, which costs less than batch by batch
@@ -81,6 +81,7 @@ class LogTensors:
                 1.0 if self.pair_propensity is None else torch.from_numpy(self.pair_propensity(rows.user, rows.item))
             )
             propensity = torch.where(row >= 0, propensity, other)
+        numbers, levels = self._features(rows)
         return Batch(
             user=torch.from_numpy(rows.user),
             item=torch.from_numpy(rows.item),
@@ -89,7 +90,8 @@ class LogTensors:
             observed=observed,
             propensity=propensity,
             weight=torch.from_numpy(rows.weight),
-            **named_features(self._features(rows)),
+            features=torch.from_numpy(numbers),
+            levels=tensor_of_levels(levels),
             columns=self._columns(rows),
             unit=None if self.unit is None else torch.where(row >= 0, self.unit[index], -1),
             time=None if self.time is None else torch.where(row >= 0, self.time[index], UNLOGGED_TIME),
@@ -99,36 +101,43 @@ class LogTensors:
 
     def _features(self, rows: SampledRows) -> tuple[Floats, Ints | None]:
         if self.row_block is None:
-            return self.features.parts(rows.user, rows.item)
+            return self.features.numbers_and_levels(rows.user, rows.item)
         if (rows.row < 0).any():
             raise DataError(
                 f"features: pairs that were never logged have no {', '.join(self.features.row_columns)}; choose an "
                 f"objective over logged rows"
             )
-        return self.features.parts(rows.user, rows.item, self.row_block[rows.row])
+        return self.features.numbers_and_levels(rows.user, rows.item, self.row_block[rows.row])
 
     def batches(self, rows: SampledRows) -> Batch:
         """Gather batches of equal size at once, `[m,B]`."""
         batches = self.batch(rows.flatten()).map_tensors(lambda column: column.view(*rows.row.shape, *column.shape[1:]))
-        return batches if rows.candidates is None else replace(batches, **self._candidates(rows, rows.candidates))
+        return batches if rows.candidates is None else self._with_candidates(batches, rows, rows.candidates)
 
     def _columns(self, rows: SampledRows) -> dict[str, Tensor]:
         values = {n: column.read(self.log, rows.user, rows.item, rows.row) for n, column in self.columns.items()}
         return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()}
 
-    def _candidates(self, rows: SampledRows, candidates: Ints) -> dict[str, Any]:
+    def _with_candidates(self, batches: Batch, rows: SampledRows, candidates: Ints) -> Batch:
         assert rows.candidate_counts is not None
-        return {
-            "candidates": torch.from_numpy(np.ascontiguousarray(candidates)),
-            "candidate_counts": torch.from_numpy(np.ascontiguousarray(rows.candidate_counts)),
-            **named_features(self.features.of_items(candidates), "candidate_"),
-            **named_features(self.features.of_users(rows.user), "user_"),
-        }
+        item_numbers, item_levels = self.features.of_items(candidates)
+        user_numbers, user_levels = self.features.of_users(rows.user)
+        return replace(
+            batches,
+            candidates=torch.from_numpy(np.ascontiguousarray(candidates)),
+            candidate_counts=torch.from_numpy(np.ascontiguousarray(rows.candidate_counts)),
+            candidate_features=torch.from_numpy(item_numbers),
+            candidate_levels=tensor_of_levels(item_levels),
+            user_features=torch.from_numpy(user_numbers),
+            user_levels=tensor_of_levels(user_levels),
+        )
 
     def _negatives(self, rows: SampledRows, negative: Ints) -> dict[str, Any]:
+        numbers, levels = self.features.numbers_and_levels(rows.user, negative)
         return {
             "negative": torch.from_numpy(negative),
-            **named_features(self.features.parts(rows.user, negative), "negative_"),
+            "negative_features": torch.from_numpy(numbers),
+            "negative_levels": tensor_of_levels(levels),
             "popularity": self.popularity[torch.from_numpy(rows.item)],
             "negative_popularity": self.popularity[torch.from_numpy(negative)],
         }

@@ -60,7 +60,9 @@ def _centre(data: SliceData, features: FeatureMatrix) -> Floats:
     odds /= 1 - odds
 
     def columns(rows: slice) -> Floats:
-        return features.parts(data.user[rows], data.item[rows], None if row_block is None else row_block[rows])[0]
+        return features.numbers_and_levels(
+            data.user[rows], data.item[rows], None if row_block is None else row_block[rows]
+        )[0]
 
     weight = np.where(treated, 1 / odds, odds)
     return centre_outcomes(data.label, weight, columns, features.dense_width, data.dependence[0])
