@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.types import Ints
+from causalrec.types import Bools, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class PairLists:
     @staticmethod
     def of(codes: Ints, num_users: int, num_items: int) -> PairLists:
         """Return the pairs of `codes`, int64[N], user * I + item each, repeated ones once."""
-        distinct = np.unique(codes)
+        distinct = sort_distinct(codes)
         return PairLists(np.searchsorted(distinct, np.arange(num_users + 1) * num_items), distinct % num_items)
 
     def of_users(self, users: Ints) -> tuple[Ints, Ints]:
@@ -43,7 +43,31 @@ class PairLists:
         """The number of items of each user, int64[U]."""
         return np.diff(self.start)
 
-    def where(self, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> PairLists:
+    def where(self, keep: Bools) -> PairLists:
         """Return the pairs whose item is in a mask, bool[I]."""
         inside = keep[self.item]
         return PairLists(np.concatenate([[0], np.cumsum(inside)])[self.start], self.item[inside])
+
+
+def sort_distinct(codes: Ints) -> Ints:
+    """Return the distinct codes, rising: `np.unique` of NumPy 2.3 goes by a hash, which takes twenty times as long.
+
+    >>> sort_distinct(np.array([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    ordered = np.sort(codes)
+    is_first = np.ones(len(ordered), bool)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[is_first]
+
+
+def is_among(codes: Ints, ordered: Ints) -> Bools:
+    """Return which codes are among rising ones.
+
+    >>> is_among(np.array([3, 1]), np.array([1, 2])).tolist()
+    [False, True]
+    """
+    if not len(ordered):
+        return np.zeros(codes.shape, bool)
+    position = np.minimum(np.searchsorted(ordered, codes), len(ordered) - 1)
+    return np.asarray(ordered[position] == codes)

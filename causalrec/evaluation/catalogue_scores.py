@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -116,7 +117,7 @@ def _update_rankings(
     top = TopRows.of(score, longest) if longest else None
     for data, of_slice, at_k_metrics in zip(slices, metrics, at_k, strict=True):
         assert data.positives is not None
-        inside = np.isin(users, data.users)
+        inside = data.is_user[users]
         row, item = map(torch.from_numpy, data.positives.of_users(users))
         chosen = score[row.to(score.device), item.to(score.device)].cpu()
         if top is not None:
@@ -146,7 +147,7 @@ def _update_rows(
     if first.drawn_truth is not None:
         drawn_effect = torch.from_numpy(first.drawn_truth(users[:, None], first.every_item))
     for data, of_slice in zip(slices, metrics, strict=True):
-        judged = torch.from_numpy(np.isin(users, data.users))[:, None].expand(score.shape)
+        judged = torch.from_numpy(data.is_user[users])[:, None].expand(score.shape)
         if data.items is not None:
             judged = judged & torch.from_numpy(data.items)
         _add_rows(list(of_slice.values()), data, users, score.cpu(), label, judged, constant, drawn_effect)
@@ -177,7 +178,8 @@ def _add_rows(
         metric.update_users(scored)
 
 
-def user_groups(data: AnySliceData, groups: int) -> Tensor:
-    """Return which users each group leaves in, bool[G,U]: a seeded permutation, the same for every model."""
-    group = np.random.default_rng(0).permutation(data.num_clusters) % groups
-    return torch.from_numpy(group != np.arange(groups)[:, None])
+@lru_cache(maxsize=1)
+def user_groups(num_users: int, groups: int) -> Tensor:
+    """Return which users each group leaves in, 0 or 1, float64[G,U]: a seeded permutation, the same for every model."""
+    group = np.random.default_rng(0).permutation(num_users) % groups
+    return torch.from_numpy(group != np.arange(groups)[:, None]).double()

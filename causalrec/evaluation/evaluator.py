@@ -138,7 +138,7 @@ class Evaluator:
         score = self._score(name, data, float(metric.compute()), replicates, model, metric.absolute)
         if not data.jackknife:
             return score
-        values = metric.replicates(user_groups(data, GROUPS).double()).double().numpy()
+        values = metric.replicates(user_groups(data.num_clusters, GROUPS)).double().numpy()
         by_user = metric.by_user_means() if isinstance(metric, AbstractUserMean) and data.subset_of is None else None
         return replace(score, jackknife=np.repeat(values[None], 3, axis=0), by_user=by_user)
 

@@ -98,8 +98,9 @@ class AbstractUserMean(AbstractMetric):
 
     def replicates(self, weights: Tensor) -> Tensor:
         value, user = self.by_ranking()
-        user_weights = weights[:, user]
-        return self.finish((value @ user_weights.T) / user_weights.sum(1))
+        total = value.new_zeros(*value.shape[:-1], self.num_clusters).index_add_(-1, user, value)
+        count = torch.bincount(user, minlength=self.num_clusters).double()
+        return self.finish((total @ weights.T) / (count @ weights.T))
 
     def on_subsets(self, subsets: Subsets) -> Tensor:
         value, user = self._values_in_mean(subsets.ranked_rows, len(subsets) * subsets.num_clusters)

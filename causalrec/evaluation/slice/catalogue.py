@@ -71,6 +71,13 @@ class CatalogueData:
     def num_clusters(self) -> int:
         return self.num_users or self.num_items
 
+    @cached_property
+    def is_user(self) -> Bools:
+        """Which users are in it, bool[U]."""
+        inside = np.zeros(max(self.num_users, 1), bool)
+        inside[self.users] = True
+        return inside
+
     @property
     def list_lengths(self) -> Ints:
         """The number of candidates of each user, int64[M]."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.data.pair_lists import PairLists
+from causalrec.data.pair_lists import PairLists, is_among, sort_distinct
 from causalrec.data.split.splits import Splits
 from causalrec.errors import DataError
 from causalrec.evaluation.slice.base import AbstractSlice, SliceSource
@@ -36,16 +36,16 @@ def full_ranking(splits: Splits) -> CatalogueData:
     test = splits.test
     if test.user is None:
         raise DataError(f"{test.name}: positive-only rows without users cannot be ranked per user; name a user column")
-    seen = np.unique(np.concatenate([splits.train.codes, splits.validation.codes]))
+    seen = sort_distinct(np.concatenate([splits.train.codes, splits.validation.codes]))
     sizes = test.num_users, test.num_items
     return CatalogueData(
         name="full_ranking",
         kind="ranking",
-        users=np.unique(test.user),
+        users=sort_distinct(test.user),
         num_users=test.num_users,
         num_items=test.num_items,
         excluded=PairLists.of(seen, *sizes),
-        positives=PairLists.of(np.setdiff1d(test.codes, seen), *sizes),
+        positives=PairLists.of(test.codes[~is_among(test.codes, seen)], *sizes),
         jackknife=True,
         note=NOTE,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.data.pair_lists import PairLists
+from causalrec.data.pair_lists import PairLists, is_among, sort_distinct
 from causalrec.errors import DataError, RequestError
 from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource
 from causalrec.types import Bools, Count, Ints, Seed
@@ -36,8 +36,8 @@ class SampledNegativesSlice(AbstractSlice):
         splits, test = source.splits, source.splits.test
         if test.user is None:
             raise DataError(f"{test.name}: positive-only rows without users cannot be ranked per user; name a column")
-        seen = np.concatenate([splits.train.codes, splits.validation.codes])
-        positives, width = np.setdiff1d(test.codes, seen), test.num_items
+        seen, width = sort_distinct(np.concatenate([splits.train.codes, splits.validation.codes])), test.num_items
+        positives = sort_distinct(test.codes[~is_among(test.codes, seen)])
         user, item = positives // width, positives % width
         met = PairLists.of(np.concatenate([seen, test.codes]), test.num_users, width)
         self._require_items(user, met, width)
@@ -85,10 +85,10 @@ def draw_unmet(user: Ints, met: PairLists, num_items: int, count: int, rng: np.r
     for k in dense:
         unmet = np.setdiff1d(np.arange(num_items), met.item[met.start[user[k]] : met.start[user[k] + 1]])
         items[k] = rng.choice(unmet, count, replace=False)
-    codes = np.unique(np.repeat(np.arange(len(met.counts)), met.counts) * num_items + met.item)
+    codes = np.repeat(np.arange(len(met.counts)), met.counts) * num_items + met.item
     rows: Ints = np.setdiff1d(np.arange(len(user)), dense)
     while len(rows):  # of equal items the first stays
-        wrong = _repeats(items[rows]) | _is_in(user[rows][:, None] * num_items + items[rows], codes)
+        wrong = _repeats(items[rows]) | is_among(user[rows][:, None] * num_items + items[rows], codes)
         row, column = np.nonzero(wrong)
         items[rows[row], column] = rng.integers(num_items, size=len(row))
         rows = rows[np.unique(row)]
@@ -102,9 +102,3 @@ def _repeats(items: Ints) -> Bools:
     repeats = np.zeros(items.shape, bool)
     np.put_along_axis(repeats, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], 1)
     return repeats
-
-
-def _is_in(codes: Ints, ordered: Ints) -> Bools:
-    """Return which codes are among those that are ordered."""
-    position = np.minimum(np.searchsorted(ordered, codes), len(ordered) - 1)
-    return np.asarray(ordered[position] == codes)
