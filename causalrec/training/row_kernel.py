@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 
-from causalrec.types import Doubles, Ints
+from causalrec.types import Doubles, Ints, Vectors
 from causalrec.working_folder import check_working_folder
 
 
 @cache
-def kernel() -> Any:
+def kernel() -> Callable[..., None]:
     """Compile the pass, or take it from numba's cache; importing numba takes a second, so not before.
 
     It steps `rows[M]` of `table[N,D]` by `gradient[M,D]`, its moments `mean[N,D]` and `square[N,D]`, how often each row
@@ -23,13 +23,13 @@ def kernel() -> Any:
 
     @njit(cache=True, error_model="numpy", nogil=True)
     def step(
-        table: Any,
-        mean: Any,
-        square: Any,
+        table: Vectors,
+        mean: Vectors,
+        square: Vectors,
         count: Ints,
         row_log_decay: Doubles,
         rows: Ints,
-        gradient: Any,
+        gradient: Vectors,
         numbers: Doubles,
     ) -> None:
         rate, beta1, beta2, eps, log_decay = numbers
@@ -48,4 +48,5 @@ def kernel() -> Any:
                 mean[row, d], square[row, d] = m, v
                 table[row, d] = left * table[row, d] - move * m / (np.sqrt(v) * spread + floor)
 
-    return step
+    compiled: Callable[..., None] = step
+    return compiled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from causalrec.encoders.row_lookups import RowLookups
 from causalrec.training.row_kernel import kernel
 
 RowGradients = tuple[Tensor, Tensor]  # rows int64[M], each once, and their gradients float[M,...]
+State = dict[str, Any]  # of a table by name, of a group of parameters, or of all
 Joins = dict[tuple[int, ...], tuple[Tensor, Tensor]]
 EXACT = ("step", "row_log_decay")  # of a table's state: no numbers of the table's own precision
 
@@ -49,7 +50,7 @@ class RowSparseAdamW(torch.optim.AdamW):
         lookups: of each table.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], lr: float, lookups: Sequence[RowLookups]) -> None:
+    def __init__(self, groups: list[State], lr: float, lookups: Sequence[RowLookups]) -> None:
         super().__init__(groups, lr=lr, fused=True)
         self.lookups = lookups
         self._group_of = {id(table): group for group in self.param_groups for table in group["params"]}
@@ -76,7 +77,7 @@ class RowSparseAdamW(torch.optim.AdamW):
             tensors[-1].grad = touched.gradient
         return tensors
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         super().load_state_dict(state_dict)
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         for index, parameter in enumerate(parameters):
@@ -111,7 +112,7 @@ class RowSparseAdamW(torch.optim.AdamW):
         self._touched = None
 
 
-def step_compiled(touched: TouchedRows, state: Mapping[str, Any], group: Mapping[str, Any]) -> None:
+def step_compiled(touched: TouchedRows, state: State, group: State) -> None:
     """Step the rows in one pass of the processor.
 
     Args:
@@ -129,7 +130,7 @@ def step_compiled(touched: TouchedRows, state: Mapping[str, Any], group: Mapping
     )
 
 
-def step_by_tensors(touched: TouchedRows, state: Mapping[str, Any], group: Mapping[str, Any]) -> None:
+def step_by_tensors(touched: TouchedRows, state: State, group: State) -> None:
     """Step the rows on any device, as `step_compiled`."""
     table, rows, gradient, (beta1, beta2) = touched.table, touched.rows, touched.gradient, group["betas"]
     count = state["step"].index_select(0, rows).add_(1)
@@ -146,7 +147,7 @@ def step_by_tensors(touched: TouchedRows, state: Mapping[str, Any], group: Mappi
     table.index_copy_(0, rows, values.addcdiv_(mean, scale, value=-1))
 
 
-def _fresh_state(table: Tensor) -> dict[str, Any]:
+def _fresh_state(table: Tensor) -> State:
     """Return the state of a table `[N,...]`: by row the updates, moments and the decay that it has; all of the decay.
 
     Decays are sums of logarithms in float64, which hold a product over any number of steps.
@@ -179,16 +180,16 @@ def joined_rows(table: Tensor, taken: Sequence[tuple[Tensor, Tensor]], joins: Jo
         key = tuple(id(ids) for ids, _ in taken)
         if key not in joins:
             joins[key] = torch.unique(torch.cat([ids.flatten() for ids, _ in taken]), return_inverse=True)
-        rows, place = joins[key]
-        local = rows, _sum_by_row([gradient.view(-1, *table.shape[1:]) for _, gradient in taken], place, len(rows))
+        rows, position = joins[key]
+        local = rows, _sum_by_row([gradient.view(-1, *table.shape[1:]) for _, gradient in taken], position, len(rows))
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return _of_all_ranks(table, local)
     return local
 
 
-def _sum_by_row(gradients: Sequence[Tensor], place: Tensor, count: int) -> Tensor:
+def _sum_by_row(gradients: Sequence[Tensor], position: Tensor, count: int) -> Tensor:
     joined = torch.cat([*gradients])
-    return joined.new_zeros(count, *joined.shape[1:]).index_add_(0, place, joined)
+    return joined.new_zeros(count, *joined.shape[1:]).index_add_(0, position, joined)
 
 
 def _of_all_ranks(table: Tensor, local: RowGradients | None) -> RowGradients | None:
@@ -198,16 +199,16 @@ def _of_all_ranks(table: Tensor, local: RowGradients | None) -> RowGradients | N
     rows, gradients = local or empty
     (counts,) = _gather([rows.new_tensor([-1 if local is None else len(rows)])], world)
     most = max(int(count) for count in counts)
-    if most < 0:
+    if most < 0:  # no rank has looked anything up
         return None
     padding = most - len(rows)
     padded = [torch.cat([each, each.new_zeros(padding, *each.shape[1:])]) for each in (rows, gradients)]
     by_rank = _gather(padded, world)
-    all_rows, all_gradients = ([part[: int(n)] for part, n in zip(of, counts, strict=True) if n > 0] for of in by_rank)
-    if not all_rows:
-        return empty
-    joined, place = torch.unique(torch.cat(all_rows), return_inverse=True)
-    return joined, _sum_by_row(all_gradients, place, len(joined)) / world
+    all_rows, all_gradients = (
+        [rank[: int(n)] for rank, n in zip(ranks, counts, strict=True) if n > 0] for ranks in by_rank
+    )
+    joined, position = torch.unique(torch.cat(all_rows), return_inverse=True)
+    return joined, _sum_by_row(all_gradients, position, len(joined)) / world
 
 
 def _gather(values: Sequence[Tensor], world: int) -> list[list[Tensor]]:
