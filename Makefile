@@ -49,6 +49,7 @@ validate: $(STAMP) ## the long simulations, the kills of a sweep and the fuzz, c
 	$(BIN)/python tests/fuzz/summary.py
 	$(BIN)/python tests/statistical/coverage_counts.py
 	$(BIN)/python tests/statistical/refuter_counts.py
+	$(BIN)/python tests/statistical/test_row_sparse_auc.py
 
 check: $(STAMP) ## lint, format and types, as the pre-commit hooks and CI run them
 	$(BIN)/ruff check
@@ -75,4 +76,4 @@ readme: $(STAMP) ## paste the quick start's tables into README.md and docs/quick
 	$(BIN)/causalrec table runs/quickstart --rows $(README_ROWS) --columns $(README_COLUMNS) --paste README.md
 
 bench: $(STAMP) ## measure a training step beside a plain loop, and paste the ratios into docs/benchmarks.md
-	for name in step_overhead packed ledger startup coat_study ingest embedding finetuning memory ihdp_packed uplift_metrics converged_fits vmap_stacking full_ranking; do $(BIN)/python benchmarks/$$name.py --paste docs/benchmarks.md; done
+	for name in step_overhead packed ledger startup coat_study ingest embedding finetuning memory ihdp_packed uplift_metrics converged_fits vmap_stacking full_ranking row_sparse; do $(BIN)/python benchmarks/$$name.py --paste docs/benchmarks.md; done

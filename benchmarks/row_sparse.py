@@ -77,10 +77,10 @@ print(batches * 2048 / (time.perf_counter() - started))
 def world(users: int, rows: int) -> InteractionLog:
     """Make a log of pairs of users alike and items of unequal popularity."""
     rng, popularity = np.random.default_rng(0), np.arange(1, ITEMS + 1) ** -0.8
-    drawn = np.searchsorted(np.cumsum(popularity / popularity.sum()), rng.random(rows)).clip(max=ITEMS - 1)
+    rank = np.searchsorted(np.cumsum(popularity / popularity.sum()), rng.random(rows)).clip(max=ITEMS - 1)
     return InteractionLog(
         user=rng.integers(users, size=rows),
-        item=rng.permutation(ITEMS)[drawn],
+        item=rng.permutation(ITEMS)[rank],
         treatment=np.ones(rows, np.int64),
         outcome=(rng.random(rows) < 0.3).astype(np.float32),
         propensity=np.full(rows, 0.01, np.float32),
@@ -130,9 +130,9 @@ class BareTable:
         due = torch.exp((self.step - self.last[ids]) * self.log_shrink)
         return (self.values[ids] * due[:, None]).requires_grad_()
 
-    def update(self, rows: Tensor, place: Tensor, gradients: Tensor) -> None:
-        """Step the distinct rows; `place`: of each gradient's row among them."""
-        gradient = torch.zeros(len(rows), gradients.shape[1]).index_add_(0, place, gradients)
+    def update(self, rows: Tensor, position: Tensor, gradients: Tensor) -> None:
+        """Step the distinct rows; `position`: of each gradient's row among them."""
+        gradient = torch.zeros(len(rows), gradients.shape[1]).index_add_(0, position, gradients)
         self.step += 1
         count, due = self.count[rows] + 1, torch.exp((self.step - self.last[rows]) * self.log_shrink)
         mean = self.mean[rows].lerp_(gradient, 0.1)
@@ -171,9 +171,9 @@ def bare(log: InteractionLog, objective: str) -> float:
             dense.step()
             with torch.no_grad():
                 for of, (ids, leaves) in zip(tables, looked_up, strict=True):
-                    distinct, place = torch.unique(ids, return_inverse=True)
+                    distinct, position = torch.unique(ids, return_inverse=True)
                     for table, leaf in zip(of, leaves, strict=True):
-                        table.update(distinct, place, leaf.grad)
+                        table.update(distinct, position, leaf.grad)
     return len(log) / (time.perf_counter() - started)
 
 

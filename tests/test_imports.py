@@ -72,7 +72,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or package
         "causalrec.estimators.effect",
         "causalrec.encoders.representation",
     ),
-    "numba": ("causalrec.metrics.compiled_uplift", "causalrec.training.row_kernel"),
+    "numba": ("causalrec.metrics.compiled_uplift", "causalrec.training.row_kernels"),
     "hydra": ("causalrec.config", "causalrec.sweeps"),
     "optuna": ("causalrec.sweeps",),
     "ray": ("causalrec.sweeps",),

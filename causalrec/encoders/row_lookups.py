@@ -26,8 +26,8 @@ class RowLookups:
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Return the rows of ids int64[...], float[...,D] (of a table `[N]`, float[...,1])."""
-        for known, rows in self.looked_up:
-            if known is ids:
+        for seen, rows in self.looked_up:
+            if seen is ids:
                 return rows
         flat = ids.flatten()
         due, values = self.decay_due(flat), self.table.detach().index_select(0, flat)

@@ -95,8 +95,11 @@ class BestCheckpoint(Checkpoint):
         elif trainer.max_epochs is None or trainer.current_epoch + 1 < trainer.max_epochs:
             return
         self.best_epoch = trainer.current_epoch
-        weights = trainer.strategy.lightning_module_state_dict()
-        self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
+        for name, value in trainer.strategy.lightning_module_state_dict().items():
+            if name in self.best:
+                self.best[name].copy_(value)  # large tables are not allocated anew each time
+            else:
+                self.best[name] = value.detach().cpu().clone()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, CausalRecModule)

@@ -214,8 +214,8 @@ class BatchLoader:
         if self.training_log is None:
             return self.rows.blocks(self.log, self.space, self.seed, self.epoch)
         if self._validation_blocks is None:
-            drawn = self.rows.blocks(self.log, self.space, self.seed, self.epoch, self.training_log)
-            self._validation_blocks = list(drawn)
+            blocks = self.rows.blocks(self.log, self.space, self.seed, self.epoch, self.training_log)
+            self._validation_blocks = list(blocks)
         return self._validation_blocks
 
     def _with_penalty_rows(self, batches: Batch, draws: Mapping[str, PenaltyDraws], mine: slice) -> Batch:

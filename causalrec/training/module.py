@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
@@ -109,8 +109,8 @@ class CausalRecModule(pl.LightningModule):
 
     def _optimizer(self, role: Role) -> torch.optim.Optimizer:
         network = self.model.network(role)
-        more: dict[str, Any] = {"lookups": self._lookups[role]} if self.optimizer.row_sparse else {}
-        built = self.optimizer.build(self.model.parameters_of(role), rates=network.rates(), **more)
+        build = partial(self.optimizer.build, self.model.parameters_of(role), rates=network.rates())
+        built = build(lookups=self._lookups[role]) if self.optimizer.row_sparse else build()
         if network.encoder.text_encoders():
             built.register_step_post_hook(lambda *_: network.encoder.after_optimizer_step())
         return built

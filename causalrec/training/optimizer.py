@@ -148,8 +148,8 @@ class AdamWRows(AbstractOptimizer):
     """AdamW that steps, in tables of ids, the rows of a batch alone (`training/row_sparse.py`); the rest as `AdamW`.
 
     A row that a batch does not read keeps its moments; its decay is caught up when it is read next, and that of all
-    rows before each validation. Fits are not packed: a stack spares the calls between operations, which are few beside
-    the memory that rows of large tables wait for.
+    rows before each validation. Fits are not packed: calls of torch, which a stack spares, are a quarter of a step of
+    2,048 rows; where batches are small and tables too, `AdamW` packs.
 
     Attributes:
         lr: learning rate.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from causalrec.encoders.row_lookups import RowLookups
-from causalrec.training.row_kernel import kernel
+from causalrec.training.row_gradients import RowJoin
+from causalrec.training.row_kernels import step_kernel
 
-RowGradients = tuple[Tensor, Tensor]  # rows int64[M], each once, and their gradients float[M,...]
-Joins = dict[tuple[int, ...], tuple[Tensor, Tensor]]
+State = dict[str, Any]  # of a table by name, of a group of parameters, or of all
 EXACT = ("step", "row_log_decay")  # of a table's state: no numbers of the table's own precision
 
 
@@ -49,10 +49,11 @@ class RowSparseAdamW(torch.optim.AdamW):
         lookups: of each table.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], lr: float, lookups: Sequence[RowLookups]) -> None:
+    def __init__(self, groups: list[State], lr: float, lookups: Sequence[RowLookups]) -> None:
         super().__init__(groups, lr=lr, fused=True)
         self.lookups = lookups
         self._group_of = {id(table): group for group in self.param_groups for table in group["params"]}
+        self._joins = [RowJoin(each.table) for each in lookups]
         self._touched: list[TouchedRows] | None = None
         for each in lookups:
             each.decay_due = partial(self._decay_due, each.table)
@@ -76,7 +77,7 @@ class RowSparseAdamW(torch.optim.AdamW):
             tensors[-1].grad = touched.gradient
         return tensors
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: State) -> None:
         super().load_state_dict(state_dict)
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         for index, parameter in enumerate(parameters):
@@ -95,9 +96,7 @@ class RowSparseAdamW(torch.optim.AdamW):
     def _join(self) -> list[TouchedRows]:
         """Return the rows that the batch reads, of all look-ups and ranks; the same until the step."""
         if self._touched is None:
-            taken = [(each.table, each.take()) for each in self.lookups]
-            joins: Joins = {}  # vectors and biases are looked up by the same ids
-            joined = [(table, joined_rows(table, lookups, joins)) for table, lookups in taken]
+            joined = [(each.table, join(each.take())) for each, join in zip(self.lookups, self._joins, strict=True)]
             self._touched = [TouchedRows(table, *rows) for table, rows in joined if rows is not None]
         return self._touched
 
@@ -111,7 +110,7 @@ class RowSparseAdamW(torch.optim.AdamW):
         self._touched = None
 
 
-def step_compiled(touched: TouchedRows, state: Mapping[str, Any], group: Mapping[str, Any]) -> None:
+def step_compiled(touched: TouchedRows, state: State, group: State) -> None:
     """Step the rows in one pass of the processor.
 
     Args:
@@ -121,7 +120,7 @@ def step_compiled(touched: TouchedRows, state: Mapping[str, Any], group: Mapping
     """
     numbers = np.array([group["lr"], *group["betas"], group["eps"], state["log_decay"]])
     by_row = (touched.table, state["exp_avg"], state["exp_avg_sq"], state["step"], state["row_log_decay"])
-    kernel()(
+    step_kernel()(
         *(values.detach().view(len(values), -1).numpy() for values in by_row[:3]),
         *(values.numpy() for values in (*by_row[3:], touched.rows)),
         touched.gradient.view(len(touched.rows), -1).numpy(),
@@ -129,7 +128,7 @@ def step_compiled(touched: TouchedRows, state: Mapping[str, Any], group: Mapping
     )
 
 
-def step_by_tensors(touched: TouchedRows, state: Mapping[str, Any], group: Mapping[str, Any]) -> None:
+def step_by_tensors(touched: TouchedRows, state: State, group: State) -> None:
     """Step the rows on any device, as `step_compiled`."""
     table, rows, gradient, (beta1, beta2) = touched.table, touched.rows, touched.gradient, group["betas"]
     count = state["step"].index_select(0, rows).add_(1)
@@ -146,7 +145,7 @@ def step_by_tensors(touched: TouchedRows, state: Mapping[str, Any], group: Mappi
     table.index_copy_(0, rows, values.addcdiv_(mean, scale, value=-1))
 
 
-def _fresh_state(table: Tensor) -> dict[str, Any]:
+def _fresh_state(table: Tensor) -> State:
     """Return the state of a table `[N,...]`: by row the updates, moments and the decay that it has; all of the decay.
 
     Decays are sums of logarithms in float64, which hold a product over any number of steps.
@@ -163,56 +162,3 @@ def _fresh_state(table: Tensor) -> dict[str, Any]:
 def _by_row(values: Tensor, table: Tensor) -> Tensor:
     """Return a number for each row, `[M]`, as what multiplies rows of the table."""
     return values.to(table.dtype).view(-1, *[1] * (table.ndim - 1))
-
-
-def joined_rows(table: Tensor, taken: Sequence[tuple[Tensor, Tensor]], joins: Joins) -> RowGradients | None:
-    """Return the rows that a batch reads of a table, int64[M], and their gradients, float[M,...]; None where it reads
-    nothing.
-
-    Args:
-        table: float[N,...].
-        taken: ids and gradients of its look-ups, in this process.
-        joins: the distinct ids of look-ups that are known, and where each id is among them.
-    """
-    local = None
-    if taken:
-        key = tuple(id(ids) for ids, _ in taken)
-        if key not in joins:
-            joins[key] = torch.unique(torch.cat([ids.flatten() for ids, _ in taken]), return_inverse=True)
-        rows, place = joins[key]
-        local = rows, _sum_by_row([gradient.view(-1, *table.shape[1:]) for _, gradient in taken], place, len(rows))
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return _of_all_ranks(table, local)
-    return local
-
-
-def _sum_by_row(gradients: Sequence[Tensor], place: Tensor, count: int) -> Tensor:
-    joined = torch.cat([*gradients])
-    return joined.new_zeros(count, *joined.shape[1:]).index_add_(0, place, joined)
-
-
-def _of_all_ranks(table: Tensor, local: RowGradients | None) -> RowGradients | None:
-    """Return the rows that any rank reads, and their gradients' mean over ranks, as DDP has it of dense ones."""
-    world = torch.distributed.get_world_size()
-    empty = torch.zeros(0, dtype=torch.int64, device=table.device), table.new_zeros(0, *table.shape[1:])
-    rows, gradients = local or empty
-    (counts,) = _gather([rows.new_tensor([-1 if local is None else len(rows)])], world)
-    most = max(int(count) for count in counts)
-    if most < 0:
-        return None
-    padding = most - len(rows)
-    padded = [torch.cat([each, each.new_zeros(padding, *each.shape[1:])]) for each in (rows, gradients)]
-    by_rank = _gather(padded, world)
-    all_rows, all_gradients = ([part[: int(n)] for part, n in zip(of, counts, strict=True) if n > 0] for of in by_rank)
-    if not all_rows:
-        return empty
-    joined, place = torch.unique(torch.cat(all_rows), return_inverse=True)
-    return joined, _sum_by_row(all_gradients, place, len(joined)) / world
-
-
-def _gather(values: Sequence[Tensor], world: int) -> list[list[Tensor]]:
-    """Return each tensor as every rank has it; of equal shapes."""
-    gathered = [[torch.empty_like(value) for _ in range(world)] for value in values]
-    for value, every in zip(values, gathered, strict=True):
-        torch.distributed.all_gather(every, value)
-    return gathered

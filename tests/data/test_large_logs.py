@@ -41,7 +41,7 @@ def test_pairs_are_found_whatever_the_order_and_shape_of_what_is_asked() -> None
 def test_negatives_are_those_of_asking_about_every_row_again(tries: int) -> None:
     log = log_of(300, 10, 40)
     rows = np.arange(300).reshape(3, 100)
-    drawn = Triples(max_negative_tries=tries).draw(rows, log, log, np.random.default_rng(1))
+    sampled = Triples(max_negative_tries=tries).draw(rows, log, log, np.random.default_rng(1))
     rng, seen = np.random.default_rng(1), set(log.codes.tolist())
     negative = rng.integers(40, size=rows.shape)
     for _ in range(tries):
@@ -50,8 +50,8 @@ def test_negatives_are_those_of_asking_about_every_row_again(tries: int) -> None
             break
         negative = np.where(met, rng.integers(40, size=rows.shape), negative)
     met = np.vectorize(lambda user, item: user * 40 + item in seen)(log.users[rows], negative)
-    assert drawn.negative is not None and drawn.negative.tolist() == negative.tolist()
-    assert drawn.weight.tolist() == (~met).astype(np.float32).tolist()
+    assert sampled.negative is not None and sampled.negative.tolist() == negative.tolist()
+    assert sampled.weight.tolist() == (~met).astype(np.float32).tolist()
     assert met.any() == (tries < 20)
 
 
@@ -62,10 +62,10 @@ def test_distinct_pairs_are_counted() -> None:
 
 
 def test_validation_rows_are_drawn_once_and_are_the_same_in_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks, drawn = AbstractLogSampler.blocks, []
+    blocks, epochs = AbstractLogSampler.blocks, []
 
     def note_draw(self: AbstractLogSampler, *arguments: object) -> object:
-        drawn.append(arguments[3])  # the epoch
+        epochs.append(arguments[3])  # the epoch
         return blocks(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(AbstractLogSampler, "blocks", note_draw)
@@ -78,4 +78,4 @@ def test_validation_rows_are_drawn_once_and_are_the_same_in_each_epoch(monkeypat
     for epoch in range(3):
         loader.set_epoch(epoch)
         negatives.append([batch.negative.tolist() for batch in loader if batch.negative is not None])
-    assert drawn == [0] and negatives[0] == negatives[1] == negatives[2] and len(negatives[0][0]) == 50
+    assert epochs == [0] and negatives[0] == negatives[1] == negatives[2] and len(negatives[0][0]) == 50

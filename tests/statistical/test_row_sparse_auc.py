@@ -31,7 +31,7 @@ from causalrec.types import OUTCOME, Floats, Ints
 ROOT = Path(__file__).parents[2]
 COUNTS = ROOT / "build" / "row_sparse" / "auc.json"
 USERS, ITEMS, ROWS, WIDTH = 6_040, 3_706, 1_000_000, 16
-SEEDS, DECAYS, MARGIN = range(5), (0.3, 1.0, 3.0), 0.003
+SEEDS, DECAYS, MARGIN = range(5), (0.1, 0.2, 0.4), 0.003
 KINDS: dict[str, type[AdamW | AdamWRows]] = {"adamw": AdamW, "adamw_rows": AdamWRows}
 
 
@@ -74,7 +74,7 @@ def fit(simulation: Simulation, optimizer: AbstractOptimizer, seed: int, folder:
         CausalModel({OUTCOME: RoleNetwork(MF(inputs, width=WIDTH), Dot(0))}, "logit"),
     )
     module = CausalRecModule(model, Naive(), optimizer, "naive")
-    data = LogDataModule(simulation.train, simulation.validation, features, Balanced(), "logged", seed)
+    data = LogDataModule(simulation.train, simulation.validation, features, Balanced(batch_size=4096), "logged", seed)
     settings = TrainerSettings(max_epochs=8, patience=1, progress=False, checkpoint_seconds=3600)
     result = settings.fit(module, data, None, folder, "test")
     model.load_state_dict({name.removeprefix("model."): value for name, value in result.state.items()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from causalrec.encoders.row_lookups import RowLookups
 from causalrec.errors import RequestError
 from causalrec.training import row_sparse
 from causalrec.training.optimizer import AdamW, AdamWRows
+from causalrec.training.row_gradients import RowJoin, join_by_tensors
 from causalrec.training.row_sparse import RowSparseAdamW
 
 ROWS, WIDTH = 12, 3
@@ -54,12 +55,19 @@ def weights(table: IdTable) -> list[Tensor]:
     return [table.vectors.detach().clone(), table.bias.detach().clone()]
 
 
-@pytest.mark.parametrize("step_rows", [row_sparse.step_compiled, row_sparse.step_by_tensors])
+def use_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Join and step as on other devices than the processor."""
+    monkeypatch.setattr(row_sparse, "step_compiled", row_sparse.step_by_tensors)
+    monkeypatch.setattr(RowJoin, "join_compiled", lambda _, pairs: join_by_tensors(pairs))
+
+
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("schedule", [False, True])
 def test_with_every_row_in_each_batch_it_is_torchs_adamw(
-    schedule: bool, step_rows: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    schedule: bool, compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_sparse, "step_compiled", step_rows)
+    if not compiled:
+        use_tensors(monkeypatch)
     ours, theirs = id_table(), id_table()
     optimizers = by_rows(ours, lr=0.05, weight_decay=2.0), dense(theirs, lr=0.05, weight_decay=2.0)
     schedules: list[LRScheduler] = [CosineAnnealingLR(each, T_max=20) for each in optimizers] if schedule else []
@@ -145,7 +153,7 @@ def test_gradients_are_clipped_by_the_norm_that_dense_ones_have() -> None:
     torch.testing.assert_close(norms[0], norms[1])
     for stand_in, parameter in zip(stand_ins, theirs.parameters(), strict=True):
         assert stand_in.grad is not None and parameter.grad is not None
-        torch.testing.assert_close(stand_in.grad, parameter.grad[[1, 4]])
+        torch.testing.assert_close(stand_in.grad, parameter.grad[[1, 4]])  # in the order they were met
     for optimizer in optimizers:
         optimizer.step()
     for actual, expected in zip(weights(ours), weights(theirs), strict=True):
@@ -154,12 +162,12 @@ def test_gradients_are_clipped_by_the_norm_that_dense_ones_have() -> None:
 
 def test_the_compiled_step_is_that_by_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = [id_table(torch.float32) for _ in range(2)]
-    for table, step_rows in zip(tables, (row_sparse.step_compiled, row_sparse.step_by_tensors), strict=True):
-        monkeypatch.setattr(row_sparse, "step_compiled", step_rows)
+    for table in tables:
         optimizer = by_rows(table, lr=0.1, weight_decay=0.3, bias_decay=0.2)
         for k in range(30):  # rows wait for one another
             step(table, optimizer, [k % 5, 3, 3], [k % 7])
         optimizer.catch_up()
+        use_tensors(monkeypatch)  # the second
     for pair in zip(weights(tables[0]), weights(tables[1]), strict=True):
         torch.testing.assert_close(*pair, rtol=1e-4, atol=1e-6)
 

@@ -134,8 +134,8 @@ def test_weights_that_are_kept_hold_all_their_decay(tmp_path: Path) -> None:
     start = module_of(AdamWRows(**SETTINGS), Naive()).state_dict()[name].double()
     for epochs in (None, 1):  # judged, and a refit without validation
         state = fit(tmp_path / str(epochs), AdamWRows(**SETTINGS), batch_size=2, limit_batches=4, max_epochs=1).state
-        kept = state[name] / start
-        untouched = (kept - kept.mean(1, keepdim=True)).abs().max(1).values < 1e-9
+        ratio = state[name] / start
+        untouched = (ratio - ratio.mean(1, keepdim=True)).abs().max(1).values < 1e-9
         assert 15 < int(untouched.sum()) < USERS
-        torch.testing.assert_close(kept[untouched], torch.full_like(kept[untouched], 0.98**4))
+        torch.testing.assert_close(ratio[untouched], torch.full_like(ratio[untouched], 0.98**4))
     assert read_checkpoint(tmp_path / "1" / "best.ckpt")["state_dict"][name].equal(state[name])

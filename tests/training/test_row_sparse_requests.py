@@ -23,8 +23,8 @@ def train(
         fixed += ["dataset=coat", "encoder=mf", "objective=naive", "logger=none", "split.unseen=keep"]
         fixed += ["evaluation.replicates=5", "selection.candidates=none", "selection.folds=1", "trainer.max_epochs=1"]
         given = {override.partition("=")[0] for override in overrides}
-        kept = [override for override in fixed if override.partition("=")[0] not in given]
-        code = cli.main(["train", *kept, *overrides])
+        remaining = [override for override in fixed if override.partition("=")[0] not in given]
+        code = cli.main(["train", *remaining, *overrides])
         return code, capfd.readouterr().err
 
     return run

@@ -30,7 +30,7 @@ from causalrec.heads.tarnet import TARNet
 from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.module import CausalRecModule
-from causalrec.training.optimizer import SGD, AdamW
+from causalrec.training.optimizer import SGD, AdamW, AdamWRows
 from causalrec.training.stacked import stacked_trainer
 from causalrec.training.stacked.batches import StackedBatches
 from causalrec.training.stacked.deduplicated_features import DeduplicatedFeatures, RowSources
@@ -276,6 +276,8 @@ def test_what_cannot_stack_says_why(tmp_path: Path) -> None:
 
     reason = reason_to_fit_alone(replace(base, model=model))
     assert reason == "Other does not stack, nor by vmap: it draws"
+    alone = reason_to_fit_alone(replace(base, optimizer=AdamWRows()))
+    assert alone == "optimizer=AdamWRows steps the rows of a batch alone"
     settings = replace(base.trainer, precision="bf16-mixed")
     assert reason_to_fit_alone(replace(base, trainer=settings)) == "trainer.precision=bf16-mixed"
     assert reason_to_fit_alone(replace(base, trainer=replace(base.trainer, devices=2))) == "trainer.devices=2"

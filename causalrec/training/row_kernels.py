@@ -1,18 +1,18 @@
-"""The step of touched rows in one compiled pass: tensor operations, a dozen, wait for memory at each."""
+"""What joins and steps touched rows, each in one compiled pass: a dozen tensor operations wait for memory at each."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 
-from causalrec.types import Doubles, Ints
+from causalrec.types import Doubles, Ints, Vectors
 from causalrec.working_folder import check_working_folder
 
 
 @cache
-def kernel() -> Any:
+def step_kernel() -> Callable[..., None]:
     """Compile the pass, or take it from numba's cache; importing numba takes a second, so not before.
 
     It steps `rows[M]` of `table[N,D]` by `gradient[M,D]`, its moments `mean[N,D]` and `square[N,D]`, how often each row
@@ -23,13 +23,13 @@ def kernel() -> Any:
 
     @njit(cache=True, error_model="numpy", nogil=True)
     def step(
-        table: Any,
-        mean: Any,
-        square: Any,
+        table: Vectors,
+        mean: Vectors,
+        square: Vectors,
         count: Ints,
         row_log_decay: Doubles,
         rows: Ints,
-        gradient: Any,
+        gradient: Vectors,
         numbers: Doubles,
     ) -> None:
         rate, beta1, beta2, eps, log_decay = numbers
@@ -48,4 +48,33 @@ def kernel() -> Any:
                 mean[row, d], square[row, d] = m, v
                 table[row, d] = left * table[row, d] - move * m / (np.sqrt(v) * spread + floor)
 
-    return step
+    compiled: Callable[..., None] = step
+    return compiled
+
+
+@cache
+def join_kernel() -> Callable[..., int]:
+    """Compile the pass, or take it from numba's cache.
+
+    It adds `gradients[K,D]` of `ids[K]` to `sums[M,D]` of distinct `rows[M]`, `count` of which are there already, and
+    gives how many there are then. `slots[N]` says where a row is among them, -1 where it is not.
+    """
+    check_working_folder()
+    from numba import njit
+
+    @njit(cache=True, error_model="numpy", nogil=True)
+    def join(ids: Ints, gradients: Vectors, slots: Ints, rows: Ints, sums: Vectors, count: int) -> int:
+        for k in range(len(ids)):
+            slot = slots[ids[k]]
+            if slot < 0:
+                slots[ids[k]], rows[count] = count, ids[k]
+                for d in range(gradients.shape[1]):
+                    sums[count, d] = gradients[k, d]
+                count += 1
+            else:
+                for d in range(gradients.shape[1]):
+                    sums[slot, d] += gradients[k, d]
+        return count
+
+    compiled: Callable[..., int] = join
+    return compiled
