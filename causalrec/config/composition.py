@@ -25,7 +25,7 @@ class Composition:
     Attributes:
         config: all but Hydra's own section.
         everything: with it, which `${hydra:...}` reads.
-        resolved: by the keys that a job sets, what one that set them came to.
+        resolved: by the keys that a job sets, and its lists and mappings, what one that set them came to.
     """
 
     config: Any
@@ -40,26 +40,29 @@ class Composition:
     def resolve(self, values: Values) -> PlainConfig:
         """Return plain values with those of a job set. They share what they do not differ in: change nothing in them.
 
-        Numbers and texts that nothing else reads are put into what another job of the same keys came to.
+        Numbers and texts that nothing else reads are put into what another job came to that set the same keys, and
+        lists and mappings alike.
         """
-        keys = tuple(key for key, _ in values)
-        if not self._stand_alone(values):
+        numbers = [(key, value) for key, value in values if _is_plain(value)]
+        others = [(key, value) for key, value in values if not _is_plain(value)]
+        if not self._stand_alone(numbers, others):
             return resolve(self.config, self.everything, values)
-        if keys not in self.resolved:
-            self.resolved[keys] = resolve(self.config, self.everything, values)
-            return self.resolved[keys]
-        plain = self.resolved[keys]
-        for key, value in values:
+        alike = (*(key for key, _ in values), repr(others))
+        if alike not in self.resolved:
+            self.resolved[alike] = resolve(self.config, self.everything, values)
+            return self.resolved[alike]
+        plain = self.resolved[alike]
+        for key, value in numbers:
             plain = _put(plain, key.split("."), value)
         return plain
 
-    def _stand_alone(self, values: Values) -> bool:
-        """Whether values are plain, and stand where they are put alone."""
-        keys = [key for key, _ in values]
-        paths = [key.split(".") for key in keys]
+    def _stand_alone(self, numbers: Values, others: Values) -> bool:
+        """Whether numbers stand where they are put alone, and nothing reads them."""
+        keys = [key for key, _ in (*numbers, *others)]
         inside = any(other.startswith(f"{key}.") for key in keys for other in keys)
-        plain = all(KEY.fullmatch(key) and _is_plain(value) for key, value in values)
-        return plain and not inside and not any(self.read.intersection(path) for path in paths)
+        read = self.read.union(*(_words_read(value) for _, value in others))
+        named = all(KEY.fullmatch(key) for key in keys)
+        return named and not inside and not any(read.intersection(key.split(".")) for key, _ in numbers)
 
 
 def resolve(config: Any, everything: Any, values: Values) -> PlainConfig:
