@@ -193,6 +193,9 @@ class AbstractIdRows(nn.Module, ABC):
         return rows_of(table[..., None] if scalar else table, ids)
 
 
+MOST_JOINED = 4  # rows of a stacked table for each id that is looked up
+
+
 class IdTable(AbstractIdRows):
     """Embeds ids as `[vector, bias]`, width + 1; one shared row stands for all where the view has no such id.
 
@@ -213,6 +216,26 @@ class IdTable(AbstractIdRows):
         ids = ids if self.has_ids else torch.zeros_like(ids)
         bias = self.look_up(self.bias, ids, scalar=True)
         return bias if self.vectors is None else torch.cat([self.look_up(self.vectors, ids), bias], dim=-1)
+
+    def users(self, ids: Tensor) -> Tensor:
+        """Return `[p, b, 1]` of users, as `with_user_bias` has it."""
+        if not self._joins(ids):
+            return with_user_bias(self(ids))
+        return self._rows_of_joined([self.bias, torch.ones_like(self.bias)], ids)
+
+    def items(self, ids: Tensor) -> Tensor:
+        """Return `[q, 1, c]` of items, as `with_item_bias` has it."""
+        if not self._joins(ids):
+            return with_item_bias(self(ids))
+        return self._rows_of_joined([torch.ones_like(self.bias), self.bias], ids)
+
+    def _joins(self, ids: Tensor) -> bool:
+        """Whether stacked tables are small enough to be joined for one lookup, in place of their rows after several."""
+        return self.has_ids and self.bias.ndim == 2 and self.bias.shape[-1] <= MOST_JOINED * ids.shape[-1]
+
+    def _rows_of_joined(self, columns: Sequence[Tensor], ids: Tensor) -> Tensor:
+        vectors = [] if self.vectors is None else [self.vectors]
+        return rows_of(torch.cat([*vectors, *(column[..., None] for column in columns)], dim=-1), ids)
 
 
 def rows_of(table: Tensor, ids: Tensor) -> Tensor:

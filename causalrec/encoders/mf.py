@@ -12,8 +12,6 @@ from causalrec.encoders.base import (
     IdTable,
     Submodel,
     user_ids,
-    with_item_bias,
-    with_user_bias,
 )
 from causalrec.types import Batch
 
@@ -36,10 +34,10 @@ class MF(AbstractEncoder):
         return {"biases": BIASES} if settings["width"] else {}
 
     def users(self, batch: Batch) -> Tensor:
-        return with_user_bias(self.user_table(user_ids(batch)))
+        return self.user_table.users(user_ids(batch))
 
     def items(self, ids: Tensor) -> Tensor:
-        return with_item_bias(self.item_table(ids))
+        return self.item_table.items(ids)
 
 
 BIASES = Submodel(MF, {"width": 0}, ("optimizer.weight_decay",))  # of every encoder with ids; biases decay apart

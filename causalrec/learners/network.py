@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -136,17 +137,21 @@ class NetworkLearner(AbstractLearner):
     ) -> Requests:
         """Return one fit for each candidate, and those beyond an end where the best of the results stands."""
 
+        folder = config.folder / "checkpoints"  # of the job, whatever is tried: its key is not worked out anew
+
         @cache
         def inputs() -> EncoderInputs:
             return encoder_inputs(config, prepared)
 
         def request_of(settings: Mapping[str, float]) -> FitRequest | None:
             with suppress(RequestError):  # a number beyond what its setting allows
-                return _request(with_settings(config, settings), prepared, inputs)
+                return _request(with_settings(config, settings), prepared, inputs, folder)
             return None
 
         combined = combine_candidates(config.candidates)
-        requests = [(settings, _request(with_settings(config, settings), prepared, inputs)) for settings in combined]
+        requests = [
+            (settings, _request(with_settings(config, settings), prepared, inputs, folder)) for settings in combined
+        ]
         if not config.run.selection.extend:
             return requests
         return extend_requests(requests, results, prepared.folds.count, request_of)
@@ -161,7 +166,9 @@ def _sampler(config: ExperimentConfig) -> AbstractSampler:
     return sampler.build()
 
 
-def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[[], EncoderInputs]) -> FitRequest:
+def _request(
+    config: ExperimentConfig, prepared: PreparedData, inputs: Callable[[], EncoderInputs], folder: Path
+) -> FitRequest:
     selection, run = config.run.selection, config.run
     return FitRequest(
         model=lambda: build_trainable_model(config, prepared, inputs()),
@@ -179,7 +186,7 @@ def _request(config: ExperimentConfig, prepared: PreparedData, inputs: Callable[
         pair_propensity=prepared.pair_propensity if config.objective.target.reads_pair_propensity else None,
         arm_propensities=prepared.arm_propensities if config.objective.target.reads_arm_propensities else None,
         logger=None,
-        folder=config.folder / "checkpoints",
+        folder=folder,
         label=f"{run.name} seed {run.seed}",
         prefix="",
         penalties={name: penalty.build() for name, penalty in config.penalty.items()},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -92,9 +93,34 @@ def fold_numbers(rows: InteractionLog, folds: int) -> Ints:
     return fold
 
 
-def fold_logs(rows: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
-    """Yield (training, validation) logs of the folds of rows, propensities scaled to each part; raise RequestError as
-    `fold_numbers`."""
+@dataclass(frozen=True, eq=False)
+class SameRows:
+    """Rows as a key: equal to what holds the very same log, whatever another one holds."""
+
+    rows: InteractionLog
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SameRows) and other.rows is self.rows
+
+    def __hash__(self) -> int:
+        return id(self.rows)
+
+
+def fold_logs(rows: InteractionLog, folds: int) -> Sequence[tuple[InteractionLog, InteractionLog]]:
+    """Return (training, validation) logs of the folds of rows, propensities scaled to each part.
+
+    The last ones stay for the next job of the same rows: fits of one log and seed share their batches in a stack.
+    Raises RequestError as `fold_numbers`.
+    """
+    return _fold_logs(SameRows(rows), folds)
+
+
+@lru_cache(maxsize=1)
+def _fold_logs(same: SameRows, folds: int) -> Sequence[tuple[InteractionLog, InteractionLog]]:
+    return tuple(_folded(same.rows, folds))
+
+
+def _folded(rows: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
     assert rows.propensity is not None
     fold = fold_numbers(rows, folds)
     for k in range(folds):

@@ -80,7 +80,7 @@ def search_requests(requests: Requests, folds: int) -> list[FitRequest]:
     if folds == 1:
         return [_label(request, settings, several=several) for settings, request in requests]
     (_, shared), *_ = requests
-    splits = list(fold_logs(shared.train, folds))
+    splits = fold_logs(shared.train, folds)
     return [
         _label(
             replace(
