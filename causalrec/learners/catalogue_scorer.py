@@ -18,7 +18,7 @@ from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.evaluation.catalogue_predictions import ScoreBuffer
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
-from causalrec.models import CausalModel, RoleNetwork, inference_batch
+from causalrec.models import CausalModel, RoleNetwork, inference_batch, tensor_of_levels
 from causalrec.types import Batch, Floats, Ints, Outputs, Role
 
 
@@ -159,11 +159,11 @@ def _user_vectors(network: RoleNetwork, batch: Batch) -> Tensor:
     return torch.ones_like(vectors) if network.inputs == "item" else vectors
 
 
-def _columns_of(network: RoleNetwork, parts: tuple[Floats, Ints | None], device: torch.device) -> Tensor:
+def _columns_of(network: RoleNetwork, columns: tuple[Floats, Ints | None], device: torch.device) -> Tensor:
     """Return the view's columns as a network reads them: one that reads one side alone reads none."""
-    numbers, levels = (None if part is None else torch.from_numpy(part).to(device) for part in parts)
-    assert numbers is not None
-    return network.columns(numbers, levels)
+    numbers, levels = columns
+    held = tensor_of_levels(levels)
+    return network.columns(torch.from_numpy(numbers).to(device), None if held is None else held.to(device))
 
 
 def _histories(model: CausalModel, data: CatalogueData) -> PairLists | None:
