@@ -25,7 +25,7 @@ MEMBERS = {
 }  # of a file; one of before has a member for each score, and takes 80 times as long
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoreArrays(Mapping[str, Doubles]):
     """Arrays by the key of their score, one after the other in one array; float64 as they are asked for.
 
@@ -106,4 +106,5 @@ def _one_after_the_other(names: Sequence[str], sizes: Sequence[int]) -> Mapping[
 
 
 def _fits(sidecar: str, shape: tuple[int, ...]) -> bool:
-    return len(shape) == 1 if sidecar == "replicates" else len(shape) == 2 and shape[0] == 3
+    nothing = shape == (0,)  # of a failed run
+    return nothing or (len(shape) == 1 if sidecar == "replicates" else len(shape) == 2 and shape[0] == 3)
