@@ -33,8 +33,17 @@ class PairFinder:
         if self._table is not None:
             return self._table[codes].astype(np.int64)
         assert self._order is not None and self._sorted is not None
-        position = np.minimum(np.searchsorted(self._sorted, codes), len(self._sorted) - 1)
+        position = np.minimum(_search(self._sorted, codes), len(self._sorted) - 1)
         return np.where(self._sorted[position] == codes, self._order[position], -1)
+
+
+def _search(ascending: Ints, codes: Ints) -> Ints:
+    """Return where codes stand: searched in their order, for memory is then read in its own, several times as fast."""
+    flat = codes.ravel()
+    order = np.argsort(flat)
+    position = np.empty(len(flat), np.int64)
+    position[order] = np.searchsorted(ascending, flat[order])
+    return position.reshape(np.shape(codes))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.finetuning.base import AbstractFinetuning
 from causalrec.encoders.finetuning.frozen import Frozen
+from causalrec.encoders.row_lookups import RowLookups
 from causalrec.types import Batch, Entity, Floats, ModelSource, Vectors
 
 
@@ -166,13 +167,29 @@ class AbstractIdRows(nn.Module, ABC):
 
     Attributes:
         entity: whose ids they are.
+        lookups: of each trained table, where an optimizer steps the rows of a batch alone; else none.
     """
 
     entity: Entity
+    lookups: Sequence[RowLookups] = ()
 
     @abstractmethod
     def id_rows(self) -> Sequence[Tensor]:
         """Return its parameters of which row k is that of id k, further rows after all ids; none without ids."""
+
+    def track_lookups(self) -> Sequence[RowLookups]:
+        """Hand training steps rows in place of trained tables from now on, and return what notes them."""
+        tables = (table for table in self.id_rows() if isinstance(table, nn.Parameter) and table.requires_grad)
+        self.lookups = [RowLookups(table) for table in tables]
+        return self.lookups
+
+    def look_up(self, table: Tensor, ids: Tensor, *, scalar: bool = False) -> Tensor:
+        """Return the rows `[...,D]` of one of its tables, stacked as in `rows_of`; `scalar`: a row is a number, D 1."""
+        if self.training:
+            for lookups in self.lookups:
+                if lookups.table is table:
+                    return lookups(ids)
+        return rows_of(table[..., None] if scalar else table, ids)
 
 
 class IdTable(AbstractIdRows):
@@ -193,8 +210,8 @@ class IdTable(AbstractIdRows):
 
     def forward(self, ids: Tensor) -> Tensor:
         ids = ids if self.has_ids else torch.zeros_like(ids)
-        bias = rows_of(self.bias[..., None], ids)
-        return bias if self.vectors is None else torch.cat([rows_of(self.vectors, ids), bias], dim=-1)
+        bias = self.look_up(self.bias, ids, scalar=True)
+        return bias if self.vectors is None else torch.cat([self.look_up(self.vectors, ids), bias], dim=-1)
 
 
 def rows_of(table: Tensor, ids: Tensor) -> Tensor:

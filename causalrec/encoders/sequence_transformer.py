@@ -60,7 +60,8 @@ class Sequence(AbstractIdRows):
             inputs.positive_threshold,
         )
         self.token_embedding: nn.Embedding = backbone.get_input_embeddings()  # type: ignore[operator]
-        self.query_id, width = inputs.num_items, self.token_embedding.embedding_dim
+        width = self.token_embedding.embedding_dim
+        self.register_buffer("query_ids", torch.tensor([inputs.num_items]), persistent=False)
         self.feedback_embedding = nn.Embedding(3, width, padding_idx=NOTHING) if feedback else None
         self.out = nn.Linear(width, width + 1)
         self.bias = nn.Parameter(torch.zeros(inputs.num_items))
@@ -85,12 +86,12 @@ class Sequence(AbstractIdRows):
 
     def items(self, ids: Tensor) -> Tensor:
         """Return float32[...,width + 2]."""
-        return with_item_bias(torch.cat([self._item_vectors(ids), self.bias[ids][..., None]], dim=-1))
+        return with_item_bias(torch.cat([self._item_vectors(ids), self.look_up(self.bias, ids, scalar=True)], dim=-1))
 
     def states(self, history: History) -> Tensor:
         """Return the transformer's state of each history `[B,H]` of at most `length` events, float32[B,width]."""
         events, start = self._event_vectors(history), self.query == "start"
-        query = self.token_embedding.weight[self.query_id].expand(len(events), 1, -1)
+        query = self.look_up(self.token_embedding.weight, self.get_buffer("query_ids")).expand(len(events), 1, -1)
         positions = torch.arange(self.length - events.shape[1], self.length + 1, device=events.device)
         if start:
             positions[0] = 0
@@ -111,7 +112,7 @@ class Sequence(AbstractIdRows):
         return vectors
 
     def _item_vectors(self, ids: Tensor) -> Tensor:
-        embedded: Tensor = self.token_embedding(ids)
+        embedded = self.look_up(self.token_embedding.weight, ids)
         return embedded if self.item_text_projection is None else embedded + self.item_text_projection(ids)
 
 

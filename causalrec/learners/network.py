@@ -26,6 +26,7 @@ from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.learners.objective_certificate import require_certificate
 from causalrec.learners.sources import source_configs
 from causalrec.learners.submodels import submodel_configs
+from causalrec.learners.weight_memory import require_table_memory
 from causalrec.prepared import PreparedData
 from causalrec.records.sections import SelectionSection
 from causalrec.training.checkpoint import check_weights, read_checkpoint
@@ -84,6 +85,7 @@ class NetworkLearner(AbstractLearner):
     def first(self, config: ExperimentConfig, prepared: PreparedData) -> list[FitRequest]:
         requests = self._requests(config, prepared)
         folds = prepared.folds.count
+        require_table_memory(config, prepared, requests[0][1].model)
         if folds > 1 and requests[0][1].model().reads_time:
             raise RequestError(
                 f"selection.folds={folds}: {config.run.choice('encoder')} reads histories, which would hold the "

@@ -5,12 +5,14 @@ from __future__ import annotations
 from math import prod
 
 from causalrec.config.schema import ExperimentConfig
+from causalrec.config.settings import with_settings
 from causalrec.data.card import DatasetCard
 from causalrec.encoders.base import AbstractPairEncoder
 from causalrec.errors import RequestError
 from causalrec.features.batch_columns import readable_column
 from causalrec.features.views import Views
 from causalrec.limits import MAX_FITS, plural
+from causalrec.training.selection import combine_candidates
 from causalrec.types import ITEM_ONLY, USER_ONLY, link_of
 
 
@@ -27,6 +29,7 @@ def check_network(config: ExperimentConfig, card: DatasetCard) -> None:
     _check_head(config, card)
     _check_penalties(config, card)
     config.trainer.build().check()
+    _check_row_sparse(config)
 
 
 def _check_outputs(config: ExperimentConfig) -> None:
@@ -164,6 +167,25 @@ def _check_encoder(config: ExperimentConfig) -> None:
             f"{config.run.choice('finetuning')}: {config.run.choice('encoder')} reads no text by a language model, so "
             f"that there is nothing to tune; set finetuning=frozen"
         )
+
+
+def _check_row_sparse(config: ExperimentConfig) -> None:
+    """Refuse what a step of the rows of a batch cannot be told by, and decays that leave nothing of a weight."""
+    if not config.optimizer.target.row_sparse:
+        return
+    trainer, name = config.trainer.build(), config.optimizer.target.__name__
+    if trainer.strategy == "fsdp":
+        raise RequestError(
+            f"trainer.strategy=fsdp: cuts tables over devices, and {name} cannot step their rows; set "
+            f"trainer.strategy=ddp, or optimizer=adamw"
+        )
+    if trainer.precision == "16-mixed":
+        raise RequestError(
+            f"trainer.precision=16-mixed: scales gradients, those of the rows that {name} steps not; set "
+            f"trainer.precision=bf16-mixed"
+        )
+    for settings in combine_candidates(config.candidates):
+        with_settings(config, settings).optimizer.build()
 
 
 def _check_penalties(config: ExperimentConfig, card: DatasetCard) -> None:

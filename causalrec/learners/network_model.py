@@ -10,6 +10,7 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.data.text import texts_of
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
 from causalrec.estimators.pointwise_error import raw_mean
+from causalrec.learners.row_offer import offer_rows
 from causalrec.learners.weight_memory import bounded_weights, require_training_memory
 from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, vector_width
 from causalrec.prepared import PreparedData
@@ -27,8 +28,10 @@ def build_model(config: ExperimentConfig, prepared: PreparedData, inputs: Encode
 
 def build_trainable_model(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
     """Build a fresh model, as `build_model`; raise RequestError, too, where training it takes more than is free."""
-    model = build_model(config, prepared, inputs)
+    with bounded_weights(config, {inputs.num_users: "users", inputs.num_items: "items"}):
+        model = _build(config, prepared, inputs)
     require_training_memory(config, model, len(prepared.training_rows))
+    offer_rows(config, model)
     return model
 
 

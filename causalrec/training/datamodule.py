@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -167,6 +167,7 @@ class BatchLoader:
         self.log, self.tensors, self.rows, self.space, self.training_log = log, tensors, sampler, space, training_log
         self.seed, self.epoch, self.rank, self.world = seed, start[0], rank, world
         self.start, self.limit = start, limit
+        self._validation_blocks: list[SampledRows] | None = None
         self.sampler = self  # Lightning looks here for set_epoch, and for shuffling in the other
         self.batch_sampler = None
 
@@ -182,11 +183,20 @@ class BatchLoader:
         mine = slice(self.rank, None, self.world)
         penalties = self.penalty_rows.items()
         draws = {name: PenaltyDraws(rows, name, self.log, self.seed, self.epoch) for name, rows in penalties}
-        for block in self.rows.blocks(self.log, self.space, self.seed, self.epoch, self.training_log):
+        for block in self._blocks():
             step = max(1, ROWS_PER_GATHER // block.row.shape[1])
             for start in range(0, len(block.row), step):
                 batches = self.tensors.batches(block.at((slice(start, start + step), mine)))
                 yield from split_batches(self._with_penalty_rows(batches, draws, mine) if draws else batches)
+
+    def _blocks(self) -> Iterable[SampledRows]:
+        """Return the epoch's blocks; those of validation, the same in each, are drawn once."""
+        if self.training_log is None:
+            return self.rows.blocks(self.log, self.space, self.seed, self.epoch)
+        if self._validation_blocks is None:
+            drawn = self.rows.blocks(self.log, self.space, self.seed, self.epoch, self.training_log)
+            self._validation_blocks = list(drawn)
+        return self._validation_blocks
 
     def _with_penalty_rows(self, batches: Batch, draws: Mapping[str, PenaltyDraws], mine: slice) -> Batch:
         rows = {name: each.next(len(batches), mine) for name, each in draws.items()}

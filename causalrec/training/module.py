@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import FSDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
+from causalrec.encoders.base import AbstractIdRows
+from causalrec.encoders.row_lookups import RowLookups
 from causalrec.errors import CausalRecError
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.penalty.base import AbstractPenalty
@@ -21,6 +24,7 @@ from causalrec.training.checkpoint import Checkpoint, random_states, set_random_
 from causalrec.training.criterion import CriterionWeighting, classification_report, confusion, validation_errors
 from causalrec.training.fit_result import MONITOR, Epoch, log_curve
 from causalrec.training.optimizer import AbstractOptimizer
+from causalrec.training.row_sparse import RowSparseAdamW
 from causalrec.training.scheduler import AbstractScheduler, ConstantRate
 from causalrec.training.unseen_ids import TrainedIds, set_unseen_to_mean
 from causalrec.types import OUTCOME, Batch, Outputs, Role, Term
@@ -81,16 +85,31 @@ class CausalRecModule(pl.LightningModule):
         self._confused: Tensor | None = None
         self._report: dict[str, object] | None = None
         self._random: Checkpoint | None = None
+        self._row_sparse: list[RowSparseAdamW] = []
+        self._lookups = {role: self._track_lookups(role) for role in objective.roles if optimizer.row_sparse}
+        empty = [name for name, parameter in self.named_parameters() if not parameter.numel()]  # no loss reads them
+        self._ddp_params_and_buffers_to_ignore = [*empty, *self._tables()]  # DDP's; ranks gather the rows of tables
+
+    def _track_lookups(self, role: Role) -> list[RowLookups]:
+        tables = (module for module in self.model.network(role).modules() if isinstance(module, AbstractIdRows))
+        return [lookups for module in tables for lookups in module.track_lookups()]
+
+    def _tables(self) -> dict[str, RowLookups]:
+        """Return what looks up tables that are stepped by rows, by the name of the table."""
+        by_table = {id(each.table): each for of_role in self._lookups.values() for each in of_role}
+        return {name: by_table[id(value)] for name, value in self.named_parameters() if id(value) in by_table}
 
     def configure_optimizers(self) -> Any:
         optimizers = [self._optimizer(role) for role in self.objective.roles]
+        self._row_sparse = [each for each in optimizers if isinstance(each, RowSparseAdamW)]
         epochs = 1 if self._trainer is None else self.trainer.max_epochs or 1
         schedules = [built for each in optimizers if (built := self.scheduler.build(each, epochs)) is not None]
         return (optimizers, schedules) if schedules else optimizers
 
     def _optimizer(self, role: Role) -> torch.optim.Optimizer:
         network = self.model.network(role)
-        built = self.optimizer.build(self.model.parameters_of(role), rates=network.rates())
+        more: dict[str, Any] = {"lookups": self._lookups[role]} if self.optimizer.row_sparse else {}
+        built = self.optimizer.build(self.model.parameters_of(role), rates=network.rates(), **more)
         if network.encoder.text_encoders():
             built.register_step_post_hook(lambda *_: network.encoder.after_optimizer_step())
         return built
@@ -134,6 +153,8 @@ class CausalRecModule(pl.LightningModule):
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         scale = 1.0 if scaler is None else float(scaler.get_scale())  # its gradients are not unscaled yet: so the bound
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        inner = optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
+        parameters += inner.stand_ins() if isinstance(inner, RowSparseAdamW) else []
         torch.nn.utils.clip_grad_norm_(parameters, self.gradient_clip * scale)
 
     def reduce(self, term: Term, batch: Batch) -> Tensor:
@@ -161,6 +182,12 @@ class CausalRecModule(pl.LightningModule):
         return self.trainer.world_size if self._trainer is not None else 1
 
     def on_validation_start(self) -> None:
+        self._settle()
+
+    def _settle(self) -> None:
+        """Make the weights those that are judged and kept: the decay of rows caught up, unseen ids at the mean."""
+        for optimizer in self._row_sparse:
+            optimizer.catch_up()
         self._set_unseen_to_mean()
 
     def _set_unseen_to_mean(self) -> None:
@@ -171,7 +198,7 @@ class CausalRecModule(pl.LightningModule):
             set_unseen_to_mean(self.model, self.trained)
 
     def on_train_epoch_end(self) -> None:
-        self._set_unseen_to_mean()  # a refit has no validation
+        self._settle()  # a refit has no validation
         mean = torch.as_tensor(self.model.loss_unit * self._loss / max(self._steps, 1), device=self.device)
         loss = float(self.trainer.strategy.reduce(mean, reduce_op="mean"))
         criterion_tensor = self.trainer.callback_metrics.get(MONITOR)
@@ -209,8 +236,16 @@ class CausalRecModule(pl.LightningModule):
         rank_state = {"loss": self._loss, "random": random_states()}
         checkpoint["fingerprint"], checkpoint["ranks"] = self.fingerprint, gather_ranks(rank_state, self._world)
         checkpoint["steps"], checkpoint["curve"] = self._steps, [tuple(vars(point).values()) for point in self.curve]
+        self._keep_waiting_tables(checkpoint)
+
+    def _keep_waiting_tables(self, checkpoint: Checkpoint) -> None:
+        """Hold tables of ids with all their decay, and as they are too: to go on to the same bits."""
+        weights, tables = checkpoint["state_dict"], self._tables()
+        checkpoint["waiting"] = {name: weights[name] for name in tables}
+        checkpoint["state_dict"] = {**weights, **{name: each.caught_up() for name, each in tables.items()}}
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        checkpoint["state_dict"] = {**checkpoint["state_dict"], **checkpoint.get("waiting", {})}
         rank_state = checkpoint["ranks"][self.trainer.global_rank]
         self._loss, self._random, self._steps = rank_state["loss"], rank_state["random"], checkpoint["steps"]
         self.curve = [Epoch(*point) for point in checkpoint["curve"]]

@@ -9,13 +9,28 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
+from causalrec.encoders.row_lookups import RowLookups
+from causalrec.errors import RequestError
+from causalrec.training.row_sparse import RowSparseAdamW
 from causalrec.training.stacked_optimizer import AbstractStackedOptimizer, StackedAdamW, StackedTorchOptimizer
 
 Rate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0)]
+
+
+def _refuse_rows(value: bool) -> bool:
+    if value:
+        raise ValueError(
+            "coupled L2 is part of every row's gradient at each step, so that no row can wait for a batch; set "
+            "optimizer=adamw_rows, whose decay is decoupled"
+        )
+    return value
+
+
+NoRows = Annotated[bool, AfterValidator(_refuse_rows)]
 
 
 class AbstractOptimizer(ABC):
@@ -23,18 +38,27 @@ class AbstractOptimizer(ABC):
 
     Attributes:
         candidates: numbers that `selection.candidates=auto` tries, by the name of the setting.
+        row_sparse: of tables of ids it steps the rows of a batch alone: it is handed their `lookups`.
     """
 
     candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {}
+    row_sparse: ClassVar[bool] = False
 
     @abstractmethod
     def build(
-        self, parameters: Iterable[Tensor], axes: int = 0, rates: Sequence[float | None] = ()
+        self,
+        parameters: Iterable[Tensor],
+        axes: int = 0,
+        rates: Sequence[float | None] = (),
+        lookups: Sequence[RowLookups] = (),
     ) -> torch.optim.Optimizer:
         """Return the optimizer, elementwise in every parameter; scalars (global biases) are never decayed.
 
-        `axes`: how many leading axes count replicas, and are no part of a parameter's own shape. `rates`: the learning
-        rate of each parameter where it has one of its own (None: the optimizer's).
+        Args:
+            parameters: of one role.
+            axes: how many leading axes count replicas, and are no part of a parameter's own shape.
+            rates: the learning rate of each parameter where it has one of its own (None: the optimizer's).
+            lookups: of those parameters that are tables of ids; none unless it is `row_sparse`.
         """
 
     @classmethod
@@ -99,7 +123,11 @@ class AdamW(AbstractOptimizer):
     bias_decay: Decay = 0.01
 
     def build(
-        self, parameters: Iterable[Tensor], axes: int = 0, rates: Sequence[float | None] = ()
+        self,
+        parameters: Iterable[Tensor],
+        axes: int = 0,
+        rates: Sequence[float | None] = (),
+        lookups: Sequence[RowLookups] = (),
     ) -> torch.optim.Optimizer:
         members = groups(parameters, self.weight_decay, self.bias_decay, axes, rates)
         return torch.optim.AdamW(members, lr=self.lr, fused=True)
@@ -116,6 +144,46 @@ class AdamW(AbstractOptimizer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AdamWRows(AbstractOptimizer):
+    """AdamW that steps, in tables of ids, the rows of a batch alone (`training/row_sparse.py`); the rest as `AdamW`.
+
+    A row that a batch does not read keeps its moments; its decay is caught up when it is read next, and that of all
+    rows before each validation. Fits are not packed: a stack spares the calls between operations, which are few beside
+    the memory that rows of large tables wait for.
+
+    Attributes:
+        lr: learning rate.
+        weight_decay: of tables and matrices.
+        bias_decay: of biases and of coefficients of columns.
+    """
+
+    candidates: ClassVar[Mapping[str, tuple[float, ...]]] = AdamW.candidates
+    row_sparse: ClassVar[bool] = True
+
+    lr: Rate = 0.01
+    weight_decay: Decay = 0.1
+    bias_decay: Decay = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("weight_decay", "bias_decay"):
+            if self.lr * getattr(self, name) >= 1:
+                raise RequestError(
+                    f"optimizer.{name}={getattr(self, name):g}: times lr={self.lr:g} is 1 or more, so that one step "
+                    f"leaves nothing of a weight; set it below {1 / self.lr:g}"
+                )
+
+    def build(
+        self,
+        parameters: Iterable[Tensor],
+        axes: int = 0,
+        rates: Sequence[float | None] = (),
+        lookups: Sequence[RowLookups] = (),
+    ) -> torch.optim.Optimizer:
+        members = groups(parameters, self.weight_decay, self.bias_decay, axes, rates)
+        return RowSparseAdamW(members, self.lr, lookups)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Adam(AbstractOptimizer):
     """Adam with coupled L2, as the public code of most debiasing papers: the decay is part of the gradient.
 
@@ -126,6 +194,7 @@ class Adam(AbstractOptimizer):
         lr: learning rate.
         weight_decay: of tables and matrices.
         bias_decay: of biases and of coefficients of columns.
+        rows: step the rows of a batch alone, which coupled L2 does not allow; `optimizer=adamw_rows` does.
     """
 
     candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {"weight_decay": (1e-5, 1e-4, 1e-3)}
@@ -133,9 +202,14 @@ class Adam(AbstractOptimizer):
     lr: Rate = 0.01
     weight_decay: Decay = 1e-4
     bias_decay: Decay = 1e-5
+    rows: NoRows = False
 
     def build(
-        self, parameters: Iterable[Tensor], axes: int = 0, rates: Sequence[float | None] = ()
+        self,
+        parameters: Iterable[Tensor],
+        axes: int = 0,
+        rates: Sequence[float | None] = (),
+        lookups: Sequence[RowLookups] = (),
     ) -> torch.optim.Optimizer:
         members = groups(parameters, self.weight_decay, self.bias_decay, axes, rates)
         return torch.optim.Adam(members, lr=self.lr, fused=True)
@@ -150,6 +224,7 @@ class SGD(AbstractOptimizer):
         weight_decay: of tables and matrices.
         bias_decay: of biases and of coefficients of columns.
         momentum: share of the last step that is taken again.
+        rows: step the rows of a batch alone, which coupled L2 does not allow; `optimizer=adamw_rows` does.
     """
 
     candidates: ClassVar[Mapping[str, tuple[float, ...]]] = {"weight_decay": (1e-5, 1e-4, 1e-3)}
@@ -158,9 +233,14 @@ class SGD(AbstractOptimizer):
     weight_decay: Decay = 1e-4
     bias_decay: Decay = 1e-5
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    rows: NoRows = False
 
     def build(
-        self, parameters: Iterable[Tensor], axes: int = 0, rates: Sequence[float | None] = ()
+        self,
+        parameters: Iterable[Tensor],
+        axes: int = 0,
+        rates: Sequence[float | None] = (),
+        lookups: Sequence[RowLookups] = (),
     ) -> torch.optim.Optimizer:
         members = groups(parameters, self.weight_decay, self.bias_decay, axes, rates)
         return torch.optim.SGD(members, lr=self.lr, momentum=self.momentum)

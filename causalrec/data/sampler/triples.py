@@ -39,18 +39,19 @@ class Triples(AbstractLogSampler):
             seen_log: the log and the further rows, whose pairs are no negatives.
             rng: generator of every draw.
         """
-        if seen_log.distinct_pairs == seen_log.num_pairs:
+        if len(seen_log) >= seen_log.num_pairs == seen_log.distinct_pairs:
             raise DataError(
                 f"{log.name}: every user has a row with every item: no negative is left to draw; choose an objective "
                 f"of logged rows"
             )
         user, finder = log.users[rows], seen_log.finder
         negative = rng.integers(log.num_items, size=rows.shape)
+        met = finder(user * log.num_items + negative) >= 0
         for _ in range(self.max_negative_tries):
-            met = finder(user * log.num_items + negative) >= 0
             if not met.any():
                 break
             negative = np.where(met, rng.integers(log.num_items, size=rows.shape), negative)
-        weight = (finder(user * log.num_items + negative) < 0).astype(np.float32)
+            met[met] = finder(user[met] * log.num_items + negative[met]) >= 0
+        weight = (~met).astype(np.float32)
         mean = 1.0 if log.weight is None else log.weight.mean(dtype=np.float64)
         return SampledRows(rows, user, log.item[rows], weight * row_weight(log, rows) / np.float32(mean), negative)

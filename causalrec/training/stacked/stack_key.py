@@ -21,6 +21,8 @@ def reason_to_fit_alone(request: FitRequest) -> str | None:
         for module in (network.encoder, network.head):
             if not module.vectorizable:
                 return f"{type(module).__name__} does not stack"
+    if request.optimizer.row_sparse:
+        return f"optimizer={type(request.optimizer).__name__} steps the rows of a batch alone"
     settings = request.trainer
     for name, penalty in request.penalties.items():
         if not penalty.vectorizable:
