@@ -20,7 +20,7 @@ from causalrec.data.pair_columns import PairColumn
 from causalrec.data.row_levels import row_levels
 from causalrec.data.split.splits import Splits
 from causalrec.evaluation.propensity_quality import PropensityFit
-from causalrec.evaluation.slice.base import AbstractSlice, SliceData, select_all
+from causalrec.evaluation.slice.base import AbstractSlice, AnySliceData, select_all
 from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.identify import Adjustment
 from causalrec.propensity.arm_propensities import arm_propensities
@@ -84,11 +84,11 @@ class PreparedData:
     test_axes: tuple[str, ...]
     placebo_data: CausalDataset | None = None
     placebo_propensity: AbstractPropensity | None = None
-    _selected: dict[str, dict[str, list[SliceData]]] = field(default_factory=dict, repr=False)
+    _selected: dict[str, dict[str, list[AnySliceData]]] = field(default_factory=dict, repr=False)
 
     def select(
         self, slices: Mapping[str, ComponentConfig[AbstractSlice]], kinds: frozenset[LabelKind]
-    ) -> dict[str, list[SliceData]]:
+    ) -> dict[str, list[AnySliceData]]:
         """Return the rows that each slice yields, by its name; the jobs of a study share them.
 
         `kinds`: of labels that judge what the task asks for.

@@ -15,7 +15,9 @@ from conftest import last_of_each
 
 from causalrec import cli
 from causalrec.data.datasets import kuairand, ml1m, yahoo_r3
+from causalrec.evaluation import catalogue_scores
 from causalrec.evaluation.slice.popularity import LEVELS
+from causalrec.training.module import CausalRecModule
 
 USERS, ITEMS = 20, 16
 QUICK = [
@@ -164,10 +166,40 @@ def shop(tmp_path: Path) -> list[str]:
 def test_positive_only_logs_are_ranked_in_full(objective: str, run: Run, shop: list[str]) -> None:
     record = run(*shop, f"objective={objective}", "propensity=relative_popularity")
     assert (record["status"], record["error"]) == ("done", None)
-    assert {score["slice"] for score in record["scores"]} == {"full_ranking"}
+    slices = {score["slice"] for score in record["scores"]}
+    assert "full_ranking" in slices and slices <= {"full_ranking", *(f"full_ranking_{level}" for level in LEVELS)}
     assert {score["metric"] for score in record["scores"]} >= {"ndcg@5", "recall@5"}
     assert "mse" not in {score["metric"] for score in record["scores"]}, "a score has no unit"
     assert {score["model"] for score in record["baselines"]} >= {"popularity", "constant"}
+
+
+class GoneError(BaseException):
+    """Ends a process as nothing that it catches does."""
+
+
+def test_a_job_killed_while_it_scores_goes_on_at_scoring(
+    run: Run, shop: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    request = [*shop, "objective=bpr", "propensity=relative_popularity"]
+
+    def end(*_: object) -> None:
+        raise GoneError
+
+    with monkeypatch.context() as patch, pytest.raises(GoneError):
+        patch.setattr(catalogue_scores, "_update_rankings", end)
+        cli.main(last_of_each("train", *QUICK, *request))
+    assert not list((tmp_path / "runs").rglob("record.json"))
+    monkeypatch.setattr(CausalRecModule, "training_step", lambda *_: pytest.fail("it was trained again"))
+    assert run(*request)["status"] == "done"
+
+
+def test_a_bound_too_small_for_one_user_is_refused_before_any_fit(
+    run: Run, shop: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(CausalRecModule, "training_step", lambda *_: pytest.fail("it was trained"))
+    request = [*shop, "objective=bpr", "propensity=relative_popularity", "evaluation.memory_mb=0.0001"]
+    assert cli.main(last_of_each("train", *QUICK, *request)) == 2
+    assert "evaluation.memory_mb=0.0001: on full_ranking one user's" in capsys.readouterr().err
 
 
 def test_an_objective_of_two_outcome_classes_is_refused_on_a_positive_only_log(

@@ -96,6 +96,7 @@ class Evaluation(Strict):
         trim: of effects, the least propensity of every arm that a row needs to stay in the average effect.
         submodels: fit each row's own special cases beside it (no factors, no text, no history, no features), and mark
             in tables where the row loses to one.
+        memory_mb: megabytes that scoring all items of many users may take beside the model: fewer users at a time.
         cluster: along which axes rows of an effect depend: at most two of `user`, `item` and a column's name; `auto`:
             the level that treatment was assigned at, users where they have several rows, items where treatment differs
             between them.
@@ -107,6 +108,7 @@ class Evaluation(Strict):
     target: EffectTarget = "all"
     trim: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     submodels: bool = False
+    memory_mb: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 512
     cluster: Literal["auto"] | tuple[str, ...] = "auto"
 
     @field_validator("cluster", mode="before")

@@ -279,7 +279,8 @@ class ExperimentConfig:
         when it is saved."""
         sections = {name: section for name, section in self.to_dict().items() if name not in UNHASHED}
         evaluation = self.run.evaluation
-        unset = {"submodels", *({"cluster"} if evaluation.cluster == "auto" else ())}  # records before had no such key
+        unset = {"memory_mb", "submodels"}  # what changes no score, and what records before did not hold
+        unset |= {"cluster"} if evaluation.cluster == "auto" else set()
         sections["evaluation"] = evaluation.model_dump(mode="json", exclude=unset)
         trainer = sections.get("trainer")
         if isinstance(trainer, dict):

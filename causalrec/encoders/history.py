@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.base import user_ids
 from causalrec.errors import RequestError
-from causalrec.types import Batch
+from causalrec.types import Batch, Ints
 
 PAD = -1
 
@@ -72,6 +72,12 @@ class Histories(nn.Module):
 
     def _register(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.from_numpy(values), persistent=False)
+
+    @property
+    def event_users(self) -> Ints:
+        """The user of each event, int64[E], in the order of the events."""
+        users: Ints = self.get_buffer("keys").cpu().numpy() // self.ranks
+        return users
 
     def forward(self, batch: Batch) -> History:
         """Return the history of each row, `[B,length]`."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from causalrec.config.component import ComponentConfig
 from causalrec.data.array_files import arrays_in, npz_bytes
@@ -16,13 +18,15 @@ from causalrec.data.checked_file import load_or_make
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.evaluation.baseline.base import AbstractBaseline
+from causalrec.evaluation.catalogue_predictions import CatalogueScorer, ScoreBuffer, pair_scorer
 from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.jackknife import FEW_CLUSTERS
 from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.solvers.convergence import worst
 from causalrec.types import Doubles, Floats, Ints
 
-VERSION = 9  # raise when a baseline's or a metric's mathematics change
+VERSION = 10  # raise when a baseline's or a metric's mathematics change
 BETTER = (None, False, True)  # of `higher_is_better`, by the number that the file holds
 
 
@@ -66,11 +70,31 @@ def _fit(
     baseline.fit(train, splits.context)
     fit = worst(baseline.fits)
     line = None if fit is None else fit.warning(f"baseline={name}")
-    return _to_bytes(evaluator(partial(_predict, baseline), name), [] if line is None else [line])
+    return _to_bytes(evaluator(BaselinePredictor(baseline), name), [] if line is None else [line])
 
 
-def _predict(baseline: AbstractBaseline, data: SliceData) -> Floats:
-    return baseline.predict(data.user, data.item, data.time)
+@dataclass(frozen=True)
+class BaselinePredictor:
+    """A fitted baseline, as the evaluator asks it."""
+
+    baseline: AbstractBaseline
+
+    def __call__(self, data: SliceData) -> Floats:
+        return self.baseline.predict(data.user, data.item, data.time)
+
+    def catalogue_scorer(self, data: CatalogueData, pairs_at_once: int) -> CatalogueScorer:
+        """Return what predicts all items of users; from one vector where users are not told apart."""
+        pairs, buffer = pair_scorer(self, data, pairs_at_once), ScoreBuffer()
+
+        def score(users: Ints) -> Tensor:
+            prediction = self.baseline.predict_catalogue(users, data.num_items)
+            if prediction is None:
+                return pairs(users)
+            scores = buffer(len(users), data.num_items)
+            np.copyto(scores.numpy(), prediction if prediction.ndim == 2 else prediction[..., data.arm - 1])
+            return scores
+
+        return score
 
 
 def _key(
@@ -85,25 +109,10 @@ def _key(
     timed = () if splits.context is None else (train, splits.context, splits.test)
     times = [_digest(log.time) for log in timed]
     treatment = _digest(train.treatment) if any(data.arm for data in evaluator.slices) else None
-    slices = [_identity(data) for data in evaluator.slices]
+    slices = [data.identity for data in evaluator.slices]
     dependencies = [VERSION, name, component.to_dict(), metrics, settings, splits.hashes, times, slices, treatment]
     dependencies += [_digest(train.codes), _digest(train.outcome)]
     return hashlib.sha256(json.dumps(dependencies, sort_keys=True, default=str).encode()).hexdigest()[:32]
-
-
-def _identity(data: SliceData) -> list[object]:
-    """Return what the scores on a slice depend on, but for the prediction."""
-    columns = (
-        data.label,
-        data.treatment,
-        data.propensity,
-        data.drawn_effect,
-        data.centred_label,
-        data.weight,
-        data.rows,
-    )
-    about = [data.name, data.kind, data.arm, data.jackknife, data.rows_key]
-    return about + [_digest(column) for column in (*columns, *data.clusters)]
 
 
 def _digest(column: Floats | Ints | None) -> str | None:

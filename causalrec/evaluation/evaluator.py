@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -16,15 +16,17 @@ from causalrec.data.log import InteractionLog
 from causalrec.errors import CausalRecError
 from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
 from causalrec.estimators.jackknife import t_interval, t_replicates
-from causalrec.evaluation.jackknife import leave_groups_out, needs_jackknife
+from causalrec.evaluation.catalogue_predictions import Predict, of_arm
+from causalrec.evaluation.catalogue_scores import update_metrics, user_groups
+from causalrec.evaluation.jackknife import GROUPS, leave_groups_out, needs_jackknife
 from causalrec.evaluation.ranked_first import few_ranked_first
-from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.base import AnySliceData, SliceData
+from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.metrics.base import AbstractMetric, Scored
 from causalrec.records.sections import CalibrationBin, ScoreRecord, finite_or_none
-from causalrec.types import Bools, Doubles, Floats
+from causalrec.types import Bools, Doubles, Floats, Ints
 
 SENTENCE = re.compile(r".*?(?:\.(?= [A-Z`])|$)")
-Predict = Callable[[SliceData], Floats]
 
 
 @dataclass(frozen=True)
@@ -81,22 +83,30 @@ class Evaluator:
         replicates: R, of the user bootstrap.
         seed: of the bootstrap, the same for every model.
         level: of the intervals.
+        memory: megabytes that a block of a whole catalogue, and its prediction, may take.
     """
 
     metrics: Mapping[str, ComponentConfig[AbstractMetric]]
-    slices: Sequence[SliceData]
+    slices: Sequence[AnySliceData]
     constant: float
     replicates: int = 200
     seed: int = 0
     level: float = 0.95
+    memory: float = 512
 
     def __call__(self, predict: Predict, model: str) -> list[Score]:
         """Return the scores of a predictor, slice -> float32[N] mean outcomes, float32[N,C] chances of classes or
-        float32[N,A] effects; the same rows are predicted once.
+        float32[N,A] effects; the same rows are predicted once, whole catalogues by blocks of users.
         """
         predictions: dict[str, Floats] = {}
         scores: list[Score] = []
-        for data in self.slices:
+        streamed = self._update_catalogues(predict, model)
+        for k, data in enumerate(self.slices):
+            if isinstance(data, CatalogueData):
+                metrics = streamed[k]
+                computed = [self._score_catalogue(name, data, metric, model) for name, metric in metrics.items()]
+                scores += [_describe(score, metric) for score, metric in zip(computed, metrics.values(), strict=True)]
+                continue
             metrics = self._metrics_of(data)
             if data.lacks_arm:
                 computed = [self._nan_score(name, data, model) for name in metrics]
@@ -105,9 +115,31 @@ class Evaluator:
             scores += [_describe(score, metric) for score, metric in zip(computed, metrics.values(), strict=True)]
         return scores
 
-    def _metrics_of(self, data: SliceData) -> dict[str, AbstractMetric]:
+    def _update_catalogues(self, predict: Predict, model: str) -> dict[int, dict[str, AbstractMetric]]:
+        """Return the metrics of the slices of whole catalogues, by the slice's place; each catalogue is scored once."""
+        metrics: dict[int, dict[str, AbstractMetric]] = {}
+        alike: dict[str, list[tuple[int, CatalogueData]]] = {}
+        for k, data in enumerate(self.slices):
+            if isinstance(data, CatalogueData):
+                metrics[k] = self._metrics_of(data)
+                alike.setdefault((data.subset_of or data).rows_key, []).append((k, data))
+        for group in alike.values():
+            of_slices = [metrics[k] for k, _ in group]
+            memory = int(self.memory * 1e6)
+            update_metrics([data for _, data in group], of_slices, predict, model, self.constant, memory)
+        return metrics
+
+    def _score_catalogue(self, name: str, data: CatalogueData, metric: AbstractMetric, model: str) -> Score:
+        """Return a score, with its values without groups of users; items stay fixed."""
+        replicates = metric.replicates(self._weights(data.num_clusters)).numpy()
+        score = self._score(name, data, float(metric.compute()), replicates, model, metric.absolute)
+        if not data.jackknife:
+            return score
+        values = metric.replicates(user_groups(data, GROUPS).double()).double().numpy()
+        return replace(score, jackknife=np.repeat(values[None], 3, axis=0))
+
+    def _metrics_of(self, data: AnySliceData) -> dict[str, AbstractMetric]:
         """Return the metrics that are defined for a slice's labels."""
-        has_negative = bool((data.label < 0).any())
         built: dict[str, AbstractMetric] = {
             name: chosen.build(data.num_clusters) for name, chosen in self.metrics.items()
         }
@@ -116,7 +148,7 @@ class Evaluator:
             for name, metric in built.items()
             if data.kind in metric.labels
             and not (metric.ranks_users and not data.num_users)
-            and not (metric.labels_are_gains and has_negative)
+            and not (metric.labels_are_gains and data.has_negative_labels)
         }
 
     def _score_slice(
@@ -134,7 +166,7 @@ class Evaluator:
             scores.append(replace(score, warnings=lines) if metric.weighs_first else score)
         return scores
 
-    def _nan_score(self, name: str, data: SliceData, model: str) -> Score:
+    def _nan_score(self, name: str, data: AnySliceData, model: str) -> Score:
         return self._score(name, data, np.nan, np.full(self.replicates, np.nan), model)
 
     def _score_metric(
@@ -153,7 +185,7 @@ class Evaluator:
         return _draw_weights(clusters, self.replicates, self.seed)
 
     def _score(
-        self, name: str, data: SliceData, value: float, replicates: Doubles, model: str, absolute: bool = False
+        self, name: str, data: AnySliceData, value: float, replicates: Doubles, model: str, absolute: bool = False
     ) -> Score:
         low, high = percentile_interval(replicates, self.level, absolute=absolute)
         return Score(name, data.name, value, low, high, len(data), model, replicates, absolute=absolute)
@@ -174,19 +206,22 @@ class Evaluator:
         words = "the mean outcome over all pairs that the weighted logged rows estimate"
         return Score("snips_mean", "logged", value, low, high, len(log), model, replicates, description=words)
 
-    def share(self, data: SliceData, holds: Bools, metric: str, model: str) -> Score:
+    def share(self, data: AnySliceData, rows: Iterable[tuple[Ints, Bools]], metric: str, model: str) -> Score:
         """Return the share of a slice's rows for which something holds, as a score.
 
         Args:
             data: the slice.
-            holds: bool[N], for which rows it holds.
+            rows: its rows, some at a time: their users (or rows, in userless logs) and for which of them it holds.
             metric: what the score is called.
             model: the predictor.
         """
-        total = np.bincount(data.cluster, holds, minlength=data.num_clusters)
-        count = np.bincount(data.cluster, minlength=data.num_clusters)
+        total, count = np.zeros((2, data.num_clusters))
+        for cluster, holds in rows:
+            total += np.bincount(cluster, holds, minlength=data.num_clusters)
+            count += np.bincount(cluster, minlength=data.num_clusters)
         weights = self._weights(data.num_clusters).numpy()
-        return self._score(metric, data, float(holds.mean()), (weights @ total) / (weights @ count), model)
+        value = float(total.sum() / count.sum())
+        return self._score(metric, data, value, (weights @ total) / (weights @ count), model)
 
 
 def _describe(score: Score, metric: AbstractMetric) -> Score:
@@ -232,10 +267,8 @@ def scored_rows(data: SliceData, prediction: Floats, constant: float) -> Scored:
     """Return a slice's rows beside what was predicted: float32[N] numbers, float32[N,C] chances of classes, or
     float32[N,A] effects, of which the slice's arm is taken.
     """
-    if data.arm:
-        values, likeliest = prediction if prediction.ndim == 1 else prediction[:, data.arm - 1], None
-    else:
-        values, likeliest = means(prediction), prediction.argmax(-1) if prediction.ndim == 2 else None
+    values = of_arm(prediction, data.arm)
+    likeliest = prediction.argmax(-1) if prediction.ndim == 2 and not data.arm else None
     of_effects = (data.treatment, data.propensity, data.drawn_effect, data.centred_label, data.weight)
     columns = (values, data.label, data.cluster, likeliest, *of_effects)
     writable = (None if column is None else np.require(column, requirements=["C", "W"]) for column in columns)
@@ -243,17 +276,6 @@ def scored_rows(data: SliceData, prediction: Floats, constant: float) -> Scored:
     predicted, label, cluster, *others = tensors
     assert predicted is not None and label is not None and cluster is not None
     return Scored(predicted, label, cluster, constant, *others)
-
-
-def means(prediction: Floats) -> Floats:
-    """Return mean outcomes float32[N]; the expected class of chances float32[N,C].
-
-    >>> means(np.array([[0.5, 0.0, 0.5]], dtype=np.float32)).tolist()
-    [1.0]
-    """
-    if prediction.ndim == 1:
-        return prediction
-    return (prediction @ np.arange(prediction.shape[1])).astype(np.float32)
 
 
 def reliability(prediction: Floats, label: Floats, bins: int = 10) -> list[CalibrationBin]:

@@ -12,24 +12,26 @@ import numpy as np
 from causalrec.config.component import ComponentConfig
 from causalrec.evaluation.evaluator import Score
 from causalrec.evaluation.jackknife import FEW_CLUSTERS
-from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.base import AnySliceData, SliceData
 from causalrec.metrics.base import AbstractMetric
 
 SHORT_LISTS = 0.5  # of the users, from which on a ranking's scores are warned of
 
 
-def undefined_metrics(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[SliceData]) -> list[str]:
+def undefined_metrics(
+    metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[AnySliceData]
+) -> list[str]:
     """Return one line for each slice on which metrics of gains are left out, as an outcome is negative."""
     gains = [name for name, chosen in metrics.items() if chosen.target.labels_are_gains]
     lines = []
     for data in slices:
         names = [name for name in gains if data.kind in metrics[name].target.labels and data.num_users]
-        if names and data.subset_of is None and (data.label < 0).any():
+        if names and data.subset_of is None and data.has_negative_labels:
             lines.append(f"{', '.join(names)} are left out on {data.name}: they add outcomes up, and some are negative")
     return lines
 
 
-def short_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[SliceData]) -> list[str]:
+def short_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[AnySliceData]) -> list[str]:
     """Return one line for each slice on which half of the users, or more, have no more candidates than a list takes.
 
     Such a user's list holds all candidates whoever ranks them: recall is 1, and NDCG of a constant comes near 1.
@@ -42,8 +44,7 @@ def short_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: 
         names = [name for name, chosen in ranking.items() if data.kind in chosen.target.labels]
         if data.subset_of is not None or not data.num_users or not len(data):
             continue
-        candidates = np.bincount(data.cluster)
-        candidates = candidates[candidates > 0]
+        candidates = data.list_lengths
         cut = {name: float((candidates <= cast("int", ranking[name].setting("k"))).mean()) for name in names}
         if short := [name for name, share in cut.items() if share >= SHORT_LISTS]:
             lines.append(
@@ -53,7 +54,7 @@ def short_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: 
     return lines
 
 
-def missing_arms(slices: Sequence[SliceData]) -> list[str]:
+def missing_arms(slices: Sequence[AnySliceData]) -> list[str]:
     """Return one line for each slice that compares nothing: none of its rows received the arm, or none no treatment."""
     lines = []
     for data in slices:
@@ -64,9 +65,10 @@ def missing_arms(slices: Sequence[SliceData]) -> list[str]:
     return lines
 
 
-def few_clusters(slices: Sequence[SliceData]) -> list[str]:
+def few_clusters(slices: Sequence[AnySliceData]) -> list[str]:
     """Return a line of the slices whose rows depend along an axis of few clusters: what an interval there is worth."""
-    counts = [(data.name, min(data.axis_sizes)) for data in slices if data.kind == "uplift" and not data.lacks_arm]
+    judged = [data for data in slices if isinstance(data, SliceData) and data.kind == "uplift" and not data.lacks_arm]
+    counts = [(data.name, min(data.axis_sizes)) for data in judged]
     few = [f"{name} ({count})" for name, count in counts if count < FEW_CLUSTERS]
     if not few:
         return []

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from causalrec.errors import RequestError
-from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.memory import free_memory, gigabytes
 
 SHARE = 0.8  # of the free memory that resamples may take
 BYTES_DRAWN, BYTES_SCORED = 24, 8  # of a user, drawn as whole numbers and kept as weights twice; of a score
 
 
-def require_memory(replicates: int, slices: Sequence[SliceData], scores: int) -> None:
+def require_memory(replicates: int, slices: Sequence[AnySliceData], scores: int) -> None:
     """Raise RequestError where the resamples of a bootstrap do not fit into the memory that is free.
 
     Args:

@@ -38,6 +38,16 @@ class AbstractHead(nn.Module, ABC):
         """
         return
 
+    def user_factors(self, user: Tensor, features: Tensor) -> Tensor | None:
+        """Return `[B,E]` of `user[B,D]` and the numbers of users `features[B,Fu]`, of which the products with
+        `item_factors` are the raw outputs of all pairs; None where they are no such product.
+        """
+        return None
+
+    def item_factors(self, item: Tensor, features: Tensor) -> Tensor | None:
+        """Return `[I,E]` of `item[I,D]` and the numbers of items `features[I,Fi]`, as `user_factors`."""
+        return None
+
     @abstractmethod
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor | Mapping[Role, Tensor]:
         """Return raw outputs float32[B], [B,C] of C classes, or its `head_outputs`, from `user[B,D]`, `item[B,D]`,

@@ -22,6 +22,14 @@ class Dot(AbstractHead):
     def start_at(self, raw: Tensor) -> None:
         self.bias.copy_(raw)
 
+    def user_factors(self, user: Tensor, features: Tensor) -> Tensor:
+        of_user = self.bias + features @ self.coefficients[: features.shape[1]]
+        return torch.cat([user, of_user[:, None], torch.ones_like(of_user)[:, None]], 1)
+
+    def item_factors(self, item: Tensor, features: Tensor) -> Tensor:
+        of_item = features @ self.coefficients[len(self.coefficients) - features.shape[1] :]
+        return torch.cat([item, torch.ones_like(of_item)[:, None], of_item[:, None]], 1)
+
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor:
         raw = (user * item).sum(-1) + self.bias[..., None]
         return raw + (features @ self.coefficients[..., None])[..., 0] if features.shape[-1] else raw

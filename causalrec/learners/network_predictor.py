@@ -7,8 +7,11 @@ from collections.abc import Callable
 from torch import Tensor
 
 from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.evaluation.catalogue_predictions import CatalogueScorer, pair_scorer
 from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
+from causalrec.learners.catalogue_scorer import tower_scorer
 from causalrec.learners.predictor import AbstractPredictor, Sizes
 from causalrec.models import CausalModel
 from causalrec.types import Floats, Outputs
@@ -30,6 +33,11 @@ class NetworkPredictor(AbstractPredictor):
 
     def potential_outcomes(self, rows: SliceData) -> Floats | None:
         return self._predict(rows, self.objective.potential_outcomes) if self.objective.required_head_outputs else None
+
+    def catalogue_scorer(self, data: CatalogueData, pairs_at_once: int) -> CatalogueScorer:
+        """Return what predicts all items of users: by products of towers, where the head is one."""
+        towers = tower_scorer(self.model, self.features, self.objective, data)
+        return pair_scorer(self._predict, data, pairs_at_once) if towers is None else towers
 
     @property
     def sizes(self) -> Sizes:

@@ -10,7 +10,7 @@ import numpy as np
 from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.simultaneous import SimultaneousInterval, describe_candidates, sidak_level
 from causalrec.evaluation.evaluator import Evaluator, Score
-from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.base import AnySliceData, SliceData
 from causalrec.types import Doubles, Floats
 
 Sizes = dict[str, dict[str, int]]
@@ -30,7 +30,7 @@ class AbstractPredictor(ABC):
     def __call__(self, rows: SliceData) -> Floats:
         """Return float32[N] mean outcomes, float32[N,C] probabilities of classes, or float32[N,A] effects."""
 
-    def averages(self, rows: SliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
+    def averages(self, rows: AnySliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
         """Return scores of a slice of effects that are no metric of single predictions: coverage of its intervals."""
         return ()
 

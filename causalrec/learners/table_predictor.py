@@ -15,12 +15,13 @@ from causalrec.estimators.effect.clustered_variance import FEW_CLUSTERS, fewest_
 from causalrec.estimators.effect.simultaneous import SimultaneousInterval
 from causalrec.estimators.effect.strength import first_stage_f
 from causalrec.evaluation.average_scores import average_score
+from causalrec.evaluation.catalogue_predictions import PAIR_BYTES, blocks_of_rows
 from causalrec.evaluation.evaluator import Evaluator, Score
-from causalrec.evaluation.slice.base import SliceData, arm_name
+from causalrec.evaluation.slice.base import AnySliceData, SliceData, arm_name
 from causalrec.features.logged_log_odds import PREFIX
 from causalrec.learners.predictor import AbstractPredictor
 from causalrec.learners.table_columns import TableColumns
-from causalrec.types import Doubles, Floats
+from causalrec.types import Bools, Doubles, Floats
 
 WEAK = 10  # a first-stage F below it: Staiger & Stock (Econometrica 1997)
 
@@ -81,13 +82,24 @@ class TablePredictor(AbstractPredictor):
     def outcome_means(self, rows: SliceData) -> Doubles | None:
         return self.fitted.outcome_means(*self.table.read(rows.user, rows.item, rows))
 
-    def averages(self, rows: SliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
+    def averages(self, rows: AnySliceData, evaluator: Evaluator, name: str) -> Iterable[Score]:
         """Return the share of true effects in their own interval."""
-        interval = self.interval(rows, evaluator.level) if rows.kind == "effect" else None
-        if interval is not None:
-            lower, upper = (bound[:, rows.arm - 1] for bound in interval)
-            share = evaluator.share(rows, (lower <= rows.label) & (rows.label <= upper), "coverage", name)
+        if rows.kind != "effect":
+            return
+        blocks = blocks_of_rows(rows, int(evaluator.memory * 1e6) // PAIR_BYTES)
+        covered = [(block.cluster, self._covers(block, evaluator.level)) for block in blocks]
+        judged = [(cluster, inside) for cluster, inside in covered if inside is not None]
+        if judged:
+            share = evaluator.share(rows, judged, "coverage", name)
             yield replace(share, description="share of true effects that lie in their own, pointwise interval")
+
+    def _covers(self, rows: SliceData, level: float) -> Bools | None:
+        """Return which true effects lie in their own interval; None where there are none."""
+        interval = self.interval(rows, level)
+        if interval is None:
+            return None
+        lower, upper = (bound[:, rows.arm - 1] for bound in interval)
+        return (lower <= rows.label) & (rows.label <= upper)
 
     @property
     def lacks_independence(self) -> bool:

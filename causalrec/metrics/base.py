@@ -105,7 +105,8 @@ class AbstractMetric(Metric, ABC):
     `ranks_users` whether it ranks the rows of a user, and so is undefined in a userless log; `labels_are_gains` whether
     it adds labels up as gains, and so is undefined where one is negative; `absolute` whether it is the absolute value
     |m| of a mean: on resampled rows and on subsets it is `sign(m) m*` then, which may be negative; `weighs_first`
-    whether it is of a curve over all rows by rank, so that few rows decide where it begins.
+    whether it is of a curve over all rows by rank, so that few rows decide where it begins; `streams` whether it keeps
+    sums by user alone of what `update_users` adds, and no rows.
 
     `under_affine` says how its value moves where outcomes y become `a y + b`, a > 0, and predictions with them:
     `invariant`: not; `scales`: times a; `squares`: times a squared; `shifts`: to a times it plus b; `undefined`: it is
@@ -118,11 +119,16 @@ class AbstractMetric(Metric, ABC):
     labels_are_gains: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
     weighs_first: ClassVar[bool] = False
+    streams: ClassVar[bool] = False
     under_affine: ClassVar[UnderAffine]
 
     @abstractmethod
     def update(self, scored: Scored) -> None:
         """Add scored rows."""
+
+    def update_users(self, scored: Scored) -> None:
+        """Add all rows of some users, none of whom comes again: where a metric ranks users, it need keep no rows."""
+        self.update(scored)
 
     @abstractmethod
     def compute(self) -> Tensor:
@@ -140,6 +146,7 @@ class AbstractMetric(Metric, ABC):
 class AbstractRatio(AbstractMetric):
     """A metric that is a ratio of sums over users: a mean over rows, or over users."""
 
+    streams = True
     numerator: Tensor
     denominator: Tensor
 

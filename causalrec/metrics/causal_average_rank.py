@@ -41,6 +41,7 @@ class CausalAverageRank(AbstractUserMean):
 
     labels = frozenset({"effect"})
     labels_are_gains = False  # effects may be negative
+    at_k = False
     higher_is_better = False
     under_affine = "scales"
 

@@ -39,6 +39,7 @@ class CDCG(AbstractUserMean):
 
     labels = frozenset({"effect"})
     labels_are_gains = False  # effects may be negative
+    at_k = False
     under_affine = "scales"
 
     def __init__(self, num_clusters: int) -> None:

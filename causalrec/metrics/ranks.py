@@ -35,6 +35,11 @@ class RankedRows:
         """Tell which users have a row: bool[count]."""
         return torch.bincount(self.user, minlength=count) > 0
 
+    def of_users(self, inside: Tensor) -> RankedRows:
+        """Return the rankings of the users of a mask, bool[U]."""
+        rows = inside[self.user]
+        return RankedRows(self.rank[rows], self.gain[rows], self.ideal[rows], self.user[rows])
+
 
 def rank_rows(prediction: Tensor, label: Tensor, user: Tensor) -> RankedRows:
     """Rank each user's rows; all arguments `[N]`."""

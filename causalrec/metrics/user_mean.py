@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,20 +17,31 @@ EmptyUsers = Literal["skip", "zero", "one"]
 
 
 class AbstractUserMean(AbstractMetric):
-    """A mean over users of a ranking of all their rows: rows are kept until asked for, as one user may span updates."""
+    """A mean over users of a ranking of all their rows.
+
+    Of `update` rows are kept until asked for, as one user may span updates; of `update_users` and `update_ranked` the
+    users' values alone.
+
+    Attributes:
+        at_k: it depends on a user's first k rows and the number of positives alone.
+    """
 
     higher_is_better = True
     ranks_users = True
     labels_are_gains = True
+    streams = True
+    at_k: ClassVar[bool] = True
     prediction: list[Tensor]
     label: list[Tensor]
     cluster: list[Tensor]
+    value: list[Tensor]
+    user: list[Tensor]
 
     def __init__(self, num_clusters: int, *, k: Annotated[int, Field(gt=0)] = 5, empty: EmptyUsers = "skip") -> None:
         super().__init__()
         self.num_clusters, self.k, self.empty = num_clusters, k, empty
         self._ranked: RankedRows | None = None
-        for state in ("prediction", "label", "cluster"):
+        for state in ("prediction", "label", "cluster", "value", "user"):
             self.add_state(state, [], dist_reduce_fx="cat")
 
     @abstractmethod
@@ -46,12 +58,34 @@ class AbstractUserMean(AbstractMetric):
         self.label.append(scored.label)
         self.cluster.append(scored.cluster)
 
+    def update_users(self, scored: Scored) -> None:
+        users, position = torch.unique(scored.cluster, return_inverse=True)
+        self.update_ranked(replace(scored, cluster=position).ranked_rows, users)
+
+    def update_ranked(self, rows: RankedRows, users: Tensor) -> None:
+        """Add rankings, none of which comes again.
+
+        Args:
+            rows: ranked rows; `rows.user` says of which ranking each is, 0..M-1.
+            users: int64[M], whose ranking it is; a user may have several, each of which counts as much as any other.
+        """
+        value, position = self._values_in_mean(rows, len(users))
+        self._computed, self._update_count = None, self._update_count + 1  # as torchmetrics marks its own `update`
+        self.value.append(value.movedim(-1, 0))
+        self.user.append(users[position])
+
+    def by_ranking(self) -> tuple[Tensor, Tensor]:
+        """Return what is averaged, `[...,M]`, and whose ranking each is, int64[M]."""
+        if self.user:
+            return torch.cat(list(self.value)).movedim(0, -1), torch.cat(list(self.user))
+        return self._values_in_mean(self._rows(), self.num_clusters)
+
     def compute(self) -> Tensor:
-        value, _ = self._values_in_mean(self._rows(), self.num_clusters)
+        value, _ = self.by_ranking()
         return self.finish(value.mean(-1))
 
     def replicates(self, weights: Tensor) -> Tensor:
-        value, user = self._values_in_mean(self._rows(), self.num_clusters)
+        value, user = self.by_ranking()
         user_weights = weights[:, user]
         return self.finish((value @ user_weights.T) / user_weights.sum(1))
 

@@ -20,7 +20,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.row_levels import row_levels
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
-from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.evaluation.slice.limit import limit_slices
 from causalrec.features.logged_log_odds import with_log_odds
 from causalrec.features.views import feature_matrix, may_say_treatment
@@ -51,7 +51,7 @@ def plan_run(config: ExperimentConfig) -> RunPlan:
     return plan
 
 
-def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str, list[SliceData]]:
+def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str, list[AnySliceData]]:
     """Return the rows that the run is scored on; raise RequestError where a model reads columns that they lack."""
     selected = prepared.select(config.slice, config.components.task.label_kinds)
     if config.trial is not None:
@@ -62,9 +62,9 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
     for data in (data for yielded in selected.values() for data in yielded):
         if missing := [name for name in names if name not in data.columns]:
             raise RequestError(
-                f"{card.name}: is judged on the slice {data.name}, whose pairs were mostly never logged and have no "
-                f"{', '.join(missing)}; leave {'it' if len(missing) == 1 else 'them'} out of the graph, or the slice "
-                f"out of slice=[..]"
+                f"{card.name}: is judged on the slice {(data.subset_of or data).name}, whose pairs were mostly never "
+                f"logged and have no {', '.join(missing)}; leave {'it' if len(missing) == 1 else 'them'} out of the "
+                f"graph, or the slice out of slice=[..]"
             )
     return selected
 

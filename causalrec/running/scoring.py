@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.evaluation.baseline_scores import baseline_scores
-from causalrec.evaluation.evaluator import Evaluator, Score, means, reliability
+from causalrec.evaluation.catalogue_predictions import means, predict_some
+from causalrec.evaluation.evaluator import Evaluator, Score, reliability
 from causalrec.evaluation.metric_warnings import (
     few_clusters,
     missing_arms,
@@ -16,7 +17,8 @@ from causalrec.evaluation.metric_warnings import (
     undefined_metrics,
     unknown_intervals,
 )
-from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.base import AnySliceData
+from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.graph.overlap import Overlap, with_criterion
 from causalrec.ids import fit_id
 from causalrec.learners.predictor import AbstractPredictor
@@ -38,6 +40,7 @@ from causalrec.running.prepare import select_slices
 from causalrec.training.selection import Candidate, SelectedFit, settings_beyond
 from causalrec.types import Doubles
 
+CALIBRATION_PAIRS = 250_000  # of a whole catalogue, that its bins are filled with
 INTERVAL_KEYS = {"replicates", "seed", "level"}  # of evaluation: what its intervals are made by
 LOGGER = logging.getLogger(__name__)
 
@@ -58,7 +61,10 @@ class RunResult:
 
 
 def score_predictor(
-    config: ExperimentConfig, prepared: PreparedData, slices: Sequence[SliceData], predictor: AbstractPredictor | None
+    config: ExperimentConfig,
+    prepared: PreparedData,
+    slices: Sequence[AnySliceData],
+    predictor: AbstractPredictor | None,
 ) -> tuple[list[Score], Evaluator]:
     """Return the scores of what was learnt, with those that the task adds, and what computed them.
 
@@ -70,7 +76,8 @@ def score_predictor(
     """
     task, run = config.components.task, config.run
     constant = float(prepared.train.outcome.mean())
-    evaluator = Evaluator(config.metric, slices, constant, **run.evaluation.model_dump(include=INTERVAL_KEYS))
+    intervals = run.evaluation.model_dump(include=INTERVAL_KEYS)
+    evaluator = Evaluator(config.metric, slices, constant, memory=run.evaluation.memory_mb, **intervals)
     scores = [] if predictor is None else evaluator(predictor, run.name)
     return [*scores, *task.scores(config, prepared, slices, predictor, evaluator)], evaluator
 
@@ -167,17 +174,19 @@ def _score_warnings(scores: Sequence[Score]) -> list[str]:
     return [f"{', '.join(names)}: {line}" for line, names in columns.items()]
 
 
-def _calibration(slices: Sequence[SliceData], predictor: AbstractPredictor | None) -> tuple[CalibrationBin, ...]:
+def _calibration(slices: Sequence[AnySliceData], predictor: AbstractPredictor | None) -> tuple[CalibrationBin, ...]:
     undivided = [rows for rows in slices if rows.subset_of is None]
     last = undivided[-1] if undivided else None
     # a ranking score or an effect has no observed outcome to be calibrated to
     if last is None or predictor is None or last.kind in ("ranking", "uplift"):
         return ()
+    if isinstance(last, CatalogueData):
+        return tuple(reliability(*predict_some(predictor, last, CALIBRATION_PAIRS)))
     return tuple(reliability(means(predictor(last)), last.label))
 
 
 def _data_section(
-    config: ExperimentConfig, prepared: PreparedData, selected: Mapping[str, list[SliceData]]
+    config: ExperimentConfig, prepared: PreparedData, selected: Mapping[str, list[AnySliceData]]
 ) -> DataSection:
     """Describe the data set, and say which slices that were asked for by name have no rows in it."""
     card = prepared.dataset.card

@@ -15,7 +15,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.evaluation.propensity_quality import PropensityFit, judge_propensity
 from causalrec.evaluation.refuter.base import RefutationProblem
-from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment, Identification, identify
@@ -172,7 +172,7 @@ class AbstractTask(ABC):
         self,
         config: ExperimentConfig,
         prepared: PreparedData,
-        slices: Sequence[SliceData],
+        slices: Sequence[AnySliceData],
         predictor: AbstractPredictor | None,
         evaluator: Evaluator,
     ) -> Iterable[Score]:

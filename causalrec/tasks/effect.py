@@ -15,7 +15,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.evaluation.propensity_quality import PropensityFit, judge_treatment_propensity
 from causalrec.evaluation.refuter.base import RefutationProblem
-from causalrec.evaluation.slice.base import EFFECT_KINDS, SliceData
+from causalrec.evaluation.slice.base import EFFECT_KINDS, AnySliceData, SliceData
 from causalrec.features.views import FeatureMatrix, Views
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Identification, require_identified
@@ -99,7 +99,7 @@ class Effect(AbstractTask):
         self,
         config: ExperimentConfig,
         prepared: PreparedData,
-        slices: Sequence[SliceData],
+        slices: Sequence[AnySliceData],
         predictor: AbstractPredictor | None,
         evaluator: Evaluator,
     ) -> Iterable[Score]:

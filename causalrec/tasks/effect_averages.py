@@ -23,7 +23,7 @@ from causalrec.estimators.effect.overlap_warnings import (
 )
 from causalrec.evaluation.average_scores import average_score
 from causalrec.evaluation.evaluator import Evaluator, Score
-from causalrec.evaluation.slice.base import SliceData, arm_name, slice_of_log
+from causalrec.evaluation.slice.base import AnySliceData, SliceData, arm_name, slice_of_log
 from causalrec.evaluation.slice.by_column import ColumnSlice
 from causalrec.learners.average_request import trimmed_test_rows, trimmed_training_rows
 from causalrec.learners.predictor import AbstractPredictor
@@ -67,13 +67,15 @@ class AverageScores:
         if adjusted is not None:
             yield from self._by_column(adjusted, log, trimmed_training_rows(evaluation, self.prepared), TRAINING)
 
-    def test(self, slices: Sequence[SliceData]) -> Iterator[Score]:
+    def test(self, slices: Sequence[AnySliceData]) -> Iterator[Score]:
         """Yield the doubly robust average effect of each arm on all test rows, and by column.
 
         It goes by outcomes that were learnt from the training rows and by the test rows' own probabilities, where these
         rows judge effects by the outcomes seen (`uplift` among the slices).
         """
-        judged = [rows for rows in slices if rows.kind == "uplift" and rows.subset_of is None]
+        judged = [
+            rows for rows in slices if isinstance(rows, SliceData) and rows.kind == "uplift" and rows.subset_of is None
+        ]
         means = self.predictor.outcome_means(self._all_test_rows(judged[0])) if judged else None
         if means is None:
             return

@@ -11,8 +11,10 @@ import numpy as np
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.truth import Oracle
 from causalrec.errors import DataError, RequestError
-from causalrec.evaluation.slice.base import OUTCOME_KINDS, SliceData
+from causalrec.evaluation.slice.base import OUTCOME_KINDS, AnySliceData, SliceData
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.overlap import Overlap, overlap
 from causalrec.prepared import PreparedData
@@ -22,6 +24,8 @@ from causalrec.types import Ints, LabelKind
 if TYPE_CHECKING:
     from causalrec.evaluation.evaluator import Evaluator, Score
     from causalrec.learners.predictor import AbstractPredictor
+
+PAIRS_AT_ONCE = 1 << 20  # whose true rates are held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +62,7 @@ class ExposedMean(AbstractTask):
         log, dataset, truth = prepared.train, prepared.dataset, None
         assert log.propensity is not None
         if dataset.oracle is not None:
-            user = np.arange(log.num_users)[:, None]
-            truth = float(dataset.oracle.rate(user, np.arange(log.num_items)[None, :]).mean(dtype=np.float64))
+            truth = _mean_rate(dataset.oracle, log)
         described = vars(prepared.exposure)
         return overlap(log.propensity, log.outcome, log.population, clip=clip, truth=truth, **described)
 
@@ -67,7 +70,7 @@ class ExposedMean(AbstractTask):
         self,
         config: ExperimentConfig,
         prepared: PreparedData,
-        slices: Sequence[SliceData],
+        slices: Sequence[AnySliceData],
         predictor: AbstractPredictor | None,
         evaluator: Evaluator,
     ) -> Iterable[Score]:
@@ -87,9 +90,16 @@ class ExposedMean(AbstractTask):
         values_alone: bool = False,
     ) -> Ranking:
         """Rank pairs by the predicted mean outcome."""
-        from causalrec.evaluation.evaluator import means
+        from causalrec.evaluation.catalogue_predictions import means
 
         nothing = np.zeros(len(item), np.float32)
         users = prepared.dataset.logged.num_users
         candidates = SliceData(name="asked", kind="rate", user=user, item=item, label=nothing, num_users=users)
         return Ranking(column="predicted", values=means(predictor(candidates)))
+
+
+def _mean_rate(oracle: Oracle, log: InteractionLog) -> float:
+    """Return the mean true outcome of all pairs, from blocks of users."""
+    items, step = np.arange(log.num_items)[None, :], max(1, PAIRS_AT_ONCE // log.num_items)
+    users = (np.arange(start, min(start + step, log.num_users)) for start in range(0, log.num_users, step))
+    return sum(float(oracle.rate(block[:, None], items).sum(dtype=np.float64)) for block in users) / log.num_pairs

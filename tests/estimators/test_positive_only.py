@@ -35,6 +35,7 @@ from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
 from causalrec.training.trainer import TrainerSettings, seed_everything
 from causalrec.types import OUTCOME, Batch, Floats, Outputs
+from tests.evaluation.test_slices import flat
 
 NAN = float("nan")
 POSITIVE_ONLY: list[AbstractObjective] = [BPR(), RelMF(), PDA(), MACR(), DICE()]
@@ -193,7 +194,7 @@ def test_a_few_epochs_on_positives_rank_what_is_chosen_next_better_than_chance(
     objective: AbstractObjective, tmp_path: Path
 ) -> None:
     splits = draw_positives()
-    ranking = full_ranking(splits, 1_000_000)
+    ranking = flat(full_ranking(splits))
     model = train_model(tmp_path, objective, splits.train, splits.validation, decay=0.1)
     score = torch.from_numpy(model.predict(ranking.user, ranking.item, BARE, objective))
     label, user = torch.from_numpy(ranking.label), torch.from_numpy(ranking.user)

@@ -16,6 +16,7 @@ from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.by_column import ColumnSlice, number_levels
+from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.types import Feedback
 from tests.evaluation.slice_source import Source
@@ -120,7 +121,7 @@ def test_levels_whose_names_become_alike_stay_apart() -> None:
 def test_of_positives_alone_the_full_ranking_is_grouped() -> None:
     rankings = list(ColumnSlice(column="gender").select(source_of("positive_only")))
     assert rankings[0].name == "full_ranking_gender=F" and rankings[0].kind == "ranking"
-    assert set(rankings[0].user.tolist()) == {0, 2}
+    assert isinstance(rankings[0], CatalogueData) and rankings[0].users.tolist() == [0, 2]
     assert list(ColumnSlice(column="gender", of=HeldOutSlice()).select(source_of("positive_only"))) == []
 
 

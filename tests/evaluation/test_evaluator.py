@@ -25,6 +25,7 @@ from causalrec.errors import CausalRecError
 from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.evaluation.baseline.constant import Constant
 from causalrec.evaluation.baseline_scores import baseline_scores
+from causalrec.evaluation.catalogue_predictions import blocks_of_rows
 from causalrec.evaluation.evaluator import Evaluator, Score, reliability
 from causalrec.evaluation.jackknife import GROUPS, leave_groups_out
 from causalrec.evaluation.metric_warnings import short_lists, undefined_metrics
@@ -220,9 +221,11 @@ def test_with_a_known_truth_every_pair_is_a_row_with_its_true_rate() -> None:
         return ((user * 10 + item) / 1000).astype(np.float32)
 
     (last,) = AllPairsSlice().select(Source(dataset_of("click", Oracle(rate, rate)), splits_of()))
-    assert (last.name, last.kind, len(last.label)) == ("all_pairs", "rate", USERS * ITEMS)
-    assert len(set(zip(last.user.tolist(), last.item.tolist(), strict=True))) == USERS * ITEMS
-    np.testing.assert_array_equal(last.label, rate(last.user, last.item))
+    assert (last.name, last.kind, len(last)) == ("all_pairs", "rate", USERS * ITEMS)
+    blocks = list(blocks_of_rows(last, pairs_at_once=2 * ITEMS))
+    user, item, label = (np.concatenate([getattr(rows, name) for rows in blocks]) for name in ("user", "item", "label"))
+    assert len(blocks) == -(-USERS // 2) and len(set(zip(user.tolist(), item.tolist(), strict=True))) == USERS * ITEMS
+    np.testing.assert_array_equal(label, rate(user, item))
 
 
 @dataclass(kw_only=True)

@@ -19,9 +19,16 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.errors import DataError, RequestError
 from causalrec.evaluation.evaluator import Evaluator
-from causalrec.evaluation.slice.base import EFFECT_KINDS, OUTCOME_KINDS, AbstractSlice, SliceData, select_all
-from causalrec.evaluation.slice.full_ranking import FullRankingSlice
-from causalrec.evaluation.slice.popularity import LEVELS, PopularitySlice, popularity_rows
+from causalrec.evaluation.slice.base import (
+    EFFECT_KINDS,
+    OUTCOME_KINDS,
+    AbstractSlice,
+    AnySliceData,
+    SliceData,
+    select_all,
+)
+from causalrec.evaluation.slice.catalogue import CatalogueData
+from causalrec.evaluation.slice.popularity import LEVELS, PopularitySlice, popularity_levels, popularity_rows
 from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.metrics.base import AbstractMetric
 from causalrec.types import Feedback, Floats
@@ -70,26 +77,48 @@ DEFAULTS: dict[str, AbstractSlice] = {
 }
 
 
-def select(dataset: CausalDataset, splits: Splits, most_pairs: int = 2_000_000) -> list[SliceData]:
+def select(dataset: CausalDataset, splits: Splits) -> list[AnySliceData]:
     """What the default slices yield, in order."""
-    slices = {**DEFAULTS, "full_ranking": FullRankingSlice(most_pairs=most_pairs)}
-    return [data for chosen in select_all(slices, Source(dataset, splits), OUTCOME_KINDS).values() for data in chosen]
+    return [data for chosen in select_all(DEFAULTS, Source(dataset, splits), OUTCOME_KINDS).values() for data in chosen]
+
+
+def ranking_of(dataset: CausalDataset, splits: Splits) -> CatalogueData:
+    """The full ranking among the default slices."""
+    (ranking,) = [data for data in select(dataset, splits) if data.name == "full_ranking"]
+    assert isinstance(ranking, CatalogueData)
+    return ranking
+
+
+def flat(data: CatalogueData) -> SliceData:
+    """All candidates of a ranking as rows, as they were scored before there were blocks."""
+    assert data.positives is not None and data.excluded is not None
+    table = np.zeros((2, data.num_users, data.num_items), bool)
+    for layer, lists in zip(table, (data.excluded, data.positives), strict=True):
+        layer[lists.of_users(np.arange(data.num_users))] = True
+    position, item = np.nonzero(~table[0][data.users])
+    user = data.users[position]
+    return SliceData(
+        name=data.name,
+        kind="ranking",
+        user=user,
+        item=item,
+        label=table[1][user, item].astype(np.float32),
+        num_users=data.num_users,
+        jackknife=True,
+    )
 
 
 def test_each_test_user_meets_every_item_but_those_of_training_and_validation() -> None:
-    (ranking,) = select(dataset_of(), HAND)
+    ranking = ranking_of(dataset_of(), HAND)
     assert (ranking.name, ranking.kind, ranking.num_users) == ("full_ranking", "ranking", USERS)
-    rows = dict(
-        zip(zip(ranking.user.tolist(), ranking.item.tolist(), strict=True), ranking.label.tolist(), strict=True)
-    )
-    assert len(rows) == len(ranking.user)
+    data = flat(ranking)
+    rows = dict(zip(zip(data.user.tolist(), data.item.tolist(), strict=True), data.label.tolist(), strict=True))
+    assert len(rows) == len(ranking)
     assert rows == {
         **{(0, 2): 1.0, (0, 3): 0.0},
         **{(1, 0): 0.0, (1, 1): 0.0, (1, 2): 0.0},  # (1, 3) is a training row too
         **{(3, 0): 0.0, (3, 1): 1.0, (3, 2): 1.0, (3, 3): 0.0},
     }
-    assert ranking.label.dtype == np.float32
-    assert ranking.user.dtype == ranking.item.dtype == np.int64
 
 
 def random_splits(users: int = 40, items: int = 30) -> Splits:
@@ -104,7 +133,7 @@ def random_splits(users: int = 40, items: int = 30) -> Splits:
 
 def test_the_rows_are_those_that_loops_would_find() -> None:
     splits = random_splits()
-    (ranking,) = select(dataset_of(users=40, items=30), splits)
+    ranking = flat(ranking_of(dataset_of(users=40, items=30), splits))
     earlier_codes = {*splits.train.codes.tolist(), *splits.validation.codes.tolist()}
     assert splits.test.user is not None
     users, test = sorted(set(splits.test.user.tolist())), set(splits.test.codes.tolist())
@@ -115,30 +144,21 @@ def test_the_rows_are_those_that_loops_would_find() -> None:
     assert ranking.label.sum() == len(splits.test)
 
 
-@pytest.mark.parametrize("most", [1, 95, 120])
-def test_too_many_pairs_make_a_seeded_sample_of_whole_users(most: int) -> None:
-    splits, dataset = random_splits(), dataset_of(users=40, items=30)
-    (full,) = select(dataset, splits)
-    (sample,) = select(dataset, splits, most_pairs=most)
-    users = np.unique(sample.user)
-    assert len(users) == max(1, most // 30) < len(np.unique(full.user))
-    rows = np.isin(full.user, users)
-    for column in ("user", "item", "label"):
-        np.testing.assert_array_equal(getattr(sample, column), getattr(full, column)[rows])
-    assert sample.num_users == 40
-    (again,) = select(dataset, splits, most_pairs=most)
-    np.testing.assert_array_equal(again.user, sample.user)
-
-
-def test_the_sample_is_not_the_first_users() -> None:
-    (sample,) = select(dataset_of(users=40, items=30), random_splits(), most_pairs=300)
-    test = random_splits().test
-    assert test.user is not None
-    assert np.unique(sample.user).tolist() != np.unique(test.user)[:10].tolist()
+def test_positives_of_each_popularity_are_ranked_among_all_items() -> None:
+    splits = random_splits()
+    by_name = {data.name: data for data in select(dataset_of(users=40, items=30), splits)}
+    ranking = by_name.pop("full_ranking")
+    assert set(by_name) <= {f"full_ranking_{level}" for level in LEVELS} and len(by_name) > 2
+    assert sum(len(of_level) for of_level in by_name.values()) == len(splits.test)
+    for name, of_level in by_name.items():
+        assert isinstance(of_level, CatalogueData) and of_level.subset_of is not None and of_level.positives is not None
+        np.testing.assert_array_equal(of_level.users, ranking.users)  # type: ignore[union-attr]
+        level = LEVELS.index(name.rpartition("_")[2])
+        assert set(popularity_levels(splits.train, (0.2, 0.8))[of_level.positives.item]) == {level}
 
 
 def test_only_rankings_are_scored_and_as_by_hand() -> None:
-    (ranking,) = select(dataset_of(), HAND)
+    ranking = ranking_of(dataset_of(), HAND)
 
     def prefers_late_items(shown: SliceData) -> Floats:
         return shown.item.astype(np.float32)
@@ -169,6 +189,7 @@ def test_the_test_is_named_by_what_makes_it_unbiased(
     splits = dataclasses.replace(HAND, test_is_randomised=apart)
     test_slice = select(dataset_of("explicit", unbiased), splits)[0]
     assert (test_slice.name, test_slice.kind) == (unbiased if apart else "logged", "binary")
+    assert isinstance(test_slice, SliceData)
     np.testing.assert_array_equal(test_slice.item, HAND.test.item)
 
 

@@ -10,7 +10,8 @@ from sklearn import metrics as sk
 from causalrec.config.component import ComponentConfig
 from causalrec.data.log import InteractionLog
 from causalrec.evaluation.baseline.majority import Majority
-from causalrec.evaluation.evaluator import Evaluator, means
+from causalrec.evaluation.catalogue_predictions import means
+from causalrec.evaluation.evaluator import Evaluator
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.accuracy import Accuracy
 from causalrec.metrics.base import Scored, Subsets

@@ -14,6 +14,7 @@ from causalrec.types import Floats, Ints
 class Constant(AbstractBaseline):
     """Predicts the training mean for every pair: any squared error must be read against it."""
 
+    tells_users_apart: ClassVar[bool] = False
     tells_items_apart: ClassVar[bool] = False
     _mean: float = field(init=False, repr=False, default=0.0)
 

@@ -16,6 +16,7 @@ from causalrec.types import Estimand, Floats, Ints
 class ConstantEffect(AbstractBaseline):
     """`mean(y | T=a) - mean(y | T=0)` for everybody, `[N,A]`: it ranks nothing, and any ranking must beat it."""
 
+    tells_users_apart: ClassVar[bool] = False
     estimand: ClassVar[Estimand] = "effect"
     _effects: Floats = field(init=False, repr=False)
 

@@ -19,6 +19,7 @@ class ItemEffect(AbstractBaseline):
     `prior` in rows. Where there is one item it is the constant effect.
     """
 
+    tells_users_apart: ClassVar[bool] = False
     estimand: ClassVar[Estimand] = "effect"
     prior: Annotated[float, Field(ge=0)] = 20.0
     _effects: Floats = field(init=False, repr=False)

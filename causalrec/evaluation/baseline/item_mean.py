@@ -1,7 +1,7 @@
 """Item mean: the mean outcome of an item's training rows, shrunk to the overall mean."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,7 @@ from causalrec.types import Floats, Ints
 class ItemMean(AbstractBaseline):
     """`(sum of outcomes + prior * mean) / (n + prior)`; `prior` in rows."""
 
+    tells_users_apart: ClassVar[bool] = False
     prior: Annotated[float, Field(ge=0)] = 5.0
     _mean: Floats = field(init=False, repr=False)
 

@@ -16,6 +16,7 @@ class Majority(AbstractBaseline):
     read against it.
     """
 
+    tells_users_apart: ClassVar[bool] = False
     tells_items_apart: ClassVar[bool] = False
     _commonest: float = field(init=False, repr=False, default=0.0)
 

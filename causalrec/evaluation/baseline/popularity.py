@@ -17,6 +17,7 @@ class Popularity(AbstractBaseline):
     As a mean outcome under exposure it is far too low wherever exposure is rare; its squared error says so.
     """
 
+    tells_users_apart: ClassVar[bool] = False
     in_outcome_unit: ClassVar[bool] = False
     _share: Floats = field(init=False, repr=False)
 

@@ -16,6 +16,7 @@ from causalrec.types import Estimand, Floats, Ints
 class PopularityEffect(AbstractBaseline):
     """Ranks by what is chosen anyway, `[N]`: the naive order that an order by effect must beat. Its unit is none."""
 
+    tells_users_apart: ClassVar[bool] = False
     estimand: ClassVar[Estimand] = "effect"
     _mean: Floats = field(init=False, repr=False)
 

@@ -7,24 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource
+from causalrec.evaluation.slice.base import AbstractSlice, SliceSource
+from causalrec.evaluation.slice.catalogue import CatalogueData
 
 
 @dataclass(frozen=True, kw_only=True)
 class AllPairsSlice(AbstractSlice):
     """`all_pairs`: every user with every item, judged by the true mean outcome."""
 
-    def select(self, source: SliceSource) -> Iterator[SliceData]:
+    def select(self, source: SliceSource) -> Iterator[CatalogueData]:
         oracle, test = source.dataset.oracle, source.splits.test
         if oracle is None or source.dataset.card.feedback == "positive_only":
             return
-        pairs = np.arange(test.num_pairs)
-        user, item = pairs // test.num_items, pairs % test.num_items
-        yield SliceData(
+        yield CatalogueData(
             name="all_pairs",
             kind="rate",
-            user=user,
-            item=item,
-            label=oracle.rate(user, item),
+            users=np.arange(max(test.num_users, 1)),
             num_users=test.num_users,
+            num_items=test.num_items,
+            truth=oracle.rate,
         )

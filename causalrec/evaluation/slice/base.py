@@ -18,6 +18,7 @@ from causalrec.data.log import InteractionLog, RowValues
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
 from causalrec.estimators.jackknife import dependence_axes
+from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
 from causalrec.types import Floats, Ints, LabelKind
 
@@ -116,6 +117,24 @@ class SliceData:
         return digest.hexdigest()
 
     @cached_property
+    def identity(self) -> list[object]:
+        """What the scores depend on, but for the prediction."""
+        columns = (self.label, self.treatment, self.propensity, self.drawn_effect, self.centred_label, self.weight)
+        about = [self.name, self.kind, self.arm, self.jackknife, self.rows_key]
+        return about + [_digest(column) for column in (*columns, self.rows, *self.clusters)]
+
+    @property
+    def list_lengths(self) -> Ints:
+        """The number of rows of each user (or row) that has some, int64[M]."""
+        candidates = np.bincount(self.cluster)
+        return candidates[candidates > 0]
+
+    @property
+    def has_negative_labels(self) -> bool:
+        """Whether some label is below 0."""
+        return bool((self.label < 0).any())
+
+    @cached_property
     def lacks_arm(self) -> bool:
         """Whether no row of an `uplift` slice is under the arm, or none is under none, so that nothing is compared."""
         return self.treatment is not None and len(np.unique(self.treatment)) < 2
@@ -141,6 +160,13 @@ class SliceData:
     def subset(self, name: str, rows: Ints) -> SliceData:
         """Return these rows of the slice, scored apart on the predictions made for all of it."""
         return replace(self.take(rows), name=name, jackknife=False, subset_of=self, rows=rows)
+
+
+AnySliceData = SliceData | CatalogueData
+
+
+def _digest(column: Floats | Ints | None) -> str | None:
+    return None if column is None else hashlib.sha256(column.tobytes()).hexdigest()
 
 
 def slice_of_log(log: InteractionLog, name: str, kind: LabelKind, arm: int = 0) -> SliceData:
@@ -176,7 +202,7 @@ class AbstractSlice(ABC):
         return
 
     @abstractmethod
-    def select(self, source: SliceSource) -> Iterator[SliceData]:
+    def select(self, source: SliceSource) -> Iterator[AnySliceData]:
         """Yield the slices, with names of their own; none where the component does not apply to these data."""
 
 
@@ -191,12 +217,12 @@ def name_refusals(name: str) -> Iterator[None]:
 
 def select_all(
     slices: Mapping[str, AbstractSlice], source: SliceSource, kinds: frozenset[LabelKind]
-) -> dict[str, list[SliceData]]:
+) -> dict[str, list[AnySliceData]]:
     """Return what each component yields, by the component's name, in order.
 
     Raises RequestError on labels of another kind than `kinds`, and on two slices of one name.
     """
-    selected: dict[str, list[SliceData]] = {}
+    selected: dict[str, list[AnySliceData]] = {}
     for name, component in slices.items():
         with name_refusals(name):
             selected[name] = list(component.select(source))

@@ -14,7 +14,8 @@ from pydantic import Field
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.errors import RequestError, did_you_mean
-from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource
+from causalrec.evaluation.slice.base import AbstractSlice, AnySliceData, SliceSource
+from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.evaluation.slice.full_ranking import FullRankingSlice
 from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.types import Bools, Count, Doubles, Ints
@@ -27,7 +28,7 @@ class ColumnSlice(AbstractSlice):
     """`NAME_COLUMN=LEVEL` of the rows NAME, for each level of a column that has rows there.
 
     A level is a category, an entry of a list (a row may have several), or a bin of a number; what is missing is a level
-    too.
+    too. Of a full ranking the level of an item column counts the positives of that level, ranked among all items.
 
     Attributes:
         column: of users or items.
@@ -56,13 +57,28 @@ class ColumnSlice(AbstractSlice):
                 f"each {column.entity}; {card.name} has {', '.join(fitting) or 'none that can be'}"
             )
 
-    def select(self, source: SliceSource) -> Iterator[SliceData]:
+    def select(self, source: SliceSource) -> Iterator[AnySliceData]:
         self.check(source.dataset.card)
         bases = (HeldOutSlice(), FullRankingSlice()) if self.of is None else (self.of,)
         for base in bases:
             for data in base.select(source):
-                for level, members in self.members(source.dataset, data.user, data.item).items():
-                    yield data.subset(self.name(data.name, level), np.flatnonzero(members))
+                yield from (
+                    self._of_catalogue(source, data)
+                    if isinstance(data, CatalogueData)
+                    else (
+                        data.subset(self.name(data.name, level), np.flatnonzero(members))
+                        for level, members in self.members(source.dataset, data.user, data.item).items()
+                    )
+                )
+
+    def _of_catalogue(self, source: SliceSource, data: CatalogueData) -> Iterator[CatalogueData]:
+        """Yield the users of each level, or what is judged of the items of each."""
+        of_users = source.dataset.card.column(self.column).entity == "user"
+        for level, members in self._levels(source.dataset).items():
+            name = self.name(data.name, level)
+            level_data = data.of_users(name, members) if of_users else data.of_items(name, members)
+            if len(level_data):
+                yield level_data
 
     def name(self, rows: str, level: str) -> str:
         """Return the name of the slice of a level of rows that are called `rows`."""

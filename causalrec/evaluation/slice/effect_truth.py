@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from causalrec.data.log import RowValues
+from causalrec.data.log import InteractionLog, RowValues
+from causalrec.data.split.splits import Splits
 from causalrec.data.truth import PotentialOutcomes
-from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource, arm_name
+from causalrec.evaluation.slice.base import AbstractSlice, AnySliceData, SliceData, SliceSource, arm_name
+from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.types import Floats, Ints
 
 
@@ -21,22 +23,20 @@ class EffectTruthSlice(AbstractSlice):
     `in_sample`: training and validation rows, whose outcome a method has seen; `out_of_sample`: test rows.
     """
 
-    def select(self, source: SliceSource) -> Iterator[SliceData]:
+    def select(self, source: SliceSource) -> Iterator[AnySliceData]:
         potential = source.dataset.potential
         if potential is None:
             return
+        log = source.dataset.logged
         for arm in range(1, len(source.dataset.card.arms) + 1):
-            for name, user, item, columns in _pairs(source):
-                truth = _truth(potential, arm, name, user, item, source.dataset.logged.num_users)
-                yield replace(truth, columns=columns)
+            if log.num_items > 1:
+                yield _of_all_pairs(potential, arm, log)
+                continue
+            for name, user, item, columns in _pairs(source.splits):
+                yield replace(_truth(potential, arm, name, user, item, log.num_users), columns=columns)
 
 
-def _pairs(source: SliceSource) -> Iterator[tuple[str, Ints, Ints, Mapping[str, RowValues]]]:
-    log, splits = source.dataset.logged, source.splits
-    if log.num_items > 1:
-        pairs = np.arange(log.num_pairs)
-        yield "all_pairs", pairs // log.num_items, pairs % log.num_items, {}
-        return
+def _pairs(splits: Splits) -> Iterator[tuple[str, Ints, Ints, Mapping[str, RowValues]]]:
     inside = splits.train.concatenate(splits.validation)
     for name, rows in (("in_sample", inside), ("out_of_sample", splits.test)):
         yield name, rows.users, rows.item, rows.columns
@@ -52,6 +52,20 @@ def _truth(potential: PotentialOutcomes, arm: int, name: str, user: Ints, item: 
         num_users=num_users,
         arm=arm,
         drawn_effect=None if potential.realised is None else _difference(potential.realised(user, item), arm),
+    )
+
+
+def _of_all_pairs(potential: PotentialOutcomes, arm: int, log: InteractionLog) -> CatalogueData:
+    realised = potential.realised
+    return CatalogueData(
+        name=arm_name("all_pairs", arm),
+        kind="effect",
+        users=np.arange(max(log.num_users, 1)),
+        num_users=log.num_users,
+        num_items=log.num_items,
+        arm=arm,
+        truth=lambda user, item: _difference(potential.means(user, item), arm),
+        drawn_truth=None if realised is None else lambda user, item: _difference(realised(user, item), arm),
     )
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from causalrec.evaluation.slice.base import SliceData
+from causalrec.evaluation.slice.base import AnySliceData, SliceData
+from causalrec.evaluation.slice.catalogue import CatalogueData
 
 
-def limit_slices(selected: Mapping[str, list[SliceData]], most: int) -> dict[str, list[SliceData]]:
+def limit_slices(selected: Mapping[str, list[AnySliceData]], most: int) -> dict[str, list[AnySliceData]]:
     """Return slices of at most so many rows, evenly spread; a part of a slice has the rows that are left of that one,
     and goes where none is.
 
@@ -19,7 +20,13 @@ def limit_slices(selected: Mapping[str, list[SliceData]], most: int) -> dict[str
         most: rows of a slice.
     """
     limited: dict[int, SliceData] = {}
-    every = {name: [_limit(data, most, limited) for data in yielded] for name, yielded in selected.items()}
+    every = {
+        name: [
+            _limit_users(data, most) if isinstance(data, CatalogueData) else _limit(data, most, limited)
+            for data in yielded
+        ]
+        for name, yielded in selected.items()
+    }
     return {name: [data for data in yielded if len(data)] for name, yielded in every.items()}
 
 
@@ -37,3 +44,12 @@ def _limit(data: SliceData, most: int, limited: dict[int, SliceData]) -> SliceDa
             positions = np.searchsorted(of_parent, data.rows[kept_rows])
             limited[id(data)] = replace(data.take(kept_rows), subset_of=smaller, rows=positions)
     return limited[id(data)]
+
+
+def _limit_users(data: CatalogueData, most: int) -> CatalogueData:
+    """Return the slice of evenly spread users who, one at least, have no more pairs than `most`."""
+    users = (data.subset_of or data).users
+    count = min(max(1, most // data.num_items), len(users))
+    users = users[np.unique(np.linspace(0, len(users) - 1, count).astype(np.int64))]
+    larger = None if data.subset_of is None else data.subset_of.take_users(users)
+    return replace(data.take_users(users), subset_of=larger)

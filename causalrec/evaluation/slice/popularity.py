@@ -1,4 +1,4 @@
-"""The test rows by the popularity of their items in the training log: head, torso, tail and cold."""
+"""The test rows, or the positives of full rankings, by the popularity of their items: head, torso, tail and cold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pydantic import Field
 
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
-from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource
+from causalrec.evaluation.slice.base import AbstractSlice, AnySliceData, SliceSource
+from causalrec.evaluation.slice.full_ranking import FullRankingSlice
 from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.types import Ints
 
@@ -22,6 +23,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 @dataclass(frozen=True, kw_only=True)
 class PopularitySlice(AbstractSlice):
     """`NAME_head`, `NAME_torso`, `NAME_tail` and `NAME_cold` of the test rows NAME; those without rows are left out.
+
+    Of a log of positives alone NAME is `full_ranking`: what is counted are a user's positives of that popularity, where
+    they stand among all items.
 
     Items by falling count of their training rows (ties by id) up to the first `borders[0]` of the rows are the head,
     those from `borders[1]` on the tail, the others the torso; those without a training row are cold (Abdollahpouri et
@@ -34,16 +38,29 @@ class PopularitySlice(AbstractSlice):
         if self.borders[0] > self.borders[1]:
             raise RequestError(f"borders={list(self.borders)}: the head ends before the tail begins")
 
-    def select(self, source: SliceSource) -> Iterator[SliceData]:
+    def select(self, source: SliceSource) -> Iterator[AnySliceData]:
         splits = source.splits
         log = splits.train if splits.drawn_from is None else splits.drawn_from
         for test in HeldOutSlice().select(source):
             for level, rows in popularity_rows(test.item, log, self.borders).items():
                 yield test.subset(f"{test.name}_{level}", rows)
+        for ranking in FullRankingSlice().select(source):
+            levels = popularity_levels(log, self.borders)
+            by_level = (
+                ranking.of_items(f"{ranking.name}_{name}", levels == level) for level, name in enumerate(LEVELS)
+            )
+            yield from (data for data in by_level if len(data))
 
 
 def popularity_rows(item: Ints, log: InteractionLog, borders: tuple[float, float] = (0.2, 0.8)) -> dict[str, Ints]:
-    """Return the rows of `item[N]` in each of `LEVELS` that has some, judged by the rows of `log`.
+    """Return the rows of `item[N]` in each of `LEVELS` that has some, judged by the rows of `log`."""
+    levels = popularity_levels(log, borders)
+    rows = {name: np.flatnonzero(levels[item] == k) for k, name in enumerate(LEVELS)}
+    return {name: chosen for name, chosen in rows.items() if len(chosen)}
+
+
+def popularity_levels(log: InteractionLog, borders: tuple[float, float]) -> Ints:
+    """Return which of `LEVELS` each item is in, int64[I], judged by the rows of `log`.
 
     An item on a border is on the side where its first row falls.
     """
@@ -53,5 +70,4 @@ def popularity_rows(item: Ints, log: InteractionLog, borders: tuple[float, float
     earlier[order] = np.cumsum(counts[order]) - counts[order]  # rows of the items before
     level = np.searchsorted(np.array(borders) * len(log), earlier, side="right")
     level[counts == 0] = len(borders) + 1
-    rows = {name: np.flatnonzero(level[item] == k) for k, name in enumerate(LEVELS)}
-    return {name: chosen for name, chosen in rows.items() if len(chosen)}
+    return level

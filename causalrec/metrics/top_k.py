@@ -1,0 +1,89 @@
+"""The head of rankings of a whole catalogue: what metrics at K need of them, without sorting the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from causalrec.metrics.ranks import RankedRows
+
+CHUNK = 128  # items whose greatest score is looked at first
+MOST_CHUNKED = 0.5  # of the chunks: where more are asked for, all items are looked at
+
+
+def top_scores(score: Tensor, k: int) -> Tensor:
+    """Return the k greatest scores of each row of `score[B,I]`, falling, `[B,k]`, k at most I.
+
+    The k greatest lie in the k chunks whose own greatest score is greatest, so that only those are sorted.
+
+    >>> top_scores(torch.tensor([[1.0, 3.0, 2.0]]), 2)
+    tensor([[3., 2.]])
+    """
+    rows, items = score.shape
+    chunks = items // CHUNK
+    if k > MOST_CHUNKED * chunks:
+        return score.topk(k).values
+    chunked = score[:, : chunks * CHUNK].view(rows, chunks, CHUNK)
+    best = chunked.amax(-1).topk(k, sorted=False).indices
+    candidates = chunked.gather(1, best[:, :, None].expand(-1, -1, CHUNK)).view(rows, -1)
+    return torch.cat([candidates, score[:, chunks * CHUNK :]], 1).topk(k).values
+
+
+@dataclass(frozen=True)
+class TopRows:
+    """The first K of each user's ranking of a catalogue; -inf marks items that are no candidates.
+
+    Attributes:
+        value: float32[B,K], the greatest scores, falling; -inf where a user has fewer candidates.
+        count: int64[B,K], how many of the user's candidates have this score.
+        is_longer: bool[B], whether a user has more than K candidates.
+    """
+
+    value: Tensor
+    count: Tensor
+    is_longer: Tensor
+
+    @staticmethod
+    def of(score: Tensor, k: int) -> TopRows:
+        """Return the first `k` (or all) of the rankings by `score[B,I]`."""
+        length = min(k, score.shape[1])
+        value = top_scores(score, min(k + 1, score.shape[1]))
+        value, beyond = value[:, :length].contiguous(), value[:, length:]
+        falling = (-value).contiguous()
+        count = torch.searchsorted(falling, falling, right=True) - torch.searchsorted(falling, falling)
+        last = value[:, -1:]
+        tied = torch.nonzero((beyond == last).any(1) & last[:, 0].isfinite()).squeeze(1)  # the last run goes on
+        if len(tied):
+            total = torch.tensor([_count(score[k], last[k]) for k in tied.tolist()], device=score.device)
+            count[tied] = torch.where(value[tied] == last[tied], total[:, None], count[tied])
+        return TopRows(value, count, (beyond > -torch.inf).any(1))
+
+    def rank_positives(self, row: Tensor, score: Tensor) -> RankedRows:
+        """Return rankings of which metrics at K or less say what they say of whole ones; ties share their mean gain.
+
+        After the first K rows of a user one row of rank K stands for all others: its gain and ideal are their sums.
+
+        Args:
+            row: int64[P], 0..B-1, whose positive it is.
+            score: `[P]`, the score of the positive.
+        """
+        users, k = self.value.shape
+        hits = torch.zeros(users, k, dtype=torch.float64)
+        value, count, longer = self.value.cpu(), self.count.cpu(), self.is_longer.cpu()
+        hits.index_add_(0, row, (value[row] == score[:, None]).double())
+        positives = torch.bincount(row, minlength=users)[:, None]
+        gain = hits / count
+        ideal = (torch.arange(k) < positives).double()
+        gain = torch.cat([gain, positives - gain.sum(1, keepdim=True)], 1)
+        ideal = torch.cat([ideal, positives - ideal.sum(1, keepdim=True)], 1)
+        is_row = torch.cat([value > -torch.inf, longer[:, None]], 1)
+        user, rank = is_row.nonzero(as_tuple=True)
+        return RankedRows(rank, gain[is_row], ideal[is_row], user)
+
+
+def _count(score: Tensor, value: Tensor) -> int:
+    """Return how many of `score[I]` equal `value[1]`: NumPy counts a row while torch makes room for the answer."""
+    return int(np.count_nonzero(score.cpu().numpy() == value.cpu().numpy()))
