@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from causalrec.encoders.base import AbstractAnyEncoder, AbstractEncoder, Abstrac
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.base import AbstractHead
+from causalrec.heads.wide_features import WideFeatures
 from causalrec.types import ARMS, EFFECT, EPSILON, ITEM_ONLY, USER_ONLY, Batch, Floats, Ints, Link, Outputs, Role
 
 TowerInput = Literal["pair", "user", "item"]
@@ -29,18 +30,29 @@ class RoleNetwork(nn.Module):
             user's, and the item's is held at one.
         head: what turns vectors into outputs.
         inputs: the pair, or the user or the item alone (the other side is held at one).
+        features: whose numbers the head reads; it must be told where categories are wide.
     """
 
+    dense: Tensor | None
+
     def __init__(
-        self, encoder: AbstractEncoder | AbstractPairEncoder, head: AbstractHead, inputs: TowerInput = "pair"
+        self,
+        encoder: AbstractEncoder | AbstractPairEncoder,
+        head: AbstractHead,
+        inputs: TowerInput = "pair",
+        features: FeatureMatrix | None = None,
     ) -> None:
         super().__init__()
+        wide = features is not None and features.dense is not None
+        self.width = len(features) if features is not None else 0
+        dense = torch.from_numpy(features.dense) if wide else None  # type: ignore[union-attr]
+        self.register_buffer("dense", dense, persistent=False)
         self.encoder = encoder
         self.head = head
         self.inputs = inputs
 
     def forward(self, batch: Batch) -> Tensor | Mapping[Role, Tensor]:
-        return self.head_outputs(self.embed(batch), batch.features)
+        return self.head_outputs(self.embed(batch), batch.features, batch.levels)
 
     def embed(self, batch: Batch, items: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the user and item vectors `[B,D]`, given every item's vector `items[I,D]` where encoded beforehand."""
@@ -53,6 +65,20 @@ class RoleNetwork(nn.Module):
             return user, torch.ones_like(user)
         return (torch.ones_like(item), item) if self.inputs == "item" else (user, item)
 
+    def with_candidates(self, batch: Batch) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Return the vectors of `embed`, and the raw outputs `[B,C]` of each user with each of the batch's candidates.
+
+        The items of rows and candidates are encoded in one call: a text is read once.
+        """
+        assert batch.candidates is not None and batch.user_features is not None and batch.candidate_features is not None
+        encoder = cast(AbstractEncoder, self.encoder)
+        user, rows = encoder.users(batch), batch.item.shape[-1]
+        both = encoder.items(torch.cat([batch.item, batch.candidates], -1))
+        item, others = both[..., :rows, :], both[..., rows:, :]
+        numbers = self._columns(batch.user_features, batch.user_levels)
+        item_numbers = self._columns(batch.candidate_features, batch.candidate_levels)
+        return (user, item), self.head.candidate_outputs(user, others, numbers, item_numbers)
+
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Return the parameters that are trained, by name."""
         return ((name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad)
@@ -62,14 +88,24 @@ class RoleNetwork(nn.Module):
         encoder_rates = self.encoder.rates()
         return [encoder_rates.get(name.removeprefix("encoder.")) for name, _ in self.trained_parameters()]
 
-    def head_outputs(self, vectors: tuple[Tensor, Tensor], features: Tensor) -> Tensor | Mapping[Role, Tensor]:
+    def head_outputs(
+        self, vectors: tuple[Tensor, Tensor], features: Tensor, levels: Tensor | None = None
+    ) -> Tensor | Mapping[Role, Tensor]:
         """Return raw outputs `[B]`, of classes `[B,C]`, or the head's components by role.
 
         The view's numbers describe pairs: a network that reads one side alone reads none.
         """
         raw: Tensor | Mapping[Role, Tensor]
-        raw = self.head(*vectors, features if self.inputs == "pair" else torch.zeros_like(features))
+        numbers = features if self.inputs == "pair" else torch.zeros_like(features)
+        raw = self.head(*vectors, self._columns(numbers, levels if self.inputs == "pair" else None))
         return raw
+
+    def _columns(self, numbers: Tensor, levels: Tensor | None) -> Tensor:
+        """Return what the head reads as `[B,F]`: the numbers, or what stands for them and wide categories."""
+        if self.dense is None:
+            return numbers
+        none = torch.zeros(*numbers.shape[:-1], 0, dtype=torch.int64, device=numbers.device)
+        return cast(Tensor, WideFeatures(numbers, none if levels is None else levels, self.dense, self.width))
 
 
 class CausalModel(nn.Module):
@@ -116,16 +152,19 @@ class CausalModel(nn.Module):
         return 1.0 if self.unit is None else self.unit[..., 1].square()
 
     def _outputs(self, batch: Batch, names: Iterable[str], items: Mapping[str, Tensor] | None = None) -> Outputs:
-        values, components, vectors = {}, {}, {}
+        values, components, vectors, candidates = {}, {}, {}, {}
         for role in map(Role, names):
             network = self.network(role)
-            pair = network.embed(batch, None if items is None else items.get(role))
-            raw, vectors[role] = network.head_outputs(pair, batch.features), pair
+            if batch.candidates is None:
+                pair = network.embed(batch, None if items is None else items.get(role))
+            else:
+                pair, candidates[role] = network.with_candidates(batch)
+            raw, vectors[role] = network.head_outputs(pair, batch.features, batch.levels), pair
             if isinstance(raw, Tensor):
                 values[role] = raw
             else:
                 components[role] = raw
-        return Outputs(values, self.link, vectors, components=components)
+        return Outputs(values, self.link, vectors, components=components, candidates=candidates)
 
     def _in_outcome_unit(self, outputs: Outputs) -> Outputs:
         if self.unit is None:
@@ -237,9 +276,16 @@ def inference_batch(
         observed=torch.zeros(len(item)),
         propensity=unit_weight,
         weight=unit_weight,
-        features=torch.from_numpy(features(user, item, row)),
+        **named_features(features.parts(user, item, row)),
         time=None if time is None else torch.from_numpy(time),
     )
+
+
+def named_features(parts: tuple[Floats, Ints | None], prefix: str = "") -> dict[str, Any]:
+    """Return the `parts` of a feature matrix as a batch names them, `PREFIXfeatures` and `PREFIXlevels`."""
+    numbers, levels = parts
+    named = {f"{prefix}features": torch.from_numpy(numbers)}
+    return named if levels is None else {**named, f"{prefix}levels": torch.from_numpy(levels)}
 
 
 @torch.no_grad()

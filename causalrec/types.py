@@ -1,7 +1,7 @@
 """Shapes and types that every package shares.
 
-Legend of shape letters: `B` batch, `N` log rows, `U` users, `I` items, `D` width, `F` features, `K` cut-off,
-`L` tokens, `H` history length, `R` replicates (of a bootstrap, or of a packed model).
+Legend of shape letters: `B` batch, `C` candidates, `N` log rows, `U` users, `I` items, `D` width, `F` features,
+`K` cut-off, `L` tokens, `H` history length, `R` replicates (of a bootstrap, or of a packed model).
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ Feedback = Literal["explicit", "exposure_logged", "positive_only"]
 Entity = Literal["user", "item"]  # whose ids
 ModelSource = Literal["text", "features", "propensities"]  # of items: texts, columns and vectors; of rows: propensities
 Space = str  # kind of rows that an objective averages over and a sampler draws: logged, all_pairs, triples, or another
+CANDIDATES: Space = "candidates"  # logged rows, each against the same many items
 Link = Literal["identity", "logit", "log", "softmax"]
 Estimand = str  # exposed_mean, effect, or what another task asks for
 PropensityKind = Literal[
@@ -108,15 +109,24 @@ class Batch:
         observed: float32[B] in {0, 1}.
         propensity: float32[B], a probability; 1 where unobserved, unless the objective asks for that of every pair.
         weight: float32[B]; the mean of `weight * value` estimates the mean of `value` over the objective's population.
-        features: float32[B,F], the outcome view.
+        features: float32[B,F], the outcome view; its dense columns alone where categories are wide.
+        levels: int64[B,K], which of the other columns are 1, -1: none; None where no category of the view is wide.
         user: int64[B]; None in a log without users.
         time: int64[B], where an encoder reads histories; `UNLOGGED_TIME` for a pair that is not logged.
         unit: int64[B], the rank of the row's unit of assignment in an order that goes arm by arm, so that remainders of
             it deal folds; None where each row is its own.
-        negative: int64[B], the item of the negative; None outside `triples`, as the three below.
+        negative: int64[B], the item of the negative; None outside `triples`, as the four below.
         negative_features: float32[B,F], its outcome view.
+        negative_levels: int64[B,K], as `levels`.
         popularity: float32[B], share of users who have a row with the item.
         negative_popularity: float32[B], the same of the negative.
+        candidates: int64[C], items that each row's own stands against, one list for all rows; None outside the space
+            `candidates`, as the five below.
+        candidate_counts: float32[C], how often the candidate's item is expected among them where it is not the row's.
+        candidate_features: float32[C,F], the outcome view's columns of these items, the others 0.
+        candidate_levels: int64[C,K], as `levels`.
+        user_features: float32[B,F], its columns of the row's user, the others 0.
+        user_levels: int64[B,K], as `levels`.
         arm_propensities: float32[B,A+1], the probability of each treatment, where the objective reads it; equal ones of
             a pair that is not logged.
         columns: by name, what objective and penalties read of the data set, [B] each: int64 level codes of a category,
@@ -131,13 +141,21 @@ class Batch:
     propensity: Tensor
     weight: Tensor
     features: Tensor
+    levels: Tensor | None = None
     user: Tensor | None = None
     time: Tensor | None = None
     unit: Tensor | None = None
     negative: Tensor | None = None
     negative_features: Tensor | None = None
+    negative_levels: Tensor | None = None
     popularity: Tensor | None = None
     negative_popularity: Tensor | None = None
+    candidates: Tensor | None = None
+    candidate_counts: Tensor | None = None
+    candidate_features: Tensor | None = None
+    candidate_levels: Tensor | None = None
+    user_features: Tensor | None = None
+    user_levels: Tensor | None = None
     arm_propensities: Tensor | None = None
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     penalty_batches: Mapping[str, Batch] = field(default_factory=dict)
@@ -182,8 +200,10 @@ class Batch:
             self,
             item=self.negative,
             features=self.negative_features,
+            levels=self.negative_levels,
             negative=self.item,  # whose history must not tell it either
             negative_features=self.features,
+            negative_levels=self.levels,
             columns={},  # those of the first item
             penalty_batches={},
         )
@@ -204,6 +224,7 @@ class Outputs:
         negatives: the outputs of a triple's negatives.
         components: by role, what a head gives where it gives more than one number, named as in its `head_outputs`;
             under `identity` outcomes in training are in standard deviations from their mean, as the batch's.
+        candidates: by role, the outputs of each row's user with each candidate, `[B,C]`.
     """
 
     values: Mapping[Role, Tensor]
@@ -211,6 +232,7 @@ class Outputs:
     vectors: Mapping[Role, tuple[Tensor, Tensor]] = field(default_factory=dict)
     negatives: Outputs | None = None
     components: Mapping[Role, Mapping[Role, Tensor]] = field(default_factory=dict)
+    candidates: Mapping[Role, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, role: Role) -> Tensor:
         return self.values[role]

@@ -122,7 +122,8 @@ class RequestCheck:
         if self.views is None or not data.logged.has_arms:
             return
         columns, log = feature_matrix(data, may_say_treatment(self.views, data.card)), data.logged
-        shares = one_armed_shares(log.treatment, columns.of_log(log), columns.names, log.unit)
+        numbers, names, levels = columns.strata_of_log(log)
+        shares = one_armed_shares(log.treatment, numbers, names, log.unit, levels)
         self.notes += [one_armed_line(shares)] if shares else []
 
     def _check_columns(self, data: CausalDataset) -> None:

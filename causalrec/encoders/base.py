@@ -30,8 +30,8 @@ class EncoderInputs:
         data: folder of raw files.
         cache: folder of what is derived from them.
         user_text: one text for each user, written from the view's columns.
-        item_features: the view's numbers of items, float32[I,F], standardised.
-        user_features: the view's numbers of users, float32[U,F], standardised.
+        item_features: the view's numbers of items, float32[I,F], standardised; wide categories are for the head alone.
+        user_features: the view's numbers of users, float32[U,F], standardised, as `item_features`.
         item_vectors: the view's precomputed vectors [I,D] by column, as the file holds them (NaN or zeros: missing).
         history_log: the training rows that histories may read; None where the view has no user.
         positive_threshold: the outcome from which on an event of a history counts as liked.
@@ -86,6 +86,7 @@ class AbstractAnyEncoder(nn.Module, ABC):
         reads_pair_text: the text of a pair is one text, which a language model reads for each row.
         vectorizable: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that
             differ in numbers alone train as one program (`training/stacked/`); it must then draw no random numbers.
+            Where it does not say so, `torch.func.vmap` is tried.
         reads_time: it reads histories, so that batches must hold the time of their rows.
         rows_at_once: number of rows that fit in memory where nothing is trained.
     """

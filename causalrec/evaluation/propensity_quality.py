@@ -51,9 +51,10 @@ def judge_treatment_propensity(
         causes: those of the columns that treatment must not follow.
     """
     assert log.propensity is not None
-    every, treated = columns.of_log(log), log.treatment > 0
+    every, treated = columns.matrix_of_log(log), log.treatment > 0
     balanced = balance(every[treated], every, log.propensity[treated], columns.names)
-    one_armed = one_armed_shares(log.treatment, causes.of_log(log), causes.names, log.unit)
+    numbers, names, levels = causes.strata_of_log(log)
+    one_armed = one_armed_shares(log.treatment, numbers, names, log.unit, levels)
     return PropensityFit(balance=balanced, fit=propensity.report, one_armed=one_armed)
 
 
@@ -66,7 +67,8 @@ def judge_propensity(log: InteractionLog, propensity: AbstractPropensity, column
     pairs = np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MAX_PAIRS))
     user, item = pairs // log.num_items, pairs % log.num_items
     columns = columns.of_pairs
-    balanced = balance(columns(log.user, log.item), columns(user, item), log.propensity, columns.names)
+    exposed_columns, population = columns.matrix(log.user, log.item), columns.matrix(user, item)
+    balanced = balance(exposed_columns, population, log.propensity, columns.names)
     if not propensity.scores_unlogged_pairs:
         return PropensityFit(balance=balanced, fit=propensity.report)
     predicted = propensity.predict(pairs_log(user, item, log))

@@ -17,8 +17,8 @@ def one_hot(ids: Ints, count: int) -> sparse.csr_matrix:
 
 
 def design_matrix(log: InteractionLog, features: FeatureMatrix) -> sparse.csr_matrix | Floats:
-    """Return float32[N, F + one-hot ids] for the log's rows, dense when the view names no ids to expand."""
-    dense = features.of_log(log)
+    """Return float32[N, F + one-hot ids] for the log's rows, dense where no ids or wide categories are expanded."""
+    numbers = features.matrix_of_log(log)
     ids = [one_hot(log.users, log.num_users)] if "user" in features.ids else []
     ids += [one_hot(log.item, log.num_items)] if "item" in features.ids else []
-    return sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(dense), *ids])) if ids else dense
+    return sparse.csr_matrix(sparse.hstack([sparse.csr_matrix(numbers), *ids])) if ids else numbers

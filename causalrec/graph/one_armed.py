@@ -20,7 +20,11 @@ NAMED = 3  # columns in a line
 
 
 def one_armed_shares(
-    treatment: Ints, columns: Floats, names: Sequence[str], unit: Ints | None = None
+    treatment: Ints,
+    columns: Floats,
+    names: Sequence[str],
+    unit: Ints | None = None,
+    levels: Mapping[str, Ints] | None = None,
 ) -> dict[str, float]:
     """Return the share of rows in strata that lack an arm, by column, where it is 5 % or more; the largest first.
 
@@ -32,6 +36,7 @@ def one_armed_shares(
         columns: float32[N,F]; of one with many values the strata are equal parts of the rows, at most 20, of 50 rows.
         names: [F].
         unit: int64[N], of assignment; None: each row is its own.
+        levels: int64[N] by name, further columns whose levels are the strata.
 
     >>> age = np.arange(200, dtype=np.float32)
     >>> one_armed_shares((age >= 100).astype(int), age[:, None], ["age"])
@@ -40,7 +45,9 @@ def one_armed_shares(
     if len(treatment) > MOST_ROWS:
         rows = np.sort(np.random.default_rng(0).choice(len(treatment), MOST_ROWS, replace=False))
         treatment, columns, unit = treatment[rows], columns[rows], None if unit is None else unit[rows]
+        levels = {name: level[rows] for name, level in (levels or {}).items()}
     strata = {name: _strata(columns[:, k]) for k, name in enumerate(names)}
+    strata |= {name: np.unique(level, return_inverse=True)[1] for name, level in (levels or {}).items()}
     tests = sum(int(stratum.max()) + 1 for stratum in strata.values()) * (int(treatment.max()) + 1)
     shares = {
         name: float(_lacks_arm(treatment, stratum, unit, CHANCE / tests)[stratum].mean())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
+from scipy import sparse
 
 from causalrec.data.log import InteractionLog
 from causalrec.graph.one_armed import one_armed_line
@@ -246,13 +248,16 @@ def _rows_alone(report: Overlap) -> list[str]:
     ]
 
 
-def balance(exposed: Floats, population: Floats, propensity: Floats, names: tuple[str, ...]) -> Balance | None:
+Columns: TypeAlias = Floats | sparse.csr_matrix
+
+
+def balance(exposed: Columns, population: Columns, propensity: Floats, names: tuple[str, ...]) -> Balance | None:
     """Compare columns of logged rows to those of all or uniformly drawn pairs; None without a column.
 
     A column that is constant over the population tells no pairs apart: it counts 0.
 
     Args:
-        exposed: [N,F] columns of the logged rows.
+        exposed: [N,F] columns of the logged rows, dense or sparse.
         population: [M,F] columns of the pairs.
         propensity: [N] of the logged rows.
         names: [F].
@@ -263,8 +268,8 @@ def balance(exposed: Floats, population: Floats, propensity: Floats, names: tupl
     if not names:
         return None
     weight = 1.0 / propensity.astype(np.float64)
-    centre, sd = population.mean(axis=0, dtype=np.float64), population.std(axis=0, dtype=np.float64)
-    before = _standardise(exposed.mean(axis=0, dtype=np.float64) - centre, sd)
+    centre, sd = _mean(population), _deviation(population)
+    before = _standardise(_mean(exposed) - centre, sd)
     after = _standardise(weight @ exposed / weight.sum() - centre, sd)
     order = [np.argsort(-np.abs(gaps), kind="stable")[:NAMED] for gaps in (after, before)]
     worst = dict.fromkeys(int(k) for k in np.concatenate(order))
@@ -273,6 +278,17 @@ def balance(exposed: Floats, population: Floats, propensity: Floats, names: tupl
         after=float(np.abs(after).max()),
         worst=tuple((names[k], float(before[k]), float(after[k])) for k in worst),
     )
+
+
+def _mean(columns: Columns) -> Doubles:
+    return np.asarray(columns.mean(axis=0, dtype=np.float64)).ravel()
+
+
+def _deviation(columns: Columns) -> Doubles:
+    if not sparse.issparse(columns):
+        return np.asarray(columns.std(axis=0, dtype=np.float64))
+    squares = _mean(sparse.csr_matrix(columns, dtype=np.float64).power(2))
+    return np.sqrt(np.maximum(squares - _mean(columns) ** 2, 0))
 
 
 def _standardise(gap: Doubles, sd: Doubles) -> Doubles:

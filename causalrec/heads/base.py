@@ -18,6 +18,7 @@ class AbstractHead(nn.Module, ABC):
 
     Attributes:
         vectorizable: as for encoders.
+        scores_candidates: it gives the outputs of many users with many items by a product (`candidate_outputs`).
         reads_width: its constructor takes the width of the vectors.
         links: the links whose raw outputs it gives; of `softmax` one for each class (`num_classes`).
         head_outputs: names of its outputs where they are more than one number: `arms` [B,A+1] raw outputs, `propensity`
@@ -27,6 +28,7 @@ class AbstractHead(nn.Module, ABC):
     """
 
     vectorizable: ClassVar[bool] = False
+    scores_candidates: ClassVar[bool] = False
     reads_width: ClassVar[bool] = False
     links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log"})
     head_outputs: ClassVar[frozenset[Role]] = frozenset()
@@ -53,3 +55,14 @@ class AbstractHead(nn.Module, ABC):
         """Return raw outputs float32[B], [B,C] of C classes, or its `head_outputs`, from `user[B,D]`, `item[B,D]`,
         `features[B,F]`.
         """
+
+    def candidate_outputs(self, user: Tensor, item: Tensor, user_features: Tensor, item_features: Tensor) -> Tensor:
+        """Return raw outputs float32[B,C] of each user with each item, of heads that give them by a product.
+
+        Args:
+            user: `[B,D]`.
+            item: `[C,D]`.
+            user_features: `[B,F]`, the view's columns of users, the others 0.
+            item_features: `[C,F]`, its columns of items, the others 0.
+        """
+        raise NotImplementedError(f"{type(self).__name__} scores pairs alone")

@@ -12,6 +12,7 @@ class Dot(AbstractHead):
     """`raw = user . item + coefficients . features + bias`; `features[B,F]` are standardised columns."""
 
     vectorizable: ClassVar[bool] = True
+    scores_candidates: ClassVar[bool] = True
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -33,3 +34,10 @@ class Dot(AbstractHead):
     def forward(self, user: Tensor, item: Tensor, features: Tensor) -> Tensor:
         raw = (user * item).sum(-1) + self.bias[..., None]
         return raw + (features @ self.coefficients[..., None])[..., 0] if features.shape[-1] else raw
+
+    def candidate_outputs(self, user: Tensor, item: Tensor, user_features: Tensor, item_features: Tensor) -> Tensor:
+        raw = user @ item.transpose(-1, -2) + self.bias[..., None, None]
+        if not user_features.shape[-1]:
+            return raw
+        coefficients = self.coefficients[..., None]
+        return raw + user_features @ coefficients + (item_features @ coefficients).transpose(-1, -2)

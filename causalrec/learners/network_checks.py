@@ -13,7 +13,7 @@ from causalrec.features.batch_columns import readable_column
 from causalrec.features.views import Views
 from causalrec.limits import MAX_FITS, plural
 from causalrec.training.selection import combine_candidates
-from causalrec.types import ITEM_ONLY, USER_ONLY, link_of
+from causalrec.types import CANDIDATES, ITEM_ONLY, USER_ONLY, link_of
 
 
 def check_network(config: ExperimentConfig, card: DatasetCard) -> None:
@@ -43,11 +43,14 @@ def _check_outputs(config: ExperimentConfig) -> None:
         )
     if head.head_outputs and not objective.required_head_outputs:
         raise RequestError(f"{choice}: reads one number, but head={name} gives several; set head=dot")
+    if objective.space == CANDIDATES and not head.scores_candidates:
+        raise RequestError(f"{choice}: scores each user with many items, but head={name} scores pairs; set head=dot")
 
 
 def _check_objective(config: ExperimentConfig, card: DatasetCard) -> None:
     objective, choice = config.objective.target, config.run.choice("objective")
     card.require_feedback(choice, objective.feedback_types)
+    config.objective.build()  # which refuses settings that do not go together
     if objective.space != "logged" and not any(column.entity == "user" for column in card.columns):
         raise RequestError(
             f"{choice}: averages over user-item pairs, but {card.name} has no users; choose one over logged rows "
@@ -157,6 +160,11 @@ def _check_encoder(config: ExperimentConfig) -> None:
             f"{config.run.choice('objective')}: has networks that read the user or the item alone, but "
             f"{config.run.choice('encoder')} reads them together; choose an encoder of two towers"
         )
+    if issubclass(encoder, AbstractPairEncoder) and objective.space == CANDIDATES:
+        raise RequestError(
+            f"{config.run.choice('objective')}: scores each user with many items, but {config.run.choice('encoder')} "
+            f"reads each pair anew; choose an encoder of two towers (mf, bert), or objective=bpr"
+        )
     if config.components.split.history_reads_test and objective.space != "logged":
         raise RequestError(
             f"{config.run.choice('objective')}: reads pairs that are not logged, whose histories would hold "
@@ -198,7 +206,9 @@ def _check_penalties(config: ExperimentConfig, card: DatasetCard) -> None:
 
 
 def check_row_columns(config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
-    """Raise RequestError where pairs that were never logged are to be read with a column that only rows have."""
+    """Raise RequestError where pairs that were never logged are to be read with a column that only rows have, or many
+    candidates with one of pairs.
+    """
     names = sorted(column.name for column in card.row_columns if column.name in views.outcome)
     space = config.objective.target.space
     if names and space != "logged":
@@ -206,4 +216,10 @@ def check_row_columns(config: ExperimentConfig, card: DatasetCard, views: Views)
         raise RequestError(
             f"{config.run.choice('objective')}: averages over {pairs}, which have no {', '.join(names)}, a column of "
             f"logged rows; choose an objective over these (naive, ips, snips), or leave it out of the graph"
+        )
+    of_pairs = sorted(column.name for column in card.columns if column.entity == "pair")
+    if space == CANDIDATES and (named := [name for name in of_pairs if name in views.outcome]):
+        raise RequestError(
+            f"{config.run.choice('objective')}: scores each user with many items by their own columns, but "
+            f"{', '.join(named)} is of the pair; leave it out of the graph, or choose objective=bpr"
         )

@@ -75,7 +75,7 @@ def _network(config: ExperimentConfig, prepared: PreparedData, role: Role, encod
     head, features = config.head, prepared.features
     sizes = [vector_width(encoder, features)] if head.target.reads_width else []
     sizes += [len(prepared.dataset.card.arms) + 1] if head.target.head_outputs else []
-    return RoleNetwork(encoder, head.build(len(features), *sizes), ROLE_INPUTS.get(role, "pair"))  # type: ignore[arg-type]
+    return RoleNetwork(encoder, head.build(len(features), *sizes), ROLE_INPUTS.get(role, "pair"), features)  # type: ignore[arg-type]
 
 
 def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderInputs:

@@ -121,6 +121,7 @@ class AbstractTableLearner(AbstractLearner):
         self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]
     ) -> TablePredictor:
         table, card = TableColumns.from_views(config, prepared), prepared.dataset.card
+        table.require_memory(len(log_to_fit(prepared)), config.run.choice("learner"))
         rows = table.rows(log_to_fit(prepared), len(card.arms), card.outcome == "click")
         request = training_average_request(config.run.evaluation, prepared)
         return TablePredictor(self.fit_rows(rows, config.run.seed), rows, table, self.design, request)

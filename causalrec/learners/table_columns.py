@@ -15,12 +15,14 @@ from causalrec.data.log import InteractionLog
 from causalrec.encoders.representation import FrozenTextEncoder, represent_columns
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.estimators.effect.base import LearnerData
+from causalrec.features.feature_matrix import require_dense_memory
 from causalrec.features.logged_log_odds import add_log_odds
 from causalrec.features.row_columns import RowsWithColumns
 from causalrec.features.views import FeatureMatrix, feature_matrix
 from causalrec.prepared import PreparedData
 from causalrec.types import Doubles, Ints
 
+DENSE_COPIES = 4  # in float32 and in float64, those joined, and what a fit makes of them
 READER_KEYS = ("pooling", "max_tokens", "layers", "precision")  # of an encoder that reads text
 
 
@@ -56,6 +58,11 @@ class TableColumns:
         if prepared.propensity.uses_logged and learner is not None and not learner.varies_by_controls:
             controls = add_log_odds(controls, prepared.train)
         return cls(modifiers, controls, identifying, dataset, prepared.cluster_axes, prepared.propensity.uses_logged)
+
+    def require_memory(self, rows: int, reader: str) -> None:
+        """Raise DataError, with the arithmetic, where the columns of so many rows do not fit; `reader`: the learner."""
+        for columns in (self.modifiers, self.controls, self.instruments_or_mediator):
+            require_dense_memory(columns, rows, 8 * DENSE_COPIES, reader)
 
     def read(self, user: Ints, item: Ints, rows: RowsWithColumns) -> tuple[Doubles, Doubles]:
         """Return X float64[N,Dx] and W float64[N,Dw] of these pairs, and of the columns of these rows."""

@@ -13,6 +13,7 @@ from causalrec.data.placebo import deal_anew, give_texts, give_vectors
 from causalrec.errors import RequestError
 from causalrec.evaluation.refuter.placebo_source import PlaceboSource
 from causalrec.evaluation.refuter.sources import AbstractSourceRefuter, require_source
+from causalrec.features.row_columns import NO_LEVEL
 from causalrec.features.views import FeatureMatrix, Views
 from causalrec.prepared import PreparedData
 from causalrec.propensity.placebo import PlaceboPropensity, same_for_all
@@ -80,4 +81,7 @@ def destroy_source(config: ExperimentConfig, prepared: PreparedData) -> Prepared
 def _give_features(features: FeatureMatrix, order: Ints, *, uniform: bool) -> FeatureMatrix:
     block: Floats = features.item_block
     given = np.tile(block.mean(0, keepdims=True), (len(block), 1)) if uniform else block[order]
-    return replace(features, item_block=given)
+    if features.item_levels is None:
+        return replace(features, item_block=given)
+    levels = np.full_like(features.item_levels, NO_LEVEL) if uniform else features.item_levels[order]
+    return replace(features, item_block=given, item_levels=levels)

@@ -241,7 +241,7 @@ def _adjustment_section(config: ExperimentConfig, prepared: PreparedData) -> Adj
         propensity_view=tuple(views.propensity),
         propensity_reads=tuple(prepared.propensity.columns_read(views.propensity)),
         outcome_view=tuple(views.outcome),
-        outcome_features=tuple(prepared.features.names),
+        outcome_features=prepared.features.short_names,
         effect_modifiers=extra.get("effect_modifiers", ()),
         effect_controls=extra.get("effect_controls", ()),
     )

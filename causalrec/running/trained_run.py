@@ -216,7 +216,8 @@ class TrainedRun:
     def _reads_more_than_ids(self, row: int) -> bool:
         """Whether the model reads a column that tells of the user, be it of numbers, of pairs or of text."""
         prepared, config = self.prepared, self.config
-        if prepared.features.user_block.shape[1] or prepared.features.pairs:
+        features = prepared.features
+        if features.user_block.shape[1] or features.user_levels is not None or features.pairs:
             return True
         if "head" in config.unread or not _reads_profile(config):
             return False

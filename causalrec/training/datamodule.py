@@ -23,6 +23,7 @@ from causalrec.errors import DataError
 from causalrec.estimators.penalty.base import AbstractPenaltyRows
 from causalrec.features.batch_columns import BatchColumn
 from causalrec.features.views import FeatureMatrix
+from causalrec.models import named_features
 from causalrec.types import UNLOGGED_TIME, Batch, Floats, Ints, Space
 
 ROWS_PER_GATHER = 1 << 16  # rows gathered at once, which costs less than batch by batch
@@ -88,7 +89,7 @@ class LogTensors:
             observed=observed,
             propensity=propensity,
             weight=torch.from_numpy(rows.weight),
-            features=torch.from_numpy(self._features(rows)),
+            **named_features(self._features(rows)),
             columns=self._columns(rows),
             unit=None if self.unit is None else torch.where(row >= 0, self.unit[index], -1),
             time=None if self.time is None else torch.where(row >= 0, self.time[index], UNLOGGED_TIME),
@@ -96,28 +97,38 @@ class LogTensors:
             **({} if rows.negative is None else self._negatives(rows, rows.negative)),
         )
 
-    def _features(self, rows: SampledRows) -> Floats:
+    def _features(self, rows: SampledRows) -> tuple[Floats, Ints | None]:
         if self.row_block is None:
-            return self.features(rows.user, rows.item)
+            return self.features.parts(rows.user, rows.item)
         if (rows.row < 0).any():
             raise DataError(
                 f"features: pairs that were never logged have no {', '.join(self.features.row_columns)}; choose an "
                 f"objective over logged rows"
             )
-        return self.features(rows.user, rows.item, self.row_block[rows.row])
+        return self.features.parts(rows.user, rows.item, self.row_block[rows.row])
 
     def batches(self, rows: SampledRows) -> Batch:
         """Gather batches of equal size at once, `[m,B]`."""
-        return self.batch(rows.flatten()).map_tensors(lambda column: column.view(*rows.row.shape, *column.shape[1:]))
+        batches = self.batch(rows.flatten()).map_tensors(lambda column: column.view(*rows.row.shape, *column.shape[1:]))
+        return batches if rows.candidates is None else replace(batches, **self._candidates(rows, rows.candidates))
 
     def _columns(self, rows: SampledRows) -> dict[str, Tensor]:
         values = {n: column.read(self.log, rows.user, rows.item, rows.row) for n, column in self.columns.items()}
         return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()}
 
+    def _candidates(self, rows: SampledRows, candidates: Ints) -> dict[str, Any]:
+        assert rows.candidate_counts is not None
+        return {
+            "candidates": torch.from_numpy(np.ascontiguousarray(candidates)),
+            "candidate_counts": torch.from_numpy(np.ascontiguousarray(rows.candidate_counts)),
+            **named_features(self.features.of_items(candidates), "candidate_"),
+            **named_features(self.features.of_users(rows.user), "user_"),
+        }
+
     def _negatives(self, rows: SampledRows, negative: Ints) -> dict[str, Any]:
         return {
             "negative": torch.from_numpy(negative),
-            "negative_features": torch.from_numpy(self.features(rows.user, negative)),
+            **named_features(self.features.parts(rows.user, negative), "negative_"),
             "popularity": self.popularity[torch.from_numpy(rows.item)],
             "negative_popularity": self.popularity[torch.from_numpy(negative)],
         }
@@ -184,7 +195,7 @@ class BatchLoader:
         penalties = self.penalty_rows.items()
         draws = {name: PenaltyDraws(rows, name, self.log, self.seed, self.epoch) for name, rows in penalties}
         for block in self._blocks():
-            step = max(1, ROWS_PER_GATHER // block.row.shape[1])
+            step = max(1, ROWS_PER_GATHER // block.width)
             for start in range(0, len(block.row), step):
                 batches = self.tensors.batches(block.at((slice(start, start + step), mine)))
                 yield from split_batches(self._with_penalty_rows(batches, draws, mine) if draws else batches)

@@ -218,7 +218,9 @@ def _of_data(data: LogDataModule) -> Iterator[Any]:
         first = slice(0, PROBED_PAIRS)
         user = log.users[first]
         block = tensors.row_block
-        yield tensors.features(user, log.item[first], None if block is None else block[first])
+        numbers, levels = tensors.features.parts(user, log.item[first], None if block is None else block[first])
+        yield numbers
+        yield from () if levels is None else (levels, tensors.features.user_levels, tensors.features.item_levels)
         yield from () if block is None else (block,)
         yield tensors.features.user_block
         yield tensors.features.item_block

@@ -16,6 +16,7 @@ import yaml
 from causalrec.cli import main
 from causalrec.data.tabular.role_guesses import guess_roles
 from causalrec.data.tabular.sniff import look_at
+from causalrec.features import row_columns
 
 RNG = np.random.default_rng(0)
 Capture = pytest.CaptureFixture[str]
@@ -368,7 +369,7 @@ def test_check_judges_graph_and_texts_too(
     assert counts.startswith("mine: 1 error, ")
 
 
-def test_check_judges_the_split_and_the_levels(work: Path, capsys: Capture) -> None:
+def test_check_judges_the_split_and_the_levels(work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     write_conf(work, EDGES)
     assert check(capsys)[0] == 0
     _, (*_, warning, _) = check(capsys, "split=temporal")
@@ -378,6 +379,8 @@ def test_check_judges_the_split_and_the_levels(work: Path, capsys: Capture) -> N
     edges = ["zip, item -> exposure, outcome", "exposure -> outcome"]
     (work / "r2.csv").write_text((work / "r.csv").read_text())
     write_conf(work, edges, items=None, users={"columns": {"zip": "category"}}, interactions="r2.csv")
+    assert check(capsys)[0] == 0  # a level for each user
+    monkeypatch.setattr(row_columns, "MOST_LEVELS", 1_000)
     code, errors = check(capsys)
     assert code == 2 and "column zip: 1,500 levels in 1,500 rows, at most 1,000 become numbers" in " ".join(errors)
 

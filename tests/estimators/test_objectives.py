@@ -42,6 +42,7 @@ def declared_objectives() -> dict[str, AbstractObjective]:
 
 OBJECTIVES = declared_objectives()
 CLASSES = 3
+OF_VECTORS = ("likeness", "sampled_softmax")  # functions of more than a number a row
 CASES: list[tuple[str, Link]] = [
     *((name, link) for name in OBJECTIVES for link in LINKS),
     *((name, "softmax") for name, objective in OBJECTIVES.items() if "softmax" in objective.links),
@@ -64,13 +65,17 @@ def batch_of(outcome: Tensor, observed: Tensor, propensity: Tensor) -> Batch:
         negative_features=torch.zeros(rows, 0),
         popularity=torch.linspace(0.1, 0.9, rows),
         negative_popularity=torch.full((rows,), 0.5),
+        candidates=torch.arange(2, 5),
+        candidate_counts=torch.tensor([0.5, 1.0, 2.0]),
     )
 
 
 def outputs_of(values: dict[Role, Tensor], link: Link) -> Outputs:
     """Outputs with negatives, of the same values shifted (the gradient of a difference must not cancel)."""
     shifted = {role: 0.5 * raw + 0.1 for role, raw in values.items()}
-    return Outputs(values, link, vectors_of(values), Outputs(shifted, link, vectors_of(shifted)))
+    candidates = {role: raw[..., None] * torch.tensor([0.5, 0.2, -1.0]) for role, raw in values.items()}
+    negatives = Outputs(shifted, link, vectors_of(shifted))
+    return Outputs(values, link, vectors_of(values), negatives, candidates=candidates)
 
 
 def vectors_of(values: dict[Role, Tensor]) -> dict[Role, tuple[Tensor, Tensor]]:
@@ -102,7 +107,7 @@ def pure_functions() -> Iterator[tuple[str, Callable[..., Tensor], int]]:
                 continue
             hints = typing.get_type_hints(function)
             plain = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
-            if plain and all(hints[p.name] is Tensor for p in plain) and function_name != "likeness":  # of vectors
+            if plain and all(hints[p.name] is Tensor for p in plain) and function_name not in OF_VECTORS:
                 yield f"{name}.{function_name}", function, len(plain)
 
 
@@ -253,7 +258,9 @@ def test_objectives_that_read_one_number_do_not_take_classes() -> None:
     for objective in OBJECTIVES.values():
         classes = "softmax" in objective.links
         assert classes == (
-            objective.space != "triples" and set(objective.roles) <= {OUTCOME, IMPUTATION} and len(objective.links) > 1
+            objective.space not in ("triples", "candidates")
+            and set(objective.roles) <= {OUTCOME, IMPUTATION}
+            and len(objective.links) > 1
         )
 
 

@@ -267,11 +267,15 @@ def test_what_cannot_stack_says_why(tmp_path: Path) -> None:
     class Other(MF):
         vectorizable = False
 
+        def items(self, ids: torch.Tensor) -> torch.Tensor:
+            raise ValueError("it draws")
+
     def model() -> CausalModel:
         encoder = Other(EncoderInputs(USERS, ITEMS, (), Path(), Path()))
         return CausalModel({OUTCOME: RoleNetwork(encoder, Dot(2))}, "logit")
 
-    assert reason_to_fit_alone(replace(base, model=model)) == "Other does not stack"
+    reason = reason_to_fit_alone(replace(base, model=model))
+    assert reason == "Other does not stack, nor by vmap: it draws"
     settings = replace(base.trainer, precision="bf16-mixed")
     assert reason_to_fit_alone(replace(base, trainer=settings)) == "trainer.precision=bf16-mixed"
     assert reason_to_fit_alone(replace(base, trainer=replace(base.trainer, devices=2))) == "trainer.devices=2"

@@ -11,6 +11,7 @@ from pydantic import Field
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.all_pairs import AllPairs
 from causalrec.data.sampler.base import AbstractSampler
+from causalrec.data.sampler.in_batch import InBatch
 from causalrec.data.sampler.logged import LoggedRows
 from causalrec.data.sampler.rows import SampledRows
 from causalrec.data.sampler.triples import Triples
@@ -20,7 +21,7 @@ from causalrec.types import Count, Space
 
 @dataclass(frozen=True, kw_only=True)
 class Balanced(AbstractSampler):
-    """Draws logged rows, all pairs and triples as `LoggedRows`, `AllPairs` and `Triples` do.
+    """Draws logged rows, all pairs, triples and candidates as `LoggedRows`, `AllPairs`, `Triples`, `InBatch` do.
 
     Attributes:
         batch_size: logged rows of a batch; what is drawn to them comes on top.
@@ -28,7 +29,7 @@ class Balanced(AbstractSampler):
         max_negative_tries: of triples: draws for a negative, after which a row weighs 0.
     """
 
-    spaces: ClassVar[frozenset[Space]] = LoggedRows.spaces | AllPairs.spaces | Triples.spaces
+    spaces: ClassVar[frozenset[Space]] = LoggedRows.spaces | AllPairs.spaces | Triples.spaces | InBatch.spaces
 
     batch_size: Count = 2048
     observed_share: Annotated[float, Field(ge=0.001, lt=1)] = 0.5
@@ -41,7 +42,7 @@ class Balanced(AbstractSampler):
 
         Args:
             log: the rows of the epoch.
-            space: kind of rows that the objective averages over; RequestError where none of the three draws it.
+            space: kind of rows that the objective averages over; RequestError where none of the four draws it.
             seed: of the fit.
             epoch: its number.
             further_log: further rows whose pairs are no negatives; None for none.
@@ -56,6 +57,7 @@ class Balanced(AbstractSampler):
             LoggedRows(batch_size=self.batch_size),
             AllPairs(batch_size=self.batch_size, observed_share=self.observed_share),
             Triples(batch_size=self.batch_size, max_negative_tries=self.max_negative_tries),
+            InBatch(batch_size=self.batch_size),
         )
         for sampler in samplers:
             if space in sampler.spaces:

@@ -117,6 +117,16 @@ class AbstractLogSampler(AbstractSampler):
         return -(-len(log) // self.batch_size)
 
 
+def relative_weight(log: InteractionLog, rows: Ints) -> Floats:
+    """Return the weight that the log gives each row over their mean, float32 of the rows' shape, so that a mean over
+    rows stays one.
+    """
+    if log.weight is None:
+        return np.ones(rows.shape, np.float32)
+    weight: Floats = (log.weight[rows] / log.weight.mean(dtype=np.float64)).astype(np.float32)
+    return weight
+
+
 def row_weight(log: InteractionLog, rows: Ints) -> Floats | np.float32:
     """Return the weight that the log gives each row, 1 where it gives none."""
     return np.float32(1) if log.weight is None else log.weight[rows]

@@ -21,6 +21,8 @@ class SampledRows:
         item: ids, int64.
         weight: float32, as in `Batch`.
         negative: an item the user has no row with, int64; None where the space has none.
+        candidates: items `[C]` or `[m,C]` that every row of a batch stands against, int64; None where there are none.
+        candidate_counts: how often each is expected there where it is not the row's own item, float32, as `candidates`.
     """
 
     row: Ints
@@ -28,17 +30,33 @@ class SampledRows:
     item: Ints
     weight: Floats
     negative: Ints | None = None
+    candidates: Ints | None = None
+    candidate_counts: Floats | None = None
+
+    @property
+    def width(self) -> int:
+        """Rows or candidates of a batch, whichever are more."""
+        return max(int(ids.shape[-1]) for ids in (self.row, self.candidates) if ids is not None)
 
     def flatten(self) -> SampledRows:
-        """Return the batches' rows one after another."""
+        """Return the batches' rows one after another, without candidates, which belong to a batch."""
         negative = None if self.negative is None else self.negative.reshape(-1)
         row, user, item = (ids.reshape(-1) for ids in (self.row, self.user, self.item))
         return SampledRows(row, user, item, self.weight.reshape(-1), negative)
 
     def at(self, chosen: slice | int | tuple[slice, slice]) -> SampledRows:
-        """Return some of the rows, or one of the batches."""
+        """Return some of the batches, of each some of the rows, with all candidates."""
         negative = None if self.negative is None else self.negative[chosen]
-        return SampledRows(self.row[chosen], self.user[chosen], self.item[chosen], self.weight[chosen], negative)
+        batches = chosen[0] if isinstance(chosen, tuple) else chosen
+        return SampledRows(
+            self.row[chosen],
+            self.user[chosen],
+            self.item[chosen],
+            self.weight[chosen],
+            negative,
+            None if self.candidates is None else self.candidates[batches],
+            None if self.candidate_counts is None else self.candidate_counts[batches],
+        )
 
 
 def uniform_pairs(log: InteractionLog, max_pairs: int) -> tuple[Ints, float]:

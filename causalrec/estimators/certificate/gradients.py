@@ -13,11 +13,11 @@ from causalrec.estimators.certificate.held_fixed import HeldFixed
 from causalrec.estimators.certificate.simulation import Simulation, judged_role, reduce_terms, terms_of
 from causalrec.estimators.certificate.tables import OutputTables, Path, outputs_of, rows_of_tables, widen
 from causalrec.estimators.certificate.world import World
-from causalrec.types import Link, Outputs, Role, Term
+from causalrec.types import CANDIDATES, Link, Outputs, Role, Term
 
 USERS, ROWS, STEP, TOLERANCE, DIRECTIONS = 20, 24, 1e-5, 1e-5, 3
 FINITE = "finite gradients"
-Side = tuple[str, Path]  # "row" or "negative", and where the output lies
+Side = tuple[str, Path]  # "row", "negative" or "candidate", and where the output lies
 RawOutputs = dict[Side, Tensor]
 
 
@@ -42,7 +42,8 @@ class Example:
         tables = {path: table.double() for path, table in small.tables(1).items()}
         tables = widen(tables) if self.link == "softmax" else tables
         self.raw: RawOutputs = {}
-        for side, chosen in (("row", codes), ("negative", other)):
+        many = small.candidates(codes) if small.objective.space == CANDIDATES else None
+        for side, chosen in (("row", codes), ("negative", other), ("candidate", many)):
             rows = {} if chosen is None else rows_of_tables(tables, chosen)
             noise = {p: 0.3 * torch.randn(t.shape, generator=generator, dtype=t.dtype) for p, t in rows.items()}
             self.raw |= {(side, path): (table + noise[path]).requires_grad_() for path, table in rows.items()}
@@ -60,10 +61,11 @@ class Example:
 
 def outputs_of_sides(raw: Mapping[Side, Tensor], link: Link) -> Outputs:
     """Return the outputs of rows, with those of their negatives where there are any."""
-    sides: dict[str, OutputTables] = {"row": {}, "negative": {}}
+    sides: dict[str, OutputTables] = {"row": {}, "negative": {}, "candidate": {}}
     for (side, path), tensor in raw.items():
         sides[side][path] = tensor
-    return outputs_of(sides["row"], link, sides["negative"] or None)
+    outputs = outputs_of(sides["row"], link, sides["negative"] or None)
+    return replace(outputs, candidates=outputs_of(sides["candidate"], link).values) if sides["candidate"] else outputs
 
 
 def check_gradients(simulation: Simulation) -> Iterator[Check]:

@@ -13,7 +13,7 @@ from causalrec.errors import CausalRecError
 from causalrec.estimators.certificate.tables import OutputTables, fixed_outputs
 from causalrec.estimators.certificate.world import Draw, World
 from causalrec.estimators.objective.base import AbstractObjective, Claim, Nuisance
-from causalrec.types import OUTCOME, UNLOGGED_TIME, Batch, Link, Outputs, Role, Term
+from causalrec.types import CANDIDATES, OUTCOME, UNLOGGED_TIME, Batch, Link, Outputs, Role, Term
 
 Broken = frozenset[Nuisance]
 NOTHING_BROKEN: Broken = frozenset()
@@ -50,7 +50,8 @@ class Simulation:
 
     def codes(self, draw: Draw) -> Tensor:
         """Return the pairs that a batch holds, int64: all, or those with a row."""
-        return torch.nonzero(draw.observed)[:, 0] if self.objective.space == "logged" else torch.arange(len(self.world))
+        of_rows = self.objective.space in ("logged", CANDIDATES)
+        return torch.nonzero(draw.observed)[:, 0] if of_rows else torch.arange(len(self.world))
 
     def batch(self, draw: Draw, codes: Tensor, weight: Tensor, negatives: Tensor | None = None) -> Batch:
         """Gather the rows of these pairs.
@@ -77,6 +78,17 @@ class Simulation:
             columns=dict.fromkeys(self.objective.columns, codes % 2),
             arm_propensities=self._arm_propensities(codes),
         )
+        if self.objective.space == CANDIDATES:
+            items = torch.arange(int(world.item.max()) + 1)
+            counts, numbers = torch.full(items.shape, 0.5, dtype=torch.float64), torch.zeros(len(items), 2)
+            no_numbers = torch.zeros_like(features[codes])
+            return replace(
+                batch,
+                candidates=items,
+                candidate_counts=counts,
+                candidate_features=numbers.double(),
+                user_features=no_numbers,
+            )
         if negatives is None:
             return batch
         share = torch.zeros(int(world.item.max()) + 1, dtype=torch.float64)
@@ -88,6 +100,11 @@ class Simulation:
             popularity=share[item],
             negative_popularity=share[world.item[negatives]],
         )
+
+    def candidates(self, codes: Tensor) -> Tensor:
+        """Return the pairs of the users of these pairs with each candidate, int64[B,C]."""
+        items = torch.arange(int(self.world.item.max()) + 1)
+        return self.world.user[codes][:, None] * len(items) + items
 
     def population(self, draw: Draw) -> Batch:
         """Return the batch that stands for all pairs: a logged row for as many as there are to a row."""

@@ -51,7 +51,8 @@ def _centre(data: SliceData, features: FeatureMatrix) -> Floats:
     """Return the outcomes less `(1 - e) E[Y | x, treated] + e E[Y | x, control]` as a regression has it, float32[N]:
     what leaves scores `T Y / e - (1 - T) Y / (1 - e)` the least variance.
 
-    It is cross-fitted over whole clusters of the first axis.
+    It is cross-fitted over whole clusters of the first axis. Wide categories are left out, whose products with each
+    other would take memory by the square of their levels: the variance falls less, the value is the same on average.
     """
     assert data.treatment is not None and data.propensity is not None
     treated, row_block = data.treatment == 1, features.row_block(data)
@@ -59,7 +60,7 @@ def _centre(data: SliceData, features: FeatureMatrix) -> Floats:
     odds /= 1 - odds
 
     def columns(rows: slice) -> Floats:
-        return features(data.user[rows], data.item[rows], None if row_block is None else row_block[rows])
+        return features.parts(data.user[rows], data.item[rows], None if row_block is None else row_block[rows])[0]
 
     weight = np.where(treated, 1 / odds, odds)
-    return centre_outcomes(data.label, weight, columns, len(features), data.dependence[0])
+    return centre_outcomes(data.label, weight, columns, features.dense_width, data.dependence[0])

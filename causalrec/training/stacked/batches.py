@@ -57,8 +57,8 @@ class StackedBatches:
         streams = [request.sampler.blocks(request.train, space, request.seed, epoch) for request in distinct]
         left = limit or distinct[0].sampler.batches(distinct[0].train, space)
         for blocks in zip(*streams, strict=True):
-            batch_count, batch_size = blocks[0].row.shape
-            step = max(1, ROWS_PER_STACK // (batch_size * len(distinct)))
+            batch_count = len(blocks[0].row)
+            step = max(1, ROWS_PER_STACK // (blocks[0].width * len(distinct)))
             for start in range(0, batch_count, step):
                 span = slice(start, min(start + step, batch_count, start + left))
                 gathered = [

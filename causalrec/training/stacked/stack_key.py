@@ -9,6 +9,7 @@ import torch
 
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.scheduler import ConstantRate
+from causalrec.training.stacked.vmap import unstackable_modules, vmap_key, vmap_refusal
 
 DTYPES = {"32-true": torch.float32, "64-true": torch.float64}
 STATE_COPIES = 8  # parameters, gradients, two moments, the best ones, and what a step makes on its way
@@ -17,12 +18,10 @@ STATE_COPIES = 8  # parameters, gradients, two moments, the best ones, and what 
 def reason_to_fit_alone(request: FitRequest) -> str | None:
     """Return why a request cannot train beside others, None where it can."""
     model = request.model()
-    for network in (model.network(role) for role in request.objective.roles):
-        for module in (network.encoder, network.head):
-            if not module.vectorizable:
-                return f"{type(module).__name__} does not stack"
     if request.optimizer.row_sparse:
         return f"optimizer={type(request.optimizer).__name__} steps the rows of a batch alone"
+    if (names := unstackable_modules(model)) and (refusal := vmap_refusal(request, model)) is not None:
+        return f"{names[0]} does not stack, nor by vmap: {refusal}"
     settings = request.trainer
     for name, penalty in request.penalties.items():
         if not penalty.vectorizable:
@@ -54,7 +53,9 @@ def stack_key(request: FitRequest) -> Hashable:
     units = (request.train.unit is None, request.validation.unit is None, *request.trained_ids)
     penalties = {name: repr(replace(penalty, weight=0.0)) for name, penalty in request.penalties.items()}
     columns = tuple(sorted(request.columns))
+    model = request.model()
     return (
+        vmap_key(model) if unstackable_modules(model) else (),
         type(request.objective),
         repr(objective),
         type(request.optimizer),
@@ -70,5 +71,5 @@ def replica_bytes(request: FitRequest) -> int:
     """Return about how many bytes one replica of a stack takes."""
     model, size = request.model(), DTYPES[request.trainer.precision].itemsize
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    rows = request.sampler.batch_size * (64 + len(request.features)) + len(request.validation) * 16
+    rows = request.sampler.batch_size * (64 + request.features.dense_width) + len(request.validation) * 16
     return size * (STATE_COPIES * parameters + rows * len(request.objective.roles))

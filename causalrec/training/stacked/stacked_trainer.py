@@ -37,6 +37,7 @@ from causalrec.training.stacked.merge import (
 )
 from causalrec.training.stacked.replica_optimizers import ReplicaOptimizers
 from causalrec.training.stacked.stack_key import DTYPES, replica_bytes, stack_key
+from causalrec.training.stacked.vmap import VmappedModel, unstackable_modules
 from causalrec.training.unseen_ids import set_unseen_to_mean, stack_trained_ids
 
 
@@ -92,6 +93,8 @@ class StackedTrainer:
         )  # alike ones step at once
         models = [requests[k].fresh_model() for k in self.running]
         self.model = stack_models(models).to(self.device, self.dtype)
+        by_vmap = unstackable_modules(models[0])
+        self.forward = VmappedModel(models[0].to(self.device, self.dtype), self.model) if by_vmap else self.model
         self.best: dict[str, Tensor] = {}
         self.failures: dict[int, str] = {}  # why a penalty ended a fit, by its number
         self.batches = StackedBatches(requests, self.dtype, self.device)
@@ -211,7 +214,7 @@ class StackedTrainer:
         steps = 0
         for raw_batch in self.batches.training(self.done_epochs):
             batch = self.model.standardise(raw_batch)
-            outputs = self.model(batch)
+            outputs = self.forward(batch)
             terms = self.objective.terms(batch, outputs)
             loss = torch.stack([reduce_term(term, batch) for term in terms.values()]).sum(0)
             for name, penalty in self.penalties.items():
@@ -241,7 +244,9 @@ class StackedTrainer:
         request, sums = self.requests[0], torch.zeros(2, len(self.running), dtype=torch.float64, device=self.device)
         for raw_batch in self.batches.validation():
             batch = self.model.standardise(raw_batch)
-            error, weight = validation_errors(self.objective, self.model(batch), batch, request.criterion, request.clip)
+            error, weight = validation_errors(
+                self.objective, self.forward(batch), batch, request.criterion, request.clip
+            )
             sums += torch.stack([(error * weight).double().sum(-1), weight.double().expand_as(error).sum(-1)])
         return [float(value) for value in (self.model.loss_unit * sums[0] / sums[1]).float().tolist()]
 
