@@ -64,6 +64,7 @@ def parser() -> Parser:
     verb.add_argument(
         "--cfg", type=_one_of("job"), metavar="job", help="print the composed configuration as YAML, and run nothing"
     )
+    _add_dry_run(verb)
     _add_config_dir(verb)
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 
@@ -134,6 +135,7 @@ def parser() -> Parser:
     verb.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes, one thread each")
     verb.add_argument("--max-jobs", type=int, default=MAX_JOBS, metavar="N", help=f"of this launch ({MAX_JOBS:,})")
     verb.add_argument("--packed", action="store_true", help="train jobs that differ in numbers as one stacked program")
+    _add_dry_run(verb)
     verb.add_argument("--tables", type=Path, metavar="DIR", help="also write the whole table and its figure there")
     verb.add_argument(
         "--paste", type=_existing_file, help="also paste its summary between the markers of this document"
@@ -176,6 +178,12 @@ def _existing_file(text: str) -> Path:
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"{text}: there is no such file")
     return path
+
+
+def _add_dry_run(verb: Parser) -> None:
+    verb.add_argument(
+        "--dry-run", action="store_true", help="print jobs, fits, expected seconds and memory, and start nothing"
+    )
 
 
 def _add_config_dir(verb: Parser) -> None:

@@ -27,7 +27,11 @@ def reproduce(options: argparse.Namespace) -> int:
     if options.packed and options.jobs > 1:
         raise RequestError(f"--jobs {options.jobs} --packed: processes or one stacked program; leave one of both out")
     study, started = load_study(options.study, options.max_jobs, smoke=options.smoke), time.monotonic()
-    jobs = _jobs_of(study, check_overrides(options.overrides), options.smoke)
+    jobs = _jobs_of(study, check_overrides(options.overrides), options)
+    if options.dry_run:
+        from causalrec.commands.dry_run import print_dry_run
+
+        return print_dry_run(jobs.dry_run(options), as_json=options.json)
     if options.paste:
         read_page(options.paste, jobs.folder.name)  # refused before hours of work
     failures = jobs.run(options)
@@ -56,13 +60,15 @@ def _address(path: Path | None, document: Path) -> str | None:
     return None if path is None else os.path.relpath(path, document.parent)
 
 
-def _jobs_of(study: Study, extra: list[str], smoke: bool) -> AbstractStudyJobs:
+def _jobs_of(study: Study, extra: list[str], options: argparse.Namespace) -> AbstractStudyJobs:
     """Return the checked jobs of a study, row by row, before any starts."""
     from causalrec.commands.study_jobs import EstimationJobs, TrainingJobs
     from causalrec.config.compose import normalise_overrides
     from causalrec.config.hydra_keys import refuse_launchers
 
-    overrides = [normalise_overrides([*job, *extra]) for job in study.jobs(smoke)]
+    overrides = [normalise_overrides([*job, *extra]) for job in study.jobs(options.smoke)]
     for job in overrides:
         refuse_launchers(job)
-    return TrainingJobs(study, overrides) if study.declares_cells else EstimationJobs(study, overrides)
+    if not study.declares_cells:
+        return EstimationJobs(study, overrides)
+    return TrainingJobs(study, overrides, writes=not options.dry_run)

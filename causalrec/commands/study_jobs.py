@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from causalrec.reporting.paper_table import PaperTable
     from causalrec.reporting.score_table import ScoreTable
     from causalrec.reporting.study import Study
+    from causalrec.sweeps.dry_run import DryRun
     from causalrec.sweeps.job import JobResult
     from causalrec.sweeps.launch import Job
 
@@ -53,6 +54,10 @@ class AbstractStudyJobs(ABC):
     def run(self, options: argparse.Namespace) -> list[str]:
         """Run the jobs that have no whole record; return what failed, a line each."""
 
+    @abstractmethod
+    def dry_run(self, options: argparse.Namespace) -> DryRun:
+        """Return what the jobs that have no whole record would make and take; nothing starts."""
+
     @property
     @abstractmethod
     def records(self) -> Sequence[AnyFolder]:
@@ -80,12 +85,12 @@ class AbstractStudyJobs(ABC):
 class TrainingJobs(AbstractStudyJobs):
     """Jobs that are trained, as those of a sweep."""
 
-    def __init__(self, study: Study, overrides: list[list[str]]) -> None:
+    def __init__(self, study: Study, overrides: list[list[str]], *, writes: bool) -> None:
         from causalrec.sweeps.driver import check_jobs
         from causalrec.sweeps.submodels import with_submodels
 
         self.study, self.overrides = study, overrides
-        self.configs = check_jobs(overrides)
+        self.configs = check_jobs(overrides, writes=writes)
         self.submodels = with_submodels(self.configs, overrides)[0][len(self.configs) :]
 
     @property
@@ -111,6 +116,14 @@ class TrainingJobs(AbstractStudyJobs):
             _remove_if_damaged(path, self.folder)
         results = run_configs(self.configs, self.overrides, options.command, launch, log)
         return [f"{result.label}: {result.reason}" for result in results if result.status == "failed"]
+
+    def dry_run(self, options: argparse.Namespace) -> DryRun:
+        from causalrec.sweeps.dry_run import dry_run, packed_limit
+
+        if options.packed:
+            return dry_run(self.configs, self.overrides, limit=packed_limit())
+        rows = {config.run.name for config in [*self.configs, *self.submodels]}
+        return dry_run(self.configs, self.overrides, processes=min(options.jobs, len(rows)))
 
     @cached_property
     def records(self) -> list[RunFolder]:
@@ -174,6 +187,12 @@ class EstimationJobs(AbstractStudyJobs):
         with progress(self.study.title, len(pending), "jobs"):
             failures = _run_each(pending, _estimate, describe_failure, options.jobs)
         return [failure for failure in failures if failure]
+
+    def dry_run(self, options: argparse.Namespace) -> DryRun:
+        from causalrec.sweeps.dry_run import DryRun
+
+        left = sum(not _is_estimated(path) for path in self.paths)
+        return DryRun.untimed_jobs(left, len(self.paths) - left, min(options.jobs, len(self.paths)))
 
     @cached_property
     def records(self) -> list[EstimationFolder]:

@@ -51,6 +51,17 @@ def train(options: argparse.Namespace) -> int:
     overrides = normalise_overrides(check_overrides(options.overrides), options.config_dir)
     if options.cfg:
         return _print_configuration(overrides, options)
+    if options.dry_run:
+        from causalrec.commands.dry_run import print_dry_run
+        from causalrec.sweeps.dry_run import dry_run_all, dry_run_one
+
+        multirun = options.multirun
+        told = (
+            dry_run_all(overrides, options.rerun, options.max_jobs)
+            if multirun
+            else dry_run_one(overrides, options.rerun)
+        )
+        return print_dry_run(told, as_json=options.json)
     runner = JobRunner()
     if options.multirun:
         results = driver.run_all(overrides, options.command, options.rerun, log, runner, options.max_jobs)

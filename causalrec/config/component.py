@@ -13,7 +13,7 @@ import sys
 import types as pytypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import Annotated, Any, Generic, TypeGuard, TypeVar, get_args, get_origin, get_type_hints
 
@@ -48,11 +48,15 @@ class ComponentConfig(Generic[T_co]):
     @property
     def settings(self) -> dict[str, object]:
         """Every argument by name, the constructor's default where YAML gives none."""
+        return dict(self._settings)
+
+    @cached_property
+    def _settings(self) -> dict[str, object]:
         return {**self._defaults(), **self.arguments}
 
     def setting(self, name: str) -> object:
         """Return one argument, the constructor's default where YAML gives none; KeyError for another name."""
-        return self.settings[name]
+        return self._settings[name]
 
     @property
     def keyword_names(self) -> tuple[str, ...]:
@@ -61,9 +65,18 @@ class ComponentConfig(Generic[T_co]):
 
     def to_dict(self) -> dict[str, object]:
         """Return `_target_` and every argument, constructor defaults included, as plain values."""
-        arguments = {**self._defaults(), **self.arguments}
+        return dict(self._plain)
+
+    @cached_property
+    def _plain(self) -> dict[str, object]:
+        """What `to_dict` returns, made once: the jobs of a launch share most of their components."""
         name = f"{self.target.__module__}.{self.target.__qualname__}"
-        return {"_target_": name} | {key: _each(value, _to_dict) for key, value in arguments.items()}
+        return {"_target_": name} | {key: _each(value, _to_dict) for key, value in self._settings.items()}
+
+    @cached_property
+    def text(self) -> str:
+        """All that the component is, as a key: equal ones have the same."""
+        return repr(self._plain)
 
     def _defaults(self) -> dict[str, object]:
         target: type[object] = self.target

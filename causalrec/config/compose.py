@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from causalrec.config.checks import PlainConfig, check_keys_and_scalars
-from causalrec.config.component import ComponentConfig, load_class, validate_component
+from causalrec.config.component import ComponentConfig, allowed_packages, load_class, validate_component
+from causalrec.config.composition import Composition, resolve
+from causalrec.config.content import Content
 from causalrec.config.expanded_size import check_expansion
 from causalrec.config.folders import package_folder
 from causalrec.config.hydra_keys import check_search_path
-from causalrec.config.interpolation import restrict_interpolation
 from causalrec.config.overrides import expand_sweep, normalise_overrides, original_overrides
 from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import COLLECTIONS, GROUPS, OPTIONAL, DataRequest, ExperimentConfig
 from causalrec.config.settings import check_candidates, why_unused
 from causalrec.config.yaml_errors import check_chosen_files, one_line_errors
+from causalrec.limits import MAX_JOBS
 
 __all__ = [
     "PlainConfig",
@@ -45,7 +47,7 @@ DEFAULT_NAME_GROUPS = (
 def compose_config(overrides: Sequence[str], name: Literal["train", "estimate"] = "train") -> PlainConfig:
     """Compose `conf/NAME.yaml` with normalised overrides into plain values; raise RequestError in one line."""
     components, values = _split_plain_values(overrides)
-    return _resolve(*_compose(components, name), values)
+    return resolve(*_compose(components, name), values)
 
 
 def compose_and_check(overrides: Sequence[str]) -> PlainConfig:
@@ -66,13 +68,13 @@ def compose_plain(jobs: Sequence[Sequence[str]]) -> list[PlainConfig]:
 
     Those that choose the same components share one composition: each takes Hydra a third of a second.
     """
-    compositions: dict[tuple[str, ...], tuple[Any, Any]] = {}
+    compositions: dict[tuple[str, ...], Composition] = {}
     resolved = []
     for job in jobs:
         components, values = _split_plain_values(job)
         if components not in compositions:
-            compositions[components] = _compose(components, "train")
-        resolved.append(_resolve(*compositions[components], values))
+            compositions[components] = Composition(*_compose(components, "train"))
+        resolved.append(compositions[components].resolve(values))
     return [check_keys_and_scalars(plain)[0] for plain in resolved]
 
 
@@ -82,6 +84,7 @@ def _split_plain_values(overrides: Sequence[str]) -> tuple[tuple[str, ...], list
     return tuple(text for text in overrides if text not in values), list(values.values())
 
 
+@lru_cache(maxsize=MAX_JOBS)
 def _plain_value(text: str) -> tuple[str, object] | None:
     """Return the key and value of an override that only sets a value (as it was normalised), else None."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -113,24 +116,6 @@ def _roots(overrides: Sequence[str]) -> list[Path]:
     """Return the folders that components are looked for in, as `normalise_overrides` wrote them down."""
     search_path = next((text for text in overrides if text.startswith("hydra.searchpath=")), "")
     return [package_folder("conf"), *map(Path, re.findall(r"file://([^,\]]+)", search_path))]
-
-
-def _resolve(config: Any, everything: Any, values: Sequence[tuple[str, object]]) -> PlainConfig:
-    """Return plain values with `values` set; `${hydra:...}` is read from all of the configuration."""
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
-
-    config = copy.deepcopy(config)
-    with one_line_errors():
-        HydraConfig.instance().set_config(everything)
-    with one_line_errors(), restrict_interpolation():
-        for key, value in values:
-            OmegaConf.update(config, key, value, merge=True, force_add=True)
-        if any("${" in str(value) for _, value in values):
-            check_expansion(config)
-        plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
 
 
 def validate_config(plain: Mapping[str, object], overrides: tuple[str, ...] = ()) -> ExperimentConfig:
@@ -166,11 +151,23 @@ def data_request(plain: Mapping[str, object]) -> DataRequest:
 def _validate_members(composed: PlainConfig, group: str) -> Any:
     """Return the checked component of a group, those of a collection by name."""
     if group in COLLECTIONS:
-        contract, members = load_class(COLLECTIONS[group]), composed.get(group) or {}
-        return {name: validate_component(f"{group}.{name}", node, contract) for name, node in members.items()}
+        members = composed.get(group) or {}
+        return {name: _validate_once(f"{group}.{name}", node, COLLECTIONS[group]) for name, node in members.items()}
     if group in OPTIONAL and composed.get(group) is None:
         return None
-    return validate_component(group, composed[group], load_class(GROUPS[group]))
+    return _validate_once(group, composed[group], GROUPS[group])
+
+
+def _validate_once(path: str, node: object, contract: str) -> ComponentConfig[Any]:
+    """Check a component, once for all jobs that have the same; `contract`: full path of a class."""
+    return _validate_content(path, Content.of(node), contract, allowed_packages())
+
+
+@lru_cache(maxsize=MAX_JOBS)
+def _validate_content(
+    path: str, node: Content[object], contract: str, packages: tuple[str, ...]
+) -> ComponentConfig[Any]:
+    return validate_component(path, node.value, load_class(contract))
 
 
 def validate_group(plain: Mapping[str, object], group: str) -> ComponentConfig[Any]:

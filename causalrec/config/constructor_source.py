@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -19,8 +20,10 @@ from causalrec.config.class_source import (
     parameters,
     source_path,
 )
-from causalrec.config.component import is_node, require_allowed, wrong_validation
+from causalrec.config.component import allowed_packages, is_node, require_allowed, wrong_validation
+from causalrec.config.content import Content
 from causalrec.errors import RequestError, did_you_mean
+from causalrec.limits import MAX_JOBS
 
 ANY_CLASS = "builtins.object"
 
@@ -36,6 +39,13 @@ def check_source(path: str, node: object, contract: str = ANY_CLASS) -> None:
         node: the composed YAML.
         contract: full path of the class that the target must be one of.
     """
+    _check_content(path, Content.of(node), contract, allowed_packages())
+
+
+@lru_cache(maxsize=MAX_JOBS)
+def _check_content(path: str, content: Content[object], contract: str, packages: tuple[str, ...]) -> None:
+    """Check a component, once for all jobs that have the same."""
+    node = content.value
     target = node.get("_target_") if isinstance(node, Mapping) else None
     if not isinstance(node, Mapping):
         raise RequestError(f"{path}={node!r}: expected a component, a mapping with a _target_")

@@ -196,7 +196,7 @@ class ExperimentConfig:
         """What it says of the question and the data."""
         return DataRequest(**{field.name: getattr(self, field.name) for field in fields(DataRequest)})
 
-    @property
+    @cached_property
     def unread(self) -> frozenset[str]:
         """The groups and sections that nothing reads: neither the learner nor, of a trial, the data."""
         unread = LEARNER_GROUPS - (self.learner.target.groups if self.learner else frozenset())
@@ -207,7 +207,7 @@ class ExperimentConfig:
         """Whether its learner is trained by the trainer."""
         return self.learner is not None and "trainer" in self.learner.target.groups
 
-    @property
+    @cached_property
     def trial(self) -> Trial | None:
         """What a smoke run leaves of the data, whatever learns from them; None where nothing is left out."""
         limits = [self.trainer.setting(name) for name in TRIAL_SETTINGS]

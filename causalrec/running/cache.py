@@ -21,15 +21,7 @@ class PreparedCache:
         """Return what stands before the job's fits, prepared now unless the last job had the same."""
         from causalrec.running.prepare import prepare_data
 
-        components = (config.task, config.dataset, config.split, config.propensity)
-        settings = [component.to_dict() for component in components]
-        added = {name: component.to_dict() for name, component in config.augmentation.items()}
-        placebo = config.run.placebo
-        seed = config.run.seed if added or placebo.source else None  # augmentations may draw; a placebo does
-        learner = config.components.learner
-        folds = learner.folds(config, 0) if learner else None  # what the learner's parts allow
-        read = [plan, config.run.paths.data, config.run.selection, folds, config.run.evaluation.cluster]
-        key = repr([settings, added, seed, config.trial, placebo, *read])
+        key = prepared_key(config, plan)
         if self.last is None or key != self.key:
             self.last = prepare_data(config, plan)
             self.key = key
@@ -37,3 +29,16 @@ class PreparedCache:
 
     def __getstate__(self) -> dict[str, object]:
         return {"key": "", "last": None}
+
+
+def prepared_key(config: ExperimentConfig, plan: RunPlan) -> str:
+    """Return what the data that stand before a job's fits depend on."""
+    components = (config.task, config.dataset, config.split, config.propensity)
+    settings = [component.to_dict() for component in components]
+    added = {name: component.to_dict() for name, component in config.augmentation.items()}
+    placebo = config.run.placebo
+    seed = config.run.seed if added or placebo.source else None  # augmentations may draw; a placebo does
+    learner = config.components.learner
+    folds = learner.folds(config, 0) if learner else None  # what the learner's parts allow
+    read = [plan, config.run.paths.data, config.run.selection, folds, config.run.evaluation.cluster]
+    return repr([settings, added, seed, config.trial, placebo, *read])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import fields
+from functools import lru_cache
 
 from causalrec.config.class_source import UnreadableSourceError, class_constant
+from causalrec.config.content import Content
 from causalrec.config.schema import DataRequest
 from causalrec.data.card import DatasetCard
 from causalrec.data.clusters import KEY, check_clusters
@@ -16,12 +19,28 @@ from causalrec.evaluation.slice.base import name_refusals
 from causalrec.features.views import Views, choose_views
 from causalrec.prepared import RunPlan
 
+MAX_PLANS = 512  # that are kept
+
 
 def plan_data(request: DataRequest) -> RunPlan:
     """Identify the estimand by the graph, and choose the columns that models read; raise RequestError or NotIdentified.
 
-    No file is read.
+    No file is read. Jobs that ask the same of the same data share a plan.
     """
+    return _plan_content(_content(request))
+
+
+def _content(request: DataRequest) -> Content[DataRequest]:
+    """Return a request as a key: all of it but the seed of a fit and the names of its records."""
+    run = request.run.model_copy(update={"seed": 0, "name": "", "sweep": ""})
+    members = (getattr(request, group.name) for group in fields(DataRequest) if group.name != "run")
+    texts = [[(n, c.text) for n, c in m.items()] if isinstance(m, Mapping) else m.text for m in members]
+    return Content(repr((run, texts)), request)
+
+
+@lru_cache(maxsize=MAX_PLANS)
+def _plan_content(content: Content[DataRequest]) -> RunPlan:
+    request = content.value
     built, card = request.components, request.components.dataset.card
     adjustment = built.task.identify(request, card)
     built.graph.check_modifiers(card)
@@ -32,6 +51,12 @@ def plan_data(request: DataRequest) -> RunPlan:
 
 def check_question(request: DataRequest) -> None:
     """Raise RequestError where these data, split so, cannot answer the question; the graph is not yet asked."""
+    _check_content(_content(request))
+
+
+@lru_cache(maxsize=MAX_PLANS)
+def _check_content(content: Content[DataRequest]) -> None:
+    request = content.value
     built = request.components
     task, card = built.task, built.dataset.card
     task.check_data(request, card)

@@ -31,10 +31,14 @@ from causalrec.running.placebo import check_placebo, destroy_source
 from causalrec.training.folds import Folds, settle_folds
 
 
-def plan_run(config: ExperimentConfig) -> RunPlan:
+def plan_run(config: ExperimentConfig, *, writes: bool = True) -> RunPlan:
     """Check the request as one and identify its estimand; raise RequestError or NotIdentified. No file is read.
 
     The folder of records is made, unless a finished run is opened again, which lies in one.
+
+    Args:
+        config: of the job.
+        writes: make the folders that it writes to; a dry run makes none.
     """
     built = config.components
     card = built.dataset.card
@@ -45,9 +49,10 @@ def plan_run(config: ExperimentConfig) -> RunPlan:
         built.learner.check_views(config, card, plan.views)
     check_placebo(config, plan.views)
     built.task.check_identified(config, card, plan.adjustment.training, plan.views)
-    if config.moved_to is None:
+    if writes and config.moved_to is None:
         require_writable(config.run.paths.runs, "paths.runs")
-    require_writable(config.run.paths.cache, "paths.cache")
+    if writes:
+        require_writable(config.run.paths.cache, "paths.cache")
     return plan
 
 

@@ -115,7 +115,7 @@ def train_together(
     try:
         for k, (config, plan) in enumerate(zip(configs, plans, strict=True)):
             try:
-                started[k] = _start(config, plan, execution, cache)
+                started[k] = start_job(config, plan, execution, cache)
             except Exception as error:
                 check = ownership[k]
                 results[k] = _fail(config, plan, check, execution, error) if check else None
@@ -131,7 +131,15 @@ def train_together(
     return results
 
 
-def _start(config: ExperimentConfig, plan: RunPlan, execution: str, cache: PreparedCache) -> StartedJob:
+def start_job(config: ExperimentConfig, plan: RunPlan, execution: str, cache: PreparedCache) -> StartedJob:
+    """Prepare a job's data and open its log; raise RequestError where what is trained could not be scored.
+
+    Args:
+        config: what was asked for.
+        plan: of the job.
+        execution: what the record says of how it was made.
+        cache: holds what was prepared last.
+    """
     learner = config.components.learner
     if learner is not None:
         learner.certify(config, stacked=execution != SINGLE)

@@ -15,14 +15,10 @@ from causalrec.config.compose import (
     compose_plain,
     data_request,
     expand_sweep,
-    one_line_errors,
     original_overrides,
-    package_folder,
     validate_config,
 )
-from causalrec.config.constructor_source import check_keys
-from causalrec.config.hydra_keys import PLUGINS, PluginKind, check_plugin, refuse_launchers
-from causalrec.config.interpolation import restrict_interpolation
+from causalrec.config.hydra_keys import PluginKind, check_plugin, refuse_launchers
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.config.settings import refuse_unused
 from causalrec.config.sweep_counts import refuse_too_many
@@ -33,13 +29,12 @@ from causalrec.sweeps.fit_counts import fits_of_each, job_summary
 from causalrec.sweeps.job import JobResult, JobRunner, failed_result, is_helper
 from causalrec.sweeps.launch import Job, Log, enter_jobs, recorded_result, report_disk_errors, run_until_done
 from causalrec.sweeps.ledger import Ledger
+from causalrec.sweeps.multirun import Multirun, plugin_node
 from causalrec.sweeps.submodels import with_submodels
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
-
-BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 @runtime_checkable
@@ -50,8 +45,13 @@ class ConfigLauncher(Protocol):
         """Run checked jobs, `jobs` being what was asked for each; return their results in order."""
 
 
-def check_jobs(jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
-    """Compose, validate and identify every job before any starts, first what needs no torch."""
+def check_jobs(jobs: Sequence[list[str]], *, writes: bool = True) -> list[ExperimentConfig]:
+    """Compose, validate and identify every job before any starts, first what needs no torch.
+
+    Args:
+        jobs: what is asked for each, normalised.
+        writes: make the folders of records and of the cache, and try them.
+    """
     plain_configs = compose_plain(jobs)
     _check_requests(plain_configs)
     configs = [validate_config(plain, original_overrides(job)) for plain, job in zip(plain_configs, jobs, strict=True)]
@@ -59,7 +59,7 @@ def check_jobs(jobs: Sequence[list[str]]) -> list[ExperimentConfig]:
     from causalrec.running.prepare import plan_run  # imports torch, which no misspelt name must wait for
 
     for config in configs:
-        plan_run(config)
+        plan_run(config, writes=writes)
     return configs
 
 
@@ -128,21 +128,15 @@ def run_all(
         runner: what runs a job; a new one by default.
         max_jobs: how many may be asked for.
     """
-    from omegaconf import OmegaConf
-
-    context, config = _compose_multirun(overrides)
+    multirun = Multirun.compose(overrides)
     runner = runner or JobRunner()
-    typed = OmegaConf.to_container(config.hydra.overrides)  # unresolved: `seed=${split.seed}` is each job's own
-    assert isinstance(typed, dict)
-    task_overrides = [str(text) for text in typed["task"]]
-    if config.hydra.sweeper["_target_"] != BASIC:
-        results = _run_sweeper(task_overrides, context, config, command, runner, max_jobs)
+    if multirun.has_sweeper:
+        results = _run_sweeper(multirun, command, runner, max_jobs)
     else:
-        search_path = [text for text in map(str, typed["hydra"]) if text.startswith("hydra.searchpath")]
-        wanted = expand_sweep(task_overrides, max_jobs)
-        requested = check_jobs([[*search_path, *job] for job in wanted])
+        wanted = expand_sweep(multirun.task_overrides, max_jobs)
+        requested = check_jobs(multirun.with_search_path(wanted))
         configs, wanted = with_submodels(requested, wanted)
-        launch = _launch_of(context, config, runner)
+        launch = _launch_of(multirun, runner)
         entered = enter_jobs(configs, wanted, command, rerun)
         left, total = len(entered.unfinished), len(entered.jobs)
         done = f", {total - left} of {total} done already" if left < total else ""
@@ -190,7 +184,7 @@ def launcher_of(*, hydra_context: HydraContext, task_function: TaskFunction, con
 def _plugin(kind: PluginKind, context: HydraContext, function: TaskFunction, config: DictConfig) -> Any:
     from hydra.core.plugins import Plugins
 
-    node, handed = _plugin_node(kind, config), {"hydra_context": context, "task_function": function, "config": config}
+    node, handed = plugin_node(kind, config), {"hydra_context": context, "task_function": function, "config": config}
     workers = node.get("n_jobs")
     if isinstance(workers, int) and workers > MAX_PROCESSES:
         raise RequestError(f"hydra.{kind}.n_jobs={workers}: at most {MAX_PROCESSES} processes; set n_jobs lower")
@@ -201,15 +195,6 @@ def _plugin(kind: PluginKind, context: HydraContext, function: TaskFunction, con
     return built
 
 
-def _plugin_node(kind: PluginKind, config: DictConfig) -> dict[str, object]:
-    from omegaconf import OmegaConf
-
-    with restrict_interpolation():
-        node = OmegaConf.to_container(config.hydra[kind], resolve=True)
-    assert isinstance(node, dict)
-    return {str(key): value for key, value in node.items()}
-
-
 def _contract(kind: PluginKind) -> type[object]:
     from hydra.plugins.launcher import Launcher
     from hydra.plugins.sweeper import Sweeper
@@ -217,9 +202,9 @@ def _contract(kind: PluginKind) -> type[object]:
     return Launcher if kind == "launcher" else Sweeper
 
 
-def _launch_of(context: HydraContext, config: DictConfig, runner: JobRunner) -> Callable[[list[Job]], list[JobResult]]:
+def _launch_of(multirun: Multirun, runner: JobRunner) -> Callable[[list[Job]], list[JobResult]]:
     """Return what launches jobs through the launcher asked for; where it breaks, the ledger knows what was finished."""
-    launcher = launcher_of(hydra_context=context, task_function=runner, config=config)
+    launcher = launcher_of(hydra_context=multirun.context, task_function=runner, config=multirun.config)
     begun = 0
 
     def launch(left: list[Job]) -> list[JobResult]:
@@ -261,36 +246,17 @@ def _result_without_launcher(job: Job, error: Exception) -> JobResult:
     )
 
 
-def _run_sweeper(
-    arguments: list[str], context: HydraContext, config: DictConfig, command: str, runner: JobRunner, max_jobs: int
-) -> list[JobResult]:
+def _run_sweeper(multirun: Multirun, command: str, runner: JobRunner, max_jobs: int) -> list[JobResult]:
     """Hand over to a sweeper, which learns the jobs as it goes."""
-    sweeper = _plugin("sweeper", context, runner, config)
+    config = multirun.config
+    sweeper = _plugin("sweeper", multirun.context, runner, config)
     trials = int(getattr(sweeper, "n_trials", 0))
     refuse_too_many(trials, max_jobs, f"hydra.sweeper.n_trials={trials}")
     ledger = Ledger(Path(str(config.paths.runs)) / str(config.sweep))
     with report_disk_errors(ledger):
         ledger.requeue(list(ledger.status_files.by_job("failed")))
         ledger.note_launch(command, [])
-    returned = sweeper.sweep(arguments) or []
+    returned = sweeper.sweep(multirun.task_overrides) or []
     results = [result for result in returned if isinstance(result, JobResult)]
     lost = [result for result in returned if isinstance(result, Exception)]
     return [*results, *(JobResult("", "failed", " ".join(str(result).split()), 1, "launcher") for result in lost)]
-
-
-def _compose_multirun(overrides: list[str]) -> tuple[HydraContext, DictConfig]:
-    """Compose a multirun's own configuration, as Hydra's launchers and sweepers are handed it."""
-    from hydra._internal.callbacks import Callbacks
-    from hydra.types import HydraContext, RunMode
-
-    from causalrec.config.loader import initialise_hydra
-
-    with one_line_errors([package_folder("conf")]), initialise_hydra("causalrec") as hydra:
-        config = hydra.compose_config("train", overrides, RunMode.MULTIRUN, with_log_configuration=False)
-    for kind in PLUGINS:
-        node = _plugin_node(kind, config)
-        check_plugin(kind, str(config.hydra.runtime.choices[f"hydra/{kind}"]), node)
-        check_keys(f"hydra.{kind}", node)
-    return HydraContext(
-        config_loader=hydra.config_loader, callbacks=Callbacks()
-    ), config  # no callbacks: none is allowed

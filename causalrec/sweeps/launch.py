@@ -60,23 +60,29 @@ def enter_jobs(
         command: what the user typed.
         rerun: queue finished jobs again.
     """
-    ledgers: dict[Path, Ledger] = {}
-    jobs: dict[str, Job] = {}
-    for config, job_overrides in zip(configs, overrides, strict=True):
-        ledger = ledgers.setdefault(config.folder.parents[1], Ledger.for_config(config))
-        jobs.setdefault(str(config.folder), Job(ledger.enter(config), ledger, config, tuple(job_overrides)))
-    for ledger in ledgers.values():
+    jobs = list_jobs(configs, overrides)
+    for ledger in {id(job.ledger): job.ledger for job in jobs.values()}.values():
         names = [job.name for job in jobs.values() if job.ledger is ledger]
         with report_disk_errors(ledger):
             ledger.requeue(names)
             ledger.note_launch(command, names)
-    states = _look(jobs)
+    states = look(jobs)
     for key, state in list(states.items()) if rerun else ():
         if not state.status.startswith("running"):
             with report_disk_errors(jobs[key].ledger):
                 jobs[key].ledger.reset_job(jobs[key].name)
             states[key] = State("new")
     return EnteredJobs(jobs, states)
+
+
+def list_jobs(configs: Sequence[ExperimentConfig], overrides: Sequence[Sequence[str]]) -> dict[str, Job]:
+    """Return the jobs of a launch by folder, each once; nothing is written."""
+    ledgers: dict[Path, Ledger] = {}
+    jobs: dict[str, Job] = {}
+    for config, job_overrides in zip(configs, overrides, strict=True):
+        ledger = ledgers.setdefault(config.folder.parents[1], Ledger.for_config(config))
+        jobs.setdefault(str(config.folder), Job(ledger.enter(config), ledger, config, tuple(job_overrides)))
+    return jobs
 
 
 @contextmanager
@@ -88,8 +94,8 @@ def report_disk_errors(ledger: Ledger) -> Iterator[None]:
         raise RequestError(f"{ledger.root}: cannot be written ({disk_problem(error, ledger.root) or error})") from error
 
 
-def _look(jobs: Mapping[str, Job]) -> dict[str, State]:
-    """Return where jobs stand, from one look at each ledger."""
+def look(jobs: Mapping[str, Job]) -> dict[str, State]:
+    """Return where jobs stand, from one look at each ledger; nothing is written."""
     by_ledger: dict[int, list[tuple[str, Job]]] = {}
     for key, job in jobs.items():
         by_ledger.setdefault(id(job.ledger), []).append((key, job))
@@ -130,7 +136,7 @@ def run_until_done(
             waited_for = len(elsewhere)
             time.sleep(pause)
             pause = min(2 * pause, POLL[1])
-        states = _look(elsewhere)
+        states = look(elsewhere)
 
 
 def _holders(states: Mapping[str, State]) -> str:

@@ -37,7 +37,7 @@ def submodels_of(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
         return {}
     from causalrec.running.prepare import plan_run
 
-    return dict(learner.submodels(config, plan_run(config).views))
+    return dict(learner.submodels(config, plan_run(config, writes=False).views))
 
 
 def overrides_of(row: ExperimentConfig, submodel: ExperimentConfig, job: Sequence[str]) -> list[str]:

@@ -277,7 +277,7 @@ def test_a_job_that_was_taken_over_meanwhile_leaves_the_record_alone(
 
     prepared = cast(Any, Mock(plan=plan_run(spec)))
     log = JobLog.of(spec, live=True)
-    monkeypatch.setattr(run, "_start", lambda config, *_: run.StartedJob(config, prepared, log))
+    monkeypatch.setattr(run, "start_job", lambda config, *_: run.StartedJob(config, prepared, log))
     monkeypatch.setattr(run, "fit_in_rounds", diverge)
     with pytest.raises(ValueError, match="diverged"):
         run.train(spec, lost)

@@ -14,6 +14,7 @@ from causalrec.config.component import validate_component
 from causalrec.config.compose import normalise_overrides
 from causalrec.errors import RequestError
 from causalrec.sweeps import driver
+from causalrec.sweeps.multirun import Multirun
 from causalrec.sweeps.ray_launcher import RayLauncher
 
 ray = pytest.importorskip("ray")
@@ -123,8 +124,8 @@ def deadly(composed: Any) -> str:
 
 def ready(task: Callable[[Any], Any], *overrides: str) -> Any:
     """The launcher as the command builds it, with another task."""
-    context, composed = driver._compose_multirun(normalise_overrides([RAY, *overrides]))
-    return driver.launcher_of(hydra_context=context, task_function=task, config=composed)
+    multirun = Multirun.compose(normalise_overrides([RAY, *overrides]))
+    return driver.launcher_of(hydra_context=multirun.context, task_function=task, config=multirun.config)
 
 
 def test_the_yaml_keys_are_the_constructors() -> None:

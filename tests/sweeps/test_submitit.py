@@ -12,6 +12,7 @@ from tiny import finished_jobs, launch, records
 from causalrec.config.compose import normalise_overrides
 from causalrec.sweeps import driver
 from causalrec.sweeps.job import JobRunner
+from causalrec.sweeps.multirun import Multirun
 
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
 
@@ -45,9 +46,9 @@ def test_submitit_slurm_submits_one_array_with_its_parameters(tmp_path: Path, mo
     monkeypatch.setattr(submitit.AutoExecutor, "map_array", keep)
     overrides = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu", "hydra.launcher.gpus_per_node=1"]
     overrides += ["hydra.launcher.timeout_min=30", "hydra.launcher.array_parallelism=1", "sweep=array"]
-    context, composed = driver._compose_multirun(normalise_overrides(overrides))
+    multirun = Multirun.compose(normalise_overrides(overrides))
     runner = JobRunner()
-    launcher = driver.launcher_of(hydra_context=context, task_function=runner, config=composed)
+    launcher = driver.launcher_of(hydra_context=multirun.context, task_function=runner, config=multirun.config)
     assert launcher.launch([["++seed=0"], ["++seed=1"]], initial_job_idx=0) == []
     executor, function, jobs = submitted
     assert [job[0] for job in jobs] == [["++seed=0"], ["++seed=1"]]

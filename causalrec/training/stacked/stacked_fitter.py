@@ -63,9 +63,10 @@ class StackedFitter:
     def _fit_stacks(self, requests: list[FitRequest]) -> list[FitResult | Exception]:
         with progress("packed", len(requests), "fits", shown=self.progress) as step:
             try:
-                return [*fit_stacked(requests, self._replicas_in_memory, lambda n, _: step.update(n), self.folder)]
+                return [*fit_stacked(requests, self.replicas_in_memory, lambda n, _: step.update(n), self.folder)]
             except Exception as error:  # the reason of every job in it
                 return [error] * len(requests)
 
-    def _replicas_in_memory(self, bytes_each: int) -> int:
+    def replicas_in_memory(self, bytes_each: int) -> int:
+        """Return the most replicas of a stack, of so many bytes each."""
         return min(self.max_replicas, int(free_memory() * self.memory_share) // bytes_each)

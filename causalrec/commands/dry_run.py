@@ -1,0 +1,51 @@
+"""`--dry-run`: what a launch would make and take, told before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from causalrec.commands.terminal import print_json
+from causalrec.limits import plural
+from causalrec.memory import gigabytes
+
+if TYPE_CHECKING:
+    from causalrec.sweeps.dry_run import DryRun
+
+
+def print_dry_run(told: DryRun, *, as_json: bool) -> int:
+    """Print what a launch would make and take, and from what that is told; return the exit code."""
+    if as_json:
+        timed = {} if told.kinds else {"seconds": None, "most_seconds": None}
+        print_json({**asdict(told), **timed, "basis": told.basis})
+    else:
+        print("\n".join(_lines(told)))
+    return 0
+
+
+def _lines(told: DryRun) -> list[str]:
+    cases = f", {told.special_cases:,} of them special cases of rows" if told.special_cases else ""
+    done = f"; {told.done:,} done already" if told.done else ""
+    further = f", at most {told.further_fits:,} further where a best candidate stands at an end of those tried"
+    fits = f"{plural(told.fits, 'fit')}{further if told.further_fits else ''}"
+    lines = [f"{plural(told.jobs, 'job')}{cases}{done}", fits]
+    if told.kinds:
+        shared, each = (f" in {told.processes} processes", " each") if told.processes > 1 else ("", "")
+        most = f"{duration(told.most_seconds)} if no fit stops before its last epoch"
+        lines.append(f"about {duration(told.seconds)}{shared}; {most}")
+        lines.append(f"{gigabytes(told.memory_bytes)} of memory{each}")
+    if told.untimed:
+        lines.append(f"without {plural(told.untimed, 'job')} whose fits take no steps or several devices: not timed")
+    return [*lines, f"{told.basis}; nothing was started"]
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people.
+
+    >>> duration(0.04), duration(42), duration(600), duration(7380)
+    ('1 s', '42 s', '10 min', '2 h 3 min')
+    """
+    if seconds < 100:
+        return f"{max(seconds, 1):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60:,} h {minutes % 60} min"
