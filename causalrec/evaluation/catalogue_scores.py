@@ -54,8 +54,8 @@ def require_block_memory(
             what, needed = f"{', '.join(keeping)} keeps {len(data):,} rows of {ROW_BYTES} bytes", 2 * rows
         if needed > megabytes * 1e6:
             raise RequestError(
-                f"evaluation.memory_mb={megabytes:g}: on {(data.subset_of or data).name} {what}, half of what may be used: "
-                f"set evaluation.memory_mb={int(np.ceil(needed / 1e6))} or more"
+                f"evaluation.memory_mb={megabytes:g}: on {(data.subset_of or data).name} {what}, half of what may be "
+                f"used: set evaluation.memory_mb={int(np.ceil(needed / 1e6))} or more"
             )
 
 
