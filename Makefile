@@ -76,4 +76,4 @@ readme: $(STAMP) ## paste the quick start's tables into README.md and docs/quick
 	$(BIN)/causalrec table runs/quickstart --rows $(README_ROWS) --columns $(README_COLUMNS) --paste README.md
 
 bench: $(STAMP) ## measure a training step beside a plain loop, and paste the ratios into docs/benchmarks.md
-	for name in step_overhead packed ledger startup coat_study ingest embedding finetuning memory ihdp_packed uplift_metrics converged_fits vmap_stacking full_ranking row_sparse compose; do $(BIN)/python benchmarks/$$name.py --paste docs/benchmarks.md; done
+	for name in step_overhead packed ledger startup coat_study ingest embedding finetuning memory ihdp_packed uplift_metrics converged_fits vmap_stacking full_ranking row_sparse compose tables large_log; do $(BIN)/python benchmarks/$$name.py --paste docs/benchmarks.md; done

@@ -13,6 +13,8 @@ from causalrec.reporting.paste_between_markers import paste
 
 FIRST_STEP = """
 import os, sys
+from causalrec.deferred_imports import defer_imports
+defer_imports()
 import causalrec.training.module as module
 def stop(*_):
     os._exit(0)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from causalrec.commands.parser import parser
+from causalrec.deferred_imports import defer_imports
 from causalrec.errors import CausalRecError, RequestError, did_you_mean
 from causalrec.plain_text import one_line
 from causalrec.redaction import redact_command
@@ -137,5 +138,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+def program() -> int:
+    """Run the command in a process of its own, which imports what it reads alone."""
+    defer_imports()
+    return main()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

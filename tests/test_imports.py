@@ -16,7 +16,7 @@ import causalrec
 PACKAGE = Path(causalrec.__file__).parent
 LAYERS = (
     {"errors", "types", "ids", "limits", "memory", "plain_text", "redaction", "secret_values"},
-    {"plain_streams", "working_folder"},
+    {"plain_streams", "working_folder", "deferred_imports"},
     {"config", "solvers"},
     {"progress"},
     {"data"},

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def table(options: argparse.Namespace) -> int:
     """`causalrec table DIR`: the records below DIR as tables."""
-    from causalrec.reporting.folder_tables import folder_tables
+    from causalrec.reporting.table_cache import cached_tables
 
     if not options.intervals and (options.json or options.form == "csv"):
         raise RequestError("--no-intervals: of text, markdown and LaTeX alone; CSV and JSON hold each end in a field")
@@ -26,7 +26,7 @@ def table(options: argparse.Namespace) -> int:
 
         read_page(options.paste, marker)  # refused before anything is printed
     columns, rows = (tuple(filter(None, text.split(","))) for text in (options.columns, options.rows))
-    score_tables, broken = folder_tables(options.folder, columns, rows, options.submodels, options.cost)
+    score_tables, broken = cached_tables(options.folder, columns, rows, options.submodels, options.cost)
     for record in broken:
         log(f"not in the table: {options.folder / record.path}: {record.reason}")
     print_tables(score_tables, options.json, form=options.form, intervals=options.intervals)

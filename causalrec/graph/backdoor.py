@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import networkx as nx
 
+from causalrec.graph.dowhy_criterion import backdoor_criterion
 from causalrec.graph.separation import Arrows
 
 
@@ -46,9 +47,7 @@ def valid_backdoor(digraph: nx.DiGraph[str], exposure: str, outcome: str, given:
         outcome: its node.
         given: the set.
     """
-    from dowhy.graph import check_valid_backdoor_set  # 3 s to import: only a run pays for it
-
-    return bool(check_valid_backdoor_set(digraph, [exposure], [outcome], given)["is_dseparated"])
+    return bool(backdoor_criterion()(digraph, [exposure], [outcome], given)["is_dseparated"])
 
 
 def confounders(digraph: nx.DiGraph[str], exposure: str, outcome: str, observed: frozenset[str]) -> list[str]:

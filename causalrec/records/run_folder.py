@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,8 +33,8 @@ class RunFolder:
 
     folder: Path
     record: RunRecord
-    replicates: dict[str, Doubles]
-    jackknife: dict[str, Doubles] = field(default_factory=dict)
+    replicates: Mapping[str, Doubles]
+    jackknife: Mapping[str, Doubles] = field(default_factory=dict)
 
     @staticmethod
     def load(path: Path) -> RunFolder:

@@ -9,7 +9,7 @@ import numpy as np
 
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.estimators.bootstrap import percentile_interval
-from causalrec.records.names import column_of, parse_column
+from causalrec.records.names import column_of, parse_column, score_column
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.sections import ScoreRecord
 from causalrec.reporting.footnotes import footnotes, null_notes
@@ -42,9 +42,10 @@ def tables(
     runs = list(folders)
     groups = groups_of_tables(runs if show_submodels else without_submodels(runs))
     _require(columns, [run for group in groups for run in group])
+    trained_rows = [rows_of(group) for group in groups]
     table_and_rows = [
-        (_table(title, group, columns, runs, rows), rows_of(group))
-        for title, group in zip(titles_of(groups), groups, strict=True)
+        (_table(title, group, trained, columns, runs, rows), trained)
+        for title, group, trained in zip(titles_of(groups), groups, trained_rows, strict=True)
     ]
     available = list(dict.fromkeys(row for table, trained in table_and_rows for row in (*table.baselines, *trained)))
     for row in rows:
@@ -54,7 +55,7 @@ def tables(
 
 
 def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
-    present = {column_of(score) for run in folders for score in run.record.all_scores}
+    present = _columns_of(folders) if columns else ()
     for column in columns if folders else ():
         if column not in present:
             of_metric = sorted(name for name in present if name.partition("@")[0] == column)
@@ -65,16 +66,15 @@ def _require(columns: tuple[str, ...], folders: Sequence[RunFolder]) -> None:
 def _table(
     title: str,
     folders: list[RunFolder],
+    trained: Mapping[str, list[RunFolder]],
     wanted: tuple[str, ...],
     runs: Sequence[RunFolder],
     chosen: Sequence[str],
 ) -> ScoreTable:
     """Make a table; of the rows that are trained only the chosen are in it and in its notes, if any is."""
-    groups = rows_of(folders)
-    groups = {name: group for name, group in groups.items() if name in chosen} or groups
+    groups = {name: group for name, group in trained.items() if name in chosen} or dict(trained)
     trivial = tuple(dict.fromkeys(score.model for run in folders for score in run.record.baselines))
-    available = list(dict.fromkeys(column_of(score) for run in folders for score in run.record.all_scores))
-    columns = _columns(available, wanted)
+    columns = _columns(_columns_of(folders), wanted)
     rows = {
         name + mark: _cells([(run, run.record.baselines) for run in group], name, columns)
         for mark, group in _group_by_training_rows(folders).items()
@@ -113,6 +113,12 @@ def _group_by_training_rows(folders: Sequence[RunFolder]) -> dict[str, list[RunF
     return {f"-{size}" if len(sizes) > 1 else "": group for size, group in sorted(sizes.items())}
 
 
+def _columns_of(folders: Sequence[RunFolder]) -> list[str]:
+    """Return the columns of all scores of the runs, in order."""
+    scores = (score for run in folders for score in run.record.all_scores)
+    return [score_column(*pair) for pair in dict.fromkeys((score.metric, score.slice) for score in scores)]
+
+
 def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
     of_a_slice = tuple(c for c in available if not c.endswith(SUBSET_SUFFIXES))
     usual = tuple(
@@ -127,8 +133,8 @@ def _cells(
     by_column: dict[str, list[tuple[ScoreRecord, Doubles | None]]] = {}
     for run, scores in group:
         for score in scores:
-            if model is None or score.model == model:
-                by_column.setdefault(column_of(score), []).append((score, run.replicates.get(score.key)))
+            if (model is None or score.model == model) and (column := column_of(score)) in columns:
+                by_column.setdefault(column, []).append((score, run.replicates.get(score.key)))
     level = group[0][0].record.level
     return {
         column: _cell(held, values, level)

@@ -85,8 +85,8 @@ def _settings_of_rows_used(record: RunRecord) -> dict[str, object]:
 
 def _average_settings(record: RunRecord) -> dict[str, object]:
     """Return the rows that the run's average effect is over; records made before it could be chosen: all."""
-    settings = row_settings(record)
-    return {key: settings.get(key, usual) for key, usual in WHOSE_AVERAGE.items()}
+    chosen = {key: record.setting(key) for key in WHOSE_AVERAGE}
+    return {key: usual if chosen[key] is None else chosen[key] for key, usual in WHOSE_AVERAGE.items()}
 
 
 def _dataset(record: RunRecord) -> str:

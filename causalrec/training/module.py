@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial, reduce
 from typing import Any, TypeVar
 
@@ -12,7 +12,6 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import FSDPStrategy, SingleDeviceStrategy
 from torch import Tensor
-from torch.distributed.fsdp import FullyShardedDataParallel
 
 from causalrec.encoders.base import AbstractIdRows
 from causalrec.encoders.row_lookups import RowLookups
@@ -195,8 +194,7 @@ class CausalRecModule(pl.LightningModule):
         if not self.trained:
             return
         strategy = self.trainer.strategy
-        sharded = strategy.model if isinstance(strategy, FSDPStrategy) else None
-        with nullcontext() if sharded is None else FullyShardedDataParallel.summon_full_params(sharded):
+        with whole_parameters(strategy.model) if isinstance(strategy, FSDPStrategy) else nullcontext():
             set_unseen_to_mean(self.model, self.trained)
 
     def on_train_epoch_end(self) -> None:
@@ -263,6 +261,14 @@ class CausalRecModule(pl.LightningModule):
         log_curve(self.trainer.logger, self.prefix, self.curve)
         if self._random is not None:
             set_random_states(self._random)
+
+
+def whole_parameters(sharded: Any) -> AbstractContextManager[None]:
+    """Have every rank hold all of a model's parameters, which are cut over the ranks."""
+    from torch.distributed.fsdp import FullyShardedDataParallel  # a second to import: only what is cut pays for it
+
+    context: AbstractContextManager[None] = FullyShardedDataParallel.summon_full_params(sharded)
+    return context
 
 
 def _as_list(values: Any) -> list[Any]:

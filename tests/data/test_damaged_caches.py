@@ -199,6 +199,36 @@ def test_sidecars_come_back_and_other_shapes_are_named(tmp_path: Path) -> None:
         read_sidecar(tmp_path / "replicates.npz", "mf")
 
 
+def test_a_sidecar_of_before_holds_a_member_for_each_score(tmp_path: Path) -> None:
+    np.savez(tmp_path / "jackknife.npz", **{"a|b|c": np.ones((3, 4), np.float32), "a|b|d": np.zeros((3, 2))})
+    arrays = read_sidecar(tmp_path / "jackknife.npz", "mf")
+    assert list(arrays) == ["a|b|c", "a|b|d"] and arrays["a|b|c"].dtype == np.float64
+    assert [arrays[key].shape for key in arrays] == [(3, 4), (3, 2)] and arrays["a|b|d"].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "sizes"),
+    [
+        (b'["a", "b"]', [2, 2]),
+        (b'["a", "a"]', [2, 3]),
+        (b'["a"]', [2, 3]),
+        (b'["a", "b"]', [6, -1]),
+        (b'["a", 1]', [2, 3]),
+        (b"{", [2, 3]),
+        (b'{"a": 1}', [5]),
+        (b"[" * 100_000, [2, 3]),
+    ],
+)
+def test_a_sidecar_whose_names_are_not_those_of_its_numbers_is_one_line(
+    names: bytes, sizes: list[int], tmp_path: Path
+) -> None:
+    members = {"names": np.frombuffer(names, np.uint8), "sizes": np.array(sizes), "numbers": np.ones(5, np.float32)}
+    np.savez(tmp_path / "replicates.npz", **members)
+    with pytest.raises(DataError, match=r"replicates\.npz: not readable \(.*\); run mf again") as caught:
+        read_sidecar(tmp_path / "replicates.npz", "mf")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("folder_name", ["baselines", "digests", "text", "models"])
 def test_a_linked_folder_of_the_cache_is_refused_in_one_line(folder_name: str, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()

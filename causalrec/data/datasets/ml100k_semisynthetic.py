@@ -227,5 +227,8 @@ def _shift(score: Doubles, mean: float) -> float:
     shift = float(logit(mean))
     for _ in range(50):
         probability = expit(score + shift)
-        shift -= float((probability.mean() - mean) / (probability * (1 - probability)).mean())
+        step = float((probability.mean() - mean) / (probability * (1 - probability)).mean())
+        shift -= step
+        if abs(step) < 1e-14:  # rounding is all that is left
+            break
     return shift

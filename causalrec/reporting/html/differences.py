@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.records.names import column_of
+from causalrec.records.names import parse_column
 from causalrec.records.sections import ScoreRecord
 from causalrec.reporting.compare import LEVEL, Draw, Values, common_draws, draw_of, holm, is_usable, paired_test
 from causalrec.reporting.html.page_data import PageTable
@@ -40,9 +41,10 @@ class Difference:
 
 def direction(page_table: PageTable, column: str) -> int:
     """Return 1 where more of a column is better, -1 where less is, 0 where neither or where the records do not tell."""
+    metric, slice_name = parse_column(column)
     for run in page_table.runs:
         for score in run.record.all_scores:
-            if column_of(score) == column and score.higher_is_better is not None:
+            if score.metric == metric and score.slice == slice_name and score.higher_is_better is not None:
                 return 1 if score.higher_is_better else -1
     return 0
 
@@ -74,42 +76,38 @@ def reference_rows(page_table: PageTable) -> list[str]:
 
 def differences(page_table: PageTable) -> dict[str, dict[str, list[Difference]]]:
     """Compare the rows of a table by column and reference as `reporting.compare` does: two-way clusters, then Holm."""
-    chosen, by_column = reference_rows(page_table), {}
-    level = _level(page_table)
-    for column in page_table.table.columns:
-        values = _values(page_table, column)
-        by_column[column] = {
-            reference: _compare_to(values, reference, level) for reference in chosen if values.get(reference)
-        }
-    return by_column
+    chosen, level = reference_rows(page_table), _level(page_table)
+    return {
+        column: {reference: _compare_to(values, reference, level) for reference in chosen if values.get(reference)}
+        for column, values in _values(page_table).items()
+    }
 
 
 def _level(page_table: PageTable) -> float:
     return page_table.runs[0].record.level
 
 
-def _values(page_table: PageTable, column: str) -> dict[str, Values]:
-    """Return value and leave-groups-out values by row and draw; baselines are taken from the first run of a draw."""
-    values: dict[str, Values] = {}
+def _values(page_table: PageTable) -> dict[str, dict[str, Values]]:
+    """Return value and leave-groups-out values by column, row and draw; baselines are taken from the first run of a
+    draw.
+    """
+    columns = {parse_column(column): column for column in page_table.table.columns}
+    values: dict[str, dict[str, Values]] = {column: {} for column in columns.values()}
     for row, group in page_table.rows.items():
         for run in group:
-            draw = draw_of(run.record)
-            for score in run.record.scores:
-                _add(values, row, draw, score, column, run.jackknife)
-            for score in run.record.baselines:
-                if draw not in values.get(score.model, {}):
-                    _add(values, score.model, draw, score, column, run.jackknife)
+            draw, record = draw_of(run.record), run.record
+            for model, score in (*((row, score) for score in record.scores), *((s.model, s) for s in record.baselines)):
+                column = columns.get((score.metric, score.slice))
+                of_draw = {} if column is None else values[column].setdefault(model, {})
+                if column is not None and (model == row or draw not in of_draw):
+                    _add(of_draw, draw, score, run.jackknife)
     return values
 
 
-def _add(
-    values: dict[str, Values], row: str, draw: Draw, score: ScoreRecord, column: str, jackknife: dict[str, Doubles]
-) -> None:
-    if column_of(score) != column or score.value is None:
-        return
-    jackknife_values = jackknife.get(score.key)
-    if jackknife_values is not None and is_usable(jackknife_values):
-        values.setdefault(row, {})[draw] = (score.value, jackknife_values)
+def _add(values: Values, draw: Draw, score: ScoreRecord, jackknife: Mapping[str, Doubles]) -> None:
+    groups = jackknife.get(score.key)
+    if score.value is not None and groups is not None and is_usable(groups):
+        values[draw] = (score.value, groups)
 
 
 def _compare_to(values: dict[str, Values], reference: str, level: float) -> list[Difference]:
