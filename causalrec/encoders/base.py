@@ -209,9 +209,14 @@ class IdTable(AbstractIdRows):
         return [each for each in (self.vectors, self.bias) if each is not None] if self.has_ids else []
 
     def forward(self, ids: Tensor) -> Tensor:
+        vectors, bias = self.vectors_and_bias(ids)
+        return torch.cat([*vectors, bias], dim=-1)
+
+    def vectors_and_bias(self, ids: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the vectors `[...,width]`, none where the width is 0, and the bias `[...,1]`."""
         ids = ids if self.has_ids else torch.zeros_like(ids)
-        bias = self.look_up(self.bias, ids, scalar=True)
-        return bias if self.vectors is None else torch.cat([self.look_up(self.vectors, ids), bias], dim=-1)
+        vectors = [] if self.vectors is None else [self.look_up(self.vectors, ids)]
+        return vectors, self.look_up(self.bias, ids, scalar=True)
 
 
 def rows_of(table: Tensor, ids: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -12,8 +13,6 @@ from causalrec.encoders.base import (
     IdTable,
     Submodel,
     user_ids,
-    with_item_bias,
-    with_user_bias,
 )
 from causalrec.types import Batch
 
@@ -36,10 +35,12 @@ class MF(AbstractEncoder):
         return {"biases": BIASES} if settings["width"] else {}
 
     def users(self, batch: Batch) -> Tensor:
-        return with_user_bias(self.user_table(user_ids(batch)))
+        vectors, bias = self.user_table.vectors_and_bias(user_ids(batch))
+        return torch.cat([*vectors, bias, torch.ones_like(bias)], dim=-1)  # as `with_user_bias`, with a copy less
 
     def items(self, ids: Tensor) -> Tensor:
-        return with_item_bias(self.item_table(ids))
+        vectors, bias = self.item_table.vectors_and_bias(ids)
+        return torch.cat([*vectors, torch.ones_like(bias), bias], dim=-1)
 
 
 BIASES = Submodel(MF, {"width": 0}, ("optimizer.weight_decay",))  # of every encoder with ids; biases decay apart
