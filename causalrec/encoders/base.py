@@ -213,20 +213,27 @@ class IdTable(AbstractIdRows):
         return [each for each in (self.vectors, self.bias) if each is not None] if self.has_ids else []
 
     def forward(self, ids: Tensor) -> Tensor:
+        vectors, bias = self.vectors_and_bias(ids)
+        return torch.cat([*vectors, bias], dim=-1)
+
+    def vectors_and_bias(self, ids: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the vectors `[...,width]`, none where the width is 0, and the bias `[...,1]`."""
         ids = ids if self.has_ids else torch.zeros_like(ids)
-        bias = self.look_up(self.bias, ids, scalar=True)
-        return bias if self.vectors is None else torch.cat([self.look_up(self.vectors, ids), bias], dim=-1)
+        vectors = [] if self.vectors is None else [self.look_up(self.vectors, ids)]
+        return vectors, self.look_up(self.bias, ids, scalar=True)
 
     def users(self, ids: Tensor) -> Tensor:
         """Return `[p, b, 1]` of users, as `with_user_bias` has it."""
         if not self._joins(ids):
-            return with_user_bias(self(ids))
+            vectors, bias = self.vectors_and_bias(ids)
+            return torch.cat([*vectors, bias, torch.ones_like(bias)], dim=-1)
         return self._rows_of_joined([self.bias, torch.ones_like(self.bias)], ids)
 
     def items(self, ids: Tensor) -> Tensor:
         """Return `[q, 1, c]` of items, as `with_item_bias` has it."""
         if not self._joins(ids):
-            return with_item_bias(self(ids))
+            vectors, bias = self.vectors_and_bias(ids)
+            return torch.cat([*vectors, torch.ones_like(bias), bias], dim=-1)
         return self._rows_of_joined([torch.ones_like(self.bias), self.bias], ids)
 
     def _joins(self, ids: Tensor) -> bool:
