@@ -82,15 +82,15 @@ def random_log(users: int, items: int, rows: int, seed: int) -> InteractionLog:
     user = np.concatenate([rng.integers(users, size=rows), np.arange(max(users, items)) % users])
     item = np.concatenate([(items * rng.random(rows) ** 3).astype(np.int64), np.arange(max(users, items)) % items])
     codes = np.unique(user * items + item)
-    ones = np.ones(len(codes), np.int64)
-    return InteractionLog(codes % items, ones, ones.astype(np.float32), items, codes // items, users)
+    treatment = np.ones(len(codes), np.int64)
+    return InteractionLog(codes % items, treatment, treatment.astype(np.float32), items, codes // items, users)
 
 
 def random_splits(users: int, items: int) -> Splits:
     """Return a training log of 400,000 rows and a test of one row for each user."""
     train, rng = random_log(users, items, 400_000, 0), np.random.default_rng(1)
-    item, ones = (items * rng.random(users) ** 3).astype(np.int64), np.ones(users, np.int64)
-    test = InteractionLog(item, ones, ones.astype(np.float32), items, np.arange(users), users)
+    item, treatment = (items * rng.random(users) ** 3).astype(np.int64), np.ones(users, np.int64)
+    test = InteractionLog(item, treatment, treatment.astype(np.float32), items, np.arange(users), users)
     nothing = test.take(np.arange(0))
     return Splits(train=train, validation=nothing, test=test, test_is_randomised=False, duplicates=0, unseen=0)
 
@@ -209,10 +209,10 @@ def recbole_rows(by_size: dict[str, float], mine: float) -> list[str]:
 def main() -> None:
     """Print the table; with --paste, put it into a document too."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--users", type=int, default=USERS)
-    arguments.add_argument("--recbole-users", type=int, default=4_000, help="RecBole ranks so many; seconds are scaled")
+    arguments.add_argument("--recbole-users", type=int, default=2_000, help="RecBole ranks so many; seconds are scaled")
     arguments.add_argument("--paste", type=Path)
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
