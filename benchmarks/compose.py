@@ -29,8 +29,8 @@ def measure(jobs: int) -> dict[str, float]:
     """Return the seconds of this process so far and those of the launch: wall, and CPU."""
     begun, imported = time.perf_counter(), _cpu()
     clips = ",".join(map(str, CLIPS))
-    asked = ["dataset=coat", "objective=ips", f"seed=range({jobs // len(CLIPS)})", f"objective.clip={clips}"]
-    wanted = expand_sweep(normalise_overrides(asked), MAX_JOBS)
+    overrides = ["dataset=coat", "objective=ips", f"seed=range({jobs // len(CLIPS)})", f"objective.clip={clips}"]
+    wanted = expand_sweep(normalise_overrides(overrides), MAX_JOBS)
     every = list_jobs(*with_submodels(check_jobs(wanted, writes=False), wanted))
     assert len(look(every)) == jobs
     return {"wall": time.perf_counter() - begun, "cpu": _cpu() - imported}

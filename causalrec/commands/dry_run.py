@@ -13,30 +13,32 @@ if TYPE_CHECKING:
     from causalrec.sweeps.dry_run import DryRun
 
 
-def print_dry_run(told: DryRun, *, as_json: bool) -> int:
+def print_dry_run(estimate: DryRun, *, as_json: bool) -> int:
     """Print what a launch would make and take, and from what that is told; return the exit code."""
     if as_json:
-        timed = {} if told.kinds else {"seconds": None, "most_seconds": None}
-        print_json({**asdict(told), **timed, "basis": told.basis})
+        timed = {} if estimate.kinds else {"seconds": None, "most_seconds": None}
+        print_json({**asdict(estimate), **timed, "basis": estimate.basis})
     else:
-        print("\n".join(_lines(told)))
+        print("\n".join(_lines(estimate)))
     return 0
 
 
-def _lines(told: DryRun) -> list[str]:
-    cases = f", {told.special_cases:,} of them special cases of rows" if told.special_cases else ""
-    done = f"; {told.done:,} done already" if told.done else ""
-    further = f", at most {told.further_fits:,} further where a best candidate stands at an end of those tried"
-    fits = f"{plural(told.fits, 'fit')}{further if told.further_fits else ''}"
-    lines = [f"{plural(told.jobs, 'job')}{cases}{done}", fits]
-    if told.kinds:
-        shared, each = (f" in {told.processes} processes", " each") if told.processes > 1 else ("", "")
-        most = f"{duration(told.most_seconds)} if no fit stops before its last epoch"
-        lines.append(f"about {duration(told.seconds)}{shared}; {most}")
-        lines.append(f"{gigabytes(told.memory_bytes)} of memory{each}")
-    if told.untimed:
-        lines.append(f"without {plural(told.untimed, 'job')} whose fits take no steps or several devices: not timed")
-    return [*lines, f"{told.basis}; nothing was started"]
+def _lines(estimate: DryRun) -> list[str]:
+    cases = f", {estimate.special_cases:,} of them special cases of rows" if estimate.special_cases else ""
+    done = f"; {estimate.done:,} done already" if estimate.done else ""
+    further = f", at most {estimate.further_fits:,} further where a best candidate stands at an end of those tried"
+    fits = f"{plural(estimate.fits, 'fit')}{further if estimate.further_fits else ''}"
+    lines = [f"{plural(estimate.jobs, 'job')}{cases}{done}", fits]
+    if estimate.kinds:
+        shared, each = (f" in {estimate.processes} processes", " each") if estimate.processes > 1 else ("", "")
+        most = f"{duration(estimate.most_seconds)} if no fit stops before its last epoch"
+        lines.append(f"about {duration(estimate.seconds)}{shared}; {most}")
+        lines.append(f"{gigabytes(estimate.memory_bytes)} of memory{each}")
+    if estimate.untimed:
+        lines.append(
+            f"without {plural(estimate.untimed, 'job')} whose fits take no steps or several devices: not timed"
+        )
+    return [*lines, f"{estimate.basis}; nothing was started"]
 
 
 def duration(seconds: float) -> str:

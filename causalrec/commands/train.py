@@ -56,12 +56,12 @@ def train(options: argparse.Namespace) -> int:
         from causalrec.sweeps.dry_run import dry_run_all, dry_run_one
 
         multirun = options.multirun
-        told = (
+        estimate = (
             dry_run_all(overrides, options.rerun, options.max_jobs)
             if multirun
             else dry_run_one(overrides, options.rerun)
         )
-        return print_dry_run(told, as_json=options.json)
+        return print_dry_run(estimate, as_json=options.json)
     runner = JobRunner()
     if options.multirun:
         results = driver.run_all(overrides, options.command, options.rerun, log, runner, options.max_jobs)

@@ -6,11 +6,14 @@ import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from causalrec.config.expanded_size import check_expansion
 from causalrec.config.interpolation import restrict_interpolation
 from causalrec.config.yaml_errors import one_line_errors
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 PlainConfig = dict[str, Any]
 Values = Sequence[tuple[str, object]]  # what a job sets, by its key
@@ -28,8 +31,8 @@ class Composition:
         resolved: by the keys that a job sets, and its lists and mappings, what one that set them came to.
     """
 
-    config: Any
-    everything: Any
+    config: DictConfig
+    everything: DictConfig
     resolved: dict[tuple[str, ...], PlainConfig] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,7 +68,7 @@ class Composition:
         return named and not inside and not any(read.intersection(key.split(".")) for key, _ in numbers)
 
 
-def resolve(config: Any, everything: Any, values: Values) -> PlainConfig:
+def resolve(config: DictConfig, everything: DictConfig, values: Values) -> PlainConfig:
     """Return plain values with `values` set; `${hydra:...}` is read from all of the configuration."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf

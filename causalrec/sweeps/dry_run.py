@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalrec.config.compose import compose_plain, expand_sweep
 from causalrec.config.hydra_keys import refuse_launchers
@@ -64,9 +64,21 @@ class DryRun:
     @classmethod
     def untimed_jobs(cls, jobs: int, done: int, processes: int) -> DryRun:
         """Return what is known of jobs without fits that take steps."""
-        about = {"special_cases": 0, "fits": 0, "further_fits": 0, "kinds": 0, "steps": (0, 0), "epochs": (0, 0)}
-        numbers: Any = {**about, "seconds": 0.0, "most_seconds": 0.0, "memory_bytes": 0}
-        return cls(jobs=jobs, done=done, untimed=jobs, processes=processes, **numbers)
+        return cls(
+            jobs=jobs,
+            special_cases=0,
+            done=done,
+            fits=0,
+            further_fits=0,
+            untimed=jobs,
+            seconds=0.0,
+            most_seconds=0.0,
+            memory_bytes=0,
+            kinds=0,
+            steps=(0, 0),
+            epochs=(0, 0),
+            processes=processes,
+        )
 
     @property
     def basis(self) -> str:

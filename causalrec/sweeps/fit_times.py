@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from causalrec.training.callback import AbstractCallback
 from causalrec.training.fit_request import FitRequest
@@ -62,14 +61,14 @@ class Stopwatch(AbstractCallback):
     def __repr__(self) -> str:
         return type(self).__name__
 
-    def on_train_epoch_start(self, *_: Any) -> None:
+    def on_train_epoch_start(self, *_: object) -> None:
         self.begun.append(time.perf_counter())
         self.stepped.append([])
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def on_train_batch_end(self, *_: object) -> None:
         self.stepped[-1].append(time.perf_counter())
 
-    def on_train_epoch_end(self, *_: Any) -> None:
+    def on_train_epoch_end(self, *_: object) -> None:
         self.ended.append(time.perf_counter())
 
 
@@ -106,8 +105,8 @@ def _fit_short(request: FitRequest, folder: Path, epochs: int, batches: int) -> 
 def _step_seconds(watch: Stopwatch) -> float:
     """Return the median time between the ends of two steps; of one step alone, from the epoch's begin."""
     between = [after - before for epoch in watch.stepped for before, after in itertools.pairwise(epoch)]
-    whole = [epoch[0] - begin for begin, epoch in zip(watch.begun, watch.stepped, strict=True)]
-    return statistics.median(between or whole)
+    first = [epoch[0] - begin for begin, epoch in zip(watch.begun, watch.stepped, strict=True)]
+    return statistics.median(between or first)
 
 
 def time_stack(first_round: Sequence[FitRequest], seeds: Sequence[int], max_replicas: Callable[[int], int]) -> FitTimes:
@@ -125,19 +124,19 @@ def time_stack(first_round: Sequence[FitRequest], seeds: Sequence[int], max_repl
     size = max(1, min(len(alike) * len(seeds), max_replicas(replica_bytes(alike[0]))))
     members = [replace(request, seed=seed) for seed in seeds for request in alike][:size]
     begun = time.perf_counter()
-    stack = StackedTrainer(_limited(members, 1))
+    stack = StackedTrainer(_with_few_batches(members, 1))
     begin = time.perf_counter() - begun
     first, few = _epoch_seconds(stack), _epoch_seconds(stack)
     steps = epoch_steps(members[0])
     count = min(steps, 1 + (FEW_STEPS if first > SLOW_SECONDS else MANY_STEPS))
-    stack.batches = stack.batches.subset([_limited(members, count)[k] for k in stack.running])
+    stack.batches = stack.batches.subset([_with_few_batches(members, count)[k] for k in stack.running])
     step = max(_epoch_seconds(stack) - few, 0.0) / (count - 1) if count > 1 else few
     times = {"begin": begin, "epoch": max(few - step, 0.0), "step": step}
     result = next(fit for fit in stack.fits() if isinstance(fit, FitResult))
     return FitTimes(**times, steps=steps, timed=count + 2, replicas=size, result=result)
 
 
-def _limited(requests: Sequence[FitRequest], batches: int) -> list[FitRequest]:
+def _with_few_batches(requests: Sequence[FitRequest], batches: int) -> list[FitRequest]:
     """Return fits whose epochs have few batches, none of which stops early."""
     trainer = replace(requests[0].trainer, limit_batches=batches, max_epochs=ENDLESS, patience=ENDLESS, progress=False)
     return [replace(request, trainer=trainer, epochs=None) for request in requests]

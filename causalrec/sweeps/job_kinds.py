@@ -104,21 +104,21 @@ def count_fits(config: ExperimentConfig, job: StartedJob) -> tuple[int, int]:
         job: a started one of the same data and folds.
     """
 
-    made = _rounds(config, job, UNTRAINED)
+    results = _rounds(config, job, UNTRAINED)
     several = any(len(values) > 1 for values in config.candidates.values())
     extends = config.run.selection.extend and several
-    return len(made), MAX_EXTENSIONS * job.prepared.folds.count if extends else 0
+    return len(results), MAX_EXTENSIONS * job.prepared.folds.count if extends else 0
 
 
 def _rounds(config: ExperimentConfig, job: StartedJob, result: FitResult) -> list[FitResult]:
     """Return one result for each fit that a job makes: of equal criteria no candidate stands at an end."""
-    learner, made = config.components.learner, list[FitResult]()
+    learner, results = config.components.learner, list[FitResult]()
     assert learner is not None
     wanted = learner.first(config, job.prepared)
     while wanted:
-        made += [result] * len(wanted)
-        wanted = learner.then(config, job.prepared, made)
-    return made
+        results += [result] * len(wanted)
+        wanted = learner.then(config, job.prepared, results)
+    return results
 
 
 def _scoring_seconds(job: StartedJob, result: FitResult) -> float:

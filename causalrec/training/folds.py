@@ -117,10 +117,10 @@ def fold_logs(rows: InteractionLog, folds: int) -> Sequence[tuple[InteractionLog
 
 @lru_cache(maxsize=1)
 def _fold_logs(same: SameRows, folds: int) -> Sequence[tuple[InteractionLog, InteractionLog]]:
-    return tuple(_folded(same.rows, folds))
+    return tuple(_split_folds(same.rows, folds))
 
 
-def _folded(rows: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
+def _split_folds(rows: InteractionLog, folds: int) -> Iterator[tuple[InteractionLog, InteractionLog]]:
     assert rows.propensity is not None
     fold = fold_numbers(rows, folds)
     for k in range(folds):

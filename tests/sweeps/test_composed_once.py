@@ -26,7 +26,7 @@ JOBS = [
 ]
 
 
-def composed(jobs: list[list[str]], folder: Path | None = None) -> list[list[str]]:
+def normalise(jobs: list[list[str]], folder: Path | None = None) -> list[list[str]]:
     return [normalise_overrides([*BASE, *job], [folder] if folder else []) for job in jobs]
 
 
@@ -35,7 +35,7 @@ def one_by_one(jobs: list[list[str]]) -> list[ExperimentConfig]:
 
 
 def test_keys_and_plans_of_jobs_composed_together_are_those_of_each_by_itself() -> None:
-    jobs = composed(JOBS)
+    jobs = normalise(JOBS)
     together, apart = [validate_config(plain) for plain in compose_plain(jobs)], one_by_one(jobs)
     assert [config.to_dict() for config in together] == [config.to_dict() for config in apart]
     assert [config.folder for config in together] == [config.folder for config in apart]
@@ -44,7 +44,7 @@ def test_keys_and_plans_of_jobs_composed_together_are_those_of_each_by_itself() 
 
 
 def test_types_are_kept_where_only_they_differ() -> None:
-    jobs = composed([["objective.clip=1"], ["objective.clip=1.0"], ["objective.clip=0.5"]])
+    jobs = normalise([["objective.clip=1"], ["objective.clip=1.0"], ["objective.clip=0.5"]])
     assert [type(plain["objective"]["clip"]) for plain in compose_plain(jobs)] == [int, float, float]
 
 
@@ -52,7 +52,7 @@ def test_a_value_that_another_key_reads_is_resolved_for_each_job(tmp_path: Path)
     (tmp_path / "optimizer").mkdir()
     text = "_target_: causalrec.training.optimizer.AdamW\nlr: ${objective.clip}\n"
     (tmp_path / "optimizer" / "mine.yaml").write_text(text)
-    jobs = composed([["optimizer=mine", f"objective.clip={clip}"] for clip in (0.1, 0.2, 0.3)], tmp_path)
+    jobs = normalise([["optimizer=mine", f"objective.clip={clip}"] for clip in (0.1, 0.2, 0.3)], tmp_path)
     assert [plain["optimizer"]["lr"] for plain in compose_plain(jobs)] == [0.1, 0.2, 0.3]
 
 
@@ -60,5 +60,5 @@ def test_hydra_resolves_once_for_the_jobs_that_set_the_same_keys(monkeypatch: py
     calls: list[object] = []
     real = composition.resolve
     monkeypatch.setattr(composition, "resolve", lambda *given: (calls.append(given[2]), real(*given))[1])
-    compose_plain(composed([[f"seed={k}", f"objective.clip={k / 10}"] for k in range(6)]))
+    compose_plain(normalise([[f"seed={k}", f"objective.clip={k / 10}"] for k in range(6)]))
     assert len(calls) == 1

@@ -33,31 +33,31 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def dry(capsys: Capture, *arguments: str) -> dict[str, Any]:
     """What a dry run tells as JSON."""
     assert cli.main(last_of_each(*arguments, "--dry-run", "--json")) == 0
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return told
+    estimate: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return estimate
 
 
 def test_jobs_and_fits_are_those_that_the_sweep_then_makes(
     work: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = last_of_each("train", "-m", *SWEEP, TWO, "seed=0", "evaluation.submodels=true")
-    told = dry(capsys, *sweep)
+    estimate = dry(capsys, *sweep)
     assert not (work / "runs").exists()
-    made: list[str] = []
+    fitted: list[str] = []
     real = FitRequest.fit
-    monkeypatch.setattr(FitRequest, "fit", lambda self: (made.append(self.label), real(self))[1])
+    monkeypatch.setattr(FitRequest, "fit", lambda self: (fitted.append(self.label), real(self))[1])
     assert cli.main(sweep) == 0
     records = list((work / "runs").rglob("record.json"))
-    assert (told["jobs"], told["fits"]) == (len(records), len(made)) == (4, 2 * 9 + 2 * 5)
-    assert (told["special_cases"], told["done"], told["further_fits"], told["kinds"]) == (2, 0, 0, 4)
-    assert 0 < told["seconds"] <= told["most_seconds"] and told["memory_bytes"] > 1e8
+    assert (estimate["jobs"], estimate["fits"]) == (len(records), len(fitted)) == (4, 2 * 9 + 2 * 5)
+    assert (estimate["special_cases"], estimate["done"], estimate["further_fits"], estimate["kinds"]) == (2, 0, 0, 4)
+    assert 0 < estimate["seconds"] <= estimate["most_seconds"] and estimate["memory_bytes"] > 1e8
 
 
 def test_a_packed_sweep_is_timed_by_its_stack_and_extensions_are_told_apart(work: Path, capsys: Capture) -> None:
     packed = ["train", "-m", "hydra/launcher=packed", *SWEEP, TWO]
     sweep = last_of_each(*packed, "objective=naive", "selection.extend=true")
-    told = dry(capsys, *sweep)
-    assert (told["jobs"], told["fits"], told["further_fits"], told["kinds"]) == (2, 18, 2 * 4 * 4, 1)
+    estimate = dry(capsys, *sweep)
+    assert (estimate["jobs"], estimate["fits"], estimate["further_fits"], estimate["kinds"]) == (2, 18, 2 * 4 * 4, 1)
     assert cli.main([*sweep, "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [
@@ -69,13 +69,13 @@ def test_a_packed_sweep_is_timed_by_its_stack_and_extensions_are_told_apart(work
 
 
 def test_what_is_finished_is_told_apart_unless_it_runs_again(work: Path, capsys: Capture) -> None:
-    one = last_of_each("train", *SWEEP, "objective=naive", "seed=0", "selection.folds=1")
-    assert cli.main(one) == 0
+    single = last_of_each("train", *SWEEP, "objective=naive", "seed=0", "selection.folds=1")
+    assert cli.main(single) == 0
     capsys.readouterr()
-    told = dry(capsys, *one)
-    assert (told["jobs"], told["done"], told["fits"], told["seconds"]) == (0, 1, 0, None)
-    assert told["basis"] == "nothing was timed"
-    again = dry(capsys, *one, "--rerun")
+    estimate = dry(capsys, *single)
+    assert (estimate["jobs"], estimate["done"], estimate["fits"], estimate["seconds"]) == (0, 1, 0, None)
+    assert estimate["basis"] == "nothing was timed"
+    again = dry(capsys, *single, "--rerun")
     assert (again["jobs"], again["done"], again["fits"]) == (1, 0, 1)
 
 
@@ -108,7 +108,7 @@ def write_study(folder: Path) -> None:
 
 def test_a_study_is_told_and_not_begun(work: Path, capsys: Capture) -> None:
     write_study(work)
-    told = dry(capsys, "reproduce", "s.yaml", "--jobs", "2")
-    assert (told["jobs"], told["special_cases"], told["fits"], told["kinds"]) == (8, 4, 40, 4)
-    assert told["processes"] == 2
+    estimate = dry(capsys, "reproduce", "s.yaml", "--jobs", "2")
+    assert (estimate["jobs"], estimate["special_cases"], estimate["fits"], estimate["kinds"]) == (8, 4, 40, 4)
+    assert estimate["processes"] == 2
     assert not (work / "runs").exists()

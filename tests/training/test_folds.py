@@ -188,3 +188,11 @@ def test_a_warning_is_only_of_what_is_hindered() -> None:
 )
 def test_the_number_of_fits_is_told_before_they_begin(overrides: list[str], fits: str) -> None:
     assert fits in job_summary(config_of(*overrides))
+
+
+def test_the_same_rows_are_folded_once_so_that_jobs_of_a_stack_share_their_batches() -> None:
+    rows = log_of(100)
+    train, validation = fold_logs(rows, 4)[1]
+    assert fold_logs(rows, 4)[1][0] is train and fold_logs(rows, 4)[1][1] is validation
+    assert len(fold_logs(rows, 5)) == 5
+    assert fold_logs(log_of(100), 4)[1][0] is not train
