@@ -49,11 +49,11 @@ def multiply(runs: list[RunFolder], out: Path) -> None:
             folder.mkdir(parents=True)
             (folder / "record.json").write_text(json.dumps(values, indent=1))
             write_sidecars(
-                folder, replicates=_renamed(run, run.replicates, name), jackknife=_renamed(run, run.jackknife, name)
+                folder, replicates=_rename(run, run.replicates, name), jackknife=_rename(run, run.jackknife, name)
             )
 
 
-def _renamed(run: RunFolder, arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+def _rename(run: RunFolder, arrays: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
     mine = f"{run.record.name}|"
     return {name + key[len(mine) - 1 :] if key.startswith(mine) else key: values for key, values in arrays.items()}
 
