@@ -106,7 +106,8 @@ class RowSparseAdamW(torch.optim.AdamW):
             state, group = self.state[touched.table], self._group_of[id(touched.table)]
             state["log_decay"] += math.log1p(-group["lr"] * group["weight_decay"])
             step = step_compiled if touched.table.device.type == "cpu" else step_by_tensors
-            step(touched, state, group)
+            if len(touched.rows):  # none, where a rank's share is empty
+                step(touched, state, group)
         self._touched = None
 
 

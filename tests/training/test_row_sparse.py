@@ -172,6 +172,17 @@ def test_the_compiled_step_is_that_by_tensors(monkeypatch: pytest.MonkeyPatch) -
         torch.testing.assert_close(*pair, rtol=1e-4, atol=1e-6)
 
 
+def test_a_batch_without_rows_only_decays() -> None:
+    table = id_table()
+    optimizer, before = by_rows(table, lr=0.1, weight_decay=0.3, bias_decay=0.2), weights(table)
+    rows = table(torch.zeros(0, dtype=torch.int64))
+    rows.sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    optimizer.catch_up()
+    for after, start, decay in zip(weights(table), before, (0.3, 0.2), strict=True):
+        torch.testing.assert_close(after, start * (1 - 0.1 * decay))
+
+
 def test_ids_that_are_one_tensor_are_looked_up_once() -> None:
     lookups, ids = RowLookups(nn.Parameter(torch.zeros(4, 2))), torch.tensor([2, 2])
     assert lookups(ids) is lookups(ids) and lookups(ids.clone()) is not lookups(ids)
