@@ -43,7 +43,7 @@ BLOCK = 256  # users of the bare product: the fastest of 64 .. 4,096
 SIZES = (16, 64, 256)  # users of RecBole's batches beside its default, which holds one
 
 RECBOLE = """
-import logging, sys, time
+import logging, os, sys, time
 import numpy as np, torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
@@ -52,6 +52,7 @@ from recbole.trainer import Trainer
 
 folder, users, sizes = sys.argv[1], int(sys.argv[2]), sys.argv[3].split(",")
 sys.argv = sys.argv[:1]
+os.chdir(folder)  # RecBole writes its logs into the working directory
 settings = {
     "data_path": folder, "embedding_size": 64, "use_gpu": False, "show_progress": False, "topk": [10],
     "load_col": {"inter": ["user_id", "item_id", "timestamp"]}, "metrics": ["NDCG", "Recall"],

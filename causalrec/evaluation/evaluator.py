@@ -228,7 +228,18 @@ class Evaluator:
         words = "the mean outcome over all pairs that the weighted logged rows estimate"
         return Score("snips_mean", "logged", value, low, high, len(log), model, replicates, description=words)
 
-    def share(self, data: AnySliceData, rows: Iterable[tuple[Ints, Bools]], metric: str, model: str) -> Score:
+    def share(self, data: SliceData, holds: Bools, metric: str, model: str) -> Score:
+        """Return the share of a slice's rows for which something holds, as a score.
+
+        Args:
+            data: the slice.
+            holds: bool[N], for which rows it holds.
+            metric: what the score is called.
+            model: the predictor.
+        """
+        return self.share_of_blocks(data, [(data.cluster, holds)], metric, model)
+
+    def share_of_blocks(self, data: AnySliceData, rows: Iterable[tuple[Ints, Bools]], metric: str, model: str) -> Score:
         """Return the share of a slice's rows for which something holds, as a score.
 
         Args:

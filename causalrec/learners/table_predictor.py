@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -87,10 +88,11 @@ class TablePredictor(AbstractPredictor):
         if rows.kind != "effect":
             return
         blocks = blocks_of_rows(rows, int(evaluator.memory * 1e6) // PAIR_BYTES)
-        covered = [(block.cluster, self._covers(block, evaluator.level)) for block in blocks]
-        judged = [(cluster, inside) for cluster, inside in covered if inside is not None]
-        if judged:
-            share = evaluator.share(rows, judged, "coverage", name)
+        covered = ((block.cluster, self._covers(block, evaluator.level)) for block in blocks)
+        first = next(covered, None)
+        if first is not None and first[1] is not None:
+            judged = ((cluster, inside) for cluster, inside in chain([first], covered) if inside is not None)
+            share = evaluator.share_of_blocks(rows, judged, "coverage", name)
             yield replace(share, description="share of true effects that lie in their own, pointwise interval")
 
     def _covers(self, rows: SliceData, level: float) -> Bools | None:
