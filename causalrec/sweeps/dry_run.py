@@ -103,6 +103,7 @@ def dry_run(
     limit: Limit | None = None,
     processes: int = 1,
     composing: float = 0.0,
+    begun: float | None = None,
 ) -> DryRun:
     """Count what a launch of checked jobs would make and tell what that takes; nothing is written where records go.
 
@@ -113,11 +114,12 @@ def dry_run(
         limit: bytes of a replica -> the most replicas of a stack, where fits are packed; None: each is made alone.
         processes: that share the jobs.
         composing: seconds that the launcher takes to compose a job again.
+        begun: when the command was, by `time.perf_counter`; None: its processor time stands for what it took to here.
     """
     from causalrec.running.recording import peak_bytes
     from causalrec.sweeps.job_kinds import KindOfJob  # imports torch, which no misspelt name must wait for
 
-    starting = time.process_time()  # the launch itself composes and imports as much
+    starting = time.process_time() if begun is None else time.perf_counter() - begun  # the launch has as much to do
     every, of_each = with_submodels(configs, overrides)
     jobs = list_jobs(every, of_each)
     states = look(jobs)
@@ -158,8 +160,9 @@ def _ends(numbers: Sequence[int]) -> tuple[int, int]:
 
 def dry_run_one(overrides: list[str], rerun: bool) -> DryRun:
     """Tell what one job would make and take, `overrides` being normalised."""
+    begun = time.perf_counter()
     refuse_launchers(overrides)
-    return dry_run(check_jobs([overrides], writes=False), [overrides], rerun=rerun)
+    return dry_run(check_jobs([overrides], writes=False), [overrides], rerun=rerun, begun=begun)
 
 
 def dry_run_all(overrides: list[str], rerun: bool, max_jobs: int) -> DryRun:
@@ -170,6 +173,7 @@ def dry_run_all(overrides: list[str], rerun: bool, max_jobs: int) -> DryRun:
         rerun: finished jobs run too.
         max_jobs: how many may be asked for.
     """
+    begun = time.perf_counter()
     multirun = Multirun.compose(overrides)
     if multirun.has_sweeper:
         raise RequestError(
@@ -180,13 +184,13 @@ def dry_run_all(overrides: list[str], rerun: bool, max_jobs: int) -> DryRun:
     configs = check_jobs(multirun.with_search_path(wanted), writes=False)
     launcher = plugin_node("launcher", multirun.config)
     if str(launcher.pop("_target_")) == f"{PackedLauncher.__module__}.{PackedLauncher.__qualname__}":
-        return dry_run(configs, wanted, rerun=rerun, limit=packed_limit(**launcher))  # type: ignore[arg-type]
-    begun = time.perf_counter()
+        return dry_run(configs, wanted, rerun=rerun, limit=packed_limit(**launcher), begun=begun)  # type: ignore[arg-type]
+    before = time.perf_counter()
     compose_plain([multirun.with_search_path(wanted)[0]])
     processes = launcher.get("n_jobs", 1)
     count = processes if isinstance(processes, int) and processes > 0 else os.cpu_count() or 1
-    composing = time.perf_counter() - begun
-    return dry_run(configs, wanted, rerun=rerun, processes=min(count, len(wanted)), composing=composing)
+    composing = time.perf_counter() - before
+    return dry_run(configs, wanted, rerun=rerun, processes=min(count, len(wanted)), composing=composing, begun=begun)
 
 
 def packed_limit(*, max_replicas: int = 256, memory_share: float = 0.5, progress: bool = True) -> Limit:

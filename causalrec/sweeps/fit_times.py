@@ -42,7 +42,7 @@ class FitTimes:
     replicas: int
     result: FitResult
 
-    def seconds(self, fits: int, epochs: float) -> float:
+    def seconds(self, fits: float, epochs: float) -> float:
         """Return what so many fits take, each of so many epochs."""
         return fits / self.replicas * (self.begin + epochs * (self.epoch + self.steps * self.step))
 

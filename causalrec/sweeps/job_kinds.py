@@ -23,6 +23,7 @@ from causalrec.training.selection import MAX_EXTENSIONS
 from causalrec.training.stacked.stack_key import reason_to_fit_alone
 
 EPOCHS_BY_PATIENCE = 8  # a fit is expected to train for that many times the epochs it waits without improvement
+EXTENDED_JOBS = 0.5  # share of the jobs that are expected to try one number further, of those that may
 EXECUTION = "dry run"  # prepared without a bar of its own
 UNTRAINED = FitResult(criterion=0.0, best_epoch=0, epochs=1, state={})  # stands for a fit where fits are counted
 Limit = Callable[[int], int]  # bytes of a replica -> the most replicas of a stack
@@ -92,7 +93,8 @@ class KindOfJob:
         trainer = request.trainer
         self.epochs = min(trainer.max_epochs, EPOCHS_BY_PATIENCE * trainer.patience)
         around = preparing + len(self.configs) * _scoring_seconds(job, self.times.result)
-        self.seconds = around + self.times.seconds(self.fits, self.epochs)
+        expected = self.fits + EXTENDED_JOBS * self.further / MAX_EXTENSIONS
+        self.seconds = around + self.times.seconds(expected, self.epochs)
         self.most_seconds = around + self.times.seconds(self.fits + self.further, trainer.max_epochs)
 
 
