@@ -38,7 +38,7 @@ def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
         folder: of the sweep.
         paths: of the records that this launch has there.
     """
-    from causalrec import api
+    from causalrec.records.run_folder import no_finished_run
     from causalrec.reporting.html import page
 
     records = readable_records(paths, lambda _: None)  # the table below names the others
@@ -48,8 +48,12 @@ def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
     if records and not any(record.scores for record in records):
         return
     try:
-        print_tables(api.table(folder))
-        page.report(folder, folder / "report.html")
+        data = page.report(folder, folder / "report.html")  # every record is read once
+        for record in data.broken:
+            log(f"not in the table: {folder / record.path}: {record.reason}")
+        if not data.tables:
+            raise no_finished_run(folder, data.folders, data.broken)
+        print_tables([section.table for section in data.tables])
         print(f"report: {folder / 'report.html'}")
     except CausalRecError as error:  # another job's record, damaged or unfinished; this launch's jobs stand
         log(f"no table: {error}")
