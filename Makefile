@@ -15,6 +15,8 @@ STAMP := .venv/.stamp
 # Not locked: which build of torch (and of the CUDA packages it brings) pip takes differs by machine.
 README_ROWS := bias_logistic,mf-naive,mf-ips,bert-naive,bert-ips,bert-dr_jl-no_popularity
 README_COLUMNS := auc@randomised,ndcg@5@randomised,mse@all_pairs,bias@all_pairs,snips_mean@logged
+BENCHMARKS := startup compose packed tables ledger row_sparse full_ranking step_overhead vmap_stacking coat_study \
+  ihdp_packed converged_fits ingest large_log memory embedding finetuning uplift_metrics
 UNLOCKED := torch|triton|nvidia-.*|cuda-.*|causalrec
 
 .PHONY: help setup run run-text test validate check lock readme bench
@@ -75,5 +77,5 @@ readme: $(STAMP) ## paste the quick start's tables into README.md and docs/quick
 	$(BIN)/causalrec table runs/quickstart --paste docs/quickstart.md > /dev/null
 	$(BIN)/causalrec table runs/quickstart --rows $(README_ROWS) --columns $(README_COLUMNS) --paste README.md
 
-bench: $(STAMP) ## measure a training step beside a plain loop, and paste the ratios into docs/benchmarks.md
-	for name in step_overhead packed ledger startup coat_study ingest embedding finetuning memory ihdp_packed uplift_metrics converged_fits vmap_stacking full_ranking row_sparse compose tables large_log; do $(BIN)/python benchmarks/$$name.py --paste docs/benchmarks.md; done
+bench: $(STAMP) ## measure what is claimed of speed and memory, side by side, and paste it into docs/benchmarks.md
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py --paste docs/benchmarks.md; done
