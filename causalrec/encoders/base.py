@@ -250,12 +250,16 @@ def rows_of(table: Tensor, ids: Tensor) -> Tensor:
 
     >>> rows_of(torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]]), torch.tensor([[1], [0]])).flatten()
     tensor([2., 3.])
+    >>> rows_of(torch.zeros(2, 3, 0), torch.zeros(2, 5, dtype=torch.int64)).shape
+    torch.Size([2, 5, 0])
     """
     if table.ndim == 2:
         return functional.embedding(ids, table)
     first = torch.arange(0, table.shape[0] * table.shape[1], table.shape[1], device=ids.device)
     flat_ids = (ids + first.view(-1, *[1] * (ids.ndim - 1))).flatten()
-    return table.flatten(0, 1).index_select(0, flat_ids).view(*ids.shape, -1)  # its gradient beats embedding's twofold
+    return (
+        table.flatten(0, 1).index_select(0, flat_ids).view(*ids.shape, table.shape[-1])
+    )  # its gradient beats embedding's twofold
 
 
 def affine(layer: nn.Linear, value: Tensor) -> Tensor:

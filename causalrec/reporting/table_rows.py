@@ -11,6 +11,7 @@ from causalrec.records.run_record import RunRecord
 KEYS_NOT_OF_ROWS = ("seed", "paths", "logger", "sweep", "name", "choices")  # never tell two rows apart
 OF_ROWS_USED = ("dataset.", "split.", "trainer.limit_users", "trainer.limit_items")  # what decides which rows are read
 WHOSE_AVERAGE = {"evaluation.target": "all", "evaluation.trim": 0}  # what decides whose average effect it is
+TARGET = "._target_"
 NEVER_OF_ROWS = ("trainer.progress", "evaluation.submodels")  # settings on which no result depends
 
 
@@ -112,8 +113,20 @@ def row_names(folders: Sequence[RunFolder]) -> list[str]:
         peers.setdefault(run.record.name, []).append(settings)
     apart = {name: _differing_keys(group) for name, group in peers.items()}
     return [
-        " ".join([run.record.name, *(f"{key}={settings.get(key)}" for key in apart[run.record.name])])
+        " ".join([run.record.name, *_settings_of_row(apart[run.record.name], settings)])
         for run, settings in zip(folders, flat, strict=True)
+    ]
+
+
+def _settings_of_row(keys: Sequence[str], settings: Mapping[str, object]) -> list[str]:
+    """Write the settings that tell a row; a component by its name, beside the keywords that it has."""
+    groups = tuple(key.removesuffix(TARGET) for key in keys if key.endswith(TARGET))
+    written = [key for key in keys if key in settings or not key.startswith(tuple(f"{group}." for group in groups))]
+    return [
+        f"{key.removesuffix(TARGET)}={_component_name(settings.get(key))}"
+        if key.endswith(TARGET)
+        else f"{key}={settings.get(key)}"
+        for key in written
     ]
 
 

@@ -234,7 +234,8 @@ def _spent_epochs(config: ExperimentConfig, chosen: SelectedFit | None) -> list[
 def _overlap(config: ExperimentConfig, prepared: PreparedData) -> Overlap:
     """Return what the weights of training rest on, and which share of the criterion's rows is clipped."""
     unread = "objective" in config.unread
-    clip = 0.0 if unread else prepared.objective_clip(config.objective.build())
+    objective = None if unread else config.objective.build()
+    clip = 0.0 if objective is None or not objective.reads_propensities else prepared.objective_clip(objective)
     report, selection = config.components.task.overlap(prepared, clip), config.run.selection
     rows = prepared.validation if prepared.folds.count == 1 else prepared.train
     if unread or selection.criterion != "ips" or rows.propensity is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
+from causalrec.errors import CausalRecError
 from causalrec.running.cache import PreparedCache, prepared_key
 from causalrec.running.prepare import plan_run
 from causalrec.running.recording import planned_record
@@ -63,6 +64,17 @@ class KindOfJob:
         first, begun = _below(self.configs[0], scratch), time.perf_counter()
         if not first.trains:
             return
+        try:
+            self._time(first, begun, cache, scratch, limit)
+        except CausalRecError:
+            raise
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise CausalRecError(f"{first.run.name}: fails as it begins ({type(error).__name__}: {reason})") from error
+
+    def _time(
+        self, first: ExperimentConfig, begun: float, cache: PreparedCache, scratch: Path, limit: Limit | None
+    ) -> None:
         job = start_job(first, plan_run(first, writes=False), EXECUTION, cache)
         preparing, requests = time.perf_counter() - begun, job.next_round()
         if job.failure is not None:

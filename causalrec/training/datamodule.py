@@ -124,8 +124,8 @@ class LogTensors:
         user_numbers, user_levels = self.features.of_users(rows.user)
         return replace(
             batches,
-            candidates=torch.from_numpy(np.ascontiguousarray(candidates)),
-            candidate_counts=torch.from_numpy(np.ascontiguousarray(rows.candidate_counts)),
+            candidates=torch.from_numpy(np.require(candidates, requirements=["C", "W"])),
+            candidate_counts=torch.from_numpy(np.require(rows.candidate_counts, requirements=["C", "W"])),
             candidate_features=torch.from_numpy(item_numbers),
             candidate_levels=tensor_of_levels(item_levels),
             user_features=torch.from_numpy(user_numbers),

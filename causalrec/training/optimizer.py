@@ -166,10 +166,11 @@ class AdamWRows(AbstractOptimizer):
 
     def __post_init__(self) -> None:
         for name in ("weight_decay", "bias_decay"):
-            if self.lr * getattr(self, name) >= 1:
+            if self.lr * getattr(self, name) > 1:
                 raise RequestError(
-                    f"optimizer.{name}={getattr(self, name):g}: times lr={self.lr:g} is 1 or more, so that one step "
-                    f"leaves nothing of a weight; set it below {1 / self.lr:g}"
+                    f"optimizer.{name}={getattr(self, name):g} (asked for, or one of selection.candidates): times "
+                    f"lr={self.lr:g} is more than 1, so that one step turns every weight round; lower optimizer.lr, or "
+                    f"name selection.candidates={{optimizer.{name}: [..]}} of at most {1 / self.lr:g}"
                 )
 
     def build(

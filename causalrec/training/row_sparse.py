@@ -17,6 +17,7 @@ from causalrec.training.row_gradients import RowJoin
 from causalrec.training.row_kernels import step_kernel
 
 State = dict[str, Any]  # of a table by name, of a group of parameters, or of all
+LARGEST_SHRINK = 1 - 2**-53  # what is left of a weight by a decay of 1 or more: nothing beside a float
 EXACT = ("step", "row_log_decay")  # of a table's state: no numbers of the table's own precision
 
 
@@ -104,7 +105,7 @@ class RowSparseAdamW(torch.optim.AdamW):
     def _step_rows(self) -> None:
         for touched in self._join():
             state, group = self.state[touched.table], self._group_of[id(touched.table)]
-            state["log_decay"] += math.log1p(-group["lr"] * group["weight_decay"])
+            state["log_decay"] += math.log1p(-min(group["lr"] * group["weight_decay"], LARGEST_SHRINK))
             step = step_compiled if touched.table.device.type == "cpu" else step_by_tensors
             if len(touched.rows):  # none, where a rank's share is empty
                 step(touched, state, group)

@@ -173,6 +173,18 @@ def test_a_sampler_says_how_many_candidates_there_are(sampler: AbstractSampler, 
     assert Balanced().candidate_count("triples", 500, 30) == 0
 
 
+def test_all_items_are_handed_over_as_tensors_of_their_own(recwarn: pytest.WarningsRecorder) -> None:
+    log = skewed_log(40)
+    view = FeatureMatrix((), ("user", "item"), np.zeros((50, 0), "f4"), np.zeros((30, 0), "f4"))
+    (batch,) = BatchLoader(log, LogTensors(log, view), AllItems(batch_size=64), CANDIDATES, 0, 0, 1)
+    assert batch.candidates is not None and sorted(batch.candidates.tolist()) == list(range(30))
+    assert not [str(warning.message) for warning in recwarn if "not writable" in str(warning.message)]
+
+
+def test_weights_that_are_not_asked_for_have_no_clip() -> None:
+    assert not SampledSoftmax().reads_propensities and SampledSoftmax(weighting="ips").reads_propensities
+
+
 def test_scores_that_do_not_fit_are_refused_with_the_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weight_memory, "free_memory", lambda: 10**9)
     jobs = ["dataset=lastfm", "objective=sampled_softmax", "sampler.batch_size=50000"]

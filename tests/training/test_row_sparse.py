@@ -208,6 +208,22 @@ def test_its_state_goes_through_a_checkpoint_without_a_bit_lost() -> None:
 def test_decays_are_of_vectors_and_of_biases_and_a_step_must_leave_something() -> None:
     optimizer = by_rows(id_table(), lr=0.1, weight_decay=0.5, bias_decay=0.2)
     assert sorted(group["weight_decay"] for group in optimizer.param_groups) == [0.2, 0.5]
-    for decays in ({"weight_decay": 10.0}, {"bias_decay": 12.0}):
-        with pytest.raises(RequestError, match=r"^optimizer\.\w+_decay=1\d: times lr=0\.1 is 1 or more"):
+    for decays in ({"weight_decay": 11.0}, {"bias_decay": 12.0}):
+        with pytest.raises(RequestError, match=r"^optimizer\.\w+_decay=1\d \(asked for, .* lr=0\.1 is more than 1"):
             AdamWRows(lr=0.1, **decays)
+
+
+def test_a_decay_of_all_of_a_weight_leaves_the_step_alone_as_adamw_does() -> None:
+    table = id_table()
+    optimizer = by_rows(table, lr=0.1, weight_decay=10.0, bias_decay=0.0)  # the largest that selection tries
+    dense = [weight.clone().requires_grad_() for weight in weights(table)]
+    reference = torch.optim.AdamW([{"params": dense[:1], "weight_decay": 10.0}, {"params": dense[1:]}], lr=0.1)
+    reference.param_groups[1]["weight_decay"] = 0.0
+    for ids in ([1, 2], [1], [2]):
+        step(table, optimizer, ids)
+    optimizer.catch_up()
+    for weight in dense:
+        weight.grad = torch.zeros_like(weight)
+    reference.step()
+    assert weights(table)[0][5].abs().max() < 1e-15 and dense[0][5].abs().max() == 0, "no batch read row 5"
+    assert weights(table)[0][2].abs().min() > 1e-3 and bool(weights(table)[0].isfinite().all())

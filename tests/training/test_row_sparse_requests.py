@@ -36,10 +36,13 @@ def train(
         ("optimizer=adam optimizer.rows=true", "optimizer.rows=True: coupled L2 is part of every row's gradient"),
         ("optimizer=sgd optimizer.rows=true", "set optimizer=adamw_rows, whose decay is decoupled"),
         ("optimizer=adamw_rows trainer.precision=16-mixed", "set trainer.precision=bf16-mixed"),
-        ("optimizer=adamw_rows optimizer.lr=20", "optimizer.weight_decay=0.1: times lr=20 is 1 or more"),
+        (
+            "optimizer=adamw_rows optimizer.lr=20",
+            "times lr=20 is more than 1, so that one step turns every weight round",
+        ),
         (
             "optimizer=adamw_rows optimizer.lr=0.2 selection.candidates={optimizer.weight_decay:[1.0,10.0]}",
-            "optimizer.weight_decay=10: times lr=0.2 is 1 or more",
+            "name selection.candidates={optimizer.weight_decay: [..]} of at most 5",
         ),
     ],
 )
