@@ -114,7 +114,8 @@ def test_intervals_contain_the_value_and_widen_with_the_level(kind: LabelKind) -
     narrow = Evaluator(METRICS, slices, 0.5, level=0.5)(guess, "m")
     for outer, inner in zip(wide, narrow, strict=True):
         assert outer.low <= outer.value <= outer.high
-        assert outer.low <= inner.low < inner.high <= outer.high
+        assert outer.low <= inner.low <= inner.high <= outer.high
+        assert inner.low < inner.high or inner.metric == "recall@10"  # a list of all six items recalls all
         assert len(outer.replicates) == 200
         np.testing.assert_array_equal(outer.replicates, inner.replicates)
 

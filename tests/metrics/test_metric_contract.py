@@ -43,7 +43,7 @@ def build_metric(name: str, clusters: int = USERS) -> AbstractMetric:
 def rows(kind: LabelKind, seed: int = 0) -> Scored:
     """Rows with ties; user 10 has no positive, user 11 no row."""
     rng = np.random.default_rng(seed)
-    user = np.concatenate([np.arange(11), rng.integers(0, 11, size=90)])
+    user = np.concatenate([np.arange(11), rng.integers(0, 11, size=180)])
     prediction = rng.random(len(user)).round(1) * 0.9 + 0.05
     if kind == "binary":
         label = (rng.random(len(user)) < prediction).astype(np.float32)
