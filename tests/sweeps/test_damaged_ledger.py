@@ -216,25 +216,17 @@ def test_what_is_moved_aside_twice_is_numbered(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["resume.ckpt.damaged-1", "resume.ckpt.damaged-2"]
 
 
-def test_the_table_of_finished_neighbours_is_printed(
-    ledger: Ledger,
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("causalrec.reporting.html.page.report", lambda *_: None)
+def test_the_table_of_finished_neighbours_is_printed(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     scores = (ScoreRecord("mf", "test", "auc", 0.5, 0.4, 0.6, 9),)
     record = RunRecord(name="mf", status="done", config=SETTINGS, scores=scores)
     finished = record.save(ledger.folder / "mf" / "seed0-1")
     damaged = ledger.folder / "ips" / "seed0-2" / "record.json"
     to_full_folder(damaged)
     for paths in ([damaged], [finished, damaged]):
-        caplog.clear()
         print_sweep(ledger.folder, paths)
         out, err = capsys.readouterr()
-        assert "mf" in out and "auc" in out and err == ""
-        (named,) = caplog.messages
-        assert named.startswith(f"not in the table: {damaged}: ")
+        assert "mf" in out and "auc" in out and (ledger.folder / "report.html").exists()
+        assert err.startswith(f"causalrec: not in the table: {damaged}: ") and err.count("\n") == 1
 
 
 # What the keeper of a sweep asks.
