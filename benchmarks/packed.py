@@ -220,9 +220,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--size", type=int, help="measure one size here and print JSON")
-    arguments.add_argument(
-        "--sweep-all", action="store_true", help="sweeps with the defaults too (an hour)"
-    )
+    arguments.add_argument("--sweep-all", action="store_true", help="sweeps with the defaults too (an hour)")
     arguments.add_argument("--paste", type=Path)
     options = arguments.parse_args()
     torch.set_num_threads(2)
