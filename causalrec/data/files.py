@@ -96,3 +96,8 @@ def require_writable(folder: Path, setting: str) -> None:
             pass
     except OSError as error:
         raise RequestError(f"{setting}={folder}: cannot be written ({error.strerror}); name another folder") from error
+
+
+def derived_folder() -> Path:
+    """Return where derived data go that have no folder of their own: `$CAUSALREC_CACHE`, or below the home folder."""
+    return Path(os.environ.get("CAUSALREC_CACHE") or Path.home() / ".cache" / "causalrec" / "derived")

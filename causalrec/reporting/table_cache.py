@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 import causalrec
 from causalrec.data.checked_file import load_or_make
+from causalrec.data.files import derived_folder
 from causalrec.data.regular_files import open_regular
 from causalrec.errors import DataError, RequestError
 from causalrec.records.run_folder import BrokenRecord, record_paths
@@ -48,7 +49,7 @@ def cached_tables(
     settings = json.dumps([str(folder.resolve()), columns, rows, show_submodels, show_cost])
     request = hashlib.sha256(settings.encode()).hexdigest()[:16]
     try:
-        path = _cache() / f"{request}-{_content_hash(folder, paths)}.tables"
+        path = derived_folder() / "records" / f"{request}-{_content_hash(folder, paths)}.tables"
         tables = load_or_make(path, lambda: _to_bytes(make()), _from_bytes)
     except RequestError:
         raise
@@ -56,11 +57,6 @@ def cached_tables(
         return make()
     _remove_earlier(path, request)
     return tables
-
-
-def _cache() -> Path:
-    root = os.environ.get("CAUSALREC_CACHE") or Path.home() / ".cache" / "causalrec" / "derived"
-    return Path(root) / "records"
 
 
 def _content_hash(folder: Path, paths: list[Path]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from causalrec.data.checked_folder import Meta, open_sealed, seal
 from causalrec.data.disk_errors import FULL, naming
+from causalrec.data.files import derived_folder
 from causalrec.data.read_only import is_read_only
 from causalrec.data.regular_files import kind_of
 from causalrec.data.removal import require_unlinked
@@ -35,8 +36,7 @@ def store_folder(folder: Path, root: Path) -> Path:
         if not os.path.lexists(inside) or (inside.is_dir() and not inside.is_symlink()):
             return inside
         _say_not_a_folder(inside, kind_of(inside.lstat().st_mode))
-    cache = os.environ.get("CAUSALREC_CACHE") or Path.home() / ".cache" / "causalrec" / "derived"
-    return Path(cache) / "tables"
+    return derived_folder() / "tables"
 
 
 def _data_folder() -> Path:
