@@ -112,6 +112,27 @@ class RoleNetwork(nn.Module):
         return cast(Tensor, WideFeatures(numbers, none if levels is None else levels, self.dense, self.width))
 
 
+class FreeParameters(nn.Module):
+    """Parameters of a role without a network. Each is kept flat, so that optimizers decay it as they do biases.
+
+    Args:
+        start: by name; scalars are never decayed.
+    """
+
+    def __init__(self, start: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.shapes = {name: tuple(value.shape) for name, value in start.items()}
+        for name, value in start.items():
+            self.register_parameter(name, nn.Parameter(value.flatten() if value.ndim else value.clone()))
+
+    def forward(self) -> dict[str, Tensor]:
+        """Return each as it started, `[...]`, stacked `[R,...]`; a scalar as `[1]` or `[R,1]`."""
+        return {name: self._view(getattr(self, name), shape) for name, shape in self.shapes.items()}
+
+    def _view(self, value: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return value.view(*value.shape[:-1], *shape) if shape else value[..., None]
+
+
 class CausalModel(nn.Module):
     """Networks by role; roles share no parameter.
 
@@ -123,18 +144,25 @@ class CausalModel(nn.Module):
         networks: by role.
         link: of the outcome.
         unit: mean and standard deviation of the training outcome, where networks of arms learn it (identity link).
+        free: parameters of roles that have no network, by role and name.
     """
 
     def __init__(
-        self, networks: Mapping[Role, RoleNetwork], link: Link, unit: tuple[float, float] | None = None
+        self,
+        networks: Mapping[Role, RoleNetwork],
+        link: Link,
+        unit: tuple[float, float] | None = None,
+        free: Mapping[Role, Mapping[str, Tensor]] | None = None,
     ) -> None:
         super().__init__()
+        self.free = nn.ModuleDict({str(role): FreeParameters(start) for role, start in (free or {}).items()})
         self.networks = nn.ModuleDict({str(role): network for role, network in networks.items()})
         self.link = link
         self.unit = None if unit is None else nn.Parameter(torch.tensor(unit), requires_grad=False)
 
     def forward(self, batch: Batch) -> Outputs:
         outputs = self._outputs(batch, self.networks)
+        outputs = replace(outputs, parameters={Role(role): free() for role, free in self.free.items()})
         if batch.negative is None:
             return outputs
         return replace(outputs, negatives=self._outputs(batch.with_negative_items(), self.networks))
@@ -186,10 +214,30 @@ class CausalModel(nn.Module):
 
     def parameters_of(self, role: Role) -> Iterator[nn.Parameter]:
         """Return the parameters of a role that are trained."""
+        if role in self.free:
+            return self.free[role].parameters()
         return (parameter for _, parameter in self.network(role).trained_parameters())
+
+    @torch.no_grad()
+    def with_passes(self, role: Role, batch: Batch, outputs: Outputs, masks: Tensor) -> Tensor:
+        """Return a network's outputs with dropout of its vectors, `[P,B]`.
+
+        Args:
+            role: of the network.
+            batch: that the outputs are of.
+            outputs: whose vectors are dropped out.
+            masks: `[P,2,B,D]`, what the entries of user and item vectors are multiplied by.
+        """
+        user, item = outputs.vectors[role]
+        network = self.network(role)
+        drops = ((user * of_user, item * of_item) for of_user, of_item in masks)
+        return torch.stack([cast(Tensor, network.head_outputs(d, batch.features, batch.levels)) for d in drops])
 
     def sizes(self, role: Role) -> dict[str, int]:
         """Count the parameters a role owns, those that are trained, and those of its pretrained language model."""
+        if role in self.free:
+            count = sum(parameter.numel() for parameter in self.parameters_of(role))
+            return {"parameters": count, "trainable": count, "language_model": 0}
         network = self.network(role)
         trained = sum(parameter.numel() for parameter in self.parameters_of(role))
         owned = sum(parameter.numel() for parameter in network.parameters())

@@ -84,6 +84,24 @@ def nuisance(half: int) -> Role:
     return Role(f"nuisance[{half}]")
 
 
+def role_number(role: Role, index: int) -> Role:
+    """Name one of several networks of a role.
+
+    >>> role_number(IMPUTATION, 1)
+    'imputation[1]'
+    """
+    return Role(f"{role}[{index}]")
+
+
+def role_family(role: Role) -> Role:
+    """Return the role that one of several networks is of: what is predicted, whatever its number.
+
+    >>> role_family(role_number(IMPUTATION, 1)), role_family(OUTCOME)
+    ('imputation', 'outcome')
+    """
+    return Role(role.partition("[")[0])
+
+
 def link_of(kind: OutcomeKind) -> Link:
     """Return the link between a head's raw output and the mean outcome: logit for clicks, log for counts, softmax for
     classes.
@@ -129,6 +147,7 @@ class Batch:
         user_levels: int64[B,K], as `levels`.
         arm_propensities: float32[B,A+1], the probability of each treatment, where the objective reads it; equal ones of
             a pair that is not logged.
+        row: int64[B], the row of the training log, -1: not logged; None unless the objective fits between epochs.
         columns: by name, what objective and penalties read of the data set, [B] each: int64 level codes of a category,
             or float32 numbers.
         penalty_batches: by the penalty's name, the rows of those that draw rows of their own.
@@ -157,6 +176,7 @@ class Batch:
     user_features: Tensor | None = None
     user_levels: Tensor | None = None
     arm_propensities: Tensor | None = None
+    row: Tensor | None = None
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     penalty_batches: Mapping[str, Batch] = field(default_factory=dict)
 
@@ -225,6 +245,10 @@ class Outputs:
         components: by role, what a head gives where it gives more than one number, named as in its `head_outputs`;
             under `identity` outcomes in training are in standard deviations from their mean, as the batch's.
         candidates: by role, the outputs of each row's user with each candidate, `[B,C]`.
+        parameters: by role, parameters that the objective trains beside its networks (`free_parameters`), without a
+            row axis; a scalar as `[1]`, so that it meets rows.
+        passes: by role, the outputs of P passes with dropout of the vectors, `[P,B]`, without gradient.
+        buffers: by name, what the objective has fitted between epochs; empty before the first.
     """
 
     values: Mapping[Role, Tensor]
@@ -233,9 +257,66 @@ class Outputs:
     negatives: Outputs | None = None
     components: Mapping[Role, Mapping[Role, Tensor]] = field(default_factory=dict)
     candidates: Mapping[Role, Tensor] = field(default_factory=dict)
+    parameters: Mapping[Role, Mapping[str, Tensor]] = field(default_factory=dict)
+    passes: Mapping[Role, Tensor] = field(default_factory=dict)
+    buffers: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, role: Role) -> Tensor:
         return self.values[role]
+
+    def tensors(self) -> dict[TensorPath, Tensor]:
+        """Return what networks give, by its path; neither passes nor buffers, which are not of a network alone."""
+        flat: dict[TensorPath, Tensor] = {("value", role): value for role, value in self.values.items()}
+        flat |= {("candidate", role): value for role, value in self.candidates.items()}
+        for role, pair in self.vectors.items():
+            flat |= {(side, role): vector for side, vector in zip(("user", "item"), pair, strict=True)}
+        for kind, by_role in (("component", self.components), ("parameter", self.parameters)):
+            flat |= {(kind, role, name): value for role, values in by_role.items() for name, value in values.items()}
+        negatives = {} if self.negatives is None else self.negatives.tensors()
+        return flat | {("negative", *path): value for path, value in negatives.items()}
+
+    @staticmethod
+    def from_tensors(tensors: Mapping[TensorPath, Tensor], link: Link) -> Outputs:
+        """Return the outputs of these tensors, as `tensors` names them."""
+
+        def of(kind: str) -> dict[Role, Tensor]:
+            return {Role(path[1]): value for path, value in tensors.items() if path[0] == kind and len(path) == 2}
+
+        def by_name(kind: str) -> dict[Role, dict[str, Tensor]]:
+            by_role: dict[Role, dict[str, Tensor]] = {}
+            for path, value in tensors.items():
+                if path[0] == kind:
+                    by_role.setdefault(Role(path[1]), {})[path[2]] = value
+            return by_role
+
+        users, items = of("user"), of("item")
+        components = {
+            role: {Role(name): value for name, value in by.items()} for role, by in by_name("component").items()
+        }
+        negatives = {path[1:]: value for path, value in tensors.items() if path[0] == "negative"}
+        return Outputs(
+            of("value"),
+            link,
+            {role: (users[role], items[role]) for role in users},
+            Outputs.from_tensors(negatives, link) if negatives else None,
+            components,
+            of("candidate"),
+            by_name("parameter"),
+        )
+
+
+@dataclass(frozen=True)
+class EpochRows:
+    """The rows that an objective is shown between two epochs.
+
+    Attributes:
+        source: the training rows, or those that were held out from every step (`AbstractObjective.held_out`).
+        pairs_per_row: how many pairs that are not logged are drawn to each, anew for each epoch; the weights then make
+            the mean over rows and pairs estimate that over all pairs. 0: none, and every weight is one.
+    """
+
+    source: Literal["training", "held_out"]
+    pairs_per_row: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,11 @@ PairColumn = Callable[[Ints, Ints], Floats]  # (user, item) -> float32 of the br
 DENSE = 1 << 24  # pairs; a table of them takes four bytes each
 
 
+def scale_propensity(propensity: PairColumn | None, share: float) -> PairColumn | None:
+    """Return the propensity of any pair within a part that holds this share of the rows."""
+    return None if propensity is None else lambda user, item: propensity(user, item) * np.float32(share)
+
+
 class PairFinder:
     """Finds pairs among codes: int64[...] -> row int64[...], -1 where there is none (the first of repeated ones).
 

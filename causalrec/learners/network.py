@@ -92,15 +92,15 @@ class NetworkLearner(AbstractLearner):
                 f"selection.folds={folds}: {config.run.choice('encoder')} reads histories, which would hold the "
                 f"outcomes of other folds; set selection.folds=1"
             )
-        return search_requests(requests, folds)
+        return [request.with_held_out() for request in search_requests(requests, folds)]
 
     def then(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> list[FitRequest]:
         requests, folds = self._requests(config, prepared, results), prepared.folds.count
         if len(results) < len(requests) * folds:
-            return search_requests(requests, folds)[len(results) :]
+            return [each.with_held_out() for each in search_requests(requests, folds)[len(results) :]]
         if folds == 1 or len(results) > len(requests) * folds:
             return []
-        return [refit_request(requests, results, folds)]
+        return [refit_request(requests, results, folds).with_held_out()]
 
     def selection(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> SelectedFit:
         return select_fit(self._requests(config, prepared, results), results, prepared.folds.count)

@@ -29,6 +29,7 @@ def check_network(config: ExperimentConfig, card: DatasetCard) -> None:
     _check_head(config, card)
     _check_penalties(config, card)
     config.trainer.build().check()
+    _check_epoch_rows(config)
     _check_row_sparse(config)
 
 
@@ -109,6 +110,14 @@ def _check_head(config: ExperimentConfig, card: DatasetCard) -> None:
     if link == "softmax" and given != classes:
         raise RequestError(
             f"head.num_classes={given}: {outcome_kind} of {classes} classes; set head.num_classes={classes}"
+        )
+
+
+def _check_epoch_rows(config: ExperimentConfig) -> None:
+    if config.objective.target.epoch_rows is not None and config.trainer.setting("strategy") == "fsdp":
+        raise RequestError(
+            f"{config.run.choice('objective')}: fits between epochs, which needs the whole model on every device; set "
+            f"trainer.strategy=ddp"
         )
 
 

@@ -9,12 +9,13 @@ from torch import Tensor
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.text import texts_of
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
+from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.pointwise_error import raw_mean
 from causalrec.learners.row_offer import offer_rows
 from causalrec.learners.weight_memory import bounded_weights, require_candidate_memory, require_training_memory
 from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, vector_width
 from causalrec.prepared import PreparedData
-from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Floats, Link, Role, link_of, nuisance
+from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Floats, Link, Role, link_of, nuisance, role_family
 
 
 def build_model(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
@@ -37,7 +38,9 @@ def build_trainable_model(config: ExperimentConfig, prepared: PreparedData, inpu
 
 
 def _build(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
-    roles = config.objective.target.roles
+    objective = config.objective.build()
+    free = objective.free_parameters(_width(config, prepared, inputs)) if _has_free_parameters(config) else {}
+    roles = [role for role in objective.roles if role not in free]
     networks = {role: _network(config, prepared, role, config.encoder.build(inputs)) for role in roles}
     link = link_of(prepared.dataset.card.outcome)
     unit = unit_of(prepared.train.outcome) if config.head.target.head_outputs and link == "identity" else None
@@ -45,7 +48,17 @@ def _build(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInpu
         raw = _start(config, prepared, role, link)
         if raw is not None and unit is None:
             network.head.start_at(raw)
-    return CausalModel(networks, link, unit)
+    return CausalModel(networks, link, unit, free)
+
+
+def _has_free_parameters(config: ExperimentConfig) -> bool:
+    return config.objective.target.free_parameters is not AbstractObjective.free_parameters
+
+
+def _width(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> int:
+    """Return the width of the encoder's vectors; torch's random state stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        return vector_width(config.encoder.build(inputs), prepared.features)
 
 
 def unit_of(outcome: Floats) -> tuple[float, float]:
@@ -60,9 +73,10 @@ def unit_of(outcome: Floats) -> tuple[float, float]:
 
 def _start(config: ExperimentConfig, prepared: PreparedData, role: Role, link: Link) -> Tensor | None:
     """Return the raw output of the mean of what a role predicts; None where its mean is no part of the objective."""
+    role = role_family(role)
     if role == PROPENSITY and not config.head.target.head_outputs:
         return raw_mean(torch.tensor(len(prepared.train) / prepared.train.num_pairs), "logit")
-    predicts_outcomes = role in (OUTCOME, IMPUTATION, *map(nuisance, range(2)))
+    predicts_outcomes = role in (OUTCOME, IMPUTATION, role_family(nuisance(0)))
     if not predicts_outcomes or prepared.dataset.card.feedback == "positive_only":
         return None
     outcome = torch.from_numpy(prepared.train.outcome)

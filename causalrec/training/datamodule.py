@@ -24,7 +24,8 @@ from causalrec.estimators.penalty.base import AbstractPenaltyRows
 from causalrec.features.batch_columns import BatchColumn
 from causalrec.features.views import FeatureMatrix
 from causalrec.models import tensor_of_levels
-from causalrec.types import UNLOGGED_TIME, Batch, Floats, Ints, Space
+from causalrec.training.epoch_rows import draw_epoch_rows
+from causalrec.types import UNLOGGED_TIME, Batch, EpochRows, Floats, Ints, Space
 
 ROWS_PER_GATHER = 1 << 16  # rows gathered at once, which costs less than batch by batch
 ArmPropensities = Callable[[InteractionLog], Floats]  # float32[N,A+1], the probability of each treatment
@@ -41,6 +42,7 @@ class LogTensors:
         with_time: batches tell the time of their rows.
         columns: what else batches hold, by name.
         arm_propensities: of each treatment, where an objective reads them; None: batches have none.
+        with_row: batches tell the number of their rows.
 
     Raises DataError where the log has no propensities.
     """
@@ -53,7 +55,9 @@ class LogTensors:
         with_time: bool = False,
         columns: Mapping[str, BatchColumn] | None = None,
         arm_propensities: ArmPropensities | None = None,
+        with_row: bool = False,
     ) -> None:
+        self.with_row = with_row
         if log.propensity is None:
             raise DataError(f"{log.name}: has no propensities; fit a propensity model before training")
         self.log, self.features, self.pair_propensity = log, features, pair_propensity
@@ -64,6 +68,7 @@ class LogTensors:
         self.treatment = torch.from_numpy(log.treatment)
         self.outcome = torch.from_numpy(np.nan_to_num(log.outcome))
         self.propensity = torch.from_numpy(log.propensity)
+        self.arms = arm_propensities
         self.arm_propensities = None if arm_propensities is None else torch.from_numpy(arm_propensities(log))
         shares = np.bincount(log.item, log.weight, minlength=log.num_items) / max(log.num_users, 1)
         self.popularity = torch.from_numpy(np.minimum(shares, 1.0).astype(np.float32))
@@ -96,6 +101,7 @@ class LogTensors:
             unit=None if self.unit is None else torch.where(row >= 0, self.unit[index], -1),
             time=None if self.time is None else torch.where(row >= 0, self.time[index], UNLOGGED_TIME),
             arm_propensities=None if self.arm_propensities is None else _of_logged(self.arm_propensities, row),
+            row=row if self.with_row else None,
             **({} if rows.negative is None else self._negatives(rows, rows.negative)),
         )
 
@@ -108,6 +114,13 @@ class LogTensors:
                 f"objective over logged rows"
             )
         return self.features.numbers_and_levels(rows.user, rows.item, self.row_block[rows.row])
+
+    def of_log(self, log: InteractionLog | None) -> LogTensors:
+        """Return the tensors of another log that are read in the same way; these, where it is None."""
+        if log is None:
+            return self
+        time, columns = self.time is not None, self.columns
+        return LogTensors(log, self.features, self.pair_propensity, time, columns, self.arms, self.with_row)
 
     def batches(self, rows: SampledRows) -> Batch:
         """Gather batches of equal size at once, `[m,B]`."""
@@ -268,6 +281,8 @@ class LogDataModule(pl.LightningDataModule):
         columns: as in `LogTensors`.
         penalty_rows: as in `BatchLoader`.
         arm_propensities: as in `LogTensors`.
+        held_out: rows that no step meets, which the objective fits on between epochs; None: there are none.
+        with_row: as in `LogTensors`.
 
     Whoever trains sets the attributes `start` and `limit`: where training goes on, and the batches of an epoch.
     """
@@ -287,11 +302,13 @@ class LogDataModule(pl.LightningDataModule):
         columns: Mapping[str, BatchColumn] | None = None,
         penalty_rows: Mapping[str, AbstractPenaltyRows] | None = None,
         arm_propensities: ArmPropensities | None = None,
+        held_out: InteractionLog | None = None,
+        with_row: bool = False,
     ) -> None:
         super().__init__()
-        self.logs = (train, validation)
+        self.logs, self.held_out = (train, validation), held_out
         self.tensors = (
-            LogTensors(train, features, pair_propensity, with_time, columns, arm_propensities),
+            LogTensors(train, features, pair_propensity, with_time, columns, arm_propensities, with_row),
             LogTensors(validation, features, None, with_time, columns, arm_propensities),
         )
         self.penalty_rows = penalty_rows
@@ -305,6 +322,11 @@ class LogDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> BatchLoader:
         return self._loader(1, self.validation_sampler, self.validation_space, self.logs[0])
+
+    def epoch_rows(self, spec: EpochRows, epoch: int) -> Batch:
+        """Return the rows that the objective is shown before an epoch begins, `[N]`, on the CPU."""
+        rows = draw_epoch_rows(spec, self.logs[0], self.held_out, self.seed, epoch)
+        return self.tensors[0].of_log(self.held_out if spec.source == "held_out" else None).batch(rows)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch if device.type == "cpu" else batch.to(device, non_blocking=True)

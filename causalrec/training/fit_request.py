@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytorch_lightning.loggers import Logger
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.pair_columns import PairColumn
+from causalrec.data.pair_columns import PairColumn, scale_propensity
 from causalrec.data.sampler.base import AbstractSampler
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.penalty.base import AbstractPenalty
@@ -17,6 +17,7 @@ from causalrec.features.batch_columns import BatchColumn
 from causalrec.features.views import FeatureMatrix
 from causalrec.models import CausalModel
 from causalrec.training.datamodule import ArmPropensities, LogDataModule
+from causalrec.training.epoch_rows import hold_out
 from causalrec.training.fit_result import FitResult
 from causalrec.training.fit_store import UnusableCheckpoint
 from causalrec.training.module import CausalRecModule, CriterionWeighting
@@ -54,6 +55,7 @@ class FitRequest:
         columns: what else batches hold, by name.
         scheduler: of the learning rates.
         arm_propensities: of each treatment, for objectives that read them.
+        held_out: training rows that no step meets, on which the objective fits between epochs; None: there are none.
     """
 
     model: Callable[[], CausalModel]
@@ -78,6 +80,26 @@ class FitRequest:
     columns: Mapping[str, BatchColumn] = field(default_factory=dict)
     scheduler: AbstractScheduler = field(default_factory=ConstantRate)
     arm_propensities: ArmPropensities | None = None
+    held_out: InteractionLog | None = None
+
+    def with_held_out(self) -> FitRequest:
+        """Return the request with the rows held out that its objective fits on between epochs; itself where none.
+
+        Propensities, and what they are clipped at, are scaled to the rows that are left. Raises RequestError where one
+        of the parts would be empty.
+        """
+        share = self.objective.held_out
+        if not share:
+            return self
+        train, held_out = hold_out(self.train, share)
+        left = 1 - share if self.train.propensity_follows_share else 1.0
+        return replace(
+            self,
+            train=train,
+            held_out=held_out,
+            pair_propensity=scale_propensity(self.pair_propensity, left),
+            objective=self.objective.with_clip(self.objective.clip * left),
+        )
 
     @property
     def rows_an_epoch(self) -> int:
@@ -104,6 +126,7 @@ class FitRequest:
             self.penalties,
             self.scheduler,
             self.trained_ids,
+            self.seed,
         )
         data = LogDataModule(
             self.train,
@@ -119,6 +142,8 @@ class FitRequest:
             self.columns,
             {name: penalty.rows for name, penalty in self.penalties.items() if penalty.rows is not None},
             self.arm_propensities,
+            self.held_out,
+            self.objective.epoch_rows is not None,
         )
         return self.trainer.fit(module, data, self.logger, self.folder, self.label, self.epochs)
 

@@ -213,6 +213,7 @@ def _of_module(module: CausalRecModule) -> Iterator[Any]:
 
 def _of_data(data: LogDataModule) -> Iterator[Any]:
     yield from (data.sampler, data.space, data.seed, data.validation_space)
+    yield from () if data.held_out is None else _of_log(data.held_out)
     for log, tensors in zip(data.logs, data.tensors, strict=True):
         yield from _of_log(log)
         first = slice(0, PROBED_PAIRS)

@@ -22,6 +22,8 @@ from causalrec.estimators.reduction import batch_sum
 from causalrec.models import CausalModel
 from causalrec.training.checkpoint import Checkpoint, random_states, set_random_states
 from causalrec.training.criterion import CriterionWeighting, classification_report, confusion, validation_errors
+from causalrec.training.dropout_passes import draw_generators, with_passes
+from causalrec.training.epoch_rows import outputs_in_parts, run_between_epochs, with_buffers
 from causalrec.training.fit_result import MONITOR, Epoch, log_curve
 from causalrec.training.optimizer import AbstractOptimizer
 from causalrec.training.row_sparse import RowSparseAdamW
@@ -48,6 +50,7 @@ class CausalRecModule(pl.LightningModule):
         penalties: terms added to the objective's, by name.
         scheduler: of the learning rates; None: constant rates.
         trained: which ids have a training row, where others are read at their mean; None: all are read as they are.
+        seed: of the fit, for what the objective draws between epochs and in passes with dropout.
 
     Objective and penalties read batches and outputs in the model's unit. Losses and criteria that are noted are in the
     outcome's, squared; what has no unit (the likelihood of a treatment, a balance) is multiplied by the same variance.
@@ -67,6 +70,7 @@ class CausalRecModule(pl.LightningModule):
         penalties: Mapping[str, AbstractPenalty] | None = None,
         scheduler: AbstractScheduler | None = None,
         trained: TrainedIds | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -75,6 +79,8 @@ class CausalRecModule(pl.LightningModule):
         self.penalties = {} if penalties is None else dict(penalties)
         self.scheduler = ConstantRate() if scheduler is None else scheduler
         self.trained: TrainedIds = {} if trained is None else trained
+        self.seed = seed
+        self.epoch_buffers: dict[str, Tensor] = {}
         self.gradient_clip: float | None = None
         self.fingerprint = ""
         self.curve: list[Epoch] = []
@@ -91,7 +97,8 @@ class CausalRecModule(pl.LightningModule):
         self._ddp_params_and_buffers_to_ignore = [*empty, *self._tables()]  # DDP's; ranks gather the rows of tables
 
     def _track_lookups(self, role: Role) -> list[RowLookups]:
-        tables = (module for module in self.model.network(role).modules() if isinstance(module, AbstractIdRows))
+        modules = () if role in self.model.free else self.model.network(role).modules()
+        tables = (module for module in modules if isinstance(module, AbstractIdRows))
         return [lookups for module in tables for lookups in module.track_lookups()]
 
     def _tables(self) -> dict[str, RowLookups]:
@@ -107,6 +114,8 @@ class CausalRecModule(pl.LightningModule):
         return (optimizers, schedules) if schedules else optimizers
 
     def _optimizer(self, role: Role) -> torch.optim.Optimizer:
+        if role in self.model.free:
+            return self.optimizer.build(self.model.parameters_of(role))
         network = self.model.network(role)
         build = partial(self.optimizer.build, self.model.parameters_of(role), rates=network.rates())
         built = build(lookups=self._lookups[role]) if self.optimizer.row_sparse else build()
@@ -114,9 +123,31 @@ class CausalRecModule(pl.LightningModule):
             built.register_step_post_hook(lambda *_: network.encoder.after_optimizer_step())
         return built
 
+    def on_train_epoch_start(self) -> None:
+        if self.objective.epoch_rows is None or self._steps:  # a resumed epoch has its buffers
+            return
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        kind = next(self.model.parameters())
+        rows = data.epoch_rows(self.objective.epoch_rows, self.current_epoch).to(self.device)
+        rows = self.model.standardise(rows.map_tensors(lambda c: c.to(kind.dtype) if c.is_floating_point() else c))
+        self.model.eval()
+        outputs = outputs_in_parts(self.model, rows, self.model.rows_at_once)
+        self.model.train()
+        seen = with_buffers(outputs, self.epoch_buffers)
+        self.epoch_buffers = run_between_epochs(self.objective, rows, seen, self.current_epoch, self.seed)
+
+    def _outputs(self, batch: Batch) -> Outputs:
+        """Return the outputs of a training batch, with all else that the objective reads."""
+        outputs = with_buffers(self.model(batch), self.epoch_buffers)
+        if not self.objective.passes:
+            return outputs
+        rank = self.trainer.global_rank if self._trainer is not None else 0
+        draws = draw_generators([self.seed], self.current_epoch, self._steps, rank)
+        return with_passes(self.model, self.objective, batch, outputs, draws)
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         batch = self.model.standardise(batch)
-        outputs = self.model(batch)
+        outputs = self._outputs(batch)
         terms = self.objective.terms(batch, outputs)
         loss = reduce(torch.add, [self.reduce(term, batch) for term in terms.values()])
         for name, penalty in self.penalties.items():
@@ -211,7 +242,7 @@ class CausalRecModule(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         batch, link = self.model.standardise(batch), self.model.link
-        outputs = self.model(batch)
+        outputs = with_buffers(self.model(batch), self.epoch_buffers)
         error, weight = validation_errors(self.objective, outputs, batch, self.criterion, self.criterion_clip)
         sums = [(error * weight).to("cpu", torch.float64).sum(), weight.to("cpu", torch.float64).sum()]
         self._validation_sums = self._validation_sums + torch.stack(sums)
@@ -235,6 +266,7 @@ class CausalRecModule(pl.LightningModule):
         del checkpoint["loops"]  # the position is ours: Lightning's own does not resume between steps and validation
         rank_state = {"loss": self._loss, "random": random_states()}
         checkpoint["fingerprint"], checkpoint["ranks"] = self.fingerprint, gather_ranks(rank_state, self._world)
+        checkpoint["buffers"] = self.epoch_buffers
         checkpoint["steps"], checkpoint["curve"] = self._steps, [tuple(vars(point).values()) for point in self.curve]
         self._keep_waiting_tables(checkpoint)
 
@@ -246,6 +278,7 @@ class CausalRecModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         checkpoint["state_dict"] = {**checkpoint["state_dict"], **checkpoint.get("waiting", {})}
+        self.epoch_buffers = {name: value.to(self.device) for name, value in checkpoint.get("buffers", {}).items()}
         rank_state = checkpoint["ranks"][self.trainer.global_rank]
         self._loss, self._random, self._steps = rank_state["loss"], rank_state["random"], checkpoint["steps"]
         self.curve = [Epoch(*point) for point in checkpoint["curve"]]

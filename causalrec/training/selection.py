@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from causalrec.data.log import InteractionLog
-from causalrec.data.pair_columns import PairColumn
+from causalrec.data.pair_columns import scale_propensity
 from causalrec.ids import fit_id
 from causalrec.progress import progress
 from causalrec.training.fit_request import FitRequest
@@ -229,8 +229,3 @@ def _fit_or_failure(request: FitRequest) -> FitResult | Exception:
         return request.fit()
     except Exception as error:
         return error
-
-
-def scale_propensity(propensity: PairColumn | None, share: float) -> PairColumn | None:
-    """Return the propensity of any pair within a part that holds this share of the rows."""
-    return None if propensity is None else lambda user, item: propensity(user, item) * np.float32(share)

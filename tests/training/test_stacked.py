@@ -92,8 +92,10 @@ def task(folder: Path, objective: AbstractObjective, **changes: Any) -> FitReque
         return kind(len(VIEW), 5, 2, **({"width": 8} if kind is TNet else {"width": 8, "arm_width": 4}))  # type: ignore[arg-type]
 
     def model() -> CausalModel:
-        networks = {r: RoleNetwork(MF(inputs, width=3), head(), ROLE_INPUTS.get(r, "pair")) for r in objective.roles}
-        return CausalModel(networks, "logit")
+        free = objective.free_parameters(width=5)  # of [p, b, 1]
+        roles = [role for role in objective.roles if role not in free]
+        networks = {r: RoleNetwork(MF(inputs, width=3), head(), ROLE_INPUTS.get(r, "pair")) for r in roles}
+        return CausalModel(networks, "logit", free=free)
 
     defaults: dict[str, Any] = {
         "model": model,

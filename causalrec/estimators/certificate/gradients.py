@@ -41,6 +41,7 @@ class Example:
         self.simulation, self.batch = small, small.batch(draw, codes, weight, other)
         tables = {path: table.double() for path, table in small.tables(1).items()}
         tables = widen(tables) if self.link == "softmax" else tables
+        self.buffers = small.buffers(tables, draw)
         self.raw: RawOutputs = {}
         many = small.candidates(codes) if small.objective.space == CANDIDATES else None
         for side, chosen in (("row", codes), ("negative", other), ("candidate", many)):
@@ -50,7 +51,7 @@ class Example:
 
     def outputs(self, raw: Mapping[Side, Tensor]) -> Outputs:
         """Return the outputs of these raw values."""
-        return outputs_of_sides(raw, self.link)
+        return replace(outputs_of_sides(raw, self.link), buffers=self.buffers)
 
     def terms(self, raw: Mapping[Side, Tensor]) -> Mapping[str, Term]:
         return terms_of(self.simulation.objective, self.batch, self.outputs(raw))

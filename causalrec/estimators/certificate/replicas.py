@@ -26,8 +26,11 @@ def check_replicas(simulation: Simulation) -> Check:
     stacked_raw = {side: torch.stack([example.raw[side] for example in examples]).detach() for side in examples[0].raw}
     columns = [example.batch.tensors() for example in examples]
     batch = Batch.from_tensors({path: torch.stack([each[path] for each in columns]) for path in columns[0]})
+    rows = [example.buffers for example in examples]
     try:
-        terms = terms_of(_merge(objectives), batch, outputs_of_sides(stacked_raw, simulation.link))
+        buffers = {name: torch.stack([each[name] for each in rows]) for name in rows[0]}
+        outputs = replace(outputs_of_sides(stacked_raw, simulation.link), buffers=buffers)
+        terms = terms_of(_merge(objectives), batch, outputs)
     except CausalRecError as error:
         return Check(name=NAME, result="FAILS", detail=str(error), only_stacked=True)
     alone = [

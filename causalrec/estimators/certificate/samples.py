@@ -6,7 +6,8 @@ gradient is claimed, the slopes of the loss at one of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -16,6 +17,8 @@ from causalrec.estimators.certificate.control_variates import ControlVariates, t
 from causalrec.estimators.certificate.simulation import Simulation, judged_role, reduce_terms, terms_of
 from causalrec.estimators.certificate.tables import OutputTables, outputs_of, rows_of_tables
 from causalrec.types import Batch, Outputs, Truth
+
+Buffers = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,17 @@ def draw_samples(
         batch, codes = simulation.population(draw), simulation.codes(draw)
         complete = len(codes) == len(world)  # then nothing need be gathered
         rows = tables if complete else [rows_of_tables(table, codes) for table in tables]
-        values.append(measure(simulation, batch, rows, codes))
+        values.append(measure(simulation, batch, rows, codes, simulation.buffers(tables[0], draw)))
         controls.append(variates.values(draw) if variates else torch.zeros(len(values[-1]), 0))
     return Samples(torch.stack(values), torch.stack(controls), row_values(world.truth).mean(0))
 
 
-def _difference(simulation: Simulation, batch: Batch, tables: list[OutputTables], codes: Tensor) -> Tensor:
+def _difference(
+    simulation: Simulation, batch: Batch, tables: list[OutputTables], codes: Tensor, buffers: Buffers
+) -> Tensor:
     """Return by how much the loss of the second prediction is above that of the first, `[1]`."""
-    first, second = (_loss(simulation, batch, outputs_of(table, simulation.link)) for table in tables)
+    outputs = (replace(outputs_of(table, simulation.link), buffers=buffers) for table in tables)
+    first, second = (_loss(simulation, batch, each) for each in outputs)
     return (second - first)[None]
 
 
@@ -76,10 +82,12 @@ def _ideal_difference(simulation: Simulation, tables: list[OutputTables], truth:
     return (second - first)[:, None]
 
 
-def _slopes(simulation: Simulation, batch: Batch, tables: list[OutputTables], codes: Tensor) -> Tensor:
+def _slopes(
+    simulation: Simulation, batch: Batch, tables: list[OutputTables], codes: Tensor, buffers: Buffers
+) -> Tensor:
     """Return the slopes of the loss at the first prediction, `[3]`: as all of it moves, and as parts of it do."""
     moved, outputs = _with_gradient(simulation, tables[0])
-    by_row = _gradient_by_row(_loss(simulation, batch, outputs), moved)
+    by_row = _gradient_by_row(_loss(simulation, batch, replace(outputs, buffers=buffers)), moved)
     return _directions(simulation)[:, codes] @ by_row
 
 
@@ -98,7 +106,9 @@ def _directions(simulation: Simulation) -> Tensor:
 def _with_gradient(simulation: Simulation, table: OutputTables) -> tuple[list[Tensor], Outputs]:
     """Return the outputs of the judged network as leaves, and all outputs made with them."""
     role = judged_role(simulation.objective)
-    moved = {p: raw.clone().requires_grad_() for p, raw in table.items() if p[0] == role and p[1] != "vector"}
+    moved = {
+        p: raw.clone().requires_grad_() for p, raw in table.items() if p[0] == role and p[1] in ("value", "component")
+    }
     return list(moved.values()), outputs_of({**table, **moved}, simulation.link)
 
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from causalrec.errors import CausalRecError
-from causalrec.estimators.certificate.tables import OutputTables, fixed_outputs
+from causalrec.estimators.certificate.tables import OutputTables, fixed_outputs, outputs_of, rows_of_tables
 from causalrec.estimators.certificate.world import Draw, World
 from causalrec.estimators.objective.base import AbstractObjective, Claim, Nuisance
 from causalrec.types import CANDIDATES, OUTCOME, UNLOGGED_TIME, Batch, Link, Outputs, Role, Term
 
 Broken = frozenset[Nuisance]
+HOOK_EPOCHS = 2  # between which an objective fits: the second reads what the first has left
 NOTHING_BROKEN: Broken = frozenset()
 
 
@@ -77,6 +78,7 @@ class Simulation:
             time=torch.full_like(codes, UNLOGGED_TIME),
             columns=dict.fromkeys(self.objective.columns, codes % 2),
             arm_propensities=self._arm_propensities(codes),
+            row=torch.where(draw.observed > 0, draw.observed.cumsum(0).long() - 1, -1)[codes],
         )
         if self.objective.space == CANDIDATES:
             items = torch.arange(int(world.item.max()) + 1)
@@ -100,6 +102,28 @@ class Simulation:
             popularity=share[item],
             negative_popularity=share[world.item[negatives]],
         )
+
+    def buffers(self, tables: OutputTables, draw: Draw) -> Mapping[str, Tensor]:
+        """Return what the objective fits between epochs: on the rows of a draw, or of another, where it holds them out.
+
+        Args:
+            tables: of one prediction.
+            draw: whose rows are trained on.
+        """
+        spec = self.objective.epoch_rows
+        if spec is None:
+            return {}
+        generator = torch.Generator().manual_seed(17)
+        if spec.source == "held_out":
+            draw = self.world.draw(generator)
+        codes = torch.arange(len(self.world)) if spec.pairs_per_row else torch.nonzero(draw.observed)[:, 0]
+        batch = self.batch(draw, codes, torch.ones(len(codes), dtype=torch.float64))
+        outputs = outputs_of(rows_of_tables(tables, codes), self.link)
+        fitted: Mapping[str, Tensor] = {}
+        with torch.no_grad():
+            for epoch in range(HOOK_EPOCHS):
+                fitted = self.objective.between_epochs(batch, replace(outputs, buffers=fitted), epoch, generator)
+        return fitted
 
     def candidates(self, codes: Tensor) -> Tensor:
         """Return the pairs of the users of these pairs with each candidate, int64[B,C]."""

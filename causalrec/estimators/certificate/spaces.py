@@ -100,6 +100,7 @@ class _SampledSpace:
             weight = torch.from_numpy(rows.weight).double()
             other = None if negatives is None else rows_of_tables(self.tables, negatives)
             outputs = outputs_of(rows_of_tables(self.tables, codes), self.simulation.link, other)
+            outputs = replace(outputs, buffers=self.simulation.buffers(self.tables, self.draw))
             shown = torch.ones_like(weight) if unweighted else weight
             batch = self.simulation.batch(self.draw, codes, shown, negatives)
             terms = terms_of(self.simulation.objective, batch, outputs).values()

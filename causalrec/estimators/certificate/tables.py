@@ -23,9 +23,13 @@ from causalrec.types import (
     Link,
     Outputs,
     Role,
+    role_family,
 )
 
-Path = tuple[Role, str, str]  # the role, "value", "component" or "vector", and the component's or vector's name
+WIDTH = 2  # of vectors
+Path = tuple[
+    Role, str, str
+]  # the role, "value", "component", "vector", "pass" or "parameter", and the component's or vector's name
 OutputTables = dict[Path, Tensor]  # `[n,...]` each
 
 
@@ -48,15 +52,33 @@ def fixed_outputs(
     chances = torch.stack([1 - propensity, propensity], -1)
     guess = _guess(world, prediction)
     tables: OutputTables = {}
-    for role in objective.roles:
+    free = _free_parameters(objective)
+    for role in (role for role in objective.roles if role not in free):
         for name in sorted(objective.required_head_outputs):
             tables[role, "component", name] = _component(role, name, guess, raw_arms, chances, world)
         if not objective.required_head_outputs:
             values = {IMPUTATION: raw_arms[:, 1], PROPENSITY: torch.logit(propensity)}
-            tables[role, "value", ""] = values.get(role, guess[:, 1])
+            tables[role, "value", ""] = values.get(role_family(role), guess[:, 1])
         shift = len(tables)  # no two networks give the same vectors
-        tables |= {(role, "vector", side): world.noise[:, :2] * (shift + k) for k, side in enumerate(("user", "item"))}
-    return tables
+        tables |= {
+            (role, "vector", side): world.noise[:, :WIDTH] * (shift + k) for k, side in enumerate(("user", "item"))
+        }
+    for role in objective.pass_roles:
+        spread = 0.5 * world.noise.roll(1, 0)
+        value = tables[role, "value", ""]
+        tables |= {(role, "pass", str(k)): value + spread[:, k % 4] * (1 + k // 4) for k in range(objective.passes)}
+    return tables | {(r, "parameter", n): value for r, named in free.items() for n, value in named.items()}
+
+
+def _free_parameters(objective: AbstractObjective) -> dict[Role, dict[str, Tensor]]:
+    """Return an objective's free parameters, float64, drawn anew from one seed and moved off where they start."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        start = objective.free_parameters(WIDTH)
+        moved = {
+            r: {n: v.double() + 0.3 * torch.randn(v.shape).double() for n, v in by.items()} for r, by in start.items()
+        }
+    return {role: {n: v if v.ndim else v[None] for n, v in by.items()} for role, by in moved.items()}
 
 
 def _guess(world: World, prediction: int) -> Tensor:
@@ -80,8 +102,8 @@ def _component(role: Role, name: Role, guess: Tensor, raw_arms: Tensor, chances:
 
 
 def rows_of_tables(tables: Mapping[Path, Tensor], codes: Tensor) -> OutputTables:
-    """Return the tables' rows of these pairs."""
-    return {path: table[codes] for path, table in tables.items()}
+    """Return the tables' rows of these pairs; parameters have none."""
+    return {path: table if path[1] == "parameter" else table[codes] for path, table in tables.items()}
 
 
 def widen(tables: Mapping[Path, Tensor]) -> OutputTables:
@@ -92,19 +114,27 @@ def widen(tables: Mapping[Path, Tensor]) -> OutputTables:
     }
 
 
-CLASS_VALUES = [(OUTCOME, "value"), (IMPUTATION, "value")]
+CLASS_VALUES = [(OUTCOME, "value"), (IMPUTATION, "value"), (OUTCOME, "pass"), (IMPUTATION, "pass")]
 
 
 def outputs_of(tables: Mapping[Path, Tensor], link: Link, negatives: Mapping[Path, Tensor] | None = None) -> Outputs:
     """Return the outputs that hold these rows, and those of their negatives."""
     components: dict[Role, dict[Role, Tensor]] = defaultdict(dict)
+    parameters: dict[Role, dict[str, Tensor]] = defaultdict(dict)
+    passes: dict[Role, list[Tensor]] = defaultdict(list)
     for (role, kind, name), table in tables.items():
         if kind == "component":
             components[role][Role(name)] = table
+        elif kind == "parameter":
+            parameters[role][name] = table
+        elif kind == "pass":
+            passes[role].append(table.detach())
     return Outputs(
         {role: table for (role, kind, _), table in tables.items() if kind == "value"},
         link,
         {role: (table, tables[role, kind, "item"]) for (role, kind, name), table in tables.items() if name == "user"},
         None if negatives is None else outputs_of(negatives, link),
         components,
+        parameters=parameters,
+        passes={role: torch.stack(each) for role, each in passes.items()},
     )

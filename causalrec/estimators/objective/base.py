@@ -7,10 +7,24 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import ClassVar, Literal, Self
 
+import torch
 from torch import Tensor
 
 from causalrec.estimators.pointwise_error import mean_of, pointwise_error, soft_label
-from causalrec.types import OUTCOME, Batch, Estimand, Feedback, Link, Outputs, PropensityKind, Role, Space, Term, Truth
+from causalrec.types import (
+    OUTCOME,
+    Batch,
+    EpochRows,
+    Estimand,
+    Feedback,
+    Link,
+    Outputs,
+    PropensityKind,
+    Role,
+    Space,
+    Term,
+    Truth,
+)
 
 EXPOSED: frozenset[Feedback] = frozenset({"explicit", "exposure_logged"})
 POSITIVE: frozenset[Feedback] = frozenset({"positive_only"})
@@ -45,6 +59,8 @@ class AbstractObjective(ABC):
         estimand: Of what its prediction is an estimate.
         required_head_outputs: What a head must give.
         max_treatments: How many treatments it is defined for.
+        epoch_rows: The rows that `between_epochs` is shown; None where nothing is fitted between epochs.
+        pass_roles: The networks that give `passes` outputs with dropout of their vectors, beside their own.
         clip_unit: What `clip` is configured in: multiples of the log's density (rows over pairs), which a run turns
             into a probability before the first step, or a probability as it is.
 
@@ -68,6 +84,8 @@ class AbstractObjective(ABC):
     required_head_outputs: ClassVar[frozenset[Role]] = frozenset()
     max_treatments: ClassVar[int] = 1 << 30
     links: ClassVar[frozenset[Link]] = ONE_NUMBER
+    epoch_rows: ClassVar[EpochRows | None] = None
+    pass_roles: ClassVar[tuple[Role, ...]] = ()
     clip_unit: ClassVar[ClipUnit] = "density"
     clip: float = 0.0
     legacy_public_code: bool = False
@@ -76,6 +94,21 @@ class AbstractObjective(ABC):
     def reads_propensities(self) -> bool:
         """Whether it reads propensities that were fitted before or logged, as it is set; not those it learns itself."""
         return self.reads_row_propensity or self.reads_pair_propensity or self.reads_arm_propensities
+
+    @property
+    def passes(self) -> int:
+        """How many passes with dropout the networks of `pass_roles` make of each batch."""
+        return 0
+
+    @property
+    def dropout(self) -> float:
+        """The share of a vector's entries that such a pass sets to 0."""
+        return 0.5
+
+    @property
+    def held_out(self) -> float:
+        """The share of training rows that no step meets, for `between_epochs` to fit on; 0: there are none."""
+        return 0.0
 
     @property
     def claimed(self) -> frozenset[Claim]:
@@ -93,6 +126,33 @@ class AbstractObjective(ABC):
     @abstractmethod
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         """Return the loss terms by name; the gradient of each reaches the role it trains and no other."""
+
+    def free_parameters(self, width: int) -> Mapping[Role, Mapping[str, Tensor]]:
+        """Return, by those roles that have no network, where their parameters start (`Outputs.parameters` then).
+
+        They are named in `roles`, trained by the optimizer as biases are, and may be drawn by torch's random state.
+
+        Args:
+            width: D of the encoder's vectors.
+        """
+        return {}
+
+    def between_epochs(
+        self, rows: Batch, outputs: Outputs, epoch: int, generator: torch.Generator
+    ) -> Mapping[str, Tensor]:
+        """Return what is fitted before an epoch begins, by name: `Outputs.buffers` of its steps.
+
+        Of one fit alone, also where many are stacked: the steps then see a replica axis in front. What it returns has
+        the same names and shapes in each epoch, and depends on these arguments alone. No gradient is on: what needs one
+        turns it on.
+
+        Args:
+            rows: as `epoch_rows` names them, `[N]`.
+            outputs: of them, with the buffers of the epoch before.
+            epoch: that begins, from 0.
+            generator: of every draw, on the CPU.
+        """
+        return {}
 
     def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
         """Return the loss whose mean over all rows it estimates, `[B]`, were all known: the error against the mean

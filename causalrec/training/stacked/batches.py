@@ -11,6 +11,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import VALIDATION
 from causalrec.data.sampler.rows import SampledRows
 from causalrec.training.datamodule import LogTensors, split_batches
+from causalrec.training.epoch_rows import draw_epoch_rows
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.stacked.deduplicated_features import RowSources
 from causalrec.types import Batch
@@ -38,11 +39,11 @@ class StackedBatches:
         self.requests, self.dtype, self.device = requests, dtype, device
         self.tensors = {} if tensors is None else tensors
         for request in requests:
-            for log, propensity in ((request.train, request.pair_propensity), (request.validation, None)):
-                if id(log) not in self.tensors:
-                    self.tensors[id(log)] = LogTensors(
-                        log, request.features, propensity, False, request.columns, request.arm_propensities
-                    )
+            pairs, with_row = request.pair_propensity, request.objective.epoch_rows is not None
+            for log, propensity in ((request.train, pairs), (request.held_out, pairs), (request.validation, None)):
+                if log is not None and id(log) not in self.tensors:
+                    more = (request.columns, request.arm_propensities, with_row)
+                    self.tensors[id(log)] = LogTensors(log, request.features, propensity, False, *more)
         self.validation_rows = self._validation()
 
     def subset(self, requests: Sequence[FitRequest]) -> StackedBatches:
@@ -69,6 +70,19 @@ class StackedBatches:
                     yield sources.for_replicas(batch)
                 if not left:
                     return
+
+    def epoch_rows(self, epoch: int) -> Batch:
+        """Return the rows that objectives are shown before an epoch begins, `[R,N]`."""
+        batches: dict[Hashable, Batch] = {}
+        keys = [(id(request.train), request.seed) for request in self.requests]
+        for key, request in zip(keys, self.requests, strict=True):
+            spec = request.objective.epoch_rows
+            assert spec is not None
+            if key not in batches:
+                rows = draw_epoch_rows(spec, request.train, request.held_out, request.seed, epoch)
+                log = request.held_out if spec.source == "held_out" and request.held_out is not None else request.train
+                batches[key] = self.tensors[id(log)].batch(rows).map_tensors(self._to_device)
+        return _join(torch.stack, [batches[key] for key in keys])
 
     def validation(self) -> Iterator[Batch]:
         """Yield the validation rows in parts `[R,n]`."""

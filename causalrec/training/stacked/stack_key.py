@@ -20,8 +20,12 @@ def reason_to_fit_alone(request: FitRequest) -> str | None:
     model = request.model()
     if request.optimizer.row_sparse:
         return f"optimizer={type(request.optimizer).__name__} steps the rows of a batch alone"
-    if (names := unstackable_modules(model)) and (refusal := vmap_refusal(request, model)) is not None:
-        return f"{names[0]} does not stack, nor by vmap: {refusal}"
+    if names := unstackable_modules(model):
+        refusal = vmap_refusal(request, model)
+        if refusal is None and request.objective.passes:
+            refusal = "it makes no passes with dropout"
+        if refusal is not None:
+            return f"{names[0]} does not stack, nor by vmap: {refusal}"
     settings = request.trainer
     for name, penalty in request.penalties.items():
         if not penalty.vectorizable:
@@ -49,7 +53,14 @@ def stack_key(request: FitRequest) -> Hashable:
         request.validation_space,
         request.epochs is None,
     )
-    rows = (len(request.train), len(request.validation), request.features.identity, request.pair_propensity is None)
+    held_out = 0 if request.held_out is None else len(request.held_out)
+    rows = (
+        len(request.train),
+        held_out,
+        len(request.validation),
+        request.features.identity,
+        request.pair_propensity is None,
+    )
     units = (request.train.unit is None, request.validation.unit is None, *request.trained_ids)
     penalties = {name: repr(replace(penalty, weight=0.0)) for name, penalty in request.penalties.items()}
     columns = tuple(sorted(request.columns))

@@ -19,10 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalrec.data.log import InteractionLog
 from causalrec.data.removal import make_way
 from causalrec.errors import CausalRecError, DataError
 from causalrec.training.checkpoint import check_shapes, content_hash, read_checkpoint, write_checkpoint
 from causalrec.training.criterion import validation_errors
+from causalrec.training.dropout_passes import draw_generators, with_passes
+from causalrec.training.epoch_rows import ROWS_AT_ONCE, outputs_in_parts, run_between_epochs, with_buffers
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
 from causalrec.training.module import not_finite_error
@@ -39,6 +42,7 @@ from causalrec.training.stacked.replica_optimizers import ReplicaOptimizers
 from causalrec.training.stacked.stack_key import DTYPES, replica_bytes, stack_key
 from causalrec.training.stacked.vmap import VmappedModel, unstackable_modules
 from causalrec.training.unseen_ids import set_unseen_to_mean, stack_trained_ids
+from causalrec.types import Outputs
 
 
 def fit_stacked(
@@ -96,6 +100,7 @@ class StackedTrainer:
         by_vmap = unstackable_modules(models[0])
         self.forward = VmappedModel(models[0].to(self.device, self.dtype), self.model) if by_vmap else self.model
         self.best: dict[str, Tensor] = {}
+        self.buffers: dict[str, Tensor] = {}  # of the objectives, [R,...] each
         self.failures: dict[int, str] = {}  # why a penalty ended a fit, by its number
         self.batches = StackedBatches(requests, self.dtype, self.device)
         self._assemble()
@@ -111,11 +116,13 @@ class StackedTrainer:
         self.weights = {n: torch.tensor(each, dtype=self.dtype, device=self.device) for n, each in weights.items()}
         self.objective = merge_objectives([request.objective for request in requests], self.parameters[0])
         self.batches = self.batches.subset(requests)
+        self.seeds = [request.seed for request in requests]
         self.trained = stack_trained_ids([request.trained_ids for request in requests])
 
     def epoch(self) -> None:
         """Train one epoch, judge every replica, and let those that have stopped leave the stack."""
         started = time.monotonic()
+        self._between_epochs()
         losses = self._train_epoch()
         for k in self.running:
             self.stopping[k].seconds += (time.monotonic() - started) / len(self.running)
@@ -146,7 +153,7 @@ class StackedTrainer:
             ]
             content += [(name, repr(penalty)) for name, penalty in sorted(request.penalties.items())]
         content += [column.table for _, column in sorted(self.requests[0].columns.items())]
-        for log in {id(log): log for request in self.requests for log in (request.train, request.validation)}.values():
+        for log in {id(log): log for request in self.requests for log in _logs(request)}.values():
             tensors = self.batches.tensors[id(log)]
             optional = (tensors.row_block, tensors.arm_propensities, log.unit)
             content += [log.codes, log.outcome, log.propensity, *(values for values in optional if values is not None)]
@@ -162,6 +169,7 @@ class StackedTrainer:
             "stopping": stopping,
             "best": self.best,
             "failures": self.failures,
+            "buffers": self.buffers,
             "weights": {name: parameter.data for name, parameter in self.model.named_parameters()},
             "optimizer": self.optimizer.state_of(range(len(self.running))) if self.running else [],
         }
@@ -186,6 +194,7 @@ class StackedTrainer:
             values["curve"] = [Epoch(*point) for point in values["curve"]]
         self.stopping = [EarlyStoppingState(**values) for values in state["stopping"]]
         self.failures = state["failures"]
+        self.buffers = {name: value.to(self.device) for name, value in state["buffers"].items()}
         self.best = {name: value.to(self.device) for name, value in state["best"].items()}
         if self.running:
             for name, parameter in self.model.named_parameters():
@@ -214,7 +223,10 @@ class StackedTrainer:
         steps = 0
         for raw_batch in self.batches.training(self.done_epochs):
             batch = self.model.standardise(raw_batch)
-            outputs = self.forward(batch)
+            outputs = with_buffers(self.forward(batch), self.buffers)
+            if self.objective.passes:
+                draws = draw_generators(self.seeds, self.done_epochs, steps)
+                outputs = with_passes(self.model, self.objective, batch, outputs, draws)
             terms = self.objective.terms(batch, outputs)
             loss = torch.stack([reduce_term(term, batch) for term in terms.values()]).sum(0)
             for name, penalty in self.penalties.items():
@@ -227,6 +239,30 @@ class StackedTrainer:
             total += loss.detach()
             steps += 1
         return [float(value) for value in (self.model.loss_unit * total / max(steps, 1)).tolist()]
+
+    def _between_epochs(self) -> None:
+        """Let each replica's objective fit on its rows, one after another."""
+        if self.objective.epoch_rows is None:
+            return
+        rows = self.model.standardise(self.batches.epoch_rows(self.done_epochs))
+        outputs = outputs_in_parts(self.forward, rows, max(1, ROWS_AT_ONCE // len(self.running)))
+        fitted = [
+            run_between_epochs(
+                self.requests[k].objective,
+                rows.map_tensors(lambda column, at=position: column[at]),  # type: ignore[misc]
+                self._outputs_of(outputs, position),
+                self.done_epochs,
+                self.requests[k].seed,
+            )
+            for position, k in enumerate(self.running)
+        ]
+        self.buffers = {name: torch.stack([each[name] for each in fitted]) for name in fitted[0]}
+
+    def _outputs_of(self, outputs: Outputs, position: int) -> Outputs:
+        """Return the outputs of one replica, with its buffers."""
+        flat = {path: value[position] for path, value in outputs.tensors().items()}
+        buffers = {name: value[position] for name, value in self.buffers.items()}
+        return with_buffers(Outputs.from_tensors(flat, outputs.link), buffers)
 
     def _note_failures(self, name: str, value: Tensor, step: int) -> None:
         for position in torch.nonzero(~torch.isfinite(value)).flatten().tolist():
@@ -244,9 +280,8 @@ class StackedTrainer:
         request, sums = self.requests[0], torch.zeros(2, len(self.running), dtype=torch.float64, device=self.device)
         for raw_batch in self.batches.validation():
             batch = self.model.standardise(raw_batch)
-            error, weight = validation_errors(
-                self.objective, self.forward(batch), batch, request.criterion, request.clip
-            )
+            outputs = with_buffers(self.forward(batch), self.buffers)
+            error, weight = validation_errors(self.objective, outputs, batch, request.criterion, request.clip)
             sums += torch.stack([(error * weight).double().sum(-1), weight.double().expand_as(error).sum(-1)])
         return [float(value) for value in (self.model.loss_unit * sums[0] / sums[1]).float().tolist()]
 
@@ -263,10 +298,15 @@ class StackedTrainer:
         if not self.running:
             return
         optimizer_state = self.optimizer.state_of(positions)
+        self.buffers = {name: value[positions] for name, value in self.buffers.items()}
         for parameter in self.model.parameters():
             parameter.data = parameter.data[positions]
         self._assemble()
         self.optimizer.load(optimizer_state)
+
+
+def _logs(request: FitRequest) -> list[InteractionLog]:
+    return [log for log in (request.train, request.held_out, request.validation) if log is not None]
 
 
 class StackSaver:

@@ -21,10 +21,9 @@ from causalrec.training.datamodule import LogTensors, split_batches
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.stacked.deduplicated_features import DeduplicatedFeatures
 from causalrec.training.stacked.merge import stack_models
-from causalrec.types import Batch, Link, Outputs, Role, TensorPath
+from causalrec.types import Batch, Outputs, Role, TensorPath
 
 PROBED_ROWS, TOLERANCE = 4, 1e-8
-FlatOutputs = dict[TensorPath, Tensor]
 _REFUSALS: dict[tuple[str, str], str | None] = {}  # by model and objective
 
 
@@ -46,36 +45,12 @@ class VmappedModel:
             for path, column in batch.tensors().items()
         }
 
-        def call(parameters: dict[str, Tensor], columns: dict[TensorPath, Tensor]) -> FlatOutputs:
+        def call(parameters: dict[str, Tensor], columns: dict[TensorPath, Tensor]) -> dict[TensorPath, Tensor]:
             outputs: Outputs = functional_call(self.single, parameters, (Batch.from_tensors(columns),))
-            return _flatten(outputs)
+            return outputs.tensors()
 
-        return _unflatten(vmap(call)(dict(self.stacked.named_parameters()), columns), self.stacked.link)
-
-
-def _flatten(outputs: Outputs, prefix: TensorPath = ()) -> FlatOutputs:
-    flat: FlatOutputs = {(*prefix, "value", role): value for role, value in outputs.values.items()}
-    flat |= {(*prefix, "candidate", role): value for role, value in outputs.candidates.items()}
-    for role, pair in outputs.vectors.items():
-        flat |= {(*prefix, side, role): vector for side, vector in zip(("user", "item"), pair, strict=True)}
-    for role, components in outputs.components.items():
-        flat |= {(*prefix, "component", role, name): value for name, value in components.items()}
-    return flat | ({} if outputs.negatives is None else _flatten(outputs.negatives, ("negative",)))
-
-
-def _unflatten(flat: FlatOutputs, link: Link) -> Outputs:
-    def of(kind: str) -> dict[Role, Tensor]:
-        return {Role(path[1]): value for path, value in flat.items() if path[0] == kind and len(path) == 2}
-
-    components: dict[Role, dict[Role, Tensor]] = {}
-    for path, value in flat.items():
-        if path[0] == "component":
-            components.setdefault(Role(path[1]), {})[Role(path[2])] = value
-    users, items = of("user"), of("item")
-    vectors = {role: (users[role], items[role]) for role in users}
-    negatives = {path[1:]: value for path, value in flat.items() if path[0] == "negative"}
-    others = _unflatten(negatives, link) if negatives else None
-    return Outputs(of("value"), link, vectors, others, components, of("candidate"))
+        flat = vmap(call)(dict(self.stacked.named_parameters()), columns)
+        return Outputs.from_tensors(flat, self.stacked.link)
 
 
 def unstackable_modules(model: CausalModel) -> list[str]:
@@ -110,10 +85,10 @@ def _difference(request: FitRequest) -> str | None:
         models = [request.model().double() for _ in range(2)]
     stacked, batch = stack_models(models), _few_rows(request)
     both = batch.map_tensors(lambda column: torch.stack([column, column]))
-    outputs = _flatten(VmappedModel(models[0], stacked)(both))
+    outputs = VmappedModel(models[0], stacked)(both).tensors()
     torch.stack([value.square().sum() for value in outputs.values()]).sum().backward()  # type: ignore[no-untyped-call]
     for k, model in enumerate(models):
-        alone = _flatten(model(batch))
+        alone = model(batch).tensors()
         torch.stack([value.square().sum() for value in alone.values()]).sum().backward()  # type: ignore[no-untyped-call]
         values = [(outputs[path][k], value) for path, value in alone.items()]
         for mine, other in (*values, *_gradients(stacked, model, k)):
