@@ -17,6 +17,7 @@ from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.by_column import ColumnSlice, number_levels
 from causalrec.evaluation.slice.catalogue import CatalogueData
+from causalrec.evaluation.slice.full_ranking import FullRankingSlice
 from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.types import Feedback
 from tests.evaluation.slice_source import Source
@@ -53,10 +54,9 @@ def splits(train: InteractionLog, validation: InteractionLog, test: InteractionL
 
 def source_of(feedback: Feedback = "explicit") -> Source:
     card = DatasetCard("toy", "test", "none", (), {}, COLUMNS, "click", feedback)
-    train = log_of((0, 0), (1, 1))
+    train, test = log_of((0, 0), (1, 1)), log_of((0, 1), (1, 0), (2, 2), (3, 0), (4, 1), (0, 2))
     if feedback == "positive_only":
-        train = dataclasses.replace(train, outcome=np.ones(2, np.float32))
-    test = log_of((0, 1), (1, 0), (2, 2), (3, 0), (4, 1), (0, 2))
+        train, test = (dataclasses.replace(log, outcome=np.ones(len(log), np.float32)) for log in (train, test))
     dataset = CausalDataset(card, train, USERS, ITEMS)
     return Source(dataset, splits(train, log_of((2, 0)), test))
 
@@ -123,6 +123,18 @@ def test_of_positives_alone_the_full_ranking_is_grouped() -> None:
     assert rankings[0].name == "full_ranking_gender=F" and rankings[0].kind == "ranking"
     assert isinstance(rankings[0], CatalogueData) and rankings[0].users.tolist() == [0, 2]
     assert list(ColumnSlice(column="gender", of=HeldOutSlice()).select(source_of("positive_only"))) == []
+
+
+def test_a_labelled_test_of_positives_alone_is_judged_and_its_zeros_are_no_hits() -> None:
+    source = source_of("positive_only")
+    outcome = np.array([1, 0, 1, 1, 1, 0], np.float32)
+    labelled = dataclasses.replace(
+        source, splits=dataclasses.replace(source.splits, test=dataclasses.replace(source.splits.test, outcome=outcome))
+    )
+    (held_out,) = HeldOutSlice().select(labelled)
+    assert held_out.label.tolist() == outcome.tolist()
+    (ranking,) = FullRankingSlice().select(labelled)
+    assert ranking.positives.item.tolist() == [1, 2, 0, 1]  # of users 0, 2, 3 and 4
 
 
 def test_a_subset_keeps_what_its_rows_hold() -> None:

@@ -37,7 +37,7 @@ def full_ranking(splits: Splits) -> CatalogueData:
     if test.user is None:
         raise DataError(f"{test.name}: positive-only rows without users cannot be ranked per user; name a user column")
     seen = sort_distinct(np.concatenate([splits.train.codes, splits.validation.codes]))
-    sizes = test.num_users, test.num_items
+    sizes, codes = (test.num_users, test.num_items), test.codes[test.outcome > 0]  # a labelled test holds others too
     return CatalogueData(
         name="full_ranking",
         kind="ranking",
@@ -45,7 +45,7 @@ def full_ranking(splits: Splits) -> CatalogueData:
         num_users=test.num_users,
         num_items=test.num_items,
         excluded=PairLists.of(seen, *sizes),
-        positives=PairLists.of(test.codes[~is_among(test.codes, seen)], *sizes),
+        positives=PairLists.of(codes[~is_among(codes, seen)], *sizes),
         jackknife=True,
         note=NOTE,
     )

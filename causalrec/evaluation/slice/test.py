@@ -13,12 +13,12 @@ from causalrec.types import LabelKind
 class HeldOutSlice(AbstractSlice):
     """`randomised`, `fully_observed` or `logged`: the test rows with their outcomes.
 
-    A log of positives alone has none: every outcome there is 1 (`full_ranking` judges it).
+    A log of positives alone has none where every test outcome is 1 too (`full_ranking` judges it).
     """
 
     def select(self, source: SliceSource) -> Iterator[SliceData]:
         card, test = source.dataset.card, source.splits.test
-        if card.feedback == "positive_only":
+        if card.feedback == "positive_only" and (test.outcome > 0).all():
             return
         kind: LabelKind = "binary" if card.outcome == "click" else "graded"
         yield replace(slice_of_log(test, held_out_name(source), kind), jackknife=True)
