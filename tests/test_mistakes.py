@@ -186,7 +186,7 @@ MISTAKES = [  # the shell's quotes are taken away as the shell does
     Mistake("refute nowhere", "nowhere/record.json: no record of a run"),
     Mistake("sweep status tables", "tables: no sweep was launched here"),
     Mistake("wandb sync nowhere", "nowhere: no such folder"),
-    Mistake("reproduce coat/p5", "study coat/p5: there is none; did you mean 'coat/p"),
+    Mistake("reproduce coat/p9", "study coat/p9: there is none; did you mean 'coat/p"),
     Mistake("reproduce coat/p1 --jobs 0", "--jobs 0: at least 1"),
     Mistake("reproduce coat/p1 --jobs 2 --packed", "--jobs 2 --packed: processes or one stacked program; leave one"),
     Mistake("certify", "certify: name one objective, objective=NAME, or all of them by --all"),

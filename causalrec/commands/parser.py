@@ -142,6 +142,10 @@ def parser() -> Parser:
     )
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 
+    verb = add("gains", _gains, "put the gains of several reproduced studies on one page, printed beside ours")
+    verb.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="the folder of a study, runs/SWEEP")
+    verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page, .md; its figure beside it")
+
     verb = add("data", data.data, "list the data sets; fetch, check or audit one; write a first YAML for your table")
     actions = ("list", "fetch", "check", "audit", "new")
     verb.add_argument("what", type=_one_of(*actions), metavar="WHAT", help=", ".join(actions))
@@ -195,6 +199,12 @@ def _report(options: argparse.Namespace) -> int:
     from causalrec.commands.report import report
 
     return report(options)
+
+
+def _gains(options: argparse.Namespace) -> int:
+    from causalrec.commands.gains import gains
+
+    return gains(options)
 
 
 def _wandb(options: argparse.Namespace) -> int:

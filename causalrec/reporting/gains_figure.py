@@ -51,11 +51,12 @@ def gains_figure(table: PaperTable) -> Figure | None:
     for panel, (column, cells) in zip(axes, panels.items(), strict=True):
         _draw(panel, {cell.row: cell for cell in cells}, rows, colours)
         panel.set_title(f"{figure_text(column)}:\ngain over {figure_text(compare.to)}", fontsize=9)
-    _legend(figure)
+    draw_legend(figure)
     return figure
 
 
-def _legend(figure: Figure) -> None:
+def draw_legend(figure: Figure) -> None:
+    """Say below the panels what the marks are."""
     from matplotlib.lines import Line2D
 
     fills = {"o": GREY, "D": "white"}
@@ -77,9 +78,9 @@ def _draw(panel: Axes, cells: Mapping[str, PaperCell], rows: Sequence[str], colo
             continue
         comparison, gain = cells[row].comparison, cells[row].gain
         assert comparison is not None
-        _point(panel, comparison.difference, half_width(comparison), height - 0.16, "o", colours[row])
+        draw_point(panel, comparison.difference, half_width(comparison), height - 0.16, "o", colours[row])
         if gain is not None and gain.published is not None and gain.tolerance is not None:
-            _point(panel, gain.published, gain.tolerance, height + 0.16, "D", GREY)
+            draw_point(panel, gain.published, gain.tolerance, height + 0.16, "D", GREY)
     panel.axvline(0, color=GREY, lw=1, ls="--", zorder=0)
     panel.set_yticks(range(len(rows)), [figure_text(row) for row in rows], fontsize=8)
     panel.set_ylim(len(rows) - 0.5, -0.5)
@@ -87,6 +88,16 @@ def _draw(panel: Axes, cells: Mapping[str, PaperCell], rows: Sequence[str], colo
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _point(panel: Axes, value: float, half: float, height: float, mark: str, colour: str) -> None:
+def draw_point(panel: Axes, value: float, half: float, height: float, mark: str, colour: str) -> None:
+    """Draw a gain with its interval.
+
+    Args:
+        panel: that it is drawn in.
+        value: of the gain.
+        half: of its interval.
+        height: of its row.
+        mark: as in `LEGEND`.
+        colour: of mark and interval.
+    """
     fill = colour if mark == "o" else "white"
     panel.errorbar([value], [height], xerr=[half], fmt=mark, ms=3.5, lw=1.2, capsize=2, color=colour, mfc=fill)
