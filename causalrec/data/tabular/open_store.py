@@ -84,7 +84,8 @@ def read_log(folder: Path, roles: Roles, sizes: tuple[int, int], threshold: floa
     if outcome is not None and threshold is not None:
         missing = np.isnan(outcome)
         outcome = binarise(outcome, threshold)
-        outcome[missing] = np.nan
+        if missing.any():
+            outcome[missing] = np.nan
     return InteractionLog(
         treatment=arrays.pop("treatment", all_exposed),
         outcome=np.broadcast_to(np.float32(1), count) if outcome is None else outcome,
