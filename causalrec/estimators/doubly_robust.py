@@ -36,6 +36,10 @@ class ImputationErrors:
             pointwise_error(raw.detach(), label, link),
         )
 
+    def shift(self, shift: Tensor) -> ImputationErrors:
+        """Return the same with both imputed errors moved by `shift[B]`."""
+        return ImputationErrors(self.error, self.imputed + shift, self.imputed_trainable + shift)
+
     def imputation_term(self, weight: Tensor) -> Term:
         """Return `weight * (e - e_hat)^2`, which trains the imputation model (Wang et al., ICML 2019, eq. 8)."""
         return Term(weight * (self.error.detach() - self.imputed_trainable).square(), IMPUTATION)
