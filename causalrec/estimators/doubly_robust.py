@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error, soft_label
+from causalrec.estimators.pointwise_error import dynamic_propensity, inverse_propensity, pointwise_error, soft_label
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Outputs, Term
 
 
@@ -35,6 +35,10 @@ class ImputationErrors:
             pointwise_error(raw, label.detach(), link),
             pointwise_error(raw.detach(), label, link),
         )
+
+    def shift(self, shift: Tensor) -> ImputationErrors:
+        """Return the same with both imputed errors moved by `shift[B]`."""
+        return ImputationErrors(self.error, self.imputed + shift, self.imputed_trainable + shift)
 
     def imputation_term(self, weight: Tensor) -> Term:
         """Return `weight * (e - e_hat)^2`, which trains the imputation model (Wang et al., ICML 2019, eq. 8)."""
@@ -110,7 +114,13 @@ def doubly_robust_terms(
 
 
 def joint_learning(
-    batch: Batch, outputs: Outputs, weight: Callable[[Tensor, Tensor, float], Tensor], *, clip: float, legacy: bool
+    batch: Batch,
+    outputs: Outputs,
+    weight: Callable[[Tensor, Tensor, float], Tensor],
+    *,
+    clip: float,
+    legacy: bool,
+    dynamic: float | None = None,
 ) -> Mapping[str, Term]:
     """Return both models' terms under joint learning.
 
@@ -120,7 +130,9 @@ def joint_learning(
         weight: `weight(o, p, clip)`, `[B]`: what the squared misses of the imputation weigh.
         clip: the least propensity divided by.
         legacy: as in `doubly_robust_terms`.
+        dynamic: as in `dynamic_propensity`, for the outcome's term; `weight` is given p.
     """
-    errors, rows = ImputationErrors.from_outputs(batch, outputs), (batch.observed, batch.propensity)
-    outcome = doubly_robust_terms(errors.error, errors.imputed, *rows, clip=clip, legacy=legacy)
-    return {**outcome, "imputation": errors.imputation_term(weight(*rows, clip))}
+    errors, divisor = ImputationErrors.from_outputs(batch, outputs), dynamic_propensity(batch.propensity, dynamic)
+    outcome = doubly_robust_terms(errors.error, errors.imputed, batch.observed, divisor, clip=clip, legacy=legacy)
+    imputation_weight = weight(batch.observed, batch.propensity, clip)
+    return {**outcome, "imputation": errors.imputation_term(imputation_weight)}

@@ -66,6 +66,27 @@ def pointwise_error(raw: Tensor, label: Tensor, link: Link) -> Tensor:
     return (raw - label).square()
 
 
+def dynamic_propensity(propensity: Tensor, dynamic: float | None) -> Tensor:
+    """Return what a dynamic estimator divides by in place of `p`: `min(1, max(f(p), 2 r (1 - p)))`, f(p) = log2(1 + p).
+
+    The paper divides by `d = f(p)^alpha`, with `alpha = ln(2 r (1 - p)) / ln f(p)` held to [0, 1]: where alpha is
+    inside, a row's `bias + r variance = 1 - p / d + r p (1 - p) / d^2`, of an error of one, is least. The form here is
+    the same number without an exponent, so that p = 1 needs no care. Small propensities all get about `2 r`: where a
+    log is sparse this mostly switches the weighting off. Biased by design, by the factor `p / d`. Source: the paper of
+    D-IPS and D-DR (NeurIPS 2024), which has f and alpha; the closed form follows from them.
+
+    Args:
+        propensity: `[B]`, p in (0, 1].
+        dynamic: r, what variance counts against bias, w2 / w1 (the paper: 0.1); None gives p itself.
+
+    >>> dynamic_propensity(torch.tensor([0.04, 0.5, 1.0]), 0.1)
+    tensor([0.1920, 0.5850, 1.0000])
+    """
+    if dynamic is None:
+        return propensity
+    return torch.maximum(torch.log2(1 + propensity), 2 * dynamic * (1 - propensity)).clamp_max(1)
+
+
 def inverse_propensity(observed: Tensor, propensity: Tensor, clip: float) -> Tensor:
     """Return `o / max(p, clip)`, `[B]`; the propensity of unobserved rows is never read, so it may be anything.
 

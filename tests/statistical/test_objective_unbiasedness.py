@@ -104,8 +104,8 @@ WRONG = 1 - 0.8 * WORLD.rate  # imputed labels that are wrong, and most so where
 
 
 def nuisances_that_suffice(objective: AbstractObjective) -> frozenset[Nuisance]:
-    """Those each of which, true alone, makes right what an objective claims."""
-    if design_of(objective) != "exposure" or not objective.claimed:
+    """Those each of which, true alone, makes right the value that an objective claims."""
+    if design_of(objective) != "exposure" or objective.claimed <= {"gradient_only", "doubly_robust"}:
         return frozenset()
     read = nuisances_read(Simulation(objective=objective, world=Population.create("exposure", 5)))
     return read if len(read) == 1 or "doubly_robust" in objective.claimed else frozenset()

@@ -66,6 +66,7 @@ class AbstractObjective(ABC):
 
     Args:
         clip: The least propensity it divides by, a probability where it is called.
+        dynamic: What variance counts against bias where it divides by `dynamic_propensity`; None: by the propensity.
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME,)
@@ -88,6 +89,7 @@ class AbstractObjective(ABC):
     pass_roles: ClassVar[tuple[Role, ...]] = ()
     clip_unit: ClassVar[ClipUnit] = "density"
     clip: float = 0.0
+    dynamic: float | None = None
     legacy_public_code: bool = False
 
     @property
@@ -112,11 +114,12 @@ class AbstractObjective(ABC):
 
     @property
     def claimed(self) -> frozenset[Claim]:
-        """What it claims as it is set: nothing where its clip binds by design, or as much public code has it."""
+        """What it claims as it is set: nothing where its clip or `dynamic` binds by design, or as public code."""
         always_clips = (
             self.clip_unit == "density" and self.clip >= 1
         )  # no log exposes each pair more often than on average
-        return frozenset() if always_clips or self.legacy_public_code else self.claims
+        is_biased = always_clips or self.legacy_public_code or self.dynamic is not None
+        return frozenset() if is_biased else self.claims
 
     def with_clip(self, clip: float) -> Self:
         """Return the objective with another clip; itself where it divides by nothing."""

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Claim
-from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error
+from causalrec.estimators.pointwise_error import dynamic_propensity, inverse_propensity, pointwise_error
 from causalrec.types import OUTCOME, Batch, Link, Outputs, Term
 
 
@@ -33,13 +33,20 @@ def ips(error: Tensor, observed: Tensor, propensity: Tensor, *, clip: float = 0.
 
 @dataclass(frozen=True, kw_only=True)
 class IPS(AbstractObjective):
-    """Weighs each seen row by what it stands for; `clip` trades variance for bias (0: none)."""
+    """Weighs each seen row by what it stands for.
+
+    Attributes:
+        clip: the least number divided by, which trades variance for bias (0: none).
+        dynamic: divides by `dynamic_propensity` (D-IPS; the paper: 0.1), which `clip` then bounds; biased by design.
+    """
 
     reads_row_propensity: ClassVar[bool] = True
     links: ClassVar[frozenset[Link]] = ANY_LINK
     claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
     clip: Annotated[float, Field(ge=0)] = 0.1
+    dynamic: Annotated[float, Field(gt=0)] | None = None
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         error = pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)
-        return {"outcome": Term(ips(error, batch.observed, batch.propensity, clip=self.clip), OUTCOME)}
+        propensity = dynamic_propensity(batch.propensity, self.dynamic)
+        return {"outcome": Term(ips(error, batch.observed, propensity, clip=self.clip), OUTCOME)}

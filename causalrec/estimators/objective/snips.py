@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Claim
-from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error
+from causalrec.estimators.pointwise_error import dynamic_propensity, inverse_propensity, pointwise_error
 from causalrec.types import OUTCOME, Batch, Link, Outputs, Term
 
 
@@ -34,14 +34,21 @@ def snips(error: Tensor, observed: Tensor, propensity: Tensor, *, clip: float = 
 
 @dataclass(frozen=True, kw_only=True)
 class SNIPS(AbstractObjective):
-    """IPS divided by the sum of its weights in the batch."""
+    """IPS divided by the sum of its weights in the batch.
+
+    Attributes:
+        clip: the least number divided by.
+        dynamic: divides by `dynamic_propensity` (D-SNIPS; the paper: 0.1), which `clip` then bounds; biased by design.
+    """
 
     reads_row_propensity: ClassVar[bool] = True
     links: ClassVar[frozenset[Link]] = ANY_LINK
     claims: ClassVar[frozenset[Claim]] = frozenset({"consistent"})
     clip: Annotated[float, Field(ge=0)] = 0.1
+    dynamic: Annotated[float, Field(gt=0)] | None = None
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         error = pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)
-        value, normaliser = snips(error, batch.observed, batch.propensity, clip=self.clip)
+        propensity = dynamic_propensity(batch.propensity, self.dynamic)
+        value, normaliser = snips(error, batch.observed, propensity, clip=self.clip)
         return {"outcome": Term(value, OUTCOME, normaliser=normaliser)}

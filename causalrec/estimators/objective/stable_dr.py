@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.doubly_robust import ImputationErrors
+from causalrec.estimators.doubly_robust import ImputationErrors, variance_weight
 from causalrec.estimators.learned_propensity import exposure_term, learned_propensity
 from causalrec.estimators.objective.base import AbstractObjective, Claim
 from causalrec.estimators.objective.snips import snips
@@ -21,9 +21,15 @@ from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Rol
 class StableDR(AbstractObjective):
     """SNIPS with a learnt propensity that must zero the mean of `(1 - o/p)(e_hat - mean e_hat)`: so doubly robust.
 
-    `stability`: weight of that constraint, the square of a batch's sum over its number of rows, as in the published
-    code. The paper updates the three models in turn; here every step updates all of them. The learnt propensity is a
-    network, not the paper's smoothed naive Bayes.
+    The paper updates the three models in turn; here every step updates all of them. The learnt propensity is a network,
+    not the paper's smoothed naive Bayes.
+
+    Attributes:
+        clip: the least propensity divided by.
+        stability: weight of that constraint, the square of a batch's sum over its number of rows, as in the published
+            code.
+        imputation_weight: of the squared misses of the imputation: `inverse`, o / p, or `variance`, o (1 - p) / p^2 as
+            MRDR has it (Stable MRDR). The learnt propensity gets no gradient from it.
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
@@ -32,6 +38,7 @@ class StableDR(AbstractObjective):
     reads_whole_batch: ClassVar[bool] = True
     clip: Annotated[float, Field(ge=0)] = 0.1
     stability: Annotated[float, Field(ge=0)] = 1.0
+    imputation_weight: Literal["inverse", "variance"] = "inverse"
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         errors, propensity = ImputationErrors.from_outputs(batch, outputs), learned_propensity(outputs)
@@ -39,10 +46,11 @@ class StableDR(AbstractObjective):
         imputed = errors.imputed.detach()
         chance = torch.sigmoid(outputs[PROPENSITY])
         centred = imputed - batch_mean(imputed, batch.weight)
+        imputation_weight = variance_weight if self.imputation_weight == "variance" else inverse_propensity
         unstable = instability(centred, batch.observed, chance, self.clip)
         return {
             "outcome": Term(value, OUTCOME, normaliser=weight),
-            "imputation": errors.imputation_term(inverse_propensity(batch.observed, propensity, self.clip)),
+            "imputation": errors.imputation_term(imputation_weight(batch.observed, propensity, self.clip)),
             "exposure": exposure_term(batch, outputs),
             "stability": Term((self.stability * unstable.shape[-1]) ** 0.5 * unstable, PROPENSITY, squared=True),
         }
