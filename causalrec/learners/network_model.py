@@ -15,7 +15,7 @@ from causalrec.learners.row_offer import offer_rows
 from causalrec.learners.weight_memory import bounded_weights, require_candidate_memory, require_training_memory
 from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, vector_width
 from causalrec.prepared import PreparedData
-from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Floats, Link, Role, link_of, nuisance, role_family
+from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, WEIGHT, Floats, Link, Role, link_of, nuisance, role_family
 
 
 def build_model(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
@@ -74,7 +74,7 @@ def unit_of(outcome: Floats) -> tuple[float, float]:
 def _start(config: ExperimentConfig, prepared: PreparedData, role: Role, link: Link) -> Tensor | None:
     """Return the raw output of the mean of what a role predicts; None where its mean is no part of the objective."""
     role = role_family(role)
-    if role == PROPENSITY and not config.head.target.head_outputs:
+    if role in (PROPENSITY, WEIGHT) and not config.head.target.head_outputs:
         return raw_mean(torch.tensor(len(prepared.train) / prepared.train.num_pairs), "logit")
     predicts_outcomes = role in (OUTCOME, IMPUTATION, role_family(nuisance(0)))
     if not predicts_outcomes or prepared.dataset.card.feedback == "positive_only":

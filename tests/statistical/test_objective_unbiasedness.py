@@ -26,7 +26,7 @@ from causalrec.estimators.learned_propensity import imbalance
 from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.estimators.objective.stable_dr import instability
 from causalrec.estimators.pointwise_error import pointwise_error
-from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Term
+from causalrec.types import ADVERSARY, IMPUTATION, OUTCOME, PROPENSITY, WEIGHT, Batch, Outputs, Role, Term
 
 PAIRS, DRAWS = 2000, 1000
 
@@ -63,7 +63,9 @@ def draw_world(seed: int = 0) -> World:
 
 
 WORLD = draw_world()
-SHARED = {OUTCOME: WORLD.raw, Role("first_teacher"): WORLD.raw, Role("second_teacher"): WORLD.raw}
+SHARED = dict.fromkeys((OUTCOME, Role("first_teacher"), Role("second_teacher"), ADVERSARY), WORLD.raw)
+VECTORS = {OUTCOME: (WORLD.raw[:, None], WORLD.rate[:, None])}
+SHARED[WEIGHT] = torch.logit(WORLD.propensity.mean()).expand(PAIRS)  # weights of mean propensity over propensity
 
 
 def objective_of(name: str, **changes: object) -> AbstractObjective:
@@ -81,7 +83,7 @@ def is_risk(name: str, term: Term) -> bool:
 def estimates(objective: AbstractObjective, propensity: Tensor, label: Tensor, unlogged: bool = True) -> Tensor:
     """Return the estimate of the ideal loss in each draw, `[R]`; `unlogged`: the batch tells that of every pair."""
     values = {**SHARED, IMPUTATION: torch.logit(label), PROPENSITY: torch.logit(propensity)}
-    outputs, unit = Outputs(values, "logit"), torch.ones(PAIRS, dtype=torch.float64)
+    outputs, unit = Outputs(values, "logit", VECTORS), torch.ones(PAIRS, dtype=torch.float64)
 
     def estimate(outcome: Tensor, observed: Tensor) -> Tensor:
         readable = propensity if unlogged else torch.where(observed > 0, propensity, 1.0)
@@ -115,7 +117,11 @@ UNBIASED = {
     path.stem: nuisances_that_suffice(objective_of(path.stem))
     for path in sorted((package_folder("conf") / "objective").glob("*.yaml"))
 }
-PUBLIC = [name for name in UNBIASED if "legacy_public_code" in vars(objective_of(name))]
+PUBLIC = [  # without imputed errors it departs in how the weights learn alone
+    name
+    for name in UNBIASED
+    if "legacy_public_code" in vars(objective_of(name)) and IMPUTATION in objective_of(name).roles
+]
 
 # objective, propensities, imputed labels, is it right?
 CASES = [

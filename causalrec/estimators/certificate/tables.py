@@ -20,6 +20,7 @@ from causalrec.types import (
     OUTCOME,
     PROPENSITY,
     REPRESENTATION,
+    WEIGHT,
     Link,
     Outputs,
     Role,
@@ -58,6 +59,7 @@ def fixed_outputs(
             tables[role, "component", name] = _component(role, name, guess, raw_arms, chances, world)
         if not objective.required_head_outputs:
             values = {IMPUTATION: raw_arms[:, 1], PROPENSITY: torch.logit(propensity)}
+            values[WEIGHT] = torch.logit(propensity.mean()).expand(len(world))  # where training starts
             tables[role, "value", ""] = values.get(role_family(role), guess[:, 1])
         shift = len(tables)  # no two networks give the same vectors
         tables |= {

@@ -157,6 +157,15 @@ class AbstractObjective(ABC):
         """
         return {}
 
+    def fit_warnings(self, batch: Batch, outputs: Outputs) -> tuple[str, ...]:
+        """Return what must be read beside the scores of a fit, a line each.
+
+        Args:
+            batch: of pairs drawn uniformly, none of them observed.
+            outputs: of all networks, as they were fitted.
+        """
+        return ()
+
     def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
         """Return the loss whose mean over all rows it estimates, `[B]`, were all known: the error against the mean
         outcome, unless the estimator is one of another loss.
