@@ -41,8 +41,9 @@ def with_passes(
 
 def _draw_masks(objective: AbstractObjective, shape: Sequence[int], draws: Sequence[torch.Generator]) -> Tensor:
     """Return what entries of user and item vectors are multiplied by, `[P,2,B,D]` or `[P,2,R,B,D]`."""
-    shape_alone, share = (objective.passes, 2, *shape[-2:]), float(1 - objective.dropout)
-    drops = [torch.empty(shape_alone).bernoulli_(share, generator=draw) / share for draw in draws]
+    shape_alone = (objective.passes, 2, *shape[-2:])
+    shares = (1 - torch.as_tensor(objective.dropout, dtype=torch.float64)).flatten().expand(len(draws)).tolist()
+    drops = [torch.empty(shape_alone).bernoulli_(s, generator=d) / s for s, d in zip(shares, draws, strict=True)]
     return drops[0] if len(shape) == 2 else torch.stack(drops, 2)
 
 

@@ -66,6 +66,7 @@ WORLD = draw_world()
 SHARED = dict.fromkeys((OUTCOME, Role("first_teacher"), Role("second_teacher"), ADVERSARY), WORLD.raw)
 VECTORS = {OUTCOME: (WORLD.raw[:, None], WORLD.rate[:, None])}
 SHARED[WEIGHT] = torch.logit(WORLD.propensity.mean()).expand(PAIRS)  # weights of mean propensity over propensity
+DROPS = torch.from_numpy(np.random.default_rng(1).normal(size=(10, PAIRS)))  # how passes with dropout move log-odds
 
 
 def objective_of(name: str, **changes: object) -> AbstractObjective:
@@ -83,7 +84,8 @@ def is_risk(name: str, term: Term) -> bool:
 def estimates(objective: AbstractObjective, propensity: Tensor, label: Tensor, unlogged: bool = True) -> Tensor:
     """Return the estimate of the ideal loss in each draw, `[R]`; `unlogged`: the batch tells that of every pair."""
     values = {**SHARED, IMPUTATION: torch.logit(label), PROPENSITY: torch.logit(propensity)}
-    outputs, unit = Outputs(values, "logit", VECTORS), torch.ones(PAIRS, dtype=torch.float64)
+    passes = {IMPUTATION: torch.logit(label) + DROPS}
+    outputs, unit = Outputs(values, "logit", VECTORS, passes=passes), torch.ones(PAIRS, dtype=torch.float64)
 
     def estimate(outcome: Tensor, observed: Tensor) -> Tensor:
         readable = propensity if unlogged else torch.where(observed > 0, propensity, 1.0)
@@ -155,6 +157,22 @@ def test_the_bias_of_public_code_is_what_theory_says(name: str) -> None:
     seen = float((error - WORLD.propensity * imputed).sum() / WORLD.propensity.sum())
     estimate = estimates(objective_of(name, legacy_public_code=True), WORLD.propensity, WRONG)
     assert distance(estimate, float(imputed.mean()) + seen) < 4
+
+
+@pytest.mark.parametrize("name", ["cdr_dr_jl", "cdr_mrdr", "cdr_dr_bias"])
+def test_a_filter_of_imputed_errors_leaves_no_bias_under_true_propensities_alone(name: str) -> None:
+    objective = objective_of(name, max_variation=0.05)
+    for label in (WRONG, WORLD.rate):
+        assert distance(estimates(objective, WORLD.propensity, label), WORLD.ideal) < 4
+    assert distance(estimates(objective, WORLD.flat, WORLD.rate), WORLD.ideal) > 6  # what it drops is IPS
+    imputing = objective_of(name, max_variation=1e6)
+    assert distance(estimates(imputing, WORLD.flat, WORLD.rate), WORLD.ideal) < 4
+
+
+def test_error_imputation_loses_what_the_filter_drops() -> None:
+    for most, right in ((1e6, True), (0.1, False)):
+        estimate = estimates(objective_of("cdr_eib", max_variation=most), WORLD.propensity, WORLD.rate)
+        assert distance(estimate, WORLD.ideal) < 4 if right else distance(estimate, WORLD.ideal) > 6
 
 
 @pytest.mark.parametrize("name", ["clipped_ips", "self_clipped_ips", "ips", "snips", "dr_jl"])

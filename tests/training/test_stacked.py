@@ -28,6 +28,8 @@ from causalrec.heads.dragonnet import DragonNet
 from causalrec.heads.t_net import TNet
 from causalrec.heads.tarnet import TARNet
 from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork
+from causalrec.training.dropout_passes import draw_generators, with_passes
+from causalrec.training.epoch_rows import run_between_epochs, with_buffers
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import SGD, AdamW, AdamWRows
@@ -41,6 +43,7 @@ from causalrec.training.trainer import TrainerSettings
 from causalrec.types import OUTCOME, Batch
 
 USERS, ITEMS = 14, 11
+Buffers = dict[str, torch.Tensor]
 OBJECTIVES = {path.stem: path for path in sorted((package_folder("conf") / "objective").glob("*.yaml"))}
 
 
@@ -144,6 +147,17 @@ def vary_numbers(name: str) -> list[AbstractObjective]:
     return objectives
 
 
+def fit_between_epochs(batches: StackedBatches, tasks: list[FitRequest], models: list[CausalModel]) -> list[Buffers]:
+    """What the objective of each has fitted before its first epoch."""
+    if tasks[0].objective.epoch_rows is None:
+        return [{} for _ in tasks]
+    rows, fitted = batches.epoch_rows(0), []
+    for k, (fit_request, model) in enumerate(zip(tasks, models, strict=True)):
+        mine: Batch = rows.map_tensors(lambda column, k=k: column[k])  # type: ignore[misc]
+        fitted.append(run_between_epochs(fit_request.objective, mine, model(mine), 0, fit_request.seed))
+    return fitted
+
+
 def largest(state: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
     assert set(state) == set(other)
     return max(float((state[name].double() - other[name].double()).abs().max()) for name in state)
@@ -158,7 +172,9 @@ def test_every_objective_maps_unchanged_losses_and_gradients_are_each_replicas_o
     batches = StackedBatches(tasks, torch.float64, torch.device("cpu"))
     batch = next(batches.training(0))
     shared = merge_objectives(objectives, next(together.parameters()))
-    terms = shared.terms(batch, together(batch))
+    fitted = fit_between_epochs(batches, tasks, models)
+    outputs = with_buffers(together(batch), {name: torch.stack([each[name] for each in fitted]) for name in fitted[0]})
+    terms = shared.terms(batch, with_passes(together, shared, batch, outputs, draw_generators(range(3), 0, 0)))
     losses = torch.stack([reduce_term(term, batch) for term in terms.values()]).sum(0)
     losses.sum().backward()  # type: ignore[no-untyped-call]
     gradients = {key: value.grad for key, value in together.named_parameters()}
@@ -166,7 +182,9 @@ def test_every_objective_maps_unchanged_losses_and_gradients_are_each_replicas_o
     for k, (fit_request, model) in enumerate(zip(tasks, models, strict=True)):
         module = CausalRecModule(model, fit_request.objective, fit_request.optimizer)
         mine: Batch = batch.map_tensors(lambda column, k=k: column[k])  # type: ignore[misc]
-        alone = fit_request.objective.terms(mine, model(mine))
+        outputs = with_buffers(model(mine), fitted[k])
+        outputs = with_passes(model, fit_request.objective, mine, outputs, draw_generators([k], 0, 0))
+        alone = fit_request.objective.terms(mine, outputs)
         loss = reduce(torch.add, [module.reduce(term, mine) for term in alone.values()])
         loss.backward()  # type: ignore[no-untyped-call]
         assert float(losses[k].detach()) == pytest.approx(float(loss.detach()), rel=1e-10)
