@@ -19,7 +19,10 @@ from causalrec.plain_text import one_line
 from causalrec.redaction import redact_command
 from causalrec.working_folder import check_working_folder, import_nothing_from_here
 
-VERBS = ("train", "refute", "recommend", "table", "sweep", "report", "wandb", "reproduce", "data", "graph", "certify")
+VERBS = (
+    *("train", "refute", "recommend", "vectors", "table", "sweep"),
+    *("report", "wandb", "reproduce", "data", "graph", "certify"),
+)
 
 
 class Terminated(SystemExit):

@@ -18,7 +18,7 @@ from causalrec.data.split.row_order import ids_of
 from causalrec.data.split.rules import SplitRules
 from causalrec.data.split.splits import Splits
 from causalrec.errors import DataError, RequestError
-from causalrec.types import Ints
+from causalrec.types import Entity, Ints
 
 ShareOfIds = Annotated[float, Field(gt=0, le=1)]
 
@@ -102,6 +102,13 @@ class SampledIds(AbstractSplit):
             f"{len(pool.items):,} of {test.num_items:,} items, drawn at random; {outside:,} of {len(test):,} test rows "
             f"({outside / len(test):.1%}) have a user or an item outside"
         )
+        sides: tuple[tuple[Entity, Ints], ...] = (("user", pool.users), ("item", pool.items))
+        for side, ids in sides:
+            for name, vectors in dataset.vectors_of(side).items():
+                others = np.setdiff1d(np.arange(len(vectors)), ids)
+                there = int(np.isfinite(np.asarray(vectors)[others]).all(1).sum())
+                rest = "; the others are unseen" if there < len(others) else ""
+                yield f"{there:,} of {len(others):,} {side}s outside have a {name} of a run that saw them{rest}"
 
 
 def _sample(count: int, share: float, seed: list[int]) -> Ints:
