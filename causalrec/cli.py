@@ -20,8 +20,8 @@ from causalrec.redaction import redact_command
 from causalrec.working_folder import check_working_folder, import_nothing_from_here
 
 VERBS = (
-    *("train", "refute", "recommend", "table", "sweep", "report", "wandb"),
-    *("reproduce", "gains", "data", "graph", "certify"),
+    *("train", "refute", "recommend", "vectors", "table", "sweep", "report"),
+    *("wandb", "reproduce", "gains", "data", "graph", "certify"),
 )
 
 

@@ -45,7 +45,7 @@ def _one_of(*names: str) -> Callable[[str], str]:
 
 def parser() -> Parser:
     """Describe the verbs."""
-    from causalrec.commands import certify, data, graph, recommend, refute, reproduce, sweep, table, train
+    from causalrec.commands import certify, data, graph, recommend, refute, reproduce, sweep, table, train, vectors
 
     top = Parser("causalrec", description=DESCRIPTION, epilog=EPILOG)
     top.add_argument("--version", action="version", version=f"causalrec {version('causalrec')}")
@@ -93,6 +93,10 @@ def parser() -> Parser:
     verb.add_argument("--top", type=int, metavar="N", help="how many items (10, or those there are)")
     verb.add_argument("--arm", type=int, default=1, metavar="K", help="the treatment, where there are several")
     verb.add_argument("--all", action="store_true", help="items the user has met, too")
+
+    verb = add("vectors", vectors.vectors, "write a run's vectors of users and items, as .npy beside their ids")
+    verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder to make, which is not there yet")
 
     verb = add("table", table.table, "print rows x columns from the records below a folder")
     verb.add_argument("folder", type=Path)

@@ -177,6 +177,7 @@ def _warnings(
         if dataset.card.feedback != "positive_only" and len(np.unique(log.outcome)) == 1:
             yield f"every outcome of the {log.name} split is {log.outcome[0]:g}: it tells no class from the other"
     yield from unit_warnings(splits, dataset)
+    yield from split.footnotes(dataset, splits)
     if splits.unseen and rule == "drop":
         share = splits.unseen / (splits.unseen + len(splits.test))
         yield (

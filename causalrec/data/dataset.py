@@ -12,7 +12,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.truth import Oracle, PotentialOutcomes
 from causalrec.errors import DataError
-from causalrec.types import Vectors
+from causalrec.types import Entity, Vectors
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class CausalDataset:
         pair_features: The columns of pairs, by name.
         item_vectors: Float arrays [I,D] of the item columns of kind `vector` (`data/vectors.py`), which no table holds;
             a row of NaN or of zeros is missing.
+        user_vectors: Float arrays [U,D] of the user columns of that kind, likewise.
         oracle: The truth of a semi-synthetic data set.
         potential: Of simulated effects.
         raw_sha256: Of the raw files as read, by name.
@@ -42,6 +43,7 @@ class CausalDataset:
     randomised: InteractionLog | None = None
     pair_features: Mapping[str, PairColumn] = field(default_factory=dict)
     item_vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    user_vectors: Mapping[str, Vectors] = field(default_factory=dict)
     oracle: Oracle | None = None
     potential: PotentialOutcomes | None = None
     raw_sha256: Mapping[str, str] = field(default_factory=dict)
@@ -55,17 +57,26 @@ class CausalDataset:
                 f"{self.card.name}: tables have {len(self.user_table)} users and {len(self.item_table)} items, "
                 f"the log {expected[0]} and {expected[1]}; give every id one row"
             )
-        for name, vectors in self.item_vectors.items():
-            if len(vectors) != expected[1]:
-                raise DataError(
-                    f"{self.card.name}: {name} has {len(vectors)} rows of vectors, but there are {expected[1]} items; "
-                    f"give one row per item, in item order"
-                )
+        sides: tuple[tuple[Entity, int], ...] = (("user", expected[0]), ("item", expected[1]))
+        for side, count in sides:
+            self._check_vectors(side, count)
         for entity, ids, count in zip(("user", "item"), (self.user_ids, self.item_ids), expected, strict=True):
             if ids is not None:
                 self._check_raw_ids(entity, ids, count)
         for column in self.card.row_columns:
             self._check_row_column(column)
+
+    def vectors_of(self, entity: Entity) -> Mapping[str, Vectors]:
+        """Return the vectors of users or of items, by column."""
+        return self.item_vectors if entity == "item" else self.user_vectors
+
+    def _check_vectors(self, entity: Entity, count: int) -> None:
+        for name, vectors in self.vectors_of(entity).items():
+            if len(vectors) != count:
+                raise DataError(
+                    f"{self.card.name}: {name} has {len(vectors)} rows of vectors, but there are {count} {entity}s; "
+                    f"give one row per {entity}, in {entity} order"
+                )
 
     def _check_raw_ids(self, entity: str, ids: pl.Series, count: int) -> None:
         name = f"{self.card.name}: {entity}_ids"

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from causalrec.data.pair_columns import PairFinder
+from causalrec.data.pair_pool import PairPool
 from causalrec.errors import DataError
 from causalrec.types import Bools, Floats, Ints
 
@@ -43,6 +44,7 @@ class InteractionLog:
         columns: The row's own columns by name, [N] each: float numbers, or categories as integers or text (numpy `U`).
         name: How errors call it.
         unit_level: Whose `unit` is: `user`, `item` or a column; `row` where each row is its own, empty until judged.
+        pool: Users and items whose pairs the rows stand for, all rows among them; None: all of the data set.
 
     Raises:
         DataError: Ids outside their range, ragged columns, a NaN outcome of an exposed row, a propensity outside
@@ -65,6 +67,7 @@ class InteractionLog:
     columns: Mapping[str, RowValues] = field(default_factory=dict)
     name: str = "log"
     unit_level: str = ""
+    pool: PairPool | None = None
 
     def __post_init__(self) -> None:
         for label, column in ({name: getattr(self, name) for name in _BY_ROW} | {**self.columns}).items():
@@ -148,9 +151,28 @@ class InteractionLog:
         return self.user is not None and not self.has_arms
 
     @property
-    def num_pairs(self) -> int:
-        """Number of user-item pairs (of items, in a userless log)."""
+    def num_codes(self) -> int:
+        """Number of user-item pairs of the data set (of items, in a userless log): codes run from 0 to it."""
         return max(self.num_users, 1) * self.num_items
+
+    @property
+    def num_pairs(self) -> int:
+        """Number of user-item pairs that the rows stand for: those of the pool, where there is one."""
+        return self.num_codes if self.pool is None else self.pool.num_pairs
+
+    def pair_codes(self, index: Ints) -> Ints:
+        """Return the codes of pairs by their number among those that the rows stand for, from 0 to `num_pairs`."""
+        return index if self.pool is None else self.pool.codes(index, self.num_items)
+
+    @property
+    def pool_users(self) -> Ints:
+        """The users whose pairs the rows stand for, in increasing order."""
+        return np.arange(max(self.num_users, 1)) if self.pool is None else self.pool.users
+
+    @property
+    def pool_items(self) -> Ints:
+        """The items whose pairs the rows stand for, in increasing order."""
+        return np.arange(self.num_items) if self.pool is None else self.pool.items
 
     @property
     def population(self) -> float:
@@ -167,7 +189,7 @@ class InteractionLog:
     @cached_property
     def finder(self) -> PairFinder:
         """Finds the row of a pair by its code, built when first asked for."""
-        return PairFinder(self.codes, self.num_pairs)
+        return PairFinder(self.codes, self.num_codes)
 
     @cached_property
     def rows_by_pair(self) -> tuple[Ints, Ints]:

@@ -22,13 +22,13 @@ def scale_propensity(propensity: PairColumn | None, share: float) -> PairColumn 
 class PairFinder:
     """Finds pairs among codes: int64[...] -> row int64[...], -1 where there is none (the first of repeated ones).
 
-    A table where the `num_pairs` possible codes are few, else a binary search.
+    A table where the `num_codes` possible codes are few, else a binary search.
     """
 
-    def __init__(self, codes: Ints, num_pairs: int) -> None:
+    def __init__(self, codes: Ints, num_codes: int) -> None:
         self._table = self._order = self._sorted = None
-        if num_pairs <= DENSE:
-            self._table = np.full(num_pairs, -1, np.int32)
+        if num_codes <= DENSE:
+            self._table = np.full(num_codes, -1, np.int32)
             self._table[codes[::-1]] = np.arange(len(codes), dtype=np.int32)[::-1]  # of repeats, the first row
         else:
             self._order = np.argsort(codes, kind="stable")

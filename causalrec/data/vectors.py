@@ -1,8 +1,8 @@
-"""Precomputed vectors of items (of images, sound, text), one row per item, checked before they are read."""
+"""Precomputed vectors of items and users (of images, sound, text, of another model), checked before they are read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -11,8 +11,10 @@ import numpy as np
 import polars as pl
 from pydantic import ConfigDict
 
-from causalrec.errors import DataError, did_you_mean
-from causalrec.types import Vectors
+from causalrec.data.readable_paths import require_readable
+from causalrec.data.sources import sha256_of
+from causalrec.errors import DataError, RequestError, did_you_mean
+from causalrec.types import Entity, Vectors
 
 ROWS_AT_ONCE = 1 << 14
 EXPECTED_FORMAT = "save a two-dimensional array of 16, 32 or 64 bit floats, one row per item, by numpy.save"
@@ -20,31 +22,94 @@ EXPECTED_FORMAT = "save a two-dimensional array of 16, 32 or 64 bit floats, one 
 
 @dataclass(frozen=True, kw_only=True)
 class VectorFile:
-    """Where vectors stand; an item without a row has no vector.
+    """Where vectors stand; an id without a row has no vector.
 
     Attributes:
-        file: A `.npy` array [I,D] in item order, which is memory-mapped, or a `.parquet` table.
+        file: A `.npy` array [I,D], memory-mapped where its rows are in the order of the ids, or a `.parquet` table;
+            below the data set's folder, or anywhere where it begins with `.` or `/`.
         column: The table's column of lists of floats; None: the column that has the vectors' name.
-        id: The table's column of item ids; None where its rows are in item order.
+        id: The table's column of ids; None where its rows are in the order of the ids.
+        ids: The file beside a `.npy` array that holds the id of each row, itself a `.npy` array of text, as
+            `causalrec vectors` writes it; None where the rows are in the order of the ids.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     file: str
     column: str | None = None
     id: str | None = None
+    ids: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.ids is not None and Path(self.file).suffix != ".npy":
+            raise RequestError(f"vectors of {self.file}: ids stand beside a .npy array; name the table's column, id")
+
+    def path(self, folder: Path, root: Path) -> Path:
+        """Return where the file lies; RequestError where it is none of data (`readable_paths`)."""
+        return _locate(folder, self.file, root)
+
+    def read(self, folder: Path, root: Path, ids: Sequence[str], name: str, entity: Entity = "item") -> Vectors:
+        """Return the vectors of ids in their order, as `read_vectors` does."""
+        path, column = self.path(folder, root), self.column
+        id_file = None if self.ids is None else _locate(path.parent, self.ids, root)
+        return read_vectors(path, ids, name, column=column, id=self.id, id_file=id_file, entity=entity)
+
+
+def _locate(folder: Path, file: str, root: Path) -> Path:
+    if file.startswith((".", "/")):
+        return require_readable(Path(file).parent, Path(file).name, root)
+    return require_readable(folder, file, root)
+
+
+def read_side(
+    files: Mapping[str, VectorFile], folder: Path, root: Path, ids: Sequence[str], entity: Entity
+) -> dict[str, Vectors]:
+    """Return the vectors of one side by name, [N,D] each.
+
+    Args:
+        files: Where they stand, by name.
+        folder: Of the data set.
+        root: `paths.data`.
+        ids: The side's ids in order.
+        entity: Whose ids they are.
+    """
+    return {name: file.read(folder, root, ids, name, entity) for name, file in files.items()}
+
+
+def row_numbers(count: int) -> list[str]:
+    """Return what ids are called where the files name none: their rows, from 0."""
+    return [str(row) for row in range(count)]
+
+
+def checksums(files: Iterable[VectorFile], folder: Path, root: Path) -> dict[str, str]:
+    """Return the sha256 of each file of vectors and of ids that there is, by its path below the folder."""
+    paths: dict[str, Path] = {}
+    for file in files:
+        paths[file.file] = path = file.path(folder, root)
+        if file.ids is not None:
+            paths[f"{file.file}: {file.ids}"] = _locate(path.parent, file.ids, root)
+    return {name: sha256_of(path) for name, path in paths.items() if path.is_file()}
 
 
 def read_vectors(
-    path: Path, ids: Sequence[str], name: str, *, column: str | None = None, id: str | None = None
+    path: Path,
+    ids: Sequence[str],
+    name: str,
+    *,
+    column: str | None = None,
+    id: str | None = None,
+    id_file: Path | None = None,
+    entity: Entity = "item",
 ) -> Vectors:
-    """Return floats [I,D], a row of NaN where an item has no vector.
+    """Return floats [N,D], a row of NaN where an id has no vector.
 
     Args:
         path: A `.npy` array or a `.parquet` table.
-        ids: The item ids in item order.
+        ids: The ids in order.
         name: What the vectors are called, in messages too.
         column: The table's column of lists of floats; None: the column called `name`.
-        id: The table's column of item ids; None where its rows are in item order.
+        id: The table's column of ids; None where its rows are in the order of `ids`.
+        id_file: A `.npy` array of text with the id of each row of the array; None as that.
+        entity: Whose vectors they are.
 
     Raises:
         DataError: In one line, on a missing file, other than two dimensions, other than floats (Python objects, which
@@ -55,8 +120,15 @@ def read_vectors(
     if path.suffix not in (".npy", ".parquet"):
         raise DataError(f"{path}: vectors are read from .npy or .parquet, not {path.suffix or 'a file without suffix'}")
     values = _array(path) if path.suffix == ".npy" else _column(path, column or name, id, ids)
+    if id_file is not None:
+        given = _ids(id_file)
+        if len(given) != len(values):
+            raise DataError(f"{id_file}: {len(given)} ids, but {path.name} has {len(values)} rows; name one of each")
+        values = _order_rows(id_file, values, given, ids)
     if len(values) != len(ids):
-        raise DataError(f"{path}: {len(values)} rows, but there are {len(ids)} items; give one per item, in item order")
+        raise DataError(
+            f"{path}: {len(values)} rows, but there are {len(ids)} {entity}s; give one per {entity}, in {entity} order"
+        )
     missing = 0
     for start in range(0, len(values), ROWS_AT_ONCE):
         block = values[start : start + ROWS_AT_ONCE]
@@ -67,7 +139,9 @@ def read_vectors(
             raise DataError(f"{path}: row {row} is partly NaN or infinite; mend it, or make all of it NaN (no vector)")
         missing += int(absent.sum())
     if missing == len(values):
-        raise DataError(f"{path}: every row of {name} is NaN, so that no item has a vector; check the ids and the file")
+        raise DataError(
+            f"{path}: every row of {name} is NaN, so that no {entity} has a vector; check the ids and the file"
+        )
     return values
 
 
@@ -79,6 +153,16 @@ def _array(path: Path) -> Vectors:
     _require(path, values.ndim == 2 and values.shape[1] > 0, f"has shape {values.shape}")
     _require(path, values.dtype.kind == "f" and values.dtype.itemsize <= 8, f"holds {values.dtype}")
     return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def _ids(path: Path) -> pl.Series:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path}: no array of ids ({' '.join(str(error).split())}); save text by numpy.save") from error
+    if values.ndim != 1 or values.dtype.kind != "U":
+        raise DataError(f"{path}: holds {values.dtype} of shape {values.shape}; save one text per row by numpy.save")
+    return pl.Series(values)
 
 
 def _require(path: Path, holds: bool, what: str) -> None:

@@ -33,6 +33,7 @@ class EncoderInputs:
         item_features: the view's numbers of items, float32[I,F], standardised; wide categories are for the head alone.
         user_features: the view's numbers of users, float32[U,F], standardised, as `item_features`.
         item_vectors: the view's precomputed vectors [I,D] by column, as the file holds them (NaN or zeros: missing).
+        user_vectors: the view's precomputed vectors [U,D] by column, likewise.
         history_log: the training rows that histories may read; None where the view has no user.
         positive_threshold: the outcome from which on an event of a history counts as liked.
         finetuning: how much of a language model is trained.
@@ -47,6 +48,7 @@ class EncoderInputs:
     item_features: Floats | None = None
     user_features: Floats | None = None
     item_vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    user_vectors: Mapping[str, Vectors] = field(default_factory=dict)
     history_log: InteractionLog | None = None
     positive_threshold: float = 0.5
     finetuning: AbstractFinetuning = field(default_factory=Frozen)
@@ -83,6 +85,7 @@ class AbstractAnyEncoder(nn.Module, ABC):
 
     Attributes:
         reads_text: it reads text by a language model, as much of which is trained as `finetuning` says.
+        reads_vectors: it reads precomputed vectors of both sides, and cannot be built without.
         reads_pair_text: the text of a pair is one text, which a language model reads for each row.
         vectorizable: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that
             differ in numbers alone train as one program (`training/stacked/`); it must then draw no random numbers.
@@ -93,6 +96,7 @@ class AbstractAnyEncoder(nn.Module, ABC):
 
     reads_text: ClassVar[bool] = False
     reads_pair_text: ClassVar[bool] = False
+    reads_vectors: ClassVar[bool] = False
     vectorizable: bool = False
     reads_time: bool = False
     rows_at_once: int = 1 << 18

@@ -11,7 +11,9 @@ class GPT4Rec(AbstractSequenceEncoder):
     GPT-2 (Radford et al., 2019) over item ids: each event reads itself and the events before it, as in SASRec (Kang &
     McAuley, ICDM 2018). GPT4Rec (Li et al., 2023) instead has a language model write search queries from item titles;
     only its causal reading of a history is used here. As `bert4rec`, and unlike these, it is trained on the run's
-    objective, not on the next item. A learned start token is the vector of a user without history. `dropout` drops
+    objective; on the next item under `sampler=positions`. SASRec is this encoder with one head, no feedback and windows
+    that rows share (`encoder=sasrec`), but for GPT-2's GELU and inner layers four times as wide. A learned start token
+    is the vector of a user without history. `dropout` drops
     embeddings too; the other settings are those of `AbstractSequenceEncoder`.
     """
 

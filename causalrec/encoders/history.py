@@ -40,6 +40,23 @@ class History:
         return History(self.items[:, first:], self.outcomes[:, first:])
 
 
+@dataclass(frozen=True)
+class SharedWindows:
+    """Stretches of users' events, each read once for several rows.
+
+    Attributes:
+        history: of M windows, `[M,H]`.
+        window: int64[B], the window of each row.
+        column: int64[B], how many columns of the window end with the row's latest event; 0: it has none.
+        reads_itself: bool[B], rows whose own item, or negative, stands among the events that they would read.
+    """
+
+    history: History
+    window: Tensor
+    column: Tensor
+    reads_itself: Tensor
+
+
 class Histories(nn.Module):
     """Finds the exposed training events of a user that a row may read.
 
@@ -98,6 +115,24 @@ class Histories(nn.Module):
         distinct_marks, rows = torch.unique(marks, dim=0, return_inverse=True)
         example = rows.new_zeros(len(distinct_marks)).scatter_(0, rows, torch.arange(len(rows), device=rows.device))
         return self._history(positions[example], _exclude_items(items, _row_items(batch))[example]), rows
+
+    def shared_windows(self, batch: Batch) -> SharedWindows:
+        """Return windows of `length` events that end where a user's latest row of the batch does, and others before it.
+
+        Each row reads the events of its window that are older than itself: 1 to `length` of them where it has any. A
+        user's latest row reads the history of `forward`.
+        """
+        _, end, first = self._event_windows(batch)
+        users, of_user = torch.unique(user_ids(batch), return_inverse=True)
+        latest = end.new_zeros(len(users)).scatter_reduce(0, of_user, end, "amax")[of_user]
+        stop = latest - (latest - end) // self.length * self.length
+        marks, window = torch.unique(torch.stack([first, stop], 1), dim=0, return_inverse=True)
+        positions = marks[:, 1:] + torch.arange(-self.length, 0, device=end.device)
+        items = self._items_at(positions, marks[:, 0])
+        column = torch.where(end > first, self.length - (stop - end), 0)
+        is_older = torch.arange(self.length, device=end.device) < column[:, None]
+        own = torch.stack([(items[window] == row_item[:, None]) & is_older for row_item in _row_items(batch)])
+        return SharedWindows(self._history(positions, items), window, column, own.any(2).any(0))
 
     def _event_windows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the positions of the events before each row `[B,window]`, and where they end and begin `[B]`."""

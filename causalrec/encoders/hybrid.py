@@ -28,19 +28,21 @@ from causalrec.errors import RequestError
 from causalrec.types import Batch, Count, Depth, Entity, ModelSource, Vectors
 
 OfItem = Literal["id", "text", "features", "vectors"]
-OfUser = Literal["id", "profile", "features", "history"]
+OfUser = Literal["id", "profile", "features", "vectors", "history"]
+VECTORS_KEY = {"item": "vectors", "user": "user_vectors"}
 FIXES = {
     "id": "add {side} -> outcome to the graph",
     "text": "add a column that dataset.item_text tells to the graph",
     "profile": "add a column that dataset.user_text tells to the graph",
     "features": "add a numeric or categorical column of the {side} to the graph",
-    "vectors": "name a file under dataset.vectors, and its node, a cause of the outcome, in the graph",
+    "vectors": "name a file under dataset.{side_vectors}, and its node, a cause of the outcome, in the graph",
 }
 
 
 class Hybrid(AbstractEncoder):
     """Item vector = fusion of ID embedding, projected text, numbers and each precomputed vector; user vector = fusion
-    of ID embedding, projected profile text, numbers, and the item vectors of earlier events (`history`).
+    of ID embedding, projected profile text, numbers, each precomputed vector, and the item vectors of earlier events
+    (`history`).
 
     An item with an empty text, or whose vector is NaN or all zeros, is fused without it. Raises RequestError where the
     outcome view lacks a modality that `item` or `user` names.
@@ -157,7 +159,7 @@ def _choose_modalities(side: str, requested: tuple[str, ...] | None, inputs: Enc
         "id": getattr(inputs, f"num_{side}s") > 0,
         "text" if side == "item" else "profile": any(text.strip() for text in texts),
         "features": features is not None and features.shape[1] > 0,
-        "vectors": side == "item" and len(inputs.item_vectors) > 0,
+        "vectors": len(getattr(inputs, f"{side}_vectors")) > 0,
     }
     if requested is None:
         return tuple(name for name, is_there in there.items() if is_there)
@@ -165,7 +167,7 @@ def _choose_modalities(side: str, requested: tuple[str, ...] | None, inputs: Enc
         if not there.get(name, True):  # whether there are histories is for them to say
             raise RequestError(
                 f"encoder.{side}={list(requested)}: the outcome view has no {name} of the {side}; "
-                f"{FIXES[name].format(side=side)}, or leave {name} out"
+                f"{FIXES[name].format(side=side, side_vectors=VECTORS_KEY[side])}, or leave {name} out"
             )
     return tuple(dict.fromkeys(requested))
 
@@ -190,7 +192,8 @@ def _build_fusion(
         modalities.append(("text" if side == "item" else "profile", text, text.get_buffer("present")))
     if "features" in chosen and features is not None:
         modalities.append(("features", RowProjection(features, width), always))
-    for k, values in enumerate(inputs.item_vectors.values() if "vectors" in chosen else ()):
+    vectors: Mapping[str, Vectors] = getattr(inputs, f"{side}_vectors")
+    for k, values in enumerate(vectors.values() if "vectors" in chosen else ()):
         modalities.append((f"vectors{k}", RowProjection(values, width, standardise=True), present_rows(values)))
     there = torch.stack([is_present for _, _, is_present in modalities], 1) if modalities else always[:, None][:, :0]
     return Fusion({name: modality for name, modality, _ in modalities}, there, width, how, further)

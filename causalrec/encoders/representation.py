@@ -141,7 +141,7 @@ def _vectors(
 ) -> tuple[Floats, Bools] | None:
     """Return the vector of each row of a column, and whether it has one; None of a column that nothing reads."""
     if column.kind == "vector":
-        vectors = np.asarray(dataset.item_vectors[column.name], np.float32)
+        vectors = np.asarray(dataset.vectors_of("user" if column.entity == "user" else "item")[column.name], np.float32)
         return vectors, np.isfinite(vectors).all(1) & (vectors != 0).any(1)
     if column.kind != "text" or text_encoder is None:
         return None

@@ -14,6 +14,7 @@ from causalrec.data.sources import Source
 from causalrec.encoders.base import AbstractEncoder, EncoderInputs, Submodel
 from causalrec.encoders.mf import BIASES
 from causalrec.encoders.sequence_transformer import Sequence, check_shape
+from causalrec.errors import RequestError
 from causalrec.types import Batch, Count, Depth
 
 
@@ -52,6 +53,9 @@ class AbstractSequenceEncoder(AbstractEncoder):
         length: number of the latest events that are read.
         dropout: share of activations and attention weights that training drops.
         feedback: an event also holds whether it was liked; a history of ratings holds both.
+        shared_windows: in training, rows of a user that stand in one batch (`sampler=positions`) share a reading of the
+            user's events: of a user's latest row there the latest `length`, of an earlier row those of them that are
+            older than itself. An encoder that reads later events, `bert4rec`, refuses.
         text: source, folder or hub name of a language model, whose frozen embeddings of the item texts the item
             embeddings start from; None: no text is read.
         max_tokens: number of tokens at which the item texts are cut.
@@ -70,11 +74,17 @@ class AbstractSequenceEncoder(AbstractEncoder):
         length: Count = 50,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1,
         feedback: bool = True,
+        shared_windows: bool = False,
         text: str | Source | None = None,
         max_tokens: Count = 64,
     ) -> None:
         super().__init__()
         check_shape(inputs, width=width, heads=heads)
+        if shared_windows and self.query == "end":
+            raise RequestError(
+                "encoder.shared_windows=true: each event reads the later ones too, so that no two rows can share a "
+                "reading; choose encoder=sasrec, gru4rec or gpt4rec"
+            )
         shape = TransformerShape(
             num_tokens=inputs.num_items + 1,
             positions=length + 1,
@@ -89,6 +99,7 @@ class AbstractSequenceEncoder(AbstractEncoder):
             length=length,
             query=self.query,
             feedback=feedback,
+            shared_windows=shared_windows,
             text=text,
             max_tokens=max_tokens,
         )

@@ -35,6 +35,8 @@ class Sequence(AbstractIdRows):
         length: number of the latest events that are read.
         query: where the query stands, `start` or `end`.
         feedback: an event also holds whether it was liked.
+        shared_windows: in training a stretch of a user's events is read once for all rows of the batch that it ends
+            before, each row from the state of its own latest event; for a backbone that reads no later event.
         text: source, folder or hub name of a language model, whose frozen embeddings of the item texts are projected
             and added to the item embeddings, which then start at zero; None: no text is read.
         max_tokens: number of tokens at which the item texts are cut.
@@ -48,10 +50,12 @@ class Sequence(AbstractIdRows):
         length: int,
         query: Literal["start", "end"],
         feedback: bool,
-        text: str | Source | None,
-        max_tokens: int,
+        shared_windows: bool = False,
+        text: str | Source | None = None,
+        max_tokens: int = 64,
     ) -> None:
         super().__init__()
+        self.shared_windows = shared_windows
         self.histories = Histories(inputs.history_log, length)
         self.backbone, self.query, self.length, self.positive_threshold = (
             backbone,
@@ -80,7 +84,9 @@ class Sequence(AbstractIdRows):
         return max(NUMBERS // ((self.length + 1) * self.token_embedding.embedding_dim), 64)
 
     def users(self, batch: Batch) -> Tensor:
-        """Return float32[B,width + 2]; each distinct history of the batch is run once."""
+        """Return float32[B,width + 2]; each distinct history of the batch, or each shared window, is run once."""
+        if self.shared_windows and self.training:
+            return with_user_bias(self.out(self._states_in_windows(batch)))
         history, rows = self.histories.distinct_histories(batch)
         return with_user_bias(self.out(self.states(history.trim()))).index_select(0, rows)
 
@@ -88,8 +94,26 @@ class Sequence(AbstractIdRows):
         """Return float32[...,width + 2]."""
         return with_item_bias(torch.cat([self._item_vectors(ids), self.look_up(self.bias, ids, scalar=True)], dim=-1))
 
+    def _states_in_windows(self, batch: Batch) -> Tensor:
+        """Return the state of each row's latest event in a window that rows share, float32[B,width]."""
+        shared = self.histories.shared_windows(batch)
+        history = shared.history.trim()
+        column = shared.column - (self.length - history.items.shape[1])  # of the columns that are left
+        states = self._hidden(history)[shared.window, column.clamp_min(0)]
+        if not shared.reads_itself.any():
+            return states
+        each, rows = self.histories(batch), shared.reads_itself.nonzero()[:, 0]
+        return states.index_copy(0, rows, self.states(History(each.items[rows], each.outcomes[rows]).trim()))
+
     def states(self, history: History) -> Tensor:
         """Return the transformer's state of each history `[B,H]` of at most `length` events, float32[B,width]."""
+        hidden = self._hidden(history)
+        if self.query == "end" or not history.items.shape[1]:
+            return hidden[:, -1]
+        return torch.where(history.mask[:, -1:], hidden[:, -1], hidden[:, 0])
+
+    def _hidden(self, history: History) -> Tensor:
+        """Return the state of the query and of each event, in the order in which they are read, `[B,H + 1,width]`."""
         events, start = self._event_vectors(history), self.query == "start"
         query = self.look_up(self.token_embedding.weight, self.get_buffer("query_ids")).expand(len(events), 1, -1)
         positions = torch.arange(self.length - events.shape[1], self.length + 1, device=events.device)
@@ -100,9 +124,7 @@ class Sequence(AbstractIdRows):
             attention_mask=functional.pad(history.mask.long(), (1, 0) if start else (0, 1), value=1),
             position_ids=positions[None],
         ).last_hidden_state
-        if not start or not events.shape[1]:
-            return hidden[:, -1]
-        return torch.where(history.mask[:, -1:], hidden[:, -1], hidden[:, 0])
+        return hidden
 
     def _event_vectors(self, history: History) -> Tensor:
         vectors = self._item_vectors(history.items.clamp_min(0))  # in place of padding any item will do

@@ -64,7 +64,7 @@ def judge_propensity(log: InteractionLog, propensity: AbstractPropensity, column
     """
     if log.user is None or log.propensity is None:
         return PropensityFit(fit=propensity.report)
-    pairs = np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MAX_PAIRS))
+    pairs = log.pair_codes(np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MAX_PAIRS)))
     user, item = pairs // log.num_items, pairs % log.num_items
     columns = columns.of_pairs
     exposed_columns, population = columns.matrix(log.user, log.item), columns.matrix(user, item)

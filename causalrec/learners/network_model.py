@@ -105,6 +105,7 @@ def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderI
         item_features=features.item_block,
         user_features=features.user_block,
         item_vectors={name: vectors for name, vectors in dataset.item_vectors.items() if name in view},
+        user_vectors={name: vectors for name, vectors in dataset.user_vectors.items() if name in view},
         history_log=prepared.history_log,
         positive_threshold=0.5 if dataset.card.outcome == "click" else float(prepared.train.outcome.mean()),
         finetuning=config.finetuning.build(),

@@ -67,9 +67,9 @@ def pair_propensity(propensity: AbstractPropensity, log: InteractionLog, max_pai
     def compute(user: Ints, item: Ints) -> Floats:
         return propensity.predict(pairs_log(user, item, log))
 
-    if log.num_pairs > max_pairs:
+    if log.num_codes > max_pairs:
         return compute
-    every = np.arange(log.num_pairs)
+    every = np.arange(log.num_codes)
     table = compute(every // log.num_items, every % log.num_items)
     return lambda user, item: table[user * log.num_items + item]
 

@@ -54,6 +54,11 @@ class Matrix(AbstractPropensity):
     ) -> None:
         if log.user is None:
             raise DataError("propensity=matrix: the log has no users; choose propensity=logged or popularity")
+        if log.pool is not None:
+            raise DataError(
+                "propensity=matrix: completes the matrix of all users and items, of which the split trains on a draw; "
+                "choose propensity=mf or logistic"
+            )
         if log.num_pairs > self.max_pairs:
             raise DataError(
                 f"propensity=matrix: {log.num_pairs} pairs are more than propensity.max_pairs={self.max_pairs}; "

@@ -25,7 +25,7 @@ from causalrec.running.raw_ids import ROW_NUMBER, RawId, id_text, nearest_id
 from causalrec.running.reopen import check_same_files, check_same_rows, reopen_run
 from causalrec.running.scoring import score_predictor
 from causalrec.tasks.base import Ranking
-from causalrec.types import Doubles, Ints
+from causalrec.types import Doubles, Entity, Floats, Ints
 
 LOGGER = logging.getLogger(__name__)
 DEFAULT_COUNT = 10  # items recommended where nobody says how many
@@ -129,6 +129,19 @@ class TrainedRun:
         ranking = self._rank(np.full(len(items), row), items, treatment)
         best = np.argsort(-ranking.values, kind="stable")[: DEFAULT_COUNT if k is None else k]
         return pl.DataFrame(self._columns(ranking, items, best)), ranking.note
+
+    def vectors(self) -> dict[Entity, Floats]:
+        """Return the outcome network's vectors of users, float32[U,D], and of items, float32[I,D], in order of rows.
+
+        A row of NaN is that of an id which the run did not see. Raises RequestError where the run has no towers.
+        """
+        from causalrec.learners.id_vectors import id_vectors
+
+        prepared, fitted = self.prepared, self.prepared.train
+        if self.record.selection.folds > 1:
+            fitted = fitted.concatenate(prepared.validation)
+        with read_only():
+            return id_vectors(self.predictor, prepared.features, fitted)
 
     def score(self) -> tuple[ScoreRecord, ...]:
         """Return the model's scores computed again on the slices of the run, as its record holds them."""

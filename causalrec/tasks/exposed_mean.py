@@ -100,6 +100,6 @@ class ExposedMean(AbstractTask):
 
 def _mean_rate(oracle: Oracle, log: InteractionLog) -> float:
     """Return the mean true outcome of all pairs, from blocks of users."""
-    items, step = np.arange(log.num_items)[None, :], max(1, PAIRS_AT_ONCE // log.num_items)
-    users = (np.arange(start, min(start + step, log.num_users)) for start in range(0, log.num_users, step))
+    items, step = log.pool_items[None, :], max(1, PAIRS_AT_ONCE // log.num_items)
+    users = (log.pool_users[start : start + step] for start in range(0, len(log.pool_users), step))
     return sum(float(oracle.rate(block[:, None], items).sum(dtype=np.float64)) for block in users) / log.num_pairs

@@ -93,7 +93,7 @@ def _draw_unlogged(logs: Sequence[InteractionLog], count: int, rng: np.random.Ge
     """Return codes of pairs that are in none of the logs, drawn at random; none where every pair is."""
     codes_so_far: list[Ints] = []
     for _ in range(DRAWS):
-        codes = rng.integers(logs[0].num_pairs, size=count)
+        codes = logs[0].pair_codes(rng.integers(logs[0].num_pairs, size=count))
         for log in logs:
             codes = codes[log.finder(codes) < 0]
         codes_so_far.append(codes)

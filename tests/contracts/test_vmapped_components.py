@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -32,8 +33,8 @@ from tests.training.test_stacked import ARMED, ITEMS, TRAIN, USERS, VALIDATION, 
 
 CONF = package_folder("conf")
 TEXTS = ("the film of war", "a comedy of love", "the new film", "old drama")
-SHORT = ("mf", "bert", "bert4rec")
-TAKEN = {"mf"}  # the encoders that vmap takes; the others read texts once each, or histories
+SHORT = ("mf", "mlp", "bert", "bert4rec")
+TAKEN = {"mf", "mlp"}  # the encoders that vmap takes; the others read texts once each, or histories
 SMALL: dict[str, dict[str, Any]] = {"classes": {"num_classes": 3}, "dot": {}, "descn": {"width": 8, "arm_width": 4}}
 SMALL |= {"dragonnet": SMALL["descn"], "tarnet": SMALL["descn"]}
 
@@ -112,7 +113,9 @@ def test_every_encoder_is_taken_or_refused_in_a_line(
     folder = (write_gpt2 if stem == "gpt" else write_bert)(tmp_path / "model") if encoder_class.reads_text else None
     settings: dict[str, Any] = {} if folder is None else {"model": str(folder), "max_tokens": 20}
     texts = tuple(TEXTS[k % 4] for k in range(ITEMS))
+    vectors = {side: {side: np.random.default_rng(0).normal(size=(n, 3))} for side, n in (("u", USERS), ("i", ITEMS))}
     inputs = EncoderInputs(USERS, ITEMS, texts, tmp_path, tmp_path / "cache", history_log=TRAIN)
+    inputs = replace(inputs, user_vectors=vectors["u"], item_vectors=vectors["i"])
     request = request_of(tmp_path / "fit", lambda: encoder_class(inputs, **settings), lambda: Dot(len(VIEW)), Naive())
     request = replace(request, validation=VALIDATION)
     monkeypatch.setattr(encoder_class, "vectorizable", False)

@@ -12,7 +12,9 @@ from test_csv import put
 
 from causalrec import cli
 from causalrec.data.card import Column
+from causalrec.data.corner import corner
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.datasets.coat import Coat
 from causalrec.data.datasets.csv import CsvTables
 from causalrec.data.tabular.table_config import EntityTableConfig
 from causalrec.data.vectors import VectorFile, read_vectors
@@ -120,6 +122,37 @@ def test_what_is_wrong_with_a_table_is_one_line(tmp_path: Path, columns: Any, op
     assert "\n" not in str(caught.value)
 
 
+def test_rows_are_put_in_the_order_of_the_ids_beside_them(tmp_path: Path) -> None:
+    path = save(tmp_path, VALUES[::-1])
+    np.save(tmp_path / "ids.npy", np.array(["i3", "other", "i9"]))
+    file = VectorFile(file="v.npy", ids="ids.npy")
+    assert np.array_equal(file.read(tmp_path, tmp_path, IDS, "poster"), VALUES, equal_nan=True), "i10 has no row"
+    assert np.array_equal(VectorFile(file=str(path), ids="ids.npy").read(Path(), tmp_path, IDS, "p")[0], VALUES[0])
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (np.array(["i3", "i9"]), r"ids\.npy: 2 ids, but v\.npy has 3 rows; name one of each"),
+        (np.array(["i3", "i3", "i9"]), r"ids\.npy: row 0: the id 'i3' stands in several rows; keep one"),
+        (np.array([1, 2, 3]), r"ids\.npy: holds int64 of shape \(3,\); save one text per row by numpy\.save"),
+        (np.array(["i3", None, "i9"], dtype=object), r"ids\.npy: no array of ids .*; save text by numpy\.save"),
+        (np.array(["a", "b", "c"]), r"every row of poster is NaN, so that no item has a vector; check the ids"),
+    ],
+)
+def test_what_is_wrong_with_the_ids_is_one_line(tmp_path: Path, ids: Any, message: str) -> None:
+    save(tmp_path, VALUES)
+    np.save(tmp_path / "ids.npy", ids)
+    with pytest.raises(DataError, match=message) as caught:
+        VectorFile(file="v.npy", ids="ids.npy").read(tmp_path, tmp_path, IDS, "poster")
+    assert "\n" not in str(caught.value)
+
+
+def test_ids_stand_beside_an_array_alone() -> None:
+    with pytest.raises(RequestError, match=r"vectors of v\.parquet: ids stand beside a \.npy array; name the table's"):
+        VectorFile(file="v.parquet", ids="ids.npy")
+
+
 # --- from one's own tables to a run
 
 CAUSES = [(cause, effect) for effect in ("exposure", "outcome") for cause in ("user", "item", "taste")]
@@ -148,6 +181,29 @@ def test_vectors_are_a_column_of_the_card_that_no_table_holds(shop: Path) -> Non
     before = csv().identity(shop)
     save(shop / "csv", np.ones((10, 4), np.float32), "posters.npy")
     assert csv().identity(shop) != before, "another file is another data set"
+
+
+def test_users_have_vectors_too_and_a_file_of_other_users_is_refused(shop: Path) -> None:
+    np.save(shop / "csv" / "people.npy", np.ones((12, 2), np.float32))
+    tables = CsvTables(threshold=4, user_vectors={"taste": VectorFile(file="people.npy")})
+    data, before = tables.load(shop), tables.identity(shop)
+    assert data.card.columns[-1] == Column("taste", "user", "vector") and data.user_vectors["taste"].shape == (12, 2)
+    assert corner(data, 3, 10).user_vectors["taste"].shape == (12, 2), "too few rows to cut"
+    np.save(shop / "csv" / "people.npy", np.ones((11, 2), np.float32))
+    assert tables.identity(shop) != before
+    with pytest.raises(DataError, match="11 rows, but there are 12 users; give one per user, in user order"):
+        tables.load(shop)
+    with pytest.raises(RequestError, match=r"dataset\.user: is null"):
+        CsvTables(threshold=4, user=None, user_vectors={"taste": VectorFile(file="people.npy")})
+
+
+def test_coat_reads_vectors_by_row_number_and_names_each_column_once() -> None:
+    coat = Coat(
+        threshold=3, vectors={"look": VectorFile(file="v.npy")}, user_vectors={"taste": VectorFile(file="u.npy")}
+    )
+    assert coat.card.columns[-2:] == (Column("look", "item", "vector"), Column("taste", "user", "vector"))
+    with pytest.raises(RequestError, match="'user_age' is taken twice; call the vectors by another name"):
+        Coat(threshold=3, vectors={"user_age": VectorFile(file="v.npy")})
 
 
 def test_a_wrong_file_is_a_problem_of_the_data_set(shop: Path) -> None:

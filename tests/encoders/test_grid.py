@@ -17,9 +17,10 @@ from causalrec.config.compose import package_folder
 
 OBJECTIVES = ("naive", "ips", "dr_jl", "mrdr")
 CONF = {path.stem: path for path in sorted((package_folder("conf") / "encoder").glob("*.yaml"))}
-ENCODERS = list(CONF)
+CLASSES = {name: load_class(yaml.safe_load(path.read_text())["_target_"]) for name, path in CONF.items()}
+ENCODERS = [name for name, kind in CLASSES.items() if not kind.reads_vectors]  # those that do: tests of their own
 OTHERS = {"roberta": write_roberta, "gpt": write_gpt2}  # every other encoder that reads text reads a tiny BERT
-READERS = [name for name, path in CONF.items() if load_class(yaml.safe_load(path.read_text())["_target_"]).reads_text]
+READERS = [name for name, kind in CLASSES.items() if kind.reads_text]
 FINETUNINGS = sorted(path.stem for path in (package_folder("conf") / "finetuning").glob("*.yaml"))
 SMALL = [
     "dataset=ml100k",

@@ -1,4 +1,4 @@
-"""BERT4Rec and GPT4Rec: what their vectors depend on, and what they must not depend on."""
+"""BERT4Rec, GPT4Rec and GRU4Rec: what their vectors depend on, and what they must not depend on."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.bert4rec import BERT4Rec
 from causalrec.encoders.gpt4rec import GPT4Rec
+from causalrec.encoders.gru4rec import GRU4Rec
 from causalrec.encoders.history import PAD, History
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.naive import Naive
@@ -30,6 +31,8 @@ USERS, ITEMS, WIDTH, LENGTH = 6, 9, 8, 5
 TEXTS = ("the film of war", "love", "drama", "the city", "love", "old", "new", "a comedy", "the drama of love")
 
 either = pytest.mark.parametrize("kind", [BERT4Rec, GPT4Rec])
+each = pytest.mark.parametrize("kind", [BERT4Rec, GPT4Rec, GRU4Rec])
+causal = pytest.mark.parametrize("kind", [GPT4Rec, GRU4Rec])
 
 
 def log_of() -> InteractionLog:
@@ -65,7 +68,7 @@ def late_batch(*users: int, item: int = 8) -> Batch:
     return batch_of(list(users), [item] * len(users), [UNLOGGED_TIME] * len(users))
 
 
-@either
+@each
 def test_the_product_of_the_towers_is_p_q_plus_both_biases(kind: Any) -> None:
     encoder, ids = build_encoder(kind), torch.tensor([[0, 8], [3, 3]])
     item = encoder.items(ids)
@@ -77,7 +80,7 @@ def test_the_product_of_the_towers_is_p_q_plus_both_biases(kind: Any) -> None:
     )
 
 
-@either
+@each
 def test_padding_is_not_read(kind: Any) -> None:
     """Each user alone (no padding), beside longer histories (padding), and with rubbish in place of the padding."""
     encoder = build_encoder(kind)
@@ -113,7 +116,7 @@ def test_a_state_is_that_of_an_unpadded_sequence_by_hand(kind: Any, count: int) 
     torch.testing.assert_close(sequence.states(padded)[0], expected, rtol=1e-5, atol=1e-6)
 
 
-@either
+@each
 def test_order_feedback_and_every_event_matter(kind: Any) -> None:
     encoder = build_encoder(kind)
 
@@ -126,7 +129,7 @@ def test_order_feedback_and_every_event_matter(kind: Any) -> None:
         assert (state(*other) - usual).abs().max() > 1e-3, other
 
 
-@either
+@each
 def test_without_feedback_outcomes_are_not_read(kind: Any) -> None:
     events = log_of()
     turned = inputs(history_log=dataclasses.replace(events, outcome=1 - events.outcome))
@@ -137,7 +140,7 @@ def test_without_feedback_outcomes_are_not_read(kind: Any) -> None:
         assert torch.equal(*both) is not feedback
 
 
-@either
+@each
 def test_an_outcome_is_liked_from_the_threshold_on(kind: Any) -> None:
     stars = dataclasses.replace(log_of(), outcome=np.where(log_of().outcome > 0, 4, 3).astype(np.float32))
     expected = build_encoder(kind).users(late_batch(0, 4))
@@ -149,7 +152,7 @@ def test_an_outcome_is_liked_from_the_threshold_on(kind: Any) -> None:
     )
 
 
-@either
+@each
 def test_events_of_now_or_later_and_of_the_own_item_change_no_vector(kind: Any) -> None:
     events = log_of()
     assert events.time is not None
@@ -161,7 +164,7 @@ def test_events_of_now_or_later_and_of_the_own_item_change_no_vector(kind: Any) 
     assert (build_encoder(kind, given=sooner).users(batch) - before).abs().amax(1).min() > 1e-4
 
 
-@either
+@each
 def test_each_distinct_history_is_run_once(kind: Any) -> None:
     encoder = build_encoder(kind)
     ran: list[int] = []
@@ -208,7 +211,7 @@ def test_item_embeddings_start_from_projected_texts(kind: Any, tmp_path: Path) -
     assert not torch.allclose(states[0], states[2], rtol=0, atol=1e-7), "histories are written in the same vectors"
 
 
-@either
+@each
 def test_it_runs_in_double_precision(kind: Any) -> None:
     encoder = build_encoder(kind)
     single, double = encoder.users(late_batch(0, 4, 5)), encoder.double().users(late_batch(0, 4, 5))
@@ -216,7 +219,7 @@ def test_it_runs_in_double_precision(kind: Any) -> None:
     torch.testing.assert_close(double.float(), single, rtol=1e-4, atol=1e-5)
 
 
-@either
+@each
 def test_predictions_are_the_same_in_any_chunk_and_read_the_time(kind: Any) -> None:
     model = CausalModel({OUTCOME: RoleNetwork(build_encoder(kind), Dot(0))}, "logit")
     features = FeatureMatrix(
@@ -233,7 +236,7 @@ def test_predictions_are_the_same_in_any_chunk_and_read_the_time(kind: Any) -> N
     assert np.abs(early - expected).max() > 1e-3
 
 
-@either
+@each
 def test_so_many_rows_at_once_that_memory_stays_the_same(kind: Any) -> None:
     short, long = (kind(inputs(), length=length, width=32) for length in (49, 499))
     assert short.rows_at_once == pytest.approx(10 * long.rows_at_once, rel=0.01)
@@ -255,3 +258,94 @@ def test_what_cannot_be_built_says_why_in_one_line(kind: Any, changes: Any, sett
     with pytest.raises(RequestError) as raised:
         kind(inputs(**{"item_text": TEXTS, **changes}), **settings)
     assert line in str(raised.value) and "\n" not in str(raised.value)
+
+
+# --- windows that rows share
+
+
+def next_item_batch(users: list[int]) -> Batch:
+    """The rows of `log_of` of these users, each at its time."""
+    log = log_of()
+    assert log.user is not None and log.time is not None
+    rows = np.flatnonzero(np.isin(log.user, users))
+    return batch_of(log.user[rows].tolist(), log.item[rows].tolist(), log.time[rows].tolist())
+
+
+def without_dropout(kind: type[Any], given: EncoderInputs | None = None, **settings: Any) -> Any:
+    """An encoder whose shared windows can be looked at: as in training, but for dropout."""
+    return build_encoder(kind, given=given, dropout=0.0, shared_windows=True, **settings).train()
+
+
+def test_windows_end_at_the_latest_row_of_the_batch_by_hand() -> None:
+    """User 4 met items 0..6 at times 0..6; five events are read: the row of item 6 has items 1..5, those of items 2 to
+    5 the columns before, and items 0 and 1 a window of their own, which ends where the latest of them does."""
+    encoder = without_dropout(GPT4Rec)
+    shared = encoder.sequence.histories.shared_windows(next_item_batch([4]))
+    windows = [[item for item in row if item != PAD] for row in shared.history.items.tolist()]
+    read = [windows[w][: c - (LENGTH - len(windows[w]))] for w, c in zip(shared.window, shared.column, strict=True)]
+    assert sorted(windows) == [[0], [1, 2, 3, 4, 5]]
+    assert read == [[], [0], [1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [1, 2, 3, 4, 5]]
+    assert not shared.reads_itself.any()
+
+
+@causal
+def test_the_latest_row_of_a_user_is_read_as_it_is_alone(kind: Any) -> None:
+    encoder = without_dropout(kind)
+    batch = batch_of([0, 1, 4, 5], [4, 3, 6, 2], [4, 3, 6, 9])
+    torch.testing.assert_close(encoder.users(batch), encoder.eval().users(batch), rtol=1e-5, atol=1e-6)
+
+
+def test_a_recurrent_state_in_a_shared_window_is_that_of_its_own_history() -> None:
+    encoder, batch = without_dropout(GRU4Rec, length=7), next_item_batch([0, 1, 4])
+    ran: list[int] = []
+    plain = encoder.sequence.backbone.forward
+    encoder.sequence.backbone.forward = lambda **given: ran.append(len(given["inputs_embeds"])) or plain(**given)
+    together = encoder.users(batch)
+    assert ran == [3], "one window of each user"
+    torch.testing.assert_close(together, encoder.eval().users(batch), rtol=1e-5, atol=1e-6)
+
+
+@causal
+def test_no_row_of_a_shared_window_reads_its_own_event_or_a_later_one(kind: Any) -> None:
+    events, batch = log_of(), next_item_batch([0, 1, 4])
+    assert events.time is not None
+    before, time = without_dropout(kind).users(batch), batch.time
+    assert time is not None
+    for now in range(7):
+        is_late = events.time >= now
+        item, outcome = np.where(is_late, 8 - events.item, events.item), np.where(is_late, 9, events.outcome)
+        changed = inputs(history_log=dataclasses.replace(events, item=item, outcome=outcome.astype(np.float32)))
+        moved = (without_dropout(kind, given=changed).users(batch) - before).abs().amax(1)
+        assert moved[time <= now].max() < 1e-5, f"what happens from {now} on tells no row up to then"
+        assert now >= 5 or moved[time > now + 1].max() > 1e-4
+
+
+@causal
+def test_a_row_whose_item_stands_in_its_window_is_read_without_it(kind: Any) -> None:
+    """Item 2 of user 0 is also its third event: the row of the fourth must not tell it, others are as before."""
+    encoder, batch = without_dropout(kind), batch_of([0, 0, 4], [4, 2, 6], [4, 4, 6])
+    shared = encoder.sequence.histories.shared_windows(batch)
+    assert shared.reads_itself.tolist() == [False, True, False]
+    torch.testing.assert_close(encoder.users(batch), encoder.eval().users(batch), rtol=1e-5, atol=1e-6)
+
+
+def test_an_encoder_that_reads_later_events_shares_no_window() -> None:
+    with pytest.raises(
+        RequestError, match=r"encoder\.shared_windows=true: each event reads the later ones too"
+    ) as raised:
+        BERT4Rec(inputs(), shared_windows=True)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_recurrent_state_by_hand() -> None:
+    """Width 1, one event x behind a start s: h_1 = GRU(0, s), h_2 = GRU(h_1, x)."""
+    encoder = build_encoder(GRU4Rec, width=1, feedback=False, given=inputs())
+    units, words = encoder.sequence.backbone.units, encoder.sequence.token_embedding.weight
+    (wr, wz, wn), (ur, uz, un) = units.weight_ih_l0[:, 0], units.weight_hh_l0[:, 0]
+    (br, bz, bn), (cr, cz, cn) = units.bias_ih_l0, units.bias_hh_l0
+    state = torch.zeros(())
+    for x in (words[ITEMS, 0], words[3, 0]):
+        reset, update = torch.sigmoid(wr * x + br + ur * state + cr), torch.sigmoid(wz * x + bz + uz * state + cz)
+        state = (1 - update) * torch.tanh(wn * x + bn + reset * (un * state + cn)) + update * state
+    padded = History(torch.tensor([[PAD, PAD, 3]]), torch.zeros(1, 3))
+    torch.testing.assert_close(encoder.sequence.states(padded)[0, 0], state)

@@ -14,7 +14,8 @@ from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.delimited_text import binarise
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
-from causalrec.errors import DataError
+from causalrec.data.vectors import VectorFile, checksums, read_side, row_numbers
+from causalrec.errors import DataError, RequestError
 from causalrec.types import Ints
 
 COAT = Source(
@@ -61,11 +62,21 @@ class Coat(AbstractDataset):
         threshold: outcome is 1 from this rating on, None for rating points; mandatory, for published tables differ.
         item_text: phrases by item column that make a coat's text.
         user_text: phrases by user column that make a user's text.
+        vectors: files of precomputed vectors of coats, by the name of their node in the graph (`data/vectors.py`); ids
+            are row numbers, from 0.
+        user_vectors: files of precomputed vectors of users, likewise.
     """
 
     threshold: float | None
     item_text: dict[str, str] = field(default_factory=lambda: dict(ITEM_TEXT))
     user_text: dict[str, str] = field(default_factory=lambda: dict(USER_TEXT))
+    vectors: dict[str, VectorFile] = field(default_factory=dict)
+    user_vectors: dict[str, VectorFile] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in COLUMNS] + [*self.vectors, *self.user_vectors]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise RequestError(f"dataset.vectors: {twice[0]!r} is taken twice; call the vectors by another name")
 
     @property
     def card(self) -> DatasetCard:
@@ -76,7 +87,11 @@ class Coat(AbstractDataset):
             licence="none stated; free for research from Cornell, cite the paper",
             urls=("https://www.cs.cornell.edu/~schnabts/mnar/", str(COAT.url)),
             sha256=COAT.files,
-            columns=COLUMNS,
+            columns=(
+                *COLUMNS,
+                *(Column(name, "item", "vector") for name in self.vectors),
+                *(Column(name, "user", "vector") for name in self.user_vectors),
+            ),
             outcome="rating" if self.threshold is None else "click",
             feedback="explicit",
             scale=SCALE,
@@ -91,15 +106,28 @@ class Coat(AbstractDataset):
 
     def load(self, root: Path) -> CausalDataset:
         folder = COAT.fetch(root)
-        features = folder / "user_item_features"
+        features, sums = folder / "user_item_features", self._vector_sums(root)
+        users, items = (
+            one_hot_table(features / f"{side}_features.ascii", features / f"{side}_features_map.txt", side)
+            for side in ("user", "item")
+        )
         return CausalDataset(
             card=self.card,
             logged=self._ratings(folder / "train.ascii", "coat"),
             randomised=self._ratings(folder / "test.ascii", "coat randomised"),
-            user_table=one_hot_table(features / "user_features.ascii", features / "user_features_map.txt", "user"),
-            item_table=one_hot_table(features / "item_features.ascii", features / "item_features_map.txt", "item"),
-            raw_sha256=dict(COAT.files),
+            user_table=users,
+            item_table=items,
+            item_vectors=read_side(self.vectors, folder, root, row_numbers(len(items)), "item"),
+            user_vectors=read_side(self.user_vectors, folder, root, row_numbers(len(users)), "user"),
+            raw_sha256={**COAT.files, **sums},
         )
+
+    def identity(self, root: Path) -> str:
+        """Return what names the content of the raw files and of the vectors."""
+        return repr(sorted({**self.card.sha256, **self._vector_sums(root)}.items()))
+
+    def _vector_sums(self, root: Path) -> dict[str, str]:
+        return checksums([*self.vectors.values(), *self.user_vectors.values()], root / COAT.folder, root)
 
     def _ratings(self, path: Path, name: str) -> InteractionLog:
         matrix = integer_matrix(path)

@@ -14,8 +14,7 @@ from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.pair_columns import PairTable
-from causalrec.data.readable_paths import require_readable
-from causalrec.data.sources import Source, sha256_of
+from causalrec.data.sources import Source
 from causalrec.data.table_problems import Problem, problem_of, raise_errors
 from causalrec.data.tabular.arm_checks import check_arms
 from causalrec.data.tabular.arm_propensities import with_arm_propensities
@@ -27,7 +26,7 @@ from causalrec.data.tabular.request import Repeats, Request
 from causalrec.data.tabular.roles import FillValue, RowKind
 from causalrec.data.tabular.table_config import Decimal, EdgeTableConfig, EntityTableConfig, Separator
 from causalrec.data.tabular.times import TimeUnit
-from causalrec.data.vectors import VectorFile, read_vectors
+from causalrec.data.vectors import VectorFile, checksums, read_side
 from causalrec.errors import DataError, RequestError
 from causalrec.types import Feedback, FolderName, Vectors
 
@@ -96,6 +95,7 @@ class CsvTables(AbstractDataset):
         user_text: phrases by user column that make a user's text.
         vectors: files of precomputed vectors of items (of images, of sound) in the folder, by the name of their node in
             the graph (`data/vectors.py`).
+        user_vectors: files of precomputed vectors of users, likewise.
         self_selected: whether users choose by how they would rate; true unless you know better, for most users do.
         repeats: whether a (user, item) pair may occur twice in one log.
         unseen: what a split does by default with a test row whose user or item has no training row; None: drop it,
@@ -144,6 +144,7 @@ class CsvTables(AbstractDataset):
     item_text: dict[str, str] = field(default_factory=dict)
     user_text: dict[str, str] = field(default_factory=dict)
     vectors: dict[str, VectorFile] = field(default_factory=dict)
+    user_vectors: dict[str, VectorFile] = field(default_factory=dict)
     self_selected: bool = True
     repeats: Repeats = "error"
     unseen: Literal["error", "drop", "keep"] | None = None
@@ -240,7 +241,8 @@ class CsvTables(AbstractDataset):
             user_table=tables["user"],
             item_table=tables["item"],
             pair_features=pairs,
-            item_vectors=self._vectors(root, tables["item"]["item"].to_list()),
+            item_vectors=read_side(self.vectors, self._folder(root), root, tables["item"]["item"].to_list(), "item"),
+            user_vectors=self._user_vectors(root, tables["user"]),
             potential=read_truth([store / name for name in meta["rows"]], request.roles, sizes[0]),
             raw_sha256={**meta["sha256"], **self._vector_sums(root)},
             user_ids=tables["user"]["user"] if len(tables["user"]) else None,
@@ -260,16 +262,13 @@ class CsvTables(AbstractDataset):
     def _folder(self, root: Path) -> Path:
         return Path(self.folder) if self.folder.startswith((".", "/")) else root / self.folder
 
-    def _vectors(self, root: Path, ids: list[str]) -> dict[str, Vectors]:
-        folder, vectors = self._folder(root), {}
-        for name, source in self.vectors.items():
-            path = require_readable(folder, source.file, root)
-            vectors[name] = read_vectors(path, ids, name, column=source.column, id=source.id)
-        return vectors
+    def _user_vectors(self, root: Path, users: pl.DataFrame) -> dict[str, Vectors]:
+        if not self.user_vectors:
+            return {}
+        return read_side(self.user_vectors, self._folder(root), root, users["user"].to_list(), "user")
 
     def _vector_sums(self, root: Path) -> dict[str, str]:
-        paths = {require_readable(self._folder(root), source.file, root) for source in self.vectors.values()}
-        return {path.name: sha256_of(path) for path in paths if path.is_file()}
+        return checksums([*self.vectors.values(), *self.user_vectors.values()], self._folder(root), root)
 
     def _request(self, root: Path) -> Request:
         return request_of(self, self._folder(root), root)

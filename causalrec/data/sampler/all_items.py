@@ -44,12 +44,13 @@ class AllItems(AbstractLogSampler):
                 f"sampler=all_items: {log.num_items:,} items, at most {self.max_items:,} (sampler.max_items), as each "
                 f"step scores every row with every item; choose sampler=in_batch or shared_negatives"
             )
-        shape = (len(rows), log.num_items)
+        items = log.pool_items
+        shape = (len(rows), len(items))
         return SampledRows(
             rows,
             log.users[rows],
             log.item[rows],
             relative_weight(log, rows),
-            candidates=np.broadcast_to(np.arange(log.num_items), shape),
+            candidates=np.broadcast_to(items, shape),
             candidate_counts=np.broadcast_to(np.float32(1), shape),
         )

@@ -43,7 +43,7 @@ class AllPairs(AbstractLogSampler):
             rng: generator of every draw.
         """
         others = max(1, round(rows.shape[1] * (1 - self.observed_share) / self.observed_share))
-        codes = rng.integers(log.num_pairs, size=(len(rows), others))
+        codes = log.pair_codes(rng.integers(log.num_pairs, size=(len(rows), others)))
         is_plain = log.weight is None and not log.has_repeats
         drawn_rows = seen_log.finder(codes) if is_plain else _any_row(codes, log, rng)
         row = np.concatenate([rows, drawn_rows], axis=1)

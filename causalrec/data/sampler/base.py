@@ -109,7 +109,19 @@ class AbstractLogSampler(AbstractSampler):
             further_log: further rows whose pairs are no negatives; None for none.
         """
         rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(len(log))
+        yield from self.blocks_in_order(rng.permutation(len(log)), log, rng, further_log)
+
+    def blocks_in_order(
+        self, order: Ints, log: InteractionLog, rng: np.random.Generator, further_log: InteractionLog | None = None
+    ) -> Iterator[SampledRows]:
+        """Yield blocks of the rows in this order.
+
+        Args:
+            order: `[N]` row numbers of the log, int64.
+            log: the rows of the epoch.
+            rng: generator of every draw.
+            further_log: further rows whose pairs are no negatives; None for none.
+        """
         both = log.concatenate(further_log) if further_log is not None and self.reads_further_rows else log
         size = self.batch_size
         full = len(log) // size * size

@@ -62,10 +62,11 @@ class SampledRows:
 def uniform_pairs(log: InteractionLog, max_pairs: int) -> tuple[Ints, float]:
     """Return codes of unexposed pairs and how many each stands for: all, or a uniform sample of `max_pairs`."""
     if log.num_pairs <= max_pairs:
-        seen = np.zeros(log.num_pairs, bool)
+        seen = np.zeros(log.num_codes, bool)
         seen[log.codes] = True
-        return np.flatnonzero(~seen), 1.0
-    codes = np.random.default_rng(0).integers(log.num_pairs, size=max_pairs)
+        every = log.pair_codes(np.arange(log.num_pairs))
+        return every[~seen[every]], 1.0
+    codes = log.pair_codes(np.random.default_rng(0).integers(log.num_pairs, size=max_pairs))
     unexposed = codes[log.finder(codes) < 0]
     return unexposed, (log.num_pairs - len(np.unique(log.codes))) / len(unexposed)
 
@@ -86,7 +87,8 @@ def unexposed_pairs(log: InteractionLog, max_pairs: int) -> tuple[Ints, Doubles]
     rng = np.random.default_rng(0)
     of_margins = max_pairs // 2
     user, item = log.users[rng.integers(len(log), size=of_margins)], log.item[rng.integers(len(log), size=of_margins)]
-    codes = np.concatenate([rng.integers(log.num_pairs, size=max_pairs - of_margins), user * log.num_items + item])
+    uniform = log.pair_codes(rng.integers(log.num_pairs, size=max_pairs - of_margins))
+    codes = np.concatenate([uniform, user * log.num_items + item])
     codes = codes[log.finder(codes) < 0]
     of_user, of_item = np.bincount(log.users) / len(log), np.bincount(log.item, minlength=log.num_items) / len(log)
     of_user = np.append(of_user, np.zeros(log.num_users - len(of_user)))

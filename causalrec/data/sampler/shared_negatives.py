@@ -44,15 +44,16 @@ class SharedNegatives(AbstractLogSampler):
             seen_log: not read.
             rng: generator of every draw.
         """
-        mass = np.cumsum((np.bincount(log.item, minlength=log.num_items) + 1.0) ** self.alpha)
+        pool = log.pool_items
+        mass = np.cumsum((np.bincount(log.item, minlength=log.num_items)[pool] + 1.0) ** self.alpha)
         draws = rng.random((len(rows), self.num_negatives)) * mass[-1]
-        items = np.minimum(np.searchsorted(mass, draws, side="right"), log.num_items - 1)
+        chosen = np.minimum(np.searchsorted(mass, draws, side="right"), len(pool) - 1)
         share = np.diff(mass, prepend=0.0) / mass[-1]
         return SampledRows(
             rows,
             log.users[rows],
             log.item[rows],
             relative_weight(log, rows),
-            candidates=items,
-            candidate_counts=(self.num_negatives * share[items]).astype(np.float32),
+            candidates=pool[chosen],
+            candidate_counts=(self.num_negatives * share[chosen]).astype(np.float32),
         )

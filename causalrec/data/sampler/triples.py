@@ -44,13 +44,13 @@ class Triples(AbstractLogSampler):
                 f"{log.name}: every user has a row with every item: no negative is left to draw; choose an objective "
                 f"of logged rows"
             )
-        user, finder = log.users[rows], seen_log.finder
-        negative = rng.integers(log.num_items, size=rows.shape)
+        user, finder, items = log.users[rows], seen_log.finder, log.pool_items
+        negative = items[rng.integers(len(items), size=rows.shape)]
         met = finder(user * log.num_items + negative) >= 0
         for _ in range(self.max_negative_tries):
             if not met.any():
                 break
-            negative = np.where(met, rng.integers(log.num_items, size=rows.shape), negative)
+            negative = np.where(met, items[rng.integers(len(items), size=rows.shape)], negative)
             met[met] = finder(user[met] * log.num_items + negative[met]) >= 0
         weight = (~met).astype(np.float32)
         mean = 1.0 if log.weight is None else log.weight.mean(dtype=np.float64)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, final
 
 import numpy as np
@@ -13,6 +14,7 @@ from causalrec.data.assignment_unit import mark_units
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
+from causalrec.data.pair_pool import PairPool
 from causalrec.data.split.empty import require_rows
 from causalrec.data.split.rules import (
     Duplicates,
@@ -39,6 +41,7 @@ class RowAssignment:
         test: rows of the randomised part where there is one (None: all of it), else rows of the log.
         context: rows of the log that histories may read besides the training rows; None for none.
         drawn_from: rows of the log that the training rows are a draw of; None where all were taken.
+        pool: users and items whose pairs training and validation rows stand for; None for all.
     """
 
     train: Ints
@@ -46,6 +49,7 @@ class RowAssignment:
     test: Ints | None
     context: Ints | None = None
     drawn_from: Ints | None = None
+    pool: PairPool | None = None
 
 
 class AbstractSplit(ABC):
@@ -90,6 +94,10 @@ class AbstractSplit(ABC):
         """Say why it can hold out no row of these, and what to set, a clause; empty where it could."""
         return ""
 
+    def footnotes(self, dataset: CausalDataset, splits: Splits) -> Iterable[str]:
+        """Yield what must be read with any number of these splits, beside what every split is judged by."""
+        return ()
+
     @property
     def goes_by_time(self) -> bool:
         """Whether the test holds the latest rows, of each user or of all, or ids that time has no part in."""
@@ -117,8 +125,11 @@ class AbstractSplit(ABC):
         sample, randomised = sample_randomised(rules, dataset)
         logged, randomised, duplicates = remove_duplicates(rules, dataset, randomised)
         rows = chosen.assign(logged, randomised)
-        train = take_rows(logged, rows.train, "train", size)
-        validation = take_rows(logged, rows.validation, "validation", size)
+        pooled, pool_size = replace(logged, pool=rows.pool), size
+        if rows.pool is not None:
+            pool_size = int(rows.pool.holds(dataset.logged.users, dataset.logged.item).sum())
+        train = take_rows(pooled, rows.train, "train", pool_size)
+        validation = take_rows(pooled, rows.validation, "validation", pool_size)
         test = _test_log(logged, randomised, rows.test, size)
         sampled, note = 0 if sample is None else len(sample), chosen.empty_note(logged)
         require_rows((train, validation, test), dataset, logged, randomised, sampled, note)

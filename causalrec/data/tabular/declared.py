@@ -40,6 +40,7 @@ def columns_of(tables: CsvTables) -> tuple[Column, ...]:
         for name, kind in table.columns.items() if table else ():
             columns.append(Column(name, entity, kind_of(kind)[0]))  # type: ignore[arg-type]
     columns += [Column(name, "item", "vector") for name in tables.vectors]
+    columns += [Column(name, "user", "vector") for name in tables.user_vectors]
     columns += [Column(name, "row", kind) for name, kind in tables.row_columns.items()]
     for column in tuple(columns):
         if column.kind == "numeric" and tables.fill.get(column.name) == "indicator":
@@ -64,8 +65,8 @@ def request_of(tables: CsvTables, folder: Path, root: Path) -> Request:
         root: `paths.data`.
     """
     interactions = _file_names(tables)
-    for vectors in tables.vectors.values():
-        require_readable(folder, vectors.file, root)
+    for vectors in (*tables.vectors.values(), *tables.user_vectors.values()):
+        vectors.path(folder, root)
 
     def raw(file: str, table: EntityTableConfig | EdgeTableConfig | None = None) -> RawFile:
         config = table or tables
@@ -173,7 +174,7 @@ def _check_encodings(tables: CsvTables) -> None:
 
 def _check_people(tables: CsvTables) -> None:
     rows_are_people = tables.user is None and tables.item is None
-    if tables.user is None and (tables.edges or (tables.users and not rows_are_people)):
+    if tables.user is None and (tables.edges or tables.user_vectors or (tables.users and not rows_are_people)):
         raise RequestError("dataset.user: is null, so users and edges have no one to belong to; name the column")
     if rows_are_people and tables.users and tables.users.file is not None:
         raise RequestError(

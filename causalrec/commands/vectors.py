@@ -1,0 +1,52 @@
+"""`causalrec vectors RUN --out DIR`: what a finished run has learnt of each user and item, as arrays."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from causalrec.commands.terminal import print_json
+from causalrec.errors import RequestError
+
+if TYPE_CHECKING:
+    from causalrec.running.trained_run import TrainedRun
+
+
+def vectors(options: argparse.Namespace) -> int:
+    """`causalrec vectors RUN --out DIR`: `user_vectors.npy`, `user_ids.npy`, and the same of items.
+
+    Row k of the vectors, float32, belongs to id k, a text: the id of the raw files, a row number where they name none.
+    A row of NaN is that of an id without a training row. They are read by `dataset.user_vectors` and
+    `dataset.vectors`.
+    """
+    from causalrec.running.reopen import read_record
+
+    out = options.out
+    if out.exists():
+        raise RequestError(f"--out {out}: is there already; name a folder that is not")
+    read_record(options.run_folder)  # no folder, no wait for torch
+    from causalrec.running.trained_run import TrainedRun
+
+    run = TrainedRun.load(options.run_folder)
+    result = {"run": run.config.run.name, "folder": str(out), **_write(run, options)}
+    if options.json:
+        print_json(result)
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in result.items()))
+    return 0
+
+
+def _write(run: TrainedRun, options: argparse.Namespace) -> dict[str, Any]:
+    """Write the arrays, and return by side how many ids there are, how many have a vector, and how wide it is."""
+    import numpy as np
+
+    by_side, dataset, written = run.vectors(), run.prepared.dataset, {}
+    options.out.mkdir(parents=True)
+    for side, values in sorted(by_side.items()):
+        raw_ids = dataset.user_ids if side == "user" else dataset.item_ids
+        ids = range(len(values)) if raw_ids is None else raw_ids.to_list()
+        np.save(options.out / f"{side}_vectors.npy", values)
+        np.save(options.out / f"{side}_ids.npy", np.array([str(raw_id) for raw_id in ids], np.str_))
+        there = int(np.isfinite(values).all(1).sum())
+        written[f"{side}s"] = f"{there} of {len(values)} have a vector of {values.shape[1]} numbers"
+    return written
