@@ -53,6 +53,7 @@ Entity = Literal["user", "item"]  # whose ids
 ModelSource = Literal["text", "features", "propensities"]  # of items: texts, columns and vectors; of rows: propensities
 Space = str  # kind of rows that an objective averages over and a sampler draws: logged, all_pairs, triples, or another
 CANDIDATES: Space = "candidates"  # logged rows, each against the same many items
+ITEM_PAIRS: Space = "item_pairs"  # logged rows, each against another item, whether its user has a row with it or not
 Link = Literal["identity", "logit", "log", "softmax"]
 Estimand = str  # exposed_mean, effect, or what another task asks for
 PropensityKind = Literal[
@@ -119,7 +120,8 @@ def link_of(kind: OutcomeKind) -> Link:
 class Batch:
     """The rows of one step.
 
-    In the space `triples` a row also has a negative: an item that its user has no row with.
+    In the space `triples` a row also has a negative: an item that its user has no row with; in `item_pairs` that is any
+    other item.
 
     Attributes:
         item: int64[B].
@@ -135,11 +137,13 @@ class Batch:
         time: int64[B], where an encoder reads histories; `UNLOGGED_TIME` for a pair that is not logged.
         unit: int64[B], the rank of the row's unit of assignment in an order that goes arm by arm, so that remainders of
             it deal folds; None where each row is its own.
-        negative: int64[B], the item of the negative; None outside `triples`, as the four below.
+        negative: int64[B], the item of the negative; None outside these two, as the four below.
         negative_features: float32[B,F], its outcome view.
         negative_levels: int64[B,K], as `levels`.
         popularity: float32[B], share of users who have a row with the item.
         negative_popularity: float32[B], the same of the negative.
+        negative_observed: float32[B] in {0, 1}, whether the negative has a row; None outside `item_pairs`, as below.
+        negative_propensity: float32[B], its propensity; 1 where unobserved.
         candidates: int64[C], items that each row's own stands against, one list for all rows; None outside the space
             `candidates`, as the five below.
         candidate_counts: float32[C], how often the candidate's item is expected among them where it is not the row's.
@@ -171,6 +175,8 @@ class Batch:
     negative_levels: Tensor | None = None
     popularity: Tensor | None = None
     negative_popularity: Tensor | None = None
+    negative_observed: Tensor | None = None
+    negative_propensity: Tensor | None = None
     candidates: Tensor | None = None
     candidate_counts: Tensor | None = None
     candidate_features: Tensor | None = None
@@ -217,7 +223,7 @@ class Batch:
     def with_negative_items(self) -> Batch:
         """Return the batch with the negatives in place of its items (ValueError outside the space `triples`)."""
         if self.negative is None or self.negative_features is None:
-            raise ValueError("this batch has no negatives: the objective's space must be 'triples'")
+            raise ValueError("this batch has no negatives: the objective's space must be 'triples' or 'item_pairs'")
         return dataclasses.replace(
             self,
             item=self.negative,

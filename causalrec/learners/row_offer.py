@@ -9,10 +9,15 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.encoders.base import AbstractIdRows
 from causalrec.models import CausalModel
 from causalrec.training.optimizer import AdamW
+from causalrec.types import ITEM_PAIRS
 
 LOGGER = logging.getLogger(__name__)
 LARGE_TABLES = 50_000_000  # bytes
-LOOKUPS_PER_ROW = {"triples": 3, "all_pairs": 4}  # of logged rows: of two ids, where half of a batch is drawn of four
+LOOKUPS_PER_ROW = {
+    "triples": 3,
+    ITEM_PAIRS: 3,
+    "all_pairs": 4,
+}  # of logged rows: of two ids, where half of a batch is drawn of four
 
 
 def offer_rows(config: ExperimentConfig, model: CausalModel) -> None:

@@ -148,12 +148,17 @@ class LogTensors:
     def _negatives(self, rows: SampledRows, negative: Ints) -> dict[str, Any]:
         numbers, levels = self.features.numbers_and_levels(rows.user, negative)
         return {
+            **({} if rows.negative_row is None else self._logged_negatives(torch.from_numpy(rows.negative_row))),
             "negative": torch.from_numpy(negative),
             "negative_features": torch.from_numpy(numbers),
             "negative_levels": tensor_of_levels(levels),
             "popularity": self.popularity[torch.from_numpy(rows.item)],
             "negative_popularity": self.popularity[torch.from_numpy(negative)],
         }
+
+    def _logged_negatives(self, row: Tensor) -> dict[str, Tensor]:
+        propensity = torch.where(row >= 0, self.propensity[row.clamp_min(0)], 1.0)
+        return {"negative_observed": (row >= 0).float(), "negative_propensity": propensity}
 
 
 def _of_logged(probabilities: Tensor, row: Tensor) -> Tensor:

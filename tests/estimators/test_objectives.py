@@ -65,17 +65,35 @@ def batch_of(outcome: Tensor, observed: Tensor, propensity: Tensor) -> Batch:
         negative_features=torch.zeros(rows, 0),
         popularity=torch.linspace(0.1, 0.9, rows),
         negative_popularity=torch.full((rows,), 0.5),
+        negative_observed=(ids % 3 == 0).float(),
+        negative_propensity=torch.linspace(0.2, 0.9, rows),
+        row=torch.where(observed > 0, ids, -1),
         candidates=torch.arange(2, 5),
         candidate_counts=torch.tensor([0.5, 1.0, 2.0]),
     )
 
 
-def outputs_of(values: dict[Role, Tensor], link: Link) -> Outputs:
-    """Outputs with negatives, of the same values shifted (the gradient of a difference must not cancel)."""
+def outputs_of(leaves: dict[Role, Tensor], link: Link, objective: AbstractObjective) -> Outputs:
+    """Outputs with negatives, of the same values shifted (the gradient of a difference must not cancel).
+
+    The leaf of a role without a network, `[1]`, is added to all that starts there.
+    """
+    free = start_of_free(objective)
+    values = {role: raw for role, raw in leaves.items() if role not in free}
     shifted = {role: 0.5 * raw + 0.1 for role, raw in values.items()}
     candidates = {role: raw[..., None] * torch.tensor([0.5, 0.2, -1.0]) for role, raw in values.items()}
     negatives = Outputs(shifted, link, vectors_of(shifted))
-    return Outputs(values, link, vectors_of(values), negatives, candidates=candidates)
+    parameters = {role: {n: start + leaves[role] for n, start in by_name.items()} for role, by_name in free.items()}
+    outputs = Outputs(values, link, vectors_of(values), negatives, candidates=candidates, parameters=parameters)
+    steps = range(objective.passes)
+    passes = {role: torch.stack([raw.detach() * (1 + 0.2 * k) for k in steps]) for role, raw in values.items() if steps}
+    return dataclasses.replace(outputs, passes={role: passes[role] for role in objective.pass_roles})
+
+
+def start_of_free(objective: AbstractObjective) -> dict[Role, dict[str, Tensor]]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        return {role: dict(by_name) for role, by_name in objective.free_parameters(2).items()}
 
 
 def vectors_of(values: dict[Role, Tensor]) -> dict[Role, tuple[Tensor, Tensor]]:
@@ -93,9 +111,10 @@ def random_batch(rows: int = 24, seed: int = 0) -> Batch:
 
 
 def raw_outputs(objective: AbstractObjective, rows: int, seed: int = 1, link: Link = "logit") -> dict[Role, Tensor]:
-    draw = torch.Generator().manual_seed(seed)
+    draw, free = torch.Generator().manual_seed(seed), start_of_free(objective)
     shape = (rows, CLASSES) if link == "softmax" else (rows,)
-    return {role: torch.randn(shape, generator=draw).requires_grad_() for role in objective.roles}
+    shapes = {role: (1,) if role in free else shape for role in objective.roles}
+    return {role: torch.randn(each, generator=draw).requires_grad_() for role, each in shapes.items()}
 
 
 def pure_functions() -> Iterator[tuple[str, Callable[..., Tensor], int]]:
@@ -258,8 +277,8 @@ def test_objectives_that_read_one_number_do_not_take_classes() -> None:
     for objective in OBJECTIVES.values():
         classes = "softmax" in objective.links
         assert classes == (
-            objective.space not in ("triples", "candidates")
-            and set(objective.roles) <= {OUTCOME, IMPUTATION}
+            objective.space not in ("triples", "item_pairs", "candidates")
+            and set(objective.roles) - set(start_of_free(objective)) <= {OUTCOME, IMPUTATION}
             and len(objective.links) > 1
         )
 
@@ -274,7 +293,9 @@ def test_inverse_propensity_clips_from_below_and_never_above() -> None:
 def test_each_term_reaches_the_role_it_trains_and_no_other(name: str, link: Link) -> None:
     objective, batch = OBJECTIVES[name], random_batch()
     outputs = raw_outputs(objective, len(batch), link=link)
-    terms = objective.terms(batch, outputs_of(outputs, link))
+    given = outputs_of(outputs, link, objective)
+    fitted = objective.between_epochs(batch, given, 9, torch.Generator())
+    terms = objective.terms(batch, dataclasses.replace(given, buffers=fitted))
     assert {term.trains for term in terms.values()} == set(objective.roles)
     for term in terms.values():
         assert term.value.shape == (len(batch),)
@@ -291,13 +312,13 @@ def test_each_term_reaches_the_role_it_trains_and_no_other(name: str, link: Link
 def test_each_value_depends_on_its_own_row_alone(name: str, link: Link) -> None:
     objective, batch = OBJECTIVES[name], random_batch()
     outputs = {role: raw.detach() for role, raw in raw_outputs(objective, len(batch), link=link).items()}
-    terms = objective.terms(batch, outputs_of(outputs, link))
+    terms = objective.terms(batch, outputs_of(outputs, link, objective))
     rows = torch.tensor([5, 0, 17, 1])
     few = batch_of(batch.outcome[rows], batch.observed[rows], batch.propensity[rows])
-    few = dataclasses.replace(
-        few, popularity=batch.popularity[rows], negative_popularity=batch.negative_popularity[rows]
-    )
-    cut = objective.terms(few, outputs_of({role: raw[rows] for role, raw in outputs.items()}, link))
+    others = ("popularity", "negative_popularity", "negative_observed", "negative_propensity", "row")
+    few = dataclasses.replace(few, **{name: getattr(batch, name)[rows] for name in others})  # type: ignore[arg-type]
+    leaves = {role: raw if len(raw) == 1 else raw[rows] for role, raw in outputs.items()}
+    cut = objective.terms(few, outputs_of(leaves, link, objective))
     for key, term in terms.items():
         torch.testing.assert_close(cut[key].value, term.value[rows])
         if term.normaliser is not None:
@@ -308,7 +329,7 @@ def test_each_value_depends_on_its_own_row_alone(name: str, link: Link) -> None:
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_no_random_number_is_used(name: str) -> None:
     objective, batch = OBJECTIVES[name], random_batch()
-    outputs = outputs_of(raw_outputs(objective, len(batch)), "logit")
+    outputs = outputs_of(raw_outputs(objective, len(batch)), "logit", objective)
     states = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002
     first = objective.terms(batch, outputs)
     assert torch.equal(states[0], torch.get_rng_state())
@@ -324,7 +345,7 @@ def test_an_unobserved_row_with_a_nan_propensity_is_finite_with_finite_gradients
     observed = torch.tensor([1.0, 0.0, 0.0, 1.0])
     batch = batch_of(observed * 1.0, observed, torch.tensor([0.3, NAN, 0.0, 1e-12]))
     outputs = raw_outputs(objective, 4, link=link)
-    terms = objective.terms(batch, outputs_of(outputs, link))
+    terms = objective.terms(batch, outputs_of(outputs, link, objective))
     loss = torch.stack([term.value.sum() for term in terms.values()]).sum()
     loss.backward()
     for term in terms.values():
@@ -343,7 +364,7 @@ def test_terms_map_under_vmap(name: str, link: Link) -> None:
     ]
 
     def values(*replica: Tensor) -> tuple[Tensor, ...]:
-        terms = objective.terms(batch, outputs_of(dict(zip(objective.roles, replica, strict=True)), link))
+        terms = objective.terms(batch, outputs_of(dict(zip(objective.roles, replica, strict=True)), link, objective))
         return tuple(term.value for term in terms.values())
 
     mapped = torch.func.vmap(values)(*raws)

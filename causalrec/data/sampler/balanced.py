@@ -12,6 +12,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.all_pairs import AllPairs
 from causalrec.data.sampler.base import AbstractSampler
 from causalrec.data.sampler.in_batch import InBatch
+from causalrec.data.sampler.item_pairs import ItemPairs
 from causalrec.data.sampler.logged import LoggedRows
 from causalrec.data.sampler.rows import SampledRows
 from causalrec.data.sampler.triples import Triples
@@ -21,7 +22,8 @@ from causalrec.types import Count, Space
 
 @dataclass(frozen=True, kw_only=True)
 class Balanced(AbstractSampler):
-    """Draws logged rows, all pairs, triples and candidates as `LoggedRows`, `AllPairs`, `Triples`, `InBatch` do.
+    """Draws logged rows, all pairs, triples, pairs of items and candidates as `LoggedRows`, `AllPairs`, `Triples`,
+    `ItemPairs` and `InBatch` do.
 
     Attributes:
         batch_size: logged rows of a batch; what is drawn to them comes on top.
@@ -29,7 +31,9 @@ class Balanced(AbstractSampler):
         max_negative_tries: of triples: draws for a negative, after which a row weighs 0.
     """
 
-    spaces: ClassVar[frozenset[Space]] = LoggedRows.spaces | AllPairs.spaces | Triples.spaces | InBatch.spaces
+    spaces: ClassVar[frozenset[Space]] = (
+        LoggedRows.spaces | AllPairs.spaces | Triples.spaces | ItemPairs.spaces | InBatch.spaces
+    )
 
     batch_size: Count = 2048
     observed_share: Annotated[float, Field(ge=0.001, lt=1)] = 0.5
@@ -42,7 +46,7 @@ class Balanced(AbstractSampler):
 
         Args:
             log: the rows of the epoch.
-            space: kind of rows that the objective averages over; RequestError where none of the four draws it.
+            space: kind of rows that the objective averages over; RequestError where none of the five draws it.
             seed: of the fit.
             epoch: its number.
             further_log: further rows whose pairs are no negatives; None for none.
@@ -60,6 +64,7 @@ class Balanced(AbstractSampler):
             LoggedRows(batch_size=self.batch_size),
             AllPairs(batch_size=self.batch_size, observed_share=self.observed_share),
             Triples(batch_size=self.batch_size, max_negative_tries=self.max_negative_tries),
+            ItemPairs(batch_size=self.batch_size),
             InBatch(batch_size=self.batch_size),
         )
         for sampler in samplers:

@@ -20,9 +20,10 @@ class SampledRows:
         user: ids, int64.
         item: ids, int64.
         weight: float32, as in `Batch`.
-        negative: an item the user has no row with, int64; None where the space has none.
+        negative: an item the user has no row with, or any other (`item_pairs`), int64; None where the space has none.
         candidates: items `[C]` or `[m,C]` that every row of a batch stands against, int64; None where there are none.
         candidate_counts: how often each is expected there where it is not the row's own item, float32, as `candidates`.
+        negative_row: the negative's row in the log, int64; -1: not logged. None where negatives are never logged.
     """
 
     row: Ints
@@ -32,6 +33,7 @@ class SampledRows:
     negative: Ints | None = None
     candidates: Ints | None = None
     candidate_counts: Floats | None = None
+    negative_row: Ints | None = None
 
     @property
     def width(self) -> int:
@@ -40,9 +42,11 @@ class SampledRows:
 
     def flatten(self) -> SampledRows:
         """Return the batches' rows one after another, without candidates, which belong to a batch."""
-        negative = None if self.negative is None else self.negative.reshape(-1)
+        negative, negative_row = (
+            None if ids is None else ids.reshape(-1) for ids in (self.negative, self.negative_row)
+        )
         row, user, item = (ids.reshape(-1) for ids in (self.row, self.user, self.item))
-        return SampledRows(row, user, item, self.weight.reshape(-1), negative)
+        return SampledRows(row, user, item, self.weight.reshape(-1), negative, negative_row=negative_row)
 
     def at(self, chosen: slice | int | tuple[slice, slice]) -> SampledRows:
         """Return some of the batches, of each some of the rows, with all candidates."""
@@ -56,6 +60,7 @@ class SampledRows:
             negative,
             None if self.candidates is None else self.candidates[batches],
             None if self.candidate_counts is None else self.candidate_counts[batches],
+            None if self.negative_row is None else self.negative_row[chosen],
         )
 
 

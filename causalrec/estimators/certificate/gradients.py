@@ -13,7 +13,7 @@ from causalrec.estimators.certificate.held_fixed import HeldFixed
 from causalrec.estimators.certificate.simulation import Simulation, judged_role, reduce_terms, terms_of
 from causalrec.estimators.certificate.tables import OutputTables, Path, outputs_of, rows_of_tables, widen
 from causalrec.estimators.certificate.world import World
-from causalrec.types import CANDIDATES, Link, Outputs, Role, Term
+from causalrec.types import CANDIDATES, ITEM_PAIRS, Link, Outputs, Role, Term
 
 USERS, ROWS, STEP, TOLERANCE, DIRECTIONS = 20, 24, 1e-5, 1e-5, 3
 FINITE = "finite gradients"
@@ -33,10 +33,10 @@ class Example:
         small = replace(simulation, world=World.create(simulation.world.design, USERS, seed))
         generator, self.link = torch.Generator().manual_seed(seed), small.link
         draw = small.world.draw(generator)
-        triples = small.objective.space == "triples"
-        codes = torch.nonzero(draw.observed)[:, 0] if triples else small.codes(draw)
+        with_negatives = small.objective.space in ("triples", ITEM_PAIRS)
+        codes = torch.nonzero(draw.observed)[:, 0] if with_negatives else small.codes(draw)
         codes = codes[:ROWS]  # as many in every example: replicas stand side by side
-        other = torch.randint(len(small.world), codes.shape, generator=generator) if triples else None
+        other = torch.randint(len(small.world), codes.shape, generator=generator) if with_negatives else None
         weight = 0.5 + torch.rand(codes.shape, generator=generator, dtype=torch.float64)
         self.simulation, self.batch = small, small.batch(draw, codes, weight, other)
         tables = {path: table.double() for path, table in small.tables(1).items()}

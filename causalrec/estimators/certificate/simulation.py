@@ -13,7 +13,7 @@ from causalrec.errors import CausalRecError
 from causalrec.estimators.certificate.tables import OutputTables, fixed_outputs, outputs_of, rows_of_tables
 from causalrec.estimators.certificate.world import Draw, World
 from causalrec.estimators.objective.base import AbstractObjective, Claim, Nuisance
-from causalrec.types import CANDIDATES, OUTCOME, UNLOGGED_TIME, Batch, Link, Outputs, Role, Term
+from causalrec.types import CANDIDATES, ITEM_PAIRS, OUTCOME, UNLOGGED_TIME, Batch, Link, Outputs, Role, Term
 
 Broken = frozenset[Nuisance]
 HOOK_EPOCHS = 2  # between which an objective fits: the second reads what the first has left
@@ -95,6 +95,9 @@ class Simulation:
             return batch
         share = torch.zeros(int(world.item.max()) + 1, dtype=torch.float64)
         share = share.index_add(0, world.item, draw.observed) / (int(world.user.max()) + 1)
+        if self.objective.space == ITEM_PAIRS:
+            seen = draw.observed[negatives]
+            batch = replace(batch, negative_observed=seen, negative_propensity=propensity[negatives])
         return replace(
             batch,
             negative=world.item[negatives],

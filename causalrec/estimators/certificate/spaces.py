@@ -18,6 +18,7 @@ from causalrec.estimators.certificate.claims import judge_mean
 from causalrec.estimators.certificate.simulation import Simulation, terms_of
 from causalrec.estimators.certificate.tables import OutputTables, outputs_of, rows_of_tables
 from causalrec.estimators.certificate.world import ITEMS, Draw, World
+from causalrec.types import ITEM_PAIRS
 
 USERS = 20
 
@@ -75,17 +76,21 @@ class _SampledSpace:
 
     def population(self) -> SampledRows:
         """Return the rows that the objective's mean is over: every pair (those without a row count 0 where only logged
-        ones are read), or every row with each item that its user has no row with.
+        ones are read), or every row with each item that its user has no row with, or with each other item.
         """
         simulation, world = self.simulation, self.simulation.world
-        if simulation.objective.space != "triples":
+        space = simulation.objective.space
+        if space not in ("triples", ITEM_PAIRS):
             codes = simulation.codes(self.draw)
             return _as_rows(world, codes, torch.full((len(codes),), len(codes) / len(world)), None)
-        unmet = (1 - self.draw.observed).reshape(USERS, ITEMS)
-        row, item = torch.nonzero(unmet[world.user[self.logged]], as_tuple=True)
+        if space == ITEM_PAIRS:
+            other = 1 - torch.nn.functional.one_hot(world.item[self.logged], ITEMS)
+        else:
+            other = (1 - self.draw.observed).reshape(USERS, ITEMS)[world.user[self.logged]]
+        row, item = torch.nonzero(other, as_tuple=True)
         codes = self.logged[row]
-        count = unmet.sum(1)
-        weight = len(codes) / count[world.user[codes]] / (count[world.user[self.logged]] > 0).sum()
+        count = other.sum(1)
+        weight = len(codes) / count[row] / (count > 0).sum()
         return _as_rows(world, codes, weight, item)
 
     def mean(self, batches: Iterator[SampledRows], *, unweighted: bool = False) -> Tensor:

@@ -25,9 +25,9 @@ def bpr(score: Tensor, negative: Tensor) -> Tensor:
 
 
 def negatives_of(outputs: Outputs) -> Outputs:
-    """Return the outputs of the negatives (ValueError outside the space `triples`)."""
+    """Return the outputs of the negatives (ValueError outside the spaces `triples` and `item_pairs`)."""
     if outputs.negatives is None:
-        raise ValueError("these outputs have no negatives: the objective's space must be 'triples'")
+        raise ValueError("these outputs have no negatives: the objective's space must be 'triples' or 'item_pairs'")
     return outputs.negatives
 
 

@@ -61,11 +61,11 @@ class IPSAT(AbstractObjective):
         imitation = pointwise_error(outputs[TEACHERS[1]], first, outputs.link)
         return {
             "outcome": Term(counts * error, OUTCOME, normaliser=counts + EMPTY),
-            **{str(role): self._weighted(batch, outputs, role, (epoch + k) % 2) for k, role in enumerate(TEACHERS)},
+            **{str(role): self._teacher_term(batch, outputs, role, (epoch + k) % 2) for k, role in enumerate(TEACHERS)},
             "imitation": Term(is_second * agree * imitation, TEACHERS[1], normaliser=agree + EMPTY),
         }
 
-    def _weighted(self, batch: Batch, outputs: Outputs, role: Role, parity: Tensor) -> Term:
+    def _teacher_term(self, batch: Batch, outputs: Outputs, role: Role, parity: Tensor) -> Term:
         """Return the SNIPS term of a teacher, on the rows whose number is even (0) or odd (1)."""
         if batch.row is None:
             raise ValueError("this batch has no row numbers, which an objective with `epoch_rows` is given")
