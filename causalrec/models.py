@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, cast
 
@@ -253,6 +253,7 @@ class CausalModel(nn.Module):
         time: Ints | None = None,
         extract: Callable[[Outputs], Tensor] | None = None,
         row: Floats | None = None,
+        roles: Sequence[Role] = (),
     ) -> Floats:
         """Return what the objective predicts of (user, item) pairs, float32[N].
 
@@ -267,6 +268,7 @@ class CausalModel(nn.Module):
             time: int64[N], of each pair: what came later is no part of a history. None: all histories are read.
             extract: what is read of the outputs in place of the objective's prediction.
             row: float32[N,Fr], the features' row block, where they have one.
+            roles: the networks whose outputs are read; none: those that the objective predicts by.
         """
         self.eval()
         chunk_size = self.rows_at_once
@@ -274,17 +276,17 @@ class CausalModel(nn.Module):
         distinct = torch.from_numpy(np.unique(item)).to(device)  # an item is encoded once, however many pairs it has
         items = {
             str(role): self._encode_items(role, distinct)
-            for role in objective.prediction_roles
-            if not self._reads_pairs(role)
+            for role in roles or objective.prediction_roles
+            if not self.reads_pairs(role)
         }
-        roles = [str(role) for role in objective.prediction_roles]
+        names = [str(role) for role in roles or objective.prediction_roles]
         chunks = []
         for start in range(0, len(item), chunk_size):
             rows = slice(start, start + chunk_size)
             when = None if time is None or not self.reads_time else time[rows]
             block = None if row is None else row[rows]
             batch = inference_batch(user[rows], item[rows], features, when, block).to(device)
-            outputs = self._in_outcome_unit(self._outputs(batch, roles, items))
+            outputs = self._in_outcome_unit(self._outputs(batch, names, items))
             chunks.append((extract or objective.predict)(outputs).float().cpu())
         return torch.cat(chunks).numpy()
 
@@ -298,7 +300,8 @@ class CausalModel(nn.Module):
         """How many rows fit in memory where nothing is trained."""
         return min(self.network(Role(name)).encoder.rows_at_once for name in self.networks)
 
-    def _reads_pairs(self, role: Role) -> bool:
+    def reads_pairs(self, role: Role) -> bool:
+        """Whether a network reads user and item together, each pair anew."""
         return isinstance(self.network(role).encoder, AbstractPairEncoder)
 
     def _encode_items(self, role: Role, item: Tensor) -> Tensor:

@@ -11,10 +11,12 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import pairs_log
 from causalrec.features.views import FeatureMatrix
 from causalrec.graph.calibration import calibration_error, calibration_error_by_width
+from causalrec.graph.column_balance import Balance, balance
 from causalrec.graph.one_armed import one_armed_shares
-from causalrec.graph.overlap import Balance, balance
+from causalrec.graph.overlap_errors import balance_mse
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.solvers.fit_report import FitReport
+from causalrec.types import Floats
 
 MAX_PAIRS = 100_000  # drawn
 
@@ -26,6 +28,7 @@ class PropensityFit:
     Attributes:
         ece: expected calibration error (probability); None where it cannot tell unlogged pairs.
         ece_width: the same over bins of equal width.
+        bmse: squared imbalance of the view's columns over the same pairs.
         balance: of the view's columns between exposed and all pairs, before and after weighting; None in a userless
             log.
         fit: how its fit ended; None where it has a formula.
@@ -34,6 +37,7 @@ class PropensityFit:
 
     ece: float | None = None
     ece_width: float | None = None
+    bmse: float | None = None
     balance: Balance | None = None
     fit: FitReport | None = None
     one_armed: Mapping[str, float] = field(default_factory=dict)
@@ -64,18 +68,24 @@ def judge_propensity(log: InteractionLog, propensity: AbstractPropensity, column
     """
     if log.user is None or log.propensity is None:
         return PropensityFit(fit=propensity.report)
-    pairs = log.pair_codes(np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MAX_PAIRS)))
-    user, item = pairs // log.num_items, pairs % log.num_items
+    pairs, exposed = draw_pairs(log)
     columns = columns.of_pairs
-    exposed_columns, population = columns.matrix(log.user, log.item), columns.matrix(user, item)
+    exposed_columns, population = columns.matrix(log.user, log.item), columns.matrix(pairs.users, pairs.item)
     balanced = balance(exposed_columns, population, log.propensity, columns.names)
     if not propensity.scores_unlogged_pairs:
         return PropensityFit(balance=balanced, fit=propensity.report)
-    predicted = propensity.predict(pairs_log(user, item, log))
-    exposed = np.isin(pairs, log.codes).astype(np.float32)
+    predicted = propensity.predict(pairs)
     return PropensityFit(
         calibration_error(predicted, exposed),
         calibration_error_by_width(predicted, exposed),
+        balance_mse(predicted, exposed, population),
         balanced,
         propensity.report,
     )
+
+
+def draw_pairs(log: InteractionLog) -> tuple[InteractionLog, Floats]:
+    """Return uniformly drawn pairs of a log with users, the same each time, and whether each is exposed, float32[M]."""
+    codes = log.pair_codes(np.random.default_rng(0).integers(log.num_pairs, size=min(log.num_pairs, MAX_PAIRS)))
+    pairs = pairs_log(codes // log.num_items, codes % log.num_items, log)
+    return pairs, np.isin(codes, log.codes).astype(np.float32)

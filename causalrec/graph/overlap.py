@@ -4,38 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 import numpy as np
-from scipy import sparse
 
 from causalrec.data.log import InteractionLog
+from causalrec.graph.column_balance import Balance
 from causalrec.graph.one_armed import one_armed_line
+from causalrec.graph.overlap_errors import LearnedPropensity
 from causalrec.solvers.fit_report import FitReport
-from causalrec.types import Doubles, Floats
+from causalrec.types import Floats
 
 MAX_CLIPPED = 0.05  # share of rows
 SMD_LIMIT = 0.1  # Austin (Statistics in Medicine 2009)
-NAMED = 3  # columns that are named as the furthest off
 NO_CHANCE = 0.02  # of the average chance of another arm, below which a row has none like it under another
-
-
-@dataclass(frozen=True)
-class Balance:
-    """Standardised mean differences of the propensity view's columns between logged rows and all pairs.
-
-    `(mean of the logged rows - mean of all pairs) / standard deviation of all pairs`.
-
-    Attributes:
-        before: the largest absolute one.
-        after: the same, the logged rows weighted by 1/p.
-        worst: name, difference before and after of the three columns furthest off after weighting, then of those of
-            the three furthest off before it that are not among them.
-    """
-
-    before: float
-    after: float
-    worst: tuple[tuple[str, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -62,6 +43,11 @@ class Overlap:
         near_certain: share of rows whose chance of another arm is below a fiftieth of the average one of rows of their
             arm; None without arms.
         one_armed: share of rows in strata that lack an arm, by column (`graph/one_armed.py`).
+        bmse: squared imbalance of the view's columns over uniformly drawn pairs; this and the three below are defined
+            in `graph/overlap_errors.py`. None where the propensity cannot tell unlogged pairs.
+        variance: of a doubly robust estimate of the fitted loss; None where no errors are imputed.
+        bias: of that estimate; None where the truth is not known, or no errors are imputed.
+        learned: of the propensity that a network has learnt beside the outcome; None: none has.
         warnings: one line each.
     """
 
@@ -80,6 +66,10 @@ class Overlap:
     clipped_by_arm: Mapping[str, float] = field(default_factory=dict)
     near_certain: float | None = None
     one_armed: Mapping[str, float] = field(default_factory=dict)
+    bmse: float | None = None
+    variance: float | None = None
+    bias: float | None = None
+    learned: LearnedPropensity | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -92,6 +82,7 @@ def overlap(
     ece: float | None,
     truth: float | None,
     ece_width: float | None = None,
+    bmse: float | None = None,
     balance: Balance | None = None,
     fit: FitReport | None = None,
     one_armed: Mapping[str, float] | None = None,
@@ -106,6 +97,7 @@ def overlap(
         ece: expected calibration error, None where it is not computed.
         truth: the true mean, None where there is none.
         ece_width: calibration error over bins of equal width.
+        bmse: squared imbalance of the columns.
         balance: of the columns.
         fit: how the propensity's fit ended.
         one_armed: share of rows in strata that lack an arm, by column.
@@ -125,6 +117,7 @@ def overlap(
         quantiles=tuple(float(q) for q in np.quantile(propensity, [0, 0.01, 0.1, 0.5, 0.9, 1])),
         mean_outcome=estimates if truth is None else {**estimates, "true": truth},
         ece_width=ece_width,
+        bmse=bmse,
         balance=balance,
         fit=fit,
         one_armed=one_armed or {},
@@ -246,51 +239,3 @@ def _rows_alone(report: Overlap) -> list[str]:
         f"{report.near_certain:.0%} of the rows had, by p, next to no chance of another arm than theirs: none like "
         f"them received one, so that the effect on them is extrapolated"
     ]
-
-
-Columns: TypeAlias = Floats | sparse.csr_matrix
-
-
-def balance(exposed: Columns, population: Columns, propensity: Floats, names: tuple[str, ...]) -> Balance | None:
-    """Compare columns of logged rows to those of all or uniformly drawn pairs; None without a column.
-
-    A column that is constant over the population tells no pairs apart: it counts 0.
-
-    Args:
-        exposed: [N,F] columns of the logged rows, dense or sparse.
-        population: [M,F] columns of the pairs.
-        propensity: [N] of the logged rows.
-        names: [F].
-
-    >>> balance(np.float32([[1], [3]]), np.float32([[0], [2]]), np.float32([0.25, 0.75]), ("age",))
-    Balance(before=1.0, after=0.5, worst=(('age', 1.0, 0.5),))
-    """
-    if not names:
-        return None
-    weight = 1.0 / propensity.astype(np.float64)
-    centre, sd = _mean(population), _deviation(population)
-    before = _standardise(_mean(exposed) - centre, sd)
-    after = _standardise(weight @ exposed / weight.sum() - centre, sd)
-    order = [np.argsort(-np.abs(gaps), kind="stable")[:NAMED] for gaps in (after, before)]
-    worst = dict.fromkeys(int(k) for k in np.concatenate(order))
-    return Balance(
-        before=float(np.abs(before).max()),
-        after=float(np.abs(after).max()),
-        worst=tuple((names[k], float(before[k]), float(after[k])) for k in worst),
-    )
-
-
-def _mean(columns: Columns) -> Doubles:
-    return np.asarray(columns.mean(axis=0, dtype=np.float64)).ravel()
-
-
-def _deviation(columns: Columns) -> Doubles:
-    if not sparse.issparse(columns):
-        return np.asarray(columns.std(axis=0, dtype=np.float64))
-    squares = _mean(sparse.csr_matrix(columns, dtype=np.float64).power(2))
-    return np.sqrt(np.maximum(squares - _mean(columns) ** 2, 0))
-
-
-def _standardise(gap: Doubles, sd: Doubles) -> Doubles:
-    constant = sd < 1e-9
-    return np.where(constant, 0.0, gap / np.where(constant, 1.0, sd))

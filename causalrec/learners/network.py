@@ -130,7 +130,7 @@ class NetworkLearner(AbstractLearner):
         model = build_model(config, prepared, encoder_inputs(config, prepared))
         weights = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
         model.load_state_dict(weights)
-        return NetworkPredictor(model, prepared.features, config.objective.build())
+        return NetworkPredictor(model, prepared.features, config.objective.build(), prepared.train)
 
     def _requests(
         self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult] = ()

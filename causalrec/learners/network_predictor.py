@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from causalrec.data.log import InteractionLog
 from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.pointwise_error import pointwise_error, soft_label
 from causalrec.evaluation.catalogue_predictions import CatalogueScorer, pair_scorer
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
 from causalrec.learners.catalogue_scorer import tower_scorer
 from causalrec.learners.predictor import AbstractPredictor, Sizes
-from causalrec.models import CausalModel
-from causalrec.types import Floats, Outputs
+from causalrec.models import CausalModel, inference_batch
+from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Doubles, Floats, Outputs, Role
+
+JUDGED = (OUTCOME, IMPUTATION)
+WARNED_PAIRS = 1000  # drawn uniformly
 
 
 class NetworkPredictor(AbstractPredictor):
-    """A trained network under its objective; the same rows are predicted once."""
+    """A trained network under its objective; the same rows are predicted once.
 
-    def __init__(self, model: CausalModel, features: FeatureMatrix, objective: AbstractObjective) -> None:
-        self.model, self.features, self.objective = model, features, objective
+    Args:
+        model: trained.
+        features: the numbers of the outcome view.
+        objective: what it was trained by.
+        log: the training rows, whose users and items the objective's warnings of a fit are about; None: it has none.
+    """
+
+    def __init__(
+        self,
+        model: CausalModel,
+        features: FeatureMatrix,
+        objective: AbstractObjective,
+        log: InteractionLog | None = None,
+    ) -> None:
+        self.model, self.features, self.objective, self.log = model, features, objective, log
         self.only_ranks = not objective.required_head_outputs
         self._predicted: dict[str, Floats] = {}
 
@@ -33,6 +54,51 @@ class NetworkPredictor(AbstractPredictor):
 
     def potential_outcomes(self, rows: SliceData) -> Floats | None:
         return self._predict(rows, self.objective.potential_outcomes) if self.objective.required_head_outputs else None
+
+    def imputation_misses(self, rows: InteractionLog) -> Doubles | None:
+        if not self._asks(JUDGED):
+            return None
+        raw = torch.from_numpy(
+            self._read(rows, lambda outputs: torch.stack([outputs[OUTCOME], outputs[IMPUTATION]], -1), JUDGED)
+        )
+        outcome, label, link = raw[..., 0].double(), torch.from_numpy(rows.outcome).double(), self.model.link
+        imputed = pointwise_error(outcome, soft_label(raw[..., 1].double(), link), link)
+        return (pointwise_error(outcome, label, link) - imputed).numpy()
+
+    def learned_propensity(self, pairs: InteractionLog) -> Floats | None:
+        if not self._asks((PROPENSITY,)):
+            return None
+        return self._read(pairs, lambda outputs: torch.sigmoid(outputs[PROPENSITY]), (PROPENSITY,))
+
+    def _asks(self, roles: Sequence[Role]) -> bool:
+        """Whether there are these networks, each of one output, and they need not read each pair anew to answer."""
+        return (
+            set(roles) <= set(self.objective.roles)
+            and not self.objective.required_head_outputs
+            and not any(self.model.reads_pairs(role) for role in roles)
+        )
+
+    def _read(self, rows: InteractionLog, read: Callable[[Outputs], Tensor], roles: Sequence[Role]) -> Floats:
+        block = self.features.row_block(rows)
+        return self.model.predict(
+            rows.users, rows.item, self.features, self.objective, rows.time, read, block, roles=roles
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        warns = type(self.objective).fit_warnings is not AbstractObjective.fit_warnings
+        return self._fit_warnings if warns and self.log is not None else ()
+
+    @cached_property
+    def _fit_warnings(self) -> tuple[str, ...]:
+        assert self.log is not None
+        rng = np.random.default_rng(0)
+        user, item = (rng.integers(count, size=WARNED_PAIRS) for count in (self.log.num_users, self.log.num_items))
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        batch = inference_batch(user, item, self.features).to(device)
+        with torch.no_grad():
+            return self.objective.fit_warnings(batch, self.model(batch))
 
     def catalogue_scorer(self, data: CatalogueData, pairs_at_once: int) -> CatalogueScorer:
         """Return what predicts all items of users: by products of towers, where the head is one."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from causalrec.data.log import InteractionLog
 from causalrec.estimators.effect.adjusted_rows import AdjustedRows
 from causalrec.estimators.effect.simultaneous import SimultaneousInterval, describe_candidates, sidak_level
 from causalrec.evaluation.evaluator import Evaluator, Score
@@ -68,6 +69,14 @@ class AbstractPredictor(ABC):
             return None
         low, high = (end[:, rows.arm - 1] for end in ends)
         return SimultaneousInterval(low, high, describe_candidates(len(low), len(low), level, jointly=False))
+
+    def imputation_misses(self, rows: InteractionLog) -> Doubles | None:
+        """Return the error less the imputed error of rows, e - e_hat, float64[N], where errors are imputed."""
+        return None
+
+    def learned_propensity(self, pairs: InteractionLog) -> Floats | None:
+        """Return the chance of exposure that was learnt beside the outcome, float32[N]; None: none was."""
+        return None
 
     @property
     def lacks_independence(self) -> bool:

@@ -65,6 +65,25 @@ class PropensityFitSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LearnedPropensitySection:
+    """Errors of a learnt propensity: the fields of `graph.overlap_errors.LearnedPropensity`.
+
+    Attributes:
+        ece: calibration error over equally filled bins (probability).
+        ece_width: the same over bins of equal width.
+        bmse: squared imbalance of columns over uniformly drawn pairs.
+        variance: of a doubly robust estimate of the fitted loss; None where no errors are imputed.
+        bias: of that estimate; None where the truth is not known, or no errors are imputed.
+    """
+
+    ece: Share | None = None
+    ece_width: Share | None = None
+    bmse: NonNegative | None = None
+    variance: NonNegative | None = None
+    bias: NonNegative | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class OverlapSection:
     """How well exposure covers the population: the fields of `graph.overlap.Overlap`.
 
@@ -86,6 +105,10 @@ class OverlapSection:
             row is exposed.
         near_certain: share of rows with next to no chance of another arm than theirs; None without arms.
         one_armed: share of rows in strata of a column that lack an arm, by column.
+        bmse: squared imbalance of the view's columns over uniformly drawn pairs; None where it is not computed.
+        variance: of a doubly robust estimate of the fitted loss; None where no errors are imputed.
+        bias: of that estimate; None where the truth is not known, or no errors are imputed.
+        learned: of the propensity that a network has learnt beside the outcome; None: none has.
         warnings: one line each.
     """
 
@@ -104,4 +127,8 @@ class OverlapSection:
     clipped_by_arm: dict[str, Share] = field(default_factory=dict, metadata=ADDED)
     near_certain: Share | None = field(default=None, metadata=ADDED)
     one_armed: dict[str, Share] = field(default_factory=dict, metadata=ADDED)
+    bmse: NonNegative | None = field(default=None, metadata=ADDED)
+    variance: NonNegative | None = field(default=None, metadata=ADDED)
+    bias: NonNegative | None = field(default=None, metadata=ADDED)
+    learned: LearnedPropensitySection | None = field(default=None, metadata=ADDED)
     warnings: tuple[str, ...] = ()

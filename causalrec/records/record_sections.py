@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from causalrec.records.overlap_sections import (
     BalanceSection,
     ConvergenceSection,
+    LearnedPropensitySection,
     OverlapSection,
     PropensityFitSection,
     SlopeSection,
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from causalrec.data.audit import Audit
+    from causalrec.graph.column_balance import Balance
     from causalrec.graph.identify import Adjustment, Identification
-    from causalrec.graph.overlap import Balance, Overlap
+    from causalrec.graph.overlap import Overlap
     from causalrec.solvers.fit_report import FitReport, Slope
 
 
@@ -45,6 +47,8 @@ def overlap_section(overlap: Overlap) -> OverlapSection:
     fields = _fields(overlap)
     fields["balance"] = None if overlap.balance is None else _balance(overlap.balance)
     fields["fit"] = None if overlap.fit is None else _propensity_fit(overlap.fit)
+    learned = None if overlap.learned is None else LearnedPropensitySection(**_fields(overlap.learned))  # type: ignore[arg-type]
+    fields["learned"] = learned
     return OverlapSection(**fields)  # type: ignore[arg-type]
 
 

@@ -36,6 +36,7 @@ from causalrec.records.sections import (
     SelectionSection,
     finite_or_none,
 )
+from causalrec.running.fitted_overlap import with_fit
 from causalrec.running.prepare import select_slices
 from causalrec.training.selection import Candidate, SelectedFit, settings_beyond
 from causalrec.types import Doubles, Floats
@@ -108,7 +109,7 @@ def score_run(
         config.baseline, evaluator, prepared.splits, prepared.train, run.paths.cache
     )
     sizes = {} if predictor is None else predictor.sizes
-    overlap = _overlap(config, prepared)
+    overlap = with_fit(_overlap(config, prepared), prepared, predictor)
     record = replace(
         planned,
         status="done",

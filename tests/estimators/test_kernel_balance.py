@@ -1,4 +1,4 @@
-"""Kernel balancing: kernels, coefficients and moments by hand, and weights that are right where kernels span the error."""
+"""Kernel balancing: kernels, coefficients and moments by hand, and weights that are right where kernels span errors."""
 
 from __future__ import annotations
 

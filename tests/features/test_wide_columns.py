@@ -28,8 +28,8 @@ from causalrec.features import row_columns
 from causalrec.features.design_matrix import design_matrix
 from causalrec.features.feature_matrix import FeatureMatrix, require_dense_memory
 from causalrec.features.views import feature_matrix
+from causalrec.graph.column_balance import balance
 from causalrec.graph.one_armed import one_armed_shares
-from causalrec.graph.overlap import balance
 from causalrec.heads.base import AbstractHead
 from causalrec.heads.classes import Classes
 from causalrec.heads.dot import Dot

@@ -11,7 +11,8 @@ import torch
 from causalrec.data.log import InteractionLog
 from causalrec.estimators.pointwise_error import inverse_propensity
 from causalrec.graph.calibration import calibration_error, calibration_error_by_width
-from causalrec.graph.overlap import Balance, arm_overlap, balance, overlap, with_criterion
+from causalrec.graph.column_balance import Balance, balance
+from causalrec.graph.overlap import arm_overlap, overlap, with_criterion
 from causalrec.records.json_records import from_plain
 from causalrec.records.overlap_sections import OverlapSection
 
@@ -165,10 +166,10 @@ def test_rows_without_chance_of_another_arm_are_not_called_uncalibrated() -> Non
     assert [line[:21] for line in followed.warnings] == ["treatment follows age"] and followed.one_armed == {"age": 1.0}
 
 
-def test_older_records_know_no_arms() -> None:
+def test_older_records_know_no_arms_and_no_errors_of_estimates() -> None:
     values = vars(OverlapSection(clipped=0.04))
-    older = {
-        name: value for name, value in values.items() if name not in ("clipped_by_arm", "near_certain", "one_armed")
-    }
+    later = ("clipped_by_arm", "near_certain", "one_armed", "bmse", "variance", "bias", "learned")
+    older = {name: value for name, value in values.items() if name not in later}
     before = from_plain(Path("record.json"), OverlapSection, older)
+    assert (before.bmse, before.variance, before.bias, before.learned) == (None,) * 4
     assert (before.clipped_by_arm, before.near_certain, before.one_armed) == ({}, None, {})

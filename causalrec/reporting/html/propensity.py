@@ -95,6 +95,26 @@ def _charts(sections: Sequence[OverlapSection], span: tuple[float, float]) -> It
         yield figure("Balance of the columns furthest off", "ring before, dot after weighting, in SD", chart)
 
 
+def _errors(sections: Sequence[OverlapSection]) -> Iterable[list[Child]]:
+    """Show the errors of p and of a learnt propensity; say where the variance or the bias was left out."""
+    yield ["BMSE of p, columns in SD", number_range(overlap_section.bmse for overlap_section in sections), ""]
+    variances = [overlap_section.variance for overlap_section in sections]
+    left_out = "left out: no errors are imputed" if variances == [None] * len(sections) else ""
+    yield ["variance of a doubly robust loss", left_out or number_range(variances), ""]
+    if any(overlap_section.bias is not None for overlap_section in sections):
+        yield ["bias of it, by the known truth", number_range(each.bias for each in sections), ""]
+    learned = [overlap_section.learned for overlap_section in sections if overlap_section.learned is not None]
+    if learned:
+        for name, values in (
+            ("ECE, equal counts", [each.ece for each in learned]),
+            ("BMSE", [each.bmse for each in learned]),
+            ("variance", [each.variance for each in learned]),
+            ("bias", [each.bias for each in learned]),
+        ):
+            if any(value is not None for value in values):
+                yield [f"of the learnt propensity: {name}", number_range(values), ""]
+
+
 def _facts(sections: Sequence[OverlapSection], members: list[tuple[str, RunRecord]]) -> Iterable[list[Child]]:
     for clip in sorted({overlap_section.clip for overlap_section in sections}):
         shares = number_range(overlap_section.clipped for overlap_section in sections if overlap_section.clip == clip)
@@ -114,6 +134,7 @@ def _facts(sections: Sequence[OverlapSection], members: list[tuple[str, RunRecor
     ]
     yield ["ECE of p, equal counts", number_range(overlap_section.ece for overlap_section in sections), "below 0.05"]
     yield ["ECE of p, equal widths", number_range(overlap_section.ece_width for overlap_section in sections), ""]
+    yield from _errors(sections)
     for key, name in MEANS.items():
         values = [overlap_section.mean_outcome.get(key) for overlap_section in sections]
         if any(value is not None for value in values):
