@@ -27,7 +27,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ComponentConfig(Generic[T_co]):
-    """A checked component: its class, and the arguments that YAML gives it (components among them are checked too)."""
+    """A checked component: its class, and the arguments that YAML gives it (components among them are checked too).
+
+    A constructor that hands a nested component more than YAML holds (an encoder its inputs) declares it as
+    `ComponentConfig[Contract]`: it is checked as any, and the owner builds it.
+    """
 
     target: type[T_co]
     arguments: Mapping[str, object]
@@ -35,7 +39,12 @@ class ComponentConfig(Generic[T_co]):
     def build(self, *handed_over: object) -> T_co:
         """Construct the component from what the run hands over and the YAML arguments."""
         constructor: Callable[..., T_co] = self.target
-        return constructor(*handed_over, **{key: _each(value, _build) for key, value in self.arguments.items()})
+        return constructor(*handed_over, **{key: self._build_argument(key) for key in self.arguments})
+
+    def _build_argument(self, key: str) -> object:
+        value = self.arguments[key]
+        by_owner = isinstance(value, ComponentConfig) and _contracts_of_owner(_hints(_constructor(self.target))[key])
+        return value if by_owner else _each(value, _build)
 
     def replace(self, **changes: object) -> ComponentConfig[T_co]:
         """Return the component with some arguments replaced."""
@@ -145,7 +154,9 @@ def validate_value(path: str, value: object, target: type[object], key: str) -> 
     """
     hint = _hints(_constructor(target))[key]
     if is_node(value):
-        return _validate_nested(path, value, _classes(hint), hint)
+        return _validate_nested(path, value, (*_classes(hint), *_contracts_of_owner(hint)), hint)
+    if value is not None and _contracts_of_owner(hint):
+        raise RequestError(f"{path}={value!r}: expected a mapping with a _target_")
     if isinstance(value, list) and value and all(map(is_node, value)):
         allowed = _members_of(hint, Sequence)
         return tuple(_validate_nested(f"{path}.{k}", member, allowed, hint) for k, member in enumerate(value))
@@ -184,6 +195,11 @@ def _members_of(hint: object, kind: type[object]) -> tuple[type[object], ...]:
 
 def _classes(hint: object) -> tuple[type[object], ...]:
     return tuple(option for option in _options(hint) if inspect.isclass(option) and get_origin(option) is None)
+
+
+def _contracts_of_owner(hint: object) -> tuple[type[object], ...]:
+    """Return the contracts X of a hint `ComponentConfig[X]`, whose component the owner builds; none of another hint."""
+    return tuple(get_args(option)[0] for option in _options(hint) if get_origin(option) is ComponentConfig)
 
 
 def _options(hint: object) -> tuple[object, ...]:

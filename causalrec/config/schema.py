@@ -282,7 +282,9 @@ class ExperimentConfig:
         unset = {"memory_mb", "submodels"}  # what changes no score, and what records before did not hold
         unset |= {"cluster"} if evaluation.cluster == "auto" else set()
         sections["evaluation"] = evaluation.model_dump(mode="json", exclude=unset)
-        trainer = sections.get("trainer")
+        learner, trainer = sections.get("learner"), sections.get("trainer")
+        if isinstance(learner, dict):  # records before had no second encoder
+            sections["learner"] = {k: v for k, v in learner.items() if k != "second_encoder" or v is not None}
         if isinstance(trainer, dict):
             unset = {k for k in TRIAL_SETTINGS if trainer.get(k) is None}
             sections["trainer"] = {k: v for k, v in trainer.items() if k not in SHOWN_TRAINER_SETTINGS | unset}

@@ -10,18 +10,17 @@ from torch.nn import functional
 
 from causalrec.estimators.doubly_robust import ImputationErrors, doubly_robust
 from causalrec.estimators.pointwise_error import inverse_propensity, mean_of, pointwise_error
-from causalrec.types import OUTCOME, PROPENSITY, Batch, Outputs, Term, Truth
+from causalrec.types import OUTCOME, PROPENSITY, Batch, Outputs, Role, Term, Truth
 
 
-def learned_propensity(outputs: Outputs) -> Tensor:
-    """Return the propensity network's probability `[B]`, without gradient: a weight must not train it."""
-    return torch.sigmoid(outputs[PROPENSITY]).detach()
+def learned_propensity(outputs: Outputs, role: Role = PROPENSITY) -> Tensor:
+    """Return a propensity network's probability `[B]`, without gradient: a weight must not train it."""
+    return torch.sigmoid(outputs[role]).detach()
 
 
-def exposure_term(batch: Batch, outputs: Outputs) -> Term:
-    """Return the cross-entropy of exposure, `[B]` in nats, over all pairs."""
-    raw = outputs[PROPENSITY]
-    return Term(functional.binary_cross_entropy_with_logits(raw, batch.observed, reduction="none"), PROPENSITY)
+def exposure_term(batch: Batch, outputs: Outputs, role: Role = PROPENSITY) -> Term:
+    """Return the cross-entropy of exposure, `[B]` in nats, over all pairs; it trains the network of that role."""
+    return Term(functional.binary_cross_entropy_with_logits(outputs[role], batch.observed, reduction="none"), role)
 
 
 def joint_error(exposure: Tensor, outcome: Tensor, label: Tensor) -> Tensor:

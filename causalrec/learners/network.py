@@ -11,17 +11,23 @@ from typing import ClassVar
 
 import torch
 
+from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import NETWORK_GROUPS, ExperimentConfig
 from causalrec.config.settings import with_settings
 from causalrec.data.card import DatasetCard
 from causalrec.data.sampler.base import AbstractSampler
-from causalrec.encoders.base import EncoderInputs
+from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.batch_columns import BatchColumn, batch_columns
 from causalrec.features.views import Views
 from causalrec.learners.base import AbstractLearner
-from causalrec.learners.network_checks import check_network, check_row_columns, hindrance_to_folds
+from causalrec.learners.network_checks import (
+    check_network,
+    check_row_columns,
+    check_second_encoder,
+    hindrance_to_folds,
+)
 from causalrec.learners.network_model import build_model, build_trainable_model, encoder_inputs
 from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.learners.objective_certificate import require_certificate
@@ -48,8 +54,13 @@ from causalrec.types import ModelSource
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkLearner(AbstractLearner):
-    """What encoder, head and objective make, trained by Lightning or in a stack of many fits."""
+    """What encoder, head and objective make, trained by Lightning or in a stack of many fits.
 
+    Attributes:
+        second_encoder: of the networks that the objective names in `second_encoder_roles`; None: it has none.
+    """
+
+    second_encoder: ComponentConfig[AbstractAnyEncoder] | None = None
     groups: ClassVar[frozenset[str]] = NETWORK_GROUPS
 
     def estimand(self, config: ExperimentConfig) -> str:
@@ -57,6 +68,7 @@ class NetworkLearner(AbstractLearner):
 
     def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
         check_network(config, card)
+        check_second_encoder(config, self.second_encoder)
 
     def check_views(self, config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
         check_row_columns(config, card, views)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from math import prod
 
+from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
 from causalrec.config.settings import with_settings
 from causalrec.data.card import DatasetCard
-from causalrec.encoders.base import AbstractPairEncoder
+from causalrec.encoders.base import AbstractAnyEncoder, AbstractPairEncoder
 from causalrec.errors import RequestError
 from causalrec.features.batch_columns import readable_column
 from causalrec.features.views import Views
 from causalrec.limits import MAX_FITS, plural
 from causalrec.training.selection import combine_candidates
-from causalrec.types import CANDIDATES, ITEM_ONLY, USER_ONLY, link_of
+from causalrec.types import CANDIDATES, ITEM_ONLY, USER_ONLY, link_of, role_family
 
 
 def check_network(config: ExperimentConfig, card: DatasetCard) -> None:
@@ -183,6 +184,34 @@ def _check_encoder(config: ExperimentConfig) -> None:
         raise RequestError(
             f"{config.run.choice('finetuning')}: {config.run.choice('encoder')} reads no text by a language model, so "
             f"that there is nothing to tune; set finetuning=frozen"
+        )
+
+
+def check_second_encoder(config: ExperimentConfig, second: ComponentConfig[AbstractAnyEncoder] | None) -> None:
+    """Refuse an objective that needs two encoders where there is one, the reverse, and a second of texts or histories.
+
+    Args:
+        config: of the job.
+        second: the learner's second encoder.
+    """
+    objective, choice = config.objective.target, config.run.choice("objective")
+    learner = config.run.choice("learner")
+    if second is None:
+        if roles := objective.second_encoder_roles:
+            families = " and ".join(sorted({role_family(role) for role in roles}))
+            raise RequestError(
+                f"{choice}: has two networks of {families}, the second by an encoder of its own, but {learner} gives "
+                f"one encoder; set learner=two_encoders"
+            )
+        return
+    if not objective.second_encoder_roles:
+        raise RequestError(
+            f"{learner}: {choice} has no network that would read by learner.second_encoder; set learner=network"
+        )
+    if second.target.reads_text or second.target.reads_histories(second.settings):
+        raise RequestError(
+            f"learner.second_encoder: {second.target.__name__} reads texts or histories, which belong in encoder=NAME; "
+            f"choose one of ids (causalrec.encoders.mf.MF, causalrec.encoders.neumf.NeuMF)"
         )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.text import texts_of
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
@@ -41,7 +42,7 @@ def _build(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInpu
     objective = config.objective.build()
     free = objective.free_parameters(_width(config, prepared, inputs)) if _has_free_parameters(config) else {}
     roles = [role for role in objective.roles if role not in free]
-    networks = {role: _network(config, prepared, role, config.encoder.build(inputs)) for role in roles}
+    networks = {role: _network(config, prepared, role, _encoder_of(config, role).build(inputs)) for role in roles}
     link = link_of(prepared.dataset.card.outcome)
     unit = unit_of(prepared.train.outcome) if config.head.target.head_outputs and link == "identity" else None
     for role, network in networks.items():
@@ -49,6 +50,13 @@ def _build(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInpu
         if raw is not None and unit is None:
             network.head.start_at(raw)
     return CausalModel(networks, link, unit, free)
+
+
+def _encoder_of(config: ExperimentConfig, role: Role) -> ComponentConfig[AbstractAnyEncoder]:
+    """Return the encoder of a role's network: the learner's second, where the objective says so."""
+    second = config.learner.settings.get("second_encoder") if config.learner is not None else None
+    reads_second = role in config.objective.target.second_encoder_roles
+    return second if reads_second and isinstance(second, ComponentConfig) else config.encoder
 
 
 def _has_free_parameters(config: ExperimentConfig) -> bool:

@@ -26,7 +26,7 @@ from causalrec.estimators.learned_propensity import imbalance
 from causalrec.estimators.objective.base import AbstractObjective, Nuisance
 from causalrec.estimators.objective.stable_dr import instability
 from causalrec.estimators.pointwise_error import pointwise_error
-from causalrec.types import ADVERSARY, IMPUTATION, OUTCOME, PROPENSITY, WEIGHT, Batch, Outputs, Role, Term
+from causalrec.types import ADVERSARY, IMPUTATION, OUTCOME, PROPENSITY, WEIGHT, Batch, Outputs, Role, Term, role_family
 
 PAIRS, DRAWS = 2000, 1000
 
@@ -83,7 +83,9 @@ def is_risk(name: str, term: Term) -> bool:
 
 def estimates(objective: AbstractObjective, propensity: Tensor, label: Tensor, unlogged: bool = True) -> Tensor:
     """Return the estimate of the ideal loss in each draw, `[R]`; `unlogged`: the batch tells that of every pair."""
-    values = {**SHARED, IMPUTATION: torch.logit(label), PROPENSITY: torch.logit(propensity)}
+    nuisances = {IMPUTATION: torch.logit(label), PROPENSITY: torch.logit(propensity)}
+    numbered = {role: nuisances[role_family(role)] for role in objective.roles if role_family(role) in nuisances}
+    values = {**SHARED, **nuisances, **numbered}
     passes = {IMPUTATION: torch.logit(label) + DROPS}
     outputs, unit = Outputs(values, "logit", VECTORS, passes=passes), torch.ones(PAIRS, dtype=torch.float64)
 

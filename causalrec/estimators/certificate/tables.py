@@ -111,7 +111,9 @@ def rows_of_tables(tables: Mapping[Path, Tensor], codes: Tensor) -> OutputTables
 def widen(tables: Mapping[Path, Tensor]) -> OutputTables:
     """Return tables whose outcomes and imputed labels are those of three classes, `[n,3]`."""
     return {
-        path: torch.stack([-table, 0.5 * table, table], -1) if path[:2] in CLASS_VALUES else table
+        path: torch.stack([-table, 0.5 * table, table], -1)
+        if (role_family(path[0]), path[1]) in CLASS_VALUES
+        else table
         for path, table in tables.items()
     }
 

@@ -60,6 +60,8 @@ class AbstractObjective(ABC):
         required_head_outputs: What a head must give.
         max_treatments: How many treatments it is defined for.
         epoch_rows: The rows that `between_epochs` is shown; None where nothing is fitted between epochs.
+        second_encoder_roles: The networks that read by the learner's second encoder (`learner=two_encoders`), so that
+            two models of one nuisance are of two kinds; none: all read by the one encoder.
         pass_roles: The networks that give `passes` outputs with dropout of their vectors, beside their own.
         clip_unit: What `clip` is configured in: multiples of the log's density (rows over pairs), which a run turns
             into a probability before the first step, or a probability as it is.
@@ -86,6 +88,7 @@ class AbstractObjective(ABC):
     max_treatments: ClassVar[int] = 1 << 30
     links: ClassVar[frozenset[Link]] = ONE_NUMBER
     epoch_rows: ClassVar[EpochRows | None] = None
+    second_encoder_roles: ClassVar[tuple[Role, ...]] = ()
     pass_roles: ClassVar[tuple[Role, ...]] = ()
     clip_unit: ClassVar[ClipUnit] = "density"
     clip: float = 0.0
