@@ -74,6 +74,13 @@ def test_a_clip_bounds_the_divisor() -> None:
     assert value.tolist() == pytest.approx([4 / 0.5849625, 0, 0, 4 / 0.4], rel=1e-5)
 
 
+@pytest.mark.parametrize("objective", DYNAMIC, ids=lambda o: type(o).__name__)
+def test_the_propensity_of_an_unobserved_row_is_not_read(objective: AbstractObjective) -> None:
+    unknown = replace(HAND, propensity=torch.where(OBSERVED > 0, CHANCES, torch.nan))
+    for name, term in terms_of(objective, batch=unknown).items():
+        assert torch.equal(term.value, terms_of(objective)[name].value)
+
+
 def test_where_variance_alone_counts_every_row_weighs_alike() -> None:
     assert torch.equal(terms_of(IPS(dynamic=1e6))["outcome"].value, terms_of(IPS(clip=1.0))["outcome"].value)
 

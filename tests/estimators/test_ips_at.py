@@ -14,6 +14,7 @@ from causalrec.errors import RequestError
 from causalrec.estimators.objective.ips_at import IPSAT, TEACHERS
 from causalrec.estimators.objective.naive import Naive
 from causalrec.training.stacked.stacked_trainer import StackedTrainer, fit_stacked
+from causalrec.training.trainer import TrainerSettings
 from causalrec.types import OUTCOME, Outputs, Term
 from tests.estimators.test_dr_family import HAND, LABEL, VALUES, terms_of
 from tests.training.test_stacked import task
@@ -89,7 +90,8 @@ def test_where_teachers_are_right_so_is_the_label_and_where_not_not() -> None:
 
 def test_a_stack_gives_what_each_gives_alone_through_both_phases(tmp_path: Path) -> None:
     objectives = [IPSAT(pretraining_epochs=2, epsilon=epsilon) for epsilon in (0.1, 0.3)]
-    requests = [task(tmp_path / str(k), each, seed=k) for k, each in enumerate(objectives)]
+    settings = TrainerSettings(progress=False, max_epochs=4, patience=9, precision="64-true")
+    requests = [task(tmp_path / str(k), each, seed=k, trainer=settings) for k, each in enumerate(objectives)]
     for request, stacked in zip(requests, fit_stacked(requests, lambda size: 8), strict=True):
         alone = request.fit()
         assert not isinstance(stacked, Exception) and alone.epochs == stacked.epochs

@@ -25,6 +25,8 @@ from causalrec.estimators.objective.naive import Naive
 from causalrec.estimators.objective.pda import PDA
 from causalrec.estimators.objective.position_ips import PositionIPS
 from causalrec.estimators.objective.rel_mf import RelMF
+from causalrec.estimators.objective.ubpr import UBPR
+from causalrec.estimators.objective.wmf import WMF
 from causalrec.evaluation.slice.full_ranking import full_ranking
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
@@ -38,7 +40,7 @@ from causalrec.types import OUTCOME, Batch, Floats, Outputs
 from tests.evaluation.test_slices import flat
 
 NAN = float("nan")
-POSITIVE_ONLY: list[AbstractObjective] = [BPR(), RelMF(), PDA(), MACR(), DICE()]
+POSITIVE_ONLY: list[AbstractObjective] = [BPR(), UBPR(), WMF(), RelMF(), PDA(), MACR(), DICE()]
 
 
 def batch_of(outcome: list[float], observed: list[float], propensity: list[float]) -> Batch:
@@ -224,3 +226,20 @@ def test_position_ips_learns_relevance_where_naive_learns_who_was_looked_at(tmp_
         correlations[type(objective)] = float(np.corrcoef(score.reshape(250, 10).mean(0), relevance)[0, 1])
     assert correlations[PositionIPS] > 0.8
     assert correlations[Naive] < 0.65
+
+
+def test_ubpr_ranks_by_relevance_where_bpr_ranks_by_what_was_shown(tmp_path: Path) -> None:
+    users, items, rng = 160, 20, np.random.default_rng(0)
+    relevance = np.linspace(0.2, 0.9, items).astype(np.float32)
+    theta = rng.permutation(np.where(np.arange(items) % 2, 0.9, 0.25)).astype(np.float32)
+    user, item = np.nonzero(rng.random((users, items)) < theta * relevance)
+    unit = np.ones(len(item), np.int64)
+    log = InteractionLog(item, unit, unit.astype("f4"), items, user, users, propensity=theta[item])
+    pairs = np.repeat(np.arange(users), items), np.tile(np.arange(items), users)
+    correlations = {}
+    for objective in (UBPR(clip=0.0, clip_negative=False), BPR()):
+        model = train_model(tmp_path, objective, log, None, decay=1.0)
+        score = model.predict(*pairs, BARE, objective).reshape(users, items).mean(0)
+        correlations[type(objective)] = [float(np.corrcoef(score, truth)[0, 1]) for truth in (relevance, theta)]
+    assert correlations[UBPR][0] > 0.85 > 0.75 > correlations[BPR][0]
+    assert correlations[BPR][1] > 0.8 > 0.5 > correlations[UBPR][1]

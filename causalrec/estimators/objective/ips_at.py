@@ -27,7 +27,7 @@ class IPSAT(AbstractObjective):
     from these labels too, to the first they are its own. Teachers go on with their weighted rows in the second phase,
     where the paper leaves them: else decay would pull the first to a constant. They take turns with the even and the
     odd rows, so that no step shows both the same. Chosen as every objective, by biased validation rows; that may be an
-    epoch of the first phase. `asips` has no phases, and both teachers on all rows. Source: algorithm 1.
+    epoch of the first phase. `asips` has no phases, and both teachers on all rows.
 
     Attributes:
         clip: least number that the teachers divide by; under `dynamic` that of `dynamic_propensity`.

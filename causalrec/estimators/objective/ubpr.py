@@ -49,7 +49,7 @@ class UBPR(AbstractObjective):
     Attributes:
         clip: the least theta divided by (the paper tunes it).
         clip_negative: pairs of negative weight count 0, which spares variance and is biased by design; without, it is
-            unbiased (and called UBPR-nclip where both are compared).
+            unbiased (we take it for the UBPR-nclip of later tables).
     """
 
     reads_row_propensity: ClassVar[bool] = True
