@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from causalrec.estimators.reduction import batch_mean, batch_range, batch_sum, first_rank
+from causalrec.estimators.reduction import batch_mean, batch_sum, gather_batch
 from causalrec.types import OUTCOME, Outputs
 
 Kernel = Literal["gaussian", "exponential"]
@@ -30,22 +30,21 @@ def pair_features(outputs: Outputs, *, scaled: bool = True) -> Tensor:
     features = torch.cat(outputs.vectors[OUTCOME], -1).detach().transpose(-1, -2)
     if not scaled:
         return features / features.shape[-2]
-    low, high = batch_range(features)
+    every = gather_batch(features)
+    low, high = every.amin(-1, keepdim=True), every.amax(-1, keepdim=True)
     return (features - low) / torch.where(high > low, high - low, torch.ones_like(high))
 
 
 def last_columns(features: Tensor, count: int) -> Tensor:
-    """Return the features of the last `count` pairs of the first rank's batch, `[F,count]`; the first again if fewer.
+    """Return the features of the last `count` pairs of the batch, `[F,count]`; the first again where there are fewer.
 
     Samplers of all pairs put uniformly drawn pairs behind the logged ones.
 
     >>> last_columns(torch.tensor([[1.0, 2.0, 3.0]]), 2)
     tensor([[3., 2.]])
     """
-    rows = features.shape[-1]
-    if not rows:  # of a rank that the last batch of an epoch leaves nothing
-        return first_rank(features.new_zeros(*features.shape[:-1], count))
-    return first_rank(features[..., (rows - 1 - torch.arange(count, device=features.device)).clamp_min(0)])
+    every = gather_batch(features)
+    return every[..., (every.shape[-1] - 1 - torch.arange(count, device=every.device)).clamp_min(0)]
 
 
 def kernel_values(features: Tensor, centres: Tensor, kernel: Kernel, bandwidth: float | Tensor) -> Tensor:

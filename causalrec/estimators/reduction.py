@@ -16,29 +16,25 @@ def batch_sum(value: Tensor) -> Tensor:
     return total
 
 
-def batch_range(value: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the least and the largest entry over the whole batch and all ranks: `[...,B]` -> `[...,1]` twice.
+def gather_batch(value: Tensor) -> Tensor:
+    """Return the rows of the whole batch in a distributed run, in its order: `[...,B]` of this rank without gradient.
 
-    >>> batch_range(torch.tensor([3.0, 1.0, 2.0]))
-    (tensor([1.]), tensor([3.]))
+    Each rank has every `world`-th row, so that missing rows are the last ones (`training.datamodule.BatchLoader`).
+
+    >>> gather_batch(torch.tensor([1.0, 2.0]))
+    tensor([1., 2.])
     """
-    value = value.detach()
-    ends = value.new_full((*value.shape[:-1], 1), torch.inf)
-    low = torch.cat([value, ends], -1).amin(-1, keepdim=True)
-    high = torch.cat([value, -ends], -1).amax(-1, keepdim=True)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.all_reduce(low, torch.distributed.ReduceOp.MIN)
-        torch.distributed.all_reduce(high, torch.distributed.ReduceOp.MAX)
-    return low, high
-
-
-def first_rank(value: Tensor) -> Tensor:
-    """Return the tensor of the first rank of a distributed run, which has rows of every batch; as it is of one."""
-    shared = value.detach().contiguous()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        shared = shared.clone()
-        torch.distributed.broadcast(shared, 0)
-    return shared
+    rows = value.detach()
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    count = torch.tensor([rows.shape[-1]] * 2, device=rows.device)
+    torch.distributed.all_reduce(count[:1], torch.distributed.ReduceOp.MAX)
+    torch.distributed.all_reduce(count[1:])
+    most, total = count.tolist()
+    padded = torch.nn.functional.pad(rows, (0, most - rows.shape[-1])).contiguous()
+    of_ranks = [torch.empty_like(padded) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(of_ranks, padded)
+    return torch.stack(of_ranks, -1).flatten(-2)[..., :total]
 
 
 def batch_mean(value: Tensor, weight: Tensor) -> Tensor:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from causalrec.errors import RequestError
+from causalrec.estimators.certificate.certificate import certify
+from causalrec.estimators.certificate.claims import Effort
 from causalrec.estimators.kernel_balance import kernel_values, moment_hinges, pair_features
 from causalrec.estimators.objective.akbdr import AKBDR
 from causalrec.estimators.objective.akbips import AKBIPS
-from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.base import AbstractObjective, Claim
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.ips import IPS
 from causalrec.estimators.objective.kbdr import KBDR
@@ -136,7 +138,7 @@ def balanced_weights(kernels: Tensor, observed: Tensor, propensity: Tensor, bala
     """Train the weight network alone, of one parameter a pair, from proportional weights."""
     raw = torch.full_like(observed, float(torch.logit(observed.mean()))).requires_grad_()
     inverse, optimizer = observed / propensity, torch.optim.Adam([raw], lr=0.03)
-    for _ in range(300):
+    for _ in range(200):
         weight = torch.sigmoid(raw) * inverse
         hinges = moment_hinges(kernels, observed, weight, torch.ones_like(observed), 1e-3, summed=False)
         positive = torch.where(observed > 0, weight, 1.0)
@@ -179,3 +181,32 @@ def test_a_kernel_without_spread_is_warned_of_with_the_spread() -> None:
     (alike,) = KBDR().fit_warnings(batch, outputs_of({}, torch.ones(50, 4), torch.ones(50, 4)))
     assert "its standard deviation over them is 0, below" in alike
     assert len(KBDR(legacy_public_code=True).fit_warnings(batch, outputs)) == 1, "public code scales nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claiming(KBDR):
+    """Public code that claims what the estimator does."""
+
+    @property
+    def claimed(self) -> frozenset[Claim]:
+        return self.claims
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detached(KBIPS):
+    """Public code that reads its weights through a detached call: their network is never trained."""
+
+    def _weight(self, batch: Batch, outputs: Outputs) -> Tensor:
+        return super()._weight(batch, outputs).detach()
+
+
+@pytest.mark.parametrize(
+    ("objective", "flags"),
+    [
+        (Claiming(legacy_public_code=True), {"consistent", "doubly robust, imputed labels wrong"}),
+        (Detached(), {"each term reaches its role alone"}),
+    ],
+)
+def test_defects_of_public_code_are_flagged(objective: AbstractObjective, flags: set[str]) -> None:
+    effort = Effort(users=20, draws=40, small_users=10, growing_draws=100, epochs=10)
+    assert {check.name for check in certify(objective, "planted", effort=effort).failures} == flags

@@ -15,7 +15,7 @@ import pytest
 
 from causalrec import cli
 
-OBJECTIVES = ("naive", "snips", "dr_jl", "ips_v2", "gap", "softmax")
+OBJECTIVES = ("naive", "snips", "dr_jl", "ips_v2", "gap", "upo", "akbdr", "softmax")
 
 SCRIPT = """
 import json, os, sys
@@ -25,10 +25,12 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.balanced import Balanced
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
+from causalrec.estimators.objective.akbdr import AKBDR
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.ips_v2 import IPSV2
 from causalrec.estimators.objective.naive import Naive
 from causalrec.estimators.objective.sampled_softmax import SampledSoftmax
+from causalrec.estimators.objective.upo import UPO
 from causalrec.estimators.penalty.gap import Gap
 from causalrec.features.batch_columns import BatchColumn
 from causalrec.estimators.objective.snips import SNIPS
@@ -59,6 +61,7 @@ def fit_all(folder, **settings):
     columns = {"group": BatchColumn("group", "user", ("a", "b"), (np.arange(USERS) % 3 == 0).astype(np.int64))}
     fits = {"naive": Naive(), "snips": SNIPS(), "dr_jl": DRJL(), "ips_v2": IPSV2(balance=5.0), "gap": Naive()}
     fits["softmax"] = SampledSoftmax()  # of the items of both ranks
+    fits |= {"upo": UPO(), "akbdr": AKBDR()}  # of bins and centres of both
     for name, objective in fits.items():
         penalties = {"gap": Gap(column="group", weight=3.0)} if name == "gap" else {}
         seed_everything(0)

@@ -11,7 +11,7 @@ from torch import Tensor
 from causalrec.errors import RequestError
 from causalrec.estimators.learned_propensity import learned_doubly_robust
 from causalrec.estimators.objective.base import AbstractObjective, Claim
-from causalrec.estimators.reduction import batch_sum, first_rank
+from causalrec.estimators.reduction import batch_sum, gather_batch
 from causalrec.types import ADVERSARY, IMPUTATION, OUTCOME, PROPENSITY, Batch, Count, Outputs, Role, Space, Term
 
 Binning = Literal["width", "mass"]
@@ -67,7 +67,7 @@ class UPO(AbstractObjective):
 
 
 def bin_membership(propensity: Tensor, weight: Tensor, bins: int, binning: Binning) -> Tensor:
-    """Return which bin each row is in, `[M,B]` of 0 and 1; in a distributed run the first rank's edges.
+    """Return which bin each row is in, `[M,B]` of 0 and 1.
 
     Args:
         propensity: `[B]`, p.
@@ -81,13 +81,13 @@ def bin_membership(propensity: Tensor, weight: Tensor, bins: int, binning: Binni
     (tensor([0, 0, 0, 1]), tensor([0, 0, 1, 1]))
     """
     levels = torch.arange(1, bins, dtype=propensity.dtype, device=propensity.device) / bins
-    edges = levels.expand(*propensity.shape[:-1], -1)
-    if binning == "mass" and propensity.shape[-1]:
-        order = propensity.argsort(-1)
-        mass = weight.gather(-1, order).cumsum(-1)
+    edges = levels
+    if binning == "mass":
+        every, order = gather_batch(propensity).sort(-1)
+        mass = gather_batch(weight).gather(-1, order).cumsum(-1)
         position = (mass[..., None, :] < levels[:, None] * mass[..., None, -1:] * (1 - 1e-6)).sum(-1)  # of rounding
-        edges = propensity.gather(-1, order).gather(-1, position)
-    index = (propensity[..., None, :] > first_rank(edges)[..., None]).sum(-2)
+        edges = every.gather(-1, position)
+    index = (propensity[..., None, :] > edges[..., None]).sum(-2)
     return (index[..., None, :] == torch.arange(bins, device=index.device)[:, None]).to(propensity.dtype)
 
 
