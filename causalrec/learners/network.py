@@ -104,7 +104,7 @@ class NetworkLearner(AbstractLearner):
                 f"selection.folds={folds}: {config.run.choice('encoder')} reads histories, which would hold the "
                 f"outcomes of other folds; set selection.folds=1"
             )
-        return [request.with_held_out() for request in search_requests(requests, folds)]
+        return [request.with_held_out(config.run.choice("objective")) for request in search_requests(requests, folds)]
 
     def then(self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]) -> list[FitRequest]:
         requests, folds = self._requests(config, prepared, results), prepared.folds.count

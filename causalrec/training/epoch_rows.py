@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -36,20 +36,25 @@ def require_held_out(share: float, rows: int, choice: str) -> int:
         return count
     what = "none is held out" if count == 0 else "none is left to train on"
     raise RequestError(
-        f"{choice}: fits between epochs on {share:g} of {rows} training rows, so that {what}; set objective.share "
-        f"so that both parts have rows"
+        f"{choice}: fits between epochs on objective.held_out={share:g} of {rows} training rows, so that {what}; set "
+        f"objective.held_out so that both parts have rows"
     )
 
 
-def hold_out(rows: InteractionLog, share: float) -> tuple[InteractionLog, InteractionLog]:
-    """Return the rows that are trained on and those that are not, propensities scaled to each part."""
-    return _hold_out(SameRows(rows), share)
+def hold_out(rows: InteractionLog, share: float, choice: str) -> tuple[InteractionLog, InteractionLog]:
+    """Return the rows that are trained on and those that are not, propensities scaled to each part.
+
+    Args:
+        rows: training rows.
+        share: that is held out.
+        choice: of the objective, in messages.
+    """
+    return _hold_out(SameRows(rows), require_held_out(share, len(rows), choice))
 
 
 @lru_cache(maxsize=LOGS_KEPT)
-def _hold_out(same: SameRows, share: float) -> tuple[InteractionLog, InteractionLog]:
+def _hold_out(same: SameRows, count: int) -> tuple[InteractionLog, InteractionLog]:
     rows = same.rows
-    count = require_held_out(share, len(rows), "objective")
     order = np.random.default_rng(0).permutation(len(rows))
     logs = []
     for chosen in (np.sort(order[count:]), np.sort(order[:count])):
@@ -63,6 +68,10 @@ def draw_epoch_rows(
 ) -> SampledRows:
     """Return the rows that an objective is shown before an epoch, a function of the seed and the epoch.
 
+    Rows that are held out stand for those that steps meet: what is fitted is of the exposure that steps see, under
+    which pairs of rows that are held out are not logged. So their weights add up to the share of pairs with a training
+    row, and the pairs are drawn from all that have none.
+
     Args:
         spec: which rows.
         train: the rows that steps meet.
@@ -75,9 +84,8 @@ def draw_epoch_rows(
     logged = SampledRows(row, log.users, log.item, np.ones(len(log), np.float32))
     if not spec.pairs_per_row:
         return logged
-    logs = (train,) if held_out is None else (train, held_out)
-    codes = _draw_unlogged(logs, spec.pairs_per_row * len(log), np.random.default_rng([seed, epoch, PAIRS]))
-    every, logged_share = len(log) + len(codes), _logged_share(train, held_out)
+    codes = _draw_unlogged(train, spec.pairs_per_row * len(log), np.random.default_rng([seed, epoch, PAIRS]))
+    every, logged_share = len(log) + len(codes), min(len(train) / train.num_pairs, 1.0)
     weight = np.full(every, logged_share * every / len(log), np.float32)
     weight[len(log) :] = (1 - logged_share) * every / max(len(codes), 1)
     user, item = np.divmod(codes, log.num_items)
@@ -89,23 +97,16 @@ def draw_epoch_rows(
     )
 
 
-def _draw_unlogged(logs: Sequence[InteractionLog], count: int, rng: np.random.Generator) -> Ints:
-    """Return codes of pairs that are in none of the logs, drawn at random; none where every pair is."""
+def _draw_unlogged(log: InteractionLog, count: int, rng: np.random.Generator) -> Ints:
+    """Return codes of pairs that have no row, drawn at random; none where every pair has one."""
     codes_so_far: list[Ints] = []
     for _ in range(DRAWS):
-        codes = logs[0].pair_codes(rng.integers(logs[0].num_pairs, size=count))
-        for log in logs:
-            codes = codes[log.finder(codes) < 0]
-        codes_so_far.append(codes)
+        codes = log.pair_codes(rng.integers(log.num_pairs, size=count))
+        codes_so_far.append(codes[log.finder(codes) < 0])
         if sum(map(len, codes_so_far)) >= count:
             break
     every = np.concatenate(codes_so_far)
     return np.resize(every, count) if len(every) else every
-
-
-def _logged_share(train: InteractionLog, held_out: InteractionLog | None) -> float:
-    """Return the share of all pairs that have a row."""
-    return min((len(train) + (0 if held_out is None else len(held_out))) / train.num_pairs, 1.0)
 
 
 def run_between_epochs(

@@ -82,16 +82,19 @@ class FitRequest:
     arm_propensities: ArmPropensities | None = None
     held_out: InteractionLog | None = None
 
-    def with_held_out(self) -> FitRequest:
+    def with_held_out(self, choice: str = "objective") -> FitRequest:
         """Return the request with the rows held out that its objective fits on between epochs; itself where none.
 
         Propensities, and what they are clipped at, are scaled to the rows that are left. Raises RequestError where one
         of the parts would be empty.
+
+        Args:
+            choice: of the objective, in messages.
         """
         share = self.objective.held_out
         if not share:
             return self
-        train, held_out = hold_out(self.train, share)
+        train, held_out = hold_out(self.train, share, choice)
         left = 1 - share if self.train.propensity_follows_share else 1.0
         return replace(
             self,

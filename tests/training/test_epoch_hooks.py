@@ -137,9 +137,10 @@ def test_pairs_and_rows_together_stand_for_all_pairs() -> None:
     assert len(request.train) + len(request.held_out) == len(TRAIN) and logged.sum() == len(request.held_out)
     assert (~logged).sum() == 3 * logged.sum()
     share = rows.weight[logged].sum() / rows.weight.sum()
-    assert share == pytest.approx(len(TRAIN) / TRAIN.num_pairs, rel=1e-5)
+    assert share == pytest.approx(len(request.train) / TRAIN.num_pairs, rel=1e-5), "of the rows that steps meet"
     codes = rows.user * TRAIN.num_items + rows.item
-    assert not np.isin(codes[~logged], TRAIN.codes).any()
+    assert not np.isin(codes[~logged], request.train.codes).any()
+    assert np.isin(codes[~logged], request.held_out.codes).any(), "to steps, what is held out is not logged"
     again = draw_epoch_rows(EpochRows("held_out", 3), request.train, request.held_out, seed=0, epoch=1)
     other = draw_epoch_rows(EpochRows("held_out", 3), request.train, request.held_out, seed=0, epoch=2)
     assert (again.item == rows.item).all() and not (other.item == rows.item).all()
@@ -175,5 +176,5 @@ def _batch() -> Batch:
 
 @pytest.mark.parametrize("share", [0.001, 0.999])
 def test_an_empty_part_is_refused_before_a_step(tmp_path: Path, share: float) -> None:
-    with pytest.raises(RequestError, match=r"none is (held out|left to train on)"):
+    with pytest.raises(RequestError, match=rf"objective.held_out={share}.* none is (held out|left to train on)"):
         fit_request(tmp_path, objective={"share": share}, train=log_of(20))

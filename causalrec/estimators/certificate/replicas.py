@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from causalrec.errors import CausalRecError
 from causalrec.estimators.certificate.check import Check, judge
@@ -28,7 +29,7 @@ def check_replicas(simulation: Simulation) -> Check:
     batch = Batch.from_tensors({path: torch.stack([each[path] for each in columns]) for path in columns[0]})
     rows = [example.buffers for example in examples]
     try:
-        buffers = {name: torch.stack([each[name] for each in rows]) for name in rows[0]}
+        buffers = {name: pad_sequence([each[name] for each in rows], batch_first=True) for name in rows[0]}
         outputs = replace(outputs_of_sides(stacked_raw, simulation.link), buffers=buffers)
         terms = terms_of(_merge(objectives), batch, outputs)
     except CausalRecError as error:

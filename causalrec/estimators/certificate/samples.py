@@ -57,12 +57,14 @@ def draw_samples(
     row_values = partial(_ideal_slopes if gradient else _ideal_difference, simulation, tables)
     variates = ControlVariates(world, row_values) if controlled else None
     measure, values, controls = _slopes if gradient else _difference, [], []
+    buffers: Buffers | None = None
     for _ in range(draws):
         draw = world.draw(generator)
+        buffers = simulation.buffers(tables[0], draw) if buffers is None or simulation.fits_on_a_draw else buffers
         batch, codes = simulation.population(draw), simulation.codes(draw)
         complete = len(codes) == len(world)  # then nothing need be gathered
         rows = tables if complete else [rows_of_tables(table, codes) for table in tables]
-        values.append(measure(simulation, batch, rows, codes, simulation.buffers(tables[0], draw)))
+        values.append(measure(simulation, batch, rows, codes, buffers))
         controls.append(variates.values(draw) if variates else torch.zeros(len(values[-1]), 0))
     return Samples(torch.stack(values), torch.stack(controls), row_values(world.truth).mean(0))
 

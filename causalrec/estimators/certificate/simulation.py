@@ -106,6 +106,12 @@ class Simulation:
             negative_popularity=share[world.item[negatives]],
         )
 
+    @property
+    def fits_on_a_draw(self) -> bool:
+        """Whether what the objective fits between epochs differs by draw; on rows that are held out, it does not."""
+        spec = self.objective.epoch_rows
+        return spec is not None and spec.source == "training"
+
     def buffers(self, tables: OutputTables, draw: Draw) -> Mapping[str, Tensor]:
         """Return what the objective fits between epochs: on the rows of a draw, or of another, where it holds them out.
 

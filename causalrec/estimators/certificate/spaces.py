@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -51,6 +51,10 @@ class _SampledSpace:
     @cached_property
     def tables(self) -> OutputTables:
         return self.simulation.tables(1)
+
+    @cached_property
+    def buffers(self) -> Mapping[str, Tensor]:
+        return self.simulation.buffers(self.tables, self.draw)
 
     @cached_property
     def log(self) -> InteractionLog:
@@ -105,7 +109,7 @@ class _SampledSpace:
             weight = torch.from_numpy(rows.weight).double()
             other = None if negatives is None else rows_of_tables(self.tables, negatives)
             outputs = outputs_of(rows_of_tables(self.tables, codes), self.simulation.link, other)
-            outputs = replace(outputs, buffers=self.simulation.buffers(self.tables, self.draw))
+            outputs = replace(outputs, buffers=self.buffers)
             shown = torch.ones_like(weight) if unweighted else weight
             batch = self.simulation.batch(self.draw, codes, shown, negatives)
             terms = terms_of(self.simulation.objective, batch, outputs).values()
