@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from causalrec.estimators.pointwise_error import dynamic_propensity, inverse_propensity, pointwise_error, soft_label
-from causalrec.types import IMPUTATION, OUTCOME, Batch, Outputs, Role, Term
+from causalrec.types import IMPUTATION, OUTCOME, Batch, Outputs, Term
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class ImputationErrors:
     imputed_trainable: Tensor
 
     @classmethod
-    def from_outputs(cls, batch: Batch, outputs: Outputs, role: Role = IMPUTATION) -> ImputationErrors:
-        """Compute them from the outcome network and the imputation network of a role."""
+    def from_outputs(cls, batch: Batch, outputs: Outputs) -> ImputationErrors:
+        """Compute them from the outcome and the imputation network."""
         raw, link = outputs[OUTCOME], outputs.link
-        label = soft_label(outputs[role], link)
+        label = soft_label(outputs[IMPUTATION], link)
         return cls(
             pointwise_error(raw, batch.outcome, link),
             pointwise_error(raw, label.detach(), link),

@@ -1,9 +1,15 @@
-"""The certificate of objectives: planted defects are flagged by the check that is theirs, bad input in one line."""
+"""The certificate of objectives: planted defects are flagged by the check that is theirs, bad input in one line.
+
+Those of public code are the rows of a table of docs/estimators.md, which a test holds to this file.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,8 +26,11 @@ from causalrec.estimators.certificate.held_fixed import HeldFixed
 from causalrec.estimators.doubly_robust import ImputationErrors
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.dr_jl import DRJL
+from causalrec.estimators.objective.ips import IPS
+from causalrec.estimators.objective.ips_v2 import IPSV2
+from causalrec.estimators.objective.mr import MR
 from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error, soft_label
-from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Term
+from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Term
 
 QUICK = Effort(users=40, draws=120, small_users=10, growing_draws=120, epochs=40)
 BOTH, LEARNT = (OUTCOME, IMPUTATION), (OUTCOME, PROPENSITY)
@@ -30,7 +39,8 @@ GRADIENT, SLOPES, STACKED = "gradient only", "gradients are finite differences",
 WRONG_PROPENSITY = "doubly robust, propensities wrong"
 WRONG_LABELS = "doubly robust, imputed labels wrong"
 Formula = Callable[[Batch, Outputs], Mapping[str, Term]]
-DEFECTS: list[tuple[Formula, AbstractObjective, set[str]]] = []
+DEFECTS: list[tuple[Formula | type[AbstractObjective], AbstractObjective, set[str]]] = []
+PAGE = Path(__file__).parents[2] / "docs" / "estimators.md"
 
 
 def build(formula: Formula, claims: Iterable[str], **variables: Any) -> AbstractObjective:
@@ -47,6 +57,16 @@ def defect(*flags: str, claims: tuple[str, ...] = (UNBIASED,), **variables: Any)
     def enter(formula: Formula) -> Formula:
         DEFECTS.append((formula, build(formula, claims, **variables), set(flags)))
         return formula
+
+    return enter
+
+
+def plant(*flags: str) -> Callable[[type[Any]], type[Any]]:
+    """Enter a shipped objective with a defect, and the checks that must flag it (and no other)."""
+
+    def enter(objective: type[Any]) -> type[Any]:
+        DEFECTS.append((objective, objective(clip=0.0), set(flags)))
+        return objective
 
     return enter
 
@@ -256,12 +276,63 @@ def centre_of_all_replicas(batch: Batch, outputs: Outputs) -> Mapping[str, Term]
     return {"outcome": Term(error + (batch.propensity.mean() - batch.propensity.mean(-1, keepdim=True)), OUTCOME)}
 
 
+# --- shipped objectives as public code has them
+
+
+@plant(UNBIASED)
+class IdsCountedFromZero(IPS):  # type: ignore[misc]
+    """A density of `n / (max user id * max item id)`, each short by 1 (pitfall 11)."""
+
+    def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        assert batch.user is not None
+        users, items = (ids.amax(-1, keepdim=True) for ids in (batch.user, batch.item))
+        short = (users + 1) / users * (items + 1) / items
+        return super().terms(replace(batch, propensity=batch.propensity * short), outputs)
+
+
+@plant(UNBIASED)
+class SquaredErrorOfLogOdds(IPS):  # type: ignore[misc]
+    """`predict` returns log-odds, which a squared error meets as if they were probabilities (pitfall 6)."""
+
+    links: ClassVar[frozenset[Link]] = frozenset({"logit"})
+
+    def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        return {"outcome": Term(weigh(batch) * (outputs[OUTCOME] - batch.outcome).square(), OUTCOME)}
+
+
+@plant("weights of all_pairs rows")
+class OneRowToFourPairs(DRJL):  # type: ignore[misc]
+    """Logged rows and four times as many pairs count alike, whatever share of all pairs is logged (pitfall 5)."""
+
+    def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        terms = super().terms(batch, outputs)
+        return {name: replace(term, value=term.value / batch.weight) for name, term in terms.items()}
+
+
+@plant(ROLES)
+class WeightsNeverTrained(IPSV2):  # type: ignore[misc]
+    """The network of the weights is read through a detached call, so that nothing trains it (KB, methods 6.2)."""
+
+    def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        fixed = {**outputs.values, PROPENSITY: outputs[PROPENSITY].detach()}
+        return super().terms(batch, replace(outputs, values=fixed))
+
+
+@plant(CONSISTENT, WRONG_PROPENSITY, WRONG_LABELS)
+class MeanOverTheModels(MR):  # type: ignore[misc]
+    """The mean over pairs is one over the J + K models too (Cali-MR's code, methods 6.4)."""
+
+    def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        terms = super().terms(batch, outputs)
+        return {**terms, "outcome": Term(terms["outcome"].value / 4, OUTCOME)}
+
+
 NAMES = [formula.__name__ for formula, _, _ in DEFECTS]
 
 
 @pytest.mark.parametrize(("formula", "objective", "flags"), DEFECTS, ids=NAMES)
 def test_a_planted_defect_is_flagged_by_the_checks_that_are_its_own(
-    formula: Formula, objective: AbstractObjective, flags: set[str]
+    formula: Formula | type[AbstractObjective], objective: AbstractObjective, flags: set[str]
 ) -> None:
     certificate = certify(objective, effort=QUICK)
     failed = {check.name for check in certificate.failures}
@@ -277,6 +348,14 @@ def test_there_are_a_dozen_defects_and_every_check_flags_one() -> None:
         UNBIASED, CONSISTENT, WRONG_PROPENSITY, WRONG_LABELS, GRADIENT, FINITE, ROLES, SLOPES, STACKED,
         "weights of all_pairs rows", "weights of logged rows",
     }  # fmt: skip
+
+
+def test_the_table_of_public_code_names_the_planted_defects_and_the_checks_that_flag_them() -> None:
+    section = PAGE.read_text(encoding="utf-8").partition("<!-- defects -->")[2].partition("<!-- /defects -->")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", section, re.MULTILINE)
+    flags = {formula.__name__: checks for formula, _, checks in DEFECTS}
+    assert len(rows) >= 13 and len(dict(rows)) == len(rows)
+    assert {name: set(checks.split("; ")) for name, checks in rows} == {name: flags[name] for name, _ in rows}
 
 
 # --- what is right passes, and says how small a bias it would have seen

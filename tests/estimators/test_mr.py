@@ -140,6 +140,18 @@ def ideal() -> float:
     return float(pointwise_error(truth().raw, truth().rate, "logit").mean())
 
 
+def test_labels_among_the_errors_are_caught() -> None:
+    """Third-party code of Cali-MR regresses on imputed labels: then a right imputation makes nothing right."""
+    t, (chances, rates) = truth(), models("first imputation")
+    u = torch.stack([*(1 / chance for chance in chances), *rates])
+
+    def estimate(outcome: Tensor, observed: Tensor) -> Tensor:
+        error = pointwise_error(t.raw, outcome, "logit")
+        return multiple_robust(error, u, batch_of(outcome, observed), 1e-6).mean()
+
+    assert distance(vmap(estimate)(t.outcome, t.hit), ideal()) > 6
+
+
 # --- the gradient
 
 

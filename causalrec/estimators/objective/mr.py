@@ -10,10 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from causalrec.estimators.doubly_robust import ImputationErrors
 from causalrec.estimators.learned_propensity import exposure_term, learned_propensity
 from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Claim
-from causalrec.estimators.pointwise_error import pointwise_error
+from causalrec.estimators.pointwise_error import pointwise_error, soft_label
 from causalrec.estimators.reduction import batch_sum
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term, role_number
 
@@ -48,23 +47,25 @@ class MR(AbstractObjective):
     ridge: Annotated[float, Field(gt=0)] = 1e-6
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
-        inverses = [_inverse(batch, learned_propensity(outputs, role), self.clip) for role in PROPENSITIES]
-        errors = {role: ImputationErrors.from_outputs(batch, outputs, role) for role in IMPUTATIONS}
-        error = pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)
-        candidates = torch.stack([*inverses, *(each.imputed for each in errors.values())], -2)
+        raw, link = outputs[OUTCOME], outputs.link
+        error = pointwise_error(raw, batch.outcome, link)
+        labels = {role: soft_label(outputs[role], link) for role in IMPUTATIONS}
+        chances = [learned_propensity(outputs, role).clamp_min(self.clip) for role in PROPENSITIES]
+        imputed = torch.stack([pointwise_error(raw, label.detach(), link) for label in labels.values()], -2)
+        candidates = torch.cat([_standardise(1 / torch.stack(chances, -2), batch), imputed], -2)
         terms = {"outcome": Term(multiple_robust(error, candidates, batch, self.ridge), OUTCOME)}
         terms |= {str(role): exposure_term(batch, outputs, role) for role in PROPENSITIES}
-        for role, each in errors.items():
-            miss = batch.observed * (error.detach() - each.imputed_trainable).square()
-            terms[str(role)] = Term(miss, role, normaliser=batch.observed)
+        for role, label in labels.items():
+            miss = error.detach() - pointwise_error(raw.detach(), label, link)
+            terms[str(role)] = Term(batch.observed * miss.square(), role, normaliser=batch.observed)
         return terms
 
 
-def _inverse(batch: Batch, propensity: Tensor, clip: float) -> Tensor:
-    """Return `1 / max(p, clip)`, `[B]`, over its root mean square of observed rows: the fit knows no scale."""
-    inverse, seen = 1 / propensity.clamp_min(clip), batch.weight * batch.observed
-    mean_square = batch_sum(seen * inverse.square()) / batch_sum(seen).clamp_min(1e-12)  # a batch may have no row
-    return inverse / mean_square.clamp_min(1e-12).sqrt()
+def _standardise(inverses: Tensor, batch: Batch) -> Tensor:
+    """Return inverse propensities `[J,B]`, each over its root mean square of observed rows: the fit knows no scale."""
+    seen = (batch.weight * batch.observed)[..., None, :]
+    mean_square = batch_sum(seen * inverses.square()) / batch_sum(seen).clamp_min(1e-12)  # a batch may have no row
+    return inverses / mean_square.clamp_min(1e-12).sqrt()
 
 
 def multiple_robust(error: Tensor, candidates: Tensor, batch: Batch, ridge: Tensor | float) -> Tensor:
@@ -88,8 +89,8 @@ def multiple_robust(error: Tensor, candidates: Tensor, batch: Batch, ridge: Tens
     """
     u, e, weight = candidates.double(), error.double(), batch.weight.double()
     seen = weight * batch.observed
-    outer = batch_sum(seen[..., None, None, :] * u[..., :, None, :] * u[..., None, :, :])[..., 0]
-    sums = torch.cat([batch_sum((seen * e)[..., None, :] * u), batch_sum(weight[..., None, :] * u)], -1)
+    outer = _over_ranks((seen[..., None, :] * u) @ u.transpose(-1, -2))
+    sums = _over_ranks(u @ torch.stack([seen * e, weight], -1))
     added = torch.as_tensor(ridge).to(outer) * batch_sum(seen).clamp_min(1.0)
     damped = outer + added[..., None] * torch.eye(u.shape[-2]).to(outer)
     eta, lam = torch.linalg.solve(damped, sums).split(1, -1)
@@ -97,3 +98,8 @@ def multiple_robust(error: Tensor, candidates: Tensor, batch: Batch, ridge: Tens
     constant = added * (eta * lam).sum(-2) / batch_sum(weight)
     value: Tensor = fit + batch.observed * clever * (e - fit) - constant
     return value.to(error.dtype)
+
+
+def _over_ranks(sums: Tensor) -> Tensor:
+    """Add sums of the rows of a rank, `[...]`, over all ranks, without gradient."""
+    return batch_sum(sums[..., None])[..., 0]
