@@ -48,7 +48,15 @@ class VectorFile:
         return _locate(folder, self.file, root)
 
     def read(self, folder: Path, root: Path, ids: Sequence[str], name: str, entity: Entity = "item") -> Vectors:
-        """Return the vectors of ids in their order, as `read_vectors` does."""
+        """Return the vectors of ids in their order, as `read_vectors` does.
+
+        Args:
+            folder: Of the data set.
+            root: `paths.data`.
+            ids: The ids in order.
+            name: What the vectors are called.
+            entity: Whose vectors they are.
+        """
         path, column = self.path(folder, root), self.column
         id_file = None if self.ids is None else _locate(path.parent, self.ids, root)
         return read_vectors(path, ids, name, column=column, id=self.id, id_file=id_file, entity=entity)

@@ -131,8 +131,8 @@ class Histories(nn.Module):
         items = self._items_at(positions, marks[:, 0])
         column = torch.where(end > first, self.length - (stop - end), 0)
         is_older = torch.arange(self.length, device=end.device) < column[:, None]
-        own = torch.stack([(items[window] == row_item[:, None]) & is_older for row_item in _row_items(batch)])
-        return SharedWindows(self._history(positions, items), window, column, own.any(2).any(0))
+        matches = torch.stack([(items[window] == row_item[:, None]) & is_older for row_item in _row_items(batch)])
+        return SharedWindows(self._history(positions, items), window, column, matches.any(2).any(0))
 
     def _event_windows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Return the positions of the events before each row `[B,window]`, and where they end and begin `[B]`."""

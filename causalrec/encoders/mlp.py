@@ -18,7 +18,7 @@ from causalrec.types import Batch, Count, Entity, Vectors
 KEY_OF_SIDE: Mapping[Entity, str] = {"user": "user_vectors", "item": "vectors"}
 
 
-class MLP(AbstractPairEncoder):
+class VectorMLP(AbstractPairEncoder):
     """Pair vector = `W ReLU(.. ReLU(W_1 [u; v] + b_1) ..) + b` of fixed vectors u of the user and v of the item.
 
     Vectors are those of the outcome view, of each side one after another, with columns standardised over the ids that

@@ -12,7 +12,7 @@ import torch
 
 from causalrec import cli
 from causalrec.encoders.base import EncoderInputs
-from causalrec.encoders.mlp import MLP
+from causalrec.encoders.mlp import VectorMLP
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.features.views import FeatureMatrix
@@ -31,13 +31,13 @@ def inputs(user: Any = USER_VECTORS, item: Any = ITEM_VECTORS) -> EncoderInputs:
     return dataclasses.replace(EncoderInputs(2, 2, (), Path(), Path()), **sides)
 
 
-def pair_vectors(encoder: MLP) -> torch.Tensor:
+def pair_vectors(encoder: VectorMLP) -> torch.Tensor:
     """Return the vectors of the pairs (0, 0), (0, 1), (1, 0), (1, 1)."""
     return encoder.pairs(inference_batch(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), VIEW))
 
 
 @torch.no_grad()
-def fill(encoder: MLP, *weights: list[list[float]]) -> MLP:
+def fill(encoder: VectorMLP, *weights: list[list[float]]) -> VectorMLP:
     for layer, weight in zip(encoder.layers, weights, strict=True):
         assert isinstance(layer, torch.nn.Linear)
         layer.weight.copy_(torch.tensor(weight))
@@ -47,22 +47,22 @@ def fill(encoder: MLP, *weights: list[list[float]]) -> MLP:
 
 def test_two_layers_by_hand() -> None:
     """u, v in {-1, 1}: the hidden layer is (ReLU(u + v), ReLU(u - v)), the vector the first minus twice the second."""
-    encoder = fill(MLP(inputs(), hidden=(2,), width=1), [[1.0, 1.0], [1.0, -1.0]], [[1.0, -2.0]])
+    encoder = fill(VectorMLP(inputs(), hidden=(2,), width=1), [[1.0, 1.0], [1.0, -1.0]], [[1.0, -2.0]])
     torch.testing.assert_close(pair_vectors(encoder)[:, 0], torch.tensor([0.0, 0.0, -4.0, 2.0]))
 
 
 def test_without_hidden_layers_it_is_linear_and_with_the_product_a_factorisation() -> None:
-    linear = pair_vectors(MLP(inputs(), hidden=(), width=3))
+    linear = pair_vectors(VectorMLP(inputs(), hidden=(), width=3))
     torch.testing.assert_close(linear[0] + linear[3], linear[1] + linear[2])
-    product = fill(MLP(inputs(), hidden=(), width=1, product=True), [[0.0, 0.0, 1.0]])
+    product = fill(VectorMLP(inputs(), hidden=(), width=1, product=True), [[0.0, 0.0, 1.0]])
     torch.testing.assert_close(pair_vectors(product)[:, 0], torch.tensor([1.0, -1.0, -1.0, 1.0]))
-    curved = pair_vectors(fill(MLP(inputs(), hidden=(1,), width=1), [[1.0, 1.0]], [[1.0]]))
+    curved = pair_vectors(fill(VectorMLP(inputs(), hidden=(1,), width=1), [[1.0, 1.0]], [[1.0]]))
     assert (curved[0] + curved[3] - curved[1] - curved[2]).abs().min() > 1
 
 
 def test_an_id_without_a_vector_is_read_at_the_mean_and_moves_no_other() -> None:
     gone = np.array([[1.0], [3.0], [np.nan]])
-    encoder = MLP(inputs(user=gone), hidden=(), width=2)
+    encoder = VectorMLP(inputs(user=gone), hidden=(), width=2)
     three = encoder.pairs(inference_batch(np.array([0, 1, 2]), np.zeros(3, np.int64), VIEW_OF_THREE))
     torch.testing.assert_close(three[2], (three[0] + three[1]) / 2)
 
@@ -80,7 +80,7 @@ VIEW_OF_THREE = dataclasses.replace(VIEW, user_block=np.zeros((3, 0), np.float32
 )
 def test_what_it_cannot_read_is_refused_in_one_line(given: EncoderInputs, settings: Any, message: str) -> None:
     with pytest.raises(RequestError, match=message) as caught:
-        MLP(given, **settings)
+        VectorMLP(given, **settings)
     assert "\n" not in str(caught.value)
 
 
@@ -92,7 +92,7 @@ def test_stacked_fits_are_those_made_alone(tmp_path: Path) -> None:
 
     def network() -> CausalModel:
         width = len(test_stacked.VIEW)
-        return CausalModel({r: RoleNetwork(MLP(given, hidden=(5, 4)), Dot(width)) for r in DRJL().roles}, "logit")
+        return CausalModel({r: RoleNetwork(VectorMLP(given, hidden=(5, 4)), Dot(width)) for r in DRJL().roles}, "logit")
 
     request = test_stacked.task(tmp_path / "fit", DRJL(), model=network)
     assert reason_to_fit_alone(request) is None
