@@ -29,7 +29,7 @@ def sum_of(encoder: NeuMF) -> Tensor:
 
 
 def test_the_sum_by_hand() -> None:
-    """width 1, one layer: p q + h relu((w . [p', q']) / sqrt 2 + a) + b + c."""
+    """width 1, one layer: p q + h relu((w . [p', q']) / 2 + a) + b + c."""
     encoder = NeuMF(inputs(), width=1, layers=1)
     with torch.no_grad():
         for table, rows in ((encoder.user_table, (2.0, 4.0)), (encoder.item_table, (3.0, 6.0))):
@@ -40,7 +40,7 @@ def test_the_sum_by_hand() -> None:
         encoder.tower[0].weight.copy_(torch.tensor([[1.0, 0.5]]))  # type: ignore[operator]
         encoder.tower[0].bias.fill_(-1.0)  # type: ignore[operator]
         encoder.mix.fill_(10.0)
-    expected = 2 * 3 + 10 * (7 / 2**0.5 - 1) + 0.75
+    expected = 2 * 3 + 10 * (7 / 2 - 1) + 0.75
     torch.testing.assert_close(sum_of(encoder), torch.full((USERS * ITEMS,), expected))
 
 
