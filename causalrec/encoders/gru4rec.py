@@ -33,7 +33,7 @@ class GRU4Rec(AbstractEncoder):
         dropout: share of the embeddings, and of the states between layers, that training drops.
         feedback: an event also holds whether it was liked.
         shared_windows: in training, rows of a user that stand in one batch (`sampler=positions`) share a reading of the
-            user's events, as in `sasrec`.
+            user's events, as in `sasrec`; labelled rows are read alone.
     """
 
     reads_time = True

@@ -55,7 +55,7 @@ class AbstractSequenceEncoder(AbstractEncoder):
         feedback: an event also holds whether it was liked; a history of ratings holds both.
         shared_windows: in training, rows of a user that stand in one batch (`sampler=positions`) share a reading of the
             user's events: of a user's latest row there the latest `length`, of an earlier row those of them that are
-            older than itself. An encoder that reads later events, `bert4rec`, refuses.
+            older than itself. Labelled rows are read alone. An encoder that reads later events, `bert4rec`, refuses.
         text: source, folder or hub name of a language model, whose frozen embeddings of the item texts the item
             embeddings start from; None: no text is read.
         max_tokens: number of tokens at which the item texts are cut.

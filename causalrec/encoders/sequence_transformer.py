@@ -36,7 +36,8 @@ class Sequence(AbstractIdRows):
         query: where the query stands, `start` or `end`.
         feedback: an event also holds whether it was liked.
         shared_windows: in training a stretch of a user's events is read once for all rows of the batch that it ends
-            before, each row from the state of its own latest event; for a backbone that reads no later event.
+            before, each row from the state of its own latest event; for a backbone that reads no later event, and rows
+            that stand against other items (labelled rows are read alone).
         text: source, folder or hub name of a language model, whose frozen embeddings of the item texts are projected
             and added to the item embeddings, which then start at zero; None: no text is read.
         max_tokens: number of tokens at which the item texts are cut.
@@ -85,7 +86,7 @@ class Sequence(AbstractIdRows):
 
     def users(self, batch: Batch) -> Tensor:
         """Return float32[B,width + 2]; each distinct history of the batch, or each shared window, is run once."""
-        if self.shared_windows and self.training:
+        if self.shared_windows and self.training and _is_next_item(batch):
             return with_user_bias(self.out(self._states_in_windows(batch)))
         history, rows = self.histories.distinct_histories(batch)
         return with_user_bias(self.out(self.states(history.trim()))).index_select(0, rows)
@@ -136,6 +137,11 @@ class Sequence(AbstractIdRows):
     def _item_vectors(self, ids: Tensor) -> Tensor:
         embedded = self.look_up(self.token_embedding.weight, ids)
         return embedded if self.item_text_projection is None else embedded + self.item_text_projection(ids)
+
+
+def _is_next_item(batch: Batch) -> bool:
+    """Whether rows are positions, whose item is what is predicted: labelled rows stand against no other item."""
+    return batch.negative is not None or batch.candidates is not None
 
 
 class ItemTextProjection(nn.Module):

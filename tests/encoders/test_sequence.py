@@ -268,7 +268,12 @@ def next_item_batch(users: list[int]) -> Batch:
     log = log_of()
     assert log.user is not None and log.time is not None
     rows = np.flatnonzero(np.isin(log.user, users))
-    return batch_of(log.user[rows].tolist(), log.item[rows].tolist(), log.time[rows].tolist())
+    return against_others(batch_of(log.user[rows].tolist(), log.item[rows].tolist(), log.time[rows].tolist()))
+
+
+def against_others(batch: Batch) -> Batch:
+    """The rows as positions: each stands against other items, here one."""
+    return dataclasses.replace(batch, candidates=torch.tensor([8]), candidate_counts=torch.ones(1))
 
 
 def without_dropout(kind: type[Any], given: EncoderInputs | None = None, **settings: Any) -> Any:
@@ -291,7 +296,7 @@ def test_windows_end_at_the_latest_row_of_the_batch_by_hand() -> None:
 @causal
 def test_the_latest_row_of_a_user_is_read_as_it_is_alone(kind: Any) -> None:
     encoder = without_dropout(kind)
-    batch = batch_of([0, 1, 4, 5], [4, 3, 6, 2], [4, 3, 6, 9])
+    batch = against_others(batch_of([0, 1, 4, 5], [4, 3, 6, 2], [4, 3, 6, 9]))
     torch.testing.assert_close(encoder.users(batch), encoder.eval().users(batch), rtol=1e-5, atol=1e-6)
 
 
@@ -323,10 +328,20 @@ def test_no_row_of_a_shared_window_reads_its_own_event_or_a_later_one(kind: Any)
 @causal
 def test_a_row_whose_item_stands_in_its_window_is_read_without_it(kind: Any) -> None:
     """Item 2 of user 0 is also its third event: the row of the fourth must not tell it, others are as before."""
-    encoder, batch = without_dropout(kind), batch_of([0, 0, 4], [4, 2, 6], [4, 4, 6])
+    encoder, batch = without_dropout(kind), against_others(batch_of([0, 0, 4], [4, 2, 6], [4, 4, 6]))
     shared = encoder.sequence.histories.shared_windows(batch)
     assert shared.reads_itself.tolist() == [False, True, False]
     torch.testing.assert_close(encoder.users(batch), encoder.eval().users(batch), rtol=1e-5, atol=1e-6)
+
+
+@causal
+def test_labelled_rows_are_read_alone(kind: Any) -> None:
+    """Seven rows of one user, of which the window is cut short for the earlier ones where they share it."""
+    encoder, batch = without_dropout(kind), next_item_batch([4])
+    labelled = dataclasses.replace(batch, candidates=None, candidate_counts=None)
+    alone, shared = encoder.users(labelled), encoder.users(batch)
+    torch.testing.assert_close(alone, encoder.eval().users(labelled), rtol=1e-5, atol=1e-6)
+    assert (alone - shared).abs().amax(1)[:-1].max() > 1e-4
 
 
 def test_an_encoder_that_reads_later_events_shares_no_window() -> None:
