@@ -18,10 +18,23 @@ from causalrec.types import Floats, Outputs
 
 
 class NetworkPredictor(AbstractPredictor):
-    """A trained network under its objective; the same rows are predicted once."""
+    """A trained network under its objective; the same rows are predicted once.
 
-    def __init__(self, model: CausalModel, features: FeatureMatrix, objective: AbstractObjective) -> None:
-        self.model, self.features, self.objective = model, features, objective
+    Args:
+        model: that is trained.
+        features: that it reads.
+        objective: that it was trained by.
+        warnings: of its fit.
+    """
+
+    def __init__(
+        self,
+        model: CausalModel,
+        features: FeatureMatrix,
+        objective: AbstractObjective,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self.model, self.features, self.objective, self.fit_warnings = model, features, objective, warnings
         self.only_ranks = not objective.required_head_outputs
         self._predicted: dict[str, Floats] = {}
 
@@ -38,6 +51,10 @@ class NetworkPredictor(AbstractPredictor):
         """Return what predicts all items of users: by products of towers, where the head is one."""
         towers = tower_scorer(self.model, self.features, self.objective, data)
         return pair_scorer(self._predict, data, pairs_at_once) if towers is None else towers
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.fit_warnings
 
     @property
     def sizes(self) -> Sizes:

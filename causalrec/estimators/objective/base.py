@@ -154,6 +154,14 @@ class AbstractObjective(ABC):
         """
         return {}
 
+    def fit_warnings(self, buffers: Mapping[str, Tensor]) -> tuple[str, ...]:
+        """Return what must be read beside every number of a fit, a line each; none by default.
+
+        Args:
+            buffers: of one fit, as its last epoch had them.
+        """
+        return ()
+
     def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
         """Return the loss whose mean over all rows it estimates, `[B]`, were all known: the error against the mean
         outcome, unless the estimator is one of another loss.
