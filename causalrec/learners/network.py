@@ -121,7 +121,8 @@ class NetworkLearner(AbstractLearner):
         self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult]
     ) -> NetworkPredictor:
         chosen = self.selection(config, prepared, results)
-        return self._predictor(with_settings(config, chosen.settings), prepared, chosen.fit.state)
+        settings, fit = with_settings(config, chosen.settings), chosen.fit
+        return self._predictor(settings, prepared, fit.state, fit.warnings)
 
     def reload(self, config: ExperimentConfig, prepared: PreparedData, selection: SelectionSection) -> NetworkPredictor:
         path = config.folder / "checkpoints" / selection.fit / "best.ckpt"
@@ -137,12 +138,16 @@ class NetworkLearner(AbstractLearner):
         return self._predictor(chosen, prepared, state)
 
     def _predictor(
-        self, config: ExperimentConfig, prepared: PreparedData, state: Mapping[str, torch.Tensor]
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        state: Mapping[str, torch.Tensor],
+        warnings: tuple[str, ...] = (),
     ) -> NetworkPredictor:
         model = build_model(config, prepared, encoder_inputs(config, prepared))
         weights = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
         model.load_state_dict(weights)
-        return NetworkPredictor(model, prepared.features, config.objective.build(), prepared.train)
+        return NetworkPredictor(model, prepared.features, config.objective.build(), prepared.train, warnings)
 
     def _requests(
         self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult] = ()

@@ -33,6 +33,7 @@ class NetworkPredictor(AbstractPredictor):
         features: the numbers of the outcome view.
         objective: what it was trained by.
         log: the training rows, whose users and items the objective's warnings of a fit are about; None: it has none.
+        buffer_warnings: of what the objective has fitted between epochs.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class NetworkPredictor(AbstractPredictor):
         features: FeatureMatrix,
         objective: AbstractObjective,
         log: InteractionLog | None = None,
+        buffer_warnings: tuple[str, ...] = (),
     ) -> None:
         self.model, self.features, self.objective, self.log = model, features, objective, log
+        self.buffer_warnings = buffer_warnings
         self.only_ranks = not objective.required_head_outputs
         self._predicted: dict[str, Floats] = {}
 
@@ -87,7 +90,8 @@ class NetworkPredictor(AbstractPredictor):
     @property
     def warnings(self) -> tuple[str, ...]:
         warns = type(self.objective).fit_warnings is not AbstractObjective.fit_warnings
-        return self._fit_warnings if warns and self.log is not None else ()
+        of_fit = self._fit_warnings if warns and self.log is not None else ()
+        return (*self.buffer_warnings, *of_fit)
 
     @cached_property
     def _fit_warnings(self) -> tuple[str, ...]:

@@ -104,7 +104,8 @@ class BestCheckpoint(Checkpoint):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, CausalRecModule)
         numbers = self.criterion, self.best_epoch, trainer.current_epoch
-        self.fit = FitResult(*numbers, self.best, tuple(pl_module.curve), self.seconds_trained)
+        warned = pl_module.objective.buffer_warnings(pl_module.epoch_buffers)
+        self.fit = FitResult(*numbers, self.best, tuple(pl_module.curve), self.seconds_trained, warned)
         if trainer.is_global_zero:
             self.folder.finish(self.fit)
 

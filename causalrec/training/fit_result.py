@@ -42,6 +42,7 @@ class FitResult:
         state: weights of the best epoch, by name.
         curve: the learning curve.
         seconds: in training steps; of fits that were stacked, its share.
+        warnings: of the objective, to be read beside every number of the fit.
     """
 
     criterion: float
@@ -50,6 +51,7 @@ class FitResult:
     state: dict[str, Tensor]
     curve: tuple[Epoch, ...] = ()
     seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
 
 
 def log_curve(logger: Logger | None, prefix: str, curve: Iterable[Epoch]) -> None:

@@ -61,6 +61,7 @@ class SavedFit(TypedDict):
         epochs: trained in all.
         curve: the learning curve.
         seconds: in training steps; files of before it was kept have none.
+        warnings: of the objective; files of before them have none.
     """
 
     criterion: float
@@ -68,6 +69,7 @@ class SavedFit(TypedDict):
     epochs: int
     curve: list[SavedEpoch]
     seconds: NotRequired[float]
+    warnings: NotRequired[list[str]]
 
 
 class UnusableCheckpoint(DataError):
@@ -135,6 +137,7 @@ class FitFolder:
         numbers = ("criterion", "best_epoch", "epochs", "seconds")
         summary = {name: getattr(fit, name) for name in numbers}
         shown = {**summary, "curve": [asdict(point) for point in fit.curve]}
+        shown |= {"warnings": list(fit.warnings)} if fit.warnings else {}
         write_checkpoint(self.best, {"fingerprint": self.fingerprint, "fit": shown, "state_dict": fit.state})
         make_way(self.folder / "fit.json")
         write_text(self.folder / "fit.json", json.dumps({"fingerprint": self.fingerprint, **shown}, indent=1) + "\n")
@@ -184,7 +187,7 @@ def _as_fit(path: Path, saved: Checkpoint, weights: Mapping[str, Tensor] | None)
         raise DataError(f"{path}: checkpoint holds something else in the place of its learning curve") from error
     curve = tuple(Epoch(**point) for point in summary["curve"])
     numbers = summary["criterion"], summary["best_epoch"], summary["epochs"]
-    return FitResult(*numbers, state, curve, summary.get("seconds", 0.0))
+    return FitResult(*numbers, state, curve, summary.get("seconds", 0.0), tuple(summary.get("warnings", ())))
 
 
 def _is_rank_zero() -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -17,19 +19,38 @@ from causalrec.estimators.objective.inv_pref import (
     CLASSIFIER,
     CONTEXT,
     ENVIRONMENT,
+    Form,
     InvPref,
     aware_error,
     environment_error,
     environment_score,
 )
+from causalrec.estimators.objective.naive import Naive
 from causalrec.training.stacked.stack_key import reason_to_fit_alone
 from causalrec.training.stacked.stacked_trainer import StackedTrainer, fit_stacked
 from causalrec.training.trainer import TrainerSettings
-from causalrec.types import OUTCOME, Batch, Link, Outputs
+from causalrec.types import OUTCOME, Batch, EpochRows, Link, Outputs
 from tests.estimators.test_dr_family import batch_of
 from tests.training.test_stacked import largest, objective_of, task
 
 RAW, LABEL = torch.tensor([1.0, 2.0, 0.0]), torch.tensor([1.0, 4.0, 2.0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collapsed(Naive):
+    """Warns whatever it has fitted."""
+
+    epoch_rows: ClassVar[EpochRows | None] = EpochRows("training")
+
+    def between_epochs(
+        self, rows: Batch, outputs: Outputs, epoch: int, generator: torch.Generator
+    ) -> Mapping[str, Tensor]:
+        return {"count": torch.ones(1)}
+
+    def buffer_warnings(self, buffers: Mapping[str, Tensor]) -> tuple[str, ...]:
+        return ("all is one",) if "count" in buffers else ()
+
+
 USER, ITEM = torch.tensor([[1.0, 0.0], [2.0, 1.0], [0.0, 1.0]]), torch.tensor([[1.0, 1.0], [1.0, 2.0], [1.0, 1.0]])
 SCALE = torch.tensor([[1.0, 1.0], [2.0, 1.0]])  # in the second environment the first factor counts twice
 WEIGHTS = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
@@ -62,13 +83,20 @@ def test_the_implicit_form_is_the_cross_entropy_of_a_product() -> None:
     raw, score, label = torch.tensor([0.3, -2.0]), torch.tensor([1.0, 0.5]), torch.tensor([1.0, 0.0])
     product = torch.sigmoid(raw) * torch.sigmoid(score)
     expected = -(label * product.log() + (1 - label) * (1 - product).log())
-    torch.testing.assert_close(aware_error(raw, score, label, "logit"), expected)
-    far = aware_error(torch.tensor([80.0, -80.0]), torch.tensor([80.0, 90.0]), torch.tensor([0.0, 1.0]), "logit")
+    torch.testing.assert_close(aware_error(raw, score, label, "logit", "product"), expected)
+    ends = torch.tensor([80.0, -80.0]), torch.tensor([80.0, 90.0])
+    far = aware_error(*ends, torch.tensor([0.0, 1.0]), "logit", "product")
     assert far.tolist() == pytest.approx([80 - math.log(2), 80], rel=1e-5)
+    assert aware_error(raw, score, torch.ones(2), "identity", "product").tolist() == pytest.approx([0.49, 4.0])
+    counts = [aware_error(raw, score, label, "log", form).tolist() for form in ("sum", "product")]
+    assert counts[0] == counts[1] == pytest.approx([math.exp(1.3) - 1.3, math.exp(-1.5)])
 
 
+@pytest.mark.parametrize("form", ["sum", "product"])
 @pytest.mark.parametrize("link", ["identity", "logit", "log"])
-def test_each_term_reaches_the_role_it_trains_and_the_reversal_is_the_classifiers_gradient_turned(link: Link) -> None:
+def test_each_term_reaches_the_role_it_trains_and_the_reversal_is_the_classifiers_gradient_turned(
+    link: Link, form: Form
+) -> None:
     outputs = outputs_of(link)
     leaves = {
         OUTCOME: [RAW, USER, ITEM],
@@ -84,7 +112,7 @@ def test_each_term_reaches_the_role_it_trains_and_the_reversal_is_the_classifier
     }
     values = {role: moved[role][0] for role in (OUTCOME, ENVIRONMENT)}
     live = Outputs(values, link, vectors, parameters=parameters, buffers=BUFFERS)
-    terms, every = InvPref(environments=2).terms(BATCH, live), [v for by in moved.values() for v in by]
+    terms, every = InvPref(environments=2, form=form).terms(BATCH, live), [v for by in moved.values() for v in by]
     for term in terms.values():
         slopes = torch.autograd.grad(term.value.sum(), every, retain_graph=True, allow_unused=True)
         reached = {
@@ -125,23 +153,23 @@ def test_environments_that_a_simulation_has_come_out_and_without_any_they_do_not
 def recovery(contrast: float) -> float:
     """The share of rows in their true environment, of two in which one factor counts for `1 +- contrast`."""
     draw = torch.Generator().manual_seed(0)
-    factor = torch.randn(2000, generator=draw)
-    true = torch.randint(2, (2000,), generator=draw)
-    outcome = factor * (1 + contrast * (2 * true - 1)) + 0.3 * torch.randn(2000, generator=draw)
-    rows: Batch = replace(batch_of(outcome, torch.ones(2000), torch.ones(2000)), row=torch.arange(2000))
+    factor = torch.randn(600, generator=draw)
+    true = torch.randint(2, (600,), generator=draw)
+    outcome = factor * (1 + contrast * (2 * true - 1)) + 0.3 * torch.randn(600, generator=draw)
+    rows: Batch = replace(batch_of(outcome, torch.ones(600), torch.ones(600)), row=torch.arange(600))
     objective, scale = InvPref(environments=2, interval=1), torch.tensor([[1.5], [0.5]], requires_grad=True)
-    unit, buffers = torch.ones(2000, 1), {}
-    for epoch in range(12):
+    unit, buffers = torch.ones(600, 1), {}
+    for epoch in range(6):
         parameters = {CONTEXT: {"scale": scale}, CLASSIFIER: {"weights": torch.zeros(2, 1), "bias": torch.zeros(2)}}
         vectors = {OUTCOME: (unit, unit), ENVIRONMENT: (factor[:, None], unit)}
         outputs = Outputs({OUTCOME: 0 * factor, ENVIRONMENT: factor}, "identity", vectors, parameters=parameters)
         with torch.no_grad():
             seen = replace(outputs, buffers=buffers)
             buffers = dict(objective.between_epochs(rows, seen, epoch, draw))
-        for _ in range(40):
+        for _ in range(12):
             terms = objective.terms(rows, replace(outputs, buffers=buffers))
             (slope,) = torch.autograd.grad(terms["aware_context"].value.mean(), scale)
-            scale = (scale.detach() - 0.1 * slope).requires_grad_()
+            scale = (scale.detach() - 0.2 * slope).requires_grad_()
             parameters[CONTEXT]["scale"] = scale
     right = float((buffers["environment"] == true).float().mean())
     return max(right, 1 - right)
@@ -159,6 +187,21 @@ def test_one_environment_is_refused() -> None:
     node = {"_target_": "causalrec.estimators.objective.inv_pref.InvPref", "environments": 1}
     with pytest.raises((RequestError, ValidationError), match=r"environments.*greater than or equal to 2"):
         validate_component("objective", node).build()
+
+
+def test_environments_that_collapse_are_warned_of_beside_the_numbers_of_the_fit(tmp_path: Path) -> None:
+    objective = InvPref(environments=2)
+    rows = torch.arange(100)
+    assert objective.buffer_warnings({}) == () == objective.buffer_warnings({"environment": (rows > 93).long()})
+    (line,) = objective.buffer_warnings({"environment": (rows > 95).long()})
+    assert line.startswith("inv_pref: one of 2 environments holds 96.0% of the training rows")
+
+    trainer = TrainerSettings(progress=False, max_epochs=2, patience=9)
+    apart = replace(task(tmp_path / "apart", InvPref(interval=9)), trainer=trainer)
+    collapsed = replace(apart, objective=Collapsed(), folder=tmp_path / "collapsed")
+    for fit in (collapsed.fit(), collapsed.fit(), *fit_stacked([collapsed], lambda size: 9)):  # trained, read, stacked
+        assert not isinstance(fit, Exception) and fit.warnings == ("all is one",)
+    assert apart.fit().warnings == ()
 
 
 def test_a_stack_gives_what_each_gives_alone_and_goes_on_to_the_same_bits(tmp_path: Path) -> None:

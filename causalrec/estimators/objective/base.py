@@ -169,6 +169,14 @@ class AbstractObjective(ABC):
         """
         return ()
 
+    def buffer_warnings(self, buffers: Mapping[str, Tensor]) -> tuple[str, ...]:
+        """Return the same, of what was fitted between epochs; none by default.
+
+        Args:
+            buffers: of one fit, as its last epoch had them.
+        """
+        return ()
+
     def ideal(self, batch: Batch, outputs: Outputs, truth: Truth) -> Tensor:
         """Return the loss whose mean over all rows it estimates, `[B]`, were all known: the error against the mean
         outcome, unless the estimator is one of another loss.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -16,6 +16,8 @@ from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.types import OUTCOME, Batch, Count, EpochRows, Link, Outputs, Role, Term
 
 ENVIRONMENT, CONTEXT, CLASSIFIER = Role("environment"), Role("context"), Role("classifier")
+COLLAPSED = 0.95  # share of rows from which on environments are called one
+Form = Literal["sum", "product"]
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -26,9 +28,9 @@ class InvPref(AbstractObjective):
     With z = u * v of the outcome network, s its output and s_k that of the environment network whose factors are scaled
     by c_k, a row of environment k, which holds the share w_k of all rows, adds
     `w_k (invariant L(s) + aware L(s, s_k) + adversary NLL(k | softmax(W z + b)))`, of which the outcome network ascends
-    the last, `reversal` times. `L(s, s_k)` is the error of s + s_k, and of clicks that of the product of both
-    probabilities (the authors' explicit and implicit form). Rows start in environments at random; at each `interval`-th
-    epoch every row takes that in which `L(s, s_k)` is least.
+    the last, `reversal` times. `L(s, s_k)` is the error of s + s_k, or of the product of both means (the authors'
+    explicit and implicit form). Rows start in environments at random; at each `interval`-th epoch every row takes that
+    in which `L(s, s_k)` is least.
 
     Biased by design: it claims nothing of the mean over all pairs, reads no propensity, and rests on environments that
     the data do not name. Departures: c starts about 1 (theirs about 0, where s_k moves no factor), the environment
@@ -42,6 +44,7 @@ class InvPref(AbstractObjective):
         aware: weight of the error by both.
         adversary: weight of telling the environment from the invariant preference; 0: the two are not set apart.
         reversal: how much of that the outcome network ascends, alpha.
+        form: how both preferences make an outcome, as a `sum` of log-odds (ratings, logs) or a `product` of means.
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, ENVIRONMENT, CONTEXT, CLASSIFIER)
@@ -52,6 +55,7 @@ class InvPref(AbstractObjective):
     aware: Weight = 8.63
     adversary: Weight = 5.1
     reversal: Weight = 1.74
+    form: Form = "sum"
 
     def free_parameters(self, width: int) -> Mapping[Role, Mapping[str, Tensor]]:
         shape = (self.environments, width)
@@ -74,13 +78,25 @@ class InvPref(AbstractObjective):
         share = (counts + 1).clamp_max(len(environment) - 1) / len(environment)  # so that none is 0, nor all
         return {"environment": environment, "share": share.to(rows.weight)}
 
+    def buffer_warnings(self, buffers: Mapping[str, Tensor]) -> tuple[str, ...]:
+        if "environment" not in buffers:
+            return ()
+        counts = torch.bincount(buffers["environment"], minlength=self.environments)
+        largest = float(counts.max() / counts.sum())
+        if largest < COLLAPSED:
+            return ()
+        return (
+            f"inv_pref: one of {self.environments} environments holds {largest:.1%} of the training rows, so that "
+            f"little could vary between them",
+        )
+
     def _errors_by_environment(self, rows: Batch, outputs: Outputs) -> Tensor:
         """Return the error of each row in each environment, `[N,K]`."""
         environments = torch.arange(self.environments, device=rows.item.device)
         errors = []
         for environment in environments:
             score = environment_score(outputs, environment.expand(rows.item.shape))
-            errors.append(aware_error(outputs[OUTCOME], score, rows.outcome, outputs.link))
+            errors.append(aware_error(outputs[OUTCOME], score, rows.outcome, outputs.link, self.form))
         return torch.stack(errors, -1)
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
@@ -91,7 +107,7 @@ class InvPref(AbstractObjective):
 
         def aware(outcome: Tensor, *trained: Role) -> Tensor:
             score = environment_score(outputs, environment, trained)
-            return self.aware * share * aware_error(outcome, score, batch.outcome, link)
+            return self.aware * share * aware_error(outcome, score, batch.outcome, link, self.form)
 
         user, item = outputs.vectors[OUTCOME]
         classifier = outputs.parameters[CLASSIFIER]
@@ -126,20 +142,24 @@ def environment_score(outputs: Outputs, environment: Tensor, trained: tuple[Role
     return raw + ((scale - 1) * user * item).sum(-1)
 
 
-def aware_error(raw: Tensor, score: Tensor, label: Tensor, link: Link) -> Tensor:
-    """Return the error of both preferences together, `[B]`: of clicks that of `sigmoid(raw) sigmoid(score)`, in nats.
+def aware_error(raw: Tensor, score: Tensor, label: Tensor, link: Link, form: Form) -> Tensor:
+    """Return the error of both preferences together, `[B]`, as `pointwise_error`.
 
     Args:
         raw: `[B]`, of the invariant preference.
         score: `[B]`, of the environment's.
         label: `[B]`, the outcome.
         link: of the outcome.
+        form: `sum` of both raw outputs, or `product` of the mean outcomes that they stand for.
 
-    >>> aware_error(torch.zeros(2), torch.zeros(2), torch.tensor([1.0, 0.0]), "logit")  # -log 1/4, -log 3/4
+    >>> rows = torch.zeros(2), torch.zeros(2), torch.tensor([1.0, 0.0])
+    >>> aware_error(*rows, "logit", "product")  # -log 1/4, -log 3/4
     tensor([1.3863, 0.2877])
     """
-    if link != "logit":
+    if form == "sum" or link == "log":  # a product of counts is a sum of their logs
         return pointwise_error(raw + score, label, link)
+    if link == "identity":
+        return pointwise_error(raw * score, label, link)
     both = functional.logsigmoid(raw) + functional.logsigmoid(score)
     neither = torch.stack([-raw, -score, -raw - score]).logsumexp(0)  # log (1 - product) - log product
     return -both - (1 - label) * neither

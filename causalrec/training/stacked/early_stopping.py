@@ -23,6 +23,7 @@ class EarlyStoppingState:
         stopped: whether the fit has ended.
         curve: one point for each epoch.
         seconds: its share of the training steps.
+        warnings: of the objective, after the last epoch.
     """
 
     patience: int
@@ -32,6 +33,7 @@ class EarlyStoppingState:
     stopped: bool = False
     curve: list[Epoch] = field(default_factory=list)
     seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
 
     @property
     def epochs(self) -> int:

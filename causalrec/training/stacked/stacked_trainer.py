@@ -212,7 +212,7 @@ class StackedTrainer:
         state, weights = self.stopping[k], {name: values[k].cpu().clone() for name, values in self.best.items()}
         saved = {f"model.{name}": value for name, value in weights.items()}
         numbers = state.criterion, state.best_epoch, state.epochs
-        return FitResult(*numbers, saved, tuple(state.curve), state.seconds)
+        return FitResult(*numbers, saved, tuple(state.curve), state.seconds, tuple(state.warnings))
 
     def _is_done(self, k: int) -> bool:
         limit = self.requests[k].epochs or self.requests[k].trainer.max_epochs
@@ -256,6 +256,8 @@ class StackedTrainer:
             )
             for position, k in enumerate(self.running)
         ]
+        for k, buffers in zip(self.running, fitted, strict=True):
+            self.stopping[k].warnings = self.requests[k].objective.buffer_warnings(buffers)
         self.buffers = {name: torch.stack([each[name] for each in fitted]) for name in fitted[0]}
 
     def _outputs_of(self, outputs: Outputs, position: int) -> Outputs:
