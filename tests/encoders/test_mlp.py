@@ -12,7 +12,7 @@ import torch
 
 from causalrec import cli
 from causalrec.encoders.base import EncoderInputs
-from causalrec.encoders.mlp import VectorMLP
+from causalrec.encoders.mlp import VectorMLP, standardise
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.features.views import FeatureMatrix
@@ -58,6 +58,12 @@ def test_without_hidden_layers_it_is_linear_and_with_the_product_a_factorisation
     torch.testing.assert_close(pair_vectors(product)[:, 0], torch.tensor([1.0, -1.0, -1.0, 1.0]))
     curved = pair_vectors(fill(VectorMLP(inputs(), hidden=(1,), width=1), [[1.0, 1.0]], [[1.0]]))
     assert (curved[0] + curved[3] - curved[1] - curved[2]).abs().min() > 1
+
+
+def test_a_column_as_short_as_noise_stays_short() -> None:
+    values = np.array([[1.0, 0.0], [3.0, 0.02], [2.0, 0.01]])
+    np.testing.assert_allclose(standardise(values).std(0), [1.0, 0.01], rtol=1e-6)
+    assert standardise(np.full((2, 3), np.nan)).tolist() == [[0.0] * 3] * 2 == standardise(np.ones((2, 3))).tolist()
 
 
 def test_an_id_without_a_vector_is_read_at_the_mean_and_moves_no_other() -> None:
