@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
-from causalrec.data.card import DatasetCard
 from causalrec.data.log import InteractionLog
-from causalrec.data.split.base import AbstractSplit, RowAssignment
-from causalrec.data.split.rules import SplitRules
+from causalrec.data.split.base import RowAssignment
+from causalrec.data.split.of_base import AbstractOfBase
 from causalrec.errors import DataError, RequestError
 from causalrec.types import Count, Ints
 
@@ -20,7 +18,7 @@ LEAST_VALIDATION = 16  # rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class FewShot(AbstractSplit):
+class FewShot(AbstractOfBase):
     """So many of the training rows of the split `base`, and as many validation rows.
 
     A smaller draw of the same `subsample_seed` is among the rows of a larger one. The validation has as many rows, but
@@ -35,12 +33,9 @@ class FewShot(AbstractSplit):
             `all` logged rows, of the test too; only rows strictly older than the predicted row are read.
     """
 
-    resampled_by: ClassVar[frozenset[str]] = frozenset({"subsample_seed"})
     no_folds = "so many training rows are what is studied, and folds would add the validation's"
 
-    base: AbstractSplit
     train_size: Count | None = 64
-    subsample_seed: Annotated[int, Field(ge=0)] = 0
     history_rows: Literal["none", "rest", "all"] = "none"
 
     def __post_init__(self) -> None:
@@ -50,25 +45,8 @@ class FewShot(AbstractSplit):
             )
 
     @property
-    def rules(self) -> SplitRules:
-        return self.base.rules
-
-    @property
     def description(self) -> str:
         return f"{self.base.description}, few to train on"
-
-    def check(self, card: DatasetCard) -> None:
-        self.base.check(card)
-
-    def choose(self, logged: InteractionLog, randomised: InteractionLog | None) -> AbstractSplit:
-        return replace(self, base=self.base.choose(logged, randomised))
-
-    def choice_note(self, logged: InteractionLog, randomised: InteractionLog | None) -> str:
-        return self.base.choice_note(logged, randomised)
-
-    @property
-    def goes_by_time(self) -> bool:
-        return self.base.goes_by_time
 
     @property
     def history_reads_test(self) -> bool:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_pool import PairPool
-from causalrec.data.split.base import AbstractSplit, RowAssignment
+from causalrec.data.split.base import RowAssignment
+from causalrec.data.split.of_base import AbstractOfBase
 from causalrec.data.split.row_order import ids_of
-from causalrec.data.split.rules import SplitRules
 from causalrec.data.split.splits import Splits
 from causalrec.errors import DataError, RequestError
 from causalrec.types import Entity, Ints
@@ -24,7 +23,7 @@ ShareOfIds = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampledIds(AbstractSplit):
+class SampledIds(AbstractOfBase):
     """Of the split `base`, the training and validation rows whose user and item are both in a draw of the ids.
 
     The test is that of the base, so that part of it is of users or items without a training row: the audit says how
@@ -41,41 +40,16 @@ class SampledIds(AbstractSplit):
         subsample_seed: of the draw; jobs that differ in it are replicates.
     """
 
-    resampled_by: ClassVar[frozenset[str]] = frozenset({"subsample_seed"})
-
-    base: AbstractSplit
     user_share: ShareOfIds = 0.5
     item_share: ShareOfIds = 0.5
-    subsample_seed: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
         if self.user_share == self.item_share == 1:
             raise RequestError("split.user_share=1 with split.item_share=1: leaves no id out; choose split=random")
 
     @property
-    def rules(self) -> SplitRules:
-        return self.base.rules
-
-    @property
     def description(self) -> str:
         return f"{self.base.description}, trained on a draw of the users and items"
-
-    def check(self, card: DatasetCard) -> None:
-        self.base.check(card)
-
-    def choose(self, logged: InteractionLog, randomised: InteractionLog | None) -> AbstractSplit:
-        return replace(self, base=self.base.choose(logged, randomised))
-
-    def choice_note(self, logged: InteractionLog, randomised: InteractionLog | None) -> str:
-        return self.base.choice_note(logged, randomised)
-
-    @property
-    def goes_by_time(self) -> bool:
-        return self.base.goes_by_time
-
-    @property
-    def history_reads_test(self) -> bool:
-        return self.base.history_reads_test
 
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         rows, user = self.base.assign(logged, randomised), ids_of(logged, "user")
