@@ -11,7 +11,8 @@ from causalrec.errors import RequestError
 
 def gains(options: argparse.Namespace) -> int:
     """`causalrec gains DIR.. --out FILE.md`: the gains of the studies in these folders, printed beside ours."""
-    from causalrec.reporting.gains_overview import read_gains, write_gains
+    from causalrec.reporting.gains_overview import write_gains
+    from causalrec.reporting.study_gains import read_gains
 
     out: Path = options.out
     if out.suffix != ".md":

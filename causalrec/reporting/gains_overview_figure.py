@@ -11,12 +11,12 @@ from causalrec.reporting.colours import GREY
 from causalrec.reporting.compare import half_width
 from causalrec.reporting.escapes import figure_text
 from causalrec.reporting.gains_figure import draw_legend, draw_point
+from causalrec.reporting.study_gains import StudyGains
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from causalrec.reporting.gains_overview import StudyGains
 
 MOST_COLUMNS = 2  # of panels: the first columns that a study compares
 OURS = "#1f5fa8"

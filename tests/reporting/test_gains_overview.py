@@ -11,7 +11,7 @@ import pytest
 
 from causalrec import cli
 from causalrec.errors import RequestError
-from causalrec.reporting.gains_overview import read_gains
+from causalrec.reporting.study_gains import read_gains
 
 Capture = pytest.CaptureFixture[str]
 
