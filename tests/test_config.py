@@ -342,7 +342,8 @@ def test_resolved_holds_every_constructor_default_as_json() -> None:
     alone = spec("selection.candidates=none").to_dict()
     assert alone["optimizer"]["weight_decay"] == 0.1 and alone["selection"]["candidates"] == {}
     assert resolved["objective"] == {"_target_": "causalrec.estimators.objective.dr_jl.DRJL", "clip": 0.1} | {
-        "legacy_public_code": False
+        "dynamic": None,
+        "legacy_public_code": False,
     }
     assert resolved["encoder"]["width"] == 16
     assert resolved["encoder"]["model"]["url"] is None, "a nested validate_component is resolved as well"

@@ -107,7 +107,8 @@ def finite(scores: list[dict[str, Any]]) -> None:
     [pytest.param(o, d, marks=[pytest.mark.long] if o in CORE[1:] and d != "coat" else []) for o, d in RUNS],
 )
 def test_every_objective_runs_from_raw_files_to_a_whole_record(objective: str, dataset: str, train: Train) -> None:
-    record = train(*DATASETS[dataset], f"objective={objective}", "encoder=mf")
+    two = ["learner=two_encoders"] if objective == "mr" else []
+    record = train(*DATASETS[dataset], f"objective={objective}", "encoder=mf", *two)
     assert set(record) >= KEYS
     assert (record["status"], record["error"]) == ("done", None)
     assert record["name"] == f"mf-{objective}"

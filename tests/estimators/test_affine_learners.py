@@ -14,7 +14,7 @@ from causalrec.estimators.effect.base import AbstractFittedEffect, LearnerData
 from causalrec.types import Doubles
 from tests.estimators.test_effect_learners import PATHS, READ_BESIDE, learner, node, simulate
 
-NAMES = [path.stem for path in PATHS if path.stem != "network"]
+NAMES = [path.stem for path in PATHS]
 SCALE, SHIFT, ROWS = 1000.0, 250.0, 400
 
 

@@ -9,6 +9,7 @@ import math
 import random
 import typing
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def batch_of(outcome: Tensor, observed: Tensor, propensity: Tensor) -> Batch:
         negative_popularity=torch.full((rows,), 0.5),
         negative_observed=(ids % 3 == 0).float(),
         negative_propensity=torch.linspace(0.2, 0.9, rows),
-        row=torch.where(observed > 0, ids, -1),
+        row=ids,  # of pairs without a row it is not read
         candidates=torch.arange(2, 5),
         candidate_counts=torch.tensor([0.5, 1.0, 2.0]),
     )
@@ -85,11 +86,13 @@ def outputs_of(leaves: dict[Role, Tensor], link: Link, objective: AbstractObject
     negatives = Outputs(shifted, link, vectors_of(shifted))
     parameters = {role: {n: start + leaves[role] for n, start in by_name.items()} for role, by_name in free.items()}
     outputs = Outputs(values, link, vectors_of(values), negatives, candidates=candidates, parameters=parameters)
+    outputs = dataclasses.replace(outputs, buffers=BUFFERS.get(objective, {}))
     steps = range(objective.passes)
     passes = {role: torch.stack([raw.detach() * (1 + 0.2 * k) for k in steps]) for role, raw in values.items() if steps}
     return dataclasses.replace(outputs, passes={role: passes[role] for role in objective.pass_roles})
 
 
+@cache
 def start_of_free(objective: AbstractObjective) -> dict[Role, dict[str, Tensor]]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
@@ -115,6 +118,20 @@ def raw_outputs(objective: AbstractObjective, rows: int, seed: int = 1, link: Li
     shape = (rows, CLASSES) if link == "softmax" else (rows,)
     shapes = {role: (1,) if role in free else shape for role in objective.roles}
     return {role: torch.randn(each, generator=draw).requires_grad_() for role, each in shapes.items()}
+
+
+def buffers_of(objective: AbstractObjective) -> dict[str, Tensor]:
+    """What it fits before the first epoch, of the rows of a batch."""
+    batch, draw = random_batch(), torch.Generator().manual_seed(2)
+    link = min(objective.links)
+    rows = dataclasses.replace(batch, row=torch.arange(len(batch)))
+    leaves = {role: raw.detach() for role, raw in raw_outputs(objective, len(batch), link=link).items()}
+    with torch.no_grad():
+        return dict(objective.between_epochs(rows, outputs_of(leaves, link, objective), 0, draw))
+
+
+BUFFERS: dict[AbstractObjective, dict[str, Tensor]] = {}
+BUFFERS |= {objective: buffers_of(objective) for objective in OBJECTIVES.values() if objective.epoch_rows is not None}
 
 
 def pure_functions() -> Iterator[tuple[str, Callable[..., Tensor], int]]:
@@ -375,8 +392,8 @@ def test_terms_map_under_vmap(name: str, link: Link) -> None:
 
 def test_every_objective_has_a_pure_function() -> None:
     for name, objective in OBJECTIVES.items():
-        module = importlib.import_module(type(objective).__module__)
-        functions = [f for _, f in inspect.getmembers(module, inspect.isfunction)]
+        modules = [importlib.import_module(each.__module__) for each in type(objective).__mro__[:-2]]
+        functions = [f for module in modules for _, f in inspect.getmembers(module, inspect.isfunction)]
         assert any(f.__module__.startswith("causalrec.estimators") for f in functions), name
 
 

@@ -11,10 +11,10 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.learned_propensity import exposure_term, learned_propensity
-from causalrec.estimators.objective.base import ANY_LINK, AbstractObjective, Claim
+from causalrec.estimators.objective.base import AbstractObjective, Claim
 from causalrec.estimators.pointwise_error import pointwise_error, soft_label
 from causalrec.estimators.reduction import batch_sum
-from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Link, Outputs, Role, Space, Term, role_number
+from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Space, Term, role_number
 
 PROPENSITIES = (role_number(PROPENSITY, 0), role_number(PROPENSITY, 1))
 IMPUTATIONS = (role_number(IMPUTATION, 0), role_number(IMPUTATION, 1))
@@ -40,7 +40,6 @@ class MR(AbstractObjective):
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, *PROPENSITIES, *IMPUTATIONS)
     second_encoder_roles: ClassVar[tuple[Role, ...]] = (PROPENSITIES[1], IMPUTATIONS[1])
     space: ClassVar[Space] = "all_pairs"
-    links: ClassVar[frozenset[Link]] = ANY_LINK
     claims: ClassVar[frozenset[Claim]] = frozenset({"consistent", "doubly_robust"})
     reads_whole_batch: ClassVar[bool] = True
     clip: Annotated[float, Field(ge=0)] = 0.1

@@ -29,6 +29,7 @@ def unbiased_preference(
         propensity: theta of i and of j, `[B]` each: the probability of exposure, read where positive.
         clip: the least theta divided by.
 
+    >>> import torch
     >>> e, y = torch.ones(2), (torch.ones(2), torch.tensor([0.0, 1.0]))
     >>> unbiased_preference(e, y, (torch.tensor([0.5, 0.5]), torch.tensor([0.5, 0.25])))
     tensor([ 2., -6.])
