@@ -102,6 +102,10 @@ def test_the_cross_encoder_runs_from_raw_files(train: Train, tmp_path: Path, fin
             "head=classes: gives softmax outputs, but the outcome of ml100k is a click",
         ),
         ([*CLASSES, "objective=multi_ips"], "objective=multi_ips: needs one number for each row, but the outcome of"),
+        (
+            [*CLASSES, "objective=mr", "learner=two_encoders"],
+            "objective=mr: needs one number for each row, but the outcome of",
+        ),
         ([*CLASSES, "objective=cvib"], "objective=cvib: needs probabilities, but the outcome of ml100k is a c"),
         ([*CLASSES, "dataset.classes=[4,3]"], "dataset.classes=[4.0, 3.0]: name the ratings where a class begins"),
         ([*CLASSES, "dataset.classes=[3,x]"], "dataset.classes.1='x': input should be a valid number"),

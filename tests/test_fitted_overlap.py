@@ -88,6 +88,15 @@ def test_a_kernel_without_spread_is_warned_of_beside_the_number(
     assert "hardly tells pairs apart" in " ".join(capsys.readouterr().out.split())
 
 
+def test_kernels_too_small_to_hold_the_mean_weight_are_warned_of() -> None:
+    zero = np.zeros(1, np.int64)
+    log = InteractionLog(zero, np.ones(1, np.int64), np.zeros(1, np.float32), 5, zero, 6)
+    model, features = model_of(OUTCOME, "weight")
+    for objective, count in ((KBIPS(), 0), (KBIPS(bandwidth=20.0), 1), (KBIPS(balance=0.2), 1)):
+        lines = NetworkPredictor(model, features, objective, log).warnings
+        assert len([line for line in lines if "too small to hold the weights" in line]) == count
+
+
 def model_of(*roles: str) -> tuple[CausalModel, FeatureMatrix]:
     torch.manual_seed(0)
     users, items = (np.random.default_rng(1).normal(size=(count, 1)).astype(np.float32) for count in (6, 5))

@@ -30,7 +30,13 @@ def refusal(*overrides: str) -> str:
 def test_an_objective_of_two_models_of_a_nuisance_asks_for_two_encoders() -> None:
     assert refusal(*MR) == (
         "objective=mr: has two networks of imputation and propensity, the second by an encoder of its own, but "
-        "learner=network gives one encoder; set learner=two_encoders"
+        "learner=network gives one encoder; set learner=two_encoders, with a learner.second_encoder"
+    )
+
+
+def test_a_second_encoder_that_was_taken_away_is_named() -> None:
+    assert refusal(*MR, "learner=two_encoders", "learner.second_encoder=null").endswith(
+        "learner=two_encoders gives one encoder; set learner=two_encoders, with a learner.second_encoder"
     )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalrec.commands.terminal import print_json
+from causalrec.data.files import new_folder
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from causalrec.running.trained_run import TrainedRun
 
 
@@ -24,6 +30,10 @@ def vectors(options: argparse.Namespace) -> int:
     out = options.out
     if out.exists():
         raise RequestError(f"--out {out}: is there already; name a folder that is not")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        what = "cannot be written to" if above.is_dir() else "is no folder"
+        raise RequestError(f"--out {out}: {above} {what}; name a folder below one of yours")
     read_record(options.run_folder)  # no folder, no wait for torch
     from causalrec.running.trained_run import TrainedRun
 
@@ -41,12 +51,21 @@ def _write(run: TrainedRun, options: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
     by_side, dataset, written = run.vectors(), run.prepared.dataset, {}
-    options.out.mkdir(parents=True)
-    for side, values in sorted(by_side.items()):
-        raw_ids = dataset.user_ids if side == "user" else dataset.item_ids
-        ids = range(len(values)) if raw_ids is None else raw_ids.to_list()
-        np.save(options.out / f"{side}_vectors.npy", values)
-        np.save(options.out / f"{side}_ids.npy", np.array([str(raw_id) for raw_id in ids], np.str_))
-        there = int(np.isfinite(values).all(1).sum())
-        written[f"{side}s"] = f"{there} of {len(values)} have a vector of {values.shape[1]} numbers"
+    with new_folder(options.out) as folder:
+        for side, values in sorted(by_side.items()):
+            raw_ids = dataset.user_ids if side == "user" else dataset.item_ids
+            ids = range(len(values)) if raw_ids is None else raw_ids.to_list()
+            _save(folder / f"{side}_vectors.npy", values)
+            _save(folder / f"{side}_ids.npy", np.array([str(raw_id) for raw_id in ids], np.str_))
+            there = int(np.isfinite(values).all(1).sum())
+            written[f"{side}s"] = f"{there} of {len(values)} have a vector of {values.shape[1]} numbers"
     return written
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    """Write an array through Python's own file, whose errors, unlike those of numpy's, say what the disk refused."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    path.write_bytes(buffer.getbuffer())

@@ -16,8 +16,9 @@ from causalrec.data.split.row_order import can_go_by_time
 from causalrec.data.split.splits import Splits
 from causalrec.data.time_warnings import time_warnings
 from causalrec.data.torn_units import unit_warnings
-from causalrec.types import Ints
+from causalrec.types import Entity, Ints
 
+SHARE_WITH_VECTORS = 0.5  # of the ids of training rows, below which it is warned
 FEW_USERS = 30  # of a test, below which it is said
 
 
@@ -178,6 +179,7 @@ def _warnings(
             yield f"every outcome of the {log.name} split is {log.outcome[0]:g}: it tells no class from the other"
     yield from unit_warnings(splits, dataset)
     yield from split.footnotes(dataset, splits)
+    yield from _few_vectors(dataset, splits.train)
     if splits.unseen and rule == "drop":
         share = splits.unseen / (splits.unseen + len(splits.test))
         yield (
@@ -206,6 +208,20 @@ def _warnings(
         shared = int(np.isin(splits.test.codes, splits.context.codes).sum())
         rows = f"{len(splits.context)} rows that are not trained on, {shared} of the test"
         yield f"histories read {rows}: each row only those strictly older than itself"
+
+
+def _few_vectors(dataset: CausalDataset, train: InteractionLog) -> Iterator[str]:
+    """Say where most ids of training rows have no vector, as where a file is that of another data set."""
+    sides: tuple[tuple[Entity, Ints | None], ...] = (("user", train.user), ("item", train.item))
+    for entity, rows in sides:
+        ids: Ints = np.unique(rows) if rows is not None else np.zeros(0, np.int64)
+        for name, vectors in dataset.vectors_of(entity).items():
+            there = int(np.isfinite(vectors[ids, 0]).sum())  # a row is NaN as a whole, or not at all
+            if there < SHARE_WITH_VECTORS * len(ids):
+                yield (
+                    f"{there} of {len(ids)} {entity}s with training rows have a vector {name}, the others are read "
+                    f"without one: check that the ids of its file are those of this data set"
+                )
 
 
 def _describe_test(dataset: CausalDataset, splits: Splits) -> str:

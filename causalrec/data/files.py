@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -44,6 +45,24 @@ def replace_atomically(path: Path, *, through_link: bool = False) -> Iterator[Pa
             sync(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, which is not there yet; on success it takes its name, else it goes.
+
+    An OSError names `path`.
+    """
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name[:READABLE_CHARACTERS]}.{secrets.token_hex(4)}")
+        temporary.mkdir()
+        try:
+            yield temporary
+            temporary.rename(path)
+            sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: Path, text: str, *, through_link: bool = False) -> None:

@@ -75,7 +75,7 @@ class AbstractDoublyCalibrated(AbstractObjective):
         exposure = self._refit(PROPENSITY, outputs, rows.observed, rows.weight, epoch, generator)
         fitted = exposure.buffers(PROPENSITY)
         propensity = calibrated_probability(PROPENSITY, replace(outputs, buffers=fitted))
-        weight = inverse_propensity(rows.observed, propensity, self.clip)
+        weight = rows.weight * inverse_propensity(rows.observed, propensity, self.clip)
         label = self._refit(IMPUTATION, outputs, rows.outcome, weight, epoch, generator)
         return {**fitted, **label.buffers(IMPUTATION)}
 

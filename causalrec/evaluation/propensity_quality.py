@@ -28,7 +28,8 @@ class PropensityFit:
     Attributes:
         ece: expected calibration error (probability); None where it cannot tell unlogged pairs.
         ece_width: the same over bins of equal width.
-        bmse: squared imbalance of the view's columns over the same pairs.
+        bmse: squared imbalance of the view's columns over the same pairs; None of what is no probability of exposure
+            (`relative_popularity`).
         balance: of the view's columns between exposed and all pairs, before and after weighting; None in a userless
             log.
         fit: how its fit ended; None where it has a formula.
@@ -78,7 +79,7 @@ def judge_propensity(log: InteractionLog, propensity: AbstractPropensity, column
     return PropensityFit(
         calibration_error(predicted, exposed),
         calibration_error_by_width(predicted, exposed),
-        balance_mse(predicted, exposed, population),
+        balance_mse(predicted, exposed, population) if propensity.kind == "exposure" else None,
         balanced,
         propensity.report,
     )

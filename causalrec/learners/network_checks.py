@@ -201,7 +201,7 @@ def check_second_encoder(config: ExperimentConfig, second: ComponentConfig[Abstr
             families = " and ".join(sorted({role_family(role) for role in roles}))
             raise RequestError(
                 f"{choice}: has two networks of {families}, the second by an encoder of its own, but {learner} gives "
-                f"one encoder; set learner=two_encoders"
+                f"one encoder; set learner=two_encoders, with a learner.second_encoder"
             )
         return
     if not objective.second_encoder_roles:

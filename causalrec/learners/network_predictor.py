@@ -97,7 +97,7 @@ class NetworkPredictor(AbstractPredictor):
     def _fit_warnings(self) -> tuple[str, ...]:
         assert self.log is not None
         rng = np.random.default_rng(0)
-        user, item = (rng.integers(count, size=WARNED_PAIRS) for count in (self.log.num_users, self.log.num_items))
+        user, item = (rng.choice(ids, WARNED_PAIRS) for ids in (self.log.pool_users, self.log.pool_items))
         self.model.eval()
         device = next(self.model.parameters()).device
         batch = inference_batch(user, item, self.features).to(device)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from causalrec.errors import RequestError
+from causalrec.errors import DataError, RequestError
+from causalrec.plain_text import shorten
 from causalrec.records.json_records import read_json
-from causalrec.reporting.compare import Comparison
+from causalrec.reporting.compare import Comparison, half_width
 from causalrec.reporting.verdict import GainVerdict
+
+LARGEST = 1e12  # of a number that is drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,16 @@ class GainCell:
     gain: GainVerdict | None = None
     comparison: Comparison | None = None
     loses_to: tuple[str, ...] = ()
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether its numbers can be those of a comparison: no error below 0, none that no axis holds."""
+        gain, ours = self.gain, self.comparison
+        published, tolerance = (None, None) if gain is None else (gain.published, gain.tolerance)
+        numbers = [published or 0.0, tolerance or 0.0]
+        if ours is not None:
+            numbers += [ours.difference, half_width(ours) if ours.se >= 0 and ours.df > 0 else math.nan]
+        return (tolerance or 0.0) >= 0 and all(abs(number) < LARGEST for number in numbers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +82,17 @@ def read_gains(folder: Path) -> StudyGains:
         document = read_json(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RequestError(f"{folder}: holds no result.json; name the folder of a study that was reproduced") from error
+    except DataError as error:
+        raise RequestError(f"{path}: is damaged; run `causalrec reproduce` again") from error
     try:
         study = TypeAdapter(StudyGains).validate_python(
             {name: document.get(name) for name in StudyGains.__annotations__}
         )
     except ValidationError as error:
         raise RequestError(f"{path}: is no result of a study of today; run `causalrec reproduce` again") from error
+    if wrong := next((cell for cell in study.cells if not cell.is_possible), None):
+        where = f"row {shorten(wrong.row, 60)}, column {shorten(wrong.column, 60)}"
+        raise RequestError(f"{path}: {where}: no comparison has such numbers; run `causalrec reproduce` again")
     if document.get("smoke") or not study.columns:
         what = "a smoke test" if document.get("smoke") else "a study without a reference row"
         raise RequestError(f"{folder}: is {what}, which has no gains; leave it out")

@@ -70,7 +70,7 @@ class LogTensors:
         self.propensity = torch.from_numpy(log.propensity)
         self.arms = arm_propensities
         self.arm_propensities = None if arm_propensities is None else torch.from_numpy(arm_propensities(log))
-        shares = np.bincount(log.item, log.weight, minlength=log.num_items) / max(log.num_users, 1)
+        shares = np.bincount(log.item, log.weight, minlength=log.num_items) / len(log.pool_users)
         self.popularity = torch.from_numpy(np.minimum(shares, 1.0).astype(np.float32))
 
     def batch(self, rows: SampledRows) -> Batch:

@@ -15,7 +15,7 @@ from causalrec.data.sampler.rows import SampledRows
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.training.folds import SameRows
-from causalrec.types import Batch, EpochRows, Ints, Outputs
+from causalrec.types import Batch, Doubles, EpochRows, Ints, Outputs
 
 DRAWS = 50  # of pairs, at most, until there are as many as were asked for
 HOOK, PAIRS = 101, 102  # tell the draws of one seed and epoch apart
@@ -55,12 +55,33 @@ def hold_out(rows: InteractionLog, share: float, choice: str) -> tuple[Interacti
 @lru_cache(maxsize=LOGS_KEPT)
 def _hold_out(same: SameRows, count: int) -> tuple[InteractionLog, InteractionLog]:
     rows = same.rows
-    order = np.random.default_rng(0).permutation(len(rows))
     logs = []
-    for chosen in (np.sort(order[count:]), np.sort(order[:count])):
+    for chosen in _split_pairs(rows, count):
         log, scale = rows.take(chosen), np.float32(len(chosen) / len(rows) if rows.propensity_follows_share else 1)
         logs.append(log if log.propensity is None else log.with_propensity(log.propensity * scale))
     return logs[0], logs[1]
+
+
+def _split_pairs(rows: InteractionLog, count: int) -> tuple[Ints, Ints]:
+    """Return the rows that are trained on, and about `count` that are not: all rows of a pair are in one part."""
+    rng = np.random.default_rng(0)
+    if not rows.has_repeats or rows.distinct_pairs < 2:
+        order = rng.permutation(len(rows))
+        return np.sort(order[count:]), np.sort(order[:count])
+    _, pair = np.unique(rows.codes, return_inverse=True)
+    rank_of = rng.permutation(rows.distinct_pairs)
+    is_left_out = np.bincount(rank_of[pair], minlength=len(rank_of)).cumsum() <= count
+    is_left_out[0], is_left_out[-1] = True, False  # neither part is empty
+    aside = is_left_out[rank_of[pair]]
+    return np.flatnonzero(~aside), np.flatnonzero(aside)
+
+
+def _mass(log: InteractionLog) -> Doubles:
+    """Return what each row counts in a mean over pairs, as steps have it (`AllPairs`): the log's weight of it, or its
+    share of its pair.
+    """
+    counted: Doubles = 1 / log.pair_counts if log.weight is None else log.weight.astype(np.float64)
+    return counted
 
 
 def draw_epoch_rows(
@@ -70,7 +91,7 @@ def draw_epoch_rows(
 
     Rows that are held out stand for those that steps meet: what is fitted is of the exposure that steps see, under
     which pairs of rows that are held out are not logged. So their weights add up to the share of pairs with a training
-    row, and the pairs are drawn from all that have none.
+    row (by row weights, where the log has them), and the pairs are drawn from all that have none.
 
     Args:
         spec: which rows.
@@ -85,9 +106,10 @@ def draw_epoch_rows(
     if not spec.pairs_per_row:
         return logged
     codes = _draw_unlogged(train, spec.pairs_per_row * len(log), np.random.default_rng([seed, epoch, PAIRS]))
-    every, logged_share = len(log) + len(codes), min(len(train) / train.num_pairs, 1.0)
-    weight = np.full(every, logged_share * every / len(log), np.float32)
-    weight[len(log) :] = (1 - logged_share) * every / max(len(codes), 1)
+    every, mass = len(log) + len(codes), _mass(log)
+    weight = np.empty(every, np.float32)
+    weight[: len(log)] = mass / mass.sum() * (_mass(train).sum() / train.num_pairs * every)
+    weight[len(log) :] = (1 - train.distinct_pairs / train.num_pairs) * every / max(len(codes), 1)
     user, item = np.divmod(codes, log.num_items)
     return SampledRows(
         np.concatenate([row, np.full(len(codes), -1)]),

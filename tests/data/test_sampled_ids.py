@@ -14,12 +14,15 @@ from causalrec.data.pair_pool import PairPool
 from causalrec.data.sampler.all_items import AllItems
 from causalrec.data.sampler.all_pairs import AllPairs
 from causalrec.data.sampler.base import AbstractSampler
+from causalrec.data.sampler.item_pairs import ItemPairs
 from causalrec.data.sampler.rows import unexposed_pairs
 from causalrec.data.sampler.shared_negatives import SharedNegatives
 from causalrec.data.sampler.triples import Triples
 from causalrec.data.split.random import Random
 from causalrec.data.split.sampled_ids import SampledIds
 from causalrec.errors import DataError, RequestError
+from causalrec.features.views import FeatureMatrix
+from causalrec.propensity.popularity import PopularityPropensity
 from tests.data.test_split import ITEMS, USERS, codes, dataset, log_of, with_randomised
 
 
@@ -137,3 +140,15 @@ def test_what_cannot_be_drawn_is_refused_in_one_line() -> None:
         sampled_ids()(dataset(arms))
     with pytest.raises(DataError, match=r"no training row has a drawn user and item, of 1 users"):
         sampled_ids(user_share=0.01, item_share=0.01)(with_randomised())
+
+
+def test_other_items_and_popularity_are_of_the_drawn_ids() -> None:
+    train = sampled_ids()(with_randomised()).train
+    pool = pool_of(train)
+    negatives = [batch.negative for epoch in range(9) for batch in ItemPairs().epoch(train, "item_pairs", 0, epoch)]
+    assert set(np.concatenate(negatives)) <= set(pool.items)  # type: ignore[arg-type]
+    propensity = PopularityPropensity()
+    none = [np.zeros((count, 0), np.float32) for count in (train.num_users, train.num_items)]
+    propensity.fit(train, FeatureMatrix((), ("item",), *none, ()))
+    met = np.isin(pool.items, train.item).mean()
+    assert (1 / propensity.predict(train)).sum() / train.num_pairs == pytest.approx(met, rel=1e-5)

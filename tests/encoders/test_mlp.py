@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,38 @@ def test_vectors_of_a_run_are_read_by_a_run_on_half_of_the_ids(shop: Path, capsy
     assert cli.main(["vectors", str(run), "--out", "out"]) == 2
     assert "--out out: is there already; name a folder that is not" in capsys.readouterr().err
     assert not Path("new").exists()
+
+
+def test_vectors_are_written_whole_or_not_at_all(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.main([*QUICK, edges(), "encoder=mf", "encoder.width=3", "split=random", "name=mf"]) == 0
+    (run,) = (shop / "runs/default/mf").iterdir()
+    capsys.readouterr()
+    before = sorted(path.name for path in shop.iterdir())
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name == "user_ids.npy":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        assert cli.main(["vectors", str(run), "--out", "out"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("causalrec: out: no space left") and said.count("\n") == 1
+    assert sorted(path.name for path in shop.iterdir()) == before, "nothing is left, so that it can be run again"
+    assert cli.main(["vectors", str(run), "--out", "out"]) == 0 and len(list(Path("out").iterdir())) == 4
+    assert cli.main(["vectors", str(run), "--out", "out/user_ids.npy/below"]) == 2
+    assert "user_ids.npy is no folder; name a folder below one of yours" in capsys.readouterr().err
+
+
+def test_vectors_of_other_ids_are_warned_of(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for side, mine in (("user", "u0"), ("item", "i0")):
+        np.save(f"{side}_vectors.npy", np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32))
+        np.save(f"{side}_ids.npy", np.array([mine, "a", "b", "c", "d"]))
+    arguments = [*QUICK, edges(*VECTORS), "encoder=mlp", "split=random", "name=mlp", *files_of(".")]
+    assert cli.main(arguments) == 0, capsys.readouterr().err
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "1 of 14 users with training rows have a vector p, the others are read without one" in printed

@@ -7,8 +7,14 @@ from functools import partial
 import numpy as np
 import pytest
 
+from causalrec.data.log import InteractionLog
+from causalrec.evaluation.propensity_quality import judge_propensity
+from causalrec.features.views import FeatureMatrix
 from causalrec.graph.calibration import calibration_error
 from causalrec.graph.overlap_errors import balance_mse, estimate_bias, estimate_variance
+from causalrec.propensity.base import AbstractPropensity
+from causalrec.propensity.popularity import PopularityPropensity
+from causalrec.propensity.relative_popularity import RelativePopularity
 from causalrec.types import Doubles, Floats
 
 PAIRS = 40_000
@@ -80,3 +86,13 @@ def test_the_bias_is_how_far_the_estimate_is_off(propensity: Floats, biased: boo
 def test_a_true_imputation_takes_bias_and_variance_away_whatever_the_propensity() -> None:
     nothing = np.zeros(PAIRS)
     assert estimate_bias(nothing, EXPOSED, mirror_image()) == estimate_variance(nothing, TRUE, PAIRS) == 0
+
+
+@pytest.mark.parametrize("propensity", [PopularityPropensity(), RelativePopularity()])
+def test_the_imbalance_is_of_probabilities_of_exposure(propensity: AbstractPropensity) -> None:
+    user, item = np.array([0, 1, 2, 3, 4]), np.array([0, 0, 0, 1, 2])
+    log = InteractionLog(item, np.ones(5, np.int64), np.ones(5, np.float32), 3, user, 5)
+    features = FeatureMatrix((), ("item",), np.zeros((5, 0), np.float32), np.zeros((3, 0), np.float32), ())
+    propensity.fit(log, features)
+    judged = judge_propensity(log.with_propensity(propensity.predict(log)), propensity, features)
+    assert (judged.bmse is None) == (propensity.kind == "relative exposure"), "its first item has theta = 1"

@@ -13,6 +13,7 @@ from causalrec import cli
 from causalrec.errors import RequestError
 from causalrec.reporting.study_gains import read_gains
 
+NO = "row dr, column auc@t: no comparison has such numbers; run `causalrec reproduce` again"
 Capture = pytest.CaptureFixture[str]
 
 
@@ -23,6 +24,9 @@ def cell(row: str, column: str, ours: float, printed: float | None = None, real:
     comparison = {"row": row, "to": "naive", "column": column, **numbers, "seed_se": None}
     values = {"published": None, "obtained": None, "value": None}
     return {"row": row, "column": column, **values, "gain": gain, "comparison": comparison, "loses_to": [], **more}
+
+
+BOTH = cell("dr", "auc@t", 0.1, 0.1)
 
 
 def study(folder: Path, title: str = "Coat", **changes: Any) -> Path:
@@ -58,6 +62,17 @@ def test_the_page_counts_and_lists_what_the_studies_have(tmp_path: Path, capsys:
         ({"smoke": True}, "is a smoke test, which has no gains; leave it out"),
         ({"cells": []}, "is a study without a reference row"),
         ({"cells": [{"row": 1}]}, "is no result of a study of today"),
+        *(
+            ({"cells": [BOTH | {section: BOTH[section] | {name: value}}]}, NO)
+            for section, name, value in (
+                ("comparison", "se", -1),
+                ("comparison", "df", 0),
+                ("comparison", "se", 1e300),
+                ("comparison", "difference", 1e300),
+                ("gain", "tolerance", -1),
+                ("gain", "published", -1e300),
+            )
+        ),
         ({"title": None}, "is no result of a study of today"),
     ],
 )

@@ -12,12 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from causalrec.data.sampler.all_pairs import AllPairs
 from causalrec.errors import RequestError
 from causalrec.estimators.certificate.certificate import certify
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.training.dropout_passes import draw_generators, with_passes
-from causalrec.training.epoch_rows import draw_epoch_rows
+from causalrec.training.epoch_rows import draw_epoch_rows, hold_out
 from causalrec.training.module import CausalRecModule
 from causalrec.training.stacked.stack_key import reason_to_fit_alone
 from causalrec.training.stacked.stacked_trainer import StackedTrainer, fit_stacked
@@ -178,3 +179,18 @@ def _batch() -> Batch:
 def test_an_empty_part_is_refused_before_a_step(tmp_path: Path, share: float) -> None:
     with pytest.raises(RequestError, match=rf"objective.held_out={share}.* none is (held out|left to train on)"):
         fit_request(tmp_path, objective={"share": share}, train=log_of(20))
+
+
+@pytest.mark.parametrize("weight", [None, 0.25, 3.0])
+def test_rows_of_one_pair_and_row_weights_count_as_steps_have_them(weight: float | None) -> None:
+    rows = log_of(40).take(np.repeat(np.arange(40), 4))
+    rows = rows if weight is None else replace(rows, weight=np.full(len(rows), weight, np.float32))
+    train, held_out = hold_out(rows, 0.2, "objective")
+    assert not np.isin(held_out.codes, train.codes).any() and len(train) + len(held_out) == len(rows)
+    shown = draw_epoch_rows(EpochRows("held_out", 3), train, held_out, seed=0, epoch=0)
+    sampler = AllPairs(batch_size=len(train))
+    steps = [batch for epoch in range(40) for batch in sampler.epoch(train, "all_pairs", 0, epoch)]
+    exposed = np.mean([(batch.weight * (batch.row >= 0)).mean() for batch in steps])
+    assert (shown.weight * (shown.row >= 0)).mean() == pytest.approx(exposed, rel=0.02)
+    unexposed = np.mean([(batch.weight * (batch.row < 0)).mean() for batch in steps])
+    assert (shown.weight * (shown.row < 0)).mean() == pytest.approx(unexposed, rel=0.02)

@@ -35,9 +35,11 @@ class ItemPairs(AbstractLogSampler):
             seen_log: the log alone, whose rows are looked up.
             rng: generator of every draw.
         """
-        if log.num_items < 2:
+        items = log.pool_items
+        if len(items) < 2:
             raise DataError(f"{log.name}: has one item, which stands against no other; choose an objective of one item")
         user, item = log.users[rows], log.item[rows]
-        other = (item + rng.integers(1, log.num_items, size=rows.shape)) % log.num_items
+        step = rng.integers(1, len(items), size=rows.shape)
+        other = items[(np.searchsorted(items, item) + step) % len(items)]
         row = log.finder(user * log.num_items + other)
         return SampledRows(rows, user, item, relative_weight(log, rows), other, negative_row=row)

@@ -15,8 +15,9 @@ class KBDR(AbstractKernelWeighted):
 
     Both errors of the residual are weighted; public code (`legacy_public_code`) weighs the first alone, which is not
     doubly robust. Right where the imputed errors are, where the mean of `e - e_hat` given the pair is a sum of the
-    centres' kernels, or where v is in proportion to the inverse of the true propensity; the certificate judges the
-    first and the last, the weight network being at its start.
+    centres' kernels, or where v is the density of the log over the true propensity, whose mean over O is 1 (in
+    proportion to it does not suffice, as for `kbips`); the certificate judges the first and the last, the weight
+    network being at its start.
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, WEIGHT)

@@ -36,11 +36,12 @@ class AbstractKernelWeighted(AbstractObjective):
 
     The hinges are `sum_j max(0, |mean K(x_j, .) - mean over O of v K(x_j, .)| - C)`: one to each centre x_j, of which a
     batch has J, pairs drawn uniformly. Kernels near 1 bring the mean of v to 1, so that means over O stand for means
-    over all pairs. Where kernels hardly follow exposure, v = 1 is within the tolerance, and the entropy draws v there
-    and the estimate to `naive` (Coat, MF of width 4: v = 1 is off by .003). Public code has p by naive Bayes from a
-    twentieth of the test; here it is the run's propensity. The paper trains weights and predictions in turn; here every
-    step moves all networks. Source: Li et al. (ICLR 2024, "Debiased collaborative filtering with kernel-based causal
-    balancing"); defaults for Coat.
+    over all pairs; where `gamma J mean K` is below 1 the entropy wins, which is least at v = 1/e, and a doubly robust
+    estimate lacks most of its correction (a warning says so). Where kernels hardly follow exposure, v = 1 is within the
+    tolerance, and the entropy draws v there and the estimate to `naive` (Coat, MF of width 4: v = 1 is off by .003).
+    Public code has p by naive Bayes from a twentieth of the test; here it is the run's propensity. The paper trains
+    weights and predictions in turn; here every step moves all networks. Source: Li et al. (ICLR 2024, "Debiased
+    collaborative filtering with kernel-based causal balancing"); defaults for Coat.
 
     Attributes:
         clip: the least propensity divided by.
@@ -114,10 +115,17 @@ class AbstractKernelWeighted(AbstractObjective):
     def fit_warnings(self, batch: Batch, outputs: Outputs) -> tuple[str, ...]:
         features = pair_features(outputs, scaled=not self.legacy_public_code)
         values = kernel_values(features, last_columns(features, JUDGED_CENTRES), self.kernel, self.bandwidth)
-        spread = float(kernel_spread(values))
+        spread, pull = float(kernel_spread(values)), self.balance * self.centres * float(values.mean())
+        light = (
+            f"the kernels are too small to hold the weights at a mean of 1: objective.balance={self.balance:g} times "
+            f"{self.centres} centres times their mean is {pull:.2g}, below 1, so that the entropy draws all weights "
+            f"towards 0.37; lower objective.bandwidth={self.bandwidth:g}, or raise one of the two"
+        )
+        lines = (light,) if pull < 1 else ()
         if spread >= LEAST_SPREAD:
-            return ()
+            return lines
         return (
+            *lines,
             f"the {self.kernel} kernel hardly tells pairs apart: its standard deviation over them is {spread:.2g}, "
             f"below {LEAST_SPREAD}, so that the weights are balanced in their mean alone; change "
             f"objective.bandwidth={self.bandwidth:g}, or let the encoder tell pairs apart",

@@ -29,7 +29,7 @@ class MR(AbstractObjective):
     or of the imputed errors. Its gradient is exact, also that of the imputed errors in the outcome network. The second
     model of each kind reads by the learner's second encoder (the paper: MF and NCF). Imputations learn by
     `(e - e_k)^2` over observed rows, which no propensity weighs, so that one of them can be right where both
-    propensities are wrong.
+    propensities are wrong. Outcomes must be one number: a head of classes gives a propensity none.
 
     Attributes:
         clip: the least propensity divided by.
