@@ -88,6 +88,24 @@ def row_numbers(count: int) -> list[str]:
     return [str(row) for row in range(count)]
 
 
+def check_side(files: Mapping[str, VectorFile], folder: Path, root: Path) -> None:
+    """Raise RequestError where a file of vectors, or of their ids, is not there; nothing is read.
+
+    Args:
+        files: Where they stand, by name.
+        folder: Of the data set.
+        root: `paths.data`.
+    """
+    for name, file in files.items():
+        path = file.path(folder, root)
+        for each in (path, *([] if file.ids is None else [_locate(path.parent, file.ids, root)])):
+            if not each.is_file():
+                raise RequestError(
+                    f"{each}: there is no such file; name the file of the vectors {name}, or make it by `causalrec "
+                    f"vectors RUN --out DIR`"
+                )
+
+
 def checksums(files: Iterable[VectorFile], folder: Path, root: Path) -> dict[str, str]:
     """Return the sha256 of each file of vectors and of ids that there is, by its path below the folder."""
     paths: dict[str, Path] = {}

@@ -27,6 +27,7 @@ def check_network(config: ExperimentConfig, card: DatasetCard) -> None:
     _check_fit_count(config)
     _check_folds(config)
     _check_encoder(config)
+    _check_vectors(config, card)
     _check_head(config, card)
     _check_penalties(config, card)
     config.trainer.build().check()
@@ -185,6 +186,19 @@ def _check_encoder(config: ExperimentConfig) -> None:
             f"{config.run.choice('finetuning')}: {config.run.choice('encoder')} reads no text by a language model, so "
             f"that there is nothing to tune; set finetuning=frozen"
         )
+
+
+def _check_vectors(config: ExperimentConfig, card: DatasetCard) -> None:
+    """Refuse an encoder of fixed vectors where the data set has none of a side; the graph is asked later."""
+    second = None if config.learner is None else config.learner.settings.get("second_encoder")
+    encoders = [config.encoder, *([second] if isinstance(second, ComponentConfig) else [])]
+    for side, key in (("user", "user_vectors"), ("item", "vectors")):
+        has = any(column.kind == "vector" and column.entity == side for column in card.columns)
+        if not has and any(encoder.target.reads_vectors for encoder in encoders):
+            raise RequestError(
+                f"{config.run.choice('encoder')}: reads fixed vectors, and {card.name} has none of the {side}; name a "
+                f"file under dataset.{key}, as `causalrec vectors RUN --out DIR` writes it, and its node in the graph"
+            )
 
 
 def check_second_encoder(config: ExperimentConfig, second: ComponentConfig[AbstractAnyEncoder] | None) -> None:

@@ -193,3 +193,18 @@ def test_vectors_of_other_ids_are_warned_of(shop: Path, capsys: pytest.CaptureFi
     assert cli.main(arguments) == 0, capsys.readouterr().err
     printed = " ".join(capsys.readouterr().out.split())
     assert "1 of 14 users with training rows have a vector p, the others are read without one" in printed
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "has none of the user; name a file under dataset.user_vectors"),
+        (files_of("./out"), "out/item_vectors.npy: there is no such file; name the file of the vectors q, or make it"),
+    ],
+)
+def test_a_run_without_vectors_is_refused_before_it_starts(
+    shop: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    assert cli.main([*QUICK, edges(*(VECTORS if more else ())), "encoder=mlp", "split=sampled_ids", *more]) == 2
+    said = capsys.readouterr().err
+    assert message in said and "running" not in said and not (shop / "runs").exists()

@@ -14,7 +14,7 @@ from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.delimited_text import binarise
 from causalrec.data.log import InteractionLog
 from causalrec.data.sources import Source
-from causalrec.data.vectors import VectorFile, checksums, read_side, row_numbers
+from causalrec.data.vectors import VectorFile, check_side, checksums, read_side, row_numbers
 from causalrec.errors import DataError, RequestError
 from causalrec.types import Ints
 
@@ -121,6 +121,11 @@ class Coat(AbstractDataset):
             user_vectors=read_side(self.user_vectors, folder, root, row_numbers(len(users)), "user"),
             raw_sha256={**COAT.files, **sums},
         )
+
+    def check_files(self, root: Path) -> None:
+        super().check_files(root)
+        for side in (self.vectors, self.user_vectors):
+            check_side(side, root / COAT.folder, root)
 
     def identity(self, root: Path) -> str:
         """Return what names the content of the raw files and of the vectors."""

@@ -26,7 +26,7 @@ from causalrec.data.tabular.request import Repeats, Request
 from causalrec.data.tabular.roles import FillValue, RowKind
 from causalrec.data.tabular.table_config import Decimal, EdgeTableConfig, EntityTableConfig, Separator
 from causalrec.data.tabular.times import TimeUnit
-from causalrec.data.vectors import VectorFile, checksums, read_side
+from causalrec.data.vectors import VectorFile, check_side, checksums, read_side
 from causalrec.errors import DataError, RequestError
 from causalrec.types import Feedback, FolderName, Vectors
 
@@ -195,6 +195,8 @@ class CsvTables(AbstractDataset):
         wrong = [*missing_files(request.files), *missing]
         if wrong:
             raise RequestError("; ".join(map(str, wrong)))
+        for side in (self.vectors, self.user_vectors):
+            check_side(side, self._folder(root), root)
 
     def identity(self, root: Path) -> str:
         """Return the sha256 of each file, taken when it was read."""
