@@ -17,6 +17,7 @@ from causalrec import cli
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
+from causalrec.estimators.objective.dce_dr import DCEDR
 from causalrec.estimators.objective.kbips import KBIPS
 from causalrec.estimators.objective.multi_dr import MultiDR
 from causalrec.estimators.pointwise_error import pointwise_error
@@ -122,6 +123,8 @@ def test_misses_and_learnt_propensities_are_those_of_the_networks() -> None:
     assert misses is not None and misses.tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-6)
     chance = predictor.learned_propensity(log)
     assert chance is not None and chance.tolist() == pytest.approx(torch.sigmoid(outputs[PROPENSITY]).tolist())
+    calibrated = NetworkPredictor(model, features, DCEDR())  # by experts that are not kept with the weights
+    assert calibrated.imputation_misses(log) is None and calibrated.learned_propensity(log) is None
 
 
 def test_a_network_of_outcomes_alone_imputes_and_learns_neither_and_has_no_warnings_without_a_log() -> None:

@@ -74,9 +74,12 @@ class NetworkPredictor(AbstractPredictor):
         return self._read(pairs, lambda outputs: torch.sigmoid(outputs[PROPENSITY]), (PROPENSITY,))
 
     def _asks(self, roles: Sequence[Role]) -> bool:
-        """Whether there are these networks, each of one output, and they need not read each pair anew to answer."""
+        """Whether there are these networks, each of one output, as the objective reads it, and they need not read each
+        pair anew to answer. What is fitted between epochs may change what it reads, and is not kept with the weights.
+        """
         return (
             set(roles) <= set(self.objective.roles)
+            and (self.objective.epoch_rows is None or set(roles) == {OUTCOME})
             and not self.objective.required_head_outputs
             and not any(self.model.reads_pairs(role) for role in roles)
         )
