@@ -67,4 +67,5 @@ def _draw(panel: Axes, study: StudyGains, column: str, names: Sequence[str], *, 
     panel.set_ylim(len(names) - 0.5, -0.5)
     panel.tick_params(axis="x", labelsize=7)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.set_title(f"{figure_text(study.title)}\n{figure_text(column)}", fontsize=8, loc="left")
+    title = figure_text(study.title) if labels else ""  # which may run on above the other panels
+    panel.set_title(f"{title}\n{figure_text(column)}", fontsize=8, loc="left")
