@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from causalrec.estimators.doubly_robust import ImputationErrors, doubly_robust_terms
-from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.base import AbstractObjective, Claim
 from causalrec.estimators.pointwise_error import pointwise_error, soft_label
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Link, Outputs, Role, Share, Space, Term
 
@@ -64,11 +65,30 @@ class AbstractConservative(AbstractObjective):
             return (errors.var(0, correction=0) < LEGACY_VARIANCE).to(errors.dtype)
         return is_certain(errors, self.max_variation)
 
-    def joint_terms(
-        self, batch: Batch, outputs: Outputs, weight: Callable[[Tensor, Tensor, float], Tensor]
-    ) -> Mapping[str, Term]:
-        """Return both models' terms: `m e_hat + o (e - m e_hat) / p`, and `weight(o, p, clip) (e - e_hat)^2`."""
+
+@dataclass(frozen=True, kw_only=True)
+class AbstractConservativeJoint(AbstractConservative):
+    """Both models' terms: `m e_hat + o (e - m e_hat) / p`, and `miss_weight(o, p, clip) (e - e_hat)^2`.
+
+    Assumption: unbiased where propensities are true, for m does not read o; true imputed errors do not suffice, as
+    those that are dropped leave the propensities alone.
+
+    Attributes:
+        clip: the least propensity divided by.
+        legacy_public_code: public code's filter, `s^2 < 10`, and its outcome loss (`doubly_robust.py`).
+    """
+
+    reads_row_propensity: ClassVar[bool] = True
+    claims: ClassVar[frozenset[Claim]] = frozenset({"unbiased"})
+    clip: Annotated[float, Field(ge=0)] = 0.1
+    legacy_public_code: bool = False
+
+    @abstractmethod
+    def miss_weight(self, observed: Tensor, propensity: Tensor) -> Tensor:
+        """Return what squared misses of the imputation weigh, `[B]`."""
+
+    def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         errors, rows = ImputationErrors.from_outputs(batch, outputs), (batch.observed, batch.propensity)
         imputed = self.certain(outputs) * errors.imputed
         outcome = doubly_robust_terms(errors.error, imputed, *rows, clip=self.clip, legacy=self.legacy_public_code)
-        return {**outcome, "imputation": errors.imputation_term(weight(*rows, self.clip))}
+        return {**outcome, "imputation": errors.imputation_term(self.miss_weight(*rows))}

@@ -13,7 +13,7 @@ from torch import Tensor
 from causalrec.estimators.calibration_experts import CalibrationExperts, fit_experts
 from causalrec.estimators.doubly_robust import ImputationErrors
 from causalrec.estimators.learned_propensity import exposure_term
-from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.objective.base import AbstractObjective, Claim
 from causalrec.estimators.pointwise_error import inverse_propensity, pointwise_error
 from causalrec.types import (
     IMPUTATION,
@@ -56,18 +56,21 @@ class AbstractDoublyCalibrated(AbstractObjective):
         steps: of each fit of experts.
         decay: of experts towards those that change nothing.
         cooling_epochs: in which the gate's temperature falls from 1 to .001, by the same factor each.
+        legacy_public_code: the outcome's terms of public code (`doubly_robust.py`).
     """
 
     roles: ClassVar[tuple[Role, ...]] = (OUTCOME, IMPUTATION, PROPENSITY)
     space: ClassVar[Space] = "all_pairs"
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
     epoch_rows: ClassVar[EpochRows | None] = EpochRows("held_out", 10)
+    claims: ClassVar[frozenset[Claim]] = frozenset({"consistent", "doubly_robust"})
     clip: Annotated[float, Field(ge=0)] = 0.1
     held_out: Share = 0.1
     experts: Count = 5
     steps: Annotated[int, Field(ge=0, le=1000)] = 10
     decay: Annotated[float, Field(ge=0)] = 7e-4
     cooling_epochs: Steps = 100
+    legacy_public_code: bool = False
 
     def between_epochs(
         self, rows: Batch, outputs: Outputs, epoch: int, generator: torch.Generator

@@ -17,6 +17,7 @@ from causalrec.errors import RequestError
 from causalrec.estimators.certificate.certificate import certify
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.pointwise_error import pointwise_error
+from causalrec.models import inference_batch
 from causalrec.training.dropout_passes import draw_generators, with_passes
 from causalrec.training.epoch_rows import draw_epoch_rows, hold_out
 from causalrec.training.module import CausalRecModule
@@ -24,7 +25,7 @@ from causalrec.training.stacked.stack_key import reason_to_fit_alone
 from causalrec.training.stacked.stacked_trainer import StackedTrainer, fit_stacked
 from causalrec.training.trainer import TrainerSettings
 from causalrec.types import IMPUTATION, OUTCOME, Batch, EpochRows, Outputs, Role, Space, Term
-from tests.training.test_stacked import TRAIN, log_of, task
+from tests.training.test_stacked import TRAIN, VIEW, log_of, task
 
 SLOPE = Role("slope")
 
@@ -157,7 +158,7 @@ def test_propensities_of_what_is_left_are_those_of_fewer_rows() -> None:
 
 def test_dropout_keeps_the_mean_and_no_two_steps_share_their_draws(tmp_path: Path) -> None:
     request = fit_request(tmp_path)
-    model, objective = request.fresh_model(), replace(Probe())
+    model, objective = request.fresh_model(), Probe()
     batch = _batch()
     outputs = model(batch)
     first, same, other = (
@@ -166,12 +167,13 @@ def test_dropout_keeps_the_mean_and_no_two_steps_share_their_draws(tmp_path: Pat
     )
     assert first.shape == (3, len(batch)) and not first.requires_grad
     assert torch.equal(first, same) and not torch.equal(first, other)
+    steps = [with_passes(model, objective, batch, outputs, draw_generators([0], 1, step)) for step in range(300)]
+    draws = torch.cat([each.passes[IMPUTATION] for each in steps])
+    error = draws.std(0) / len(draws) ** 0.5
+    assert ((draws.mean(0) - outputs[IMPUTATION]).abs() <= 5 * error + 1e-6).all()
 
 
 def _batch() -> Batch:
-    from causalrec.models import inference_batch
-    from tests.training.test_stacked import VIEW
-
     return inference_batch(np.arange(10) % 5, np.arange(10), VIEW)
 
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from causalrec.estimators.doubly_calibrated import AbstractDoublyCalibrated
 from causalrec.estimators.doubly_robust import doubly_robust_terms
-from causalrec.estimators.objective.base import Claim
 from causalrec.types import Batch, Outputs, Term
 
 
@@ -26,9 +24,6 @@ class DCEDR(AbstractDoublyCalibrated):
         cooling_epochs: in which the gate's temperature falls from 1 to .001.
         legacy_public_code: public code subtracts `e_hat`, not `e_hat / p`, from observed rows (`doubly_robust.py`).
     """
-
-    claims: ClassVar[frozenset[Claim]] = frozenset({"consistent", "doubly_robust"})
-    legacy_public_code: bool = False
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         errors, propensity, terms = self.shared_terms(batch, outputs)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from causalrec.estimators.doubly_calibrated import AbstractDoublyCalibrated
-from causalrec.estimators.objective.base import Claim
 from causalrec.estimators.objective.tdr_jl import targeted_terms
 from causalrec.types import Batch, Outputs, Term
 
@@ -27,9 +26,7 @@ class DCETDR(AbstractDoublyCalibrated):
         legacy_public_code: public code subtracts `e_hat`, not `e_hat / p`, from observed rows (`doubly_robust.py`).
     """
 
-    claims: ClassVar[frozenset[Claim]] = frozenset({"consistent", "doubly_robust"})
     reads_whole_batch: ClassVar[bool] = True
-    legacy_public_code: bool = False
 
     def terms(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         errors, propensity, terms = self.shared_terms(batch, outputs)
