@@ -34,8 +34,9 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.metrics.base import AbstractMetric
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
 from causalrec.reporting.paste_between_markers import paste
+from causalrec.role_network import RoleNetwork
 from causalrec.types import OUTCOME
 
 USERS, ITEMS, WIDTH, K = 50_546, 16_859, 64, 10

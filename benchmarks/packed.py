@@ -35,8 +35,9 @@ from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
 from causalrec.reporting.paste_between_markers import paste
+from causalrec.role_network import RoleNetwork
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.optimizer import AdamW
 from causalrec.training.stacked.stacked_trainer import StackedTrainer

@@ -31,8 +31,9 @@ from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
 from causalrec.reporting.paste_between_markers import paste
+from causalrec.role_network import RoleNetwork
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW

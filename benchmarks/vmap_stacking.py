@@ -30,8 +30,9 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.heads.base import AbstractHead
 from causalrec.heads.dot import Dot
 from causalrec.heads.tarnet import TARNet
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
 from causalrec.reporting.paste_between_markers import paste
+from causalrec.role_network import RoleNetwork
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.optimizer import AdamW
 from causalrec.training.stacked.stacked_trainer import StackedTrainer

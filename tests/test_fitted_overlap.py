@@ -24,7 +24,8 @@ from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.learners.network_predictor import NetworkPredictor
-from causalrec.models import CausalModel, RoleNetwork, inference_batch
+from causalrec.models import CausalModel, inference_batch
+from causalrec.role_network import RoleNetwork
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY
 
 floats = partial(np.array, dtype=np.float32)

@@ -24,6 +24,7 @@ LAYERS = (
     {"features"},
     {"propensity"},
     {"encoders", "heads", "estimators", "metrics"},
+    {"role_network"},
     {"models"},
     {"records"},
     {"training"},

@@ -18,7 +18,8 @@ from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.evaluation.catalogue_predictions import ScoreBuffer
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
-from causalrec.models import CausalModel, RoleNetwork, inference_batch, tensor_of_levels
+from causalrec.models import CausalModel, inference_batch, tensor_of_levels
+from causalrec.role_network import RoleNetwork
 from causalrec.types import Batch, Floats, Ints, Outputs, Role
 
 

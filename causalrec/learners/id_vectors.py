@@ -15,7 +15,8 @@ from causalrec.errors import RequestError
 from causalrec.features.views import FeatureMatrix
 from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.learners.predictor import AbstractPredictor
-from causalrec.models import RoleNetwork, inference_batch
+from causalrec.models import inference_batch
+from causalrec.role_network import RoleNetwork
 from causalrec.types import OUTCOME, Bools, Entity, Floats, Ints
 
 

@@ -14,8 +14,9 @@ from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.pointwise_error import raw_mean
 from causalrec.learners.row_offer import offer_rows
 from causalrec.learners.weight_memory import bounded_weights, require_candidate_memory, require_training_memory
-from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, vector_width
+from causalrec.models import CausalModel, vector_width
 from causalrec.prepared import PreparedData
+from causalrec.role_network import ROLE_INPUTS, RoleNetwork
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, WEIGHT, Floats, Link, Role, link_of, nuisance, role_family
 
 

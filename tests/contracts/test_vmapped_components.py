@@ -20,7 +20,8 @@ from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.naive import Naive
 from causalrec.heads.base import AbstractHead
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.stacked import stacked_trainer
 from causalrec.training.stacked.stack_key import reason_to_fit_alone

@@ -32,7 +32,8 @@ from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork, inference_batch
+from causalrec.models import CausalModel, inference_batch
+from causalrec.role_network import RoleNetwork
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import SGD, AbstractOptimizer, AdamW
 from causalrec.types import IMPUTATION, OUTCOME, Batch

@@ -23,7 +23,8 @@ from causalrec.encoders.text_towers import TextTowers
 from causalrec.errors import RequestError
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.heads.dot import Dot
-from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, inference_batch
+from causalrec.models import CausalModel, inference_batch
+from causalrec.role_network import ROLE_INPUTS, RoleNetwork
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.stacked.stack_key import reason_to_fit_alone
 from causalrec.training.stacked.stacked_trainer import fit_stacked

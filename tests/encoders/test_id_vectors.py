@@ -16,7 +16,8 @@ from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.learners.id_vectors import id_vectors
 from causalrec.learners.network_predictor import NetworkPredictor
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.types import OUTCOME, PROPENSITY
 from tests.encoders.test_sequence import ITEMS, USERS, inputs, log_of
 

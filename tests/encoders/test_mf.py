@@ -14,7 +14,8 @@ from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork, inference_batch
+from causalrec.models import CausalModel, inference_batch
+from causalrec.role_network import RoleNetwork
 from causalrec.types import IMPUTATION, OUTCOME, Batch
 
 USERS, ITEMS, WIDTH = 4, 5, 3

@@ -18,7 +18,8 @@ from causalrec.errors import RequestError
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork, inference_batch
+from causalrec.models import CausalModel, inference_batch
+from causalrec.role_network import RoleNetwork
 from causalrec.training.stacked.stacked_fitter import fit_stacked, reason_to_fit_alone
 from tests.data.test_csv import put
 from tests.training import test_stacked

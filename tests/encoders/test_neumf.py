@@ -12,7 +12,8 @@ from causalrec.encoders.base import AbstractIdRows
 from causalrec.encoders.mf import MF
 from causalrec.encoders.neumf import NeuMF
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training.optimizer import AdamWRows
 from causalrec.training.stacked.stack_key import reason_to_fit_alone
 from causalrec.training.stacked.stacked_trainer import fit_stacked

@@ -24,7 +24,8 @@ from causalrec.errors import RequestError
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.types import OUTCOME, UNLOGGED_TIME, Batch
 
 USERS, ITEMS, WIDTH, LENGTH = 6, 9, 8, 5

@@ -32,7 +32,8 @@ from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork, inference_batch
+from causalrec.models import CausalModel, inference_batch
+from causalrec.role_network import ROLE_INPUTS, RoleNetwork
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW

@@ -25,7 +25,8 @@ from causalrec.estimators.objective.mrdr import MRDR
 from causalrec.estimators.objective.tdr import TDR
 from causalrec.estimators.objective.tdr_jl import TDRJL
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
 from causalrec.types import IMPUTATION, OUTCOME, Batch, Outputs, Role, Term

@@ -31,7 +31,8 @@ from causalrec.estimators.objective.x_learner import XLearner
 from causalrec.estimators.pointwise_error import mean_of
 from causalrec.estimators.representation_distance import mmd, wasserstein
 from causalrec.heads.base import AbstractHead
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training.criterion import validation_errors
 from causalrec.types import ARMS, EFFECT, EPSILON, OUTCOME, PROPENSITY, REPRESENTATION, Batch, Link, Outputs, Role
 from tests.heads.test_uplift_heads import HEADS

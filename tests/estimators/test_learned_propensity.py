@@ -22,7 +22,8 @@ from causalrec.estimators.objective.multi_dr import MultiDR
 from causalrec.estimators.objective.multi_ips import MultiIPS
 from causalrec.estimators.objective.stable_dr import StableDR
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Batch, Outputs, Role, Term

@@ -30,8 +30,9 @@ from causalrec.estimators.objective.wmf import WMF
 from causalrec.evaluation.slice.full_ranking import full_ranking
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork
+from causalrec.models import CausalModel
 from causalrec.propensity.relative_popularity import RelativePopularity
+from causalrec.role_network import ROLE_INPUTS, RoleNetwork
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW

@@ -30,7 +30,8 @@ from causalrec.estimators.objective.sampled_softmax import SampledSoftmax, sampl
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
 from causalrec.learners import weight_memory
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training.datamodule import BatchLoader, LogTensors
 from causalrec.types import CANDIDATES, OUTCOME, Batch, Outputs
 from tests.encoders.tiny_models import write_bert

@@ -41,7 +41,8 @@ from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.metrics.auc import AUC
 from causalrec.metrics.base import AbstractMetric
 from causalrec.metrics.top_k import top_scores
-from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import ROLE_INPUTS, RoleNetwork
 from causalrec.types import OUTCOME, Floats, Ints, LabelKind
 from tests.evaluation.test_slices import METRICS, flat, log_of, random_splits
 

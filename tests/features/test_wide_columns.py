@@ -35,8 +35,9 @@ from causalrec.heads.classes import Classes
 from causalrec.heads.dot import Dot
 from causalrec.heads.s_net import SNet
 from causalrec.heads.tarnet import TARNet
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
 from causalrec.propensity.logistic import Logistic
+from causalrec.role_network import RoleNetwork
 from causalrec.training.datamodule import BatchLoader, LogTensors
 from causalrec.types import OUTCOME, Batch
 

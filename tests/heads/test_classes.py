@@ -13,7 +13,8 @@ from causalrec.encoders.mf import MF
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.classes import Classes
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork, inference_batch, vector_width
+from causalrec.models import CausalModel, inference_batch, vector_width
+from causalrec.role_network import RoleNetwork
 from causalrec.types import OUTCOME
 
 VIEW = FeatureMatrix(

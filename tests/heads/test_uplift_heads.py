@@ -26,7 +26,8 @@ from causalrec.heads.s_net import SNet
 from causalrec.heads.t_net import TNet
 from causalrec.heads.tarnet import TARNet
 from causalrec.heads.treatment_head import AbstractTreatmentHead
-from causalrec.models import CausalModel, RoleNetwork, inference_batch
+from causalrec.models import CausalModel, inference_batch
+from causalrec.role_network import RoleNetwork
 from causalrec.types import ARMS, EFFECT, EPSILON, PROPENSITY, REPRESENTATION, Role
 
 ROWS, WIDTH, FEATURES = 7, 3, 2

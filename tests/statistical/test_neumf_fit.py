@@ -19,7 +19,8 @@ from causalrec.encoders.neumf import NeuMF
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training.optimizer import AdamW
 from causalrec.training.stacked.stacked_trainer import fit_stacked
 from causalrec.training.trainer import TrainerSettings

@@ -24,9 +24,10 @@ from causalrec.errors import DataError, RequestError
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import CandidateRecord, EpochRecord, ScoreRecord, SelectionSection
+from causalrec.role_network import RoleNetwork
 from causalrec.tracking.loggers import AbstractLogger, Csv, LoggedJob, NoLogger, TensorBoard, curves_of
 from causalrec.tracking.wandb_logger import WandB
 from causalrec.training.datamodule import LogDataModule

@@ -36,7 +36,8 @@ from causalrec.features.batch_columns import BatchColumn
 from causalrec.estimators.objective.snips import SNIPS
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW

@@ -21,9 +21,10 @@ from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.classes import Classes
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import CandidateRecord, EpochRecord, SelectionSection
+from causalrec.role_network import RoleNetwork
 from causalrec.tracking.loggers import curves_of
 from causalrec.training.criterion import classification_report, confusion
 from causalrec.training.datamodule import LogDataModule

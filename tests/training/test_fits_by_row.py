@@ -20,7 +20,8 @@ from causalrec.estimators.objective.factual import Factual
 from causalrec.features.row_columns import CategoryOfRow, NumberOfRow
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.t_net import TNet
-from causalrec.models import CausalModel, RoleNetwork, vector_width
+from causalrec.models import CausalModel, vector_width
+from causalrec.role_network import RoleNetwork
 from causalrec.training.datamodule import LogDataModule, LogTensors
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_store import fit_fingerprint

@@ -19,7 +19,8 @@ from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training.datamodule import LogDataModule
 from causalrec.training.module import CausalRecModule
 from causalrec.training.optimizer import AdamW

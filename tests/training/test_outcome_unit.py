@@ -22,7 +22,8 @@ from causalrec.estimators.penalty.base import AbstractPenalty
 from causalrec.features.views import FeatureMatrix
 from causalrec.learners.network_model import unit_of
 from causalrec.metrics.auc import weighted_auc
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training.datamodule import LogTensors
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult

@@ -36,7 +36,8 @@ from causalrec.estimators.objective.dr_jl import DRJL
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.training import best_checkpoint, checkpoint
 from causalrec.training.checkpoint import CheckedIO, read_checkpoint, write_checkpoint
 from causalrec.training.datamodule import LogDataModule

@@ -19,7 +19,8 @@ from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.naive import Naive
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import RoleNetwork
 from causalrec.running.run import StartedJob, fit_in_rounds
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult

@@ -27,7 +27,8 @@ from causalrec.heads.dot import Dot
 from causalrec.heads.dragonnet import DragonNet
 from causalrec.heads.t_net import TNet
 from causalrec.heads.tarnet import TARNet
-from causalrec.models import ROLE_INPUTS, CausalModel, RoleNetwork
+from causalrec.models import CausalModel
+from causalrec.role_network import ROLE_INPUTS, RoleNetwork
 from causalrec.training.dropout_passes import draw_generators, with_passes
 from causalrec.training.epoch_rows import run_between_epochs, with_buffers
 from causalrec.training.fit_request import FitRequest

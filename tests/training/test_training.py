@@ -33,7 +33,8 @@ from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.estimators.reduction import batch_mean, batch_sum
 from causalrec.features.views import FeatureMatrix
 from causalrec.heads.dot import Dot
-from causalrec.models import CausalModel, RoleNetwork, inference_batch
+from causalrec.models import CausalModel, inference_batch
+from causalrec.role_network import RoleNetwork
 from causalrec.training.checkpoint import read_checkpoint
 from causalrec.training.datamodule import BatchLoader, LogDataModule, LogTensors
 from causalrec.training.module import MONITOR, CausalRecModule
