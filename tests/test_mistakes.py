@@ -135,9 +135,6 @@ MISTAKES = [  # the shell's quotes are taken away as the shell does
     Mistake("train slice.by_column.column=x", "slice.by_column: not in this run; +slice=[by_column] adds it"),
     Mistake("train baseline.constnt.x=1", "did you mean 'constant'"),
     Mistake("train refuter.plcebo_exposure.x=1", "+refuter=[NAME] adds one; did you mean 'placebo_exposure'"),
-    Mistake(
-        "train encoder=mlp dataset=coat", "encoder=mlp: reads fixed vectors, and coat has none of the user; name a"
-    ),
     Mistake("train objective=1", "objective=1: is no component of objective; known: akbdr"),
     Mistake("train ~objective", "~objective: every run has a component of objective; choose one with objective=NAME"),
     Mistake("train hydra.run.dir=x", "hydra.run.dir=x: runs are written to paths.runs/SWEEP; set paths.runs=DIR"),
