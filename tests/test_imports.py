@@ -31,6 +31,7 @@ LAYERS = (
     {"tracking"},
     {"evaluation"},
     {"prepared"},
+    {"policies"},
     {"learners"},
     {"tasks"},
     {"reporting"},

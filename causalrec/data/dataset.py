@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from causalrec.data.card import Column, DatasetCard
+from causalrec.data.contexts import ActionDistribution
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.truth import Oracle, PotentialOutcomes
@@ -31,6 +32,8 @@ class CausalDataset:
         user_vectors: Float arrays [U,D] of the user columns of that kind, likewise.
         oracle: The truth of a semi-synthetic data set.
         potential: Of simulated effects.
+        logging_policy: Contexts of rounds -> the probability of each action under the policy that wrote `logged`,
+            float64[B,A]; None where rows at most hold that of their own action.
         raw_sha256: Of the raw files as read, by name.
         user_ids: [U], the ids of the raw files, any dtype, row = id of the log; None where the files name none.
         item_ids: [I], likewise.
@@ -46,6 +49,7 @@ class CausalDataset:
     user_vectors: Mapping[str, Vectors] = field(default_factory=dict)
     oracle: Oracle | None = None
     potential: PotentialOutcomes | None = None
+    logging_policy: ActionDistribution | None = None
     raw_sha256: Mapping[str, str] = field(default_factory=dict)
     user_ids: pl.Series | None = None
     item_ids: pl.Series | None = None

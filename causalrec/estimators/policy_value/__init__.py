@@ -1,0 +1,1 @@
+"""The value of a policy, estimated from rounds that another policy logged: estimators, their choice, intervals."""

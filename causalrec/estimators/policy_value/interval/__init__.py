@@ -1,0 +1,1 @@
+"""Intervals of the value of a policy, one file each."""

@@ -1,0 +1,55 @@
+"""Logged rounds beside what a target policy would have done in them, as estimators of its value read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from causalrec.types import Doubles, Ints
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionFeatures:
+    """What is known of actions beside their ids.
+
+    Attributes:
+        categories: int64[A,C], levels of C categories, from 0; none: C = 0.
+        vectors: float64[A,D], an embedding; none: D = 0.
+        cluster: int64[A], the cluster of each action, from 0; None: they have none.
+    """
+
+    categories: Ints
+    vectors: Doubles
+    cluster: Ints | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedRounds:
+    """A block of B logged rounds beside the target policy.
+
+    Attributes:
+        reward: float64[B].
+        action: int64[B], 0..A-1.
+        propensity: float64[B], the logging policy's probability of the action taken, in (0, 1].
+        target: float64[B], the target policy's probability of it.
+        target_distribution: float64[B,A], of every action; None where no estimator asks for it.
+        logging_distribution: float64[B,A], likewise of the logging policy.
+        model: float64[B,A], predicted mean rewards that have not learnt from these rounds; None: there is no model.
+        actions: what is known of actions; None: nothing.
+    """
+
+    reward: Doubles
+    action: Ints
+    propensity: Doubles
+    target: Doubles
+    target_distribution: Doubles | None = None
+    logging_distribution: Doubles | None = None
+    model: Doubles | None = None
+    actions: ActionFeatures | None = None
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    @property
+    def weight(self) -> Doubles:
+        """The ratio of the policies' probabilities of the action taken, float64[B]."""
+        return self.target / self.propensity

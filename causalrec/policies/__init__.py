@@ -1,0 +1,1 @@
+"""Policies: with which probability each action is taken in a context."""
