@@ -19,7 +19,7 @@ class ValueInterval:
         low: lower end.
         high: upper end.
         standard_error: of the estimate.
-        replicates: float64[R], of its distribution: bootstrap replicates, or quantiles where the interval has a formula.
+        replicates: float64[R], of its distribution: of a bootstrap, or quantiles where the interval has a formula.
     """
 
     value: float
