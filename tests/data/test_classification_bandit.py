@@ -42,8 +42,8 @@ def test_the_logging_policy_follows_its_classifier_and_is_uniform_else(digits: C
     right = (probabilities * means).sum(1)
     assert (right > 0.4).mean() > 0.85, "the logistic regression knows its digits"
     assert digits.logged.propensity is not None
-    own = np.take_along_axis(probabilities, digits.logged.item[:, None], 1)[:, 0]
-    np.testing.assert_allclose(digits.logged.propensity, own, rtol=1e-6)
+    taken = np.take_along_axis(probabilities, digits.logged.item[:, None], 1)[:, 0]
+    np.testing.assert_allclose(digits.logged.propensity, taken, rtol=1e-6)
     error = digits.logged.outcome.std() / np.sqrt(len(right))
     assert abs(digits.logged.outcome.mean() - right.mean()) < 4 * error
 

@@ -44,8 +44,8 @@ def test_rows_follow_the_truth(settings: dict[str, Any]) -> None:
     log, (means, probabilities) = data.logged, truth(data)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     assert log.propensity is not None and log.user is None and log.of_rounds
-    own = np.take_along_axis(probabilities, log.item[:, None], 1)[:, 0]
-    np.testing.assert_allclose(log.propensity, own, rtol=1e-6)
+    taken = np.take_along_axis(probabilities, log.item[:, None], 1)[:, 0]
+    np.testing.assert_allclose(log.propensity, taken, rtol=1e-6)
     taken = np.take_along_axis(means, log.item[:, None], 1)[:, 0]
     residual = log.outcome - taken
     assert abs(residual.mean()) < 4 * residual.std() / np.sqrt(len(log))
@@ -147,7 +147,7 @@ def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any
 
 def test_context_and_action_are_adjusted_for() -> None:
     config = validate_config(compose_config(["dataset=synthetic_bandit", "propensity=logged"]))
-    card = SyntheticBandit(context_dim=2).card
+    card = config.dataset.build().card
     graph = config.graph.build().for_columns(card)
-    assert identify(graph, card).training.columns == ("item", "x0", "x1")
+    assert identify(graph, card).training.columns == ("item", *(f"x{k}" for k in range(5)))
     assert identify(graph, card, use_logged_propensity=True).training.strategy == "logged propensity"
