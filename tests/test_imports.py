@@ -73,6 +73,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or package
         "causalrec.evaluation",
         "causalrec.estimators.effect",
         "causalrec.encoders.representation",
+        "causalrec.data.datasets.classification_bandit",
     ),
     "numba": ("causalrec.metrics.compiled_uplift", "causalrec.training.row_kernels"),
     "hydra": ("causalrec.config", "causalrec.sweeps"),
