@@ -99,10 +99,12 @@ def test_the_empirical_bernstein_interval_of_a_mean() -> None:
         assert (value.low, value.high) == pytest.approx((0.5 - half, 0.5 + half))
 
 
-def test_the_bootstrap_has_the_standard_error_of_the_formula() -> None:
-    contributions = columns(3000)
-    bootstrap = sums_of(PoissonBootstrap(replicates=4000), contributions)
-    normal = sums_of(NormalInterval(), contributions)
+@pytest.mark.parametrize("clusters", [None, 700])
+def test_the_bootstrap_has_the_standard_error_of_the_formula(clusters: int | None) -> None:
+    """Clusters have none to a dozen rounds."""
+    contributions, cluster = columns(3000), clusters and np.random.default_rng(1).integers(0, clusters, 3000)
+    bootstrap = sums_of(PoissonBootstrap(replicates=4000), contributions, cluster)
+    normal = sums_of(NormalInterval(), contributions, cluster)
     for name in contributions:
         resampled, formula = bootstrap.interval(name, 0.95), normal.interval(name, 0.95)
         assert resampled.value == pytest.approx(formula.value, rel=1e-12)

@@ -29,9 +29,9 @@ class ResampledSums:
     Attributes:
         seed: of the resamples.
         sums: float64[C].
-        centre: float64[C], means of the first rows, 0 of the ones: partial sums are float32, and would lose the scatter
-            of terms that are far from 0.
-        around: float64[R,C], sums over each resample of terms minus their centre.
+        centre: float64[C], terms a round in the first rows, 0 of the rounds: partial sums are float32, and would lose
+            the scatter of terms that are far from 0.
+        around: float64[R,C], sums over each resample of terms minus their centre times the rounds of the row.
     """
 
     seed: np.uint64
@@ -41,9 +41,9 @@ class ResampledSums:
 
     def add(self, terms: Doubles, first: int) -> ResampledSums:
         """Return the sums with rows `terms[C,N]` added."""
-        centre = np.append(terms[:-1].mean(1), 0.0) if self.centre is None else self.centre
+        centre = np.append(terms[:-1].sum(1) / terms[-1].sum(), 0.0) if self.centre is None else self.centre
         around = self.around.copy()
-        resample_kernel()((terms - centre[:, None]).astype(np.float32), first // CHUNK, self.seed, around)
+        resample_kernel()((terms - np.outer(centre, terms[-1])).astype(np.float32), first // CHUNK, self.seed, around)
         return replace(self, sums=self.sums + terms.sum(1), around=around, centre=centre)
 
     @property
