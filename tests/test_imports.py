@@ -75,7 +75,11 @@ ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or package
         "causalrec.encoders.representation",
         "causalrec.data.datasets.classification_bandit",
     ),
-    "numba": ("causalrec.metrics.compiled_uplift", "causalrec.training.row_kernels"),
+    "numba": (
+        "causalrec.metrics.compiled_uplift",
+        "causalrec.training.row_kernels",
+        "causalrec.estimators.policy_value.interval.poisson",
+    ),
     "hydra": ("causalrec.config", "causalrec.sweeps"),
     "optuna": ("causalrec.sweeps",),
     "ray": ("causalrec.sweeps",),
