@@ -1,0 +1,1 @@
+"""Scores: what policies order the actions of a context by."""
