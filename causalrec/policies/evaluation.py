@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from causalrec.data.contexts import ActionDistribution, Contexts
+from causalrec.data.contexts import ActionDistribution, ActionRewards, Contexts
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.policy_value.base import AbstractValueEstimator

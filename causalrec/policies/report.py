@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from causalrec.estimators.policy_value.interval.base import ValueInterval
-from causalrec.estimators.policy_value.slope import choose_by_slope
+from causalrec.estimators.policy_value.slope import slope
 from causalrec.evaluation.evaluator import Score, first_sentence
 from causalrec.policies.evaluation import LOGGED, ON_POLICY, TRUE_VALUE, PolicyEvaluation, PolicySums
 
@@ -37,7 +37,7 @@ class PolicyReport:
 
     @cached_property
     def chosen(self) -> dict[str, str]:
-        """The column of each estimate `ESTIMATOR@POLICY`: where a parameter was to be chosen, that of SLOPE's choice."""
+        """The column of each estimate `ESTIMATOR@POLICY`, that of SLOPE's choice where a parameter was to be chosen."""
         columns = {}
         for policy in self.evaluation.policies:
             for name, estimator in self.evaluation.estimators.items():
@@ -48,9 +48,8 @@ class PolicyReport:
 
     def _slope(self, columns: list[str]) -> str:
         intervals = [self.sums.intervals.interval(column, self.level) for column in columns]
-        values = np.array([interval.value for interval in intervals])
-        errors = np.array([interval.standard_error for interval in intervals])
-        return columns[choose_by_slope(values, errors)]
+        half_widths = [(interval.high - interval.low) / 2 for interval in intervals]
+        return columns[slope([interval.value for interval in intervals], half_widths)]
 
     def scores(self, reference: str) -> Iterable[Score]:
         """Yield the scores; `reference`: the policy that the others' values are compared with."""
@@ -104,9 +103,7 @@ class PolicyReport:
     def _number(self, metric: str, policy: str, value: float, description: str) -> Score:
         """Return a fact of the rounds, which has no interval."""
         nothing = np.empty(0)
-        return Score(
-            metric, policy, value, np.nan, np.nan, self.rounds, self.model, nothing, description=description
-        )
+        return Score(metric, policy, value, np.nan, np.nan, self.rounds, self.model, nothing, description=description)
 
     def _differences(self, reference: str) -> Iterator[Score]:
         """Yield how much higher each policy's value is than the reference's, paired by rounds."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -12,20 +13,23 @@ from pydantic import Field
 from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
-from causalrec.data.contexts import ActionDistribution, Contexts
+from causalrec.data.contexts import ActionDistribution
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.estimators.policy_value.base import AbstractValueEstimator
 from causalrec.estimators.policy_value.interval.base import AbstractValueInterval
+from causalrec.estimators.policy_value.rounds import ActionFeatures
 from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.overlap import Overlap, overlap
 from causalrec.policies.base import AbstractPolicy, PolicySource
 from causalrec.policies.evaluation import EvaluatedRounds, PolicyEvaluation, check_inputs
 from causalrec.policies.report import PolicyReport
-from causalrec.policies.support import check_support
+from causalrec.policies.support import check_support, probability_of_actions
 from causalrec.prepared import PreparedData
+from causalrec.tasks.action_features import action_features
 from causalrec.tasks.base import AbstractTask
+from causalrec.tasks.reward_models import fold_models, fold_of_rounds, reads_row, reward_model
 from causalrec.types import Count, Doubles, LabelKind
 
 if TYPE_CHECKING:
@@ -37,9 +41,6 @@ FIXES: Mapping[str, str] = {
     "model": "reads a model of the reward; set learner=network",
     "logging_distribution": "reads the probability of every action under the policy that wrote the log, which this "
     "data set does not hold; name a model of it, task.logging_policy",
-    "categories": "reads categories of actions, and these have none",
-    "vectors": "reads vectors of actions, and these have none; name a file under dataset.vectors",
-    "cluster": "reads clusters of actions, which are made of their vectors; name a file under dataset.vectors",
 }
 
 
@@ -112,17 +113,14 @@ class PolicyValue(AbstractTask):
         return overlap(log.propensity, log.outcome, pairs, clip=clip, truth=None, **vars(prepared.exposure))
 
     def check_prepared(self, config: ExperimentConfig, prepared: PreparedData) -> None:
-        """Raise RequestError or DataError where a policy cannot be evaluated on these rounds, before anything learns."""
+        """Raise RequestError or DataError where these rounds cannot tell a policy, before anything learns."""
         log = self._rounds(prepared)
         logging, policies = self._bind(config, prepared, log)
-        actions = self._actions(prepared)
-        available = {
-            "logging_distribution": logging is not None,
-            "categories": actions.categories.shape[1] > 0,
-            "vectors": actions.vectors.shape[1] > 0,
-            "cluster": actions.cluster is not None,
-        }
-        check_inputs(self.value_estimators, available, FIXES)
+        check_inputs(self.value_estimators, {"logging_distribution": logging is not None}, FIXES)
+        actions = self._actions(config, prepared)
+        for name, estimator in self.value_estimators.items():
+            with name_refusals(name):
+                estimator.check(actions)
         check_support(log, policies, logging, assume=self.assume_support)
 
     def scores(
@@ -142,7 +140,7 @@ class PolicyValue(AbstractTask):
             interval=self.interval,
             logging=logging,
             truth=prepared.dataset.context_oracle,
-            actions=self._actions(prepared),
+            actions=self._actions(config, prepared),
             num_clusters=log.num_users,
             seed=config.run.evaluation.seed,
             memory=config.run.evaluation.memory_mb * 1e6,
@@ -154,8 +152,10 @@ class PolicyValue(AbstractTask):
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
         by = "estimated by task.logging_policy" if self.logging_policy else "as logged"
         folds = self._folds(prepared)
-        model = "" if config.learner is None else (
-            "; rewards modelled on the training rows" if folds == 1 else f"; rewards modelled by {folds} folds"
+        model = (
+            ""
+            if config.learner is None
+            else ("; rewards modelled on the training rows" if folds == 1 else f"; rewards modelled by {folds} folds")
         )
         lines = [f"Rounds: {len(self._rounds(prepared)):,}, of the logged part; propensities {by}{model}."]
         if self.assume_support:
@@ -186,8 +186,9 @@ class PolicyValue(AbstractTask):
         logging = self.logging_policy.bind(source) if self.logging_policy else prepared.dataset.logging_policy
         return logging, {name: policy.bind(source) for name, policy in self.policies.items()}
 
-    def _actions(self, prepared: PreparedData) -> ActionFeatures:
-        return action_features(prepared.dataset, self.action_clusters, 0)
+    def _actions(self, config: ExperimentConfig, prepared: PreparedData) -> ActionFeatures:
+        wanted = frozenset().union(*(estimator.requires for estimator in self.value_estimators.values()))
+        return action_features(config, prepared.dataset, wanted, self.action_clusters)
 
     def _parts(
         self,
@@ -210,10 +211,17 @@ class PolicyValue(AbstractTask):
                 log=log.take(rows), propensity=propensity[rows], model=fold_model, cluster=cluster[rows]
             )
 
-    def _propensity(
-        self, prepared: PreparedData, log: InteractionLog, logging: ActionDistribution | None
-    ) -> Doubles:
+    def _propensity(self, prepared: PreparedData, log: InteractionLog, logging: ActionDistribution | None) -> Doubles:
         """Return the logging probability of each round's action: as logged, or as the model of the policy has it."""
         if self.logging_policy is None or logging is None:
             return prepared.propensity.predict(log).astype(np.float64)
         return probability_of_actions(log, logging)
+
+
+@contextmanager
+def name_refusals(name: str) -> Iterator[None]:
+    """Put an estimator's name before what it refuses: a component does not know what YAML calls it."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"value_estimator={name}: {str(error).partition(': ')[2]}") from error
