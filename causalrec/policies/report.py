@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from causalrec.estimators.policy_value.interval.base import ValueInterval
+from causalrec.data.log import InteractionLog
+from causalrec.estimators.policy_value.contributions import Contributions
+from causalrec.estimators.policy_value.interval.base import AbstractValueInterval, ValueInterval
 from causalrec.estimators.policy_value.slope import slope
 from causalrec.evaluation.evaluator import Score, first_sentence
 from causalrec.policies.evaluation import LOGGED, ON_POLICY, TRUE_VALUE, PolicyEvaluation, PolicySums
 
 FEW_ROUNDS = 300  # effective ones, under which an interval is marked
 HUGE_WEIGHT = 1e6
+OF_ROUNDS = "Mean reward of the rounds that the policy wrote itself"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class PolicyReport:
         level: of intervals.
         model: the row's name.
         rounds: how many were read.
+        policy_logs: rounds that other policies wrote themselves, by name: their mean reward is that policy's value.
     """
 
     evaluation: PolicyEvaluation
@@ -34,6 +38,7 @@ class PolicyReport:
     level: float
     model: str
     rounds: int
+    policy_logs: Mapping[str, InteractionLog] = field(default_factory=dict)
 
     @cached_property
     def chosen(self) -> dict[str, str]:
@@ -53,7 +58,10 @@ class PolicyReport:
 
     def scores(self, reference: str) -> Iterable[Score]:
         """Yield the scores; `reference`: the policy that the others' values are compared with."""
-        yield self._score(ON_POLICY, LOGGED, f"{ON_POLICY}@{LOGGED}", "Mean reward of the rounds as they were logged")
+        yield self._score(ON_POLICY, LOGGED, f"{ON_POLICY}@{LOGGED}", OF_ROUNDS)
+        for policy, log in self.policy_logs.items():
+            interval = mean_reward(log, self.evaluation.interval, self.evaluation.seed, self.level)
+            yield replace(self._of_interval(ON_POLICY, policy, interval, OF_ROUNDS), n=len(log))
         for policy in self.evaluation.policies:
             if self.evaluation.truth is not None:
                 yield self._score(TRUE_VALUE, policy, f"{TRUE_VALUE}@{policy}", "True value in these contexts")
@@ -117,3 +125,11 @@ class PolicyReport:
                 text = f"Value beyond that of {reference}, paired by rounds"
                 score = self._of_interval(f"{name}_gain", f"{policy}-{reference}", interval, text)
                 yield replace(score, warnings=tuple(self._warnings(column)))
+
+
+def mean_reward(log: InteractionLog, interval: AbstractValueInterval, seed: int, level: float) -> ValueInterval:
+    """Return the mean reward of rounds with its interval, clustered by user where they have some."""
+    cluster = np.zeros(len(log), np.int64) if log.user is None else log.user
+    sums = interval.start([ON_POLICY], log.num_users, seed)
+    sums.update({ON_POLICY: Contributions(base=log.outcome.astype(np.float64), weight=np.ones(len(log)))}, cluster)
+    return sums.interval(ON_POLICY, level)

@@ -146,7 +146,14 @@ class PolicyValue(AbstractTask):
             memory=config.run.evaluation.memory_mb * 1e6,
         )
         sums = evaluation.run(list(self._parts(config, prepared, log, logging, predictor)))
-        report = PolicyReport(evaluation, sums, config.run.evaluation.level, config.run.name, len(log))
+        report = PolicyReport(
+            evaluation=evaluation,
+            sums=sums,
+            level=config.run.evaluation.level,
+            model=config.run.name,
+            rounds=len(log),
+            policy_logs=prepared.dataset.policy_logs,
+        )
         yield from report.scores(self.compare_to)
 
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
