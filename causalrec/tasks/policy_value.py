@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -55,7 +55,7 @@ class PolicyValue(AbstractTask):
         logging_policy: a model of the policy that wrote the log, where the data set does not hold its probabilities of
             every action (or to have estimated propensities in place of those logged); None: the data set's own.
         folds: 1 evaluates the test rows by a model of the training rows; more evaluate all logged rows, each by a model
-            that learnt from the other folds; auto: 1, or 2 where the split tests on other rows than the log's.
+            that learnt from the other folds; None: 1, or 2 where the split tests on other rows than the log's.
         compare_to: the policy that the others' values are compared with; `logged` is the one that wrote the log.
         assume_support: evaluate policies with mass on actions that the log could not have taken, with a footnote.
         action_clusters: of the vectors of actions, for estimators that read clusters.
@@ -71,7 +71,7 @@ class PolicyValue(AbstractTask):
     value_estimators: Mapping[str, AbstractValueEstimator]
     interval: AbstractValueInterval
     logging_policy: AbstractPolicy | None = None
-    folds: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    folds: Annotated[int, Field(ge=1)] | None = None
     compare_to: str = "logged"
     assume_support: bool = False
     action_clusters: Count = 50
@@ -170,7 +170,7 @@ class PolicyValue(AbstractTask):
         return tuple(lines)
 
     def _folds(self, prepared: PreparedData) -> int:
-        if self.folds != "auto":
+        if self.folds is not None:
             return self.folds
         return 2 if prepared.splits.test_is_randomised else 1
 
