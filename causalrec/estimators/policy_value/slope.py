@@ -15,16 +15,18 @@ def slope(values: Sequence[float], half_widths: Sequence[float]) -> int:
 
     Candidate i stands while `|v_i - v_j| <= w_i + (sqrt(6) - 1) w_j` for every j before it, and the last that stands
     before the first that does not is taken: a shift that both intervals cannot explain is bias. Widths that do not
-    fall are made to as the authors' code does: each becomes the largest of its own and all later ones, so that an
-    estimate that a more biased one exceeds in width is not trusted more than that one. A candidate without an interval
-    (not finite) stands for nothing: it is passed over.
+    fall are made to as the authors' code does: each becomes the largest of itself and of all later ones, so that an
+    estimate is not trusted more than a more biased one that is more variable. A candidate without a finite interval is
+    passed over.
 
     Assumption: candidates are in the order of their bias, least first, the first one's is small beside its interval,
-    and the intervals hold.
+    and the intervals hold. It does not know that candidates read the same rounds, so that a bias of one or two standard
+    errors is let through: of kernels over smooth rewards it took up to 3 times the error of the best one at 1.28
+    standard errors, and 10 times at 1.96.
 
     Args:
         values: of V candidates, in the unit of the reward.
-        half_widths: half the width of each one's interval; of a 95 % interval 1.96 standard errors.
+        half_widths: of each one's interval; 1.28 standard errors (as Open Bandit Pipeline: 90 % to each side).
 
     Returns:
         From 0; the first candidate where all are without an interval.

@@ -135,3 +135,53 @@ def test_support_of_categories_suffices_where_that_of_actions_is_missing() -> No
     assert bandit.limit(IPSValue()) == pytest.approx(bandit.truth - lost, abs=1e-12)
     assert lost > 0.02
     assert abs(bandit.limit(DRValue()) - bandit.truth) > 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class SmoothBandit:
+    """Clicks of 300 actions by 10 users, whose probability is smooth in three directions of the actions' vectors."""
+
+    vectors: Doubles
+    click: Doubles
+    logging: Doubles
+    target: Doubles
+
+    @staticmethod
+    def draw() -> SmoothBandit:
+        rng = np.random.default_rng(0)
+        tastes = rng.normal(size=(300, 3))
+        click = 1 / (1 + np.exp(-0.6 * rng.normal(size=(10, 3)) @ tastes.T))
+        softmax = np.exp(6.0 * click + 1.2 * rng.normal(size=(10, 300)))
+        logging, target = rng.dirichlet(np.full(300, 2.0), 10), softmax / softmax.sum(1, keepdims=True)
+        return SmoothBandit(np.hstack([tastes, 0.05 * rng.normal(size=(300, 28))]), click, logging, target)
+
+    def squared_error(self, estimator: AbstractValueEstimator, vectors: Doubles, rounds: int = 2_000) -> float:
+        """Bias and variance of a self-normalised estimate, the latter to first order in 1 / rounds (delta method)."""
+        context, action = np.indices(self.click.shape).reshape(2, -1)
+        probability, reward = self.logging.ravel() / 10, self.click.ravel()
+        logged = LoggedRounds(
+            reward=reward,
+            action=action,
+            propensity=self.logging.ravel(),
+            target=self.target.ravel(),
+            target_distribution=self.target[context],
+            logging_distribution=self.logging[context],
+            actions=ActionFeatures(categories=np.zeros((300, 0), int), vectors=vectors),
+        )
+        weight = estimator.contributions(logged).weight
+        value = probability @ (weight * reward) / (probability @ weight)
+        spread = probability @ (weight**2 * (reward * (1 - reward) + (reward - value) ** 2))
+        bias = value - (self.target * self.click).sum(1).mean()
+        return float(bias**2 + spread / (probability @ weight) ** 2 / rounds)
+
+
+def test_a_text_kernel_gains_where_rewards_are_smooth_in_vectors_and_loses_where_these_say_nothing() -> None:
+    bandit = SmoothBandit.draw()
+    permuted = bandit.vectors[np.random.default_rng(1).permutation(300)]
+    base = bandit.squared_error(SNIPSValue(), bandit.vectors)
+    candidates = [estimator for _, estimator in TextKernelValue().candidates()]
+    gains = [bandit.squared_error(estimator, bandit.vectors) / base for estimator in candidates]
+    losses = [bandit.squared_error(estimator, permuted) / base for estimator in candidates]
+    assert min(gains) < 0.9, gains
+    assert min(losses) > 1.5, losses
+    assert gains[-1] > 5, "too wide a kernel is biased"
