@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from causalrec.cli import main
 from causalrec.config.compose import compose_config, validate_config
 from causalrec.data.bandit_rounds import draw_actions, draw_rounds, softmax_policy
 from causalrec.data.contexts import Contexts
@@ -97,3 +100,21 @@ def test_ranks_agree_with_draws() -> None:
         error = np.sqrt(np.maximum(ranks[slot] * (1 - ranks[slot]), 1e-4) / draws)
         assert (np.abs(shares - ranks[slot]) < 4 * error).all()
     np.testing.assert_allclose(ranks.sum(1), 1)
+
+
+@pytest.mark.parametrize("name", ["synthetic_bandit", "classification_bandit"])
+def test_data_check_is_content(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", name]) == 0
+    assert f"{name}: 0 errors" in capsys.readouterr().err
+
+
+def test_a_reward_model_learns_from_rounds_with_contexts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    overrides = ["dataset=synthetic_bandit", "dataset.rounds=2000", "propensity=logged", "objective=ips"]
+    assert main(["train", *overrides, "encoder=mf", "trainer=smoke", "logger=none", "--json"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert record["adjustment"]["training"]["strategy"] == "logged propensity"
+    assert {"x0", "item"} <= set(record["adjustment"]["outcome_view"])
+    assert record["overlap"]["inverse_sum"] == pytest.approx(1), "the rows stand for the sum of 1/p"

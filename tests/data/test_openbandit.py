@@ -193,3 +193,15 @@ def test_the_real_logs_are_whole(campaign: Campaign, arms: int, clicks: tuple[in
     assert (len(data.logged), len(data.randomised), data.logged.num_items) == (10_000, 10_000, arms)
     assert (data.logged.outcome.sum(), data.randomised.outcome.sum()) == clicks
     np.testing.assert_allclose(data.randomised.propensity, 1 / arms, rtol=1e-5)
+
+
+@pytest.mark.network
+def test_the_real_priors_are_those_of_thompson_sampling() -> None:
+    data = OpenBandit(campaign="men", logging="random").load(DATA)
+    contexts = Contexts.of_log(data.logged)
+    probabilities = data.policies["bts"](contexts)
+    assert probabilities.shape == (10_000, 34)
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    assert data.logged.propensity is not None
+    weight = probabilities[np.arange(10_000), data.logged.item] / data.logged.propensity
+    assert abs(weight.mean() - 1) < 4 * weight.std() / 100

@@ -177,7 +177,8 @@ def _thompson(root: Path, campaign: Campaign) -> ActionDistribution:
 
     @cache
     def by_slot() -> Doubles:
-        prior = yaml.safe_load((PRIORS.fetch(root) / "prior_bts.yaml").read_text(encoding="utf-8"))[campaign]
+        text = (PRIORS.fetch(root) / "prior_bts.yaml").read_text(encoding="utf-8")  # of the sum that is known
+        prior = yaml.safe_load(text)[campaign]
         return rank_probabilities(np.array(prior["alpha"]), np.array(prior["beta"]), SLOTS)
 
     def distribution(contexts: Contexts) -> Doubles:

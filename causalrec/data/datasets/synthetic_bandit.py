@@ -70,11 +70,12 @@ class SyntheticBandit(AbstractDataset):
     seen. The logging policy is `(1 - epsilon) softmax(beta q) + epsilon / A`, without the deficient actions; a large
     beta and an epsilon make it epsilon-greedy. True means and policy stand in `context_oracle` and `logging_policy`.
 
-    Departures from the sources: an action has one level of each category (MIPS draws levels anew each round), deficient
-    actions are the same in all contexts, the score is standardised over contexts of the law's own, so that the truth of
-    a context does not change with the rounds drawn. Sources: Saito et al., NeurIPS D&B 2021; Saito & Joachims, ICML
-    2022, section 4.1 (its study: context_dim=10, actions=1000, categories=3, levels=10, outcome=reward, reward_sd=2.5,
-    beta=-1). Raises RequestError on settings that contradict each other.
+    Departures from the sources: an action has one level of each category (MIPS draws levels anew each round), whose
+    coefficients are drawn directly (MIPS: through latent parameters of width 5); deficient actions are the same in all
+    contexts; the score is standardised over contexts of the law's own, so that the truth of a context does not change
+    with the rounds drawn. Sources: Saito et al., NeurIPS D&B 2021; Saito & Joachims, ICML 2022 (its study:
+    context_dim=10, actions=1000, categories=3, levels=10, outcome=reward, reward_sd=2.5, beta=-1). Raises RequestError
+    on settings that contradict each other.
 
     Attributes:
         rounds: number of rows.
