@@ -67,7 +67,7 @@ class PackedLauncher(Launcher):
 
         results: dict[Path, JobResult] = {}
         cache = PreparedCache()
-        for group in groups_of(configs, [[*self.search_path, *job] for job in jobs]):
+        for group in sort_by_data(groups_of(configs, [[*self.search_path, *job] for job in jobs])):
             results |= self._train_group(group, cache)
         return [results[config.folder] for config in configs]
 
@@ -139,6 +139,21 @@ class Group:
         if error is not None:
             return failed_result(config, error, self.ledger.root)
         return unclaimed_result(config, self.ledger, job)
+
+
+def sort_by_data(groups: Sequence[Group]) -> list[Group]:
+    """Return groups that read the same data one after the other, those first that come first: the next ones find the
+    data prepared.
+    """
+
+    def data(group: Group) -> str:
+        config = next(iter(group.configs.values()))
+        return repr(
+            [config.task.text, config.dataset.text, config.graph.text, config.split.text, config.propensity.text]
+        )
+
+    keys = [data(group) for group in groups]
+    return [groups[k] for k in sorted(range(len(groups)), key=lambda k: keys.index(keys[k]))]
 
 
 def groups_of(configs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[Group]:
