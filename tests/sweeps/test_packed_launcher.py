@@ -21,7 +21,7 @@ from causalrec.records.run_record import RunRecord
 from causalrec.running import run
 from causalrec.sweeps import fingerprint
 from causalrec.sweeps.ledger import Ledger
-from causalrec.sweeps.packed_launcher import group_key
+from causalrec.sweeps.packed_launcher import group_key, groups_of, sort_by_data
 
 PACKED = ["-m", "hydra/launcher=packed", "hydra.launcher.progress=false", "sweep=s", *SMALL]
 SWEEP = [*PACKED, "objective=naive,dr_jl", "seed=0,1", "optimizer.lr=0.02,0.2"]
@@ -63,6 +63,14 @@ def test_every_job_keeps_its_own_record_weights_and_nearly_the_scores_it_would_h
     assert len({json.dumps(result(record)) for record in packed.values()}) == 8
     assert len(list((work / "packed").rglob("best.ckpt"))) == 8
     assert not list((work / "packed" / "s" / ".ledger" / "groups").rglob("*.ckpt")), "no stack outlives its group"
+
+
+def test_groups_that_read_the_same_data_follow_each_other(work: Path) -> None:
+    jobs = [[*SMALL, f"objective={o}", f"split.test={t}"] for o in ("naive", "dr_jl") for t in (0.1, 0.2)]
+    normalised = [normalise_overrides(job) for job in jobs]
+    groups = groups_of(compose_all(normalised), normalised)
+    read = [[config.split.setting("test") for config in group.configs.values()] for group in sort_by_data(groups)]
+    assert [shares for (shares,) in read] == [0.1, 0.1, 0.2, 0.2] and len(groups) == 4
 
 
 @pytest.mark.long
