@@ -122,7 +122,14 @@ def test_what_cannot_be_evaluated_is_one_line_before_any_work(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["task/value_estimator=[ips]", "dataset.deficient=2"], "policy uniform: 50.00% of its mass is on actions that the log could not have taken"),
+        (
+            ["task/value_estimator=[ips]", "dataset.deficient=2"],
+            "policy uniform: 50.00% of its mass is on actions that the log could not have taken",
+        ),
+        (
+            ["task/value_estimator=[ips]", "dataset=ml100k_semisynthetic"],
+            "its propensities say which pairs were logged",
+        ),
         (["task/value_estimator=[mips]"], "value_estimator=mips: reads the categories of actions, which these data"),
     ],
 )
@@ -131,6 +138,12 @@ def test_what_the_rounds_cannot_tell_is_refused_before_anything_learns(
 ) -> None:
     assert cli.main(["train", *SMALL, "learner=null", *UNIFORM, *overrides]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_propensities_of_pairs_are_none_of_rounds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = ["task=policy_value", "dataset=ml100k_semisynthetic", "logger=none", *NO_MODEL, *UNIFORM]
+    assert cli.main(["train", *overrides]) == 1
+    assert "its propensities say which pairs were logged" in capsys.readouterr().err
 
 
 def test_support_may_be_assumed_and_is_then_a_footnote(folder: Path) -> None:

@@ -43,7 +43,7 @@ class AbstractPolicy(ABC):
         """Return contexts -> float64[B,A], each row of which sums to 1."""
 
 
-def given(distribution: Doubles, action: Ints) -> Doubles:
+def take_probability(distribution: Doubles, action: Ints) -> Doubles:
     """Return the probability of the action taken in each row, float64[B]."""
     taken: Doubles = np.take_along_axis(distribution, action[:, None], 1)[:, 0]
     return taken

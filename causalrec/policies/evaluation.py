@@ -86,7 +86,7 @@ class PolicyEvaluation:
         names = [*self.variants, *truth]
         return [f"{ON_POLICY}@{LOGGED}", *(f"{name}@{policy}" for policy in self.policies for name in names)]
 
-    def run(self, parts: Sequence[EvaluatedRounds]) -> PolicySums:
+    def run(self, pieces: Sequence[EvaluatedRounds]) -> PolicySums:
         """Read all rounds once and return what was added up."""
         sums = PolicySums(
             self.interval.start(self.columns, self.num_clusters, self.seed),
@@ -94,9 +94,9 @@ class PolicyEvaluation:
             {policy: WeightSums() for policy in self.policies},
             {policy: UnsupportedMass() for policy in self.policies},
         )
-        for part in parts:
-            for rows in self._blocks(part.log):
-                self._add(part, rows, sums)
+        for piece in pieces:
+            for rows in self._blocks(piece.log):
+                self._add(piece, rows, sums)
         return sums
 
     def _blocks(self, log: InteractionLog) -> Iterator[Ints]:
@@ -105,11 +105,11 @@ class PolicyEvaluation:
         for start in range(0, len(log), step):
             yield np.arange(start, min(start + step, len(log)))
 
-    def _add(self, part: EvaluatedRounds, rows: Ints, sums: PolicySums) -> None:
-        contexts = Contexts.of_log(part.log).take(rows)
-        action, reward = part.log.item[rows], part.log.outcome[rows].astype(np.float64)
+    def _add(self, piece: EvaluatedRounds, rows: Ints, sums: PolicySums) -> None:
+        contexts = Contexts.of_log(piece.log).take(rows)
+        action, reward = piece.log.item[rows], piece.log.outcome[rows].astype(np.float64)
         logging = None if self.logging is None else check_distribution(self.logging(contexts), LOGGED)
-        model = None if part.model is None else part.model(contexts)
+        model = None if piece.model is None else piece.model(contexts)
         truth = None if self.truth is None else self.truth(contexts)
         block: dict[str, Contributions] = {
             f"{ON_POLICY}@{LOGGED}": Contributions(base=reward, weight=np.ones(len(rows)))
@@ -119,7 +119,7 @@ class PolicyEvaluation:
             rounds = LoggedRounds(
                 reward=reward,
                 action=action,
-                propensity=part.propensity[rows],
+                propensity=piece.propensity[rows],
                 target=np.take_along_axis(target, action[:, None], 1)[:, 0],
                 target_distribution=target,
                 logging_distribution=logging,
@@ -134,7 +134,7 @@ class PolicyEvaluation:
             if truth is not None:
                 value = np.einsum("ba,ba->b", target, truth)
                 block[f"{TRUE_VALUE}@{policy}"] = Contributions(base=value, weight=np.zeros(len(rows)))
-        sums.intervals.update(block, part.cluster[rows])
+        sums.intervals.update(block, piece.cluster[rows])
         for column, contributions in block.items():
             sums.weights[column].update(contributions.weight, rows)
 

@@ -17,6 +17,7 @@ from causalrec.policies.evaluation import LOGGED, ON_POLICY, TRUE_VALUE, PolicyE
 
 FEW_ROUNDS = 300  # effective ones, under which an interval is marked
 HUGE_WEIGHT = 1e6
+SLOPE_WIDTH = 1.28  # standard errors: the tenth of Su et al. (ICML 2020), as Open Bandit Pipeline has it
 OF_ROUNDS = "Mean reward of the rounds that the policy wrote itself"
 
 
@@ -53,14 +54,14 @@ class PolicyReport:
 
     def _slope(self, columns: list[str]) -> str:
         intervals = [self.sums.intervals.interval(column, self.level) for column in columns]
-        half_widths = [(interval.high - interval.low) / 2 for interval in intervals]
+        half_widths = [SLOPE_WIDTH * interval.standard_error for interval in intervals]
         return columns[slope([interval.value for interval in intervals], half_widths)]
 
     def scores(self, reference: str) -> Iterable[Score]:
         """Yield the scores; `reference`: the policy that the others' values are compared with."""
         yield self._score(ON_POLICY, LOGGED, f"{ON_POLICY}@{LOGGED}", OF_ROUNDS)
         for policy, log in self.policy_logs.items():
-            interval = mean_reward(log, self.evaluation.interval, self.evaluation.seed, self.level)
+            interval = average_reward(log, self.evaluation.interval, self.evaluation.seed, self.level)
             yield replace(self._of_interval(ON_POLICY, policy, interval, OF_ROUNDS), n=len(log))
         for policy in self.evaluation.policies:
             if self.evaluation.truth is not None:
@@ -127,8 +128,15 @@ class PolicyReport:
                 yield replace(score, warnings=tuple(self._warnings(column)))
 
 
-def mean_reward(log: InteractionLog, interval: AbstractValueInterval, seed: int, level: float) -> ValueInterval:
-    """Return the mean reward of rounds with its interval, clustered by user where they have some."""
+def average_reward(log: InteractionLog, interval: AbstractValueInterval, seed: int, level: float) -> ValueInterval:
+    """Return the mean reward of rounds with its interval, clustered by user where they have some.
+
+    Args:
+        log: the rounds.
+        interval: how it is made.
+        seed: of what it draws.
+        level: of it.
+    """
     cluster = np.zeros(len(log), np.int64) if log.user is None else log.user
     sums = interval.start([ON_POLICY], log.num_users, seed)
     sums.update({ON_POLICY: Contributions(base=log.outcome.astype(np.float64), weight=np.ones(len(log)))}, cluster)

@@ -8,12 +8,13 @@ import numpy as np
 
 from causalrec.data.contexts import ActionDistribution, Contexts
 from causalrec.data.log import InteractionLog
-from causalrec.errors import RequestError
-from causalrec.policies.base import given
+from causalrec.errors import DataError, RequestError
+from causalrec.policies.base import take_probability
 from causalrec.policies.evaluation import check_distribution
 from causalrec.types import Doubles, Ints
 
 ROUNDS_AT_ONCE = 1 << 22  # probabilities that are held
+DIFFERENCE = 1e-3  # of a propensity, which files round
 NO_MASS = 1e-9  # on average, below which rounding is meant
 
 
@@ -58,9 +59,27 @@ def check_support(
             )
 
 
+def check_logged_propensities(log: InteractionLog, logging: ActionDistribution) -> None:
+    """Raise DataError where the rounds' own propensities are not those of the policy that is said to have written them.
+
+    Args:
+        log: the rounds, with propensities.
+        logging: of every action under that policy.
+    """
+    assert log.propensity is not None
+    expected = probability_of_actions(log, logging)
+    apart = np.abs(expected - log.propensity) > DIFFERENCE * log.propensity
+    if apart.any():
+        row = int(np.argmax(apart))
+        raise DataError(
+            f"{log.name}: round {row}: its propensity is {log.propensity[row]:g}, but the logging policy gives its "
+            f"action {expected[row]:g} ({int(apart.sum())} such rounds); give one policy's"
+        )
+
+
 def probability_of_actions(log: InteractionLog, distribution: ActionDistribution) -> Doubles:
     """Return the probability of the action of each round, float64[N], block by block."""
-    return np.concatenate([given(distribution(block), log.item[rows]) for rows, block in _blocks(log)])
+    return np.concatenate([take_probability(distribution(block), log.item[rows]) for rows, block in _blocks(log)])
 
 
 def _blocks(log: InteractionLog) -> Iterator[tuple[Ints, Contexts]]:

@@ -14,8 +14,9 @@ from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.data.contexts import ActionDistribution
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.errors import RequestError
+from causalrec.errors import DataError, RequestError
 from causalrec.estimators.policy_value.base import AbstractValueEstimator
 from causalrec.estimators.policy_value.interval.base import AbstractValueInterval
 from causalrec.estimators.policy_value.rounds import ActionFeatures
@@ -25,7 +26,7 @@ from causalrec.graph.overlap import Overlap, overlap
 from causalrec.policies.base import AbstractPolicy, PolicySource
 from causalrec.policies.evaluation import EvaluatedRounds, PolicyEvaluation, check_inputs
 from causalrec.policies.report import PolicyReport
-from causalrec.policies.support import check_support, probability_of_actions
+from causalrec.policies.support import check_logged_propensities, check_support, probability_of_actions
 from causalrec.prepared import PreparedData
 from causalrec.tasks.action_features import action_features
 from causalrec.tasks.base import AbstractTask
@@ -106,6 +107,14 @@ class PolicyValue(AbstractTask):
                 f"{card.name} holds none; of csv, name the column: dataset.propensity"
             )
 
+    def check_rows(self, dataset: CausalDataset, config: ExperimentConfig) -> None:
+        """Raise DataError where propensities are those of pairs to be logged, not of actions to be taken in a round."""
+        if dataset.logged.user is not None and not dataset.logged.of_rounds:
+            raise DataError(
+                f"{dataset.card.name}: its propensities say which pairs were logged, not which action a policy took in "
+                f"a round; of csv, set dataset.rounds=true where each row is a round"
+            )
+
     def overlap(self, prepared: PreparedData, clip: float) -> Overlap:
         log = prepared.train
         assert log.propensity is not None
@@ -121,6 +130,8 @@ class PolicyValue(AbstractTask):
         for name, estimator in self.value_estimators.items():
             with name_refusals(name):
                 estimator.check(actions)
+        if self.logging_policy is None and logging is not None:
+            check_logged_propensities(log, logging)
         check_support(log, policies, logging, assume=self.assume_support)
 
     def scores(
@@ -145,7 +156,7 @@ class PolicyValue(AbstractTask):
             seed=config.run.evaluation.seed,
             memory=config.run.evaluation.memory_mb * 1e6,
         )
-        sums = evaluation.run(list(self._parts(config, prepared, log, logging, predictor)))
+        sums = evaluation.run(list(self._pieces(config, prepared, log, logging, predictor)))
         report = PolicyReport(
             evaluation=evaluation,
             sums=sums,
@@ -197,7 +208,7 @@ class PolicyValue(AbstractTask):
         wanted = frozenset().union(*(estimator.requires for estimator in self.value_estimators.values()))
         return action_features(config, prepared.dataset, wanted, self.action_clusters)
 
-    def _parts(
+    def _pieces(
         self,
         config: ExperimentConfig,
         prepared: PreparedData,

@@ -60,10 +60,9 @@ def _without_fold(prepared: PreparedData, log: InteractionLog, rows: Ints, seed:
     """Return what a model of these rows stands on: some of them are its validation."""
     shuffled = np.random.default_rng(seed).permutation(rows)
     held_out = max(1, int(VALIDATION_SHARE * len(rows)))
-    parts = shuffled if prepared.folds.count > 1 else shuffled[held_out:], shuffled[:held_out]
-    train, validation = (log.take(np.sort(part)) for part in parts)
-    propensity = prepared.propensity
-    train, validation = (part.with_propensity(propensity.predict(part)) for part in (train, validation))
+    learned = shuffled if prepared.folds.count > 1 else shuffled[held_out:]
+    logs = [log.take(np.sort(chosen)) for chosen in (learned, shuffled[:held_out])]
+    train, validation = (rows.with_propensity(prepared.propensity.predict(rows)) for rows in logs)
     return replace(prepared, train=train, training_rows=train, validation=validation)
 
 

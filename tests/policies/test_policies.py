@@ -21,7 +21,7 @@ from causalrec.evaluation.baseline.item_effect import ItemEffect
 from causalrec.evaluation.baseline.item_mean import ItemMean
 from causalrec.evaluation.baseline.user_mean import UserMean
 from causalrec.policies import once_per_user as once
-from causalrec.policies.base import AbstractPolicy, PolicySource, given
+from causalrec.policies.base import AbstractPolicy, PolicySource, take_probability
 from causalrec.policies.epsilon_greedy import EpsilonGreedy
 from causalrec.policies.estimated_frequencies import EstimatedFrequencies
 from causalrec.policies.estimated_logistic import EstimatedLogistic
@@ -116,7 +116,7 @@ def test_a_distribution_is_as_by_hand(policy: AbstractPolicy, of_users: Any) -> 
     rows = probabilities(policy)
     assert rows.dtype == np.float64 and rows.shape == (4, 4)
     np.testing.assert_allclose(rows, np.array(of_users)[ROUNDS], rtol=0, atol=1e-15)
-    assert given(rows, np.array([2, 1, 0, 3])) == pytest.approx(
+    assert take_probability(rows, np.array([2, 1, 0, 3])) == pytest.approx(
         [of_users[u][a] for u, a in zip(ROUNDS, (2, 1, 0, 3), strict=True)]
     )
 

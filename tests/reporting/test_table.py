@@ -89,14 +89,14 @@ def test_a_setting_that_only_one_of_them_has_tells_them_apart_too() -> None:
 )
 def test_what_draws_rows_or_outcomes_anew_is_a_replicate_as_a_seed_is(resampled_by: tuple[str, ...]) -> None:
     settings = {"dataset": {"replication": 0}, "split": {"subsample_seed": 0}}
-    drawn = {group: key for group, _, key in (name.partition(".") for name in resampled_by)}
+    key_of = {group: key for group, _, key in (name.partition(".") for name in resampled_by)}
     runs = [
         replace_values(
             make_run(
                 seed=k,
                 auc=0.6 + k / 10,
                 config={
-                    group: {**named, **({drawn[group]: k} if group in drawn else {})}
+                    group: {**named, **({key_of[group]: k} if group in key_of else {})}
                     for group, named in settings.items()
                 },
             ),

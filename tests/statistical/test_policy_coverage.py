@@ -42,7 +42,7 @@ def count_covered(design: Design, draws: int, replicates: int = 1000) -> tuple[C
     return counts, float(effective.mean())
 
 
-def allowed(interval: str, effective: float) -> tuple[float, float]:
+def allowed_cover(interval: str, effective: float) -> tuple[float, float]:
     """Return the shares that 95 % intervals may cover: fewer effective rounds have more skewed means."""
     if interval == "empirical Bernstein":
         return 0.95, 1.0
@@ -50,11 +50,11 @@ def allowed(interval: str, effective: float) -> tuple[float, float]:
 
 
 def wrong_cells(design: Design, counts: Counts, effective: float, draws: int) -> list[str]:
-    """Return the cells whose exact 99.9 % interval misses what is allowed, or, where nothing holds, does not fall below it."""
+    """Return the cells whose exact 99.9 % interval misses the bounds, or, where nothing holds, is not below them."""
     wrong = []
     for estimator, cells in counts.items():
         for interval, covered in cells.items():
-            (low, high), (least, most) = exact_interval(covered, draws), allowed(interval, effective)
+            (low, high), (least, most) = exact_interval(covered, draws), allowed_cover(interval, effective)
             meets = high >= least and low <= most
             if estimator in design.holds and not meets:
                 wrong.append(f"{estimator}, {interval}: {covered} of {draws}")
