@@ -159,4 +159,5 @@ def _cell(scores: Sequence[tuple[ScoreRecord, Doubles | None]], values: list[flo
         if complete:  # without as many replicates of every seed there is no interval of their average
             low, high = percentile_interval(np.mean(held, axis=0), level, absolute=first.absolute)
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Cell(float(np.mean(values)), low, high, sd, len(values), first.n)
+    note = next((score.note for score, _ in scores if score.note), "")
+    return Cell(float(np.mean(values)), low, high, sd, len(values), first.n, note=note)
