@@ -119,12 +119,12 @@ class PreparedData:
     def clip_scale(self) -> float:
         """What a clip of 1 is as a probability: the log's density, rows over pairs; 1 of effects.
 
-        Of propensities that are no probability of exposure (examination, relative exposure) it is their mean over the
-        rows.
+        Of propensities that are no probability of a pair's exposure (examination, relative exposure, of a round) it is
+        their mean over the rows.
         """
         if self.train.has_arms:
             return 1.0
-        if self.propensity.kind in ("exposure", "logged") and self.train.user is not None:
+        if self.propensity.kind in ("exposure", "logged") and self.train.user is not None and not self.train.of_rounds:
             return len(self.train) / self.train.num_pairs
         assert self.train.propensity is not None
         return float(self.train.propensity.mean(dtype=np.float64))

@@ -469,7 +469,7 @@ def test_a_task_misses_its_mandatory_baselines() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["task=effect", "learner=null"], "learner=null: only the YAML of a task that learns nothing leaves it out"),
+        (["task=effect", "learner=null"], "learner=null: effect needs a learner"),
         (
             ["selection.candidates={optimizer.lr:[a]}"],
             "selection.candidates.optimizer.lr.0='a': input should be a valid",

@@ -25,7 +25,7 @@ COMMANDS += re.findall(r"`(causalrec data new [^`]* .*?)`", PAGE)
 def test_every_yaml_of_the_page_is_valid() -> None:
     nodes = [yaml.safe_load(block) for kind, block in BLOCKS if kind == "yaml"]
     built: list[object] = [validate_component("page", node).build() for node in nodes]
-    assert [type(component) for component in built] == [CsvTables, CausalGraph] * 2
+    assert [type(component) for component in built] == [CsvTables, CausalGraph] * 3
     for tables, graph in zip(built[::2], built[1::2], strict=True):
         assert isinstance(tables, CsvTables) and isinstance(graph, CausalGraph)
         graph.for_columns(tables.card).check_nodes(tables.card)

@@ -78,7 +78,7 @@ def _normalise(text: str, override: Override, roots: Sequence[Path]) -> str:
         names = component_names(key, *roots[1:])
         raise RequestError(f"{text}: is no component of {key}; {did_you_mean(str(value), names)}")
     if key in OPTIONAL and value is None and not override.is_delete():
-        raise RequestError(f"{text}: only the YAML of a task that learns nothing leaves it out; drop {text}")
+        return f"~{key}"  # Hydra looks for a component of that name
     if isinstance(value, Glob):
         return f"{key}={','.join(_matching(text, key, value, roots))}"
     hydras = key.startswith("hydra") and not key.startswith(("hydra.launcher.", "hydra.sweeper."))

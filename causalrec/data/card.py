@@ -58,6 +58,8 @@ class DatasetCard:
             alike.
         randomised_training: Treatment was drawn at random in the logged part too.
         logged_propensity: Rows hold the probability that the logging policy used.
+        rounds: Each row is a round in which a policy took one item: its propensity is p(item | round), not that of a
+            pair to be logged.
         known_truth: A simulation knows the true outcomes.
         fresh_test_labels: A test pair that is also logged has an outcome drawn anew.
         self_selected: Users are known to choose by how they would rate, so exposure and outcome share a cause that no
@@ -89,6 +91,7 @@ class DatasetCard:
     strata: tuple[str, ...] = ()
     randomised_training: bool = False
     logged_propensity: bool = False
+    rounds: bool = False
     known_truth: bool = False
     fresh_test_labels: bool = False
     self_selected: bool = False

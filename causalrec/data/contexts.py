@@ -63,3 +63,4 @@ class Contexts:
 
 
 ActionDistribution = Callable[[Contexts], Doubles]  # contexts -> float64[B,A], the probability of each action
+ActionRewards = Callable[[Contexts], Doubles]  # contexts -> float64[B,A], the true mean reward of each action

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from causalrec.data.card import Column, DatasetCard
-from causalrec.data.contexts import ActionDistribution
+from causalrec.data.contexts import ActionDistribution, ActionRewards
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.truth import Oracle, PotentialOutcomes
@@ -34,6 +34,10 @@ class CausalDataset:
         potential: Of simulated effects.
         logging_policy: Contexts of rounds -> the probability of each action under the policy that wrote `logged`,
             float64[B,A]; None where rows at most hold that of their own action.
+        context_oracle: Contexts of rounds -> the true mean reward of each action, float64[B,A], where a simulation
+            knows it: the truth of any policy's value on these rounds.
+        policies: Further policies that come with the data, by name.
+        policy_logs: Rounds that these wrote themselves, by name: their mean reward is the policy's value in them.
         raw_sha256: Of the raw files as read, by name.
         user_ids: [U], the ids of the raw files, any dtype, row = id of the log; None where the files name none.
         item_ids: [I], likewise.
@@ -50,6 +54,9 @@ class CausalDataset:
     oracle: Oracle | None = None
     potential: PotentialOutcomes | None = None
     logging_policy: ActionDistribution | None = None
+    context_oracle: ActionRewards | None = None
+    policies: Mapping[str, ActionDistribution] = field(default_factory=dict)
+    policy_logs: Mapping[str, InteractionLog] = field(default_factory=dict)
     raw_sha256: Mapping[str, str] = field(default_factory=dict)
     user_ids: pl.Series | None = None
     item_ids: pl.Series | None = None

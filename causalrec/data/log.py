@@ -45,6 +45,8 @@ class InteractionLog:
         name: How errors call it.
         unit_level: Whose `unit` is: `user`, `item` or a column; `row` where each row is its own, empty until judged.
         pool: Users and items whose pairs the rows stand for, all rows among them; None: all of the data set.
+        of_rounds: Whether each row is a round of its user's, in which a policy took the item: `propensity` is then
+            p(item | round), and the items of a round sum to 1. So it is in every log without users.
 
     Raises:
         DataError: Ids outside their range, ragged columns, a NaN outcome of an exposed row, a propensity outside
@@ -68,6 +70,7 @@ class InteractionLog:
     name: str = "log"
     unit_level: str = ""
     pool: PairPool | None = None
+    of_rounds: bool = False
 
     def __post_init__(self) -> None:
         for label, column in ({name: getattr(self, name) for name in _BY_ROW} | {**self.columns}).items():
@@ -148,7 +151,7 @@ class InteractionLog:
     def propensity_follows_share(self) -> bool:
         """Whether a part of the rows has a part of the propensity: that of a pair to be among the rows. That of the arm
         received, of a round or where unexposed rows are logged too, is the same in every part."""
-        return self.user is not None and not self.has_arms
+        return self.user is not None and not self.of_rounds and not self.has_arms
 
     @property
     def num_codes(self) -> int:
@@ -176,8 +179,8 @@ class InteractionLog:
 
     @property
     def population(self) -> float:
-        """What the rows stand for: user-item pairs; in a userless log the sum of 1/p, as p is p(arm | round)."""
-        if self.user is not None or self.propensity is None:
+        """What the rows stand for: user-item pairs; in a log of rounds the sum of 1/p, as p is p(arm | round)."""
+        if (self.user is not None and not self.of_rounds) or self.propensity is None:
             return float(self.num_pairs)
         return float((1.0 / self.propensity.astype(np.float64)).sum())
 

@@ -83,7 +83,7 @@ def represent_columns(
     components_of: dict[str, Floats] = {}
     for name in view:
         column = dataset.card.column(name)
-        vectors = _vectors(dataset, column, text_encoder)
+        vectors = column_vectors(dataset, column, text_encoder)
         if vectors is not None:
             used = np.unique(fitted.users if column.entity == "user" else fitted.item)
             components_of[name] = principal_components(*vectors, used, components, name)
@@ -136,7 +136,7 @@ def rank(vectors: Floats) -> int:
     return int((variances > variances[-1] * ROUNDING).sum()) if variances[-1] > 0 else 0
 
 
-def _vectors(
+def column_vectors(
     dataset: CausalDataset, column: Column, text_encoder: FrozenTextEncoder | None
 ) -> tuple[Floats, Bools] | None:
     """Return the vector of each row of a column, and whether it has one; None of a column that nothing reads."""

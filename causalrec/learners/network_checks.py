@@ -59,6 +59,11 @@ def _check_objective(config: ExperimentConfig, card: DatasetCard) -> None:
             f"{choice}: averages over user-item pairs, but {card.name} has no users; choose one over logged rows "
             f"(naive, ips, snips)"
         )
+    if objective.space != "logged" and card.rounds and config.propensity.target.uses_logged:
+        raise RequestError(
+            f"{choice}: averages over user-item pairs, but the logged propensities of {card.name} are those of an item "
+            f"within a round; choose one over logged rows (naive, ips, snips)"
+        )
     if objective.space != "logged" and objective.reads_arm_propensities:
         raise RequestError(
             f"{choice}: reads the probability of each treatment, which only logged rows have, but averages over "

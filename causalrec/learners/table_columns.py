@@ -51,7 +51,7 @@ class TableColumns:
         """Expand the graph's modifiers and controls, texts and vectors as components."""
         views, dataset = prepared.plan.views, prepared.dataset
         names, components = sorted({*views.modifiers, *views.controls}), config.run.representation.components
-        numbers = represent_columns(dataset, names, _frozen_text_encoder(config), components, log_to_fit(prepared))
+        numbers = represent_columns(dataset, names, frozen_text_encoder(config), components, log_to_fit(prepared))
         columns = (views.modifiers, views.controls, (*views.instruments, *views.mediators))
         modifiers, controls, identifying = (feature_matrix(dataset, view, numbers) for view in columns)
         learner = config.components.learner
@@ -108,7 +108,7 @@ def log_to_fit(prepared: PreparedData) -> InteractionLog:
     return prepared.train.concatenate(prepared.validation)
 
 
-def _frozen_text_encoder(config: ExperimentConfig) -> FrozenTextEncoder | None:
+def frozen_text_encoder(config: ExperimentConfig) -> FrozenTextEncoder | None:
     """Return how the chosen encoder reads texts, None where it reads none."""
     encoder, paths = config.encoder, config.run.paths
     if not encoder.target.reads_text:

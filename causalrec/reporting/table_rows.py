@@ -36,8 +36,8 @@ def without_submodels(runs: Sequence[RunFolder]) -> list[RunFolder]:
 def training_rows_id(record: RunRecord) -> str:
     """Return what identifies the training rows: runs for which it is equal stand in one table.
 
-    It is equal for few-shot samples from the same rows, and for rows or outcomes that are resampled for the same users
-    and items.
+    It is equal for few-shot samples from the same rows, for draws of the users and items of the same data, and for rows
+    or outcomes that are resampled for the same users and items.
     """
     if is_resampled(record):  # the draws need not have as many rows
         settings = {key: value for key, value in row_settings(record).items() if key.startswith(("dataset.", "split."))}
@@ -47,7 +47,9 @@ def training_rows_id(record: RunRecord) -> str:
 
 
 def is_resampled(record: RunRecord) -> bool:
-    return any(key.startswith("dataset.") for key in record.audit.resampled_by)
+    """Whether runs read other rows each, as replicates do; few-shot samples from the same rows are told by those."""
+    keys = record.audit.resampled_by
+    return any(key.startswith("dataset.") for key in keys) or bool(keys and "drawn_from" not in record.audit.hashes)
 
 
 def titles_of(groups: Sequence[Sequence[RunFolder]]) -> list[str]:

@@ -153,6 +153,7 @@ def start_job(config: ExperimentConfig, plan: RunPlan, execution: str, cache: Pr
 
 def _check_scoring(config: ExperimentConfig, prepared: PreparedData) -> None:
     """Raise RequestError, before anything is trained, where what is trained could not be scored."""
+    config.components.task.check_prepared(config, prepared)
     slices = [data for yielded in select_slices(config, prepared).values() for data in yielded]
     scores = len(config.metric) * (1 + len(config.baseline))
     require_memory(config.run.evaluation.replicates, slices, scores)

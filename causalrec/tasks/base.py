@@ -151,6 +151,10 @@ class AbstractTask(ABC):
         """
         return
 
+    def check_prepared(self, config: ExperimentConfig, prepared: PreparedData) -> None:
+        """Raise RequestError or DataError where what is prepared cannot answer the question; nothing is trained yet."""
+        return
+
     def describe_exposure(
         self, log: InteractionLog, propensity: AbstractPropensity, view: FeatureMatrix, causes: FeatureMatrix
     ) -> PropensityFit:

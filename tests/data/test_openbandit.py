@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from causalrec.config.compose import compose_config, validate_config
+from causalrec.data.contexts import Contexts
 from causalrec.data.datasets import openbandit
 from causalrec.data.datasets.openbandit import Campaign, OpenBandit
-from causalrec.errors import DataError, NotIdentified
+from causalrec.errors import DataError, NotIdentified, RequestError
 from causalrec.graph.identify import identify
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
@@ -121,6 +122,56 @@ def test_a_campaign_reads_its_own_files_only(fake: Fake, campaign: Campaign) -> 
 def test_a_bad_row_is_refused_with_its_place(fake: Fake, name: str, line: int, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         OpenBandit().load(fake("all", name, line, text))
+
+
+def test_the_uniform_policy_s_log_has_a_known_policy_and_the_other_is_at_hand(fake: Fake) -> None:
+    world = OpenBandit(logging="random")
+    data, default = world.load(fake()), OpenBandit().load(fake())
+    assert data.logged.item.tolist() == [0, 1, 2] and data.randomised is None
+    assert world.card.randomised is None and world.card.randomised_training and world.card.rounds
+    assert data.logging_policy is not None and default.logging_policy is None
+    contexts = Contexts.of_log(data.logged)
+    np.testing.assert_allclose(data.logging_policy(contexts), 1 / 3)
+    assert data.logged.propensity is not None
+    np.testing.assert_allclose(data.logged.propensity, 1 / 3, rtol=1e-6)
+    for either in (data, default):
+        assert set(either.policies) == {"bts", "random"}
+        assert either.policy_logs["bts"].item.tolist() == [2, 0, 2]
+        assert either.policy_logs["random"].outcome.mean() == pytest.approx(1 / 3)
+
+
+def test_thompson_sampling_is_told_by_slot_from_its_priors(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """X ~ Beta(2, 1) and two uniform numbers: X is the largest with probability E[X^2] = 1/2, the second largest with
+    E[2 X (1 - X)] = 1/3."""
+    root = fake()
+    (root / "priors").mkdir()
+    prior = root / "priors" / "prior_bts.yaml"
+    prior.write_text("all: {alpha: [1.0, 2.0, 1.0], beta: [1.0, 1.0, 1.0]}\n")
+    sums = {prior.name: hashlib.sha256(prior.read_bytes()).hexdigest()}
+    monkeypatch.setattr(openbandit, "PRIORS", dataclasses.replace(openbandit.PRIORS, folder="priors", files=sums))
+    data = OpenBandit().load(root)
+    assert data.logged.position is not None and data.logged.position.tolist() == [2, 1, 3]
+    probabilities = data.policies["bts"](Contexts.of_log(data.logged))
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    np.testing.assert_allclose(probabilities[:, 1], [1 / 3, 1 / 2, 1 / 6], atol=1e-3)
+    np.testing.assert_allclose(probabilities[:, 0], probabilities[:, 2])
+
+
+def test_the_full_set_is_read_from_where_it_was_unpacked(fake: Fake) -> None:
+    root = fake()
+    small, world = OpenBandit().load(root), OpenBandit(size="full")
+    with pytest.raises(RequestError, match=r"put bts/all/all\.csv, .*open_bandit_dataset\.zip into .*openbandit_full"):
+        world.check_files(root)
+    (root / "openbandit").rename(root / "openbandit_full")
+    data, before = world.load(root), world.identity(root)
+    np.testing.assert_array_equal(data.logged.item, small.logged.item)
+    np.testing.assert_array_equal(data.logged.outcome, small.logged.outcome)
+    assert data.raw_sha256 == small.raw_sha256, "sums are taken where none is published"
+    levels = [log.columns["user_feature_2"].tolist() for log in data.policy_logs.values()]
+    assert levels == [[0, 1, 0], [2, 2, 2]], "p, q and r in both logs"
+    path = root / "openbandit_full" / "bts" / "all" / "all.csv"
+    path.write_text(path.read_text().replace("0.5,u1", "0.25,u1"))
+    assert world.identity(root) != before
 
 
 def test_only_the_logged_propensity_identifies_training() -> None:

@@ -84,10 +84,22 @@ def test_a_setting_that_only_one_of_them_has_tells_them_apart_too() -> None:
     assert list(table.rows)[1:] == ["mf-ips optimizer.momentum=0.9", "mf-ips optimizer.momentum=None"]
 
 
-def test_what_draws_outcomes_anew_is_a_replicate_as_a_seed_is() -> None:
+@pytest.mark.parametrize(
+    "resampled_by", [("split.subsample_seed", "dataset.replication"), ("split.subsample_seed",)], ids=["data", "ids"]
+)
+def test_what_draws_rows_or_outcomes_anew_is_a_replicate_as_a_seed_is(resampled_by: tuple[str, ...]) -> None:
+    settings = {"dataset": {"replication": 0}, "split": {"subsample_seed": 0}}
+    drawn = {group: key for group, _, key in (name.partition(".") for name in resampled_by)}
     runs = [
         replace_values(
-            make_run(seed=k, auc=0.6 + k / 10, config={"dataset": {"replication": k}}),
+            make_run(
+                seed=k,
+                auc=0.6 + k / 10,
+                config={
+                    group: {**named, **({drawn[group]: k} if group in drawn else {})}
+                    for group, named in settings.items()
+                },
+            ),
             "audit",
             hashes={"train": f"draw {k}"},
             rows={"train": 90 + k},
@@ -95,11 +107,7 @@ def test_what_draws_outcomes_anew_is_a_replicate_as_a_seed_is() -> None:
         for k in (1, 2)
     ]
     assert len(tables(runs)) == 2, "other rows, another table"
-    table = only(
-        tables(
-            [replace_values(run, "audit", resampled_by=("split.subsample_seed", "dataset.replication")) for run in runs]
-        )
-    )
+    table = only(tables([replace_values(run, "audit", resampled_by=resampled_by) for run in runs]))
     assert list(table.rows) == ["constant", "mf-ips"]
     assert (table.rows["mf-ips"][AUC].seeds, table.rows["constant"][AUC].seeds) == (2, 2)
     assert table.rows["mf-ips"][AUC].mean == pytest.approx(0.75)

@@ -16,6 +16,7 @@ from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.pair_columns import PairTable
 from causalrec.data.sources import Source
 from causalrec.data.table_problems import Problem, problem_of, raise_errors
+from causalrec.data.tabular.action_propensities import logged_distribution, with_action_propensities
 from causalrec.data.tabular.arm_checks import check_arms
 from causalrec.data.tabular.arm_propensities import with_arm_propensities
 from causalrec.data.tabular.declared import SCALES, check_keys, columns_of, fewest_rows, request_of
@@ -72,7 +73,10 @@ class CsvTables(AbstractDataset):
         exposure_levels: what that column holds for 0, 1, .. where it is not these numbers, as [control, treated].
         propensity: column of the probability that the row was exposed, in (0, 1], whether it was or not; of several
             arms a list, [not exposed, arm 1, ..], which sum to 1 (one column: that of the exposure received, the same
-            in all rows of it); None for none. A file of random rows may lack it.
+            in all rows of it); of rounds, that of the item taken, or a column for each item, {item: column}, which sum
+            to 1; None for none. A file of random rows may lack it.
+        rounds: whether each row is a round in which a policy took one item, so that `propensity` is p(item | round),
+            which a split does not change; else it is that of a pair to be in the log. So it is without users.
         randomised_flag: column that is 1 where the item was drawn at random, else 0; None for none.
         strata: columns within whose levels the exposure of the random rows was drawn (blocks, sites); empty: in all
             alike. They are weighed by the shares of the arms there, unless they hold propensities.
@@ -128,7 +132,8 @@ class CsvTables(AbstractDataset):
     position: str | None = None
     exposure: str | None = None
     exposure_levels: list[str | int | bool] = field(default_factory=list)
-    propensity: str | list[str] | None = None
+    propensity: str | list[str] | dict[str | int, str] | None = None
+    rounds: bool = False
     randomised_flag: str | None = None
     strata: list[str] = field(default_factory=list)
     how_randomised: str = "as the file says"
@@ -175,6 +180,7 @@ class CsvTables(AbstractDataset):
             strata=tuple(self.strata),
             randomised_training=self.randomised_log,
             logged_propensity=self.propensity is not None,
+            rounds=self.rounds or bool(self.action_columns),
             known_truth=bool(self.potential),
             self_selected=self.self_selected,
             repeats="allowed" if self.user is None else self.repeats,
@@ -232,6 +238,12 @@ class CsvTables(AbstractDataset):
         for name, log in logs.items():
             check_arms(log, self.arms, self.name, learns=name == "logged")
             logs[name] = with_arm_propensities(log, len(self.arms))
+            if self.rounds:  # which replaces the log, and checks all its rows again
+                logs[name] = replace(logs[name], of_rounds=True)
+        policy = None
+        if self.action_columns:
+            policy = logged_distribution(self.action_columns, tables["item"]["item"].to_list(), self.name)
+            logs = {name: with_action_propensities(log, policy) for name, log in logs.items()}
         pairs = {}
         if self.edges is not None:
             codes, values = (np.load(store / f"pair_{name}.npy", mmap_mode="r") for name in ("codes", "values"))
@@ -245,11 +257,18 @@ class CsvTables(AbstractDataset):
             pair_features=pairs,
             item_vectors=read_side(self.vectors, self._folder(root), root, tables["item"]["item"].to_list(), "item"),
             user_vectors=self._user_vectors(root, tables["user"]),
+            logging_policy=policy,
             potential=read_truth([store / name for name in meta["rows"]], request.roles, sizes[0]),
             raw_sha256={**meta["sha256"], **self._vector_sums(root)},
             user_ids=tables["user"]["user"] if len(tables["user"]) else None,
             item_ids=tables["item"]["item"],
         )
+
+    @property
+    def action_columns(self) -> dict[str, str]:
+        """The columns of the propensities of all items of a round, by item; empty where none are named."""
+        named = self.propensity if isinstance(self.propensity, dict) else {}
+        return {str(item): column for item, column in named.items()}
 
     @property
     def _caveat(self) -> str | None:

@@ -86,9 +86,9 @@ class ML100KSemisynthetic(AbstractSimulatedML100K):
         users, items, affinity = frozen_columns(real)
         score = outcome_score(real, users, items, affinity)
         if self.mechanism == "features":
-            rate = expit(score + _shift(score, self.mean_rate))
+            rate = expit(score + shift_to_mean(score, self.mean_rate))
             push = exposure_score(users, items, affinity)
-            propensity = expit(push + _shift(push, self.exposed))
+            propensity = expit(push + shift_to_mean(push, self.exposed))
         else:
             rate, propensity = self_selection(score, self.exposed, self.alpha)
         return self._draw(real, users, items, affinity, rate.astype(np.float32), propensity.astype(np.float32))
@@ -222,7 +222,7 @@ def text_term(users: pl.DataFrame, items: pl.DataFrame) -> Doubles:
     return standardise((tastes @ text_features.T)[band])
 
 
-def _shift(score: Doubles, mean: float) -> float:
+def shift_to_mean(score: Doubles, mean: float) -> float:
     """Return the constant that makes `expit(score + constant)` average to `mean` (Newton on a monotone function)."""
     shift = float(logit(mean))
     for _ in range(50):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from causalrec.data.card import Column
 from causalrec.data.readable_paths import require_readable
+from causalrec.data.tabular.action_propensities import check_rounds
 from causalrec.data.tabular.cells import kind_of
 from causalrec.data.tabular.encodings import check_encoding
 from causalrec.data.tabular.entities import EntityFile
@@ -126,7 +127,7 @@ def _roles_of(tables: CsvTables) -> Roles:
         binary=tables.kind == "click" and tables.threshold is None,
         time_format=TimeFormat(unit=tables.time_unit, form=tables.time_format),
         exposure_levels=tuple(str(level).strip() for level in tables.exposure_levels),
-        row_columns=tables.row_columns,
+        row_columns={**tables.row_columns, **dict.fromkeys(tables.action_columns.values(), "numeric")},
         potential=tuple(tables.potential[arm] for arm in sorted(tables.potential)),
         fill={name: value for name, value in tables.fill.items() if name not in sides},
     )
@@ -144,6 +145,7 @@ def check_keys(tables: CsvTables) -> None:
         _check_tables,
         _check_arms,
         _check_propensity,
+        check_rounds,
         _check_strata,
         _check_fill,
         _check_truth,

@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from causalrec.errors import RequestError
 from causalrec.estimators.policy_value.contributions import Contributions
 from causalrec.types import Doubles, Ints
 
@@ -19,7 +22,7 @@ class ValueInterval:
         low: lower end.
         high: upper end.
         standard_error: of the estimate.
-        replicates: float64[R], of its distribution: bootstrap replicates, or quantiles where the interval has a formula.
+        replicates: float64[R], of its distribution: of a bootstrap, or quantiles where the interval has a formula.
     """
 
     value: float
@@ -27,6 +30,11 @@ class ValueInterval:
     high: float
     standard_error: float
     replicates: Doubles
+
+    @property
+    def undefined(self) -> int:
+        """How many replicates have no estimate, for a normaliser was 0 in them; they are in no other number."""
+        return int(np.isnan(self.replicates).sum())
 
 
 class AbstractIntervalSums(ABC):
@@ -57,3 +65,9 @@ class AbstractValueInterval(ABC):
             num_clusters: clusters that rounds depend within, numbered from 0; 0 where each round is its own.
             seed: of what is drawn; the same gives the same resamples.
         """
+
+
+def check_level(level: float) -> None:
+    """Raise RequestError where a level is none."""
+    if not 0 < level < 1:
+        raise RequestError(f"level={level}: an interval covers with a chance above 0 and below 1, as .95")

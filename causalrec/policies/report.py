@@ -1,0 +1,135 @@
+"""What an evaluation found, as scores: values by estimator and policy, differences, and what the weights come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from causalrec.data.log import InteractionLog
+from causalrec.estimators.policy_value.contributions import Contributions
+from causalrec.estimators.policy_value.interval.base import AbstractValueInterval, ValueInterval
+from causalrec.estimators.policy_value.slope import slope
+from causalrec.evaluation.evaluator import Score, first_sentence
+from causalrec.policies.evaluation import LOGGED, ON_POLICY, TRUE_VALUE, PolicyEvaluation, PolicySums
+
+FEW_ROUNDS = 300  # effective ones, under which an interval is marked
+HUGE_WEIGHT = 1e6
+OF_ROUNDS = "Mean reward of the rounds that the policy wrote itself"
+
+
+@dataclass(frozen=True)
+class PolicyReport:
+    """What an evaluation has added up, as scores.
+
+    Attributes:
+        evaluation: what was estimated of which policies.
+        sums: of the rounds.
+        level: of intervals.
+        model: the row's name.
+        rounds: how many were read.
+        policy_logs: rounds that other policies wrote themselves, by name: their mean reward is that policy's value.
+    """
+
+    evaluation: PolicyEvaluation
+    sums: PolicySums
+    level: float
+    model: str
+    rounds: int
+    policy_logs: Mapping[str, InteractionLog] = field(default_factory=dict)
+
+    @cached_property
+    def chosen(self) -> dict[str, str]:
+        """The column of each estimate `ESTIMATOR@POLICY`, that of SLOPE's choice where a parameter was to be chosen."""
+        columns = {}
+        for policy in self.evaluation.policies:
+            for name, estimator in self.evaluation.estimators.items():
+                count = len(estimator.candidates())
+                candidates = [f"{name}[{k}]@{policy}" for k in range(count)]
+                columns[f"{name}@{policy}"] = self._slope(candidates) if candidates else f"{name}@{policy}"
+        return columns
+
+    def _slope(self, columns: list[str]) -> str:
+        intervals = [self.sums.intervals.interval(column, self.level) for column in columns]
+        half_widths = [(interval.high - interval.low) / 2 for interval in intervals]
+        return columns[slope([interval.value for interval in intervals], half_widths)]
+
+    def scores(self, reference: str) -> Iterable[Score]:
+        """Yield the scores; `reference`: the policy that the others' values are compared with."""
+        yield self._score(ON_POLICY, LOGGED, f"{ON_POLICY}@{LOGGED}", OF_ROUNDS)
+        for policy, log in self.policy_logs.items():
+            interval = mean_reward(log, self.evaluation.interval, self.evaluation.seed, self.level)
+            yield replace(self._of_interval(ON_POLICY, policy, interval, OF_ROUNDS), n=len(log))
+        for policy in self.evaluation.policies:
+            if self.evaluation.truth is not None:
+                yield self._score(TRUE_VALUE, policy, f"{TRUE_VALUE}@{policy}", "True value in these contexts")
+            for name, estimator in self.evaluation.estimators.items():
+                description = first_sentence(type(estimator))
+                yield self._score(name, policy, self.chosen[f"{name}@{policy}"], description)
+            yield from self._weights(policy)
+        yield from self._differences(reference)
+
+    def _score(self, metric: str, policy: str, column: str, description: str) -> Score:
+        score = self._of_interval(metric, policy, self.sums.intervals.interval(column, self.level), description)
+        return replace(score, warnings=tuple(self._warnings(column)))
+
+    def _of_interval(self, metric: str, policy: str, interval: ValueInterval, description: str) -> Score:
+        return Score(
+            metric=metric,
+            slice=policy,
+            value=interval.value,
+            low=interval.low,
+            high=interval.high,
+            n=self.rounds,
+            model=self.model,
+            replicates=interval.replicates,
+            higher_is_better=True,
+            description=description,
+        )
+
+    def _warnings(self, column: str) -> Iterator[str]:
+        """Say what makes the interval of a column too narrow: few rounds behind it, or a round that outweighs all."""
+        weights = self.sums.weights[column]
+        if weights.effective_rounds < FEW_ROUNDS:
+            yield f"{weights.effective_rounds:.0f} effective rounds: its interval may be too narrow"
+        if weights.largest > HUGE_WEIGHT:
+            yield f"a weight of {weights.largest:.3g}, of round {weights.largest_round}, outweighs all others"
+
+    def _weights(self, policy: str) -> Iterator[Score]:
+        """Yield what the ratios of probabilities come to: they are the same for every estimator, clipped or not."""
+        ratios = self.sums.ratios[policy]
+        unsupported = self.sums.unsupported[policy]
+        yield self._number("effective_rounds", policy, ratios.effective_rounds, "(sum w)^2 / sum w^2 of the rounds")
+        yield self._number("largest_weight", policy, ratios.largest, "Largest ratio of the policies' probabilities")
+        yield self._number("mean_weight", policy, ratios.mean, "Mean ratio, 1 but for chance where all is supported")
+        if unsupported.rounds:
+            text = "Share of the policy's mass on actions that the log could not have taken"
+            yield self._number("unsupported_mass", policy, unsupported.share, text)
+
+    def _number(self, metric: str, policy: str, value: float, description: str) -> Score:
+        """Return a fact of the rounds, which has no interval."""
+        nothing = np.empty(0)
+        return Score(metric, policy, value, np.nan, np.nan, self.rounds, self.model, nothing, description=description)
+
+    def _differences(self, reference: str) -> Iterator[Score]:
+        """Yield how much higher each policy's value is than the reference's, paired by rounds."""
+        for policy in self.evaluation.policies:
+            if policy == reference:
+                continue
+            for name in self.evaluation.estimators:
+                other = f"{ON_POLICY}@{LOGGED}" if reference == LOGGED else self.chosen[f"{name}@{reference}"]
+                column = self.chosen[f"{name}@{policy}"]
+                interval = self.sums.intervals.difference(column, other, self.level)
+                text = f"Value beyond that of {reference}, paired by rounds"
+                score = self._of_interval(f"{name}_gain", f"{policy}-{reference}", interval, text)
+                yield replace(score, warnings=tuple(self._warnings(column)))
+
+
+def mean_reward(log: InteractionLog, interval: AbstractValueInterval, seed: int, level: float) -> ValueInterval:
+    """Return the mean reward of rounds with its interval, clustered by user where they have some."""
+    cluster = np.zeros(len(log), np.int64) if log.user is None else log.user
+    sums = interval.start([ON_POLICY], log.num_users, seed)
+    sums.update({ON_POLICY: Contributions(base=log.outcome.astype(np.float64), weight=np.ones(len(log)))}, cluster)
+    return sums.interval(ON_POLICY, level)

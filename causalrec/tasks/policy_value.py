@@ -1,0 +1,234 @@
+"""The value of policies that did not write the log: what another recommender would have earned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from causalrec.config.run_config import RunConfig
+from causalrec.config.schema import DataRequest, ExperimentConfig
+from causalrec.data.card import DatasetCard
+from causalrec.data.contexts import ActionDistribution
+from causalrec.data.log import InteractionLog
+from causalrec.errors import RequestError
+from causalrec.estimators.policy_value.base import AbstractValueEstimator
+from causalrec.estimators.policy_value.interval.base import AbstractValueInterval
+from causalrec.estimators.policy_value.rounds import ActionFeatures
+from causalrec.evaluation.slice.base import AnySliceData
+from causalrec.graph.causal_graph import CausalGraph
+from causalrec.graph.overlap import Overlap, overlap
+from causalrec.policies.base import AbstractPolicy, PolicySource
+from causalrec.policies.evaluation import EvaluatedRounds, PolicyEvaluation, check_inputs
+from causalrec.policies.report import PolicyReport
+from causalrec.policies.support import check_support, probability_of_actions
+from causalrec.prepared import PreparedData
+from causalrec.tasks.action_features import action_features
+from causalrec.tasks.base import AbstractTask
+from causalrec.tasks.reward_models import fold_models, fold_of_rounds, reads_row, reward_model
+from causalrec.types import Count, Doubles, LabelKind
+
+if TYPE_CHECKING:
+    from causalrec.evaluation.evaluator import Evaluator, Score
+    from causalrec.learners.predictor import AbstractPredictor
+
+UNIFORM = "uniform"
+FIXES: Mapping[str, str] = {
+    "model": "reads a model of the reward; set learner=network",
+    "logging_distribution": "reads the probability of every action under the policy that wrote the log, which this "
+    "data set does not hold; name a model of it, task.logging_policy",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyValue(AbstractTask):
+    """E[Y] where actions are drawn from another policy than the log's: off-policy evaluation.
+
+    Attributes:
+        policies: whose value is estimated, by name; `uniform` is mandatory.
+        value_estimators: by name.
+        interval: how intervals are made.
+        logging_policy: a model of the policy that wrote the log, where the data set does not hold its probabilities of
+            every action (or to have estimated propensities in place of those logged); None: the data set's own.
+        folds: 1 evaluates the test rows by a model of the training rows; more evaluate all logged rows, each by a model
+            that learnt from the other folds; auto: 1, or 2 where the split tests on other rows than the log's.
+        compare_to: the policy that the others' values are compared with; `logged` is the one that wrote the log.
+        assume_support: evaluate policies with mass on actions that the log could not have taken, with a footnote.
+        action_clusters: of the vectors of actions, for estimators that read clusters.
+    """
+
+    estimand: ClassVar[str] = "policy_value"
+    description: ClassVar[str] = "the mean reward had another policy chosen the actions"
+    summary: ClassVar[str] = "mean reward of actions drawn uniformly"
+    label_kinds: ClassVar[frozenset[LabelKind]] = frozenset()
+    learns: ClassVar[bool] = False
+
+    policies: Mapping[str, AbstractPolicy]
+    value_estimators: Mapping[str, AbstractValueEstimator]
+    interval: AbstractValueInterval
+    logging_policy: AbstractPolicy | None = None
+    folds: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    compare_to: str = "logged"
+    assume_support: bool = False
+    action_clusters: Count = 50
+
+    def formula(self, graph: CausalGraph) -> str:
+        return f"E_x sum_a pi(a | x) E[{graph.outcome} | x, do({graph.exposure} = a)]"
+
+    def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
+        if UNIFORM not in self.policies:
+            raise RequestError(f"task.policies: {UNIFORM} missing, which is mandatory; add it to task/policy=[..]")
+        if self.compare_to not in (*self.policies, "logged"):
+            names = ", ".join(("logged", *self.policies))
+            raise RequestError(f"task.compare_to={self.compare_to}: is no policy of this run; there are {names}")
+        for policy in (*self.policies.values(), *filter(None, [self.logging_policy])):
+            policy.check(card)
+        if not self.value_estimators:
+            raise RequestError("task.value_estimators: there is none; choose some by task/value_estimator=[ips,dr]")
+        check_inputs(self.value_estimators, {"model": config.learner is not None}, FIXES)
+        super().check(config, card)
+
+    def check_estimand(self, run: RunConfig, source: str, estimated: str) -> None:
+        if estimated != "exposed_mean":
+            raise RequestError(
+                f"{run.choice(source)}: estimates {estimated}, but {run.choice('task')} reads a model of the mean "
+                f"reward of each action; choose another {source}, for example objective=naive"
+            )
+
+    def check_data(self, request: DataRequest, card: DatasetCard) -> None:
+        if card.arms or not card.logged_propensity or card.feedback == "positive_only":
+            raise RequestError(
+                f"{request.run.choice('task')}: needs rounds whose actions were drawn with logged probabilities, and "
+                f"{card.name} holds none; of csv, name the column: dataset.propensity"
+            )
+
+    def overlap(self, prepared: PreparedData, clip: float) -> Overlap:
+        log = prepared.train
+        assert log.propensity is not None
+        pairs = float(len(log) * log.num_items)  # each round stands for every action
+        return overlap(log.propensity, log.outcome, pairs, clip=clip, truth=None, **vars(prepared.exposure))
+
+    def check_prepared(self, config: ExperimentConfig, prepared: PreparedData) -> None:
+        """Raise RequestError or DataError where these rounds cannot tell a policy, before anything learns."""
+        log = self._rounds(prepared)
+        logging, policies = self._bind(config, prepared, log)
+        check_inputs(self.value_estimators, {"logging_distribution": logging is not None}, FIXES)
+        actions = self._actions(config, prepared)
+        for name, estimator in self.value_estimators.items():
+            with name_refusals(name):
+                estimator.check(actions)
+        check_support(log, policies, logging, assume=self.assume_support)
+
+    def scores(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        slices: Sequence[AnySliceData],
+        predictor: AbstractPredictor | None,
+        evaluator: Evaluator,
+    ) -> Iterable[Score]:
+        """Return the value of every policy by every estimator, their differences, and what the weights come to."""
+        log = self._rounds(prepared)
+        logging, policies = self._bind(config, prepared, log)
+        evaluation = PolicyEvaluation(
+            policies=policies,
+            estimators=self.value_estimators,
+            interval=self.interval,
+            logging=logging,
+            truth=prepared.dataset.context_oracle,
+            actions=self._actions(config, prepared),
+            num_clusters=log.num_users,
+            seed=config.run.evaluation.seed,
+            memory=config.run.evaluation.memory_mb * 1e6,
+        )
+        sums = evaluation.run(list(self._parts(config, prepared, log, logging, predictor)))
+        report = PolicyReport(
+            evaluation=evaluation,
+            sums=sums,
+            level=config.run.evaluation.level,
+            model=config.run.name,
+            rounds=len(log),
+            policy_logs=prepared.dataset.policy_logs,
+        )
+        yield from report.scores(self.compare_to)
+
+    def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
+        by = "estimated by task.logging_policy" if self.logging_policy else "as logged"
+        folds = self._folds(prepared)
+        model = (
+            ""
+            if config.learner is None
+            else ("; rewards modelled on the training rows" if folds == 1 else f"; rewards modelled by {folds} folds")
+        )
+        lines = [f"Rounds: {len(self._rounds(prepared)):,}, of the logged part; propensities {by}{model}."]
+        if self.assume_support:
+            lines.append("Support is assumed: mass on actions that the log could not have taken is not estimated.")
+        return tuple(lines)
+
+    def _folds(self, prepared: PreparedData) -> int:
+        if self.folds != "auto":
+            return self.folds
+        return 2 if prepared.splits.test_is_randomised else 1
+
+    def _rounds(self, prepared: PreparedData) -> InteractionLog:
+        """Return the rounds that policies are judged by; RequestError where the test holds none of the logged part."""
+        if self._folds(prepared) > 1:
+            return prepared.dataset.logged
+        if prepared.splits.test_is_randomised:
+            raise RequestError(
+                "task.folds=1: judges policies by test rows, and this split tests on rows of another policy; set "
+                "task.folds=2, which judges them by all logged rows"
+            )
+        return prepared.splits.test
+
+    def _bind(
+        self, config: ExperimentConfig, prepared: PreparedData, log: InteractionLog
+    ) -> tuple[ActionDistribution | None, dict[str, ActionDistribution]]:
+        """Return the logging policy (None: not known) and the target policies, bound to the data."""
+        source = PolicySource(dataset=prepared.dataset, train=prepared.train, test=log, seed=config.run.seed)
+        logging = self.logging_policy.bind(source) if self.logging_policy else prepared.dataset.logging_policy
+        return logging, {name: policy.bind(source) for name, policy in self.policies.items()}
+
+    def _actions(self, config: ExperimentConfig, prepared: PreparedData) -> ActionFeatures:
+        wanted = frozenset().union(*(estimator.requires for estimator in self.value_estimators.values()))
+        return action_features(config, prepared.dataset, wanted, self.action_clusters)
+
+    def _parts(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        log: InteractionLog,
+        logging: ActionDistribution | None,
+        predictor: AbstractPredictor | None,
+    ) -> Iterator[EvaluatedRounds]:
+        """Yield the rounds with a model that has not learnt from them: all at once, or fold by fold."""
+        propensity = self._propensity(prepared, log, logging)
+        cluster = np.zeros(len(log), np.int64) if log.user is None else log.user
+        if predictor is None or self._folds(prepared) == 1:
+            model = None if predictor is None else reward_model(predictor, reads_row(config, prepared))
+            yield EvaluatedRounds(log=log, propensity=propensity, model=model, cluster=cluster)
+            return
+        fold = fold_of_rounds(log, self._folds(prepared), config.run.seed)
+        for rows, fold_model in fold_models(config, prepared, log, fold):
+            yield EvaluatedRounds(
+                log=log.take(rows), propensity=propensity[rows], model=fold_model, cluster=cluster[rows]
+            )
+
+    def _propensity(self, prepared: PreparedData, log: InteractionLog, logging: ActionDistribution | None) -> Doubles:
+        """Return the logging probability of each round's action: as logged, or as the model of the policy has it."""
+        if self.logging_policy is None or logging is None:
+            return prepared.propensity.predict(log).astype(np.float64)
+        return probability_of_actions(log, logging)
+
+
+@contextmanager
+def name_refusals(name: str) -> Iterator[None]:
+    """Put an estimator's name before what it refuses: a component does not know what YAML calls it."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"value_estimator={name}: {str(error).partition(': ')[2]}") from error
