@@ -136,6 +136,7 @@ def answer(rows: pl.DataFrame, dataset: CausalDataset, name: str) -> CausalDatas
         kind="reward",
         feedback="exposure_logged",
         propensity="propensity",
+        rounds=True,
         repeats="allowed",
         items=items,
     )
@@ -259,7 +260,7 @@ def test_wrong_settings_and_users_are_one_line(call: Call) -> None:
         (["--policy", "softmax", "--set", "scores={}"], "the scores are those of the run; leave it out"),
         (["--policy", "softmax", "--set", "temperature=[1"], "'[1' is no value in YAML; quote it"),
         (["--policy", "thompson"], "its draws are its finished runs, 1, and 2 are needed; train more seeds of"),
-        (["--policy", "logged"], "estimate it: task.logging_policy=estimated_frequencies"),
+        (["--policy", "logged"], "estimate them: policy estimated_frequencies or estimated_logistic"),
     ):
         code, out, err = call("recommend", str(folder(0)), *options, "--user", "1", "--out", "x.csv")
         assert code == 2 and message in err and err.count("\n") == 1 and out == "", err

@@ -20,6 +20,7 @@ from causalrec.policies.scores.base import AbstractScores
 TASK = package_folder("conf") / "task"
 POLICIES, SCORES = (sorted((TASK / group).glob("*.yaml")) for group in ("policy", "scores"))
 HAS_SCORES = ("softmax", "top_k", "epsilon_greedy", "thompson")
+MANDATORY = {"of_dataset": {"policy": "bts"}, "run": {"folder": "runs/x"}}
 
 
 def nodes(path: Path) -> dict[str, Any]:
@@ -32,7 +33,8 @@ def test_a_policy_composes_and_is_one_final_class_of_its_file(path: Path) -> Non
     assert path.read_text(encoding="utf-8").startswith("# @package task.policies\n")
     assert [*nodes(path)] == [path.stem]
     composed = compose_config(normalise_overrides([f"+task/policy=[{path.stem}]"]))["task"]["policies"]
-    component = validate_component(f"task.policies.{path.stem}", composed[path.stem], AbstractPolicy)  # type: ignore[type-abstract]
+    node = {**composed[path.stem], **MANDATORY.get(path.stem, {})}
+    component = validate_component(f"task.policies.{path.stem}", node, AbstractPolicy)  # type: ignore[type-abstract]
     assert isinstance(component.build(), AbstractPolicy)
     target = component.target
     assert dataclasses.is_dataclass(target) and target.__dataclass_params__.frozen  # type: ignore[attr-defined]
@@ -44,13 +46,22 @@ def test_a_policy_composes_and_is_one_final_class_of_its_file(path: Path) -> Non
 
 @pytest.mark.parametrize("path", SCORES, ids=lambda path: path.stem)
 def test_scores_are_chosen_by_name(path: Path) -> None:
-    needed = {"folder": "runs/x"} if path.stem == "run" else {}
+    needed = MANDATORY.get(path.stem, {})
     node = {**yaml.safe_load(path.read_text(encoding="utf-8")), **needed}
     assert isinstance(validate_component("scores", node, AbstractScores).build(), AbstractScores)  # type: ignore[type-abstract]
     key = "task.policies.softmax.scores"
     chosen = [f"task/scores@{key}={path.stem}", *(f"{key}.{name}={value}" for name, value in needed.items())]
     composed = compose_config(normalise_overrides(["+task/policy=[softmax]", *chosen]))
     assert composed["task"]["policies"]["softmax"]["scores"] == node
+
+
+@pytest.mark.parametrize("name", ["estimated_frequencies", "estimated_logistic"])
+def test_the_logging_policy_is_chosen_by_name(name: str) -> None:
+    key = "task.logging_policy.prior"
+    composed = compose_config(normalise_overrides(["task=policy_value", f"+task/logging_policy={name}", f"{key}=3"]))
+    node = composed["task"]["logging_policy"]
+    policy = validate_component("task.logging_policy", node, AbstractPolicy).build()  # type: ignore[type-abstract]
+    assert type(policy).__module__.endswith(name) and policy.prior == 3  # type: ignore[attr-defined]
 
 
 def test_every_policy_and_all_scores_have_a_yaml() -> None:

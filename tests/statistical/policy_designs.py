@@ -153,7 +153,9 @@ def designs() -> list[Design]:
         Design(name="clustered users", world=some, rounds_a_user=20, clustered=True),
         Design(name="clustered users, 1,682 actions", world=films[0], rounds_a_user=20, clustered=True),
         Design(name="model right", world=some, model="true"),
-        Design(name="model right, propensities wrong", world=some, model="true", propensities="without context", holds=dr),
+        Design(
+            name="model right, propensities wrong", world=some, model="true", propensities="without context", holds=dr
+        ),
         Design(name="both wrong: row context ignored", world=some, propensities="without context", holds=no_estimate),
         Design(name="clustered users, intervals of rounds", world=some, rounds_a_user=20, holds=no_estimate),
     ]
