@@ -140,9 +140,9 @@ def make_world(contexts: int, actions: int, logging: float, target: float) -> Wo
 
 def designs() -> list[Design]:
     """Return what is counted, each with what must hold in it."""
-    some, few, many = make_world(2000, 10, 1, 1), make_world(20, 10, 1, 1), make_world(2000, 20, 2, 3)
+    some, few, many = make_world(2000, 10, 1, 1), make_world(20, 10, 1, 1), make_world(2000, 20, 4, 8)
     films = (make_world(943, 1682, 1, 0.7), make_world(943, 1682, 1, 2.5))
-    no_estimate, dr = frozenset[str](), frozenset({"dr"})
+    no_estimate, dr, ignored = frozenset[str](), frozenset({"dr"}), "without context"
     return [
         Design(name="known propensities, 10 actions", world=some),
         Design(name="known propensities, 20 actions, a sharp target", world=many),
@@ -153,8 +153,10 @@ def designs() -> list[Design]:
         Design(name="clustered users", world=some, rounds_a_user=20, clustered=True),
         Design(name="clustered users, 1,682 actions", world=films[0], rounds_a_user=20, clustered=True),
         Design(name="model right", world=some, model="true"),
-        Design(name="model right, propensities wrong", world=some, model="true", propensities="without context", holds=dr),
-        Design(name="both wrong: row context ignored", world=some, propensities="without context", holds=no_estimate),
+        Design(
+            name="model right, propensities wrong", world=some, model="true", propensities="without context", holds=dr
+        ),
+        Design(name="both wrong: row context ignored", world=some, propensities=ignored, holds=no_estimate),
         Design(name="clustered users, intervals of rounds", world=some, rounds_a_user=20, holds=no_estimate),
     ]
 
