@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from causalrec.errors import RequestError
 from causalrec.estimators.policy_value.contributions import Contributions
-from causalrec.estimators.policy_value.rounds import LoggedRounds
-
-RoundsInput = Literal["target_distribution", "logging_distribution", "model", "categories", "vectors", "cluster"]
+from causalrec.estimators.policy_value.rounds import ActionFeatures, LoggedRounds, RoundsInput
 
 
 class AbstractValueEstimator(ABC):
@@ -24,6 +23,15 @@ class AbstractValueEstimator(ABC):
 
     requires: ClassVar[frozenset[RoundsInput]] = frozenset()
 
+    def check(self, actions: ActionFeatures | None) -> None:
+        """Raise RequestError where what is known of actions does not serve it; called before anything is fitted."""
+        present = set() if actions is None else _inputs_of(actions)
+        for name in sorted(self.requires & {"categories", "vectors", "cluster"} - present):
+            raise RequestError(
+                f"{type(self).__name__}: reads the {name} of actions, which these data do not have: leave this "
+                "estimator out, or take a data set that has them"
+            )
+
     @abstractmethod
     def contributions(self, rounds: LoggedRounds) -> Contributions:
         """Return what each round contributes, [B]."""
@@ -34,3 +42,9 @@ class AbstractValueEstimator(ABC):
         None where its parameter is set, or where it has none.
         """
         return ()
+
+
+def _inputs_of(actions: ActionFeatures) -> set[RoundsInput]:
+    present: set[RoundsInput] = {"categories"} if actions.categories.shape[1] else set()
+    present |= {"vectors"} if actions.vectors.shape[1] else set()
+    return present | ({"cluster"} if actions.cluster is not None else set())

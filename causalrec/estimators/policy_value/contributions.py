@@ -30,12 +30,12 @@ class Contributions:
     @property
     def terms(self) -> Doubles:
         """Base, numerator and denominator, float64[3,N]; without a normaliser 0 and 1."""
-        nothing, one = np.zeros_like(self.base), np.ones_like(self.base)
+        zero, unit = np.zeros_like(self.base), np.ones_like(self.base)
         return np.stack(
             [
                 self.base,
-                nothing if self.numerator is None else self.numerator,
-                one if self.denominator is None else self.denominator,
+                zero if self.numerator is None else self.numerator,
+                unit if self.denominator is None else self.denominator,
             ]
         )
 
