@@ -65,7 +65,7 @@ class Design:
         users = ROUNDS // self.rounds_a_user
         user = np.sort(rng.integers(0, users, ROUNDS)) if self.rounds_a_user > 1 else np.arange(ROUNDS)
         context = rng.integers(0, len(self.world.mean), users)[user]
-        action = _draw_actions(self.world.logging, context, rng)
+        action = draw_actions(self.world.logging, context, rng)
         reward = (rng.random(ROUNDS) < self.world.mean[context, action]).astype(float)
         if self.rounds_a_user > 1:
             reward += rng.normal(size=users)[user]
@@ -98,7 +98,7 @@ class Design:
         return logging[context, action]
 
 
-def _draw_actions(policy: Doubles, context: Ints, rng: np.random.Generator) -> Ints:
+def draw_actions(policy: Doubles, context: Ints, rng: np.random.Generator) -> Ints:
     """Return an action in each of these contexts: by inversion, all contexts' distributions end to end."""
     edges = np.cumsum(policy, 1)
     edges = edges / edges[:, -1:] + np.arange(len(policy))[:, None]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from coverage_counts import exact_interval, write_counts
-from policy_designs import GREEDY, ROUNDS, Design, designs
+from policy_designs import GREEDY, ROUNDS, Design, designs, draw_actions
 
+from causalrec.estimators.policy_value.estimator.dr import DRValue
+from causalrec.estimators.policy_value.estimator.ips import IPSValue
+from causalrec.estimators.policy_value.estimator.snips import SNIPSValue
 from causalrec.estimators.policy_value.interval.base import AbstractValueInterval
 from causalrec.estimators.policy_value.interval.bootstrap import PoissonBootstrap
 from causalrec.estimators.policy_value.interval.empirical_bernstein import EmpiricalBernstein
 from causalrec.estimators.policy_value.interval.normal import NormalInterval
+from causalrec.estimators.policy_value.rounds import LoggedRounds
 
 DRAWS = 200
 FEW = 12
@@ -112,4 +116,22 @@ def test_both_assumptions_of_dr_are_seen_apart() -> None:
         for design in (right, wrong)
     }
     assert abs(errors[right.name]["dr"]) < 0.02 < 0.05 < min(abs(error) for error in errors[wrong.name].values())
-    assert ROUNDS == 10_000
+
+
+def test_what_rounds_contribute_is_what_the_components_say() -> None:
+    """The designs write it down again, for a row of 1,682 probabilities a round is much to hold 200 times."""
+    design = designs()[0]
+    contributions, _ = design.draw(0)
+    rng = np.random.default_rng(0)
+    context = rng.integers(0, len(design.world.mean), ROUNDS)
+    action = draw_actions(design.world.logging, context, rng)
+    rounds = LoggedRounds(
+        reward=(rng.random(ROUNDS) < design.world.mean[context, action]).astype(float),
+        action=action,
+        propensity=design.world.logging[context, action],
+        target=design.world.target[context, action],
+        target_distribution=design.world.target[context],
+        model=np.full((ROUNDS, 10), 0.5),
+    )
+    for name, estimator in {"ips": IPSValue(), "snips": SNIPSValue(), "dr": DRValue()}.items():
+        np.testing.assert_allclose(contributions[name].terms, estimator.contributions(rounds).terms, atol=1e-12)
