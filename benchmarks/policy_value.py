@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,14 +19,14 @@ from typing import Any
 
 import numba
 import numpy as np
-from causalrec.estimators.policy_value.estimator.dr import DRValue
-from causalrec.estimators.policy_value.estimator.ips import IPSValue
-from causalrec.estimators.policy_value.estimator.mips import MIPSValue
-from causalrec.estimators.policy_value.estimator.snips import SNIPSValue
 from obp_environment import run_with_obp
 from policy_rounds import BLOCK, make_rounds, write_mips, write_rounds
 
 from causalrec.estimators.policy_value.base import AbstractValueEstimator
+from causalrec.estimators.policy_value.estimator.dr import DRValue
+from causalrec.estimators.policy_value.estimator.ips import IPSValue
+from causalrec.estimators.policy_value.estimator.mips import MIPSValue
+from causalrec.estimators.policy_value.estimator.snips import SNIPSValue
 from causalrec.estimators.policy_value.interval.base import AbstractIntervalSums
 from causalrec.estimators.policy_value.interval.bootstrap import PoissonBootstrap
 from causalrec.estimators.policy_value.rounds import ActionFeatures, LoggedRounds
@@ -38,7 +37,7 @@ MONTE_CARLO = 0.0845  # standard errors: that of a 2.5 % percentile of 1,000 nor
 COLUMNS: dict[str, AbstractValueEstimator] = {"ips": IPSValue(), "snips": SNIPSValue(), "dr": DRValue()}
 
 OBP = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 import numpy as np
 from obp.ope import DoublyRobust, InverseProbabilityWeighting, MarginalizedInverseProbabilityWeighting
@@ -63,7 +62,7 @@ else:
         ends = estimator.estimate_interval(n_bootstrap_samples=1000, random_state=1, **given)
         columns[name] = [estimator.estimate_policy_value(**given), *list(ends.values())[1:]]
 seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
 if loop:  # the ratio of each resample, where obp's interval of snips holds the normaliser fixed
     weight = action_dist[np.arange(len(data["action"])), data["action"], 0] / data["propensity"]
     draws = np.random.default_rng(0)
@@ -128,7 +127,9 @@ def out_of_core(rounds: int) -> dict[str, Any]:
 
 
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the peak memory of this process in MB; `ru_maxrss` would start at that of the process that began it."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def run_ours(*arguments: str) -> dict[str, Any]:

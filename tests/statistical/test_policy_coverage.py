@@ -86,12 +86,11 @@ def test_the_value_is_covered_where_the_assumption_holds(design: Design) -> None
 
 @pytest.mark.long
 def test_few_effective_rounds_cover_too_seldom() -> None:
-    """What the mark of tables is for: under 300 effective rounds percentiles and normal ends are too narrow."""
+    """What the mark of tables is for: with some 30 effective rounds of 10,000 a ratio is far from normal."""
     counts, effective = count_covered(GREEDY, DRAWS)
     write_row(GREEDY, counts, effective)
     assert effective < 300
-    for interval in ("bootstrap", "normal"):
-        assert exact_interval(counts["snips"][interval], DRAWS)[1] < 0.95
+    assert exact_interval(counts["snips"]["normal"], DRAWS)[1] < 0.93
 
 
 @pytest.mark.parametrize("design", [designs()[0], designs()[6]], ids=lambda design: design.name)
