@@ -37,6 +37,7 @@ from causalrec.running.prepare import plan_run
 from causalrec.tasks.exposed_mean import ExposedMean
 from causalrec.training.folds import fold_logs
 from causalrec.training.module import CausalRecModule
+from causalrec.training.selection import fit_sequentially
 
 REAL = Path(os.environ.get("CAUSALREC_DATA", "absent"))  # read before any fixture changes it
 MUST_HAVE_DATA = bool(os.environ.get("CAUSALREC_REQUIRE_DATA"))
@@ -211,6 +212,26 @@ def test_jobs_that_prepare_the_same_share_it_and_no_other_does(work: Path) -> No
     for changed in ("split.seed=1", "propensity=popularity", "dataset.draw=1", "selection.folds=2"):
         assert prepare("objective=ips", changed) is not first
     assert prepare("objective=ips") is not first, "the last alone is held"
+
+
+def test_jobs_of_one_group_hold_what_each_prepares_and_the_next_group_no_more_than_it_needs(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[int] = []
+    monkeypatch.setattr("causalrec.running.prepare.prepare_data", lambda config, plan: prepared.append(1) or object())
+    cache = PreparedCache()
+
+    def run_group(objective: str, *draws: int) -> int:
+        """Let a group end before its fits and return how often it prepared data."""
+        configs = [spec_of(*SEMI, f"objective={objective}", f"dataset.draw={draw}") for draw in draws]
+        prepared.clear()
+        run.train_together(configs, fit_sequentially, [None] * len(configs), cache=cache)
+        assert len(cache.held) == cache.slots == len(draws)
+        return len(prepared)
+
+    assert run_group("ips", 0, 1, 2) == 3
+    assert run_group("snips", 0, 1, 2) == 0, "the same data under another objective"
+    assert run_group("ips", 2, 3) == 1 and run_group("ips", 0) == 1
 
 
 def test_every_weight_decay_is_tried_and_the_best_on_biased_validation_rows_is_kept(train: Train) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,23 +12,31 @@ if TYPE_CHECKING:
 
 @dataclass
 class PreparedCache:
-    """Holds the data that were prepared last; sent to another process, it arrives empty."""
+    """Holds the data that were prepared last; sent to another process, it arrives empty.
 
-    key: str = ""
-    last: PreparedData | None = None
+    Attributes:
+        slots: how many different ones it holds: as many as jobs that are trained together need at once.
+        held: by what they depend on, the last used at the end.
+    """
+
+    slots: int = 1
+    held: dict[str, PreparedData] = field(default_factory=dict)
 
     def prepare(self, config: ExperimentConfig, plan: RunPlan) -> PreparedData:
-        """Return what stands before the job's fits, prepared now unless the last job had the same."""
+        """Return what stands before the job's fits, prepared now unless it is held."""
         from causalrec.running.prepare import prepare_data
 
         key = prepared_key(config, plan)
-        if self.last is None or key != self.key:
-            self.last = prepare_data(config, plan)
-            self.key = key
-        return self.last
+        prepared = self.held.pop(key, None)
+        if prepared is None:
+            while len(self.held) >= self.slots:  # before another is made: no more than `slots` take memory
+                self.held.pop(next(iter(self.held)))
+            prepared = prepare_data(config, plan)
+        self.held[key] = prepared
+        return prepared
 
     def __getstate__(self) -> dict[str, object]:
-        return {"key": "", "last": None}
+        return {"slots": 1, "held": {}}
 
 
 def prepared_key(config: ExperimentConfig, plan: RunPlan) -> str:

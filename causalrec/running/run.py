@@ -16,7 +16,7 @@ from causalrec.learners.base import Fitter
 from causalrec.prepared import PreparedData, RunPlan
 from causalrec.progress import progress
 from causalrec.records.cost_section import CostSection
-from causalrec.running.cache import PreparedCache
+from causalrec.running.cache import PreparedCache, prepared_key
 from causalrec.running.job_log import JobLog
 from causalrec.running.placebo import check_placebo_slice
 from causalrec.running.prepare import plan_run, select_slices
@@ -106,10 +106,11 @@ def train_together(
         fitter: makes fits; a failure stands in the place of its result.
         ownership: as in `train`; a job of None is trained but not recorded (and None here).
         execution: what the record says of how it was made. Seconds of what is done together are shared evenly.
-        cache: holds what was prepared last.
+        cache: holds what was prepared last, of each of the jobs where they differ in it.
     """
     clock, cache = time.monotonic(), PreparedCache() if cache is None else cache
     plans = [plan_run(config) for config in configs]
+    cache.slots = len({prepared_key(config, plan) for config, plan in zip(configs, plans, strict=True)})
     results: list[Path | Exception | None] = [None] * len(configs)
     started: dict[int, StartedJob] = {}
     try:

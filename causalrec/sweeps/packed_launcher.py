@@ -26,6 +26,8 @@ from causalrec.types import Count
 if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
 
+    from causalrec.running.cache import PreparedCache
+
 
 class PackedLauncher(Launcher):
     """Train jobs that differ only in seed, weight decay and other numbers of optimizer and objective side by side.
@@ -60,13 +62,16 @@ class PackedLauncher(Launcher):
         return returned
 
     def train_jobs(self, configs: Sequence[ExperimentConfig], jobs: Sequence[Sequence[str]]) -> list[JobResult]:
-        """Train jobs, `jobs` being what was asked for each, group by group."""
+        """Train jobs, `jobs` being what was asked for each, group by group; groups share what they prepare."""
+        from causalrec.running.cache import PreparedCache
+
         results: dict[Path, JobResult] = {}
+        cache = PreparedCache()
         for group in groups_of(configs, [[*self.search_path, *job] for job in jobs]):
-            results |= self._train_group(group)
+            results |= self._train_group(group, cache)
         return [results[config.folder] for config in configs]
 
-    def _train_group(self, group: Group) -> dict[Path, JobResult]:
+    def _train_group(self, group: Group, cache: PreparedCache) -> dict[Path, JobResult]:
         """Train a group; only the jobs that this process could claim leave a record."""
         from causalrec.running.run import train_together
         from causalrec.training.stacked.stacked_fitter import StackedFitter
@@ -79,7 +84,8 @@ class PackedLauncher(Launcher):
         fitter = StackedFitter(self.max_replicas, self.memory_share, group.folder, self.progress)
         ownership = [claims[job].check if job in claims else None for job in group.configs]
         try:
-            training_results = train_together(configs, fitter, ownership, f"packed: {len(configs)} jobs")
+            execution = f"packed: {len(configs)} jobs"
+            training_results = train_together(configs, fitter, ownership, execution, cache)
         except BaseException:
             for claim in claims.values():
                 with suppress(OSError):

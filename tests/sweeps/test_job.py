@@ -161,7 +161,7 @@ def test_a_helping_rank_trains_under_the_first_ones_claim(
 
 def test_the_runner_is_sent_to_other_processes_by_its_name_and_without_its_data() -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
-    full = JobRunner(PreparedCache("key", cast(Any, bytes(10_000))))
+    full = JobRunner(PreparedCache(1, {"key": cast(Any, bytes(10_000))}))
     sent = cloudpickle.dumps(full)
     assert b"causalrec.sweeps.job" in sent and len(sent) < 300, "neither code nor data are sent"
     assert cloudpickle.loads(sent) == JobRunner()
