@@ -67,11 +67,7 @@ class PackedLauncher(Launcher):
 
         results: dict[Path, JobResult] = {}
         cache = PreparedCache()
-<<<<<<< HEAD
         for group in sort_by_data(groups_of(configs, [[*self.search_path, *job] for job in jobs])):
-=======
-        for group in groups_of(configs, [[*self.search_path, *job] for job in jobs]):
->>>>>>> h1
             results |= self._train_group(group, cache)
         return [results[config.folder] for config in configs]
 
