@@ -42,12 +42,12 @@ from pathlib import Path
 import numpy as np
 from obp.ope import DoublyRobust, InverseProbabilityWeighting, MarginalizedInverseProbabilityWeighting
 from obp.ope import SelfNormalizedInverseProbabilityWeighting
-folder, part, loop = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "loop"
+folder, side, loop = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "loop"
 data = {path.stem: np.load(path) for path in folder.glob("*.npy")}
 action_dist = data["target_distribution"][:, :, None]
 given = {"reward": data["reward"], "action": data["action"], "action_dist": action_dist}
 started, cpu = time.perf_counter(), time.process_time()
-if part == "mips":
+if side == "mips":
     value = MarginalizedInverseProbabilityWeighting(n_actions=action_dist.shape[1]).estimate_policy_value(
         pi_b=data["logging_distribution"][:, :, None], action_embed=data["categories"][data["action"]],
         p_e_a=data["chances"], **given)
@@ -94,13 +94,13 @@ def start_sums() -> AbstractIntervalSums:
     return PoissonBootstrap(replicates=REPLICATES).start(list(COLUMNS), 0, 1)
 
 
-def ours(folder: Path, part: str) -> dict[str, Any]:
+def ours(folder: Path, side: str) -> dict[str, Any]:
     """Measure our side here: seconds, peak memory, and each column's value and ends."""
     data = {path.stem: np.load(path) for path in folder.glob("*.npy") if path.stem != "chances"}
     sums = start_sums()
     started, cpu = time.perf_counter(), time.process_time()
     data["target"] = data["target_distribution"][np.arange(len(data["action"])), data["action"]]
-    if part == "mips":
+    if side == "mips":
         features = ActionFeatures(categories=data.pop("categories"), vectors=np.zeros((0, 0)))
         columns = {"mips": [MIPSValue().contributions(LoggedRounds(**data, actions=features)).value]}
     else:
@@ -153,17 +153,17 @@ def check_columns(mine: dict[str, list[float]], theirs: dict[str, list[float]]) 
     return largest
 
 
-def compare(folder: Path, part: str, turns: int) -> list[str]:
+def compare(folder: Path, side: str, turns: int) -> list[str]:
     """Return a row for each number of our threads: both sides' medians, ratio and memory."""
     sides: dict[str, list[dict[str, Any]]] = {"obp": [], "1": [], "2": []}
     for turn in range(turns):
-        loop = "loop" if part == "three" and not turn else "no"
-        sides["obp"].append(json.loads(run_with_obp(OBP, str(folder), part, loop, threads=1)))
-        for threads in ("1", "2") if part == "three" else ("1",):
-            sides[threads].append(run_ours("--side", part, "--folder", str(folder), "--threads", threads))
+        loop = "loop" if side == "three" and not turn else "no"
+        sides["obp"].append(json.loads(run_with_obp(OBP, str(folder), side, loop, threads=1)))
+        for threads in ("1", "2") if side == "three" else ("1",):
+            sides[threads].append(run_ours("--side", side, "--folder", str(folder), "--threads", threads))
             apart = check_columns(sides[threads][-1]["columns"], sides["obp"][-1]["columns"])
             print(
-                part,
+                side,
                 threads,
                 "threads, turn",
                 turn,

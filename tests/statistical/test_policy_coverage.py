@@ -46,8 +46,8 @@ def count_covered(design: Design, draws: int, replicates: int = 1000) -> tuple[C
     return counts, float(effective.mean())
 
 
-def allowed_cover(interval: str, effective: float) -> tuple[float, float]:
-    """Return the shares that 95 % intervals may cover: fewer effective rounds have more skewed means."""
+def bounds_of(interval: str, effective: float) -> tuple[float, float]:
+    """Return the ends of the shares that 95 % intervals may cover: fewer effective rounds have more skewed means."""
     if interval == "empirical Bernstein":
         return 0.95, 1.0
     return (0.9, 0.99) if effective >= 1000 else (0.88, 0.99)
@@ -58,7 +58,7 @@ def wrong_cells(design: Design, counts: Counts, effective: float, draws: int) ->
     wrong = []
     for estimator, cells in counts.items():
         for interval, covered in cells.items():
-            (low, high), (least, most) = exact_interval(covered, draws), allowed_cover(interval, effective)
+            (low, high), (least, most) = exact_interval(covered, draws), bounds_of(interval, effective)
             meets = high >= least and low <= most
             if estimator in design.holds and not meets:
                 wrong.append(f"{estimator}, {interval}: {covered} of {draws}")
