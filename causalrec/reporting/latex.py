@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from causalrec.plain_text import sentence
-from causalrec.reporting.numbers import format_number
+from causalrec.reporting.numbers import decimals_of, format_number
 from causalrec.reporting.paper_table import PaperCell, PaperTable
 from causalrec.reporting.submodels import MARK
 
@@ -86,8 +86,9 @@ def _format_pair(cell: PaperCell | None) -> tuple[str, str]:
     published = escape(cell.published.text) if cell.published else "--"
     if cell.obtained is None:
         return published, "--"
-    sd = "" if cell.obtained.sd is None else rf" $\pm$ {format_number(cell.obtained.sd, 3)}"
+    decimals = decimals_of([cell.obtained.mean], 3)
+    sd = "" if cell.obtained.sd is None else rf" $\pm$ {format_number(cell.obtained.sd, decimals)}"
     star = "*" if cell.comparison and cell.comparison.real else ""
     star += rf" {escape(MARK)}" if cell.loses_to else ""
     mark = MARKS.get(cell.gain.word, "") if cell.gain else ""
-    return published, f"{format_number(cell.obtained.mean, 3)}{sd}{star}" + (f" {mark}" if mark else "")
+    return published, f"{format_number(cell.obtained.mean, decimals)}{sd}{star}" + (f" {mark}" if mark else "")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
+TINY = 1e-3  # below it, four decimals hide a number
 LONGEST_FIXED = 1e12  # from here on a number is written by its exponent, which no column is too narrow for
 
 
@@ -22,6 +24,16 @@ def format_number(value: float, decimals: int, sign: bool = False) -> str:
         return "-"
     form = f".{decimals}f" if abs(value) < LONGEST_FIXED else ".6g"
     return f"{value:{'+' if sign else ''}{form}}"
+
+
+def decimals_of(values: Iterable[float], least: int) -> int:
+    """Return to how many decimals numbers are written: `least`, or three digits of the largest where it is tiny.
+
+    >>> decimals_of([0.0, 0.2], 4), decimals_of([3.5e-6, -1e-7], 4), decimals_of([], 4)
+    (4, 8, 4)
+    """
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return least if largest == 0 or largest >= TINY else min(max(least, 2 + math.ceil(-math.log10(largest))), 99)
 
 
 def format_interval(low: float, high: float, decimals: int, sign: bool = False) -> str:

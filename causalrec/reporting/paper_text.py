@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from causalrec.reporting.compare import Comparison
 from causalrec.reporting.escapes import markdown_note, markdown_text
-from causalrec.reporting.numbers import format_interval, format_number
+from causalrec.reporting.numbers import decimals_of, format_interval, format_number
 from causalrec.reporting.paper_table import PaperCell, PaperTable
 from causalrec.reporting.submodels import MARK
 from causalrec.reporting.text_table import TextTable
 from causalrec.reporting.verdict import GainVerdict, Obtained, ValueVerdict
+
+DECIMALS = 4  # of a column, unless its numbers are tiny
 
 
 def text_tables(table: PaperTable) -> list[TextTable]:
@@ -65,20 +67,23 @@ def _block(table: PaperTable, column: str) -> tuple[list[str], list[list[str]]]:
     head += [f"difference to {table.study.compare.to}"] if compare and table.study.compare else []
     judges_gains = any(cell.gain for cell in cells)
     head += ["value", *(["gain"] if judges_gains else [])]
-    return head, [[*_line(cell, compare), *([format_gain(cell.gain)] if judges_gains else [])] for cell in cells]
+    decimals = decimals_of((cell.obtained.mean for cell in cells if cell.obtained), DECIMALS)
+    return head, [
+        [*_line(cell, compare, decimals), *([format_gain(cell.gain)] if judges_gains else [])] for cell in cells
+    ]
 
 
-def _line(cell: PaperCell, compare: bool) -> Iterable[str]:
+def _line(cell: PaperCell, compare: bool, decimals: int) -> Iterable[str]:
     yield cell.row
     yield cell.published.text if cell.published else "-"
-    mean, interval, runs = format_obtained(cell.obtained)
+    mean, interval, runs = format_obtained(cell.obtained, decimals)
     yield from (f"{mean} {MARK}" if cell.loses_to else mean, interval, runs)
     if compare:
-        yield format_difference(cell.comparison)
+        yield format_difference(cell.comparison, decimals)
     yield format_value(cell.value)
 
 
-def format_obtained(obtained: Obtained | None) -> tuple[str, str, str]:
+def format_obtained(obtained: Obtained | None, decimals: int = DECIMALS) -> tuple[str, str, str]:
     """Write mean ± standard deviation, the interval, and the number of runs.
 
     >>> format_obtained(Obtained(0.71, 0.004, 0.69, 0.73, 10))
@@ -86,21 +91,22 @@ def format_obtained(obtained: Obtained | None) -> tuple[str, str, str]:
     """
     if obtained is None:
         return "-", "-", "-"
-    sd = "" if obtained.sd is None else f" ± {format_number(obtained.sd, 4)}"
+    sd = "" if obtained.sd is None else f" ± {format_number(obtained.sd, decimals)}"
     return (
-        f"{format_number(obtained.mean, 4)}{sd}",
-        format_interval(obtained.low, obtained.high, 4) or "-",
+        f"{format_number(obtained.mean, decimals)}{sd}",
+        format_interval(obtained.low, obtained.high, decimals) or "-",
         str(obtained.n),
     )
 
 
-def format_difference(comparison: Comparison | None) -> str:
+def format_difference(comparison: Comparison | None, decimals: int = DECIMALS) -> str:
     """Write a difference with its standard error and corrected p-value; `*` marks a real one."""
     if comparison is None:
         return "-"
     p = "p < .001" if comparison.adjusted < 0.001 else f"p {comparison.adjusted:.3f}"
     star = " *" if comparison.real else ""
-    return f"{format_number(comparison.difference, 4, sign=True)} (SE {format_number(comparison.se, 4)}, {p}){star}"
+    difference = format_number(comparison.difference, decimals, sign=True)
+    return f"{difference} (SE {format_number(comparison.se, decimals)}, {p}){star}"
 
 
 def format_value(verdict: ValueVerdict | None) -> str:
