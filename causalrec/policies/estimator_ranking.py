@@ -37,6 +37,9 @@ class EstimatorRanking:
     favours estimators that lean on the model. The error is that of these rounds and their weights, no promise for
     other rounds of the same policies.
 
+    Over 20 synthetic bandits (experiments/VALIDATION.md) the first of the ranking had .78 [.65, .93] of the squared
+    error of always DR and .81 [.65, .97] of always SNIPS; of always SNDR .90 [.77, 1.02], no difference that shows.
+
     Source: a generator in place of the policy-adapted subsamples of Udagawa et al. (AAAI 2023), who have the question;
     its posterior over mean rewards, and so over the model's error, is derived here.
 

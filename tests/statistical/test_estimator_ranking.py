@@ -29,3 +29,8 @@ def test_the_first_has_a_lower_error_than_one_rule_for_all() -> None:
     for rule in ("dr", "snips"):
         _, _, high = compare(cells, "ranked first", rule)
         assert high < 1, rule
+
+
+def test_in_a_draw_the_choice_is_not_the_model_where_the_model_is_wrong() -> None:
+    for errors in squared_errors(bandits()[2], 0, 10).values():
+        assert errors["ranked first"] < 0.25 * errors["dm"]
