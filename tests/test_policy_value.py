@@ -165,3 +165,39 @@ def test_a_user_is_predicted_once_and_rounds_of_a_user_share_a_fold() -> None:
     fold = fold_of_rounds(log, 5, 0)
     assert np.bincount(fold).tolist() == [6] * 5
     assert all(len(set(fold[user == u])) == 1 for u in range(10))
+
+
+def test_estimators_are_ranked_beside_their_values_and_nothing_else_changes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = [*SMALL, *NO_MODEL, "task/policy=[uniform,logged]"]
+    record, scores = scores_of(folder, *overrides, "task.rank_estimators=true", "task.ranking_draws=7")
+    (folder / "plain").mkdir()
+    monkeypatch.chdir(folder / "plain")
+    _, plain = scores_of(folder / "plain", *overrides)
+    ranking = {f"{name}_rmse@{policy}" for name in ("ips", "snips") for policy in ("uniform", "logged")}
+    assert scores.keys() - plain.keys() == ranking
+    assert {column: scores[column].value for column in plain} == {c: score.value for c, score in plain.items()}
+    for column in ranking:
+        score = scores[column]
+        assert score.low is not None and score.high is not None and 0 < score.low <= (score.value or 0) <= score.high
+        assert score.higher_is_better is False
+    assert any("in 7 draws of rewards" in line for line in record.task.footnotes)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["task.ranking_draws=9", *NO_MODEL], "task.ranking_draws=9: are those of a ranking, and there is none; set"),
+        (
+            ["task.rank_estimators=true", "learner=null", "task/value_estimator=[ips]"],
+            "task.rank_estimators=true: compares estimators, and ips is alone; choose more",
+        ),
+        (["task.rank_estimators=true", "task.ranking_draws=1", *NO_MODEL], "task.ranking_draws=1: input should be"),
+    ],
+)
+def test_a_ranking_that_has_nothing_to_rank_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], message: str
+) -> None:
+    assert message in refusal(capsys, *SMALL, *UNIFORM, *overrides)
+    assert not (folder / "runs").exists()

@@ -43,6 +43,51 @@ class EvaluatedRounds:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoundsBlock:
+    """B rounds with what policies and a model say of every action in them.
+
+    Attributes:
+        rows: int64[B], their numbers in the log.
+        contexts: what was seen before the action.
+        action: int64[B].
+        reward: float64[B].
+        propensity: float64[B], the logging policy's probability of the action taken.
+        cluster: int64[B].
+        targets: float64[B,A] of each target policy.
+        logging: float64[B,A]; None: not known.
+        model: float64[B,A], predicted rewards; None: there is no model.
+    """
+
+    rows: Ints
+    contexts: Contexts
+    action: Ints
+    reward: Doubles
+    propensity: Doubles
+    cluster: Ints
+    targets: Mapping[str, Doubles]
+    logging: Doubles | None
+    model: Doubles | None
+
+    def rounds_of(self, target: Doubles, actions: ActionFeatures | None) -> LoggedRounds:
+        """Return the rounds as an estimator reads them.
+
+        Args:
+            target: float64[B,A], the policy whose value is estimated.
+            actions: what is known of actions.
+        """
+        return LoggedRounds(
+            reward=self.reward,
+            action=self.action,
+            propensity=self.propensity,
+            target=np.take_along_axis(target, self.action[:, None], 1)[:, 0],
+            target_distribution=target,
+            logging_distribution=self.logging,
+            model=self.model,
+            actions=actions,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyEvaluation:
     """What is estimated of which policies.
 
@@ -94,49 +139,55 @@ class PolicyEvaluation:
             {policy: WeightSums() for policy in self.policies},
             {policy: UnsupportedMass() for policy in self.policies},
         )
-        for piece in pieces:
-            for rows in self._blocks(piece.log):
-                self._add(piece, rows, sums)
+        for block in self.blocks(pieces):
+            self.add(block, sums)
         return sums
 
-    def _blocks(self, log: InteractionLog) -> Iterator[Ints]:
-        """Yield row numbers, as many at a time as the memory allows for the arrays of a policy, the log and a model."""
-        step = max(1, int(self.memory / (4 * 8 * max(log.num_items, 1))))
-        for start in range(0, len(log), step):
-            yield np.arange(start, min(start + step, len(log)))
+    def blocks(self, pieces: Sequence[EvaluatedRounds]) -> Iterator[RoundsBlock]:
+        """Yield the rounds, as many at a time as the memory allows for arrays of policies, log, model and one more."""
+        arrays = len(self.policies) + 3
+        for piece in pieces:
+            step = max(1, int(self.memory / (arrays * 8 * max(piece.log.num_items, 1))))
+            for start in range(0, len(piece.log), step):
+                yield self._block(piece, np.arange(start, min(start + step, len(piece.log))))
 
-    def _add(self, piece: EvaluatedRounds, rows: Ints, sums: PolicySums) -> None:
+    def _block(self, piece: EvaluatedRounds, rows: Ints) -> RoundsBlock:
         contexts = Contexts.of_log(piece.log).take(rows)
-        action, reward = piece.log.item[rows], piece.log.outcome[rows].astype(np.float64)
-        logging = None if self.logging is None else check_distribution(self.logging(contexts), LOGGED)
-        model = None if piece.model is None else piece.model(contexts)
-        truth = None if self.truth is None else self.truth(contexts)
-        block: dict[str, Contributions] = {
-            f"{ON_POLICY}@{LOGGED}": Contributions(base=reward, weight=np.ones(len(rows)))
-        }
-        for policy, distribution in self.policies.items():
-            target = check_distribution(distribution(contexts), policy)
-            rounds = LoggedRounds(
-                reward=reward,
-                action=action,
-                propensity=piece.propensity[rows],
-                target=np.take_along_axis(target, action[:, None], 1)[:, 0],
-                target_distribution=target,
-                logging_distribution=logging,
-                model=model,
-                actions=self.actions,
-            )
-            sums.ratios[policy].update(rounds.weight, rows)
-            if logging is not None:
-                sums.unsupported[policy].update(target, logging)
+        return RoundsBlock(
+            rows=rows,
+            contexts=contexts,
+            action=piece.log.item[rows],
+            reward=piece.log.outcome[rows].astype(np.float64),
+            propensity=piece.propensity[rows],
+            cluster=piece.cluster[rows],
+            targets={name: check_distribution(target(contexts), name) for name, target in self.policies.items()},
+            logging=None if self.logging is None else check_distribution(self.logging(contexts), LOGGED),
+            model=None if piece.model is None else piece.model(contexts),
+        )
+
+    def add(self, block: RoundsBlock, sums: PolicySums) -> None:
+        """Add what every estimator says of every policy in a block of rounds."""
+        columns = self.contributions(block)
+        sums.intervals.update(columns, block.cluster)
+        for column, contributions in columns.items():
+            sums.weights[column].update(contributions.weight, block.rows)
+        for policy, target in block.targets.items():
+            sums.ratios[policy].update(block.rounds_of(target, self.actions).weight, block.rows)
+            if block.logging is not None:
+                sums.unsupported[policy].update(target, block.logging)
+
+    def contributions(self, block: RoundsBlock) -> dict[str, Contributions]:
+        """Return what each round of a block contributes to each column."""
+        truth = None if self.truth is None else self.truth(block.contexts)
+        columns = {f"{ON_POLICY}@{LOGGED}": Contributions(base=block.reward, weight=np.ones(len(block.rows)))}
+        for policy, target in block.targets.items():
+            rounds = block.rounds_of(target, self.actions)
             for name, estimator in self.variants.items():
-                block[f"{name}@{policy}"] = estimator.contributions(rounds)
+                columns[f"{name}@{policy}"] = estimator.contributions(rounds)
             if truth is not None:
                 value = np.einsum("ba,ba->b", target, truth)
-                block[f"{TRUE_VALUE}@{policy}"] = Contributions(base=value, weight=np.zeros(len(rows)))
-        sums.intervals.update(block, piece.cluster[rows])
-        for column, contributions in block.items():
-            sums.weights[column].update(contributions.weight, rows)
+                columns[f"{TRUE_VALUE}@{policy}"] = Contributions(base=value, weight=np.zeros(len(value)))
+        return columns
 
 
 @dataclass

@@ -24,6 +24,7 @@ from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.overlap import Overlap, overlap
 from causalrec.policies.base import AbstractPolicy, PolicySource
+from causalrec.policies.estimator_ranking import DRAWS, EstimatorRanking
 from causalrec.policies.evaluation import EvaluatedRounds, PolicyEvaluation, check_inputs
 from causalrec.policies.report import PolicyReport
 from causalrec.policies.support import check_logged_propensities, check_support, probability_of_actions
@@ -60,6 +61,9 @@ class PolicyValue(AbstractTask):
         compare_to: the policy that the others' values are compared with; `logged` is the one that wrote the log.
         assume_support: evaluate policies with mass on actions that the log could not have taken, with a footnote.
         action_clusters: of the vectors of actions, for estimators that read clusters.
+        rank_estimators: show beside the values how far each estimator is from the truth where rewards are drawn anew by
+            a generator fitted to the rounds (`EstimatorRanking`); nothing is chosen by it.
+        ranking_draws: how often they are; None: 50.
     """
 
     estimand: ClassVar[str] = "policy_value"
@@ -76,6 +80,8 @@ class PolicyValue(AbstractTask):
     compare_to: str = "logged"
     assume_support: bool = False
     action_clusters: Count = 50
+    rank_estimators: bool = False
+    ranking_draws: Annotated[int, Field(ge=2)] | None = None
 
     def formula(self, graph: CausalGraph) -> str:
         return f"E_x sum_a pi(a | x) E[{graph.outcome} | x, do({graph.exposure} = a)]"
@@ -91,7 +97,21 @@ class PolicyValue(AbstractTask):
         if not self.value_estimators:
             raise RequestError("task.value_estimators: there is none; choose some by task/value_estimator=[ips,dr]")
         check_inputs(self.value_estimators, {"model": config.learner is not None}, FIXES)
+        self._check_ranking()
         super().check(config, card)
+
+    def _check_ranking(self) -> None:
+        if self.ranking_draws is not None and not self.rank_estimators:
+            raise RequestError(
+                f"task.ranking_draws={self.ranking_draws}: are those of a ranking, and there is none; set "
+                f"task.rank_estimators=true, or leave it out"
+            )
+        if self.rank_estimators and len(self.value_estimators) < 2:
+            names = ", ".join(self.value_estimators)
+            raise RequestError(
+                f"task.rank_estimators=true: compares estimators, and {names} is alone; choose more, for example "
+                f"task/value_estimator=[snips,dr]"
+            )
 
     def check_estimand(self, run: RunConfig, source: str, estimated: str) -> None:
         if estimated != "exposed_mean":
@@ -156,7 +176,8 @@ class PolicyValue(AbstractTask):
             seed=config.run.evaluation.seed,
             memory=config.run.evaluation.memory_mb * 1e6,
         )
-        sums = evaluation.run(list(self._pieces(config, prepared, log, logging, predictor)))
+        pieces = list(self._pieces(config, prepared, log, logging, predictor))
+        sums = evaluation.run(pieces)
         report = PolicyReport(
             evaluation=evaluation,
             sums=sums,
@@ -166,6 +187,10 @@ class PolicyValue(AbstractTask):
             policy_logs=prepared.dataset.policy_logs,
         )
         yield from report.scores(self.compare_to)
+        if self.rank_estimators:
+            yield from EstimatorRanking(evaluation=evaluation, draws=self.ranking_draws or DRAWS).scores(
+                pieces, config.run.name
+            )
 
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
         by = "estimated by task.logging_policy" if self.logging_policy else "as logged"
@@ -178,6 +203,11 @@ class PolicyValue(AbstractTask):
         lines = [f"Rounds: {len(self._rounds(prepared)):,}, of the logged part; propensities {by}{model}."]
         if self.assume_support:
             lines.append("Support is assumed: mass on actions that the log could not have taken is not estimated.")
+        if self.rank_estimators:
+            lines.append(
+                f"_rmse: error of an estimator in {self.ranking_draws or DRAWS} draws of rewards on these rounds, "
+                f"by a generator fitted to them (EstimatorRanking); nothing is chosen by it."
+            )
         return tuple(lines)
 
     def _folds(self, prepared: PreparedData) -> int:
