@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -24,7 +23,7 @@ from tests.encoders.tiny_models import write_bert
 BUYERS = ("zoé", "ann", "bob")
 THINGS = ("tea", "rum", "milk", "beer")
 TABLE = ["logger=none", "evaluation.replicates=20"]  # what a learner from a table reads too
-MET = r"rank the (\d+) met too: --all \(include_met=True\)"
+MET = r"rank the (\d+) met too: --include-seen \(include_met=True\)"
 PART = " in the part that a smoke run reads"
 QUICK = [*TABLE, "trainer=smoke", "selection.folds=1", "selection.candidates={optimizer.weight_decay:[0.1]}"]
 
@@ -60,11 +59,11 @@ def test_a_mean_outcome_ranks_what_the_user_has_not_met(call: Any) -> None:
     said = re.fullmatch(f".*: top 50: user 3 has (.*) items left to rank; ask for at most (.*), or {MET}\n", err)
     assert code == 2 and said is not None and said[1] == said[2] and int(said[1]) + int(said[3]) == 50
     document = json.loads(call("recommend", folder, "--user", "3", "--top", said[1], "--json")[1])
-    every = json.loads(call("recommend", folder, "--user", "3", "--top", "50", "--all", "--json")[1])
+    every = json.loads(call("recommend", folder, "--user", "3", "--top", "50", "--include-seen", "--json")[1])
     predicted = [row["predicted"] for row in document["items"]]
     assert predicted == sorted(predicted, reverse=True) and all(0 <= value <= 1 for value in predicted)
     assert len(every["items"]) == 50 > len(document["items"]) == int(said[1])
-    code, _, err = call("recommend", folder, "--user", "3", "--top", "51", "--all")
+    code, _, err = call("recommend", folder, "--user", "3", "--top", "51", "--include-seen")
     assert code == 2 and err.endswith("top 51: user 3 has 50 items left to rank; ask for at most 50\n")
     at = {row["item"]: row for row in every["items"]}
     for row in document["items"]:
@@ -176,10 +175,10 @@ def test_intervals_hold_for_all_items_that_could_have_been_shown(
 ) -> None:
     trial = write_trial(Path(os.environ["CAUSALREC_DATA"], "csv"))
     run = TrainedRun.load(Path(train_run(call, *trial, "learner=linear_dml")))
-    document = json.loads(call("recommend", str(run.config.folder), "--user", "u3", "--all", "--json")[1])
+    document = json.loads(call("recommend", str(run.config.folder), "--user", "u3", "--include-seen", "--json")[1])
     note = "all 25 candidates at once, shown or not (the largest |t| of their joint covariance)"
     assert document["note"] == f"intervals hold with 95% for {note}" and len(document["items"]) == 10
-    assert note in " ".join(call("recommend", str(run.config.folder), "--user", "u3", "--all")[1].split())
+    assert note in " ".join(call("recommend", str(run.config.folder), "--user", "u3", "--include-seen")[1].split())
     two = run.recommend("u3", k=2, include_met=True)
     assert two.to_dicts() == document["items"][:2], "however many are shown"
     assert note in caplog.text
@@ -252,11 +251,11 @@ def train_on_shop(call: Any, *overrides: str, graph: str = "'item -> outcome','u
 
 
 def answer(folder: str, user: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    from causalrec.commands.parser import parser
     from causalrec.commands.recommend import recommend
 
     capsys.readouterr()
-    arguments = {"user": user, "top": None, "arm": 1, "all": True, "json": True, "config_dir": []}
-    assert recommend(argparse.Namespace(run_folder=Path(folder), **arguments)) == 0
+    assert recommend(parser().parse_args(["recommend", folder, "--user", user, "--include-seen", "--json"])) == 0
     out, err = capsys.readouterr()
     return json.loads(out), err
 

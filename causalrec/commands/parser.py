@@ -84,15 +84,23 @@ def parser() -> Parser:
     verb = add(
         "recommend",
         recommend.recommend,
-        "rank items for one user, by their expected outcome or effect",
+        "rank items for one user, by their expected outcome or effect; or draw items for many, by a policy",
     )
     verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
-    verb.add_argument(
-        "--user", required=True, metavar="ID", help="a user's id in the raw files; its row where they name none"
-    )
+    verb.add_argument("--user", metavar="ID", help="a user's id in the raw files; its row where they name none")
     verb.add_argument("--top", type=int, metavar="N", help="how many items (10, or those there are)")
     verb.add_argument("--arm", type=int, default=1, metavar="K", help="the treatment, where there are several")
-    verb.add_argument("--all", action="store_true", help="items the user has met, too")
+    verb.add_argument("--include-seen", action="store_true", help="rank items the user has met, too")
+    policy = verb.add_argument_group("drawing items by a policy, with the probability that each had")
+    policy.add_argument("--policy", metavar="NAME", help="softmax, top_k, epsilon_greedy, .. of what the run ranks by")
+    policy.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the policy (several: once each)"
+    )
+    policy.add_argument("--all", action="store_true", help="for every user")
+    policy.add_argument("--users", type=Path, metavar="FILE", help="for the users whose ids it holds, one a line")
+    policy.add_argument("--rounds", type=int, metavar="N", help="how many items are drawn for each user (1)")
+    policy.add_argument("--seed", type=int, metavar="S", help="of the draws (0)")
+    policy.add_argument("--out", type=Path, metavar="FILE", help="where they are written, a .csv that is not there yet")
 
     verb = add("vectors", vectors.vectors, "write a run's vectors of users and items, as .npy beside their ids")
     verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")

@@ -1,20 +1,25 @@
-"""`causalrec recommend RUN --user ID`: the items a run would recommend to one user."""
+"""`causalrec recommend RUN`: the items a run would recommend to one user, or those a policy over it draws for many."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from causalrec.commands.recommend_policy import check_options, deploy
 from causalrec.commands.terminal import log, print_json, print_text_table
 from causalrec.errors import RequestError
 
 
 def recommend(options: argparse.Namespace) -> int:
-    """`causalrec recommend RUN --user ID [--top N] [--arm K] [--all]`: the items of highest outcome or effect.
+    """`causalrec recommend RUN --user ID [--top N] [--arm K] [--include-seen]`: the items of highest outcome or effect.
 
     ID is a user's id in the raw files, a row number (from 0) where they name none; items are told likewise. Intervals
     hold for all items that could have been shown at once, so that they hold for the best of them.
+    `recommend RUN --policy NAME --all --out FILE.csv`: items drawn by a policy, as `deploy` writes them.
     """
+    check_options(options)
+    if options.policy is not None:
+        return deploy(options)
     from causalrec.running.reopen import read_record
 
     if options.top is not None and options.top < 1:
@@ -23,7 +28,7 @@ def recommend(options: argparse.Namespace) -> int:
     from causalrec.running.trained_run import TrainedRun
 
     run = TrainedRun.load(options.run_folder)
-    items, note = run.rank_items(options.user, options.top, options.arm, options.all)
+    items, note = run.rank_items(options.user, options.top, options.arm, options.include_seen)
     if not run.is_met(run.user_row(options.user)):
         log(f"user {options.user} has no training row: what follows rests on the columns of the user and the items")
     result = {

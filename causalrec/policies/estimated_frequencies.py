@@ -31,7 +31,7 @@ class EstimatedFrequencies(AbstractPolicy):
     """
 
     columns: tuple[str, ...] = ()
-    prior: Annotated[float, Field(gt=0)] = 1.0
+    prior: Annotated[float, Field(gt=0)] = 10.0
 
     def check(self, card: DatasetCard) -> None:
         check_context_columns(self.columns, card)

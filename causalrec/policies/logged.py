@@ -20,8 +20,8 @@ class LoggingPolicy(AbstractPolicy):
     def bind(self, source: PolicySource) -> ActionDistribution:
         if source.dataset.logging_policy is None:
             raise RequestError(
-                f"{source.dataset.card.name}: rows hold at most the propensity of their own action, so the logging "
-                f"policy of the others is not known; estimate it: task.logging_policy=estimated_frequencies or "
-                f"estimated_logistic"
+                f"{source.dataset.card.name}: rows hold at most the propensity of their own action, and the "
+                f"probabilities of the others are not known; estimate them: policy estimated_frequencies or "
+                f"estimated_logistic (+task/logging_policy=NAME for that of the log)"
             )
         return source.dataset.logging_policy

@@ -206,8 +206,29 @@ class TrainedRun:
         if not 1 <= treatment <= arms:
             raise RequestError(f"arm {treatment}: {card.name} has the treatments 1..{arms}")
 
+    def score_catalogue(self, users: Ints, treatment: int = 1) -> Doubles:
+        """Return what the run ranks all items by for rows of users int64[M], float64[M,I]; items it has met are too.
+
+        `treatment`: the arm whose effect is meant, from 1. Raises RequestError where the model knows nothing of a user.
+        """
+        self._check_pairs_suffice()
+        self._check_treatment(treatment)
+        for row in self.unknown_users(users)[:1]:
+            self._check_user(int(row))
+        items = self.prepared.dataset.logged.num_items
+        pairs = np.repeat(users, items), np.tile(np.arange(items), len(users))
+        values = self._rank(*pairs, treatment, values_alone=True).values
+        return np.asarray(values, np.float64).reshape(len(users), items)
+
+    def unknown_users(self, rows: Ints) -> Ints:
+        """Return those rows of users, each once, of whom the model knows nothing: no training row, and no column."""
+        if "user" not in self.prepared.features.ids:
+            return np.zeros(0, np.int64)
+        cold = np.setdiff1d(rows, self.prepared.train.users)
+        return np.array([row for row in cold if not self._reads_more_than_ids(int(row))], np.int64)
+
     def _check_user(self, row: int) -> None:
-        if self.is_met(row) or "user" not in self.prepared.features.ids or self._reads_more_than_ids(row):
+        if not len(self.unknown_users(np.array([row]))):
             return
         ids = self.prepared.dataset.user_ids
         raise RequestError(
@@ -246,14 +267,14 @@ class TrainedRun:
         met = [log.item[(log.users == row) & (log.treatment > 0)] for log in logs]
         left: Ints = np.setdiff1d(items, np.concatenate(met))
         if not len(left):
-            raise RequestError(f"user {user}: has met every item; --all (include_met=True) ranks them too")
+            raise RequestError(f"user {user}: has met every item; --include-seen (include_met=True) ranks them too")
         return left
 
     def _count_left(self, left: int) -> str:
         """Say how many items are left to rank, and what may be asked for."""
         items = "1 item" if left == 1 else f"{left} items"
         met = self.prepared.dataset.logged.num_items - left
-        further = f", or rank the {met} met too: --all (include_met=True)" if met else ""
+        further = f", or rank the {met} met too: --include-seen (include_met=True)" if met else ""
         return f"{items} left to rank; ask for at most {left}{further}"
 
     def _columns(self, ranking: Ranking, items: Ints, best: Ints) -> dict[str, list[str] | Doubles]:

@@ -260,7 +260,7 @@ def test_every_result_repeats_that_the_data_are_simulated(
     first = "simulated data, made by 84.51° on real patterns"
     assert first in json.loads(record.read_text())["data"]["caveat"]
     refute = ["refute", str(folder), "--repeats", "3"]
-    for ask in (["table", "runs"], refute, ["recommend", str(folder), "--user", "1", "--all"]):
+    for ask in (["table", "runs"], refute, ["recommend", str(folder), "--user", "1", "--include-seen"]):
         shown = run_command(*ask), json.loads(run_command(*ask, "--json"))
         assert first in shown[0] and first in json.dumps(shown[1], ensure_ascii=False), ask
     run_command("report", "runs")

@@ -218,7 +218,7 @@ def test_the_logging_policy_is_that_of_the_data_or_refused() -> None:
 
     bound = LoggingPolicy().bind(source(log([0, 1]), logging_policy=logging))
     assert bound(rounds())[2].tolist() == [0.7, 0.1, 0.1, 0.1]
-    with pytest.raises(RequestError, match=r"made_up: .*; estimate it: task\.logging_policy=estimated_frequencies"):
+    with pytest.raises(RequestError, match=r"made_up: .*; estimate them: policy estimated_frequencies or"):
         LoggingPolicy().bind(source(log([0, 1])))
 
 
@@ -306,9 +306,11 @@ def test_the_oracle_takes_what_is_truly_best() -> None:
     train = log([0, 1], user=np.array([0, 1]), num_users=2)
     best = TopK(scores=OracleScores(), k=1).bind(source(train, oracle=truth))(rounds())
     assert best.argmax(1).tolist() == [0, 1, 0, 0]
+    by_context = source(train, oracle=truth, context_oracle=lambda contexts: -rate[contexts.user])
+    assert TopK(scores=OracleScores(), k=1).bind(by_context)(rounds())[1].tolist() == [1.0, 0.0, 0.0, 0.0]
     with pytest.raises(RequestError, match="made_up: its true outcomes are not known"):
         TopK(scores=OracleScores(), k=1).check(card())
-    with pytest.raises(RequestError, match="made_up: has no true mean outcome by user"):
+    with pytest.raises(RequestError, match="made_up: has no true mean reward of actions"):
         OracleScores().bind(source(train))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,10 +17,13 @@ from causalrec.types import Doubles
 
 @dataclass(frozen=True, kw_only=True)
 class OracleScores(AbstractScores):
-    """The true mean outcome of each user and item: what no policy could know that is deployed, an upper end to compare.
+    """The true mean reward of each action: what no policy could know that is deployed, an upper end to compare.
 
-    Raises RequestError where the data know no truth by user and item.
+    By the context where the data know it so (`context_oracle`), else by user and item. Raises RequestError where they
+    know no truth.
     """
+
+    by_user: ClassVar[bool] = False
 
     def check(self, card: DatasetCard) -> None:
         if not card.known_truth:
@@ -27,10 +31,10 @@ class OracleScores(AbstractScores):
 
     def bind(self, source: PolicySource) -> ActionScores:
         oracle, name = source.dataset.oracle, source.dataset.card.name
+        if source.dataset.context_oracle is not None:
+            return source.dataset.context_oracle
         if oracle is None or source.dataset.logged.user is None:
-            raise RequestError(
-                f"{name}: has no true mean outcome by user and item; choose scores of a run or a baseline"
-            )
+            raise RequestError(f"{name}: has no true mean reward of actions; choose scores of a run or a baseline")
 
         def scores(contexts: Contexts) -> Doubles:
             assert contexts.user is not None
