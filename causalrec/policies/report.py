@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
 from causalrec.data.log import InteractionLog
 from causalrec.estimators.policy_value.contributions import Contributions
 from causalrec.estimators.policy_value.interval.base import AbstractValueInterval, ValueInterval
-from causalrec.estimators.policy_value.slope import slope
+from causalrec.estimators.policy_value.slope import slope, slope_by_differences
 from causalrec.evaluation.evaluator import Score, first_sentence
 from causalrec.policies.evaluation import LOGGED, ON_POLICY, TRUE_VALUE, PolicyEvaluation, PolicySums
+from causalrec.types import Doubles
+
+SlopeWidths = Literal["intervals", "differences"]
 
 FEW_ROUNDS = 300  # effective ones, under which an interval is marked
 HUGE_WEIGHT = 1e6
@@ -32,6 +37,7 @@ class PolicyReport:
         model: the row's name.
         rounds: how many were read.
         policy_logs: rounds that other policies wrote themselves, by name: their mean reward is that policy's value.
+        slope_widths: what SLOPE chooses a parameter by.
     """
 
     evaluation: PolicyEvaluation
@@ -40,6 +46,7 @@ class PolicyReport:
     model: str
     rounds: int
     policy_logs: Mapping[str, InteractionLog] = field(default_factory=dict)
+    slope_widths: SlopeWidths = "intervals"
 
     @cached_property
     def chosen(self) -> dict[str, str]:
@@ -54,8 +61,18 @@ class PolicyReport:
 
     def _slope(self, columns: list[str]) -> str:
         intervals = [self.sums.intervals.interval(column, self.level) for column in columns]
-        half_widths = [SLOPE_WIDTH * interval.standard_error for interval in intervals]
-        return columns[slope([interval.value for interval in intervals], half_widths)]
+        values = [interval.value for interval in intervals]
+        if self.slope_widths == "differences":
+            return columns[slope_by_differences(values, SLOPE_WIDTH * self._errors_of_differences(columns))]
+        return columns[slope(values, [SLOPE_WIDTH * interval.standard_error for interval in intervals])]
+
+    def _errors_of_differences(self, columns: list[str]) -> Doubles:
+        """Return the standard error of the difference of each two columns, float64[V,V]."""
+        errors = np.zeros((len(columns), len(columns)))
+        for i, j in combinations(range(len(columns)), 2):
+            difference = self.sums.intervals.difference(columns[i], columns[j], self.level)
+            errors[i, j] = errors[j, i] = difference.standard_error
+        return errors
 
     def scores(self, reference: str) -> Iterable[Score]:
         """Yield the scores; `reference`: the policy that the others' values are compared with."""

@@ -25,7 +25,7 @@ from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.overlap import Overlap, overlap
 from causalrec.policies.base import AbstractPolicy, PolicySource
 from causalrec.policies.evaluation import EvaluatedRounds, PolicyEvaluation, check_inputs
-from causalrec.policies.report import PolicyReport
+from causalrec.policies.report import PolicyReport, SlopeWidths
 from causalrec.policies.support import check_logged_propensities, check_support, probability_of_actions
 from causalrec.prepared import PreparedData
 from causalrec.tasks.action_features import action_features
@@ -60,6 +60,8 @@ class PolicyValue(AbstractTask):
         compare_to: the policy that the others' values are compared with; `logged` is the one that wrote the log.
         assume_support: evaluate policies with mass on actions that the log could not have taken, with a footnote.
         action_clusters: of the vectors of actions, for estimators that read clusters.
+        slope_widths: what SLOPE chooses a parameter by: `intervals` of the candidates, as published, or standard errors
+            of their `differences`, which see a bias sooner.
     """
 
     estimand: ClassVar[str] = "policy_value"
@@ -76,6 +78,7 @@ class PolicyValue(AbstractTask):
     compare_to: str = "logged"
     assume_support: bool = False
     action_clusters: Count = 50
+    slope_widths: SlopeWidths = "intervals"
 
     def formula(self, graph: CausalGraph) -> str:
         return f"E_x sum_a pi(a | x) E[{graph.outcome} | x, do({graph.exposure} = a)]"
@@ -164,6 +167,7 @@ class PolicyValue(AbstractTask):
             model=config.run.name,
             rounds=len(log),
             policy_logs=prepared.dataset.policy_logs,
+            slope_widths=self.slope_widths,
         )
         yield from report.scores(self.compare_to)
 
@@ -206,7 +210,7 @@ class PolicyValue(AbstractTask):
 
     def _actions(self, config: ExperimentConfig, prepared: PreparedData) -> ActionFeatures:
         wanted = frozenset().union(*(estimator.requires for estimator in self.value_estimators.values()))
-        return action_features(config, prepared.dataset, wanted, self.action_clusters)
+        return action_features(config, prepared, wanted, self.action_clusters)
 
     def _pieces(
         self,
