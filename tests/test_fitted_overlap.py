@@ -17,15 +17,19 @@ from causalrec import cli
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.mf import MF
+from causalrec.estimators.calibration_experts import CalibrationExperts
 from causalrec.estimators.objective.dce_dr import DCEDR
 from causalrec.estimators.objective.kbips import KBIPS
 from causalrec.estimators.objective.multi_dr import MultiDR
 from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.features.views import FeatureMatrix
+from causalrec.graph.overlap import Overlap
 from causalrec.heads.dot import Dot
 from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.models import CausalModel, inference_batch
 from causalrec.role_network import RoleNetwork
+from causalrec.running.fitted_overlap import with_fit
+from causalrec.running.trained_run import TrainedRun
 from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY
 
 floats = partial(np.array, dtype=np.float32)
@@ -124,8 +128,38 @@ def test_misses_and_learnt_propensities_are_those_of_the_networks() -> None:
     assert misses is not None and misses.tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-6)
     chance = predictor.learned_propensity(log)
     assert chance is not None and chance.tolist() == pytest.approx(torch.sigmoid(outputs[PROPENSITY]).tolist())
-    calibrated = NetworkPredictor(model, features, DCEDR())  # by experts that are not kept with the weights
+    calibrated = NetworkPredictor(model, features, DCEDR())  # its experts are not at hand
     assert calibrated.imputation_misses(log) is None and calibrated.learned_propensity(log) is None
+
+
+def test_calibrated_propensities_and_labels_are_those_that_the_terms_read() -> None:
+    user, item = np.arange(5), np.array([4, 0, 2, 1, 3])
+    log = InteractionLog(item, np.ones(5, np.int64), floats([1, 0, 1, 1, 0]), 5, user, 6)
+    model, features = model_of(OUTCOME, IMPUTATION, PROPENSITY)
+    outputs = model(inference_batch(user, item, features))
+    unit, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)  # as a stack in float64 has it
+    gate = torch.zeros(1, 5, dtype=torch.float64)  # of [p, b, 1]
+    experts = {
+        **CalibrationExperts(2 * unit, unit, gate, zero, unit).buffers(PROPENSITY),
+        **CalibrationExperts(unit, -unit, gate, zero, unit).buffers(IMPUTATION),
+    }
+    predictor = NetworkPredictor(model, features, DCEDR(), buffers=experts)
+    chance = predictor.learned_propensity(log)
+    assert chance is not None
+    assert chance.tolist() == pytest.approx(torch.sigmoid(2 * outputs[PROPENSITY] + 1).tolist(), rel=1e-5)
+    raw, label = outputs[OUTCOME].detach(), torch.sigmoid(outputs[IMPUTATION].detach() - 1)
+    expected = pointwise_error(raw, torch.from_numpy(log.outcome), "logit") - pointwise_error(raw, label, "logit")
+    misses = predictor.imputation_misses(log)
+    assert misses is not None and misses.tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-6)
+
+
+def test_a_propensity_that_experts_calibrate_is_judged_and_a_reloaded_run_has_the_same(train: Train) -> None:
+    record = train(*SEMI, "objective=dce_dr", "objective.clip=0.1")
+    learned = record["overlap"]["learned"]
+    assert 0 <= learned["ece"] < 1 and learned["bmse"] > 0 and learned["variance"] > 0 and learned["bias"] > 0
+    run = TrainedRun.load(next(Path("runs/overlaps").rglob("record.json")).parent)
+    report = with_fit(Overlap(0.0, 0.0, 1.0, 1.0, None, (), {}), run.prepared, run.predictor)
+    assert report.learned is not None and vars(report.learned) == pytest.approx(learned)
 
 
 def test_a_network_of_outcomes_alone_imputes_and_learns_neither_and_has_no_warnings_without_a_log() -> None:

@@ -126,10 +126,6 @@ def test_what_cannot_be_evaluated_is_one_line_before_any_work(
             ["task/value_estimator=[ips]", "dataset.deficient=2"],
             "policy uniform: 50.00% of its mass is on actions that the log could not have taken",
         ),
-        (
-            ["task/value_estimator=[ips]", "dataset=ml100k_semisynthetic"],
-            "its propensities say which pairs were logged",
-        ),
         (["task/value_estimator=[mips]"], "value_estimator=mips: reads the categories of actions, which these data"),
     ],
 )

@@ -82,6 +82,12 @@ class AbstractDoublyCalibrated(AbstractObjective):
         label = self._refit(IMPUTATION, outputs, rows.outcome, weight, epoch, generator)
         return {**fitted, **label.buffers(IMPUTATION)}
 
+    def learned_propensity(self, outputs: Outputs) -> Tensor:
+        return calibrated_probability(PROPENSITY, outputs)
+
+    def imputed_label(self, outputs: Outputs) -> Tensor:
+        return calibrated_probability(IMPUTATION, outputs)
+
     def _refit(
         self, role: Role, outputs: Outputs, label: Tensor, weight: Tensor, epoch: int, generator: torch.Generator
     ) -> CalibrationExperts:

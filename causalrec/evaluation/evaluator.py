@@ -49,6 +49,7 @@ class Score:
         higher_is_better: None where neither more nor less is.
         description: what the metric is, a sentence.
         warnings: what must be read with it, a line each.
+        note: what stands beside its interval wherever it is shown, in a few words.
         by_user: float32[U], the value of each user of a ranking, nan of those who are not in the mean.
     """
 
@@ -65,13 +66,14 @@ class Score:
     higher_is_better: bool | None = None
     description: str = ""
     warnings: tuple[str, ...] = ()
+    note: str = ""
     by_user: Floats | None = None
 
     def as_record(self) -> ScoreRecord:
         """Return the score as the record holds it."""
         ends = finite_or_none(self.value), finite_or_none(self.low), finite_or_none(self.high)
         return ScoreRecord(
-            self.model, self.slice, self.metric, *ends, int(self.n), self.absolute, self.higher_is_better
+            self.model, self.slice, self.metric, *ends, int(self.n), self.absolute, self.higher_is_better, self.note
         )
 
 

@@ -39,6 +39,7 @@ from causalrec.records.sections import SelectionSection
 from causalrec.training.checkpoint import check_weights, read_checkpoint
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
+from causalrec.training.fit_store import read_buffers
 from causalrec.training.folds import Folds, automatic_folds
 from causalrec.training.selection import (
     Requests,
@@ -122,7 +123,7 @@ class NetworkLearner(AbstractLearner):
     ) -> NetworkPredictor:
         chosen = self.selection(config, prepared, results)
         settings, fit = with_settings(config, chosen.settings), chosen.fit
-        return self._predictor(settings, prepared, fit.state, fit.warnings)
+        return self._predictor(settings, prepared, fit.state, fit.buffers, fit.warnings)
 
     def reload(self, config: ExperimentConfig, prepared: PreparedData, selection: SelectionSection) -> NetworkPredictor:
         path = config.folder / "checkpoints" / selection.fit / "best.ckpt"
@@ -132,22 +133,25 @@ class NetworkLearner(AbstractLearner):
         model = build_model(chosen, prepared, encoder_inputs(chosen, prepared))
         weights = {f"model.{name}": value for name, value in model.state_dict().items()}
         try:
-            state = check_weights(path, read_checkpoint(path).get("state_dict"), weights)
+            saved = read_checkpoint(path)
+            state, buffers = check_weights(path, saved.get("state_dict"), weights), read_buffers(path, saved)
         except DataError as error:
             raise DataError(f"{error}; train it again with --rerun") from error
-        return self._predictor(chosen, prepared, state)
+        return self._predictor(chosen, prepared, state, buffers)
 
     def _predictor(
         self,
         config: ExperimentConfig,
         prepared: PreparedData,
         state: Mapping[str, torch.Tensor],
+        buffers: Mapping[str, torch.Tensor],
         warnings: tuple[str, ...] = (),
     ) -> NetworkPredictor:
         model = build_model(config, prepared, encoder_inputs(config, prepared))
         weights = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
         model.load_state_dict(weights)
-        return NetworkPredictor(model, prepared.features, config.objective.build(), prepared.train, warnings)
+        objective = config.objective.build()
+        return NetworkPredictor(model, prepared.features, objective, prepared.train, warnings, buffers)
 
     def _requests(
         self, config: ExperimentConfig, prepared: PreparedData, results: Sequence[FitResult] = ()

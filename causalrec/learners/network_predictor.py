@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from causalrec.data.log import InteractionLog
 from causalrec.estimators.objective.base import AbstractObjective
-from causalrec.estimators.pointwise_error import pointwise_error, soft_label
+from causalrec.estimators.pointwise_error import pointwise_error
 from causalrec.evaluation.catalogue_predictions import CatalogueScorer, pair_scorer
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
@@ -34,6 +35,7 @@ class NetworkPredictor(AbstractPredictor):
         objective: what it was trained by.
         log: the training rows, whose users and items the objective's warnings of a fit are about; None: it has none.
         buffer_warnings: of what the objective has fitted between epochs.
+        buffers: what that is, for the weights of the model; empty where it fits nothing, or that was not kept.
     """
 
     def __init__(
@@ -43,9 +45,11 @@ class NetworkPredictor(AbstractPredictor):
         objective: AbstractObjective,
         log: InteractionLog | None = None,
         buffer_warnings: tuple[str, ...] = (),
+        buffers: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.model, self.features, self.objective, self.log = model, features, objective, log
         self.buffer_warnings = buffer_warnings
+        self.buffers = {k: v.float() if v.is_floating_point() else v for k, v in (buffers or {}).items()}  # as weights
         self.only_ranks = not objective.required_head_outputs
         self._predicted: dict[str, Floats] = {}
 
@@ -61,33 +65,38 @@ class NetworkPredictor(AbstractPredictor):
     def imputation_misses(self, rows: InteractionLog) -> Doubles | None:
         if not self._asks(JUDGED):
             return None
+        imputed_label = self.objective.imputed_label
         raw = torch.from_numpy(
-            self._read(rows, lambda outputs: torch.stack([outputs[OUTCOME], outputs[IMPUTATION]], -1), JUDGED)
+            self._read(rows, lambda outputs: torch.stack([outputs[OUTCOME], imputed_label(outputs)], -1), JUDGED)
         )
         outcome, label, link = raw[..., 0].double(), torch.from_numpy(rows.outcome).double(), self.model.link
-        imputed = pointwise_error(outcome, soft_label(raw[..., 1].double(), link), link)
+        imputed = pointwise_error(outcome, raw[..., 1].double(), link)
         return (pointwise_error(outcome, label, link) - imputed).numpy()
 
     def learned_propensity(self, pairs: InteractionLog) -> Floats | None:
         if not self._asks((PROPENSITY,)):
             return None
-        return self._read(pairs, lambda outputs: torch.sigmoid(outputs[PROPENSITY]), (PROPENSITY,))
+        return self._read(pairs, self.objective.learned_propensity, (PROPENSITY,))
 
     def _asks(self, roles: Sequence[Role]) -> bool:
         """Whether there are these networks, each of one output, as the objective reads it, and they need not read each
-        pair anew to answer. What is fitted between epochs may change what it reads, and is not kept with the weights.
+        pair anew to answer. What is fitted between epochs may change what it reads: without it there is no answer.
         """
         return (
             set(roles) <= set(self.objective.roles)
-            and (self.objective.epoch_rows is None or set(roles) == {OUTCOME})
+            and (self.objective.epoch_rows is None or bool(self.buffers))
             and not self.objective.required_head_outputs
             and not any(self.model.reads_pairs(role) for role in roles)
         )
 
     def _read(self, rows: InteractionLog, read: Callable[[Outputs], Tensor], roles: Sequence[Role]) -> Floats:
         block = self.features.row_block(rows)
+
+        def read_with_buffers(outputs: Outputs) -> Tensor:
+            return read(replace(outputs, buffers=self.buffers))
+
         return self.model.predict(
-            rows.users, rows.item, self.features, self.objective, rows.time, read, block, roles=roles
+            rows.users, rows.item, self.features, self.objective, rows.time, read_with_buffers, block, roles=roles
         )
 
     @property

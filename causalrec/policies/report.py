@@ -91,7 +91,7 @@ class PolicyReport:
 
     def _score(self, metric: str, policy: str, column: str, description: str) -> Score:
         score = self._of_interval(metric, policy, self.sums.intervals.interval(column, self.level), description)
-        return replace(score, warnings=tuple(self._warnings(column)))
+        return self._mark(score, column)
 
     def _of_interval(self, metric: str, policy: str, interval: ValueInterval, description: str) -> Score:
         return Score(
@@ -107,13 +107,15 @@ class PolicyReport:
             description=description,
         )
 
-    def _warnings(self, column: str) -> Iterator[str]:
+    def _mark(self, score: Score, column: str) -> Score:
         """Say what makes the interval of a column too narrow: few rounds behind it, or a round that outweighs all."""
-        weights = self.sums.weights[column]
+        weights, lines, note = self.sums.weights[column], [], ""
         if weights.effective_rounds < FEW_ROUNDS:
-            yield f"{weights.effective_rounds:.0f} effective rounds: its interval may be too narrow"
+            note = f"{weights.effective_rounds:.0f} effective rounds"
+            lines.append(f"{note}: its interval may be too narrow")
         if weights.largest > HUGE_WEIGHT:
-            yield f"a weight of {weights.largest:.3g}, of round {weights.largest_round}, outweighs all others"
+            lines.append(f"a weight of {weights.largest:.3g}, of round {weights.largest_round}, outweighs all others")
+        return replace(score, warnings=tuple(lines), note=note)
 
     def _weights(self, policy: str) -> Iterator[Score]:
         """Yield what the ratios of probabilities come to: they are the same for every estimator, clipped or not."""
@@ -142,7 +144,7 @@ class PolicyReport:
                 interval = self.sums.intervals.difference(column, other, self.level)
                 text = f"Value beyond that of {reference}, paired by rounds"
                 score = self._of_interval(f"{name}_gain", f"{policy}-{reference}", interval, text)
-                yield replace(score, warnings=tuple(self._warnings(column)))
+                yield self._mark(score, column)
 
 
 def average_reward(log: InteractionLog, interval: AbstractValueInterval, seed: int, level: float) -> ValueInterval:

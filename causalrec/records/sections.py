@@ -262,6 +262,7 @@ class ScoreRecord:
         n: rows (or users) it rests on.
         absolute: it is the absolute value of a mean: its replicates may be negative, its interval ends at 0.
         higher_is_better: None where neither more nor less is.
+        note: what stands beside its interval, in a few words ("115 effective rounds"); empty where nothing does.
     """
 
     model: str
@@ -273,6 +274,7 @@ class ScoreRecord:
     n: Whole
     absolute: Flag = False
     higher_is_better: Flag | None = None
+    note: str = ""
 
     @property
     def key(self) -> str:

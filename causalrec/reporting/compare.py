@@ -11,6 +11,7 @@ import numpy as np
 from causalrec.estimators.jackknife import two_way_variance
 from causalrec.ids import score_key
 from causalrec.records.names import parse_column
+from causalrec.records.propensity_scores import propensity_scores
 from causalrec.records.run_folder import RunFolder, finished_runs
 from causalrec.records.run_record import RunRecord
 from causalrec.reporting.table_rows import rows_of
@@ -110,7 +111,7 @@ def _values(runs: Sequence[RunFolder], baseline: str | None, column: str) -> Val
     for run in runs:
         key = score_key(run.record.name if baseline is None else baseline, slice_name, metric)
         jackknife = run.jackknife.get(key)
-        for score in run.record.all_scores:
+        for score in (*run.record.all_scores, *propensity_scores(run.record)):
             if score.key != key or score.value is None:
                 continue
             if jackknife is not None and is_usable(jackknife):

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from causalrec.estimators.effect.detectable import SAMPLES, detectable_effect
-from causalrec.records.names import column_of, parse_column
+from causalrec.records.names import column_of, parse_column, score_column
+from causalrec.records.propensity_scores import PROPENSITY_ERRORS, PROPENSITY_SLICE
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RunRecord
 from causalrec.reporting.numbers import format_number
@@ -91,7 +92,8 @@ def _names(rows: Sequence[str], count: int) -> str:
 
 def legend(folders: Iterable[RunFolder], columns: Sequence[str]) -> Iterable[str]:
     """Yield what each metric of a table is, and which end is better, as its records say."""
-    metrics = list(dict.fromkeys(parse_column(column)[0] for column in columns))
+    names = [parse_column(column) for column in columns]
+    metrics = list(dict.fromkeys(metric for metric, slice_name in names if slice_name != PROPENSITY_SLICE))
     better: dict[str, bool | None] = {}
     described: dict[str, str] = {}
     for run in folders:
@@ -100,6 +102,9 @@ def legend(folders: Iterable[RunFolder], columns: Sequence[str]) -> Iterable[str
     for name in metrics:
         if name in described:
             yield f"{name}{ENDS[better.get(name)]}: {described[name]}."
+    for name, words in PROPENSITY_ERRORS.items():
+        if (name, PROPENSITY_SLICE) in names:
+            yield f"{score_column(name, PROPENSITY_SLICE)}{ENDS[False]}: {words}."
 
 
 def _notes_of_fitted_rows(rows: ROWS) -> Iterable[str]:

@@ -26,6 +26,7 @@ class Cell:
         seeds: how many there are.
         n: rows (or users) a score rests on.
         loses_to: special cases of the row's model that are better, by name.
+        note: what stands beside the interval, in a few words; of several seeds the first's.
     """
 
     mean: float
@@ -35,6 +36,7 @@ class Cell:
     seeds: int
     n: int
     loses_to: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def cell_lines(cell: Cell | None, decimals: int, *, intervals: bool) -> tuple[st
     sd = "" if cell.sd is None else f" ± {format_number(cell.sd, decimals)}"
     mean = f"{format_number(cell.mean, decimals)}{sd}{f' {LOSS_MARK}' if cell.loses_to else ''}"
     ends = format_interval(cell.low, cell.high, decimals) if intervals else ""
-    return (mean, ends) if ends else (mean,)
+    note = f"({cell.note})" if cell.note and intervals else ""
+    return (mean, *filter(None, (ends, note)))
 
 
 def markdown(table: ScoreTable, *, intervals: bool = True) -> str:

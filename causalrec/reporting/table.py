@@ -10,7 +10,9 @@ import numpy as np
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.estimators.bootstrap import percentile_interval
 from causalrec.records.names import column_of, parse_column, score_column
+from causalrec.records.propensity_scores import PROPENSITY_SLICE, propensity_scores
 from causalrec.records.run_folder import RunFolder
+from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.reporting.footnotes import footnotes, null_notes
 from causalrec.reporting.score_table import Cell, ScoreTable
@@ -81,7 +83,9 @@ def _table(
         for name in trivial
     }
     baselines = tuple(rows)
-    rows |= {name: _cells([(run, run.record.scores) for run in group], None, columns) for name, group in groups.items()}
+    rows |= {
+        name: _cells([(run, _scores(run.record)) for run in group], None, columns) for name, group in groups.items()
+    }
     lost = losses(groups, runs, columns)
     marked = _mark(rows, lost)
     notes = (*loss_notes(lost), *missing_cases(groups, runs), *footnotes(groups, columns))
@@ -114,13 +118,17 @@ def _group_by_training_rows(folders: Sequence[RunFolder]) -> dict[str, list[RunF
 
 
 def _columns_of(folders: Sequence[RunFolder]) -> list[str]:
-    """Return the columns of all scores of the runs, in order."""
-    scores = (score for run in folders for score in run.record.all_scores)
+    """Return the columns of all scores of the runs, in order, and of their propensities."""
+    scores = (score for run in folders for score in (*run.record.all_scores, *propensity_scores(run.record)))
     return [score_column(*pair) for pair in dict.fromkeys((score.metric, score.slice) for score in scores)]
 
 
+def _scores(record: RunRecord) -> tuple[ScoreRecord, ...]:
+    return (*record.scores, *propensity_scores(record))
+
+
 def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
-    of_a_slice = tuple(c for c in available if not c.endswith(SUBSET_SUFFIXES))
+    of_a_slice = tuple(c for c in available if not c.endswith((*SUBSET_SUFFIXES, f"@{PROPENSITY_SLICE}")))
     usual = tuple(
         c for c in of_a_slice if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS) or c == "snips_mean@logged"
     )
@@ -159,4 +167,5 @@ def _cell(scores: Sequence[tuple[ScoreRecord, Doubles | None]], values: list[flo
         if complete:  # without as many replicates of every seed there is no interval of their average
             low, high = percentile_interval(np.mean(held, axis=0), level, absolute=first.absolute)
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Cell(float(np.mean(values)), low, high, sd, len(values), first.n)
+    note = next((score.note for score, _ in scores if score.note), "")
+    return Cell(float(np.mean(values)), low, high, sd, len(values), first.n, note=note)

@@ -46,6 +46,7 @@ class BestCheckpoint(Checkpoint):
         )
         self.fit: FitResult | None = None
         self.best: dict[str, Tensor] = {}
+        self.buffers: dict[str, Tensor] = {}  # of the objective, for the best epoch
         self.best_epoch, self.criterion = 0, math.nan
         self.has_stepped = False  # since this process began or went on
         self._steps_since_save, self._last_save, self._save_interval = 0, time.monotonic(), seconds
@@ -53,11 +54,12 @@ class BestCheckpoint(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         numbers = {"best_epoch": self.best_epoch, "criterion": self.criterion, "seconds": self.seconds_trained}
-        return {"best": self.best, **numbers}
+        return {"best": self.best, "buffers": self.buffers, **numbers}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
         self.criterion, self.seconds_trained = state_dict["criterion"], state_dict.get("seconds", 0.0)
+        self.buffers = state_dict.get("buffers", {})
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._last_save = time.monotonic()
@@ -95,6 +97,8 @@ class BestCheckpoint(Checkpoint):
         elif trainer.max_epochs is None or trainer.current_epoch + 1 < trainer.max_epochs:
             return
         self.best_epoch = trainer.current_epoch
+        assert isinstance(pl_module, CausalRecModule)
+        self.buffers = {name: value.detach().cpu().clone() for name, value in pl_module.epoch_buffers.items()}
         for name, value in trainer.strategy.lightning_module_state_dict().items():
             if name in self.best:
                 self.best[name].copy_(value)  # large tables are not allocated anew each time
@@ -105,7 +109,8 @@ class BestCheckpoint(Checkpoint):
         assert isinstance(pl_module, CausalRecModule)
         numbers = self.criterion, self.best_epoch, trainer.current_epoch
         warned = pl_module.objective.buffer_warnings(pl_module.epoch_buffers)
-        self.fit = FitResult(*numbers, self.best, tuple(pl_module.curve), self.seconds_trained, warned)
+        curve = tuple(pl_module.curve)
+        self.fit = FitResult(*numbers, self.best, curve, self.seconds_trained, warned, self.buffers)
         if trainer.is_global_zero:
             self.folder.finish(self.fit)
 

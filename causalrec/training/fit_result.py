@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
@@ -43,6 +43,7 @@ class FitResult:
         curve: the learning curve.
         seconds: in training steps; of fits that were stacked, its share.
         warnings: of the objective, to be read beside every number of the fit.
+        buffers: what the objective had fitted for the best epoch, by name; empty where it fits nothing between epochs.
     """
 
     criterion: float
@@ -52,6 +53,7 @@ class FitResult:
     curve: tuple[Epoch, ...] = ()
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    buffers: dict[str, Tensor] = field(default_factory=dict)
 
 
 def log_curve(logger: Logger | None, prefix: str, curve: Iterable[Epoch]) -> None:

@@ -138,7 +138,8 @@ class FitFolder:
         summary = {name: getattr(fit, name) for name in numbers}
         shown = {**summary, "curve": [asdict(point) for point in fit.curve]}
         shown |= {"warnings": list(fit.warnings)} if fit.warnings else {}
-        write_checkpoint(self.best, {"fingerprint": self.fingerprint, "fit": shown, "state_dict": fit.state})
+        content = {"fingerprint": self.fingerprint, "fit": shown, "state_dict": fit.state}
+        write_checkpoint(self.best, content | ({"buffers": fit.buffers} if fit.buffers else {}))
         make_way(self.folder / "fit.json")
         write_text(self.folder / "fit.json", json.dumps({"fingerprint": self.fingerprint, **shown}, indent=1) + "\n")
         self.resume.unlink(missing_ok=True)
@@ -187,7 +188,13 @@ def _as_fit(path: Path, saved: Checkpoint, weights: Mapping[str, Tensor] | None)
         raise DataError(f"{path}: checkpoint holds something else in the place of its learning curve") from error
     curve = tuple(Epoch(**point) for point in summary["curve"])
     numbers = summary["criterion"], summary["best_epoch"], summary["epochs"]
-    return FitResult(*numbers, state, curve, summary.get("seconds", 0.0), tuple(summary.get("warnings", ())))
+    seconds, warned = summary.get("seconds", 0.0), tuple(summary.get("warnings", ()))
+    return FitResult(*numbers, state, curve, seconds, warned, read_buffers(path, saved))
+
+
+def read_buffers(path: Path, saved: Checkpoint) -> dict[str, Tensor]:
+    """Return what the objective had fitted for the weights of a checkpoint; raise DataError where it is no numbers."""
+    return check_weights(path, saved.get("buffers", {}), {})
 
 
 def _is_rank_zero() -> bool:

@@ -9,11 +9,14 @@ import pytest
 import torch
 from scipy.stats import norm
 
+from causalrec.data import completion
 from causalrec.data.datasets import ml100k
-from causalrec.data.datasets.ml100k_semisynthetic import LEVELS, MARGINAL
+from causalrec.data.datasets.ml100k_mrdr import SHARES
+from causalrec.data.datasets.ml100k_semisynthetic import MARGINAL
+from causalrec.data.datasets.simulated_ml100k import LEVELS
 from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError, RequestError
-from causalrec.evaluation.estimation import completion, mrdr_semisynthetic, schnabel2016
+from causalrec.evaluation.estimation import mrdr_semisynthetic, schnabel2016
 from causalrec.evaluation.estimation.base import row_name, summarise_cell
 from causalrec.evaluation.estimation.mrdr_semisynthetic import MRDRSemisynthetic
 from causalrec.evaluation.estimation.schnabel2016 import Schnabel2016
@@ -218,14 +221,14 @@ def test_schnabel_runs_from_raw_files_and_repeats_itself(fake_ml100k: FakeML100K
 @pytest.fixture(scope="module")
 def level() -> np.ndarray:
     score = np.random.default_rng(7).random((300, 400)).astype(np.float32)
-    return completion.rank_into_levels(score, mrdr_semisynthetic.SHARES["text"])
+    return completion.rank_into_levels(score, SHARES["text"])
 
 
 def test_the_two_histograms_are_those_of_the_text_and_of_the_code() -> None:
     score = np.random.default_rng(0).random((100, 100)).astype(np.float32)
     counts = {
         name: np.bincount(completion.rank_into_levels(score, shares).ravel()).tolist()
-        for name, shares in mrdr_semisynthetic.SHARES.items()
+        for name, shares in SHARES.items()
     }
     assert counts == {"text": [5300, 2400, 1400, 600, 300], "code": [5300, 2400, 1400, 700, 200]}
 
@@ -255,7 +258,7 @@ def test_mrdr_exposure_and_the_perturbed_propensity(level: np.ndarray) -> None:
 
 
 def test_mrdr_labels_have_the_true_rates(level: np.ndarray) -> None:
-    label = mrdr_semisynthetic.labels(level, np.random.default_rng(0))
+    label = mrdr_semisynthetic.draw_labels(level, np.random.default_rng(0))
     for k, rate in enumerate(LEVELS):
         assert label[level == k].mean() == pytest.approx(rate, abs=0.03)
 

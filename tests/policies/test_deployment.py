@@ -20,7 +20,7 @@ from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
 from causalrec.data.log import InteractionLog
 from causalrec.data.tabular.table_config import EntityTableConfig
 from causalrec.errors import RequestError
-from causalrec.policies.base import PolicySource, given
+from causalrec.policies.base import PolicySource, take_probability
 from causalrec.policies.scores.base import AbstractScores
 from causalrec.policies.softmax import Softmax
 from causalrec.policies.thompson import Thompson
@@ -159,7 +159,7 @@ def test_an_answered_deployment_judges_another_run(call: Call, tmp_path: Path) -
     target = Softmax(scores=RunScores(folder=folder(1)), temperature=0.01).bind(rounds_source(answered))
     distribution = target(contexts)
     assert log.propensity is not None and np.abs(distribution.sum(1) - 1).max() < 1e-12
-    weight = given(distribution, log.item) / log.propensity
+    weight = take_probability(distribution, log.item) / log.propensity
     terms = weight * log.outcome
     assert weight.std() > 0.3 and weight.mean() == pytest.approx(1, abs=4 * weight.std() / np.sqrt(len(weight)))
     assert truth.oracle is not None and answered.user_ids is not None

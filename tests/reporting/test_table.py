@@ -11,8 +11,10 @@ import pytest
 from handmade import make_run, replace_values, score
 
 from causalrec.errors import RequestError
+from causalrec.records.overlap_sections import LearnedPropensitySection, OverlapSection
 from causalrec.records.run_folder import RunFolder
 from causalrec.records.sections import CandidateRecord
+from causalrec.reporting.compare import compare_rows
 from causalrec.reporting.score_table import Cell, ScoreTable, format_cell, format_seeds, markdown
 from causalrec.reporting.table import tables
 from causalrec.reporting.table_text import text_table
@@ -58,6 +60,38 @@ def test_the_interval_of_an_average_of_absolute_values_is_cut_off_at_0_after_ave
         apart = [make_run(seed=seed, scores=[error], replicates=values) for seed, values in enumerate(replicates)]
         cell = only(tables(apart)).rows["mf-ips"][AUC]
         assert (cell.low, cell.mean, cell.high) == pytest.approx((lower_end, 0.5, 1.2125))
+
+
+def test_errors_of_a_propensity_are_columns_where_they_are_named_of_the_learnt_one_before_the_fitted() -> None:
+    fitted = OverlapSection(ece=0.1, bmse=0.5, variance=2e-6, bias=0.25)
+    learned = LearnedPropensitySection(ece=0.02, bmse=0.125, variance=1e-6, bias=None)
+    runs = [
+        replace_values(make_run("mf-dr_jl"), overlap=fitted),
+        *(replace_values(make_run("mf-upo", seed=k), overlap=replace(fitted, learned=learned)) for k in range(2)),
+        make_run("mf-naive"),
+    ]
+    columns = ("ece@propensity", "bmse@propensity", "variance@propensity", "bias@propensity", AUC)
+    table = only(tables(runs, columns))
+    values = {row: [cells[c].mean if c in cells else None for c in columns] for row, cells in table.rows.items()}
+    assert values["mf-dr_jl"] == [0.1, 0.5, 2e-6, 0.25, 0.7]
+    assert values["mf-upo"] == [0.02, 0.125, 1e-6, None, 0.7], "what the learnt one lacks is not filled by the fitted"
+    assert values["mf-naive"] == [None, None, None, None, 0.7] and values["constant"][:4] == [None] * 4
+    assert table.rows["mf-upo"][columns[0]].sd == 0 and np.isnan(table.rows["mf-upo"][columns[0]].low)
+    (legend,) = [line for line in table.footnotes if line.startswith("ece@propensity")]
+    assert legend.startswith("ece@propensity (lower is better): calibration error")
+    usual = only(tables(runs))
+    assert usual.columns == (AUC,) and not [line for line in usual.footnotes if "propensity (" in line]
+
+
+def test_rows_of_data_drawn_anew_are_compared_in_errors_of_their_propensity() -> None:
+    def run(name: str, seed: int, variance: float) -> RunFolder:
+        record_run = make_run(name, seed=seed, config={"dataset": {"draw": seed}})
+        record_run = replace_values(record_run, "audit", resampled_by=("dataset.draw",))
+        return replace_values(record_run, "overlap", variance=variance)
+
+    runs = [run("mf-dr_jl", 0, 2.0), run("mf-dr_jl", 1, 4.0), run("mf-upo", 0, 1.0), run("mf-upo", 1, 1.0)]
+    (comparison,) = compare_rows(runs, "mf-dr_jl", "variance@propensity")
+    assert (comparison.row, comparison.difference, comparison.se) == ("mf-upo", -2.0, 1.0)  # sd of 1 and 3 over root 2
 
 
 def test_failed_jobs_are_left_out() -> None:

@@ -65,7 +65,7 @@ class Design:
         users = ROUNDS // self.rounds_a_user
         user = np.sort(rng.integers(0, users, ROUNDS)) if self.rounds_a_user > 1 else np.arange(ROUNDS)
         context = rng.integers(0, len(self.world.mean), users)[user]
-        action = _draw_actions(self.world.logging, context, rng)
+        action = draw_actions(self.world.logging, context, rng)
         reward = (rng.random(ROUNDS) < self.world.mean[context, action]).astype(float)
         if self.rounds_a_user > 1:
             reward += rng.normal(size=users)[user]
@@ -98,7 +98,7 @@ class Design:
         return logging[context, action]
 
 
-def _draw_actions(policy: Doubles, context: Ints, rng: np.random.Generator) -> Ints:
+def draw_actions(policy: Doubles, context: Ints, rng: np.random.Generator) -> Ints:
     """Return an action in each of these contexts: by inversion, all contexts' distributions end to end."""
     edges = np.cumsum(policy, 1)
     edges = edges / edges[:, -1:] + np.arange(len(policy))[:, None]
@@ -140,9 +140,9 @@ def make_world(contexts: int, actions: int, logging: float, target: float) -> Wo
 
 def designs() -> list[Design]:
     """Return what is counted, each with what must hold in it."""
-    some, few, many = make_world(2000, 10, 1, 1), make_world(20, 10, 1, 1), make_world(2000, 20, 2, 3)
+    some, few, many = make_world(2000, 10, 1, 1), make_world(20, 10, 1, 1), make_world(2000, 20, 4, 8)
     films = (make_world(943, 1682, 1, 0.7), make_world(943, 1682, 1, 2.5))
-    no_estimate, dr = frozenset[str](), frozenset({"dr"})
+    no_estimate, dr, ignored = frozenset[str](), frozenset({"dr"}), "without context"
     return [
         Design(name="known propensities, 10 actions", world=some),
         Design(name="known propensities, 20 actions, a sharp target", world=many),
@@ -156,7 +156,7 @@ def designs() -> list[Design]:
         Design(
             name="model right, propensities wrong", world=some, model="true", propensities="without context", holds=dr
         ),
-        Design(name="both wrong: row context ignored", world=some, propensities="without context", holds=no_estimate),
+        Design(name="both wrong: row context ignored", world=some, propensities=ignored, holds=no_estimate),
         Design(name="clustered users, intervals of rounds", world=some, rounds_a_user=20, holds=no_estimate),
     ]
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from coverage_counts import exact_interval, write_counts
-from policy_designs import GREEDY, ROUNDS, Design, designs
+from policy_designs import GREEDY, ROUNDS, Design, designs, draw_actions
 
+from causalrec.estimators.policy_value.estimator.dr import DRValue
+from causalrec.estimators.policy_value.estimator.ips import IPSValue
+from causalrec.estimators.policy_value.estimator.snips import SNIPSValue
 from causalrec.estimators.policy_value.interval.base import AbstractValueInterval
 from causalrec.estimators.policy_value.interval.bootstrap import PoissonBootstrap
 from causalrec.estimators.policy_value.interval.empirical_bernstein import EmpiricalBernstein
 from causalrec.estimators.policy_value.interval.normal import NormalInterval
+from causalrec.estimators.policy_value.rounds import LoggedRounds
 
 DRAWS = 200
 FEW = 12
@@ -42,19 +46,19 @@ def count_covered(design: Design, draws: int, replicates: int = 1000) -> tuple[C
     return counts, float(effective.mean())
 
 
-def allowed_cover(interval: str, effective: float) -> tuple[float, float]:
-    """Return the shares that 95 % intervals may cover: fewer effective rounds have more skewed means."""
+def bounds_of(interval: str, effective: float) -> tuple[float, float]:
+    """Return the ends of the shares that 95 % intervals may cover: fewer effective rounds have more skewed means."""
     if interval == "empirical Bernstein":
         return 0.95, 1.0
     return (0.9, 0.99) if effective >= 1000 else (0.88, 0.99)
 
 
 def wrong_cells(design: Design, counts: Counts, effective: float, draws: int) -> list[str]:
-    """Return the cells whose exact 99.9 % interval misses the bounds, or, where nothing holds, is not below them."""
+    """Return the cells whose exact 99.9 % interval misses what is allowed, or, of a broken assumption, meets it."""
     wrong = []
     for estimator, cells in counts.items():
         for interval, covered in cells.items():
-            (low, high), (least, most) = exact_interval(covered, draws), allowed_cover(interval, effective)
+            (low, high), (least, most) = exact_interval(covered, draws), bounds_of(interval, effective)
             meets = high >= least and low <= most
             if estimator in design.holds and not meets:
                 wrong.append(f"{estimator}, {interval}: {covered} of {draws}")
@@ -63,29 +67,30 @@ def wrong_cells(design: Design, counts: Counts, effective: float, draws: int) ->
     return wrong
 
 
-def write_rows(design: Design, counts: Counts, effective: float, draws: int) -> None:
-    for estimator, cells in counts.items():
-        assumption = "holds" if estimator in design.holds else "broken"
-        write_counts(TABLE, f"{design.name} ({effective:,.0f} effective): {estimator}, {assumption}", draws, cells)
+def write_row(design: Design, counts: Counts, effective: float) -> None:
+    """Write down a row of the table: effective rounds to two digits, and the estimators whose assumption holds."""
+    digits = f"{float(f'{effective:.2g}'):,.0f}"
+    holds = "all" if design.holds == set(counts) else ", ".join(sorted(design.holds)) or "none"
+    cells = {f"{e}, {interval}": covered for e, cell in counts.items() for interval, covered in cell.items()}
+    write_counts(TABLE, f"{design.name} ({digits} effective; holds: {holds})", DRAWS, cells)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("design", designs(), ids=lambda design: design.name)
 def test_the_value_is_covered_where_the_assumption_holds(design: Design) -> None:
     counts, effective = count_covered(design, DRAWS)
-    write_rows(design, counts, effective, DRAWS)
+    write_row(design, counts, effective)
     assert effective >= 300
     assert wrong_cells(design, counts, effective, DRAWS) == []
 
 
 @pytest.mark.long
 def test_few_effective_rounds_cover_too_seldom() -> None:
-    """What the mark of tables is for: under 300 effective rounds percentiles and normal ends are too narrow."""
+    """What the mark of tables is for: with some 30 effective rounds of 10,000 a ratio is far from normal."""
     counts, effective = count_covered(GREEDY, DRAWS)
-    write_rows(GREEDY, counts, effective, DRAWS)
+    write_row(GREEDY, counts, effective)
     assert effective < 300
-    for interval in ("bootstrap", "normal"):
-        assert exact_interval(counts["snips"][interval], DRAWS)[1] < 0.95
+    assert exact_interval(counts["snips"]["normal"], DRAWS)[1] < 0.93
 
 
 @pytest.mark.parametrize("design", [designs()[0], designs()[6]], ids=lambda design: design.name)
@@ -110,4 +115,22 @@ def test_both_assumptions_of_dr_are_seen_apart() -> None:
         for design in (right, wrong)
     }
     assert abs(errors[right.name]["dr"]) < 0.02 < 0.05 < min(abs(error) for error in errors[wrong.name].values())
-    assert ROUNDS == 10_000
+
+
+def test_what_rounds_contribute_is_what_the_components_say() -> None:
+    """The designs write it down again, for a row of 1,682 probabilities a round is much to hold 200 times."""
+    design = designs()[0]
+    contributions, _ = design.draw(0)
+    rng = np.random.default_rng(0)
+    context = rng.integers(0, len(design.world.mean), ROUNDS)
+    action = draw_actions(design.world.logging, context, rng)
+    rounds = LoggedRounds(
+        reward=(rng.random(ROUNDS) < design.world.mean[context, action]).astype(float),
+        action=action,
+        propensity=design.world.logging[context, action],
+        target=design.world.target[context, action],
+        target_distribution=design.world.target[context],
+        model=np.full((ROUNDS, 10), 0.5),
+    )
+    for name, estimator in {"ips": IPSValue(), "snips": SNIPSValue(), "dr": DRValue()}.items():
+        np.testing.assert_allclose(contributions[name].terms, estimator.contributions(rounds).terms, atol=1e-12)

@@ -21,6 +21,7 @@ from causalrec.models import inference_batch
 from causalrec.training.dropout_passes import draw_generators, with_passes
 from causalrec.training.epoch_rows import draw_epoch_rows, hold_out
 from causalrec.training.module import CausalRecModule
+from causalrec.training.optimizer import AdamW
 from causalrec.training.stacked.stack_key import reason_to_fit_alone
 from causalrec.training.stacked.stacked_trainer import StackedTrainer, fit_stacked
 from causalrec.training.trainer import TrainerSettings
@@ -83,8 +84,33 @@ def test_a_stack_gives_what_each_gives_alone(tmp_path: Path) -> None:
     for request, stacked in zip(requests, fit_stacked(requests, lambda size: 8), strict=True):
         alone = request.fit()
         assert not isinstance(stacked, Exception) and alone.epochs == stacked.epochs
-        for name, value in alone.state.items():
-            torch.testing.assert_close(stacked.state[name].to(value), value, rtol=1e-9, atol=1e-9)
+        for mine, others in ((alone.state, stacked.state), (alone.buffers, stacked.buffers)):
+            assert mine.keys() == others.keys() and mine
+            for name, value in mine.items():
+                torch.testing.assert_close(others[name].to(value), value, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("stacks", [False, True])
+def test_the_buffers_of_a_fit_are_those_of_its_best_epoch_and_are_kept_with_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stacks: bool
+) -> None:
+    by_epoch: list[Tensor] = []
+    fit_between_epochs = Probe.between_epochs
+
+    def noting(probe: Probe, rows: Batch, outputs: Outputs, epoch: int, generator: torch.Generator) -> Any:
+        fitted = fit_between_epochs(probe, rows, outputs, epoch, generator)
+        by_epoch.append(fitted["mean"])
+        return fitted
+
+    monkeypatch.setattr(Probe, "between_epochs", noting)
+    settings = TrainerSettings(progress=False, max_epochs=6, patience=2, precision="64-true")
+    request = fit_request(tmp_path, trainer=settings, optimizer=AdamW(lr=2.0))
+    (fit,) = fit_stacked([request], lambda size: 1) if stacks else [request.fit()]
+    assert not isinstance(fit, Exception) and fit.best_epoch + 1 < fit.epochs == len(by_epoch)
+    assert torch.equal(fit.buffers["mean"].to(by_epoch[0]), by_epoch[fit.best_epoch])
+    if not stacks:
+        again = request.fit()  # from the folder of the finished fit
+        assert len(by_epoch) == fit.epochs and torch.equal(again.buffers["mean"], fit.buffers["mean"])
 
 
 def test_a_stack_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path: Path) -> None:
@@ -96,6 +122,7 @@ def test_a_stack_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path: Path) ->
     resumed.load(cut.state())
     uncut.epoch(), resumed.epoch()
     torch.testing.assert_close(resumed.buffers, uncut.buffers, rtol=0, atol=0)
+    torch.testing.assert_close(resumed.best_buffers, uncut.best_buffers, rtol=0, atol=0)
     for mine, other in zip(resumed.parameters, uncut.parameters, strict=True):
         assert torch.equal(mine, other)
 
@@ -125,6 +152,7 @@ def test_a_fit_stopped_at_a_step_goes_on_to_the_same_bits(
     resumed = fit_request(tmp_path / "cut", trainer=settings).fit()
     assert [point.loss for point in resumed.curve] == [point.loss for point in uncut.curve]
     assert all(torch.equal(resumed.state[name], value) for name, value in uncut.state.items())
+    assert torch.equal(resumed.buffers["mean"], uncut.buffers["mean"])
 
 
 def test_the_hooks_have_a_certificate(tmp_path: Path) -> None:

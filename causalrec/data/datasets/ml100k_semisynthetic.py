@@ -18,6 +18,7 @@ from scipy.special import expit, logit
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.simulated_ml100k import (
+    LEVELS,
     LICENCE,
     SIMULATED_COLUMNS,
     URLS,
@@ -28,12 +29,10 @@ from causalrec.data.datasets.simulated_ml100k import (
 )
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairFeature
-from causalrec.data.truth import Oracle
 from causalrec.errors import RequestError
-from causalrec.types import Count, Doubles, Floats, Ints, Share
+from causalrec.types import Count, Doubles, Share
 
 MARGINAL: Final = (0.52624, 0.24193, 0.14389, 0.06243, 0.02552)  # of ratings 1..5: Marlin & Zemel, as Schnabel uses it
-LEVELS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)  # true rate by completed rating, as in MRDR's semi-synthetic study
 EXPOSURE: Final = {"popularity": 1.2, "affinity": 0.8, "activity": 0.6}  # log-odds per standard deviation
 OUTCOME: Final = {"taste": 0.7, "text": 0.7, "popularity": 0.35, "affinity": 0.25, "activity": 0.15}
 AGE_BANDS: Final = (25, 35, 50)
@@ -91,48 +90,8 @@ class ML100KSemisynthetic(AbstractSimulatedML100K):
             propensity = expit(push + shift_to_mean(push, self.exposed))
         else:
             rate, propensity = self_selection(score, self.exposed, self.alpha)
-        return self._draw(real, users, items, affinity, rate.astype(np.float32), propensity.astype(np.float32))
-
-    def _draw(
-        self,
-        real: CausalDataset,
-        users: pl.DataFrame,
-        items: pl.DataFrame,
-        affinity: PairFeature,
-        rate: Floats,
-        propensity: Floats,
-    ) -> CausalDataset:
-        rng = np.random.default_rng(self.draw)
-        shown_user, shown_item = np.nonzero(rng.random(rate.shape) < propensity)
-        test_user = np.repeat(np.arange(len(rate)), self.test_items)
-        test_item = np.concatenate([rng.choice(rate.shape[1], self.test_items, replace=False) for _ in rate])
-
-        def log(user: Ints, item: Ints, name: str, probability: Floats) -> InteractionLog:
-            outcome = (rng.random(len(user)) < rate[user, item]).astype(np.float32)
-            return InteractionLog(
-                user=user.astype(np.int64),
-                item=item.astype(np.int64),
-                treatment=np.ones(len(user), np.int64),
-                outcome=outcome,
-                propensity=probability,
-                num_users=rate.shape[0],
-                num_items=rate.shape[1],
-                name=name,
-            )
-
-        uniform = np.full(len(test_user), self.test_items / rate.shape[1], np.float32)
-        return CausalDataset(
-            card=self.card,
-            logged=log(shown_user, shown_item, "ml100k_semisynthetic", propensity[shown_user, shown_item]),
-            randomised=log(test_user, test_item, "ml100k_semisynthetic randomised", uniform),
-            user_table=users,
-            item_table=items,
-            pair_features={"affinity": affinity},
-            oracle=Oracle(rate=lambda u, i: rate[u, i], propensity=lambda u, i: propensity[u, i]),
-            raw_sha256=real.raw_sha256,
-            user_ids=real.user_ids,
-            item_ids=real.item_ids,
-        )
+        columns = users, items, affinity
+        return self.draw_dataset(real, columns, rate, propensity, self.test_items)
 
 
 def _pairwise_columns(users: pl.DataFrame, items: pl.DataFrame, affinity: PairFeature) -> dict[str, Doubles]:

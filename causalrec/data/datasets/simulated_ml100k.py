@@ -13,9 +13,11 @@ from causalrec.data.card import Column
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
 from causalrec.data.datasets.ml100k import COLUMNS, GENRES, ITEM_TEXT, ML100K, OFFICIAL, USER_TEXT
+from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairFeature
 from causalrec.data.sources import Source
-from causalrec.types import Doubles
+from causalrec.data.truth import Oracle
+from causalrec.types import Doubles, Floats, Ints
 
 SIMULATED_COLUMNS: Final = (
     *COLUMNS,
@@ -24,6 +26,7 @@ SIMULATED_COLUMNS: Final = (
     Column("affinity", "pair", "numeric"),
 )
 URLS: Final = ("https://grouplens.org/datasets/movielens/100k/", str(OFFICIAL.url))
+LEVELS: Final = (0.1, 0.3, 0.5, 0.7, 0.9)  # true rate by completed rating, as in MRDR's semi-synthetic study
 LICENCE: Final = "research use, no redistribution (GroupLens README); exposure and outcomes are simulated"
 
 
@@ -49,6 +52,57 @@ class AbstractSimulatedML100K(AbstractDataset):
     def real(self) -> ML100K:
         """The ratings as they were published."""
         return ML100K(threshold=None)
+
+    def draw_dataset(
+        self,
+        real: CausalDataset,
+        columns: tuple[pl.DataFrame, pl.DataFrame, PairFeature],
+        rate: Doubles,
+        propensity: Doubles,
+        test_items: int,
+    ) -> CausalDataset:
+        """Draw exposure, clicks of exposed pairs, and afresh those of items drawn uniformly per user, as the test.
+
+        Args:
+            real: the ratings, for ids and the names of raw files.
+            columns: tables of users and items, and the affinity of pairs, as `frozen_columns` gives them.
+            rate: float64[U,I], the true mean outcome of each pair under exposure.
+            propensity: float64[U,I], the true probability of exposure.
+            test_items: of a user.
+        """
+        true_rate, chance = rate.astype(np.float32), propensity.astype(np.float32)
+        rng = np.random.default_rng(self.draw)
+        shown_user, shown_item = np.nonzero(rng.random(rate.shape) < chance)
+        test_user = np.repeat(np.arange(len(rate)), test_items)
+        test_item = np.concatenate([rng.choice(rate.shape[1], test_items, replace=False) for _ in rate])
+
+        def log(user: Ints, item: Ints, name: str, probability: Floats) -> InteractionLog:
+            outcome = (rng.random(len(user)) < true_rate[user, item]).astype(np.float32)
+            return InteractionLog(
+                user=user.astype(np.int64),
+                item=item.astype(np.int64),
+                treatment=np.ones(len(user), np.int64),
+                outcome=outcome,
+                propensity=probability,
+                num_users=rate.shape[0],
+                num_items=rate.shape[1],
+                name=name,
+            )
+
+        name, uniform = self.card.name, np.full(len(test_user), test_items / rate.shape[1], np.float32)
+        users, items, affinity = columns
+        return CausalDataset(
+            card=self.card,
+            logged=log(shown_user, shown_item, name, chance[shown_user, shown_item]),
+            randomised=log(test_user, test_item, f"{name} randomised", uniform),
+            user_table=users,
+            item_table=items,
+            pair_features={"affinity": affinity},
+            oracle=Oracle(rate=lambda u, i: true_rate[u, i], propensity=lambda u, i: chance[u, i]),
+            raw_sha256=real.raw_sha256,
+            user_ids=real.user_ids,
+            item_ids=real.item_ids,
+        )
 
 
 def frozen_columns(real: CausalDataset) -> tuple[pl.DataFrame, pl.DataFrame, PairFeature]:

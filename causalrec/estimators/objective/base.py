@@ -12,7 +12,9 @@ from torch import Tensor
 
 from causalrec.estimators.pointwise_error import mean_of, pointwise_error, soft_label
 from causalrec.types import (
+    IMPUTATION,
     OUTCOME,
+    PROPENSITY,
     Batch,
     EpochRows,
     Estimand,
@@ -190,6 +192,16 @@ class AbstractObjective(ABC):
     def error(self, batch: Batch, outputs: Outputs) -> Tensor:
         """Return the error of validation rows, `[B]`, by which epochs and candidates are chosen."""
         return pointwise_error(outputs[OUTCOME], batch.outcome, outputs.link)
+
+    def learned_propensity(self, outputs: Outputs) -> Tensor:
+        """Return the chance of exposure that its propensity network has learnt, `[B]`, as its terms divide by it, but
+        for the clip; only asked of an objective with that role.
+        """
+        return torch.sigmoid(outputs[PROPENSITY])
+
+    def imputed_label(self, outputs: Outputs) -> Tensor:
+        """Return the mean outcome by which it imputes errors, `[B]` (`[B,C]` of classes), likewise."""
+        return soft_label(outputs[IMPUTATION], outputs.link)
 
     def potential_outcomes(self, outputs: Outputs) -> Tensor:
         """Return the mean outcome under each treatment, `[B,A+1]`, of objectives that tell it (NotImplementedError)."""

@@ -12,18 +12,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from causalrec.data.completion import complete_matrix, promote, rank_into_levels
 from causalrec.data.datasets.ml100k import ML100K
-from causalrec.data.datasets.ml100k_semisynthetic import LEVELS
+from causalrec.data.datasets.ml100k_mrdr import SHARES, exposure_probabilities
+from causalrec.data.datasets.simulated_ml100k import LEVELS
 from causalrec.estimators.doubly_robust import doubly_robust
 from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.objective.naive import naive
 from causalrec.estimators.objective.snips import snips
 from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate, row_name, summarise_cell
-from causalrec.evaluation.estimation.completion import complete_matrix, promote, rank_into_levels
 from causalrec.types import Bools, Doubles, Ints, Share
 
-SHARES: Final = {"text": (0.53, 0.24, 0.14, 0.06, 0.03), "code": (0.53, 0.24, 0.14, 0.07, 0.02)}
-EXPONENTS: Final = (4, 4, 3, 2, 1)  # of p, by true rate .1 .3 .5 .7 .9
 TOP: Final = len(LEVELS) - 1
 PAPER_P: Final = 0.5
 
@@ -65,9 +64,9 @@ class MRDRSemisynthetic(AbstractEstimation):
         rng = np.random.default_rng(seed)
         predicted = predictions(level, rng)
         draws: dict[str, list[Mapping[str, float]]] = {row: [] for row in predicted}
-        label = labels(level, rng)
+        label = draw_labels(level, rng)
         for _ in range(self.draws):
-            label = label if self.legacy_public_code else labels(level, rng)
+            label = label if self.legacy_public_code else draw_labels(level, rng)
             observed, propensity = exposure(level, self.p, self.beta, rng)
             for row, matrix in predicted.items():
                 draws[row].append(self._estimate(label, matrix, observed, propensity))
@@ -119,7 +118,7 @@ def predictions(level: Ints, rng: np.random.Generator) -> dict[str, Doubles]:
     }
 
 
-def labels(level: Ints, rng: np.random.Generator) -> Bools:
+def draw_labels(level: Ints, rng: np.random.Generator) -> Bools:
     """Draw a label for every cell from its true rate."""
     label: Bools = rng.random(level.shape) < np.asarray(LEVELS)[level]
     return label
@@ -136,7 +135,7 @@ def exposure(level: Ints, p: float, beta: float, rng: np.random.Generator) -> tu
         beta: weight of the observed share.
         rng: random numbers.
     """
-    true = p ** np.asarray(EXPONENTS, np.float64)[level]
+    true = exposure_probabilities(level, p)
     observed = rng.random(level.shape) < true
     return observed, 1 / ((1 - beta) / true + beta / observed.mean())
 

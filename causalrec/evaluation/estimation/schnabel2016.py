@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from causalrec.data.completion import complete_matrix, promote, rank_into_levels
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_semisynthetic import MARGINAL
 from causalrec.errors import DataError
@@ -19,7 +20,6 @@ from causalrec.estimators.objective.ips import ips
 from causalrec.estimators.objective.naive import naive
 from causalrec.estimators.objective.snips import snips
 from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate, exposure_scale, row_name, summarise_cell
-from causalrec.evaluation.estimation.completion import complete_matrix, promote, rank_into_levels
 from causalrec.types import Count, Doubles, Floats, Ints, Share
 
 GRADES: Final = len(MARGINAL)

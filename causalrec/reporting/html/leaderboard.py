@@ -105,8 +105,9 @@ def _cell(cell: Cell | None, scale: Scale, best: bool) -> Html:
     lost = f"loses to its special case {', '.join(cell.loses_to)}"
     mark = tag("span", MARK, tag("span", lost, class_="unseen"), title=lost) if cell.loses_to else None
     ends = tag("span", f"[{number(cell.low, digits)}, {number(cell.high, digits)}]", class_="ends")
+    note = tag("span", f"({cell.note})", class_="ends") if cell.note else None
     bar = interval(cell.mean, cell.low, cell.high, span)
-    return tag("td", mean, sd, mark, bar, ends, data_v=f"{cell.mean:.6g}")
+    return tag("td", mean, sd, mark, bar, ends, note, data_v=f"{cell.mean:.6g}")
 
 
 def forest(page_table: PageTable, anchor: str) -> Html:

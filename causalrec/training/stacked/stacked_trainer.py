@@ -100,6 +100,7 @@ class StackedTrainer:
         by_vmap = unstackable_modules(models[0])
         self.forward = VmappedModel(models[0].to(self.device, self.dtype), self.model) if by_vmap else self.model
         self.best: dict[str, Tensor] = {}
+        self.best_buffers: dict[str, Tensor] = {}  # of the objectives, for each one's best epoch
         self.buffers: dict[str, Tensor] = {}  # of the objectives, [R,...] each
         self.failures: dict[int, str] = {}  # why a penalty ended a fit, by its number
         self.batches = StackedBatches(requests, self.dtype, self.device)
@@ -168,6 +169,7 @@ class StackedTrainer:
             "running": self.running,
             "stopping": stopping,
             "best": self.best,
+            "best_buffers": self.best_buffers,
             "failures": self.failures,
             "buffers": self.buffers,
             "weights": {name: parameter.data for name, parameter in self.model.named_parameters()},
@@ -195,7 +197,9 @@ class StackedTrainer:
         self.stopping = [EarlyStoppingState(**values) for values in state["stopping"]]
         self.failures = state["failures"]
         self.buffers = {name: value.to(self.device) for name, value in state["buffers"].items()}
-        self.best = {name: value.to(self.device) for name, value in state["best"].items()}
+        self.best, self.best_buffers = (
+            {name: value.to(self.device) for name, value in state[kind].items()} for kind in ("best", "best_buffers")
+        )
         if self.running:
             for name, parameter in self.model.named_parameters():
                 parameter.data = state["weights"][name].to(self.device)
@@ -209,10 +213,13 @@ class StackedTrainer:
         ]
 
     def _fit(self, k: int) -> FitResult:
-        state, weights = self.stopping[k], {name: values[k].cpu().clone() for name, values in self.best.items()}
+        state = self.stopping[k]
+        weights, buffers = (
+            {name: values[k].cpu().clone() for name, values in best.items()} for best in (self.best, self.best_buffers)
+        )
         saved = {f"model.{name}": value for name, value in weights.items()}
         numbers = state.criterion, state.best_epoch, state.epochs
-        return FitResult(*numbers, saved, tuple(state.curve), state.seconds, tuple(state.warnings))
+        return FitResult(*numbers, saved, tuple(state.curve), state.seconds, tuple(state.warnings), buffers)
 
     def _is_done(self, k: int) -> bool:
         limit = self.requests[k].epochs or self.requests[k].trainer.max_epochs
@@ -290,10 +297,12 @@ class StackedTrainer:
     @torch.no_grad()
     def _keep_best(self, positions: list[int]) -> None:
         rows = [self.running[position] for position in positions]
-        for name, parameter in self.model.named_parameters():
-            if name not in self.best:
-                self.best[name] = parameter.new_empty(len(self.requests), *parameter.shape[1:])
-            self.best[name][rows] = parameter.data[positions]
+        weights = {name: parameter.data for name, parameter in self.model.named_parameters()}
+        for best, values in ((self.best, weights), (self.best_buffers, self.buffers)):
+            for name, value in values.items():
+                if name not in best:
+                    best[name] = value.new_empty(len(self.requests), *value.shape[1:])
+                best[name][rows] = value[positions]
 
     def _retain(self, positions: list[int]) -> None:
         self.running = [self.running[position] for position in positions]

@@ -63,8 +63,16 @@ class NormalInterval(AbstractValueInterval):
 
     Assumption: rounds (or clusters) are independent, and so many that sums are normal: heavy weights need more.
 
-    Source: Owen, Monte Carlo theory, methods and examples (2013), eq. 9.9, of the ratio; Liang & Zeger (Biometrika
-    1986), of clusters.
+    Source: Owen, Monte Carlo theory, methods and examples (2013), chapter 9, of ratios of weighted sums; Liang & Zeger
+    (Biometrika 1986), of clusters.
+
+    >>> import numpy as np
+    >>> sums = NormalInterval().start(["ips"], num_clusters=0, seed=0)
+    >>> terms = Contributions(base=np.array([1.0, 3.0, 5.0]), weight=np.ones(3))
+    >>> sums.update({"ips": terms}, cluster=np.zeros(3, np.int64))
+    >>> interval = sums.interval("ips", level=0.95)
+    >>> interval.value, round(interval.standard_error, 3)
+    (3.0, 1.155)
     """
 
     def start(self, columns: Sequence[str], num_clusters: int, seed: int) -> NormalSums:
