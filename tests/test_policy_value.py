@@ -58,7 +58,7 @@ def test_values_are_those_of_the_test_rounds_by_hand(folder: Path) -> None:
         prepared.dataset.context_oracle(Contexts.of_log(log)).mean(), rel=1e-6
     )
     assert scores["effective_rounds@uniform"].value == pytest.approx(weight.sum() ** 2 / (weight**2).sum(), rel=1e-6)
-    gain = scores["ips_gain@uniform-logged"]
+    gain = scores["ips@uniform-logged"]
     assert gain.value == pytest.approx((weight * log.outcome - log.outcome).mean(), rel=1e-5)
     assert gain.low is not None and gain.high is not None and gain.low < gain.value < gain.high
     assert "Rounds: 300, of the logged part; propensities as logged." in record.task.footnotes

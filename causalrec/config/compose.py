@@ -176,8 +176,8 @@ def validate_group(plain: Mapping[str, object], group: str) -> ComponentConfig[A
 
 
 def _with_name(run: RunConfig, groups_read: frozenset[str] | None) -> RunConfig:
-    """Name a row after its learner, where it would be named after an objective that this does not train."""
+    """Name a row after its learner, or without one its task, where it would be named after an objective that none trains."""
     default = run.name in {"-".join(str(run.chosen_name(group)) for group in names) for names in DEFAULT_NAME_GROUPS}
-    if groups_read is None or "objective" in groups_read or not default:
+    if not default or (groups_read is not None and "objective" in groups_read):
         return run
-    return run.model_copy(update={"name": run.chosen_name("learner")})
+    return run.model_copy(update={"name": run.chosen_name("task" if groups_read is None else "learner")})

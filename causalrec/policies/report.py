@@ -142,8 +142,8 @@ class PolicyReport:
                 other = f"{ON_POLICY}@{LOGGED}" if reference == LOGGED else self.chosen[f"{name}@{reference}"]
                 column = self.chosen[f"{name}@{policy}"]
                 interval = self.sums.intervals.difference(column, other, self.level)
-                text = f"Value beyond that of {reference}, paired by rounds"
-                score = self._of_interval(f"{name}_gain", f"{policy}-{reference}", interval, text)
+                description = first_sentence(type(self.evaluation.estimators[name]))
+                score = self._of_interval(name, f"{policy}-{reference}", interval, description)
                 yield self._mark(score, column)
 
 

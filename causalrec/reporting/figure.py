@@ -16,6 +16,7 @@ from causalrec.reporting.colours import BLUE, GREY, RED
 from causalrec.reporting.escapes import figure_text
 from causalrec.reporting.numbers import format_number
 from causalrec.reporting.table import SUBSET_SUFFIXES
+from causalrec.reporting.values_figure import values_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,12 +27,13 @@ QUANTILES = 6  # as `graph.overlap.Overlap.quantiles` holds
 
 
 def pictures(record: RunRecord, colour: str = BLUE) -> dict[str, bytes]:
-    """Return PNG images of a record by name: `overlap`, `calibration`, `ranking`, each where it holds what to draw.
+    """Return PNG images of a record by name: `overlap`, `calibration`, `ranking`, `values`, where it has them.
 
     `colour`: of the run, as `row_colours` has it where the run is one of several.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers that only damage makes so large
-        figures = (overlap_figure(record, colour), calibration_figure(record, colour), ranking_figure(record, colour))
+        kinds = (overlap_figure, calibration_figure, ranking_figure, values_figure)
+        figures = [draw(record, colour) for draw in kinds]
         return {name: _png(figure) for name, figure in zip(IMAGE_NAMES, figures, strict=True) if figure is not None}
 
 

@@ -18,7 +18,12 @@ CSV_HEADER = ("table", "row", "baseline", "metric", "slice", "mean", "low", "hig
 
 
 def text_table(table: ScoreTable, *, intervals: bool = True) -> TextTable:
-    """Return what a terminal shows of a table; where every row has as many seeds, a note says so, and no column."""
+    """Return what a terminal shows of a table; where every row has as many seeds, a note says so, and no column.
+
+    A single row without baselines is shown slice by slice, a line each, where these share metrics.
+    """
+    if len(table.rows) == 1 and not table.baselines and _share_metrics(table):
+        return _text_by_slice(table, intervals=intervals)
     seeds = {name: format_seeds(name, table) for name in table.rows if name not in table.baselines}
     differ = len(set(seeds.values())) > 1
     rows: list[tuple[TableCell, ...]] = []
@@ -32,6 +37,30 @@ def text_table(table: ScoreTable, *, intervals: bool = True) -> TextTable:
         rows=tuple(rows),
         rule_after=frozenset({len(table.baselines) - 1}),
         notes=(*notes_of(table, intervals), *same),
+    )
+
+
+def _share_metrics(table: ScoreTable) -> bool:
+    metrics = [parse_column(column)[0] for column in table.columns]
+    return len(set(metrics)) < len(metrics)
+
+
+def _text_by_slice(table: ScoreTable, *, intervals: bool) -> TextTable:
+    """Return the only row of a table with its slices below each other and its metrics beside each other."""
+    ((name, cells),) = table.rows.items()
+    columns = {parse_column(column): column for column in table.columns}
+    metrics, slices = (tuple(dict.fromkeys(pair[k] for pair in columns)) for k in (0, 1))
+
+    def lines(metric: str, where: str) -> TableCell:
+        column = columns.get((metric, where))
+        return "" if column is None else cell_lines(cells.get(column), table.decimals(column), intervals=intervals)
+
+    seeds = format_seeds(name, table)
+    return TextTable(
+        title=f"{name}, {table.dataset}",
+        header=("slice", *metrics),
+        rows=tuple((where, *(lines(metric, where) for metric in metrics)) for where in slices),
+        notes=(*notes_of(table, intervals), SAME_SEEDS.get(seeds, f"{seeds} seeds.")),
     )
 
 
