@@ -90,6 +90,8 @@ def test_a_parameter_that_is_chosen_gives_one_column(folder: Path) -> None:
     _, scores = scores_of(folder, *SMALL, "learner=null", estimators, *UNIFORM)
     assert {"clipped_ips@uniform", "subgaussian_ips@uniform"} <= scores.keys()
     assert not any("[" in column for column in scores)
+    assert scores["clipped_ips@uniform"].note.startswith("parameter ")
+    assert "parameter" not in scores["ips@uniform"].note
 
 
 def test_propensities_that_a_policy_is_estimated_by_take_the_place_of_those_logged(folder: Path) -> None:

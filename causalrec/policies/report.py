@@ -59,6 +59,16 @@ class PolicyReport:
                 columns[f"{name}@{policy}"] = self._slope(candidates) if candidates else f"{name}@{policy}"
         return columns
 
+    @cached_property
+    def _parameters(self) -> dict[str, float]:
+        """The parameter of each column that SLOPE chooses among."""
+        return {
+            f"{name}[{k}]@{policy}": value
+            for policy in self.evaluation.policies
+            for name, estimator in self.evaluation.estimators.items()
+            for k, (value, _) in enumerate(estimator.candidates())
+        }
+
     def _slope(self, columns: list[str]) -> str:
         intervals = [self.sums.intervals.interval(column, self.level) for column in columns]
         values = [interval.value for interval in intervals]
@@ -108,14 +118,18 @@ class PolicyReport:
         )
 
     def _mark(self, score: Score, column: str) -> Score:
-        """Say what makes the interval of a column too narrow: few rounds behind it, or a round that outweighs all."""
-        weights, lines, note = self.sums.weights[column], [], ""
+        """Say what makes the interval of a column too narrow: few rounds behind it, or a round that outweighs all.
+
+        Beside it stands the parameter that SLOPE chose, too.
+        """
+        weights, lines = self.sums.weights[column], []
+        notes = [f"parameter {self._parameters[column]:g}"] if column in self._parameters else []
         if weights.effective_rounds < FEW_ROUNDS:
-            note = f"{weights.effective_rounds:.0f} effective rounds"
-            lines.append(f"{note}: its interval may be too narrow")
+            notes.append(f"{weights.effective_rounds:.0f} effective rounds")
+            lines.append(f"{notes[-1]}: its interval may be too narrow")
         if weights.largest > HUGE_WEIGHT:
             lines.append(f"a weight of {weights.largest:.3g}, of round {weights.largest_round}, outweighs all others")
-        return replace(score, warnings=tuple(lines), note=note)
+        return replace(score, warnings=tuple(lines), note=", ".join(notes))
 
     def _weights(self, policy: str) -> Iterator[Score]:
         """Yield what the ratios of probabilities come to: they are the same for every estimator, clipped or not."""

@@ -88,5 +88,6 @@ def _clusters(vectors: Doubles, count: int) -> Ints:
     """Return the cluster of each action by k-means, from the same start every time."""
     from scipy.cluster.vq import kmeans2
 
-    _, label = kmeans2(vectors, min(count, len(vectors)), minit="++", rng=np.random.default_rng(0))
+    distinct = len(np.unique(vectors, axis=0))  # a cluster more than these would be empty
+    _, label = kmeans2(vectors, min(count, distinct), minit="++", rng=np.random.default_rng(0))
     return np.asarray(np.unique(label, return_inverse=True)[1], np.int64)

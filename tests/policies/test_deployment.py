@@ -25,6 +25,7 @@ from causalrec.policies.scores.base import AbstractScores
 from causalrec.policies.softmax import Softmax
 from causalrec.policies.thompson import Thompson
 from causalrec.policies.top_k import TopK
+from causalrec.records.run_record import RunRecord
 from causalrec.running.deployment import Deployment, draw_actions
 from causalrec.running.run_scores import RunScores
 from causalrec.running.trained_run import TrainedRun
@@ -281,3 +282,54 @@ def test_an_action_without_mass_is_never_drawn() -> None:
     probability = np.array([[0.0, 0.3, 0.0, 0.7, 0.0]])
     ends = np.array([[0.0, np.nextafter(0.3, 0), 0.3, np.nextafter(1.0, 0)]])
     assert draw_actions(probability, ends).tolist() == [[1, 1, 3, 3]]
+
+
+TASK_CONF = """\
+_target_: causalrec.data.datasets.csv.CsvTables
+folder: ./
+interactions: answered.csv
+items: {file: shown.items.csv, id: item}
+outcome: reward
+kind: reward
+threshold: null
+feedback: exposure_logged
+propensity: propensity
+rounds: true
+repeats: allowed
+"""
+
+
+def test_a_deployment_answered_by_the_truth_is_evaluated_within_its_interval(call: Call, tmp_path: Path) -> None:
+    """The whole way by the command line: train, deploy, answer, describe the table in YAML, evaluate another run."""
+    train(call, "0,1")
+    shown = ["--policy", "softmax", "--set", "temperature=0.02", "--rounds", "100", "--all", "--out", "shown.csv"]
+    assert call("recommend", str(folder(0)), *shown)[0] == 0
+    truth = ML100KSemisynthetic(test_items=10, exposed=0.3).load(tmp_path / "data")
+    answer(pl.read_csv("shown.csv"), truth, "answered")
+    for group in ("dataset", "graph"):
+        Path(f"conf/{group}").mkdir(parents=True)
+    Path("conf/dataset/deployed.yaml").write_text(TASK_CONF)
+    Path("conf/graph/deployed.yaml").write_text(
+        "_target_: causalrec.graph.causal_graph.CausalGraph\n"
+        "edges: ['user, item -> exposure, outcome', exposure -> outcome]\n"
+    )
+    target = (
+        "{_target_:causalrec.policies.softmax.Softmax,temperature:0.01,"
+        f"scores:{{_target_:causalrec.running.run_scores.RunScores,folder:{folder(1)}}}}}"
+    )
+    request = ["task=policy_value", "--config-dir", "conf", "dataset=deployed", "learner=null", "logger=none"]
+    request += ["task/policy=[uniform]", f"+task.policies.other={target}", "task/value_estimator=[ips,snips]"]
+    code, _, err = call("train", *request, "task.folds=2", "evaluation.replicates=200", "name=value")
+    assert code == 0, err
+    (path,) = Path("runs/default/value").glob("*/record.json")
+    scores = {f"{score.metric}@{score.slice}": score for score in RunRecord.load(path).scores}
+    assert truth.oracle is not None
+    run, users = TrainedRun.load(folder(1)), np.arange(USERS)
+    chance = np.exp((ranks := run.score_catalogue(users) / 0.01) - ranks.max(1, keepdims=True))
+    rate = truth.oracle.rate(users[:, None], np.arange(ITEMS)[None, :])
+    value = float((chance / chance.sum(1, keepdims=True) * rate).sum(1).mean())
+    for column in ("ips@other", "snips@other"):
+        score = scores[column]
+        assert score.low is not None and score.high is not None and score.low < value < score.high, column
+        assert score.high - score.low < 0.2
+    assert (scores["on_policy@logged"].value or 0) == pytest.approx(pl.read_csv("answered.csv")["reward"].mean())

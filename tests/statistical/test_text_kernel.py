@@ -5,34 +5,39 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import require
-from text_designs import CANDIDATES, RULES, SmoothRewards, movie_vectors, squared_errors, write_ratios
+from text_designs import CANDIDATES, RULES, USERS, Policies, all_weights, movie_vectors, squared_errors, write_ratios
 
 from causalrec.data.datasets.ml100k import ML100K
 
 DRAWS = 200
 SEPARATE, PAIRED = RULES
+STRENGTHS = (0.7, 1.0)  # of the taste
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("strength", [0.7, 1.0])
-def test_titles_and_genres_of_movies(strength: float) -> None:
+def test_titles_and_genres_of_movies() -> None:
+    """The rule as published misses 1.1 times the error of snips; its figure is shown, that of differences is held."""
     require(*ML100K(threshold=None).sources)
     vectors = movie_vectors()
-    design = SmoothRewards(vectors, vectors, strength, users=943)
-    smooth, effective = squared_errors(design, DRAWS)
-    permuted, _ = squared_errors(design.permuted(), DRAWS)
-    write_ratios(f"taste of strength {strength:g}", smooth, effective, DRAWS)
-    write_ratios(f"taste of strength {strength:g}, vectors permuted", permuted, effective, DRAWS)
-    assert 250 < effective < 400
+    policies = Policies.draw(vectors, USERS)
+    permuted = vectors[np.random.default_rng(1).permutation(len(vectors))]
+    weights = {"": all_weights(policies, vectors), ", vectors permuted": all_weights(policies, permuted)}
+    for strength in STRENGTHS:
+        (smooth, effective), (lost, _) = (squared_errors(policies, w, strength, DRAWS) for w in weights.values())
+        for words, ratios in zip(weights, (smooth, lost), strict=True):
+            write_ratios(f"taste of strength {strength:g}{words}", ratios, effective, DRAWS)
+        assert 250 < effective < 400
+        assert min(smooth[name] for name in CANDIDATES) < 0.9
+        assert smooth[PAIRED] < 1.1
+        assert min(lost[name] for name in (*CANDIDATES, *RULES)) > 1.5
+
+
+def test_a_few_draws_of_random_vectors() -> None:
+    vectors = np.random.default_rng(3).normal(size=(200, 8))
+    policies = Policies.draw(vectors, 40)
+    smooth, _ = squared_errors(policies, all_weights(policies, vectors), 1.0, 12)
+    permuted = vectors[np.random.default_rng(1).permutation(len(vectors))]
+    lost, _ = squared_errors(policies, all_weights(policies, permuted), 1.0, 12)
     assert min(smooth[name] for name in CANDIDATES) < 0.9
     assert smooth[PAIRED] < 1.1
-    assert min(permuted[name] for name in (*CANDIDATES, *RULES)) > (1.5 if strength == 1.0 else 1.2)
-
-
-def test_what_a_few_draws_of_random_vectors_say() -> None:
-    vectors = np.random.default_rng(3).normal(size=(300, 8))
-    design = SmoothRewards(vectors, vectors, 1.0, users=60)
-    smooth, _ = squared_errors(design, 12)
-    permuted, _ = squared_errors(design.permuted(), 12)
-    assert min(smooth[name] for name in CANDIDATES) < 0.9 < 1.5 < min(permuted[name] for name in CANDIDATES)
-    assert smooth[PAIRED] < 1.1
+    assert min(lost[name] for name in CANDIDATES) > 1.5

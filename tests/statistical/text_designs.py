@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,7 @@ from causalrec.types import Doubles, Ints
 ROUNDS = 10_000
 TABLE = "text kernels"
 COUNTS = ROOT / "build" / "text_kernels"
+USERS = 200
 PHRASES = {"title": "{}", "genre": "Genres: {}."}
 COMPONENTS = 8
 CANDIDATES = {f"bandwidth {value:g}": estimator for value, estimator in TextKernelValue().candidates()}
@@ -51,71 +51,66 @@ def of_vectors(vectors: Doubles) -> ActionFeatures:
 
 
 @dataclass(frozen=True)
-class SmoothRewards:
-    """Clicks by users with a taste that is linear in eight principal components of vectors.
+class Policies:
+    """Tastes of U users for A actions, and what two policies make of them.
 
-    The logit of user u and action a is `strength t(u, a) - 1`, t of mean 0 and standard deviation 1; the logging policy is
-    `softmax(0.5 noise)`, the target `softmax(1.2 t + 1.6 noise)` of another noise: it knows the taste, and each action's
-    own whims, that say nothing of rewards, spread its weights.
+    The target is `softmax(1.2 t + 1.6 noise)`, t the taste: it knows it, and whims that say nothing of rewards spread
+    its weights. The logging policy is `softmax(0.5 noise)`, of another noise.
 
     Attributes:
-        vectors: float64[A,D], that the taste is made of.
-        seen: float64[A,D], that the kernel reads.
-        strength: of the taste.
-        users: U.
+        taste: float64[U,A], linear in eight principal components of vectors, of standard deviation 1.
+        logging: float64[U,A].
+        target: float64[U,A].
     """
 
-    vectors: Doubles
-    seen: Doubles
-    strength: float
-    users: int
+    taste: Doubles
+    logging: Doubles
+    target: Doubles
 
-    def permuted(self) -> SmoothRewards:
-        """Return the same rewards, the kernel reading the vectors of other actions."""
-        return replace(self, seen=self.vectors[np.random.default_rng(1).permutation(len(self.vectors))])
-
-    @cached_property
-    def _laws(self) -> tuple[Doubles, Doubles, Doubles]:
-        """Mean rewards, logging and target policy, float64[U,A] each."""
-        rng, points = np.random.default_rng(0), action_space(of_vectors(self.vectors), COMPONENTS).points
-        taste = rng.normal(size=(self.users, points.shape[1])) @ (points / points.std(0)).T / np.sqrt(points.shape[1])
+    @staticmethod
+    def draw(vectors: Doubles, users: int) -> Policies:
+        rng, points = np.random.default_rng(0), action_space(of_vectors(vectors), COMPONENTS).points
+        taste = rng.normal(size=(users, points.shape[1])) @ (points / points.std(0)).T / np.sqrt(points.shape[1])
         taste -= taste.mean(1, keepdims=True)
         logging = softmax(0.5 * rng.normal(size=taste.shape))
-        target = softmax(1.2 * taste + 1.6 * rng.normal(size=taste.shape))
-        return 1 / (1 + np.exp(1 - self.strength * taste)), logging, target
+        return Policies(taste, logging, softmax(1.2 * taste + 1.6 * rng.normal(size=taste.shape)))
 
-    @property
-    def truth(self) -> float:
-        mean, _, target = self._laws
-        return float((mean * target).sum(1).mean())
+    def weights(self, estimator: AbstractValueEstimator, actions: ActionFeatures) -> Doubles:
+        """Return the weight that an estimator gives each action by each user, float64[U,A]: rounds repeat them."""
+        users, count = self.taste.shape
+        blocks = (self._rounds(np.arange(k, min(k + 5, users)), count, actions) for k in range(0, users, 5))
+        return np.concatenate([estimator.contributions(rounds).weight for rounds in blocks]).reshape(users, count)
 
-    def rounds(self, seed: int) -> LoggedRounds:
-        """Return 10,000 rounds of users at random."""
-        mean, logging, target = self._laws
-        rng = np.random.default_rng([seed, 25])
-        user: Ints = rng.integers(0, self.users, ROUNDS)
-        action = draw_actions(logging, user, rng)
+    def _rounds(self, users: Ints, count: int, actions: ActionFeatures) -> LoggedRounds:
+        """Return a round of each of these users and each action, whose reward is not looked at."""
+        user, action = np.repeat(users, count), np.tile(np.arange(count), len(users))
         return LoggedRounds(
-            reward=(rng.random(ROUNDS) < mean[user, action]).astype(float),
+            reward=np.zeros(len(user)),
             action=action,
-            propensity=logging[user, action],
-            target=target[user, action],
-            target_distribution=target[user],
-            logging_distribution=logging[user],
-            actions=self._features,
+            propensity=self.logging[user, action],
+            target=self.target[user, action],
+            target_distribution=self.target[user],
+            logging_distribution=self.logging[user],
+            actions=actions,
         )
 
-    @cached_property
-    def _features(self) -> ActionFeatures:
-        return of_vectors(self.seen)
 
-
-def estimates(rounds: LoggedRounds) -> dict[str, float]:
-    """Return the estimates by snips, by each bandwidth and by what either rule takes."""
+def all_weights(policies: Policies, seen: Doubles) -> dict[str, Doubles]:
+    """Return the weights of snips and of each bandwidth, the kernel reading the vectors that it has `seen`."""
+    actions = of_vectors(seen)
     estimators: Mapping[str, AbstractValueEstimator] = {"snips": SNIPSValue(), **CANDIDATES}
-    contributions: dict[str, Contributions] = {name: each.contributions(rounds) for name, each in estimators.items()}
+    return {name: policies.weights(estimator, actions) for name, estimator in estimators.items()}
+
+
+def estimates(weights: Mapping[str, Doubles], reward: Doubles) -> dict[str, float]:
+    """Return the estimates by snips, by each bandwidth and by what either rule takes; weights float64[N] by name."""
+    nothing = np.zeros(len(reward))
+    contributions = {
+        name: Contributions(base=nothing, weight=weight, numerator=weight * reward, denominator=weight)
+        for name, weight in weights.items()
+    }
     sums = NormalInterval().start(list(contributions), 0, 0)
-    sums.update(contributions, np.zeros(len(rounds), np.int64))
+    sums.update(contributions, np.zeros(len(reward), np.int64))
     intervals = {name: sums.interval(name, 0.95) for name in contributions}
     values = {name: interval.value for name, interval in intervals.items()}
     names = list(CANDIDATES)
@@ -126,18 +121,36 @@ def estimates(rounds: LoggedRounds) -> dict[str, float]:
     return values | {RULES[0]: candidates[separate], RULES[1]: candidates[paired]}
 
 
-def squared_errors(design: SmoothRewards, draws: int) -> tuple[dict[str, float], float]:
-    """Return the mean squared error of each estimate as a multiple of that of snips, and the mean effective rounds."""
+def squared_errors(
+    policies: Policies, weights: Mapping[str, Doubles], strength: float, draws: int
+) -> tuple[dict[str, float], float]:
+    """Return the mean squared error of each estimate as a multiple of that of snips, and the mean effective rounds.
+
+    Rewards are clicks, with log-odds of `strength` times the taste, less 1; the entry `snips` is its root mean squared
+    error.
+
+    Args:
+        policies: that log, and are judged.
+        weights: of `all_weights`.
+        strength: of the taste.
+        draws: of 10,000 rounds, of users at random.
+    """
+    mean = 1 / (1 + np.exp(1 - strength * policies.taste))
+    truth = float((mean * policies.target).sum(1).mean())
     errors: dict[str, list[float]] = {}
-    effective = []
+    effective = np.zeros(draws)
     for seed in range(draws):
-        rounds = design.rounds(seed)
-        effective.append(float(rounds.weight.sum() ** 2 / (rounds.weight @ rounds.weight)))
-        for name, value in estimates(rounds).items():
-            errors.setdefault(name, []).append((value - design.truth) ** 2)
+        rng = np.random.default_rng([seed, 25])
+        user: Ints = rng.integers(0, len(mean), ROUNDS)
+        action = draw_actions(policies.logging, user, rng)
+        reward = (rng.random(ROUNDS) < mean[user, action]).astype(float)
+        of_rounds = {name: weight[user, action] for name, weight in weights.items()}
+        effective[seed] = of_rounds["snips"].sum() ** 2 / (of_rounds["snips"] ** 2).sum()
+        for name, value in estimates(of_rounds, reward).items():
+            errors.setdefault(name, []).append((value - truth) ** 2)
     base = float(np.mean(errors["snips"]))
     ratios = {name: float(np.mean(of_name)) / base for name, of_name in errors.items()}
-    return ratios | {"snips": base**0.5}, float(np.mean(effective))
+    return ratios | {"snips": base**0.5}, float(effective.mean())
 
 
 def write_ratios(row: str, ratios: Mapping[str, float], effective: float, draws: int) -> None:
