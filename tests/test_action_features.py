@@ -45,11 +45,11 @@ def prepare(fake_ml100k: FakeML100K, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("CAUSALREC_DATA", str(fake_ml100k(tmp_path / "data", users=20, items=ITEMS, ratings=300)))
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
 
-    def prepared(*overrides: str) -> tuple[ExperimentConfig, PreparedData]:
+    def prepare_data(*overrides: str) -> tuple[ExperimentConfig, PreparedData]:
         config = validate_config(compose_config(normalise_overrides([*BANDIT, *overrides])))
         return config, destroy_source(config, PreparedCache().prepare(config, plan_run(config)))
 
-    return prepared
+    return prepare_data
 
 
 def features(prepared: tuple[Any, Any], clusters: int = 4) -> ActionFeatures:

@@ -161,7 +161,8 @@ def write_ratios(row: str, ratios: Mapping[str, float], effective: float, draws:
 
 def table_of() -> str:
     """Return the rows counted last as markdown."""
-    rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(COUNTS.glob("*.json"))]
+    rows = [json.loads(path.read_text(encoding="utf-8")) for path in COUNTS.glob("*.json")]
+    rows.sort(key=lambda row: str(row["row"]))
     columns = [*CANDIDATES, *RULES]
     lines = [f"| rewards and vectors | draws | effective rounds | error of snips | {' | '.join(columns)} |"]
     lines.append(f"|---|---|---|---|{'---|' * len(columns)}")
