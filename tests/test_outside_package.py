@@ -161,7 +161,7 @@ def test_a_task_is_new_files_only(call: Call, work_folder: Path) -> None:
     assert set(record["config"]["task"]["estimators"]) == {"ips", "snips"}
     assert not {"encoder", "objective", "trainer"} & set(record["config"]), "what nothing reads is not recorded"
     snips_record = train_job(
-        call, "task=uniform_value", "task/value_estimator@task.estimators=[snips]", "sweep=value", "name=one"
+        call, "task=uniform_value", "task/weighting@task.estimators=[snips]", "sweep=value", "name=one"
     )
     assert [score["metric"] for score in snips_record["scores"]] == ["snips"]
     code, out, err = call("table", "runs/value")
