@@ -21,6 +21,7 @@ from causalrec.estimators.policy_value.base import AbstractValueEstimator
 from causalrec.estimators.policy_value.interval.base import AbstractValueInterval
 from causalrec.estimators.policy_value.rounds import ActionFeatures
 from causalrec.evaluation.slice.base import AnySliceData
+from causalrec.evaluation.slice.popularity import LEVELS
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.overlap import Overlap, overlap
 from causalrec.policies.base import AbstractPolicy, PolicySource
@@ -86,6 +87,12 @@ class PolicyValue(AbstractTask):
     def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
         if UNIFORM not in self.policies:
             raise RequestError(f"task.policies: {UNIFORM} missing, which is mandatory; add it to task/policy=[..]")
+        for name in self.policies:
+            if name.endswith(tuple(f"_{level}" for level in LEVELS)):
+                raise RequestError(
+                    f"task.policies.{name}: tables leave out what ends in _{name.rpartition('_')[2]}, as parts by "
+                    f"popularity do; choose another name"
+                )
         if self.compare_to not in (*self.policies, "logged"):
             names = ", ".join(("logged", *self.policies))
             raise RequestError(f"task.compare_to={self.compare_to}: is no policy of this run; there are {names}")

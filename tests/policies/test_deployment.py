@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -17,6 +19,7 @@ from causalrec.data.contexts import Contexts
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.csv import CsvTables
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
+from causalrec.data.datasets.rating_bandit import RatingBandit
 from causalrec.data.log import InteractionLog
 from causalrec.data.tabular.table_config import EntityTableConfig
 from causalrec.errors import RequestError
@@ -27,6 +30,7 @@ from causalrec.policies.thompson import Thompson
 from causalrec.policies.top_k import TopK
 from causalrec.records.run_record import RunRecord
 from causalrec.running.deployment import Deployment, draw_actions
+from causalrec.running.run_ids import IdMatch, check_untrained
 from causalrec.running.run_scores import RunScores
 from causalrec.running.trained_run import TrainedRun
 from causalrec.types import Doubles, Ints
@@ -333,3 +337,20 @@ def test_a_deployment_answered_by_the_truth_is_evaluated_within_its_interval(cal
         assert score.low is not None and score.high is not None and score.low < value < score.high, column
         assert score.high - score.low < 0.2
     assert (scores["on_policy@logged"].value or 0) == pytest.approx(pl.read_csv("answered.csv")["reward"].mean())
+
+
+def test_another_draw_of_a_simulation_holds_rounds_that_a_run_has_not_learnt_from(
+    fake_ml100k: FakeML100K, tmp_path: Path
+) -> None:
+    """Rounds repeat pairs, so that those of two draws have pairs in common, and are other rounds."""
+    data = fake_ml100k(tmp_path / "data", users=USERS, items=ITEMS, ratings=500)
+    learnt, redrawn = (RatingBandit(rounds=300, draw=draw).load(data) for draw in (0, 1))
+    first, second = learnt.logged.take(np.arange(200)), learnt.logged.take(np.arange(200, 300))
+    splits = SimpleNamespace(test=second, randomised_sample=None)
+    prepared = SimpleNamespace(dataset=learnt, train=first, validation=first, splits=splits)
+    run = cast("TrainedRun", SimpleNamespace(prepared=prepared, config=SimpleNamespace(folder="runs/x")))
+    match = IdMatch(np.arange(USERS), np.arange(ITEMS))
+    check_untrained(run, rounds_source(redrawn), match)
+    check_untrained(run, rounds_source(learnt, second), match)
+    with pytest.raises(RequestError, match="was trained on .* of the 300 rounds that the policy is judged by"):
+        check_untrained(run, rounds_source(learnt), match)
