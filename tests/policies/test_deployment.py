@@ -352,5 +352,5 @@ def test_another_draw_of_a_simulation_holds_rounds_that_a_run_has_not_learnt_fro
     match = IdMatch(np.arange(USERS), np.arange(ITEMS))
     check_untrained(run, rounds_source(redrawn), match)
     check_untrained(run, rounds_source(learnt, second), match)
-    with pytest.raises(RequestError, match="was trained on .* of the 300 rounds that the policy is judged by"):
+    with pytest.raises(RequestError, match=r"was trained on .* of the 300 rounds that the policy is judged by"):
         check_untrained(run, rounds_source(learnt), match)
