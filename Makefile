@@ -46,12 +46,13 @@ test: $(STAMP) ## all tests and docstring examples
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 --dist=worksteal
 
 validate: $(STAMP) ## the long simulations, the kills of a sweep and the fuzz, counted in VALIDATION.md (not part of `make test`)
-	rm -rf build/fuzz build/coverage build/refuters build/ranking
+	rm -rf build/fuzz build/coverage build/refuters build/ranking build/text_kernels
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -q -n 2 -m long
 	$(BIN)/python tests/fuzz/summary.py
 	$(BIN)/python tests/statistical/coverage_counts.py
 	$(BIN)/python tests/statistical/refuter_counts.py
 	$(BIN)/python tests/statistical/ranking_table.py
+	$(BIN)/python tests/statistical/text_designs.py
 	$(BIN)/python tests/statistical/test_row_sparse_auc.py
 
 check: $(STAMP) ## lint, format and types, as the pre-commit hooks and CI run them

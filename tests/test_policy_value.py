@@ -90,6 +90,8 @@ def test_a_parameter_that_is_chosen_gives_one_column(folder: Path) -> None:
     _, scores = scores_of(folder, *SMALL, "learner=null", estimators, *UNIFORM)
     assert {"clipped_ips@uniform", "subgaussian_ips@uniform"} <= scores.keys()
     assert not any("[" in column for column in scores)
+    assert scores["clipped_ips@uniform"].note.startswith("parameter ")
+    assert "parameter" not in scores["ips@uniform"].note
 
 
 def test_propensities_that_a_policy_is_estimated_by_take_the_place_of_those_logged(folder: Path) -> None:
@@ -107,6 +109,10 @@ def test_propensities_that_a_policy_is_estimated_by_take_the_place_of_those_logg
         (["learner=null"], "value_estimator=dm: reads a model of the reward; set learner=network, or leave dm out"),
         ([*NO_MODEL, "task/policy=[softmax]"], "task.policies: uniform missing, which is mandatory"),
         ([*NO_MODEL, *UNIFORM, "task.compare_to=best"], "task.compare_to=best: is no policy of this run; there are"),
+        (
+            [*NO_MODEL, *UNIFORM, "+task.policies.mf_cold={_target_:causalrec.policies.uniform.Uniform}"],
+            "task.policies.mf_cold: tables leave out what ends in _cold",
+        ),
         ([*NO_MODEL, "dataset=coat", *UNIFORM], "needs rounds whose actions were drawn with logged probabilities"),
         (["objective=factual"], "objective=factual: estimates effect, but task=policy_value reads a model of the mean"),
         ([*NO_MODEL, *UNIFORM, "task.folds=0"], "task.folds=0: input should be"),

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
 from causalrec.data.log import InteractionLog
 from causalrec.estimators.policy_value.contributions import Contributions
 from causalrec.estimators.policy_value.interval.base import AbstractValueInterval, ValueInterval
-from causalrec.estimators.policy_value.slope import slope
+from causalrec.estimators.policy_value.slope import slope, slope_by_differences
 from causalrec.evaluation.evaluator import Score, first_sentence
 from causalrec.policies.evaluation import LOGGED, ON_POLICY, TRUE_VALUE, PolicyEvaluation, PolicySums
+from causalrec.types import Doubles
+
+SlopeWidths = Literal["intervals", "differences"]
 
 FEW_ROUNDS = 300  # effective ones, under which an interval is marked
 HUGE_WEIGHT = 1e6
@@ -32,6 +37,7 @@ class PolicyReport:
         model: the row's name.
         rounds: how many were read.
         policy_logs: rounds that other policies wrote themselves, by name: their mean reward is that policy's value.
+        slope_widths: what SLOPE chooses a parameter by.
     """
 
     evaluation: PolicyEvaluation
@@ -40,6 +46,7 @@ class PolicyReport:
     model: str
     rounds: int
     policy_logs: Mapping[str, InteractionLog] = field(default_factory=dict)
+    slope_widths: SlopeWidths = "intervals"
 
     @cached_property
     def chosen(self) -> dict[str, str]:
@@ -52,10 +59,30 @@ class PolicyReport:
                 columns[f"{name}@{policy}"] = self._slope(candidates) if candidates else f"{name}@{policy}"
         return columns
 
+    @cached_property
+    def _parameters(self) -> dict[str, float]:
+        """The parameter of each column that SLOPE chooses among."""
+        return {
+            f"{name}[{k}]@{policy}": value
+            for policy in self.evaluation.policies
+            for name, estimator in self.evaluation.estimators.items()
+            for k, (value, _) in enumerate(estimator.candidates())
+        }
+
     def _slope(self, columns: list[str]) -> str:
         intervals = [self.sums.intervals.interval(column, self.level) for column in columns]
-        half_widths = [SLOPE_WIDTH * interval.standard_error for interval in intervals]
-        return columns[slope([interval.value for interval in intervals], half_widths)]
+        values = [interval.value for interval in intervals]
+        if self.slope_widths == "differences":
+            return columns[slope_by_differences(values, SLOPE_WIDTH * self._errors_of_differences(columns))]
+        return columns[slope(values, [SLOPE_WIDTH * interval.standard_error for interval in intervals])]
+
+    def _errors_of_differences(self, columns: list[str]) -> Doubles:
+        """Return the standard error of the difference of each two columns, float64[V,V]."""
+        errors = np.zeros((len(columns), len(columns)))
+        for i, j in combinations(range(len(columns)), 2):
+            difference = self.sums.intervals.difference(columns[i], columns[j], self.level)
+            errors[i, j] = errors[j, i] = difference.standard_error
+        return errors
 
     def scores(self, reference: str) -> Iterable[Score]:
         """Yield the scores; `reference`: the policy that the others' values are compared with."""
@@ -91,14 +118,18 @@ class PolicyReport:
         )
 
     def _mark(self, score: Score, column: str) -> Score:
-        """Say what makes the interval of a column too narrow: few rounds behind it, or a round that outweighs all."""
-        weights, lines, note = self.sums.weights[column], [], ""
+        """Say what makes the interval of a column too narrow: few rounds behind it, or a round that outweighs all.
+
+        Beside it stands the parameter that SLOPE chose, too.
+        """
+        weights, lines = self.sums.weights[column], []
+        notes = [f"parameter {self._parameters[column]:g}"] if column in self._parameters else []
         if weights.effective_rounds < FEW_ROUNDS:
-            note = f"{weights.effective_rounds:.0f} effective rounds"
-            lines.append(f"{note}: its interval may be too narrow")
+            notes.append(f"{weights.effective_rounds:.0f} effective rounds")
+            lines.append(f"{notes[-1]}: its interval may be too narrow")
         if weights.largest > HUGE_WEIGHT:
             lines.append(f"a weight of {weights.largest:.3g}, of round {weights.largest_round}, outweighs all others")
-        return replace(score, warnings=tuple(lines), note=note)
+        return replace(score, warnings=tuple(lines), note=", ".join(notes))
 
     def _weights(self, policy: str) -> Iterator[Score]:
         """Yield what the ratios of probabilities come to: they are the same for every estimator, clipped or not."""

@@ -68,13 +68,16 @@ def check_untrained(run: TrainedRun, source: PolicySource, match: IdMatch) -> No
     """Raise RequestError where the run has learnt from rounds that its policy is judged by.
 
     Rounds of the run's own data are held to be the same by user, item and, where there is one, time, unless the run
-    held out these very rounds; those of other files by all three alone, for a pair may be met again.
+    held out these very rounds; those of other files by all three alone, for a pair may be met again. Of data that are
+    simulated, another draw holds other rounds.
     """
     prepared, test = run.prepared, source.test
     if _is_same_log(test, prepared.splits.test, match):
         return
     mine = dict(source.dataset.raw_sha256), source.dataset.card.name
     is_same_data = mine == (dict(prepared.dataset.raw_sha256), prepared.dataset.card.name)
+    if is_same_data and prepared.dataset.card.resampled_by:  # another draw over the same files is of other rounds
+        is_same_data = _is_same_log(source.dataset.logged, prepared.dataset.logged, match)
     learnt = [
         log for log in (prepared.train, prepared.validation, prepared.splits.randomised_sample) if log is not None
     ]

@@ -21,12 +21,13 @@ from causalrec.estimators.policy_value.base import AbstractValueEstimator
 from causalrec.estimators.policy_value.interval.base import AbstractValueInterval
 from causalrec.estimators.policy_value.rounds import ActionFeatures
 from causalrec.evaluation.slice.base import AnySliceData
+from causalrec.evaluation.slice.popularity import LEVELS
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.overlap import Overlap, overlap
 from causalrec.policies.base import AbstractPolicy, PolicySource
 from causalrec.policies.estimator_ranking import DRAWS, EstimatorRanking
 from causalrec.policies.evaluation import EvaluatedRounds, PolicyEvaluation, check_inputs
-from causalrec.policies.report import PolicyReport
+from causalrec.policies.report import PolicyReport, SlopeWidths
 from causalrec.policies.support import check_logged_propensities, check_support, probability_of_actions
 from causalrec.prepared import PreparedData
 from causalrec.tasks.action_features import action_features
@@ -64,6 +65,8 @@ class PolicyValue(AbstractTask):
         rank_estimators: show beside the values how far each estimator is from the truth where rewards are drawn anew by
             a generator fitted to the rounds (`EstimatorRanking`); nothing is chosen by it.
         ranking_draws: how often they are; None: 50.
+        slope_widths: what SLOPE chooses a parameter by: `intervals` of the candidates, as published, or standard errors
+            of their `differences`, which see a bias sooner.
     """
 
     estimand: ClassVar[str] = "policy_value"
@@ -82,6 +85,7 @@ class PolicyValue(AbstractTask):
     action_clusters: Count = 50
     rank_estimators: bool = False
     ranking_draws: Annotated[int, Field(ge=2)] | None = None
+    slope_widths: SlopeWidths = "intervals"
 
     def formula(self, graph: CausalGraph) -> str:
         return f"E_x sum_a pi(a | x) E[{graph.outcome} | x, do({graph.exposure} = a)]"
@@ -89,6 +93,12 @@ class PolicyValue(AbstractTask):
     def check(self, config: ExperimentConfig, card: DatasetCard) -> None:
         if UNIFORM not in self.policies:
             raise RequestError(f"task.policies: {UNIFORM} missing, which is mandatory; add it to task/policy=[..]")
+        for name in self.policies:
+            if name.endswith(tuple(f"_{level}" for level in LEVELS)):
+                raise RequestError(
+                    f"task.policies.{name}: tables leave out what ends in _{name.rpartition('_')[2]}, as parts by "
+                    f"popularity do; choose another name"
+                )
         if self.compare_to not in (*self.policies, "logged"):
             names = ", ".join(("logged", *self.policies))
             raise RequestError(f"task.compare_to={self.compare_to}: is no policy of this run; there are {names}")
@@ -185,6 +195,7 @@ class PolicyValue(AbstractTask):
             model=config.run.name,
             rounds=len(log),
             policy_logs=prepared.dataset.policy_logs,
+            slope_widths=self.slope_widths,
         )
         yield from report.scores(self.compare_to)
         if self.rank_estimators:
@@ -236,7 +247,7 @@ class PolicyValue(AbstractTask):
 
     def _actions(self, config: ExperimentConfig, prepared: PreparedData) -> ActionFeatures:
         wanted = frozenset().union(*(estimator.requires for estimator in self.value_estimators.values()))
-        return action_features(config, prepared.dataset, wanted, self.action_clusters)
+        return action_features(config, prepared, wanted, self.action_clusters)
 
     def _pieces(
         self,

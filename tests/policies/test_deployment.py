@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -17,6 +19,7 @@ from causalrec.data.contexts import Contexts
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.csv import CsvTables
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
+from causalrec.data.datasets.rating_bandit import RatingBandit
 from causalrec.data.log import InteractionLog
 from causalrec.data.tabular.table_config import EntityTableConfig
 from causalrec.errors import RequestError
@@ -25,7 +28,9 @@ from causalrec.policies.scores.base import AbstractScores
 from causalrec.policies.softmax import Softmax
 from causalrec.policies.thompson import Thompson
 from causalrec.policies.top_k import TopK
+from causalrec.records.run_record import RunRecord
 from causalrec.running.deployment import Deployment, draw_actions
+from causalrec.running.run_ids import IdMatch, check_untrained
 from causalrec.running.run_scores import RunScores
 from causalrec.running.trained_run import TrainedRun
 from causalrec.types import Doubles, Ints
@@ -281,3 +286,71 @@ def test_an_action_without_mass_is_never_drawn() -> None:
     probability = np.array([[0.0, 0.3, 0.0, 0.7, 0.0]])
     ends = np.array([[0.0, np.nextafter(0.3, 0), 0.3, np.nextafter(1.0, 0)]])
     assert draw_actions(probability, ends).tolist() == [[1, 1, 3, 3]]
+
+
+TASK_CONF = """\
+_target_: causalrec.data.datasets.csv.CsvTables
+folder: ./
+interactions: answered.csv
+items: {file: shown.items.csv, id: item}
+outcome: reward
+kind: reward
+threshold: null
+feedback: exposure_logged
+propensity: propensity
+rounds: true
+repeats: allowed
+"""
+
+
+def test_a_deployment_answered_by_the_truth_is_evaluated_within_its_interval(call: Call, tmp_path: Path) -> None:
+    """The whole way by the command line: train, deploy, answer, describe the table in YAML, evaluate another run."""
+    train(call, "0,1")
+    shown = ["--policy", "softmax", "--set", "temperature=0.02", "--rounds", "100", "--all", "--out", "shown.csv"]
+    assert call("recommend", str(folder(0)), *shown)[0] == 0
+    truth = ML100KSemisynthetic(test_items=10, exposed=0.3).load(tmp_path / "data")
+    answer(pl.read_csv("shown.csv"), truth, "answered")
+    for group in ("dataset", "graph"):
+        Path(f"conf/{group}").mkdir(parents=True)
+    Path("conf/dataset/deployed.yaml").write_text(TASK_CONF)
+    Path("conf/graph/deployed.yaml").write_text(
+        "_target_: causalrec.graph.causal_graph.CausalGraph\n"
+        "edges: ['user, item -> exposure, outcome', exposure -> outcome]\n"
+    )
+    target = (
+        "{_target_:causalrec.policies.softmax.Softmax,temperature:0.01,"
+        f"scores:{{_target_:causalrec.running.run_scores.RunScores,folder:{folder(1)}}}}}"
+    )
+    request = ["task=policy_value", "--config-dir", "conf", "dataset=deployed", "learner=null", "logger=none"]
+    request += ["task/policy=[uniform]", f"+task.policies.other={target}", "task/value_estimator=[ips,snips]"]
+    code, _, err = call("train", *request, "task.folds=2", "evaluation.replicates=200", "name=value")
+    assert code == 0, err
+    (path,) = Path("runs/default/value").glob("*/record.json")
+    scores = {f"{score.metric}@{score.slice}": score for score in RunRecord.load(path).scores}
+    assert truth.oracle is not None
+    run, users = TrainedRun.load(folder(1)), np.arange(USERS)
+    chance = np.exp((ranks := run.score_catalogue(users) / 0.01) - ranks.max(1, keepdims=True))
+    rate = truth.oracle.rate(users[:, None], np.arange(ITEMS)[None, :])
+    value = float((chance / chance.sum(1, keepdims=True) * rate).sum(1).mean())
+    for column in ("ips@other", "snips@other"):
+        score = scores[column]
+        assert score.low is not None and score.high is not None and score.low < value < score.high, column
+        assert score.high - score.low < 0.2
+    assert (scores["on_policy@logged"].value or 0) == pytest.approx(pl.read_csv("answered.csv")["reward"].mean())
+
+
+def test_another_draw_of_a_simulation_holds_rounds_that_a_run_has_not_learnt_from(
+    fake_ml100k: FakeML100K, tmp_path: Path
+) -> None:
+    """Rounds repeat pairs, so that those of two draws have pairs in common, and are other rounds."""
+    data = fake_ml100k(tmp_path / "data", users=USERS, items=ITEMS, ratings=500)
+    learnt, redrawn = (RatingBandit(rounds=300, draw=draw).load(data) for draw in (0, 1))
+    first, second = learnt.logged.take(np.arange(200)), learnt.logged.take(np.arange(200, 300))
+    splits = SimpleNamespace(test=second, randomised_sample=None)
+    prepared = SimpleNamespace(dataset=learnt, train=first, validation=first, splits=splits)
+    run = cast("TrainedRun", SimpleNamespace(prepared=prepared, config=SimpleNamespace(folder="runs/x")))
+    match = IdMatch(np.arange(USERS), np.arange(ITEMS))
+    check_untrained(run, rounds_source(redrawn), match)
+    check_untrained(run, rounds_source(learnt, second), match)
+    with pytest.raises(RequestError, match=r"was trained on .* of the 300 rounds that the policy is judged by"):
+        check_untrained(run, rounds_source(learnt), match)

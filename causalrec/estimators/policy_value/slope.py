@@ -7,7 +7,10 @@ from math import sqrt
 
 import numpy as np
 
+from causalrec.types import Doubles
+
 CONSTANT = sqrt(6) - 1  # of the wider interval (Tucker & Lee, 2021, Algorithm 1)
+ROUNDING = 1e-12  # of an estimate: that of two which are equal but for the order of their sums
 
 
 def slope(values: Sequence[float], half_widths: Sequence[float]) -> int:
@@ -45,3 +48,38 @@ def slope(values: Sequence[float], half_widths: Sequence[float]) -> int:
         if (np.abs(value[i] - value[:i]) > width[i] + CONSTANT * width[:i]).any():
             return int(usable[i - 1])
     return int(usable[-1]) if len(usable) else 0
+
+
+def slope_by_differences(values: Sequence[float], widths: Doubles) -> int:
+    """Return the index of the estimate to take, by how well differences of two of the same rounds are known.
+
+    Candidate i stands while `|v_i - v_j| <= w_ij` for every j before it, w_ij the half-width of their difference, and
+    the last that stands before the first that does not is taken. Estimates of the same rounds err alike, so that their
+    difference is known far better than either, and a bias is seen that `slope` lets through.
+
+    Assumption: candidates are in the order of their bias, least first, and the first one's is small.
+
+    Args:
+        values: of V candidates, in the unit of the reward.
+        widths: float64[V,V], of differences; one that is not finite compares nothing.
+
+    Returns:
+        From 0; the first candidate where none can be compared.
+
+    Source: the rule of Lepski (1991), of which SLOPE is a case, with the deviation of the difference in place of a sum
+    of two; derived here. Measured in experiments/VALIDATION.md.
+
+    >>> slope_by_differences([1.0, 1.1, 1.4], np.array([[0, 0.2, 0.3], [0.2, 0, 0.2], [0.3, 0.2, 0]]))
+    1
+    """
+    value = np.asarray(values, float)
+    if widths.shape != (len(value), len(value)) or not len(value) or (widths < 0).any():
+        raise ValueError("SLOPE needs the value of one or more candidates, and a half-width of each two, at least 0")
+    usable = [k for k in range(len(value)) if np.isfinite(value[k])]
+    taken = usable[:1]
+    for i in usable[1:]:
+        against = [j for j in usable if j < i and np.isfinite(widths[i, j])]
+        if any(abs(value[i] - value[j]) > widths[i, j] + ROUNDING * abs(value[i]) for j in against):
+            break
+        taken = [i] if against else taken
+    return taken[0] if taken else 0
