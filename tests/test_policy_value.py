@@ -150,6 +150,13 @@ def test_what_the_rounds_cannot_tell_is_refused_before_anything_learns(
     assert message in capsys.readouterr().err
 
 
+def test_rounds_of_rare_actions_may_not_be_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["dataset.rounds=400", "dataset.actions=200", "split.unseen=drop"]
+    others = [text for text in SMALL if not text.startswith("dataset.")]
+    assert cli.main(["train", *others, *sizes, *NO_MODEL, *UNIFORM]) == 2
+    assert "test rounds by the action taken, so that propensities are no more" in capsys.readouterr().err
+
+
 def test_propensities_of_pairs_are_none_of_rounds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     overrides = ["task=policy_value", "dataset=ml100k_semisynthetic", "logger=none", *NO_MODEL, *UNIFORM]
     assert cli.main(["train", *overrides]) == 1

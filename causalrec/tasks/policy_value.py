@@ -129,6 +129,12 @@ class PolicyValue(AbstractTask):
     def check_prepared(self, config: ExperimentConfig, prepared: PreparedData) -> None:
         """Raise RequestError or DataError where these rounds cannot tell a policy, before anything learns."""
         log = self._rounds(prepared)
+        unseen = config.split.settings.get("unseen") or prepared.dataset.card.unseen
+        if unseen == "drop" and prepared.splits.unseen and self._folds(prepared) == 1:
+            raise RequestError(
+                f"split.unseen=drop: leaves out {prepared.splits.unseen} test rounds by the action taken, so that "
+                "propensities are no more the chance of those that stay; set split.unseen=keep"
+            )
         logging, policies = self._bind(config, prepared, log)
         check_inputs(self.value_estimators, {"logging_distribution": logging is not None}, FIXES)
         actions = self._actions(config, prepared)
