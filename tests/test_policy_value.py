@@ -85,6 +85,16 @@ def test_few_effective_rounds_stand_beside_the_number(folder: Path) -> None:
     assert any(f"{effective:.0f} effective rounds" in line for line in record.warnings)
 
 
+def test_a_difference_is_marked_by_the_policy_of_fewer_rounds(folder: Path) -> None:
+    policies = ["task/policy=[uniform,epsilon_greedy]", "task.compare_to=epsilon_greedy"]
+    sizes = ["dataset.rounds=3000", "dataset.actions=30"]
+    others = [text for text in SMALL if not text.startswith("dataset.")]
+    _, scores = scores_of(folder, *others, *sizes, *NO_MODEL, *policies)
+    few = scores["ips@epsilon_greedy"].note
+    assert few.endswith(" effective rounds") and not scores["ips@uniform"].note
+    assert scores["ips@uniform-epsilon_greedy"].note == few
+
+
 def test_a_parameter_that_is_chosen_gives_one_column(folder: Path) -> None:
     estimators = "task/value_estimator=[ips,clipped_ips,subgaussian_ips]"
     _, scores = scores_of(folder, *SMALL, "learner=null", estimators, *UNIFORM)
@@ -116,6 +126,10 @@ def test_propensities_that_a_policy_is_estimated_by_take_the_place_of_those_logg
         ([*NO_MODEL, "dataset=coat", *UNIFORM], "needs rounds whose actions were drawn with logged probabilities"),
         (["objective=factual"], "objective=factual: estimates effect, but task=policy_value reads a model of the mean"),
         ([*NO_MODEL, *UNIFORM, "task.folds=0"], "task.folds=0: input should be"),
+        (
+            [*NO_MODEL, *UNIFORM, "dataset=rating_bandit", "propensity=popularity"],
+            "propensity=popularity: is the chance that a pair is logged, not that of an action in a round",
+        ),
     ],
 )
 def test_what_cannot_be_evaluated_is_one_line_before_any_work(
@@ -140,6 +154,13 @@ def test_what_the_rounds_cannot_tell_is_refused_before_anything_learns(
 ) -> None:
     assert cli.main(["train", *SMALL, "learner=null", *UNIFORM, *overrides]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_rounds_of_rare_actions_may_not_be_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["dataset.rounds=400", "dataset.actions=200", "split.unseen=drop"]
+    others = [text for text in SMALL if not text.startswith("dataset.")]
+    assert cli.main(["train", *others, *sizes, *NO_MODEL, *UNIFORM]) == 2
+    assert "test rounds by the action taken, so that propensities are no more" in capsys.readouterr().err
 
 
 def test_propensities_of_pairs_are_none_of_rounds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,6 +117,11 @@ class PolicyReport:
             description=description,
         )
 
+    def _rounds_of(self, column: str) -> float:
+        """Return the effective rounds behind a column; where rewards are only modelled, all of them."""
+        rounds = self.sums.weights[column].effective_rounds
+        return self.rounds if np.isnan(rounds) else rounds
+
     def _mark(self, score: Score, column: str) -> Score:
         """Say what makes the interval of a column too narrow: few rounds behind it, or a round that outweighs all.
 
@@ -158,7 +163,7 @@ class PolicyReport:
                 interval = self.sums.intervals.difference(column, other, self.level)
                 description = first_sentence(type(self.evaluation.estimators[name]))
                 score = self._of_interval(name, f"{policy}-{reference}", interval, description)
-                yield self._mark(score, column)
+                yield self._mark(score, min(column, other, key=self._rounds_of))
 
 
 def average_reward(log: InteractionLog, interval: AbstractValueInterval, seed: int, level: float) -> ValueInterval:

@@ -104,6 +104,11 @@ class PolicyValue(AbstractTask):
             raise RequestError(f"task.compare_to={self.compare_to}: is no policy of this run; there are {names}")
         for policy in (*self.policies.values(), *filter(None, [self.logging_policy])):
             policy.check(card)
+        if not config.propensity.target.uses_logged:
+            raise RequestError(
+                f"{config.run.choice('propensity')}: is the chance that a pair is logged, not that of an action in a "
+                "round; leave it out, or name a model of the logging policy: +task/logging_policy=estimated_logistic"
+            )
         if not self.value_estimators:
             raise RequestError("task.value_estimators: there is none; choose some by task/value_estimator=[ips,dr]")
         check_inputs(self.value_estimators, {"model": config.learner is not None}, FIXES)
@@ -154,6 +159,12 @@ class PolicyValue(AbstractTask):
     def check_prepared(self, config: ExperimentConfig, prepared: PreparedData) -> None:
         """Raise RequestError or DataError where these rounds cannot tell a policy, before anything learns."""
         log = self._rounds(prepared)
+        unseen = config.split.settings.get("unseen") or prepared.dataset.card.unseen
+        if unseen == "drop" and prepared.splits.unseen and self._folds(prepared) == 1:
+            raise RequestError(
+                f"split.unseen=drop: leaves out {prepared.splits.unseen} test rounds by the action taken, so that "
+                "propensities are no more the chance of those that stay; set split.unseen=keep"
+            )
         logging, policies = self._bind(config, prepared, log)
         check_inputs(self.value_estimators, {"logging_distribution": logging is not None}, FIXES)
         actions = self._actions(config, prepared)
@@ -258,7 +269,7 @@ class PolicyValue(AbstractTask):
         predictor: AbstractPredictor | None,
     ) -> Iterator[EvaluatedRounds]:
         """Yield the rounds with a model that has not learnt from them: all at once, or fold by fold."""
-        propensity = self._propensity(prepared, log, logging)
+        propensity = self._propensity(log, logging)
         cluster = np.zeros(len(log), np.int64) if log.user is None else log.user
         if predictor is None or self._folds(prepared) == 1:
             model = None if predictor is None else reward_model(predictor, reads_row(config, prepared))
@@ -270,10 +281,11 @@ class PolicyValue(AbstractTask):
                 log=log.take(rows), propensity=propensity[rows], model=fold_model, cluster=cluster[rows]
             )
 
-    def _propensity(self, prepared: PreparedData, log: InteractionLog, logging: ActionDistribution | None) -> Doubles:
+    def _propensity(self, log: InteractionLog, logging: ActionDistribution | None) -> Doubles:
         """Return the logging probability of each round's action: as logged, or as the model of the policy has it."""
         if self.logging_policy is None or logging is None:
-            return prepared.propensity.predict(log).astype(np.float64)
+            assert log.propensity is not None
+            return log.propensity.astype(np.float64)
         return probability_of_actions(log, logging)
 
 

@@ -86,11 +86,10 @@ def reward_model(predictor: AbstractPredictor, reads_row: bool) -> RewardModel:
     def predict(contexts: Contexts) -> Doubles:
         if reads_row or contexts.user is None:
             return _predict(predictor, contexts)
-        users, rank = np.unique(contexts.user, return_inverse=True)
+        users, first, rank = np.unique(contexts.user, return_index=True, return_inverse=True)
         new = np.array([user not in by_user for user in users.tolist()])
         if new.any():
-            first = np.array([int(np.argmax(contexts.user == user)) for user in users[new]])
-            by_user.update(zip(users[new].tolist(), _predict(predictor, contexts.take(first)), strict=True))
+            by_user.update(zip(users[new].tolist(), _predict(predictor, contexts.take(first[new])), strict=True))
         return np.stack([by_user[user] for user in users.tolist()])[rank]
 
     return predict

@@ -140,6 +140,8 @@ def test_a_column_of_an_unknown_item_is_refused(tmp_path: Path) -> None:
             {**EVERY_ROUNDS, "propensity": {"a": "pa", "b": "pa"}},
             r"^dataset\.propensity: the column 'pa' is taken",
         ),
+        ({**ROUNDS, "repeats": "keep_last"}, r"^dataset\.repeats=keep_last: leaves rounds out by the item taken"),
+        ({**ROUNDS, "k_core": 2}, r"^dataset\.k_core: leaves rounds out by the item taken"),
         ({**ROUNDS, "exposure": "t", "arms": ["x"]}, r"^dataset\.rounds: a policy takes an item in each"),
     ],
 )

@@ -44,6 +44,17 @@ def check_rounds(tables: CsvTables) -> None:
         raise RequestError("dataset.rounds: says what dataset.propensity is the probability of; name its column")
     if columns and tables.user is not None and not tables.rounds:
         raise RequestError("dataset.propensity: names a column for each item, as rounds have; set dataset.rounds=true")
+    if tables.rounds and tables.user is not None and tables.repeats == "keep_last":
+        raise RequestError(
+            "dataset.repeats=keep_last: leaves rounds out by the item taken, so that propensity is no more the chance "
+            "of those that stay; set dataset.repeats=allowed"
+        )
+    fewest = tables.k_core.get("item", 1) if isinstance(tables.k_core, dict) else tables.k_core or 1
+    if tables.rounds and fewest > 1:
+        raise RequestError(
+            "dataset.k_core: leaves rounds out by the item taken, so that propensity is no more the chance of those "
+            "that stay; name users alone: k_core={user: N}"
+        )
     for name in columns:
         if columns.count(name) > 1 or name in tables.row_columns:
             raise RequestError(f"dataset.propensity: the column {name!r} is taken twice; name one for each item")
