@@ -21,7 +21,7 @@ from causalrec.estimators.policy_value.estimator.ips import IPSValue
 from causalrec.estimators.policy_value.estimator.mips import MIPSValue
 from causalrec.estimators.policy_value.estimator.snips import SNIPSValue
 from causalrec.estimators.policy_value.rounds import ActionFeatures, LoggedRounds
-from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate
+from causalrec.evaluation.estimation.base import AbstractEstimation, Estimate, row_name
 from causalrec.evaluation.estimation.value_errors import error_cells, estimate_values
 from causalrec.types import Count, Doubles, Ints, Share
 
@@ -32,6 +32,7 @@ COMPARED: Final[dict[str, AbstractValueEstimator]] = {
     "dm": DirectMethod(),
     "mips": MIPSValue(),
 }
+LEVELS: Final = 4
 CELLS: Final = 1 << 22  # rounds times actions that are held at a time
 
 
@@ -39,16 +40,19 @@ CELLS: Final = 1 << 22  # rounds times actions that are held at a time
 class MIPSStudy(AbstractEstimation):
     """Errors of ips, snips, dr, dm and mips on `dataset=synthetic_bandit` with categories, of an epsilon-greedy target.
 
-    Defaults are the paper's: 10 context numbers, 3 categories of 10 levels, noise of standard deviation 2.5, beta -1,
-    10,000 rounds. The reward model is a ridge regression, in 2 folds, over context and one-hot categories, without
-    interactions (the paper's is a random forest, which would have to predict 50 million pairs a draw). The target takes
-    the best action by the true means but for epsilon. Each draw has a law of its own; the truth is the value in the
-    drawn contexts. Columns are `re|se|bias` / estimator; rows are named by the setting that is not the paper's.
+    Defaults are the paper's: 10 context numbers, 3 categories, noise of standard deviation 2.5, beta -1, 10,000 rounds;
+    but each category has 4 levels, not 10: an action has one level of each here, so that up to a thousand actions would
+    hardly share their 1,000 combinations, and mips would be ips (in the paper levels are drawn anew each round). The
+    reward model is a ridge regression, in 2 folds, over context and one-hot categories, without interactions (the
+    paper's is a random forest, which would have to predict 50 million pairs a draw). The target takes the best action
+    by the true means but for epsilon. Each draw has a law of its own; the truth is the value in the drawn contexts.
+    Columns are `re|se|bias` / estimator; rows are named by number of actions and share without support.
 
     Attributes:
         draws: of laws and rounds.
         rounds: of each draw.
         actions: A.
+        levels: of each category.
         deficient: share of the actions that the logging policy never takes.
         epsilon: share of the target that is uniform.
     """
@@ -59,6 +63,7 @@ class MIPSStudy(AbstractEstimation):
     draws: Annotated[int, Field(ge=2)] = 20
     rounds: Count = 10_000
     actions: Annotated[int, Field(ge=2)] = 1000
+    levels: Annotated[int, Field(ge=2)] = LEVELS
     deficient: Annotated[float, Field(ge=0, lt=1)] = 0.0
     epsilon: Share = 0.05
 
@@ -80,7 +85,7 @@ class MIPSStudy(AbstractEstimation):
             beta=-1.0,
             deficient=round(self.deficient * self.actions),
             categories=3,
-            levels=10,
+            levels=self.levels,
             law=draw,
             draw=draw,
         )
@@ -88,7 +93,7 @@ class MIPSStudy(AbstractEstimation):
     def run(self, root: Path, cache: Path, seed: int) -> list[Estimate]:
         results = [self._draw(root, seed * self.draws + k) for k in range(self.draws)]
         support = f"-deficient-{self.deficient:g}" if self.deficient else ""
-        row = f"actions-{self.actions}{support}"
+        row = row_name(f"actions-{self.actions}{support}", "levels", self.levels, LEVELS)
         return error_cells(row, [truth for truth, _ in results], [values for _, values in results])
 
     def _draw(self, root: Path, draw: int) -> tuple[float, dict[str, float]]:
