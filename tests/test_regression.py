@@ -141,7 +141,7 @@ def test_other_estimators_are_refused(settings: dict[str, dict[str, str]], messa
 def test_what_it_does_not_read_is_refused_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], message: str
 ) -> None:
-    kept = [text for text in SMALL if "dataset" not in text and (len(overrides) == 1 or "task" not in text)]
-    assert cli.main(["train", *kept, *overrides]) == 2
+    common = [text for text in SMALL if "dataset" not in text and (len(overrides) == 1 or "task" not in text)]
+    assert cli.main(["train", *common, *overrides]) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and error.count("\n") == 0, error

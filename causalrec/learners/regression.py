@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import DatasetCard
@@ -25,6 +26,7 @@ from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
 from causalrec.types import Doubles, Floats
 
+SklearnModel = Any  # scikit-learn has no types
 LOGISTIC: Model = {"estimator": "sklearn.linear_model.LogisticRegression", "C": 100, "tol": 1e-8, "max_iter": 10_000}
 
 
@@ -128,7 +130,7 @@ class RegressionLearner(AbstractLearner):
     ) -> RegressionPredictor:
         return self.predictor(config, prepared, ())
 
-    def _build(self, *, binary: bool, seed: int, log: FitLog | None = None) -> Any:
+    def _build(self, *, binary: bool, seed: int, log: FitLog | None = None) -> SklearnModel:
         if binary:
             return build_sklearn_model("learner.binary_model", self.binary_model, "classifier", seed, log)
         return build_sklearn_model("learner.model", self.model, "regressor", seed, log)
@@ -144,7 +146,7 @@ class RegressionPredictor(AbstractPredictor):
         log: how the fit ended.
     """
 
-    def __init__(self, columns: OutcomeColumns, estimator: Any, constant: float, log: FitLog) -> None:
+    def __init__(self, columns: OutcomeColumns, estimator: SklearnModel, constant: float, log: FitLog) -> None:
         self.columns, self.estimator, self.constant, self.log = columns, estimator, constant, log
 
     def __call__(self, rows: SliceData) -> Floats:
@@ -158,18 +160,18 @@ class RegressionPredictor(AbstractPredictor):
         return self.log.lines
 
 
-def mean_outcome(estimator: Any, design: Matrix) -> Doubles:
+def mean_outcome(estimator: SklearnModel, design: Matrix) -> Doubles:
     """Return the predictions of a fitted estimator, of a classifier the probability of its last class, float64[N]."""
     if hasattr(estimator, "predict_proba"):
         return np.asarray(estimator.predict_proba(design)[:, -1], np.float64)
     return np.asarray(estimator.predict(design), np.float64)
 
 
-def reads_sparse(estimator: Any) -> bool:
+def reads_sparse(estimator: SklearnModel) -> bool:
     """Whether an estimator of scikit-learn says that it takes sparse rows."""
     return bool(estimator.__sklearn_tags__().input_tags.sparse)
 
 
-def as_read(design: Any, estimator: Any) -> Matrix:
+def as_read(design: sparse.csr_matrix, estimator: SklearnModel) -> Matrix:
     """Return sparse rows as the estimator takes them."""
     return design if reads_sparse(estimator) else np.asarray(design.toarray())

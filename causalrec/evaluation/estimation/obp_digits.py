@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 from pydantic import Field
@@ -17,7 +17,7 @@ from causalrec.evaluation.estimation.value_errors import PIPELINE, cross_fit, er
 from causalrec.types import Doubles, Ints, Share
 
 STATE: Final = 12345
-LOGISTIC: Final[dict[str, Any]] = {"C": 100, "max_iter": 10_000, "random_state": STATE}
+LOGISTIC: Final = {"C": 100, "max_iter": 10_000, "random_state": STATE}
 Certainty = Annotated[float, Field(ge=0, lt=1)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 import polars as pl
@@ -21,7 +21,7 @@ from causalrec.evaluation.estimation.value_errors import PIPELINE, cross_fit, er
 from causalrec.types import Doubles
 
 STATE: Final = 12345
-LOGISTIC: Final[dict[str, Any]] = {"C": 100, "max_iter": 10_000, "random_state": STATE}
+LOGISTIC: Final = {"C": 100, "max_iter": 10_000, "random_state": STATE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,17 +72,17 @@ def _slots(log: InteractionLog, items: Doubles, policy: ActionDistribution) -> S
     build, blocks = partial(LogisticRegression, **LOGISTIC), []
     for slot in np.unique(log.position):
         rows = np.flatnonzero(log.position == slot)
-        part = log.take(rows)
-        assert part.propensity is not None
-        reward, target = part.outcome.astype(np.float64), policy(Contexts.of_log(part))
+        rounds = log.take(rows)
+        assert rounds.propensity is not None
+        reward, target = rounds.outcome.astype(np.float64), policy(Contexts.of_log(rounds))
         blocks.append(
             LoggedRounds(
                 reward=reward,
-                action=part.item,
-                propensity=part.propensity.astype(np.float64),
-                target=target[np.arange(len(part)), part.item],
+                action=rounds.item,
+                propensity=rounds.propensity.astype(np.float64),
+                target=target[np.arange(len(rounds)), rounds.item],
                 target_distribution=target,
-                model=cross_fit(build, visitors[rows], items, part.item, reward, STATE),
+                model=cross_fit(build, visitors[rows], items, rounds.item, reward, STATE),
             )
         )
     return blocks

@@ -19,7 +19,7 @@ from causalrec.evaluation.estimation.value_errors import PIPELINE, cross_fit, er
 from causalrec.types import Count, Doubles, Ints
 
 FOLD_SEED: Final = 12345
-LOGISTIC: Final[dict[str, Any]] = {"C": 100, "max_iter": 10_000, "random_state": FOLD_SEED}
+LOGISTIC: Final = {"C": 100, "max_iter": 10_000, "random_state": FOLD_SEED}
 PAPER_BETA: Final = -3.0
 
 

@@ -21,6 +21,7 @@ from causalrec.estimators.policy_value.slope import slope
 from causalrec.evaluation.estimation.base import Estimate, summarise_cell
 from causalrec.types import Doubles, Ints
 
+SklearnModel = Any  # scikit-learn has no types
 SLOPE_WIDTH: Final = 1.28  # standard errors, as Open Bandit Pipeline
 PIPELINE: Final[Mapping[str, AbstractValueEstimator]] = {
     "dm": DirectMethod(),
@@ -60,7 +61,7 @@ def _value(terms: Sequence[Doubles]) -> float:
 
 
 def cross_fit(
-    build: Callable[[], Any], contexts: Doubles, actions: Doubles, action: Ints, reward: Doubles, seed: int
+    build: Callable[[], SklearnModel], contexts: Doubles, actions: Doubles, action: Ints, reward: Doubles, seed: int
 ) -> Doubles:
     """Return the mean reward of every action in every round by a classifier that learnt from other rounds.
 
