@@ -228,3 +228,14 @@ def test_a_ranking_that_has_nothing_to_rank_is_refused(
 ) -> None:
     assert message in refusal(capsys, *SMALL, *UNIFORM, *overrides)
     assert not (folder / "runs").exists()
+
+
+def test_policies_that_learn_from_rounds_learn_from_those_of_the_other_folds(folder: Path) -> None:
+    """A baseline that orders actions by the rewards of the very rounds that judge it looks better than it is."""
+    noise = ["dataset.rounds=300", "dataset.actions=30", "dataset.beta=0", "dataset.context_dim=1"]
+    greedy = ["task/policy=[uniform,top_k]", "task.policies.top_k.k=1"]
+    overrides = [text for text in SMALL if "dataset" not in text]
+    _, scores = scores_of(folder, *overrides, *NO_MODEL, *noise, *greedy, "task.folds=2")
+    assert scores["snips@top_k"].n == 300
+    gap = (scores["snips@top_k"].value or 0) - (scores["true_value@top_k"].value or 0)
+    assert abs(gap) < 0.25, "in-sample the best of thirty actions with ten rounds each has about .3 too much"

@@ -176,7 +176,7 @@ def validate_group(plain: Mapping[str, object], group: str) -> ComponentConfig[A
 
 
 def _with_name(run: RunConfig, groups_read: frozenset[str] | None) -> RunConfig:
-    """Name a row after its learner, or without one its task, where it would be named after an objective that none trains."""
+    """Name a row after its learner (without one its task) where it would be named after what is not trained."""
     default = run.name in {"-".join(str(run.chosen_name(group)) for group in names) for names in DEFAULT_NAME_GROUPS}
     if not default or (groups_read is not None and "objective" in groups_read):
         return run

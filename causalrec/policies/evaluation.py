@@ -31,15 +31,21 @@ class EvaluatedRounds:
 
     Attributes:
         log: the rounds; items are actions, outcomes rewards.
+        policies: target policies, by name, which have not learnt from these rounds.
         propensity: float64[N], the logging policy's probability of the action taken.
+        logging: of every action under the policy that wrote the rounds; None: not known.
         model: predicts rewards, and has not learnt from these rounds; None: there is none.
         cluster: int64[N], whose rounds depend on each other; zeros where each is its own.
+        numbers: int64[N], what the rounds are called by.
     """
 
     log: InteractionLog
+    policies: Mapping[str, ActionDistribution]
     propensity: Doubles
+    logging: ActionDistribution | None
     model: RewardModel | None
     cluster: Ints
+    numbers: Ints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,7 @@ class RoundsBlock:
     """B rounds with what policies and a model say of every action in them.
 
     Attributes:
-        rows: int64[B], their numbers in the log.
+        rows: int64[B], what they are called by.
         contexts: what was seen before the action.
         action: int64[B].
         reward: float64[B].
@@ -92,10 +98,9 @@ class PolicyEvaluation:
     """What is estimated of which policies.
 
     Attributes:
-        policies: bound target policies, by name.
+        policies: names of the target policies.
         estimators: by name.
         interval: how intervals are made.
-        logging: of every action under the policy that wrote the rounds; None: not known.
         truth: contexts -> true mean rewards float64[B,A]; None: not known.
         actions: what is known of actions.
         num_clusters: of rounds; 0 where each is its own.
@@ -103,10 +108,9 @@ class PolicyEvaluation:
         memory: bytes that a block may take.
     """
 
-    policies: Mapping[str, ActionDistribution]
+    policies: Sequence[str]
     estimators: Mapping[str, AbstractValueEstimator]
     interval: AbstractValueInterval
-    logging: ActionDistribution | None
     truth: RewardModel | None
     actions: ActionFeatures | None
     num_clusters: int
@@ -154,14 +158,14 @@ class PolicyEvaluation:
     def _block(self, piece: EvaluatedRounds, rows: Ints) -> RoundsBlock:
         contexts = Contexts.of_log(piece.log).take(rows)
         return RoundsBlock(
-            rows=rows,
+            rows=piece.numbers[rows],
             contexts=contexts,
             action=piece.log.item[rows],
             reward=piece.log.outcome[rows].astype(np.float64),
             propensity=piece.propensity[rows],
             cluster=piece.cluster[rows],
-            targets={name: check_distribution(target(contexts), name) for name, target in self.policies.items()},
-            logging=None if self.logging is None else check_distribution(self.logging(contexts), LOGGED),
+            targets={name: check_distribution(piece.policies[name](contexts), name) for name in self.policies},
+            logging=None if piece.logging is None else check_distribution(piece.logging(contexts), LOGGED),
             model=None if piece.model is None else piece.model(contexts),
         )
 

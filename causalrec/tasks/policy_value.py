@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -32,8 +32,8 @@ from causalrec.policies.support import check_logged_propensities, check_support,
 from causalrec.prepared import PreparedData
 from causalrec.tasks.action_features import action_features
 from causalrec.tasks.base import AbstractTask
-from causalrec.tasks.reward_models import fold_models, fold_of_rounds, reads_row, reward_model
-from causalrec.types import Count, Doubles, LabelKind
+from causalrec.tasks.reward_models import fold_model, fold_of_rounds, reads_row, reward_model
+from causalrec.types import Count, Doubles, Ints, LabelKind
 
 if TYPE_CHECKING:
     from causalrec.evaluation.evaluator import Evaluator, Score
@@ -158,22 +158,22 @@ class PolicyValue(AbstractTask):
 
     def check_prepared(self, config: ExperimentConfig, prepared: PreparedData) -> None:
         """Raise RequestError or DataError where these rounds cannot tell a policy, before anything learns."""
-        log = self._rounds(prepared)
         unseen = config.split.settings.get("unseen") or prepared.dataset.card.unseen
         if unseen == "drop" and prepared.splits.unseen and self._folds(prepared) == 1:
             raise RequestError(
                 f"split.unseen=drop: leaves out {prepared.splits.unseen} test rounds by the action taken, so that "
                 "propensities are no more the chance of those that stay; set split.unseen=keep"
             )
-        logging, policies = self._bind(config, prepared, log)
-        check_inputs(self.value_estimators, {"logging_distribution": logging is not None}, FIXES)
+        pieces = list(self._pieces(config, prepared))
+        check_inputs(self.value_estimators, {"logging_distribution": pieces[0].logging is not None}, FIXES)
         actions = self._actions(config, prepared)
         for name, estimator in self.value_estimators.items():
             with name_refusals(name):
                 estimator.check(actions)
-        if self.logging_policy is None and logging is not None:
-            check_logged_propensities(log, logging)
-        check_support(log, policies, logging, assume=self.assume_support)
+        for piece in pieces:
+            if self.logging_policy is None and piece.logging is not None:
+                check_logged_propensities(piece.log, piece.logging)
+            check_support(piece.log, piece.policies, piece.logging, assume=self.assume_support)
 
     def scores(
         self,
@@ -185,19 +185,17 @@ class PolicyValue(AbstractTask):
     ) -> Iterable[Score]:
         """Return the value of every policy by every estimator, their differences, and what the weights come to."""
         log = self._rounds(prepared)
-        logging, policies = self._bind(config, prepared, log)
         evaluation = PolicyEvaluation(
-            policies=policies,
+            policies=tuple(self.policies),
             estimators=self.value_estimators,
             interval=self.interval,
-            logging=logging,
             truth=prepared.dataset.context_oracle,
             actions=self._actions(config, prepared),
             num_clusters=log.num_users,
             seed=config.run.evaluation.seed,
             memory=config.run.evaluation.memory_mb * 1e6,
         )
-        pieces = list(self._pieces(config, prepared, log, logging, predictor))
+        pieces = self._with_models(config, prepared, predictor)
         sums = evaluation.run(pieces)
         report = PolicyReport(
             evaluation=evaluation,
@@ -248,38 +246,52 @@ class PolicyValue(AbstractTask):
             )
         return prepared.splits.test
 
-    def _bind(
-        self, config: ExperimentConfig, prepared: PreparedData, log: InteractionLog
-    ) -> tuple[ActionDistribution | None, dict[str, ActionDistribution]]:
-        """Return the logging policy (None: not known) and the target policies, bound to the data."""
-        source = PolicySource(dataset=prepared.dataset, train=prepared.train, test=log, seed=config.run.seed)
-        logging = self.logging_policy.bind(source) if self.logging_policy else prepared.dataset.logging_policy
-        return logging, {name: policy.bind(source) for name, policy in self.policies.items()}
-
     def _actions(self, config: ExperimentConfig, prepared: PreparedData) -> ActionFeatures:
         wanted = frozenset().union(*(estimator.requires for estimator in self.value_estimators.values()))
         return action_features(config, prepared, wanted, self.action_clusters)
 
-    def _pieces(
-        self,
-        config: ExperimentConfig,
-        prepared: PreparedData,
-        log: InteractionLog,
-        logging: ActionDistribution | None,
-        predictor: AbstractPredictor | None,
-    ) -> Iterator[EvaluatedRounds]:
-        """Yield the rounds with a model that has not learnt from them: all at once, or fold by fold."""
-        propensity = self._propensity(log, logging)
+    def _pieces(self, config: ExperimentConfig, prepared: PreparedData) -> Iterator[EvaluatedRounds]:
+        """Yield the rounds, all at once or by folds, with policies that have not learnt from them; without models."""
+        log = self._rounds(prepared)
         cluster = np.zeros(len(log), np.int64) if log.user is None else log.user
-        if predictor is None or self._folds(prepared) == 1:
-            model = None if predictor is None else reward_model(predictor, reads_row(config, prepared))
-            yield EvaluatedRounds(log=log, propensity=propensity, model=model, cluster=cluster)
-            return
-        fold = fold_of_rounds(log, self._folds(prepared), config.run.seed)
-        for rows, fold_model in fold_models(config, prepared, log, fold):
+        for rows in self._fold_rows(config, prepared):
+            train = prepared.train if len(rows) == len(log) else log.take(np.setdiff1d(np.arange(len(log)), rows))
+            test = log if len(rows) == len(log) else log.take(rows)
+            source = PolicySource(dataset=prepared.dataset, train=train, test=test, seed=config.run.seed)
+            logging = self.logging_policy.bind(source) if self.logging_policy else prepared.dataset.logging_policy
             yield EvaluatedRounds(
-                log=log.take(rows), propensity=propensity[rows], model=fold_model, cluster=cluster[rows]
+                log=test,
+                policies={name: policy.bind(source) for name, policy in self.policies.items()},
+                propensity=self._propensity(test, logging),
+                logging=logging,
+                model=None,
+                cluster=cluster[rows],
+                numbers=rows,
             )
+
+    def _fold_rows(self, config: ExperimentConfig, prepared: PreparedData) -> list[Ints]:
+        """Return the row numbers of each fold of the rounds."""
+        log, folds = self._rounds(prepared), self._folds(prepared)
+        if folds == 1:
+            return [np.arange(len(log))]
+        fold = fold_of_rounds(log, folds, config.run.seed)
+        return [np.flatnonzero(fold == k) for k in range(folds)]
+
+    def _with_models(
+        self, config: ExperimentConfig, prepared: PreparedData, predictor: AbstractPredictor | None
+    ) -> list[EvaluatedRounds]:
+        """Return the rounds with models of the reward that have not learnt from them, where there is a learner."""
+        pieces = list(self._pieces(config, prepared))
+        if predictor is None:
+            return pieces
+        if len(pieces) == 1:
+            return [replace(pieces[0], model=reward_model(predictor, reads_row(config, prepared)))]
+        log, modelled = self._rounds(prepared), []
+        for k, piece in enumerate(pieces):
+            others = np.setdiff1d(np.arange(len(log)), piece.numbers)
+            model = fold_model(config, prepared, log, others, config.run.seed + k)
+            modelled.append(replace(piece, model=model))
+        return modelled
 
     def _propensity(self, log: InteractionLog, logging: ActionDistribution | None) -> Doubles:
         """Return the logging probability of each round's action: as logged, or as the model of the policy has it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -37,23 +36,22 @@ def fold_of_rounds(log: InteractionLog, folds: int, seed: int) -> Ints:
     return fold[rank]
 
 
-def fold_models(
-    config: ExperimentConfig, prepared: PreparedData, log: InteractionLog, fold: Ints
-) -> Iterator[tuple[Ints, RewardModel]]:
-    """Yield the rows of each fold with a model that learnt from the rows of all others.
+def fold_model(
+    config: ExperimentConfig, prepared: PreparedData, log: InteractionLog, rows: Ints, seed: int
+) -> RewardModel:
+    """Return a model that learnt from these rows of the rounds.
 
     Args:
         config: of the job.
         prepared: what stands before its fits.
         log: all rounds.
-        fold: int64[N], of each.
+        rows: int64[K], those of the other folds.
+        seed: of which of them are its validation.
     """
     learner = config.components.learner
     assert learner is not None
-    for k in range(int(fold.max()) + 1):
-        others = np.flatnonzero(fold != k)
-        predictor = learner.fit(config, _without_fold(prepared, log, others, config.run.seed + k), fit_sequentially)
-        yield np.flatnonzero(fold == k), reward_model(predictor, reads_row(config, prepared))
+    predictor = learner.fit(config, _without_fold(prepared, log, rows, seed), fit_sequentially)
+    return reward_model(predictor, reads_row(config, prepared))
 
 
 def _without_fold(prepared: PreparedData, log: InteractionLog, rows: Ints, seed: int) -> PreparedData:

@@ -71,15 +71,22 @@ def rounds_of(mean: RewardModel, model: RewardModel | None, seed: int = 0, sd: f
         columns=contexts.columns,
         of_rounds=True,
     )
-    return EvaluatedRounds(log=log, propensity=np.full(ROUNDS, 0.5), model=model, cluster=np.zeros(ROUNDS, np.int64))
+    return EvaluatedRounds(
+        log=log,
+        policies={"far": prefer_large},
+        propensity=np.full(ROUNDS, 0.5),
+        logging=None,
+        model=model,
+        cluster=np.zeros(ROUNDS, np.int64),
+        numbers=np.arange(ROUNDS),
+    )
 
 
 def evaluation(estimators: Mapping[str, AbstractValueEstimator] = ESTIMATORS, seed: int = 0) -> PolicyEvaluation:
     return PolicyEvaluation(
-        policies={"far": prefer_large},
+        policies=["far"],
         estimators=estimators,
         interval=NormalInterval(),
-        logging=None,
         truth=None,
         actions=None,
         num_clusters=0,

@@ -101,6 +101,7 @@ def test_wandb_shows_these_names() -> None:
         "n",
         "absolute",
         "higher_is_better",
+        "note",
         "kind",
         "better special case",
     )
@@ -122,7 +123,9 @@ def test_tables_show_these_names() -> None:
     shown = json.loads(json.dumps(table.as_json()))
     assert list(shown) == [field.name for field in dataclasses.fields(ScoreTable)]
     assert list(shown["rows"]["mf-ips"]["auc@randomised"]) == [field.name for field in dataclasses.fields(Cell)]
-    assert [field.name for field in dataclasses.fields(Cell)] == ["mean", "low", "high", "sd", "seeds", "n", "loses_to"]
+    assert [field.name for field in dataclasses.fields(Cell)] == [
+        *("mean", "low", "high", "sd", "seeds", "n", "loses_to", "note"),
+    ]
     assert table.columns == (names.column_of(SCORE),) == ("auc@randomised",)
     assert [names.label_of(path) for path in SELECTION] == [
         "criterion",

@@ -58,11 +58,11 @@ class Bandit:
         train, test = source.logged.take(np.arange(half)), source.logged.take(np.arange(half, 2 * half))
         teacher = replace(self.data, draw=POLICY_DRAW, rounds=POLICY_ROUNDS, beta=0.0).load(Path())
         scores = fit_rewards(teacher.logged, interactions=False)
+        policies = {"greedy": lambda c: greedy(scores(c)), "softmax": lambda c: softmax_policy(scores(c), 0.25)}
         evaluation = PolicyEvaluation(
-            policies={"greedy": lambda c: greedy(scores(c)), "softmax": lambda c: softmax_policy(scores(c), 0.25)},
+            policies=tuple(policies),
             estimators=ESTIMATORS,
             interval=NormalInterval(),
-            logging=source.logging_policy,
             truth=source.context_oracle,
             actions=None,
             num_clusters=0,
@@ -72,9 +72,12 @@ class Bandit:
         assert test.propensity is not None
         rounds = EvaluatedRounds(
             log=test,
+            policies=policies,
             propensity=test.propensity.astype(np.float64),
+            logging=source.logging_policy,
             model=fit_rewards(train, interactions=self.interactions),
             cluster=np.zeros(half, np.int64),
+            numbers=np.arange(half),
         )
         return evaluation, [rounds]
 
