@@ -20,6 +20,7 @@ from causalrec.types import Doubles
 
 SlopeWidths = Literal["intervals", "differences"]
 
+FEW_USERS = 10  # of which a bootstrap's intervals cover .93 and less, of three .74
 FEW_ROUNDS = 300  # effective ones, under which an interval is marked
 HUGE_WEIGHT = 1e6
 SLOPE_WIDTH = 1.28  # standard errors: the tenth of Su et al. (ICML 2020), as Open Bandit Pipeline has it
@@ -38,6 +39,7 @@ class PolicyReport:
         rounds: how many were read.
         policy_logs: rounds that other policies wrote themselves, by name: their mean reward is that policy's value.
         slope_widths: what SLOPE chooses a parameter by.
+        clusters: users with rounds, whose rounds depend on each other; 0: each round is its own.
     """
 
     evaluation: PolicyEvaluation
@@ -47,6 +49,7 @@ class PolicyReport:
     rounds: int
     policy_logs: Mapping[str, InteractionLog] = field(default_factory=dict)
     slope_widths: SlopeWidths = "intervals"
+    clusters: int = 0
 
     @cached_property
     def chosen(self) -> dict[str, str]:
@@ -132,6 +135,9 @@ class PolicyReport:
         if weights.effective_rounds < FEW_ROUNDS:
             notes.append(f"{weights.effective_rounds:.0f} effective rounds")
             lines.append(f"{notes[-1]}: its interval may be too narrow")
+        if 0 < self.clusters < FEW_USERS:
+            notes.append(f"{self.clusters} users")
+            lines.append(f"{notes[-1]}: too few to resample; task/interval=normal widens for them")
         if weights.largest > HUGE_WEIGHT:
             lines.append(f"a weight of {weights.largest:.3g}, of round {weights.largest_round}, outweighs all others")
         return replace(score, warnings=tuple(lines), note=", ".join(notes))

@@ -23,6 +23,7 @@ from causalrec.estimators.policy_value.rounds import ActionFeatures
 from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.evaluation.slice.popularity import LEVELS
 from causalrec.graph.causal_graph import CausalGraph
+from causalrec.graph.identify import Adjustment, Identification
 from causalrec.graph.overlap import Overlap, overlap
 from causalrec.policies.base import AbstractPolicy, PolicySource
 from causalrec.policies.estimator_ranking import DRAWS, EstimatorRanking
@@ -142,6 +143,9 @@ class PolicyValue(AbstractTask):
                 f"{card.name} holds none; of csv, name the column: dataset.propensity"
             )
 
+    def identify(self, request: DataRequest | ExperimentConfig, card: DatasetCard) -> Adjustment:
+        return replace(super().identify(request, card), evaluation=Identification("logged propensity"))
+
     def check_rows(self, dataset: CausalDataset, config: ExperimentConfig) -> None:
         """Raise DataError where propensities are those of pairs to be logged, not of actions to be taken in a round."""
         if dataset.logged.user is not None and not dataset.logged.of_rounds:
@@ -205,6 +209,7 @@ class PolicyValue(AbstractTask):
             rounds=len(log),
             policy_logs=prepared.dataset.policy_logs,
             slope_widths=self.slope_widths,
+            clusters=0 if log.user is None else len(np.unique(log.user)),
         )
         yield from report.scores(self.compare_to)
         if self.rank_estimators:
