@@ -13,9 +13,7 @@ from pydantic import Field
 from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
-from causalrec.data.contexts import ActionDistribution
 from causalrec.data.dataset import CausalDataset
-from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.policy_value.base import AbstractValueEstimator
 from causalrec.estimators.policy_value.interval.base import AbstractValueInterval
@@ -25,16 +23,16 @@ from causalrec.evaluation.slice.popularity import LEVELS
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment, Identification
 from causalrec.graph.overlap import Overlap, overlap
-from causalrec.policies.base import AbstractPolicy, PolicySource
+from causalrec.policies.base import AbstractPolicy
 from causalrec.policies.estimator_ranking import DRAWS, EstimatorRanking
-from causalrec.policies.evaluation import EvaluatedRounds, PolicyEvaluation, check_inputs
+from causalrec.policies.evaluation import PolicyEvaluation, check_inputs
 from causalrec.policies.report import PolicyReport, SlopeWidths
-from causalrec.policies.support import check_logged_propensities, check_support, probability_of_actions
+from causalrec.policies.support import check_logged_propensities, check_support
 from causalrec.prepared import PreparedData
 from causalrec.tasks.action_features import action_features
 from causalrec.tasks.base import AbstractTask
-from causalrec.tasks.reward_models import fold_model, fold_of_rounds, reads_row, reward_model
-from causalrec.types import Count, Doubles, Ints, LabelKind
+from causalrec.tasks.judged_rounds import JudgedRounds
+from causalrec.types import Count, LabelKind
 
 if TYPE_CHECKING:
     from causalrec.evaluation.evaluator import Evaluator, Score
@@ -163,12 +161,13 @@ class PolicyValue(AbstractTask):
     def check_prepared(self, config: ExperimentConfig, prepared: PreparedData) -> None:
         """Raise RequestError or DataError where these rounds cannot tell a policy, before anything learns."""
         unseen = config.split.settings.get("unseen") or prepared.dataset.card.unseen
-        if unseen == "drop" and prepared.splits.unseen and self._folds(prepared) == 1:
+        judged = self._judged_rounds(config, prepared)
+        if unseen == "drop" and prepared.splits.unseen and judged.folds == 1:
             raise RequestError(
                 f"split.unseen=drop: leaves out {prepared.splits.unseen} test rounds by the action taken, so that "
                 "propensities are no more the chance of those that stay; set split.unseen=keep"
             )
-        pieces = list(self._pieces(config, prepared))
+        pieces = list(judged.pieces())
         check_inputs(self.value_estimators, {"logging_distribution": pieces[0].logging is not None}, FIXES)
         actions = self._actions(config, prepared)
         for name, estimator in self.value_estimators.items():
@@ -188,7 +187,8 @@ class PolicyValue(AbstractTask):
         evaluator: Evaluator,
     ) -> Iterable[Score]:
         """Return the value of every policy by every estimator, their differences, and what the weights come to."""
-        log = self._rounds(prepared)
+        judged = self._judged_rounds(config, prepared)
+        log = judged.log
         evaluation = PolicyEvaluation(
             policies=tuple(self.policies),
             estimators=self.value_estimators,
@@ -199,7 +199,7 @@ class PolicyValue(AbstractTask):
             seed=config.run.evaluation.seed,
             memory=config.run.evaluation.memory_mb * 1e6,
         )
-        pieces = self._with_models(config, prepared, predictor)
+        pieces = judged.with_models(predictor)
         sums = evaluation.run(pieces)
         report = PolicyReport(
             evaluation=evaluation,
@@ -219,13 +219,14 @@ class PolicyValue(AbstractTask):
 
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
         by = "estimated by task.logging_policy" if self.logging_policy else "as logged"
-        folds = self._folds(prepared)
+        judged = self._judged_rounds(config, prepared)
+        folds = judged.folds
         model = (
             ""
             if config.learner is None
             else ("; rewards modelled on the training rows" if folds == 1 else f"; rewards modelled by {folds} folds")
         )
-        lines = [f"Rounds: {len(self._rounds(prepared)):,}, of the logged part; propensities {by}{model}."]
+        lines = [f"Rounds: {len(judged.log):,}, of the logged part; propensities {by}{model}."]
         if self.assume_support:
             lines.append("Support is assumed: mass on actions that the log could not have taken is not estimated.")
         if self.rank_estimators:
@@ -235,75 +236,15 @@ class PolicyValue(AbstractTask):
             )
         return tuple(lines)
 
-    def _folds(self, prepared: PreparedData) -> int:
-        if self.folds is not None:
-            return self.folds
-        return 2 if prepared.splits.test_is_randomised else 1
-
-    def _rounds(self, prepared: PreparedData) -> InteractionLog:
-        """Return the rounds that policies are judged by; RequestError where the test holds none of the logged part."""
-        if self._folds(prepared) > 1:
-            return prepared.dataset.logged
-        if prepared.splits.test_is_randomised:
-            raise RequestError(
-                "task.folds=1: judges policies by test rows, and this split tests on rows of another policy; set "
-                "task.folds=2, which judges them by all logged rows"
-            )
-        return prepared.splits.test
+    def _judged_rounds(self, config: ExperimentConfig, prepared: PreparedData) -> JudgedRounds:
+        folds = self.folds or (2 if prepared.splits.test_is_randomised else 1)
+        return JudgedRounds(
+            config=config, prepared=prepared, policies=self.policies, logging_policy=self.logging_policy, folds=folds
+        )
 
     def _actions(self, config: ExperimentConfig, prepared: PreparedData) -> ActionFeatures:
         wanted = frozenset().union(*(estimator.requires for estimator in self.value_estimators.values()))
         return action_features(config, prepared, wanted, self.action_clusters)
-
-    def _pieces(self, config: ExperimentConfig, prepared: PreparedData) -> Iterator[EvaluatedRounds]:
-        """Yield the rounds, all at once or by folds, with policies that have not learnt from them; without models."""
-        log = self._rounds(prepared)
-        cluster = np.zeros(len(log), np.int64) if log.user is None else log.user
-        for rows in self._fold_rows(config, prepared):
-            train = prepared.train if len(rows) == len(log) else log.take(np.setdiff1d(np.arange(len(log)), rows))
-            test = log if len(rows) == len(log) else log.take(rows)
-            source = PolicySource(dataset=prepared.dataset, train=train, test=test, seed=config.run.seed)
-            logging = self.logging_policy.bind(source) if self.logging_policy else prepared.dataset.logging_policy
-            yield EvaluatedRounds(
-                log=test,
-                policies={name: policy.bind(source) for name, policy in self.policies.items()},
-                propensity=self._propensity(test, logging),
-                logging=logging,
-                model=None,
-                cluster=cluster[rows],
-                numbers=rows,
-            )
-
-    def _fold_rows(self, config: ExperimentConfig, prepared: PreparedData) -> list[Ints]:
-        """Return the row numbers of each fold of the rounds."""
-        log, folds = self._rounds(prepared), self._folds(prepared)
-        if folds == 1:
-            return [np.arange(len(log))]
-        fold = fold_of_rounds(log, folds, config.run.seed)
-        return [np.flatnonzero(fold == k) for k in range(folds)]
-
-    def _with_models(
-        self, config: ExperimentConfig, prepared: PreparedData, predictor: AbstractPredictor | None
-    ) -> list[EvaluatedRounds]:
-        """Return the rounds with models of the reward that have not learnt from them, where there is a learner."""
-        pieces = list(self._pieces(config, prepared))
-        if predictor is None:
-            return pieces
-        if len(pieces) == 1:
-            return [replace(pieces[0], model=reward_model(predictor, reads_row(config, prepared)))]
-        log, modelled = self._rounds(prepared), []
-        for k, piece in enumerate(pieces):
-            others = np.setdiff1d(np.arange(len(log)), piece.numbers)
-            model = fold_model(config, prepared, log, others, config.run.seed + k)
-            modelled.append(replace(piece, model=model))
-        return modelled
-
-    def _propensity(self, log: InteractionLog, logging: ActionDistribution | None) -> Doubles:
-        """Return the logging probability of each round's action: as logged, or as the model of the policy has it."""
-        if self.logging_policy is None or logging is None:
-            assert log.propensity is not None
-            return log.propensity.astype(np.float64)
-        return probability_of_actions(log, logging)
 
 
 @contextmanager
