@@ -97,7 +97,8 @@ def spec_of(*overrides: str) -> ExperimentConfig:
 
 def finite(scores: list[dict[str, Any]]) -> None:
     for score in scores:
-        assert set(score) == {"metric", "slice", "value", "low", "high", "n", "model", "absolute", "higher_is_better"}
+        shown = {"metric", "slice", "value", "low", "high", "n", "model", "absolute", "higher_is_better", "note"}
+        assert set(score) == shown
         assert isinstance(score["n"], int) and score["n"] > 0
         for key in ("value", "low", "high"):
             assert score[key] is None or isinstance(score[key], float | int), score

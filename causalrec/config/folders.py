@@ -16,7 +16,7 @@ def component_names(group: str, *folders: Path) -> list[str]:
     """Return the names that choose a component of a group, of our own and of further folders.
 
     >>> component_names("learner")[:2]
-    ['causal_forest_dml', 'dowhy_doubly_robust']
+    ['boosted_regression', 'causal_forest_dml']
     """
     roots = (package_folder("conf"), *folders)
     return sorted({path.stem for root in roots for path in (root / group).glob("*.yaml")})

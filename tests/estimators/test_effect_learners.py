@@ -32,7 +32,7 @@ from causalrec.types import Doubles
 PATHS = [
     path
     for path in sorted((package_folder("conf") / "learner").glob("*.yaml"))
-    if "NetworkLearner" not in path.read_text()
+    if not any(name in path.read_text() for name in ("NetworkLearner", "RegressionLearner"))
 ]
 READ_BESIDE = {
     "ortho_iv": "instruments",

@@ -156,6 +156,7 @@ def test_a_score_in_the_record_leaves_its_replicates_behind() -> None:
         "n",
         "absolute",
         "higher_is_better",
+        "note",
     }
     assert tuple(getattr(record, name) for name in ENDS) == (score.value, score.low, score.high)
 
