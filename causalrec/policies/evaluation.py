@@ -14,6 +14,7 @@ from causalrec.estimators.policy_value.base import AbstractValueEstimator
 from causalrec.estimators.policy_value.contributions import Contributions
 from causalrec.estimators.policy_value.interval.base import AbstractIntervalSums, AbstractValueInterval
 from causalrec.estimators.policy_value.rounds import ActionFeatures, LoggedRounds
+from causalrec.policies.base import take_probability
 from causalrec.policies.weights import WeightSums
 from causalrec.types import Doubles, Ints
 
@@ -85,7 +86,7 @@ class RoundsBlock:
             reward=self.reward,
             action=self.action,
             propensity=self.propensity,
-            target=np.take_along_axis(target, self.action[:, None], 1)[:, 0],
+            target=take_probability(target, self.action),
             target_distribution=target,
             logging_distribution=self.logging,
             model=self.model,

@@ -171,7 +171,7 @@ class PolicyValue(AbstractTask):
         check_inputs(self.value_estimators, {"logging_distribution": pieces[0].logging is not None}, FIXES)
         actions = self._actions(config, prepared)
         for name, estimator in self.value_estimators.items():
-            with name_refusals(name):
+            with name_estimator(name):
                 estimator.check(actions)
         for piece in pieces:
             if self.logging_policy is None and piece.logging is not None:
@@ -248,7 +248,7 @@ class PolicyValue(AbstractTask):
 
 
 @contextmanager
-def name_refusals(name: str) -> Iterator[None]:
+def name_estimator(name: str) -> Iterator[None]:
     """Put an estimator's name before what it refuses: a component does not know what YAML calls it."""
     try:
         yield
