@@ -61,8 +61,9 @@ PropensityKind = Literal[
 ]  # of what a propensity is the probability
 
 # ranking: 1 where chosen; 0 says nothing of the outcome. effect: the true effect of exposure. uplift: the outcome seen,
-# beside the treatment; of both the prediction is an effect.
-LabelKind = Literal["binary", "rate", "graded", "ranking", "effect", "uplift"]
+# beside the treatment; of both the prediction is an effect. lists: the items that a user is shown. sampled: outcomes of
+# a sample of the pairs that are ranked, each with the probability of being in it.
+LabelKind = Literal["binary", "rate", "graded", "ranking", "effect", "uplift", "lists", "sampled"]
 
 EffectTarget = Literal["all", "treated", "untreated", "overlap"]  # the rows that an average effect is over
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from causalrec.learners.base import AbstractLearner
     from causalrec.metrics.base import AbstractMetric
     from causalrec.propensity.base import AbstractPropensity
+    from causalrec.rerankers.base import AbstractReranker
     from causalrec.tasks.base import AbstractTask
     from causalrec.tracking.loggers import AbstractLogger
     from causalrec.training.optimizer import AbstractOptimizer
@@ -65,6 +66,7 @@ COLLECTIONS: Mapping[str, str] = {  # a group of components by name
     "slice": "causalrec.evaluation.slice.base.AbstractSlice",
     "baseline": "causalrec.evaluation.baseline.base.AbstractBaseline",
     "refuter": "causalrec.evaluation.refuter.base.AbstractRefuter",
+    "reranker": "causalrec.rerankers.base.AbstractReranker",
 }
 OPTIONAL = frozenset({"learner"})  # a task may do without
 NETWORK_GROUPS = frozenset(
@@ -153,6 +155,7 @@ class ExperimentConfig:
         slice: test rows that the metrics are taken on, by name.
         baseline: predictors without training that are scored alike, by name.
         refuter: attempts to break what was learnt, by name.
+        reranker: of the lists that users are shown, by name.
         overrides: what was asked for on the command line; part of the record, not of the key.
         moved_to: the folder of a finished run that was opened again; None before.
     """
@@ -179,6 +182,7 @@ class ExperimentConfig:
     slice: Mapping[str, ComponentConfig[AbstractSlice]]
     baseline: Mapping[str, ComponentConfig[AbstractBaseline]]
     refuter: Mapping[str, ComponentConfig[AbstractRefuter]]
+    reranker: Mapping[str, ComponentConfig[AbstractReranker]]
     overrides: tuple[str, ...] = field(default=())
     moved_to: Path | None = None
 

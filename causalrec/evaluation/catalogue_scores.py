@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,18 +12,20 @@ from torch import Tensor
 from causalrec.config.component import ComponentConfig
 from causalrec.errors import CausalRecError, RequestError
 from causalrec.evaluation.catalogue_predictions import CatalogueScorer, Predict, catalogue_scorer
+from causalrec.evaluation.list_updates import exclude_pairs, update_lists
 from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.metrics.base import AbstractMetric, Scored
 from causalrec.metrics.top_k import TopRows
 from causalrec.metrics.user_mean import AbstractUserMean
 from causalrec.progress import progress
-from causalrec.types import Ints
+from causalrec.types import Ints, LabelKind
 
 TOP_BYTES = 16  # of a pair: its score, and what finds the first K
 ROW_BYTES = 512  # of a pair that metrics read as a row: columns, orders and ranks
 CACHED = 1 << 22  # pairs of a block that a processor's cache holds: larger ones are slower
 Metrics = Mapping[str, AbstractMetric]
+Update = Callable[[Sequence[CatalogueData], Sequence[Metrics], Ints, Tensor, float], None]
 
 
 def block_users(data: CatalogueData, memory: int, *, rows: bool) -> int:
@@ -61,7 +63,9 @@ def require_block_memory(
 
 
 def _reads_rows(data: CatalogueData, metric: type[AbstractMetric]) -> bool:
-    return data.kind != "ranking" or not (issubclass(metric, AbstractUserMean) and metric.at_k)
+    if data.kind == "ranking":
+        return not (issubclass(metric, AbstractUserMean) and metric.at_k)
+    return data.kind not in UPDATES
 
 
 def update_metrics(
@@ -88,8 +92,7 @@ def update_metrics(
     with progress(f"{model} on {first.name}", len(first.users), "users") as step:
         for users in first.blocks(block_users(first, memory, rows=rows)):
             score = _finite_scores(scorer, users, first, model)
-            update = _update_rankings if first.kind == "ranking" else _update_rows
-            update(slices, metrics, users, score, constant)
+            UPDATES.get(first.kind, _update_rows)(slices, metrics, users, score, constant)
             step.advance(len(users))
 
 
@@ -108,10 +111,7 @@ def _update_rankings(
     slices: Sequence[CatalogueData], metrics: Sequence[Metrics], users: Ints, score: Tensor, constant: float
 ) -> None:
     """Rank all candidates of some users once, and count the positives of each slice among them."""
-    first = slices[0].subset_of or slices[0]
-    if first.excluded is not None:
-        row, item = map(torch.from_numpy, first.excluded.of_users(users))
-        score[row.to(score.device), item.to(score.device)] = -torch.inf
+    exclude_pairs(slices[0].subset_of or slices[0], users, score)
     at_k = [_at_k(of_slice) for of_slice in metrics]
     longest = max((metric.k for of_slice in at_k for metric in of_slice), default=0)
     top = TopRows.of(score, longest) if longest else None
@@ -176,6 +176,9 @@ def _add_rows(
     )
     for metric in metrics:
         metric.update_users(scored)
+
+
+UPDATES: Mapping[LabelKind, Update] = {"ranking": _update_rankings, "lists": update_lists}  # others read every pair
 
 
 @lru_cache(maxsize=1)

@@ -39,9 +39,11 @@ from causalrec.records.sections import (
 from causalrec.running.fitted_overlap import with_fit
 from causalrec.running.prepare import select_slices
 from causalrec.training.selection import Candidate, SelectedFit, settings_beyond
-from causalrec.types import Doubles, Floats
+from causalrec.types import Doubles, Floats, LabelKind
 
 CALIBRATION_PAIRS = 250_000  # of a whole catalogue, that its bins are filled with
+LISTED: frozenset[LabelKind] = frozenset({"lists", "sampled"})  # further looks at pairs that other slices may hold
+UNCALIBRATED: frozenset[LabelKind] = frozenset({"ranking", "uplift"})  # no outcome seen that a number can be held to
 INTERVAL_KEYS = {"replicates", "seed", "level"}  # of evaluation: what its intervals are made by
 LOGGER = logging.getLogger(__name__)
 
@@ -185,10 +187,9 @@ def _score_warnings(scores: Sequence[Score]) -> list[str]:
 
 
 def _calibration(slices: Sequence[AnySliceData], predictor: AbstractPredictor | None) -> tuple[CalibrationBin, ...]:
-    undivided = [rows for rows in slices if rows.subset_of is None]
+    undivided = [rows for rows in slices if rows.subset_of is None and rows.kind not in LISTED]
     last = undivided[-1] if undivided else None
-    # a ranking score or an effect has no observed outcome to be calibrated to
-    if last is None or predictor is None or last.kind in ("ranking", "uplift"):
+    if last is None or predictor is None or last.kind in UNCALIBRATED:
         return ()
     if isinstance(last, CatalogueData):
         return tuple(reliability(*predict_some(predictor, last, CALIBRATION_PAIRS)))

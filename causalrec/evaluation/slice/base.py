@@ -22,8 +22,10 @@ from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
 from causalrec.types import Floats, Ints, LabelKind
 
-OUTCOME_KINDS: frozenset[LabelKind] = frozenset({"binary", "graded", "rate", "ranking"})  # judge a predicted outcome
-EFFECT_KINDS: frozenset[LabelKind] = frozenset({"effect", "uplift"})  # judge a predicted effect of an arm
+OUTCOME_KINDS: frozenset[LabelKind] = frozenset(
+    {"binary", "graded", "rate", "ranking", "lists", "sampled"}
+)  # by a predicted outcome
+EFFECT_KINDS: frozenset[LabelKind] = frozenset({"effect", "uplift", "lists"})  # judge a predicted effect of an arm
 
 
 class SliceSource(Protocol):

@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from causalrec.catalogue.facts import CatalogueFacts
 from causalrec.data.log import RowValues
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.pair_lists import PairLists
+from causalrec.rerankers.base import Rerank
 from causalrec.types import Bools, Floats, Ints, LabelKind
 
 PAIRS_AT_ONCE = 1 << 20  # whose true numbers are held
+Gains = Callable[
+    [Ints, Ints], Floats
+]  # users int64[B], items int64[B,k] (-1: none) -> float32[B,k], as in `Lists.gain`
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ListRequest:
+    """How the lists of users are made of the scores of their items.
+
+    Attributes:
+        k: items of a list.
+        facts: of the catalogue, that re-rankers and metrics read.
+        gains: what places are worth; None where nothing is known.
+        rerank: orders the best candidates anew; None: by score alone.
+        num_candidates: how many of a user's best items it is given.
+        key: what names `rerank` and `gains`, for the hash of what is judged.
+    """
+
+    k: int
+    facts: CatalogueFacts
+    gains: Gains | None = None
+    rerank: Rerank | None = None
+    num_candidates: int = 0
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,7 +49,8 @@ class CatalogueData:
 
     Attributes:
         name: what records and tables call them; unique in a run.
-        kind: what is judged: the items that a user chose (`ranking`), true mean outcomes (`rate`), effects (`effect`).
+        kind: what is judged: the items that a user chose (`ranking`), true mean outcomes (`rate`), effects (`effect`),
+            the items that a user is shown (`lists`), outcomes of a sample of the pairs (`sampled`).
         users: int64[M], rising; 0 alone in a log without users.
         num_users: users of the log, 0 where it has none.
         num_items: items of the log.
@@ -31,6 +58,7 @@ class CatalogueData:
         positives: of `ranking`, the pairs that were chosen, none of them excluded.
         truth: of `rate` and `effect`, the true number of any pair.
         drawn_truth: of `effect`, the difference of drawn outcomes of any pair, where a simulation tells them.
+        lists: of `lists`, how they are made.
         arm: the treatment whose effect is judged, 0 where outcomes are.
         items: bool[I], whose rows are judged; of `ranking`, whose positives, each ranked among all items; None: all.
         jackknife: whether values without groups of users are made too, for paired comparisons; items stay fixed.
@@ -50,6 +78,7 @@ class CatalogueData:
     positives: PairLists | None = None
     truth: PairColumn | None = None
     drawn_truth: PairColumn | None = None
+    lists: ListRequest | None = None
     arm: int = 0
     items: Bools | None = None
     jackknife: bool = False
@@ -120,6 +149,8 @@ class CatalogueData:
         lists = () if self.positives is None else (self.positives.start, self.positives.item)
         for column in (*lists, *(() if self.items is None else (self.items,)), *self._labels()):
             digest.update(column.tobytes())
+        if self.lists is not None:
+            digest.update(repr((self.lists.k, self.lists.num_candidates, self.lists.key)).encode())
         return [self.name, self.kind, self.arm, self.jackknife, self.rows_key, digest.hexdigest()]
 
     def of_users(self, name: str, users: Bools) -> CatalogueData:

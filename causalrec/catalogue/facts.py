@@ -1,0 +1,63 @@
+"""What lists of items are judged and re-ordered by: popularity, what users liked, columns and vectors of items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from causalrec.catalogue.item_space import item_space
+from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
+from causalrec.data.pair_lists import PairLists
+from causalrec.types import Floats, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class CatalogueFacts:
+    """What is known of items, and of what users did with them, before a list is made: training rows alone.
+
+    Attributes:
+        dataset: its tables and vectors of items.
+        train: the training rows.
+        cache: folder of texts that a language model has read; None: none may be read by one.
+    """
+
+    dataset: CausalDataset
+    train: InteractionLog
+    cache: Path | None = None
+    _spaces: dict[tuple[str, Path | None], Floats] = field(default_factory=dict, repr=False)
+
+    @property
+    def num_items(self) -> int:
+        return self.train.num_items
+
+    @property
+    def num_users(self) -> int:
+        return self.train.num_users
+
+    @cached_property
+    def popularity(self) -> Ints:
+        """How many exposed training rows each item has, int64[I]."""
+        counts: Ints = np.bincount(self.train.item[self.train.treatment > 0], minlength=self.num_items)
+        return counts
+
+    @cached_property
+    def liked(self) -> PairLists:
+        """The items of each user's exposed training rows whose outcome is above the mean of all (where all outcomes are
+        one number, as in logs of positives: all of these rows).
+        """
+        train = self.train
+        exposed = (train.treatment > 0) & np.isfinite(train.outcome)
+        outcome = train.outcome[exposed]
+        above = outcome > outcome.mean(dtype=np.float64) if np.ptp(outcome) > 0 else np.ones(len(outcome), bool)
+        codes = train.users[exposed][above].astype(np.int64) * self.num_items + train.item[exposed][above]
+        return PairLists.of(codes, max(self.num_users, 1), self.num_items)
+
+    def space(self, column: str, model: Path | None = None) -> Floats:
+        """Return what `item_space` makes of a column, float32[I,D]; made once."""
+        if (column, model) not in self._spaces:
+            self._spaces[column, model] = item_space(self.dataset, column, model, self.cache)
+        return self._spaces[column, model]

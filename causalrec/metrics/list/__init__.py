@@ -1,0 +1,1 @@
+"""Metrics of the lists that users are shown."""

@@ -1,0 +1,1 @@
+"""What orders the best items of a user anew."""
