@@ -176,6 +176,16 @@ class CausalModel(nn.Module):
             chunks.append((extract or objective.predict)(outputs).float().cpu())
         return torch.cat(chunks).numpy()
 
+    def predict_batch(self, batch: Batch, objective: AbstractObjective) -> Tensor:
+        """Return what `predict` does of the rows of a batch, on the model's device: tensors alone, which can be traced.
+
+        Args:
+            batch: of pairs.
+            objective: what the networks were trained by.
+        """
+        names = map(str, objective.prediction_roles)
+        return objective.predict(self._in_outcome_unit(self._outputs(batch, names)))
+
     @property
     def reads_time(self) -> bool:
         """Whether any network reads histories."""

@@ -38,6 +38,7 @@ LAYERS = (
     {"tasks"},
     {"reporting"},
     {"running"},
+    {"export"},
     {"sweeps"},
     {"api", "commands"},
     {"cli", "__main__"},
@@ -85,6 +86,9 @@ ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or package
     "hydra": ("causalrec.config", "causalrec.sweeps"),
     "optuna": ("causalrec.sweeps",),
     "ray": ("causalrec.sweeps",),
+    "onnx": ("causalrec.export",),
+    "onnxscript": ("causalrec.export",),
+    "onnxruntime": ("causalrec.export",),
 }
 LIGHT = {"errors", "types", "redaction", "secret_values", "config", "api", "commands", "cli", "__main__"}
 LIGHT |= {"data", "graph", "features", "propensity", "records", "reporting"}

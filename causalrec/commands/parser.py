@@ -45,7 +45,19 @@ def _one_of(*names: str) -> Callable[[str], str]:
 
 def parser() -> Parser:
     """Describe the verbs."""
-    from causalrec.commands import certify, data, graph, recommend, refute, reproduce, sweep, table, train, vectors
+    from causalrec.commands import (
+        certify,
+        data,
+        export,
+        graph,
+        recommend,
+        refute,
+        reproduce,
+        sweep,
+        table,
+        train,
+        vectors,
+    )
 
     top = Parser("causalrec", description=DESCRIPTION, epilog=EPILOG)
     top.add_argument("--version", action="version", version=f"causalrec {version('causalrec')}")
@@ -105,6 +117,17 @@ def parser() -> Parser:
     verb = add("vectors", vectors.vectors, "write a run's vectors of users and items, as .npy beside their ids")
     verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
     verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder to make, which is not there yet")
+
+    verb = add("export", export.export, "write a run as a folder that scores pairs without causalrec, with its card")
+    verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
+    verb.add_argument("--to", type=_one_of("onnx", "pt2"), required=True, metavar="FORM", help="onnx, or pt2 of torch")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder to make, which is not there yet")
+    verb.add_argument(
+        "--ids",
+        type=_one_of("plain", "hashed", "none"),
+        metavar="FORM",
+        help="plain, hashed, none (by default plain, hashed where the licence forbids redistribution)",
+    )
 
     verb = add("table", table.table, "print rows x columns from the records below a folder")
     verb.add_argument("folder", type=Path)
