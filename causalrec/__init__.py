@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from causalrec.api import load, load_dataset, table, train
+    from causalrec.api import export_run, load, load_dataset, table, train
 
-__all__ = ["load", "load_dataset", "table", "train"]
+__all__ = ["export_run", "load", "load_dataset", "table", "train"]
 
 
 def __getattr__(name: str) -> object:

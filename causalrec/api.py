@@ -95,6 +95,27 @@ def load(folder: Path | str | RunRecord) -> TrainedRun:
     return TrainedRun.load(folder.folder if isinstance(folder, RunRecord) else Path(folder))
 
 
+def export_run(folder: Path | str | RunRecord, out: Path | str, *, to: str = "onnx", ids: str | None = None) -> Path:
+    """Write a finished run as a folder that scores pairs without this package, and return it: `export_run(RUN, "out")`.
+
+    What `causalrec export` takes is taken. Raises RequestError where the run holds no network of users and items, where
+    `out` is there already, and where packages of ONNX are missing.
+
+    Args:
+        folder: of the run, as `load` takes it.
+        out: a folder that is not there yet.
+        to: `onnx`, or `pt2` of torch.
+        ids: `plain`, `hashed` or `none`; None: hashed where the data's licence forbids redistribution, else plain.
+    """
+    check_working_folder()
+    from causalrec.export.packages import check_request
+
+    check_request(Path(out), to, ids)
+    from causalrec.export.folder import export_folder
+
+    return export_folder(load(folder), Path(out), to, ids).folder  # type: ignore[arg-type]
+
+
 def table(
     folder: Path | str, columns: Sequence[str] = (), *, rows: Sequence[str] = (), show_submodels: bool = False
 ) -> list[ScoreTable]:

@@ -7,20 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from causalrec.commands.terminal import print_json
-from causalrec.data.files import require_creatable
 from causalrec.errors import RequestError
 from causalrec.records.run_record import RunRecord
 
 
 def export(options: argparse.Namespace) -> int:
     """`causalrec export RUN --to onnx|pt2 --out DIR [--ids plain|hashed|none]`: graph, ids, support, card, scorer."""
-    from causalrec.export.packages import require_packages
+    from causalrec.export.packages import check_request
     from causalrec.running.reopen import read_record
 
-    require_packages(options.to)
-    if options.out.exists() or options.out.is_symlink():
-        raise RequestError(f"--out {options.out}: is there already; name a folder that is not")
-    require_creatable(options.out.parent, "--out")
+    check_request(options.out, options.to, options.ids)
     _check_learner(options.run_folder, read_record(options.run_folder))  # no folder, no wait for torch
     from causalrec.export.folder import export_folder
     from causalrec.running.trained_run import TrainedRun

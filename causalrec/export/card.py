@@ -62,8 +62,8 @@ def describe_support(support: SupportTable) -> Json:
     """Return what was checked, by which rule, and what was not."""
     rare = Counter[str]()
     for u, i in np.argwhere(support.too_rare):
-        names = (support.users.columns[support.users.column[u]], support.items.columns[support.items.column[i]])
-        rare[" x ".join(names)] += 1
+        names = (support.users.column_name(u), support.items.column_name(i))
+        rare[" x ".join(filter(None, names))] += 1
     return {
         "rule": f"Outside: a level, or a cell of a user's and an item's level, without a training row; a cell only "
         f"where at least {EXPECTED_ROWS:g} rows would lie in it if users met items independently of their columns",

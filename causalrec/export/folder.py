@@ -13,10 +13,10 @@ from causalrec.errors import DataError, RequestError
 from causalrec.export import scorer
 from causalrec.export.card import describe_run, describe_support, forbids_redistribution, write_card
 from causalrec.export.graph_file import write_graph
-from causalrec.export.ids import NOTES, IdForm, Keys, write_ids
+from causalrec.export.ids import NOTES, Keys, write_ids
 from causalrec.export.model_card import model_card
 from causalrec.export.network import PairScores
-from causalrec.export.packages import GraphForm, require_packages
+from causalrec.export.packages import GraphForm, IdForm
 from causalrec.export.support import SupportTable, support_table
 from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.running.trained_run import TrainedRun
@@ -60,7 +60,6 @@ def export_folder(run: TrainedRun, out: Path, form: GraphForm, ids: IdForm | Non
         RequestError: Where the run is no network of users and items.
         DataError: Where the graph scores otherwise than the run, which is not to happen.
     """
-    require_packages(form)
     dataset, predictor = run.prepared.dataset, run.predictor
     if dataset.logged.user is None:
         raise RequestError(f"export: {dataset.card.name} has no users, and the graph scores pairs of user and item")

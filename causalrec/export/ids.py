@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +11,9 @@ import polars as pl
 
 from causalrec.data.dataset import CausalDataset
 from causalrec.errors import DataError
+from causalrec.export.packages import IdForm
 from causalrec.export.scorer import id_key
 
-IdForm = Literal["plain", "hashed", "none"]
-FORMS: tuple[IdForm, ...] = ("plain", "hashed", "none")
 IDS = "ids.parquet"
 Keys = dict[str, npt.NDArray[np.uint64]]
 NOTES = {

@@ -34,6 +34,10 @@ class Levels:
     held: Ints
     columns: tuple[str, ...]
 
+    def column_name(self, level: int) -> str | None:
+        """Return the column of a level; None of that of every id."""
+        return None if self.column[level] < 0 else self.columns[self.column[level]]
+
 
 def column_levels(side: str, table: pl.DataFrame, columns: Sequence[Column], rows: Ints) -> Levels:
     """Return the levels of a table's columns; ids without a training row have one of their own, `side=new`.
