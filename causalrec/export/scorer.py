@@ -75,12 +75,17 @@ def id_key(salt: str, side: str, raw_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{salt}|{side}|{raw_id}".encode()).digest()[:8], "big")
 
 
-def load_graph(name: str, content: bytes) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Return what scores rows int64[N] of users and of items, by the content of `model.onnx` or `model.pt2`."""
+def load_graph(name: str, content: bytes, threads: int = 0) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return what scores rows int64[N] of users and of items, by the content of `model.onnx` or `model.pt2`.
+
+    `threads`: of onnxruntime, 0 for as many as there are cores; those of torch are `torch.set_num_threads`.
+    """
     if name.endswith(".onnx"):
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         return lambda user, item: np.array(session.run(None, {"user": user, "item": item})[0])
     import torch
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from shutil import copytree, rmtree
-from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import polars as pl
@@ -58,6 +58,8 @@ def test_an_exported_folder_scores_without_the_package(newcomer: Path, capsys: p
     assert table.columns == ["side", "row", "id"] and len(table) == 60 + 110 and "3" not in set(table["id"])
     _check_card(Path("out/onnx"), record)
     _check_changed_files(Path("out/onnx"))
+    _check_server("out/onnx", scores[0])
+    _check_rows(record)
     rmtree("data")
     with pytest.raises(CausalRecError, match="ml-100k"):  # what it was trained on, histories too, is read from there
         export_folder(causalrec.load(record), Path("out/late"), "pt2")
@@ -87,21 +89,29 @@ def _check_changed_files(folder: Path) -> None:
         rmtree(copy)
 
 
-def test_ids_are_plain_where_nothing_forbids_it_and_rows_where_there_are_none(
-    fake_coat: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CAUSALREC_DATA", str(fake_coat(tmp_path / "data", users=40, items=30)))
-    monkeypatch.chdir(tmp_path)
-    record = causalrec.train(*QUICK, dataset="coat", encoder="mf", objective="naive")
-    path = causalrec.export_run(record, "plain", to="pt2")
-    assert pl.read_parquet(path / "ids.parquet").filter(pl.col("side") == "user")["id"].to_list()[:2] == ["0", "1"]
+def _check_server(folder: str, score: float) -> None:
+    """The example that serves a folder answers with scores, and with what lies outside."""
+    script = Path(causalrec.__file__).parents[1] / "examples" / "serve.py"
+    command = [sys.executable, "-P", str(script), folder, "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().strip()
+            with urlopen(f"{address}/?user=3&item=7&item=none", timeout=60) as answer:
+                first, second = json.load(answer)
+        finally:
+            server.terminate()
+    assert first == {"item": "7", "score": pytest.approx(score, abs=1e-5), "outside": first["outside"]}
+    assert second == {"item": "none", "score": None, "outside": "unknown id: user 3, item none"}
+
+
+def _check_rows(record: RunRecord) -> None:
+    """Without ids, pairs are rows: those of users 3 and 5, items 7 and 1; and one beyond."""
     causalrec.export_run(record, "rows", to="pt2", ids="none")
     assert not Path("rows/ids.parquet").exists()
-    expected = causalrec.load(record).predict(["3", "5"], ["7", "0"])
-    for folder in ("plain", "rows"):
-        scores, outside = Scorer(folder)(np.array([3, 5, 40]), np.array([7, 0, 0]))
-        assert scores[:2] == pytest.approx(expected, abs=1e-5) and np.isnan(scores[2])
-        assert outside[2] == "unknown id: user 40, item 0"
+    scores, outside = Scorer("rows")(np.array([2, 4, 60]), np.array([6, 0, 0]))
+    assert scores[:2] == pytest.approx(causalrec.load(record).predict(["3", "5"], ["7", "1"]), abs=1e-5)
+    assert np.isnan(scores[2]) and outside[2] == "unknown id: user 60, item 0"
 
 
 def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -116,8 +126,9 @@ def test_refusals_are_one_line_and_write_nothing(
     monkeypatch.chdir(tmp_path)
     Path("there").mkdir()
     Path("file").write_text("x")
-    RunRecord(name="a", status="done", config={"choices": {"learner": "linear_dml"}}).save(Path("econml"))
-    RunRecord(name="a", status="done", config={"choices": {"task": "policy_value"}}).save(Path("policy"))
+    settings = {"seed": 0, "evaluation": {"level": 0.95}}
+    for folder, choices in (("econml", {"learner": "linear_dml"}), ("policy", {"task": "policy_value"})):
+        RunRecord(name="a", status="done", config={**settings, "choices": choices}).save(Path(folder))
     to = ("--to", "pt2", "--out")
     assert "--out there: is there already" in refuse(capsys, "econml", *to, "there")
     assert "--out=file: cannot be written" in refuse(capsys, "econml", *to, "file/new")

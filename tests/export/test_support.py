@@ -20,9 +20,10 @@ from causalrec.estimators.objective.naive import Naive
 from causalrec.export.card import describe_support, write_card
 from causalrec.export.folder import write_support
 from causalrec.export.graph_file import write_graph
+from causalrec.export.ids import write_ids
 from causalrec.export.levels import MISSING, column_levels
 from causalrec.export.network import PairScores
-from causalrec.export.scorer import Scorer
+from causalrec.export.scorer import Scorer, id_key
 from causalrec.export.support import SupportTable, support_table
 from causalrec.features.feature_matrix import FeatureMatrix
 from causalrec.heads.dot import Dot
@@ -87,7 +88,7 @@ def test_an_empty_cell_that_is_rare_by_chance_is_not_judged() -> None:
 
 
 def test_an_effect_needs_rows_of_each_treatment() -> None:
-    """Each cell holds 20 rows, and 30 of the 80 are untreated: 7.5 untreated ones are expected, of the old and red 0."""
+    """Each cell holds 20 rows, 30 of the 80 are untreated: 7.5 are expected untreated, and of the old and red 0 are."""
     user, item = [0] * 40 + [2] * 40, ([0] * 20 + [2] * 20) * 2
     treatment = [0, 1] * 20 + [1] * 20 + [0, 1] * 10
     arms = two_by_two(user, item, treatment)
@@ -151,6 +152,13 @@ def flag_pairs(coat: CausalDataset, folder: Path, region: Bools) -> Bools:
     pairs = np.repeat(np.arange(log.num_users), log.num_items), np.tile(np.arange(log.num_items), log.num_users)
     _, outside = Scorer(folder)(*pairs)
     return np.array([bool(cell) for cell in outside]).reshape(region.shape)
+
+
+def test_ids_are_row_numbers_where_the_files_name_none(coat: CausalDataset, tmp_path: Path) -> None:
+    keys = write_ids(tmp_path, coat, "plain", "salt")
+    table = pl.read_parquet(tmp_path / "ids.parquet")
+    assert table.filter(pl.col("side") == "user")["id"].to_list() == [str(row) for row in range(290)]
+    assert keys["item"].tolist() == [id_key("salt", "item", str(row)) for row in range(300)]
 
 
 def test_regions_withheld_in_turn_are_flagged_and_others_are_not(coat: CausalDataset, folder: Path) -> None:
