@@ -48,9 +48,9 @@ def log_with_repeats() -> InteractionLog:
     """User 0 met six of seven items, one of them twice; user 4 met nothing."""
     user = np.array([0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 3])
     item = np.array([1, 2, 3, 4, 5, 6, 2, 0, 6, 3, 5, 5])
-    ones = np.ones(len(user), np.int64)
+    each = np.ones(len(user), np.int64)
     outcome = (np.arange(len(user)) % 2).astype(np.float32)
-    return InteractionLog(item, ones, outcome, ITEMS, user=user, num_users=USERS, time=np.arange(len(user)))
+    return InteractionLog(item, each, outcome, ITEMS, user=user, num_users=USERS, time=np.arange(len(user)))
 
 
 def inputs(folder: Path) -> EncoderInputs:

@@ -44,15 +44,15 @@ def two_by_two(
     user: list[int], item: list[int], treatment: list[int] | None = None, outcome: list[float] | None = None
 ) -> SupportTable:
     """Users 0, 1 are young and 2, 3 old; items 0, 1 are red and 2 blue, 3 green."""
-    ones = np.ones(len(user))
+    each = np.ones(len(user))
     log = InteractionLog(
         np.array(item),
-        (ones if treatment is None else np.array(treatment)).astype(np.int64),
-        (ones if outcome is None else np.array(outcome)).astype(np.float32),
+        (each if treatment is None else np.array(treatment)).astype(np.int64),
+        (each if outcome is None else np.array(outcome)).astype(np.float32),
         4,
         user=np.array(user),
         num_users=4,
-        columns={"hour": ones},
+        columns={"hour": each},
     )
     card = DatasetCard("d", "", "", (), {}, COLUMNS, "click", "explicit")
     users = pl.DataFrame({"age": ["young", "young", "old", "old"]})
