@@ -235,7 +235,7 @@ def test_a_bound_too_small_for_the_items_of_a_user_is_refused_with_the_arithmeti
     with pytest.raises(RequestError, match=message):
         require_block_memory([ranking], AT_K, 0.0001)
     with pytest.raises(RequestError, match=r"one user's 30 items take 512 bytes each"):
-        require_block_memory([ranking], {"map": METRICS["map"]}, 0.001)
+        require_block_memory([ranking], {"map_uncut": METRICS["map_uncut"]}, 0.001)
 
 
 def test_a_metric_that_keeps_rows_is_refused_where_they_do_not_fit() -> None:

@@ -10,7 +10,7 @@ from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSourc
 
 NOTE = (
     "validation: logged rows that the model was not fitted on, but that early stopping and the search chose by, so "
-    "that their scores flatter it a little; they are of pairs that users or the system chose, and say nothing of the others."
+    "that their scores flatter it a little; they are of pairs that users or the system chose."
 )
 
 
