@@ -86,7 +86,7 @@ class AbstractBinnedMetric(AbstractMetric):
     Of each user and bin that has a row the sums are kept, and no rows.
     """
 
-    higher_is_better = False
+    higher_is_better: bool | None = False
     under_affine = "undefined"
     streams = True
     cell: list[Tensor]
