@@ -62,6 +62,7 @@ class PreparedData:
         exposure: how well the propensity describes exposure.
         features: the numbers of the outcome view.
         folds: by which a fit is chosen.
+        validation_is_fitted: whether the model is fitted on the validation rows of the splits too.
         cluster_axes: along which rows of an effect depend, `user`, `item` or a column; `("row",)` where each is by
             itself.
         test_axes: the same of the test rows, whose treatment may have been assigned otherwise.
@@ -80,6 +81,7 @@ class PreparedData:
     exposure: PropensityFit
     features: FeatureMatrix
     folds: Folds
+    validation_is_fitted: bool
     cluster_axes: tuple[str, ...]
     test_axes: tuple[str, ...]
     placebo_data: CausalDataset | None = None

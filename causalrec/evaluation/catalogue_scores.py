@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -126,7 +127,7 @@ def _update_rankings(
                 ranked = ranked.of_users(torch.from_numpy(inside))
             for metric in at_k_metrics:
                 metric.update_ranked(ranked, torch.from_numpy(users))
-        if others := [metric for metric in of_slice.values() if metric not in at_k_metrics]:
+        if others := [metric for metric in of_slice.values() if not _is_at_k(metric)]:
             label = torch.zeros(score.shape)
             label[row, item] = 1.0
             candidate = (score > -torch.inf).cpu() & torch.from_numpy(inside)[:, None]
@@ -134,7 +135,11 @@ def _update_rankings(
 
 
 def _at_k(metrics: Metrics) -> list[AbstractUserMean]:
-    return [metric for metric in metrics.values() if isinstance(metric, AbstractUserMean) and metric.at_k]
+    return [metric for metric in metrics.values() if _is_at_k(metric)]
+
+
+def _is_at_k(metric: AbstractMetric) -> TypeGuard[AbstractUserMean]:
+    return isinstance(metric, AbstractUserMean) and metric.at_k
 
 
 def _update_rows(

@@ -28,10 +28,12 @@ class AbstractLearner(ABC):
     Attributes:
         groups: the groups of the configuration that it reads beside those of every run; a value asked for in another
             one is refused.
+        fits_validation: whether it is fitted on the validation rows too, as it chooses nothing by them.
         fixed_estimand: of what its prediction is an estimate, whatever it is made of; None: its objective says.
     """
 
     groups: ClassVar[frozenset[str]] = frozenset()
+    fits_validation: ClassVar[bool] = False
     fixed_estimand: ClassVar[str | None] = None
 
     @property

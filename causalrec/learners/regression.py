@@ -49,6 +49,7 @@ class RegressionLearner(AbstractLearner):
     """
 
     groups: ClassVar[frozenset[str]] = frozenset({"encoder", "finetuning", "representation"})
+    fits_validation: ClassVar[bool] = True
     fixed_estimand: ClassVar[str | None] = "exposed_mean"
 
     model: Model = field(default_factory=lambda: {"estimator": "sklearn.linear_model.RidgeCV"})

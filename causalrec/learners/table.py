@@ -31,6 +31,7 @@ class AbstractTableLearner(AbstractLearner):
     """
 
     groups: ClassVar[frozenset[str]] = frozenset({"encoder", "finetuning", "representation"})
+    fits_validation: ClassVar[bool] = True
     fixed_estimand: ClassVar[str | None] = "effect"
 
     @abstractmethod

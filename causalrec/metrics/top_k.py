@@ -38,11 +38,13 @@ class TopRows:
 
     Attributes:
         value: float32[B,K], the greatest scores, falling; -inf where a user has fewer candidates.
+        start: int64[B,K], the rank of the first that has this score.
         count: int64[B,K], how many of the user's candidates have this score.
         is_longer: bool[B], whether a user has more than K candidates.
     """
 
     value: Tensor
+    start: Tensor
     count: Tensor
     is_longer: Tensor
 
@@ -53,18 +55,20 @@ class TopRows:
         value = top_scores(score, min(k + 1, score.shape[1]))
         value, beyond = value[:, :length].contiguous(), value[:, length:]
         falling = (-value).contiguous()
-        count = torch.searchsorted(falling, falling, right=True) - torch.searchsorted(falling, falling)
+        start = torch.searchsorted(falling, falling)
+        count = torch.searchsorted(falling, falling, right=True) - start
         last = value[:, -1:]
         tied = torch.nonzero((beyond == last).any(1) & last[:, 0].isfinite()).squeeze(1)  # the last run goes on
         if len(tied):
             total = torch.tensor([_count(score[k], last[k]) for k in tied.tolist()], device=score.device)
             count[tied] = torch.where(value[tied] == last[tied], total[:, None], count[tied])
-        return TopRows(value, count, (beyond > -torch.inf).any(1))
+        return TopRows(value, start, count, (beyond > -torch.inf).any(1))
 
     def rank_positives(self, row: Tensor, score: Tensor) -> RankedRows:
         """Return rankings of which metrics at K or less say what they say of whole ones; ties share their mean gain.
 
-        After the first K rows of a user one row of rank K stands for all others: its gain and ideal are their sums.
+        After the first K rows of a user one row of rank K stands for all others: its gain and ideal are their sums, and
+        what it ties with is not told.
 
         Args:
             row: int64[P], 0..B-1, whose positive it is.
@@ -81,7 +85,9 @@ class TopRows:
         ideal = torch.cat([ideal, positives - ideal.sum(1, keepdim=True)], 1)
         is_row = torch.cat([value > -torch.inf, longer[:, None]], 1)
         user, rank = is_row.nonzero(as_tuple=True)
-        return RankedRows(rank, gain[is_row], ideal[is_row], user)
+        start = torch.cat([self.start.cpu(), torch.full((users, 1), k)], 1)
+        length = torch.cat([count, torch.ones(users, 1, dtype=count.dtype)], 1)
+        return RankedRows(rank, gain[is_row], ideal[is_row], user, start[is_row], length[is_row])
 
 
 def _count(score: Tensor, value: Tensor) -> int:

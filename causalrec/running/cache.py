@@ -48,5 +48,6 @@ def prepared_key(config: ExperimentConfig, plan: RunPlan) -> str:
     seed = config.run.seed if added or placebo.source else None  # augmentations may draw; a placebo does
     learner = config.components.learner
     folds = learner.folds(config, 0) if learner else None  # what the learner's parts allow
-    read = [plan, config.run.paths.data, config.run.selection, folds, config.run.evaluation.cluster]
+    fits_validation = learner is not None and learner.fits_validation
+    read = [plan, config.run.paths.data, config.run.selection, folds, fits_validation, config.run.evaluation.cluster]
     return repr([settings, added, seed, config.trial, placebo, *read])

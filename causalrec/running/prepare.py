@@ -105,6 +105,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         exposure=task.describe_exposure(train, propensity, view, feature_matrix(dataset, causes)),
         features=feature_matrix(dataset, plan.views.outcome),
         folds=folds,
+        validation_is_fitted=folds.count > 1 or (learner is not None and learner.fits_validation),
         cluster_axes=axes,
         test_axes=cluster_axes(dataset, test, requested, test.unit_level) if splits.test_is_randomised else axes,
     )

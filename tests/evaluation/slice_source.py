@@ -26,6 +26,7 @@ class Source:
     splits: Splits
     propensity: AbstractPropensity = field(default_factory=Logged)
     adjusts: bool = True
+    validation_is_fitted: bool = False
     test_clusters: tuple[Ints, ...] = ()
     features: FeatureMatrix = field(default_factory=without_columns)
 

@@ -34,6 +34,7 @@ class SliceSource(Protocol):
     `test_probabilities`: of each arm, float32[N,A+1], of the test rows of data with arms.
     `test_clusters`: at most two axes along which the test rows depend, int64[N] each; none: each is by itself.
     `features`: the numbers of the outcome view.
+    `validation_is_fitted`: whether the model is fitted on the validation rows of the splits too.
     `adjusts`: whether treated and untreated rows are alike given the adjustment set.
     """
 
@@ -47,6 +48,8 @@ class SliceSource(Protocol):
     def test_clusters(self) -> tuple[Ints, ...]: ...
     @property
     def features(self) -> FeatureMatrix: ...
+    @property
+    def validation_is_fitted(self) -> bool: ...
     @property
     def adjusts(self) -> bool: ...
 
@@ -250,6 +253,11 @@ def select_all(
 def held_out_name(source: SliceSource) -> str:
     """Return what the test rows are called: by what makes them unbiased, or `logged`."""
     return source.dataset.card.unbiased if source.splits.test_is_randomised else "logged"
+
+
+def outcome_kind(card: DatasetCard) -> LabelKind:
+    """Return what an observed outcome is as a label."""
+    return "binary" if card.outcome == "click" else "graded"
 
 
 def arm_name(name: str, arm: int) -> str:

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from causalrec.evaluation.slice.base import AbstractSlice, SliceData, SliceSource, held_out_name, slice_of_log
-from causalrec.types import LabelKind
+from causalrec.evaluation.slice.base import (
+    AbstractSlice,
+    SliceData,
+    SliceSource,
+    held_out_name,
+    outcome_kind,
+    slice_of_log,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,5 +26,4 @@ class HeldOutSlice(AbstractSlice):
         card, test = source.dataset.card, source.splits.test
         if card.feedback == "positive_only" and (test.outcome > 0).all():
             return
-        kind: LabelKind = "binary" if card.outcome == "click" else "graded"
-        yield replace(slice_of_log(test, held_out_name(source), kind), jackknife=True)
+        yield replace(slice_of_log(test, held_out_name(source), outcome_kind(card)), jackknife=True)
