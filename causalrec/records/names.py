@@ -81,6 +81,24 @@ def parse_column(column: str) -> tuple[str, str]:
     return metric, slice_name
 
 
+def reranked_name(plain: str, reranker: str, weight: float | None = None) -> str:
+    """Return what the lists of a re-ranker are called: at its own weight, or at one of its curve.
+
+    >>> reranked_name("lists", "mmr"), reranked_name("lists", "mmr", 0.25)
+    ('lists_mmr', 'lists_mmr_0.25')
+    """
+    return f"{plain}_{reranker}" if weight is None else f"{plain}_{reranker}_{weight:g}"
+
+
+def difference_name(slice_name: str, plain: str) -> str:
+    """Return the slice of what a metric gains on a slice over another.
+
+    >>> difference_name("lists_mmr", "lists")
+    'lists_mmr-lists'
+    """
+    return f"{slice_name}-{plain}"
+
+
 def summary_score(column: str) -> str:
     """Return the key of a column in a dashboard's summary of a run.
 

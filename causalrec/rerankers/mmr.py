@@ -35,9 +35,7 @@ class MMR(AbstractReranker):
     def check(self, card: DatasetCard) -> None:
         column = check_column(card, self.column, "column")
         if self.model is not None and column.kind != "text":
-            raise RequestError(
-                f"model={self.model}: column={self.column} is no text, so that none is read; leave it out"
-            )
+            raise RequestError(f"model={self.model}: column={self.column} is no text that it could read; leave it out")
 
     def bind(self, facts: CatalogueFacts) -> Rerank:
         vectors = facts.space(self.column, self.model)

@@ -20,6 +20,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.row_levels import row_levels
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
+from causalrec.evaluation.reranked_slices import check_list_metrics, with_reranked
 from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.evaluation.slice.limit import limit_slices
 from causalrec.features.logged_log_odds import with_log_odds
@@ -44,6 +45,7 @@ def plan_run(config: ExperimentConfig, *, writes: bool = True) -> RunPlan:
     card = built.dataset.card
     check_question(config.data_request)
     built.task.check(config, card)
+    check_list_metrics(config.reranker, config.metric)
     plan = plan_data(config.data_request)
     if built.learner is not None:
         built.learner.check_views(config, card, plan.views)
@@ -59,6 +61,7 @@ def plan_run(config: ExperimentConfig, *, writes: bool = True) -> RunPlan:
 def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str, list[AnySliceData]]:
     """Return the rows that the run is scored on; raise RequestError where a model reads columns that they lack."""
     selected = prepared.select(config.slice, config.components.task.label_kinds)
+    selected = with_reranked(selected, config.reranker)
     if config.trial is not None:
         selected = limit_slices(selected, config.trial.rows)
     learner, card = config.components.learner, prepared.dataset.card

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -198,7 +198,13 @@ def slice_of_log(log: InteractionLog, name: str, kind: LabelKind, arm: int = 0) 
 
 
 class AbstractSlice(ABC):
-    """Chooses rows to score. Constructor keywords are its YAML keys; frozen, final classes."""
+    """Chooses rows to score. Constructor keywords are its YAML keys; frozen, final classes.
+
+    Attributes:
+        makes_lists: whether it yields the lists that users are shown, which re-rankers order anew.
+    """
+
+    makes_lists: ClassVar[bool] = False
 
     def check(self, card: DatasetCard) -> None:
         """Raise RequestError where the data set cannot have these rows, before any file is read.
@@ -213,12 +219,17 @@ class AbstractSlice(ABC):
 
 
 @contextmanager
-def name_refusals(name: str) -> Iterator[None]:
-    """Put the slice's name before what it refuses: a component does not know what YAML calls it."""
+def name_refusals(name: str, group: str = "slice") -> Iterator[None]:
+    """Put a component's name before what it refuses: it does not know what YAML calls it.
+
+    Args:
+        name: of the component.
+        group: that it is in.
+    """
     try:
         yield
     except RequestError as error:
-        raise RequestError(f"slice.{name}.{error}") from error
+        raise RequestError(f"{group}.{name}.{error}") from error
 
 
 def select_all(

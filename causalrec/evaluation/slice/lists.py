@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class ListsSlice(AbstractSlice):
     """
 
     k: Count = 10
+    makes_lists: ClassVar[bool] = True
 
     def select(self, source: SliceSource) -> Iterator[CatalogueData]:
         splits, facts = source.splits, CatalogueFacts(source.dataset, source.splits.train)
