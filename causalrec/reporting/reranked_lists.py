@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from causalrec.records.names import difference_name, reranked_name
 from causalrec.records.run_record import RunRecord
+from causalrec.records.sections import ScoreRecord
+
+UTILITIES = ("list_dcg", "list_gain")  # metrics of what a list is good for, the first that a record has
+AIMS = ("intra_list_diversity", "calibration_kl", "tail_share", "coverage")  # of what re-rankers are for
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,34 @@ def reranked_slices(record: RunRecord) -> Iterator[str]:
         for slice_name in reranking.slices.values():
             if slice_name != reranking.plain:
                 yield from (slice_name, difference_name(slice_name, reranking.plain))
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What lists at a weight are good for, and what that does for an aim.
+
+    Attributes:
+        weight: of the aim; 0: the plain lists.
+        aim: a score that has a value.
+        utility: likewise.
+    """
+
+    weight: float
+    aim: ScoreRecord
+    utility: ScoreRecord
+
+
+def tradeoff_curves(record: RunRecord) -> dict[str, dict[str, list[CurvePoint]]]:
+    """Return the curve of each re-ranker by rising weight, by aim, then by the re-ranker's name; none where the record
+    has no utility, no aim, or lists at a single weight.
+    """
+    scores = {(s.metric.partition("@")[0], s.slice): s for s in record.scores if s.value is not None}
+    utility = next((name for name in UTILITIES if name in {metric for metric, _ in scores}), "")
+    curves: dict[str, dict[str, list[CurvePoint]]] = {}
+    for aim in AIMS:
+        for each in rerankings(record):
+            pairs = [(w, scores.get((aim, at)), scores.get((utility, at))) for w, at in each.slices.items()]
+            points = [CurvePoint(w, of_aim, value) for w, of_aim, value in pairs if of_aim and value]
+            if len(points) > 1:
+                curves.setdefault(aim, {})[f"{each.reranker} of {each.plain}"] = points
+    return curves
