@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class Source:
     propensity: AbstractPropensity = field(default_factory=Logged)
     adjusts: bool = True
     test_clusters: tuple[Ints, ...] = ()
+    cache: Path | None = None
     features: FeatureMatrix = field(default_factory=without_columns)
 
     @property

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class SliceSource(Protocol):
     `test_clusters`: at most two axes along which the test rows depend, int64[N] each; none: each is by itself.
     `features`: the numbers of the outcome view.
     `adjusts`: whether treated and untreated rows are alike given the adjustment set.
+    `cache`: folder of texts that a language model has read; None: none may be read by one.
     """
 
     @property
@@ -49,6 +51,8 @@ class SliceSource(Protocol):
     def features(self) -> FeatureMatrix: ...
     @property
     def adjusts(self) -> bool: ...
+    @property
+    def cache(self) -> Path | None: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,6 +112,11 @@ class SliceData:
     def cluster(self) -> Ints:
         """The resampling unit of each row: its user, or the row itself in userless logs."""
         return self.user if self.num_users else np.arange(len(self))
+
+    @property
+    def num_judged(self) -> int:
+        """The number of rows judged."""
+        return len(self)
 
     @property
     def num_clusters(self) -> int:
@@ -198,7 +207,13 @@ def slice_of_log(log: InteractionLog, name: str, kind: LabelKind, arm: int = 0) 
 
 
 class AbstractSlice(ABC):
-    """Chooses rows to score. Constructor keywords are its YAML keys; frozen, final classes."""
+    """Chooses rows to score. Constructor keywords are its YAML keys; frozen, final classes.
+
+    Attributes:
+        makes_lists: whether it yields the lists that users are shown, which re-rankers order anew.
+    """
+
+    makes_lists: ClassVar[bool] = False
 
     def check(self, card: DatasetCard) -> None:
         """Raise RequestError where the data set cannot have these rows, before any file is read.
@@ -213,12 +228,17 @@ class AbstractSlice(ABC):
 
 
 @contextmanager
-def name_refusals(name: str) -> Iterator[None]:
-    """Put the slice's name before what it refuses: a component does not know what YAML calls it."""
+def name_refusals(name: str, group: str = "slice") -> Iterator[None]:
+    """Put a component's name before what it refuses: it does not know what YAML calls it.
+
+    Args:
+        name: of the component.
+        group: that it is in.
+    """
     try:
         yield
     except RequestError as error:
-        raise RequestError(f"slice.{name}.{error}") from error
+        raise RequestError(f"{group}.{name}.{error}") from error
 
 
 def select_all(
