@@ -21,6 +21,7 @@ from causalrec.errors import RequestError
 from causalrec.estimators.jackknife import dependence_axes
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
+from causalrec.propensity.base import AbstractPropensity
 from causalrec.types import Floats, Ints, LabelKind
 
 OUTCOME_KINDS: frozenset[LabelKind] = frozenset(
@@ -37,6 +38,8 @@ class SliceSource(Protocol):
     `features`: the numbers of the outcome view.
     `adjusts`: whether treated and untreated rows are alike given the adjustment set.
     `cache`: folder of texts that a language model has read; None: none may be read by one.
+    `propensity`: of the run, fitted on `train`.
+    `train`: the logged rows that it was fitted on.
     """
 
     @property
@@ -53,6 +56,10 @@ class SliceSource(Protocol):
     def adjusts(self) -> bool: ...
     @property
     def cache(self) -> Path | None: ...
+    @property
+    def propensity(self) -> AbstractPropensity: ...
+    @property
+    def train(self) -> InteractionLog: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
