@@ -21,7 +21,7 @@ from causalrec.data.row_levels import row_levels
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
 from causalrec.evaluation.reranked_slices import check_list_metrics, with_reranked
-from causalrec.evaluation.slice.base import AnySliceData
+from causalrec.evaluation.slice.base import AnySliceData, name_refusals
 from causalrec.evaluation.slice.limit import limit_slices
 from causalrec.features.logged_log_odds import with_log_odds
 from causalrec.features.views import feature_matrix, may_say_treatment
@@ -50,6 +50,9 @@ def plan_run(config: ExperimentConfig, *, writes: bool = True) -> RunPlan:
     if built.learner is not None:
         built.learner.check_views(config, card, plan.views)
     check_placebo(config, plan.views)
+    for name, metric in config.metric.items():
+        with name_refusals(name, "metric"):
+            metric.build(1).check(card)
     built.task.check_identified(config, card, plan.adjustment.training, plan.views)
     if writes and config.moved_to is None:
         require_writable(config.run.paths.runs, "paths.runs")
@@ -110,6 +113,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         folds=folds,
         cluster_axes=axes,
         test_axes=cluster_axes(dataset, test, requested, test.unit_level) if splits.test_is_randomised else axes,
+        cache=config.run.paths.cache,
     )
     return destroy_source(config, prepared)
 

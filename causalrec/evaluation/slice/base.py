@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from causalrec.errors import RequestError
 from causalrec.estimators.jackknife import dependence_axes
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
+from causalrec.propensity.base import AbstractPropensity
 from causalrec.types import Floats, Ints, LabelKind
 
 OUTCOME_KINDS: frozenset[LabelKind] = frozenset(
@@ -35,6 +37,9 @@ class SliceSource(Protocol):
     `test_clusters`: at most two axes along which the test rows depend, int64[N] each; none: each is by itself.
     `features`: the numbers of the outcome view.
     `adjusts`: whether treated and untreated rows are alike given the adjustment set.
+    `cache`: folder of texts that a language model has read; None: none may be read by one.
+    `propensity`: of the run, fitted on `train`.
+    `train`: the logged rows that it was fitted on.
     """
 
     @property
@@ -49,6 +54,12 @@ class SliceSource(Protocol):
     def features(self) -> FeatureMatrix: ...
     @property
     def adjusts(self) -> bool: ...
+    @property
+    def cache(self) -> Path | None: ...
+    @property
+    def propensity(self) -> AbstractPropensity: ...
+    @property
+    def train(self) -> InteractionLog: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,6 +119,11 @@ class SliceData:
     def cluster(self) -> Ints:
         """The resampling unit of each row: its user, or the row itself in userless logs."""
         return self.user if self.num_users else np.arange(len(self))
+
+    @property
+    def num_judged(self) -> int:
+        """The number of rows judged."""
+        return len(self)
 
     @property
     def num_clusters(self) -> int:

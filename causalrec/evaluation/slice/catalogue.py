@@ -97,6 +97,11 @@ class CatalogueData:
         return int(self.list_lengths.sum())
 
     @property
+    def num_judged(self) -> int:
+        """The number of lists of users, else of pairs judged."""
+        return len(self.users) if self.kind == "lists" else len(self)
+
+    @property
     def num_clusters(self) -> int:
         return self.num_users or self.num_items
 
