@@ -38,7 +38,7 @@ def check_list_metrics(rerankers: Rerankers, metrics: Mapping[str, ComponentConf
     if rerankers and not any("lists" in component.target.labels for component in metrics.values()):
         raise RequestError(
             f"reranker=[{', '.join(rerankers)}]: no metric judges lists, so that nothing would tell what it changes; "
-            "add '+metric=[coverage]', or another of lists"
+            "add '+metric=[list_dcg,intra_list_diversity]', or others of lists"
         )
 
 

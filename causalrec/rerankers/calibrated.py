@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from causalrec.catalogue.facts import CatalogueFacts
+from causalrec.catalogue.item_space import LEVELLED, check_column
 from causalrec.data.card import DatasetCard
 from causalrec.rerankers.base import AbstractReranker, Rerank
 from causalrec.rerankers.calibration import calibrate
-from causalrec.rerankers.levels import check_levels, column_levels
+from causalrec.rerankers.levels import column_levels
 from causalrec.types import Floats, Share
 
 TINY = np.float32(1e-30)
@@ -27,15 +28,15 @@ class Calibrated(AbstractReranker):
     Source: Steck (RecSys 2018), whose lambda is the weight.
 
     Attributes:
-        column: of items: a category, or a list of several.
+        column: of items: a category, or a list of several; None: the only one.
         alpha: how much of p is mixed into q, so that what the list lacks costs no infinity (the paper's value).
     """
 
-    column: str
+    column: str | None = None
     alpha: Share = 0.01
 
     def check(self, card: DatasetCard) -> None:
-        check_levels(card, self.column)
+        check_column(card, self.column, kinds=LEVELLED)
 
     def bind(self, facts: CatalogueFacts) -> Rerank:
         def divergence(wanted: Floats, share: Floats) -> Floats:

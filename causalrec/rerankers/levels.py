@@ -8,21 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from causalrec.catalogue.facts import CatalogueFacts
-from causalrec.catalogue.item_space import check_column
-from causalrec.data.card import DatasetCard
+from causalrec.catalogue.item_space import LEVELLED, check_column
 from causalrec.data.pair_lists import PairLists
-from causalrec.data.popularity import BORDERS, popularity_levels
-from causalrec.errors import RequestError
+from causalrec.data.popularity import BORDERS
 from causalrec.types import Floats, Ints
 
 TAIL = 2  # of head 0 and torso 1; items that were never met are in it
-
-
-def check_levels(card: DatasetCard, column: str) -> None:
-    """Raise RequestError unless the column is a category of items, or a list of several."""
-    kind = check_column(card, column, "column").kind
-    if kind not in ("category", "multi_hot"):
-        raise RequestError(f"column={column}: is a {kind}, which has no levels; take a category, or a list of several")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,18 +21,18 @@ class ItemLevels:
     """Levels of items, and the items by which a user's share of each is counted.
 
     Attributes:
-        has: 1 where an item has a level, float32[I,L]; a row of 0 where that is not known.
+        share: how much of an item is of each level, float32[I,L]: each of n levels has 1 / n of it; 0 throughout where
+            that is not known.
         items: of each user.
     """
 
-    has: Floats
+    share: Floats
     items: PairLists
 
     @cached_property
-    def share(self) -> Floats:
-        """How much of an item is of each level, float32[I,L]: each of n levels has 1 / n of it."""
-        share: Floats = self.has / np.maximum(self.has.sum(1, keepdims=True), 1)
-        return share
+    def has(self) -> Floats:
+        """1 where an item has a level, float32[I,L]."""
+        return (self.share > 0).astype(np.float32)
 
     @cached_property
     def share_of_all(self) -> Floats:
@@ -71,15 +62,15 @@ def _normalise(totals: Floats) -> Floats:
     return share
 
 
-def column_levels(facts: CatalogueFacts, column: str) -> ItemLevels:
-    """Return the levels of a column, and the items that each user liked."""
-    return ItemLevels((facts.space(column) > 0).astype(np.float32), facts.liked)
+def column_levels(facts: CatalogueFacts, column: str | None) -> ItemLevels:
+    """Return the levels of a column, None: of the only one that has some, and the items that each user liked."""
+    name = check_column(facts.dataset.card, column, kinds=LEVELLED).name
+    return ItemLevels(facts.level_shares(name), facts.liked)
 
 
 def head_torso_tail(facts: CatalogueFacts, borders: tuple[float, float] = BORDERS) -> ItemLevels:
     """Return the levels of popularity, and the items that each user was exposed to in training."""
-    exposed = facts.train.take(np.flatnonzero(facts.train.treatment > 0))
-    level = np.minimum(popularity_levels(exposed, borders), TAIL)
-    codes = exposed.users.astype(np.int64) * facts.num_items + exposed.item
+    level = np.minimum(facts.popularity_levels(borders), TAIL)
+    codes = facts.train.codes[facts.train.treatment > 0]
     items = PairLists.of(codes, max(facts.num_users, 1), facts.num_items)
     return ItemLevels(np.eye(TAIL + 1, dtype=np.float32)[level], items)

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from causalrec.catalogue.facts import CatalogueFacts
-from causalrec.catalogue.item_space import check_column
+from causalrec.catalogue.item_space import check_column, check_model
 from causalrec.data.card import DatasetCard
-from causalrec.errors import RequestError
 from causalrec.rerankers.base import AbstractReranker, Rerank
 from causalrec.rerankers.greedy import Aim, greedy_rerank
 from causalrec.types import Floats, Ints
@@ -25,20 +24,19 @@ class MMR(AbstractReranker):
     is `1 - weight`.
 
     Attributes:
-        column: of items, that they are compared by: a category, a list of several, a text or a vector.
-        model: folder of the language model that reads a text.
+        column: of items, that they are compared by: a category, a list of several, a text or a vector; None: the only
+            one.
+        model: folder of the language model that reads a text; None: texts are compared by their words.
     """
 
-    column: str
+    column: str | None = None
     model: Path | None = None
 
     def check(self, card: DatasetCard) -> None:
-        column = check_column(card, self.column, "column")
-        if self.model is not None and column.kind != "text":
-            raise RequestError(f"model={self.model}: column={self.column} is no text that it could read; leave it out")
+        check_model(check_column(card, self.column), self.model)
 
     def bind(self, facts: CatalogueFacts) -> Rerank:
-        vectors = facts.space(self.column, self.model)
+        vectors = facts.space(check_column(facts.dataset.card, self.column).name, self.model)
 
         def make_aim(users: Ints, items: Ints) -> Aim:
             return Unlikeness(vectors[items])

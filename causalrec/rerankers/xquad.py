@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from causalrec.catalogue.facts import CatalogueFacts
+from causalrec.catalogue.item_space import LEVELLED, check_column
 from causalrec.data.card import DatasetCard
+from causalrec.errors import RequestError
 from causalrec.rerankers.base import AbstractReranker, Rerank
 from causalrec.rerankers.greedy import Aim, greedy_rerank
-from causalrec.rerankers.levels import check_levels, column_levels, head_torso_tail
+from causalrec.rerankers.levels import column_levels, head_torso_tail
 from causalrec.types import Floats, Ints
 
 
@@ -26,20 +28,24 @@ class XQuAD(AbstractReranker):
     smooth, where `p` counts the items that the user met.
 
     Attributes:
-        column: of items: a category, or a list of several; None: head, torso and tail by training rows, as `popularity`
-            slices have them.
+        column: of items: a category, or a list of several; None: the only one, unless `popularity`.
+        popularity: levels are head, torso and tail by training rows, as the slice `popularity` has them (cold items are
+            in the tail), and no column is read.
         smooth: how much of the list has a level counts, and not whether an item of it has.
     """
 
     column: str | None = None
+    popularity: bool = False
     smooth: bool = False
 
     def check(self, card: DatasetCard) -> None:
-        if self.column is not None:
-            check_levels(card, self.column)
+        if not self.popularity:
+            check_column(card, self.column, kinds=LEVELLED)
+        elif self.column is not None:
+            raise RequestError(f"column={self.column}: is not read where popularity=true; leave either out")
 
     def bind(self, facts: CatalogueFacts) -> Rerank:
-        levels = head_torso_tail(facts) if self.column is None else column_levels(facts, self.column)
+        levels = head_torso_tail(facts) if self.popularity else column_levels(facts, self.column)
 
         def make_aim(users: Ints, items: Ints) -> Aim:
             return Novelty(levels.user_shares(users), levels.has[items], self.smooth)

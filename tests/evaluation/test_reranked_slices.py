@@ -114,11 +114,10 @@ def test_two_slices_of_one_name_are_refused() -> None:
 
 
 REFUSED = {
-    "+slice=[lists] reranker=[mmr]": "reranker.mmr.column: is mandatory; set reranker.mmr.column=VALUE",
+    "+slice=[lists] reranker=[mmr]": "reranker.mmr.column: name a column of items: title, genre",
     "+slice=[lists] reranker=[mmr] reranker.mmr.column=genres": "reranker.mmr.column=genres: no such column of items; "
     "did you mean 'genre'?",
-    "+slice=[lists] reranker=[xquad] reranker.xquad.column=title": "reranker.xquad.column=title: is a text, which has "
-    "no levels",
+    "+slice=[lists] reranker=[xquad] reranker.xquad.column=title": "reranker.xquad.column=title: is of kind text",
     "+slice=[lists] reranker=[xquad] reranker.xquad.weight=2": "reranker.xquad.weight",
     "+slice=[lists] reranker=[mmr] reranker.mmr.column=genre reranker.mmr.curve=[0.5]": "reranker.mmr",
     "reranker=[xquad]": "reranker=[xquad]: no slice has lists to order anew; add '+slice=[lists]'",

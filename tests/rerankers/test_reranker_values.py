@@ -102,8 +102,8 @@ FALLING = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]
 
 def test_xquad_over_popularity_covers_head_and_tail_as_the_user_does() -> None:
     assert head_torso_tail(facts(HEADED)).user_shares(np.array([0, 1])).tolist() == [[0.5, 0.0, 0.5], [1.0, 0.0, 0.0]]
-    assert order(XQuAD(weight=0.9), facts(HEADED), FALLING, 3) == [0, 4, 1]
-    assert order(XQuAD(weight=0.9), facts(HEADED), FALLING, 3, user=1) == [4, 0, 1]
+    assert order(XQuAD(weight=0.9, popularity=True), facts(HEADED), FALLING, 3) == [0, 4, 1]
+    assert order(XQuAD(weight=0.9, popularity=True), facts(HEADED), FALLING, 3, user=1) == [4, 0, 1]
 
 
 def test_calibration_takes_what_the_list_lacks_of_the_users_shares() -> None:
@@ -140,10 +140,16 @@ def test_popularity_is_in_proportion_to_what_a_user_is_used_to() -> None:
 
 def test_settings_that_would_not_be_used_are_refused() -> None:
     columns = card(Column("title", "item", "text"), Column("genre", "item", "multi_hot"), Column("v", "item", "vector"))
-    with pytest.raises(RequestError, match=r"^model=lm: column=genre is no text that it could read; leave it out"):
+    with pytest.raises(RequestError, match=r"^model=lm: column genre is no text"):
         MMR(column="genre", model=Path("lm")).check(columns)
+    with pytest.raises(RequestError, match=r"^column: name a column of items: title, genre, v"):
+        MMR().check(columns)
     for reranker in (Calibrated(column="v"), XQuAD(column="v")):
-        with pytest.raises(RequestError, match=r"^column=v: is a vector, which has no levels; take a category"):
+        with pytest.raises(RequestError, match=r"^column=v: is of kind vector, .*; choose one of genre"):
             reranker.check(columns)
+    for only in (Calibrated(), XQuAD(), XQuAD(popularity=True)):
+        only.check(columns)
+    with pytest.raises(RequestError, match=r"^column=genre: is not read where popularity=true"):
+        XQuAD(column="genre", popularity=True).check(columns)
     with pytest.raises(RequestError, match="the head ends before the tail begins"):
         PopularityCalibrated(borders=(0.8, 0.2))
