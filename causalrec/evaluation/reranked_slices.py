@@ -48,7 +48,7 @@ def with_reranked(selected: Mapping[str, list[AnySliceData]], rerankers: Reranke
     Raises RequestError where two slices get one name.
     """
     extended = {
-        name: [each for data in yielded for each in (data, *_reranked(data, rerankers))]
+        name: [each for data in yielded for each in (data, *_rerank_lists(data, rerankers))]
         for name, yielded in selected.items()
     }
     names = [data.name for yielded in extended.values() for data in yielded]
@@ -58,7 +58,7 @@ def with_reranked(selected: Mapping[str, list[AnySliceData]], rerankers: Reranke
     return extended
 
 
-def _reranked(data: AnySliceData, rerankers: Rerankers) -> Iterator[CatalogueData]:
+def _rerank_lists(data: AnySliceData, rerankers: Rerankers) -> Iterator[CatalogueData]:
     """Yield the lists of each re-ranker at its own weight, then at those of its curve."""
     if not isinstance(data, CatalogueData) or data.lists is None or data.lists.rerank is not None:
         return
@@ -86,7 +86,8 @@ def _note(data: CatalogueData, name: str, component: ComponentConfig[AbstractRer
     """Say how the lists of a re-ranker are made, in a sentence."""
     reranker = component.build()
     general = ("_target_", "weight", "curve", "candidates")
-    settings = {key: value for key, value in component.to_dict().items() if key not in general and value is not None}
+    entries = component.to_dict().items()
+    settings = {key: value for key, value in entries if key not in general and value is not None and value is not False}
     about = f" ({', '.join(f'{key}={value}' for key, value in settings.items())})" if settings else ""
     weights = ", ".join(
         f"{reranked_name(data.name, name, weight)} at weight {reranker.weight if weight is None else weight:g}"
@@ -126,6 +127,12 @@ def reranked_gains(
         low, high = t_interval(value, jackknife, level)
         gain = replace(score, slice=difference_name(score.slice, plain.slice), value=value, low=low, high=high, note="")
         gains.append(
-            replace(gain, replicates=t_replicates(value, jackknife, replicates), jackknife=jackknife, by_user=None)
+            replace(
+                gain,
+                replicates=t_replicates(value, jackknife, replicates),
+                jackknife=jackknife,
+                by_user=None,
+                warnings=(),  # those of the lists, which say them
+            )
         )
     return gains

@@ -18,7 +18,7 @@ TINY = np.float32(1e-30)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibrated(AbstractReranker):
+class CalibratedLists(AbstractReranker):
     """Levels of a column have the shares in a list that they have among the items its user liked.
 
     Takes `argmax_i (1 - weight) score_i - weight KL(p || q~)`, in nats: `p(l)` is the mean over the user's liked

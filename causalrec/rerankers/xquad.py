@@ -48,12 +48,12 @@ class XQuAD(AbstractReranker):
         levels = head_torso_tail(facts) if self.popularity else column_levels(facts, self.column)
 
         def make_aim(users: Ints, items: Ints) -> Aim:
-            return Novelty(levels.user_shares(users), levels.has[items], self.smooth)
+            return UncoveredLevels(levels.user_shares(users), levels.has[items], self.smooth)
 
         return greedy_rerank(self.weight, make_aim, levels.has.shape[1])
 
 
-class Novelty:
+class UncoveredLevels:
     """What levels a candidate would add to a list, by how much its user cares for them."""
 
     def __init__(self, wanted: Floats, has: Floats, smooth: bool) -> None:

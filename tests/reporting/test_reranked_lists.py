@@ -33,11 +33,11 @@ def run(name: str = "mf-ips", seed: int = 0, lift: float = 0.0, config: Any = No
         for metric, value in (("list_dcg", dcg + lift), ("intra_list_diversity", diversity)):
             scores.append(score(metric, where, value, name, value - 0.05, value + 0.05))
     gains = [score("list_dcg", f"{where}-lists", VALUES[where][0] - 0.4, name, -0.1, 0.1) for where in list(VALUES)[1:]]
-    made = make_run(
+    run_folder = make_run(
         name, seed=seed, scores=[*scores, *gains], config={"reranker": CONFIG if config is None else config}
     )
-    replicates = {each.key: (each.value or 0) + np.linspace(-0.02, 0.02, 50) for each in made.record.scores}
-    return replace(made, replicates=replicates)
+    replicates = {each.key: (each.value or 0) + np.linspace(-0.02, 0.02, 50) for each in run_folder.record.scores}
+    return replace(run_folder, replicates=replicates)
 
 
 def test_slices_of_lists_are_told_by_re_ranker_and_weight() -> None:

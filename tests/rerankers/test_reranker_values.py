@@ -17,7 +17,7 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.rerankers.base import AbstractReranker
-from causalrec.rerankers.calibrated import Calibrated, kl_divergence
+from causalrec.rerankers.calibrated import CalibratedLists, kl_divergence
 from causalrec.rerankers.levels import column_levels, head_torso_tail
 from causalrec.rerankers.mmr import MMR
 from causalrec.rerankers.popularity_calibrated import PopularityCalibrated, jensen_shannon
@@ -109,7 +109,7 @@ def test_xquad_over_popularity_covers_head_and_tail_as_the_user_does() -> None:
 def test_calibration_takes_what_the_list_lacks_of_the_users_shares() -> None:
     """p = (.75, .25): after item 0, with q = (1, 0), item 2 makes q equal to p, and its divergence 0."""
     score = [1.0, 0.99, 0.98, 0.97, 0.96, 0.0]
-    assert order(Calibrated(column="genre", weight=0.9), facts(ROWS), score, 2) == [2, 0]
+    assert order(CalibratedLists(column="genre", weight=0.9), facts(ROWS), score, 2) == [2, 0]
     wanted, share = np.array([0.75, 0.25]), np.array([0.5, 0.5])
     mixed = 0.99 * 0.5 + 0.01 * 0.75, 0.99 * 0.5 + 0.01 * 0.25
     by_hand = 0.75 * math.log(0.75 / mixed[0]) + 0.25 * math.log(0.25 / mixed[1])
@@ -121,7 +121,7 @@ def test_calibration_takes_what_the_list_lacks_of_the_users_shares() -> None:
 def test_an_item_without_a_level_changes_no_share() -> None:
     score = [1.0, 0.5, 0.4, 0.3, 0.2, 0.9]
     only_a = facts([(0, 0, 1), (0, 3, 0)])
-    reranker = Calibrated(column="genre", weight=0.5)
+    reranker = CalibratedLists(column="genre", weight=0.5)
     given = Candidates(
         np.array([0]), np.array([[0, 5, 1, 2, 3, 4]]), np.array([sorted(score, reverse=True)], np.float32)
     )
@@ -144,10 +144,10 @@ def test_settings_that_would_not_be_used_are_refused() -> None:
         MMR(column="genre", model=Path("lm")).check(columns)
     with pytest.raises(RequestError, match=r"^column: name a column of items: title, genre, v"):
         MMR().check(columns)
-    for reranker in (Calibrated(column="v"), XQuAD(column="v")):
+    for reranker in (CalibratedLists(column="v"), XQuAD(column="v")):
         with pytest.raises(RequestError, match=r"^column=v: is of kind vector, .*; choose one of genre"):
             reranker.check(columns)
-    for only in (Calibrated(), XQuAD(), XQuAD(popularity=True)):
+    for only in (CalibratedLists(), XQuAD(), XQuAD(popularity=True)):
         only.check(columns)
     with pytest.raises(RequestError, match=r"^column=genre: is not read where popularity=true"):
         XQuAD(column="genre", popularity=True).check(columns)
