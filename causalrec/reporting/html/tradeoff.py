@@ -24,7 +24,7 @@ def tradeoff(page_table: PageTable, anchor: str) -> Html | None:
         return None
     legend = (
         "Utility of the lists (up) against what they are ordered anew for (across), a point a weight, a line a run; "
-        "the dot is weight 0, the plain lists. Faint, dashed: intervals. Numbers: `causalrec table`."
+        "the dot is weight 0, the plain lists. Faint, dashed: intervals. The numbers: causalrec table."
     )
     return section(anchor, "Trade-off of lists", paragraph(legend), panels(figures))
 
