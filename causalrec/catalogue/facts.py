@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +44,16 @@ class CatalogueFacts:
     @property
     def num_users(self) -> int:
         return self.train.num_users
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of what the columns and vectors of items say."""
+        table = io.BytesIO()
+        self.dataset.item_table.write_ipc(table)
+        digest = hashlib.sha256(table.getvalue())
+        for name, vectors in sorted(self.dataset.item_vectors.items()):
+            digest.update(name.encode() + np.ascontiguousarray(vectors).tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def popularity(self) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -155,9 +156,7 @@ class Evaluator:
         value, jackknife = float(metric.compute()), leave_users_out(data, metric)
         low, high = np.clip(t_interval(value, jackknife, self.level), *metric.bounds).tolist()
         replicates = np.clip(t_replicates(value, jackknife, self.replicates), *metric.bounds)
-        bias = jackknife_bias(value, jackknife)
-        digits = np.format_float_positional(bias, precision=2, fractional=False, sign=True, trim="-")
-        note = f"bias {digits}" if np.isfinite(bias) else ""
+        note = bias_note(jackknife_bias(value, jackknife), high - low)
         return Score(name, data.name, value, low, high, data.num_judged, model, replicates, jackknife, note=note)
 
     def _score_lists(
@@ -278,6 +277,16 @@ class Evaluator:
 
 def _describe(score: Score, metric: AbstractMetric) -> Score:
     return replace(score, higher_is_better=metric.higher_is_better, description=first_sentence(type(metric)))
+
+
+def bias_note(bias: float, width: float) -> str:
+    """Write a bias to as many decimals as an interval of this width is read to; nothing where it is unknown.
+
+    >>> bias_note(-0.01234, 0.04), bias_note(3e-6, 0.002), bias_note(float("nan"), 0.1)
+    ('bias -0.012', 'bias +0.000', '')
+    """
+    decimals = min(max(3, math.ceil(-math.log10(width / 2))), 6) if width > 0 else 3
+    return f"bias {bias:+.{decimals}f}" if math.isfinite(bias) else ""
 
 
 def first_sentence(component: type) -> str:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from causalrec.catalogue.lists import NO_ITEM
+from causalrec.data.pair_lists import sort_distinct
+from causalrec.errors import RequestError
+from causalrec.evaluation.inclusion import eligible_items, inclusion_probabilities
 from causalrec.evaluation.slice.base import SliceSource
 from causalrec.evaluation.slice.catalogue import Gains
 from causalrec.types import Doubles, Floats, Ints
@@ -19,18 +22,21 @@ class ListGains:
     """What a place of a list is worth.
 
     Attributes:
-        gains: of users and their items.
-        words: what a gain is, for a note.
+        gains: of users and their items; None where nothing tells.
+        words: what a gain is, or why none is told, for a note.
         key: what names it, for the hash of what is judged.
     """
 
-    gains: Gains
+    gains: Gains | None
     words: str
-    key: str
+    key: str = ""
 
 
-def list_gains(source: SliceSource, arm: int = 0) -> ListGains | None:
-    """Return what places of lists are worth in these data; None where nothing tells.
+def list_gains(source: SliceSource, arm: int = 0) -> ListGains:
+    """Return what places of lists are worth in these data.
+
+    The true number where a simulation knows it; 1 of an item that the user chose, in a log of positives; the outcome
+    over the probability of being in the test, where its rows are a sample of the pairs (`inclusion_probabilities`).
 
     Args:
         source: the data.
@@ -40,13 +46,22 @@ def list_gains(source: SliceSource, arm: int = 0) -> ListGains | None:
     if arm:
         potential = dataset.potential
         if potential is None:
-            return None
+            return ListGains(None, "not told: no row shows an effect")
         return _truth(lambda user, item: _effect(potential.means(user, item), arm), "an item's true effect")
-    if dataset.card.feedback == "positive_only":
-        return _of_rows(test.codes, np.where(test.outcome > 0, 1.0, 0.0), test.num_items, "1 where the user chose it")
-    if dataset.oracle is not None:
+    if dataset.card.feedback == "positive_only" and bool((test.outcome > 0).all()):
+        return _of_rows(test.codes, np.ones(len(test)), test.num_items, "1 where the user chose the item in the test")
+    if dataset.oracle is not None and dataset.card.feedback != "positive_only":
         return _truth(dataset.oracle.rate, "an item's true mean outcome")
-    return None
+    try:
+        probability = inclusion_probabilities(source)
+    except RequestError as error:
+        return ListGains(None, f"not told: {error}")
+    if missing := int((~eligible_items(source)).sum()):
+        return ListGains(None, f"not told: {missing:,} items cannot be in the test")
+    candidate = np.isfinite(probability)
+    worth = test.outcome[candidate].astype(np.float64) / probability[candidate]
+    words = "the outcome over the probability of being in the test, 0 where the pair is not"
+    return _of_rows(test.codes[candidate], worth, test.num_items, words)
 
 
 def _effect(by_arm: Floats, arm: int) -> Floats:
@@ -72,13 +87,16 @@ def _of_rows(codes: Ints, worth: Doubles, num_items: int, words: str) -> ListGai
         num_items: I.
         words: what a gain is.
     """
-    pairs, row_pair, count = np.unique(codes, return_inverse=True, return_counts=True)
-    mean = (np.bincount(row_pair, worth, minlength=len(pairs)) / count).astype(np.float32)
+    pairs = sort_distinct(codes)
+    position = np.searchsorted(pairs, codes)
+    mean = (np.bincount(position, worth) / np.bincount(position)).astype(np.float32)
 
     def gains(user: Ints, item: Ints) -> Floats:
         wanted = user[:, None] * num_items + item
-        position = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
-        return np.where((item != NO_ITEM) & (pairs[position] == wanted), mean[position], np.float32(0))
+        if not len(pairs):
+            return np.zeros(item.shape, np.float32)
+        nearest = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+        return np.where((item != NO_ITEM) & (pairs[nearest] == wanted), mean[nearest], np.float32(0))
 
     digest = hashlib.sha256(pairs.tobytes() + mean.tobytes()).hexdigest()
     return ListGains(gains, words, digest)

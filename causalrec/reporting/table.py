@@ -24,6 +24,7 @@ from causalrec.types import Doubles
 OF_OUTCOMES = ("auc", "ndcg@5", "mse", "skill", "bias")
 AVERAGES = ("average_effect", "effect_of_compliers", "projected_effect", "equal_effects_p")
 OF_EFFECTS = ("sqrt_pehe", "ate_error", "qini", "autoc", *AVERAGES, "coverage", "first_stage_f")
+LISTS = "lists"  # what the names of slices of lists begin with: their metrics are shown, as no other slice has them
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
 
@@ -134,7 +135,11 @@ def _columns(available: list[str], wanted: tuple[str, ...], reranked: Set[str]) 
     plain = (c for c in available if parse_column(c)[1] not in reranked)
     of_a_slice = tuple(c for c in plain if not c.endswith((*SUBSET_SUFFIXES, f"@{PROPENSITY_SLICE}")))
     usual = tuple(
-        c for c in of_a_slice if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS) or c == "snips_mean@logged"
+        c
+        for c in of_a_slice
+        if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS)
+        or parse_column(c)[1].startswith(LISTS)
+        or c == "snips_mean@logged"
     )
     return tuple(c for c in wanted if c in available) if wanted else usual or of_a_slice
 

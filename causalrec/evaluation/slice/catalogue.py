@@ -155,7 +155,9 @@ class CatalogueData:
         for column in (*lists, *(() if self.items is None else (self.items,)), *self._labels()):
             digest.update(column.tobytes())
         if self.lists is not None:
-            digest.update(repr((self.lists.k, self.lists.num_candidates, self.lists.key)).encode())
+            digest.update(
+                repr((self.lists.k, self.lists.num_candidates, self.lists.key, self.lists.facts.fingerprint)).encode()
+            )
         return [self.name, self.kind, self.arm, self.jackknife, self.rows_key, digest.hexdigest()]
 
     def of_users(self, name: str, users: Bools) -> CatalogueData:

@@ -50,7 +50,7 @@ class ListsSlice(AbstractSlice):
         for arm in range(1, len(arms) + 1) if arms else (0,):
             gains = list_gains(source, arm)
             name = arm_name("lists", max(arm, 1))
-            words = "not known here: list_gain and list_dcg are left out" if gains is None else gains.words
+            by = f" by the effect of arm {arm}" if arm else ""
             yield CatalogueData(
                 name=name,
                 kind="lists",
@@ -58,13 +58,8 @@ class ListsSlice(AbstractSlice):
                 num_users=test.num_users,
                 num_items=test.num_items,
                 excluded=met,
-                lists=ListRequest(
-                    k=self.k,
-                    facts=facts,
-                    gains=None if gains is None else gains.gains,
-                    key="" if gains is None else gains.key,
-                ),
+                lists=ListRequest(k=self.k, facts=facts, gains=gains.gains, key=gains.key),
                 arm=arm,
                 jackknife=True,
-                note=NOTE.format(name=name, k=self.k, by=f" by the effect of arm {arm}" if arm else "", gain=words),
+                note=NOTE.format(name=name, k=self.k, by=by, gain=gains.words),
             )
