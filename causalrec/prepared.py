@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,6 +69,7 @@ class PreparedData:
         test_axes: the same of the test rows, whose treatment may have been assigned otherwise.
         placebo_data: the data set with texts or vectors of items destroyed, which encoders read; None: none are.
         placebo_propensity: the propensity destroyed, which objectives read; None: it is not.
+        cache: folder of texts that a language model has read; None: none may be read by one.
     """
 
     dataset: CausalDataset
@@ -86,6 +88,7 @@ class PreparedData:
     test_axes: tuple[str, ...]
     placebo_data: CausalDataset | None = None
     placebo_propensity: AbstractPropensity | None = None
+    cache: Path | None = None
     _selected: dict[str, dict[str, list[AnySliceData]]] = field(default_factory=dict, repr=False)
 
     def select(

@@ -45,6 +45,7 @@ Depth = Annotated[int, Field(gt=0, le=1_000)]  # of layers
 Steps = Annotated[int, Field(gt=0, le=1_000_000)]  # of a fit that may stop before
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as numpy and torch take it
 Share = Annotated[float, Field(gt=0, lt=1)]
+Weight = Annotated[float, Field(ge=0, le=1)]  # of one of two aims, the other has the rest
 TensorPath = tuple[str, ...]  # where a tensor lies in a batch
 
 OutcomeKind = Literal["rating", "click", "watch_ratio", "count", "reward", "class"]  # class: one of 0, 1, .. in order

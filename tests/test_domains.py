@@ -15,8 +15,8 @@ from conftest import last_of_each
 
 from causalrec import cli
 from causalrec.data.datasets import kuairand, ml1m, yahoo_r3
+from causalrec.data.popularity import LEVELS
 from causalrec.evaluation import catalogue_scores
-from causalrec.evaluation.slice.popularity import LEVELS
 from causalrec.training.module import CausalRecModule
 
 USERS, ITEMS = 20, 16

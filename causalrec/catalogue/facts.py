@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from causalrec.catalogue.item_space import item_space
+from causalrec.catalogue.item_space import item_space, levels
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
-from causalrec.data.pair_lists import PairLists
+from causalrec.data.pair_lists import PairLists, sort_distinct
+from causalrec.data.popularity import popularity_levels
 from causalrec.types import Floats, Ints
 
 
@@ -23,12 +26,16 @@ class CatalogueFacts:
         dataset: its tables and vectors of items.
         train: the training rows.
         cache: folder of texts that a language model has read; None: none may be read by one.
+        drawn_from: of few-shot training rows, those that they were drawn from, which tell popularity.
     """
 
     dataset: CausalDataset
     train: InteractionLog
     cache: Path | None = None
+    drawn_from: InteractionLog | None = None
     _spaces: dict[tuple[str, Path | None], Floats] = field(default_factory=dict, repr=False)
+    _shares: dict[str, Floats] = field(default_factory=dict, repr=False)
+    _levels: dict[tuple[float, float], Ints] = field(default_factory=dict, repr=False)
 
     @property
     def num_items(self) -> int:
@@ -39,10 +46,39 @@ class CatalogueFacts:
         return self.train.num_users
 
     @cached_property
+    def fingerprint(self) -> str:
+        """Hash of what the columns and vectors of items say."""
+        table = io.BytesIO()
+        self.dataset.item_table.write_ipc(table)
+        digest = hashlib.sha256(table.getvalue())
+        for name, vectors in sorted(self.dataset.item_vectors.items()):
+            digest.update(name.encode() + np.ascontiguousarray(vectors).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
     def popularity(self) -> Ints:
         """How many exposed training rows each item has, int64[I]."""
-        counts: Ints = np.bincount(self.train.item[self.train.treatment > 0], minlength=self.num_items)
+        rows = self._counted_rows
+        counts: Ints = np.bincount(rows.item[rows.treatment > 0], minlength=self.num_items)
         return counts
+
+    @cached_property
+    def audience(self) -> Ints:
+        """How many users have an exposed training row of each item, int64[I]."""
+        rows = self._counted_rows
+        pairs = sort_distinct(rows.codes[rows.treatment > 0])
+        users: Ints = np.bincount(pairs % self.num_items, minlength=self.num_items)
+        return users
+
+    def popularity_levels(self, borders: tuple[float, float]) -> Ints:
+        """Return which of `LEVELS` each item is in by its training rows, int64[I]; made once."""
+        if borders not in self._levels:
+            self._levels[borders] = popularity_levels(self._counted_rows, borders)
+        return self._levels[borders]
+
+    @property
+    def _counted_rows(self) -> InteractionLog:
+        return self.train if self.drawn_from is None else self.drawn_from
 
     @cached_property
     def liked(self) -> PairLists:
@@ -55,6 +91,16 @@ class CatalogueFacts:
         above = outcome > outcome.mean(dtype=np.float64) if np.ptp(outcome) > 0 else np.ones(len(outcome), bool)
         codes = train.users[exposed][above].astype(np.int64) * self.num_items + train.item[exposed][above]
         return PairLists.of(codes, max(self.num_users, 1), self.num_items)
+
+    def level_shares(self, column: str) -> Floats:
+        """Return each item's levels of a category, or of a list of several, as shares of one, float32[I,L]; made once.
+
+        All 0 where an item has none.
+        """
+        if column not in self._shares:
+            indicator, _ = levels(self.dataset, column)
+            self._shares[column] = indicator / np.maximum(indicator.sum(1, keepdims=True), 1)
+        return self._shares[column]
 
     def space(self, column: str, model: Path | None = None) -> Floats:
         """Return what `item_space` makes of a column, float32[I,D]; made once."""

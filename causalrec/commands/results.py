@@ -22,11 +22,12 @@ T = TypeVar("T")
 def print_run(path: Path) -> None:
     """Print what one job came to: its table, the settings chosen, its record, and the commands that go on from it."""
     from causalrec.records.run_folder import RunFolder
+    from causalrec.reporting.reranked_table import reranked_tables
     from causalrec.reporting.table import tables
 
     run = RunFolder.load(path)
     if run.record.scores:
-        print_tables(tables([run, *_submodels(run)]))
+        print_tables([*tables([run, *_submodels(run)]), *reranked_tables([run])])
     lines = [*_selection(run.record), f"record: {path}"]
     print("\n".join(map(one_line, [*lines, *(_next_commands(run) if run.record.done else ())])))
 
@@ -40,6 +41,7 @@ def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
     """
     from causalrec.records.run_folder import no_finished_run
     from causalrec.reporting.html import page
+    from causalrec.reporting.reranked_table import reranked_tables
 
     records = readable_records(paths, lambda _: None)  # the table below names the others
     print(f"{one_line(str(folder))}: {len(records)} job(s) of this launch have a record")
@@ -53,7 +55,7 @@ def print_sweep(folder: Path, paths: Sequence[Path]) -> None:
             log(f"not in the table: {folder / record.path}: {record.reason}")
         if not data.tables:
             raise no_finished_run(folder, data.folders, data.broken)
-        print_tables([section.table for section in data.tables])
+        print_tables([*(section.table for section in data.tables), *reranked_tables(data.runs)])
         print(f"report: {folder / 'report.html'}")
     except CausalRecError as error:  # another job's record, damaged or unfinished; this launch's jobs stand
         log(f"no table: {error}")

@@ -109,6 +109,7 @@ class DataRequest:
         propensity: the model of the propensities.
         slice: test rows that the metrics are taken on, by name.
         baseline: predictions without training, by name.
+        reranker: of the lists that users are shown, by name.
     """
 
     run: RunConfig
@@ -119,6 +120,7 @@ class DataRequest:
     propensity: ComponentConfig[AbstractPropensity]
     slice: Mapping[str, ComponentConfig[AbstractSlice]]
     baseline: Mapping[str, ComponentConfig[AbstractBaseline]]
+    reranker: Mapping[str, ComponentConfig[AbstractReranker]]
 
     @cached_property
     def components(self) -> DataComponents:
@@ -286,6 +288,8 @@ class ExperimentConfig:
         unset = {"memory_mb", "submodels"}  # what changes no score, and what records before did not hold
         unset |= {"cluster"} if evaluation.cluster == "auto" else set()
         sections["evaluation"] = evaluation.model_dump(mode="json", exclude=unset)
+        if not self.reranker:  # records before had none
+            del sections["reranker"]
         learner, trainer = sections.get("learner"), sections.get("trainer")
         if isinstance(learner, dict):  # records before had no second encoder
             sections["learner"] = {k: v for k, v in learner.items() if k != "second_encoder" or v is not None}

@@ -53,6 +53,19 @@ def two_way_variance(jackknife: Doubles) -> float:
     return float(max(user + item - row, user, item))
 
 
+def jackknife_bias(value: float, jackknife: Doubles) -> float:
+    """Return by how much a statistic of these groups is expected above that of unlimited rows, from its
+    leave-groups-out values [3,G]: `(G - 1) (mean d - value)`.
+
+    Right where the expectation over n rows is its limit plus a term in 1/n; where it moves otherwise with n (the share
+    of items that some user is shown), it tells the direction. Source: Quenouille (Biometrika 1956).
+
+    >>> jackknife_bias(3.0, np.array([[2.0, 2.5]] * 3))
+    -0.75
+    """
+    return float((jackknife.shape[1] - 1) * (jackknife[0].mean() - value))
+
+
 def t_interval(value: float, jackknife: Doubles, level: float) -> tuple[float, float]:
     """Return the interval of a statistic by t quantiles of G - 1 degrees of freedom; nan where its variance is unknown.
 

@@ -26,7 +26,7 @@ from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.solvers.convergence import worst
 from causalrec.types import Doubles, Floats, Ints
 
-VERSION = 11  # raise when a baseline's or a metric's mathematics change
+VERSION = 12  # raise when a baseline's or a metric's mathematics change
 BETTER = (None, False, True)  # of `higher_is_better`, by the number that the file holds
 
 
@@ -125,6 +125,7 @@ def _to_bytes(scores: list[Score], warnings: list[str]) -> bytes:
             "warnings": np.array(warnings, dtype=np.str_),
             "names": np.array([[s.metric, s.slice] for s in scores], dtype=np.str_),
             "values": np.array([[s.value, s.low, s.high, s.n, s.absolute] for s in scores]),
+            "notes": np.array([s.note for s in scores], dtype=np.str_),
             "better": np.array([BETTER.index(s.higher_is_better) for s in scores]),
             "replicates": np.array([s.replicates for s in scores]),
             "jackknife": np.array([_pad_groups(s.jackknife) for s in scores]),
@@ -137,7 +138,7 @@ def _to_bytes(scores: list[Score], warnings: list[str]) -> bytes:
 
 def _load(model: str, content: bytes) -> tuple[list[Score], list[str]]:
     saved = arrays_in(content)
-    keys = ("names", "values", "better", "replicates", "jackknife", "groups", "has_users")
+    keys = ("names", "values", "notes", "better", "replicates", "jackknife", "groups", "has_users")
     of_users = iter(saved["by_user"])
     rows = zip(*(saved[key] for key in keys), strict=True)
     scores = [
@@ -147,9 +148,10 @@ def _load(model: str, content: bytes) -> tuple[list[Score], list[str]]:
             jackknife=jackknife[:, :groups] if groups else None,
             absolute=bool(absolute),
             higher_is_better=BETTER[better],
+            note=str(note),
             by_user=next(of_users) if has_users else None,
         )
-        for (m, s), (v, low, high, n, absolute), better, replicates, jackknife, groups, has_users in rows
+        for (m, s), (v, low, high, n, absolute), note, better, replicates, jackknife, groups, has_users in rows
     ]
     return scores, [str(line) for line in saved["warnings"]]
 

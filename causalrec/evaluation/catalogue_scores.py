@@ -13,6 +13,7 @@ from torch import Tensor
 from causalrec.config.component import ComponentConfig
 from causalrec.errors import CausalRecError, RequestError
 from causalrec.evaluation.catalogue_predictions import CatalogueScorer, Predict, catalogue_scorer
+from causalrec.evaluation.jackknife import GROUPS
 from causalrec.evaluation.list_updates import exclude_pairs, update_lists
 from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
@@ -20,7 +21,7 @@ from causalrec.metrics.base import AbstractMetric, Scored
 from causalrec.metrics.top_k import TopRows
 from causalrec.metrics.user_mean import AbstractUserMean
 from causalrec.progress import progress
-from causalrec.types import Ints, LabelKind
+from causalrec.types import Doubles, Ints, LabelKind
 
 TOP_BYTES = 16  # of a pair: its score, and what finds the first K
 ROW_BYTES = 512  # of a pair that metrics read as a row: columns, orders and ranks
@@ -184,6 +185,23 @@ def _add_rows(
 
 
 UPDATES: Mapping[LabelKind, Update] = {"ranking": _update_rankings, "lists": update_lists}  # others read every pair
+
+
+def leave_users_out(data: AnySliceData, metric: AbstractMetric) -> Doubles:
+    """Return a metric without each group of users, the same for every model, float64[3,G]: one axis, as items stay
+    fixed.
+
+    Of lists the users of the slice are dealt evenly, as numbers of a catalogue depend on how many users there are; G is
+    the number of users where these are fewer than groups.
+    """
+    if isinstance(data, CatalogueData) and data.kind == "lists":
+        users = np.random.default_rng(0).permutation(data.users)
+        left_in = torch.ones(min(GROUPS, len(users)), data.num_clusters, dtype=torch.float64)
+        left_in[np.arange(len(users)) % len(left_in), users] = 0
+    else:
+        left_in = user_groups(data.num_clusters, GROUPS)
+    values: Doubles = metric.replicates(left_in).double().numpy()
+    return np.repeat(values[None], 3, axis=0)
 
 
 @lru_cache(maxsize=1)

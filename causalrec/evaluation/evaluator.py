@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,14 +16,17 @@ from causalrec.config.component import ComponentConfig
 from causalrec.data.log import InteractionLog
 from causalrec.errors import CausalRecError
 from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
-from causalrec.estimators.jackknife import t_interval, t_replicates
+from causalrec.estimators.jackknife import jackknife_bias, t_interval, t_replicates
 from causalrec.evaluation.catalogue_predictions import Predict, of_arm
-from causalrec.evaluation.catalogue_scores import update_metrics, user_groups
-from causalrec.evaluation.jackknife import GROUPS, leave_groups_out, needs_jackknife
+from causalrec.evaluation.catalogue_scores import leave_users_out, update_metrics
+from causalrec.evaluation.jackknife import leave_groups_out, needs_jackknife
+from causalrec.evaluation.list_updates import lacks_gains
 from causalrec.evaluation.ranked_first import few_ranked_first
 from causalrec.evaluation.slice.base import AnySliceData, SliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.metrics.base import AbstractMetric, Scored
+from causalrec.metrics.list.base import AbstractListMetric
+from causalrec.metrics.list.list_mean import AbstractListMean
 from causalrec.metrics.user_mean import AbstractUserMean
 from causalrec.records.sections import CalibrationBin, ScoreRecord, finite_or_none
 from causalrec.types import Bools, Doubles, Floats, Ints
@@ -135,14 +139,25 @@ class Evaluator:
         return metrics
 
     def _score_users(self, name: str, data: AnySliceData, metric: AbstractMetric, model: str) -> Score:
-        """Return a score of rankings, with its values without groups of users (items stay fixed) and by user."""
+        """Return a score of rankings or lists, with its values without groups of users (items stay fixed), by user."""
+        if isinstance(metric, AbstractListMetric) and metric.of_catalogue:
+            return self._score_exposure(name, data, metric, model)
         replicates = metric.replicates(self._weights(data.num_clusters)).numpy()
         score = self._score(name, data, float(metric.compute()), replicates, model, metric.absolute)
         if not data.jackknife:
             return score
-        values = metric.replicates(user_groups(data.num_clusters, GROUPS)).double().numpy()
-        by_user = metric.by_user_means() if isinstance(metric, AbstractUserMean) and data.subset_of is None else None
-        return replace(score, jackknife=np.repeat(values[None], 3, axis=0), by_user=by_user)
+        means = isinstance(metric, AbstractUserMean | AbstractListMean) and data.subset_of is None
+        by_user = metric.by_user_means() if means else None  # type: ignore[operator]
+        lines = metric.warnings if isinstance(metric, AbstractListMean) else ()
+        return replace(score, jackknife=leave_users_out(data, metric), by_user=by_user, warnings=lines)
+
+    def _score_exposure(self, name: str, data: AnySliceData, metric: AbstractListMetric, model: str) -> Score:
+        """Return a number of all lists together: its interval is the jackknife's, whose bias stands beside it."""
+        value, jackknife = float(metric.compute()), leave_users_out(data, metric)
+        low, high = np.clip(t_interval(value, jackknife, self.level), *metric.bounds).tolist()
+        replicates = np.clip(t_replicates(value, jackknife, self.replicates), *metric.bounds)
+        note = bias_note(jackknife_bias(value, jackknife), high - low)
+        return Score(name, data.name, value, low, high, data.num_judged, model, replicates, jackknife, note=note)
 
     def _score_lists(
         self, data: SliceData, metrics: Mapping[str, AbstractMetric], scored: Scored, model: str
@@ -171,6 +186,7 @@ class Evaluator:
             if data.kind in metric.labels
             and not (metric.ranks_users and not data.num_users)
             and not (metric.labels_are_gains and data.has_negative_labels)
+            and not lacks_gains(type(metric), data)
         }
 
     def _score_slice(
@@ -212,7 +228,7 @@ class Evaluator:
         self, name: str, data: AnySliceData, value: float, replicates: Doubles, model: str, absolute: bool = False
     ) -> Score:
         low, high = percentile_interval(replicates, self.level, absolute=absolute)
-        return Score(name, data.name, value, low, high, len(data), model, replicates, absolute=absolute)
+        return Score(name, data.name, value, low, high, data.num_judged, model, replicates, absolute=absolute)
 
     def exposed_mean(self, log: InteractionLog, model: str) -> Score:
         """Return the SNIPS estimate of the mean outcome under exposure from logged rows, as a score."""
@@ -261,6 +277,16 @@ class Evaluator:
 
 def _describe(score: Score, metric: AbstractMetric) -> Score:
     return replace(score, higher_is_better=metric.higher_is_better, description=first_sentence(type(metric)))
+
+
+def bias_note(bias: float, width: float) -> str:
+    """Write a bias to as many decimals as an interval of this width is read to; nothing where it is unknown.
+
+    >>> bias_note(-0.01234, 0.04), bias_note(3e-6, 0.002), bias_note(float("nan"), 0.1)
+    ('bias -0.012', 'bias +0.000', '')
+    """
+    decimals = min(max(3, math.ceil(-math.log10(width / 2))), 6) if width > 0 else 3
+    return f"bias {bias:+.{decimals}f}" if math.isfinite(bias) else ""
 
 
 def first_sentence(component: type) -> str:

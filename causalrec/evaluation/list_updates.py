@@ -9,10 +9,31 @@ import torch
 from torch import Tensor
 
 from causalrec.catalogue.lists import NO_ITEM, Candidates, Lists
+from causalrec.config.component import ComponentConfig
+from causalrec.errors import RequestError
+from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData, ListRequest
+from causalrec.evaluation.tie_breaks import best_items
 from causalrec.metrics.base import AbstractMetric
 from causalrec.metrics.list.base import AbstractListMetric
 from causalrec.types import Ints
+
+
+def lacks_gains(metric: type[AbstractMetric], data: AnySliceData) -> bool:
+    """Whether a metric reads what places of lists are worth, and nothing tells it of this slice."""
+    if not (issubclass(metric, AbstractListMetric) and metric.reads_gains and isinstance(data, CatalogueData)):
+        return False
+    return data.lists is not None and data.lists.gains is None
+
+
+def require_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[AnySliceData]) -> None:
+    """Raise RequestError where a metric is of lists and no slice has any, so that it would say nothing."""
+    names = [name for name, metric in metrics.items() if issubclass(metric.target, AbstractListMetric)]
+    if names and not any(data.kind == "lists" for data in slices):
+        raise RequestError(
+            f"metric={names[0]}: is of the lists that users are shown, and this run has none; add '+slice=[lists]' "
+            f"(logs without users, or of a single item, have no lists)"
+        )
 
 
 def exclude_pairs(data: CatalogueData, users: Ints, score: Tensor) -> None:
@@ -50,11 +71,13 @@ def update_lists(
 
 
 def best_candidates(users: Ints, score: Tensor, count: int) -> Candidates:
-    """Return the best `count` items (or all) of users by `score[B,I]`, of which -inf marks what is no candidate."""
-    best = score.topk(min(count, score.shape[1]))
-    value = best.values.cpu().numpy()
-    item = np.where(np.isfinite(value), best.indices.cpu().numpy(), NO_ITEM)
-    return Candidates(users, item, value)
+    """Return the best `count` items (or all) of users by `score[B,I]`, of which -inf marks what is no candidate.
+
+    Items whose scores tie are ordered at random, alike for every model and list: a constant ranks like chance.
+    """
+    user = torch.from_numpy(users).to(score.device)
+    value, item = (best.cpu().numpy() for best in best_items(user, score, min(count, score.shape[1])))
+    return Candidates(users, np.where(np.isfinite(value), item, NO_ITEM), value)
 
 
 def make_lists(request: ListRequest, candidates: Candidates, inside: np.ndarray) -> Lists:

@@ -12,6 +12,7 @@ import numpy as np
 from causalrec.config.component import ComponentConfig
 from causalrec.evaluation.evaluator import Score
 from causalrec.evaluation.jackknife import FEW_CLUSTERS
+from causalrec.evaluation.list_updates import lacks_gains
 from causalrec.evaluation.slice.base import AnySliceData, SliceData
 from causalrec.metrics.base import AbstractMetric
 
@@ -21,13 +22,16 @@ SHORT_LISTS = 0.5  # of the users, from which on a ranking's scores are warned o
 def undefined_metrics(
     metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[AnySliceData]
 ) -> list[str]:
-    """Return one line for each slice on which metrics of gains are left out, as an outcome is negative."""
+    """Return one line for each slice on which metrics of gains are left out: one is negative, or none is told."""
     gains = [name for name, chosen in metrics.items() if chosen.target.labels_are_gains]
     lines = []
     for data in slices:
         names = [name for name in gains if data.kind in metrics[name].target.labels and data.num_users]
         if names and data.subset_of is None and data.has_negative_labels:
             lines.append(f"{', '.join(names)} are left out on {data.name}: they add outcomes up, and some are negative")
+        names = [name for name, chosen in metrics.items() if lacks_gains(chosen.target, data)]
+        if names and data.subset_of is None:
+            lines.append(f"{', '.join(names)}: left out on {data.name}, as nothing tells what its items are worth")
     return lines
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from causalrec.data.card import DatasetCard
 from causalrec.metrics.ranks import RankedRows, order_of, rank_sorted_rows
 from causalrec.types import LabelKind
 
@@ -121,6 +122,13 @@ class AbstractMetric(Metric, ABC):
     weighs_first: ClassVar[bool] = False
     streams: ClassVar[bool] = False
     under_affine: ClassVar[UnderAffine]
+
+    def check(self, card: DatasetCard) -> None:
+        """Raise RequestError where the data set lacks what it reads beside predictions, before any file is read.
+
+        Its message begins with the setting (`column=x: ..`): the run puts the metric's name before it.
+        """
+        return
 
     @abstractmethod
     def update(self, scored: Scored) -> None:

@@ -14,22 +14,27 @@ CHUNK = 128  # items whose greatest score is looked at first
 MOST_CHUNKED = 0.5  # of the chunks: where more are asked for, all items are looked at
 
 
-def top_scores(score: Tensor, k: int) -> Tensor:
-    """Return the k greatest scores of each row of `score[B,I]`, falling, `[B,k]`, k at most I.
+def top_scores(score: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k greatest scores of each row of `score[B,I]`, falling, `[B,k]`, and their items, int64[B,k].
 
-    The k greatest lie in the k chunks whose own greatest score is greatest, so that only those are sorted.
+    The k greatest, k at most I, lie in the k chunks whose own greatest score is greatest, so that only those are
+    sorted. Which of the items that tie with the last come is left open.
 
     >>> top_scores(torch.tensor([[1.0, 3.0, 2.0]]), 2)
-    tensor([[3., 2.]])
+    (tensor([[3., 2.]]), tensor([[1, 2]]))
     """
     rows, items = score.shape
     chunks = items // CHUNK
     if k > MOST_CHUNKED * chunks:
-        return score.topk(k).values
+        value, item = score.topk(k)
+        return value, item
     chunked = score[:, : chunks * CHUNK].view(rows, chunks, CHUNK)
     best = chunked.amax(-1).topk(k, sorted=False).indices
-    candidates = chunked.gather(1, best[:, :, None].expand(-1, -1, CHUNK)).view(rows, -1)
-    return torch.cat([candidates, score[:, chunks * CHUNK :]], 1).topk(k).values
+    candidates = chunked.gather(1, best[:, :, None].expand(-1, -1, CHUNK)).view(rows, k * CHUNK)
+    value, position = torch.cat([candidates, score[:, chunks * CHUNK :]], 1).topk(k)
+    chunk = best.gather(1, (position // CHUNK).clamp(max=k - 1))
+    after = position + (chunks - k) * CHUNK  # of the items behind the last chunk
+    return value, torch.where(position < k * CHUNK, chunk * CHUNK + position % CHUNK, after)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class TopRows:
     def of(score: Tensor, k: int) -> TopRows:
         """Return the first `k` (or all) of the rankings by `score[B,I]`."""
         length = min(k, score.shape[1])
-        value = top_scores(score, min(k + 1, score.shape[1]))
+        value, _ = top_scores(score, min(k + 1, score.shape[1]))
         value, beyond = value[:, :length].contiguous(), value[:, length:]
         falling = (-value).contiguous()
         start = torch.searchsorted(falling, falling)

@@ -21,7 +21,7 @@ ROW = "row"  # the flat key that holds a run's name
 RESULTS = "results"  # the table of scores in a dashboard
 LOSES_TO = "loses_to"  # what the keys of better special cases begin with
 IMAGES = "images"  # what the keys of images begin with
-IMAGE_NAMES = ("overlap", "calibration", "ranking", "values")  # images of a record
+IMAGE_NAMES = ("overlap", "calibration", "ranking", "values", "tradeoff")  # images of a record
 
 SCORE_COLUMNS = (*(field.name for field in fields(ScoreRecord)), "kind", "better special case")  # of a table of scores
 LOSS_MARK = "▽"  # behind a number of a row that loses to a special case of itself
@@ -79,6 +79,24 @@ def parse_column(column: str) -> tuple[str, str]:
     """
     metric, _, slice_name = column.rpartition("@")
     return metric, slice_name
+
+
+def reranked_name(plain: str, reranker: str, weight: float | None = None) -> str:
+    """Return what the lists of a re-ranker are called: at its own weight, or at one of its curve.
+
+    >>> reranked_name("lists", "mmr"), reranked_name("lists", "mmr", 0.25)
+    ('lists_mmr', 'lists_mmr_0.25')
+    """
+    return f"{plain}_{reranker}" if weight is None else f"{plain}_{reranker}_{weight:g}"
+
+
+def difference_name(slice_name: str, plain: str) -> str:
+    """Return the slice of what a metric gains on a slice over another.
+
+    >>> difference_name("lists_mmr", "lists")
+    'lists_mmr-lists'
+    """
+    return f"{slice_name}-{plain}"
 
 
 def summary_score(column: str) -> str:

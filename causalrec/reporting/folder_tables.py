@@ -8,6 +8,7 @@ import numpy as np
 
 from causalrec.records.run_folder import BrokenRecord, load_whole_folders, no_finished_run, runs_of
 from causalrec.reporting.cost_table import cost_tables
+from causalrec.reporting.reranked_table import reranked_tables
 from causalrec.reporting.score_table import ScoreTable
 from causalrec.reporting.table import tables
 
@@ -33,5 +34,6 @@ def folder_tables(
         score_tables = tables(runs_of(folders), columns, rows=rows, show_submodels=show_submodels)
     if not score_tables:
         raise no_finished_run(folder, folders, broken)
+    lists = [] if columns else reranked_tables(runs_of(folders), rows, show_submodels=show_submodels)
     costs = cost_tables(runs_of(folders), rows, show_submodels=show_submodels) if show_cost else []
-    return [*score_tables, *costs], broken
+    return [*score_tables, *lists, *costs], broken

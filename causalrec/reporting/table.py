@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from causalrec.records.run_folder import RunFolder
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.reporting.footnotes import footnotes, null_notes
+from causalrec.reporting.reranked_lists import reranked_slices
 from causalrec.reporting.score_table import Cell, ScoreTable
 from causalrec.reporting.submodels import Loss, loss_notes, losses, missing_cases
 from causalrec.reporting.table_rows import groups_of_tables, is_resampled, rows_of, titles_of, without_submodels
@@ -23,6 +24,7 @@ from causalrec.types import Doubles
 OF_OUTCOMES = ("auc", "ndcg@5", "mse", "skill", "bias")
 AVERAGES = ("average_effect", "effect_of_compliers", "projected_effect", "equal_effects_p")
 OF_EFFECTS = ("sqrt_pehe", "ate_error", "qini", "autoc", *AVERAGES, "coverage", "first_stage_f")
+LISTS = "lists"  # what the names of slices of lists begin with: their metrics are shown, as no other slice has them
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
 
@@ -76,15 +78,16 @@ def _table(
     """Make a table; of the rows that are trained only the chosen are in it and in its notes, if any is."""
     groups = {name: group for name, group in trained.items() if name in chosen} or dict(trained)
     trivial = tuple(dict.fromkeys(score.model for run in folders for score in run.record.baselines))
-    columns = _columns(_columns_of(folders), wanted)
+    columns = _columns(_columns_of(folders), wanted, {each for run in folders for each in reranked_slices(run.record)})
     rows = {
-        name + mark: _cells([(run, run.record.baselines) for run in group], name, columns)
+        name + mark: score_cells([(run, run.record.baselines) for run in group], name, columns)
         for mark, group in _group_by_training_rows(folders).items()
         for name in trivial
     }
     baselines = tuple(rows)
     rows |= {
-        name: _cells([(run, _scores(run.record)) for run in group], None, columns) for name, group in groups.items()
+        name: score_cells([(run, _scores(run.record)) for run in group], None, columns)
+        for name, group in groups.items()
     }
     lost = losses(groups, runs, columns)
     marked = _mark(rows, lost)
@@ -127,17 +130,30 @@ def _scores(record: RunRecord) -> tuple[ScoreRecord, ...]:
     return (*record.scores, *propensity_scores(record))
 
 
-def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
-    of_a_slice = tuple(c for c in available if not c.endswith((*SUBSET_SUFFIXES, f"@{PROPENSITY_SLICE}")))
+def _columns(available: list[str], wanted: tuple[str, ...], reranked: Set[str]) -> tuple[str, ...]:
+    """Return the columns that are shown; what `reranked_tables` shows is in no other table unless it is wanted."""
+    plain = (c for c in available if parse_column(c)[1] not in reranked)
+    of_a_slice = tuple(c for c in plain if not c.endswith((*SUBSET_SUFFIXES, f"@{PROPENSITY_SLICE}")))
     usual = tuple(
-        c for c in of_a_slice if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS) or c == "snips_mean@logged"
+        c
+        for c in of_a_slice
+        if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS)
+        or parse_column(c)[1].startswith(LISTS)
+        or c == "snips_mean@logged"
     )
     return tuple(c for c in wanted if c in available) if wanted else usual or of_a_slice
 
 
-def _cells(
+def score_cells(
     group: Sequence[tuple[RunFolder, Sequence[ScoreRecord]]], model: str | None, columns: tuple[str, ...]
 ) -> dict[str, Cell]:
+    """Return the cells of a row: means over its runs.
+
+    Args:
+        group: its runs, and the scores of each that are shown.
+        model: whose scores; None: of all.
+        columns: `metric@slice` each.
+    """
     by_column: dict[str, list[tuple[ScoreRecord, Doubles | None]]] = {}
     for run, scores in group:
         for score in scores:

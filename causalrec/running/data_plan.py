@@ -15,6 +15,7 @@ from causalrec.data.clusters import KEY, check_clusters
 from causalrec.data.files import require_creatable
 from causalrec.data.text import check_phrases
 from causalrec.errors import RequestError
+from causalrec.evaluation.reranked_slices import check_rerankers
 from causalrec.evaluation.slice.base import name_refusals
 from causalrec.features.views import Views, choose_views
 from causalrec.prepared import RunPlan
@@ -73,6 +74,7 @@ def _check_content(content: Content[DataRequest]) -> None:
     for name, component in request.slice.items():
         with name_refusals(name):
             component.build().check(card)
+    check_rerankers(request.reranker, request.slice, card)
 
 
 def check_request(request: DataRequest, plain: Mapping[str, object]) -> None:

@@ -20,7 +20,8 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.row_levels import row_levels
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
-from causalrec.evaluation.slice.base import AnySliceData
+from causalrec.evaluation.reranked_slices import check_list_metrics, with_reranked
+from causalrec.evaluation.slice.base import AnySliceData, name_refusals
 from causalrec.evaluation.slice.limit import limit_slices
 from causalrec.features.logged_log_odds import with_log_odds
 from causalrec.features.views import feature_matrix, may_say_treatment
@@ -44,10 +45,14 @@ def plan_run(config: ExperimentConfig, *, writes: bool = True) -> RunPlan:
     card = built.dataset.card
     check_question(config.data_request)
     built.task.check(config, card)
+    check_list_metrics(config.reranker, config.metric)
     plan = plan_data(config.data_request)
     if built.learner is not None:
         built.learner.check_views(config, card, plan.views)
     check_placebo(config, plan.views)
+    for name, metric in config.metric.items():
+        with name_refusals(name, "metric"):
+            metric.build(1).check(card)
     built.task.check_identified(config, card, plan.adjustment.training, plan.views)
     if writes and config.moved_to is None:
         require_writable(config.run.paths.runs, "paths.runs")
@@ -59,6 +64,7 @@ def plan_run(config: ExperimentConfig, *, writes: bool = True) -> RunPlan:
 def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str, list[AnySliceData]]:
     """Return the rows that the run is scored on; raise RequestError where a model reads columns that they lack."""
     selected = prepared.select(config.slice, config.components.task.label_kinds)
+    selected = with_reranked(selected, config.reranker)
     if config.trial is not None:
         selected = limit_slices(selected, config.trial.rows)
     learner, card = config.components.learner, prepared.dataset.card
@@ -108,6 +114,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         validation_is_fitted=folds.count > 1 or (learner is not None and learner.fits_validation),
         cluster_axes=axes,
         test_axes=cluster_axes(dataset, test, requested, test.unit_level) if splits.test_is_randomised else axes,
+        cache=config.run.paths.cache,
     )
     return destroy_source(config, prepared)
 

@@ -17,6 +17,7 @@ from causalrec.evaluation.metric_warnings import (
     undefined_metrics,
     unknown_intervals,
 )
+from causalrec.evaluation.reranked_slices import reranked_gains
 from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.graph.overlap import Overlap, with_criterion
@@ -110,6 +111,10 @@ def score_run(
     baselines, fit_warnings = baseline_scores(
         config.baseline, evaluator, prepared.splits, prepared.train, run.paths.cache
     )
+    scores, baselines = (
+        [*each, *reranked_gains(each, slices, run.evaluation.level, run.evaluation.replicates)]
+        for each in (scores, baselines)
+    )
     sizes = {} if predictor is None else predictor.sizes
     overlap = with_fit(_overlap(config, prepared), prepared, predictor)
     record = replace(
@@ -157,7 +162,7 @@ def score_run(
 
 def _footnotes(planned: RunRecord, of_task: Sequence[str], slices: Sequence[AnySliceData]) -> tuple[str, ...]:
     """Return what stands below a table: notes of the question, and of the slices, once each."""
-    of_slices = (data.note if data.subset_of is None else data.subset_of.note for data in slices)
+    of_slices = (each.note for data in slices for each in (data.subset_of or data, data))
     return (*planned.task.footnotes, *of_task, *dict.fromkeys(filter(None, of_slices)))
 
 

@@ -14,12 +14,12 @@ from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.popularity import LEVELS
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.policy_value.base import AbstractValueEstimator
 from causalrec.estimators.policy_value.interval.base import AbstractValueInterval
 from causalrec.estimators.policy_value.rounds import ActionFeatures
 from causalrec.evaluation.slice.base import AnySliceData
-from causalrec.evaluation.slice.popularity import LEVELS
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment, Identification
 from causalrec.graph.overlap import Overlap, overlap

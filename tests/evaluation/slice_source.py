@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity
@@ -28,7 +30,12 @@ class Source:
     adjusts: bool = True
     validation_is_fitted: bool = False
     test_clusters: tuple[Ints, ...] = ()
+    cache: Path | None = None
     features: FeatureMatrix = field(default_factory=without_columns)
+
+    @property
+    def train(self) -> InteractionLog:
+        return self.splits.train
 
     @property
     def test_probabilities(self) -> Floats:

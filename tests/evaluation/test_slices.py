@@ -16,6 +16,7 @@ from causalrec.config.compose import package_folder
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
+from causalrec.data.popularity import LEVELS, popularity_levels
 from causalrec.data.split.splits import Splits
 from causalrec.errors import DataError, RequestError
 from causalrec.evaluation.evaluator import Evaluator
@@ -28,7 +29,7 @@ from causalrec.evaluation.slice.base import (
     select_all,
 )
 from causalrec.evaluation.slice.catalogue import CatalogueData
-from causalrec.evaluation.slice.popularity import LEVELS, PopularitySlice, popularity_levels, popularity_rows
+from causalrec.evaluation.slice.popularity import PopularitySlice, popularity_rows
 from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.metrics.base import AbstractMetric
 from causalrec.types import Feedback, Floats

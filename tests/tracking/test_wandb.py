@@ -372,7 +372,7 @@ def test_the_workspace_compares_the_rows_of_the_sweep() -> None:
     for panel, name in zip(panels["Learning curves"], ("validation/criterion", "train/loss"), strict=True):
         assert panel["config"]["xAxis"] == "epoch" and name in panel["config"]["metricRegex"]
     shown = [key for panel in panels["Overlap, calibration, ranking"] for key in panel["config"]["mediaKeys"]]
-    assert shown == [f"images/{name}" for name in ("overlap", "calibration", "ranking", "values")]
+    assert shown == [f"images/{name}" for name in ("overlap", "calibration", "ranking", "values", "tradeoff")]
     assert "results" in json.dumps(panels["Tables"])
 
 

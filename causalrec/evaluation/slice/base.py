@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from causalrec.errors import RequestError
 from causalrec.estimators.jackknife import dependence_axes
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
+from causalrec.propensity.base import AbstractPropensity
 from causalrec.types import Floats, Ints, LabelKind
 
 OUTCOME_KINDS: frozenset[LabelKind] = frozenset(
@@ -36,6 +38,9 @@ class SliceSource(Protocol):
     `features`: the numbers of the outcome view.
     `validation_is_fitted`: whether the model is fitted on the validation rows of the splits too.
     `adjusts`: whether treated and untreated rows are alike given the adjustment set.
+    `cache`: folder of texts that a language model has read; None: none may be read by one.
+    `propensity`: of the run, fitted on `train`.
+    `train`: the logged rows that it was fitted on.
     """
 
     @property
@@ -52,6 +57,12 @@ class SliceSource(Protocol):
     def validation_is_fitted(self) -> bool: ...
     @property
     def adjusts(self) -> bool: ...
+    @property
+    def cache(self) -> Path | None: ...
+    @property
+    def propensity(self) -> AbstractPropensity: ...
+    @property
+    def train(self) -> InteractionLog: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,6 +122,11 @@ class SliceData:
     def cluster(self) -> Ints:
         """The resampling unit of each row: its user, or the row itself in userless logs."""
         return self.user if self.num_users else np.arange(len(self))
+
+    @property
+    def num_judged(self) -> int:
+        """The number of rows judged."""
+        return len(self)
 
     @property
     def num_clusters(self) -> int:
@@ -201,7 +217,13 @@ def slice_of_log(log: InteractionLog, name: str, kind: LabelKind, arm: int = 0) 
 
 
 class AbstractSlice(ABC):
-    """Chooses rows to score. Constructor keywords are its YAML keys; frozen, final classes."""
+    """Chooses rows to score. Constructor keywords are its YAML keys; frozen, final classes.
+
+    Attributes:
+        makes_lists: whether it yields the lists that users are shown, which re-rankers order anew.
+    """
+
+    makes_lists: ClassVar[bool] = False
 
     def check(self, card: DatasetCard) -> None:
         """Raise RequestError where the data set cannot have these rows, before any file is read.
@@ -216,12 +238,17 @@ class AbstractSlice(ABC):
 
 
 @contextmanager
-def name_refusals(name: str) -> Iterator[None]:
-    """Put the slice's name before what it refuses: a component does not know what YAML calls it."""
+def name_refusals(name: str, group: str = "slice") -> Iterator[None]:
+    """Put a component's name before what it refuses: it does not know what YAML calls it.
+
+    Args:
+        name: of the component.
+        group: that it is in.
+    """
     try:
         yield
     except RequestError as error:
-        raise RequestError(f"slice.{name}.{error}") from error
+        raise RequestError(f"{group}.{name}.{error}") from error
 
 
 def select_all(

@@ -74,6 +74,8 @@ class ColumnSlice(AbstractSlice):
     def _of_catalogue(self, source: SliceSource, data: CatalogueData) -> Iterator[CatalogueData]:
         """Yield the users of each level, or what is judged of the items of each."""
         of_users = source.dataset.card.column(self.column).entity == "user"
+        if data.kind == "lists" and not of_users:
+            raise RequestError(f"column={self.column}: is of items, and a list holds several; name a column of users")
         for level, members in self._levels(source.dataset).items():
             name = self.name(data.name, level)
             level_data = data.of_users(name, members) if of_users else data.of_items(name, members)

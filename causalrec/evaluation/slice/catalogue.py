@@ -97,6 +97,11 @@ class CatalogueData:
         return int(self.list_lengths.sum())
 
     @property
+    def num_judged(self) -> int:
+        """The number of lists of users, else of pairs judged."""
+        return len(self.users) if self.kind == "lists" else len(self)
+
+    @property
     def num_clusters(self) -> int:
         return self.num_users or self.num_items
 
@@ -150,7 +155,9 @@ class CatalogueData:
         for column in (*lists, *(() if self.items is None else (self.items,)), *self._labels()):
             digest.update(column.tobytes())
         if self.lists is not None:
-            digest.update(repr((self.lists.k, self.lists.num_candidates, self.lists.key)).encode())
+            digest.update(
+                repr((self.lists.k, self.lists.num_candidates, self.lists.key, self.lists.facts.fingerprint)).encode()
+            )
         return [self.name, self.kind, self.arm, self.jackknife, self.rows_key, digest.hexdigest()]
 
     def of_users(self, name: str, users: Bools) -> CatalogueData:

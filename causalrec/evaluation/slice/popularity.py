@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from causalrec.data.log import InteractionLog
+from causalrec.data.popularity import BORDERS, LEVELS, popularity_levels
 from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import AbstractSlice, AnySliceData, SliceSource
 from causalrec.evaluation.slice.full_ranking import FullRankingSlice
 from causalrec.evaluation.slice.test import HeldOutSlice
-from causalrec.types import Ints
-
-LEVELS = ("head", "torso", "tail", "cold")
-Share = Annotated[float, Field(ge=0, le=1)]
+from causalrec.types import Ints, Weight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +28,7 @@ class PopularitySlice(AbstractSlice):
     al., UMAP 2021). Few-shot training rows are judged by the rows they were drawn from.
     """
 
-    borders: tuple[Share, Share] = (0.2, 0.8)
+    borders: tuple[Weight, Weight] = BORDERS
 
     def __post_init__(self) -> None:
         if self.borders[0] > self.borders[1]:
@@ -52,22 +48,8 @@ class PopularitySlice(AbstractSlice):
             yield from (data for data in by_level if len(data))
 
 
-def popularity_rows(item: Ints, log: InteractionLog, borders: tuple[float, float] = (0.2, 0.8)) -> dict[str, Ints]:
+def popularity_rows(item: Ints, log: InteractionLog, borders: tuple[float, float] = BORDERS) -> dict[str, Ints]:
     """Return the rows of `item[N]` in each of `LEVELS` that has some, judged by the rows of `log`."""
     levels = popularity_levels(log, borders)
     rows = {name: np.flatnonzero(levels[item] == k) for k, name in enumerate(LEVELS)}
     return {name: chosen for name, chosen in rows.items() if len(chosen)}
-
-
-def popularity_levels(log: InteractionLog, borders: tuple[float, float]) -> Ints:
-    """Return which of `LEVELS` each item is in, int64[I], judged by the rows of `log`.
-
-    An item on a border is on the side where its first row falls.
-    """
-    counts = np.bincount(log.item, minlength=log.num_items)
-    order = np.argsort(-counts, kind="stable")
-    earlier = np.empty(log.num_items)
-    earlier[order] = np.cumsum(counts[order]) - counts[order]  # rows of the items before
-    level = np.searchsorted(np.array(borders) * len(log), earlier, side="right")
-    level[counts == 0] = len(borders) + 1
-    return level

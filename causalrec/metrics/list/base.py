@@ -1,4 +1,4 @@
-"""The contracts of metrics of lists: a mean over users, or a number of the whole catalogue."""
+"""The contract of metrics of lists: means over users (`list_mean`), and numbers of a catalogue (`catalogue_metric`)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class AbstractListMetric(AbstractMetric):
         labels: `lists`.
         of_catalogue: whether it is a number of all lists together and no mean over users: the bootstrap over users is
             biased there, so that its interval is the jackknife's, and the bias stands beside it.
+        reads_gains: whether it reads what places are worth, and so is left out where nothing tells.
+        bounds: between which its values lie, where intervals are cut off.
     """
 
     labels = frozenset({"lists"})
@@ -26,6 +28,8 @@ class AbstractListMetric(AbstractMetric):
     ranks_users = True
     streams = True
     of_catalogue: ClassVar[bool] = False
+    reads_gains: ClassVar[bool] = False
+    bounds: ClassVar[tuple[float, float]] = (-float("inf"), float("inf"))
 
     @abstractmethod
     def update_lists(self, lists: Lists) -> None:

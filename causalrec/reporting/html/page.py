@@ -12,16 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from causalrec.data.files import write_text
-from causalrec.reporting.html import diagnostics, leaderboard, propensity, protocol, provenance
+from causalrec.reporting.html import diagnostics, leaderboard, propensity, protocol, provenance, tradeoff
 from causalrec.reporting.html.differences import forest_data, order_rows
 from causalrec.reporting.html.markup import Child, Html, compact, count_phrase, join, paragraph, tag
 from causalrec.reporting.html.page_data import PageData, PageTable, load_page_data
+from causalrec.reporting.reranked_lists import tradeoff_curves
 from causalrec.reporting.study_files import compute_seconds
 
 HERE = Path(__file__).parent
 NAMES = {
     "leaderboard": "Leaderboard",
     "differences": "Differences",
+    "tradeoff": "Trade-off of lists",
     "curves": "Learning curves",
     "propensity": "Propensity",
     "calibration": "Calibration",
@@ -111,7 +113,9 @@ def _contents(data: PageData) -> Html:
     labels, links = [page_table.table.dataset for page_table in data.tables], list[Child]()
     for k in range(len(labels)):
         links.append(tag("b", labels[k]) if len(labels) > 1 else None)
-        links += [tag("a", name, href=f"#p{k}-{key}") for key, name in NAMES.items()]
+        has_lists = any(tradeoff_curves(run.record) for run in data.tables[k].runs)
+        names = {key: name for key, name in NAMES.items() if has_lists or key != "tradeoff"}
+        links += [tag("a", name, href=f"#p{k}-{key}") for key, name in names.items()]
     links.append(tag("a", "Estimates", href="#estimates") if data.estimates else None)
     links.append(tag("a", "Failed", href="#failed") if data.failed_jobs or data.broken else None)
     return tag("nav", *links, tag("a", "Run again", href="#provenance"), aria_label="Contents")
@@ -128,6 +132,7 @@ def _article(page_table: PageTable, k: int, label: str) -> Html:
         tag("p", record.task.description, ". Test: ", record.audit.test, ".", class_="lead"),
         leaderboard.leaderboard(page_table, f"p{k}-leaderboard"),
         leaderboard.forest(page_table, f"p{k}-differences"),
+        tradeoff.tradeoff(page_table, f"p{k}-tradeoff"),
         diagnostics.curves(page_table, f"p{k}-curves"),
         propensity.overlap(page_table, f"p{k}-propensity"),
         diagnostics.calibration(page_table, f"p{k}-calibration"),
