@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import DatasetCard
+from causalrec.errors import RequestError
 from causalrec.estimators.effect.base import Design, FitEffect
 from causalrec.features.views import Views
 from causalrec.learners.predictor import AbstractPredictor
@@ -113,6 +114,27 @@ class AbstractLearner(ABC):
 
         Raises RequestError where the weights are gone, DataError where they are damaged.
         """
+
+    def extend(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        extended: PreparedData,
+        predictor: AbstractPredictor,
+        selection: SelectionSection,
+    ) -> AbstractPredictor:
+        """Return what was learnt as something that predicts new users and items too, by their columns.
+
+        Args:
+            config: of the job.
+            prepared: what stood before its fits.
+            extended: the same with the new ids behind the others.
+            predictor: of the ids of `prepared`.
+            selection: of its record.
+        """
+        raise RequestError(
+            f"{config.run.choice('learner')}: predicts no users or items that it was not handed at first"
+        )
 
     @property
     def refit(self) -> FitEffect | None:
