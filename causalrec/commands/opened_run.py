@@ -42,7 +42,7 @@ def open_run(options: argparse.Namespace) -> OpenedRun:
         component = reranker_component(name, options.set)
     from causalrec.running.trained_run import TrainedRun
 
-    run, new_users = TrainedRun.load(options.run_folder), ()
+    run, new_users = TrainedRun.load(options.run_folder, to_predict=True), ()
     if options.new_users is not None or options.new_items is not None:
         from causalrec.running.new_ids import read_new_ids, with_new_ids
 

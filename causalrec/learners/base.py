@@ -29,10 +29,12 @@ class AbstractLearner(ABC):
     Attributes:
         groups: the groups of the configuration that it reads beside those of every run; a value asked for in another
             one is refused.
+        reload_reads_propensities: whether what a finished job has learnt is made of propensities again.
         fixed_estimand: of what its prediction is an estimate, whatever it is made of; None: its objective says.
     """
 
     groups: ClassVar[frozenset[str]] = frozenset()
+    reload_reads_propensities: ClassVar[bool] = True
     fixed_estimand: ClassVar[str | None] = None
 
     @property

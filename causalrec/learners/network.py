@@ -65,6 +65,7 @@ class NetworkLearner(AbstractLearner):
 
     second_encoder: ComponentConfig[AbstractAnyEncoder] | None = None
     groups: ClassVar[frozenset[str]] = NETWORK_GROUPS
+    reload_reads_propensities: ClassVar[bool] = False
 
     def estimand(self, config: ExperimentConfig) -> str:
         return config.objective.target.estimand

@@ -20,7 +20,7 @@ from causalrec.prepared import PreparedData
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.running.cache import PreparedCache
-from causalrec.running.prepare import plan_run, select_slices
+from causalrec.running.prepare import plan_run, prepare_to_predict, select_slices
 from causalrec.running.raw_ids import ROW_NUMBER, RawId, id_text, nearest_id
 from causalrec.running.reopen import check_same_files, check_same_rows, reopen_run
 from causalrec.running.reranker_choice import Reranking
@@ -49,8 +49,14 @@ class TrainedRun:
     predictor: AbstractPredictor
 
     @staticmethod
-    def load(folder: Path, cache: PreparedCache | None = None) -> TrainedRun:
+    def load(folder: Path, cache: PreparedCache | None = None, *, to_predict: bool = False) -> TrainedRun:
         """Open the folder of a finished run, from any working directory and wherever it was moved to.
+
+        Args:
+            folder: of the run, or of a row that holds no other.
+            cache: of prepared data.
+            to_predict: whether it is asked for predictions alone: a network then needs no propensities, which take
+                longer to fit again than all else; such a run computes no scores.
 
         Raises RequestError where there is no finished run, where its weights are gone, or where it was made by another
         version; DataError where its weights are damaged, or its raw data are not there or are others.
@@ -60,7 +66,11 @@ class TrainedRun:
         if learner is None:
             raise RequestError(f"{config.folder}: {config.run.choice('task')} has learnt nothing that predicts")
         with read_only():
-            prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
+            plan = plan_run(config)
+            if to_predict and not learner.reload_reads_propensities:
+                prepared = prepare_to_predict(config, plan)
+            else:
+                prepared = (cache or PreparedCache()).prepare(config, plan)
             check_same_files(record, prepared.dataset)
             check_same_rows(record, prepared.audit)
             return TrainedRun(config, record, prepared, learner.reload(config, prepared, record.selection))
