@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 USERS, ITEMS = 30, 24
 GENRES, JOBS = ("drama", "comedy", "crime"), ("nurse", "baker")
@@ -55,3 +57,15 @@ TRIAL = [
     "graph.edges=['user, item, age, job, price, genres -> outcome','exposure -> outcome']",
     *("head.width=8", "head.arm_width=4", "evaluation.cluster=[user]"),
 ]
+
+
+def blocks(total: int, begun: list[int] | None = None) -> Callable[[int], Iterator[tuple[int, pl.DataFrame]]]:
+    """Return what yields three rows for each unit from one on; where it begins is added to `begun`."""
+
+    def yield_blocks(start: int) -> Iterator[tuple[int, pl.DataFrame]]:
+        if begun is not None:
+            begun.append(start)
+        for unit in range(start, total):
+            yield unit + 1, pl.DataFrame({"unit": [unit] * 3, "text": [f"=t{unit}"] * 3})
+
+    return yield_blocks

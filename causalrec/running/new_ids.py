@@ -47,13 +47,13 @@ def read_new_ids(run: TrainedRun, side: Entity, path: Path | None) -> pl.DataFra
         kinds = {c.name: c.kind for c in _of_tables(dataset, side) if c in needed or c.name in given}
         if missing := [name for name in (side, *(c.name for c in needed)) if name not in given]:
             raise RequestError(f"{setting}: has no column {missing[0]}; it needs {', '.join([side, *_names(needed)])}")
+        if raw.scan([side]).head(1).collect().is_empty():
+            raise RequestError(f"{setting}: has no row; write one for each new {side}")
         table, problems = read_entities(EntityFile(raw=raw, id=side, columns=kinds), [raw], side)
     errors = [problem for problem in problems if problem.severity == "error"]
     if table is None or errors:
         more = f" ({len(errors)} such problems)" if len(errors) > 1 else ""
         raise RequestError(f"--new-{side}s {errors[0]}{more}")
-    if not len(table):
-        raise RequestError(f"{setting}: has no row; write one for each new {side}")
     present = [raw_id for raw_id in table[side] if run.has_id(side, raw_id)]
     if present:
         raise RequestError(
@@ -165,7 +165,8 @@ def _columns_read(run: TrainedRun, side: Entity, setting: str) -> list[Column]:
 
 
 def _of_tables(dataset: CausalDataset, side: Entity) -> list[Column]:
-    return [column for column in dataset.card.columns if column.entity == side and column.name in dataset.tables[side]]
+    columns, table = dataset.card.columns, dataset.tables[side]
+    return [c for c in columns if c.entity == side and c.kind not in ("id", "vector") and c.name in table]
 
 
 def _names(columns: list[Column]) -> list[str]:
