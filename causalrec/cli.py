@@ -20,7 +20,7 @@ from causalrec.redaction import redact_command
 from causalrec.working_folder import check_working_folder, import_nothing_from_here
 
 VERBS = (
-    *("train", "refute", "recommend", "vectors", "export", "table", "sweep", "report"),
+    *("train", "refute", "recommend", "predict", "vectors", "export", "table", "sweep", "report"),
     *("wandb", "reproduce", "gains", "data", "graph", "certify"),
 )
 

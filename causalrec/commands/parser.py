@@ -50,6 +50,7 @@ def parser() -> Parser:
         data,
         export,
         graph,
+        predict,
         recommend,
         refute,
         reproduce,
@@ -96,23 +97,41 @@ def parser() -> Parser:
     verb = add(
         "recommend",
         recommend.recommend,
-        "rank items for one user, by their expected outcome or effect; or draw items for many, by a policy",
+        "rank items by their expected outcome or effect, for one user or as a file for many; or draw items by a policy",
     )
     verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
     verb.add_argument("--user", metavar="ID", help="a user's id in the raw files; its row where they name none")
     verb.add_argument("--top", type=int, metavar="N", help="how many items (10, or those there are)")
     verb.add_argument("--arm", type=int, default=1, metavar="K", help="the treatment, where there are several")
     verb.add_argument("--include-seen", action="store_true", help="rank items the user has met, too")
-    policy = verb.add_argument_group("drawing items by a policy, with the probability that each had")
-    policy.add_argument("--policy", metavar="NAME", help="softmax, top_k, epsilon_greedy, .. of what the run ranks by")
-    policy.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the policy (several: once each)"
+    verb.add_argument("--reranker", metavar="NAME", help="orders the best items anew: mmr, ..")
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the re-ranker or policy (several: once each)",
     )
-    policy.add_argument("--all", action="store_true", help="for every user")
-    policy.add_argument("--users", type=Path, metavar="FILE", help="for the users whose ids it holds, one a line")
+    many = verb.add_argument_group("lists of many users, as a file that appears when it is complete")
+    many.add_argument("--all", action="store_true", help="for every user")
+    many.add_argument("--users", type=Path, metavar="FILE", help="for the users whose ids it holds, one a line")
+    many.add_argument(
+        "--out", type=Path, metavar="FILE", help="where they are written: .parquet or .csv, not there yet"
+    )
+    _add_batches(many)
+    policy = verb.add_argument_group("drawing items by a policy, with the probability that each had, into a .csv")
+    policy.add_argument("--policy", metavar="NAME", help="softmax, top_k, epsilon_greedy, .. of what the run ranks by")
     policy.add_argument("--rounds", type=int, metavar="N", help="how many items are drawn for each user (1)")
     policy.add_argument("--seed", type=int, metavar="S", help="of the draws (0)")
-    policy.add_argument("--out", type=Path, metavar="FILE", help="where they are written, a .csv that is not there yet")
+
+    verb = add("predict", predict.predict, "predict the outcome or effect of the pairs of a file")
+    verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
+    verb.add_argument(
+        "--pairs", type=Path, required=True, metavar="FILE", help="CSV, JSON lines or Parquet with columns user, item"
+    )
+    verb.add_argument("--arm", type=int, default=1, metavar="K", help="the treatment, where there are several")
+    verb.add_argument("--out", type=Path, metavar="FILE", help="a .parquet or .csv, not there yet (printed by default)")
+    _add_batches(verb)
 
     verb = add("vectors", vectors.vectors, "write a run's vectors of users and items, as .npy beside their ids")
     verb.add_argument("run_folder", type=Path, metavar="RUN", help="the folder of one job, runs/SWEEP/ROW/seedN-KEY")
@@ -210,6 +229,24 @@ def parser() -> Parser:
     _add_config_dir(verb)
     verb.add_argument("overrides", nargs="*", metavar="objective=NAME")
     return top
+
+
+def _add_batches(verb: argparse._ActionsContainer) -> None:
+    for side in ("user", "item"):
+        help_text = f"new {side}s: a table of a column {side} and the columns of {side}s that the model reads"
+        verb.add_argument(f"--new-{side}s", type=Path, metavar="FILE", help=help_text)
+    help_text = "megabytes that scores may take (evaluation.memory_mb of the run)"
+    verb.add_argument("--memory-mb", type=_positive, metavar="MB", help=help_text)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number above 0")
+    return value
 
 
 def _existing_file(text: str) -> Path:

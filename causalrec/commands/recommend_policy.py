@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import log, print_json
+from causalrec.commands.user_list import read_users
 from causalrec.data.files import require_creatable
 from causalrec.errors import RequestError
 
@@ -14,26 +15,7 @@ if TYPE_CHECKING:
     from causalrec.running.trained_run import TrainedRun
     from causalrec.types import Ints
 
-Options = dict[str, object]
-OF_POLICY: Options = {"all": False, "users": None, "out": None, "set": [], "rounds": None, "seed": None}
-OF_RANKING: Options = {"top": None, "include_seen": False}  # each with what it is where nobody gives it
 MOST_ROUNDS = 1_000_000
-
-
-def check_options(options: argparse.Namespace) -> None:
-    """Raise RequestError where options of a ranking and of a policy are mixed, or one that is needed is missing."""
-    unread, why = (OF_POLICY, "is of a policy; name one by --policy") if options.policy is None else (OF_RANKING, "")
-    why = why or "is of a ranking; a policy draws among all items, so leave it out"
-    for name, absent in unread.items():
-        if getattr(options, name) != absent:
-            raise RequestError(f"--{name.replace('_', '-')}: {why}")
-    whose = [f"--{name}" for name in ("user", "users", "all") if getattr(options, name) not in (None, False)]
-    if len(whose) != 1:
-        every = "--user ID" if options.policy is None else "--user ID, --users FILE or --all"
-        raise RequestError(f"recommend: {' and '.join(whose) or 'no user'}; give one of {every}")
-    if options.policy is not None:
-        _check_numbers(options)
-        _check_out(options.out)
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
@@ -61,6 +43,8 @@ def deploy(options: argparse.Namespace) -> int:
     the number of the draw and the policy in words. With what came of each row joined to it, it is a log of rounds that
     `dataset=csv` reads, and that the value of other policies is estimated from.
     """
+    _check_numbers(options)
+    _check_out(options.out)
     from causalrec.running.policy_choice import describe, over_scores, policy_component
     from causalrec.running.reopen import read_record
 
@@ -97,7 +81,7 @@ def _users(run: TrainedRun, options: argparse.Namespace) -> Ints:
     if options.user is not None:
         return np.array([run.user_row(options.user)])
     if options.users is not None:
-        return np.array([run.user_row(user) for user in _read_users(options.users)])
+        return np.array([run.user_row(user) for user in read_users(options.users, "--rounds N draws several")])
     every = np.arange(max(run.prepared.dataset.logged.num_users, 1))
     unknown = run.unknown_users(every)
     if len(unknown):
@@ -106,22 +90,3 @@ def _users(run: TrainedRun, options: argparse.Namespace) -> Ints:
             f"by their id alone"
         )
     return np.setdiff1d(every, unknown)
-
-
-def _read_users(path: Path) -> list[str]:
-    """Return the raw ids of users in a file, one a line; RequestError where it has none, or one twice."""
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(
-            f"--users {path}: is no text that can be read ({error}); write the ids of users, one a line"
-        ) from error
-    users: dict[str, int] = {}
-    for number, user in enumerate(lines, start=1):
-        if user and (first := users.setdefault(user, number)) != number:
-            raise RequestError(
-                f"--users {path}: line {number}: user {user} stands in line {first}; --rounds N draws several"
-            )
-    if not users:
-        raise RequestError(f"--users {path}: holds no id; write the ids of users, one a line")
-    return [*users]

@@ -37,7 +37,7 @@ def vectors(options: argparse.Namespace) -> int:
     read_record(options.run_folder)  # no folder, no wait for torch
     from causalrec.running.trained_run import TrainedRun
 
-    run = TrainedRun.load(options.run_folder)
+    run = TrainedRun.load(options.run_folder, to_predict=True)
     result = {"run": run.config.run.name, "folder": str(out), **_write(run, options)}
     if options.json:
         print_json(result)

@@ -81,6 +81,11 @@ class CausalDataset:
         """Return the vectors of users or of items, by column."""
         return self.item_vectors if entity == "item" else self.user_vectors
 
+    @property
+    def tables(self) -> Mapping[Entity, pl.DataFrame]:
+        """The tables of users and of items."""
+        return {"user": self.user_table, "item": self.item_table}
+
     def _check_vectors(self, entity: Entity, count: int) -> None:
         for name, vectors in self.vectors_of(entity).items():
             if len(vectors) != count:

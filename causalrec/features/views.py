@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
+from causalrec.errors import RequestError
 from causalrec.features.expand import expand_table
 from causalrec.features.feature_matrix import FeatureMatrix
 from causalrec.features.row_columns import AbstractRowColumn, row_column
 from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.identify import Adjustment
-from causalrec.types import Floats, Ints
+from causalrec.types import Entity, Floats, Ints
 
-__all__ = ["FeatureMatrix", "Views", "choose_views", "feature_matrix", "may_say_treatment"]
+__all__ = ["FeatureMatrix", "Views", "choose_views", "extend_features", "feature_matrix", "may_say_treatment"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,46 @@ def feature_matrix(
         user_levels=user.levels if user.levels.shape[1] else None,
         item_levels=item_levels if item.levels.shape[1] else None,
     )
+
+
+def extend_features(
+    features: FeatureMatrix, dataset: CausalDataset, view: tuple[str, ...], new: Mapping[Entity, pl.DataFrame]
+) -> FeatureMatrix:
+    """Return the numbers of a view for further users and items, behind those that there are; these set the means,
+    deviations and levels.
+
+    Args:
+        features: of the view.
+        dataset: that they were made of.
+        view: names of columns.
+        new: by side, a table of the columns of the view.
+
+    Raises:
+        RequestError: Where a row has a level that the data lack, and where texts or vectors are read as numbers.
+    """
+    columns = [dataset.card.column(name) for name in view]
+    if as_numbers := [name for name in view if f"{name}[0]" in features.names]:
+        raise RequestError(f"{as_numbers[0]}: is read by its principal components, which new rows have none of")
+    first = len(expand_table(dataset.user_table, [c for c in columns if c.entity == "user"], {}).names)
+    for side, table in new.items():
+        of_side = [column for column in columns if column.entity == side]
+        more = expand_table(table, of_side, {}, reference=dataset.tables[side])
+        shifted = np.where(more.levels >= 0, more.levels + (first if side == "item" else 0), more.levels)
+        block = np.concatenate([getattr(features, f"{side}_block"), more.numbers])
+        levels = getattr(features, f"{side}_levels")
+        levels = None if levels is None else _stack_levels(levels, shifted)
+        if side == "user":
+            features = replace(features, user_block=block, user_levels=levels)
+        else:
+            features = replace(features, item_block=block, item_levels=levels)
+    return features
+
+
+def _stack_levels(levels: Ints, more: Ints) -> Ints:
+    """Stack int64[N,K] and int64[M,L], -1 where a row has fewer levels than the others."""
+    width = max(levels.shape[1], more.shape[1])
+    padded = [np.pad(each, ((0, 0), (0, width - each.shape[1])), constant_values=-1) for each in (levels, more)]
+    return np.concatenate(padded)
 
 
 def _dense_rows(rows: Sequence[AbstractRowColumn], start: int) -> Ints:

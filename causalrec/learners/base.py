@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.card import DatasetCard
+from causalrec.errors import RequestError
 from causalrec.estimators.effect.base import Design, FitEffect
 from causalrec.features.views import Views
 from causalrec.learners.predictor import AbstractPredictor
@@ -29,11 +30,13 @@ class AbstractLearner(ABC):
         groups: the groups of the configuration that it reads beside those of every run; a value asked for in another
             one is refused.
         fits_validation: whether it is fitted on the validation rows too, as it chooses nothing by them.
+        reload_reads_propensities: whether what a finished job has learnt is made of propensities again.
         fixed_estimand: of what its prediction is an estimate, whatever it is made of; None: its objective says.
     """
 
     groups: ClassVar[frozenset[str]] = frozenset()
     fits_validation: ClassVar[bool] = False
+    reload_reads_propensities: ClassVar[bool] = True
     fixed_estimand: ClassVar[str | None] = None
 
     @property
@@ -115,6 +118,27 @@ class AbstractLearner(ABC):
 
         Raises RequestError where the weights are gone, DataError where they are damaged.
         """
+
+    def extend(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        extended: PreparedData,
+        predictor: AbstractPredictor,
+        selection: SelectionSection,
+    ) -> AbstractPredictor:
+        """Return what was learnt as something that predicts new users and items too, by their columns.
+
+        Args:
+            config: of the job.
+            prepared: what stood before its fits.
+            extended: the same with the new ids behind the others.
+            predictor: of the ids of `prepared`.
+            selection: of its record.
+        """
+        raise RequestError(
+            f"{config.run.choice('learner')}: predicts no users or items that it was not handed at first"
+        )
 
     @property
     def refit(self) -> FitEffect | None:

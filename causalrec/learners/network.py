@@ -22,6 +22,7 @@ from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.batch_columns import BatchColumn, batch_columns
 from causalrec.features.views import Views
 from causalrec.learners.base import AbstractLearner
+from causalrec.learners.grown_weights import grow_weights
 from causalrec.learners.network_checks import (
     check_network,
     check_row_columns,
@@ -31,6 +32,7 @@ from causalrec.learners.network_checks import (
 from causalrec.learners.network_model import build_model, build_trainable_model, encoder_inputs
 from causalrec.learners.network_predictor import NetworkPredictor
 from causalrec.learners.objective_certificate import require_certificate
+from causalrec.learners.predictor import AbstractPredictor
 from causalrec.learners.sources import source_configs
 from causalrec.learners.submodels import submodel_configs
 from causalrec.learners.weight_memory import require_table_memory
@@ -63,6 +65,7 @@ class NetworkLearner(AbstractLearner):
 
     second_encoder: ComponentConfig[AbstractAnyEncoder] | None = None
     groups: ClassVar[frozenset[str]] = NETWORK_GROUPS
+    reload_reads_propensities: ClassVar[bool] = False
 
     def estimand(self, config: ExperimentConfig) -> str:
         return config.objective.target.estimand
@@ -138,6 +141,22 @@ class NetworkLearner(AbstractLearner):
         except DataError as error:
             raise DataError(f"{error}; train it again with --rerun") from error
         return self._predictor(chosen, prepared, state, buffers)
+
+    def extend(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        extended: PreparedData,
+        predictor: AbstractPredictor,
+        selection: SelectionSection,
+    ) -> NetworkPredictor:
+        assert isinstance(predictor, NetworkPredictor)
+        chosen = with_settings(config, selection.chosen)
+        model = build_model(chosen, extended, encoder_inputs(chosen, extended))
+        grow_weights(predictor.model, model, prepared.train, config.run.choice("encoder"))
+        return NetworkPredictor(
+            model, extended.features, predictor.objective, prepared.train, buffers=predictor.buffers
+        )
 
     def _predictor(
         self,

@@ -24,6 +24,7 @@ from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, Doubles, Floats, Ou
 
 JUDGED = (OUTCOME, IMPUTATION)
 WARNED_PAIRS = 1000  # drawn uniformly
+MOST_KEPT = 1 << 24  # numbers that are predicted once
 
 
 class NetworkPredictor(AbstractPredictor):
@@ -56,6 +57,8 @@ class NetworkPredictor(AbstractPredictor):
     def __call__(self, rows: SliceData) -> Floats:
         key = rows.rows_key
         if key not in self._predicted:
+            if sum(each.size for each in self._predicted.values()) > MOST_KEPT:  # of blocks of a stream, each read once
+                self._predicted.clear()
             self._predicted[key] = self._predict(rows)
         return self._predicted[key]
 

@@ -14,6 +14,7 @@ from causalrec.estimators.effect.base import AbstractFittedEffect, Design, FitEf
 from causalrec.features.views import Views
 from causalrec.learners.average_request import training_average_request
 from causalrec.learners.base import AbstractLearner
+from causalrec.learners.predictor import AbstractPredictor
 from causalrec.learners.table_columns import TableColumns, log_to_fit
 from causalrec.learners.table_predictor import TablePredictor
 from causalrec.prepared import PreparedData
@@ -111,6 +112,20 @@ class AbstractTableLearner(AbstractLearner):
 
     def columns_read(self, views: Views) -> tuple[str, ...]:
         return (*views.modifiers, *views.controls)
+
+    def extend(
+        self,
+        config: ExperimentConfig,
+        prepared: PreparedData,
+        extended: PreparedData,
+        predictor: AbstractPredictor,
+        selection: SelectionSection,
+    ) -> TablePredictor:
+        assert isinstance(predictor, TablePredictor)
+        views, tables = prepared.plan.views, extended.dataset.tables
+        new = {side: tables[side][len(table) :] for side, table in prepared.dataset.tables.items()}
+        new = {side: table for side, table in new.items() if len(table)}
+        return predictor.with_table(predictor.table.extend(views.modifiers, views.controls, new))
 
     def extra_views(self, views: Views) -> dict[str, tuple[str, ...]]:
         return {"effect_modifiers": views.modifiers, "effect_controls": views.controls}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
+import polars as pl
 
 from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
@@ -18,9 +21,9 @@ from causalrec.estimators.effect.base import LearnerData
 from causalrec.features.feature_matrix import require_dense_memory
 from causalrec.features.logged_log_odds import add_log_odds
 from causalrec.features.row_columns import RowsWithColumns
-from causalrec.features.views import FeatureMatrix, feature_matrix
+from causalrec.features.views import FeatureMatrix, extend_features, feature_matrix
 from causalrec.prepared import PreparedData
-from causalrec.types import Doubles, Ints
+from causalrec.types import Doubles, Entity, Ints
 
 DENSE_COPIES = 4  # in float32 and in float64, those joined, and what a fit makes of them
 READER_KEYS = ("pooling", "max_tokens", "layers", "precision")  # of an encoder that reads text
@@ -58,6 +61,20 @@ class TableColumns:
         if prepared.propensity.uses_logged and learner is not None and not learner.varies_by_controls:
             controls = add_log_odds(controls, prepared.train)
         return cls(modifiers, controls, identifying, dataset, prepared.cluster_axes, prepared.propensity.uses_logged)
+
+    def extend(self, modifiers: tuple[str, ...], controls: tuple[str, ...], new: Mapping[Entity, pl.DataFrame]) -> Self:
+        """Return the columns for further users and items too, whose tables are `new`; no text or vector is among them.
+
+        Args:
+            modifiers: names of the columns that X is made of.
+            controls: of those that W is made of.
+            new: by side, a table of these columns.
+        """
+        return replace(
+            self,
+            modifiers=extend_features(self.modifiers, self.dataset, modifiers, new),
+            controls=extend_features(self.controls, self.dataset, controls, new),
+        )
 
     def require_memory(self, rows: int, reader: str) -> None:
         """Raise DataError, with the arithmetic, where the columns of so many rows do not fit; `reader`: the learner."""

@@ -53,6 +53,10 @@ class TablePredictor(AbstractPredictor):
     ) -> None:
         self.fitted, self.rows, self.table, self.design, self.request = fitted, rows, table, design, request
 
+    def with_table(self, table: TableColumns) -> TablePredictor:
+        """Return what predicts the ids of another table of the same columns."""
+        return TablePredictor(self.fitted, self.rows, table, self.design, self.request)
+
     def __call__(self, rows: SliceData) -> Floats:
         return self.fitted.effects(*self.table.read(rows.user, rows.item, rows)).astype(np.float32)
 

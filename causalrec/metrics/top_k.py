@@ -37,6 +37,25 @@ def top_scores(score: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return value, torch.where(position < k * CHUNK, chunk * CHUNK + position % CHUNK, after)
 
 
+def top_items(score: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k greatest scores of each row of `score[B,I]` and their items, `[B,k]` each, as a stable sort has
+    them: of equal scores the first item comes first. k at most I.
+
+    >>> top_items(torch.tensor([[1.0, 3.0, 1.0, 3.0]]), 3)[1]
+    tensor([[1, 3, 0]])
+    """
+    value, item = score.topk(min(k + 1, score.shape[1]))
+    order = item.argsort(dim=1)
+    value, item = value.gather(1, order), item.gather(1, order)
+    order = value.argsort(dim=1, descending=True, stable=True)
+    value, item = value.gather(1, order), item.gather(1, order)
+    value, last = value[:, :k], value[:, k:]
+    for row in torch.nonzero((last == value[:, -1:]).any(1)).squeeze(1).tolist():  # `topk` took any of the last's items
+        greater = int((value[row] > value[row, -1]).sum())
+        item[row, greater:k] = torch.nonzero(score[row] == value[row, -1]).squeeze(1)[: k - greater]
+    return value, item[:, :k]
+
+
 @dataclass(frozen=True)
 class TopRows:
     """The first K of each user's ranking of a catalogue; -inf marks items that are no candidates.

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from causalrec.config.component import ComponentConfig, is_node, keyword_parameters, load_class, validate_component
 from causalrec.config.folders import component_names, package_folder
-from causalrec.config.yaml_reading import YamlCount, read_yaml
+from causalrec.config.yaml_reading import read_yaml
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.policies.base import AbstractPolicy
 from causalrec.policies.scores.base import AbstractScores
+from causalrec.running.component_settings import parse_setting
 
 GROUP = "task/policy"
 Node = dict[str, object]
@@ -65,17 +64,9 @@ def _holds_component(value: object) -> bool:
 
 
 def _parse(name: str, text: str) -> tuple[str, object]:
-    key, equals, written = text.partition("=")
-    if not equals or not key.isidentifier() or key.startswith("_"):
-        raise RequestError(f"--set {text}: is no setting of {name}; write KEY=VALUE")
-    if key == "scores":
+    if text.partition("=")[0] == "scores":
         raise RequestError(f"--set {text}: the scores are those of the run; leave it out")
-    if problem := YamlCount().problem(written):
-        raise RequestError(f"--set {key}: {problem}")
-    try:
-        return key, yaml.safe_load(written)
-    except yaml.YAMLError as error:
-        raise RequestError(f"--set {text}: {written!r} is no value in YAML; quote it") from error
+    return parse_setting(name, text)
 
 
 def _with_scores(node: Mapping[str, object], scores: Node) -> Node:

@@ -12,7 +12,7 @@ from causalrec.data.arm_probabilities import randomised_probabilities
 from causalrec.data.assignment_unit import mark_units, require_overlap
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import augment_rows
-from causalrec.data.clusters import cluster_axes
+from causalrec.data.clusters import ROW, cluster_axes
 from causalrec.data.corner import corner
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.files import require_writable
@@ -21,6 +21,7 @@ from causalrec.data.row_levels import row_levels
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
 from causalrec.evaluation.reranked_slices import check_list_metrics, with_reranked
+from causalrec.evaluation.propensity_quality import PropensityFit
 from causalrec.evaluation.slice.base import AnySliceData, name_refusals
 from causalrec.evaluation.slice.limit import limit_slices
 from causalrec.features.logged_log_odds import with_log_odds
@@ -82,14 +83,8 @@ def select_slices(config: ExperimentConfig, prepared: PreparedData) -> dict[str,
 
 def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     """Load the data, split them, fit the propensity on what is trained on."""
-    selection, task, split = config.run.selection, config.components.task, config.components.split
-    dataset = _load_data(config, plan)
-    splits = split(dataset)
-    _require_budget(splits, selection)
-    learner = config.components.learner
-    folds = learner.folds(config, len(splits.validation)) if learner else Folds(1)
-    folds = settle_folds(folds, splits.pool(len(dataset.logged)))
-    logged = splits.train if folds.count == 1 else splits.pool(len(dataset.logged))
+    task, split = config.components.task, config.components.split
+    dataset, splits, folds, logged = _split_rows(config, plan)
     view, propensity = feature_matrix(dataset, plan.views.propensity), config.propensity.build()
     rows = _augment(config, logged, dataset, own_propensity=False)
     propensity.fit(rows, view, splits.randomised_sample)
@@ -117,6 +112,40 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         cache=config.run.paths.cache,
     )
     return destroy_source(config, prepared)
+
+
+def prepare_to_predict(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
+    """Return what a trained network is asked with: as `prepare_data`, but no propensity is fitted, and rows have that
+    which they log alone. Nothing can be trained or scored by it.
+    """
+    dataset, splits, folds, logged = _split_rows(config, plan)
+    prepared = PreparedData(
+        dataset=dataset,
+        splits=splits,
+        audit=audit(dataset, splits, config.components.split, None, (ROW,)),
+        plan=plan,
+        propensity=config.propensity.build(),
+        train=logged,
+        training_rows=logged,
+        validation=splits.validation,
+        exposure=PropensityFit(),
+        features=feature_matrix(dataset, plan.views.outcome),
+        folds=folds,
+        cluster_axes=(ROW,),
+        test_axes=(ROW,),
+    )
+    return prepared if config.run.placebo.source == "propensities" else destroy_source(config, prepared)
+
+
+def _split_rows(config: ExperimentConfig, plan: RunPlan) -> tuple[CausalDataset, Splits, Folds, InteractionLog]:
+    """Load and split the data; return the rows that are trained on, too: all logged ones under cross-validation."""
+    dataset = _load_data(config, plan)
+    splits = config.components.split(dataset)
+    _require_budget(splits, config.run.selection)
+    learner = config.components.learner
+    folds = learner.folds(config, len(splits.validation)) if learner else Folds(1)
+    folds = settle_folds(folds, splits.pool(len(dataset.logged)))
+    return dataset, splits, folds, splits.train if folds.count == 1 else splits.pool(len(dataset.logged))
 
 
 def _load_data(config: ExperimentConfig, plan: RunPlan) -> CausalDataset:

@@ -20,9 +20,10 @@ from causalrec.prepared import PreparedData
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.running.cache import PreparedCache
-from causalrec.running.prepare import plan_run, select_slices
+from causalrec.running.prepare import plan_run, prepare_to_predict, select_slices
 from causalrec.running.raw_ids import ROW_NUMBER, RawId, id_text, nearest_id
 from causalrec.running.reopen import check_same_files, check_same_rows, reopen_run
+from causalrec.running.reranker_choice import Reranking
 from causalrec.running.scoring import score_predictor
 from causalrec.tasks.base import Ranking
 from causalrec.types import Doubles, Entity, Floats, Ints
@@ -48,8 +49,14 @@ class TrainedRun:
     predictor: AbstractPredictor
 
     @staticmethod
-    def load(folder: Path, cache: PreparedCache | None = None) -> TrainedRun:
+    def load(folder: Path, cache: PreparedCache | None = None, *, to_predict: bool = False) -> TrainedRun:
         """Open the folder of a finished run, from any working directory and wherever it was moved to.
+
+        Args:
+            folder: of the run, or of a row that holds no other.
+            cache: of prepared data.
+            to_predict: whether it is asked for predictions alone: a network then needs no propensities, which take
+                longer to fit again than all else; such a run computes no scores.
 
         Raises RequestError where there is no finished run, where its weights are gone, or where it was made by another
         version; DataError where its weights are damaged, or its raw data are not there or are others.
@@ -59,7 +66,11 @@ class TrainedRun:
         if learner is None:
             raise RequestError(f"{config.folder}: {config.run.choice('task')} has learnt nothing that predicts")
         with read_only():
-            prepared = (cache or PreparedCache()).prepare(config, plan_run(config))
+            plan = plan_run(config)
+            if to_predict and not learner.reload_reads_propensities:
+                prepared = prepare_to_predict(config, plan)
+            else:
+                prepared = (cache or PreparedCache()).prepare(config, plan)
             check_same_files(record, prepared.dataset)
             check_same_rows(record, prepared.audit)
             return TrainedRun(config, record, prepared, learner.reload(config, prepared, record.selection))
@@ -75,15 +86,15 @@ class TrainedRun:
         Raises RequestError for an id that the data do not have, naming the nearest, and for a user of whom the model
         knows nothing.
         """
-        self._check_pairs_suffice()
-        self._check_treatment(treatment)
+        self.check_pairs_suffice()
+        self.check_treatment(treatment)
         users, items = self._rows("user", user), self._rows("item", item)
         for row in np.unique(users):
             self._check_user(int(row))
         if not len(users) or not len(items) or (len(users) != len(items) and 1 not in (len(users), len(items))):
             raise RequestError(f"{len(users)} users and {len(items)} items: give as many of both, or one of either")
         pairs = np.broadcast_arrays(users, items)
-        return np.asarray(self._rank(pairs[0], pairs[1], treatment, values_alone=True).values, np.float64)
+        return self.predict_rows(pairs[0], pairs[1], treatment)
 
     def recommend(
         self, user: RawId, k: int | None = None, treatment: int = 1, include_met: bool = False
@@ -107,7 +118,12 @@ class TrainedRun:
         return best
 
     def rank_items(
-        self, user: RawId, k: int | None = None, treatment: int = 1, include_met: bool = False
+        self,
+        user: RawId,
+        k: int | None = None,
+        treatment: int = 1,
+        include_met: bool = False,
+        reranking: Reranking | None = None,
     ) -> tuple[pl.DataFrame, str | None]:
         """Return the table of `recommend`, and what must be read with it (None where there is nothing).
 
@@ -116,18 +132,23 @@ class TrainedRun:
             k: how many items, from 1 to those left to rank; None: ten, or fewer where no more are left.
             treatment: the arm whose effect is meant, from 1.
             include_met: rank items of the user's training and validation rows, too.
+            reranking: orders the best items anew; None: by the number alone.
         """
         if k is not None and k < 1:
             raise RequestError(f"k={k}: at least 1")
-        self._check_pairs_suffice()
-        self._check_treatment(treatment)
+        self.check_pairs_suffice()
+        self.check_treatment(treatment)
         row = self.user_row(user)
         self._check_user(row)
         items = self._items_left(user, row, include_met)
         if k is not None and k > len(items):
             raise RequestError(f"top {k}: user {user} has {self._count_left(len(items))}")
         ranking = self._rank(np.full(len(items), row), items, treatment)
-        best = np.argsort(-ranking.values, kind="stable")[: DEFAULT_COUNT if k is None else k]
+        best, count = np.argsort(-ranking.values, kind="stable"), DEFAULT_COUNT if k is None else k
+        if reranking is not None:
+            best = best[: max(count, reranking.candidates)]
+            best = best[reranking.order(row, items[best], np.asarray(ranking.values)[best], count)]
+        best = best[:count]
         return pl.DataFrame(self._columns(ranking, items, best)), ranking.note
 
     def vectors(self) -> dict[Entity, Floats]:
@@ -159,28 +180,59 @@ class TrainedRun:
             if ids is not None
         }
 
-    def _rows(self, entity: str, raw_ids: RawId | Sequence[RawId]) -> Ints:
+    def _rows(self, entity: Entity, raw_ids: RawId | Sequence[RawId]) -> Ints:
         """Return the rows of raw ids, int64[N]; raise RequestError on the first that the data do not have."""
         is_list = isinstance(raw_ids, Sequence | np.ndarray | pl.Series) and not isinstance(raw_ids, str | bytes)
         many: list[object] = [*raw_ids] if is_list else [raw_ids]  # type: ignore[misc]
         return np.array([self._row(entity, id_text(entity, raw_id)) for raw_id in many], np.int64)
 
-    def _row(self, entity: str, raw_id: str) -> int:
-        log, name = self.prepared.dataset.logged, self.prepared.dataset.card.name
-        if entity == "user" and log.user is None:
-            raise RequestError(f"{name}: has no users to recommend to")
-        count = log.num_users if entity == "user" else log.num_items
+    def _row(self, entity: Entity, raw_id: str) -> int:
+        if entity == "user":
+            self.require_users()
+        if not self.has_id(entity, raw_id):
+            raise RequestError(f"{entity} {raw_id}: {self.describe_unknown(entity, raw_id)}")
+        return self._row_of[entity][raw_id] if entity in self._row_of else int(raw_id)
+
+    def describe_unknown(self, entity: Entity, raw_id: str, more: str = "") -> str:
+        """Say that the data have no user or item of this raw id, `more` of it, and what is nearest."""
         where = "" if self.config.trial is None else " in the part that a smoke run reads"
-        if entity not in self._row_of:
-            if ROW_NUMBER.fullmatch(raw_id) and int(raw_id) < count:
-                return int(raw_id)
-            hint = f"its files name no {entity}s, so give a row number, 0..{count - 1}"
-            raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}{where}; {hint}")
-        row = self._row_of[entity].get(raw_id)
-        if row is None:
-            nearest = nearest_id(raw_id, list(self._row_of[entity]))
-            raise RequestError(f"{entity} {raw_id}: {name} has no such {entity}{where}; {nearest}")
-        return row
+        hint = f"its files name no {entity}s, so give a row number, 0..{len(self.prepared.dataset.tables[entity]) - 1}"
+        if entity in self._row_of:
+            hint = nearest_id(raw_id, list(self._row_of[entity]))
+        return f"{self.prepared.dataset.card.name} has no such {entity}{where}{more}; {hint}"
+
+    def rows_of(self, entity: Entity, raw_ids: pl.Series) -> Ints:
+        """Return the rows of many raw ids, int64[N]; -1 of one that the data do not have."""
+        dataset = self.prepared.dataset
+        count, ids = len(dataset.tables[entity]), dataset.user_ids if entity == "user" else dataset.item_ids
+        texts = (raw_ids.cast(pl.Int64, strict=False) if raw_ids.dtype.is_float() else raw_ids).cast(pl.String)
+        if ids is None:
+            is_number = texts.str.contains(f"^(?:{ROW_NUMBER.pattern})$")
+            rows = texts.set(~is_number, None).cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
+            return np.where(rows < count, rows, -1)
+        return texts.replace_strict(ids.cast(pl.String), pl.Series(range(count)), default=-1).to_numpy().copy()
+
+    @cached_property
+    def value_name(self) -> str:
+        """What the run ranks by is called: `predicted`, `effect` or `score`."""
+        nothing = np.zeros(1, np.int64)
+        return self._rank(nothing, nothing, 1, values_alone=True).column
+
+    def predict_rows(self, user: Ints, item: Ints, treatment: int = 1) -> Doubles:
+        """Return what the run ranks pairs by, float64[N].
+
+        Args:
+            user: int64[N], rows of users, of each of whom the model knows something.
+            item: int64[N], rows of items.
+            treatment: the arm whose effect is meant, from 1.
+        """
+        return np.asarray(self._rank(user, item, treatment, values_alone=True).values, np.float64)
+
+    def has_id(self, entity: Entity, raw_id: str) -> bool:
+        """Whether the data have a user or an item of this raw id."""
+        if entity in self._row_of:
+            return raw_id in self._row_of[entity]
+        return bool(ROW_NUMBER.fullmatch(raw_id)) and int(raw_id) < len(self.prepared.dataset.tables[entity])
 
     def _rank(self, user: Ints, item: Ints, treatment: int, *, values_alone: bool = False) -> Ranking:
         task, pairs = self.config.components.task, (user, item, treatment)
@@ -189,7 +241,7 @@ class TrainedRun:
             raise DataError(f"{self.config.folder}: predicts what is no number; train it again with --rerun")
         return ranking
 
-    def _check_pairs_suffice(self) -> None:
+    def check_pairs_suffice(self) -> None:
         """Raise RequestError where the model reads a column of rows: no user and item alone have one."""
         learner, card = self.config.components.learner, self.prepared.dataset.card
         view = learner.columns_read(self.prepared.plan.views) if learner else ()
@@ -200,19 +252,25 @@ class TrainedRun:
                 f"from a run whose graph leaves it out"
             )
 
-    def _check_treatment(self, treatment: int) -> None:
+    def check_treatment(self, treatment: int) -> None:
+        """Raise RequestError where the data have no such arm."""
         card = self.prepared.dataset.card
         arms = max(len(card.arms), 1)
         if not 1 <= treatment <= arms:
             raise RequestError(f"arm {treatment}: {card.name} has the treatments 1..{arms}")
+
+    def require_users(self) -> None:
+        """Raise RequestError where the data have no users."""
+        if self.prepared.dataset.logged.user is None:
+            raise RequestError(f"{self.prepared.dataset.card.name}: has no users to recommend to")
 
     def score_catalogue(self, users: Ints, treatment: int = 1) -> Doubles:
         """Return what the run ranks all items by for rows of users int64[M], float64[M,I]; items it has met are too.
 
         `treatment`: the arm whose effect is meant, from 1. Raises RequestError where the model knows nothing of a user.
         """
-        self._check_pairs_suffice()
-        self._check_treatment(treatment)
+        self.check_pairs_suffice()
+        self.check_treatment(treatment)
         for row in self.unknown_users(users)[:1]:
             self._check_user(int(row))
         items = self.prepared.dataset.logged.num_items

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from causalrec.config.run_config import RunConfig
 from causalrec.config.schema import DataRequest, ExperimentConfig
 from causalrec.data.card import DatasetCard
@@ -23,6 +25,7 @@ from causalrec.graph.overlap import Overlap
 from causalrec.prepared import PreparedData
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.records.sections import TaskSection
+from causalrec.tasks.catalogue_ranking import CatalogueRanking, CatalogueRequest, score_by_pairs
 from causalrec.types import Doubles, Floats, Ints, LabelKind
 
 if TYPE_CHECKING:  # what is asked is judged without torch
@@ -233,6 +236,26 @@ class AbstractTask(ABC):
             values_alone: whether nothing is asked for beside the numbers: intervals of many pairs take time.
         """
         raise RequestError(f"{config.folder}: {config.run.choice('task')} ranks no items")
+
+    def rank_catalogue(
+        self, config: ExperimentConfig, prepared: PreparedData, predictor: AbstractPredictor, request: CatalogueRequest
+    ) -> CatalogueRanking:
+        """Say how all items of many users are ranked, as `rank` ranks those of one; by default by it, pair by pair.
+
+        Args:
+            config: of the job.
+            prepared: what stood before its fits.
+            predictor: what was learnt.
+            request: the arm, and the memory that a block may take.
+        """
+        from causalrec.evaluation.catalogue_predictions import PAIR_BYTES
+
+        def rank(user: Ints, item: Ints) -> Ranking:
+            return self.rank(config, prepared, predictor, user, item, request.treatment, values_alone=True)
+
+        first, items = rank(*np.zeros((2, 1), np.int64)), prepared.dataset.logged.num_items
+        score = score_by_pairs(lambda *pairs: rank(*pairs).values, items, max(1, request.memory // PAIR_BYTES))
+        return CatalogueRanking(column=first.column, score=score, note=first.note)
 
     def problem(
         self,

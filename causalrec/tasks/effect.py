@@ -23,6 +23,7 @@ from causalrec.graph.overlap import Overlap, arm_overlap
 from causalrec.prepared import PreparedData
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.tasks.base import AbstractTask, Ranking
+from causalrec.tasks.catalogue_ranking import CatalogueRanking, CatalogueRequest, score_catalogue
 from causalrec.types import Doubles, Floats, Ints, LabelKind
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ WAYS: Mapping[str, str] = {
     "instrument": "goes by an instrument",
     "front-door": "goes by a mediator",
 }
+ONLY_RANKS = "score: it ranks by effect and is none"
 NO_INTERVAL = "no interval: this model has none that is valid for a single effect"
 SECOND_STAGE = "no outcomes without and with: the effect is of a second stage and not the difference of the first's"
 ROUNDING = 1e-6  # of single precision, as a share of the outcomes
@@ -133,7 +135,7 @@ class Effect(AbstractTask):
         effects = predictor(candidates)
         values = effects if effects.ndim == 1 else effects[:, treatment - 1]
         if predictor.only_ranks:
-            return Ranking(column="score", values=values, note="score: it ranks by effect and is none")
+            return Ranking(column="score", values=values, note=ONLY_RANKS)
         if values_alone:
             return Ranking(column="effect", values=values)
         interval = predictor.simultaneous_interval(candidates, config.run.evaluation.level)
@@ -146,6 +148,15 @@ class Effect(AbstractTask):
             outcomes=outcomes,
             note="; ".join(filter(None, (why, missing))) or None,
         )
+
+    def rank_catalogue(
+        self, config: ExperimentConfig, prepared: PreparedData, predictor: AbstractPredictor, request: CatalogueRequest
+    ) -> CatalogueRanking:
+        """Rank by the effect of one treatment, or by a score where the predictor gives no effect."""
+        score = score_catalogue(prepared, predictor, request, "effect")
+        if predictor.only_ranks:
+            return CatalogueRanking(column="score", score=score, note=ONLY_RANKS)
+        return CatalogueRanking(column="effect", score=score)
 
     def footnotes(self, config: ExperimentConfig, prepared: PreparedData) -> tuple[str, ...]:
         """Name the outcome and the treatments, which columns of a table tell by number alone."""

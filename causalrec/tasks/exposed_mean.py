@@ -19,6 +19,7 @@ from causalrec.graph.causal_graph import CausalGraph
 from causalrec.graph.overlap import Overlap, overlap
 from causalrec.prepared import PreparedData
 from causalrec.tasks.base import AbstractTask, Ranking
+from causalrec.tasks.catalogue_ranking import CatalogueRanking, CatalogueRequest, score_catalogue
 from causalrec.types import Ints, LabelKind
 
 if TYPE_CHECKING:
@@ -96,6 +97,12 @@ class ExposedMean(AbstractTask):
         users = prepared.dataset.logged.num_users
         candidates = SliceData(name="asked", kind="rate", user=user, item=item, label=nothing, num_users=users)
         return Ranking(column="predicted", values=means(predictor(candidates)))
+
+    def rank_catalogue(
+        self, config: ExperimentConfig, prepared: PreparedData, predictor: AbstractPredictor, request: CatalogueRequest
+    ) -> CatalogueRanking:
+        """Rank by the predicted mean outcome, by products of towers where the model has some."""
+        return CatalogueRanking(column="predicted", score=score_catalogue(prepared, predictor, request, "rate"))
 
 
 def _mean_rate(oracle: Oracle, log: InteractionLog) -> float:

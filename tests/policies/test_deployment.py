@@ -218,9 +218,10 @@ DRAW = [*RUN, "--policy", "uniform"]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (RUN, "recommend: no user; give one of --user ID\n"),
-        ([*RUN, "--all"], "--all: is of a policy; name one by --policy"),
-        ([*RUN, "--user", "1", "--out", "x.csv"], "--out: is of a policy; name one by --policy"),
+        (RUN, "recommend: no user; give one of --user ID, --users FILE, --new-users FILE or --all\n"),
+        ([*RUN, "--all"], "recommend: lists of many users go into a file; name it by --out FILE.parquet"),
+        ([*RUN, "--all", "--rounds", "3", "--out", "x.csv"], "--rounds: is of a policy; name one by --policy"),
+        ([*RUN, "--user", "1", "--set", "k=3"], "--set: is of a policy or a re-ranker; name one by --policy or"),
         (DRAW, "recommend: no user; give one of --user ID, --users FILE or --all"),
         ([*DRAW, "--all", "--user", "1"], "recommend: --user and --all; give one of"),
         ([*DRAW, "--all", "--top", "3", "--out", "x.csv"], "--top: is of a ranking; a policy draws among all items"),
