@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import InteractionLog
 from causalrec.data.split.splits import Splits
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity
@@ -28,6 +29,10 @@ class Source:
     adjusts: bool = True
     test_clusters: tuple[Ints, ...] = ()
     features: FeatureMatrix = field(default_factory=without_columns)
+
+    @property
+    def train(self) -> InteractionLog:
+        return self.splits.train
 
     @property
     def test_probabilities(self) -> Floats:

@@ -104,6 +104,11 @@ class AbstractSplit(ABC):
         return False
 
     @property
+    def draws_test_at_random(self) -> bool:
+        """Whether a test of logged rows is a random draw of them, each as probable as any other."""
+        return False
+
+    @property
     def history_reads_test(self) -> bool:
         """Whether the history of a test row may hold earlier test rows."""
         return False
@@ -143,6 +148,7 @@ class AbstractSplit(ABC):
             test_is_randomised=randomised is not None,
             duplicates=duplicates,
             unseen=int(unseen.sum()),
+            test_at_random=randomised is None and chosen.draws_test_at_random,
             randomised_sample=sample,
             context=None if rows.context is None else logged.take(rows.context, "context"),
             drawn_from=None if rows.drawn_from is None else take_rows(logged, rows.drawn_from, "drawn_from", size),

@@ -45,5 +45,9 @@ class AbstractOfBase(AbstractSplit):
         return self.base.goes_by_time
 
     @property
+    def draws_test_at_random(self) -> bool:
+        return self.base.draws_test_at_random
+
+    @property
     def history_reads_test(self) -> bool:
         return self.base.history_reads_test

@@ -26,6 +26,10 @@ class Random(AbstractLogSplit):
     def description(self) -> str:
         return "rows at random"
 
+    @property
+    def draws_test_at_random(self) -> bool:
+        return True
+
     def assign(self, logged: InteractionLog, randomised: InteractionLog | None) -> RowAssignment:
         share = self.test if randomised is None else 0.0
         return assignment(*random_shares(len(logged), self.validation, share, self.seed), randomised)

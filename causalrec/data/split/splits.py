@@ -25,6 +25,7 @@ class Splits:
         validation: rows that early stopping and selection read.
         test: rows that are scored.
         test_is_randomised: whether the test is the randomised part.
+        test_at_random: whether the test is a random draw of logged rows, each as probable as any other.
         duplicates: test pairs that also stand in the logged part, before the rule for them.
         unseen: test rows whose user or item has no training row, before the rule for them.
         randomised_sample: randomised rows that left the test for propensities or selection; None for none.
@@ -38,6 +39,7 @@ class Splits:
     test_is_randomised: bool
     duplicates: int
     unseen: int
+    test_at_random: bool = False
     randomised_sample: InteractionLog | None = None
     context: InteractionLog | None = None
     drawn_from: InteractionLog | None = None

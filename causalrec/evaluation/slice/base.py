@@ -20,6 +20,7 @@ from causalrec.errors import RequestError
 from causalrec.estimators.jackknife import dependence_axes
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
+from causalrec.propensity.base import AbstractPropensity
 from causalrec.types import Floats, Ints, LabelKind
 
 OUTCOME_KINDS: frozenset[LabelKind] = frozenset(
@@ -35,6 +36,8 @@ class SliceSource(Protocol):
     `test_clusters`: at most two axes along which the test rows depend, int64[N] each; none: each is by itself.
     `features`: the numbers of the outcome view.
     `adjusts`: whether treated and untreated rows are alike given the adjustment set.
+    `propensity`: of the run, fitted on `train`.
+    `train`: the logged rows that it was fitted on.
     """
 
     @property
@@ -49,6 +52,10 @@ class SliceSource(Protocol):
     def features(self) -> FeatureMatrix: ...
     @property
     def adjusts(self) -> bool: ...
+    @property
+    def propensity(self) -> AbstractPropensity: ...
+    @property
+    def train(self) -> InteractionLog: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
