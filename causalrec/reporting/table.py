@@ -23,6 +23,7 @@ from causalrec.types import Doubles
 OF_OUTCOMES = ("auc", "ndcg@5", "mse", "skill", "bias")
 AVERAGES = ("average_effect", "effect_of_compliers", "projected_effect", "equal_effects_p")
 OF_EFFECTS = ("sqrt_pehe", "ate_error", "qini", "autoc", *AVERAGES, "coverage", "first_stage_f")
+ADDED = "weighted_ranking"  # a slice that no run has unless it asks for it: all that was scored there is shown
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
 
@@ -130,7 +131,11 @@ def _scores(record: RunRecord) -> tuple[ScoreRecord, ...]:
 def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
     of_a_slice = tuple(c for c in available if not c.endswith((*SUBSET_SUFFIXES, f"@{PROPENSITY_SLICE}")))
     usual = tuple(
-        c for c in of_a_slice if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS) or c == "snips_mean@logged"
+        c
+        for c in of_a_slice
+        if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS)
+        or parse_column(c)[1].startswith(ADDED)
+        or c == "snips_mean@logged"
     )
     return tuple(c for c in wanted if c in available) if wanted else usual or of_a_slice
 

@@ -74,6 +74,11 @@ class ColumnSlice(AbstractSlice):
     def _of_catalogue(self, source: SliceSource, data: CatalogueData) -> Iterator[CatalogueData]:
         """Yield the users of each level, or what is judged of the items of each."""
         of_users = source.dataset.card.column(self.column).entity == "user"
+        if data.sample is not None and not of_users:
+            raise RequestError(
+                f"column={self.column}: is one of items, and {data.name} can be cut by users alone; choose a column of "
+                f"users"
+            )
         for level, members in self._levels(source.dataset).items():
             name = self.name(data.name, level)
             level_data = data.of_users(name, members) if of_users else data.of_items(name, members)
