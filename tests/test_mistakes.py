@@ -128,6 +128,12 @@ MISTAKES = [  # the shell's quotes are taken away as the shell does
     Mistake("train epochs=3", "epochs: unknown key; did you mean trainer.max_epochs?"),
     Mistake("train trainer.max_epoch=2", "trainer.max_epoch: unknown key; did you mean 'max_epochs'"),
     Mistake("train -m encoder.widht=2,4", "encoder.widht: unknown key; did you mean 'width'"),
+    Mistake("train metric=[weighted_mrr]", "metric=weighted_mrr: is no sum over items or pairs of them, so that no"),
+    Mistake("train metric=[auc,snips_ndcg]", "metric=snips_ndcg: is no sum over items or pairs of them, so that no"),
+    Mistake("train metric=[weighted_hit@10]", "metric=weighted_hit@10: is no sum over items or pairs of them, so"),
+    Mistake(
+        "train metric=[weighted_recall]", "metric=weighted_recall: divides by each user's positives, which a sampl"
+    ),
     Mistake("train metric=[auc,uac]", "metric=uac: unknown component; did you mean 'auc'"),
     Mistake("train metric.ndgc.k=3", "metric.ndgc: not in this run, and +metric=[NAME] adds one; did you mean 'ndcg"),
     Mistake("train metric.ndcg@5.k=3", "a name with @ is no key; write metric.ndcg.k=VALUE"),

@@ -24,6 +24,15 @@ MENDS: Mapping[str, str] = {  # what PyYAML or OmegaConf says of a file: how to 
     "mapping values are not allowed": "quote a value that holds a colon",
     "could not find expected ':'": "write key: value",
 }
+NEVER: Mapping[str, str] = {  # what is asked for and cannot be, by a pattern of `group=name`: why, and what to choose
+    r"metric=(weighted|ips|snips)_(mrr|hit|ndcg)\b.*": (
+        "is no sum over items or pairs of them, so that no weights of sampled rows make it unbiased; use "
+        "weighted_precision, weighted_recall_count, weighted_dcg or weighted_ap"
+    ),
+    r"metric=(weighted|ips|snips)_recall(?!_count)\b.*": (
+        "divides by each user's positives, which a sample does not tell; use weighted_recall_count, its numerator"
+    ),
+}
 COMPONENT = "write _target_: package.module.Class and the keys of the component"
 
 
@@ -131,6 +140,8 @@ def _unknown_component(error: object, roots: Sequence[Path]) -> str:
     asking = str(error).partition("In '")[2].partition("'")[0]
     where = f" (asked for by {asking}.yaml)" if asking not in ("", "train", "estimate", "hydra/config") else ""
     label = f"{group}={name}" if group else name
+    if never := next((why for pattern, why in NEVER.items() if re.fullmatch(pattern, label)), None):
+        return f"{label}: {never}"
     mend = did_you_mean(name, sorted(options))
     if group == "graph" and (
         user_roots := [root for root in roots[1:] if (root / "dataset" / f"{name}.yaml").is_file()]

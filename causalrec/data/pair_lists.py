@@ -33,10 +33,15 @@ class PairLists:
         >>> [pairs.tolist() for pairs in PairLists.of(np.array([0, 2, 7]), 3, 3).of_users(np.array([2, 0]))]
         [[0, 1, 1], [1, 0, 2]]
         """
+        position, index = self.index_of_users(users)
+        return position, self.item[index]
+
+    def index_of_users(self, users: Ints) -> tuple[Ints, Ints]:
+        """Return the pairs of some users as positions in `users` and places in `item`, int64 each."""
         count = self.counts[users]
         position = np.repeat(np.arange(len(users)), count)
         before = np.cumsum(count) - count
-        return position, self.item[np.arange(len(position)) + np.repeat(self.start[users] - before, count)]
+        return position, np.arange(len(position)) + np.repeat(self.start[users] - before, count)
 
     @property
     def counts(self) -> Ints:

@@ -15,6 +15,7 @@ from causalrec.errors import CausalRecError, RequestError
 from causalrec.evaluation.catalogue_predictions import CatalogueScorer, Predict, catalogue_scorer
 from causalrec.evaluation.jackknife import GROUPS
 from causalrec.evaluation.list_updates import exclude_pairs, update_lists
+from causalrec.evaluation.sampled_rankings import update_sampled
 from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.metrics.base import AbstractMetric, Scored
@@ -184,7 +185,11 @@ def _add_rows(
         metric.update_users(scored)
 
 
-UPDATES: Mapping[LabelKind, Update] = {"ranking": _update_rankings, "lists": update_lists}  # others read every pair
+UPDATES: Mapping[LabelKind, Update] = {  # others read every pair
+    "ranking": _update_rankings,
+    "lists": update_lists,
+    "sampled": update_sampled,
+}
 
 
 def leave_users_out(data: AnySliceData, metric: AbstractMetric) -> Doubles:

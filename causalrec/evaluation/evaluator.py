@@ -127,11 +127,11 @@ class Evaluator:
     def _update_catalogues(self, predict: Predict, model: str) -> dict[int, dict[str, AbstractMetric]]:
         """Return the metrics of the slices of whole catalogues, by the slice's place; each catalogue is scored once."""
         metrics: dict[int, dict[str, AbstractMetric]] = {}
-        alike: dict[str, list[tuple[int, CatalogueData]]] = {}
+        alike: dict[tuple[str, str], list[tuple[int, CatalogueData]]] = {}
         for k, data in enumerate(self.slices):
             if isinstance(data, CatalogueData):
                 metrics[k] = self._metrics_of(data)
-                alike.setdefault((data.subset_of or data).rows_key, []).append((k, data))
+                alike.setdefault((data.kind, (data.subset_of or data).rows_key), []).append((k, data))
         for group in alike.values():
             of_slices = [metrics[k] for k, _ in group]
             memory = int(self.memory * 1e6)
@@ -187,6 +187,7 @@ class Evaluator:
             and not (metric.ranks_users and not data.num_users)
             and not (metric.labels_are_gains and data.has_negative_labels)
             and not lacks_gains(type(metric), data)
+            and not (metric.counts_positives and data.has_graded_labels)
         }
 
     def _score_slice(
@@ -276,7 +277,9 @@ class Evaluator:
 
 
 def _describe(score: Score, metric: AbstractMetric) -> Score:
-    return replace(score, higher_is_better=metric.higher_is_better, description=first_sentence(type(metric)))
+    words = first_sentence(type(metric))
+    warnings, note = (*score.warnings, *metric.warnings), score.note or metric.note
+    return replace(score, higher_is_better=metric.higher_is_better, description=words, warnings=warnings, note=note)
 
 
 def bias_note(bias: float, width: float) -> str:

@@ -14,23 +14,22 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.pair_lists import is_among, sort_distinct
 from causalrec.data.split.rules import unseen_rows
 from causalrec.data.split.splits import Splits
-from causalrec.errors import RequestError
-from causalrec.evaluation.slice.base import SliceSource
+from causalrec.evaluation.slice.base import SliceSource, UnfitData
 from causalrec.types import Bools, Doubles, Ints
 
 
 def check_sample(card: DatasetCard) -> None:
-    """Raise RequestError where the test rows of such data are no sample of a user's candidates; no file is read."""
+    """Raise UnfitData where the test rows of such data are no sample of a user's candidates; no file is read."""
     name = card.name
     if card.feedback == "positive_only" and card.randomised is None:
-        raise RequestError(
+        raise UnfitData(
             f"dataset={name}: holds positives alone, and what was not chosen has no outcome to weigh; use "
             f"slice=[full_ranking]"
         )
     if card.arms:
-        raise RequestError(f"dataset={name}: its rows are of several treatments, and a ranking is of one; leave it out")
+        raise UnfitData(f"dataset={name}: its rows are of several treatments, and a ranking is of one; leave it out")
     if card.rounds:
-        raise RequestError(
+        raise UnfitData(
             f"dataset={name}: its rows are rounds, whose propensity is that of an action; use task=policy_value"
         )
 
@@ -52,7 +51,7 @@ def inclusion_probabilities(source: SliceSource) -> Doubles:
     the outcome but by what e reads; the items of a randomised test without logged probabilities are drawn uniformly.
     Source: Horvitz & Thompson (JASA 1952); Schnabel et al. (ICML 2016) for logged ratings.
 
-    Raises RequestError where no such probability is known: no users, no outcomes of what was not chosen, pairs with
+    Raises UnfitData where no such probability is known: no users, no outcomes of what was not chosen, pairs with
     several rows, a logged test that is no random draw of rows, a propensity that is no probability of being logged.
     """
     splits, card = source.splits, source.dataset.card
@@ -66,6 +65,24 @@ def inclusion_probabilities(source: SliceSource) -> Doubles:
     else:
         probability = _of_randomised(source, met)
     return np.where(is_among(splits.test.codes, met), np.nan, probability)
+
+
+def pair_ratios(source: SliceSource, user: Ints, probability: Doubles) -> Doubles:
+    """Return P(two rows of a user in the test) over the product of both probabilities, float64[N]; 1: independent.
+
+    Of n of N items drawn without replacement, each with p = n / N, it is `(1 - 1 / n) / (1 - p / n)`, and 1 with a row
+    that is sure to be there.
+
+    Args:
+        source: of the rows.
+        user: int64[N], of candidates in the test.
+        probability: float64[N], as `inclusion_probabilities` gives it.
+    """
+    splits, drawn_at_once = source.splits, probability < 1
+    if not splits.test_is_randomised or splits.test.propensity is not None:
+        return np.ones(len(user))
+    count = np.maximum(np.bincount(user[drawn_at_once], minlength=splits.test.num_users), 2)[user]  # a pair takes two
+    return np.where(drawn_at_once, (1 - 1 / count) / (1 - probability / count), 1.0)
 
 
 def eligible_items(source: SliceSource) -> Bools:
@@ -86,18 +103,18 @@ def met_codes(splits: Splits) -> Ints:
 
 def _check_rows(test: InteractionLog, card: DatasetCard) -> None:
     if test.user is None:
-        raise RequestError(f"dataset={card.name}: has no users whose items could be ranked; leave it out")
+        raise UnfitData(f"dataset={card.name}: has no users whose items could be ranked; leave it out")
     if test.of_rounds or test.has_arms:
-        raise RequestError(f"dataset={card.name}: its propensities are not those of a pair to be logged; leave it out")
+        raise UnfitData(f"dataset={card.name}: its propensities are not those of a pair to be logged; leave it out")
     if card.feedback == "positive_only" and bool((test.outcome > 0).all()):
-        raise RequestError(
+        raise UnfitData(
             f"dataset={card.name}: its test holds positives alone, and what was not chosen has no outcome to weigh; "
             f"use slice=[full_ranking]"
         )
     if test.has_repeats:
-        raise RequestError(
+        raise UnfitData(
             f"dataset={card.name}: {len(test) - test.distinct_pairs:,} test rows repeat a pair, which then has no "
-            f"single probability of being there; set dataset.repeats=keep_last where the data set has it"
+            f"single probability of being there; keep a row of each pair"
         )
 
 
@@ -110,14 +127,16 @@ def _of_logged(source: SliceSource) -> Doubles:
     """Return the probabilities of rows of the log that a split drew at random."""
     splits, logged = source.splits, len(source.dataset.logged)
     if not splits.test_at_random:
-        raise RequestError(
+        raise UnfitData(
             "split: its test is no random draw of the logged rows, so that nobody knows how probable a row there was; "
             "set split=random"
         )
     if source.dataset.logged.has_repeats:
-        raise RequestError("split: a pair has several logged rows, so that it may be on both sides; leave it out")
+        raise UnfitData("dataset: a pair has several logged rows and may be on both sides; keep a row of each")
     if splits.train.pool is not None:
-        raise RequestError("split: trains on a draw of users and items, so that pairs differ in what they could be")
+        raise UnfitData(
+            "split: trains on a draw of users and items, and the propensity is of these alone; set split=random"
+        )
     tested = len(splits.test) + _dropped_rows(splits)
     exposure = np.minimum(_in_test(source, tested).astype(np.float64) * logged / tested, 1.0)
     test_share, met_share = tested / logged, (len(splits.train) + len(splits.validation)) / logged
@@ -130,7 +149,7 @@ def _in_test(source: SliceSource, tested: int) -> Doubles:
     if test.propensity is not None:
         return test.propensity.astype(np.float64)  # a split has scaled it to its share
     if source.propensity.kind != "exposure":
-        raise RequestError(
+        raise UnfitData(
             f"propensity: is one of {source.propensity.kind}, and no probability of being logged, which the weights "
             f"need; set propensity=logistic, mf or popularity"
         )
@@ -154,7 +173,7 @@ def _of_randomised(source: SliceSource, met: Ints) -> Doubles:
     else:
         q = _share_of_unlogged(test, was_logged, logged, eligible_items(source))
     if splits.train.pool is not None and was_logged.any():
-        raise RequestError("split: trains on a draw of users and items; set split.base.duplicates=drop_test")
+        raise UnfitData("split: trains on a draw of users and items; set split.base.duplicates=drop_test")
     others = len(logged) - int(np.count_nonzero(is_among(logged, np.sort(test.codes))))
     met_share = min(len(met) / others, 1.0) if others else 1.0
     of_logged = np.minimum(q / (1 - (1 - q) * met_share), 1.0)

@@ -38,6 +38,8 @@ def require_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices
 
 def exclude_pairs(data: CatalogueData, users: Ints, score: Tensor) -> None:
     """Give the pairs that are no candidates the score -inf, in `score[B,I]` of some users."""
+    if data.candidate_items is not None:
+        score[:, torch.from_numpy(~data.candidate_items).to(score.device)] = -torch.inf
     if data.excluded is not None:
         row, item = map(torch.from_numpy, data.excluded.of_users(users))
         score[row.to(score.device), item.to(score.device)] = -torch.inf

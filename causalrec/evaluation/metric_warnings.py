@@ -27,12 +27,26 @@ def undefined_metrics(
     lines = []
     for data in slices:
         names = [name for name in gains if data.kind in metrics[name].target.labels and data.num_users]
+        counting = [name for name in names if metrics[name].target.counts_positives]
+        if counting and data.subset_of is None and not data.has_negative_labels and data.has_graded_labels:
+            lines.append(
+                f"{', '.join(counting)} are left out on {data.name}: they count positives, and outcomes are graded"
+            )
         if names and data.subset_of is None and data.has_negative_labels:
             lines.append(f"{', '.join(names)} are left out on {data.name}: they add outcomes up, and some are negative")
         names = [name for name, chosen in metrics.items() if lacks_gains(chosen.target, data)]
         if names and data.subset_of is None:
             lines.append(f"{', '.join(names)}: left out on {data.name}, as nothing tells what its items are worth")
     return lines
+
+
+def unjudged_samples(
+    metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[AnySliceData]
+) -> list[str]:
+    """Return one line for each slice of a sample that no metric of the run is of."""
+    defined = {kind for chosen in metrics.values() for kind in chosen.target.labels}
+    unjudged = [data.name for data in slices if data.kind == "sampled" and data.kind not in defined]
+    return [f"{name}: no metric of the run is of it; add '+metric=[weighted_precision]'" for name in unjudged]
 
 
 def short_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[AnySliceData]) -> list[str]:

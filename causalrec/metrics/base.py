@@ -104,7 +104,8 @@ class Subsets:
 class AbstractMetric(Metric, ABC):
     """Built by the evaluator as `Metric(num_clusters, **yaml)`; `labels` says which labels it is defined for,
     `ranks_users` whether it ranks the rows of a user, and so is undefined in a userless log; `labels_are_gains` whether
-    it adds labels up as gains, and so is undefined where one is negative; `absolute` whether it is the absolute value
+    it adds labels up as gains, and so is undefined where one is negative; `counts_positives` whether it is undefined
+    where a label is neither 0 nor 1, of a kind that may be either; `absolute` whether it is the absolute value
     |m| of a mean: on resampled rows and on subsets it is `sign(m) m*` then, which may be negative; `weighs_first`
     whether it is of a curve over all rows by rank, so that few rows decide where it begins; `streams` whether it keeps
     sums by user alone of what `update_users` adds, and no rows.
@@ -118,6 +119,7 @@ class AbstractMetric(Metric, ABC):
     labels: ClassVar[frozenset[LabelKind]]
     ranks_users: ClassVar[bool] = False
     labels_are_gains: ClassVar[bool] = False
+    counts_positives: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
     weighs_first: ClassVar[bool] = False
     streams: ClassVar[bool] = False
@@ -129,6 +131,16 @@ class AbstractMetric(Metric, ABC):
         Its message begins with the setting (`column=x: ..`): the run puts the metric's name before it.
         """
         return
+
+    @property
+    def note(self) -> str:
+        """What stands beside the value wherever it is shown, in a few words; empty for nothing."""
+        return ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be read with the value, a line each."""
+        return ()
 
     @abstractmethod
     def update(self, scored: Scored) -> None:

@@ -25,6 +25,7 @@ OF_OUTCOMES = ("auc", "ndcg@5", "mse", "skill", "bias")
 AVERAGES = ("average_effect", "effect_of_compliers", "projected_effect", "equal_effects_p")
 OF_EFFECTS = ("sqrt_pehe", "ate_error", "qini", "autoc", *AVERAGES, "coverage", "first_stage_f")
 LISTS = "lists"  # what the names of slices of lists begin with: their metrics are shown, as no other slice has them
+ADDED = "weighted_ranking"  # a slice that no run has unless it asks for it: all that was scored there is shown
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
 
@@ -138,7 +139,7 @@ def _columns(available: list[str], wanted: tuple[str, ...], reranked: Set[str]) 
         c
         for c in of_a_slice
         if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS)
-        or parse_column(c)[1].startswith(LISTS)
+        or parse_column(c)[1].startswith((LISTS, ADDED))
         or c == "snips_mean@logged"
     )
     return tuple(c for c in wanted if c in available) if wanted else usual or of_a_slice

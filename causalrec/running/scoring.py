@@ -15,6 +15,7 @@ from causalrec.evaluation.metric_warnings import (
     missing_arms,
     short_lists,
     undefined_metrics,
+    unjudged_samples,
     unknown_intervals,
 )
 from causalrec.evaluation.reranked_slices import reranked_gains
@@ -134,6 +135,7 @@ def score_run(
             *_learner_warnings(config, predictor),
             *_score_warnings(scores),
             *undefined_metrics(config.metric, slices),
+            *unjudged_samples(config.metric, slices),
             *short_lists(config.metric, slices),
             *missing_arms(slices),
             *few_clusters(slices),

@@ -159,6 +159,11 @@ class SliceData:
         """Whether some label is below 0."""
         return bool((self.label < 0).any())
 
+    @property
+    def has_graded_labels(self) -> bool:
+        """Whether some label is neither 0 nor 1."""
+        return bool(((self.label != 0) & (self.label != 1)).any())
+
     @cached_property
     def lacks_arm(self) -> bool:
         """Whether no row of an `uplift` slice is under the arm, or none is under none, so that nothing is compared."""
@@ -237,6 +242,10 @@ class AbstractSlice(ABC):
         """Yield the slices, with names of their own; none where the component does not apply to these data."""
 
 
+class UnfitData(RequestError):
+    """The data or their split do not suit a slice, whatever its settings."""
+
+
 @contextmanager
 def name_refusals(name: str, group: str = "slice") -> Iterator[None]:
     """Put a component's name before what it refuses: it does not know what YAML calls it.
@@ -247,6 +256,8 @@ def name_refusals(name: str, group: str = "slice") -> Iterator[None]:
     """
     try:
         yield
+    except UnfitData as error:
+        raise RequestError(f"slice={name}: {error}") from error
     except RequestError as error:
         raise RequestError(f"{group}.{name}.{error}") from error
 

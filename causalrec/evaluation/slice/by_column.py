@@ -76,6 +76,11 @@ class ColumnSlice(AbstractSlice):
         of_users = source.dataset.card.column(self.column).entity == "user"
         if data.kind == "lists" and not of_users:
             raise RequestError(f"column={self.column}: is of items, and a list holds several; name a column of users")
+        if data.sample is not None and not of_users:
+            raise RequestError(
+                f"column={self.column}: is one of items, and {data.name} can be cut by users alone; choose a column of "
+                f"users"
+            )
         for level, members in self._levels(source.dataset).items():
             name = self.name(data.name, level)
             level_data = data.of_users(name, members) if of_users else data.of_items(name, members)

@@ -13,6 +13,7 @@ from causalrec.catalogue.facts import CatalogueFacts
 from causalrec.data.log import RowValues
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.pair_lists import PairLists
+from causalrec.data.pair_sample import PairSample
 from causalrec.rerankers.base import Rerank
 from causalrec.types import Bools, Floats, Ints, LabelKind
 
@@ -55,10 +56,12 @@ class CatalogueData:
         num_users: users of the log, 0 where it has none.
         num_items: items of the log.
         excluded: pairs that are no candidates; None: none are.
+        candidate_items: bool[I], that are candidates, of which alone `excluded` then has pairs; None: all are.
         positives: of `ranking`, the pairs that were chosen, none of them excluded.
         truth: of `rate` and `effect`, the true number of any pair.
         drawn_truth: of `effect`, the difference of drawn outcomes of any pair, where a simulation tells them.
         lists: of `lists`, how they are made.
+        sample: of `sampled`, the pairs with outcomes, none of them excluded.
         arm: the treatment whose effect is judged, 0 where outcomes are.
         items: bool[I], whose rows are judged; of `ranking`, whose positives, each ranked among all items; None: all.
         jackknife: whether values without groups of users are made too, for paired comparisons; items stay fixed.
@@ -75,10 +78,12 @@ class CatalogueData:
     num_users: int
     num_items: int
     excluded: PairLists | None = None
+    candidate_items: Bools | None = None
     positives: PairLists | None = None
     truth: PairColumn | None = None
     drawn_truth: PairColumn | None = None
     lists: ListRequest | None = None
+    sample: PairSample | None = None
     arm: int = 0
     items: Bools | None = None
     jackknife: bool = False
@@ -89,7 +94,9 @@ class CatalogueData:
     lacks_arm: bool = field(default=False, init=False)
 
     def __len__(self) -> int:
-        """Return the number of pairs judged; of the positives of some items, that of these positives."""
+        """Return the number of pairs judged; of a sample its own, of the positives of some items, that of these."""
+        if self.sample is not None:
+            return int(self.sample.pairs.counts[self.users].sum())
         if self.positives is not None and self.items is not None:
             return int(self.positives.counts[self.users].sum())
         if self.positives is None:
@@ -115,7 +122,8 @@ class CatalogueData:
     @property
     def list_lengths(self) -> Ints:
         """The number of candidates of each user, int64[M]."""
-        candidates: Ints = np.full(len(self.users), self.num_items)
+        items = self.num_items if self.candidate_items is None else int(self.candidate_items.sum())
+        candidates: Ints = np.full(len(self.users), items)
         return candidates if self.excluded is None else candidates - self.excluded.counts[self.users]
 
     @property
@@ -128,7 +136,14 @@ class CatalogueData:
         """Whether some label is below 0."""
         return any(bool((labels < 0).any()) for labels in self._labels())
 
+    @cached_property
+    def has_graded_labels(self) -> bool:
+        """Whether some label is neither 0 nor 1."""
+        return any(bool(((labels != 0) & (labels != 1)).any()) for labels in self._labels())
+
     def _labels(self) -> Iterator[Floats]:
+        if self.sample is not None:
+            yield self.sample.outcome
         if self.truth is not None:
             for users in self.blocks(max(1, PAIRS_AT_ONCE // self.num_items)):
                 yield self.truth(users[:, None], self.every_item)
@@ -143,7 +158,8 @@ class CatalogueData:
         """Hash of what a prediction depends on: users, items and candidates."""
         digest = hashlib.sha256(repr((self.num_users, self.num_items, self.arm)).encode())
         lists = () if self.excluded is None else (self.excluded.start, self.excluded.item)
-        for column in (self.users, *lists):
+        items = () if self.candidate_items is None else (self.candidate_items,)
+        for column in (self.users, *lists, *items):
             digest.update(column.tobytes())
         return digest.hexdigest()
 
@@ -152,6 +168,8 @@ class CatalogueData:
         """What the scores depend on, but for the prediction."""
         digest = hashlib.sha256()
         lists = () if self.positives is None else (self.positives.start, self.positives.item)
+        if self.sample is not None:
+            lists = (*lists, *self.sample.columns)
         for column in (*lists, *(() if self.items is None else (self.items,)), *self._labels()):
             digest.update(column.tobytes())
         if self.lists is not None:
