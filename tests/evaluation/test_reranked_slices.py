@@ -50,7 +50,7 @@ def source() -> Source:
     dataset = CausalDataset(card, log, pl.DataFrame({"x": [0] * USERS}), items)
     train, test = log.take(np.arange(0, len(log), 2)), log.take(np.arange(1, len(log), 2))
     splits = Splits(
-        train=train, validation=test.take(np.arange(0)), test=test, test_is_randomised=True, duplicates=0, unseen=0
+        train=train, validation=test.take(np.arange(0)), test=test, test_is_randomised=False, duplicates=0, unseen=0
     )
     return Source(dataset, splits)
 
