@@ -20,8 +20,8 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.row_levels import row_levels
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
-from causalrec.evaluation.reranked_slices import check_list_metrics, with_reranked
 from causalrec.evaluation.propensity_quality import PropensityFit
+from causalrec.evaluation.reranked_slices import check_list_metrics, with_reranked
 from causalrec.evaluation.slice.base import AnySliceData, name_refusals
 from causalrec.evaluation.slice.limit import limit_slices
 from causalrec.features.logged_log_odds import with_log_odds
@@ -106,7 +106,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         exposure=task.describe_exposure(train, propensity, view, feature_matrix(dataset, causes)),
         features=feature_matrix(dataset, plan.views.outcome),
         folds=folds,
-        validation_is_fitted=folds.count > 1 or (learner is not None and learner.fits_validation),
+        validation_is_fitted=_fits_validation(config, folds),
         cluster_axes=axes,
         test_axes=cluster_axes(dataset, test, requested, test.unit_level) if splits.test_is_randomised else axes,
         cache=config.run.paths.cache,
@@ -131,8 +131,10 @@ def prepare_to_predict(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
         exposure=PropensityFit(),
         features=feature_matrix(dataset, plan.views.outcome),
         folds=folds,
+        validation_is_fitted=_fits_validation(config, folds),
         cluster_axes=(ROW,),
         test_axes=(ROW,),
+        cache=config.run.paths.cache,
     )
     return prepared if config.run.placebo.source == "propensities" else destroy_source(config, prepared)
 
@@ -146,6 +148,12 @@ def _split_rows(config: ExperimentConfig, plan: RunPlan) -> tuple[CausalDataset,
     folds = learner.folds(config, len(splits.validation)) if learner else Folds(1)
     folds = settle_folds(folds, splits.pool(len(dataset.logged)))
     return dataset, splits, folds, splits.train if folds.count == 1 else splits.pool(len(dataset.logged))
+
+
+def _fits_validation(config: ExperimentConfig, folds: Folds) -> bool:
+    """Whether the learner is fitted on the validation rows of the splits too."""
+    learner = config.components.learner
+    return folds.count > 1 or (learner is not None and learner.fits_validation)
 
 
 def _load_data(config: ExperimentConfig, plan: RunPlan) -> CausalDataset:
