@@ -87,7 +87,7 @@ class World:
         return Source(dataset, Random(validation=0.1, test=0.5, seed=seed)(dataset))
 
     def randomised_source(self, seed: int, per_user: int = 12) -> Source:
-        """Twelve items of each user per_user uniformly, beside a log that follows taste."""
+        """Items of each user, drawn uniformly, beside a log that follows taste."""
         rng = np.random.default_rng([seed, 2])
         logged = np.flatnonzero(rng.random(self.propensity.shape) < self.propensity / 2)
         tested = np.concatenate(
@@ -176,7 +176,7 @@ def test_users_without_a_test_row_count_too() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["logged", "randomised"])
 def test_intervals_hold_the_truth_of_a_population(kind: str) -> None:
-    """Users are drawn anew with each draw of exposure, as the bootstrap has it: .90 to .99 of 400 intervals hold it."""
+    """Users are drawn anew with each exposure, as the bootstrap has it: .90 to .99 of 400 intervals of 95 %."""
     many = World.draw(20_000, 1)
     population = compare(many, draw_source(many, kind, 0), replicates=2)
     holds: dict[str, list[bool]] = {name: [] for name in METRICS}

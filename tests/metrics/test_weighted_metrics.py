@@ -178,8 +178,8 @@ def test_replicates_are_the_metric_of_the_resampled_users(name: str) -> None:
         expected.append(value(METRICS[name].build(len(copies)), together(copies)))
     np.testing.assert_allclose(replicates, expected, rtol=1e-9)
     assert len(set(expected)) > 20
-    ones = metric.replicates(torch.ones(1, USERS, dtype=torch.float64))
-    assert float(ones[0]) == pytest.approx(float(metric.compute()), rel=1e-12)
+    once = metric.replicates(torch.ones(1, USERS, dtype=torch.float64))
+    assert float(once[0]) == pytest.approx(float(metric.compute()), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", METRICS)
