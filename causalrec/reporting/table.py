@@ -129,10 +129,10 @@ def _scores(record: RunRecord) -> tuple[ScoreRecord, ...]:
 
 def _columns(available: list[str], wanted: tuple[str, ...]) -> tuple[str, ...]:
     of_a_slice = tuple(c for c in available if not c.endswith((*SUBSET_SUFFIXES, f"@{PROPENSITY_SLICE}")))
-    usual = tuple(
-        c for c in of_a_slice if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS) or c == "snips_mean@logged"
-    )
-    return tuple(c for c in wanted if c in available) if wanted else usual or of_a_slice
+    if wanted:
+        return tuple(c for c in wanted if c in available)
+    usual = {c for c in of_a_slice if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS)}
+    return tuple(c for c in of_a_slice if c in usual or not usual or c == "snips_mean@logged")
 
 
 def _cells(
