@@ -66,6 +66,9 @@ class MAP(AbstractUserMean):
     """Mean average precision at k over users; `empty` as in NDCG.
 
     Attributes:
+        num_clusters: users.
+        k: length of the list.
+        empty: what a user without positives counts.
         denominator: what a user's sum is divided by: all `positives`, as trec_eval, ranx and ir-measures have it, so
             that 1 is out of reach of a user with more than k; or those that fit into k, the most that is `attainable`,
             as RecBole has it, whose numbers are higher.

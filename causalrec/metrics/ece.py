@@ -14,8 +14,8 @@ class ECE(AbstractBinnedMetric):
     count in the bins at the ends. It is biased upwards: the mean outcome of a bin strays from its rate by chance, which
     counts as a gap, of `sqrt(2 / pi)` of its standard error where predictions are right: 15 bins of 100 rows each then
     have an ECE of 0.03. Resampled users add as much again, so that an interval may lie above a
-    small true value; compare models on the same rows, or read `brier_reliability` with `debias: true`. Of true rates
-    the gap has no such bias.
+    small true value, and above the value itself; compare models on the same rows, or read `brier_reliability` with
+    `debias: true`. Of true rates the gap has no such bias.
 
     Source: Naeini, Cooper & Hauskrecht (AAAI 2015); 15 bins: Guo, Pleiss, Sun & Weinberger (ICML 2017).
 

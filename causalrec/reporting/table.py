@@ -24,8 +24,8 @@ from causalrec.types import Doubles
 OF_OUTCOMES = ("auc", "ndcg@5", "mse", "skill", "bias")
 AVERAGES = ("average_effect", "effect_of_compliers", "projected_effect", "equal_effects_p")
 OF_EFFECTS = ("sqrt_pehe", "ate_error", "qini", "autoc", *AVERAGES, "coverage", "first_stage_f")
-LISTS = "lists"  # what the names of slices of lists begin with: their metrics are shown, as no other slice has them
-ADDED = "weighted_ranking"  # a slice that no run has unless it asks for it: all that was scored there is shown
+UNASKED = {*OF_OUTCOMES, "log_loss", "recall@5", "sqrt_pehe", "ate_error", "qini", "qini_normalised", "auuc"}
+UNASKED |= {"auuc_normalised", "uplift_at_k", "autoc", "rate_qini"}  # what runs are scored by where nobody says
 SUBSET_SUFFIXES = ("_head", "_torso", "_tail", "_cold")  # of a slice, shown where a column asks for them
 
 
@@ -79,7 +79,8 @@ def _table(
     """Make a table; of the rows that are trained only the chosen are in it and in its notes, if any is."""
     groups = {name: group for name, group in trained.items() if name in chosen} or dict(trained)
     trivial = tuple(dict.fromkeys(score.model for run in folders for score in run.record.baselines))
-    columns = _columns(_columns_of(folders), wanted, {each for run in folders for each in reranked_slices(run.record)})
+    reranked = {each for run in folders for each in reranked_slices(run.record)}
+    columns = _columns(_columns_of(folders), wanted, reranked, _asked_metrics(folders))
     rows = {
         name + mark: score_cells([(run, run.record.baselines) for run in group], name, columns)
         for mark, group in _group_by_training_rows(folders).items()
@@ -131,18 +132,28 @@ def _scores(record: RunRecord) -> tuple[ScoreRecord, ...]:
     return (*record.scores, *propensity_scores(record))
 
 
-def _columns(available: list[str], wanted: tuple[str, ...], reranked: Set[str]) -> tuple[str, ...]:
-    """Return the columns that are shown; what `reranked_tables` shows is in no other table unless it is wanted."""
+def _asked_metrics(folders: Sequence[RunFolder]) -> set[str]:
+    """Return the metrics of runs that no run has unless it asks for them."""
+    metrics = (run.record.config.get("metric") for run in folders)
+    return {name for members in metrics if isinstance(members, dict) for name in members} - UNASKED
+
+
+def _columns(available: list[str], wanted: tuple[str, ...], reranked: Set[str], asked: Set[str]) -> tuple[str, ...]:
+    """Return the columns that are shown; what `reranked_tables` shows is in no other table unless it is wanted.
+
+    Args:
+        available: columns that the records have.
+        wanted: those asked for; none: the usual ones.
+        reranked: slices of re-ranked lists.
+        asked: metrics that no run has unless it asks for them.
+    """
+    if wanted:
+        return tuple(c for c in wanted if c in available)
     plain = (c for c in available if parse_column(c)[1] not in reranked)
     of_a_slice = tuple(c for c in plain if not c.endswith((*SUBSET_SUFFIXES, f"@{PROPENSITY_SLICE}")))
-    usual = tuple(
-        c
-        for c in of_a_slice
-        if parse_column(c)[0] in (*OF_OUTCOMES, *OF_EFFECTS)
-        or parse_column(c)[1].startswith((LISTS, ADDED))
-        or c == "snips_mean@logged"
-    )
-    return tuple(c for c in wanted if c in available) if wanted else usual or of_a_slice
+    shown = {*OF_OUTCOMES, *OF_EFFECTS, *asked}
+    usual = {c for c in of_a_slice if parse_column(c)[0] in shown}
+    return tuple(c for c in of_a_slice if c in usual or not usual or c == "snips_mean@logged")
 
 
 def score_cells(

@@ -98,6 +98,21 @@ def test_an_effect_needs_rows_of_each_treatment() -> None:
     assert exposed.rows == 50, "rows that were not exposed say nothing of an outcome under exposure"
 
 
+def test_of_many_pairs_of_columns_those_that_the_model_reads_come_first() -> None:
+    """15 x 15 = 225 pairs, of which 200 are checked; a hole of the last pair is one that is not."""
+    names = {side: [f"{side[0]}{k}" for k in range(15)] for side in ("user", "item")}
+    columns = tuple(Column(name, side, "category") for side in names for name in names[side])  # type: ignore[arg-type]
+    tables = [pl.DataFrame({name: ["a", "b"] for name in names[side]}) for side in names]
+    user = np.repeat([0, 1], 20)
+    log = InteractionLog(user, np.ones(40, np.int64), np.ones(40, np.float32), 2, user=user, num_users=2)
+    data = CausalDataset(DatasetCard("d", "", "", (), {}, columns, "click", "explicit"), log, *tables)
+    support = support_table(data, log, ("u14", "i14"))
+    assert len(support.pairs) == 200 and support.pairs[0] == ("u14", "i14") and ("u14", "i3") in support.pairs
+    assert len(support.unchecked) == 25 and support.unchecked["u13 x i12"] == "beyond the first 200 pairs of columns"
+    assert "u14=a x i14=b" in cells(support, support.outside)
+    assert "u13=a x i12=b" not in cells(support, support.outside | support.too_rare)
+
+
 def test_levels_of_numbers_lists_and_many_categories() -> None:
     rows = np.array([5, 5, 0, 1] + [1] * 116)
     table = pl.DataFrame(

@@ -22,7 +22,7 @@ from causalrec.metrics.ece_equal_mass import EqualMassECE
 USERS = 20
 
 
-def scored_of(prediction: list[float] | np.ndarray, label: list[float] | np.ndarray, users: int = USERS) -> Scored:
+def make_scored(prediction: list[float] | np.ndarray, label: list[float] | np.ndarray, users: int = USERS) -> Scored:
     f, y = (torch.from_numpy(np.asarray(column, np.float32)) for column in (prediction, label))
     return Scored(f, y, torch.arange(len(f)) % users, 0.5)
 
@@ -31,7 +31,7 @@ def draw(seed: int, size: int = 600, *, power: float = 1.0) -> Scored:
     """Outcomes of rate f ** power, f the prediction: calibrated where it is 1."""
     rng = np.random.default_rng(seed)
     prediction = rng.random(size)
-    return scored_of(prediction, rng.random(size) < prediction**power)
+    return make_scored(prediction, rng.random(size) < prediction**power)
 
 
 def add(metric: AbstractMetric, scored: Scored) -> AbstractMetric:
@@ -44,7 +44,7 @@ def value(metric: AbstractMetric, scored: Scored) -> float:
 
 
 def test_ece_by_hand() -> None:
-    scored = scored_of([0.1, 0.3, 0.6, 0.8, 0.7], [0, 1, 1, 1, 0])
+    scored = make_scored([0.1, 0.3, 0.6, 0.8, 0.7], [0, 1, 1, 1, 0])
     # below 1/2: |0.2 - 0.5| of 2 rows; above: |0.7 - 2/3| of 3
     assert value(ECE(USERS, num_bins=2), scored) == pytest.approx((2 * 0.3 + 3 * (0.7 - 2 / 3)) / 5)
     # filled equally by the row in the middle: 0.1 and 0.3, then 0.6, 0.7, 0.8
@@ -67,13 +67,13 @@ def test_equally_filled_bins_are_those_of_sorted_rows() -> None:
 
 
 def test_a_constant_fills_a_single_bin() -> None:
-    scored = scored_of([0.4] * 10, [1] * 7 + [0] * 3)
+    scored = make_scored([0.4] * 10, [1] * 7 + [0] * 3)
     for metric in (ECE(USERS), EqualMassECE(USERS)):
         assert value(metric, scored) == pytest.approx(0.3, rel=1e-6)
 
 
 def test_predictions_beyond_0_and_1_are_in_the_bins_at_the_ends() -> None:
-    scored = scored_of([-0.5, 0.05, 1.0, 1.5], [0, 0, 1, 1])
+    scored = make_scored([-0.5, 0.05, 1.0, 1.5], [0, 0, 1, 1])
     assert value(ECE(USERS, num_bins=10), scored) == pytest.approx((0.45 + 0.5) / 4, rel=1e-6)
 
 
@@ -102,7 +102,7 @@ def test_the_terms_add_up_to_the_brier_score_of_data_resamples_and_subsets(num_b
 
 
 def test_the_terms_by_hand() -> None:
-    scored = scored_of([0.2, 0.2, 0.6, 0.8], [0, 1, 1, 1])
+    scored = make_scored([0.2, 0.2, 0.6, 0.8], [0, 1, 1, 1])
     # bins of 1/2: (0.2, 1/2) and (0.7, 1); all: 3/4
     reliability, resolution, uncertainty, within = (value(metric, scored) for _, metric in terms(2, False))
     assert reliability == pytest.approx((2 * 0.3**2 + 2 * 0.3**2) / 4)
@@ -140,13 +140,13 @@ def test_debiased_terms_are_unbiased_over_draws_of_outcomes_and_plain_ones_are_n
 def test_the_ece_of_right_predictions_is_what_its_docstring_says() -> None:
     prediction = (np.arange(15).repeat(100) + 0.5) / 15
     rng = np.random.default_rng(2)
-    values = [value(ECE(USERS), scored_of(prediction, rng.random(1_500) < prediction)) for _ in range(50)]
+    values = [value(ECE(USERS), make_scored(prediction, rng.random(1_500) < prediction)) for _ in range(50)]
     assert np.mean(values) == pytest.approx(0.031, abs=0.002)
 
 
 def of_true_rates(size: int) -> Scored:
     prediction = np.linspace(0, 1, size)
-    return scored_of(prediction, prediction**2)
+    return make_scored(prediction, prediction**2)
 
 
 def test_the_ece_of_true_rates_has_no_bias() -> None:

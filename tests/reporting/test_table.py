@@ -270,6 +270,13 @@ def test_the_usual_columns_are_shown_and_others_on_request() -> None:
     assert requested.rows["mf-ips"]["recall@5@randomised"].mean == 0.3
 
 
+def test_all_columns_are_shown_where_none_of_the_usual_is_there() -> None:
+    names = [("ece", "randomised"), ("brier", "validation"), ("ece", "randomised_tail"), ("snips_mean", "logged")]
+    scores = [score(metric, where, 0.1, "mf-ips") for metric, where in names]
+    table = only(tables([make_run(scores=scores, baselines=())]))
+    assert table.columns == ("ece@randomised", "brier@validation", "snips_mean@logged")
+
+
 def test_rows_are_chosen_by_name_in_order_with_the_notes_that_are_theirs() -> None:
     saved = [make_run(), make_run("mf-dr", assumed=["a is negligible"])]
     chosen = only(tables(saved, (AUC,), rows=("mf-ips", "constant")))
