@@ -6,7 +6,7 @@ import argparse
 import hashlib
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalrec.commands.opened_run import OpenedRun, open_run, reranker_words
 from causalrec.commands.terminal import log, print_json
@@ -95,7 +95,7 @@ def warn_of_formulas(run: TrainedRun, out: Path) -> None:
             )
 
 
-def _summary(lists: BatchLists, options: argparse.Namespace) -> dict[str, Any]:
+def _summary(lists: BatchLists, options: argparse.Namespace) -> dict[str, object]:
     lengths, plan = lists.lengths, lists.run.prepared.plan
     shorter = int((lengths < lists.k).sum())
     return {
