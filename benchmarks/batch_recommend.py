@@ -1,8 +1,8 @@
 """Lists of many users as a Parquet file: blocks of products beside a plain loop of one user's path, and end to end.
 
 50,546 users x 16,859 items, width 64: the batch, from vectors to the file, beside a loop that predicts and sorts the
-pairs of each user, on fewer users, scaled. End to end: `causalrec recommend RUN --all` on a run of `mf` on ML-100K, in a
-process of its own, where its files are.
+pairs of each user, on fewer users, scaled. End to end: `causalrec recommend RUN --all` on a run of `mf` on ML-100K, in
+a process of its own, where its files are.
 """
 
 from __future__ import annotations
