@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING
 from causalrec.commands.opened_run import OpenedRun, open_run, reranker_words
 from causalrec.commands.terminal import log, print_json
 from causalrec.commands.user_list import read_users
-from causalrec.data.table_parts import write_table
 from causalrec.errors import RequestError
-from causalrec.records.json_records import json_text
-from causalrec.records.run_record import RECORD
 
 if TYPE_CHECKING:
     from causalrec.running.batch_lists import BatchLists
@@ -34,6 +31,7 @@ def recommend_many(options: argparse.Namespace) -> int:
     """
     opened = open_run(options)
     run = opened.run
+    from causalrec.data.table_parts import write_table
     from causalrec.running.batch_lists import MEGABYTE, BatchLists
 
     memory = options.memory_mb or run.config.run.evaluation.memory_mb
@@ -66,6 +64,9 @@ def request_key(run: TrainedRun, options: argparse.Namespace, further: bytes = b
         options: of the verb.
         further: what else they depend on.
     """
+    from causalrec.records.json_records import json_text
+    from causalrec.records.run_record import RECORD
+
     record = hashlib.sha256((run.config.folder / RECORD).read_bytes()).hexdigest()
     read = {name: value for name, value in vars(options).items() if name not in UNREAD}
     files = [_file_hash(value) for value in read.values() if isinstance(value, Path)]
