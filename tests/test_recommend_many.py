@@ -111,11 +111,11 @@ def test_a_task_that_says_nothing_of_catalogues_ranks_them_pair_by_pair(shop: Pa
     for name in ("clicks", "trial"):
         run = TrainedRun.load(Path(folder_of(shop, name)))
         request, users = CatalogueRequest(treatment=1, memory=40_000), np.array([0, 5, 30])
-        parts = run.config, run.prepared, run.predictor
-        own = run.config.components.task.rank_catalogue(*parts, request)
-        default = AbstractTask.rank_catalogue(run.config.components.task, *parts, request)
-        assert own.column == default.column
-        np.testing.assert_allclose(own.score(users).copy(), default.score(users), rtol=1e-5, atol=1e-6)
+        trained = run.config, run.prepared, run.predictor
+        quick = run.config.components.task.rank_catalogue(*trained, request)
+        default = AbstractTask.rank_catalogue(run.config.components.task, *trained, request)
+        assert quick.column == default.column
+        np.testing.assert_allclose(quick.score(users).copy(), default.score(users), rtol=1e-5, atol=1e-6)
 
 
 KILLED = """
@@ -143,9 +143,9 @@ def test_a_killed_process_leaves_no_half_file_and_the_next_goes_on(
     assert done.returncode == -9 and not out.exists()
     (folder,) = tmp_path.iterdir()
     assert folder.name.startswith(f".a[1]{ending}.parts-")
-    parts = sorted(folder.iterdir())
-    assert [part.name[:25] for part in parts] == ["000000000000-000000000002", "000000000002-000000000004"]
-    parts[1].write_bytes(parts[1].read_bytes()[:-1])
+    pieces = sorted(folder.iterdir())
+    assert [piece.name[:25] for piece in pieces] == ["000000000000-000000000002", "000000000002-000000000004"]
+    pieces[1].write_bytes(pieces[1].read_bytes()[:-1])
     (folder / "complete.parquet").write_text("half")
     begun: list[int] = []
     assert write_table(out, "another", blocks(9, begun), 9, "writing", "units") == 0

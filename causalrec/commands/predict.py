@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from causalrec.commands.opened_run import open_run
 from causalrec.commands.terminal import log, print_json
-from causalrec.data.table_parts import check_out, write_table
 from causalrec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ def predict(options: argparse.Namespace) -> int:
     carried through. All rows are checked before the first is predicted. Without --out they are printed as CSV.
     """
     if options.out is not None:
+        from causalrec.data.table_parts import check_out
+
         check_out(options.out)
         if options.out.absolute() == options.pairs.absolute():
             raise RequestError(f"--out {options.out}: is the file of the pairs; name another")
@@ -54,6 +55,7 @@ def _print(pairs: PairFile, run: TrainedRun, options: argparse.Namespace) -> Non
 
 def _write(pairs: PairFile, run: TrainedRun, options: argparse.Namespace, rows: int) -> None:
     from causalrec.commands.recommend_many import request_key
+    from causalrec.data.table_parts import write_table
 
     resumed = write_table(options.out, request_key(run, options), pairs.predict, rows, "predicting", "pairs")
     if resumed:

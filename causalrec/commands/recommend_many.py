@@ -6,15 +6,12 @@ import argparse
 import hashlib
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalrec.commands.opened_run import OpenedRun, open_run, reranker_words
 from causalrec.commands.terminal import log, print_json
 from causalrec.commands.user_list import read_users
-from causalrec.data.table_parts import write_table
 from causalrec.errors import RequestError
-from causalrec.records.json_records import json_text
-from causalrec.records.run_record import RECORD
 
 if TYPE_CHECKING:
     from causalrec.running.batch_lists import BatchLists
@@ -34,6 +31,7 @@ def recommend_many(options: argparse.Namespace) -> int:
     """
     opened = open_run(options)
     run = opened.run
+    from causalrec.data.table_parts import write_table
     from causalrec.running.batch_lists import MEGABYTE, BatchLists
 
     memory = options.memory_mb or run.config.run.evaluation.memory_mb
@@ -66,6 +64,9 @@ def request_key(run: TrainedRun, options: argparse.Namespace, further: bytes = b
         options: of the verb.
         further: what else they depend on.
     """
+    from causalrec.records.json_records import json_text
+    from causalrec.records.run_record import RECORD
+
     record = hashlib.sha256((run.config.folder / RECORD).read_bytes()).hexdigest()
     read = {name: value for name, value in vars(options).items() if name not in UNREAD}
     files = [_file_hash(value) for value in read.values() if isinstance(value, Path)]
@@ -95,7 +96,7 @@ def warn_of_formulas(run: TrainedRun, out: Path) -> None:
             )
 
 
-def _summary(lists: BatchLists, options: argparse.Namespace) -> dict[str, Any]:
+def _summary(lists: BatchLists, options: argparse.Namespace) -> dict[str, object]:
     lengths, plan = lists.lengths, lists.run.prepared.plan
     shorter = int((lengths < lists.k).sum())
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from causalrec.data.table_parts import check_out
 from causalrec.errors import RequestError
 
 Options = dict[str, object]
@@ -48,6 +47,8 @@ def _check_ranking(options: argparse.Namespace) -> None:
     if writes_many(options):
         if options.out is None:
             raise RequestError("recommend: lists of many users go into a file; name it by --out FILE.parquet")
+        from causalrec.data.table_parts import check_out
+
         check_out(options.out)
     elif options.memory_mb is not None:
         raise RequestError("--memory-mb: bounds the lists of many users; leave it out")

@@ -113,17 +113,17 @@ def write_table(
         label: what is done, as progress says it.
         unit: what is counted, as a plural.
     """
-    with table_parts(out, request) as parts, progress(label, total, unit) as step:
-        resumed, tables, begun = parts.done, list[pl.DataFrame](), time.monotonic()
+    with table_parts(out, request) as pieces, progress(label, total, unit) as step:
+        resumed, tables, begun = pieces.done, list[pl.DataFrame](), time.monotonic()
         step.update(resumed)
         for done, table in blocks(resumed):
             tables.append(table)
             is_due = time.monotonic() - begun > PART_SECONDS or sum(map(len, tables)) >= PART_ROWS
             if is_due or done == total:
-                parts.add(done, pl.concat(tables))
+                pieces.add(done, pl.concat(tables))
                 tables, begun = [], time.monotonic()
             step.update(done)
-        parts.assemble()
+        pieces.assemble()
     return resumed
 
 
@@ -146,10 +146,10 @@ def table_parts(out: Path, request: str) -> Iterator[TableParts]:
             raise RequestError(f"{folder}: is a link, where parts of {out.name} are to be written; remove it")
         folder.mkdir(exist_ok=True)
         with _lock(folder, out):
-            parts = TableParts(out, folder)
-            parts._resume()
+            pieces = TableParts(out, folder)
+            pieces._resume()
             try:
-                yield parts
+                yield pieces
             finally:
                 with suppress(OSError):  # there are parts, which the next launch takes
                     folder.rmdir()

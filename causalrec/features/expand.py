@@ -87,8 +87,8 @@ def _standardise(series: pl.Series, name: str, reference: pl.Series) -> Floats:
 
 def _levels(series: pl.Series, name: str, reference: pl.Series) -> tuple[list[str], Ints]:
     """Return the sorted levels of the reference, and which of them each row has, int64[N,K], -1 where it has fewer."""
-    listed = _listed(series)
-    levels = sorted({level for row in (listed if reference is series else _listed(reference)) for level in row})
+    listed = _level_lists(series)
+    levels = sorted({level for row in (listed if reference is series else _level_lists(reference)) for level in row})
     check_levels(name, len(levels), len(reference))
     position = {level: k for k, level in enumerate(levels)}
     held = np.full((len(series), max(map(len, listed), default=1)), NO_LEVEL)
@@ -101,7 +101,7 @@ def _levels(series: pl.Series, name: str, reference: pl.Series) -> tuple[list[st
     return levels, held
 
 
-def _listed(series: pl.Series) -> list[list[str]]:
+def _level_lists(series: pl.Series) -> list[list[str]]:
     return [[str(level) for level in (value if isinstance(value, list) else [value])] for value in series.to_list()]
 
 

@@ -112,10 +112,12 @@ def _extend_dataset(dataset: CausalDataset, new: Mapping[Entity, pl.DataFrame]) 
     counts = {"user": dataset.logged.num_users, "item": dataset.logged.num_items}
     for side, table in new.items():
         old, ids = dataset.tables[side], getattr(dataset, f"{side}_ids")
-        known = pl.Series(range(counts[side]), dtype=pl.Int64) if ids is None else ids
+        present_ids = pl.Series(range(counts[side]), dtype=pl.Int64) if ids is None else ids
         counts[side] += len(table)
         changes[f"{side}_table"] = pl.concat([old, _as_rows_of(old, dataset, side, table)])
-        changes[f"{side}_ids"] = pl.concat([known.cast(pl.String), table[side].cast(pl.String).alias(known.name)])
+        changes[f"{side}_ids"] = pl.concat(
+            [present_ids.cast(pl.String), table[side].cast(pl.String).alias(present_ids.name)]
+        )
         nothing = {
             name: np.full((len(table), v.shape[1]), np.nan, v.dtype) for name, v in dataset.vectors_of(side).items()
         }

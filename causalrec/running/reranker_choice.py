@@ -47,7 +47,14 @@ class Reranking:
         return chosen, np.where(there, np.take_along_axis(score, index, 1), -np.inf).astype(score.dtype)
 
     def order(self, user: int, item: Ints, score: Floats, k: int) -> Ints:
-        """Return the positions of a user's list among the best items int64[N], whose scores are float32[N]."""
+        """Return the positions of a user's list among the user's best items, int64[k], fewer where there are no more.
+
+        Args:
+            user: row of the user.
+            item: int64[N], the best items by falling score.
+            score: float32[N].
+            k: how many items.
+        """
         position: Ints = self.rerank(Candidates(np.array([user]), item[None], score[None]), k)[0]
         return np.extract(position >= 0, position)
 
