@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
+from causalrec.catalogue.facts import CatalogueFacts
 from causalrec.config.component import ComponentConfig
+from causalrec.data.card import Column
 from causalrec.errors import RequestError
 from causalrec.evaluation.evaluator import Evaluator
 from causalrec.evaluation.list_gains import list_gains
@@ -25,6 +29,7 @@ from causalrec.metrics.list.coverage import Coverage
 from causalrec.metrics.list.list_gain import ListGain
 from causalrec.metrics.ndcg import NDCG
 from causalrec.types import Floats
+from tests.encoders.tiny_models import write_bert
 from tests.evaluation.slice_source import Source
 from tests.evaluation.test_slices import dataset_of, random_splits
 
@@ -139,3 +144,12 @@ def test_a_slice_of_other_columns_has_another_identity() -> None:
     other = dataclasses.replace(SOURCE.dataset, item_table=SOURCE.dataset.item_table.with_columns(genre=1))  # type: ignore[arg-type]
     (changed,) = ListsSlice().select(dataclasses.replace(SOURCE, dataset=other))
     assert isinstance(data, CatalogueData) and data.identity != changed.identity
+
+
+def test_a_text_is_compared_by_what_a_language_model_reads(tmp_path: Path) -> None:
+    card = dataclasses.replace(SOURCE.dataset.card, columns=(Column("title", "item", "text"),))
+    titles = ["red coat", "red coat", "", *[f"a b c {k}" for k in range(ITEMS - 3)]]
+    dataset = dataclasses.replace(SOURCE.dataset, card=card, item_table=pl.DataFrame({"title": titles}))
+    space = CatalogueFacts(dataset, SPLITS.train, tmp_path / "cache").space("title", write_bert(tmp_path / "tiny"))
+    np.testing.assert_allclose(space[0] @ space[1], 1, atol=1e-6)
+    assert not space[2].any() and abs(space[0] @ space[3]) < 0.9999
