@@ -29,7 +29,7 @@ from causalrec.metrics.list.coverage import Coverage
 from causalrec.metrics.list.list_gain import ListGain
 from causalrec.metrics.ndcg import NDCG
 from causalrec.types import Floats
-from tests.encoders.tiny_models import write_bert
+from tests.encoders import tiny_models
 from tests.evaluation.slice_source import Source
 from tests.evaluation.test_slices import dataset_of, random_splits
 
@@ -146,10 +146,13 @@ def test_a_slice_of_other_columns_has_another_identity() -> None:
     assert isinstance(data, CatalogueData) and data.identity != changed.identity
 
 
-def test_a_text_is_compared_by_what_a_language_model_reads(tmp_path: Path) -> None:
+def test_a_text_is_compared_by_what_a_language_model_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny_models, "LIMIT", 64)  # tokens, as many as are read
     card = dataclasses.replace(SOURCE.dataset.card, columns=(Column("title", "item", "text"),))
     titles = ["red coat", "red coat", "", *[f"a b c {k}" for k in range(ITEMS - 3)]]
     dataset = dataclasses.replace(SOURCE.dataset, card=card, item_table=pl.DataFrame({"title": titles}))
-    space = CatalogueFacts(dataset, SPLITS.train, tmp_path / "cache").space("title", write_bert(tmp_path / "tiny"))
+    space = CatalogueFacts(dataset, SPLITS.train, tmp_path / "cache").space(
+        "title", tiny_models.write_bert(tmp_path / "tiny")
+    )
     np.testing.assert_allclose(space[0] @ space[1], 1, atol=1e-6)
     assert not space[2].any() and abs(space[0] @ space[3]) < 0.9999

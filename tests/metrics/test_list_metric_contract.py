@@ -146,9 +146,9 @@ def test_two_updates_equal_one_and_a_reset_forgets(name: str) -> None:
             metric.update_lists(rows(lists, index))
         assert float(metric.compute()) == pytest.approx(value(name, lists), rel=1e-12)
         metric.reset()
-    ones = torch.ones(1, CLUSTERS, dtype=torch.float64)
+    weights = torch.ones(1, CLUSTERS, dtype=torch.float64)
     metric.update_lists(lists)
-    assert float(metric.replicates(ones)[0]) == pytest.approx(float(metric.compute()), rel=1e-12)
+    assert float(metric.replicates(weights)[0]) == pytest.approx(float(metric.compute()), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", OF_LISTS)
