@@ -91,11 +91,18 @@ def update_metrics(
     """
     first = slices[0].subset_of or slices[0]
     scorer = catalogue_scorer(predict, first, memory // 2)
-    rows = any(_reads_rows(first, type(metric)) for of_slice in metrics for metric in of_slice.values())
+    kinds = {data.kind: [k for k, each in enumerate(slices) if each.kind == data.kind] for data in slices}
+    rows = any(
+        _reads_rows(data, type(metric))
+        for data, of_slice in zip(slices, metrics, strict=True)
+        for metric in of_slice.values()
+    )
     with progress(f"{model} on {first.name}", len(first.users), "users") as step:
         for users in first.blocks(block_users(first, memory, rows=rows)):
             score = _finite_scores(scorer, users, first, model)
-            UPDATES.get(first.kind, _update_rows)(slices, metrics, users, score, constant)
+            for kind, members in kinds.items():  # whole rankings and lists have the same candidates
+                of_kind, their_metrics = [slices[k] for k in members], [metrics[k] for k in members]
+                UPDATES.get(kind, _update_rows)(of_kind, their_metrics, users, score, constant)
             step.advance(len(users))
 
 

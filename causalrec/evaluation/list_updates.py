@@ -11,7 +11,7 @@ from torch import Tensor
 from causalrec.catalogue.lists import NO_ITEM, Candidates, Lists
 from causalrec.config.component import ComponentConfig
 from causalrec.errors import RequestError
-from causalrec.evaluation.slice.base import AnySliceData
+from causalrec.evaluation.slice.base import AbstractSlice, AnySliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData, ListRequest
 from causalrec.evaluation.tie_breaks import best_items
 from causalrec.metrics.base import AbstractMetric
@@ -26,14 +26,35 @@ def lacks_gains(metric: type[AbstractMetric], data: AnySliceData) -> bool:
     return data.lists is not None and data.lists.gains is None
 
 
-def require_lists(metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[AnySliceData]) -> None:
-    """Raise RequestError where a metric is of lists and no slice has any, so that it would say nothing."""
-    names = [name for name, metric in metrics.items() if issubclass(metric.target, AbstractListMetric)]
-    if names and not any(data.kind == "lists" for data in slices):
+def require_lists(
+    metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Mapping[str, ComponentConfig[AbstractSlice]]
+) -> None:
+    """Raise RequestError where a metric is of lists and no slice makes any, so that it would say nothing."""
+    names = _list_metrics(metrics)
+    if names and not any(_makes_lists(component) for component in slices.values()):
         raise RequestError(
-            f"metric={names[0]}: is of the lists that users are shown, and this run has none; add '+slice=[lists]' "
-            f"(logs without users, or of a single item, have no lists)"
+            f"metric={names[0]}: is of the lists that users are shown, and no slice makes any; add '+slice=[lists]'"
         )
+
+
+def require_list_rows(
+    metrics: Mapping[str, ComponentConfig[AbstractMetric]], slices: Sequence[AnySliceData], name: str
+) -> None:
+    """Raise RequestError where a metric is of lists, and the data set of that name has none."""
+    if (names := _list_metrics(metrics)) and not any(data.kind == "lists" for data in slices):
+        raise RequestError(
+            f"metric={names[0]}: is of the lists that users are shown, and {name} has no users, or no items to choose "
+            f"from; leave it out"
+        )
+
+
+def _list_metrics(metrics: Mapping[str, ComponentConfig[AbstractMetric]]) -> list[str]:
+    return [name for name, metric in metrics.items() if issubclass(metric.target, AbstractListMetric)]
+
+
+def _makes_lists(component: ComponentConfig[AbstractSlice]) -> bool:
+    inner = component.arguments.get("of")
+    return component.target.makes_lists or (isinstance(inner, ComponentConfig) and _makes_lists(inner))
 
 
 def exclude_pairs(data: CatalogueData, users: Ints, score: Tensor) -> None:

@@ -20,6 +20,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.data.row_levels import row_levels
 from causalrec.data.split.splits import Splits
 from causalrec.errors import RequestError
+from causalrec.evaluation.list_updates import require_lists
 from causalrec.evaluation.propensity_quality import PropensityFit
 from causalrec.evaluation.reranked_slices import check_list_metrics, with_reranked
 from causalrec.evaluation.slice.base import AnySliceData, name_refusals
@@ -51,6 +52,7 @@ def plan_run(config: ExperimentConfig, *, writes: bool = True) -> RunPlan:
     if built.learner is not None:
         built.learner.check_views(config, card, plan.views)
     check_placebo(config, plan.views)
+    require_lists(config.metric, config.slice)
     for name, metric in config.metric.items():
         with name_refusals(name, "metric"):
             metric.build(1).check(card)

@@ -11,7 +11,7 @@ from pathlib import Path
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import CausalRecError
 from causalrec.evaluation.catalogue_scores import require_block_memory
-from causalrec.evaluation.list_updates import require_lists
+from causalrec.evaluation.list_updates import require_list_rows
 from causalrec.evaluation.replicate_memory import require_memory
 from causalrec.learners.base import Fitter
 from causalrec.prepared import PreparedData, RunPlan
@@ -158,7 +158,7 @@ def _check_scoring(config: ExperimentConfig, prepared: PreparedData) -> None:
     config.components.task.check_prepared(config, prepared)
     slices = [data for yielded in select_slices(config, prepared).values() for data in yielded]
     scores = len(config.metric) * (1 + len(config.baseline))
-    require_lists(config.metric, slices)
+    require_list_rows(config.metric, slices, prepared.dataset.card.name)
     require_memory(config.run.evaluation.replicates, slices, scores)
     require_block_memory(slices, config.metric, config.run.evaluation.memory_mb)
     check_placebo_slice(config, [data.name for data in slices])
