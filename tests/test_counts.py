@@ -84,7 +84,7 @@ def test_no_other_file_of_the_package_reads_yaml() -> None:
     }
     by_text = "config/yaml_errors.py"  # of `read_text` of the first
     by_sum = "data/datasets/openbandit.py"  # a file whose sha256 was checked just before
-    typed = "running/policy_choice.py"  # the values of `--set`, once counted as those of overrides are
+    typed = "running/component_settings.py"  # the values of `--set`, once counted as those of overrides are
     assert readers == {"config/yaml_reading.py", by_text, by_sum, typed}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from causalrec.running.reranker_choice import Reranking
+    from causalrec.running.reranker_choice import BoundReranker
     from causalrec.running.trained_run import TrainedRun
 
 
@@ -24,7 +24,7 @@ class OpenedRun:
 
     run: TrainedRun
     new_users: tuple[str, ...] = ()
-    reranking: Reranking | None = None
+    reranking: BoundReranker | None = None
 
 
 def open_run(options: argparse.Namespace) -> OpenedRun:

@@ -80,7 +80,7 @@ def _table(
     groups = {name: group for name, group in trained.items() if name in chosen} or dict(trained)
     trivial = tuple(dict.fromkeys(score.model for run in folders for score in run.record.baselines))
     reranked = {each for run in folders for each in reranked_slices(run.record)}
-    columns = _columns(_columns_of(folders), wanted, reranked, _asked_metrics(folders))
+    columns = _columns(_columns_of(folders), wanted, reranked, _requested_metrics(folders))
     rows = {
         name + mark: score_cells([(run, run.record.baselines) for run in group], name, columns)
         for mark, group in _group_by_training_rows(folders).items()
@@ -132,26 +132,26 @@ def _scores(record: RunRecord) -> tuple[ScoreRecord, ...]:
     return (*record.scores, *propensity_scores(record))
 
 
-def _asked_metrics(folders: Sequence[RunFolder]) -> set[str]:
+def _requested_metrics(folders: Sequence[RunFolder]) -> set[str]:
     """Return the metrics of runs that no run has unless it asks for them."""
     metrics = (run.record.config.get("metric") for run in folders)
     return {name for members in metrics if isinstance(members, dict) for name in members} - UNASKED
 
 
-def _columns(available: list[str], wanted: tuple[str, ...], reranked: Set[str], asked: Set[str]) -> tuple[str, ...]:
+def _columns(available: list[str], wanted: tuple[str, ...], reranked: Set[str], requested: Set[str]) -> tuple[str, ...]:
     """Return the columns that are shown; what `reranked_tables` shows is in no other table unless it is wanted.
 
     Args:
         available: columns that the records have.
         wanted: those asked for; none: the usual ones.
         reranked: slices of re-ranked lists.
-        asked: metrics that no run has unless it asks for them.
+        requested: metrics that no run has unless it asks for them.
     """
     if wanted:
         return tuple(c for c in wanted if c in available)
     plain = (c for c in available if parse_column(c)[1] not in reranked)
     of_a_slice = tuple(c for c in plain if not c.endswith((*SUBSET_SUFFIXES, f"@{PROPENSITY_SLICE}")))
-    shown = {*OF_OUTCOMES, *OF_EFFECTS, *asked}
+    shown = {*OF_OUTCOMES, *OF_EFFECTS, *requested}
     usual = {c for c in of_a_slice if parse_column(c)[0] in shown}
     return tuple(c for c in of_a_slice if c in usual or not usual or c == "snips_mean@logged")
 

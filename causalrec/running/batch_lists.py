@@ -15,7 +15,7 @@ from causalrec.data.pair_lists import PairLists
 from causalrec.errors import DataError, RequestError
 from causalrec.evaluation.catalogue_scores import CACHED, TOP_BYTES
 from causalrec.metrics.top_k import top_items
-from causalrec.running.reranker_choice import Reranking
+from causalrec.running.reranker_choice import BoundReranker
 from causalrec.running.trained_run import TrainedRun
 from causalrec.tasks.catalogue_ranking import CatalogueRanking, CatalogueRequest
 from causalrec.types import Floats, Ints
@@ -42,7 +42,7 @@ class BatchLists:
     k: int
     treatment: int = 1
     include_met: bool = False
-    reranking: Reranking | None = None
+    reranking: BoundReranker | None = None
     memory: int = 512 * MEGABYTE
 
     def check(self) -> None:

@@ -21,7 +21,7 @@ GROUP = "reranker"
 
 
 @dataclass(frozen=True)
-class Reranking:
+class BoundReranker:
     """A re-ranker over the catalogue of a run.
 
     Attributes:
@@ -74,11 +74,11 @@ def reranker_component(name: str, settings: Sequence[str]) -> ComponentConfig[Ab
     return validate_component(name, node, AbstractReranker)  # type: ignore[type-abstract]
 
 
-def bind_reranker(component: ComponentConfig[AbstractReranker], name: str, facts: CatalogueFacts) -> Reranking:
+def bind_reranker(component: ComponentConfig[AbstractReranker], name: str, facts: CatalogueFacts) -> BoundReranker:
     """Return a re-ranker over the training rows and items of a run; RequestError where the data lack what it reads."""
     reranker = component.build()
     try:
         reranker.check(facts.dataset.card)
-        return Reranking(reranker.bind(facts), reranker.candidates)
+        return BoundReranker(reranker.bind(facts), reranker.candidates)
     except RequestError as error:
         raise RequestError(f"--reranker {name}: {error}") from error

@@ -23,7 +23,7 @@ from causalrec.running.cache import PreparedCache
 from causalrec.running.prepare import plan_run, prepare_to_predict, select_slices
 from causalrec.running.raw_ids import ROW_NUMBER, RawId, id_text, nearest_id
 from causalrec.running.reopen import check_same_files, check_same_rows, reopen_run
-from causalrec.running.reranker_choice import Reranking
+from causalrec.running.reranker_choice import BoundReranker
 from causalrec.running.scoring import score_predictor
 from causalrec.tasks.base import Ranking
 from causalrec.types import Doubles, Entity, Floats, Ints
@@ -123,7 +123,7 @@ class TrainedRun:
         k: int | None = None,
         treatment: int = 1,
         include_met: bool = False,
-        reranking: Reranking | None = None,
+        reranking: BoundReranker | None = None,
     ) -> tuple[pl.DataFrame, str | None]:
         """Return the table of `recommend`, and what must be read with it (None where there is nothing).
 
