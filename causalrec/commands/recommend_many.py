@@ -117,7 +117,7 @@ def _users(opened: OpenedRun, options: argparse.Namespace) -> Ints:
     import numpy as np
 
     run = opened.run
-    run.require_users()
+    run.ids.require_users()
     if options.all:
         users = np.arange(run.prepared.dataset.logged.num_users)
     else:

@@ -54,7 +54,7 @@ def read_new_ids(run: TrainedRun, side: Entity, path: Path | None) -> pl.DataFra
     if table is None or errors:
         more = f" ({len(errors)} such problems)" if len(errors) > 1 else ""
         raise RequestError(f"--new-{side}s {errors[0]}{more}")
-    present = [raw_id for raw_id in table[side] if run.has_id(side, raw_id)]
+    present = [raw_id for raw_id in table[side] if run.ids.has(side, raw_id)]
     if present:
         raise RequestError(
             f"{setting}: {dataset.card.name} has the {side} {present[0]} ({len(present)} such ids); leave it out"
@@ -157,7 +157,7 @@ def _columns_read(run: TrainedRun, side: Entity, setting: str) -> list[Column]:
             f"{side}s to the data, and train again"
         )
     if side == "user":
-        run.require_users()
+        run.ids.require_users()
     if not of_side:
         raise RequestError(
             f"{setting}: the model knows {side}s by their id alone, so that nothing tells new ones apart; train one "

@@ -103,12 +103,12 @@ class PairFile:
 
     def _row_numbers(self, block: pl.DataFrame, side: Entity) -> Ints:
         """Return the rows of the ids of a block, int64[N]; -1 of an id that the data do not have."""
-        return self.run.rows_of(side, block[side])
+        return self.run.ids.of_column(side, block[side])
 
     def _refuse(self, side: Entity, count: int, first: int) -> None:
         more = f" ({count:,} rows name {side}s that it lacks)" if count > 1 else ""
         value = str(self.raw.locate([first])[first][1][side])
-        raise RequestError(f"--pairs {self._where(first, side)}: {self.run.describe_unknown(side, value, more)}")
+        raise RequestError(f"--pairs {self._where(first, side)}: {self.run.ids.describe_unknown(side, value, more)}")
 
     def _where(self, row: int, side: Entity) -> str:
         """Name a row: the file, its line, and the id."""

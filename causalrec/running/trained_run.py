@@ -20,8 +20,9 @@ from causalrec.prepared import PreparedData
 from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 from causalrec.running.cache import PreparedCache
+from causalrec.running.id_rows import IdRows
 from causalrec.running.prepare import plan_run, prepare_to_predict, select_slices
-from causalrec.running.raw_ids import ROW_NUMBER, RawId, id_text, nearest_id
+from causalrec.running.raw_ids import RawId
 from causalrec.running.reopen import check_same_files, check_same_rows, reopen_run
 from causalrec.running.reranker_choice import BoundReranker
 from causalrec.running.scoring import score_predictor
@@ -88,7 +89,7 @@ class TrainedRun:
         """
         self.check_pairs_suffice()
         self.check_treatment(treatment)
-        users, items = self._rows("user", user), self._rows("item", item)
+        users, items = self.ids.rows("user", user), self.ids.rows("item", item)
         for row in np.unique(users):
             self._check_user(int(row))
         if not len(users) or not len(items) or (len(users) != len(items) and 1 not in (len(users), len(items))):
@@ -172,45 +173,9 @@ class TrainedRun:
         return tuple(score.as_record() for score in scores)
 
     @cached_property
-    def _row_of(self) -> dict[str, dict[str, int]]:
-        dataset = self.prepared.dataset
-        return {
-            entity: {raw_id: row for row, raw_id in enumerate(ids.cast(str).to_list())}
-            for entity, ids in (("user", dataset.user_ids), ("item", dataset.item_ids))
-            if ids is not None
-        }
-
-    def _rows(self, entity: Entity, raw_ids: RawId | Sequence[RawId]) -> Ints:
-        """Return the rows of raw ids, int64[N]; raise RequestError on the first that the data do not have."""
-        is_list = isinstance(raw_ids, Sequence | np.ndarray | pl.Series) and not isinstance(raw_ids, str | bytes)
-        many: list[object] = [*raw_ids] if is_list else [raw_ids]  # type: ignore[misc]
-        return np.array([self._row(entity, id_text(entity, raw_id)) for raw_id in many], np.int64)
-
-    def _row(self, entity: Entity, raw_id: str) -> int:
-        if entity == "user":
-            self.require_users()
-        if not self.has_id(entity, raw_id):
-            raise RequestError(f"{entity} {raw_id}: {self.describe_unknown(entity, raw_id)}")
-        return self._row_of[entity][raw_id] if entity in self._row_of else int(raw_id)
-
-    def describe_unknown(self, entity: Entity, raw_id: str, more: str = "") -> str:
-        """Say that the data have no user or item of this raw id, `more` of it, and what is nearest."""
-        where = "" if self.config.trial is None else " in the part that a smoke run reads"
-        hint = f"its files name no {entity}s, so give a row number, 0..{len(self.prepared.dataset.tables[entity]) - 1}"
-        if entity in self._row_of:
-            hint = nearest_id(raw_id, list(self._row_of[entity]))
-        return f"{self.prepared.dataset.card.name} has no such {entity}{where}{more}; {hint}"
-
-    def rows_of(self, entity: Entity, raw_ids: pl.Series) -> Ints:
-        """Return the rows of many raw ids, int64[N]; -1 of one that the data do not have."""
-        dataset = self.prepared.dataset
-        count, ids = len(dataset.tables[entity]), dataset.user_ids if entity == "user" else dataset.item_ids
-        texts = (raw_ids.cast(pl.Int64, strict=False) if raw_ids.dtype.is_float() else raw_ids).cast(pl.String)
-        if ids is None:
-            is_number = texts.str.contains(f"^(?:{ROW_NUMBER.pattern})$")
-            rows = texts.set(~is_number, None).cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
-            return np.where(rows < count, rows, -1)
-        return texts.replace_strict(ids.cast(pl.String), pl.Series(range(count)), default=-1).to_numpy().copy()
+    def ids(self) -> IdRows:
+        """The rows of users and items by their raw ids."""
+        return IdRows(self.prepared.dataset, self.config.trial is not None)
 
     @cached_property
     def value_name(self) -> str:
@@ -227,12 +192,6 @@ class TrainedRun:
             treatment: the arm whose effect is meant, from 1.
         """
         return np.asarray(self._rank(user, item, treatment, values_alone=True).values, np.float64)
-
-    def has_id(self, entity: Entity, raw_id: str) -> bool:
-        """Whether the data have a user or an item of this raw id."""
-        if entity in self._row_of:
-            return raw_id in self._row_of[entity]
-        return bool(ROW_NUMBER.fullmatch(raw_id)) and int(raw_id) < len(self.prepared.dataset.tables[entity])
 
     def _rank(self, user: Ints, item: Ints, treatment: int, *, values_alone: bool = False) -> Ranking:
         task, pairs = self.config.components.task, (user, item, treatment)
@@ -258,11 +217,6 @@ class TrainedRun:
         arms = max(len(card.arms), 1)
         if not 1 <= treatment <= arms:
             raise RequestError(f"arm {treatment}: {card.name} has the treatments 1..{arms}")
-
-    def require_users(self) -> None:
-        """Raise RequestError where the data have no users."""
-        if self.prepared.dataset.logged.user is None:
-            raise RequestError(f"{self.prepared.dataset.card.name}: has no users to recommend to")
 
     def score_catalogue(self, users: Ints, treatment: int = 1) -> Doubles:
         """Return what the run ranks all items by for rows of users int64[M], float64[M,I]; items it has met are too.
@@ -300,7 +254,7 @@ class TrainedRun:
 
     def user_row(self, user: RawId) -> int:
         """Return the row of a user's raw id; raise RequestError where the data have no such user."""
-        rows = self._rows("user", user)
+        rows = self.ids.rows("user", user)
         if len(rows) != 1:
             raise RequestError(f"{len(rows)} users: items are recommended to one user at a time")
         return int(rows[0])
