@@ -148,8 +148,7 @@ class Evaluator:
             return score
         means = isinstance(metric, AbstractUserMean | AbstractListMean) and data.subset_of is None
         by_user = metric.by_user_means() if means else None  # type: ignore[operator]
-        lines = metric.warnings if isinstance(metric, AbstractListMean) else ()
-        return replace(score, jackknife=leave_users_out(data, metric), by_user=by_user, warnings=lines)
+        return replace(score, jackknife=leave_users_out(data, metric), by_user=by_user)
 
     def _score_exposure(self, name: str, data: AnySliceData, metric: AbstractListMetric, model: str) -> Score:
         """Return a number of all lists together: its interval is the jackknife's, whose bias stands beside it."""

@@ -188,7 +188,35 @@ def test_users_who_are_left_out_are_counted() -> None:
     metric.update_lists(toy_lists())
     assert isinstance(metric, AbstractListMean)
     (line,) = metric.warnings
-    assert line.startswith("2 of 3 users liked no training item")
+    assert line.startswith("2 of 3 users liked no training item, or are shown none, that the column")
+
+
+def test_a_line_of_users_who_are_left_out_comes_once() -> None:
+    lists = ListRequest(k=1, facts=toy_facts())
+    rows = CatalogueData(name="lists", kind="lists", users=np.arange(4), num_users=4, num_items=4, lists=lists)
+    of_genres = {
+        "kl": validate_component("kl", {"_target_": _path("calibration_kl"), "column": "genres"}, AbstractMetric)
+    }
+    (score,) = Evaluator(of_genres, [rows], 0.5)(lambda data: data.item.astype(np.float32), "m")
+    assert score.warnings == (
+        "4 of 4 users liked no training item, or are shown none, that the column says something of, and are left out",
+    )
+
+
+def test_a_column_that_says_nothing_of_any_item_leaves_all_users_out() -> None:
+    dataset = toy_dataset()
+    silent = dataset.item_table.with_columns(title=pl.lit(""), genres=pl.lit(None, pl.List(pl.String)))
+    facts = CatalogueFacts(dataclasses.replace(dataset, item_table=silent), dataset.logged)
+    lists = dataclasses.replace(toy_lists(), facts=facts)
+    assert math.isnan(value("intra_list_diversity", lists, 4, column="title"))
+    assert math.isnan(value("intra_list_diversity", lists, 4, column="genres"))
+    assert math.isnan(value("calibration_kl", lists, 4, column="genres"))
+
+
+def test_nobody_liked_what_nobody_was_shown() -> None:
+    train = toy_dataset().logged
+    facts = CatalogueFacts(toy_dataset(), dataclasses.replace(train, treatment=np.zeros(len(train), np.int64)))
+    assert len(facts.liked.item) == 0 and not facts.audience.any()
 
 
 def test_extremes_of_exposure() -> None:
