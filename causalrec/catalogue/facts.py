@@ -88,7 +88,7 @@ class CatalogueFacts:
         train = self.train
         exposed = (train.treatment > 0) & np.isfinite(train.outcome)
         outcome = train.outcome[exposed]
-        above = outcome > outcome.mean(dtype=np.float64) if np.ptp(outcome) > 0 else np.ones(len(outcome), bool)
+        above = outcome > outcome.mean(dtype=np.float64) if len(np.unique(outcome)) > 1 else np.ones(len(outcome), bool)
         codes = train.users[exposed][above].astype(np.int64) * self.num_items + train.item[exposed][above]
         return PairLists.of(codes, max(self.num_users, 1), self.num_items)
 

@@ -26,7 +26,7 @@ from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.solvers.convergence import worst
 from causalrec.types import Doubles, Floats, Ints
 
-VERSION = 12  # raise when a baseline's or a metric's mathematics change
+VERSION = 13  # raise when a baseline's or a metric's mathematics change
 BETTER = (None, False, True)  # of `higher_is_better`, by the number that the file holds
 
 

@@ -203,11 +203,12 @@ def leave_users_out(data: AnySliceData, metric: AbstractMetric) -> Doubles:
     """Return a metric without each group of users, the same for every model, float64[3,G]: one axis, as items stay
     fixed.
 
-    Of lists the users of the slice are dealt evenly, as numbers of a catalogue depend on how many users there are; G is
-    the number of users where these are fewer than groups.
+    Of lists the users of the slice are dealt evenly, as numbers of a catalogue depend on how many users there are.
+    Users who are fewer than groups are a group each: empty ones would count as degrees of freedom that nobody gives.
     """
-    if isinstance(data, CatalogueData) and data.kind == "lists":
-        users = np.random.default_rng(0).permutation(data.users)
+    in_slice = data.users if isinstance(data, CatalogueData) else np.unique(data.cluster)
+    if data.kind == "lists" or len(in_slice) < GROUPS:
+        users = np.random.default_rng(0).permutation(in_slice)
         left_in = torch.ones(min(GROUPS, len(users)), data.num_clusters, dtype=torch.float64)
         left_in[np.arange(len(users)) % len(left_in), users] = 0
     else:

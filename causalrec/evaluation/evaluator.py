@@ -49,7 +49,8 @@ class Score:
         replicates: float64[R], bootstrap replicates; quantiles of its distribution where the jackknife gives it.
         jackknife: float64[3,G], the value without each of G groups of rows along two axes and their intersection, or
             three times along one.
-        absolute: it is the absolute value of a mean; replicates and jackknife are linearised, and may be negative.
+        absolute: it is never negative, but replicates may be: those of the absolute value of a mean, linearised, or
+            of what chance adds to, reflected.
         higher_is_better: None where neither more nor less is.
         description: what the metric is, a sentence.
         warnings: what must be read with it, a line each.
@@ -142,14 +143,12 @@ class Evaluator:
         """Return a score of rankings or lists, with its values without groups of users (items stay fixed), by user."""
         if isinstance(metric, AbstractListMetric) and metric.of_catalogue:
             return self._score_exposure(name, data, metric, model)
-        replicates = metric.replicates(self._weights(data.num_clusters)).numpy()
-        score = self._score(name, data, float(metric.compute()), replicates, model, metric.absolute)
+        score = self._score_resampled(name, data, metric, model)
         if not data.jackknife:
             return score
         means = isinstance(metric, AbstractUserMean | AbstractListMean) and data.subset_of is None
         by_user = metric.by_user_means() if means else None  # type: ignore[operator]
-        lines = metric.warnings if isinstance(metric, AbstractListMean) else ()
-        return replace(score, jackknife=leave_users_out(data, metric), by_user=by_user, warnings=lines)
+        return replace(score, jackknife=leave_users_out(data, metric), by_user=by_user)
 
     def _score_exposure(self, name: str, data: AnySliceData, metric: AbstractListMetric, model: str) -> Score:
         """Return a number of all lists together: its interval is the jackknife's, whose bias stands beside it."""
@@ -216,11 +215,18 @@ class Evaluator:
         """Return a score; its interval is that of resampled users unless `needs_jackknife` says otherwise."""
         value = float(metric.compute())
         if jackknife is None or not needs_jackknife(data):
-            replicates = metric.replicates(self._weights(data.num_clusters)).numpy()
-            return replace(self._score(name, data, value, replicates, model, metric.absolute), jackknife=jackknife)
+            return replace(self._score_resampled(name, data, metric, model), jackknife=jackknife)
         low, high = t_interval(value, jackknife, self.level)
         replicates = t_replicates(value, jackknife, self.replicates)
         return Score(name, data.name, value, low, high, len(data), model, replicates, jackknife)
+
+    def _score_resampled(self, name: str, data: AnySliceData, metric: AbstractMetric, model: str) -> Score:
+        """Return a score with its interval by resampled users; replicates of what chance adds to are reflected."""
+        value, replicates = float(metric.compute()), metric.replicates(self._weights(data.num_clusters)).numpy()
+        if metric.reflects:
+            replicates = value + float(metric.of_empirical()) - replicates
+        score = self._score(name, data, value, replicates, model, metric.cuts_at_zero)
+        return replace(score, note="biased upwards") if metric.reflects and value > score.high else score
 
     def _weights(self, clusters: int) -> torch.Tensor:
         return _draw_weights(clusters, self.replicates, self.seed)

@@ -89,16 +89,30 @@ def _bin_names(values: Doubles, rows: Ints) -> Callable[[float], str]:
         ends = np.unique(np.quantile(values[seen], shares, method="inverted_cdf", weights=weights))
     bins = np.searchsorted(ends, distinct)
     low, high = (np.array([choose(distinct[bins == k]) for k in range(len(ends))]) for choose in (np.min, np.max))
+    low_text, high_text = _texts(low, high)
 
     def name(value: float) -> str:
         if not np.isfinite(value):
             return MISSING
         if value < low[0] or value > high[-1]:
-            return f"below {low[0]:g}" if value < low[0] else f"above {high[-1]:g}"
+            return f"below {low_text[0]}" if value < low[0] else f"above {high_text[-1]}"
         k = int(np.searchsorted(ends, value))
-        return f"{low[k]:g}" if low[k] == high[k] else f"{low[k]:g}..{high[k]:g}"
+        return low_text[k] if low[k] == high[k] else f"{low_text[k]}..{high_text[k]}"
 
     return name
+
+
+def _texts(low: Doubles, high: Doubles) -> tuple[list[str], list[str]]:
+    """Write the ends of bins with six digits, or as many as tell all of them apart: bins of one name would be one.
+
+    >>> _texts(np.array([1.39e9]), np.array([1.39e9 + 1]))
+    (['1390000000'], ['1390000001'])
+    """
+    for digits in range(6, 18):
+        texts = [[f"{end:.{digits}g}" for end in ends.tolist()] for ends in (low, high)]
+        if len({*texts[0], *texts[1]}) == len(np.union1d(low, high)):
+            break
+    return texts[0], texts[1]
 
 
 def _positions(lists: list[list[str]], rows: Ints) -> tuple[list[str], Ints]:

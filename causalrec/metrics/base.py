@@ -106,7 +106,8 @@ class AbstractMetric(Metric, ABC):
     `ranks_users` whether it ranks the rows of a user, and so is undefined in a userless log; `labels_are_gains` whether
     it adds labels up as gains, and so is undefined where one is negative; `counts_positives` whether it is undefined
     where a label is neither 0 nor 1, of a kind that may be either; `absolute` whether it is the absolute value
-    |m| of a mean: on resampled rows and on subsets it is `sign(m) m*` then, which may be negative; `weighs_first`
+    |m| of a mean: on resampled rows and on subsets it is `sign(m) m*` then, which may be negative; `reflects` whether
+    chance adds to it, on resampled rows once more, so that replicates are reflected at the value; `weighs_first`
     whether it is of a curve over all rows by rank, so that few rows decide where it begins; `streams` whether it keeps
     sums by user alone of what `update_users` adds, and no rows.
 
@@ -121,6 +122,7 @@ class AbstractMetric(Metric, ABC):
     labels_are_gains: ClassVar[bool] = False
     counts_positives: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
+    reflects: ClassVar[bool] = False
     weighs_first: ClassVar[bool] = False
     streams: ClassVar[bool] = False
     under_affine: ClassVar[UnderAffine]
@@ -153,6 +155,16 @@ class AbstractMetric(Metric, ABC):
     @abstractmethod
     def compute(self) -> Tensor:
         """Return the value, a scalar."""
+
+    def of_empirical(self) -> Tensor:
+        """Return what the values of resampled rows estimate, a scalar: the metric, were these rows all there are."""
+        value: Tensor = self.compute()
+        return value
+
+    @property
+    def cuts_at_zero(self) -> bool:
+        """Whether its value is never negative though replicates may be, so that its interval ends at 0."""
+        return self.absolute or self.reflects
 
     @abstractmethod
     def replicates(self, weights: Tensor) -> Tensor:

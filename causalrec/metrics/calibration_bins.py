@@ -107,9 +107,14 @@ class AbstractBinnedMetric(AbstractMetric):
         self.cell.append(cell)
         self.sums.append(sum_by(row_cell, row_values(scored.prediction, scored.label), len(cell)).T)
 
-    def compute(self) -> Tensor:
+    @property
+    def bins(self) -> BinSums:
+        """The sums of all rows by bin."""
         bin_of_cell = torch.cat(list(self.cell)) % self.num_bins
-        return self.of_bins(BinSums(sum_by(bin_of_cell, torch.cat(list(self.sums)).T, self.num_bins)))
+        return BinSums(sum_by(bin_of_cell, torch.cat(list(self.sums)).T, self.num_bins))
+
+    def compute(self) -> Tensor:
+        return self.of_bins(self.bins)
 
     def replicates(self, weights: Tensor) -> Tensor:
         cell, sums = torch.cat(list(self.cell)), torch.cat(list(self.sums)).T

@@ -55,8 +55,8 @@ def _ece_of_runs(run: Tensor, runs: int, gap: Tensor, weight: Tensor, num_bins: 
 class EqualMassECE(AbstractMetric):
     """Mean gap between mean prediction and mean outcome of equally filled bins of the prediction.
 
-    As `ece`, biased upwards as it is, with bins that all predictions decide: each resample has bins of its own. Where
-    predictions crowd in few bins of equal width it sees what these average away.
+    As `ece`, biased upwards and with an interval as it is, with bins that all predictions decide: each resample has
+    bins of its own. Where predictions crowd in few bins of equal width it sees what these average away.
 
     Source: Nixon, Dusenberry, Zhang, Jerfel & Tran (CVPR Workshops 2019).
 
@@ -66,6 +66,7 @@ class EqualMassECE(AbstractMetric):
 
     labels = frozenset({"binary"})
     higher_is_better = False
+    reflects = True
     under_affine = "scales"
     prediction: list[Tensor]
     label: list[Tensor]

@@ -260,7 +260,7 @@ class ScoreRecord:
         low: lower end of its interval; None where it has none.
         high: upper end.
         n: rows (or users) it rests on.
-        absolute: it is the absolute value of a mean: its replicates may be negative, its interval ends at 0.
+        absolute: it is never negative, but its replicates may be: its interval ends at 0.
         higher_is_better: None where neither more nor less is.
         note: what stands beside its interval, in a few words ("115 effective rounds"); empty where nothing does.
     """

@@ -10,7 +10,7 @@ from causalrec.records.run_record import RunRecord
 from causalrec.records.sections import ScoreRecord
 
 UTILITIES = ("list_dcg", "list_gain")  # metrics of what a list is good for, the first that a record has
-AIMS = ("intra_list_diversity", "calibration_kl", "tail_share", "coverage")  # of what re-rankers are for
+AIMS = ("intra_list_diversity", "calibration_kl", "tail_share", "catalogue_coverage")  # of what re-rankers are for
 
 
 @dataclass(frozen=True)

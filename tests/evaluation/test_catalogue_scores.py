@@ -17,6 +17,7 @@ from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.gpt4rec import GPT4Rec
 from causalrec.encoders.mf import MF
 from causalrec.errors import CausalRecError, RequestError
+from causalrec.estimators.jackknife import two_way_variance
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.bpr import BPR
 from causalrec.estimators.objective.macr import MACR
@@ -31,6 +32,7 @@ from causalrec.evaluation.baseline_scores import BaselinePredictor
 from causalrec.evaluation.catalogue_predictions import blocks_of_rows
 from causalrec.evaluation.catalogue_scores import block_users, require_block_memory
 from causalrec.evaluation.evaluator import Evaluator, Score
+from causalrec.evaluation.jackknife import GROUPS
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.evaluation.slice.full_ranking import full_ranking
@@ -256,6 +258,23 @@ def test_a_metric_of_all_rows_is_exact_in_blocks() -> None:
     of_data = (Evaluator(metric, [data], 1.0, replicates=5)(three_scores, "m") for data in (ranking, flat(ranking)))
     (streamed,), (at_once,) = of_data
     assert streamed.value == pytest.approx(at_once.value, abs=1e-9)
+
+
+def test_users_fewer_than_groups_are_a_group_each() -> None:
+    """The standard error is that of a mean of five numbers, whatever else the log has of users."""
+    ranking = full_ranking(SPLITS)
+    few = ranking.of_users("few", np.isin(np.arange(USERS), ranking.users[::8]))
+    table = np.random.default_rng(0).random((USERS, ITEMS)).astype(np.float32)
+    alone = dataclasses.replace(few, subset_of=None)  # a part of a slice keeps no values by user
+    score, other = (
+        next(each for each in scores_of(data, lambda rows: table[rows.user, rows.item]) if each.metric == "ndcg@5")
+        for data in (few, alone)
+    )
+    by_user = other.by_user
+    assert score.jackknife is not None and by_user is not None
+    by_user = by_user[few.users]
+    assert score.jackknife.shape == (3, len(few.users)) and len(few.users) < GROUPS
+    assert two_way_variance(score.jackknife) == pytest.approx(np.var(by_user, ddof=1) / len(by_user), rel=1e-4)
 
 
 def test_a_prediction_that_is_no_number_is_named() -> None:

@@ -113,9 +113,9 @@ def test_intervals_contain_the_value_and_widen_with_the_level(kind: LabelKind) -
     wide = Evaluator(METRICS, slices, 0.5, level=0.99)(guess, "m")
     narrow = Evaluator(METRICS, slices, 0.5, level=0.5)(guess, "m")
     for outer, inner in zip(wide, narrow, strict=True):
-        assert outer.low <= outer.value <= outer.high
+        assert outer.low <= outer.value <= outer.high or outer.note == "biased upwards"
         assert outer.low <= inner.low <= inner.high <= outer.high
-        assert inner.low < inner.high or inner.metric == "recall@10"  # a list of all six items recalls all
+        assert inner.low < inner.high or inner.metric in ("recall@10", "hit@10")  # of lists of all six items
         assert len(outer.replicates) == 200
         np.testing.assert_array_equal(outer.replicates, inner.replicates)
 

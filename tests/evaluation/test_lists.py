@@ -25,7 +25,7 @@ from causalrec.evaluation.slice.lists import ListsSlice
 from causalrec.evaluation.slice.test import HeldOutSlice
 from causalrec.evaluation.tie_breaks import best_items
 from causalrec.metrics.base import AbstractMetric
-from causalrec.metrics.list.coverage import Coverage
+from causalrec.metrics.list.catalogue_coverage import CatalogueCoverage
 from causalrec.metrics.list.list_gain import ListGain
 from causalrec.metrics.ndcg import NDCG
 from causalrec.types import Floats
@@ -37,7 +37,7 @@ SPLITS = random_splits()
 USERS, ITEMS = SPLITS.train.num_users, SPLITS.train.num_items
 SOURCE = Source(dataset_of(users=USERS, items=ITEMS), SPLITS)
 METRICS: dict[str, ComponentConfig[AbstractMetric]] = {
-    "coverage": ComponentConfig(Coverage, {}),
+    "catalogue_coverage": ComponentConfig(CatalogueCoverage, {}),
     "list_gain": ComponentConfig(ListGain, {}),
     "ndcg": ComponentConfig(NDCG, {"k": 5}),
 }
@@ -81,7 +81,7 @@ def test_lists_and_whole_rankings_are_made_of_one_prediction() -> None:
     assert [(score.metric, score.slice, score.value) for score in together] == [
         (score.metric, score.slice, score.value) for score in alone
     ]
-    assert {score.metric for score in together} == {"ndcg", "coverage", "list_gain"}
+    assert {score.metric for score in together} == {"ndcg", "catalogue_coverage", "list_gain"}
 
 
 @pytest.mark.parametrize("memory", [0.01, 512])
@@ -95,11 +95,11 @@ def test_no_item_of_training_is_listed_and_gains_are_choices(memory: float) -> N
     chosen = {*zip(SPLITS.test.users.tolist(), SPLITS.test.item.tolist(), strict=True)}
     hits = [np.mean([(user, item) in chosen for item in row]) for user, row in zip(data.users, first, strict=True)]
     assert scores["list_gain"].value == pytest.approx(np.mean(hits), abs=1e-6) and np.mean(hits) > 0
-    assert scores["coverage"].value == len(np.unique(first)) / ITEMS
+    assert scores["catalogue_coverage"].value == len(np.unique(first)) / ITEMS
     by_user = scores["list_gain"].by_user
     assert by_user is not None
     np.testing.assert_allclose(by_user[data.users], hits, atol=1e-6)
-    assert (scores["list_gain"].n, scores["coverage"].n) == (len(data.users), len(data.users))
+    assert (scores["list_gain"].n, scores["catalogue_coverage"].n) == (len(data.users), len(data.users))
 
 
 def test_a_sample_of_test_rows_gives_gains_whose_mean_is_the_truth() -> None:
@@ -119,16 +119,16 @@ def test_a_sample_of_test_rows_gives_gains_whose_mean_is_the_truth() -> None:
 def test_a_log_without_users_or_of_one_item_has_no_lists() -> None:
     test = dataclasses.replace(SPLITS.test, user=None, num_users=0)
     assert list(ListsSlice().select(dataclasses.replace(SOURCE, splits=dataclasses.replace(SPLITS, test=test)))) == []
-    with pytest.raises(RequestError, match=r"^metric=coverage: .*toy has no users, or no items"):
-        require_list_rows({"coverage": ComponentConfig(Coverage, {})}, [], "toy")
+    with pytest.raises(RequestError, match=r"^metric=catalogue_coverage: .*toy has no users, or no items"):
+        require_list_rows({"catalogue_coverage": ComponentConfig(CatalogueCoverage, {})}, [], "toy")
 
 
 def test_a_metric_of_lists_wants_a_slice_of_lists() -> None:
-    metrics: dict[str, ComponentConfig[AbstractMetric]] = {"coverage": ComponentConfig(Coverage, {})}
+    metrics: dict[str, ComponentConfig[AbstractMetric]] = {"catalogue_coverage": ComponentConfig(CatalogueCoverage, {})}
     nested = ComponentConfig(ColumnSlice, {"column": "x", "of": ComponentConfig(ListsSlice, {})})
     require_lists(metrics, {"lists": ComponentConfig(ListsSlice, {})})
     require_lists(metrics, {"by_column": nested})
-    with pytest.raises(RequestError, match=r"^metric=coverage: .* add '\+slice=\[lists\]'"):
+    with pytest.raises(RequestError, match=r"^metric=catalogue_coverage: .* add '\+slice=\[lists\]'"):
         require_lists(metrics, {"test": ComponentConfig(HeldOutSlice, {})})
 
 
@@ -136,7 +136,7 @@ def test_gains_that_nothing_tells_leave_their_metrics_out() -> None:
     (data,) = ListsSlice().select(SOURCE)
     assert data.lists is not None
     silent = dataclasses.replace(data, lists=dataclasses.replace(data.lists, gains=None))
-    assert [score.metric for score in Evaluator(METRICS, [silent], 0.5)(score_of, "m")] == ["coverage"]
+    assert [score.metric for score in Evaluator(METRICS, [silent], 0.5)(score_of, "m")] == ["catalogue_coverage"]
 
 
 def test_a_slice_of_other_columns_has_another_identity() -> None:

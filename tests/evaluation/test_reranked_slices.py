@@ -30,7 +30,9 @@ from tests.evaluation.slice_source import Source
 
 USERS, ITEMS = 40, 25
 METRICS = {
-    "coverage": validate_component("metric", {"_target_": "causalrec.metrics.list.coverage.Coverage"}, AbstractMetric)
+    "catalogue_coverage": validate_component(
+        "metric", {"_target_": "causalrec.metrics.list.catalogue_coverage.CatalogueCoverage"}, AbstractMetric
+    )
 }
 
 
@@ -143,7 +145,7 @@ def test_a_run_prints_a_line_for_each_weight(capsys: pytest.CaptureFixture[str])
         "dataset.threshold=4",
         "trainer=smoke",
         "evaluation.replicates=20",
-        "metric=[coverage]",
+        "metric=[catalogue_coverage]",
     ]
     lists = ["+slice=[lists]", "reranker=[mmr]", "reranker.mmr.column=genre", "reranker.mmr.curve=[0.25]"]
     assert cli.main(["train", *request, *lists]) == 0

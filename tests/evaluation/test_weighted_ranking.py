@@ -32,7 +32,7 @@ from causalrec.types import Doubles, Floats, Ints
 from tests.evaluation.slice_source import Source
 
 ITEMS, K = 40, 5
-COVERAGE = {"_target_": "causalrec.metrics.list.coverage.Coverage"}
+COVERAGE = {"_target_": "causalrec.metrics.list.catalogue_coverage.CatalogueCoverage"}
 FILES = [
     package_folder("conf") / "metric" / f"weighted_{name}.yaml" for name in ("precision", "dcg", "recall_count", "ap")
 ]
@@ -193,7 +193,7 @@ def test_values_of_scores_do_not_depend_on_blocks_or_on_other_slices() -> None:
     source = world.randomised_source(0)
     (lists,) = ListsSlice(k=3).select(source)
     assert lists.rows_key == ranking_of(source).rows_key  # the same users and candidates, ranked for another kind
-    metrics = {**METRICS, "coverage": validate_component("coverage", COVERAGE, AbstractMetric)}
+    metrics = {**METRICS, "catalogue_coverage": validate_component("catalogue_coverage", COVERAGE, AbstractMetric)}
     together = Evaluator(metrics, [lists, ranking_of(source)], 0.5, memory=0.01)(world.predict, "model")
     alone = Evaluator(METRICS, [ranking_of(source)], 0.5)(world.predict, "model")
     assert [score.slice for score in together] == ["lists"] + ["weighted_ranking"] * len(METRICS)

@@ -139,6 +139,17 @@ def test_levels_of_numbers_lists_and_many_categories() -> None:
     assert "brand=other (20 levels)" in names[2], "y has no training row"
 
 
+@pytest.mark.parametrize("first", [1_390_000_000, 0.1234567])
+def test_numbers_that_six_digits_do_not_tell_apart_are_in_bins_of_their_own(first: float) -> None:
+    """Times of some hours, in seconds, and a narrow range: all begin with the same six digits."""
+    values = first + np.arange(100) * (60 if first > 1 else 1e-9)
+    levels = column_levels(
+        "item", pl.DataFrame({"time": values}), [Column("time", "item", "numeric")], np.ones(100, int)
+    )
+    assert set(np.bincount(levels.held[:, 1])[2:]) <= {9, 10, 11}, "tenths of the rows"
+    assert len({name for name in levels.names if name.startswith("time=")}) == 10
+
+
 @pytest.fixture(scope="module")
 def coat() -> CausalDataset:
     require(COAT)

@@ -7,7 +7,10 @@ import pytest
 import torch
 from torchmetrics.classification import BinaryCalibrationError
 
+from causalrec.config.component import ComponentConfig
 from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
+from causalrec.evaluation.evaluator import Evaluator, Score
+from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.average_precision import MAP
 from causalrec.metrics.base import AbstractMetric, Scored, Subsets
 from causalrec.metrics.brier import Brier
@@ -154,6 +157,47 @@ def test_the_ece_of_true_rates_has_no_bias() -> None:
     assert value(ECE(USERS), of_true_rates(30_000)) == pytest.approx(1 / 6, abs=1e-3)  # of f - f squared
 
 
+REFLECTED = {
+    "plain": ComponentConfig(BrierReliability, {}),
+    "debiased": ComponentConfig(BrierReliability, {"debias": True}),
+    "ece": ComponentConfig(ECE, {}),
+    "equal_mass": ComponentConfig(EqualMassECE, {}),
+}
+
+
+def evaluate(seed: int, power: float, users: int = 60) -> dict[str, Score]:
+    """Score outcomes of rate f ** power, 16 of each user, f the prediction."""
+    scored = draw(seed, 16 * users, power=power)
+    user = np.repeat(np.arange(users), 16)
+    rows = SliceData(name="test", kind="binary", user=user, item=user, label=scored.label.numpy(), num_users=users)
+    scores = Evaluator(REFLECTED, [rows], 0.5)(lambda _: scored.prediction.numpy(), "m")
+    return {score.metric: score for score in scores}
+
+
+@pytest.mark.parametrize(
+    ("power", "squared", "absolute", "least"), [(1.0, 0.0, 0.0, 0.3), (1.2, 0.00243, 1 / 22, 0.75)]
+)
+def test_intervals_of_what_chance_adds_to_hold_the_truth_where_percentiles_do_not(
+    power: float, squared: float, absolute: float, least: float
+) -> None:
+    """Truths: 1/2 - 1/2.2 is the mean of f - f ** 1.2; the ECE of right predictions is above 0 by its own chance."""
+    truths = {"plain": squared, "debiased": squared, "ece": absolute, "equal_mass": absolute}
+    scores = [evaluate(seed, power) for seed in range(50)]
+    for name, truth in truths.items():
+        held = np.mean([each[name].low <= truth <= each[name].high for each in scores])
+        assert held >= (least if name in ("ece", "equal_mass") else 0.86), name
+    resampled = [2 * each["plain"].value - each["plain"].replicates for each in scores]
+    assert np.mean([percentile_interval(each, 0.95)[0] <= squared for each in resampled]) < 0.75
+
+
+def test_a_reflected_interval_ends_at_0_and_one_below_its_value_is_noted() -> None:
+    scores = [evaluate(seed, 1.0) for seed in range(20)]
+    assert all(score.low >= 0 for each in scores for name, score in each.items() if name != "debiased")
+    assert any(each["debiased"].low < 0 for each in scores)
+    notes = {(score.value > score.high, score.note) for each in scores for score in each.values()}
+    assert notes == {(False, ""), (True, "biased upwards")}
+
+
 def population(metric: str, users: int, rng: np.random.Generator) -> Scored:
     """Users of 12 rows each, whose own inclination moves predictions and outcomes; predictions are too high."""
     inclination = rng.normal(0, 0.7, (users, 1))
@@ -177,8 +221,9 @@ def test_intervals_by_resampled_users_hold_the_value_of_all_users(metric: str) -
     weights, held, values = torch.from_numpy(cluster_weights(users, 200, 0)), 0, []
     for _ in range(draws):
         sample = add(build(metric, users), population(metric, users, rng))
-        low, high = percentile_interval(sample.replicates(weights).numpy(), 0.95)
         values.append(float(sample.compute()))
+        replicates = sample.replicates(weights).numpy()
+        low, high = percentile_interval(2 * values[-1] - replicates if sample.reflects else replicates, 0.95)
         held += low <= truth <= high
     print(metric, f"truth {truth:.4f}, mean {np.mean(values):.4f}, held {held} of {draws}")
     assert 0.90 <= held / draws <= 0.99

@@ -82,7 +82,7 @@ def gini(exposure: list[float]) -> float:
 
 D2 = 1 / math.log2(3)  # of the second place
 BY_HAND = [
-    ("coverage", {}, 3 / 4),
+    ("catalogue_coverage", {}, 3 / 4),
     ("exposure_gini", {}, gini([3, D2, D2, 0])),
     ("exposure_gini", {"discounted": False}, gini([3, 1, 1, 0])),
     ("exposure_entropy", {"discounted": False}, -(0.6 * math.log(0.6) + 0.4 * math.log(0.2)) / math.log(4)),
@@ -135,7 +135,7 @@ def test_replicates_are_the_metric_of_resampled_lists(name: str) -> None:
         expected = np.array([value(name, each) for each in resampled])
     replicates = metric.replicates(torch.from_numpy(weights)).numpy()
     np.testing.assert_allclose(replicates, expected, rtol=1e-9)
-    assert len(set(replicates)) > (1 if name == "coverage" else 20)
+    assert len(set(replicates)) > (1 if name == "catalogue_coverage" else 20)
 
 
 @pytest.mark.parametrize("name", OF_LISTS)
@@ -163,7 +163,7 @@ def test_it_is_of_lists_and_says_so(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "better", "worse"),
     [
-        ("coverage", [[0, 1], [2, 3]], [[0, 1], [0, 1]]),
+        ("catalogue_coverage", [[0, 1], [2, 3]], [[0, 1], [0, 1]]),
         ("exposure_gini", [[0, 1], [2, 3]], [[0, 1], [0, 1]]),
         ("exposure_entropy", [[0, 1], [2, 3]], [[0, 1], [0, 1]]),
         ("average_popularity", [[0, 2]], [[3, 0]]),
@@ -188,7 +188,35 @@ def test_users_who_are_left_out_are_counted() -> None:
     metric.update_lists(toy_lists())
     assert isinstance(metric, AbstractListMean)
     (line,) = metric.warnings
-    assert line.startswith("2 of 3 users liked no training item")
+    assert line.startswith("2 of 3 users liked no training item, or are shown none, that the column")
+
+
+def test_a_line_of_users_who_are_left_out_comes_once() -> None:
+    lists = ListRequest(k=1, facts=toy_facts())
+    rows = CatalogueData(name="lists", kind="lists", users=np.arange(4), num_users=4, num_items=4, lists=lists)
+    of_genres = {
+        "kl": validate_component("kl", {"_target_": _path("calibration_kl"), "column": "genres"}, AbstractMetric)
+    }
+    (score,) = Evaluator(of_genres, [rows], 0.5)(lambda data: data.item.astype(np.float32), "m")
+    assert score.warnings == (
+        "4 of 4 users liked no training item, or are shown none, that the column says something of, and are left out",
+    )
+
+
+def test_a_column_that_says_nothing_of_any_item_leaves_all_users_out() -> None:
+    dataset = toy_dataset()
+    silent = dataset.item_table.with_columns(title=pl.lit(""), genres=pl.lit(None, pl.List(pl.String)))
+    facts = CatalogueFacts(dataclasses.replace(dataset, item_table=silent), dataset.logged)
+    lists = dataclasses.replace(toy_lists(), facts=facts)
+    assert math.isnan(value("intra_list_diversity", lists, 4, column="title"))
+    assert math.isnan(value("intra_list_diversity", lists, 4, column="genres"))
+    assert math.isnan(value("calibration_kl", lists, 4, column="genres"))
+
+
+def test_nobody_liked_what_nobody_was_shown() -> None:
+    train = toy_dataset().logged
+    facts = CatalogueFacts(toy_dataset(), dataclasses.replace(train, treatment=np.zeros(len(train), np.int64)))
+    assert len(facts.liked.item) == 0 and not facts.audience.any()
 
 
 def test_extremes_of_exposure() -> None:
@@ -281,14 +309,14 @@ def draws(count: int, users: int, items: int, k: int) -> list[list[Score]]:
 
 @pytest.mark.long
 def test_intervals_hold_the_expectation_at_as_many_users() -> None:
-    """Of 300 draws of users; coverage's jackknife is wide, as leaving a group out loses what its users alone see."""
+    """Of 300 draws; that of catalogue_coverage is wide, as leaving a group out loses what its users alone see."""
     scores = draws(300, 200, 150, 5)
     held = {}
     for k, name in enumerate(OF_LISTS):
         of_metric = [each[k] for each in scores]
         truth = np.mean([score.value for score in of_metric])
         held[name] = np.mean([score.low <= truth <= score.high for score in of_metric])
-    assert all(0.9 <= share <= 0.99 + (name == "coverage") * 0.01 for name, share in held.items()), held
+    assert all(0.9 <= share <= 0.99 + (name == "catalogue_coverage") * 0.01 for name, share in held.items()), held
 
 
 @pytest.mark.long
@@ -327,8 +355,9 @@ def test_two_models_alike_differ_no_more_often_than_they_should() -> None:
 
 
 def test_the_interval_of_a_share_ends_at_its_bounds() -> None:
-    (score,) = Evaluator({"coverage": OF_LISTS["coverage"]}, [slice_of(60, 12, 4)], 0.5)(Draw(0, 12), "draw")  # type: ignore[arg-type]
+    of_coverage = {"catalogue_coverage": OF_LISTS["catalogue_coverage"]}
+    (score,) = Evaluator(of_coverage, [slice_of(60, 12, 4)], 0.5)(Draw(0, 12), "draw")  # type: ignore[arg-type]
     assert score.value == 1.0 and (score.low, score.high) == (1.0, 1.0) and score.note == "bias +0.000"
-    (score,) = Evaluator({"coverage": OF_LISTS["coverage"]}, [slice_of(60, 80, 4)], 0.5)(Draw(0, 80), "draw")  # type: ignore[arg-type]
+    (score,) = Evaluator(of_coverage, [slice_of(60, 80, 4)], 0.5)(Draw(0, 80), "draw")  # type: ignore[arg-type]
     assert 0 < score.low < score.value < score.high <= 1 and score.n == 60
     assert score.jackknife is not None and score.jackknife.shape == (3, 20)

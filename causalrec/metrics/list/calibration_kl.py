@@ -23,7 +23,8 @@ class CalibrationKL(AbstractListMean):
 
     `KL(p || q~) = sum over genres g of p(g) log(p(g) / q~(g))` in nats, `q~ = (1 - alpha) q + alpha p`, p(g) the mean
     over the user's liked items of p(g | item), q(g) that over the list's; p(g | item) is equal among its genres. Liked:
-    the outcome is above the mean of the training rows. Users without likes, and items without genres, are left out.
+    the outcome is above the mean of the training rows. Items without genres are left out, and users who liked, or are
+    shown, no others.
     Source: Steck (RecSys 2018), eqs. 1, 2, 5 and 6.
 
     Args:
@@ -33,7 +34,7 @@ class CalibrationKL(AbstractListMean):
     """
 
     higher_is_better = False
-    left_out = "liked no training item that the column says something of"
+    left_out = "liked no training item, or are shown none, that the column says something of"
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class IntraListDiversity(AbstractListMean):
         space = facts.space(check_column(facts.dataset.card, self.column).name, self.model)
         squares = np.square(space, dtype=np.float64).sum(1)
         held = (lists.item != NO_ITEM) & (squares > 0.5)[lists.item]
-        size = max(1, NUMBERS_AT_ONCE // space.shape[1])
+        size = max(1, NUMBERS_AT_ONCE // max(space.shape[1], 1))  # none, where the column says nothing of any
         blocks = np.split(np.arange(len(held)), range(size, len(held), size))
         total = [_squared_sum(space, lists.item[rows], held[rows]) for rows in blocks]
         count = held.sum(1)

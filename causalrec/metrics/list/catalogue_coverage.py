@@ -7,7 +7,7 @@ from torch import Tensor
 from causalrec.metrics.list.catalogue_metric import AbstractCatalogueMetric
 
 
-class Coverage(AbstractCatalogueMetric):
+class CatalogueCoverage(AbstractCatalogueMetric):
     """Share of the items that stand in some user's list.
 
     `|union over users of the list| / I`, a share. It rises with the number of users. Source: Ge et al. (RecSys 2010).
