@@ -161,28 +161,39 @@ def _of_randomised(source: SliceSource, met: Ints) -> Doubles:
 
     Given the log, every item is drawn alike. One that was logged is a candidate if it left the log's rows for being in
     the test, or if the split took too few of these to take it: by Bayes q / (1 - (1 - q) s), with s the share of the
-    log's other rows in training and validation.
+    log's other rows in training and validation. Where such rows stay in the log's too, it is q.
     """
     splits, dataset = source.splits, source.dataset
     test, logged = splits.test, sort_distinct(dataset.logged.codes)
     assert dataset.randomised is not None
-    was_logged = is_among(test.codes, logged)
+    was_logged, is_met = is_among(test.codes, logged), is_among(test.codes, met)
+    if splits.train.pool is not None and splits.duplicates:
+        raise UnfitData(
+            "split: trains on a draw of users and items, whose logged pairs may be tested; set split=random"
+        )
+    if splits.duplicates and not was_logged.any() and len(met) < len(logged):
+        raise UnfitData(
+            "split: logged pairs left the test and are not all trained on, so that candidates could not be in the "
+            "test; set duplicates=drop_train (of few_shot, split.base.duplicates)"
+        )
     if test.propensity is not None:
         aside = 0 if splits.randomised_sample is None else len(splits.randomised_sample)
         q = test.propensity.astype(np.float64) * (1 - aside / len(dataset.randomised))
     else:
-        q = _share_of_unlogged(test, was_logged, logged, eligible_items(source))
-    if splits.train.pool is not None and was_logged.any():
-        raise UnfitData("split: trains on a draw of users and items; set split.base.duplicates=drop_test")
+        q = _share_drawn(test, was_logged, logged, eligible_items(source))
     others = len(logged) - int(np.count_nonzero(is_among(logged, np.sort(test.codes))))
     met_share = min(len(met) / others, 1.0) if others else 1.0
-    of_logged = np.minimum(q / (1 - (1 - q) * met_share), 1.0)
-    return np.where(was_logged & ~is_among(test.codes, met), of_logged, q)
+    of_logged = q if is_met.any() else np.minimum(q / (1 - (1 - q) * met_share), 1.0)
+    return np.where(was_logged & ~is_met, of_logged, q)
 
 
-def _share_of_unlogged(test: InteractionLog, was_logged: Bools, logged: Ints, eligible: Bools) -> Doubles:
-    """Return, for each test row, its user's test rows over the user's items, of those that were never logged."""
+def _share_drawn(test: InteractionLog, was_logged: Bools, logged: Ints, eligible: Bools) -> Doubles:
+    """Return, for each test row, its user's test rows over the user's items: for one that was never logged, of those
+    that never were; for another, of all, as a share of few logged rows would move with them.
+    """
     user, item = np.divmod(logged, test.num_items)
     items = int(eligible.sum()) - np.bincount(user[eligible[item]], minlength=test.num_users)
     rows = np.bincount(test.users[~was_logged], minlength=test.num_users)
-    return np.maximum(rows, 1)[test.users] / np.maximum(items, 1)[test.users]
+    of_unlogged: Doubles = np.maximum(rows, 1)[test.users] / np.maximum(items, 1)[test.users]
+    of_all = np.bincount(test.users, minlength=test.num_users)[test.users] / max(int(eligible.sum()), 1)
+    return np.where(was_logged, np.minimum(of_all, 1.0), of_unlogged)

@@ -131,6 +131,33 @@ def test_a_randomised_test_stands_for_its_users_items_that_were_not_logged(rule:
     assert weights_of(source).sum() == pytest.approx(candidates_of(source))
 
 
+@pytest.mark.parametrize("rule", ["drop_train", "keep"])
+@pytest.mark.parametrize("chance", [None, 0.2])
+def test_few_training_rows_leave_logged_candidates_that_the_weights_count(
+    rule: Duplicates, chance: float | None
+) -> None:
+    """Logged pairs that are neither trained on nor tested are candidates, and most are where 60 rows train."""
+    error = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        tested = np.concatenate([user * ITEMS + rng.choice(ITEMS, 5, replace=False) for user in range(USERS)])
+        logged = np.flatnonzero(rng.random(USERS * ITEMS) < np.tile(np.linspace(0.1, 0.6, ITEMS), USERS))
+        propensity = None if chance is None else np.full(len(tested), chance, np.float32)
+        dataset = dataset_of(log_of(logged), log_of(tested, propensity))
+        source = Source(dataset, FewShot(base=Random(duplicates=rule, seed=seed), train_size=60)(dataset))
+        probability, codes = inclusion_probabilities(source), source.splits.test.codes
+        judged = ~np.isnan(probability) & np.isin(codes, logged)
+        candidates = len(np.setdiff1d(logged, met_codes(source.splits)))
+        error.append((1 / probability[judged]).sum() / candidates - 1)
+    assert abs(np.mean(error)) < 0.05 and abs(np.mean(error)) < 3.5 * np.std(error) / np.sqrt(len(error))
+
+
+def test_logged_candidates_that_left_the_test_are_refused() -> None:
+    dataset = randomised_source("keep").dataset
+    splits = FewShot(base=Random(duplicates="drop_test"), train_size=60)(dataset)
+    assert "set duplicates=drop_train" in refusal(Source(dataset, splits))
+
+
 def test_a_randomised_test_has_its_logged_probability_less_what_was_set_aside() -> None:
     source = randomised_source("keep", propensity=np.full(5 * USERS, 0.2, np.float32))
     probability = inclusion_probabilities(source)
