@@ -193,6 +193,13 @@ def test_two_processes_do_not_write_the_same_table(tmp_path: Path) -> None:
     assert pl.read_csv(tmp_path / "a.csv")["unit"].to_list() == [0, 0, 0]
 
 
+def test_a_table_that_appears_meanwhile_stops_the_next_before_it_computes(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("of another process")
+    with pytest.raises(RequestError, match="has appeared meanwhile"):
+        write_table(tmp_path / "a.csv", "request", blocks(1), 1, "writing", "units")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
 def test_what_cannot_be_written_is_one_line(call: Call, shop: Path, tmp_path: Path) -> None:
     Path("there.csv").touch()
     Path("link.csv").symlink_to(tmp_path / "elsewhere.csv")
@@ -207,6 +214,7 @@ def test_what_cannot_be_written_is_one_line(call: Call, shop: Path, tmp_path: Pa
         (["--user", "u1", "--memory-mb", "3"], "--memory-mb: bounds the lists of many users; leave it out"),
         (["--all", "--memory-mb", "0", "--out", "a.csv"], "--memory-mb: '0': give a number above 0"),
         (["--user", "u1", "--reranker", "no"], "--reranker no: no such re-ranker"),
+        (["--user", "u1", "--reranker", "mmr", "--set", "curve=[0.1]"], "--set curve: is read by `train` alone"),
         (["--user", "u1", "--set", "weight=1"], "--set: is of a policy or a re-ranker"),
         (["--all", "--user", "u1", "--out", "a.csv"], "recommend: --user and --all; give one of"),
     ):
@@ -330,6 +338,7 @@ def test_pairs_that_cannot_be_predicted_are_one_line(call: Call, shop: Path) -> 
         ),
         (["user,thing", "u1,i1"], "p.csv: line 1: item: no such column"),
         (["user;item", "u1;i1"], "the separator looks like ';'"),
+        ([], "p.csv: line 1: no columns user, item; it is empty"),
         (["user,item"], "p.csv: holds no pair; write one a line below the names of the columns"),
         (["user,item,predicted", "u1,i1,3"], "p.csv: has a column predicted, as the predictions have; rename it"),
         (["user,item", "u1,i1,i3"], "p.csv: line 2"),

@@ -76,8 +76,7 @@ class TableParts:
             else:
                 pl.scan_parquet(self.paths, glob=False).sink_parquet(complete)
             sync(complete)
-            if self.out.exists() or self.out.is_symlink():
-                raise RequestError(f"--out {self.out}: has appeared meanwhile; move it away, and run this again")
+            _require_absent(self.out)
             complete.replace(self.out)
             sync(self.out.parent)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -149,10 +148,16 @@ def table_parts(out: Path, request: str) -> Iterator[TableParts]:
             pieces = TableParts(out, folder)
             pieces._resume()
             try:
+                _require_absent(out)  # another process may have written it since it was checked
                 yield pieces
             finally:
                 with suppress(OSError):  # there are parts, which the next launch takes
                     folder.rmdir()
+
+
+def _require_absent(out: Path) -> None:
+    if out.exists() or out.is_symlink():
+        raise RequestError(f"--out {out}: has appeared meanwhile; move it away, and run this again")
 
 
 @contextmanager

@@ -49,8 +49,9 @@ class Scorer:
     def _rows(self, side: str, ids: np.ndarray) -> np.ndarray:
         form, salt = self.card["ids"]["form"], self.card["ids"]["salt"]
         if form == "none":
-            rows = ids.astype(np.int64)
-            return np.where((rows >= 0) & (rows < len(self.support[f"{side}_levels"])), rows, -1)
+            rows = range(len(self.support[f"{side}_levels"]))
+            texts = [str(each) for each in ids]
+            return np.array([int(text) if text.isdecimal() and int(text) in rows else -1 for text in texts], np.int64)
         return np.array([self.rows[side].get(id_key(salt, side, str(each)), -1) for each in ids], np.int64)
 
     def _cells(self, user: np.ndarray, item: np.ndarray) -> list[str]:
@@ -102,5 +103,10 @@ def load_graph(name: str, content: bytes, threads: int = 0) -> Callable[[np.ndar
 
 
 if __name__ == "__main__":
-    score, cell = Scorer()(sys.argv[1], sys.argv[2])
+    if len(sys.argv) != 3:
+        sys.exit("usage: python scorer.py USER ITEM")
+    try:
+        score, cell = Scorer()(*sys.argv[1:])
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
     print(f"{sys.argv[1]}, {sys.argv[2]}: {score[0]}{f' (outside the support: {cell[0]})' if cell[0] else ''}")

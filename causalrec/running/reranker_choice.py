@@ -70,7 +70,10 @@ def reranker_component(name: str, settings: Sequence[str]) -> ComponentConfig[Ab
         raise RequestError(f"--reranker {name}: no such re-ranker; {did_you_mean(name, names)}")
     content = read_yaml(package_folder("conf") / GROUP / f"{name}.yaml")
     assert isinstance(content, dict)  # a file of ours
-    node = {**content[name], **dict(parse_setting(name, text) for text in settings)}
+    chosen = dict(parse_setting(name, text) for text in settings)
+    if "curve" in chosen:
+        raise RequestError("--set curve: is read by `train` alone; lists go by one weight, --set weight=..")
+    node = {**content[name], **chosen}
     return validate_component(name, node, AbstractReranker)  # type: ignore[type-abstract]
 
 

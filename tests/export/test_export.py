@@ -58,6 +58,7 @@ def test_an_exported_folder_scores_without_the_package(newcomer: Path, capsys: p
     assert table.columns == ["side", "row", "id"] and len(table) == 60 + 110 and "3" not in set(table["id"])
     _check_card(Path("out/onnx"), record)
     _check_changed_files(Path("out/onnx"))
+    _check_command(Path("out/onnx"))
     _check_server("out/onnx", scores[0])
     _check_rows(record)
     rmtree("data")
@@ -112,6 +113,23 @@ def _check_rows(record: RunRecord) -> None:
     scores, outside = Scorer("rows")(np.array([2, 4, 60]), np.array([6, 0, 0]))
     assert scores[:2] == pytest.approx(causalrec.load(record).predict(["3", "5"], ["7", "1"]), abs=1e-5)
     assert np.isnan(scores[2]) and outside[2] == "unknown id: user 60, item 0"
+    scores, outside = Scorer("rows")(["2", "x"], ["6", "-1"])  # rows as text, and what is none
+    assert not np.isnan(scores[0]) and np.isnan(scores[1]) and outside[1] == "unknown id: user x, item -1"
+
+
+def _check_command(folder: Path) -> None:
+    """By the shell, what the scorer refuses is one line."""
+    changed = folder.with_name("edited")
+    copytree(folder, changed)
+    (changed / "card.json").write_text("{}")
+    for where, ids, message in (
+        (folder, ["1"], "usage: python scorer.py USER ITEM"),
+        (changed, ["1", "2"], "is not as"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-I", str(where / "scorer.py"), *ids], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
 
 
 def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -36,6 +36,8 @@ def header_problems(raw: RawFile, columns: Sequence[str]) -> list[Problem]:
 
 
 def _list_columns(header: Sequence[str]) -> str:
+    if not any(header):
+        return "it is empty"
     return f"it has {', '.join(header[:30])}" + (f" and {len(header) - 30} more" if len(header) > 30 else "")
 
 
