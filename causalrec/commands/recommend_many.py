@@ -91,7 +91,7 @@ def warn_of_formulas(run: TrainedRun, out: Path) -> None:
         odd = [text for text in texts if text.startswith(FORMULA) and not text.lstrip("+-").isdecimal()]
         if odd:
             log(
-                f"{len(odd)} ids of {side}s begin as formulas of a spreadsheet do (first: {odd[0]}); do not open "
+                f"ids of {side}s that begin as formulas of a spreadsheet do: {len(odd)} (first: {odd[0]}); do not open "
                 f"{out.name} in one, or write .parquet"
             )
 
