@@ -177,7 +177,7 @@ def test_a_slice_asked_for_by_name_that_has_no_rows_is_said(
 def test_rows_with_outcomes_judge_no_effect(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", *SMALL[:-3], "task=effect", "dataset.units=300", "slice=[test,uplift]"]) == 2
     message = (
-        "slice=test: yields rows judged by graded, but this run predicts what is judged by effect, uplift; leave it"
+        "slice=test: yields rows judged by graded, but this run predicts what is judged by effect, lists, uplift; leave"
     )
     assert message in capsys.readouterr().err
 

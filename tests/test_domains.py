@@ -186,7 +186,7 @@ def test_a_job_killed_while_it_scores_goes_on_at_scoring(
         raise GoneError
 
     with monkeypatch.context() as patch, pytest.raises(GoneError):
-        patch.setattr(catalogue_scores, "_update_rankings", end)
+        patch.setitem(catalogue_scores.UPDATES, "ranking", end)
         cli.main(last_of_each("train", *QUICK, *request))
     assert not list((tmp_path / "runs").rglob("record.json"))
     monkeypatch.setattr(CausalRecModule, "training_step", lambda *_: pytest.fail("it was trained again"))

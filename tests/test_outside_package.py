@@ -85,6 +85,7 @@ def test_it_brings_one_of_each_kind_and_none_of_ours() -> None:
         "trainer",
         "logger",
         "baseline",
+        "reranker",
     }
     assert not {path.relative_to(CONF) for path in CONF.rglob("*.yaml")} & {
         path.relative_to(package_folder("conf")) for path in package_folder("conf").rglob("*.yaml")

@@ -22,8 +22,8 @@ def bag_of_words(texts: Sequence[str]) -> Floats:
     Processing & Management 1988; smoothed as scikit-learn does). Words in lower case; of many the 4,096 in most texts
     (fewer where all vectors would take above 2^26 numbers), ties by alphabet: what few texts hold makes few alike.
 
-    >>> bag_of_words(["Toy Story", "story"]).round(2).tolist()
-    [[1.0, 1.41], [1.0, 0.0]]
+    >>> bag_of_words(["Toy Toy Story", "story story"]).astype(int).tolist()
+    [[1, 2], [2, 0]]
     """
     counts = [Counter(WORD.findall(text.lower())) for text in texts]
     in_texts = Counter(word for each in counts for word in each)

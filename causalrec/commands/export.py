@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from causalrec.commands.terminal import print_json
 from causalrec.errors import RequestError
-from causalrec.records.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from causalrec.records.run_record import RunRecord
 
 
 def export(options: argparse.Namespace) -> int:

@@ -389,7 +389,7 @@ def test_without_a_key_the_workspace_is_written_beside_the_records(
     assert ask("workspace", tmp_path, json=True, project="other", entity="us") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["workspace"], document["project"], document["entity"]) == (str(file), "other", "us")
-    assert [section["panels"] for section in document["sections"]] == [1, 2, 4, 1]
+    assert [section["panels"] for section in document["sections"]] == [1, 2, 5, 1]
     assert json.loads(file.read_text())["entity"] == "us"
 
 
