@@ -17,18 +17,19 @@ from causalrec.data.log import InteractionLog
 from causalrec.errors import CausalRecError
 from causalrec.estimators.bootstrap import cluster_weights, percentile_interval
 from causalrec.estimators.jackknife import jackknife_bias, t_interval, t_replicates
-from causalrec.evaluation.catalogue_predictions import Predict, of_arm
+from causalrec.evaluation.catalogue_predictions import Predict
 from causalrec.evaluation.catalogue_scores import leave_users_out, update_metrics
 from causalrec.evaluation.jackknife import leave_groups_out, needs_jackknife
 from causalrec.evaluation.list_updates import lacks_gains
 from causalrec.evaluation.ranked_first import few_ranked_first
+from causalrec.evaluation.scored_rows import scored_rows
 from causalrec.evaluation.slice.base import AnySliceData, SliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.metrics.base import AbstractMetric, Scored
 from causalrec.metrics.list.base import AbstractListMetric
 from causalrec.metrics.list.list_mean import AbstractListMean
 from causalrec.metrics.user_mean import AbstractUserMean
-from causalrec.records.sections import CalibrationBin, ScoreRecord, finite_or_none
+from causalrec.records.sections import ScoreRecord, finite_or_none
 from causalrec.types import Bools, Doubles, Floats, Ints
 
 SENTENCE = re.compile(r".*?(?:\.(?= [A-Z`])|$)")
@@ -331,32 +332,3 @@ def _predict_once(predict: Predict, data: SliceData, predictions: dict[str, Floa
 def _draw_weights(clusters: int, replicates: int, seed: int) -> torch.Tensor:
     """Return the resamples that every model and job on the same users shares."""
     return torch.from_numpy(cluster_weights(clusters, replicates, seed))
-
-
-def scored_rows(data: SliceData, prediction: Floats, constant: float) -> Scored:
-    """Return a slice's rows beside what was predicted: float32[N] numbers, float32[N,C] chances of classes, or
-    float32[N,A] effects, of which the slice's arm is taken.
-    """
-    values = of_arm(prediction, data.arm)
-    likeliest = prediction.argmax(-1) if prediction.ndim == 2 and not data.arm else None
-    of_effects = (data.treatment, data.propensity, data.drawn_effect, data.centred_label, data.weight)
-    columns = (values, data.label, data.cluster, likeliest, *of_effects)
-    writable = (None if column is None else np.require(column, requirements=["C", "W"]) for column in columns)
-    tensors = [None if column is None else torch.from_numpy(column) for column in writable]
-    predicted, label, cluster, *others = tensors
-    assert predicted is not None and label is not None and cluster is not None
-    return Scored(predicted, label, cluster, constant, *others)
-
-
-def reliability(prediction: Floats, label: Floats, bins: int = 10) -> list[CalibrationBin]:
-    """Return the mean prediction and mean label of equally filled bins of the prediction."""
-    order = np.argsort(prediction, kind="stable")
-    return [
-        CalibrationBin(
-            finite_or_none(float(prediction[rows].mean(dtype=np.float64))),
-            finite_or_none(float(label[rows].mean(dtype=np.float64))),
-            len(rows),
-        )
-        for rows in np.array_split(order, bins)
-        if len(rows)
-    ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from causalrec.config.schema import ExperimentConfig
 from causalrec.evaluation.baseline_scores import baseline_scores
 from causalrec.evaluation.catalogue_predictions import means, predict_some
-from causalrec.evaluation.evaluator import Evaluator, Score, reliability
+from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.metric_warnings import (
     few_clusters,
     missing_arms,
@@ -19,6 +19,7 @@ from causalrec.evaluation.metric_warnings import (
     unknown_intervals,
 )
 from causalrec.evaluation.reranked_slices import reranked_gains
+from causalrec.evaluation.scored_rows import reliability
 from causalrec.evaluation.slice.base import AnySliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.graph.overlap import Overlap, with_criterion

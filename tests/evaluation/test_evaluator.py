@@ -26,9 +26,10 @@ from causalrec.evaluation.baseline.base import AbstractBaseline
 from causalrec.evaluation.baseline.constant import Constant
 from causalrec.evaluation.baseline_scores import baseline_scores
 from causalrec.evaluation.catalogue_predictions import blocks_of_rows
-from causalrec.evaluation.evaluator import Evaluator, Score, reliability
+from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.jackknife import GROUPS, leave_groups_out
 from causalrec.evaluation.metric_warnings import short_lists, undefined_metrics
+from causalrec.evaluation.scored_rows import reliability
 from causalrec.evaluation.slice.all_pairs import AllPairsSlice
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.evaluation.slice.test import HeldOutSlice

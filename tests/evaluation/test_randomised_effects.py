@@ -19,7 +19,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.errors import DataError
 from causalrec.estimators.cross_fitting import CROSSFIT_ROLES
 from causalrec.estimators.objective.x_learner import XLearner
-from causalrec.evaluation.evaluator import scored_rows
+from causalrec.evaluation.scored_rows import scored_rows
 from causalrec.evaluation.slice.uplift import UpliftSlice
 from causalrec.metrics.auuc import AUUC
 from causalrec.metrics.base import Scored

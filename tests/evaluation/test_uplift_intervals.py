@@ -12,9 +12,10 @@ from causalrec.config.component import ComponentConfig
 from causalrec.estimators.bootstrap import percentile_interval
 from causalrec.estimators.jackknife import dependence_axes, t_interval, t_replicates, two_way_variance
 from causalrec.evaluation.baseline_scores import _load, _to_bytes
-from causalrec.evaluation.evaluator import Evaluator, Score, scored_rows
+from causalrec.evaluation.evaluator import Evaluator, Score
 from causalrec.evaluation.jackknife import GROUPS, leave_groups_out, needs_jackknife
 from causalrec.evaluation.metric_warnings import few_clusters, missing_arms, unknown_intervals
+from causalrec.evaluation.scored_rows import scored_rows
 from causalrec.evaluation.slice.base import SliceData
 from causalrec.metrics.base import AbstractMetric
 from causalrec.metrics.qini import Qini
