@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from causalrec.catalogue.facts import CatalogueFacts
+from causalrec.catalogue.lists import Candidates
 from causalrec.config.component import validate_component
 from causalrec.config.compose import compose_config
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
 from causalrec.encoders.language.cache import embeddings
 from causalrec.encoders.language.folder import model_folder
+from causalrec.rerankers.mmr import MMR
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
 pytestmark = pytest.mark.network
@@ -24,6 +27,25 @@ def test_ml100k_is_whole() -> None:
     assert (len(dataset.logged), dataset.logged.num_users, dataset.logged.num_items) == (100_000, 943, 1682)
     assert dataset.item_table["title"][266] == "", "item 267 has no title"
     assert dataset.logged.outcome.mean() == pytest.approx(0.55375)
+
+
+def test_intra_list_diversity_does_not_fall_as_the_weight_rises() -> None:
+    dataset = ML100K(threshold=4).load(DATA)
+    log = dataset.logged
+    rows, likes = (np.bincount(log.item, w, minlength=log.num_items) for w in (None, log.outcome))
+    score = np.tile(((likes + 2.5) / (rows + 5)).astype(np.float32), (log.num_users, 1))
+    score[log.users, log.item] = -np.inf
+    item = np.argsort(-score, 1, kind="stable")[:, :100]
+    given = Candidates(np.arange(log.num_users), item, np.take_along_axis(score, item, 1))
+    catalogue = CatalogueFacts(dataset, log)
+    diversity = []
+    for weight in np.linspace(0, 1, 11):
+        positions = MMR(column="genre", weight=float(weight)).bind(catalogue)(given, 10)
+        vectors = catalogue.space("genre")[np.take_along_axis(item, positions, 1)]
+        cosines = vectors @ vectors.transpose(0, 2, 1)
+        pairs = cosines.sum((1, 2)) - np.trace(cosines, axis1=1, axis2=2)
+        diversity.append(float(1 - pairs.mean() / 90))
+    assert (np.diff(diversity) >= 0).all() and diversity[-1] > diversity[0] + 0.2, diversity
 
 
 @pytest.mark.long

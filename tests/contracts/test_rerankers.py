@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +16,12 @@ from causalrec.config.component import ComponentConfig, validate_component
 from causalrec.config.compose import package_folder
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
-from causalrec.data.datasets import ml100k
-from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.log import InteractionLog
 from causalrec.errors import RequestError
 from causalrec.rerankers import greedy
 from causalrec.rerankers.base import AbstractReranker
 from causalrec.rerankers.mmr import MMR
 from causalrec.types import Floats, Ints
-from tests.conftest import require
 
 USERS, ITEMS, WIDTH = 40, 120, 30
 CARD = DatasetCard(
@@ -185,24 +180,3 @@ def test_mmr_is_a_plain_loop(weight: float) -> None:
     positions = MMR(column="look", weight=weight).bind(FACTS)(given, 10)
     for user in range(WIDTH, USERS):
         assert positions[user].tolist() == plain_mmr(given.score[user], vectors[given.item[user]], weight, 10)
-
-
-def test_intra_list_diversity_does_not_fall_as_the_weight_rises_on_ml100k() -> None:
-    require(ml100k.RECBOLE, ml100k.OFFICIAL)
-    root = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
-    dataset = ML100K(threshold=4).load(root)
-    log = dataset.logged
-    rows, likes = (np.bincount(log.item, w, minlength=log.num_items) for w in (None, log.outcome))
-    score = np.tile(((likes + 2.5) / (rows + 5)).astype(np.float32), (log.num_users, 1))
-    score[log.users, log.item] = -np.inf
-    item = np.argsort(-score, 1, kind="stable")[:, :100]
-    given = Candidates(np.arange(log.num_users), item, np.take_along_axis(score, item, 1))
-    catalogue = CatalogueFacts(dataset, log)
-    diversity = []
-    for weight in np.linspace(0, 1, 11):
-        positions = MMR(column="genre", weight=float(weight)).bind(catalogue)(given, 10)
-        vectors = catalogue.space("genre")[np.take_along_axis(item, positions, 1)]
-        cosines = vectors @ vectors.transpose(0, 2, 1)
-        pairs = cosines.sum((1, 2)) - np.trace(cosines, axis1=1, axis2=2)
-        diversity.append(float(1 - pairs.mean() / 90))
-    assert (np.diff(diversity) >= 0).all() and diversity[-1] > diversity[0] + 0.2, diversity
