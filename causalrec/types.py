@@ -259,6 +259,9 @@ class Outputs:
             row axis; a scalar as `[1]`, so that it meets rows.
         passes: by role, the outputs of P passes with dropout of the vectors, `[P,B]`, without gradient.
         buffers: by name, what the objective has fitted between epochs; empty before the first.
+        terms: by name, the objective's terms of these rows, for penalties that read its loss (`reads_terms`).
+        energies: by role, of the triples in `Batch.columns` and of their negatives, `[B]` each: the lower, the likelier
+            an encoder of a graph holds them; empty where the batch holds no triples.
     """
 
     values: Mapping[Role, Tensor]
@@ -270,6 +273,8 @@ class Outputs:
     parameters: Mapping[Role, Mapping[str, Tensor]] = field(default_factory=dict)
     passes: Mapping[Role, Tensor] = field(default_factory=dict)
     buffers: Mapping[str, Tensor] = field(default_factory=dict)
+    terms: Mapping[str, Term] = field(default_factory=dict)
+    energies: Mapping[Role, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def __getitem__(self, role: Role) -> Tensor:
         return self.values[role]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.contexts import ActionDistribution, ActionRewards
+from causalrec.data.knowledge import KnowledgeGraph
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairColumn
 from causalrec.data.truth import Oracle, PotentialOutcomes
@@ -38,6 +39,7 @@ class CausalDataset:
             knows it: the truth of any policy's value on these rounds.
         policies: Further policies that come with the data, by name.
         policy_logs: Rounds that these wrote themselves, by name: their mean reward is the policy's value in them.
+        knowledge: What is known of items beside the log, as triples; None without a graph.
         raw_sha256: Of the raw files as read, by name.
         user_ids: [U], the ids of the raw files, any dtype, row = id of the log; None where the files name none.
         item_ids: [I], likewise.
@@ -57,6 +59,7 @@ class CausalDataset:
     context_oracle: ActionRewards | None = None
     policies: Mapping[str, ActionDistribution] = field(default_factory=dict)
     policy_logs: Mapping[str, InteractionLog] = field(default_factory=dict)
+    knowledge: KnowledgeGraph | None = None
     raw_sha256: Mapping[str, str] = field(default_factory=dict)
     user_ids: pl.Series | None = None
     item_ids: pl.Series | None = None
@@ -71,11 +74,22 @@ class CausalDataset:
         sides: tuple[tuple[Entity, int], ...] = (("user", expected[0]), ("item", expected[1]))
         for side, count in sides:
             self._check_vectors(side, count)
+        if self.knowledge is not None and len(self.knowledge.item_entity) != expected[1]:
+            raise DataError(
+                f"{self.card.name}: {self.knowledge.name} links {len(self.knowledge.item_entity)} items, but there are "
+                f"{expected[1]}; give every item an entity, or -1"
+            )
         for entity, ids, count in zip(("user", "item"), (self.user_ids, self.item_ids), expected, strict=True):
             if ids is not None:
                 self._check_raw_ids(entity, ids, count)
         for column in self.card.row_columns:
             self._check_row_column(column)
+
+    def training_side(self, train: InteractionLog) -> CausalDataset:
+        """Return what may be read while fitting: training rows as its log, no randomised part and no truth."""
+        return replace(
+            self, logged=train, randomised=None, oracle=None, potential=None, context_oracle=None, policy_logs={}
+        )
 
     def vectors_of(self, entity: Entity) -> Mapping[str, Vectors]:
         """Return the vectors of users or of items, by column."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from causalrec.data.knowledge import KnowledgeGraph
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.finetuning.base import AbstractFinetuning
 from causalrec.encoders.finetuning.frozen import Frozen
@@ -34,6 +35,8 @@ class EncoderInputs:
         user_features: the view's numbers of users, float32[U,F], standardised, as `item_features`.
         item_vectors: the view's precomputed vectors [I,D] by column, as the file holds them (NaN or zeros: missing).
         user_vectors: the view's precomputed vectors [U,D] by column, likewise.
+        columns: the view's columns as text, by side and name, one for each id ("" where missing): what templates read.
+        knowledge: triples of what is known of the view's items; None without a graph.
         history_log: the training rows that histories may read; None where the view has no user.
         positive_threshold: the outcome from which on an event of a history counts as liked.
         finetuning: how much of a language model is trained.
@@ -49,6 +52,8 @@ class EncoderInputs:
     user_features: Floats | None = None
     item_vectors: Mapping[str, Vectors] = field(default_factory=dict)
     user_vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    columns: Mapping[Entity, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    knowledge: KnowledgeGraph | None = None
     history_log: InteractionLog | None = None
     positive_threshold: float = 0.5
     finetuning: AbstractFinetuning = field(default_factory=Frozen)

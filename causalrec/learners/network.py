@@ -19,6 +19,7 @@ from causalrec.data.sampler.base import AbstractSampler
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
 from causalrec.errors import DataError, RequestError
 from causalrec.estimators.objective.base import AbstractObjective
+from causalrec.estimators.penalty.base import AbstractPenalty
 from causalrec.features.batch_columns import BatchColumn, batch_columns
 from causalrec.features.views import Views
 from causalrec.learners.base import AbstractLearner
@@ -210,6 +211,7 @@ def _request(
     config: ExperimentConfig, prepared: PreparedData, inputs: Callable[[], EncoderInputs], folder: Path
 ) -> FitRequest:
     selection, run = config.run.selection, config.run
+    training_side = prepared.dataset.training_side(prepared.train)
     return FitRequest(
         model=lambda: build_trainable_model(config, prepared, inputs()),
         objective=_objective(config, prepared),
@@ -229,7 +231,7 @@ def _request(
         folder=folder,
         label=f"{run.name} seed {run.seed}",
         prefix="",
-        penalties={name: penalty.build() for name, penalty in config.penalty.items()},
+        penalties={name: penalty.bind(training_side) for name, penalty in _penalties(config).items()},
         columns=_columns(config, prepared),
         scheduler=config.scheduler.build(),
     )
@@ -241,9 +243,13 @@ def _objective(config: ExperimentConfig, prepared: PreparedData) -> AbstractObje
     return objective.with_clip(prepared.objective_clip(objective))
 
 
+def _penalties(config: ExperimentConfig) -> dict[str, AbstractPenalty]:
+    return {name: penalty.build() for name, penalty in config.penalty.items()}
+
+
 def _columns(config: ExperimentConfig, prepared: PreparedData) -> dict[str, BatchColumn]:
     """Return the columns that batches must hold, and let each penalty judge those it reads."""
-    penalties = {name: penalty.build() for name, penalty in config.penalty.items()}
+    penalties = _penalties(config)
     columns_by_component = {config.run.choice("objective"): config.objective.target.columns}
     columns = batch_columns(
         prepared.dataset,

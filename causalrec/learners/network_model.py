@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor
 
@@ -64,6 +67,12 @@ def _has_free_parameters(config: ExperimentConfig) -> bool:
     return config.objective.target.free_parameters is not AbstractObjective.free_parameters
 
 
+def _texts_of(table: pl.DataFrame, view: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the columns of a table that the view names, as text."""
+    names = [name for name in table.columns if name in view]
+    return {name: tuple("" if value is None else str(value) for value in table[name].to_list()) for name in names}
+
+
 def _width(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> int:
     """Return the width of the encoder's vectors; torch's random state stays as it is."""
     with torch.random.fork_rng(devices=[]):
@@ -115,6 +124,8 @@ def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderI
         user_features=features.user_block,
         item_vectors={name: vectors for name, vectors in dataset.item_vectors.items() if name in view},
         user_vectors={name: vectors for name, vectors in dataset.user_vectors.items() if name in view},
+        columns={side: _texts_of(table, view) for side, table in dataset.tables.items()},
+        knowledge=dataset.knowledge,
         history_log=prepared.history_log,
         positive_threshold=0.5 if dataset.card.outcome == "click" else float(prepared.train.outcome.mean()),
         finetuning=config.finetuning.build(),

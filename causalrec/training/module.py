@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial, reduce
 from typing import Any, TypeVar
 
@@ -150,6 +151,8 @@ class CausalRecModule(pl.LightningModule):
         outputs = self._outputs(batch)
         terms = self.objective.terms(batch, outputs)
         loss = reduce(torch.add, [self.reduce(term, batch) for term in terms.values()])
+        if any(penalty.reads_terms for penalty in self.penalties.values()):
+            outputs = replace(outputs, terms=terms)
         for name, penalty in self.penalties.items():
             loss = loss + penalty.weight * self._penalty(name, penalty, batch, outputs)
         self._update(loss)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar
 
 from causalrec.data.dataset import CausalDataset
@@ -45,8 +44,7 @@ def augment_rows(
     """
     rows = train
     for name, augmentation in augmentations.items():
-        readable = replace(dataset, logged=train, randomised=None, oracle=None, potential=None)
-        before, rows = rows, augmentation.augment(rows, readable, seed)
+        before, rows = rows, augmentation.augment(rows, dataset.training_side(train), seed)
         _check(name, augmentation.own_propensity, before, rows)
     return rows
 

@@ -4,19 +4,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import SampledRows
 from causalrec.errors import RequestError
 from causalrec.features.batch_columns import BatchColumn
 from causalrec.types import OUTCOME, Batch, Estimand, Feedback, Link, Outputs, Role, Term
 
+RoleVectors = Mapping[Role, tuple[Tensor, Tensor]]
 Weight = Annotated[float, Field(ge=0)]
 
 
@@ -39,6 +41,8 @@ class AbstractPenalty(ABC):
     Class variables:
         roles: The networks whose outputs it reads; the objective must have them.
         estimands, links, feedback_types: What it is defined for.
+        reads_terms: It reads the objective's terms of the rows (`Outputs.terms`): the loss itself, row by row.
+        moves: It reads a second forward, at the vectors that `move` returns; `ratios` is handed the outputs there.
         vectorizable: Its functions also run on `[R,B]` rows and `[R]` values, so that fits that differ in its weight
             train as one program.
 
@@ -50,6 +54,8 @@ class AbstractPenalty(ABC):
     estimands: ClassVar[frozenset[Estimand]] = frozenset({"exposed_mean"})
     links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log", "softmax"})
     feedback_types: ClassVar[frozenset[Feedback]] = frozenset({"explicit", "exposure_logged", "positive_only"})
+    reads_terms: ClassVar[bool] = False
+    moves: ClassVar[bool] = False
     vectorizable: ClassVar[bool] = False
 
     weight: Weight = 1.0  # a type, not its name: no annotations as text in this file, for subclasses elsewhere
@@ -71,6 +77,37 @@ class AbstractPenalty(ABC):
     def combine(self, values: Mapping[str, Tensor]) -> Tensor:
         """Return the penalty from the reduced ratios, scalars, as a scalar; their sum unless it says otherwise."""
         return reduce(torch.add, values.values())
+
+    def bind(self, dataset: CausalDataset) -> Self:
+        """Return the penalty with what it reads of the data: `dataset.training_side`, whose log is the training rows.
+
+        Raises RequestError where they do not hold what it needs.
+        """
+        return self
+
+    def move(self, vectors: RoleVectors, gradients: RoleVectors) -> RoleVectors:
+        """Return by role the user and item vectors `[B,D]` of the second forward; only where it `moves`.
+
+        Args:
+            vectors: by role, of the rows of the batch.
+            gradients: of the objective's loss, by them, without gradients of their own.
+        """
+        return vectors
+
+    def start_state(self) -> Mapping[str, Tensor]:
+        """Return the numbers that it keeps from step to step (multipliers, weights of groups), by name; most keep none.
+
+        They stand in checkpoints, and on the model's device.
+        """
+        return {}
+
+    def next_state(self, state: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return its state after a step, from that before and the reduced ratios, which are without gradients."""
+        return state
+
+    def combine_with_state(self, values: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Tensor:
+        """Return the penalty from the reduced ratios and its state; `combine` of the ratios unless it keeps one."""
+        return self.combine(values)
 
     def check_columns(self, name: str, columns: Mapping[str, BatchColumn]) -> None:  # noqa: B027  # most need nothing
         """Raise RequestError where a column it reads is not what it needs; `name`: of the penalty, in messages."""

@@ -236,6 +236,8 @@ class StackedTrainer:
                 outputs = with_passes(self.model, self.objective, batch, outputs, draws)
             terms = self.objective.terms(batch, outputs)
             loss = torch.stack([reduce_term(term, batch) for term in terms.values()]).sum(0)
+            if any(penalty.reads_terms for penalty in self.penalties.values()):
+                outputs = replace(outputs, terms=terms)
             for name, penalty in self.penalties.items():
                 value = penalty_value(penalty, batch, outputs)
                 self._note_failures(name, value.detach(), steps)
