@@ -187,6 +187,12 @@ class CausalModel(nn.Module):
         return objective.predict(self._in_outcome_unit(self._outputs(batch, names)))
 
     @property
+    def encoder_warnings(self) -> tuple[str, ...]:
+        """What the encoders say of what they have read, each line once."""
+        lines = (line for name in self.networks for line in self.network(Role(name)).encoder.warnings())
+        return tuple(dict.fromkeys(lines))
+
+    @property
     def reads_time(self) -> bool:
         """Whether any network reads histories."""
         return any(self.network(Role(name)).encoder.reads_time for name in self.networks)

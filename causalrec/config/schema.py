@@ -213,6 +213,14 @@ class ExperimentConfig:
         """Whether its learner is trained by the trainer."""
         return self.learner is not None and "trainer" in self.learner.target.groups
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether encoder or head has a parameter that is trained: a language model that is only asked has none."""
+        trains = self.finetuning.target.trains
+        return self.encoder.target.has_weights(self.encoder.settings, trains) or self.head.target.has_weights(
+            self.head.settings
+        )
+
     @cached_property
     def trial(self) -> Trial | None:
         """What a smoke run leaves of the data, whatever learns from them; None where nothing is left out."""
@@ -229,7 +237,7 @@ class ExperimentConfig:
     def candidates(self) -> Candidates:
         """The numbers that are tried, by the path of the setting; none where one fit is made as it is."""
         requested = self.run.selection.candidates
-        if requested == "none":
+        if requested == "none" or (requested == "auto" and not self.has_weights):
             return {}
         if requested == "auto" and self.trial is not None:
             return {}

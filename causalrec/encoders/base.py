@@ -131,6 +131,20 @@ class AbstractAnyEncoder(nn.Module, ABC):
         """
         return {"text": Submodel()} if cls.reads_text and "text" in columns["item"] else {}
 
+    @classmethod
+    def has_weights(cls, settings: Mapping[str, object], trains: bool) -> bool:
+        """Whether with these keywords any parameter of it is trained; `trains`: one of its language model is."""
+        return True
+
+    @classmethod
+    def pair_limit(cls, settings: Mapping[str, object]) -> int | None:
+        """Return the most pairs that a run may score with these keywords (`max_pairs`); None: as many as there are."""
+        return None
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what must be read beside the numbers of what it has read since it was built, a sentence each."""
+        return ()
+
     def text_encoders(self) -> Mapping[str, TextEncoder]:
         """Return the submodules that read text by a language model, by name."""
         return {}

@@ -33,6 +33,11 @@ class AbstractHead(nn.Module, ABC):
     links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log"})
     head_outputs: ClassVar[frozenset[Role]] = frozenset()
 
+    @classmethod
+    def has_weights(cls, settings: Mapping[str, object]) -> bool:
+        """Whether with these keywords any parameter of it is trained."""
+        return True
+
     def start_at(self, raw: Tensor) -> None:
         """Set the constant of its outputs before training, so that the first step need not find the mean.
 

@@ -88,6 +88,8 @@ class NetworkLearner(AbstractLearner):
         wanted = config.run.selection.folds
         if wanted != "auto":
             return Folds(wanted, "as asked for", requested=True)
+        if not config.has_weights:
+            return Folds(1, "nothing is trained")
         if config.run.selection.criterion == "randomised":
             return Folds(1, "selection.criterion=randomised reads rows that are no part of folds")
         if config.run.selection.candidates == "none" or (config.trial is not None and not config.candidates):

@@ -106,7 +106,7 @@ class NetworkPredictor(AbstractPredictor):
     def warnings(self) -> tuple[str, ...]:
         warns = type(self.objective).fit_warnings is not AbstractObjective.fit_warnings
         of_fit = self._fit_warnings if warns and self.log is not None else ()
-        return (*self.buffer_warnings, *of_fit)
+        return (*self.buffer_warnings, *of_fit, *self.model.encoder_warnings)
 
     @cached_property
     def _fit_warnings(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from causalrec.progress import progress
 from causalrec.records.cost_section import CostSection
 from causalrec.running.cache import PreparedCache, prepared_key
 from causalrec.running.job_log import JobLog
+from causalrec.running.pair_limit import require_pair_limit
 from causalrec.running.placebo import check_placebo_slice
 from causalrec.running.prepare import plan_run, select_slices
 from causalrec.running.recording import SINGLE, peak_bytes, planned_record
@@ -160,6 +161,7 @@ def _check_scoring(config: ExperimentConfig, prepared: PreparedData) -> None:
     scores = len(config.metric) * (1 + len(config.baseline))
     require_list_rows(config.metric, slices, prepared.dataset.card.name)
     require_memory(config.run.evaluation.replicates, slices, scores)
+    require_pair_limit(config, slices)
     require_block_memory(slices, config.metric, config.run.evaluation.memory_mb)
     check_placebo_slice(config, [data.name for data in slices])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import os
 import warnings
 from contextlib import ExitStack
@@ -116,10 +117,15 @@ class TrainerSettings:
             label: of the progress bar.
             epochs: train for that many and take the last, criterion nan (a refit on all rows, nothing held out); None:
                 stop early.
+
+        A module without a parameter to train is what it is: no epoch, criterion nan.
         """
         store = FitFolder(folder, fit_fingerprint(module, data, self._identity(epochs)))
         fit = store.load_finished(module.state_dict())
         live = fit is None and not self._forks()  # a logger is of no use in another process
+        if fit is None and not any(parameter.requires_grad for parameter in module.parameters()):
+            fit = FitResult(math.nan, 0, 0, {name: value.clone() for name, value in module.state_dict().items()})
+            store.finish(fit)
         if fit is None:
             store.remove_partial_files()
             if self.precision == "64-true":

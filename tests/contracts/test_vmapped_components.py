@@ -37,7 +37,7 @@ TEXTS = ("the film of war", "a comedy of love", "the new film", "old drama")
 SHORT = ("mf", "mlp", "neumf", "bert", "bert4rec")
 TAKEN = {"mf", "mlp", "neumf"}  # the encoders that vmap takes; the others read texts once each, or histories
 SMALL: dict[str, dict[str, Any]] = {"classes": {"num_classes": 3}, "dot": {}, "descn": {"width": 8, "arm_width": 4}}
-SMALL |= {"dragonnet": SMALL["descn"], "tarnet": SMALL["descn"]}
+SMALL |= {"prompt": {}, "dragonnet": SMALL["descn"], "tarnet": SMALL["descn"]}
 
 
 def stems(group: str) -> list[str]:

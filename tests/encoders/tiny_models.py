@@ -14,6 +14,7 @@ from transformers import (
     GPT2Config,
     GPT2Model,
     LlamaConfig,
+    LlamaForCausalLM,
     LlamaModel,
     PretrainedConfig,
     PreTrainedModel,
@@ -99,6 +100,45 @@ def write_llama(folder: Path, seed: int = 0) -> Path:
         **SHAPE,
     )
     return _write(folder, LlamaModel, config, tokenizer, seed)
+
+
+CHAT = (
+    "{% for message in messages %}<s>{{ message['role'] }} {{ message['content'] }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}<s>assistant {% endif %}"
+)
+DECODER_LIMIT = 256
+
+
+def write_decoder(
+    folder: Path, seed: int = 0, *, chat: bool = False, tied: bool = True, lines: tuple[str, ...] = LINES
+) -> Path:
+    """Write a Llama with its output layer, which answers `yes` or `no` in one token."""
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    raw.train_from_iterator([*lines, *["yes no yes no Yes No"] * 3], trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>"
+    )
+    tokenizer.chat_template = CHAT if chat else None
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=DECODER_LIMIT,
+        num_key_value_heads=1,
+        tie_word_embeddings=tied,
+        bos_token_id=0,
+        eos_token_id=2,
+        pad_token_id=1,
+        initializer_range=0.2,  # answers that differ
+        **SHAPE,
+    )
+    return _write(folder, LlamaForCausalLM, config, tokenizer, seed)
 
 
 WRITERS: Mapping[str, Callable[..., Path]] = {

@@ -1,0 +1,30 @@
+"""Refuses, before anything is read, more pairs than an encoder that reads each pair anew may be asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from causalrec.config.schema import ExperimentConfig
+from causalrec.errors import RequestError
+from causalrec.evaluation.slice.base import AnySliceData
+from causalrec.evaluation.slice.catalogue import CatalogueData
+
+
+def pairs_of(data: AnySliceData) -> int:
+    """Return how many pairs a slice has scored for it: rows, or all items of its users."""
+    return len(data.users) * data.num_items if isinstance(data, CatalogueData) else len(data)
+
+
+def require_pair_limit(config: ExperimentConfig, slices: Sequence[AnySliceData]) -> None:
+    """Raise RequestError where slices have more pairs than the encoder's `max_pairs`, on a GPU as many as there are."""
+    if not config.trains or config.trainer.setting("accelerator") == "gpu":
+        return
+    limit = config.encoder.target.pair_limit(config.encoder.settings)
+    sizes = {data.name: pairs_of(data) for data in slices if data.subset_of is None}
+    if limit is None or (total := sum(sizes.values())) <= limit:
+        return
+    largest = max(sizes, key=lambda name: sizes[name])
+    raise RequestError(
+        f"encoder.max_pairs={limit:,}: {config.run.choice('encoder')} reads each pair anew, and the slices have "
+        f"{total:,} pairs ({largest} {sizes[largest]:,}); choose fewer (slice=[test]), raise it, or set trainer=gpu"
+    )
