@@ -186,6 +186,10 @@ class CausalModel(nn.Module):
         names = map(str, objective.prediction_roles)
         return objective.predict(self._in_outcome_unit(self._outputs(batch, names)))
 
+    def pair_tokens(self, batch: Batch) -> int:
+        """Return how many tokens language models read anew for the rows of a batch."""
+        return sum(self.network(Role(name)).encoder.pair_tokens(batch) for name in self.networks)
+
     @property
     def encoder_warnings(self) -> tuple[str, ...]:
         """What the encoders say of what they have read, each line once."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def print_dry_run(estimate: DryRun, *, as_json: bool) -> int:
     """Print what a launch would make and take, and from what that is told; return the exit code."""
     if as_json:
-        timed = {} if estimate.kinds else {"seconds": None, "most_seconds": None}
+        timed = {} if estimate.kinds or estimate.pairs else {"seconds": None, "most_seconds": None}
         print_json({**asdict(estimate), **timed, "basis": estimate.basis})
     else:
         print("\n".join(_lines(estimate)))
@@ -29,7 +29,9 @@ def _lines(estimate: DryRun) -> list[str]:
     further = f", at most {estimate.further_fits:,} further where a best candidate stands at an end of those tried"
     fits = f"{plural(estimate.fits, 'fit')}{further if estimate.further_fits else ''}"
     lines = [f"{plural(estimate.jobs, 'job')}{cases}{done}", fits]
-    if estimate.kinds:
+    if estimate.pairs:
+        lines.append(f"{estimate.pairs:,} pairs for a language model to read, {estimate.tokens:,} tokens")
+    if estimate.kinds or estimate.pairs:
         shared, each = (f" in {estimate.processes} processes", " each") if estimate.processes > 1 else ("", "")
         most = f"{duration(estimate.most_seconds)} if no fit stops before its last epoch"
         lines.append(f"about {duration(estimate.seconds)}{shared}; {most}")

@@ -103,7 +103,8 @@ def _selection(record: RunRecord) -> Sequence[str]:
     if best is not None:
         over = f", means over {selection.folds} folds" if selection.folds > 1 else ""
         limit = f"at most {_max_epochs(record)}{over}"
-        lines.append(f"fitted: best epoch {best.best_epoch + 1:g} of {best.epochs:g} ({limit})")
+        fitted = f"best epoch {best.best_epoch + 1:g} of {best.epochs:g} ({limit})"
+        lines.append(f"fitted: {fitted if best.epochs else 'nothing, it is asked as it is'}")
     if fit is not None and fit.convergence.reason:
         lines.append(f"propensity: {fit.convergence.reason} after {fit.convergence.steps} steps")
     return lines

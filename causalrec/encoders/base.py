@@ -145,6 +145,10 @@ class AbstractAnyEncoder(nn.Module, ABC):
         """Return what must be read beside the numbers of what it has read since it was built, a sentence each."""
         return ()
 
+    def pair_tokens(self, batch: Batch) -> int:
+        """Return how many tokens a language model reads anew for the rows of a batch."""
+        return 0
+
     def text_encoders(self) -> Mapping[str, TextEncoder]:
         """Return the submodules that read text by a language model, by name."""
         return {}

@@ -96,6 +96,9 @@ class Cross(AbstractPairEncoder):
         projected: Tensor = self.project(vectors)
         return projected[torch.tensor([index_of[pair] for pair in pairs], device=device)]
 
+    def pair_tokens(self, batch: Batch) -> int:
+        return sum(len(tokens) for tokens, _ in self._pairs(batch))
+
     def _pairs(self, batch: Batch) -> list[Pair]:
         users = user_ids(batch).tolist()
         events: list[list[tuple[int, bool]]] = [[] for _ in users]

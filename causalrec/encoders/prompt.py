@@ -151,6 +151,9 @@ class PromptEncoder(AbstractPairEncoder):
         questions = [self._ask(prompts, batch.item.device) for prompts in self.prompts(batch)]
         return (questions[0] if len(questions) == 1 else mirrored_log_odds(*questions))[:, None]
 
+    def pair_tokens(self, batch: Batch) -> int:
+        return sum(len(prompt) for prompts in self.prompts(batch) for prompt in prompts)
+
     def prompts(self, batch: Batch) -> list[list[Prompt]]:
         """Return the prompt of each row, of each question."""
         item, user, events = batch.item.tolist(), user_ids(batch).tolist(), self._events(batch)

@@ -236,7 +236,7 @@ def _spent_epochs(config: ExperimentConfig, chosen: SelectedFit | None) -> list[
         return []
     limit = int(str(config.trainer.setting("max_epochs")))
     best = next(c for c in chosen.candidates if c.settings == chosen.settings)
-    if best.best_epoch + 1 < limit - 0.5:
+    if not best.epochs or best.best_epoch + 1 < limit - 0.5:
         return []
     return [f"the fit was still improving at its last epoch; raise trainer.max_epochs={limit}"]
 

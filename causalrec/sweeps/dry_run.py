@@ -45,6 +45,8 @@ class DryRun:
         steps: that were timed of each kind, the least and the most; (0, 0) where none was.
         epochs: that a fit is expected to train, the least and the most of a kind.
         processes: that share the jobs.
+        pairs: that a language model reads anew, prompts among them.
+        tokens: of these.
     """
 
     jobs: int
@@ -60,6 +62,8 @@ class DryRun:
     steps: tuple[int, int]
     epochs: tuple[int, int]
     processes: int
+    pairs: int = 0
+    tokens: int = 0
 
     @classmethod
     def untimed_jobs(cls, jobs: int, done: int, processes: int) -> DryRun:
@@ -84,7 +88,7 @@ class DryRun:
     def basis(self) -> str:
         """From what its seconds and memory are told, a clause."""
         if not self.kinds:
-            return "nothing was timed"
+            return "from a few pairs on this machine as it is now" if self.pairs else "nothing was timed"
         kinds = f"each of {plural(self.kinds, 'kind')} of fit" if self.kinds > 1 else "a fit"
         steps, epochs = map(_range, (self.steps, self.epochs))
         return f"from {steps} steps of {kinds} on this machine as it is now, at {epochs} epochs a fit"
@@ -143,7 +147,7 @@ def dry_run(
         done=len(jobs) - len(left),
         fits=sum(kind.fits for kind in estimates),
         further_fits=sum(kind.further for kind in estimates),
-        untimed=sum(len(kind.configs) for kind in estimates if kind.times is None),
+        untimed=sum(len(kind.configs) for kind in estimates if kind.times is None and not kind.pairs),
         seconds=(sum(kind.seconds for kind in estimates) + before) / processes,
         most_seconds=(sum(kind.most_seconds for kind in estimates) + before) / processes,
         memory_bytes=peak_bytes(),
@@ -151,6 +155,8 @@ def dry_run(
         steps=_ends([kind.times.timed for kind in timed if kind.times]),
         epochs=_ends([kind.epochs for kind in timed]),
         processes=processes,
+        pairs=sum(kind.pairs for kind in estimates),
+        tokens=sum(kind.tokens for kind in estimates),
     )
 
 

@@ -17,6 +17,7 @@ from causalrec.running.recording import planned_record
 from causalrec.running.run import StartedJob, start_job
 from causalrec.running.scoring import score_run
 from causalrec.sweeps.fit_times import FitTimes, time_alone, time_stack
+from causalrec.sweeps.pair_costs import pair_costs
 from causalrec.tracking.loggers import NoLogger
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import FitResult
@@ -42,6 +43,8 @@ class KindOfJob:
         most_seconds: at most.
         epochs: that a fit is expected to train.
         times: of its fits; None where they are not timed.
+        pairs: that a language model reads anew, of all jobs.
+        tokens: of these.
     """
 
     configs: list[ExperimentConfig]
@@ -51,6 +54,8 @@ class KindOfJob:
     most_seconds: float = 0.0
     epochs: int = 0
     times: FitTimes | None = None
+    pairs: int = 0
+    tokens: int = 0
 
     def estimate(self, cache: PreparedCache, scratch: Path, limit: Limit | None) -> None:
         """Count the fits of the jobs, and time those of the first.
@@ -80,9 +85,26 @@ class KindOfJob:
         if job.failure is not None:
             raise job.failure
         self._count(job, scratch)
-        if first.trainer.setting("devices") == 1:
+        if first.encoder.target.reads_pair_text:
+            self._add_pairs(job, preparing, requests[0], scratch)
+        elif first.trainer.setting("devices") == 1:
             self.times = _time_fits(requests, [config.run.seed for config in self.configs], scratch, limit)
             self._add_seconds(job, preparing * self._preparations, requests[0])
+
+    def _add_pairs(self, job: StartedJob, preparing: float, request: FitRequest, scratch: Path) -> None:
+        """Count and time what a language model reads anew, each time it is tuned; frozen, once for all the jobs."""
+        costs, tuned = pair_costs(job, request), job.config.finetuning.target.trains
+        readings = len(self.configs) if tuned else 1
+        self.pairs, self.tokens = readings * costs.pairs, readings * costs.tokens
+        fits = most = 0.0
+        if tuned:
+            trainer = request.trainer
+            self.epochs = min(trainer.max_epochs, EPOCHS_BY_PATIENCE * trainer.patience)
+            self.times = _time_fits([request], [job.config.run.seed], scratch, None)
+            fits = self.times.seconds(self.fits, self.epochs)
+            most = self.times.seconds(self.fits + self.further, trainer.max_epochs)
+        around = preparing * self._preparations + readings * costs.seconds
+        self.seconds, self.most_seconds = around + fits, around + most
 
     @property
     def _preparations(self) -> int:

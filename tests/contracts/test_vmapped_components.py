@@ -29,7 +29,7 @@ from causalrec.training.stacked.stacked_trainer import fit_stacked
 from causalrec.training.stacked.vmap import vmap_refusal
 from causalrec.training.trainer import TrainerSettings
 from causalrec.types import Link
-from tests.encoders.tiny_models import write_bert, write_gpt2
+from tests.encoders.tiny_models import write_bert, write_decoder, write_gpt2
 from tests.training.test_stacked import ARMED, ITEMS, TRAIN, USERS, VALIDATION, VIEW, largest, objective_of, task
 
 CONF = package_folder("conf")
@@ -111,8 +111,11 @@ def test_every_encoder_is_taken_or_refused_in_a_line(
     stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder_class = class_of("encoder", stem)
-    folder = (write_gpt2 if stem == "gpt" else write_bert)(tmp_path / "model") if encoder_class.reads_text else None
-    settings: dict[str, Any] = {} if folder is None else {"model": str(folder), "max_tokens": 20}
+    write = {"gpt": write_gpt2, "prompt": write_decoder}.get(stem, write_bert)
+    folder = write(tmp_path / "model") if encoder_class.reads_text else None
+    settings: dict[str, Any] = (
+        {} if folder is None else {"model": str(folder), "max_tokens": 200 if stem == "prompt" else 20}
+    )
     texts = tuple(TEXTS[k % 4] for k in range(ITEMS))
     vectors = {side: {side: np.random.default_rng(0).normal(size=(n, 3))} for side, n in (("u", USERS), ("i", ITEMS))}
     inputs = EncoderInputs(USERS, ITEMS, texts, tmp_path, tmp_path / "cache", history_log=TRAIN)

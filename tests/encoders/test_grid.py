@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import FakeML100K
-from tiny_models import write_bert, write_gpt2, write_roberta
+from tiny_models import write_bert, write_decoder, write_gpt2, write_roberta
 
 from causalrec import cli
 from causalrec.config.component import load_class
@@ -19,7 +19,11 @@ OBJECTIVES = ("naive", "ips", "dr_jl", "mrdr")
 CONF = {path.stem: path for path in sorted((package_folder("conf") / "encoder").glob("*.yaml"))}
 CLASSES = {name: load_class(yaml.safe_load(path.read_text())["_target_"]) for name, path in CONF.items()}
 ENCODERS = [name for name, kind in CLASSES.items() if not kind.reads_vectors]  # those that do: tests of their own
-OTHERS = {"roberta": write_roberta, "gpt": write_gpt2}  # every other encoder that reads text reads a tiny BERT
+OTHERS = {
+    "roberta": write_roberta,
+    "gpt": write_gpt2,
+    "prompt": write_decoder,
+}  # every other encoder that reads text reads a tiny BERT
 READERS = [name for name, kind in CLASSES.items() if kind.reads_text]
 FINETUNINGS = sorted(path.stem for path in (package_folder("conf") / "finetuning").glob("*.yaml"))
 SMALL = [
@@ -48,6 +52,7 @@ def encoder_overrides(
     monkeypatch.setenv("CAUSALREC_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     read = {name: [f"encoder.model={folder}", "encoder.max_tokens=24"] for name, folder in models.items()}
+    read["prompt"][1:] = ["encoder.max_tokens=250", "dataset.threshold=4", "slice=[test]"]
     read["gpt"] += ["encoder.pooling=last", "encoder.layers=1"]
     return {name: [f"encoder={name}", *read.get(name, [])] for name in ENCODERS}
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from conftest import last_of_each
@@ -13,7 +14,9 @@ from small import SMALL, table
 
 from causalrec import cli
 from causalrec.sweeps import fingerprint
+from causalrec.sweeps.pair_costs import SAMPLED_PAIRS
 from causalrec.training.fit_request import FitRequest
+from tests.encoders.tiny_models import write_decoder
 
 Capture = pytest.CaptureFixture[str]
 SWEEP = [*SMALL, "sweep=s", "objective=naive,ips", "seed=0,1", "trainer.max_epochs=1", "selection.extend=false"]
@@ -66,6 +69,25 @@ def test_a_packed_sweep_is_timed_by_its_stack_and_extensions_are_told_apart(work
     ]
     assert lines[-1].startswith("from ") and "steps of a fit on this machine" in lines[-1]
     assert not (work / "runs").exists()
+
+
+def test_prompts_are_counted_and_few_of_them_read(work: Path, capsys: Capture, tmp_path: Path) -> None:
+    model = write_decoder(tmp_path / "decoder")
+    asked = ["encoder=prompt", f"encoder.model={model}", "encoder.max_tokens=250", "head=prompt", "objective=naive"]
+    of_all = [text for text in SWEEP if not text.startswith("encoder.")]
+    single = last_of_each("train", *of_all, *asked, "seed=0", "slice=[test]", "evaluation.submodels=false")
+    zero_shot = dry(capsys, *single, "head.trained=false")
+    trained = dry(capsys, *single)
+    assert zero_shot["pairs"] < trained["pairs"] and zero_shot["tokens"] > 10 * zero_shot["pairs"]
+    assert zero_shot["seconds"] > 0 and zero_shot["basis"].startswith("from a few pairs")
+    read = [len(np.load(path)) for path in (tmp_path / "cache" / "prompts").rglob("*.npy")]
+    assert 0 < sum(read) <= 2 * SAMPLED_PAIRS
+    assert cli.main([*single, "head.trained=false", "--dry-run"]) == 0
+    assert f"{zero_shot['pairs']:,} pairs for a language model to read" in capsys.readouterr().out
+    assert cli.main(last_of_each(*single, "head.trained=false", "encoder.max_pairs=3")) == 2
+    assert "encoder.max_pairs=3: encoder=prompt reads each pair anew, and the slices have" in capsys.readouterr().err
+    assert cli.main([*single, "head.trained=false"]) == 0
+    assert "fitted: nothing, it is asked as it is" in capsys.readouterr().out
 
 
 def test_what_is_finished_is_told_apart_unless_it_runs_again(work: Path, capsys: Capture) -> None:
