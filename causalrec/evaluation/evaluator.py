@@ -321,6 +321,9 @@ def _require_finite(data: SliceData, prediction: Floats, model: str) -> None:
 
 def _predict_once(predict: Predict, data: SliceData, predictions: dict[str, Floats]) -> Floats:
     """Return the prediction of a slice: of a subset, the rows of what was predicted for the larger slice."""
+    if data.calibration is not None:
+        of_rows = _predict_once(predict, data.calibration.rows, predictions)
+        return data.calibration.apply(_predict_once(predict, replace(data, calibration=None), predictions), of_rows)
     if data.subset_of is not None:
         return _predict_once(predict, data.subset_of, predictions)[data.rows]
     if data.rows_key not in predictions:

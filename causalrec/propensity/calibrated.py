@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
-from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import pairs_log, require_unexposed, uniform_pairs
 from causalrec.errors import DataError, RequestError
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity, check_propensity
+from causalrec.solvers.calibration import METHODS, Calibrator, Method
 from causalrec.solvers.fit_report import FitReport
-from causalrec.solvers.quasi_newton import minimise
 from causalrec.types import Count, Doubles, Floats
-
-Calibrator = Callable[[Doubles], Doubles]
-MAX_STEPS = 1000
-Method = Literal["platt", "isotonic", "temperature"]
 
 
 @dataclass(kw_only=True)
@@ -102,52 +95,3 @@ class Calibrated(AbstractPropensity):
             exposed_by_fold.append(np.repeat([1.0, 0.0], [len(rows), len(pairs)]))
         exposed = np.concatenate(exposed_by_fold)
         return np.minimum(np.concatenate(predicted), 1.0), exposed, np.where(exposed > 0, 1.0, weight)
-
-
-def log_odds(probability: Doubles) -> Doubles:
-    """Return the log-odds of probabilities, those above 0.999 as of 0.999: a single 1 would bend the fit."""
-    odds: Doubles = logit(np.clip(probability, 1e-9, 0.999))
-    return odds
-
-
-def platt(predicted: Doubles, exposed: Doubles, weight: Doubles) -> Calibrator:
-    """Fit `sigmoid(a logit(p) + b)` by weighted maximum likelihood."""
-    slope, shift = _fit_coefficients(np.column_stack([log_odds(predicted), np.ones_like(predicted)]), exposed, weight)
-    return lambda probability: np.asarray(expit(slope * log_odds(probability) + shift))
-
-
-def temperature(predicted: Doubles, exposed: Doubles, weight: Doubles) -> Calibrator:
-    """Fit `sigmoid(logit(p) / T)` by weighted maximum likelihood."""
-    (slope,) = _fit_coefficients(log_odds(predicted)[:, None], exposed, weight)
-    return lambda probability: np.asarray(expit(slope * log_odds(probability)))
-
-
-def isotonic(predicted: Doubles, exposed: Doubles, weight: Doubles) -> Calibrator:
-    """Fit a monotone step function; where it would be 0 it is half an exposure among the pairs there."""
-    model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(predicted, exposed, sample_weight=weight)
-    never = weight[model.predict(predicted) <= 0].sum()
-    least = 0.5 / never if never else 0.0
-    return lambda probability: np.maximum(model.predict(probability), least)
-
-
-METHODS: Mapping[Method, Callable[[Doubles, Doubles, Doubles], Calibrator]] = {
-    "platt": platt,
-    "isotonic": isotonic,
-    "temperature": temperature,
-}
-
-
-def _fit_coefficients(columns: Doubles, exposed: Doubles, weight: Doubles) -> Doubles:
-    """Return the coefficients of a weighted logistic regression without penalty."""
-    share = weight / weight.sum()
-
-    def loss(beta: Doubles) -> tuple[float, Doubles]:
-        score = columns @ beta
-        slope = columns.T @ (share * (expit(score) - exposed))
-        return float(share @ (np.logaddexp(0, score) - exposed * score)), slope
-
-    scale = np.abs(columns).T @ (share * exposed)
-    coefficients, convergence = minimise(loss, np.eye(columns.shape[1])[0], scale, max_steps=MAX_STEPS, tolerance=1e-6)
-    if (warning := convergence.warning("propensity=calibrated: its calibrator")) is not None:
-        raise DataError(f"{warning}; choose propensity.method=isotonic")
-    return coefficients

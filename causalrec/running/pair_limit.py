@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import RequestError
-from causalrec.evaluation.slice.base import AnySliceData
+from causalrec.evaluation.slice.base import AnySliceData, SliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
 
 
@@ -15,12 +15,19 @@ def pairs_of(data: AnySliceData) -> int:
     return len(data.users) * data.num_items if isinstance(data, CatalogueData) else len(data)
 
 
+def every_slice(slices: Sequence[AnySliceData]) -> list[AnySliceData]:
+    """Return the slices that are predicted, each once: the larger ones, and what calibrations are fitted on."""
+    larger = [data.subset_of or data for data in slices]
+    fitted_on = [each.calibration.rows for each in slices if isinstance(each, SliceData) and each.calibration]
+    return [*{data.rows_key: data for data in [*larger, *fitted_on]}.values()]
+
+
 def require_pair_limit(config: ExperimentConfig, slices: Sequence[AnySliceData]) -> None:
     """Raise RequestError where slices have more pairs than the encoder's `max_pairs`, on a GPU as many as there are."""
     if not config.trains or config.trainer.setting("accelerator") == "gpu":
         return
     limit = config.encoder.target.pair_limit(config.encoder.settings)
-    sizes = {data.name: pairs_of(data) for data in slices if data.subset_of is None}
+    sizes = {data.name: pairs_of(data) for data in every_slice(slices)}
     if limit is None or (total := sum(sizes.values())) <= limit:
         return
     largest = max(sizes, key=lambda name: sizes[name])

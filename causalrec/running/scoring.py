@@ -209,7 +209,7 @@ def _data_section(
 ) -> DataSection:
     """Describe the data set, and say which slices that were asked for by name have no rows in it."""
     card = prepared.dataset.card
-    empty = tuple(name for name in config.requested_members("slice") if not selected.get(name))
+    empty = tuple(name for name in config.requested_members("slice") if name in selected and not selected[name])
     for name in empty:
         LOGGER.warning("%s: slice=%s has no rows in these data; nothing is scored on it", config.run.name, name)
     return DataSection(
@@ -274,6 +274,7 @@ def _selection_section(
     users_of_randomised_rows = (
         ("propensity", prepared.propensity.needs_randomised_sample),
         ("selection", selection.criterion == "randomised"),
+        ("calibration", any(component.build().reads_randomised_sample for component in config.slice.values())),
     )
     return SelectionSection(
         criterion=selection.criterion,

@@ -10,7 +10,7 @@ import numpy as np
 
 from causalrec.evaluation.slice.base import AnySliceData, SliceData
 from causalrec.models import inference_batch
-from causalrec.running.pair_limit import pairs_of
+from causalrec.running.pair_limit import every_slice, pairs_of
 from causalrec.running.prepare import select_slices
 from causalrec.running.run import StartedJob
 from causalrec.training.fit_request import FitRequest
@@ -43,7 +43,7 @@ def pair_costs(job: StartedJob, request: FitRequest) -> PairCosts:
     """
     config, prepared = job.config, job.prepared
     slices = [data for yielded in select_slices(config, prepared).values() for data in yielded]
-    pairs = sum(pairs_of(data) for data in slices if data.subset_of is None)
+    pairs = sum(map(pairs_of, every_slice(slices)))
     if config.has_weights and not config.finetuning.target.trains:
         pairs += len(request.train) + len(request.validation)
     user, item, time_of = _some_pairs(slices, prepared.train.num_items)

@@ -22,7 +22,8 @@ from causalrec.estimators.jackknife import dependence_axes
 from causalrec.evaluation.slice.catalogue import CatalogueData
 from causalrec.features.views import FeatureMatrix
 from causalrec.propensity.base import AbstractPropensity
-from causalrec.types import Floats, Ints, LabelKind
+from causalrec.solvers.calibration import FitCalibrator
+from causalrec.types import Doubles, Floats, Ints, LabelKind
 
 OUTCOME_KINDS: frozenset[LabelKind] = frozenset(
     {"binary", "graded", "rate", "ranking", "lists", "sampled"}
@@ -66,6 +67,26 @@ class SliceSource(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Calibration:
+    """What makes a slice's predictions probabilities of other rows before they are scored.
+
+    Attributes:
+        rows: that it is fitted on, with their outcomes.
+        weight: float64[N], how much each of them counts.
+        fit: predictions, outcomes, weights -> the map.
+    """
+
+    rows: SliceData
+    weight: Doubles
+    fit: FitCalibrator
+
+    def apply(self, prediction: Floats, of_rows: Floats) -> Floats:
+        """Return the predictions of a slice under the map that is fitted on `of_rows`, predictions for `rows`."""
+        calibrate = self.fit(of_rows.astype(np.float64), self.rows.label.astype(np.float64), self.weight)
+        return calibrate(prediction.astype(np.float64)).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SliceData:
     """Rows to score.
 
@@ -92,6 +113,7 @@ class SliceData:
         columns: the rows' own columns, [N] each by name; none of pairs that were never logged.
         subset_of: the larger slice, which is predicted once.
         rows: int64[N], where these rows stand in it.
+        calibration: what their predictions pass before they are scored; None: they are scored as they are.
     """
 
     name: str
@@ -114,6 +136,7 @@ class SliceData:
     columns: Mapping[str, RowValues] = field(default_factory=dict)
     subset_of: SliceData | None = None
     rows: Ints | None = None
+    calibration: Calibration | None = None
 
     def __len__(self) -> int:
         return len(self.item)
@@ -229,6 +252,11 @@ class AbstractSlice(ABC):
     """
 
     makes_lists: ClassVar[bool] = False
+
+    @property
+    def reads_randomised_sample(self) -> bool:
+        """Whether it reads the randomised rows that are set aside, which the record then says."""
+        return False
 
     def check(self, card: DatasetCard) -> None:
         """Raise RequestError where the data set cannot have these rows, before any file is read.
