@@ -72,7 +72,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or package
     "lightning": ("causalrec.training",),
     "wandb": ("causalrec.tracking",),
     "sklearn": (
-        "causalrec.propensity",
+        "causalrec.solvers.calibration",
         "causalrec.evaluation",
         "causalrec.estimators.effect",
         "causalrec.encoders.representation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,14 @@ from causalrec.config.component import validate_component
 from causalrec.config.compose import compose_config
 from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
+from causalrec.data.log import InteractionLog
+from causalrec.encoders.base import EncoderInputs
 from causalrec.encoders.language.cache import embeddings
 from causalrec.encoders.language.folder import model_folder
+from causalrec.encoders.prompt import PromptEncoder
 from causalrec.rerankers.mmr import MMR
+from tests.encoders.test_history import batch_of
+from tests.encoders.tiny_models import write_decoder
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
 pytestmark = pytest.mark.network
@@ -46,6 +52,27 @@ def test_intra_list_diversity_does_not_fall_as_the_weight_rises() -> None:
         pairs = cosines.sum((1, 2)) - np.trace(cosines, axis1=1, axis2=2)
         diversity.append(float(1 - pairs.mean() / 90))
     assert (np.diff(diversity) >= 0).all() and diversity[-1] > diversity[0] + 0.2, diversity
+
+
+def test_no_prompt_of_real_rows_holds_the_outcome_of_its_row_or_of_a_later_one(tmp_path: Path) -> None:
+    dataset = ML100K(threshold=4.0).load(DATA)
+    log, rng = dataset.logged, np.random.default_rng(0)
+    rows = rng.permutation(len(log))
+    rows = rows[np.unique(log.users[rows], return_index=True)[1]][:200]  # of 200 users, one each
+    assert log.time is not None
+    since = np.full(log.num_users, np.iinfo(np.int64).max)
+    since[log.users[rows]] = log.time[rows]
+    later = log.time >= since[log.users]
+    folder, titles = write_decoder(tmp_path / "decoder", chat=True), tuple(dataset.item_table["title"].to_list())
+
+    def prompts(history_log: InteractionLog) -> list[list[tuple[int, ...]]]:
+        inputs = EncoderInputs(log.num_users, log.num_items, titles, tmp_path, tmp_path, history_log=history_log)
+        encoder = PromptEncoder(inputs, model=str(folder), max_tokens=250, completions=0)
+        return encoder.eval().prompts(batch_of(*(ids[rows].tolist() for ids in (log.users, log.item, log.time))))
+
+    before = prompts(log)
+    assert prompts(replace(log, outcome=np.where(later, 1 - log.outcome, log.outcome))) == before
+    assert prompts(replace(log, outcome=1 - log.outcome)) != before
 
 
 @pytest.mark.long

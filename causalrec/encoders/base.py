@@ -36,6 +36,8 @@ class EncoderInputs:
         item_vectors: the view's precomputed vectors [I,D] by column, as the file holds them (NaN or zeros: missing).
         user_vectors: the view's precomputed vectors [U,D] by column, likewise.
         columns: the view's columns as text, by side and name, one for each id ("" where missing): what templates read.
+        raw_ids: as the raw files name users and items, by side, one for each id; what is asked of a language model
+            about them is whether it has read them before.
         knowledge: triples of what is known of the view's items; None without a graph.
         history_log: the training rows that histories may read; None where the view has no user.
         positive_threshold: the outcome from which on an event of a history counts as liked.
@@ -53,6 +55,7 @@ class EncoderInputs:
     item_vectors: Mapping[str, Vectors] = field(default_factory=dict)
     user_vectors: Mapping[str, Vectors] = field(default_factory=dict)
     columns: Mapping[Entity, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    raw_ids: Mapping[Entity, tuple[str, ...]] = field(default_factory=dict)
     knowledge: KnowledgeGraph | None = None
     history_log: InteractionLog | None = None
     positive_threshold: float = 0.5

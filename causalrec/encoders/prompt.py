@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from causalrec.data.checked_file import load_or_make
+from causalrec.data.removal import output_folder
 from causalrec.data.sources import Source
 from causalrec.encoders.base import AbstractPairEncoder, EncoderInputs, Submodel, user_ids
 from causalrec.encoders.finetuning.finetuned_model import FineTunedModel
@@ -21,6 +25,12 @@ from causalrec.encoders.language.embedding import usable_precision
 from causalrec.encoders.language.folder import model_folder
 from causalrec.encoders.language.model import Precision, load
 from causalrec.encoders.prompting.answers import answer_tokens, mirrored_log_odds
+from causalrec.encoders.prompting.contamination import (
+    Contamination,
+    contamination,
+    row_completions,
+    title_completions,
+)
 from causalrec.encoders.prompting.output_layer import OutputLayer
 from causalrec.encoders.prompting.prompt_texts import Event, PromptTemplates, PromptTexts
 from causalrec.encoders.prompting.reader import AnswerReader, Prompt
@@ -29,6 +39,9 @@ from causalrec.encoders.prompting.template import Template
 from causalrec.encoders.text_projection import check_precision, load_finetuned_model, stamp_of
 from causalrec.progress import progress
 from causalrec.types import Batch, Count, Depth
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 RECIPE = 1  # raise it when the same prompt and model shall give another number
 YES = ("yes", " yes", "Yes", " Yes", "YES", " YES")
@@ -65,6 +78,8 @@ class PromptEncoder(AbstractPairEncoder):
         max_tokens: number of tokens of a prompt at most; the oldest events are left out first.
         layers: number of the model's first layers that are used, before its last norm; None: all.
         precision: number type of a frozen model.
+        completions: titles, and rows, that the decoder is asked to complete, to see whether it has read the data
+            before; 0: none.
         max_pairs: the most pairs that a run may ask about; None: as many as there are.
 
     Raises RequestError for a template that names no column of the view, a model that answers in no single token, reads
@@ -96,6 +111,7 @@ class PromptEncoder(AbstractPairEncoder):
         max_tokens: Count = 512,
         layers: Depth | None = None,
         precision: Precision = "float32",
+        completions: Annotated[int, Field(ge=0)] = 100,
         max_pairs: Count | None = 20_000,
     ) -> None:
         super().__init__()
@@ -128,6 +144,8 @@ class PromptEncoder(AbstractPairEncoder):
         self.histories = Histories(inputs.history_log, history_length) if reads_events else None
         self.reads_time, self.threshold, self.max_tokens = reads_events, inputs.positive_threshold, max_tokens
         self._is_cut: dict[Prompt, bool] = {}
+        self._pretrained = partial(_frozen, folder, stamp_of(folder, inputs.cache, layers), layers, precision)
+        self._completions, self._inputs, self._folder = completions, inputs, folder
 
     @classmethod
     def reads_histories(cls, settings: Mapping[str, object]) -> bool:
@@ -194,11 +212,34 @@ class PromptEncoder(AbstractPairEncoder):
                 step.advance(len(block))
 
     def warnings(self) -> tuple[str, ...]:
-        cut = sum(self._is_cut.values())
-        if not cut:
-            return ()
-        share = f"{cut / len(self._is_cut):.0%} of {len(self._is_cut):,} prompts"
-        return (f"{share} were longer than encoder.max_tokens={self.max_tokens}: their oldest events were left out",)
+        cut, lines = sum(self._is_cut.values()), list[str]()
+        if cut:
+            share = f"{cut / len(self._is_cut):.0%} of {len(self._is_cut):,} prompts"
+            lines = [
+                f"{share} were longer than encoder.max_tokens={self.max_tokens}: their oldest events were left out"
+            ]
+        return (*lines, *(map(str, self.contaminations()) if self._completions else ()))
+
+    def contaminations(self) -> list[Contamination]:
+        """Return how often the decoder, as it was pretrained, completes titles and rows of the data; kept on disk."""
+        inputs, count = self._inputs, self._completions
+        titles = title_completions([self.texts[0].event_text(k) for k in range(len(inputs.item_text))], count)
+        log, (users, items) = inputs.history_log, (inputs.raw_ids.get(side, ()) for side in ("user", "item"))
+        rows = row_completions(log, users, items, count) if log is not None and users and items else []
+        key = key_of([RECIPE, self.stamp, repr(titles), repr(rows)])
+
+        def make() -> bytes:
+            output = OutputLayer(self._pretrained().language, self._folder, list(range(len(self._tokenizer))))
+            asked_for = (("titles", titles), ("rows", rows))
+            results = (contamination(self._pretrained(), output, what, texts) for what, texts in asked_for)
+            return json.dumps([vars(result) for result in results if result is not None]).encode()
+
+        path = output_folder(inputs.cache, "contamination") / f"{key}.json"
+        return load_or_make(path, make, lambda content: [Contamination(**fields) for fields in json.loads(content)])
+
+    @property
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.reader.tuned.language.tokenizer
 
     def text_encoders(self) -> Mapping[str, FineTunedModel]:
         return {"reader.tuned": self.reader.tuned}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.text import texts_of
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
 from causalrec.estimators.objective.base import AbstractObjective
@@ -20,7 +21,19 @@ from causalrec.learners.weight_memory import bounded_weights, require_candidate_
 from causalrec.models import CausalModel, vector_width
 from causalrec.prepared import PreparedData
 from causalrec.role_network import ROLE_INPUTS, RoleNetwork
-from causalrec.types import IMPUTATION, OUTCOME, PROPENSITY, WEIGHT, Floats, Link, Role, link_of, nuisance, role_family
+from causalrec.types import (
+    IMPUTATION,
+    OUTCOME,
+    PROPENSITY,
+    WEIGHT,
+    Entity,
+    Floats,
+    Link,
+    Role,
+    link_of,
+    nuisance,
+    role_family,
+)
 
 
 def build_model(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> CausalModel:
@@ -71,6 +84,12 @@ def _texts_of(table: pl.DataFrame, view: Sequence[str]) -> dict[str, tuple[str, 
     """Return the columns of a table that the view names, as text."""
     names = [name for name in table.columns if name in view]
     return {name: tuple("" if value is None else str(value) for value in table[name].to_list()) for name in names}
+
+
+def _raw_ids(dataset: CausalDataset) -> dict[Entity, tuple[str, ...]]:
+    """Return the ids of the raw files as text, of the sides that have some."""
+    sides: tuple[tuple[Entity, pl.Series | None], ...] = (("user", dataset.user_ids), ("item", dataset.item_ids))
+    return {side: tuple(map(str, ids.to_list())) for side, ids in sides if ids is not None}
 
 
 def _width(config: ExperimentConfig, prepared: PreparedData, inputs: EncoderInputs) -> int:
@@ -125,6 +144,7 @@ def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderI
         item_vectors={name: vectors for name, vectors in dataset.item_vectors.items() if name in view},
         user_vectors={name: vectors for name, vectors in dataset.user_vectors.items() if name in view},
         columns={side: _texts_of(table, view) for side, table in dataset.tables.items()},
+        raw_ids=_raw_ids(dataset),
         knowledge=dataset.knowledge,
         history_log=prepared.history_log,
         positive_threshold=0.5 if dataset.card.outcome == "click" else float(prepared.train.outcome.mean()),

@@ -26,6 +26,7 @@ from causalrec.encoders.finetuning.full import Full
 from causalrec.encoders.finetuning.lora import LoRA
 from causalrec.encoders.prompt import NO, YES, PromptEncoder
 from causalrec.encoders.prompting.answers import answer_tokens
+from causalrec.encoders.prompting.contamination import Completion, row_completions
 from causalrec.encoders.prompting.prefixes import prefix_groups
 from causalrec.encoders.prompting.template import Template
 from causalrec.errors import DataError
@@ -68,10 +69,23 @@ def build(folder: Path, cache: Path, finetuning: AbstractFinetuning | None = Non
     given = {name: settings.pop(name) for name in list(settings) if name in fields}
     given |= {} if finetuning is None else {"finetuning": finetuning}
     columns = {"item": {"title": TITLES}, "user": {"age": AGES}}
-    inputs = EncoderInputs(USERS, ITEMS, TITLES, cache, cache, **{"history_log": log_of(), "columns": columns, **given})
+    inputs = EncoderInputs(
+        **{
+            "num_users": USERS,
+            "num_items": ITEMS,
+            "item_text": TITLES,
+            "data": cache,
+            "cache": cache,
+            "history_log": log_of(),
+            "columns": columns,
+            **given,
+        }
+    )
     templates = {"question": QUESTION, "opposite": OPPOSITE, "event": "{title}", "profile": "A {age} user."}
     torch.manual_seed(0)
-    return PromptEncoder(inputs, **{"model": str(folder), "max_tokens": 200, **templates, **settings}).eval()
+    return PromptEncoder(
+        inputs, **{"model": str(folder), "max_tokens": 200, "completions": 0, **templates, **settings}
+    ).eval()
 
 
 def rows_of(count: int, seed: int = 0) -> Batch:
@@ -329,3 +343,102 @@ def test_a_template_evaluates_nothing() -> None:
     template = Template.parse("t", "{{{title}}} {age}")
     assert template.names == ("title", "age")
     assert template.render({"title": "{age.x}", "age": "3"}) == "{{age.x}} 3"
+
+
+def trained_decoder(folder: Path, lines: list[str], steps: int) -> Path:
+    """Write a decoder that has learnt lines by heart."""
+    write_decoder(folder, lines=tuple(lines))
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    rows = tokenizer([f"<s>{line}</s>" for line in lines], add_special_tokens=False, padding=True, return_tensors="pt")
+    labels = rows["input_ids"].masked_fill(rows["attention_mask"] == 0, -100)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(steps):
+        loss = model(**rows, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_a_decoder_that_has_read_the_titles_is_found_out(folder: Path, tmp_path: Path) -> None:
+    words = ["war", "love", "city", "old", "new", "film", "drama", "user", "comedy", "about"]
+    rng = np.random.default_rng(0)
+    titles = tuple(" ".join(rng.choice(words, 4)) for _ in range(40))
+    texts = {"item_text": titles, "columns": {"item": {"title": titles}, "user": {"age": AGES}}, "completions": 40}
+    learnt = trained_decoder(tmp_path / "learnt", list(titles), 150)
+    (of_titles,) = build(learnt, tmp_path, history_length=0, **texts).contaminations()
+    assert of_titles.hits > 20 and of_titles.permuted_hits < 5
+    assert "it has read them, so that few rows may suffice for another reason" in str(of_titles)
+    (of_none,) = build(folder, tmp_path, history_length=0, **texts).contaminations()
+    assert of_none.hits <= 2 and str(of_none).endswith("no sign of it")
+    monkeys = build(learnt, tmp_path, history_length=0, **texts)
+    monkeys._pretrained = lambda: pytest.fail("asked again")  # type: ignore[assignment]
+    assert monkeys.contaminations() == [of_titles]
+    assert monkeys.warnings() == (str(of_titles),)
+
+
+def test_rows_are_asked_for_after_those_before_them() -> None:
+    log = log_of()
+    users, items = ([f"{side}{k}" for k in range(ITEMS)] for side in "ui")
+    (completion,) = row_completions(log, users, items, 1)
+    before = completion.beginning.splitlines()
+    assert len(before) == 6 and before[0] == "user,item"
+    (row,) = [
+        k
+        for k in range(4, len(log))
+        if completion
+        == Completion(
+            beginning="\n".join(
+                ["user,item", *(f"u{log.users[j]},i{log.item[j]}" for j in range(k - 4, k)), f"u{log.users[k]},"]
+            ),
+            rest=f"i{log.item[k]}\n",
+        )
+    ]
+    assert row >= 4
+
+
+def test_a_tiny_decoder_learns_a_taste_that_texts_state_and_none_that_they_do_not(tmp_path: Path) -> None:
+    """Users say what they like and titles what they are; permuted titles say nothing."""
+    kinds = ("war", "love", "city", "drama")
+    tastes, titles = tuple(kinds[k % 4] for k in range(40)), tuple(f"film of {kinds[k % 4]}" for k in range(40))
+    model = write_decoder(tmp_path / "tiny", lines=(*titles, "this user likes war love city drama"))
+    user, item = (side.ravel() for side in np.meshgrid(np.arange(40), np.arange(40), indexing="ij"))
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(user))
+    label = torch.tensor([float(tastes[u] == kinds[i % 4]) for u, i in zip(user, item, strict=True)])
+    dealt = rng.permutation(40)
+
+    def auc(shown: tuple[str, ...]) -> float:
+        inputs = {"columns": {"user": {"age": tastes}, "item": {"title": shown}}, "item_text": shown}
+        encoder = build(
+            model,
+            tmp_path,
+            Full(lr=3e-3),
+            profile="this user likes {age}",
+            question="{title}",
+            history_log=None,
+            num_users=40,
+            num_items=40,
+            **inputs,
+        )
+        parameters = [p for p in encoder.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=3e-3)
+        encoder.train()
+        for step in range(120):
+            rows = order[(step * 32) % 800 :][:32]
+            batch = batch_of(user[rows].tolist(), item[rows].tolist(), [0] * len(rows))
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(encoder.pairs(batch)[:, 0], label[rows])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        rows = order[800:]
+        with torch.no_grad():
+            score = encoder.eval().pairs(batch_of(user[rows].tolist(), item[rows].tolist(), [0] * len(rows)))[:, 0]
+        positive, negative = score[label[rows] == 1], score[label[rows] == 0]
+        return float(
+            (positive[:, None] > negative).float().mean() + 0.5 * (positive[:, None] == negative).float().mean()
+        )
+
+    assert auc(titles) >= 0.9
+    assert auc(tuple(titles[k] for k in dealt)) <= 0.55

@@ -73,9 +73,9 @@ def test_a_packed_sweep_is_timed_by_its_stack_and_extensions_are_told_apart(work
 
 def test_prompts_are_counted_and_few_of_them_read(work: Path, capsys: Capture, tmp_path: Path) -> None:
     model = write_decoder(tmp_path / "decoder")
-    asked = ["encoder=prompt", f"encoder.model={model}", "encoder.max_tokens=250", "head=prompt", "objective=naive"]
+    prompted = ["encoder=prompt", f"encoder.model={model}", "encoder.max_tokens=250", "head=prompt", "objective=naive"]
     of_all = [text for text in SWEEP if not text.startswith("encoder.")]
-    single = last_of_each("train", *of_all, *asked, "seed=0", "slice=[test]", "evaluation.submodels=false")
+    single = last_of_each("train", *of_all, *prompted, "seed=0", "slice=[test]", "evaluation.submodels=false")
     zero_shot = dry(capsys, *single, "head.trained=false")
     trained = dry(capsys, *single)
     assert zero_shot["pairs"] < trained["pairs"] and zero_shot["tokens"] > 10 * zero_shot["pairs"]
@@ -87,7 +87,7 @@ def test_prompts_are_counted_and_few_of_them_read(work: Path, capsys: Capture, t
     assert cli.main(last_of_each(*single, "head.trained=false", "encoder.max_pairs=3")) == 2
     assert "encoder.max_pairs=3: encoder=prompt reads each pair anew, and the slices have" in capsys.readouterr().err
     assert cli.main([*single, "head.trained=false"]) == 0
-    assert "fitted: nothing, it is asked as it is" in capsys.readouterr().out
+    assert "fitted: nothing, it is prompted as it is" in capsys.readouterr().out
 
 
 def test_what_is_finished_is_told_apart_unless_it_runs_again(work: Path, capsys: Capture) -> None:

@@ -104,10 +104,14 @@ class PromptTexts:
         lines.append(templates.question.render({**of_user, **_values(self.items, item)}))
         return "\n".join(line for line in lines if line.strip()).strip()
 
+    def event_text(self, item: int) -> str:
+        """Return an item as an event names it."""
+        return self.templates.event.render(_values(self.items, item))
+
     def _history(self, events: Sequence[Event]) -> list[str]:
         lines = []
         for phrase, wanted in ((self.templates.liked, True), (self.templates.disliked, False)):
-            texts = [self.templates.event.render(_values(self.items, k)) for k, liked in events if liked is wanted]
+            texts = [self.event_text(k) for k, liked in events if liked is wanted]
             if texts:
                 lines.append(phrase.render({EVENTS: self.templates.between.join(texts)}))
         return lines
