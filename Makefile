@@ -17,7 +17,7 @@ README_ROWS := bias_logistic,mf-naive,mf-ips,bert-naive,bert-ips,bert-dr_jl-no_p
 README_COLUMNS := auc@randomised,ndcg@5@randomised,mse@all_pairs,bias@all_pairs,snips_mean@logged
 BENCHMARKS := startup compose packed tables ledger row_sparse full_ranking step_overhead vmap_stacking coat_study \
   ihdp_packed converged_fits ingest large_log memory embedding finetuning uplift_metrics policy_value \
-  batch_recommend export
+  batch_recommend export prompt_prefix
 UNLOCKED := torch|triton|nvidia-.*|cuda-.*|causalrec
 
 .PHONY: help setup run run-text test validate check lock readme bench
