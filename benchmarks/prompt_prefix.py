@@ -69,8 +69,8 @@ def main() -> None:
         f"| what they share read once | {mine:.2f} | |",
         f"| one at a time | {theirs:.2f} | {ratio:.1f} times as fast |",
         "",
-        f"SmolLM2-135M, {options.threads} threads; medians of {options.rounds} alternating rounds; largest difference of "
-        f"a log-odds {difference:.0e}.",
+        f"SmolLM2-135M, {options.threads} threads; medians of {options.rounds} alternating rounds; largest difference "
+        f"of a log-odds {difference:.0e}.",
     ]
     text = "\n".join(lines)
     print(text)
