@@ -15,6 +15,7 @@ from causalrec.data.pair_lists import PairLists
 from causalrec.errors import DataError, RequestError
 from causalrec.evaluation.catalogue_scores import CACHED, TOP_BYTES
 from causalrec.metrics.top_k import top_items
+from causalrec.running.pair_limit import require_pairs_to_score
 from causalrec.running.reranker_choice import BoundReranker
 from causalrec.running.trained_run import TrainedRun
 from causalrec.tasks.catalogue_ranking import CatalogueRanking, CatalogueRequest
@@ -51,6 +52,7 @@ class BatchLists:
         if not 1 <= self.k <= items:
             what = "at least 1" if self.k < 1 else f"{name} has {items:,} items; ask for at most {items}"
             raise RequestError(f"top {self.k}: {what}")
+        require_pairs_to_score(self.run.config, len(self.users) * items, "recommend --all")
         self.run.check_pairs_suffice()
         self.run.check_treatment(self.treatment)
 

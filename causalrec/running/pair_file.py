@@ -17,6 +17,7 @@ from causalrec.data.tabular.plain_copy import prepare_file
 from causalrec.data.tabular.rawfile import RawFile
 from causalrec.errors import RequestError
 from causalrec.evaluation.catalogue_predictions import PAIR_BYTES
+from causalrec.running.pair_limit import require_pairs_to_score
 from causalrec.running.trained_run import TrainedRun
 from causalrec.types import Bools, Entity, Ints
 
@@ -76,6 +77,7 @@ class PairFile:
             raise RequestError(
                 f"--pairs {self.raw.path}: holds no pair; write one a line below the names of the columns"
             )
+        require_pairs_to_score(run.config, rows, f"--pairs {self.raw.path}")
         return rows
 
     @property

@@ -24,14 +24,30 @@ def every_slice(slices: Sequence[AnySliceData]) -> list[AnySliceData]:
 
 def require_pair_limit(config: ExperimentConfig, slices: Sequence[AnySliceData]) -> None:
     """Raise RequestError where slices have more pairs than the encoder's `max_pairs`, on a GPU as many as there are."""
+    sizes = {data.name: pairs_of(data) for data in every_slice(slices)}
+    largest = max(sizes, key=lambda name: sizes[name], default="")
+    total = sum(sizes.values())
+    what = f"the slices have {total:,} pairs ({largest} {sizes.get(largest, 0):,}); choose fewer (slice=[test])"
+    _require(config, total, what)
+
+
+def require_pairs_to_score(config: ExperimentConfig, pairs: int, what: str) -> None:
+    """Raise RequestError where a command asks a run for more pairs than its encoder's `max_pairs`.
+
+    Args:
+        config: of the run.
+        pairs: that are to be scored.
+        what: asks for them, in messages.
+    """
+    _require(config, pairs, f"{what} asks for {pairs:,} pairs; ask for fewer")
+
+
+def _require(config: ExperimentConfig, pairs: int, what: str) -> None:
     if not config.trains or config.trainer.setting("accelerator") == "gpu":
         return
     limit = config.encoder.target.pair_limit(config.encoder.settings)
-    sizes = {data.name: pairs_of(data) for data in every_slice(slices)}
-    if limit is None or (total := sum(sizes.values())) <= limit:
-        return
-    largest = max(sizes, key=lambda name: sizes[name])
-    raise RequestError(
-        f"encoder.max_pairs={limit:,}: {config.run.choice('encoder')} reads each pair anew, and the slices have "
-        f"{total:,} pairs ({largest} {sizes[largest]:,}); choose fewer (slice=[test]), raise it, or set trainer=gpu"
-    )
+    if limit is not None and pairs > limit:
+        raise RequestError(
+            f"encoder.max_pairs={limit:,}: {config.run.choice('encoder')} reads each pair anew, and {what}, raise it, "
+            f"or set trainer=gpu"
+        )

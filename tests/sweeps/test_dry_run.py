@@ -86,8 +86,11 @@ def test_prompts_are_counted_and_few_of_them_read(work: Path, capsys: Capture, t
     assert f"{zero_shot['pairs']:,} pairs for a language model to read" in capsys.readouterr().out
     assert cli.main(last_of_each(*single, "head.trained=false", "encoder.max_pairs=3")) == 2
     assert "encoder.max_pairs=3: encoder=prompt reads each pair anew, and the slices have" in capsys.readouterr().err
-    assert cli.main([*single, "head.trained=false"]) == 0
-    assert "fitted: nothing, it is prompted as it is" in capsys.readouterr().out
+    assert cli.main([*single, "head.trained=false", f"encoder.max_pairs={zero_shot['pairs']}"]) == 0
+    assert "fitted: nothing, it is asked as it is" in capsys.readouterr().out
+    (record,) = (path for path in (work / "runs").rglob("record.json") if '"status": "done"' in path.read_text())
+    assert cli.main(["recommend", str(record.parent), "--all", "--top", "2", "--out", str(work / "lists.parquet")]) == 2
+    assert "reads each pair anew, and recommend --all asks for" in capsys.readouterr().err
 
 
 def test_what_is_finished_is_told_apart_unless_it_runs_again(work: Path, capsys: Capture) -> None:
