@@ -26,6 +26,16 @@ OTHERS = {
 }  # every other encoder that reads text reads a tiny BERT
 READERS = [name for name, kind in CLASSES.items() if kind.reads_text]
 FINETUNINGS = sorted(path.stem for path in (package_folder("conf") / "finetuning").glob("*.yaml"))
+OBJECTIVE_CLASSES = {
+    path.stem: load_class(yaml.safe_load(path.read_text())["_target_"])
+    for path in sorted((package_folder("conf") / "objective").glob("*.yaml"))
+}
+OF_RATED_PAIRS = [
+    name
+    for name, kind in OBJECTIVE_CLASSES.items()
+    if kind.estimand == "exposed_mean" and "explicit" in kind.feedback_types
+]
+TWO_ENCODERS = [name for name, kind in OBJECTIVE_CLASSES.items() if kind.second_encoder_roles]
 SMALL = [
     "dataset=ml100k",
     "trainer=smoke",
@@ -75,6 +85,18 @@ def test_every_encoder_trains_under_every_objective(
         roles = {"outcome", "imputation"} if objective in ("dr_jl", "mrdr") else {"outcome"}
         assert record["name"] == f"{encoder}-{objective}" and set(record["parameters"]) == roles
         assert all(count > 0 for count in record["parameters"].values())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("objective", OF_RATED_PAIRS)
+def test_a_decoder_is_asked_under_every_objective_of_pairs(
+    objective: str, encoder_overrides: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = [*encoder_overrides["prompt"], "encoder.completions=0", "head=prompt", f"objective={objective}"]
+    if objective in TWO_ENCODERS:
+        assert cli.main(["train", *SMALL, *chosen]) == 2 and "learner=two_encoders" in capsys.readouterr().err
+    else:
+        assert train(chosen, capsys)["name"] == f"prompt-{objective}"
 
 
 @pytest.mark.long
