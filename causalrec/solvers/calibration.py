@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 from causalrec.errors import DataError
 from causalrec.solvers.quasi_newton import minimise
@@ -50,6 +49,8 @@ def temperature(predicted: Doubles, label: Doubles, weight: Doubles) -> Calibrat
 
 def isotonic(predicted: Doubles, label: Doubles, weight: Doubles) -> Calibrator:
     """Fit a monotone step function; where it would be 0 it is half an event among the rows there."""
+    from sklearn.isotonic import IsotonicRegression  # a request is refused before it is imported
+
     model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(predicted, label, sample_weight=weight)
     never = weight[model.predict(predicted) <= 0].sum()
     least = 0.5 / never if never else 0.0
