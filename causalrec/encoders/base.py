@@ -35,9 +35,10 @@ class EncoderInputs:
         user_features: the view's numbers of users, float32[U,F], standardised, as `item_features`.
         item_vectors: the view's precomputed vectors [I,D] by column, as the file holds them (NaN or zeros: missing).
         user_vectors: the view's precomputed vectors [U,D] by column, likewise.
-        columns: the view's columns as text, by side and name, one for each id ("" where missing): what templates read.
+        columns: the view's columns as text, by side and name, one for each id ("" where missing): what templates read;
+            empty for encoders that write no texts (`writes_texts`).
         raw_ids: as the raw files name users and items, by side, one for each id; what is asked of a language model
-            about them is whether it has read them before.
+            about them is whether it has read them before. Empty as `columns`.
         knowledge: triples of what is known of the view's items; None without a graph.
         history_log: the training rows that histories may read; None where the view has no user.
         positive_threshold: the outcome from which on an event of a history counts as liked.
@@ -94,6 +95,7 @@ class AbstractAnyEncoder(nn.Module, ABC):
     Attributes:
         reads_text: it reads text by a language model, as much of which is trained as `finetuning` says.
         reads_vectors: it reads precomputed vectors of both sides, and cannot be built without.
+        writes_texts: it writes texts of its own, from columns and raw ids (`EncoderInputs.columns`, `raw_ids`).
         reads_pair_text: the text of a pair is one text, which a language model reads for each row.
         vectorizable: its code also runs on parameters and ids with a leading replica axis `[R,...]`, so that fits that
             differ in numbers alone train as one program (`training/stacked/`); it must then draw no random numbers.
@@ -104,6 +106,7 @@ class AbstractAnyEncoder(nn.Module, ABC):
 
     reads_text: ClassVar[bool] = False
     reads_pair_text: ClassVar[bool] = False
+    writes_texts: ClassVar[bool] = False
     reads_vectors: ClassVar[bool] = False
     vectorizable: bool = False
     reads_time: bool = False

@@ -88,6 +88,7 @@ class PromptEncoder(AbstractPairEncoder):
 
     reads_text = True
     reads_pair_text = True
+    writes_texts = True
     rows_at_once = 1024
 
     def __init__(

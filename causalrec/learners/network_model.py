@@ -133,6 +133,7 @@ def _network(config: ExperimentConfig, prepared: PreparedData, role: Role, encod
 def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderInputs:
     """Return what an encoder may read: only what the outcome view names."""
     view, dataset = prepared.plan.views.outcome, prepared.encoder_data
+    writes_texts = config.encoder.target.writes_texts  # a text for each of many ids, which most encoders do not read
     log, phrases, features = dataset.logged, config.components.dataset, prepared.features
     return EncoderInputs(
         num_users=log.num_users if "user" in features.ids else 0,
@@ -143,8 +144,8 @@ def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderI
         user_features=features.user_block,
         item_vectors={name: vectors for name, vectors in dataset.item_vectors.items() if name in view},
         user_vectors={name: vectors for name, vectors in dataset.user_vectors.items() if name in view},
-        columns={side: _texts_of(table, view) for side, table in dataset.tables.items()},
-        raw_ids=_raw_ids(dataset),
+        columns={side: _texts_of(table, view) for side, table in dataset.tables.items()} if writes_texts else {},
+        raw_ids=_raw_ids(dataset) if writes_texts else {},
         knowledge=dataset.knowledge,
         history_log=prepared.history_log,
         positive_threshold=0.5 if dataset.card.outcome == "click" else float(prepared.train.outcome.mean()),
