@@ -8,6 +8,7 @@ from causalrec.config.schema import ExperimentConfig
 from causalrec.errors import RequestError
 from causalrec.evaluation.slice.base import AnySliceData, SliceData
 from causalrec.evaluation.slice.catalogue import CatalogueData
+from causalrec.prepared import PreparedData
 
 
 def pairs_of(data: AnySliceData) -> int:
@@ -22,13 +23,22 @@ def every_slice(slices: Sequence[AnySliceData]) -> list[AnySliceData]:
     return [*{data.rows_key: data for data in [*larger, *fitted_on]}.values()]
 
 
-def require_pair_limit(config: ExperimentConfig, slices: Sequence[AnySliceData]) -> None:
-    """Raise RequestError where slices have more pairs than the encoder's `max_pairs`, on a GPU as many as there are."""
+def require_pair_limit(config: ExperimentConfig, prepared: PreparedData, slices: Sequence[AnySliceData]) -> None:
+    """Raise RequestError where a run reads more pairs than the encoder's `max_pairs`, on a GPU as many as there are."""
     sizes = {data.name: pairs_of(data) for data in every_slice(slices)}
     largest = max(sizes, key=lambda name: sizes[name], default="")
-    total = sum(sizes.values())
-    what = f"the slices have {total:,} pairs ({largest} {sizes.get(largest, 0):,}); choose fewer (slice=[test])"
-    _require(config, total, what)
+    scored, trained = sum(sizes.values()), training_pairs(config, prepared)
+    what = f"it would score {scored:,} ({largest} {sizes.get(largest, 0):,}) and train on {trained:,}"
+    _require(config, scored + trained, f"{what}; choose fewer (slice=[test], split=few_shot, objective=naive)")
+
+
+def training_pairs(config: ExperimentConfig, prepared: PreparedData) -> int:
+    """Return how many pairs training may read: logged rows, or any pair, by the objective; none where nothing trains,
+    nor in a trial, whose batches are few."""
+    if not config.trains or not config.has_weights or config.trial is not None:
+        return 0
+    rows = len(prepared.training_rows) + len(prepared.validation)
+    return rows if config.objective.target.space == "logged" else max(rows, prepared.train.num_pairs)
 
 
 def require_pairs_to_score(config: ExperimentConfig, pairs: int, what: str) -> None:

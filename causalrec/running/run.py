@@ -161,7 +161,7 @@ def _check_scoring(config: ExperimentConfig, prepared: PreparedData) -> None:
     scores = len(config.metric) * (1 + len(config.baseline))
     require_list_rows(config.metric, slices, prepared.dataset.card.name)
     require_memory(config.run.evaluation.replicates, slices, scores)
-    require_pair_limit(config, slices)
+    require_pair_limit(config, prepared, slices)
     require_block_memory(slices, config.metric, config.run.evaluation.memory_mb)
     check_placebo_slice(config, [data.name for data in slices])
 

@@ -85,7 +85,11 @@ def test_prompts_are_counted_and_few_of_them_read(work: Path, capsys: Capture, t
     assert cli.main([*single, "head.trained=false", "--dry-run"]) == 0
     assert f"{zero_shot['pairs']:,} pairs for a language model to read" in capsys.readouterr().out
     assert cli.main(last_of_each(*single, "head.trained=false", "encoder.max_pairs=3")) == 2
-    assert "encoder.max_pairs=3: encoder=prompt reads each pair anew, and the slices have" in capsys.readouterr().err
+    assert "encoder.max_pairs=3: encoder=prompt reads each pair anew, and it would score" in capsys.readouterr().err
+    every_pair = [*single, f"encoder.max_pairs={trained['pairs']}"]
+    assert cli.main([*every_pair, "--dry-run"]) == 0
+    assert cli.main(last_of_each(*every_pair, "objective=dr_jl", "--dry-run")) == 2
+    assert "and train on " in capsys.readouterr().err
     assert cli.main([*single, "head.trained=false", f"encoder.max_pairs={zero_shot['pairs']}"]) == 0
     assert "fitted: nothing, it is asked as it is" in capsys.readouterr().out
     (record,) = (path for path in (work / "runs").rglob("record.json") if '"status": "done"' in path.read_text())
