@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from causalrec.encoders.base import AbstractAnyEncoder, AbstractEncoder, AbstractPairEncoder
+from causalrec.encoders.knowledge.base import triple_energies
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.views import FeatureMatrix
 from causalrec.role_network import FreeParameters, RoleNetwork
-from causalrec.types import ARMS, EFFECT, EPSILON, Batch, Floats, Ints, Link, Outputs, Role
+from causalrec.types import ARMS, EFFECT, EPSILON, TRIPLE, Batch, Floats, Ints, Link, Outputs, Role
 
 DIFFERENCES = (EFFECT, EPSILON)  # head outputs that are differences of outcomes
 
@@ -47,6 +48,8 @@ class CausalModel(nn.Module):
         self.unit = None if unit is None else nn.Parameter(torch.tensor(unit), requires_grad=False)
 
     def forward(self, batch: Batch) -> Outputs:
+        if TRIPLE in batch.columns:
+            return Outputs({}, self.link, energies=triple_energies(self.networks, batch))
         outputs = self._outputs(batch, self.networks)
         outputs = replace(outputs, parameters={Role(role): free() for role, free in self.free.items()})
         if batch.negative is None:

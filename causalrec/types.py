@@ -51,7 +51,11 @@ TensorPath = tuple[str, ...]  # where a tensor lies in a batch
 OutcomeKind = Literal["rating", "click", "watch_ratio", "count", "reward", "class"]  # class: one of 0, 1, .. in order
 Feedback = Literal["explicit", "exposure_logged", "positive_only"]
 Entity = Literal["user", "item"]  # whose ids
-ModelSource = Literal["text", "features", "propensities"]  # of items: texts, columns and vectors; of rows: propensities
+TRIPLE, CORRUPTED = (
+    "triple",
+    "corrupted",
+)  # columns of a batch of triples: which, and whose tail it is given
+ModelSource = Literal["text", "features", "knowledge", "propensities"]  # the last of rows, the others of items
 Space = str  # kind of rows that an objective averages over and a sampler draws: logged, all_pairs, triples, or another
 CANDIDATES: Space = "candidates"  # logged rows, each against the same many items
 ITEM_PAIRS: Space = "item_pairs"  # logged rows, each against another item, whether its user has a row with it or not

@@ -10,7 +10,7 @@ from causalrec.errors import DataError, RequestError
 from causalrec.types import Feedback, OutcomeKind
 
 ColumnEntity = Literal["user", "item", "pair", "row"]  # row: of the moment (hour, store and week, request)
-ColumnKind = Literal["id", "numeric", "category", "multi_hot", "text", "vector"]
+ColumnKind = Literal["id", "numeric", "category", "multi_hot", "text", "vector", "knowledge"]
 CODED_COLUMN_KINDS: tuple[ColumnKind, ...] = ("category", "numeric")  # one number or level code a row
 
 

@@ -41,6 +41,7 @@ def corner(dataset: CausalDataset, users: int, items: int) -> CausalDataset:
         item_table=dataset.item_table.head(items),
         item_vectors={name: vectors[:items] for name, vectors in dataset.item_vectors.items()},
         user_vectors={name: vectors[:users] for name, vectors in dataset.user_vectors.items()},
+        knowledge=None if dataset.knowledge is None else dataset.knowledge.resize(users, items),
         user_ids=None if dataset.user_ids is None else dataset.user_ids.head(users),
         item_ids=None if dataset.item_ids is None else dataset.item_ids.head(items),
     )

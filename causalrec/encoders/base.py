@@ -40,6 +40,8 @@ class EncoderInputs:
         raw_ids: as the raw files name users and items, by side, one for each id; what is asked of a language model
             about them is whether it has read them before. Empty as `columns`.
         knowledge: triples of what is known of the view's items; None without a graph.
+        training_log: the training rows that edges may be made of; None where the encoder reads none, and where the view
+            lacks users or items.
         history_log: the training rows that histories may read; None where the view has no user.
         positive_threshold: the outcome from which on an event of a history counts as liked.
         finetuning: how much of a language model is trained.
@@ -58,6 +60,7 @@ class EncoderInputs:
     columns: Mapping[Entity, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     raw_ids: Mapping[Entity, tuple[str, ...]] = field(default_factory=dict)
     knowledge: KnowledgeGraph | None = None
+    training_log: InteractionLog | None = None
     history_log: InteractionLog | None = None
     positive_threshold: float = 0.5
     finetuning: AbstractFinetuning = field(default_factory=Frozen)
@@ -116,6 +119,16 @@ class AbstractAnyEncoder(nn.Module, ABC):
     def reads_histories(cls, settings: Mapping[str, object]) -> bool:
         """Whether with these keywords it reads histories: `reads_time`, known before it is constructed."""
         return cls.reads_time
+
+    @classmethod
+    def reads_training_rows(cls, settings: Mapping[str, object]) -> bool:
+        """Whether with these keywords it reads which pairs the training rows hold (`EncoderInputs.training_log`)."""
+        return False
+
+    @classmethod
+    def has_energies(cls, settings: Mapping[str, object]) -> bool:
+        """Whether with these keywords it holds triples, and offers their energies to `penalty=triples`."""
+        return False
 
     @classmethod
     def submodels(cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]) -> Mapping[str, Submodel]:

@@ -58,7 +58,7 @@ def expand_table(
         if column.name in represented:
             block = represented[column.name]
             names += [f"{column.name}[{k}]" for k in range(block.shape[1])]
-        elif column.kind in ("id", "text", "vector"):
+        elif column.kind in ("id", "text", "vector", "knowledge"):
             continue
         elif column.kind == "numeric":
             names.append(column.name)

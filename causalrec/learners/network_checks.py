@@ -143,6 +143,8 @@ def hindrance_to_folds(config: ExperimentConfig) -> str | None:
     """Say why folds cannot stand in for the validation rows, a clause; None where they can."""
     if config.encoder.target.reads_histories(config.encoder.settings):
         return f"{config.run.choice('encoder')} reads histories, which would hold the outcomes of other folds"
+    if config.encoder.target.reads_training_rows(config.encoder.settings):
+        return f"{config.run.choice('encoder')} reads training rows as edges, which would hold rows of other folds"
     if config.augmentation:
         return f"augmentation={','.join(config.augmentation)} changes training rows alone, and folds validate on all"
     if config.run.selection.criterion == "randomised":
@@ -257,6 +259,11 @@ def _check_penalties(config: ExperimentConfig, card: DatasetCard) -> None:
     objective, link = config.objective.target, link_of(card.outcome)
     for name, penalty in config.penalty.items():
         built = penalty.build()
+        if built.reads_energies and not config.encoder.target.has_energies(config.encoder.settings):
+            raise RequestError(
+                f"penalty={name}: reads the energies of triples, which {config.run.choice('encoder')} does not have as "
+                f"it is set; choose an encoder of a graph (cke, cfkg, kgat) with a graph other than none, or drop it"
+            )
         built.check_fit(name, objective.roles, objective.estimand, link, card.feedback)
         for column in built.columns:
             readable_column(card, column, f"penalty.{name}")

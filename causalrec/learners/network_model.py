@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,8 @@ from torch import Tensor
 from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import ExperimentConfig
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.edge_audit import require_training_edges
+from causalrec.data.log import InteractionLog
 from causalrec.data.text import texts_of
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
 from causalrec.estimators.objective.base import AbstractObjective
@@ -146,10 +149,20 @@ def encoder_inputs(config: ExperimentConfig, prepared: PreparedData) -> EncoderI
         user_vectors={name: vectors for name, vectors in dataset.user_vectors.items() if name in view},
         columns={side: _texts_of(table, view) for side, table in dataset.tables.items()} if writes_texts else {},
         raw_ids=_raw_ids(dataset) if writes_texts else {},
-        knowledge=dataset.knowledge,
+        knowledge=dataset.knowledge if "knowledge" in view else None,
+        training_log=_training_edges(config, prepared),
         history_log=prepared.history_log,
         positive_threshold=0.5 if dataset.card.outcome == "click" else float(prepared.train.outcome.mean()),
         finetuning=config.finetuning.build(),
         data=config.run.paths.data,
         cache=config.run.paths.cache,
     )
+
+
+def _training_edges(config: ExperimentConfig, prepared: PreparedData) -> InteractionLog | None:
+    """Return the training rows for an encoder that makes edges of them, audited; None for others."""
+    ids = prepared.features.ids
+    if not config.encoder.target.reads_training_rows(config.encoder.settings) or not {"user", "item"} <= set(ids):
+        return None
+    require_training_edges("the interactions as edges", prepared.train.user, prepared.train.item, prepared.splits)
+    return replace(prepared.train, propensity=None, arm_probabilities=None)

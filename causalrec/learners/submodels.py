@@ -14,6 +14,7 @@ from causalrec.features.views import Views
 KIND_OF_COLUMN: Mapping[ColumnKind, str] = {
     "id": "id",
     "vector": "vectors",
+    "knowledge": "knowledge",
     "multi_hot": "features",
     **dict.fromkeys(CODED_COLUMN_KINDS, "features"),
 }
@@ -43,8 +44,10 @@ def submodel_config(config: ExperimentConfig, name: str, submodel: Submodel) -> 
     run = config.run
     choices = {**run.choices, "encoder": encoder_choice(config, submodel)}
     choices |= {} if trains else {"finetuning": "frozen"}
+    has_energies = encoder.target.has_energies(encoder.settings)
     return config.replace(
         encoder=encoder,
+        penalty={name: each for name, each in config.penalty.items() if has_energies or not each.target.reads_energies},
         finetuning=config.finetuning if trains else ComponentConfig(Frozen, {}),
         run=run.model_copy(
             update={

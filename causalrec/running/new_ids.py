@@ -124,6 +124,8 @@ def _extend_dataset(dataset: CausalDataset, new: Mapping[Entity, pl.DataFrame]) 
         changes[f"{side}_vectors"] = {
             name: np.concatenate([vectors, nothing[name]]) for name, vectors in dataset.vectors_of(side).items()
         }
+    if dataset.knowledge is not None:
+        changes["knowledge"] = dataset.knowledge.resize(counts["user"], counts["item"])
     logged = replace(dataset.logged, num_users=counts["user"], num_items=counts["item"])
     return replace(dataset, logged=logged, **changes)  # type: ignore[arg-type]
 
@@ -149,7 +151,7 @@ def _columns_read(run: TrainedRun, side: Entity, setting: str) -> list[Column]:
     if pairs := [column.name for column in read if column.entity == "pair"]:
         raise RequestError(f"{setting}: the model reads {pairs[0]}, which pairs have, and new {side}s are in none")
     reads_text = run.config.encoder.target.reads_text or run.config.encoder.target.reads_pair_text
-    unread = {"id"} if reads_text else {"id", "text"}
+    unread = {"id", "knowledge"} if reads_text else {"id", "knowledge", "text"}  # a new item is no entity
     of_side = [column for column in read if column.entity == side and column.kind not in unread]
     if vectors := [column.name for column in of_side if column.kind == "vector"]:
         raise RequestError(

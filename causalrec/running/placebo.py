@@ -71,6 +71,9 @@ def destroy_source(config: ExperimentConfig, prepared: PreparedData) -> Prepared
         case "features":
             features = _give_features(prepared.features, order, uniform=placebo.uniform)
             return replace(prepared, features=features, placebo_data=give_vectors(dataset, order))
+        case "knowledge":
+            assert dataset.knowledge is not None, "refused before: nothing reads it"
+            return replace(prepared, placebo_data=replace(dataset, knowledge=dataset.knowledge.deal_items(order)))
         case "propensities":
             fitted, rows, arms = prepared.propensity, prepared.training_rows, len(dataset.card.arms)
             same = same_for_all(fitted, rows, arms) if placebo.uniform else None

@@ -15,6 +15,7 @@ from causalrec.data.augmentation.base import augment_rows
 from causalrec.data.clusters import ROW, cluster_axes
 from causalrec.data.corner import corner
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.edge_audit import audit_knowledge
 from causalrec.data.files import require_writable
 from causalrec.data.log import InteractionLog
 from causalrec.data.row_levels import row_levels
@@ -91,6 +92,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     rows = _augment(config, logged, dataset, own_propensity=False)
     propensity.fit(rows, view, splits.randomised_sample)
     requested, test = config.run.evaluation.cluster, splits.test
+    audit_knowledge(dataset, splits)
     axes = cluster_axes(dataset, logged, requested, logged.unit_level)
     causes = may_say_treatment(plan.views, dataset.card)
     train = logged.with_propensity(propensity.predict(logged))

@@ -129,7 +129,7 @@ class LogTensors:
 
     def _columns(self, rows: SampledRows) -> dict[str, Tensor]:
         values = {n: column.read(self.log, rows.user, rows.item, rows.row) for n, column in self.columns.items()}
-        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in values.items()}
+        return {name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in {**values, **rows.columns}.items()}
 
     def _with_candidates(self, batches: Batch, rows: SampledRows, candidates: Ints) -> Batch:
         assert rows.candidate_counts is not None

@@ -15,6 +15,7 @@ import yaml
 from causalrec.config.component import load_class
 from causalrec.config.compose import package_folder
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
+from causalrec.encoders.knowledge.base import AbstractKnowledgeEncoder
 from causalrec.encoders.mf import MF
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.naive import Naive
@@ -35,7 +36,13 @@ from tests.training.test_stacked import ARMED, ITEMS, TRAIN, USERS, VALIDATION, 
 CONF = package_folder("conf")
 TEXTS = ("the film of war", "a comedy of love", "the new film", "old drama")
 SHORT = ("mf", "mlp", "neumf", "bert", "bert4rec")
-TAKEN = {"mf", "mlp", "neumf"}  # the encoders that vmap takes; the others read texts once each, or histories
+TAKEN = {
+    "cfkg",
+    "cke",
+    "mf",
+    "mlp",
+    "neumf",
+}  # the encoders that vmap takes; the others read texts once each, or histories
 SMALL: dict[str, dict[str, Any]] = {"classes": {"num_classes": 3}, "dot": {}, "descn": {"width": 8, "arm_width": 4}}
 SMALL |= {"prompt": {}, "dragonnet": SMALL["descn"], "tarnet": SMALL["descn"]}
 
@@ -116,9 +123,10 @@ def test_every_encoder_is_taken_or_refused_in_a_line(
     settings: dict[str, Any] = (
         {} if folder is None else {"model": str(folder), "max_tokens": 200 if stem == "prompt" else 20}
     )
+    settings |= {"graph": "interactions"} if issubclass(encoder_class, AbstractKnowledgeEncoder) else {}
     texts = tuple(TEXTS[k % 4] for k in range(ITEMS))
     vectors = {side: {side: np.random.default_rng(0).normal(size=(n, 3))} for side, n in (("u", USERS), ("i", ITEMS))}
-    inputs = EncoderInputs(USERS, ITEMS, texts, tmp_path, tmp_path / "cache", history_log=TRAIN)
+    inputs = EncoderInputs(USERS, ITEMS, texts, tmp_path, tmp_path / "cache", history_log=TRAIN, training_log=TRAIN)
     inputs = replace(inputs, user_vectors=vectors["u"], item_vectors=vectors["i"])
     request = request_of(tmp_path / "fit", lambda: encoder_class(inputs, **settings), lambda: Dot(len(VIEW)), Naive())
     request = replace(request, validation=VALIDATION)

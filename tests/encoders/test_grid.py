@@ -14,6 +14,7 @@ from tiny_models import write_bert, write_decoder, write_gpt2, write_roberta
 from causalrec import cli
 from causalrec.config.component import load_class
 from causalrec.config.compose import package_folder
+from causalrec.encoders.knowledge.base import AbstractKnowledgeEncoder
 
 OBJECTIVES = ("naive", "ips", "dr_jl", "mrdr")
 CONF = {path.stem: path for path in sorted((package_folder("conf") / "encoder").glob("*.yaml"))}
@@ -24,6 +25,7 @@ OTHERS = {
     "gpt": write_gpt2,
     "prompt": write_decoder,
 }  # every other encoder that reads text reads a tiny BERT
+GRAPHS = [name for name, kind in CLASSES.items() if issubclass(kind, AbstractKnowledgeEncoder)]
 READERS = [name for name, kind in CLASSES.items() if kind.reads_text]
 FINETUNINGS = sorted(path.stem for path in (package_folder("conf") / "finetuning").glob("*.yaml"))
 OBJECTIVE_CLASSES = {
@@ -64,6 +66,7 @@ def encoder_overrides(
     read = {name: [f"encoder.model={folder}", "encoder.max_tokens=24"] for name, folder in models.items()}
     read["prompt"][1:] = ["encoder.max_tokens=250", "dataset.threshold=4", "slice=[test]"]
     read["gpt"] += ["encoder.pooling=last", "encoder.layers=1"]
+    read |= {name: ["encoder.graph=interactions", "penalty=triples"] for name in GRAPHS}
     return {name: [f"encoder={name}", *read.get(name, [])] for name in ENCODERS}
 
 

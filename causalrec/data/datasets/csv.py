@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,8 @@ from pydantic import Field
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.datasets.base import AbstractDataset
+from causalrec.data.knowledge import KnowledgeGraph
+from causalrec.data.knowledge_files import KnowledgeFiles
 from causalrec.data.pair_columns import PairTable
 from causalrec.data.sources import Source
 from causalrec.data.table_problems import Problem, problem_of, raise_errors
@@ -100,6 +103,8 @@ class CsvTables(AbstractDataset):
         vectors: files of precomputed vectors of items (of images, of sound) in the folder, by the name of their node in
             the graph (`data/vectors.py`).
         user_vectors: files of precomputed vectors of users, likewise.
+        knowledge: files of triples and links in the folder, a graph of what is known of items
+            (`data/knowledge_files.py`); its node in the graph is `knowledge`. None: there is none.
         self_selected: whether users choose by how they would rate; true unless you know better, for most users do.
         repeats: whether a (user, item) pair may occur twice in one log.
         unseen: what a split does by default with a test row whose user or item has no training row; None: drop it,
@@ -150,6 +155,7 @@ class CsvTables(AbstractDataset):
     user_text: dict[str, str] = field(default_factory=dict)
     vectors: dict[str, VectorFile] = field(default_factory=dict)
     user_vectors: dict[str, VectorFile] = field(default_factory=dict)
+    knowledge: KnowledgeFiles | None = None
     self_selected: bool = True
     repeats: Repeats = "error"
     unseen: Literal["error", "drop", "keep"] | None = None
@@ -203,6 +209,8 @@ class CsvTables(AbstractDataset):
             raise RequestError("; ".join(map(str, wrong)))
         for side in (self.vectors, self.user_vectors):
             check_side(side, self._folder(root), root)
+        if self.knowledge is not None:
+            self.knowledge.check(self._folder(root), root)
 
     def identity(self, root: Path) -> str:
         """Return the sha256 of each file, taken when it was read."""
@@ -257,6 +265,7 @@ class CsvTables(AbstractDataset):
             pair_features=pairs,
             item_vectors=read_side(self.vectors, self._folder(root), root, tables["item"]["item"].to_list(), "item"),
             user_vectors=self._user_vectors(root, tables["user"]),
+            knowledge=self._read_knowledge(root, tables),
             logging_policy=policy,
             potential=read_truth([store / name for name in meta["rows"]], request.roles, sizes[0]),
             raw_sha256={**meta["sha256"], **self._vector_sums(root)},
@@ -288,8 +297,17 @@ class CsvTables(AbstractDataset):
             return {}
         return read_side(self.user_vectors, self._folder(root), root, users["user"].to_list(), "user")
 
+    def _read_knowledge(self, root: Path, tables: Mapping[str, pl.DataFrame]) -> KnowledgeGraph | None:
+        if self.knowledge is None:
+            return None
+        items, users = (
+            tables[side][side].cast(pl.String).to_list() if len(tables[side]) else [] for side in ("item", "user")
+        )
+        return self.knowledge.read(self._folder(root), root, self.name, items, users)
+
     def _vector_sums(self, root: Path) -> dict[str, str]:
-        return checksums([*self.vectors.values(), *self.user_vectors.values()], self._folder(root), root)
+        sums = checksums([*self.vectors.values(), *self.user_vectors.values()], self._folder(root), root)
+        return sums | ({} if self.knowledge is None else self.knowledge.checksums(self._folder(root), root))
 
     def _request(self, root: Path) -> Request:
         return request_of(self, self._folder(root), root)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class SampledRows:
         candidates: items `[C]` or `[m,C]` that every row of a batch stands against, int64; None where there are none.
         candidate_counts: how often each is expected there where it is not the row's own item, float32, as `candidates`.
         negative_row: the negative's row in the log, int64; -1: not logged. None where negatives are never logged.
+        columns: further columns of the batch, by name, int64.
     """
 
     row: Ints
@@ -34,6 +36,7 @@ class SampledRows:
     candidates: Ints | None = None
     candidate_counts: Floats | None = None
     negative_row: Ints | None = None
+    columns: Mapping[str, Ints] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -46,7 +49,9 @@ class SampledRows:
             None if ids is None else ids.reshape(-1) for ids in (self.negative, self.negative_row)
         )
         row, user, item = (ids.reshape(-1) for ids in (self.row, self.user, self.item))
-        return SampledRows(row, user, item, self.weight.reshape(-1), negative, negative_row=negative_row)
+        columns = {name: values.reshape(-1) for name, values in self.columns.items()}
+        weight = self.weight.reshape(-1)
+        return SampledRows(row, user, item, weight, negative, negative_row=negative_row, columns=columns)
 
     def at(self, chosen: slice | int | tuple[slice, slice]) -> SampledRows:
         """Return some of the batches, of each some of the rows, with all candidates."""
@@ -61,6 +66,7 @@ class SampledRows:
             None if self.candidates is None else self.candidates[batches],
             None if self.candidate_counts is None else self.candidate_counts[batches],
             None if self.negative_row is None else self.negative_row[chosen],
+            {name: values[chosen] for name, values in self.columns.items()},
         )
 
 

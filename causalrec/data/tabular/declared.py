@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalrec.data.card import Column
+from causalrec.data.knowledge_files import KNOWLEDGE_COLUMN
 from causalrec.data.readable_paths import require_readable
 from causalrec.data.tabular.action_propensities import check_rounds
 from causalrec.data.tabular.cells import kind_of
@@ -42,6 +43,7 @@ def columns_of(tables: CsvTables) -> tuple[Column, ...]:
             columns.append(Column(name, entity, kind_of(kind)[0]))  # type: ignore[arg-type]
     columns += [Column(name, "item", "vector") for name in tables.vectors]
     columns += [Column(name, "user", "vector") for name in tables.user_vectors]
+    columns += [] if tables.knowledge is None else [KNOWLEDGE_COLUMN]
     columns += [Column(name, "row", kind) for name, kind in tables.row_columns.items()]
     for column in tuple(columns):
         if column.kind == "numeric" and tables.fill.get(column.name) == "indicator":

@@ -42,6 +42,7 @@ class AbstractPenalty(ABC):
         roles: The networks whose outputs it reads; the objective must have them.
         estimands, links, feedback_types: What it is defined for.
         reads_terms: It reads the objective's terms of the rows (`Outputs.terms`): the loss itself, row by row.
+        reads_energies: It reads the energies of triples (`Outputs.energies`), which an encoder of a graph has alone.
         moves: It reads a second forward, at the vectors that `move` returns; `ratios` is handed the outputs there.
         vectorizable: Its functions also run on `[R,B]` rows and `[R]` values, so that fits that differ in its weight
             train as one program.
@@ -55,6 +56,7 @@ class AbstractPenalty(ABC):
     links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log", "softmax"})
     feedback_types: ClassVar[frozenset[Feedback]] = frozenset({"explicit", "exposure_logged", "positive_only"})
     reads_terms: ClassVar[bool] = False
+    reads_energies: ClassVar[bool] = False
     moves: ClassVar[bool] = False
     vectorizable: ClassVar[bool] = False
 
