@@ -126,6 +126,11 @@ class AbstractAnyEncoder(nn.Module, ABC):
         return False
 
     @classmethod
+    def reads_knowledge(cls, settings: Mapping[str, object]) -> bool:
+        """Whether with these keywords it reads the data's graph (`EncoderInputs.knowledge`)."""
+        return False
+
+    @classmethod
     def has_energies(cls, settings: Mapping[str, object]) -> bool:
         """Whether with these keywords it holds triples, and offers their energies to `penalty=triples`."""
         return False

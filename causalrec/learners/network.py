@@ -25,6 +25,7 @@ from causalrec.features.views import Views
 from causalrec.learners.base import AbstractLearner
 from causalrec.learners.grown_weights import grow_weights
 from causalrec.learners.network_checks import (
+    check_knowledge,
     check_network,
     check_row_columns,
     check_second_encoder,
@@ -77,6 +78,7 @@ class NetworkLearner(AbstractLearner):
 
     def check_views(self, config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
         check_row_columns(config, card, views)
+        check_knowledge(config, card, views)
 
     def certify(self, config: ExperimentConfig, *, stacked: bool) -> None:
         require_certificate(config.objective, config.run.choice("objective"), stacked=stacked)

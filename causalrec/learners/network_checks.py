@@ -287,3 +287,21 @@ def check_row_columns(config: ExperimentConfig, card: DatasetCard, views: Views)
             f"{config.run.choice('objective')}: scores each user with many items by their own columns, but "
             f"{', '.join(named)} is of the pair; leave it out of the graph, or choose objective=bpr"
         )
+
+
+def check_knowledge(config: ExperimentConfig, card: DatasetCard, views: Views) -> None:
+    """Refuse an encoder of a graph of items where the data have none, or the causal graph hides it."""
+    if not config.encoder.target.reads_knowledge(config.encoder.settings):
+        return
+    encoder = f"{config.run.choice('encoder')}: reads triples of items"
+    named = [column.name for column in card.columns if column.kind == "knowledge"]
+    if not named:
+        raise RequestError(
+            f"{encoder}, and {card.name} is read without any; set dataset.knowledge, which ml100k, lastfm and csv have, "
+            f"with a causal graph that names its node (graph=ml100k_knowledge), or encoder.graph=none"
+        )
+    if not set(named) & set(views.outcome):
+        raise RequestError(
+            f"{encoder}, which the causal graph hides: {named[0]} is no cause of the outcome there; add the edge "
+            f"{named[0]} -> outcome, or set encoder.graph=none"
+        )

@@ -66,6 +66,10 @@ class AbstractKnowledgeEncoder(AbstractEncoder):
         return settings["graph"] != "none"
 
     @classmethod
+    def reads_knowledge(cls, settings: Mapping[str, object]) -> bool:
+        return settings["graph"] not in ("none", "interactions")
+
+    @classmethod
     def reads_training_rows(cls, settings: Mapping[str, object]) -> bool:
         return settings["graph"] == "interactions"
 
@@ -78,7 +82,7 @@ class AbstractKnowledgeEncoder(AbstractEncoder):
     def item_sources(
         cls, settings: Mapping[str, object], columns: Mapping[str, frozenset[str]]
     ) -> Mapping[ModelSource, Submodel]:
-        reads = settings["graph"] not in ("none", "interactions") and "knowledge" in columns["item"]
+        reads = cls.reads_knowledge(settings) and "knowledge" in columns["item"]
         return {"knowledge": Submodel(settings={"graph": "none"})} if reads else {}
 
 
