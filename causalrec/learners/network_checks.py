@@ -297,8 +297,8 @@ def check_knowledge(config: ExperimentConfig, card: DatasetCard, views: Views) -
     named = [column.name for column in card.columns if column.kind == "knowledge"]
     if not named:
         raise RequestError(
-            f"{encoder}, and {card.name} is read without any; set dataset.knowledge, which ml100k, lastfm and csv have, "
-            f"with a causal graph that names its node (graph=ml100k_knowledge), or encoder.graph=none"
+            f"{encoder}, and {card.name} is read without any; set dataset.knowledge (of ml100k, lastfm, csv) and a "
+            f"causal graph that names its node (graph=ml100k_knowledge), or encoder.graph=none"
         )
     if not set(named) & set(views.outcome):
         raise RequestError(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from causalrec.cli import main
 from causalrec.data.knowledge import KnowledgeGraph
 from causalrec.data.log import InteractionLog
 from causalrec.encoders.base import EncoderInputs
@@ -181,6 +182,23 @@ def test_interactions_are_liked_training_rows_in_two_name_spaces() -> None:
 def test_a_graph_that_the_view_lacks_is_one_line() -> None:
     with pytest.raises(RequestError, match=r"the outcome view has no graph of items; set dataset\.knowledge"):
         CKE(toy_inputs())
+
+
+@pytest.mark.parametrize(
+    ("request_words", "said"),
+    [
+        ("encoder=cke", "encoder=cke: reads triples of items, and ml100k is read without any; set dataset.knowledge"),
+        ("encoder=kgat dataset.knowledge=true", "which the causal graph hides: knowledge is no cause of the outcome"),
+        ("encoder=mf penalty=triples", "penalty=triples: reads the energies of triples, which encoder=mf does not"),
+        ("encoder=cke encoder.graph=none penalty=triples", "a graph other than none, or drop it"),
+    ],
+)
+def test_a_graph_that_cannot_be_read_is_refused_before_work(
+    request_words: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "dataset=ml100k", "logger=none", *request_words.split()]) == 2
+    assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def plant_graph(seed: int, users: int, items: int, rows: int) -> tuple[EncoderInputs, InteractionLog, Ints, Floats]:
