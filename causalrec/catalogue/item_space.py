@@ -9,6 +9,7 @@ import numpy as np
 from causalrec.catalogue.bag_of_words import bag_of_words
 from causalrec.data.card import Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.levels import level_indicators
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.types import Floats
 
@@ -109,15 +110,7 @@ def levels(dataset: CausalDataset, column: str) -> tuple[Floats, tuple[str, ...]
     """Return which levels of a category, or of a list of several, each item has, float32[I,L], and their names; an item
     whose entry is missing has none.
     """
-    values = dataset.item_table[column].to_list()
-    lists = [value if isinstance(value, list) else [value] for value in values]
-    named = [[str(level) for level in each if level is not None] for each in lists]
-    names = sorted({level for each in named for level in each})
-    code_of = {name: k for k, name in enumerate(names)}
-    indicator = np.zeros((len(lists), len(names)), np.float32)
-    for row, each in enumerate(named):
-        indicator[row, [code_of[level] for level in each]] = 1
-    return indicator, tuple(names)
+    return level_indicators(dataset.item_table[column])
 
 
 def unit_rows(vectors: Floats) -> Floats:

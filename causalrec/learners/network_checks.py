@@ -145,6 +145,8 @@ def hindrance_to_folds(config: ExperimentConfig) -> str | None:
         return f"{config.run.choice('encoder')} reads histories, which would hold the outcomes of other folds"
     if config.encoder.target.reads_training_rows(config.encoder.settings):
         return f"{config.run.choice('encoder')} reads training rows as edges, which would hold rows of other folds"
+    if bound := [name for name, penalty in config.penalty.items() if penalty.target.reads_training_rows]:
+        return f"penalty={bound[0]} reads the outcomes of training rows, which would hold those of other folds"
     if config.augmentation:
         return f"augmentation={','.join(config.augmentation)} changes training rows alone, and folds validate on all"
     if config.run.selection.criterion == "randomised":
@@ -265,6 +267,7 @@ def _check_penalties(config: ExperimentConfig, card: DatasetCard) -> None:
                 f"it is set; choose an encoder of a graph (cke, cfkg, kgat) with a graph other than none, or drop it"
             )
         built.check_fit(name, objective.roles, objective.estimand, link, card.feedback)
+        built.check_card(card)
         for column in built.columns:
             readable_column(card, column, f"penalty.{name}")
 

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import SampledRows
@@ -42,6 +43,7 @@ class AbstractPenalty(ABC):
         roles: The networks whose outputs it reads; the objective must have them.
         estimands, links, feedback_types: What it is defined for.
         reads_terms: It reads the objective's terms of the rows (`Outputs.terms`): the loss itself, row by row.
+        reads_training_rows: `bind` reads outcomes of the training rows, so that no fold of them can be held out.
         reads_energies: It reads the energies of triples (`Outputs.energies`), which an encoder of a graph has alone.
         moves: It reads a second forward, at the vectors that `move` returns; `ratios` is handed the outputs there.
         vectorizable: Its functions also run on `[R,B]` rows and `[R]` values, so that fits that differ in its weight
@@ -56,6 +58,7 @@ class AbstractPenalty(ABC):
     links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log", "softmax"})
     feedback_types: ClassVar[frozenset[Feedback]] = frozenset({"explicit", "exposure_logged", "positive_only"})
     reads_terms: ClassVar[bool] = False
+    reads_training_rows: ClassVar[bool] = False
     reads_energies: ClassVar[bool] = False
     moves: ClassVar[bool] = False
     vectorizable: ClassVar[bool] = False
@@ -110,6 +113,9 @@ class AbstractPenalty(ABC):
     def combine_with_state(self, values: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Tensor:
         """Return the penalty from the reduced ratios and its state; `combine` of the ratios unless it keeps one."""
         return self.combine(values)
+
+    def check_card(self, card: DatasetCard) -> None:  # noqa: B027  # most need nothing
+        """Raise RequestError where the data set cannot have what it reads; no file is read yet."""
 
     def check_columns(self, name: str, columns: Mapping[str, BatchColumn]) -> None:  # noqa: B027  # most need nothing
         """Raise RequestError where a column it reads is not what it needs; `name`: of the penalty, in messages."""
