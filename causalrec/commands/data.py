@@ -123,6 +123,7 @@ def _audit(options: argparse.Namespace, plain: PlainConfig, dataset: AbstractDat
     from causalrec.data.assignment_unit import mark_units
     from causalrec.data.audit import audit
     from causalrec.data.clusters import check_clusters, cluster_axes
+    from causalrec.data.domain_distance import domain_distance
 
     split = validate_group(plain, "split").build()
     split.check(dataset.card)
@@ -133,10 +134,12 @@ def _audit(options: argparse.Namespace, plain: PlainConfig, dataset: AbstractDat
     splits = split(loaded)
     axes = cluster_axes(loaded, splits.train, evaluation.cluster, splits.train.unit_level)
     result, by_cut = audit(loaded, splits, split, cluster_axes=axes), _unseen_users(loaded, split)
+    distance = domain_distance(loaded, splits.train, splits.test)
     if options.json:
-        print_json({"name": options.dataset, **asdict(result), "unseen_users_by_cut": by_cut})
+        named = {"distance": asdict(distance), "unseen_users_by_cut": by_cut}
+        print_json({"name": options.dataset, **asdict(result), **named})
     else:
-        print(describe_audit(dataset.card.name, result, by_cut))
+        print(describe_audit(dataset.card.name, result, by_cut, distance))
     return 0
 
 

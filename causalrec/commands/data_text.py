@@ -13,6 +13,7 @@ from causalrec.types import Ints
 if TYPE_CHECKING:
     from causalrec.data.audit import Audit
     from causalrec.data.dataset import CausalDataset
+    from causalrec.data.domain_distance import DomainDistance
     from causalrec.data.log import InteractionLog
 
 WIDTH = 80
@@ -123,8 +124,15 @@ def _times(time: Ints) -> str:
     return " to ".join(datetime.fromtimestamp(moment, UTC).date().isoformat() for moment in (low, high))
 
 
-def describe_audit(name: str, audit: Audit, unseen_users_by_cut: Mapping[str, str]) -> str:
-    """Write the splits as they are used, and what could make a number untrue."""
+def describe_audit(name: str, audit: Audit, unseen_users_by_cut: Mapping[str, str], distance: DomainDistance) -> str:
+    """Write the splits as they are used, and what could make a number untrue.
+
+    Args:
+        name: of the data set.
+        audit: what was counted.
+        unseen_users_by_cut: test rows without a training row of their user, by another cut of time.
+        distance: of the test from the training rows.
+    """
     facts = [wrap("data set", name), wrap("held out", audit.split), wrap("test", audit.test)]
     if audit.threshold is not None:
         facts.append(wrap("outcome", f"1 from {audit.threshold:g} on, else 0"))
@@ -136,6 +144,7 @@ def describe_audit(name: str, audit: Audit, unseen_users_by_cut: Mapping[str, st
         wrap(cut, f"{rows} test rows would have a user without a training row")
         for cut, rows in unseen_users_by_cut.items()
     ]
+    lines.append(wrap("distance of the test", str(distance)))
     lines += [wrap("warning", warning) for warning in audit.warnings]
     return "\n".join(lines)
 

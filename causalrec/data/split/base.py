@@ -82,6 +82,10 @@ class AbstractSplit(ABC):
         """Raise RequestError where such data cannot be split so; no file is read."""
         return
 
+    def bind(self, dataset: CausalDataset) -> AbstractSplit:
+        """Return the split with what it reads of the data set's tables: itself, unless it reads some."""
+        return self
+
     def choose(self, logged: InteractionLog, randomised: InteractionLog | None) -> AbstractSplit:
         """Return the split that is made of these rows: this one, unless it is one that picks another."""
         return self
@@ -125,7 +129,7 @@ class AbstractSplit(ABC):
         Raises DataError on an empty split, RequestError without randomised rows to set aside.
         """
         dataset = mark_units(dataset)
-        chosen = self.choose(dataset.logged, dataset.randomised)
+        chosen = self.bind(dataset).choose(dataset.logged, dataset.randomised)
         rules, name, size = chosen.rules, dataset.card.name, len(dataset.logged)
         sample, randomised = sample_randomised(rules, dataset)
         logged, randomised, duplicates = remove_duplicates(rules, dataset, randomised)

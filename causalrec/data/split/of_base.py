@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from causalrec.data.card import DatasetCard
+from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.split.base import AbstractSplit
 from causalrec.data.split.rules import SplitRules
@@ -33,6 +34,9 @@ class AbstractOfBase(AbstractSplit):
 
     def check(self, card: DatasetCard) -> None:
         self.base.check(card)
+
+    def bind(self, dataset: CausalDataset) -> AbstractSplit:
+        return replace(self, base=self.base.bind(dataset))
 
     def choose(self, logged: InteractionLog, randomised: InteractionLog | None) -> AbstractSplit:
         return replace(self, base=self.base.choose(logged, randomised))
