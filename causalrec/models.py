@@ -119,6 +119,23 @@ class CausalModel(nn.Module):
         drops = ((user * of_user, item * of_item) for of_user, of_item in masks)
         return torch.stack([cast(Tensor, network.head_outputs(d, batch.features, batch.levels)) for d in drops])
 
+    def with_vectors(self, batch: Batch, outputs: Outputs, vectors: Mapping[Role, tuple[Tensor, Tensor]]) -> Outputs:
+        """Return the outputs with those of some roles at other vectors: their heads alone are called again.
+
+        Args:
+            batch: that the outputs are of.
+            outputs: of all roles.
+            vectors: by role, `[B,D]` of users and of items.
+        """
+        values, components = {**outputs.values}, {**outputs.components}
+        for role, pair in vectors.items():
+            raw = self.network(role).head_outputs(pair, batch.features, batch.levels)
+            if isinstance(raw, Tensor):
+                values[role] = raw
+            else:
+                components[role] = raw
+        return replace(outputs, values=values, components=components, vectors={**outputs.vectors, **vectors})
+
     def sizes(self, role: Role) -> dict[str, int]:
         """Count the parameters a role owns, those that are trained, and those of its pretrained language model."""
         if role in self.free:

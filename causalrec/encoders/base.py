@@ -102,8 +102,10 @@ class AbstractAnyEncoder(nn.Module, ABC):
             Where it does not say so, `torch.func.vmap` is tried.
         reads_time: it reads histories, so that batches must hold the time of their rows.
         rows_at_once: number of rows that fit in memory where nothing is trained.
+        bias_dimensions: how many of the last dimensions of its vectors hold biases and ones, which no penalty moves.
     """
 
+    bias_dimensions: ClassVar[int] = 0
     reads_text: ClassVar[bool] = False
     reads_pair_text: ClassVar[bool] = False
     writes_texts: ClassVar[bool] = False

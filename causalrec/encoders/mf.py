@@ -22,6 +22,7 @@ class MF(AbstractEncoder):
     `width`: number of factors; 0: the model of the biases alone.
     """
 
+    bias_dimensions = 2
     vectorizable = True
 
     def __init__(self, inputs: EncoderInputs, *, width: Annotated[int, Field(ge=0)] = 16) -> None:

@@ -258,6 +258,11 @@ def _check_penalties(config: ExperimentConfig, card: DatasetCard) -> None:
     for name, penalty in config.penalty.items():
         built = penalty.build()
         built.check_fit(name, objective.roles, objective.estimand, link, card.feedback)
+        if built.moves and objective.space == CANDIDATES:
+            raise RequestError(
+                f"penalty={name}: moves the vectors of rows, but {config.run.choice('objective')} compares users with "
+                f"many candidates at once; choose objective=bpr, or drop the penalty"
+            )
         for column in built.columns:
             readable_column(card, column, f"penalty.{name}")
 
