@@ -150,8 +150,9 @@ class CausalRecModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         batch = self.model.standardise(batch)
         outputs = self._outputs(batch)
-        terms = self.objective.terms(batch, outputs)
-        loss = reduce(torch.add, [self.reduce(term, batch) for term in terms.values()])
+        terms = {**self.objective.terms(batch, outputs)}
+        with_prior = terms | self.model.prior_terms(batch, outputs)
+        loss = reduce(torch.add, [self.reduce(term, batch) for term in with_prior.values()])
         if any(penalty.reads_terms or penalty.moves for penalty in self.penalties.values()):
             outputs = replace(outputs, terms=terms)
         clean = loss

@@ -235,8 +235,9 @@ class StackedTrainer:
             if self.objective.passes:
                 draws = draw_generators(self.seeds, self.done_epochs, steps)
                 outputs = with_passes(self.model, self.objective, batch, outputs, draws)
-            terms = self.objective.terms(batch, outputs)
-            loss = torch.stack([reduce_term(term, batch) for term in terms.values()]).sum(0)
+            terms = {**self.objective.terms(batch, outputs)}
+            with_prior = terms | self.model.prior_terms(batch, outputs)
+            loss = torch.stack([reduce_term(term, batch) for term in with_prior.values()]).sum(0)
             if any(penalty.reads_terms or penalty.moves for penalty in self.penalties.values()):
                 outputs = replace(outputs, terms=terms)
             clean = loss
