@@ -135,8 +135,8 @@ def world(seed: int) -> tuple[Floats, Doubles, InteractionLog, InteractionLog]:
     rng = np.random.default_rng(seed)
     numbers = rng.normal(size=(MANY_ITEMS, COLUMNS)).astype(np.float32)
     direction = rng.normal(size=COLUMNS)
-    told = numbers @ (direction / np.linalg.norm(direction))
-    effect = np.sqrt(0.9) * told + np.sqrt(0.1) * rng.normal(size=MANY_ITEMS)
+    explained = numbers @ (direction / np.linalg.norm(direction))
+    effect = np.sqrt(0.9) * explained + np.sqrt(0.1) * rng.normal(size=MANY_ITEMS)
     taste = rng.normal(size=(MANY_USERS, 4)) @ rng.normal(size=(4, MANY_ITEMS)) / 6
     rate = 1 / (1 + np.exp(0.5 - effect - 0.5 * rng.normal(size=(MANY_USERS, 1)) - taste))
     popularity = np.exp(1.2 * rng.normal(size=MANY_ITEMS))
@@ -146,8 +146,8 @@ def world(seed: int) -> tuple[Floats, Doubles, InteractionLog, InteractionLog]:
     user, item = user[rows], item[rows]
     outcome = (rng.random(len(user)) < rate[user, item]).astype(np.float32)
     log = InteractionLog(item, np.ones_like(item), outcome, MANY_ITEMS, user, MANY_USERS, propensity=outcome * 0 + 1)
-    parts = np.split(np.arange(len(log)), [len(log) * 9 // 10])
-    return numbers, rate, log.take(parts[0]), log.take(parts[1])
+    cut = len(log) * 9 // 10
+    return numbers, rate, log.take(np.arange(cut)), log.take(np.arange(cut, len(log)))
 
 
 def tail_error(folder: Path, seed: int, *, prior: bool, permuted: bool = False) -> float:
