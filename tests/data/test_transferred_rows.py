@@ -42,7 +42,7 @@ def dataset_of(log: InteractionLog, texts: tuple[str, ...] = TEXTS) -> CausalDat
     return CausalDataset(CARD, log, pl.DataFrame({"u": range(log.num_users)}), table, item_vectors={"photo": vectors})
 
 
-def added(rows: InteractionLog, log: InteractionLog) -> list[tuple[int, int, float]]:
+def rows_behind(rows: InteractionLog, log: InteractionLog) -> list[tuple[int, int, float]]:
     assert rows.take(np.arange(len(log))).codes.tolist() == log.codes.tolist(), "the log's rows come first, as they are"
     user, item, outcome = rows.users[len(log) :], rows.item[len(log) :], rows.outcome[len(log) :]
     return sorted(zip(user.tolist(), item.tolist(), outcome.tolist(), strict=True))
@@ -54,7 +54,7 @@ def added(rows: InteractionLog, log: InteractionLog) -> list[tuple[int, int, flo
 def test_an_unrated_pair_gets_the_rating_of_the_nearest_rated_item_with_its_propensity_time_and_weight() -> None:
     log = log_of([(0, 0), (0, 2), (1, 0), (1, 1), (2, 4)])
     rows = TextTransfer(neighbours=1, similarity=0.3, weight=0.25).augment(log, dataset_of(log), 0)
-    assert added(rows, log) == [(0, 1, 0.0), (0, 3, 1.0)], "user 1 has rated both shoes, and item 4 has no words"
+    assert rows_behind(rows, log) == [(0, 1, 0.0), (0, 3, 1.0)], "user 1 has rated both shoes, and item 4 has no words"
     assert rows.row_weights.tolist() == [1] * 5 + [0.25] * 2
     assert rows.propensity is not None and log.propensity is not None and rows.time is not None
     order = np.argsort(rows.item[5:])
@@ -69,13 +69,13 @@ def test_of_several_neighbours_the_nearest_ones_rating_stands() -> None:
     rows = TextTransfer(neighbours=3, similarity=0.1).augment(log, dataset_of(log, texts), 0)
     near, cosine = nearest_items(tf_idf(list(texts)), 2)
     assert near[2].tolist() == [1, 0] and cosine[2, 0] > cosine[2, 1] > 0.1
-    assert added(rows, log) == [(0, 2, 1.0)]
+    assert rows_behind(rows, log) == [(0, 2, 1.0)]
 
 
 def test_frozen_vectors_stand_in_place_of_words_and_a_missing_one_has_no_neighbour() -> None:
     log = log_of([(0, 0), (1, 4)])
     rows = TextTransfer(vectors="photo", similarity=0.8).augment(log, dataset_of(log), 0)
-    assert added(rows, log) == [(0, 1, 0.0)]
+    assert rows_behind(rows, log) == [(0, 1, 0.0)]
     assert unit_rows(np.array([[np.nan, 1], [0, 2]], np.float32)).tolist() == [[0, 0], [0, 1]]
 
 
