@@ -15,7 +15,7 @@ from causalrec.encoders.knowledge.base import triple_energies
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.features.views import FeatureMatrix
 from causalrec.role_network import FreeParameters, RoleNetwork
-from causalrec.types import ARMS, EFFECT, EPSILON, TRIPLE, Batch, Floats, Ints, Link, Outputs, Role
+from causalrec.types import ARMS, EFFECT, EPSILON, OUTCOME, TRIPLE, Batch, Floats, Ints, Link, Outputs, Role, Term
 
 DIFFERENCES = (EFFECT, EPSILON)  # head outputs that are differences of outcomes
 
@@ -121,6 +121,35 @@ class CausalModel(nn.Module):
         network = self.network(role)
         drops = ((user * of_user, item * of_item) for of_user, of_item in masks)
         return torch.stack([cast(Tensor, network.head_outputs(d, batch.features, batch.levels)) for d in drops])
+
+    def prior_terms(self, batch: Batch, outputs: Outputs) -> dict[str, Term]:
+        """Return what a prior of the outcome network's parameters adds to the loss; mostly nothing.
+
+        Args:
+            batch: of training rows.
+            outputs: of them.
+        """
+        if OUTCOME not in outputs.values or OUTCOME not in self.networks:
+            return {}
+        value = self.network(OUTCOME).encoder.prior_terms(batch, outputs[OUTCOME], outputs.link)
+        return {} if value is None else {"prior": Term(value, OUTCOME, normaliser=batch.observed)}
+
+    def with_vectors(self, batch: Batch, outputs: Outputs, vectors: Mapping[Role, tuple[Tensor, Tensor]]) -> Outputs:
+        """Return the outputs with those of some roles at other vectors: their heads alone are called again.
+
+        Args:
+            batch: that the outputs are of.
+            outputs: of all roles.
+            vectors: by role, `[B,D]` of users and of items.
+        """
+        values, components = {**outputs.values}, {**outputs.components}
+        for role, pair in vectors.items():
+            raw = self.network(role).head_outputs(pair, batch.features, batch.levels)
+            if isinstance(raw, Tensor):
+                values[role] = raw
+            else:
+                components[role] = raw
+        return replace(outputs, values=values, components=components, vectors={**outputs.vectors, **vectors})
 
     def sizes(self, role: Role) -> dict[str, int]:
         """Count the parameters a role owns, those that are trained, and those of its pretrained language model."""

@@ -266,6 +266,7 @@ class Outputs:
         terms: by name, the objective's terms of these rows, for penalties that read its loss (`reads_terms`).
         energies: by role, of the triples in `Batch.columns` and of their negatives, `[B]` each: the lower, the likelier
             an encoder of a graph holds them; empty where the batch holds no triples.
+        unmoved: the outputs before a penalty that `moves` has moved the vectors; None of these themselves.
     """
 
     values: Mapping[Role, Tensor]
@@ -279,6 +280,7 @@ class Outputs:
     buffers: Mapping[str, Tensor] = field(default_factory=dict)
     terms: Mapping[str, Term] = field(default_factory=dict)
     energies: Mapping[Role, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    unmoved: Outputs | None = None
 
     def __getitem__(self, role: Role) -> Tensor:
         return self.values[role]

@@ -101,6 +101,7 @@ def audit(
     split: AbstractSplit,
     augmented: InteractionLog | None = None,
     cluster_axes: tuple[str, ...] = (ROW,),
+    training_outcomes: bool = False,
 ) -> Audit:
     """Count what the protocol must show.
 
@@ -110,6 +111,7 @@ def audit(
         split: The component that made them.
         augmented: The rows trained on, where they are not the training split.
         cluster_axes: Along which rows of an effect depend.
+        training_outcomes: Whether all augmented rows have outcomes of training rows, so that their pairs are no leak.
     """
     dataset = mark_units(dataset)
     logs = {"train": splits.train, "validation": splits.validation, "test": splits.test}
@@ -126,7 +128,7 @@ def audit(
         test=_describe_test(dataset, splits),
         duplicates=splits.duplicates,
         duplicate_rule="kept: the test outcomes are fresh draws" if fresh else split.rules.duplicates,
-        leaked_rows=0 if fresh else _leaked_pairs(splits, augmented),
+        leaked_rows=0 if fresh else _leaked_pairs(splits, None if training_outcomes else augmented),
         unseen_rows=splits.unseen,
         unseen_rule=chosen.rules.unseen or dataset.card.unseen,
         candidates_per_user=candidates,

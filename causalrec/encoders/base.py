@@ -17,7 +17,7 @@ from causalrec.data.log import InteractionLog
 from causalrec.encoders.finetuning.base import AbstractFinetuning
 from causalrec.encoders.finetuning.frozen import Frozen
 from causalrec.encoders.row_lookups import RowLookups
-from causalrec.types import Batch, Entity, Floats, ModelSource, Vectors
+from causalrec.types import Batch, Entity, Floats, Link, ModelSource, Vectors
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,10 @@ class AbstractAnyEncoder(nn.Module, ABC):
             Where it does not say so, `torch.func.vmap` is tried.
         reads_time: it reads histories, so that batches must hold the time of their rows.
         rows_at_once: number of rows that fit in memory where nothing is trained.
+        bias_dimensions: how many of the last dimensions of its vectors hold biases and ones, which no penalty moves.
     """
 
+    bias_dimensions: ClassVar[int] = 0
     reads_text: ClassVar[bool] = False
     reads_pair_text: ClassVar[bool] = False
     writes_texts: ClassVar[bool] = False
@@ -159,6 +161,21 @@ class AbstractAnyEncoder(nn.Module, ABC):
     def has_weights(cls, settings: Mapping[str, object], trains: bool) -> bool:
         """Whether with these keywords any parameter of it is trained; `trains`: one of its language model is."""
         return True
+
+    @classmethod
+    def has_prior(cls, settings: Mapping[str, object]) -> bool:
+        """Whether with these keywords it adds `prior_terms` to the loss of the outcome network."""
+        return False
+
+    def prior_terms(self, batch: Batch, raw: Tensor, link: Link) -> Tensor | None:
+        """Return what a prior of its parameters adds to the loss, `[B]`, to be divided by the observed rows; or None.
+
+        Args:
+            batch: of training rows; the space of the objective is `logged` or `all_pairs`.
+            raw: outputs of its network, `[B]`.
+            link: of the outcome.
+        """
+        return None
 
     @classmethod
     def pair_limit(cls, settings: Mapping[str, object]) -> int | None:

@@ -36,6 +36,7 @@ class GRU4Rec(AbstractEncoder):
             user's events, as in `sasrec`; labelled rows are read alone.
     """
 
+    bias_dimensions = 2
     reads_time = True
 
     def __init__(

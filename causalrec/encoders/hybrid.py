@@ -61,6 +61,7 @@ class Hybrid(AbstractEncoder):
         history_length: number of the latest events that are read.
     """
 
+    bias_dimensions = 2
     reads_text = True
 
     def __init__(

@@ -30,6 +30,7 @@ class NeuMF(AbstractPairEncoder):
         layers: of the MLP; `p'` and `q'` have `width * 2 ** (layers - 1)` numbers each.
     """
 
+    bias_dimensions = 2
     vectorizable = True
 
     def __init__(

@@ -61,6 +61,7 @@ class AbstractSequenceEncoder(AbstractEncoder):
         max_tokens: number of tokens at which the item texts are cut.
     """
 
+    bias_dimensions = 2
     reads_time = True
     query: ClassVar[Literal["start", "end"]]  # where the query stands in a history
 

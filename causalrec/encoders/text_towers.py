@@ -52,6 +52,7 @@ class TextTowers(AbstractEncoder):
         history_pooling: `mean` or `attention` over the events of a history.
     """
 
+    bias_dimensions = 2
     reads_text = True
 
     def __init__(

@@ -30,6 +30,7 @@ def check_network(config: ExperimentConfig, card: DatasetCard) -> None:
     _check_vectors(config, card)
     _check_head(config, card)
     _check_penalties(config, card)
+    _check_prior(config, card)
     config.trainer.build().check()
     _check_epoch_rows(config)
     _check_row_sparse(config)
@@ -268,8 +269,25 @@ def _check_penalties(config: ExperimentConfig, card: DatasetCard) -> None:
             )
         built.check_fit(name, objective.roles, objective.estimand, link, card.feedback)
         built.check_card(card)
+        if built.moves and objective.space == CANDIDATES:
+            raise RequestError(
+                f"penalty={name}: moves the vectors of rows, but {config.run.choice('objective')} compares users with "
+                f"many candidates at once; choose objective=bpr, or drop the penalty"
+            )
         for column in built.columns:
             readable_column(card, column, f"penalty.{name}")
+
+
+def _check_prior(config: ExperimentConfig, card: DatasetCard) -> None:
+    """Refuse a prior of the encoder's where nothing that is trained would read it."""
+    if not config.encoder.target.has_prior(config.encoder.settings):
+        return
+    objective, link = config.objective.target, link_of(card.outcome)
+    if objective.space not in ("logged", "all_pairs") or objective.required_head_outputs or link == "softmax":
+        raise RequestError(
+            f"encoder.prior: is weighed against the errors of outcomes, which {config.run.choice('objective')} has not "
+            f"of this data set; choose objective=naive, ips or dr_jl on one outcome a row, or set encoder.prior=none"
+        )
 
 
 def check_row_columns(config: ExperimentConfig, card: DatasetCard, views: Views) -> None:

@@ -101,7 +101,7 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     prepared = PreparedData(
         dataset=dataset,
         splits=splits,
-        audit=audit(dataset, splits, split, None if rows is train else rows, axes),
+        audit=audit(dataset, splits, split, None if rows is train else rows, axes, _training_outcomes(config)),
         plan=plan,
         propensity=propensity,
         train=train,
@@ -188,6 +188,11 @@ def _augment(
         if component.target.own_propensity == own_propensity
     }
     return augment_rows(chosen, train, dataset, config.run.seed)
+
+
+def _training_outcomes(config: ExperimentConfig) -> bool:
+    """Whether all rows that augmentations add have the outcomes of training rows."""
+    return all(component.target.training_outcomes for component in config.augmentation.values())
 
 
 def _randomised_validation(sample: InteractionLog, dataset: CausalDataset) -> InteractionLog:

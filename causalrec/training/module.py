@@ -26,6 +26,7 @@ from causalrec.training.criterion import CriterionWeighting, classification_repo
 from causalrec.training.dropout_passes import draw_generators, with_passes
 from causalrec.training.epoch_rows import outputs_in_parts, run_between_epochs, with_buffers
 from causalrec.training.fit_result import MONITOR, Epoch, log_curve
+from causalrec.training.moved_vectors import with_moved_vectors
 from causalrec.training.optimizer import AbstractOptimizer
 from causalrec.training.row_sparse import RowSparseAdamW
 from causalrec.training.scheduler import AbstractScheduler, ConstantRate
@@ -149,12 +150,17 @@ class CausalRecModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         batch = self.model.standardise(batch)
         outputs = self._outputs(batch)
-        terms = self.objective.terms(batch, outputs)
-        loss = reduce(torch.add, [self.reduce(term, batch) for term in terms.values()])
-        if any(penalty.reads_terms for penalty in self.penalties.values()):
+        terms = {**self.objective.terms(batch, outputs)}
+        with_prior = terms | self.model.prior_terms(batch, outputs)
+        loss = reduce(torch.add, [self.reduce(term, batch) for term in with_prior.values()])
+        if any(penalty.reads_terms or penalty.moves for penalty in self.penalties.values()):
             outputs = replace(outputs, terms=terms)
+        clean = loss
         for name, penalty in self.penalties.items():
-            loss = loss + penalty.weight * self._penalty(name, penalty, batch, outputs)
+            seen = outputs
+            if penalty.moves:
+                seen = with_moved_vectors(self.model, self.objective, penalty, batch, outputs, clean)
+            loss = loss + penalty.weight * self._penalty(name, penalty, batch, seen)
         self._update(loss)
         self._loss = self._loss + loss.detach()
         self._steps += 1

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from causalrec.config.component import validate_component
 from causalrec.config.compose import compose_all, normalise_overrides
 from causalrec.data.audit import audit
 from causalrec.data.augmentation.base import AbstractAugmentation, augment_rows
+from causalrec.data.card import Column
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.base import AbstractSampler
@@ -32,6 +35,13 @@ def timed_dataset(randomised: bool) -> CausalDataset:
     rng = np.random.default_rng(0)
     logged = log_of(codes(420, 1), time=rng.permutation(420), propensity=np.full(420, 0.8, np.float32))
     return dataset(logged, log_of(codes(60, 2)) if randomised else None, unseen="keep")
+
+
+def with_titles(data: CausalDataset) -> CausalDataset:
+    """The data set with words of its items, which some augmentations read."""
+    titles = pl.Series("title", [f"kind {k % 5}" for k in range(len(data.item_table))])
+    card = replace(data.card, columns=(*data.card.columns, Column("title", "item", "text")))
+    return replace(data, card=card, item_table=data.item_table.with_columns(titles))
 
 
 @pytest.mark.parametrize("split", built("split"))
@@ -80,7 +90,7 @@ def test_a_sampler_meets_each_logged_row_once_and_follows_seed_and_epoch(
 
 @pytest.mark.parametrize("augmentation", built("augmentation"))
 def test_an_augmentation_gives_rows_of_the_log_s_columns_by_the_seed_alone(augmentation: AbstractAugmentation) -> None:
-    data = timed_dataset(randomised=False)
+    data = with_titles(timed_dataset(randomised=False))
     first, again = (augment_rows({"it": augmentation}, data.logged, data, 5) for _ in range(2))
     assert isinstance(first, InteractionLog) and first.codes.tolist() == again.codes.tolist()
     assert first.row_weights.tolist() == again.row_weights.tolist()

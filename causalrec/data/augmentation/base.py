@@ -19,9 +19,12 @@ class AbstractAugmentation(ABC):
     Attributes:
         own_propensity: whether its rows bring propensities. Then it is applied once the propensity model has given the
             log's rows theirs; else it is applied before, and the model is fitted on all rows and judges all.
+        training_outcomes: whether each of its rows has the outcome of a training row: where its pair stands in the test
+            as well, which it cannot know, that tells nothing of the test's outcome, and is no leak.
     """
 
     own_propensity: ClassVar[bool]
+    training_outcomes: ClassVar[bool] = False
 
     @abstractmethod
     def augment(self, train: InteractionLog, dataset: CausalDataset, seed: int) -> InteractionLog:

@@ -28,6 +28,7 @@ class TailOversampling(AbstractAugmentation):
     """
 
     own_propensity: ClassVar[bool] = True
+    training_outcomes: ClassVar[bool] = True
 
     tail_share: Share = 0.2
     factor: Annotated[int, Field(ge=2, le=1_000)] = 4

@@ -45,7 +45,8 @@ class AbstractPenalty(ABC):
         reads_terms: It reads the objective's terms of the rows (`Outputs.terms`): the loss itself, row by row.
         reads_training_rows: `bind` reads outcomes of the training rows, so that no fold of them can be held out.
         reads_energies: It reads the energies of triples (`Outputs.energies`), which an encoder of a graph has alone.
-        moves: It reads a second forward, at the vectors that `move` returns; `ratios` is handed the outputs there.
+        moves: It reads a second forward of its `roles`, at the vectors that `move` returns: `ratios` is handed the
+            outputs there, with the objective's terms, and those before in `Outputs.unmoved`. It has no rows of its own.
         vectorizable: Its functions also run on `[R,B]` rows and `[R]` values, so that fits that differ in its weight
             train as one program.
 
@@ -93,9 +94,12 @@ class AbstractPenalty(ABC):
     def move(self, vectors: RoleVectors, gradients: RoleVectors) -> RoleVectors:
         """Return by role the user and item vectors `[B,D]` of the second forward; only where it `moves`.
 
+        It is called for the rows of a batch, and for the negatives of triples.
+
         Args:
             vectors: by role, of the rows of the batch.
-            gradients: of the objective's loss, by them, without gradients of their own.
+            gradients: of the objective's loss, by them, without gradients of their own; 0 in dimensions that hold
+                biases and ones. Of a triple's user, summed over both of its items.
         """
         return vectors
 

@@ -24,6 +24,8 @@ def reason_to_fit_alone(request: FitRequest) -> str | None:
         refusal = vmap_refusal(request, model)
         if refusal is None and request.objective.passes:
             refusal = "it makes no passes with dropout"
+        if refusal is None and any(penalty.moves for penalty in request.penalties.values()):
+            refusal = "it makes no second forward at moved vectors"
         if refusal is not None:
             return f"{names[0]} does not stack, nor by vmap: {refusal}"
     settings = request.trainer

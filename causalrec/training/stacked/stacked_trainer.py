@@ -29,6 +29,7 @@ from causalrec.training.epoch_rows import ROWS_AT_ONCE, outputs_in_parts, run_be
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.fit_result import Epoch, FitResult
 from causalrec.training.module import not_finite_error
+from causalrec.training.moved_vectors import with_moved_vectors
 from causalrec.training.stacked.batches import StackedBatches
 from causalrec.training.stacked.early_stopping import EarlyStoppingState
 from causalrec.training.stacked.merge import (
@@ -234,12 +235,17 @@ class StackedTrainer:
             if self.objective.passes:
                 draws = draw_generators(self.seeds, self.done_epochs, steps)
                 outputs = with_passes(self.model, self.objective, batch, outputs, draws)
-            terms = self.objective.terms(batch, outputs)
-            loss = torch.stack([reduce_term(term, batch) for term in terms.values()]).sum(0)
-            if any(penalty.reads_terms for penalty in self.penalties.values()):
+            terms = {**self.objective.terms(batch, outputs)}
+            with_prior = terms | self.model.prior_terms(batch, outputs)
+            loss = torch.stack([reduce_term(term, batch) for term in with_prior.values()]).sum(0)
+            if any(penalty.reads_terms or penalty.moves for penalty in self.penalties.values()):
                 outputs = replace(outputs, terms=terms)
+            clean = loss
             for name, penalty in self.penalties.items():
-                value = penalty_value(penalty, batch, outputs)
+                seen = outputs
+                if penalty.moves:
+                    seen = with_moved_vectors(self.model, self.objective, penalty, batch, outputs, clean)
+                value = penalty_value(penalty, batch, seen)
                 self._note_failures(name, value.detach(), steps)
                 loss = loss + self.weights[name] * value
             loss.sum().backward()  # type: ignore[no-untyped-call]
