@@ -24,7 +24,7 @@ from causalrec.encoders.language.checksums import key_of
 from causalrec.encoders.language.embedding import usable_precision
 from causalrec.encoders.language.folder import model_folder
 from causalrec.encoders.language.model import Precision, load
-from causalrec.encoders.prompting.answers import answer_tokens, mirrored_log_odds
+from causalrec.encoders.prompting.answers import answer_tokens, mirrored_log_odds, require_different
 from causalrec.encoders.prompting.contamination import (
     Contamination,
     contamination,
@@ -104,7 +104,7 @@ class PromptEncoder(AbstractPairEncoder):
         liked: str = "The user liked: {events}.",
         disliked: str = "The user did not like: {events}.",
         between: str = "; ",
-        history_length: int = 10,
+        history_length: Annotated[int, Field(ge=0)] = 10,
         yes: tuple[str, ...] = YES,
         no: tuple[str, ...] = NO,
         chat: bool | None = None,
@@ -137,6 +137,7 @@ class PromptEncoder(AbstractPairEncoder):
         ]
         of_yes = answer_tokens(language.tokenizer, "encoder.yes", yes)
         of_no = answer_tokens(language.tokenizer, "encoder.no", no)
+        require_different(of_yes, of_no)
         self.reader = AnswerReader(tuned, OutputLayer(language, folder, [*of_yes, *of_no]), len(of_yes))
         majors = [version(name).split(".")[0] for name in ("torch", "transformers")]
         self.stamp = key_of([RECIPE, tuned.stamp, precision, of_yes, of_no, majors])
