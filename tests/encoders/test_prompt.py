@@ -26,7 +26,7 @@ from causalrec.encoders.finetuning.full import Full
 from causalrec.encoders.finetuning.lora import LoRA
 from causalrec.encoders.prompt import NO, YES, PromptEncoder
 from causalrec.encoders.prompting.answers import answer_tokens
-from causalrec.encoders.prompting.contamination import Completion, row_completions
+from causalrec.encoders.prompting.contamination import Completion, row_completions, shifted_ids
 from causalrec.encoders.prompting.prefixes import prefix_groups
 from causalrec.encoders.prompting.template import Template
 from causalrec.errors import DataError
@@ -278,6 +278,33 @@ def test_its_head_scales_and_shifts_or_leaves_the_answer(folder: Path, tmp_path:
     head.scale.data.fill_(2.0), head.shift.data.fill_(-1.0)
     torch.testing.assert_close(head(answer, torch.ones_like(answer), torch.zeros(4, 3)), 2 * answer[:, 0] - 1)
     assert not any(p.requires_grad for p in PromptHead(3, trained=False).parameters())
+
+
+def test_a_log_in_order_is_as_easily_told_under_other_ids() -> None:
+    """Items of a dense log follow each other: without twins of the same steps a decoder that counts has "read" it."""
+    user, item = np.repeat(np.arange(6), 20), np.tile(np.arange(20), 6)
+    zeros = np.zeros(len(user), np.float32)
+    log = InteractionLog(user=user, item=item, treatment=zeros.astype(int), outcome=zeros, num_users=6, num_items=20)
+    ids = ["7", *map(str, range(8, 27))]
+    users = [str(k) for k in range(6)]
+    rows, twins = (row_completions(log, rename(users), rename(ids), 50) for rename in (list, shifted_ids))
+    assert all(row != twin for row, twin in zip(rows, twins, strict=True))
+
+    def next_ones(completions: list[Completion]) -> float:
+        shown = [int(each.beginning.splitlines()[-2].split(",")[1]) for each in completions]
+        return float(np.mean([int(each.rest) == last + 1 for each, last in zip(completions, shown, strict=True)]))
+
+    assert next_ones(rows) > 0.8 and abs(next_ones(rows) - next_ones(twins)) < 0.15
+    assert sorted(shifted_ids([*ids, "b", "a"])) == sorted([*ids, "b", "a"])
+
+
+def test_endless_titles_are_completed_as_far_as_the_model_reads(folder: Path, tmp_path: Path) -> None:
+    titles = tuple(f"{title} " + "comedy about Zanzibar & Timbuktu " * 200 for title in TITLES)
+    raw_ids = {side: tuple(f"{side}-{k:0200d}" for k in range(ITEMS)) for side in ("user", "item")}
+    encoder = build(
+        folder, tmp_path, completions=8, history_length=0, item_text=titles, event="{item}", raw_ids=raw_ids
+    )
+    assert [each.asked_for for each in encoder.contaminations()] == [8, 8]
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,8 @@ def test_a_run_shows_both_kinds_of_rows_and_each_map(
         f"randomised_{m}_{rows}" for m in ("platt", "isotonic") for rows in ("validation", "weighted", "randomised")
     ]
     assert {("ece", name) for name in ["randomised", "validation", *names]} <= set(scores)
+    curves = {curve["slice"]: curve["mapped"] for curve in record["reliability"]}
+    assert curves == {"randomised": False, "validation": False, **dict.fromkeys(names, True)}
     away = [abs(scores["auc", name] - 0.5) for name in ("randomised_platt_randomised", "randomised")]
     assert away[0] == pytest.approx(away[1]), "a map that falls turns the order of so small a fit"
     assert record["selection"]["randomised_rows_for"] == ["calibration"]
