@@ -27,7 +27,7 @@ def prompt_digest(prompt: Prompt) -> Digest:
 
 
 class ScoreCache:
-    """The log-odds of one decoder, by prompt; a block's name is the sha256 of its content and of the decoder's stamp.
+    """The log-odds of one decoder, by prompt; a block's name is the sha256 of its content.
 
     Args:
         cache: folder of what is derived from the data.
@@ -48,7 +48,8 @@ class ScoreCache:
         """Write a block, whole or not at all."""
         entries = np.array([(prompt_digest(prompt), value) for prompt, value in scores.items()], ENTRY)
         folder = output_folder(self.cache, "prompts", self.stamp)
-        with replace_atomically(folder / f"{_block_name(self.stamp, entries)}.npy") as path, path.open("wb") as out:
+        digest = hashlib.sha256(entries.tobytes()).hexdigest()[:32]
+        with replace_atomically(folder / f"{digest}.npy") as path, path.open("wb") as out:
             np.save(out, entries, allow_pickle=False)
         self._read().update({bytes(entry["prompt"]): float(entry["log_odds"]) for entry in entries})
 
@@ -56,22 +57,17 @@ class ScoreCache:
         if self._scores is None:
             self._scores = {}
             for path in sorted((self.cache / "prompts" / self.stamp).glob("*.npy")):
-                self._scores |= _block(path, self.stamp)
+                self._scores |= _block(path)
         return self._scores
 
 
-def _block_name(stamp: str, entries: np.ndarray) -> str:
-    """Name a block so that one of another decoder, copied here, is not taken for its own."""
-    return hashlib.sha256(stamp.encode() + entries.tobytes()).hexdigest()[:32]
-
-
-def _block(path: Path, stamp: str) -> dict[Digest, float]:
+def _block(path: Path) -> dict[Digest, float]:
     """Return what a block holds; nothing, and it is removed, where it is not as it was written."""
     try:
         if not is_regular(path):
             raise DataError("no regular file")
         entries = load_npy(path)
-        if entries.dtype != ENTRY or _block_name(stamp, entries) != path.stem:
+        if entries.dtype != ENTRY or hashlib.sha256(entries.tobytes()).hexdigest()[:32] != path.stem:
             raise DataError("its sha256 is another")
     except (OSError, DataError) as error:
         drop_damaged(path, str(error).removeprefix(f"{path}: "))
