@@ -53,7 +53,7 @@ def reliability_figure(record: RunRecord, colour: str = BLUE) -> Figure | None:
         axes.set(xlabel="mean prediction of the bin", xlim=(low, high), ylim=(low, high))
         axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=7)
-        axes.legend(frameon=False, fontsize=7, loc="upper left")
+        axes.legend(frameon=False, fontsize=6, loc="upper left")
     figure.axes[0].set_ylabel("mean outcome of the bin")
     figure.suptitle(f"{figure_text(record.name)}: reliability before and after maps", fontsize=9)
     return figure

@@ -117,7 +117,7 @@ def test_weights_by_the_true_propensities_mend_what_biased_rows_keep(
         score = expit(logit(of_rows) + 1 + rng.normal(0, 2, len(of_rows)))
         of_all = expit(logit(of_pairs) + 1 + rng.normal(0, 2, len(of_pairs)))
         plain, weighted = (
-            true_ece(platt(score, label, weight)(of_all), of_pairs)
+            true_ece(OF_OUTCOMES["platt"](score, label, weight)(of_all), of_pairs)
             for weight in (np.ones(len(log)), 1 / log.propensity.astype(np.float64))
         )
         better += weighted <= plain / 3
