@@ -13,7 +13,7 @@ from causalrec.errors import DataError
 from causalrec.ids import job_folder
 from causalrec.plain_text import paste_safe_command
 from causalrec.records.cost_section import CostSection
-from causalrec.records.field_types import NonNegative, Whole
+from causalrec.records.field_types import ADDED, NonNegative, Whole
 from causalrec.records.json_records import Json, from_plain, json_text, read_json, require_schema
 from causalrec.records.overlap_sections import OverlapSection
 from causalrec.records.recorded_settings import check_settings
@@ -89,7 +89,7 @@ class RunRecord:
     baselines: tuple[ScoreRecord, ...] = ()
     descriptions: dict[str, str] = field(default_factory=dict)
     calibration: tuple[CalibrationBin, ...] = ()
-    reliability: tuple[ReliabilityCurve, ...] = ()
+    reliability: tuple[ReliabilityCurve, ...] = field(default=(), metadata=ADDED)
     parameters: dict[str, Whole] = field(default_factory=dict)
     trainable: dict[str, Whole] = field(default_factory=dict)
     language_model: dict[str, Whole] = field(default_factory=dict)

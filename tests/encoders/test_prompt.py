@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from refusal import assert_refused
+from safetensors.torch import load_file, save_file
 from test_history import batch_of
 from tiny_models import write_bert, write_decoder, write_llama
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -351,6 +352,12 @@ def test_models_that_cannot_answer_are_refused(folder: Path, tmp_path: Path) -> 
         lambda: build(write_llama(tmp_path / "bare"), tmp_path, yes=("a",), no=("e",), max_tokens=40),
         "its files hold no output layer",
     )
+    cut = write_decoder(tmp_path / "cut", tied=False)
+    weights = load_file(cut / "model.safetensors")
+    weights["lm_head.weight"] = weights["lm_head.weight"][:100].clone()
+    save_file(weights, cut / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(DataError, match="its output layer has 100 rows, fewer than its tokenizer has tokens"):
+        build(cut, tmp_path)
     bare = write_decoder(tmp_path / "none")
     (bare / "model.safetensors").unlink()
     assert_refused(lambda: build(bare, tmp_path), "no weights in it")

@@ -16,6 +16,7 @@ from causalrec import cli
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
 from causalrec.data.log import InteractionLog
 from causalrec.data.truth import Oracle
+from causalrec.records.run_record import RunRecord
 from causalrec.solvers.calibration import OF_OUTCOMES, isotonic, isotonic_at_both_ends, log_odds, platt
 from causalrec.types import Doubles
 
@@ -142,6 +143,8 @@ def test_a_run_shows_both_kinds_of_rows_and_each_map(
     assert {("ece", name) for name in ["randomised", "validation", *names]} <= set(scores)
     curves = {curve["slice"]: curve["mapped"] for curve in record["reliability"]}
     assert curves == {"randomised": False, "validation": False, **dict.fromkeys(names, True)}
+    del record["reliability"]
+    assert RunRecord.from_json(tmp_path, record).reliability == (), "a record of before there were curves is read"
     away = [abs(scores["auc", name] - 0.5) for name in ("randomised_platt_randomised", "randomised")]
     assert away[0] == pytest.approx(away[1]), "a map that falls turns the order of so small a fit"
     assert record["selection"]["randomised_rows_for"] == ["calibration"]
