@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -24,11 +24,13 @@ from causalrec.encoders.language.checksums import key_of
 from causalrec.encoders.language.embedding import usable_precision
 from causalrec.encoders.language.folder import model_folder
 from causalrec.encoders.language.model import Precision, load
-from causalrec.encoders.prompting.answers import answer_tokens, mirrored_log_odds
+from causalrec.encoders.prompting.answers import answer_tokens, mirrored_log_odds, require_different
 from causalrec.encoders.prompting.contamination import (
+    Completion,
     Contamination,
     contamination,
     row_completions,
+    shifted_ids,
     title_completions,
 )
 from causalrec.encoders.prompting.output_layer import OutputLayer
@@ -104,7 +106,7 @@ class PromptEncoder(AbstractPairEncoder):
         liked: str = "The user liked: {events}.",
         disliked: str = "The user did not like: {events}.",
         between: str = "; ",
-        history_length: int = 10,
+        history_length: Annotated[int, Field(ge=0)] = 10,
         yes: tuple[str, ...] = YES,
         no: tuple[str, ...] = NO,
         chat: bool | None = None,
@@ -137,6 +139,7 @@ class PromptEncoder(AbstractPairEncoder):
         ]
         of_yes = answer_tokens(language.tokenizer, "encoder.yes", yes)
         of_no = answer_tokens(language.tokenizer, "encoder.no", no)
+        require_different(of_yes, of_no)
         self.reader = AnswerReader(tuned, OutputLayer(language, folder, [*of_yes, *of_no]), len(of_yes))
         majors = [version(name).split(".")[0] for name in ("torch", "transformers")]
         self.stamp = key_of([RECIPE, tuned.stamp, precision, of_yes, of_no, majors])
@@ -225,18 +228,26 @@ class PromptEncoder(AbstractPairEncoder):
         """Return how often the decoder, as it was pretrained, completes titles and rows of the data; kept on disk."""
         inputs, count = self._inputs, self._completions
         titles = title_completions([self.texts[0].event_text(k) for k in range(len(inputs.item_text))], count)
-        log, (users, items) = inputs.history_log, (inputs.raw_ids.get(side, ()) for side in ("user", "item"))
-        rows = row_completions(log, users, items, count) if log is not None and users and items else []
-        key = key_of([RECIPE, self.stamp, repr(titles), repr(rows)])
+        rows, twins = self._rows(lambda ids: ids), self._rows(shifted_ids)
+        key = key_of([RECIPE, self.stamp, repr(titles), repr(rows), repr(twins)])
 
         def make() -> bytes:
-            output = OutputLayer(self._pretrained().language, self._folder, list(range(len(self._tokenizer))))
-            asked_for = (("titles", titles), ("rows", rows))
-            results = (contamination(self._pretrained(), output, what, texts) for what, texts in asked_for)
+            tuned = self._pretrained()
+            output = OutputLayer(tuned.language, self._folder, list(range(len(self._tokenizer))))
+            output.to(next(tuned.parameters()).device)
+            of_titles = contamination(tuned, output, "titles", titles)
+            results = (of_titles, contamination(tuned, output, "rows", rows, twins))
             return json.dumps([vars(result) for result in results if result is not None]).encode()
 
         path = output_folder(inputs.cache, "contamination") / f"{key}.json"
         return load_or_make(path, make, lambda content: [Contamination(**fields) for fields in json.loads(content)])
+
+    def _rows(self, rename: Callable[[Sequence[str]], Sequence[str]]) -> list[Completion]:
+        """Return the rows that are to be completed, under the names that ids are given."""
+        log, ids = self._inputs.history_log, self._inputs.raw_ids
+        if log is None or not all(ids.get(side) for side in ("user", "item")):
+            return []
+        return row_completions(log, rename(ids["user"]), rename(ids["item"]), self._completions)
 
     @property
     def _tokenizer(self) -> PreTrainedTokenizerBase:

@@ -122,7 +122,7 @@ class Evaluator:
             if data.lacks_arm:
                 computed = [self._nan_score(name, data, model) for name in metrics]
             else:
-                computed = self._score_slice(data, metrics, _predict_once(predict, data, predictions), model)
+                computed = self._score_slice(data, metrics, predict_once(predict, data, predictions), model)
             scores += [_describe(score, metric) for score, metric in zip(computed, metrics.values(), strict=True)]
         return scores
 
@@ -319,13 +319,13 @@ def _require_finite(data: SliceData, prediction: Floats, model: str) -> None:
         )
 
 
-def _predict_once(predict: Predict, data: SliceData, predictions: dict[str, Floats]) -> Floats:
+def predict_once(predict: Predict, data: SliceData, predictions: dict[str, Floats]) -> Floats:
     """Return the prediction of a slice: of a subset, the rows of what was predicted for the larger slice."""
     if data.calibration is not None:
-        of_rows = _predict_once(predict, data.calibration.rows, predictions)
-        return data.calibration.apply(_predict_once(predict, replace(data, calibration=None), predictions), of_rows)
+        of_rows = predict_once(predict, data.calibration.rows, predictions)
+        return data.calibration.apply(predict_once(predict, replace(data, calibration=None), predictions), of_rows)
     if data.subset_of is not None:
-        return _predict_once(predict, data.subset_of, predictions)[data.rows]
+        return predict_once(predict, data.subset_of, predictions)[data.rows]
     if data.rows_key not in predictions:
         predictions[data.rows_key] = predict(data)
     return predictions[data.rows_key]

@@ -14,7 +14,8 @@ class PromptHead(AbstractHead):
     """`raw = scale * x + shift` of a pair encoder's one number x (log-odds), scale 1 and shift 0 at first.
 
     Trained on logged rows this is Platt's scaling (1999): it makes the answer a probability of the rows that it is
-    fitted on, weighted as the objective weights them. Of two towers x is the product of their vectors.
+    fitted on, weighted as the objective weights them; of an outcome that is no click it is a line in the log-odds
+    (untrained it only ranks). Of two towers x is the product of their vectors.
 
     Args:
         num_features: numbers of the outcome view, which it does not read.
@@ -22,7 +23,7 @@ class PromptHead(AbstractHead):
     """
 
     vectorizable: ClassVar[bool] = True
-    links: ClassVar[frozenset[Link]] = frozenset({"logit"})
+    links: ClassVar[frozenset[Link]] = frozenset({"logit", "identity"})
 
     def __init__(self, num_features: int, *, trained: bool = True) -> None:
         super().__init__()

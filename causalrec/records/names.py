@@ -21,7 +21,7 @@ ROW = "row"  # the flat key that holds a run's name
 RESULTS = "results"  # the table of scores in a dashboard
 LOSES_TO = "loses_to"  # what the keys of better special cases begin with
 IMAGES = "images"  # what the keys of images begin with
-IMAGE_NAMES = ("overlap", "calibration", "ranking", "values", "tradeoff")  # images of a record
+IMAGE_NAMES = ("overlap", "calibration", "reliability", "ranking", "values", "tradeoff")  # images of a record
 
 SCORE_COLUMNS = (*(field.name for field in fields(ScoreRecord)), "kind", "better special case")  # of a table of scores
 LOSS_MARK = "▽"  # behind a number of a row that loses to a special case of itself

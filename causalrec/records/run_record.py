@@ -13,7 +13,7 @@ from causalrec.errors import DataError
 from causalrec.ids import job_folder
 from causalrec.plain_text import paste_safe_command
 from causalrec.records.cost_section import CostSection
-from causalrec.records.field_types import NonNegative, Whole
+from causalrec.records.field_types import ADDED, NonNegative, Whole
 from causalrec.records.json_records import Json, from_plain, json_text, read_json, require_schema
 from causalrec.records.overlap_sections import OverlapSection
 from causalrec.records.recorded_settings import check_settings
@@ -22,6 +22,7 @@ from causalrec.records.sections import (
     AuditSection,
     CalibrationBin,
     DataSection,
+    ReliabilityCurve,
     ScoreRecord,
     SelectionSection,
     TaskSection,
@@ -57,6 +58,7 @@ class RunRecord:
         baselines: scores of the mandatory baselines.
         descriptions: what each metric is, a sentence, by name.
         calibration: bins of predictions on the last slice.
+        reliability: where slices pass a map, bins of predictions by slice, before it and after.
         parameters: how many each role owns.
         trainable: how many of those are trained, by role.
         language_model: how many belong to a pretrained language model, by role.
@@ -87,6 +89,7 @@ class RunRecord:
     baselines: tuple[ScoreRecord, ...] = ()
     descriptions: dict[str, str] = field(default_factory=dict)
     calibration: tuple[CalibrationBin, ...] = ()
+    reliability: tuple[ReliabilityCurve, ...] = field(default=(), metadata=ADDED)
     parameters: dict[str, Whole] = field(default_factory=dict)
     trainable: dict[str, Whole] = field(default_factory=dict)
     language_model: dict[str, Whole] = field(default_factory=dict)

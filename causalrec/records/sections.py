@@ -289,3 +289,12 @@ class CalibrationBin:
     predicted: Number
     true: Number
     n: Whole
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """The bins of a slice's predictions, as they are or `mapped` to be probabilities of other rows."""
+
+    slice: str
+    mapped: bool
+    bins: tuple[CalibrationBin, ...]

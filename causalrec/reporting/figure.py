@@ -15,6 +15,7 @@ from causalrec.records.run_record import RunRecord
 from causalrec.reporting.colours import BLUE, GREY, RED
 from causalrec.reporting.escapes import figure_text
 from causalrec.reporting.numbers import format_number
+from causalrec.reporting.reliability_figure import reliability_figure
 from causalrec.reporting.table import SUBSET_SUFFIXES
 from causalrec.reporting.tradeoff_figure import tradeoff_figure
 from causalrec.reporting.values_figure import values_figure
@@ -33,7 +34,14 @@ def pictures(record: RunRecord, colour: str = BLUE) -> dict[str, bytes]:
     `colour`: of the run, as `row_colours` has it where the run is one of several.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # of numbers that only damage makes so large
-        kinds = (overlap_figure, calibration_figure, ranking_figure, values_figure, tradeoff_figure)
+        kinds = (
+            overlap_figure,
+            calibration_figure,
+            reliability_figure,
+            ranking_figure,
+            values_figure,
+            tradeoff_figure,
+        )
         figures = [draw(record, colour) for draw in kinds]
         return {name: _png(figure) for name, figure in zip(IMAGE_NAMES, figures, strict=True) if figure is not None}
 

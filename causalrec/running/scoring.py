@@ -18,6 +18,7 @@ from causalrec.evaluation.metric_warnings import (
     unjudged_samples,
     unknown_intervals,
 )
+from causalrec.evaluation.reliability_curves import reliability_curves
 from causalrec.evaluation.reranked_slices import reranked_gains
 from causalrec.evaluation.scored_rows import reliability
 from causalrec.evaluation.slice.base import AnySliceData
@@ -150,6 +151,7 @@ def score_run(
         baselines=tuple(score.as_record() for score in baselines),
         descriptions={score.metric: score.description for score in scores if score.description},
         calibration=_calibration(slices, predictor),
+        reliability=reliability_curves(slices, predictor),
         parameters=sizes.get("parameters", {}),
         trainable=sizes.get("trainable", {}),
         language_model=sizes.get("language_model", {}),

@@ -58,8 +58,8 @@ def pair_costs(job: StartedJob, request: FitRequest) -> PairCosts:
 
 
 def _some_pairs(slices: Sequence[AnySliceData], num_items: int) -> tuple[Ints, Ints, Ints | None]:
-    """Return users, items and times of a random few pairs of the largest slice."""
-    rng, data = np.random.default_rng(0), max(slices, key=pairs_of)
+    """Return users, items and times of a random few pairs of the largest slice that is predicted."""
+    rng, data = np.random.default_rng(0), max(every_slice(slices), key=pairs_of)
     if isinstance(data, SliceData):
         rows = rng.choice(len(data), min(SAMPLED_PAIRS, len(data)), replace=False)
         return data.user[rows], data.item[rows], None if data.time is None else data.time[rows]

@@ -16,7 +16,8 @@ from causalrec import cli
 from causalrec.data.datasets.ml100k_semisynthetic import ML100KSemisynthetic
 from causalrec.data.log import InteractionLog
 from causalrec.data.truth import Oracle
-from causalrec.solvers.calibration import isotonic, log_odds, platt
+from causalrec.records.run_record import RunRecord
+from causalrec.solvers.calibration import OF_OUTCOMES, isotonic, isotonic_at_both_ends, log_odds, platt
 from causalrec.types import Doubles
 
 DATA = Path(os.environ.get("CAUSALREC_DATA", Path.home() / ".cache" / "causalrec" / "data"))
@@ -66,6 +67,26 @@ def test_no_order_is_lost_but_that_which_isotonic_ties() -> None:
     assert (np.diff(log_odds(np.array([0.9, 0.999, 0.9995, 1.0]))) > 0).all()
 
 
+def test_sure_answers_are_mapped_alike_at_both_ends() -> None:
+    rng = np.random.default_rng(2)
+    raw = rng.normal(0, 6, 4000)
+    predicted = expit(raw).astype(np.float32).astype(float)
+    label = (rng.random(4000) < expit(0.3 * raw - 1)).astype(float)
+    fit, weight = OF_OUTCOMES["platt"], np.ones(4000)
+    at = np.array([-12.0, -3.0, 0.0, 3.0, 12.0])
+    np.testing.assert_allclose(fit(predicted, label, weight)(expit(at)), expit(0.3 * at - 1), atol=0.03)
+    opposite = fit(1 - predicted, 1 - label, weight)(1 - expit(at))
+    np.testing.assert_allclose(fit(predicted, label, weight)(expit(at)), 1 - opposite, atol=1e-3)
+
+
+def test_no_step_is_sure() -> None:
+    predicted, label = np.array([0.1, 0.2, 0.6, 0.8, 0.9]), np.array([0.0, 0.0, 1.0, 1.0, 1.0])
+    calibrate = isotonic_at_both_ends(predicted, label, np.ones(5))
+    np.testing.assert_allclose(calibrate(np.array([0.0, 1.0])), [0.5 / 2, 1 - 0.5 / 3])
+    light = isotonic_at_both_ends(predicted, label, np.array([0.01, 0.02, 2.0, 2.0, 0.97]))
+    np.testing.assert_allclose(light(np.array([0.0, 1.0])), [0.5, 1 - 0.5 / 4.97])
+
+
 def true_ece(predicted: Doubles, rate: Doubles) -> float:
     """The gap between mean prediction and mean true rate over 15 equally wide bins."""
     bins = np.minimum((predicted * 15).astype(int), 14)
@@ -97,7 +118,7 @@ def test_weights_by_the_true_propensities_mend_what_biased_rows_keep(
         score = expit(logit(of_rows) + 1 + rng.normal(0, 2, len(of_rows)))
         of_all = expit(logit(of_pairs) + 1 + rng.normal(0, 2, len(of_pairs)))
         plain, weighted = (
-            true_ece(platt(score, label, weight)(of_all), of_pairs)
+            true_ece(OF_OUTCOMES["platt"](score, label, weight)(of_all), of_pairs)
             for weight in (np.ones(len(log)), 1 / log.propensity.astype(np.float64))
         )
         better += weighted <= plain / 3
@@ -120,6 +141,10 @@ def test_a_run_shows_both_kinds_of_rows_and_each_map(
         f"randomised_{m}_{rows}" for m in ("platt", "isotonic") for rows in ("validation", "weighted", "randomised")
     ]
     assert {("ece", name) for name in ["randomised", "validation", *names]} <= set(scores)
+    curves = {curve["slice"]: curve["mapped"] for curve in record["reliability"]}
+    assert curves == {"randomised": False, "validation": False, **dict.fromkeys(names, True)}
+    del record["reliability"]
+    assert RunRecord.from_json(tmp_path, record).reliability == (), "a record of before there were curves is read"
     away = [abs(scores["auc", name] - 0.5) for name in ("randomised_platt_randomised", "randomised")]
     assert away[0] == pytest.approx(away[1]), "a map that falls turns the order of so small a fit"
     assert record["selection"]["randomised_rows_for"] == ["calibration"]

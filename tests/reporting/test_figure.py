@@ -12,7 +12,7 @@ from handmade import make_run, score
 
 from causalrec.records.overlap_sections import BalanceSection, OverlapSection
 from causalrec.records.run_record import RunRecord
-from causalrec.records.sections import CalibrationBin
+from causalrec.records.sections import CalibrationBin, ReliabilityCurve
 from causalrec.reporting.figure import (
     calibration_figure,
     overlap_figure,
@@ -20,6 +20,7 @@ from causalrec.reporting.figure import (
     ranking_figure,
 )
 from causalrec.reporting.predicted_figure import draw_predicted_against_true
+from causalrec.reporting.reliability_figure import reliability_figure
 
 
 def test_a_png_is_written_with_one_panel_per_encoder(tmp_path: Path) -> None:
@@ -99,6 +100,22 @@ def test_calibration_shows_every_bin_and_the_error_weighted_by_rows() -> None:
     assert panel.get_title() == "mf-ips: expected calibration error 0.275"  # (30 x 0.1 + 10 x 0.8) / 40
     assert panel.get_xlim() == panel.get_ylim() == (0.0, 1.4)
     assert calibration_figure(record()) is None
+
+
+def test_reliability_shows_curves_before_and_after_each_map() -> None:
+    curves = (
+        ReliabilityCurve("randomised", False, (CalibrationBin(0.5, 0.3, 30), CalibrationBin(0.7, 0.5, 10))),
+        ReliabilityCurve("validation", False, (CalibrationBin(0.5, 0.5, 5), CalibrationBin(None, 0.1, 9))),
+        ReliabilityCurve("platt_weighted", True, (CalibrationBin(0.3, 0.3, 30), CalibrationBin(0.6, 0.5, 10))),
+    )
+    figure = reliability_figure(record("mf-ips", reliability=curves))
+    assert figure is not None
+    before, after = figure.axes
+    assert [line.get_label() for line in before.lines[1:]] == ["randomised: 0.200", "validation: 0.000"]
+    assert [line.get_label() for line in after.lines[1:]] == ["platt_weighted: 0.025"]
+    assert ([0.3, 0.6], [0.3, 0.5]) in line_points(after)
+    assert reliability_figure(record(reliability=curves[:2])) is None
+    assert "reliability" in pictures(record("mf-ips", reliability=curves))
 
 
 def test_ranking_shows_the_model_beside_its_baselines() -> None:

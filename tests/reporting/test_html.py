@@ -26,7 +26,7 @@ from causalrec.errors import RequestError
 from causalrec.records.estimation_record import EstimateRecord, EstimationRecord
 from causalrec.records.names import record_summary
 from causalrec.records.run_folder import AnyFolder, EstimationFolder, RunFolder, load_folders, runs_of
-from causalrec.records.sections import CalibrationBin, DataSection, EpochRecord
+from causalrec.records.sections import CalibrationBin, DataSection, EpochRecord, ReliabilityCurve
 from causalrec.reporting.compare import compare_rows
 from causalrec.reporting.html.differences import (
     MAX_REFERENCE_ROWS,
@@ -351,6 +351,17 @@ def test_calibration_weighs_its_bins_by_their_rows(tmp_path: Path) -> None:
         make_page(tmp_path / "without", [complete_run("mf-ips", 0, 0.7, 0.2, calibration=())]), "calibration"
     )
     assert "No calibration in the records of mf-ips" in text and "<svg" not in text
+
+
+def test_maps_of_predictions_stand_beside_what_was_predicted(tmp_path: Path) -> None:
+    bins = (CalibrationBin(0.3, 0.3, 30), CalibrationBin(0.6, 0.5, 10))
+    curves = (
+        ReliabilityCurve("randomised", False, (CalibrationBin(0.5, 0.3, 30),)),
+        ReliabilityCurve("randomised_platt_weighted", True, bins),
+    )
+    run = complete_run("mf-ips", 0, 0.7, 0.2, calibration=bins, reliability=curves)
+    text = section(make_page(tmp_path, [run]), "calibration")
+    assert "randomised_platt_weighted: ECE 0.025" in text and text.count("<svg") == 2
 
 
 def test_the_graph_says_what_each_node_is(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from causalrec.data.regular_files import read_json
 from causalrec.data.sources import Source
 from causalrec.errors import DataError, RequestError
 
-HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+HUB_FILES = ("*.json", "*.jinja", "*.safetensors", "*.txt", "*.model")
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 

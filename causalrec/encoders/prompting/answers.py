@@ -35,6 +35,12 @@ def answer_tokens(tokenizer: PreTrainedTokenizerBase, setting: str, spellings: S
     return tokens
 
 
+def require_different(yes: Sequence[int], no: Sequence[int]) -> None:
+    """Raise RequestError where a token answers both yes and no: it would say nothing."""
+    if set(yes) & set(no):
+        raise RequestError("encoder.yes and encoder.no share a spelling; an answer cannot mean both")
+
+
 def answer_log_odds(logits: Tensor, yes_count: int) -> Tensor:
     """Return `logsumexp(yes logits) - logsumexp(no logits)`, float32[B]: the log-odds of yes among the two answers.
 

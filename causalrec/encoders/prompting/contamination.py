@@ -1,4 +1,4 @@
-"""Has the decoder read the data before? It is asked to complete titles and rows, beside others dealt at random."""
+"""Has the decoder read the data before? It completes titles and rows, beside twins that it cannot have read."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from causalrec.encoders.prompting.output_layer import OutputLayer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+WORDS = 24  # of a title at most
 ROWS_SHOWN = 4  # before the one that is to be completed
 BATCH = 32
 Z = 1.96
@@ -45,13 +46,15 @@ class Contamination:
         what: was asked for, a plural (`titles`, `rows`).
         asked_for: how many.
         hits: completed to the letter.
-        permuted_hits: completed as some other of them is, dealt at random: what is guessed without having read any.
+        permuted_hits: of their twins: what is guessed without having read any.
+        twins: what the twins are, in words.
     """
 
     what: str
     asked_for: int
     hits: int
     permuted_hits: int
+    twins: str = "the same dealt at random"
 
     def __str__(self) -> str:
         (low, high), other = wilson(self.hits, self.asked_for), self.permuted_hits / self.asked_for
@@ -59,7 +62,7 @@ class Contamination:
         verdict = "it has read them, so that few rows may suffice for another reason" if read else "no sign of it"
         return (
             f"had the decoder read the data? It completes {self.hits / self.asked_for:.0%} [{low:.0%}, {high:.0%}] of "
-            f"{self.asked_for} {self.what}, {other:.0%} of the same dealt at random: {verdict}"
+            f"{self.asked_for} {self.what}, {other:.0%} of {self.twins}: {verdict}"
         )
 
 
@@ -76,15 +79,30 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 
 
 def title_completions(titles: Sequence[str], count: int) -> list[Completion]:
-    """Return halves of `count` distinct texts of three words or more, drawn by a fixed seed.
+    """Return halves of `count` distinct texts of three words or more, their first `WORDS`, drawn by a fixed seed.
 
     >>> title_completions(["The Empire Strikes Back", "Heat"], 5)
     [Completion(beginning='The Empire', rest=' Strikes Back')]
     """
-    texts = sorted({" ".join(text.split()) for text in titles if len(text.split()) > 2})
+    texts = sorted({" ".join(text.split()[:WORDS]) for text in titles if len(text.split()) > 2})
     chosen = np.random.default_rng(0).permutation(len(texts))[:count]
     halves = ((text.split(), (len(text.split()) + 1) // 2) for text in (texts[k] for k in sorted(chosen)))
     return [Completion(beginning=" ".join(words[:k]), rest=" " + " ".join(words[k:])) for words, k in halves]
+
+
+def shifted_ids(ids: Sequence[str]) -> list[str]:
+    """Return the id that stands half the ids further on, in the order of numbers, for each.
+
+    Steps from one id to the next stay as they are (but for one place), so that what can be told from the rows shown, as
+    in a log whose items stand in order, can be told from the twin too; what was learnt by heart cannot.
+
+    >>> shifted_ids(["1", "2", "3", "10"])
+    ['3', '10', '1', '2']
+    """
+    order = sorted(range(len(ids)), key=lambda k: (0, int(ids[k]), "") if ids[k].isdecimal() else (1, 0, ids[k]))
+    further = np.roll(order, -(len(ids) // 2))
+    names = dict(zip(order, further.tolist(), strict=True))
+    return [ids[names[k]] for k in range(len(ids))]
 
 
 def row_completions(log: InteractionLog, users: Sequence[str], items: Sequence[str], count: int) -> list[Completion]:
@@ -109,25 +127,35 @@ def row_completions(log: InteractionLog, users: Sequence[str], items: Sequence[s
 
 
 def contamination(
-    tuned: FineTunedModel, output: OutputLayer, what: str, completions: Sequence[Completion]
+    tuned: FineTunedModel,
+    output: OutputLayer,
+    what: str,
+    completions: Sequence[Completion],
+    with_other_ids: Sequence[Completion] = (),
 ) -> Contamination | None:
-    """Ask a decoder to complete texts, greedily; None where there are fewer than two.
+    """Ask a decoder to complete texts, greedily, and their twins; None where there are fewer than two.
 
     Args:
         tuned: the decoder, as it was pretrained.
         output: its output layer, of all its tokens in order.
         what: is completed, a plural.
         completions: beginnings and what follows.
+        with_other_ids: the same under other ids, as twins; none: each beginning with the end of some other.
     """
-    if len(completions) < 2:
-        return None
-    order = np.random.default_rng(1).permutation(len(completions))
-    dealt = [completions[k].rest for k in np.roll(order, 1)[np.argsort(order)]]  # to nobody its own
-    texts = [(each.beginning, each.rest) for each in completions]
-    texts += [(each.beginning, rest) for each, rest in zip(completions, dealt, strict=True)]
-    hits = _hits(tuned, output, texts)
     count = len(completions)
-    return Contamination(what=what, asked_for=count, hits=sum(hits[:count]), permuted_hits=sum(hits[count:]))
+    if count < 2:
+        return None
+    twins = with_other_ids or _dealt(completions)
+    hits = _hits(tuned, output, [(each.beginning, each.rest) for each in (*completions, *twins)])
+    words = {"twins": "the same under other ids"} if with_other_ids else {}
+    return Contamination(what=what, asked_for=count, hits=sum(hits[:count]), permuted_hits=sum(hits[count:]), **words)
+
+
+def _dealt(completions: Sequence[Completion]) -> list[Completion]:
+    """Return beginnings with ends dealt at random, to none its own."""
+    order = np.random.default_rng(1).permutation(len(completions))
+    ends = [completions[k].rest for k in np.roll(order, 1)[np.argsort(order)]]
+    return [Completion(beginning=each.beginning, rest=end) for each, end in zip(completions, ends, strict=True)]
 
 
 @torch.no_grad()
@@ -135,7 +163,7 @@ def _hits(tuned: FineTunedModel, output: OutputLayer, texts: Sequence[tuple[str,
     """Return whether each rest is what greedy decoding writes: the likeliest token at each of its places."""
     tokenizer, hits = tuned.language.tokenizer, list[bool]()
     for start in range(0, len(texts), BATCH):
-        pairs = [_tokens(tokenizer, *text) for text in texts[start : start + BATCH]]
+        pairs = [_tokens(tokenizer, *text, tuned.language.limit) for text in texts[start : start + BATCH]]
         tokens = pad_tokens([[*first, *rest] for first, rest in pairs], tuned.language.pad)
         device = next(tuned.parameters()).device
         hidden = tuned(tokens.ids.to(device), tokens.mask.to(device))
@@ -144,10 +172,12 @@ def _hits(tuned: FineTunedModel, output: OutputLayer, texts: Sequence[tuple[str,
     return hits
 
 
-def _tokens(tokenizer: PreTrainedTokenizerBase, beginning: str, rest: str) -> tuple[list[int], list[int]]:
+def _tokens(tokenizer: PreTrainedTokenizerBase, beginning: str, rest: str, limit: int) -> tuple[list[int], list[int]]:
+    """Return the tokens of a beginning, those next to its end where the model takes no more, and of what follows."""
     first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (beginning, rest))
     start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-    return [*start, *first], list(second)
+    second = second[: limit // 2]
+    return [*start, *first[-(limit - len(second) - len(start)) :]], second
 
 
 def _is_likeliest(logits: Tensor, tokens: Sequence[int]) -> bool:

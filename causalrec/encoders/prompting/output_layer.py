@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from causalrec.encoders.language.model import LanguageModel
-from causalrec.errors import RequestError
+from causalrec.errors import DataError, RequestError
 
 NAMES = ("lm_head", "embed_out")  # of output layers that are not the embeddings
 
@@ -73,5 +73,14 @@ def _stored_rows(folder: Path, tokens: list[int]) -> tuple[Tensor, Tensor | None
             for name in file.keys():  # noqa: SIM118  # it is no mapping
                 layer, _, kind = name.rpartition(".")
                 if layer.rpartition(".")[2] in NAMES and kind in ("weight", "bias"):
-                    stored[kind] = file.get_tensor(name)[tokens]
+                    stored[kind] = _rows(folder, file.get_tensor(name), tokens)
     return (stored["weight"], stored.get("bias")) if "weight" in stored else None
+
+
+def _rows(folder: Path, stored: Tensor, tokens: list[int]) -> Tensor:
+    if max(tokens) >= len(stored):
+        raise DataError(
+            f"encoder.model={folder}: its output layer has {len(stored)} rows, fewer than its tokenizer has tokens; "
+            f"not a pair"
+        )
+    return stored[tokens]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Event = tuple[int, bool]  # item, liked
 SLOT = "\u2063slot\u2063"  # stands for the text while the frame of a chat is written
+TODAY = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}{{ '' }}"  # in front of chat templates that write
+# the day: no answer may hang on when it was asked for
 EVENTS = "events"  # the name of the events in the phrases of a history
 
 
@@ -65,12 +67,16 @@ class PromptTexts:
         self.tokenizer, self.templates, self.max_tokens = tokenizer, templates, max_tokens
         self.items = {**inputs.columns.get("item", {}), "item": inputs.item_text}
         self.users = {**inputs.columns.get("user", {}), "user": inputs.user_text}
-        self.items, self.users = ({k: v for k, v in side.items() if v} for side in (self.items, self.users))
+        marks = _marks(tokenizer)
+        self.items, self.users = (
+            {name: _plain(values, marks) for name, values in side.items() if values}
+            for side in (self.items, self.users)
+        )
         templates.profile.check(self.users)
         templates.event.check(self.items)
-        templates.question.check([*self.items, *self.users])
+        _check_question(templates.question, self.items, self.users)
         for phrase in (templates.liked, templates.disliked):
-            phrase.check([EVENTS])
+            _check_phrase(phrase)
         has_chat = bool(getattr(tokenizer, "chat_template", None))
         if chat and not has_chat:
             raise RequestError("encoder.chat=true: the tokenizer has no chat template; set encoder.chat=false")
@@ -141,18 +147,57 @@ class PromptTexts:
         """Return what stands before and after a user's message."""
         try:
             message = [{"role": "user", "content": SLOT}]
-            text = str(self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True))
+            template = TODAY + self.tokenizer.get_chat_template()
+            written = self.tokenizer.apply_chat_template(
+                message, chat_template=template, tokenize=False, add_generation_prompt=True
+            )
         except Exception as error:  # a template of others raises anything
             raise DataError(
                 f"encoder.model: its chat template cannot be used ({' '.join(str(error).split())[:200]}); set "
                 f"encoder.chat=false"
             ) from error
-        before, slot, after = text.partition(SLOT)
+        before, slot, after = str(written).partition(SLOT)
         if not slot or SLOT in after:
             raise DataError(
                 "encoder.model: its chat template does not hold the message once, as it is; set encoder.chat=false"
             )
         return before, after
+
+
+def _marks(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """Return the spellings of a tokenizer's special tokens, longest first."""
+    special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return tuple(sorted((mark for mark in special if len(mark) > 1), key=lambda mark: (-len(mark), mark)))
+
+
+def _plain(values: Sequence[str], marks: Sequence[str]) -> tuple[str, ...]:
+    """Break special tokens that stand in texts of the data: a title may not end the user's message."""
+    plain = []
+    for value in values:
+        for mark in marks:
+            value = value.replace(mark, f"{mark[0]} {mark[1:]}")
+        plain.append(value)
+    return tuple(plain)
+
+
+def _check_question(question: Template, items: Iterable[str], users: Iterable[str]) -> None:
+    """Raise RequestError where a question asks for what is no column, or says nothing of the item."""
+    question.check([*items, *users])
+    if not set(question.names) & set(items):
+        raise RequestError(
+            f"{question.setting}: names no column of the item, so that all items would have one answer; write {{NAME}} "
+            f"of one of {', '.join(items)}"
+        )
+
+
+def _check_phrase(phrase: Template) -> None:
+    """Raise RequestError where a phrase of the history asks for anything but its events, or says nothing of them."""
+    phrase.check([EVENTS])
+    if EVENTS not in phrase.names and phrase.render({}).strip():
+        raise RequestError(
+            f"{phrase.setting}: holds no {{{EVENTS}}}, so that no item of the history would be named; write "
+            f'{{{EVENTS}}} where they stand, or "" to leave them out'
+        )
 
 
 def _values(columns: Mapping[str, Sequence[str]], row: int) -> dict[str, str]:

@@ -21,7 +21,7 @@ from causalrec.evaluation.slice.base import (
     outcome_kind,
     slice_of_log,
 )
-from causalrec.solvers.calibration import METHODS
+from causalrec.solvers.calibration import OF_OUTCOMES
 from causalrec.types import Doubles
 
 
@@ -62,7 +62,7 @@ class CalibratedSlice(AbstractSlice):
             raise RequestError(f"rows={self.rows}: all {len(log)} rows have one outcome; hold out more rows")
         test = slice_of_log(source.splits.test, held_out_name(source), kind)
         calibration = Calibration(
-            rows=slice_of_log(log, self.rows, kind), weight=self._weight(source, log), fit=METHODS[self.method]
+            rows=slice_of_log(log, self.rows, kind), weight=self._weight(source, log), fit=OF_OUTCOMES[self.method]
         )
         name, every_row = f"{test.name}_{self.method}_{self.rows}", np.arange(len(test))
         yield replace(
@@ -89,6 +89,7 @@ class CalibratedSlice(AbstractSlice):
             return np.ones(len(log))
         propensity = source.propensity.predict(log).astype(np.float64)
         weight: Doubles = 1 / np.maximum(propensity, self.clip / np.mean(1 / propensity))
+        weight /= weight.mean()  # a row, on average: what a step function takes half of
         return weight
 
     def _note(self, name: str, log: InteractionLog) -> str:

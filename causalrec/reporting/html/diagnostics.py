@@ -10,6 +10,7 @@ from causalrec.records.sections import CalibrationBin
 from causalrec.reporting.html.charts import Line, Point, panel
 from causalrec.reporting.html.markup import Child, Html, count_phrase, number, paragraph, section, tag
 from causalrec.reporting.html.page_data import PageTable
+from causalrec.reporting.reliability_figure import before_and_after
 
 NAMES = {"criterion": "criterion", "loss": "training loss"}
 
@@ -74,7 +75,8 @@ def calibration(page_table: PageTable, anchor: str) -> Html:
         ece_text = f"ECE {number(sum(errors) / len(errors))}" if errors else ""
         chart = panel("calibration", f"Mean outcome against mean prediction; {ece_text}.", lines, square=True)
         if chart:
-            figures.append(figure(row, ece_text, chart, style=page_table.style(row)))
+            maps = _under_maps([run.record for run in group])
+            figures.append(figure(row, ece_text, chart, *maps, style=page_table.style(row)))
         else:
             without.append(row)
     legend = (
@@ -83,6 +85,24 @@ def calibration(page_table: PageTable, anchor: str) -> Html:
     )
     lack = paragraph(f"No calibration in the records of {', '.join(without)}.") if without else None
     return section(anchor, "Calibration of predictions", paragraph(legend) if figures else None, panels(figures), lack)
+
+
+def _under_maps(records: Sequence[RunRecord]) -> list[Html | None]:
+    """Draw what maps make of predictions, a chart per map: faint as predicted, strong under the map, with its ECE."""
+    before = [Line(sorted(_points(bins)), "other") for record in records for _, bins in before_and_after(record)[0][:1]]
+    lines: dict[str, list[Line]] = {}
+    errors: dict[str, list[float]] = {}
+    for name, bins in (curve for record in records for curve in before_and_after(record)[1]):
+        lines.setdefault(name, []).append(Line(sorted(_points(bins)), "main"))
+        errors.setdefault(name, []).append(_error(bins))
+    return [
+        tag(
+            "div",
+            panel(name, f"Faint: as predicted; strong: {name}.", [*before, *strong], square=True),
+            paragraph(f"{name}: ECE {number(sum(errors[name]) / len(errors[name]))}"),
+        )
+        for name, strong in lines.items()
+    ]
 
 
 def _points(bins: Sequence[CalibrationBin]) -> list[Point]:
