@@ -93,7 +93,7 @@ def _blocks(
                 holds, names = level_indicators(table[column.name])
                 if len(names) <= MAX_LEVELS:
                     yield holds[ids]
-    if log.time is not None:
+    if log.time is not None and all(each.time is not None for each in both):
         yield log.time.astype(np.float64)
 
 

@@ -24,17 +24,25 @@ from tests.contracts.test_components import COMPONENTS
 from tests.data.test_split import ITEMS, USERS, codes, dataset, log_of
 
 CONTRACTS = {"split": AbstractSplit, "sampler": AbstractSampler, "augmentation": AbstractAugmentation}
+NEEDED = {"feature_shift": {"column": "year", "below": 1985}, "user_shift": {"column": "age", "at_least": 25}}
 
 
 def built(group: str) -> list[Any]:
     nodes = [(label, node) for room, label, node in COMPONENTS if room == group]
-    return [pytest.param(validate_component(group, node, CONTRACTS[group]).build(), id=label) for label, node in nodes]
+    full = [(label, {**node, **NEEDED.get(label, {})}) for label, node in nodes]
+    return [pytest.param(validate_component(group, node, CONTRACTS[group]).build(), id=label) for label, node in full]
 
 
 def timed_dataset(randomised: bool) -> CausalDataset:
     rng = np.random.default_rng(0)
     logged = log_of(codes(420, 1), time=rng.permutation(420), propensity=np.full(420, 0.8, np.float32))
-    return dataset(logged, log_of(codes(60, 2)) if randomised else None, unseen="keep")
+    data = dataset(logged, log_of(codes(60, 2)) if randomised else None, unseen="keep")
+    card = replace(
+        data.card, columns=(*data.card.columns, Column("age", "user", "numeric"), Column("year", "item", "numeric"))
+    )
+    ages, years = (pl.Series(name, np.arange(n) + low) for name, n, low in (("age", USERS, 15), ("year", ITEMS, 1980)))
+    tables = {"user_table": data.user_table.with_columns(ages), "item_table": data.item_table.with_columns(years)}
+    return replace(data, card=card, **tables)
 
 
 def with_titles(data: CausalDataset) -> CausalDataset:

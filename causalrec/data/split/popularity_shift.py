@@ -54,11 +54,12 @@ class PopularityShift(AbstractLogSplit):
         rank = np.empty(len(logged), np.int64)  # of each row among its item's
         rank[by_item] = np.arange(len(logged)) - np.repeat(np.cumsum(counts) - counts, counts)
         tested = np.zeros(len(logged), bool)
-        tested[order] = rank < _even_counts(counts, round(self.test * len(logged)))[item]
+        share = self.test if randomised is None else 0.0
+        tested[order] = rank < _even_counts(counts, round(share * len(logged)))[item]
         rest = np.flatnonzero(~tested)
         validates = np.zeros(len(logged), bool)
         validates[rest] = random_shares(len(rest), self.validation, 0.0, self.seed)[0]
-        return assignment(validates, tested, None)
+        return assignment(validates, tested, randomised)
 
     def footnotes(self, dataset: CausalDataset, splits: Splits) -> Iterable[str]:
         yield (
