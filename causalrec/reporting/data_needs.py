@@ -63,12 +63,16 @@ def data_needs(folders: Sequence[RunFolder], levels: Mapping[str, tuple[str, str
         if name not in rows:
             raise RequestError(f"{name}: there is no such row; {did_you_mean(name, rows)}")
     curve = sorted(_point(rows[second], column) for _, second in levels.values())
-    needs = [_need(level, rows[first], rows[second], column, curve) for level, (first, second) in levels.items()]
+    needs = [
+        _compare_models(level, rows[first], rows[second], column, curve) for level, (first, second) in levels.items()
+    ]
     adjusted = holm([need.adjusted for need in needs])
     return [DataNeed(**{**vars(need), "adjusted": p}) for need, p in zip(needs, adjusted, strict=True)]
 
 
-def _need(level: str, first: Sequence[RunFolder], second: Sequence[RunFolder], column: str, curve: Curve) -> DataNeed:
+def _compare_models(
+    level: str, first: Sequence[RunFolder], second: Sequence[RunFolder], column: str, curve: Curve
+) -> DataNeed:
     comparison = compare_runs(first, second, column, (first[0].record.name, second[0].record.name))
     if comparison is None:
         raise RequestError(f"{column}: {first[0].record.name} and the other row share no draw with this score")
