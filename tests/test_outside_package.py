@@ -20,7 +20,13 @@ from causalrec.config.schema import COLLECTIONS, GROUPS
 OUTSIDE = Path(__file__).parent / "outside"
 CONF = OUTSIDE / "conf"
 EVERY = ["dataset=rounds", "propensity=logged", "split=every_nth", "sampler=in_order", "augmentation=[doubled]"]
-EVERY += ["encoder=squashed", "head=scaled_dot", "objective=tempered", "penalty=[user_gap,calm]", "scheduler=decaying"]
+EVERY += [
+    "encoder=squashed",
+    "head=scaled_dot",
+    "objective=tempered",
+    "penalty=[user_gap,calm,steady]",
+    "scheduler=decaying",
+]
 EVERY += ["+metric=[right_side]", "+slice=[afternoon]"]
 FAST = ["logger=none", "evaluation.replicates=20"]
 QUICK = ["trainer=smoke", "selection.folds=1", "trainer.progress=false", *FAST]

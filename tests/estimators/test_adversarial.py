@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from causalrec.config.compose import compose_all, normalise_overrides
+from causalrec.errors import RequestError
 from causalrec.estimators.objective.base import AbstractObjective
 from causalrec.estimators.objective.bpr import BPR
 from causalrec.estimators.objective.dr_jl import DRJL
@@ -19,6 +21,7 @@ from causalrec.estimators.objective.ips import IPS
 from causalrec.estimators.objective.naive import Naive
 from causalrec.estimators.penalty.adversarial import Adversarial, step
 from causalrec.models import CausalModel
+from causalrec.running.prepare import plan_run
 from causalrec.training.fit_request import FitRequest
 from causalrec.training.module import CausalRecModule
 from causalrec.training.moved_vectors import with_moved_vectors
@@ -161,3 +164,37 @@ def test_the_module_adds_the_rise_and_biases_do_not_move(tmp_path: Path) -> None
     for before, after in zip(outputs.vectors[OUTCOME], moved.vectors[OUTCOME], strict=True):
         assert torch.equal(before[:, -2:], after[:, -2:])
         torch.testing.assert_close((after - before).norm(dim=-1), torch.full((len(batch),), 0.3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            [
+                "dataset=lastfm",
+                "split=random",
+                "objective=sampled_softmax",
+                "sampler=in_batch",
+                "penalty=[adversarial]",
+            ],
+            "penalty=adversarial: moves the vectors of rows, but objective=sampled_softmax compares users with many",
+        ),
+        (
+            ["dataset=lastfm", "split=random", "objective=bpr", "encoder.prior=features"],
+            "encoder.prior: is weighed against the errors of outcomes, which objective=bpr has not of this data set; ",
+        ),
+        (
+            ["penalty=[adversarial]", "penalty.adversarial.epsilon=-1"],
+            "penalty.adversarial.epsilon=-1: input should be greater than or equal to 0",
+        ),
+        (["encoder.prior=text"], "encoder.prior='text': input should be 'none' or 'features'"),
+        (
+            ["augmentation=[text_transfer]", "augmentation.text_transfer.weight=0"],
+            "augmentation.text_transfer.weight=0",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused_in_one_line(overrides: list[str], message: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        plan_run(compose_all([normalise_overrides(overrides)])[0])
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
