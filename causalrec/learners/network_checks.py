@@ -258,6 +258,7 @@ def _check_penalties(config: ExperimentConfig, card: DatasetCard) -> None:
     for name, penalty in config.penalty.items():
         built = penalty.build()
         built.check_fit(name, objective.roles, objective.estimand, link, card.feedback)
+        built.check_card(name, card)
         for column in built.columns:
             readable_column(card, column, f"penalty.{name}")
 

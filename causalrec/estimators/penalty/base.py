@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
 from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.rows import SampledRows
@@ -111,6 +112,9 @@ class AbstractPenalty(ABC):
 
     def check_columns(self, name: str, columns: Mapping[str, BatchColumn]) -> None:  # noqa: B027  # most need nothing
         """Raise RequestError where a column it reads is not what it needs; `name`: of the penalty, in messages."""
+
+    def check_card(self, name: str, card: DatasetCard) -> None:  # noqa: B027  # most need nothing
+        """Raise RequestError where a data set is not what it needs, before any file is read; `name`: in messages."""
 
     def check_fit(self, name: str, roles: tuple[Role, ...], estimand: Estimand, link: Link, feedback: Feedback) -> None:
         """Raise RequestError where it is undefined for what is trained.
