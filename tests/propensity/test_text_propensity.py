@@ -81,7 +81,7 @@ def test_texts_are_those_of_the_outcome_view_and_the_record_says_so(
     overrides += ["propensity.max_tokens=30", "--rerun"]
     assert run(*overrides, *phrases) == 0
     capsys.readouterr()
-    (record,) = (json.loads(path.read_text()) for path in Path("runs").rglob("record.json"))
+    (record,) = (json.loads(path.read_text()) for path in Path("runs/default/text").rglob("record.json"))
     assert record["adjustment"]["propensity_reads"] == ["item_text", "user_text"]
     assert record["overlap"]["ece"] < 0.1
     assert run(*overrides, "+dataset.item_text={}", "+dataset.user_text={}") == 2
