@@ -92,7 +92,7 @@ def edge_table(checks: Sequence[EdgeCheck], dataset: str) -> TextTable:
     ]
     notes = (
         "kept: the data contradict the edge's absence (independence of its ends, given what separates them without it, "
-        "is rejected at 5% by Holm). It may run the other way.",
+        "is rejected at 3% by Holm). It may run the other way.",
         "contradicted: no such dependence in so many rows, or the order of causes rules it out. A weak one passes for "
         "none.",
         "p (Holm) holds for all edges tested; statistic and p are of the kernel test.",

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 
 from causalrec.data.card import CODED_COLUMN_KINDS, Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import RowValues
 from causalrec.errors import DataError, RequestError
 from causalrec.graph.backdoor import adjustment_set
 from causalrec.graph.causal_graph import CausalGraph
@@ -261,7 +261,7 @@ class SampledColumns:
         of_items: the nodes that are columns of items.
     """
 
-    columns: Mapping[str, npt.NDArray[Any]]
+    columns: Mapping[str, RowValues]
     item: Ints
     of_items: frozenset[str]
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from causalrec.data.log import RowValues
 from causalrec.types import Doubles
-
-Column = npt.NDArray[Any]
 
 
 class KernelTest(NamedTuple):
@@ -20,7 +18,7 @@ class KernelTest(NamedTuple):
     p_value: float
 
 
-def kernel_test(left: Column, right: Column, given: Sequence[Column] = ()) -> KernelTest:
+def kernel_test(left: RowValues, right: RowValues, given: Sequence[RowValues] = ()) -> KernelTest:
     """Test whether two columns are independent given others; categories are text, `[N]` each.
 
     Widths of the kernels are medians of distances, the null distribution is that of a gamma variable. Source: Zhang et
@@ -37,7 +35,7 @@ def kernel_test(left: Column, right: Column, given: Sequence[Column] = ()) -> Ke
     return KernelTest(float(np.real(statistic)), float(np.real(p_value)))
 
 
-def _numbers(columns: Sequence[Column]) -> Doubles:
+def _numbers(columns: Sequence[RowValues]) -> Doubles:
     """Return columns as numbers, float64[N,D]: categories as indicators of their levels."""
     blocks = []
     for column in columns:

@@ -52,8 +52,8 @@ def check_texts(config: ExperimentConfig, views: Views) -> None:
     if not config.propensity.target.reads_texts:
         return
     phrases = config.components.dataset
-    told = {*phrases.item_text, *phrases.user_text}
-    if not told & set(views.outcome):
+    columns = {*phrases.item_text, *phrases.user_text}
+    if not columns & set(views.outcome):
         raise RequestError(
             f"propensity=text: no text of {phrases.card.name} is left in the outcome view; add a column that "
             f"dataset.item_text or dataset.user_text tells to the causes of the outcome (graph.edges), or choose "

@@ -80,8 +80,7 @@ def test_texts_are_those_of_the_outcome_view_and_the_record_says_so(
     assert "propensity.max_tokens=64: the model takes at most 40 tokens of a text" in capsys.readouterr().err
     overrides += ["propensity.max_tokens=30", "--rerun"]
     assert run(*overrides, *phrases) == 0
-    capsys.readouterr()
-    (record,) = (json.loads(path.read_text()) for path in Path("runs/default/text").rglob("record.json"))
+    (record,) = json.loads(capsys.readouterr().out)
     assert record["adjustment"]["propensity_reads"] == ["item_text", "user_text"]
     assert record["overlap"]["ece"] < 0.1
     assert run(*overrides, "+dataset.item_text={}", "+dataset.user_text={}") == 2
