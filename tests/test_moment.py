@@ -20,7 +20,7 @@ from causalrec.data.truth import Oracle
 from causalrec.errors import RequestError
 from causalrec.features.views import feature_matrix
 from causalrec.graph.causal_graph import CausalGraph
-from causalrec.graph.falsify import _frame
+from causalrec.graph.falsify import sample_columns
 from causalrec.prepared import PreparedData
 from causalrec.propensity.treatment import Treatment
 from causalrec.running.cache import PreparedCache
@@ -162,7 +162,7 @@ def test_a_hidden_moment_fails_as_a_negative_control(call: Call) -> None:
 def test_a_graph_is_falsified_by_columns_of_rows_too() -> None:
     dataset = EffectSimulation(units=300, moment_strength=1).load(Path("absent"))
     graph = CausalGraph(edges=[*CAUSES, *OF_MOMENT], latent=[])
-    frame = _frame(graph, dataset, 200, np.random.default_rng(0))
+    frame = sample_columns(graph, dataset, 200, np.random.default_rng(0)).columns
     held = dict(zip(dataset.user_table["x0"].to_list(), dataset.logged.columns["moment"].tolist(), strict=True))
     assert frame["moment"].tolist() == [held[x0] for x0 in frame["x0"]]
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalrec.commands.graph_text import describe_falsification, describe_identification
-from causalrec.commands.terminal import check_overrides, log, print_json, width
+from causalrec.commands.edges_file import read_edges
+from causalrec.commands.graph_text import describe_falsification, describe_identification, edge_table
+from causalrec.commands.terminal import check_overrides, log, print_json, print_text_table, width
 from causalrec.data.files import require_creatable
 from causalrec.errors import RequestError
+from causalrec.limits import plural
 
 if TYPE_CHECKING:
     from causalrec.data.datasets.base import AbstractDataset
     from causalrec.graph.causal_graph import CausalGraph
     from causalrec.graph.falsify import Falsification
+    from causalrec.graph.proposed_edges import ProposedEdge
 
 
 def graph(options: argparse.Namespace) -> int:
@@ -29,6 +33,9 @@ def graph(options: argparse.Namespace) -> int:
     out: Path | None = options.out
     if out is not None:
         _check_drawing(out)
+    if options.edges is not None and options.what == "show":
+        raise RequestError("graph show: --edges asks the data; write graph check --edges FILE")
+    proposed = None if options.edges is None else read_edges(options.edges)
     plain = compose_and_check(normalise_overrides(check_overrides(options.overrides), options.config_dir))
     causal, dataset = validate_group(plain, "graph").build(), validate_group(plain, "dataset").build()
     causal, task = causal.for_columns(dataset.card), validate_group(plain, "task").target
@@ -51,6 +58,8 @@ def graph(options: argparse.Namespace) -> int:
     if out is not None:
         left_out = draw(causal, adjustment, out)
         log(f"drawn: {out}{f' ({left_out})' if left_out else ''}")
+    if proposed is not None:
+        return _check_edges(proposed, causal, dataset, options, Path(plain["paths"]["data"]))
     falsification = None if options.what == "show" else _falsify(causal, dataset, Path(plain["paths"]["data"]))
     if options.json:
         print_json(identification | ({"falsification": asdict(falsification)} if falsification else {}))
@@ -71,6 +80,30 @@ def _check_drawing(out: Path) -> None:
         )
         raise RequestError(f"--out {out}: {why}")
     require_creatable(out.parent, "--out")
+
+
+def _check_edges(
+    edges: Sequence[ProposedEdge],
+    causal: CausalGraph,
+    dataset: AbstractDataset,
+    options: argparse.Namespace,
+    root: Path,
+) -> int:
+    """Say of each proposed edge whether it is kept, contradicted or not testable."""
+    from causalrec.graph.falsify import ROWS
+    from causalrec.graph.proposed_edges import check_names, check_proposed_edges
+
+    card = dataset.card
+    check_names(edges, causal, card, str(options.edges))
+    if dataset.sources and not any(source.is_present(root) for source in dataset.sources):
+        raise RequestError(f"graph check --edges: the data are not below {root}; causalrec data fetch {card.name}")
+    log(f"testing {plural(len(edges), 'edge')} on at most {ROWS} rows of {card.name}, one of each user")
+    checks = check_proposed_edges(edges, causal, dataset.load(root))
+    if options.json:
+        print_json({"dataset": card.name, "edges": [asdict(check) for check in checks]})
+    else:
+        print_text_table(edge_table(checks, card.name))
+    return 0
 
 
 def _falsify(causal: CausalGraph, dataset: AbstractDataset, root: Path) -> Falsification:

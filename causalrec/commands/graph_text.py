@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from causalrec.features.views import Views
     from causalrec.graph.falsify import Falsification
     from causalrec.graph.identify import Adjustment, Identification
+    from causalrec.graph.proposed_edges import EdgeCheck
+    from causalrec.reporting.text_table import TextTable
 
 WAYS = {
     "backdoor": "by backdoor adjustment",
@@ -71,6 +73,38 @@ def _falsification(falsification: Falsification) -> Iterator[str]:
         no_worse, alike = falsification.no_worse, falsification.alike
         yield f"  graphs with permuted nodes: {no_worse:.0%} no worse, {alike:.0%} alike"
     yield f"  blind to: {falsification.limitation}"
+
+
+def edge_table(checks: Sequence[EdgeCheck], dataset: str) -> TextTable:
+    """Return what graph and data say of proposed edges, a row each."""
+    from causalrec.reporting.text_table import TextTable
+
+    rows = [
+        (
+            f"{check.cause} -> {check.effect}",
+            check.verdict,
+            *(_number(value) for value in (check.statistic, check.p_value, check.adjusted)),
+            "-" if check.rows is None else str(check.rows),
+            ", ".join(check.given) or "-",
+            check.why,
+        )
+        for check in checks
+    ]
+    notes = (
+        "kept: the data contradict the edge's absence (independence of its ends, given what separates them without it, "
+        "is rejected at 3% by Holm). It may run the other way.",
+        "contradicted: no such dependence in so many rows, or the order of causes rules it out. A weak one passes for "
+        "none.",
+        "p (Holm) holds for all edges tested; statistic and p are of the kernel test.",
+    )
+    header = ("edge", "verdict", "statistic", "p", "p (Holm)", "rows", "given", "why")
+    return TextTable(
+        title=f"Proposed edges, {dataset}", header=header, rows=tuple(rows), left=frozenset({0, 1, 6, 7}), notes=notes
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -217,6 +217,8 @@ def parser() -> Parser:
     verb.add_argument("what", type=_one_of("show", "check"), metavar="WHAT", help="show, check")
     _add_config_dir(verb)
     verb.add_argument("--out", type=Path, help="draw the graph: FILE.svg or .png", metavar="FILE")
+    edges_help = "check: judge proposed edges instead, a YAML list of 'cause -> effect' or a CSV of from,to"
+    verb.add_argument("--edges", type=Path, help=edges_help, metavar="FILE")
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 
     verb = add(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ import numpy as np
 
 from causalrec.data.card import CODED_COLUMN_KINDS, Column, DatasetCard
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.log import RowValues
 from causalrec.errors import DataError, RequestError
 from causalrec.graph.backdoor import adjustment_set
 from causalrec.graph.causal_graph import CausalGraph
@@ -115,10 +116,10 @@ def falsify(
     """
     if (why := untestable_reason(graph, dataset.card)) is not None:
         return Falsification("not testable", why)
-    frame = _frame(graph, dataset, rows, np.random.default_rng(seed))
+    frame = _frame(sample_columns(graph, dataset, rows, np.random.default_rng(seed)))
     untested = tuple(sorted(set(graph.digraph) - set(frame.columns)))
     _require_few_tests(graph.digraph, frozenset(frame.columns) & set(graph.digraph))
-    with _seed_globals(seed):
+    with seed_globals(seed):
         evaluation = _run_dowhy(graph, frame, permuted, progress)
     pairs = _distinct_tests(graph, evaluation)
     if not pairs:
@@ -237,7 +238,7 @@ def _shares(evaluation: Any) -> tuple[float, float]:
 
 
 @contextmanager
-def _seed_globals(seed: int) -> Iterator[None]:
+def seed_globals(seed: int) -> Iterator[None]:
     """Seed the global generators, which DoWhy draws from, and put them back; its warnings repeat what is reported."""
     before = np.random.get_state(), random.getstate()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
@@ -250,10 +251,36 @@ def _seed_globals(seed: int) -> Iterator[None]:
         random.setstate(before[1])
 
 
-def _frame(graph: CausalGraph, dataset: CausalDataset, rows: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Return a column for each node that has one and varies; categories as text."""
-    import pandas as pd
+@dataclass(frozen=True)
+class SampledColumns:
+    """Columns that vary over rows or pairs, no two of one user.
 
+    Attributes:
+        columns: by node, [N] each: float64 numbers, or text of categories.
+        item: int64[N], the item of each row.
+        of_items: the nodes that are columns of items.
+    """
+
+    columns: Mapping[str, RowValues]
+    item: Ints
+    of_items: frozenset[str]
+
+    def distinct_rows(self, nodes: Iterable[str]) -> Ints:
+        """Return all rows, int64; of each item the first alone where a node is of items: tests take them as apart."""
+        if self.of_items.isdisjoint(nodes):
+            return np.arange(len(self.item))
+        return np.sort(np.unique(self.item, return_index=True)[1])
+
+
+def sample_columns(graph: CausalGraph, dataset: CausalDataset, rows: int, rng: np.random.Generator) -> SampledColumns:
+    """Return a column for each node that has one and varies, exposure and outcome among them; categories as text.
+
+    Args:
+        graph: whose nodes are read.
+        dataset: the data.
+        rows: the most to draw.
+        rng: draws them.
+    """
     log, chosen = dataset.logged, None
     if log.has_arms:
         chosen = _one_row_per_user(log.user, len(log), rows, rng)
@@ -272,7 +299,14 @@ def _frame(graph: CausalGraph, dataset: CausalDataset, rows: int, rng: np.random
     columns |= {
         c.name: _column(dataset, c, user, item, chosen) for c in named if c.entity != "row" or chosen is not None
     }
-    return pd.DataFrame({name: held for name, held in columns.items() if len(np.unique(held)) > 1})
+    varying = {name: held for name, held in columns.items() if len(np.unique(held)) > 1}
+    return SampledColumns(varying, item, frozenset(c.name for c in named if c.entity == "item"))
+
+
+def _frame(sampled: SampledColumns) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(dict(sampled.columns))
 
 
 def _one_row_per_user(groups: Ints | None, count: int, rows: int, rng: np.random.Generator) -> Ints:

@@ -15,6 +15,7 @@ from causalrec.config.component import ComponentConfig
 from causalrec.config.schema import NETWORK_GROUPS, ExperimentConfig
 from causalrec.config.settings import with_settings
 from causalrec.data.card import DatasetCard
+from causalrec.data.log import InteractionLog
 from causalrec.data.sampler.base import AbstractSampler
 from causalrec.encoders.base import AbstractAnyEncoder, EncoderInputs
 from causalrec.errors import DataError, RequestError
@@ -215,7 +216,11 @@ def _request(
     config: ExperimentConfig, prepared: PreparedData, inputs: Callable[[], EncoderInputs], folder: Path
 ) -> FitRequest:
     selection, run = config.run.selection, config.run
-    training_side = prepared.dataset.training_side(prepared.train)
+
+    def bind(rows: InteractionLog) -> dict[str, AbstractPenalty]:
+        training_side = prepared.dataset.training_side(rows)
+        return {name: penalty.bind(training_side) for name, penalty in _penalties(config).items()}
+
     return FitRequest(
         model=lambda: build_trainable_model(config, prepared, inputs()),
         objective=_objective(config, prepared),
@@ -235,7 +240,8 @@ def _request(
         folder=folder,
         label=f"{run.name} seed {run.seed}",
         prefix="",
-        penalties={name: penalty.bind(training_side) for name, penalty in _penalties(config).items()},
+        penalties=bind(prepared.train),
+        bind_penalties=bind if config.penalty else None,
         columns=_columns(config, prepared),
         scheduler=config.scheduler.build(),
     )

@@ -146,8 +146,6 @@ def hindrance_to_folds(config: ExperimentConfig) -> str | None:
         return f"{config.run.choice('encoder')} reads histories, which would hold the outcomes of other folds"
     if config.encoder.target.reads_training_rows(config.encoder.settings):
         return f"{config.run.choice('encoder')} reads training rows as edges, which would hold rows of other folds"
-    if bound := [name for name, penalty in config.penalty.items() if penalty.target.reads_training_rows]:
-        return f"penalty={bound[0]} reads the outcomes of training rows, which would hold those of other folds"
     if config.augmentation:
         return f"augmentation={','.join(config.augmentation)} changes training rows alone, and folds validate on all"
     if config.run.selection.criterion == "randomised":

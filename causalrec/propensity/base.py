@@ -21,13 +21,15 @@ class AbstractPropensity(ABC):
     `uses_logged`: reads the log's own propensities; `needs_randomised_sample`: cannot be fitted without randomised
     rows;
     `scores_unlogged_pairs`: tells unlogged pairs apart, so that it can be judged against exposure (calibration);
-    `kind`: of what it is the probability.
+    `kind`: of what it is the probability;
+    `reads_texts`: its `features` are components of the vectors of texts, whatever the adjustment set names.
     """
 
     uses_logged: ClassVar[bool] = False
     needs_randomised_sample: ClassVar[bool] = False
     scores_unlogged_pairs: ClassVar[bool] = True
     kind: ClassVar[PropensityKind] = "exposure"
+    reads_texts: ClassVar[bool] = False
 
     @abstractmethod
     def fit(

@@ -32,6 +32,7 @@ from causalrec.prepared import PreparedData, RunPlan
 from causalrec.propensity.base import AbstractPropensity
 from causalrec.running.data_plan import check_question, plan_data
 from causalrec.running.placebo import check_placebo, destroy_source
+from causalrec.running.text_view import check_texts, text_view
 from causalrec.training.folds import Folds, settle_folds
 
 
@@ -53,6 +54,7 @@ def plan_run(config: ExperimentConfig, *, writes: bool = True) -> RunPlan:
     if built.learner is not None:
         built.learner.check_views(config, card, plan.views)
     check_placebo(config, plan.views)
+    check_texts(config, plan.views)
     require_lists(config.metric, config.slice)
     for name, metric in config.metric.items():
         with name_refusals(name, "metric"):
@@ -90,7 +92,8 @@ def prepare_data(config: ExperimentConfig, plan: RunPlan) -> PreparedData:
     dataset, splits, folds, logged = _split_rows(config, plan)
     view, propensity = feature_matrix(dataset, plan.views.propensity), config.propensity.build()
     rows = _augment(config, logged, dataset, own_propensity=False)
-    propensity.fit(rows, view, splits.randomised_sample)
+    read = text_view(config, dataset, plan.views, logged) if propensity.reads_texts else view
+    propensity.fit(rows, read, splits.randomised_sample)
     requested, test = config.run.evaluation.cluster, splits.test
     audit_knowledge(dataset, splits)
     axes = cluster_axes(dataset, logged, requested, logged.unit_level)

@@ -56,6 +56,7 @@ class FitRequest:
         scheduler: of the learning rates.
         arm_propensities: of each treatment, for objectives that read them.
         held_out: training rows that no step meets, on which the objective fits between epochs; None: there are none.
+        bind_penalties: the penalties as they read of some training rows (a fold's); None: they read of none.
     """
 
     model: Callable[[], CausalModel]
@@ -81,6 +82,12 @@ class FitRequest:
     scheduler: AbstractScheduler = field(default_factory=ConstantRate)
     arm_propensities: ArmPropensities | None = None
     held_out: InteractionLog | None = None
+    bind_penalties: Callable[[InteractionLog], Mapping[str, AbstractPenalty]] | None = None
+
+    def with_rows(self, train: InteractionLog, validation: InteractionLog) -> FitRequest:
+        """Return the request on other rows, whose penalties read of these training rows alone."""
+        penalties = self.penalties if self.bind_penalties is None else self.bind_penalties(train)
+        return replace(self, train=train, validation=validation, penalties=penalties)
 
     def with_held_out(self, choice: str = "objective") -> FitRequest:
         """Return the request with the rows held out that its objective fits on between epochs; itself where none.

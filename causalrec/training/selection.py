@@ -84,12 +84,10 @@ def search_requests(requests: Requests, folds: int) -> list[FitRequest]:
     return [
         _label(
             replace(
-                request,
+                request.with_rows(train, validation),
                 pair_propensity=scale_propensity(request.pair_propensity, 1 - 1 / folds),
                 objective=request.objective.with_clip(request.objective.clip * _share(request.train, 1 - 1 / folds)),
                 clip=request.clip * _share(request.train, 1 / folds),
-                train=train,
-                validation=validation,
             ),
             settings,
             f"fold={k}",

@@ -43,7 +43,6 @@ class AbstractPenalty(ABC):
         roles: The networks whose outputs it reads; the objective must have them.
         estimands, links, feedback_types: What it is defined for.
         reads_terms: It reads the objective's terms of the rows (`Outputs.terms`): the loss itself, row by row.
-        reads_training_rows: `bind` reads outcomes of the training rows, so that no fold of them can be held out.
         reads_energies: It reads the energies of triples (`Outputs.energies`), which an encoder of a graph has alone.
         moves: It reads a second forward of its `roles`, at the vectors that `move` returns: `ratios` is handed the
             outputs there, with the objective's terms, and those before in `Outputs.unmoved`. It has no rows of its own.
@@ -59,7 +58,6 @@ class AbstractPenalty(ABC):
     links: ClassVar[frozenset[Link]] = frozenset({"identity", "logit", "log", "softmax"})
     feedback_types: ClassVar[frozenset[Feedback]] = frozenset({"explicit", "exposure_logged", "positive_only"})
     reads_terms: ClassVar[bool] = False
-    reads_training_rows: ClassVar[bool] = False
     reads_energies: ClassVar[bool] = False
     moves: ClassVar[bool] = False
     vectorizable: ClassVar[bool] = False

@@ -65,7 +65,6 @@ class Rules(AbstractPenalty):
     """
 
     links: ClassVar[frozenset[Link]] = frozenset({"logit"})
-    reads_training_rows: ClassVar[bool] = True
 
     rules: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_RULES)]
     column: str | None = None
